@@ -1,0 +1,1 @@
+"""What a person describes, as frozen validated objects; the floor everything stands on."""

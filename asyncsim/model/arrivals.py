@@ -1,0 +1,149 @@
+"""When instances start: the laws of arrivals, compiled to instants."""
+
+from __future__ import annotations
+
+import abc
+import math
+
+import numpy as np
+from attrs import field, frozen
+
+from asyncsim.model.calendar import Calendar, Days, Hours, holiday_calendar
+from asyncsim.model.described import named, refuse
+from asyncsim.model.durations import Floats
+from asyncsim.model.quantities import (
+    SECONDS_PER_UNIT,
+    Rate,
+    count,
+    day_numbers,
+    days_of_week,
+    duration,
+    positive_duration,
+    rate,
+    seconds_of_day,
+    window,
+)
+from asyncsim.model.systems import instants
+
+CHUNK = 4096
+
+
+class Arrivals(abc.ABC):
+    """When instances arrive."""
+
+    @abc.abstractmethod
+    def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
+        """Return the instants of arrival in ``[0, length)``, sorted, in seconds."""
+
+
+@frozen(field_transformer=named)
+class _InHours(Arrivals):
+    """Arrivals within a daily window on the days that count."""
+
+    between: tuple[str, str] = field(default=("00:00", "24:00"), converter=window, kw_only=True)
+    days: str = field(default="every day", converter=days_of_week, kw_only=True)
+    holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
+
+    def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
+        """Return the instants of arrival in ``[0, length)``, sorted, in seconds."""
+        hours = Hours(self.between, Days(self.days, self.holidays)).opened(calendar)
+        total = hours.open_seconds(length)
+        offsets = self.draw_open_seconds(rng, total)
+        return np.array([hours.opening_of(at) for at in offsets.tolist()], dtype=float)
+
+    @abc.abstractmethod
+    def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
+        """Return sorted arrivals on the axis of open time, within ``[0, total)``."""
+
+    @property
+    def window_seconds(self) -> float:
+        """Length of the daily window."""
+        opens, closes = self.between
+        return float(seconds_of_day(closes) - seconds_of_day(opens))
+
+
+@frozen(field_transformer=named)
+class Poisson(_InHours):
+    """Arrivals at random, independent of each other.
+
+    Parameters
+    ----------
+    rate
+        ``"300/h"``, or a number per second: while the window is open. A rate per day or week is
+        the number for the whole day or week, all of it inside the window.
+    size
+        So many instances arrive at each instant.
+    between, days, holidays
+        Daily window, days of the week, and the place whose public holidays are left out.
+    """
+
+    rate: Rate = field(converter=rate)
+    size: int = field(default=1, converter=count, kw_only=True)
+
+    @property
+    def per_open_second(self) -> float:
+        """Arrival instants per second while the window is open."""
+        seconds = SECONDS_PER_UNIT[self.rate.unit]
+        if seconds >= SECONDS_PER_UNIT["week"]:
+            return self.rate.count / (len(day_numbers(self.days)) * self.window_seconds)
+        if seconds >= SECONDS_PER_UNIT["day"]:
+            return self.rate.count / self.window_seconds
+        return self.rate.per_second
+
+    def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
+        """Add up exponential gaps until the time is over."""
+        chunks, last = [], 0.0
+        while last < total:
+            chunks.append(last + np.cumsum(rng.exponential(1 / self.per_open_second, CHUNK)))
+            last = float(chunks[-1][-1])
+        offsets = np.concatenate(chunks) if chunks else np.empty(0)
+        return np.repeat(offsets[offsets < total], self.size)
+
+
+@frozen(field_transformer=named)
+class Scattered(_InHours):
+    """A given number of instances, each at a uniformly random moment of the open time."""
+
+    count: int = field(converter=count)
+
+    def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
+        """Return that many sorted uniform numbers."""
+        if total <= 0:
+            raise refuse(
+                "Scattered.between", "must be open within the scenario's length", self.between
+            )
+        return np.sort(rng.uniform(0.0, total, self.count))
+
+
+@frozen(field_transformer=named)
+class Regular(_InHours):
+    """One instance every so often while the window is open, the first after `offset`."""
+
+    every: float = field(converter=positive_duration)
+    offset: float = field(default=0.0, converter=duration, kw_only=True)
+
+    def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
+        """Return the multiples of the interval; no random number is used."""
+        n = max(math.ceil((total - self.offset) / self.every), 0)
+        offsets = self.offset + np.arange(n) * self.every
+        return np.asarray(offsets[offsets < total], dtype=float)
+
+
+@frozen(field_transformer=named)
+class At(Arrivals):
+    """Arrivals at given instants, in seconds from the scenario's start (from a log, say)."""
+
+    times: tuple[float, ...] = field(converter=instants, repr=False)
+
+    def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
+        """Return the instants within the scenario's length, sorted; nothing is drawn."""
+        times = np.sort(np.array(self.times))
+        return times[(times >= 0) & (times < length)]
+
+
+ARRIVALS: dict[str, type[Arrivals]] = {
+    "poisson": Poisson,
+    "scattered": Scattered,
+    "regular": Regular,
+    "at": At,
+}

@@ -1,0 +1,270 @@
+"""Clock times become instants: days, zones, holidays and opening hours.
+
+An instant is a float number of seconds since the scenario's start, a local midnight. Wall clocks
+jump twice a year where there is daylight saving; instants never do. A clock time that a spring
+night skips (02:30) is taken at the moment the clocks would have shown it (03:30 summer time); one
+that an autumn night shows twice is taken the first time.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+import numpy as np
+import pandas as pd
+from attrs import field, frozen
+from cronsim import CronSim, CronSimError
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model.described import named
+from asyncsim.model.quantities import (
+    Refused,
+    clock_time,
+    day_numbers,
+    days_of_week,
+    nearest,
+    seconds_of_day,
+    window,
+)
+
+A_PLACE = "must be a country such as 'DE' or a subdivision such as 'DE-BY'"
+LAST_DAY = 366 * 40  # nobody simulates longer; a calendar with no open day ends here
+
+
+def zone_name(value: str | None) -> str | None:
+    """Return the name of a time zone the machine knows, or None for a clock that never jumps."""
+    if value is None:
+        return None
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        hint = nearest(value, available_timezones()) if isinstance(value, str) else ""
+        problem = f"must be a time zone such as 'Europe/Berlin', or left out{hint}"
+        raise Refused(problem) from None
+    return value
+
+
+def holiday_calendar(value: str | None) -> str | None:
+    """Return a country, or country and subdivision, whose public holidays are known ('DE-BY')."""
+    if value is not None:
+        if not isinstance(value, str):
+            raise Refused(A_PLACE)
+        holidays_of(value)
+    return value
+
+
+@functools.lru_cache
+def holidays_of(place: str) -> Any:
+    """Return the holidays of ``"DE"`` or ``"DE-BY"`` as a container of dates."""
+    import holidays  # a large package, wanted only by those who name a country
+
+    problem = A_PLACE
+    country, _, part = place.partition("-")
+    try:
+        found = holidays.country_holidays(country, subdiv=part or None)
+    except (NotImplementedError, TypeError):  # TypeError: some other name of that package
+        raise Refused(problem) from None
+    if getattr(found, "country", None) is None:
+        raise Refused(problem)
+    return found
+
+
+@frozen(field_transformer=named)
+class Days:
+    """Which dates count: days of the week, less the public holidays of a place."""
+
+    of_week: str = field(default="every day", converter=days_of_week)
+    holidays: str | None = field(default=None, converter=holiday_calendar)
+
+    def __contains__(self, day: date) -> bool:
+        if day.weekday() not in day_numbers(self.of_week):
+            return False
+        return self.holidays is None or day not in holidays_of(self.holidays)
+
+
+class Moment(NamedTuple):
+    """A moment on the wall clock: its date, its seconds of the day, and its instant."""
+
+    day: date
+    clock: int
+    instant: float
+
+
+@frozen
+class Calendar:
+    """The scenario's clock: converts between instants and what a wall clock shows.
+
+    Parameters
+    ----------
+    start
+        First day of the scenario; instant 0 is its local midnight.
+    zone
+        IANA name of the time zone, or None for a clock without daylight saving.
+    """
+
+    start: date
+    zone: str | None = None
+
+    @property
+    def tz(self) -> ZoneInfo | None:
+        """The zone as an object, or None."""
+        return ZoneInfo(self.zone) if self.zone else None
+
+    @property
+    def midnight(self) -> pd.Timestamp:
+        """Instant 0 as a timestamp."""
+        return pd.Timestamp(self._local(self.start, 0))
+
+    def day(self, index: int) -> date:
+        """Return the date `index` days after the start."""
+        return self.start + timedelta(days=index)
+
+    def instant(self, day: date, clock: str) -> float:
+        """Return the instant of a clock time (``"24:00"`` allowed) on a date."""
+        return self.seconds(self._local(day, seconds_of_day(clock)))
+
+    def _local(self, day: date, seconds: int) -> datetime:
+        whole_days, rest = divmod(seconds, 86400)
+        at = (datetime.min + timedelta(seconds=rest)).time()
+        return datetime.combine(day + timedelta(days=whole_days), at, tzinfo=self.tz)
+
+    def seconds(self, moment: datetime) -> float:
+        """Return the instant of a wall-clock moment (its own zone, or the scenario's if naive)."""
+        origin = datetime.combine(self.start, time(), tzinfo=self.tz)
+        if self.tz is None:
+            return (moment.replace(tzinfo=None) - origin).total_seconds()
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=self.tz)
+        # Subtracting in UTC counts elapsed seconds; within one zone Python would count clock hands.
+        return (aware.astimezone(UTC) - origin.astimezone(UTC)).total_seconds()
+
+    def timestamps(self, seconds: np.ndarray[Any, Any]) -> pd.DatetimeIndex:
+        """Return instants as timestamps, NaN as NaT, in the scenario's zone."""
+        offsets = pd.to_timedelta(np.asarray(seconds, dtype=float), unit="s").round("us")
+        return pd.DatetimeIndex(self.midnight + offsets)
+
+    def dates(self) -> Iterator[date]:
+        """Yield the dates from the start on."""
+        for index in range(LAST_DAY):
+            yield self.day(index)
+
+    def times_of(self, clock: str, days: Days) -> Iterator[Moment]:
+        """Yield the moments of a daily clock time on the days that count."""
+        for day in self.dates():
+            if day in days:
+                yield Moment(day, seconds_of_day(clock), self.instant(day, clock))
+
+    def cron_times(self, expression: str, days: Days) -> Iterator[Moment]:
+        """Yield the moments of a cron expression on the days that count."""
+        before_start = self._local(self.start, 0) - timedelta(seconds=1)
+        for at in CronSim(expression, before_start):
+            if at.date() > self.day(LAST_DAY):
+                return
+            if at.date() in days:
+                clock = at.hour * 3600 + at.minute * 60
+                yield Moment(at.date(), clock, self.seconds(at))
+
+
+def clock_or_cron(value: str) -> str:
+    """Return a clock time ('22:00') or a five-field cron expression ('0 22 * * 1-5')."""
+    if isinstance(value, str) and len(value.split()) == 5:
+        try:
+            CronSim(value, datetime(2026, 1, 1))
+        except CronSimError as error:
+            raise Refused(f"is not a valid cron expression ({error})") from None
+        return value
+    try:
+        return clock_time(value)
+    except Refused:
+        problem = "must be a clock time such as '22:00' or a cron expression such as '0 22 * * 1-5'"
+        raise Refused(problem) from None
+
+
+def is_cron(value: str) -> bool:
+    """Tell whether a checked `clock_or_cron` value is a cron expression."""
+    return " " in value
+
+
+@frozen(field_transformer=named)
+class Hours:
+    """Opening hours: a window of the day on the days that count."""
+
+    between: tuple[str, str] = field(default=("00:00", "24:00"), converter=window)
+    days: Days = Days()
+
+    def opened(self, calendar: Calendar) -> OpenTime:
+        """Compile the hours for one calendar."""
+        return OpenTime(self, calendar)
+
+
+class OpenTime:
+    """Opening hours compiled to instants; time counted while open, and back.
+
+    The intervals are extended day by day as far as they are asked for.
+    """
+
+    def __init__(self, hours: Hours, calendar: Calendar) -> None:
+        self._source = self._intervals(hours, calendar)
+        self._opens: list[float] = []
+        self._closes: list[float] = []
+        self._before: list[float] = []  # open seconds before each interval
+
+    @staticmethod
+    def _intervals(hours: Hours, calendar: Calendar) -> Iterator[tuple[float, float]]:
+        first, last = hours.between
+        for day in calendar.dates():
+            if day in hours.days:
+                opens, closes = calendar.instant(day, first), calendar.instant(day, last)
+                if opens < closes:  # 02:30 to 03:00 is no time at all where a night skips 02:30
+                    yield opens, closes
+
+    def _extend(self) -> None:
+        try:
+            opens, closes = next(self._source)
+        except StopIteration:
+            raise ScenarioError(
+                "Hours.days: the calendar ran out of open days; check days and holidays"
+            ) from None
+        total = self._before[-1] + self._closes[-1] - self._opens[-1] if self._before else 0.0
+        self._opens.append(opens)
+        self._closes.append(closes)
+        self._before.append(total)
+
+    def open_seconds(self, instant: float) -> float:
+        """Return how long it has been open from the start until an instant."""
+        while not self._closes or self._closes[-1] < instant:
+            self._extend()
+        k = bisect.bisect_right(self._opens, instant) - 1
+        if k < 0:
+            return 0.0
+        return self._before[k] + min(instant, self._closes[k]) - self._opens[k]
+
+    def instant_after(self, start: float, open_seconds: float) -> float:
+        """Return when `open_seconds` of open time will have passed, counted from `start`."""
+        return self.instant_of(self.open_seconds(start) + open_seconds)
+
+    def opening_of(self, open_seconds: float) -> float:
+        """Return the instant, within ``[open, close)``, at which it has been open that long.
+
+        It differs from `instant_of` at closing time, for which this is the next opening.
+        """
+        at = self.instant_of(open_seconds)
+        k = bisect.bisect_left(self._closes, at)
+        if at < self._closes[k]:
+            return at
+        while len(self._opens) < k + 2:
+            self._extend()
+        return self._opens[k + 1]
+
+    def instant_of(self, open_seconds: float) -> float:
+        """Return the first instant by which it has been open that long."""
+        while not self._before or self._before[-1] + self._closes[-1] - self._opens[-1] < (
+            open_seconds
+        ):
+            self._extend()
+        k = max(bisect.bisect_left(self._before, open_seconds) - 1, 0)
+        return self._opens[k] + (open_seconds - self._before[k])

@@ -1,0 +1,47 @@
+"""What a person describes becomes a frozen attrs object whose errors name the argument.
+
+Use it as ``@frozen(field_transformer=named)``: a converter then only says what would be right
+(`asyncsim.model.quantities.Refused`), and the sentence gets its subject and its value here::
+
+    Polling.interval must be positive, got '-5min'
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model.quantities import Refused
+
+
+def refuse(where: str, problem: object, value: object) -> ScenarioError:
+    """Make the one kind of sentence every input error has."""
+    shown = repr(value)
+    if len(shown) > 80:
+        shown = shown[:77] + "..."
+    return ScenarioError(f"{where} {problem}, got {shown}")
+
+
+def named(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """Give every converter of a class the words to name its argument (an attrs transformer)."""
+    return [_with_name(field) if field.converter else field for field in fields]
+
+
+def _with_name(field: attrs.Attribute[Any]) -> attrs.Attribute[Any]:
+    if isinstance(field.converter, attrs.Converter):  # inherited, hence named already
+        return field
+    read: Callable[[Any], Any] = field.converter  # type: ignore[assignment]
+
+    @functools.wraps(read)
+    def convert(value: Any, owner: object, field: attrs.Attribute[Any]) -> Any:
+        try:
+            return read(value)
+        except Refused as problem:
+            name = f"{type(owner).__name__}.{field.alias}"  # the alias of _mean is mean
+            raise refuse(name, problem, value) from None
+
+    return field.evolve(converter=attrs.Converter(convert, takes_self=True, takes_field=True))

@@ -1,0 +1,285 @@
+"""Scenario files: TOML in, TOML out.
+
+The classes themselves say which keys exist; what each key may hold is checked where the object is
+made. This module only finds the class for a table and tells *where* in the file something is wrong.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import tomli_w
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model import quantities
+from asyncsim.model.arrivals import ARRIVALS, Arrivals
+from asyncsim.model.durations import LAWS, Duration, Fixed
+from asyncsim.model.process import AsyncStep, Branch, Choice, Element, Parallel, Process, Step
+from asyncsim.model.process import Response as ResponseShares
+from asyncsim.model.quantities import Rate, nearest
+from asyncsim.model.server import FinishPolicy, WorkflowServer
+from asyncsim.model.systems import SYSTEMS, ExternalSystem
+
+if TYPE_CHECKING:
+    from asyncsim.model.scenario import Scenario
+
+ELEMENTS: dict[str, type[Element]] = {
+    "step": Step,
+    "async step": AsyncStep,
+    "choice": Choice,
+    "parallel": Parallel,
+}
+KIND_OF: dict[type, str] = {
+    cls: kind for table in (ELEMENTS, SYSTEMS, ARRIVALS) for kind, cls in table.items()
+}
+OF_SOME_KIND = (Element, ExternalSystem, Arrivals)
+LAW_KEYS = ("work", "call_work", "item_time")
+PATH_KEYS = ("on_accepted", "on_done", "on_rejected", "on_timeout")
+DURATION_READERS = (
+    quantities.duration,
+    quantities.positive_duration,
+    quantities.optional_duration,
+)
+
+
+def load(path: str | Path, cls: type[Scenario]) -> Scenario:
+    """Read a scenario from a TOML file; see `Scenario.load`."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ScenarioError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path}: is not UTF-8 text (byte {error.start})") from None
+    try:
+        data = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError also for endless whole numbers
+        raise ScenarioError(f"{path}: is not valid TOML: {error}") from None
+    return _scenario(data, cls, _Place(str(path)))
+
+
+def save(scenario: Scenario, path: str | Path) -> None:
+    """Write a scenario to a TOML file; see `Scenario.save`."""
+    text = tomli_w.dumps(_table(scenario))
+    Path(path).write_text(text, encoding="utf-8", newline="\n")
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+class _Place:
+    """Where in a file we are, for messages."""
+
+    def __init__(self, file: str, key: str = "") -> None:
+        self.file = file
+        self.key = key
+
+    def inside(self, key: str | int) -> _Place:
+        step = f"[{key + 1}]" if isinstance(key, int) else f".{key}" if self.key else key
+        return _Place(self.file, self.key + step)
+
+    def error(self, problem: str) -> ScenarioError:
+        return ScenarioError(f"{self.file}: {self.key + ': ' if self.key else ''}{problem}")
+
+    def table(self, value: object) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise self.error(f"must be a table, got {value!r}")
+        return value
+
+    def array(self, value: object) -> list[Any]:
+        if not isinstance(value, list):
+            raise self.error(f"must be an array, got {value!r}")
+        return value
+
+
+def _make(cls: type[Any], values: Mapping[str, Any], place: _Place) -> Any:
+    """Make an object of an attrs class from already converted values, checking the keys."""
+    keys = {field.alias: field for field in attrs.fields(cls)}
+    for key in values:
+        if key not in keys:
+            raise place.error(f"{cls.__name__} has no key {key!r}{nearest(key, keys)}")
+    for key, field in keys.items():
+        if field.default is attrs.NOTHING and key not in values:
+            raise place.error(f"{cls.__name__} lacks the key {key!r}")
+    try:
+        return cls(**values)
+    except ScenarioError as error:
+        raise place.error(str(error)) from None
+
+
+def _kind(table: dict[str, Any], kinds: Mapping[str, type[Any]], place: _Place) -> type[Any]:
+    kind = table.get("kind")
+    if not isinstance(kind, str) or kind not in kinds:
+        words = ", ".join(repr(word) for word in kinds)
+        hint = nearest(kind, kinds) if isinstance(kind, str) else ""
+        raise place.error(f"kind must be one of {words}, got {kind!r}{hint}")
+    return kinds[kind]
+
+
+def _scenario(data: dict[str, Any], cls: type[Scenario], place: _Place) -> Scenario:
+    values = dict(data)
+    if "process" in values:
+        values["process"] = _process(values["process"], place.inside("process"))
+    if "systems" in values:
+        where = place.inside("systems")
+        values["systems"] = {
+            name: _system(table, where.inside(name))
+            for name, table in where.table(values["systems"]).items()
+        }
+    if "arrivals" in values:
+        where = place.inside("arrivals")
+        table = where.table(values["arrivals"])
+        values["arrivals"] = _make(_kind(table, ARRIVALS, where), _without_kind(table), where)
+    if "server" in values:
+        values["server"] = _server(values["server"], place.inside("server"))
+    scenario: Scenario = _make(cls, values, place)
+    return scenario
+
+
+def _without_kind(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key != "kind"}
+
+
+def _server(data: object, place: _Place) -> WorkflowServer:
+    values = dict(place.table(data))
+    if "policy" in values:
+        where = place.inside("policy")
+        values["policy"] = _make(FinishPolicy, where.table(values["policy"]), where)
+    server: WorkflowServer = _make(WorkflowServer, values, place)
+    return server
+
+
+def _process(data: object, place: _Place) -> Process:
+    values = dict(place.table(data))
+    if "steps" in values:
+        values["steps"] = _elements(values["steps"], place.inside("steps"))
+    process: Process = _make(Process, values, place)
+    return process
+
+
+def _elements(data: object, place: _Place) -> list[Element]:
+    return [_element(part, place.inside(k)) for k, part in enumerate(place.array(data))]
+
+
+def _element(data: object, place: _Place) -> Element:
+    table = place.table(data)
+    cls = _kind(table, ELEMENTS, place)
+    values = _with_laws(_without_kind(table), place)
+    for key in PATH_KEYS:
+        if isinstance(values.get(key), list):
+            values[key] = _elements(values[key], place.inside(key))
+    if "response" in values:
+        where = place.inside("response")
+        values["response"] = _make(ResponseShares, where.table(values["response"]), where)
+    if "branches" in values:
+        where = place.inside("branches")
+        branches = [
+            _branch(part, where.inside(k)) for k, part in enumerate(where.array(values["branches"]))
+        ]
+        if cls is Parallel:
+            values["branches"] = [
+                _steps_only(branch, where.inside(k)) for k, branch in enumerate(branches)
+            ]
+        else:
+            values["branches"] = [
+                _make(Branch, branch, where.inside(k)) for k, branch in enumerate(branches)
+            ]
+    element: Element = _make(cls, values, place)
+    return element
+
+
+def _branch(data: object, place: _Place) -> dict[str, Any]:
+    values = dict(place.table(data))
+    if "steps" in values:
+        values["steps"] = _elements(values["steps"], place.inside("steps"))
+    return values
+
+
+def _steps_only(branch: dict[str, Any], place: _Place) -> list[Element]:
+    for key in branch:
+        if key != "steps":
+            raise place.error(f"a parallel branch has no key {key!r}{nearest(key, ['steps'])}")
+    found: list[Element] = branch.get("steps", [])
+    return found
+
+
+def _system(data: object, place: _Place) -> Any:
+    table = place.table(data)
+    cls = _kind(table, SYSTEMS, place)
+    values = _with_laws(_without_kind(table), place)
+    if "systems" in values:
+        where = place.inside("systems")
+        values["systems"] = [
+            _system(part, where.inside(k)) for k, part in enumerate(where.array(values["systems"]))
+        ]
+    return _make(cls, values, place)
+
+
+def _with_laws(values: dict[str, Any], place: _Place) -> dict[str, Any]:
+    """Turn tables such as ``{law = "exponential", mean = "10min"}`` into laws of durations."""
+    result = dict(values)
+    for key in LAW_KEYS:
+        if isinstance(values.get(key), dict):
+            where, table = place.inside(key), dict(values[key])
+            kind = table.pop("law", None)
+            if not isinstance(kind, str) or kind not in LAWS:
+                words = ", ".join(repr(word) for word in LAWS)
+                hint = nearest(kind, LAWS) if isinstance(kind, str) else ""
+                raise where.error(f"law must be one of {words}, got {kind!r}{hint}")
+            result[key] = _make(LAWS[kind], table, where)
+    return result
+
+
+# --- writing ------------------------------------------------------------------------------------
+
+
+def _table(obj: Any) -> dict[str, Any]:
+    """Write an attrs object as a table, leaving out what equals its default."""
+    if isinstance(obj, OF_SOME_KIND) and type(obj) not in KIND_OF:
+        raise ScenarioError(f"{type(obj).__name__} is a class of your own: no file can hold it")
+    table: dict[str, Any] = {"kind": KIND_OF[type(obj)]} if type(obj) in KIND_OF else {}
+    for field in attrs.fields(type(obj)):
+        value = getattr(obj, field.name)
+        if value != _default(field):
+            table[field.alias] = quantities.UNLIMITED if value is None else _value(value, field)
+    if isinstance(obj, Parallel):
+        table["branches"] = [{"steps": steps} for steps in table["branches"]]
+    return table
+
+
+def _default(field: attrs.Attribute[Any]) -> Any:
+    default: Any = field.default
+    if default is attrs.NOTHING:
+        return default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        default = default.factory()
+    reader = _reader(field)
+    return reader(default) if reader else default
+
+
+def _reader(field: attrs.Attribute[Any]) -> Any:
+    """Return the plain function behind a converter that `described.named` has dressed."""
+    return getattr(getattr(field.converter, "converter", None), "__wrapped__", None)
+
+
+def _value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
+    if isinstance(value, Duration):
+        if type(value) not in LAWS.values():
+            raise ScenarioError(f"{type(value).__name__} is a law of your own: no file can hold it")
+        if isinstance(value, Fixed):
+            return quantities.format_duration(value.value)
+        return {"law": value.kind} | _table(value)
+    if isinstance(value, float) and field and _reader(field) in DURATION_READERS:
+        return quantities.format_duration(value)
+    if isinstance(value, (Rate, date)):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: _value(part) for name, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_value(part) for part in value]
+    described = attrs.has(type(value)) or isinstance(value, OF_SOME_KIND)
+    return _table(value) if described else value

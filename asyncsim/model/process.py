@@ -1,0 +1,259 @@
+"""The process: steps one after the other, choices, parallel branches, and steps that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from attrs import field, frozen
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model.described import named, refuse
+from asyncsim.model.durations import Duration, Fixed, law
+from asyncsim.model.quantities import (
+    Refused,
+    count,
+    duration,
+    one_of,
+    optional_duration,
+    probability,
+    text,
+)
+
+T = TypeVar("T")
+
+
+class Element:
+    """Anything a process is made of. It has a name, unique within its process."""
+
+    name: str
+
+    def parts(self) -> Iterator[Element]:
+        """Yield this element and everything inside it, in the order it is written."""
+        yield self
+
+
+def sequence(value: Sequence[Element]) -> tuple[Element, ...]:
+    """Return a sequence of process elements as a tuple, checked."""
+    if isinstance(value, (list, tuple)) and all(isinstance(part, Element) for part in value):
+        return tuple(value)
+    raise Refused("must be a list of steps (Step, AsyncStep, Choice, Parallel)")
+
+
+def steps(value: Sequence[Element]) -> tuple[Element, ...]:
+    """Return a sequence of at least one process element."""
+    found = sequence(value)
+    if not found:
+        raise Refused("must hold at least one step")
+    return found
+
+
+Path = str | tuple[Element, ...]
+
+
+def path(value: str | Sequence[Element]) -> Path:
+    """Return 'fail', 'continue' or a sequence of elements to go through before going on."""
+    if isinstance(value, str):
+        return one_of(value, ("fail", "continue"))
+    try:
+        return sequence(value)
+    except Refused:
+        raise Refused("must be 'fail', 'continue' or a list of steps") from None
+
+
+@frozen(field_transformer=named)
+class Step(Element):
+    """Work done by the workflow server: occupies one worker for a time drawn from `work`."""
+
+    name: str = field(converter=text)
+    work: Duration = field(default=Fixed(0.0), converter=law)
+
+
+@frozen(field_transformer=named)
+class Response:
+    """Probabilities of the immediate response to the outgoing call; they add up to one."""
+
+    accepted: float = field(default=1.0, converter=probability)
+    done: float = field(default=0.0, converter=probability)
+    rejected: float = field(default=0.0, converter=probability)
+
+    def __attrs_post_init__(self) -> None:
+        total = self.accepted + self.done + self.rejected
+        if abs(total - 1.0) > 1e-9:
+            raise refuse("Response", "probabilities must add up to 1", total)
+
+
+def response(value: Response | dict[str, float]) -> Response:
+    """Return a `Response`, also from a mapping such as ``{"accepted": 0.9, "done": 0.1}``."""
+    if isinstance(value, Response):
+        return value
+    if isinstance(value, dict) and set(value) <= {"accepted", "done", "rejected"}:
+        return Response(**({"accepted": 0.0} | value))
+    raise Refused("must be a Response(accepted=…, done=…, rejected=…)")
+
+
+def arm_moment(value: str) -> str:
+    """Return when the wait is armed, checked."""
+    return one_of(value, ("after call", "before call"))
+
+
+@frozen(field_transformer=named)
+class AsyncStep(Element):
+    """A step that calls an external system and waits for it.
+
+    Parameters
+    ----------
+    name, system
+        The step's name and the name of the external system it calls.
+    call_work
+        Worker time of the outgoing call; the call reaches the system when it ends.
+    arm, arm_delay
+        The wait is armed ``arm_delay`` seconds ``"after call"``, or just ``"before call"``.
+    response
+        Probabilities of the immediate response: ``accepted`` (wait), ``done`` (do not wait),
+        ``rejected`` (the step fails).
+    timeout
+        How long the wait may last, counted from arming; None means for ever.
+    on_accepted
+        Steps gone through after the call was accepted and before the wait is armed: the process
+        reacts to the response first. Meanwhile the external system is at work already.
+    on_done, on_rejected, on_timeout
+        What follows each of these: ``"fail"`` ends the instance as failed, ``"continue"`` goes on
+        with the next step, a list of steps is gone through first. `on_timeout` also follows a
+        strategy that gave up.
+    """
+
+    name: str = field(converter=text)
+    system: str = field(converter=text)
+    call_work: Duration = field(default=Fixed(0.0), converter=law, kw_only=True)
+    arm: str = field(default="after call", converter=arm_moment, kw_only=True)
+    arm_delay: float = field(default=0.0, converter=duration, kw_only=True)
+    response: Response = field(factory=Response, converter=response, kw_only=True)
+    timeout: float | None = field(default=None, converter=optional_duration, kw_only=True)
+    on_accepted: tuple[Element, ...] = field(default=(), converter=sequence, kw_only=True)
+    on_done: Path = field(default="continue", converter=path, kw_only=True)
+    on_rejected: Path = field(default="fail", converter=path, kw_only=True)
+    on_timeout: Path = field(default="fail", converter=path, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.arm == "before call" and self.arm_delay:
+            raise refuse("AsyncStep.arm_delay", "must be 0 with arm='before call'", self.arm_delay)
+        if self.arm == "before call" and self.on_accepted:
+            problem = "must be empty with arm='before call'"
+            raise refuse("AsyncStep.on_accepted", problem, self.on_accepted)
+
+    def parts(self) -> Iterator[Element]:
+        """Yield the step itself, then what its paths hold."""
+        yield self
+        for way in (self.on_accepted, self.on_done, self.on_rejected, self.on_timeout):
+            if not isinstance(way, str):
+                yield from _parts_of(way)
+
+
+@frozen(field_transformer=named)
+class Branch:
+    """One way out of a `Choice`, with its probability; it may be empty."""
+
+    probability: float = field(converter=probability)
+    steps: tuple[Element, ...] = field(default=(), converter=sequence)
+
+
+def branches(value: Sequence[Branch | tuple[float, Sequence[Element]]]) -> tuple[Branch, ...]:
+    """Return branches, also from pairs such as ``(0.8, [Step(...)])``."""
+    if not isinstance(value, (list, tuple)) or len(value) < 2:
+        raise Refused("must be a list of two or more branches such as (0.8, [Step('ship')])")
+    found = tuple(part if isinstance(part, Branch) else _branch(part) for part in value)
+    total = sum(branch.probability for branch in found)
+    if abs(total - 1.0) > 1e-9:
+        raise Refused(f"must have probabilities that add up to 1 (they add up to {total:g})")
+    return found
+
+
+def _branch(value: object) -> Branch:
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        return Branch(value[0], value[1])
+    raise Refused("must be pairs of a probability and a list of steps")
+
+
+@frozen(field_transformer=named)
+class Choice(Element):
+    """Goes one of several ways, by probability."""
+
+    name: str = field(converter=text)
+    branches: tuple[Branch, ...] = field(converter=branches)
+
+    def parts(self) -> Iterator[Element]:
+        """Yield the choice itself, then what its branches hold."""
+        yield self
+        for branch in self.branches:
+            yield from _parts_of(branch.steps)
+
+
+def parallel_branches(value: Sequence[Sequence[Element]]) -> tuple[tuple[Element, ...], ...]:
+    """Return two or more sequences of elements, none of them empty."""
+    if not isinstance(value, (list, tuple)) or len(value) < 2:
+        raise Refused("must be a list of two or more lists of steps")
+    return tuple(steps(branch) for branch in value)
+
+
+@frozen(field_transformer=named)
+class Parallel(Element):
+    """Goes all ways at once, and on when the last of them is through."""
+
+    name: str = field(converter=text)
+    branches: tuple[tuple[Element, ...], ...] = field(converter=parallel_branches)
+
+    def parts(self) -> Iterator[Element]:
+        """Yield the element itself, then what its branches hold."""
+        yield self
+        for branch in self.branches:
+            yield from _parts_of(branch)
+
+
+def _parts_of(elements: Sequence[Element]) -> Iterator[Element]:
+    for element in elements:
+        yield from element.parts()
+
+
+@frozen(field_transformer=named)
+class Process:
+    """A named sequence of elements.
+
+    Parameters
+    ----------
+    name
+        Name of the process.
+    steps
+        Its elements, in order.
+    first_activation
+        Steps are numbered from here in the order they are written; the number is the second half
+        of a serial number. With ``first_activation=30`` the second step of instance 5 waits as
+        ``5_31``.
+    """
+
+    name: str = field(converter=text)
+    steps: tuple[Element, ...] = field(converter=steps)
+    first_activation: int = field(default=1, converter=count, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        seen: set[str] = set()
+        for element in self.parts():
+            if element.name in seen:
+                raise ScenarioError(
+                    f"Process.steps must have unique names, got {element.name!r} twice"
+                )
+            seen.add(element.name)
+
+    def parts(self) -> Iterator[Element]:
+        """Yield every element, also inside choices, branches and paths, in written order."""
+        yield from _parts_of(self.steps)
+
+    def of_type(self, kind: type[T]) -> list[T]:
+        """Return the elements of one kind, in written order."""
+        return [element for element in self.parts() if isinstance(element, kind)]
+
+    @property
+    def activations(self) -> dict[str, int]:
+        """The activation number of every step, by name."""
+        numbered = [e for e in self.parts() if isinstance(e, (Step, AsyncStep))]
+        return {e.name: self.first_activation + k for k, e in enumerate(numbered)}

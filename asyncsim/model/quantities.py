@@ -1,0 +1,356 @@
+"""Reading what people write: durations, rates, clock times, days, probabilities, counts.
+
+Every reader takes one value and returns it in the unit the engines use, or raises `Refused` with
+half a sentence saying what would be right. The sentence is completed, with the name of the
+argument and the value, where the value enters (`asyncsim.model.described`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+import re
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
+from typing import TypeVar
+
+import attrs
+import numpy as np
+from numpy.typing import ArrayLike
+
+DurationLike = float | str | timedelta | np.timedelta64
+ClockTimeLike = str | time
+
+SECONDS_PER_UNIT = {
+    "ms": 0.001,
+    "s": 1.0,
+    "sec": 1.0,
+    "second": 1.0,
+    "min": 60.0,
+    "m": 60.0,
+    "minute": 60.0,
+    "h": 3600.0,
+    "hour": 3600.0,
+    "d": 86400.0,
+    "day": 86400.0,
+    "w": 604800.0,
+    "week": 604800.0,
+}
+_DURATION_PART = re.compile(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([a-zA-Z]+)\s*")
+_RATE = re.compile(r"\s*([0-9.eE+_-]+)\s*/\s*([a-zA-Z]+)\s*")
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+UNLIMITED = "unlimited"
+A_DURATION = "must be a duration such as '15min', '1h 30min', 90 (seconds) or a timedelta"
+
+T = TypeVar("T")
+
+
+class Refused(ValueError):
+    """A value was refused; the text says what would be right ('must be positive')."""
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest valid word, or an empty string."""
+    match = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def number(value: object) -> float:
+    """Return a finite number as float; booleans, NaN, infinity and texts are refused."""
+    if not isinstance(value, (bool, np.timedelta64)) and isinstance(value, numbers.Real):
+        try:
+            result = float(value)
+        except OverflowError:  # 10**400
+            result = math.inf
+        if math.isfinite(result):
+            return result
+    raise Refused("must be a finite number")
+
+
+def figures(value: ArrayLike) -> tuple[float, ...]:
+    """Return a list or an array of finite numbers as floats; dates and time spans are refused."""
+    if isinstance(value, (list, tuple)):
+        return tuple(number(each) for each in value)
+    array = np.asarray(value)
+    if array.dtype.kind not in "iufO":  # an array of timestamps would pass as nanoseconds
+        raise Refused("must hold finite numbers")
+    return tuple(number(each) for each in array.ravel().tolist())
+
+
+def _seconds(value: DurationLike) -> float:
+    if isinstance(value, str):
+        return _seconds_from_text(value)
+    if isinstance(value, timedelta):  # pandas.Timedelta is one, and pandas.NaT is not
+        return number(value.total_seconds())
+    if isinstance(value, np.timedelta64):  # NaT becomes NaN, which is refused
+        return number(value / np.timedelta64(1, "s"))
+    try:
+        return number(value)
+    except Refused:
+        raise Refused(A_DURATION) from None
+
+
+def _seconds_from_text(text: str) -> float:
+    rest = text.strip()
+    sign = -1.0 if rest.startswith("-") else 1.0
+    rest = rest.removeprefix("-" if sign < 0 else "+")
+    total, position = 0.0, 0
+    for part in _DURATION_PART.finditer(rest):
+        if part.start() != position:
+            break
+        unit = part.group(2)
+        plural = unit.removesuffix("s") if len(unit) > 3 else unit  # '5 mss' are no minutes
+        seconds = SECONDS_PER_UNIT.get(plural)
+        if seconds is None:
+            raise Refused(f"{A_DURATION} (unknown unit {unit!r})")
+        # 9 ms are 0.009 s: divide, since 9 * 0.001 is not the float nearest to 0.009
+        figure = float(part.group(1))
+        total += figure / 1000.0 if seconds == 0.001 else figure * seconds
+        position = part.end()
+    if position == 0 or position != len(rest) or not math.isfinite(total):
+        raise Refused(A_DURATION)
+    return sign * total
+
+
+def duration(value: DurationLike) -> float:
+    """Return a duration, zero or more, in seconds.
+
+    Accepts ``"15min"``, ``"1h 30min"``, seconds, `datetime.timedelta` and `pandas.Timedelta`.
+    """
+    seconds = _seconds(value)
+    if seconds < 0:
+        raise Refused("must not be negative")
+    return seconds
+
+
+def positive_duration(value: DurationLike) -> float:
+    """Return a duration greater than zero in seconds."""
+    seconds = _seconds(value)
+    if seconds <= 0:
+        raise Refused("must be positive")
+    return seconds
+
+
+def optional_duration(value: DurationLike | None) -> float | None:
+    """Return a positive duration in seconds, or None where there is none."""
+    return None if value is None else positive_duration(value)
+
+
+def format_duration(seconds: float) -> str | float:
+    """Write seconds the way a person would, if reading it back gives exactly the same number."""
+    for unit in ("d", "h", "min", "s", "ms"):
+        figure = seconds * 1000 if unit == "ms" else seconds / SECONDS_PER_UNIT[unit]
+        text = f"{figure:.0f}{unit}"
+        whole = 1 <= figure < 1e9 and abs(figure - round(figure)) < 1e-9
+        if whole and _seconds(text) == seconds:
+            return text
+    return seconds
+
+
+def text_of(seconds: float) -> str:
+    """Return a duration as a person would say it in a label."""
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+        if seconds >= size:
+            return f"{seconds / size:.4g} {unit}"
+    return f"{seconds * 1000:.4g} ms"
+
+
+def probability(value: float) -> float:
+    """Return a probability from 0 to 1."""
+    try:
+        result = number(value)
+    except Refused:
+        raise Refused("must be a probability from 0 to 1") from None
+    if not 0.0 <= result <= 1.0:
+        raise Refused("must be a probability from 0 to 1")
+    return result
+
+
+def chance_below_one(value: float) -> float:
+    """Return a probability below 1, for what must succeed some time."""
+    result = probability(value)
+    if result == 1.0:
+        raise Refused("must be below 1, or the work would never be done")
+    return result
+
+
+def count(value: int) -> int:
+    """Return a whole number of at least 1."""
+    return _whole(value, 1)
+
+
+def from_zero(value: int) -> int:
+    """Return a whole number of at least 0."""
+    return _whole(value, 0)
+
+
+def _whole(value: object, least: int) -> int:
+    if not isinstance(value, (bool, np.timedelta64)) and isinstance(value, numbers.Integral):
+        result = int(value)
+        if result >= least:
+            return result
+    raise Refused(f"must be a whole number, {least} or more")
+
+
+def optional_count(value: int | None) -> int | None:
+    """Return a whole number of at least 1, or None where there is no limit."""
+    return None if value is None else count(value)
+
+
+def count_or_unlimited(value: int | str | None) -> int | None:
+    """Return a whole number of at least 1, or None for None and ``"unlimited"``.
+
+    The word is what a file says, since TOML has no way to write None.
+    """
+    if value is None or (isinstance(value, str) and value == UNLIMITED):
+        return None
+    try:
+        return _whole(value, 1)
+    except Refused as problem:
+        raise Refused(f"{problem}, or {UNLIMITED!r}") from None
+
+
+def text(value: str) -> str:
+    """Return a non-empty text."""
+    if isinstance(value, str) and value.strip():
+        return value
+    raise Refused("must be a non-empty text")
+
+
+def any_text(value: str) -> str:
+    """Return a text, which may be empty."""
+    if isinstance(value, str):
+        return value
+    raise Refused("must be a text")
+
+
+def texts(value: Iterable[str]) -> tuple[str, ...]:
+    """Return a sequence of non-empty texts as a tuple."""
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) and part for part in value):
+        return tuple(value)
+    raise Refused("must be a list of non-empty texts")
+
+
+def one_of(value: str, valid: tuple[str, ...]) -> str:
+    """Return the value if it is one of the valid words."""
+    if isinstance(value, str) and value in valid:
+        return value
+    words = ", ".join(repr(word) for word in valid)
+    hint = nearest(value, valid) if isinstance(value, str) else ""
+    raise Refused(f"must be one of {words}{hint}")
+
+
+def clock_time(value: ClockTimeLike) -> str:
+    """Return a clock time as ``"HH:MM"`` or ``"HH:MM:SS"``; ``"24:00"`` is the end of the day."""
+    if isinstance(value, time):
+        value = value.strftime("%H:%M:%S") if value.second else value.strftime("%H:%M")
+    match = _CLOCK.fullmatch(value) if isinstance(value, str) else None
+    if match:
+        hour, minute, second = (int(group or 0) for group in match.groups())
+        if (hour < 24 and minute < 60 and second < 60) or (hour, minute, second) == (24, 0, 0):
+            return f"{hour:02d}:{minute:02d}" + (f":{second:02d}" if second else "")
+    raise Refused("must be a clock time such as '22:00'")
+
+
+def optional_clock_time(value: ClockTimeLike | None) -> str | None:
+    """Return a clock time, or None where there is none."""
+    return None if value is None else clock_time(value)
+
+
+def seconds_of_day(clock: str) -> int:
+    """Return the seconds from midnight of a clock time that was read by `clock_time`."""
+    parts = [int(part) for part in clock.split(":")] + [0]
+    return parts[0] * 3600 + parts[1] * 60 + parts[2]
+
+
+def window(value: tuple[ClockTimeLike, ClockTimeLike] | list[str]) -> tuple[str, str]:
+    """Return opening hours as two clock times, the first before the second."""
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        opens, closes = clock_time(value[0]), clock_time(value[1])
+        if seconds_of_day(opens) < seconds_of_day(closes):
+            return opens, closes
+    raise Refused("must be two clock times, the earlier first, such as ('08:00', '20:00')")
+
+
+def days_of_week(value: str) -> str:
+    """Return days as ``"Mon-Fri"``, ``"Sat, Sun"`` or ``"every day"``, checked."""
+    day_numbers(value)
+    return value
+
+
+def day_numbers(value: str) -> frozenset[int]:
+    """Return the days named by `days_of_week` as numbers, Monday = 0."""
+    problem = "must name days such as 'Mon-Fri', 'Mon, Wed, Sat' or 'every day'"
+    if not isinstance(value, str):
+        raise Refused(problem)
+    if value.strip().lower() == "every day":
+        return frozenset(range(7))
+    found: set[int] = set()
+    for part in value.split(","):
+        ends = [_day_number(name, problem) for name in part.split("-")]
+        if len(ends) > 2:
+            raise Refused(problem)
+        first, last = ends[0], ends[-1]
+        found.update((first + k) % 7 for k in range((last - first) % 7 + 1))
+    return frozenset(found)
+
+
+def _day_number(name: str, problem: str) -> int:
+    written = name.strip().title()
+    for k, day in enumerate(DAY_NAMES):
+        if len(written) >= 3 and day.startswith(written):
+            return k
+    raise Refused(problem + nearest(written, DAY_NAMES))
+
+
+def calendar_date(value: str | date) -> date:
+    """Return a date, read from ``"2026-01-05"`` or a `datetime.date`."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return date.fromisoformat(value)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        raise Refused("must be a date such as '2026-01-05'") from None
+
+
+@attrs.frozen
+class Rate:
+    """So many per unit of time, keeping the unit: '10000/day' is a number for the whole day."""
+
+    count: float
+    unit: str
+
+    @property
+    def per_second(self) -> float:
+        """The rate per second, spread over the whole unit."""
+        return self.count / SECONDS_PER_UNIT[self.unit]
+
+    def __str__(self) -> str:
+        return f"{self.count!r}/{self.unit}".replace(".0/", "/")
+
+
+def rate(value: float | str | Rate) -> Rate:
+    """Return a positive rate, read from ``"300/h"``, ``"10000/day"`` or a number per second."""
+    problem = "must be a rate such as '300/h', '10000/day' or 0.5 (per second)"
+    unit: object = "s"
+    figure: object = value
+    if isinstance(value, Rate):
+        unit, figure = value.unit, value.count
+    elif isinstance(value, str):
+        match = _RATE.fullmatch(value)
+        unit = match.group(2) if match else ""
+        try:
+            figure = float(match.group(1)) if match else math.nan
+        except ValueError:
+            raise Refused(problem) from None
+    if not isinstance(unit, str) or unit not in SECONDS_PER_UNIT:
+        raise Refused(problem)
+    try:
+        per_unit = number(figure)
+    except Refused:
+        raise Refused(problem) from None
+    if per_unit <= 0:
+        raise Refused("must be a positive rate")
+    return Rate(per_unit, unit)

@@ -1,0 +1,191 @@
+"""A request log, as the table of an external system holds it, and its replay in a scenario.
+
+The table has one row per request: ``SN`` (the serial number that was handed over), ``submitted``
+and ``completed``. Nothing is dropped silently: a row that cannot be used is kept with its line
+number and what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+from attrs import frozen
+
+from asyncsim.errors import LogWarning, ScenarioError
+from asyncsim.model.arrivals import At
+from asyncsim.model.calendar import Calendar, zone_name
+from asyncsim.model.described import refuse
+from asyncsim.model.process import AsyncStep
+from asyncsim.model.quantities import Refused, nearest
+from asyncsim.model.systems import Recorded
+
+if TYPE_CHECKING:
+    from asyncsim.model.scenario import Scenario
+
+COLUMNS = ("SN", "submitted", "completed")
+NAMED_ROWS = 5  # so many bad rows stand in a warning; all of them are in the table
+
+
+@frozen(eq=False)
+class RequestLog:
+    """A request log that has been read and checked.
+
+    Attributes
+    ----------
+    path
+        Where it came from.
+    rows
+        The usable requests in order of submission: SN, submitted, completed (timestamps).
+    rejected
+        The others: line, SN, problem.
+    """
+
+    path: str
+    rows: pd.DataFrame
+    rejected: pd.DataFrame
+
+    @classmethod
+    def read(cls, path: str | Path, zone: str | None = None, *, _stacklevel: int = 2) -> RequestLog:
+        """Read a CSV file with the columns SN, submitted, completed.
+
+        Parameters
+        ----------
+        path
+            The file. Timestamps are ISO 8601 (``2026-03-02 09:13:22``).
+        zone
+            Zone in which timestamps are understood; those with an offset are converted to it.
+
+        Raises
+        ------
+        ScenarioError
+            If the file cannot be read, lacks a column, or has no usable row.
+
+        Warns
+        -----
+        LogWarning
+            If rows were rejected, with their number and the first of them by line.
+        """
+        try:
+            zone_name(zone)
+        except Refused as problem:
+            raise refuse("RequestLog.read: zone", problem, zone) from None
+        raw = _read_csv(Path(path))
+        problems = _problems(raw, zone)
+        usable = problems == ""
+        rejected = pd.DataFrame(
+            {"line": raw["line"], "SN": raw["SN"], "problem": problems}, index=raw.index
+        )[~usable].reset_index(drop=True)
+        if not usable.any():
+            first = f" (line {rejected.line[0]}: {rejected.problem[0]})" if len(rejected) else ""
+            raise ScenarioError(f"{path}: has no usable row{first}")
+        if len(rejected):
+            named = "; ".join(
+                f"line {r.line}: {r.problem}" for r in rejected[:NAMED_ROWS].itertuples()
+            )
+            more = f"; and {len(rejected) - NAMED_ROWS} more" if len(rejected) > NAMED_ROWS else ""
+            warnings.warn(
+                f"{path}: {len(rejected)} of {len(raw)} rows are not used: {named}{more}",
+                LogWarning,
+                stacklevel=_stacklevel,
+            )
+        good = raw[usable]
+        rows = pd.DataFrame(
+            {
+                "SN": good["SN"].str.strip(),
+                "submitted": _timestamps(good["submitted"], zone),
+                "completed": _timestamps(good["completed"], zone),
+            }
+        )
+        rows = rows.sort_values(["submitted", "SN"], kind="stable").reset_index(drop=True)
+        return cls(str(path), rows, rejected)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            names = [str(name).strip() for name in reader.fieldnames or []]
+            for column in COLUMNS:
+                if column not in names:
+                    raise ScenarioError(
+                        f"{path}: lacks the column {column!r}{nearest(column, names)}; "
+                        f"it has {', '.join(names) or 'none'}"
+                    )
+            reader.fieldnames = names
+            records = [(reader.line_num, *(row[c] or "" for c in COLUMNS)) for row in reader]
+    except OSError as error:
+        raise ScenarioError(f"{path}: cannot be read ({error.strerror})") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ScenarioError(f"{path}: is not a CSV text file ({error})") from None
+    return pd.DataFrame(records, columns=["line", *COLUMNS]).astype(dict.fromkeys(COLUMNS, "str"))
+
+
+def _timestamps(texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timestamp]:
+    """Read ISO timestamps; what cannot be read becomes NaT."""
+    tz = ZoneInfo(zone) if zone else None
+
+    def one(text: str) -> datetime | None:
+        if not text[:4].isdecimal():  # a year comes first; pandas would also read '1/2/2026'
+            return None
+        try:  # databases write tenths of microseconds; a datetime has no place for them
+            at = pd.Timestamp(text).floor("us").to_pydatetime()
+        except (ValueError, OverflowError):
+            return None
+        if at.tzinfo is None:
+            return at.replace(tzinfo=tz)
+        return at.astimezone(tz) if tz else at.replace(tzinfo=None)
+
+    dtype = pd.DatetimeTZDtype("us", tz) if tz else "datetime64[us]"
+    return pd.Series([one(text.strip()) for text in texts], index=texts.index, dtype=dtype)
+
+
+def _problems(raw: pd.DataFrame, zone: str | None) -> pd.Series[str]:
+    """Return what is wrong with each row, or an empty text."""
+    submitted, completed = (_timestamps(raw[c], zone) for c in ("submitted", "completed"))
+    serial = raw["SN"].str.strip()
+    problems = pd.Series("", index=raw.index)
+
+    def say(where: pd.Series[bool], problem: str | pd.Series[str]) -> None:
+        nonlocal problems
+        problems = problems.mask(where & (problems == ""), problem)
+
+    say(serial == "", "no serial number")
+    say(submitted.isna(), "submitted is not a timestamp: " + raw["submitted"].map(repr))
+    say(raw["completed"].str.strip() == "", "not completed")
+    say(completed.isna(), "completed is not a timestamp: " + raw["completed"].map(repr))
+    say(completed < submitted, "completed before it was submitted")
+    good = problems == ""  # the first good row of a number is the one that counts
+    first_line = raw["line"].where(good).groupby(serial).transform("min")
+    again = good & (raw["line"] > first_line)
+    say(again, "serial number stands already in line " + first_line.map("{:.0f}".format))
+    return problems
+
+
+def replay(scenario: Scenario, log: RequestLog, step: AsyncStep) -> Scenario:
+    """Return the scenario with the log's arrivals and completions; see `Scenario.with_log`."""
+    for other in scenario.process.of_type(AsyncStep):
+        if other.system == step.system and other is not step:
+            raise ScenarioError(
+                f"a log of step {step.name!r} cannot stand for system {step.system!r}, which "
+                f"step {other.name!r} calls as well; give each step a system of its own"
+            )
+    submitted, completed = log.rows["submitted"], log.rows["completed"]
+    if scenario.zone and submitted.dt.tz is not None:  # the first day is a day of the scenario
+        submitted = submitted.dt.tz_convert(scenario.zone)
+    calendar = Calendar(submitted.iloc[0].date(), scenario.zone)
+    arrivals = [calendar.seconds(at.to_pydatetime()) for at in submitted]
+    done = [calendar.seconds(at.to_pydatetime()) for at in completed]
+    day_after = submitted.iloc[-1].date() + timedelta(days=1)
+    recorded = Recorded(done, tuple(log.rows["SN"]))
+    return scenario.replace(
+        start=calendar.start,
+        length=calendar.instant(day_after, "00:00"),
+        arrivals=At(arrivals),
+        systems=dict(scenario.systems) | {step.system: recorded},
+    )

@@ -1,0 +1,77 @@
+"""The workflow server: its workers, what noticing costs them, and how finishes are answered."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from asyncsim.model.described import named
+from asyncsim.model.quantities import count, duration, one_of, optional_duration
+
+EARLY = ("reject", "buffer", "ignore")
+LATE_OR_DUPLICATE = ("reject", "accept")
+UNKNOWN = ("reject", "ignore")
+
+
+def early_policy(value: str) -> str:
+    """Return what an early finish gets, checked."""
+    return one_of(value, EARLY)
+
+
+def late_policy(value: str) -> str:
+    """Return what a late or second finish gets, checked."""
+    return one_of(value, LATE_OR_DUPLICATE)
+
+
+def unknown_policy(value: str) -> str:
+    """Return what a finish of an unknown number gets, checked."""
+    return one_of(value, UNKNOWN)
+
+
+@frozen(field_transformer=named)
+class FinishPolicy:
+    """How the server answers a finish that is not the first one in time.
+
+    None of these ever resumes a step twice or loses a record: the policy only decides what the
+    sender is told, and whether an early finish is kept.
+
+    Parameters
+    ----------
+    early
+        Before the wait is armed: ``"reject"`` (an error, so the sender may try again),
+        ``"buffer"`` (kept, and applied when the wait is armed) or ``"ignore"`` (accepted with
+        thanks, and lost).
+    buffer_for
+        How long an early finish is kept; None keeps it until the wait is armed.
+    duplicate
+        A second finish of a number: ``"reject"`` or ``"accept"`` (the sender is told all is well).
+    late
+        After a time-out or a cancellation: ``"reject"`` or ``"accept"``.
+    unknown
+        A number no wait ever had: ``"reject"`` or ``"ignore"``.
+    """
+
+    early: str = field(default="reject", converter=early_policy)
+    buffer_for: float | None = field(default=None, converter=optional_duration)
+    duplicate: str = field(default="reject", converter=late_policy)
+    late: str = field(default="reject", converter=late_policy)
+    unknown: str = field(default="reject", converter=unknown_policy)
+
+
+@frozen(field_transformer=named)
+class WorkflowServer:
+    """Identical workers over one FIFO queue. A job of no duration needs no worker.
+
+    Parameters
+    ----------
+    workers
+        Number of worker threads.
+    poll_work, callback_work
+        Worker time of one check and of handling one callback.
+    policy
+        How finishes are answered; see `FinishPolicy`.
+    """
+
+    workers: int = field(default=4, converter=count)
+    poll_work: float = field(default=0.0, converter=duration)
+    callback_work: float = field(default=0.0, converter=duration)
+    policy: FinishPolicy = FinishPolicy()

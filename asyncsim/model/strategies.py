@@ -1,0 +1,395 @@
+"""How a waiting step learns that the outside work is done.
+
+A strategy says two things, each as a short SimPy process in the words of the domain:
+
+* `Strategy.wait`: what the *workflow server* does while the step waits (ask, again and again);
+* `Strategy.notify`: what the *external system* does when the work is complete (call back).
+
+Leaving one out means that nothing happens there: under `Callback` nobody waits, the step is a mere
+record. Subclass `Strategy` to try a way of your own; it runs on the SimPy engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from attrs import field, frozen
+
+from asyncsim.model import expectations
+from asyncsim.model.described import named, refuse
+from asyncsim.model.durations import Duration, Fixed, LawLike, external_law, law
+from asyncsim.model.expectations import Expected
+from asyncsim.model.quantities import (
+    DurationLike,
+    Refused,
+    duration,
+    number,
+    one_of,
+    optional_count,
+    optional_duration,
+    positive_duration,
+    probability,
+    text_of,
+)
+from asyncsim.model.waiting import (
+    Answered,
+    CheckingStrategy,
+    SimProcess,
+    Strategy,
+    WaitingStep,
+)
+
+__all__ = [
+    "STRATEGIES",
+    "Answered",
+    "Backoff",
+    "Callback",
+    "CallbackWithSafetyPoll",
+    "CheckingStrategy",
+    "LongPolling",
+    "Polling",
+    "SimProcess",
+    "Strategy",
+    "WaitingStep",
+    "anchor_kind",
+    "backoff_factor",
+    "grid_index",
+    "jitter_kind",
+    "retry_schedule",
+    "text_of",
+]
+
+
+def grid_index(anchor: float, interval: float, after: float) -> int:
+    """Return the smallest k >= 1 whose grid point ``anchor + k * interval`` is later than `after`.
+
+    The division only gives a first guess; comparing grid points decides, so that a clock standing
+    exactly on a grid point never sees that point again.
+    """
+    k = max(int((after - anchor) / interval), 1)
+    while anchor + k * interval <= after:
+        k += 1
+    while k > 1 and anchor + (k - 1) * interval > after:
+        k -= 1
+    return k
+
+
+def poll_interval(value: DurationLike) -> float:
+    """Return an interval of checks in seconds; nobody asks more than a thousand times a second."""
+    seconds = positive_duration(value)
+    if seconds < 0.001:
+        raise Refused("must be at least 1 ms")
+    return seconds
+
+
+def anchor_kind(value: str) -> str:
+    """Return where the grid of checks begins, checked."""
+    return one_of(value, ("arming", "clock", "random"))
+
+
+@frozen(field_transformer=named)
+class Polling(CheckingStrategy):
+    """Asks at fixed intervals, on a grid that starts somewhere.
+
+    Parameters
+    ----------
+    interval
+        Distance of the grid points.
+    anchor
+        Where the grid starts: the ``"arming"`` of the wait, the wall ``"clock"`` (midnight of the
+        scenario's start), or a ``"random"`` phase of each wait.
+    jitter
+        Each check is late on its grid point by a uniform time up to this.
+    limit
+        Gives up after so many checks; None never gives up.
+    """
+
+    interval: float = field(converter=poll_interval)
+    anchor: str = field(default="arming", converter=anchor_kind)
+    jitter: float = field(default=0.0, converter=duration, kw_only=True)
+    limit: int | None = field(default=None, converter=optional_count, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.jitter > self.interval:
+            raise refuse(
+                "Polling.jitter", f"must not exceed the interval ({self.interval} s)", self.jitter
+            )
+
+    def grid_start(self, step: WaitingStep) -> float:
+        """Return the instant of grid point 0 for a wait."""
+        if self.anchor == "arming":
+            return step.armed
+        if self.anchor == "clock":
+            return 0.0
+        return step.armed - step.chance("phase") * self.interval
+
+    def next_check(self, step: WaitingStep) -> float:
+        """Return the first grid point later than the end of the last check, plus its jitter."""
+        anchor = self.grid_start(step)
+        k = grid_index(anchor, self.interval, step.last_check)
+        if self.jitter:
+            return anchor + k * self.interval + step.chance("jitter", k) * self.jitter
+        return anchor + k * self.interval
+
+    def skip_checks(self, step: WaitingStep, before: float) -> None:
+        """Count the grid points before an instant: no need to walk them one by one."""
+        if self.jitter:
+            super().skip_checks(step, before)
+            return
+        anchor = self.grid_start(step)
+        first = grid_index(anchor, self.interval, step.last_check)
+        last = grid_index(anchor, self.interval, before)
+        while last > 0 and anchor + last * self.interval >= before:
+            last -= 1
+        if last >= first:
+            step.checks += last - first + 1
+            step.last_check = anchor + last * self.interval
+
+    def expected(self, external: LawLike) -> Expected | None:
+        """Return mean latency, checks and wasted share; None with jitter or a limit.
+
+        The wall clock is taken as a random phase: right where armings are spread evenly over the
+        interval.
+        """
+        if self.limit is not None or self.jitter:
+            return None
+        if self.anchor == "arming":
+            return expectations.polling_from_arming(external_law(external), self.interval)
+        return expectations.polling_at_random_phase(external_law(external), self.interval)
+
+    @property
+    def label(self) -> str:
+        """A short name for tables and legends."""
+        start = "" if self.anchor == "arming" else f", {self.anchor}"
+        return f"polling {text_of(self.interval)}{start}"
+
+
+def backoff_factor(value: float) -> float:
+    """Return a factor of at least 1."""
+    factor = number(value)
+    if factor < 1:
+        raise Refused("must be 1 or more")
+    return factor
+
+
+def jitter_kind(value: str) -> str:
+    """Return a kind of jitter, checked."""
+    return one_of(value, ("none", "full", "equal", "decorrelated"))
+
+
+@frozen(field_transformer=named)
+class Backoff(CheckingStrategy):
+    """Asks at growing intervals, each counted from the end of the check before.
+
+    Parameters
+    ----------
+    first
+        The first interval.
+    factor
+        Each interval is this many times the one before.
+    cap
+        No interval is longer; None lets them grow without end.
+    jitter
+        ``"none"``; ``"full"``: uniform from 0 to the interval; ``"equal"``: the second half of
+        it; ``"decorrelated"``: uniform from `first` to three times the last interval slept.
+    limit
+        Gives up after so many checks; None never gives up.
+    """
+
+    first: float = field(default=1.0, converter=poll_interval)
+    factor: float = field(default=2.0, converter=backoff_factor)
+    cap: float | None = field(default=3600.0, converter=optional_duration)
+    jitter: str = field(default="none", converter=jitter_kind)
+    limit: int | None = field(default=None, converter=optional_count, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.cap is not None and self.cap < self.first:
+            raise refuse("Backoff.cap", f"must be at least first ({self.first} s)", self.cap)
+
+    def interval(self, k: int) -> float:
+        """Return the k-th interval (k = 0, 1, …) before jitter."""
+        try:
+            return min(self.first * self.factor**k, self._longest)
+        except OverflowError:
+            return self._longest
+
+    @property
+    def _longest(self) -> float:
+        return math.inf if self.cap is None else self.cap
+
+    def next_check(self, step: WaitingStep) -> float:
+        """Return the end of the last check plus the next interval."""
+        k = step.checks
+        if self.jitter == "none":
+            return step.last_check + self.interval(k)
+        if self.jitter == "full":
+            return step.last_check + step.chance("jitter", k) * self.interval(k)
+        if self.jitter == "equal":
+            return step.last_check + (1 + step.chance("jitter", k)) / 2 * self.interval(k)
+        return step.last_check + self._decorrelated(step, k)
+
+    def _decorrelated(self, step: WaitingStep, k: int) -> float:
+        done, slept = step.notes.get("slept", (-1, self.first))
+        for j in range(done + 1, k + 1):
+            reach = self.first + step.chance("jitter", j) * (3 * slept - self.first)
+            slept = min(self._longest, reach)
+        step.notes["slept"] = k, slept
+        return float(slept)
+
+    def expected(self, external: LawLike) -> Expected | None:
+        """Return mean latency, checks and wasted share; None with jitter or a limit."""
+        if self.jitter != "none" or self.limit is not None:
+            return None
+        return expectations.checks_at_given_times(external_law(external), self.interval)
+
+    @property
+    def label(self) -> str:
+        """A short name for tables and legends."""
+        kind = "" if self.jitter == "none" else f", {self.jitter} jitter"
+        cap = "uncapped" if self.cap is None else f"up to {text_of(self.cap)}"
+        return f"backoff {text_of(self.first)} x {self.factor:g} {cap}{kind}"
+
+
+@frozen(field_transformer=named)
+class LongPolling(Strategy):
+    """Asks once and holds the connection until the answer is there or the hold time is over.
+
+    A held connection costs no worker (asynchronous input and output), only the connection; the
+    worker time of a check is spent when its answer comes, and the next request follows at once.
+
+    Parameters
+    ----------
+    hold
+        The longest time one request is held.
+    """
+
+    hold: float = field(default=30.0, converter=positive_duration)
+
+    def wait(self, step: WaitingStep) -> SimProcess:
+        """Hold one request after the other until one brings the completion."""
+        while True:
+            if (yield from step.hold(self.hold)):
+                return
+
+    def expected(self, external: LawLike) -> Expected | None:
+        """Return mean latency (none on an idle server), requests and wasted share."""
+        return expectations.long_polling(external_law(external), self.hold)
+
+    @property
+    def label(self) -> str:
+        """A short name for tables and legends."""
+        return f"long polling {text_of(self.hold)}"
+
+
+def retry_schedule(value: Sequence[DurationLike]) -> tuple[float, ...]:
+    """Return the pauses before the second, third, … attempt, in seconds."""
+    if isinstance(value, (list, tuple)):
+        return tuple(duration(pause) for pause in value)
+    raise Refused("must be a list of pauses such as ['5s', '5min', '30min']")
+
+
+@frozen(field_transformer=named)
+class Callback(Strategy):
+    """The external system finishes the step by its serial number; nobody asks.
+
+    Parameters
+    ----------
+    delay
+        Time of a delivery on the network.
+    loss
+        Probability that a delivery is lost.
+    retries
+        The sender's pauses before its second, third, … attempt, each counted from the moment the
+        attempt before was lost or refused. After the last one the callback is a dead letter.
+    duplicates
+        Probability that a delivery arrives twice.
+    duplicate_delay
+        How much later the second copy arrives.
+    """
+
+    delay: Duration = field(default=Fixed(0.0), converter=law)
+    loss: float = field(default=0.0, converter=probability, kw_only=True)
+    retries: tuple[float, ...] = field(default=(), converter=retry_schedule, kw_only=True)
+    duplicates: float = field(default=0.0, converter=probability, kw_only=True)
+    duplicate_delay: float = field(default=1.0, converter=duration, kw_only=True)
+
+    def notify(self, step: WaitingStep) -> SimProcess:
+        """Deliver, and try again by the schedule until the server has given an answer."""
+        for attempt, pause in enumerate((0.0, *self.retries)):
+            if pause:
+                yield step.after(pause)
+            if self.loss and step.chance("loss", attempt) < self.loss:
+                step.lose(attempt)
+                continue
+            delay = step.duration("delay", self.delay, attempt)
+            if self.duplicates and step.chance("duplicate", attempt) < self.duplicates:
+                step.deliver_copy(delay + self.duplicate_delay, attempt)
+            if (yield from step.deliver(delay, attempt)):
+                return
+        step.dead_letter()
+
+    def expected(self, external: LawLike) -> Expected | None:
+        """Return the mean latency of what is delivered, and the share that never is."""
+        return expectations.callback(self.delay.mean, self.loss, self.retries)
+
+    @property
+    def label(self) -> str:
+        """A short name for tables and legends."""
+        parts = ["callback"]
+        if self.loss:
+            parts.append(f"{self.loss * 100:.3g} % lost")
+        if self.retries:
+            parts.append("1 retry" if len(self.retries) == 1 else f"{len(self.retries)} retries")
+        return ", ".join(parts)
+
+
+@frozen(field_transformer=named)
+class CallbackWithSafetyPoll(Callback):
+    """A callback, and a slow poll beside it in case the callback never comes.
+
+    Parameters
+    ----------
+    every, anchor
+        Interval of the safety poll and where its grid starts; see `Polling`.
+    """
+
+    every: float = field(default=300.0, converter=poll_interval, kw_only=True)
+    anchor: str = field(default="arming", converter=anchor_kind, kw_only=True)
+
+    @property
+    def safety_poll(self) -> Polling:
+        """The poll that runs beside the callback."""
+        return Polling(self.every, self.anchor)
+
+    @property
+    def schedule(self) -> CheckingStrategy | None:
+        """The safety poll, unless a subclass waits in a way of its own."""
+        own = type(self).wait is CallbackWithSafetyPoll.wait
+        return self.safety_poll if own else None
+
+    def wait(self, step: WaitingStep) -> SimProcess:
+        """Poll slowly."""
+        return self.safety_poll.wait(step)
+
+    def expected(self, external: LawLike) -> Expected | None:
+        """Return mean latency and checks at random phase; None with retries or another anchor."""
+        if self.anchor == "arming" or self.retries:
+            return None
+        return expectations.callback_with_safety_poll(
+            external_law(external), self.delay, self.loss, self.every
+        )
+
+    @property
+    def label(self) -> str:
+        """A short name for tables and legends."""
+        return f"{super().label}, safety poll {text_of(self.every)}"
+
+
+STRATEGIES: dict[str, type[Strategy]] = {
+    "callback": Callback,
+    "polling": Polling,
+    "backoff": Backoff,
+    "long polling": LongPolling,
+    "callback with safety poll": CallbackWithSafetyPoll,
+}

@@ -1,0 +1,370 @@
+"""External systems: who does the outside work, and when.
+
+Each carries its behaviour as a short SimPy process, `ExternalSystem.run`, that works through what
+lies in its tray. What it can see and do is `Desk`. Subclass `ExternalSystem` to model a system of
+your own; it runs on the SimPy engine.
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Generator, Iterator, Sequence
+from datetime import date, timedelta
+from typing import Any, Protocol
+
+from attrs import field, frozen
+from simpy import Event
+
+from asyncsim.model.calendar import (
+    Calendar,
+    Days,
+    Hours,
+    clock_or_cron,
+    holiday_calendar,
+    is_cron,
+)
+from asyncsim.model.described import named, refuse
+from asyncsim.model.durations import Duration, law
+from asyncsim.model.lanes import Lanes
+from asyncsim.model.quantities import (
+    Refused,
+    chance_below_one,
+    count,
+    count_or_unlimited,
+    days_of_week,
+    figures,
+    one_of,
+    optional_clock_time,
+    optional_count,
+    seconds_of_day,
+    texts,
+    window,
+)
+
+SimProcess = Generator[Event, Any, None]
+
+
+class Item(Protocol):
+    """A piece of work on its way through an external system."""
+
+    serial_number: str
+    submitted: float
+    """When it came to this system."""
+    time: float
+    """How long this system works on it, in seconds."""
+    number: int
+    """Number of the instance it belongs to, from 1."""
+
+
+class Desk(Protocol):
+    """What an external system sees of the simulation, and what it can do."""
+
+    calendar: Calendar
+
+    @property
+    def now(self) -> float:
+        """The present instant in seconds."""
+
+    @property
+    def tray(self) -> Sequence[Item]:
+        """What has been submitted and not been taken, the oldest first."""
+
+    def until(self, instant: float) -> Event:
+        """Wait until an instant (not at all if it is past)."""
+
+    def until_after(self, instant: float) -> Event:
+        """Wait until everything else of an instant has happened, all submissions included."""
+
+    def some_work(self) -> Event:
+        """Wait until something lies in the tray."""
+
+    def take(self, submitted_by: float = math.inf, at_most: int | None = None) -> list[Item]:
+        """Take items from the tray, the oldest first."""
+
+    def put_back(self, items: Sequence[Item]) -> None:
+        """Put items back at the front of the tray."""
+
+    def complete(self, item: Item, at: float | None = None) -> None:
+        """Tell that the work on an item is done, now or at an instant to come."""
+
+    def chance(self, what: str, k: int = 0) -> float:
+        """Return the k-th uniform random number in [0, 1) of this system, for one purpose."""
+
+
+class ExternalSystem(abc.ABC):
+    """Does the outside work. `item_time` is the law of the time it works on one item."""
+
+    item_time: Duration
+
+    @abc.abstractmethod
+    def run(self, desk: Desk) -> SimProcess:
+        """Work through the tray: a SimPy process that never ends."""
+
+    @property
+    def links(self) -> tuple[ExternalSystem, ...]:
+        """The systems an item goes through, one after the other: usually just this one."""
+        return (self,)
+
+
+@frozen
+class Night:
+    """One scheduled run of a batch, in instants."""
+
+    index: int
+    start: float
+    cut_off: float
+    end: float
+
+
+def visibility(value: str) -> str:
+    """Return when results of a batch can be seen, checked."""
+    return one_of(value, ("per item", "at end"))
+
+
+@frozen(field_transformer=named)
+class NightlyBatch(ExternalSystem):
+    """A batch that runs by the clock over whatever has been submitted by its cut-off.
+
+    A batch still running when the next one is due lets that one start late. An item counts as
+    submitted in time at the very instant of the cut-off.
+
+    Parameters
+    ----------
+    start
+        Clock time (``"22:00"``) or five-field cron expression (``"0 22 * * 1-5"``).
+    item_time
+        Time on one item.
+    days, holidays
+        Days on which it runs, less the public holidays of a country ('DE') or part of it ('DE-BY').
+    cut_off
+        Clock time by which items must be submitted (the day before, if it is later than the
+        start); by default the start itself.
+    lanes
+        Items worked on at the same time.
+    max_items
+        Most items in one night; the rest is left for the next.
+    end
+        Clock time at which no new item is begun any more; the rest is left for the next night.
+    skip
+        Probability that a night does not run at all.
+    failure
+        Probability that a night breaks down at an item anywhere in it: what was done before
+        counts (nothing, with results at the end), the rest is left for the next night.
+    results
+        Seen ``"per item"`` or only ``"at end"`` of the batch.
+    """
+
+    start: str = field(converter=clock_or_cron)
+    item_time: Duration = field(converter=law)
+    days: str = field(default="every day", converter=days_of_week, kw_only=True)
+    holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
+    cut_off: str | None = field(default=None, converter=optional_clock_time, kw_only=True)
+    lanes: int = field(default=1, converter=count, kw_only=True)
+    max_items: int | None = field(default=None, converter=optional_count, kw_only=True)
+    end: str | None = field(default=None, converter=optional_clock_time, kw_only=True)
+    skip: float = field(default=0.0, converter=chance_below_one, kw_only=True)
+    failure: float = field(default=0.0, converter=chance_below_one, kw_only=True)
+    results: str = field(default="per item", converter=visibility, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.end is not None and self.end == self.start:
+            raise refuse("NightlyBatch.end", "must differ from the start", self.end)
+
+    def nights(self, calendar: Calendar) -> Iterator[Night]:
+        """Yield the scheduled runs in order."""
+        days = Days(self.days, self.holidays)
+        if is_cron(self.start):
+            starts = calendar.cron_times(self.start, days)
+        else:
+            starts = calendar.times_of(self.start, days)
+        for index, (day, clock, start) in enumerate(starts):
+            cut_off, end = start, math.inf
+            if self.cut_off is not None:
+                earlier = seconds_of_day(self.cut_off) > clock
+                cut_off = calendar.instant(_shift(day, -earlier), self.cut_off)
+            if self.end is not None:
+                later = seconds_of_day(self.end) <= clock
+                end = calendar.instant(_shift(day, later), self.end)
+            yield Night(index, start, cut_off, end)
+
+    def run(self, desk: Desk) -> SimProcess:
+        """Every night: take what is there, work through it, show the results."""
+        nights = self.nights(desk.calendar)
+        while True:
+            yield desk.some_work()
+            oldest = desk.tray[0].submitted
+            night = next((night for night in nights if night.cut_off >= oldest), None)
+            if night is None:
+                raise refuse("NightlyBatch.start", "must come round again on some day", self.start)
+            yield desk.until_after(night.start)
+            if self.skip and desk.chance("skip", night.index) < self.skip:
+                continue
+            items = desk.take(night.cut_off, self.max_items)
+            done = self.work_through(items, night, desk)
+            for ended, item in done:
+                if self.results == "per item":
+                    yield desk.until(ended)
+                    desk.complete(item)
+            if self.results == "at end" and done:
+                yield desk.until(done[-1][0])
+                for _, item in done:
+                    desk.complete(item)
+
+    def work_through(
+        self, items: Sequence[Item], night: Night, desk: Desk
+    ) -> list[tuple[float, Item]]:
+        """Return what gets done and when, in order; the rest goes back to the tray."""
+        broken_at = len(items)
+        if self.failure and desk.chance("failure", night.index) < self.failure:
+            broken_at = int(desk.chance("breakdown", night.index) * len(items))
+            if self.results == "at end":
+                broken_at = 0
+        lanes, done = Lanes(self.lanes, free_at=desk.now), []
+        for k, item in enumerate(items):
+            if k == broken_at or lanes.next_free >= night.end:
+                desk.put_back(items[k:])
+                break
+            _, ended = lanes.book(desk.now, item.time)
+            done.append((ended, item))
+        done.sort(key=lambda pair: pair[0])  # stable: ties stay in the order of submission
+        return done
+
+
+def _shift(day: date, by: int) -> date:
+    return day + timedelta(days=int(by))
+
+
+@frozen(field_transformer=named)
+class OnlineService(ExternalSystem):
+    """Answers as soon as it can: `lanes` requests at a time, FIFO.
+
+    `lanes` may be None, in files ``"unlimited"``, for any number.
+    """
+
+    item_time: Duration = field(converter=law)
+    lanes: int | None = field(default=1, converter=count_or_unlimited, kw_only=True)
+
+    def run(self, desk: Desk) -> SimProcess:
+        """Give each request the lane that is free first."""
+        lanes = Lanes(self.lanes) if self.lanes else None
+        while True:
+            yield desk.some_work()
+            for item in desk.take():
+                if lanes is None:
+                    desk.complete(item, at=desk.now + item.time)
+                else:
+                    _, ended = lanes.book(desk.now, item.time)
+                    desk.complete(item, at=ended)
+
+
+@frozen(field_transformer=named)
+class People(ExternalSystem):
+    """A team that takes tasks one by one in its working hours, and goes home in between.
+
+    A task begun today and not done is gone on with on the next working day.
+
+    Parameters
+    ----------
+    team
+        Number of people.
+    item_time
+        Working time on one task.
+    between, days, holidays
+        Working hours, days of the week, and the place whose public holidays are free.
+    """
+
+    team: int = field(converter=count)
+    item_time: Duration = field(converter=law)
+    between: tuple[str, str] = field(default=("08:00", "17:00"), converter=window, kw_only=True)
+    days: str = field(default="Mon-Fri", converter=days_of_week, kw_only=True)
+    holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
+
+    def run(self, desk: Desk) -> SimProcess:
+        """Give each task to the person who is free first; count working time only."""
+        office = Hours(self.between, Days(self.days, self.holidays)).opened(desk.calendar)
+        team = Lanes(self.team)
+        while True:
+            yield desk.some_work()
+            for item in desk.take():
+                _, ended = team.book(office.open_seconds(desk.now), item.time)
+                desk.complete(item, at=max(office.instant_of(ended), desk.now))
+
+
+def chained(value: Sequence[ExternalSystem]) -> tuple[ExternalSystem, ...]:
+    """Return two or more systems, checked."""
+    several = isinstance(value, (list, tuple)) and len(value) >= 2
+    if several and all(isinstance(system, ExternalSystem) for system in value):
+        return tuple(value)
+    raise Refused("must be a list of two or more external systems")
+
+
+@frozen(field_transformer=named)
+class Chain(ExternalSystem):
+    """A long transaction: each system passes the item on to the next, the last one completes it."""
+
+    systems: tuple[ExternalSystem, ...] = field(converter=chained)
+
+    @property
+    def links(self) -> tuple[ExternalSystem, ...]:
+        """The systems in order, chains within the chain laid out flat."""
+        return tuple(link for system in self.systems for link in system.links)
+
+    def run(self, desk: Desk) -> SimProcess:
+        """Not used: each link runs at its own desk."""
+        raise NotImplementedError("the links of a chain run, not the chain")
+
+
+def instants(value: Sequence[float]) -> tuple[float, ...]:
+    """Return finite instants in seconds, in the order given."""
+    try:
+        found = figures(value)
+    except (Refused, TypeError, ValueError):
+        raise Refused("must be a list of finite instants in seconds") from None
+    if not found:
+        raise Refused("must hold at least one instant")
+    return found
+
+
+@frozen(field_transformer=named)
+class Recorded(ExternalSystem):
+    """Completes each item at the instant a log says, or at once if that is past.
+
+    Parameters
+    ----------
+    completions
+        Instant of completion of instance 1, 2, … in seconds from the scenario's start.
+    serial_numbers
+        The numbers the log has for them, used in place of the simulated ones.
+    """
+
+    completions: tuple[float, ...] = field(converter=instants, repr=False)
+    serial_numbers: tuple[str, ...] = field(default=(), converter=texts, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        n = len(self.serial_numbers)
+        if n and (n != len(self.completions) or len(set(self.serial_numbers)) != n):
+            raise refuse(
+                "Recorded.serial_numbers", "must be unique, and as many as the completions", n
+            )
+
+    @property
+    def item_time(self) -> Duration:  # type: ignore[override]
+        """No time is drawn: the log tells the completion itself."""
+        return law(0.0)
+
+    def run(self, desk: Desk) -> SimProcess:
+        """Look each item up in the log."""
+        while True:
+            yield desk.some_work()
+            for item in desk.take():
+                desk.complete(item, at=max(self.completions[item.number - 1], desk.now))
+
+
+SYSTEMS: dict[str, type[ExternalSystem]] = {
+    "nightly batch": NightlyBatch,
+    "online service": OnlineService,
+    "people": People,
+    "chain": Chain,
+    "recorded": Recorded,
+}

@@ -1,0 +1,192 @@
+"""Instances arrive within their hours, as many as they were said to."""
+
+import math
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scenarios import MOST_INSTANCES, STARTS, arrivals
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model.arrivals import ARRIVALS, At, Poisson, Regular, Scattered
+from asyncsim.model.calendar import Calendar, Days
+
+HOUR, DAY = 3600.0, 86400.0
+MONDAY = Calendar(date(2026, 1, 5))
+
+
+def drawn(arrivals, length=DAY, seed=1, calendar=MONDAY):
+    return arrivals.draw(np.random.default_rng(seed), calendar, length)
+
+
+calendars = st.builds(Calendar, st.sampled_from(STARTS), st.sampled_from([None, "Europe/Berlin"]))
+
+
+@given(arrivals(), calendars, st.integers(0, 99))
+def test_arrivals_are_sorted_and_within_the_length(some, calendar, seed):
+    """Every arrival lies in [0, length); there are about as many as the generator promises."""
+    for length in (DAY, 2 * DAY):
+        found = drawn(some, length, seed, calendar)
+        assert found.dtype == float
+        assert np.all((found >= 0) & (found < length))
+        assert np.all(np.diff(found) >= 0)
+        assert len(found) <= 2 * MOST_INSTANCES
+
+
+@given(arrivals(), calendars, st.integers(0, 99))
+def test_arrivals_are_within_their_hours(some, calendar, seed):
+    """On the wall clock every arrival is in [open, close) of a day that counts."""
+    if isinstance(some, At):
+        return
+    for at in calendar.timestamps(drawn(some, 14 * DAY, seed, calendar)):
+        assert at.date() in Days(some.days, some.holidays)
+        opens, closes = (calendar.instant(at.date(), clock) for clock in some.between)
+        assert opens - 1e-6 <= calendar.seconds(at.to_pydatetime()) < closes + 1e-6
+
+
+@given(arrivals(), calendars, st.integers(0, 99))
+def test_a_longer_scenario_keeps_the_earlier_arrivals(some, calendar, seed):
+    """Drawing two days gives the arrivals of one day, and then those of the next."""
+    if isinstance(some, Scattered):  # a given number is spread over the whole length
+        return
+    short, long = (drawn(some, length, seed, calendar) for length in (DAY, 2 * DAY))
+    assert long[long < DAY].tolist() == short.tolist()
+
+
+def test_a_rate_per_day_is_the_number_for_the_whole_day():
+    """10,000 a day between 08:00 and 20:00 are 10,000 in these twelve hours."""
+    poisson = Poisson("10000/day", between=("08:00", "20:00"))
+    assert poisson.per_open_second == pytest.approx(10000 / (12 * HOUR))
+    counts = [len(drawn(poisson, DAY, seed)) for seed in range(20)]
+    assert abs(np.mean(counts) - 10000) < 5 * math.sqrt(10000 / 20)
+
+
+def test_a_rate_per_week_is_the_number_for_the_days_that_count():
+    """700 a week on five days of twelve hours are 140 on each of them."""
+    poisson = Poisson("700/week", between=("08:00", "20:00"), days="Mon-Fri")
+    assert poisson.per_open_second * 12 * HOUR == pytest.approx(140)
+    counts = [len(drawn(poisson, 7 * DAY, seed)) for seed in range(50)]
+    assert abs(np.mean(counts) - 700) < 5 * math.sqrt(700 / 50)
+
+
+def test_a_rate_per_hour_holds_while_the_window_is_open():
+    """300 an hour between 08:00 and 20:00 are 3,600 a day; a plain number is per second."""
+    poisson = Poisson("300/h", between=("08:00", "20:00"))
+    counts = [len(drawn(poisson, DAY, seed)) for seed in range(20)]
+    assert abs(np.mean(counts) - 3600) < 5 * math.sqrt(3600 / 20)
+    assert Poisson(0.5).per_open_second == 0.5
+    assert Poisson("2 / ms").per_open_second == pytest.approx(2000)
+
+
+def test_poisson_counts_and_gaps():
+    """Counts per hour have variance equal to the mean, and gaps are exponential."""
+    found = drawn(Poisson("360/h"), 400 * HOUR)
+    counts = np.bincount((found // HOUR).astype(int), minlength=400)
+    dispersion = counts.var(ddof=1) / counts.mean()
+    assert abs(dispersion - 1) < 5 * math.sqrt(2 / 399)
+    gaps = np.diff(found)
+    assert abs(gaps.mean() - 10) < 5 * 10 / math.sqrt(len(gaps))
+    for x in (5.0, 10.0, 30.0):
+        p = math.exp(-x / 10)
+        assert abs(np.mean(gaps > x) - p) < 5 * math.sqrt(p * (1 - p) / len(gaps))
+
+
+def test_groups_arrive_together():
+    """With size=3 every instant stands three times; the rate is that of the instants."""
+    one, three = drawn(Poisson("100/h")), drawn(Poisson("100/h", size=3))
+    assert three.tolist() == np.repeat(one, 3).tolist()
+
+
+def test_more_arrivals_than_one_chunk():
+    """Drawing goes on for as long as it must: 20,000 expected, and the last hour is not empty."""
+    found = drawn(Poisson("20000/day"))
+    assert abs(len(found) - 20000) < 5 * math.sqrt(20000)
+    assert found[-1] > 23 * HOUR
+
+
+def test_scattered_arrivals_are_uniform():
+    """So many, no more and no less, each at any moment of the window."""
+    found = drawn(Scattered(10_000, between=("08:00", "20:00")))
+    assert len(found) == 10_000
+    share = np.histogram(found, bins=12, range=(8 * HOUR, 20 * HOUR))[0]
+    assert share.sum() == 10_000
+    chi_squared = np.sum((share - 10_000 / 12) ** 2 / (10_000 / 12))
+    assert chi_squared < 11 + 5 * math.sqrt(22)
+
+
+def test_scattering_needs_open_time():
+    """A number of instances cannot arrive where it is never open."""
+    with pytest.raises(ScenarioError, match=r"Scattered\.between must be open within the scenario"):
+        drawn(Scattered(5, between=("08:00", "20:00")), 6 * HOUR)
+    assert len(drawn(Poisson("100/h", between=("08:00", "20:00")), 6 * HOUR)) == 0
+
+
+def test_regular_arrivals_by_hand():
+    """Every 90 minutes of open time from 08:30; 20:00 is closed, so it goes on at 08:30."""
+    found = drawn(Regular("90min", offset="30min", between=("08:00", "20:00")), 2 * DAY) / HOUR
+    assert found.tolist()[:8] == [8.5, 10, 11.5, 13, 14.5, 16, 17.5, 19]
+    assert found.tolist()[8] == 24 + 8.5
+
+
+def test_closing_time_is_closed():
+    """Every hour between 08:00 and 20:00 is twelve times a day, on each day alike."""
+    found = drawn(Regular("1h", between=("08:00", "20:00")), 3 * DAY)
+    assert (found % DAY / HOUR).tolist() == [float(h) for h in range(8, 20)] * 3
+
+
+def test_regular_arrivals_use_no_random_numbers():
+    """Any seed gives the same arrivals; nothing arrives after the end or if it begins too late."""
+    regular = Regular("7min")
+    assert drawn(regular, seed=1).tolist() == drawn(regular, seed=2).tolist()
+    assert drawn(regular)[0] == 0.0
+    assert len(drawn(regular)) == math.ceil(DAY / 420)
+    assert len(drawn(Regular("1h", offset="2 days"))) == 0
+
+
+def test_no_arrivals_on_holidays():
+    """On the Friday and Monday of Easter nobody orders in Germany."""
+    calendar = Calendar(date(2026, 4, 2))
+    found = drawn(Regular("12h", days="Mon-Fri", holidays="DE"), 7 * DAY, calendar=calendar)
+    assert (found // DAY).astype(int).tolist() == [0, 0, 5, 5, 6, 6]
+
+
+def test_given_instants_are_sorted_and_cut():
+    """Instants of a log are used as they are; those beyond the length are left out."""
+    at = At([50.0, 10.0, DAY, 10.0, DAY - 1])
+    assert drawn(at).tolist() == [10.0, 10.0, 50.0, DAY - 1]
+    assert drawn(at, 2 * DAY)[-1] == DAY
+    assert At(pd.Series([1, 2])).times == (1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Poisson("-3/h"), "Poisson.rate must be a positive rate, got '-3/h'"),
+        (lambda: Poisson("300"), "Poisson.rate must be a rate such as"),
+        (lambda: Poisson(1, size=0), "Poisson.size must be a whole number, 1 or more"),
+        (lambda: Poisson(1, between=("20:00", "08:00")), "Poisson.between must be two clock times"),
+        (lambda: Poisson(1, days="Workdays"), "Poisson.days must name days"),
+        (lambda: Poisson(1, holidays="XX"), "Poisson.holidays must be a country"),
+        (lambda: Scattered(0), "Scattered.count must be a whole number, 1 or more, got 0"),
+        (lambda: Scattered(2.5), "Scattered.count must be a whole number, 1 or more"),
+        (lambda: Regular(0), "Regular.every must be positive, got 0"),
+        (lambda: Regular(1, offset=-1), "Regular.offset must not be negative, got -1"),
+        (lambda: At([]), "At.times must hold at least one instant"),
+        (lambda: At([1, None]), "At.times must be a list of finite instants"),
+        (lambda: At(pd.to_datetime(["2026-01-05"])), "At.times must be a list of finite instants"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(make, message):
+    """The refusal begins with the class and the argument."""
+    with pytest.raises(ScenarioError) as caught:
+        make()
+    assert str(caught.value).startswith(message)
+
+
+def test_every_kind_has_its_word():
+    """Scenario files call arrivals by these words."""
+    assert list(ARRIVALS) == ["poisson", "scattered", "regular", "at"]
+    assert list(ARRIVALS.values()) == [Poisson, Scattered, Regular, At]

@@ -1,0 +1,85 @@
+"""An error names the argument, the value and the remedy."""
+
+import attrs
+import numpy as np
+import pytest
+
+from asyncsim.errors import AsyncsimError, ScenarioError
+from asyncsim.model.arrivals import Poisson
+from asyncsim.model.described import named, refuse
+from asyncsim.model.process import AsyncStep, Step
+from asyncsim.model.server import WorkflowServer
+from asyncsim.model.strategies import Backoff, Callback, CallbackWithSafetyPoll, Polling
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Polling("-5min"), "Polling.interval must be positive, got '-5min'"),
+        (lambda: Polling(0), "Polling.interval must be positive, got 0"),
+        (
+            lambda: Polling("1min", "clok"),
+            "Polling.anchor must be one of 'arming', 'clock', 'random'; did you mean 'clock'?, "
+            "got 'clok'",
+        ),
+        (lambda: Callback(loss=1.5), "Callback.loss must be a probability from 0 to 1, got 1.5"),
+        (
+            lambda: CallbackWithSafetyPoll(loss=-1),
+            "CallbackWithSafetyPoll.loss must be a probability from 0 to 1, got -1",
+        ),
+        (lambda: Backoff(factor=0.5), "Backoff.factor must be 1 or more, got 0.5"),
+        (
+            lambda: WorkflowServer(workers=True),
+            "WorkflowServer.workers must be a whole number, 1 or more, got True",
+        ),
+        (lambda: Step("a", work=-1), "Step.work must not be negative, got -1"),
+        (
+            lambda: AsyncStep("a", "b", on_done="fial"),
+            "AsyncStep.on_done must be one of 'fail', 'continue'; did you mean 'fail'?, got 'fial'",
+        ),
+        (
+            lambda: Poisson("300"),
+            "Poisson.rate must be a rate such as '300/h', '10000/day' or 0.5 (per second), "
+            "got '300'",
+        ),
+    ],
+)
+def test_the_sentence_is_complete(make, message):
+    """The message is: class and argument, what would be right, what was given."""
+    with pytest.raises(ScenarioError) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+def test_errors_are_caught_as_one_family():
+    """A ScenarioError is an AsyncsimError, and a ValueError for those who know only Python."""
+    assert issubclass(ScenarioError, AsyncsimError)
+    assert issubclass(ScenarioError, ValueError)
+
+
+def test_a_long_value_is_cut():
+    """A value of a thousand characters does not fill the screen."""
+    assert len(str(refuse("A.b", "must be short", "x" * 1000))) < 120
+
+
+def test_described_objects_are_frozen():
+    """What has been checked cannot be changed afterwards."""
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        Polling("1min").interval = -5
+
+
+def test_a_converter_without_refusal_passes():
+    """NumPy scalars become plain Python numbers on their way in."""
+    assert type(Polling(np.int64(60)).interval) is float
+    assert type(WorkflowServer(workers=np.int64(2)).workers) is int
+
+
+def test_a_subclass_names_itself():
+    """An inherited argument is named with the class that was made."""
+
+    @attrs.frozen(field_transformer=named)
+    class Mine(Polling):
+        extra: int = 1
+
+    with pytest.raises(ScenarioError, match=r"^Mine\.interval must be positive, got 0$"):
+        Mine(0)

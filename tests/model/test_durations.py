@@ -1,0 +1,191 @@
+"""Every law samples what its mean, its standard deviation and its survival function promise."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model import durations
+from asyncsim.model.durations import LAWS, Duration, Fixed, law
+from asyncsim.model.process import Step
+from asyncsim.model.quantities import Refused
+
+N = 200_000
+CONTINUOUS = {
+    "exponential": durations.exponential("10min"),
+    "lognormal": durations.lognormal(mean="150ms", sd="100ms"),
+    "lognormal, low": durations.lognormal(10, 5, low=8),
+    "lognormal, high": durations.lognormal(10, 5, high=15),
+    "lognormal, both": durations.lognormal(10, 20, low=2, high=30),
+    "uniform": durations.uniform("1min", "5min"),
+    "gamma": durations.gamma(60, 20),
+    "gamma, spread": durations.gamma(60, 80),
+}
+ALL = CONTINUOUS | {
+    "fixed": durations.fixed("2s"),
+    "empirical": durations.empirical([1.0, 2.0, 2.0, 7.5]),
+}
+laws = pytest.mark.parametrize("the_law", ALL.values(), ids=ALL.keys())
+
+
+@laws
+def test_the_sample_has_the_mean_and_sd_of_the_law(the_law):
+    """Mean and sd of a sample lie within five standard errors of the law's own."""
+    sample = the_law.sample(np.random.default_rng(1), N)
+    assert sample.shape == (N,)
+    assert np.all(sample >= 0)
+    centred = sample - sample.mean()
+    error = centred.std() / math.sqrt(N)
+    assert abs(sample.mean() - the_law.mean) <= 5 * error + 1e-12
+    variance_error = math.sqrt(max(np.mean(centred**4) - np.mean(centred**2) ** 2, 0) / N)
+    assert abs(sample.var() - the_law.sd**2) <= 5 * variance_error + 1e-12
+
+
+@laws
+def test_the_sample_survives_as_the_law_says(the_law):
+    """The share of a sample above x is the survival function at x, also at jumps."""
+    sample = the_law.sample(np.random.default_rng(2), N)
+    at = np.unique(np.quantile(sample, [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99]))
+    expected = the_law.survival(at)
+    error = np.sqrt(np.maximum(expected * (1 - expected), 1e-6) / N)
+    found = np.array([np.mean(sample > x) for x in at])
+    assert np.all(np.abs(found - expected) <= 5 * error)
+
+
+@laws
+def test_survival_falls_from_one_to_zero(the_law):
+    """Before zero everything survives, far out nothing does, and in between it never rises."""
+    at = np.linspace(-1, 4 * the_law.mean + 20 * the_law.sd, 1001)
+    survival = the_law.survival(at)
+    assert np.all(survival[at < 0] == 1)
+    assert np.all(np.diff(survival) <= 0)
+    assert survival[-1] < 0.01
+    assert float(the_law.survival(at[500])) == survival[500]
+
+
+@pytest.mark.parametrize("the_law", CONTINUOUS.values(), ids=CONTINUOUS.keys())
+def test_moments_are_integrals_of_survival(the_law):
+    """E[D] is the integral of S(x), E[D²] that of 2x S(x): clipped lognormals included."""
+
+    def integral(function):
+        ends = [0.0, getattr(the_law, "low", 0.0) or 0.0, getattr(the_law, "high", None)]
+        far = ends[2] or the_law.mean * 2000
+        inner = sorted({*ends[:2], the_law.mean / 2, the_law.mean * 2, the_law.mean * 20, far})
+        inner = [x for x in inner if x <= far]
+        return sum(quad(function, a, b, limit=200)[0] for a, b in itertools.pairwise(inner))
+
+    mean = integral(lambda x: float(the_law.survival(x)))
+    second = integral(lambda x: 2 * x * float(the_law.survival(x)))
+    assert the_law.mean == pytest.approx(mean, rel=1e-6)
+    assert the_law.sd == pytest.approx(math.sqrt(second - mean**2), rel=1e-5)
+
+
+def test_a_lognormal_is_given_by_its_own_moments():
+    """Mean and sd are those of the law itself, not of its logarithm."""
+    found = durations.lognormal(mean=150, sd=100)
+    assert found.mean == pytest.approx(150)
+    assert found.sd == pytest.approx(100)
+    assert math.exp(found.mu) == pytest.approx(150 / math.sqrt(1 + (100 / 150) ** 2))
+
+
+def test_clipping_moves_draws_to_the_bounds():
+    """No draw lies outside the bounds, and the share at a bound is the law's share beyond it."""
+    plain, clipped = durations.lognormal(10, 5), durations.lognormal(10, 5, low=8, high=12)
+    sample = clipped.sample(np.random.default_rng(3), N)
+    assert sample.min() == 8
+    assert sample.max() == 12
+    error = 5 * 0.5 / math.sqrt(N)
+    assert np.mean(sample == 8) == pytest.approx(1 - float(plain.survival(8)), abs=error)
+    assert np.mean(sample == 12) == pytest.approx(float(plain.survival(12)), abs=error)
+
+
+def test_a_gamma_law_with_a_whole_shape_is_erlang():
+    """(mean/sd)² = k makes the sum of k exponential stages: S(x) = e^-y (1 + y + y²/2), k = 3."""
+    found = durations.gamma(mean=30, sd=30 / math.sqrt(3))
+    assert found.shape == pytest.approx(3)
+    y = np.array([0.1, 1.0, 3.0, 8.0])
+    assert found.survival(y * 10) == pytest.approx(np.exp(-y) * (1 + y + y**2 / 2))
+
+
+def test_observed_durations_are_drawn_again():
+    """An empirical law draws its own values only, each with its share."""
+    found = durations.empirical(np.array([1.0, 2.0, 2.0, 7.5]))
+    assert found.mean == pytest.approx(12.5 / 4)
+    assert found.survival([0.5, 1.0, 2.0, 7.4, 7.5]) == pytest.approx([1, 0.75, 0.25, 0.25, 0])
+    assert set(found.sample(np.random.default_rng(4), 1000)) == {1.0, 2.0, 7.5}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: durations.fixed("-1s"), "Fixed.value must not be negative, got '-1s'"),
+        (lambda: durations.exponential(0), "Exponential.mean must be positive, got 0"),
+        (lambda: durations.lognormal(1, 0), "Lognormal.sd must be positive, got 0"),
+        (
+            lambda: durations.lognormal(1, 1, low=2, high=1),
+            "Lognormal.high must be above low (2.0 s), got 1.0",
+        ),
+        (lambda: durations.uniform(5, 5), "Uniform.high must be above low (5.0 s), got 5.0"),
+        (lambda: durations.gamma(True, 1), "Gamma.mean must be a duration such as"),
+        (lambda: durations.empirical([]), "Empirical.values must hold at least one"),
+        (lambda: durations.empirical([1, -1]), "Empirical.values must be a list of finite"),
+        (lambda: durations.empirical([1, math.nan]), "Empirical.values must be a list of finite"),
+        (lambda: durations.empirical([[1], [2, 3]]), "Empirical.values must be a list of finite"),
+        (lambda: durations.empirical("abc"), "Empirical.values must be a list of finite"),
+    ],
+)
+def test_impossible_laws_are_refused(make, message):
+    """A law that cannot be is refused with the name of its argument."""
+    with pytest.raises(ScenarioError) as caught:
+        make()
+    assert str(caught.value).startswith(message)
+
+
+def test_a_plain_duration_is_a_fixed_law():
+    """Wherever a law is wanted, a duration will do."""
+    assert law("2s") == Fixed(2.0)
+    assert law(2) == Fixed(2.0)
+    assert law(durations.exponential(2)) == durations.exponential(2)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (-1, "must not be negative"),
+        ("negative", "must be a duration such as .*, or a law such as exponential"),
+        (math.nan, "or a law such as exponential"),
+        ("5 parsec", r"or a law such as exponential\('10min'\) \(unknown unit 'parsec'\)"),
+        (None, "or a law such as exponential"),
+    ],
+)
+def test_what_is_no_law_is_refused(value, problem):
+    """The refusal tells of laws, since a law was wanted."""
+    with pytest.raises(Refused, match=problem):
+        law(value)
+    with pytest.raises(ScenarioError, match=f"Step.work .*{problem}"):
+        Step("a", work=value)
+
+
+def test_an_external_law_is_named():
+    """A closed form asked about nonsense says which argument was wrong."""
+    assert durations.external_law("2s") == Fixed(2.0)
+    with pytest.raises(ScenarioError, match=r"^external must not be negative, got -1"):
+        durations.external_law(-1)
+
+
+def test_every_law_has_its_word():
+    """Scenario files call a law by the word it calls itself."""
+    assert {kind: cls.kind for kind, cls in LAWS.items()} == {kind: kind for kind in LAWS}
+    assert set(Duration.__subclasses__()) >= set(LAWS.values())
+
+
+@given(st.integers(0, 50), st.integers(0, 2**32))
+def test_samples_have_the_length_asked_for(n, seed):
+    """Asking for n durations gives n, also none."""
+    for the_law in ALL.values():
+        assert the_law.sample(np.random.default_rng(seed), n).shape == (n,)

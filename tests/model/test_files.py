@@ -1,0 +1,456 @@
+"""A scenario file gives back what it was written from; a wrong one says where it is wrong."""
+
+import contextlib
+import random
+import tomllib
+from datetime import date, datetime, time
+
+import attrs
+import pytest
+import tomli_w
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scenarios import scenarios
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model.arrivals import Arrivals, Poisson
+from asyncsim.model.durations import Fixed
+from asyncsim.model.process import Step
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.systems import ExternalSystem, OnlineService
+
+odd_words = st.sampled_from(
+    ["", "é ", 'quote " ', "dot.dash-", "line\nbreak ", "# ", "[x] ", "日本 "]
+)
+FILE = """\
+name = "nightly ledger"
+start = "2026-01-05"
+length = "1d"
+
+[process]
+name = "order to cash"
+
+[[process.steps]]
+kind = "step"
+name = "validate"
+work = { law = "exponential", mean = "200ms" }
+
+[[process.steps]]
+kind = "async step"
+name = "post to ledger"
+system = "ledger"
+call_work = "20ms"
+timeout = "2d"
+response = { accepted = 0.9, done = 0.1 }
+on_timeout = [{ kind = "step", name = "complain", work = 5 }]
+
+[[process.steps]]
+kind = "choice"
+name = "which"
+
+[[process.steps.branches]]
+probability = 0.25
+steps = [{ kind = "step", name = "pack", work = { law = "gamma", mean = 30, sd = 10 } }]
+
+[[process.steps.branches]]
+probability = 0.75
+
+[[process.steps]]
+kind = "parallel"
+name = "both"
+branches = [
+    { steps = [{ kind = "step", name = "mail" }] },
+    { steps = [{ kind = "async step", name = "approve", system = "team" }] },
+]
+
+[systems.ledger]
+kind = "nightly batch"
+start = 22:00:00
+item_time = { law = "lognormal", mean = "150ms", sd = "100ms" }
+days = "Mon-Fri"
+
+[systems.team]
+kind = "chain"
+systems = [
+    { kind = "people", team = 3, item_time = "10min", between = ["08:00", "17:00"] },
+    { kind = "online service", item_time = 1.5 },
+]
+
+[arrivals]
+kind = "poisson"
+rate = "10000/day"
+between = ["08:00", "20:00"]
+
+[server]
+workers = 4
+poll_work = "10ms"
+
+[server.policy]
+early = "buffer"
+"""
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """Return one file name for all examples of a test."""
+    return tmp_path_factory.mktemp("files") / "scenario.toml"
+
+
+def load(path, text):
+    """Write a text and load it as a scenario."""
+    if isinstance(text, bytes):
+        path.write_bytes(text)
+    else:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    return Scenario.load(path)
+
+
+# --- there and back -----------------------------------------------------------------------------
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(scenarios(odd_words))
+def test_loading_what_was_saved_gives_the_same_scenario(path, scenario):
+    """Every kind of part survives the file; a second file is the same text."""
+    scenario.save(path)
+    text = path.read_bytes()
+    loaded = Scenario.load(path)
+    assert loaded == scenario
+    loaded.save(path)
+    assert path.read_bytes() == text
+
+
+def test_a_file_written_by_hand(path):
+    """What a person writes in the words of the design is understood, defaults and all."""
+    scenario = load(path, FILE)
+    assert scenario.start == date(2026, 1, 5)
+    assert scenario.systems["ledger"].start == "22:00"
+    assert [type(part).__name__ for part in scenario.process.steps] == [
+        "Step",
+        "AsyncStep",
+        "Choice",
+        "Parallel",
+    ]
+    post = scenario.process.steps[1]
+    assert (post.timeout, post.call_work) == (172800.0, Fixed(0.02))
+    assert post.on_timeout == (Step("complain", 5),)
+    assert scenario.server.policy.early == "buffer"
+    assert scenario.arrivals == Poisson("10000/day", between=("08:00", "20:00"))
+    scenario.save(path)
+    assert Scenario.load(path) == scenario
+
+
+def test_a_saved_file_is_meant_for_people(path):
+    """Durations and rates are written as words, and what is a default is left out."""
+    load(path, FILE).save(path)
+    text = path.read_text(encoding="utf-8")
+    for words in ('mean = "200ms"', 'timeout = "2d"', 'rate = "10000/day"', 'start = "22:00"'):
+        assert words in text
+    assert "retries" not in text
+    assert "arm_delay" not in text
+
+
+def test_a_byte_order_mark_is_no_error(path):
+    """Editors on Windows put one at the beginning of a file."""
+    assert load(path, b"\xef\xbb\xbf" + FILE.encode()) == load(path, FILE)
+
+
+# --- what is wrong, and where -------------------------------------------------------------------
+
+MAIL = '{ steps = [{ kind = "step", name = "mail"'
+PACK = 'steps = [{ kind = "step", name = "pack"'
+LINKS = 'systems = [\n    { kind = "people"'
+TYPOS = {  # what stood there, what stands there now, the place, the problem
+    "top": (
+        "length =",
+        "lenght =",
+        "",
+        "Scenario has no key 'lenght'; did you mean 'length'?",
+    ),
+    "section": (
+        '[server]\nworkers = 4\npoll_work = "10ms"\n\n[server.policy]',
+        "[sever]",
+        "",
+        "Scenario has no key 'sever'; did you mean 'server'?",
+    ),
+    "step": (
+        'timeout = "2d"',
+        'timeot = "2d"',
+        "process.steps[2]: ",
+        "AsyncStep has no key 'timeot'; did you mean 'timeout'?",
+    ),
+    "path": (
+        "work = 5",
+        "wrok = 5",
+        "process.steps[2].on_timeout[1]: ",
+        "Step has no key 'wrok'; did you mean 'work'?",
+    ),
+    "law": (
+        "sd = 10",
+        "sdd = 10",
+        "process.steps[3].branches[1].steps[1].work: ",
+        "Gamma has no key 'sdd'; did you mean 'sd'?",
+    ),
+    "law's name": (
+        '"gamma"',
+        '"gama"',
+        "process.steps[3].branches[1].steps[1].work: ",
+        "law must be one of 'fixed', 'exponential', 'lognormal', 'uniform', 'gamma', "
+        "'empirical', got 'gama'; did you mean 'gamma'?",
+    ),
+    "branch": (
+        "probability = 0.25",
+        "probabilty = 0.25",
+        "process.steps[3].branches[1]: ",
+        "Branch has no key 'probabilty'; did you mean 'probability'?",
+    ),
+    "parallel branch": (
+        MAIL,
+        MAIL.replace("steps", "stesp"),
+        "process.steps[4].branches[1]: ",
+        "a parallel branch has no key 'stesp'; did you mean 'steps'?",
+    ),
+    "response": (
+        "done = 0.1",
+        "donne = 0.1",
+        "process.steps[2].response: ",
+        "Response has no key 'donne'; did you mean 'done'?",
+    ),
+    "kind": (
+        '"async step"\nname = "post',
+        '"asyncstep"\nname = "post',
+        "process.steps[2]: ",
+        "kind must be one of 'step', 'async step', 'choice', 'parallel', "
+        "got 'asyncstep'; did you mean 'async step'?",
+    ),
+    "system": (
+        'days = "Mon',
+        'dayz = "Mon',
+        "systems.ledger: ",
+        "NightlyBatch has no key 'dayz'; did you mean 'days'?",
+    ),
+    "link": (
+        "team = 3",
+        "teem = 3",
+        "systems.team.systems[1]: ",
+        "People has no key 'teem'; did you mean 'team'?",
+    ),
+    "arrivals": (
+        "rate =",
+        "rat =",
+        "arrivals: ",
+        "Poisson has no key 'rat'; did you mean 'rate'?",
+    ),
+    "policy": (
+        "early =",
+        "erly =",
+        "server.policy: ",
+        "FinishPolicy has no key 'erly'; did you mean 'early'?",
+    ),
+    "policy's word": (
+        '"buffer"',
+        '"bufer"',
+        "server.policy: ",
+        "FinishPolicy.early must be one of 'reject', 'buffer', 'ignore'; did you mean 'buffer'?",
+    ),
+    "reference": (
+        'system = "ledger"',
+        'system = "ledgr"',
+        "",
+        "AsyncStep.system must name one of the scenario's systems ('ledger', 'team'), "
+        "got 'ledgr'; did you mean 'ledger'?",
+    ),
+    "lacking": ('name = "validate"\n', "", "process.steps[1]: ", "Step lacks the key 'name'"),
+    "value": (
+        'poll_work = "10ms"',
+        "poll_work = -1",
+        "server: ",
+        "WorkflowServer.poll_work must not be negative, got -1",
+    ),
+    "huge": (
+        'poll_work = "10ms"',
+        "poll_work = 1" + 400 * "0",
+        "server: ",
+        "WorkflowServer.poll_work must be a duration such as",
+    ),
+    "no table": (
+        PACK,
+        PACK.replace("[", "[5, "),
+        "process.steps[3].branches[1].steps[1]: ",
+        "must be a table, got 5",
+    ),
+    "no array": (
+        LINKS,
+        f"systems = 5\nmore_{LINKS}",
+        "systems.team.systems: ",
+        "must be an array, got 5",
+    ),
+    "holidays": (
+        'days = "Mon-Fri"',
+        'holidays = ["DE"]',
+        "systems.ledger: ",
+        "NightlyBatch.holidays must be a country such as 'DE'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("right", "wrong", "place", "problem"), TYPOS.values(), ids=TYPOS.keys())
+def test_a_mistake_is_named_with_its_place(path, right, wrong, place, problem):
+    """The message tells the file, the place in it, what is wrong, and the nearest valid word."""
+    assert FILE.count(right) == 1
+    with pytest.raises(ScenarioError) as caught:
+        load(path, FILE.replace(right, wrong))
+    assert str(caught.value).startswith(f"{path}: {place}{problem}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = \n", "is not valid TOML: Invalid value (at line 1"),
+        ('name = "x"\nname = "y"\n', "is not valid TOML: Cannot overwrite a value (at line 2"),
+        (b"name = '\xff'", "is not UTF-8 text (byte 8)"),
+        ("x = 1" + "0" * 5000, "is not valid TOML: "),
+        ("x = " + "[" * 100_000, "is not valid TOML: "),
+        ("", "Scenario lacks the key 'name'"),
+        ("process = 5", "process: must be a table, got 5"),
+    ],
+    ids=["syntax", "twice", "bytes", "endless", "deep", "empty", "no table"],
+)
+def test_what_is_no_scenario_file(path, text, message):
+    """A file that is no TOML, or no scenario, is refused with the line or the key."""
+    with pytest.raises(ScenarioError) as caught:
+        load(path, text)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    """A missing file and a directory are named."""
+    for wrong in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(ScenarioError, match="cannot be read"):
+            Scenario.load(wrong)
+
+
+def test_classes_of_your_own_cannot_be_written(path):
+    """What a file could not give back is not written, and the old file stays."""
+
+    @attrs.frozen
+    class Mine(ExternalSystem):
+        item_time = Fixed(1.0)
+
+        def run(self, desk):
+            yield
+
+    class MyLaw(Fixed):
+        pass
+
+    class Never(Arrivals):
+        def draw(self, rng, calendar, length):
+            raise NotImplementedError
+
+    scenario = load(path, FILE)
+    before = path.read_bytes()
+    systems = dict(scenario.systems)
+    for changed, name in [
+        (scenario.replace(systems=systems | {"ledger": Mine()}), "Mine"),
+        (scenario.replace(systems=systems | {"ledger": OnlineService(MyLaw(1))}), "MyLaw"),
+        (scenario.replace(arrivals=Never()), "Never"),
+    ]:
+        with pytest.raises(ScenarioError, match=f"{name} is a .* of your own: no file can hold it"):
+            changed.save(path)
+    assert path.read_bytes() == before
+
+
+# --- random damage ------------------------------------------------------------------------------
+
+WORDS = ["kind", "name", "steps", "branches", "system", "systems", "law", "work", "mean", "on_done"]
+anything = st.recursive(
+    st.one_of(
+        st.booleans(),
+        st.integers(-3, 70),
+        st.sampled_from([10**30, -(10**30), 10**400]),
+        st.floats(),
+        st.text(max_size=6),
+        st.sampled_from(["async step", "step", "chain", "gamma", "fail", "22:00", "5min", "1/h"]),
+        st.dates(),
+        st.times(),
+        st.datetimes(),
+    ),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+
+
+def places(value, found):
+    """List every (container, key) of a nested document."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in list(items):
+        found.append((value, key))
+        if isinstance(inner, (dict, list)):
+            places(inner, found)
+    return found
+
+
+def damage(document, draw):
+    """Delete, replace, rename or move something, somewhere."""
+    everywhere = places(document, [])
+    if not everywhere:
+        return
+    container, key = draw(st.sampled_from(everywhere))
+    how = draw(st.sampled_from(["delete", "replace", "rename", "move", "duplicate"]))
+    if how == "delete":
+        del container[key]
+    elif how == "replace":
+        container[key] = draw(anything)
+    elif how == "rename" and isinstance(container, dict):
+        container[draw(st.sampled_from(WORDS) | st.text(max_size=4))] = container.pop(key)
+    elif how == "duplicate" and isinstance(container, list):
+        container.append(container[key])
+    else:
+        other, place = draw(st.sampled_from(everywhere))
+        with contextlib.suppress(IndexError):
+            container[key] = tomllib.loads(tomli_w.dumps({"x": other.get(place)}))["x"] if (
+                isinstance(other, dict) and place in other
+            ) else draw(anything)  # fmt: skip
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_random_damage_is_understood_or_refused(path, data):
+    """Whatever is changed in a file, it loads or raises a ScenarioError: never anything else."""
+    document = tomllib.loads(FILE)
+    for _ in range(data.draw(st.integers(1, 3))):
+        damage(document, data.draw)
+    try:
+        text = tomli_w.dumps(document)
+    except ValueError:  # a text that TOML cannot hold, such as half of a surrogate pair
+        return
+    with contextlib.suppress(ScenarioError):
+        scenario = load(path, text)
+        scenario.save(path)
+        assert Scenario.load(path) == scenario
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_bytes_are_understood_or_refused(path, seed):
+    """Bytes lost, changed or added anywhere give a scenario or a ScenarioError."""
+    rng = random.Random(seed)
+    for _ in range(10):
+        text = bytearray(FILE.encode())
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(text))
+            text[at : at + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 3))
+        with contextlib.suppress(ScenarioError):
+            load(path, bytes(text))
+
+
+def test_the_kinds_of_values_in_a_damaged_file_are_toml():
+    """The damage above really puts dates, times and nested tables into files."""
+    sample = {
+        "a": date(2026, 1, 5),
+        "b": time(22),
+        "c": datetime(2026, 1, 5),
+        "d": [{"e": 10**400}],
+    }
+    assert tomllib.loads(tomli_w.dumps(sample)) == sample

@@ -1,0 +1,167 @@
+"""External systems are checked where they are described; nights fall when the calendar says.
+
+How the systems work through their trays is tested with the engine.
+"""
+
+import itertools
+import math
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model.calendar import Calendar
+from asyncsim.model.durations import Fixed, exponential
+from asyncsim.model.systems import Chain, NightlyBatch, OnlineService, People, Recorded
+
+HOUR, DAY = 3600.0, 86400.0
+MONDAY = Calendar(date(2026, 1, 5))
+
+
+def nights(batch, n, calendar=MONDAY):
+    return list(itertools.islice(batch.nights(calendar), n))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: NightlyBatch("25:00", 1), "NightlyBatch.start must be a clock time such as"),
+        (lambda: NightlyBatch("0 99 * * *", 1), "NightlyBatch.start is not a valid cron"),
+        (lambda: NightlyBatch("22:00", "1"), "NightlyBatch.item_time must be a duration such as"),
+        (lambda: NightlyBatch("22:00", 1, days="Mo"), "NightlyBatch.days must name days"),
+        (lambda: NightlyBatch("22:00", 1, holidays="XX"), "NightlyBatch.holidays must be a"),
+        (lambda: NightlyBatch("22:00", 1, cut_off=20), "NightlyBatch.cut_off must be a clock"),
+        (lambda: NightlyBatch("22:00", 1, lanes=0), "NightlyBatch.lanes must be a whole"),
+        (lambda: NightlyBatch("22:00", 1, max_items=0), "NightlyBatch.max_items must be a"),
+        (
+            lambda: NightlyBatch("22:00", 1, end="22:00"),
+            "NightlyBatch.end must differ from the start, got '22:00'",
+        ),
+        (lambda: NightlyBatch("22:00", 1, skip=1), "NightlyBatch.skip must be below 1"),
+        (lambda: NightlyBatch("22:00", 1, failure=1.0), "NightlyBatch.failure must be below 1"),
+        (lambda: NightlyBatch("22:00", 1, results="end"), "NightlyBatch.results must be one of"),
+        (lambda: OnlineService(-1), "OnlineService.item_time must not be negative, got -1"),
+        (lambda: OnlineService(1, lanes=0), "OnlineService.lanes must be a whole number"),
+        (lambda: People(0, 1), "People.team must be a whole number, 1 or more, got 0"),
+        (lambda: People(1, 1, between=("17:00", "08:00")), "People.between must be two clock"),
+        (lambda: Chain([OnlineService(1)]), "Chain.systems must be a list of two or more"),
+        (lambda: Chain([OnlineService(1), 5]), "Chain.systems must be a list of two or more"),
+        (lambda: Chain(OnlineService(1)), "Chain.systems must be a list of two or more"),
+        (lambda: Recorded([]), "Recorded.completions must hold at least one instant"),
+        (lambda: Recorded([1, math.nan]), "Recorded.completions must be a list of finite"),
+        (lambda: Recorded([True]), "Recorded.completions must be a list of finite"),
+        (lambda: Recorded([[1], [2, 3]]), "Recorded.completions must be a list of finite"),
+        (
+            lambda: Recorded(pd.to_datetime(["2026-01-05"])),
+            "Recorded.completions must be a list of finite",
+        ),
+        (lambda: Recorded([1, 2], ["a"]), "Recorded.serial_numbers must be unique, and as many"),
+        (lambda: Recorded([1, 2], ["a", "a"]), "Recorded.serial_numbers must be unique"),
+        (lambda: Recorded([1], [5]), "Recorded.serial_numbers must be a list of non-empty"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(make, message):
+    """The refusal begins with the class and the argument."""
+    with pytest.raises(ScenarioError) as caught:
+        make()
+    assert str(caught.value).startswith(message)
+
+
+def test_every_night_at_ten():
+    """A batch runs at its clock time, takes all that is there by then, and has no end."""
+    found = nights(NightlyBatch("22:00", "150ms"), 3)
+    assert [night.index for night in found] == [0, 1, 2]
+    assert [night.start for night in found] == [22 * HOUR + k * DAY for k in range(3)]
+    assert all(night.cut_off == night.start and night.end == math.inf for night in found)
+
+
+def test_a_cut_off_before_the_start_is_on_the_same_day():
+    """Submitted by 20:00 for the batch at 22:00."""
+    (night,) = nights(NightlyBatch("22:00", 1, cut_off="20:00"), 1)
+    assert (night.cut_off, night.start) == (20 * HOUR, 22 * HOUR)
+
+
+def test_a_cut_off_at_the_start_is_the_start():
+    """22:00 is not later than 22:00: the cut-off is on the same day."""
+    (night,) = nights(NightlyBatch("22:00", 1, cut_off="22:00"), 1)
+    assert night.cut_off == night.start
+
+
+def test_a_cut_off_later_than_the_start_is_on_the_day_before():
+    """Submitted by 23:00 for the batch at 01:00: on the evening before, even before the start."""
+    first, second = nights(NightlyBatch("01:00", 1, cut_off="23:00"), 2)
+    assert (first.cut_off, first.start) == (-1 * HOUR, 1 * HOUR)
+    assert (second.cut_off, second.start) == (23 * HOUR, 25 * HOUR)
+
+
+def test_an_end_after_midnight_is_on_the_next_day():
+    """From 22:00 to 05:00 are seven hours; from 01:00 to 05:00 four."""
+    (late,) = nights(NightlyBatch("22:00", 1, end="05:00"), 1)
+    assert late.end - late.start == 7 * HOUR
+    (early,) = nights(NightlyBatch("01:00", 1, end="05:00"), 1)
+    assert early.end - early.start == 4 * HOUR
+
+
+def test_a_batch_at_midnight():
+    """24:00 of Monday and 00:00 of Tuesday are the same moment; their cut-offs are on Monday."""
+    for start, k in (("24:00", 0), ("00:00", 1)):
+        night = nights(NightlyBatch(start, 1, cut_off="20:00"), 2)[k]
+        assert (night.start, night.cut_off) == (DAY, 20 * HOUR)
+
+
+def test_cron_nights_have_cut_off_and_end_too():
+    """A cron expression gives the starts; cut-off and end stay clock times around them."""
+    batch = NightlyBatch("30 1 * * 2-6", 1, cut_off="23:00", end="05:00")
+    first, second = nights(batch, 2)
+    assert first.start == DAY + 1.5 * HOUR  # Tuesday
+    assert (first.cut_off, first.end) == (23 * HOUR, DAY + 5 * HOUR)
+    assert second.start == first.start + DAY
+
+
+def test_days_and_holidays_have_no_night():
+    """No batch at the weekend, nor on Good Friday and Easter Monday in Germany."""
+    week = nights(NightlyBatch("22:00", 1, days="Mon-Fri"), 6)
+    assert [int(night.start // DAY) for night in week] == [0, 1, 2, 3, 4, 7]
+    easter = Calendar(date(2026, 4, 2))
+    found = nights(NightlyBatch("22:00", 1, days="Mon-Fri", holidays="DE"), 3, easter)
+    assert [int(night.start // DAY) for night in found] == [0, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("start", "hours"), [(date(2026, 3, 28), 23), (date(2026, 10, 24), 25)], ids=str
+)
+@pytest.mark.parametrize("written", ["22:00", "0 22 * * *"])
+def test_nights_across_a_change_of_clocks(start, hours, written):
+    """The nights stay at 22:00 on the clock, 23 and 25 hours apart; so do cut-off and end."""
+    batch = NightlyBatch(written, 1, cut_off="20:00", end="05:00")
+    first, second = nights(batch, 2, Calendar(start, "Europe/Berlin"))
+    assert second.start - first.start == hours * HOUR
+    assert second.cut_off - first.cut_off == hours * HOUR
+    assert first.end - first.start == (7 + hours - 24) * HOUR
+    assert second.end - second.start == 7 * HOUR
+
+
+def test_laws_and_defaults():
+    """A plain duration is a fixed law; a batch by default has one lane and no limit."""
+    batch = NightlyBatch(start="22:00", item_time="150ms")
+    assert batch.item_time == Fixed(0.15)
+    assert (batch.lanes, batch.max_items, batch.results) == (1, None, "per item")
+    people = People(3, exponential("10min"))
+    assert (people.between, people.days) == (("08:00", "17:00"), "Mon-Fri")
+    assert OnlineService(1, lanes=None).lanes is None
+
+
+def test_a_chain_is_laid_out_flat():
+    """A chain within a chain adds its links; anything else is one link."""
+    a, b, c = OnlineService(1), OnlineService(2), People(1, 3)
+    assert Chain([a, Chain([b, c])]).links == (a, b, c)
+    assert a.links == (a,)
+
+
+def test_a_log_may_come_as_an_array():
+    """Completions come as a list, an array or a column."""
+    for values in ([1, 2.5], np.array([1.0, 2.5]), pd.Series([1.0, 2.5])):
+        assert Recorded(values).completions == (1.0, 2.5)
+    assert Recorded([1.0], ["5_31"]).item_time == Fixed(0.0)

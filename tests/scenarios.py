@@ -1,0 +1,314 @@
+"""Hypothesis makes scenarios and waiting strategies: small ones, in which ties are likely.
+
+Times are round numbers, so that arrivals, checks, completions and time-outs often fall together.
+Intervals are kept long enough for the reference engine to play a scenario in a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import date
+
+from hypothesis import strategies as st
+
+from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered
+from asyncsim.model.durations import (
+    Duration,
+    Empirical,
+    Exponential,
+    Fixed,
+    Gamma,
+    Lognormal,
+    Uniform,
+)
+from asyncsim.model.process import (
+    AsyncStep,
+    Branch,
+    Choice,
+    Element,
+    Parallel,
+    Process,
+    Response,
+    Step,
+)
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.server import FinishPolicy, WorkflowServer
+from asyncsim.model.strategies import (
+    Backoff,
+    Callback,
+    CallbackWithSafetyPoll,
+    LongPolling,
+    Polling,
+    Strategy,
+)
+from asyncsim.model.systems import (
+    Chain,
+    ExternalSystem,
+    NightlyBatch,
+    OnlineService,
+    People,
+    Recorded,
+)
+
+MOST_INSTANCES = 30
+DAY = 86400.0
+# A Monday, the two nights on which Berlin's clocks jump, and a day before public holidays
+STARTS = [date(2026, 1, 5), date(2026, 3, 28), date(2026, 10, 24), date(2026, 12, 24)]
+
+positive_times = st.sampled_from([1.0, 10.0, 60.0, 300.0, 600.0, 1800.0])
+times = st.just(0.0) | positive_times
+long_times = st.sampled_from([600.0, 900.0, 1800.0, 3600.0])
+shares = st.sampled_from([0.0, 0.1, 0.25, 0.5])
+weekdays = st.sampled_from(["every day", "Mon-Fri", "Fri-Mon", "Mon, Wed, Sat"])
+windows = st.sampled_from([("00:00", "24:00"), ("08:00", "20:00"), ("02:30", "12:00")])
+places = st.sampled_from([None, "DE", "DE-BY"])
+
+
+@st.composite
+def _wide_laws(draw: st.DrawFn) -> Duration:
+    mean = draw(positive_times)
+    kind = draw(st.sampled_from(["exponential", "lognormal", "uniform", "gamma", "empirical"]))
+    if kind == "exponential":
+        return Exponential(mean)
+    if kind == "lognormal":
+        low = draw(st.sampled_from([0.0, mean / 2]))
+        high = draw(st.sampled_from([None, mean * 2]))
+        return Lognormal(mean, mean * draw(st.sampled_from([0.5, 1.0, 2.0])), low, high)
+    if kind == "uniform":
+        return Uniform(draw(st.sampled_from([0.0, mean / 2])), mean)
+    if kind == "gamma":
+        return Gamma(mean, mean / 2)
+    return Empirical(draw(st.lists(times, min_size=1, max_size=4)))
+
+
+def laws() -> st.SearchStrategy[Duration]:
+    """Make laws of durations, most of them fixed."""
+    return times.map(Fixed) | times.map(Fixed) | _wide_laws()
+
+
+@st.composite
+def responses(draw: st.DrawFn) -> Response:
+    """Make shares of the immediate response."""
+    done, rejected = draw(shares), draw(shares)
+    return Response(accepted=1.0 - done - rejected, done=done, rejected=rejected)
+
+
+class _Writer:
+    """Writes the elements of one process, each with a name of its own."""
+
+    def __init__(self, systems: list[str], prefixes: st.SearchStrategy[str]) -> None:
+        self.systems = systems
+        self.prefixes = prefixes
+        self.numbers: Iterator[int] = itertools.count(1)
+
+    def name(self, draw: st.DrawFn, word: str) -> str:
+        return f"{draw(self.prefixes)}{word} {next(self.numbers)}"
+
+    def elements(self, draw: st.DrawFn, depth: int, least: int = 0) -> list[Element]:
+        number = draw(st.integers(least, 3 if depth else 2))
+        return [self.element(draw, depth) for _ in range(number)]
+
+    def element(self, draw: st.DrawFn, depth: int) -> Element:
+        kinds = [self.step, self.async_step]
+        if depth:
+            kinds += [self.choice, self.parallel]
+        return draw(st.sampled_from(kinds))(draw, depth)
+
+    def step(self, draw: st.DrawFn, depth: int) -> Element:
+        return Step(self.name(draw, "step"), draw(laws()))
+
+    def path(self, draw: st.DrawFn, depth: int) -> str | list[Element]:
+        ways = ["fail", "continue", "steps"] if depth else ["fail", "continue"]
+        way = draw(st.sampled_from(ways))
+        return self.elements(draw, depth - 1) if way == "steps" else way
+
+    def async_step(self, draw: st.DrawFn, depth: int) -> Element:
+        arm = draw(st.sampled_from(["after call", "before call"]))
+        return AsyncStep(
+            self.name(draw, "wait"),
+            draw(st.sampled_from(self.systems)),
+            call_work=draw(laws()),
+            arm=arm,
+            arm_delay=draw(times) if arm == "after call" else 0.0,
+            response=draw(st.just(Response()) | responses()),
+            timeout=draw(st.none() | long_times),
+            on_done=self.path(draw, depth),
+            on_rejected=self.path(draw, depth),
+            on_timeout=self.path(draw, depth),
+        )
+
+    def choice(self, draw: st.DrawFn, depth: int) -> Element:
+        share = draw(shares)
+        ways = [
+            Branch(share, self.elements(draw, depth - 1)),
+            Branch(1.0 - share, self.elements(draw, depth - 1)),
+        ]
+        return Choice(self.name(draw, "choice"), ways)
+
+    def parallel(self, draw: st.DrawFn, depth: int) -> Element:
+        number = draw(st.integers(2, 3))
+        ways = [self.elements(draw, depth - 1, least=1) for _ in range(number)]
+        return Parallel(self.name(draw, "parallel"), ways)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> NightlyBatch:
+    """Make nightly batches with cut-offs, ends, limits, failures."""
+    return NightlyBatch(
+        draw(st.sampled_from(["22:00", "02:30", "24:00", "00:00", "0 22 * * 1-5"])),
+        draw(laws()),
+        days=draw(weekdays),
+        holidays=draw(places),
+        cut_off=draw(st.sampled_from([None, "20:00", "23:00"])),
+        lanes=draw(st.integers(1, 3)),
+        max_items=draw(st.none() | st.integers(10, 20)),
+        end=draw(st.sampled_from([None, "05:00"])),
+        skip=draw(shares),
+        failure=draw(shares),
+        results=draw(st.sampled_from(["per item", "at end"])),
+    )
+
+
+@st.composite
+def teams(draw: st.DrawFn) -> People:
+    """Make teams of people with working hours."""
+    return People(
+        draw(st.integers(1, 3)),
+        draw(laws()),
+        between=draw(windows),
+        days=draw(weekdays),
+        holidays=draw(places),
+    )
+
+
+def services() -> st.SearchStrategy[OnlineService]:
+    """Make online services, some of them with any number of lanes."""
+    return st.builds(OnlineService, laws(), lanes=st.none() | st.integers(1, 3))
+
+
+def logs() -> st.SearchStrategy[Recorded]:
+    """Make systems whose completions come from a log."""
+    day = st.lists(times.map(lambda t: t * 40), min_size=1, max_size=5)
+    return day.map(lambda found: Recorded((found * 2 * MOST_INSTANCES)[: 2 * MOST_INSTANCES]))
+
+
+def systems(depth: int = 1) -> st.SearchStrategy[ExternalSystem]:
+    """Make external systems of every kind, also chains of them."""
+    plain = batches() | teams() | services() | logs()
+    if not depth:
+        return plain
+    return plain | st.lists(systems(depth - 1), min_size=2, max_size=3).map(Chain)
+
+
+def arrivals() -> st.SearchStrategy[Arrivals]:
+    """Make arrivals of every kind, about `MOST_INSTANCES` in two days at the most."""
+    round_instants = st.sampled_from([0.0, 3600.0, 8 * 3600.0, 22 * 3600.0, 30 * 3600.0])
+    return st.one_of(
+        st.lists(round_instants, min_size=1, max_size=20).map(At),
+        st.builds(
+            Poisson,
+            st.sampled_from(["5/day", "0.4/h", "20/week"]),
+            size=st.integers(1, 2),
+            between=windows,
+            days=weekdays,
+            holidays=places,
+        ),
+        st.builds(Scattered, st.integers(1, 15), between=windows),
+        st.builds(
+            Regular,
+            st.sampled_from([2 * 3600.0, 4 * 3600.0]),
+            offset=times,
+            between=windows,
+            days=weekdays,
+            holidays=places,
+        ),
+    )
+
+
+@st.composite
+def servers(draw: st.DrawFn) -> WorkflowServer:
+    """Make workflow servers, some of them slow."""
+    policy = FinishPolicy(
+        early=draw(st.sampled_from(["reject", "buffer", "ignore"])),
+        buffer_for=draw(st.none() | positive_times),
+        duplicate=draw(st.sampled_from(["reject", "accept"])),
+        late=draw(st.sampled_from(["reject", "accept"])),
+        unknown=draw(st.sampled_from(["reject", "ignore"])),
+    )
+    work = st.sampled_from([0.0, 0.01, 1.0, 10.0])
+    return WorkflowServer(draw(st.integers(1, 3)), draw(work), draw(work), policy)
+
+
+@st.composite
+def scenarios(
+    draw: st.DrawFn,
+    prefixes: st.SearchStrategy[str] = st.just(""),  # noqa: B008
+) -> Scenario:
+    """Make small scenarios: some `MOST_INSTANCES` instances that arrive within a day or two.
+
+    `prefixes` are put before the names of steps and systems. Every scenario waits at least once.
+    """
+    names = [f"{draw(prefixes)}system {k}" for k in range(draw(st.integers(1, 2)))]
+    writer = _Writer(names, prefixes)
+    steps = [*writer.elements(draw, depth=1), writer.async_step(draw, depth=1)]
+    return Scenario(
+        name=writer.name(draw, "scenario"),
+        process=Process(
+            writer.name(draw, "process"), steps, first_activation=draw(st.sampled_from([1, 30]))
+        ),
+        systems={name: draw(systems()) for name in names},
+        arrivals=draw(arrivals()),
+        server=draw(servers()),
+        start=draw(st.sampled_from(STARTS)),
+        length=draw(st.sampled_from([DAY, 2 * DAY])),
+        zone=draw(st.sampled_from([None, "Europe/Berlin"])),
+        description=draw(prefixes),
+    )
+
+
+def pollings() -> st.SearchStrategy[Polling]:
+    """Make polling with every anchor, jitter and limit."""
+    return st.builds(
+        Polling,
+        long_times,
+        st.sampled_from(["arming", "clock", "random"]),
+        jitter=st.sampled_from([0.0, 60.0, 600.0]),
+        limit=st.none() | st.integers(1, 20),
+    )
+
+
+def backoffs() -> st.SearchStrategy[Backoff]:
+    """Make backoff with every kind of jitter."""
+    return st.builds(
+        Backoff,
+        st.sampled_from([1.0, 60.0, 600.0]),
+        st.sampled_from([1.5, 2.0, 3.0]),
+        st.sampled_from([600.0, 3600.0]),
+        st.sampled_from(["none", "full", "equal", "decorrelated"]),
+        limit=st.none() | st.integers(1, 20),
+    )
+
+
+def _callbacks(kind: type[Callback], **more: st.SearchStrategy[object]) -> st.SearchStrategy:
+    return st.builds(
+        kind,
+        laws(),
+        loss=shares | st.just(1.0),
+        retries=st.lists(times, max_size=3),
+        duplicates=shares,
+        duplicate_delay=times,
+        **more,
+    )
+
+
+def strategies() -> st.SearchStrategy[Strategy]:
+    """Make every built-in waiting strategy with varied parameters."""
+    anchors = st.sampled_from(["arming", "clock", "random"])
+    return st.one_of(
+        pollings(),
+        backoffs(),
+        st.builds(LongPolling, st.sampled_from([300.0, 600.0, 3600.0])),
+        _callbacks(Callback),
+        _callbacks(CallbackWithSafetyPoll, every=long_times, anchor=anchors),
+    )
