@@ -1,0 +1,1 @@
+"""Engines: deterministic functions of scenario, strategy and draws."""

@@ -1,0 +1,30 @@
+"""What a run is given, checked where it enters."""
+
+from __future__ import annotations
+
+from asyncsim.model.described import refuse
+from asyncsim.model.draws import Draws
+from asyncsim.model.quantities import DurationLike, Refused, positive_duration
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Strategy
+
+
+def check_played(scenario: Scenario, strategy: Strategy, draws: Draws | None) -> None:
+    """Check that what is to be played is a scenario, a strategy, and draws or nothing."""
+    if not isinstance(scenario, Scenario):
+        raise refuse("scenario", "must be a Scenario", scenario)
+    if not isinstance(strategy, Strategy):
+        raise refuse("strategy", "must be a strategy such as Callback(), not a class", strategy)
+    if not isinstance(draws, Draws | None):
+        raise refuse("draws", "must be Draws, or left out", draws)
+
+
+def seconds(name: str, value: DurationLike, after: float = 0.0) -> float:
+    """Return a positive duration in seconds; as an instant it must be later than the present."""
+    try:
+        found = positive_duration(value)
+    except Refused as problem:
+        raise refuse(name, problem, value) from None
+    if found <= after:
+        raise refuse(name, f"must be later than the present ({after} s)", value)
+    return found

@@ -1,0 +1,92 @@
+"""The figures of a run: each has a name, a unit and a meaning, in one table."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from asyncsim.engine import tables
+from asyncsim.engine.record import Outcome, Record
+from asyncsim.model.durations import Floats
+from asyncsim.model.scenario import Scenario
+
+
+class Figure(NamedTuple):
+    """What a figure is."""
+
+    unit: str
+    meaning: str
+
+
+FIGURES: dict[str, Figure] = {
+    "mean_latency": Figure("s", "mean time from completion to resumption, over resumed waits"),
+    "median_latency": Figure("s", "half of the resumed waits resumed sooner"),
+    "p95_latency": Figure("s", "95 % of the resumed waits resumed sooner"),
+    "p99_latency": Figure("s", "99 % of the resumed waits resumed sooner"),
+    "max_latency": Figure("s", "the longest resume latency"),
+    "checks_per_wait": Figure("1", "checks made, per armed wait"),
+    "wasted_share": Figure("1", "share of the checks that found the work not complete"),
+    "deliveries_per_wait": Figure("1", "callback attempts, per armed wait"),
+    "overhead_worker_time": Figure("worker s", "worker time spent on checks and callbacks"),
+    "requests": Figure("1", "requests sent to notice completion, checks and deliveries"),
+    "database_operations": Figure("1", "reads and writes of wait records to notice completion"),
+    "connection_time": Figure("s", "time that connections were held open, added up"),
+    "utilisation": Figure("1", "share of the workers' time that was busy, arrival to last end"),
+    "longest_queue": Figure("jobs", "most jobs waiting for a worker at any moment"),
+    "mean_cycle_time": Figure("s", "mean time from arrival to end, over instances that are done"),
+    "mean_open_waits": Figure("1", "open waits, averaged over the time of the run"),
+    "armed": Figure("1", "waits that were armed"),
+    "timed_out": Figure("1", "waits that timed out or were given up"),
+    "still_waiting": Figure("1", "waits still open when the run stopped"),
+    "failed": Figure("1", "instances that failed"),
+}
+
+
+def latencies(record: Record) -> Floats:
+    """Return the resume latency of every resumed wait, in seconds."""
+    resumed = np.array([outcome == "resumed" for outcome in record.waits.outcome], dtype=bool)
+    result: Floats = (record.waits.closed - record.waits.completed)[resumed]
+    return result
+
+
+def figures(record: Record, scenario: Scenario) -> dict[str, float]:
+    """Return every figure of `FIGURES` for a run; NaN where there is nothing to average."""
+    late = latencies(record)
+    waits, armed = record.waits, len(record.waits.outcome)
+    checks = int(waits.checks.sum())
+    spent = tables.overhead(record)
+    span = record.end - float(record.arrived[0]) if len(record.arrived) else 0.0
+    busy = sum(load.busy_seconds for load in record.loads.values())
+    cycle = (record.ended - record.arrived)[record.outcomes == Outcome.DONE]
+    quantiles = np.quantile(late, [0.5, 0.95, 0.99, 1.0]) if len(late) else [np.nan] * 4
+    return {
+        "mean_latency": _mean(late),
+        "median_latency": float(quantiles[0]),
+        "p95_latency": float(quantiles[1]),
+        "p99_latency": float(quantiles[2]),
+        "max_latency": float(quantiles[3]),
+        "checks_per_wait": _ratio(checks, armed),
+        "wasted_share": _ratio(int(waits.wasted_checks.sum()), checks) if checks else 0.0,
+        "deliveries_per_wait": _ratio(int(waits.deliveries.sum()), armed),
+        "overhead_worker_time": float(spent["worker_seconds"].sum()),
+        "requests": float(spent["requests"].sum()),
+        "database_operations": float(spent["database_operations"].sum()),
+        "connection_time": record.connection_seconds,
+        "utilisation": _ratio(busy, scenario.server.workers * span),
+        "longest_queue": float(record.longest_queue),
+        "mean_cycle_time": _mean(cycle),
+        "mean_open_waits": _ratio(record.open_seconds, span),
+        "armed": float(armed),
+        "timed_out": float(sum(o in ("timed out", "gave up") for o in waits.outcome)),
+        "still_waiting": float(record.open_count),
+        "failed": float(np.sum(record.outcomes == Outcome.FAILED)),
+    }
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")

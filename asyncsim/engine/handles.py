@@ -1,0 +1,266 @@
+"""What strategies and external systems get to see of the SimPy engine.
+
+`StepHandle` is the `asyncsim.model.strategies.WaitingStep`, `SystemDesk` the
+`asyncsim.model.systems.Desk` that the engine hands out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import simpy
+
+from asyncsim.engine.clock import Kind, order
+from asyncsim.engine.waits import Answer, State, Wait
+from asyncsim.engine.workers import Job
+from asyncsim.model.draws import counted_uniform
+from asyncsim.model.durations import Duration, Fixed
+from asyncsim.model.systems import ExternalSystem, Item
+
+if TYPE_CHECKING:
+    from asyncsim.engine.simpy_engine import Simulation
+
+Answered = Generator[simpy.Event, Any, bool]
+
+
+class StepHandle:
+    """A waiting step in the hands of its strategy."""
+
+    __slots__ = ("_key", "_simulation", "_wait", "armed", "checks", "last_check", "notes", "saw")
+
+    def __init__(self, simulation: Simulation, wait: Wait, kind: Kind) -> None:
+        self._simulation = simulation
+        self._wait = wait
+        self._key = order(kind, wait.row, wait.number)
+        self.armed = wait.armed
+        self.last_check = wait.armed
+        self.checks = wait.checks
+        self.notes: dict[str, Any] = {}
+        self.saw = False
+        """Whether the last check saw the completion."""
+
+    @property
+    def serial_number(self) -> str:
+        """The serial number of the wait."""
+        return self._wait.serial_number
+
+    @property
+    def now(self) -> float:
+        """The present instant in seconds."""
+        return self._simulation.clock.now
+
+    def until(self, instant: float) -> simpy.Event:
+        """Wait until an instant."""
+        return self._simulation.clock.at(instant, self._key)
+
+    def after(self, seconds: float) -> simpy.Event:
+        """Wait for so many seconds."""
+        clock = self._simulation.clock
+        return clock.at(clock.now + seconds, self._key)
+
+    def chance(self, what: str, k: int = 0) -> float:
+        """Return the k-th uniform random number in [0, 1) of this wait, for one purpose."""
+        key = self._simulation.key_of(what, self._wait.step)
+        return counted_uniform(key, self._wait.row, k)
+
+    def duration(self, what: str, law: Duration, k: int = 0) -> float:
+        """Return the k-th duration of this wait drawn from a law, for one purpose."""
+        if isinstance(law, Fixed):
+            return law.value
+        name = self._simulation.graph.nodes[self._wait.step].name
+        column = self._simulation.draws.column(f"strategy/{what}/{name}", law, k)
+        return float(column[self._wait.row])
+
+    def check(self) -> Answered:
+        """Ask once: costs a worker; true once the work is complete, and the step has resumed."""
+        wait, simulation = self._wait, self._simulation
+        if not self._is_open():
+            return True
+        start = end = simulation.clock.now
+        if simulation.poll_work:
+            start, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
+            yield simulation.clock.at(end, order(Kind.CHECK_ENDED, wait.row, wait.number))
+        elif wait.completed > start and start in simulation.collections:
+            yield simulation.clock.at(start, order(Kind.LAST_LOOK, wait.row, wait.number))
+            if not self._is_open():
+                return self._answered(False, end)
+        # Times are compared, so that the order of the events of this instant does not matter
+        return self._answered(wait.completed <= start, end)
+
+    def _answered(self, seen: bool, ended: float) -> bool:
+        """Count a check that saw completion or not; return whether the wait is over."""
+        wait = self._wait
+        self.last_check, self.saw = ended, seen
+        self.checks += 1
+        wait.checks += 1
+        if not seen:
+            wait.wasted_checks += 1
+        elif self._is_open():
+            self._simulation.finish(wait)
+        return not self._is_open()
+
+    def _is_open(self) -> bool:
+        return self._wait.state is State.ARMED
+
+    def hold(self, seconds: float) -> Answered:
+        """Ask once and hold the line until the work is complete, `seconds` at the longest."""
+        wait, simulation = self._wait, self._simulation
+        if not self._is_open():
+            return True
+        asked = simulation.clock.now
+        if wait.completed > asked:
+            yield simulation.hold_line(wait, asked + seconds, self._key)
+        start = end = simulation.clock.now
+        simulation.connection_seconds += start - asked
+        if not self._is_open():  # the line was cut
+            return True
+        if simulation.poll_work:
+            _, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
+            yield simulation.clock.at(end, order(Kind.CHECK_ENDED, wait.row, wait.number))
+        return self._answered(wait.completed <= start, end)
+
+    def give_up(self) -> None:
+        """Stop waiting; the step goes the way of a time-out."""
+        self._simulation.expire(self._wait, State.GAVE_UP)
+
+    def deliver(self, delay: float, attempt: int = 0) -> Answered:
+        """Send the callback; true once the server gave an answer that settles it."""
+        wait, simulation = self._wait, self._simulation
+        clock = simulation.clock
+        wait.deliveries += 1
+        sent = clock.now
+        arrived = handled = sent + delay
+        yield clock.at(arrived, order(Kind.DELIVERY, wait.row, wait.number))
+        if simulation.callback_work:
+            _, handled = simulation.workers.book(Job.CALLBACK, arrived, simulation.callback_work)
+            yield clock.at(handled, order(Kind.CALLBACK_HANDLED, wait.row, wait.number))
+        answer = simulation.finish(wait)
+        simulation.deliveries.append((wait, attempt, sent, arrived, handled, answer.text))
+        return answer is not Answer.EARLY
+
+    def deliver_copy(self, delay: float, attempt: int = 0) -> None:
+        """Send a second copy of the callback, about whose answer nobody cares."""
+        clock = self._simulation.clock
+        clock.process(self.deliver(delay, attempt))
+
+    def lose(self, attempt: int = 0) -> None:
+        """Note a delivery that got lost on the way."""
+        self._wait.deliveries += 1
+        self._note_delivery(attempt, "lost")
+
+    def dead_letter(self) -> None:
+        """Note that the sender has given up."""
+        self._note_delivery(-1, "dead letter")
+
+    def _note_delivery(self, attempt: int, outcome: str) -> None:
+        now = self._simulation.clock.now
+        self._simulation.deliveries.append((self._wait, attempt, now, math.nan, math.nan, outcome))
+
+
+class WorkItem:
+    """One wait's piece of work on its way through the links of a system."""
+
+    __slots__ = ("link", "number", "serial_number", "submitted", "time", "times", "wait")
+
+    def __init__(self, wait: Wait, times: Sequence[float]) -> None:
+        self.wait = wait
+        self.serial_number = wait.serial_number
+        self.number = wait.row + 1
+        self.times = times
+        self.link = 0
+        self.time = times[0]
+        self.submitted = math.nan
+
+
+class SystemDesk:
+    """Where one system (or link of a chain) works: its tray, and the simulation around it."""
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        system: ExternalSystem,
+        name: str,
+        index: int,
+        successor: SystemDesk | None,
+    ) -> None:
+        self.calendar = simulation.scenario.calendar
+        self._tray: deque[WorkItem] = deque()
+        self._simulation = simulation
+        self._name = name
+        self._key = order(Kind.SYSTEM, 0, index)  # before the completions of this instant
+        self._last_key = order(Kind.COLLECTION, 0, index)
+        self._successor = successor
+        self._idle: simpy.Event | None = None
+        simulation.clock.process(system.run(self))
+
+    @property
+    def now(self) -> float:
+        """The present instant in seconds."""
+        return self._simulation.clock.now
+
+    @property
+    def tray(self) -> Sequence[Item]:
+        """What has been submitted and not been taken, the oldest first."""
+        return self._tray
+
+    def submit(self, item: WorkItem) -> None:
+        """Lay an item into the tray, and wake the system if it was idle."""
+        item.submitted = self.now
+        item.time = item.times[item.link]
+        self._tray.append(item)
+        if self._idle is not None:
+            self._idle.succeed()
+            self._idle = None
+
+    def until(self, instant: float) -> simpy.Event:
+        """Wait until an instant (not at all if it is past)."""
+        return self._simulation.clock.at(instant, self._key)
+
+    def until_after(self, instant: float) -> simpy.Event:
+        """Wait until everything else of an instant has happened, all submissions included."""
+        self._simulation.collections.add(max(instant, self.now))
+        return self._simulation.clock.at(instant, self._last_key)
+
+    def some_work(self) -> simpy.Event:
+        """Wait until something lies in the tray."""
+        if self.tray:
+            return self._simulation.clock.soon()
+        self._idle = self._simulation.clock.event()
+        return self._idle
+
+    def take(self, submitted_by: float = math.inf, at_most: int | None = None) -> list[Item]:
+        """Take items from the tray, the oldest first."""
+        tray, taken = self._tray, list[Item]()
+        limit = len(tray) if at_most is None else at_most
+        while tray and len(taken) < limit and tray[0].submitted <= submitted_by:
+            taken.append(tray.popleft())
+        return taken
+
+    def put_back(self, items: Sequence[Item]) -> None:
+        """Put items back at the front of the tray."""
+        self._tray.extendleft(cast(Sequence[WorkItem], items[::-1]))
+
+    def complete(self, item: Item, at: float | None = None) -> None:
+        """Tell that the work on an item is done, now or at an instant to come."""
+        work = cast(WorkItem, item)
+        if at is None or at <= self.now:
+            self._done(work)
+        else:
+            key = order(Kind.SYSTEM, work.wait.row + 1, work.wait.number)
+            done = self._simulation.clock.at(at, key)
+            done.callbacks.append(lambda _: self._done(work))
+
+    def _done(self, item: WorkItem) -> None:
+        if self._successor is None:
+            self._simulation.completed(item.wait)
+        else:
+            item.link += 1
+            self._successor.submit(item)
+
+    def chance(self, what: str, k: int = 0) -> float:
+        """Return the k-th uniform random number in [0, 1) of this system, for one purpose."""
+        key = self._simulation.draws.key(f"system/{what}/{self._name}")
+        return counted_uniform(key, 0, k)

@@ -1,0 +1,151 @@
+"""A run: what happened, as tidy tables."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from asyncsim import plots
+from asyncsim.engine import tables
+from asyncsim.engine.figures import figures
+from asyncsim.engine.graph import Graph
+from asyncsim.engine.record import Record
+from asyncsim.engine.trace import trace
+from asyncsim.errors import ScenarioError, UnknownSerialNumber
+from asyncsim.model.draws import Draws
+from asyncsim.model.quantities import nearest
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Callback, Polling, Strategy
+
+
+class Run:
+    """What happened when a scenario was played under a strategy; made by `asyncsim.simulate`.
+
+    All times are seconds from the scenario's start; columns whose names end in ``_at`` are the
+    same as timestamps. The tables are built when they are first asked for.
+    """
+
+    def __init__(
+        self, scenario: Scenario, strategy: Strategy, draws: Draws, record: Record
+    ) -> None:
+        self.scenario = scenario
+        self.strategy = strategy
+        self.draws = draws
+        self.record = record
+
+    @property
+    def engine(self) -> str:
+        """Which engine played it."""
+        return self.record.engine
+
+    @cached_property
+    def waits(self) -> pd.DataFrame:
+        """One row per armed wait.
+
+        ``serial_number, instance, step, system, strategy, called, armed, completed, resumed,
+        closed, latency`` (seconds), ``checks, wasted_checks, deliveries, outcome``: resumed, timed
+        out, gave up, cancelled, or waiting (still open).
+        """
+        return tables.waits(self.record, self.scenario, self.strategy.label)
+
+    @cached_property
+    def instances(self) -> pd.DataFrame:
+        """One row per instance: ``instance, arrived, ended, cycle_time, outcome``."""
+        return tables.instances(self.record, self.scenario.calendar)
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """One row per executed step: ``instance, activation, step, kind, queued, started, ended``.
+
+        An asynchronous step is queued and started with its call and ends when it resumes; its
+        ``outcome`` says how.
+        """
+        return tables.steps(self.record, self._graph, self.scenario.calendar)
+
+    @cached_property
+    def deliveries(self) -> pd.DataFrame:
+        """One row per callback delivery: ``sent, arrived, handled`` and what it was answered."""
+        return tables.deliveries(self.record, self.scenario.calendar)
+
+    @cached_property
+    def server(self) -> pd.DataFrame:
+        """Load over time: mean busy workers and queue length per bin, by kind of job."""
+        return tables.server(self.record, self.scenario.calendar)
+
+    @cached_property
+    def open_waits(self) -> pd.DataFrame:
+        """Open waits over time: number, mean over the bin, and age of the oldest in seconds."""
+        return tables.open_waits(self.record, self.scenario.calendar)
+
+    @cached_property
+    def overhead(self) -> pd.DataFrame:
+        """What noticing cost, by kind: worker-seconds, requests, database operations."""
+        return tables.overhead(self.record)
+
+    def event_log(self) -> pd.DataFrame:
+        """Return the run as an event log in the column names of process mining (XES, pm4py)."""
+        return tables.event_log(self.record, self._graph, self.scenario)
+
+    def summary(self) -> pd.DataFrame:
+        """Return one tidy row: what was played, and every figure of it.
+
+        Units and meanings are in `asyncsim.engine.figures.FIGURES`; times are seconds.
+        """
+        head: dict[str, Any] = {
+            "scenario": self.scenario.name,
+            "strategy": self.strategy.label,
+            "engine": self.engine,
+            "seed": self.draws.seed,
+            "replication": self.draws.replication,
+            "instances": len(self.record.arrived),
+        }
+        return pd.DataFrame([head | figures(self.record, self.scenario)])
+
+    def plot_timeline(self, serial_number: str, against: Strategy | None = None) -> Figure:
+        """Draw the life of one step under this strategy and another, one above the other.
+
+        Both are played again with the same random numbers, so this takes as long as two runs.
+
+        Parameters
+        ----------
+        serial_number
+            Such as ``"5_31"``.
+        against
+            The other strategy; by default a callback, or polling every 15 minutes if this is one.
+
+        Raises
+        ------
+        UnknownSerialNumber
+            If no wait has this number in either run.
+        """
+        if against is None:
+            against = Polling(900.0) if isinstance(self.strategy, Callback) else Callback()
+        if not isinstance(against, Strategy):
+            raise ScenarioError(f"against must be a strategy, got {against!r}")
+        lanes = {}
+        for strategy in (against, self.strategy):
+            lanes[strategy.label] = trace(self.scenario, strategy, self.draws, serial_number)
+        if all(lane.empty for lane in lanes.values()):
+            numbers = self.waits["serial_number"]
+            example = f"; one that exists is {numbers.iloc[0]!r}" if len(numbers) else ""
+            raise UnknownSerialNumber(
+                f"serial number {serial_number!r} is not known{nearest(serial_number, numbers)}"
+                f"{example}"
+            )
+        return plots.timeline(lanes, title=f"The life of {serial_number}")
+
+    @cached_property
+    def _graph(self) -> Graph:
+        return Graph.of(self.scenario.process)
+
+    def __repr__(self) -> str:
+        n = len(self.record.arrived)
+        return f"Run({self.scenario.name!r}, {self.strategy.label}, {n} instances, {self.engine})"
+
+    def _repr_html_(self) -> str:
+        table = self.summary().T
+        table.columns = pd.Index([self.strategy.label])
+        return f"<b>{self.scenario.name}</b>" + table.to_html()

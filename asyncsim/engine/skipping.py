@@ -1,0 +1,72 @@
+"""Checks free of charge are not played: their number follows from the completion.
+
+A wait of a day polled every ten seconds makes 8,640 checks, of which one sees something. Where a
+check costs no worker and the strategy follows a schedule, only that one is put on the clock, and
+the others are counted. The tables are the same to the last bit as if each had been played.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from asyncsim.engine.clock import Kind, NotingClock, order
+from asyncsim.engine.handles import StepHandle
+from asyncsim.engine.waits import State, Wait
+from asyncsim.model.strategies import CheckingStrategy
+
+if TYPE_CHECKING:
+    from asyncsim.engine.simpy_engine import Simulation
+
+
+class SkippedChecks:
+    """Counts the checks of waits by their schedule, and plays the one that sees completion."""
+
+    def __init__(self, simulation: Simulation, schedule: CheckingStrategy) -> None:
+        self.clock = NotingClock()
+        """The clock of the simulation, since what is counted depends on the order of events."""
+        self._simulation = simulation
+        self._schedule = schedule
+
+    @classmethod
+    def of(cls, simulation: Simulation) -> SkippedChecks | None:
+        """Return the skipped checks of a simulation, or None if checks have to be played."""
+        schedule = simulation.strategy.schedule
+        if schedule is None or schedule.limit is not None or simulation.scenario.server.poll_work:
+            return None
+        return cls(simulation, schedule)
+
+    def completed(self, wait: Wait) -> None:
+        """Count the checks that came before now, and put the one that sees completion on."""
+        clock = self.clock
+        step = self._skip(wait, clock.now)
+        at = self._schedule.next_check(step)
+        again = at == clock.now and self._is_over(wait)
+        kind = Kind.LAST_LOOK if again else Kind.CHECK_DUE
+        due = clock.at(at, order(kind, wait.row, wait.number))
+        due.callbacks.append(lambda _: self._check(wait, again))
+
+    def _check(self, wait: Wait, again: bool) -> None:
+        if wait.state is State.ARMED:
+            wait.checks += 1
+            self._simulation.finish(wait)
+        elif again:  # its first look was made before the wait was over
+            wait.checks += 1
+            wait.wasted_checks += 1
+
+    def count(self, wait: Wait) -> None:
+        """Count the checks a wait has had by now, if its work is not complete."""
+        if wait.completed == math.inf and not math.isnan(wait.armed):
+            now = self.clock.now
+            self._skip(wait, math.nextafter(now, math.inf) if self._is_over(wait) else now)
+
+    def _skip(self, wait: Wait, before: float) -> StepHandle:
+        step = StepHandle(self._simulation, wait, Kind.CHECK_DUE)
+        step.checks = 0
+        self._schedule.skip_checks(step, before)
+        wait.checks = wait.wasted_checks = step.checks
+        return step
+
+    def _is_over(self, wait: Wait) -> bool:
+        """Tell whether a check that was due at this very instant has come before this moment."""
+        return order(Kind.CHECK_DUE, wait.row, wait.number) < self.clock.reached

@@ -1,0 +1,247 @@
+"""From the arrays of a run to tidy tables.
+
+Times are float seconds from the scenario's start; beside those a person reads stands a timestamp
+column whose name ends in ``_at``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from asyncsim.engine.graph import Call, Graph, Work
+from asyncsim.engine.record import Outcome, Record, StepColumns
+from asyncsim.engine.workers import Job
+from asyncsim.model.calendar import Calendar
+from asyncsim.model.durations import Floats
+from asyncsim.model.scenario import Scenario
+
+INSTANCE_OUTCOMES = {Outcome.RUNNING: "running", Outcome.DONE: "done", Outcome.FAILED: "failed"}
+STEP_COLUMNS = ["instance", "activation", "step", "kind", "queued", "started", "ended", "outcome"]
+LOG_COLUMNS = [
+    "case:concept:name",
+    "concept:name",
+    "lifecycle:transition",
+    "org:resource",
+    "serial_number",
+    "time:timestamp",
+]
+
+CHECK_REQUESTS, CHECK_DATABASE = 1, 2
+DELIVERY_REQUESTS, DELIVERY_DATABASE = 1, 2
+"""What noticing costs beside worker time, a convention of this project, not a measurement.
+
+A check sends one request to the external system; the server loads the record of the wait before and
+writes the next check or the outcome after it. A delivery that arrives is one request to the server,
+which loads the record and writes the answer; a lost one is a request all the same. Writing the
+record of the wait and closing it is the same under every strategy and is not counted.
+"""
+
+
+def waits(record: Record, scenario: Scenario, strategy: str) -> pd.DataFrame:
+    """One row per wait."""
+    w = record.waits
+    nodes = Graph.of(scenario.process).nodes
+    names = np.array([node.name for node in nodes], dtype=object)
+    systems = np.array(
+        [node.step.system if isinstance(node, Call) else "" for node in nodes], dtype=object
+    )
+    outcome = np.array(w.outcome, dtype=object)
+    resumed = np.where(outcome == "resumed", w.closed, np.nan)
+    table = pd.DataFrame(
+        {
+            "serial_number": w.serial_number,
+            "instance": w.row + 1,
+            "step": names[w.node] if len(w.node) else [],
+            "system": systems[w.node] if len(w.node) else [],
+            "strategy": strategy,
+            "called": w.called,
+            "armed": w.armed,
+            "completed": w.completed,
+            "resumed": resumed,
+            "closed": w.closed,
+            "latency": resumed - w.completed,
+            "checks": w.checks,
+            "wasted_checks": w.wasted_checks,
+            "deliveries": w.deliveries,
+            "outcome": outcome,
+        }
+    )
+    return with_timestamps(table, scenario.calendar, ("armed", "completed", "resumed"))
+
+
+def instances(record: Record, calendar: Calendar) -> pd.DataFrame:
+    """One row per instance that has arrived."""
+    names = np.array([INSTANCE_OUTCOMES[o] for o in Outcome], dtype=object)
+    table = pd.DataFrame(
+        {
+            "instance": np.arange(len(record.arrived)) + 1,
+            "arrived": record.arrived,
+            "ended": record.ended,
+            "cycle_time": record.ended - record.arrived,
+            "outcome": names[record.outcomes],
+        }
+    )
+    return with_timestamps(table, calendar, ("arrived", "ended"))
+
+
+def steps(record: Record, graph: Graph, calendar: Calendar) -> pd.DataFrame:
+    """One row per executed step: queued, picked up by a worker, ended."""
+    parts = [
+        _steps_of(node, columns, record.end)
+        for node, columns in zip(graph.nodes, record.steps, strict=True)
+        if isinstance(node, (Work, Call))
+    ]
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=STEP_COLUMNS)
+    table.loc[table["ended"].isna(), "outcome"] = "open"
+    table = table.sort_values(["instance", "activation"], kind="stable", ignore_index=True)
+    return with_timestamps(table, calendar, ("queued", "started", "ended"))
+
+
+def _steps_of(node: Work | Call, columns: StepColumns, end: float) -> pd.DataFrame:
+    queued = np.array(columns.queued, dtype=float)
+    rows = np.flatnonzero(~np.isnan(queued))
+    started = np.array(columns.started, dtype=float)[rows]
+    ended = np.array(columns.ended, dtype=float)[rows]
+    values = (
+        rows + 1,
+        node.number,
+        node.name,
+        "async step" if isinstance(node, Call) else "step",
+        queued[rows],
+        np.where(started <= end, started, np.nan),
+        ended,
+        _step_outcomes(node, columns.outcomes, rows),
+    )
+    return pd.DataFrame(dict(zip(STEP_COLUMNS, values, strict=True)))
+
+
+def _step_outcomes(node: Work | Call, outcomes: dict[int, str], rows: np.ndarray[Any, Any]) -> Any:
+    if isinstance(node, Work):
+        return "done"
+    return [outcomes.get(int(row), "open") for row in rows]
+
+
+def deliveries(record: Record, calendar: Calendar) -> pd.DataFrame:
+    """One row per delivery: sent, arrived, handled, and what it was answered."""
+    columns = ["serial_number", "attempt", "sent", "arrived", "handled", "outcome"]
+    table = pd.DataFrame(record.deliveries, columns=columns)
+    table["attempt"] += 1  # people count from one; a dead letter is no attempt
+    return with_timestamps(table, calendar, ("sent", "arrived", "handled"))
+
+
+def server(record: Record, calendar: Calendar) -> pd.DataFrame:
+    """Load over time, one row per bin: mean busy workers and mean queue length, by kind of job."""
+    size = len(record.loads[Job.WORK].busy)
+    columns: dict[str, Any] = {"time": np.arange(size) * record.resolution}
+    for what in ("busy", "queue", "started"):
+        by_kind = {job.name.lower(): getattr(load, what) for job, load in record.loads.items()}
+        columns[what] = np.sum(list(by_kind.values()), axis=0)
+        columns |= {f"{what}_{kind}": values for kind, values in by_kind.items()}
+    return with_timestamps(pd.DataFrame(columns), calendar, ("time",))
+
+
+def open_waits(record: Record, calendar: Calendar) -> pd.DataFrame:
+    """Open waits over time: how many at the start of each bin, on average in it, and the oldest."""
+    size = len(record.loads[Job.WORK].busy) + 1  # so that the end of the run is seen
+    time = np.arange(size, dtype=np.float64) * record.resolution
+    armed = np.sort(record.waits.armed)
+    closed = record.waits.closed.copy()
+    closed[np.isnan(closed)] = np.inf
+    ordered = np.sort(closed)
+    count = np.searchsorted(armed, time, side="right") - np.searchsorted(ordered, time, "right")
+    edges = np.append(time, time[-1] + record.resolution)
+    integral = _time_since(armed, edges) - _time_since(ordered[np.isfinite(ordered)], edges)
+    table = pd.DataFrame(
+        {
+            "time": time,
+            "open": count,
+            "mean_open": np.diff(integral) / record.resolution,
+            "oldest_age": _oldest_age(record.waits.armed, closed, time),
+        }
+    )
+    return with_timestamps(table, calendar, ("time",))
+
+
+def _time_since(moments: Floats, edges: Floats) -> Floats:
+    """Return, at each edge, the sum of the times that have passed since the moments before it."""
+    sums = np.concatenate([[0.0], np.cumsum(moments)])
+    before = np.searchsorted(moments, edges)
+    result: Floats = before * edges - sums[before]
+    return result
+
+
+def _oldest_age(armed: Floats, closed: Floats, time: Floats) -> Floats:
+    """Return the age of the oldest open wait at each time, 0 where none is open."""
+    by_age = np.argsort(armed, kind="stable")
+    starts, ends = armed[by_age].tolist(), closed[by_age].tolist()
+    ages, k = np.zeros(len(time)), 0
+    for i, t in enumerate(time.tolist()):
+        # A closed wait never opens again, so the oldest open one only moves on
+        while k < len(starts) and ends[k] <= t and starts[k] <= t:
+            k += 1
+        if k < len(starts) and starts[k] <= t:
+            ages[i] = t - starts[k]
+    return ages
+
+
+def overhead(record: Record) -> pd.DataFrame:
+    """Return what noticing cost by kind: worker-seconds, requests, database operations."""
+    checks = int(record.waits.checks.sum())
+    wasted = int(record.waits.wasted_checks.sum())
+    arrived = sum(1 for d in record.deliveries if not np.isnan(d[3]))
+    lost = sum(1 for d in record.deliveries if d[5] == "lost")
+    spent = {job: record.loads[job].busy_seconds for job in (Job.CHECK, Job.CALLBACK)}
+    rows = [
+        ("check", checks, wasted, spent[Job.CHECK], CHECK_REQUESTS, CHECK_DATABASE),
+        ("callback", arrived, 0, spent[Job.CALLBACK], DELIVERY_REQUESTS, DELIVERY_DATABASE),
+        ("lost callback", lost, lost, 0.0, DELIVERY_REQUESTS, 0),
+    ]
+    table = pd.DataFrame(
+        rows,
+        columns=["kind", "count", "wasted", "worker_seconds", "requests", "database_operations"],
+    )
+    table["requests"] *= table["count"]
+    table["database_operations"] *= table["count"]
+    table["connection_seconds"] = [record.connection_seconds, 0.0, 0.0]
+    return table
+
+
+def event_log(record: Record, graph: Graph, scenario: Scenario) -> pd.DataFrame:
+    """Return the run as an event log in process-mining column names, ordered in time."""
+    done = steps(record, graph, scenario.calendar)
+    done = done.assign(resource="workflow server", serial_number=None)
+    waiting = waits(record, scenario, "").rename(columns={"system": "resource"})
+    waiting["activation"] = waiting["step"].map(scenario.process.activations).astype(int)
+    # In this order things happen at one instant in a step; the next step comes after them
+    parts = [
+        _events(done, "queued", "schedule", 0),
+        _events(done, "started", "start", 1),
+        _events(waiting, "armed", "suspend", 2),
+        _events(waiting, "resumed", "resume", 3),
+        _events(done, "ended", "complete", 4),
+    ]
+    log = pd.concat(parts, ignore_index=True).dropna(subset="seconds")
+    log = log.sort_values(["seconds", "instance", "activation", "rank"], ignore_index=True)
+    log["case:concept:name"] = log["instance"].astype(str)
+    log["time:timestamp"] = scenario.calendar.timestamps(log["seconds"].to_numpy())
+    return log[LOG_COLUMNS]
+
+
+def _events(table: pd.DataFrame, at: str, transition: str, rank: int) -> pd.DataFrame:
+    events = table[["instance", "activation"]].assign(seconds=table[at], rank=rank)
+    events["concept:name"] = table["step"]
+    events["lifecycle:transition"] = transition
+    events["org:resource"] = table["resource"]
+    events["serial_number"] = table["serial_number"]
+    return events
+
+
+def with_timestamps(
+    table: pd.DataFrame, calendar: Calendar, columns: tuple[str, ...]
+) -> pd.DataFrame:
+    """Return the table with a timestamp column beside each of the columns of seconds."""
+    stamps = {f"{name}_at": calendar.timestamps(table[name].to_numpy()) for name in columns}
+    return table.assign(**stamps)

@@ -1,0 +1,237 @@
+"""Serial numbers, the life of a wait, and the answer to every finish.
+
+A wait is a record::
+
+    called ──arm──▶ armed ──finish──▶ finished
+       │              ├────expire───▶ timed out, or gave up
+       └──────────────┴────cancel───▶ cancelled
+
+Only `Waits` changes the state of a record, and only along these arrows: a step can neither resume
+twice nor vanish. Every finish, from a callback, a check or a person, gets an `Answer`; what the
+sender is told beyond the first is the server's `FinishPolicy`.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from asyncsim.errors import (
+    AlreadyFinished,
+    EngineError,
+    NotArmedYet,
+    SerialNumberError,
+    UnknownSerialNumber,
+    WaitExpired,
+)
+from asyncsim.model.quantities import nearest
+from asyncsim.model.server import FinishPolicy
+
+
+class State(enum.Enum):
+    """Where a wait is in its life."""
+
+    CALLED = "called"
+    ARMED = "waiting"
+    FINISHED = "finished"
+    TIMED_OUT = "timed out"
+    GAVE_UP = "gave up"
+    CANCELLED = "cancelled"
+
+
+class Answer(enum.Enum):
+    """What a finish gets: its words, whether the sender is told that all is well, and the error."""
+
+    FINISHED = ("finished", True, None)
+    BUFFERED = ("early, buffered", True, None)
+    IGNORED_EARLY = ("early, ignored", True, None)
+    ACCEPTED_DUPLICATE = ("duplicate, accepted", True, None)
+    ACCEPTED_LATE = ("late, accepted", True, None)
+    IGNORED_UNKNOWN = ("unknown, ignored", True, None)
+    EARLY = ("early, rejected", False, NotArmedYet)
+    DUPLICATE = ("duplicate, rejected", False, AlreadyFinished)
+    LATE = ("late, rejected", False, WaitExpired)
+    UNKNOWN = ("unknown, rejected", False, UnknownSerialNumber)
+
+    def __init__(self, text: str, accepted: bool, error: type[SerialNumberError] | None) -> None:
+        self.text = text
+        self.accepted = accepted
+        self.error = error
+
+    @property
+    def settled(self) -> bool:
+        """Whether trying again is pointless: true for all but an early finish turned away."""
+        return self is not Answer.EARLY
+
+
+class Wait:
+    """The record of one asynchronous step waiting. Times are seconds; NaN means not (yet)."""
+
+    __slots__ = (
+        "armed",
+        "buffered",
+        "called",
+        "checks",
+        "closed",
+        "completed",
+        "data",
+        "deliveries",
+        "number",
+        "row",
+        "serial_number",
+        "state",
+        "step",
+        "wasted_checks",
+    )
+
+    def __init__(self, serial_number: str, row: int, step: int, number: int, called: float) -> None:
+        self.serial_number = serial_number
+        self.row = row
+        """Index of the instance, from 0."""
+        self.step = step
+        """Where in the process it waits: index of the node."""
+        self.number = number
+        """Activation number, the second half of the serial number."""
+        self.called = called
+        self.armed = math.nan
+        self.completed = math.inf  # not yet: later than every check
+        self.closed = math.nan
+        self.state = State.CALLED
+        self.checks = 0
+        self.wasted_checks = 0
+        self.deliveries = 0
+        self.data: Mapping[str, Any] | None = None
+        self.buffered: tuple[float, Mapping[str, Any] | None] | None = None
+
+    def __repr__(self) -> str:
+        return f"Wait({self.serial_number!r}, {self.state.value})"
+
+
+class Waits:
+    """All waits of a run, by serial number.
+
+    Parameters
+    ----------
+    policy
+        How the server answers finishes that are not the first one in time.
+    """
+
+    def __init__(self, policy: FinishPolicy) -> None:
+        self.policy = policy
+        self.records: dict[str, Wait] = {}
+        self.armed_count = 0
+        self.open_count = 0
+        self.open_seconds = 0.0
+        """Time integral of the number of open waits, kept up as it changes."""
+        self._last_change = 0.0
+
+    def register(self, wait: Wait) -> None:
+        """Enter a new record.
+
+        Raises
+        ------
+        EngineError
+            If its serial number is taken.
+        """
+        if wait.serial_number in self.records:
+            raise EngineError(f"serial number {wait.serial_number!r} was given out twice")
+        self.records[wait.serial_number] = wait
+
+    def arm(self, wait: Wait, now: float) -> bool:
+        """Arm a wait; return whether a buffered finish has finished it in the same instant."""
+        if wait.state is not State.CALLED:
+            raise EngineError(f"{wait!r} cannot be armed")
+        wait.state = State.ARMED
+        wait.armed = now
+        self.armed_count += 1
+        self._count_open(now, 1)
+        if wait.buffered is None:
+            return False
+        kept_since, data = wait.buffered
+        keep = self.policy.buffer_for
+        if keep is not None and now > kept_since + keep:
+            return False
+        self._close(wait, State.FINISHED, now)
+        wait.data = data
+        return True
+
+    def finish(
+        self, serial_number: str, now: float, data: Mapping[str, Any] | None = None
+    ) -> Answer:
+        """Finish a step by its serial number; the step resumes if, and only if, this was the first.
+
+        Parameters
+        ----------
+        serial_number
+            The number that was handed to the external system.
+        now
+            The instant in seconds.
+        data
+            Data fields handed back.
+        """
+        wait = self.records.get(serial_number)
+        policy = self.policy
+        if wait is None:
+            return Answer.UNKNOWN if policy.unknown == "reject" else Answer.IGNORED_UNKNOWN
+        if wait.state is State.ARMED:
+            self._close(wait, State.FINISHED, now)
+            wait.data = data
+            return Answer.FINISHED
+        if wait.state is State.CALLED:
+            return self._finish_early(wait, now, data)
+        if wait.state is State.FINISHED:
+            accept = policy.duplicate == "accept"
+            return Answer.ACCEPTED_DUPLICATE if accept else Answer.DUPLICATE
+        return Answer.ACCEPTED_LATE if policy.late == "accept" else Answer.LATE
+
+    def _finish_early(self, wait: Wait, now: float, data: Mapping[str, Any] | None) -> Answer:
+        if self.policy.early == "buffer":
+            if wait.buffered is None:
+                wait.buffered = (now, data)
+            return Answer.BUFFERED
+        return Answer.EARLY if self.policy.early == "reject" else Answer.IGNORED_EARLY
+
+    def error_for(self, answer: Answer, serial_number: str) -> SerialNumberError | None:
+        """Return the error that says an answer to a person, or None if all is well."""
+        if answer.error is None:
+            return None
+        says = {
+            Answer.EARLY: "is not waiting yet; try again in a moment",
+            Answer.DUPLICATE: "was finished before; it will not resume twice",
+            Answer.LATE: "is not waiting any more: it timed out or was cancelled",
+            Answer.UNKNOWN: "is not known" + nearest(serial_number, self.records),
+        }
+        return answer.error(f"serial number {serial_number!r} {says[answer]}")
+
+    def expire(self, wait: Wait, now: float, state: State = State.TIMED_OUT) -> bool:
+        """Time a wait out, or give it up; false if it is not waiting any more."""
+        return self._end(wait, state, now)
+
+    def cancel(self, wait: Wait, now: float) -> bool:
+        """Cancel a wait; false if it is over."""
+        if wait.state is State.CALLED:
+            wait.state = State.CANCELLED
+            return True
+        return self._end(wait, State.CANCELLED, now)
+
+    def _end(self, wait: Wait, state: State, now: float) -> bool:
+        if wait.state is not State.ARMED:
+            return False
+        self._close(wait, state, now)
+        return True
+
+    def _close(self, wait: Wait, state: State, now: float) -> None:
+        wait.state = state
+        wait.closed = now
+        self._count_open(now, -1)
+
+    def _count_open(self, now: float, change: int) -> None:
+        self.open_seconds += self.open_count * (now - self._last_change)
+        self._last_change = now
+        self.open_count += change
+
+    def settle(self, now: float) -> None:
+        """Bring `open_seconds` up to an instant."""
+        self._count_open(now, 0)

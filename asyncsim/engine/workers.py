@@ -1,0 +1,168 @@
+"""The workflow server's workers: one FIFO queue, booked ahead, with its load kept over time."""
+
+from __future__ import annotations
+
+import enum
+from array import array
+from collections import deque
+from heapq import heapreplace
+
+import numpy as np
+from attrs import define
+from numpy.typing import NDArray
+
+from asyncsim.model.durations import Floats
+
+FLUSH_AT = 65_536
+QUEUED, STARTED, ENDED = range(3)
+
+
+class Job(enum.IntEnum):
+    """What occupies a worker."""
+
+    WORK = 0
+    CALL = 1
+    CHECK = 2
+    CALLBACK = 3
+
+
+@define
+class JobLoad:
+    """The load of one kind of job up to an instant: totals, and per time bin."""
+
+    jobs: int
+    busy_seconds: float
+    queue_seconds: float
+    started: Floats
+    busy: Floats
+    queue: Floats
+
+
+class Workers:
+    """`count` identical workers over one FIFO queue.
+
+    The time of a job is known when it is queued, so it is booked at once (see
+    `asyncsim.model.lanes`). Jobs that take no time need no worker and are not booked.
+
+    Parameters
+    ----------
+    count
+        Number of workers.
+    resolution
+        Width of the time bins in which load is kept, in seconds.
+    """
+
+    def __init__(self, count: int, resolution: float) -> None:
+        self._free_at = [0.0] * count
+        self._starts: deque[float] = deque()
+        self.longest_queue = 0
+        self.loads = [Load(resolution) for _ in Job]
+
+    def book(self, job: Job, now: float, work: float) -> tuple[float, float]:
+        """Queue a job; return when a worker picks it up and when it ends."""
+        start = self._free_at[0]
+        if start > now:
+            self._join_queue(now, start)
+        else:
+            start = now
+        end = start + work
+        heapreplace(self._free_at, end)
+        load = self.loads[job]
+        load.queued.append(now)
+        load.started.append(start)
+        load.ended.append(end)
+        if len(load.queued) >= load.flush_at:
+            load.flush(now)
+        return start, end
+
+    def _join_queue(self, now: float, start: float) -> None:
+        starts = self._starts
+        while starts and starts[0] <= now:
+            starts.popleft()
+        starts.append(start)
+        self.longest_queue = max(self.longest_queue, len(starts))
+
+    @property
+    def last_end(self) -> float:
+        """When the last of the jobs booked so far ends."""
+        return max(self._free_at)
+
+    def load_until(self, end: float) -> dict[Job, JobLoad]:
+        """Return the load of each kind of job up to an instant, none of it after."""
+        bins = int(end // self.loads[0].resolution) + 1
+        return {job: load.until(end, bins) for job, load in zip(Job, self.loads, strict=True)}
+
+
+class Load:
+    """Jobs of one kind over time, summed up in bins, exactly.
+
+    For each bin the number of jobs that were queued, started and ended in it is kept, and the sum
+    of what was left of the bin at those moments. That gives the time integrals of queue length
+    and busy workers over each bin without keeping the jobs. Only those that are not over yet are
+    kept one by one, so that a run can be looked at in the middle of a job.
+    """
+
+    def __init__(self, resolution: float) -> None:
+        self.resolution = resolution
+        self.queued, self.started, self.ended = array("d"), array("d"), array("d")
+        self.flush_at = FLUSH_AT
+        self.jobs = 0
+        self.busy_seconds = 0.0
+        self.queue_seconds = 0.0
+        self._counts = np.zeros((3, 0))
+        self._rests = np.zeros((3, 0))
+
+    def flush(self, now: float) -> None:
+        """Sum up the jobs that are over by now."""
+        moments = self._kept()
+        over = moments[ENDED] <= now
+        self._sum_up(moments[:, over])
+        kept = moments[:, ~over]
+        self.queued, self.started, self.ended = (array("d", row.tolist()) for row in kept)
+        self.flush_at = FLUSH_AT + 2 * kept.shape[1]
+
+    def until(self, end: float, bins: int) -> JobLoad:
+        """Return the load up to an instant, which is not before the last one flushed at."""
+        self.flush(end)
+        going = self._kept()
+        seen = Load(self.resolution)
+        seen.jobs, seen.busy_seconds = self.jobs, self.busy_seconds
+        seen.queue_seconds = self.queue_seconds
+        seen._counts, seen._rests = self._counts.copy(), self._rests.copy()
+        seen._sum_up(np.minimum(going, end))
+        seen._grow(bins)
+        started, busy, queue = seen._per_bin()
+        started[int(end // self.resolution)] -= np.sum(going[STARTED] > end)
+        totals = seen.jobs, seen.busy_seconds, seen.queue_seconds
+        return JobLoad(*totals, started[:bins], busy[:bins], queue[:bins])
+
+    def _kept(self) -> NDArray[np.float64]:
+        return np.array([self.queued, self.started, self.ended])
+
+    def _sum_up(self, moments: NDArray[np.float64]) -> None:
+        if not moments.size:
+            return
+        self.jobs += moments.shape[1]
+        self.queue_seconds += float(np.sum(moments[STARTED] - moments[QUEUED]))
+        self.busy_seconds += float(np.sum(moments[ENDED] - moments[STARTED]))
+        bins = (moments // self.resolution).astype(np.int64)
+        self._grow(int(bins.max()) + 1)
+        size = self._counts.shape[1]
+        for k in range(3):
+            rest = (bins[k] + 1) * self.resolution - moments[k]
+            self._counts[k] += np.bincount(bins[k], minlength=size)
+            self._rests[k] += np.bincount(bins[k], weights=rest, minlength=size)
+
+    def _grow(self, size: int) -> None:
+        missing = size - self._counts.shape[1]
+        if missing > 0:
+            self._counts = np.pad(self._counts, ((0, 0), (0, missing)))
+            self._rests = np.pad(self._rests, ((0, 0), (0, missing)))
+
+    def _per_bin(self) -> tuple[Floats, Floats, Floats]:
+        """Return jobs started, mean busy workers and mean queue length in each bin."""
+        before = np.cumsum(self._counts, axis=1) - self._counts
+        integral = self._rests + before * self.resolution  # of the number that has come so far
+        busy = (integral[STARTED] - integral[ENDED]) / self.resolution
+        queue = (integral[QUEUED] - integral[STARTED]) / self.resolution
+        return self._counts[STARTED].copy(), np.maximum(busy, 0.0), np.maximum(queue, 0.0)

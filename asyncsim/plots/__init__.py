@@ -1,0 +1,14 @@
+"""Tables in, Axes out. Knows no other room, so every room may use it."""
+
+from asyncsim.plots.figures import latency_distribution, load_around_batch, overhead_against_latency
+from asyncsim.plots.style import figure, shared_legend
+from asyncsim.plots.timeline import timeline
+
+__all__ = [
+    "figure",
+    "latency_distribution",
+    "load_around_batch",
+    "overhead_against_latency",
+    "shared_legend",
+    "timeline",
+]

@@ -1,0 +1,75 @@
+"""One style for every figure: colour-blind safe, quiet, large enough for a slide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+"""Okabe and Ito's palette (2008), safe for the common kinds of colour blindness."""
+MARKERS = "osD^vP*X"
+LINES = ("-", "--", "-.", ":")
+
+
+def figure(columns: int, width: float = 5.2, height: float = 4.0) -> tuple[Figure, list[Axes]]:
+    """Return a figure with some axes side by side; in a notebook the caller shows it once."""
+    drawn, axes = plt.subplots(
+        1, columns, figsize=(width * columns, height), layout="constrained", squeeze=False
+    )
+    plt.close(drawn)  # or a notebook would show it a second time
+    return drawn, list(axes[0])
+
+
+def look(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return a colour, a marker and a line style for each label, in order."""
+    return {
+        label: {
+            "color": COLOURS[k % len(COLOURS)],
+            "marker": MARKERS[k % len(MARKERS)],
+            "linestyle": LINES[(k // len(COLOURS) + k) % len(LINES)],
+        }
+        for k, label in enumerate(labels)
+    }
+
+
+def shared_legend(drawn: Figure, labels: Iterable[str]) -> None:
+    """Put one legend for all axes under the figure, with colour, line and marker."""
+    handles = [
+        Line2D([], [], label=label, lw=2, ms=8, **one) for label, one in look(labels).items()
+    ]
+    columns = len(handles) if len(handles) <= 5 else math.ceil(len(handles) / 2)
+    drawn.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
+
+
+def tidy(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
+    """Give an Axes its title and labels, and take away what does not speak."""
+    ax.set_title(title, loc="left", fontsize=11)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(True, alpha=0.25)
+
+
+def readable(seconds: float) -> str:
+    """Return a time as a person says it: 0.5 ms, 70 ms, 30 s, 15 min, 2 h."""
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1000:.3g} ms" if seconds else "0"
+
+
+TIME_TICKS = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 6 * 3600, 86400, 7 * 86400)
+
+
+def time_axis(ax: Axes, low: float, high: float) -> None:
+    """Make the x axis a logarithmic time axis with ticks people know."""
+    ax.set_xscale("log")
+    ticks = [t for t in TIME_TICKS if low / 2 <= t <= high * 2]
+    ax.set_xticks(ticks, [readable(t) for t in ticks])
+    ax.minorticks_off()

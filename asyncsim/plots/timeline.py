@@ -1,0 +1,139 @@
+"""The life of one waiting step under several strategies, one above the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
+
+from asyncsim.plots.style import COLOURS, readable
+
+BLUE, ORANGE, GREEN, PINK = COLOURS[:4]
+GREY = COLOURS[-1]
+CHECKS_SHOWN = 3
+ENDINGS = ("resumed", "timed out", "gave up", "cancelled")
+TICK_STEPS = (0.001, 0.01, 0.1, 1, 5, 15, 60, 300, 900, 3600, 6 * 3600, 86400, 7 * 86400)
+
+
+class _Event(NamedTuple):
+    name: str
+    start: float
+    end: float
+    text: str
+
+
+def timeline(lanes: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """Draw events of one wait around its completion, one lane per strategy.
+
+    Parameters
+    ----------
+    lanes
+        By strategy: events with ``event``, ``start``, ``end`` (seconds) and ``text``.
+    title
+        The title above all lanes.
+    """
+    drawn, grid = plt.subplots(
+        len(lanes),
+        1,
+        figsize=(10, 1.9 * len(lanes) + 0.6),
+        sharex=True,
+        layout="constrained",
+        squeeze=False,
+    )
+    plt.close(drawn)  # or a notebook would show it a second time
+    axes: list[Axes] = list(grid[:, 0])
+    events = {label: _events(table) for label, table in lanes.items()}
+    origin = _completion(events)
+    shown = {label: [_shifted(e, origin) for e in lane] for label, lane in events.items()}
+    low, high = _span(shown)
+    for ax, (label, lane) in zip(axes, shown.items(), strict=True):
+        _draw_lane(ax, lane, low, high)
+        ax.set_title(label, loc="left", fontsize=11)
+    last = axes[-1]
+    last.set_xlabel("time from completion of the outside work")
+    step = next((s for s in TICK_STEPS if (high - low) / s <= 9), (high - low) / 5)
+    last.xaxis.set_major_locator(MultipleLocator(step))
+    last.xaxis.set_major_formatter(lambda x, _: _signed(x))
+    drawn.suptitle(title, x=0.01, ha="left", fontsize=13)
+    return drawn
+
+
+def _events(table: pd.DataFrame) -> list[_Event]:
+    columns = (table[name].tolist() for name in ("event", "start", "end", "text"))
+    return [_Event(*values) for values in zip(*columns, strict=True)]
+
+
+def _shifted(event: _Event, origin: float) -> _Event:
+    return event._replace(start=event.start - origin, end=event.end - origin)
+
+
+def _signed(seconds: float) -> str:
+    if abs(seconds) < 1e-9:
+        return "0"
+    return ("+" if seconds > 0 else "−") + readable(abs(seconds))
+
+
+def _completion(events: Mapping[str, list[_Event]]) -> float:
+    """Return the instant of completion, or the last instant there is if it never came."""
+    lanes = list(events.values())
+    done = [e.start for lane in lanes for e in lane if e.name == "completed"]
+    known = [at for at in done if math.isfinite(at)]
+    return known[0] if known else max(e.start for lane in lanes for e in lane if e.start < math.inf)
+
+
+def _span(events: Mapping[str, list[_Event]]) -> tuple[float, float]:
+    """Show the end of every lane and the last checks before completion, no more."""
+    low, high = 0.0, 0.0
+    for lane in events.values():
+        checks = [e.start for e in lane if e.name == "check" and e.start <= 0]
+        low = min([low, *checks[-CHECKS_SHOWN:]])
+        ends = [e.end for e in lane if e.name not in ("arrived", "called")]
+        high = max([high, *(end for end in ends if math.isfinite(end))])
+    width = max(high - low, 1e-3)
+    return low - width * 0.14, high + width * 0.14
+
+
+def _draw_lane(ax: Axes, lane: list[_Event], low: float, high: float) -> None:
+    """Draw one lane: waiting as a bar, checks and deliveries as marks, completion as a line."""
+    at = {event.name: event.start for event in lane}
+    end = min([at[name] for name in ENDINGS if math.isfinite(at.get(name, math.inf))] + [high])
+    if "armed" in at:
+        start = max(at["armed"], low)
+        ax.barh(0, end - start, left=start, height=0.34, color=GREY, alpha=0.35)
+    if "resumed" in at and end > 0:
+        ax.barh(0, end, left=0.0, height=0.34, color=ORANGE, alpha=0.7)
+        ax.annotate(f"{readable(end)} late", (end, 0.27), color="#A04300", fontsize=10)
+    for event in lane:
+        if low <= event.start <= high:
+            _mark(ax, event, high)
+    ax.axvline(0.0, color=BLUE, lw=2, zorder=0)
+    ax.annotate(
+        "work complete ", (0.0, 0.62), color=BLUE, fontsize=9, ha="right", annotation_clip=False
+    )
+    ax.set(xlim=(low, high), ylim=(-0.7, 0.8), yticks=[])
+    ax.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _mark(ax: Axes, event: _Event, high: float) -> None:
+    """Mark one check, delivery or ending."""
+    if event.name == "check":
+        colour = GREEN if event.text == "done" else PINK
+        ax.plot(event.start, 0, marker="v", ms=11, color=colour)
+        _say(ax, f"check: {event.text}", event.start)
+    elif event.name == "delivery":
+        arrived = event.end if event.end <= high else event.start
+        ax.plot(arrived, 0, marker="D", ms=9, color=GREEN)
+        _say(ax, f"callback: {event.text}", arrived)
+    elif event.name in ENDINGS:
+        ax.plot(event.start, 0, marker="|", ms=30, mew=3, color=GREEN)
+
+
+def _say(ax: Axes, text: str, at: float) -> None:
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    ax.annotate(text, (at, -0.45), ha="center", fontsize=9, color="#444444", bbox=box)

@@ -1,0 +1,132 @@
+"""The figures of a summary, recomputed from the tables."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from plays import only, play, scenario_of, wait_for
+from scenarios import scenarios, strategies
+
+import asyncsim as sim
+from asyncsim.engine.figures import FIGURES, figures, latencies
+
+pytestmark = pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
+
+
+def from_tables(run):
+    """Compute every figure from the tables of a run alone."""
+    waits, late, spent = run.waits, run.waits.latency.dropna(), run.overhead
+    start = run.instances.arrived.min()
+    end = run.record.end
+    width = run.server.time[1] if len(run.server) > 1 else run.record.resolution
+    closed = waits.closed.fillna(end)
+    checks = waits.checks.sum()
+
+    def quantile(share):
+        return float(np.quantile(late, share)) if len(late) else math.nan
+
+    def ratio(part, whole):
+        return part / whole if whole else math.nan
+
+    return {
+        "mean_latency": late.mean(),
+        "median_latency": quantile(0.5),
+        "p95_latency": quantile(0.95),
+        "p99_latency": quantile(0.99),
+        "max_latency": late.max(),
+        "checks_per_wait": ratio(checks, len(waits)),
+        "wasted_share": waits.wasted_checks.sum() / checks if checks else 0.0,
+        "deliveries_per_wait": ratio(waits.deliveries.sum(), len(waits)),
+        "overhead_worker_time": (run.server.busy_check + run.server.busy_callback).sum() * width,
+        "requests": spent.requests.sum(),
+        "database_operations": spent.database_operations.sum(),
+        "connection_time": spent.connection_seconds.sum(),
+        "utilisation": ratio(
+            run.server.busy.sum() * width, run.scenario.server.workers * (end - start)
+        ),
+        "longest_queue": run.record.longest_queue,
+        "mean_cycle_time": run.instances.cycle_time[run.instances.outcome == "done"].mean(),
+        "mean_open_waits": ratio((closed - waits.armed).sum(), end - start),
+        "armed": len(waits),
+        "timed_out": waits.outcome.isin(["timed out", "gave up"]).sum(),
+        "still_waiting": (waits.outcome == "waiting").sum(),
+        "failed": (run.instances.outcome == "failed").sum(),
+    }
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(scenarios(), strategies(), st.sampled_from([None, 40000.0]))
+def test_every_figure_follows_from_the_tables(scenario, strategy, until):
+    """Random runs, also stopped ones: the summary agrees with what the tables hold."""
+    run = sim.simulate(scenario, strategy, until=until)
+    told = run.summary().iloc[0]
+    for name, value in from_tables(run).items():
+        assert told[name] == pytest.approx(value, rel=1e-6, abs=1e-6, nan_ok=True), name
+    assert told.instances == len(run.instances)
+
+
+def test_the_figures_of_a_small_run_worked_out_by_hand():
+    """Two waits of 100 s, polled every 30 s with checks of 3 s, two workers, from 0 to 132 s.
+
+    Asked at 30, 60, 90, 120 s; each check ends 3 s later; the answer is yes at 120 s.
+    """
+    run = wait_for(
+        sim.Polling(30), 100.0, arrivals=(0.0, 0.0), server={"poll_work": 3.0, "workers": 2}
+    )
+    told = only(run.summary())
+    assert told.mean_latency == told.max_latency == told.median_latency == 23.0
+    assert (told.checks_per_wait, told.wasted_share) == (4.0, 0.75)
+    assert told.overhead_worker_time == 24.0
+    assert (told.requests, told.database_operations) == (8, 16)
+    assert told.utilisation == pytest.approx(24.0 / (2 * 123.0))
+    assert told.mean_open_waits == pytest.approx(2.0)
+    assert told.mean_cycle_time == 123.0
+    assert (told.armed, told.timed_out, told.still_waiting, told.failed) == (2, 0, 0, 0)
+
+
+def test_no_worker_is_busier_than_busy_when_a_run_is_stopped_with_a_backlog():
+    """A hundred jobs of 1 s on one worker, stopped at 10 s: utilisation 1, not 10."""
+    scenario = scenario_of([sim.Step("s", 1.0)], arrivals=[0.0] * 100, workers=1)
+    run = play(sim.Callback(), scenario, until=10.0)
+    assert only(run.summary()).utilisation == pytest.approx(1.0)
+    assert only(run.summary()).longest_queue == 99
+
+
+@pytest.mark.parametrize(
+    "strategy", [sim.Callback(), sim.Polling(60), sim.LongPolling(5000), sim.Backoff()]
+)
+def test_timers_of_waits_that_are_over_do_not_prolong_a_run(strategy):
+    """A time-out of a year, a check due, a line held: none of it counts once the step resumed."""
+    run = wait_for(strategy, 60.0, timeout="365d", server={"workers": 1, "callback_work": 1.0})
+    end = only(run.waits).resumed
+    assert run.record.end == end < 130.0
+    assert only(run.summary()).mean_open_waits == pytest.approx(1.0)
+    assert len(run.server) <= 3
+
+
+def test_a_delivery_after_the_last_end_belongs_to_the_run():
+    """A copy that comes 1,000 s later is handled: the run ends with it."""
+    run = wait_for(sim.Callback(duplicates=1.0, duplicate_delay=1000.0), 10.0)
+    assert run.record.end == 1010.0
+
+
+def test_where_there_is_nothing_to_average_there_is_no_figure():
+    """No wait resumed: latencies are NaN, counts are zero, nothing is invented."""
+    run = wait_for(sim.Callback(), 100.0, timeout=50.0)
+    told = only(run.summary())
+    assert math.isnan(told.mean_latency)
+    assert math.isnan(told.p99_latency)
+    assert math.isnan(told.mean_cycle_time)
+    assert (told.timed_out, told.failed, told.checks_per_wait) == (1, 1, 0)
+    assert len(latencies(run.record)) == 0
+
+
+def test_every_figure_has_a_unit_and_a_meaning_and_nothing_else_is_told():
+    """The table of figures and the figures are the same names in the same order."""
+    run = wait_for(sim.Callback(), 10.0)
+    assert list(figures(run.record, run.scenario)) == list(FIGURES)
+    assert all(figure.unit and figure.meaning for figure in FIGURES.values())
+    head = ["scenario", "strategy", "engine", "seed", "replication", "instances"]
+    assert list(run.summary().columns) == [*head, *FIGURES]

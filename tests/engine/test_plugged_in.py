@@ -1,0 +1,198 @@
+"""Strategies and external systems as a user writes them: they run, and give what they should."""
+
+from typing import ClassVar
+
+import pytest
+from plays import FREE, only, play, scenario_of, wait_for
+
+import asyncsim as sim
+
+DAY, HOUR = 86400.0, 3600.0
+
+
+class AtNineAndFive(sim.Strategy):
+    """Somebody looks at 09:00 and at 17:00, whatever was agreed."""
+
+    def wait(self, step):
+        while True:
+            day = step.now // DAY * DAY
+            looks = [day + 9 * HOUR, day + 17 * HOUR, day + DAY + 9 * HOUR]
+            yield step.until(min(look for look in looks if look > step.now))
+            if (yield from step.check()):
+                return
+
+
+@pytest.mark.parametrize("look", [60.0, 0.0])
+def test_a_strategy_of_ones_own_that_looks_twice_a_day(look):
+    """Done at 10:00 and 18:00: seen at 17:00 and at 09:00 the next day; a look costs a minute."""
+    run = wait_for(
+        AtNineAndFive(), 2 * HOUR, arrivals=(8 * HOUR, 16 * HOUR), server={"poll_work": look}
+    )
+    assert run.waits.resumed.tolist() == [17 * HOUR + look, DAY + 9 * HOUR + look]
+    assert run.waits.checks.tolist() == [2, 2]
+    assert run.waits.strategy.tolist() == ["AtNineAndFive"] * 2
+
+
+class CallbackThenPhone(sim.Callback):
+    """Waits an hour for the callback; then somebody picks up the phone every ten minutes."""
+
+    def wait(self, step):
+        yield step.after(HOUR)
+        while not (yield from step.check()):
+            yield step.after(600.0)
+
+    @property
+    def label(self):
+        return "callback, then phone"
+
+
+def test_a_strategy_of_ones_own_that_extends_a_callback():
+    """Lost callbacks: done after 65 min, the phone rings at 60 and 70 min."""
+    run = wait_for(CallbackThenPhone(loss=1.0), 3900.0)
+    assert only(run.waits).resumed == 4200.0
+    assert only(run.waits).checks == 2
+    assert only(wait_for(CallbackThenPhone("1s"), 3900.0).waits).resumed == 3901.0
+    assert run.summary().strategy[0] == "callback, then phone"
+
+
+class TellsTwiceAndSwears(sim.Strategy):
+    """A system that tells twice: by a callback after a minute, and by a second one at once."""
+
+    def notify(self, step):
+        step.deliver_copy(60.0)
+        yield from step.deliver(step.duration("delay", sim.fixed(5.0)))
+
+
+def test_a_strategy_of_ones_own_that_only_notifies():
+    """The step resumes 5 s after completion, the other callback is a duplicate."""
+    run = wait_for(TellsTwiceAndSwears(), 10.0)
+    assert only(run.waits).latency == 5.0
+    assert run.deliveries.outcome.tolist() == ["finished", "duplicate, rejected"]
+
+
+class Nobody(sim.Strategy):
+    """Nobody asks and nobody tells."""
+
+
+def test_a_strategy_that_does_nothing_waits_for_the_time_out():
+    """Without wait and notify a step ends by its time-out only."""
+    assert only(wait_for(Nobody(), 10.0, timeout=50.0).waits).outcome == "timed out"
+    assert only(wait_for(Nobody(), 10.0).waits).outcome == "waiting"
+
+
+class Reads(sim.Strategy):
+    """Gives up at once, having looked at what a strategy can see."""
+
+    seen: ClassVar = []
+
+    def wait(self, step):
+        self.seen.append((step.serial_number, step.armed, step.now, step.last_check, step.checks))
+        step.give_up()
+        yield step.after(0.0)
+
+
+def test_what_a_strategy_sees_of_its_step():
+    """Serial number, arming, the present, the last check and the number of checks."""
+    Reads.seen.clear()
+    run = wait_for(Reads(), 10.0, arrivals=(7.0,), call_work=2.0)
+    assert Reads.seen == [("1_1", 9.0, 9.0, 9.0, 0)]
+    assert only(run.waits).outcome == "gave up"
+
+
+class Broken(sim.Strategy):
+    def wait(self, step):
+        yield step.until(float("nan"))
+
+
+def test_a_strategy_that_waits_until_nan_is_told_so():
+    """NaN is refused where it enters, before it can spoil the order of events."""
+    with pytest.raises(sim.EngineError, match="finite instant, got nan"):
+        wait_for(Broken(), 10.0)
+
+
+class EveryOther(sim.ExternalSystem):
+    """Works on two items at a time, begun together, done together after the longer of them."""
+
+    item_time = sim.fixed(10.0)
+
+    def run(self, desk):
+        while True:
+            yield desk.some_work()
+            yield desk.until_after(desk.now)
+            pair = desk.take(at_most=2)
+            yield desk.until(desk.now + max(item.time for item in pair))
+            for item in pair:
+                desk.complete(item)
+
+
+def test_a_system_of_ones_own_that_works_in_pairs():
+    """Times 10, 4, 6 s at once: the pair is done at 10 s, the third at 16 s."""
+    run = wait_for(sim.Callback(), [10.0, 4.0, 6.0], arrivals=[0.0] * 3, system=EveryOther())
+    assert run.waits.completed.tolist() == [10.0, 10.0, 16.0]
+    # and without times of the test it draws its own
+    alone = play(sim.Polling(4), scenario_of([sim.AsyncStep("w", "out")], EveryOther()))
+    assert only(alone.waits).latency == 2.0
+
+
+class Forgetful(sim.ExternalSystem):
+    """Puts every first look at an item back into the tray, and loses one in two for good."""
+
+    item_time = sim.fixed(1.0)
+
+    def run(self, desk):
+        while True:
+            yield desk.some_work()
+            items = desk.take(submitted_by=desk.now)
+            desk.put_back(items)
+            assert list(desk.tray) == items
+            for item in desk.take():
+                if item.number % 2:
+                    desk.complete(item, at=desk.now + 5.0)
+
+
+def test_a_system_that_loses_items_leaves_waits_open_and_says_so():
+    """Every other item is lost: half of the waits are still open, and a warning counts them."""
+    scenario = scenario_of([sim.AsyncStep("w", "out")], Forgetful(), arrivals=[0.0] * 10)
+    with pytest.warns(sim.CensoredWarning, match="^5 of 10 waits were still open"):
+        run = sim.simulate(scenario, sim.Callback())
+    assert run.waits.completed.dropna().tolist() == [5.0] * 5
+
+
+class Hasty(sim.ExternalSystem):
+    item_time = sim.fixed(1.0)
+
+    def run(self, desk):
+        while True:
+            yield desk.some_work()
+            for item in desk.take():
+                desk.complete(item)
+                desk.complete(item, at=desk.now + 5.0)
+
+
+@pytest.mark.parametrize("strategy", [sim.Callback("10s"), sim.Polling(3), sim.Polling(60)])
+def test_a_system_that_completes_an_item_twice_is_told_so(strategy):
+    """Completing twice is a fault of the system, named with the serial number."""
+    with pytest.raises(sim.EngineError, match="'1_1' was completed twice"):
+        wait_for(strategy, 1.0, system=Hasty())
+
+
+def test_chances_of_a_system_depend_on_its_name_and_the_seed_only():
+    """The same system under the same name draws the same numbers, another one others."""
+
+    class Dice(sim.ExternalSystem):
+        item_time = sim.fixed(1.0)
+        thrown: ClassVar = []
+
+        def run(self, desk):
+            self.thrown.append([desk.chance("dice", k) for k in range(3)])
+            yield desk.some_work()
+
+    steps = [sim.AsyncStep("w", "a")]
+    one = scenario_of(steps, {"a": Dice(), "b": FREE})
+    two = scenario_of(steps, {"b": FREE, "a": Dice(), "c": Dice()})
+    for scenario, seed in ((one, 0), (two, 0), (one, 1)):
+        play(Nobody(), scenario, seed=seed)
+    first, again, other, later = Dice.thrown
+    assert first == again
+    assert len({tuple(t) for t in (first, other, later)}) == 3
+    assert all(0 <= u < 1 for u in first)

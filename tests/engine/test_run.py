@@ -1,0 +1,117 @@
+"""A run tells what happened, in tables, in a row, in a drawing and in a word."""
+
+import matplotlib.pyplot as plt
+import pytest
+from matplotlib.axes import Axes
+from plays import play, scenario_of, wait_for
+
+import asyncsim as sim
+
+pytestmark = pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
+
+
+@pytest.fixture
+def run():
+    return wait_for(sim.Polling("1min"), 100.0, arrivals=(0.0, 30.0))
+
+
+def test_a_run_knows_what_was_played(run):
+    """Scenario, strategy, draws and engine are there; a word says the main things."""
+    assert run.scenario.name == "by hand"
+    assert run.strategy == sim.Polling("1min")
+    assert run.draws.arrivals.tolist() == [0.0, 30.0]
+    assert run.engine == "simpy"
+    assert repr(run) == "Run('by hand', polling 1 min, 2 instances, simpy)"
+
+
+def test_the_summary_is_one_tidy_row(run):
+    """One row, headed by what was played; the notebook shows the same figures."""
+    summary = run.summary()
+    assert len(summary) == 1
+    row = summary.iloc[0]
+    assert (row.scenario, row.strategy, row.engine) == ("by hand", "polling 1 min", "simpy")
+    assert (row.seed, row.replication, row.instances) == (0, 0, 2)
+    html = run._repr_html_()
+    assert "<b>by hand</b>" in html
+    assert "polling 1 min" in html
+    assert "mean_latency" in html
+
+
+def test_tables_are_built_once(run):
+    """Asking again gives the same object, so a big table is not built again."""
+    for name in ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead"):
+        assert getattr(run, name) is getattr(run, name)
+
+
+def texts_of(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def test_the_timeline_sets_two_strategies_one_above_the_other(run):
+    """Two lanes, this run's strategy and a callback, with the checks before and after."""
+    axes = run.plot_timeline("1_1").axes
+    assert all(isinstance(ax, Axes) for ax in axes)
+    assert [ax.get_title(loc="left") for ax in axes] == ["callback", "polling 1 min"]
+    told = texts_of(axes[1])
+    assert "check: not yet" in told
+    assert "check: done" in told
+    assert any("20" in text and "late" in text for text in told), "100 s are seen at 120 s"
+    assert "callback: finished" in texts_of(axes[0])
+    plt.close("all")
+
+
+def test_the_timeline_takes_another_strategy_to_set_against(run):
+    """Any strategy can stand beside it; a callback is set against polling by default."""
+    titles = [ax.get_title(loc="left") for ax in run.plot_timeline("2_1", sim.LongPolling(30)).axes]
+    assert titles == ["long polling 30 s", "polling 1 min"]
+    called_back = wait_for(sim.Callback(), 100.0)
+    titles = [ax.get_title(loc="left") for ax in called_back.plot_timeline("1_1").axes]
+    assert titles == ["polling 15 min", "callback"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "step"),
+    [
+        (sim.Callback(loss=1.0), {}),
+        (sim.Callback(), {"timeout": 50.0}),
+        (sim.Polling(10, limit=2), {}),
+        (sim.Callback(), {"arm": "before call", "response": {"done": 1.0}}),
+        (sim.Callback(), {"response": {"rejected": 1.0}}),
+        (sim.Backoff(jitter="decorrelated"), {}),
+    ],
+)
+def test_every_ending_can_be_drawn(strategy, step):
+    """Lost, timed out, given up, never waited: a drawing comes out, not an error."""
+    axes = wait_for(strategy, 100.0, **step).plot_timeline("1_1").axes
+    assert len(axes) == 2
+
+
+def test_an_unknown_serial_number_is_answered_with_one_that_exists(run):
+    """A slip is named, with the nearest number and one that surely exists."""
+    with pytest.raises(sim.UnknownSerialNumber) as caught:
+        run.plot_timeline("1_2")
+    text = str(caught.value)
+    assert "'1_2' is not known" in text
+    assert "did you mean" in text
+    assert "one that exists is '1_1'" in text
+
+
+def test_an_unknown_serial_number_where_nobody_waited():
+    """Without any wait there is no example to give."""
+    nobody = play(sim.Callback(), scenario_of([sim.Step("s", 1.0)]))
+    with pytest.raises(sim.UnknownSerialNumber, match=r"^serial number '1_1' is not known$"):
+        nobody.plot_timeline("1_1")
+
+
+def test_something_else_than_a_strategy_to_set_against_is_refused(run):
+    """The argument is named with its value."""
+    with pytest.raises(sim.ScenarioError, match="against must be a strategy, got 'callback'"):
+        run.plot_timeline("1_1", against="callback")
+
+
+def test_the_numbers_of_a_log_can_be_asked_for():
+    """A replayed log keeps its serial numbers, also in the drawing."""
+    log = sim.Recorded((50.0,), ("5_31",))
+    replayed = wait_for(sim.Callback(), 0.0, system=log)
+    assert len(replayed.plot_timeline("5_31").axes) == 2
+    assert replayed.waits.serial_number.tolist() == ["5_31"]

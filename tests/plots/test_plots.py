@@ -1,0 +1,105 @@
+"""Tables in, Axes out: what is drawn is what the table says."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+
+from asyncsim import plots
+from asyncsim.plots.figures import drain_span
+from asyncsim.plots.style import COLOURS, look, readable
+
+
+def open_waits(counts, resolution=60.0):
+    time = np.arange(len(counts)) * resolution
+    stamps = pd.Timestamp("2026-01-05") + pd.to_timedelta(time, unit="s")
+    return pd.DataFrame({"time": time, "time_at": stamps, "open": counts})
+
+
+def test_latency_distribution_is_the_share_resumed_by_then():
+    """The line rises to 1 and passes one half at the median."""
+    values = np.array([1.0, 2.0, 3.0, 4.0, 50.0])
+    ax = plots.latency_distribution({"polling": values})
+    x, y = ax.lines[0].get_data()
+    np.testing.assert_allclose(x, values)
+    np.testing.assert_allclose(y, [0.2, 0.4, 0.6, 0.8, 1.0])
+
+
+def test_a_latency_of_nothing_can_be_drawn():
+    """A logarithmic axis has no zero; nor does an empty strategy break the plot."""
+    ax = plots.latency_distribution({"at once": np.zeros(3), "never": np.array([])})
+    assert (ax.lines[0].get_xdata() > 0).all()
+
+
+def test_overhead_against_latency_has_a_point_per_strategy():
+    """Each strategy stands at its latency and its requests."""
+    table = pd.DataFrame(
+        {
+            "latency": [0.07, 450.0],
+            "latency_half_width": [0.01, 5.0],
+            "requests": [1.0, 30.0],
+            "requests_half_width": [0.0, 2.0],
+        },
+        index=["callback", "polling"],
+    )
+    ax = plots.overhead_against_latency(table)
+    points = {tuple(np.ravel(line.get_data())) for line in ax.lines if line.get_marker() in "os"}
+    assert points == {(0.07, 1.0), (450.0, 30.0)}
+
+
+def test_the_load_is_shown_around_the_drain():
+    """The span begins before the batch and ends after the last wait has closed."""
+    counts = [0] * 100 + list(range(0, 500, 5)) + list(range(500, 0, -100)) + [0] * 50
+    first, last = drain_span({"callback": open_waits(counts)})
+    assert first <= 200 * 60 <= last
+    assert last >= 205 * 60
+    assert last - first < 60 * 60
+
+
+def test_a_run_that_is_over_keeps_its_last_number():
+    """The line of the quicker strategy goes on to the end of the picture, at zero."""
+    quick, slow = [9] * 5 + [0], [9] * 5 + [5, 4, 3, 2, 1, 0, 0]
+    ax = plots.load_around_batch({"quick": open_waits(quick), "slow": open_waits(slow)})
+    assert ax.lines[0].get_ydata()[-1] == 0
+
+
+def test_nothing_open_can_be_drawn():
+    """A run without waits gives an empty picture, not an error."""
+    assert isinstance(plots.load_around_batch({"none": open_waits([0, 0])}), Axes)
+
+
+def test_the_timeline_has_a_lane_per_strategy_and_tells_the_latency():
+    """Completion is the origin; the late part is as long as the latency."""
+    columns = ["event", "start", "end", "text"]
+    lane = pd.DataFrame(
+        [
+            ("armed", 0.0, 0.0, ""),
+            ("check", 900.0, 900.01, "not yet"),
+            ("completed", 901.0, 901.0, ""),
+            ("check", 1800.0, 1800.01, "done"),
+            ("resumed", 1800.01, 1800.01, ""),
+        ],
+        columns=columns,
+    )
+    axes = plots.timeline({"polling": lane, "never": lane.iloc[:0]}, "The life of 5_31").axes
+    assert [ax.get_title(loc="left") for ax in axes] == ["polling", "never"]
+    texts = [text.get_text() for text in axes[0].texts]
+    assert "15 min late" in texts
+    assert "check: not yet" in texts
+    assert "check: done" in texts
+
+
+def test_strategies_differ_by_more_than_colour():
+    """For eight strategies, colour, marker and line are never all the same."""
+    looks = look([f"strategy {k}" for k in range(8)])
+    assert len({tuple(style.values()) for style in looks.values()}) == 8
+    assert len(set(COLOURS)) == len(COLOURS)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0"), (0.07, "70 ms"), (1, "1 s"), (90, "1.5 min"), (7200, "2 h"), (86400, "1 d")],
+)
+def test_times_read_as_a_person_says_them(seconds, text):
+    """Milliseconds to days."""
+    assert readable(seconds) == text
