@@ -1,0 +1,125 @@
+"""Simulate, teach and rehearse how a workflow step waits for the outside world.
+
+>>> import asyncsim as sim
+>>> scenario = sim.Scenario(
+...     name="nightly ledger",
+...     process=sim.Process("order to cash", [sim.AsyncStep("post", system="ledger")]),
+...     systems={"ledger": sim.NightlyBatch(start="22:00", item_time="150ms")},
+...     arrivals=sim.Poisson("200/day", between=("08:00", "20:00")),
+... )
+>>> comparison = sim.compare(
+...     scenario, [sim.Callback(), sim.Polling("15min")], replications=3, progress=False
+... )
+>>> comparison.strategies
+['callback', 'polling 15 min']
+"""
+
+from asyncsim.engine.run import Run
+from asyncsim.engine.simpy_engine import Simulation
+from asyncsim.engine.simulate import simulate
+from asyncsim.engine.waits import Answer, Wait, Waits
+from asyncsim.errors import (
+    AlreadyFinished,
+    AsyncsimError,
+    CensoredWarning,
+    EngineError,
+    LogWarning,
+    NotArmedYet,
+    ScenarioError,
+    SerialNumberError,
+    UnknownSerialNumber,
+    WaitExpired,
+)
+from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered
+from asyncsim.model.draws import Draws
+from asyncsim.model.durations import (
+    Duration,
+    empirical,
+    exponential,
+    fixed,
+    gamma,
+    lognormal,
+    uniform,
+)
+from asyncsim.model.expectations import Expected
+from asyncsim.model.process import AsyncStep, Branch, Choice, Parallel, Process, Response, Step
+from asyncsim.model.request_log import RequestLog
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.server import FinishPolicy, WorkflowServer
+from asyncsim.model.strategies import (
+    Backoff,
+    Callback,
+    CallbackWithSafetyPoll,
+    CheckingStrategy,
+    LongPolling,
+    Polling,
+    Strategy,
+)
+from asyncsim.model.systems import (
+    Chain,
+    ExternalSystem,
+    NightlyBatch,
+    OnlineService,
+    People,
+    Recorded,
+)
+from asyncsim.study.compare import Comparison, compare
+
+__all__ = [
+    "AlreadyFinished",
+    "Answer",
+    "Arrivals",
+    "AsyncStep",
+    "AsyncsimError",
+    "At",
+    "Backoff",
+    "Branch",
+    "Callback",
+    "CallbackWithSafetyPoll",
+    "CensoredWarning",
+    "Chain",
+    "CheckingStrategy",
+    "Choice",
+    "Comparison",
+    "Draws",
+    "Duration",
+    "EngineError",
+    "Expected",
+    "ExternalSystem",
+    "FinishPolicy",
+    "LogWarning",
+    "LongPolling",
+    "NightlyBatch",
+    "NotArmedYet",
+    "OnlineService",
+    "Parallel",
+    "People",
+    "Poisson",
+    "Polling",
+    "Process",
+    "Recorded",
+    "Regular",
+    "RequestLog",
+    "Response",
+    "Run",
+    "Scattered",
+    "Scenario",
+    "ScenarioError",
+    "SerialNumberError",
+    "Simulation",
+    "Step",
+    "Strategy",
+    "UnknownSerialNumber",
+    "Wait",
+    "WaitExpired",
+    "Waits",
+    "WorkflowServer",
+    "compare",
+    "empirical",
+    "exponential",
+    "fixed",
+    "gamma",
+    "lognormal",
+    "simulate",
+    "uniform",
+]

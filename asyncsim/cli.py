@@ -1,0 +1,199 @@
+"""The command ``asyncsim``: thin, calls the same public functions as a notebook."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from asyncsim.engine.simulate import simulate
+from asyncsim.errors import AsyncsimError, ScenarioError
+from asyncsim.model.quantities import nearest
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import STRATEGIES, Strategy
+from asyncsim.study.compare import compare
+from asyncsim.study.verify import verify
+
+DEFAULT_STRATEGIES = ("callback delay=50ms", "polling 1min", "polling 15min")
+STRATEGY_HELP = (
+    "how waiting steps learn of completion, in words: 'callback', 'callback delay=50ms loss=0.02 "
+    "retries=5s,5min', 'polling 15min anchor=clock', 'backoff 1s factor=2 cap=10min', "
+    "'long polling 30s', 'callback with safety poll every=5min'; may be given several times"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; return 0 if all went well, 1 if a check failed, 2 for wrong input."""
+    arguments = _parser().parse_args(argv)
+    try:
+        with warnings.catch_warnings(record=True) as noted:
+            warnings.simplefilter("always", UserWarning)
+            status: int = arguments.command(arguments)
+    except AsyncsimError as error:
+        print(f"asyncsim: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"asyncsim: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    for note in noted:
+        print(f"asyncsim: note: {note.message}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="asyncsim",
+        description="Simulate how workflow steps wait for outside systems: callback or polling.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_compare(commands)
+    _add_run(commands)
+    _add_verify(commands)
+    return parser
+
+
+def _add_compare(commands: Any) -> None:
+    command = commands.add_parser("compare", help="play strategies on the same random numbers")
+    _add_scenario(command)
+    command.add_argument("--strategy", action="append", metavar="WORDS", help=STRATEGY_HELP)
+    command.add_argument("--replications", type=int, metavar="N", help="how often (default: 10)")
+    command.add_argument(
+        "--precision", type=float, metavar="SHARE", help="go on until latencies are known so well"
+    )
+    command.add_argument("--save", type=Path, metavar="PNG", help="save the picture there")
+    command.add_argument("--csv", type=Path, metavar="CSV", help="save the whole table there")
+    command.set_defaults(command=_compare)
+
+
+def _add_run(commands: Any) -> None:
+    command = commands.add_parser("run", help="play one strategy and write down what happened")
+    _add_scenario(command)
+    command.add_argument("--strategy", default="callback", metavar="WORDS", help=STRATEGY_HELP)
+    command.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write waits, instances, steps … there as CSV"
+    )
+    command.set_defaults(command=_run)
+
+
+def _add_scenario(command: argparse.ArgumentParser) -> None:
+    command.add_argument("scenario", type=Path, help="a scenario file (TOML)")
+    command.add_argument("--seed", type=int, default=1, help="key of the random numbers")
+    command.add_argument(
+        "--log", type=Path, metavar="CSV", help="take arrivals and external times from a log"
+    )
+    command.add_argument(
+        "--step", metavar="NAME", help="the step whose requests the log holds, if there are several"
+    )
+
+
+def _add_verify(commands: Any) -> None:
+    command = commands.add_parser("verify", help="hold the simulation against theory")
+    command.add_argument("--quick", action="store_true", help="shorter runs, wider intervals")
+    command.add_argument("--replications", type=int, default=20, metavar="N")
+    command.add_argument("--seed", type=int, default=1)
+    command.set_defaults(command=_verify)
+
+
+def _scenario(arguments: argparse.Namespace) -> Scenario:
+    scenario = Scenario.load(arguments.scenario)
+    if arguments.log:
+        scenario = scenario.with_log(arguments.log, step=arguments.step)
+    return scenario
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    strategies = [parse_strategy(words) for words in arguments.strategy or DEFAULT_STRATEGIES]
+    replications = arguments.replications
+    if arguments.log and replications is None and arguments.precision is None:
+        replications = 5  # what is left to chance beside a log is little
+    comparison = compare(
+        _scenario(arguments),
+        strategies,
+        replications=replications,
+        precision=arguments.precision,
+        seed=arguments.seed,
+    )
+    print(comparison)
+    if arguments.csv:
+        comparison.table.to_csv(arguments.csv, index=False)
+    if arguments.save:
+        arguments.save.parent.mkdir(parents=True, exist_ok=True)
+        comparison.plot().savefig(arguments.save, dpi=120)
+        print(f"picture: {arguments.save}")
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    run = simulate(_scenario(arguments), parse_strategy(arguments.strategy), seed=arguments.seed)
+    print(run.summary().T.to_string(header=False))
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        names = ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead")
+        for name in names:
+            getattr(run, name).to_csv(arguments.out / f"{name}.csv", index=False)
+        run.event_log().to_csv(arguments.out / "event_log.csv", index=False)
+        print(f"tables: {arguments.out}")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    found = verify(arguments.replications, quick=arguments.quick, seed=arguments.seed)
+    print(found)
+    return 0 if found.passed else 1
+
+
+def parse_strategy(words: str) -> Strategy:
+    """Return the strategy that words describe, such as ``"polling 15min anchor=clock"``.
+
+    The longest name that fits comes first, then the first argument if it has no name, then
+    ``name=value``; lists are separated by commas.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the word that is wrong and the nearest valid one.
+    """
+    names = sorted(STRATEGIES, key=len, reverse=True)
+    name = next((n for n in names if words.strip() == n or words.strip().startswith(n + " ")), None)
+    if name is None:
+        known = ", ".join(repr(n) for n in STRATEGIES)
+        first = words.split("=")[0].rsplit(" ", 1)[0] if "=" in words else words
+        raise ScenarioError(
+            f"strategy must begin with one of {known}, got {words!r}{nearest(first, STRATEGIES)}"
+        )
+    cls = STRATEGIES[name]
+    attributes = attrs.fields(cls)  # type: ignore[arg-type]
+    fields = [field.alias for field in attributes]
+    values: dict[str, Any] = {}
+    for k, word in enumerate(words.strip()[len(name) :].split()):
+        key, _, value = word.rpartition("=")
+        key = key or (fields[0] if k == 0 else "")
+        if key not in fields:
+            raise ScenarioError(
+                f"{cls.__name__} has no argument {key or word!r}{nearest(key or word, fields)}; "
+                f"it has {', '.join(fields)}"
+            )
+        values[key] = value.split(",") if key == "retries" else _value(value)
+    for field in attributes:
+        if field.default is attrs.NOTHING and field.alias not in values:
+            raise ScenarioError(
+                f"strategy {words!r} lacks {field.alias!r}, such as 'polling 15min'"
+            )
+    return cls(**values)
+
+
+def _value(word: str) -> Any:
+    try:
+        return ast.literal_eval(word)
+    except (ValueError, SyntaxError):
+        return word
+
+
+if __name__ == "__main__":
+    sys.exit(main())

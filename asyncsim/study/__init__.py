@@ -1,0 +1,1 @@
+"""Studies: strategies compared, theory held against simulation."""

@@ -1,0 +1,345 @@
+"""Compare waiting strategies on the same random numbers."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from attrs import define, field
+from matplotlib.figure import Figure
+from tqdm.auto import tqdm
+
+from asyncsim import plots
+from asyncsim.engine.figures import FIGURES, figures, latencies
+from asyncsim.engine.run import Run
+from asyncsim.engine.simulate import simulate
+from asyncsim.errors import CensoredWarning, ScenarioError
+from asyncsim.model.described import refuse
+from asyncsim.model.durations import Floats
+from asyncsim.model.quantities import Refused, count, number
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Strategy
+from asyncsim.study.report import comparison_html
+from asyncsim.study.statistics import Interval, mean_interval, paired_interval
+
+FEWEST = 5
+"""A precision target is not believed on fewer replications than this."""
+SHOWN = (
+    "mean_latency",
+    "p95_latency",
+    "max_latency",
+    "checks_per_wait",
+    "wasted_share",
+    "overhead_worker_time",
+    "requests",
+    "database_operations",
+    "mean_cycle_time",
+    "longest_queue",
+    "timed_out",
+    "failed",
+    "still_waiting",
+)
+"""The figures of the short table; all of them are in `Comparison.table`."""
+IF_ANY = ("timed_out", "failed")
+"""Shown only where they are not zero under every strategy."""
+PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time")
+"""The figures whose differences to the first strategy stand in the short table."""
+
+
+@define
+class _Played:
+    """What is kept of one strategy: figures of all replications, details of the first."""
+
+    strategy: Strategy
+    figures: list[dict[str, float]] = field(factory=list)
+    latencies: list[Floats] = field(factory=list)
+    first: Run | None = None
+    censored: int = 0
+
+    def add(self, run: Run) -> None:
+        self.figures.append(figures(run.record, run.scenario))
+        self.latencies.append(latencies(run.record))
+        self.censored += run.record.open_count
+        self.first = self.first or run
+
+    def column(self, name: str) -> list[float]:
+        return [row[name] for row in self.figures]
+
+
+class Comparison:
+    """Strategies side by side; made by `asyncsim.compare`.
+
+    Attributes
+    ----------
+    scenario
+        What was played.
+    replications
+        How many times.
+    confidence
+        Of every interval.
+    """
+
+    def __init__(
+        self, scenario: Scenario, played: dict[str, _Played], seed: int, confidence: float
+    ) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.confidence = confidence
+        self._played = played
+
+    @property
+    def replications(self) -> int:
+        """How many replications were played."""
+        return len(next(iter(self._played.values())).figures)
+
+    @property
+    def strategies(self) -> list[str]:
+        """Labels of the strategies, the one that the others are compared with first."""
+        return list(self._played)
+
+    def run(self, strategy: str) -> Run:
+        """Return the first replication of a strategy, by its label."""
+        if strategy not in self._played:
+            words = ", ".join(repr(label) for label in self._played)
+            raise ScenarioError(f"strategy must be one of {words}, got {strategy!r}")
+        run = self._played[strategy].first
+        assert run is not None
+        return run
+
+    def latencies(self, strategy: str) -> Floats:
+        """Return the resume latencies of all replications of a strategy, in seconds."""
+        return np.concatenate(self._played[strategy].latencies)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per figure and strategy.
+
+        ``figure, unit, strategy, mean, low, high`` over replications; ``difference,
+        difference_low, difference_high`` to the first strategy, paired by replication; ``n``
+        replications that had the figure; ``meaning``.
+        """
+        rows = []
+        for (name, label), (mean, gap) in self._intervals.items():
+            row = {
+                "figure": name,
+                "unit": FIGURES[name].unit,
+                "strategy": label,
+                "mean": mean.mean,
+                "low": mean.low,
+                "high": mean.high,
+                "difference": gap.mean if gap else math.nan,
+                "difference_low": gap.low if gap else math.nan,
+                "difference_high": gap.high if gap else math.nan,
+                "n": mean.n,
+                "meaning": FIGURES[name].meaning,
+            }
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def _intervals(self) -> dict[tuple[str, str], tuple[Interval, Interval | None]]:
+        """Interval of every figure and strategy, and of its paired difference to the first."""
+        found: dict[tuple[str, str], tuple[Interval, Interval | None]] = {}
+        first = next(iter(self._played.values()))
+        for name in FIGURES:
+            for label, played in self._played.items():
+                values = played.column(name)
+                gap = None
+                if played is not first:
+                    gap = paired_interval(first.column(name), values, self.confidence)
+                found[name, label] = mean_interval(values, self.confidence), gap
+        return found
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """The main figures as texts ``mean ± half-width``: strategies across, figures down.
+
+        The last rows are paired differences to the first strategy.
+        """
+        rows: dict[str, list[str]] = {}
+        for name in SHOWN:
+            if name in IF_ANY and not any(
+                self._intervals[name, s][0].mean for s in self.strategies
+            ):
+                continue
+            rows[_heading(name)] = [_text(self._intervals[name, s][0]) for s in self.strategies]
+        for name in PAIRED if len(self.strategies) > 1 else ():
+            gaps = [self._intervals[name, s][1] for s in self.strategies]
+            rows[f"{_heading(name)}, difference"] = [_text(g) if g else "(first)" for g in gaps]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=pd.Index(self.strategies))
+
+    def plot(self) -> Figure:
+        """Draw latency distribution, overhead against latency, and the load around the batch."""
+        figure, axes = plots.figure(3)
+        latencies = {label: self.latencies(label) for label in self.strategies}
+        open_waits = {label: self.run(label).open_waits for label in self.strategies}
+        plots.latency_distribution(latencies, axes[0], legend=False)
+        plots.overhead_against_latency(self._overhead_points(), axes[1], legend=False)
+        plots.load_around_batch(open_waits, ax=axes[2], legend=False)
+        plots.shared_legend(figure, self.strategies)
+        figure.suptitle(f"{self.scenario.name}, {self._times}", x=0.01, ha="left")
+        return figure
+
+    @property
+    def _times(self) -> str:
+        n = self.replications
+        return f"{n} replication{'s' if n > 1 else ''}"
+
+    def _overhead_points(self) -> pd.DataFrame:
+        rows = {}
+        for label, played in self._played.items():
+            late = mean_interval(played.column("mean_latency"), self.confidence)
+            armed = np.array(played.column("armed"))
+            per_wait = np.array(played.column("requests")) / np.where(armed > 0, armed, np.nan)
+            cost = mean_interval(per_wait, self.confidence)
+            rows[label] = {
+                "latency": late.mean,
+                "latency_half_width": np.nan_to_num(late.half_width),
+                "requests": cost.mean,
+                "requests_half_width": np.nan_to_num(cost.half_width),
+            }
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def __repr__(self) -> str:
+        head = f"{self.scenario.name}: {self._times}, seed {self.seed}"
+        return f"{head}, mean ± half-width of the {self.confidence:.0%} interval\n" + (
+            self.summary.to_string()
+        )
+
+    def _repr_html_(self) -> str:
+        return comparison_html(self)
+
+
+def compare(
+    scenario: Scenario,
+    strategies: Sequence[Strategy],
+    *,
+    replications: int | None = None,
+    precision: float | None = None,
+    most_replications: int = 200,
+    seed: int = 0,
+    confidence: float = 0.95,
+    engine: str = "auto",
+    progress: bool = True,
+) -> Comparison:
+    """Play a scenario under several strategies on the same random numbers.
+
+    Parameters
+    ----------
+    scenario
+        What is played.
+    strategies
+        The strategies; the first is the one the others are compared with.
+    replications
+        How often; by default 10, or as many as `precision` needs.
+    precision
+        Go on until the half-width of the mean latency's interval is at most this share of it, for
+        every strategy (but at least 5 replications, at most `most_replications`).
+    seed
+        Key of the random numbers.
+    confidence
+        Of the intervals.
+    engine
+        As in `asyncsim.simulate`.
+    progress
+        Show a progress bar.
+
+    Warns
+    -----
+    CensoredWarning
+        If waits were still open when runs stopped, with their number per strategy.
+    """
+    played = _players(strategies)
+    wanted, most = _how_many(replications, precision, most_replications)
+    bar = tqdm(
+        total=wanted * len(played), disable=not progress, unit="run", desc="comparing", leave=False
+    )
+    with bar, warnings.catch_warnings():
+        warnings.simplefilter("ignore", CensoredWarning)  # counted, and told once below
+        replication = 0
+        while replication < wanted:
+            draws = scenario.draw(seed, replication)
+            for player in played.values():
+                player.add(simulate(scenario, player.strategy, draws=draws, engine=engine))
+                bar.update()
+            replication += 1
+            if replication == wanted and precision is not None and wanted < most:
+                wanted = min(_still_needed(played, precision, confidence, replication), most)
+                bar.total = wanted * len(played)
+    _tell_censored(played)
+    return Comparison(scenario, played, seed, confidence)
+
+
+def _players(strategies: Sequence[Strategy]) -> dict[str, _Played]:
+    if isinstance(strategies, Strategy) or not list(strategies):
+        raise ScenarioError("strategies must be a list such as [Callback(), Polling('15min')]")
+    played: dict[str, _Played] = {}
+    for strategy in strategies:
+        if not isinstance(strategy, Strategy):
+            raise ScenarioError(f"strategies must hold strategies only, got {strategy!r}")
+        label, k = strategy.label, 2
+        while label in played:
+            label, k = f"{strategy.label} ({k})", k + 1
+        played[label] = _Played(strategy)
+    return played
+
+
+def _how_many(
+    replications: int | None, precision: float | None, most_replications: int
+) -> tuple[int, int]:
+    try:
+        most = count(most_replications)
+        if precision is None:
+            return count(10 if replications is None else replications), most
+        if not 0 < number(precision) < 1:
+            raise refuse("precision", "must be a share between 0 and 1", precision)
+        return max(FEWEST, count(FEWEST if replications is None else replications)), most
+    except Refused as problem:
+        raise refuse("replications", problem, replications) from None
+
+
+def _still_needed(
+    played: dict[str, _Played], precision: float, confidence: float, so_far: int
+) -> int:
+    """Return how many replications the widest interval calls for, from the variance so far."""
+    needed = so_far
+    for player in played.values():
+        late = mean_interval(player.column("mean_latency"), confidence)
+        target = precision * abs(late.mean)
+        if late.half_width > target > 0:
+            # The half-width shrinks with the root of n; take one step more than estimated
+            needed = max(needed, math.ceil(so_far * (late.half_width / target) ** 2) + 1)
+    return needed
+
+
+def _tell_censored(played: dict[str, _Played]) -> None:
+    open_waits = {label: player.censored for label, player in played.items() if player.censored}
+    if open_waits:
+        told = ", ".join(f"{n} under {label}" for label, n in open_waits.items())
+        warnings.warn(
+            f"waits still open when runs stopped: {told}; they have no latency and are in no "
+            "average (give the step a timeout, or the strategy a safety poll)",
+            CensoredWarning,
+            stacklevel=3,
+        )
+
+
+def _heading(name: str) -> str:
+    unit = FIGURES[name].unit
+    words = name.replace("_", " ")
+    return words if unit == "1" else f"{words} [{unit}]"
+
+
+def _text(interval: Interval) -> str:
+    """Write a mean with the digits that its half-width leaves it."""
+    mean, half_width = interval.mean, interval.half_width
+    if math.isnan(mean):
+        return "–"
+    if math.isnan(half_width) or half_width <= 1e-6 * abs(mean):  # none, or rounding
+        return f"{mean:,.0f}" if abs(mean) >= 1000 else f"{mean:.3g}"
+    decimals = max(1 - math.floor(math.log10(half_width)), 0)
+    return f"{mean:,.{decimals}f} ± {half_width:,.{decimals}f}"

@@ -1,0 +1,86 @@
+"""Intervals over replications."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import ArrayLike
+from scipy import special
+
+from asyncsim.errors import ScenarioError
+
+
+@frozen
+class Interval:
+    """A mean over replications and its confidence interval.
+
+    Attributes
+    ----------
+    mean
+        Mean of the replications.
+    half_width
+        Half the width of the interval; NaN with fewer than two replications.
+    n
+        Replications it rests on (those without a figure, NaN, are left out and thus counted).
+    """
+
+    mean: float
+    half_width: float
+    n: int
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+        return self.mean - self.half_width
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+        return self.mean + self.half_width
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4g} ± {self.half_width:.2g}"
+
+
+def student_t(confidence: float, df: int) -> float:
+    """Return the two-sided quantile of Student's t."""
+    return float(special.stdtrit(df, (1 + confidence) / 2))
+
+
+def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Return mean and t-interval of independent replications.
+
+    Parameters
+    ----------
+    values
+        One figure per replication, shape ``(n,)``.
+    confidence
+        Probability with which the interval covers the true mean, if the means are near normal.
+    """
+    if not 0 < confidence < 1:
+        raise ScenarioError(f"confidence must be between 0 and 1, got {confidence!r}")
+    found = np.asarray(values, dtype=float)
+    found = found[~np.isnan(found)]
+    n = len(found)
+    if n == 0:
+        return Interval(math.nan, math.nan, 0)
+    if n == 1:
+        return Interval(float(found[0]), math.nan, 1)
+    half = student_t(confidence, n - 1) * float(found.std(ddof=1)) / math.sqrt(n)
+    return Interval(float(found.mean()), half, n)
+
+
+def paired_interval(
+    first: Sequence[float], other: Sequence[float], confidence: float = 0.95
+) -> Interval:
+    """Return mean and t-interval of the differences ``other - first``, replication by replication.
+
+    With common random numbers most of the noise is in both and drops out of the difference.
+    """
+    return mean_interval(np.asarray(other, float) - np.asarray(first, float), confidence)

@@ -1,0 +1,125 @@
+"""Closed forms for queues, herds and open waits. Strategies carry theirs with them (`expected`).
+
+Service times have mean 1 where nothing else is said, so waits are in service times.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from scipy.optimize import brentq
+
+from asyncsim.errors import ScenarioError
+
+
+def erlang_c(servers: int, load: float) -> float:
+    """Return the probability that a job has to wait in M/M/c (Erlang 1917).
+
+    Parameters
+    ----------
+    servers
+        Number of servers c.
+    load
+        Offered load a = arrival rate x mean service time, below c.
+    """
+    if not 0 < load < servers:
+        raise ScenarioError(f"load must be above 0 and below servers ({servers}), got {load!r}")
+    blocked = 1.0  # Erlang B by its recursion in the number of servers, stable for large c
+    for k in range(1, servers + 1):
+        blocked = load * blocked / (k + load * blocked)
+    return blocked / (1 - load / servers * (1 - blocked))
+
+
+def mmc_wait(servers: int, load: float) -> float:
+    """Return the mean queueing time in M/M/c: C / (c - a)."""
+    return erlang_c(servers, load) / (servers - load)
+
+
+def mg1_wait(utilisation: float, squared_variation: float) -> float:
+    """Return the mean queueing time in M/G/1 (Pollaczek-Khinchine): ρ(1 + c²) / (2(1 - ρ)).
+
+    Parameters
+    ----------
+    utilisation
+        ρ, below 1.
+    squared_variation
+        Squared coefficient of variation c² of the service time: 1 exponential, 0 fixed.
+    """
+    return utilisation * (1 + squared_variation) / (2 * (1 - utilisation))
+
+
+def gm1_wait(utilisation: float, transform: Callable[[float], float]) -> float:
+    """Return the mean queueing time in G/M/1: σ / (1 - σ), σ the root of σ = A*(1 - σ).
+
+    Parameters
+    ----------
+    utilisation
+        ρ, below 1.
+    transform
+        Laplace-Stieltjes transform A* of the time between arrivals, whose mean is 1/ρ.
+    """
+    sigma = float(brentq(lambda x: x - transform(1 - x), 1e-12, 1 - (1 - utilisation) / 1e3))
+    return sigma / (1 - sigma)
+
+
+def dm1_wait(utilisation: float) -> float:
+    """Return the mean queueing time in D/M/1, arrivals at fixed distances."""
+    return gm1_wait(utilisation, lambda s: math.exp(-s / utilisation))
+
+
+def batch_wait(utilisation: float, size: int, squared_variation: float) -> float:
+    """Return the mean queueing time in M^X/G/1 with batches of a fixed size.
+
+    The first of a batch waits as in M/G/1 with whole batches as jobs; a member also waits for
+    those before it in the batch, (size - 1)/2 services on average.
+    """
+    batch_variation = squared_variation / size
+    whole_batches = size * mg1_wait(utilisation, batch_variation)
+    return whole_batches + (size - 1) / 2
+
+
+def herd_mean_wait(jobs: int, servers: int) -> float:
+    """Return the mean queueing time when N jobs come at once to c exponential servers.
+
+    Job k > c starts when k - c services have ended, and they end at rate c:
+    (N - c)(N - c + 1) / (2 N c).
+    """
+    waiting = max(jobs - servers, 0)
+    return waiting * (waiting + 1) / (2 * jobs * servers)
+
+
+def herd_drained(jobs: int, servers: int, service: float) -> float:
+    """Return when the last of N jobs, come at once to c servers with fixed times, has left."""
+    return service * math.ceil(jobs / servers)
+
+
+def open_waits(start_rate: float, mean_wait: float) -> float:
+    """Return the mean number of open waits, M/G/∞: rate x mean, whatever the law."""
+    return start_rate * mean_wait
+
+
+def renewal_latency(mean: float, second_moment: float) -> float:
+    """Return the mean time to the next check at a random moment: E[I²] / (2 E[I])."""
+    return second_moment / (2 * mean)
+
+
+def best_interval(check_cost: float, waiting_cost: float, mean: float) -> float:
+    """Return the cheapest polling interval, anchored at arming, for exponential external times.
+
+    With x = T/m it solves e^x - 1 - x = c_p / (c_w m); for small x that is √(2 c_p m / c_w).
+
+    Parameters
+    ----------
+    check_cost
+        Cost c_p of one check.
+    waiting_cost
+        Cost c_w per second of resume latency.
+    mean
+        Mean external time m in seconds.
+    """
+    ratio = check_cost / (waiting_cost * mean)
+    high = 1.0
+    while math.expm1(high) - high < ratio:
+        high *= 2
+    return mean * float(brentq(lambda x: math.expm1(x) - x - ratio, 0.0, high, xtol=1e-14))

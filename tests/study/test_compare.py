@@ -1,0 +1,168 @@
+"""Strategies compared on the same random numbers."""
+
+import re
+
+import numpy as np
+import pytest
+
+import asyncsim as sim
+from asyncsim.engine.figures import FIGURES
+from asyncsim.study.statistics import mean_interval, paired_interval
+
+
+def outside(law="10min", arrivals=None, **changes) -> sim.Scenario:
+    """Return a scenario of nothing but waits."""
+    scenario = sim.Scenario(
+        name="outside",
+        process=sim.Process("p", [sim.AsyncStep("ask", system="office")]),
+        systems={"office": sim.OnlineService(law, lanes=None)},
+        arrivals=arrivals or sim.Scattered(50),
+    )
+    return scenario.replace(**changes)
+
+
+PAIR = [sim.Callback("1s"), sim.Polling("5min")]
+
+
+def compared(**options) -> sim.Comparison:
+    options = {"replications": 4, "progress": False} | options
+    return sim.compare(outside(sim.exponential("10min")), PAIR, **options)
+
+
+def test_intervals_are_those_of_the_single_runs():
+    """Mean, interval and paired difference equal a calculation from separate runs."""
+    comparison = compared(seed=5)
+    scenario = outside(sim.exponential("10min"))
+    found = {
+        strategy.label: [
+            sim.simulate(scenario, strategy, seed=5, replication=k).waits["latency"].mean()
+            for k in range(4)
+        ]
+        for strategy in PAIR
+    }
+    table = comparison.table.query("figure == 'mean_latency'").set_index("strategy")
+    for label, values in found.items():
+        interval = mean_interval(values)
+        assert table.loc[label, "mean"] == pytest.approx(interval.mean)
+        assert table.loc[label, "high"] == pytest.approx(interval.high)
+    gap = paired_interval(*found.values())
+    polling = table.loc["polling 5 min"]
+    assert polling["difference"] == pytest.approx(gap.mean)
+    assert polling["difference_low"] == pytest.approx(gap.low)
+
+
+def test_all_strategies_meet_the_same_random_numbers():
+    """Completions of the first replication are the same instants under each strategy."""
+    comparison = compared()
+    completions = [comparison.run(label).waits["completed"] for label in comparison.strategies]
+    np.testing.assert_array_equal(*completions)
+
+
+def test_pairing_narrows_the_interval_of_a_difference():
+    """The interval of the difference in cycle time is narrower than that of either strategy."""
+    table = compared(replications=10).table.query("figure == 'mean_cycle_time'")
+    polling = table[table["strategy"] == "polling 5 min"].iloc[0]
+    width = polling["difference_high"] - polling["difference_low"]
+    assert width < (table["high"] - table["low"]).min() / 2
+
+
+def test_the_table_says_what_each_figure_is():
+    """Every figure is there for every strategy, with its unit and meaning."""
+    table = compared().table
+    assert len(table) == len(FIGURES) * 2
+    assert table["unit"].map(len).all()
+    assert table["meaning"].map(len).all()
+    assert list(table.columns[:6]) == ["figure", "unit", "strategy", "mean", "low", "high"]
+
+
+def test_a_precision_target_is_met_by_more_replications():
+    """Half-widths of the mean latency are at most the wanted share of it."""
+    coarse, fine = (compared(replications=None, precision=p) for p in (0.2, 0.03))
+    table = fine.table.query("figure == 'mean_latency'")
+    assert ((table["high"] - table["mean"]) <= 0.03 * table["mean"]).all()
+    assert fine.replications > coarse.replications >= 5
+
+
+def test_replications_for_a_precision_target_are_bounded():
+    """It stops at most_replications, however far the target."""
+    assert compared(replications=None, precision=1e-4, most_replications=7).replications == 7
+
+
+def test_waits_without_end_are_told_with_their_number():
+    """Lost callbacks without a retry hang for ever: a warning names how many and under what."""
+    strategies = [sim.Callback(), sim.Callback(loss=0.5)]
+    with pytest.warns(sim.CensoredWarning, match=r"\d+ under callback, 50 % lost") as caught:
+        comparison = sim.compare(outside(), strategies, replications=2, progress=False)
+    told = int(re.search(r"(\d+) under", str(caught[0].message))[1])
+    row = comparison.table.query("figure == 'still_waiting'").set_index("strategy")
+    assert row.loc["callback, 50 % lost", "mean"] * 2 == told
+    assert row.loc["callback", "mean"] == 0
+
+
+def test_two_strategies_of_one_label_stay_apart():
+    """Labels are made unique, so that no strategy overwrites another."""
+    comparison = sim.compare(
+        outside(),
+        [sim.Callback("1s"), sim.Callback("2s")],
+        replications=2,
+        progress=False,
+    )
+    assert comparison.strategies == ["callback", "callback (2)"]
+    means = comparison.table.query("figure == 'mean_latency'")["mean"]
+    assert means.tolist() == pytest.approx([1.0, 2.0])
+
+
+def test_an_infinite_or_missing_latency_is_shown_as_a_dash():
+    """With every callback lost nothing resumed: no figure, not a zero."""
+    with pytest.warns(sim.CensoredWarning):
+        comparison = sim.compare(
+            outside(), [sim.Callback(loss=1.0)], replications=2, progress=False
+        )
+    assert comparison.summary.loc["mean latency [s]"].iloc[0] == "–"
+
+
+def test_it_prints_and_shows_in_a_notebook():
+    """Both forms name the scenario, the strategies, the interval and the figures."""
+    comparison = compared()
+    for shown in (repr(comparison), comparison._repr_html_()):
+        for part in ("outside", "polling 5 min", "95%", "mean latency"):
+            assert part in shown
+    assert "difference" in repr(comparison)
+
+
+def test_the_plot_has_three_parts_and_every_strategy():
+    """Latency distribution, overhead against latency, load around the batch."""
+    figure = compared().plot()
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles == [
+        "How late is the step resumed?",
+        "What does noticing cost?",
+        "Who still waits?",
+    ]
+    shown = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert shown == ["callback", "polling 5 min"]
+
+
+@pytest.mark.parametrize(
+    ("strategies", "options", "message"),
+    [
+        ([], {}, "strategies must be a list such as"),
+        (sim.Callback(), {}, "strategies must be a list such as"),
+        ([sim.Callback], {}, "strategies must hold strategies only"),
+        (PAIR, {"replications": 0}, "replications must be a whole number, 1 or more, got 0"),
+        (PAIR, {"replications": True}, "replications must be a whole number, 1 or more, got True"),
+        (PAIR, {"precision": 5}, "precision must be a share between 0 and 1, got 5"),
+        (PAIR, {"seed": -1}, "seed must be a whole number, 0 or more, got -1"),
+        (PAIR, {"engine": "simpi"}, "did you mean 'simpy'"),
+    ],
+)
+def test_wrong_arguments_are_named(strategies, options, message):
+    """The message has the argument, the value and what would be right."""
+    with pytest.raises(sim.ScenarioError, match=re.escape(message)):
+        sim.compare(outside(), strategies, **({"progress": False} | options))
+
+
+def test_an_unknown_strategy_label_is_named():
+    """Asking for the run of a strategy that was not compared lists those that were."""
+    with pytest.raises(sim.ScenarioError, match=r"'callback', 'polling 5 min', got 'poll'"):
+        compared().run("poll")

@@ -1,0 +1,133 @@
+"""The command line: the same functions as a notebook, and messages a person can use."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+import asyncsim as sim
+from asyncsim.cli import main, parse_strategy
+
+
+@pytest.fixture
+def scenario_file(tmp_path):
+    scenario = sim.Scenario(
+        name="small",
+        process=sim.Process("p", [sim.AsyncStep("post", system="ledger")]),
+        systems={"ledger": sim.NightlyBatch("22:00", "150ms")},
+        arrivals=sim.Scattered(20, between=("08:00", "20:00")),
+    )
+    path = tmp_path / "small.toml"
+    scenario.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "strategy"),
+    [
+        ("callback", sim.Callback()),
+        ("callback delay=50ms loss=0.02", sim.Callback("50ms", loss=0.02)),
+        ("callback 50ms retries=5s,5min", sim.Callback("50ms", retries=["5s", "5min"])),
+        ("polling 15min", sim.Polling("15min")),
+        ("polling interval=15min anchor=clock", sim.Polling("15min", "clock")),
+        ("polling 90 limit=3", sim.Polling(90, limit=3)),
+        ("backoff 1s factor=2 cap=10min", sim.Backoff("1s", 2, "10min")),
+        ("long polling 30s", sim.LongPolling("30s")),
+        (
+            "callback with safety poll every=5min",
+            sim.CallbackWithSafetyPoll(every="5min"),
+        ),
+    ],
+)
+def test_a_strategy_is_written_in_words(words, strategy):
+    """The words make the same object as Python would."""
+    assert parse_strategy(words) == strategy
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("pollng 15min", "did you mean 'polling'"),
+        ("", "strategy must begin with one of 'callback'"),
+        ("polling 15min ancor=clock", "no argument 'ancor'; did you mean 'anchor'"),
+        ("polling 15min clock", "no argument 'clock'"),
+        ("polling -5min", "Polling.interval must be positive, got '-5min'"),
+        ("polling", "lacks 'interval'"),
+    ],
+)
+def test_a_wrong_word_is_named(words, message):
+    """The message has the word and the nearest valid one."""
+    with pytest.raises(sim.ScenarioError, match=message):
+        parse_strategy(words)
+
+
+def test_compare_prints_the_table_and_saves_picture_and_csv(scenario_file, tmp_path, capsys):
+    """Exit status 0; the files are there and hold what was printed."""
+    picture, table = tmp_path / "new folder" / "c.png", tmp_path / "c.csv"
+    words = ["compare", str(scenario_file), "--replications", "2"]
+    words += ["--strategy", "callback", "--strategy", "polling 15min"]
+    assert main([*words, "--save", str(picture), "--csv", str(table)]) == 0
+    out = capsys.readouterr().out
+    assert "polling 15 min" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert set(pd.read_csv(table)["strategy"]) == {"callback", "polling 15 min"}
+
+
+def test_compare_takes_a_log_and_names_its_bad_rows(scenario_file, tmp_path, capsys):
+    """Arrivals come from the log; a row that cannot be used is told by its line."""
+    log = tmp_path / "log.csv"
+    log.write_text(
+        "SN,submitted,completed\n"
+        "1_31,2026-03-02 10:00:00,2026-03-02 22:00:05\n"
+        "2_31,2026-03-02 11:00:00,\n"
+        "3_31,2026-03-02 12:00:00,2026-03-02 22:00:06\n"
+    )
+    words = ["compare", str(scenario_file), "--log", str(log), "--strategy", "polling 1h"]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    assert "1 of 3 rows are not used: line 3: not completed" in shown.err
+    # Armed on the hour, completed 5 s and 6 s after one: both wait for the next check
+    assert "3,594" in shown.out or "3,595" in shown.out
+
+
+def test_run_writes_the_tables(scenario_file, tmp_path, capsys):
+    """Every table of the run is a CSV file."""
+    assert main(["run", str(scenario_file), "--out", str(tmp_path / "out")]) == 0
+    assert len(pd.read_csv(tmp_path / "out" / "waits.csv")) == 20
+    assert (tmp_path / "out" / "event_log.csv").exists()
+    assert "mean_latency" in capsys.readouterr().out
+
+
+def test_waits_that_never_end_are_noted(scenario_file, capsys):
+    """A censored run is a note on standard error, with the count."""
+    assert main(["run", str(scenario_file), "--strategy", "callback loss=1"]) == 0
+    assert "note: 20 of 20 waits were still open" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["compare", "nowhere.toml"], "nowhere.toml: cannot be read"),
+        (["compare", "FILE", "--replications", "0"], "must be a whole number, 1 or more, got 0"),
+        (["compare", "FILE", "--strategy", "pollin 1min"], "did you mean 'polling'"),
+        (["compare", "FILE", "--log", "nowhere.csv"], "nowhere.csv: cannot be read"),
+        (["run", "FILE", "--log", "FILE"], "lacks the column 'SN'"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_exit_status_2(words, message, scenario_file, capsys):
+    """No traceback: a person reads what is wrong and what would be right."""
+    words = [str(scenario_file) if word == "FILE" else word for word in words]
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_python_m_asyncsim_is_the_command():
+    """`python -m asyncsim --help` lists the commands."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "asyncsim", "--help"], capture_output=True, text=True, check=True
+    )
+    for command in ("compare", "run", "verify"):
+        assert command in shown.stdout

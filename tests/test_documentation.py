@@ -1,0 +1,79 @@
+"""What the documentation shows is what happens."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+import shutil
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+import asyncsim
+
+ROOT = Path(__file__).parent.parent
+MODULES = [
+    info.name
+    for info in pkgutil.walk_packages(asyncsim.__path__, "asyncsim.")
+    if "__main__" not in info.name
+]
+
+
+@pytest.mark.parametrize("name", ["asyncsim", *MODULES])
+def test_examples_in_docstrings_run(name):
+    """Every ``>>>`` example in a docstring gives what stands below it."""
+    found = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert found.failed == 0
+
+
+@pytest.mark.filterwarnings("ignore::asyncsim.LogWarning")  # the log is dirty on purpose
+def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
+    """All Python blocks of README run, one after the other, with fewer instances."""
+    matplotlib.use("agg")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(blocks) >= 2
+    shutil.copytree(ROOT / "data", tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(block.replace("500/day", "40/day"), names)
+    assert (tmp_path / "mine.toml").exists()
+
+
+def test_readme_names_only_files_that_exist():
+    """Links and pictures lead somewhere."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+    for target in re.findall(r"`((?:asyncsim|data|notebooks|tests)/[\w./]*)`", text):
+        assert (ROOT / target).exists(), target
+
+
+def test_no_module_is_too_long_to_read():
+    """A module is a few screenfuls: at most 400 lines."""
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / "asyncsim").rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert not long
+
+
+ROOMS = ["errors", "plots", "model", "engine", "study", "cli"]
+"""From the ground up; widgets and the live lab will stand between study and cli."""
+
+
+def test_imports_go_downwards_only():
+    """A room imports only from rooms below it."""
+    for path in (ROOT / "asyncsim").rglob("*.py"):
+        room = path.relative_to(ROOT / "asyncsim").parts[0].removesuffix(".py")
+        if room not in ROOMS:
+            continue
+        for line in path.read_text(encoding="utf-8").splitlines():
+            imported = re.match(r"from asyncsim\.?(\w*)[\w.]* import (\w+)", line)
+            if imported:
+                below = imported[1] or imported[2]
+                assert ROOMS.index(below) <= ROOMS.index(room), f"{path.name}: {line}"
