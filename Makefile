@@ -1,0 +1,67 @@
+# make demo   the comparison of callback and polling, as a table and a picture
+# make test   everything that must hold before a change goes in
+# make lab    JupyterLab on the notebooks
+# make bench  speed, against a plain hand-written SimPy model
+# make pictures  the pictures of README, into docs/
+# make clean  take away what the others made (make distclean: the environment as well)
+#
+# Without make: python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[lab,test]"
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+# Jupyter refuses to run as root, as one is in many containers, unless told that this is meant
+LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.PHONY: help demo test lab bench pictures clean distclean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+demo: $(VENV)/ready-demo
+	@mkdir -p out
+	$(BIN)/asyncsim compare data/nightly_ledger.toml --strategy "callback delay=50ms" \
+		--strategy "polling 15min" --seed 1 --save out/nightly_ledger.png
+
+test: $(VENV)/ready-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/nbstripout --verify $(NOTEBOOKS)
+	$(BIN)/python -m pytest -n 2
+
+lab: $(VENV)/ready-lab
+	$(BIN)/jupyter lab $(LAB_FLAGS) --LabApp.default_url=/lab/tree/notebooks/01_quickstart.ipynb
+
+bench: $(VENV)/ready-demo
+	$(BIN)/python tests/benchmarks/speed.py
+
+pictures: $(VENV)/ready-demo
+	$(BIN)/python docs/make_pictures.py
+
+clean:
+	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find asyncsim tests data notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+		-prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)
+
+# The stamps say what has been installed; they age when the requirements change.
+$(VENV)/ready-demo: EXTRAS :=
+$(VENV)/ready-test: EXTRAS := [test]
+$(VENV)/ready-lab: EXTRAS := [lab]
+$(VENV)/ready-%: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e ".$(EXTRAS)"
+	@touch $@
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "asyncsim needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
+			"Name another one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "No virtual environment could be made; on Debian and Ubuntu:" \
+			"apt-get install python3-venv" >&2; exit 1; }

@@ -1,0 +1,116 @@
+"""The files in data/ do what data/README.md says."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import asyncsim as sim
+
+DATA = Path(__file__).parents[2] / "data"
+SCENARIOS = sorted(DATA.glob("*.toml"))
+LOG = DATA / "request_log.csv"
+
+
+def test_there_is_a_scenario_for_each_use_case() -> None:
+    """A nightly batch, a long transaction and a person."""
+    names = {path.stem for path in SCENARIOS}
+    assert {"nightly_ledger", "lines_of_business", "person"} <= names
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_scenario_round_trips(path: Path, tmp_path: Path) -> None:
+    """Saving and loading a scenario gives an equal one back."""
+    scenario = sim.Scenario.load(path)
+    scenario.save(tmp_path / "again.toml")
+    assert sim.Scenario.load(tmp_path / "again.toml") == scenario
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_scenario_file_says_what_it_is(path: Path) -> None:
+    """It has a description, and comments on top that say where the figures come from."""
+    assert sim.Scenario.load(path).description
+    head = path.read_text(encoding="utf-8").split("\n\n")[0]
+    assert all(line.startswith("#") for line in head.splitlines())
+    assert "invented" in head
+
+
+@pytest.mark.parametrize("strategy", [sim.Callback("50ms"), sim.Polling("1h")], ids=str)
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_every_instance_ends(path: Path, strategy: sim.Strategy) -> None:
+    """Nobody is left waiting, and none fails."""
+    run = sim.simulate(sim.Scenario.load(path), strategy, seed=1)
+    assert len(run.instances) > 500
+    assert set(run.instances["outcome"]) == {"done"}
+
+
+def test_the_nightly_ledger_has_the_serial_number_of_the_course() -> None:
+    """The notebooks and the README speak of 5_31."""
+    run = sim.simulate(sim.Scenario.load(DATA / "nightly_ledger.toml"), sim.Callback(), seed=1)
+    assert "5_31" in set(run.waits["serial_number"])
+
+
+def test_the_long_transaction_takes_every_way_out() -> None:
+    """Some are rejected, some decided at once, some time out; their late answers are refused."""
+    scenario = sim.Scenario.load(DATA / "lines_of_business.toml")
+    run = sim.simulate(scenario, sim.Callback(), seed=1)
+    decided = run.steps.loc[run.steps["step"] == "decide", "outcome"]
+    assert set(decided) == {"resumed", "done", "rejected", "timed out"}
+    assert set(run.deliveries["outcome"]) == {"finished", "late, rejected"}
+
+
+def test_the_person_has_easter_off() -> None:
+    """Nothing is approved from Good Friday to Easter Monday."""
+    run = sim.simulate(sim.Scenario.load(DATA / "person.toml"), sim.Callback(), seed=1)
+    days = set(run.waits["completed_at"].dt.strftime("%m-%d"))
+    assert "04-02" in days
+    assert "04-07" in days
+    assert not days & {"04-03", "04-04", "04-05", "04-06"}
+
+
+def test_the_log_is_what_its_script_makes(tmp_path: Path) -> None:
+    """The script gives the file byte for byte."""
+    again = tmp_path / "again.csv"
+    subprocess.run([sys.executable, str(DATA / "make_request_log.py"), str(again)], check=True)
+    assert again.read_bytes() == LOG.read_bytes()
+
+
+def test_the_log_reads_with_its_bad_rows_named() -> None:
+    """A dozen rows cannot be used; each is kept with its line and what is wrong with it."""
+    with pytest.warns(sim.LogWarning, match=r"12 of 3920 rows are not used: line 230: not compl"):
+        log = sim.RequestLog.read(LOG)
+    assert len(log.rows) == 3908
+    lines = LOG.read_text(encoding="utf-8").splitlines()
+    for row in log.rejected.itertuples():
+        assert lines[row.line - 1].startswith(f"{row.SN},")
+    problems = "\n".join(log.rejected["problem"])
+    for problem in (
+        "not completed",
+        "completed is not a timestamp: 'NULL'",
+        "completed before it was submitted",
+        "no serial number",
+        "submitted is not a timestamp: '05/03/2026 09:30'",
+        "serial number stands already in line 402",
+    ):
+        assert problem in problems
+
+
+def test_the_log_can_stand_in_for_the_draws() -> None:
+    """Every usable request becomes a wait under its own number, completed when the log says."""
+    scenario = sim.Scenario.load(DATA / "nightly_ledger.toml")
+    with pytest.warns(sim.LogWarning):
+        replayed = scenario.with_log(LOG)
+    run = sim.simulate(replayed, sim.Callback())
+    assert len(run.waits) == 3908
+    first = run.waits.set_index("serial_number").loc["5_31"]
+    assert str(first["completed_at"]) == "2026-03-02 22:00:15.050000"
+
+
+def test_every_file_is_in_the_readme() -> None:
+    """Each has its line that says where it comes from."""
+    readme = (DATA / "README.md").read_text(encoding="utf-8")
+    files = {path.name for path in DATA.iterdir() if path.is_file()} - {"README.md"}
+    assert files
+    for name in files:
+        assert f"| `{name}` |" in readme

@@ -1,0 +1,92 @@
+"""The public face of the package, name by name: whoever changes it changes this list."""
+
+import asyncsim
+
+NAMES = [
+    "AlreadyFinished",
+    "Answer",
+    "Arrivals",
+    "AsyncStep",
+    "AsyncsimError",
+    "At",
+    "Backoff",
+    "Branch",
+    "Callback",
+    "CallbackWithSafetyPoll",
+    "CensoredWarning",
+    "Chain",
+    "CheckingStrategy",
+    "Choice",
+    "Comparison",
+    "Draws",
+    "Duration",
+    "EngineError",
+    "Expected",
+    "ExternalSystem",
+    "FinishPolicy",
+    "LogWarning",
+    "LongPolling",
+    "NightlyBatch",
+    "NotArmedYet",
+    "OnlineService",
+    "Parallel",
+    "People",
+    "Poisson",
+    "Polling",
+    "Process",
+    "Recorded",
+    "Regular",
+    "RequestLog",
+    "Response",
+    "Run",
+    "Scattered",
+    "Scenario",
+    "ScenarioError",
+    "SerialNumberError",
+    "Simulation",
+    "Step",
+    "Strategy",
+    "UnknownSerialNumber",
+    "Wait",
+    "WaitExpired",
+    "Waits",
+    "WorkflowServer",
+    "compare",
+    "empirical",
+    "exponential",
+    "fixed",
+    "gamma",
+    "lognormal",
+    "simulate",
+    "uniform",
+]
+
+
+def test_the_public_names_are_these_and_no_others():
+    """`__all__` is sorted and equal to the list in this file."""
+    assert asyncsim.__all__ == NAMES == sorted(NAMES)
+
+
+def test_every_public_name_can_be_imported_and_says_what_it_is():
+    """Each name is there and has a docstring."""
+    for name in NAMES:
+        assert (getattr(asyncsim, name).__doc__ or "").strip(), name
+
+
+def test_the_classes_to_subclass_and_the_errors_are_what_they_seem():
+    """The tree of errors, and the bases a user extends, stand as documented."""
+    sim = asyncsim
+    assert issubclass(sim.ScenarioError, (sim.AsyncsimError, ValueError))
+    for error in (
+        sim.UnknownSerialNumber,
+        sim.AlreadyFinished,
+        sim.NotArmedYet,
+        sim.WaitExpired,
+    ):
+        assert issubclass(error, sim.SerialNumberError)
+        assert issubclass(error, sim.AsyncsimError)
+    assert issubclass(sim.EngineError, sim.AsyncsimError)
+    for strategy in (sim.Callback, sim.Polling, sim.Backoff, sim.LongPolling):
+        assert issubclass(strategy, sim.Strategy)
+    for system in (sim.NightlyBatch, sim.OnlineService, sim.People, sim.Chain, sim.Recorded):
+        assert issubclass(system, sim.ExternalSystem)
