@@ -112,9 +112,9 @@ class StepHandle:
             return True
         asked = simulation.clock.now
         if wait.completed > asked:
-            yield simulation.hold_line(wait, asked + seconds, self._key)
+            yield simulation.lines.hold(wait, asked + seconds, self._key)
+            simulation.lines.hang_up(wait)
         start = end = simulation.clock.now
-        simulation.connection_seconds += start - asked
         if not self._is_open():  # the line was cut
             return True
         if simulation.poll_work:

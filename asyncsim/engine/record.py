@@ -111,7 +111,7 @@ class Record:
             longest_queue=simulation.workers.longest_queue,
             open_seconds=simulation.waits.open_seconds,
             open_count=simulation.waits.open_count,
-            connection_seconds=simulation.connection_seconds,
+            connection_seconds=simulation.lines.seconds_by(end),
         )
 
 

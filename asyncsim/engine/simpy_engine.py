@@ -33,6 +33,7 @@ from asyncsim.engine.graph import (
     Work,
 )
 from asyncsim.engine.handles import StepHandle, SystemDesk, WorkItem
+from asyncsim.engine.lines import HeldLines
 from asyncsim.engine.numbers import Numbers
 from asyncsim.engine.record import Outcome, Record, StepColumns
 from asyncsim.engine.skipping import SkippedChecks
@@ -92,7 +93,7 @@ class Simulation:
         self.workers = Workers(scenario.server.workers, seconds("resolution", resolution))
         self.poll_work = scenario.server.poll_work
         self.callback_work = scenario.server.callback_work
-        self.connection_seconds = 0.0
+        self.lines = HeldLines(self.clock)
         self.arrived = 0
         self.deliveries: list[tuple[Wait, int, float, float, float, str]] = []
         """(wait, attempt, sent, arrived, handled, outcome) of every delivery."""
@@ -100,7 +101,6 @@ class Simulation:
         """Instants at which a batch collects what has been submitted."""
         self.stopped = False
         """Whether the last run was stopped at an instant, or went on to its own end."""
-        self._held: dict[str, simpy.Event] = {}
         self._joins: dict[tuple[int, int], int] = {}
         self._keys: dict[tuple[str, int], int] = {}
         self._watched = type(strategy).wait is not Strategy.wait
@@ -324,7 +324,7 @@ class Simulation:
         if wait.state is State.ARMED:
             if self.skipped:
                 self.skipped.completed(wait)
-            self._let_go(wait)
+            self.lines.let_go(wait)
 
     def finish(self, wait: Wait) -> Answer:
         """Finish a step by its serial number; the first one resumes it."""
@@ -349,21 +349,7 @@ class Simulation:
         """Tidy up after a wait: count checks that were skipped, let go of a held line."""
         if self.skipped:
             self.skipped.count(wait)
-        self._let_go(wait)
-
-    # --- lines held by long polling -------------------------------------------------------------
-
-    def hold_line(self, wait: Wait, until: float, key: int) -> simpy.Event:
-        """Return an event that happens at completion, at an instant, or when the line is cut."""
-        line = self.clock.event()
-        self._held[wait.serial_number] = line
-        self.clock.at(until, key).callbacks.append(partial(_release, line))
-        return line
-
-    def _let_go(self, wait: Wait) -> None:
-        line = self._held.pop(wait.serial_number, None)
-        if line is not None:
-            _release(line)
+        self.lines.let_go(wait)
 
     def key_of(self, what: str, index: int) -> int:
         """Return the key of a strategy's endless table of uniform numbers, for one step."""
@@ -372,8 +358,3 @@ class Simulation:
             key = self.draws.key(f"strategy/{what}/{self.graph.nodes[index].name}")
             self._keys[what, index] = key
         return key
-
-
-def _release(line: simpy.Event, _: object = None) -> None:
-    if not line.triggered:
-        line.succeed()

@@ -152,7 +152,7 @@ def open_waits(record: Record, calendar: Calendar) -> pd.DataFrame:
     closed[np.isnan(closed)] = np.inf
     ordered = np.sort(closed)
     count = np.searchsorted(armed, time, side="right") - np.searchsorted(ordered, time, "right")
-    edges = np.append(time, time[-1] + record.resolution)
+    edges = np.minimum(np.append(time, time[-1] + record.resolution), record.end)
     integral = _time_since(armed, edges) - _time_since(ordered[np.isfinite(ordered)], edges)
     table = pd.DataFrame(
         {
