@@ -50,30 +50,3 @@ def test_readme_names_only_files_that_exist():
             assert (ROOT / target).exists(), target
     for target in re.findall(r"`((?:asyncsim|data|notebooks|tests)/[\w./]*)`", text):
         assert (ROOT / target).exists(), target
-
-
-def test_no_module_is_too_long_to_read():
-    """A module is a few screenfuls: at most 400 lines."""
-    long = {
-        str(path.relative_to(ROOT)): lines
-        for path in (ROOT / "asyncsim").rglob("*.py")
-        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
-    }
-    assert not long
-
-
-ROOMS = ["errors", "plots", "model", "engine", "study", "cli"]
-"""From the ground up; widgets and the live lab will stand between study and cli."""
-
-
-def test_imports_go_downwards_only():
-    """A room imports only from rooms below it."""
-    for path in (ROOT / "asyncsim").rglob("*.py"):
-        room = path.relative_to(ROOT / "asyncsim").parts[0].removesuffix(".py")
-        if room not in ROOMS:
-            continue
-        for line in path.read_text(encoding="utf-8").splitlines():
-            imported = re.match(r"from asyncsim\.?(\w*)[\w.]* import (\w+)", line)
-            if imported:
-                below = imported[1] or imported[2]
-                assert ROOMS.index(below) <= ROOMS.index(room), f"{path.name}: {line}"

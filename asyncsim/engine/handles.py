@@ -9,19 +9,17 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import simpy
 
 from asyncsim.engine.clock import Kind, order
+from asyncsim.engine.stage import Stage
 from asyncsim.engine.waits import Answer, State, Wait
 from asyncsim.engine.workers import Job
 from asyncsim.model.draws import counted_uniform
 from asyncsim.model.durations import Duration, Fixed
 from asyncsim.model.systems import ExternalSystem, Item
-
-if TYPE_CHECKING:
-    from asyncsim.engine.simpy_engine import Simulation
 
 Answered = Generator[simpy.Event, Any, bool]
 
@@ -31,7 +29,7 @@ class StepHandle:
 
     __slots__ = ("_key", "_simulation", "_wait", "armed", "checks", "last_check", "notes", "saw")
 
-    def __init__(self, simulation: Simulation, wait: Wait, kind: Kind) -> None:
+    def __init__(self, simulation: Stage, wait: Wait, kind: Kind) -> None:
         self._simulation = simulation
         self._wait = wait
         self._key = order(kind, wait.row, wait.number)
@@ -180,7 +178,7 @@ class SystemDesk:
 
     def __init__(
         self,
-        simulation: Simulation,
+        simulation: Stage,
         system: ExternalSystem,
         name: str,
         index: int,

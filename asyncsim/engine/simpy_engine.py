@@ -35,8 +35,9 @@ from asyncsim.engine.graph import (
 from asyncsim.engine.handles import StepHandle, SystemDesk, WorkItem
 from asyncsim.engine.lines import HeldLines
 from asyncsim.engine.numbers import Numbers
-from asyncsim.engine.record import Outcome, Record, StepColumns
+from asyncsim.engine.record import Outcome, StepColumns
 from asyncsim.engine.skipping import SkippedChecks
+from asyncsim.engine.stage import Delivery
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.engine.workers import Job, Workers
 from asyncsim.errors import EngineError
@@ -95,10 +96,8 @@ class Simulation:
         self.callback_work = scenario.server.callback_work
         self.lines = HeldLines(self.clock)
         self.arrived = 0
-        self.deliveries: list[tuple[Wait, int, float, float, float, str]] = []
-        """(wait, attempt, sent, arrived, handled, outcome) of every delivery."""
+        self.deliveries: list[Delivery] = []
         self.collections: set[float] = set()
-        """Instants at which a batch collects what has been submitted."""
         self.stopped = False
         """Whether the last run was stopped at an instant, or went on to its own end."""
         self._joins: dict[tuple[int, int], int] = {}
@@ -154,10 +153,6 @@ class Simulation:
             for thing in gc.get_objects()
             if type(thing) is simpy.Process and thing.env is self.clock and thing.is_alive
         )
-
-    def record(self) -> Record:
-        """Return all that has happened so far, as arrays."""
-        return Record.of(self)
 
     # --- the way of an instance -----------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from asyncsim.engine import laws
+from asyncsim.engine.recording import record_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simpy_engine import Simulation
 from asyncsim.errors import CensoredWarning, ScenarioError
@@ -72,7 +73,7 @@ def simulate(
         resolution=resolution,
     )
     simulation.run(until)
-    record = simulation.record()
+    record = record_of(simulation)
     laws.check(record, scenario)
     if record.open_count:
         warnings.warn(

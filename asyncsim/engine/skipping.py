@@ -8,28 +8,25 @@ the others are counted. The tables are the same to the last bit as if each had b
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from asyncsim.engine.clock import Kind, NotingClock, order
 from asyncsim.engine.handles import StepHandle
+from asyncsim.engine.stage import Stage
 from asyncsim.engine.waits import State, Wait
 from asyncsim.model.strategies import CheckingStrategy
-
-if TYPE_CHECKING:
-    from asyncsim.engine.simpy_engine import Simulation
 
 
 class SkippedChecks:
     """Counts the checks of waits by their schedule, and plays the one that sees completion."""
 
-    def __init__(self, simulation: Simulation, schedule: CheckingStrategy) -> None:
+    def __init__(self, simulation: Stage, schedule: CheckingStrategy) -> None:
         self.clock = NotingClock()
         """The clock of the simulation, since what is counted depends on the order of events."""
         self._simulation = simulation
         self._schedule = schedule
 
     @classmethod
-    def of(cls, simulation: Simulation) -> SkippedChecks | None:
+    def of(cls, simulation: Stage) -> SkippedChecks | None:
         """Return the skipped checks of a simulation, or None if checks have to be played."""
         schedule = simulation.strategy.schedule
         if schedule is None or schedule.limit is not None or simulation.scenario.server.poll_work:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from asyncsim.engine.handles import StepHandle
+from asyncsim.engine.recording import record_of
 from asyncsim.engine.simpy_engine import Simulation
 from asyncsim.model.draws import Draws
 from asyncsim.model.scenario import Scenario
@@ -69,7 +70,7 @@ def trace(scenario: Scenario, strategy: Strategy, draws: Draws, serial_number: s
     wait = simulation.waits.records.get(serial_number)
     if wait is None:
         return pd.DataFrame(columns=COLUMNS)
-    record = simulation.record()
+    record = record_of(simulation)
     rows = [
         ("arrived", record.arrived[wait.row], record.arrived[wait.row], ""),
         ("called", wait.called, wait.called, ""),

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from asyncsim.errors import ScenarioError
+from asyncsim.model.arrivals import Arrivals
+from asyncsim.model.calendar import Calendar
 from asyncsim.model.described import refuse
 from asyncsim.model.durations import Duration, Fixed, Floats
-from asyncsim.model.process import AsyncStep, Choice, Step
+from asyncsim.model.process import AsyncStep, Choice, Process, Step
 from asyncsim.model.quantities import Refused, from_zero, nearest
-from asyncsim.model.systems import Recorded
-
-if TYPE_CHECKING:
-    from asyncsim.model.scenario import Scenario
+from asyncsim.model.systems import ExternalSystem, Recorded
 
 MASK = (1 << 64) - 1
 
@@ -46,6 +45,30 @@ def counted_uniform(key: int, i: int, k: int) -> float:
 
 def _name_key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+
+
+class Drawable(Protocol):
+    """What has to be known of a scenario to draw its numbers."""
+
+    @property
+    def process(self) -> Process:
+        """What an instance goes through."""
+
+    @property
+    def systems(self) -> Mapping[str, ExternalSystem]:
+        """External systems by name."""
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """When instances start."""
+
+    @property
+    def calendar(self) -> Calendar:
+        """The clock that instants refer to."""
+
+    @property
+    def length(self) -> float:
+        """How long instances arrive, in seconds."""
 
 
 class Draws:
@@ -119,7 +142,7 @@ class Draws:
             self._columns[place] = law.sample(self.rng(f"{name}/{k}"), len(self))
         return self._columns[place]
 
-    def completed_for(self, scenario: Scenario) -> Draws:
+    def completed_for(self, scenario: Drawable) -> Draws:
         """Return these draws with everything the scenario needs and they lack drawn from the seed.
 
         Raises
@@ -156,7 +179,7 @@ def stream(name: str, seed: int, replication: int) -> np.random.Generator:
 
 
 def draw_for(
-    scenario: Scenario, seed: int, replication: int, arrivals: Floats | None = None
+    scenario: Drawable, seed: int, replication: int, arrivals: Floats | None = None
 ) -> Draws:
     """Draw everything a scenario needs; see `Draws`."""
 

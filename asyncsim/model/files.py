@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import attrs
 import tomli_w
@@ -25,9 +25,7 @@ from asyncsim.model.quantities import Rate, nearest
 from asyncsim.model.server import FinishPolicy, WorkflowServer
 from asyncsim.model.systems import SYSTEMS, ExternalSystem
 
-if TYPE_CHECKING:
-    from asyncsim.model.scenario import Scenario
-
+T = TypeVar("T")
 ELEMENTS: dict[str, type[Element]] = {
     "step": Step,
     "async step": AsyncStep,
@@ -47,7 +45,7 @@ DURATION_READERS = (
 )
 
 
-def load(path: str | Path, cls: type[Scenario]) -> Scenario:
+def load(path: str | Path, cls: type[T]) -> T:
     """Read a scenario from a TOML file; see `Scenario.load`."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -62,7 +60,7 @@ def load(path: str | Path, cls: type[Scenario]) -> Scenario:
     return _scenario(data, cls, _Place(str(path)))
 
 
-def save(scenario: Scenario, path: str | Path) -> None:
+def save(scenario: object, path: str | Path) -> None:
     """Write a scenario to a TOML file; see `Scenario.save`."""
     text = tomli_w.dumps(_table(scenario))
     Path(path).write_text(text, encoding="utf-8", newline="\n")
@@ -120,7 +118,7 @@ def _kind(table: dict[str, Any], kinds: Mapping[str, type[Any]], place: _Place) 
     return kinds[kind]
 
 
-def _scenario(data: dict[str, Any], cls: type[Scenario], place: _Place) -> Scenario:
+def _scenario(data: dict[str, Any], cls: type[T], place: _Place) -> T:
     values = dict(data)
     if "process" in values:
         values["process"] = _process(values["process"], place.inside("process"))
@@ -136,7 +134,7 @@ def _scenario(data: dict[str, Any], cls: type[Scenario], place: _Place) -> Scena
         values["arrivals"] = _make(_kind(table, ARRIVALS, where), _without_kind(table), where)
     if "server" in values:
         values["server"] = _server(values["server"], place.inside("server"))
-    scenario: Scenario = _make(cls, values, place)
+    scenario: T = _make(cls, values, place)
     return scenario
 
 

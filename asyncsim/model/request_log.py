@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import csv
 import warnings
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -21,15 +20,21 @@ from asyncsim.errors import LogWarning, ScenarioError
 from asyncsim.model.arrivals import At
 from asyncsim.model.calendar import Calendar, zone_name
 from asyncsim.model.described import refuse
-from asyncsim.model.process import AsyncStep
 from asyncsim.model.quantities import Refused, nearest
 from asyncsim.model.systems import Recorded
 
-if TYPE_CHECKING:
-    from asyncsim.model.scenario import Scenario
-
 COLUMNS = ("SN", "submitted", "completed")
 NAMED_ROWS = 5  # so many bad rows stand in a warning; all of them are in the table
+
+
+@frozen
+class Replay:
+    """A log as parts of a scenario."""
+
+    start: date
+    length: float
+    arrivals: At
+    system: Recorded
 
 
 @frozen(eq=False)
@@ -105,6 +110,27 @@ class RequestLog:
         rows = rows.sort_values(["submitted", "SN"], kind="stable").reset_index(drop=True)
         return cls(str(path), rows, rejected)
 
+    def replayed(self, zone: str | None) -> Replay:
+        """Return the log in instants of a calendar that begins on the day of the first request.
+
+        Parameters
+        ----------
+        zone
+            The zone of the calendar.
+        """
+        submitted, completed = self.rows["submitted"], self.rows["completed"]
+        if zone and submitted.dt.tz is not None:  # the first day is a day of the calendar
+            submitted = submitted.dt.tz_convert(zone)
+        calendar = Calendar(submitted.iloc[0].date(), zone)
+        day_after = submitted.iloc[-1].date() + timedelta(days=1)
+        done = [calendar.seconds(at.to_pydatetime()) for at in completed]
+        return Replay(
+            start=calendar.start,
+            length=calendar.instant(day_after, "00:00"),
+            arrivals=At([calendar.seconds(at.to_pydatetime()) for at in submitted]),
+            system=Recorded(done, tuple(self.rows["SN"])),
+        )
+
 
 def _read_csv(path: Path) -> pd.DataFrame:
     try:
@@ -165,27 +191,3 @@ def _problems(raw: pd.DataFrame, zone: str | None) -> pd.Series[str]:
     again = good & (raw["line"] > first_line)
     say(again, "serial number stands already in line " + first_line.map("{:.0f}".format))
     return problems
-
-
-def replay(scenario: Scenario, log: RequestLog, step: AsyncStep) -> Scenario:
-    """Return the scenario with the log's arrivals and completions; see `Scenario.with_log`."""
-    for other in scenario.process.of_type(AsyncStep):
-        if other.system == step.system and other is not step:
-            raise ScenarioError(
-                f"a log of step {step.name!r} cannot stand for system {step.system!r}, which "
-                f"step {other.name!r} calls as well; give each step a system of its own"
-            )
-    submitted, completed = log.rows["submitted"], log.rows["completed"]
-    if scenario.zone and submitted.dt.tz is not None:  # the first day is a day of the scenario
-        submitted = submitted.dt.tz_convert(scenario.zone)
-    calendar = Calendar(submitted.iloc[0].date(), scenario.zone)
-    arrivals = [calendar.seconds(at.to_pydatetime()) for at in submitted]
-    done = [calendar.seconds(at.to_pydatetime()) for at in completed]
-    day_after = submitted.iloc[-1].date() + timedelta(days=1)
-    recorded = Recorded(done, tuple(log.rows["SN"]))
-    return scenario.replace(
-        start=calendar.start,
-        length=calendar.instant(day_after, "00:00"),
-        arrivals=At(arrivals),
-        systems=dict(scenario.systems) | {step.system: recorded},
-    )

@@ -12,7 +12,7 @@ import attrs
 from attrs import field, frozen
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model import files, request_log
+from asyncsim.model import files
 from asyncsim.model.arrivals import Arrivals
 from asyncsim.model.calendar import Calendar, zone_name
 from asyncsim.model.described import named
@@ -165,7 +165,22 @@ class Scenario:
         log = path
         if not isinstance(log, RequestLog):
             log = RequestLog.read(log, zone=self.zone, _stacklevel=3)
-        return request_log.replay(self, log, calls[step])
+        self._refuse_shared_system(calls[step])
+        replay = log.replayed(self.zone)
+        return self.replace(
+            start=replay.start,
+            length=replay.length,
+            arrivals=replay.arrivals,
+            systems=dict(self.systems) | {calls[step].system: replay.system},
+        )
+
+    def _refuse_shared_system(self, step: AsyncStep) -> None:
+        for other in self.process.of_type(AsyncStep):
+            if other.system == step.system and other is not step:
+                raise ScenarioError(
+                    f"a log of step {step.name!r} cannot stand for system {step.system!r}, which "
+                    f"step {other.name!r} calls as well; give each step a system of its own"
+                )
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:

@@ -23,7 +23,7 @@ from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import Refused, count, number
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.study.report import comparison_html
+from asyncsim.study.report import summary_html
 from asyncsim.study.statistics import Interval, mean_interval, paired_interval
 
 FEWEST = 5
@@ -211,7 +211,11 @@ class Comparison:
         )
 
     def _repr_html_(self) -> str:
-        return comparison_html(self)
+        note = (
+            f"Replications: {self.replications}, seed {self.seed}; mean ± half-width of the "
+            f"{self.confidence:.0%} interval. Hover over a row for its meaning."
+        )
+        return summary_html(self.scenario.name, self.summary, note)
 
 
 def compare(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from asyncsim.engine.figures import FIGURES
-
-if TYPE_CHECKING:
-    from asyncsim.study.compare import Comparison
 
 STYLE = (
     "border-collapse:collapse;font-variant-numeric:tabular-nums",
@@ -17,13 +15,21 @@ STYLE = (
 )
 
 
-def comparison_html(comparison: Comparison) -> str:
-    """Return a comparison as a table whose row heads tell on hover what they mean."""
+def summary_html(title: str, summary: pd.DataFrame, note: str) -> str:
+    """Return figures by strategy as a table whose row heads tell on hover what they mean.
+
+    Parameters
+    ----------
+    title, note
+        Above and below the table.
+    summary
+        Texts; figures down (``name [unit], what``), strategies across.
+    """
     table_style, cell, head = STYLE
     meanings = {name.replace("_", " "): figure.meaning for name, figure in FIGURES.items()}
-    columns = "".join(f'<th style="{cell}">{escape(s)}</th>' for s in comparison.strategies)
+    columns = "".join(f'<th style="{cell}">{escape(s)}</th>' for s in summary.columns)
     rows = []
-    for what, values in comparison.summary.iterrows():
+    for what, values in summary.iterrows():
         name, _, rest = str(what).partition(" [")
         unit, _, paired = rest.partition("]")
         meaning = escape(meanings.get(name, ""))
@@ -34,13 +40,9 @@ def comparison_html(comparison: Comparison) -> str:
             f'<tr><th style="{head};font-weight:normal" title="{meaning}">'
             f"{shown}{unit_text}</th>{cells}</tr>"
         )
-    note = (
-        f"Replications: {comparison.replications}, seed {comparison.seed}; mean ± half-width of "
-        f"the {comparison.confidence:.0%} interval. Hover over a row for its meaning."
-    )
     return (
-        f'<div><b>{escape(comparison.scenario.name)}</b><table style="{table_style}">'
+        f'<div><b>{escape(title)}</b><table style="{table_style}">'
         f'<thead><tr><th style="{head}"></th>{columns}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
-        f'<div style="opacity:.7;font-size:90%">{note}</div></div>'
+        f'<div style="opacity:.7;font-size:90%">{escape(note)}</div></div>'
     )

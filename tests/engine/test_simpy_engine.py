@@ -13,6 +13,7 @@ from plays import only, scenario_of, wait_for
 from scenarios import scenarios, strategies
 
 import asyncsim as sim
+from asyncsim.engine.recording import record_of
 from asyncsim.engine.waits import Waits
 
 DAY, HOUR = 86400.0, 3600.0
@@ -85,11 +86,11 @@ def test_a_simulation_can_be_stopped_looked_at_and_gone_on_with():
     stopped = sim.Simulation(scenario, strategy)
     for until in (8 * HOUR + 0.2, "22h", 22 * HOUR + 2.0):
         stopped.run(until=until)
-        early = stopped.record()
+        early = record_of(stopped)
     kept = [list(columns.ended) for columns in early.steps], early.waits.outcome
     stopped.run()
     assert stopped.waiting == 0
-    tables = [sim.Run(scenario, strategy, s.draws, s.record()) for s in (in_one_go, stopped)]
+    tables = [sim.Run(scenario, strategy, s.draws, record_of(s)) for s in (in_one_go, stopped)]
     for table in ("waits", "instances", "steps", "server", "open_waits", "overhead"):
         exactly(*(getattr(run, table) for run in tables))
     exactly(*(run.summary() for run in tables))
@@ -288,7 +289,7 @@ def test_every_finish_goes_through_the_one_registry(scenario, strategy):
     simulation.run()
     closed = [number for number, _ in finished]
     assert len(set(closed)) == len(closed)
-    w = simulation.record().waits
+    w = record_of(simulation).waits
     pairs = zip(w.serial_number, w.outcome, strict=True)
     told = {n: o.replace("resumed", "finished") for n, o in pairs if o != "waiting"}
     assert told == dict(finished)

@@ -1,0 +1,46 @@
+"""What strategies, systems and skipped checks need of the simulation they take part in."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from asyncsim.engine.clock import Clock
+from asyncsim.engine.graph import Graph
+from asyncsim.engine.lines import HeldLines
+from asyncsim.engine.waits import Answer, State, Wait
+from asyncsim.engine.workers import Workers
+from asyncsim.model.draws import Draws
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.waiting import Strategy
+
+Delivery = tuple[Wait, int, float, float, float, str]
+"""Wait, attempt, sent, arrived, handled, outcome."""
+
+
+class Stage(Protocol):
+    """The simulation as those see it who act in it; `asyncsim.engine.simpy_engine.Simulation`."""
+
+    scenario: Scenario
+    strategy: Strategy
+    draws: Draws
+    graph: Graph
+    clock: Clock
+    workers: Workers
+    lines: HeldLines
+    poll_work: float
+    callback_work: float
+    deliveries: list[Delivery]
+    collections: set[float]
+    """Instants at which a batch collects what has been submitted."""
+
+    def completed(self, wait: Wait) -> None:
+        """Note that the external system has done the work, and let the strategy act on it."""
+
+    def finish(self, wait: Wait) -> Answer:
+        """Finish a step by its serial number; the first one resumes it."""
+
+    def expire(self, wait: Wait, state: State) -> None:
+        """Let a wait time out or be given up, if it is still open."""
+
+    def key_of(self, what: str, index: int) -> int:
+        """Return the key of a strategy's endless table of uniform numbers, for one step."""
