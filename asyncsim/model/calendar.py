@@ -44,8 +44,7 @@ def zone_name(value: str | None) -> str | None:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
         hint = nearest(value, available_timezones()) if isinstance(value, str) else ""
-        problem = f"must be a time zone such as 'Europe/Berlin', or left out{hint}"
-        raise Refused(problem) from None
+        raise Refused("must be a time zone such as 'Europe/Berlin', or left out", hint) from None
     return value
 
 

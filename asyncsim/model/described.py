@@ -23,7 +23,8 @@ def refuse(where: str, problem: object, value: object) -> ScenarioError:
     shown = repr(value)
     if len(shown) > 80:
         shown = shown[:77] + "..."
-    return ScenarioError(f"{where} {problem}, got {shown}")
+    hint = problem.hint if isinstance(problem, Refused) else ""
+    return ScenarioError(f"{where} {problem}, got {shown}{hint}")
 
 
 def named(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:

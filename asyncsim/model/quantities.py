@@ -48,7 +48,14 @@ T = TypeVar("T")
 
 
 class Refused(ValueError):
-    """A value was refused; the text says what would be right ('must be positive')."""
+    """A value was refused; the text says what would be right ('must be positive').
+
+    The hint ("; did you mean 'clock'?") comes after the value.
+    """
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem)
+        self.hint = hint
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
@@ -104,7 +111,8 @@ def _seconds_from_text(text: str) -> float:
         plural = unit.removesuffix("s") if len(unit) > 3 else unit  # '5 mss' are no minutes
         seconds = SECONDS_PER_UNIT.get(plural)
         if seconds is None:
-            raise Refused(f"{A_DURATION} (unknown unit {unit!r})")
+            hint = nearest(unit, SECONDS_PER_UNIT)
+            raise Refused(f"{A_DURATION} (unknown unit {unit!r})", hint)
         # 9 ms are 0.009 s: divide, since 9 * 0.001 is not the float nearest to 0.009
         figure = float(part.group(1))
         total += figure / 1000.0 if seconds == 0.001 else figure * seconds
@@ -239,7 +247,7 @@ def one_of(value: str, valid: tuple[str, ...]) -> str:
         return value
     words = ", ".join(repr(word) for word in valid)
     hint = nearest(value, valid) if isinstance(value, str) else ""
-    raise Refused(f"must be one of {words}{hint}")
+    raise Refused(f"must be one of {words}", hint)
 
 
 def clock_time(value: ClockTimeLike) -> str:
@@ -302,7 +310,7 @@ def _day_number(name: str, problem: str) -> int:
     for k, day in enumerate(DAY_NAMES):
         if len(written) >= 3 and day.startswith(written):
             return k
-    raise Refused(problem + nearest(written, DAY_NAMES))
+    raise Refused(problem, nearest(written, DAY_NAMES))
 
 
 def calendar_date(value: str | date) -> date:

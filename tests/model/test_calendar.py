@@ -168,8 +168,9 @@ def test_a_misspelt_zone_gets_a_hint():
     """The nearest zone is named."""
     assert zone_name(None) is None
     assert zone_name(BERLIN) == BERLIN
-    with pytest.raises(Refused, match="did you mean 'Europe/Berlin'"):
+    with pytest.raises(Refused) as refused:
         zone_name("Europe/Berln")
+    assert refused.value.hint == "; did you mean 'Europe/Berlin'?"
 
 
 def test_clock_times_and_cron_expressions():

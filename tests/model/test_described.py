@@ -19,8 +19,8 @@ from asyncsim.model.strategies import Backoff, Callback, CallbackWithSafetyPoll,
         (lambda: Polling(0), "Polling.interval must be positive, got 0"),
         (
             lambda: Polling("1min", "clok"),
-            "Polling.anchor must be one of 'arming', 'clock', 'random'; did you mean 'clock'?, "
-            "got 'clok'",
+            "Polling.anchor must be one of 'arming', 'clock', 'random', got 'clok'; "
+            "did you mean 'clock'?",
         ),
         (lambda: Callback(loss=1.5), "Callback.loss must be a probability from 0 to 1, got 1.5"),
         (
@@ -35,7 +35,7 @@ from asyncsim.model.strategies import Backoff, Callback, CallbackWithSafetyPoll,
         (lambda: Step("a", work=-1), "Step.work must not be negative, got -1"),
         (
             lambda: AsyncStep("a", "b", on_done="fial"),
-            "AsyncStep.on_done must be one of 'fail', 'continue'; did you mean 'fail'?, got 'fial'",
+            "AsyncStep.on_done must be one of 'fail', 'continue', got 'fial'; did you mean 'fail'?",
         ),
         (
             lambda: Poisson("300"),

@@ -251,7 +251,8 @@ TYPOS = {  # what stood there, what stands there now, the place, the problem
         '"buffer"',
         '"bufer"',
         "server.policy: ",
-        "FinishPolicy.early must be one of 'reject', 'buffer', 'ignore'; did you mean 'buffer'?",
+        "FinishPolicy.early must be one of 'reject', 'buffer', 'ignore', got 'bufer'; "
+        "did you mean 'buffer'?",
     ),
     "reference": (
         'system = "ledger"',

@@ -262,8 +262,9 @@ def test_texts():
 def test_a_choice_of_words_names_the_nearest():
     """A typo in a word gets the valid words and the nearest of them."""
     assert q.one_of("clock", ("arming", "clock")) == "clock"
-    with pytest.raises(q.Refused, match="; did you mean 'clock'"):
+    with pytest.raises(q.Refused) as refused:
         q.one_of("clok", ("arming", "clock"))
+    assert refused.value.hint == "; did you mean 'clock'?"
     with pytest.raises(q.Refused, match=r"must be one of 'arming', 'clock'$"):
         q.one_of(5, ("arming", "clock"))
 
@@ -333,8 +334,9 @@ def test_other_words_are_no_days(written):
 
 def test_a_misspelt_day_gets_a_hint():
     """The nearest day is named."""
-    with pytest.raises(q.Refused, match="did you mean 'Wednesday'"):
+    with pytest.raises(q.Refused) as refused:
         q.days_of_week("Wedensday")
+    assert refused.value.hint == "; did you mean 'Wednesday'?"
 
 
 def test_dates():
