@@ -15,7 +15,8 @@ from asyncsim.model.server import FinishPolicy, WorkflowServer
         (lambda: WorkflowServer(callback_work=True), "WorkflowServer.callback_work must be a"),
         (
             lambda: FinishPolicy(early="bufer"),
-            "'ignore', got 'bufer'; did you mean 'buffer'",
+            "FinishPolicy.early must be one of 'reject', 'buffer', 'ignore', got 'bufer'; "
+            "did you mean 'buffer'?",
         ),
         (lambda: FinishPolicy(duplicate="ignore"), "FinishPolicy.duplicate must be one of"),
         (lambda: FinishPolicy(late="ignore"), "FinishPolicy.late must be one of"),
