@@ -17,7 +17,7 @@
 from asyncsim.engine.run import Run
 from asyncsim.engine.simpy_engine import Simulation
 from asyncsim.engine.simulate import simulate
-from asyncsim.engine.waits import Answer, Wait, Waits
+from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.errors import (
     AlreadyFinished,
     AsyncsimError,
@@ -25,6 +25,7 @@ from asyncsim.errors import (
     EngineError,
     LogWarning,
     NotArmedYet,
+    PrecisionWarning,
     ScenarioError,
     SerialNumberError,
     UnknownSerialNumber,
@@ -96,6 +97,7 @@ __all__ = [
     "People",
     "Poisson",
     "Polling",
+    "PrecisionWarning",
     "Process",
     "Recorded",
     "Regular",
@@ -107,6 +109,7 @@ __all__ = [
     "ScenarioError",
     "SerialNumberError",
     "Simulation",
+    "State",
     "Step",
     "Strategy",
     "UnknownSerialNumber",

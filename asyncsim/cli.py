@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from matplotlib.backend_bases import FigureCanvasBase
 
 from asyncsim.engine.simulate import simulate
 from asyncsim.errors import AsyncsimError, ScenarioError
@@ -21,6 +23,8 @@ from asyncsim.study.compare import compare
 from asyncsim.study.verify import verify
 
 DEFAULT_STRATEGIES = ("callback delay=50ms", "polling 1min", "polling 15min")
+UNNAMED = {"callback with safety poll": "every"}
+"""Which argument a word without a name is, where it is not the first."""
 STRATEGY_HELP = (
     "how waiting steps learn of completion, in words: 'callback', 'callback delay=50ms loss=0.02 "
     "retries=5s,5min', 'polling 15min anchor=clock', 'backoff 1s factor=2 cap=10min', "
@@ -102,6 +106,8 @@ def _add_verify(commands: Any) -> None:
 
 def _scenario(arguments: argparse.Namespace) -> Scenario:
     scenario = Scenario.load(arguments.scenario)
+    if arguments.step and not arguments.log:
+        raise ScenarioError(f"--step goes with --log, got --step {arguments.step!r} alone")
     if arguments.log:
         scenario = scenario.with_log(arguments.log, step=arguments.step)
     return scenario
@@ -109,6 +115,13 @@ def _scenario(arguments: argparse.Namespace) -> Scenario:
 
 def _compare(arguments: argparse.Namespace) -> int:
     strategies = [parse_strategy(words) for words in arguments.strategy or DEFAULT_STRATEGIES]
+    for path in (arguments.save, arguments.csv):  # before hours of work, not after
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    kinds = FigureCanvasBase.get_supported_filetypes()
+    if arguments.save and arguments.save.suffix.lstrip(".") not in kinds:
+        words = ", ".join(f".{kind}" for kind in kinds)
+        raise ScenarioError(f"--save must end in one of {words}, got {str(arguments.save)!r}")
     replications = arguments.replications
     if arguments.log and replications is None and arguments.precision is None:
         replications = 5  # what is left to chance beside a log is little
@@ -123,7 +136,6 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.csv:
         comparison.table.to_csv(arguments.csv, index=False)
     if arguments.save:
-        arguments.save.parent.mkdir(parents=True, exist_ok=True)
         comparison.plot().savefig(arguments.save, dpi=120)
         print(f"picture: {arguments.save}")
     return 0
@@ -171,9 +183,10 @@ def parse_strategy(words: str) -> Strategy:
     attributes = attrs.fields(cls)  # type: ignore[arg-type]
     fields = [field.alias for field in attributes]
     values: dict[str, Any] = {}
-    for k, word in enumerate(words.strip()[len(name) :].split()):
+    unnamed = UNNAMED.get(name, fields[0])
+    for k, word in enumerate(_tidy(words.strip()[len(name) :]).split()):
         key, _, value = word.rpartition("=")
-        key = key or (fields[0] if k == 0 else "")
+        key = key or (unnamed if k == 0 else "")
         if key not in fields:
             raise ScenarioError(
                 f"{cls.__name__} has no argument {key or word!r}{nearest(key or word, fields)}; "
@@ -186,6 +199,12 @@ def parse_strategy(words: str) -> Strategy:
                 f"strategy {words!r} lacks {field.alias!r}, such as 'polling 15min'"
             )
     return cls(**values)
+
+
+def _tidy(words: str) -> str:
+    """Close the gaps in ``15 min``, ``anchor = clock`` and ``5s, 5min``."""
+    words = re.sub(r"(?<=\d) +(?=[a-z]+\b(?!\s*=))", "", words)
+    return re.sub(r"\s*([=,])\s*", r"\1", words)
 
 
 def _value(word: str) -> Any:

@@ -13,6 +13,7 @@
 
     CensoredWarning             waits were still open when the run stopped
     LogWarning                  rows of a log could not be used
+    PrecisionWarning            the wanted precision was not reached
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ __all__ = [
     "EngineError",
     "LogWarning",
     "NotArmedYet",
+    "PrecisionWarning",
     "ScenarioError",
     "SerialNumberError",
     "UnknownSerialNumber",
@@ -69,3 +71,7 @@ class CensoredWarning(UserWarning):
 
 class LogWarning(UserWarning):
     """Rows of a log could not be used; the text names the first of them by line."""
+
+
+class PrecisionWarning(UserWarning):
+    """As many replications were played as were allowed, and the intervals are still too wide."""

@@ -34,6 +34,10 @@ def scenario_file(tmp_path):
         ("polling 90 limit=3", sim.Polling(90, limit=3)),
         ("backoff 1s factor=2 cap=10min", sim.Backoff("1s", 2, "10min")),
         ("long polling 30s", sim.LongPolling("30s")),
+        ("polling 15 min", sim.Polling("15min")),
+        ("polling 15 min anchor = clock", sim.Polling("15min", "clock")),
+        ("callback retries = 5s, 5 min", sim.Callback(retries=["5s", "5min"])),
+        ("callback with safety poll 5min", sim.CallbackWithSafetyPoll(every="5min")),
         (
             "callback with safety poll every=5min",
             sim.CallbackWithSafetyPoll(every="5min"),
@@ -113,6 +117,8 @@ def test_waits_that_never_end_are_noted(scenario_file, capsys):
         (["compare", "FILE", "--strategy", "pollin 1min"], "did you mean 'polling'"),
         (["compare", "FILE", "--log", "nowhere.csv"], "nowhere.csv: cannot be read"),
         (["run", "FILE", "--log", "FILE"], "lacks the column 'SN'"),
+        (["run", "FILE", "--step", "post"], "--step goes with --log"),
+        (["compare", "FILE", "--save", "x.foo"], "--save must end in one of"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_status_2(words, message, scenario_file, capsys):

@@ -15,7 +15,7 @@ import simpy
 
 from asyncsim.engine.clock import Kind, order
 from asyncsim.engine.stage import Stage
-from asyncsim.engine.waits import Answer, State, Wait
+from asyncsim.engine.waits import State, Wait
 from asyncsim.engine.workers import Job
 from asyncsim.model.draws import counted_uniform
 from asyncsim.model.durations import Duration, Fixed
@@ -113,8 +113,8 @@ class StepHandle:
             yield simulation.lines.hold(wait, asked + seconds, self._key)
             simulation.lines.hang_up(wait)
         start = end = simulation.clock.now
-        if not self._is_open():  # the line was cut
-            return True
+        if not self._is_open():  # the line was cut; it was a request all the same
+            return self._answered(wait.completed <= start, start)
         if simulation.poll_work:
             _, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
             yield simulation.clock.at(end, order(Kind.CHECK_ENDED, wait.row, wait.number))
@@ -137,7 +137,7 @@ class StepHandle:
             yield clock.at(handled, order(Kind.CALLBACK_HANDLED, wait.row, wait.number))
         answer = simulation.finish(wait)
         simulation.deliveries.append((wait, attempt, sent, arrived, handled, answer.text))
-        return answer is not Answer.EARLY
+        return answer.settled
 
     def deliver_copy(self, delay: float, attempt: int = 0) -> None:
         """Send a second copy of the callback, about whose answer nobody cares."""

@@ -127,9 +127,10 @@ class Run:
             raise ScenarioError(f"against must be a strategy, got {against!r}")
         lanes = {}
         for strategy in (against, self.strategy):
-            lanes[strategy.label] = trace(self.scenario, strategy, self.draws, serial_number)
+            label = strategy.label if strategy.label not in lanes else f"{strategy.label} (2)"
+            lanes[label] = trace(self.scenario, strategy, self.draws, serial_number)
         if all(lane.empty for lane in lanes.values()):
-            numbers = self.waits["serial_number"]
+            serial_number, numbers = str(serial_number), self.waits["serial_number"]
             example = f"; one that exists is {numbers.iloc[0]!r}" if len(numbers) else ""
             raise UnknownSerialNumber(
                 f"serial number {serial_number!r} is not known{nearest(serial_number, numbers)}"

@@ -118,8 +118,8 @@ class Waits:
         How the server answers finishes that are not the first one in time.
     """
 
-    def __init__(self, policy: FinishPolicy) -> None:
-        self.policy = policy
+    def __init__(self, policy: FinishPolicy | None = None) -> None:
+        self.policy = policy or FinishPolicy()
         self.records: dict[str, Wait] = {}
         self.armed_count = 0
         self.open_count = 0
@@ -150,8 +150,7 @@ class Waits:
         if wait.buffered is None:
             return False
         kept_since, data = wait.buffered
-        keep = self.policy.buffer_for
-        if keep is not None and now > kept_since + keep:
+        if self._is_stale(kept_since, now):
             return False
         self._close(wait, State.FINISHED, now)
         wait.data = data
@@ -188,10 +187,14 @@ class Waits:
 
     def _finish_early(self, wait: Wait, now: float, data: Mapping[str, Any] | None) -> Answer:
         if self.policy.early == "buffer":
-            if wait.buffered is None:
+            if wait.buffered is None or self._is_stale(wait.buffered[0], now):
                 wait.buffered = (now, data)
             return Answer.BUFFERED
         return Answer.EARLY if self.policy.early == "reject" else Answer.IGNORED_EARLY
+
+    def _is_stale(self, kept_since: float, now: float) -> bool:
+        keep = self.policy.buffer_for
+        return keep is not None and now > kept_since + keep
 
     def error_for(self, answer: Answer, serial_number: str) -> SerialNumberError | None:
         """Return the error that says an answer to a person, or None if all is well."""
@@ -201,7 +204,7 @@ class Waits:
             Answer.EARLY: "is not waiting yet; try again in a moment",
             Answer.DUPLICATE: "was finished before; it will not resume twice",
             Answer.LATE: "is not waiting any more: it timed out or was cancelled",
-            Answer.UNKNOWN: "is not known" + nearest(serial_number, self.records),
+            Answer.UNKNOWN: "is not known" + nearest(str(serial_number), self.records),
         }
         return answer.error(f"serial number {serial_number!r} {says[answer]}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from array import array
 from collections import deque
 from heapq import heapreplace
@@ -11,9 +12,12 @@ import numpy as np
 from attrs import define
 from numpy.typing import NDArray
 
+from asyncsim.errors import EngineError
 from asyncsim.model.durations import Floats
 
 FLUSH_AT = 65_536
+MOST_BINS = 6_000_000
+"""Eleven years by the minute; more would fill the memory."""
 QUEUED, STARTED, ENDED = range(3)
 
 
@@ -154,6 +158,11 @@ class Load:
             self._rests[k] += np.bincount(bins[k], weights=rest, minlength=size)
 
     def _grow(self, size: int) -> None:
+        if size > MOST_BINS:
+            raise EngineError(
+                f"the run needs {size:,} bins of {self.resolution:g} s to keep its load; "
+                f"give a coarser resolution, such as {60 * math.ceil(size / 1e5)} s or more"
+            )
         missing = size - self._counts.shape[1]
         if missing > 0:
             self._counts = np.pad(self._counts, ((0, 0), (0, missing)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from attrs import field, frozen
@@ -14,6 +15,7 @@ from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import (
     SECONDS_PER_UNIT,
     Rate,
+    Refused,
     count,
     day_numbers,
     days_of_week,
@@ -129,11 +131,19 @@ class Regular(_InHours):
         return np.asarray(offsets[offsets < total], dtype=float)
 
 
+def from_the_start(value: Sequence[float]) -> tuple[float, ...]:
+    """Return instants that are not before the scenario's start."""
+    found = instants(value)
+    if min(found) < 0:
+        raise Refused("must not begin before the scenario's start, instant 0")
+    return found
+
+
 @frozen(field_transformer=named)
 class At(Arrivals):
     """Arrivals at given instants, in seconds from the scenario's start (from a log, say)."""
 
-    times: tuple[float, ...] = field(converter=instants, repr=False)
+    times: tuple[float, ...] = field(converter=from_the_start, repr=False)
 
     def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
         """Return the instants within the scenario's length, sorted; nothing is drawn."""

@@ -2,8 +2,9 @@
 
 An instant is a float number of seconds since the scenario's start, a local midnight. Wall clocks
 jump twice a year where there is daylight saving; instants never do. A clock time that a spring
-night skips (02:30) is taken at the moment the clocks would have shown it (03:30 summer time); one
-that an autumn night shows twice is taken the first time.
+night skips (02:30) is taken at the moment the clocks would have shown it (03:30 summer time),
+and by a cron expression when the clocks have jumped (03:00); one that an autumn night shows twice
+is taken the first time.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ from asyncsim.model.durations import Duration, Fixed
 
 TAIL = 1e-12
 MOST_TERMS = 10_000_000
+MOST_STEPS = 1_000_000
+"""Sums longer than this (by arrays, and one by one) are given up: there is no figure then."""
 
 
 @frozen
@@ -44,8 +46,11 @@ class Expected:
     unresolved: float = 0.0
 
 
-def _sum_of_survival(external: Duration, interval: float) -> float:
-    """Return S(T) + S(2T) + …, the mean number of grid points before completion."""
+def _sum_of_survival(external: Duration, interval: float) -> float | None:
+    """Return S(T) + S(2T) + …, the mean number of grid points before completion.
+
+    None if the tail of the law is so long that the sum would be cut off.
+    """
     total, first, block = 0.0, 1, 4096
     while first < MOST_TERMS:
         terms = external.survival(np.arange(first, first + block) * interval)
@@ -53,20 +58,22 @@ def _sum_of_survival(external: Duration, interval: float) -> float:
         if terms[-1] < TAIL:
             return total
         first, block = first + block, block * 2
-    return total
+    return None
 
 
 def _share(checks: float, wasted: float) -> float:
     return wasted / checks if checks else 0.0
 
 
-def polling_from_arming(external: Duration, interval: float) -> Expected:
+def polling_from_arming(external: Duration, interval: float) -> Expected | None:
     """Grid anchored at arming: the check that sees D is number ceil(D/T), at least 1.
 
     Checks are 1 + S(T) + S(2T) + …; the latency is T times that, less m. For an exponential D it
     is T/(1 - exp(-T/m)) - m; for a fixed D it is T ceil(D/T) - D.
     """
     wasted = _sum_of_survival(external, interval)
+    if wasted is None:
+        return None
     checks = 1.0 + wasted
     return Expected(interval * checks - external.mean, checks, _share(checks, wasted))
 
@@ -77,7 +84,7 @@ def polling_at_random_phase(external: Duration, interval: float) -> Expected:
     return Expected(interval / 2, 1.0 + wasted, _share(1.0 + wasted, wasted))
 
 
-def checks_at_given_times(external: Duration, gap: Callable[[int], float]) -> Expected:
+def checks_at_given_times(external: Duration, gap: Callable[[int], float]) -> Expected | None:
     """Check at t_1 < t_2 < …, where t_(k+1) = t_k + gap(k): sums over the survival function.
 
     Checks are 1 + S(t_1) + S(t_2) + …; the check that sees completion is at
@@ -85,10 +92,9 @@ def checks_at_given_times(external: Duration, gap: Callable[[int], float]) -> Ex
     """
     due = gap(0)
     reached, wasted, k = due, 0.0, 1
-    while k < MOST_TERMS:
-        alive = float(external.survival(due))
-        if alive < TAIL:
-            break
+    while (alive := float(external.survival(due))) >= TAIL:
+        if k == MOST_STEPS:
+            return None
         wasted += alive
         step = gap(k)
         reached += step * alive
@@ -98,13 +104,17 @@ def checks_at_given_times(external: Duration, gap: Callable[[int], float]) -> Ex
     return Expected(reached - external.mean, checks, _share(checks, wasted))
 
 
-def long_polling(external: Duration, hold: float) -> Expected:
+def long_polling(external: Duration, hold: float) -> Expected | None:
     """Hold requests of length H one after the other: 1 + S(H) + S(2H) + … of them, no latency."""
     wasted = _sum_of_survival(external, hold)
+    if wasted is None:
+        return None
     return Expected(0.0, 1.0 + wasted, _share(1.0 + wasted, wasted))
 
 
-def callback(delay: float, loss: float, retries: tuple[float, ...]) -> Expected:
+def callback(
+    delay: float, loss: float, retries: tuple[float, ...], duplicates: float = 0.0
+) -> Expected:
     """Deliver at offsets a_0 = 0, a_1, …, each attempt arriving with probability s = 1 - loss.
 
     E[offset | delivered] = sum of a_k s (1-s)^k / (1 - (1-s)^n); dead letters (1-s)^n.
@@ -115,7 +125,7 @@ def callback(delay: float, loss: float, retries: tuple[float, ...]) -> Expected:
     if dead == 1.0:
         return Expected(float("nan"), deliveries=float(n), unresolved=1.0)
     mean_offset = sum(a * arrives * loss**k for k, a in enumerate(offsets)) / (1.0 - dead)
-    deliveries = sum(loss**k for k in range(n))
+    deliveries = sum(loss**k for k in range(n)) * (1 + arrives * duplicates)
     return Expected(delay + mean_offset, deliveries=deliveries, unresolved=dead)
 
 

@@ -141,6 +141,14 @@ def positive_duration(value: DurationLike) -> float:
     return seconds
 
 
+def poll_interval(value: DurationLike) -> float:
+    """Return an interval of checks in seconds; nobody asks more than a thousand times a second."""
+    seconds = positive_duration(value)
+    if seconds < 0.001:
+        raise Refused("must be at least 1 ms")
+    return seconds
+
+
 def optional_duration(value: DurationLike | None) -> float | None:
     """Return a positive duration in seconds, or None where there is none."""
     return None if value is None else positive_duration(value)

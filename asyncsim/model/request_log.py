@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import warnings
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -64,7 +64,8 @@ class RequestLog:
         path
             The file. Timestamps are ISO 8601 (``2026-03-02 09:13:22``).
         zone
-            Zone in which timestamps are understood; those with an offset are converted to it.
+            Zone in which timestamps are understood; those with an offset are converted to it, or
+            to UTC if there is none.
 
         Raises
         ------
@@ -165,7 +166,7 @@ def _timestamps(texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timesta
             return None
         if at.tzinfo is None:
             return at.replace(tzinfo=tz)
-        return at.astimezone(tz) if tz else at.replace(tzinfo=None)
+        return at.astimezone(tz) if tz else at.astimezone(UTC).replace(tzinfo=None)
 
     dtype = pd.DatetimeTZDtype("us", tz) if tz else "datetime64[us]"
     return pd.Series([one(text.strip()) for text in texts], index=texts.index, dtype=dtype)

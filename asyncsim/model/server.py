@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from asyncsim.model.described import named
-from asyncsim.model.quantities import count, duration, one_of, optional_duration
+from asyncsim.model.quantities import Refused, count, duration, one_of, optional_duration
 
 EARLY = ("reject", "buffer", "ignore")
 LATE_OR_DUPLICATE = ("reject", "accept")
@@ -57,6 +57,13 @@ class FinishPolicy:
     unknown: str = field(default="reject", converter=unknown_policy)
 
 
+def a_policy(value: FinishPolicy) -> FinishPolicy:
+    """Return a `FinishPolicy`, checked."""
+    if not isinstance(value, FinishPolicy):
+        raise Refused("must be a FinishPolicy(early=…, duplicate=…)")
+    return value
+
+
 @frozen(field_transformer=named)
 class WorkflowServer:
     """Identical workers over one FIFO queue. A job of no duration needs no worker.
@@ -74,4 +81,4 @@ class WorkflowServer:
     workers: int = field(default=4, converter=count)
     poll_work: float = field(default=0.0, converter=duration)
     callback_work: float = field(default=0.0, converter=duration)
-    policy: FinishPolicy = FinishPolicy()
+    policy: FinishPolicy = field(default=FinishPolicy(), converter=a_policy)

@@ -28,6 +28,7 @@ from asyncsim.model.quantities import (
     one_of,
     optional_count,
     optional_duration,
+    poll_interval,
     positive_duration,
     probability,
     text_of,
@@ -75,14 +76,6 @@ def grid_index(anchor: float, interval: float, after: float) -> int:
     return k
 
 
-def poll_interval(value: DurationLike) -> float:
-    """Return an interval of checks in seconds; nobody asks more than a thousand times a second."""
-    seconds = positive_duration(value)
-    if seconds < 0.001:
-        raise Refused("must be at least 1 ms")
-    return seconds
-
-
 def anchor_kind(value: str) -> str:
     """Return where the grid of checks begins, checked."""
     return one_of(value, ("arming", "clock", "random"))
@@ -98,7 +91,8 @@ class Polling(CheckingStrategy):
         Distance of the grid points.
     anchor
         Where the grid starts: the ``"arming"`` of the wait, the wall ``"clock"`` (midnight of the
-        scenario's start), or a ``"random"`` phase of each wait.
+        scenario's start, counted on in elapsed time: an interval that does not divide an hour
+        moves on the wall when the clocks change), or a ``"random"`` phase of each wait.
     jitter
         Each check is late on its grid point by a uniform time up to this.
     limit
@@ -134,8 +128,12 @@ class Polling(CheckingStrategy):
 
     def skip_checks(self, step: WaitingStep, before: float) -> None:
         """Count the grid points before an instant: no need to walk them one by one."""
-        if self.jitter:
-            super().skip_checks(step, before)
+        own = type(self)
+        if self.jitter or (own.next_check, own.grid_start) != (
+            Polling.next_check,
+            Polling.grid_start,
+        ):
+            super().skip_checks(step, before)  # a subclass has a grid of its own
             return
         anchor = self.grid_start(step)
         first = grid_index(anchor, self.interval, step.last_check)
@@ -162,7 +160,9 @@ class Polling(CheckingStrategy):
     def label(self) -> str:
         """A short name for tables and legends."""
         start = "" if self.anchor == "arming" else f", {self.anchor}"
-        return f"polling {text_of(self.interval)}{start}"
+        jitter = f", jitter {text_of(self.jitter)}" if self.jitter else ""
+        limit = f", {self.limit} at most" if self.limit else ""
+        return f"polling {text_of(self.interval)}{start}{jitter}{limit}"
 
 
 def backoff_factor(value: float) -> float:
@@ -331,7 +331,7 @@ class Callback(Strategy):
 
     def expected(self, external: LawLike) -> Expected | None:
         """Return the mean latency of what is delivered, and the share that never is."""
-        return expectations.callback(self.delay.mean, self.loss, self.retries)
+        return expectations.callback(self.delay.mean, self.loss, self.retries, self.duplicates)
 
     @property
     def label(self) -> str:
@@ -339,6 +339,8 @@ class Callback(Strategy):
         parts = ["callback"]
         if self.loss:
             parts.append(f"{self.loss * 100:.3g} % lost")
+        if self.duplicates:
+            parts.append(f"{self.duplicates * 100:.3g} % doubled")
         if self.retries:
             parts.append("1 retry" if len(self.retries) == 1 else f"{len(self.retries)} retries")
         return ", ".join(parts)

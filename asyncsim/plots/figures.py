@@ -26,7 +26,10 @@ def with_legend(ax: Axes, legend: bool) -> Axes:
 
 
 def latency_distribution(
-    latencies: Mapping[str, Floats], ax: Axes | None = None, legend: bool = True
+    latencies: Mapping[str, Floats],
+    ax: Axes | None = None,
+    out_of: Mapping[str, int] | None = None,
+    legend: bool = True,
 ) -> Axes:
     """Draw the share of waits that resumed within a time, one line per strategy.
 
@@ -34,6 +37,8 @@ def latency_distribution(
     ----------
     latencies
         Resume latencies in seconds, by strategy.
+    out_of
+        Number of all waits by strategy: a line ends below 1 where some never resumed.
     """
     ax = ax or figure(1)[1][0]
     looks = look(latencies)
@@ -42,7 +47,8 @@ def latency_distribution(
         if not len(values):
             continue
         ordered = np.maximum(np.sort(values), SHORTEST)
-        share = np.arange(1, len(ordered) + 1) / len(ordered)
+        waits = out_of[label] if out_of else len(ordered)
+        share = np.arange(1, len(ordered) + 1) / waits
         keep = np.unique(np.linspace(0, len(ordered) - 1, MOST_POINTS).astype(int))
         style = looks[label] | {"marker": None}
         ax.step(ordered[keep], share[keep], where="post", label=label, lw=2, **style)

@@ -49,8 +49,11 @@ def timeline(lanes: Mapping[str, pd.DataFrame], title: str) -> Figure:
     plt.close(drawn)  # or a notebook would show it a second time
     axes: list[Axes] = list(grid[:, 0])
     events = {label: _events(table) for label, table in lanes.items()}
-    origin = _completion(events)
-    shown = {label: [_shifted(e, origin) for e in lane] for label, lane in events.items()}
+    fallback = _completion([event for lane in events.values() for event in lane])
+    shown = {}
+    for label, lane in events.items():  # a later step completes at another instant in each lane
+        origin = _completion(lane, fallback)
+        shown[label] = [_shifted(event, origin) for event in lane]
     low, high = _span(shown)
     for ax, (label, lane) in zip(axes, shown.items(), strict=True):
         _draw_lane(ax, lane, low, high)
@@ -79,12 +82,12 @@ def _signed(seconds: float) -> str:
     return ("+" if seconds > 0 else "−") + readable(abs(seconds))
 
 
-def _completion(events: Mapping[str, list[_Event]]) -> float:
-    """Return the instant of completion, or the last instant there is if it never came."""
-    lanes = list(events.values())
-    done = [e.start for lane in lanes for e in lane if e.name == "completed"]
-    known = [at for at in done if math.isfinite(at)]
-    return known[0] if known else max(e.start for lane in lanes for e in lane if e.start < math.inf)
+def _completion(events: list[_Event], fallback: float | None = None) -> float:
+    """Return the instant of completion; if it never came, the fallback or the last instant."""
+    done = [e.start for e in events if e.name == "completed" and math.isfinite(e.start)]
+    if done:
+        return done[0]
+    return max(e.start for e in events if e.start < math.inf) if fallback is None else fallback
 
 
 def _span(events: Mapping[str, list[_Event]]) -> tuple[float, float]:
@@ -128,7 +131,8 @@ def _mark(ax: Axes, event: _Event, high: float) -> None:
         _say(ax, f"check: {event.text}", event.start)
     elif event.name == "delivery":
         arrived = event.end if event.end <= high else event.start
-        ax.plot(arrived, 0, marker="D", ms=9, color=GREEN)
+        lost = event.text in ("lost", "dead letter")
+        ax.plot(arrived, 0, marker="X" if lost else "D", ms=9, color=PINK if lost else GREEN)
         _say(ax, f"callback: {event.text}", arrived)
     elif event.name in ENDINGS:
         ax.plot(event.start, 0, marker="|", ms=30, mew=3, color=GREEN)

@@ -14,15 +14,16 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from asyncsim import plots
+from asyncsim.engine.arguments import check_played
 from asyncsim.engine.figures import FIGURES, figures, latencies
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulate import simulate
-from asyncsim.errors import CensoredWarning, ScenarioError
+from asyncsim.errors import CensoredWarning, PrecisionWarning, ScenarioError
 from asyncsim.model.described import refuse
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import Refused, count, number
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study.report import summary_html
 from asyncsim.study.statistics import Interval, mean_interval, paired_interval
 
@@ -112,6 +113,7 @@ class Comparison:
 
     def latencies(self, strategy: str) -> Floats:
         """Return the resume latencies of all replications of a strategy, in seconds."""
+        self.run(strategy)  # names an unknown label
         return np.concatenate(self._played[strategy].latencies)
 
     @cached_property
@@ -177,7 +179,8 @@ class Comparison:
         figure, axes = plots.figure(3)
         latencies = {label: self.latencies(label) for label in self.strategies}
         open_waits = {label: self.run(label).open_waits for label in self.strategies}
-        plots.latency_distribution(latencies, axes[0], legend=False)
+        armed = {label: int(sum(p.column("armed"))) for label, p in self._played.items()}
+        plots.latency_distribution(latencies, axes[0], out_of=armed, legend=False)
         plots.overhead_against_latency(self._overhead_points(), axes[1], legend=False)
         plots.load_around_batch(open_waits, ax=axes[2], legend=False)
         plots.shared_legend(figure, self.strategies)
@@ -256,7 +259,11 @@ def compare(
     -----
     CensoredWarning
         If waits were still open when runs stopped, with their number per strategy.
+    PrecisionWarning
+        If `precision` was not reached within `most_replications`.
     """
+    check_played(scenario, Callback(), None)
+    mean_interval([], confidence)
     played = _players(strategies)
     wanted, most = _how_many(replications, precision, most_replications)
     bar = tqdm(
@@ -275,6 +282,13 @@ def compare(
                 wanted = min(_still_needed(played, precision, confidence, replication), most)
                 bar.total = wanted * len(played)
     _tell_censored(played)
+    if precision is not None and _still_needed(played, precision, confidence, wanted) > wanted:
+        warnings.warn(
+            f"the precision of {precision:g} was not reached in {wanted} replications; "
+            "raise most_replications, or be content with the intervals as they are",
+            PrecisionWarning,
+            stacklevel=2,
+        )
     return Comparison(scenario, played, seed, confidence)
 
 
@@ -297,6 +311,9 @@ def _how_many(
 ) -> tuple[int, int]:
     try:
         most = count(most_replications)
+    except Refused as problem:
+        raise refuse("most_replications", problem, most_replications) from None
+    try:
         if precision is None:
             return count(10 if replications is None else replications), most
         if not 0 < number(precision) < 1:

@@ -15,6 +15,7 @@ import pandas as pd
 from attrs import frozen
 from tqdm.auto import tqdm
 
+from asyncsim.errors import ScenarioError
 from asyncsim.study.experiments import Experiment, all_experiments
 from asyncsim.study.statistics import mean_interval
 
@@ -74,6 +75,10 @@ def verify(
     experiments
         Which; by default all of `asyncsim.study.experiments`.
     """
+    if replications < 2:
+        raise ScenarioError(
+            f"replications must be 2 or more, or nothing is known, got {replications}"
+        )
     chosen = list(all_experiments(quick) if experiments is None else experiments)
     rows = []
     for experiment in tqdm(chosen, disable=not progress, desc="verifying", leave=False):

@@ -196,3 +196,19 @@ def test_chances_of_a_system_depend_on_its_name_and_the_seed_only():
     assert first == again
     assert len({tuple(t) for t in (first, other, later)}) == 3
     assert all(0 <= u < 1 for u in first)
+
+
+class OnTheHalfHour(sim.Polling):
+    """Asks at times of its own, and nothing else is changed."""
+
+    def next_check(self, step):
+        return (step.last_check // 1800 + 1) * 1800.0
+
+
+def test_a_subclass_with_times_of_its_own_keeps_them_when_checks_are_free():
+    """Skipped or played, the checks fall where the subclass says."""
+    free, paid = (
+        wait_for(OnTheHalfHour("1min"), 5000.0, server={"poll_work": work}) for work in (0.0, 1e-9)
+    )
+    assert only(free.waits).checks == only(paid.waits).checks == 3
+    assert only(free.waits).resumed == 5400.0

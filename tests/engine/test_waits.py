@@ -248,3 +248,14 @@ def test_every_answer_has_its_own_words():
     """No two answers read the same, so a log of deliveries tells them apart."""
     texts = [answer.text for answer in Answer]
     assert len(set(texts)) == len(texts) == 10
+
+
+def test_a_stale_buffered_finish_makes_room_for_a_newer_one():
+    """Kept for 5 s: of finishes at 0 s and 8 s, the second finishes the wait armed at 10 s."""
+    waits = Waits(FinishPolicy(early="buffer", buffer_for=5.0))
+    wait = Wait("5_31", 4, 0, 31, 0.0)
+    waits.register(wait)
+    assert waits.finish("5_31", 0.0, {"n": 1}) is Answer.BUFFERED
+    assert waits.finish("5_31", 8.0, {"n": 2}) is Answer.BUFFERED
+    assert waits.arm(wait, 10.0)
+    assert wait.data == {"n": 2}

@@ -241,3 +241,14 @@ def test_there_is_no_closed_form_for_everything():
     assert Backoff(limit=3).expected(600) is None
     assert CallbackWithSafetyPoll(every=60).expected(600) is None
     assert CallbackWithSafetyPoll(every=60, anchor="random", retries=[5]).expected(600) is None
+
+
+def test_a_tail_too_long_to_add_up_has_no_figure():
+    """Better none than a sum cut off: the latency would come out below zero."""
+    assert Polling("1s").expected(lognormal("1d", "10d")) is None
+    assert Backoff("1ms", 1, "1ms").expected(exponential("300d")) is None
+
+
+def test_doubled_deliveries_are_counted():
+    """Each attempt that arrives is doubled with probability 0.5: loss 0.2 makes 1 + 0.8 x 0.5."""
+    assert Callback(loss=0.2, duplicates=0.5).expected(1.0).deliveries == pytest.approx(1.4)

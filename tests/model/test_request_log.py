@@ -228,10 +228,11 @@ def test_timestamps_are_understood_in_the_zone(read):
     assert log.rows["completed"][1] == pd.Timestamp("2026-03-03 04:00", tz=BERLIN)
 
 
-def test_without_a_zone_the_clock_is_taken_as_it_is(read):
-    """The offset of a timestamp does not move its clock time where there is no zone."""
-    log = read("1_1,2026-03-02 09:00+01:00,2026-03-02 22:00")
-    assert log.rows["submitted"][0] == pd.Timestamp("2026-03-02 09:00")
+def test_without_a_zone_offsets_are_converted_to_utc(read):
+    """Two offsets in one row must not change how long the request took."""
+    log = read("1_1,2026-03-02T06:00:00Z,2026-03-02T08:30+02:00")
+    assert log.rows["submitted"][0] == pd.Timestamp("2026-03-02 06:00")
+    assert log.rows["completed"][0] - log.rows["submitted"][0] == pd.Timedelta("30min")
 
 
 def test_the_nights_of_the_change_keep_their_order(read):

@@ -103,3 +103,23 @@ def test_strategies_differ_by_more_than_colour():
 def test_times_read_as_a_person_says_them(seconds, text):
     """Milliseconds to days."""
     assert readable(seconds) == text
+
+
+def test_each_lane_is_drawn_from_its_own_completion():
+    """A later step completes at another instant under each strategy; lateness is its own."""
+    columns = ["event", "start", "end", "text"]
+
+    def lane(done, resumed):
+        rows = [("armed", 0.0, 0.0, ""), ("completed", done, done, "")]
+        rows.append(("resumed", resumed, resumed, ""))
+        return pd.DataFrame(rows, columns=columns)
+
+    axes = plots.timeline({"a": lane(100.0, 101.0), "b": lane(400.0, 580.0)}, "1_2").axes
+    said = [[t.get_text() for t in ax.texts if "late" in t.get_text()] for ax in axes]
+    assert said == [["1 s late"], ["3 min late"]]
+
+
+def test_waits_that_never_resumed_keep_the_line_below_one():
+    """Seven of ten resumed: the curve ends at 70 %."""
+    ax = plots.latency_distribution({"lossy": np.arange(1.0, 8.0)}, out_of={"lossy": 10})
+    assert ax.lines[0].get_ydata()[-1] == pytest.approx(0.7)

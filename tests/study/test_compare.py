@@ -85,7 +85,8 @@ def test_a_precision_target_is_met_by_more_replications():
 
 def test_replications_for_a_precision_target_are_bounded():
     """It stops at most_replications, however far the target."""
-    assert compared(replications=None, precision=1e-4, most_replications=7).replications == 7
+    with pytest.warns(sim.PrecisionWarning, match="not reached in 7 replications"):
+        assert compared(replications=None, precision=1e-4, most_replications=7).replications == 7
 
 
 def test_waits_without_end_are_told_with_their_number():

@@ -3,6 +3,7 @@
 import attrs
 import pytest
 
+from asyncsim.errors import ScenarioError
 from asyncsim.study.experiments import Experiment, all_experiments, queue_experiments
 from asyncsim.study.verify import verify
 
@@ -33,10 +34,11 @@ def test_too_few_replications_decide_nothing():
     assert "undecided" in set(found.table["verdict"])
 
 
-def test_one_replication_decides_nothing():
+def test_one_replication_is_refused():
     """Without an interval there is no verdict."""
     flat = Experiment("flat", {"figure": 1.0}, lambda seed, replication: {"figure": 1.0})
-    assert not verify(1, experiments=[flat], progress=False).passed
+    with pytest.raises(ScenarioError, match="replications must be 2 or more"):
+        verify(1, experiments=[flat], progress=False)
 
 
 def test_the_table_of_the_facts_is_among_the_experiments():
