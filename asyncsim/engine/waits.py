@@ -121,7 +121,6 @@ class Waits:
     def __init__(self, policy: FinishPolicy | None = None) -> None:
         self.policy = policy or FinishPolicy()
         self.records: dict[str, Wait] = {}
-        self.armed_count = 0
         self.open_count = 0
         self.open_seconds = 0.0
         """Time integral of the number of open waits, kept up as it changes."""
@@ -145,7 +144,6 @@ class Waits:
             raise EngineError(f"{wait!r} cannot be armed")
         wait.state = State.ARMED
         wait.armed = now
-        self.armed_count += 1
         self._count_open(now, 1)
         if wait.buffered is None:
             return False

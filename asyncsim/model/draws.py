@@ -18,7 +18,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model.arrivals import Arrivals
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.described import refuse
-from asyncsim.model.durations import Duration, Fixed, Floats
+from asyncsim.model.durations import Duration, Floats
 from asyncsim.model.process import AsyncStep, Choice, Process, Step
 from asyncsim.model.quantities import Refused, from_zero, nearest
 from asyncsim.model.systems import ExternalSystem, Recorded
@@ -253,8 +253,3 @@ def _uniforms(name: str, values: ArrayLike, n: int) -> Floats:
     if np.any(array >= 1):
         raise refuse(f"Draws.{name}", "must be below 1", float(array.max()))
     return array
-
-
-def constant(law: Duration) -> float | None:
-    """Return the value of a law that needs no random numbers, else None."""
-    return law.value if isinstance(law, Fixed) else None

@@ -146,8 +146,9 @@ class Scenario:
         """Return the scenario with arrivals and external times taken from a request log.
 
         Instances arrive when the log's requests were submitted, and the outside work is complete
-        when the log says so. Rows that cannot be used are in ``RequestLog.rejected`` and warned
-        of; see `asyncsim.model.request_log.RequestLog.read`.
+        when the log says so, or at once if the call comes later than that (steps before it take
+        their time in the simulation too). Rows that cannot be used are in
+        ``RequestLog.rejected``, and warned of; see `asyncsim.model.request_log.RequestLog.read`.
 
         Parameters
         ----------

@@ -12,8 +12,8 @@ from scenarios import scenarios
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.arrivals import At, Poisson
-from asyncsim.model.draws import Draws, constant, counted_uniform, mix
-from asyncsim.model.durations import exponential, fixed, lognormal
+from asyncsim.model.draws import Draws, counted_uniform, mix
+from asyncsim.model.durations import exponential, lognormal
 from asyncsim.model.process import AsyncStep, Choice, Parallel, Process, Response, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import WorkflowServer
@@ -335,12 +335,6 @@ def test_a_named_stream_begins_at_its_beginning():
     draws = BASE.draw(3)
     assert draws.rng("x").random() == draws.rng("x").random()
     assert draws.rng("x").random() != draws.rng("y").random()
-
-
-def test_laws_without_chance():
-    """Only a fixed law needs no random numbers."""
-    assert constant(fixed(2)) == 2.0
-    assert constant(exponential(2)) is None
 
 
 def test_a_log_must_reach_for_all_instances():
