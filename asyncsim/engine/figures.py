@@ -45,8 +45,8 @@ FIGURES: dict[str, Figure] = {
 
 def latencies(record: Record) -> Floats:
     """Return the resume latency of every resumed wait, in seconds."""
-    resumed = np.array([outcome == "resumed" for outcome in record.waits.outcome], dtype=bool)
-    result: Floats = (record.waits.closed - record.waits.completed)[resumed]
+    waits = record.waits
+    result: Floats = (waits.closed - waits.completed)[waits.resumed]
     return result
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import simpy
@@ -20,8 +20,7 @@ from asyncsim.engine.workers import Job
 from asyncsim.model.draws import counted_uniform
 from asyncsim.model.durations import Duration, Fixed
 from asyncsim.model.systems import ExternalSystem, Item
-
-Answered = Generator[simpy.Event, Any, bool]
+from asyncsim.model.waiting import Answered
 
 
 class StepHandle:

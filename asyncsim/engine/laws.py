@@ -45,7 +45,7 @@ def check_times(record: Record) -> None:
     w = record.waits
     _ordered("a step was called", w.called, "its wait armed", w.armed)
     _ordered("a wait was armed", w.armed, "closed", w.closed)
-    resumed = np.array([outcome == "resumed" for outcome in w.outcome], dtype=bool)
+    resumed = w.resumed
     _ordered("work was completed", w.completed[resumed], "its step resumed", w.closed[resumed])
     if np.isnan(w.completed[resumed]).any():
         raise EngineError("law of times broken: a step resumed whose work was never completed")
@@ -69,7 +69,7 @@ def check_flow(record: Record) -> None:
         raise EngineError(
             f"law of flow broken: {still} waits are open in the table, {record.open_count} counted"
         )
-    resumed = sum(outcome == "resumed" for outcome in outcomes)
+    resumed = int(record.waits.resumed.sum())
     left = sum(
         outcome == "resumed" for columns in record.steps for outcome in columns.outcomes.values()
     )

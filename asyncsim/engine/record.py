@@ -57,6 +57,11 @@ class WaitColumns:
     deliveries: NDArray[np.int64]
     outcome: list[str]
 
+    @property
+    def resumed(self) -> NDArray[np.bool_]:
+        """Which waits resumed their step."""
+        return np.array([outcome == "resumed" for outcome in self.outcome], dtype=bool)
+
 
 @define
 class Record:

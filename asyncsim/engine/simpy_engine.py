@@ -46,8 +46,7 @@ from asyncsim.model.quantities import DurationLike
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.model.systems import Recorded
-
-SimProcess = Generator[simpy.Event, Any, None]
+from asyncsim.model.waiting import SimProcess
 
 
 class Simulation:

@@ -82,7 +82,8 @@ class RequestLog:
         except Refused as problem:
             raise refuse("RequestLog.read: zone", problem, zone) from None
         raw = _read_csv(Path(path))
-        problems = _problems(raw, zone)
+        submitted, completed = (_timestamps(raw[c], zone) for c in ("submitted", "completed"))
+        problems = _problems(raw, submitted, completed)
         usable = problems == ""
         rejected = pd.DataFrame(
             {"line": raw["line"], "SN": raw["SN"], "problem": problems}, index=raw.index
@@ -100,14 +101,13 @@ class RequestLog:
                 LogWarning,
                 stacklevel=_stacklevel,
             )
-        good = raw[usable]
         rows = pd.DataFrame(
             {
-                "SN": good["SN"].str.strip(),
-                "submitted": _timestamps(good["submitted"], zone),
-                "completed": _timestamps(good["completed"], zone),
+                "SN": raw["SN"].str.strip(),
+                "submitted": submitted,
+                "completed": completed,
             }
-        )
+        )[usable]
         rows = rows.sort_values(["submitted", "SN"], kind="stable").reset_index(drop=True)
         return cls(str(path), rows, rejected)
 
@@ -172,9 +172,10 @@ def _timestamps(texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timesta
     return pd.Series([one(text.strip()) for text in texts], index=texts.index, dtype=dtype)
 
 
-def _problems(raw: pd.DataFrame, zone: str | None) -> pd.Series[str]:
+def _problems(
+    raw: pd.DataFrame, submitted: pd.Series[pd.Timestamp], completed: pd.Series[pd.Timestamp]
+) -> pd.Series[str]:
     """Return what is wrong with each row, or an empty text."""
-    submitted, completed = (_timestamps(raw[c], zone) for c in ("submitted", "completed"))
     serial = raw["SN"].str.strip()
     problems = pd.Series("", index=raw.index)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from attrs import field, frozen
 from simpy import Event
@@ -41,8 +41,7 @@ from asyncsim.model.quantities import (
     texts,
     window,
 )
-
-SimProcess = Generator[Event, Any, None]
+from asyncsim.model.waiting import SimProcess
 
 
 class Item(Protocol):
