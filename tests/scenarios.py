@@ -312,3 +312,49 @@ def strategies() -> st.SearchStrategy[Strategy]:
         _callbacks(Callback),
         _callbacks(CallbackWithSafetyPoll, every=long_times, anchor=anchors),
     )
+
+
+@st.composite
+def overloads(draw: st.DrawFn) -> tuple[Scenario, Strategy]:
+    """Make scenarios whose checks alone are more than the workers can do, until the night."""
+    poll_work = draw(st.sampled_from([5.0, 7.5, 10.0, 61.0]))
+    interval = draw(st.sampled_from([10.0, 15.0, 60.0]))
+    anchors = st.sampled_from(["arming", "clock", "random"])
+    jitter = st.sampled_from([0.0, 0.0, interval / 2])
+    limit = st.none() | st.integers(1, 200)
+    batch = NightlyBatch(
+        draw(st.sampled_from(["00:10", "00:30", "01:00"])),
+        draw(laws()),
+        lanes=draw(st.integers(1, 2)),
+        max_items=draw(st.none() | st.integers(3, 6)),
+        skip=draw(shares),
+        results=draw(st.sampled_from(["per item", "at end"])),
+    )
+    wait = AsyncStep(
+        "wait",
+        "system",
+        call_work=draw(laws()),
+        arm=draw(st.sampled_from(["after call", "before call"])),
+        timeout=draw(st.none() | long_times),
+        on_timeout="continue",
+    )
+    scenario = Scenario(
+        name="overload",
+        process=Process("p", [Step("first", draw(laws())), wait, Step("last", draw(laws()))]),
+        systems={"system": draw(st.just(batch) | systems())},
+        arrivals=At(sorted(draw(st.lists(st.integers(0, 90).map(lambda k: 20.0 * k), min_size=3)))),
+        server=WorkflowServer(draw(st.integers(1, 3)), poll_work, draw(times)),
+        length=DAY,
+    )
+    backoff = st.builds(
+        Backoff,
+        st.just(interval),
+        st.sampled_from([1.0, 1.1]),
+        st.sampled_from([interval, 4 * interval]),
+        st.sampled_from(["none", "full", "equal", "decorrelated"]),
+        limit=limit,
+    )
+    polling = st.builds(Polling, st.just(interval), anchors, jitter=jitter, limit=limit)
+    safety = _callbacks(CallbackWithSafetyPoll, every=st.just(interval), anchor=anchors)
+    strategy = draw(polling | backoff | safety | st.just(LongPolling(interval)))
+    return scenario, strategy

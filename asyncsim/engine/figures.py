@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asyncsim.engine import tables
-from asyncsim.engine.record import Outcome, Record
+from asyncsim.engine.record import GAVE_UP, TIMED_OUT, Outcome, Record
 from asyncsim.model.durations import Floats
 from asyncsim.model.scenario import Scenario
 
@@ -53,7 +53,7 @@ def latencies(record: Record) -> Floats:
 def figures(record: Record, scenario: Scenario) -> dict[str, float]:
     """Return every figure of `FIGURES` for a run; NaN where there is nothing to average."""
     late = latencies(record)
-    waits, armed = record.waits, len(record.waits.outcome)
+    waits, armed = record.waits, len(record.waits.row)
     checks = int(waits.checks.sum())
     spent = tables.overhead(record)
     span = record.end - float(record.arrived[0]) if len(record.arrived) else 0.0
@@ -78,7 +78,7 @@ def figures(record: Record, scenario: Scenario) -> dict[str, float]:
         "mean_cycle_time": _mean(cycle),
         "mean_open_waits": _ratio(record.open_seconds, span),
         "armed": float(armed),
-        "timed_out": float(sum(o in ("timed out", "gave up") for o in waits.outcome)),
+        "timed_out": float(np.isin(waits.outcome, (TIMED_OUT, GAVE_UP)).sum()),
         "still_waiting": float(record.open_count),
         "failed": float(np.sum(record.outcomes == Outcome.FAILED)),
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from asyncsim.engine.graph import Call, Graph, Work
-from asyncsim.engine.record import Outcome, Record
+from asyncsim.engine.record import RESUMED, WAITING, Outcome, Record
 from asyncsim.engine.workers import Job
 from asyncsim.errors import EngineError
 from asyncsim.model.durations import Floats
@@ -37,11 +37,8 @@ def check(record: Record, scenario: Scenario) -> None:
 def check_times(record: Record) -> None:
     """Check that time only moves forward in every step, wait and instance."""
     for columns in record.steps:
-        queued, started, ended = (
-            np.array(part, dtype=float) for part in (columns.queued, columns.started, columns.ended)
-        )
-        _ordered("a step was queued", queued, "picked up", started)
-        _ordered("a step was queued", queued, "ended", ended)
+        _ordered("a step was queued", columns.queued, "picked up", columns.started)
+        _ordered("a step was queued", columns.queued, "ended", columns.ended)
     w = record.waits
     _ordered("a step was called", w.called, "its wait armed", w.armed)
     _ordered("a wait was armed", w.armed, "closed", w.closed)
@@ -63,16 +60,14 @@ def _ordered(first: str, earlier: Floats, then: str, later: Floats) -> None:
 
 def check_flow(record: Record) -> None:
     """Check that what came in went out or is still there."""
-    outcomes = record.waits.outcome
-    still = sum(outcome == "waiting" for outcome in outcomes)
+    still = int(np.sum(record.waits.outcome == WAITING))
     if still != record.open_count:
         raise EngineError(
             f"law of flow broken: {still} waits are open in the table, {record.open_count} counted"
         )
     resumed = int(record.waits.resumed.sum())
-    left = sum(
-        outcome == "resumed" for columns in record.steps for outcome in columns.outcomes.values()
-    )
+    calls = [columns.outcome for columns in record.steps if columns.outcome is not None]
+    left = sum(int(np.sum(outcome == RESUMED)) for outcome in calls)
     if resumed != left:
         raise EngineError(
             f"law of flow broken: {resumed} waits resumed, but {left} steps went on from them"

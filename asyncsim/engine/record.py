@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-import math
 
 import numpy as np
 from attrs import define
 from numpy.typing import NDArray
 
+from asyncsim.engine.waits import Answer
 from asyncsim.engine.workers import Job, JobLoad
 from asyncsim.model.durations import Floats
 
@@ -21,24 +21,27 @@ class Outcome(enum.IntEnum):
     FAILED = 2
 
 
+STEP_OUTCOMES = ("open", "resumed", "done", "rejected", "timed out", "gave up", "cancelled")
+"""How an asynchronous step ended."""
+WAIT_OUTCOMES = ("waiting", "resumed", "timed out", "gave up", "cancelled")
+"""What became of a wait."""
+WAITING, RESUMED, TIMED_OUT, GAVE_UP, CANCELLED = range(5)
+DELIVERY_OUTCOMES = (*(answer.text for answer in Answer), "lost", "dead letter")
+"""What a delivery was answered, or what else became of it."""
+
+Codes = NDArray[np.int64]
+"""Places in one of the tuples above."""
+
+
 @define
 class StepColumns:
     """One node's times, one entry per instance; NaN where it was not reached (yet)."""
 
-    queued: list[float]
-    started: list[float]
-    ended: list[float]
-    outcomes: dict[int, str]
-    """How calls ended, by instance; plain work has no entry."""
-
-    def first(self, n: int) -> StepColumns:
-        """Return a copy of the columns of the first n instances."""
-        return StepColumns(self.queued[:n], self.started[:n], self.ended[:n], dict(self.outcomes))
-
-    @classmethod
-    def empty(cls, n: int) -> StepColumns:
-        """Return columns for n instances that have not come here yet."""
-        return cls([math.nan] * n, [math.nan] * n, [math.nan] * n, {})
+    queued: Floats
+    started: Floats
+    ended: Floats
+    outcome: Codes | None = None
+    """How calls ended, of `STEP_OUTCOMES`; plain work has none."""
 
 
 @define
@@ -47,7 +50,6 @@ class WaitColumns:
 
     row: NDArray[np.int64]
     node: NDArray[np.int64]
-    serial_number: list[str]
     called: Floats
     armed: Floats
     completed: Floats
@@ -55,12 +57,28 @@ class WaitColumns:
     checks: NDArray[np.int64]
     wasted_checks: NDArray[np.int64]
     deliveries: NDArray[np.int64]
-    outcome: list[str]
+    outcome: Codes
+    """Of `WAIT_OUTCOMES`."""
 
     @property
     def resumed(self) -> NDArray[np.bool_]:
         """Which waits resumed their step."""
-        return np.array([outcome == "resumed" for outcome in self.outcome], dtype=bool)
+        resumed: NDArray[np.bool_] = self.outcome == RESUMED
+        return resumed
+
+
+@define
+class DeliveryColumns:
+    """All deliveries, in the order in which it was known what became of them."""
+
+    row: NDArray[np.int64]
+    node: NDArray[np.int64]
+    attempt: NDArray[np.int64]
+    sent: Floats
+    arrived: Floats
+    handled: Floats
+    outcome: Codes
+    """Of `DELIVERY_OUTCOMES`."""
 
 
 @define
@@ -76,7 +94,7 @@ class Record:
     outcomes: NDArray[np.int64]
     steps: list[StepColumns]
     waits: WaitColumns
-    deliveries: list[tuple[str, int, float, float, float, str]]
+    deliveries: DeliveryColumns
     loads: dict[Job, JobLoad]
     resolution: float
     longest_queue: int

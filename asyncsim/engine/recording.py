@@ -6,9 +6,30 @@ import math
 
 import numpy as np
 
-from asyncsim.engine.record import Record, WaitColumns
-from asyncsim.engine.simpy_engine import Simulation
+from asyncsim.engine.graph import Call, Node
+from asyncsim.engine.record import (
+    CANCELLED,
+    DELIVERY_OUTCOMES,
+    GAVE_UP,
+    RESUMED,
+    STEP_OUTCOMES,
+    TIMED_OUT,
+    WAITING,
+    DeliveryColumns,
+    Record,
+    StepColumns,
+    WaitColumns,
+)
+from asyncsim.engine.simpy_engine import Simulation, StepLists
 from asyncsim.engine.waits import State
+
+WAIT_CODES = {
+    State.ARMED: WAITING,
+    State.FINISHED: RESUMED,
+    State.TIMED_OUT: TIMED_OUT,
+    State.GAVE_UP: GAVE_UP,
+    State.CANCELLED: CANCELLED,
+}
 
 
 def record_of(simulation: Simulation) -> Record:
@@ -19,18 +40,16 @@ def record_of(simulation: Simulation) -> Record:
         for wait in simulation.waits.records.values():
             if wait.state is State.ARMED:
                 simulation.skipped.count(wait)
+    pairs = zip(simulation.graph.nodes, simulation.columns, strict=True)
     return Record(
         engine="simpy",
         end=end,
         arrived=simulation.draws.arrivals[:n],
         ended=np.array(simulation.ended[:n], dtype=float),
         outcomes=np.array(simulation.outcomes[:n], dtype=np.int64),
-        steps=[columns.first(n) for columns in simulation.columns],
+        steps=[_steps(node, lists, n) for node, lists in pairs],
         waits=_waits(simulation),
-        deliveries=[
-            (wait.serial_number, attempt, sent, arrived, handled, outcome)
-            for wait, attempt, sent, arrived, handled, outcome in simulation.deliveries
-        ],
+        deliveries=_deliveries(simulation),
         loads=simulation.workers.load_until(end),
         resolution=simulation.workers.loads[0].resolution,
         longest_queue=simulation.workers.longest_queue,
@@ -62,7 +81,6 @@ def _waits(simulation: Simulation) -> WaitColumns:
     return WaitColumns(
         row=np.array([w.row for w in armed], dtype=np.int64),
         node=np.array([w.step for w in armed], dtype=np.int64),
-        serial_number=[w.serial_number for w in armed],
         called=np.array([w.called for w in armed], dtype=float),
         armed=np.array([w.armed for w in armed], dtype=float),
         completed=completed,
@@ -70,5 +88,30 @@ def _waits(simulation: Simulation) -> WaitColumns:
         checks=np.array([w.checks for w in armed], dtype=np.int64),
         wasted_checks=np.array([w.wasted_checks for w in armed], dtype=np.int64),
         deliveries=np.array([w.deliveries for w in armed], dtype=np.int64),
-        outcome=["resumed" if w.state is State.FINISHED else w.state.value for w in armed],
+        outcome=np.array([WAIT_CODES[w.state] for w in armed], dtype=np.int64),
     )
+
+
+def _steps(node: Node, lists: StepLists, n: int) -> StepColumns:
+    outcome = None
+    if isinstance(node, Call):
+        outcome = np.zeros(n, dtype=np.int64)
+        for row, text in lists.outcomes.items():
+            outcome[row] = STEP_OUTCOMES.index(text)
+    queued, started, ended = (
+        np.array(part[:n], dtype=float) for part in (lists.queued, lists.started, lists.ended)
+    )
+    return StepColumns(queued, started, ended, outcome)
+
+
+def _deliveries(simulation: Simulation) -> DeliveryColumns:
+    rows = simulation.deliveries
+    codes = {text: code for code, text in enumerate(DELIVERY_OUTCOMES)}
+    whole = np.array(
+        [(wait.row, wait.step, attempt, codes[outcome]) for wait, attempt, *_, outcome in rows],
+        dtype=np.int64,
+    ).reshape(-1, 4)
+    times = np.array([row[2:5] for row in rows], dtype=float).reshape(-1, 3)
+    row, node, attempt, outcome = whole.T
+    sent, arrived, handled = times.T
+    return DeliveryColumns(row, node, attempt, sent, arrived, handled, outcome)

@@ -68,7 +68,7 @@ class Run:
     @cached_property
     def deliveries(self) -> pd.DataFrame:
         """One row per callback delivery: ``sent, arrived, handled`` and what it was answered."""
-        return tables.deliveries(self.record, self.scenario.calendar)
+        return tables.deliveries(self.record, self.scenario)
 
     @cached_property
     def server(self) -> pd.DataFrame:

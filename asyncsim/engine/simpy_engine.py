@@ -35,7 +35,7 @@ from asyncsim.engine.graph import (
 from asyncsim.engine.handles import StepHandle, SystemDesk, WorkItem
 from asyncsim.engine.lines import HeldLines
 from asyncsim.engine.numbers import Numbers
-from asyncsim.engine.record import Outcome, StepColumns
+from asyncsim.engine.record import Outcome
 from asyncsim.engine.skipping import SkippedChecks
 from asyncsim.engine.stage import Delivery
 from asyncsim.engine.waits import Answer, State, Wait, Waits
@@ -47,6 +47,14 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.model.systems import Recorded
 from asyncsim.model.waiting import SimProcess
+
+
+class StepLists:
+    """One node's times while a run goes on, as lists, and how calls ended, by instance."""
+
+    def __init__(self, n: int) -> None:
+        self.queued, self.started, self.ended = ([math.nan] * n for _ in range(3))
+        self.outcomes: dict[int, str] = {}
 
 
 class Simulation:
@@ -104,7 +112,7 @@ class Simulation:
         self._watched = type(strategy).wait is not Strategy.wait
         self._notified = type(strategy).notify is not Strategy.notify
         self.numbers = Numbers.of(self.draws, self.graph)
-        self.columns = [StepColumns.empty(len(self.draws)) for _ in self.graph.nodes]
+        self.columns = [StepLists(len(self.draws)) for _ in self.graph.nodes]
         self.ended = [math.nan] * len(self.draws)
         self.outcomes = [Outcome.RUNNING] * len(self.draws)
         self._open_desks()

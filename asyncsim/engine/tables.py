@@ -6,17 +6,27 @@ column whose name ends in ``_at``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from asyncsim.engine.graph import Call, Graph, Work
-from asyncsim.engine.record import Outcome, Record, StepColumns
+from asyncsim.engine.record import (
+    DELIVERY_OUTCOMES,
+    STEP_OUTCOMES,
+    WAIT_OUTCOMES,
+    Outcome,
+    Record,
+    StepColumns,
+)
 from asyncsim.engine.workers import Job
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.systems import Recorded
 
 INSTANCE_OUTCOMES = {Outcome.RUNNING: "running", Outcome.DONE: "done", Outcome.FAILED: "failed"}
 STEP_COLUMNS = ["instance", "activation", "step", "kind", "queued", "started", "ended", "outcome"]
@@ -48,11 +58,10 @@ def waits(record: Record, scenario: Scenario, strategy: str) -> pd.DataFrame:
     systems = np.array(
         [node.step.system if isinstance(node, Call) else "" for node in nodes], dtype=object
     )
-    outcome = np.array(w.outcome, dtype=object)
-    resumed = np.where(outcome == "resumed", w.closed, np.nan)
+    resumed = np.where(w.resumed, w.closed, np.nan)
     table = pd.DataFrame(
         {
-            "serial_number": w.serial_number,
+            "serial_number": serial_numbers(w.row, w.node, scenario),
             "instance": w.row + 1,
             "step": names[w.node] if len(w.node) else [],
             "system": systems[w.node] if len(w.node) else [],
@@ -66,10 +75,28 @@ def waits(record: Record, scenario: Scenario, strategy: str) -> pd.DataFrame:
             "checks": w.checks,
             "wasted_checks": w.wasted_checks,
             "deliveries": w.deliveries,
-            "outcome": outcome,
+            "outcome": np.array(WAIT_OUTCOMES, dtype=object)[w.outcome],
         }
     )
     return with_timestamps(table, scenario.calendar, ("armed", "completed", "resumed"))
+
+
+def serial_numbers(
+    rows: NDArray[np.int64], nodes: NDArray[np.int64], scenario: Scenario
+) -> list[str]:
+    """Return the serial numbers of waits: a log's own, or instance and activation."""
+    laid_out = Graph.of(scenario.process).nodes
+    own: dict[int, Sequence[str]] = {}
+    numbers: dict[int, int] = {}
+    for index in np.unique(nodes).tolist():
+        node = laid_out[index]
+        assert isinstance(node, Call)
+        system = scenario.systems[node.step.system]
+        numbers[index] = node.number
+        if isinstance(system, Recorded) and system.serial_numbers:
+            own[index] = system.serial_numbers
+    pairs = zip(rows.tolist(), nodes.tolist(), strict=True)
+    return [own[k][i] if k in own else f"{i + 1}_{numbers[k]}" for i, k in pairs]
 
 
 def instances(record: Record, calendar: Calendar) -> pd.DataFrame:
@@ -101,35 +128,38 @@ def steps(record: Record, graph: Graph, calendar: Calendar) -> pd.DataFrame:
 
 
 def _steps_of(node: Work | Call, columns: StepColumns, end: float) -> pd.DataFrame:
-    queued = np.array(columns.queued, dtype=float)
-    rows = np.flatnonzero(~np.isnan(queued))
-    started = np.array(columns.started, dtype=float)[rows]
-    ended = np.array(columns.ended, dtype=float)[rows]
+    rows = np.flatnonzero(~np.isnan(columns.queued))
+    started = columns.started[rows]
+    outcome: Any = "done"
+    if columns.outcome is not None:
+        outcome = np.array(STEP_OUTCOMES, dtype=object)[columns.outcome[rows]]
     values = (
         rows + 1,
         node.number,
         node.name,
         "async step" if isinstance(node, Call) else "step",
-        queued[rows],
+        columns.queued[rows],
         np.where(started <= end, started, np.nan),
-        ended,
-        _step_outcomes(node, columns.outcomes, rows),
+        columns.ended[rows],
+        outcome,
     )
     return pd.DataFrame(dict(zip(STEP_COLUMNS, values, strict=True)))
 
 
-def _step_outcomes(node: Work | Call, outcomes: dict[int, str], rows: np.ndarray[Any, Any]) -> Any:
-    if isinstance(node, Work):
-        return "done"
-    return [outcomes.get(int(row), "open") for row in rows]
-
-
-def deliveries(record: Record, calendar: Calendar) -> pd.DataFrame:
+def deliveries(record: Record, scenario: Scenario) -> pd.DataFrame:
     """One row per delivery: sent, arrived, handled, and what it was answered."""
-    columns = ["serial_number", "attempt", "sent", "arrived", "handled", "outcome"]
-    table = pd.DataFrame(record.deliveries, columns=columns)
-    table["attempt"] += 1  # people count from one; a dead letter is no attempt
-    return with_timestamps(table, calendar, ("sent", "arrived", "handled"))
+    d = record.deliveries
+    table = pd.DataFrame(
+        {
+            "serial_number": pd.Series(serial_numbers(d.row, d.node, scenario), dtype="str"),
+            "attempt": d.attempt + 1,  # people count from one; a dead letter is no attempt
+            "sent": d.sent,
+            "arrived": d.arrived,
+            "handled": d.handled,
+            "outcome": np.array(DELIVERY_OUTCOMES, dtype=object)[d.outcome],
+        }
+    )
+    return with_timestamps(table, scenario.calendar, ("sent", "arrived", "handled"))
 
 
 def server(record: Record, calendar: Calendar) -> pd.DataFrame:
@@ -191,8 +221,8 @@ def overhead(record: Record) -> pd.DataFrame:
     """Return what noticing cost by kind: worker-seconds, requests, database operations."""
     checks = int(record.waits.checks.sum())
     wasted = int(record.waits.wasted_checks.sum())
-    arrived = sum(1 for d in record.deliveries if not np.isnan(d[3]))
-    lost = sum(1 for d in record.deliveries if d[5] == "lost")
+    arrived = int(np.sum(~np.isnan(record.deliveries.arrived)))
+    lost = int(np.sum(record.deliveries.outcome == DELIVERY_OUTCOMES.index("lost")))
     spent = {job: record.loads[job].busy_seconds for job in (Job.CHECK, Job.CALLBACK)}
     rows = [
         ("check", checks, wasted, spent[Job.CHECK], CHECK_REQUESTS, CHECK_DATABASE),

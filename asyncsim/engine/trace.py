@@ -78,8 +78,8 @@ def trace(scenario: Scenario, strategy: Strategy, draws: Draws, serial_number: s
         ("completed", wait.completed, wait.completed, ""),
         *noting.notes,
     ]
-    for serial, _, sent, _, handled, outcome in record.deliveries:
-        if serial == serial_number:
+    for delivered, _, sent, _, handled, outcome in simulation.deliveries:
+        if delivered is wait:
             rows.append(("delivery", sent, handled, outcome))
     rows.append((wait.state.value, wait.closed, wait.closed, ""))
     table = pd.DataFrame(rows, columns=COLUMNS)

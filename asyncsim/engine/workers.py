@@ -41,6 +41,32 @@ class JobLoad:
     busy: Floats
     queue: Floats
 
+    @classmethod
+    def of(
+        cls,
+        jobs: int,
+        busy_seconds: float,
+        queue_seconds: float,
+        counts: NDArray[np.float64],
+        rests: NDArray[np.float64],
+        resolution: float,
+    ) -> JobLoad:
+        """Return the load that totals and sums per bin stand for (see `Load`)."""
+        before = np.cumsum(counts, axis=1) - counts
+        integral = rests + before * resolution  # of the number that has come so far
+        busy = (integral[STARTED] - integral[ENDED]) / resolution
+        queue = (integral[QUEUED] - integral[STARTED]) / resolution
+        per_bin = counts[STARTED].copy(), np.maximum(busy, 0.0), np.maximum(queue, 0.0)
+        return cls(jobs, busy_seconds, queue_seconds, *per_bin)
+
+
+def too_many_bins(size: int, resolution: float) -> EngineError:
+    """Return the error that says how much coarser the bins must be."""
+    return EngineError(
+        f"the run needs {size:,} bins of {resolution:g} s to keep its load; "
+        f"give a coarser resolution, such as {60 * math.ceil(size / 1e5)} s or more"
+    )
+
 
 class Workers:
     """`count` identical workers over one FIFO queue.
@@ -135,10 +161,11 @@ class Load:
         seen._counts, seen._rests = self._counts.copy(), self._rests.copy()
         seen._sum_up(np.minimum(going, end))
         seen._grow(bins)
-        started, busy, queue = seen._per_bin()
-        started[int(end // self.resolution)] -= np.sum(going[STARTED] > end)
+        counts, rests = seen._counts[:, :bins], seen._rests[:, :bins]
         totals = seen.jobs, seen.busy_seconds, seen.queue_seconds
-        return JobLoad(*totals, started[:bins], busy[:bins], queue[:bins])
+        load = JobLoad.of(*totals, counts, rests, self.resolution)
+        load.started[int(end // self.resolution)] -= np.sum(going[STARTED] > end)
+        return load
 
     def _kept(self) -> NDArray[np.float64]:
         return np.array([self.queued, self.started, self.ended])
@@ -159,19 +186,8 @@ class Load:
 
     def _grow(self, size: int) -> None:
         if size > MOST_BINS:
-            raise EngineError(
-                f"the run needs {size:,} bins of {self.resolution:g} s to keep its load; "
-                f"give a coarser resolution, such as {60 * math.ceil(size / 1e5)} s or more"
-            )
+            raise too_many_bins(size, self.resolution)
         missing = size - self._counts.shape[1]
         if missing > 0:
             self._counts = np.pad(self._counts, ((0, 0), (0, missing)))
             self._rests = np.pad(self._rests, ((0, 0), (0, missing)))
-
-    def _per_bin(self) -> tuple[Floats, Floats, Floats]:
-        """Return jobs started, mean busy workers and mean queue length in each bin."""
-        before = np.cumsum(self._counts, axis=1) - self._counts
-        integral = self._rests + before * self.resolution  # of the number that has come so far
-        busy = (integral[STARTED] - integral[ENDED]) / self.resolution
-        queue = (integral[QUEUED] - integral[STARTED]) / self.resolution
-        return self._counts[STARTED].copy(), np.maximum(busy, 0.0), np.maximum(queue, 0.0)

@@ -234,6 +234,18 @@ class OpenTime:
         self._closes.append(closes)
         self._before.append(total)
 
+    def first(self, number: int) -> np.ndarray[Any, Any]:
+        """Return up to so many intervals: when it opens, closes, and how long it was open before.
+
+        Shape ``(n, 3)``, in seconds; fewer if the calendar has no more.
+        """
+        try:
+            while len(self._opens) < number:
+                self._extend()
+        except ScenarioError:
+            pass  # told by those who need more than there are
+        return np.array([self._opens, self._closes, self._before], dtype=float).T
+
     def open_seconds(self, instant: float) -> float:
         """Return how long it has been open from the start until an instant."""
         while not self._closes or self._closes[-1] < instant:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from attrs import frozen
 
-from asyncsim.engine.record import Record
+from asyncsim.engine.record import DELIVERY_OUTCOMES, Record
 from asyncsim.engine.simulate import simulate
+from asyncsim.engine.waits import Answer
 from asyncsim.errors import CensoredWarning
 from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered
 from asyncsim.model.calendar import Calendar
@@ -172,8 +173,8 @@ def _early(waits: int) -> Experiment:
 
     def play(seed: int, replication: int) -> dict[str, float]:
         record = _play(scenario, Callback(), seed, replication)
-        early = sum(outcome == "early, rejected" for *_, outcome in record.deliveries)
-        return {"early": early / waits}
+        early = record.deliveries.outcome == DELIVERY_OUTCOMES.index(Answer.EARLY.text)
+        return {"early": float(np.sum(early)) / waits}
 
     return Experiment("callback before the wait is armed", {"early": 1 - np.exp(-2 / 3)}, play)
 

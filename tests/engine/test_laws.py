@@ -8,7 +8,7 @@ from plays import play, scenario_of
 
 import asyncsim as sim
 from asyncsim.engine import laws
-from asyncsim.engine.record import Outcome
+from asyncsim.engine.record import CANCELLED, RESUMED, WAITING, Outcome
 from asyncsim.engine.workers import Job
 
 SCENARIO = scenario_of(
@@ -67,15 +67,15 @@ def a_wait_that_was_not_counted(record):
 
 
 def a_wait_that_vanished(record):
-    record.waits.outcome[2] = "cancelled"
+    record.waits.outcome[2] = CANCELLED
 
 
 def a_step_that_resumed_twice(record):
-    step(record, "z").outcomes[0] = "resumed"
+    step(record, "z").outcome = np.array([RESUMED])
 
 
 def a_wait_that_resumed_nothing(record):
-    del step(record, "w").outcomes[0]
+    step(record, "w").outcome[0] = WAITING
 
 
 def an_end_without_outcome(record):

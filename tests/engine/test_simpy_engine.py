@@ -13,7 +13,8 @@ from plays import only, scenario_of, wait_for
 from scenarios import scenarios, strategies
 
 import asyncsim as sim
-from asyncsim.engine.recording import record_of
+from asyncsim.engine.record import WAITING
+from asyncsim.engine.recording import WAIT_CODES, record_of
 from asyncsim.engine.waits import Waits
 
 DAY, HOUR = 86400.0, 3600.0
@@ -281,7 +282,7 @@ def test_every_finish_goes_through_the_one_registry(scenario, strategy):
 
     class Counting(Waits):
         def _close(self, wait, state, now):
-            finished.append((wait.serial_number, state.value))
+            finished.append(((wait.row, wait.step), WAIT_CODES[state]))
             super()._close(wait, state, now)
 
     simulation = sim.Simulation(scenario, strategy)
@@ -290,6 +291,6 @@ def test_every_finish_goes_through_the_one_registry(scenario, strategy):
     closed = [number for number, _ in finished]
     assert len(set(closed)) == len(closed)
     w = record_of(simulation).waits
-    pairs = zip(w.serial_number, w.outcome, strict=True)
-    told = {n: o.replace("resumed", "finished") for n, o in pairs if o != "waiting"}
-    assert told == dict(finished)
+    keys = zip(w.row.tolist(), w.node.tolist(), strict=True)
+    told = dict(zip(keys, w.outcome.tolist(), strict=True))
+    assert {key: code for key, code in told.items() if code != WAITING} == dict(finished)

@@ -1,0 +1,239 @@
+"""Checks that are bound to see nothing: booked and over at once, without an event for their end.
+
+A check picked up before the work can possibly be complete sees nothing. So when it is due its
+worker is booked, and the next check of the same wait takes its place in the queue; nothing else of
+the run is touched. Polled waits keep their cyclic order, so their lane is a ring that turns at
+almost the speed of memory; checks that jitter scatters replace the first of their heap.
+"""
+
+from __future__ import annotations
+
+import math
+
+from asyncsim.engine.compiled.asking import serve_check
+from asyncsim.engine.compiled.booking import (
+    MOMENTS,
+    book_worker,
+    count_moments,
+    join_queue,
+    take_first,
+    turn_bins,
+)
+from asyncsim.engine.compiled.events import drop_head, head_about, next_other, push, scatter_checks
+from asyncsim.engine.compiled.jitting import kernel, unsigned
+from asyncsim.engine.compiled.scattered import drop_scattered, replace_first
+from asyncsim.engine.compiled.skipping import next_check, next_point
+from asyncsim.engine.compiled.world import (
+    ARMED,
+    CHECK_DUE,
+    CHECK_ENDED,
+    FINE,
+    HOLDS_LINE,
+    J_CHECK,
+    POLLS,
+    World,
+)
+
+MANY = 4
+"""Checks of a wait that do not fit into their lane before all checks are taken to be scattered."""
+
+
+@kernel
+def can_look_ahead(m: World) -> bool:
+    """Tell whether the checks of a run are made by workers, by a schedule."""
+    return bool(m.poll_work > 0.0 and m.watch and m.watch != HOLDS_LINE)
+
+
+@kernel
+def is_blind(m: World, w: int, start: float, others: float) -> bool:
+    """Tell whether a check picked up then cannot see completion.
+
+    `others` is when the next event is due that is no check.
+    """
+    if m.attention[w] <= start or start + m.poll_work >= m.until or m.checks[w] + 1 == m.limit:
+        return False
+    return bool(start < others or start < earliest(m, w))
+
+
+@kernel
+def earliest(m: World, w: int) -> float:
+    """Return an instant before which the work of a wait cannot be complete."""
+    desk = m.at_desk[w]
+    return float(m.not_before[w] if desk < 0 else m.collects_at[desk])
+
+
+@kernel
+def look_ahead(m: World) -> bool:
+    """Make checks as long as they see nothing; false if there was none."""
+    if m.misfits > MANY * m.waits and not m.scatters:
+        scatter_checks(m)
+    if m.scatters:
+        made = make_scattered(m)
+    else:
+        made = turn_ring(m) if m.watch == POLLS else make_backed_off(m)
+    return made or make_slowly(m)
+
+
+@kernel
+def turn_ring(m: World) -> bool:
+    """Make the checks on a grid.
+
+    All of them take the same time, so few numbers count them until a moment of one falls into
+    another bin. Polling spends its time in this loop, so what it needs is kept at hand, and indices
+    have no sign, which would have to be looked at.
+    """
+    t, key, about, free_at = m.lane_t, m.lane_key, m.lane_about, m.free_at
+    attention, checks, grid_start, passed = m.attention, m.checks, m.grid_start, m.passed
+    others, interval, work, limit = next_other(m), m.interval, m.poll_work, m.limit
+    due_before = min(others, m.lane_head[CHECK_ENDED])
+    bound = min(due_before, m.until - 2 * work)
+    lane, mask, row = CHECK_DUE * m.capacity, m.capacity - 1, J_CHECK * MOMENTS
+    first, after = m.lane_first[CHECK_DUE], m.lane_after[CHECK_DUE]
+    began, latest = first, t[lane + ((after - 1) & mask)]
+    worker, last_worker, made, waited, left = m.free_first, m.workers - 1, 0, 0.0, 0.0
+    bin_queued, bin_started, bin_ended = m.bin_ends[row], m.bin_ends[row + 1], m.bin_ends[row + 2]
+    while first < after:
+        place = unsigned(lane + (first & mask))
+        due, w = t[place], unsigned(about[place])
+        start, k = max(due, free_at[unsigned(worker)]), checks[w] + 1
+        end = start + work
+        if start >= bound and (due >= due_before or not is_blind(m, about[place], start, others)):
+            break
+        if attention[w] <= start or k == limit:
+            break
+        if start > due:
+            join_queue(m, due, start)
+        worker = take_first(free_at, worker, last_worker, end)
+        if end >= bin_queued and (due >= bin_queued or start >= bin_started or end >= bin_ended):
+            count_checks(m, made, waited, left)
+            made, waited, left = 0, 0.0, 0.0
+            turn_bins(m, row, due, start, end)
+            bin_queued, bin_started, bin_ended = (
+                m.bin_ends[row],
+                m.bin_ends[row + 1],
+                m.bin_ends[row + 2],
+            )
+            if m.status != FINE:
+                break
+        made, waited, left = made + 1, waited + (start - due), left + (bin_queued - due)
+        checks[w] = k
+        again = grid_start[w] + (k + 1 + passed[w]) * interval
+        if again <= end:
+            again = grid_start[w] + next_point(m, about[place], end) * interval
+        m.now = due
+        if again > latest and after - first <= mask:
+            to = unsigned(lane + (after & mask))
+            t[to], key[to], about[to] = again, key[place], about[place]
+            latest, after = again, after + 1
+        else:
+            m.lane_first[CHECK_DUE], m.lane_after[CHECK_DUE] = first, after
+            push(m, again, CHECK_DUE, m.key_of[w], about[place])
+            after = m.lane_after[CHECK_DUE]
+            others, due_before = min(others, m.lane_head[0]), min(due_before, m.lane_head[0])
+            bound = min(bound, others)
+        first += 1
+    count_checks(m, made, waited, left)
+    m.free_first, m.lane_first[CHECK_DUE], m.lane_after[CHECK_DUE] = worker, first, after
+    m.lane_head[CHECK_DUE] = t[lane + (first & mask)] if first < after else math.inf
+    return bool(first > began)
+
+
+@kernel
+def make_slowly(m: World) -> bool:
+    """Make checks while the queue is so long that one cannot tell ahead what they see.
+
+    Each is booked when it is due, and answered when it ends, until all are answered or one has
+    something else to do; false if that is the first.
+    """
+    before, made = min(next_other(m), m.until), False
+    while m.status == FINE:
+        ending, due = m.lane_head[CHECK_ENDED], m.lane_head[CHECK_DUE]
+        if min(ending, due) >= before or (made and ending == math.inf):
+            break
+        kind = CHECK_ENDED if ending <= due else CHECK_DUE
+        w = head_about(m, kind)
+        if m.state[w] != ARMED:
+            break
+        if kind == CHECK_DUE:
+            m.now = due
+            drop_head(m, CHECK_DUE)
+            serve_check(m, w)
+        elif m.completed[w] > m.picked_up[w] and m.checks[w] + 1 != m.limit:
+            m.now = m.last_check[w] = ending
+            m.checks[w] += 1
+            drop_head(m, CHECK_ENDED)
+            push(m, next_check(m, w), CHECK_DUE, m.key_of[w], w)
+        else:
+            break
+        before = min(before, m.lane_head[0])
+        made = True
+    return made
+
+
+@kernel
+def count_checks(m: World, made: int, waited: float, left: float) -> None:
+    """Count checks whose moments fell into the present bins.
+
+    `waited` is how long they waited for a worker, `left` what was left of the bin when each was
+    queued, both added up; what was left when they were started and ended follows from that.
+    """
+    m.busy[J_CHECK] += made * m.poll_work
+    m.queueing[J_CHECK] += waited
+    row = J_CHECK * MOMENTS
+    started = left - waited + made * (m.bin_ends[row + 1] - m.bin_ends[row])
+    ended = started + made * (m.bin_ends[row + 2] - m.bin_ends[row + 1] - m.poll_work)
+    count_moments(m, J_CHECK, made, left, started, ended)
+
+
+@kernel
+def make_backed_off(m: World) -> bool:
+    """Make the checks at growing intervals, each counted from the end of the one before."""
+    others = next_other(m)
+    mask = m.capacity - 1
+    lane, made = CHECK_DUE * m.capacity, False
+    before = min(others, m.until, m.lane_head[CHECK_ENDED])
+    while m.lane_head[CHECK_DUE] < before and m.status == FINE:
+        first = m.lane_first[CHECK_DUE]
+        due, w = m.lane_t[lane + (first & mask)], m.lane_about[lane + (first & mask)]
+        if m.state[w] == ARMED and not make_blindly(m, w, due, others):
+            break
+        made = True
+        first += 1
+        m.lane_first[CHECK_DUE] = first
+        m.lane_head[CHECK_DUE] = (
+            m.lane_t[lane + (first & mask)] if first < m.lane_after[CHECK_DUE] else math.inf
+        )
+        if m.state[w] == ARMED:
+            push(m, next_check(m, w), CHECK_DUE, m.key_of[w], w)
+            others, before = min(others, m.lane_head[0]), min(before, m.lane_head[0])
+    return made
+
+
+@kernel
+def make_scattered(m: World) -> bool:
+    """Make the checks that jitter has scattered."""
+    others, made = next_other(m), False
+    before = min(others, m.until, m.lane_head[CHECK_ENDED])
+    while m.check_n and m.check_t[0] < before and m.status == FINE:
+        w = m.check_w[0]
+        if m.state[w] != ARMED:
+            drop_scattered(m)
+        elif make_blindly(m, w, m.check_t[0], others):
+            replace_first(m, next_check(m, w), w)
+        else:
+            break
+        made = True
+    m.lane_head[CHECK_DUE] = m.check_t[0] if m.check_n else math.inf
+    return made
+
+
+@kernel
+def make_blindly(m: World, w: int, due: float, others: float) -> bool:
+    """Make a check that sees nothing; false if it may see something."""
+    if not is_blind(m, w, max(due, m.free_at[m.free_first]), others):
+        return False
+    m.now = due
+    m.last_check[w] = book_worker(m, J_CHECK, due, m.poll_work) + m.poll_work
+    m.checks[w] += 1
+
+    return True

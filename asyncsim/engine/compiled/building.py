@@ -1,0 +1,369 @@
+"""From a scenario, a strategy and its random numbers to the world that the kernels work on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from attrs import define, field
+
+from asyncsim.engine.compiled import world as at
+from asyncsim.engine.compiled.events import LANE_KINDS, ROW_SHIFT
+from asyncsim.engine.compiled.jitting import COMPILES
+from asyncsim.engine.compiled.outside_world import OutsideWorld
+from asyncsim.engine.graph import Await, Call, Choose, Fork, Graph, Join, Node, Work
+from asyncsim.engine.workers import MOST_BINS, Job
+from asyncsim.model.draws import Draws
+from asyncsim.model.durations import Fixed
+from asyncsim.model.process import AsyncStep
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Backoff, Callback, LongPolling, Polling
+from asyncsim.model.waiting import Strategy
+
+NEVER = -1.0
+WORDS = {"reject": at.REJECT, "buffer": at.BUFFER, "ignore": at.IGNORE, "accept": at.ACCEPT}
+ANCHORS = {"arming": at.FROM_ARMING, "clock": at.FROM_CLOCK, "random": at.FROM_RANDOM}
+JITTERS = {
+    "none": at.NO_JITTER,
+    "full": at.FULL,
+    "equal": at.EQUAL,
+    "decorrelated": at.DECORRELATED,
+}
+PURPOSES = {
+    at.K_LOSS: "loss",
+    at.K_DUPLICATE: "duplicate",
+    at.K_JITTER: "jitter",
+    at.K_PHASE: "phase",
+}
+NODES = {
+    Work: at.IS_WORK,
+    Call: at.IS_CALL,
+    Await: at.IS_AWAIT,
+    Choose: at.IS_CHOOSE,
+    Fork: at.IS_FORK,
+    Join: at.IS_JOIN,
+}
+
+
+@define
+class Sizes:
+    """How much room a run is given; what was too little is doubled, and the run begun again."""
+
+    bins: int
+    """Of time, in which the load of the server is kept."""
+    lane: int
+    """Events of one kind, a power of two."""
+    heap: int
+    """Events that do not fit into their lane, and jobs in a queue; a power of two."""
+    days: int
+    intervals: int = 4096
+
+
+@define
+class Builder:
+    """Fills the fields of the world of one run."""
+
+    scenario: Scenario
+    strategy: Strategy
+    draws: Draws
+    until: float
+    resolution: float
+    sizes: Sizes
+    graph: Graph = field(init=False)
+    calls: list[Call] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.graph = Graph.of(self.scenario.process)
+        self.calls = [node for node in self.graph.nodes if isinstance(node, Call)]
+
+    def world(self) -> dict[str, Any]:
+        """Return the fields of a `asyncsim.engine.compiled.world.World` by name, in its order."""
+        outside = OutsideWorld.of(self.scenario, self.draws, self.calls, self.sizes.days)
+        found = self._server() | self._strategy() | self._nodes() | self._calls(outside)
+        found |= outside.fields() | self._waits() | self._rest() | self._queue(outside)
+        found["free_at"] = np.zeros(self.scenario.server.workers + outside.lanes)
+        kinds = at.World.__annotations__
+        assert found.keys() <= kinds.keys(), found.keys() - kinds.keys()
+        casts: dict[str, Callable[[Any], Any]] = {
+            "int": int,
+            "float": float,
+            "Floats": _floats,
+            "Wholes": _wholes,
+        }
+        # What a scenario has no use for stays 0, or empty
+        return {name: casts[kind](found.get(name, 0)) for name, kind in kinds.items()}
+
+    def _server(self) -> dict[str, Any]:
+        server = self.scenario.server
+        policy, keep = server.policy, server.policy.buffer_for
+        return {
+            "n": len(self.draws),
+            "calls": len(self.calls),
+            "waits": self._wait_count,
+            "joins": sum(isinstance(node, Join) for node in self.graph.nodes),
+            "workers": server.workers,
+            "bins": self.sizes.bins,
+            "capacity": self.sizes.lane,
+            "start_node": self.graph.start,
+            "until": self.until,
+            "resolution": self.resolution,
+            "poll_work": server.poll_work,
+            "callback_work": server.callback_work,
+            "early": WORDS[policy.early],
+            "buffer_for": math.inf if keep is None else keep,
+            "duplicate": WORDS[policy.duplicate],
+            "late": WORDS[policy.late],
+            "arrival": self.draws.arrivals,
+        }
+
+    @property
+    def _wait_count(self) -> int:
+        return max(len(self.draws) * len(self.calls), 1)
+
+    def _strategy(self) -> dict[str, Any]:
+        strategy, draws = self.strategy, self.draws
+        keys = [
+            draws.key(f"strategy/{PURPOSES[purpose]}/{call.name}")
+            for purpose in sorted(PURPOSES)
+            for call in self.calls
+        ]
+        found: dict[str, Any] = {
+            "chance_key": np.array(keys, dtype=np.uint64).view(np.int64),
+            "limit": -1,
+        }
+        if isinstance(strategy, Callback):
+            found |= self._callback(strategy)
+        poll = strategy.schedule if strategy.schedule is not None else strategy
+        if isinstance(poll, Polling):
+            found |= {"watch": at.POLLS, "anchor": ANCHORS[poll.anchor]}
+            found |= {"interval": poll.interval, "jitter": poll.jitter}
+        elif isinstance(poll, Backoff):
+            found |= {"watch": at.BACKS_OFF, "backoff_kind": JITTERS[poll.jitter]}
+            found["cap"] = math.inf if poll.cap is None else poll.cap
+            found["intervals"], found["intervals_go_on"] = self._intervals(poll)
+        elif isinstance(poll, LongPolling):
+            found |= {"watch": at.HOLDS_LINE, "interval": poll.hold}
+        if isinstance(poll, (Polling, Backoff)):
+            found["limit"] = -1 if poll.limit is None else poll.limit
+            found["checks_are_free"] = poll.limit is None and not self.scenario.server.poll_work
+            found["scatters"] = poll.jitter not in (0.0, "none")
+        return found
+
+    def _callback(self, strategy: Callback) -> dict[str, Any]:
+        varies = not isinstance(strategy.delay, Fixed) and len(self.draws) > 0
+        delays = [np.array([strategy.delay.mean])]
+        if varies:
+            delays = [
+                self.draws.column(f"strategy/delay/{call.name}", strategy.delay, attempt)
+                for attempt in range(1 + len(strategy.retries))
+                for call in self.calls
+            ]
+        return {
+            "notify": 1,
+            "attempts": 1 + len(strategy.retries),
+            "pause": [0.0, *strategy.retries],
+            "loss": strategy.loss,
+            "duplicates": strategy.duplicates,
+            "duplicate_delay": strategy.duplicate_delay,
+            "delays_vary": varies,
+            "delay": _joined(delays),
+        }
+
+    def _intervals(self, backoff: Backoff) -> tuple[list[float], bool]:
+        """Return the intervals until they grow no more, and whether there would be others."""
+        if backoff.jitter == "decorrelated":
+            return [backoff.first], False
+        found = [backoff.interval(0)]
+        while len(found) < self.sizes.intervals:
+            following = backoff.interval(len(found))
+            if following == found[-1] and backoff.interval(len(found) + 1) == following:
+                return found, False
+            found.append(following)
+        return found, True
+
+    def _nodes(self) -> dict[str, Any]:
+        """Lay the nodes out; steps, choices (with responses) and joins are numbered in order."""
+        nodes, draws = self.graph.nodes, self.draws
+        steps = [node for node in nodes if isinstance(node, (Work, Call))]
+        choices = [node for node in nodes if isinstance(node, (Choose, Call))]
+        joins = [node for node in nodes if isinstance(node, Join)]
+        step_of, choice_of, join_of, call_of = (
+            {node.index: k for k, node in enumerate(part)}
+            for part in (steps, choices, joins, self.calls)
+        )
+        heads, bounds, heads_at = [0], [0.0], []
+        for node in nodes:
+            heads_at.append(len(heads))
+            heads += getattr(node, "heads", [])
+            bounds += node.bounds if isinstance(node, Choose) else [0.0] * len(_heads(node))
+        slots = join_of | choice_of | step_of
+        call_index = [node.call if isinstance(node, Await) else node.index for node in nodes]
+        return {
+            "what": [NODES[type(node)] for node in nodes],
+            "next_node": [node.next for node in nodes],
+            "number": [getattr(node, "number", 0) for node in nodes],
+            "slot": [slots.get(node.index, 0) for node in nodes],
+            "response": [choice_of.get(node.index, 0) for node in nodes],
+            "node_call": [call_of.get(index, 0) for index in call_index],
+            "heads_at": heads_at,
+            "heads_n": [len(_heads(node)) for node in nodes],
+            "heads": heads,
+            "bounds": bounds,
+            "work": _joined([draws.work[node.name] for node in steps]),
+            "uniform": _joined(
+                [
+                    (draws.choices if isinstance(node, Choose) else draws.responses)[node.name]
+                    for node in choices
+                ]
+            ),
+        }
+
+    def _calls(self, outside: OutsideWorld) -> dict[str, Any]:
+        calls = self.calls
+        steps = [call.step for call in calls]
+        return {
+            "arm_delay": [step.arm_delay for step in steps],
+            "timeout": [NEVER if step.timeout is None else step.timeout for step in steps],
+            "accepted_below": [step.response.accepted for step in steps],
+            "done_below": [
+                step.response.accepted + step.response.done if step.response.done else NEVER
+                for step in steps
+            ],
+            "call_node": [call.index for call in calls],
+            "arms_before": [step.arm == "before call" for step in steps],
+            "can_reject": [step.response.rejected > 0 for step in steps],
+            "on_accepted": [call.on_accepted for call in calls],
+            "on_done": [call.on_done for call in calls],
+            "on_rejected": [call.on_rejected for call in calls],
+            "on_timeout": [call.on_timeout for call in calls],
+            "on_resumed": [call.next for call in calls],
+            "first_desk": [outside.first_desk[step.system] for step in steps],
+        }
+
+    def _waits(self) -> dict[str, Any]:
+        n, waits = len(self.draws), self._wait_count
+        rows = np.arange(n)
+        keys = [(rows << ROW_SHIFT) | call.number for call in self.calls]
+        return {
+            "call_of": np.repeat(np.arange(len(self.calls)), n),
+            "row_of": np.tile(rows, len(self.calls)),
+            "key_of": _joined(keys),
+            **{name: np.full(waits, math.inf) for name in ("completed", "attention")},
+            "at_desk": np.full(waits, -1),
+            **{name: _nowhere(waits) for name in ("called", "armed", "closed", "left", "buffered")},
+            **{name: _zeros(waits) for name in ("last_check", "picked_up", "grid_start", "slept")},
+            **{name: _zeros(waits) for name in ("held_since", "not_before")},
+            **{name: _none(waits) for name in ("state", "outcome", "checks", "seen")},
+            **{name: _none(waits) for name in ("deliveries", "passed", "slept_k", "line", "holds")},
+        }
+
+    def _rest(self) -> dict[str, Any]:
+        """Return the fields of steps, instances, deliveries, and the load of the server."""
+        n, strategy = len(self.draws), self.strategy
+        steps = n * sum(isinstance(node, (Work, Call)) for node in self.graph.nodes)
+        joins = n * sum(isinstance(node, Join) for node in self.graph.nodes)
+        room = 0
+        if isinstance(strategy, Callback):
+            attempts = (1 + len(strategy.retries)) * (2 if strategy.duplicates else 1)
+            room = self._wait_count * (attempts + 1)  # and a dead letter
+        moments = len(Job) * 3 * self.sizes.bins
+        return {
+            **{name: _nowhere(steps) for name in ("queued", "started", "step_ended")},
+            "ended": _nowhere(n),
+            "instance_outcome": _none(n),
+            "join_count": _none(joins),
+            **{name: _unset(room) for name in ("delivered", "attempt", "is_copy", "answer")},
+            "told": _unset(room),
+            **{name: np.empty(room) for name in ("sent", "arrived", "handled")},
+            "bin_count": _zeros(moments),
+            "bin_rest": _zeros(moments),
+            "bin_place": _none(len(Job) * 3),
+            **{name: _zeros(len(Job) * 3) for name in ("bin_begins", "bin_ends")},
+            **{name: _none(len(Job)) for name in ("jobs", "not_started")},
+            **{name: _zeros(len(Job)) for name in ("busy", "queueing")},
+        }
+
+    def _queue(self, outside: OutsideWorld) -> dict[str, Any]:
+        lane, heap = self.sizes.lane, self.sizes.heap
+        return {
+            "lane_head": np.full(LANE_KINDS, math.inf),
+            **{name: _none(LANE_KINDS) for name in ("lane_first", "lane_after")},
+            "lane_t": np.empty(lane * LANE_KINDS),
+            **{name: _unset(lane * LANE_KINDS) for name in ("lane_key", "lane_about")},
+            "check_t": np.empty(heap),
+            "check_w": _unset(heap),
+            "heap_t": np.empty(heap),
+            **{name: _unset(heap) for name in ("heap_key", "heap_sequence", "heap_about")},
+            "starts": np.empty(heap),
+            "soon": _unset(heap),
+            "stack": _none(4 * len(self.graph.nodes) + 16),
+            "urgent": _none(len(self.calls) + 16),
+        }
+
+
+def first_sizes(scenario: Scenario, draws: Draws, resolution: float) -> Sizes:
+    """Return how much room a run is given at first."""
+    horizon = max(scenario.length, float(draws.arrivals[-1]) if len(draws) else 0.0)
+    days = int(horizon // 86400) + 3
+    bins = min(int(days * 86400 / resolution) + 2, MOST_BINS)
+    elements = sum(1 for _ in scenario.process.parts())
+    links = sum(len(system.links) for system in scenario.systems.values())
+    waits = len(draws) * max(1, len(scenario.process.of_type(AsyncStep)))
+    heap = _power_of_two(len(draws) * elements + links + 64)
+    return Sizes(bins, _power_of_two(waits + 64), heap, days)
+
+
+def _power_of_two(size: int) -> int:
+    return 1 << (size - 1).bit_length()
+
+
+def _heads(node: Node) -> list[int]:
+    return node.heads if isinstance(node, (Choose, Fork)) else []
+
+
+def _joined(arrays: Sequence[Any]) -> Any:
+    """Return arrays one after the other."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate([*arrays, np.zeros(0, np.int64)])
+
+
+def _nowhere(size: int) -> Any:
+    return np.full(size, math.nan)
+
+
+def _zeros(size: int) -> Any:
+    return np.zeros(size)
+
+
+def _unset(size: int) -> Any:
+    return np.empty(size, dtype=np.int64)
+
+
+def _none(size: int) -> Any:
+    return np.zeros(size, dtype=np.int64)
+
+
+def _floats(values: Any) -> Any:
+    return _array(values, np.float64)
+
+
+def _wholes(values: Any) -> Any:
+    return _array(values, np.int64)
+
+
+def _array(values: Any, kind: type) -> Any:
+    """Return an array as kernels want it (of one type, with a number to read in it), or a list."""
+    array = np.require(np.atleast_1d(values), kind, ["C", "W"])
+    if not array.size:
+        array = np.zeros(1, kind)
+    return array if COMPILES else array.tolist()
+
+
+CASTS: dict[str, Callable[[Any], Any]] = {
+    "int": int,
+    "float": float,
+    "Floats": _floats,
+    "Wholes": _wholes,
+}
+"""How a field gets the type that its annotation names."""

@@ -1,0 +1,98 @@
+"""Callbacks: sent, lost, retried, doubled, handled (`asyncsim.model.strategies.Callback`)."""
+
+from __future__ import annotations
+
+import math
+
+from asyncsim.engine.compiled.booking import book_worker
+from asyncsim.engine.compiled.chances import chance
+from asyncsim.engine.compiled.closing import finish
+from asyncsim.engine.compiled.events import push
+from asyncsim.engine.compiled.jitting import kernel
+from asyncsim.engine.compiled.world import (
+    A_DEAD,
+    A_EARLY,
+    A_LOST,
+    CALLBACK_HANDLED,
+    DELIVERY,
+    J_CALLBACK,
+    K_DUPLICATE,
+    K_LOSS,
+    SYSTEM,
+    World,
+)
+
+
+@kernel
+def send(m: World, w: int, attempt: int) -> None:
+    """Send the callback, from an attempt on, until one gets on its way or all are lost."""
+    call, row = m.call_of[w], m.row_of[w]
+    while m.loss and chance(m, K_LOSS, call, row, attempt) < m.loss:
+        m.deliveries[w] += 1
+        tell(m, note(m, w, attempt, math.nan, 0), A_LOST)
+        attempt += 1
+        if pauses_before(m, w, attempt):
+            return
+    delay = m.delay[attempt * m.waits + w] if m.delays_vary else m.delay[0]
+    dispatch(m, w, attempt, delay, 0)
+    if m.duplicates and chance(m, K_DUPLICATE, call, row, attempt) < m.duplicates:
+        dispatch(m, w, attempt, delay + m.duplicate_delay, 1)
+
+
+@kernel
+def pauses_before(m: World, w: int, attempt: int) -> bool:
+    """Pause before an attempt, or give up after the last; false if it comes at once."""
+    if attempt == m.attempts:
+        tell(m, note(m, w, -1, math.nan, 0), A_DEAD)
+        return True
+    pause = m.pause[attempt]
+    if not pause:
+        return False
+    push(m, m.now + pause, SYSTEM, m.key_of[w], -1 - (attempt * m.waits + w))
+    return True
+
+
+@kernel
+def dispatch(m: World, w: int, attempt: int, delay: float, copy: int) -> None:
+    """Put a delivery on its way."""
+    m.deliveries[w] += 1
+    push(m, m.now + delay, DELIVERY, m.key_of[w], note(m, w, attempt, m.now + delay, copy))
+
+
+@kernel
+def note(m: World, w: int, attempt: int, arrives: float, copy: int) -> int:
+    """Write a delivery down; return its index."""
+    d = m.deliveries_n
+    m.deliveries_n = d + 1
+    m.delivered[d], m.attempt[d], m.is_copy[d] = w, attempt, copy
+    m.sent[d], m.arrived[d], m.handled[d] = m.now, arrives, math.nan
+    return int(d)
+
+
+@kernel
+def tell(m: World, d: int, answer: int) -> None:
+    """Note what a delivery came to."""
+    m.answer[d] = answer
+    m.told[m.told_n] = d
+    m.told_n += 1
+
+
+@kernel
+def delivery_arrives(m: World, d: int) -> None:
+    """Have a worker handle a callback that has arrived."""
+    if not m.callback_work:
+        delivery_handled(m, d)
+        return
+    handled = book_worker(m, J_CALLBACK, m.now, m.callback_work) + m.callback_work
+    push(m, handled, CALLBACK_HANDLED, m.key_of[m.delivered[d]], d)
+
+
+@kernel
+def delivery_handled(m: World, d: int) -> None:
+    """Finish the wait by its callback; try again if it came too early."""
+    m.handled[d] = m.now
+    w = m.delivered[d]
+    answer = finish(m, w)
+    tell(m, d, answer)
+    if answer == A_EARLY and not m.is_copy[d] and not pauses_before(m, w, m.attempt[d] + 1):
+        send(m, w, m.attempt[d] + 1)

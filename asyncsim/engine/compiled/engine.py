@@ -1,0 +1,236 @@
+"""How the compiled engine works.
+
+It is a discrete-event simulation like the reference engine (`asyncsim.engine.simpy_engine`), event
+by event and with the same rule for ties, but nothing in it is an object: waits, steps and desks are
+rows of flat arrays (`layout`), and the functions that change them (the *kernels*) are compiled by
+Numba (Lam, Pitrou & Seibert 2015, doi:10.1145/2833157.2833162) where it is installed. What makes it
+fast is what it does not do:
+
+* **No queue for the server.** A FIFO server whose service times are known when a job is queued is
+  booked ahead: start and end follow from the worker that is free first (`booking`; Kiefer &
+  Wolfowitz 1955, doi:10.2307/1992945). The same for the lanes of external systems.
+* **Hardly a heap for the events.** Events of one kind are scheduled almost in the order in which
+  they happen: a check every minute comes round in the same order every minute. Each kind has a ring
+  (`events`), the next event is the earliest of their heads, and only what does not fit in goes to a
+  binary heap: jitter, backoff, mixes.
+* **No free checks.** Where a check costs no worker, only the one that sees completion is played;
+  how many came before follows from ``⌈(completed − anchor) / interval⌉`` (`skipping`).
+* **No tables.** A run hands over its arrays; tables are built when somebody asks for them.
+
+The way through the code: `building` and `outside_world` lay a scenario out as arrays, `loop` plays
+it, calling `walking` (the process), `closing` (waits), `asking` (checks), `delivering` (callbacks)
+and `outside`, `office` (external systems); this module takes the record down. What can be played is
+the table in `parts`.
+
+Room is guessed (bins of time, nights of a batch, events); if a run needs more it is begun again
+with twice as much, which is allowed because a run is a function of its draws.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from attrs import define
+
+from asyncsim.engine.compiled import world as at
+from asyncsim.engine.compiled.booking import MOMENTS
+from asyncsim.engine.compiled.building import Builder, Sizes, first_sizes
+from asyncsim.engine.compiled.loop import play
+from asyncsim.engine.graph import Call, Work
+from asyncsim.engine.record import DeliveryColumns, Record, StepColumns, WaitColumns
+from asyncsim.engine.workers import MOST_BINS, Job, JobLoad, too_many_bins
+from asyncsim.errors import EngineError, ScenarioError
+from asyncsim.model.described import refuse
+from asyncsim.model.draws import Draws
+from asyncsim.model.durations import Floats
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.waiting import Strategy
+
+MOST_DAYS = 366 * 40
+
+
+def play_compiled(
+    scenario: Scenario,
+    strategy: Strategy,
+    draws: Draws,
+    until: float | None,
+    resolution: float,
+) -> Record:
+    """Play a scenario and return what happened.
+
+    Parameters
+    ----------
+    scenario, strategy, draws
+        What is played; every part must be in `asyncsim.engine.compiled.parts.PLAYED`, and the draws
+        complete.
+    until
+        Stop at this instant (seconds), or when all is over.
+    resolution
+        Width of the bins of the server's load, in seconds.
+
+    Raises
+    ------
+    ScenarioError
+        If the calendar of a system runs out of days.
+    EngineError
+        If the load needs too many bins, or a check would be due at no finite instant.
+    """
+    sizes = first_sizes(scenario, draws, resolution)
+    stop = math.inf if until is None else until
+    while True:
+        builder = Builder(scenario, strategy, draws, stop, resolution, sizes)
+        fields = builder.world()
+        whole, floats = play(tuple(fields.values()))
+        status, where = whole[:2]
+        if status == at.FINE:
+            return _Answer(builder, fields, whole[2:], floats).record(stop)
+        sizes = _more(sizes, status, where, builder)
+
+
+def _more(sizes: Sizes, status: int, desk: int, builder: Builder) -> Sizes:
+    """Return larger sizes for what was too small, or say why there is no more."""
+    if status == at.MORE_BINS and sizes.bins < MOST_BINS:
+        sizes.bins = min(4 * sizes.bins, MOST_BINS)
+    elif status == at.MORE_BINS:
+        raise too_many_bins(sizes.bins + 1, builder.resolution)
+    elif status == at.MORE_ROOM:
+        sizes.lane, sizes.heap = 2 * sizes.lane, 2 * sizes.heap
+    elif status == at.MORE_INTERVALS:
+        sizes.intervals *= 2
+    elif status == at.NOT_FINITE:
+        raise EngineError("an event must happen at a finite instant, got inf")
+    elif status == at.NO_NIGHT or sizes.days > MOST_DAYS:
+        _out_of_days(builder, desk)
+    else:
+        sizes.days *= 4
+    return sizes
+
+
+def _out_of_days(builder: Builder, desk: int) -> None:
+    systems = builder.scenario.systems.values()
+    link = [link for system in systems for link in reversed(system.links)][desk]
+    if isinstance(link, NightlyBatch):
+        raise refuse("NightlyBatch.start", "must come round again on some day", link.start)
+    raise ScenarioError("Hours.days: the calendar ran out of open days; check days and holidays")
+
+
+@define
+class _Answer:
+    """What the kernels leave behind, taken down as a record."""
+
+    builder: Builder
+    fields: dict[str, Any]
+    whole: tuple[int, ...]
+    floats: tuple[float, ...]
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a field of the world as an array."""
+        return np.asarray(self.fields[name])
+
+    def record(self, stop: float) -> Record:
+        """Take down the record of a run stopped at an instant, or ended by itself."""
+        builder = self.builder
+        n, told, open_count, longest = self.whole
+        open_seconds, last_change, line_seconds = self.floats
+        arrived = builder.draws.arrivals[:n]
+        deliveries = self._deliveries(told)
+        end = stop if stop < math.inf else self._latest(arrived, deliveries)
+        held = self.held_since[self.line != at.NO_LINE]
+        return Record(
+            engine="compiled",
+            end=end,
+            arrived=arrived,
+            ended=self.ended[:n],
+            outcomes=self.instance_outcome[:n],
+            steps=self._steps(n),
+            waits=self._waits(),
+            deliveries=deliveries,
+            loads=self._loads(end),
+            resolution=builder.resolution,
+            longest_queue=longest,
+            open_seconds=open_seconds + open_count * (end - last_change),
+            open_count=open_count,
+            connection_seconds=float(line_seconds + np.sum(end - held)),
+        )
+
+    def _latest(self, arrived: Floats, deliveries: DeliveryColumns) -> float:
+        """Return the instant of the last thing that happened."""
+        workers = self.free_at[: self.builder.scenario.server.workers]
+        parts = [workers, arrived, deliveries.sent, deliveries.arrived, deliveries.handled]
+        parts += [self.called, self.armed, self.completed, self.closed]
+        finite = [part[np.isfinite(part)] for part in parts]
+        return max((float(part.max()) for part in finite if part.size), default=0.0)
+
+    def _steps(self, n: int) -> list[StepColumns]:
+        nowhere, rows = np.full(n, np.nan), len(self.builder.draws)
+        found, slot, call = [], 0, 0
+        for node in self.builder.graph.nodes:
+            if not isinstance(node, (Work, Call)):
+                found.append(StepColumns(nowhere, nowhere, nowhere))
+                continue
+            place = slice(slot * rows, slot * rows + n)
+            ended, outcome = self.step_ended[place], None
+            if isinstance(node, Call):
+                waits = slice(call * rows, call * rows + n)
+                ended, outcome = self.left[waits], self.outcome[waits]
+                call += 1
+            found.append(StepColumns(self.queued[place], self.started[place], ended, outcome))
+            slot += 1
+        return found
+
+    def _waits(self) -> WaitColumns:
+        calls = self.builder.calls
+        armed = np.flatnonzero(~np.isnan(self.armed)) if calls else np.zeros(0, np.int64)
+        row, call = self.row_of[armed], self.call_of[armed]
+        if len(calls) > 1:
+            order = np.lexsort((self.key_of[armed],))
+            armed, row, call = armed[order], row[order], call[order]
+        completed = self.completed[armed]
+        completed[np.isinf(completed)] = np.nan
+        return WaitColumns(
+            row=row,
+            node=self.call_node[call],
+            called=self.called[armed],
+            armed=self.armed[armed],
+            completed=completed,
+            closed=self.closed[armed],
+            checks=self.checks[armed],
+            wasted_checks=self.checks[armed] - self.seen[armed],
+            deliveries=self.deliveries[armed],
+            outcome=self.state[armed] - at.ARMED,
+        )
+
+    def _deliveries(self, number: int) -> DeliveryColumns:
+        """Return the deliveries whose outcome is known."""
+        told = self.told[:number]
+        waits = self.delivered[told]
+        return DeliveryColumns(
+            row=self.row_of[waits],
+            node=self.call_node[self.call_of[waits]],
+            attempt=self.attempt[told],
+            sent=self.sent[told],
+            arrived=self.arrived[told],
+            handled=self.handled[told],
+            outcome=self.answer[told],
+        )
+
+    def _loads(self, end: float) -> dict[Job, JobLoad]:
+        width, size = self.builder.resolution, self.builder.sizes.bins
+        bins = int(end // width) + 1
+        if bins > MOST_BINS:
+            raise too_many_bins(bins, width)
+        shape = (len(Job), MOMENTS, size)
+        missing = ((0, 0), (0, 0), (0, max(bins - size, 0)))  # nothing was served then
+        counts, rests = (
+            np.pad(part.reshape(shape), missing)[:, :, :bins]
+            for part in (self.bin_count, self.bin_rest)
+        )
+        loads = {}
+        for job in Job:
+            totals = int(self.jobs[job]), float(self.busy[job]), float(self.queueing[job])
+            loads[job] = JobLoad.of(*totals, counts[job], rests[job], width)
+            loads[job].started[-1] -= self.not_started[job]
+        return loads

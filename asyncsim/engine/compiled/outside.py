@@ -1,0 +1,170 @@
+"""External systems in the kernels: what each does when it wakes up (`asyncsim.model.systems`)."""
+
+from __future__ import annotations
+
+from asyncsim.engine.compiled.booking import book_lane
+from asyncsim.engine.compiled.closing import act_soon, is_open, let_go
+from asyncsim.engine.compiled.delivering import send
+from asyncsim.engine.compiled.events import ROW_SHIFT, push
+from asyncsim.engine.compiled.jitting import kernel
+from asyncsim.engine.compiled.office import when_worked
+from asyncsim.engine.compiled.skipping import see_completion
+from asyncsim.engine.compiled.world import (
+    BATCH,
+    COLLECTION,
+    MORE_NIGHTS,
+    NO_NIGHT,
+    PEOPLE,
+    RECORDED,
+    SYSTEM,
+    World,
+)
+
+
+@kernel
+def submit(m: World, w: int, desk: int) -> None:
+    """Lay an item into the tray of a desk, and wake it if it was idle."""
+    place = m.tray_at[desk] + m.tray_tail[desk]
+    m.tray_tail[desk] += 1
+    m.tray[place] = w
+    m.submitted[place] = m.now
+    if m.desk_kind[desk] == BATCH:
+        m.at_desk[w] = desk
+    if m.idle[desk]:
+        m.idle[desk] = 0
+        act_soon(m, m.waits + desk)
+
+
+@kernel
+def wake_up(m: World, desk: int) -> None:
+    """Let a desk look into its tray."""
+    if m.desk_kind[desk] == BATCH:
+        await_night(m, desk)
+        return
+    while m.tray_head[desk] < m.tray_tail[desk]:
+        w = m.tray[m.tray_at[desk] + m.tray_head[desk]]
+        m.tray_head[desk] += 1
+        take_on(m, w, desk)
+    m.idle[desk] = 1
+
+
+@kernel
+def take_on(m: World, w: int, desk: int) -> None:
+    """Have a service, a team or a log work on an item, and schedule its completion."""
+    kind, lanes = m.desk_kind[desk], m.lanes_n[desk]
+    if kind == RECORDED:
+        at = m.completion[m.nights_at[desk] + m.row_of[w]]
+    elif kind == PEOPLE:
+        at = when_worked(m, desk, item_time(m, w, desk))
+    elif lanes:
+        at = book_lane(m.free_at, m.lanes_at[desk], lanes, m.now, item_time(m, w, desk))
+    else:
+        at = m.now + item_time(m, w, desk)
+    if at <= m.now:
+        item_done(m, w, desk)
+    else:
+        m.not_before[w] = at
+        push(m, at, SYSTEM, m.key_of[w] + (1 << ROW_SHIFT), desk * m.waits + w)
+
+
+@kernel
+def item_time(m: World, w: int, desk: int) -> float:
+    """Return how long a desk works on an item."""
+    return float(m.external[m.times_at[m.call_of[w]] + m.link[desk] * m.n + m.row_of[w]])
+
+
+@kernel
+def item_done(m: World, w: int, desk: int) -> None:
+    """Pass an item on to the next link, or complete it."""
+    if m.successor[desk] >= 0:
+        submit(m, w, m.successor[desk])
+        return
+    m.completed[w] = m.attention[w] = m.now
+    if m.notify:
+        send(m, w, 0)
+    if is_open(m, w):
+        if m.checks_are_free:
+            see_completion(m, w)
+        let_go(m, w)
+
+
+@kernel
+def await_night(m: World, desk: int) -> None:
+    """Have a batch wait for the first night whose cut-off is not before its oldest item."""
+    oldest = m.submitted[m.tray_at[desk] + m.tray_head[desk]]
+    night, nights, base = m.next_night[desk], m.nights_n[desk], m.nights_at[desk]
+    while night < nights and m.cut_off[base + night] < oldest:
+        night += 1
+    if night == nights:
+        m.status = NO_NIGHT if m.exhausted[desk] else MORE_NIGHTS
+        m.where = desk
+        return
+    m.next_night[desk] = night + 1
+    m.tonight[desk] = base + night
+    m.collected_at[desk] = m.collects_at[desk]
+    m.collects_at[desk] = max(m.night_start[base + night], m.now)
+    push(m, m.collects_at[desk], COLLECTION, desk + 1, desk)
+
+
+@kernel
+def collect(m: World, desk: int) -> None:
+    """Have a batch take what was submitted by the cut-off, and work through it."""
+    night, head, tray = m.tonight[desk], m.tray_head[desk], m.tray_at[desk]
+    after = head
+    if not m.skipped[night]:
+        after = min(m.tray_tail[desk], head + m.most_items[desk])
+        while after > head and m.submitted[tray + after - 1] > m.cut_off[night]:
+            after -= 1
+    broken_at = after
+    if m.breaks[night] >= 0.0:
+        broken_at = head if m.at_end[desk] else head + int(m.breaks[night] * (after - head))
+    lanes_at, lanes = m.lanes_at[desk], m.lanes_n[desk]
+    for k in range(lanes_at, lanes_at + lanes):
+        m.free_at[k] = m.now
+    taken = head
+    while taken < after and taken != broken_at and m.free_at[lanes_at] < m.night_end[night]:
+        w = m.tray[tray + taken]
+        ended = book_lane(m.free_at, lanes_at, lanes, m.now, item_time(m, w, desk))
+        m.not_before[w], m.at_desk[w] = ended, -1
+        # One key for all, so that items that end together are shown in the order they came
+        push(m, ended, SYSTEM, desk + 1, desk * m.waits + w)
+        taken += 1
+    m.tray_head[desk] = taken
+    m.remaining[desk] = taken - head
+    m.shown_n[desk] = 0
+    if taken == head:
+        look_again(m, desk)
+
+
+@kernel
+def look_again(m: World, desk: int) -> None:
+    """Let a batch that is through with a night go back to its tray."""
+    if m.tray_head[desk] < m.tray_tail[desk]:
+        act_soon(m, m.waits + desk)
+    else:
+        m.idle[desk] = 1
+
+
+@kernel
+def system_event(m: World, about: int) -> None:
+    """Let a system be done with an item, or a callback be tried again."""
+    if about < 0:
+        again = -1 - about
+        send(m, again % m.waits, again // m.waits)
+        return
+    desk = 0 if about < m.waits else about // m.waits
+    w = about - desk * m.waits
+    if m.desk_kind[desk] != BATCH:
+        item_done(m, w, desk)
+        return
+    m.remaining[desk] -= 1
+    if not m.at_end[desk]:
+        item_done(m, w, desk)
+    else:
+        m.shown[m.tray_at[desk] + m.shown_n[desk]] = w
+        m.shown_n[desk] += 1
+        if not m.remaining[desk]:
+            for k in range(m.shown_n[desk]):
+                item_done(m, m.shown[m.tray_at[desk] + k], desk)
+    if not m.remaining[desk]:
+        look_again(m, desk)

@@ -1,0 +1,263 @@
+"""What the kernels work on: one *world*, whose fields are numbers and flat arrays.
+
+Records lie field by field: ``m.armed[w]`` is when wait `w` was armed, ``m.next_node[k]`` what comes
+after node `k`. Waits lie call by call, so that ``w = call * m.n + row``. Under Numba a world is a
+structure handed over by its address; without Numba it is an object with lists for arrays, which
+are far quicker there than NumPy's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asyncsim.engine.compiled.structure import maker_of
+
+Floats = Any
+Wholes = Any
+
+# State of a wait, in the order of asyncsim.engine.record.WAIT_OUTCOMES
+NOT_CALLED, CALLED, ARMED, FINISHED, TIMED_OUT, GAVE_UP, CANCELLED = range(7)
+# How a step ended: asyncsim.engine.record.STEP_OUTCOMES
+OPEN, RESUMED, AT_ONCE, REJECTED, STEP_TIMED_OUT, STEP_GAVE_UP, STEP_CANCELLED = range(7)
+NO_LINE, HELD, RELEASED = range(3)
+IS_WORK, IS_CALL, IS_AWAIT, IS_CHOOSE, IS_FORK, IS_JOIN = range(6)
+BATCH, SERVICE, PEOPLE, RECORDED = range(4)
+# What became of a delivery: asyncsim.engine.record.DELIVERY_OUTCOMES
+(
+    A_FINISHED, A_BUFFERED, A_IGNORED_EARLY, A_ACCEPTED_DUPLICATE, A_ACCEPTED_LATE,
+    A_IGNORED_UNKNOWN, A_EARLY, A_DUPLICATE, A_LATE, A_UNKNOWN, A_LOST, A_DEAD,
+) = range(12)  # fmt: skip
+NOT_WATCHED, POLLS, BACKS_OFF, HOLDS_LINE = range(4)
+FROM_ARMING, FROM_CLOCK, FROM_RANDOM = range(3)
+NO_JITTER, FULL, EQUAL, DECORRELATED = range(4)
+REJECT, BUFFER, IGNORE, ACCEPT = range(4)
+# Purposes of chances, a key for each call
+K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE = range(4)
+# Kinds of events, in the order in which they happen at one instant: asyncsim.engine.clock.Kind
+(
+    WORK_ENDED, ARMING, SYSTEM, CALLBACK_HANDLED, CHECK_ENDED, ARRIVAL, DELIVERY, CHECK_DUE,
+    TIMEOUT, COLLECTION, LAST_LOOK,
+) = range(1, 12)  # fmt: skip
+# Jobs of the server: asyncsim.engine.workers.Job
+J_WORK, J_CALL, J_CHECK, J_CALLBACK = range(4)
+# How a run went
+FINE, MORE_NIGHTS, NO_NIGHT, MORE_HOURS, MORE_INTERVALS, MORE_BINS, MORE_ROOM, NOT_FINITE = range(8)
+
+
+class World:
+    """All numbers of one run."""
+
+    # What is given: sizes, server, strategy
+    n: int
+    """Instances."""
+    calls: int
+    waits: int
+    desks: int
+    joins: int
+    workers: int
+    bins: int
+    capacity: int
+    """Events that a lane holds, a power of two."""
+    start_node: int
+    until: float
+    resolution: float
+    poll_work: float
+    callback_work: float
+    early: int
+    buffer_for: float
+    duplicate: int
+    late: int
+    watch: int
+    """What a waiting step does: nothing, polls, backs off, holds a line."""
+    notify: int
+    checks_are_free: int
+    scatters: int
+    """Whether checks are due in no order, so that a heap holds them."""
+    limit: int
+    anchor: int
+    interval: float
+    jitter: float
+    backoff_kind: int
+    cap: float
+    intervals: Floats
+    intervals_go_on: int
+    attempts: int
+    pause: Floats
+    loss: float
+    duplicates: float
+    duplicate_delay: float
+    delay: Floats
+    """Of deliveries, by attempt and wait; or one for all."""
+    delays_vary: int
+    chance_key: Wholes
+    # Random numbers
+    arrival: Floats
+    work: Floats
+    uniform: Floats
+    external: Floats
+    # Nodes of the process
+    what: Wholes
+    next_node: Wholes
+    number: Wholes
+    slot: Wholes
+    heads_at: Wholes
+    heads_n: Wholes
+    node_call: Wholes
+    response: Wholes
+    heads: Wholes
+    bounds: Floats
+    # Calls
+    arm_delay: Floats
+    timeout: Floats
+    accepted_below: Floats
+    done_below: Floats
+    call_node: Wholes
+    arms_before: Wholes
+    can_reject: Wholes
+    on_accepted: Wholes
+    on_done: Wholes
+    on_rejected: Wholes
+    on_timeout: Wholes
+    on_resumed: Wholes
+    first_desk: Wholes
+    times_at: Wholes
+    # Desks, where a link of a system works
+    desk_kind: Wholes
+    successor: Wholes
+    link: Wholes
+    idle: Wholes
+    tray_at: Wholes
+    tray_head: Wholes
+    tray_tail: Wholes
+    lanes_at: Wholes
+    lanes_n: Wholes
+    next_night: Wholes
+    nights_at: Wholes
+    nights_n: Wholes
+    exhausted: Wholes
+    most_items: Wholes
+    at_end: Wholes
+    remaining: Wholes
+    shown_n: Wholes
+    tonight: Wholes
+    collects_at: Floats
+    collected_at: Floats
+    night_start: Floats
+    cut_off: Floats
+    night_end: Floats
+    skipped: Floats
+    breaks: Floats
+    opens: Floats
+    closes: Floats
+    open_before: Floats
+    completion: Floats
+    tray: Wholes
+    submitted: Floats
+    shown: Wholes
+    # Waits
+    call_of: Wholes
+    row_of: Wholes
+    key_of: Wholes
+    """Row and number, which order the events of one kind at one instant."""
+    state: Wholes
+    called: Floats
+    armed: Floats
+    completed: Floats
+    closed: Floats
+    outcome: Wholes
+    left: Floats
+    buffered: Floats
+    checks: Wholes
+    seen: Wholes
+    """Checks that saw completion; the others were wasted."""
+    deliveries: Wholes
+    last_check: Floats
+    picked_up: Floats
+    grid_start: Floats
+    passed: Wholes
+    """Grid points that went by without a check."""
+    slept: Floats
+    slept_k: Wholes
+    line: Wholes
+    holds: Wholes
+    held_since: Floats
+    attention: Floats
+    """When a check will have something to do other than see nothing; infinite, not known."""
+    not_before: Floats
+    """An instant before which the work is known not to be complete."""
+    at_desk: Wholes
+    """The batch in whose tray the item lies, or -1."""
+    # Steps, by slot and instance; instances
+    queued: Floats
+    started: Floats
+    step_ended: Floats
+    ended: Floats
+    instance_outcome: Wholes
+    join_count: Wholes
+    # Deliveries
+    delivered: Wholes
+    attempt: Wholes
+    is_copy: Wholes
+    answer: Wholes
+    sent: Floats
+    arrived: Floats
+    handled: Floats
+    told: Wholes
+    # The queue of events
+    lane_head: Floats
+    lane_first: Wholes
+    lane_after: Wholes
+    lane_t: Floats
+    lane_key: Wholes
+    lane_about: Wholes
+    misfits: int
+    """Checks that did not fit into their lane."""
+    check_t: Floats
+    check_w: Wholes
+    check_n: int
+    heap_t: Floats
+    heap_key: Wholes
+    heap_sequence: Wholes
+    heap_about: Wholes
+    heap_n: int
+    sequence: int
+    # The server
+    free_at: Floats
+    free_first: int
+    starts: Floats
+    starts_head: int
+    starts_tail: int
+    longest: int
+    bin_count: Floats
+    bin_rest: Floats
+    bin_place: Wholes
+    bin_begins: Floats
+    bin_ends: Floats
+    jobs: Wholes
+    busy: Floats
+    queueing: Floats
+    not_started: Wholes
+    # The present
+    now: float
+    reached: int
+    """The largest key of the present instant so far."""
+    status: int
+    where: int
+    arrivals_n: int
+    open_count: int
+    open_seconds: float
+    last_change: float
+    line_seconds: float
+    deliveries_n: int
+    told_n: int
+    stack: Wholes
+    stack_n: int
+    urgent: Wholes
+    urgent_n: int
+    soon: Wholes
+    soon_head: int
+    soon_tail: int
+
+
+world_of = maker_of(World)
+"""Make a world of the values of its fields, in order."""
