@@ -150,23 +150,51 @@ class Draws:
         ScenarioError
             If they hold a name that the scenario does not know.
         """
-        rest = draw_for(scenario, self.seed, self.replication, self.arrivals)
-        merged = Draws(self.arrivals, seed=self.seed, replication=self.replication)
-        for what in ("work", "external", "choices", "responses"):
-            own, needed = getattr(self, what), getattr(rest, what)
+        needed, missing = _shapes(scenario, len(self)), False
+        _check_logs(scenario, len(self))
+        for what, shapes in needed.items():
+            own = getattr(self, what)
             for name in own:
-                if name not in needed:
+                if name not in shapes:
                     raise ScenarioError(
                         f"Draws.{what} has {name!r}, which the scenario does not know"
-                        f"{nearest(name, needed)}"
+                        f"{nearest(name, shapes)}"
                     )
-                if own[name].shape != needed[name].shape:
+                if own[name].shape != shapes[name]:
                     raise ScenarioError(
-                        f"Draws.{what}[{name!r}] must have shape {needed[name].shape}, "
+                        f"Draws.{what}[{name!r}] must have shape {shapes[name]}, "
                         f"got {own[name].shape}"
                     )
-            setattr(merged, what, needed | own)
+            missing = missing or len(own) < len(shapes)
+        if not missing:
+            return self
+        merged = draw_for(scenario, self.seed, self.replication, self.arrivals)
+        for what in needed:
+            getattr(merged, what).update(getattr(self, what))
         return merged
+
+
+def _shapes(scenario: Drawable, n: int) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Return the shapes of all arrays that n instances of a scenario need."""
+    process, calls = scenario.process, scenario.process.of_type(AsyncStep)
+    links = {call.name: len(scenario.systems[call.system].links) for call in calls}
+    return {
+        "work": {step.name: (n,) for step in (*process.of_type(Step), *calls)},
+        "external": {name: (n,) if k == 1 else (n, k) for name, k in links.items()},
+        "choices": {choice.name: (n,) for choice in process.of_type(Choice)},
+        "responses": {call.name: (n,) for call in calls},
+    }
+
+
+def _check_logs(scenario: Drawable, n: int) -> None:
+    """Check that systems that come from a log know of n instances."""
+    for step in scenario.process.of_type(AsyncStep):
+        for link in scenario.systems[step.system].links:
+            if isinstance(link, Recorded) and len(link.completions) < n:
+                raise ScenarioError(
+                    f"Recorded.completions must hold an instant for each of {n} instances, "
+                    f"got {len(link.completions)}"
+                )
 
 
 def stream(name: str, seed: int, replication: int) -> np.random.Generator:
@@ -189,6 +217,7 @@ def draw_for(
     if arrivals is None:
         arrivals = scenario.arrivals.draw(rng("arrivals"), scenario.calendar, scenario.length)
     n = len(arrivals)
+    _check_logs(scenario, n)
     process = scenario.process
     calls = process.of_type(AsyncStep)
     work = {s.name: s.work.sample(rng(f"work/{s.name}"), n) for s in process.of_type(Step)}
@@ -196,12 +225,6 @@ def draw_for(
     external: dict[str, Floats] = {}
     for step in calls:
         links = scenario.systems[step.system].links
-        for link in links:
-            if isinstance(link, Recorded) and len(link.completions) < n:
-                raise ScenarioError(
-                    f"Recorded.completions must hold an instant for each of {n} instances, "
-                    f"got {len(link.completions)}"
-                )
         times = [
             link.item_time.sample(rng(f"external/{step.name}/{k}"), n)
             for k, link in enumerate(links)

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,15 +16,16 @@ from tqdm.auto import tqdm
 
 from asyncsim import plots
 from asyncsim.engine.arguments import check_played
-from asyncsim.engine.figures import FIGURES, figures, latencies
+from asyncsim.engine.figures import FIGURES
 from asyncsim.engine.run import Run
-from asyncsim.engine.simulate import simulate
 from asyncsim.errors import CensoredWarning, PrecisionWarning, ScenarioError
 from asyncsim.model.described import refuse
+from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import Refused, count, number
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
+from asyncsim.study.replications import Outcome, Replications, jobs, mapping
 from asyncsim.study.report import summary_html
 from asyncsim.study.statistics import Interval, mean_interval, paired_interval
 
@@ -61,11 +63,10 @@ class _Played:
     first: Run | None = None
     censored: int = 0
 
-    def add(self, run: Run) -> None:
-        self.figures.append(figures(run.record, run.scenario))
-        self.latencies.append(latencies(run.record))
-        self.censored += run.record.open_count
-        self.first = self.first or run
+    def add(self, outcome: Outcome) -> None:
+        self.figures.append(outcome.figures)
+        self.latencies.append(outcome.latencies)
+        self.censored += outcome.censored
 
     def column(self, name: str) -> list[float]:
         return [row[name] for row in self.figures]
@@ -231,6 +232,7 @@ def compare(
     seed: int = 0,
     confidence: float = 0.95,
     engine: str = "auto",
+    n_jobs: int = 1,
     progress: bool = True,
 ) -> Comparison:
     """Play a scenario under several strategies on the same random numbers.
@@ -252,6 +254,8 @@ def compare(
         Of the intervals.
     engine
         As in `asyncsim.simulate`.
+    n_jobs
+        On how many processes, -1 for one per processor; the result is the same on any number.
     progress
         Show a progress bar.
 
@@ -266,20 +270,22 @@ def compare(
     mean_interval([], confidence)
     played = _players(strategies)
     wanted, most = _how_many(replications, precision, most_replications)
+    n_jobs = jobs(n_jobs)
+    strategies = tuple(player.strategy for player in played.values())
+    plan = Replications(scenario, strategies, key_part("seed", seed), engine)
     bar = tqdm(
         total=wanted * len(played), disable=not progress, unit="run", desc="comparing", leave=False
     )
-    with bar, warnings.catch_warnings():
-        warnings.simplefilter("ignore", CensoredWarning)  # counted, and told once below
-        replication = 0
-        while replication < wanted:
-            draws = scenario.draw(seed, replication)
-            for player in played.values():
-                player.add(simulate(scenario, player.strategy, draws=draws, engine=engine))
-                bar.update()
-            replication += 1
-            if replication == wanted and precision is not None and wanted < most:
-                wanted = min(_still_needed(played, precision, confidence, replication), most)
+    with bar, mapping(n_jobs) as each:
+        # The first replication is played here: its runs are kept, and kernels are compiled once
+        _add(played, [Outcome.of(run) for run in _first_runs(plan, played)], bar)
+        so_far = 1
+        while so_far < wanted:
+            for outcomes in each(plan.outcomes, range(so_far, wanted)):
+                _add(played, outcomes, bar)
+            so_far = wanted
+            if precision is not None and wanted < most:
+                wanted = min(_still_needed(played, precision, confidence, so_far), most)
                 bar.total = wanted * len(played)
     _tell_censored(played)
     if precision is not None and _still_needed(played, precision, confidence, wanted) > wanted:
@@ -290,6 +296,19 @@ def compare(
             stacklevel=2,
         )
     return Comparison(scenario, played, seed, confidence)
+
+
+def _first_runs(plan: Replications, played: dict[str, _Played]) -> list[Run]:
+    runs = plan.runs(0)
+    for player, run in zip(played.values(), runs, strict=True):
+        player.first = run
+    return runs
+
+
+def _add(played: dict[str, _Played], outcomes: list[Outcome], bar: Any) -> None:
+    for player, outcome in zip(played.values(), outcomes, strict=True):
+        player.add(outcome)
+    bar.update(len(outcomes))
 
 
 def _players(strategies: Sequence[Strategy]) -> dict[str, _Played]:

@@ -1,0 +1,96 @@
+"""Replications, played here or on several processes.
+
+What travels to another process is a description and a number; what comes back is figures, not
+tables. Results come in the order of the replications, so they are the same on any number of
+processes.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+from attrs import frozen
+
+from asyncsim.engine.figures import figures, latencies
+from asyncsim.engine.run import Run
+from asyncsim.engine.simulate import simulate
+from asyncsim.errors import CensoredWarning
+from asyncsim.model.described import refuse
+from asyncsim.model.durations import Floats
+from asyncsim.model.quantities import Refused, count
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Strategy
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@frozen
+class Outcome:
+    """What is kept of one run."""
+
+    figures: dict[str, float]
+    latencies: Floats
+    censored: int
+    """Waits still open when it stopped."""
+
+    @classmethod
+    def of(cls, run: Run) -> Outcome:
+        """Return the outcome of a run."""
+        record = run.record
+        return cls(figures(record, run.scenario), latencies(record), record.open_count)
+
+
+@frozen
+class Replications:
+    """Strategies to be played on the same random numbers, again and again."""
+
+    scenario: Scenario
+    strategies: tuple[Strategy, ...]
+    seed: int
+    engine: str
+
+    def runs(self, replication: int) -> list[Run]:
+        """Play all strategies on the numbers of one replication."""
+        draws = self.scenario.draw(self.seed, replication)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CensoredWarning)  # counted in the outcome
+            return [
+                simulate(self.scenario, strategy, draws=draws, engine=self.engine)
+                for strategy in self.strategies
+            ]
+
+    def outcomes(self, replication: int) -> list[Outcome]:
+        """Play all strategies, and keep what is needed of each run."""
+        return [Outcome.of(run) for run in self.runs(replication)]
+
+
+def jobs(n_jobs: int) -> int:
+    """Return a number of processes, checked; -1 stands for one per processor.
+
+    Raises
+    ------
+    ScenarioError
+        If it is neither -1 nor a whole number from 1.
+    """
+    if not isinstance(n_jobs, bool) and n_jobs == -1:
+        return os.cpu_count() or 1
+    try:
+        return count(n_jobs)
+    except Refused as problem:
+        raise refuse("n_jobs", f"{problem} (or -1 for all processors)", n_jobs) from None
+
+
+@contextmanager
+def mapping(n_jobs: int) -> Iterator[Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]]:
+    """Give a function like `map` that works on so many processes; on one, it works right here."""
+    if n_jobs == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(n_jobs) as executor:
+        yield executor.map
