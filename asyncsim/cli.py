@@ -72,6 +72,7 @@ def _add_compare(commands: Any) -> None:
     )
     command.add_argument("--save", type=Path, metavar="PNG", help="save the picture there")
     command.add_argument("--csv", type=Path, metavar="CSV", help="save the whole table there")
+    _add_jobs(command)
     command.set_defaults(command=_compare)
 
 
@@ -89,6 +90,12 @@ def _add_scenario(command: argparse.ArgumentParser) -> None:
     command.add_argument("scenario", type=Path, help="a scenario file (TOML)")
     command.add_argument("--seed", type=int, default=1, help="key of the random numbers")
     command.add_argument(
+        "--engine",
+        default="auto",
+        metavar="NAME",
+        help="simpy, compiled, or auto (default): compiled where it plays every part",
+    )
+    command.add_argument(
         "--log", type=Path, metavar="CSV", help="take arrivals and external times from a log"
     )
     command.add_argument(
@@ -101,7 +108,14 @@ def _add_verify(commands: Any) -> None:
     command.add_argument("--quick", action="store_true", help="shorter runs, wider intervals")
     command.add_argument("--replications", type=int, default=20, metavar="N")
     command.add_argument("--seed", type=int, default=1)
+    _add_jobs(command)
     command.set_defaults(command=_verify)
+
+
+def _add_jobs(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="on N processes; -1: one per processor"
+    )
 
 
 def _scenario(arguments: argparse.Namespace) -> Scenario:
@@ -131,6 +145,8 @@ def _compare(arguments: argparse.Namespace) -> int:
         replications=replications,
         precision=arguments.precision,
         seed=arguments.seed,
+        engine=arguments.engine,
+        n_jobs=arguments.jobs,
     )
     print(comparison)
     if arguments.csv:
@@ -142,7 +158,8 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    run = simulate(_scenario(arguments), parse_strategy(arguments.strategy), seed=arguments.seed)
+    strategy = parse_strategy(arguments.strategy)
+    run = simulate(_scenario(arguments), strategy, seed=arguments.seed, engine=arguments.engine)
     print(run.summary().T.to_string(header=False))
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
@@ -155,7 +172,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    found = verify(arguments.replications, quick=arguments.quick, seed=arguments.seed)
+    found = verify(
+        arguments.replications, quick=arguments.quick, seed=arguments.seed, n_jobs=arguments.jobs
+    )
     print(found)
     return 0 if found.passed else 1
 

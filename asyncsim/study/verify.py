@@ -9,7 +9,9 @@ does not pass either.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
 
 import pandas as pd
 from attrs import frozen
@@ -17,6 +19,7 @@ from tqdm.auto import tqdm
 
 from asyncsim.errors import ScenarioError
 from asyncsim.study.experiments import Experiment, all_experiments
+from asyncsim.study.replications import jobs, mapping
 from asyncsim.study.statistics import mean_interval
 
 SHARE = 0.02
@@ -57,6 +60,7 @@ def verify(
     *,
     quick: bool = False,
     seed: int = 1,
+    n_jobs: int = 1,
     progress: bool = True,
     experiments: Iterable[Experiment] | None = None,
 ) -> Verification:
@@ -70,22 +74,45 @@ def verify(
         Play shorter runs: wider intervals, a fraction of the time.
     seed
         Key of the random numbers.
+    n_jobs
+        On how many processes, -1 for one per processor.
     progress
         Show a progress bar.
     experiments
-        Which; by default all of `asyncsim.study.experiments`.
+        Which; by default all of `asyncsim.study.experiments`. Experiments of your own are played
+        in this process, whatever `n_jobs` says.
     """
     if replications < 2:
         raise ScenarioError(
             f"replications must be 2 or more, or nothing is known, got {replications}"
         )
+    n_jobs = jobs(n_jobs)
     chosen = list(all_experiments(quick) if experiments is None else experiments)
     rows = []
-    for experiment in tqdm(chosen, disable=not progress, desc="verifying", leave=False):
-        found = [experiment.play(seed, k) for k in range(replications)]
-        for figure, theory in experiment.theory.items():
-            rows.append(_judge(experiment.name, figure, theory, [f[figure] for f in found]))
+    with (
+        tqdm(total=len(chosen), disable=not progress, desc="verifying", leave=False) as bar,
+        mapping(n_jobs) as each,
+    ):
+        plays: Iterator[list[dict[str, float]]]
+        if experiments is None:
+            plays = each(partial(_play, quick, seed, replications), range(len(chosen)))
+        else:
+            plays = (_played(experiment, seed, replications) for experiment in chosen)
+        for experiment, found in zip(chosen, plays, strict=True):
+            for figure, theory in experiment.theory.items():
+                rows.append(_judge(experiment.name, figure, theory, [f[figure] for f in found]))
+            bar.update()
     return Verification(pd.DataFrame(rows))
+
+
+def _play(quick: bool, seed: int, replications: int, number: int) -> list[dict[str, float]]:
+    """Play an experiment known by its number: experiments cannot travel to another process."""
+    experiment = next(islice(all_experiments(quick), number, None))
+    return _played(experiment, seed, replications)
+
+
+def _played(experiment: Experiment, seed: int, replications: int) -> list[dict[str, float]]:
+    return [experiment.play(seed, k) for k in range(replications)]
 
 
 def _judge(name: str, figure: str, theory: float, found: list[float]) -> dict[str, object]:

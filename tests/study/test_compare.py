@@ -3,9 +3,11 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import asyncsim as sim
+from asyncsim.engine import tables
 from asyncsim.engine.figures import FIGURES
 from asyncsim.study.statistics import mean_interval, paired_interval
 
@@ -155,6 +157,12 @@ def test_the_plot_has_three_parts_and_every_strategy():
         (PAIR, {"precision": 5}, "precision must be a share between 0 and 1, got 5"),
         (PAIR, {"seed": -1}, "seed must be a whole number, 0 or more, got -1"),
         (PAIR, {"engine": "simpi"}, "did you mean 'simpy'"),
+        (
+            PAIR,
+            {"n_jobs": 0},
+            "n_jobs must be a whole number, 1 or more (or -1",
+        ),
+        (PAIR, {"n_jobs": "many"}, "n_jobs must be a whole number, 1 or more (or -1 for all"),
     ],
 )
 def test_wrong_arguments_are_named(strategies, options, message):
@@ -167,3 +175,32 @@ def test_an_unknown_strategy_label_is_named():
     """Asking for the run of a strategy that was not compared lists those that were."""
     with pytest.raises(sim.ScenarioError, match=r"'callback', 'polling 5 min', got 'poll'"):
         compared().run("poll")
+
+
+def test_the_result_is_the_same_on_any_number_of_processes():
+    """Two processes give the same figures to the last bit, and the same first runs."""
+    one, two = (compared(n_jobs=n, seed=3, replications=6) for n in (1, 2))
+    pd.testing.assert_frame_equal(one.table, two.table, check_exact=True)
+    for label in one.strategies:
+        np.testing.assert_array_equal(one.latencies(label), two.latencies(label))
+        pd.testing.assert_frame_equal(one.run(label).waits, two.run(label).waits)
+
+
+def test_a_precision_target_is_met_in_the_same_way_on_several_processes():
+    """How many replications are needed does not depend on where they are played."""
+    one, two = (compared(n_jobs=n, replications=None, precision=0.08) for n in (1, 2))
+    assert one.replications == two.replications > 5
+    pd.testing.assert_frame_equal(one.table, two.table, check_exact=True)
+
+
+def test_a_comparison_builds_no_tables_that_nobody_asked_for(monkeypatch):
+    """Figures come from arrays; tables of instances and waits are for those who look at them."""
+    for name in ("waits", "instances", "steps", "deliveries", "server", "open_waits"):
+        monkeypatch.setattr(tables, name, None)  # calling None fails
+    assert len(compared(replications=2).table) == 2 * len(FIGURES)
+
+
+def test_both_engines_compare_alike():
+    """The engine changes the speed, not the table."""
+    one, two = (compared(engine=engine, replications=3) for engine in ("simpy", "compiled"))
+    pd.testing.assert_frame_equal(one.table, two.table, rtol=1e-9)

@@ -1,6 +1,9 @@
 """Theory is the oracle: every experiment agrees, and a wrong theory is found out."""
 
+from itertools import islice
+
 import attrs
+import pandas as pd
 import pytest
 
 from asyncsim.errors import ScenarioError
@@ -63,3 +66,11 @@ def test_the_answer_is_readable():
     found = verify(3, experiments=[QUICK["polling 6.667 min; external fixed"]], progress=False)
     assert "3 of 3 figures agree with theory" in repr(found)
     assert "<table" in found._repr_html_()
+
+
+def test_experiments_are_told_the_same_on_several_processes(monkeypatch):
+    """Theory is held against the same replications, wherever they are played."""
+    few = list(islice(all_experiments(quick=True), 3))
+    monkeypatch.setattr("asyncsim.study.verify.all_experiments", lambda quick: iter(few))
+    one, two = (verify(3, quick=True, n_jobs=n, progress=False) for n in (1, 2))
+    pd.testing.assert_frame_equal(one.table, two.table, check_exact=True)

@@ -27,6 +27,7 @@ from asyncsim.engine.compiled.world import (
     FINISHED,
     GAVE_UP,
     HELD,
+    MORE_ROOM,
     REJECT,
     RELEASED,
     RESUMED,
@@ -79,6 +80,9 @@ def let_go(m: World, w: int) -> None:
 @kernel
 def act_soon(m: World, what: int) -> None:
     """Let a released line (or, after all waits, a desk) act at once, after the present event."""
+    if m.soon_tail - m.soon_head >= len(m.soon):
+        m.status = MORE_ROOM
+        return
     m.soon[m.soon_tail & (len(m.soon) - 1)] = what
     m.soon_tail += 1
 

@@ -2,7 +2,7 @@
 
 It is a discrete-event simulation like the reference engine (`asyncsim.engine.simpy_engine`), event
 by event and with the same rule for ties, but nothing in it is an object: waits, steps and desks are
-rows of flat arrays (`layout`), and the functions that change them (the *kernels*) are compiled by
+places in flat arrays (`world`), and the functions that change them (the *kernels*) are compiled by
 Numba (Lam, Pitrou & Seibert 2015, doi:10.1145/2833157.2833162) where it is installed. What makes it
 fast is what it does not do:
 
@@ -13,14 +13,18 @@ fast is what it does not do:
   they happen: a check every minute comes round in the same order every minute. Each kind has a ring
   (`events`), the next event is the earliest of their heads, and only what does not fit in goes to a
   binary heap: jitter, backoff, mixes.
+* **No end of blind checks.** A check picked up before the work can be complete sees nothing, so it
+  is over as soon as it is booked, and the next one of its wait takes its place: checks of a fixed
+  interval turn in their ring at nearly the speed of memory (`blind`).
 * **No free checks.** Where a check costs no worker, only the one that sees completion is played;
   how many came before follows from ``⌈(completed − anchor) / interval⌉`` (`skipping`).
 * **No tables.** A run hands over its arrays; tables are built when somebody asks for them.
 
-The way through the code: `building` and `outside_world` lay a scenario out as arrays, `loop` plays
-it, calling `walking` (the process), `closing` (waits), `asking` (checks), `delivering` (callbacks)
-and `outside`, `office` (external systems); this module takes the record down. What can be played is
-the table in `parts`.
+The way through the code: `building` and `outside_world` lay a scenario out as a `world`; `loop`
+plays it, calling `walking` (the process), `closing` (waits), `asking` and `blind` (checks),
+`delivering` (callbacks), `outside` and `office` (external systems); this module takes the record
+down. What can be played is the table in `parts`; how a kernel is compiled stands in `jitting` and
+`structure`.
 
 Room is guessed (bins of time, nights of a batch, events); if a run needs more it is begun again
 with twice as much, which is allowed because a run is a function of its draws.
@@ -28,6 +32,7 @@ with twice as much, which is allowed because a run is a function of its draws.
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any
 
@@ -37,6 +42,7 @@ from attrs import define
 from asyncsim.engine.compiled import world as at
 from asyncsim.engine.compiled.booking import MOMENTS
 from asyncsim.engine.compiled.building import Builder, Sizes, first_sizes
+from asyncsim.engine.compiled.jitting import is_ready
 from asyncsim.engine.compiled.loop import play
 from asyncsim.engine.graph import Call, Work
 from asyncsim.engine.record import DeliveryColumns, Record, StepColumns, WaitColumns
@@ -48,6 +54,8 @@ from asyncsim.model.durations import Floats
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.systems import NightlyBatch
 from asyncsim.model.waiting import Strategy
+
+logger = logging.getLogger("asyncsim")
 
 MOST_DAYS = 366 * 40
 
@@ -78,6 +86,8 @@ def play_compiled(
     EngineError
         If the load needs too many bins, or a check would be due at no finite instant.
     """
+    if not is_ready(play):
+        logger.warning("compiling asyncsim's kernels, once for this installation: half a minute")
     sizes = first_sizes(scenario, draws, resolution)
     stop = math.inf if until is None else until
     while True:

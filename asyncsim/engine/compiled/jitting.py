@@ -6,10 +6,8 @@ wanted. Machine code is cached on disk, beside the source or in the user's cache
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,32 +56,45 @@ def cached_kernel(function: F) -> F:
     """Compile a function with all that it calls, and keep the machine code on disk.
 
     Numba looks at the age of one source file only, so the place on disk is named after the
-    contents of all of them.
+    contents of all of them. Where nothing can be written, it is compiled in every session.
     """
     if numba is None:
         return function
+    place = cache_directory()
     usual = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_directory())
+    numba.config.CACHE_DIR = str(place or "")
     try:
-        compiled: F = numba.njit(cache=True, error_model="numpy")(function)
+        compiled: F = numba.njit(cache=place is not None, error_model="numpy")(function)
     finally:
         numba.config.CACHE_DIR = usual
     return compiled
 
 
-def cache_directory() -> Path:
-    """Return where machine code is kept: beside the source, or else where temporary files go."""
+def is_ready(function: Any) -> bool:
+    """Tell whether a cached kernel can be called without being compiled first."""
+    if not COMPILES or function.signatures:
+        return True
+    place = cache_directory()
+    return place is not None and any(place.rglob("*.nbi"))
+
+
+def cache_directory() -> Path | None:
+    """Return where machine code is kept: beside the source, else with the user's other caches.
+
+    None if neither can be written to.
+    """
     here = Path(__file__).parent
-    digest = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(here.glob("*.py"))))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(here.glob("*.py"))))
     name = f"kernels-{digest.hexdigest()[:16]}"
-    beside = here / "__pycache__"
-    try:
-        beside.mkdir(exist_ok=True)
-        if os.access(beside, os.W_OK):
-            return beside / name
-    except OSError:
-        pass
-    return Path(tempfile.gettempdir()) / f"asyncsim-{getpass.getuser()}" / name
+    users = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
+    for parent in (here / "__pycache__", Path(users).expanduser() / "asyncsim"):
+        try:
+            (parent / name).mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(parent / name, os.W_OK):
+            return parent / name
+    return None
 
 
 def wide(value: int) -> Any:

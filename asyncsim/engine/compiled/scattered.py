@@ -10,13 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 from asyncsim.engine.compiled.jitting import kernel
-from asyncsim.engine.compiled.world import World
+from asyncsim.engine.compiled.world import MORE_ROOM, World
 
 
 @kernel
 def push_scattered(m: World, at: float, w: int) -> None:
     """Schedule the check of a wait."""
     k = m.check_n
+    if k >= len(m.check_t):
+        m.status = MORE_ROOM
+        return
     m.check_n = k + 1
     while k > 0:
         up = (k - 1) >> 2

@@ -1,0 +1,142 @@
+"""Room that was guessed too small grows; what has no end is an error, the same in both engines."""
+
+import numpy as np
+import pytest
+from both_engines import play_both
+from plays import FREE, scenario_of
+from test_same_answer import assert_same
+
+import asyncsim as sim
+from asyncsim.engine.compiled import engine as compiled
+from asyncsim.engine.compiled.building import Builder, first_sizes
+
+ENGINES = ["simpy", "compiled"]
+
+
+def scenario(system=FREE, steps=None, **more):
+    """Return a scenario of ten instances that wait once."""
+    steps = steps or [sim.AsyncStep("w", "out")]
+    return scenario_of(steps, system, arrivals=range(10), **more)
+
+
+@pytest.fixture
+def growths(monkeypatch):
+    """Count how often a run was begun again with more room."""
+    found = []
+    more = compiled._more
+
+    def counted(*arguments):
+        found.append(arguments[1])
+        return more(*arguments)
+
+    monkeypatch.setattr(compiled, "_more", counted)
+    return found
+
+
+def test_more_bins_than_guessed(growths):
+    """Polled for two weeks although instances arrive for ten seconds."""
+    wait = [sim.AsyncStep("w", "out", timeout=14 * 86400.0, on_timeout="continue")]
+    waiting = scenario(sim.OnlineService("60d", lanes=None), wait, poll_work=1.0)
+    assert_same(*play_both(waiting, sim.Polling("1h")))
+    assert set(growths) == {compiled.at.MORE_BINS}
+
+
+def test_more_nights_than_guessed(growths):
+    """A batch that runs on the first of the year only, three years in a row."""
+    yearly = sim.NightlyBatch("0 0 1 1 *", 1.0, max_items=4)
+    assert_same(*play_both(scenario(yearly), sim.Callback()))
+    daily = sim.NightlyBatch("22:00", 1.0, max_items=1)
+    assert_same(*play_both(scenario(daily), sim.Callback()))
+    assert set(growths) == {compiled.at.MORE_NIGHTS}
+
+
+def test_more_working_hours_than_guessed(growths):
+    """Each task is 100 hours of work for one person."""
+    assert_same(*play_both(scenario(sim.People(1, "100h")), sim.Polling("1h")))
+    assert set(growths) == {compiled.at.MORE_HOURS}
+
+
+def test_more_intervals_than_guessed(growths):
+    """A backoff that grows by a millionth each time makes more checks than were laid out."""
+    slow = sim.Backoff(10.0, 1.000001, None)
+    assert_same(*play_both(scenario(sim.OnlineService("1d", lanes=None), poll_work=0.001), slow))
+    assert set(growths) == {compiled.at.MORE_INTERVALS}
+
+
+def test_more_events_than_guessed(growths, monkeypatch):
+    """However small the lanes are at first, the answer is the same."""
+    sizes = first_sizes
+
+    def small(*arguments):
+        found = sizes(*arguments)
+        found.lane = found.heap = 2
+        return found
+
+    monkeypatch.setattr(compiled, "first_sizes", small)
+    for strategy in (sim.Polling(60, jitter=30), sim.Polling(60, "random"), sim.LongPolling(30)):
+        busy = scenario(sim.OnlineService(sim.exponential("10min"), lanes=None), poll_work=2.0)
+        assert_same(*play_both(busy, strategy))
+    assert set(growths) == {compiled.at.MORE_ROOM}
+
+
+def test_the_load_is_kept_to_the_end_although_nobody_worked_after_the_first_days():
+    """Found by comparing engines: the table of the load ended with the room for its bins."""
+    later = scenario(sim.NightlyBatch("22:00", 0.0, days="Sun"))
+    assert_same(*play_both(later, sim.LongPolling(300)))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("system", "strategy", "error", "message"),
+    [
+        (
+            sim.Chain([sim.OnlineService(1.3e9, lanes=None), sim.NightlyBatch("22:00", 1.0)]),
+            sim.Callback(),
+            sim.ScenarioError,
+            r"NightlyBatch.start must come round again on some day, got '22:00'",
+        ),
+        (sim.People(1, 1e10), sim.Callback(), sim.ScenarioError, "ran out of open days"),
+        (
+            sim.OnlineService(1.7e308, lanes=None),
+            sim.Backoff(1.0, 10.0, None),
+            sim.EngineError,
+            "finite instant, got inf",
+        ),
+        (
+            sim.OnlineService("40000d", lanes=None),
+            sim.Polling("1d"),
+            sim.EngineError,
+            "give a coarser resolution, such as",
+        ),
+    ],
+)
+def test_what_has_no_end_is_the_same_error(engine, system, strategy, error, message):
+    """Out of nights, out of working hours, out of numbers, out of bins."""
+    poll_work = 0.0 if isinstance(strategy, sim.Backoff) else 1.0
+    with pytest.raises(error, match=message):
+        sim.simulate(scenario(system, poll_work=poll_work), strategy, engine=engine)
+
+
+def test_every_field_is_laid_out_under_its_own_name(monkeypatch):
+    """A field that the world does not have is a mistake, not a guess."""
+    monkeypatch.setattr(Builder, "_waits", lambda builder: {"no_such_field": 1})
+    with pytest.raises(AssertionError, match="no_such_field"):
+        sim.simulate(scenario(), sim.Callback(), engine="compiled")
+
+
+def test_draws_are_read_and_never_written_to():
+    """The kernels work on the very arrays a person has brought."""
+    draws = scenario(sim.OnlineService(sim.exponential(60))).draw(1)
+    kept = {name: values.copy() for name, values in draws.external.items()}
+    arrivals = draws.arrivals.copy()
+    for strategy in (sim.Polling(60), sim.Callback(sim.exponential(1.0), retries=[1.0], loss=0.5)):
+        play_both(scenario(sim.OnlineService(sim.exponential(60))), strategy, draws=draws)
+    np.testing.assert_array_equal(draws.arrivals, arrivals)
+    np.testing.assert_array_equal(draws.external["w"], kept["w"])
+
+
+def test_nobody_arrives():
+    """No instance, no event, empty tables."""
+    empty = sim.Draws([])
+    for strategy in (sim.Callback(), sim.Polling(60), sim.LongPolling(30)):
+        assert_same(*play_both(scenario(poll_work=1.0), strategy, draws=empty))
