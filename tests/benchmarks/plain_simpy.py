@@ -11,6 +11,7 @@ process per instance, lists for the results.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,13 +65,21 @@ class Result:
 
 
 class Model:
-    """The hand-written model; ``strategy`` is ``"callback"`` or ``"polling"``."""
+    """The hand-written model; ``strategy`` is ``"callback"`` or ``"polling"``.
 
-    def __init__(self, numbers: Numbers, strategy: str) -> None:
+    A check takes `poll_work` seconds of a worker and is up to `jitter` seconds late on its grid.
+    """
+
+    def __init__(
+        self, numbers: Numbers, strategy: str, poll_work: float = POLL_WORK, jitter: float = 0.0
+    ) -> None:
         self.env = simpy.Environment()
         self.workers = simpy.Resource(self.env, WORKERS)
         self.numbers = numbers
         self.strategy = strategy
+        self.poll_work = poll_work
+        self.jitter = jitter
+        self.random = random.Random(1)
         self.inbox: list[tuple[int, simpy.Event]] = []
         self.completed_at: dict[int, float] = {}
         self.result = Result()
@@ -120,11 +129,17 @@ class Model:
             k += 1
             while armed + k * POLL_INTERVAL <= self.env.now:
                 k += 1
-            yield self.env.timeout(armed + k * POLL_INTERVAL - self.env.now)
-            with self.workers.request() as worker:
-                yield worker
+            due = armed + k * POLL_INTERVAL
+            if self.jitter:
+                due += self.random.random() * self.jitter
+            yield self.env.timeout(due - self.env.now)
+            if self.poll_work:
+                with self.workers.request() as worker:
+                    yield worker
+                    seen = i in self.completed_at
+                    yield self.env.timeout(self.poll_work)
+            else:
                 seen = i in self.completed_at
-                self.result.checks += 1
-                yield self.env.timeout(POLL_WORK)
+            self.result.checks += 1
             if seen:
                 return
