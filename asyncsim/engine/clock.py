@@ -27,7 +27,7 @@ class Kind(enum.IntEnum):
 
     WORK_ENDED = 1
     ARMING = 2
-    SYSTEM = 3
+    SYSTEM = 3  # systems themselves have row 0, what happens to instance row + 1 comes after
     CALLBACK_HANDLED = 4
     CHECK_ENDED = 5
     ARRIVAL = 6

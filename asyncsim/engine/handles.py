@@ -31,7 +31,9 @@ class StepHandle:
     def __init__(self, simulation: Stage, wait: Wait, kind: Kind) -> None:
         self._simulation = simulation
         self._wait = wait
-        self._key = order(kind, wait.row, wait.number)
+        # What the outside does of a wait comes after what its systems do, which have row 0
+        row = wait.row + 1 if kind is Kind.SYSTEM else wait.row
+        self._key = order(kind, row, wait.number)
         self.armed = wait.armed
         self.last_check = wait.armed
         self.checks = wait.checks

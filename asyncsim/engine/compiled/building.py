@@ -13,6 +13,7 @@ from asyncsim.engine.compiled import world as at
 from asyncsim.engine.compiled.events import LANE_KINDS, ROW_SHIFT
 from asyncsim.engine.compiled.jitting import COMPILES
 from asyncsim.engine.compiled.outside_world import OutsideWorld
+from asyncsim.engine.compiled.stages import stages
 from asyncsim.engine.graph import Await, Call, Choose, Fork, Graph, Join, Node, Work
 from asyncsim.engine.workers import MOST_BINS, Job
 from asyncsim.model.draws import Draws
@@ -59,6 +60,8 @@ class Sizes:
     """Events that do not fit into their lane, and jobs in a queue; a power of two."""
     days: int
     intervals: int = 4096
+    straight: bool = True
+    """Whether a straight run may be played as one."""
 
 
 @define
@@ -83,17 +86,13 @@ class Builder:
         outside = OutsideWorld.of(self.scenario, self.draws, self.calls, self.sizes.days)
         found = self._server() | self._strategy() | self._nodes() | self._calls(outside)
         found |= outside.fields() | self._waits() | self._rest() | self._queue(outside)
+        if self.sizes.straight and self.until == math.inf:
+            found |= stages(self.scenario, self.strategy, self.draws, self.graph)
         found["free_at"] = np.zeros(self.scenario.server.workers + outside.lanes)
         kinds = at.World.__annotations__
         assert found.keys() <= kinds.keys(), found.keys() - kinds.keys()
-        casts: dict[str, Callable[[Any], Any]] = {
-            "int": int,
-            "float": float,
-            "Floats": _floats,
-            "Wholes": _wholes,
-        }
         # What a scenario has no use for stays 0, or empty
-        return {name: casts[kind](found.get(name, 0)) for name, kind in kinds.items()}
+        return {name: CASTS[kind](found.get(name, 0)) for name, kind in kinds.items()}
 
     def _server(self) -> dict[str, Any]:
         server = self.scenario.server

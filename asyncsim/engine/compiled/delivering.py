@@ -7,7 +7,7 @@ import math
 from asyncsim.engine.compiled.booking import book_worker
 from asyncsim.engine.compiled.chances import chance
 from asyncsim.engine.compiled.closing import finish
-from asyncsim.engine.compiled.events import push
+from asyncsim.engine.compiled.events import ROW_SHIFT, push
 from asyncsim.engine.compiled.jitting import kernel
 from asyncsim.engine.compiled.world import (
     A_DEAD,
@@ -48,7 +48,8 @@ def pauses_before(m: World, w: int, attempt: int) -> bool:
     pause = m.pause[attempt]
     if not pause:
         return False
-    push(m, m.now + pause, SYSTEM, m.key_of[w], -1 - (attempt * m.waits + w))
+    key = m.key_of[w] + (1 << ROW_SHIFT)
+    push(m, m.now + pause, SYSTEM, key, -1 - (attempt * m.waits + w))
     return True
 
 

@@ -110,6 +110,8 @@ def _more(sizes: Sizes, status: int, desk: int, builder: Builder) -> Sizes:
         sizes.lane, sizes.heap = 2 * sizes.lane, 2 * sizes.heap
     elif status == at.MORE_INTERVALS:
         sizes.intervals *= 2
+    elif status == at.NOT_STRAIGHT:
+        sizes.straight = False
     elif status == at.NOT_FINITE:
         raise EngineError("an event must happen at a finite instant, got inf")
     elif status == at.NO_NIGHT or sizes.days > MOST_DAYS:

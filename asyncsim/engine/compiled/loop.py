@@ -21,6 +21,7 @@ from asyncsim.engine.compiled.events import (
 from asyncsim.engine.compiled.jitting import cached_kernel, kernel
 from asyncsim.engine.compiled.outside import collect, system_event, wake_up
 from asyncsim.engine.compiled.skipping import count_skipped
+from asyncsim.engine.compiled.straight import run_straight
 from asyncsim.engine.compiled.walking import arm, hold_lines, walk, work_ended
 from asyncsim.engine.compiled.world import (
     ARMED,
@@ -60,7 +61,10 @@ def play(numbers: Any) -> Any:
     summed up, and the time that lines were held.
     """
     m = world_of(numbers)
-    run(m)
+    if m.stages:
+        run_straight(m)
+    else:
+        run(m)
     whole = (m.status, m.where, m.arrivals_n, m.told_n, m.open_count, m.longest)
     return whole, (m.open_seconds, m.last_change, m.line_seconds)
 

@@ -107,22 +107,28 @@ def await_night(m: World, desk: int) -> None:
 
 
 @kernel
+def first_left_over(m: World, desk: int) -> int:
+    """Return the first item in the tray of a batch that tonight's run leaves for another night."""
+    night, head, tray = m.tonight[desk], m.tray_head[desk], m.tray_at[desk]
+    if m.skipped[night]:
+        return int(head)
+    after = min(m.tray_tail[desk], head + m.most_items[desk])
+    while after > head and m.submitted[tray + after - 1] > m.cut_off[night]:
+        after -= 1
+    if m.breaks[night] < 0.0:
+        return int(after)
+    return int(head if m.at_end[desk] else head + int(m.breaks[night] * (after - head)))
+
+
+@kernel
 def collect(m: World, desk: int) -> None:
     """Have a batch take what was submitted by the cut-off, and work through it."""
     night, head, tray = m.tonight[desk], m.tray_head[desk], m.tray_at[desk]
-    after = head
-    if not m.skipped[night]:
-        after = min(m.tray_tail[desk], head + m.most_items[desk])
-        while after > head and m.submitted[tray + after - 1] > m.cut_off[night]:
-            after -= 1
-    broken_at = after
-    if m.breaks[night] >= 0.0:
-        broken_at = head if m.at_end[desk] else head + int(m.breaks[night] * (after - head))
     lanes_at, lanes = m.lanes_at[desk], m.lanes_n[desk]
     for k in range(lanes_at, lanes_at + lanes):
         m.free_at[k] = m.now
-    taken = head
-    while taken < after and taken != broken_at and m.free_at[lanes_at] < m.night_end[night]:
+    until, taken = first_left_over(m, desk), head
+    while taken < until and m.free_at[lanes_at] < m.night_end[night]:
         w = m.tray[tray + taken]
         ended = book_lane(m.free_at, lanes_at, lanes, m.now, item_time(m, w, desk))
         m.not_before[w], m.at_desk[w] = ended, -1

@@ -41,7 +41,10 @@ K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE = range(4)
 # Jobs of the server: asyncsim.engine.workers.Job
 J_WORK, J_CALL, J_CHECK, J_CALLBACK = range(4)
 # How a run went
-FINE, MORE_NIGHTS, NO_NIGHT, MORE_HOURS, MORE_INTERVALS, MORE_BINS, MORE_ROOM, NOT_FINITE = range(8)
+(
+    FINE, MORE_NIGHTS, NO_NIGHT, MORE_HOURS, MORE_INTERVALS, MORE_BINS, MORE_ROOM, NOT_FINITE,
+    NOT_STRAIGHT,
+) = range(9)  # fmt: skip
 
 
 class World:
@@ -203,6 +206,21 @@ class World:
     arrived: Floats
     handled: Floats
     told: Wholes
+    # Stages of a straight run, each with a line of those who want its job
+    stages: int
+    stage_job: Wholes
+    stage_kind: Wholes
+    """Of the events that bring instances into the line."""
+    stage_slot: Wholes
+    stage_call: Wholes
+    stage_is_free: Wholes
+    callback_stage: Wholes
+    """By call."""
+    line_first: Wholes
+    line_after: Wholes
+    line_head: Floats
+    line_t: Floats
+    line_row: Wholes
     # The queue of events
     lane_head: Floats
     lane_first: Wholes

@@ -140,3 +140,18 @@ def test_nobody_arrives():
     empty = sim.Draws([])
     for strategy in (sim.Callback(), sim.Polling(60), sim.LongPolling(30)):
         assert_same(*play_both(scenario(poll_work=1.0), strategy, draws=empty))
+
+
+def test_a_retry_at_the_instant_at_which_a_batch_completes_another_item():
+    """Found by comparing engines: both events had one key, and happened by accident of insertion.
+
+    Completions at 22:05, 22:10, 22:15; the first callback is lost and tried again at 22:15. The
+    batch comes first: it completes the third item, then the sender of the first tries again.
+    """
+    late = scenario_of(
+        [sim.AsyncStep("w", "out")], sim.NightlyBatch("22:00", 300.0), (0.0, 1.0, 2.0)
+    )
+    runs = play_both(late, sim.Callback(loss=1.0, retries=[600.0]))
+    assert_same(*runs)
+    together = runs[0].deliveries.query("sent == 80100.0")
+    assert together.serial_number.tolist() == ["3_1", "1_1", "1_1"]

@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asyncsim.engine.compiled.jitting import COMPILES
+from asyncsim.engine.compiled.stages import stages
+from asyncsim.engine.graph import Graph
 
 WITHIN = 1e-9
 TABLES = ("waits", "steps", "instances", "deliveries")
@@ -63,3 +65,13 @@ def test_both_engines_agree_instance_by_instance(scenario, strategy, until):
 def test_both_engines_agree_under_overload(scenario_and_strategy, until):
     """Checks queue for hours, fall off their grid, and are picked up long after they were due."""
     assert_same(*play_both(*scenario_and_strategy, until))
+
+
+@settings(thorough, max_examples=500 if COMPILES else 100)
+@given(scenarios.straights())
+def test_both_engines_agree_where_nothing_is_in_doubt(scenario_and_strategy):
+    """Straight processes called back by batches are played without events, to the same end."""
+    scenario, strategy = scenario_and_strategy
+    draws = scenario.draw(1)
+    assert not len(draws) or stages(scenario, strategy, draws, Graph.of(scenario.process))
+    assert_same(*play_both(scenario, strategy, draws=draws))
