@@ -20,6 +20,7 @@ from asyncsim.model import expectations
 from asyncsim.model.described import named, refuse
 from asyncsim.model.durations import Duration, Fixed, LawLike, external_law, law
 from asyncsim.model.expectations import Expected
+from asyncsim.model.grid import grid_index
 from asyncsim.model.quantities import (
     DurationLike,
     Refused,
@@ -55,25 +56,10 @@ __all__ = [
     "WaitingStep",
     "anchor_kind",
     "backoff_factor",
-    "grid_index",
     "jitter_kind",
     "retry_schedule",
     "text_of",
 ]
-
-
-def grid_index(anchor: float, interval: float, after: float) -> int:
-    """Return the smallest k >= 1 whose grid point ``anchor + k * interval`` is later than `after`.
-
-    The division only gives a first guess; comparing grid points decides, so that a clock standing
-    exactly on a grid point never sees that point again.
-    """
-    k = max(int((after - anchor) / interval), 1)
-    while anchor + k * interval <= after:
-        k += 1
-    while k > 1 and anchor + (k - 1) * interval > after:
-        k -= 1
-    return k
 
 
 def anchor_kind(value: str) -> str:

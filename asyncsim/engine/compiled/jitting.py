@@ -14,6 +14,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from asyncsim.engine import graph
+from asyncsim.model import grid
+
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type)
 
@@ -84,7 +87,8 @@ def cache_directory() -> Path | None:
     None if neither can be written to.
     """
     here = Path(__file__).parent
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(here.glob("*.py"))))
+    sources = [*sorted(here.glob("*.py")), Path(graph.__file__), Path(grid.__file__)]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
     name = f"kernels-{digest.hexdigest()[:16]}"
     users = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
     for parent in (here / "__pycache__", Path(users).expanduser() / "asyncsim"):

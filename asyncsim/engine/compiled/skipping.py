@@ -27,17 +27,9 @@ from asyncsim.engine.compiled.world import (
     POLLS,
     World,
 )
+from asyncsim.model import grid
 
-
-@kernel
-def grid_index(anchor: float, interval: float, after: float) -> int:
-    """Return the smallest k >= 1 whose grid point ``anchor + k * interval`` is later."""
-    k = max(int((after - anchor) / interval), 1)
-    while anchor + k * interval <= after:
-        k += 1
-    while k > 1 and anchor + (k - 1) * interval > after:
-        k -= 1
-    return k
+grid_index = kernel(grid.grid_index)
 
 
 @kernel
