@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -29,10 +29,13 @@ from scenario_r import CALLBACK, CASES, POLLING, Case, draws, scenario_r
 import asyncsim as sim
 from asyncsim.engine.compiled.engine import play_compiled
 from asyncsim.engine.compiled.jitting import COMPILES
+from asyncsim.engine.record import Record
 
 SIMPY_MOST = 1.3
 """The SimPy engine may take so many times as long as the hand-written model."""
 SIZES = [1_000, 10_000, 100_000, 1_000_000]
+PATIENCE = 60.0
+"""The hand-written model is not played at sizes at which it would take more seconds than this."""
 COLD = """
 import time; began = time.perf_counter()
 import asyncsim as sim
@@ -62,19 +65,23 @@ def seconds(play: Callable[[], object], turns: int = 1) -> float:
     return statistics.median(found)
 
 
-def ratio(case: Case, n: int, turns: int) -> dict[str, object]:
-    """Time all models in turns; return medians, and medians of the ratios of each turn."""
-    numbers = plain_simpy.Numbers.draw(n)
-    scenario, strategy, ours = case.scenario, case.strategy, draws(numbers)
-    rows = []
-    for _ in range(turns):
-        plain = seconds(lambda: case.plain(numbers))
-        engine = seconds(lambda: play_compiled(scenario, strategy, ours, None, 60.0), 5)
-        whole = seconds(lambda: sim.simulate(scenario, strategy, draws=ours), 5)
-        rows.append((plain, engine, whole, plain / engine, plain / whole))
-    found = [statistics.median(column) for column in zip(*rows, strict=True)]
-    names = ["hand-written [s]", "engine [s]", "simulate [s]", "ratio engine", "ratio simulate"]
-    return {"compiled engine": case.name, "N": n, **dict(zip(names, found, strict=True))}
+def ratios(case: Case, sizes: list[int]) -> Iterator[dict[str, object]]:
+    """Time all models in turns, as long as the hand-written one is not too slow."""
+    scenario, strategy, plain, last = case.scenario, case.strategy, 0.0, 1
+    for n in sizes:
+        if plain * n / last > PATIENCE:  # its time grows at least in proportion
+            return
+        numbers = plain_simpy.Numbers.draw(n)
+        ours, rows = draws(numbers), []
+        for _ in range(5 if plain * n / last < 1.0 else 1):
+            plain = seconds(lambda: case.plain(numbers))  # noqa: B023
+            engine = seconds(lambda: play_compiled(scenario, strategy, ours, None, 60.0), 5)  # noqa: B023
+            whole = seconds(lambda: sim.simulate(scenario, strategy, draws=ours), 5)  # noqa: B023
+            rows.append((plain, engine, whole, plain / engine, plain / whole))
+        found = [statistics.median(column) for column in zip(*rows, strict=True)]
+        names = ["hand-written [s]", "engine [s]", "simulate [s]", "ratio engine", "ratio simulate"]
+        plain, last = found[0], n
+        yield {"compiled engine": case.name, "N": n, **dict(zip(names, found, strict=True))}
 
 
 def simpy_ratio(case: Case, n: int, turns: int) -> dict[str, object]:
@@ -101,9 +108,12 @@ def growth(case: Case, n: int) -> dict[str, object]:
     """Time the compiled engine at one size, with as many workers as keep the load the same."""
     scenario = scenario_r(case.poll_work, max(4 * n // 10_000, 1))
     ours = draws(plain_simpy.Numbers.draw(n))
-    record = play_compiled(scenario, case.strategy, ours, None, 60.0)
-    checks = int(record.waits.checks.sum())
-    took = seconds(lambda: play_compiled(scenario, case.strategy, ours, None, 60.0), 3)
+    records: list[Record] = []
+    took = seconds(
+        lambda: records.append(play_compiled(scenario, case.strategy, ours, None, 60.0)),
+        turns=1 if n > 100_000 else 5,
+    )
+    checks = int(records[-1].waits.checks.sum())
     return {
         "growth": case.name,
         "N": n,
@@ -149,10 +159,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the instances")
     n = 1_000 if parser.parse_args().quick else 10_000
+    sizes = [size for size in SIZES if size <= 100 * n]
     print("kernels are", "compiled by Numba" if COMPILES else "plain Python", "\n")
     alone(COLD)  # compiles the kernels, if need be
-    show([ratio(case, n, turns=7 if case is CALLBACK else 1) for case in CASES])
-    show([growth(case, size) for case in (CALLBACK, POLLING) for size in SIZES if size <= 100 * n])
+    show([row for case in CASES for row in ratios(case, sizes if n > 1_000 else [n])])
+    show([growth(case, size) for case in (CALLBACK, POLLING) for size in sizes])
     slow = [simpy_ratio(CALLBACK, n, turns=5), simpy_ratio(POLLING, n // 10, turns=3)]
     show(slow)
     for name in ("CALLBACK", "POLLING") if n > 1_000 else ():

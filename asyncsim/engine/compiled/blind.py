@@ -19,7 +19,15 @@ from asyncsim.engine.compiled.booking import (
     take_first,
     turn_bins,
 )
-from asyncsim.engine.compiled.events import drop_head, head_about, next_other, push, scatter_checks
+from asyncsim.engine.compiled.events import (
+    KIND_SHIFT,
+    drop_first,
+    drop_head,
+    head_about,
+    next_other,
+    push,
+    scatter_checks,
+)
 from asyncsim.engine.compiled.jitting import kernel, unsigned
 from asyncsim.engine.compiled.scattered import drop_scattered, replace_first
 from asyncsim.engine.compiled.skipping import next_check, next_point
@@ -63,8 +71,10 @@ def earliest(m: World, w: int) -> float:
 
 
 @kernel
-def look_ahead(m: World) -> bool:
-    """Make checks as long as they see nothing; false if there was none."""
+def look_ahead(m: World, lane: int) -> bool:
+    """Make the checks that come next as long as they see nothing; false if there was none."""
+    if lane == 0:
+        return make_stray(m)
     if m.misfits > MANY * m.waits and not m.scatters:
         scatter_checks(m)
     if m.scatters:
@@ -140,34 +150,52 @@ def turn_ring(m: World) -> bool:
 
 @kernel
 def make_slowly(m: World) -> bool:
-    """Make checks while the queue is so long that one cannot tell ahead what they see.
+    """Make checks of which one cannot tell ahead what they see, because they have to queue so long.
 
-    Each is booked when it is due, and answered when it ends, until all are answered or one has
-    something else to do; false if that is the first.
+    Such a check is booked when it is due, and answered when it ends. This goes on until all are
+    answered or one has something else to do; false if that is the first.
     """
-    before, made = min(next_other(m), m.until), False
+    others, made = next_other(m), False
     while m.status == FINE:
         ending, due = m.lane_head[CHECK_ENDED], m.lane_head[CHECK_DUE]
-        if min(ending, due) >= before or (made and ending == math.inf):
+        if min(ending, due) >= min(others, m.until) or (made and ending == math.inf):
             break
         kind = CHECK_ENDED if ending <= due else CHECK_DUE
         w = head_about(m, kind)
-        if m.state[w] != ARMED:
-            break
-        if kind == CHECK_DUE:
-            m.now = due
+        if kind == CHECK_DUE and m.attention[w] > due:
             drop_head(m, CHECK_DUE)
-            serve_check(m, w)
-        elif m.completed[w] > m.picked_up[w] and m.checks[w] + 1 != m.limit:
+            make(m, w, due, others)
+        elif kind == CHECK_ENDED and m.attention[w] > m.picked_up[w] and m.checks[w] + 1 != m.limit:
             m.now = m.last_check[w] = ending
             m.checks[w] += 1
             drop_head(m, CHECK_ENDED)
             push(m, next_check(m, w), CHECK_DUE, m.key_of[w], w)
         else:
             break
-        before = min(before, m.lane_head[0])
+        others = min(others, m.lane_head[0])
         made = True
     return made
+
+
+@kernel
+def make_stray(m: World) -> bool:
+    """Make the check at the head of the heap of all events: the next one finds its lane again."""
+    w, due = m.heap_about[0], m.heap_t[0]
+    if m.heap_key[0] >> KIND_SHIFT != CHECK_DUE or not m.attention[w] > due:
+        return False
+    drop_first(m)
+    make(m, w, due, next_other(m))
+    return True
+
+
+@kernel
+def make(m: World, w: int, due: float, others: float) -> None:
+    """Make a check at once if it sees nothing, or else begin it."""
+    if make_blindly(m, w, due, others):
+        push(m, next_check(m, w), CHECK_DUE, m.key_of[w], w)
+    else:
+        m.now = due
+        serve_check(m, w)
 
 
 @kernel

@@ -78,7 +78,8 @@ def run(m: World) -> None:
         lane = next_lane(m)
         if lane < 0 or m.lane_head[lane] >= m.until:
             break
-        if not (looks_ahead and lane == CHECK_DUE and look_ahead(m)):
+        may_be_check = lane == CHECK_DUE or lane == 0
+        if not (looks_ahead and may_be_check and look_ahead(m, lane)):
             step(m, lane)
     if m.status == FINE:
         if m.until < math.inf:

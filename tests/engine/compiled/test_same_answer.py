@@ -60,14 +60,14 @@ def test_both_engines_agree_instance_by_instance(scenario, strategy, until):
     assert_same(*play_both(scenario, strategy, until))
 
 
-@settings(thorough, max_examples=200 if COMPILES else 50)
+@settings(thorough, max_examples=400 if COMPILES else 50)
 @given(scenarios.overloads(), st.sampled_from([1000.0, 7200.5, 86400.0]))
 def test_both_engines_agree_under_overload(scenario_and_strategy, until):
     """Checks queue for hours, fall off their grid, and are picked up long after they were due."""
     assert_same(*play_both(*scenario_and_strategy, until))
 
 
-@settings(thorough, max_examples=500 if COMPILES else 100)
+@settings(thorough, max_examples=1000 if COMPILES else 100)
 @given(scenarios.straights())
 def test_both_engines_agree_where_nothing_is_in_doubt(scenario_and_strategy):
     """Straight processes called back by batches are played without events, to the same end."""
