@@ -8,7 +8,9 @@ from attrs import frozen
 import asyncsim as sim
 
 
-def scenario_r(poll_work: str = "10ms", workers: int = plain_simpy.WORKERS) -> sim.Scenario:
+def scenario_r(
+    poll_work: str = "10ms", workers: int = plain_simpy.WORKERS, lanes: int = 1
+) -> sim.Scenario:
     """Return scenario R; its random numbers come from `plain_simpy.Numbers`."""
     return sim.Scenario(
         name="scenario R",
@@ -20,7 +22,7 @@ def scenario_r(poll_work: str = "10ms", workers: int = plain_simpy.WORKERS) -> s
                 sim.Step("last", work=sim.exponential("200ms")),
             ],
         ),
-        systems={"ledger": sim.NightlyBatch("22:00", "150ms")},
+        systems={"ledger": sim.NightlyBatch("22:00", "150ms", lanes=lanes)},
         arrivals=sim.Scattered(1),
         server=sim.WorkflowServer(workers, poll_work, "20ms"),
     )

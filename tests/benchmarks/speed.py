@@ -105,8 +105,8 @@ def simpy_ratio(case: Case, n: int, turns: int) -> dict[str, object]:
 
 
 def growth(case: Case, n: int) -> dict[str, object]:
-    """Time the compiled engine at one size, with as many workers as keep the load the same."""
-    scenario = scenario_r(case.poll_work, max(4 * n // 10_000, 1))
+    """Time the compiled engine at one size, with workers and lanes that keep the load the same."""
+    scenario = scenario_r(case.poll_work, max(4 * n // 10_000, 1), max(n // 10_000, 1))
     ours = draws(plain_simpy.Numbers.draw(n))
     records: list[Record] = []
     took = seconds(

@@ -29,7 +29,7 @@ from asyncsim.engine.compiled.world import (
     World,
 )
 
-FAR = 64
+FAR = 512
 """How many places somebody may move forward in a line."""
 IS_DONE = 1
 
