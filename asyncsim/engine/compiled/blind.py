@@ -77,11 +77,12 @@ def look_ahead(m: World, lane: int) -> bool:
         return make_stray(m)
     if m.misfits > MANY * m.waits and not m.scatters:
         scatter_checks(m)
+    made = False
     if m.scatters:
         made = make_scattered(m)
-    else:
-        made = turn_ring(m) if m.watch == POLLS else make_backed_off(m)
-    return made or make_slowly(m)
+    elif m.watch == POLLS:
+        made = turn_ring(m)
+    return made or make_one_by_one(m)
 
 
 @kernel
@@ -149,16 +150,19 @@ def turn_ring(m: World) -> bool:
 
 
 @kernel
-def make_slowly(m: World) -> bool:
-    """Make checks of which one cannot tell ahead what they see, because they have to queue so long.
+def make_one_by_one(m: World) -> bool:
+    """Make checks that fit no faster loop, or have to queue so long that one cannot tell ahead.
 
-    Such a check is booked when it is due, and answered when it ends. This goes on until all are
-    answered or one has something else to do; false if that is the first.
+    Such a check is booked when it is due, and answered when it ends. This goes on until a faster
+    loop can take over, or one has something else to do; false if that is the first.
     """
     others, made = next_other(m), False
+    has_faster = m.scatters or m.watch == POLLS
     while m.status == FINE:
         ending, due = m.lane_head[CHECK_ENDED], m.lane_head[CHECK_DUE]
-        if min(ending, due) >= min(others, m.until) or (made and ending == math.inf):
+        if min(ending, due) >= min(others, m.until):
+            break
+        if made and has_faster and ending == math.inf:
             break
         kind = CHECK_ENDED if ending <= due else CHECK_DUE
         w = head_about(m, kind)
@@ -211,30 +215,6 @@ def count_checks(m: World, made: int, waited: float, left: float) -> None:
     started = left - waited + made * (m.bin_ends[row + 1] - m.bin_ends[row])
     ended = started + made * (m.bin_ends[row + 2] - m.bin_ends[row + 1] - m.poll_work)
     count_moments(m, J_CHECK, made, left, started, ended)
-
-
-@kernel
-def make_backed_off(m: World) -> bool:
-    """Make the checks at growing intervals, each counted from the end of the one before."""
-    others = next_other(m)
-    mask = m.capacity - 1
-    lane, made = CHECK_DUE * m.capacity, False
-    before = min(others, m.until, m.lane_head[CHECK_ENDED])
-    while m.lane_head[CHECK_DUE] < before and m.status == FINE:
-        first = m.lane_first[CHECK_DUE]
-        due, w = m.lane_t[lane + (first & mask)], m.lane_about[lane + (first & mask)]
-        if m.state[w] == ARMED and not make_blindly(m, w, due, others):
-            break
-        made = True
-        first += 1
-        m.lane_first[CHECK_DUE] = first
-        m.lane_head[CHECK_DUE] = (
-            m.lane_t[lane + (first & mask)] if first < m.lane_after[CHECK_DUE] else math.inf
-        )
-        if m.state[w] == ARMED:
-            push(m, next_check(m, w), CHECK_DUE, m.key_of[w], w)
-            others, before = min(others, m.lane_head[0]), min(before, m.lane_head[0])
-    return made
 
 
 @kernel

@@ -59,6 +59,7 @@ class Sizes:
     heap: int
     """Events that do not fit into their lane, and jobs in a queue; a power of two."""
     days: int
+    """Runs of a batch, or days on which people work."""
     intervals: int = 4096
     straight: bool = True
     """Whether a straight run may be played as one."""

@@ -50,6 +50,7 @@ from asyncsim.engine.graph import Call, Work
 from asyncsim.engine.record import DeliveryColumns, Record, StepColumns, WaitColumns
 from asyncsim.engine.workers import MOST_BINS, Job, JobLoad, too_many_bins
 from asyncsim.errors import EngineError, ScenarioError
+from asyncsim.model.calendar import LAST_DAY
 from asyncsim.model.described import refuse
 from asyncsim.model.draws import Draws
 from asyncsim.model.durations import Floats
@@ -58,8 +59,6 @@ from asyncsim.model.systems import NightlyBatch
 from asyncsim.model.waiting import Strategy
 
 logger = logging.getLogger("asyncsim")
-
-MOST_DAYS = 366 * 40
 
 
 def play_compiled(
@@ -116,7 +115,7 @@ def _more(sizes: Sizes, status: int, desk: int, builder: Builder) -> Sizes:
         sizes.straight = False
     elif status == at.NOT_FINITE:
         raise EngineError("an event must happen at a finite instant, got inf")
-    elif status == at.NO_NIGHT or sizes.days > MOST_DAYS:
+    elif status == at.NO_NIGHT or (status == at.MORE_HOURS and sizes.days > LAST_DAY):
         _out_of_days(builder, desk)
     else:
         sizes.days *= 4

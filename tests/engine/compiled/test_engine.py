@@ -50,6 +50,14 @@ def test_more_nights_than_guessed(growths):
     assert set(growths) == {compiled.at.MORE_NIGHTS}
 
 
+def test_a_batch_that_runs_every_minute_has_nights_for_years(growths):
+    """Submitted after twelve days, an item is done within a minute."""
+    every_minute = sim.NightlyBatch("* * * * *", 1.0)
+    later = [sim.Step("s", "12d"), sim.AsyncStep("w", "out")]
+    assert_same(*play_both(scenario(every_minute, later), sim.Callback()))
+    assert compiled.at.MORE_NIGHTS in growths
+
+
 def test_more_working_hours_than_guessed(growths):
     """Each task is 100 hours of work for one person."""
     assert_same(*play_both(scenario(sim.People(1, "100h")), sim.Polling("1h")))
