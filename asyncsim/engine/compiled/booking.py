@@ -144,7 +144,7 @@ def turn_bins(m: World, row: int, queued: float, start: float, end: float) -> No
 def turn_to_bin(m: World, row: int, k: int) -> None:
     """Turn to another bin of one moment."""
     if k >= m.bins:
-        m.status = MORE_BINS
+        m.status, m.where = MORE_BINS, k
         k = m.bins - 1
     m.bin_place[row] = row * m.bins + k
     m.bin_begins[row], m.bin_ends[row] = k * m.resolution, (k + 1) * m.resolution

@@ -101,12 +101,12 @@ def play_compiled(
         sizes = _more(sizes, status, where, builder)
 
 
-def _more(sizes: Sizes, status: int, desk: int, builder: Builder) -> Sizes:
+def _more(sizes: Sizes, status: int, where: int, builder: Builder) -> Sizes:
     """Return larger sizes for what was too small, or say why there is no more."""
-    if status == at.MORE_BINS and sizes.bins < MOST_BINS:
-        sizes.bins = min(4 * sizes.bins, MOST_BINS)
-    elif status == at.MORE_BINS:
-        raise too_many_bins(sizes.bins + 1, builder.resolution)
+    if status == at.MORE_BINS:
+        if where >= MOST_BINS or sizes.bins == MOST_BINS:
+            raise too_many_bins(max(where, MOST_BINS) + 1, builder.resolution)
+        sizes.bins = min(max(4 * sizes.bins, where + 1), MOST_BINS)
     elif status == at.MORE_ROOM:
         sizes.lane, sizes.heap = 2 * sizes.lane, 2 * sizes.heap
     elif status == at.MORE_INTERVALS:
@@ -116,7 +116,7 @@ def _more(sizes: Sizes, status: int, desk: int, builder: Builder) -> Sizes:
     elif status == at.NOT_FINITE:
         raise EngineError("an event must happen at a finite instant, got inf")
     elif status == at.NO_NIGHT or (status == at.MORE_HOURS and sizes.days > LAST_DAY):
-        _out_of_days(builder, desk)
+        _out_of_days(builder, where)
     else:
         sizes.days *= 4
     return sizes

@@ -56,7 +56,7 @@ def play(numbers: Any) -> Any:
 
     Returns
     -------
-    How it went, and at which desk it stopped if it did; instances that have arrived, deliveries
+    How it went, and where there was too little room; instances that have arrived, deliveries
     told of, open waits, the longest queue; the time integral of open waits and up to when it is
     summed up, and the time that lines were held.
     """

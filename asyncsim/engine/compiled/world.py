@@ -261,6 +261,7 @@ class World:
     """The largest key of the present instant so far."""
     status: int
     where: int
+    """The desk, or the bin, that had too little room."""
     arrivals_n: int
     open_count: int
     open_seconds: float
