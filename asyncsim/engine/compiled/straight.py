@@ -145,7 +145,8 @@ def resume_straight(m: World, w: int, arrived: float, handled: float) -> None:
     m.deliveries_n, m.told_n = d + 1, place + 1
     m.delivered[d], m.attempt[d], m.is_copy[d], m.answer[d] = w, 0, 0, A_FINISHED
     m.sent[d], m.arrived[d], m.handled[d] = m.completed[w], arrived, handled
-    while place > 0 and m.handled[m.told[place - 1]] == handled:  # told in the order of rows
+    # What ends at one instant is told in the order of rows; what takes no time, as it comes
+    while m.callback_work and place > 0 and m.handled[m.told[place - 1]] == handled:
         if m.key_of[m.delivered[m.told[place - 1]]] < m.key_of[w]:
             break
         m.told[place] = m.told[place - 1]

@@ -163,3 +163,16 @@ def test_a_retry_at_the_instant_at_which_a_batch_completes_another_item():
     assert_same(*runs)
     together = runs[0].deliveries.query("sent == 80100.0")
     assert together.serial_number.tolist() == ["3_1", "1_1", "1_1"]
+
+
+def test_callbacks_that_take_no_time_are_told_as_they_come():
+    """Found by comparing engines: two batches at one instant, the second begins with the first.
+
+    Both instances are called back by the first batch before the second one collects, although the
+    second callback of the first instance has the smaller row.
+    """
+    steps = [sim.AsyncStep("a", "early"), sim.AsyncStep("b", "late")]
+    batches = {name: sim.NightlyBatch("22:00", 0.0) for name in ("early", "late")}
+    runs = play_both(scenario_of(steps, batches, (1.0, 2.0)), sim.Callback())
+    assert_same(*runs)
+    assert runs[1].deliveries.serial_number.tolist() == ["1_1", "2_1", "1_2", "2_2"]
