@@ -1,4 +1,4 @@
-"""Everything asyncsim raises on purpose, and the one warning it gives.
+"""Everything asyncsim raises on purpose, and the warnings it gives.
 
 ::
 

@@ -21,6 +21,8 @@ from asyncsim.model.quantities import (
 )
 
 T = TypeVar("T")
+LAST_ACTIVATION = 65_535
+"""The order of events at one instant has room for no larger number (`asyncsim.engine.clock`)."""
 
 
 class Element:
@@ -243,6 +245,13 @@ class Process:
                     f"Process.steps must have unique names, got {element.name!r} twice"
                 )
             seen.add(element.name)
+        last = max(self.activations.values(), default=0)
+        if last > LAST_ACTIVATION:
+            raise refuse(
+                "Process.first_activation",
+                f"must leave every step a number of {LAST_ACTIVATION} at most",
+                self.first_activation,
+            )
 
     def parts(self) -> Iterator[Element]:
         """Yield every element, also inside choices, branches and paths, in written order."""

@@ -256,6 +256,8 @@ def compare(
         As in `asyncsim.simulate`.
     n_jobs
         On how many processes, -1 for one per processor; the result is the same on any number.
+        Strategies and systems of your own must then be defined at the level of a module, and a
+        script on Windows or macOS must stand behind ``if __name__ == "__main__":``.
     progress
         Show a progress bar.
 
@@ -335,11 +337,18 @@ def _how_many(
     try:
         if precision is None:
             return count(10 if replications is None else replications), most
-        if not 0 < number(precision) < 1:
+        if not 0 < _share(precision) < 1:
             raise refuse("precision", "must be a share between 0 and 1", precision)
         return max(FEWEST, count(FEWEST if replications is None else replications)), most
     except Refused as problem:
         raise refuse("replications", problem, replications) from None
+
+
+def _share(precision: float) -> float:
+    try:
+        return number(precision)
+    except Refused as problem:
+        raise refuse("precision", problem, precision) from None
 
 
 def _still_needed(

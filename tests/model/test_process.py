@@ -156,3 +156,11 @@ def test_lists_become_tuples():
     steps.append(Step("b"))
     assert process.steps == (Step("a", work=exponential(1)),)
     assert Choice("c", [[0.5, steps], Branch(0.5)]).branches[0] == Branch(0.5, tuple(steps))
+
+
+def test_activation_numbers_have_an_end():
+    """The number is part of the order of events; one too large for it is refused, not cut off."""
+    steps = [Step("a"), Step("b")]
+    assert Process("p", steps, first_activation=65_534).activations == {"a": 65534, "b": 65535}
+    with pytest.raises(ScenarioError, match=r"first_activation must leave .* 65535 at most, got"):
+        Process("p", steps, first_activation=65_535)

@@ -135,9 +135,9 @@ def count_moments(
 @kernel
 def turn_bins(m: World, row: int, queued: float, start: float, end: float) -> None:
     """Turn to the bins of three moments of a job."""
-    turn_to_bin(m, row, int(queued / m.resolution))
-    turn_to_bin(m, row + 1, int(start / m.resolution))
-    turn_to_bin(m, row + 2, int(end / m.resolution))
+    turn_to_bin(m, row, int(queued // m.resolution))
+    turn_to_bin(m, row + 1, int(start // m.resolution))
+    turn_to_bin(m, row + 2, int(end // m.resolution))
 
 
 @kernel

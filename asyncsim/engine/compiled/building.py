@@ -15,7 +15,7 @@ from asyncsim.engine.compiled.jitting import COMPILES
 from asyncsim.engine.compiled.outside_world import OutsideWorld
 from asyncsim.engine.compiled.stages import stages
 from asyncsim.engine.graph import Await, Call, Choose, Fork, Graph, Join, Node, Work
-from asyncsim.engine.workers import MOST_BINS, Job
+from asyncsim.engine.workers import Job
 from asyncsim.model.draws import Draws
 from asyncsim.model.durations import Fixed
 from asyncsim.model.process import AsyncStep
@@ -24,6 +24,8 @@ from asyncsim.model.strategies import Backoff, Callback, LongPolling, Polling
 from asyncsim.model.waiting import Strategy
 
 NEVER = -1.0
+FIRST_BINS = 20_000
+"""Bins of time laid out at first, at the most."""
 WORDS = {"reject": at.REJECT, "buffer": at.BUFFER, "ignore": at.IGNORE, "accept": at.ACCEPT}
 ANCHORS = {"arming": at.FROM_ARMING, "clock": at.FROM_CLOCK, "random": at.FROM_RANDOM}
 JITTERS = {
@@ -50,7 +52,7 @@ NODES = {
 
 @define
 class Sizes:
-    """How much room a run is given; what was too little is doubled, and the run begun again."""
+    """How much room a run is given; what was too little is multiplied, and the run begun again."""
 
     bins: int
     """Of time, in which the load of the server is kept."""
@@ -307,7 +309,7 @@ def first_sizes(scenario: Scenario, draws: Draws, resolution: float) -> Sizes:
     """Return how much room a run is given at first."""
     horizon = max(scenario.length, float(draws.arrivals[-1]) if len(draws) else 0.0)
     days = int(horizon // 86400) + 3
-    bins = min(int(days * 86400 / resolution) + 2, MOST_BINS)
+    bins = int(min(days * 86400 / resolution + 2, FIRST_BINS))
     elements = sum(1 for _ in scenario.process.parts())
     links = sum(len(system.links) for system in scenario.systems.values())
     waits = len(draws) * max(1, len(scenario.process.of_type(AsyncStep)))

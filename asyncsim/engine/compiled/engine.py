@@ -29,7 +29,7 @@ down. What can be played is the table in `parts`; how a kernel is compiled stand
 `structure`.
 
 Room is guessed (bins of time, nights of a batch, events); if a run needs more it is begun again
-with twice as much, which is allowed because a run is a function of its draws.
+with several times as much, which is allowed because a run is a function of its draws.
 """
 
 from __future__ import annotations

@@ -14,7 +14,14 @@ import math
 
 from asyncsim.engine.compiled.jitting import kernel
 from asyncsim.engine.compiled.scattered import drop_scattered, push_scattered
-from asyncsim.engine.compiled.world import ARRIVAL, CHECK_DUE, CHECK_ENDED, MORE_ROOM, World
+from asyncsim.engine.compiled.world import (
+    ARRIVAL,
+    CHECK_DUE,
+    CHECK_ENDED,
+    MORE_ROOM,
+    NOT_FINITE,
+    World,
+)
 
 LANE_KINDS = 10
 """Kinds below have a lane of their own."""
@@ -29,6 +36,9 @@ def push(m: World, at: float, kind: int, key: int, about: int) -> None:
 
     `key` orders events of one kind at one instant: row and number, as in ``m.key_of``.
     """
+    if not at < math.inf:
+        m.status = NOT_FINITE
+        return
     if at < m.now:
         at = m.now
     if kind == CHECK_DUE and m.scatters:

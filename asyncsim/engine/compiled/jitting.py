@@ -91,10 +91,11 @@ def cache_directory() -> Path | None:
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
     name = f"kernels-{digest.hexdigest()[:16]}"
     users = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
-    for parent in (here / "__pycache__", Path(users).expanduser() / "asyncsim"):
+    for parent in (here / "__pycache__", Path(users) / "asyncsim"):
         try:
+            parent = parent.expanduser()
             (parent / name).mkdir(parents=True, exist_ok=True)
-        except OSError:
+        except (OSError, RuntimeError):  # not to be written to, or nobody's home
             continue
         if os.access(parent / name, os.W_OK):
             return parent / name

@@ -24,6 +24,7 @@ from asyncsim.engine.compiled.world import (
     J_CALLBACK,
     MORE_NIGHTS,
     NO_NIGHT,
+    NOT_FINITE,
     NOT_STRAIGHT,
     RESUMED,
     World,
@@ -96,6 +97,9 @@ def enter(m: World, stage: int, at: float, row: int) -> None:
         stage += 1
     if stage == m.stages:
         m.ended[row], m.instance_outcome[row] = at, IS_DONE
+        return
+    if not at < math.inf:
+        m.status = NOT_FINITE
         return
     first, after = m.line_first[stage], m.line_after[stage]
     insert(m, m.line_t, m.line_row, first, after, at, row)

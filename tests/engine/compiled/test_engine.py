@@ -1,6 +1,7 @@
 """Room that was guessed too small grows; what has no end is an error, the same in both engines."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from both_engines import play_both
 from plays import FREE, scenario_of
@@ -176,3 +177,39 @@ def test_callbacks_that_take_no_time_are_told_as_they_come():
     runs = play_both(scenario_of(steps, batches, (1.0, 2.0)), sim.Callback())
     assert_same(*runs)
     assert runs[1].deliveries.serial_number.tolist() == ["1_1", "2_1", "1_2", "2_2"]
+
+
+def test_a_cut_off_that_is_later_than_the_start_takes_nothing_from_the_future():
+    """Found by a reviewer: on the night on which 02:30 is skipped, 02:30 is half past the start.
+
+    A straight run knows ahead who will be submitted by then, but the batch cannot.
+    """
+    batch = sim.NightlyBatch("03:00", 600.0, cut_off="02:30")
+    late = scenario_of(
+        [sim.AsyncStep("w", "out", call_work=60.0)],
+        batch,
+        [7100.0 + 60.0 * k for k in range(8)],
+        start="2026-03-29",
+        zone="Europe/Berlin",
+    )
+    assert_same(*play_both(late, sim.Callback()))
+
+
+@pytest.mark.parametrize("resolution", [0.1, 0.3, 7.0, 977.0])
+def test_the_load_is_kept_in_the_same_bins_at_any_resolution(resolution):
+    """Found by a reviewer: 1.0 // 0.1 is 9, whatever the quotient is rounded to."""
+    busy = scenario(sim.OnlineService(20.0), poll_work=1.0)
+    runs = [
+        sim.simulate(busy, sim.Polling(5), engine=engine, resolution=resolution, seed=1)
+        for engine in ENGINES
+    ]
+    pd.testing.assert_frame_equal(runs[0].server, runs[1].server, rtol=1e-9, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("strategy", [sim.Callback(1.7e308), sim.Callback(1.7e308, loss=0.1)])
+def test_a_delivery_at_no_finite_instant_is_an_error(engine, strategy):
+    """An event that never comes must not be taken for the end of the run."""
+    far = scenario(sim.NightlyBatch("22:00", 1.7e308))
+    with pytest.raises(sim.EngineError, match="finite instant, got inf"):
+        sim.simulate(far, strategy, engine=engine)

@@ -84,6 +84,16 @@ def test_machine_code_goes_to_the_users_caches_if_the_package_cannot_be_written_
     assert jitting.cache_directory() is None
 
 
+def test_nobody_without_a_home_is_turned_away(monkeypatch):
+    """In many containers a user has no home, and the package belongs to somebody else."""
+
+    def homeless(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert jitting.cache_directory() is None
+
+
 def test_the_place_of_machine_code_depends_on_every_kernel(monkeypatch, tmp_path):
     """A change in any module of the package must not find old machine code."""
     for name in ("one.py", "two.py"):
