@@ -314,8 +314,10 @@ def _add(played: dict[str, _Played], outcomes: list[Outcome], bar: Any) -> None:
 
 
 def _players(strategies: Sequence[Strategy]) -> dict[str, _Played]:
-    if isinstance(strategies, Strategy) or not list(strategies):
-        raise ScenarioError("strategies must be a list such as [Callback(), Polling('15min')]")
+    if not isinstance(strategies, (list, tuple)) or not strategies:
+        raise refuse(
+            "strategies", "must be a list such as [Callback(), Polling('15min')]", strategies
+        )
     played: dict[str, _Played] = {}
     for strategy in strategies:
         if not isinstance(strategy, Strategy):

@@ -18,6 +18,8 @@ from attrs import frozen
 from tqdm.auto import tqdm
 
 from asyncsim.errors import ScenarioError
+from asyncsim.model.described import refuse
+from asyncsim.model.quantities import Refused, count
 from asyncsim.study.experiments import Experiment, all_experiments
 from asyncsim.study.replications import jobs, mapping
 from asyncsim.study.statistics import mean_interval
@@ -82,6 +84,10 @@ def verify(
         Which; by default all of `asyncsim.study.experiments`. Experiments of your own are played
         in this process, whatever `n_jobs` says.
     """
+    try:
+        replications = count(replications)
+    except Refused as problem:
+        raise refuse("replications", problem, replications) from None
     if replications < 2:
         raise ScenarioError(
             f"replications must be 2 or more, or nothing is known, got {replications}"

@@ -151,6 +151,9 @@ def test_the_plot_has_three_parts_and_every_strategy():
     [
         ([], {}, "strategies must be a list such as"),
         (sim.Callback(), {}, "strategies must be a list such as"),
+        ("callback", {}, "strategies must be a list such as"),
+        (None, {}, "strategies must be a list such as"),
+        (PAIR, {"precision": "0.1"}, "precision must be a finite number, got '0.1'"),
         ([sim.Callback], {}, "strategies must hold strategies only"),
         (PAIR, {"replications": 0}, "replications must be a whole number, 1 or more, got 0"),
         (PAIR, {"replications": True}, "replications must be a whole number, 1 or more, got True"),

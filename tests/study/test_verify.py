@@ -74,3 +74,10 @@ def test_experiments_are_told_the_same_on_several_processes(monkeypatch):
     monkeypatch.setattr("asyncsim.study.verify.all_experiments", lambda quick: iter(few))
     one, two = (verify(3, quick=True, n_jobs=n, progress=False) for n in (1, 2))
     pd.testing.assert_frame_equal(one.table, two.table, check_exact=True)
+
+
+@pytest.mark.parametrize("wrong", ["20", None, 2.5, True])
+def test_a_wrong_number_of_replications_is_named(wrong):
+    """It is a whole number."""
+    with pytest.raises(ScenarioError, match=r"replications must be a whole number.*, got"):
+        verify(wrong)
