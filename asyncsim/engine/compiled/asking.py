@@ -44,8 +44,7 @@ def check_due(m: World, about: int) -> None:
 
 @kernel
 def begin_check(m: World, w: int) -> None:
-    """Have a worker pick the check up, or answer it at once if checks are free."""
-    m.picked_up[w] = m.now
+    """Have a worker pick the check up, or answer it at once if it takes no time."""
     if m.poll_work:
         serve_check(m, w)
     elif m.completed[w] > m.now and is_collected_now(m):

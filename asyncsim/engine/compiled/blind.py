@@ -243,5 +243,4 @@ def make_blindly(m: World, w: int, due: float, others: float) -> bool:
     m.now = due
     m.last_check[w] = book_worker(m, J_CHECK, due, m.poll_work) + m.poll_work
     m.checks[w] += 1
-
     return True

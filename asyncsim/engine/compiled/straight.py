@@ -20,6 +20,7 @@ from asyncsim.engine.compiled.world import (
     A_FINISHED,
     FINE,
     FINISHED,
+    IS_DONE,
     J_CALL,
     J_CALLBACK,
     MORE_NIGHTS,
@@ -32,7 +33,6 @@ from asyncsim.engine.compiled.world import (
 
 FAR = 512
 """How many places somebody may move forward in a line."""
-IS_DONE = 1
 
 
 @kernel

@@ -16,7 +16,7 @@ from asyncsim.engine.compiled.closing import (
     leave,
     resume,
 )
-from asyncsim.engine.compiled.events import push
+from asyncsim.engine.compiled.events import ROW_SHIFT, push
 from asyncsim.engine.compiled.jitting import kernel
 from asyncsim.engine.compiled.outside import submit
 from asyncsim.engine.compiled.skipping import begin_schedule, see_completion
@@ -26,23 +26,23 @@ from asyncsim.engine.compiled.world import (
     AT_ONCE,
     CALLED,
     FINISHED,
+    HAS_FAILED,
     HOLDS_LINE,
     IS_AWAIT,
     IS_CALL,
     IS_CHOOSE,
+    IS_DONE,
     IS_FORK,
     IS_WORK,
     J_CALL,
     J_WORK,
     REJECTED,
+    RUNNING,
     TIMEOUT,
     WORK_ENDED,
     World,
 )
 from asyncsim.engine.graph import DONE, FAILED, STANDS
-
-RUNNING, IS_DONE, HAS_FAILED = range(3)
-"""Of an instance: `asyncsim.engine.record.Outcome`."""
 
 
 @kernel
@@ -114,7 +114,7 @@ def work_at(m: World, row: int, node: int, job: int) -> bool:
         return False
     start = book_worker(m, job, m.now, work)
     m.started[place] = start
-    push(m, start + work, WORK_ENDED, (row << 16) | m.number[node], node)
+    push(m, start + work, WORK_ENDED, (row << ROW_SHIFT) | m.number[node], node)
     return True
 
 

@@ -20,6 +20,8 @@ NOT_CALLED, CALLED, ARMED, FINISHED, TIMED_OUT, GAVE_UP, CANCELLED = range(7)
 # How a step ended: asyncsim.engine.record.STEP_OUTCOMES
 OPEN, RESUMED, AT_ONCE, REJECTED, STEP_TIMED_OUT, STEP_GAVE_UP, STEP_CANCELLED = range(7)
 NO_LINE, HELD, RELEASED = range(3)
+# How an instance stands: asyncsim.engine.record.Outcome
+RUNNING, IS_DONE, HAS_FAILED = range(3)
 IS_WORK, IS_CALL, IS_AWAIT, IS_CHOOSE, IS_FORK, IS_JOIN = range(6)
 BATCH, SERVICE, PEOPLE, RECORDED = range(4)
 # What became of a delivery: asyncsim.engine.record.DELIVERY_OUTCOMES
