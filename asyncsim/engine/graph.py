@@ -6,8 +6,9 @@ down: the index of a node. Both engines walk these nodes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
 from attrs import define, field
 
@@ -82,6 +83,7 @@ class Choose(Node):
 
     heads: list[int]
     bounds: list[float]
+    choice: Choice
 
     def head_for(self, uniform: float) -> int:
         """Return the first node of the branch that a uniform number chooses."""
@@ -89,6 +91,11 @@ class Choose(Node):
             if uniform < bound:
                 return head
         return self.heads[-1]
+
+    def head_with(self, fields: Mapping[str, Any]) -> int | None:
+        """Return the first node of the branch whose conditions are met, if there is one."""
+        pairs = zip(self.heads, self.choice.branches, strict=True)
+        return next((head for head, branch in pairs if branch.agrees_with(fields)), None)
 
 
 @define
@@ -149,7 +156,7 @@ class _Layout:
         if isinstance(element, Choice):
             heads = [self.sequence(branch.steps, after) for branch in element.branches]
             bounds = list(accumulate(branch.probability for branch in element.branches))
-            return self._add(Choose(len(self.nodes), name, after, heads, bounds))
+            return self._add(Choose(len(self.nodes), name, after, heads, bounds, element))
         assert isinstance(element, Parallel), element
         join = self._add(Join(len(self.nodes), name, after, len(element.branches)))
         heads = [self.sequence(branch, join) for branch in element.branches]

@@ -14,7 +14,7 @@ from typing import Any, cast
 import simpy
 
 from asyncsim.engine.clock import Kind, order
-from asyncsim.engine.stage import Stage
+from asyncsim.engine.stage import Delivery, Stage
 from asyncsim.engine.waits import State, Wait
 from asyncsim.engine.workers import Job
 from asyncsim.model.draws import counted_uniform
@@ -137,7 +137,7 @@ class StepHandle:
             _, handled = simulation.workers.book(Job.CALLBACK, arrived, simulation.callback_work)
             yield clock.at(handled, order(Kind.CALLBACK_HANDLED, wait.row, wait.number))
         answer = simulation.finish(wait)
-        simulation.deliveries.append((wait, attempt, sent, arrived, handled, answer.text))
+        self._note_delivery(attempt, sent, arrived, handled, answer.text)
         return answer.settled
 
     def deliver_copy(self, delay: float, attempt: int = 0) -> None:
@@ -148,26 +148,33 @@ class StepHandle:
     def lose(self, attempt: int = 0) -> None:
         """Note a delivery that got lost on the way."""
         self._wait.deliveries += 1
-        self._note_delivery(attempt, "lost")
+        self._note_delivery(attempt, self.now, math.nan, math.nan, "lost")
 
     def dead_letter(self) -> None:
         """Note that the sender has given up."""
-        self._note_delivery(-1, "dead letter")
+        self._note_delivery(-1, self.now, math.nan, math.nan, "dead letter")
 
-    def _note_delivery(self, attempt: int, outcome: str) -> None:
-        now = self._simulation.clock.now
-        self._simulation.deliveries.append((self._wait, attempt, now, math.nan, math.nan, outcome))
+    def _note_delivery(
+        self, attempt: int, sent: float, arrived: float, handled: float, outcome: str
+    ) -> None:
+        wait = self._wait
+        self._simulation.deliveries.append(
+            Delivery(
+                wait.serial_number, wait.row, wait.step, attempt, sent, arrived, handled, outcome
+            )
+        )
+        self._simulation.waits.changed(wait)  # its number of deliveries
 
 
 class WorkItem:
     """One wait's piece of work on its way through the links of a system."""
 
-    __slots__ = ("link", "number", "serial_number", "submitted", "time", "times", "wait")
+    __slots__ = ("activation", "link", "number", "serial_number", "submitted", "time", "times")
 
     def __init__(self, wait: Wait, times: Sequence[float]) -> None:
-        self.wait = wait
-        self.serial_number = wait.serial_number
+        self.serial_number = wait.serial_number  # all that the outside knows of the wait
         self.number = wait.row + 1
+        self.activation = wait.number
         self.times = times
         self.link = 0
         self.time = times[0]
@@ -248,13 +255,13 @@ class SystemDesk:
         if at is None or at <= self.now:
             self._done(work)
         else:
-            key = order(Kind.SYSTEM, work.wait.row + 1, work.wait.number)
+            key = order(Kind.SYSTEM, work.number, work.activation)
             done = self._simulation.clock.at(at, key)
             done.callbacks.append(lambda _: self._done(work))
 
     def _done(self, item: WorkItem) -> None:
         if self._successor is None:
-            self._simulation.completed(item.wait)
+            self._simulation.completed(self._simulation.waits.records[item.serial_number])
         else:
             item.link += 1
             self._successor.submit(item)

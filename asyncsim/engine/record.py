@@ -59,6 +59,8 @@ class WaitColumns:
     deliveries: NDArray[np.int64]
     outcome: Codes
     """Of `WAIT_OUTCOMES`."""
+    serial_numbers: list[str] | None = None
+    """Left out where they follow from instance and node."""
 
     @property
     def resumed(self) -> NDArray[np.bool_]:
@@ -79,6 +81,7 @@ class DeliveryColumns:
     handled: Floats
     outcome: Codes
     """Of `DELIVERY_OUTCOMES`."""
+    serial_numbers: list[str] | None = None
 
 
 @define

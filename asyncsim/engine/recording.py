@@ -69,7 +69,7 @@ def _end_of(simulation: Simulation) -> float:
     waits = simulation.waits.records.values()
     instants = [simulation.workers.last_end, *simulation.draws.arrivals[: simulation.arrived]]
     instants += [t for w in waits for t in (w.called, w.armed, w.completed, w.closed)]
-    instants += [t for _, _, *times, _ in simulation.deliveries for t in times]
+    instants += [t for d in simulation.deliveries for t in (d.sent, d.arrived, d.handled)]
     return float(max((t for t in instants if t < math.inf), default=0.0))  # NaN is not below
 
 
@@ -89,6 +89,7 @@ def _waits(simulation: Simulation) -> WaitColumns:
         wasted_checks=np.array([w.wasted_checks for w in armed], dtype=np.int64),
         deliveries=np.array([w.deliveries for w in armed], dtype=np.int64),
         outcome=np.array([WAIT_CODES[w.state] for w in armed], dtype=np.int64),
+        serial_numbers=[w.serial_number for w in armed],
     )
 
 
@@ -108,10 +109,11 @@ def _deliveries(simulation: Simulation) -> DeliveryColumns:
     rows = simulation.deliveries
     codes = {text: code for code, text in enumerate(DELIVERY_OUTCOMES)}
     whole = np.array(
-        [(wait.row, wait.step, attempt, codes[outcome]) for wait, attempt, *_, outcome in rows],
+        [(d.row, d.node, d.attempt, codes[d.outcome]) for d in rows],
         dtype=np.int64,
     ).reshape(-1, 4)
-    times = np.array([row[2:5] for row in rows], dtype=float).reshape(-1, 3)
+    times = np.array([(d.sent, d.arrived, d.handled) for d in rows], dtype=float).reshape(-1, 3)
     row, node, attempt, outcome = whole.T
     sent, arrived, handled = times.T
-    return DeliveryColumns(row, node, attempt, sent, arrived, handled, outcome)
+    serial_numbers = [d.serial_number for d in rows]
+    return DeliveryColumns(row, node, attempt, sent, arrived, handled, outcome, serial_numbers)

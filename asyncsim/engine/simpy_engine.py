@@ -70,6 +70,8 @@ class Simulation:
         Keys of the random numbers.
     resolution
         Width of the time bins in which the load of the server is kept.
+    waits
+        Where the records of waits are kept; by default in memory.
 
     Examples
     --------
@@ -87,6 +89,7 @@ class Simulation:
         seed: int = 0,
         replication: int = 0,
         resolution: DurationLike = 60.0,
+        waits: Waits | None = None,
     ) -> None:
         check_played(scenario, strategy, draws)
         self.scenario = scenario
@@ -97,7 +100,7 @@ class Simulation:
         self.skipped = SkippedChecks.of(self)
         self.clock = self.skipped.clock if self.skipped else Clock()
         self.graph = Graph.of(scenario.process)
-        self.waits = Waits(scenario.server.policy)
+        self.waits = waits or Waits(scenario.server.policy)
         self.workers = Workers(scenario.server.workers, seconds("resolution", resolution))
         self.poll_work = scenario.server.poll_work
         self.callback_work = scenario.server.callback_work
@@ -196,7 +199,7 @@ class Simulation:
                 self._arm_soon(self._wait_of(node.call, row))
                 index = STANDS
             elif isinstance(node, Choose):
-                index = node.head_for(self.numbers.uniforms[index][row])
+                index = self._choice_at(node, row)
             elif isinstance(node, Fork):
                 self._joins[row, node.next] = len(node.heads)
                 for head in node.heads:
@@ -225,12 +228,13 @@ class Simulation:
     def _call(self, node: Call, row: int) -> Generator[simpy.Event, Any, int]:
         """Make the call and leave the record of a wait; return where to go on at once."""
         step = node.step
-        wait = Wait(self.serial_number(node, row), row, node.index, node.number, self.clock.now)
+        number, now = self.activation(node, row), self.clock.now
+        wait = Wait(self.serial_number(node, row), row, node.index, number, now)
         self.waits.register(wait)
         if step.arm == "before call":
             self._arm(wait)
         yield from self._work_at(node, row, Job.CALL)
-        response = node.response_to(self.numbers.uniforms[node.index][row])
+        response = self._response_to(wait, node)
         if response != "accepted":
             return self._go_on_at_once(wait, node, response)
         if node.on_accepted == STANDS:
@@ -258,7 +262,19 @@ class Simulation:
         system = self.scenario.systems[node.step.system]
         if isinstance(system, Recorded) and system.serial_numbers:
             return system.serial_numbers[row]
-        return f"{row + 1}_{node.number}"
+        return f"{row + 1}_{self.activation(node, row)}"
+
+    def activation(self, node: Call, row: int) -> int:
+        """Return the activation number under which an instance waits at a call now."""
+        return node.number
+
+    def _choice_at(self, node: Choose, row: int) -> int:
+        """Return the first node of the way that an instance takes."""
+        return node.head_for(self.numbers.uniforms[node.index][row])
+
+    def _response_to(self, wait: Wait, node: Call) -> str:
+        """Return the immediate response to a call."""
+        return node.response_to(self.numbers.uniforms[node.index][wait.row])
 
     def _go_on_at_once(self, wait: Wait, node: Call, response: str) -> int:
         """Skip the wait: the immediate response has said it all."""
@@ -299,13 +315,16 @@ class Simulation:
             return
         timeout = self._node(wait).step.timeout
         if timeout is not None:
-            deadline = self.clock.at(now + timeout, order(Kind.TIMEOUT, wait.row, wait.number))
-            deadline.callbacks.append(lambda _: self.expire(wait, State.TIMED_OUT))
+            self._set_deadline(wait, now + timeout)
         if self.skipped:
             if wait.completed <= now:
                 self.skipped.completed(wait)
         elif self._watched:
             self._start(self.strategy.wait(StepHandle(self, wait, Kind.CHECK_DUE)))
+
+    def _set_deadline(self, wait: Wait, instant: float) -> None:
+        deadline = self.clock.at(instant, order(Kind.TIMEOUT, wait.row, wait.number))
+        deadline.callbacks.append(lambda _: self.expire(wait, State.TIMED_OUT))
 
     def _start(self, process: SimProcess | None) -> None:
         if process is not None:
@@ -321,6 +340,7 @@ class Simulation:
         if wait.completed < math.inf:
             raise EngineError(f"the work of {wait.serial_number!r} was completed twice")
         wait.completed = self.clock.now
+        self.waits.changed(wait)
         if self._notified:
             self._start(self.strategy.notify(StepHandle(self, wait, Kind.SYSTEM)))
         if wait.state is State.ARMED:

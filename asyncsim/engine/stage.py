@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from asyncsim.engine.clock import Clock
 from asyncsim.engine.graph import Graph
 from asyncsim.engine.lines import HeldLines
-from asyncsim.engine.waits import Answer, State, Wait
+from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.engine.workers import Workers
 from asyncsim.model.draws import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
 
-Delivery = tuple[Wait, int, float, float, float, str]
-"""Wait, attempt, sent, arrived, handled, outcome."""
+
+class Delivery(NamedTuple):
+    """A finish on its way, and what became of it; times are seconds, NaN if it never arrived."""
+
+    serial_number: str
+    row: int
+    node: int
+    attempt: int
+    sent: float
+    arrived: float
+    handled: float
+    outcome: str
 
 
 class Stage(Protocol):
@@ -25,6 +35,7 @@ class Stage(Protocol):
     draws: Draws
     graph: Graph
     clock: Clock
+    waits: Waits
     workers: Workers
     lines: HeldLines
     poll_work: float

@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from asyncsim.engine.graph import Call, Graph, Work
 from asyncsim.engine.record import (
     DELIVERY_OUTCOMES,
     STEP_OUTCOMES,
     WAIT_OUTCOMES,
+    DeliveryColumns,
     Outcome,
     Record,
     StepColumns,
+    WaitColumns,
 )
 from asyncsim.engine.workers import Job
 from asyncsim.model.calendar import Calendar
@@ -61,7 +62,7 @@ def waits(record: Record, scenario: Scenario, strategy: str) -> pd.DataFrame:
     resumed = np.where(w.resumed, w.closed, np.nan)
     table = pd.DataFrame(
         {
-            "serial_number": serial_numbers(w.row, w.node, scenario),
+            "serial_number": serial_numbers(w, scenario),
             "instance": w.row + 1,
             "step": names[w.node] if len(w.node) else [],
             "system": systems[w.node] if len(w.node) else [],
@@ -81,21 +82,21 @@ def waits(record: Record, scenario: Scenario, strategy: str) -> pd.DataFrame:
     return with_timestamps(table, scenario.calendar, ("armed", "completed", "resumed"))
 
 
-def serial_numbers(
-    rows: NDArray[np.int64], nodes: NDArray[np.int64], scenario: Scenario
-) -> list[str]:
+def serial_numbers(columns: WaitColumns | DeliveryColumns, scenario: Scenario) -> list[str]:
     """Return the serial numbers of waits: a log's own, or instance and activation."""
+    if columns.serial_numbers is not None:
+        return columns.serial_numbers
     laid_out = Graph.of(scenario.process).nodes
     own: dict[int, Sequence[str]] = {}
     numbers: dict[int, int] = {}
-    for index in np.unique(nodes).tolist():
+    for index in np.unique(columns.node).tolist():
         node = laid_out[index]
         assert isinstance(node, Call)
         system = scenario.systems[node.step.system]
         numbers[index] = node.number
         if isinstance(system, Recorded) and system.serial_numbers:
             own[index] = system.serial_numbers
-    pairs = zip(rows.tolist(), nodes.tolist(), strict=True)
+    pairs = zip(columns.row.tolist(), columns.node.tolist(), strict=True)
     return [own[k][i] if k in own else f"{i + 1}_{numbers[k]}" for i, k in pairs]
 
 
@@ -151,7 +152,7 @@ def deliveries(record: Record, scenario: Scenario) -> pd.DataFrame:
     d = record.deliveries
     table = pd.DataFrame(
         {
-            "serial_number": pd.Series(serial_numbers(d.row, d.node, scenario), dtype="str"),
+            "serial_number": pd.Series(serial_numbers(d, scenario), dtype="str"),
             "attempt": d.attempt + 1,  # people count from one; a dead letter is no attempt
             "sent": d.sent,
             "arrived": d.arrived,

@@ -78,9 +78,9 @@ def trace(scenario: Scenario, strategy: Strategy, draws: Draws, serial_number: s
         ("completed", wait.completed, wait.completed, ""),
         *noting.notes,
     ]
-    for delivered, _, sent, _, handled, outcome in simulation.deliveries:
-        if delivered is wait:
-            rows.append(("delivery", sent, handled, outcome))
+    for delivery in simulation.deliveries:
+        if delivery.serial_number == serial_number:
+            rows.append(("delivery", delivery.sent, delivery.handled, delivery.outcome))
     rows.append((wait.state.value, wait.closed, wait.closed, ""))
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["event"] = table["event"].replace("finished", "resumed")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
 from asyncsim.errors import (
@@ -70,6 +70,7 @@ class Wait:
     """The record of one asynchronous step waiting. Times are seconds; NaN means not (yet)."""
 
     __slots__ = (
+        "__weakref__",  # so that a store can keep none but those somebody works on
         "armed",
         "buffered",
         "called",
@@ -120,7 +121,7 @@ class Waits:
 
     def __init__(self, policy: FinishPolicy | None = None) -> None:
         self.policy = policy or FinishPolicy()
-        self.records: dict[str, Wait] = {}
+        self.records: MutableMapping[str, Wait] = {}
         self.open_count = 0
         self.open_seconds = 0.0
         """Time integral of the number of open waits, kept up as it changes."""
@@ -138,6 +139,9 @@ class Waits:
             raise EngineError(f"serial number {wait.serial_number!r} was given out twice")
         self.records[wait.serial_number] = wait
 
+    def changed(self, wait: Wait) -> None:
+        """Hear that a record has changed; a store writes it down, a simulation need not."""
+
     def arm(self, wait: Wait, now: float) -> bool:
         """Arm a wait; return whether a buffered finish has finished it in the same instant."""
         if wait.state is not State.CALLED:
@@ -145,6 +149,7 @@ class Waits:
         wait.state = State.ARMED
         wait.armed = now
         self._count_open(now, 1)
+        self.changed(wait)
         if wait.buffered is None:
             return False
         kept_since, data = wait.buffered
@@ -187,6 +192,7 @@ class Waits:
         if self.policy.early == "buffer":
             if wait.buffered is None or self._is_stale(wait.buffered[0], now):
                 wait.buffered = (now, data)
+                self.changed(wait)
             return Answer.BUFFERED
         return Answer.EARLY if self.policy.early == "reject" else Answer.IGNORED_EARLY
 
@@ -202,9 +208,13 @@ class Waits:
             Answer.EARLY: "is not waiting yet; try again in a moment",
             Answer.DUPLICATE: "was finished before; it will not resume twice",
             Answer.LATE: "is not waiting any more: it timed out or was cancelled",
-            Answer.UNKNOWN: "is not known" + nearest(str(serial_number), self.records),
+            Answer.UNKNOWN: "is not known" + nearest(serial_number, self.like(serial_number)),
         }
         return answer.error(f"serial number {serial_number!r} {says[answer]}")
+
+    def like(self, serial_number: str) -> Iterable[str]:
+        """Return numbers among which a mistyped one may be found."""
+        return self.records
 
     def expire(self, wait: Wait, now: float, state: State = State.TIMED_OUT) -> bool:
         """Time a wait out, or give it up; false if it is not waiting any more."""
@@ -214,6 +224,7 @@ class Waits:
         """Cancel a wait; false if it is over."""
         if wait.state is State.CALLED:
             wait.state = State.CANCELLED
+            self.changed(wait)
             return True
         return self._end(wait, State.CANCELLED, now)
 
@@ -227,6 +238,7 @@ class Waits:
         wait.state = state
         wait.closed = now
         self._count_open(now, -1)
+        self.changed(wait)
 
     def _count_open(self, now: float, change: int) -> None:
         self.open_seconds += self.open_count * (now - self._last_change)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from attrs import field, frozen
 
@@ -152,12 +152,46 @@ class AsyncStep(Element):
                 yield from _parts_of(way)
 
 
+def conditions(value: Mapping[str, Any] | None) -> Mapping[str, tuple[Any, ...]]:
+    """Return the values that data fields must have, each as a tuple of those that will do."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise Refused("must map names of data fields to values, such as {'approved': True}")
+    several = {k: v if isinstance(v, (list, tuple)) else (v,) for k, v in value.items()}
+    for values in several.values():
+        if not all(isinstance(v, (str, int, float, bool)) for v in values):
+            raise Refused("must hold texts, numbers or truth values, one or a list of them")
+    return {name: tuple(values) for name, values in several.items()}
+
+
 @frozen(field_transformer=named)
 class Branch:
-    """One way out of a `Choice`, with its probability; it may be empty."""
+    """One way out of a `Choice`; it may be empty.
+
+    Parameters
+    ----------
+    probability
+        How often it is taken where nothing is known of the instance's data.
+    steps
+        What is gone through.
+    when
+        Values that data fields must have for this way, such as ``{"approved": True}`` or
+        ``{"status": ["new", "open"]}``. In a live session, where steps are finished with data, the
+        first branch whose fields agree is taken; a simulation has no data and goes by chance.
+    """
 
     probability: float = field(converter=probability)
     steps: tuple[Element, ...] = field(default=(), converter=sequence)
+    when: Mapping[str, tuple[Any, ...]] = field(
+        default=None, converter=conditions, kw_only=True, hash=False
+    )
+
+    def agrees_with(self, fields: Mapping[str, Any]) -> bool:
+        """Tell whether there are conditions and data fields meet all of them."""
+        return bool(self.when) and all(
+            name in fields and fields[name] in values for name, values in self.when.items()
+        )
 
 
 def branches(value: Sequence[Branch | tuple[float, Sequence[Element]]]) -> tuple[Branch, ...]:

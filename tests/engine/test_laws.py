@@ -146,7 +146,8 @@ class TimeTraveller(sim.ExternalSystem):
             yield desk.some_work()
             for item in desk.take():
                 desk.complete(item)
-                item.wait.completed = float("inf")
+                wait = desk._simulation.waits.records[item.serial_number]
+                wait.completed = float("inf")
 
 
 def test_simulate_checks_the_laws_of_every_run():

@@ -104,7 +104,9 @@ class LifeOfWaits(RuleBasedStateMachine):
         assert answer.accepted is (does != "reject")
         assert answer.settled is (expected != "early, reject")
         if stage == "called" and policy.early == "buffer":
-            self.kept.setdefault(serial, (self.now, data))
+            keep, kept = policy.buffer_for, self.kept.get(serial)
+            if kept is None or (keep is not None and self.now - kept[0] > keep):
+                self.kept[serial] = (self.now, data)
         if stage == "waiting":
             self.finished(serial, data)
 
