@@ -31,6 +31,9 @@ from asyncsim.errors import (
     UnknownSerialNumber,
     WaitExpired,
 )
+from asyncsim.live.opening import live
+from asyncsim.live.responses import OutgoingCall
+from asyncsim.live.session import Session
 from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered
 from asyncsim.model.draws import Draws
 from asyncsim.model.durations import (
@@ -93,6 +96,7 @@ __all__ = [
     "NightlyBatch",
     "NotArmedYet",
     "OnlineService",
+    "OutgoingCall",
     "Parallel",
     "People",
     "Poisson",
@@ -108,6 +112,7 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "SerialNumberError",
+    "Session",
     "Simulation",
     "State",
     "Step",
@@ -122,6 +127,7 @@ __all__ = [
     "exponential",
     "fixed",
     "gamma",
+    "live",
     "lognormal",
     "simulate",
     "uniform",

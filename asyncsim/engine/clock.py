@@ -74,6 +74,13 @@ class Clock(simpy.Environment):
         self.schedule(event, NORMAL)
         return event
 
+    def move_to(self, instant: float) -> None:
+        """Let time pass in which nothing happens; not at all if the instant is past."""
+        if instant > self._now:
+            if self.peek() < instant:
+                raise EngineError(f"something happens before {instant} s, at {self.peek()} s")
+            self._now = instant
+
     def play(self, until: float | None = None) -> None:
         """Run until nothing is left, or an instant comes, before anything happens at it."""
         # A number handed to SimPy's run() would become a delay, and miss the instant by a rounding

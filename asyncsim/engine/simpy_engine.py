@@ -341,12 +341,15 @@ class Simulation:
             raise EngineError(f"the work of {wait.serial_number!r} was completed twice")
         wait.completed = self.clock.now
         self.waits.changed(wait)
-        if self._notified:
-            self._start(self.strategy.notify(StepHandle(self, wait, Kind.SYSTEM)))
+        self._tell_strategy(wait)
         if wait.state is State.ARMED:
             if self.skipped:
                 self.skipped.completed(wait)
             self.lines.let_go(wait)
+
+    def _tell_strategy(self, wait: Wait) -> None:
+        if self._notified:
+            self._start(self.strategy.notify(StepHandle(self, wait, Kind.SYSTEM)))
 
     def finish(self, wait: Wait) -> Answer:
         """Finish a step by its serial number; the first one resumes it."""

@@ -23,6 +23,7 @@ from asyncsim.model.process import AsyncStep, Branch, Choice, Element, Parallel,
 from asyncsim.model.process import Response as ResponseShares
 from asyncsim.model.quantities import Rate, nearest
 from asyncsim.model.server import FinishPolicy, WorkflowServer
+from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.model.systems import SYSTEMS, ExternalSystem
 
 T = TypeVar("T")
@@ -33,10 +34,10 @@ ELEMENTS: dict[str, type[Element]] = {
     "parallel": Parallel,
 }
 KIND_OF: dict[type, str] = {
-    cls: kind for table in (ELEMENTS, SYSTEMS, ARRIVALS) for kind, cls in table.items()
+    cls: kind for table in (ELEMENTS, SYSTEMS, ARRIVALS, STRATEGIES) for kind, cls in table.items()
 }
 OF_SOME_KIND = (Element, ExternalSystem, Arrivals)
-LAW_KEYS = ("work", "call_work", "item_time")
+LAW_KEYS = ("work", "call_work", "item_time", "delay")
 PATH_KEYS = ("on_accepted", "on_done", "on_rejected", "on_timeout")
 DURATION_READERS = (
     quantities.duration,
@@ -53,17 +54,44 @@ def load(path: str | Path, cls: type[T]) -> T:
         raise ScenarioError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise ScenarioError(f"{path}: is not UTF-8 text (byte {error.start})") from None
+    return loads(text, cls, str(path))
+
+
+def loads(text: str, cls: type[T], name: str) -> T:
+    """Read a scenario from the text of a file; `name` is what messages call it."""
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError also for endless whole numbers
-        raise ScenarioError(f"{path}: is not valid TOML: {error}") from None
-    return _scenario(data, cls, _Place(str(path)))
+        raise ScenarioError(f"{name}: is not valid TOML: {error}") from None
+    return _scenario(data, cls, _Place(name))
 
 
 def save(scenario: object, path: str | Path) -> None:
     """Write a scenario to a TOML file; see `Scenario.save`."""
-    text = tomli_w.dumps(_table(scenario))
-    Path(path).write_text(text, encoding="utf-8", newline="\n")
+    Path(path).write_text(dumps(scenario), encoding="utf-8", newline="\n")
+
+
+def dumps(scenario: object) -> str:
+    """Return the text of a scenario's file."""
+    return tomli_w.dumps(_table(scenario))
+
+
+def strategy_table(strategy: Strategy) -> dict[str, Any]:
+    """Write a strategy as a table; `strategy_from` gives an equal one back."""
+    if type(strategy) not in STRATEGIES.values():
+        raise ScenarioError(
+            f"{type(strategy).__name__} is a strategy of your own: no file holds it"
+        )
+    return _table(strategy)
+
+
+def strategy_from(table: object, name: str) -> Strategy:
+    """Read a strategy from a table; `name` is what messages call its file."""
+    place = _Place(name).inside("strategy")
+    values = place.table(table)
+    cls = _kind(values, STRATEGIES, place)
+    strategy: Strategy = _make(cls, _with_laws(_without_kind(values), place), place)
+    return strategy
 
 
 # --- reading ------------------------------------------------------------------------------------

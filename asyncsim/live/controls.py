@@ -1,0 +1,161 @@
+"""The clock of a live session in a person's hands: play, pause, speed up, step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from asyncsim.errors import ScenarioError
+from asyncsim.live.durable import DurableLanes, Heard
+from asyncsim.live.moments import instant_of, next_batch
+from asyncsim.live.setup import Setup
+from asyncsim.live.store import Store
+from asyncsim.live.ticking import Ticking
+from asyncsim.model.described import refuse
+from asyncsim.model.quantities import DurationLike, Refused, duration, number
+from asyncsim.model.scenario import Scenario
+
+AT_ONCE = 0.25
+"""Real seconds after which a long run makes what it has done durable and lets others in."""
+
+
+class Controls:
+    """Moves a session's time on, and tells those who watch; see `asyncsim.live.session.Session`."""
+
+    def __init__(self, setup: Setup, store: Store, speed: float, heard: Heard) -> None:
+        self.setup = setup
+        self.store = store
+        self._listeners: list[Callable[[], None]] = []
+        self._lanes = DurableLanes(setup, store, heard)
+        self._ticking = Ticking(self._advance, lambda: self._lanes.now, speed)
+
+    @property
+    def scenario(self) -> Scenario:
+        """What is played."""
+        return self.setup.scenario
+
+    @property
+    def strategies(self) -> list[str]:
+        """Labels of the strategies, the main one first."""
+        return [strategy.label for strategy in self.setup.strategies]
+
+    @property
+    def now(self) -> float:
+        """The present instant, in seconds from the scenario's start."""
+        return self._lanes.now
+
+    @property
+    def at(self) -> pd.Timestamp:
+        """The present moment as the scenario's clock shows it."""
+        moment: pd.Timestamp = self.scenario.calendar.timestamps(np.array([self.now]))[0]
+        return moment
+
+    @property
+    def playing(self) -> bool:
+        """Whether the clock is running."""
+        return self._ticking.on
+
+    @property
+    def speed(self) -> float:
+        """Simulated seconds per real second; may be set at any time."""
+        return self._ticking.speed
+
+    @speed.setter
+    def speed(self, value: float) -> None:
+        with self.store.lock:
+            self._ticking.speed = positive_speed(value)
+
+    def play(self) -> None:
+        """Let the clock run, without blocking the event loop (a notebook's kernel).
+
+        Raises
+        ------
+        EngineError
+            If no event loop is running here, as in a plain script.
+        """
+        self._ticking.start()
+        self._tell_listeners()
+
+    def pause(self) -> None:
+        """Let the clock stand still."""
+        self._ticking.stop()
+        self._tell_listeners()
+
+    def step(self) -> bool:
+        """Play the next instant at which anything happens; false if nothing will."""
+        instant = self._lanes.main.next_instant
+        if math.isinf(instant):
+            return False
+        self._run_to(instant)
+        return True
+
+    def run_until(self, until: DurationLike | datetime) -> None:
+        """Play up to a moment: a clock time (the next one), a date and time, or a duration."""
+        instant = instant_of(until, self.scenario, self.now)
+        if instant < self.now:
+            raise refuse("until", f"must not be past (it is {self.at:%Y-%m-%d %H:%M:%S})", until)
+        self._run_to(instant)
+
+    def run_for(self, length: DurationLike) -> None:
+        """Play for so long."""
+        try:
+            seconds = duration(length)
+        except Refused as problem:
+            raise refuse("length", problem, length) from None
+        self._run_to(self.now + seconds)
+
+    def run_to_next_batch(self) -> pd.Timestamp:
+        """Play up to the start of the next nightly batch, so that it is just about to begin.
+
+        Raises
+        ------
+        ScenarioError
+            If no system of the scenario is a nightly batch.
+        """
+        found = next_batch(self.scenario, self.now)
+        if found is None:
+            raise ScenarioError("run_to_next_batch() needs a NightlyBatch among the systems")
+        self._run_to(math.nextafter(found[0], -math.inf))
+        return self.at
+
+    def run_to_end(self) -> None:
+        """Play until nothing happens any more by itself."""
+        while not math.isinf(self._lanes.main.next_instant):
+            self._run_to(self._lanes.main.next_instant + 60.0)
+
+    def _run_to(self, instant: float) -> None:
+        while not self._advance(instant, AT_ONCE):
+            pass
+        self._ticking.speed = self.speed  # the clock goes on from here
+
+    def _advance(self, target: float, budget: float) -> bool:
+        done = self._lanes.advance(target, budget)
+        self._tell_listeners()
+        return done
+
+    # --- being watched ----------------------------------------------------------------------------
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a function whenever something has changed; return what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def _tell_listeners(self) -> None:
+        for listener in list(self._listeners):
+            listener()
+
+
+def positive_speed(value: Any) -> float:
+    """Return simulated seconds per real second, checked."""
+    try:
+        speed = number(value)
+    except Refused:
+        speed = math.nan
+    if not 0 < speed < math.inf:
+        raise refuse("speed", "must be simulated seconds per real second, above 0", value)
+    return speed

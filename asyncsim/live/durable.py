@@ -1,0 +1,159 @@
+"""The lanes of a session and its store, kept in step.
+
+What is played and what is written down change together, in one transaction, or not at all. After
+a crash, or an error in the midst of a transaction, the lanes are made again from the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from asyncsim.engine.waits import Answer
+from asyncsim.errors import EngineError
+from asyncsim.live.lane import Lane
+from asyncsim.live.lanes import Lanes
+from asyncsim.live.setup import Setup
+from asyncsim.live.store import Input, Store
+
+Heard = Callable[[float, Input, str], None]
+"""Told of every input: when it was played, what it was, and its answer."""
+
+
+class DurableLanes:
+    """Plays a setup, and whatever its store holds already.
+
+    Parameters
+    ----------
+    setup, store
+        What is played, and where its records are.
+    heard
+        Told of every input that is played, those of the journal among them.
+
+    Raises
+    ------
+    EngineError
+        If the store's records are not what its journal leads to.
+    """
+
+    def __init__(self, setup: Setup, store: Store, heard: Heard) -> None:
+        self.setup = setup
+        self.store = store
+        self._heard = heard
+        self._lanes = self._from_store()
+
+    @property
+    def now(self) -> float:
+        """The present instant in seconds."""
+        return self._lanes.now
+
+    @property
+    def main(self) -> Lane:
+        """The lane that people see."""
+        return self._lanes.main
+
+    @property
+    def all(self) -> list[Lane]:
+        """The main lane and its twins."""
+        return self._lanes.all
+
+    def knows(self, serial_number: str) -> bool:
+        """Tell whether there is a record with this number."""
+        return serial_number in self._lanes.records
+
+    def advance(self, target: float, budget: float) -> bool:
+        """Play up to an instant; false if `budget` seconds of real time were too few."""
+        with self.store.lock:
+            target = max(target, self.now)
+            quiet = min(lane.next_instant for lane in self.all) > target
+            if quiet and not self.store.changed_outside():
+                return self._lanes.advance(target)  # nothing happens, so there is nothing to write
+            with self._together():
+                return self._lanes.advance(target, budget)
+
+    def take(
+        self, kind: str, serial_number: str | None, data: Mapping[str, Any] | None = None
+    ) -> str:
+        """Play an input now and write it down; return the answer to it."""
+        with self.store.lock:
+            with self._together():
+                given = Input(kind, serial_number, data, instant=self.now)
+                known = serial_number is None or self.knows(serial_number)
+                answer = self._lanes.play(given)
+                if known:  # what concerns no record changes nothing
+                    self.store.note(given._replace(answer=answer))
+            self._heard(self.now, given, answer)
+        return answer
+
+    def commit(self) -> None:
+        """Make the present instant durable."""
+        with self.store.lock, self._together():
+            pass
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Make all that is done durable together; first comes what other processes have done."""
+        try:
+            with self.store.transaction():
+                self._hear_other_processes(self._lanes)
+                yield
+                self._lanes.records.write()
+                self.store.tell("now", self.now)
+        except BaseException:  # an interrupt, a full disk, a user's own strategy that fails
+            self._lanes = self._from_store()
+            raise
+
+    def _hear_other_processes(self, lanes: Lanes) -> None:
+        for given in self.store.inputs("instant is null"):
+            if given.answer == Answer.FINISHED.name:
+                lanes.records.as_before_finish(given.serial_number or "")
+            self._play_again(lanes, given)
+            lanes.records.write()
+            self.store.played(given, lanes.now)
+
+    def _play_again(self, lanes: Lanes, given: Input) -> None:
+        answer = lanes.play(given)
+        if answer != given.answer:
+            raise self._another_story(f"input {given.seq} was {given.answer}, is {answer}")
+        self._heard(lanes.now, given, answer)
+
+    def _from_store(self) -> Lanes:
+        """Play again what the store has, from the journal, and hold it against the records."""
+        setup, store = self.setup, self.store
+        draws = setup.scenario.draw(setup.seed).completed_for(setup.scenario)
+        with store.transaction():
+            now = store.about("now", 0.0)
+            store.do("create temp table before as select serial_number, state from waits")
+            store.forget_waits()
+            lanes = Lanes(
+                setup.scenario,
+                setup.strategies,
+                draws,
+                store,
+                handlers=setup.handlers,
+                held=setup.held,
+                heartbeats=setup.heartbeats,
+            )
+            for given in store.inputs("instant is not null"):
+                assert given.instant is not None
+                lanes.advance(given.instant)
+                self._play_again(lanes, given)
+            lanes.advance(now)
+            self._hear_other_processes(lanes)
+            lanes.records.write()
+            differ = store.one(
+                "select serial_number from (select * from before "
+                "except select serial_number, state from waits)"
+            )
+            if differ is not None:
+                raise self._another_story(f"{differ[0]!r} is not as it was")
+            store.do("drop table before")
+            store.tell("now", lanes.now)
+        return lanes
+
+    def _another_story(self, what: str) -> EngineError:
+        return EngineError(
+            f"store {self.store.path!r} cannot be gone on with: {what}; it was changed by hand, or "
+            "written by another version of asyncsim"
+        )

@@ -1,0 +1,295 @@
+"""One strategy's side of a live session: the simulation, with people and programs taking part.
+
+A `Lane` is the SimPy engine with four doors in it: a step may be finished from outside, its work
+may be declared complete, a response may be handled by a user's function, and an instance may be
+started by hand. Everything else is the simulation as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from asyncsim.engine.clock import Kind, order
+from asyncsim.engine.graph import Call, Choose, Fork, Work
+from asyncsim.engine.handles import SystemDesk, WorkItem
+from asyncsim.engine.record import Outcome
+from asyncsim.engine.simpy_engine import Simulation
+from asyncsim.engine.stage import Delivery
+from asyncsim.engine.waits import Answer, State, Wait, Waits
+from asyncsim.engine.workers import Job
+from asyncsim.live.deadlines import Deadlines
+from asyncsim.live.responses import Responses
+from asyncsim.live.store import Store
+from asyncsim.model.draws import Draws
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Strategy
+from asyncsim.model.waiting import SimProcess
+
+Fields = MutableMapping[int, Mapping[str, Any]]
+"""Data fields of instances, by row."""
+
+
+class Lane(Simulation):
+    """A scenario under one strategy, played as far as the session's clock has come.
+
+    Parameters
+    ----------
+    scenario, strategy, draws
+        As in `Simulation`.
+    waits, fields
+        Where the records of waits and the data fields of instances are kept.
+    responses
+        What decides how the immediate responses to calls are handled.
+    held
+        Names of the systems that complete nothing by themselves.
+    heartbeats
+        How long a wait may last without a sign of life, in seconds, by the name of its step.
+    store
+        Where deadlines are kept; left out, each is a timer in memory.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        strategy: Strategy,
+        draws: Draws,
+        *,
+        waits: Waits,
+        fields: Fields,
+        responses: Responses,
+        held: frozenset[str] = frozenset(),
+        heartbeats: Mapping[str, float] | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self.held = held
+        super().__init__(scenario, strategy, draws, waits=waits)
+        self.fields = fields
+        self.retried = False
+        self.stopped = True  # a lane has no end of its own
+        self._responses = responses
+        self._heartbeats = heartbeats or {}
+        self._handed: dict[str, Mapping[str, Any]] = {}
+        self._ahead: set[str] = set()
+        self._activations: dict[tuple[int, int], int] = {}
+        self._instead: dict[str, str] = {}
+        self._deadlines = None
+        if store is not None:
+            self._deadlines = Deadlines(store, self.clock, self._run_out_of_time)
+
+    def _open_desks(self) -> None:
+        super()._open_desks()
+        for name in self.held:
+            self._desks[name] = HeldDesk()
+
+    # --- the clock --------------------------------------------------------------------------------
+
+    @property
+    def next_instant(self) -> float:
+        """When something happens next; infinite if nothing will."""
+        return self.clock.peek()
+
+    def play_through(self, instant: float) -> None:
+        """Play everything up to an instant, and at it."""
+        while self.clock.peek() <= instant:
+            self.clock.step()
+
+    # --- instances --------------------------------------------------------------------------------
+
+    def _arrive(self) -> SimProcess:
+        for instant in list(self.numbers.arrivals):  # those started by hand come in between
+            yield self.clock.at(instant, order(Kind.ARRIVAL, self.arrived))
+            self._begin()
+
+    def _begin(self) -> None:
+        self.arrived += 1
+        self._start_walk(self.arrived - 1, self.graph.start)
+
+    def start_instance(self, draws: Draws, fields: Mapping[str, Any]) -> None:
+        """Start an instance now; `draws` have its random numbers in the place of the next row."""
+        row = self.arrived
+        self.draws = draws
+        for node, columns in zip(self.graph.nodes, self.columns, strict=True):
+            k = node.index
+            if isinstance(node, (Work, Call)):
+                self.numbers.work[k].insert(row, float(draws.work[node.name][row]))
+            if isinstance(node, Choose):
+                self.numbers.uniforms[k].insert(row, float(draws.choices[node.name][row]))
+            if isinstance(node, Call):
+                self.numbers.uniforms[k].insert(row, float(draws.responses[node.name][row]))
+                times = draws.external[node.name][row]
+                self.numbers.times[k].insert(row, [float(t) for t in times.reshape(-1)])
+            for times_of_all in (columns.queued, columns.started, columns.ended):
+                times_of_all.append(math.nan)
+        self.numbers.arrivals.insert(row, self.clock.now)
+        self.ended.append(math.nan)
+        self.outcomes.append(Outcome.RUNNING)
+        if fields:
+            self.fields[row] = fields
+        self._begin()
+
+    def _add_fields(self, row: int, data: Mapping[str, Any] | None) -> None:
+        if data:
+            self.fields[row] = {**self.fields.get(row, {}), **data}
+
+    def _choice_at(self, node: Choose, row: int) -> int:
+        head = node.head_with(self.fields.get(row, {}))
+        return super()._choice_at(node, row) if head is None else head
+
+    def _response_to(self, wait: Wait, node: Call) -> str:
+        drawn = super()._response_to(wait, node)
+        response, data = self._responses.to_call(wait, node, drawn, self.fields.get(wait.row, {}))
+        self._add_fields(wait.row, data)
+        return response
+
+    # --- what comes from outside ------------------------------------------------------------------
+
+    def finish_from_outside(self, serial_number: str, data: Mapping[str, Any] | None) -> Answer:
+        """Finish a step by its number, at once; this is also the completion of its work."""
+        wait = self.waits.records.get(serial_number)
+        still_open = wait is not None and wait.state in (State.CALLED, State.ARMED)
+        answer = self.waits.finish(serial_number, self.clock.now, data)
+        if wait is None:
+            return answer
+        self._count_delivery(wait, answer)
+        if answer is Answer.FINISHED:
+            self._closed(wait)
+        if still_open and wait.completed == math.inf:
+            wait.completed = self.clock.now
+        if answer is Answer.FINISHED:
+            self._resume(wait)
+        return answer
+
+    def _count_delivery(self, wait: Wait, answer: Answer) -> None:
+        now = handled = self.clock.now
+        if self.callback_work:
+            _, handled = self.workers.book(Job.CALLBACK, now, self.callback_work)
+        wait.deliveries += 1
+        self.waits.changed(wait)
+        place = wait.serial_number, wait.row, wait.step
+        self.deliveries.append(
+            Delivery(*place, wait.deliveries - 1, now, now, handled, answer.text)
+        )
+
+    def complete_from_outside(self, serial_number: str, data: Mapping[str, Any] | None) -> bool:
+        """Declare the work of a wait complete; false if it is so already.
+
+        This lane may not have made the call yet; then the work is complete as soon as it has.
+        """
+        if data:
+            self._handed[serial_number] = data
+        wait = self.waits.records.get(serial_number)
+        if wait is None:
+            self._ahead.add(serial_number)
+        if wait is None or wait.completed < math.inf:
+            return False
+        self.completed(wait)
+        return True
+
+    def completed(self, wait: Wait) -> None:
+        """Note that the work is done; somebody may have said so before the system does."""
+        if wait.completed < math.inf:
+            self._tell_strategy(wait)
+        else:
+            super().completed(wait)
+        new = self.waits.records.get(self._instead.get(wait.serial_number, ""))
+        if new is not None and new.completed == math.inf:
+            new.completed = self.clock.now  # the outside knows of the old number only
+            self.waits.changed(new)
+            if self.skipped and new.state is State.ARMED:
+                self.skipped.completed(new)
+            self.lines.let_go(new)
+
+    def _resume(self, wait: Wait) -> None:
+        self._add_fields(wait.row, wait.data or self._handed.pop(wait.serial_number, None))
+        super()._resume(wait)
+
+    # --- deadlines and heartbeats -----------------------------------------------------------------
+
+    def _arm(self, wait: Wait) -> None:
+        if wait.serial_number in self._ahead:
+            self._ahead.remove(wait.serial_number)
+            self.completed(wait)
+        super()._arm(wait)
+        step = self._node(wait).step
+        if self._deadlines and wait.state is State.ARMED and step.name in self._heartbeats:
+            timeout = None if step.timeout is None else wait.armed + step.timeout
+            self._expect_heartbeat(wait, timeout)
+
+    def _expect_heartbeat(self, wait: Wait, timeout: float | None) -> None:
+        assert self._deadlines is not None
+        due = self.clock.now + self._heartbeats[self._node(wait).name]
+        self._deadlines.set(wait, due if timeout is None else min(due, timeout), timeout)
+
+    def _set_deadline(self, wait: Wait, instant: float) -> None:
+        if self._deadlines is None:
+            super()._set_deadline(wait, instant)
+        elif self._node(wait).name not in self._heartbeats:
+            self._deadlines.set(wait, instant, instant)
+
+    def _run_out_of_time(self, serial_number: str) -> None:
+        self.expire(self.waits.records[serial_number], State.TIMED_OUT)
+
+    def _closed(self, wait: Wait) -> None:
+        if self._deadlines is not None:
+            self._deadlines.drop(wait.serial_number)
+        super()._closed(wait)
+
+    def heartbeat(self, serial_number: str) -> None:
+        """Hear a sign of life: the wait may go on for as long again."""
+        wait = self.waits.records[serial_number]
+        if self._deadlines and self._node(wait).name in self._heartbeats:
+            self._expect_heartbeat(wait, self._deadlines.timeout_of(serial_number))
+
+    # --- an operator tries again ------------------------------------------------------------------
+
+    def why_not_again(self, wait: Wait) -> str:
+        """Return why a step cannot be entered once more, or nothing if it can."""
+        failed = self.outcomes[wait.row] is Outcome.FAILED
+        if wait.serial_number in self._instead or not (wait.state is State.ARMED or failed):
+            now = self._instead.get(wait.serial_number)
+            hint = f"; it was tried again as {now!r}" if now else ""
+            return f"its instance has gone on from there ({wait.state.value}){hint}"
+        if failed and any(isinstance(node, Fork) for node in self.graph.nodes):
+            return "its instance has failed, and other branches of it with it"
+        return ""
+
+    def next_activation(self, row: int) -> int:
+        """Return the number under which a step of an instance is entered once more."""
+        given = [number for (_, of), number in self._activations.items() if of == row]
+        return max([*self.scenario.process.activations.values(), *given]) + 1
+
+    def retry(self, serial_number: str, call: bool, number: int) -> None:
+        """Enter the step of a wait once more, under a new number; the old one is stale then."""
+        wait = self.waits.records.get(serial_number)
+        if wait is None or self.why_not_again(wait):
+            return  # a twin may be further on
+        node, row, now = self._node(wait), wait.row, self.clock.now
+        if self.waits.cancel(wait, now):
+            self._closed(wait)
+        self.outcomes[row], self.ended[row] = Outcome.RUNNING, math.nan
+        self._activations[node.index, row] = number
+        self.retried = True
+        self._instead[serial_number] = f"{row + 1}_{number}"
+        if call:
+            self._start_walk(row, node.index)
+            return
+        new = Wait(self.serial_number(node, row), row, node.index, number, now)
+        new.completed = wait.completed
+        self.waits.register(new)
+        self._arm(new)
+
+    def activation(self, node: Call, row: int) -> int:
+        """Return the activation number under which an instance waits at a call now."""
+        return self._activations.get((node.index, row), node.number)
+
+
+class HeldDesk(SystemDesk):
+    """Where nothing is worked on: the record of the wait is all there is of the request."""
+
+    def __init__(self) -> None:
+        """Take no part in the simulation."""
+
+    def submit(self, item: WorkItem) -> None:
+        """Leave the work to people and programs."""

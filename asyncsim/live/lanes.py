@@ -1,0 +1,185 @@
+"""Strategies side by side in a live session, on the same random numbers and the same clock.
+
+The *main* lane is what people see and finish; the *twins* show what the same instances would have
+gone through under other strategies. Between two calls every lane has played everything up to and
+including `now`; so an input needs no more than its instant to be played again in its place.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from asyncsim.engine.graph import Graph
+from asyncsim.engine.waits import Answer, Waits
+from asyncsim.live.fields import StoredFields
+from asyncsim.live.lane import Lane
+from asyncsim.live.records import StoredWaits
+from asyncsim.live.responses import Handler, Responses
+from asyncsim.live.store import Input, Store
+from asyncsim.model.draws import Draws, draw_for
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Strategy
+
+BLOCK = 256
+"""Random numbers for instances started by hand are drawn for so many at a time."""
+
+
+class Lanes:
+    """All lanes of a session.
+
+    Parameters
+    ----------
+    scenario, strategies, draws
+        What is played; the first strategy is the main lane's.
+    store
+        Where the main lane's records, and the answers of `handlers`, are kept.
+    handlers
+        Functions that handle immediate responses, by the name of the step.
+    held
+        Systems that complete nothing by themselves.
+    heartbeats
+        Longest time without a sign of life in seconds, by the name of the step.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        strategies: Sequence[Strategy],
+        draws: Draws,
+        store: Store,
+        *,
+        handlers: Mapping[str, Handler],
+        held: frozenset[str],
+        heartbeats: Mapping[str, float],
+    ) -> None:
+        self.now = 0.0
+        self._scenario = scenario
+        self._draws = draws
+        self._started = 0
+        self._spares: Draws | None = None
+        responses = Responses(handlers, store)
+        first, *others = strategies
+        stored = StoredWaits(scenario.server.policy, store, Graph.of(scenario.process))
+        self.records = stored.records
+        self.main = Lane(
+            scenario,
+            first,
+            draws,
+            waits=stored,
+            fields=StoredFields(store),
+            responses=responses,
+            held=held,
+            heartbeats=heartbeats,
+            store=store,
+        )
+        self.twins = [
+            Lane(
+                scenario,
+                other,
+                draws,
+                waits=Waits(scenario.server.policy),
+                fields={},
+                responses=responses,
+                held=held,
+            )
+            for other in others
+        ]
+
+    @property
+    def all(self) -> list[Lane]:
+        """The main lane and its twins."""
+        return [self.main, *self.twins]
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def advance(self, target: float, budget: float = math.inf) -> bool:
+        """Play up to an instant and at it; false if `budget` seconds of real time were too few."""
+        stop = time.perf_counter() + budget
+        lanes = self.all
+        while (instant := min(lane.next_instant for lane in lanes)) <= target:
+            for lane in lanes:
+                lane.play_through(instant)
+            self.now = instant
+            if time.perf_counter() > stop:
+                return False
+        self.now = target
+        for lane in lanes:
+            lane.clock.move_to(target)
+        return True
+
+    def _settle(self) -> None:
+        """Play what follows at this very instant from an input."""
+        for lane in self.all:
+            lane.play_through(self.now)
+            lane.clock.move_to(self.now)
+
+    # --- inputs -----------------------------------------------------------------------------------
+
+    def play(self, given: Input) -> str:
+        """Play an input now; return a name of `Answer`, a number, or "done"."""
+        number, data = given.serial_number, given.data or {}
+        for lane in self.all:
+            lane.clock.move_to(self.now)
+        answer = "done"
+        if given.kind == "start":
+            answer = self._start(data)
+        elif given.kind == "finish":
+            assert number is not None
+            found = self.main.finish_from_outside(number, given.data)
+            answer = found.name
+            if found not in (Answer.UNKNOWN, Answer.IGNORED_UNKNOWN):
+                self._complete_in(self.twins, number, given.data)
+        elif given.kind == "complete":
+            assert number is not None
+            self._complete_in(self.all, number, given.data)
+        elif given.kind == "heartbeat":
+            assert number is not None
+            self.main.heartbeat(number)
+        elif given.kind == "retry":
+            assert number is not None
+            for lane in self.all:
+                lane.retry(number, data["call"], data["number"])
+        self._settle()
+        return answer
+
+    def _complete_in(
+        self, lanes: Sequence[Lane], number: str, data: Mapping[str, Any] | None
+    ) -> None:
+        for lane in lanes:
+            lane.complete_from_outside(number, data)
+
+    def _start(self, fields: Mapping[str, Any]) -> str:
+        """Start an instance in every lane; return its number."""
+        row = self.main.arrived
+        k = self._started % BLOCK
+        if k == 0 or self._spares is None:
+            # A seed of their own, so that these numbers are not those of the instances drawn ahead
+            keys = self._draws.key(f"started by hand/{self._started // BLOCK}"), 0
+            self._spares = draw_for(self._scenario, *keys, np.zeros(BLOCK))
+        self._started += 1
+        self._draws = with_one_more(self._draws, row, self.now, self._spares, k)
+        for lane in self.all:
+            lane.start_instance(self._draws, fields)
+        return str(row + 1)
+
+
+def with_one_more(draws: Draws, row: int, instant: float, spares: Draws, k: int) -> Draws:
+    """Return draws with an instance put in at a row, with the numbers of the k-th spare one."""
+
+    def grown(mine: Mapping[str, Any], spare: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: np.insert(mine[name], row, spare[name][k], axis=0) for name in mine}
+
+    return Draws(
+        np.insert(draws.arrivals, row, instant),
+        work=grown(draws.work, spares.work),
+        external=grown(draws.external, spares.external),
+        choices=grown(draws.choices, spares.choices),
+        responses=grown(draws.responses, spares.responses),
+        seed=draws.seed,
+        replication=draws.replication,
+    )

@@ -1,0 +1,134 @@
+"""What a session shows: its records, its instances, and how a step stands side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from asyncsim.engine.clock import Kind
+from asyncsim.engine.handles import StepHandle
+from asyncsim.engine.record import Outcome
+from asyncsim.engine.tables import INSTANCE_OUTCOMES, with_timestamps
+from asyncsim.engine.waits import State, Wait
+from asyncsim.live.lane import Lane
+from asyncsim.live.store import Store, from_json
+from asyncsim.model.scenario import Scenario
+
+COLUMNS = ["serial_number", "instance", "process", "step", "system", "armed", "deadline"]
+LISTED = """
+select w.serial_number, w.instance, w.step, w.system, w.armed, d.due
+from waits w left join deadlines d on d.serial_number = w.serial_number
+where w.state = 'waiting'
+"""
+FITS = " and (w.serial_number like ? or w.step like ? or w.system like ?)"
+IN_ORDER = " order by w.instance, w.number"
+
+
+def waiting(store: Store, scenario: Scenario, now: float) -> pd.DataFrame:
+    """Return all waiting records."""
+    return _table(store.all(LISTED + IN_ORDER), scenario, now)
+
+
+def page(
+    store: Store, scenario: Scenario, now: float, like: str, first: int, most: int
+) -> tuple[int, pd.DataFrame]:
+    """Return how many waiting records fit a text, and some of them."""
+    with store.lock:
+        fits = (f"{like}%", f"%{like}%", f"%{like}%") if like else ()
+        where = FITS if like else ""
+        count = f"select count(*) from waits w where w.state = 'waiting'{where}"
+        total = int(store.one(count, fits)[0])
+        rows = store.all(f"{LISTED}{where}{IN_ORDER} limit ? offset ?", (*fits, most, first))
+    return total, _table(rows, scenario, now)
+
+
+def _table(rows: list[Any], scenario: Scenario, now: float) -> pd.DataFrame:
+    name = scenario.process.name
+    cells = [(number, k, name, step, system, *rest) for number, k, step, system, *rest in rows]
+    table = pd.DataFrame(cells, columns=COLUMNS)
+    table = table.astype({"armed": float, "deadline": float})
+    table.insert(6, "waiting_for", now - table["armed"])
+    return with_timestamps(table, scenario.calendar, ("armed",))
+
+
+RECORD = (
+    "serial_number",
+    "instance",
+    "step",
+    "system",
+    "state",
+    "called",
+    "armed",
+    "completed",
+    "closed",
+    "checks",
+    "deliveries",
+    "data",
+)
+
+
+def record(store: Store, serial_number: str) -> dict[str, Any] | None:
+    """Return the record of one wait as it stands in the store; times are seconds or None."""
+    columns = ", ".join(f"w.{name}" for name in RECORD)
+    found = store.one(
+        f"select {columns}, d.due from waits w "
+        "left join deadlines d on d.serial_number = w.serial_number where w.serial_number = ?",
+        (serial_number,),
+    )
+    if found is None:
+        return None
+    values = dict(zip((*RECORD, "deadline"), found, strict=True))
+    return values | {"data": from_json(values["data"])}
+
+
+def instance(store: Store, lane: Lane, number: int) -> dict[str, Any]:
+    """Return how an instance stands."""
+    row = number - 1
+    numbers = store.all(
+        "select serial_number from waits where instance = ? order by number", (number,)
+    )
+    ended = lane.ended[row]
+    return {
+        "instance": number,
+        "process": lane.scenario.process.name,
+        "outcome": INSTANCE_OUTCOMES[Outcome(lane.outcomes[row])],
+        "arrived": float(lane.numbers.arrivals[row]),
+        "ended": None if math.isnan(ended) else ended,
+        "fields": dict(lane.fields.get(row, {})),
+        "waits": [record(store, serial_number) for (serial_number,) in numbers],
+    }
+
+
+def beside(
+    lanes: Sequence[Lane], serial_number: str, scenario: Scenario, now: float
+) -> pd.DataFrame:
+    """Return how one step stands in each lane: when it resumed, or is checked next."""
+    rows = []
+    for lane in lanes:
+        wait = lane.waits.records.get(serial_number)
+        if wait is None:
+            rows.append((lane.strategy.label, "not called yet", *[math.nan] * 4, 0))
+            continue
+        resumed = wait.closed if wait.state is State.FINISHED else math.nan
+        completed = wait.completed if wait.completed < math.inf else math.nan
+        latency = (now if math.isnan(resumed) else resumed) - completed
+        state = "resumed" if wait.state is State.FINISHED else wait.state.value
+        times = completed, resumed, latency, next_check(lane, wait, now)
+        rows.append((lane.strategy.label, state, *times, wait.checks))
+    names = ["strategy", "state", "completed", "resumed", "latency", "next_check", "checks"]
+    table = pd.DataFrame(rows, columns=names)
+    return with_timestamps(table, scenario.calendar, ("completed", "resumed", "next_check"))
+
+
+def next_check(lane: Lane, wait: Wait, now: float) -> float:
+    """Return when a waiting step is checked next, if its strategy checks by a schedule."""
+    schedule = lane.strategy.schedule
+    if schedule is None or wait.state is not State.ARMED:
+        return math.nan
+    step = StepHandle(lane, wait, Kind.CHECK_DUE)
+    schedule.skip_checks(step, np.nextafter(now, math.inf))
+    return float(schedule.next_check(step))

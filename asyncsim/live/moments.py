@@ -1,0 +1,61 @@
+"""Moments a person names: a clock time, a date, the start of the next batch."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pandas as pd
+
+from asyncsim.model.calendar import Days
+from asyncsim.model.described import refuse
+from asyncsim.model.quantities import DurationLike, Refused, clock_time, duration
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.systems import NightlyBatch
+
+
+def instant_of(moment: DurationLike | datetime, scenario: Scenario, now: float) -> float:
+    """Return the instant of a moment, in seconds from the scenario's start.
+
+    Parameters
+    ----------
+    moment
+        A clock time (``"22:00"``: the next one), a date and time (``"2026-01-06 07:00"``), or, as
+        everywhere, a duration from the start: a number of seconds, ``"2 days"``, a timedelta.
+    scenario
+        Whose calendar is meant.
+    now
+        The present instant.
+    """
+    try:
+        if isinstance(moment, str) and ":" in moment:
+            if len(moment) <= 5:
+                return _next(clock_time(moment), scenario, now)
+            moment = pd.Timestamp(moment).to_pydatetime()
+        if isinstance(moment, datetime):
+            return float(scenario.calendar.seconds(moment))
+        return float(duration(moment))
+    except (Refused, ValueError):
+        raise refuse(
+            "until",
+            "must be a clock time such as '22:00', a moment such as '2026-01-06 07:00', or a "
+            "duration from the scenario's start",
+            moment,
+        ) from None
+
+
+def _next(clock: str, scenario: Scenario, now: float) -> float:
+    times = scenario.calendar.times_of(clock, Days())
+    return next(moment.instant for moment in times if moment.instant > now)
+
+
+def next_batch(scenario: Scenario, now: float) -> tuple[float, str] | None:
+    """Return when the next batch starts, and the name of its system; None if there is none."""
+    starts = []
+    for name, system in scenario.systems.items():
+        for link in system.links:
+            if isinstance(link, NightlyBatch):
+                nights = link.nights(scenario.calendar)
+                start = next((night.start for night in nights if night.start > now), None)
+                if start is not None:
+                    starts.append((start, name))
+    return min(starts, default=None)

@@ -1,0 +1,98 @@
+"""Start a live session, or go on with one that a store holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from asyncsim.errors import ScenarioError
+from asyncsim.live.controls import positive_speed
+from asyncsim.live.responses import Handler
+from asyncsim.live.session import Session
+from asyncsim.live.setup import Setup
+from asyncsim.live.store import IN_MEMORY, Store
+from asyncsim.model.quantities import DurationLike
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Strategy
+
+
+def live(
+    scenario: Scenario | None = None,
+    strategy: Strategy | None = None,
+    *,
+    against: Strategy | Sequence[Strategy] = (),
+    speed: float = 600.0,
+    store: str | Path | None = None,
+    seed: int = 0,
+    hold: bool | str | Iterable[str] = False,
+    heartbeat: DurationLike | Mapping[str, DurationLike] | None = None,
+    on_response: Handler | Mapping[str, Handler] | None = None,
+) -> Session:
+    """Start a scenario on a clock, or go on with one that a store holds.
+
+    Parameters
+    ----------
+    scenario
+        What is played; may be left out to go on with what `store` holds.
+    strategy
+        How the waits that people see learn of completion; by default `Callback()`.
+    against
+        Strategies under which the same instances are played beside it.
+    speed
+        Simulated seconds per real second once `play()` is called.
+    store
+        A database file (SQLite). What waits is a record there; kill this process at any moment,
+        open the file again, and the session goes on. By default all is kept in memory.
+    seed
+        Key of the random numbers.
+    hold
+        Systems that complete nothing by themselves, so that people do: names, or True for all.
+    heartbeat
+        A wait times out when nobody calls `Session.heartbeat` for so long; also by step.
+    on_response
+        A function that handles the immediate response of a call before the step waits; see
+        `OutgoingCall`. Also by step. It is not kept in a store: give it again.
+
+    Raises
+    ------
+    ScenarioError
+        If an argument is wrong, or the store holds another session than the one described.
+    EngineError
+        If the store is being played by another session.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    >>> session = sim.live(scenario, hold=True, seed=1)
+    >>> session.run_until("12:00")
+    >>> session.finish("5_31", {"InvoiceNo": 42}).text
+    'finished'
+    >>> session.wait("5_31")["data"]
+    {'InvoiceNo': 42}
+    """
+    speed = positive_speed(speed)
+    setup = None
+    if scenario is not None:
+        setup = Setup.of(scenario, strategy, against, seed, hold, heartbeat, on_response)
+    elif store is None:
+        raise ScenarioError("live() needs a scenario, or a store that holds a session")
+    kept = Store(IN_MEMORY if store is None else store)
+    try:
+        kept.own()
+        if kept.about("format") is None and setup is not None:
+            if store is not None:
+                with kept.transaction():
+                    setup.keep(kept)
+            return Session(setup, kept, speed)
+        found = Setup.kept_in(kept, on_response)
+        what = setup.differs_from(found) if setup is not None else ""
+        if what:
+            raise ScenarioError(
+                f"store {kept.path!r} holds a session with another {what}; leave the scenario out "
+                "to go on with it, or take a new file"
+            )
+        return Session(found, kept, speed)
+    except BaseException:
+        kept.close()
+        raise

@@ -1,0 +1,106 @@
+"""What a user's function makes of the immediate response to a call, before the step waits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field
+
+from asyncsim.engine.graph import Call
+from asyncsim.engine.waits import Wait
+from asyncsim.errors import ScenarioError
+from asyncsim.live.fields import data_fields
+from asyncsim.live.store import Store, as_json, from_json
+from asyncsim.model.process import AsyncStep, Process
+from asyncsim.model.quantities import nearest
+
+logger = logging.getLogger("asyncsim")
+RESPONSES = ("accepted", "done", "rejected")
+
+
+@define
+class OutgoingCall:
+    """A call that has just been answered; its step has not begun to wait.
+
+    A function given as ``on_response`` sees one of these. It may set data fields
+    (``call.fields["Score"] = 7``) and return ``"accepted"`` (wait), ``"done"`` (do not wait),
+    ``"rejected"`` (the step fails) or nothing, which leaves the response as it is. It may talk to a
+    real system: this is the place.
+    """
+
+    serial_number: str
+    instance: int
+    step: str
+    system: str
+    response: str
+    """What the system has answered: accepted, done or rejected."""
+    fields: dict[str, Any] = field(factory=dict)
+    """Data fields of the instance."""
+
+
+Handler = Callable[[OutgoingCall], str | None]
+
+
+class Responses:
+    """Asks a user's functions, each call once: what they said is kept, and not asked again.
+
+    Parameters
+    ----------
+    handlers
+        Functions by the name of the step.
+    store
+        Where their answers are kept, so that playing again does not call them again.
+    """
+
+    def __init__(self, handlers: Mapping[str, Handler], store: Store) -> None:
+        self._handlers = handlers
+        self._store = store
+
+    def to_call(
+        self, wait: Wait, node: Call, drawn: str, fields: Mapping[str, Any]
+    ) -> tuple[str, Mapping[str, Any] | None]:
+        """Return the response to a call, and data fields to set."""
+        query = "select response, data from responses where serial_number = ?"
+        known = self._store.one(query, (wait.serial_number,))
+        if known is not None:
+            return known[0], from_json(known[1])
+        handler = self._handlers.get(node.name)
+        if handler is None:
+            return drawn, None
+        place = wait.serial_number, wait.row + 1, node.name, node.step.system
+        call = OutgoingCall(*place, drawn, dict(fields))
+        try:
+            response = handler(call) or drawn
+            if response not in RESPONSES:
+                words = ", ".join(repr(word) for word in RESPONSES)
+                raise ScenarioError(f"must return one of {words} or nothing, got {response!r}")
+            data = data_fields(call.fields)
+        except Exception as problem:  # a user's code may raise anything
+            logger.exception("on_response of %r failed for %s", node.name, wait.serial_number)
+            response, data = "rejected", {"error": f"{type(problem).__name__}: {problem}"}
+        self._store.do(
+            "insert into responses values (?, ?, ?)",
+            (wait.serial_number, response, as_json(data)),
+        )
+        return response, data
+
+
+def handlers_of(
+    value: Handler | Mapping[str, Handler] | None, process: Process
+) -> dict[str, Handler]:
+    """Return functions by the name of their step, checked; a single one is for every step."""
+    names = [step.name for step in process.of_type(AsyncStep)]
+    if value is None:
+        return {}
+    if callable(value):
+        return dict.fromkeys(names, value)
+    for name, handler in value.items():
+        if name not in names:
+            raise ScenarioError(
+                f"on_response must name asynchronous steps, got {name!r}{nearest(name, names)}"
+            )
+        if not callable(handler):
+            raise ScenarioError(f"on_response[{name!r}] must be a function, got {handler!r}")
+    return dict(value)

@@ -1,0 +1,315 @@
+"""A live session: a scenario on a clock, with people and programs taking part.
+
+Each public method is safe to call from any thread. What it changes is durable, in the store,
+before it returns.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from asyncsim.engine import laws
+from asyncsim.engine.recording import record_of
+from asyncsim.engine.run import Run
+from asyncsim.engine.waits import Answer
+from asyncsim.errors import ScenarioError, SerialNumberError
+from asyncsim.live import looking
+from asyncsim.live.controls import Controls
+from asyncsim.live.fields import data_fields
+from asyncsim.live.lane import Lane
+from asyncsim.live.setup import Setup
+from asyncsim.live.store import Input, Store
+from asyncsim.model.quantities import (
+    nearest,
+)
+
+LAST_ANSWERS = 1000
+
+
+class Said(NamedTuple):
+    """An answer to somebody outside, for the log."""
+
+    instant: float
+    kind: str
+    serial_number: str | None
+    data: Mapping[str, Any] | None
+    answer: str
+
+
+class Session(Controls):
+    """A scenario that runs on a clock; made by `asyncsim.live`.
+
+    Parameters
+    ----------
+    setup
+        What is played.
+    store
+        Where its records are; if it holds a session already, that one goes on.
+    speed
+        Simulated seconds per real second once the clock runs.
+    """
+
+    def __init__(self, setup: Setup, store: Store, speed: float) -> None:
+        self.answers_given: deque[Said] = deque(maxlen=LAST_ANSWERS)
+        super().__init__(setup, store, speed, self._note)
+
+    # --- from outside -----------------------------------------------------------------------------
+
+    def finish(
+        self,
+        serial_number: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        strict: bool = True,
+    ) -> Answer:
+        """Finish a waiting step by its serial number; its process goes on.
+
+        Parameters
+        ----------
+        serial_number
+            Such as ``"5_31"``.
+        data
+            Data fields handed back, such as ``{"InvoiceNo": 42}``.
+        strict
+            Whether an answer that turns the finish away is raised, or only returned.
+
+        Raises
+        ------
+        SerialNumberError
+            `UnknownSerialNumber`, `NotArmedYet`, `AlreadyFinished` or `WaitExpired`.
+        """
+        fields = None if data is None else data_fields(data)
+        text = str(serial_number)
+        answer = Answer[self._input("finish", text, fields)]
+        error = self._lanes.main.waits.error_for(answer, text)
+        if strict and error is not None:
+            raise error
+        return answer
+
+    def complete(self, serial_number: str, data: Mapping[str, Any] | None = None) -> None:
+        """Let the external system's work be complete now; the strategy does the rest.
+
+        Under a callback it is sent, with the delay and the losses the strategy describes.
+        """
+        wait = self._lanes.main.waits.records.get(self._known(serial_number))
+        if wait is not None and wait.completed < math.inf:
+            raise self._refused(Answer.DUPLICATE, serial_number)
+        self._input("complete", str(serial_number), data_fields(data))
+
+    def heartbeat(self, serial_number: str) -> None:
+        """Give a sign of life for a wait; with ``heartbeat=`` it would else time out."""
+        with self.store.lock:
+            state = self.wait(serial_number)["state"]
+            if state != "waiting":
+                early = Answer.EARLY if state == "called" else Answer.LATE
+                raise self._refused(early, serial_number)
+            self._input("heartbeat", str(serial_number))
+
+    def retry(self, serial_number: str, *, call: bool = True) -> str:
+        """Enter a step once more, as an operator does; return its new serial number.
+
+        Parameters
+        ----------
+        serial_number
+            Of a wait that is open, or whose instance has failed. It is stale afterwards.
+        call
+            Whether the external system is called again, or the step only waits again.
+
+        Raises
+        ------
+        SerialNumberError
+            If there is no such wait, or its instance has gone on.
+        """
+        with self.store.lock:
+            self._catch_up()
+            text = self._known(serial_number)
+            main = self._lanes.main
+            wait = main.waits.records[text]
+            why = main.why_not_again(wait)
+            if why:
+                error = self._refused(Answer.LATE, text)
+                raise type(error)(f"serial number {text!r} cannot be tried again: {why}")
+            activation = main.next_activation(wait.row)
+            self._input("retry", text, {"call": call, "number": activation})
+            return f"{wait.row + 1}_{activation}"
+
+    def start(self, data: Mapping[str, Any] | None = None) -> int:
+        """Start an instance now, with data fields; return its number."""
+        for name, system in self.scenario.systems.items():
+            if any(hasattr(link, "completions") for link in system.links):
+                raise ScenarioError(f"start() cannot add to the log that system {name!r} replays")
+        return int(self._input("start", None, data_fields(data)))
+
+    def _input(
+        self, kind: str, serial_number: str | None, data: Mapping[str, Any] | None = None
+    ) -> str:
+        with self.store.lock:
+            self._catch_up()
+            answer = self._lanes.take(kind, serial_number, data)
+        self._tell_listeners()
+        return answer
+
+    def _catch_up(self) -> None:
+        if self.playing:
+            self._ticking.catch_up()
+
+    def _known(self, serial_number: str) -> str:
+        if not self._lanes.knows(str(serial_number)):
+            raise self._refused(Answer.UNKNOWN, serial_number)
+        return str(serial_number)
+
+    def _refused(self, answer: Answer, serial_number: str) -> SerialNumberError:
+        error = self._lanes.main.waits.error_for(answer, str(serial_number))
+        assert error is not None
+        return error
+
+    def _note(self, now: float, given: Input, answer: str) -> None:
+        text = Answer[answer].text if answer in Answer.__members__ else answer
+        said = Said(now, given.kind, given.serial_number, given.data, text)
+        self.answers_given.append(said)
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> pd.DataFrame:
+        """The records that wait now, one row each, the longest waiting first."""
+        return looking.waiting(self.store, self.scenario, self.now)
+
+    def page(self, like: str = "", first: int = 0, most: int = 50) -> tuple[int, pd.DataFrame]:
+        """Return how many waiting records fit a text, and some of them.
+
+        Parameters
+        ----------
+        like
+            Part of a serial number, a step or a system; all records fit nothing.
+        first, most
+            Which of them are returned.
+        """
+        return looking.page(self.store, self.scenario, self.now, like, first, most)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many records wait now."""
+        return self._lanes.main.waits.open_count
+
+    def wait(self, serial_number: str) -> dict[str, Any]:
+        """Return the record of one wait, in whatever state it is.
+
+        Raises
+        ------
+        UnknownSerialNumber
+            If there is none.
+        """
+        found = looking.record(self.store, str(serial_number))
+        if found is None:
+            raise self._refused(Answer.UNKNOWN, serial_number)
+        return found
+
+    def instance(self, instance: int) -> dict[str, Any]:
+        """Return how an instance stands: outcome, times, data fields, and its waits.
+
+        Raises
+        ------
+        ScenarioError
+            If no instance has this number.
+        """
+        with self.store.lock:
+            lane = self._lanes.main
+            if not 1 <= instance <= lane.arrived:
+                have = f"1 to {lane.arrived}" if lane.arrived else "none yet"
+                raise ScenarioError(f"instance must be a known one ({have}), got {instance!r}")
+            return looking.instance(self.store, lane, instance)
+
+    @property
+    def instances_count(self) -> int:
+        """How many instances have arrived."""
+        return self._lanes.main.arrived
+
+    def beside(self, serial_number: str) -> pd.DataFrame:
+        """Return how the same step stands under each strategy, one row each."""
+        with self.store.lock:
+            number = self._known(serial_number)
+            return looking.beside(self._lanes.all, number, self.scenario, self.now)
+
+    @property
+    def answers(self) -> pd.DataFrame:
+        """What came from outside lately, and what it was answered, the latest last."""
+        table = pd.DataFrame(list(self.answers_given), columns=list(Said._fields))
+        stamps = self.scenario.calendar.timestamps(table["instant"].to_numpy(dtype=float))
+        table.insert(0, "at", stamps)
+        return table
+
+    def lane(self, strategy: str | None = None) -> Lane:
+        """Return the simulation behind a strategy, by its label; by default the main one.
+
+        It is for looking: what is changed there is not in the store.
+        """
+        labels = self.strategies
+        if strategy is not None and strategy not in labels:
+            known = ", ".join(repr(label) for label in labels)
+            raise ScenarioError(
+                f"strategy must be one of {known}, got {strategy!r}{nearest(strategy, labels)}"
+            )
+        return self._lanes.all[labels.index(strategy) if strategy else 0]
+
+    def so_far(self, strategy: str | None = None) -> Run:
+        """Return what has happened so far under a strategy: the tables of a run.
+
+        The laws of `asyncsim.engine.laws` are checked, unless an operator has tried a step again:
+        then its times are those of the last try.
+        """
+        with self.store.lock:
+            lane = self.lane(strategy)
+            record = record_of(lane)
+            if not lane.retried:
+                laws.check(record, self.scenario)
+            return Run(self.scenario, lane.strategy, lane.draws, record)
+
+    # --- widgets ----------------------------------------------------------------------------------
+
+    def console(self) -> Any:
+        """Return the widget in which people finish steps."""
+        return view_of("console").Console(self)
+
+    def view(self) -> Any:
+        """Return the widget in which instances move through the process."""
+        return view_of("view").View(self)
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Copy the session into a new file; it can be gone on with or replayed."""
+        with self.store.lock:
+            self._lanes.commit()
+            self.store.save_as(path)
+
+    def close(self) -> None:
+        """Stop the clock and let go of the store, which can be opened again."""
+        self._ticking.stop()
+        with self.store.lock:
+            self._lanes.commit()
+            self.store.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"Session({self.scenario.name!r}, {self.at:%Y-%m-%d %H:%M:%S}, "
+            f"{self.waiting_count} waiting, {'playing' if self.playing else 'paused'})"
+        )
+
+
+def view_of(name: str) -> Any:
+    """Return a room upstairs: a session opens its own widgets, and only when asked to."""
+    return importlib.import_module(f"asyncsim.widgets.{name}")

@@ -1,0 +1,132 @@
+"""What a session plays: described once, kept in the store, and made again from there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from asyncsim.errors import ScenarioError
+from asyncsim.live.responses import Handler, handlers_of
+from asyncsim.live.store import Store
+from asyncsim.model import files
+from asyncsim.model.described import refuse
+from asyncsim.model.process import AsyncStep
+from asyncsim.model.quantities import DurationLike, Refused, nearest, positive_duration
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Callback, Strategy
+
+FORMAT = 1
+"""Of what is kept in the store; one of another format cannot be gone on with."""
+
+
+@frozen
+class Setup:
+    """All that decides what happens in a session, but for what comes from outside."""
+
+    scenario: Scenario
+    strategies: tuple[Strategy, ...]
+    """The main one first, then those of the twins."""
+    seed: int
+    held: frozenset[str]
+    heartbeats: Mapping[str, float]
+    handlers: Mapping[str, Handler]
+    """Not kept in a store: functions are given again when it is opened."""
+
+    @classmethod
+    def of(
+        cls,
+        scenario: Scenario,
+        strategy: Strategy | None,
+        against: Strategy | Sequence[Strategy],
+        seed: int,
+        hold: bool | str | Iterable[str],
+        heartbeat: DurationLike | Mapping[str, DurationLike] | None,
+        on_response: Handler | Mapping[str, Handler] | None,
+    ) -> Setup:
+        """Check everything a person gives, and put it together."""
+        if not isinstance(scenario, Scenario):
+            raise refuse("scenario", "must be a Scenario", scenario)
+        main = Callback() if strategy is None else strategy
+        others = (against,) if isinstance(against, Strategy) else tuple(against)
+        for name, value in (("strategy", main), *(("against", other) for other in others)):
+            if not isinstance(value, Strategy):
+                raise refuse(name, "must be a strategy such as Callback(), not a class", value)
+        labels = [strategy.label for strategy in (main, *others)]
+        if len(set(labels)) < len(labels):
+            raise ScenarioError(f"against must differ from the strategy, got {labels} in all")
+        return cls(
+            scenario,
+            (main, *others),
+            seed,
+            held_systems(hold, scenario),
+            heartbeats_of(heartbeat, scenario),
+            handlers_of(on_response, scenario.process),
+        )
+
+    def keep(self, store: Store) -> None:
+        """Write everything down in a new store."""
+        store.tell("format", FORMAT)
+        store.tell("scenario", files.dumps(self.scenario))
+        store.tell("strategies", [files.strategy_table(one) for one in self.strategies])
+        store.tell("seed", self.seed)
+        store.tell("hold", sorted(self.held))
+        store.tell("heartbeat", dict(self.heartbeats))
+
+    @classmethod
+    def kept_in(cls, store: Store, on_response: Any = None) -> Setup:
+        """Return what a store was made for."""
+        if store.about("format") != FORMAT:
+            raise ScenarioError(
+                f"store {store.path!r} is empty or of another version; start a session with "
+                "live(scenario, store=…) and a new file"
+            )
+        scenario = files.loads(store.about("scenario"), Scenario, store.path)
+        strategies = [files.strategy_from(table, store.path) for table in store.about("strategies")]
+        main, *others = strategies
+        keys = store.about("seed"), store.about("hold"), store.about("heartbeat") or None
+        return cls.of(scenario, main, others, *keys, on_response)
+
+    def differs_from(self, other: Setup) -> str:
+        """Return the name of the first thing in which this differs from another, or nothing."""
+        for name in ("scenario", "strategies", "seed", "held", "heartbeats"):
+            if getattr(self, name) != getattr(other, name):
+                return name
+        return ""
+
+
+def held_systems(hold: bool | str | Iterable[str], scenario: Scenario) -> frozenset[str]:
+    """Return names of systems: all of them, none, or those given."""
+    if isinstance(hold, bool):
+        return frozenset(scenario.systems if hold else ())
+    names = [hold] if isinstance(hold, str) else list(hold)
+    for name in names:
+        if name not in scenario.systems:
+            known = ", ".join(repr(one) for one in scenario.systems)
+            raise ScenarioError(
+                f"hold must name systems of the scenario ({known}), or be True for all of them, "
+                f"got {name!r}{nearest(str(name), scenario.systems)}"
+            )
+    return frozenset(names)
+
+
+def heartbeats_of(
+    heartbeat: DurationLike | Mapping[str, DurationLike] | None, scenario: Scenario
+) -> dict[str, float]:
+    """Return the longest time without a sign of life in seconds, by step."""
+    names = [step.name for step in scenario.process.of_type(AsyncStep)]
+    if heartbeat is None:
+        return {}
+    given = heartbeat if isinstance(heartbeat, Mapping) else dict.fromkeys(names, heartbeat)
+    found = {}
+    for name, value in given.items():
+        if name not in names:
+            raise ScenarioError(
+                f"heartbeat must name asynchronous steps, got {name!r}{nearest(str(name), names)}"
+            )
+        try:
+            found[name] = positive_duration(value)
+        except Refused as problem:
+            raise refuse(f"heartbeat[{name!r}]", problem, value) from None
+    return found
