@@ -32,6 +32,7 @@ from asyncsim.errors import (
     WaitExpired,
 )
 from asyncsim.live.opening import live
+from asyncsim.live.replay import Replay, replay
 from asyncsim.live.responses import OutgoingCall
 from asyncsim.live.session import Session
 from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered
@@ -105,6 +106,7 @@ __all__ = [
     "Process",
     "Recorded",
     "Regular",
+    "Replay",
     "RequestLog",
     "Response",
     "Run",
@@ -129,6 +131,7 @@ __all__ = [
     "gamma",
     "live",
     "lognormal",
+    "replay",
     "simulate",
     "uniform",
 ]

@@ -38,6 +38,7 @@ NAMES = [
     "Process",
     "Recorded",
     "Regular",
+    "Replay",
     "RequestLog",
     "Response",
     "Run",
@@ -62,6 +63,7 @@ NAMES = [
     "gamma",
     "live",
     "lognormal",
+    "replay",
     "simulate",
     "uniform",
 ]

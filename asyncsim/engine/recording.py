@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from asyncsim.engine.record import (
     WaitColumns,
 )
 from asyncsim.engine.simpy_engine import Simulation, StepLists
-from asyncsim.engine.waits import State
+from asyncsim.engine.waits import State, Wait
 
 WAIT_CODES = {
     State.ARMED: WAITING,
@@ -34,10 +35,11 @@ WAIT_CODES = {
 
 def record_of(simulation: Simulation) -> Record:
     """Return all that has happened in a simulation so far; it can go on afterwards."""
-    end, n = _end_of(simulation), simulation.arrived
+    waits = list(simulation.waits.records.values())  # once: they may lie in a database
+    end, n = _end_of(simulation, waits), simulation.arrived
     simulation.waits.settle(end)
     if simulation.skipped:
-        for wait in simulation.waits.records.values():
+        for wait in waits:
             if wait.state is State.ARMED:
                 simulation.skipped.count(wait)
     pairs = zip(simulation.graph.nodes, simulation.columns, strict=True)
@@ -48,7 +50,7 @@ def record_of(simulation: Simulation) -> Record:
         ended=np.array(simulation.ended[:n], dtype=float),
         outcomes=np.array(simulation.outcomes[:n], dtype=np.int64),
         steps=[_steps(node, lists, n) for node, lists in pairs],
-        waits=_waits(simulation),
+        waits=_waits(waits),
         deliveries=_deliveries(simulation),
         loads=simulation.workers.load_until(end),
         resolution=simulation.workers.loads[0].resolution,
@@ -59,22 +61,21 @@ def record_of(simulation: Simulation) -> Record:
     )
 
 
-def _end_of(simulation: Simulation) -> float:
+def _end_of(simulation: Simulation, waits: Sequence[Wait]) -> float:
     """Return the instant of the stop, or else of the last thing that happened.
 
     The clock itself may go on after that, to timers of waits that are long over.
     """
     if simulation.stopped:
         return simulation.now
-    waits = simulation.waits.records.values()
     instants = [simulation.workers.last_end, *simulation.draws.arrivals[: simulation.arrived]]
     instants += [t for w in waits for t in (w.called, w.armed, w.completed, w.closed)]
     instants += [t for d in simulation.deliveries for t in (d.sent, d.arrived, d.handled)]
     return float(max((t for t in instants if t < math.inf), default=0.0))  # NaN is not below
 
 
-def _waits(simulation: Simulation) -> WaitColumns:
-    armed = [w for w in simulation.waits.records.values() if not math.isnan(w.armed)]
+def _waits(waits: Sequence[Wait]) -> WaitColumns:
+    armed = [w for w in waits if not math.isnan(w.armed)]
     armed.sort(key=lambda w: (w.row, w.number))
     completed = np.array([w.completed for w in armed], dtype=float)
     completed[np.isinf(completed)] = np.nan

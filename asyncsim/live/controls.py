@@ -131,6 +131,7 @@ class Controls:
     def _run_to(self, instant: float) -> None:
         while not self._advance(instant, AT_ONCE):
             pass
+        self._lanes.commit()
         self._ticking.speed = self.speed  # the clock goes on from here
 
     def _advance(self, target: float, budget: float) -> bool:

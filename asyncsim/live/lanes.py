@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from asyncsim.engine.graph import Graph
 from asyncsim.engine.waits import Answer, Waits
 from asyncsim.live.fields import StoredFields
 from asyncsim.live.lane import Lane
@@ -64,7 +63,7 @@ class Lanes:
         self._spares: Draws | None = None
         responses = Responses(handlers, store)
         first, *others = strategies
-        stored = StoredWaits(scenario.server.policy, store, Graph.of(scenario.process))
+        stored = StoredWaits(scenario, store)
         self.records = stored.records
         self.main = Lane(
             scenario,

@@ -117,18 +117,19 @@ def beside(
         completed = wait.completed if wait.completed < math.inf else math.nan
         latency = (now if math.isnan(resumed) else resumed) - completed
         state = "resumed" if wait.state is State.FINISHED else wait.state.value
-        times = completed, resumed, latency, next_check(lane, wait, now)
-        rows.append((lane.strategy.label, state, *times, wait.checks))
+        due, checks = next_check(lane, wait, now)
+        rows.append((lane.strategy.label, state, completed, resumed, latency, due, checks))
     names = ["strategy", "state", "completed", "resumed", "latency", "next_check", "checks"]
     table = pd.DataFrame(rows, columns=names)
     return with_timestamps(table, scenario.calendar, ("completed", "resumed", "next_check"))
 
 
-def next_check(lane: Lane, wait: Wait, now: float) -> float:
-    """Return when a waiting step is checked next, if its strategy checks by a schedule."""
+def next_check(lane: Lane, wait: Wait, now: float) -> tuple[float, int]:
+    """Return when a waiting step is checked next, if by a schedule, and its checks so far."""
     schedule = lane.strategy.schedule
     if schedule is None or wait.state is not State.ARMED:
-        return math.nan
+        return math.nan, wait.checks
     step = StepHandle(lane, wait, Kind.CHECK_DUE)
+    step.checks = 0
     schedule.skip_checks(step, np.nextafter(now, math.inf))
-    return float(schedule.next_check(step))
+    return float(schedule.next_check(step)), step.checks if lane.skipped else wait.checks

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from asyncsim.engine.graph import Call, Graph
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.live.store import Input, Store, as_json, from_json
-from asyncsim.model.server import FinishPolicy
+from asyncsim.model.scenario import Scenario
 
 COLUMNS = (
     "serial_number, instance, step, system, state, called, armed, completed, closed, checks, "
@@ -139,9 +139,9 @@ def wait_from(found: tuple[Any, ...]) -> Wait:
 class StoredWaits(Waits):
     """The rules of finishing, for records in a store."""
 
-    def __init__(self, policy: FinishPolicy, store: Store, graph: Graph) -> None:
-        super().__init__(policy)
-        calls = [node for node in graph.nodes if isinstance(node, Call)]
+    def __init__(self, scenario: Scenario, store: Store) -> None:
+        super().__init__(scenario.server.policy)
+        calls = [node for node in Graph.of(scenario.process).nodes if isinstance(node, Call)]
         names = {node.index: (node.name, node.step.system) for node in calls}
         self.records: Records = Records(store, names)
         self._store = store

@@ -48,17 +48,9 @@ class Setup:
         """Check everything a person gives, and put it together."""
         if not isinstance(scenario, Scenario):
             raise refuse("scenario", "must be a Scenario", scenario)
-        main = Callback() if strategy is None else strategy
-        others = (against,) if isinstance(against, Strategy) else tuple(against)
-        for name, value in (("strategy", main), *(("against", other) for other in others)):
-            if not isinstance(value, Strategy):
-                raise refuse(name, "must be a strategy such as Callback(), not a class", value)
-        labels = [strategy.label for strategy in (main, *others)]
-        if len(set(labels)) < len(labels):
-            raise ScenarioError(f"against must differ from the strategy, got {labels} in all")
         return cls(
             scenario,
-            (main, *others),
+            strategies_of(Callback() if strategy is None else strategy, against),
             seed,
             held_systems(hold, scenario),
             heartbeats_of(heartbeat, scenario),
@@ -94,6 +86,18 @@ class Setup:
             if getattr(self, name) != getattr(other, name):
                 return name
         return ""
+
+
+def strategies_of(main: Strategy, against: Strategy | Sequence[Strategy]) -> tuple[Strategy, ...]:
+    """Return the main strategy and those beside it, checked."""
+    others = (against,) if isinstance(against, Strategy) else tuple(against)
+    for name, value in (("strategy", main), *(("against", other) for other in others)):
+        if not isinstance(value, Strategy):
+            raise refuse(name, "must be a strategy such as Callback(), not a class", value)
+    labels = [strategy.label for strategy in (main, *others)]
+    if len(set(labels)) < len(labels):
+        raise ScenarioError(f"against must differ from the strategy, got {labels} in all")
+    return (main, *others)
 
 
 def held_systems(hold: bool | str | Iterable[str], scenario: Scenario) -> frozenset[str]:

@@ -1,0 +1,120 @@
+"""A session played again: the same instances, the same finishes, at the same instants."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from asyncsim.errors import EngineError, ScenarioError
+from asyncsim.live.controls import positive_speed
+from asyncsim.live.session import Session
+from asyncsim.live.setup import Setup, strategies_of
+from asyncsim.live.store import Store
+from asyncsim.model.strategies import Strategy
+
+
+class Replay(Session):
+    """A session that is watched, from its first instant on; made by `asyncsim.replay`.
+
+    It has the clock and the tables of a session; nobody can take part in it.
+
+    Parameters
+    ----------
+    setup
+        What was played.
+    source
+        The store of the session that is played again; it is only read.
+    speed
+        Simulated seconds per real second once the clock runs.
+    """
+
+    def __init__(self, setup: Setup, source: Store, speed: float) -> None:
+        self._script = deque(source.inputs("instant is not null"))
+        self.end = float(source.about("now", 0.0))
+        """The instant up to which the session had come."""
+        super().__init__(setup, Store(), speed)
+        with self.store.transaction():  # what users' functions said; they are not asked again
+            for row in source.all("select serial_number, response, data from responses"):
+                self.store.do("insert into responses values (?, ?, ?)", row)
+
+    @property
+    def over(self) -> bool:
+        """Whether all that was has been played."""
+        return not self._script and self.now >= self.end
+
+    def step(self) -> bool:
+        """Play the next instant at which anything happens, or was done; false at the end."""
+        following = self._script[0].instant if self._script else None
+        instant = self._lanes.main.next_instant
+        instant = instant if following is None else min(instant, following)
+        if self.over:
+            return False
+        self._run_to(min(instant, self.end))
+        return True
+
+    def run_to_end(self) -> None:
+        """Play all that was."""
+        self._run_to(max(self.end, self.now))
+
+    def _advance(self, target: float, budget: float) -> bool:
+        while self._script and (self._script[0].instant or 0.0) <= target:
+            due = self._script[0]
+            if not super()._advance(due.instant or 0.0, budget):
+                return False
+            self._script.popleft()
+            answer = self._lanes.take(due.kind, due.serial_number, due.data)
+            if answer != due.answer:
+                raise EngineError(
+                    f"the replay differs from the session: {due.kind} of {due.serial_number!r} "
+                    f"was {due.answer}, is {answer}"
+                )
+        return super()._advance(target, budget)
+
+    def _input(
+        self, kind: str, serial_number: str | None, data: Mapping[str, Any] | None = None
+    ) -> str:
+        raise EngineError(
+            f"{kind} is not for a replay, which plays what was; "
+            "take live(store=…) to go on with the session"
+        )
+
+
+def replay(
+    store: str | Path,
+    *,
+    against: Strategy | Sequence[Strategy] | None = None,
+    speed: float = 600.0,
+) -> Replay:
+    """Play a session again that a store holds, step by step or on the clock.
+
+    Parameters
+    ----------
+    store
+        The file of the session (`Session.save`, or its own store). It is only read, also while the
+        session goes on.
+    against
+        Other strategies to set beside it than those of the session.
+    speed
+        Simulated seconds per real second once `Session.play` is called.
+
+    Raises
+    ------
+    ScenarioError
+        If the file does not exist or holds no session.
+    """
+    if not Path(store).is_file():
+        raise ScenarioError(
+            f"store must be the file of a session, got {str(store)!r}: no such file"
+        )
+    source = Store(store)
+    try:
+        setup = Setup.kept_in(source)
+        if against is not None:
+            setup = evolve(setup, strategies=strategies_of(setup.strategies[0], against))
+        return Replay(setup, source, positive_speed(speed))
+    finally:
+        source.close()

@@ -1,0 +1,92 @@
+"""A session that crashes anywhere goes on as if it had not."""
+
+import contextlib
+import shutil
+
+import pandas as pd
+import pytest
+import scenarios
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import asyncsim as sim
+from asyncsim.live.records import StoredWaits, finish_from_outside
+from asyncsim.live.setup import Setup
+from asyncsim.live.store import Store
+
+TABLES = ("waits", "steps", "instances", "deliveries")
+moves = st.one_of(
+    st.tuples(st.just("pass"), st.floats(1.0, 20_000.0)),
+    st.tuples(st.just("finish"), st.integers(0, 500)),
+    st.tuples(st.just("complete"), st.integers(0, 500)),
+    st.tuples(st.just("retry"), st.integers(0, 500)),
+    st.tuples(st.just("start"), st.integers(0, 500)),
+    st.tuples(st.just("finish elsewhere"), st.integers(0, 500)),
+)
+
+
+def act(session, move, value):
+    """Make a move; which number it concerns depends on nothing but what there is."""
+    known = sorted(session.so_far().waits["serial_number"]) if move != "pass" else []
+    number = known[value % len(known)] if known else "1_1"
+    if move == "pass":
+        session.run_for(value)
+    elif move == "start":
+        session.start({"value": value})
+    elif move == "finish elsewhere":
+        finish_elsewhere(session.store.path, number, {"value": value})
+        session.run_for(1.0)
+    else:
+        with contextlib.suppress(sim.SerialNumberError):
+            getattr(session, move)(number, *[{"value": value}] * (move != "retry"))
+
+
+def finish_elsewhere(path, number, data):
+    """Finish as another process would."""
+    other = Store(path)
+    scenario = Setup.kept_in(other).scenario
+    waits = StoredWaits(scenario, other)
+    try:
+        return finish_from_outside(other, waits, number, data)
+    finally:
+        other.close()
+
+
+def crashed_copy(path, to):
+    """Copy the files of a store as they lie on the disk, as a crash leaves them."""
+    for ending in ("", "-wal"):
+        if path.with_name(path.name + ending).exists():
+            shutil.copy(path.with_name(path.name + ending), to.with_name(to.name + ending))
+
+
+@pytest.mark.parametrize("against", [(), sim.Polling("10min")], ids=["alone", "with a twin"])
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(scenario=scenarios.scenarios(), script=st.lists(moves, max_size=12), data=st.data())
+def test_crashes_change_nothing(tmp_path_factory, against, scenario, script, data):
+    """Crashed after any of the moves, all tables are those of a session that was left alone."""
+    if any(hasattr(link, "completions") for s in scenario.systems.values() for link in s.links):
+        script = [(move, value) for move, value in script if move != "start"]
+    folder = tmp_path_factory.mktemp("stores")
+    strategy = data.draw(scenarios.strategies())
+    others = [s for s in [against] if s and s.label != strategy.label]
+    calm = sim.live(scenario, strategy, against=others, store=folder / "calm.db", hold=False)
+    path = folder / "0.db"
+    shaken = sim.live(scenario, strategy, against=others, store=path)
+    for k, (move, value) in enumerate(script):
+        act(calm, move, value)
+        act(shaken, move, value)
+        if data.draw(st.booleans()):
+            crashed_copy(path, folder / f"{k + 1}.db")
+            shaken.store.close()
+            path = folder / f"{k + 1}.db"
+            shaken = sim.live(store=path)
+            assert shaken.now == calm.now
+    for label in calm.strategies:
+        expected, found = calm.so_far(label), shaken.so_far(label)
+        for name in TABLES:
+            pd.testing.assert_frame_equal(getattr(found, name), getattr(expected, name), obj=name)
+    assert shaken.store.all("select * from waits order by serial_number") == calm.store.all(
+        "select * from waits order by serial_number"
+    )
+    calm.close()
+    shaken.close()
