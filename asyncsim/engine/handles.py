@@ -99,7 +99,10 @@ class StepHandle:
             wait.wasted_checks += 1
         elif self._is_open():
             self._simulation.finish(wait)
-        return not self._is_open()
+        if self._is_open():
+            return False
+        self._simulation.waits.changed(wait)  # this check may have ended after the wait did
+        return True
 
     def _is_open(self) -> bool:
         return self._wait.state is State.ARMED

@@ -50,6 +50,7 @@ class SkippedChecks:
         elif again:  # its first look was made before the wait was over
             wait.checks += 1
             wait.wasted_checks += 1
+            self._simulation.waits.changed(wait)
 
     def count(self, wait: Wait) -> None:
         """Count the checks a wait has had by now, if its work is not complete."""

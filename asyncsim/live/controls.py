@@ -22,6 +22,7 @@ from asyncsim.model.scenario import Scenario
 
 AT_ONCE = 0.25
 """Real seconds after which a long run makes what it has done durable and lets others in."""
+BEFORE_BATCH = 1.0
 
 
 class Controls:
@@ -110,17 +111,17 @@ class Controls:
         self._run_to(self.now + seconds)
 
     def run_to_next_batch(self) -> pd.Timestamp:
-        """Play up to the start of the next nightly batch, so that it is just about to begin.
+        """Play up to a second before the next nightly batch begins; return that moment.
 
         Raises
         ------
         ScenarioError
             If no system of the scenario is a nightly batch.
         """
-        found = next_batch(self.scenario, self.now)
+        found = next_batch(self.scenario, self.now + BEFORE_BATCH)
         if found is None:
             raise ScenarioError("run_to_next_batch() needs a NightlyBatch among the systems")
-        self._run_to(math.nextafter(found[0], -math.inf))
+        self._run_to(found[0] - BEFORE_BATCH)
         return self.at
 
     def run_to_end(self) -> None:

@@ -62,6 +62,10 @@ class DurableLanes:
         """Tell whether there is a record with this number."""
         return serial_number in self._lanes.records
 
+    def write(self) -> None:
+        """Write changed records, so that they can be looked at in the midst of a transaction."""
+        self._lanes.records.write()
+
     def advance(self, target: float, budget: float) -> bool:
         """Play up to an instant; false if `budget` seconds of real time were too few."""
         with self.store.lock:

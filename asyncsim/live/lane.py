@@ -74,6 +74,7 @@ class Lane(Simulation):
         self._ahead: set[str] = set()
         self._activations: dict[tuple[int, int], int] = {}
         self._instead: dict[str, str] = {}
+        self._waits_again: dict[str, str] = {}
         self._deadlines = None
         if store is not None:
             self._deadlines = Deadlines(store, self.clock, self._run_out_of_time)
@@ -193,7 +194,7 @@ class Lane(Simulation):
             self._tell_strategy(wait)
         else:
             super().completed(wait)
-        new = self.waits.records.get(self._instead.get(wait.serial_number, ""))
+        new = self.waits.records.get(self._waits_again.get(wait.serial_number, ""))
         if new is not None and new.completed == math.inf:
             new.completed = self.clock.now  # the outside knows of the old number only
             self.waits.changed(new)
@@ -276,6 +277,7 @@ class Lane(Simulation):
             self._start_walk(row, node.index)
             return
         new = Wait(self.serial_number(node, row), row, node.index, number, now)
+        self._waits_again[serial_number] = new.serial_number
         new.completed = wait.completed
         self.waits.register(new)
         self._arm(new)

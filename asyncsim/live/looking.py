@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,11 @@ select w.serial_number, w.instance, w.step, w.system, w.armed, d.due
 from waits w left join deadlines d on d.serial_number = w.serial_number
 where w.state = 'waiting'
 """
-FITS = " and (w.serial_number like ? or w.step like ? or w.system like ?)"
+FITS = (
+    " and ("
+    + " or ".join(f"w.{name} like ? escape '!'" for name in ("serial_number", "step", "system"))
+    + ")"
+)
 IN_ORDER = " order by w.instance, w.number"
 
 
@@ -38,7 +43,8 @@ def page(
 ) -> tuple[int, pd.DataFrame]:
     """Return how many waiting records fit a text, and some of them."""
     with store.lock:
-        fits = (f"{like}%", f"%{like}%", f"%{like}%") if like else ()
+        plain = re.sub("([%_!])", r"!\1", like)
+        fits = (f"{plain}%", f"%{plain}%", f"%{plain}%") if like else ()
         where = FITS if like else ""
         count = f"select count(*) from waits w where w.state = 'waiting'{where}"
         total = int(store.one(count, fits)[0])

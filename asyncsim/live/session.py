@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -177,10 +178,17 @@ class Session(Controls):
 
     # --- looking ----------------------------------------------------------------------------------
 
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        with self.store.lock:
+            self._lanes.write()  # a user's function may look while things happen
+            yield
+
     @property
     def waiting(self) -> pd.DataFrame:
         """The records that wait now, one row each, the longest waiting first."""
-        return looking.waiting(self.store, self.scenario, self.now)
+        with self._looking():
+            return looking.waiting(self.store, self.scenario, self.now)
 
     def page(self, like: str = "", first: int = 0, most: int = 50) -> tuple[int, pd.DataFrame]:
         """Return how many waiting records fit a text, and some of them.
@@ -192,7 +200,8 @@ class Session(Controls):
         first, most
             Which of them are returned.
         """
-        return looking.page(self.store, self.scenario, self.now, like, first, most)
+        with self._looking():
+            return looking.page(self.store, self.scenario, self.now, like, first, most)
 
     @property
     def waiting_count(self) -> int:
@@ -207,7 +216,8 @@ class Session(Controls):
         UnknownSerialNumber
             If there is none.
         """
-        found = looking.record(self.store, str(serial_number))
+        with self._looking():
+            found = looking.record(self.store, str(serial_number))
         if found is None:
             raise self._refused(Answer.UNKNOWN, serial_number)
         return found
@@ -220,7 +230,7 @@ class Session(Controls):
         ScenarioError
             If no instance has this number.
         """
-        with self.store.lock:
+        with self._looking():
             lane = self._lanes.main
             if not 1 <= instance <= lane.arrived:
                 have = f"1 to {lane.arrived}" if lane.arrived else "none yet"

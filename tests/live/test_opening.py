@@ -1,0 +1,120 @@
+"""Starting a session, going on with one, and what stands in the way."""
+
+import sqlite3
+
+import pytest
+import scenarios
+from hypothesis import given
+
+import asyncsim as sim
+from asyncsim.model.files import strategy_from, strategy_table
+
+SCENARIO = sim.Scenario.load("data/nightly_ledger.toml")
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A store of a session that has been closed at ten."""
+    session = sim.live(SCENARIO, store=tmp_path / "w.db", against=sim.Polling("15min"), hold=True)
+    session.run_until("10:00")
+    session.close()
+    return tmp_path / "w.db"
+
+
+def test_a_store_knows_all_that_is_needed_to_go_on(path):
+    """Scenario, strategies, seed, what is held, and how late it is."""
+    with sim.live(store=path) as session:
+        assert session.scenario == SCENARIO
+        assert session.strategies == ["callback", "polling 15 min"]
+        assert session.now == 36000.0
+        session.run_until("23:00")
+        assert session.waiting_count == session.instances_count  # the ledger is held
+
+
+def test_the_same_description_goes_on_with_it(path):
+    """So the same cell of a notebook can be run again after the kernel was killed."""
+    with sim.live(SCENARIO, store=path, against=sim.Polling("15min"), hold=True) as session:
+        assert session.now == 36000.0
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        ({"scenario": SCENARIO.replace(name="other")}, "scenario"),
+        ({"against": ()}, "strategies"),
+        ({"seed": 7}, "seed"),
+        ({"hold": False}, "held"),
+        ({"heartbeat": "1min"}, "heartbeats"),
+    ],
+)
+def test_another_description_is_refused(path, other, what):
+    """And says in what it differs."""
+    arguments = {"scenario": SCENARIO, "against": sim.Polling("15min"), "hold": True, **other}
+    with pytest.raises(sim.ScenarioError, match=f"holds a session with another {what}"):
+        sim.live(store=path, **arguments)
+
+
+def test_a_file_of_something_else_is_not_touched(tmp_path):
+    """Neither another database nor any other file."""
+    other = tmp_path / "other.db"
+    database = sqlite3.connect(other)
+    database.execute("create table customers (name)")
+    database.commit()
+    database.close()
+    with pytest.raises(sim.ScenarioError, match="database of something else"):
+        sim.live(SCENARIO, store=other)
+    text = tmp_path / "text.db"
+    text.write_text("This is no database, but long enough to be one. " * 20)
+    with pytest.raises(sim.ScenarioError, match="cannot be used: file is not a database"):
+        sim.live(SCENARIO, store=text)
+    assert text.read_text().startswith("This is no database")
+
+
+def test_a_store_that_was_changed_by_hand_is_not_gone_on_with(path):
+    """Its records are not what its journal leads to; the first that differs is named."""
+    database = sqlite3.connect(path)
+    database.execute("update waits set state = 'finished' where serial_number = '3_31'")
+    database.commit()
+    database.close()
+    with pytest.raises(sim.EngineError, match="'3_31' is not as it was; it was changed by hand"):
+        sim.live(store=path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "needs a scenario, or a store"),
+        ({"scenario": "x"}, "scenario must be a Scenario, got 'x'"),
+        ({"scenario": SCENARIO, "strategy": sim.Callback}, "strategy must be a strategy such as"),
+        ({"scenario": SCENARIO, "against": [1]}, "against must be a strategy such as"),
+        ({"scenario": SCENARIO, "against": sim.Callback()}, "against must differ"),
+        ({"scenario": SCENARIO, "hold": "legder"}, "got 'legder'; did you mean 'ledger'"),
+        ({"scenario": SCENARIO, "heartbeat": {"post": 1}}, "heartbeat must name asynchronous"),
+        ({"scenario": SCENARIO, "heartbeat": -1}, r"heartbeat\['post to ledger'\] must be pos"),
+        ({"scenario": SCENARIO, "seed": -1}, "seed must be"),
+        ({"scenario": SCENARIO, "store": "no/such/folder/w.db"}, "'no/such/folder/w.db' cannot"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message):
+    """With the value, and what would be right."""
+    with pytest.raises(sim.ScenarioError, match=message):
+        sim.live(**arguments)
+
+
+def test_a_strategy_of_ones_own_cannot_lie_in_a_file(tmp_path):
+    """But it can be played in memory."""
+
+    class Mine(sim.Callback):
+        pass
+
+    with pytest.raises(sim.ScenarioError, match="Mine is a strategy of your own"):
+        sim.live(SCENARIO, Mine(), store=tmp_path / "w.db")
+    session = sim.live(SCENARIO, Mine())
+    session.run_until("09:00")
+    assert session.waiting_count > 0
+
+
+@given(scenarios.strategies())
+def test_a_strategy_written_down_is_read_again_as_it_was(strategy):
+    """Every built-in one, whatever its arguments."""
+    assert strategy_from(strategy_table(strategy), "file") == strategy

@@ -1,0 +1,391 @@
+"""What people and programs can do in a session, and what they are told."""
+
+import asyncio
+import threading
+
+import pandas as pd
+import pytest
+
+import asyncsim as sim
+from asyncsim.engine.waits import Answer
+
+
+def approval(steps=None, system=None, *, instances=10, **server):
+    """Return a scenario in which instance k arrives in second k - 1 and waits as ``k_31``."""
+    return sim.Scenario(
+        name="approval",
+        process=sim.Process(
+            "approve",
+            steps or [sim.Step("read"), sim.AsyncStep("approve", system="people")],
+            first_activation=30,
+        ),
+        systems={"people": system or sim.OnlineService("1h", lanes=None)},
+        arrivals=sim.Regular("1s"),
+        length=float(instances),
+        server=sim.WorkflowServer(**server),
+    )
+
+
+def opened(scenario=None, *, hold=True, until=10.0, **more):
+    """Return a session in which everybody has arrived."""
+    session = sim.live(scenario or approval(), hold=hold, **more)
+    session.run_until(until)
+    return session
+
+
+class TestFinishing:
+    def test_a_finish_lets_the_process_move_on_at_once(self):
+        """The record is gone from those that wait, and the instance has ended."""
+        session = opened()
+        assert "5_31" in set(session.waiting["serial_number"])
+        assert session.finish("5_31", {"InvoiceNo": 42}) is Answer.FINISHED
+        assert "5_31" not in set(session.waiting["serial_number"])
+        found = session.instance(5)
+        assert (found["outcome"], found["ended"]) == ("done", 10.0)
+        assert found["fields"] == {"InvoiceNo": 42} == session.wait("5_31")["data"]
+
+    def test_every_other_finish_is_told_what_is_wrong(self):
+        """A second, an unknown, a late and an early one each raise an error of their own."""
+        steps = [sim.AsyncStep("approve", "people", timeout="1min", arm_delay="5s")]
+        session = opened(approval(steps), until=5.0)
+        with pytest.raises(sim.NotArmedYet, match="'5_30' is not waiting yet"):
+            session.finish("5_30")
+        session.run_until(30.0)
+        session.finish("5_30")
+        with pytest.raises(sim.AlreadyFinished, match="'5_30' was finished before"):
+            session.finish("5_30")
+        with pytest.raises(sim.UnknownSerialNumber, match="did you mean '5_30'"):
+            session.finish("5_3O")
+        session.run_until(100.0)
+        with pytest.raises(sim.WaitExpired, match="'6_30' is not waiting any more"):
+            session.finish("6_30")
+        words = list(session.answers["answer"])
+        assert words == [
+            "early, rejected",
+            "finished",
+            "duplicate, rejected",
+            "unknown, rejected",
+            "late, rejected",
+        ]
+
+    def test_an_early_finish_may_be_kept(self):
+        """With a buffering server the step resumes in the moment in which it is armed."""
+        steps = [sim.AsyncStep("approve", "people", arm_delay="1min")]
+        policy = sim.FinishPolicy(early="buffer")
+        session = opened(approval(steps, policy=policy))
+        assert session.finish("5_30", {"by": "Ann"}) is Answer.BUFFERED
+        assert session.instance(5)["outcome"] == "running"
+        session.run_until(80.0)
+        assert session.wait("5_30")["closed"] == session.wait("5_30")["armed"] == 64.0
+        assert session.instance(5)["fields"] == {"by": "Ann"}
+
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            ([1], "data must map names to values"),
+            ({1: 2}, "data must map names to values"),
+            ({"x": float("nan")}, "data must hold what JSON can"),
+            ({"x": object()}, "data must hold what JSON can"),
+            ({"x": "y" * 70_000}, "data must not exceed 65536 bytes"),
+        ],
+    )
+    def test_data_fields_are_checked(self, data, message):
+        """What could not be written into the record is refused, and nothing is finished."""
+        session = opened()
+        with pytest.raises(sim.ScenarioError, match=message):
+            session.finish("5_31", data)
+        assert session.wait("5_31")["state"] == "waiting"
+
+    def test_finishing_costs_the_server_the_handling(self):
+        """It is a request like any callback: worker time and database operations are counted."""
+        session = opened(approval(callback_work="2s"))
+        session.finish("5_31")
+        session.run_for(10)
+        overhead = session.so_far().overhead.set_index("kind")
+        assert overhead.loc["callback", "count"] == 1
+        assert overhead.loc["callback", "worker_seconds"] == pytest.approx(2.0)
+
+    def test_a_system_that_was_not_asked_calls_back_all_the_same(self):
+        """Somebody was quicker than the system; its own callback is then a duplicate."""
+        session = opened(hold=False)
+        session.finish("5_31")
+        session.run_until(2 * 3600)
+        deliveries = session.so_far().deliveries.set_index("serial_number")
+        assert list(deliveries.loc["5_31", "outcome"]) == ["finished", "duplicate, rejected"]
+        assert session.instance(5)["ended"] == 10.0
+
+    def test_threads_may_finish_while_the_session_is_played(self):
+        """Each of a hundred numbers is finished once, whoever else is at work."""
+        session = sim.live(approval(instances=100), hold=True)
+
+        def finish_all():
+            for k in range(100):
+                while session.finish(f"{k + 1}_31", strict=False) is Answer.UNKNOWN:
+                    pass
+
+        threads = [threading.Thread(target=finish_all) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for _ in range(100):
+            session.run_for(1.0)
+        for thread in threads:
+            thread.join()
+        assert (session.so_far().instances["outcome"] == "done").all()
+        answers = session.answers["answer"].value_counts()
+        assert answers["finished"] == 100
+        assert answers["duplicate, rejected"] == 200
+
+
+class TestTwins:
+    def test_the_twin_under_polling_waits_for_its_next_check(self):
+        """The same instance resumes by callback at once, by polling at the next grid point."""
+        session = opened(against=sim.Polling("15min"))
+        session.finish("5_31")
+        beside = session.beside("5_31").set_index("strategy")
+        assert beside.loc["callback", "state"] == "resumed"
+        assert beside.loc["polling 15 min", "state"] == "waiting"
+        assert beside.loc["polling 15 min", "next_check"] == 4.0 + 900.0
+        session.run_until("01:00")
+        beside = session.beside("5_31").set_index("strategy")
+        assert beside.loc["polling 15 min", "resumed"] == 904.0
+        assert beside.loc["polling 15 min", "latency"] == 894.0
+
+    def test_what_is_handed_back_reaches_the_twin_when_it_resumes(self):
+        """Its choice then goes by the same data."""
+        steps = [
+            sim.AsyncStep("approve", "people"),
+            sim.Choice("which", [sim.Branch(1.0, when={"ok": False}), YES]),
+        ]
+        session = opened(approval(steps), against=sim.Polling("1min"))
+        session.finish("5_30", {"ok": True})
+        session.run_until(200.0)
+        for label in session.strategies:
+            steps_done = session.so_far(label).steps
+            assert list(steps_done[steps_done["step"] == "pay"]["instance"]) == [5]
+
+    def test_an_unknown_strategy_is_named(self):
+        """With the labels there are."""
+        with pytest.raises(sim.ScenarioError, match="must be one of 'callback', got 'polling'"):
+            opened().so_far("polling")
+
+
+YES = sim.Branch(0.0, [sim.Step("pay")], when={"ok": [True, "yes"]})
+
+
+class TestData:
+    @pytest.mark.parametrize(("ok", "paid"), [(True, 1), ("yes", 1), (False, 0), (None, 0)])
+    def test_a_choice_goes_by_the_data_handed_back(self, ok, paid):
+        """Where data says nothing, chance decides: here never to pay."""
+        choice = sim.Choice("which", [sim.Branch(1.0, when={"ok": False}), YES])
+        session = opened(approval([sim.AsyncStep("approve", "people"), choice]))
+        session.finish("5_30", None if ok is None else {"ok": ok})
+        steps = session.so_far().steps
+        assert (steps["step"] == "pay").sum() == paid
+
+    def test_an_instance_may_be_started_with_data(self):
+        """It comes after those that have arrived, and waits like them."""
+        session = opened(until=4.0)
+        assert session.start({"ok": True}) == 6
+        assert session.instance(6)["fields"] == {"ok": True}
+        assert session.wait("6_31")["state"] == "waiting"
+        session.run_until(20.0)
+        assert session.instances_count == 11
+        assert session.instance(7)["arrived"] == 5.0
+        run = session.so_far()
+        assert list(run.instances["arrived"]) == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9]
+
+    def test_a_log_that_is_replayed_takes_no_more_instances(self):
+        """There would be no completion for it."""
+        log = sim.Recorded([3600.0] * 10)
+        with pytest.raises(sim.ScenarioError, match="system 'people' replays"):
+            opened(approval(system=log), hold=False).start()
+
+
+class TestCompleting:
+    def test_the_strategy_carries_the_news_of_completion(self):
+        """A callback takes its delay; the twin learns of it by its next check."""
+        session = opened(strategy=sim.Callback("30s"), against=sim.Polling("1min"))
+        session.complete("5_31", {"ok": True})
+        session.run_until(100.0)
+        times = session.beside("5_31").set_index("strategy")["resumed"]
+        assert times["callback"] == 40.0
+        assert times["polling 1 min"] == 64.0
+        assert session.instance(5)["fields"] == {"ok": True}
+
+    def test_nothing_is_completed_twice(self):
+        """The second time it is told that it was done."""
+        session = opened(strategy=sim.Callback("30s"))
+        session.complete("5_31")
+        with pytest.raises(sim.AlreadyFinished):
+            session.complete("5_31")
+        with pytest.raises(sim.UnknownSerialNumber):
+            session.complete("nonsense")
+
+
+class TestHeartbeats:
+    def test_a_wait_without_a_sign_of_life_times_out(self):
+        """With one it lives on, until its own time-out at the latest."""
+        steps = [sim.AsyncStep("approve", "people", timeout="5min", on_timeout="continue")]
+        session = opened(approval(steps), heartbeat="1min")
+        for minute in range(1, 5):
+            session.run_until(50.0 * minute)
+            session.heartbeat("5_30")
+        session.run_until(1000.0)
+        assert session.wait("4_30")["closed"] == 3.0 + 60.0
+        assert session.wait("5_30")["closed"] == 200.0 + 60.0
+        with pytest.raises(sim.WaitExpired):
+            session.heartbeat("5_30")
+
+    def test_signs_of_life_do_not_move_the_timeout(self):
+        """However often they come."""
+        steps = [sim.AsyncStep("approve", "people", timeout="2min", on_timeout="continue")]
+        session = opened(approval(steps), heartbeat={"approve": "1min"})
+        for moment in range(20, 120, 20):
+            session.run_until(float(moment))
+            session.heartbeat("5_30")
+        session.run_until(1000.0)
+        assert session.wait("5_30")["closed"] == 4.0 + 120.0
+
+
+class TestRetry:
+    def test_an_operator_repeats_the_call_under_a_new_number(self):
+        """The old number is stale, the external system is asked again."""
+        session = opened(hold=False)
+        session.run_until(1800.0)
+        new = session.retry("5_31")
+        assert new == "5_32"
+        with pytest.raises(sim.WaitExpired):
+            session.finish("5_31")
+        session.run_until(6000.0)
+        waits = session.so_far().waits.set_index("serial_number")
+        assert waits.loc["5_31", "outcome"] == "cancelled"
+        assert waits.loc["5_32", "completed"] == 1800.0 + 3600.0  # an hour from the second call
+        assert session.instance(5)["outcome"] == "done"
+
+    def test_an_operator_only_waits_again(self):
+        """No second call: the work goes on, but who knows the old number only comes too late."""
+        session = opened(strategy=sim.Callback(), against=sim.Polling("1h"), hold=False)
+        session.run_until(1800.0)
+        assert session.retry("5_31", call=False) == "5_32"
+        session.run_until(9000.0)
+        waits = session.so_far().waits.set_index("serial_number")
+        assert waits.loc["5_32", "completed"] == 4.0 + 3600.0
+        assert waits.loc["5_32", "outcome"] == "waiting"  # the callback named the old number
+        outcomes = session.so_far().deliveries.set_index("serial_number")["outcome"]
+        assert outcomes["5_31"] == "late, rejected"
+        assert session.finish("5_32") is Answer.FINISHED
+        twin = session.so_far("polling 1 h").waits.set_index("serial_number")
+        assert twin.loc["5_32", "resumed"] == 1800.0 + 3600.0  # asking needs no number
+
+    def test_a_failed_instance_comes_back_to_life(self):
+        """Timed out, failed, tried again, finished."""
+        session = opened(approval([sim.AsyncStep("approve", "people", timeout="1min")]))
+        session.run_until(100.0)
+        assert session.instance(5)["outcome"] == "failed"
+        new = session.retry("5_30")
+        assert session.instance(5)["outcome"] == "running"
+        session.finish(new)
+        assert session.instance(5)["outcome"] == "done"
+
+    def test_a_step_the_process_has_left_cannot_be_tried_again(self):
+        """It would go two ways."""
+        session = opened()
+        session.finish("5_31")
+        with pytest.raises(sim.WaitExpired, match="gone on from there"):
+            session.retry("5_31")
+        session.retry("6_31")
+        with pytest.raises(sim.WaitExpired, match="tried again as '6_32'"):
+            session.retry("6_31")
+
+
+class TestLooking:
+    def test_a_page_is_a_part_of_the_waiting_records(self):
+        """By serial number, step or system; how many there are in all is told."""
+        session = opened(approval(instances=200), until=200.0)
+        total, page = session.page("1", first=10, most=5)
+        assert total == 111  # 1, 10 to 19, 100 to 199
+        assert list(page["serial_number"]) == ["19_31", "100_31", "101_31", "102_31", "103_31"]
+        assert session.page("people")[0] == 200
+        assert session.page("no such thing")[0] == 0
+        assert session.page("%")[0] == 0  # a sign like any other
+
+    def test_what_is_not_there_is_named(self):
+        """With what there is."""
+        session = opened(until=4.0)
+        with pytest.raises(sim.UnknownSerialNumber, match="did you mean '5_31'"):
+            session.wait("5_30")
+        with pytest.raises(sim.ScenarioError, match=r"known one \(1 to 5\), got 6"):
+            session.instance(6)
+
+    def test_the_tables_of_a_session_are_those_of_a_run(self):
+        """A user who knows one knows the other."""
+        run = opened().so_far()
+        assert isinstance(run, sim.Run)
+        assert len(run.waits) == 10
+        assert run.summary().loc[0, "still_waiting"] == 10
+
+
+class TestClock:
+    def test_it_is_moved_by_hand(self):
+        """Step by step, to a clock time, for a while, to the next batch."""
+        scenario = sim.Scenario.load("data/nightly_ledger.toml")
+        session = sim.live(scenario, seed=1)
+        assert session.step()
+        assert session.now == scenario.draw(1).arrivals[0]
+        session.run_until("09:30")
+        assert str(session.at) == "2026-01-05 09:30:00"
+        session.run_for("15min")
+        assert str(session.at) == "2026-01-05 09:45:00"
+        assert session.run_to_next_batch() == pd.Timestamp("2026-01-05 21:59:59")
+        waiting = session.waiting_count
+        session.run_until("22:01")
+        assert 0 < session.waiting_count < waiting
+        session.run_to_end()
+        assert session.waiting_count == 0
+        assert not session.step()
+
+    def test_it_never_goes_back(self):
+        """And says what time it is."""
+        session = opened()
+        with pytest.raises(sim.ScenarioError, match="must not be past"):
+            session.run_until(5.0)
+        with pytest.raises(sim.ScenarioError, match="must be a clock time such as"):
+            session.run_until("tomorrow:ish")
+
+    def test_it_needs_an_event_loop_to_run_by_itself(self):
+        """A script is told what to do instead."""
+        with pytest.raises(sim.EngineError, match="run_until"):
+            opened().play()
+
+    def test_it_runs_in_the_loop_that_is_there(self):
+        """Time goes on, at its speed, while others work in the loop; pause stops it."""
+
+        async def watch():
+            session = sim.live(approval(), hold=True, speed=100.0)
+            heard = []
+            session.listen(lambda: heard.append(session.now))
+            session.play()
+            while session.now < 10.0:
+                await asyncio.sleep(0.01)
+            session.finish("5_31")
+            session.pause()
+            assert not session.playing
+            await asyncio.sleep(0.05)
+            stopped = session.now
+            await asyncio.sleep(0.05)
+            assert session.now == stopped
+            return session, heard
+
+        session, heard = asyncio.run(watch())
+        assert session.instance(5)["outcome"] == "done"
+        assert heard == sorted(heard)
+
+    @pytest.mark.parametrize("speed", [0, -1, float("inf"), float("nan"), "fast", True])
+    def test_a_speed_is_above_zero(self, speed):
+        """Anything else is refused, and the clock keeps the speed it had."""
+        with pytest.raises(sim.ScenarioError, match="speed must be simulated seconds per real"):
+            sim.live(approval(), speed=speed)
+        session = opened()
+        with pytest.raises(sim.ScenarioError, match="speed must be"):
+            session.speed = speed
+        assert session.speed == 600.0
