@@ -37,6 +37,7 @@ lab: $(VENV)/ready-lab
 
 bench: $(VENV)/ready-demo
 	$(BIN)/python tests/benchmarks/speed.py
+	$(BIN)/python tests/benchmarks/live.py
 
 pictures: $(VENV)/ready-demo
 	$(BIN)/python docs/make_pictures.py

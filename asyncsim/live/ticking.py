@@ -7,10 +7,13 @@ a few milliseconds at most, so the loop stays free for widgets and requests.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 
 from asyncsim.errors import EngineError
+
+logger = logging.getLogger("asyncsim")
 
 SLICE = 0.008
 """Longest time that is played without giving way to others, in seconds."""
@@ -97,6 +100,11 @@ class Ticking:
         return False
 
     async def _run(self) -> None:
-        while True:
-            in_time = self.catch_up()
+        while self._task is asyncio.current_task():  # stopped and started again, it is another
+            try:
+                in_time = self.catch_up()
+            except Exception:
+                logger.exception("the clock has stopped; play() starts it again")
+                self._task = None
+                return
             await asyncio.sleep(PAUSE if in_time else 0)

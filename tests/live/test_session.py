@@ -380,6 +380,28 @@ class TestClock:
         assert session.instance(5)["outcome"] == "done"
         assert heard == sorted(heard)
 
+    def test_it_stops_and_says_so_when_something_goes_wrong(self, caplog):
+        """A strategy of the user's own fails; the session stays as it was before, and usable."""
+
+        class Wrong(sim.Callback):
+            def notify(self, step):
+                raise RuntimeError("no such service")
+                yield
+
+        async def watch():
+            session = sim.live(approval(), Wrong(), hold=False, speed=100_000.0)
+            session.play()
+            while session.playing:
+                await asyncio.sleep(0.01)
+            return session
+
+        session = asyncio.run(watch())
+        assert "the clock has stopped" in caplog.text
+        assert "no such service" in caplog.text
+        assert session.now < 3600.0
+        assert session.waiting_count == 10
+        session.run_until(3000.0)
+
     @pytest.mark.parametrize("speed", [0, -1, float("inf"), float("nan"), "fast", True])
     def test_a_speed_is_above_zero(self, speed):
         """Anything else is refused, and the clock keeps the speed it had."""
