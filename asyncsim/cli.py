@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import ast
+import asyncio
 import re
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from matplotlib.backend_bases import FigureCanvasBase
 
 from asyncsim.engine.simulate import simulate
 from asyncsim.errors import AsyncsimError, ScenarioError
+from asyncsim.live.opening import live
+from asyncsim.live.session import Session
 from asyncsim.model.quantities import nearest
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import STRATEGIES, Strategy
@@ -58,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_compare(commands)
     _add_run(commands)
+    _add_serve(commands)
     _add_verify(commands)
     return parser
 
@@ -84,6 +89,35 @@ def _add_run(commands: Any) -> None:
         "--out", type=Path, metavar="FOLDER", help="write waits, instances, steps … there as CSV"
     )
     command.set_defaults(command=_run)
+
+
+def _add_serve(commands: Any) -> None:
+    command = commands.add_parser(
+        "serve", help="play a scenario on the clock, and let programs finish its steps over REST"
+    )
+    command.add_argument(
+        "scenario", type=Path, nargs="?", help="a scenario file (TOML); left out, the store's own"
+    )
+    command.add_argument(
+        "--store", type=Path, metavar="DB", help="keep all waiting steps there; go on from there"
+    )
+    command.add_argument("--strategy", default="callback", metavar="WORDS", help=STRATEGY_HELP)
+    command.add_argument("--speed", type=float, default=600.0, help="simulated seconds per second")
+    command.add_argument("--seed", type=int, default=1, help="key of the random numbers")
+    command.add_argument(
+        "--hold",
+        action="append",
+        default=[],
+        metavar="SYSTEM",
+        help="a system that completes nothing by itself, or 'all'; may be given several times",
+    )
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    command.add_argument("--port", type=int, default=8765, help="port to listen on; 0: any")
+    command.add_argument("--token", metavar="TEXT", help="what requests must hold (default: new)")
+    command.add_argument(
+        "--rate-limit", metavar="WORDS", help="such as '100 per 60 s' or '3000 refilled 500/s'"
+    )
+    command.set_defaults(command=_serve)
 
 
 def _add_scenario(command: argparse.ArgumentParser) -> None:
@@ -169,6 +203,40 @@ def _run(arguments: argparse.Namespace) -> int:
         run.event_log().to_csv(arguments.out / "event_log.csv", index=False)
         print(f"tables: {arguments.out}")
     return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    described: dict[str, Any] = {}
+    if arguments.scenario is not None:
+        hold = True if "all" in arguments.hold else arguments.hold
+        strategy = parse_strategy(arguments.strategy)
+        described = {"strategy": strategy, "seed": arguments.seed, "hold": hold}
+    scenario = None if arguments.scenario is None else Scenario.load(arguments.scenario)
+    session = live(scenario, store=arguments.store, speed=arguments.speed, **described)
+    with session, suppress(KeyboardInterrupt):
+        asyncio.run(_served(session, arguments))
+    again = " The same command goes on with it." if arguments.store else ""
+    print(f"closed at {session.at:%Y-%m-%d %H:%M:%S}.{again}")
+    return 0
+
+
+async def _served(session: Session, arguments: argparse.Namespace) -> None:
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always", UserWarning)
+        endpoint = session.serve(
+            arguments.host, arguments.port, token=arguments.token, rate_limit=arguments.rate_limit
+        )
+    for note in noted:
+        print(f"asyncsim: note: {note.message}", file=sys.stderr)
+    print(
+        f"{session.scenario.name}: it is {session.at:%Y-%m-%d %H:%M:%S}, one second takes "
+        f"{1 / session.speed:.3g} s here\n"
+        f"description: {endpoint.url}/docs\ntoken: {endpoint.token}\n\n"
+        f"Finish a step, once it waits:\n{endpoint.curl('5_31')}\n\nCtrl-C ends.",
+        flush=True,
+    )
+    session.play()
+    await endpoint.stopped()
 
 
 def _verify(arguments: argparse.Namespace) -> int:

@@ -53,7 +53,11 @@ class Controls:
     @property
     def at(self) -> pd.Timestamp:
         """The present moment as the scenario's clock shows it."""
-        moment: pd.Timestamp = self.scenario.calendar.timestamps(np.array([self.now]))[0]
+        return self.timestamp(self.now)
+
+    def timestamp(self, instant: float) -> pd.Timestamp:
+        """Return an instant, in seconds, as the scenario's clock shows it."""
+        moment: pd.Timestamp = self.scenario.calendar.timestamps(np.array([instant]))[0]
         return moment
 
     @property

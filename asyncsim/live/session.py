@@ -25,6 +25,8 @@ from asyncsim.live import looking
 from asyncsim.live.controls import Controls
 from asyncsim.live.fields import data_fields
 from asyncsim.live.lane import Lane
+from asyncsim.live.limits import RateLimit
+from asyncsim.live.serving import Endpoint, serve
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Input, Store
 from asyncsim.model.quantities import (
@@ -281,6 +283,36 @@ class Session(Controls):
             if not lane.retried:
                 laws.check(record, self.scenario)
             return Run(self.scenario, lane.strategy, lane.draws, record)
+
+    # --- REST -------------------------------------------------------------------------------------
+
+    def serve(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        token: str | None = None,
+        rate_limit: str | RateLimit | None = None,
+    ) -> Endpoint:
+        """Let programs finish steps over REST; needs the extra ``serve``.
+
+        In a notebook it is served by the kernel's own event loop, in a script by a thread.
+
+        Parameters
+        ----------
+        host, port
+            Where; by default on this machine only, at any free port.
+        token
+            What requests must hold; by default a new one.
+        rate_limit
+            Such as ``"100 per 60 s"`` or ``"3000 refilled 500/s"``; more get a 429.
+
+        Raises
+        ------
+        EngineError
+            If the port is taken, or the extra is not installed.
+        """
+        return serve(self, host, port, token, rate_limit)
 
     # --- widgets ----------------------------------------------------------------------------------
 

@@ -1,0 +1,362 @@
+"""The REST endpoint of a live session, shaped after K2's Workflow REST API.
+
+Only ``POST serverEvents/{serialNumber}/finish`` → ``204`` is documented by the vendor of K2; the
+other paths follow its naming, and what they answer is ours.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from fastapi.security import APIKeyQuery, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi_offline import FastAPIOffline
+
+from asyncsim.errors import ScenarioError, SerialNumberError, UnknownSerialNumber
+from asyncsim.live.codes import ADVICE, STATUS
+from asyncsim.live.documents import (
+    ClockState,
+    Instance,
+    RetryOptions,
+    SerialNumber,
+    ServerEvent,
+    ServerEvents,
+    Started,
+    Workflow,
+)
+from asyncsim.live.fields import MOST_BYTES, data_fields
+from asyncsim.live.limits import RateLimit
+from asyncsim.live.problems import Problem, ProblemDocument, answer_problems, described
+from asyncsim.live.session import Session
+from asyncsim.model.quantities import nearest
+
+BASE = "/api/workflow/v1"
+ABOUT = f"""
+A scenario on a clock. Steps that wait are *server events*: finish one by its serial number, such as
+`5_31`, and its process goes on.
+
+Only `POST {BASE}/serverEvents/{{serialNumber}}/finish` with the answer `204` is documented by the
+vendor of K2. All other answers here are this server's own, and follow HTTP.
+
+Serial numbers are small whole numbers in order, so anybody can guess them. What protects a step is
+the right to call: give the token as `Authorization: Bearer …` (the button *Authorize*), or as
+`?token=…`.
+"""
+WORKFLOW = 1
+"""Number of the only workflow of a session."""
+MOST_NUMBER = 2**53
+"""Whole numbers up to this pass through JSON unharmed."""
+
+
+LIST_QUERY = ("limit", "offset", "like")
+BEARER = HTTPBearer(auto_error=False)
+TOKEN_IN_QUERY = APIKeyQuery(name="token", auto_error=False)
+
+
+class Guard:
+    """Lets requests in that hold the token, as many as the rate limit admits."""
+
+    def __init__(self, token: str, limit: RateLimit | None) -> None:
+        self._token = token.encode()
+        self._limit = limit
+
+    def __call__(
+        self,
+        bearer: Annotated[
+            HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))
+        ],
+        token: Annotated[str | None, Depends(TOKEN_IN_QUERY)],
+    ) -> None:
+        """Refuse a request without the token, or one too many."""
+        given = (bearer.credentials if bearer else token) or ""
+        if not secrets.compare_digest(given.encode(), self._token):
+            raise Problem(
+                401,
+                "Give the token that was printed when the endpoint was started, as "
+                "'Authorization: Bearer …' or as '?token=…'.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        pause = self._limit.admit(time.monotonic()) if self._limit else 0.0
+        if pause > 0:
+            raise Problem(
+                429,
+                f"Too many requests: try again in {pause:.1f} s.",
+                headers={"Retry-After": str(int(pause) + 1)},
+            )
+
+
+def no_other_query(request: Request) -> None:
+    """Refuse a query that nothing here reads: it is a slip of the pen."""
+    known = ["token", *(LIST_QUERY if request.url.path.endswith("/serverEvents") else ())]
+    for name in request.query_params:
+        if name not in known:
+            words = ", ".join(repr(word) for word in known)
+            raise Problem(400, f"The query may have {words}, got {name!r}{nearest(name, known)}.")
+
+
+async def body_fields(request: Request) -> dict[str, Any] | None:
+    """Read the body: nothing, or a JSON object of data fields of 64 kB at most."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise Problem(413, f"Send at most {MOST_BYTES} bytes of data fields.")
+    if not body.strip():
+        return None
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, f"The body must be a JSON object: {error}.") from None
+    if not isinstance(fields, dict):
+        raise Problem(400, 'The body must be a JSON object of data fields, as {"InvoiceNo": 42}.')
+    return fields
+
+
+DataFields = Annotated[dict[str, Any] | None, Depends(body_fields)]
+BODY = {
+    "requestBody": {
+        "required": False,
+        "content": {
+            "application/json": {"schema": {"type": "object"}, "example": {"InvoiceNo": 42}}
+        },
+    }
+}
+
+
+FINISH_PROBLEMS = described(404, 409, 410, 413)
+
+
+def application(session: Session, token: str, limit: RateLimit | None = None) -> FastAPI:
+    """Return the application that serves a session.
+
+    Parameters
+    ----------
+    session
+        What is served; its clock may run.
+    token
+        What a request must hold.
+    limit
+        How many requests are let in.
+    """
+    app: FastAPI = FastAPIOffline(
+        title=f"asyncsim: {session.scenario.name}",
+        version="1",
+        description=ABOUT,
+        redoc_url=None,
+    )
+    router = APIRouter(
+        prefix=BASE,
+        dependencies=[Depends(Guard(token, limit)), Depends(no_other_query)],
+        responses=described(400, 401, 429),
+    )
+    add_server_events(router, Views(session), session)
+    add_workflows(router, Views(session), session)
+    app.include_router(router)
+    app.get("/", include_in_schema=False)(to_the_description)
+    answer_problems(app)
+    describe_problems(app)
+    return app
+
+
+def to_the_description() -> Response:
+    """Lead whoever comes with a browser to the description."""
+    return RedirectResponse("/docs")
+
+
+def describe_problems(app: FastAPI) -> None:
+    """Put problem documents, and only those, where FastAPI describes its own errors."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        whole = plain()  # made once, so what is changed here stays changed
+        schemas = whole["components"]["schemas"]
+        for own in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(own, None)
+        schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
+        for path in whole["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+        return whole
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+class Views:
+    """Records and instances of a session, as REST shows them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def moment(self, instant: float | None) -> str | None:
+        """Return an instant as a moment of the scenario's calendar."""
+        if instant is None or math.isnan(instant):
+            return None
+        return self._session.timestamp(instant).isoformat()
+
+    def event(self, record: Mapping[str, Any]) -> ServerEvent:
+        """Return a record."""
+        return ServerEvent(
+            serialNumber=record["serial_number"],
+            instanceId=record["instance"],
+            workflow=self._session.scenario.process.name,
+            step=record["step"],
+            system=record["system"],
+            state=record.get("state", "waiting"),
+            waitingSince=self.moment(record["armed"]),
+            deadline=self.moment(record["deadline"]),
+            dataFields=record.get("data"),
+        )
+
+    def instance(self, number: int) -> Instance:
+        """Return an instance."""
+        try:
+            found = self._session.instance(number)
+        except ScenarioError as error:
+            raise Problem(404, sentence(error)) from None
+        return Instance(
+            id=number,
+            workflow=found["process"],
+            outcome=found["outcome"],
+            started=self.moment(found["arrived"]),
+            ended=self.moment(found["ended"]),
+            dataFields=found["fields"],
+            serverEvents=[self.event(record) for record in found["waits"]],
+        )
+
+
+def add_server_events(router: APIRouter, views: Views, session: Session) -> None:
+    """Add the paths of steps that wait."""
+
+    @router.get("/serverEvents", tags=["server events"])
+    def list_server_events(
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        offset: Annotated[int, Query(ge=0, le=MOST_NUMBER)] = 0,
+        like: Annotated[str, Query(description="Part of a number, a step or a system.")] = "",
+    ) -> ServerEvents:
+        """List the steps that wait now."""
+        total, page = session.page(like, offset, limit)
+        rows: Any = page.to_dict("records")
+        return ServerEvents(total=total, items=[views.event(record) for record in rows])
+
+    @router.get("/serverEvents/{serialNumber}", tags=["server events"], responses=described(404))
+    def get_server_event(serialNumber: str) -> ServerEvent:
+        """Return one step, in whatever state it is."""
+        try:
+            return views.event(session.wait(serialNumber))
+        except UnknownSerialNumber as error:
+            raise Problem(404, sentence(error)) from None
+
+    @router.post(
+        "/serverEvents/{serialNumber}/finish",
+        status_code=204,
+        tags=["server events"],
+        openapi_extra=BODY,
+        responses={202: {"description": "Kept until the step waits."}, **FINISH_PROBLEMS},
+    )
+    def finish_server_event(serialNumber: str, fields: DataFields) -> Response:
+        """Finish a step: its process goes on, with the data fields that are handed back."""
+        answer = session.finish(serialNumber, checked(fields), strict=False)
+        status = STATUS[answer]
+        if status < 400:
+            return Response(status_code=status)
+        raise Problem(status, f"{serialNumber}: {answer.text}. {ADVICE[answer]}")
+
+    @router.post(
+        "/serverEvents/{serialNumber}/heartbeat",
+        status_code=204,
+        tags=["server events"],
+        responses=described(404, 409, 410),
+    )
+    def heartbeat(serialNumber: str) -> Response:
+        """Give a sign of life, so that the step goes on waiting."""
+        try:
+            session.heartbeat(serialNumber)
+        except SerialNumberError as error:
+            raise refused(error) from None
+        return Response(status_code=204)
+
+    @router.post(
+        "/serverEvents/{serialNumber}/retry",
+        tags=["server events"],
+        responses=described(404, 410),
+    )
+    def retry(serialNumber: str, options: RetryOptions | None = None) -> SerialNumber:
+        """Enter a step once more, as an operator does; it waits under a new number then."""
+        try:
+            new = session.retry(serialNumber, call=options is None or options.call)
+        except SerialNumberError as error:
+            raise refused(error) from None
+        return SerialNumber(serialNumber=new)
+
+
+def add_workflows(router: APIRouter, views: Views, session: Session) -> None:
+    """Add the paths of workflows and their instances, and the clock's."""
+
+    def known(workflow: int) -> None:
+        if workflow != WORKFLOW:
+            raise Problem(404, f"There is one workflow here, number {WORKFLOW}.")
+
+    @router.get("/workflows", tags=["workflows"])
+    def list_workflows() -> list[Workflow]:
+        """List what can be started."""
+        process = session.scenario.process
+        return [Workflow(id=WORKFLOW, name=process.name, steps=list(process.activations))]
+
+    @router.post(
+        "/workflows/{workflow}",
+        status_code=201,
+        tags=["workflows"],
+        openapi_extra=BODY,
+        responses=described(404, 409, 413),
+    )
+    def start_workflow(workflow: int, fields: DataFields, response: Response) -> Started:
+        """Start an instance, with data fields."""
+        known(workflow)
+        given = checked(fields)
+        try:
+            number = session.start(given)
+        except ScenarioError as error:
+            raise Problem(409, sentence(error)) from None
+        response.headers["Location"] = f"{BASE}/workflows/{WORKFLOW}/instances/{number}"
+        return Started(id=number)
+
+    @router.get(
+        "/workflows/{workflow}/instances/{instance}",
+        tags=["workflows"],
+        responses=described(404),
+    )
+    def get_instance(workflow: int, instance: int) -> Instance:
+        """Return how an instance stands."""
+        known(workflow)
+        return views.instance(instance)
+
+    @router.get("/clock", tags=["clock"])
+    def get_clock() -> ClockState:
+        """Return what time it is in the scenario."""
+        return ClockState(now=session.at.isoformat(), speed=session.speed, playing=session.playing)
+
+
+def checked(fields: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return data fields, or refuse what no record can hold."""
+    try:
+        return None if fields is None else data_fields(fields)
+    except ScenarioError as error:
+        raise Problem(400, sentence(error)) from None
+
+
+def refused(error: SerialNumberError) -> Problem:
+    """Return the problem that an error about a serial number is."""
+    answer = next(one for one in STATUS if one.error is type(error))
+    return Problem(STATUS[answer], f"{sentence(error)} {ADVICE[answer]}")
+
+
+def sentence(error: Exception) -> str:
+    """Return what an error says, with a full stop."""
+    text = str(error)
+    return text if text.endswith("?") else f"{text}."

@@ -1,0 +1,160 @@
+"""Serving: in a notebook's loop, in a thread, and by the command line."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+import asyncsim as sim
+from asyncsim.live import serving
+from asyncsim.live.rest import BASE
+
+SCENARIO = sim.Scenario(
+    name="approval",
+    process=sim.Process("approve", [sim.AsyncStep("approve", "people")]),
+    systems={"people": sim.People(2, "10min")},
+    arrivals=sim.Regular("1s"),
+    length="1min",
+)
+
+
+def test_it_serves_in_the_loop_that_runs_without_blocking_it():
+    """The loop finishes a step over REST while it also moves the clock."""
+
+    async def work():
+        session = sim.live(SCENARIO, hold=True, speed=100.0)
+        endpoint = session.serve()
+        session.play()
+        headers = {"Authorization": f"Bearer {endpoint.token}"}
+        async with httpx.AsyncClient(base_url=endpoint.url + BASE, headers=headers) as client:
+            while (await client.post("/serverEvents/5_1/finish")).status_code != 204:
+                await asyncio.sleep(0.01)
+            clock = (await client.get("/clock")).json()
+        session.pause()
+        endpoint.stop()
+        await endpoint.stopped()
+        return session, clock
+
+    handler = signal.getsignal(signal.SIGINT)
+    session, clock = asyncio.run(work())
+    assert clock["playing"]
+    assert session.instance(5)["outcome"] == "done"
+    assert signal.getsignal(signal.SIGINT) is handler  # Ctrl-C still belongs to the kernel
+
+
+def test_it_stops_when_told_to():
+    """And the port is free again."""
+    session = sim.live(SCENARIO, hold=True)
+    endpoint = session.serve()
+    assert httpx.get(endpoint.url + "/docs").status_code == 200
+    endpoint.stop()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(endpoint.url + "/docs")
+    again = session.serve(port=int(endpoint.url.rsplit(":", 1)[1]))
+    again.stop()
+
+
+def test_the_endpoint_says_how_to_call_it():
+    """In a notebook with a link; each has a token of its own."""
+    session = sim.live(SCENARIO, hold=True)
+    endpoints = [session.serve(), session.serve()]
+    assert endpoints[0].token != endpoints[1].token
+    assert len(endpoints[0].token) >= 32
+    html = endpoints[0]._repr_html_()
+    assert endpoints[0].curl("5_31") in html
+    assert f"href='{endpoints[0].url}/docs'" in html
+    assert endpoints[0].token in repr(endpoints[0])
+    for endpoint in endpoints:
+        endpoint.stop()
+
+
+def test_what_stands_in_the_way_is_said(monkeypatch):
+    """A port that is taken, one that is none, an unknown name, a package that is not there."""
+    session = sim.live(SCENARIO)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(sim.EngineError, match=f"cannot listen on 127.0.0.1, port {port}"):
+            session.serve(port=port)
+    with pytest.raises(sim.ScenarioError, match="port must be a whole number from 0 to 65535"):
+        session.serve(port=70_000)
+    with pytest.raises(sim.EngineError, match=r"cannot listen on no\.such\.host\.invalid"):
+        session.serve("no.such.host.invalid")
+    with pytest.raises(sim.ScenarioError, match="rate_limit must be words"):
+        session.serve(rate_limit="fast")
+    monkeypatch.setattr(serving, "NEEDED", ("fastapi", "no_such_package"))
+    with pytest.raises(sim.EngineError, match=r"no_such_package; install the extra"):
+        session.serve()
+
+
+def test_beyond_this_machine_it_warns():
+    """The token would travel in clear text."""
+    session = sim.live(SCENARIO)
+    with pytest.warns(UserWarning, match="clear text"):
+        session.serve("0.0.0.0").stop()
+
+
+def served(store, *more):
+    """Start the command; return the process, its address, and the token."""
+    command = [sys.executable, "-m", "asyncsim", "serve", "--store", store, "--port", "0", *more]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    words = {}
+    for line in process.stdout:
+        key, _, value = line.strip().partition(": ")
+        words[key] = value
+        if line.startswith("Ctrl-C"):
+            break
+    return process, words["description"].removesuffix("/docs"), words["token"]
+
+
+def finish(url, token, number):
+    """Finish a step as an external program does, as soon as it waits; return the status."""
+    headers = {"Authorization": f"Bearer {token}"}
+    while True:
+        answer = httpx.post(f"{url}{BASE}/serverEvents/{number}/finish", headers=headers)
+        if answer.status_code != 404:
+            return answer.status_code
+        time.sleep(0.02)
+
+
+def test_the_command_is_killed_and_goes_on(tmp_path):
+    """What was finished stays finished, what waited waits, and Ctrl-C ends it in good order."""
+    file, store = tmp_path / "approval.toml", tmp_path / "w.db"
+    SCENARIO.save(file)
+    process, url, token = served(store, file, "--hold", "all", "--speed", "20")
+    with process:
+        assert finish(url, token, "5_1") == 204
+        process.kill()
+    process, url, token = served(store, "--speed", "20", "--token", "mine")
+    with process:
+        assert token == "mine"
+        assert finish(url, token, "5_1") == 409
+        assert finish(url, token, "6_1") == 204
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+        assert "The same command goes on with it." in process.stdout.read()
+    session = sim.live(store=store)
+    assert [session.wait(f"{k}_1")["state"] for k in (4, 5, 6)] == [
+        "waiting",
+        "finished",
+        "finished",
+    ]
+    session.close()
+
+
+def test_wrong_words_end_the_command_with_2(tmp_path):
+    """And one line that says what would be right."""
+    for words, message in (
+        (["serve"], "needs a scenario, or a store"),
+        (["serve", "data/person.toml", "--hold", "clrks", "--port", "0"], "did you mean 'clerks'"),
+        (["serve", "data/person.toml", "--port", "70000"], "port must be"),
+    ):
+        command = [sys.executable, "-m", "asyncsim", *words]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert found.returncode == 2
+        assert message in found.stderr
+        assert len(found.stderr.strip().splitlines()) == 1
