@@ -1,0 +1,1 @@
+"""Widgets for notebooks: thin views over state that can be used without them."""
