@@ -18,7 +18,7 @@ function fieldsForm() {
 
 function render({ model, el }) {
   const send = (act, more = {}) => model.send({ do: act, ...more });
-  const root = make("div", { className: "asyncsim asyncsim-console" });
+  const root = panelOf("console");
 
   // the clock
   const title = make("strong");

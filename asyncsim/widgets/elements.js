@@ -18,6 +18,12 @@ function make(tag, options = {}, ...children) {
   return element;
 }
 
+// The whole of a widget. JupyterLab would take the arrow keys of a slider for its own shortcuts.
+function panelOf(name) {
+  const own = (event) => event.stopPropagation();
+  return make("div", { className: `asyncsim asyncsim-${name}`, on: { keydown: own } });
+}
+
 function button(text, act, options = {}) {
   return make("button", { type: "button", text, on: { click: act }, ...options });
 }
