@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from asyncsim.engine.waits import Answer
 from asyncsim.errors import AsyncsimError
-from asyncsim.live.codes import ADVICE, STATUS
+from asyncsim.live.codes import ADVICE
 from asyncsim.live.session import Session
 
 ROWS = 12
@@ -121,8 +122,8 @@ class ConsoleState:
         answer = self.session.finish(number, fields_of(fields), strict=False)
         if self.session.knows(number):
             self.number = number
-        told = ADVICE.get(answer, "The process moves on." if STATUS[answer] == 204 else "")
-        self._note(number, STATUS[answer], f"{answer.text}. {told}")
+        told = ADVICE.get(answer, "The process moves on." if answer is Answer.FINISHED else "")
+        self._note(number, self.session.setup.status_of(answer), f"{answer.text}. {told}")
 
     def retry(self, number: str, call: bool = True) -> None:
         """Enter a step once more."""
