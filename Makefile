@@ -40,8 +40,10 @@ bench: $(VENV)/ready-demo
 	$(BIN)/python tests/benchmarks/live.py
 	$(BIN)/python tests/benchmarks/widgets.py
 
-pictures: $(VENV)/ready-demo
+pictures: $(VENV)/ready-test
 	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python -m pytest -q tests/browser/test_console.py -k finishes_5_31
+	cp out/screenshots/console_finishes_5_31_after.png docs/console.png
 
 clean:
 	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,19 +31,23 @@ class Endpoint:
         self._thread: threading.Thread | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Serve, in the running event loop if there is one."""
+    def start(self, thread: bool = False) -> None:
+        """Serve, in the running event loop if there is one and no thread is wanted."""
         work = self._server.serve(sockets=[self._listener])
         try:
-            self._task = asyncio.get_running_loop().create_task(work)
+            loop = None if thread else asyncio.get_running_loop()
         except RuntimeError:
+            loop = None
+        if loop is not None:
+            self._task = loop.create_task(work)
+        else:
             self._thread = threading.Thread(target=asyncio.run, args=(work,), daemon=True)
             self._thread.start()
 
     def curl(self, serial_number: str, data: str = "{}") -> str:
         """Return a line for a terminal that finishes a step."""
         return (
-            f"curl -i -X POST {self.url}{PATH}/serverEvents/{serial_number}/finish "
+            f"curl -si -X POST {self.url}{PATH}/serverEvents/{serial_number}/finish "
             f"-H 'Authorization: Bearer {self.token}' -d '{data}'"
         )
 
@@ -59,7 +63,7 @@ class Endpoint:
             await self._task
 
     def __repr__(self) -> str:
-        return f"Endpoint({self.url}, token {self.token})"
+        return f"Endpoint({self.url})"  # no token: what is printed is kept
 
     def _repr_html_(self) -> str:
         docs = f"{self.url}/docs"

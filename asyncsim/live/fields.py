@@ -27,11 +27,12 @@ def data_fields(value: Mapping[str, Any] | None) -> dict[str, Any]:
             f"data must map names to values, such as {{'InvoiceNo': 42}}, got {value!r:.80}"
         )
     try:
-        text = json.dumps(dict(value), allow_nan=False)
+        text = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)
+        size = len(text.encode())  # half a character, as "\ud800", has no bytes
     except (TypeError, ValueError, RecursionError) as problem:
         raise ScenarioError(f"data must hold what JSON can: {problem}, got {value!r:.80}") from None
-    if len(text) > MOST_BYTES:
-        raise ScenarioError(f"data must not exceed {MOST_BYTES} bytes, got {len(text)}")
+    if size > MOST_BYTES:
+        raise ScenarioError(f"data must not exceed {MOST_BYTES} bytes, got {size}")
     fields: dict[str, Any] = json.loads(text)
     return fields
 

@@ -91,9 +91,8 @@ class Session(Controls):
         fields = None if data is None else data_fields(data)
         text = str(serial_number)
         answer = Answer[self._input("finish", text, fields)]
-        error = self._lanes.main.waits.error_for(answer, text)
-        if strict and error is not None:
-            raise error
+        if strict and answer.error is not None:
+            raise self._refused(answer, text)
         return answer
 
     def complete(self, serial_number: str, data: Mapping[str, Any] | None = None) -> None:
@@ -111,8 +110,8 @@ class Session(Controls):
         with self.store.lock:
             state = self.wait(serial_number)["state"]
             if state != "waiting":
-                early = Answer.EARLY if state == "called" else Answer.LATE
-                raise self._refused(early, serial_number)
+                answers = {"called": Answer.EARLY, "finished": Answer.DUPLICATE}
+                raise self._refused(answers.get(state, Answer.LATE), serial_number)
             self._input("heartbeat", str(serial_number))
 
     def retry(self, serial_number: str, *, call: bool = True) -> str:
@@ -297,10 +296,13 @@ class Session(Controls):
         *,
         token: str | None = None,
         rate_limit: str | RateLimit | None = None,
+        thread: bool = False,
     ) -> Endpoint:
         """Let programs finish steps over REST; needs the extra ``serve``.
 
-        In a notebook it is served by the kernel's own event loop, in a script by a thread.
+        In a notebook it is served by the kernel's own event loop, in a script by a thread. A cell
+        that calls the endpoint itself and waits (``!curl``, ``requests``) would then wait for ever:
+        call from a terminal, with ``await``, or take ``thread=True``.
 
         Parameters
         ----------
@@ -310,13 +312,17 @@ class Session(Controls):
             What requests must hold; by default a new one.
         rate_limit
             Such as ``"100 per 60 s"`` or ``"3000 refilled 500/s"``; more get a 429.
+        thread
+            Serve from a thread of its own in any case.
 
         Raises
         ------
         EngineError
             If the port is taken, or the extra is not installed.
         """
-        endpoint: Endpoint = upstairs("live.serving").serve(self, host, port, token, rate_limit)
+        endpoint: Endpoint = upstairs("live.serving").serve(
+            self, host, port, token, rate_limit, thread
+        )
         return endpoint
 
     # --- widgets ----------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from asyncsim.live.rest import BASE, application
 TOKEN = "secret"
 ME = {"Authorization": f"Bearer {TOKEN}"}
 BATCH = Path(__file__).parents[2] / "data" / "nightly_batch.sh"
+WRONG_BODIES = [b"{", b"[]", b'"x"', b"7", b"\xff", b'{"x": NaN}', b"[" * 9999, b'{"x": "\\ud800"}']
 CASES = 160
 """For each path, of requests as described and of others."""
 
@@ -107,7 +108,8 @@ class TestFinish:
         assert_problem(answer, 404, "unknown", "Check the number")
 
     @pytest.mark.parametrize(
-        "body", [b"{", b"[]", b'"x"', b"7", b"\xff", b'{"x": NaN}', b"[" * 9999]
+        "body",
+        [b"{", b"[]", b'"x"', b"7", b"\xff", b'{"x": NaN}', b"[" * 9999, b'{"x": "\\ud800"}'],
     )
     def test_a_body_that_is_no_object_is_a_bad_request(self, session, body):
         """400, and the step waits on."""
@@ -173,7 +175,7 @@ class TestOtherPaths:
         client = client_of(session)
         assert client.post("/serverEvents/5_31/heartbeat").status_code == 204
         client.post("/serverEvents/5_31/finish")
-        assert_problem(client.post("/serverEvents/5_31/heartbeat"), 410)
+        assert_problem(client.post("/serverEvents/5_31/heartbeat"), 409, "finished before")
         assert_problem(client.post("/serverEvents/9_9/heartbeat"), 404)
 
     def test_the_clock_is_told(self, session):

@@ -47,6 +47,19 @@ def test_it_serves_in_the_loop_that_runs_without_blocking_it():
     assert signal.getsignal(signal.SIGINT) is handler  # Ctrl-C still belongs to the kernel
 
 
+def test_a_thread_answers_while_the_loop_is_blocked():
+    """As when a cell of the notebook that serves calls the endpoint with requests or curl."""
+
+    async def work():
+        session = sim.live(SCENARIO, hold=True)
+        endpoint = session.serve(thread=True)
+        answer = httpx.get(endpoint.url + "/docs", timeout=10)  # blocks the loop
+        endpoint.stop()
+        return answer.status_code
+
+    assert asyncio.run(work()) == 200
+
+
 def test_it_stops_when_told_to():
     """And the port is free again."""
     session = sim.live(SCENARIO, hold=True)
@@ -68,7 +81,7 @@ def test_the_endpoint_says_how_to_call_it():
     html = endpoints[0]._repr_html_()
     assert endpoints[0].curl("5_31") in html
     assert f"href='{endpoints[0].url}/docs'" in html
-    assert endpoints[0].token in repr(endpoints[0])
+    assert endpoints[0].token not in repr(endpoints[0])  # that ends up in logs
     for endpoint in endpoints:
         endpoint.stop()
 

@@ -86,6 +86,7 @@ class TestFinishing:
             ({1: 2}, "data must map names to values"),
             ({"x": float("nan")}, "data must hold what JSON can"),
             ({"x": object()}, "data must hold what JSON can"),
+            ({"x": "\ud800"}, "data must hold what JSON can"),
             ({"x": "y" * 70_000}, "data must not exceed 65536 bytes"),
         ],
     )

@@ -12,7 +12,7 @@ EARLY = sim.Scenario(
 )
 
 
-def test_a_session_answers_like_the_engine_it_stands_for(self, tmp_path):
+def test_a_session_answers_like_the_engine_it_stands_for(tmp_path):
     """By policy and by status code; the store remembers."""
     path = tmp_path / "w.db"
     session = sim.live(EARLY, hold=True, profile="durable functions", store=path)
@@ -26,7 +26,7 @@ def test_a_session_answers_like_the_engine_it_stands_for(self, tmp_path):
         assert again.finish("1_1") is Answer.ACCEPTED_DUPLICATE
 
 
-def test_status_codes_are_those_of_the_source(self):
+def test_status_codes_are_those_of_the_source():
     """n8n answers 409 where we would say 410; what a source does not name is ours."""
     ours = sim.live(EARLY).setup
     n8n = sim.live(EARLY, profile="n8n").setup

@@ -11,7 +11,13 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 def test_there_are_notebooks() -> None:
     """An empty list would pass every test below."""
-    assert {"01_quickstart", "02_polling_or_callback"} <= {path.stem for path in NOTEBOOKS}
+    names = {
+        "01_quickstart",
+        "02_polling_or_callback",
+        "03_fire_the_callback",
+        "04_when_callbacks_go_wrong",
+    }
+    assert names <= {path.stem for path in NOTEBOOKS}
 
 
 # Warnings within a notebook are part of what it shows and stay in its kernel. What is ignored here
