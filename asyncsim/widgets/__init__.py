@@ -1,0 +1,1 @@
+"""Widgets for notebooks: thin views over state that needs no browser."""
