@@ -112,6 +112,11 @@ class Workers:
         starts.append(start)
         self.longest_queue = max(self.longest_queue, len(starts))
 
+    def at(self, now: float) -> tuple[int, int]:
+        """Return how many workers are busy and how many jobs queue, at the present instant."""
+        busy = sum(free_at > now for free_at in self._free_at)  # booked ahead only while busy
+        return busy, sum(start > now for start in self._starts)
+
     @property
     def last_end(self) -> float:
         """When the last of the jobs booked so far ends."""

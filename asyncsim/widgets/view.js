@@ -1,0 +1,162 @@
+// The view: a diagram for each strategy, and the same figures as a table.
+
+const GLIDE = 110; // milliseconds in which a token covers two thirds of its way
+const POINTS = 600; // of a chart; every second one is dropped beyond
+const SPEAK = 2000; // milliseconds between two changes of what a screen reader finds
+
+/** Figures over time; old ones get coarser. */
+class History {
+  constructor() {
+    this.times = [];
+    this.values = [];
+  }
+
+  add(time, value) {
+    if (time < this.times.at(-1)) this.times.length = this.values.length = 0;
+    if (time === this.times.at(-1)) {
+      this.values[this.values.length - 1] = value;
+      return;
+    }
+    this.times.push(time);
+    this.values.push(value);
+    if (this.times.length > POINTS) {
+      const kept = (_, k) => k % 2 === 0 || k === POINTS;
+      this.times = this.times.filter(kept);
+      this.values = this.values.filter(kept);
+    }
+  }
+}
+
+/** Everything about one lane on the page. */
+function lanePart() {
+  const name = make("h4");
+  const load = make("span", { className: "as-load" });
+  const canvas = make("canvas", { className: "as-canvas" });
+  canvas.setAttribute("role", "img");
+  const section = make("section", { className: "as-lane" },
+    make("div", { className: "as-row" }, name, load), canvas);
+  return { section, canvas, diagram: new Diagram(canvas), history: new History(),
+    show: (lane) => {
+      write(name, lane.label);
+      const { busy, workers, queue } = lane;
+      const boxes = workers <= 16 ? `${"■".repeat(busy)}${"□".repeat(workers - busy)} ` : "";
+      write(load, `${boxes}${busy} of ${workers} workers busy, ${number(queue)} jobs in the queue`);
+    } };
+}
+
+/** The figures of all lanes as a table. */
+function figuresPart() {
+  const head = make("tr");
+  const body = make("tbody");
+  const table = make("table", { className: "as-figures" },
+    make("caption", {}, "Instances by place, for each strategy"), make("thead", {}, head), body);
+  return { table, show: (plan, lanes) => {
+    const places = plan.places.map((place, k) => [k, place]).filter(([, place]) =>
+      place && ["step", "room", "end"].includes(place[0]));
+    places.sort(([, a], [, b]) => a[3] - b[3] || a[4] - b[4]);
+    const names = ["Strategy", "Records that wait", ...places.map(([, place]) => place[1])];
+    while (head.cells.length < names.length) head.append(make("th", { scope: "col" }));
+    names.forEach((text, k) => write(head.cells[k], text));
+    while (body.rows.length < lanes.length) {
+      body.append(make("tr", {}, make("th", { scope: "row" }),
+        ...names.slice(1).map(() => make("td"))));
+    }
+    lanes.forEach((lane, r) => {
+      const cells = [lane.label, number(lane.waiting),
+        ...places.map(([k]) => number(lane.counts[k]))];
+      cells.forEach((text, k) => write(body.rows[r].cells[k], text));
+    });
+  } };
+}
+
+/** Draws when there is something to draw, once per frame at most. */
+function painter(parts) {
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  let frame = 0;
+  let last = 0;
+  const paint = (now) => {
+    frame = 0;
+    const share = still.matches ? 1 : 1 - Math.exp(-Math.min(now - last, 100) / GLIDE);
+    last = now;
+    let moving = false;
+    const all = parts();
+    const most = all.reduce((m, { history }) => history.values.reduce((a, b) => Math.max(a, b), m), 0);
+    for (const { diagram, history } of all) {
+      moving = diagram.move(share) || moving;
+      diagram.draw(history, most);
+    }
+    if (moving) ask();
+  };
+  const ask = () => {
+    if (!frame) frame = requestAnimationFrame(paint);
+  };
+  return { ask, stop: () => cancelAnimationFrame(frame) };
+}
+
+/** Take in a picture from the kernel. */
+function takePicture(message, buffers, plan, parts) {
+  message.lanes.forEach((lane, k) => {
+    const bytes = buffers[k];
+    // A copy: the bytes may start at any address, numbers of two bytes may not
+    const places = new Uint16Array(
+      bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+    const { diagram, history, show } = parts[k];
+    diagram.take(lane, places, diagram.lane === null);
+    history.add(message.now, lane.waiting);
+    show(lane);
+  });
+}
+
+export default {
+  render({ model, el }) {
+    const ending = new AbortController();
+    const { signal } = ending;
+    const { bar, notice } = clockBar(model, signal);
+    const lanes = make("div", { className: "as-lanes" });
+    const figures = figuresPart();
+    const parts = [];
+    const paint = painter(() => parts);
+    const seen = acknowledge(model);
+    const plan = () => model.get("plan");
+    let spoken = -SPEAK;
+
+    const resize = () => {
+      const width = Math.floor(lanes.clientWidth);
+      if (!width) return;
+      for (const { diagram } of parts) if (diagram.width !== width) diagram.resize(plan(), width);
+      paint.ask();
+    };
+    const speak = (all) => {
+      if (performance.now() - spoken < SPEAK) return;
+      spoken = performance.now();
+      const ends = plan().places.length - 2;
+      all.forEach((lane, k) => parts[k].canvas.setAttribute("aria-label",
+        `${model.get("process")} under ${lane.label}: ${number(lane.waiting)} records wait, ` +
+        `${number(lane.counts[ends])} instances done, ${number(lane.counts[ends + 1])} failed`));
+    };
+    const hear = (message, buffers) => {
+      while (parts.length < message.lanes.length) {
+        parts.push(lanePart());
+        lanes.append(parts.at(-1).section);
+        parts.at(-1).diagram.resize(plan(), Math.max(Math.floor(lanes.clientWidth), 300));
+      }
+      takePicture(message, buffers, plan(), parts);
+      figures.show(plan(), message.lanes);
+      speak(message.lanes);
+      paint.ask();
+      seen();
+    };
+    el.classList.add("as-widget", "as-view");
+    el.append(bar, notice, lanes, make("div", { className: "as-scroll" }, figures.table));
+    const watcher = new ResizeObserver(resize);
+    watcher.observe(lanes);
+    model.on("msg:custom", hear);
+    signal.addEventListener("abort", () => {
+      model.off("msg:custom", hear);
+      watcher.disconnect();
+      paint.stop();
+    });
+    model.send({ do: "hello" });
+    return () => ending.abort();
+  },
+};
