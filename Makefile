@@ -38,6 +38,7 @@ lab: $(VENV)/ready-lab
 bench: $(VENV)/ready-demo
 	$(BIN)/python tests/benchmarks/speed.py
 	$(BIN)/python tests/benchmarks/live.py
+	$(BIN)/python tests/benchmarks/widgets.py
 
 pictures: $(VENV)/ready-demo
 	$(BIN)/python docs/make_pictures.py

@@ -137,7 +137,7 @@ class Diagram {
     return this.tokens.move(share);
   }
 
-  draw(history, most) {
+  draw(history, most, hours) {
     if (!this.lane || !this.width) return;
     const style = getComputedStyle(this.canvas);
     const colour = (name) => style.getPropertyValue(name).trim() || "#888";
@@ -148,7 +148,7 @@ class Diagram {
     this.drawLines(ctx, colour);
     this.boxes.forEach((box, k) => box && this.drawBox(ctx, colour, box, this.lane.counts[k]));
     this.drawTokens(ctx, colour);
-    drawChart(ctx, colour, history, most, this.width, this.height);
+    drawChart(ctx, colour, { ...history, most, hours }, this.width, this.height);
   }
 
   drawLines(ctx, colour) {
@@ -215,7 +215,7 @@ function writeIn(ctx, colour, text, x, y, width) {
 }
 
 /** The records that wait over time, at the foot of the canvas. */
-function drawChart(ctx, colour, history, most, width, height) {
+function drawChart(ctx, colour, { times, values, most, hours }, width, height) {
   const top = height - CHART + 18;
   const bottom = height - 4;
   const [left, right] = [GAP, width - GAP];
@@ -225,15 +225,14 @@ function drawChart(ctx, colour, history, most, width, height) {
   ctx.moveTo(left, bottom + 0.5);
   ctx.lineTo(right, bottom + 0.5);
   ctx.stroke();
-  const label = `Records that wait, over time (top of the scale: ${number(most)})`;
+  const label = `Records that wait, over the last ${hours} hours (full height: ${number(most)})`;
   writeIn(ctx, colour("--as-quiet"), label, left, top - 6, right - left);
-  const { times, values } = history;
-  const span = times.at(-1) - times[0];
-  if (!(span > 0) || !most) return;
-  const x = (k) => left + ((times[k] - times[0]) / span) * (right - left);
+  if (times.length < 2 || !most) return;
+  const span = hours * 3600;
+  const x = (k) => Math.max(right - ((times.at(-1) - times[k]) / span) * (right - left), left);
   const y = (k) => bottom - (values[k] / most) * (bottom - top);
   ctx.beginPath();
-  ctx.moveTo(left, bottom);
+  ctx.moveTo(x(0), bottom);
   for (let k = 0; k < times.length; k++) ctx.lineTo(x(k), y(k));
   ctx.lineTo(right, bottom);
   ctx.globalAlpha = 0.25;

@@ -1,10 +1,11 @@
 // The view: a diagram for each strategy, and the same figures as a table.
 
 const GLIDE = 110; // milliseconds in which a token covers two thirds of its way
-const POINTS = 600; // of a chart; every second one is dropped beyond
+const HOURS = 4; // of simulated time in a chart
+const POINTS = 800; // of a chart; every second one is dropped beyond
 const SPEAK = 2000; // milliseconds between two changes of what a screen reader finds
 
-/** Figures over time; old ones get coarser. */
+/** Figures over the last hours. */
 class History {
   constructor() {
     this.times = [];
@@ -19,8 +20,11 @@ class History {
     }
     this.times.push(time);
     this.values.push(value);
+    const old = this.times.findIndex((t) => t >= time - HOURS * 3600) - 1;
+    if (old > 0) for (const list of [this.times, this.values]) list.splice(0, old);
     if (this.times.length > POINTS) {
-      const kept = (_, k) => k % 2 === 0 || k === POINTS;
+      const last = this.times.length - 1;
+      const kept = (_, k) => k % 2 === 0 || k === last;
       this.times = this.times.filter(kept);
       this.values = this.values.filter(kept);
     }
@@ -83,7 +87,7 @@ function painter(parts) {
     const most = all.reduce((m, { history }) => history.values.reduce((a, b) => Math.max(a, b), m), 0);
     for (const { diagram, history } of all) {
       moving = diagram.move(share) || moving;
-      diagram.draw(history, most);
+      diagram.draw(history, most, HOURS);
     }
     if (moving) ask();
   };
