@@ -44,6 +44,24 @@ function acknowledge(model) {
   };
 }
 
+/** Make the element ours: our look, and keys that a notebook around it does not take away. */
+function makeOurs(el, name) {
+  el.classList.add("as-widget", name);
+  el.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take Enter as "edit the cell"
+}
+
+/** A form in which Enter in any field submits, also where a notebook keeps browsers from it. */
+function formWith(className, submit, ...children) {
+  return make("form", { className, onsubmit: (event) => {
+    event.preventDefault();
+    submit();
+  }, onkeydown: (event) => {
+    if (event.key !== "Enter" || event.isComposing || event.target.tagName !== "INPUT") return;
+    event.preventDefault();
+    submit();
+  } }, ...children);
+}
+
 /** Call functions when traits change, and now, until the signal. */
 function follow(model, signal, handlers) {
   for (const [name, handler] of Object.entries(handlers)) {
@@ -71,10 +89,8 @@ function clockBar(model, signal) {
     title: "Play the next instant at which anything happens" }, "Step");
   const moment = make("input", { className: "as-moment", size: 9, placeholder: "22:00",
     autocomplete: "off", title: "A clock time, or a date and time: 2026-01-06 07:00" });
-  const until = make("form", { className: "as-until", onsubmit: (event) => {
-    event.preventDefault();
-    ask("until", { moment: moment.value });
-  } }, labelled("To", moment), make("button", { type: "submit" }, "Go"));
+  const until = formWith("as-until", () => ask("until", { moment: moment.value }),
+    labelled("To", moment), make("button", { type: "submit" }, "Go"));
   const batch = make("button", { type: "button", className: "as-batch",
     title: "Play up to a second before the next batch begins",
     onclick: () => ask("batch") }, "To the next batch");

@@ -12,6 +12,8 @@ from asyncsim.model.systems import NightlyBatch
 SPEEDS = (1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0)
 """Simulated seconds per real second that can be chosen from."""
 MOMENT = "%a %Y-%m-%d %H:%M:%S"
+SHORT = "%a %d %b %H:%M:%S"
+"""Where there are many below each other."""
 
 
 def clock_of(session: Session) -> dict[str, Any]:

@@ -82,13 +82,10 @@ function formPart(model, signal) {
     model.send({ do: deed, number: number.value, fields: fields.read() });
     back();
   };
-  const form = make("form", { className: "as-form", onsubmit: (event) => {
-    event.preventDefault();
-    ask("finish");
-  } },
-  labelled("Serial number", number),
-  make("fieldset", {}, make("legend", {}, "Data fields handed back"), fields.list),
-  make("div", { className: "as-row" },
+  const form = formWith("as-form", () => ask("finish"),
+    labelled("Serial number", number),
+    make("fieldset", {}, make("legend", {}, "Data fields handed back"), fields.list),
+    make("div", { className: "as-row" },
     make("button", { type: "submit", className: "as-finish as-main" }, "Finish"),
     make("button", { type: "button", className: "as-retry", onclick: () => ask("retry"),
       title: "As an operator does: the step is entered once more, under a new number" },
@@ -146,7 +143,7 @@ export default {
     const { signal } = ending;
     const { bar, notice } = clockBar(model, signal);
     const { form, pick, fates } = formPart(model, signal);
-    el.classList.add("as-widget", "as-console");
+    makeOurs(el, "as-console");
     el.append(bar, notice,
       make("div", { className: "as-columns" },
         recordsPart(model, signal, pick),

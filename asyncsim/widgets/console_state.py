@@ -15,7 +15,7 @@ from asyncsim.errors import ScenarioError, SerialNumberError
 from asyncsim.live.codes import ADVICE, STATUS
 from asyncsim.live.session import Said, Session
 from asyncsim.model.quantities import text_of
-from asyncsim.widgets.clock import MOMENT
+from asyncsim.widgets.clock import SHORT
 
 ROWS = 20
 """Records on one page."""
@@ -99,7 +99,7 @@ class ConsoleState:
         if self._first >= total and self._first:
             self._first = max(total - 1, 0) // ROWS * ROWS
             total, table = self._session.page(self._like, self._first, ROWS)
-        since = [f"{moment:{MOMENT}}" for moment in table["armed_at"]]
+        since = [f"{moment:{SHORT}}" for moment in table["armed_at"]]
         columns = (table[name] for name in ("serial_number", "process", "step", "system"))
         rows = [list(row) for row in zip(*columns, since, strict=True)]
         return {
@@ -147,7 +147,7 @@ class ConsoleState:
             code, words = 201, f"Instance {said.answer} has started."
         else:
             code, words = 200, f"{number} {OTHER_DEEDS.get(said.kind, said.answer)}"
-        at = f"{self._session.timestamp(said.instant):{MOMENT}}"
+        at = f"{self._session.timestamp(said.instant):{SHORT}}"
         data = json.dumps(said.data, ensure_ascii=False) if said.data else ""
         return {"key": self._count, "at": at, "code": code, "words": words, "data": data}
 
@@ -181,7 +181,7 @@ def fate(row: Mapping[Any, Any], now: float) -> str:
 
 
 def _moment(at: pd.Timestamp, ahead: float) -> str:
-    return f"{at:%H:%M:%S}" if ahead < 86_400 else f"{at:{MOMENT}}"
+    return f"{at:%H:%M:%S}" if ahead < 86_400 else f"{at:{SHORT}}"
 
 
 def _length(seconds: float) -> str:

@@ -158,7 +158,8 @@ class Diagram {
       const a = this.boxes[from];
       const b = this.boxes[to];
       if (!a || !b) continue;
-      const [ax, ay, bx, by] = [a.x + a.w, a.y + a.h / 2, b.x, b.y + b.h / 2];
+      const [ax, bx] = [a.x + a.w - inset(a), b.x + inset(b)];
+      const [ay, by] = [a.y + a.h / 2, b.y + b.h / 2];
       ctx.beginPath();
       ctx.moveTo(ax, ay);
       ctx.bezierCurveTo((ax + bx) / 2, ay, (ax + bx) / 2, by, bx, by);
@@ -167,7 +168,7 @@ class Diagram {
   }
 
   drawBox(ctx, colour, box, count) {
-    const narrow = ["choice", "fork", "join"].includes(box.kind);
+    const narrow = isNarrow(box);
     ctx.strokeStyle = colour(box.kind === "room" ? "--as-wait" : "--as-quiet");
     ctx.lineWidth = box.kind === "room" ? 2 : 1;
     ctx.fillStyle = colour("--as-shade");
@@ -175,7 +176,7 @@ class Diagram {
     ctx.beginPath();
     if (narrow) {
       const [x, y] = [box.x + box.w / 2, box.y + box.h / 2];
-      const r = Math.min(box.w / 2, 11);
+      const r = box.w / 2 - inset(box);
       ctx.moveTo(x, y - r);
       for (const [dx, dy] of [[r, 0], [0, r], [-r, 0]]) ctx.lineTo(x + dx, y + dy);
       ctx.closePath();
@@ -184,7 +185,10 @@ class Diagram {
     ctx.stroke();
     ctx.setLineDash([]);
     if (narrow) {
-      writeIn(ctx, colour("--as-quiet"), box.name, box.x - 6, box.y + box.h / 2 + 24, box.w + 12);
+      ctx.textAlign = "center";
+      const [x, y] = [box.x + box.w / 2, box.y + box.h / 2 + 25];
+      if (box.kind !== "join") writeIn(ctx, colour("--as-quiet"), box.name, x, y, box.w + 3 * GAP);
+      ctx.textAlign = "start";
       return;
     }
     const sign = box.kind === "failed" ? "✗ " : "";
@@ -204,6 +208,16 @@ class Diagram {
       }
     }
   }
+}
+
+/** What only parts or joins ways is a small diamond in the middle of its box. */
+function isNarrow(box) {
+  return ["choice", "fork", "join"].includes(box.kind);
+}
+
+/** How far from the sides of its box a place begins. */
+function inset(box) {
+  return isNarrow(box) ? Math.max(box.w / 2 - 11, 0) : 0;
 }
 
 /** Write text no wider than its place. */

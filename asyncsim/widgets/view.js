@@ -150,7 +150,7 @@ export default {
       paint.ask();
       seen();
     };
-    el.classList.add("as-widget", "as-view");
+    makeOurs(el, "as-view");
     el.append(bar, notice, lanes, make("div", { className: "as-scroll" }, figures.table));
     const watcher = new ResizeObserver(resize);
     watcher.observe(lanes);

@@ -39,7 +39,7 @@ def at(view, lane=0):
 class TestStanding:
     def test_instances_go_from_work_to_the_waiting_room_to_the_end(self):
         """Each is at one place; a queue is for workers."""
-        session = sim.live(simple(workers=2), against=sim.Polling("15min"), seed=1)
+        session = sim.live(simple(workers=2), against=sim.Polling("15min", "clock"))
         view = session.view()
         assert at(view) == {"read": 1}  # the first comes at once
         session.run_until(2.5)  # three have come, two are worked on
