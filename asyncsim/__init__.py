@@ -69,6 +69,7 @@ from asyncsim.model.systems import (
     Recorded,
 )
 from asyncsim.study.compare import Comparison, compare
+from asyncsim.widgets.exploring import explore
 
 __all__ = [
     "AlreadyFinished",
@@ -126,6 +127,7 @@ __all__ = [
     "WorkflowServer",
     "compare",
     "empirical",
+    "explore",
     "exponential",
     "fixed",
     "gamma",

@@ -58,6 +58,7 @@ NAMES = [
     "WorkflowServer",
     "compare",
     "empirical",
+    "explore",
     "exponential",
     "fixed",
     "gamma",

@@ -112,10 +112,11 @@ class Workers:
         starts.append(start)
         self.longest_queue = max(self.longest_queue, len(starts))
 
-    def at(self, now: float) -> tuple[int, int]:
-        """Return how many workers are busy and how many jobs queue, at the present instant."""
-        busy = sum(free_at > now for free_at in self._free_at)  # booked ahead only while busy
-        return busy, sum(start > now for start in self._starts)
+    def load_now(self, now: float) -> tuple[int, int]:
+        """Return how many workers are busy at an instant, and how many jobs queue."""
+        busy = sum(1 for free_at in self._free_at if free_at > now)
+        queue = sum(1 for start in self._starts if start > now)
+        return busy, queue
 
     @property
     def last_end(self) -> float:

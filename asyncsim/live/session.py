@@ -205,6 +205,10 @@ class Session(Controls):
         with self._looking():
             return looking.page(self.store, self.scenario, self.now, like, first, most)
 
+    def knows(self, serial_number: str) -> bool:
+        """Tell whether there is a record with this number, in whatever state."""
+        return self._lanes.knows(serial_number)
+
     @property
     def waiting_count(self) -> int:
         """How many records wait now."""

@@ -51,7 +51,7 @@ class _InHours(Arrivals):
         hours = Hours(self.between, Days(self.days, self.holidays)).opened(calendar)
         total = hours.open_seconds(length)
         offsets = self.draw_open_seconds(rng, total)
-        return np.array([hours.opening_of(at) for at in offsets.tolist()], dtype=float)
+        return hours.openings_of(offsets)
 
     @abc.abstractmethod
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:

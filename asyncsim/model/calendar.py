@@ -272,6 +272,19 @@ class OpenTime:
             self._extend()
         return self._opens[k + 1]
 
+    def openings_of(self, open_seconds: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Return `opening_of` of many times at once; they must not be negative."""
+        if not len(open_seconds):
+            return np.empty(0)
+        self.opening_of(float(open_seconds.max()))  # compiles as many intervals as are needed
+        opens, closes = np.array(self._opens), np.array(self._closes)
+        before = np.array(self._before)
+        k = np.searchsorted(before, open_seconds, side="right") - 1
+        at = opens[k] + (open_seconds - before[k])
+        shut = at >= closes[k]  # by rounding
+        at[shut] = opens[k[shut] + 1]
+        return np.asarray(at)
+
     def instant_of(self, open_seconds: float) -> float:
         """Return the first instant by which it has been open that long."""
         while not self._before or self._before[-1] + self._closes[-1] - self._opens[-1] < (

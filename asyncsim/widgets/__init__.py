@@ -1,1 +1,1 @@
-"""Widgets for notebooks: thin views over state that needs no browser."""
+"""Widgets for notebooks: thin views over state that can be used without them."""

@@ -1,26 +1,4 @@
-// What the widgets of a live session share: making elements, and the clock's controls.
-
-/** Make an element: properties first, then children (elements or text). */
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name in element && name !== "list") element[name] = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-/** A label with its control inside, so that neither needs an id. */
-function labelled(text, control) {
-  return make("label", {}, make("span", {}, text), control);
-}
-
-/** Change text only where it differs: a page that stands still is not touched. */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
+// What the widgets of a live session share: following what changes, and the clock's controls.
 
 /** Call a function once things have been quiet for a while. */
 function onceQuiet(milliseconds, call) {
@@ -44,21 +22,17 @@ function acknowledge(model) {
   };
 }
 
-/** Make the element ours: our look, and keys that a notebook around it does not take away. */
-function makeOurs(el, name) {
-  el.classList.add("as-widget", name);
-  el.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take Enter as "edit the cell"
-}
-
 /** A form in which Enter in any field submits, also where a notebook keeps browsers from it. */
 function formWith(className, submit, ...children) {
-  return make("form", { className, onsubmit: (event) => {
+  const send = (event) => {
     event.preventDefault();
     submit();
-  }, onkeydown: (event) => {
-    if (event.key !== "Enter" || event.isComposing || event.target.tagName !== "INPUT") return;
-    event.preventDefault();
-    submit();
+  };
+  return make("form", { className, on: {
+    submit: send,
+    keydown: (event) => {
+      if (event.key === "Enter" && !event.isComposing && event.target.tagName === "INPUT") send(event);
+    },
   } }, ...children);
 }
 
@@ -80,40 +54,40 @@ function speedText(speed) {
 /** The present moment, play and pause, speed, step, to a clock time, to the next batch. */
 function clockBar(model, signal) {
   const ask = (deed, more = {}) => model.send({ do: deed, ...more });
-  const at = make("output", { className: "as-at", ariaLabel: "Present moment" });
-  const play = make("button", { type: "button", className: "as-play as-main",
-    onclick: () => ask(model.get("clock").playing ? "pause" : "play") });
-  const speed = make("select", { className: "as-speed",
-    onchange: () => ask("speed", { speed: Number(speed.value) }) });
-  const step = make("button", { type: "button", className: "as-step", onclick: () => ask("step"),
-    title: "Play the next instant at which anything happens" }, "Step");
-  const moment = make("input", { className: "as-moment", size: 9, placeholder: "22:00",
-    autocomplete: "off", title: "A clock time, or a date and time: 2026-01-06 07:00" });
-  const until = formWith("as-until", () => ask("until", { moment: moment.value }),
-    labelled("To", moment), make("button", { type: "submit" }, "Go"));
-  const batch = make("button", { type: "button", className: "as-batch",
-    title: "Play up to a second before the next batch begins",
-    onclick: () => ask("batch") }, "To the next batch");
-  const notice = make("p", { className: "as-notice", role: "status" });
+  const title = make("strong");
+  const at = make("output", { className: "asyncsim-now", ariaLabel: "present moment" });
+  const play = button("▶ Play", () => ask(model.get("clock").playing ? "pause" : "play"),
+    { className: "asyncsim-play asyncsim-main" });
+  const speed = make("select", {
+    on: { change: () => ask("speed", { speed: Number(speed.value) }) } });
+  const step = button("Step", () => ask("step"),
+    { title: "play the next instant at which anything happens" });
+  const moment = make("input", { size: 9, placeholder: "22:00", autocomplete: "off",
+    title: "a clock time, or a date and time: 2026-01-06 07:00" });
+  const until = formWith("asyncsim-until", () => ask("until", { moment: moment.value }),
+    labelled("run until", moment), make("button", { type: "submit", text: "Go" }));
+  const batch = button("To next batch", () => ask("batch"),
+    { title: "play up to a second before the next batch begins" });
+  const notice = make("p", { className: "asyncsim-notice", role: "status" });
 
   follow(model, signal, {
     choices: () => {
-      const { speeds, batch: has } = model.get("choices");
-      speed.replaceChildren(...speeds.map((s) => make("option", { value: s }, speedText(s))));
+      const { scenario, speeds, batch: has } = model.get("choices");
+      setText(title, scenario);
+      speed.replaceChildren(...speeds.map((s) => make("option", { value: s, text: speedText(s) })));
       batch.hidden = !has;
     },
     clock: () => {
       const { at: now, playing, speed: current } = model.get("clock");
-      write(at, now);
-      write(play, playing ? "❚❚ Pause" : "▶ Play");
+      setText(at, now);
+      setText(play, playing ? "❚❚ Pause" : "▶ Play");
       if (![...speed.options].some((option) => Number(option.value) === current))
-        speed.append(make("option", { value: current }, speedText(current)));
+        speed.append(make("option", { value: current, text: speedText(current) }));
       if (document.activeElement !== speed) speed.value = String(current);
-      play.parentElement?.classList.toggle("as-playing", playing);
     },
-    notice: () => write(notice, model.get("notice")),
+    notice: () => setText(notice, model.get("notice")),
   });
-  const bar = make("div", { className: "as-clock", role: "group", ariaLabel: "Clock" },
-    at, play, labelled("Speed", speed), step, until, batch);
+  const bar = make("div", { className: "asyncsim-bar asyncsim-clock", role: "group",
+    ariaLabel: "clock" }, title, at, play, labelled("speed", speed), step, batch, until);
   return { bar, notice };
 }

@@ -6,25 +6,23 @@ const MARK = { ok: "✓", refused: "✗" };
 /** The table of waiting records, one page of it, and what turns the pages. */
 function recordsPart(model, signal, pick) {
   const turn = (first) => model.send({ do: "turn", like: filter.value, first });
-  const filter = make("input", { type: "search", className: "as-filter", size: 14,
-    placeholder: "number, step or system", oninput: onceQuiet(150, () => turn(0)) });
-  const count = make("span", { className: "as-count" });
+  const filter = make("input", { type: "search", className: "asyncsim-filter", size: 14,
+    placeholder: "number, step or system", on: { input: onceQuiet(150, () => turn(0)) } });
+  const count = make("span", { className: "asyncsim-count" });
   const page = () => model.get("records");
-  const before = make("button", { type: "button", className: "as-before",
-    onclick: () => turn(page().first - page().most) }, "‹ Previous");
-  const after = make("button", { type: "button", className: "as-after",
-    onclick: () => turn(page().first + page().most) }, "Next ›");
-  const head = ["Serial number", "Process", "Step", "System", "Waiting since"];
+  const before = button("‹ Earlier", () => turn(page().first - page().most));
+  const after = button("Later ›", () => turn(page().first + page().most));
+  const head = ["serial number", "process", "step", "system", "waiting since"];
   const body = make("tbody");
-  const table = make("table", { className: "as-records" },
-    make("caption", {}, "Records that wait"),
-    make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
+  const table = make("table", { className: "asyncsim-records" },
+    make("caption", { text: "Records that wait" }),
+    make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col", text })))),
     body);
 
   const newRow = () => {
-    const button = make("button", { type: "button", className: "as-number",
-      onclick: () => pick(button.textContent) });
-    return make("tr", {}, make("td", {}, button), ...head.slice(1).map(() => make("td")));
+    const taken = button("", () => pick(taken.textContent),
+      { className: "asyncsim-pick", title: "take this number" });
+    return make("tr", {}, make("td", {}, taken), ...head.slice(1).map(() => make("td")));
   };
   const draw = () => {
     const { rows, total, first, waiting, like } = page();
@@ -32,33 +30,35 @@ function recordsPart(model, signal, pick) {
     while (body.rows.length > rows.length) body.lastElementChild.remove();
     rows.forEach((cells, k) => {
       const row = body.rows[k];
-      write(row.cells[0].firstElementChild, cells[0]);
-      for (let c = 1; c < cells.length; c++) write(row.cells[c], cells[c]);
+      row.dataset.number = cells[0];
+      setText(row.cells[0].firstElementChild, cells[0]);
+      for (let c = 1; c < cells.length; c++) setText(row.cells[c], cells[c]);
     });
     const shown = rows.length ? `${first + 1}–${first + rows.length} of ` : "";
     const fits = like ? ` that fit, ${waiting.toLocaleString("en")} in all` : "";
-    write(count, `${shown}${total.toLocaleString("en")} waiting${fits}`);
+    setText(count, `${shown}${total.toLocaleString("en")} waiting${fits}`);
     before.disabled = first === 0;
     after.disabled = first + rows.length >= total;
   };
   follow(model, signal, { records: draw });
-  return make("section", { className: "as-waiting" },
-    make("div", { className: "as-row" }, labelled("Find", filter), count, before, after),
-    make("div", { className: "as-scroll", tabIndex: 0, role: "region",
-      ariaLabel: "Records that wait" }, table));
+  return make("section", { className: "asyncsim-waiting" },
+    make("div", { className: "asyncsim-row" }, labelled("find", filter), count, before, after),
+    make("div", { className: "asyncsim-scroll", tabIndex: 0, role: "region",
+      ariaLabel: "records that wait" }, table));
 }
 
 /** Names and values of data fields; a new row opens when the last one is used. */
 function fieldsPart() {
-  const list = make("div", { className: "as-fields", role: "group", ariaLabel: "Data fields" });
+  const list = make("div", { className: "asyncsim-fields", role: "group", ariaLabel: "data fields" });
   const add = () => {
-    const name = make("input", { className: "as-field", size: 10, autocomplete: "off",
-      placeholder: "name", ariaLabel: "Name of a data field" });
-    const value = make("input", { className: "as-value", size: 12, autocomplete: "off",
-      placeholder: "value", ariaLabel: "Value of the data field" });
-    const row = make("div", { className: "as-pair", oninput: () => {
+    const n = list.children.length + 1;
+    const name = make("input", { size: 10, autocomplete: "off", placeholder: "name",
+      ariaLabel: `name of data field ${n}` });
+    const value = make("input", { size: 12, autocomplete: "off", placeholder: "value",
+      ariaLabel: `value of data field ${n}` });
+    const row = make("div", { className: "asyncsim-pair", on: { input: () => {
       if (row === list.lastElementChild) add();
-    } }, name, value);
+    } } }, name, value);
     list.append(row);
   };
   add();
@@ -69,9 +69,10 @@ function fieldsPart() {
 
 /** The form: a number, data fields, and what can be done with them. */
 function formPart(model, signal) {
-  const number = make("input", { className: "as-serial", size: 10, autocomplete: "off",
-    spellcheck: false, placeholder: "5_31",
-    oninput: onceQuiet(200, () => model.send({ do: "choose", number: number.value })) });
+  const number = make("input", { className: "asyncsim-serial", size: 10, autocomplete: "off",
+    spellcheck: false, placeholder: "5_31", on: {
+      input: onceQuiet(200, () => model.send({ do: "choose", number: number.value })),
+    } });
   const fields = fieldsPart();
   const back = () => {
     number.focus();
@@ -82,16 +83,15 @@ function formPart(model, signal) {
     model.send({ do: deed, number: number.value, fields: fields.read() });
     back();
   };
-  const form = formWith("as-form", () => ask("finish"),
-    labelled("Serial number", number),
-    make("fieldset", {}, make("legend", {}, "Data fields handed back"), fields.list),
-    make("div", { className: "as-row" },
-    make("button", { type: "submit", className: "as-finish as-main" }, "Finish"),
-    make("button", { type: "button", className: "as-retry", onclick: () => ask("retry"),
-      title: "As an operator does: the step is entered once more, under a new number" },
-    "Try again"),
-    make("button", { type: "button", className: "as-start", onclick: () => ask("start"),
-      title: "Start an instance of the process, with these data fields" }, "Start instance")));
+  const form = formWith("asyncsim-form", () => ask("finish"),
+    labelled("serial number", number),
+    make("fieldset", {}, make("legend", { text: "data fields handed back" }), fields.list),
+    make("div", { className: "asyncsim-row" },
+      make("button", { type: "submit", className: "asyncsim-main", text: "Finish" }),
+      button("Retry", () => ask("retry"),
+        { title: "as an operator does: enter the step once more, under a new number" }),
+      button("Start instance", () => ask("start"),
+        { title: "start an instance of the process, with these data fields" })));
   const pick = (text) => {
     number.value = text;
     model.send({ do: "choose", number: text });
@@ -102,14 +102,14 @@ function formPart(model, signal) {
 
 /** How the chosen number stands under each strategy. */
 function fatesPart(model, signal) {
-  const list = make("dl", { className: "as-fates" });
+  const list = make("dl", { className: "asyncsim-beside" });
   follow(model, signal, { fates: () => {
     const { number, rows } = model.get("fates");
     while (list.children.length < rows.length * 2) list.append(make("dt"), make("dd"));
     while (list.children.length > rows.length * 2) list.lastElementChild.remove();
     rows.forEach(([strategy, words], k) => {
-      write(list.children[2 * k], `${number} under ${strategy}`);
-      write(list.children[2 * k + 1], words);
+      setText(list.children[2 * k], `${number} under ${strategy}`);
+      setText(list.children[2 * k + 1], words);
     });
   } });
   return list;
@@ -117,7 +117,7 @@ function fatesPart(model, signal) {
 
 /** Answers, the latest on top; a screen reader reads those that come in. */
 function logPart(model, signal) {
-  const list = make("ol", { className: "as-log", role: "log", ariaLabel: "Answers",
+  const list = make("ol", { className: "asyncsim-log", role: "log", ariaLabel: "answers",
     tabIndex: 0 });
   list.setAttribute("aria-live", "polite");
   let newest = 0;
@@ -125,16 +125,16 @@ function logPart(model, signal) {
     const entries = model.get("answers");
     for (const entry of entries.filter(({ key }) => key > newest).reverse()) {
       const kind = KIND[Math.floor(entry.code / 100)];
-      list.prepend(make("li", { className: `as-${kind}` },
-        make("span", { className: "as-code" }, `${MARK[kind]} ${entry.code}`), " ",
-        make("span", { className: "as-words" }, entry.words), " ",
-        ...(entry.data ? [make("code", {}, entry.data), " "] : []),
-        make("time", {}, entry.at)));
+      list.prepend(make("li", { className: `asyncsim-${kind}` },
+        make("span", { className: "asyncsim-mark", "aria-hidden": "true", text: MARK[kind] }), " ",
+        make("span", { className: "asyncsim-code", text: String(entry.code) }), " ", entry.words, " ",
+        ...(entry.data ? [make("code", { text: entry.data }), " "] : []),
+        make("time", { text: entry.at })));
       newest = entry.key;
     }
     while (list.children.length > entries.length) list.lastElementChild.remove();
   } });
-  return make("section", { className: "as-answers" }, make("h4", {}, "Answers"), list);
+  return make("section", { className: "asyncsim-answers" }, make("h4", { text: "Answers" }), list);
 }
 
 export default {
@@ -143,11 +143,12 @@ export default {
     const { signal } = ending;
     const { bar, notice } = clockBar(model, signal);
     const { form, pick, fates } = formPart(model, signal);
-    makeOurs(el, "as-console");
-    el.append(bar, notice,
-      make("div", { className: "as-columns" },
+    const root = panelOf("console");
+    root.append(bar, notice,
+      make("div", { className: "asyncsim-sides" },
         recordsPart(model, signal, pick),
-        make("div", { className: "as-side" }, form, fates, logPart(model, signal))));
+        make("div", { className: "asyncsim-side" }, form, fates, logPart(model, signal))));
+    el.append(root);
     const seen = acknowledge(model);
     for (const name of ["clock", "records", "answers", "fates"]) {
       model.on(`change:${name}`, seen);

@@ -9,7 +9,8 @@ import traitlets
 
 from asyncsim.live.session import Session
 from asyncsim.widgets.console_state import ConsoleState
-from asyncsim.widgets.session_widget import SessionWidget, text_of
+from asyncsim.widgets.session_widget import SessionWidget
+from asyncsim.widgets.watching import pieces
 
 
 class Console(SessionWidget):
@@ -26,8 +27,7 @@ class Console(SessionWidget):
     >>> session.console()                                                      # doctest: +SKIP
     """
 
-    _esm = text_of("clock.js", "console.js")
-    _css = text_of("live.css")
+    _esm = pieces("elements.js", "clock.js", "console.js")
 
     records = traitlets.Dict().tag(sync=True)
     """One page of the waiting records, and how many there are."""

@@ -6,7 +6,7 @@ const GAP = 14;
 const TITLE = 32;
 const NOWHERE = 0xffff;
 const SETTLED = 0.3; // pixels
-const COLOURS = { step: "--as-work", room: "--as-wait", end: "--as-done", failed: "--as-refused" };
+const COLOURS = { step: "--work", room: "--wait", end: "--ended", failed: "--refused" };
 
 const number = (value) => value.toLocaleString("en");
 
@@ -152,7 +152,7 @@ class Diagram {
   }
 
   drawLines(ctx, colour) {
-    ctx.strokeStyle = colour("--as-line");
+    ctx.strokeStyle = colour("--line");
     ctx.lineWidth = 1.5;
     for (const [from, to] of this.plan.lines) {
       const a = this.boxes[from];
@@ -169,9 +169,9 @@ class Diagram {
 
   drawBox(ctx, colour, box, count) {
     const narrow = isNarrow(box);
-    ctx.strokeStyle = colour(box.kind === "room" ? "--as-wait" : "--as-quiet");
+    ctx.strokeStyle = colour(box.kind === "room" ? "--wait" : "--soft");
     ctx.lineWidth = box.kind === "room" ? 2 : 1;
-    ctx.fillStyle = colour("--as-shade");
+    ctx.fillStyle = colour("--raised");
     ctx.setLineDash(box.kind === "room" ? [5, 3] : []);
     ctx.beginPath();
     if (narrow) {
@@ -187,14 +187,14 @@ class Diagram {
     if (narrow) {
       ctx.textAlign = "center";
       const [x, y] = [box.x + box.w / 2, box.y + box.h / 2 + 25];
-      if (box.kind !== "join") writeIn(ctx, colour("--as-quiet"), box.name, x, y, box.w + 3 * GAP);
+      if (box.kind !== "join") writeIn(ctx, colour("--soft"), box.name, x, y, box.w + 3 * GAP);
       ctx.textAlign = "start";
       return;
     }
     const sign = box.kind === "failed" ? "✗ " : "";
-    writeIn(ctx, colour("--as-ink"), sign + box.name, box.x + 6, box.y + 14, box.w - 10);
+    writeIn(ctx, colour("--text"), sign + box.name, box.x + 6, box.y + 14, box.w - 10);
     const what = box.kind === "room" ? `${number(count)} wait for ${box.system}` : number(count);
-    writeIn(ctx, colour("--as-quiet"), what, box.x + 6, box.y + 28, box.w - 10);
+    writeIn(ctx, colour("--soft"), what, box.x + 6, box.y + 28, box.w - 10);
   }
 
   drawTokens(ctx, colour) {
@@ -233,14 +233,14 @@ function drawChart(ctx, colour, { times, values, most, hours }, width, height) {
   const top = height - CHART + 18;
   const bottom = height - 4;
   const [left, right] = [GAP, width - GAP];
-  ctx.strokeStyle = colour("--as-line");
+  ctx.strokeStyle = colour("--line");
   ctx.lineWidth = 1;
   ctx.beginPath();
   ctx.moveTo(left, bottom + 0.5);
   ctx.lineTo(right, bottom + 0.5);
   ctx.stroke();
   const label = `Records that wait, over the last ${hours} hours (full height: ${number(most)})`;
-  writeIn(ctx, colour("--as-quiet"), label, left, top - 6, right - left);
+  writeIn(ctx, colour("--soft"), label, left, top - 6, right - left);
   if (times.length < 2 || !most) return;
   const span = hours * 3600;
   const x = (k) => Math.max(right - ((times.at(-1) - times[k]) / span) * (right - left), left);
@@ -250,7 +250,7 @@ function drawChart(ctx, colour, { times, values, most, hours }, width, height) {
   for (let k = 0; k < times.length; k++) ctx.lineTo(x(k), y(k));
   ctx.lineTo(right, bottom);
   ctx.globalAlpha = 0.25;
-  ctx.fillStyle = ctx.strokeStyle = colour("--as-wait");
+  ctx.fillStyle = ctx.strokeStyle = colour("--wait");
   ctx.fill();
   ctx.globalAlpha = 1;
   ctx.beginPath();

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -13,18 +12,10 @@ from asyncsim.errors import AsyncsimError
 from asyncsim.live.session import Session
 from asyncsim.widgets.clock import DEEDS, choices_of, clock_of
 from asyncsim.widgets.pacing import Pace, running_loop
+from asyncsim.widgets.watching import pieces
 
-HERE = Path(__file__).parent
 LOOKING = ("hello", "choose", "turn")
 """What a page asks for only to look: what was told before still stands."""
-
-
-def text_of(*names: str) -> str:
-    """Return the text of files of this directory, one after the other.
-
-    A page gets a single module; what two widgets share is simply written in front.
-    """
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
 
 
 class SessionWidget(anywidget.AnyWidget):
@@ -35,6 +26,8 @@ class SessionWidget(anywidget.AnyWidget):
     session
         Made by `asyncsim.live`.
     """
+
+    _css = pieces("widgets.css")
 
     choices = traitlets.Dict().tag(sync=True)
     """What does not change: name of the scenario, speeds, whether there is a batch."""

@@ -49,7 +49,7 @@ def standing_of(lane: Lane, plan: Places) -> Standing:
     places = places_of(lane, plan)
     size = len(plan.places)
     here = places[places < size]
-    busy, queue = lane.workers.at(lane.now)
+    busy, queue = lane.workers.load_now(lane.now)
     return Standing(
         label=lane.strategy.label,
         places=places,

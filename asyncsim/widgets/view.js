@@ -31,20 +31,27 @@ class History {
   }
 }
 
+/** What there is to say about a lane in one line; the ends are the last two places. */
+function saysOf({ label, waiting, counts }) {
+  const [done, failed] = counts.slice(-2);
+  const lost = failed ? `, ${number(failed)} failed` : "";
+  return `${label}: ${number(waiting)} waiting, ${number(done)} done${lost}`;
+}
+
 /** Everything about one lane on the page. */
 function lanePart() {
-  const name = make("h4");
-  const load = make("span", { className: "as-load" });
-  const canvas = make("canvas", { className: "as-canvas" });
+  const says = make("span", { className: "asyncsim-says" });
+  const load = make("span", { className: "asyncsim-load" });
+  const canvas = make("canvas", { className: "asyncsim-canvas" });
   canvas.setAttribute("role", "img");
-  const section = make("section", { className: "as-lane" },
-    make("div", { className: "as-row" }, name, load), canvas);
+  const section = make("section", { className: "asyncsim-lane" },
+    make("div", { className: "asyncsim-row" }, says, load), canvas);
   return { section, canvas, diagram: new Diagram(canvas), history: new History(),
     show: (lane) => {
-      write(name, lane.label);
+      setText(says, saysOf(lane));
       const { busy, workers, queue } = lane;
       const boxes = workers <= 16 ? `${"■".repeat(busy)}${"□".repeat(workers - busy)} ` : "";
-      write(load, `${boxes}${busy} of ${workers} workers busy, ${number(queue)} jobs in the queue`);
+      setText(load, `${boxes}${busy} of ${workers} workers busy, ${number(queue)} jobs in the queue`);
     } };
 }
 
@@ -52,15 +59,15 @@ function lanePart() {
 function figuresPart() {
   const head = make("tr");
   const body = make("tbody");
-  const table = make("table", { className: "as-figures" },
-    make("caption", {}, "Instances by place, for each strategy"), make("thead", {}, head), body);
+  const table = make("table", { className: "asyncsim-places" },
+    make("caption", { text: "Instances by place, for each strategy" }), make("thead", {}, head), body);
   return { table, show: (plan, lanes) => {
     const places = plan.places.map((place, k) => [k, place]).filter(([, place]) =>
       place && ["step", "room", "end"].includes(place[0]));
     places.sort(([, a], [, b]) => a[3] - b[3] || a[4] - b[4]);
-    const names = ["Strategy", "Records that wait", ...places.map(([, place]) => place[1])];
+    const names = ["strategy", "records that wait", ...places.map(([, place]) => place[1])];
     while (head.cells.length < names.length) head.append(make("th", { scope: "col" }));
-    names.forEach((text, k) => write(head.cells[k], text));
+    names.forEach((text, k) => setText(head.cells[k], text));
     while (body.rows.length < lanes.length) {
       body.append(make("tr", {}, make("th", { scope: "row" }),
         ...names.slice(1).map(() => make("td"))));
@@ -68,13 +75,13 @@ function figuresPart() {
     lanes.forEach((lane, r) => {
       const cells = [lane.label, number(lane.waiting),
         ...places.map(([k]) => number(lane.counts[k]))];
-      cells.forEach((text, k) => write(body.rows[r].cells[k], text));
+      cells.forEach((text, k) => setText(body.rows[r].cells[k], text));
     });
   } };
 }
 
 /** Draws when there is something to draw, once per frame at most. */
-function painter(parts) {
+function painter(parts, root) {
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let frame = 0;
   let last = 0;
@@ -89,6 +96,7 @@ function painter(parts) {
       moving = diagram.move(share) || moving;
       diagram.draw(history, most, HOURS);
     }
+    root.dataset.frames = String(Number(root.dataset.frames ?? 0) + 1);
     if (moving) ask();
   };
   const ask = () => {
@@ -116,10 +124,11 @@ export default {
     const ending = new AbortController();
     const { signal } = ending;
     const { bar, notice } = clockBar(model, signal);
-    const lanes = make("div", { className: "as-lanes" });
+    const root = panelOf("view");
+    const lanes = make("div", { className: "asyncsim-lanes" });
     const figures = figuresPart();
     const parts = [];
-    const paint = painter(() => parts);
+    const paint = painter(() => parts, root);
     const seen = acknowledge(model);
     const plan = () => model.get("plan");
     let spoken = -SPEAK;
@@ -133,10 +142,8 @@ export default {
     const speak = (all) => {
       if (performance.now() - spoken < SPEAK) return;
       spoken = performance.now();
-      const ends = plan().places.length - 2;
       all.forEach((lane, k) => parts[k].canvas.setAttribute("aria-label",
-        `${model.get("process")} under ${lane.label}: ${number(lane.waiting)} records wait, ` +
-        `${number(lane.counts[ends])} instances done, ${number(lane.counts[ends + 1])} failed`));
+        `${model.get("process")} under ${saysOf(lane)}`));
     };
     const hear = (message, buffers) => {
       while (parts.length < message.lanes.length) {
@@ -150,8 +157,8 @@ export default {
       paint.ask();
       seen();
     };
-    makeOurs(el, "as-view");
-    el.append(bar, notice, lanes, make("div", { className: "as-scroll" }, figures.table));
+    root.append(bar, notice, lanes, make("div", { className: "asyncsim-scroll" }, figures.table));
+    el.append(root);
     const watcher = new ResizeObserver(resize);
     watcher.observe(lanes);
     model.on("msg:custom", hear);

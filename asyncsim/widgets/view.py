@@ -8,8 +8,9 @@ import traitlets
 
 from asyncsim.live.session import Session
 from asyncsim.widgets.places import Places
-from asyncsim.widgets.session_widget import SessionWidget, text_of
+from asyncsim.widgets.session_widget import SessionWidget
 from asyncsim.widgets.standing import Standing, standing_of
+from asyncsim.widgets.watching import pieces
 
 
 class View(SessionWidget):
@@ -26,8 +27,7 @@ class View(SessionWidget):
     >>> session.view()                                              # doctest: +SKIP
     """
 
-    _esm = text_of("clock.js", "diagram.js", "view.js")
-    _css = text_of("live.css")
+    _esm = pieces("elements.js", "clock.js", "diagram.js", "view.js")
 
     plan = traitlets.Dict().tag(sync=True)
     """The places of the process and the lines between them."""

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
 import asyncsim as sim
@@ -233,27 +234,35 @@ def operations():
     return [result.ok() for result in description.get_all_operations()]
 
 
+def sender(operation, mode, statuses):
+    """Return what sends random requests to one path and holds the answers against it."""
+
+    @settings(
+        max_examples=CASES,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def send(case):
+        count = sum(statuses.values())
+        if mode.is_positive and "serialNumber" in case.path_parameters and count % 2:
+            case.path_parameters["serialNumber"] = f"{count % 300 + 1}_31"
+        answer = case.call(headers=ME)
+        # To schemathesis a 409 may follow a request without fault, a 410 may not; here it may
+        without = [positive_data_acceptance] if answer.status_code == 410 else []
+        case.validate_response(answer, headers=ME, excluded_checks=without)
+        statuses[answer.status_code] += 1
+
+    return send
+
+
 def test_it_keeps_to_its_own_description_whatever_is_sent():
     """More than 2,000 random requests: no 5xx, and no answer that is not described."""
     statuses = Counter()
     for operation in operations():
         for mode in schemathesis.GenerationMode:
-
-            @settings(
-                max_examples=CASES,
-                deadline=None,
-                phases=[Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            )
-            @given(case=operation.as_strategy(generation_mode=mode))
-            def send(case, mode=mode):
-                count = sum(statuses.values())
-                if mode.is_positive and "serialNumber" in case.path_parameters and count % 2:
-                    case.path_parameters["serialNumber"] = f"{count % 300 + 1}_31"
-                answer = case.call_and_validate(headers=ME)
-                statuses[answer.status_code] += 1
-
-            send()
+            sender(operation, mode, statuses)()
     assert sum(statuses.values()) >= 2000, statuses
     assert max(statuses) < 500, statuses
     assert {200, 201, 204, 400, 404} <= set(statuses), statuses

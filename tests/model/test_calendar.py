@@ -298,6 +298,15 @@ def test_open_time_and_instants_are_inverse(hours, calendar, amounts):
 
 
 @settings(max_examples=60)
+@given(open_hours, calendars, st.lists(st.floats(0, 9 * 86400) | st.integers(0, 9 * 86400)))
+def test_many_openings_at_once_are_those_one_by_one(hours, calendar, amounts):
+    """To the last bit, at closing times as well."""
+    one_by_one = [hours.opened(calendar).opening_of(float(amount)) for amount in amounts]
+    found = hours.opened(calendar).openings_of(np.array(amounts, dtype=float))
+    assert found.tolist() == one_by_one
+
+
+@settings(max_examples=60)
 @given(open_hours, calendars, st.integers(0, 5 * 86400), st.integers(0, 86400))
 def test_work_takes_open_time_only(hours, calendar, start, work):
     """Between the beginning of work and its end lies just that much open time."""

@@ -1,0 +1,42 @@
+// What the widgets share: making elements in one line. Everything is a native element, so that
+// keyboards and screen readers know what to do with it.
+
+function make(tag, options = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(options)) {
+    if (name === "on") {
+      for (const [event, act] of Object.entries(value)) element.addEventListener(event, act);
+    } else if (name === "text") {
+      element.textContent = value;
+    } else if (name in element && name !== "list") {
+      element[name] = value;
+    } else {
+      element.setAttribute(name, value);
+    }
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+// The whole of a widget. JupyterLab would take the arrow keys of a slider, and letters typed on a
+// button, for its own shortcuts.
+function panelOf(name) {
+  const own = (event) => event.stopPropagation();
+  return make("div", { className: `asyncsim asyncsim-${name}`, on: { keydown: own },
+    "data-lm-suppress-shortcuts": "true" });
+}
+
+function button(text, act, options = {}) {
+  return make("button", { type: "button", text, on: { click: act }, ...options });
+}
+
+let count = 0;
+
+function labelled(text, input) {
+  input.id ||= `asyncsim-${Date.now().toString(36)}-${(count += 1)}`;
+  return make("span", { className: "asyncsim-field" }, make("label", { htmlFor: input.id, text }), input);
+}
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

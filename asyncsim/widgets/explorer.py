@@ -1,0 +1,46 @@
+"""The explorer: sliders, and what they do to latency and overhead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asyncsim.model.scenario import Scenario
+from asyncsim.widgets.explorer_state import SHARES, Exploration
+from asyncsim.widgets.watching import Watching, pieces
+
+
+class Explorer(Watching):
+    """Sliders and a picture of callback and polling; made by `explore`.
+
+    Parameters
+    ----------
+    scenario
+        Where to begin.
+    """
+
+    _esm = pieces("elements.js", "explorer.js")
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.exploration = Exploration(scenario)
+        self._stamp = 0.0
+        super().__init__()
+
+    def _picture(self) -> dict[str, Any]:
+        exploration = self.exploration
+        return {
+            "scenario": exploration.scenario.name,
+            "controls": [
+                {"name": control.name, "label": control.label, "texts": list(control.texts)}
+                for control in exploration.controls
+            ],
+            "places": dict(exploration.places),
+            "shares": [float(share) for share in SHARES],
+            "stamp": self._stamp,
+            **exploration.picture(),
+        }
+
+    def _act(self, message: dict[str, Any]) -> None:
+        for name, place in message["moves"].items():
+            self.exploration.set(name, place)
+        self._stamp = message["stamp"]
+        self._refresh()  # the page sends nothing more until it has this picture
