@@ -117,9 +117,9 @@ function fatesPart(model, signal) {
 
 /** Answers, the latest on top; a screen reader reads those that come in. */
 function logPart(model, signal) {
-  const list = make("ol", { className: "asyncsim-log", role: "log", ariaLabel: "answers",
-    tabIndex: 0 });
-  list.setAttribute("aria-live", "polite");
+  const list = make("ol");
+  const log = make("div", { className: "asyncsim-log", role: "log", ariaLabel: "answers",
+    tabIndex: 0, "aria-live": "polite" }, list);
   let newest = 0;
   follow(model, signal, { answers: () => {
     const entries = model.get("answers");
@@ -134,7 +134,7 @@ function logPart(model, signal) {
     }
     while (list.children.length > entries.length) list.lastElementChild.remove();
   } });
-  return make("section", { className: "asyncsim-answers" }, make("h4", { text: "Answers" }), list);
+  return make("section", { className: "asyncsim-answers" }, make("h4", { text: "Answers" }), log);
 }
 
 export default {

@@ -167,7 +167,9 @@ def fate(row: Mapping[Any, Any], now: float) -> str:
     asked = f" ({checks} check{'' if checks == 1 else 's'} so far)" if checks else ""
     if state == "resumed":
         words = f"went on at {row['resumed_at']:%H:%M:%S}"
-        if row["latency"] >= 0:
+        if row["latency"] == 0:
+            words += ", the moment the work was complete"
+        elif row["latency"] > 0:
             words += f", {_length(row['latency'])} after the work was complete"
         return words + asked.replace(" so far", "")
     if state != "waiting":

@@ -161,10 +161,14 @@ export default {
     el.append(root);
     const watcher = new ResizeObserver(resize);
     watcher.observe(lanes);
+    // A canvas does not follow a change of theme by itself, and its style sheet takes a moment
+    const theme = new MutationObserver(() => setTimeout(paint.ask, 300));
+    theme.observe(document.body, { attributeFilter: ["data-jp-theme-light", "class"] });
     model.on("msg:custom", hear);
     signal.addEventListener("abort", () => {
       model.off("msg:custom", hear);
       watcher.disconnect();
+      theme.disconnect();
       paint.stop();
     });
     model.send({ do: "hello" });

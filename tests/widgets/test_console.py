@@ -141,7 +141,7 @@ class TestLooking:
         assert console.fates["rows"][0] == ["callback", "still waiting"]
         console.hear({"do": "finish", "number": "5_31"})
         (_, main), (_, twin) = console.fates["rows"]
-        assert main == "went on at 00:00:10, 0 ms after the work was complete"
+        assert main == "went on at 00:00:10, the moment the work was complete"
         assert twin == (
             "still waiting, though the work is complete since 00:00:10; next check 00:15:04"
         )
