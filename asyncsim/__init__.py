@@ -48,6 +48,7 @@ from asyncsim.model.durations import (
 )
 from asyncsim.model.expectations import Expected
 from asyncsim.model.process import AsyncStep, Branch, Choice, Parallel, Process, Response, Step
+from asyncsim.model.profiles import Profile, profiles
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import FinishPolicy, WorkflowServer
@@ -105,6 +106,7 @@ __all__ = [
     "Polling",
     "PrecisionWarning",
     "Process",
+    "Profile",
     "Recorded",
     "Regular",
     "Replay",
@@ -133,6 +135,7 @@ __all__ = [
     "gamma",
     "live",
     "lognormal",
+    "profiles",
     "replay",
     "simulate",
     "uniform",

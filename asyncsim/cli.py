@@ -117,6 +117,7 @@ def _add_serve(commands: Any) -> None:
     command.add_argument(
         "--rate-limit", metavar="WORDS", help="such as '100 per 60 s' or '3000 refilled 500/s'"
     )
+    _add_profile(command)
     command.set_defaults(command=_serve)
 
 
@@ -129,6 +130,7 @@ def _add_scenario(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="simpy, compiled, or auto (default): compiled where it plays every part",
     )
+    _add_profile(command)
     command.add_argument(
         "--log", type=Path, metavar="CSV", help="take arrivals and external times from a log"
     )
@@ -152,13 +154,19 @@ def _add_jobs(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_profile(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--profile", metavar="NAME", help="answer finishes as another engine does: 'camunda 8' …"
+    )
+
+
 def _scenario(arguments: argparse.Namespace) -> Scenario:
     scenario = Scenario.load(arguments.scenario)
     if arguments.step and not arguments.log:
         raise ScenarioError(f"--step goes with --log, got --step {arguments.step!r} alone")
     if arguments.log:
         scenario = scenario.with_log(arguments.log, step=arguments.step)
-    return scenario
+    return scenario.with_profile(arguments.profile)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -211,6 +219,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         hold = True if "all" in arguments.hold else arguments.hold
         strategy = parse_strategy(arguments.strategy)
         described = {"strategy": strategy, "seed": arguments.seed, "hold": hold}
+        described |= {"profile": arguments.profile}
     scenario = None if arguments.scenario is None else Scenario.load(arguments.scenario)
     session = live(scenario, store=arguments.store, speed=arguments.speed, **described)
     with session, suppress(KeyboardInterrupt):

@@ -15,6 +15,7 @@ from asyncsim.engine.run import Run
 from asyncsim.engine.simpy_engine import Simulation
 from asyncsim.errors import CensoredWarning, ScenarioError
 from asyncsim.model.draws import Draws
+from asyncsim.model.profiles import Profile
 from asyncsim.model.quantities import DurationLike, nearest
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
@@ -36,6 +37,7 @@ def simulate(
     until: DurationLike | None = None,
     engine: str = "auto",
     resolution: DurationLike = 60.0,
+    profile: str | Profile | None = None,
 ) -> Run:
     """Play a scenario under a strategy and return what happened.
 
@@ -54,6 +56,8 @@ def simulate(
         compiled if it plays every part of the scenario, else SimPy, which is logged once.
     resolution
         Width of the bins of ``run.server`` and ``run.open_waits``.
+    profile
+        Finishes are answered as this engine does; see `Scenario.with_profile`.
 
     Raises
     ------
@@ -73,6 +77,7 @@ def simulate(
             f"engine must be one of {words}, got {engine!r}{nearest(str(engine), ENGINES)}"
         )
     check_played(scenario, strategy, draws)
+    scenario = scenario.with_profile(profile)
     if draws is None:
         draws = scenario.draw(seed, replication)
     draws = draws.completed_for(scenario)

@@ -18,6 +18,14 @@ STATUS: dict[Answer, int] = {
 }
 """Only the 204 of a finished step is documented by the vendor of K2; the others are ours."""
 
+KIND_OF = {
+    Answer.EARLY: "early",
+    Answer.DUPLICATE: "duplicate",
+    Answer.LATE: "late",
+    Answer.UNKNOWN: "unknown",
+}
+"""The kind of finish that is turned away with an answer; see `asyncsim.model.profiles`."""
+
 ADVICE: dict[Answer, str] = {
     Answer.EARLY: "The step has made its call and does not wait yet: try again in a moment.",
     Answer.DUPLICATE: "Nothing to do: the step was finished before, and has resumed once.",

@@ -11,6 +11,7 @@ from asyncsim.live.responses import Handler
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import IN_MEMORY, Store
+from asyncsim.model.profiles import Profile
 from asyncsim.model.quantities import DurationLike
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
@@ -26,6 +27,7 @@ def live(
     seed: int = 0,
     hold: bool | str | Iterable[str] = False,
     heartbeat: DurationLike | Mapping[str, DurationLike] | None = None,
+    profile: str | Profile | None = None,
     on_response: Handler | Mapping[str, Handler] | None = None,
 ) -> Session:
     """Start a scenario on a clock, or go on with one that a store holds.
@@ -49,6 +51,9 @@ def live(
         Systems that complete nothing by themselves, so that people do: names, or True for all.
     heartbeat
         A wait times out when nobody calls `Session.heartbeat` for so long; also by step.
+    profile
+        Finishes are answered as another engine does, such as ``"camunda 8"``: by policy, and over
+        REST by its status codes where a source names them; see `asyncsim.profiles`.
     on_response
         A function that handles the immediate response of a call before the step waits; see
         `OutgoingCall`. Also by step. It is not kept in a store: give it again.
@@ -74,7 +79,7 @@ def live(
     speed = positive_speed(speed)
     setup = None
     if scenario is not None:
-        setup = Setup.of(scenario, strategy, against, seed, hold, heartbeat, on_response)
+        setup = Setup.of(scenario, strategy, against, seed, hold, heartbeat, profile, on_response)
     elif store is None:
         raise ScenarioError("live() needs a scenario, or a store that holds a session")
     kept = Store(IN_MEMORY if store is None else store)

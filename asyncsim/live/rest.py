@@ -262,7 +262,7 @@ def add_server_events(router: APIRouter, views: Views, session: Session) -> None
     def finish_server_event(serialNumber: str, fields: DataFields) -> Response:
         """Finish a step: its process goes on, with the data fields that are handed back."""
         answer = session.finish(serialNumber, checked(fields), strict=False)
-        status = STATUS[answer]
+        status = session.setup.status_of(answer)
         if status < 400:
             return Response(status_code=status)
         raise Problem(status, f"{serialNumber}: {answer.text}. {ADVICE[answer]}")

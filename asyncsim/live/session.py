@@ -23,10 +23,10 @@ from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, SerialNumberError
 from asyncsim.live import looking
 from asyncsim.live.controls import Controls
+from asyncsim.live.endpoint import Endpoint
 from asyncsim.live.fields import data_fields
 from asyncsim.live.lane import Lane
 from asyncsim.live.limits import RateLimit
-from asyncsim.live.serving import Endpoint, serve
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Input, Store
 from asyncsim.model.quantities import (
@@ -316,17 +316,18 @@ class Session(Controls):
         EngineError
             If the port is taken, or the extra is not installed.
         """
-        return serve(self, host, port, token, rate_limit)
+        endpoint: Endpoint = upstairs("live.serving").serve(self, host, port, token, rate_limit)
+        return endpoint
 
     # --- widgets ----------------------------------------------------------------------------------
 
     def console(self) -> Any:
         """Return the widget in which people finish steps."""
-        return view_of("console").Console(self)
+        return upstairs("widgets.console").Console(self)
 
     def view(self) -> Any:
         """Return the widget in which instances move through the process."""
-        return view_of("view").View(self)
+        return upstairs("widgets.view").View(self)
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -356,6 +357,6 @@ class Session(Controls):
         )
 
 
-def view_of(name: str) -> Any:
-    """Return a room upstairs: a session opens its own widgets, and only when asked to."""
-    return importlib.import_module(f"asyncsim.widgets.{name}")
+def upstairs(name: str) -> Any:
+    """Return what is built upon sessions; a session opens it by name, and only when asked to."""
+    return importlib.import_module(f"asyncsim.{name}")

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError
+from asyncsim.live.codes import KIND_OF, STATUS
 from asyncsim.live.responses import Handler, handlers_of
 from asyncsim.live.store import Store
 from asyncsim.model import files
 from asyncsim.model.described import refuse
 from asyncsim.model.process import AsyncStep
+from asyncsim.model.profiles import PROFILES, Profile, profile_named
 from asyncsim.model.quantities import DurationLike, Refused, nearest, positive_duration
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
@@ -31,6 +34,8 @@ class Setup:
     seed: int
     held: frozenset[str]
     heartbeats: Mapping[str, float]
+    profile: str | None
+    """The name of the engine that is stood in for; the scenario has its policy already."""
     handlers: Mapping[str, Handler]
     """Not kept in a store: functions are given again when it is opened."""
 
@@ -43,17 +48,21 @@ class Setup:
         seed: int,
         hold: bool | str | Iterable[str],
         heartbeat: DurationLike | Mapping[str, DurationLike] | None,
+        profile: str | Profile | None,
         on_response: Handler | Mapping[str, Handler] | None,
     ) -> Setup:
         """Check everything a person gives, and put it together."""
         if not isinstance(scenario, Scenario):
             raise refuse("scenario", "must be a Scenario", scenario)
+        known = None if profile is None else profile_named(profile)
+        scenario = scenario.with_profile(known)
         return cls(
             scenario,
             strategies_of(Callback() if strategy is None else strategy, against),
             seed,
             held_systems(hold, scenario),
             heartbeats_of(heartbeat, scenario),
+            next((name for name, one in PROFILES.items() if one is known), None),
             handlers_of(on_response, scenario.process),
         )
 
@@ -65,6 +74,7 @@ class Setup:
         store.tell("seed", self.seed)
         store.tell("hold", sorted(self.held))
         store.tell("heartbeat", dict(self.heartbeats))
+        store.tell("profile", self.profile)
 
     @classmethod
     def kept_in(cls, store: Store, on_response: Any = None) -> Setup:
@@ -77,12 +87,19 @@ class Setup:
         scenario = files.loads(store.about("scenario"), Scenario, store.path)
         strategies = [files.strategy_from(table, store.path) for table in store.about("strategies")]
         main, *others = strategies
-        keys = store.about("seed"), store.about("hold"), store.about("heartbeat") or None
-        return cls.of(scenario, main, others, *keys, on_response)
+        names = "seed", "hold", "heartbeat", "profile"
+        seed, hold, heartbeat, profile = (store.about(name) for name in names)
+        made = cls.of(scenario, main, others, seed, hold, heartbeat or None, profile, on_response)
+        return evolve(made, scenario=scenario)  # a profile may have been changed before it was kept
+
+    def status_of(self, answer: Answer) -> int:
+        """Return the HTTP status of an answer, the profile's own where a source names one."""
+        own = PROFILES[self.profile].statuses if self.profile else {}
+        return STATUS[answer] if answer.accepted else own.get(KIND_OF[answer], STATUS[answer])
 
     def differs_from(self, other: Setup) -> str:
         """Return the name of the first thing in which this differs from another, or nothing."""
-        for name in ("scenario", "strategies", "seed", "held", "heartbeats"):
+        for name in ("scenario", "strategies", "seed", "held", "heartbeats", "profile"):
             if getattr(self, name) != getattr(other, name):
                 return name
         return ""

@@ -18,6 +18,7 @@ from asyncsim.model.calendar import Calendar, zone_name
 from asyncsim.model.described import named
 from asyncsim.model.draws import Draws, draw_for, key_part
 from asyncsim.model.process import AsyncStep, Process
+from asyncsim.model.profiles import Profile, profile_named
 from asyncsim.model.quantities import (
     Refused,
     any_text,
@@ -141,6 +142,20 @@ class Scenario:
     def replace(self, **changes: Any) -> Scenario:
         """Return a copy with some fields changed."""
         return attrs.evolve(self, **changes)
+
+    def with_profile(self, profile: str | Profile | None) -> Scenario:
+        """Return the scenario with finishes answered as another engine does.
+
+        Parameters
+        ----------
+        profile
+            Such as ``"camunda 8"``; `asyncsim.profiles` shows all of them, with what is verified
+            and what is not. None changes nothing.
+        """
+        if profile is None:
+            return self
+        policy = profile_named(profile).policy
+        return self.replace(server=attrs.evolve(self.server, policy=policy))
 
     def with_log(self, path: str | Path | RequestLog, step: str | None = None) -> Scenario:
         """Return the scenario with arrivals and external times taken from a request log.

@@ -22,6 +22,7 @@ from asyncsim.errors import CensoredWarning, PrecisionWarning, ScenarioError
 from asyncsim.model.described import refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
+from asyncsim.model.profiles import Profile
 from asyncsim.model.quantities import Refused, count, number
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
@@ -233,6 +234,7 @@ def compare(
     confidence: float = 0.95,
     engine: str = "auto",
     n_jobs: int = 1,
+    profile: str | Profile | None = None,
     progress: bool = True,
 ) -> Comparison:
     """Play a scenario under several strategies on the same random numbers.
@@ -252,7 +254,7 @@ def compare(
         Key of the random numbers.
     confidence
         Of the intervals.
-    engine
+    engine, profile
         As in `asyncsim.simulate`.
     n_jobs
         On how many processes, -1 for one per processor; the result is the same on any number.
@@ -269,6 +271,7 @@ def compare(
         If `precision` was not reached within `most_replications`.
     """
     check_played(scenario, Callback(), None)
+    scenario = scenario.with_profile(profile)
     mean_interval([], confidence)
     played = _players(strategies)
     wanted, most = _how_many(replications, precision, most_replications)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, SerialNumberError
-from asyncsim.live.codes import ADVICE, STATUS
+from asyncsim.live.codes import ADVICE
 from asyncsim.live.session import Said, Session
 from asyncsim.model.quantities import text_of
 from asyncsim.widgets.clock import SHORT
@@ -142,7 +142,8 @@ class ConsoleState:
         answer = BY_TEXT.get(said.answer)
         number = said.serial_number
         if answer is not None:
-            code, words = STATUS[answer], self._words(answer, str(number))
+            code = self._session.setup.status_of(answer)
+            words = self._words(answer, str(number))
         elif said.kind == "start":
             code, words = 201, f"Instance {said.answer} has started."
         else:

@@ -5,6 +5,7 @@ const CHART = 54; // height of the chart below it
 const GAP = 14;
 const TITLE = 32;
 const NOWHERE = 0xffff;
+const CALLING = 0x8000; // added to a place: the call is being made, the wait has not begun
 const SETTLED = 0.3; // pixels
 const COLOURS = { step: "--work", room: "--wait", end: "--ended", failed: "--refused" };
 
@@ -37,16 +38,19 @@ class Tokens {
   constructor() {
     this.count = this.each = 0;
     this.places = new Uint16Array(0);
+    this.calling = new Uint8Array(0);
     this.x = this.y = this.toX = this.toY = new Float32Array(0);
     this.sizes = [];
   }
 
   /** Take in a new picture; `fresh` lets every token stand where it belongs at once. */
-  take(places, boxes, ways, fresh) {
+  take(encoded, boxes, ways, fresh) {
+    const calling = Uint8Array.from(encoded, (place) => place !== NOWHERE && place >= CALLING);
+    const places = encoded.map((place, i) => (calling[i] ? place - CALLING : place));
     const each = ways ? places.length / ways : 0;
     const old = { ...this };
     const size = places.length;
-    Object.assign(this, { count: size, each, places });
+    Object.assign(this, { count: size, each, places, calling, encoded });
     for (const name of ["x", "y", "toX", "toY"]) this[name] = new Float32Array(size);
     const piles = pile(places, boxes);
     const rank = new Uint32Array(boxes.length);
@@ -125,7 +129,7 @@ class Diagram {
     this.canvas.height = Math.round(this.height * ratio);
     this.canvas.style.height = `${this.height}px`;
     this.ratio = ratio;
-    if (this.lane) this.take(this.lane, this.tokens.places, true);
+    if (this.lane) this.take(this.lane, this.tokens.encoded, true);
   }
 
   take(lane, places, fresh) {
@@ -146,7 +150,7 @@ class Diagram {
     ctx.clearRect(0, 0, this.width, this.height);
     ctx.font = `12px ${style.fontFamily}`;
     this.drawLines(ctx, colour);
-    this.boxes.forEach((box, k) => box && this.drawBox(ctx, colour, box, this.lane.counts[k]));
+    this.boxes.forEach((box, k) => box && this.drawBox(ctx, colour, box, k));
     this.drawTokens(ctx, colour);
     drawChart(ctx, colour, { ...history, most, hours }, this.width, this.height);
   }
@@ -167,7 +171,7 @@ class Diagram {
     }
   }
 
-  drawBox(ctx, colour, box, count) {
+  drawBox(ctx, colour, box, k) {
     const narrow = isNarrow(box);
     ctx.strokeStyle = colour(box.kind === "room" ? "--wait" : "--soft");
     ctx.lineWidth = box.kind === "room" ? 2 : 1;
@@ -193,18 +197,22 @@ class Diagram {
     }
     const sign = box.kind === "failed" ? "✗ " : "";
     writeIn(ctx, colour("--text"), sign + box.name, box.x + 6, box.y + 14, box.w - 10);
-    const what = box.kind === "room" ? `${number(count)} wait for ${box.system}` : number(count);
+    const [count, calling] = [this.lane.counts[k], this.lane.calling[k]];
+    const called = calling ? `, ${number(calling)} call it` : "";
+    const what = box.kind === "room"
+      ? `${number(count - calling)} wait for ${box.system}${called}` : number(count);
     writeIn(ctx, colour("--soft"), what, box.x + 6, box.y + 28, box.w - 10);
   }
 
   drawTokens(ctx, colour) {
-    const { places, x, y, sizes, count } = this.tokens;
+    const { places, calling, x, y, sizes, count } = this.tokens;
     for (const [kind, name] of Object.entries(COLOURS)) {
       ctx.fillStyle = colour(name);
       const mine = this.boxes.map((box) => box?.kind === kind);
       for (let i = 0; i < count; i++) {
         const place = places[i];
-        if (place !== NOWHERE && mine[place]) ctx.fillRect(x[i], y[i], sizes[place], sizes[place]);
+        if (place === NOWHERE) continue;
+        if (calling[i] ? kind === "step" : mine[place]) ctx.fillRect(x[i], y[i], sizes[place], sizes[place]);
       }
     }
   }

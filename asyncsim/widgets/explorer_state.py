@@ -15,6 +15,7 @@ from asyncsim.engine.simulate import simulate
 from asyncsim.engine.workers import Job
 from asyncsim.errors import AsyncsimError, CensoredWarning
 from asyncsim.model.arrivals import Poisson, Regular, Scattered
+from asyncsim.model.draws import Draws
 from asyncsim.model.durations import Duration, fixed
 from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
@@ -24,6 +25,8 @@ from asyncsim.model.systems import NightlyBatch
 SHARES = np.concatenate([[0.0], np.linspace(0.02, 0.98, 49), [0.99, 0.995, 1.0]])
 """Shares of the waits at which the distribution of latencies is drawn."""
 SEED = 1
+UNCONCERNED = {"callback": ("interval", "poll_work"), "polling": ("loss", "callback_work")}
+"""Settings that change nothing under a strategy."""
 
 
 @frozen
@@ -86,6 +89,8 @@ class Exploration:
         self._batch = next(
             (name for name, s in scenario.systems.items() if isinstance(s, NightlyBatch)), None
         )
+        self._played: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+        self._drawn: tuple[tuple[Any, ...], Draws] | None = None
         self.controls: list[Control] = []
         self.places: dict[str, int] = {}
         self._add(INTERVAL, INTERVAL.nearest(900))
@@ -147,24 +152,35 @@ class Exploration:
         Latencies are seconds; `curve` has one for each of `SHARES`.
         """
         settings = self.settings
-        strategies = Callback("50ms", loss=settings["loss"]), Polling(settings["interval"])
+        strategies = {
+            "callback": Callback("50ms", loss=settings["loss"]),
+            "polling": Polling(settings["interval"]),
+        }
         try:
+            sides = [self._side(name, strategy) for name, strategy in strategies.items()]
+        except AsyncsimError as error:
+            return {"problem": str(error), "instances": 0, "strategies": []}
+        return {"problem": "", "instances": len(self._draws()), "strategies": sides}
+
+    def _side(self, name: str, strategy: Strategy) -> dict[str, Any]:
+        """Return the figures of one strategy; what does not concern it need not be played again."""
+        key = tuple(v for k, v in self.settings.items() if k not in UNCONCERNED[name])
+        if self._played.get(name, ((), {}))[0] != key:
             scenario = self.scenario
-            draws = scenario.draw(SEED)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", CensoredWarning)  # the page says how many wait
-                runs = [simulate(scenario, strategy, draws=draws) for strategy in strategies]
-        except AsyncsimError as error:
-            return {"problem": str(error), "strategies": []}
-        theory = [closed_form(strategy, scenario) for strategy in strategies]
-        return {
-            "problem": "",
-            "instances": len(draws),
-            "strategies": [
-                {"name": strategy.label, "theory": expected} | figures(run.record)
-                for strategy, run, expected in zip(strategies, runs, theory, strict=True)
-            ],
-        }
+                run = simulate(scenario, strategy, draws=self._draws())
+            theory = closed_form(strategy, scenario)
+            found = {"name": strategy.label, "theory": theory} | figures(run.record)
+            self._played[name] = key, found
+        return self._played[name][1]
+
+    def _draws(self) -> Draws:
+        """Return the random numbers, drawn again only where a setting changes them."""
+        key = tuple(v for k, v in self.settings.items() if k in ("volume", "item_time"))
+        if self._drawn is None or self._drawn[0] != key:
+            self._drawn = key, self.scenario.draw(SEED)
+        return self._drawn[1]
 
 
 def scaled(law: Duration, mean: float) -> Duration:

@@ -15,6 +15,8 @@ from asyncsim.widgets.places import Places
 
 NOWHERE = 0xFFFF
 """In place of a place: no token on this way."""
+CALLING = 0x8000
+"""Added to the place of an asynchronous step whose call is being made: it does not wait yet."""
 
 
 @define
@@ -23,9 +25,11 @@ class Standing:
 
     label: str
     places: NDArray[np.uint16]
-    """By way and instance: index of the place, or `NOWHERE`."""
+    """By way and instance: index of the place, perhaps with `CALLING`, or `NOWHERE`."""
     counts: list[int]
     """How many instances are at each place."""
+    calling: list[int]
+    """How many of them are `CALLING`."""
     waiting: int
     """Records of waits that are open."""
     workers: int
@@ -37,6 +41,7 @@ class Standing:
         return {
             "label": self.label,
             "counts": self.counts,
+            "calling": self.calling,
             "waiting": self.waiting,
             "workers": self.workers,
             "busy": self.busy,
@@ -48,12 +53,14 @@ def standing_of(lane: Lane, plan: Places) -> Standing:
     """Return how a lane stands now; hold the store's lock, so that it stands still."""
     places = places_of(lane, plan)
     size = len(plan.places)
-    here = places[places < size]
+    there = places[places != NOWHERE]
+    calling = there[there >= CALLING] - CALLING
     busy, queue = lane.workers.load_now(lane.now)
     return Standing(
         label=lane.strategy.label,
         places=places,
-        counts=np.bincount(here, minlength=size).tolist(),
+        counts=np.bincount(there % CALLING, minlength=size).tolist(),
+        calling=np.bincount(calling, minlength=size).tolist(),
         waiting=lane.waits.open_count,
         workers=lane.scenario.server.workers,
         busy=busy,
@@ -79,6 +86,10 @@ def places_of(lane: Lane, plan: Places) -> NDArray[np.uint16]:
         # An instance that came here once more has ended here before
         here = (queued >= since[place.way]) & ~(ended >= queued)
         places[place.way, here], since[place.way, here] = node.index, queued[here]
+        if isinstance(node, Call):
+            work = np.array(lane.numbers.work[node.index][:n])
+            at_work = here & (np.array(columns.started[:n]) + work > lane.now)
+            places[place.way, at_work] += CALLING
     ended = np.array(lane.ended[:n])
     running = np.isnan(ended)
     lost = running & (places == NOWHERE).all(axis=0)

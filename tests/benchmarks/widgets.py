@@ -1,66 +1,61 @@
-"""What a picture of the console and of the view costs the kernel.
+"""What one picture of each widget costs in the kernel.
 
-Run it with ``python tests/benchmarks/widgets.py``; it prints a table.
+Run it with ``python tests/benchmarks/widgets.py``. What the browser adds is measured by
+``pytest tests/browser/test_explorer.py -s``: from the move of a slider to the picture on the page.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 
 import asyncsim as sim
 
 
-def session_of(instances: int) -> sim.Session:
-    """Return a session in which so many instances wait at noon, under two strategies."""
-    steps = [sim.Step("validate"), sim.AsyncStep("post", system="ledger"), sim.Step("notify")]
-    scenario = sim.Scenario(
-        name="benchmark",
-        process=sim.Process("order to cash", steps, first_activation=30),
-        systems={"ledger": sim.NightlyBatch(start="22:00", item_time="150ms")},
-        arrivals=sim.Regular("1s"),
-        length=float(instances),
-    )
-    session = sim.live(scenario, against=sim.Polling("15min"), hold=True)
-    session.run_until("12:00")
-    return session
+def milliseconds(act: Callable[[int], object], turns: int = 20) -> tuple[float, float]:
+    """Return how long a call takes, the median and the worst of some turns."""
+    times = []
+    for k in range(turns):
+        began = time.perf_counter()
+        act(k)
+        times.append((time.perf_counter() - began) * 1e3)
+    return statistics.median(times), max(times)
 
 
-def cost(deed: Callable[[], object], times: int = 50) -> str:
-    """Return the median and the longest time of a deed."""
-    spent = []
-    for _ in range(times):
-        start = time.perf_counter()
-        deed()
-        spent.append((time.perf_counter() - start) * 1000)
-    spent.sort()
-    return f"{spent[times // 2]:6.2f} ms, at most {spent[-1]:6.2f} ms"
-
-
-def costs(instances: int) -> None:
-    """Print what pictures of a session cost."""
-    session = session_of(instances)
-    console, view = session.console(), session.view()
-    numbers = iter(range(6, 100))
-
-    def finish() -> None:
-        console.hear({"do": "finish", "number": f"{next(numbers)}_31"})
-
-    def tell(what: str, deed: Callable[[], object]) -> None:
-        print(f"{instances:6,} waiting, {what:45} {cost(deed)}")
-
-    console.hear({"do": "choose", "number": "5_31"})
-    tell("console", console.refresh)
-    console.hear({"do": "turn", "like": "99"})
-    tell("console, a search for '99'", console.refresh)
-    console.hear({"do": "turn", "like": ""})
-    size = sum(len(buffer) for buffer in view.picture()[1])
-    tell(f"view of two strategies, {size:,} bytes", view.refresh)
+def main() -> None:
+    """Print the table."""
+    ledger = sim.Scenario.load("data/nightly_ledger.toml")
+    explorer = sim.explore(ledger.replace(arrivals=sim.Scattered(10_000)))
+    rows = []
+    for name, first in (("interval", 3), ("loss", 0), ("workers", 3), ("start", 40)):
+        moves = [{"moves": {name: first + k}, "stamp": 1.0} for k in range(2)]
+        explorer._act(moves[1])
+        found = milliseconds(lambda k, moves=moves: explorer._act(moves[k % 2]))
+        rows.append((f"explorer, 10,000 instances, {name} moved", *found))
+    thousand = ledger.replace(arrivals=sim.Scattered(1000, between=("08:00", "20:00")))
+    session = sim.live(thousand, against=sim.Polling("15min"), seed=1)
+    session.run_until("22:01")
+    view = session.view()
+    rows.append(("view, 1,000 instances, two strategies", *milliseconds(lambda _: view.refresh())))
+    many = ledger.replace(arrivals=sim.Scattered(10_000, between=("08:00", "20:00")))
+    session = sim.live(many, against=sim.Polling("15min"), hold=True, seed=1)
+    session.run_until("21:00")
+    view = session.view()
+    rows.append(("view, 10,000 instances, two strategies", *milliseconds(lambda _: view.refresh())))
     view.close()
-    tell("a finish, and the console after it", finish)
-    session.close()
+    console = session.console()
+    rows.append(("console, 10,000 waiting", *milliseconds(lambda _: console.refresh())))
+    console.hear({"do": "turn", "like": "99"})
+    rows.append(("console, 10,000 waiting, a search", *milliseconds(lambda _: console.refresh())))
+    console.hear({"do": "turn", "like": ""})
+    console.hear({"do": "choose", "number": "5_31"})
+    finish = milliseconds(lambda k: console.hear({"do": "finish", "number": f"{k + 1}_31"}))
+    rows.append(("console, a finish among 10,000", *finish))
+    print(f"{'one picture':45} {'median':>9} {'worst':>9}")
+    for what, median, worst in rows:
+        print(f"{what:45} {median:>6.1f} ms {worst:>6.1f} ms")
 
 
 if __name__ == "__main__":
-    for many in (1_000, 10_000):
-        costs(many)
+    main()

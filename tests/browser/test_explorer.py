@@ -47,8 +47,6 @@ def test_explorer_draws_what_a_slider_says(notebook):
     print(
         f"slider to picture at 10,000 instances: median {took[5]:.0f} ms, worst {took[-1]:.0f} ms"
     )
-    timed = "import timeit; print(min(timeit.repeat(explorer._picture, number=1, repeat=10)))"
-    print(f"of which the kernel takes {float(book.kernel(timed)) * 1e3:.0f} ms")
     book.screenshot("moved")
     book.theme(dark=True)
     book.screenshot("dark")

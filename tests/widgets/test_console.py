@@ -90,6 +90,17 @@ class TestFinishing:
         console.hear({"do": "finish", "number": "1_1"})
         assert codes(console) == [410, 409]
 
+    def test_a_profile_has_codes_of_its_own(self):
+        """The log shows the code that a program would be told."""
+        scenario = orders()
+        session = sim.live(scenario, hold=True)
+        console = session.console()
+        session.run_until(10.0)
+        for number in ("5_31", "5_31", "x' or 1"):
+            console.hear({"do": "finish", "number": number})
+        kinds = [sim.Answer.UNKNOWN, sim.Answer.DUPLICATE, sim.Answer.FINISHED]
+        assert codes(console) == [session.setup.status_of(kind) for kind in kinds]
+
     def test_no_number_and_a_field_without_a_name_are_told(self):
         """Nothing is finished then."""
         console = opened()

@@ -3,10 +3,11 @@
 import asyncio
 
 import numpy as np
+import pytest
 
 import asyncsim as sim
 from asyncsim.widgets.places import Places
-from asyncsim.widgets.standing import NOWHERE
+from asyncsim.widgets.standing import CALLING, NOWHERE
 
 BATCH = sim.NightlyBatch(start="22:00", item_time="1s")
 BY_HAND = sim.OnlineService("1h", lanes=None)
@@ -80,6 +81,38 @@ class TestStanding:
             assert here.get("quick", 0) + here.get("post", 0) == standing.waiting
             assert sum(standing.counts) == session.instances_count
         assert here == {"done": 200}
+
+    @pytest.mark.parametrize("name", ["nightly_ledger", "person", "lines_of_business"])
+    @pytest.mark.parametrize("strategy", [sim.Callback(), sim.Polling("15min")])
+    def test_figures_agree_with_the_tables(self, name, strategy, pytestconfig):
+        """At any moment: so many wait, are done, have failed, and the others are at work."""
+        path = pytestconfig.rootpath / "data" / f"{name}.toml"
+        session = sim.live(sim.Scenario.load(path), strategy, seed=2)
+        view = session.view()
+        for moment in ("08:30", "12:00", "22:01", "23:30", "2026-04-02 11:00"):
+            session.run_until(moment)
+            run, standing = session.so_far(), view.lanes()[0]
+            rooms = [k for k, p in enumerate(view._places.places) if p and p.kind == "room"]
+            in_rooms = sum(standing.counts[k] - standing.calling[k] for k in rooms)
+            waiting = int((run.waits["outcome"] == "waiting").sum())
+            assert standing.waiting == in_rooms == waiting
+            outcomes = run.instances["outcome"]
+            ends = [int((outcomes == end).sum()) for end in ("done", "failed")]
+            assert standing.counts[-2:] == ends
+            assert sum(standing.counts) == len(outcomes)
+
+    def test_a_step_that_makes_its_call_does_not_wait_yet(self):
+        """It is in the room, but at work."""
+        step = sim.AsyncStep("post", "ledger", call_work="1min", timeout="1h")
+        session = sim.live(scenario([step], BY_HAND, n=1), hold=True)
+        view = session.view()
+        session.run_until(30.0)
+        standing = view.lanes()[0]
+        assert (sum(standing.counts), sum(standing.calling), standing.waiting) == (1, 1, 0)
+        assert standing.places[0, 0] >= CALLING
+        session.run_until(90.0)
+        standing = view.lanes()[0]
+        assert (sum(standing.counts), sum(standing.calling), standing.waiting) == (1, 0, 1)
 
     def test_parallel_branches_have_a_token_each(self):
         """On the first way there is always one, unless another branch is awaited."""

@@ -1,0 +1,70 @@
+"""A REST endpoint that is running."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from typing import Any
+
+PATH = "/api/workflow/v1"
+
+
+class Endpoint:
+    """A running REST endpoint; made by `Session.serve`.
+
+    Attributes
+    ----------
+    url
+        Where it is, such as ``http://127.0.0.1:8765``; the description is at ``/docs``.
+    token
+        What a request must hold.
+    """
+
+    def __init__(self, server: Any, listener: socket.socket, token: str) -> None:
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{port}"
+        self.token = token
+        self._server = server
+        self._listener = listener
+        self._thread: threading.Thread | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Serve, in the running event loop if there is one."""
+        work = self._server.serve(sockets=[self._listener])
+        try:
+            self._task = asyncio.get_running_loop().create_task(work)
+        except RuntimeError:
+            self._thread = threading.Thread(target=asyncio.run, args=(work,), daemon=True)
+            self._thread.start()
+
+    def curl(self, serial_number: str, data: str = "{}") -> str:
+        """Return a line for a terminal that finishes a step."""
+        return (
+            f"curl -i -X POST {self.url}{PATH}/serverEvents/{serial_number}/finish "
+            f"-H 'Authorization: Bearer {self.token}' -d '{data}'"
+        )
+
+    def stop(self) -> None:
+        """Stop serving; the session goes on."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+
+    async def stopped(self) -> None:
+        """Wait until serving has ended, as `stop` does in a thread."""
+        if self._task is not None:
+            await self._task
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.url}, token {self.token})"
+
+    def _repr_html_(self) -> str:
+        docs = f"{self.url}/docs"
+        return (
+            f"REST endpoint at <code>{self.url}{PATH}</code>, described at "
+            f"<a href='{docs}' target='_blank'>{docs}</a><br>"
+            f"token <code>{self.token}</code><pre>{self.curl('5_31')}</pre>"
+        )

@@ -1,0 +1,111 @@
+"""The explorer without a browser."""
+
+import pytest
+
+import asyncsim as sim
+from asyncsim.widgets.explorer_state import INTERVAL, Exploration
+
+LEDGER = sim.Scenario.load("data/nightly_ledger.toml")
+
+
+def side(exploration, k):
+    """Return the figures of callback (0) or polling (1)."""
+    return exploration.picture()["strategies"][k]
+
+
+def test_the_figures_are_those_of_simulate():
+    """For the scenario that the sliders describe, on the numbers drawn for it."""
+    exploration = Exploration(LEDGER)
+    scenario = exploration.scenario
+    for k, strategy in enumerate((sim.Callback("50ms"), sim.Polling("15min"))):
+        run = sim.simulate(scenario, strategy, seed=1)
+        summary = run.summary().iloc[0]
+        found = side(exploration, k)
+        assert found["mean"] == pytest.approx(summary["mean_latency"])
+        assert found["p95"] == pytest.approx(summary["p95_latency"])
+        assert found["requests"] * len(run.waits) == pytest.approx(summary["requests"])
+        assert found["worker_seconds"] == pytest.approx(summary["overhead_worker_time"])
+
+
+def test_every_slider_does_what_it_says():
+    """Each changes its own part of the scenario and nothing else."""
+    exploration = Exploration(LEDGER)
+    changed = {
+        "workers": lambda s: s.server.workers,
+        "volume": lambda s: s.arrivals.count,
+        "start": lambda s: s.systems["ledger"].start,
+        "item_time": lambda s: s.systems["ledger"].item_time.mean,
+        "poll_work": lambda s: s.server.poll_work,
+        "callback_work": lambda s: s.server.callback_work,
+    }
+    for name, part in changed.items():
+        before = {other: look(exploration.scenario) for other, look in changed.items()}
+        exploration.set(name, exploration.places[name] + 1)
+        value = exploration.settings[name]
+        after = {other: look(exploration.scenario) for other, look in changed.items()}
+        now = after.pop(name)
+        assert now == value if name == "start" else now == pytest.approx(value)
+        before.pop(name)
+        assert after == before
+        assert part(exploration.scenario) is not None
+
+
+def test_moving_a_slider_there_and_back_gives_the_same_picture():
+    """What is remembered is never taken for another setting."""
+    exploration = Exploration(LEDGER)
+    first = exploration.picture()
+    for control in exploration.controls:
+        place = exploration.places[control.name]
+        other = place + 1 if place + 1 < len(control.values) else place - 1
+        exploration.set(control.name, other)
+        moved = exploration.picture()
+        fresh = Exploration(LEDGER)
+        fresh.set(control.name, other)
+        assert moved == fresh.picture(), control.name
+        assert moved != first, control.name
+        exploration.set(control.name, place)
+        assert exploration.picture() == first, control.name
+
+
+def test_theory_is_beside_the_simulation():
+    """Half the interval, for orders spread over the day; delay and handling for the callback."""
+    exploration = Exploration(LEDGER)
+    for place in range(INTERVAL.values.index(3600)):
+        exploration.set("interval", place)
+        polling = side(exploration, 1)
+        assert polling["theory"] == INTERVAL.values[place] / 2
+        assert polling["mean"] == pytest.approx(polling["theory"], rel=0.1)
+    assert side(exploration, 0)["theory"] == pytest.approx(0.07)
+
+
+def test_lost_callbacks_are_counted():
+    """They have no latency; the page says how many wait for ever."""
+    exploration = Exploration(LEDGER)
+    exploration.set("loss", 5)
+    found = side(exploration, 0)
+    assert found["waiting"] == pytest.approx(0.1 * exploration.picture()["instances"], rel=0.3)
+
+
+def test_what_a_scenario_does_not_have_has_no_slider():
+    """People instead of a batch, a log instead of a volume."""
+    person = Exploration(sim.Scenario.load("data/person.toml"))
+    assert {"start", "item_time"}.isdisjoint(person.places)
+    log = Exploration(LEDGER.replace(arrivals=sim.At([1.0, 2.0])))
+    assert "volume" not in log.places
+    assert log.picture()["instances"] == 2
+
+
+def test_the_widget_sends_the_picture_that_was_asked_for():
+    """With the stamp of the request, so that the page knows."""
+    widget = sim.explore(LEDGER)
+    places = dict(widget.state["places"])
+    widget._hear(widget, {"moves": {"interval": 0, "workers": 99}, "stamp": 12.5}, [])
+    assert widget.state["stamp"] == 12.5
+    assert widget.state["places"] == places | {"interval": 0, "workers": 9}
+    assert widget.state["strategies"][1]["name"] == "polling 1 min"
+
+
+def test_only_a_scenario_can_be_explored():
+    """Anything else is named."""
+    with pytest.raises(sim.ScenarioError, match="scenario must be a Scenario, got 'x'"):
+        sim.explore("x")
