@@ -53,7 +53,7 @@ class SessionWidget(anywidget.AnyWidget):
         Parameters
         ----------
         message
-            ``{"do": "finish", …}``; see `deeds`.
+            ``{"do": "finish", …}``; see `do`.
         """
         deed = str(message.get("do"))
         if deed == "seen":
