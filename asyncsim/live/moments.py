@@ -28,7 +28,7 @@ def instant_of(moment: DurationLike | datetime, scenario: Scenario, now: float) 
     """
     try:
         if isinstance(moment, str) and ":" in moment:
-            if len(moment) <= 5:
+            if len(moment) <= len("22:00:00"):
                 return _next(clock_time(moment), scenario, now)
             moment = pd.Timestamp(moment).to_pydatetime()
         if isinstance(moment, datetime):

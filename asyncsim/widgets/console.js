@@ -1,138 +1,160 @@
-// The console of a live session. State comes as model.get("state"); what a person does goes back as
-// a message { do: … }.
+// The console: records that wait, a form that finishes them, and a log of the answers.
 
-function fieldsForm() {
-  const rows = make("div", { className: "asyncsim-data" });
-  const addRow = () => {
-    const n = rows.children.length + 1;
-    const name = make("input", { size: 12, "aria-label": `name of data field ${n}`, placeholder: "InvoiceNo" });
-    const value = make("input", { size: 12, "aria-label": `value of data field ${n}`, placeholder: "42" });
-    rows.append(make("div", {}, name, " = ", value));
-  };
-  addRow();
-  return {
-    element: make("div", {}, rows, button("+ field", addRow, { className: "asyncsim-small" })),
-    values: () => [...rows.children].map((row) => [...row.querySelectorAll("input")].map((i) => i.value)),
-  };
-}
+const KIND = { 2: "ok", 4: "refused" };
+const MARK = { ok: "✓", refused: "✗" };
 
-function render({ model, el }) {
-  const send = (act, more = {}) => model.send({ do: act, ...more });
-  const root = panelOf("console");
-
-  // the clock
-  const title = make("strong");
-  const now = make("span", { className: "asyncsim-now" });
-  const play = button("▶ Play", () => send(model.get("state").playing ? "pause" : "play"));
-  const speed = make("select", { on: { change: () => send("speed", { value: Number(speed.value) }) } });
-  const until = make("input", { size: 8, value: "22:00", on: { keydown: onEnter(runUntil) } });
-  function runUntil() { send("run until", { moment: until.value }); }
-  const clock = make("div", { className: "asyncsim-bar", role: "group", ariaLabel: "clock" },
-    title, now, play,
-    button("Step", () => send("step"), { title: "play the next instant at which anything happens" }),
-    button("To next batch", () => send("next batch")),
-    labelled("run until", until), button("Go", runUntil, { ariaLabel: "run until this moment" }),
-    labelled("speed", speed));
-
-  // finishing
-  const number = make("input", { size: 10, placeholder: "5_31", autocomplete: "off", on: { keydown: onEnter(finish) } });
-  const data = fieldsForm();
-  function finish() {
-    send("finish", { number: number.value, fields: data.values() });
-    number.focus();
-    number.select();
-  }
-  const form = make("div", { className: "asyncsim-form", role: "group", ariaLabel: "finish a step" },
-    labelled("serial number", number), data.element,
-    button("Finish", finish, { className: "asyncsim-main" }),
-    button("Retry", () => send("retry", { number: number.value }), { title: "enter the step once more, under a new number" }),
-    button("Start instance", () => send("start", { fields: data.values() })));
-
-  // records
-  const like = make("input", { size: 12, type: "search", on: { input: debounced(() => send("show", { like: like.value })) } });
-  const places = make("span");
-  const earlier = button("◀", () => turn(-1), { ariaLabel: "earlier records" });
-  const later = button("▶", () => turn(1), { ariaLabel: "later records" });
-  function turn(by) {
-    const { first, most } = model.get("state");
-    send("show", { first: Math.max(0, first + by * most) });
-  }
+/** The table of waiting records, one page of it, and what turns the pages. */
+function recordsPart(model, signal, pick) {
+  const turn = (first) => model.send({ do: "turn", like: filter.value, first });
+  const filter = make("input", { type: "search", className: "asyncsim-filter", size: 14,
+    placeholder: "number, step or system", on: { input: onceQuiet(150, () => turn(0)) } });
+  const count = make("span", { className: "asyncsim-count" });
+  const page = () => model.get("records");
+  const before = button("‹ Earlier", () => turn(page().first - page().most));
+  const after = button("Later ›", () => turn(page().first + page().most));
+  const head = ["serial number", "process", "step", "system", "waiting since"];
   const body = make("tbody");
-  const records = make("div", { className: "asyncsim-records" },
-    make("div", { className: "asyncsim-bar" }, labelled("filter", like), earlier, places, later),
-    make("table", {},
-      make("caption", { text: "Steps that wait" }),
-      make("thead", {}, make("tr", {},
-        ...["serial number", "process", "step", "system", "since", "for"].map((text) => make("th", { scope: "col", text })))),
-      body));
+  const table = make("table", { className: "asyncsim-records" },
+    make("caption", { text: "Records that wait" }),
+    make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col", text })))),
+    body);
 
-  // answers
-  const message = make("div", { className: "asyncsim-message", role: "alert" });
-  const log = make("ol", { className: "asyncsim-log" });
-  const beside = make("div", { className: "asyncsim-beside" });
-  const answers = make("div", { className: "asyncsim-answers" }, message,
-    make("h4", { text: "Answers" }), make("div", { role: "log", "aria-live": "polite" }, log), beside);
-
-  root.append(clock, make("div", { className: "asyncsim-columns" },
-    make("div", {}, form, answers), records));
-  el.append(root);
-
-  function rowOf(row) {
-    const pick = button(row.number, () => { number.value = row.number; number.focus(); },
+  const newRow = () => {
+    const taken = button("", () => pick(taken.textContent),
       { className: "asyncsim-pick", title: "take this number" });
-    return make("tr", { "data-number": row.number }, make("td", {}, pick),
-      ...[row.process, row.step, row.system, row.since, row.waited].map((text) => make("td", { text })));
-  }
-
-  let shownRows = "";
-  let shownLog = "";
-  function show() {
-    const state = model.get("state");
-    setText(title, state.scenario);
-    setText(now, state.now);
-    setText(play, state.playing ? "⏸ Pause" : "▶ Play");
-    const speeds = state.speeds.join();
-    if (speed.dataset.speeds !== speeds) {
-      speed.dataset.speeds = speeds;
-      speed.replaceChildren(...state.speeds.map((value) => make("option", { value, text: `${value} ×` })));
-    }
-    speed.value = String(state.speed);
-    const last = Math.min(state.first + state.most, state.total);
-    setText(places, state.total ? `${state.first + 1} to ${last} of ${state.total.toLocaleString("en")}` : "none");
-    earlier.disabled = state.first === 0;
-    later.disabled = last >= state.total;
-    const rows = JSON.stringify(state.rows);
-    if (rows !== shownRows) {
-      shownRows = rows;
-      const focused = document.activeElement?.closest?.("tr")?.dataset.number;
-      body.replaceChildren(...state.rows.map(rowOf));
-      if (focused) body.querySelector(`tr[data-number="${CSS.escape(focused)}"] button`)?.focus();
-    }
-    setText(message, state.message);
-    const lines = JSON.stringify(state.log);
-    if (lines !== shownLog) {
-      shownLog = lines;
-      log.replaceChildren(...state.log.map((line) => make("li", {},
-        make("span", { className: `asyncsim-code asyncsim-code-${Math.floor(line.code / 100)}`, text: String(line.code) }),
-        ` ${line.at} `, make("strong", { text: line.number }), ` ${line.text}`)));
-    }
-    beside.replaceChildren(...(state.beside ? [
-      make("h4", { text: `${state.beside.number}, side by side` }),
-      make("table", {}, ...state.beside.rows.map((row) => make("tr", {},
-        make("th", { scope: "row", text: row.strategy }), make("td", { text: row.says }))))] : []));
-  }
-  model.on("change:state", show);
-  show();
-  return () => model.off("change:state", show);
+    return make("tr", {}, make("td", {}, taken), ...head.slice(1).map(() => make("td")));
+  };
+  const draw = () => {
+    const { rows, total, first, waiting, like } = page();
+    while (body.rows.length < rows.length) body.append(newRow());
+    while (body.rows.length > rows.length) body.lastElementChild.remove();
+    rows.forEach((cells, k) => {
+      const row = body.rows[k];
+      row.dataset.number = cells[0];
+      setText(row.cells[0].firstElementChild, cells[0]);
+      for (let c = 1; c < cells.length; c++) setText(row.cells[c], cells[c]);
+    });
+    const shown = rows.length ? `${first + 1}–${first + rows.length} of ` : "";
+    const fits = like ? ` that fit, ${waiting.toLocaleString("en")} in all` : "";
+    setText(count, `${shown}${total.toLocaleString("en")} waiting${fits}`);
+    before.disabled = first === 0;
+    after.disabled = first + rows.length >= total;
+  };
+  follow(model, signal, { records: draw });
+  return make("section", { className: "asyncsim-waiting" },
+    make("div", { className: "asyncsim-row" }, labelled("find", filter), count, before, after),
+    make("div", { className: "asyncsim-scroll", tabIndex: 0, role: "region",
+      ariaLabel: "records that wait" }, table));
 }
 
-function onEnter(act) {
-  return (event) => { if (event.key === "Enter") { event.preventDefault(); act(); } };
+/** Names and values of data fields; a new row opens when the last one is used. */
+function fieldsPart() {
+  const list = make("div", { className: "asyncsim-fields", role: "group", ariaLabel: "data fields" });
+  const add = () => {
+    const n = list.children.length + 1;
+    const name = make("input", { size: 10, autocomplete: "off", placeholder: "name",
+      ariaLabel: `name of data field ${n}` });
+    const value = make("input", { size: 12, autocomplete: "off", placeholder: "value",
+      ariaLabel: `value of data field ${n}` });
+    const row = make("div", { className: "asyncsim-pair", on: { input: () => {
+      if (row === list.lastElementChild) add();
+    } } }, name, value);
+    list.append(row);
+  };
+  add();
+  const read = () =>
+    [...list.children].map((row) => [...row.querySelectorAll("input")].map((i) => i.value));
+  return { list, read };
 }
 
-function debounced(act, pause = 150) {
-  let timer;
-  return () => { clearTimeout(timer); timer = setTimeout(act, pause); };
+/** The form: a number, data fields, and what can be done with them. */
+function formPart(model, signal) {
+  const number = make("input", { className: "asyncsim-serial", size: 10, autocomplete: "off",
+    spellcheck: false, placeholder: "5_31", on: {
+      input: onceQuiet(200, () => model.send({ do: "choose", number: number.value })),
+    } });
+  const fields = fieldsPart();
+  const back = () => {
+    number.focus();
+    number.select(); // typing replaces it, Enter sends it once more
+  };
+  // The number goes with the message: no key can be overtaken by the Enter after it
+  const ask = (deed) => {
+    model.send({ do: deed, number: number.value, fields: fields.read() });
+    back();
+  };
+  const form = formWith("asyncsim-form", () => ask("finish"),
+    labelled("serial number", number),
+    make("fieldset", {}, make("legend", { text: "data fields handed back" }), fields.list),
+    make("div", { className: "asyncsim-row" },
+      make("button", { type: "submit", className: "asyncsim-main", text: "Finish" }),
+      button("Retry", () => ask("retry"),
+        { title: "as an operator does: enter the step once more, under a new number" }),
+      button("Start instance", () => ask("start"),
+        { title: "start an instance of the process, with these data fields" })));
+  const pick = (text) => {
+    number.value = text;
+    model.send({ do: "choose", number: text });
+    back();
+  };
+  return { form, pick, fates: fatesPart(model, signal) };
 }
 
-export default { render };
+/** How the chosen number stands under each strategy. */
+function fatesPart(model, signal) {
+  const list = make("dl", { className: "asyncsim-beside" });
+  follow(model, signal, { fates: () => {
+    const { number, rows } = model.get("fates");
+    while (list.children.length < rows.length * 2) list.append(make("dt"), make("dd"));
+    while (list.children.length > rows.length * 2) list.lastElementChild.remove();
+    rows.forEach(([strategy, words], k) => {
+      setText(list.children[2 * k], `${number} under ${strategy}`);
+      setText(list.children[2 * k + 1], words);
+    });
+  } });
+  return list;
+}
+
+/** Answers, the latest on top; a screen reader reads those that come in. */
+function logPart(model, signal) {
+  const list = make("ol");
+  const log = make("div", { className: "asyncsim-log", role: "log", ariaLabel: "answers",
+    tabIndex: 0, "aria-live": "polite" }, list);
+  let newest = 0;
+  follow(model, signal, { answers: () => {
+    const entries = model.get("answers");
+    for (const entry of entries.filter(({ key }) => key > newest).reverse()) {
+      const kind = KIND[Math.floor(entry.code / 100)];
+      list.prepend(make("li", { className: `asyncsim-${kind}` },
+        make("span", { className: "asyncsim-mark", "aria-hidden": "true", text: MARK[kind] }), " ",
+        make("span", { className: "asyncsim-code", text: String(entry.code) }), " ", entry.words, " ",
+        ...(entry.data ? [make("code", { text: entry.data }), " "] : []),
+        make("time", { text: entry.at })));
+      newest = entry.key;
+    }
+    while (list.children.length > entries.length) list.lastElementChild.remove();
+  } });
+  return make("section", { className: "asyncsim-answers" }, make("h4", { text: "Answers" }), log);
+}
+
+export default {
+  render({ model, el }) {
+    const ending = new AbortController();
+    const { signal } = ending;
+    const { bar, notice } = clockBar(model, signal);
+    const { form, pick, fates } = formPart(model, signal);
+    const root = panelOf("console");
+    root.append(bar, notice,
+      make("div", { className: "asyncsim-sides" },
+        recordsPart(model, signal, pick),
+        make("div", { className: "asyncsim-side" }, form, fates, logPart(model, signal))));
+    el.append(root);
+    const seen = acknowledge(model);
+    for (const name of ["clock", "records", "answers", "fates"]) {
+      model.on(`change:${name}`, seen);
+      signal.addEventListener("abort", () => model.off(`change:${name}`, seen));
+    }
+    model.send({ do: "hello" });
+    return () => ending.abort();
+  },
+};

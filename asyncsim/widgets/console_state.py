@@ -1,185 +1,231 @@
-"""The console without its looks: a page of waiting records, the answers, the clock."""
+"""What a console shows, made from a live session without any page."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from asyncsim.engine.waits import Answer
-from asyncsim.errors import AsyncsimError
-from asyncsim.live.codes import ADVICE
-from asyncsim.live.session import Session
+import pandas as pd
 
-ROWS = 12
-LOG_ROWS = 8
-SPEEDS = (1, 10, 60, 600, 3600)
+from asyncsim.engine.waits import Answer
+from asyncsim.errors import ScenarioError, SerialNumberError
+from asyncsim.live.codes import ADVICE
+from asyncsim.live.session import Said, Session
+from asyncsim.model.quantities import text_of
+from asyncsim.widgets.clock import SHORT
+
+ROWS = 20
+"""Records on one page."""
+LOGGED = 40
+"""Answers that are shown, the latest first."""
+BY_TEXT = {answer.text: answer for answer in Answer}
+HAPPENED = {  # where the sender is told that all is well
+    Answer.FINISHED: "is finished: its process goes on.",
+    Answer.BUFFERED: "does not wait yet: the finish is kept until it does.",
+    Answer.IGNORED_EARLY: "does not wait yet: accepted without effect, so finish it again later.",
+    Answer.ACCEPTED_DUPLICATE: "was finished before: accepted again, without effect.",
+    Answer.ACCEPTED_LATE: "does not wait any more: accepted, without effect.",
+    Answer.IGNORED_UNKNOWN: "is not known: accepted without effect, so check the number.",
+}
+OTHER_DEEDS = {
+    "complete": "was declared complete: the strategy does the rest.",
+    "heartbeat": "gave a sign of life.",
+    "retry": "was entered once more by an operator, under a new number.",
+}
 
 
 class ConsoleState:
-    """What a person sees in the console of a session, and can do there.
+    """What a console shows of a session, and what is chosen in it.
 
     Parameters
     ----------
     session
-        The session that is looked at.
+        Made by `asyncsim.live`.
     """
 
     def __init__(self, session: Session) -> None:
-        self.session = session
-        self.like = ""
-        self.first = 0
-        self.number = ""
-        self.message = ""
-        self.log: list[dict[str, Any]] = []
+        self._session = session
+        self._like, self._first = "", 0
+        self._chosen = ""
+        self._last_said: Said | None = None
+        self._count = 0
+        self._answers: deque[dict[str, Any]] = deque(maxlen=LOGGED)
 
-    # --- seeing -----------------------------------------------------------------------------------
+    # --- what a person does -----------------------------------------------------------------------
 
-    def picture(self) -> dict[str, Any]:
-        """Return all that the page shows."""
-        session = self.session
-        total, page = session.page(self.like, self.first, ROWS)
-        if self.first and page.empty:
-            self.first = max(0, (total - 1) // ROWS * ROWS)
-            total, page = session.page(self.like, self.first, ROWS)
-        rows: Any = page.to_dict("records")
+    def turn_to(self, like: str, first: int) -> None:
+        """Turn to a page of the records that fit a text."""
+        self._like, self._first = like.strip(), max(first, 0)
+
+    def choose(self, serial_number: str) -> None:
+        """Choose the number whose fate is shown, or none."""
+        self._chosen = serial_number.strip()
+
+    def finish(self, serial_number: str, fields: Iterable[Sequence[str]]) -> None:
+        """Finish a step; the answer is in the log."""
+        number = _given(serial_number)
+        self.choose(number)
+        data = fields_of(fields)
+        self._session.finish(number, data or None, strict=False)
+
+    def retry(self, serial_number: str) -> str:
+        """Enter a step once more, as an operator does; return what to tell the person."""
+        number = _given(serial_number)
+        new = self._session.retry(number)
+        self.choose(new)
+        return f"{number} is entered once more; it waits as {new} from now on"
+
+    def start(self, fields: Iterable[Sequence[str]]) -> str:
+        """Start an instance; return what to tell the person."""
+        return f"instance {self._session.start(fields_of(fields))} has started"
+
+    # --- what is shown ----------------------------------------------------------------------------
+
+    def shown(self) -> dict[str, Any]:
+        """Return everything that is shown, by name."""
+        with self._session.store.lock:  # one moment, not several
+            return {
+                "records": self.records(),
+                "fates": {"number": self._chosen, "rows": self.fates()},
+                "answers": self.answers(),
+            }
+
+    def records(self) -> dict[str, Any]:
+        """Return the page of waiting records."""
+        total, table = self._session.page(self._like, self._first, ROWS)
+        if self._first >= total and self._first:
+            self._first = max(total - 1, 0) // ROWS * ROWS
+            total, table = self._session.page(self._like, self._first, ROWS)
+        since = [f"{moment:{SHORT}}" for moment in table["armed_at"]]
+        columns = (table[name] for name in ("serial_number", "process", "step", "system"))
+        rows = [list(row) for row in zip(*columns, since, strict=True)]
         return {
-            "scenario": session.scenario.name,
-            "now": f"{session.at:%a %Y-%m-%d %H:%M:%S}",
-            "playing": session.playing,
-            "speed": session.speed,
-            "speeds": sorted({*SPEEDS, session.speed}),
-            "waiting": session.waiting_count,
-            "total": total,
-            "first": self.first,
+            "like": self._like,
+            "first": self._first,
             "most": ROWS,
-            "like": self.like,
-            "rows": [self._row(row) for row in rows],
-            "log": self.log,
-            "message": self.message,
-            "beside": self._beside(),
+            "total": total,
+            "waiting": self._session.waiting_count,
+            "rows": rows,
         }
 
-    def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "number": row["serial_number"],
-            "process": row["process"],
-            "step": row["step"],
-            "system": row["system"],
-            "since": f"{row['armed_at']:%H:%M:%S}",
-            "waited": lasting(row["waiting_for"]),
-        }
-
-    def _beside(self) -> dict[str, Any] | None:
-        """Return how the number finished last stands under each strategy."""
-        if not self.number or len(self.session.strategies) < 2:
-            return None
-        table = self.session.beside(self.number)
-        rows: Any = table.to_dict("records")
-        return {"number": self.number, "rows": [self._lane(row) for row in rows]}
-
-    def _lane(self, row: Mapping[str, Any]) -> dict[str, str]:
-        if row["state"] == "resumed":
-            says = f"resumed at {row['resumed_at']:%H:%M:%S}, {lasting(row['latency'])} late"
-        elif row["state"] == "waiting" and not math.isnan(row["next_check"]):
-            says = f"still waiting, next check at {row['next_check_at']:%H:%M:%S}"
-        else:
-            says = row["state"]
-        return {"strategy": row["strategy"], "says": says}
-
-    # --- doing ------------------------------------------------------------------------------------
-
-    def act(self, message: Mapping[str, Any]) -> None:
-        """Do what a message of the page asks for; what goes wrong is said in its log."""
-        acts: dict[str, Callable[..., None]] = {
-            "finish": self.finish,
-            "retry": self.retry,
-            "start": self.start,
-            "show": self.show,
-            "play": self.play,
-            "pause": self.pause,
-            "step": self.step,
-            "run until": self.run_until,
-            "next batch": self.next_batch,
-            "speed": self.speed,
-        }
-        self.message = ""
+    def fates(self) -> list[list[str]]:
+        """Return how the chosen step stands under each strategy: label and words."""
+        if not self._chosen:
+            return []
         try:
-            acts[message["do"]](**{k: v for k, v in message.items() if k != "do"})
-        except AsyncsimError as error:
-            self.message = str(error)
+            table = self._session.beside(self._chosen)
+        except SerialNumberError:
+            return []
+        return [
+            [str(row["strategy"]), fate(row, self._session.now)]
+            for row in table.to_dict(orient="records")
+        ]
 
-    def show(self, like: str | None = None, first: int = 0) -> None:
-        """Turn to a page, or filter."""
-        if like is not None:
-            self.like = like
-        self.first = max(first, 0)
+    def answers(self) -> list[dict[str, Any]]:
+        """Return the latest answers to what came from outside, the latest first."""
+        new: list[Said] = []
+        for said in reversed(self._session.answers_given):
+            if said is self._last_said or len(new) == LOGGED:
+                break
+            new.append(said)
+        for said in reversed(new):
+            self._count += 1
+            self._answers.appendleft(self._entry(said))
+        if new:
+            self._last_said = new[0]
+        return list(self._answers)
 
-    def finish(self, number: str, fields: Sequence[Sequence[str]] = ()) -> None:
-        """Finish a step by its number, with data fields as a person writes them."""
-        number = number.strip()
-        answer = self.session.finish(number, fields_of(fields), strict=False)
-        if self.session.knows(number):
-            self.number = number
-        told = ADVICE.get(answer, "The process moves on." if answer is Answer.FINISHED else "")
-        self._note(number, self.session.setup.status_of(answer), f"{answer.text}. {told}")
+    def _entry(self, said: Said) -> dict[str, Any]:
+        answer = BY_TEXT.get(said.answer)
+        number = said.serial_number
+        if answer is not None:
+            code = self._session.setup.status_of(answer)
+            words = self._words(answer, str(number))
+        elif said.kind == "start":
+            code, words = 201, f"Instance {said.answer} has started."
+        else:
+            code, words = 200, f"{number} {OTHER_DEEDS.get(said.kind, said.answer)}"
+        at = f"{self._session.timestamp(said.instant):{SHORT}}"
+        data = json.dumps(said.data, ensure_ascii=False) if said.data else ""
+        return {"key": self._count, "at": at, "code": code, "words": words, "data": data}
 
-    def retry(self, number: str, call: bool = True) -> None:
-        """Enter a step once more."""
-        new = self.session.retry(number.strip(), call=call)
-        self._note(number, 200, f"tried again; it waits as {new}")
-
-    def start(self, fields: Sequence[Sequence[str]] = ()) -> None:
-        """Start an instance."""
-        number = self.session.start(fields_of(fields))
-        self._note("", 201, f"instance {number} started")
-
-    def _note(self, number: str, code: int, text: str) -> None:
-        at = f"{self.session.at:%H:%M:%S}"
-        self.log = [{"at": at, "number": number, "code": code, "text": text}, *self.log[:LOG_ROWS]]
-
-    def play(self) -> None:
-        """Let the clock run."""
-        self.session.play()
-
-    def pause(self) -> None:
-        """Let the clock stand still."""
-        self.session.pause()
-
-    def step(self) -> None:
-        """Play the next instant at which anything happens."""
-        if not self.session.step():
-            self.message = "Nothing will happen any more by itself."
-
-    def run_until(self, moment: str) -> None:
-        """Play up to a moment."""
-        self.session.run_until(moment.strip())
-
-    def next_batch(self) -> None:
-        """Play up to the next nightly batch."""
-        self.session.run_to_next_batch()
-
-    def speed(self, value: float) -> None:
-        """Set how fast the clock runs."""
-        self.session.speed = value
+    def _words(self, answer: Answer, number: str) -> str:
+        """Say what has happened and what to do now."""
+        if answer in HAPPENED:
+            return f"{number} {HAPPENED[answer]}"
+        error = self._session.lane().waits.error_for(answer, number)
+        _, meant, guess = str(error).partition("; did you mean ")
+        did_you_mean = f" Did you mean {guess}" if meant and answer is Answer.UNKNOWN else ""
+        return f"{number}: {answer.text}.{did_you_mean} {ADVICE[answer]}"
 
 
-def fields_of(rows: Sequence[Sequence[str]]) -> dict[str, Any] | None:
-    """Return data fields from names and values as a person writes them: JSON, or else text."""
-    fields = {}
-    for name, value in rows:
-        if name.strip():
-            try:
-                fields[name.strip()] = json.loads(value)
-            except ValueError:
-                fields[name.strip()] = value
-    return fields or None
+def fate(row: Mapping[Any, Any], now: float) -> str:
+    """Say how a step stands under one strategy; `row` is one of `Session.beside`."""
+    state, checks = row["state"], int(row["checks"])
+    asked = f" ({checks} check{'' if checks == 1 else 's'} so far)" if checks else ""
+    if state == "resumed":
+        words = f"went on at {row['resumed_at']:%H:%M:%S}"
+        if row["latency"] == 0:
+            words += ", the moment the work was complete"
+        elif row["latency"] > 0:
+            words += f", {_length(row['latency'])} after the work was complete"
+        return words + asked.replace(" so far", "")
+    if state != "waiting":
+        return str(state)
+    words = "still waiting"
+    if not math.isnan(row["completed"]):
+        words += f", though the work is complete since {row['completed_at']:%H:%M:%S}"
+    if not pd.isna(row["next_check_at"]):
+        words += f"; next check {_moment(row['next_check_at'], row['next_check'] - now)}"
+    return words + asked
 
 
-def lasting(seconds: float) -> str:
-    """Return a length of time as a person says it."""
-    if seconds < 60:
-        return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+def _moment(at: pd.Timestamp, ahead: float) -> str:
+    return f"{at:%H:%M:%S}" if ahead < 86_400 else f"{at:{SHORT}}"
+
+
+def _length(seconds: float) -> str:
+    return text_of(round(seconds, 3 if seconds < 10 else 0))
+
+
+def _given(serial_number: str) -> str:
+    number = serial_number.strip()
+    if not number:
+        raise ScenarioError("a serial number is needed, such as 5_31: type one, or pick a record")
+    return number
+
+
+def fields_of(pairs: Iterable[Sequence[str]]) -> dict[str, Any]:
+    """Return data fields from names and values as they were typed.
+
+    Raises
+    ------
+    ScenarioError
+        If a value has no name, or two have the same.
+    """
+    fields: dict[str, Any] = {}
+    for name, text in pairs:
+        name = name.strip()
+        if not name and not text.strip():
+            continue
+        if not name:
+            raise ScenarioError(f"data field with the value {text!r:.40} needs a name")
+        if name in fields:
+            raise ScenarioError(f"data field {name!r} is given twice")
+        fields[name] = value_of(text)
+    return fields
+
+
+def value_of(text: str) -> Any:
+    """Return what was typed as JSON would read it, or else as the text it is."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)  # NaN and Infinity are no JSON
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return text

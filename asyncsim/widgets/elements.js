@@ -18,10 +18,12 @@ function make(tag, options = {}, ...children) {
   return element;
 }
 
-// The whole of a widget. JupyterLab would take the arrow keys of a slider for its own shortcuts.
+// The whole of a widget. JupyterLab would take the arrow keys of a slider, and letters typed on a
+// button, for its own shortcuts.
 function panelOf(name) {
   const own = (event) => event.stopPropagation();
-  return make("div", { className: `asyncsim asyncsim-${name}`, on: { keydown: own } });
+  return make("div", { className: `asyncsim asyncsim-${name}`, on: { keydown: own },
+    "data-lm-suppress-shortcuts": "true" });
 }
 
 function button(text, act, options = {}) {

@@ -1,155 +1,177 @@
-// The view: one canvas for each strategy. Dots glide to where their instance is; pictures come ten
-// times a second, what lies between them is drawn here.
+// The view: a diagram for each strategy, and the same figures as a table.
 
-const HEIGHT = 210;
-const WAITS = 1, DONE = 2, FAILED = 3;
-const COLOURS = ["--callback", "--polling"];
-const GLIDE = 0.18; // share of the remaining way that a dot goes in each frame
+const GLIDE = 110; // milliseconds in which a token covers two thirds of its way
+const HOURS = 4; // of simulated time in a chart
+const POINTS = 800; // of a chart; every second one is dropped beyond
+const SPEAK = 2000; // milliseconds between two changes of what a screen reader finds
 
-function render({ model, el }) {
-  const send = (act) => model.send({ do: act });
-  const root = panelOf("view");
-  const title = make("strong");
-  const now = make("span", { className: "asyncsim-now" });
-  const play = button("▶ Play", () => send(model.get("state").playing ? "pause" : "play"));
-  root.append(make("div", { className: "asyncsim-bar", role: "group", ariaLabel: "clock" }, title, now, play,
-    button("To next batch", () => send("next batch"))));
-  const panels = [];
-  el.append(root);
-
-  function panel(k) {
-    const canvas = make("canvas", { role: "img" });
-    const says = make("div", { className: "asyncsim-says" });
-    const part = { canvas, says, dots: new Map(), k };
-    root.append(make("div", {}, says, canvas));
-    return part;
+/** Figures over the last hours. */
+class History {
+  constructor() {
+    this.times = [];
+    this.values = [];
   }
 
-  // Where things are: columns of equal width, a heap of waiting records above its step
-  function boxes(places, width) {
-    const columns = Math.max(...places.map((p) => p.column), 0) + 2;
-    const wide = width / columns;
-    const spread = new Map(places.map((p) => [p.node, {
-      ...p, x: (p.column + 0.5) * wide, y: HEIGHT - 40 + p.row * 34, wide: Math.min(wide * 0.78, 150),
-    }]));
-    spread.set("end", { x: (columns - 0.5) * wide, y: HEIGHT - 40, wide: wide * 0.78 });
-    return spread;
+  add(time, value) {
+    if (time < this.times.at(-1)) this.times.length = this.values.length = 0;
+    if (time === this.times.at(-1)) {
+      this.values[this.values.length - 1] = value;
+      return;
+    }
+    this.times.push(time);
+    this.values.push(value);
+    const old = this.times.findIndex((t) => t >= time - HOURS * 3600) - 1;
+    if (old > 0) for (const list of [this.times, this.values]) list.splice(0, old);
+    if (this.times.length > POINTS) {
+      const last = this.times.length - 1;
+      const kept = (_, k) => k % 2 === 0 || k === last;
+      this.times = this.times.filter(kept);
+      this.values = this.values.filter(kept);
+    }
   }
-
-  function target(place, state, i, box, piles) {
-    if (state === DONE || state === FAILED) {
-      const end = box.get("end");
-      return [end.x + ((i * 7919) % 41) - 20, end.y - 12 + ((i * 104729) % 25)];
-    }
-    const spot = box.get(place);
-    if (!spot) return [4, HEIGHT - 40];
-    if (state === WAITS) {
-      const n = piles.get(place) || 0;
-      piles.set(place, n + 1);
-      const across = Math.max(Math.floor(spot.wide / 6), 1);
-      const up = Math.floor(n / across);
-      return [spot.x - spot.wide / 2 + 3 + (n % across) * 6, spot.y - 20 - (up * 5) % (HEIGHT - 70)];
-    }
-    return [spot.x + ((i * 31) % 21) - 10, spot.y + 8];
-  }
-
-  function aim(part, lane, box) {
-    const piles = new Map();
-    const seen = new Set();
-    for (let i = 0; i < lane.tokens.length / 2; i += 1) {
-      const id = lane.first + i;
-      const [x, y] = target(lane.tokens[2 * i], lane.tokens[2 * i + 1], id, box, piles);
-      const dot = part.dots.get(id) || { x: 0, y: HEIGHT - 40 };
-      Object.assign(dot, { toX: x, toY: y, state: lane.tokens[2 * i + 1] });
-      part.dots.set(id, dot);
-      seen.add(id);
-    }
-    for (const id of part.dots.keys()) if (!seen.has(id)) part.dots.delete(id);
-  }
-
-  function draw(part, lane, state, width) {
-    const { canvas } = part;
-    const scale = window.devicePixelRatio || 1;
-    if (canvas.width !== Math.round(width * scale)) {
-      canvas.width = Math.round(width * scale);
-      canvas.height = HEIGHT * scale;
-      canvas.style.height = `${HEIGHT}px`;
-    }
-    const pen = canvas.getContext("2d");
-    const style = getComputedStyle(root);
-    const colour = (name) => style.getPropertyValue(name).trim();
-    pen.setTransform(scale, 0, 0, scale, 0, 0);
-    pen.clearRect(0, 0, width, HEIGHT);
-    const box = boxes(state.places, width);
-    pen.font = `12px ${style.fontFamily}`;
-    pen.textAlign = "center";
-    for (const spot of box.values()) {
-      const end = spot.name === undefined;
-      pen.strokeStyle = style.color;
-      pen.lineWidth = 1;
-      pen.setLineDash(spot.kind === "wait" ? [4, 3] : []);
-      pen.strokeRect(spot.x - spot.wide / 2, spot.y - 14, spot.wide, 34);
-      pen.fillStyle = style.color;
-      pen.fillText(end ? `ended: ${(lane.done + lane.failed).toLocaleString("en")}` : spot.name, spot.x, spot.y + 33, spot.wide + 20);
-    }
-    pen.setLineDash([]);
-    let moving = false;
-    for (const dot of part.dots.values()) {
-      dot.x += (dot.toX - dot.x) * GLIDE;
-      dot.y += (dot.toY - dot.y) * GLIDE;
-      moving ||= Math.abs(dot.toX - dot.x) + Math.abs(dot.toY - dot.y) > 0.5;
-      pen.fillStyle = dot.state === FAILED ? colour("--text") : colour(dot.state === DONE ? "--third" : COLOURS[part.k]);
-      if (dot.state === WAITS) pen.fillRect(dot.x - 2.5, dot.y - 2, 5, 4);
-      else { pen.beginPath(); pen.arc(dot.x, dot.y, 2.6, 0, 7); pen.fill(); }
-    }
-    // workers, as a row of squares in the corner: filled ones are busy
-    for (let i = 0; i < Math.min(lane.workers, 32); i += 1) {
-      pen.strokeStyle = style.color;
-      pen.fillStyle = colour(COLOURS[part.k]);
-      if (i < lane.busy) pen.fillRect(width - 14 - i * 11, 4, 9, 9);
-      pen.strokeRect(width - 14 - i * 11, 4, 9, 9);
-    }
-    pen.textAlign = "right";
-    pen.fillStyle = style.color;
-    pen.fillText(lane.queue ? `workers, ${lane.queue.toLocaleString("en")} queue` : "workers", width - 20 - Math.min(lane.workers, 32) * 11, 13);
-    return moving;
-  }
-
-  let frame = 0;
-  function animate() {
-    frame = 0;
-    const state = model.get("state");
-    const width = root.clientWidth - 20;
-    if (width <= 0) return;
-    let moving = false;
-    state.lanes.forEach((lane, k) => { moving = draw(panels[k], lane, state, width) || moving; });
-    root.dataset.frames = String(Number(root.dataset.frames || 0) + 1);
-    if (moving) frame = requestAnimationFrame(animate);
-  }
-  function wake() { if (!frame) frame = requestAnimationFrame(animate); }
-
-  function show() {
-    const state = model.get("state");
-    setText(title, state.scenario);
-    setText(now, state.now);
-    setText(play, state.playing ? "⏸ Pause" : "▶ Play");
-    const width = Math.max(root.clientWidth - 20, 300);
-    const box = boxes(state.places, width);
-    state.lanes.forEach((lane, k) => {
-      panels[k] ||= panel(k);
-      aim(panels[k], lane, box);
-      const failed = lane.failed ? `, ${lane.failed.toLocaleString("en")} failed` : "";
-      const text = `${lane.name}: ${lane.waiting.toLocaleString("en")} waiting, ${lane.done.toLocaleString("en")} done${failed}, ${lane.busy} of ${lane.workers} workers busy`;
-      setText(panels[k].says, text);
-      panels[k].canvas.setAttribute("aria-label", text);
-    });
-    wake();
-  }
-  const resized = new ResizeObserver(show);
-  resized.observe(root);
-  model.on("change:state", show);
-  show();
-  return () => { model.off("change:state", show); resized.disconnect(); cancelAnimationFrame(frame); };
 }
 
-export default { render };
+/** What there is to say about a lane in one line; the ends are the last two places. */
+function saysOf({ label, waiting, counts }) {
+  const [done, failed] = counts.slice(-2);
+  const lost = failed ? `, ${number(failed)} failed` : "";
+  return `${label}: ${number(waiting)} waiting, ${number(done)} done${lost}`;
+}
+
+/** Everything about one lane on the page. */
+function lanePart() {
+  const says = make("span", { className: "asyncsim-says" });
+  const load = make("span", { className: "asyncsim-load" });
+  const canvas = make("canvas", { className: "asyncsim-canvas" });
+  canvas.setAttribute("role", "img");
+  const section = make("section", { className: "asyncsim-lane" },
+    make("div", { className: "asyncsim-row" }, says, load), canvas);
+  return { section, canvas, diagram: new Diagram(canvas), history: new History(),
+    show: (lane) => {
+      setText(says, saysOf(lane));
+      const { busy, workers, queue } = lane;
+      const boxes = workers <= 16 ? `${"■".repeat(busy)}${"□".repeat(workers - busy)} ` : "";
+      setText(load, `${boxes}${busy} of ${workers} workers busy, ${number(queue)} jobs in the queue`);
+    } };
+}
+
+/** The figures of all lanes as a table. */
+function figuresPart() {
+  const head = make("tr");
+  const body = make("tbody");
+  const table = make("table", { className: "asyncsim-places" },
+    make("caption", { text: "Instances by place, for each strategy" }), make("thead", {}, head), body);
+  return { table, show: (plan, lanes) => {
+    const places = plan.places.map((place, k) => [k, place]).filter(([, place]) =>
+      place && ["step", "room", "end"].includes(place[0]));
+    places.sort(([, a], [, b]) => a[3] - b[3] || a[4] - b[4]);
+    const names = ["strategy", "records that wait", ...places.map(([, place]) => place[1])];
+    while (head.cells.length < names.length) head.append(make("th", { scope: "col" }));
+    names.forEach((text, k) => setText(head.cells[k], text));
+    while (body.rows.length < lanes.length) {
+      body.append(make("tr", {}, make("th", { scope: "row" }),
+        ...names.slice(1).map(() => make("td"))));
+    }
+    lanes.forEach((lane, r) => {
+      const cells = [lane.label, number(lane.waiting),
+        ...places.map(([k]) => number(lane.counts[k]))];
+      cells.forEach((text, k) => setText(body.rows[r].cells[k], text));
+    });
+  } };
+}
+
+/** Draws when there is something to draw, once per frame at most. */
+function painter(parts, root) {
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  let frame = 0;
+  let last = 0;
+  const paint = (now) => {
+    frame = 0;
+    const share = still.matches ? 1 : 1 - Math.exp(-Math.min(now - last, 100) / GLIDE);
+    last = now;
+    let moving = false;
+    const all = parts();
+    const most = all.reduce((m, { history }) => history.values.reduce((a, b) => Math.max(a, b), m), 0);
+    for (const { diagram, history } of all) {
+      moving = diagram.move(share) || moving;
+      diagram.draw(history, most, HOURS);
+    }
+    root.dataset.frames = String(Number(root.dataset.frames ?? 0) + 1);
+    if (moving) ask();
+  };
+  const ask = () => {
+    if (!frame) frame = requestAnimationFrame(paint);
+  };
+  return { ask, stop: () => cancelAnimationFrame(frame) };
+}
+
+/** Take in a picture from the kernel. */
+function takePicture(message, buffers, plan, parts) {
+  message.lanes.forEach((lane, k) => {
+    const bytes = buffers[k];
+    // A copy: the bytes may start at any address, numbers of two bytes may not
+    const places = new Uint16Array(
+      bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+    const { diagram, history, show } = parts[k];
+    diagram.take(lane, places, diagram.lane === null);
+    history.add(message.now, lane.waiting);
+    show(lane);
+  });
+}
+
+export default {
+  render({ model, el }) {
+    const ending = new AbortController();
+    const { signal } = ending;
+    const { bar, notice } = clockBar(model, signal);
+    const root = panelOf("view");
+    const lanes = make("div", { className: "asyncsim-lanes" });
+    const figures = figuresPart();
+    const parts = [];
+    const paint = painter(() => parts, root);
+    const seen = acknowledge(model);
+    const plan = () => model.get("plan");
+    let spoken = -SPEAK;
+
+    const resize = () => {
+      const width = Math.floor(lanes.clientWidth);
+      if (!width) return;
+      for (const { diagram } of parts) if (diagram.width !== width) diagram.resize(plan(), width);
+      paint.ask();
+    };
+    const speak = (all) => {
+      if (performance.now() - spoken < SPEAK) return;
+      spoken = performance.now();
+      all.forEach((lane, k) => parts[k].canvas.setAttribute("aria-label",
+        `${model.get("process")} under ${saysOf(lane)}`));
+    };
+    const hear = (message, buffers) => {
+      while (parts.length < message.lanes.length) {
+        parts.push(lanePart());
+        lanes.append(parts.at(-1).section);
+        parts.at(-1).diagram.resize(plan(), Math.max(Math.floor(lanes.clientWidth), 300));
+      }
+      takePicture(message, buffers, plan(), parts);
+      figures.show(plan(), message.lanes);
+      speak(message.lanes);
+      paint.ask();
+      seen();
+    };
+    root.append(bar, notice, lanes, make("div", { className: "asyncsim-scroll" }, figures.table));
+    el.append(root);
+    const watcher = new ResizeObserver(resize);
+    watcher.observe(lanes);
+    // A canvas does not follow a change of theme by itself, and its style sheet takes a moment
+    const theme = new MutationObserver(() => setTimeout(paint.ask, 300));
+    theme.observe(document.body, { attributeFilter: ["data-jp-theme-light", "class"] });
+    model.on("msg:custom", hear);
+    signal.addEventListener("abort", () => {
+      model.off("msg:custom", hear);
+      watcher.disconnect();
+      theme.disconnect();
+      paint.stop();
+    });
+    model.send({ do: "hello" });
+    return () => ending.abort();
+  },
+};

@@ -1,39 +1,60 @@
-"""The view: instances moving through the process, under two strategies side by side."""
+"""The view of a live session: instances move through the process, under each strategy."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import traitlets
+
 from asyncsim.live.session import Session
-from asyncsim.widgets.view_state import ViewState
-from asyncsim.widgets.watching import Watching, pieces
+from asyncsim.widgets.places import Places
+from asyncsim.widgets.session_widget import SessionWidget
+from asyncsim.widgets.standing import Standing, standing_of
+from asyncsim.widgets.watching import pieces
 
 
-class View(Watching):
-    """Instances as dots, waiting records piling up and draining, and the load of the workers.
+class View(SessionWidget):
+    """The process with its instances in it, once for each strategy, on the same random numbers.
 
     Parameters
     ----------
     session
-        The session that is looked at; see `Session.view`.
+        Made by `asyncsim.live`.
+
+    Examples
+    --------
+    >>> session = sim.live(scenario, against=sim.Polling("15min"))  # doctest: +SKIP
+    >>> session.view()                                              # doctest: +SKIP
     """
 
-    _esm = pieces("elements.js", "view.js")
+    _esm = pieces("elements.js", "clock.js", "diagram.js", "view.js")
+
+    plan = traitlets.Dict().tag(sync=True)
+    """The places of the process and the lines between them."""
+    process = traitlets.Unicode().tag(sync=True)
+    """The name of the process."""
 
     def __init__(self, session: Session) -> None:
-        self.view = ViewState(session)
-        super().__init__()
-        session.listen(self._news.ask)
+        self._places = Places.of(session.scenario.process)
+        super().__init__(session)
+        self.plan = self._places.as_json()
+        self.process = session.scenario.process.name
 
-    def _picture(self) -> dict[str, Any]:
-        return self.view.picture()
+    def refresh(self) -> None:
+        """Send a picture of this moment."""
+        super().refresh()
+        message, buffers = self.picture()
+        self.send(message, buffers)
 
-    def _act(self, message: dict[str, Any]) -> None:
-        session = self.view.session
-        if message["do"] == "play":
-            session.play()
-        elif message["do"] == "pause":
-            session.pause()
-        elif message["do"] == "next batch":
-            session.run_to_next_batch()
-        self._refresh()
+    def picture(self) -> tuple[dict[str, Any], list[bytes]]:
+        """Return how every lane stands: figures, and the places of its instances as bytes."""
+        with self._live.store.lock:  # one moment for all of it
+            now, lanes = self._live.now, self.lanes()
+        message = {"now": now, "lanes": [lane.as_json() for lane in lanes]}
+        return message, [lane.places.astype("<u2").tobytes() for lane in lanes]
+
+    def lanes(self) -> list[Standing]:
+        """Return how every lane stands at this moment."""
+        session = self._live
+        with session.store.lock:
+            return [standing_of(session.lane(label), self._places) for label in session.strategies]

@@ -146,6 +146,13 @@ class Notebook:
         self.page.wait_for_selector(light, state="attached")
         self.page.wait_for_selector("#jupyterlab-splash", state="detached")
 
+    def barriers(self, selector):
+        """Return what axe finds in the way of people who cannot see well or use a mouse."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = Axe().run(self.page, context=selector).response["violations"]
+        return [(one["id"], node["html"][:200]) for one in found for node in one["nodes"]]
+
     def screenshot(self, what):
         """Write a picture for a person to look at."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)

@@ -27,44 +27,92 @@ def console(notebook):
     book = notebook(CELL)
     found = book.panel.locator(".asyncsim-console")
     found.wait_for()
+    found.locator("tr[data-number]").first.wait_for()
     return book, found
+
+
+def number_of(widget):
+    return widget.get_by_label("serial number", exact=True)
+
+
+def codes(widget):
+    return widget.locator(".asyncsim-log .asyncsim-code").all_inner_texts()
+
+
+def wait_for_text(book, element, test, text):
+    """Wait until what an element says passes a test of JavaScript."""
+    handle = element.element_handle()
+    book.page.wait_for_function(f"([e, text]) => e.textContent.{test}", arg=[handle, text])
 
 
 def test_console_finishes_5_31(console):
     """Typed and finished: the record is gone, the kernel saw it, the twin still waits."""
     book, widget = console
-    number = widget.get_by_label("serial number", exact=True)
     assert widget.locator("tr[data-number='5_31']").count() == 1
     book.screenshot("before")
-    number.press_sequentially("5_31")
+    number_of(widget).press_sequentially("5_31")
     widget.get_by_label("name of data field 1").fill("InvoiceNo")
     widget.get_by_label("value of data field 1").fill("42")
     widget.get_by_role("button", name="Finish").click()
     widget.locator(".asyncsim-log li").first.wait_for()
-    assert "204" in widget.locator(".asyncsim-log li").first.inner_text()
+    assert codes(widget) == ["204"]
     assert widget.locator("tr[data-number='5_31']").count() == 0
-    assert "still waiting, next check at" in widget.locator(".asyncsim-beside").inner_text()
+    assert "still waiting, though the work is complete" in widget.locator("dl").inner_text()
     said = book.kernel("print(session.wait('5_31')['state'], session.instance(5)['fields'])")
     assert said == "finished {'InvoiceNo': 42}"
+    widget.get_by_role("button", name="Finish").click()
+    widget.locator(".asyncsim-log li").nth(1).wait_for()
+    assert codes(widget) == ["409", "204"]
+    book.kernel("answer = session.finish('6_31')")  # from elsewhere: it is shown all the same
+    widget.locator(".asyncsim-log li").nth(2).wait_for()
+    assert widget.locator("tr[data-number='6_31']").count() == 0
     book.screenshot("after")
+    assert book.barriers(".asyncsim-console") == []
     book.theme(dark=True)
     book.screenshot("dark")
+    assert book.barriers(".asyncsim-console") == []
     book.theme(dark=False)
 
 
 def test_console_by_keyboard_alone(console):
-    """Type, Enter; Enter again is a second finish, and is told so."""
+    """Type, Enter; Enter again is a second finish, and is told so; the field keeps the focus."""
     book, widget = console
-    number = widget.get_by_label("serial number", exact=True)
-    number.focus()
-    book.page.keyboard.type("7_31")
-    book.page.keyboard.press("Enter")
+    keyboard = book.page.keyboard
+    number_of(widget).focus()
+    keyboard.type("7_31")
+    keyboard.press("Enter")
     widget.locator(".asyncsim-log li").first.wait_for()
-    book.page.keyboard.press("Enter")
+    keyboard.press("Enter")
     widget.locator(".asyncsim-log li").nth(1).wait_for()
-    codes = widget.locator(".asyncsim-log .asyncsim-code").all_inner_texts()
-    assert codes == ["409", "204"]
+    assert codes(widget) == ["409", "204"]
     assert book.page.evaluate("document.activeElement.placeholder") == "5_31"
+    keyboard.type("8_3l")  # replaces what was there
+    keyboard.press("Enter")
+    widget.locator(".asyncsim-log li").nth(2).wait_for()
+    assert "Did you mean '8_31'?" in widget.locator(".asyncsim-log li").first.inner_text()
+    assert book.kernel("print(session.wait('7_31')['state'])") == "finished"
+    widget.locator("tr[data-number='9_31'] button").focus()
+    keyboard.press("Enter")
+    assert number_of(widget).input_value() == "9_31"
+    assert book.page.evaluate("document.activeElement.value") == "9_31"
+    widget.get_by_role("button", name="Step").focus()
+    cells = book.panel.locator(".jp-Cell").count()
+    keyboard.press("a")  # in JupyterLab's hands this would add a cell
+    assert book.panel.locator(".jp-Cell").count() == cells
+
+
+def test_console_turns_pages_and_finds(console):
+    """The kernel filters; the page shows twenty records."""
+    _, widget = console
+    rows = widget.locator("tr[data-number]")
+    assert rows.count() == 20
+    widget.get_by_role("button", name="Later").click()
+    widget.locator("tr[data-number='21_31']").wait_for()
+    widget.get_by_label("find", exact=True).fill("72")
+    widget.locator("tr[data-number='72_31']").wait_for()
+    assert rows.evaluate_all("rows => rows.map((row) => row.dataset.number)") == [
+        *("72_31", "720_31", "721_31")
+    ]
 
 
 def test_console_plays_the_clock(console):
@@ -73,14 +121,18 @@ def test_console_plays_the_clock(console):
     now = widget.locator(".asyncsim-now")
     before = now.inner_text()
     widget.get_by_role("button", name="Play").click()
-    book.page.wait_for_function(
-        "([element, text]) => element.textContent !== text", arg=[now.element_handle(), before]
-    )
+    wait_for_text(book, now, "localeCompare(text)", before)
     assert book.kernel("print(session.playing)") == "True"
     widget.get_by_role("button", name="Pause").click()
     widget.get_by_role("button", name="Play").wait_for()
     assert book.kernel("print(session.playing)") == "False"
     widget.get_by_role("button", name="To next batch").click()
-    book.page.wait_for_function(
-        "(element) => element.textContent.endsWith('21:59:59')", arg=now.element_handle()
-    )
+    wait_for_text(book, now, "endsWith(text)", "21:59:59")
+    widget.get_by_label("run until").fill("noon")
+    book.page.keyboard.press("Enter")
+    notice = widget.get_by_role("status").last
+    wait_for_text(book, notice, "includes(text)", "must be a clock time")
+    widget.get_by_label("run until").fill("22:30:15")
+    book.page.keyboard.press("Enter")
+    wait_for_text(book, now, "endsWith(text)", "22:30:15")
+    assert notice.inner_text() == ""

@@ -1,170 +1,247 @@
-"""The console without a browser: messages in, state out."""
+"""The console without a browser: what a page asks for, and what is sent to it."""
 
 import asyncio
+import threading
 
 import pytest
 
 import asyncsim as sim
-from asyncsim.widgets.console_state import ROWS, fields_of, lasting
+from asyncsim.model.profiles import PROFILES
+from asyncsim.widgets.console_state import fields_of, value_of
 
 
-def ledger(instances=20, **more):
-    """Return a session in which so many orders wait, instance k as ``k_31``."""
-    scenario = sim.Scenario(
-        name="ledger",
-        process=sim.Process(
-            "order", [sim.Step("check"), sim.AsyncStep("post", "ledger")], first_activation=30
-        ),
-        systems={"ledger": sim.NightlyBatch("22:00", item_time="1s")},
+def orders(n=10, **server):
+    """Return a scenario in which instance k arrives in second k - 1 and waits as ``k_31``."""
+    steps = [sim.Step("read"), sim.AsyncStep("post", system="ledger"), sim.Step("notify")]
+    return sim.Scenario(
+        name="orders",
+        process=sim.Process("order to cash", steps, first_activation=30),
+        systems={"ledger": sim.NightlyBatch(start="22:00", item_time="150ms")},
         arrivals=sim.Regular("1s"),
-        length=float(instances),
+        length=float(n),
+        server=sim.WorkflowServer(**server),
     )
-    session = sim.live(scenario, against=sim.Polling("15min"), hold=True, **more)
-    session.run_until(float(instances))
-    return session
 
 
-def say(widget, do, **more):
-    """Send what the page would send."""
-    widget._hear(widget, {"do": do, **more}, [])
+def opened(n=10, *, until=None, **more):
+    """Return a console over a session in which everybody waits."""
+    more = {"against": sim.Polling("15min"), "hold": True} | more
+    session = sim.live(more.pop("scenario", None) or orders(n), **more)
+    session.run_until(float(n) if until is None else until)
+    return session.console()
 
 
-def numbers(widget):
-    """Return the serial numbers on the page."""
-    return [row["number"] for row in widget.state["rows"]]
+def numbers(console):
+    return [row[0] for row in console.records["rows"]]
 
 
-def test_a_finish_takes_the_record_away_and_is_logged():
-    """204, then 409; the twin is still waiting."""
-    session = ledger()
-    console = session.console()
-    assert "5_31" in numbers(console)
-    say(console, "finish", number=" 5_31 ", fields=[["InvoiceNo", "42"], ["", "x"]])
-    assert "5_31" not in numbers(console)
-    assert session.instance(5)["fields"] == {"InvoiceNo": 42}
-    say(console, "finish", number="5_31")
-    assert [line["code"] for line in console.state["log"]] == [409, 204]
-    beside = console.state["beside"]
-    assert beside["number"] == "5_31"
-    assert [row["says"].split(",")[0] for row in beside["rows"]] == [
-        "resumed at 00:00:20",
-        "still waiting",
-    ]
+def codes(console):
+    return [entry["code"] for entry in console.answers]
+
+
+def sent(console, monkeypatch):
+    """Return a list that the traits sent to the page are written into."""
+    traits = []
+    monkeypatch.setattr(console, "send_state", lambda key=None: traits.append(set(key or ())))
+    return traits
+
+
+class TestFinishing:
+    def test_a_finish_takes_the_record_off_the_page_and_is_answered_204(self):
+        """Its data fields are handed back, JSON as JSON and text as text."""
+        console = opened()
+        assert "5_31" in numbers(console)
+        fields = [["InvoiceNo", "42"], ["by", "Ann"], ["", ""]]
+        console.hear({"do": "finish", "number": " 5_31 ", "fields": fields})
+        assert "5_31" not in numbers(console)
+        assert console.records["waiting"] == console.records["total"] == 9
+        assert codes(console) == [204]
+        assert console.answers[0]["words"] == "5_31 is finished: its process goes on."
+        found = console.state._session.wait("5_31")
+        assert (found["state"], found["data"]) == ("finished", {"InvoiceNo": 42, "by": "Ann"})
+
+    def test_a_second_finish_gets_409(self):
+        """And words that say what to do."""
+        console = opened()
+        for _ in range(2):
+            console.hear({"do": "finish", "number": "5_31"})
+        assert codes(console) == [409, 204]
+        assert "Nothing to do" in console.answers[0]["words"]
+
+    def test_an_unknown_number_gets_404_and_a_guess(self):
+        """A mistyped number may be found."""
+        console = opened()
+        console.hear({"do": "finish", "number": "5_3l"})
+        assert codes(console) == [404]
+        assert "Did you mean '5_31'?" in console.answers[0]["words"]
+
+    def test_late_and_early_finishes_have_answers_of_their_own(self):
+        """Late is 410, early 409, or 202 where the server keeps it."""
+        steps = [sim.AsyncStep("post", "ledger", timeout="1min", arm_delay="5s")]
+        late = sim.Scenario(
+            name="late",
+            process=sim.Process("p", steps),
+            systems={"ledger": sim.OnlineService("1h", lanes=None)},
+            arrivals=sim.At([0.0]),
+            length=1.0,
+        )
+        console = opened(scenario=late, until=1.0)
+        console.hear({"do": "finish", "number": "1_1"})
+        console.hear({"do": "until", "moment": "12:00"})
+        console.hear({"do": "finish", "number": "1_1"})
+        assert codes(console) == [410, 409]
+
+    def test_a_profile_has_codes_of_its_own(self):
+        """The log shows the code that a program would be told."""
+        name = next(k for k, p in PROFILES.items() if p.statuses.get("duplicate") == 400)
+        console = opened(profile=name)
+        for _ in range(2):
+            console.hear({"do": "finish", "number": "5_31"})
+        assert codes(console) == [400, 204]
+
+    def test_no_number_and_a_field_without_a_name_are_told(self):
+        """Nothing is finished then."""
+        console = opened()
+        console.hear({"do": "finish", "number": "  "})
+        assert "a serial number is needed" in console.notice
+        console.hear({"do": "finish", "number": "5_31", "fields": [["", "42"]]})
+        assert "needs a name" in console.notice
+        assert codes(console) == []
+        console.hear({"do": "finish", "number": "5_31"})
+        assert console.notice == ""
+
+    def test_what_comes_from_python_is_in_the_log_too(self):
+        """Finishes of others, and all that is not a finish."""
+        console = opened()
+        session = console.state._session
+        session.finish("5_31", strict=False)
+        session.start({"amount": 7})
+        console.hear({"do": "retry", "number": "6_31"})
+        assert codes(console) == [200, 201, 204]
+        assert console.notice == "6_31 is entered once more; it waits as 6_33 from now on"
+        assert "6_33" in numbers(console)
+
+    def test_an_operator_starts_an_instance(self):
+        """With the data fields of the form."""
+        console = opened()
+        console.hear({"do": "start", "fields": [["amount", "7"]]})
+        assert console.notice == "instance 11 has started"
+        assert console.state._session.instance(11)["fields"] == {"amount": 7}
+
+
+class TestLooking:
+    def test_ten_thousand_records_are_shown_a_page_at_a_time(self):
+        """The last page is where one turns to when one turns too far."""
+        console = opened(10_000, against=())
+        assert len(numbers(console)) == 20
+        assert console.records["total"] == 10_000
+        console.hear({"do": "turn", "like": "", "first": 40})
+        assert numbers(console)[0] == "41_31"
+        console.hear({"do": "turn", "like": "", "first": 20_000})
+        assert numbers(console) == [f"{k}_31" for k in range(9981, 10_001)]
+        console.hear({"do": "turn", "like": "999", "first": 0})
+        assert console.records["total"] == 11
+        assert numbers(console)[0] == "999_31"
+
+    def test_the_twin_is_shown_beside_a_chosen_number(self):
+        """Under polling the step still waits when it was finished long ago."""
+        console = opened()
+        console.hear({"do": "choose", "number": "5_31"})
+        assert console.fates["rows"][0] == ["callback", "still waiting"]
+        console.hear({"do": "finish", "number": "5_31"})
+        (_, main), (_, twin) = console.fates["rows"]
+        assert main == "went on at 00:00:10, the moment the work was complete"
+        assert twin == (
+            "still waiting, though the work is complete since 00:00:10; next check 00:15:04"
+        )
+        console.hear({"do": "until", "moment": "00:20"})
+        (_, twin) = console.fates["rows"][1]
+        assert twin == "went on at 00:15:04, 14.9 min after the work was complete (1 check)"
+        console.hear({"do": "choose", "number": "nobody"})
+        assert console.fates["rows"] == []
+
+    def test_only_what_has_changed_is_sent(self, monkeypatch):
+        """A clock that moves on sends the clock, a finish sends more."""
+        console = opened()
+        traits = sent(console, monkeypatch)
+        console.hear({"do": "until", "moment": "01:00"})
+        assert set().union(*traits) == {"clock"}
+        traits.clear()
+        console.hear({"do": "finish", "number": "5_31"})
+        assert set().union(*traits) == {"records", "answers", "fates"}
+
+
+class TestClock:
+    def test_the_buttons_move_it(self):
+        """Step, to a clock time, to the batch; what is wrong is told."""
+        console = opened()
+        assert console.choices["batch"]
+        console.hear({"do": "until", "moment": "12:00"})
+        assert console.clock["at"] == f"{console.state._session.at:%a %Y-%m-%d} 12:00:00"
+        console.hear({"do": "batch"})
+        assert console.clock["at"].endswith("21:59:59")
+        console.hear({"do": "until", "moment": "noon"})
+        assert "must be a clock time" in console.notice
+        console.hear({"do": "until", "moment": ""})
+        assert "a moment is needed" in console.notice
+        console.hear({"do": "speed", "speed": 60})
+        assert console.clock["speed"] == 60.0
+        console.hear({"do": "speed", "speed": -1})
+        assert "speed" in console.notice
+        assert console.clock["speed"] == 60.0
+
+    def test_step_plays_the_next_instant(self):
+        """Instance 2 arrives a second after the first."""
+        console = opened(until=0.5)
+        console.hear({"do": "step"})
+        assert console.state._session.now == 1.0
+
+    def test_play_without_a_loop_is_told(self):
+        """A plain script has none."""
+        console = opened()
+        console.hear({"do": "play"})
+        assert "play() needs a running event loop" in console.notice
+
+    def test_play_and_pause_asked_for_in_another_thread(self):
+        """As some kernels handle messages in one; the clock runs in the loop all the same."""
+
+        async def played():
+            console = opened(speed=36_000.0)
+            hear = console._handle_custom_msg
+            threading.Thread(target=hear, args=({"do": "play"}, [])).start()
+            while not console.clock["playing"]:
+                await asyncio.sleep(0.01)
+            before = console.clock["at"]
+            while console.clock["at"] == before:  # pictures come by themselves
+                await asyncio.sleep(0.01)
+            threading.Thread(target=hear, args=({"do": "pause"}, [])).start()
+            while console.clock["playing"]:
+                await asyncio.sleep(0.01)
+            console.close()
+
+        asyncio.run(asyncio.wait_for(played(), 30))
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "words"),
-    [("5_32", 404, "Check the number"), ("", 404, "Check the number"), ("x' or 1", 404, "unknown")],
+    ("text", "value"),
+    [
+        ("42", 42),
+        ("4.5", 4.5),
+        ("true", True),
+        ('{"a": [1]}', {"a": [1]}),
+        ("Ann", "Ann"),
+        ("NaN", "NaN"),
+        ("5_31", "5_31"),
+        ("", ""),
+        ("[" * 100_000, "[" * 100_000),
+    ],
 )
-def test_a_wrong_number_is_told_what_to_do(number, code, words):
-    """And nothing else happens."""
-    console = ledger().console()
-    say(console, "finish", number=number)
-    line = console.state["log"][0]
-    assert (line["code"], words in line["text"]) == (code, True)
-    assert console.state["total"] == 20
+def test_values_are_json_if_they_can_be(text, value):
+    """And text otherwise."""
+    assert value_of(text) == value
 
 
-def test_ten_thousand_records_are_a_page_of_a_few():
-    """The page is turned and filtered in the kernel."""
-    console = ledger(10_000).console()
-    assert console.state["total"] == console.state["waiting"] == 10_000
-    assert len(console.state["rows"]) == ROWS
-    say(console, "show", first=9996)
-    assert numbers(console) == ["9997_31", "9998_31", "9999_31", "10000_31"]
-    say(console, "show", like="777")
-    assert numbers(console) == ["777_31", *(f"{k}_31" for k in range(7770, 7780))]
-    say(console, "finish", number="777_31")
-    assert console.state["total"] == 10
-
-
-def test_a_page_that_has_emptied_gives_way_to_the_last_one():
-    """Somebody else finished all that was on it."""
-    session = ledger(ROWS + 1)
-    console = session.console()
-    say(console, "show", first=ROWS)
-    session.finish(f"{ROWS + 1}_31")
-    assert numbers(console)[0] == "1_31"
-
-
-def test_the_clock_is_in_its_hands():
-    """Step, run, the next batch, the speed; what cannot be is said."""
-    session = ledger()
-    console = session.console()
-    say(console, "run until", moment="12:30")
-    assert console.state["now"] == "Mon 2026-01-05 12:30:00"
-    say(console, "next batch")
-    assert console.state["now"] == "Mon 2026-01-05 21:59:59"
-    say(console, "speed", value=60)
-    assert session.speed == console.state["speed"] == 60
-    say(console, "run until", moment="noon")
-    assert "must be a clock time such as '22:00'" in console.state["message"]
-    say(console, "play")
-    assert "needs a running event loop" in console.state["message"]
-    say(console, "step")
-    assert console.state["message"] in ("", "Nothing will happen any more by itself.")
-
-
-def test_what_programs_do_is_seen_as_well():
-    """A finish over REST or from Python takes the record off the page."""
-    session = ledger()
-    console = session.console()
-    session.finish("5_31")
-    assert "5_31" not in numbers(console)
-
-
-def test_an_operator_tries_again_and_starts_instances():
-    """Both are in the log, with the new number."""
-    console = ledger().console()
-    say(console, "retry", number="5_31")
-    assert "5_32" in numbers(console)
-    say(console, "start", fields=[["customer", "Ann"]])
-    assert console.state["total"] == 21
-    assert [line["text"] for line in console.state["log"]] == [
-        "instance 21 started",
-        "tried again; it waits as 5_32",
-    ]
-    say(console, "retry", number="5_31")
-    assert "was tried again as '5_32'" in console.state["message"]
-
-
-def test_pictures_come_ten_times_a_second_at_most():
-    """However often something happens while the clock runs."""
-
-    async def watch():
-        session = ledger(speed=100.0)
-        console = session.console()
-        pictures = []
-        console.observe(lambda change: pictures.append(change), "state")
-        for k in range(1, 15):
-            session.finish(f"{k}_31")
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.2)
-        return console, pictures
-
-    console, pictures = asyncio.run(watch())
-    assert 1 <= len(pictures) <= 4
-    assert console.state["total"] == 6
-
-
-def test_data_fields_are_read_as_a_person_writes_them():
-    """JSON where it is JSON, text elsewhere; nothing is no field."""
-    rows = [
-        ("n", "42"),
-        ("ok", "true"),
-        ("who", "Ann"),
-        ("list", "[1, 2]"),
-        (" ", "x"),
-        ("s", '"1"'),
-    ]
-    assert fields_of(rows) == {"n": 42, "ok": True, "who": "Ann", "list": [1, 2], "s": "1"}
-    assert fields_of([]) is None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (0.05, "0.05 s"), (42, "42 s"), (90, "2 min"), (5400, "90 min"), (28800, "8.0 h")],
-)
-def test_lengths_of_time_are_said_shortly(seconds, text):
-    """As a person would."""
-    assert lasting(seconds) == text
+def test_a_field_is_given_once():
+    """The second would hide the first."""
+    with pytest.raises(sim.ScenarioError, match="'a' is given twice"):
+        fields_of([["a", "1"], ["a", "2"]])

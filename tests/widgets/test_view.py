@@ -1,81 +1,258 @@
-"""The view without a browser."""
+"""The view without a browser: where instances stand, and what is sent to the page."""
+
+import asyncio
 
 import numpy as np
 import pytest
 
 import asyncsim as sim
-from asyncsim.widgets.view_state import DONE, FAILED, WAITS, LaneView, layout
+from asyncsim.widgets.places import Places
+from asyncsim.widgets.standing import CALLING, NOWHERE
 
-FILES = ["nightly_ledger", "person", "lines_of_business"]
-
-
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("strategy", [sim.Callback(), sim.Polling("15min")], ids=lambda s: s.label)
-def test_the_picture_agrees_with_the_tables(name, strategy):
-    """At any moment: so many wait, are done, have failed, and each is where its steps say."""
-    session = sim.live(sim.Scenario.load(f"data/{name}.toml"), strategy, seed=2)
-    for moment in ("08:30", "12:00", "22:01", "23:30", "2026-04-02 11:00"):
-        session.run_until(moment)
-        run, lane = session.so_far(), session.lane()
-        picture = LaneView(lane, layout(session.scenario.process)).picture(session.now)
-        waiting = int((run.waits["outcome"] == "waiting").sum())
-        assert picture["waiting"] == waiting == sum(w for _, w in picture["counts"].values())
-        assert picture["done"] == int((run.instances["outcome"] == "done").sum())
-        assert picture["failed"] == int((run.instances["outcome"] == "failed").sum())
-        tokens = np.array(picture["tokens"]).reshape(-1, 2)
-        assert len(tokens) == min(len(run.instances), 1000)
-        assert 0 <= picture["busy"] <= picture["workers"]
-        at_work = sum(w for w, _ in picture["counts"].values())
-        running = int((run.instances["outcome"] == "running").sum())
-        assert at_work + waiting == running
+BATCH = sim.NightlyBatch(start="22:00", item_time="1s")
+BY_HAND = sim.OnlineService("1h", lanes=None)
 
 
-def test_a_process_is_laid_out_from_left_to_right():
-    """One column further for each step; ways side by side lie in rows of their own."""
-    process = sim.Process(
-        "p",
-        [
-            sim.Step("a"),
-            sim.Choice("c", [(0.5, [sim.Step("b1")]), (0.5, [sim.Step("b2"), sim.Step("b3")])]),
-            sim.Parallel("d", [[sim.Step("e")], [sim.AsyncStep("f", "out")]]),
-            sim.Step("g"),
-        ],
+def scenario(steps, system=BATCH, n=10, **server):
+    """Return a scenario in which instance k arrives in second k - 1."""
+    return sim.Scenario(
+        name="orders",
+        process=sim.Process("order to cash", steps),
+        systems={"ledger": system},
+        arrivals=sim.Regular("1s"),
+        length=float(n),
+        server=sim.WorkflowServer(**server),
     )
-    places = {place.name: place for place in layout(process)}
-    columns = {name: place.column for name, place in places.items()}
-    assert columns == {"a": 0, "b1": 1, "b2": 1, "b3": 2, "e": 3, "f": 3, "g": 4}
-    assert places["b1"].row != places["b2"].row
-    assert places["e"].row != places["f"].row
-    assert places["f"].kind == "wait"
 
 
-def test_a_step_that_works_is_told_from_one_that_waits():
-    """While its call is being made an asynchronous step is at work."""
-    scenario = sim.Scenario(
-        name="x",
-        process=sim.Process("p", [sim.AsyncStep("w", "out", call_work="1min", timeout="1h")]),
-        systems={"out": sim.OnlineService("1 day")},
-        arrivals=sim.At([0.0]),
-    )
-    session = sim.live(scenario)
-    states = []
-    for moment in (30, 90, 4000):
-        session.run_until(moment)
-        states.append(session.view().state["lanes"][0]["tokens"][1])
-    assert states == [0, WAITS, FAILED]
-    assert DONE not in states
+def simple(n=10, **more):
+    steps = [sim.Step("read", work="3s"), sim.AsyncStep("post", "ledger"), sim.Step("notify")]
+    return scenario(steps, n=n, **more)
 
 
-def test_both_sides_are_shown_and_the_clock_obeys():
-    """The strategy and the first of its twins."""
-    session = sim.live(
-        sim.Scenario.load("data/nightly_ledger.toml"),
-        against=[sim.Polling("1h"), sim.Backoff("1min")],
-    )
-    view = session.view()
-    assert [lane["name"] for lane in view.state["lanes"]] == ["callback", "polling 1 h"]
-    view._hear(view, {"do": "next batch"}, [])
-    assert view.state["now"] == "Mon 2026-01-05 21:59:59"
-    assert view.state["lanes"][0]["waiting"] > 1000
-    session.run_until("23:30")
-    assert view.state["lanes"][0]["waiting"] == 0
+def at(view, lane=0):
+    """Return how many instances are at each place, by name; places without any left out."""
+    plan, standing = view._places, view.lanes()[lane]
+    pairs = zip(plan.places, standing.counts, strict=True)
+    return {place.name: count for place, count in pairs if place and count}
+
+
+class TestStanding:
+    def test_instances_go_from_work_to_the_waiting_room_to_the_end(self):
+        """Each is at one place; a queue is for workers."""
+        session = sim.live(simple(workers=2), against=sim.Polling("15min", "clock"))
+        view = session.view()
+        assert at(view) == {"read": 1}  # the first comes at once
+        session.run_until(2.5)  # three have come, two are worked on
+        standing = view.lanes()[0]
+        assert at(view) == {"read": 3}
+        assert (standing.workers, standing.busy, standing.queue) == (2, 2, 1)
+        session.run_until("12:00")
+        assert at(view) == at(view, 1) == {"post": 10}
+        assert view.lanes()[0].waiting == 10
+        session.run_until("22:00:04")  # the batch has done about four
+        assert at(view, 0)["done"] in (4, 5)
+        assert at(view, 1) == {"post": 10}  # polling has not seen it yet
+        session.run_until("23:00")
+        assert at(view) == at(view, 1) == {"done": 10}
+        assert view.lanes()[0].waiting == 0
+
+    def test_every_record_that_waits_is_in_a_room_while_a_day_is_played(self):
+        """Held against the tables of the session, with branches of all kinds."""
+        steps = [
+            sim.Step("read", work="2s"),
+            sim.Choice(
+                "which",
+                [
+                    (
+                        0.5,
+                        [sim.AsyncStep("quick", "ledger", response={"accepted": 0.7, "done": 0.3})],
+                    ),
+                    (0.5, []),
+                ],
+            ),
+            sim.AsyncStep("post", "ledger", timeout="1h", on_timeout=[sim.Step("phone", "1min")]),
+        ]
+        session = sim.live(scenario(steps, n=200), seed=1)
+        view = session.view()
+        while session.now < 86_400.0:
+            session.run_for("17min")
+            standing, here = view.lanes()[0], at(view)
+            assert here.get("quick", 0) + here.get("post", 0) == standing.waiting
+            assert sum(standing.counts) == session.instances_count
+        assert here == {"done": 200}
+
+    @pytest.mark.parametrize("name", ["nightly_ledger", "person", "lines_of_business"])
+    @pytest.mark.parametrize("strategy", [sim.Callback(), sim.Polling("15min")])
+    def test_figures_agree_with_the_tables(self, name, strategy, pytestconfig):
+        """At any moment: so many wait, are done, have failed, and the others are at work."""
+        path = pytestconfig.rootpath / "data" / f"{name}.toml"
+        session = sim.live(sim.Scenario.load(path), strategy, seed=2)
+        view = session.view()
+        for moment in ("08:30", "12:00", "22:01", "23:30", "2026-04-02 11:00"):
+            session.run_until(moment)
+            run, standing = session.so_far(), view.lanes()[0]
+            rooms = [k for k, p in enumerate(view._places.places) if p and p.kind == "room"]
+            in_rooms = sum(standing.counts[k] - standing.calling[k] for k in rooms)
+            waiting = int((run.waits["outcome"] == "waiting").sum())
+            assert standing.waiting == in_rooms == waiting
+            outcomes = run.instances["outcome"]
+            ends = [int((outcomes == end).sum()) for end in ("done", "failed")]
+            assert standing.counts[-2:] == ends
+            assert sum(standing.counts) == len(outcomes)
+
+    def test_a_step_that_makes_its_call_does_not_wait_yet(self):
+        """It is in the room, but at work."""
+        step = sim.AsyncStep("post", "ledger", call_work="1min", timeout="1h")
+        session = sim.live(scenario([step], BY_HAND, n=1), hold=True)
+        view = session.view()
+        session.run_until(30.0)
+        standing = view.lanes()[0]
+        assert (sum(standing.counts), sum(standing.calling), standing.waiting) == (1, 1, 0)
+        assert standing.places[0, 0] >= CALLING
+        session.run_until(90.0)
+        standing = view.lanes()[0]
+        assert (sum(standing.counts), sum(standing.calling), standing.waiting) == (1, 0, 1)
+
+    def test_parallel_branches_have_a_token_each(self):
+        """On the first way there is always one, unless another branch is awaited."""
+        branches = [
+            [sim.AsyncStep("post", "ledger")],
+            [sim.Step("print", work="10s"), sim.AsyncStep("ship", "ledger")],
+        ]
+        steps = [sim.Parallel("both", branches), sim.Step("notify", work="5s")]
+        session = sim.live(scenario(steps, n=1), hold=True)
+        view = session.view()
+        session.run_until(2.0)
+        assert at(view) == {"post": 1, "print": 1}
+        session.run_until(20.0)
+        assert at(view) == {"post": 1, "ship": 1}
+        session.finish("1_1")
+        assert at(view) == {"ship": 1}
+        assert view.lanes()[0].places[0, 0] == NOWHERE
+        session.finish("1_3")
+        assert at(view) == {"notify": 1}
+        session.run_until(60.0)
+        assert at(view) == {"done": 1}
+
+    def test_what_follows_an_accepted_call_comes_before_its_wait(self):
+        """The instance is where it is worked on."""
+        step = sim.AsyncStep("post", "ledger", on_accepted=[sim.Step("mail", work="10s")])
+        session = sim.live(scenario([step], n=1), hold=True)
+        view = session.view()
+        session.run_until(5.0)
+        assert at(view) == {"mail": 1}
+        session.run_until(15.0)
+        assert at(view) == {"post": 1}
+
+    def test_failed_instances_and_those_an_operator_tries_again(self):
+        """They come back from the end to the waiting room, with a call or without."""
+        steps = [sim.AsyncStep("post", "ledger", timeout="1min")]
+        session = sim.live(scenario(steps, BY_HAND, n=2), hold=True)
+        view = session.view()
+        session.run_until(120.0)
+        assert at(view) == {"failed": 2}
+        session.retry("1_1")
+        session.retry("2_1", call=False)
+        assert at(view) == {"post": 2}
+        session.finish("1_2")
+        session.finish("2_2")
+        assert at(view) == {"done": 2}
+
+    def test_instances_started_by_hand_are_there(self):
+        """In the rows that they have been given."""
+        session = sim.live(simple(n=3), hold=True)
+        view = session.view()
+        session.run_until(60.0)
+        session.start()
+        assert at(view) == {"post": 3, "read": 1}
+
+
+class TestPictures:
+    def test_a_picture_is_two_bytes_an_instance_and_strategy(self):
+        """And the figures of each lane."""
+        session = sim.live(simple(1000), against=sim.Polling("15min"))
+        view = session.view()
+        session.run_until("12:00")
+        message, buffers = view.picture()
+        assert [lane["label"] for lane in message["lanes"]] == ["callback", "polling 15 min"]
+        assert [len(buffer) for buffer in buffers] == [2000, 2000]
+        places = np.frombuffer(buffers[0], dtype="<u2")
+        assert message["lanes"][0]["counts"] == np.bincount(places, minlength=5).tolist()
+
+    def test_a_page_that_opens_gets_one(self, monkeypatch):
+        """And another whenever something is done."""
+        session = sim.live(simple(), hold=True)
+        view = session.view()
+        pictures = []
+        monkeypatch.setattr(view, "send", lambda message, buffers: pictures.append(message))
+        view.hear({"do": "hello"})
+        view.hear({"do": "until", "moment": "12:00"})
+        assert len(pictures) >= 2
+        assert pictures[-1]["now"] == 43_200.0
+        assert view.clock["at"].endswith("12:00:00")
+
+    def test_pictures_come_while_the_clock_runs(self):
+        """By themselves; a view that is closed sends none."""
+
+        async def played():
+            session = sim.live(simple(), speed=36_000.0)
+            view, pictures = session.view(), []
+            view.send = lambda message, buffers: pictures.append(message["now"])
+            view.hear({"do": "play"})
+            while len(pictures) < 4:
+                await asyncio.sleep(0.01)
+            assert pictures == sorted(pictures)
+            view.close()
+            session.pause()
+            session.close()
+
+        asyncio.run(asyncio.wait_for(played(), 30))
+
+
+class TestPlaces:
+    def test_columns_go_to_the_right_and_branches_below(self):
+        """The plan of a process with everything in it."""
+        process = sim.Process(
+            "all",
+            [
+                sim.Step("a"),
+                sim.Choice("b", [(0.5, [sim.Step("c")]), (0.3, [sim.Step("d")]), (0.2, [])]),
+                sim.Parallel("e", [[sim.AsyncStep("f", "x")], [sim.Step("g"), sim.Step("h")]]),
+                sim.AsyncStep("i", "x", on_rejected=[sim.Step("j")]),
+            ],
+        )
+        plan = Places.of(process)
+        found = {(p.name, p.kind): (p.column, p.row, p.way) for p in plan.places if p}
+        assert found == {
+            ("a", "step"): (0, 0, 0),
+            ("b", "choice"): (1, 0, 0),
+            ("c", "step"): (2, 0, 0),
+            ("d", "step"): (2, 1, 0),
+            ("e", "fork"): (3, 0, 0),
+            ("f", "room"): (4, 0, 0),
+            ("g", "step"): (4, 1, 1),
+            ("h", "step"): (5, 1, 1),
+            ("e", "join"): (6, 0, 0),
+            ("i", "room"): (7, 0, 0),
+            ("j", "step"): (7, 1, 0),
+            ("done", "end"): (8, 0, 0),
+            ("failed", "end"): (8, 0, 0),
+        }
+        assert (plan.rows, plan.ways) == (3, 2)
+        names = {k: p.name for k, p in enumerate(plan.places) if p}
+        lines = {(names[a], names[b]) for a, b in plan.lines}
+        assert {("a", "b"), ("b", "c"), ("b", "e"), ("d", "e"), ("e", "g"), ("i", "j")} <= lines
+        assert {("i", "done"), ("j", "done")} <= lines
+
+    def test_no_two_places_of_a_nested_process_lie_on_each_other(self):
+        """Whatever is inside whatever."""
+        inner = sim.Parallel("in", [[sim.Step("p")], [sim.Step("q")]])
+        outer = sim.Parallel("out", [[sim.Step("r"), inner], [sim.AsyncStep("s", "x")]])
+        mail = sim.AsyncStep("t", "x", on_accepted=[sim.Step("u")], on_timeout=[sim.Step("v")])
+        plan = Places.of(sim.Process("nested", [outer, mail]))
+        places = [p for p in plan.places if p and p.kind != "end"]
+        assert len({(p.column, p.row) for p in places}) == len(places)
+        assert {p.name: p.way for p in places if p.kind in ("step", "room")} == {
+            "r": 0, "p": 0, "q": 1, "s": 2, "t": 0, "u": 0, "v": 0,
+        }  # fmt: skip

@@ -1,0 +1,93 @@
+// What the widgets of a live session share: following what changes, and the clock's controls.
+
+/** Call a function once things have been quiet for a while. */
+function onceQuiet(milliseconds, call) {
+  let timer = 0;
+  return (...values) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => call(...values), milliseconds);
+  };
+}
+
+/** Tell the kernel that a picture has been shown, at most once per frame. */
+function acknowledge(model) {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => {
+      asked = false;
+      model.send({ do: "seen" });
+    });
+  };
+}
+
+/** A form in which Enter in any field submits, also where a notebook keeps browsers from it. */
+function formWith(className, submit, ...children) {
+  const send = (event) => {
+    event.preventDefault();
+    submit();
+  };
+  return make("form", { className, on: {
+    submit: send,
+    keydown: (event) => {
+      if (event.key === "Enter" && !event.isComposing && event.target.tagName === "INPUT") send(event);
+    },
+  } }, ...children);
+}
+
+/** Call functions when traits change, and now, until the signal. */
+function follow(model, signal, handlers) {
+  for (const [name, handler] of Object.entries(handlers)) {
+    model.on(`change:${name}`, handler);
+    signal.addEventListener("abort", () => model.off(`change:${name}`, handler));
+    handler();
+  }
+}
+
+function speedText(speed) {
+  const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  const [size, unit] = units.find(([seconds]) => speed >= seconds) ?? [1, "s"];
+  return `1 s shows ${+(speed / size).toPrecision(4)} ${unit}`;
+}
+
+/** The present moment, play and pause, speed, step, to a clock time, to the next batch. */
+function clockBar(model, signal) {
+  const ask = (deed, more = {}) => model.send({ do: deed, ...more });
+  const title = make("strong");
+  const at = make("output", { className: "asyncsim-now", ariaLabel: "present moment" });
+  const play = button("▶ Play", () => ask(model.get("clock").playing ? "pause" : "play"),
+    { className: "asyncsim-play asyncsim-main" });
+  const speed = make("select", {
+    on: { change: () => ask("speed", { speed: Number(speed.value) }) } });
+  const step = button("Step", () => ask("step"),
+    { title: "play the next instant at which anything happens" });
+  const moment = make("input", { size: 9, placeholder: "22:00", autocomplete: "off",
+    title: "a clock time, or a date and time: 2026-01-06 07:00" });
+  const until = formWith("asyncsim-until", () => ask("until", { moment: moment.value }),
+    labelled("run until", moment), make("button", { type: "submit", text: "Go" }));
+  const batch = button("To next batch", () => ask("batch"),
+    { title: "play up to a second before the next batch begins" });
+  const notice = make("p", { className: "asyncsim-notice", role: "status" });
+
+  follow(model, signal, {
+    choices: () => {
+      const { scenario, speeds, batch: has } = model.get("choices");
+      setText(title, scenario);
+      speed.replaceChildren(...speeds.map((s) => make("option", { value: s, text: speedText(s) })));
+      batch.hidden = !has;
+    },
+    clock: () => {
+      const { at: now, playing, speed: current } = model.get("clock");
+      setText(at, now);
+      setText(play, playing ? "❚❚ Pause" : "▶ Play");
+      if (![...speed.options].some((option) => Number(option.value) === current))
+        speed.append(make("option", { value: current, text: speedText(current) }));
+      if (document.activeElement !== speed) speed.value = String(current);
+    },
+    notice: () => setText(notice, model.get("notice")),
+  });
+  const bar = make("div", { className: "asyncsim-bar asyncsim-clock", role: "group",
+    ariaLabel: "clock" }, title, at, play, labelled("speed", speed), step, batch, until);
+  return { bar, notice };
+}

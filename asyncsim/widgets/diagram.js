@@ -1,0 +1,268 @@
+// One lane of the view: the process drawn on a canvas, and the instances that move through it.
+
+const ROW = 118; // height of a row of the process
+const CHART = 54; // height of the chart below it
+const GAP = 14;
+const TITLE = 32;
+const NOWHERE = 0xffff;
+const CALLING = 0x8000; // added to a place: the call is being made, the wait has not begun
+const SETTLED = 0.3; // pixels
+const COLOURS = { step: "--work", room: "--wait", end: "--ended", failed: "--refused" };
+
+const number = (value) => value.toLocaleString("en");
+
+/** Where the boxes of the places are, for a width in pixels. */
+function boxesOf(plan, width) {
+  const whole = plan.widths.reduce((sum, w) => sum + w, 0);
+  const unit = (width - GAP) / whole;
+  const left = [GAP];
+  for (const w of plan.widths) left.push(left.at(-1) + w * unit);
+  const height = plan.rows * ROW;
+  return plan.places.map((place) => {
+    if (!place) return null;
+    const [kind, name, system, column, row] = place;
+    const x = left[column];
+    const w = left[column + 1] - x - GAP;
+    if (kind === "end") {
+      const share = height - GAP;
+      return name === "done"
+        ? { kind, name, system, x, w, y: GAP / 2, h: share * 0.62 - 4 }
+        : { kind: "failed", name, system, x, w, y: GAP / 2 + share * 0.62 + 4, h: share * 0.38 - 4 };
+    }
+    return { kind, name, system, x, w, y: row * ROW + GAP / 2, h: ROW - GAP };
+  });
+}
+
+/** Tokens of one lane: where each is, and where it goes. */
+class Tokens {
+  constructor() {
+    this.count = this.each = 0;
+    this.places = new Uint16Array(0);
+    this.calling = new Uint8Array(0);
+    this.x = this.y = this.toX = this.toY = new Float32Array(0);
+    this.sizes = [];
+  }
+
+  /** Take in a new picture; `fresh` lets every token stand where it belongs at once. */
+  take(encoded, boxes, ways, fresh) {
+    const calling = Uint8Array.from(encoded, (place) => place !== NOWHERE && place >= CALLING);
+    const places = encoded.map((place, i) => (calling[i] ? place - CALLING : place));
+    const each = ways ? places.length / ways : 0;
+    const old = { ...this };
+    const size = places.length;
+    Object.assign(this, { count: size, each, places, calling, encoded });
+    for (const name of ["x", "y", "toX", "toY"]) this[name] = new Float32Array(size);
+    const piles = pile(places, boxes);
+    const rank = new Uint32Array(boxes.length);
+    for (let i = 0; i < size; i++) {
+      const place = places[i];
+      if (place === NOWHERE) continue;
+      const { box, cell, columns } = piles[place];
+      const k = rank[place]++;
+      this.toX[i] = box.x + 5 + (k % columns) * cell;
+      this.toY[i] = box.y + box.h - 5 - (Math.floor(k / columns) + 1) * cell;
+      const was = indexBefore(i, each, old);
+      const known = was >= 0 && old.places[was] !== NOWHERE;
+      this.x[i] = fresh ? this.toX[i] : known ? old.x[was] : Math.max(box.x - GAP, 0);
+      this.y[i] = fresh || !known ? this.toY[i] : old.y[was];
+    }
+    this.sizes = piles.map((one) => (one ? Math.max(one.cell - (one.cell > 3 ? 1 : 0.4), 0.8) : 0));
+  }
+
+  /** Move on towards where each goes; false once all have come there. */
+  move(share) {
+    let moving = false;
+    for (let i = 0; i < this.count; i++) {
+      const dx = this.toX[i] - this.x[i];
+      const dy = this.toY[i] - this.y[i];
+      if (Math.abs(dx) + Math.abs(dy) < SETTLED) {
+        this.x[i] = this.toX[i];
+        this.y[i] = this.toY[i];
+      } else {
+        this.x[i] += dx * share;
+        this.y[i] += dy * share;
+        moving = true;
+      }
+    }
+    return moving;
+  }
+}
+
+/** Where a token was in the picture before, in which there were fewer instances on each way. */
+function indexBefore(i, each, old) {
+  const instance = i % each;
+  const was = Math.floor(i / each) * old.each + instance;
+  return instance < old.each && was < old.count ? was : -1;
+}
+
+/** How the tokens at each place are piled up: smaller where there are many. */
+function pile(places, boxes) {
+  const counts = new Uint32Array(boxes.length);
+  for (const place of places) if (place !== NOWHERE) counts[place]++;
+  return boxes.map((box, k) => {
+    if (!box) return null;
+    const w = Math.max(box.w - 10, 4);
+    const h = Math.max(box.h - TITLE - 8, 4);
+    let cell = Math.min(8, Math.max(Math.sqrt((w * h) / Math.max(counts[k], 1)), 0.5));
+    while (cell > 0.5 && Math.floor(w / cell) * Math.floor(h / cell) < counts[k]) cell *= 0.96;
+    return { box, cell, columns: Math.max(Math.floor(w / cell), 1) };
+  });
+}
+
+/** The canvas of one lane. */
+class Diagram {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.tokens = new Tokens();
+    this.boxes = [];
+    this.width = 0;
+    this.lane = null;
+  }
+
+  resize(plan, width) {
+    this.plan = plan;
+    this.width = width;
+    this.height = plan.rows * ROW + CHART;
+    this.boxes = boxesOf(plan, width);
+    const ratio = window.devicePixelRatio || 1;
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(this.height * ratio);
+    this.canvas.style.height = `${this.height}px`;
+    this.ratio = ratio;
+    if (this.lane) this.take(this.lane, this.tokens.encoded, true);
+  }
+
+  take(lane, places, fresh) {
+    this.lane = lane;
+    this.tokens.take(places, this.boxes, this.plan.ways, fresh);
+  }
+
+  move(share) {
+    return this.tokens.move(share);
+  }
+
+  draw(history, most, hours) {
+    if (!this.lane || !this.width) return;
+    const style = getComputedStyle(this.canvas);
+    const colour = (name) => style.getPropertyValue(name).trim() || "#888";
+    const ctx = this.canvas.getContext("2d");
+    ctx.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    ctx.clearRect(0, 0, this.width, this.height);
+    ctx.font = `12px ${style.fontFamily}`;
+    this.drawLines(ctx, colour);
+    this.boxes.forEach((box, k) => box && this.drawBox(ctx, colour, box, k));
+    this.drawTokens(ctx, colour);
+    drawChart(ctx, colour, { ...history, most, hours }, this.width, this.height);
+  }
+
+  drawLines(ctx, colour) {
+    ctx.strokeStyle = colour("--line");
+    ctx.lineWidth = 1.5;
+    for (const [from, to] of this.plan.lines) {
+      const a = this.boxes[from];
+      const b = this.boxes[to];
+      if (!a || !b) continue;
+      const [ax, bx] = [a.x + a.w - inset(a), b.x + inset(b)];
+      const [ay, by] = [a.y + a.h / 2, b.y + b.h / 2];
+      ctx.beginPath();
+      ctx.moveTo(ax, ay);
+      ctx.bezierCurveTo((ax + bx) / 2, ay, (ax + bx) / 2, by, bx, by);
+      ctx.stroke();
+    }
+  }
+
+  drawBox(ctx, colour, box, k) {
+    const narrow = isNarrow(box);
+    ctx.strokeStyle = colour(box.kind === "room" ? "--wait" : "--soft");
+    ctx.lineWidth = box.kind === "room" ? 2 : 1;
+    ctx.fillStyle = colour("--raised");
+    ctx.setLineDash(box.kind === "room" ? [5, 3] : []);
+    ctx.beginPath();
+    if (narrow) {
+      const [x, y] = [box.x + box.w / 2, box.y + box.h / 2];
+      const r = box.w / 2 - inset(box);
+      ctx.moveTo(x, y - r);
+      for (const [dx, dy] of [[r, 0], [0, r], [-r, 0]]) ctx.lineTo(x + dx, y + dy);
+      ctx.closePath();
+    } else ctx.roundRect(box.x, box.y, box.w, box.h, 6);
+    ctx.fill();
+    ctx.stroke();
+    ctx.setLineDash([]);
+    if (narrow) {
+      ctx.textAlign = "center";
+      const [x, y] = [box.x + box.w / 2, box.y + box.h / 2 + 25];
+      if (box.kind !== "join") writeIn(ctx, colour("--soft"), box.name, x, y, box.w + 3 * GAP);
+      ctx.textAlign = "start";
+      return;
+    }
+    const sign = box.kind === "failed" ? "✗ " : "";
+    writeIn(ctx, colour("--text"), sign + box.name, box.x + 6, box.y + 14, box.w - 10);
+    const [count, calling] = [this.lane.counts[k], this.lane.calling[k]];
+    const called = calling ? `, ${number(calling)} call it` : "";
+    const what = box.kind === "room"
+      ? `${number(count - calling)} wait for ${box.system}${called}` : number(count);
+    writeIn(ctx, colour("--soft"), what, box.x + 6, box.y + 28, box.w - 10);
+  }
+
+  drawTokens(ctx, colour) {
+    const { places, calling, x, y, sizes, count } = this.tokens;
+    for (const [kind, name] of Object.entries(COLOURS)) {
+      ctx.fillStyle = colour(name);
+      const mine = this.boxes.map((box) => box?.kind === kind);
+      for (let i = 0; i < count; i++) {
+        const place = places[i];
+        if (place === NOWHERE) continue;
+        if (calling[i] ? kind === "step" : mine[place]) ctx.fillRect(x[i], y[i], sizes[place], sizes[place]);
+      }
+    }
+  }
+}
+
+/** What only parts or joins ways is a small diamond in the middle of its box. */
+function isNarrow(box) {
+  return ["choice", "fork", "join"].includes(box.kind);
+}
+
+/** How far from the sides of its box a place begins. */
+function inset(box) {
+  return isNarrow(box) ? Math.max(box.w / 2 - 11, 0) : 0;
+}
+
+/** Write text no wider than its place. */
+function writeIn(ctx, colour, text, x, y, width) {
+  ctx.fillStyle = colour;
+  let shown = text;
+  while (shown.length > 1 && ctx.measureText(shown).width > width) shown = `${shown.slice(0, -2)}…`;
+  ctx.fillText(shown, x, y);
+}
+
+/** The records that wait over time, at the foot of the canvas. */
+function drawChart(ctx, colour, { times, values, most, hours }, width, height) {
+  const top = height - CHART + 18;
+  const bottom = height - 4;
+  const [left, right] = [GAP, width - GAP];
+  ctx.strokeStyle = colour("--line");
+  ctx.lineWidth = 1;
+  ctx.beginPath();
+  ctx.moveTo(left, bottom + 0.5);
+  ctx.lineTo(right, bottom + 0.5);
+  ctx.stroke();
+  const label = `Records that wait, over the last ${hours} hours (full height: ${number(most)})`;
+  writeIn(ctx, colour("--soft"), label, left, top - 6, right - left);
+  if (times.length < 2 || !most) return;
+  const span = hours * 3600;
+  const x = (k) => Math.max(right - ((times.at(-1) - times[k]) / span) * (right - left), left);
+  const y = (k) => bottom - (values[k] / most) * (bottom - top);
+  ctx.beginPath();
+  ctx.moveTo(x(0), bottom);
+  for (let k = 0; k < times.length; k++) ctx.lineTo(x(k), y(k));
+  ctx.lineTo(right, bottom);
+  ctx.globalAlpha = 0.25;
+  ctx.fillStyle = ctx.strokeStyle = colour("--wait");
+  ctx.fill();
+  ctx.globalAlpha = 1;
+  ctx.beginPath();
+  for (let k = 0; k < times.length; k++) ctx.lineTo(x(k), y(k));
+  ctx.lineWidth = 1.5;
+  ctx.stroke();
+}

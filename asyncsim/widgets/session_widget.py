@@ -1,0 +1,84 @@
+"""What the widgets of a live session have in common: they watch it, and hear what people do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anywidget
+import traitlets
+
+from asyncsim.errors import AsyncsimError
+from asyncsim.live.session import Session
+from asyncsim.widgets.clock import DEEDS, choices_of, clock_of
+from asyncsim.widgets.pacing import Pace, running_loop
+from asyncsim.widgets.watching import pieces
+
+LOOKING = ("hello", "choose", "turn")
+"""What a page asks for only to look: what was told before still stands."""
+
+
+class SessionWidget(anywidget.AnyWidget):
+    """A widget over a live session.
+
+    Parameters
+    ----------
+    session
+        Made by `asyncsim.live`.
+    """
+
+    _css = pieces("widgets.css")
+
+    choices = traitlets.Dict().tag(sync=True)
+    """What does not change: name of the scenario, speeds, whether there is a batch."""
+    clock = traitlets.Dict().tag(sync=True)
+    """The present moment, whether the clock runs, and its speed."""
+    notice = traitlets.Unicode("").tag(sync=True)
+    """What came of the last deed, if it could not be done or there is more to say."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(choices=choices_of(session), clock=clock_of(session))
+        self._live = session
+        self._pace = Pace(self.refresh, running_loop())
+        self._end_listening = session.listen(self._pace.changed)
+        self.on_msg(lambda _, message, __: self._pace.call(lambda: self.hear(message)))
+
+    def refresh(self) -> None:
+        """Show how things stand."""
+        self.clock = clock_of(self._live)
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """Do what a page asks for, then show what has come of it.
+
+        Parameters
+        ----------
+        message
+            ``{"do": "finish", …}``; see `do`.
+        """
+        deed = str(message.get("do"))
+        if deed == "seen":
+            self._pace.seen()
+            return
+        if deed not in LOOKING:
+            self.tell("")
+        try:
+            self.do(deed, message)
+        except AsyncsimError as problem:
+            self.tell(str(problem))
+        self._pace.show()
+
+    def do(self, deed: str, message: Mapping[str, Any]) -> None:
+        """Do one thing that a page asks for; ``hello`` is said by a page that has just opened."""
+        if deed in DEEDS:
+            DEEDS[deed](self._live, message)
+        elif deed == "hello":
+            self._pace.seen()
+
+    def tell(self, text: str) -> None:
+        """Tell the person at the page something; it stands until the next deed."""
+        self.notice = text
+
+    def close(self) -> None:
+        """Take the widget off every page."""
+        self._end_listening()
+        super().close()
