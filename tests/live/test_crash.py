@@ -46,7 +46,7 @@ class Client(threading.Thread):
     """Finishes numbers that wait, some of them twice, and remembers what it was told."""
 
     def __init__(self, path, seed):
-        super().__init__()
+        super().__init__(daemon=True)
         self.path, self.random = path, random.Random(seed)
         self.told = Counter()
         self.handed = {}
