@@ -99,10 +99,8 @@ class StepHandle:
             wait.wasted_checks += 1
         elif self._is_open():
             self._simulation.finish(wait)
-        if self._is_open():
-            return False
-        self._simulation.waits.changed(wait)  # this check may have ended after the wait did
-        return True
+        self._simulation.waits.changed(wait)  # its number of checks
+        return not self._is_open()
 
     def _is_open(self) -> bool:
         return self._wait.state is State.ARMED

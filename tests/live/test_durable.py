@@ -60,7 +60,7 @@ def crashed_copy(path, to):
 
 
 @pytest.mark.parametrize("against", [(), sim.Polling("10min")], ids=["alone", "with a twin"])
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(scenario=scenarios.scenarios(), script=st.lists(moves, max_size=12), data=st.data())
 def test_crashes_change_nothing(tmp_path_factory, against, scenario, script, data):
     """Crashed after any of the moves, all tables are those of a session that was left alone."""

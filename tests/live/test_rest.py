@@ -20,7 +20,7 @@ TOKEN = "secret"
 ME = {"Authorization": f"Bearer {TOKEN}"}
 BATCH = Path(__file__).parents[2] / "data" / "nightly_batch.sh"
 WRONG_BODIES = [b"{", b"[]", b'"x"', b"7", b"\xff", b'{"x": NaN}', b"[" * 9999, b'{"x": "\\ud800"}']
-CASES = 160
+CASES = 120
 """For each path, of requests as described and of others."""
 
 
