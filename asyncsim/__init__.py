@@ -31,7 +31,7 @@ from asyncsim.errors import (
     UnknownSerialNumber,
     WaitExpired,
 )
-from asyncsim.live.opening import live
+from asyncsim.live.opening import finish_in_store, live
 from asyncsim.live.replay import Replay, replay
 from asyncsim.live.responses import OutgoingCall
 from asyncsim.live.session import Session
@@ -131,6 +131,7 @@ __all__ = [
     "empirical",
     "explore",
     "exponential",
+    "finish_in_store",
     "fixed",
     "gamma",
     "live",

@@ -20,7 +20,7 @@ from asyncsim.engine.simulate import simulate
 from asyncsim.errors import AsyncsimError, ScenarioError
 from asyncsim.live.opening import live
 from asyncsim.live.session import Session
-from asyncsim.model.quantities import nearest
+from asyncsim.model.quantities import nearest, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.study.compare import compare
@@ -238,8 +238,8 @@ async def _served(session: Session, arguments: argparse.Namespace) -> None:
     for note in noted:
         print(f"asyncsim: note: {note.message}", file=sys.stderr)
     print(
-        f"{session.scenario.name}: it is {session.at:%Y-%m-%d %H:%M:%S}, one second takes "
-        f"{1 / session.speed:.3g} s here\n"
+        f"{session.scenario.name}: it is {session.at:%Y-%m-%d %H:%M:%S}, one second here is "
+        f"{text_of(session.speed)} there\n"
         f"description: {endpoint.url}/docs\ntoken: {endpoint.token}\n\n"
         f"Finish a step, once it waits:\n{endpoint.curl('5_31')}\n\nCtrl-C ends.",
         flush=True,

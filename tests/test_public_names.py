@@ -61,6 +61,7 @@ NAMES = [
     "empirical",
     "explore",
     "exponential",
+    "finish_in_store",
     "fixed",
     "gamma",
     "live",

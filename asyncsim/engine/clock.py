@@ -95,6 +95,11 @@ class NotingClock(Clock):
     reached = 0
     """The largest key of the present instant so far: what has a smaller one has happened."""
 
+    def move_to(self, instant: float) -> None:
+        """Let time pass in which nothing happens; all that was due at the instant has happened."""
+        super().move_to(instant)
+        self.reached = order(Kind.LAST_LOOK) << 1
+
     def step(self) -> None:
         """Let the next event happen."""
         if self._queue:

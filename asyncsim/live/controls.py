@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from datetime import datetime
@@ -22,6 +23,7 @@ from asyncsim.model.scenario import Scenario
 
 AT_ONCE = 0.25
 """Real seconds after which a long run makes what it has done durable and lets others in."""
+logger = logging.getLogger("asyncsim")
 BEFORE_BATCH = 1.0
 
 
@@ -128,12 +130,14 @@ class Controls:
         self._run_to(found[0] - BEFORE_BATCH)
         return self.at
 
-    def run_to_end(self) -> None:
-        """Play until nothing happens any more by itself."""
-        while not math.isinf(self._lanes.main.next_instant):
-            self._run_to(self._lanes.main.next_instant + 60.0)
+    def run_to_end(self, at_most: DurationLike = "30 days") -> None:
+        """Play until nothing happens any more by itself, or for so long: polling has no end."""
+        end = self.now + duration(at_most)
+        while self._lanes.main.next_instant <= end and self.now < end:
+            self._run_to(min(self._lanes.main.next_instant + 60.0, end))
 
     def _run_to(self, instant: float) -> None:
+        assert math.isfinite(instant), instant
         while not self._advance(instant, AT_ONCE):
             pass
         self._lanes.commit()
@@ -153,7 +157,10 @@ class Controls:
 
     def _tell_listeners(self) -> None:
         for listener in list(self._listeners):
-            listener()
+            try:
+                listener()
+            except Exception:  # what was done is done, whatever those who watch make of it
+                logger.exception("a listener of the session has failed")
 
 
 def positive_speed(value: Any) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 MOMENT = "Date and time of the scenario's calendar (ISO 8601), with an offset if it has a zone."
 
@@ -58,6 +58,8 @@ class Workflow(BaseModel):
 
 class RetryOptions(BaseModel):
     """How a step is tried again."""
+
+    model_config = ConfigDict(extra="forbid")  # a slip of the pen would call a second time
 
     call: bool = Field(True, description="Call the external system again, or only wait again.")
 

@@ -41,7 +41,8 @@ class DurableLanes:
         self.setup = setup
         self.store = store
         self._heard = heard
-        self._lanes = self._from_store()
+        self._busy = False
+        self._lanes = self._from_store(heard)
 
     @property
     def now(self) -> float:
@@ -98,31 +99,36 @@ class DurableLanes:
     @contextmanager
     def _together(self) -> Iterator[None]:
         """Make all that is done durable together; first comes what other processes have done."""
+        if self._busy:
+            raise EngineError("a function of on_response may look at the session, not act in it")
+        self._busy = True
         try:
             with self.store.transaction():
-                self._hear_other_processes(self._lanes)
+                self._hear_other_processes(self._lanes, self._heard)
                 yield
                 self._lanes.records.write()
                 self.store.tell("now", self.now)
         except BaseException:  # an interrupt, a full disk, a user's own strategy that fails
-            self._lanes = self._from_store()
+            self._lanes = self._from_store(lambda *_: None)  # what was heard is known
             raise
+        finally:
+            self._busy = False
 
-    def _hear_other_processes(self, lanes: Lanes) -> None:
+    def _hear_other_processes(self, lanes: Lanes, heard: Heard) -> None:
         for given in self.store.inputs("instant is null"):
             if given.answer == Answer.FINISHED.name:
                 lanes.records.as_before_finish(given.serial_number or "")
-            self._play_again(lanes, given)
+            self._play_again(lanes, given, heard)
             lanes.records.write()
             self.store.played(given, lanes.now)
 
-    def _play_again(self, lanes: Lanes, given: Input) -> None:
+    def _play_again(self, lanes: Lanes, given: Input, heard: Heard) -> None:
         answer = lanes.play(given)
         if answer != given.answer:
             raise self._another_story(f"input {given.seq} was {given.answer}, is {answer}")
-        self._heard(lanes.now, given, answer)
+        heard(lanes.now, given, answer)
 
-    def _from_store(self) -> Lanes:
+    def _from_store(self, heard: Heard) -> Lanes:
         """Play again what the store has, from the journal, and hold it against the records."""
         setup, store = self.setup, self.store
         draws = setup.scenario.draw(setup.seed).completed_for(setup.scenario)
@@ -142,9 +148,9 @@ class DurableLanes:
             for given in store.inputs("instant is not null"):
                 assert given.instant is not None
                 lanes.advance(given.instant)
-                self._play_again(lanes, given)
+                self._play_again(lanes, given, heard)
             lanes.advance(now)
-            self._hear_other_processes(lanes)
+            self._hear_other_processes(lanes, heard)
             lanes.records.write()
             differ = store.one(
                 "select serial_number from (select * from before "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import socket
 import threading
 from typing import Any
@@ -48,7 +49,7 @@ class Endpoint:
         """Return a line for a terminal that finishes a step."""
         return (
             f"curl -si -X POST {self.url}{PATH}/serverEvents/{serial_number}/finish "
-            f"-H 'Authorization: Bearer {self.token}' -d '{data}'"
+            f"-H 'Authorization: Bearer {self.token}' -d {shlex.quote(data)}"
         )
 
     def stop(self) -> None:

@@ -30,7 +30,7 @@ def data_fields(value: Mapping[str, Any] | None) -> dict[str, Any]:
         text = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)
         size = len(text.encode())  # half a character, as "\ud800", has no bytes
     except (TypeError, ValueError, RecursionError) as problem:
-        raise ScenarioError(f"data must hold what JSON can: {problem}, got {value!r:.80}") from None
+        raise ScenarioError(f"data must hold what JSON can: {problem}") from None
     if size > MOST_BYTES:
         raise ScenarioError(f"data must not exceed {MOST_BYTES} bytes, got {size}")
     fields: dict[str, Any] = json.loads(text)

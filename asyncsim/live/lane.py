@@ -63,6 +63,7 @@ class Lane(Simulation):
         heartbeats: Mapping[str, float] | None = None,
         store: Store | None = None,
     ) -> None:
+        self._asks = store is not None
         self.held = held
         super().__init__(scenario, strategy, draws, waits=waits)
         self.fields = fields
@@ -140,7 +141,8 @@ class Lane(Simulation):
 
     def _response_to(self, wait: Wait, node: Call) -> str:
         drawn = super()._response_to(wait, node)
-        response, data = self._responses.to_call(wait, node, drawn, self.fields.get(wait.row, {}))
+        fields = self.fields.get(wait.row, {})
+        response, data = self._responses.to_call(wait, node, drawn, fields, self._asks)
         self._add_fields(wait.row, data)
         return response
 
@@ -240,7 +242,11 @@ class Lane(Simulation):
     def heartbeat(self, serial_number: str) -> None:
         """Hear a sign of life: the wait may go on for as long again."""
         wait = self.waits.records[serial_number]
-        if self._deadlines and self._node(wait).name in self._heartbeats:
+        if (
+            wait.state is State.ARMED
+            and self._deadlines
+            and self._node(wait).name in self._heartbeats
+        ):
             self._expect_heartbeat(wait, self._deadlines.timeout_of(serial_number))
 
     # --- an operator tries again ------------------------------------------------------------------
@@ -261,9 +267,14 @@ class Lane(Simulation):
         given = [number for (_, of), number in self._activations.items() if of == row]
         return max([*self.scenario.process.activations.values(), *given]) + 1
 
-    def retry(self, serial_number: str, call: bool, number: int) -> None:
-        """Enter the step of a wait once more, under a new number; the old one is stale then."""
+    def retry(self, place: tuple[int, int], serial_number: str, call: bool, number: int) -> None:
+        """Enter a step once more, under a new number; the old one is stale then.
+
+        `place` is the node and the row of the instance: a twin may have to come to it yet.
+        """
         wait = self.waits.records.get(serial_number)
+        if wait is None:
+            self._activations[place] = number
         if wait is None or self.why_not_again(wait):
             return  # a twin may be further on
         node, row, now = self._node(wait), wait.row, self.clock.now
@@ -281,6 +292,16 @@ class Lane(Simulation):
         new.completed = wait.completed
         self.waits.register(new)
         self._arm(new)
+
+    def serial_number(self, node: Call, row: int) -> str:
+        """Return the serial number under which an instance waits at a call now."""
+        if (node.index, row) in self._activations:  # even where a log has numbers of its own
+            return f"{row + 1}_{self._activations[node.index, row]}"
+        return super().serial_number(node, row)
+
+    def waits_now_as(self, serial_number: str) -> str | None:
+        """Return the number that an operator's retry has put in the place of another."""
+        return self._instead.get(serial_number)
 
     def activation(self, node: Call, row: int) -> int:
         """Return the activation number under which an instance waits at a call now."""

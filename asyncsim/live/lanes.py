@@ -142,7 +142,8 @@ class Lanes:
         elif given.kind == "retry":
             assert number is not None
             for lane in self.all:
-                lane.retry(number, data["call"], data["number"])
+                place = data["node"], data["row"]
+                lane.retry(place, number, data["call"], data["number"])
         self._settle()
         return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 import pandas as pd
@@ -11,6 +12,8 @@ from asyncsim.model.described import refuse
 from asyncsim.model.quantities import DurationLike, Refused, clock_time, duration
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.systems import NightlyBatch
+
+DATED = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def instant_of(moment: DurationLike | datetime, scenario: Scenario, now: float) -> float:
@@ -28,11 +31,11 @@ def instant_of(moment: DurationLike | datetime, scenario: Scenario, now: float) 
     """
     try:
         if isinstance(moment, str) and ":" in moment:
-            if len(moment) <= len("22:00:00"):
-                return _next(clock_time(moment), scenario, now)
+            if not DATED.match(moment.strip()):
+                return _next(clock_time(moment.strip()), scenario, now)
             moment = pd.Timestamp(moment).to_pydatetime()
         if isinstance(moment, datetime):
-            return float(scenario.calendar.seconds(moment))
+            return _of_date(moment, scenario)
         return float(duration(moment))
     except (Refused, ValueError):
         raise refuse(
@@ -41,6 +44,12 @@ def instant_of(moment: DurationLike | datetime, scenario: Scenario, now: float) 
             "duration from the scenario's start",
             moment,
         ) from None
+
+
+def _of_date(moment: datetime, scenario: Scenario) -> float:
+    if pd.isna(moment) or (moment.tzinfo is not None and scenario.zone is None):
+        raise Refused("")  # a zone that the scenario does not have cannot be gone by
+    return float(scenario.calendar.seconds(moment))
 
 
 def _next(clock: str, scenario: Scenario, now: float) -> float:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError
 from asyncsim.live.controls import positive_speed
+from asyncsim.live.fields import data_fields
+from asyncsim.live.records import StoredWaits, finish_record
 from asyncsim.live.responses import Handler
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import IN_MEMORY, Store
+from asyncsim.model.described import refuse
 from asyncsim.model.profiles import Profile
 from asyncsim.model.quantities import DurationLike
 from asyncsim.model.scenario import Scenario
@@ -82,6 +87,10 @@ def live(
         setup = Setup.of(scenario, strategy, against, seed, hold, heartbeat, profile, on_response)
     elif store is None:
         raise ScenarioError("live() needs a scenario, or a store that holds a session")
+    else:
+        _check_alone(store, strategy, against, seed, hold, heartbeat, profile)
+    if store is not None and (not isinstance(store, (str, Path)) or not str(store)):
+        raise refuse("store", "must be the path of a file", store)
     kept = Store(IN_MEMORY if store is None else store)
     try:
         kept.own()
@@ -101,3 +110,41 @@ def live(
     except BaseException:
         kept.close()
         raise
+
+
+def _check_alone(store: object, *described: object) -> None:
+    """Refuse what would be without effect: a store knows what it plays."""
+    if not isinstance(store, (str, Path)) or not Path(store).is_file():
+        raise ScenarioError(f"store must be a session's file, got {str(store)!r}: no such file")
+    names = ("strategy", "against", "seed", "hold", "heartbeat", "profile")
+    for name, value in zip(names, described, strict=True):
+        if value not in (None, (), 0, False):
+            raise ScenarioError(
+                f"{name} goes with a scenario; the store knows its own, got {name}={value!r}"
+            )
+
+
+def finish_in_store(
+    store: str | Path, serial_number: str, data: Mapping[str, Any] | None = None
+) -> Answer:
+    """Finish a waiting step in a store, whoever plays its session, or nobody.
+
+    The record is finished when this returns. The process that plays the session lets the instance
+    go on when it next looks; if there is none, whoever opens the store next does.
+
+    Parameters
+    ----------
+    store
+        The file of the session.
+    serial_number, data
+        As in `Session.finish`. The answer is returned, never raised.
+    """
+    if not isinstance(store, (str, Path)) or not Path(store).is_file():
+        raise ScenarioError(f"store must be a session's file, got {str(store)!r}: no such file")
+    kept = Store(store)
+    try:
+        waits = StoredWaits(Setup.kept_in(kept).scenario, kept)
+        fields = None if data is None else data_fields(data)
+        return finish_record(kept, waits, str(serial_number), fields)
+    finally:
+        kept.close()

@@ -12,6 +12,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from asyncsim.errors import AsyncsimError
+
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -96,6 +98,15 @@ def answer_problems(app: FastAPI) -> None:
         }.get(error.status_code, str(error.detail))
         return Problem(error.status_code, detail, headers=error.headers).answer(request)
 
+    async def refused(request: Request, error: Exception) -> JSONResponse:
+        return Problem(409, f"{error}.").answer(request)
+
+    async def broken(request: Request, error: Exception) -> JSONResponse:
+        words = "The server has failed; what it was asked for may have been done. See its log."
+        return Problem(500, words).answer(request)
+
+    app.add_exception_handler(AsyncsimError, refused)
+    app.add_exception_handler(Exception, broken)
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)

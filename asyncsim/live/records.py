@@ -159,7 +159,7 @@ class StoredWaits(Waits):
         return dict.fromkeys(found)
 
 
-def finish_from_outside(
+def finish_record(
     store: Store, waits: StoredWaits, serial_number: str, data: Mapping[str, Any] | None
 ) -> Answer:
     """Finish a record in a process that does not play the scenario.

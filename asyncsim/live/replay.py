@@ -14,6 +14,7 @@ from asyncsim.live.controls import positive_speed
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup, strategies_of
 from asyncsim.live.store import Store
+from asyncsim.model.quantities import DurationLike
 from asyncsim.model.strategies import Strategy
 
 
@@ -56,8 +57,8 @@ class Replay(Session):
         self._run_to(min(instant, self.end))
         return True
 
-    def run_to_end(self) -> None:
-        """Play all that was."""
+    def run_to_end(self, at_most: DurationLike = "30 days") -> None:
+        """Play all that was, however long it took."""
         self._run_to(max(self.end, self.now))
 
     def _advance(self, target: float, budget: float) -> bool:

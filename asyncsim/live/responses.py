@@ -27,7 +27,9 @@ class OutgoingCall:
     A function given as ``on_response`` sees one of these. It may set data fields
     (``call.fields["Score"] = 7``) and return ``"accepted"`` (wait), ``"done"`` (do not wait),
     ``"rejected"`` (the step fails) or nothing, which leaves the response as it is. It may talk to a
-    real system: this is the place.
+    real system: this is the place. The session stands still meanwhile, so such a talk needs a short
+    time-out, and who calls back into the session before it is over is answered after it. The
+    function may look at the session, not act in it.
     """
 
     serial_number: str
@@ -44,7 +46,9 @@ Handler = Callable[[OutgoingCall], str | None]
 
 
 class Responses:
-    """Asks a user's functions, each call once: what they said is kept, and not asked again.
+    """Asks a user's functions, and keeps what they said: playing again does not ask again.
+
+    A call is asked about once, or again if the process was killed before the answer was durable.
 
     Parameters
     ----------
@@ -59,15 +63,18 @@ class Responses:
         self._store = store
 
     def to_call(
-        self, wait: Wait, node: Call, drawn: str, fields: Mapping[str, Any]
+        self, wait: Wait, node: Call, drawn: str, fields: Mapping[str, Any], ask: bool
     ) -> tuple[str, Mapping[str, Any] | None]:
-        """Return the response to a call, and data fields to set."""
+        """Return the response to a call, and data fields to set.
+
+        A twin does not `ask`: if it makes the call before the main lane does, it goes by `drawn`.
+        """
         query = "select response, data from responses where serial_number = ?"
         known = self._store.one(query, (wait.serial_number,))
         if known is not None:
             return known[0], from_json(known[1])
         handler = self._handlers.get(node.name)
-        if handler is None:
+        if handler is None or not ask:
             return drawn, None
         place = wait.serial_number, wait.row + 1, node.name, node.step.system
         call = OutgoingCall(*place, drawn, dict(fields))
@@ -96,6 +103,8 @@ def handlers_of(
         return {}
     if callable(value):
         return dict.fromkeys(names, value)
+    if not isinstance(value, Mapping):
+        raise ScenarioError(f"on_response must be a function, or map steps to them, got {value!r}")
     for name, handler in value.items():
         if name not in names:
             raise ScenarioError(

@@ -17,6 +17,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.security import APIKeyQuery, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
+from pydantic import ValidationError
 
 from asyncsim.errors import ScenarioError, SerialNumberError, UnknownSerialNumber
 from asyncsim.live.codes import ADVICE, STATUS
@@ -97,7 +98,7 @@ def no_other_query(request: Request) -> None:
     for name in request.query_params:
         if name not in known:
             words = ", ".join(repr(word) for word in known)
-            raise Problem(400, f"The query may have {words}, got {name!r}{nearest(name, known)}.")
+            raise Problem(400, f"The query may have {words}, got {name!r}{nearest(name, known)}")
 
 
 async def body_fields(request: Request) -> dict[str, Any] | None:
@@ -129,6 +130,12 @@ BODY = {
 }
 
 
+RETRY_BODY = {
+    "requestBody": {
+        "required": False,
+        "content": {"application/json": {"schema": RetryOptions.model_json_schema()}},
+    }
+}
 FINISH_PROBLEMS = described(404, 409, 410, 413)
 
 
@@ -155,8 +162,10 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
         dependencies=[Depends(Guard(token, limit)), Depends(no_other_query)],
         responses=described(400, 401, 429),
     )
-    add_server_events(router, Views(session), session)
-    add_workflows(router, Views(session), session)
+    views = Views(session)
+    add_server_events(router, views, session)
+    add_deeds(router, session)
+    add_workflows(router, views, session)
     app.include_router(router)
     app.get("/", include_in_schema=False)(to_the_description)
     answer_problems(app)
@@ -265,7 +274,12 @@ def add_server_events(router: APIRouter, views: Views, session: Session) -> None
         status = session.setup.status_of(answer)
         if status < 400:
             return Response(status_code=status)
-        raise Problem(status, f"{serialNumber}: {answer.text}. {ADVICE[answer]}")
+        why = session.refusal(answer, serialNumber)
+        raise Problem(status, f"{sentence(why)} {ADVICE[answer]}")
+
+
+def add_deeds(router: APIRouter, session: Session) -> None:
+    """Add what else can be done with a step that waits."""
 
     @router.post(
         "/serverEvents/{serialNumber}/heartbeat",
@@ -278,20 +292,26 @@ def add_server_events(router: APIRouter, views: Views, session: Session) -> None
         try:
             session.heartbeat(serialNumber)
         except SerialNumberError as error:
-            raise refused(error) from None
+            raise refused(error, session) from None
         return Response(status_code=204)
 
     @router.post(
         "/serverEvents/{serialNumber}/retry",
         tags=["server events"],
-        responses=described(404, 410),
+        openapi_extra=RETRY_BODY,
+        responses=described(404, 409, 410, 413),
     )
-    def retry(serialNumber: str, options: RetryOptions | None = None) -> SerialNumber:
+    def retry(serialNumber: str, fields: DataFields) -> SerialNumber:
         """Enter a step once more, as an operator does; it waits under a new number then."""
         try:
-            new = session.retry(serialNumber, call=options is None or options.call)
+            options = RetryOptions.model_validate(fields or {}, strict=True)
+        except ValidationError:
+            given = f'The body may be {{}} or {{"call": true or false}}, got {fields!r:.80}.'
+            raise Problem(400, given) from None
+        try:
+            new = session.retry(serialNumber, call=options.call)
         except SerialNumberError as error:
-            raise refused(error) from None
+            raise refused(error, session) from None
         return SerialNumber(serialNumber=new)
 
 
@@ -350,10 +370,10 @@ def checked(fields: dict[str, Any] | None) -> dict[str, Any] | None:
         raise Problem(400, sentence(error)) from None
 
 
-def refused(error: SerialNumberError) -> Problem:
+def refused(error: SerialNumberError, session: Session) -> Problem:
     """Return the problem that an error about a serial number is."""
     answer = next(one for one in STATUS if one.error is type(error))
-    return Problem(STATUS[answer], f"{sentence(error)} {ADVICE[answer]}")
+    return Problem(session.setup.status_of(answer), f"{sentence(error)} {ADVICE[answer]}")
 
 
 def sentence(error: Exception) -> str:

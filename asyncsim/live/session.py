@@ -19,8 +19,8 @@ import pandas as pd
 from asyncsim.engine import laws
 from asyncsim.engine.recording import record_of
 from asyncsim.engine.run import Run
-from asyncsim.engine.waits import Answer
-from asyncsim.errors import ScenarioError, SerialNumberError
+from asyncsim.engine.waits import Answer, State
+from asyncsim.errors import AlreadyFinished, ScenarioError, SerialNumberError, WaitExpired
 from asyncsim.live import looking
 from asyncsim.live.controls import Controls
 from asyncsim.live.endpoint import Endpoint
@@ -29,11 +29,14 @@ from asyncsim.live.lane import Lane
 from asyncsim.live.limits import RateLimit
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Input, Store
+from asyncsim.model.described import refuse
 from asyncsim.model.quantities import (
     nearest,
 )
 
 LAST_ANSWERS = 1000
+MOST = 2**53
+"""Records on a page, and before it; more than there can be."""
 
 
 class Said(NamedTuple):
@@ -61,6 +64,7 @@ class Session(Controls):
 
     def __init__(self, setup: Setup, store: Store, speed: float) -> None:
         self.answers_given: deque[Said] = deque(maxlen=LAST_ANSWERS)
+        self._endpoints: list[Endpoint] = []
         super().__init__(setup, store, speed, self._note)
 
     # --- from outside -----------------------------------------------------------------------------
@@ -89,10 +93,10 @@ class Session(Controls):
             `UnknownSerialNumber`, `NotArmedYet`, `AlreadyFinished` or `WaitExpired`.
         """
         fields = None if data is None else data_fields(data)
-        text = str(serial_number)
+        text = written(serial_number)
         answer = Answer[self._input("finish", text, fields)]
         if strict and answer.error is not None:
-            raise self._refused(answer, text)
+            raise self.refusal(answer, text)
         return answer
 
     def complete(self, serial_number: str, data: Mapping[str, Any] | None = None) -> None:
@@ -100,19 +104,24 @@ class Session(Controls):
 
         Under a callback it is sent, with the delay and the losses the strategy describes.
         """
-        wait = self._lanes.main.waits.records.get(self._known(serial_number))
-        if wait is not None and wait.completed < math.inf:
-            raise self._refused(Answer.DUPLICATE, serial_number)
-        self._input("complete", str(serial_number), data_fields(data))
+        fields = data_fields(data)
+        with self.store.lock:
+            self._catch_up()
+            text = self._known(serial_number)
+            if self._lanes.main.waits.records[text].completed < math.inf:
+                raise AlreadyFinished(f"the work of {text!r} is complete already")
+            self._input("complete", text, fields)
 
     def heartbeat(self, serial_number: str) -> None:
         """Give a sign of life for a wait; with ``heartbeat=`` it would else time out."""
         with self.store.lock:
-            state = self.wait(serial_number)["state"]
-            if state != "waiting":
-                answers = {"called": Answer.EARLY, "finished": Answer.DUPLICATE}
-                raise self._refused(answers.get(state, Answer.LATE), serial_number)
-            self._input("heartbeat", str(serial_number))
+            self._catch_up()
+            text = self._known(serial_number)
+            state = self._lanes.main.waits.records[text].state
+            if state is not State.ARMED:
+                answers = {State.CALLED: Answer.EARLY, State.FINISHED: Answer.DUPLICATE}
+                raise self.refusal(answers.get(state, Answer.LATE), text)
+            self._input("heartbeat", text)
 
     def retry(self, serial_number: str, *, call: bool = True) -> str:
         """Enter a step once more, as an operator does; return its new serial number.
@@ -129,6 +138,8 @@ class Session(Controls):
         SerialNumberError
             If there is no such wait, or its instance has gone on.
         """
+        if not isinstance(call, bool):
+            raise refuse("call", "must be True or False", call)
         with self.store.lock:
             self._catch_up()
             text = self._known(serial_number)
@@ -136,10 +147,10 @@ class Session(Controls):
             wait = main.waits.records[text]
             why = main.why_not_again(wait)
             if why:
-                error = self._refused(Answer.LATE, text)
-                raise type(error)(f"serial number {text!r} cannot be tried again: {why}")
+                raise WaitExpired(f"serial number {text!r} cannot be tried again: {why}")
             activation = main.next_activation(wait.row)
-            self._input("retry", text, {"call": call, "number": activation})
+            place = {"node": wait.step, "row": wait.row}
+            self._input("retry", text, {"call": call, "number": activation, **place})
             return f"{wait.row + 1}_{activation}"
 
     def start(self, data: Mapping[str, Any] | None = None) -> int:
@@ -163,14 +174,19 @@ class Session(Controls):
             self._ticking.catch_up()
 
     def _known(self, serial_number: str) -> str:
-        if not self._lanes.knows(str(serial_number)):
-            raise self._refused(Answer.UNKNOWN, serial_number)
-        return str(serial_number)
+        text = written(serial_number)
+        if not self._lanes.knows(text):
+            raise self.refusal(Answer.UNKNOWN, text)
+        return text
 
-    def _refused(self, answer: Answer, serial_number: str) -> SerialNumberError:
-        error = self._lanes.main.waits.error_for(answer, str(serial_number))
-        assert error is not None
-        return error
+    def refusal(self, answer: Answer, serial_number: str) -> SerialNumberError:
+        """Return the error that tells a person of an answer that turns a finish away."""
+        with self.store.lock:
+            main = self._lanes.main
+            error = main.waits.error_for(answer, serial_number)
+            assert error is not None, answer
+            now = main.waits_now_as(serial_number) if answer is Answer.LATE else None
+            return type(error)(f"{error}; it was tried again, as {now!r}") if now else error
 
     def _note(self, now: float, given: Input, answer: str) -> None:
         text = Answer[answer].text if answer in Answer.__members__ else answer
@@ -187,7 +203,7 @@ class Session(Controls):
 
     @property
     def waiting(self) -> pd.DataFrame:
-        """The records that wait now, one row each, the longest waiting first."""
+        """The records that wait now, one row each, by instance."""
         with self._looking():
             return looking.waiting(self.store, self.scenario, self.now)
 
@@ -202,7 +218,8 @@ class Session(Controls):
             Which of them are returned.
         """
         with self._looking():
-            return looking.page(self.store, self.scenario, self.now, like, first, most)
+            found = written(like), min(first, MOST), min(most, MOST)
+            return looking.page(self.store, self.scenario, self.now, *found)
 
     def knows(self, serial_number: str) -> bool:
         """Tell whether there is a record with this number, in whatever state."""
@@ -222,9 +239,9 @@ class Session(Controls):
             If there is none.
         """
         with self._looking():
-            found = looking.record(self.store, str(serial_number))
-        if found is None:
-            raise self._refused(Answer.UNKNOWN, serial_number)
+            text = self._known(serial_number)
+            found = looking.record(self.store, text)
+        assert found is not None
         return found
 
     def instance(self, instance: int) -> dict[str, Any]:
@@ -237,7 +254,8 @@ class Session(Controls):
         """
         with self._looking():
             lane = self._lanes.main
-            if not 1 <= instance <= lane.arrived:
+            whole = isinstance(instance, int) and not isinstance(instance, bool)
+            if not whole or not 1 <= instance <= lane.arrived:
                 have = f"1 to {lane.arrived}" if lane.arrived else "none yet"
                 raise ScenarioError(f"instance must be a known one ({have}), got {instance!r}")
             return looking.instance(self.store, lane, instance)
@@ -323,6 +341,7 @@ class Session(Controls):
         endpoint: Endpoint = upstairs("live.serving").serve(
             self, host, port, token, rate_limit, thread
         )
+        self._endpoints.append(endpoint)
         return endpoint
 
     # --- widgets ----------------------------------------------------------------------------------
@@ -340,15 +359,21 @@ class Session(Controls):
     def save(self, path: str | Path) -> None:
         """Copy the session into a new file; it can be gone on with or replayed."""
         with self.store.lock:
+            with self.store.transaction():
+                if self.store.about("format") is None:  # so far in memory only
+                    self.setup.keep(self.store)
             self._lanes.commit()
             self.store.save_as(path)
 
     def close(self) -> None:
         """Stop the clock and let go of the store, which can be opened again."""
         self._ticking.stop()
+        for endpoint in self._endpoints:
+            endpoint.stop()
         with self.store.lock:
-            self._lanes.commit()
-            self.store.close()
+            if not self.store.closed:
+                self._lanes.commit()
+                self.store.close()
 
     def __enter__(self) -> Session:
         return self
@@ -361,6 +386,11 @@ class Session(Controls):
             f"Session({self.scenario.name!r}, {self.at:%Y-%m-%d %H:%M:%S}, "
             f"{self.waiting_count} waiting, {'playing' if self.playing else 'paused'})"
         )
+
+
+def written(value: object) -> str:
+    """Return what stands for a serial number as text that a database can hold."""
+    return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def upstairs(name: str) -> Any:

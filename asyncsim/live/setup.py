@@ -15,7 +15,7 @@ from asyncsim.live.store import Store
 from asyncsim.model import files
 from asyncsim.model.described import refuse
 from asyncsim.model.process import AsyncStep
-from asyncsim.model.profiles import PROFILES, Profile, profile_named
+from asyncsim.model.profiles import Profile, profile_named
 from asyncsim.model.quantities import DurationLike, Refused, nearest, positive_duration
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
@@ -36,6 +36,8 @@ class Setup:
     heartbeats: Mapping[str, float]
     profile: str | None
     """The name of the engine that is stood in for; the scenario has its policy already."""
+    statuses: Mapping[str, int]
+    """Its HTTP status codes by kind of finish, where a source names them."""
     handlers: Mapping[str, Handler]
     """Not kept in a store: functions are given again when it is opened."""
 
@@ -62,7 +64,8 @@ class Setup:
             seed,
             held_systems(hold, scenario),
             heartbeats_of(heartbeat, scenario),
-            next((name for name, one in PROFILES.items() if one is known), None),
+            known.name if known else None,
+            dict(known.statuses) if known else {},
             handlers_of(on_response, scenario.process),
         )
 
@@ -75,6 +78,7 @@ class Setup:
         store.tell("hold", sorted(self.held))
         store.tell("heartbeat", dict(self.heartbeats))
         store.tell("profile", self.profile)
+        store.tell("statuses", dict(self.statuses))
 
     @classmethod
     def kept_in(cls, store: Store, on_response: Any = None) -> Setup:
@@ -87,40 +91,51 @@ class Setup:
         scenario = files.loads(store.about("scenario"), Scenario, store.path)
         strategies = [files.strategy_from(table, store.path) for table in store.about("strategies")]
         main, *others = strategies
-        names = "seed", "hold", "heartbeat", "profile"
-        seed, hold, heartbeat, profile = (store.about(name) for name in names)
-        made = cls.of(scenario, main, others, seed, hold, heartbeat or None, profile, on_response)
-        return evolve(made, scenario=scenario)  # a profile may have been changed before it was kept
+        seed, hold, heartbeat = (store.about(name) for name in ("seed", "hold", "heartbeat"))
+        made = cls.of(scenario, main, others, seed, hold, heartbeat or None, None, on_response)
+        return evolve(made, profile=store.about("profile"), statuses=store.about("statuses"))
 
     def status_of(self, answer: Answer) -> int:
         """Return the HTTP status of an answer, the profile's own where a source names one."""
-        own = PROFILES[self.profile].statuses if self.profile else {}
-        return STATUS[answer] if answer.accepted else own.get(KIND_OF[answer], STATUS[answer])
+        own = None if answer.accepted else self.statuses.get(KIND_OF[answer])
+        return STATUS[answer] if own is None else own
 
     def differs_from(self, other: Setup) -> str:
-        """Return the name of the first thing in which this differs from another, or nothing."""
-        for name in ("scenario", "strategies", "seed", "held", "heartbeats", "profile"):
+        """Return the argument in which this differs from another, or nothing."""
+        arguments = {
+            "scenario": "scenario",
+            "strategies": "strategy, or others against it",
+            "seed": "seed",
+            "held": "hold",
+            "heartbeats": "heartbeat",
+            "profile": "profile",
+        }
+        for name, argument in arguments.items():
             if getattr(self, name) != getattr(other, name):
-                return name
+                return argument
         return ""
 
 
 def strategies_of(main: Strategy, against: Strategy | Sequence[Strategy]) -> tuple[Strategy, ...]:
     """Return the main strategy and those beside it, checked."""
-    others = (against,) if isinstance(against, Strategy) else tuple(against)
-    for name, value in (("strategy", main), *(("against", other) for other in others)):
+    others = tuple(against) if isinstance(against, (list, tuple)) else (against,)
+    given: list[tuple[str, Any]] = [("strategy", main), *(("against", other) for other in others)]
+    for name, value in given:
         if not isinstance(value, Strategy):
             raise refuse(name, "must be a strategy such as Callback(), not a class", value)
-    labels = [strategy.label for strategy in (main, *others)]
+    strategies: tuple[Strategy, ...] = (main, *others)
+    labels = [strategy.label for strategy in strategies]
     if len(set(labels)) < len(labels):
         raise ScenarioError(f"against must differ from the strategy, got {labels} in all")
-    return (main, *others)
+    return strategies
 
 
 def held_systems(hold: bool | str | Iterable[str], scenario: Scenario) -> frozenset[str]:
     """Return names of systems: all of them, none, or those given."""
     if isinstance(hold, bool):
         return frozenset(scenario.systems if hold else ())
+    if not isinstance(hold, Iterable):
+        raise refuse("hold", "must be True, or names of systems", hold)
     names = [hold] if isinstance(hold, str) else list(hold)
     for name in names:
         if name not in scenario.systems:

@@ -1,7 +1,8 @@
 """The database of a live session: what waits is a record here, and nowhere else.
 
 One SQLite file, in write-ahead mode, every commit on disk before anybody is told of it. Any
-process may finish a record (`Store.finish`); one at a time, the *owner*, plays the scenario.
+process may finish a record (`asyncsim.finish_in_store`); one at a time, the *owner*, plays the
+scenario.
 
 The table ``inputs`` is the journal: everything that came from outside, in order, each with the
 instant at which it was played (none yet, if the owner has not heard of it). A scenario is a
@@ -82,7 +83,8 @@ class Store:
     """
 
     def __init__(self, path: str | Path = IN_MEMORY) -> None:
-        self.path = str(path)
+        self.path = IN_MEMORY if str(path) == IN_MEMORY else str(Path(path).resolve())
+        self.closed = False
         self.lock = threading.RLock()
         self._inside = False
         self._owner: sqlite3.Connection | None = None
@@ -117,6 +119,7 @@ class Store:
             if self._inside:
                 yield
                 return
+            self._check_open()
             self._db.execute("begin immediate")
             self._inside = True
             try:
@@ -129,6 +132,10 @@ class Store:
             finally:
                 self._inside = False
 
+    def _check_open(self) -> None:
+        if self.closed:
+            raise EngineError("this session is closed; live(store=…) opens it again")
+
     def do(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         """Execute one statement."""
         return self._db.execute(statement, values)
@@ -140,16 +147,19 @@ class Store:
     def one(self, query: str, values: tuple[Any, ...] = ()) -> Any:
         """Return the first row of a query, or None."""
         with self.lock:
+            self._check_open()
             return self._db.execute(query, values).fetchone()
 
     def all(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         """Return all rows of a query."""
         with self.lock:
+            self._check_open()
             return self._db.execute(query, values).fetchall()
 
     def changed_outside(self) -> bool:
         """Tell whether another process has committed something since this was last asked."""
         with self.lock:
+            self._check_open()
             before, self._version = self._version, self._data_version()
             return before != self._version
 
@@ -181,17 +191,20 @@ class Store:
         """Let go of the file."""
         with self.lock:
             if self._owner is not None:
-                self._owner.close()
-                Path(self.path + ".owner").unlink(missing_ok=True)
+                self._owner.close()  # the file stays: whoever comes next must find the same one
                 self._owner = None
+            self.closed = True
             self._db.close()
 
     def save_as(self, path: str | Path) -> None:
         """Copy the whole store into a new file."""
         if Path(path).exists():
             raise ScenarioError(f"path must be a new file, got {str(path)!r}, which exists")
-        with self.lock, closing(sqlite3.connect(path)) as copy:
-            self._db.backup(copy)
+        try:
+            with self.lock, closing(sqlite3.connect(path)) as copy:
+                self._db.backup(copy)
+        except sqlite3.Error as error:
+            raise ScenarioError(f"path {str(path)!r} cannot be written: {error}") from None
 
     # --- what a session is ------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Where there is no Chromium the tests are skipped and say what to install. No bro
 downloaded: it is the Debian package `chromium`, driven by the Python package `playwright`.
 """
 
+import asyncio
 import os
 import shutil
 import socket
@@ -106,8 +107,8 @@ def lab(chromium, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def page(chromium, lab):
-    """The one page of the session, with JupyterLab in it."""
+def browser_page(chromium, lab):
+    """The one page of the session, with JupyterLab in it, and the loop Playwright runs in."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -118,7 +119,10 @@ def page(chromium, lab):
         page.goto(f"{lab[0]}/lab")
         page.wait_for_function("window.jupyterapp && window.jupyterapp.restored", timeout=60_000)
         page.evaluate("window.jupyterapp.restored")
-        yield page
+        loop = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)  # else every other test would think that one is running
+        yield page, loop
+        asyncio._set_running_loop(loop)
         browser.close()
 
 
@@ -157,6 +161,15 @@ class Notebook:
         """Write a picture for a person to look at."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{self.name}_{what}.png")
+
+
+@pytest.fixture
+def page(browser_page):
+    """The page, and Playwright's loop running while a test uses it."""
+    page, loop = browser_page
+    asyncio._set_running_loop(loop)
+    yield page
+    asyncio._set_running_loop(None)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from asyncsim.engine.waits import Answer
-from asyncsim.live.records import StoredWaits, finish_from_outside
+from asyncsim.live.records import StoredWaits, finish_record
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
 
@@ -17,7 +17,7 @@ print("ready", flush=True)
 while not Path(path + ".go").exists():
     time.sleep(0.001)
 with ThreadPoolExecutor(8) as pool:
-    answers = list(pool.map(lambda _: finish_from_outside(store, waits, number, {}), range(times)))
+    answers = list(pool.map(lambda _: finish_record(store, waits, number, {}), range(times)))
 assert set(answers) <= {Answer.FINISHED, Answer.DUPLICATE}, answers
 print(answers.count(Answer.FINISHED))
 store.close()

@@ -14,7 +14,7 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.engine.waits import Answer
-from asyncsim.live.records import StoredWaits, finish_from_outside
+from asyncsim.live.records import StoredWaits, finish_record
 from asyncsim.live.store import Store
 
 KILLS = 110
@@ -75,7 +75,7 @@ class Client(threading.Thread):
 
     def finish(self, store, waits, number):
         by = f"{self.name} {self.random.random()}"
-        if finish_from_outside(store, waits, number, {"by": by}) is Answer.FINISHED:
+        if finish_record(store, waits, number, {"by": by}) is Answer.FINISHED:
             self.told[number] += 1
             self.handed[number] = by
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import asyncsim as sim
-from asyncsim.live.records import StoredWaits, finish_from_outside
+from asyncsim.live.records import StoredWaits, finish_record
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
 
@@ -47,7 +47,7 @@ def finish_elsewhere(path, number, data):
     scenario = Setup.kept_in(other).scenario
     waits = StoredWaits(scenario, other)
     try:
-        return finish_from_outside(other, waits, number, data)
+        return finish_record(other, waits, number, data)
     finally:
         other.close()
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import pandas as pd
 import pytest
 
 import asyncsim as sim
@@ -31,7 +32,18 @@ def test_clock_times_dates_and_durations_are_moments(moment, now, instant):
     assert instant_of(moment, SCENARIO, now) == instant
 
 
-WRONG = ["25:00", "soon", "2026-13-01 10:00", None, [], float("nan"), -5]
+WRONG = [
+    "25:00",
+    "soon",
+    "2026-13-01 10:00",
+    None,
+    [],
+    float("nan"),
+    -5,
+    pd.NaT,
+    "10:00:00.5",
+    "12:00:00 PM",
+]
 
 
 @pytest.mark.parametrize("moment", WRONG)
@@ -46,3 +58,12 @@ def test_the_next_batch_is_found_inside_a_chain():
     assert next_batch(SCENARIO, 0.0) == (1.5 * 3600.0, "lines of business")
     assert next_batch(SCENARIO, 1.5 * 3600.0) == (DAY + 1.5 * 3600.0, "lines of business")
     assert next_batch(sim.Scenario.load("data/person.toml"), 0.0) is None
+
+
+def test_a_zone_the_scenario_does_not_have_is_refused():
+    """Dropping it would be hours wrong."""
+    ledger = sim.Scenario.load("data/nightly_ledger.toml")
+    with pytest.raises(sim.ScenarioError, match="until must be"):
+        instant_of("2026-01-06T07:00Z", ledger, 0.0)
+    assert instant_of("2026-03-24T07:00Z", SCENARIO, 0.0) == DAY + 8 * 3600.0
+    assert instant_of("08:00:00 ", ledger, 0.0) == 8 * 3600.0

@@ -41,10 +41,10 @@ def test_the_same_description_goes_on_with_it(path):
     ("other", "what"),
     [
         ({"scenario": SCENARIO.replace(name="other")}, "scenario"),
-        ({"against": ()}, "strategies"),
+        ({"against": ()}, "strategy"),
         ({"seed": 7}, "seed"),
-        ({"hold": False}, "held"),
-        ({"heartbeat": "1min"}, "heartbeats"),
+        ({"hold": False}, "hold"),
+        ({"heartbeat": "1min"}, "heartbeat"),
     ],
 )
 def test_another_description_is_refused(path, other, what):
@@ -92,7 +92,7 @@ def test_a_store_that_was_changed_by_hand_is_not_gone_on_with(path):
         ({"scenario": SCENARIO, "heartbeat": {"post": 1}}, "heartbeat must name asynchronous"),
         ({"scenario": SCENARIO, "heartbeat": -1}, r"heartbeat\['post to ledger'\] must be pos"),
         ({"scenario": SCENARIO, "seed": -1}, "seed must be"),
-        ({"scenario": SCENARIO, "store": "no/such/folder/w.db"}, "'no/such/folder/w.db' cannot"),
+        ({"scenario": SCENARIO, "store": "no/such/folder/w.db"}, "no/such/folder/w.db' cannot"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):
@@ -118,3 +118,57 @@ def test_a_strategy_of_ones_own_cannot_lie_in_a_file(tmp_path):
 def test_a_strategy_written_down_is_read_again_as_it_was(strategy):
     """Every built-in one, whatever its arguments."""
     assert strategy_from(strategy_table(strategy), "file") == strategy
+
+
+def test_a_session_in_memory_can_be_saved_and_gone_on_with(tmp_path):
+    """Or be replayed."""
+    session = sim.live(SCENARIO, hold=True, seed=1)
+    session.run_until("12:00")
+    session.finish("5_31", {"InvoiceNo": 42})
+    session.save(tmp_path / "saved.db")
+    with sim.live(store=tmp_path / "saved.db") as again:
+        assert again.wait("5_31")["data"] == {"InvoiceNo": 42}
+        assert again.waiting_count == session.waiting_count
+    replayed = sim.replay(tmp_path / "saved.db")
+    replayed.run_to_end()
+    assert replayed.waiting_count == session.waiting_count
+
+
+def test_one_store_by_two_names_has_one_owner(path, tmp_path):
+    """Also by a link, and after the first has come and gone."""
+    (tmp_path / "link.db").symlink_to(path)
+    with sim.live(store=path), pytest.raises(sim.EngineError, match="another session"):
+        sim.live(store=tmp_path / "link.db")
+    sim.live(store=tmp_path / "link.db").close()
+
+
+def test_a_step_is_finished_while_nobody_plays(path):
+    """Whoever opens the store next lets its instance go on."""
+    assert sim.finish_in_store(path, "5_31", {"by": "Ann"}).text == "finished"
+    assert sim.finish_in_store(path, "5_31").text == "duplicate, rejected"
+    assert sim.finish_in_store(path, "nobody").text == "unknown, rejected"
+    with sim.live(store=path) as session:
+        assert session.instance(5)["fields"] == {"by": "Ann"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"hold": True}, "hold goes with a scenario"),
+        ({"profile": "n8n"}, "profile goes with a scenario"),
+        ({"strategy": sim.Callback()}, "strategy goes with a scenario"),
+    ],
+)
+def test_what_a_store_knows_is_not_given_again(path, arguments, message):
+    """It would be without effect."""
+    with pytest.raises(sim.ScenarioError, match=message):
+        sim.live(store=path, **arguments)
+
+
+def test_a_mistyped_store_is_not_made(tmp_path):
+    """There is nothing to go on with."""
+    with pytest.raises(sim.ScenarioError, match="no such file"):
+        sim.live(store=tmp_path / "typo.db")
+    with pytest.raises(sim.ScenarioError, match="no such file"):
+        sim.finish_in_store(tmp_path / "typo.db", "5_31")
+    assert not list(tmp_path.iterdir())

@@ -82,12 +82,16 @@ class TestFinish:
         """409, and nothing to do."""
         client = client_of(session)
         client.post("/serverEvents/5_31/finish")
-        assert_problem(client.post("/serverEvents/5_31/finish"), 409, "duplicate", "Nothing to do")
+        assert_problem(
+            client.post("/serverEvents/5_31/finish"), 409, "finished before", "Nothing to do"
+        )
 
     def test_an_early_one_is_a_conflict_too(self):
         """409, and to be tried again."""
         client = client_of(approval(arm_delay="1min"))
-        assert_problem(client.post("/serverEvents/5_31/finish"), 409, "early", "try again")
+        assert_problem(
+            client.post("/serverEvents/5_31/finish"), 409, "not waiting yet", "try again"
+        )
 
     def test_an_early_one_that_is_kept_is_accepted(self):
         """202."""
@@ -99,13 +103,13 @@ class TestFinish:
         session = approval(timeout="1min")
         session.run_until(200.0)
         answer = client_of(session).post("/serverEvents/5_31/finish")
-        assert_problem(answer, 410, "late", "Do not try again")
+        assert_problem(answer, 410, "not waiting any more", "Do not")
 
     @pytest.mark.parametrize("number", ["5_32", "nonsense", "5%2031", "%00", "🙂"])
     def test_an_unknown_number_is_not_found(self, session, number):
         """404."""
         answer = client_of(session).post(f"/serverEvents/{number}/finish")
-        assert_problem(answer, 404, "unknown", "Check the number")
+        assert_problem(answer, 404, "is not known", "Check the number")
 
     @pytest.mark.parametrize(
         "body",
@@ -167,8 +171,12 @@ class TestOtherPaths:
         client = client_of(session)
         assert client.post("/serverEvents/5_31/retry").json() == {"serialNumber": "5_32"}
         assert_problem(client.post("/serverEvents/5_31/retry", json={"call": False}), 410, "5_32")
-        assert_problem(client.post("/serverEvents/5_31/finish"), 410)
+        assert_problem(client.post("/serverEvents/5_31/finish"), 410, "tried again, as '5_32'")
         assert client.post("/serverEvents/5_32/finish").status_code == 204
+        assert (
+            client.post("/serverEvents/6_31/retry", content=b'{"call": false}').status_code == 200
+        )
+        assert_problem(client.post("/serverEvents/7_31/retry", json={"cal": False}), 400, "call")
 
     def test_a_heartbeat_is_taken(self, session):
         """While the step waits."""

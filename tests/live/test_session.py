@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pandas as pd
 import pytest
@@ -122,7 +123,7 @@ class TestFinishing:
         def finish_all():
             for k in range(100):
                 while session.finish(f"{k + 1}_31", strict=False) is Answer.UNKNOWN:
-                    pass
+                    time.sleep(0.002)
 
         threads = [threading.Thread(target=finish_all) for _ in range(3)]
         for thread in threads:
@@ -297,6 +298,100 @@ class TestRetry:
         session.retry("6_31")
         with pytest.raises(sim.WaitExpired, match="tried again as '6_32'"):
             session.retry("6_31")
+
+    def test_a_twin_that_has_not_come_so_far_calls_under_the_new_number(self):
+        """And learns of its completion by it."""
+        steps = [sim.AsyncStep("first", "people"), sim.AsyncStep("second", "people")]
+        session = opened(approval(steps), against=sim.Polling("15min"))
+        session.finish("1_30")
+        assert session.retry("1_31") == "1_32"
+        session.finish("1_32")
+        session.run_until("01:00")
+        beside = session.beside("1_32").set_index("strategy")
+        assert list(beside["state"]) == ["resumed", "resumed"]
+
+    def test_a_log_with_numbers_of_its_own_gets_one_more(self):
+        """Its own number is stale, like any other."""
+        log = sim.Recorded([3600.0] * 10, serial_numbers=[f"SN{k}" for k in range(10)])
+        session = opened(approval(system=log))
+        new = session.retry("SN4")
+        assert new == "5_32"
+        with pytest.raises(sim.WaitExpired, match="tried again, as '5_32'"):
+            session.finish("SN4")
+        session.finish(new)
+
+
+class TestMisuse:
+    def test_a_heartbeat_after_the_deadline_is_too_late(self):
+        """Also if nobody has looked at the clock since."""
+
+        async def late():
+            session = opened(heartbeat="1min", speed=600.0)
+            session.play()
+            time.sleep(0.3)  # the loop is busy for three minutes of the session's time
+            with pytest.raises(sim.WaitExpired):
+                session.heartbeat("5_31")
+            session.pause()
+
+        asyncio.run(late())
+
+    def test_a_function_of_on_response_may_look_but_not_act(self, caplog):
+        """It would be played at another instant when the session is opened again."""
+
+        def act(call):
+            if call.instance == 6:
+                session.finish("5_31")
+
+        session = sim.live(approval(), hold=True, on_response=act)
+        session.run_until(10.0)
+        assert "may look at the session, not act" in session.instance(6)["fields"]["error"]
+        assert session.wait("5_31")["state"] == "waiting"
+
+    def test_a_listener_that_fails_fails_nobody_else(self, caplog):
+        """What was done is done, and the others are told."""
+        session, heard = opened(), []
+        session.listen(lambda: 1 / 0)
+        session.listen(lambda: heard.append(1))
+        assert session.finish("5_31") is Answer.FINISHED
+        assert heard
+        assert "ZeroDivisionError" in caplog.text
+
+    def test_an_interrupt_leaves_the_session_as_it_was(self):
+        """And nothing that was answered is listed twice."""
+        session = opened()
+        session.finish("5_31")
+
+        class Interrupting(dict):
+            def get(self, *_):
+                raise KeyboardInterrupt
+
+        session.lane()._activations = Interrupting()
+        with pytest.raises(KeyboardInterrupt):
+            session.start()
+        assert len(session.answers) == 1
+        assert session.instances_count == 10
+        assert session.finish("6_31") is Answer.FINISHED
+
+    def test_a_closed_session_says_so(self):
+        """Twice closed is closed."""
+        session = opened()
+        session.close()
+        session.close()
+        for act in (lambda: session.finish("5_31"), lambda: session.run_for(5)):
+            with pytest.raises(sim.EngineError, match="this session is closed"):
+                act()
+
+    def test_polling_for_ever_is_not_played_for_ever(self):
+        """Held systems complete nothing, and the checks never end."""
+        session = opened(approval(poll_work="10ms"), strategy=sim.Polling("1h"))
+        session.run_to_end(at_most="2 days")
+        assert session.now == 10.0 + 2 * 86400.0
+
+    @pytest.mark.parametrize("number", ["5_\ud800", None, 5, ["5_31"], "x" * 10_000])
+    def test_what_is_no_serial_number_is_not_known(self, number):
+        """Whatever it is."""
+        with pytest.raises(sim.UnknownSerialNumber):
+            opened().finish(number)
 
 
 class TestLooking:

@@ -22,7 +22,7 @@ def test_a_session_answers_like_the_engine_it_stands_for(tmp_path):
     assert session.finish("1_1") is Answer.ACCEPTED_DUPLICATE
     session.close()
     with sim.live(store=path) as again:
-        assert again.setup.profile == "durable functions"
+        assert again.setup.profile == "Azure Durable external event"
         assert again.finish("1_1") is Answer.ACCEPTED_DUPLICATE
 
 
