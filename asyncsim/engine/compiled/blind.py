@@ -29,7 +29,7 @@ from asyncsim.engine.compiled.events import (
     scatter_checks,
 )
 from asyncsim.engine.compiled.jitting import kernel, unsigned
-from asyncsim.engine.compiled.scattered import drop_scattered, replace_first
+from asyncsim.engine.compiled.scattered import drop_scattered, first_scattered, replace_scattered
 from asyncsim.engine.compiled.skipping import next_check, next_point
 from asyncsim.engine.compiled.world import (
     ARMED,
@@ -222,16 +222,15 @@ def make_scattered(m: World) -> bool:
     """Make the checks that jitter has scattered."""
     others, made = next_other(m), False
     before = min(others, m.until, m.lane_head[CHECK_ENDED])
-    while m.check_n and m.check_t[0] < before and m.status == FINE:
-        w = m.check_w[0]
+    while m.lane_head[CHECK_DUE] < before and m.status == FINE:
+        w = first_scattered(m)
         if m.state[w] != ARMED:
             drop_scattered(m)
-        elif make_blindly(m, w, m.check_t[0], others):
-            replace_first(m, next_check(m, w), w)
+        elif make_blindly(m, w, m.lane_head[CHECK_DUE], others):
+            replace_scattered(m, next_check(m, w), w)
         else:
             break
         made = True
-    m.lane_head[CHECK_DUE] = m.check_t[0] if m.check_n else math.inf
     return made
 
 

@@ -13,6 +13,7 @@ from asyncsim.engine.compiled import world as at
 from asyncsim.engine.compiled.events import LANE_KINDS, ROW_SHIFT
 from asyncsim.engine.compiled.jitting import COMPILES
 from asyncsim.engine.compiled.outside_world import OutsideWorld
+from asyncsim.engine.compiled.scattered import ROUNDS
 from asyncsim.engine.compiled.stages import stages
 from asyncsim.engine.graph import Await, Call, Choose, Fork, Graph, Join, Node, Work
 from asyncsim.engine.workers import Job
@@ -151,6 +152,7 @@ class Builder:
             found["limit"] = -1 if poll.limit is None else poll.limit
             found["checks_are_free"] = poll.limit is None and not self.scenario.server.poll_work
             found["scatters"] = poll.jitter not in (0.0, "none")
+            found["has_rounds"] = not found["scatters"]
         return found
 
     def _callback(self, strategy: Callback) -> dict[str, Any]:
@@ -296,6 +298,12 @@ class Builder:
             **{name: _unset(lane * LANE_KINDS) for name in ("lane_key", "lane_about")},
             "check_t": np.empty(heap),
             "check_w": _unset(heap),
+            "first_round": -1,
+            "round_t": np.empty(lane * ROUNDS),
+            "round_w": _unset(lane * ROUNDS),
+            **{name: _none(ROUNDS) for name in ("round_first", "round_after")},
+            "round_head": np.full(ROUNDS, math.inf),
+            "round_tail": np.full(ROUNDS, -math.inf),
             "heap_t": np.empty(heap),
             **{name: _unset(heap) for name in ("heap_key", "heap_sequence", "heap_about")},
             "starts": np.empty(heap),

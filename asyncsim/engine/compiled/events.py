@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 from asyncsim.engine.compiled.jitting import kernel
-from asyncsim.engine.compiled.scattered import drop_scattered, push_scattered
+from asyncsim.engine.compiled.scattered import drop_scattered, first_scattered, push_scattered
 from asyncsim.engine.compiled.world import (
     ARRIVAL,
     CHECK_DUE,
@@ -43,7 +43,6 @@ def push(m: World, at: float, kind: int, key: int, about: int) -> None:
         at = m.now
     if kind == CHECK_DUE and m.scatters:
         push_scattered(m, at, about)
-        m.lane_head[CHECK_DUE] = m.check_t[0]
         return
     key |= kind << KIND_SHIFT
     if kind >= LANE_KINDS:
@@ -148,7 +147,7 @@ def comes_before(m: World, i: int, j: int) -> bool:
 
 @kernel
 def scatter_checks(m: World) -> None:
-    """Let checks move from their lane to the heap that holds them in any order."""
+    """Let checks move from their lane to the rounds and the heap that hold them in any order."""
     while m.lane_first[CHECK_DUE] < m.lane_after[CHECK_DUE]:
         place = CHECK_DUE * m.capacity + (m.lane_first[CHECK_DUE] & (m.capacity - 1))
         push_scattered(m, m.lane_t[place], m.lane_about[place])
@@ -190,7 +189,7 @@ def head_key(m: World, lane: int) -> int:
     if lane == ARRIVAL:
         return (ARRIVAL << KIND_SHIFT) | (m.arrivals_n << ROW_SHIFT)
     if lane == CHECK_DUE and m.scatters:
-        return (CHECK_DUE << KIND_SHIFT) | int(m.key_of[m.check_w[0]])
+        return (CHECK_DUE << KIND_SHIFT) | int(m.key_of[first_scattered(m)])
     return int(m.lane_key[lane * m.capacity + (m.lane_first[lane] & (m.capacity - 1))])
 
 
@@ -198,7 +197,7 @@ def head_key(m: World, lane: int) -> int:
 def head_about(m: World, lane: int) -> int:
     """Return what the first event of a lane is about."""
     if lane == CHECK_DUE and m.scatters:
-        return int(m.check_w[0])
+        return first_scattered(m)
     return int(m.lane_about[lane * m.capacity + (m.lane_first[lane] & (m.capacity - 1))])
 
 
@@ -207,7 +206,6 @@ def drop_head(m: World, lane: int) -> None:
     """Take the first event off a lane."""
     if lane == CHECK_DUE and m.scatters:
         drop_scattered(m)
-        m.lane_head[lane] = m.check_t[0] if m.check_n else math.inf
         return
     first = m.lane_first[lane] + 1
     if first < m.lane_after[lane]:

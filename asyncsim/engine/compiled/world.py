@@ -235,6 +235,16 @@ class World:
     check_t: Floats
     check_w: Wholes
     check_n: int
+    has_rounds: int
+    """Whether scattered checks stand in rounds as well."""
+    first_round: int
+    """Where the check is that comes first of those scattered; -1 is the heap."""
+    round_t: Floats
+    round_w: Wholes
+    round_first: Wholes
+    round_after: Wholes
+    round_head: Floats
+    round_tail: Floats
     heap_t: Floats
     heap_key: Wholes
     heap_sequence: Wholes
