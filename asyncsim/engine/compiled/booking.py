@@ -76,7 +76,7 @@ def take_first(free_at: Any, first: int, last: int, end: float) -> int:
 @kernel
 def join_queue(m: World, now: float, start: float) -> None:
     """Note how many jobs wait for a worker, this one among them."""
-    mask = len(m.starts) - 1
+    mask = m.room - 1
     first, after = m.starts_head, m.starts_tail
     while first < after and m.starts[first & mask] <= now:
         first += 1

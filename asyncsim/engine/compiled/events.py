@@ -93,7 +93,7 @@ def make_room(m: World, kind: int, at: float, key: int) -> int:
 def push_far(m: World, at: float, key: int, about: int) -> None:
     """Put an event on the heap."""
     k = m.heap_n
-    if k >= len(m.heap_t):
+    if k >= m.room:
         m.status = MORE_ROOM
         return
     m.heap_n = k + 1

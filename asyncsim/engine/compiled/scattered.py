@@ -120,7 +120,7 @@ def leave_round(m: World, k: int) -> None:
 def push_on_heap(m: World, at: float, w: int) -> None:
     """Put the check of a wait on the heap."""
     k = m.check_n
-    if k >= len(m.check_t):
+    if k >= m.room:
         m.status = MORE_ROOM
         return
     m.check_n = k + 1

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asyncsim.engine.compiled.jitting import COMPILES
+from asyncsim.engine.compiled.memory import Memory
 from asyncsim.engine.compiled.stages import stages
 from asyncsim.engine.graph import Graph
 
@@ -74,5 +75,5 @@ def test_both_engines_agree_where_nothing_is_in_doubt(scenario_and_strategy):
     """Straight processes called back by batches are played without events, to the same end."""
     scenario, strategy = scenario_and_strategy
     draws = scenario.draw(1)
-    assert not len(draws) or stages(scenario, strategy, draws, Graph.of(scenario.process))
+    assert not len(draws) or stages(scenario, strategy, draws, Graph.of(scenario.process), Memory())
     assert_same(*play_both(scenario, strategy, draws=draws))
