@@ -100,8 +100,11 @@ def turn_ring(m: World) -> bool:
     bound = min(due_before, m.until - 2 * work)
     lane, mask, row = CHECK_DUE * m.capacity, m.capacity - 1, J_CHECK * MOMENTS
     first, after = m.lane_first[CHECK_DUE], m.lane_after[CHECK_DUE]
-    began, latest = first, t[lane + ((after - 1) & mask)]
-    worker, last_worker, made, waited, left = m.free_first, m.workers - 1, 0, 0.0, 0.0
+    if after - first > mask:
+        return False  # not a single place is left for the next check of the first wait
+    began, counted, latest = first, first, t[lane + ((after - 1) & mask)]
+    worker, last_worker, waited, left = m.free_first, m.workers - 1, 0.0, 0.0
+    all_free = free_at[worker - 1 if worker else last_worker]
     bin_queued, bin_started, bin_ended = m.bin_ends[row], m.bin_ends[row + 1], m.bin_ends[row + 2]
     while first < after:
         place = unsigned(lane + (first & mask))
@@ -114,10 +117,15 @@ def turn_ring(m: World) -> bool:
             break
         if start > due:
             join_queue(m, due, start)
-        worker = take_first(free_at, worker, last_worker, end)
+            waited += start - due
+        if end >= all_free:  # mostly: those who are at work on something longer are passed
+            free_at[unsigned(worker)] = all_free = end
+            worker = worker + 1 if worker < last_worker else 0
+        else:
+            worker = take_first(free_at, worker, last_worker, end)
         if end >= bin_queued and (due >= bin_queued or start >= bin_started or end >= bin_ended):
-            count_checks(m, made, waited, left)
-            made, waited, left = 0, 0.0, 0.0
+            count_checks(m, first - counted, waited - (start - due), left)
+            counted, waited, left = first, start - due, 0.0
             turn_bins(m, row, due, start, end)
             bin_queued, bin_started, bin_ended = (
                 m.bin_ends[row],
@@ -126,13 +134,13 @@ def turn_ring(m: World) -> bool:
             )
             if m.status != FINE:
                 break
-        made, waited, left = made + 1, waited + (start - due), left + (bin_queued - due)
+        left += bin_queued - due
         checks[w] = k
         again = grid_start[w] + (k + 1 + passed[w]) * interval
         if again <= end:
             again = grid_start[w] + next_point(m, about[place], end) * interval
         m.now = due
-        if again > latest and after - first <= mask:
+        if again > latest:
             to = unsigned(lane + (after & mask))
             t[to], key[to], about[to] = again, key[place], about[place]
             latest, after = again, after + 1
@@ -143,7 +151,7 @@ def turn_ring(m: World) -> bool:
             others, due_before = min(others, m.lane_head[0]), min(due_before, m.lane_head[0])
             bound = min(bound, others)
         first += 1
-    count_checks(m, made, waited, left)
+    count_checks(m, first - counted, waited, left)
     m.free_first, m.lane_first[CHECK_DUE], m.lane_after[CHECK_DUE] = worker, first, after
     m.lane_head[CHECK_DUE] = t[lane + (first & mask)] if first < after else math.inf
     return bool(first > began)
