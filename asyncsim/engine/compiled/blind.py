@@ -93,7 +93,7 @@ def turn_ring(m: World) -> bool:
     another bin. Polling spends its time in this loop, so what it needs is kept at hand, and indices
     have no sign, which would have to be looked at.
     """
-    t, key, about, free_at = m.lane_t, m.lane_key, m.lane_about, m.free_at
+    t, about, free_at = m.lane_t, m.lane_about, m.free_at
     attention, checks, grid_start, passed = m.attention, m.checks, m.grid_start, m.passed
     others, interval, work, limit = next_other(m), m.interval, m.poll_work, m.limit
     due_before = min(others, m.lane_head[CHECK_ENDED])
@@ -142,7 +142,7 @@ def turn_ring(m: World) -> bool:
         m.now = due
         if again > latest:
             to = unsigned(lane + (after & mask))
-            t[to], key[to], about[to] = again, key[place], about[place]
+            t[to], about[to] = again, w
             latest, after = again, after + 1
         else:
             m.lane_first[CHECK_DUE], m.lane_after[CHECK_DUE] = first, after

@@ -18,6 +18,7 @@ from asyncsim.engine.compiled.world import (
     ARRIVAL,
     CHECK_DUE,
     CHECK_ENDED,
+    HOLDS_LINE,
     MORE_ROOM,
     NOT_FINITE,
     World,
@@ -56,7 +57,7 @@ def push(m: World, at: float, kind: int, key: int, about: int) -> None:
     place = after
     if after > first:
         last = lane + ((after - 1) & mask)
-        if m.lane_t[last] > at or (m.lane_t[last] == at and m.lane_key[last] > key):
+        if m.lane_t[last] > at or (m.lane_t[last] == at and key_at(m, kind, last) > key):
             place = make_room(m, kind, at, key)
             if place < 0:
                 m.misfits += kind == CHECK_DUE
@@ -77,7 +78,7 @@ def make_room(m: World, kind: int, at: float, key: int) -> int:
     place, least = after, max(first, after - NEAR)
     while place > first:
         before = lane + ((place - 1) & mask)
-        if m.lane_t[before] < at or (m.lane_t[before] == at and m.lane_key[before] <= key):
+        if m.lane_t[before] < at or (m.lane_t[before] == at and key_at(m, kind, before) <= key):
             break
         if place == least:
             return -1
@@ -190,7 +191,15 @@ def head_key(m: World, lane: int) -> int:
         return (ARRIVAL << KIND_SHIFT) | (m.arrivals_n << ROW_SHIFT)
     if lane == CHECK_DUE and m.scatters:
         return (CHECK_DUE << KIND_SHIFT) | int(m.key_of[first_scattered(m)])
-    return int(m.lane_key[lane * m.capacity + (m.lane_first[lane] & (m.capacity - 1))])
+    return key_at(m, lane, lane * m.capacity + (m.lane_first[lane] & (m.capacity - 1)))
+
+
+@kernel
+def key_at(m: World, kind: int, place: int) -> int:
+    """Return the key of an event in a lane; the checks of a schedule keep none (see `blind`)."""
+    if kind == CHECK_DUE and m.watch != HOLDS_LINE:
+        return (CHECK_DUE << KIND_SHIFT) | int(m.key_of[m.lane_about[place]])
+    return int(m.lane_key[place])
 
 
 @kernel
