@@ -80,7 +80,7 @@ def look_ahead(m: World, lane: int) -> bool:
     made = False
     if m.scatters:
         made = make_scattered(m)
-    elif m.watch == POLLS:
+    elif m.watch == POLLS and m.lane_after[CHECK_DUE] - m.lane_first[CHECK_DUE] < m.capacity:
         made = turn_ring(m)
     return made or make_one_by_one(m)
 
@@ -100,8 +100,6 @@ def turn_ring(m: World) -> bool:
     bound = min(due_before, m.until - 2 * work)
     lane, mask, row = CHECK_DUE * m.capacity, m.capacity - 1, J_CHECK * MOMENTS
     first, after = m.lane_first[CHECK_DUE], m.lane_after[CHECK_DUE]
-    if after - first > mask:
-        return False  # not a single place is left for the next check of the first wait
     began, counted, latest = first, first, t[lane + ((after - 1) & mask)]
     worker, last_worker, waited, left = m.free_first, m.workers - 1, 0.0, 0.0
     all_free = free_at[worker - 1 if worker else last_worker]
@@ -111,9 +109,9 @@ def turn_ring(m: World) -> bool:
         due, w = t[place], unsigned(about[place])
         start, k = max(due, free_at[unsigned(worker)]), checks[w] + 1
         end = start + work
-        if start >= bound and (due >= due_before or not is_blind(m, about[place], start, others)):
-            break
-        if attention[w] <= start or k == limit:
+        if (attention[w] <= start or k == limit) or (
+            start >= bound and (due >= due_before or not is_blind(m, about[place], start, others))
+        ):
             break
         if start > due:
             join_queue(m, due, start)
@@ -135,26 +133,34 @@ def turn_ring(m: World) -> bool:
             if m.status != FINE:
                 break
         left += bin_queued - due
-        checks[w] = k
+        m.now, checks[w] = due, k
         again = grid_start[w] + (k + 1 + passed[w]) * interval
         if again <= end:
             again = grid_start[w] + next_point(m, about[place], end) * interval
-        m.now = due
         if again > latest:
             to = unsigned(lane + (after & mask))
             t[to], about[to] = again, w
             latest, after = again, after + 1
         else:
-            m.lane_first[CHECK_DUE], m.lane_after[CHECK_DUE] = first, after
-            push(m, again, CHECK_DUE, m.key_of[w], about[place])
-            after = m.lane_after[CHECK_DUE]
-            others, due_before = min(others, m.lane_head[0]), min(due_before, m.lane_head[0])
-            bound = min(bound, others)
+            after = move_forward(m, first, after, again, about[place])
+            others, due_before, bound = (
+                min(others, m.lane_head[0]),
+                min(due_before, m.lane_head[0]),
+                min(bound, m.lane_head[0]),
+            )
         first += 1
     count_checks(m, first - counted, waited, left)
     m.free_first, m.lane_first[CHECK_DUE], m.lane_after[CHECK_DUE] = worker, first, after
     m.lane_head[CHECK_DUE] = t[lane + (first & mask)] if first < after else math.inf
     return bool(first > began)
+
+
+@kernel
+def move_forward(m: World, first: int, after: int, at: float, w: int) -> int:
+    """Schedule a check that is due before the last one in the ring; return where the ring ends."""
+    m.lane_first[CHECK_DUE], m.lane_after[CHECK_DUE] = first, after
+    push(m, at, CHECK_DUE, m.key_of[w], w)
+    return int(m.lane_after[CHECK_DUE])
 
 
 @kernel

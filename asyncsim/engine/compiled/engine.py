@@ -12,7 +12,8 @@ fast is what it does not do:
 * **Hardly a heap for the events.** Events of one kind are scheduled almost in the order in which
   they happen: a check every minute comes round in the same order every minute. Each kind has a ring
   (`events`), the next event is the earliest of their heads, and only what does not fit in goes to a
-  heap: jitter, backoff, mixes (`scattered` for checks).
+  heap: jitter, backoff, mixes. Checks that only a long queue scatters keep to a few rounds, each in
+  order of time (`scattered`).
 * **No end of blind checks.** A check picked up before the work can be complete sees nothing, so it
   is over as soon as it is booked, and the next one of its wait takes its place: checks of a fixed
   interval turn in their ring at nearly the speed of memory (`blind`).
@@ -20,6 +21,8 @@ fast is what it does not do:
   how many came before follows from ``⌈(completed − anchor) / interval⌉`` (`skipping`).
 * **No events at all** where nothing is in doubt: a process without branches that is called back by
   nightly batches is a recursion over lines of jobs (`stages`, `straight`).
+* **Hardly any fresh memory.** Runs of a session use the same memory one after the other (`memory`),
+  and a kernel is handed one row of addresses, however many arrays there are (`structure`).
 * **No tables.** A run hands over its arrays; tables are built when somebody asks for them.
 
 The way through the code: `building` and `outside_world` lay a scenario out as a `world`; `loop`

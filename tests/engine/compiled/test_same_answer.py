@@ -69,6 +69,13 @@ def test_both_engines_agree_under_overload(scenario_and_strategy, until):
     assert_same(*play_both(*scenario_and_strategy, until))
 
 
+@settings(thorough, max_examples=100 if COMPILES else 10)
+@given(scenarios.overloads(least=40), st.sampled_from([7200.5, 86400.0]))
+def test_both_engines_agree_when_a_crowd_overloads_the_workers(scenario_and_strategy, until):
+    """More checks queue than can move to their place in a lane: they stand in rounds."""
+    assert_same(*play_both(*scenario_and_strategy, until))
+
+
 @settings(thorough, max_examples=1000 if COMPILES else 100)
 @given(scenarios.straights())
 def test_both_engines_agree_where_nothing_is_in_doubt(scenario_and_strategy):
