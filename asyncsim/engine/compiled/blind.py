@@ -42,9 +42,6 @@ from asyncsim.engine.compiled.world import (
     World,
 )
 
-MANY = 4
-"""Checks of a wait that do not fit into their lane before all checks are taken to be scattered."""
-
 
 @kernel
 def can_look_ahead(m: World) -> bool:
@@ -75,7 +72,7 @@ def look_ahead(m: World, lane: int) -> bool:
     """Make the checks that come next as long as they see nothing; false if there was none."""
     if lane == 0:
         return make_stray(m)
-    if m.misfits > MANY * m.waits and not m.scatters:
+    if m.misfits > m.misfits_borne and not m.scatters:
         scatter_checks(m)
     made = False
     if m.scatters:

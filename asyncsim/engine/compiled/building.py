@@ -65,6 +65,8 @@ class Sizes:
     days: int
     """Runs of a batch, or days on which people work."""
     intervals: int = 4096
+    misfits: int = 4
+    """Checks of a wait that may not fit into their lane before all are taken to be scattered."""
     straight: bool = True
     """Whether a straight run may be played as one."""
 
@@ -118,6 +120,7 @@ class Builder:
             "bins": self.sizes.bins,
             "capacity": self.sizes.lane,
             "room": self.sizes.heap,
+            "misfits_borne": self.sizes.misfits * self._wait_count,
             "start_node": self.graph.start,
             "until": self.until,
             "resolution": self.resolution,

@@ -233,6 +233,8 @@ class World:
     lane_t: Floats
     lane_key: Wholes
     lane_about: Wholes
+    misfits_borne: int
+    """Of these checks, how many there may be before all are taken to be scattered."""
     misfits: int
     """Checks that did not fit into their lane."""
     check_t: Floats
