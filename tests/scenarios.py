@@ -315,8 +315,12 @@ def strategies() -> st.SearchStrategy[Strategy]:
 
 
 @st.composite
-def overloads(draw: st.DrawFn) -> tuple[Scenario, Strategy]:
-    """Make scenarios whose checks alone are more than the workers can do, until the night."""
+def overloads(draw: st.DrawFn, least: int = 3) -> tuple[Scenario, Strategy]:
+    """Make scenarios whose checks alone are more than the workers can do, until the night.
+
+    At least so many instances arrive.
+    """
+    instants = st.integers(0, 90).map(lambda k: 20.0 * k)
     poll_work = draw(st.sampled_from([5.0, 7.5, 10.0, 61.0]))
     interval = draw(st.sampled_from([10.0, 15.0, 60.0]))
     anchors = st.sampled_from(["arming", "clock", "random"])
@@ -342,7 +346,7 @@ def overloads(draw: st.DrawFn) -> tuple[Scenario, Strategy]:
         name="overload",
         process=Process("p", [Step("first", draw(laws())), wait, Step("last", draw(laws()))]),
         systems={"system": draw(st.just(batch) | systems())},
-        arrivals=At(sorted(draw(st.lists(st.integers(0, 90).map(lambda k: 20.0 * k), min_size=3)))),
+        arrivals=At(sorted(draw(st.lists(instants, min_size=least, max_size=60)))),
         server=WorkflowServer(draw(st.integers(1, 3)), poll_work, draw(times)),
         length=DAY,
     )

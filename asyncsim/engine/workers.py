@@ -52,6 +52,8 @@ class JobLoad:
         resolution: float,
     ) -> JobLoad:
         """Return the load that totals and sums per bin stand for (see `Load`)."""
+        if not jobs:
+            return cls(0, 0.0, 0.0, *np.zeros((3, counts.shape[1])))
         before = np.cumsum(counts, axis=1) - counts
         integral = rests + before * resolution  # of the number that has come so far
         busy = (integral[STARTED] - integral[ENDED]) / resolution

@@ -29,7 +29,7 @@ from asyncsim.engine.compiled.events import (
     scatter_checks,
 )
 from asyncsim.engine.compiled.jitting import kernel, unsigned
-from asyncsim.engine.compiled.scattered import drop_scattered, replace_first
+from asyncsim.engine.compiled.scattered import drop_scattered, first_scattered, replace_scattered
 from asyncsim.engine.compiled.skipping import next_check, next_point
 from asyncsim.engine.compiled.world import (
     ARMED,
@@ -41,9 +41,6 @@ from asyncsim.engine.compiled.world import (
     POLLS,
     World,
 )
-
-MANY = 4
-"""Checks of a wait that do not fit into their lane before all checks are taken to be scattered."""
 
 
 @kernel
@@ -75,12 +72,12 @@ def look_ahead(m: World, lane: int) -> bool:
     """Make the checks that come next as long as they see nothing; false if there was none."""
     if lane == 0:
         return make_stray(m)
-    if m.misfits > MANY * m.waits and not m.scatters:
+    if m.misfits > m.misfits_borne and not m.scatters:
         scatter_checks(m)
     made = False
     if m.scatters:
         made = make_scattered(m)
-    elif m.watch == POLLS:
+    elif m.watch == POLLS and m.lane_after[CHECK_DUE] - m.lane_first[CHECK_DUE] < m.capacity:
         made = turn_ring(m)
     return made or make_one_by_one(m)
 
@@ -93,31 +90,37 @@ def turn_ring(m: World) -> bool:
     another bin. Polling spends its time in this loop, so what it needs is kept at hand, and indices
     have no sign, which would have to be looked at.
     """
-    t, key, about, free_at = m.lane_t, m.lane_key, m.lane_about, m.free_at
+    t, about, free_at = m.lane_t, m.lane_about, m.free_at
     attention, checks, grid_start, passed = m.attention, m.checks, m.grid_start, m.passed
     others, interval, work, limit = next_other(m), m.interval, m.poll_work, m.limit
     due_before = min(others, m.lane_head[CHECK_ENDED])
     bound = min(due_before, m.until - 2 * work)
     lane, mask, row = CHECK_DUE * m.capacity, m.capacity - 1, J_CHECK * MOMENTS
     first, after = m.lane_first[CHECK_DUE], m.lane_after[CHECK_DUE]
-    began, latest = first, t[lane + ((after - 1) & mask)]
-    worker, last_worker, made, waited, left = m.free_first, m.workers - 1, 0, 0.0, 0.0
+    began, counted, latest = first, first, t[lane + ((after - 1) & mask)]
+    worker, last_worker, waited, left = m.free_first, m.workers - 1, 0.0, 0.0
+    all_free = free_at[worker - 1 if worker else last_worker]
     bin_queued, bin_started, bin_ended = m.bin_ends[row], m.bin_ends[row + 1], m.bin_ends[row + 2]
     while first < after:
         place = unsigned(lane + (first & mask))
         due, w = t[place], unsigned(about[place])
         start, k = max(due, free_at[unsigned(worker)]), checks[w] + 1
         end = start + work
-        if start >= bound and (due >= due_before or not is_blind(m, about[place], start, others)):
-            break
-        if attention[w] <= start or k == limit:
+        if (attention[w] <= start or k == limit) or (
+            start >= bound and (due >= due_before or not is_blind(m, about[place], start, others))
+        ):
             break
         if start > due:
             join_queue(m, due, start)
-        worker = take_first(free_at, worker, last_worker, end)
+            waited += start - due
+        if end >= all_free:  # mostly: those who are at work on something longer are passed
+            free_at[unsigned(worker)] = all_free = end
+            worker = worker + 1 if worker < last_worker else 0
+        else:
+            worker = take_first(free_at, worker, last_worker, end)
         if end >= bin_queued and (due >= bin_queued or start >= bin_started or end >= bin_ended):
-            count_checks(m, made, waited, left)
-            made, waited, left = 0, 0.0, 0.0
+            count_checks(m, first - counted, waited - (start - due), left)
+            counted, waited, left = first, start - due, 0.0
             turn_bins(m, row, due, start, end)
             bin_queued, bin_started, bin_ended = (
                 m.bin_ends[row],
@@ -126,27 +129,35 @@ def turn_ring(m: World) -> bool:
             )
             if m.status != FINE:
                 break
-        made, waited, left = made + 1, waited + (start - due), left + (bin_queued - due)
-        checks[w] = k
+        left += bin_queued - due
+        m.now, checks[w] = due, k
         again = grid_start[w] + (k + 1 + passed[w]) * interval
         if again <= end:
             again = grid_start[w] + next_point(m, about[place], end) * interval
-        m.now = due
-        if again > latest and after - first <= mask:
+        if again > latest:
             to = unsigned(lane + (after & mask))
-            t[to], key[to], about[to] = again, key[place], about[place]
+            t[to], about[to] = again, w
             latest, after = again, after + 1
         else:
-            m.lane_first[CHECK_DUE], m.lane_after[CHECK_DUE] = first, after
-            push(m, again, CHECK_DUE, m.key_of[w], about[place])
-            after = m.lane_after[CHECK_DUE]
-            others, due_before = min(others, m.lane_head[0]), min(due_before, m.lane_head[0])
-            bound = min(bound, others)
+            after = move_forward(m, first, after, again, about[place])
+            others, due_before, bound = (
+                min(others, m.lane_head[0]),
+                min(due_before, m.lane_head[0]),
+                min(bound, m.lane_head[0]),
+            )
         first += 1
-    count_checks(m, made, waited, left)
+    count_checks(m, first - counted, waited, left)
     m.free_first, m.lane_first[CHECK_DUE], m.lane_after[CHECK_DUE] = worker, first, after
     m.lane_head[CHECK_DUE] = t[lane + (first & mask)] if first < after else math.inf
     return bool(first > began)
+
+
+@kernel
+def move_forward(m: World, first: int, after: int, at: float, w: int) -> int:
+    """Schedule a check that is due before the last one in the ring; return where the ring ends."""
+    m.lane_first[CHECK_DUE], m.lane_after[CHECK_DUE] = first, after
+    push(m, at, CHECK_DUE, m.key_of[w], w)
+    return int(m.lane_after[CHECK_DUE])
 
 
 @kernel
@@ -222,16 +233,15 @@ def make_scattered(m: World) -> bool:
     """Make the checks that jitter has scattered."""
     others, made = next_other(m), False
     before = min(others, m.until, m.lane_head[CHECK_ENDED])
-    while m.check_n and m.check_t[0] < before and m.status == FINE:
-        w = m.check_w[0]
+    while m.lane_head[CHECK_DUE] < before and m.status == FINE:
+        w = first_scattered(m)
         if m.state[w] != ARMED:
             drop_scattered(m)
-        elif make_blindly(m, w, m.check_t[0], others):
-            replace_first(m, next_check(m, w), w)
+        elif make_blindly(m, w, m.lane_head[CHECK_DUE], others):
+            replace_scattered(m, next_check(m, w), w)
         else:
             break
         made = True
-    m.lane_head[CHECK_DUE] = m.check_t[0] if m.check_n else math.inf
     return made
 
 

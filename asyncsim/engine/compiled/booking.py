@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from asyncsim.engine.compiled.jitting import kernel
+from asyncsim.engine.compiled.jitting import inner_kernel, kernel
 from asyncsim.engine.compiled.world import MORE_BINS, MORE_ROOM, World
 
 MOMENTS = 3
@@ -44,7 +44,7 @@ def book_lane(free_at: Any, base: int, size: int, ready: float, duration: float)
     return float(end)
 
 
-@kernel
+@inner_kernel
 def book_worker(m: World, job: int, now: float, work: float) -> float:
     """Queue a job; return when a worker picks it up. It ends `work` later."""
     start = m.free_at[m.free_first]
@@ -57,7 +57,7 @@ def book_worker(m: World, job: int, now: float, work: float) -> float:
     return float(start)
 
 
-@kernel
+@inner_kernel
 def take_first(free_at: Any, first: int, last: int, end: float) -> int:
     """Take the worker who is free first until an instant; return who is first then.
 
@@ -76,7 +76,7 @@ def take_first(free_at: Any, first: int, last: int, end: float) -> int:
 @kernel
 def join_queue(m: World, now: float, start: float) -> None:
     """Note how many jobs wait for a worker, this one among them."""
-    mask = len(m.starts) - 1
+    mask = m.room - 1
     first, after = m.starts_head, m.starts_tail
     while first < after and m.starts[first & mask] <= now:
         first += 1
@@ -90,7 +90,7 @@ def join_queue(m: World, now: float, start: float) -> None:
         m.longest = after - first
 
 
-@kernel
+@inner_kernel
 def count_job(m: World, job: int, queued: float, start: float, end: float) -> None:
     """Sum a job up in the bins of its moments (see `asyncsim.engine.workers.Load`)."""
     if start > m.until:
@@ -114,7 +114,7 @@ def count_job(m: World, job: int, queued: float, start: float, end: float) -> No
     m.queueing[job] += start - queued
 
 
-@kernel
+@inner_kernel
 def count_moments(
     m: World, job: int, number: int, queued: float, started: float, ended: float
 ) -> None:

@@ -12,7 +12,9 @@ from attrs import define, field
 from asyncsim.engine.compiled import world as at
 from asyncsim.engine.compiled.events import LANE_KINDS, ROW_SHIFT
 from asyncsim.engine.compiled.jitting import COMPILES
+from asyncsim.engine.compiled.memory import Memory
 from asyncsim.engine.compiled.outside_world import OutsideWorld
+from asyncsim.engine.compiled.scattered import ROUNDS
 from asyncsim.engine.compiled.stages import stages
 from asyncsim.engine.graph import Await, Call, Choose, Fork, Graph, Join, Node, Work
 from asyncsim.engine.workers import Job
@@ -63,6 +65,8 @@ class Sizes:
     days: int
     """Runs of a batch, or days on which people work."""
     intervals: int = 4096
+    misfits: int = 4
+    """Checks of a wait that may not fit into their lane before all are taken to be scattered."""
     straight: bool = True
     """Whether a straight run may be played as one."""
 
@@ -77,6 +81,9 @@ class Builder:
     until: float
     resolution: float
     sizes: Sizes
+    memory: Memory = field(factory=Memory)
+    """What lies in here is handed over with the record."""
+    scratch: Memory = field(factory=Memory)
     graph: Graph = field(init=False)
     calls: list[Call] = field(init=False)
 
@@ -88,14 +95,18 @@ class Builder:
         """Return the fields of a `asyncsim.engine.compiled.world.World` by name, in its order."""
         outside = OutsideWorld.of(self.scenario, self.draws, self.calls, self.sizes.days)
         found = self._server() | self._strategy() | self._nodes() | self._calls(outside)
-        found |= outside.fields() | self._waits() | self._rest() | self._queue(outside)
+        straight = {}
         if self.sizes.straight and self.until == math.inf:
-            found |= stages(self.scenario, self.strategy, self.draws, self.graph)
-        found["free_at"] = np.zeros(self.scenario.server.workers + outside.lanes)
+            straight = stages(self.scenario, self.strategy, self.draws, self.graph, self.scratch)
+        found |= straight or (self._open_ended() | self._queue(outside))
+        found |= outside.fields(self.scratch) | self._waits() | self._rest()
+        found["free_at"] = self.memory.floats(self.scenario.server.workers + outside.lanes, 0.0)
+        self.memory.close()
+        self.scratch.close()
         kinds = at.World.__annotations__
         assert found.keys() <= kinds.keys(), found.keys() - kinds.keys()
-        # What a scenario has no use for stays 0, or empty
-        return {name: CASTS[kind](found.get(name, 0)) for name, kind in kinds.items()}
+        # What a run has no use for stays 0, or empty
+        return {name: CASTS[kind](found.get(name, NOTHING[kind])) for name, kind in kinds.items()}
 
     def _server(self) -> dict[str, Any]:
         server = self.scenario.server
@@ -108,6 +119,8 @@ class Builder:
             "workers": server.workers,
             "bins": self.sizes.bins,
             "capacity": self.sizes.lane,
+            "room": self.sizes.heap,
+            "misfits_borne": self.sizes.misfits * self._wait_count,
             "start_node": self.graph.start,
             "until": self.until,
             "resolution": self.resolution,
@@ -145,12 +158,14 @@ class Builder:
             found |= {"watch": at.BACKS_OFF, "backoff_kind": JITTERS[poll.jitter]}
             found["cap"] = math.inf if poll.cap is None else poll.cap
             found["intervals"], found["intervals_go_on"] = self._intervals(poll)
+            found["intervals_n"] = len(found["intervals"])
         elif isinstance(poll, LongPolling):
             found |= {"watch": at.HOLDS_LINE, "interval": poll.hold}
         if isinstance(poll, (Polling, Backoff)):
             found["limit"] = -1 if poll.limit is None else poll.limit
             found["checks_are_free"] = poll.limit is None and not self.scenario.server.poll_work
             found["scatters"] = poll.jitter not in (0.0, "none")
+            found["has_rounds"] = not found["scatters"]
         return found
 
     def _callback(self, strategy: Callback) -> dict[str, Any]:
@@ -245,63 +260,89 @@ class Builder:
         }
 
     def _waits(self) -> dict[str, Any]:
-        n, waits = len(self.draws), self._wait_count
+        """Return the fields of waits that every run fills."""
+        n, waits, memory = len(self.draws), self._wait_count, self.memory
         rows = np.arange(n)
         keys = [(rows << ROW_SHIFT) | call.number for call in self.calls]
         return {
             "call_of": np.repeat(np.arange(len(self.calls)), n),
             "row_of": np.tile(rows, len(self.calls)),
             "key_of": _joined(keys),
-            **{name: np.full(waits, math.inf) for name in ("completed", "attention")},
-            "at_desk": np.full(waits, -1),
-            **{name: _nowhere(waits) for name in ("called", "armed", "closed", "left", "buffered")},
-            **{name: _zeros(waits) for name in ("last_check", "picked_up", "grid_start", "slept")},
-            **{name: _zeros(waits) for name in ("held_since", "not_before")},
-            **{name: _none(waits) for name in ("state", "outcome", "checks", "seen")},
-            **{name: _none(waits) for name in ("deliveries", "passed", "slept_k", "line", "holds")},
+            "completed": memory.floats(waits, math.inf),
+            **{
+                name: memory.floats(waits, math.nan)
+                for name in ("called", "armed", "closed", "left")
+            },
+            **{
+                name: memory.wholes(waits, 0)
+                for name in ("state", "outcome", "checks", "seen", "deliveries")
+            },
+        }
+
+    def _open_ended(self) -> dict[str, Any]:
+        """Return the fields of waits and instances that a straight run has no use for."""
+        waits, memory = self._wait_count, self.scratch
+        joins = sum(isinstance(node, Join) for node in self.graph.nodes)
+        return {
+            "attention": memory.floats(waits, math.inf),
+            "at_desk": memory.wholes(waits, -1),
+            "buffered": memory.floats(waits, math.nan),
+            **{
+                name: memory.floats(waits, 0.0)
+                for name in ("last_check", "picked_up", "grid_start", "slept")
+            },
+            **{name: memory.floats(waits, 0.0) for name in ("held_since", "not_before")},
+            **{name: memory.wholes(waits, 0) for name in ("passed", "slept_k", "line", "holds")},
+            "join_count": memory.wholes(len(self.draws) * joins, 0),
         }
 
     def _rest(self) -> dict[str, Any]:
         """Return the fields of steps, instances, deliveries, and the load of the server."""
-        n, strategy = len(self.draws), self.strategy
+        n, strategy, memory = len(self.draws), self.strategy, self.memory
         steps = n * sum(isinstance(node, (Work, Call)) for node in self.graph.nodes)
-        joins = n * sum(isinstance(node, Join) for node in self.graph.nodes)
         room = 0
         if isinstance(strategy, Callback):
             attempts = (1 + len(strategy.retries)) * (2 if strategy.duplicates else 1)
             room = self._wait_count * (attempts + 1)  # and a dead letter
         moments = len(Job) * 3 * self.sizes.bins
         return {
-            **{name: _nowhere(steps) for name in ("queued", "started", "step_ended")},
-            "ended": _nowhere(n),
-            "instance_outcome": _none(n),
-            "join_count": _none(joins),
-            **{name: _unset(room) for name in ("delivered", "attempt", "is_copy", "answer")},
-            "told": _unset(room),
-            **{name: np.empty(room) for name in ("sent", "arrived", "handled")},
-            "bin_count": _zeros(moments),
-            "bin_rest": _zeros(moments),
-            "bin_place": _none(len(Job) * 3),
-            **{name: _zeros(len(Job) * 3) for name in ("bin_begins", "bin_ends")},
-            **{name: _none(len(Job)) for name in ("jobs", "not_started")},
-            **{name: _zeros(len(Job)) for name in ("busy", "queueing")},
+            **{
+                name: memory.floats(steps, math.nan) for name in ("queued", "started", "step_ended")
+            },
+            "ended": memory.floats(n, math.nan),
+            "instance_outcome": memory.wholes(n, 0),
+            **{name: memory.wholes(room) for name in ("delivered", "attempt", "is_copy", "answer")},
+            "told": memory.wholes(room),
+            **{name: memory.floats(room) for name in ("sent", "arrived", "handled")},
+            "starts": self.scratch.floats(self.sizes.heap),
+            "bin_count": self.scratch.floats(moments, 0.0),
+            "bin_rest": self.scratch.floats(moments, 0.0),
+            "bin_place": [0] * len(Job) * 3,
+            **{name: [0.0] * len(Job) * 3 for name in ("bin_begins", "bin_ends")},
+            **{name: memory.wholes(len(Job), 0) for name in ("jobs", "not_started")},
+            **{name: memory.floats(len(Job), 0.0) for name in ("busy", "queueing")},
         }
 
     def _queue(self, outside: OutsideWorld) -> dict[str, Any]:
-        lane, heap = self.sizes.lane, self.sizes.heap
+        lane, heap, memory = self.sizes.lane, self.sizes.heap, self.scratch
         return {
-            "lane_head": np.full(LANE_KINDS, math.inf),
-            **{name: _none(LANE_KINDS) for name in ("lane_first", "lane_after")},
-            "lane_t": np.empty(lane * LANE_KINDS),
-            **{name: _unset(lane * LANE_KINDS) for name in ("lane_key", "lane_about")},
-            "check_t": np.empty(heap),
-            "check_w": _unset(heap),
-            "heap_t": np.empty(heap),
-            **{name: _unset(heap) for name in ("heap_key", "heap_sequence", "heap_about")},
-            "starts": np.empty(heap),
-            "soon": _unset(heap),
-            "stack": _none(4 * len(self.graph.nodes) + 16),
-            "urgent": _none(len(self.calls) + 16),
+            "lane_head": [math.inf] * LANE_KINDS,
+            **{name: [0] * LANE_KINDS for name in ("lane_first", "lane_after")},
+            "lane_t": memory.floats(lane * LANE_KINDS),
+            **{name: memory.wholes(lane * LANE_KINDS) for name in ("lane_key", "lane_about")},
+            "check_t": memory.floats(heap),
+            "check_w": memory.wholes(heap),
+            "first_round": -1,
+            "round_t": memory.floats(lane * ROUNDS),
+            "round_w": memory.wholes(lane * ROUNDS),
+            **{name: [0] * ROUNDS for name in ("round_first", "round_after")},
+            "round_head": [math.inf] * ROUNDS,
+            "round_tail": [-math.inf] * ROUNDS,
+            "heap_t": memory.floats(heap),
+            **{name: memory.wholes(heap) for name in ("heap_key", "heap_sequence", "heap_about")},
+            "soon": memory.wholes(heap),
+            "stack": [0] * (4 * len(self.graph.nodes) + 16),
+            "urgent": [0] * (len(self.calls) + 16),
         }
 
 
@@ -330,22 +371,6 @@ def _joined(arrays: Sequence[Any]) -> Any:
     return arrays[0] if len(arrays) == 1 else np.concatenate([*arrays, np.zeros(0, np.int64)])
 
 
-def _nowhere(size: int) -> Any:
-    return np.full(size, math.nan)
-
-
-def _zeros(size: int) -> Any:
-    return np.zeros(size)
-
-
-def _unset(size: int) -> Any:
-    return np.empty(size, dtype=np.int64)
-
-
-def _none(size: int) -> Any:
-    return np.zeros(size, dtype=np.int64)
-
-
 def _floats(values: Any) -> Any:
     return _array(values, np.float64)
 
@@ -355,13 +380,14 @@ def _wholes(values: Any) -> Any:
 
 
 def _array(values: Any, kind: type) -> Any:
-    """Return an array as kernels want it (of one type, with a number to read in it), or a list."""
-    array = np.require(np.atleast_1d(values), kind, ["C", "W"])
-    if not array.size:
-        array = np.zeros(1, kind)
-    return array if COMPILES else array.tolist()
+    """Return an array as kernels want it, or a list, which has a number to read in it."""
+    if isinstance(values, np.ndarray) and values.size and COMPILES:
+        return np.ascontiguousarray(values, kind)
+    found = values if COMPILES and isinstance(values, list) else np.asarray(values, kind).tolist()
+    return found or [0]
 
 
+NOTHING: dict[str, Any] = {"int": 0, "float": 0.0, "Floats": [], "Wholes": []}
 CASTS: dict[str, Callable[[Any], Any]] = {
     "int": int,
     "float": float,

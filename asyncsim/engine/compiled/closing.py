@@ -80,10 +80,10 @@ def let_go(m: World, w: int) -> None:
 @kernel
 def act_soon(m: World, what: int) -> None:
     """Let a released line (or, after all waits, a desk) act at once, after the present event."""
-    if m.soon_tail - m.soon_head >= len(m.soon):
+    if m.soon_tail - m.soon_head >= m.room:
         m.status = MORE_ROOM
         return
-    m.soon[m.soon_tail & (len(m.soon) - 1)] = what
+    m.soon[m.soon_tail & (m.room - 1)] = what
     m.soon_tail += 1
 
 

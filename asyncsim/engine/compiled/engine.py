@@ -12,7 +12,8 @@ fast is what it does not do:
 * **Hardly a heap for the events.** Events of one kind are scheduled almost in the order in which
   they happen: a check every minute comes round in the same order every minute. Each kind has a ring
   (`events`), the next event is the earliest of their heads, and only what does not fit in goes to a
-  heap: jitter, backoff, mixes (`scattered` for checks).
+  heap: jitter, backoff, mixes. Checks that only a long queue scatters keep to a few rounds, each in
+  order of time (`scattered`).
 * **No end of blind checks.** A check picked up before the work can be complete sees nothing, so it
   is over as soon as it is booked, and the next one of its wait takes its place: checks of a fixed
   interval turn in their ring at nearly the speed of memory (`blind`).
@@ -20,6 +21,8 @@ fast is what it does not do:
   how many came before follows from ``⌈(completed − anchor) / interval⌉`` (`skipping`).
 * **No events at all** where nothing is in doubt: a process without branches that is called back by
   nightly batches is a recursion over lines of jobs (`stages`, `straight`).
+* **Hardly any fresh memory.** Runs of a session use the same memory one after the other (`memory`),
+  and a kernel is handed one row of addresses, however many arrays there are (`structure`).
 * **No tables.** A run hands over its arrays; tables are built when somebody asks for them.
 
 The way through the code: `building` and `outside_world` lay a scenario out as a `world`; `loop`
@@ -40,12 +43,14 @@ from typing import Any
 
 import numpy as np
 from attrs import define
+from numpy.typing import NDArray
 
 from asyncsim.engine.compiled import world as at
 from asyncsim.engine.compiled.booking import MOMENTS
 from asyncsim.engine.compiled.building import Builder, Sizes, first_sizes
 from asyncsim.engine.compiled.jitting import is_ready
 from asyncsim.engine.compiled.loop import play
+from asyncsim.engine.compiled.structure import laid_out
 from asyncsim.engine.graph import Call, Work
 from asyncsim.engine.record import DeliveryColumns, Record, StepColumns, WaitColumns
 from asyncsim.engine.workers import MOST_BINS, Job, JobLoad, too_many_bins
@@ -94,7 +99,7 @@ def play_compiled(
     while True:
         builder = Builder(scenario, strategy, draws, stop, resolution, sizes)
         fields = builder.world()
-        whole, floats = play(tuple(fields.values()))
+        whole, floats = play(laid_out(at.World, fields))
         status, where = whole[:2]
         if status == at.FINE:
             return _Answer(builder, fields, whole[2:], floats).record(stop)
@@ -173,9 +178,10 @@ class _Answer:
         """Return the instant of the last thing that happened."""
         workers = self.free_at[: self.builder.scenario.server.workers]
         parts = [workers, arrived, deliveries.sent, deliveries.arrived, deliveries.handled]
-        parts += [self.called, self.armed, self.completed, self.closed]
-        finite = [part[np.isfinite(part)] for part in parts]
-        return max((float(part.max()) for part in finite if part.size), default=0.0)
+        parts += [self.called, self.armed, self.closed]
+        completed = self.completed
+        parts.append(completed[completed < math.inf])
+        return max(float(np.fmax.reduce(part, initial=0.0)) for part in parts)
 
     def _steps(self, n: int) -> list[StepColumns]:
         nowhere, rows = np.full(n, np.nan), len(self.builder.draws)
@@ -201,8 +207,10 @@ class _Answer:
         if len(calls) > 1:
             order = np.lexsort((self.key_of[armed],))
             armed, row, call = armed[order], row[order], call[order]
+        armed = _picked(armed)
         completed = self.completed[armed]
-        completed[np.isinf(completed)] = np.nan
+        if (unknown := np.isinf(completed)).any():
+            completed = np.where(unknown, np.nan, completed)
         return WaitColumns(
             row=row,
             node=self.call_node[call],
@@ -218,7 +226,7 @@ class _Answer:
 
     def _deliveries(self, number: int) -> DeliveryColumns:
         """Return the deliveries whose outcome is known."""
-        told = self.told[:number]
+        told = _picked(self.told[:number])
         waits = self.delivered[told]
         return DeliveryColumns(
             row=self.row_of[waits],
@@ -236,14 +244,21 @@ class _Answer:
         if bins > MOST_BINS:
             raise too_many_bins(bins, width)
         shape = (len(Job), MOMENTS, size)
-        missing = ((0, 0), (0, 0), (0, max(bins - size, 0)))  # nothing was served then
         counts, rests = (
-            np.pad(part.reshape(shape), missing)[:, :, :bins]
-            for part in (self.bin_count, self.bin_rest)
+            part.reshape(shape)[:, :, :bins] for part in (self.bin_count, self.bin_rest)
         )
+        if bins > size:  # nothing was served then
+            missing = ((0, 0), (0, 0), (0, bins - size))
+            counts, rests = np.pad(counts, missing), np.pad(rests, missing)
         loads = {}
         for job in Job:
             totals = int(self.jobs[job]), float(self.busy[job]), float(self.queueing[job])
             loads[job] = JobLoad.of(*totals, counts[job], rests[job], width)
             loads[job].started[-1] -= self.not_started[job]
         return loads
+
+
+def _picked(places: NDArray[np.int64]) -> Any:
+    """Return places to index with; all from the first on as a slice, which copies nothing."""
+    size = len(places)
+    return slice(size) if np.array_equal(places, np.arange(size)) else places

@@ -13,11 +13,12 @@ from __future__ import annotations
 import math
 
 from asyncsim.engine.compiled.jitting import kernel
-from asyncsim.engine.compiled.scattered import drop_scattered, push_scattered
+from asyncsim.engine.compiled.scattered import drop_scattered, first_scattered, push_scattered
 from asyncsim.engine.compiled.world import (
     ARRIVAL,
     CHECK_DUE,
     CHECK_ENDED,
+    HOLDS_LINE,
     MORE_ROOM,
     NOT_FINITE,
     World,
@@ -43,7 +44,6 @@ def push(m: World, at: float, kind: int, key: int, about: int) -> None:
         at = m.now
     if kind == CHECK_DUE and m.scatters:
         push_scattered(m, at, about)
-        m.lane_head[CHECK_DUE] = m.check_t[0]
         return
     key |= kind << KIND_SHIFT
     if kind >= LANE_KINDS:
@@ -57,7 +57,7 @@ def push(m: World, at: float, kind: int, key: int, about: int) -> None:
     place = after
     if after > first:
         last = lane + ((after - 1) & mask)
-        if m.lane_t[last] > at or (m.lane_t[last] == at and m.lane_key[last] > key):
+        if m.lane_t[last] > at or (m.lane_t[last] == at and key_at(m, kind, last) > key):
             place = make_room(m, kind, at, key)
             if place < 0:
                 m.misfits += kind == CHECK_DUE
@@ -78,7 +78,7 @@ def make_room(m: World, kind: int, at: float, key: int) -> int:
     place, least = after, max(first, after - NEAR)
     while place > first:
         before = lane + ((place - 1) & mask)
-        if m.lane_t[before] < at or (m.lane_t[before] == at and m.lane_key[before] <= key):
+        if m.lane_t[before] < at or (m.lane_t[before] == at and key_at(m, kind, before) <= key):
             break
         if place == least:
             return -1
@@ -94,7 +94,7 @@ def make_room(m: World, kind: int, at: float, key: int) -> int:
 def push_far(m: World, at: float, key: int, about: int) -> None:
     """Put an event on the heap."""
     k = m.heap_n
-    if k >= len(m.heap_t):
+    if k >= m.room:
         m.status = MORE_ROOM
         return
     m.heap_n = k + 1
@@ -148,7 +148,7 @@ def comes_before(m: World, i: int, j: int) -> bool:
 
 @kernel
 def scatter_checks(m: World) -> None:
-    """Let checks move from their lane to the heap that holds them in any order."""
+    """Let checks move from their lane to the rounds and the heap that hold them in any order."""
     while m.lane_first[CHECK_DUE] < m.lane_after[CHECK_DUE]:
         place = CHECK_DUE * m.capacity + (m.lane_first[CHECK_DUE] & (m.capacity - 1))
         push_scattered(m, m.lane_t[place], m.lane_about[place])
@@ -190,15 +190,23 @@ def head_key(m: World, lane: int) -> int:
     if lane == ARRIVAL:
         return (ARRIVAL << KIND_SHIFT) | (m.arrivals_n << ROW_SHIFT)
     if lane == CHECK_DUE and m.scatters:
-        return (CHECK_DUE << KIND_SHIFT) | int(m.key_of[m.check_w[0]])
-    return int(m.lane_key[lane * m.capacity + (m.lane_first[lane] & (m.capacity - 1))])
+        return (CHECK_DUE << KIND_SHIFT) | int(m.key_of[first_scattered(m)])
+    return key_at(m, lane, lane * m.capacity + (m.lane_first[lane] & (m.capacity - 1)))
+
+
+@kernel
+def key_at(m: World, kind: int, place: int) -> int:
+    """Return the key of an event in a lane; the checks of a schedule keep none (see `blind`)."""
+    if kind == CHECK_DUE and m.watch != HOLDS_LINE:
+        return (CHECK_DUE << KIND_SHIFT) | int(m.key_of[m.lane_about[place]])
+    return int(m.lane_key[place])
 
 
 @kernel
 def head_about(m: World, lane: int) -> int:
     """Return what the first event of a lane is about."""
     if lane == CHECK_DUE and m.scatters:
-        return int(m.check_w[0])
+        return first_scattered(m)
     return int(m.lane_about[lane * m.capacity + (m.lane_first[lane] & (m.capacity - 1))])
 
 
@@ -207,7 +215,6 @@ def drop_head(m: World, lane: int) -> None:
     """Take the first event off a lane."""
     if lane == CHECK_DUE and m.scatters:
         drop_scattered(m)
-        m.lane_head[lane] = m.check_t[0] if m.check_n else math.inf
         return
     first = m.lane_first[lane] + 1
     if first < m.lane_after[lane]:

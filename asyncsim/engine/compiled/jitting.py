@@ -42,8 +42,24 @@ def kernel(function: F) -> F:
     """
     if numba is None:
         return function
+    return _compiled(function, forceinline=False)
+
+
+def inner_kernel(function: F) -> F:
+    """Compile a kernel into each of those that call it: for what is small, or called in one place.
+
+    The compiler keeps to itself what it would have to write down for a call.
+    """
+    return function if numba is None else _compiled(function, forceinline=True)
+
+
+def _compiled(function: F, forceinline: bool) -> F:
     compiled: Any = numba.njit(
-        error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True
+        error_model="numpy",
+        forceinline=forceinline,
+        _nrt=False,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
     )(function)
     template = compiled.get_call_template
 

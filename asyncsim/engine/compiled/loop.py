@@ -52,7 +52,8 @@ def play(numbers: Any) -> Any:
     Parameters
     ----------
     numbers
-        The fields of a `World`, in their order. Arrays hold the answer afterwards.
+        The fields of a `World`, as `structure.laid_out` returns them. Its arrays hold the answer
+        afterwards.
 
     Returns
     -------
@@ -125,7 +126,7 @@ def step(m: World, lane: int) -> None:
 @kernel
 def happen_soon(m: World) -> None:
     """Let a line or a desk act that was told to act at once."""
-    what = m.soon[m.soon_head & (len(m.soon) - 1)]
+    what = m.soon[m.soon_head & (m.room - 1)]
     m.soon_head += 1
     if what >= m.waits:
         wake_up(m, what - m.waits)

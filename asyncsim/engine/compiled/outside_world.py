@@ -11,6 +11,7 @@ import numpy as np
 from attrs import define, field
 
 from asyncsim.engine.compiled import world as at
+from asyncsim.engine.compiled.memory import Memory
 from asyncsim.engine.graph import Call
 from asyncsim.model.calendar import Calendar, Days, Hours
 from asyncsim.model.draws import Draws, counted_uniform
@@ -104,7 +105,7 @@ class OutsideWorld:
             found.append((night.start, night.cut_off, night.end, float(skipped), breaks))
         return found
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self, memory: Memory) -> dict[str, Any]:
         """Return the fields of the world that have to do with desks."""
         names = [
             "desk_kind",
@@ -141,8 +142,8 @@ class OutsideWorld:
             if len(self.times) == 1
             else np.concatenate([[], *self.times]),
             "times_at": self.times_at,
-            **{name: np.zeros(self.tray_room, np.int64) for name in ("tray", "shown")},
-            "submitted": np.zeros(self.tray_room),
+            **{name: memory.wholes(self.tray_room) for name in ("tray", "shown")},
+            "submitted": memory.floats(self.tray_room),
         }
 
 

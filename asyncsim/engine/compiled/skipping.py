@@ -91,7 +91,7 @@ def jitter(m: World, w: int, k: int) -> float:
 @kernel
 def backoff(m: World, k: int) -> float:
     """Return the k-th interval before jitter."""
-    last = len(m.intervals) - 1
+    last = m.intervals_n - 1
     if k > last and m.intervals_go_on:
         m.status = MORE_INTERVALS
     return float(m.intervals[min(k, last)])

@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from asyncsim.engine.compiled import world as at
+from asyncsim.engine.compiled.memory import Memory
 from asyncsim.engine.graph import STANDS, Call, Graph, Node, Work
 from asyncsim.model.draws import Draws
 from asyncsim.model.durations import Fixed
@@ -18,7 +17,9 @@ from asyncsim.model.systems import NightlyBatch
 from asyncsim.model.waiting import Strategy
 
 
-def stages(scenario: Scenario, strategy: Strategy, draws: Draws, graph: Graph) -> dict[str, Any]:
+def stages(
+    scenario: Scenario, strategy: Strategy, draws: Draws, graph: Graph, memory: Memory
+) -> dict[str, Any]:
     """Return the fields of the world for a straight run, or none if the run is not straight."""
     line = _line(graph)
     if line is None or not len(draws) or not _is_sure(strategy):
@@ -30,7 +31,7 @@ def stages(scenario: Scenario, strategy: Strategy, draws: Draws, graph: Graph) -
         return {}  # a batch with two kinds of items
     if any(draws.work[node.name].any() and not draws.work[node.name].all() for node in line):
         return {}  # only some take no time: what comes first at one instant is not settled
-    return _laid_out(line, scenario, draws, graph)
+    return _laid_out(line, scenario, draws, graph, memory)
 
 
 def _line(graph: Graph) -> list[Work | Call] | None:
@@ -70,7 +71,7 @@ def _is_plain(call: Call, scenario: Scenario) -> bool:
 
 
 def _laid_out(
-    line: Sequence[Work | Call], scenario: Scenario, draws: Draws, graph: Graph
+    line: Sequence[Work | Call], scenario: Scenario, draws: Draws, graph: Graph, memory: Memory
 ) -> dict[str, Any]:
     """Return a stage for the work of each step, for each call, and for each callback."""
     steps = [node for node in graph.nodes if isinstance(node, (Work, Call))]
@@ -99,7 +100,7 @@ def _laid_out(
             callback_stage[calls.index(node)] = len(jobs)
             add(at.J_CALLBACK, node, False)
             kind = at.CALLBACK_HANDLED if scenario.server.callback_work else at.DELIVERY
-    first = np.arange(len(jobs)) * len(draws)
+    first = [k * len(draws) for k in range(len(jobs))]
     return {
         "stages": len(jobs),
         "stage_job": jobs,
@@ -110,7 +111,7 @@ def _laid_out(
         "callback_stage": callback_stage,
         "line_first": first,
         "line_after": first.copy(),
-        "line_head": np.full(len(jobs), math.inf),
-        "line_t": np.empty(len(jobs) * len(draws)),
-        "line_row": np.empty(len(jobs) * len(draws), dtype=np.int64),
+        "line_head": [math.inf] * len(jobs),
+        "line_t": memory.floats(len(jobs) * len(draws)),
+        "line_row": memory.wholes(len(jobs) * len(draws)),
     }

@@ -14,7 +14,7 @@ import math
 from typing import Any
 
 from asyncsim.engine.compiled.booking import book_lane, book_worker
-from asyncsim.engine.compiled.jitting import kernel
+from asyncsim.engine.compiled.jitting import inner_kernel, kernel
 from asyncsim.engine.compiled.outside import first_left_over
 from asyncsim.engine.compiled.world import (
     A_FINISHED,
@@ -52,7 +52,7 @@ def run_straight(m: World) -> None:
             break
 
 
-@kernel
+@inner_kernel
 def next_stage(m: World) -> int:
     """Return the stage that is wanted first; at one instant, by the rule for ties."""
     best = 0
@@ -73,7 +73,7 @@ def is_first(m: World, stage: int, other: int) -> bool:
     return bool(row < other_row or (row == other_row and stage < other))
 
 
-@kernel
+@inner_kernel
 def serve(m: World, stage: int) -> None:
     """Book the job that the first in a line wants, and let the instance go on."""
     first = m.line_first[stage]
@@ -107,7 +107,7 @@ def enter(m: World, stage: int, at: float, row: int) -> None:
     m.line_head[stage] = m.line_t[first]
 
 
-@kernel
+@inner_kernel
 def take_down(m: World, stage: int, row: int, at: float, start: float, end: float) -> bool:
     """Take down a job; false if the instance waits for a batch after it."""
     job, call = m.stage_job[stage], m.stage_call[stage]
@@ -127,7 +127,7 @@ def take_down(m: World, stage: int, row: int, at: float, start: float, end: floa
     return False
 
 
-@kernel
+@inner_kernel
 def insert(m: World, t: Any, who: Any, first: int, after: int, at: float, whom: int) -> None:
     """Put somebody in a line that is in order of time, and at one instant of number."""
     place = after
@@ -139,7 +139,7 @@ def insert(m: World, t: Any, who: Any, first: int, after: int, at: float, whom: 
         m.status = NOT_STRAIGHT
 
 
-@kernel
+@inner_kernel
 def resume_straight(m: World, w: int, arrived: float, handled: float) -> None:
     """Take down a callback and the wait that it finishes."""
     m.state[w], m.outcome[w], m.deliveries[w] = FINISHED, RESUMED, 1
@@ -158,7 +158,7 @@ def resume_straight(m: World, w: int, arrived: float, handled: float) -> None:
     m.told[place] = d
 
 
-@kernel
+@inner_kernel
 def collected_before(m: World, at: float) -> int:
     """Return the batch that collects next if that is before an instant, or -1."""
     best, earliest = -1, at

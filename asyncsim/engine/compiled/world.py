@@ -2,8 +2,8 @@
 
 Records lie field by field: ``m.armed[w]`` is when wait `w` was armed, ``m.next_node[k]`` what comes
 after node `k`. Waits lie call by call, so that ``w = call * m.n + row``. Under Numba a world is a
-structure handed over by its address; without Numba it is an object with lists for arrays, which
-are far quicker there than NumPy's.
+structure handed over by its address, and its arrays are addresses too: they know no length. Without
+Numba it is an object with lists for arrays, which are far quicker there than NumPy's.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ class World:
     bins: int
     capacity: int
     """Events that a lane holds, a power of two."""
+    room: int
+    """Events that a heap holds, and jobs in a queue, a power of two."""
     start_node: int
     until: float
     resolution: float
@@ -85,6 +87,7 @@ class World:
     backoff_kind: int
     cap: float
     intervals: Floats
+    intervals_n: int
     intervals_go_on: int
     attempts: int
     pause: Floats
@@ -230,11 +233,23 @@ class World:
     lane_t: Floats
     lane_key: Wholes
     lane_about: Wholes
+    misfits_borne: int
+    """Of these checks, how many there may be before all are taken to be scattered."""
     misfits: int
     """Checks that did not fit into their lane."""
     check_t: Floats
     check_w: Wholes
     check_n: int
+    has_rounds: int
+    """Whether scattered checks stand in rounds as well."""
+    first_round: int
+    """Where the check is that comes first of those scattered; -1 is the heap."""
+    round_t: Floats
+    round_w: Wholes
+    round_first: Wholes
+    round_after: Wholes
+    round_head: Floats
+    round_tail: Floats
     heap_t: Floats
     heap_key: Wholes
     heap_sequence: Wholes
@@ -281,4 +296,4 @@ class World:
 
 
 world_of = maker_of(World)
-"""Make a world of the values of its fields, in order."""
+"""Make a world of its fields laid out."""

@@ -6,12 +6,17 @@ instants within a billionth of a second, everything else exactly.
 
 import numpy as np
 import pandas as pd
+import pytest
 import scenarios
+from attrs import evolve
 from both_engines import play_both
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from asyncsim.engine.compiled import engine as compiled
+from asyncsim.engine.compiled.building import first_sizes
 from asyncsim.engine.compiled.jitting import COMPILES
+from asyncsim.engine.compiled.memory import Memory
 from asyncsim.engine.compiled.stages import stages
 from asyncsim.engine.graph import Graph
 
@@ -68,11 +73,20 @@ def test_both_engines_agree_under_overload(scenario_and_strategy, until):
     assert_same(*play_both(*scenario_and_strategy, until))
 
 
+@settings(thorough, max_examples=200 if COMPILES else 30)
+@given(scenarios.overloads() | scenarios.overloads(least=30), st.sampled_from([7200.5, 86400.0]))
+def test_both_engines_agree_when_checks_are_scattered(scenario_and_strategy, until):
+    """A crowd that overloads the workers; taken to be one from the beginning, few or many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "first_sizes", lambda *a: evolve(first_sizes(*a), misfits=-1))
+        assert_same(*play_both(*scenario_and_strategy, until))
+
+
 @settings(thorough, max_examples=1000 if COMPILES else 100)
 @given(scenarios.straights())
 def test_both_engines_agree_where_nothing_is_in_doubt(scenario_and_strategy):
     """Straight processes called back by batches are played without events, to the same end."""
     scenario, strategy = scenario_and_strategy
     draws = scenario.draw(1)
-    assert not len(draws) or stages(scenario, strategy, draws, Graph.of(scenario.process))
+    assert not len(draws) or stages(scenario, strategy, draws, Graph.of(scenario.process), Memory())
     assert_same(*play_both(scenario, strategy, draws=draws))
