@@ -52,6 +52,7 @@ NAMES = [
     "State",
     "Step",
     "Strategy",
+    "Sweep",
     "UnknownSerialNumber",
     "Wait",
     "WaitExpired",
@@ -68,6 +69,7 @@ NAMES = [
     "profiles",
     "replay",
     "simulate",
+    "sweep",
     "uniform",
 ]
 
