@@ -39,6 +39,7 @@ bench: $(VENV)/ready-demo
 	$(BIN)/python tests/benchmarks/speed.py
 	$(BIN)/python tests/benchmarks/live.py
 	$(BIN)/python tests/benchmarks/widgets.py
+	$(BIN)/python tests/benchmarks/sweep.py
 
 pictures: $(VENV)/ready-test
 	$(BIN)/python docs/make_pictures.py

@@ -70,6 +70,7 @@ from asyncsim.model.systems import (
     Recorded,
 )
 from asyncsim.study.compare import Comparison, compare
+from asyncsim.study.sweep import Sweep, sweep
 from asyncsim.widgets.exploring import explore
 
 __all__ = [
@@ -122,6 +123,7 @@ __all__ = [
     "State",
     "Step",
     "Strategy",
+    "Sweep",
     "UnknownSerialNumber",
     "Wait",
     "WaitExpired",
@@ -139,5 +141,6 @@ __all__ = [
     "profiles",
     "replay",
     "simulate",
+    "sweep",
     "uniform",
 ]

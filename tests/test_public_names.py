@@ -52,6 +52,7 @@ NAMES = [
     "State",
     "Step",
     "Strategy",
+    "Sweep",
     "UnknownSerialNumber",
     "Wait",
     "WaitExpired",
@@ -69,6 +70,7 @@ NAMES = [
     "profiles",
     "replay",
     "simulate",
+    "sweep",
     "uniform",
 ]
 

@@ -71,15 +71,47 @@ def simulate(
     CensoredWarning
         If waits were still open at the end: they have no latency and are not in the averages.
     """
+    check_engine(engine)
+    check_played(scenario, strategy, draws)
+    scenario = scenario.with_profile(profile)
+    if draws is None:
+        draws = scenario.draw(seed, replication)
+    run = played(scenario, strategy, draws, until=until, engine=engine, resolution=resolution)
+    record = run.record
+    if record.open_count:
+        warnings.warn(
+            f"{record.open_count} of {len(record.waits.row)} waits were still open at "
+            f"{scenario.calendar.timestamps(np.array([record.end]))[0]:%Y-%m-%d %H:%M:%S} "
+            f"under {strategy.label}; they have no latency and are in no average",
+            CensoredWarning,
+            stacklevel=2,
+        )
+    return run
+
+
+def check_engine(engine: str) -> None:
+    """Check the name of an engine."""
     if engine not in ENGINES:
         words = ", ".join(repr(word) for word in ENGINES)
         raise ScenarioError(
             f"engine must be one of {words}, got {engine!r}{nearest(str(engine), ENGINES)}"
         )
-    check_played(scenario, strategy, draws)
-    scenario = scenario.with_profile(profile)
-    if draws is None:
-        draws = scenario.draw(seed, replication)
+
+
+def played(
+    scenario: Scenario,
+    strategy: Strategy,
+    draws: Draws,
+    *,
+    until: DurationLike | None = None,
+    engine: str = "auto",
+    resolution: DurationLike = 60.0,
+) -> Run:
+    """Play as `simulate` does, without a word about waits that are still open.
+
+    To silence the warning instead would change the filters of all threads of this process.
+    """
+    check_engine(engine)
     draws = draws.completed_for(scenario)
     if _chosen(engine, scenario, strategy) == "simpy":
         simulation = Simulation(scenario, strategy, draws, resolution=resolution)
@@ -91,14 +123,6 @@ def simulate(
         stop = None if until is None else seconds("until", until)
         record = play_compiled(scenario, strategy, draws, stop, seconds("resolution", resolution))
     laws.check(record, scenario)
-    if record.open_count:
-        warnings.warn(
-            f"{record.open_count} of {len(record.waits.row)} waits were still open at "
-            f"{scenario.calendar.timestamps(np.array([record.end]))[0]:%Y-%m-%d %H:%M:%S} "
-            f"under {strategy.label}; they have no latency and are in no average",
-            CensoredWarning,
-            stacklevel=2,
-        )
     return Run(scenario, strategy, draws, record)
 
 

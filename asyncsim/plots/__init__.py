@@ -2,10 +2,13 @@
 
 from asyncsim.plots.figures import latency_distribution, load_around_batch, overhead_against_latency
 from asyncsim.plots.style import figure, shared_legend
+from asyncsim.plots.sweeps import figure_over_field, figure_over_two_fields
 from asyncsim.plots.timeline import timeline
 
 __all__ = [
     "figure",
+    "figure_over_field",
+    "figure_over_two_fields",
     "latency_distribution",
     "load_around_batch",
     "overhead_against_latency",

@@ -26,8 +26,8 @@ from asyncsim.model.profiles import Profile
 from asyncsim.model.quantities import Refused, count, number
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
-from asyncsim.study.replications import Outcome, Replications, jobs, mapping
-from asyncsim.study.report import summary_html
+from asyncsim.study.replications import Outcome, Replications, jobs, labelled, mapping
+from asyncsim.study.report import interval_text, summary_html
 from asyncsim.study.statistics import Interval, mean_interval, paired_interval
 
 FEWEST = 5
@@ -170,10 +170,14 @@ class Comparison:
                 self._intervals[name, s][0].mean for s in self.strategies
             ):
                 continue
-            rows[_heading(name)] = [_text(self._intervals[name, s][0]) for s in self.strategies]
+            rows[_heading(name)] = [
+                interval_text(self._intervals[name, s][0]) for s in self.strategies
+            ]
         for name in PAIRED if len(self.strategies) > 1 else ():
             gaps = [self._intervals[name, s][1] for s in self.strategies]
-            rows[f"{_heading(name)}, difference"] = [_text(g) if g else "(first)" for g in gaps]
+            rows[f"{_heading(name)}, difference"] = [
+                interval_text(g) if g else "(first)" for g in gaps
+            ]
         return pd.DataFrame.from_dict(rows, orient="index", columns=pd.Index(self.strategies))
 
     def plot(self) -> Figure:
@@ -273,7 +277,7 @@ def compare(
     check_played(scenario, Callback(), None)
     scenario = scenario.with_profile(profile)
     mean_interval([], confidence)
-    played = _players(strategies)
+    played = {label: _Played(one) for label, one in labelled(strategies).items()}
     wanted, most = _how_many(replications, precision, most_replications)
     n_jobs = jobs(n_jobs)
     strategies = tuple(player.strategy for player in played.values())
@@ -314,22 +318,6 @@ def _add(played: dict[str, _Played], outcomes: list[Outcome], bar: Any) -> None:
     for player, outcome in zip(played.values(), outcomes, strict=True):
         player.add(outcome)
     bar.update(len(outcomes))
-
-
-def _players(strategies: Sequence[Strategy]) -> dict[str, _Played]:
-    if not isinstance(strategies, (list, tuple)) or not strategies:
-        raise refuse(
-            "strategies", "must be a list such as [Callback(), Polling('15min')]", strategies
-        )
-    played: dict[str, _Played] = {}
-    for strategy in strategies:
-        if not isinstance(strategy, Strategy):
-            raise ScenarioError(f"strategies must hold strategies only, got {strategy!r}")
-        label, k = strategy.label, 2
-        while label in played:
-            label, k = f"{strategy.label} ({k})", k + 1
-        played[label] = _Played(strategy)
-    return played
 
 
 def _how_many(
@@ -386,14 +374,3 @@ def _heading(name: str) -> str:
     unit = FIGURES[name].unit
     words = name.replace("_", " ")
     return words if unit == "1" else f"{words} [{unit}]"
-
-
-def _text(interval: Interval) -> str:
-    """Write a mean with the digits that its half-width leaves it."""
-    mean, half_width = interval.mean, interval.half_width
-    if math.isnan(mean):
-        return "–"
-    if math.isnan(half_width) or half_width <= 1e-6 * abs(mean):  # none, or rounding
-        return f"{mean:,.0f}" if abs(mean) >= 1000 else f"{mean:.3g}"
-    decimals = max(1 - math.floor(math.log10(half_width)), 0)
-    return f"{mean:,.{decimals}f} ± {half_width:,.{decimals}f}"

@@ -8,8 +8,7 @@ processes.
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -18,8 +17,8 @@ from attrs import frozen
 
 from asyncsim.engine.figures import figures, latencies
 from asyncsim.engine.run import Run
-from asyncsim.engine.simulate import simulate
-from asyncsim.errors import CensoredWarning
+from asyncsim.engine.simulate import played
+from asyncsim.errors import ScenarioError
 from asyncsim.model.described import refuse
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import Refused, count
@@ -58,16 +57,37 @@ class Replications:
     def runs(self, replication: int) -> list[Run]:
         """Play all strategies on the numbers of one replication."""
         draws = self.scenario.draw(self.seed, replication)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CensoredWarning)  # counted in the outcome
-            return [
-                simulate(self.scenario, strategy, draws=draws, engine=self.engine)
-                for strategy in self.strategies
-            ]
+        return [
+            played(self.scenario, strategy, draws, engine=self.engine)
+            for strategy in self.strategies
+        ]
 
     def outcomes(self, replication: int) -> list[Outcome]:
         """Play all strategies, and keep what is needed of each run."""
         return [Outcome.of(run) for run in self.runs(replication)]
+
+
+def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
+    """Return strategies by label, checked; a label that comes again gets a number.
+
+    Raises
+    ------
+    ScenarioError
+        If they are no list of strategies, or an empty one.
+    """
+    if not isinstance(strategies, (list, tuple)) or not strategies:
+        raise refuse(
+            "strategies", "must be a list such as [Callback(), Polling('15min')]", strategies
+        )
+    found: dict[str, Strategy] = {}
+    for strategy in strategies:
+        if not isinstance(strategy, Strategy):
+            raise ScenarioError(f"strategies must hold strategies only, got {strategy!r}")
+        label, k = strategy.label, 2
+        while label in found:
+            label, k = f"{strategy.label} ({k})", k + 1
+        found[label] = strategy
+    return found
 
 
 def jobs(n_jobs: int) -> int:

@@ -1,0 +1,345 @@
+"""Play a scenario with many values of its fields, all on the same random numbers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack, closing
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from attrs import evolve
+from matplotlib.figure import Figure
+from tqdm.auto import tqdm
+
+from asyncsim.engine.arguments import check_played
+from asyncsim.engine.figures import FIGURES
+from asyncsim.engine.simulate import check_engine
+from asyncsim.errors import CensoredWarning, ScenarioError
+from asyncsim.model.described import refuse
+from asyncsim.model.draws import key_part
+from asyncsim.model.durations import Floats
+from asyncsim.model.quantities import Refused, count, nearest
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Callback, Strategy
+from asyncsim.study.kept import KeptPoints, identity
+from asyncsim.study.points import Point, points_of
+from asyncsim.study.replications import jobs, labelled
+from asyncsim.study.report import interval_text
+from asyncsim.study.statistics import Interval, mean_interval
+from asyncsim.study.sweep_plots import drawn
+from asyncsim.study.tasks import check_executor, finished, players, tasks
+
+ROWS_SHOWN = 40
+"""The table in a notebook has this many points at the most."""
+
+
+class Sweep:
+    """Figures at every point of a sweep; made by `asyncsim.sweep`.
+
+    Attributes
+    ----------
+    scenario
+        What the points are made from.
+    names
+        Dotted names of the swept fields.
+    strategies
+        Labels of the strategies.
+    replications, seed, confidence
+        Of every point.
+    resumed
+        Number of points taken from the file of an earlier sweep.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        names: tuple[str, ...],
+        points: Sequence[Point],
+        strategies: tuple[str, ...],
+        figures: Mapping[int, Floats],
+        *,
+        replications: int,
+        seed: int,
+        confidence: float,
+        sampled: bool,
+        resumed: int,
+    ) -> None:
+        self.scenario = scenario
+        self.names = names
+        self.strategies = strategies
+        self.replications = replications
+        self.seed = seed
+        self.confidence = confidence
+        self.resumed = resumed
+        self._points = points
+        self._figures = figures
+        self._sampled = sampled
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per point, strategy and figure.
+
+        ``point`` (its number), a column per swept field, ``strategy, figure, unit``; ``mean, low,
+        high`` over replications, as in `asyncsim.Comparison.table`; ``n`` replications that had the
+        figure; ``error``, empty where the point could be played.
+        """
+        rows = []
+        for point in self._points:
+            found = self._figures.get(point.number)
+            for s, label in enumerate(self.strategies):
+                for f, name in enumerate(FIGURES):
+                    values = np.empty(0) if found is None else found[:, s, f]
+                    mean = mean_interval(values, self.confidence)
+                    head = (point.number, *point.values, label, name, FIGURES[name].unit)
+                    rows.append((*head, mean.mean, mean.low, mean.high, mean.n, point.error))
+        last = ["strategy", "figure", "unit", "mean", "low", "high", "n", "error"]
+        return pd.DataFrame(rows, columns=["point", *self.names, *last])
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row per run: ``point``, the swept fields, ``strategy, replication``, all figures.
+
+        Points with an error have no runs.
+        """
+        rows = [
+            (point.number, *point.values, label, k, *self._figures[point.number][k, s].tolist())
+            for point in self._points
+            if point.number in self._figures
+            for s, label in enumerate(self.strategies)
+            for k in range(self.replications)
+        ]
+        head = ["point", *self.names, "strategy", "replication"]
+        return pd.DataFrame(rows, columns=[*head, *FIGURES])
+
+    @property
+    def errors(self) -> pd.DataFrame:
+        """The points that could not be played: ``point``, the swept fields, ``error``."""
+        rows = [(p.number, *p.values, p.error) for p in self._points if p.error]
+        return pd.DataFrame(rows, columns=["point", *self.names, "error"])
+
+    def of(self, figure: str = "mean_latency") -> pd.DataFrame:
+        """Return the rows of one figure.
+
+        Parameters
+        ----------
+        figure
+            Its name, such as ``"mean_latency"`` or ``"overhead_worker_time"``.
+        """
+        if figure not in FIGURES:
+            raise ScenarioError(
+                f"figure must be one of {', '.join(map(repr, FIGURES))}, got {figure!r}"
+                f"{nearest(str(figure), FIGURES)}"
+            )
+        return self.table[self.table["figure"] == figure].reset_index(drop=True)
+
+    def plot(self, figure: str = "mean_latency") -> Figure:
+        """Draw a figure: lines over one swept field, a heat map per strategy over two.
+
+        A sample, or a grid of more fields, is drawn as points, side by side over each field.
+        """
+        title = f"{self.scenario.name}, {self._note}"
+        return drawn(self.of(figure), self.names, self.strategies, title, self._sampled)
+
+    @property
+    def _note(self) -> str:
+        n, k = len(self._points), self.replications
+        failed = len(self.errors)
+        return (
+            f"{n} point{'s' if n != 1 else ''}, {k} replication{'s' if k != 1 else ''}, "
+            f"seed {self.seed}" + (f", {failed} with an error" if failed else "")
+        )
+
+    def _short(self) -> pd.DataFrame:
+        """Return points down and strategies across: mean latency, mean ± half-width."""
+        table = self.of("mean_latency")
+        rows = []
+        for number, part in list(table.groupby("point", sort=False))[:ROWS_SHOWN]:
+            point = self._points[int(str(number))]
+            texts = [
+                point.error or interval_text(Interval(mean, high - mean, n))
+                for mean, high, n in zip(part["mean"], part["high"], part["n"], strict=True)
+            ]
+            rows.append([*(_shown(value) for value in point.values), *texts])
+        return pd.DataFrame(rows, columns=[*self.names, *self.strategies])
+
+    def __repr__(self) -> str:
+        head = f"{self.scenario.name}: {self._note}; mean latency [s]"
+        return f"{head}\n{self._short().to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        hidden = len(self._points) - ROWS_SHOWN
+        more = f" The first {ROWS_SHOWN} points are shown;" if hidden > 0 else ""
+        note = (
+            f"{self._note}; mean latency in seconds ± half-width of the {self.confidence:.0%} "
+            f"interval.{more} All figures are in <code>.table</code>, all runs in "
+            "<code>.runs</code>."
+        )
+        return (
+            f"<div><b>{escape(self.scenario.name)}</b>"
+            f"{self._short().to_html(index=False, border=0)}"
+            f'<div style="opacity:.7;font-size:90%">{note}</div></div>'
+        )
+
+
+def sweep(
+    scenario: Scenario,
+    grid: Mapping[str, Any],
+    strategies: Sequence[Strategy],
+    replications: int = 10,
+    seed: int = 0,
+    *,
+    sample: int | None = None,
+    executor: Executor | None = None,
+    n_jobs: int = 1,
+    resume: str | Path | None = None,
+    engine: str = "auto",
+    confidence: float = 0.95,
+    progress: bool = True,
+) -> Sweep:
+    """Play a scenario under several strategies with many values of its fields.
+
+    Every point and every strategy meets the same random numbers: streams are keyed by seed,
+    replication and name, as in `asyncsim.compare`, whose figures each point has to the last bit.
+
+    Parameters
+    ----------
+    scenario, strategies
+        What is played at every point, and how its steps wait.
+    grid
+        Values by dotted names of fields of the scenario, as a person writes them:
+        ``{"server.workers": [2, 4, 8], "systems.ledger.start": ["20:00", "22:00"]}``; steps and
+        systems go by their names (``"process.steps.post.timeout"``). All combinations are played.
+    replications, seed
+        How often each point is played, and the key of the random numbers.
+    sample
+        Play so many points of a Latin hypercube instead, chosen by `seed`; `grid` then maps names
+        to ranges ``(low, high)``, such as ``{"server.workers": (2, 16), "arrivals.rate": ("50/h",
+        "300/h")}``.
+    executor
+        Any `concurrent.futures.Executor`, such as a process pool or ``Client().get_executor()`` of
+        Dask; it stays open. The result is the same to the last bit on any of them.
+    n_jobs
+        Without an executor: on how many processes, as in `asyncsim.compare`.
+    resume
+        File in which finished points are kept (SQLite; made if there is none). Points found there
+        are not played again, points with an error are; values may be added to the grid.
+    engine
+        As in `asyncsim.simulate`.
+    confidence
+        Of the intervals.
+    progress
+        Show a progress bar.
+
+    Returns
+    -------
+    Sweep
+        A point that cannot be played has its error in the table, and does not end the sweep.
+
+    Raises
+    ------
+    ScenarioError
+        If an argument is wrong: a name that leads nowhere, a value that is good at no point, or a
+        file of another sweep.
+
+    Warns
+    -----
+    CensoredWarning
+        If waits were still open when runs stopped, with the number of points.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario(
+    ...     name="a day of orders",
+    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
+    ...     systems={"ledger": sim.NightlyBatch(start="22:00", item_time="150ms")},
+    ...     arrivals=sim.Poisson("100/day", between=("08:00", "20:00")),
+    ... )
+    >>> grid = {"systems.ledger.start": ["21:00", "22:00"], "server.workers": [1, 4]}
+    >>> found = sim.sweep(scenario, grid, [sim.Callback()], replications=2, progress=False)
+    >>> len(found.of("mean_latency"))
+    4
+    """
+    check_played(scenario, Callback(), None)
+    check_engine(engine)
+    mean_interval([], confidence)
+    by_label = labelled(strategies)
+    try:
+        replications = count(replications)
+    except Refused as problem:
+        raise refuse("replications", problem, replications) from None
+    seed = key_part("seed", seed)
+    n_jobs = jobs(n_jobs)
+    check_executor(executor)
+    points = points_of(scenario, grid, sample, seed)
+    names, chosen = tuple(grid), tuple(by_label.values())
+    with ExitStack() as stack:
+        kept = None
+        if resume is not None:
+            who = identity(scenario, grid, sample, by_label, replications, seed, engine)
+            kept = stack.enter_context(
+                closing(KeptPoints(resume, who, (replications, len(chosen))))
+            )
+        figures = kept.of(points) if kept else {}
+        resumed = len(figures)
+        left = [point for point in points if point.number not in figures]
+        todo = tasks(left, replications, chosen, seed, engine)
+        everywhere = stack.enter_context(players(executor, n_jobs))
+        results = stack.enter_context(closing(everywhere(todo)))
+        bar = stack.enter_context(_bar(points, left, progress))
+        for number, result in finished(todo, replications, results):
+            if isinstance(result, str):
+                points[number] = evolve(points[number], error=result)
+            else:
+                figures[number] = result
+                if kept:
+                    kept.put(points[number].values, result)
+            bar.update()
+    _tell_censored(figures)
+    return Sweep(
+        scenario,
+        names,
+        points,
+        tuple(by_label),
+        figures,
+        replications=replications,
+        seed=seed,
+        confidence=confidence,
+        sampled=sample is not None,
+        resumed=resumed,
+    )
+
+
+def _bar(points: Sequence[Point], left: Sequence[Point], progress: bool) -> Any:
+    """Return a progress bar that begins with the points that need not be played."""
+    return tqdm(
+        total=len(points),
+        initial=len(points) - sum(point.scenario is not None for point in left),
+        disable=not progress,
+        unit="point",
+        desc="sweeping",
+        leave=False,
+    )
+
+
+def _tell_censored(figures: Mapping[int, Floats]) -> None:
+    column = list(FIGURES).index("still_waiting")
+    some = sum(bool(found[:, :, column].any()) for found in figures.values())
+    if some:
+        warnings.warn(
+            f"waits still open when runs stopped: at {some} of {len(figures)} points (see the "
+            "figure still_waiting); they have no latency and are in no average (give the step a "
+            "timeout, or the strategy a safety poll)",
+            CensoredWarning,
+            stacklevel=3,
+        )
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
