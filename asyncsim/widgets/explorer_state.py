@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 from attrs import evolve, frozen
 
@@ -16,7 +16,7 @@ from asyncsim.engine.workers import Job
 from asyncsim.errors import AsyncsimError, CensoredWarning
 from asyncsim.model.arrivals import Poisson, Regular, Scattered
 from asyncsim.model.draws import Draws
-from asyncsim.model.durations import Duration, fixed
+from asyncsim.model.durations import Duration
 from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Polling, Strategy
@@ -38,10 +38,14 @@ class Control:
     values: tuple[Any, ...]
     texts: tuple[str, ...]
 
-    def nearest(self, value: float) -> int:
-        """Return the place of the value nearest to one."""
-        distances = [abs(math.log((v + 1e-9) / (value + 1e-9))) for v in self.values]
-        return distances.index(min(distances))
+    def having(self, value: Any, text: str) -> Control:
+        """Return the slider with one more value in its place, if it lacks it."""
+        if value in self.values:
+            return self
+        place = sum(other < value for other in self.values)
+        values = (*self.values[:place], value, *self.values[place:])
+        texts = (*self.texts[:place], text, *self.texts[place:])
+        return Control(self.name, self.label, values, texts)
 
 
 def control(
@@ -93,23 +97,28 @@ class Exploration:
         self._drawn: tuple[tuple[Any, ...], Draws] | None = None
         self.controls: list[Control] = []
         self.places: dict[str, int] = {}
-        self._add(INTERVAL, INTERVAL.nearest(900))
+        self._add(INTERVAL, 900)
         self._add(LOSS, 0)
-        self._add(WORKERS, WORKERS.nearest(scenario.server.workers))
-        if isinstance(scenario.arrivals, (Poisson, Scattered, Regular)):
-            self._add(VOLUME, VOLUME.nearest(len(scenario.draw(SEED))))
+        server, self._volume = scenario.server, len(scenario.draw(SEED))
+        self._add(WORKERS.having(server.workers, str(server.workers)), server.workers)
+        if isinstance(scenario.arrivals, (Poisson, Scattered, Regular)) and self._volume:
+            self._add(VOLUME.having(self._volume, f"{self._volume:,}"), self._volume)
         if self._batch is not None:
             batch = scenario.systems[self._batch]
             assert isinstance(batch, NightlyBatch)
             if batch.start in START.values:
-                self._add(START, START.values.index(batch.start))
-            self._add(ITEM, ITEM.nearest(batch.item_time.mean))
-        self._add(POLL_WORK, POLL_WORK.nearest(scenario.server.poll_work or 0.01))
-        self._add(CALLBACK_WORK, CALLBACK_WORK.nearest(scenario.server.callback_work or 0.02))
+                self._add(START, batch.start)
+            if batch.item_time.mean:
+                self._add_seconds(ITEM, batch.item_time.mean)
+        self._add_seconds(POLL_WORK, server.poll_work)
+        self._add_seconds(CALLBACK_WORK, server.callback_work)
 
-    def _add(self, control: Control, place: int) -> None:
+    def _add_seconds(self, control: Control, value: float) -> None:
+        self._add(control.having(value, text_of(value)), value)
+
+    def _add(self, control: Control, value: Any) -> None:
         self.controls.append(control)
-        self.places[control.name] = place
+        self.places[control.name] = control.values.index(value)
 
     def set(self, name: str, place: int) -> None:
         """Move a slider."""
@@ -135,12 +144,13 @@ class Exploration:
         )
         changes: dict[str, Any] = {"server": server}
         arrivals = base.arrivals
-        if "volume" in settings and isinstance(arrivals, (Poisson, Scattered, Regular)):
+        volume = settings.get("volume", self._volume)
+        if volume != self._volume and isinstance(arrivals, (Poisson, Scattered, Regular)):
             when = {name: getattr(arrivals, name) for name in ("between", "days", "holidays")}
-            changes["arrivals"] = Scattered(settings["volume"], **when)
+            changes["arrivals"] = Scattered(volume, **when)
         if self._batch is not None:
             batch = base.systems[self._batch]
-            law = scaled(batch.item_time, settings["item_time"])
+            law = scaled(batch.item_time, settings.get("item_time", batch.item_time.mean))
             start = {"start": settings["start"]} if "start" in settings else {}
             changed = evolve(batch, item_time=law, **start)  # type: ignore[misc]
             changes["systems"] = {**base.systems, self._batch: changed}
@@ -185,12 +195,16 @@ class Exploration:
 
 def scaled(law: Duration, mean: float) -> Duration:
     """Return a law of the same shape with another mean."""
-    try:
-        if hasattr(law, "sd"):
-            return type(law)(mean=mean, sd=law.sd * mean / law.mean)  # type: ignore[call-arg]
-        return type(law)(mean)  # type: ignore[call-arg]
-    except (TypeError, ZeroDivisionError):  # of two ends, of a sample: no mean to set
-        return fixed(mean)
+    if law.mean == mean:
+        return law
+    factor = mean / law.mean
+    changes: dict[str, Any] = {}
+    for part in attrs.fields(type(law)):  # type: ignore[arg-type]
+        value = getattr(law, part.name)  # a time, some of them, or None: no such bound
+        if value is not None:
+            several = isinstance(value, tuple)
+            changes[part.alias] = [v * factor for v in value] if several else value * factor
+    return type(law)(**changes)
 
 
 def closed_form(strategy: Strategy, scenario: Scenario) -> float | None:

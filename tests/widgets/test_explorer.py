@@ -1,9 +1,10 @@
 """The explorer without a browser."""
 
+import numpy as np
 import pytest
 
 import asyncsim as sim
-from asyncsim.widgets.explorer_state import INTERVAL, Exploration
+from asyncsim.widgets.explorer_state import INTERVAL, Exploration, scaled
 
 LEDGER = sim.Scenario.load("data/nightly_ledger.toml")
 
@@ -32,7 +33,7 @@ def test_every_slider_does_what_it_says():
     exploration = Exploration(LEDGER)
     changed = {
         "workers": lambda s: s.server.workers,
-        "volume": lambda s: s.arrivals.count,
+        "volume": lambda s: len(s.draw(1)),
         "start": lambda s: s.systems["ledger"].start,
         "item_time": lambda s: s.systems["ledger"].item_time.mean,
         "poll_work": lambda s: s.server.poll_work,
@@ -109,3 +110,32 @@ def test_only_a_scenario_can_be_explored():
     """Anything else is named."""
     with pytest.raises(sim.ScenarioError, match="scenario must be a Scenario, got 'x'"):
         sim.explore("x")
+
+
+def test_at_rest_it_is_the_scenario_it_was_given():
+    """Nothing is rounded to a stop of a slider, and no law is replaced."""
+    own = LEDGER.replace(
+        server=sim.WorkflowServer(workers=5, poll_work=0.0, callback_work="70ms"),
+        systems={"ledger": sim.NightlyBatch("22:00", item_time=sim.exponential("130ms"))},
+    )
+    assert Exploration(own).scenario == own
+
+
+LAWS = [
+    sim.exponential(3.0),
+    sim.lognormal(mean=2.0, sd=1.0),
+    sim.gamma(mean=2.0, sd=3.0),
+    sim.uniform(1.0, 2.0),
+    sim.empirical([1.0, 2.0, 6.0]),
+    sim.fixed(4.0),
+]
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
+def test_another_mean_leaves_the_shape_of_a_law(law):
+    """Every number that it draws is longer by the same factor."""
+    slower = scaled(law, law.mean * 2.5)
+    assert type(slower) is type(law)
+    found = slower.sample(np.random.default_rng(1), 100)
+    expected = law.sample(np.random.default_rng(1), 100) * 2.5
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
