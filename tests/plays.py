@@ -9,6 +9,25 @@ import asyncsim as sim
 FREE = sim.OnlineService(0.0, lanes=None)
 """A system that works on each item for the time the test gives it, on all of them at once."""
 
+EARLY = sim.Scenario(
+    name="early",
+    process=sim.Process("p", [sim.AsyncStep("w", "out", arm_delay="200ms")]),
+    systems={"out": sim.OnlineService("50ms", lanes=None)},
+    arrivals=sim.Regular("1min"),
+    length="1h",
+)
+"""The work is done 150 ms before its wait is armed."""
+LAWS = [
+    sim.exponential(3.0),
+    sim.lognormal(mean=2.0, sd=1.0),
+    sim.gamma(mean=2.0, sd=3.0),
+    sim.gamma(mean=2.0, sd=1.0),
+    sim.uniform(1.0, 2.0),
+    sim.empirical([1.0, 2.0, 5.0]),
+    sim.fixed(4.0),
+]
+"""Laws of every kind."""
+
 
 def scenario_of(steps, system=FREE, arrivals=(0.0,), *, workers=1000, policy=None, **more):
     """Return a scenario whose asynchronous steps all call the system named ``"out"``."""

@@ -342,6 +342,10 @@ class Simulation:
         wait.completed = self.clock.now
         self.waits.changed(wait)
         self._tell_strategy(wait)
+        self._let_see(wait)
+
+    def _let_see(self, wait: Wait) -> None:
+        """Let those who ask for a wait see that its work is complete."""
         if wait.state is State.ARMED:
             if self.skipped:
                 self.skipped.completed(wait)

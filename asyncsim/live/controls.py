@@ -110,11 +110,7 @@ class Controls:
 
     def run_for(self, length: DurationLike) -> None:
         """Play for so long."""
-        try:
-            seconds = duration(length)
-        except Refused as problem:
-            raise refuse("length", problem, length) from None
-        self._run_to(self.now + seconds)
+        self._run_to(self.now + lasting("length", length))
 
     def run_to_next_batch(self) -> pd.Timestamp:
         """Play up to a second before the next nightly batch begins; return that moment.
@@ -132,7 +128,7 @@ class Controls:
 
     def run_to_end(self, at_most: DurationLike = "30 days") -> None:
         """Play until nothing happens any more by itself, or for so long: polling has no end."""
-        end = self.now + duration(at_most)
+        end = self.now + lasting("at_most", at_most)
         while self._lanes.main.next_instant <= end and self.now < end:
             self._run_to(min(self._lanes.main.next_instant + 60.0, end))
 
@@ -161,6 +157,14 @@ class Controls:
                 listener()
             except Exception:  # what was done is done, whatever those who watch make of it
                 logger.exception("a listener of the session has failed")
+
+
+def lasting(name: str, value: DurationLike) -> float:
+    """Return a duration in seconds, checked."""
+    try:
+        return duration(value)
+    except Refused as problem:
+        raise refuse(name, problem, value) from None
 
 
 def positive_speed(value: Any) -> float:

@@ -131,20 +131,11 @@ class DurableLanes:
     def _from_store(self, heard: Heard) -> Lanes:
         """Play again what the store has, from the journal, and hold it against the records."""
         setup, store = self.setup, self.store
-        draws = setup.scenario.draw(setup.seed).completed_for(setup.scenario)
         with store.transaction():
             now = store.about("now", 0.0)
             store.do("create temp table before as select serial_number, state from waits")
             store.forget_waits()
-            lanes = Lanes(
-                setup.scenario,
-                setup.strategies,
-                draws,
-                store,
-                handlers=setup.handlers,
-                held=setup.held,
-                heartbeats=setup.heartbeats,
-            )
+            lanes = Lanes(setup, store)
             for given in store.inputs("instant is not null"):
                 assert given.instant is not None
                 lanes.advance(given.instant)

@@ -175,8 +175,8 @@ class Lane(Simulation):
             Delivery(*place, wait.deliveries - 1, now, now, handled, answer.text)
         )
 
-    def complete_from_outside(self, serial_number: str, data: Mapping[str, Any] | None) -> bool:
-        """Declare the work of a wait complete; false if it is so already.
+    def complete_from_outside(self, serial_number: str, data: Mapping[str, Any] | None) -> None:
+        """Declare the work of a wait complete, if it is not so already.
 
         This lane may not have made the call yet; then the work is complete as soon as it has.
         """
@@ -185,10 +185,8 @@ class Lane(Simulation):
         wait = self.waits.records.get(serial_number)
         if wait is None:
             self._ahead.add(serial_number)
-        if wait is None or wait.completed < math.inf:
-            return False
-        self.completed(wait)
-        return True
+        elif wait.completed == math.inf:
+            self.completed(wait)
 
     def completed(self, wait: Wait) -> None:
         """Note that the work is done; somebody may have said so before the system does."""
@@ -200,9 +198,7 @@ class Lane(Simulation):
         if new is not None and new.completed == math.inf:
             new.completed = self.clock.now  # the outside knows of the old number only
             self.waits.changed(new)
-            if self.skipped and new.state is State.ARMED:
-                self.skipped.completed(new)
-            self.lines.let_go(new)
+            self._let_see(new)
 
     def _resume(self, wait: Wait) -> None:
         self._add_fields(wait.row, wait.data or self._handed.pop(wait.serial_number, None))

@@ -18,11 +18,10 @@ from asyncsim.engine.waits import Answer, Waits
 from asyncsim.live.fields import StoredFields
 from asyncsim.live.lane import Lane
 from asyncsim.live.records import StoredWaits
-from asyncsim.live.responses import Handler, Responses
+from asyncsim.live.responses import Responses
+from asyncsim.live.setup import Setup
 from asyncsim.live.store import Input, Store
 from asyncsim.model.draws import Draws, draw_for
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
 
 BLOCK = 256
 """Random numbers for instances started by hand are drawn for so many at a time."""
@@ -33,59 +32,37 @@ class Lanes:
 
     Parameters
     ----------
-    scenario, strategies, draws
+    setup
         What is played; the first strategy is the main lane's.
     store
-        Where the main lane's records, and the answers of `handlers`, are kept.
-    handlers
-        Functions that handle immediate responses, by the name of the step.
-    held
-        Systems that complete nothing by themselves.
-    heartbeats
-        Longest time without a sign of life in seconds, by the name of the step.
+        Where the main lane's records, and the answers of users' functions, are kept.
     """
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        strategies: Sequence[Strategy],
-        draws: Draws,
-        store: Store,
-        *,
-        handlers: Mapping[str, Handler],
-        held: frozenset[str],
-        heartbeats: Mapping[str, float],
-    ) -> None:
+    def __init__(self, setup: Setup, store: Store) -> None:
         self.now = 0.0
-        self._scenario = scenario
-        self._draws = draws
+        self._scenario = scenario = setup.scenario
+        self._draws = draws = scenario.draw(setup.seed)
         self._started = 0
         self._spares: Draws | None = None
-        responses = Responses(handlers, store)
-        first, *others = strategies
+        first, *others = setup.strategies
         stored = StoredWaits(scenario, store)
         self.records = stored.records
+        common: dict[str, Any] = {
+            "responses": Responses(setup.handlers, store),
+            "held": setup.held,
+        }
         self.main = Lane(
             scenario,
             first,
             draws,
             waits=stored,
             fields=StoredFields(store),
-            responses=responses,
-            held=held,
-            heartbeats=heartbeats,
+            heartbeats=setup.heartbeats,
             store=store,
+            **common,
         )
         self.twins = [
-            Lane(
-                scenario,
-                other,
-                draws,
-                waits=Waits(scenario.server.policy),
-                fields={},
-                responses=responses,
-                held=held,
-            )
+            Lane(scenario, other, draws, waits=Waits(scenario.server.policy), fields={}, **common)
             for other in others
         ]
 
@@ -121,28 +98,24 @@ class Lanes:
 
     def play(self, given: Input) -> str:
         """Play an input now; return a name of `Answer`, a number, or "done"."""
-        number, data = given.serial_number, given.data or {}
+        number, data = given.serial_number or "", given.data or {}
         for lane in self.all:
             lane.clock.move_to(self.now)
         answer = "done"
         if given.kind == "start":
             answer = self._start(data)
         elif given.kind == "finish":
-            assert number is not None
             found = self.main.finish_from_outside(number, given.data)
             answer = found.name
             if found not in (Answer.UNKNOWN, Answer.IGNORED_UNKNOWN):
                 self._complete_in(self.twins, number, given.data)
         elif given.kind == "complete":
-            assert number is not None
             self._complete_in(self.all, number, given.data)
         elif given.kind == "heartbeat":
-            assert number is not None
             self.main.heartbeat(number)
         elif given.kind == "retry":
-            assert number is not None
+            place = data["node"], data["row"]
             for lane in self.all:
-                place = data["node"], data["row"]
                 lane.retry(place, number, data["call"], data["number"])
         self._settle()
         return answer

@@ -60,11 +60,19 @@ def _next(clock: str, scenario: Scenario, now: float) -> float:
 def next_batch(scenario: Scenario, now: float) -> tuple[float, str] | None:
     """Return when the next batch starts, and the name of its system; None if there is none."""
     starts = []
-    for name, system in scenario.systems.items():
-        for link in system.links:
-            if isinstance(link, NightlyBatch):
-                nights = link.nights(scenario.calendar)
-                start = next((night.start for night in nights if night.start > now), None)
-                if start is not None:
-                    starts.append((start, name))
+    for name, batch in batches(scenario):
+        nights = batch.nights(scenario.calendar)
+        start = next((night.start for night in nights if night.start > now), None)
+        if start is not None:
+            starts.append((start, name))
     return min(starts, default=None)
+
+
+def batches(scenario: Scenario) -> list[tuple[str, NightlyBatch]]:
+    """Return all nightly batches, links of chains among them, with the names of their systems."""
+    return [
+        (name, link)
+        for name, system in scenario.systems.items()
+        for link in system.links
+        if isinstance(link, NightlyBatch)
+    ]

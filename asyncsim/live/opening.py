@@ -14,7 +14,7 @@ from asyncsim.live.records import StoredWaits, finish_record
 from asyncsim.live.responses import Handler
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup
-from asyncsim.live.store import IN_MEMORY, Store
+from asyncsim.live.store import IN_MEMORY, Store, existing
 from asyncsim.model.described import refuse
 from asyncsim.model.profiles import Profile
 from asyncsim.model.quantities import DurationLike
@@ -82,17 +82,18 @@ def live(
     {'InvoiceNo': 42}
     """
     speed = positive_speed(speed)
-    setup = None
     if scenario is not None:
         setup = Setup.of(scenario, strategy, against, seed, hold, heartbeat, profile, on_response)
+        if store is not None and (not isinstance(store, (str, Path)) or not str(store)):
+            raise refuse("store", "must be the path of a file", store)
+        kept = Store(IN_MEMORY if store is None else store)
     elif store is None:
         raise ScenarioError("live() needs a scenario, or a store that holds a session")
     else:
-        _check_alone(store, strategy, against, seed, hold, heartbeat, profile)
-    if store is not None and (not isinstance(store, (str, Path)) or not str(store)):
-        raise refuse("store", "must be the path of a file", store)
-    kept = Store(IN_MEMORY if store is None else store)
+        setup, kept = None, existing(store)
     try:
+        if setup is None:
+            _check_alone(strategy, against, seed, hold, heartbeat, profile)
         kept.own()
         if kept.about("format") is None and setup is not None:
             if store is not None:
@@ -112,10 +113,8 @@ def live(
         raise
 
 
-def _check_alone(store: object, *described: object) -> None:
+def _check_alone(*described: object) -> None:
     """Refuse what would be without effect: a store knows what it plays."""
-    if not isinstance(store, (str, Path)) or not Path(store).is_file():
-        raise ScenarioError(f"store must be a session's file, got {str(store)!r}: no such file")
     names = ("strategy", "against", "seed", "hold", "heartbeat", "profile")
     for name, value in zip(names, described, strict=True):
         if value not in (None, (), 0, False):
@@ -139,9 +138,7 @@ def finish_in_store(
     serial_number, data
         As in `Session.finish`. The answer is returned, never raised.
     """
-    if not isinstance(store, (str, Path)) or not Path(store).is_file():
-        raise ScenarioError(f"store must be a session's file, got {str(store)!r}: no such file")
-    kept = Store(store)
+    kept = existing(store)
     try:
         waits = StoredWaits(Setup.kept_in(kept).scenario, kept)
         fields = None if data is None else data_fields(data)

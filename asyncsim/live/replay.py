@@ -9,11 +9,11 @@ from typing import Any
 
 from attrs import evolve
 
-from asyncsim.errors import EngineError, ScenarioError
+from asyncsim.errors import EngineError
 from asyncsim.live.controls import positive_speed
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup, strategies_of
-from asyncsim.live.store import Store
+from asyncsim.live.store import Store, existing
 from asyncsim.model.quantities import DurationLike
 from asyncsim.model.strategies import Strategy
 
@@ -107,11 +107,7 @@ def replay(
     ScenarioError
         If the file does not exist or holds no session.
     """
-    if not Path(store).is_file():
-        raise ScenarioError(
-            f"store must be the file of a session, got {str(store)!r}: no such file"
-        )
-    source = Store(store)
+    source = existing(store)
     try:
         setup = Setup.kept_in(source)
         if against is not None:

@@ -13,8 +13,6 @@ from asyncsim.engine.waits import Wait
 from asyncsim.errors import ScenarioError
 from asyncsim.live.fields import data_fields
 from asyncsim.live.store import Store, as_json, from_json
-from asyncsim.model.process import AsyncStep, Process
-from asyncsim.model.quantities import nearest
 
 logger = logging.getLogger("asyncsim")
 RESPONSES = ("accepted", "done", "rejected")
@@ -92,24 +90,3 @@ class Responses:
             (wait.serial_number, response, as_json(data)),
         )
         return response, data
-
-
-def handlers_of(
-    value: Handler | Mapping[str, Handler] | None, process: Process
-) -> dict[str, Handler]:
-    """Return functions by the name of their step, checked; a single one is for every step."""
-    names = [step.name for step in process.of_type(AsyncStep)]
-    if value is None:
-        return {}
-    if callable(value):
-        return dict.fromkeys(names, value)
-    if not isinstance(value, Mapping):
-        raise ScenarioError(f"on_response must be a function, or map steps to them, got {value!r}")
-    for name, handler in value.items():
-        if name not in names:
-            raise ScenarioError(
-                f"on_response must name asynchronous steps, got {name!r}{nearest(name, names)}"
-            )
-        if not callable(handler):
-            raise ScenarioError(f"on_response[{name!r}] must be a function, got {handler!r}")
-    return dict(value)

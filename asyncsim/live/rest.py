@@ -31,18 +31,18 @@ from asyncsim.live.documents import (
     Started,
     Workflow,
 )
+from asyncsim.live.endpoint import PATH
 from asyncsim.live.fields import MOST_BYTES, data_fields
 from asyncsim.live.limits import RateLimit
 from asyncsim.live.problems import Problem, ProblemDocument, answer_problems, described
-from asyncsim.live.session import Session
+from asyncsim.live.session import MOST, Session
 from asyncsim.model.quantities import nearest
 
-BASE = "/api/workflow/v1"
 ABOUT = f"""
 A scenario on a clock. Steps that wait are *server events*: finish one by its serial number, such as
 `5_31`, and its process goes on.
 
-Only `POST {BASE}/serverEvents/{{serialNumber}}/finish` with the answer `204` is documented by the
+Only `POST {PATH}/serverEvents/{{serialNumber}}/finish` with the answer `204` is documented by the
 vendor of K2. All other answers here are this server's own, and follow HTTP.
 
 Serial numbers are small whole numbers in order, so anybody can guess them. What protects a step is
@@ -51,10 +51,6 @@ the right to call: give the token as `Authorization: Bearer …` (the button *Au
 """
 WORKFLOW = 1
 """Number of the only workflow of a session."""
-MOST_NUMBER = 2**53
-"""Whole numbers up to this pass through JSON unharmed."""
-
-
 LIST_QUERY = ("limit", "offset", "like")
 BEARER = HTTPBearer(auto_error=False)
 TOKEN_IN_QUERY = APIKeyQuery(name="token", auto_error=False)
@@ -69,9 +65,7 @@ class Guard:
 
     def __call__(
         self,
-        bearer: Annotated[
-            HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))
-        ],
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
         token: Annotated[str | None, Depends(TOKEN_IN_QUERY)],
     ) -> None:
         """Refuse a request without the token, or one too many."""
@@ -158,7 +152,7 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
         redoc_url=None,
     )
     router = APIRouter(
-        prefix=BASE,
+        prefix=PATH,
         dependencies=[Depends(Guard(token, limit)), Depends(no_other_query)],
         responses=described(400, 401, 429),
     )
@@ -245,7 +239,7 @@ def add_server_events(router: APIRouter, views: Views, session: Session) -> None
     @router.get("/serverEvents", tags=["server events"])
     def list_server_events(
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        offset: Annotated[int, Query(ge=0, le=MOST_NUMBER)] = 0,
+        offset: Annotated[int, Query(ge=0, le=MOST)] = 0,
         like: Annotated[str, Query(description="Part of a number, a step or a system.")] = "",
     ) -> ServerEvents:
         """List the steps that wait now."""
@@ -343,7 +337,7 @@ def add_workflows(router: APIRouter, views: Views, session: Session) -> None:
             number = session.start(given)
         except ScenarioError as error:
             raise Problem(409, sentence(error)) from None
-        response.headers["Location"] = f"{BASE}/workflows/{WORKFLOW}/instances/{number}"
+        response.headers["Location"] = f"{PATH}/workflows/{WORKFLOW}/instances/{number}"
         return Started(id=number)
 
     @router.get(

@@ -67,9 +67,11 @@ def listening(host: str, port: int) -> socket.socket:
         # Only of a socket that says it is TCP does asyncio turn Nagle's algorithm off: 40 ms a call
         listener = socket.socket(family, made.type, socket.IPPROTO_TCP, made.detach())
     except OSError as error:
+        hint = "another port may be free, 0 takes any"
+        if isinstance(error, socket.gaierror):
+            hint = "check the name of the host"
         raise EngineError(
-            f"cannot listen on {host}, port {port}: {error.strerror}; another port may be free, "
-            "0 takes any"
+            f"cannot listen on {host}, port {port}: {error.strerror}; {hint}"
         ) from None
     address = listener.getsockname()[0]
     if not ipaddress.ip_address(address).is_loopback:

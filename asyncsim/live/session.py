@@ -30,13 +30,12 @@ from asyncsim.live.limits import RateLimit
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Input, Store
 from asyncsim.model.described import refuse
-from asyncsim.model.quantities import (
-    nearest,
-)
+from asyncsim.model.quantities import nearest
+from asyncsim.model.systems import Recorded
 
 LAST_ANSWERS = 1000
 MOST = 2**53
-"""Records on a page, and before it; more than there can be."""
+"""Records on a page, and before it: more than there can be, and JSON carries it unharmed."""
 
 
 class Said(NamedTuple):
@@ -156,7 +155,7 @@ class Session(Controls):
     def start(self, data: Mapping[str, Any] | None = None) -> int:
         """Start an instance now, with data fields; return its number."""
         for name, system in self.scenario.systems.items():
-            if any(hasattr(link, "completions") for link in system.links):
+            if any(isinstance(link, Recorded) for link in system.links):
                 raise ScenarioError(f"start() cannot add to the log that system {name!r} replays")
         return int(self._input("start", None, data_fields(data)))
 

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError
 from asyncsim.live.codes import KIND_OF, STATUS
-from asyncsim.live.responses import Handler, handlers_of
+from asyncsim.live.responses import Handler
 from asyncsim.live.store import Store
 from asyncsim.model import files
 from asyncsim.model.described import refuse
@@ -66,7 +66,7 @@ class Setup:
             heartbeats_of(heartbeat, scenario),
             known.name if known else None,
             dict(known.statuses) if known else {},
-            handlers_of(on_response, scenario.process),
+            handlers_of(on_response, scenario),
         )
 
     def keep(self, store: Store) -> None:
@@ -147,22 +147,42 @@ def held_systems(hold: bool | str | Iterable[str], scenario: Scenario) -> frozen
     return frozenset(names)
 
 
+def by_step(argument: str, value: Any, scenario: Scenario) -> dict[str, Any]:
+    """Return values by asynchronous step, checked; a single value is for every step."""
+    names = [step.name for step in scenario.process.of_type(AsyncStep)]
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        return dict.fromkeys(names, value)
+    for name in value:
+        if name not in names:
+            raise ScenarioError(
+                f"{argument} must name asynchronous steps, got {name!r}{nearest(str(name), names)}"
+            )
+    return dict(value)
+
+
 def heartbeats_of(
     heartbeat: DurationLike | Mapping[str, DurationLike] | None, scenario: Scenario
 ) -> dict[str, float]:
     """Return the longest time without a sign of life in seconds, by step."""
-    names = [step.name for step in scenario.process.of_type(AsyncStep)]
-    if heartbeat is None:
-        return {}
-    given = heartbeat if isinstance(heartbeat, Mapping) else dict.fromkeys(names, heartbeat)
     found = {}
-    for name, value in given.items():
-        if name not in names:
-            raise ScenarioError(
-                f"heartbeat must name asynchronous steps, got {name!r}{nearest(str(name), names)}"
-            )
+    for name, value in by_step("heartbeat", heartbeat, scenario).items():
         try:
             found[name] = positive_duration(value)
         except Refused as problem:
             raise refuse(f"heartbeat[{name!r}]", problem, value) from None
+    return found
+
+
+def handlers_of(
+    on_response: Handler | Mapping[str, Handler] | None, scenario: Scenario
+) -> dict[str, Handler]:
+    """Return functions by the name of their step."""
+    if not callable(on_response) and not isinstance(on_response, Mapping | None):
+        raise refuse("on_response", "must be a function, or map steps to them", on_response)
+    found = by_step("on_response", on_response, scenario)
+    for name, handler in found.items():
+        if not callable(handler):
+            raise refuse(f"on_response[{name!r}]", "must be a function", handler)
     return found

@@ -255,6 +255,19 @@ class Store:
         ]
 
 
+def existing(store: object) -> Store:
+    """Open a store that must be there already.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such file; none is made.
+    """
+    if not isinstance(store, (str, Path)) or not Path(store).is_file():
+        raise ScenarioError(f"store must be a session's file, got {str(store)!r}: no such file")
+    return Store(store)
+
+
 def as_json(data: Mapping[str, Any] | None) -> str | None:
     """Return data fields as text."""
     return None if data is None else json.dumps(data, allow_nan=False)

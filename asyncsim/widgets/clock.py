@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from asyncsim.errors import ScenarioError
+from asyncsim.live.moments import batches
 from asyncsim.live.session import Session
-from asyncsim.model.systems import NightlyBatch
 
 SPEEDS = (1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0)
 """Simulated seconds per real second that can be chosen from."""
@@ -23,11 +23,10 @@ def clock_of(session: Session) -> dict[str, Any]:
 
 def choices_of(session: Session) -> dict[str, Any]:
     """Return what does not change while a session goes on."""
-    links = [link for system in session.scenario.systems.values() for link in system.links]
     return {
         "scenario": session.scenario.name,
         "speeds": sorted({*SPEEDS, session.speed}),
-        "batch": any(isinstance(link, NightlyBatch) for link in links),
+        "batch": bool(batches(session.scenario)),
     }
 
 

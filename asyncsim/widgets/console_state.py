@@ -156,9 +156,11 @@ class ConsoleState:
         """Say what has happened and what to do now."""
         if answer in HAPPENED:
             return f"{number} {HAPPENED[answer]}"
-        error = self._session.lane().waits.error_for(answer, number)
-        _, meant, guess = str(error).partition("; did you mean ")
-        did_you_mean = f" Did you mean {guess}" if meant and answer is Answer.UNKNOWN else ""
+        did_you_mean = ""
+        if answer is Answer.UNKNOWN:
+            why = self._session.refusal(answer, number)
+            _, meant, guess = str(why).partition("; did you mean ")
+            did_you_mean = f" Did you mean {guess}" if meant else ""
         return f"{number}: {answer.text}.{did_you_mean} {ADVICE[answer]}"
 
 

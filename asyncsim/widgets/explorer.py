@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import traitlets
 
 from asyncsim.model.scenario import Scenario
 from asyncsim.widgets.explorer_state import SHARES, Exploration
@@ -20,14 +23,19 @@ class Explorer(Watching):
 
     _esm = pieces("elements.js", "explorer.js")
 
+    state = traitlets.Dict().tag(sync=True)
+    """Sliders and picture; see `Exploration.picture`."""
+
     def __init__(self, scenario: Scenario) -> None:
         self.exploration = Exploration(scenario)
         self._stamp = 0.0
         super().__init__()
+        self.refresh()
 
-    def _picture(self) -> dict[str, Any]:
+    def refresh(self) -> None:
+        """Show what the settings lead to."""
         exploration = self.exploration
-        return {
+        self.state = {
             "scenario": exploration.scenario.name,
             "controls": [
                 {"name": control.name, "label": control.label, "texts": list(control.texts)}
@@ -39,8 +47,9 @@ class Explorer(Watching):
             **exploration.picture(),
         }
 
-    def _act(self, message: dict[str, Any]) -> None:
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """Move sliders; the page sends nothing more until it has the picture of them."""
         for name, place in message["moves"].items():
             self.exploration.set(name, place)
         self._stamp = message["stamp"]
-        self._refresh()  # the page sends nothing more until it has this picture
+        self.refresh()

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 import numpy as np
-from attrs import evolve, frozen
+from attrs import frozen
 
-from asyncsim.engine.record import RESUMED, Record
-from asyncsim.engine.simulate import simulate
-from asyncsim.engine.workers import Job
-from asyncsim.errors import AsyncsimError, CensoredWarning
+from asyncsim.engine.figures import figures, latencies
+from asyncsim.engine.record import Record
+from asyncsim.engine.simulate import played
+from asyncsim.errors import AsyncsimError
 from asyncsim.model.arrivals import Poisson, Regular, Scattered
+from asyncsim.model.changing import changed
 from asyncsim.model.draws import Draws
 from asyncsim.model.durations import Duration
 from asyncsim.model.quantities import text_of
@@ -136,25 +136,19 @@ class Exploration:
     def scenario(self) -> Scenario:
         """The scenario as the sliders have it."""
         settings, base = self.settings, self._base
-        server = evolve(
-            base.server,
-            workers=settings["workers"],
-            poll_work=settings["poll_work"],
-            callback_work=settings["callback_work"],
-        )
-        changes: dict[str, Any] = {"server": server}
-        arrivals = base.arrivals
-        volume = settings.get("volume", self._volume)
+        names = ("workers", "poll_work", "callback_work")
+        changes: dict[str, Any] = {f"server.{name}": settings[name] for name in names}
+        arrivals, volume = base.arrivals, settings.get("volume", self._volume)
         if volume != self._volume and isinstance(arrivals, (Poisson, Scattered, Regular)):
             when = {name: getattr(arrivals, name) for name in ("between", "days", "holidays")}
             changes["arrivals"] = Scattered(volume, **when)
-        if self._batch is not None:
-            batch = base.systems[self._batch]
-            law = scaled(batch.item_time, settings.get("item_time", batch.item_time.mean))
-            start = {"start": settings["start"]} if "start" in settings else {}
-            changed = evolve(batch, item_time=law, **start)  # type: ignore[misc]
-            changes["systems"] = {**base.systems, self._batch: changed}
-        return base.replace(**changes)
+        batch = f"systems.{self._batch}"
+        if "start" in settings:
+            changes[f"{batch}.start"] = settings["start"]
+        if "item_time" in settings:
+            law = base.systems[str(self._batch)].item_time
+            changes[f"{batch}.item_time"] = scaled(law, settings["item_time"])
+        return changed(base, changes)
 
     def picture(self) -> dict[str, Any]:
         """Play both strategies on the same numbers; return what the page draws.
@@ -177,11 +171,9 @@ class Exploration:
         key = tuple(v for k, v in self.settings.items() if k not in UNCONCERNED[name])
         if self._played.get(name, ((), {}))[0] != key:
             scenario = self.scenario
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", CensoredWarning)  # the page says how many wait
-                run = simulate(scenario, strategy, draws=self._draws())
+            run = played(scenario, strategy, self._draws())  # the page says how many wait
             theory = closed_form(strategy, scenario)
-            found = {"name": strategy.label, "theory": theory} | figures(run.record)
+            found = {"name": strategy.label, "theory": theory} | shown(run.record, scenario)
             self._played[name] = key, found
         return self._played[name][1]
 
@@ -219,20 +211,16 @@ def closed_form(strategy: Strategy, scenario: Scenario) -> float | None:
     return None if expected is None else float(expected.latency) + scenario.server.callback_work
 
 
-def figures(record: Record) -> dict[str, Any]:
-    """Return the figures of one run."""
-    waits, job = record.waits, record.loads
-    latency = (waits.closed - waits.completed)[waits.outcome == RESUMED]
-    resumed = len(latency)
-    curve = np.quantile(latency, SHARES) if resumed else np.full(len(SHARES), np.nan)
-    requests = int(waits.checks.sum() + waits.deliveries.sum())
-    spent = job[Job.CHECK].busy_seconds + job[Job.CALLBACK].busy_seconds
+def shown(record: Record, scenario: Scenario) -> dict[str, Any]:
+    """Return what the page shows of one run."""
+    late, found = latencies(record), figures(record, scenario)
+    resumed = len(late) > 0
     return {
-        "mean": float(latency.mean()) if resumed else None,
-        "p95": float(np.quantile(latency, 0.95)) if resumed else None,
-        "curve": [float(value) for value in curve] if resumed else [],
-        "requests": requests / max(len(waits.row), 1),
-        "worker_seconds": spent,
+        "mean": found["mean_latency"] if resumed else None,
+        "p95": found["p95_latency"] if resumed else None,
+        "curve": np.quantile(late, SHARES).tolist() if resumed else [],
+        "requests": found["requests"] / max(found["armed"], 1.0),
+        "worker_seconds": found["overhead_worker_time"],
         "longest_queue": record.longest_queue,
         "waiting": record.open_count,
     }

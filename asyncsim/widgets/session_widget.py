@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import anywidget
 import traitlets
 
 from asyncsim.errors import AsyncsimError
 from asyncsim.live.session import Session
 from asyncsim.widgets.clock import DEEDS, choices_of, clock_of
-from asyncsim.widgets.pacing import Pace, running_loop
-from asyncsim.widgets.watching import pieces
+from asyncsim.widgets.watching import Watching
 
 LOOKING = ("hello", "choose", "turn")
 """What a page asks for only to look: what was told before still stands."""
 
 
-class SessionWidget(anywidget.AnyWidget):
+class SessionWidget(Watching):
     """A widget over a live session.
 
     Parameters
@@ -26,8 +24,6 @@ class SessionWidget(anywidget.AnyWidget):
     session
         Made by `asyncsim.live`.
     """
-
-    _css = pieces("widgets.css")
 
     choices = traitlets.Dict().tag(sync=True)
     """What does not change: name of the scenario, speeds, whether there is a batch."""
@@ -39,9 +35,7 @@ class SessionWidget(anywidget.AnyWidget):
     def __init__(self, session: Session) -> None:
         super().__init__(choices=choices_of(session), clock=clock_of(session))
         self._live = session
-        self._pace = Pace(self.refresh, running_loop())
         self._end_listening = session.listen(self._pace.changed)
-        self.on_msg(lambda _, message, __: self._pace.call(lambda: self.hear(message)))
 
     def refresh(self) -> None:
         """Show how things stand."""

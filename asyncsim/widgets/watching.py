@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import anywidget
-import traitlets
 
 from asyncsim.widgets.pacing import Pace, running_loop
 
@@ -19,27 +19,19 @@ def pieces(*names: str) -> str:
 
 
 class Watching(anywidget.AnyWidget):
-    """A view of something that changes: `state` goes to the page, messages come from it."""
+    """A view of something that changes; its page's messages are heard in the loop's thread."""
 
     _css = pieces("widgets.css")
-    state = traitlets.Dict().tag(sync=True)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._news = Pace(self._refresh, running_loop())
-        self.on_msg(self._hear)
-        self._refresh()
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._pace = Pace(self.refresh, running_loop())
+        self.on_msg(lambda _, message, __: self._pace.call(lambda: self.hear(message)))
 
-    def _refresh(self) -> None:
-        self.state = self._picture()
-
-    def _picture(self) -> dict[str, Any]:
-        """Return what the page needs to know."""
+    def refresh(self) -> None:
+        """Show how things stand."""
         raise NotImplementedError
 
-    def _hear(self, _: Any, message: Any, __: Any) -> None:
-        self._news.call(lambda: self._act(message))
-
-    def _act(self, message: dict[str, Any]) -> None:
-        """Do what a person has asked for on the page."""
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """Do what a page asks for, then show what has come of it."""
         raise NotImplementedError

@@ -30,8 +30,8 @@ def main() -> None:
     rows = []
     for name, first in (("interval", 3), ("loss", 0), ("workers", 3), ("start", 40)):
         moves = [{"moves": {name: first + k}, "stamp": 1.0} for k in range(2)]
-        explorer._act(moves[1])
-        found = milliseconds(lambda k, moves=moves: explorer._act(moves[k % 2]))
+        explorer.hear(moves[1])
+        found = milliseconds(lambda k, moves=moves: explorer.hear(moves[k % 2]))
         rows.append((f"explorer, 10,000 instances, {name} moved", *found))
     thousand = ledger.replace(arrivals=sim.Scattered(1000, between=("08:00", "20:00")))
     session = sim.live(thousand, against=sim.Polling("15min"), seed=1)

@@ -9,6 +9,7 @@ import pytest
 import scenarios
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from plays import LAWS
 
 import asyncsim as sim
 from asyncsim.live.lanes import with_one_more
@@ -50,17 +51,6 @@ def test_twins_play_the_same_instances():
     for strategy in [sim.Callback(), *twins]:
         expected = simulated(scenario, strategy, session.now, scenario.draw(3))
         assert_same_run(expected, session.so_far(strategy.label))
-
-
-LAWS = [
-    sim.exponential(3.0),
-    sim.lognormal(mean=2.0, sd=1.0),
-    sim.gamma(mean=2.0, sd=3.0),
-    sim.gamma(mean=2.0, sd=1.0),
-    sim.uniform(1.0, 2.0),
-    sim.empirical([1.0, 2.0, 5.0]),
-    sim.fixed(4.0),
-]
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)

@@ -13,8 +13,9 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
 import asyncsim as sim
+from asyncsim.live.endpoint import PATH
 from asyncsim.live.limits import rate_limit
-from asyncsim.live.rest import BASE, application
+from asyncsim.live.rest import application
 
 TOKEN = "secret"
 ME = {"Authorization": f"Bearer {TOKEN}"}
@@ -43,7 +44,7 @@ def approval(instances=10, policy=None, **more):
 def client_of(session, limit=None, **more):
     """Return a client that calls an application in this process."""
     app = application(session, TOKEN, rate_limit(limit))
-    return TestClient(app, base_url=f"http://here{BASE}", headers=ME, **more)
+    return TestClient(app, base_url=f"http://here{PATH}", headers=ME, **more)
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ class TestOtherPaths:
         client = client_of(session)
         answer = client.post("/workflows/1", json={"customer": "Ann"})
         assert (answer.status_code, answer.json()) == (201, {"id": 11})
-        place = answer.headers["location"].removeprefix(BASE)
+        place = answer.headers["location"].removeprefix(PATH)
         found = client.get(place).json()
         assert found["dataFields"] == {"customer": "Ann"}
         assert found["serverEvents"][0]["serialNumber"] == "11_31"
@@ -212,7 +213,7 @@ class TestGuard:
     @pytest.mark.parametrize("words", ["", "Bearer wrong", "x"])
     def test_without_the_token_nothing_is_told(self, session, words):
         """401 on every path, also where there is nothing to find."""
-        client = TestClient(application(session, TOKEN), base_url=f"http://here{BASE}")
+        client = TestClient(application(session, TOKEN), base_url=f"http://here{PATH}")
         headers = {"Authorization": words} if words else {}
         for path in ("/serverEvents", "/serverEvents/5_31", "/serverEvents/9_9", "/clock"):
             answer = client.get(path, headers=headers)
@@ -223,7 +224,7 @@ class TestGuard:
 
     def test_the_token_may_stand_in_the_address(self, session):
         """As with Jupyter."""
-        client = TestClient(application(session, TOKEN), base_url=f"http://here{BASE}")
+        client = TestClient(application(session, TOKEN), base_url=f"http://here{PATH}")
         assert client.get(f"/clock?token={TOKEN}").status_code == 200
 
     def test_too_many_requests_are_told_when_to_come_again(self, session):
@@ -318,7 +319,7 @@ class TestRealClients:
         statuses = Counter()
 
         def finish():
-            with httpx.Client(base_url=server.url + BASE, headers=ME) as client:
+            with httpx.Client(base_url=server.url + PATH, headers=ME) as client:
                 for _ in range(125):
                     statuses[client.post("/serverEvents/9_31/finish").status_code] += 1
 

@@ -12,7 +12,7 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.live import serving
-from asyncsim.live.rest import BASE
+from asyncsim.live.endpoint import PATH
 
 SCENARIO = sim.Scenario(
     name="approval",
@@ -31,7 +31,7 @@ def test_it_serves_in_the_loop_that_runs_without_blocking_it():
         endpoint = session.serve()
         session.play()
         headers = {"Authorization": f"Bearer {endpoint.token}"}
-        async with httpx.AsyncClient(base_url=endpoint.url + BASE, headers=headers) as client:
+        async with httpx.AsyncClient(base_url=endpoint.url + PATH, headers=headers) as client:
             while (await client.post("/serverEvents/5_1/finish")).status_code != 204:
                 await asyncio.sleep(0.01)
             clock = (await client.get("/clock")).json()
@@ -128,7 +128,7 @@ def finish(url, token, number):
     """Finish a step as an external program does, as soon as it waits; return the status."""
     headers = {"Authorization": f"Bearer {token}"}
     while True:
-        answer = httpx.post(f"{url}{BASE}/serverEvents/{number}/finish", headers=headers)
+        answer = httpx.post(f"{url}{PATH}/serverEvents/{number}/finish", headers=headers)
         if answer.status_code != 404:
             return answer.status_code
         time.sleep(0.02)

@@ -1,15 +1,9 @@
 """What a session plays, and whom it stands in for."""
 
+from plays import EARLY
+
 import asyncsim as sim
 from asyncsim.engine.waits import Answer
-
-EARLY = sim.Scenario(
-    name="early",
-    process=sim.Process("p", [sim.AsyncStep("w", "out", arm_delay="200ms")]),
-    systems={"out": sim.OnlineService("50ms", lanes=None)},
-    arrivals=sim.Regular("1min"),
-    length="1h",
-)
 
 
 def test_a_session_answers_like_the_engine_it_stands_for(tmp_path):

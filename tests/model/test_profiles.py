@@ -2,6 +2,7 @@
 
 import pytest
 from both_engines import play_both
+from plays import EARLY
 
 import asyncsim as sim
 from asyncsim.engine.waits import Answer, State, Wait, Waits
@@ -87,15 +88,6 @@ def test_another_name_is_refused(value, message):
     """With those there are."""
     with pytest.raises(sim.ScenarioError, match=message):
         sim.simulate(EARLY, sim.Callback(), profile=value)
-
-
-EARLY = sim.Scenario(
-    name="early",
-    process=sim.Process("p", [sim.AsyncStep("w", "out", arm_delay="200ms")]),
-    systems={"out": sim.OnlineService("50ms", lanes=None)},
-    arrivals=sim.Regular("1min"),
-    length="1h",
-)
 
 
 def test_the_same_early_callback_is_lost_here_and_kept_there():

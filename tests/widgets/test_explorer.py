@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from plays import LAWS
 
 import asyncsim as sim
 from asyncsim.widgets.explorer_state import INTERVAL, Exploration, scaled
@@ -100,7 +101,7 @@ def test_the_widget_sends_the_picture_that_was_asked_for():
     """With the stamp of the request, so that the page knows."""
     widget = sim.explore(LEDGER)
     places = dict(widget.state["places"])
-    widget._hear(widget, {"moves": {"interval": 0, "workers": 99}, "stamp": 12.5}, [])
+    widget.hear({"moves": {"interval": 0, "workers": 99}, "stamp": 12.5})
     assert widget.state["stamp"] == 12.5
     assert widget.state["places"] == places | {"interval": 0, "workers": 9}
     assert widget.state["strategies"][1]["name"] == "polling 1 min"
@@ -119,16 +120,6 @@ def test_at_rest_it_is_the_scenario_it_was_given():
         systems={"ledger": sim.NightlyBatch("22:00", item_time=sim.exponential("130ms"))},
     )
     assert Exploration(own).scenario == own
-
-
-LAWS = [
-    sim.exponential(3.0),
-    sim.lognormal(mean=2.0, sd=1.0),
-    sim.gamma(mean=2.0, sd=3.0),
-    sim.uniform(1.0, 2.0),
-    sim.empirical([1.0, 2.0, 6.0]),
-    sim.fixed(4.0),
-]
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
