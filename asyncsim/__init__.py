@@ -36,6 +36,7 @@ from asyncsim.live.replay import Replay, replay
 from asyncsim.live.responses import OutgoingCall
 from asyncsim.live.session import Session
 from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered
+from asyncsim.model.costs import CostModel, cost_presets
 from asyncsim.model.draws import Draws
 from asyncsim.model.durations import (
     Duration,
@@ -89,6 +90,7 @@ __all__ = [
     "CheckingStrategy",
     "Choice",
     "Comparison",
+    "CostModel",
     "Draws",
     "Duration",
     "EngineError",
@@ -130,6 +132,7 @@ __all__ = [
     "Waits",
     "WorkflowServer",
     "compare",
+    "cost_presets",
     "empirical",
     "explore",
     "exponential",

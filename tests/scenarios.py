@@ -13,6 +13,7 @@ from datetime import date
 from hypothesis import strategies as st
 
 from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered
+from asyncsim.model.costs import CostModel
 from asyncsim.model.durations import (
     Duration,
     Empirical,
@@ -264,7 +265,19 @@ def scenarios(
         length=draw(st.sampled_from([DAY, 2 * DAY])),
         zone=draw(st.sampled_from([None, "Europe/Berlin"])),
         description=draw(prefixes),
+        costs=draw(st.none() | prices()),
     )
+
+
+def prices() -> st.SearchStrategy[CostModel]:
+    """Make prices of every kind."""
+    some = st.sampled_from([0.0, 0.01, 2.5])
+    return st.builds(
+        CostModel,
+        some, some, some, st.integers(0, 3), st.integers(0, 1), some,
+        st.sampled_from(["overhead", "busy", "provided"]), some, times,
+        st.sampled_from(["EUR", "USD"]),
+    )  # fmt: skip
 
 
 def pollings() -> st.SearchStrategy[Polling]:

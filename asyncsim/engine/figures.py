@@ -7,8 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from asyncsim.engine import tables
+from asyncsim.engine.costing import costs
 from asyncsim.engine.record import GAVE_UP, TIMED_OUT, Outcome, Record
+from asyncsim.errors import ScenarioError
 from asyncsim.model.durations import Floats
+from asyncsim.model.quantities import nearest
 from asyncsim.model.scenario import Scenario
 
 
@@ -40,7 +43,44 @@ FIGURES: dict[str, Figure] = {
     "timed_out": Figure("1", "waits that timed out or were given up"),
     "still_waiting": Figure("1", "waits still open when the run stopped"),
     "failed": Figure("1", "instances that failed"),
+    "cost": Figure("money", "what noticing, late resumption and workers came to, at your prices"),
+    "cost_per_wait": Figure("money", "the cost, per armed wait"),
+    "cost_of_checks": Figure("money", "checks, at the price of a check"),
+    "cost_of_requests": Figure("money", "checks and deliveries, at the price of a request"),
+    "cost_of_transitions": Figure("money", "state transitions of calls and checks"),
+    "cost_of_workers": Figure("money", "worker hours, those that the prices count"),
+    "cost_of_lateness": Figure("money", "minutes of resume latency beyond the service level"),
 }
+PLACES = {name: place for place, name in enumerate(FIGURES)}
+
+
+def figures_of(scenario: Scenario) -> dict[str, Figure]:
+    """Return the figures that a scenario has: costs only with prices, in their currency."""
+    prices = scenario.costs
+    return {
+        name: figure._replace(unit=prices.currency) if prices and figure.unit == "money" else figure
+        for name, figure in FIGURES.items()
+        if prices or figure.unit != "money"
+    }
+
+
+def check_figure(figure: str, scenario: Scenario) -> str:
+    """Return the name of a figure that a scenario has, checked.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such figure, or it is a cost and the scenario has no prices.
+    """
+    known = figures_of(scenario)
+    if figure in known:
+        return figure
+    if figure in FIGURES:
+        raise ScenarioError(f"figure {figure!r} needs prices: give Scenario.costs a CostModel")
+    raise ScenarioError(
+        f"figure must be one of {', '.join(map(repr, known))}, got {figure!r}"
+        f"{nearest(str(figure), known)}"
+    )
 
 
 def latencies(record: Record) -> Floats:
@@ -51,11 +91,12 @@ def latencies(record: Record) -> Floats:
 
 
 def figures(record: Record, scenario: Scenario) -> dict[str, float]:
-    """Return every figure of `FIGURES` for a run; NaN where there is nothing to average."""
+    """Return every figure of `FIGURES`; NaN where there is nothing to average, or no price."""
     late = latencies(record)
     waits, armed = record.waits, len(record.waits.row)
     checks = int(waits.checks.sum())
     spent = tables.overhead(record)
+    requests = float(spent["requests"].sum())
     span = record.end - float(record.arrived[0]) if len(record.arrived) else 0.0
     busy = sum(load.busy_seconds for load in record.loads.values())
     cycle = (record.ended - record.arrived)[record.outcomes == Outcome.DONE]
@@ -70,7 +111,7 @@ def figures(record: Record, scenario: Scenario) -> dict[str, float]:
         "wasted_share": _ratio(int(waits.wasted_checks.sum()), checks) if checks else 0.0,
         "deliveries_per_wait": _ratio(int(waits.deliveries.sum()), armed),
         "overhead_worker_time": float(spent["worker_seconds"].sum()),
-        "requests": float(spent["requests"].sum()),
+        "requests": requests,
         "database_operations": float(spent["database_operations"].sum()),
         "connection_time": record.connection_seconds,
         "utilisation": _ratio(busy, scenario.server.workers * span),
@@ -81,6 +122,7 @@ def figures(record: Record, scenario: Scenario) -> dict[str, float]:
         "timed_out": float(np.isin(waits.outcome, (TIMED_OUT, GAVE_UP)).sum()),
         "still_waiting": float(record.open_count),
         "failed": float(np.sum(record.outcomes == Outcome.FAILED)),
+        **costs(record, scenario, requests),
     }
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from asyncsim import plots
 from asyncsim.engine import tables
-from asyncsim.engine.figures import figures
+from asyncsim.engine.figures import figures, figures_of
 from asyncsim.engine.graph import Graph
 from asyncsim.engine.record import Record
 from asyncsim.engine.trace import trace
@@ -92,7 +92,8 @@ class Run:
     def summary(self) -> pd.DataFrame:
         """Return one tidy row: what was played, and every figure of it.
 
-        Units and meanings are in `asyncsim.engine.figures.FIGURES`; times are seconds.
+        Units and meanings are in `asyncsim.engine.figures.FIGURES`; times are seconds. Costs are
+        there if the scenario has prices.
         """
         head: dict[str, Any] = {
             "scenario": self.scenario.name,
@@ -102,7 +103,8 @@ class Run:
             "replication": self.draws.replication,
             "instances": len(self.record.arrived),
         }
-        return pd.DataFrame([head | figures(self.record, self.scenario)])
+        found = figures(self.record, self.scenario)
+        return pd.DataFrame([head | {name: found[name] for name in figures_of(self.scenario)}])
 
     def plot_timeline(self, serial_number: str, against: Strategy | None = None) -> Figure:
         """Draw the life of one step under this strategy and another, one above the other.

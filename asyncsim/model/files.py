@@ -18,6 +18,7 @@ import tomli_w
 from asyncsim.errors import ScenarioError
 from asyncsim.model import quantities
 from asyncsim.model.arrivals import ARRIVALS, Arrivals
+from asyncsim.model.costs import CostModel
 from asyncsim.model.durations import LAWS, Duration, Fixed
 from asyncsim.model.process import AsyncStep, Branch, Choice, Element, Parallel, Process, Step
 from asyncsim.model.process import Response as ResponseShares
@@ -162,6 +163,9 @@ def _scenario(data: dict[str, Any], cls: type[T], place: _Place) -> T:
         values["arrivals"] = _make(_kind(table, ARRIVALS, where), _without_kind(table), where)
     if "server" in values:
         values["server"] = _server(values["server"], place.inside("server"))
+    if "costs" in values:
+        where = place.inside("costs")
+        values["costs"] = _make(CostModel, where.table(values["costs"]), where)
     scenario: T = _make(cls, values, place)
     return scenario
 

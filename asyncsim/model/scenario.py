@@ -15,6 +15,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model import files
 from asyncsim.model.arrivals import Arrivals
 from asyncsim.model.calendar import Calendar, zone_name
+from asyncsim.model.costs import CostModel
 from asyncsim.model.described import named
 from asyncsim.model.draws import Draws, draw_for, key_part
 from asyncsim.model.process import AsyncStep, Process
@@ -63,6 +64,13 @@ def a_server(value: WorkflowServer) -> WorkflowServer:
     return value
 
 
+def some_prices(value: CostModel | None) -> CostModel | None:
+    """Return a `CostModel`, checked, or None."""
+    if value is not None and not isinstance(value, CostModel):
+        raise Refused("must be a CostModel(check=…, late_minute=…)")
+    return value
+
+
 @frozen(field_transformer=named, hash=False)
 class Scenario:
     """What is simulated: a process, the systems it calls, a server, arrivals, and a calendar.
@@ -87,6 +95,8 @@ class Scenario:
         Time zone such as ``"Europe/Berlin"``; left out, the clock has no daylight saving.
     description
         A sentence or two for the reader.
+    costs
+        Prices; without them nothing is said of money. See `CostModel`.
 
     Examples
     --------
@@ -109,6 +119,7 @@ class Scenario:
     length: float = field(default=86400.0, converter=positive_duration)
     zone: str | None = field(default=None, converter=zone_name)
     description: str = field(default="", converter=any_text)
+    costs: CostModel | None = field(default=None, converter=some_prices)
 
     def __attrs_post_init__(self) -> None:
         for step in self.process.of_type(AsyncStep):

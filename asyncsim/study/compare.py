@@ -16,7 +16,8 @@ from tqdm.auto import tqdm
 
 from asyncsim import plots
 from asyncsim.engine.arguments import check_played
-from asyncsim.engine.figures import FIGURES
+from asyncsim.engine.figures import Figure as FigureMeaning
+from asyncsim.engine.figures import figures_of
 from asyncsim.engine.run import Run
 from asyncsim.errors import CensoredWarning, PrecisionWarning, ScenarioError
 from asyncsim.model.described import refuse
@@ -43,6 +44,8 @@ SHOWN = (
     "database_operations",
     "mean_cycle_time",
     "longest_queue",
+    "cost",
+    "cost_of_lateness",
     "timed_out",
     "failed",
     "still_waiting",
@@ -50,7 +53,7 @@ SHOWN = (
 """The figures of the short table; all of them are in `Comparison.table`."""
 IF_ANY = ("timed_out", "failed")
 """Shown only where they are not zero under every strategy."""
-PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time")
+PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time", "cost")
 """The figures whose differences to the first strategy stand in the short table."""
 
 
@@ -130,7 +133,7 @@ class Comparison:
         for (name, label), (mean, gap) in self._intervals.items():
             row = {
                 "figure": name,
-                "unit": FIGURES[name].unit,
+                "unit": self._figures[name].unit,
                 "strategy": label,
                 "mean": mean.mean,
                 "low": mean.low,
@@ -139,7 +142,7 @@ class Comparison:
                 "difference_low": gap.low if gap else math.nan,
                 "difference_high": gap.high if gap else math.nan,
                 "n": mean.n,
-                "meaning": FIGURES[name].meaning,
+                "meaning": self._figures[name].meaning,
             }
             rows.append(row)
         return pd.DataFrame(rows)
@@ -149,7 +152,7 @@ class Comparison:
         """Interval of every figure and strategy, and of its paired difference to the first."""
         found: dict[tuple[str, str], tuple[Interval, Interval | None]] = {}
         first = next(iter(self._played.values()))
-        for name in FIGURES:
+        for name in self._figures:
             for label, played in self._played.items():
                 values = played.column(name)
                 gap = None
@@ -165,20 +168,30 @@ class Comparison:
         The last rows are paired differences to the first strategy.
         """
         rows: dict[str, list[str]] = {}
-        for name in SHOWN:
+        for name in (name for name in SHOWN if name in self._figures):
             if name in IF_ANY and not any(
                 self._intervals[name, s][0].mean for s in self.strategies
             ):
                 continue
-            rows[_heading(name)] = [
+            rows[self._heading(name)] = [
                 interval_text(self._intervals[name, s][0]) for s in self.strategies
             ]
-        for name in PAIRED if len(self.strategies) > 1 else ():
+        paired = PAIRED if len(self.strategies) > 1 else ()
+        for name in (name for name in paired if name in self._figures):
             gaps = [self._intervals[name, s][1] for s in self.strategies]
-            rows[f"{_heading(name)}, difference"] = [
+            rows[f"{self._heading(name)}, difference"] = [
                 interval_text(g) if g else "(first)" for g in gaps
             ]
         return pd.DataFrame.from_dict(rows, orient="index", columns=pd.Index(self.strategies))
+
+    @cached_property
+    def _figures(self) -> dict[str, FigureMeaning]:
+        return figures_of(self.scenario)
+
+    def _heading(self, name: str) -> str:
+        unit = self._figures[name].unit
+        words = name.replace("_", " ")
+        return words if unit == "1" else f"{words} [{unit}]"
 
     def plot(self) -> Figure:
         """Draw latency distribution, overhead against latency, and the load around the batch."""
@@ -368,9 +381,3 @@ def _tell_censored(played: dict[str, _Played]) -> None:
             CensoredWarning,
             stacklevel=3,
         )
-
-
-def _heading(name: str) -> str:
-    unit = FIGURES[name].unit
-    words = name.replace("_", " ")
-    return words if unit == "1" else f"{words} [{unit}]"

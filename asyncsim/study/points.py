@@ -8,28 +8,35 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from numbers import Integral, Real
 from typing import Any
 
+import attrs
 import numpy as np
 from attrs import frozen
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.changing import changed
 from asyncsim.model.described import refuse
+from asyncsim.model.files import KIND_OF
 from asyncsim.model.quantities import (
     Refused,
     clock_time,
     count,
     duration,
+    nearest,
     rate,
     seconds_of_day,
 )
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Strategy
+from asyncsim.study.replications import distinct
 
 Values = tuple[Any, ...]
+OF_STRATEGY = "strategy."
+"""Names that begin so are fields of the strategies."""
 
 
 @frozen
@@ -44,6 +51,8 @@ class Point:
         As they were written.
     scenario
         None if the values do not go together.
+    strategies
+        How its steps wait.
     error
         Why they do not; else empty.
     """
@@ -51,11 +60,16 @@ class Point:
     number: int
     values: Values
     scenario: Scenario | None
+    strategies: tuple[Strategy, ...] = ()
     error: str = ""
 
 
 def points_of(
-    scenario: Scenario, grid: Mapping[str, Any], sample: int | None, seed: int
+    scenario: Scenario,
+    strategies: Sequence[Strategy],
+    grid: Mapping[str, Any],
+    sample: int | None,
+    seed: int,
 ) -> list[Point]:
     """Return the points of a grid, or so many of a Latin hypercube; names and values are checked.
 
@@ -66,20 +80,77 @@ def points_of(
     """
     names = _names(grid)
     if sample is not None:
-        rows = _sampled(scenario, grid, sample, seed)
+        rows = _sampled(scenario, strategies, grid, sample, seed)
     else:
         lists = [_values(name, grid[name]) for name in names]
         rows = list(itertools.product(*lists))
     points, refused = [], {}
     for number, row in enumerate(rows):
         try:
-            points.append(Point(number, row, changed(scenario, dict(zip(names, row, strict=True)))))
+            made = _made(scenario, strategies, dict(zip(names, row, strict=True)))
+            points.append(Point(number, row, *made))
         except ScenarioError as problem:
-            points.append(Point(number, row, None, told(problem)))
+            points.append(Point(number, row, None, error=told(problem)))
             refused[number] = problem
     if sample is None:
         _refuse_good_at_no_point(points, refused)
     return points
+
+
+def _made(
+    scenario: Scenario, strategies: Sequence[Strategy], changes: dict[str, Any]
+) -> tuple[Scenario, tuple[Strategy, ...]]:
+    """Return scenario and strategies with the values of a point.
+
+    A field of a strategy is changed in all strategies that have one of that name.
+    """
+    outer = {name: value for name, value in changes.items() if not name.startswith(OF_STRATEGY)}
+    inner = {
+        name.removeprefix(OF_STRATEGY): value
+        for name, value in changes.items()
+        if name not in outer
+    }
+    known = sorted(set[str]().union(*map(_fields, strategies)))
+    for name in inner:
+        if _first(name) not in known:
+            raise ScenarioError(
+                f"{OF_STRATEGY + name!r} names no field: the strategies have "
+                f"{', '.join(map(repr, known)) or 'none'}, got {name!r}{nearest(name, known)}"
+            )
+    made = []
+    for strategy in strategies:
+        fields = _fields(strategy)
+        mine = {name: value for name, value in inner.items() if _first(name) in fields}
+        made.append(changed(strategy, mine) if mine else strategy)
+    return changed(scenario, outer) if outer else scenario, tuple(made)
+
+
+def _first(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _fields(strategy: Strategy) -> set[str]:
+    cls: type[Any] = type(strategy)
+    return {field.alias for field in attrs.fields(cls) if field.init} if attrs.has(cls) else set()
+
+
+def swept_labels(strategies: Mapping[str, Strategy], names: Iterable[str]) -> tuple[str, ...]:
+    """Return the labels of strategies in a sweep: without the value of a field that is swept.
+
+    Examples
+    --------
+    >>> from asyncsim.model.strategies import Callback, Polling
+    >>> pair = {"polling 1 min": Polling("1min"), "callback": Callback()}
+    >>> swept_labels(pair, ["strategy.interval"])
+    ('polling', 'callback')
+    """
+    inner = {
+        _first(name.removeprefix(OF_STRATEGY)) for name in names if name.startswith(OF_STRATEGY)
+    }
+    return distinct(
+        KIND_OF.get(type(strategy), type(strategy).__name__) if inner & _fields(strategy) else label
+        for label, strategy in strategies.items()
+    )
 
 
 def told(problem: BaseException) -> str:
@@ -168,7 +239,13 @@ def _reading_of_text(text: str) -> Reading | None:
         return None
 
 
-def _sampled(scenario: Scenario, grid: Mapping[str, Any], sample: int, seed: int) -> list[Values]:
+def _sampled(
+    scenario: Scenario,
+    strategies: Sequence[Strategy],
+    grid: Mapping[str, Any],
+    sample: int,
+    seed: int,
+) -> list[Values]:
     try:
         n = count(sample)
     except Refused as problem:
@@ -176,7 +253,7 @@ def _sampled(scenario: Scenario, grid: Mapping[str, Any], sample: int, seed: int
     ranges = [_range(name, grid[name]) for name in grid]
     for name, ends in grid.items():
         for end in ends:
-            changed(scenario, {name: end})
+            _made(scenario, strategies, {name: end})
     from scipy.stats import qmc  # takes a second, and only samples need it
 
     places = qmc.LatinHypercube(len(ranges), rng=np.random.default_rng(seed)).random(n)

@@ -79,15 +79,27 @@ def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
         raise refuse(
             "strategies", "must be a list such as [Callback(), Polling('15min')]", strategies
         )
-    found: dict[str, Strategy] = {}
     for strategy in strategies:
         if not isinstance(strategy, Strategy):
             raise ScenarioError(f"strategies must hold strategies only, got {strategy!r}")
-        label, k = strategy.label, 2
-        while label in found:
-            label, k = f"{strategy.label} ({k})", k + 1
-        found[label] = strategy
-    return found
+    return dict(zip(distinct(one.label for one in strategies), strategies, strict=True))
+
+
+def distinct(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return labels of which those that come again have a number.
+
+    Examples
+    --------
+    >>> distinct(["polling", "callback", "polling"])
+    ('polling', 'callback', 'polling (2)')
+    """
+    found: list[str] = []
+    for label in labels:
+        one, k = label, 2
+        while one in found:
+            one, k = f"{label} ({k})", k + 1
+        found.append(one)
+    return tuple(found)
 
 
 def jobs(n_jobs: int) -> int:

@@ -18,17 +18,18 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from asyncsim.engine.arguments import check_played
-from asyncsim.engine.figures import FIGURES
+from asyncsim.engine.figures import PLACES, check_figure, figures_of
+from asyncsim.engine.figures import Figure as FigureMeaning
 from asyncsim.engine.simulate import check_engine
-from asyncsim.errors import CensoredWarning, ScenarioError
+from asyncsim.errors import CensoredWarning
 from asyncsim.model.described import refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import Refused, count, nearest
+from asyncsim.model.quantities import Refused, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study.kept import KeptPoints, identity
-from asyncsim.study.points import Point, points_of
+from asyncsim.study.points import Point, points_of, swept_labels
 from asyncsim.study.replications import jobs, labelled
 from asyncsim.study.report import interval_text
 from asyncsim.study.statistics import Interval, mean_interval
@@ -82,6 +83,10 @@ class Sweep:
         self._sampled = sampled
 
     @cached_property
+    def _meanings(self) -> dict[str, FigureMeaning]:
+        return figures_of(self.scenario)
+
+    @cached_property
     def table(self) -> pd.DataFrame:
         """One row per point, strategy and figure.
 
@@ -93,10 +98,10 @@ class Sweep:
         for point in self._points:
             found = self._figures.get(point.number)
             for s, label in enumerate(self.strategies):
-                for f, name in enumerate(FIGURES):
-                    values = np.empty(0) if found is None else found[:, s, f]
+                for name, figure in self._meanings.items():
+                    values = np.empty(0) if found is None else found[:, s, PLACES[name]]
                     mean = mean_interval(values, self.confidence)
-                    head = (point.number, *point.values, label, name, FIGURES[name].unit)
+                    head = (point.number, *point.values, label, name, figure.unit)
                     rows.append((*head, mean.mean, mean.low, mean.high, mean.n, point.error))
         last = ["strategy", "figure", "unit", "mean", "low", "high", "n", "error"]
         return pd.DataFrame(rows, columns=["point", *self.names, *last])
@@ -107,15 +112,19 @@ class Sweep:
 
         Points with an error have no runs.
         """
+        shown = [PLACES[name] for name in self._meanings]
         rows = [
-            (point.number, *point.values, label, k, *self._figures[point.number][k, s].tolist())
+            (
+                *(point.number, *point.values, label, k),
+                *self._figures[point.number][k, s, shown].tolist(),
+            )
             for point in self._points
             if point.number in self._figures
             for s, label in enumerate(self.strategies)
             for k in range(self.replications)
         ]
         head = ["point", *self.names, "strategy", "replication"]
-        return pd.DataFrame(rows, columns=[*head, *FIGURES])
+        return pd.DataFrame(rows, columns=[*head, *self._meanings])
 
     @property
     def errors(self) -> pd.DataFrame:
@@ -131,11 +140,7 @@ class Sweep:
         figure
             Its name, such as ``"mean_latency"`` or ``"overhead_worker_time"``.
         """
-        if figure not in FIGURES:
-            raise ScenarioError(
-                f"figure must be one of {', '.join(map(repr, FIGURES))}, got {figure!r}"
-                f"{nearest(str(figure), FIGURES)}"
-            )
+        check_figure(figure, self.scenario)
         return self.table[self.table["figure"] == figure].reset_index(drop=True)
 
     def plot(self, figure: str = "mean_latency") -> Figure:
@@ -214,7 +219,8 @@ def sweep(
     grid
         Values by dotted names of fields of the scenario, as a person writes them:
         ``{"server.workers": [2, 4, 8], "systems.ledger.start": ["20:00", "22:00"]}``; steps and
-        systems go by their names (``"process.steps.post.timeout"``). All combinations are played.
+        systems go by their names (``"process.steps.post.timeout"``). ``"strategy.interval"`` is a
+        field of the strategies, changed in those that have it. All combinations are played.
     replications, seed
         How often each point is played, and the key of the random numbers.
     sample
@@ -277,19 +283,19 @@ def sweep(
     seed = key_part("seed", seed)
     n_jobs = jobs(n_jobs)
     check_executor(executor)
-    points = points_of(scenario, grid, sample, seed)
-    names, chosen = tuple(grid), tuple(by_label.values())
+    points = points_of(scenario, tuple(by_label.values()), grid, sample, seed)
+    names, labels = tuple(grid), swept_labels(by_label, grid)
     with ExitStack() as stack:
         kept = None
         if resume is not None:
             who = identity(scenario, grid, sample, by_label, replications, seed, engine)
             kept = stack.enter_context(
-                closing(KeptPoints(resume, who, (replications, len(chosen))))
+                closing(KeptPoints(resume, who, (replications, len(labels))))
             )
         figures = kept.of(points) if kept else {}
         resumed = len(figures)
         left = [point for point in points if point.number not in figures]
-        todo = tasks(left, replications, chosen, seed, engine)
+        todo = tasks(left, replications, len(labels), seed, engine)
         everywhere = stack.enter_context(players(executor, n_jobs))
         results = stack.enter_context(closing(everywhere(todo)))
         bar = stack.enter_context(_bar(points, left, progress))
@@ -306,7 +312,7 @@ def sweep(
         scenario,
         names,
         points,
-        tuple(by_label),
+        labels,
         figures,
         replications=replications,
         seed=seed,
@@ -329,8 +335,7 @@ def _bar(points: Sequence[Point], left: Sequence[Point], progress: bool) -> Any:
 
 
 def _tell_censored(figures: Mapping[int, Floats]) -> None:
-    column = list(FIGURES).index("still_waiting")
-    some = sum(bool(found[:, :, column].any()) for found in figures.values())
+    some = sum(bool(found[:, :, PLACES["still_waiting"]].any()) for found in figures.values())
     if some:
         warnings.warn(
             f"waits still open when runs stopped: at {some} of {len(figures)} points (see the "

@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from asyncsim import plots
-from asyncsim.engine.figures import FIGURES
 from asyncsim.study.points import reading
 
 
@@ -92,5 +91,5 @@ def _ticks(places: dict[str, tuple[float, str]], sampled: bool) -> dict[float, s
 
 def _ylabel(table: pd.DataFrame) -> str:
     name = str(table["figure"].iloc[0])
-    unit = FIGURES[name].unit
+    unit = str(table["unit"].iloc[0])
     return name.replace("_", " ") + ("" if unit == "1" else f" [{unit}]")

@@ -32,6 +32,7 @@ class Piece:
 
     point: int
     scenario: Scenario
+    strategies: tuple[Strategy, ...]
     first: int
     stop: int
 
@@ -41,7 +42,6 @@ class Task:
     """Pieces to be played in one go: all that travels to another process."""
 
     pieces: tuple[Piece, ...]
-    strategies: tuple[Strategy, ...]
     seed: int
     engine: str
 
@@ -62,8 +62,8 @@ def play(task: Task) -> list[Played]:
 
 
 def _play(piece: Piece, task: Task) -> Played:
-    plan = Replications(piece.scenario, task.strategies, task.seed, task.engine)
-    found = np.empty((piece.stop - piece.first, len(task.strategies), len(FIGURES)))
+    plan = Replications(piece.scenario, piece.strategies, task.seed, task.engine)
+    found = np.empty((piece.stop - piece.first, len(piece.strategies), len(FIGURES)))
     try:
         for replication in range(piece.first, piece.stop):
             for k, run in enumerate(plan.runs(replication)):
@@ -75,24 +75,22 @@ def _play(piece: Piece, task: Task) -> Played:
 
 
 def tasks(
-    points: Sequence[Point],
-    replications: int,
-    strategies: tuple[Strategy, ...],
-    seed: int,
-    engine: str,
+    points: Sequence[Point], replications: int, strategies: int, seed: int, engine: str
 ) -> list[Task]:
-    """Return the tasks of points that can be played, in the order of the points."""
-    at_once = max(RUNS // len(strategies), 1)
+    """Return the tasks of the points that can be played; each has so many strategies."""
+    at_once = max(RUNS // strategies, 1)
     pieces = [
-        Piece(point.number, point.scenario, first, min(first + at_once, replications))
+        Piece(
+            *(point.number, point.scenario, point.strategies),
+            *(first, min(first + at_once, replications)),
+        )
         for point in points
         if point.scenario is not None
         for first in range(0, replications, at_once)
     ]
     together = max(at_once // replications, 1)
     return [
-        Task(tuple(pieces[k : k + together]), strategies, seed, engine)
-        for k in range(0, len(pieces), together)
+        Task(tuple(pieces[k : k + together]), seed, engine) for k in range(0, len(pieces), together)
     ]
 
 

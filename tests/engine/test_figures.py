@@ -10,7 +10,7 @@ from plays import only, play, scenario_of, wait_for
 from scenarios import scenarios, strategies
 
 import asyncsim as sim
-from asyncsim.engine.figures import FIGURES, figures, latencies
+from asyncsim.engine.figures import FIGURES, figures, figures_of, latencies
 
 pytestmark = pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
 
@@ -129,4 +129,7 @@ def test_every_figure_has_a_unit_and_a_meaning_and_nothing_else_is_told():
     assert list(figures(run.record, run.scenario)) == list(FIGURES)
     assert all(figure.unit and figure.meaning for figure in FIGURES.values())
     head = ["scenario", "strategy", "engine", "seed", "replication", "instances"]
-    assert list(run.summary().columns) == [*head, *FIGURES]
+    priced = wait_for(sim.Callback(), 10.0, costs=sim.CostModel())
+    assert list(run.summary().columns) == [*head, *figures_of(run.scenario)]
+    assert list(priced.summary().columns) == [*head, *FIGURES]
+    assert set(FIGURES) - set(figures_of(run.scenario)) == {n for n in FIGURES if "cost" in n}

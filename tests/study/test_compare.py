@@ -8,7 +8,7 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.engine import tables
-from asyncsim.engine.figures import FIGURES
+from asyncsim.engine.figures import figures_of
 from asyncsim.study.statistics import mean_interval, paired_interval
 
 
@@ -71,7 +71,7 @@ def test_pairing_narrows_the_interval_of_a_difference():
 def test_the_table_says_what_each_figure_is():
     """Every figure is there for every strategy, with its unit and meaning."""
     table = compared().table
-    assert len(table) == len(FIGURES) * 2
+    assert len(table) == len(figures_of(outside())) * 2
     assert table["unit"].map(len).all()
     assert table["meaning"].map(len).all()
     assert list(table.columns[:6]) == ["figure", "unit", "strategy", "mean", "low", "high"]
@@ -200,10 +200,23 @@ def test_a_comparison_builds_no_tables_that_nobody_asked_for(monkeypatch):
     """Figures come from arrays; tables of instances and waits are for those who look at them."""
     for name in ("waits", "instances", "steps", "deliveries", "server", "open_waits"):
         monkeypatch.setattr(tables, name, None)  # calling None fails
-    assert len(compared(replications=2).table) == 2 * len(FIGURES)
+    assert len(compared(replications=2).table) == 2 * len(figures_of(outside()))
 
 
 def test_both_engines_compare_alike():
     """The engine changes the speed, not the table."""
     one, two = (compared(engine=engine, replications=3) for engine in ("simpy", "compiled"))
     pd.testing.assert_frame_equal(one.table, two.table, rtol=1e-9)
+
+
+def test_costs_are_compared_in_their_currency():
+    """With prices, cost and its paired difference stand in the table; without, they do not."""
+    prices = sim.CostModel(check=0.5, request=0.25, currency="EUR")
+    scenario = outside(sim.exponential("10min"), costs=prices)
+    found = sim.compare(scenario, PAIR, replications=3, progress=False)
+    assert {"cost [EUR]", "cost [EUR], difference"} <= set(found.summary.index)
+    means = found.table.pivot(index="figure", columns="strategy", values="mean")
+    checks = 50 * means.loc["checks_per_wait", "polling 5 min"]
+    assert means.loc["cost", "polling 5 min"] == pytest.approx(0.75 * checks)
+    assert means.loc["cost", "callback"] == pytest.approx(0.25 * 50)
+    assert not [row for row in compared(replications=2).summary.index if "cost" in row]

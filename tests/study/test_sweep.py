@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import asyncsim as sim
-from asyncsim.engine.figures import FIGURES
+from asyncsim.engine.figures import figures_of
 from asyncsim.model.changing import changed
 from asyncsim.model.quantities import seconds_of_day
 from asyncsim.study import tasks
@@ -75,7 +75,7 @@ def test_every_point_has_the_figures_of_compare_to_the_last_bit():
         point = found.table[found.table["point"] == number]
         assert (point[list(GRID)] == list(values)).all(axis=None)
         both = point.merge(compared, on=["figure", "strategy"], suffixes=("", "_compared"))
-        assert len(both) == len(point) == len(compared) == 2 * len(FIGURES)
+        assert len(both) == len(point) == len(compared) == 2 * len(figures_of(orders()))
         for name in ("mean", "low", "high", "n", "unit"):
             pd.testing.assert_series_equal(
                 both[name], both[f"{name}_compared"], check_exact=True, check_names=False
@@ -161,7 +161,7 @@ def test_the_size_of_tasks_changes_nothing(monkeypatch, serial, runs):
 def test_tasks_are_large_enough_to_be_worth_it():
     """Small points travel together."""
     points = swept(GRID | {"server.workers": list(range(1, 41))}, replications=1)._points
-    todo = tasks.tasks(points, 2, tuple(PAIR), 0, "auto")
+    todo = tasks.tasks(points, 2, len(PAIR), 0, "auto")
     assert sum(len(task.pieces) for task in todo) == 80
     assert len(todo) == 80 * 2 * 2 / tasks.RUNS
 
@@ -448,3 +448,50 @@ def test_the_progress_bar_counts_points(capsys):
     """On standard error, as everywhere."""
     swept(progress=True)
     assert "sweeping" in capsys.readouterr().err
+
+
+def test_fields_of_strategies_are_swept_in_those_that_have_them():
+    """An interval for polling; the callback has none and is played as it is."""
+    grid = {"strategy.interval": ["1min", "5min"], "server.workers": [1, 2]}
+    found = swept(grid)
+    assert found.strategies == ("callback", "polling")
+    for interval in ("1min", "5min"):
+        alone = swept({"server.workers": [1, 2]}, [PAIR[0], sim.Polling(interval)])
+        here = found.table[found.table["strategy.interval"] == interval]
+        np.testing.assert_array_equal(here["mean"], alone.table["mean"])
+    found.plot()
+
+
+def test_a_field_of_two_strategies_is_swept_in_both():
+    """Labels leave out what is swept, and stay different."""
+    pair = [sim.Polling("5min"), sim.Polling("5min", "clock")]
+    assert swept({"strategy.interval": ["1min", "2min"]}, pair).strategies == (
+        "polling",
+        "polling (2)",
+    )
+
+
+def test_a_field_that_no_strategy_has_is_named():
+    """With the nearest one."""
+    match = "'strategy.intervall' names no field.*did you mean 'interval'"
+    with pytest.raises(sim.ScenarioError, match=match):
+        swept({"strategy.intervall": ["1min"]})
+    with pytest.raises(sim.ScenarioError, match=r"Polling.interval must be positive, got '-1min'"):
+        swept({"strategy.interval": ["-1min"]})
+
+
+def test_strategies_are_swept_over_a_sample_and_on_processes():
+    """The same frames on any executor, with a field of a strategy among those sampled."""
+    ranges = {"strategy.interval": ("1min", "20min"), "server.workers": (1, 3)}
+    one, two = (swept(ranges, sample=5, replications=2, n_jobs=n) for n in (1, 2))
+    same(one, two)
+
+
+def test_a_cost_needs_prices():
+    """The figure exists, but not for this scenario."""
+    with pytest.raises(sim.ScenarioError, match=r"figure .cost. needs prices: give Scenario.costs"):
+        swept().of("cost")
+    priced = orders().replace(costs=sim.CostModel(check=1.0))
+    found = sim.sweep(priced, {"costs.check": [1.0, 3.0]}, PAIR, replications=2, progress=False)
+    polled = found.of("cost").query("strategy == 'polling 5 min'")["mean"].tolist()
+    assert polled[1] == pytest.approx(3 * polled[0])
