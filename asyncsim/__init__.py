@@ -70,6 +70,12 @@ from asyncsim.model.systems import (
     People,
     Recorded,
 )
+from asyncsim.study.capacity.answers import Capacity
+from asyncsim.study.capacity.break_even import break_even
+from asyncsim.study.capacity.cheapest import cheapest_interval
+from asyncsim.study.capacity.frontier import Frontier, frontier
+from asyncsim.study.capacity.herd import HerdDrain, herd_drain
+from asyncsim.study.capacity.limits import fewest_workers, largest_volume, longest_interval
 from asyncsim.study.compare import Comparison, compare
 from asyncsim.study.sweep import Sweep, sweep
 from asyncsim.widgets.exploring import explore
@@ -85,6 +91,7 @@ __all__ = [
     "Branch",
     "Callback",
     "CallbackWithSafetyPoll",
+    "Capacity",
     "CensoredWarning",
     "Chain",
     "CheckingStrategy",
@@ -97,6 +104,8 @@ __all__ = [
     "Expected",
     "ExternalSystem",
     "FinishPolicy",
+    "Frontier",
+    "HerdDrain",
     "LogWarning",
     "LongPolling",
     "NightlyBatch",
@@ -131,16 +140,23 @@ __all__ = [
     "WaitExpired",
     "Waits",
     "WorkflowServer",
+    "break_even",
+    "cheapest_interval",
     "compare",
     "cost_presets",
     "empirical",
     "explore",
     "exponential",
+    "fewest_workers",
     "finish_in_store",
     "fixed",
+    "frontier",
     "gamma",
+    "herd_drain",
+    "largest_volume",
     "live",
     "lognormal",
+    "longest_interval",
     "profiles",
     "replay",
     "simulate",

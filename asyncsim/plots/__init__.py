@@ -1,5 +1,6 @@
 """Tables in, Axes out. Knows no other room, so every room may use it."""
 
+from asyncsim.plots.answers import frontier, herd_drained, mark_answer, spread_out
 from asyncsim.plots.figures import latency_distribution, load_around_batch, overhead_against_latency
 from asyncsim.plots.style import figure, shared_legend
 from asyncsim.plots.sweeps import figure_over_field, figure_over_two_fields
@@ -9,9 +10,13 @@ __all__ = [
     "figure",
     "figure_over_field",
     "figure_over_two_fields",
+    "frontier",
+    "herd_drained",
     "latency_distribution",
     "load_around_batch",
+    "mark_answer",
     "overhead_against_latency",
     "shared_legend",
+    "spread_out",
     "timeline",
 ]

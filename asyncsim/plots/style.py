@@ -15,6 +15,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Okabe and Ito's palette (2008), safe for the common kinds of colour blindness."""
 MARKERS = "osD^vP*X"
 LINES = ("-", "--", "-.", ":")
+WIDE = 50
+"""A scale whose ends are further apart than this is logarithmic."""
 
 
 def figure(columns: int, width: float = 5.2, height: float = 4.0) -> tuple[Figure, list[Axes]]:
@@ -43,7 +45,8 @@ def shared_legend(drawn: Figure, labels: Iterable[str]) -> None:
     handles = [
         Line2D([], [], label=label, lw=2, ms=8, **one) for label, one in look(labels).items()
     ]
-    columns = len(handles) if len(handles) <= 5 else math.ceil(len(handles) / 2)
+    rows = 1 if len(handles) <= 5 else math.ceil(len(handles) / 4)
+    columns = math.ceil(len(handles) / rows)
     drawn.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
 
 
@@ -73,3 +76,14 @@ def time_axis(ax: Axes, low: float, high: float) -> None:
     ticks = [t for t in TIME_TICKS if low / 2 <= t <= high * 2]
     ax.set_xticks(ticks, [readable(t) for t in ticks])
     ax.minorticks_off()
+
+
+TIME_STEPS = (0.001, 0.01, 0.1, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+
+
+def plain_time_axis(ax: Axes, low: float, high: float) -> None:
+    """Put ticks that people know on a linear x axis of seconds."""
+    steps = [*TIME_STEPS, *(3600.0 * k for k in (2, 6, 12, 24, 48, 168))]
+    step = next((s for s in steps if (high - low) / s <= 7), steps[-1])
+    ticks = [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    ax.set_xticks(ticks, [readable(t) for t in ticks])

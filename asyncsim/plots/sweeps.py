@@ -11,11 +11,9 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike, NDArray
 
-from asyncsim.plots.style import figure, look, tidy
+from asyncsim.plots.style import WIDE, figure, look, tidy
 
 MOST_TICKS = 8
-WIDE = 50
-"""A scale whose ends are further apart than this is logarithmic."""
 
 
 def figure_over_field(

@@ -87,8 +87,8 @@ def points_of(
     points, refused = [], {}
     for number, row in enumerate(rows):
         try:
-            made = _made(scenario, strategies, dict(zip(names, row, strict=True)))
-            points.append(Point(number, row, *made))
+            changes = dict(zip(names, row, strict=True))
+            points.append(Point(number, row, *made(scenario, strategies, changes)))
         except ScenarioError as problem:
             points.append(Point(number, row, None, error=told(problem)))
             refused[number] = problem
@@ -97,7 +97,7 @@ def points_of(
     return points
 
 
-def _made(
+def made(
     scenario: Scenario, strategies: Sequence[Strategy], changes: dict[str, Any]
 ) -> tuple[Scenario, tuple[Strategy, ...]]:
     """Return scenario and strategies with the values of a point.
@@ -117,12 +117,12 @@ def _made(
                 f"{OF_STRATEGY + name!r} names no field: the strategies have "
                 f"{', '.join(map(repr, known)) or 'none'}, got {name!r}{nearest(name, known)}"
             )
-    made = []
+    new = []
     for strategy in strategies:
         fields = _fields(strategy)
         mine = {name: value for name, value in inner.items() if _first(name) in fields}
-        made.append(changed(strategy, mine) if mine else strategy)
-    return changed(scenario, outer) if outer else scenario, tuple(made)
+        new.append(changed(strategy, mine) if mine else strategy)
+    return changed(scenario, outer) if outer else scenario, tuple(new)
 
 
 def _first(name: str) -> str:
@@ -253,7 +253,7 @@ def _sampled(
     ranges = [_range(name, grid[name]) for name in grid]
     for name, ends in grid.items():
         for end in ends:
-            _made(scenario, strategies, {name: end})
+            made(scenario, strategies, {name: end})
     from scipy.stats import qmc  # takes a second, and only samples need it
 
     places = qmc.LatinHypercube(len(ranges), rng=np.random.default_rng(seed)).random(n)

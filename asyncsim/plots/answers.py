@@ -1,0 +1,122 @@
+"""Answers of a capacity planner: a value on a field, a frontier, how long a herd takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from asyncsim.plots.style import COLOURS, WIDE, figure, look, plain_time_axis, tidy, time_axis
+
+GREY = "#666666"
+
+
+def mark_answer(
+    ax: Axes, found: tuple[float | None, float | None, float | None], bound: float | None = None
+) -> Axes:
+    """Mark an answer and its interval on the x axis, and the bound that was to be kept.
+
+    Parameters
+    ----------
+    ax
+        A figure over a field.
+    found
+        The answer and the ends of its interval; None where there is none.
+    bound
+        A horizontal line, if there is one.
+    """
+    value, low, high = found
+    if low is not None and high is not None:
+        ax.axvspan(low, high, color=GREY, alpha=0.15, lw=0)
+    if value is not None:
+        ax.axvline(value, color=GREY, lw=1.5)
+    if bound is not None:
+        ax.axhline(bound, color=GREY, lw=1.5, ls="--")
+    return ax
+
+
+def spread_out(ax: Axes, table: pd.DataFrame, times: bool) -> Axes:
+    """Choose scales on which far and near values can be told apart.
+
+    Parameters
+    ----------
+    table
+        What is drawn: ``x`` and ``mean``.
+    times
+        Whether the x axis is in seconds.
+    """
+    x, y = table["x"], table["mean"]
+    if len(table) and x.min() > 0 and x.max() > WIDE * x.min():
+        if times:
+            time_axis(ax, float(x.min()), float(x.max()))
+        else:
+            ax.set_xscale("log")
+    elif times and len(table):
+        plain_time_axis(ax, float(x.min()), float(x.max()))
+    if len(table) and y.min() > 0 and y.max() > WIDE * y.min():
+        ax.set_yscale("log")
+    return ax
+
+
+def frontier(
+    table: pd.DataFrame, figures: tuple[str, str], units: tuple[str, str], ax: Axes | None = None
+) -> Axes:
+    """Draw strategies by two figures: near the lower left is good; what is beaten is pale.
+
+    Parameters
+    ----------
+    table
+        One row per strategy: ``strategy``, both figures with ``_low`` and ``_high``, and
+        ``on_frontier`` (yes, perhaps, no).
+    figures, units
+        Names of the figures across and upwards, and their units.
+    """
+    ax = ax or figure(1)[1][0]
+    across, upwards = figures
+    looks = look(table["strategy"])
+    known = table[np.isfinite(table[across]) & np.isfinite(table[upwards])]
+    for row in known.to_dict("records"):
+        style = looks[row["strategy"]]
+        errors = [
+            [[row[name] - row[f"{name}_low"]], [row[f"{name}_high"] - row[name]]]
+            for name in figures
+        ]
+        ax.errorbar(
+            row[across], row[upwards], xerr=np.maximum(errors[0], 0), yerr=np.maximum(errors[1], 0),
+            fmt=style["marker"], color=style["color"], ms=10, capsize=4, label=row["strategy"],
+            alpha=0.35 if row["on_frontier"] == "no" else 1.0,
+        )  # fmt: skip
+    best = known[known["on_frontier"] != "no"].sort_values(across)
+    ax.step(best[across], best[upwards], where="post", color=GREY, lw=1, zorder=0)
+    for axis, name in ((ax.xaxis, across), (ax.yaxis, upwards)):
+        positive = known.loc[known[name] > 0, name]
+        if len(positive) and positive.max() > WIDE * positive.min():
+            scale = ax.set_xscale if axis is ax.xaxis else ax.set_yscale
+            scale("symlog", linthresh=float(positive.min()))
+    labels = [
+        name.replace("_", " ") + ("" if unit == "1" else f" [{unit}]")
+        for name, unit in zip(figures, units, strict=True)
+    ]
+    tidy(ax, "", *labels)
+    return ax
+
+
+def herd_drained(herds: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw how long herds took to drain against their size, with the closed form as a line.
+
+    Parameters
+    ----------
+    herds
+        One row per herd: ``herd`` (its size), ``drained`` and ``theory`` in seconds.
+    """
+    ax = ax or figure(1)[1][0]
+    ordered = herds.sort_values("herd")
+    ax.plot(ordered["herd"], ordered["theory"], color=GREY, lw=1.5, label="closed form")
+    ax.plot(
+        ordered["herd"], ordered["drained"], "o", color=COLOURS[0], ms=5, alpha=0.6,
+        label="simulated",
+    )  # fmt: skip
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False)
+    tidy(ax, "", "waits in the herd", "last completion to last resumption [s]")
+    return ax

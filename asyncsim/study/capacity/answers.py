@@ -1,0 +1,151 @@
+"""An answer: a value, how sure it is, and all that was tried on the way."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from asyncsim import plots
+from asyncsim.study.capacity.axis import Axis
+from asyncsim.study.capacity.trials import Trials
+from asyncsim.study.statistics import paired_interval
+
+
+class Capacity:
+    """The answer to a question about capacity.
+
+    Attributes
+    ----------
+    question
+        What was asked, in words.
+    value
+        The answer as it is put into a scenario (seconds, if it is a duration); None if there is
+        none within the range.
+    low, high
+        Ends of its confidence interval: the values between them cannot be told from the answer by
+        these replications. None where the range ends first.
+    table
+        One row per value and strategy that was tried: ``value, strategy, figure, unit, mean, low,
+        high, n``, and ``verdict`` where there is one.
+    one_way
+        False if the figure was seen to go up and down along the field, more than chance allows: a
+        search may then have missed a better answer, and the picture is worth a look.
+    notes
+        What else is to be said.
+    """
+
+    def __init__(
+        self,
+        question: str,
+        trials: Trials,
+        found: tuple[float | None, float | None, float | None],
+        *,
+        verdicts: Sequence[str] | None = None,
+        bound: float | None = None,
+        none: str = "",
+        one_way: bool = True,
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.question = question
+        self.field = trials.axis.field
+        self.confidence = trials.effort.confidence
+        self.one_way = one_way
+        self.notes = list(notes)
+        self._axis: Axis = trials.axis
+        self._found = found
+        self._bound = bound
+        self._none = none
+        self._figure = trials.measure.figure
+        self._unit = trials.measure.unit(trials.scenario)
+        shown = trials.table().assign(figure=self._figure, unit=self._unit)
+        if verdicts is not None:
+            shown["verdict"] = list(verdicts)
+        self._tried = shown
+        if not one_way:
+            self.notes.append(
+                f"{self._figure} does not go one way along {self.field}: a search may have missed "
+                "a better value; look at .plot()"
+            )
+
+    @property
+    def value(self) -> Any:
+        """The answer, or None."""
+        return self._written(self._found[0])
+
+    @property
+    def low(self) -> Any:
+        """Lower end of the interval, or None."""
+        return self._written(self._found[1])
+
+    @property
+    def high(self) -> Any:
+        """Upper end of the interval, or None."""
+        return self._written(self._found[2])
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """What was tried, in the order of the values."""
+        first = ["value", "strategy", "figure", "unit", "mean", "low", "high", "n"]
+        return self._tried[[*first, *(["verdict"] if "verdict" in self._tried else [])]]
+
+    @property
+    def text(self) -> str:
+        """The answer in words."""
+        value, low, high = self._found
+        if value is None:
+            span = f"{self._axis.shown(self._axis.least)} to {self._axis.shown(self._axis.most)}"
+            return f"none from {span}{self._none}"
+        ends = [("?" if x is None else self._axis.shown(x)) for x in (low, high)]
+        return f"{self._axis.shown(value)} ({self.confidence:.0%} interval {' to '.join(ends)})"
+
+    def plot(self) -> Figure:
+        """Draw what was tried, with intervals, the bound, and the answer with its interval."""
+        figure, (ax,) = plots.figure(1, width=7.0)
+        strategies = list(dict.fromkeys(self._tried["strategy"]))
+        finite = self._tried[self._tried["mean"].abs() < math.inf]
+        lines = {label: finite[finite["strategy"] == label] for label in strategies}
+        unit = "" if self._unit == "1" else f" [{self._unit}]"
+        ylabel = self._figure.replace("_", " ") + unit
+        xlabel = self.field + (f" [{self._axis.unit}]" if self._axis.unit else "")
+        plots.figure_over_field(lines, xlabel, ylabel, ax)
+        plots.mark_answer(ax, self._found, self._bound)
+        plots.spread_out(ax, finite, self._axis.scale == "duration")
+        ax.set_title(f"{self.question}\n{self.text}", loc="left", fontsize=11)
+        plots.shared_legend(figure, strategies)
+        return figure
+
+    def _written(self, x: float | None) -> Any:
+        return None if x is None else self._axis.written(x)
+
+    def __repr__(self) -> str:
+        return "\n".join([f"{self.question}: {self.text}", *self.notes])
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<div>{escape(note)}</div>" for note in self.notes)
+        table = self.table.to_html(index=False, border=0, float_format=lambda x: f"{x:.4g}")
+        return (
+            f"<div>{escape(self.question)}: <b>{escape(self.text)}</b>{notes}"
+            f"<details><summary>what was tried</summary>{table}</details></div>"
+        )
+
+
+def goes_one_way(trials: Trials, rising: bool, strategy: int = 0) -> bool:
+    """Tell whether a measure goes one way along the values tried, as far as chance lets one see.
+
+    It does not if a paired interval between neighbours lies on the wrong side of zero.
+    """
+    columns = [trials.at(x)[strategy] for x in trials.values]
+    for one, other in itertools.pairwise(columns):
+        if math.inf in one or math.inf in other:
+            continue
+        step = paired_interval(one, other, trials.effort.confidence)
+        wrong = -step.high if rising else step.low
+        if wrong > 1e-9 * max(abs(step.mean), 1.0):
+            return False
+    return True

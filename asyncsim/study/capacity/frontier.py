@@ -1,0 +1,192 @@
+"""The strategies between which there is only a choice, not a better one: latency against overhead.
+
+A strategy is dominated if another is better in both (Pareto 1896). What is left is the frontier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Unpack
+
+import pandas as pd
+from attrs import frozen
+from matplotlib.figure import Figure
+from tqdm.auto import tqdm
+
+from asyncsim import plots
+from asyncsim.engine.arguments import check_played
+from asyncsim.errors import ScenarioError
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import (
+    Backoff,
+    Callback,
+    CallbackWithSafetyPoll,
+    LongPolling,
+    Polling,
+    Strategy,
+)
+from asyncsim.study.capacity.target import Measure, interval_of
+from asyncsim.study.capacity.trials import Effort, Options
+from asyncsim.study.replications import Replications, jobs, labelled, mapping
+from asyncsim.study.statistics import paired_interval
+
+USUAL: tuple[Strategy, ...] = (
+    Callback("50ms"),
+    CallbackWithSafetyPoll("50ms", every="15min"),
+    LongPolling("1min"),
+    *(Polling(every) for every in ("10s", "1min", "5min", "15min", "1h")),
+    Backoff("1s", 2.0, "5min"),
+)
+"""What is compared if no strategies are named."""
+YES, PERHAPS, NO = "yes", "perhaps", "no"
+
+
+@frozen
+class Frontier:
+    """Strategies by two figures, and which of them nothing beats; made by `asyncsim.frontier`.
+
+    Attributes
+    ----------
+    scenario
+        Name of what was played.
+    figures
+        The figure across, and the one upwards; both are better when small.
+    table
+        One row per strategy: both figures with ``_low`` and ``_high``, ``on_frontier`` (*yes*: no
+        other is seen to be better in both; *no*: some other surely is; *perhaps*: one seems so) and
+        ``beaten_by``.
+    replications, confidence
+        What the intervals rest on.
+    """
+
+    scenario: str
+    figures: tuple[str, str]
+    units: tuple[str, str]
+    table: pd.DataFrame
+    replications: int
+    confidence: float
+
+    def plot(self) -> Figure:
+        """Draw the strategies as crosses of intervals, the frontier as a line of steps."""
+        figure, (ax,) = plots.figure(1, width=9.0, height=5.0)
+        plots.frontier(self.table, self.figures, self.units, ax)
+        ax.set_title(f"{self.scenario}: what cannot be had together", loc="left", fontsize=11)
+        plots.shared_legend(figure, list(self.table["strategy"]))
+        return figure
+
+    def __repr__(self) -> str:
+        kept = self.table[self.table["on_frontier"] != NO]
+        names = ", ".join(
+            name + (" (perhaps)" if on == PERHAPS else "")
+            for name, on in zip(kept["strategy"], kept["on_frontier"], strict=True)
+        )
+        return f"{self.scenario}: nothing beats {names} in {' and '.join(self.figures)}"
+
+    def _repr_html_(self) -> str:
+        table = self.table.to_html(index=False, border=0, float_format=lambda x: f"{x:.4g}")
+        return f"<div>{escape(repr(self))}{table}</div>"
+
+
+def frontier(
+    scenario: Scenario,
+    strategies: Sequence[Strategy] | None = None,
+    figures: tuple[str, str] = ("mean_latency", "overhead_worker_time"),
+    **effort: Unpack[Options],
+) -> Frontier:
+    """Find the strategies that no other beats in two figures at once.
+
+    Parameters
+    ----------
+    scenario
+        What is played.
+    strategies
+        By default a callback with and without a safety poll, long polling, polling from 10 s to an
+        hour, and backoff.
+    figures
+        Two figures that are better when small, such as latency and overhead, requests or cost. A
+        wait that never resumes counts as infinitely late.
+    **effort
+        ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
+    """
+    check_played(scenario, Callback(), None)
+    by_label = labelled(list(USUAL if strategies is None else strategies))
+    if not isinstance(figures, (tuple, list)) or len(figures) != 2:
+        raise ScenarioError(
+            f"figures must be two names such as ('mean_latency', 'requests'), got {figures!r}"
+        )
+    across, upwards = (Measure.of(name, scenario) for name in figures)
+    chosen = Effort(**effort)
+    found = _measured(scenario, by_label, (across, upwards), chosen)
+    rows = []
+    for label, columns in found.items():
+        row: dict[str, object] = {"strategy": label}
+        for measure, values in zip((across, upwards), columns, strict=True):
+            interval = interval_of(values, chosen.confidence)
+            row |= {
+                measure.figure: interval.mean,
+                f"{measure.figure}_low": interval.low,
+                f"{measure.figure}_high": interval.high,
+            }
+        rows.append(row | _standing(label, found, chosen.confidence))
+    table = pd.DataFrame(rows).sort_values(across.figure, ignore_index=True)
+    return Frontier(
+        scenario.name,
+        (across.figure, upwards.figure),
+        (across.unit(scenario), upwards.unit(scenario)),
+        table,
+        chosen.replications,
+        chosen.confidence,
+    )
+
+
+Columns = tuple[list[float], list[float]]
+
+
+def _measured(
+    scenario: Scenario,
+    by_label: Mapping[str, Strategy],
+    measures: tuple[Measure, Measure],
+    effort: Effort,
+) -> dict[str, Columns]:
+    """Return both measures of every strategy, by replication."""
+    plan = Replications(scenario, tuple(by_label.values()), effort.seed, effort.engine)
+    found: dict[str, Columns] = {label: ([], []) for label in by_label}
+    bar = tqdm(total=effort.replications, disable=not effort.progress, desc="frontier", leave=False)
+    with bar, mapping(jobs(effort.n_jobs)) as each:
+        for outcomes in each(plan.outcomes, range(effort.replications)):
+            for columns, outcome in zip(found.values(), outcomes, strict=True):
+                for values, measure in zip(columns, measures, strict=True):
+                    values.append(measure.of_run(outcome))
+            bar.update()
+    return found
+
+
+def _standing(label: str, found: Mapping[str, Columns], confidence: float) -> dict[str, str]:
+    """Tell whether another strategy beats one in both figures, by its mean or surely."""
+    beaten, surely = [], []
+    for other, columns in found.items():
+        if other == label:
+            continue
+        gaps = [
+            _gap(mine, his, confidence) for mine, his in zip(found[label], columns, strict=True)
+        ]
+        means, highs = zip(*gaps, strict=True)
+        if max(means) <= 0 and min(means) < 0:
+            beaten.append(other)
+            if max(highs) <= 0 and min(highs) < 0:
+                surely.append(other)
+    standing = NO if surely else PERHAPS if beaten else YES
+    return {"on_frontier": standing, "beaten_by": ", ".join(surely or beaten)}
+
+
+def _gap(mine: list[float], his: list[float], confidence: float) -> tuple[float, float]:
+    """Return mean and upper end of the paired difference, his less mine."""
+    one, other = interval_of(mine, confidence), interval_of(his, confidence)
+    if abs(one.mean) == float("inf") or abs(other.mean) == float("inf"):
+        if one.mean == other.mean:
+            return 0.0, 0.0
+        difference = -float("inf") if one.mean > other.mean else float("inf")
+        return difference, difference
+    found = paired_interval(mine, his, confidence)
+    return found.mean, found.high

@@ -1,0 +1,219 @@
+"""How long the herd takes to drain: the callbacks that come together when a batch ends."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import Unpack
+
+import numpy as np
+import pandas as pd
+from attrs import frozen
+from matplotlib.figure import Figure
+from tqdm.auto import tqdm
+
+from asyncsim import plots
+from asyncsim.engine.arguments import check_played
+from asyncsim.engine.run import Run
+from asyncsim.engine.simulate import played
+from asyncsim.model.described import refuse
+from asyncsim.model.durations import Fixed
+from asyncsim.model.quantities import DurationLike, Refused, positive_duration
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Callback, Strategy
+from asyncsim.study import theory
+from asyncsim.study.capacity.trials import Effort, Options
+from asyncsim.study.replications import jobs, mapping
+from asyncsim.study.report import interval_text
+from asyncsim.study.statistics import Interval, mean_interval
+
+COLUMNS = ["replication", "system", "ended", "herd", "drained", "theory", "never"]
+
+
+@frozen
+class HerdDrain:
+    """How long herds took to drain; made by `asyncsim.herd_drain`.
+
+    Attributes
+    ----------
+    scenario, strategy
+        What was played.
+    herds
+        One row per herd: ``replication, system``; ``ended`` (the last completion, in seconds from
+        the scenario's start); ``herd`` (how many waits); ``drained`` (seconds from the last
+        completion to the last resumption); ``theory`` (the same by the closed form); ``never`` (how
+        many of them never resumed).
+    confidence
+        Of the intervals.
+    exact
+        Whether the closed form is exact here, or a lower bound.
+    """
+
+    scenario: str
+    strategy: str
+    herds: pd.DataFrame
+    confidence: float
+    exact: bool
+
+    @property
+    def drained(self) -> Interval:
+        """Mean seconds to drain, over replications (the mean of each one's herds)."""
+        return self._over_replications("drained")
+
+    @property
+    def theory(self) -> Interval:
+        """The same by the closed form, for the herds as large as they were."""
+        return self._over_replications("theory")
+
+    @property
+    def per_size(self) -> pd.DataFrame:
+        """Herds of equal size together: ``herd, herds, drained, theory``."""
+        grouped = self.herds.groupby("herd")
+        return grouped.agg(
+            herds=("drained", "size"), drained=("drained", "mean"), theory=("theory", "mean")
+        ).reset_index()
+
+    def _over_replications(self, column: str) -> Interval:
+        means = self.herds.groupby("replication")[column].mean()
+        return mean_interval(means.to_numpy(), self.confidence)
+
+    def plot(self) -> Figure:
+        """Draw how long each herd took against its size, with the closed form."""
+        figure, (ax,) = plots.figure(1, width=7.0)
+        plots.herd_drained(self.herds, ax)
+        ax.set_title(
+            f"{self.scenario}, {self.strategy}: how long the herd takes", loc="left", fontsize=11
+        )
+        return figure
+
+    def __repr__(self) -> str:
+        size = mean_interval(self.herds.groupby("replication")["herd"].mean().to_numpy())
+        kind = "theory says" if self.exact else "theory says at least"
+        lost = int(self.herds["never"].sum())
+        never = f"; {lost} waits never resumed and are left out" if lost else ""
+        return (
+            f"{self.scenario}, {self.strategy}: a herd of {interval_text(size)} takes "
+            f"{interval_text(self.drained)} s to drain; {kind} {interval_text(self.theory)} s"
+            f"{never}"
+        )
+
+    def _repr_html_(self) -> str:
+        table = self.per_size.head(20).to_html(index=False, border=0, float_format="{:.4g}".format)
+        return (
+            f"<div>{escape(repr(self))}<details><summary>by size</summary>{table}</details></div>"
+        )
+
+
+def herd_drain(
+    scenario: Scenario,
+    strategy: Strategy | None = None,
+    *,
+    apart: DurationLike = "30min",
+    **effort: Unpack[Options],
+) -> HerdDrain:
+    """Measure how long the workers need after a batch until the last of its waits has resumed.
+
+    The closed form is that of N jobs of fixed length s that come at once to c idle workers: the
+    last leaves at s⌈N/c⌉ (`asyncsim.study.theory.herd_drained`), after the network delay. It is
+    exact if the batch gives its results at its end and every callback comes once: steps after the
+    wait queue up behind the whole herd, since the queue is FIFO. Copies, retries and checks make it
+    longer. If results come one by one there is hardly a herd: the workers began long before, and
+    the bound is what is left of their work, or one callback.
+
+    Parameters
+    ----------
+    scenario
+        What is played.
+    strategy
+        How completion is noticed; by default a callback without delay.
+    apart
+        Completions of one system further apart than this belong to two herds.
+    **effort
+        ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario(
+    ...     name="a herd",
+    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
+    ...     systems={"ledger": sim.NightlyBatch("22:00", "1ms", results="at end")},
+    ...     server=sim.WorkflowServer(workers=4, callback_work="1s"),
+    ...     arrivals=sim.Scattered(602, between=("08:00", "20:00")),
+    ... )
+    >>> round(sim.herd_drain(scenario, replications=2, progress=False).drained.mean)
+    151
+    """
+    strategy = Callback() if strategy is None else strategy
+    check_played(scenario, strategy, None)
+    try:
+        gap = positive_duration(apart)
+    except Refused as problem:
+        raise refuse("apart", problem, apart) from None
+    chosen = Effort(**effort)
+    plan = _Plan(scenario, strategy, gap, chosen.seed, chosen.engine)
+    bar = tqdm(total=chosen.replications, disable=not chosen.progress, desc="herds", leave=False)
+    parts = []
+    with bar, mapping(jobs(chosen.n_jobs)) as each:
+        for part in each(plan.herds, range(chosen.replications)):
+            parts.append(part)
+            bar.update()
+    herds = pd.concat(parts, ignore_index=True)
+    return HerdDrain(
+        scenario.name, strategy.label, herds, chosen.confidence, _exact(scenario, strategy)
+    )
+
+
+def _exact(scenario: Scenario, strategy: Strategy) -> bool:
+    """Tell whether callbacks of one batch's end, and nothing else, come to the workers at once."""
+    systems = list(scenario.systems.values())
+    at_end = len(systems) == 1 and getattr(systems[0], "results", "") == "at end"
+    plain = (
+        type(strategy) is Callback
+        and isinstance(strategy.delay, Fixed)
+        and not strategy.loss
+        and not strategy.duplicates
+    )
+    return at_end and plain
+
+
+@frozen
+class _Plan:
+    """Runs whose herds are to be looked at."""
+
+    scenario: Scenario
+    strategy: Strategy
+    apart: float
+    seed: int
+    engine: str
+
+    def herds(self, replication: int) -> pd.DataFrame:
+        """Return the herds of one replication."""
+        draws = self.scenario.draw(self.seed, replication)
+        run = played(self.scenario, self.strategy, draws, engine=self.engine)
+        return herds_of(run, self.apart, replication)
+
+
+def herds_of(run: Run, apart: float, replication: int = 0) -> pd.DataFrame:
+    """Return the herds of a run; see `HerdDrain.herds`."""
+    server = run.scenario.server
+    delay = getattr(run.strategy, "delay", None)
+    network = delay.value if isinstance(delay, Fixed) else 0.0
+    rows = []
+    waits = run.waits[run.waits["completed"].notna()]
+    for system, part in waits.groupby("system", sort=False):
+        ordered = part.sort_values("completed")
+        number = (ordered["completed"].diff() > apart).cumsum().to_numpy()
+        completed, resumed = ordered["completed"].to_numpy(), ordered["resumed"].to_numpy()
+        for k in range(int(number.max()) + 1):
+            mine = number == k
+            last, size = float(completed[mine].max()), int(mine.sum())
+            back = resumed[mine]
+            known = back[~np.isnan(back)]
+            drained = float(known.max()) - last if len(known) else math.nan
+            alone = theory.herd_drained(size, server.workers, server.callback_work)
+            spread = last - float(completed[mine].min())
+            by_theory = network + max(alone - spread, server.callback_work)
+            never = size - len(known)
+            rows.append((replication, system, last, size, drained, by_theory, never))
+    return pd.DataFrame(rows, columns=COLUMNS)

@@ -1,0 +1,172 @@
+"""What a set-up must achieve, such as ``"p95_latency <= 60s"``."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+from attrs import frozen
+
+from asyncsim.engine.figures import FIGURES, check_figure, figures_of
+from asyncsim.errors import ScenarioError
+from asyncsim.model.described import refuse
+from asyncsim.model.durations import Floats
+from asyncsim.model.quantities import Refused, duration, number, text_of
+from asyncsim.model.scenario import Scenario
+from asyncsim.study.replications import Outcome
+from asyncsim.study.statistics import Interval, mean_interval
+
+RIGHT = "must be words such as 'p95_latency <= 60s' or 'overhead_worker_time <= 3600'"
+QUANTILES = {"median_latency": 0.5, "max_latency": 1.0}
+_WORDS = re.compile(r"\s*(.+?)\s*(?:<=|<|\bunder\b|\bat most\b)\s*(.+?)\s*")
+_QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)_latency")
+
+
+@frozen
+class Measure:
+    """A figure of a run in which a wait that never resumed is infinitely late.
+
+    The figures of a run leave such waits out; a target that did so would be met best by losing
+    callbacks.
+
+    Attributes
+    ----------
+    figure
+        One of `FIGURES`, or any quantile of the latency: ``"p90_latency"``, ``"p99.9_latency"``.
+    """
+
+    figure: str
+
+    @classmethod
+    def of(cls, figure: str, scenario: Scenario) -> Measure:
+        """Return a measure by its name, checked."""
+        match = _QUANTILE.fullmatch(figure) if isinstance(figure, str) else None
+        if not (match and 0 < float(match[1]) < 100):
+            check_figure(figure, scenario)
+        return cls(figure)
+
+    @property
+    def quantile(self) -> float | None:
+        """Which quantile of the latency it is, if it is one."""
+        match = _QUANTILE.fullmatch(self.figure)
+        return float(match[1]) / 100 if match else QUANTILES.get(self.figure)
+
+    def unit(self, scenario: Scenario) -> str:
+        """Return its unit in a scenario."""
+        return figures_of(scenario)[self.figure].unit if self.figure in FIGURES else "s"
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it is in seconds."""
+        return self.figure not in FIGURES or FIGURES[self.figure].unit == "s"
+
+    def of_run(self, outcome: Outcome) -> float:
+        """Return the figure of a run; NaN if there was nothing to measure."""
+        figures = outcome.figures
+        never = int(figures["timed_out"] + figures["still_waiting"])
+        if self.quantile is not None:
+            return quantile_of_all(outcome.latencies, never, self.quantile)
+        if self.figure == "mean_latency" and never:
+            return math.inf
+        return figures[self.figure]
+
+
+def quantile_of_all(latencies: Floats, never: int, q: float) -> float:
+    """Return a quantile over resumed waits and others, which are infinitely late.
+
+    Parameters
+    ----------
+    latencies
+        Of the resumed waits.
+    never
+        How many waits did not resume.
+    q
+        From 0 to 1; between two waits it is interpolated, as `numpy.quantile` does.
+
+    Examples
+    --------
+    >>> quantile_of_all(np.array([1.0, 2.0, 3.0]), 1, 0.5), quantile_of_all(np.array([1.0]), 1, 0.9)
+    (2.5, inf)
+    """
+    n = len(latencies) + never
+    if not n:
+        return math.nan
+    place = q * (n - 1)
+    below = math.floor(place + 1e-9)  # 0.95 * 20 is 19 but for rounding
+    above = min(below + (place - below > 1e-9), n - 1)
+    if above >= len(latencies):
+        return math.inf
+    ordered = np.partition(latencies, [below, above])
+    return float(ordered[below] + (place - below) * (ordered[above] - ordered[below]))
+
+
+@frozen
+class Target:
+    """A figure that must not be above a bound.
+
+    Attributes
+    ----------
+    measure
+        What is measured.
+    most
+        The bound, in the figure's unit.
+    """
+
+    measure: Measure
+    most: float
+
+    @classmethod
+    def parse(cls, words: str, scenario: Scenario) -> Target:
+        """Read a target.
+
+        Parameters
+        ----------
+        words
+            A figure, ``<=`` (or ``under``, ``at most``), and a bound: ``"p95_latency <= 60s"``,
+            ``"p95 latency under 60 s"``, ``"cost <= 100"``.
+        scenario
+            What it is about: a cost needs prices.
+
+        Raises
+        ------
+        ScenarioError
+            If the words are none, or there is no such figure.
+        """
+        if isinstance(words, Target):
+            return words
+        match = _WORDS.fullmatch(words) if isinstance(words, str) else None
+        if match is None:
+            raise refuse("target", RIGHT, words)
+        figure = match[1].lower().replace("resume latency", "latency").replace(" ", "_")
+        try:
+            measure = Measure.of(figure, scenario)
+        except ScenarioError as problem:
+            raise ScenarioError(f"target {words!r}: {problem}") from None
+        try:
+            bound = float(match[2]) if _is_number(match[2]) else None
+            most = duration(match[2] if bound is None else bound) if measure.is_time else bound
+            if most is None:
+                raise Refused("must be a number")
+            return cls(measure, number(most))
+        except Refused as problem:
+            raise refuse(f"target {words!r}: the bound", problem, match[2]) from None
+
+    def __str__(self) -> str:
+        bound = text_of(self.most) if self.measure.is_time else f"{self.most:g}"
+        return f"{self.measure.figure} <= {bound}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def interval_of(values: list[float], confidence: float) -> Interval:
+    """Return mean and interval over replications; infinite if any of them is."""
+    if math.inf in values:
+        return Interval(math.inf, 0.0, len(values))
+    return mean_interval(values, confidence)

@@ -1,0 +1,69 @@
+"""Strategies that no other beats in two figures."""
+
+import numpy as np
+import pytest
+
+import asyncsim as sim
+
+SCENARIO = sim.Scenario(
+    name="outside",
+    process=sim.Process("p", [sim.AsyncStep("ask", "office", timeout="1d")]),
+    systems={"office": sim.OnlineService(sim.exponential("10min"), lanes=None)},
+    arrivals=sim.Scattered(300),
+    server=sim.WorkflowServer(1000, poll_work="10ms", callback_work="20ms"),
+)
+POLLINGS = [sim.Polling(f"{k}min") for k in (1, 5, 20)]
+
+
+def found(strategies, figures=("mean_latency", "requests"), **options):
+    """The frontier of these tests."""
+    return sim.frontier(
+        SCENARIO, strategies, figures, **({"replications": 5, "progress": False} | options)
+    )
+
+
+def test_intervals_of_polling_are_a_choice_and_nothing_beats_another():
+    """Sooner costs more requests; all are on the frontier, in order."""
+    table = found(POLLINGS).table
+    assert table["on_frontier"].tolist() == ["yes"] * 3
+    assert np.all(np.diff(table["mean_latency"]) > 0)
+    assert np.all(np.diff(table["requests"]) < 0)
+
+
+def test_a_callback_beats_all_of_them_and_is_named():
+    """Later and dearer at once: polling every minute."""
+    table = found([*POLLINGS, sim.Callback("50ms")]).table.set_index("strategy")
+    assert table["on_frontier"].to_dict() == {
+        "callback": "yes", "polling 1 min": "no", "polling 5 min": "no", "polling 20 min": "no"
+    }  # fmt: skip
+    assert "callback" in table.loc["polling 20 min", "beaten_by"]
+
+
+def test_a_callback_that_is_lost_beats_nobody():
+    """What never resumes is infinitely late, whatever the mean of the others."""
+    table = found([*POLLINGS, sim.Callback("50ms", loss=0.1)]).table.set_index("strategy")
+    assert table.loc["callback, 10 % lost", "mean_latency"] == np.inf
+    assert table.loc["polling 20 min", "on_frontier"] == "yes"
+
+
+def test_equals_do_not_beat_each_other():
+    """Twice the same strategy: both stay."""
+    table = found([sim.Polling("5min"), sim.Polling("5min")]).table
+    assert table["on_frontier"].tolist() == ["yes", "yes"]
+
+
+def test_the_usual_strategies_are_played_if_none_are_named():
+    """And the picture has one mark for each."""
+    result = found(None, replications=2)
+    assert len(result.table) >= 8
+    assert "nothing beats" in repr(result)
+    result.plot()
+    assert "<table" in result._repr_html_()
+
+
+def test_figures_are_two_that_exist():
+    """Named in the message."""
+    with pytest.raises(sim.ScenarioError, match="figures must be two names"):
+        found(POLLINGS, "mean_latency")
+    with pytest.raises(sim.ScenarioError, match="did you mean 'requests'"):
+        found(POLLINGS, ("mean_latency", "request"))

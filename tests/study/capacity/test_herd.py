@@ -1,0 +1,80 @@
+"""How long a herd takes to drain, against the closed form."""
+
+import math
+
+import pytest
+
+import asyncsim as sim
+
+QUIET = {"progress": False}
+
+
+def nights(results="at end", after=(), **changes):
+    """Three nights of some 300 callbacks of 0.5 s on three workers."""
+    scenario = sim.Scenario(
+        name="nights",
+        process=sim.Process("p", [sim.AsyncStep("post", "ledger"), *after]),
+        systems={"ledger": sim.NightlyBatch("22:00", "100ms", results=results)},
+        server=sim.WorkflowServer(3, callback_work="500ms"),
+        arrivals=sim.Poisson("300/day", between=("08:00", "20:00")),
+        length="3d",
+    )
+    return scenario.replace(**changes)
+
+
+def test_herds_of_a_batch_that_answers_at_its_end_drain_as_the_closed_form_says():
+    """s * ceil(N / c) plus the network delay, for every herd."""
+    found = sim.herd_drain(nights(), sim.Callback("2s"), replications=4, **QUIET)
+    assert found.exact
+    assert len(found.herds) == 12
+    for row in found.herds.itertuples():
+        assert row.drained == pytest.approx(2 + 0.5 * math.ceil(row.herd / 3), abs=1e-6)
+        assert row.theory == pytest.approx(row.drained, abs=1e-6)
+    assert found.drained.mean == pytest.approx(found.theory.mean)
+    found.plot()
+
+
+def test_steps_after_the_wait_queue_behind_the_herd():
+    """First come, first served: the callbacks were there first, so the closed form stays exact."""
+    found = sim.herd_drain(nights(after=[sim.Step("notify", "1s")]), replications=3, **QUIET)
+    assert found.exact
+    assert found.herds["drained"].to_numpy() == pytest.approx(found.herds["theory"].to_numpy())
+
+
+def test_copies_compete_with_the_herd():
+    """Every callback comes twice: twice the work, and the closed form is a bound."""
+    twice = sim.Callback(duplicates=1.0, duplicate_delay=0)
+    found = sim.herd_drain(nights(), twice, replications=3, **QUIET)
+    assert not found.exact
+    assert (found.herds["drained"] > 1.5 * found.herds["theory"]).all()
+    assert "theory says at least" in repr(found)
+
+
+@pytest.mark.parametrize("item", ["100ms", "200ms"])
+def test_results_that_come_one_by_one_are_hardly_a_herd(item):
+    """The bound is what the workers have not yet done when the batch ends, or one callback."""
+    batch = sim.NightlyBatch("22:00", item)
+    found = sim.herd_drain(nights(systems={"ledger": batch}), replications=3, **QUIET)
+    assert (found.herds["drained"] >= found.herds["theory"] - 1e-6).all()
+    assert found.drained.mean == pytest.approx(found.theory.mean, rel=0.05, abs=0.5)
+
+
+def test_lost_callbacks_are_counted_not_drained():
+    """They are left out of the time, and said."""
+    scenario = nights(process=sim.Process("p", [sim.AsyncStep("post", "ledger", timeout="2d")]))
+    found = sim.herd_drain(scenario, sim.Callback(loss=0.1), replications=3, **QUIET)
+    lost = int(found.herds["never"].sum())
+    assert 0 < lost < found.herds["herd"].sum() / 4
+    assert f"{lost} waits never resumed" in repr(found)
+
+
+def test_polling_drains_by_its_interval():
+    """With free checks every ten minutes, the last of a herd resumes within one cycle."""
+    found = sim.herd_drain(nights(), sim.Polling("10min"), replications=2, **QUIET)
+    assert found.herds["drained"].between(500, 600).all()
+
+
+def test_apart_is_a_duration():
+    """Named in the message."""
+    with pytest.raises(sim.ScenarioError, match="apart must be positive, got '-1min'"):
+        sim.herd_drain(nights(), apart="-1min", **QUIET)
