@@ -77,6 +77,7 @@ from asyncsim.study.capacity.frontier import Frontier, frontier
 from asyncsim.study.capacity.herd import HerdDrain, herd_drain
 from asyncsim.study.capacity.limits import fewest_workers, largest_volume, longest_interval
 from asyncsim.study.compare import Comparison, compare
+from asyncsim.study.reporting.page import report
 from asyncsim.study.sweep import Sweep, sweep
 from asyncsim.widgets.exploring import explore
 
@@ -159,6 +160,7 @@ __all__ = [
     "longest_interval",
     "profiles",
     "replay",
+    "report",
     "simulate",
     "sweep",
     "uniform",

@@ -24,6 +24,7 @@ from asyncsim.model.quantities import nearest, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.study.compare import compare
+from asyncsim.study.reporting.page import report
 from asyncsim.study.verify import verify
 
 DEFAULT_STRATEGIES = ("callback delay=50ms", "polling 1min", "polling 15min")
@@ -77,6 +78,9 @@ def _add_compare(commands: Any) -> None:
     )
     command.add_argument("--save", type=Path, metavar="PNG", help="save the picture there")
     command.add_argument("--csv", type=Path, metavar="CSV", help="save the whole table there")
+    command.add_argument(
+        "--report", type=Path, metavar="HTML", help="write tables, picture and checklist there"
+    )
     _add_jobs(command)
     command.set_defaults(command=_compare)
 
@@ -171,7 +175,11 @@ def _scenario(arguments: argparse.Namespace) -> Scenario:
 
 def _compare(arguments: argparse.Namespace) -> int:
     strategies = [parse_strategy(words) for words in arguments.strategy or DEFAULT_STRATEGIES]
-    for path in (arguments.save, arguments.csv):  # before hours of work, not after
+    for path in (
+        arguments.save,
+        arguments.csv,
+        arguments.report,
+    ):  # before hours of work, not after
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
     kinds = FigureCanvasBase.get_supported_filetypes()
@@ -196,6 +204,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.save:
         comparison.plot().savefig(arguments.save, dpi=120)
         print(f"picture: {arguments.save}")
+    if arguments.report:
+        print(f"report: {report(comparison, arguments.report)}")
     return 0
 
 

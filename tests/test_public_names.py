@@ -81,6 +81,7 @@ NAMES = [
     "longest_interval",
     "profiles",
     "replay",
+    "report",
     "simulate",
     "sweep",
     "uniform",

@@ -28,8 +28,8 @@ from asyncsim.model.quantities import Refused, count, number
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study.replications import Outcome, Replications, jobs, labelled, mapping
-from asyncsim.study.report import interval_text, summary_html
 from asyncsim.study.statistics import Interval, mean_interval, paired_interval
+from asyncsim.study.summary_html import interval_text, summary_html
 
 FEWEST = 5
 """A precision target is not believed on fewer replications than this."""

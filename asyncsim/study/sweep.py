@@ -31,8 +31,8 @@ from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study.kept import KeptPoints, identity
 from asyncsim.study.points import Point, points_of, swept_labels
 from asyncsim.study.replications import jobs, labelled
-from asyncsim.study.report import interval_text
 from asyncsim.study.statistics import Interval, mean_interval
+from asyncsim.study.summary_html import interval_text
 from asyncsim.study.sweep_plots import drawn
 from asyncsim.study.tasks import check_executor, finished, players, tasks
 

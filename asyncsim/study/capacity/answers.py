@@ -38,6 +38,8 @@ class Capacity:
         search may then have missed a better answer, and the picture is worth a look.
     notes
         What else is to be said.
+    scenario, strategies, replications, seed, confidence
+        What was played, under which strategies (by label), and how often.
     """
 
     def __init__(
@@ -53,7 +55,11 @@ class Capacity:
         notes: Sequence[str] = (),
     ) -> None:
         self.question = question
+        self.scenario = trials.scenario
+        self.strategies = list(trials.labels)
         self.field = trials.axis.field
+        self.replications = trials.effort.replications
+        self.seed = trials.effort.seed
         self.confidence = trials.effort.confidence
         self.one_way = one_way
         self.notes = list(notes)

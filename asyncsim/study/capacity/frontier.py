@@ -29,7 +29,8 @@ from asyncsim.model.strategies import (
 from asyncsim.study.capacity.target import Measure, interval_of
 from asyncsim.study.capacity.trials import Effort, Options
 from asyncsim.study.replications import Replications, jobs, labelled, mapping
-from asyncsim.study.statistics import paired_interval
+from asyncsim.study.statistics import Interval, paired_interval
+from asyncsim.study.summary_html import interval_text
 
 USUAL: tuple[Strategy, ...] = (
     Callback("50ms"),
@@ -49,30 +50,41 @@ class Frontier:
     Attributes
     ----------
     scenario
-        Name of what was played.
+        What was played.
     figures
         The figure across, and the one upwards; both are better when small.
     table
         One row per strategy: both figures with ``_low`` and ``_high``, ``on_frontier`` (*yes*: no
         other is seen to be better in both; *no*: some other surely is; *perhaps*: one seems so) and
         ``beaten_by``.
-    replications, confidence
+    replications, seed, confidence
         What the intervals rest on.
     """
 
-    scenario: str
+    scenario: Scenario
     figures: tuple[str, str]
     units: tuple[str, str]
     table: pd.DataFrame
     replications: int
+    seed: int
     confidence: float
+
+    @property
+    def question(self) -> str:
+        """What was asked."""
+        return f"what nothing beats in {' and '.join(self.figures)}"
+
+    @property
+    def strategies(self) -> list[str]:
+        """Labels of the strategies, the promptest first."""
+        return list(self.table["strategy"])
 
     def plot(self) -> Figure:
         """Draw the strategies as crosses of intervals, the frontier as a line of steps."""
         figure, (ax,) = plots.figure(1, width=9.0, height=5.0)
         plots.frontier(self.table, self.figures, self.units, ax)
-        ax.set_title(f"{self.scenario}: what cannot be had together", loc="left", fontsize=11)
-        plots.shared_legend(figure, list(self.table["strategy"]))
+        ax.set_title(f"{self.scenario.name}: what cannot be had together", loc="left", fontsize=11)
+        plots.shared_legend(figure, self.strategies)
         return figure
 
     def __repr__(self) -> str:
@@ -81,11 +93,18 @@ class Frontier:
             name + (" (perhaps)" if on == PERHAPS else "")
             for name, on in zip(kept["strategy"], kept["on_frontier"], strict=True)
         )
-        return f"{self.scenario}: nothing beats {names} in {' and '.join(self.figures)}"
+        return f"{self.scenario.name}: nothing beats {names} in {' and '.join(self.figures)}"
 
     def _repr_html_(self) -> str:
-        table = self.table.to_html(index=False, border=0, float_format=lambda x: f"{x:.4g}")
-        return f"<div>{escape(repr(self))}{table}</div>"
+        shown = self.table[["strategy"]].copy()
+        for name, unit in zip(self.figures, self.units, strict=True):
+            texts = [
+                interval_text(Interval(mean, high - mean, self.replications))
+                for mean, high in zip(self.table[name], self.table[f"{name}_high"], strict=True)
+            ]
+            shown[name + ("" if unit == "1" else f" [{unit}]")] = texts
+        shown[["on_frontier", "beaten_by"]] = self.table[["on_frontier", "beaten_by"]]
+        return f"<div>{escape(repr(self))}{shown.to_html(index=False, border=0)}</div>"
 
 
 def frontier(
@@ -131,11 +150,12 @@ def frontier(
         rows.append(row | _standing(label, found, chosen.confidence))
     table = pd.DataFrame(rows).sort_values(across.figure, ignore_index=True)
     return Frontier(
-        scenario.name,
+        scenario,
         (across.figure, upwards.figure),
         (across.unit(scenario), upwards.unit(scenario)),
         table,
         chosen.replications,
+        chosen.seed,
         chosen.confidence,
     )
 

@@ -24,8 +24,8 @@ from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study import theory
 from asyncsim.study.capacity.trials import Effort, Options
 from asyncsim.study.replications import jobs, mapping
-from asyncsim.study.report import interval_text
 from asyncsim.study.statistics import Interval, mean_interval
+from asyncsim.study.summary_html import interval_text
 
 COLUMNS = ["replication", "system", "ended", "herd", "drained", "theory", "never"]
 
@@ -36,8 +36,8 @@ class HerdDrain:
 
     Attributes
     ----------
-    scenario, strategy
-        What was played.
+    scenario, strategies, replications, seed
+        What was played, under which strategy (its label), and how often.
     herds
         One row per herd: ``replication, system``; ``ended`` (the last completion, in seconds from
         the scenario's start); ``herd`` (how many waits); ``drained`` (seconds from the last
@@ -49,9 +49,11 @@ class HerdDrain:
         Whether the closed form is exact here, or a lower bound.
     """
 
-    scenario: str
-    strategy: str
+    scenario: Scenario
+    strategies: list[str]
     herds: pd.DataFrame
+    replications: int
+    seed: int
     confidence: float
     exact: bool
 
@@ -77,13 +79,25 @@ class HerdDrain:
         means = self.herds.groupby("replication")[column].mean()
         return mean_interval(means.to_numpy(), self.confidence)
 
+    @property
+    def question(self) -> str:
+        """What was asked."""
+        return "how long the herd takes to drain"
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The herds, as every study has a table."""
+        return self.herds
+
+    @property
+    def _name(self) -> str:
+        return f"{self.scenario.name}, {self.strategies[0]}"
+
     def plot(self) -> Figure:
         """Draw how long each herd took against its size, with the closed form."""
         figure, (ax,) = plots.figure(1, width=7.0)
         plots.herd_drained(self.herds, ax)
-        ax.set_title(
-            f"{self.scenario}, {self.strategy}: how long the herd takes", loc="left", fontsize=11
-        )
+        ax.set_title(f"{self._name}: how long the herd takes", loc="left", fontsize=11)
         return figure
 
     def __repr__(self) -> str:
@@ -92,7 +106,7 @@ class HerdDrain:
         lost = int(self.herds["never"].sum())
         never = f"; {lost} waits never resumed and are left out" if lost else ""
         return (
-            f"{self.scenario}, {self.strategy}: a herd of {interval_text(size)} takes "
+            f"{self._name}: a herd of {interval_text(size)} takes "
             f"{interval_text(self.drained)} s to drain; {kind} {interval_text(self.theory)} s"
             f"{never}"
         )
@@ -160,7 +174,13 @@ def herd_drain(
             bar.update()
     herds = pd.concat(parts, ignore_index=True)
     return HerdDrain(
-        scenario.name, strategy.label, herds, chosen.confidence, _exact(scenario, strategy)
+        scenario,
+        [strategy.label],
+        herds,
+        chosen.replications,
+        chosen.seed,
+        chosen.confidence,
+        _exact(scenario, strategy),
     )
 
 

@@ -55,6 +55,8 @@ def interval_text(interval: Interval) -> str:
     mean, half_width = interval.mean, interval.half_width
     if math.isnan(mean):
         return "–"
+    if math.isinf(mean):
+        return "never"
     if math.isnan(half_width) or half_width <= 1e-6 * abs(mean):  # none, or rounding
         return f"{mean:,.0f}" if abs(mean) >= 1000 else f"{mean:.3g}"
     decimals = max(1 - math.floor(math.log10(half_width)), 0)

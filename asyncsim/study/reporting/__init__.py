@@ -1,0 +1,1 @@
+"""A study as one HTML file, with the reporting checklist STRESS-DES."""
