@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from asyncsim.plots.style import COLOURS, WIDE, figure, look, plain_time_axis, tidy, time_axis
 
@@ -35,16 +36,17 @@ def mark_answer(
     return ax
 
 
-def spread_out(ax: Axes, table: pd.DataFrame, times: bool) -> Axes:
+def spread_out(ax: Axes, table: pd.DataFrame, scale: str) -> Axes:
     """Choose scales on which far and near values can be told apart.
 
     Parameters
     ----------
     table
         What is drawn: ``x`` and ``mean``.
-    times
-        Whether the x axis is in seconds.
+    scale
+        What the x axis is: ``"duration"`` (seconds), ``"whole number"`` or any other.
     """
+    times = scale == "duration"
     x, y = table["x"], table["mean"]
     if len(table) and x.min() > 0 and x.max() > WIDE * x.min():
         if times:
@@ -53,6 +55,8 @@ def spread_out(ax: Axes, table: pd.DataFrame, times: bool) -> Axes:
             ax.set_xscale("log")
     elif times and len(table):
         plain_time_axis(ax, float(x.min()), float(x.max()))
+    elif scale == "whole number":
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(table) and y.min() > 0 and y.max() > WIDE * y.min():
         ax.set_yscale("log")
     return ax

@@ -16,6 +16,7 @@ def test_there_are_notebooks() -> None:
         "02_polling_or_callback",
         "03_fire_the_callback",
         "04_when_callbacks_go_wrong",
+        "06_capacity_analysis",
     }
     assert names <= {path.stem for path in NOTEBOOKS}
 

@@ -121,7 +121,7 @@ class Capacity:
         xlabel = self.field + (f" [{self._axis.unit}]" if self._axis.unit else "")
         plots.figure_over_field(lines, xlabel, ylabel, ax)
         plots.mark_answer(ax, self._found, self._bound)
-        plots.spread_out(ax, finite, self._axis.scale == "duration")
+        plots.spread_out(ax, finite, self._axis.scale)
         ax.set_title(f"{self.question}\n{self.text}", loc="left", fontsize=11)
         plots.shared_legend(figure, strategies)
         return figure
