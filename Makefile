@@ -57,7 +57,7 @@ distclean: clean
 # The stamps say what has been installed; they age when the requirements change.
 $(VENV)/ready-demo: EXTRAS := [fast,serve]
 $(VENV)/ready-test: EXTRAS := [fast,serve,test]
-$(VENV)/ready-lab: EXTRAS := [fast,serve,lab]
+$(VENV)/ready-lab: EXTRAS := [fast,serve,logs,lab]
 $(VENV)/ready-%: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e ".$(EXTRAS)"

@@ -70,6 +70,7 @@ from asyncsim.model.systems import (
     Recorded,
 )
 from asyncsim.study.compare import Comparison, compare
+from asyncsim.study.event_logs.write import write_event_log
 from asyncsim.study.sweep import Sweep, sweep
 from asyncsim.widgets.exploring import explore
 
@@ -143,4 +144,5 @@ __all__ = [
     "simulate",
     "sweep",
     "uniform",
+    "write_event_log",
 ]

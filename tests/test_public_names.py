@@ -72,6 +72,7 @@ NAMES = [
     "simulate",
     "sweep",
     "uniform",
+    "write_event_log",
 ]
 
 

@@ -117,6 +117,7 @@ def test_the_columns_of_every_table():
         "lifecycle:transition",
         "org:resource",
         "serial_number",
+        "outcome",
         "time:timestamp",
     ]
 
