@@ -70,7 +70,7 @@ def waits(record: Record, scenario: Scenario, strategy: str) -> pd.DataFrame:
     resumed = np.where(w.resumed, w.closed, np.nan)
     table = pd.DataFrame(
         {
-            "serial_number": serial_numbers(w, scenario),
+            "serial_number": pd.Series(serial_numbers(w, scenario), dtype="str"),
             "instance": w.row + 1,
             "step": names[w.node] if len(w.node) else [],
             "system": systems[w.node] if len(w.node) else [],

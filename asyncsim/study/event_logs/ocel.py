@@ -186,6 +186,7 @@ def serial_numbers(run: Run) -> pd.DataFrame:
     called["system"] = called["step"].map(_systems(run))
     called = called[~called["serial_number"].isin(waits["serial_number"])]
     found = pd.concat([waits, called.drop_duplicates("serial_number")], ignore_index=True)
+    found = found.astype({"serial_number": "str", "step": "str"})  # also if there are none
     return found.sort_values("instance", kind="stable", ignore_index=True)
 
 

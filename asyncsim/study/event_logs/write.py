@@ -72,7 +72,7 @@ def write_event_log(run: Run, path: str | Path, *, format: str | None = None) ->
     ...     name="one wait",
     ...     process=sim.Process("p", [sim.AsyncStep("ask", system="office")]),
     ...     systems={"office": sim.OnlineService("10min")},
-    ...     arrivals=sim.At(["08:00"]),
+    ...     arrivals=sim.At([8 * 3600.0]),
     ... )
     >>> run = sim.simulate(scenario, sim.Callback(), engine="simpy")
     >>> with tempfile.TemporaryDirectory() as folder:
