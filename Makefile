@@ -5,7 +5,7 @@
 # make pictures  the pictures of README, into docs/
 # make clean  take away what the others made (make distclean: the environment as well)
 #
-# Without make: python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[fast,serve,lab,test]"
+# Without make: python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[fast,serve,logs,lab,test]"
 
 PYTHON ?= python3
 VENV := .venv

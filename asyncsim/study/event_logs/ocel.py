@@ -10,8 +10,12 @@ type of object        what it is
 
 A serial number belongs to its instance and is handed to an external system (relations between
 objects). Every event names the objects it happened to, and the step as an attribute; checks are too
-many to be events, and are counted in the serial number. A value that is only known in the end, such
-as a latency, holds from the instant at which the wait was closed; one that never came is left out.
+many to be events, and are counted in the serial number.
+
+A value of an object holds from the instant at which it is known: the step of a serial number from
+the arming of the wait, outcome and figures from its closing, the number of deliveries, which late
+ones add to, from the end of the run. One that never came, such as the latency of an open wait, is
+left out.
 """
 
 from __future__ import annotations
@@ -39,9 +43,9 @@ class EventType:
     name
         What it is called.
     table, at
-        The table of `run_tables` that has them as rows, and its column of their seconds.
+        The table of the run that has them as rows, and its column of their seconds.
     attributes
-        Types of its attributes by their column, beside the step.
+        Types of its attributes, by their column.
     objects
         Qualifiers of its relations, by the type of object.
     outcomes
@@ -193,22 +197,31 @@ def serial_numbers(run: Run) -> pd.DataFrame:
 def objects(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield each type of object with a table of its objects.
 
-    ``name`` and the type make the id of an object; ``known_at`` is the instant in seconds from
-    which its values hold.
+    ``name`` and the type make the id of an object. ``known_at`` is the instant in seconds from
+    which its values hold, but for those that have an instant of their own, ``<value>_known_at``.
     """
     end, systems = run.record.end, run.scenario.systems
     kinds = [type(system).__name__ for system in systems.values()]
     yield "external system", pd.DataFrame({"name": list(systems), "kind": kinds, "known_at": 0.0})
-    instances = run.instances
+    found = run.instances
     yield (
         "instance",
-        instances.assign(name=instances["instance"], known_at=instances["ended"].fillna(end)),
+        found.assign(
+            name=found["instance"],
+            known_at=found["ended"].fillna(end),
+            arrived_known_at=found["arrived"],
+        ),
     )
     waits = run.waits.drop(columns=["instance", "step", "system"])
-    numbers = serial_numbers(run).merge(waits, "left", "serial_number")
+    found = serial_numbers(run).merge(waits, "left", "serial_number")
     yield (
         "serial number",
-        numbers.assign(name=numbers["serial_number"], known_at=numbers["closed"].fillna(end)),
+        found.assign(
+            name=found["serial_number"],
+            known_at=found["closed"].fillna(end),
+            step_known_at=found["armed"].fillna(end),
+            deliveries_known_at=end,
+        ),
     )
 
 

@@ -68,26 +68,24 @@ def _objects(run: Run) -> Iterator[list[str]]:
 
 
 def _object_texts(run: Run, kind: str, rows: pd.DataFrame) -> list[str]:
-    known_at = _times(run, rows["known_at"])
-    attributes = []
+    columns = []
     for name, type_ in ocel.OBJECT_TYPES[kind].items():
         values = _times(run, rows[name]) if type_ == "time" else rows[name]
-        texts = _encoded(values, type_)
-        # A time is its own beginning: an instance has arrived since it arrived
-        since = [text.strip('"') for text in texts] if type_ == "time" else known_at
-        attributes.append(
+        own = f"{name}_known_at"
+        known_at = _times(run, rows[own if own in rows else "known_at"])
+        columns.append(
             [
                 f',{{"name":"{name}","time":"{at}","value":{text}}}' if text else ""
-                for text, at in zip(texts, since, strict=True)
+                for text, at in zip(_encoded(values, type_), known_at, strict=True)
             ]
         )
-    related = RELATED.get(kind, {})
-    relations = _relations(rows, related)
+    attributes = _joined(columns, len(rows))
+    relations = _relations(rows, RELATED.get(kind, {}))
     names = [f"{kind} {name}" for name in rows["name"].tolist()]
     return [
         f'{{"id":{json.dumps(name)},"type":"{kind}","attributes":[{has[1:]}],'
         f'"relationships":[{to[1:]}]}}'
-        for name, has, to in zip(names, _joined(attributes, len(rows)), relations, strict=True)
+        for name, has, to in zip(names, attributes, relations, strict=True)
     ]
 
 

@@ -67,6 +67,7 @@ def write_event_log(run: Run, path: str | Path, *, format: str | None = None) ->
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> import asyncsim as sim
     >>> scenario = sim.Scenario(
     ...     name="one wait",
@@ -76,9 +77,8 @@ def write_event_log(run: Run, path: str | Path, *, format: str | None = None) ->
     ... )
     >>> run = sim.simulate(scenario, sim.Callback(), engine="simpy")
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     sim.write_event_log(run, f"{folder}/log.csv")
-    ...     for line in open(f"{folder}/log.csv"):
-    ...         print(line.strip())
+    ...     sim.write_event_log(run, Path(folder, "log.csv"))
+    ...     print(Path(folder, "log.csv").read_text(encoding="utf-8"), end="")
     case:concept:name,concept:name,lifecycle:transition,org:resource,serial_number,outcome,time:timestamp
     1,ask,schedule,workflow server,,,2026-01-05T08:00:00.000000+00:00
     1,ask,start,workflow server,,,2026-01-05T08:00:00.000000+00:00

@@ -92,9 +92,12 @@ def test_values_hold_from_when_they_are_known():
     tables = dict(objects(run))
     numbers = tables["serial number"]
     assert numbers.known_at.tolist() == [60.0, 100.0]
+    assert numbers.step_known_at.tolist() == [0.0, 1.0]
+    assert numbers.deliveries_known_at.tolist() == [100.0, 100.0]
     assert numbers.outcome.tolist() == ["resumed", "waiting"]
     assert numbers.checks.tolist() == [1, 1]
     assert tables["instance"].known_at.tolist() == [60.0, 100.0]
+    assert tables["instance"].arrived_known_at.tolist() == [0.0, 1.0]
     assert tables["external system"].kind.tolist() == ["OnlineService"]
 
 

@@ -210,6 +210,35 @@ def test_the_file_says_what_was_played_and_what_its_clock_is(tmp_path):
     assert "written as UTC" in found["asyncsim"]["clock"]
 
 
+def test_values_of_objects_hold_from_when_they_are_known(tmp_path):
+    """The step from the arming at 2 s, the outcome from the closing, deliveries from the end."""
+    scenario = scenario_of([sim.AsyncStep("w", "out", call_work=2.0)], arrivals=[1.0])
+    strategy = sim.Callback("1s", duplicates=1.0, duplicate_delay="5s")
+    run = play(strategy, scenario, external={"w": 10.0})
+    found = ocel_file(written(run, tmp_path, "log.json"))["objects"]
+    since = {
+        thing["type"]: {each["name"]: pd.Timestamp(each["time"]) for each in thing["attributes"]}
+        for thing in found
+    }
+    seconds = {
+        kind: {name: (at - pd.Timestamp("2026-01-05T00:00Z")).seconds for name, at in each.items()}
+        for kind, each in since.items()
+    }
+    assert seconds == {
+        "external system": {"kind": 0},
+        "instance": {"arrived": 1, "outcome": 14, "cycle_time": 14},
+        "serial number": {
+            "step": 3,
+            "outcome": 14,
+            "latency": 14,
+            "checks": 14,
+            "wasted_checks": 14,
+            "deliveries": int(run.record.end),
+        },
+    }
+    assert run.record.end > 14
+
+
 def test_many_events_are_written_in_pieces_without_a_seam(tmp_path, monkeypatch):
     """The file does not depend on how many events are text at a time."""
     run = wait_for(sim.Callback(), 10.0, arrivals=range(20))
