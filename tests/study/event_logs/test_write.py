@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from mining import XES, ocel_file, written, xes_tree
+from mining import XES, ocel_file, relations, written, xes_tree
 from plays import wait_for
 
 import asyncsim as sim
@@ -114,4 +114,8 @@ def test_a_live_session_is_written_as_far_as_it_has_come(tmp_path):
             sim.write_event_log(session.so_far(), tmp_path / f"log{extension}")
     found = json.loads((tmp_path / "log.json").read_text())
     numbers = [thing["id"] for thing in found["objects"] if thing["type"] == "serial number"]
-    assert len(numbers) == 2
+    assert numbers == ["serial number 1_1", "serial number 1_2"]
+    # The times of the call are those of the last try, and so is its number
+    (call,) = [event for event in found["events"] if event["type"] == "call started"]
+    assert relations(call)["under"] == "serial number 1_2"
+    assert call["time"] == "2026-01-05T09:00:00.000000Z"
