@@ -5,7 +5,7 @@
 # make pictures  the pictures of README, into docs/
 # make clean  take away what the others made (make distclean: the environment as well)
 #
-# Without make: python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[fast,serve,lab,test]"
+# Without make: python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[fast,serve,logs,lab,test]"
 
 PYTHON ?= python3
 VENV := .venv
@@ -57,7 +57,7 @@ distclean: clean
 # The stamps say what has been installed; they age when the requirements change.
 $(VENV)/ready-demo: EXTRAS := [fast,serve]
 $(VENV)/ready-test: EXTRAS := [fast,serve,test]
-$(VENV)/ready-lab: EXTRAS := [fast,serve,lab]
+$(VENV)/ready-lab: EXTRAS := [fast,serve,logs,lab]
 $(VENV)/ready-%: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e ".$(EXTRAS)"

@@ -77,6 +77,7 @@ from asyncsim.study.capacity.frontier import Frontier, frontier
 from asyncsim.study.capacity.herd import HerdDrain, herd_drain
 from asyncsim.study.capacity.limits import fewest_workers, largest_volume, longest_interval
 from asyncsim.study.compare import Comparison, compare
+from asyncsim.study.event_logs.write import write_event_log
 from asyncsim.study.reporting.page import report
 from asyncsim.study.sweep import Sweep, sweep
 from asyncsim.widgets.exploring import explore
@@ -164,4 +165,5 @@ __all__ = [
     "simulate",
     "sweep",
     "uniform",
+    "write_event_log",
 ]

@@ -24,6 +24,7 @@ from asyncsim.model.quantities import nearest, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.study.compare import compare
+from asyncsim.study.event_logs.write import event_log_format, write_event_log
 from asyncsim.study.reporting.page import report
 from asyncsim.study.verify import verify
 
@@ -91,6 +92,12 @@ def _add_run(commands: Any) -> None:
     command.add_argument("--strategy", default="callback", metavar="WORDS", help=STRATEGY_HELP)
     command.add_argument(
         "--out", type=Path, metavar="FOLDER", help="write waits, instances, steps … there as CSV"
+    )
+    command.add_argument(
+        "--event-log",
+        type=Path,
+        metavar="FILE",
+        help="write a log for process mining there: .csv, .parquet, .xes, .xes.gz, .json (OCEL)",
     )
     command.set_defaults(command=_run)
 
@@ -211,6 +218,9 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     strategy = parse_strategy(arguments.strategy)
+    if arguments.event_log:  # a wrong name is said before the run, not after
+        event_log_format(arguments.event_log)
+        arguments.event_log.parent.mkdir(parents=True, exist_ok=True)
     run = simulate(_scenario(arguments), strategy, seed=arguments.seed, engine=arguments.engine)
     print(run.summary().T.to_string(header=False))
     if arguments.out:
@@ -218,8 +228,11 @@ def _run(arguments: argparse.Namespace) -> int:
         names = ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead")
         for name in names:
             getattr(run, name).to_csv(arguments.out / f"{name}.csv", index=False)
-        run.event_log().to_csv(arguments.out / "event_log.csv", index=False)
+        write_event_log(run, arguments.out / "event_log.csv")
         print(f"tables: {arguments.out}")
+    if arguments.event_log:
+        write_event_log(run, arguments.event_log)
+        print(f"event log: {arguments.event_log}")
     return 0
 
 

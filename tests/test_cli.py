@@ -103,6 +103,15 @@ def test_run_writes_the_tables(scenario_file, tmp_path, capsys):
     assert "mean_latency" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["log.csv", "log.xes.gz", "log.json"])
+def test_run_writes_an_event_log_for_process_mining(name, scenario_file, tmp_path, capsys):
+    """In the format that its name says; the folder is made."""
+    path = tmp_path / "logs" / name
+    assert main(["run", str(scenario_file), "--event-log", str(path)]) == 0
+    assert path.stat().st_size > 0
+    assert f"event log: {path}" in capsys.readouterr().out
+
+
 def test_waits_that_never_end_are_noted(scenario_file, capsys):
     """A censored run is a note on standard error, with the count."""
     assert main(["run", str(scenario_file), "--strategy", "callback loss=1"]) == 0
@@ -119,6 +128,7 @@ def test_waits_that_never_end_are_noted(scenario_file, capsys):
         (["run", "FILE", "--log", "FILE"], "lacks the column 'SN'"),
         (["run", "FILE", "--step", "post"], "--step goes with --log"),
         (["compare", "FILE", "--save", "x.foo"], "--save must end in one of"),
+        (["run", "FILE", "--event-log", "x.foo"], "must end in one of .csv, .parquet, .xes"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_status_2(words, message, scenario_file, capsys):

@@ -85,6 +85,7 @@ NAMES = [
     "simulate",
     "sweep",
     "uniform",
+    "write_event_log",
 ]
 
 

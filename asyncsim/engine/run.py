@@ -86,7 +86,37 @@ class Run:
         return tables.overhead(self.record)
 
     def event_log(self) -> pd.DataFrame:
-        """Return the run as an event log in the column names of process mining (XES, pm4py)."""
+        """Return the run as an event log in the column names of process mining (XES, pm4py).
+
+        `asyncsim.write_event_log` writes it to a file: CSV, Parquet, XES or OCEL.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per event, ordered in time: ``case:concept:name`` (the instance),
+            ``concept:name`` (the step), ``lifecycle:transition``, ``org:resource``,
+            ``serial_number`` (of suspend and resume), ``outcome`` (of the last event of a step),
+            ``time:timestamp`` (in the scenario's zone; naive if it has none).
+
+        Notes
+        -----
+        The transitions are those of the standard lifecycle of XES (IEEE 1849-2016):
+
+        ============= ==========================================================================
+        ``schedule``  the step, or its outgoing call, is queued for a worker
+        ``start``     a worker picks it up
+        ``suspend``   the wait is armed; the resource is the external system
+        ``resume``    the wait is finished, and the process moves on
+        ``complete``  the step has ended well, also by an immediate response that says *done*
+        ``ate_abort`` the step has failed: its call was rejected, its wait timed out, or its
+                      strategy gave up; `outcome` says which. The instance may go on
+        ``pi_abort``  the step was cancelled because its instance failed elsewhere
+        ============= ==========================================================================
+
+        A wait that is still open has a ``suspend`` and nothing after it. ``withdraw`` never occurs:
+        the server takes nothing back from its queue. For the same reason a step that arms its
+        wait before the call can be suspended, and even aborted, before it starts.
+        """
         return tables.event_log(self.record, self._graph, self.scenario)
 
     def summary(self) -> pd.DataFrame:

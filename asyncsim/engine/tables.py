@@ -37,8 +37,16 @@ LOG_COLUMNS = [
     "lifecycle:transition",
     "org:resource",
     "serial_number",
+    "outcome",
     "time:timestamp",
 ]
+ENDS = {
+    "rejected": "ate_abort",
+    "timed out": "ate_abort",
+    "gave up": "ate_abort",
+    "cancelled": "pi_abort",
+}
+"""Transitions of steps that did not end well; all others are ``complete``."""
 
 CHECK_REQUESTS, CHECK_DATABASE = 1, 2
 DELIVERY_REQUESTS, DELIVERY_DATABASE = 1, 2
@@ -62,7 +70,7 @@ def waits(record: Record, scenario: Scenario, strategy: str) -> pd.DataFrame:
     resumed = np.where(w.resumed, w.closed, np.nan)
     table = pd.DataFrame(
         {
-            "serial_number": serial_numbers(w, scenario),
+            "serial_number": pd.Series(serial_numbers(w, scenario), dtype="str"),
             "instance": w.row + 1,
             "step": names[w.node] if len(w.node) else [],
             "system": systems[w.node] if len(w.node) else [],
@@ -241,8 +249,9 @@ def overhead(record: Record) -> pd.DataFrame:
 
 
 def event_log(record: Record, graph: Graph, scenario: Scenario) -> pd.DataFrame:
-    """Return the run as an event log in process-mining column names, ordered in time."""
+    """Return the run as an event log, ordered in time; see `asyncsim.engine.run.Run.event_log`."""
     done = steps(record, graph, scenario.calendar)
+    end = done["outcome"].map(ENDS).fillna("complete")
     done = done.assign(resource="workflow server", serial_number=None)
     waiting = waits(record, scenario, "").rename(columns={"system": "resource"})
     waiting["activation"] = waiting["step"].map(scenario.process.activations).astype(int)
@@ -252,7 +261,7 @@ def event_log(record: Record, graph: Graph, scenario: Scenario) -> pd.DataFrame:
         _events(done, "started", "start", 1),
         _events(waiting, "armed", "suspend", 2),
         _events(waiting, "resumed", "resume", 3),
-        _events(done, "ended", "complete", 4),
+        _events(done, "ended", end, 4).assign(outcome=done["outcome"]),
     ]
     log = pd.concat(parts, ignore_index=True).dropna(subset="seconds")
     log = log.sort_values(["seconds", "instance", "activation", "rank"], ignore_index=True)
@@ -261,12 +270,15 @@ def event_log(record: Record, graph: Graph, scenario: Scenario) -> pd.DataFrame:
     return log[LOG_COLUMNS]
 
 
-def _events(table: pd.DataFrame, at: str, transition: str, rank: int) -> pd.DataFrame:
+def _events(
+    table: pd.DataFrame, at: str, transition: str | pd.Series[str], rank: int
+) -> pd.DataFrame:
     events = table[["instance", "activation"]].assign(seconds=table[at], rank=rank)
     events["concept:name"] = table["step"]
     events["lifecycle:transition"] = transition
     events["org:resource"] = table["resource"]
     events["serial_number"] = table["serial_number"]
+    events["outcome"] = None
     return events
 
 

@@ -117,6 +117,7 @@ def test_the_columns_of_every_table():
         "lifecycle:transition",
         "org:resource",
         "serial_number",
+        "outcome",
         "time:timestamp",
     ]
 
@@ -303,6 +304,48 @@ def test_the_event_log_tells_the_life_of_an_instance_in_order():
     assert (log["org:resource"][:3] == "workflow server").all()
 
 
+def ends(run):
+    """Return transition and outcome of the last event of each step, by its name."""
+    last = run.event_log().dropna(subset="outcome").set_index("concept:name")
+    return dict(last[["lifecycle:transition", "outcome"]].apply(tuple, axis=1))
+
+
+@pytest.mark.parametrize("on_timeout", ["fail", "continue"])
+def test_a_step_that_times_out_is_aborted_not_complete(on_timeout):
+    """Whether its instance fails or goes on; it has been suspended and is never resumed."""
+    run = wait_for(sim.Callback(), 10.0, timeout=5.0, on_timeout=on_timeout)
+    assert ends(run) == {"w": ("ate_abort", "timed out")}
+    told = run.event_log()["lifecycle:transition"].tolist()
+    assert told == ["schedule", "start", "suspend", "ate_abort"]
+
+
+def test_a_rejected_call_and_a_strategy_that_gives_up_abort_their_step():
+    """An immediate response that says done completes it."""
+    rejected = sim.Response(accepted=0.0, rejected=1.0)
+    assert ends(wait_for(sim.Callback(), response=rejected)) == {"w": ("ate_abort", "rejected")}
+    done = sim.Response(accepted=0.0, done=1.0)
+    assert ends(wait_for(sim.Callback(), response=done)) == {"w": ("complete", "done")}
+    gave_up = wait_for(sim.Polling("1s", limit=2), 10.0)
+    assert ends(gave_up) == {"w": ("ate_abort", "gave up")}
+
+
+def test_a_step_cancelled_with_its_instance_is_aborted_by_it():
+    """One branch fails; what waits in the other is cancelled at that instant."""
+    ways = [
+        [sim.AsyncStep("waits", "out")],
+        [sim.AsyncStep("fails", "out", timeout="5s", on_timeout="fail")],
+    ]
+    run = play(
+        sim.Callback(),
+        scenario_of([sim.Parallel("both", ways)]),
+        external={"waits": 100.0, "fails": 100.0},
+    )
+    assert ends(run) == {
+        "waits": ("pi_abort", "cancelled"),
+        "fails": ("ate_abort", "timed out"),
+    }
+
+
 def test_instances_of_one_instant_are_ordered_by_their_number():
     """Case 2 comes before case 10, though the text '10' is smaller."""
     run = play(sim.Callback(), scenario_of([sim.Step("s", 1.0)], arrivals=[0.0] * 11))
@@ -321,3 +364,6 @@ def test_the_event_log_holds_every_event_of_the_tables_in_time(scenario, strateg
     steps, waits = run.steps, run.waits
     times = steps[["queued", "started", "ended"]].notna().sum().sum()
     assert len(log) == times + len(waits) + waits.resumed.notna().sum()
+    assert log.outcome.value_counts().to_dict() == (
+        steps.outcome[steps.ended.notna()].value_counts().to_dict()
+    )

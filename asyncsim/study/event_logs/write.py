@@ -1,0 +1,127 @@
+"""A run as a file that process-mining tools read, in the format that the file's name says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from asyncsim.engine.run import Run
+from asyncsim.model.described import refuse
+from asyncsim.model.quantities import Refused, nearest
+from asyncsim.study.event_logs.ocel_file import write_ocel
+from asyncsim.study.event_logs.tabular import write_csv, write_parquet
+from asyncsim.study.event_logs.xes import write_xes
+
+EXTENSIONS = {
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".xes": "xes",
+    ".xes.gz": "xes",
+    ".json": "ocel",
+    ".jsonocel": "ocel",
+}
+WRITERS: dict[str, Callable[[Run, Path], None]] = {
+    "csv": write_csv,
+    "parquet": write_parquet,
+    "xes": write_xes,
+    "ocel": write_ocel,
+}
+
+
+def write_event_log(run: Run, path: str | Path, *, format: str | None = None) -> None:
+    """Write what happened in a run as an event log for process-mining tools.
+
+    ============================= ================================================================
+    name of the file              what is written
+    ============================= ================================================================
+    ``.csv``                      the table of `Run.event_log`, one row per event
+    ``.parquet``                  the same, typed and small; needs the extra ``logs`` (pyarrow)
+    ``.xes``, ``.xes.gz``         XES of IEEE 1849-2016: one trace per instance, standard lifecycle
+    ``.json``, ``.jsonocel``      OCEL 2.0: instances, serial numbers and external systems as
+                                  objects, and every callback (`asyncsim.study.event_logs.ocel`)
+    ============================= ================================================================
+
+    What did not end is written as it stands: a wait that is still open has been suspended and not
+    resumed; XES counts it as ``open_waits`` of its trace, OCEL has its ``outcome``, *waiting*.
+
+    Times are exact to the microsecond and carry their offset from UTC. If the scenario has no
+    zone, its local times are written as UTC; XES, OCEL and Parquet say so in their ``clock``.
+
+    Parameters
+    ----------
+    run
+        What `asyncsim.simulate` or `Session.so_far` returned.
+    path
+        Where to write; a file that is there is overwritten.
+    format
+        ``"csv"``, ``"parquet"``, ``"xes"`` or ``"ocel"``, if the name of the file does not say it.
+
+    Raises
+    ------
+    ScenarioError
+        If the extension or the format is none of these, the folder does not exist, or a name
+        cannot be written in the format.
+    EngineError
+        If Parquet is wanted and pyarrow is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario(
+    ...     name="one wait",
+    ...     process=sim.Process("p", [sim.AsyncStep("ask", system="office")]),
+    ...     systems={"office": sim.OnlineService("10min")},
+    ...     arrivals=sim.At([8 * 3600.0]),
+    ... )
+    >>> run = sim.simulate(scenario, sim.Callback(), engine="simpy")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sim.write_event_log(run, Path(folder, "log.csv"))
+    ...     print(Path(folder, "log.csv").read_text(encoding="utf-8"), end="")
+    case:concept:name,concept:name,lifecycle:transition,org:resource,serial_number,outcome,time:timestamp
+    1,ask,schedule,workflow server,,,2026-01-05T08:00:00.000000+00:00
+    1,ask,start,workflow server,,,2026-01-05T08:00:00.000000+00:00
+    1,ask,suspend,office,1_1,,2026-01-05T08:00:00.000000+00:00
+    1,ask,resume,office,1_1,,2026-01-05T08:10:00.000000+00:00
+    1,ask,complete,workflow server,,resumed,2026-01-05T08:10:00.000000+00:00
+    """
+    if not isinstance(run, Run):
+        raise refuse("run", "must be a run, such as simulate() returns", run)
+    write = WRITERS[event_log_format(path, format)]
+    place = Path(path)
+    if place.is_dir():
+        raise refuse("path", "must be a file, not a folder", str(path))
+    if not place.parent.is_dir():
+        raise refuse("path", f"must lie in a folder that exists, not {str(place.parent)!r}", path)
+    write(run, place)
+
+
+def event_log_format(path: str | Path, format: str | None = None) -> str:
+    """Return the format of a file, by its name unless it is given.
+
+    Raises
+    ------
+    ScenarioError
+        If the extension or the format is not known.
+
+    Examples
+    --------
+    >>> event_log_format("out/ledger.xes.gz")
+    'xes'
+    """
+    if not isinstance(path, (str, Path)):
+        raise refuse("path", "must be the name of a file", path)
+    if format is not None:
+        if not isinstance(format, str) or format not in WRITERS:
+            known = ", ".join(repr(name) for name in WRITERS)
+            hint = nearest(format, WRITERS) if isinstance(format, str) else ""
+            raise refuse("format", Refused(f"must be one of {known}", hint), format)
+        return format
+    name = Path(path).name.lower()
+    for extension, found in EXTENSIONS.items():
+        if name.endswith(extension):
+            return found
+    known = ", ".join(EXTENSIONS)
+    hint = nearest(Path(path).suffix.lower(), EXTENSIONS)
+    raise refuse("path", Refused(f"must end in one of {known}", hint), str(path))
