@@ -88,7 +88,7 @@ def test_no_wait_is_lost_and_none_resumes_twice_however_often_the_player_is_kill
     clients = [Client(path, seed) for seed in range(CLIENTS)]
     for client in clients:
         client.start()
-    chance, moments = random.Random(1), []
+    chance, moments, patience = random.Random(1), [0.0], 0.1
     with subprocess.Popen(
         [sys.executable, PLAYERS, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as players:
@@ -96,9 +96,11 @@ def test_no_wait_is_lost_and_none_resumes_twice_however_often_the_player_is_kill
             players.stdin.write("play\n")
             players.stdin.flush()
             pid = int(players.stdout.readline())
-            time.sleep(chance.expovariate(1 / 0.1))  # often before it has opened the store
+            time.sleep(chance.expovariate(1 / patience))  # often before it has opened the store
             os.kill(pid, signal.SIGKILL)
             moments.append(now_of(path))
+            # On a busy machine it needs longer to come on at all
+            patience = min(max(patience * (0.85 if moments[-1] > moments[-2] else 1.2), 0.05), 5)
         players.stdin.close()
     for client in clients:
         client.over.set()
