@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -171,3 +173,31 @@ def test_wrong_words_end_the_command_with_2(tmp_path):
         assert found.returncode == 2
         assert message in found.stderr
         assert len(found.stderr.strip().splitlines()) == 1
+
+
+def test_thirty_people_share_one_server(tmp_path):
+    """Each finishes instances of their own: the first finish is 204, the second 409, always."""
+    file = Path(__file__).parents[2] / "data" / "workshop.toml"
+    options = ["--hold", "all", "--token", "workshop", "--speed", "60", str(file)]
+    process, url, token = served(tmp_path / "room.db", *options)
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def participant(seat):
+        answers = []
+        with httpx.Client(base_url=url + PATH, headers=headers, timeout=60) as client:
+            for _ in range(3):
+                number = f"{client.post('/workflows/1', json={'seat': seat}).json()['id']}_31"
+                while client.get(f"/serverEvents/{number}").json().get("state") != "waiting":
+                    time.sleep(0.05)
+                paths = [f"/serverEvents/{number}/finish"] * 2
+                answers.append((number, *(client.post(path).status_code for path in paths)))
+        return answers
+
+    try:
+        with ThreadPoolExecutor(30) as room:
+            answers = [one for many in room.map(participant, range(30)) for one in many]
+    finally:
+        process.terminate()
+        process.communicate()
+    assert {(first, second) for _, first, second in answers} == {(204, 409)}
+    assert len({number for number, *_ in answers}) == 90

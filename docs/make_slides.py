@@ -1,0 +1,101 @@
+"""Make slides of the notebooks: ``make slides``, into ``out/slides/``.
+
+A heading begins a slide; a prediction, a cell and what is said about it come below, one after the
+other, so that nobody sees an answer before the question. reveal.js is taken from the package
+sphinx-revealjs, formulas become MathML: the slides ask for nothing from the internet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+from importlib import resources
+from pathlib import Path
+
+import nbformat
+from latex2mathml.converter import convert
+from nbclient import NotebookClient
+from nbconvert import SlidesExporter
+from nbformat import NotebookNode
+from tqdm import tqdm
+
+ROOT = Path(__file__).parent.parent
+TEMPLATES = Path(__file__).parent
+PARTS = re.compile(r"\n(?=#{1,3} |> \*\*Predict)")
+WIDGET = "application/vnd.jupyter.widget-view+json"
+"""Progress bars are over, and a console lives in its notebook only."""
+FORMULA = re.compile(r"\$([^$\n]+)\$")
+
+
+def sliced(notebook: NotebookNode) -> NotebookNode:
+    """Return the notebook cut into slides."""
+    cells = []
+    for cell in notebook.cells:
+        if cell.cell_type != "markdown":
+            cell["outputs"] = [
+                shown for shown in cell.outputs if WIDGET not in shown.get("data", {})
+            ]
+            cells.append(_placed(cell, "subslide"))
+            continue
+        for part in PARTS.split(cell.source):
+            text = FORMULA.sub(lambda found: convert(found[1]), part.strip())
+            heading = text.startswith("#")
+            kind = "slide" if heading else "fragment" if text.startswith(">") else "subslide"
+            cells.append(_placed(nbformat.v4.new_markdown_cell(text), kind))
+    metadata = {key: value for key, value in notebook.metadata.items() if key != "widgets"}
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def _placed(cell: NotebookNode, kind: str) -> NotebookNode:
+    cell.metadata["slideshow"] = {"slide_type": kind}
+    return cell
+
+
+def slides(path: Path, folder: Path, run: bool = True) -> Path:
+    """Write the slides of one notebook; with `run`, with what its cells show."""
+    notebook = nbformat.read(path, as_version=4)
+    if run:
+        where = {"metadata": {"path": str(path.parent)}}
+        NotebookClient(notebook, timeout=600, kernel_name="python3", resources=where).execute()
+    exporter = SlidesExporter(
+        template_name="slides_template", extra_template_basedirs=[str(TEMPLATES)]
+    )
+    exporter.reveal_url_prefix = "reveal"
+    exporter.reveal_theme = "white"  # its fonts lie beside it; others ask for theirs outside
+    page, _ = exporter.from_notebook_node(sliced(notebook), {"metadata": {"name": path.stem}})
+    target = folder / f"{path.stem}.html"
+    target.write_text(page, encoding="utf-8")
+    return target
+
+
+def with_reveal(folder: Path) -> None:
+    """Lay reveal.js beside the slides."""
+    found = resources.files("sphinx_revealjs") / "_static" / "revealjs"
+    with resources.as_file(found) as source:
+        for name in ("dist", "plugin/notes", "LICENSE"):
+            place = folder / "reveal" / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if (source / name).is_dir():
+                shutil.copytree(source / name, place, dirs_exist_ok=True)
+            else:
+                shutil.copy(source / name, place)
+
+
+def main() -> None:
+    """Make slides of all notebooks, or of those named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("notebooks", nargs="*", type=Path)
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "slides")
+    parser.add_argument("--no-run", action="store_true", help="without what the cells show")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with_reveal(arguments.out)
+    paths = arguments.notebooks or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    for path in tqdm(paths, desc="slides"):
+        slides(path, arguments.out, run=not arguments.no_run)
+    print(f"slides: {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()
