@@ -64,6 +64,10 @@ shares = st.sampled_from([0.0, 0.1, 0.25, 0.5])
 weekdays = st.sampled_from(["every day", "Mon-Fri", "Fri-Mon", "Mon, Wed, Sat"])
 windows = st.sampled_from([("00:00", "24:00"), ("08:00", "20:00"), ("02:30", "12:00")])
 places = st.sampled_from([None, "DE", "DE-BY"])
+# So small that callbacks of one batch, or the attempts of one sender, meet them
+limits = st.none() | st.sampled_from(
+    ["2 refilled 1/s", "1 refilled 3/min", "3 refilled 0.1/s", "3 per 10 s", "1 per 60 s", "2/1h"]
+)
 
 
 @st.composite
@@ -229,7 +233,7 @@ def arrivals() -> st.SearchStrategy[Arrivals]:
 
 @st.composite
 def servers(draw: st.DrawFn) -> WorkflowServer:
-    """Make workflow servers, some of them slow."""
+    """Make workflow servers, some of them slow, some with a limit on callbacks."""
     policy = FinishPolicy(
         early=draw(st.sampled_from(["reject", "buffer", "ignore"])),
         buffer_for=draw(st.none() | positive_times),
@@ -238,7 +242,7 @@ def servers(draw: st.DrawFn) -> WorkflowServer:
         unknown=draw(st.sampled_from(["reject", "ignore"])),
     )
     work = st.sampled_from([0.0, 0.01, 1.0, 10.0])
-    return WorkflowServer(draw(st.integers(1, 3)), draw(work), draw(work), policy)
+    return WorkflowServer(draw(st.integers(1, 3)), draw(work), draw(work), policy, draw(limits))
 
 
 @st.composite
@@ -360,7 +364,9 @@ def overloads(draw: st.DrawFn, least: int = 3) -> tuple[Scenario, Strategy]:
         process=Process("p", [Step("first", draw(laws())), wait, Step("last", draw(laws()))]),
         systems={"system": draw(st.just(batch) | systems())},
         arrivals=At(sorted(draw(st.lists(instants, min_size=least, max_size=60)))),
-        server=WorkflowServer(draw(st.integers(1, 3)), poll_work, draw(times)),
+        server=WorkflowServer(
+            draw(st.integers(1, 3)), poll_work, draw(times), finish_limit=draw(limits)
+        ),
         length=DAY,
     )
     backoff = st.builds(

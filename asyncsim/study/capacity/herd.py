@@ -174,7 +174,7 @@ def _exact(scenario: Scenario, strategy: Strategy) -> bool:
         and not strategy.loss
         and not strategy.duplicates
     )
-    return at_end and plain
+    return at_end and plain and scenario.server.finish_limit is None
 
 
 @frozen
@@ -211,7 +211,7 @@ def herds_of(run: Run, apart: float, replication: int = 0) -> pd.DataFrame:
             back = resumed[mine]
             known = back[~np.isnan(back)]
             drained = float(known.max()) - last if len(known) else math.nan
-            alone = theory.herd_drained(size, server.workers, server.callback_work)
+            alone = theory.herd_drained(len(known), server.workers, server.callback_work)
             spread = last - float(completed[mine].min())
             by_theory = network + max(alone - spread, server.callback_work)
             never = size - len(known)
