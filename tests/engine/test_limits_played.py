@@ -17,7 +17,7 @@ from asyncsim.model.limits import SlidingWindow, rate_limit
 
 WAIT = [sim.AsyncStep("w", "out")]
 BEGIN = 79_200.3
-"""An instant whose float is no round number, and after which sums are rounded."""
+"""An instant that is no round number; eighths of a second are added to it without rounding."""
 
 
 def limited(words, arrivals=(0.0,), steps=WAIT, **server):
@@ -64,9 +64,9 @@ def by_hand(words, externals, pauses, delay):
     st.sampled_from(
         ["2 refilled 1/s", "1 refilled 0.5/s", "3 refilled 0.1/s", "3 per 10 s", "1 per 1s", "4/3s"]
     ),
-    st.lists(st.sampled_from([0.0, 0.1, 0.7, 1.0, 3.0, 10.0]), min_size=1, max_size=12),
-    st.lists(st.sampled_from([0.0, 0.1, 0.3, 1.0, 3.0, 9.9]), max_size=6),
-    st.sampled_from([0.0, 0.1, 1.0]),
+    st.lists(st.sampled_from([0.0, 0.125, 0.75, 1.0, 3.0, 10.0]), min_size=1, max_size=12),
+    st.lists(st.sampled_from([0.0, 0.125, 0.25, 1.0, 3.0, 9.875]), max_size=6),
+    st.sampled_from([0.0, 0.125, 1.0]),
 )
 def test_every_attempt_is_answered_as_counted_by_hand(words, externals, pauses, delay):
     """Bucket or window, come again by any schedule, at any instant, ties in order of instances."""
