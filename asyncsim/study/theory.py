@@ -114,6 +114,19 @@ def bucket_drained(requests: int, size: int, rate: float) -> float:
     return max(requests - size, 0) / rate
 
 
+def window_drained(requests: int, most: int, length: float) -> float:
+    """Return when a sliding window has let in N requests that came at once: l ⌊(N - 1) / n⌋.
+
+    As `bucket_drained`, where n requests are let in in any time of length l.
+
+    Examples
+    --------
+    >>> window_drained(350, 100, 60.0)
+    180.0
+    """
+    return length * (max(requests - 1, 0) // most)
+
+
 def open_waits(start_rate: float, mean_wait: float) -> float:
     """Return the mean number of open waits, M/G/∞: rate x mean, whatever the law."""
     return start_rate * mean_wait
