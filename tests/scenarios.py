@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator
 from datetime import date
 
+from attrs import evolve
 from hypothesis import strategies as st
 
 from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered
@@ -64,6 +65,10 @@ shares = st.sampled_from([0.0, 0.1, 0.25, 0.5])
 weekdays = st.sampled_from(["every day", "Mon-Fri", "Fri-Mon", "Mon, Wed, Sat"])
 windows = st.sampled_from([("00:00", "24:00"), ("08:00", "20:00"), ("02:30", "12:00")])
 places = st.sampled_from([None, "DE", "DE-BY"])
+# So small that callbacks of one batch, or the attempts of one sender, meet them
+limits = st.sampled_from(
+    ["2 refilled 1/s", "1 refilled 3/min", "3 refilled 0.1/s", "3 per 10 s", "1 per 60 s", "2/1h"]
+)
 
 
 @st.composite
@@ -229,7 +234,7 @@ def arrivals() -> st.SearchStrategy[Arrivals]:
 
 @st.composite
 def servers(draw: st.DrawFn) -> WorkflowServer:
-    """Make workflow servers, some of them slow."""
+    """Make workflow servers, some of them slow, some with a limit on callbacks."""
     policy = FinishPolicy(
         early=draw(st.sampled_from(["reject", "buffer", "ignore"])),
         buffer_for=draw(st.none() | positive_times),
@@ -238,7 +243,9 @@ def servers(draw: st.DrawFn) -> WorkflowServer:
         unknown=draw(st.sampled_from(["reject", "ignore"])),
     )
     work = st.sampled_from([0.0, 0.01, 1.0, 10.0])
-    return WorkflowServer(draw(st.integers(1, 3)), draw(work), draw(work), policy)
+    return WorkflowServer(
+        draw(st.integers(1, 3)), draw(work), draw(work), policy, draw(st.none() | limits)
+    )
 
 
 @st.composite
@@ -303,12 +310,14 @@ def backoffs() -> st.SearchStrategy[Backoff]:
     )
 
 
-def _callbacks(kind: type[Callback], **more: st.SearchStrategy[object]) -> st.SearchStrategy:
+def _callbacks(
+    kind: type[Callback], retries: int = 3, **more: st.SearchStrategy[object]
+) -> st.SearchStrategy:
     return st.builds(
         kind,
         laws(),
         loss=shares | st.just(1.0),
-        retries=st.lists(times, max_size=3),
+        retries=st.lists(times, max_size=retries),
         duplicates=shares,
         duplicate_delay=times,
         **more,
@@ -360,7 +369,9 @@ def overloads(draw: st.DrawFn, least: int = 3) -> tuple[Scenario, Strategy]:
         process=Process("p", [Step("first", draw(laws())), wait, Step("last", draw(laws()))]),
         systems={"system": draw(st.just(batch) | systems())},
         arrivals=At(sorted(draw(st.lists(instants, min_size=least, max_size=60)))),
-        server=WorkflowServer(draw(st.integers(1, 3)), poll_work, draw(times)),
+        server=WorkflowServer(
+            draw(st.integers(1, 3)), poll_work, draw(times), finish_limit=draw(st.none() | limits)
+        ),
         length=DAY,
     )
     backoff = st.builds(
@@ -375,6 +386,21 @@ def overloads(draw: st.DrawFn, least: int = 3) -> tuple[Scenario, Strategy]:
     safety = _callbacks(CallbackWithSafetyPoll, every=st.just(interval), anchor=anchors)
     strategy = draw(polling | backoff | safety | st.just(LongPolling(interval)))
     return scenario, strategy
+
+
+@st.composite
+def herds(draw: st.DrawFn) -> tuple[Scenario, Strategy]:
+    """Make instances that arrive together, and are called back into a limit, again and again."""
+    scenario = draw(scenarios())
+    instants = st.sampled_from([0.0, 1.0, 3600.0, 8 * 3600.0])
+    anchors = st.sampled_from(["arming", "clock", "random"])
+    strategy = draw(
+        _callbacks(Callback, retries=8)
+        | _callbacks(CallbackWithSafetyPoll, retries=8, every=long_times, anchor=anchors)
+    )
+    limited = evolve(scenario.server, finish_limit=draw(limits))
+    together = At(sorted(draw(st.lists(instants, min_size=4, max_size=20))))
+    return scenario.replace(server=limited, arrivals=together), strategy
 
 
 @st.composite

@@ -14,6 +14,7 @@ from typing import Any, cast
 import simpy
 
 from asyncsim.engine.clock import Kind, order
+from asyncsim.engine.record import RATE_LIMITED
 from asyncsim.engine.stage import Delivery, Stage
 from asyncsim.engine.waits import State, Wait
 from asyncsim.engine.workers import Job
@@ -134,6 +135,9 @@ class StepHandle:
         sent = clock.now
         arrived = handled = sent + delay
         yield clock.at(arrived, order(Kind.DELIVERY, wait.row, wait.number))
+        if simulation.admission and simulation.admission.admit(clock.now):
+            self._note_delivery(attempt, sent, arrived, math.nan, RATE_LIMITED)
+            return False
         if simulation.callback_work:
             _, handled = simulation.workers.book(Job.CALLBACK, arrived, simulation.callback_work)
             yield clock.at(handled, order(Kind.CALLBACK_HANDLED, wait.row, wait.number))

@@ -26,7 +26,8 @@ STEP_OUTCOMES = ("open", "resumed", "done", "rejected", "timed out", "gave up", 
 WAIT_OUTCOMES = ("waiting", "resumed", "timed out", "gave up", "cancelled")
 """What became of a wait."""
 WAITING, RESUMED, TIMED_OUT, GAVE_UP, CANCELLED = range(5)
-DELIVERY_OUTCOMES = (*(answer.text for answer in Answer), "lost", "dead letter")
+RATE_LIMITED = "rate limited"
+DELIVERY_OUTCOMES = (*(answer.text for answer in Answer), "lost", "dead letter", RATE_LIMITED)
 """What a delivery was answered, or what else became of it."""
 
 Codes = NDArray[np.int64]

@@ -17,6 +17,7 @@ from typing import Any
 
 import simpy
 
+from asyncsim.engine.admission import admission
 from asyncsim.engine.arguments import check_played, seconds
 from asyncsim.engine.clock import Clock, Kind, order
 from asyncsim.engine.graph import (
@@ -104,6 +105,7 @@ class Simulation:
         self.workers = Workers(scenario.server.workers, seconds("resolution", resolution))
         self.poll_work = scenario.server.poll_work
         self.callback_work = scenario.server.callback_work
+        self.admission = admission(scenario.server.finish_limit)
         self.lines = HeldLines(self.clock)
         self.arrived = 0
         self.deliveries: list[Delivery] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from asyncsim.engine.admission import Admission
 from asyncsim.engine.clock import Clock
 from asyncsim.engine.graph import Graph
 from asyncsim.engine.lines import HeldLines
@@ -15,7 +16,7 @@ from asyncsim.model.waiting import Strategy
 
 
 class Delivery(NamedTuple):
-    """A finish on its way, and what became of it; times are seconds, NaN if it never arrived."""
+    """A finish on its way, and what became of it; times are seconds, NaN for what never was."""
 
     serial_number: str
     row: int
@@ -40,6 +41,8 @@ class Stage(Protocol):
     lines: HeldLines
     poll_work: float
     callback_work: float
+    admission: Admission | None
+    """Admits callbacks, or refuses them, if the server has a limit."""
     deliveries: list[Delivery]
     collections: set[float]
     """Instants at which a batch collects what has been submitted."""

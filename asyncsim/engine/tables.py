@@ -15,6 +15,7 @@ import pandas as pd
 from asyncsim.engine.graph import Call, Graph, Work
 from asyncsim.engine.record import (
     DELIVERY_OUTCOMES,
+    RATE_LIMITED,
     STEP_OUTCOMES,
     WAIT_OUTCOMES,
     DeliveryColumns,
@@ -54,8 +55,9 @@ DELIVERY_REQUESTS, DELIVERY_DATABASE = 1, 2
 
 A check sends one request to the external system; the server loads the record of the wait before and
 writes the next check or the outcome after it. A delivery that arrives is one request to the server,
-which loads the record and writes the answer; a lost one is a request all the same. Writing the
-record of the wait and closing it is the same under every strategy and is not counted.
+which loads the record and writes the answer; a lost one, or one that the rate limit refuses, is a
+request all the same. Writing the record of the wait and closing it is the same under every strategy
+and is not counted.
 """
 
 
@@ -230,13 +232,17 @@ def overhead(record: Record) -> pd.DataFrame:
     """Return what noticing cost by kind: worker-seconds, requests, database operations."""
     checks = int(record.waits.checks.sum())
     wasted = int(record.waits.wasted_checks.sum())
-    arrived = int(np.sum(~np.isnan(record.deliveries.arrived)))
-    lost = int(np.sum(record.deliveries.outcome == DELIVERY_OUTCOMES.index("lost")))
+    lost, refused = (
+        int(np.sum(record.deliveries.outcome == DELIVERY_OUTCOMES.index(text)))
+        for text in ("lost", RATE_LIMITED)
+    )
+    taken = int(np.sum(~np.isnan(record.deliveries.arrived))) - refused
     spent = {job: record.loads[job].busy_seconds for job in (Job.CHECK, Job.CALLBACK)}
     rows = [
         ("check", checks, wasted, spent[Job.CHECK], CHECK_REQUESTS, CHECK_DATABASE),
-        ("callback", arrived, 0, spent[Job.CALLBACK], DELIVERY_REQUESTS, DELIVERY_DATABASE),
+        ("callback", taken, 0, spent[Job.CALLBACK], DELIVERY_REQUESTS, DELIVERY_DATABASE),
         ("lost callback", lost, lost, 0.0, DELIVERY_REQUESTS, 0),
+        ("rate limited callback", refused, refused, 0.0, DELIVERY_REQUESTS, 0),
     ]
     table = pd.DataFrame(
         rows,
@@ -244,7 +250,7 @@ def overhead(record: Record) -> pd.DataFrame:
     )
     table["requests"] *= table["count"]
     table["database_operations"] *= table["count"]
-    table["connection_seconds"] = [record.connection_seconds, 0.0, 0.0]
+    table["connection_seconds"] = [record.connection_seconds, 0.0, 0.0, 0.0]
     return table
 
 

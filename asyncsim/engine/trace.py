@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from asyncsim.engine.handles import StepHandle
+from asyncsim.engine.record import RATE_LIMITED
 from asyncsim.engine.recording import record_of
 from asyncsim.engine.simpy_engine import Simulation
 from asyncsim.model.draws import Draws
@@ -80,7 +81,9 @@ def trace(scenario: Scenario, strategy: Strategy, draws: Draws, serial_number: s
     ]
     for delivery in simulation.deliveries:
         if delivery.serial_number == serial_number:
-            rows.append(("delivery", delivery.sent, delivery.handled, delivery.outcome))
+            refused = delivery.outcome == RATE_LIMITED
+            end = delivery.arrived if refused else delivery.handled
+            rows.append(("delivery", delivery.sent, end, delivery.outcome))
     rows.append((wait.state.value, wait.closed, wait.closed, ""))
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["event"] = table["event"].replace("finished", "resumed")

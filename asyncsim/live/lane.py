@@ -149,7 +149,10 @@ class Lane(Simulation):
     # --- what comes from outside ------------------------------------------------------------------
 
     def finish_from_outside(self, serial_number: str, data: Mapping[str, Any] | None) -> Answer:
-        """Finish a step by its number, at once; this is also the completion of its work."""
+        """Finish a step by its number, at once; this is also the completion of its work.
+
+        The server's limit is for the callbacks that are simulated; it does not turn this away.
+        """
         wait = self.waits.records.get(serial_number)
         still_open = wait is not None and wait.state in (State.CALLED, State.ARMED)
         answer = self.waits.finish(serial_number, self.clock.now, data)

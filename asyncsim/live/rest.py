@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import secrets
-import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -33,9 +32,10 @@ from asyncsim.live.documents import (
 )
 from asyncsim.live.endpoint import PATH
 from asyncsim.live.fields import MOST_BYTES, data_fields
-from asyncsim.live.limits import RateLimit
+from asyncsim.live.gate import Gate
 from asyncsim.live.problems import Problem, ProblemDocument, answer_problems, described
 from asyncsim.live.session import MOST, Session
+from asyncsim.model.limits import RateLimit
 from asyncsim.model.quantities import nearest
 
 ABOUT = f"""
@@ -61,7 +61,7 @@ class Guard:
 
     def __init__(self, token: str, limit: RateLimit | None) -> None:
         self._token = token.encode()
-        self._limit = limit
+        self._gate = Gate(limit)
 
     def __call__(
         self,
@@ -77,13 +77,7 @@ class Guard:
                 "'Authorization: Bearer …' or as '?token=…'.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        pause = self._limit.admit(time.monotonic()) if self._limit else 0.0
-        if pause > 0:
-            raise Problem(
-                429,
-                f"Too many requests: try again in {pause:.1f} s.",
-                headers={"Retry-After": str(int(pause) + 1)},
-            )
+        self._gate()
 
 
 def no_other_query(request: Request) -> None:
@@ -143,7 +137,8 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
     token
         What a request must hold.
     limit
-        How many requests are let in.
+        How many requests are let in; by default any number, but of finishes only as many as the
+        scenario's server takes.
     """
     app: FastAPI = FastAPIOffline(
         title=f"asyncsim: {session.scenario.name}",
@@ -158,6 +153,7 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
     )
     views = Views(session)
     add_server_events(router, views, session)
+    add_finish(router, session, session.scenario.server.finish_limit if limit is None else None)
     add_deeds(router, session)
     add_workflows(router, views, session)
     app.include_router(router)
@@ -255,10 +251,15 @@ def add_server_events(router: APIRouter, views: Views, session: Session) -> None
         except UnknownSerialNumber as error:
             raise Problem(404, sentence(error)) from None
 
+
+def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> None:
+    """Add the path that finishes a step."""
+
     @router.post(
         "/serverEvents/{serialNumber}/finish",
         status_code=204,
         tags=["server events"],
+        dependencies=[Depends(Gate(limit))],
         openapi_extra=BODY,
         responses={202: {"description": "Kept until the step waits."}, **FINISH_PROBLEMS},
     )

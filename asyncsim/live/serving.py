@@ -12,8 +12,10 @@ from contextlib import contextmanager
 
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.live.endpoint import Endpoint
-from asyncsim.live.limits import RateLimit, rate_limit
 from asyncsim.live.session import Session
+from asyncsim.model.described import refuse
+from asyncsim.model.limits import RateLimit, rate_limit
+from asyncsim.model.quantities import Refused
 
 NEEDED = ("fastapi", "uvicorn", "fastapi_offline")
 
@@ -32,7 +34,10 @@ def serve(
         raise EngineError(
             f"serving needs {', '.join(missing)}; install the extra: pip install 'asyncsim[serve]'"
         )
-    admitted = rate_limit(limit)
+    try:
+        requests = rate_limit(limit)
+    except Refused as problem:
+        raise refuse("rate_limit", problem, limit) from None
     import uvicorn
 
     from asyncsim.live.rest import application
@@ -47,7 +52,7 @@ def serve(
     listener = listening(host, port)
     token = token or secrets.token_urlsafe(24)
     config = uvicorn.Config(
-        application(session, token, admitted),
+        application(session, token, requests),
         lifespan="off",
         log_level="warning",
         access_log=False,

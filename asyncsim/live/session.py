@@ -26,10 +26,10 @@ from asyncsim.live.controls import Controls
 from asyncsim.live.endpoint import Endpoint
 from asyncsim.live.fields import data_fields
 from asyncsim.live.lane import Lane
-from asyncsim.live.limits import RateLimit
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Input, Store
 from asyncsim.model.described import refuse
+from asyncsim.model.limits import RateLimit
 from asyncsim.model.quantities import nearest
 from asyncsim.model.systems import Recorded
 
@@ -328,7 +328,9 @@ class Session(Controls):
         token
             What requests must hold; by default a new one.
         rate_limit
-            Such as ``"100 per 60 s"`` or ``"3000 refilled 500/s"``; more get a 429.
+            Such as ``"100 per 60 s"`` or ``"3000 refilled 500/s"``, of requests of any kind; more
+            get a 429. Left out, the server's `finish_limit` holds for finishes. Both go by the
+            real clock, as callers do, and leave the simulated callbacks their own limit.
         thread
             Serve from a thread of its own in any case.
 

@@ -20,6 +20,7 @@ from asyncsim.model import quantities
 from asyncsim.model.arrivals import ARRIVALS, Arrivals
 from asyncsim.model.costs import CostModel
 from asyncsim.model.durations import LAWS, Duration, Fixed
+from asyncsim.model.limits import SlidingWindow, TokenBucket
 from asyncsim.model.process import AsyncStep, Branch, Choice, Element, Parallel, Process, Step
 from asyncsim.model.process import Response as ResponseShares
 from asyncsim.model.quantities import Rate, nearest
@@ -305,7 +306,7 @@ def _value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
         return {"law": value.kind} | _table(value)
     if isinstance(value, float) and field and _reader(field) in DURATION_READERS:
         return quantities.format_duration(value)
-    if isinstance(value, (Rate, date)):
+    if isinstance(value, (Rate, date, SlidingWindow, TokenBucket)):
         return str(value)
     if isinstance(value, Mapping):
         return {name: _value(part) for name, part in value.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from asyncsim.model.described import named
+from asyncsim.model.limits import RateLimit, rate_limit
 from asyncsim.model.quantities import Refused, count, duration, one_of, optional_duration
 
 EARLY = ("reject", "buffer", "ignore")
@@ -76,9 +77,19 @@ class WorkflowServer:
         Worker time of one check and of handling one callback.
     policy
         How finishes are answered; see `FinishPolicy`.
+    finish_limit
+        How many callbacks are let in: ``"100 per 60 s"`` or ``"3000 refilled 500/s"``; None for
+        all. One too many is refused as it arrives (HTTP 429), before a worker is needed: it is a
+        request, and costs nothing else. Its sender tries again by the strategy's `retries`.
+
+    Examples
+    --------
+    >>> WorkflowServer(finish_limit="3000 refilled 500/s").finish_limit.size
+    3000
     """
 
     workers: int = field(default=4, converter=count)
     poll_work: float = field(default=0.0, converter=duration)
     callback_work: float = field(default=0.0, converter=duration)
     policy: FinishPolicy = field(default=FinishPolicy(), converter=a_policy)
+    finish_limit: RateLimit | None = field(default=None, converter=rate_limit)

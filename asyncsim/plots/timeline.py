@@ -131,7 +131,7 @@ def _mark(ax: Axes, event: _Event, high: float) -> None:
         _say(ax, f"check: {event.text}", event.start)
     elif event.name == "delivery":
         arrived = event.end if event.end <= high else event.start
-        lost = event.text in ("lost", "dead letter")
+        lost = event.text in ("lost", "dead letter", "rate limited")
         ax.plot(arrived, 0, marker="X" if lost else "D", ms=9, color=PINK if lost else GREEN)
         _say(ax, f"callback: {event.text}", arrived)
     elif event.name in ENDINGS:

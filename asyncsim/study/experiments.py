@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from attrs import frozen
@@ -60,6 +61,7 @@ def all_experiments(quick: bool = False) -> Iterator[Experiment]:
     yield from waiting_experiments(waits)
     yield from delivery_experiments(waits)
     yield from herd_experiments()
+    yield from rate_limit_experiments()
     yield from queue_experiments(24_000 if quick else 40_000)
     yield from open_wait_experiments(2000 if quick else 6000)
 
@@ -206,6 +208,42 @@ def herd_experiments() -> Iterator[Experiment]:
         {"drained": theory.herd_drained(1001, workers, 0.02)},
         play,
     )
+
+
+def rate_limit_experiments() -> Iterator[Experiment]:
+    """Yield herds of callbacks that run into a token bucket, tried again often, or never."""
+    callbacks = 10_000
+    herd = _one_wait(fixed(1.0), callbacks).replace(
+        systems={"outside": NightlyBatch("22:00", "1ms", results="at end")},
+        arrivals=Scattered(callbacks, between=("08:00", "20:00")),
+    )
+    often = Callback(retries=["500ms"] * 60)
+    for size, rate in ((3000, 500), (1500, 300)):
+        limited = herd.replace(server=WorkflowServer(finish_limit=f"{size} refilled {rate}/s"))
+        name = f"herd of {callbacks} callbacks into a bucket of {size} refilled {rate}/s"
+        drained = theory.bucket_drained(callbacks, size, rate)
+        yield Experiment(
+            f"{name}, tried again every 500 ms",
+            {"drained": drained, "dead letters": 0.0},
+            partial(_drained, limited, often),
+        )
+        yield Experiment(
+            f"{name}, never tried again",
+            {"dead letters": float(callbacks - size)},
+            partial(_drained, limited, Callback()),
+        )
+
+
+def _drained(
+    scenario: Scenario, strategy: Strategy, seed: int, replication: int
+) -> dict[str, float]:
+    """Measure how long a herd took, and how many callbacks never got through."""
+    record = _play(scenario, strategy, seed, replication)
+    dead = record.deliveries.outcome == DELIVERY_OUTCOMES.index("dead letter")
+    return {
+        "drained": float(np.nanmax(record.waits.closed) - record.waits.completed.max()),
+        "dead letters": float(np.sum(dead)),
+    }
 
 
 def queue_experiments(jobs: int) -> Iterator[Experiment]:

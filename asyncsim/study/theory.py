@@ -94,6 +94,39 @@ def herd_drained(jobs: int, servers: int, service: float) -> float:
     return service * math.ceil(jobs / servers)
 
 
+def bucket_drained(requests: int, size: int, rate: float) -> float:
+    """Return when a token bucket has let in N requests that came at once: (N - B) / r.
+
+    Each comes again as soon as there is a token for it; a little later if by a schedule.
+
+    Parameters
+    ----------
+    requests
+        How many (N).
+    size, rate
+        Tokens in the full bucket (B), and refilled per second (r).
+
+    Examples
+    --------
+    >>> bucket_drained(10_000, 3000, 500)
+    14.0
+    """
+    return max(requests - size, 0) / rate
+
+
+def window_drained(requests: int, most: int, length: float) -> float:
+    """Return when a sliding window has let in N requests that came at once: l ⌊(N - 1) / n⌋.
+
+    As `bucket_drained`, where n requests are let in in any time of length l.
+
+    Examples
+    --------
+    >>> window_drained(350, 100, 60.0)
+    180.0
+    """
+    return length * (max(requests - 1, 0) // most)
+
+
 def open_waits(start_rate: float, mean_wait: float) -> float:
     """Return the mean number of open waits, M/G/∞: rate x mean, whatever the law."""
     return start_rate * mean_wait

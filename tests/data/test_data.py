@@ -11,6 +11,8 @@ import asyncsim as sim
 DATA = Path(__file__).parents[2] / "data"
 SCENARIOS = sorted(DATA.glob("*.toml"))
 LOG = DATA / "request_log.csv"
+PERSISTENT = sim.Callback("50ms", retries=["1s", "2s", "4s", "8s", "16s", "32s", "1min", "2min"])
+"""A sender who comes again when it is refused."""
 
 
 def test_there_is_a_scenario_for_each_use_case() -> None:
@@ -36,7 +38,7 @@ def test_scenario_file_says_what_it_is(path: Path) -> None:
     assert "invented" in head
 
 
-@pytest.mark.parametrize("strategy", [sim.Callback("50ms"), sim.Polling("1h")], ids=str)
+@pytest.mark.parametrize("strategy", [PERSISTENT, sim.Polling("1h")], ids=str)
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_every_instance_ends(path: Path, strategy: sim.Strategy) -> None:
     """Nobody is left waiting, and none fails."""
@@ -67,6 +69,23 @@ def test_the_person_has_easter_off() -> None:
     assert "04-02" in days
     assert "04-07" in days
     assert not days & {"04-03", "04-04", "04-05", "04-06"}
+
+
+def test_the_herd_runs_into_the_limit() -> None:
+    """1,500 get through at once; those who were refused come again together.
+
+    As many get through then as have been refilled since: 315 in 1.05 s (a pause and the way), 615
+    in 2.05 s, up to the 1,500 that the bucket holds. So it takes 243 s, not 28.3 s.
+    """
+    scenario = sim.Scenario.load(DATA / "herd_rate_limit.toml")
+    run = sim.simulate(scenario, PERSISTENT, seed=1)
+    taken = run.deliveries[run.deliveries["outcome"] == "finished"]
+    rounds = taken.groupby("attempt").size().tolist()
+    assert rounds == [1500, 315, 615, 1215, 1500, 1500, 1500, 1500, 355]
+    assert taken["sent"].max() - run.waits["completed"].min() == pytest.approx(243.0 + 8 * 0.05)
+    with pytest.warns(sim.CensoredWarning, match="8500 of 10000 waits were still open"):
+        once = sim.simulate(scenario, sim.Callback("50ms"), seed=1)
+    assert once.deliveries["outcome"].value_counts()["dead letter"] == 8500
 
 
 def test_the_log_is_what_its_script_makes(tmp_path: Path) -> None:

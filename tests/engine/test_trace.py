@@ -9,6 +9,7 @@ from scenarios import scenarios, strategies
 
 import asyncsim as sim
 from asyncsim.engine.trace import COLUMNS, trace
+from asyncsim.model.changing import changed
 
 
 def life(run, serial_number="1_1"):
@@ -53,6 +54,18 @@ def test_lost_deliveries_and_the_dead_letter_are_told_apart():
     told = [(e, text) for e, _, _, text in events(life(run)) if e == "delivery"]
     assert told == [("delivery", "lost"), ("delivery", "dead letter")]
     assert life(run).event.iloc[-1] == "waiting"
+
+
+def test_a_delivery_that_the_rate_limit_refuses_ends_where_it_arrived():
+    """The second of two is refused at 12 s, and handled at 74 s when it comes again."""
+    scenario = scenario_of([sim.AsyncStep("w", "out")], arrivals=(0.0, 0.0))
+    limited = changed(scenario, {"server.finish_limit": "1 per 60 s"})
+    run = play(sim.Callback("2s", retries=["1min"]), limited, external={"w": 10.0})
+    assert events(life(run, "2_1"))[-3:] == [
+        ("delivery", 10.0, 12.0, "rate limited"),
+        ("delivery", 72.0, 74.0, "finished"),
+        ("resumed", 74.0, 74.0, ""),
+    ]
 
 
 def test_held_lines_are_checks_that_last():

@@ -59,6 +59,33 @@ def crashed_copy(path, to):
             shutil.copy(path.with_name(path.name + ending), to.with_name(to.name + ending))
 
 
+@pytest.mark.parametrize("words", ["2 refilled 0.5/s", "3 per 10 s"])
+def test_a_crash_in_the_midst_of_a_herd_does_not_fill_the_bucket_again(words, tmp_path):
+    """Who is let in after it is who would have been: the limit is part of what is played again."""
+    scenario = sim.Scenario(
+        name="herd",
+        process=sim.Process("p", [sim.AsyncStep("w", "out")]),
+        systems={"out": sim.OnlineService("1min", lanes=None)},
+        arrivals=sim.At([0.0] * 20),
+        server=sim.WorkflowServer(finish_limit=words),
+    )
+    strategy = sim.Callback(retries=["1s"] * 40)
+    calm = sim.live(scenario, strategy, hold=False)
+    shaken = sim.live(scenario, strategy, hold=False, store=tmp_path / "0.db")
+    for k, instant in enumerate([60.5, 61.0, 67.5, 75.0, 200.0]):
+        calm.run_until(instant)
+        shaken.run_until(instant)
+        crashed_copy(tmp_path / f"{k}.db", tmp_path / f"{k + 1}.db")
+        shaken.store.close()
+        shaken = sim.live(store=tmp_path / f"{k + 1}.db")
+    expected, found = calm.so_far().deliveries, shaken.so_far().deliveries
+    pd.testing.assert_frame_equal(found, expected)
+    assert {"rate limited", "finished"} <= set(found["outcome"])
+    assert found["arrived"].max() > 75.0
+    calm.close()
+    shaken.close()
+
+
 @pytest.mark.parametrize("against", [(), sim.Polling("10min")], ids=["alone", "with a twin"])
 @settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(scenario=scenarios.scenarios(), script=st.lists(moves, max_size=12), data=st.data())

@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 
 import asyncsim as sim
 from asyncsim.live.endpoint import PATH
-from asyncsim.live.limits import rate_limit
 from asyncsim.live.rest import application
+from asyncsim.model.limits import rate_limit
 
 TOKEN = "secret"
 ME = {"Authorization": f"Bearer {TOKEN}"}
@@ -25,7 +25,7 @@ CASES = 120
 """For each path, of requests as described and of others."""
 
 
-def approval(instances=10, policy=None, **more):
+def approval(instances=10, policy=None, finish_limit=None, **more):
     """Return a session in which instance k waits as ``k_31``."""
     step = sim.AsyncStep("approve", "people", **more)
     scenario = sim.Scenario(
@@ -34,7 +34,7 @@ def approval(instances=10, policy=None, **more):
         systems={"people": sim.People(2, "10min")},
         arrivals=sim.Regular("1s"),
         length=float(instances),
-        server=sim.WorkflowServer(policy=policy or sim.FinishPolicy()),
+        server=sim.WorkflowServer(policy=policy or sim.FinishPolicy(), finish_limit=finish_limit),
     )
     session = sim.live(scenario, hold=True)
     session.run_until(float(instances))
@@ -236,6 +236,24 @@ class TestGuard:
         answer = client.get("/clock")
         assert_problem(answer, 429, "try again in")
         assert 1 <= int(answer.headers["retry-after"]) <= 60
+
+    def test_if_nothing_else_is_said_finishes_meet_the_limit_of_the_server(self):
+        """Of the scenario; looking is free, and so is whoever is not a program."""
+        session = approval(finish_limit="2 per 60 s")
+        client = client_of(session)
+        answers = [client.post(f"/serverEvents/{k}_31/finish") for k in range(1, 4)]
+        assert [answer.status_code for answer in answers] == [204, 204, 429]
+        assert_problem(answers[2], 429, "try again in")
+        assert client.get("/serverEvents/3_31").json()["state"] == "waiting"
+        assert client.post("/serverEvents/3_31/retry").status_code == 200
+        session.finish("4_31")
+        assert client.post("/serverEvents/5_31/finish").status_code == 429
+
+    def test_a_limit_of_the_endpoint_takes_the_place_of_the_server_s(self):
+        """It is told when the endpoint is started."""
+        client = client_of(approval(finish_limit="1 per 60 s"), "3 per 60 s")
+        answers = [client.post(f"/serverEvents/{k}_31/finish") for k in range(1, 5)]
+        assert [answer.status_code for answer in answers] == [204, 204, 204, 429]
 
 
 def operations():

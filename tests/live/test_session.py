@@ -69,6 +69,31 @@ class TestFinishing:
             "late, rejected",
         ]
 
+    def test_callbacks_that_are_simulated_meet_the_limit_of_the_server_and_people_do_not(self):
+        """Of three callbacks at 10 s two are refused; what a person finishes counts for nothing."""
+        scenario = approval(finish_limit="1 per 60 s")
+        session = opened(scenario, strategy=sim.Callback(retries=["30s", "30s"]))
+        session.finish("9_31")
+        for number in ("1_31", "2_31", "3_31"):
+            session.complete(number)
+        session.finish("8_31")
+        session.run_until(80.0)
+        told = session.so_far().deliveries[["serial_number", "sent", "outcome"]].values.tolist()
+        assert told == [
+            ["9_31", 10.0, "finished"],
+            ["1_31", 10.0, "finished"],
+            ["2_31", 10.0, "rate limited"],
+            ["3_31", 10.0, "rate limited"],
+            ["8_31", 10.0, "finished"],
+            ["2_31", 40.0, "rate limited"],
+            ["3_31", 40.0, "rate limited"],
+            ["2_31", 70.0, "finished"],
+            ["3_31", 70.0, "rate limited"],
+            ["3_31", 70.0, "dead letter"],
+        ]
+        assert session.wait("3_31")["state"] == "waiting"
+        session.finish("3_31")
+
     def test_an_early_finish_may_be_kept(self):
         """With a buffering server the step resumes in the moment in which it is armed."""
         steps = [sim.AsyncStep("approve", "people", arm_delay="1min")]

@@ -109,3 +109,24 @@ def test_renewal_latency_of_the_common_jitters():
 def test_open_waits_are_rate_times_mean():
     """M/G/inf: 200 starts an hour waiting half an hour each are 100 open waits."""
     assert theory.open_waits(200 / 3600, 1800) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("requests", "size", "rate", "seconds"),
+    [
+        (10_000, 3000, 500, 14.0),
+        (10_000, 1500, 300, 85 / 3),
+        (1500, 1500, 300, 0.0),
+        (1, 2, 1, 0.0),
+    ],
+)
+def test_a_bucket_drains_as_the_facts_say(requests, size, rate, seconds):
+    """10,000 at once into the buckets of Step Functions: 14 s and 28.3 s."""
+    assert theory.bucket_drained(requests, size, rate) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("requests", [0, 1, 99, 100, 101, 200, 201, 350])
+def test_a_window_lets_in_as_many_as_it_has_in_every_length_of_it(requests):
+    """Counted one by one: request k of those that came at once is let in k // 100 windows later."""
+    last = max((60.0 * (k // 100) for k in range(requests)), default=0.0)
+    assert theory.window_drained(requests, 100, 60.0) == last

@@ -10,6 +10,7 @@ import numpy as np
 from attrs import define, field
 
 from asyncsim.engine.compiled import world as at
+from asyncsim.engine.compiled.admitting import limit_fields
 from asyncsim.engine.compiled.events import LANE_KINDS, ROW_SHIFT
 from asyncsim.engine.compiled.jitting import COMPILES
 from asyncsim.engine.compiled.memory import Memory
@@ -313,6 +314,7 @@ class Builder:
             "instance_outcome": memory.wholes(n, 0),
             **{name: memory.wholes(room) for name in ("delivered", "attempt", "is_copy", "answer")},
             "told": memory.wholes(room),
+            **limit_fields(self.scenario.server.finish_limit, room, self.scratch),
             **{name: memory.floats(room) for name in ("sent", "arrived", "handled")},
             "starts": self.scratch.floats(self.sizes.heap),
             "bin_count": self.scratch.floats(moments, 0.0),

@@ -1,9 +1,10 @@
-"""Callbacks: sent, lost, retried, doubled, handled (`asyncsim.model.strategies.Callback`)."""
+"""Callbacks: sent, lost, refused, doubled, handled (`asyncsim.model.strategies.Callback`)."""
 
 from __future__ import annotations
 
 import math
 
+from asyncsim.engine.compiled.admitting import is_admitted
 from asyncsim.engine.compiled.booking import book_worker
 from asyncsim.engine.compiled.chances import chance
 from asyncsim.engine.compiled.closing import finish
@@ -12,6 +13,7 @@ from asyncsim.engine.compiled.jitting import kernel
 from asyncsim.engine.compiled.world import (
     A_DEAD,
     A_EARLY,
+    A_LIMITED,
     A_LOST,
     CALLBACK_HANDLED,
     DELIVERY,
@@ -80,7 +82,11 @@ def tell(m: World, d: int, answer: int) -> None:
 
 @kernel
 def delivery_arrives(m: World, d: int) -> None:
-    """Have a worker handle a callback that has arrived."""
+    """Have a worker handle a callback that has arrived, if the rate limit lets it in."""
+    if m.finish_limit and not is_admitted(m):
+        tell(m, d, A_LIMITED)
+        try_again(m, d)
+        return
     if not m.callback_work:
         delivery_handled(m, d)
         return
@@ -92,8 +98,15 @@ def delivery_arrives(m: World, d: int) -> None:
 def delivery_handled(m: World, d: int) -> None:
     """Finish the wait by its callback; try again if it came too early."""
     m.handled[d] = m.now
-    w = m.delivered[d]
-    answer = finish(m, w)
+    answer = finish(m, m.delivered[d])
     tell(m, d, answer)
-    if answer == A_EARLY and not m.is_copy[d] and not pauses_before(m, w, m.attempt[d] + 1):
-        send(m, w, m.attempt[d] + 1)
+    if answer == A_EARLY:
+        try_again(m, d)
+
+
+@kernel
+def try_again(m: World, d: int) -> None:
+    """Have a callback sent once more; nobody cares about the answer to a copy."""
+    w, attempt = m.delivered[d], m.attempt[d] + 1
+    if not m.is_copy[d] and not pauses_before(m, w, attempt):
+        send(m, w, attempt)

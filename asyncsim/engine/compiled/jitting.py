@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from asyncsim.engine import graph
+from asyncsim.engine import admission, graph
 from asyncsim.model import grid
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -103,7 +103,8 @@ def cache_directory() -> Path | None:
     None if neither can be written to.
     """
     here = Path(__file__).parent
-    sources = [*sorted(here.glob("*.py")), Path(graph.__file__), Path(grid.__file__)]
+    shared = [Path(str(module.__file__)) for module in (admission, graph, grid)]
+    sources = [*sorted(here.glob("*.py")), *shared]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
     name = f"kernels-{digest.hexdigest()[:16]}"
     users = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"

@@ -24,6 +24,8 @@ def stages(
     line = _line(graph)
     if line is None or not len(draws) or not _is_sure(strategy):
         return {}
+    if scenario.server.finish_limit:
+        return {}  # who is refused comes again
     calls = [node for node in line if isinstance(node, Call)]
     if not all(_is_plain(call, scenario) for call in calls):
         return {}

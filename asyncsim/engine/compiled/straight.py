@@ -1,11 +1,12 @@
 """A straight process that is called back: server and batches as recursions, no queue of events.
 
 Where steps and calls follow each other without branch or time-out, nightly batches do the outside
-work, and no callback gets lost, what happens next is never in doubt. Every kind of job (the work of
-a step, an outgoing call, a callback) has a line of those who will want it, in order of time; the
-job that is wanted first is booked on the worker that is free first (Kiefer & Wolfowitz 1955,
-doi:10.2307/1992945), and its end puts the instance in the line of the next one. Lines are kept by
-insertion: where they are far out of order, the run is left to the loop over events (`loop`).
+work, and no callback gets lost or refused, what happens next is never in doubt. Every kind of job
+(the work of a step, an outgoing call, a callback) has a line of those who will want it, in order of
+time; the job that is wanted first is booked on the worker that is free first (Kiefer & Wolfowitz
+1955, doi:10.2307/1992945), and its end puts the instance in the line of the next one. Lines are
+kept by insertion: where they are far out of order, the run is left to the loop over events
+(`loop`).
 """
 
 from __future__ import annotations

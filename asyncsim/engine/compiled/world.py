@@ -28,11 +28,13 @@ BATCH, SERVICE, PEOPLE, RECORDED = range(4)
 (
     A_FINISHED, A_BUFFERED, A_IGNORED_EARLY, A_ACCEPTED_DUPLICATE, A_ACCEPTED_LATE,
     A_IGNORED_UNKNOWN, A_EARLY, A_DUPLICATE, A_LATE, A_UNKNOWN, A_LOST, A_DEAD,
-) = range(12)  # fmt: skip
+    A_LIMITED,
+) = range(13)  # fmt: skip
 NOT_WATCHED, POLLS, BACKS_OFF, HOLDS_LINE = range(4)
 FROM_ARMING, FROM_CLOCK, FROM_RANDOM = range(3)
 NO_JITTER, FULL, EQUAL, DECORRELATED = range(4)
 REJECT, BUFFER, IGNORE, ACCEPT = range(4)
+NO_LIMIT, WINDOW_LIMIT, BUCKET_LIMIT = range(3)
 # Purposes of chances, a key for each call
 K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE = range(4)
 # Kinds of events, in the order in which they happen at one instant: asyncsim.engine.clock.Kind
@@ -74,6 +76,13 @@ class World:
     buffer_for: float
     duplicate: int
     late: int
+    finish_limit: int
+    window_most: int
+    window_length: float
+    admitted: Floats
+    """When the last so many deliveries were admitted, a ring."""
+    bucket_size: float
+    bucket_rate: float
     watch: int
     """What a waiting step does: nothing, polls, backs off, holds a line."""
     notify: int
@@ -211,6 +220,10 @@ class World:
     arrived: Floats
     handled: Floats
     told: Wholes
+    admitted_at: int
+    """Where the oldest one stands in the ring."""
+    tokens: float
+    tokens_since: float
     # Stages of a straight run, each with a line of those who want its job
     stages: int
     stage_job: Wholes

@@ -18,6 +18,7 @@ from asyncsim.engine.run import Run
 from asyncsim.engine.simulate import played
 from asyncsim.model.described import refuse
 from asyncsim.model.durations import Fixed
+from asyncsim.model.limits import TokenBucket
 from asyncsim.model.quantities import DurationLike, Refused, positive_duration
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
@@ -131,8 +132,10 @@ def herd_drain(
     last leaves at s⌈N/c⌉ (`asyncsim.study.theory.herd_drained`), after the network delay. It is
     exact if the batch gives its results at its end and every callback comes once: steps after the
     wait queue up behind the whole herd, since the queue is FIFO. Copies, retries and checks make it
-    longer. If results come one by one there is hardly a herd: the workers began long before, and
-    the bound is what is left of their work, or one callback.
+    longer. So does a limit on callbacks (`WorkflowServer.finish_limit`), whose own bound is taken
+    if it is later (`asyncsim.study.theory.bucket_drained`, `window_drained`). If results come one
+    by one there is hardly a herd: the workers began long before, and the bound is what is left of
+    their work, or one callback.
 
     Parameters
     ----------
@@ -194,7 +197,7 @@ def _exact(scenario: Scenario, strategy: Strategy) -> bool:
         and not strategy.loss
         and not strategy.duplicates
     )
-    return at_end and plain
+    return at_end and plain and scenario.server.finish_limit is None
 
 
 @frozen
@@ -214,6 +217,16 @@ class _Plan:
         return herds_of(run, self.apart, replication)
 
 
+def _let_in(run: Run, callbacks: int) -> float:
+    """Return when the server's limit has let in so many that came at once, by theory."""
+    limit = run.scenario.server.finish_limit
+    if limit is None or type(run.strategy) is not Callback:
+        return 0.0
+    if isinstance(limit, TokenBucket):
+        return theory.bucket_drained(callbacks, limit.size, limit.rate.per_second)
+    return theory.window_drained(callbacks, limit.most, limit.seconds)
+
+
 def herds_of(run: Run, apart: float, replication: int = 0) -> pd.DataFrame:
     """Return the herds of a run; see `HerdDrain.herds`."""
     server = run.scenario.server
@@ -231,9 +244,10 @@ def herds_of(run: Run, apart: float, replication: int = 0) -> pd.DataFrame:
             back = resumed[mine]
             known = back[~np.isnan(back)]
             drained = float(known.max()) - last if len(known) else math.nan
-            alone = theory.herd_drained(size, server.workers, server.callback_work)
+            alone = theory.herd_drained(len(known), server.workers, server.callback_work)
             spread = last - float(completed[mine].min())
-            by_theory = network + max(alone - spread, server.callback_work)
+            let_in = _let_in(run, len(known)) + server.callback_work
+            by_theory = network + max(max(alone, let_in) - spread, server.callback_work)
             never = size - len(known)
             rows.append((replication, system, last, size, drained, by_theory, never))
     return pd.DataFrame(rows, columns=COLUMNS)

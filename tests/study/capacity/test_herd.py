@@ -50,6 +50,28 @@ def test_copies_compete_with_the_herd():
     assert "theory says at least" in repr(found)
 
 
+@pytest.mark.parametrize("words", ["50 refilled 2/s", "30 per 20 s"])
+def test_a_limit_on_callbacks_makes_it_longer_and_its_own_bound_holds(words):
+    """300 callbacks need (300 - 50)/2 = 125 s, or 180 s, where the workers alone need 50 s."""
+    limited = sim.WorkflowServer(3, callback_work="500ms", finish_limit=words)
+    often = sim.Callback(retries=["500ms"] * 500)
+    found = sim.herd_drain(nights(server=limited), often, replications=2, **QUIET)
+    assert not found.exact
+    assert (found.herds["theory"] > 2 * 0.5 * (found.herds["herd"] / 3)).all()
+    above = found.herds["drained"] - found.herds["theory"]
+    # One pause of the senders at the most, and the work of those who are let in together
+    assert above.between(-1e-6, 0.5 + 0.5 * 30 / 3).all()
+
+
+def test_callbacks_that_are_refused_for_good_are_no_part_of_the_bound():
+    """30 of some 300 get through: ten rounds of three workers, 5 s."""
+    limited = sim.WorkflowServer(3, callback_work="500ms", finish_limit="30 per 1h")
+    found = sim.herd_drain(nights(server=limited), replications=2, **QUIET)
+    assert (found.herds["never"] == found.herds["herd"] - 30).all()
+    assert found.herds["drained"].to_numpy() == pytest.approx(5.0)
+    assert found.herds["theory"].to_numpy() == pytest.approx(5.0)
+
+
 @pytest.mark.parametrize("item", ["100ms", "200ms"])
 def test_results_that_come_one_by_one_are_hardly_a_herd(item):
     """The bound is what the workers have not yet done when the batch ends, or one callback."""
