@@ -76,8 +76,10 @@ from asyncsim.study.capacity.cheapest import cheapest_interval
 from asyncsim.study.capacity.frontier import Frontier, frontier
 from asyncsim.study.capacity.herd import HerdDrain, herd_drain
 from asyncsim.study.capacity.limits import fewest_workers, largest_volume, longest_interval
-from asyncsim.study.compare import Comparison, compare
+from asyncsim.study.compare import compare
+from asyncsim.study.comparison import Comparison
 from asyncsim.study.event_logs.write import write_event_log
+from asyncsim.study.replications_for import NeededReplications, replications_for
 from asyncsim.study.reporting.page import report
 from asyncsim.study.sweep import Sweep, sweep
 from asyncsim.widgets.exploring import explore
@@ -110,6 +112,7 @@ __all__ = [
     "HerdDrain",
     "LogWarning",
     "LongPolling",
+    "NeededReplications",
     "NightlyBatch",
     "NotArmedYet",
     "OnlineService",
@@ -161,6 +164,7 @@ __all__ = [
     "longest_interval",
     "profiles",
     "replay",
+    "replications_for",
     "report",
     "simulate",
     "sweep",
