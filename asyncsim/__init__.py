@@ -28,6 +28,7 @@ from asyncsim.errors import (
     PrecisionWarning,
     ScenarioError,
     SerialNumberError,
+    SteadyStateWarning,
     UnknownSerialNumber,
     WaitExpired,
 )
@@ -79,8 +80,10 @@ from asyncsim.study.capacity.limits import fewest_workers, largest_volume, longe
 from asyncsim.study.compare import compare
 from asyncsim.study.comparison import Comparison
 from asyncsim.study.event_logs.write import write_event_log
+from asyncsim.study.quantiles import QuantileInterval, quantile_interval
 from asyncsim.study.replications_for import NeededReplications, replications_for
 from asyncsim.study.reporting.page import report
+from asyncsim.study.steady_state import SteadyState, steady_state
 from asyncsim.study.sweep import Sweep, sweep
 from asyncsim.widgets.exploring import explore
 
@@ -124,6 +127,7 @@ __all__ = [
     "PrecisionWarning",
     "Process",
     "Profile",
+    "QuantileInterval",
     "Recorded",
     "Regular",
     "Replay",
@@ -137,6 +141,8 @@ __all__ = [
     "Session",
     "Simulation",
     "State",
+    "SteadyState",
+    "SteadyStateWarning",
     "Step",
     "Strategy",
     "Sweep",
@@ -163,10 +169,12 @@ __all__ = [
     "lognormal",
     "longest_interval",
     "profiles",
+    "quantile_interval",
     "replay",
     "replications_for",
     "report",
     "simulate",
+    "steady_state",
     "sweep",
     "uniform",
     "write_event_log",

@@ -12,6 +12,7 @@ from asyncsim.plots.style import COLOURS, figure, tidy
 
 Floats = NDArray[np.float64]
 GREY = "#666666"
+ROUNDING = 1e-6
 
 
 def cumulative_mean(
@@ -37,10 +38,7 @@ def cumulative_mean(
         ax.axvline(reached, color=COLOURS[1], lw=1.5, ls="--", label="narrow enough from here")
     # The interval of two or three values is so wide that nothing else could be seen
     late = seen.loc[seen["n"] >= 5, ["low", "high"]].to_numpy(dtype=float)
-    shown = np.concatenate([late.ravel(), table["value"].dropna().to_numpy(dtype=float)])
-    if len(shown) and np.isfinite(shown).all():
-        room = 0.05 * float(np.ptp(shown)) or 1.0
-        ax.set_ylim(float(shown.min()) - room, float(shown.max()) + room)
+    _limits(ax, np.concatenate([late.ravel(), table["value"].to_numpy(dtype=float)]))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(frameon=False, fontsize=9)
     tidy(ax, "", "replications", ylabel)
@@ -82,7 +80,19 @@ def warm_up(
         if np.isfinite([low, high]).all():
             ax.fill_between(rest, low, high, color=COLOURS[2], alpha=0.2, lw=0)
     ax.set_xlim(0.5, len(series) + 0.5)
+    _limits(ax, np.concatenate([series, interval or ()]))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(frameon=False, fontsize=9)
     tidy(ax, "", xlabel, ylabel)
     return ax
+
+
+def _limits(ax: Axes, shown: Floats) -> None:
+    """Let the y axis span what is shown; around a constant, rounding is not made a mountain."""
+    shown = shown[np.isfinite(shown)]
+    if len(shown):
+        low, high = float(shown.min()), float(shown.max())
+        room = 0.05 * (high - low)
+        if high - low <= ROUNDING * abs(high):
+            room = abs(high) / 2 or 1.0
+        ax.set_ylim(low - room, high + room)

@@ -18,6 +18,8 @@ from asyncsim.study.statistics import Interval, mean_interval
 FEWEST, MOST = 10, 30
 """Batches: with fewer the interval is wide and hard to check, and more gain little (Schmeiser
 1982, Batch size effects in the analysis of simulation output, Operations Research 30, 556-568)."""
+ROUNDING = 1e-6
+"""Variation below this share of the mean is rounding, or of no interest."""
 LEVEL = 0.1
 """Level of the test for correlation: it ought to err on the side of longer batches."""
 
@@ -149,7 +151,7 @@ def correlation(means: ArrayLike) -> tuple[float, float]:
     x = x[~np.isnan(x)]
     n = len(x)
     squares = float(np.sum((x - x.mean()) ** 2)) if n else 0.0
-    if n < 3 or squares <= 1e-20 * float(np.sum(x**2)):  # constant but for rounding
+    if n < 3 or squares <= (ROUNDING * x.mean()) ** 2 * n:
         return 0.0, 1.0
     c = 1.0 - float(np.sum(np.diff(x) ** 2)) / (2.0 * squares)
     return c, float(special.ndtr(-c * math.sqrt((n * n - 1) / (n - 2))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +19,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model.durations import Floats
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
+from asyncsim.study.quantiles import replicated_quantile
 from asyncsim.study.replications import Outcome
 from asyncsim.study.statistics import Interval, mean_interval, paired_interval
 from asyncsim.study.summary_html import interval_text, summary_html
@@ -111,6 +113,47 @@ class Comparison:
         """Return the resume latencies of all replications of a strategy, in seconds."""
         self.run(strategy)  # names an unknown label
         return np.concatenate(self._played[strategy].latencies)
+
+    def quantiles(self, qs: Sequence[float] = (0.5, 0.95, 0.99)) -> pd.DataFrame:
+        """Return quantiles of the resume latency, of resumed waits and of all armed waits.
+
+        A quantile over resumed waits alone looks better the more waits are lost; out of all armed
+        waits those that never resumed count as infinitely late.
+
+        Parameters
+        ----------
+        qs
+            Which quantiles, each between 0 and 1.
+
+        Returns
+        -------
+        DataFrame
+            One row per strategy, quantile and kind of waits: ``strategy, q, of, waits`` (how many
+            it rests on), ``never`` (how many armed waits never resumed: left out of the one, in the
+            other), ``estimate`` (seconds, all replications together), ``low, high, interval`` (how
+            it was found, see `asyncsim.study.quantiles.replicated_quantile`), ``note``.
+        """
+        rows = []
+        for label, played in self._played.items():
+            never = [
+                int(armed) - len(late)
+                for armed, late in zip(played.column("armed"), played.latencies, strict=True)
+            ]
+            everything = [
+                np.append(late, np.full(n, np.inf))
+                for late, n in zip(played.latencies, never, strict=True)
+            ]
+            kinds = {"resumed waits": played.latencies, "all armed waits": everything}
+            for q in qs:
+                for kind, samples in kinds.items():
+                    found = replicated_quantile(samples, q, self.confidence)
+                    waits = sum(map(len, samples))
+                    rows.append(
+                        (label, q, kind, waits, sum(never), found.value, found.low, found.high,
+                         found.method, found.note)
+                    )  # fmt: skip
+        columns = ["strategy", "q", "of", "waits", "never", "estimate", "low", "high"]
+        return pd.DataFrame(rows, columns=[*columns, "interval", "note"])
 
     @cached_property
     def table(self) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from attrs import frozen
@@ -12,6 +13,7 @@ from scipy import stats
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import refuse
 from asyncsim.model.quantities import Refused, number
+from asyncsim.study.statistics import mean_interval
 
 
 @frozen
@@ -30,7 +32,9 @@ class QuantileInterval:
         Probability with which the interval covers the true quantile: at least, for values of a law
         without ties exactly, as much as the ends that exist can give.
     n
-        How many values it rests on.
+        How many values, or replications, it rests on.
+    method
+        How the interval was found.
     note
         What is missing, in words; empty if nothing is.
     """
@@ -41,6 +45,7 @@ class QuantileInterval:
     q: float
     coverage: float
     n: int
+    method: str = "order statistics"
     note: str = ""
 
     def __contains__(self, value: float) -> bool:
@@ -111,7 +116,7 @@ def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> 
         raise ScenarioError("values must not hold NaN: leave out or count what has no value")
     n, tail = len(ordered), (1 - confidence) / 2
     if not n:
-        return QuantileInterval(math.nan, -math.inf, math.inf, q, 1.0, 0, "no values")
+        return QuantileInterval(math.nan, -math.inf, math.inf, q, 1.0, 0, note="no values")
     below = stats.binom.cdf(np.arange(n + 1), n, q)  # P(B ≤ k)
     r = int(np.searchsorted(below, tail * (1 + 1e-12), side="right"))
     s = int(np.searchsorted(below, (1 - tail) * (1 - 1e-12), side="left")) + 1
@@ -119,14 +124,48 @@ def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> 
     high = float(ordered[s - 1]) if s <= n else math.inf
     covered = float((below[s - 1] if s <= n else 1.0) - (below[r - 1] if r else 0.0))
     missing = [word for word, lacks in (("lower", r == 0), ("upper", s > n)) if lacks]
-    needed = max(
-        _needed(q, tail) if "upper" in missing else 0,
-        _needed(1 - q, tail) if "lower" in missing else 0,
-    )
+    needed = max([1, *(_needed(q if word == "upper" else 1 - q, tail) for word in missing)])
     note = f"no {' and no '.join(missing)} end: {n} values are too few, {needed} would do"
-    return QuantileInterval(quantile(ordered, q), low, high, q, covered, n, note if missing else "")
+    found = quantile(ordered, q)
+    return QuantileInterval(found, low, high, q, covered, n, note=note if missing else "")
 
 
 def _needed(q: float, tail: float) -> int:
     """Return the number of values from which the largest lies beyond the quantile surely enough."""
     return math.ceil(math.log(tail) / math.log(q) * (1 - 1e-12))
+
+
+def replicated_quantile(
+    samples: Sequence[ArrayLike], q: float, confidence: float = 0.95
+) -> QuantileInterval:
+    """Return a quantile of simulated values with an interval over independent replications.
+
+    Values within a replication depend on each other, so each replication gives one quantile.
+    Student's t applies to these, if all are finite; it encloses their mean, which for small samples
+    differs from the quantile of all values together, which is `value`. If some are infinite there
+    is no mean, and the interval is that of their median, by order statistics.
+
+    Parameters
+    ----------
+    samples
+        The values of each replication; infinite ones are allowed. Empty ones are left out.
+    q
+        Between 0 and 1.
+    confidence
+        Of the interval.
+    """
+    q = check_quantile(q)
+    full = [np.asarray(values, dtype=float) for values in samples if len(np.asarray(values))]
+    each = np.array([quantile(values, q) for values in full])
+    value = quantile(np.concatenate(full), q) if full else math.nan
+    if np.isfinite(each).all():
+        t = mean_interval(each, confidence)
+        note = "" if t.n > 1 else "one replication has no interval"
+        return QuantileInterval(
+            value, t.low, t.high, q, confidence, t.n, "Student's t over replications", note
+        )
+    median = quantile_interval(each, 0.5, confidence)
+    method = "median of replications, order statistics"
+    return QuantileInterval(
+        value, median.low, median.high, q, median.coverage, median.n, method, median.note
+    )

@@ -112,12 +112,20 @@ class NeededReplications:
             f"{self._wanted.text(self.unit)}, {self.confidence:.0%} interval"
         )
 
+    @property
+    def _constant(self) -> str:
+        same = [one for one, rule in self._rules.items() if rule.steps[-1].half_width == 0]
+        told = "all values were equal, so nothing is known of what is rarer than that"
+        return f"{' and '.join(same)}: {told}" if same else ""
+
     def __repr__(self) -> str:
-        return f"{self.scenario}, {self._note}\n{self._summary().to_string()}"
+        head = f"{self.scenario}, {self._note}\n{self._summary().to_string()}"
+        return "\n".join([head, *filter(None, [self._constant])])
 
     def _repr_html_(self) -> str:
         table = self._summary().to_html(border=0)
-        return f"<div><b>{escape(self.scenario)}</b>{table}{escape(self._note)}</div>"
+        notes = "<br>".join(escape(note) for note in (self._note, self._constant) if note)
+        return f"<div><b>{escape(self.scenario)}</b>{table}{notes}</div>"
 
 
 def replications_for(

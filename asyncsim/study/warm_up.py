@@ -25,6 +25,8 @@ KEPT = 5
 """So many batches are never cut off: the statistic of very few is small by chance."""
 PARTS = 10
 """The test for a trend looks at so many parts of a series."""
+ROUNDING = 1e-6
+"""Variation below this share of the mean is rounding, or of no interest."""
 TREND_LEVEL = 0.01
 """How often the test for a trend is mistaken where there is none."""
 
@@ -149,7 +151,7 @@ def trend(values: ArrayLike) -> tuple[float, float]:
     if not size:
         return 0.0, 1.0
     means = series[len(series) - size * PARTS :].reshape(PARTS, size).mean(axis=1)
-    if np.ptp(means) <= 1e-9 * np.abs(means).max():  # rounding
+    if np.ptp(means) <= ROUNDING * np.abs(means).max():
         return 0.0, 1.0
     line = stats.linregress(np.arange(PARTS) * size, means)
     return float(line.slope), float(line.pvalue)
