@@ -40,7 +40,7 @@ def cumulative_mean(
     late = seen.loc[seen["n"] >= 5, ["low", "high"]].to_numpy(dtype=float)
     _limits(ax, np.concatenate([late.ravel(), table["value"].to_numpy(dtype=float)]))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(frameon=False, fontsize=9)
+    _legend_below(ax)
     tidy(ax, "", "replications", ylabel)
     return ax
 
@@ -82,9 +82,13 @@ def warm_up(
     ax.set_xlim(0.5, len(series) + 0.5)
     _limits(ax, np.concatenate([series, interval or ()]))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(frameon=False, fontsize=9)
+    _legend_below(ax)
     tidy(ax, "", xlabel, ylabel)
     return ax
+
+
+def _legend_below(ax: Axes) -> None:
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize=9)
 
 
 def _limits(ax: Axes, shown: Floats) -> None:

@@ -111,8 +111,8 @@ def batch_means(
         doubts.append(f"{len(means)} batches are too few: give a longer run, or replications")
     elif chance < LEVEL:
         doubts.append(
-            f"the batch means are still correlated (lag 1: {lag_1:.2f}), so the interval is too "
-            "narrow: give a longer run, or replications"
+            f"the batch means are still correlated ({lag_1:.2f} from one to the next), so the "
+            "interval is too narrow: give a longer run, or replications"
         )
     interval = mean_interval(means, confidence)
     return BatchMeans(
