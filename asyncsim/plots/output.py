@@ -16,7 +16,11 @@ ROUNDING = 1e-6
 
 
 def cumulative_mean(
-    table: pd.DataFrame, ylabel: str, reached: int | None = None, ax: Axes | None = None
+    table: pd.DataFrame,
+    ylabel: str,
+    reached: int | None = None,
+    ax: Axes | None = None,
+    legend: bool = True,
 ) -> Axes:
     """Draw the mean of the first n replications with its interval, over n.
 
@@ -40,7 +44,8 @@ def cumulative_mean(
     late = seen.loc[seen["n"] >= 5, ["low", "high"]].to_numpy(dtype=float)
     _limits(ax, np.concatenate([late.ravel(), table["value"].to_numpy(dtype=float)]))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend_below(ax)
+    if legend:
+        _legend_below(ax)
     tidy(ax, "", "replications", ylabel)
     return ax
 

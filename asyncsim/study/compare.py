@@ -8,10 +8,11 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from asyncsim.engine.arguments import check_played
+from asyncsim.engine.arguments import check_played, warm_up_of
 from asyncsim.engine.figures import check_figure, figures_of
 from asyncsim.engine.run import Run
-from asyncsim.errors import CensoredWarning, PrecisionWarning
+from asyncsim.engine.simulate import RESOLUTION
+from asyncsim.errors import PrecisionWarning
 from asyncsim.model.described import refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.profiles import Profile
@@ -20,7 +21,14 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study.comparison import Comparison, Played
 from asyncsim.study.precision import FEWEST, Precision, target
-from asyncsim.study.replications import Outcome, Replications, jobs, labelled, mapping
+from asyncsim.study.replications import (
+    Outcome,
+    Replications,
+    jobs,
+    labelled,
+    mapping,
+    tell_censored,
+)
 from asyncsim.study.statistics import mean_interval
 
 
@@ -33,6 +41,7 @@ def compare(
     within: DurationLike | None = None,
     figure: str = "mean_latency",
     most_replications: int = 200,
+    warm_up: DurationLike | None = None,
     seed: int = 0,
     confidence: float = 0.95,
     engine: str = "auto",
@@ -59,6 +68,12 @@ def compare(
         means near zero, of which a share makes no sense.
     figure
         The figure that is to be known so well, a name of `asyncsim.engine.figures.FIGURES`.
+    warm_up
+        Leave out of every figure so much of each run (``"2 days"``), for a scenario of many days
+        that begins empty and is meant to go on; `asyncsim.steady_state` finds how long it is.
+        Instances that arrived in it count nowhere, load is that of the time after it, and what is
+        known of whole runs only (`longest_queue`, `connection_time`) is NaN. Pictures of a single
+        run show all of it.
     seed
         Key of the random numbers.
     confidence
@@ -97,13 +112,17 @@ def compare(
         wanted = min(_still(rules), most)
     n_jobs = jobs(n_jobs)
     strategies = tuple(player.strategy for player in played.values())
-    plan = Replications(scenario, strategies, key_part("seed", seed), engine)
+    begin = 0.0
+    if warm_up is not None:
+        begin = warm_up_of("warm_up", warm_up, scenario, RESOLUTION)
+    plan = Replications(scenario, strategies, key_part("seed", seed), engine, begin)
     bar = tqdm(
         total=wanted * len(played), disable=not progress, unit="run", desc="comparing", leave=False
     )
     with bar, mapping(n_jobs) as each:
         # The first replication is played here: its runs are kept, and kernels are compiled once
-        _add(played, rules, [Outcome.of(run) for run in _first_runs(plan, played)], figure, bar)
+        first = [Outcome.of(run, begin) for run in _first_runs(plan, played)]
+        _add(played, rules, first, figure, bar)
         so_far = 1
         while so_far < wanted:
             for outcomes in each(plan.outcomes, range(so_far, wanted)):
@@ -112,9 +131,9 @@ def compare(
             if rules:
                 wanted = min(so_far + _still(rules), most)
                 bar.total = wanted * len(played)
-    _tell_censored(played)
+    tell_censored({label: player.censored for label, player in played.items()})
     _tell_missed(rules, figure, figures_of(scenario)[figure].unit)
-    return Comparison(scenario, played, seed, confidence)
+    return Comparison(scenario, played, seed, confidence, begin)
 
 
 def _first_runs(plan: Replications, played: dict[str, Played]) -> list[Run]:
@@ -167,17 +186,5 @@ def _tell_missed(rules: dict[str, Precision], figure: str, unit: str) -> None:
             f"replications ({told}); raise most_replications, or be content with the intervals as "
             "they are",
             PrecisionWarning,
-            stacklevel=3,
-        )
-
-
-def _tell_censored(played: dict[str, Played]) -> None:
-    open_waits = {label: player.censored for label, player in played.items() if player.censored}
-    if open_waits:
-        told = ", ".join(f"{n} under {label}" for label, n in open_waits.items())
-        warnings.warn(
-            f"waits still open when runs stopped: {told}; they have no latency and are in no "
-            "average (give the step a timeout, or the strategy a safety poll)",
-            CensoredWarning,
             stacklevel=3,
         )

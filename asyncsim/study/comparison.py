@@ -17,6 +17,7 @@ from asyncsim.engine.figures import figures_of
 from asyncsim.engine.run import Run
 from asyncsim.errors import ScenarioError
 from asyncsim.model.durations import Floats
+from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.study.quantiles import replicated_quantile
@@ -57,12 +58,14 @@ class Played:
     latencies: list[Floats] = field(factory=list)
     first: Run | None = None
     censored: int = 0
+    left_out: int = 0
 
     def add(self, outcome: Outcome) -> None:
         """Keep the outcome of the next replication."""
         self.figures.append(outcome.figures)
         self.latencies.append(outcome.latencies)
         self.censored += outcome.censored
+        self.left_out += outcome.left_out
 
     def column(self, name: str) -> list[float]:
         """Return a figure of all replications."""
@@ -80,14 +83,22 @@ class Comparison:
         How many times.
     confidence
         Of every interval.
+    warm_up
+        Seconds of each run that are in no figure.
     """
 
     def __init__(
-        self, scenario: Scenario, played: dict[str, Played], seed: int, confidence: float
+        self,
+        scenario: Scenario,
+        played: dict[str, Played],
+        seed: int,
+        confidence: float,
+        warm_up: float = 0.0,
     ) -> None:
         self.scenario = scenario
         self.seed = seed
         self.confidence = confidence
+        self.warm_up = warm_up
         self._played = played
 
     @property
@@ -245,6 +256,13 @@ class Comparison:
         n = self.replications
         return f"{n} replication{'s' if n > 1 else ''}"
 
+    @property
+    def _warm_up_text(self) -> str:
+        if not self.warm_up:
+            return ""
+        waits = max(player.left_out for player in self._played.values())
+        return f"; without a warm-up of {text_of(self.warm_up)} each, {waits:,} waits"
+
     def _overhead_points(self) -> pd.DataFrame:
         rows = {}
         for label, played in self._played.items():
@@ -261,14 +279,14 @@ class Comparison:
         return pd.DataFrame.from_dict(rows, orient="index")
 
     def __repr__(self) -> str:
-        head = f"{self.scenario.name}: {self._times}, seed {self.seed}"
+        head = f"{self.scenario.name}: {self._times}, seed {self.seed}{self._warm_up_text}"
         return f"{head}, mean ± half-width of the {self.confidence:.0%} interval\n" + (
             self.summary.to_string()
         )
 
     def _repr_html_(self) -> str:
         note = (
-            f"Replications: {self.replications}, seed {self.seed}; mean ± half-width of the "
-            f"{self.confidence:.0%} interval. Hover over a row for its meaning."
+            f"Replications: {self.replications}, seed {self.seed}{self._warm_up_text}; mean ± "
+            f"half-width of the {self.confidence:.0%} interval. Hover over a row for its meaning."
         )
         return summary_html(self.scenario.name, self.summary, note)

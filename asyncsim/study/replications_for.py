@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ from asyncsim.model.quantities import DurationLike, Refused, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study.precision import FEWEST, Precision, target
-from asyncsim.study.replications import Replications, jobs, labelled, mapping
+from asyncsim.study.replications import Replications, jobs, labelled, mapping, tell_censored
 from asyncsim.study.statistics import mean_interval
 
 
@@ -83,11 +84,15 @@ class NeededReplications:
             axes, self.table.groupby("strategy", sort=False), strict=True
         ):
             n = self.numbers[str(label)]
-            plots.cumulative_mean(table, self.figure.replace("_", " ") + unit, n, ax)
+            plots.cumulative_mean(table, self.figure.replace("_", " ") + unit, n, ax, legend=False)
             told = "not reached" if n is None else f"{n} replications"
             ax.set_title(f"{label}: {told}", loc="left", fontsize=11)
         title = f"{self.scenario}, {self._wanted.text(self.unit)}"
         figure.suptitle(title, x=0.01, ha="left")
+        handles: dict[str, Any] = {}
+        for ax in axes:  # the mark is only in those where it was reached
+            handles |= {text: h for h, text in zip(*ax.get_legend_handles_labels(), strict=True)}
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=3, frameon=False)
         return figure
 
     def _summary(self) -> pd.DataFrame:
@@ -171,6 +176,8 @@ def replications_for(
     -----
     PrecisionWarning
         If the target was not reached.
+    CensoredWarning
+        If waits were still open when runs stopped.
 
     Examples
     --------
@@ -202,7 +209,7 @@ def replications_for(
     rules = {
         label: Precision(goal, confidence, name=f"{figure} under {label}") for label in by_label
     }
-    todo = dict(by_label)
+    todo, censored = dict(by_label), dict.fromkeys(by_label, 0)
     so_far = 0
     bar = tqdm(disable=not progress, unit="run", desc="replications", leave=False)
     with bar, mapping(jobs(n_jobs)) as each:
@@ -213,9 +220,11 @@ def replications_for(
             for outcomes in each(plan.outcomes, range(so_far, stop)):
                 for label, outcome in zip(todo, outcomes, strict=True):
                     rules[label].add(outcome.figures[figure])
+                    censored[label] += outcome.censored
                 bar.update(len(outcomes))
             so_far = stop
             todo = {label: one for label, one in todo.items() if not rules[label].enough}
+    tell_censored(censored)
     if todo:
         told = "; ".join(rules[label].shortfall(label) for label in todo)
         warnings.warn(

@@ -259,3 +259,32 @@ def test_costs_are_compared_in_their_currency():
     assert means.loc["cost", "polling 5 min"] == pytest.approx(0.75 * checks)
     assert means.loc["cost", "callback"] == pytest.approx(0.25 * 50)
     assert not [row for row in compared(replications=2).summary.index if "cost" in row]
+
+
+def test_a_warm_up_is_in_no_figure_and_is_told():
+    """Of a system that begins empty the open waits of later days are nearer to the steady state."""
+    scenario = outside("12h", sim.Poisson("100/day"), length="6 days")
+    options = {"replications": 4, "progress": False}
+    whole, later = (sim.compare(scenario, PAIR, warm_up=w, **options) for w in (None, "2 days"))
+    runs = [
+        sim.simulate(scenario, PAIR[0], replication=k).summary(after="2 days") for k in range(4)
+    ]
+    means = later.table.set_index(["figure", "strategy"])["mean"]
+    for figure in ("mean_latency", "armed", "mean_open_waits", "utilisation"):
+        expected = np.mean([run[figure].iloc[0] for run in runs])
+        assert means[figure, "callback"] == pytest.approx(expected)
+    assert np.isnan(means["longest_queue", "callback"])
+    assert "without a warm-up of 2 d each" in repr(later)
+    assert "warm-up" in later._repr_html_()
+    assert "warm-up" not in repr(whole)
+    armed = whole.table.query("figure == 'armed'")["mean"].iloc[0]
+    left = round((armed - means["armed", "callback"]) * 4)
+    assert f"{left:,} waits" in repr(later)
+    assert len(later.latencies("callback")) == means["armed", "callback"] * 4
+
+
+@pytest.mark.parametrize("warm_up", ["1 day", "10s", 0, "soon"])
+def test_a_wrong_warm_up_is_named(warm_up):
+    """It is shorter than the scenario, and falls between two bins of the load."""
+    with pytest.raises(sim.ScenarioError, match="warm_up must be"):
+        compared(warm_up=warm_up)
