@@ -28,6 +28,7 @@ from asyncsim.errors import (
     PrecisionWarning,
     ScenarioError,
     SerialNumberError,
+    SteadyStateWarning,
     UnknownSerialNumber,
     WaitExpired,
 )
@@ -76,9 +77,13 @@ from asyncsim.study.capacity.cheapest import cheapest_interval
 from asyncsim.study.capacity.frontier import Frontier, frontier
 from asyncsim.study.capacity.herd import HerdDrain, herd_drain
 from asyncsim.study.capacity.limits import fewest_workers, largest_volume, longest_interval
-from asyncsim.study.compare import Comparison, compare
+from asyncsim.study.compare import compare
+from asyncsim.study.comparison import Comparison
 from asyncsim.study.event_logs.write import write_event_log
+from asyncsim.study.quantiles import QuantileInterval, quantile_interval
+from asyncsim.study.replications_for import NeededReplications, replications_for
 from asyncsim.study.reporting.page import report
+from asyncsim.study.steady_state import SteadyState, steady_state
 from asyncsim.study.sweep import Sweep, sweep
 from asyncsim.widgets.exploring import explore
 
@@ -110,6 +115,7 @@ __all__ = [
     "HerdDrain",
     "LogWarning",
     "LongPolling",
+    "NeededReplications",
     "NightlyBatch",
     "NotArmedYet",
     "OnlineService",
@@ -121,6 +127,7 @@ __all__ = [
     "PrecisionWarning",
     "Process",
     "Profile",
+    "QuantileInterval",
     "Recorded",
     "Regular",
     "Replay",
@@ -134,6 +141,8 @@ __all__ = [
     "Session",
     "Simulation",
     "State",
+    "SteadyState",
+    "SteadyStateWarning",
     "Step",
     "Strategy",
     "Sweep",
@@ -160,9 +169,12 @@ __all__ = [
     "lognormal",
     "longest_interval",
     "profiles",
+    "quantile_interval",
     "replay",
+    "replications_for",
     "report",
     "simulate",
+    "steady_state",
     "sweep",
     "uniform",
     "write_event_log",

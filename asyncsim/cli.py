@@ -75,7 +75,16 @@ def _add_compare(commands: Any) -> None:
     command.add_argument("--strategy", action="append", metavar="WORDS", help=STRATEGY_HELP)
     command.add_argument("--replications", type=int, metavar="N", help="how often (default: 10)")
     command.add_argument(
-        "--precision", type=float, metavar="SHARE", help="go on until latencies are known so well"
+        "--precision", type=float, metavar="SHARE", help="go on until --figure is known so well"
+    )
+    command.add_argument(
+        "--within", metavar="HALF-WIDTH", help="the same, not as a share of the mean: 5s, 0.5"
+    )
+    command.add_argument(
+        "--figure", default="mean_latency", metavar="NAME", help="which one (default: %(default)s)"
+    )
+    command.add_argument(
+        "--warm-up", metavar="DURATION", help="leave out the beginning of every run, such as 2days"
     )
     command.add_argument("--save", type=Path, metavar="PNG", help="save the picture there")
     command.add_argument("--csv", type=Path, metavar="CSV", help="save the whole table there")
@@ -194,13 +203,17 @@ def _compare(arguments: argparse.Namespace) -> int:
         words = ", ".join(f".{kind}" for kind in kinds)
         raise ScenarioError(f"--save must end in one of {words}, got {str(arguments.save)!r}")
     replications = arguments.replications
-    if arguments.log and replications is None and arguments.precision is None:
+    targets = (arguments.precision, arguments.within)
+    if arguments.log and replications is None and targets == (None, None):
         replications = 5  # what is left to chance beside a log is little
     comparison = compare(
         _scenario(arguments),
         strategies,
         replications=replications,
         precision=arguments.precision,
+        within=_half_width(arguments.within),
+        figure=arguments.figure,
+        warm_up=arguments.warm_up,
         seed=arguments.seed,
         engine=arguments.engine,
         n_jobs=arguments.jobs,
@@ -214,6 +227,14 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.report:
         print(f"report: {report(comparison, arguments.report)}")
     return 0
+
+
+def _half_width(text: str | None) -> str | float | None:
+    """Return a number as one, and leave a duration to those who know whether the figure is one."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def _run(arguments: argparse.Namespace) -> int:

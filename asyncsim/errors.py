@@ -14,6 +14,7 @@
     CensoredWarning             waits were still open when the run stopped
     LogWarning                  rows of a log could not be used
     PrecisionWarning            the wanted precision was not reached
+    SteadyStateWarning          a steady state that is in doubt
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ __all__ = [
     "PrecisionWarning",
     "ScenarioError",
     "SerialNumberError",
+    "SteadyStateWarning",
     "UnknownSerialNumber",
     "WaitExpired",
 ]
@@ -75,3 +77,7 @@ class LogWarning(UserWarning):
 
 class PrecisionWarning(UserWarning):
     """As many replications were played as were allowed, and the intervals are still too wide."""
+
+
+class SteadyStateWarning(UserWarning):
+    """A figure is given as that of the steady state, and there are reasons to doubt it."""

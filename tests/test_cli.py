@@ -147,3 +147,14 @@ def test_python_m_asyncsim_is_the_command():
     )
     for command in ("compare", "run", "verify"):
         assert command in shown.stdout
+
+
+def test_a_target_of_any_figure_and_a_warm_up_can_be_given(scenario_file, capsys):
+    """A half-width as a duration or a number, as the figure has it; errors name the argument."""
+    common = ["compare", str(scenario_file), "--strategy", "polling 15min"]
+    assert main([*common, "--within", "2min", "--figure", "p95_latency"]) == 0
+    assert main([*common, "--within", "0.5", "--figure", "longest_queue"]) == 0
+    assert main([*common, "--warm-up", "10h", "--replications", "2"]) == 0
+    assert "without a warm-up of 10 h each" in capsys.readouterr().out
+    assert main([*common, "--within", "soon"]) != 0
+    assert "within must be a duration" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncsim.engine.cutting import on_bins
 from asyncsim.model.described import refuse
 from asyncsim.model.draws import Draws
 from asyncsim.model.quantities import DurationLike, Refused, positive_duration
@@ -27,4 +28,14 @@ def seconds(name: str, value: DurationLike, after: float = 0.0) -> float:
         raise refuse(name, problem, value) from None
     if found <= after:
         raise refuse(name, f"must be later than the present ({after} s)", value)
+    return found
+
+
+def warm_up_of(name: str, value: DurationLike, scenario: Scenario, resolution: float) -> float:
+    """Return a warm-up in seconds, over before arrivals are, and between two bins of the load."""
+    found = seconds(name, value)
+    if found >= scenario.length:
+        raise refuse(name, f"must be shorter than the scenario ({scenario.length:g} s)", value)
+    if not on_bins(found, resolution):
+        raise refuse(name, f"must be a multiple of {resolution:g} s, the bins of the load", value)
     return found

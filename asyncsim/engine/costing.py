@@ -58,8 +58,7 @@ def _transitions(record: Record, prices: CostModel, checks: int) -> int:
 
 def _worker_seconds(record: Record, scenario: Scenario, prices: CostModel) -> float:
     if prices.worker_time == "provided":
-        span = record.end - float(record.arrived[0]) if len(record.arrived) else 0.0
-        return scenario.server.workers * span
+        return scenario.server.workers * record.span
     kinds = (Job.CHECK, Job.CALLBACK) if prices.worker_time == "overhead" else tuple(Job)
     return sum(record.loads[job].busy_seconds for job in kinds)
 

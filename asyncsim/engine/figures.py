@@ -97,7 +97,6 @@ def figures(record: Record, scenario: Scenario) -> dict[str, float]:
     checks = int(waits.checks.sum())
     spent = tables.overhead(record)
     requests = float(spent["requests"].sum())
-    span = record.end - float(record.arrived[0]) if len(record.arrived) else 0.0
     busy = sum(load.busy_seconds for load in record.loads.values())
     cycle = (record.ended - record.arrived)[record.outcomes == Outcome.DONE]
     quantiles = np.quantile(late, [0.5, 0.95, 0.99, 1.0]) if len(late) else [np.nan] * 4
@@ -114,10 +113,10 @@ def figures(record: Record, scenario: Scenario) -> dict[str, float]:
         "requests": requests,
         "database_operations": float(spent["database_operations"].sum()),
         "connection_time": record.connection_seconds,
-        "utilisation": _ratio(busy, scenario.server.workers * span),
+        "utilisation": _ratio(busy, scenario.server.workers * record.span),
         "longest_queue": float(record.longest_queue),
         "mean_cycle_time": _mean(cycle),
-        "mean_open_waits": _ratio(record.open_seconds, span),
+        "mean_open_waits": _ratio(record.open_seconds, record.span),
         "armed": float(armed),
         "timed_out": float(np.isin(waits.outcome, (TIMED_OUT, GAVE_UP)).sum()),
         "still_waiting": float(record.open_count),

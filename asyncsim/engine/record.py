@@ -101,8 +101,17 @@ class Record:
     deliveries: DeliveryColumns
     loads: dict[Job, JobLoad]
     resolution: float
-    longest_queue: int
+    longest_queue: float
     open_seconds: float
     """Time integral of the open waits, as counted while they opened and closed."""
     open_count: int
     connection_seconds: float
+    begin: float | None = None
+    """The end of a warm-up that was cut off (`asyncsim.engine.cutting`)."""
+
+    @property
+    def span(self) -> float:
+        """How long the run took: from the first arrival, or the end of the warm-up, to its end."""
+        if self.begin is not None:
+            return max(self.end - self.begin, 0.0)
+        return self.end - float(self.arrived[0]) if len(self.arrived) else 0.0

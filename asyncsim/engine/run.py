@@ -10,13 +10,15 @@ from matplotlib.figure import Figure
 
 from asyncsim import plots
 from asyncsim.engine import tables
+from asyncsim.engine.arguments import warm_up_of
+from asyncsim.engine.cutting import cut
 from asyncsim.engine.figures import figures, figures_of
 from asyncsim.engine.graph import Graph
 from asyncsim.engine.record import Record
 from asyncsim.engine.trace import trace
 from asyncsim.errors import ScenarioError, UnknownSerialNumber
 from asyncsim.model.draws import Draws
-from asyncsim.model.quantities import nearest
+from asyncsim.model.quantities import DurationLike, nearest
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Polling, Strategy
 
@@ -119,21 +121,31 @@ class Run:
         """
         return tables.event_log(self.record, self._graph, self.scenario)
 
-    def summary(self) -> pd.DataFrame:
+    def summary(self, after: DurationLike | None = None) -> pd.DataFrame:
         """Return one tidy row: what was played, and every figure of it.
 
         Units and meanings are in `asyncsim.engine.figures.FIGURES`; times are seconds. Costs are
         there if the scenario has prices.
+
+        Parameters
+        ----------
+        after
+            A warm-up to leave out (``"2 days"``): instances that arrived in it count nowhere, and
+            load is that of the time after it; see `asyncsim.engine.cutting.cut`. What is known of
+            whole runs only (`longest_queue`, `connection_time`) is NaN.
         """
+        record = self.record
+        if after is not None:
+            record = cut(record, warm_up_of("after", after, self.scenario, record.resolution))
         head: dict[str, Any] = {
             "scenario": self.scenario.name,
             "strategy": self.strategy.label,
             "engine": self.engine,
             "seed": self.draws.seed,
             "replication": self.draws.replication,
-            "instances": len(self.record.arrived),
+            "instances": len(record.arrived),
         }
-        found = figures(self.record, self.scenario)
+        found = figures(record, self.scenario)
         return pd.DataFrame([head | {name: found[name] for name in figures_of(self.scenario)}])
 
     def plot_timeline(self, serial_number: str, against: Strategy | None = None) -> Figure:

@@ -23,6 +23,8 @@ from asyncsim.model.strategies import Strategy
 logger = logging.getLogger("asyncsim")
 
 ENGINES = ("auto", "simpy", "compiled")
+RESOLUTION = 60.0
+"""Bins of the load, in seconds, where nobody says otherwise."""
 _told: set[tuple[str, ...]] = set()
 """Parts of which a person has been told that only SimPy plays them."""
 
@@ -36,7 +38,7 @@ def simulate(
     draws: Draws | None = None,
     until: DurationLike | None = None,
     engine: str = "auto",
-    resolution: DurationLike = 60.0,
+    resolution: DurationLike = RESOLUTION,
     profile: str | Profile | None = None,
 ) -> Run:
     """Play a scenario under a strategy and return what happened.
@@ -105,7 +107,7 @@ def played(
     *,
     until: DurationLike | None = None,
     engine: str = "auto",
-    resolution: DurationLike = 60.0,
+    resolution: DurationLike = RESOLUTION,
 ) -> Run:
     """Play as `simulate` does, without a word about waits that are still open.
 

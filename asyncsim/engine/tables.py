@@ -194,7 +194,7 @@ def open_waits(record: Record, calendar: Calendar) -> pd.DataFrame:
     ordered = np.sort(closed)
     count = np.searchsorted(armed, time, side="right") - np.searchsorted(ordered, time, "right")
     edges = np.minimum(np.append(time, time[-1] + record.resolution), record.end)
-    integral = _time_since(armed, edges) - _time_since(ordered[np.isfinite(ordered)], edges)
+    integral = time_since(armed, edges) - time_since(ordered[np.isfinite(ordered)], edges)
     table = pd.DataFrame(
         {
             "time": time,
@@ -206,7 +206,7 @@ def open_waits(record: Record, calendar: Calendar) -> pd.DataFrame:
     return with_timestamps(table, calendar, ("time",))
 
 
-def _time_since(moments: Floats, edges: Floats) -> Floats:
+def time_since(moments: Floats, edges: Floats) -> Floats:
     """Return, at each edge, the sum of the times that have passed since the moments before it."""
     sums = np.concatenate([[0.0], np.cumsum(moments)])
     before = np.searchsorted(moments, edges)

@@ -2,11 +2,13 @@
 
 from asyncsim.plots.answers import frontier, herd_drained, mark_answer, spread_out
 from asyncsim.plots.figures import latency_distribution, load_around_batch, overhead_against_latency
+from asyncsim.plots.output import cumulative_mean, warm_up
 from asyncsim.plots.style import figure, shared_legend
 from asyncsim.plots.sweeps import figure_over_field, figure_over_two_fields
 from asyncsim.plots.timeline import timeline
 
 __all__ = [
+    "cumulative_mean",
     "figure",
     "figure_over_field",
     "figure_over_two_fields",
@@ -19,4 +21,5 @@ __all__ = [
     "shared_legend",
     "spread_out",
     "timeline",
+    "warm_up",
 ]

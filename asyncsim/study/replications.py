@@ -8,17 +8,19 @@ processes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
 from attrs import frozen
 
+from asyncsim.engine.cutting import cut
 from asyncsim.engine.figures import figures, latencies
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulate import played
-from asyncsim.errors import ScenarioError
+from asyncsim.errors import CensoredWarning, ScenarioError
 from asyncsim.model.described import refuse
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import Refused, count
@@ -37,12 +39,15 @@ class Outcome:
     latencies: Floats
     censored: int
     """Waits still open when it stopped."""
+    left_out: int = 0
+    """Waits of the warm-up."""
 
     @classmethod
-    def of(cls, run: Run) -> Outcome:
-        """Return the outcome of a run."""
-        record = run.record
-        return cls(figures(record, run.scenario), latencies(record), record.open_count)
+    def of(cls, run: Run, warm_up: float = 0.0) -> Outcome:
+        """Return the outcome of a run, without so many seconds of warm-up."""
+        record = cut(run.record, warm_up)
+        left_out = len(run.record.waits.row) - len(record.waits.row)
+        return cls(figures(record, run.scenario), latencies(record), record.open_count, left_out)
 
 
 @frozen
@@ -53,6 +58,8 @@ class Replications:
     strategies: tuple[Strategy, ...]
     seed: int
     engine: str
+    warm_up: float = 0.0
+    """Seconds to leave out of figures; see `asyncsim.engine.cutting.cut`."""
 
     def runs(self, replication: int) -> list[Run]:
         """Play all strategies on the numbers of one replication."""
@@ -64,7 +71,7 @@ class Replications:
 
     def outcomes(self, replication: int) -> list[Outcome]:
         """Play all strategies, and keep what is needed of each run."""
-        return [Outcome.of(run) for run in self.runs(replication)]
+        return [Outcome.of(run, self.warm_up) for run in self.runs(replication)]
 
 
 def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
@@ -126,3 +133,15 @@ def mapping(n_jobs: int) -> Iterator[Callable[[Callable[[T], R], Iterable[T]], I
         return
     with ProcessPoolExecutor(n_jobs) as executor:
         yield executor.map
+
+
+def tell_censored(open_waits: Mapping[str, int]) -> None:
+    """Warn whoever called the caller of waits still open, given by strategy."""
+    told = ", ".join(f"{n} under {label}" for label, n in open_waits.items() if n)
+    if told:
+        warnings.warn(
+            f"waits still open when runs stopped: {told}; they have no latency and are in no "
+            "average (give the step a timeout, or the strategy a safety poll)",
+            CensoredWarning,
+            stacklevel=3,
+        )

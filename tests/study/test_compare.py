@@ -9,6 +9,8 @@ import pytest
 import asyncsim as sim
 from asyncsim.engine import tables
 from asyncsim.engine.figures import figures_of
+from asyncsim.study.precision import Precision, Target
+from asyncsim.study.replications import Replications
 from asyncsim.study.statistics import mean_interval, paired_interval
 
 
@@ -85,6 +87,38 @@ def test_a_precision_target_is_met_by_more_replications():
     assert fine.replications > coarse.replications >= 5
 
 
+def test_the_number_of_replications_is_that_of_the_rule():
+    """It is where every strategy has been known well enough, and confirmed, for the first time."""
+    comparison = compared(replications=None, precision=0.02, figure="p95_latency")
+    plan = Replications(outside(sim.exponential("10min")), tuple(PAIR), 0, "auto")
+    rules = [Precision(Target(share=0.02)) for _ in PAIR]
+    played = 0
+    while not all(rule.enough for rule in rules):
+        for rule, outcome in zip(rules, plan.outcomes(played), strict=True):
+            rule.add(outcome.figures["p95_latency"])
+        played += 1
+    assert comparison.replications == played > 10
+
+
+def test_a_target_can_be_a_half_width_outright():
+    """Seconds for a time; the shares may then be what they are."""
+    table = compared(replications=None, within="8s").table.query("figure == 'mean_latency'")
+    assert ((table["high"] - table["mean"]) <= 8).all()
+
+
+def test_a_target_missed_is_told_with_how_far_and_what_else_could_be_asked():
+    """A mean that cannot be told from zero has no share worth asking for."""
+    rare = [sim.Callback(), sim.Callback(loss=0.01)]
+    with pytest.warns() as caught:
+        sim.compare(
+            outside(), rare, precision=0.01, figure="still_waiting", most_replications=12,
+            progress=False,
+        )  # fmt: skip
+    (told,) = [str(one.message) for one in caught if one.category is sim.PrecisionWarning]
+    assert "precision of 0.01 of still_waiting was not reached in 12 replications" in told
+    assert "callback, 1 % lost: " in told
+
+
 def test_replications_for_a_precision_target_are_bounded():
     """It stops at most_replications, however far the target."""
     with pytest.warns(sim.PrecisionWarning, match="not reached in 7 replications"):
@@ -158,6 +192,11 @@ def test_the_plot_has_three_parts_and_every_strategy():
         (PAIR, {"replications": 0}, "replications must be a whole number, 1 or more, got 0"),
         (PAIR, {"replications": True}, "replications must be a whole number, 1 or more, got True"),
         (PAIR, {"precision": 5}, "precision must be a share between 0 and 1, got 5"),
+        (PAIR, {"precision": 0.1, "within": "5s"}, "give precision (a share of the mean"),
+        (PAIR, {"within": "soon"}, "within must be a duration such as"),
+        (PAIR, {"within": "5s", "figure": "longest_queue"}, "within must be a finite number"),
+        (PAIR, {"figure": "mean_latenzy"}, "did you mean 'mean_latency'?"),
+        (PAIR, {"figure": "cost"}, "figure 'cost' needs prices"),
         (PAIR, {"seed": -1}, "seed must be a whole number, 0 or more, got -1"),
         (PAIR, {"engine": "simpi"}, "did you mean 'simpy'"),
         (
@@ -220,3 +259,32 @@ def test_costs_are_compared_in_their_currency():
     assert means.loc["cost", "polling 5 min"] == pytest.approx(0.75 * checks)
     assert means.loc["cost", "callback"] == pytest.approx(0.25 * 50)
     assert not [row for row in compared(replications=2).summary.index if "cost" in row]
+
+
+def test_a_warm_up_is_in_no_figure_and_is_told():
+    """Of a system that begins empty the open waits of later days are nearer to the steady state."""
+    scenario = outside("12h", sim.Poisson("100/day"), length="6 days")
+    options = {"replications": 4, "progress": False}
+    whole, later = (sim.compare(scenario, PAIR, warm_up=w, **options) for w in (None, "2 days"))
+    runs = [
+        sim.simulate(scenario, PAIR[0], replication=k).summary(after="2 days") for k in range(4)
+    ]
+    means = later.table.set_index(["figure", "strategy"])["mean"]
+    for figure in ("mean_latency", "armed", "mean_open_waits", "utilisation"):
+        expected = np.mean([run[figure].iloc[0] for run in runs])
+        assert means[figure, "callback"] == pytest.approx(expected)
+    assert np.isnan(means["longest_queue", "callback"])
+    assert "without a warm-up of 2 d each" in repr(later)
+    assert "warm-up" in later._repr_html_()
+    assert "warm-up" not in repr(whole)
+    armed = whole.table.query("figure == 'armed'")["mean"].iloc[0]
+    left = round((armed - means["armed", "callback"]) * 4)
+    assert f"{left:,} waits" in repr(later)
+    assert len(later.latencies("callback")) == means["armed", "callback"] * 4
+
+
+@pytest.mark.parametrize("warm_up", ["1 day", "10s", 0, "soon"])
+def test_a_wrong_warm_up_is_named(warm_up):
+    """It is shorter than the scenario, and falls between two bins of the load."""
+    with pytest.raises(sim.ScenarioError, match="warm_up must be"):
+        compared(warm_up=warm_up)

@@ -1,0 +1,107 @@
+"""How sure a figure is: means that settle, warm-up periods."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from asyncsim.plots.style import COLOURS, figure, tidy
+
+Floats = NDArray[np.float64]
+GREY = "#666666"
+ROUNDING = 1e-6
+
+
+def cumulative_mean(
+    table: pd.DataFrame,
+    ylabel: str,
+    reached: int | None = None,
+    ax: Axes | None = None,
+    legend: bool = True,
+) -> Axes:
+    """Draw the mean of the first n replications with its interval, over n.
+
+    Parameters
+    ----------
+    table
+        ``n, value, mean, low, high``.
+    ylabel
+        What the mean is of.
+    reached
+        The number from which the interval was narrow enough.
+    """
+    ax = ax or figure(1, width=7.0)[1][0]
+    n, seen = table["n"], table[table["low"].notna()]
+    ax.plot(n, table["value"], ".", color=GREY, alpha=0.5, ms=5, label="single replications")
+    ax.plot(n, table["mean"], color=COLOURS[0], lw=2, label="mean so far")
+    ax.fill_between(seen["n"], seen["low"], seen["high"], color=COLOURS[0], alpha=0.2, lw=0)
+    if reached is not None:
+        ax.axvline(reached, color=COLOURS[1], lw=1.5, ls="--", label="narrow enough from here")
+    # The interval of two or three values is so wide that nothing else could be seen
+    late = seen.loc[seen["n"] >= 5, ["low", "high"]].to_numpy(dtype=float)
+    _limits(ax, np.concatenate([late.ravel(), table["value"].to_numpy(dtype=float)]))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if legend:
+        _legend_below(ax)
+    tidy(ax, "", "replications", ylabel)
+    return ax
+
+
+def warm_up(
+    series: Floats,
+    smooth: Floats,
+    truncated: int,
+    ylabel: str,
+    xlabel: str,
+    interval: tuple[float, float, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a series, its moving average, what is cut off as warm-up, and the estimate (Welch).
+
+    Parameters
+    ----------
+    series
+        Means per cycle, averaged over replications; shape ``(n,)``.
+    smooth
+        Their moving average, for the first of them; shape ``(m,)``, m ≤ n.
+    truncated
+        So many cycles are cut off.
+    interval
+        Estimate and ends of its interval, drawn over the rest.
+    """
+    ax = ax or figure(1, width=7.0)[1][0]
+    cycles = np.arange(1, len(series) + 1)
+    ax.plot(cycles, series, ".-", color=GREY, alpha=0.5, lw=1, ms=5, label="mean per cycle")
+    ax.plot(cycles[: len(smooth)], smooth, color=COLOURS[0], lw=2, label="moving average")
+    if truncated:
+        ax.axvspan(0.5, truncated + 0.5, color=COLOURS[1], alpha=0.15, lw=0, label="warm-up")
+    if interval is not None and np.isfinite(interval[0]):
+        mean, low, high = interval
+        rest = cycles[truncated:]
+        ax.plot(rest, np.full(len(rest), mean), color=COLOURS[2], lw=2, ls="--", label="estimate")
+        if np.isfinite([low, high]).all():
+            ax.fill_between(rest, low, high, color=COLOURS[2], alpha=0.2, lw=0)
+    ax.set_xlim(0.5, len(series) + 0.5)
+    _limits(ax, np.concatenate([series, interval or ()]))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend_below(ax)
+    tidy(ax, "", xlabel, ylabel)
+    return ax
+
+
+def _legend_below(ax: Axes) -> None:
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize=9)
+
+
+def _limits(ax: Axes, shown: Floats) -> None:
+    """Let the y axis span what is shown; around a constant, rounding is not made a mountain."""
+    shown = shown[np.isfinite(shown)]
+    if len(shown):
+        low, high = float(shown.min()), float(shown.max())
+        room = 0.05 * (high - low)
+        if high - low <= ROUNDING * abs(high):
+            room = abs(high) / 2 or 1.0
+        ax.set_ylim(low - room, high + room)

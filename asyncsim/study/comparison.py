@@ -1,0 +1,292 @@
+"""Strategies side by side: what a comparison found, as tables, pictures and HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from attrs import define, field
+from matplotlib.figure import Figure
+
+from asyncsim import plots
+from asyncsim.engine.figures import Figure as FigureMeaning
+from asyncsim.engine.figures import figures_of
+from asyncsim.engine.run import Run
+from asyncsim.errors import ScenarioError
+from asyncsim.model.durations import Floats
+from asyncsim.model.quantities import text_of
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Strategy
+from asyncsim.study.quantiles import replicated_quantile
+from asyncsim.study.replications import Outcome
+from asyncsim.study.statistics import Interval, mean_interval, paired_interval
+from asyncsim.study.summary_html import interval_text, summary_html
+
+SHOWN = (
+    "mean_latency",
+    "p95_latency",
+    "max_latency",
+    "checks_per_wait",
+    "wasted_share",
+    "overhead_worker_time",
+    "requests",
+    "database_operations",
+    "mean_cycle_time",
+    "longest_queue",
+    "cost",
+    "cost_of_lateness",
+    "timed_out",
+    "failed",
+    "still_waiting",
+)
+"""The figures of the short table; all of them are in `Comparison.table`."""
+IF_ANY = ("timed_out", "failed")
+"""Shown only where they are not zero under every strategy."""
+PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time", "cost")
+"""The figures whose differences to the first strategy stand in the short table."""
+
+
+@define
+class Played:
+    """What is kept of one strategy: figures of all replications, details of the first."""
+
+    strategy: Strategy
+    figures: list[dict[str, float]] = field(factory=list)
+    latencies: list[Floats] = field(factory=list)
+    first: Run | None = None
+    censored: int = 0
+    left_out: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Keep the outcome of the next replication."""
+        self.figures.append(outcome.figures)
+        self.latencies.append(outcome.latencies)
+        self.censored += outcome.censored
+        self.left_out += outcome.left_out
+
+    def column(self, name: str) -> list[float]:
+        """Return a figure of all replications."""
+        return [row[name] for row in self.figures]
+
+
+class Comparison:
+    """Strategies side by side; made by `asyncsim.compare`.
+
+    Attributes
+    ----------
+    scenario
+        What was played.
+    replications
+        How many times.
+    confidence
+        Of every interval.
+    warm_up
+        Seconds of each run that are in no figure.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        played: dict[str, Played],
+        seed: int,
+        confidence: float,
+        warm_up: float = 0.0,
+    ) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.confidence = confidence
+        self.warm_up = warm_up
+        self._played = played
+
+    @property
+    def replications(self) -> int:
+        """How many replications were played."""
+        return len(next(iter(self._played.values())).figures)
+
+    @property
+    def strategies(self) -> list[str]:
+        """Labels of the strategies, the one that the others are compared with first."""
+        return list(self._played)
+
+    def run(self, strategy: str) -> Run:
+        """Return the first replication of a strategy, by its label."""
+        if strategy not in self._played:
+            words = ", ".join(repr(label) for label in self._played)
+            raise ScenarioError(f"strategy must be one of {words}, got {strategy!r}")
+        run = self._played[strategy].first
+        assert run is not None
+        return run
+
+    def latencies(self, strategy: str) -> Floats:
+        """Return the resume latencies of all replications of a strategy, in seconds."""
+        self.run(strategy)  # names an unknown label
+        return np.concatenate(self._played[strategy].latencies)
+
+    def quantiles(self, qs: Sequence[float] = (0.5, 0.95, 0.99)) -> pd.DataFrame:
+        """Return quantiles of the resume latency, of resumed waits and of all armed waits.
+
+        A quantile over resumed waits alone looks better the more waits are lost; out of all armed
+        waits those that never resumed count as infinitely late.
+
+        Parameters
+        ----------
+        qs
+            Which quantiles, each between 0 and 1.
+
+        Returns
+        -------
+        DataFrame
+            One row per strategy, quantile and kind of waits: ``strategy, q, of, waits`` (how many
+            it rests on), ``never`` (how many armed waits never resumed: left out of the one, in the
+            other), ``estimate`` (seconds, all replications together), ``low, high, interval`` (how
+            it was found, see `asyncsim.study.quantiles.replicated_quantile`), ``note``.
+        """
+        rows = []
+        for label, played in self._played.items():
+            never = [
+                int(armed) - len(late)
+                for armed, late in zip(played.column("armed"), played.latencies, strict=True)
+            ]
+            everything = [
+                np.append(late, np.full(n, np.inf))
+                for late, n in zip(played.latencies, never, strict=True)
+            ]
+            kinds = {"resumed waits": played.latencies, "all armed waits": everything}
+            for q in qs:
+                for kind, samples in kinds.items():
+                    found = replicated_quantile(samples, q, self.confidence)
+                    waits = sum(map(len, samples))
+                    rows.append(
+                        (label, q, kind, waits, sum(never), found.value, found.low, found.high,
+                         found.method, found.note)
+                    )  # fmt: skip
+        columns = ["strategy", "q", "of", "waits", "never", "estimate", "low", "high"]
+        return pd.DataFrame(rows, columns=[*columns, "interval", "note"])
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per figure and strategy.
+
+        ``figure, unit, strategy, mean, low, high`` over replications; ``difference,
+        difference_low, difference_high`` to the first strategy, paired by replication; ``n``
+        replications that had the figure; ``meaning``.
+        """
+        rows = []
+        for (name, label), (mean, gap) in self._intervals.items():
+            row = {
+                "figure": name,
+                "unit": self._figures[name].unit,
+                "strategy": label,
+                "mean": mean.mean,
+                "low": mean.low,
+                "high": mean.high,
+                "difference": gap.mean if gap else math.nan,
+                "difference_low": gap.low if gap else math.nan,
+                "difference_high": gap.high if gap else math.nan,
+                "n": mean.n,
+                "meaning": self._figures[name].meaning,
+            }
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def _intervals(self) -> dict[tuple[str, str], tuple[Interval, Interval | None]]:
+        """Interval of every figure and strategy, and of its paired difference to the first."""
+        found: dict[tuple[str, str], tuple[Interval, Interval | None]] = {}
+        first = next(iter(self._played.values()))
+        for name in self._figures:
+            for label, played in self._played.items():
+                values = played.column(name)
+                gap = None
+                if played is not first:
+                    gap = paired_interval(first.column(name), values, self.confidence)
+                found[name, label] = mean_interval(values, self.confidence), gap
+        return found
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """The main figures as texts ``mean ± half-width``: strategies across, figures down.
+
+        The last rows are paired differences to the first strategy.
+        """
+        rows: dict[str, list[str]] = {}
+        for name in (name for name in SHOWN if name in self._figures):
+            if name in IF_ANY and not any(
+                self._intervals[name, s][0].mean for s in self.strategies
+            ):
+                continue
+            rows[self._heading(name)] = [
+                interval_text(self._intervals[name, s][0]) for s in self.strategies
+            ]
+        paired = PAIRED if len(self.strategies) > 1 else ()
+        for name in (name for name in paired if name in self._figures):
+            gaps = [self._intervals[name, s][1] for s in self.strategies]
+            rows[f"{self._heading(name)}, difference"] = [
+                interval_text(g) if g else "(first)" for g in gaps
+            ]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=pd.Index(self.strategies))
+
+    @cached_property
+    def _figures(self) -> dict[str, FigureMeaning]:
+        return figures_of(self.scenario)
+
+    def _heading(self, name: str) -> str:
+        unit = self._figures[name].unit
+        words = name.replace("_", " ")
+        return words if unit == "1" else f"{words} [{unit}]"
+
+    def plot(self) -> Figure:
+        """Draw latency distribution, overhead against latency, and the load around the batch."""
+        figure, axes = plots.figure(3)
+        latencies = {label: self.latencies(label) for label in self.strategies}
+        open_waits = {label: self.run(label).open_waits for label in self.strategies}
+        armed = {label: int(sum(p.column("armed"))) for label, p in self._played.items()}
+        plots.latency_distribution(latencies, axes[0], out_of=armed, legend=False)
+        plots.overhead_against_latency(self._overhead_points(), axes[1], legend=False)
+        plots.load_around_batch(open_waits, ax=axes[2], legend=False)
+        plots.shared_legend(figure, self.strategies)
+        figure.suptitle(f"{self.scenario.name}, {self._times}", x=0.01, ha="left")
+        return figure
+
+    @property
+    def _times(self) -> str:
+        n = self.replications
+        return f"{n} replication{'s' if n > 1 else ''}"
+
+    @property
+    def _warm_up_text(self) -> str:
+        if not self.warm_up:
+            return ""
+        waits = max(player.left_out for player in self._played.values())
+        return f"; without a warm-up of {text_of(self.warm_up)} each, {waits:,} waits"
+
+    def _overhead_points(self) -> pd.DataFrame:
+        rows = {}
+        for label, played in self._played.items():
+            late = mean_interval(played.column("mean_latency"), self.confidence)
+            armed = np.array(played.column("armed"))
+            per_wait = np.array(played.column("requests")) / np.where(armed > 0, armed, np.nan)
+            cost = mean_interval(per_wait, self.confidence)
+            rows[label] = {
+                "latency": late.mean,
+                "latency_half_width": np.nan_to_num(late.half_width),
+                "requests": cost.mean,
+                "requests_half_width": np.nan_to_num(cost.half_width),
+            }
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def __repr__(self) -> str:
+        head = f"{self.scenario.name}: {self._times}, seed {self.seed}{self._warm_up_text}"
+        return f"{head}, mean ± half-width of the {self.confidence:.0%} interval\n" + (
+            self.summary.to_string()
+        )
+
+    def _repr_html_(self) -> str:
+        note = (
+            f"Replications: {self.replications}, seed {self.seed}{self._warm_up_text}; mean ± "
+            f"half-width of the {self.confidence:.0%} interval. Hover over a row for its meaning."
+        )
+        return summary_html(self.scenario.name, self.summary, note)

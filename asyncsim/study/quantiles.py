@@ -1,0 +1,171 @@
+"""Quantiles, and how sure they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model.described import refuse
+from asyncsim.model.quantities import Refused, number
+from asyncsim.study.statistics import mean_interval
+
+
+@frozen
+class QuantileInterval:
+    """A quantile and an interval of it.
+
+    Attributes
+    ----------
+    value
+        The sample's quantile.
+    low, high
+        Ends of the interval; infinite where n is too small for an end to exist.
+    q
+        Which quantile.
+    coverage
+        Probability with which the interval covers the true quantile: at least, for values of a law
+        without ties exactly, as much as the ends that exist can give.
+    n
+        How many values, or replications, it rests on.
+    method
+        How the interval was found.
+    note
+        What is missing, in words; empty if nothing is.
+    """
+
+    value: float
+    low: float
+    high: float
+    q: float
+    coverage: float
+    n: int
+    method: str = "order statistics"
+    note: str = ""
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        text = f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
+        return f"{text}; {self.note}" if self.note else text
+
+
+def check_quantile(q: float) -> float:
+    """Return a quantile's probability between 0 and 1, checked."""
+    try:
+        found = number(q)
+        if not 0 < found < 1:
+            raise Refused("must be between 0 and 1")
+    except Refused as problem:
+        raise refuse("q", problem, q) from None
+    return found
+
+
+def quantile(values: ArrayLike, q: float) -> float:
+    """Return a quantile by linear interpolation; infinite if it lies beyond a finite value.
+
+    As `numpy.quantile`, which cannot interpolate towards infinity. NaN without values.
+    """
+    ordered = np.sort(np.asarray(values, dtype=float))
+    if not len(ordered):
+        return math.nan
+    place = check_quantile(q) * (len(ordered) - 1)
+    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
+    if low == high or place == math.floor(place):
+        return float(low)
+    return float(low + (high - low) * (place - math.floor(place)))
+
+
+def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> QuantileInterval:
+    """Return a quantile of independent values with an interval that assumes nothing of their law.
+
+    The number of values up to the true quantile is binomial, B(n, q). So the order statistics x(r)
+    and x(s) enclose it with probability P(r ≤ B < s); r is the largest and s the smallest with at
+    most half of 1 - `confidence` outside on either side (W. J. Conover, Practical Nonparametric
+    Statistics, section on the quantile test). Waits within a run are *not* independent, a herd
+    resumes together: give one value per replication, or use `Comparison.quantiles`.
+
+    Parameters
+    ----------
+    values
+        Independent values, shape ``(n,)``; infinite ones are allowed, NaN is not.
+    q
+        Between 0 and 1: 0.95 for the value that 95 % stay below.
+    confidence
+        Least probability of covering the true quantile.
+
+    Examples
+    --------
+    >>> found = quantile_interval(range(1, 101), 0.5)
+    >>> found.low, found.high, round(found.coverage, 4)
+    (40.0, 61.0, 0.9648)
+    >>> quantile_interval(range(20), 0.95).note
+    'no upper end: 20 values are too few, 72 would do'
+    """
+    q = check_quantile(q)
+    if not 0 < confidence < 1:
+        raise ScenarioError(f"confidence must be between 0 and 1, got {confidence!r}")
+    ordered = np.sort(np.asarray(values, dtype=float).ravel())
+    if np.isnan(ordered).any():
+        raise ScenarioError("values must not hold NaN: leave out or count what has no value")
+    n, tail = len(ordered), (1 - confidence) / 2
+    if not n:
+        return QuantileInterval(math.nan, -math.inf, math.inf, q, 1.0, 0, note="no values")
+    below = stats.binom.cdf(np.arange(n + 1), n, q)  # P(B ≤ k)
+    r = int(np.searchsorted(below, tail * (1 + 1e-12), side="right"))
+    s = int(np.searchsorted(below, (1 - tail) * (1 - 1e-12), side="left")) + 1
+    low = float(ordered[r - 1]) if r else -math.inf
+    high = float(ordered[s - 1]) if s <= n else math.inf
+    covered = float((below[s - 1] if s <= n else 1.0) - (below[r - 1] if r else 0.0))
+    missing = [word for word, lacks in (("lower", r == 0), ("upper", s > n)) if lacks]
+    needed = max([1, *(_needed(q if word == "upper" else 1 - q, tail) for word in missing)])
+    note = f"no {' and no '.join(missing)} end: {n} values are too few, {needed} would do"
+    found = quantile(ordered, q)
+    return QuantileInterval(found, low, high, q, covered, n, note=note if missing else "")
+
+
+def _needed(q: float, tail: float) -> int:
+    """Return the number of values from which the largest lies beyond the quantile surely enough."""
+    return math.ceil(math.log(tail) / math.log(q) * (1 - 1e-12))
+
+
+def replicated_quantile(
+    samples: Sequence[ArrayLike], q: float, confidence: float = 0.95
+) -> QuantileInterval:
+    """Return a quantile of simulated values with an interval over independent replications.
+
+    Values within a replication depend on each other, so each replication gives one quantile.
+    Student's t applies to these, if all are finite; it encloses their mean, which for small samples
+    differs from the quantile of all values together, which is `value`. If some are infinite there
+    is no mean, and the interval is that of their median, by order statistics.
+
+    Parameters
+    ----------
+    samples
+        The values of each replication; infinite ones are allowed. Empty ones are left out.
+    q
+        Between 0 and 1.
+    confidence
+        Of the interval.
+    """
+    q = check_quantile(q)
+    full = [np.asarray(values, dtype=float) for values in samples if len(np.asarray(values))]
+    each = np.array([quantile(values, q) for values in full])
+    value = quantile(np.concatenate(full), q) if full else math.nan
+    if np.isfinite(each).all():
+        t = mean_interval(each, confidence)
+        note = "" if t.n > 1 else "one replication has no interval"
+        return QuantileInterval(
+            value, t.low, t.high, q, confidence, t.n, "Student's t over replications", note
+        )
+    median = quantile_interval(each, 0.5, confidence)
+    method = "median of replications, order statistics"
+    return QuantileInterval(
+        value, median.low, median.high, q, median.coverage, median.n, method, median.note
+    )
