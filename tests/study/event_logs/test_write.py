@@ -64,7 +64,7 @@ def test_a_file_that_is_there_is_overwritten(run, tmp_path):
         (
             "log.xse",
             None,
-            r"path must end in one of \.csv, .*, got '.*'; did you mean '.xes'",
+            r"path must end in one of \.csv, .*, got .*; did you mean '.xes'",
         ),
         ("log", None, r"path must end in one of \.csv, \.parquet, \.xes, \.xes\.gz, \.json"),
         ("log.csv.gz", None, "path must end in one of"),
