@@ -135,7 +135,9 @@ def _add_serve(commands: Any) -> None:
     command.add_argument("--port", type=int, default=8765, help="port to listen on; 0: any")
     command.add_argument("--token", metavar="TEXT", help="what requests must hold (default: new)")
     command.add_argument(
-        "--rate-limit", metavar="WORDS", help="such as '100 per 60 s' or '3000 refilled 500/s'"
+        "--rate-limit",
+        metavar="WORDS",
+        help="such as '100 per 60 s' or '3000 refilled 500/s'; else the server's finish_limit",
     )
     _add_profile(command)
     command.set_defaults(command=_serve)
