@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from asyncsim.engine.record import WAITING, DeliveryColumns, Record, StepColumns, WaitColumns
 from asyncsim.engine.workers import JobLoad
 
+WHOLE_RUN = ("longest_queue", "connection_time")
+"""Figures that are known of whole runs only."""
 C = TypeVar("C", WaitColumns, DeliveryColumns)
 
 

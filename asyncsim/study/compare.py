@@ -9,6 +9,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from asyncsim.engine.arguments import check_played, warm_up_of
+from asyncsim.engine.cutting import WHOLE_RUN
 from asyncsim.engine.figures import check_figure, figures_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulate import RESOLUTION
@@ -115,6 +116,8 @@ def compare(
     begin = 0.0
     if warm_up is not None:
         begin = warm_up_of("warm_up", warm_up, scenario, RESOLUTION)
+        if rules and figure in WHOLE_RUN:
+            raise refuse("figure", "must be known without the warm-up as well", figure)
     plan = Replications(scenario, strategies, key_part("seed", seed), engine, begin)
     bar = tqdm(
         total=wanted * len(played), disable=not progress, unit="run", desc="comparing", leave=False

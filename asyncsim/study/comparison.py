@@ -261,7 +261,7 @@ class Comparison:
         if not self.warm_up:
             return ""
         waits = max(player.left_out for player in self._played.values())
-        return f"; without a warm-up of {text_of(self.warm_up)} each, {waits:,} waits"
+        return f"; without a warm-up of {text_of(self.warm_up)} each ({waits:,} waits)"
 
     def _overhead_points(self) -> pd.DataFrame:
         rows = {}

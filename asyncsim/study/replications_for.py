@@ -31,8 +31,8 @@ class NeededReplications:
 
     Attributes
     ----------
-    scenario
-        Name of what was played.
+    scenario, seed
+        What was played, and the key of the random numbers.
     figure, unit
         What was measured.
     confidence
@@ -40,14 +40,30 @@ class NeededReplications:
     """
 
     def __init__(
-        self, scenario: str, figure: str, unit: str, rules: dict[str, Precision], confidence: float
+        self,
+        scenario: Scenario,
+        figure: str,
+        rules: dict[str, Precision],
+        seed: int,
+        confidence: float,
     ) -> None:
         self.scenario = scenario
         self.figure = figure
-        self.unit = unit
+        self.unit = figures_of(scenario)[figure].unit
+        self.seed = seed
         self.confidence = confidence
         self._rules = rules
         self._wanted = next(iter(rules.values())).wanted
+
+    @property
+    def strategies(self) -> list[str]:
+        """Labels of the strategies."""
+        return list(self._rules)
+
+    @property
+    def replications(self) -> int:
+        """How many were played, of the strategy that was played most."""
+        return max(len(rule.steps) for rule in self._rules.values())
 
     @property
     def numbers(self) -> dict[str, int | None]:
@@ -87,7 +103,7 @@ class NeededReplications:
             plots.cumulative_mean(table, self.figure.replace("_", " ") + unit, n, ax, legend=False)
             told = "not reached" if n is None else f"{n} replications"
             ax.set_title(f"{label}: {told}", loc="left", fontsize=11)
-        title = f"{self.scenario}, {self._wanted.text(self.unit)}"
+        title = f"{self.scenario.name}, {self._wanted.text(self.unit)}"
         figure.suptitle(title, x=0.01, ha="left")
         handles: dict[str, Any] = {}
         for ax in axes:  # the mark is only in those where it was reached
@@ -124,13 +140,13 @@ class NeededReplications:
         return f"{' and '.join(same)}: {told}" if same else ""
 
     def __repr__(self) -> str:
-        head = f"{self.scenario}, {self._note}\n{self._summary().to_string()}"
+        head = f"{self.scenario.name}, {self._note}\n{self._summary().to_string()}"
         return "\n".join([head, *filter(None, [self._constant])])
 
     def _repr_html_(self) -> str:
         table = self._summary().to_html(border=0)
         notes = "<br>".join(escape(note) for note in (self._note, self._constant) if note)
-        return f"<div><b>{escape(self.scenario)}</b>{table}{notes}</div>"
+        return f"<div><b>{escape(self.scenario.name)}</b>{table}{notes}</div>"
 
 
 def replications_for(
@@ -232,4 +248,4 @@ def replications_for(
             PrecisionWarning,
             stacklevel=2,
         )
-    return NeededReplications(scenario.name, figure, unit, rules, confidence)
+    return NeededReplications(scenario, figure, rules, seed, confidence)

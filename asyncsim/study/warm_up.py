@@ -63,7 +63,9 @@ def mser5(values: ArrayLike) -> WarmUp:
 
     smallest (the first of equals); at least five are left (White 1997; White, Cobb and Spratt
     2000). A minimum in the second half of the series means that it is too short, or that it never
-    settles. Observations behind the last full batch are not looked at.
+    settles. Observations behind the last full batch are not looked at. In a short, strongly
+    dependent series from a single run a chance peak near the beginning may look like a warm-up:
+    average over replications first.
 
     Parameters
     ----------

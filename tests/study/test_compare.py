@@ -196,6 +196,11 @@ def test_the_plot_has_three_parts_and_every_strategy():
         (PAIR, {"within": "soon"}, "within must be a duration such as"),
         (PAIR, {"within": "5s", "figure": "longest_queue"}, "within must be a finite number"),
         (PAIR, {"figure": "mean_latenzy"}, "did you mean 'mean_latency'?"),
+        (
+            PAIR,
+            {"precision": 0.1, "figure": "longest_queue", "warm_up": "1h"},
+            "figure must be known without the warm-up as well, got 'longest_queue'",
+        ),
         (PAIR, {"figure": "cost"}, "figure 'cost' needs prices"),
         (PAIR, {"seed": -1}, "seed must be a whole number, 0 or more, got -1"),
         (PAIR, {"engine": "simpi"}, "did you mean 'simpy'"),

@@ -129,7 +129,7 @@ def test_nothing_is_left_out_silently():
     assert found.estimate.mean == pytest.approx(np.average(used["value"], weights=used["weight"]))
     shown = repr(found)
     for what, n in counts.items():
-        assert (f"{n:,} {what}" in shown) == (n > 0)
+        assert (f"{what}: {n:,}" in shown) == (n > 0)
 
 
 def test_what_never_ended_is_counted_and_warned_of():
@@ -173,6 +173,15 @@ def test_it_prints_shows_and_draws():
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert {"mean per cycle", "moving average", "estimate"} <= set(labels)
     assert ("warm-up" in labels) == (found.warm_up > 0)
+
+
+def test_it_can_stand_in_a_report(tmp_path):
+    """A steady state and a number of replications are studies like the others."""
+    needed = sim.replications_for(nights(), [sim.Polling("1h")], precision=0.2, progress=False)
+    path = sim.report([found_of(nights()), needed], tmp_path / "study.html")
+    text = path.read_text(encoding="utf-8")
+    assert "batch means" in text
+    assert "precision of 0.2" in text
 
 
 def test_the_scenario_s_own_length_is_kept_where_arrivals_are_counted():
