@@ -12,11 +12,14 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 def test_there_are_notebooks() -> None:
     """An empty list would pass every test below."""
     names = {
+        "00_start_here",
         "01_quickstart",
         "02_polling_or_callback",
         "03_fire_the_callback",
         "04_when_callbacks_go_wrong",
+        "05_nightly_batch_and_the_herd",
         "06_capacity_analysis",
+        "08_workshop_capstone",
     }
     assert names <= {path.stem for path in NOTEBOOKS}
 
