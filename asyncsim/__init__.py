@@ -80,10 +80,10 @@ from asyncsim.study.capacity.limits import fewest_workers, largest_volume, longe
 from asyncsim.study.compare import compare
 from asyncsim.study.comparison import Comparison
 from asyncsim.study.event_logs.write import write_event_log
-from asyncsim.study.quantiles import QuantileInterval, quantile_interval
-from asyncsim.study.replications_for import NeededReplications, replications_for
+from asyncsim.study.output.quantiles import QuantileInterval, quantile_interval
+from asyncsim.study.output.replications_for import NeededReplications, replications_for
+from asyncsim.study.output.steady_state import SteadyState, steady_state
 from asyncsim.study.reporting.page import report
-from asyncsim.study.steady_state import SteadyState, steady_state
 from asyncsim.study.sweep import Sweep, sweep
 from asyncsim.widgets.exploring import explore
 

@@ -21,7 +21,7 @@ from asyncsim.model.quantities import DurationLike, Refused, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study.comparison import Comparison, Played
-from asyncsim.study.precision import FEWEST, Precision, target
+from asyncsim.study.output.precision import FEWEST, Precision, target
 from asyncsim.study.replications import (
     Outcome,
     Replications,
@@ -63,7 +63,8 @@ def compare(
     precision
         Go on until the half-width of the interval of `figure` is at most this share of its mean
         under every strategy at once, and stays so for some replications more: the rule of
-        `asyncsim.study.precision`, with at least 5 replications and at most `most_replications`.
+        `asyncsim.study.output.precision`, with at least 5 replications and at most
+        `most_replications`.
     within
         In place of `precision`: the half-width itself, in the unit of the figure (``"5s"``), for
         means near zero, of which a share makes no sense.

@@ -20,7 +20,7 @@ from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.study.quantiles import replicated_quantile
+from asyncsim.study.output.quantiles import replicated_quantile
 from asyncsim.study.replications import Outcome
 from asyncsim.study.statistics import Interval, mean_interval, paired_interval
 from asyncsim.study.summary_html import interval_text, summary_html
@@ -142,7 +142,7 @@ class Comparison:
             One row per strategy, quantile and kind of waits: ``strategy, q, of, waits`` (how many
             it rests on), ``never`` (how many armed waits never resumed: left out of the one, in the
             other), ``estimate`` (seconds, all replications together), ``low, high, interval`` (how
-            it was found, see `asyncsim.study.quantiles.replicated_quantile`), ``note``.
+            it was found, see `asyncsim.study.output.quantiles.replicated_quantile`), ``note``.
         """
         rows = []
         for label, played in self._played.items():

@@ -9,7 +9,7 @@ import pytest
 import asyncsim as sim
 from asyncsim.engine import tables
 from asyncsim.engine.figures import figures_of
-from asyncsim.study.precision import Precision, Target
+from asyncsim.study.output.precision import Precision, Target
 from asyncsim.study.replications import Replications
 from asyncsim.study.statistics import mean_interval, paired_interval
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import asyncsim as sim
-from asyncsim.study.quantiles import replicated_quantile
+from asyncsim.study.output.quantiles import replicated_quantile
 
 SCENARIO = sim.Scenario(
     name="outside",

@@ -21,7 +21,7 @@ from asyncsim.model.draws import key_part
 from asyncsim.model.quantities import DurationLike, Refused, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
-from asyncsim.study.precision import FEWEST, Precision, target
+from asyncsim.study.output.precision import FEWEST, Precision, target
 from asyncsim.study.replications import Replications, jobs, labelled, mapping, tell_censored
 from asyncsim.study.statistics import mean_interval
 
@@ -165,8 +165,8 @@ def replications_for(
 ) -> NeededReplications:
     """Find how many replications it takes to know a figure well enough under each strategy.
 
-    The rule is that of Hoad, Robinson and Davies (2010), see `asyncsim.study.precision`. A strategy
-    is no longer played once it has enough, so its number does not depend on the others.
+    The rule is that of Hoad, Robinson and Davies (2010), see `asyncsim.study.output.precision`. A
+    strategy is no longer played once it has enough, so its number does not depend on the others.
 
     Parameters
     ----------

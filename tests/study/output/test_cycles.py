@@ -7,7 +7,7 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.model.calendar import Calendar
-from asyncsim.study.cycles import SERIES, edges, resolution, unended
+from asyncsim.study.output.cycles import SERIES, edges, resolution, unended
 
 SCENARIO = sim.Scenario(
     name="nights",

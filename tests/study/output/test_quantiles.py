@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import asyncsim as sim
-from asyncsim.study.quantiles import quantile, quantile_interval, replicated_quantile
+from asyncsim.study.output.quantiles import quantile, quantile_interval, replicated_quantile
 
 
 @given(

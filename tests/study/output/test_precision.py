@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asyncsim as sim
-from asyncsim.study.precision import Precision, Target, target
+from asyncsim.study.output.precision import Precision, Target, target
 from asyncsim.study.statistics import mean_interval
 
 

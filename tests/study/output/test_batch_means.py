@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import asyncsim as sim
-from asyncsim.study.batch_means import FEWEST, LEVEL, MOST, batch_means, correlation
+from asyncsim.study.output.batch_means import FEWEST, LEVEL, MOST, batch_means, correlation
 from asyncsim.study.statistics import mean_interval
 
 

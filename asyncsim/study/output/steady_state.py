@@ -22,13 +22,13 @@ from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import DurationLike, Refused, count, nearest, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.study import cycles
-from asyncsim.study.batch_means import BatchMeans, batch_means
-from asyncsim.study.cycles import SERIES, Cycles
+from asyncsim.study.output import cycles
+from asyncsim.study.output.batch_means import BatchMeans, batch_means
+from asyncsim.study.output.cycles import SERIES, Cycles
+from asyncsim.study.output.warm_up import TREND_LEVEL, WarmUp, moving_average, mser5, trend
 from asyncsim.study.replications import jobs, mapping
 from asyncsim.study.statistics import Interval, mean_interval
 from asyncsim.study.summary_html import interval_text
-from asyncsim.study.warm_up import TREND_LEVEL, WarmUp, moving_average, mser5, trend
 
 
 @frozen
@@ -183,11 +183,11 @@ def steady_state(
     cycle, of the waits armed or the instances arrived in it, or over its time. The last cycle only
     keeps arrivals coming, or those before it would end in unusual peace.
 
-    The warm-up is found by MSER-5 (`asyncsim.study.warm_up.mser5`) on the cycles averaged over
-    replications. With several replications the means of what is left of each are independent, and
-    Student's t applies (replication/deletion; Law, Simulation Modeling and Analysis, chapter 9).
-    With one it is non-overlapping batch means (`asyncsim.study.batch_means`). A cycle counts in a
-    mean as much as waits, instances or seconds are in it.
+    The warm-up is found by MSER-5 (`asyncsim.study.output.warm_up.mser5`) on the cycles averaged
+    over replications. With several replications the means of what is left of each are independent,
+    and Student's t applies (replication/deletion; Law, Simulation Modeling and Analysis, chapter
+    9). With one it is non-overlapping batch means (`asyncsim.study.output.batch_means`). A cycle
+    counts in a mean as much as waits, instances or seconds are in it.
 
     MSER-5 errs on the safe side: of systems that are steady one in eight or so is doubted without
     cause at 60 to 120 cycles, fewer with more. In a single run it may take a chance peak at the

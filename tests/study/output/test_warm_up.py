@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 import asyncsim as sim
 from asyncsim.study import theory
-from asyncsim.study.warm_up import TREND_LEVEL, moving_average, mser5, trend
+from asyncsim.study.output.warm_up import TREND_LEVEL, moving_average, mser5, trend
 
 
 @given(arrays(float, st.integers(30, 130), elements=st.floats(-100, 100, width=16)))

@@ -1,0 +1,1 @@
+"""Output analysis: how many replications, from when on, how sure."""
