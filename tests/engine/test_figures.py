@@ -129,7 +129,7 @@ def test_every_figure_has_a_unit_and_a_meaning_and_nothing_else_is_told():
     assert list(figures(run.record, run.scenario)) == list(FIGURES)
     assert all(figure.unit and figure.meaning for figure in FIGURES.values())
     head = ["scenario", "strategy", "engine", "seed", "replication", "instances"]
-    priced = wait_for(sim.Callback(), 10.0, costs=sim.CostModel())
+    priced = wait_for(sim.Callback(), 10.0, server={"costs": sim.CostModel()})
     assert list(run.summary().columns) == [*head, *figures_of(run.scenario)]
     assert list(priced.summary().columns) == [*head, *FIGURES]
     assert set(FIGURES) - set(figures_of(run.scenario)) == {n for n in FIGURES if "cost" in n}
