@@ -82,7 +82,7 @@ def test_both_engines_agree_when_checks_are_scattered(scenario_and_strategy, unt
         assert_same(*play_both(*scenario_and_strategy, until))
 
 
-@settings(thorough, max_examples=400 if COMPILES else 50)
+@settings(thorough, max_examples=200 if COMPILES else 30)
 @given(scenarios.herds(), stops)
 def test_both_engines_agree_on_who_is_let_in(scenario_and_strategy, until):
     """Callbacks come together into a rate limit, are refused, and come again."""
