@@ -2,6 +2,7 @@
 # make test   everything that must hold before a change goes in
 # make lab    JupyterLab on the notebooks
 # make bench  speed, against a plain hand-written SimPy model
+# make docs   the documentation as a site in out/site/, built without internet
 # make pictures  the pictures of README, into docs/
 # make clean  take away what the others made (make distclean: the environment as well)
 #
@@ -14,7 +15,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # Jupyter refuses to run as root, as one is in many containers, unless told that this is meant
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help demo test lab bench pictures clean distclean
+.PHONY: help demo test lab bench docs pictures clean distclean
 .DELETE_ON_ERROR:
 
 help:
@@ -41,6 +42,10 @@ bench: $(VENV)/ready-demo
 	$(BIN)/python tests/benchmarks/widgets.py
 	$(BIN)/python tests/benchmarks/sweep.py
 
+docs: $(VENV)/ready-docs
+	$(BIN)/sphinx-build -W --keep-going -q -c docs -d out/docs/doctrees . out/site
+	@echo "open out/site/index.html"
+
 pictures: $(VENV)/ready-test
 	$(BIN)/python docs/make_pictures.py
 	$(BIN)/python -m pytest -q tests/browser/test_console.py -k finishes_5_31
@@ -58,6 +63,7 @@ distclean: clean
 $(VENV)/ready-demo: EXTRAS := [fast,serve]
 $(VENV)/ready-test: EXTRAS := [fast,serve,test]
 $(VENV)/ready-lab: EXTRAS := [fast,serve,logs,lab]
+$(VENV)/ready-docs: EXTRAS := [fast,serve,docs]
 $(VENV)/ready-%: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e ".$(EXTRAS)"

@@ -36,47 +36,117 @@ __all__ = [
 
 
 class AsyncsimError(Exception):
-    """Base of every error asyncsim raises on purpose."""
+    """Base of every error asyncsim raises on purpose.
+
+    >>> try:
+    ...     sim.Polling("-5min")
+    ... except sim.AsyncsimError as error:
+    ...     print(error)
+    Polling.interval must be positive, got '-5min'
+    """
 
 
 class ScenarioError(AsyncsimError, ValueError):
-    """Something a person described is wrong."""
+    """Something a person described is wrong.
+
+    >>> sim.WorkflowServer(workers=0)
+    Traceback (most recent call last):
+        ...
+    asyncsim.errors.ScenarioError: WorkflowServer.workers must be ...
+    """
 
 
 class SerialNumberError(AsyncsimError, LookupError):
-    """A finish by serial number was refused."""
+    """A finish by serial number was refused.
+
+    >>> [answer.text for answer in sim.Answer if answer.error]
+    ['early, rejected', 'duplicate, rejected', 'late, rejected', 'unknown, rejected']
+    """
 
 
 class UnknownSerialNumber(SerialNumberError):
-    """No wait ever had this serial number."""
+    """No wait ever had this serial number.
+
+    >>> sim.Waits().error_for(sim.Answer.UNKNOWN, "5_31")
+    UnknownSerialNumber("serial number '5_31' is not known")
+    """
 
 
 class AlreadyFinished(SerialNumberError):
-    """The wait was finished before; the step resumed once and will not resume again."""
+    """The wait was finished before; the step resumed once and will not resume again.
+
+    >>> sim.Waits().error_for(sim.Answer.DUPLICATE, "5_31")
+    AlreadyFinished("serial number '5_31' was finished before; it will not resume twice")
+    """
 
 
 class NotArmedYet(SerialNumberError):
-    """The wait is not recorded yet, so nobody can finish it."""
+    """The wait is not recorded yet, so nobody can finish it.
+
+    >>> sim.Waits().error_for(sim.Answer.EARLY, "5_31")
+    NotArmedYet("serial number '5_31' is not waiting yet; try again in a moment")
+    """
 
 
 class WaitExpired(SerialNumberError):
-    """The wait timed out or was cancelled before this finish came."""
+    """The wait timed out or was cancelled before this finish came.
+
+    >>> sim.Waits().error_for(sim.Answer.LATE, "5_31")
+    WaitExpired("serial number '5_31' is not waiting any more: it timed out or was cancelled")
+    """
 
 
 class EngineError(AsyncsimError, RuntimeError):
-    """A run broke one of its own laws, or was asked for something it cannot do."""
+    """A run broke one of its own laws, or was asked for something it cannot do.
+
+    >>> waits, wait = sim.Waits(), sim.Wait("5_31", row=4, step=0, number=31, called=0.0)
+    >>> waits.register(wait)
+    >>> waits.register(wait)
+    Traceback (most recent call last):
+        ...
+    asyncsim.errors.EngineError: serial number '5_31' was given out twice
+    """
 
 
 class CensoredWarning(UserWarning):
-    """Waits were still open when the run stopped: their latencies are not in the figures."""
+    """Waits were still open when the run stopped: their latencies are not in the figures.
+
+    >>> import warnings
+    >>> scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     run = sim.simulate(scenario, sim.Callback(loss=0.01), seed=1)
+    >>> str(caught[0].message).split(" under ")[1]
+    'callback, 1 % lost; they have no latency and are in no average'
+    """
 
 
 class LogWarning(UserWarning):
-    """Rows of a log could not be used; the text names the first of them by line."""
+    """Rows of a log could not be used; the text names the first of them by line.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     log = sim.RequestLog.read("data/request_log.csv")
+    >>> caught[0].category.__name__, len(log.rejected) > 0
+    ('LogWarning', True)
+    """
 
 
 class PrecisionWarning(UserWarning):
-    """As many replications were played as were allowed, and the intervals are still too wide."""
+    """As many replications were played as were allowed, and the intervals are still too wide.
+
+    >>> import warnings
+    >>> scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     sim.compare(
+    ...         scenario, [sim.Callback()], precision=1e-9, most_replications=5, progress=False
+    ...     ).replications
+    5
+    >>> caught[0].category.__name__
+    'PrecisionWarning'
+    """
 
 
 class SteadyStateWarning(UserWarning):

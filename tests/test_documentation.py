@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 import shutil
@@ -19,12 +20,36 @@ MODULES = [
     if "__main__" not in info.name
 ]
 
+RETURNED_BY = {
+    "Capacity": "fewest_workers",
+    "Comparison": "compare",
+    "Expected": "Polling",
+    "Frontier": "frontier",
+    "HerdDrain": "herd_drain",
+    "Profile": "profiles",
+    "Replay": "replay",
+    "Run": "simulate",
+    "Session": "live",
+    "Sweep": "sweep",
+}
+"""Nobody makes these by hand: the example stands where they come from."""
+
 
 @pytest.mark.parametrize("name", ["asyncsim", *MODULES])
 def test_examples_in_docstrings_run(name):
     """Every ``>>>`` example in a docstring gives what stands below it."""
-    found = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    found = doctest.testmod(
+        importlib.import_module(name), optionflags=doctest.ELLIPSIS, extraglobs={"sim": asyncsim}
+    )
     assert found.failed == 0
+
+
+@pytest.mark.parametrize("name", asyncsim.__all__)
+def test_every_public_name_has_an_example(name):
+    """A public name, or the function that returns it, shows an example, which is run above."""
+    shown = getattr(asyncsim, RETURNED_BY.get(name, name))
+    examples = doctest.DocTestParser().get_examples(inspect.getdoc(shown) or "")
+    assert [e for e in examples if not e.options.get(doctest.SKIP)], f"{name} has no example"
 
 
 @pytest.mark.filterwarnings("ignore::asyncsim.LogWarning")  # the log is dirty on purpose

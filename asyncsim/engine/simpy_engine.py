@@ -76,9 +76,10 @@ class Simulation:
 
     Examples
     --------
-    >>> simulation = Simulation(scenario, Callback(), seed=1)  # doctest: +SKIP
-    >>> simulation.run(until=21 * 3600)                        # doctest: +SKIP
-    >>> simulation.waiting, simulation.live_processes          # doctest: +SKIP
+    >>> simulation = sim.Simulation(sim.Scenario.load("data/nightly_ledger.toml"), sim.Callback())
+    >>> simulation.run(until="21h")
+    >>> simulation.live_processes  # the ledger; the orders that wait for it are records
+    1
     """
 
     def __init__(

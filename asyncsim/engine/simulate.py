@@ -72,6 +72,14 @@ def simulate(
     -----
     CensoredWarning
         If waits were still open at the end: they have no latency and are not in the averages.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    >>> run = sim.simulate(scenario, sim.Polling("15min"), seed=1)
+    >>> bool(run.waits["latency"].max() < 15 * 60 + 1)
+    True
     """
     check_engine(engine)
     check_played(scenario, strategy, draws)

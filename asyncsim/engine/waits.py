@@ -31,7 +31,11 @@ from asyncsim.model.server import FinishPolicy
 
 
 class State(enum.Enum):
-    """Where a wait is in its life."""
+    """Where a wait is in its life.
+
+    >>> [state.value for state in sim.State]
+    ['called', 'waiting', 'finished', 'timed out', 'gave up', 'cancelled']
+    """
 
     CALLED = "called"
     ARMED = "waiting"
@@ -42,7 +46,11 @@ class State(enum.Enum):
 
 
 class Answer(enum.Enum):
-    """What a finish gets: its words, whether the sender is told that all is well, and the error."""
+    """What a finish gets: its words, whether the sender is told that all is well, and the error.
+
+    >>> sim.Answer.EARLY.text, sim.Answer.EARLY.accepted, sim.Answer.EARLY.settled
+    ('early, rejected', False, False)
+    """
 
     FINISHED = ("finished", True, None)
     BUFFERED = ("early, buffered", True, None)
@@ -67,7 +75,11 @@ class Answer(enum.Enum):
 
 
 class Wait:
-    """The record of one asynchronous step waiting. Times are seconds; NaN means not (yet)."""
+    """The record of one asynchronous step waiting. Times are seconds; NaN means not (yet).
+
+    >>> sim.Wait("5_31", row=4, step=0, number=31, called=0.0)
+    Wait('5_31', called)
+    """
 
     __slots__ = (
         "__weakref__",  # so that a store can keep none but those somebody works on
@@ -112,6 +124,15 @@ class Wait:
 
 class Waits:
     """All waits of a run, by serial number.
+
+    >>> waits, wait = sim.Waits(), sim.Wait("5_31", row=4, step=0, number=31, called=0.0)
+    >>> waits.register(wait)
+    >>> waits.finish("5_31", now=1.0).text
+    'early, rejected'
+    >>> waits.arm(wait, now=2.0)  # whether a finish was kept and has finished it
+    False
+    >>> [waits.finish("5_31", now=instant).text for instant in (3.0, 4.0)]
+    ['finished', 'duplicate, rejected']
 
     Parameters
     ----------

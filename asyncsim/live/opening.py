@@ -137,6 +137,18 @@ def finish_in_store(
         The file of the session.
     serial_number, data
         As in `Session.finish`. The answer is returned, never raised.
+
+    Examples
+    --------
+    >>> import tempfile, asyncsim as sim
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> store = folder.name + "/session.db"
+    >>> session = sim.live(sim.Scenario.load("data/nightly_ledger.toml"), hold=True, store=store)
+    >>> session.run_until("09:00")
+    >>> session.close()  # nobody plays it now
+    >>> sim.finish_in_store(store, "1_31", {"InvoiceNo": 42}).text
+    'finished'
+    >>> folder.cleanup()
     """
     kept = existing(store)
     try:

@@ -106,6 +106,21 @@ def replay(
     ------
     ScenarioError
         If the file does not exist or holds no session.
+
+    Examples
+    --------
+    >>> import tempfile, asyncsim as sim
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> session = sim.live(sim.Scenario.load("data/nightly_ledger.toml"), hold=True)
+    >>> session.run_until("09:00")
+    >>> session.finish("1_31").text
+    'finished'
+    >>> session.save(folder.name + "/session.db")
+    >>> again = sim.replay(folder.name + "/session.db")
+    >>> again.run_to_end()
+    >>> again.wait("1_31")["state"], again.over
+    ('finished', True)
+    >>> again.close(); session.close(); folder.cleanup()
     """
     source = existing(store)
     try:

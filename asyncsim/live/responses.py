@@ -28,6 +28,13 @@ class OutgoingCall:
     real system: this is the place. The session stands still meanwhile, so such a talk needs a short
     time-out, and who calls back into the session before it is over is answered after it. The
     function may look at the session, not act in it.
+
+    >>> def look(call):
+    ...     call.fields["Score"] = 7
+    ...     return "done" if call.response == "accepted" else None
+    >>> call = sim.OutgoingCall("5_31", 5, "score", system="bureau", response="accepted")
+    >>> look(call), call.fields
+    ('done', {'Score': 7})
     """
 
     serial_number: str

@@ -31,7 +31,11 @@ CHUNK = 4096
 
 
 class Arrivals(abc.ABC):
-    """When instances arrive."""
+    """When instances arrive.
+
+    >>> [kind.__name__ for kind in (sim.Poisson, sim.At) if issubclass(kind, sim.Arrivals)]
+    ['Poisson', 'At']
+    """
 
     @abc.abstractmethod
     def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
@@ -67,6 +71,9 @@ class _InHours(Arrivals):
 @frozen(field_transformer=named)
 class Poisson(_InHours):
     """Arrivals at random, independent of each other.
+
+    >>> sim.Poisson("500/day", between=("08:00", "20:00")).per_open_second * 3600  # per hour
+    41.66...
 
     Parameters
     ----------
@@ -104,7 +111,11 @@ class Poisson(_InHours):
 
 @frozen(field_transformer=named)
 class Scattered(_InHours):
-    """A given number of instances, each at a uniformly random moment of the open time."""
+    """A given number of instances, each at a uniformly random moment of the open time.
+
+    >>> sim.Scattered(10_000, between=("08:00", "20:00")).window_seconds
+    43200.0
+    """
 
     count: int = field(converter=count)
 
@@ -119,7 +130,11 @@ class Scattered(_InHours):
 
 @frozen(field_transformer=named)
 class Regular(_InHours):
-    """One instance every so often while the window is open, the first after `offset`."""
+    """One instance every so often while the window is open, the first after `offset`.
+
+    >>> sim.Regular("30min", offset="9h").draw_open_seconds(None, 36_000.0).tolist()
+    [32400.0, 34200.0]
+    """
 
     every: float = field(converter=positive_duration)
     offset: float = field(default=0.0, converter=duration, kw_only=True)
@@ -141,7 +156,11 @@ def from_the_start(value: Sequence[float]) -> tuple[float, ...]:
 
 @frozen(field_transformer=named)
 class At(Arrivals):
-    """Arrivals at given instants, in seconds from the scenario's start (from a log, say)."""
+    """Arrivals at given instants, in seconds from the scenario's start (from a log, say).
+
+    >>> sim.At([60.0, 0.0]).times
+    (60.0, 0.0)
+    """
 
     times: tuple[float, ...] = field(converter=from_the_start, repr=False)
 

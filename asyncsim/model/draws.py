@@ -74,6 +74,9 @@ class Drawable(Protocol):
 class Draws:
     """Random numbers of one run.
 
+    >>> sim.Draws([0.0, 60.0], external={"post": [5.0, 7.0]})
+    Draws(2 instances, seed=0, replication=0)
+
     Parameters
     ----------
     arrivals

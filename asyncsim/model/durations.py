@@ -30,7 +30,11 @@ Floats = NDArray[np.float64]
 
 
 class Duration(abc.ABC):
-    """A law of durations. Subclasses say how to sample it and what its moments are."""
+    """A law of durations. Subclasses say how to sample it and what its moments are.
+
+    >>> float(sim.exponential("10min").survival(600.0))  # P(D > 10 min)
+    0.36...
+    """
 
     kind: ClassVar[str]
 
@@ -299,12 +303,20 @@ def external_law(value: LawLike) -> Duration:
 
 
 def fixed(value: DurationLike) -> Fixed:
-    """Return the law that is always `value`: ``fixed("2s")``."""
+    """Return the law that is always `value`: ``fixed("2s")``.
+
+    >>> sim.fixed("2s").mean
+    2.0
+    """
     return Fixed(value)
 
 
 def exponential(mean: DurationLike) -> Exponential:
-    """Return exponential durations: ``exponential("200ms")``."""
+    """Return exponential durations: ``exponential("200ms")``.
+
+    >>> sim.exponential("200ms").mean
+    0.2
+    """
     return Exponential(mean)
 
 
@@ -314,20 +326,36 @@ def lognormal(
     low: DurationLike = 0.0,
     high: DurationLike | None = None,
 ) -> Lognormal:
-    """Return lognormal durations by their own mean and sd, clipped to ``[low, high]`` if given."""
+    """Return lognormal durations by their own mean and sd, clipped to ``[low, high]`` if given.
+
+    >>> round(sim.lognormal("150ms", sd="100ms").sd, 9)
+    0.1
+    """
     return Lognormal(mean, sd, low, high)
 
 
 def uniform(low: DurationLike, high: DurationLike) -> Uniform:
-    """Return durations anywhere between two bounds."""
+    """Return durations anywhere between two bounds.
+
+    >>> sim.uniform("1min", "3min").mean
+    120.0
+    """
     return Uniform(low, high)
 
 
 def gamma(mean: DurationLike, sd: DurationLike) -> Gamma:
-    """Return gamma durations by mean and standard deviation."""
+    """Return gamma durations by mean and standard deviation.
+
+    >>> sim.gamma("10min", sd="5min").shape
+    4.0
+    """
     return Gamma(mean, sd)
 
 
 def empirical(values: ArrayLike) -> Empirical:
-    """Return observed durations in seconds, drawn again with replacement."""
+    """Return observed durations in seconds, drawn again with replacement.
+
+    >>> sim.empirical([3.0, 5.0, 10.0]).mean
+    6.0
+    """
     return Empirical(values)

@@ -65,7 +65,11 @@ def path(value: str | Sequence[Element]) -> Path:
 
 @frozen(field_transformer=named)
 class Step(Element):
-    """Work done by the workflow server: occupies one worker for a time drawn from `work`."""
+    """Work done by the workflow server: occupies one worker for a time drawn from `work`.
+
+    >>> sim.Step("validate", work=sim.exponential("200ms")).work.mean
+    0.2
+    """
 
     name: str = field(converter=text)
     work: Duration = field(default=Fixed(0.0), converter=law)
@@ -73,7 +77,11 @@ class Step(Element):
 
 @frozen(field_transformer=named)
 class Response:
-    """Probabilities of the immediate response to the outgoing call; they add up to one."""
+    """Probabilities of the immediate response to the outgoing call; they add up to one.
+
+    >>> sim.Response(accepted=0.9, rejected=0.1).done
+    0.0
+    """
 
     accepted: float = field(default=1.0, converter=probability)
     done: float = field(default=0.0, converter=probability)
@@ -102,6 +110,9 @@ def arm_moment(value: str) -> str:
 @frozen(field_transformer=named)
 class AsyncStep(Element):
     """A step that calls an external system and waits for it.
+
+    >>> sim.AsyncStep("approve", "clerk", timeout="2h", on_timeout=[sim.Step("escalate")]).timeout
+    7200.0
 
     Parameters
     ----------
@@ -169,6 +180,9 @@ def conditions(value: Mapping[str, Any] | None) -> Mapping[str, tuple[Any, ...]]
 class Branch:
     """One way out of a `Choice`; it may be empty.
 
+    >>> sim.Branch(0.8, [sim.Step("ship")], when={"approved": True}).agrees_with({"approved": True})
+    True
+
     Parameters
     ----------
     probability
@@ -213,7 +227,11 @@ def _branch(value: object) -> Branch:
 
 @frozen(field_transformer=named)
 class Choice(Element):
-    """Goes one of several ways, by probability."""
+    """Goes one of several ways, by probability.
+
+    >>> len(sim.Choice("in stock?", [(0.8, [sim.Step("ship")]), (0.2, [])]).branches)
+    2
+    """
 
     name: str = field(converter=text)
     branches: tuple[Branch, ...] = field(converter=branches)
@@ -234,7 +252,12 @@ def parallel_branches(value: Sequence[Sequence[Element]]) -> tuple[tuple[Element
 
 @frozen(field_transformer=named)
 class Parallel(Element):
-    """Goes all ways at once, and on when the last of them is through."""
+    """Goes all ways at once, and on when the last of them is through.
+
+    >>> both = sim.Parallel("both", [[sim.Step("ship")], [sim.AsyncStep("bill", "ledger")]])
+    >>> [part.name for part in both.parts()]
+    ['both', 'ship', 'bill']
+    """
 
     name: str = field(converter=text)
     branches: tuple[tuple[Element, ...], ...] = field(converter=parallel_branches)
@@ -254,6 +277,9 @@ def _parts_of(elements: Sequence[Element]) -> Iterator[Element]:
 @frozen(field_transformer=named)
 class Process:
     """A named sequence of elements.
+
+    >>> sim.Process("order", [sim.Step("validate"), sim.AsyncStep("post", "ledger")]).activations
+    {'validate': 1, 'post': 2}
 
     Parameters
     ----------

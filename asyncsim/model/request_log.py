@@ -41,6 +41,13 @@ class Replay:
 class RequestLog:
     """A request log that has been read and checked.
 
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", sim.LogWarning)
+    ...     log = sim.RequestLog.read("data/request_log.csv")
+    >>> list(log.rows.columns), list(log.rejected.columns)
+    (['SN', 'submitted', 'completed'], ['line', 'SN', 'problem'])
+
     Attributes
     ----------
     path

@@ -35,6 +35,9 @@ class FinishPolicy:
     None of these ever resumes a step twice or loses a record: the policy only decides what the
     sender is told, and whether an early finish is kept.
 
+    >>> sim.FinishPolicy(early="buffer", buffer_for="1min").buffer_for
+    60.0
+
     Parameters
     ----------
     early
@@ -68,6 +71,9 @@ def a_policy(value: FinishPolicy) -> FinishPolicy:
 @frozen(field_transformer=named)
 class WorkflowServer:
     """Identical workers over one FIFO queue. A job of no duration needs no worker.
+
+    >>> sim.WorkflowServer(workers=4, poll_work="10ms", callback_work="20ms").poll_work
+    0.01
 
     Parameters
     ----------

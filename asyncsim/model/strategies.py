@@ -71,6 +71,9 @@ def anchor_kind(value: str) -> str:
 class Polling(CheckingStrategy):
     """Asks at fixed intervals, on a grid that starts somewhere.
 
+    >>> sim.Polling("10min").expected(sim.exponential("10min")).latency  # 0.582 of the interval
+    349.18...
+
     Parameters
     ----------
     interval
@@ -168,6 +171,9 @@ def jitter_kind(value: str) -> str:
 class Backoff(CheckingStrategy):
     """Asks at growing intervals, each counted from the end of the check before.
 
+    >>> [sim.Backoff("1s", cap="10s").interval(k) for k in range(5)]
+    [1.0, 2.0, 4.0, 8.0, 10.0]
+
     Parameters
     ----------
     first
@@ -244,6 +250,9 @@ class LongPolling(Strategy):
     A held connection costs no worker (asynchronous input and output), only the connection; the
     worker time of a check is spent when its answer comes, and the next request follows at once.
 
+    >>> sim.LongPolling("30s").label
+    'long polling 30 s'
+
     Parameters
     ----------
     hold
@@ -278,6 +287,9 @@ def retry_schedule(value: Sequence[DurationLike]) -> tuple[float, ...]:
 @frozen(field_transformer=named)
 class Callback(Strategy):
     """The external system finishes the step by its serial number; nobody asks.
+
+    >>> sim.Callback("50ms", loss=0.1, retries=["5s", "5min"]).label
+    'callback, 10 % lost, 2 retries'
 
     Parameters
     ----------
@@ -335,6 +347,9 @@ class Callback(Strategy):
 @frozen(field_transformer=named)
 class CallbackWithSafetyPoll(Callback):
     """A callback, and a slow poll beside it in case the callback never comes.
+
+    >>> sim.CallbackWithSafetyPoll("2s", loss=0.02, every="5min").safety_poll.label
+    'polling 5 min'
 
     Parameters
     ----------

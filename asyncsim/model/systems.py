@@ -92,7 +92,11 @@ class Desk(Protocol):
 
 
 class ExternalSystem(abc.ABC):
-    """Does the outside work. `item_time` is the law of the time it works on one item."""
+    """Does the outside work. `item_time` is the law of the time it works on one item.
+
+    >>> sim.OnlineService("2s").links
+    (OnlineService(item_time=Fixed(value=2.0), lanes=1),)
+    """
 
     item_time: Duration
 
@@ -127,6 +131,9 @@ class NightlyBatch(ExternalSystem):
 
     A batch still running when the next one is due lets that one start late. An item counts as
     submitted in time at the very instant of the cut-off.
+
+    >>> sim.NightlyBatch("22:00", item_time="150ms", days="Mon-Fri", holidays="DE").lanes
+    1
 
     Parameters
     ----------
@@ -239,6 +246,9 @@ class OnlineService(ExternalSystem):
     """Answers as soon as it can: `lanes` requests at a time, FIFO.
 
     `lanes` may be None, in files ``"unlimited"``, for any number.
+
+    >>> sim.OnlineService(sim.exponential("10min"), lanes=None).item_time.mean
+    600.0
     """
 
     item_time: Duration = field(converter=law)
@@ -262,6 +272,9 @@ class People(ExternalSystem):
     """A team that takes tasks one by one in its working hours, and goes home in between.
 
     A task begun today and not done is gone on with on the next working day.
+
+    >>> sim.People(3, "12min", between=("09:00", "17:00"), holidays="DE-BY").team
+    3
 
     Parameters
     ----------
@@ -300,7 +313,11 @@ def chained(value: Sequence[ExternalSystem]) -> tuple[ExternalSystem, ...]:
 
 @frozen(field_transformer=named)
 class Chain(ExternalSystem):
-    """A long transaction: each system passes the item on to the next, the last one completes it."""
+    """A long transaction: each system passes the item on to the next, the last one completes it.
+
+    >>> len(sim.Chain([sim.OnlineService("2s"), sim.NightlyBatch("22:00", "1s")]).links)
+    2
+    """
 
     systems: tuple[ExternalSystem, ...] = field(converter=chained)
 
@@ -328,6 +345,9 @@ def instants(value: Sequence[float]) -> tuple[float, ...]:
 @frozen(field_transformer=named)
 class Recorded(ExternalSystem):
     """Completes each item at the instant a log says, or at once if that is past.
+
+    >>> sim.Recorded([3600.0, 60.0], ["1_31", "2_31"]).serial_numbers
+    ('1_31', '2_31')
 
     Parameters
     ----------

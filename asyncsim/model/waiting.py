@@ -68,7 +68,16 @@ class WaitingStep(Protocol):
 
 
 class Strategy:
-    """How completion is noticed. Override `wait`, `notify` or both."""
+    """How completion is noticed. Override `wait`, `notify` or both.
+
+    >>> class Hourly(sim.Strategy):
+    ...     def wait(self, step):
+    ...         yield step.after(3600.0)
+    ...         while not (yield from step.check()):
+    ...             yield step.after(3600.0)
+    >>> Hourly().label
+    'Hourly'
+    """
 
     def wait(self, step: WaitingStep) -> SimProcess | None:
         """Wait on the server's side; a SimPy process started when the wait is armed, or None."""
@@ -106,7 +115,14 @@ class Strategy:
 
 
 class CheckingStrategy(Strategy, abc.ABC):
-    """Asks, and asks again; subclasses say when the next check is due."""
+    """Asks, and asks again; subclasses say when the next check is due.
+
+    >>> class Hourly(sim.CheckingStrategy):
+    ...     def next_check(self, step):
+    ...         return step.last_check + 3600.0
+    >>> Hourly().label
+    'Hourly'
+    """
 
     limit: int | None = None
 

@@ -95,6 +95,14 @@ def compare(
         If waits were still open when runs stopped, with their number per strategy.
     PrecisionWarning
         If `precision` was not reached within `most_replications`.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    >>> found = sim.compare(scenario, [sim.Callback("50ms")], replications=2, progress=False)
+    >>> found.strategies
+    ['callback']
     """
     check_played(scenario, Callback(), None)
     scenario = scenario.with_profile(profile)

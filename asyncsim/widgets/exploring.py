@@ -23,6 +23,12 @@ def explore(scenario: Scenario | None = None) -> Explorer:
     ----------
     scenario
         Where to begin; by default orders that wait for a nightly ledger.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> type(sim.explore()).__name__
+    'Explorer'
     """
     if scenario is None:
         scenario = Scenario(

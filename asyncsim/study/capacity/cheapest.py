@@ -55,6 +55,18 @@ def cheapest_interval(
     Capacity
         ``value`` in seconds. ``low`` to ``high`` are the values whose cost cannot be told from
         the least one: near a minimum the curve is flat, and the interval wide.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario.load("data/person.toml").replace(
+    ...     costs=sim.CostModel(check=0.001, late_minute=0.02), length="1d"
+    ... )
+    >>> answer = sim.cheapest_interval(
+    ...     scenario, between=("10s", "2h"), replications=2, progress=False
+    ... )
+    >>> 10 <= answer.low <= answer.value <= answer.high <= 7200
+    True
     """
     strategy = Polling(60.0) if strategy is None else strategy
     check_played(scenario, Callback(), None)

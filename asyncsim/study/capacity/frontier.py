@@ -127,6 +127,16 @@ def frontier(
         wait that never resumes counts as infinitely late.
     **effort
         ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    >>> found = sim.frontier(
+    ...     scenario, [sim.Callback("50ms"), sim.Polling("15min")], replications=2, progress=False
+    ... )
+    >>> found.table["on_frontier"].tolist()
+    ['yes', 'no']
     """
     check_played(scenario, Callback(), None)
     by_label = labelled(list(USUAL if strategies is None else strategies))

@@ -102,6 +102,22 @@ def largest_volume(
     Capacity
         ``value`` is the last volume whose mean meets the target, ``low`` the last one whose whole
         interval does.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario(
+    ...     name="a herd",
+    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
+    ...     systems={"ledger": sim.NightlyBatch("22:00", "0s", results="at end")},
+    ...     server=sim.WorkflowServer(workers=4, callback_work="1s"),
+    ...     arrivals=sim.Scattered(100, between=("08:00", "20:00")),
+    ... )
+    >>> answer = sim.largest_volume(
+    ...     scenario, sim.Callback(), "max_latency <= 1min", replications=2, progress=False
+    ... )
+    >>> answer.value  # four workers handle 240 callbacks in a minute
+    240
     """
     check_played(scenario, strategy, None)
     arrivals = scenario.arrivals
@@ -156,6 +172,21 @@ def longest_interval(
     Capacity
         ``value`` in seconds. Where all instances wait for the same batch, a fixed interval can hit
         its end by luck; ``one_way`` is then false.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario(
+    ...     name="requests",
+    ...     process=sim.Process("request", [sim.AsyncStep("ask", system="service")]),
+    ...     systems={"service": sim.OnlineService("45s", lanes=None)},
+    ...     arrivals=sim.Scattered(20),
+    ... )
+    >>> answer = sim.longest_interval(
+    ...     scenario, "mean_latency <= 1h", between=("1min", "1h"), replications=2, progress=False
+    ... )
+    >>> answer.value  # after an hour a step is 3,555 s late
+    3600.0
     """
     strategy = Polling(60.0) if strategy is None else strategy
     axis = Axis.between(field, between)

@@ -1,0 +1,161 @@
+"""How Sphinx builds the site; run by ``make docs``. Nothing is asked from the internet.
+
+The source is the repository itself: README is the first page, notebooks stand where they are.
+"""
+
+from __future__ import annotations
+
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.application import Sphinx
+from sphinx.domains.python import PyXRefRole
+
+import asyncsim
+
+ROOT = Path(__file__).parent.parent
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+project = "asyncsim"
+author = "the authors of asyncsim"
+release = version = metadata.version("asyncsim")
+language = "en"
+
+root_doc = "README"
+include_patterns = ["README.md", "CHANGELOG.md", "docs/**.md", "notebooks/*.ipynb"]
+exclude_patterns = [".venv", "out", "asyncsim", "tests", "data", "**/.ipynb_checkpoints"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "myst_nb"]
+
+# --- what docstrings become ---------------------------------------------------------------------
+default_role = "name"
+add_module_names = False
+maximum_signature_line_length = 88
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the parameters say it in words; the signature has the defaults
+autodoc_class_signature = "mixed"
+napoleon_google_docstring = False
+napoleon_attr_annotations = False  # what is kept (seconds) is not what may be given ("15min")
+napoleon_custom_sections = [("Attributes", "params_style")]  # a list, not entries of their own
+napoleon_use_rtype = False
+viewcode_line_numbers = True
+
+# --- pages that run -----------------------------------------------------------------------------
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(ROOT / "out" / "docs" / "executed")
+nb_execution_excludepatterns = ["notebooks/*"] if tags.has("quick") else []  # noqa: F821
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # they would come from outside; see `stand_in`
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+myst_update_mathjax = False
+
+# --- what it looks like -------------------------------------------------------------------------
+html_theme = "furo"
+html_title = "asyncsim"
+html_show_copyright = False
+html_math_renderer = "mathml"
+html_show_search_summary = False  # it would be fetched, which no browser allows without a server
+html_copy_source = False
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
+pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-contrast-dark"
+
+
+class Name(PyXRefRole):
+    """What stands in `single backticks`: a link if it is a public name, else code.
+
+    Sphinx's own role would link a parameter to whatever attribute happens to be called the same.
+    """
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return the link, or the code."""
+        if self.text.split(".")[0] not in ("asyncsim", *asyncsim.__all__):
+            return [nodes.literal(self.rawtext, self.text)], []
+        self.name = "py:obj"
+        return super().run()
+
+
+PAGES = """
+```{toctree}
+:hidden:
+:caption: To read
+
+docs/how_the_engines_work
+docs/claims
+docs/glossary
+CHANGELOG
+```
+
+```{toctree}
+:hidden:
+:caption: Notebooks
+:glob:
+
+notebooks/*
+```
+
+```{toctree}
+:hidden:
+:caption: Names
+
+docs/api/index
+```
+"""
+
+
+def pages(app: Sphinx, name: str, source: list[str]) -> None:
+    """Hang all pages below README, which need not show that on its own."""
+    if name == root_doc:
+        source[0] += PAGES
+
+
+def formula(writer: Any, node: nodes.math) -> None:
+    """Write a formula as MathML, which browsers draw by themselves; MathJax is a web script."""
+    writer.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    raise nodes.SkipNode
+
+
+def stand_in(app: Sphinx, doctree: nodes.document) -> None:
+    """Put a sentence in the place of a widget, which needs a kernel, and name every picture.
+
+    Progress bars go: a finished one tells nobody anything.
+    """
+    for bundle in list(doctree.findall(lambda node: is_a(node, "mime_bundle"))):
+        for shown in [part for part in bundle.children if part["mime_type"] == WIDGET]:
+            if "%|" in bundle.astext():
+                bundle.parent.remove(bundle)
+            else:
+                text = "Here stands a widget in JupyterLab (make lab); it needs a running kernel."
+                shown.children = [nodes.note("", nodes.paragraph("", text))]
+    for cell in doctree.findall(lambda node: is_a(node, "cell_code")):
+        for image in cell.findall(nodes.image):
+            code = next(cell.findall(nodes.literal_block)).astext()
+            image.setdefault("alt", f"Picture drawn by the code above: {code.splitlines()[-1]}")
+
+
+def is_a(node: nodes.Node, kind: str) -> bool:
+    """Tell whether a node is of a kind that MyST-NB makes."""
+    return isinstance(node, nodes.container) and node.get("nb_element") == kind
+
+
+def first_page(app: Sphinx, problem: Exception | None) -> None:
+    """Let the first page be found where browsers and servers look for it."""
+    if problem is None and app.builder.format == "html":
+        shutil.copy(Path(app.outdir, "README.html"), Path(app.outdir, "index.html"))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Tell Sphinx of the functions above."""
+    app.add_html_math_renderer("mathml", (formula, None), (formula, None))
+    app.add_role("name", Name())
+    app.connect("source-read", pages)
+    app.connect("doctree-read", stand_in)
+    app.connect("build-finished", first_page)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,50 @@
+"""Measure what steps hold while they wait in a live session; ``claims.md`` runs this by itself.
+
+``python docs/waiting_records.py 10000`` prints, as JSON, how many steps wait, how many bytes of
+memory the process occupies at the start of the session and when they wait, and how large the store
+is when it has been closed.
+"""
+
+import gc
+import json
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+import asyncsim as sim
+
+
+def occupied() -> int:
+    """Return the memory of this process in bytes."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:  # not Linux: the most it ever had, in KiB, or in bytes on macOS
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024
+
+
+def main(waiting: int, seed: int) -> None:
+    """Let so many steps wait for people who do not finish them, and look."""
+    scenario = sim.Scenario(
+        name="waiting",
+        process=sim.Process("wait", [sim.AsyncStep("approve", system="people")]),
+        systems={"people": sim.People(1, "10min")},
+        arrivals=sim.Scattered(waiting),
+        length="1h",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder, "session.db")
+        session = sim.live(scenario, store=store, hold=True, seed=seed)
+        session.run_until(1.0)
+        gc.collect()
+        found = {"at the start": occupied()}
+        session.run_until("01:00")
+        gc.collect()
+        found |= {"when they wait": occupied(), "waiting": session.waiting_count}
+        session.close()  # which brings everything into the one file
+        print(json.dumps(found | {"store": store.stat().st_size}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
