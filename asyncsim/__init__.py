@@ -82,7 +82,8 @@ from asyncsim.study.comparison import Comparison
 from asyncsim.study.event_logs.write import write_event_log
 from asyncsim.study.output.quantiles import QuantileInterval, quantile_interval
 from asyncsim.study.output.replications_for import NeededReplications, replications_for
-from asyncsim.study.output.steady_state import SteadyState, steady_state
+from asyncsim.study.output.settled import SteadyState
+from asyncsim.study.output.steady_state import steady_state
 from asyncsim.study.reporting.page import report
 from asyncsim.study.sweep import Sweep, sweep
 from asyncsim.widgets.exploring import explore

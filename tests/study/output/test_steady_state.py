@@ -163,27 +163,6 @@ def test_the_result_is_the_same_on_any_number_of_processes_and_engine():
     assert other.estimate.mean == pytest.approx(one.estimate.mean)
 
 
-def test_it_prints_shows_and_draws():
-    """Figure, method, warm-up; the plot shades what is cut."""
-    found = found_of(queue(0.5), "cycle_time", length="12000s", cycle="100s", replications=4)
-    for shown in (repr(found), found._repr_html_()):
-        for part in ("M/M/1", "cycle time", "replication/deletion over 4 replications", "95%"):
-            assert part in shown
-    ax = found.plot(window=3).axes[0]
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert {"mean per cycle", "moving average", "estimate"} <= set(labels)
-    assert ("warm-up" in labels) == (found.warm_up > 0)
-
-
-def test_it_can_stand_in_a_report(tmp_path):
-    """A steady state and a number of replications are studies like the others."""
-    needed = sim.replications_for(nights(), [sim.Polling("1h")], precision=0.2, progress=False)
-    path = sim.report([found_of(nights()), needed], tmp_path / "study.html")
-    text = path.read_text(encoding="utf-8")
-    assert "batch means" in text
-    assert "precision of 0.2" in text
-
-
 def test_the_scenario_s_own_length_is_kept_where_arrivals_are_counted():
     """A fixed number of arrivals over a longer time would be thinner; a log ends where it ends."""
     scenario = nights(arrivals=sim.Scattered(1000), length="61 days")

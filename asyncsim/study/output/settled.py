@@ -1,0 +1,149 @@
+"""What was found of a steady state, with all that speaks against it."""
+
+from __future__ import annotations
+
+from html import escape
+
+import pandas as pd
+from attrs import frozen
+from matplotlib.figure import Figure
+
+from asyncsim import plots
+from asyncsim.model.durations import Floats
+from asyncsim.model.quantities import text_of
+from asyncsim.model.scenario import Scenario
+from asyncsim.study.output.batch_means import BatchMeans
+from asyncsim.study.output.warm_up import WarmUp, moving_average
+from asyncsim.study.statistics import Interval
+from asyncsim.study.summary_html import interval_text
+
+
+@frozen
+class SteadyState:
+    """A figure in the steady state; made by `asyncsim.steady_state`.
+
+    Attributes
+    ----------
+    scenario, strategy
+        What was played, and the label of how its steps waited.
+    replications, seed
+        How often, and the key of the random numbers.
+    figure, unit, meaning
+        What was looked at.
+    cycle
+        Length of a cycle in seconds.
+    series
+        One row per replication and whole cycle: ``replication, cycle`` (from 1), ``start``
+        (seconds), ``value`` (the mean of the cycle), ``weight`` (what it rests on, in `observed`),
+        ``missing`` (waits or instances without a value, since they never ended), ``used``.
+    observed
+        What weights count: waits, instances or seconds.
+    averaged
+        The series averaged over replications, shape ``(cycles,)``.
+    warm_up
+        So many cycles at the beginning were cut off.
+    mser
+        How the cut was found.
+    estimate
+        Mean and interval of the rest.
+    method
+        ``"replication/deletion"`` or ``"batch means"``.
+    batches
+        The batch means, if it is those.
+    doubts
+        Why the figure is not to be relied on, in words.
+    left_out
+        What the estimate does not rest on, by kind: cycles of each replication, and observations
+        over all replications.
+    confidence
+        Of the interval.
+    """
+
+    scenario: Scenario
+    strategy: str
+    replications: int
+    seed: int
+    figure: str
+    unit: str
+    meaning: str
+    cycle: float
+    series: pd.DataFrame
+    observed: str
+    averaged: Floats
+    warm_up: int
+    mser: WarmUp
+    estimate: Interval
+    method: str
+    batches: BatchMeans | None
+    doubts: tuple[str, ...]
+    left_out: dict[str, int]
+    confidence: float
+
+    @property
+    def strategies(self) -> list[str]:
+        """The one label, in a list, for `asyncsim.report`."""
+        return [self.strategy]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The series, for `asyncsim.report`."""
+        return self.series
+
+    @property
+    def reliable(self) -> bool:
+        """Whether nothing speaks against the estimate."""
+        return not self.doubts
+
+    def plot(self, window: int | None = None) -> Figure:
+        """Draw the cycles with Welch's moving average, the warm-up and the estimate.
+
+        Parameters
+        ----------
+        window
+            The moving average is over 2·window + 1 cycles; by default a tenth of them.
+        """
+        figure, (ax,) = plots.figure(1, width=8.0)
+        n = len(self.averaged)
+        smooth = moving_average(self.averaged, n // 20 if window is None else window)
+        unit = "" if self.unit == "1" else f" [{self.unit}]"
+        found = (self.estimate.mean, self.estimate.low, self.estimate.high)
+        plots.warm_up(
+            self.averaged, smooth, self.warm_up, self.figure.replace("_", " ") + unit,
+            f"cycle of {text_of(self.cycle)}", found, ax,
+        )  # fmt: skip
+        brief = "; ".join(doubt.partition(":")[0] for doubt in self.doubts)
+        sure = "" if self.reliable else f"\nnot reliable: {brief}"
+        ax.set_title(f"{self._head}{sure}", loc="left", fontsize=11, wrap=True)
+        return figure
+
+    @property
+    def text(self) -> str:
+        """The answer in words."""
+        unit = "" if self.unit == "1" else f" {self.unit}"
+        runs = f"{self.replications} replications" if self.replications > 1 else "one run"
+        found = (
+            f"{self.figure.replace('_', ' ')} {interval_text(self.estimate)}{unit} "
+            f"({self.confidence:.0%} interval, {self.method} over {runs}), after a warm-up of "
+            f"{self.warm_up} of {len(self.averaged)} cycles of {text_of(self.cycle)}"
+        )
+        return found if self.reliable else f"not reliable: {found}"
+
+    @property
+    def _left_out_text(self) -> str:
+        return "left out: " + "; ".join(f"{what}: {n:,}" for what, n in self.left_out.items() if n)
+
+    @property
+    def _head(self) -> str:
+        return f"{self.scenario.name}, {self.strategy}"
+
+    def __repr__(self) -> str:
+        head = f"{self._head}: {self.text}"
+        return "\n".join([head, *(f"! {doubt}" for doubt in self.doubts), self._left_out_text])
+
+    def _repr_html_(self) -> str:
+        doubts = "".join(f"<li>{escape(doubt)}</li>" for doubt in self.doubts)
+        told = f'<span title="{escape(self.meaning)}">{escape(self.text)}</span>'
+        return (
+            f"<div><b>{escape(self._head)}</b>: {told}{f'<ul>{doubts}</ul>' if doubts else ''}"
+            f'<div style="opacity:.7;font-size:90%">{escape(self._left_out_text)}</div></div>'
+        )
