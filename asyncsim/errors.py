@@ -150,4 +150,13 @@ class PrecisionWarning(UserWarning):
 
 
 class SteadyStateWarning(UserWarning):
-    """A figure is given as that of the steady state, and there are reasons to doubt it."""
+    """A figure is given as that of the steady state, and there are reasons to doubt it.
+
+    >>> import warnings
+    >>> scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     found = sim.steady_state(scenario, sim.Callback(), length="12 days", progress=False)
+    >>> found.reliable, caught[0].category.__name__
+    (False, 'SteadyStateWarning')
+    """

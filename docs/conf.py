@@ -89,6 +89,7 @@ PAGES = """
 
 docs/how_the_engines_work
 docs/claims
+docs/facilitator
 docs/glossary
 CHANGELOG
 ```

@@ -26,10 +26,13 @@ RETURNED_BY = {
     "Expected": "Polling",
     "Frontier": "frontier",
     "HerdDrain": "herd_drain",
+    "NeededReplications": "replications_for",
     "Profile": "profiles",
+    "QuantileInterval": "quantile_interval",
     "Replay": "replay",
     "Run": "simulate",
     "Session": "live",
+    "SteadyState": "steady_state",
     "Sweep": "sweep",
 }
 """Nobody makes these by hand: the example stands where they come from."""
