@@ -3,6 +3,7 @@
 # make lab    JupyterLab on the notebooks
 # make bench  speed, against a plain hand-written SimPy model
 # make docs   the documentation as a site in out/site/, built without internet
+# make slides  the notebooks as slides, into out/slides/
 # make pictures  the pictures of README, into docs/
 # make clean  take away what the others made (make distclean: the environment as well)
 #
@@ -15,7 +16,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # Jupyter refuses to run as root, as one is in many containers, unless told that this is meant
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help demo test lab bench docs pictures clean distclean
+.PHONY: help demo test lab bench docs slides pictures clean distclean
 .DELETE_ON_ERROR:
 
 help:
@@ -45,6 +46,9 @@ bench: $(VENV)/ready-demo
 docs: $(VENV)/ready-docs
 	$(BIN)/sphinx-build -W --keep-going -q -c docs -d out/docs/doctrees . out/site
 	@echo "open out/site/index.html"
+
+slides: $(VENV)/ready-docs
+	$(BIN)/python docs/make_slides.py
 
 pictures: $(VENV)/ready-test
 	$(BIN)/python docs/make_pictures.py

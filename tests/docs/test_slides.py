@@ -1,0 +1,55 @@
+"""Slides of the notebooks: questions before answers, and nothing from outside."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SPEC = importlib.util.spec_from_file_location("make_slides", ROOT / "docs" / "make_slides.py")
+make_slides = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(make_slides)
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_prediction_is_asked_for_before_its_answer_is_seen(path):
+    """Every prediction is a step of its own, and code never stands on the slide of a heading."""
+    cells = make_slides.sliced(nbformat.read(path, as_version=4)).cells
+    kinds = [cell.metadata.slideshow.slide_type for cell in cells]
+    assert kinds[0] == "slide"
+    for cell, kind in zip(cells, kinds, strict=True):
+        assert cell.source.count("**Predict.**") <= 1
+        if "**Predict.**" in cell.source:
+            assert cell.source.startswith("> **Predict.**")
+            assert kind == "fragment"
+        if cell.cell_type == "code":
+            assert kind == "subslide"
+
+
+def test_nothing_of_the_text_is_lost():
+    """All words of the notebook stand on some slide; formulas have become MathML."""
+    path = ROOT / "notebooks" / "02_polling_or_callback.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    before = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    cells = make_slides.sliced(notebook).cells
+    after = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    without = re.compile(r"\$[^$\n]+\$|<math.*?</math>", flags=re.DOTALL)
+    one, two = (re.sub(r"\s+", " ", without.sub("", " ".join(texts))) for texts in (before, after))
+    assert one.strip() == two.strip()
+    assert "<math" in " ".join(after)
+
+
+def test_slides_need_nothing_from_outside(tmp_path):
+    """No script, style, font or picture comes from the internet; reveal.js lies beside them."""
+    make_slides.with_reveal(tmp_path)
+    page = make_slides.slides(ROOT / "notebooks" / "02_polling_or_callback.ipynb", tmp_path, False)
+    text = page.read_text(encoding="utf-8")
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=[\"']?(?:https?:)?//", text)
+    assert not re.findall(r"(?:import|url\()\s*[\"']?https?://", text)
+    for name in re.findall(r"(?:src|href)=\"(reveal/[^\"]+)\"", text):
+        assert (tmp_path / name).exists(), name
+        assert "googleapis" not in (tmp_path / name).read_text(encoding="utf-8")
+    assert text.count("<section") > 20
