@@ -45,6 +45,29 @@ def test_without_a_safety_poll_callback_loses_as_soon_as_one_in_a_hundred_is_los
     assert "callback has the smaller p99_latency below, polling 10 min above" in repr(answer)
 
 
+def test_a_herd_that_runs_into_a_rate_limit_makes_callback_lose():
+    """100 come in at once, the others are turned away for good: p95 is lost beyond 105 of them."""
+    scenario = sim.Scenario(
+        name="herd",
+        process=sim.Process("p", [sim.AsyncStep("post", "ledger", timeout="1d")]),
+        systems={"ledger": sim.NightlyBatch("22:00", "1ms", results="at end")},
+        arrivals=sim.Scattered(50, between=("08:00", "20:00")),
+        server=sim.WorkflowServer(10, finish_limit="100 refilled 5/s"),
+    )
+    answer = sim.break_even(
+        scenario, sim.Callback(), sim.Polling("5min"), "arrivals.count", (10, 1000),
+        figure="p95_latency", replications=3, **QUIET
+    )  # fmt: skip
+    last = max(n for n in range(1, 1000) if 0.95 * (n - 1) <= 99)
+    assert answer.value == answer.low == last
+    patient = sim.break_even(
+        scenario, sim.Callback(retries=["10s"] * 50), sim.Polling("5min"), "arrivals.count",
+        (10, 1000), figure="p95_latency", replications=3, **QUIET
+    )  # fmt: skip
+    assert patient.value is None
+    assert "callback, 50 retries has the smaller p95_latency over the whole" in repr(patient)
+
+
 def test_the_interval_at_which_polling_is_as_late_as_a_retried_callback():
     """Half lost, tried again after ten minutes: 10 min late on average, as T/2 at 20 minutes."""
     callback = sim.Callback(loss=0.5, retries=["10min"] * 40)
