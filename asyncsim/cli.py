@@ -23,6 +23,7 @@ from asyncsim.live.session import Session
 from asyncsim.model.quantities import nearest, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import STRATEGIES, Strategy
+from asyncsim.study.calibration.fit import fit
 from asyncsim.study.compare import compare
 from asyncsim.study.verify import verify
 
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     _add_run(commands)
     _add_serve(commands)
+    _add_fit(commands)
     _add_verify(commands)
     return parser
 
@@ -121,6 +123,33 @@ def _add_serve(commands: Any) -> None:
     command.set_defaults(command=_serve)
 
 
+def _add_fit(commands: Any) -> None:
+    command = commands.add_parser(
+        "fit", help="fit a scenario to a log, and tell what the log does not explain"
+    )
+    command.add_argument(
+        "log", type=Path, help="CSV: SN, submitted, completed; or events as process mining has them"
+    )
+    command.add_argument("--out", type=Path, metavar="TOML", help="write the scenario there")
+    command.add_argument("--plot", type=Path, metavar="PNG", help="save the picture there")
+    command.add_argument("--zone", metavar="NAME", help="time zone of the log: 'Europe/Berlin' …")
+    command.add_argument(
+        "--system",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="name of the external system, or 'step=system' for each step that waits",
+    )
+    command.add_argument(
+        "--requests", type=Path, metavar="CSV", help="completions for an event log's serial numbers"
+    )
+    command.add_argument(
+        "--period", nargs=2, metavar="DAY", help="first and last day that the log covers"
+    )
+    command.add_argument("--workers", type=int, metavar="N", help="how many the server has")
+    command.set_defaults(command=_fit)
+
+
 def _add_scenario(command: argparse.ArgumentParser) -> None:
     command.add_argument("scenario", type=Path, help="a scenario file (TOML)")
     command.add_argument("--seed", type=int, default=1, help="key of the random numbers")
@@ -171,13 +200,9 @@ def _scenario(arguments: argparse.Namespace) -> Scenario:
 
 def _compare(arguments: argparse.Namespace) -> int:
     strategies = [parse_strategy(words) for words in arguments.strategy or DEFAULT_STRATEGIES]
-    for path in (arguments.save, arguments.csv):  # before hours of work, not after
-        if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    kinds = FigureCanvasBase.get_supported_filetypes()
-    if arguments.save and arguments.save.suffix.lstrip(".") not in kinds:
-        words = ", ".join(f".{kind}" for kind in kinds)
-        raise ScenarioError(f"--save must end in one of {words}, got {str(arguments.save)!r}")
+    if arguments.csv:  # before hours of work, not after
+        arguments.csv.parent.mkdir(parents=True, exist_ok=True)
+    _check_picture("--save", arguments.save)
     replications = arguments.replications
     if arguments.log and replications is None and arguments.precision is None:
         replications = 5  # what is left to chance beside a log is little
@@ -199,6 +224,17 @@ def _compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check_picture(option: str, path: Path | None) -> None:
+    """See to it that a picture can be saved there."""
+    if path is None:
+        return
+    kinds = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix.lstrip(".") not in kinds:
+        words = ", ".join(f".{kind}" for kind in kinds)
+        raise ScenarioError(f"{option} must end in one of {words}, got {str(path)!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
 def _run(arguments: argparse.Namespace) -> int:
     strategy = parse_strategy(arguments.strategy)
     run = simulate(_scenario(arguments), strategy, seed=arguments.seed, engine=arguments.engine)
@@ -210,6 +246,30 @@ def _run(arguments: argparse.Namespace) -> int:
             getattr(run, name).to_csv(arguments.out / f"{name}.csv", index=False)
         run.event_log().to_csv(arguments.out / "event_log.csv", index=False)
         print(f"tables: {arguments.out}")
+    return 0
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    _check_picture("--plot", arguments.plot)
+    system: Any = dict(words.split("=", 1) for words in arguments.system if "=" in words)
+    if arguments.system and not system:
+        system = arguments.system[-1]
+    found = fit(
+        arguments.log,
+        zone=arguments.zone,
+        system=system or None,
+        requests=arguments.requests,
+        period=tuple(arguments.period) if arguments.period else None,
+        workers=arguments.workers,
+    )
+    print(found)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        found.scenario.save(arguments.out)
+        print(f"\nscenario: {arguments.out}")
+    if arguments.plot:
+        found.plot().savefig(arguments.plot, dpi=120)
+        print(f"picture: {arguments.plot}")
     return 0
 
 

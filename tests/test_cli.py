@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import asyncsim as sim
 from asyncsim.cli import main, parse_strategy
+from asyncsim.model.scenario import Scenario
 
 
 @pytest.fixture
@@ -137,3 +139,18 @@ def test_python_m_asyncsim_is_the_command():
     )
     for command in ("compare", "run", "verify"):
         assert command in shown.stdout
+
+
+def test_fit_prints_the_account_and_writes_a_scenario(tmp_path, capsys):
+    """A dirty log becomes a scenario that can be loaded, and a picture; damage is a note."""
+    log = Path(__file__).parent.parent / "data" / "request_log.csv"
+    out, picture = tmp_path / "new" / "fitted.toml", tmp_path / "fit.png"
+    words = ["fit", str(log), "--out", str(out), "--plot", str(picture), "--zone", "Europe/Berlin"]
+    assert main([*words, "--system", "ledger", "--workers", "2"]) == 0
+    shown = capsys.readouterr()
+    assert "What is not explained" in shown.out
+    assert "completed before it was submitted: 2" in shown.err
+    scenario = Scenario.load(out)
+    assert (scenario.zone, scenario.server.workers) == ("Europe/Berlin", 2)
+    assert scenario.systems["ledger"].start == "22:00"
+    assert picture.read_bytes().startswith(b"\x89PNG")
