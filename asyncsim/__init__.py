@@ -36,7 +36,7 @@ from asyncsim.live.opening import finish_in_store, live
 from asyncsim.live.replay import Replay, replay
 from asyncsim.live.responses import OutgoingCall
 from asyncsim.live.session import Session
-from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered
+from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered, WeeklyPoisson
 from asyncsim.model.costs import CostModel, cost_presets
 from asyncsim.model.draws import Draws
 from asyncsim.model.durations import (
@@ -71,6 +71,9 @@ from asyncsim.model.systems import (
     People,
     Recorded,
 )
+from asyncsim.study.calibration.checking import Check
+from asyncsim.study.calibration.fit import fit
+from asyncsim.study.calibration.result import Fit
 from asyncsim.study.capacity.answers import Capacity
 from asyncsim.study.capacity.break_even import break_even
 from asyncsim.study.capacity.cheapest import cheapest_interval
@@ -102,6 +105,7 @@ __all__ = [
     "Capacity",
     "CensoredWarning",
     "Chain",
+    "Check",
     "CheckingStrategy",
     "Choice",
     "Comparison",
@@ -112,6 +116,7 @@ __all__ = [
     "Expected",
     "ExternalSystem",
     "FinishPolicy",
+    "Fit",
     "Frontier",
     "HerdDrain",
     "LogWarning",
@@ -151,6 +156,7 @@ __all__ = [
     "Wait",
     "WaitExpired",
     "Waits",
+    "WeeklyPoisson",
     "WorkflowServer",
     "break_even",
     "cheapest_interval",
@@ -161,6 +167,7 @@ __all__ = [
     "exponential",
     "fewest_workers",
     "finish_in_store",
+    "fit",
     "fixed",
     "frontier",
     "gamma",

@@ -2,6 +2,6 @@
 
 import sys
 
-from asyncsim.cli import main
+from asyncsim.cli.main import main
 
 sys.exit(main())

@@ -10,10 +10,11 @@ import itertools
 from collections.abc import Iterator
 from datetime import date
 
+import numpy as np
 from attrs import evolve
 from hypothesis import strategies as st
 
-from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered
+from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered, WeeklyPoisson
 from asyncsim.model.costs import CostModel
 from asyncsim.model.durations import (
     Duration,
@@ -207,6 +208,16 @@ def systems(depth: int = 1) -> st.SearchStrategy[ExternalSystem]:
     return plain | st.lists(systems(depth - 1), min_size=2, max_size=3).map(Chain)
 
 
+@st.composite
+def weekly_rates(draw: st.DrawFn) -> list[list[float]]:
+    """Make a week of rates, of which one hour of Monday and a few others are not zero."""
+    table = np.zeros((7, 24))
+    table[:, draw(st.sampled_from([0, 2, 8, 22]))] = draw(st.sampled_from([2.0, 5.0]))
+    if draw(st.booleans()):
+        table[draw(st.sampled_from([1, 5, 6]))] = 0.1
+    return table.tolist()
+
+
 def arrivals() -> st.SearchStrategy[Arrivals]:
     """Make arrivals of every kind, about `MOST_INSTANCES` in two days at the most."""
     round_instants = st.sampled_from([0.0, 3600.0, 8 * 3600.0, 22 * 3600.0, 30 * 3600.0])
@@ -218,6 +229,13 @@ def arrivals() -> st.SearchStrategy[Arrivals]:
             size=st.integers(1, 2),
             between=windows,
             days=weekdays,
+            holidays=places,
+        ),
+        st.builds(
+            WeeklyPoisson,
+            weekly_rates(),
+            volume=st.sampled_from([0.5, 1.0]),
+            size=st.integers(1, 2),
             holidays=places,
         ),
         st.builds(Scattered, st.integers(1, 15), between=windows),

@@ -1,13 +1,17 @@
 """The command line: the same functions as a notebook, and messages a person can use."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import asyncsim as sim
-from asyncsim.cli import main, parse_strategy
+from asyncsim.cli.main import main
+from asyncsim.cli.words import parse_strategy
+from asyncsim.model.scenario import Scenario
 
 
 @pytest.fixture
@@ -158,3 +162,45 @@ def test_a_target_of_any_figure_and_a_warm_up_can_be_given(scenario_file, capsys
     assert "without a warm-up of 10 h each" in capsys.readouterr().out
     assert main([*common, "--within", "soon"]) != 0
     assert "within must be a duration" in capsys.readouterr().err
+
+
+def test_fit_prints_the_account_and_writes_a_scenario(tmp_path, capsys):
+    """A dirty log becomes a scenario that can be loaded, and a picture; damage is a note."""
+    log = Path(__file__).parent.parent / "data" / "request_log.csv"
+    out, picture = tmp_path / "new" / "fitted.toml", tmp_path / "fit.png"
+    words = ["fit", str(log), "--out", str(out), "--plot", str(picture), "--zone", "Europe/Berlin"]
+    assert main([*words, "--system", "ledger", "--workers", "2"]) == 0
+    shown = capsys.readouterr()
+    assert "What is not explained" in shown.out
+    assert "completed before it was submitted: 2" in shown.err
+    scenario = Scenario.load(out)
+    assert (scenario.zone, scenario.server.workers) == ("Europe/Berlin", 2)
+    assert scenario.systems["ledger"].start == "22:00"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_capacity_answers_with_workers_and_volume(scenario_file, tmp_path, capsys):
+    """Both questions for one target, in words, and as a report."""
+    out = tmp_path / "new" / "capacity.html"
+    words = ["capacity", str(scenario_file), "--target", "longest_queue <= 40"]
+    assert main([*words, "--replications", "2", "--report", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "fewest workers for longest_queue <= 40 under callback: 1 " in shown
+    assert "largest volume for longest_queue <= 40 under callback: " in shown
+    assert "<h2>" in out.read_text(encoding="utf-8")
+    assert main(["capacity", str(scenario_file), "--target", "p95"]) == 2
+    assert "target must be words such as" in capsys.readouterr().err
+
+
+def test_help_teaches(capsys):
+    """Every command of the examples exists, and so do their files."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    examples = re.findall(r"^  asyncsim (.*)$", capsys.readouterr().out, flags=re.MULTILINE)
+    assert len(examples) >= 5
+    for line in examples:
+        command, file = line.split()[:2]
+        assert (Path(__file__).parent.parent / file).exists()
+        with pytest.raises(SystemExit) as left:
+            main([command, "--help"])
+        assert left.value.code == 0

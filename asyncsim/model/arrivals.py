@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from attrs import field, frozen
+from numpy.typing import ArrayLike
 
 from asyncsim.model.calendar import Calendar, Days, Hours, holiday_calendar
 from asyncsim.model.described import named, refuse
@@ -20,6 +21,7 @@ from asyncsim.model.quantities import (
     day_numbers,
     days_of_week,
     duration,
+    number,
     positive_duration,
     rate,
     seconds_of_day,
@@ -40,6 +42,16 @@ class Arrivals(abc.ABC):
     @abc.abstractmethod
     def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
         """Return the instants of arrival in ``[0, length)``, sorted, in seconds."""
+
+
+def added_gaps(rng: np.random.Generator, total: float, mean: float) -> Floats:
+    """Return the sums of exponential gaps below a total: a Poisson process of rate ``1 / mean``."""
+    chunks, last = [], 0.0
+    while last < total:
+        chunks.append(last + np.cumsum(rng.exponential(mean, CHUNK)))
+        last = float(chunks[-1][-1])
+    sums = np.concatenate(chunks) if chunks else np.empty(0)
+    return sums[sums < total]
 
 
 @frozen(field_transformer=named)
@@ -101,12 +113,7 @@ class Poisson(_InHours):
 
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Add up exponential gaps until the time is over."""
-        chunks, last = [], 0.0
-        while last < total:
-            chunks.append(last + np.cumsum(rng.exponential(1 / self.per_open_second, CHUNK)))
-            last = float(chunks[-1][-1])
-        offsets = np.concatenate(chunks) if chunks else np.empty(0)
-        return np.repeat(offsets[offsets < total], self.size)
+        return np.repeat(added_gaps(rng, total, 1 / self.per_open_second), self.size)
 
 
 @frozen(field_transformer=named)
@@ -146,6 +153,80 @@ class Regular(_InHours):
         return np.asarray(offsets[offsets < total], dtype=float)
 
 
+def weekly_rates(value: ArrayLike) -> tuple[tuple[float, ...], ...]:
+    """Return rates per hour as seven rows of 24 (Monday first); one row is for every day."""
+    problem = "must be 24 rates per hour, or seven rows of 24 from Monday on, not all of them zero"
+    try:
+        table = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise Refused(problem) from None
+    if table.shape in ((24,), (1, 24)):
+        table = np.tile(table.reshape(1, 24), (7, 1))
+    if table.shape != (7, 24) or not np.isfinite(table).all() or table.min() < 0 or not table.any():
+        raise Refused(problem)
+    return tuple(tuple(row) for row in table.tolist())
+
+
+def positive_factor(value: float) -> float:
+    """Return a finite number above zero."""
+    found = number(value)
+    if found <= 0:
+        raise Refused("must be positive")
+    return found
+
+
+@frozen(field_transformer=named)
+class WeeklyPoisson(Arrivals):
+    """Arrivals at random whose rate changes from hour to hour and from weekday to weekday.
+
+    A non-homogeneous Poisson process with a rate that is constant within an hour of the wall clock.
+    It is drawn by stretching a process of rate 1 (Çinlar 1975): the k-th arrival is where the
+    expected number of arrivals so far reaches the sum of k exponential gaps of mean 1.
+
+    Parameters
+    ----------
+    rates
+        Instants of arrival per hour, shape ``(7, 24)``: rows are weekdays from Monday, columns the
+        hours from midnight; or ``(24,)``, the same every day.
+    volume
+        All rates are multiplied by it: 1.2 for a fifth more of everything.
+    size
+        So many instances arrive at each instant.
+    holidays
+        Place whose public holidays have no arrivals.
+
+    Examples
+    --------
+    >>> busy_mornings = WeeklyPoisson([0] * 8 + [60, 30] + [10] * 8 + [0] * 6)
+    >>> busy_mornings.per_week
+    1190.0
+    """
+
+    rates: tuple[tuple[float, ...], ...] = field(converter=weekly_rates, repr=False)
+    volume: float = field(default=1.0, converter=positive_factor, kw_only=True)
+    size: int = field(default=1, converter=count, kw_only=True)
+    holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
+
+    @property
+    def per_week(self) -> float:
+        """Expected instances in a week without holidays or a change of the clocks."""
+        return self.volume * self.size * float(np.sum(self.rates))
+
+    def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
+        """Return the instants of arrival in ``[0, length)``, sorted, in seconds."""
+        hours = calendar.hours(length)
+        rates = np.asarray(self.rates)[hours["weekday"], hours["hour"]] * self.volume
+        days = Days("every day", self.holidays)
+        free = [k for k in range(int(hours["day"].max()) + 1) if calendar.day(k) not in days]
+        rates = np.where(hours["day"].isin(free), 0.0, rates) / SECONDS_PER_UNIT["h"]
+        starts = hours["start"].to_numpy()
+        before = np.concatenate([[0.0], np.cumsum(rates * (hours["end"].to_numpy() - starts))])
+        sums = added_gaps(rng, float(before[-1]), 1.0)
+        k = np.searchsorted(before, sums, side="right") - 1  # the last of hours without arrivals
+        at = starts[k] + (sums - before[k]) / rates[k]
+        return np.repeat(at[at < length], self.size)
+
+
 def from_the_start(value: Sequence[float]) -> tuple[float, ...]:
     """Return instants that are not before the scenario's start."""
     found = instants(value)
@@ -172,6 +253,7 @@ class At(Arrivals):
 
 ARRIVALS: dict[str, type[Arrivals]] = {
     "poisson": Poisson,
+    "weekly poisson": WeeklyPoisson,
     "scattered": Scattered,
     "regular": Regular,
     "at": At,

@@ -147,6 +147,37 @@ class Calendar:
         offsets = pd.to_timedelta(np.asarray(seconds, dtype=float), unit="s").round("us")
         return pd.DatetimeIndex(self.midnight + offsets)
 
+    def hours(self, length: float) -> pd.DataFrame:
+        """Return the hours of the wall clock that cover ``[0, length)``, whole days of them.
+
+        One row per hour: ``start`` and ``end`` (instants), ``day`` (days since the start),
+        ``weekday`` (Monday = 0) and ``hour`` (0 to 23). A spring night lacks one of them, an autumn
+        night has one twice.
+        """
+        days = 0
+        while self.instant(self.day(days), "00:00") < length:
+            days += 1
+        if self.tz is None:
+            edges = np.arange(24 * days + 1) * 3600.0
+        else:
+            clocks = [
+                self._local(self.day(k), 3600 * hour) for k in range(days) for hour in range(24)
+            ]
+            both = [at.replace(fold=fold) for at in clocks for fold in (0, 1)]
+            last = self.instant(self.day(days), "00:00")
+            edges = np.unique([*(self.seconds(at) for at in both), last])
+        shown = self.timestamps(edges[:-1])
+        first = self.start.toordinal()
+        return pd.DataFrame(
+            {
+                "start": edges[:-1],
+                "end": edges[1:],
+                "day": [at.toordinal() - first for at in shown],
+                "weekday": shown.day_of_week,
+                "hour": shown.hour,
+            }
+        )
+
     def dates(self) -> Iterator[date]:
         """Yield the dates from the start on."""
         for index in range(LAST_DAY):

@@ -6,6 +6,8 @@ made. This module only finds the class for a table and tells *where* in the file
 
 from __future__ import annotations
 
+import re
+import textwrap
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -39,6 +41,11 @@ KIND_OF: dict[type, str] = {
     cls: kind for table in (ELEMENTS, SYSTEMS, ARRIVALS, STRATEGIES) for kind, cls in table.items()
 }
 OF_SOME_KIND = (Element, ExternalSystem, Arrivals)
+NUMBERS = re.compile(
+    r"^(?P<indent> *)(?P<key>[\w-]+ = )?\[\n(?P<numbers>(?: *[-+.\de]+,\n)+) *\]", re.MULTILINE
+)
+"""An array of numbers as tomli_w writes it, one to a line."""
+WIDTH = 100
 LAW_KEYS = ("work", "call_work", "item_time", "delay")
 PATH_KEYS = ("on_accepted", "on_done", "on_rejected", "on_timeout")
 DURATION_READERS = (
@@ -75,7 +82,19 @@ def save(scenario: object, path: str | Path) -> None:
 
 def dumps(scenario: object) -> str:
     """Return the text of a scenario's file."""
-    return tomli_w.dumps(_table(scenario))
+    return NUMBERS.sub(_in_lines, tomli_w.dumps(_table(scenario)))
+
+
+def _in_lines(array: re.Match[str]) -> str:
+    """Write an array of numbers in lines of many: a week of rates is 168 of them."""
+    indent, numbers = array["indent"], " ".join(array["numbers"].split()).removesuffix(",")
+    start = indent + (array["key"] or "")
+    text = f"{start}[{numbers}]"
+    if len(text) <= WIDTH:
+        return text
+    lines = textwrap.fill(numbers, WIDTH, initial_indent=indent + "    ",
+                          subsequent_indent=indent + "    ")  # fmt: skip
+    return f"{start}[\n{lines},\n{indent}]"
 
 
 def strategy_table(strategy: Strategy) -> dict[str, Any]:

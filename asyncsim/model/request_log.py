@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import warnings
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -56,11 +57,14 @@ class RequestLog:
         The usable requests in order of submission: SN, submitted, completed (timestamps).
     rejected
         The others: line, SN, problem.
+    unfinished
+        Those of the rejected that only lack a completion: line, SN, submitted.
     """
 
     path: str
     rows: pd.DataFrame
     rejected: pd.DataFrame
+    unfinished: pd.DataFrame
 
     @classmethod
     def read(cls, path: str | Path, zone: str | None = None, *, _stacklevel: int = 2) -> RequestLog:
@@ -88,35 +92,54 @@ class RequestLog:
             zone_name(zone)
         except Refused as problem:
             raise refuse("RequestLog.read: zone", problem, zone) from None
-        raw = _read_csv(Path(path))
-        submitted, completed = (_timestamps(raw[c], zone) for c in ("submitted", "completed"))
+        log = cls.checked(read_rows(path, COLUMNS), str(path), zone)
+        if len(log.rejected):
+            named = "; ".join(
+                f"line {r.line}: {r.problem}" for r in log.rejected[:NAMED_ROWS].itertuples()
+            )
+            more = len(log.rejected) - NAMED_ROWS
+            warnings.warn(
+                f"{path}: {len(log.rejected)} of {len(log.rejected) + len(log.rows)} rows are not "
+                f"used: {named}{f'; and {more} more' if more > 0 else ''}",
+                LogWarning,
+                stacklevel=_stacklevel,
+            )
+        return log
+
+    @classmethod
+    def checked(cls, raw: pd.DataFrame, name: str, zone: str | None) -> RequestLog:
+        """Check the rows of a table of texts, without a word about those that are rejected.
+
+        Parameters
+        ----------
+        raw
+            ``line`` and, as texts, ``SN, submitted, completed``.
+        name
+            What messages call it.
+        zone
+            As in `read`.
+        """
+        submitted, completed = (timestamps(raw[c], zone) for c in ("submitted", "completed"))
         problems = _problems(raw, submitted, completed)
         usable = problems == ""
+        serial = raw["SN"].str.strip()
         rejected = pd.DataFrame(
             {"line": raw["line"], "SN": raw["SN"], "problem": problems}, index=raw.index
         )[~usable].reset_index(drop=True)
         if not usable.any():
             first = f" (line {rejected.line[0]}: {rejected.problem[0]})" if len(rejected) else ""
-            raise ScenarioError(f"{path}: has no usable row{first}")
-        if len(rejected):
-            named = "; ".join(
-                f"line {r.line}: {r.problem}" for r in rejected[:NAMED_ROWS].itertuples()
-            )
-            more = f"; and {len(rejected) - NAMED_ROWS} more" if len(rejected) > NAMED_ROWS else ""
-            warnings.warn(
-                f"{path}: {len(rejected)} of {len(raw)} rows are not used: {named}{more}",
-                LogWarning,
-                stacklevel=_stacklevel,
-            )
-        rows = pd.DataFrame(
-            {
-                "SN": raw["SN"].str.strip(),
-                "submitted": submitted,
-                "completed": completed,
-            }
-        )[usable]
-        rows = rows.sort_values(["submitted", "SN"], kind="stable").reset_index(drop=True)
-        return cls(str(path), rows, rejected)
+            raise ScenarioError(f"{name}: has no usable row{first}")
+        rows = pd.DataFrame({"SN": serial, "submitted": submitted, "completed": completed})
+        open_ones = completed.isna() & submitted.notna() & (serial != "")
+        open_ones &= ~serial.isin(serial[usable]) & ~serial.where(open_ones).duplicated()
+        return cls(
+            name,
+            rows[usable].sort_values(["submitted", "SN"], kind="stable").reset_index(drop=True),
+            rejected,
+            rows.assign(line=raw["line"])[open_ones][["line", "SN", "submitted"]].reset_index(
+                drop=True
+            ),
+        )
 
     def replayed(self, zone: str | None) -> Replay:
         """Return the log in instants of a calendar that begins on the day of the first request.
@@ -140,28 +163,49 @@ class RequestLog:
         )
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def read_rows(
+    path: str | Path, columns: Sequence[str], optional: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return columns of a CSV file as texts, with the line of each row in ``line``.
+
+    Optional columns that the file does not have are left out.
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read or lacks a column.
+    """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             names = [str(name).strip() for name in reader.fieldnames or []]
-            for column in COLUMNS:
+            for column in columns:
                 if column not in names:
                     raise ScenarioError(
                         f"{path}: lacks the column {column!r}{nearest(column, names)}; "
                         f"it has {', '.join(names) or 'none'}"
                     )
             reader.fieldnames = names
-            records = [(reader.line_num, *(row[c] or "" for c in COLUMNS)) for row in reader]
+            wanted = [*columns, *(name for name in optional if name in names)]
+            records = [(reader.line_num, *(row[c] or "" for c in wanted)) for row in reader]
     except OSError as error:
         raise ScenarioError(f"{path}: cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ScenarioError(f"{path}: is not a CSV text file ({error})") from None
-    return pd.DataFrame(records, columns=["line", *COLUMNS]).astype(dict.fromkeys(COLUMNS, "str"))
+    return pd.DataFrame(records, columns=["line", *wanted]).astype(dict.fromkeys(wanted, "str"))
 
 
-def _timestamps(texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timestamp]:
-    """Read ISO timestamps; what cannot be read becomes NaT."""
+def timestamps(texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timestamp]:
+    """Read ISO timestamps; what cannot be read becomes NaT.
+
+    Parameters
+    ----------
+    texts
+        Such as ``"2026-03-02 09:13:22.5"``.
+    zone
+        Zone in which those without an offset are understood and to which the others are
+        converted; if None, those with an offset become clock times of UTC.
+    """
     tz = ZoneInfo(zone) if zone else None
 
     def one(text: str) -> datetime | None:

@@ -28,6 +28,17 @@ def figure(columns: int, width: float = 5.2, height: float = 4.0) -> tuple[Figur
     return drawn, list(axes[0])
 
 
+def grid(
+    rows: int, columns: int, width: float = 6.0, height: float = 3.8
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with rows of axes, from left to right and downwards."""
+    drawn, axes = plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), layout="constrained", squeeze=False
+    )
+    plt.close(drawn)  # or a notebook would show it a second time
+    return drawn, list(axes.flat)
+
+
 def look(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return a colour, a marker and a line style for each label, in order."""
     return {

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scenarios import MOST_INSTANCES, STARTS, arrivals
+from scipy import stats
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.arrivals import ARRIVALS, At, Poisson, Regular, Scattered
+from asyncsim.model.arrivals import ARRIVALS, At, Poisson, Regular, Scattered, WeeklyPoisson
 from asyncsim.model.calendar import Calendar, Days
 
 HOUR, DAY = 3600.0, 86400.0
@@ -42,6 +43,10 @@ def test_arrivals_are_within_their_hours(some, calendar, seed):
     if isinstance(some, At):
         return
     for at in calendar.timestamps(drawn(some, 14 * DAY, seed, calendar)):
+        if isinstance(some, WeeklyPoisson):
+            assert some.rates[at.weekday()][at.hour] > 0
+            assert at.date() in Days("every day", some.holidays)
+            continue
         assert at.date() in Days(some.days, some.holidays)
         opens, closes = (calendar.instant(at.date(), clock) for clock in some.between)
         assert opens - 1e-6 <= calendar.seconds(at.to_pydatetime()) < closes + 1e-6
@@ -188,5 +193,65 @@ def test_what_cannot_be_is_refused_by_name(make, message):
 
 def test_every_kind_has_its_word():
     """Scenario files call arrivals by these words."""
-    assert list(ARRIVALS) == ["poisson", "scattered", "regular", "at"]
-    assert list(ARRIVALS.values()) == [Poisson, Scattered, Regular, At]
+    assert list(ARRIVALS) == ["poisson", "weekly poisson", "scattered", "regular", "at"]
+    assert list(ARRIVALS.values()) == [Poisson, WeeklyPoisson, Scattered, Regular, At]
+
+
+def weekly(**hours):
+    """Return a table of rates that is zero but for ``mon_8=60`` and the like."""
+    table = np.zeros((7, 24))
+    for name, rate in hours.items():
+        day, hour = name.split("_")
+        table[["mon", "tue", "wed", "thu", "fri", "sat", "sun"].index(day), int(hour)] = rate
+    return WeeklyPoisson(table)
+
+
+def test_weekly_arrivals_have_the_rate_of_their_hour():
+    """In each hour of the week the counts of 40 weeks are Poisson with the rate of the table."""
+    rng = np.random.default_rng(1)
+    rates = rng.uniform(0, 20, (7, 24)) * (rng.random((7, 24)) < 0.7)
+    weeks = 40
+    at = drawn(WeeklyPoisson(rates), weeks * 7 * DAY)
+    counts = np.bincount((at % (7 * DAY) // HOUR).astype(int), minlength=168).reshape(7, 24)
+    assert not counts[rates == 0].any()
+    busy = rates > 0
+    statistic = ((counts - weeks * rates) ** 2)[busy] / (weeks * rates[busy])
+    assert stats.chi2.sf(statistic.sum(), busy.sum()) > 1e-4
+
+
+def test_weekly_arrivals_follow_the_wall_clock_when_it_jumps():
+    """The spring night has no hour from 02:00; the autumn night has it twice, at its rate."""
+    rates = weekly(sun_2=600, sun_3=600)
+    for start, hours in ((date(2026, 3, 28), 1), (date(2026, 10, 24), 3)):
+        berlin = Calendar(start, "Europe/Berlin")
+        at = berlin.timestamps(drawn(rates, 2 * DAY + HOUR, calendar=berlin))
+        assert set(at.hour) == ({3} if hours == 1 else {2, 3})
+        assert abs(len(at) - 600 * hours) < 5 * math.sqrt(600 * hours)
+
+
+def test_one_row_of_rates_is_every_day_and_volume_scales_them():
+    """24 rates stand for all days; volume multiplies, size groups, holidays stay empty."""
+    one = WeeklyPoisson([1.0] * 24, volume=2.0)
+    assert one == WeeklyPoisson([[1.0] * 24] * 7, volume=2.0)
+    assert one.per_week == 336
+    pairs = drawn(WeeklyPoisson([5.0] * 24, size=2), 7 * DAY)
+    assert np.array_equal(pairs[::2], pairs[1::2])
+    assert abs(len(pairs) - 1680) < 5 * math.sqrt(2 * 1680)
+    new_year = Calendar(date(2026, 1, 1))
+    found = drawn(WeeklyPoisson([1.0] * 24, holidays="DE"), 2 * DAY, calendar=new_year)
+    assert found.min() >= DAY
+
+
+@pytest.mark.parametrize(
+    "rates", [[1] * 23, [[1] * 24] * 6, [0] * 24, [-1] + [1] * 23, [math.nan] * 24, "x", None]
+)
+def test_a_week_of_rates_is_checked(rates):
+    """Wrong shapes, negative or unknown rates and none at all are refused with what is right."""
+    with pytest.raises(ScenarioError, match=r"WeeklyPoisson.rates must be 24 rates per hour"):
+        WeeklyPoisson(rates)
+
+
+def test_volume_is_a_positive_number():
+    """Zero times everything is nothing."""
+    with pytest.raises(ScenarioError, match=r"WeeklyPoisson.volume must be positive, got 0"):
+        WeeklyPoisson([1] * 24, volume=0)

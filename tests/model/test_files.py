@@ -6,6 +6,7 @@ import tomllib
 from datetime import date, datetime, time
 
 import attrs
+import numpy as np
 import pytest
 import tomli_w
 from hypothesis import HealthCheck, given, settings
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 from scenarios import scenarios
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.arrivals import Arrivals, Poisson
-from asyncsim.model.durations import Fixed
-from asyncsim.model.process import Step
+from asyncsim.model.arrivals import Arrivals, Poisson, WeeklyPoisson
+from asyncsim.model.durations import Empirical, Fixed
+from asyncsim.model.files import dumps, loads
+from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.systems import ExternalSystem, OnlineService
+from asyncsim.model.systems import ExternalSystem, NightlyBatch, OnlineService
 
 odd_words = st.sampled_from(
     ["", "é ", 'quote " ', "dot.dash-", "line\nbreak ", "# ", "[x] ", "日本 "]
@@ -455,3 +457,17 @@ def test_the_kinds_of_values_in_a_damaged_file_are_toml():
         "d": [{"e": 10**400}],
     }
     assert tomllib.loads(tomli_w.dumps(sample)) == sample
+
+
+def test_numbers_stand_many_to_a_line():
+    """A week of rates and observed times do not take a line each, and are read back the same."""
+    scenario = Scenario(
+        name="week",
+        process=Process("p", [AsyncStep("post", "ledger")]),
+        systems={"ledger": NightlyBatch("22:00", Empirical(np.linspace(0, 1, 101)))},
+        arrivals=WeeklyPoisson(np.arange(168.0).reshape(7, 24)),
+    )
+    text = dumps(scenario)
+    assert len(text.splitlines()) < 70
+    assert max(len(line) for line in text.splitlines()) <= 101  # a comma may end it
+    assert loads(text, Scenario, "text") == scenario

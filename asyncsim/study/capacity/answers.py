@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -15,6 +16,9 @@ from asyncsim import plots
 from asyncsim.study.capacity.axis import Axis
 from asyncsim.study.capacity.trials import Trials
 from asyncsim.study.statistics import paired_interval
+
+WORTH_TELLING = 0.01
+"""A figure that goes up and down by less than this share of itself goes one way."""
 
 
 class Capacity:
@@ -144,14 +148,19 @@ class Capacity:
 def goes_one_way(trials: Trials, rising: bool, strategy: int = 0) -> bool:
     """Tell whether a measure goes one way along the values tried, as far as chance lets one see.
 
-    It does not if a paired interval between neighbours lies on the wrong side of zero.
+    It does not if a step between neighbours is surely in the wrong direction, by more than
+    `WORTH_TELLING` of the figure; the confidence is that of all steps together (Bonferroni).
     """
     columns = [trials.at(x)[strategy] for x in trials.values]
-    for one, other in itertools.pairwise(columns):
-        if math.inf in one or math.inf in other:
-            continue
-        step = paired_interval(one, other, trials.effort.confidence)
+    steps = [
+        (one, other)
+        for one, other in itertools.pairwise(columns)
+        if math.inf not in one and math.inf not in other
+    ]
+    confidence = 1 - (1 - trials.effort.confidence) / max(len(steps), 1)
+    for one, other in steps:
+        step = paired_interval(one, other, confidence)
         wrong = -step.high if rising else step.low
-        if wrong > 1e-9 * max(abs(step.mean), 1.0):
+        if wrong > WORTH_TELLING * max(float(np.mean(one)), float(np.mean(other)), 0.0):
             return False
     return True

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 from asyncsim.engine.arguments import check_played
 from asyncsim.errors import ScenarioError
-from asyncsim.model.arrivals import Poisson, Scattered
+from asyncsim.model.arrivals import Poisson, Scattered, WeeklyPoisson
 from asyncsim.model.described import refuse
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Polling, Strategy
@@ -124,6 +124,8 @@ def largest_volume(
     own: Any = None
     if isinstance(arrivals, Poisson):
         own = ("arrivals.rate", str(arrivals.rate))
+    elif isinstance(arrivals, WeeklyPoisson):
+        own = ("arrivals.volume", arrivals.volume)
     elif isinstance(arrivals, Scattered):
         own = ("arrivals.count", arrivals.count)
     if field is None and own is None:

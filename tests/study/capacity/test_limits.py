@@ -171,3 +171,15 @@ def test_effort_is_checked():
         sim.fewest_workers(herd(), sim.Callback(), "max_latency <= 60s", replications=1)
     with pytest.raises(sim.ScenarioError, match="strategy must be a strategy"):
         sim.fewest_workers(herd(), sim.Callback, "max_latency <= 60s")
+
+
+def test_the_volume_of_weekly_arrivals_is_their_factor():
+    """A herd of n takes n / 8 s on average: 1,320 v of them at 22:00, 120 v a night later."""
+    scenario = herd(arrivals=sim.WeeklyPoisson([60.0] * 24))
+    target, ends = "mean_latency <= 4min", (0.5, 4.0)
+    answer = sim.largest_volume(
+        scenario, sim.Callback(), target, between=ends, replications=3, **QUIET
+    )
+    assert answer.field == "arrivals.volume"
+    expected = 240 / ((1320**2 + 120**2) / (1440 * 8))
+    assert answer.value == pytest.approx(expected, rel=0.1)

@@ -1,0 +1,1 @@
+"""The command ``asyncsim``: thin, calls the same public functions as a notebook."""

@@ -1,0 +1,65 @@
+"""The command line as a whole: what it knows, and what is said when something is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+
+from asyncsim.cli.serving import add_serve
+from asyncsim.cli.studies import add_capacity, add_compare, add_fit, add_run, add_verify
+from asyncsim.errors import AsyncsimError
+
+EPILOG = """\
+a step waits for something outside: a nightly batch, a person, another system. It can poll (ask
+every so often) or be called back, by its serial number such as 5_31. Begin with one of these:
+
+  asyncsim compare data/nightly_ledger.toml
+      callback and polling side by side: how late, and at what cost
+  asyncsim compare data/nightly_ledger.toml --strategy callback --strategy "polling 5min"
+      strategies of your choice; --save picture.png, --report study.html
+  asyncsim capacity data/nightly_ledger.toml --target "p95_latency <= 60s"
+      how many workers that takes, and up to which volume it holds
+  asyncsim fit data/request_log.csv --out mine.toml
+      a scenario made from a log, with what the log does not explain
+  asyncsim serve data/workshop.toml --hold all
+      a live session: finish 5_31 yourself, with curl
+
+asyncsim COMMAND --help tells what each takes. Scenario files: data/README.md. Notebooks: make lab.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; return 0 if all went well, 1 if a check failed, 2 for wrong input."""
+    arguments = _parser().parse_args(argv)
+    try:
+        with warnings.catch_warnings(record=True) as noted:
+            warnings.simplefilter("always", UserWarning)
+            status: int = arguments.command(arguments)
+    except AsyncsimError as error:
+        print(f"asyncsim: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"asyncsim: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    for note in noted:
+        print(f"asyncsim: note: {note.message}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="asyncsim",
+        description="Simulate how workflow steps wait for outside systems: callback or polling.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add_compare(commands)
+    add_run(commands)
+    add_capacity(commands)
+    add_serve(commands)
+    add_fit(commands)
+    add_verify(commands)
+    return parser

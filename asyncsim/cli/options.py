@@ -1,0 +1,52 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model.scenario import Scenario
+
+
+def add_scenario(command: argparse.ArgumentParser) -> None:
+    """Add what every command that plays a scenario is told."""
+    command.add_argument("scenario", type=Path, help="a scenario file (TOML)")
+    command.add_argument("--seed", type=int, default=1, help="key of the random numbers")
+    command.add_argument(
+        "--engine",
+        default="auto",
+        metavar="NAME",
+        help="simpy, compiled, or auto (default): compiled where it plays every part",
+    )
+    add_profile(command)
+    command.add_argument(
+        "--log", type=Path, metavar="CSV", help="take arrivals and external times from a log"
+    )
+    command.add_argument(
+        "--step", metavar="NAME", help="the step whose requests the log holds, if there are several"
+    )
+
+
+def add_jobs(command: argparse.ArgumentParser) -> None:
+    """Add the number of processes."""
+    command.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="on N processes; -1: one per processor"
+    )
+
+
+def add_profile(command: argparse.ArgumentParser) -> None:
+    """Add whose answers finishes get."""
+    command.add_argument(
+        "--profile", metavar="NAME", help="answer finishes as another engine does: 'camunda 8' …"
+    )
+
+
+def scenario_of(arguments: argparse.Namespace) -> Scenario:
+    """Return the scenario that is to be played."""
+    scenario = Scenario.load(arguments.scenario)
+    if arguments.step and not arguments.log:
+        raise ScenarioError(f"--step goes with --log, got --step {arguments.step!r} alone")
+    if arguments.log:
+        scenario = scenario.with_log(arguments.log, step=arguments.step)
+    return scenario.with_profile(arguments.profile)

@@ -1,0 +1,86 @@
+"""``asyncsim serve``: a live session over REST."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from asyncsim.cli.options import add_profile
+from asyncsim.cli.words import STRATEGY_HELP, parse_strategy
+from asyncsim.live.opening import live
+from asyncsim.live.session import Session
+from asyncsim.model.quantities import text_of
+from asyncsim.model.scenario import Scenario
+
+
+def add_serve(commands: Any) -> None:
+    """Add ``asyncsim serve``."""
+    command = commands.add_parser(
+        "serve", help="play a scenario on the clock, and let programs finish its steps over REST"
+    )
+    command.add_argument(
+        "scenario", type=Path, nargs="?", help="a scenario file (TOML); left out, the store's own"
+    )
+    command.add_argument(
+        "--store", type=Path, metavar="DB", help="keep all waiting steps there; go on from there"
+    )
+    command.add_argument("--strategy", default="callback", metavar="WORDS", help=STRATEGY_HELP)
+    command.add_argument("--speed", type=float, default=600.0, help="simulated seconds per second")
+    command.add_argument("--seed", type=int, default=1, help="key of the random numbers")
+    command.add_argument(
+        "--hold",
+        action="append",
+        default=[],
+        metavar="SYSTEM",
+        help="a system that completes nothing by itself, or 'all'; may be given several times",
+    )
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    command.add_argument("--port", type=int, default=8765, help="port to listen on; 0: any")
+    command.add_argument("--token", metavar="TEXT", help="what requests must hold (default: new)")
+    command.add_argument(
+        "--rate-limit",
+        metavar="WORDS",
+        help="such as '100 per 60 s' or '3000 refilled 500/s'; else the server's finish_limit",
+    )
+    add_profile(command)
+    command.set_defaults(command=_serve)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    described: dict[str, Any] = {}
+    if arguments.scenario is not None:
+        hold = True if "all" in arguments.hold else arguments.hold
+        strategy = parse_strategy(arguments.strategy)
+        described = {"strategy": strategy, "seed": arguments.seed, "hold": hold}
+        described |= {"profile": arguments.profile}
+    scenario = None if arguments.scenario is None else Scenario.load(arguments.scenario)
+    session = live(scenario, store=arguments.store, speed=arguments.speed, **described)
+    with session, suppress(KeyboardInterrupt):
+        asyncio.run(_served(session, arguments))
+    again = " The same command goes on with it." if arguments.store else ""
+    print(f"closed at {session.at:%Y-%m-%d %H:%M:%S}.{again}")
+    return 0
+
+
+async def _served(session: Session, arguments: argparse.Namespace) -> None:
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always", UserWarning)
+        endpoint = session.serve(
+            arguments.host, arguments.port, token=arguments.token, rate_limit=arguments.rate_limit
+        )
+    for note in noted:
+        print(f"asyncsim: note: {note.message}", file=sys.stderr)
+    print(
+        f"{session.scenario.name}: it is {session.at:%Y-%m-%d %H:%M:%S}, one second here is "
+        f"{text_of(session.speed)} there\n"
+        f"description: {endpoint.url}/docs\ntoken: {endpoint.token}\n\n"
+        f"Finish a step, once it waits:\n{endpoint.curl('5_31')}\n\nCtrl-C ends.",
+        flush=True,
+    )
+    session.play()
+    await endpoint.stopped()

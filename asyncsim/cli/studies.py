@@ -1,0 +1,248 @@
+"""``asyncsim compare``, ``run``, ``capacity``, ``fit`` and ``verify``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backend_bases import FigureCanvasBase
+
+from asyncsim.cli.options import add_jobs, add_scenario, scenario_of
+from asyncsim.cli.words import STRATEGY_HELP, parse_strategy
+from asyncsim.engine.simulate import simulate
+from asyncsim.errors import ScenarioError
+from asyncsim.study.calibration.fit import fit
+from asyncsim.study.capacity.limits import fewest_workers, largest_volume
+from asyncsim.study.capacity.trials import Options
+from asyncsim.study.compare import compare
+from asyncsim.study.event_logs.write import event_log_format, write_event_log
+from asyncsim.study.reporting.page import report
+from asyncsim.study.verify import verify
+
+DEFAULT_STRATEGIES = ("callback delay=50ms", "polling 1min", "polling 15min")
+
+
+def add_compare(commands: Any) -> None:
+    """Add ``asyncsim compare``."""
+    command = commands.add_parser("compare", help="play strategies on the same random numbers")
+    add_scenario(command)
+    command.add_argument("--strategy", action="append", metavar="WORDS", help=STRATEGY_HELP)
+    command.add_argument("--replications", type=int, metavar="N", help="how often (default: 10)")
+    command.add_argument(
+        "--precision", type=float, metavar="SHARE", help="go on until --figure is known so well"
+    )
+    command.add_argument(
+        "--within", metavar="HALF-WIDTH", help="the same, not as a share of the mean: 5s, 0.5"
+    )
+    command.add_argument(
+        "--figure", default="mean_latency", metavar="NAME", help="which one (default: %(default)s)"
+    )
+    command.add_argument(
+        "--warm-up", metavar="DURATION", help="leave out the beginning of every run, such as 2days"
+    )
+    command.add_argument("--save", type=Path, metavar="PNG", help="save the picture there")
+    command.add_argument("--csv", type=Path, metavar="CSV", help="save the whole table there")
+    command.add_argument(
+        "--report", type=Path, metavar="HTML", help="write tables, picture and checklist there"
+    )
+    add_jobs(command)
+    command.set_defaults(command=_compare)
+
+
+def add_run(commands: Any) -> None:
+    """Add ``asyncsim run``."""
+    command = commands.add_parser("run", help="play one strategy and write down what happened")
+    add_scenario(command)
+    command.add_argument("--strategy", default="callback", metavar="WORDS", help=STRATEGY_HELP)
+    command.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write waits, instances, steps … there as CSV"
+    )
+    command.add_argument(
+        "--event-log",
+        type=Path,
+        metavar="FILE",
+        help="write a log for process mining there: .csv, .parquet, .xes, .xes.gz, .json (OCEL)",
+    )
+    command.set_defaults(command=_run)
+
+
+def add_capacity(commands: Any) -> None:
+    """Add ``asyncsim capacity``."""
+    command = commands.add_parser(
+        "capacity", help="find the fewest workers and the largest volume for a target"
+    )
+    add_scenario(command)
+    command.add_argument(
+        "--target", required=True, metavar="WORDS", help="such as 'p95_latency <= 60s'"
+    )
+    command.add_argument("--strategy", default="callback", metavar="WORDS", help=STRATEGY_HELP)
+    command.add_argument(
+        "--replications", type=int, default=20, metavar="N", help="of each value tried"
+    )
+    command.add_argument(
+        "--report", type=Path, metavar="HTML", help="write tables, pictures and checklist there"
+    )
+    add_jobs(command)
+    command.set_defaults(command=_capacity)
+
+
+def add_fit(commands: Any) -> None:
+    """Add ``asyncsim fit``."""
+    command = commands.add_parser(
+        "fit", help="fit a scenario to a log, and tell what the log does not explain"
+    )
+    command.add_argument(
+        "log", type=Path, help="CSV: SN, submitted, completed; or events as process mining has them"
+    )
+    command.add_argument("--out", type=Path, metavar="TOML", help="write the scenario there")
+    command.add_argument("--plot", type=Path, metavar="PNG", help="save the picture there")
+    command.add_argument("--zone", metavar="NAME", help="time zone of the log: 'Europe/Berlin' …")
+    command.add_argument(
+        "--system",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="name of the external system, or 'step=system' for each step that waits",
+    )
+    command.add_argument(
+        "--requests", type=Path, metavar="CSV", help="completions for an event log's serial numbers"
+    )
+    command.add_argument(
+        "--period", nargs=2, metavar="DAY", help="first and last day that the log covers"
+    )
+    command.add_argument("--workers", type=int, metavar="N", help="how many the server has")
+    command.set_defaults(command=_fit)
+
+
+def add_verify(commands: Any) -> None:
+    """Add ``asyncsim verify``."""
+    command = commands.add_parser("verify", help="hold the simulation against theory")
+    command.add_argument("--quick", action="store_true", help="shorter runs, wider intervals")
+    command.add_argument("--replications", type=int, default=20, metavar="N")
+    command.add_argument("--seed", type=int, default=1)
+    add_jobs(command)
+    command.set_defaults(command=_verify)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    strategies = [parse_strategy(words) for words in arguments.strategy or DEFAULT_STRATEGIES]
+    for path in filter(None, (arguments.csv, arguments.report)):  # before the work, not after
+        path.parent.mkdir(parents=True, exist_ok=True)
+    _check_picture("--save", arguments.save)
+    replications = arguments.replications
+    targets = (arguments.precision, arguments.within)
+    if arguments.log and replications is None and targets == (None, None):
+        replications = 5  # what is left to chance beside a log is little
+    comparison = compare(
+        scenario_of(arguments),
+        strategies,
+        replications=replications,
+        precision=arguments.precision,
+        within=_half_width(arguments.within),
+        figure=arguments.figure,
+        warm_up=arguments.warm_up,
+        seed=arguments.seed,
+        engine=arguments.engine,
+        n_jobs=arguments.jobs,
+    )
+    print(comparison)
+    if arguments.csv:
+        comparison.table.to_csv(arguments.csv, index=False)
+    if arguments.save:
+        comparison.plot().savefig(arguments.save, dpi=120)
+        print(f"picture: {arguments.save}")
+    if arguments.report:
+        print(f"report: {report(comparison, arguments.report)}")
+    return 0
+
+
+def _half_width(text: str | None) -> str | float | None:
+    """Return a number as one, and leave a duration to those who know whether the figure is one."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
+
+
+def _check_picture(option: str, path: Path | None) -> None:
+    """See to it that a picture can be saved there."""
+    if path is None:
+        return
+    kinds = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix.lstrip(".") not in kinds:
+        words = ", ".join(f".{kind}" for kind in kinds)
+        raise ScenarioError(f"{option} must end in one of {words}, got {str(path)!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _capacity(arguments: argparse.Namespace) -> int:
+    scenario, strategy = scenario_of(arguments), parse_strategy(arguments.strategy)
+    if arguments.report:
+        arguments.report.parent.mkdir(parents=True, exist_ok=True)
+    effort: Options = {
+        "replications": arguments.replications,
+        "seed": arguments.seed,
+        "engine": arguments.engine,
+        "n_jobs": arguments.jobs,
+    }
+    answers = [
+        ask(scenario, strategy, arguments.target, **effort)
+        for ask in (fewest_workers, largest_volume)
+    ]
+    print(*answers, sep="\n")
+    if arguments.report:
+        print(f"report: {report(answers, arguments.report)}")
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    strategy = parse_strategy(arguments.strategy)
+    if arguments.event_log:  # a wrong name is said before the run, not after
+        event_log_format(arguments.event_log)
+        arguments.event_log.parent.mkdir(parents=True, exist_ok=True)
+    run = simulate(scenario_of(arguments), strategy, seed=arguments.seed, engine=arguments.engine)
+    print(run.summary().T.to_string(header=False))
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        names = ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead")
+        for name in names:
+            getattr(run, name).to_csv(arguments.out / f"{name}.csv", index=False)
+        write_event_log(run, arguments.out / "event_log.csv")
+        print(f"tables: {arguments.out}")
+    if arguments.event_log:
+        write_event_log(run, arguments.event_log)
+        print(f"event log: {arguments.event_log}")
+    return 0
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    _check_picture("--plot", arguments.plot)
+    system: Any = dict(words.split("=", 1) for words in arguments.system if "=" in words)
+    if arguments.system and not system:
+        system = arguments.system[-1]
+    found = fit(
+        arguments.log,
+        zone=arguments.zone,
+        system=system or None,
+        requests=arguments.requests,
+        period=tuple(arguments.period) if arguments.period else None,
+        workers=arguments.workers,
+    )
+    print(found)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        found.scenario.save(arguments.out)
+        print(f"\nscenario: {arguments.out}")
+    if arguments.plot:
+        found.plot().savefig(arguments.plot, dpi=120)
+        print(f"picture: {arguments.plot}")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    found = verify(
+        arguments.replications, quick=arguments.quick, seed=arguments.seed, n_jobs=arguments.jobs
+    )
+    print(found)
+    return 0 if found.passed else 1

@@ -1,0 +1,75 @@
+"""Strategies in words, as a command line has them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+import attrs
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model.quantities import nearest
+from asyncsim.model.strategies import STRATEGIES, Strategy
+
+UNNAMED = {"callback with safety poll": "every"}
+"""Which argument a word without a name is, where it is not the first."""
+STRATEGY_HELP = (
+    "how waiting steps learn of completion, in words: 'callback', 'callback delay=50ms loss=0.02 "
+    "retries=5s,5min', 'polling 15min anchor=clock', 'backoff 1s factor=2 cap=10min', "
+    "'long polling 30s', 'callback with safety poll every=5min'; may be given several times"
+)
+
+
+def parse_strategy(words: str) -> Strategy:
+    """Return the strategy that words describe, such as ``"polling 15min anchor=clock"``.
+
+    The longest name that fits comes first, then the first argument if it has no name, then
+    ``name=value``; lists are separated by commas.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the word that is wrong and the nearest valid one.
+    """
+    names = sorted(STRATEGIES, key=len, reverse=True)
+    name = next((n for n in names if words.strip() == n or words.strip().startswith(n + " ")), None)
+    if name is None:
+        known = ", ".join(repr(n) for n in STRATEGIES)
+        first = words.split("=")[0].rsplit(" ", 1)[0] if "=" in words else words
+        raise ScenarioError(
+            f"strategy must begin with one of {known}, got {words!r}{nearest(first, STRATEGIES)}"
+        )
+    cls = STRATEGIES[name]
+    attributes = attrs.fields(cls)  # type: ignore[arg-type]
+    fields = [field.alias for field in attributes]
+    values: dict[str, Any] = {}
+    unnamed = UNNAMED.get(name, fields[0])
+    for k, word in enumerate(_tidy(words.strip()[len(name) :]).split()):
+        key, _, value = word.rpartition("=")
+        key = key or (unnamed if k == 0 else "")
+        if key not in fields:
+            raise ScenarioError(
+                f"{cls.__name__} has no argument {key or word!r}{nearest(key or word, fields)}; "
+                f"it has {', '.join(fields)}"
+            )
+        values[key] = value.split(",") if key == "retries" else _value(value)
+    for field in attributes:
+        if field.default is attrs.NOTHING and field.alias not in values:
+            raise ScenarioError(
+                f"strategy {words!r} lacks {field.alias!r}, such as 'polling 15min'"
+            )
+    return cls(**values)
+
+
+def _tidy(words: str) -> str:
+    """Close the gaps in ``15 min``, ``anchor = clock`` and ``5s, 5min``."""
+    words = re.sub(r"(?<=\d) +(?=[a-z]+\b(?!\s*=))", "", words)
+    return re.sub(r"\s*([=,])\s*", r"\1", words)
+
+
+def _value(word: str) -> Any:
+    try:
+        return ast.literal_eval(word)
+    except (ValueError, SyntaxError):
+        return word

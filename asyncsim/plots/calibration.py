@@ -1,0 +1,148 @@
+"""What was fitted to a log, beside the log."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from asyncsim.plots.style import COLOURS, LINES, figure, plain_time_axis, readable, tidy
+
+Floats = NDArray[np.float64]
+BLUE, ORANGE, GREEN = COLOURS[:3]
+GREY = COLOURS[-1]
+MOST_POINTS = 1000
+DAY = 86400.0
+
+
+def arrival_rates(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw fitted rates by hour as steps with bands of their intervals, one line per kind of day.
+
+    Parameters
+    ----------
+    table
+        ``days`` (text), ``hour`` (0 to 23, or missing: all of them), ``rate, low, high`` per hour.
+    """
+    ax = ax or figure(1, width=8.0)[1][0]
+    for k, (days, rows) in enumerate(table.groupby("days", sort=False)):
+        rows = rows.sort_values("hour")
+        if rows["hour"].isna().all():
+            rows = pd.concat([rows] * 24).assign(hour=range(24))
+        at = np.append(rows["hour"].to_numpy(dtype=float), float(rows["hour"].iloc[-1]) + 1)
+        rate, low, high = (np.append(rows[c], rows[c].iloc[-1]) for c in ("rate", "low", "high"))
+        colour, line = COLOURS[k % len(COLOURS)], LINES[k // len(COLOURS) % len(LINES)]
+        ax.step(at, rate, where="post", color=colour, ls=line, lw=2, label=_short(str(days)))
+        ax.fill_between(at, low, high, step="post", color=colour, alpha=0.2, lw=0)
+    ax.set(xlim=(0, 24), xticks=range(0, 25, 4))
+    ax.set_ylim(bottom=0)
+    ax.xaxis.set_major_formatter("{x:.0f}:00")
+    ax.legend(frameon=False, fontsize=9)
+    tidy(ax, "Arrivals: fitted rate and its interval", "time of day", "arrivals per hour")
+    return ax
+
+
+def _short(days: str) -> str:
+    names = days.split(", ")
+    week = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+    if len(names) > 2 and names == week[week.index(names[0]) :][: len(names)]:
+        return f"{names[0]}–{names[-1]}"
+    return days
+
+
+def completions_by_clock(
+    clocks: Floats, window: tuple[float, float] | None, ax: Axes | None = None
+) -> Axes:
+    """Draw completions by time of day, and the window of the batch if there is one.
+
+    Parameters
+    ----------
+    clocks
+        Times of day in seconds.
+    window
+        Start and length of the longest night, in seconds; None if there is no batch.
+    """
+    ax = ax or figure(1, width=8.0)[1][0]
+    counts, edges = np.histogram(clocks / 3600, bins=np.arange(0, 24.01, 0.25))
+    ax.bar(edges[:-1], counts, width=0.25, align="edge", color=BLUE)
+    title = "Completions by time of day: no batch"
+    if window is not None:
+        start, length = window[0] / 3600, max(window[1] / 3600, 0.05)
+        for begin in (start, start - 24):
+            ax.axvspan(begin, begin + length, color=ORANGE, alpha=0.25, lw=0, zorder=0)
+        ax.axvline(start, color=ORANGE, lw=2)
+        title = f"Completions by time of day: batch from {_clock(window[0])}"
+        ax.annotate(
+            f"longest night {readable(window[1])} ",
+            (start, 0.97), xycoords=("data", "axes fraction"), ha="right" if start > 8 else "left",
+            va="top", fontsize=9, color="#A04300",
+        )  # fmt: skip
+    ax.set(xlim=(0, 24), xticks=range(0, 25, 4))
+    ax.xaxis.set_major_formatter("{x:.0f}:00")
+    tidy(ax, title, "time of day", "completions in a quarter of an hour")
+    return ax
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 3600:02d}:{int(seconds) // 60 % 60:02d}"
+
+
+def times_and_law(
+    times: Floats,
+    grid: Floats,
+    share: Floats | None,
+    names: tuple[str, str],
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the share of times below each time, of the log and of the best law.
+
+    Parameters
+    ----------
+    times
+        In seconds, sorted.
+    grid, share
+        Times, and the share that the law has below each; None without a law.
+    names
+        What takes the time, and what the law is called.
+    """
+    ax = ax or figure(1)[1][0]
+    keep = np.unique(np.linspace(0, len(times) - 1, MOST_POINTS).astype(int))
+    ax.step(times[keep], (keep + 1) / len(times), where="post", color=BLUE, lw=2, label="log")
+    if share is not None:
+        ax.plot(grid, share, color=ORANGE, lw=2, ls="--", label=names[1])
+    ax.set(xlim=(0, float(grid[-1])), ylim=(0, 1.02))
+    plain_time_axis(ax, 0.0, float(grid[-1]))
+    ax.yaxis.set_major_formatter("{x:.0%}")
+    ax.legend(frameon=False, fontsize=9, loc="lower right")
+    tidy(ax, f"{names[0]}: how many take at most so long?", "time", "share")
+    return ax
+
+
+def quantiles_against(
+    times: Floats, quantiles: Floats | None, names: tuple[str, str], ax: Axes | None = None
+) -> Axes:
+    """Draw quantiles of the log against those of the best law: on the line where they agree.
+
+    Parameters
+    ----------
+    times, quantiles
+        In seconds, both sorted; None without a law.
+    names
+        What takes the time, and what the law is called.
+    """
+    ax = ax or figure(1)[1][0]
+    tidy(ax, f"{names[0]}: quantiles", f"{names[1]} law", "log")
+    if quantiles is None:
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "no parametric law", ha="center", va="center", color=GREY)
+        return ax
+    ends = np.linspace(0, len(times) - 1, MOST_POINTS).astype(int)
+    tails = np.r_[:20, len(times) - 20 : len(times)]  # where laws differ
+    keep = np.unique(np.clip(np.concatenate([ends, tails]), 0, len(times) - 1))
+    ax.plot(quantiles[keep], times[keep], "o", ms=3.5, color=BLUE, alpha=0.6)
+    high = float(max(quantiles[keep].max(), times[-1])) or 1.0
+    ax.plot([0, high], [0, high], color=GREY, lw=1.5, zorder=0)
+    ax.set(xlim=(0, high * 1.03), ylim=(0, high * 1.03))
+    plain_time_axis(ax, 0.0, high)
+    ax.set_yticks(ax.get_xticks(), [label.get_text() for label in ax.get_xticklabels()])
+    return ax

@@ -1,0 +1,64 @@
+"""The two lists a fit keeps: what was found, and what is not explained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from attrs import frozen
+from scipy import stats
+
+
+@frozen
+class Finding:
+    """One thing that was found.
+
+    Attributes
+    ----------
+    part
+        Which part of the scenario, such as ``"arrivals"``.
+    what, found
+        What it is, and its value in words.
+    rows
+        From how many rows of the log (or nights, hours …).
+    interval
+        Its uncertainty in words; empty if it has none.
+    how
+        By which method.
+    """
+
+    part: str
+    what: str
+    found: str
+    rows: int
+    interval: str = ""
+    how: str = ""
+
+
+@frozen
+class Gap:
+    """One thing that the scenario does not explain, or that a log cannot tell."""
+
+    part: str
+    what: str
+    amount: str
+    meaning: str
+
+
+def table_of(
+    rows: Sequence[Finding] | Sequence[Gap], kind: type[Finding] | type[Gap]
+) -> pd.DataFrame:
+    """Return a list as a table, one column per attribute."""
+    names = list(kind.__annotations__)
+    return pd.DataFrame([[getattr(row, n) for n in names] for row in rows], columns=names)
+
+
+def share_interval(k: int, n: int, confidence: float = 0.95) -> str:
+    """Return the exact interval of a share in words (Clopper & Pearson 1934)."""
+    found = stats.binomtest(k, n).proportion_ci(confidence, method="exact")
+    return f"{found.low:.2g} to {found.high:.2g}"
+
+
+def p_text(p: float) -> str:
+    """Return a p-value in words."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

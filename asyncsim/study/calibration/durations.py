@@ -1,0 +1,222 @@
+"""Which law times follow: laws a scenario can hold, ranked by AIC, tested, or the times themselves.
+
+Parameters are those of greatest likelihood. The test is Anderson and Darling's (1952) with a
+parametric bootstrap (Stute, González Manteiga & Presedo Quindimil 1993), done by
+`scipy.stats.goodness_of_fit`: samples are drawn from the fitted law and fitted again. The usual
+tables of Kolmogorov and Smirnov hold for a law known beforehand; with parameters estimated from the
+same times their p-values are far too large. A uniform law is tested with Cramér and von Mises'
+statistic, since Anderson and Darling's is infinite at its ends; so is a law with times of zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from attrs import frozen
+from scipy import stats
+
+from asyncsim.model.durations import (
+    Duration,
+    Empirical,
+    Exponential,
+    Fixed,
+    Floats,
+    Gamma,
+    Lognormal,
+    Uniform,
+)
+
+BOOTSTRAPS = 199
+MOST_TESTED = 1000
+"""A test on more times finds every speck of dust, and takes long; so many are chosen at random."""
+MOST_VALUES = 500
+"""An empirical law holds at most so many quantiles, or a scenario file would hold a whole log."""
+FEWEST = 8
+"""Fewer times do not tell one law from another: they are taken as they are."""
+LEVEL = 0.01
+"""A law is rejected below this p-value; one true law in a hundred is, which does little harm."""
+CLOSE = 2.0
+"""The simpler law comes first unless another is better by more (Burnham & Anderson 2002)."""
+
+
+@frozen(eq=False)
+class LawFit:
+    """A law fitted to times.
+
+    Attributes
+    ----------
+    law
+        What a scenario plays.
+    rejected
+        Whether the best parametric law was rejected, so that the times themselves are the law.
+    candidates
+        One row per parametric law, the best first: ``law, parameters, aic, statistic, p`` (of the
+        test; NaN for those that were not tested).
+    best
+        The best parametric law, or None.
+    times
+        The times in seconds, sorted.
+    mean, low, high
+        Their mean and its interval.
+    rounded
+        Whether so many of them are equal that they must have been rounded.
+    """
+
+    law: Duration
+    rejected: bool
+    candidates: pd.DataFrame
+    best: Duration | None
+    times: Floats
+    mean: float
+    low: float
+    high: float
+    rounded: bool
+
+    @property
+    def p(self) -> float:
+        """P-value of the best parametric law; NaN if none was tested."""
+        return float(self.candidates["p"].iloc[0]) if len(self.candidates) else math.nan
+
+
+def six_digits(value: float) -> float:
+    """Return a number as a file should hold it: no log tells more than six digits."""
+    return float(f"{value:.6g}")
+
+
+def _exponential(times: Floats) -> Duration:
+    return Exponential(six_digits(times.mean()))
+
+
+def _gamma(times: Floats) -> Duration:
+    shape, _, scale = stats.gamma.fit(times, floc=0)
+    return Gamma(six_digits(shape * scale), six_digits(math.sqrt(shape) * scale))
+
+
+def _lognormal(times: Floats) -> Duration:
+    sigma, _, median = stats.lognorm.fit(times, floc=0)
+    mean = float(median * math.exp(sigma**2 / 2))
+    return Lognormal(six_digits(mean), six_digits(mean * math.sqrt(math.expm1(sigma**2))))
+
+
+def _uniform(times: Floats) -> Duration:
+    return Uniform(float(times.min()), float(times.max()))
+
+
+@frozen
+class _Family:
+    """A law: how it is fitted and tested, its name in SciPy, what is known of it beforehand."""
+
+    fit: Callable[[Floats], Duration]
+    scipy: Any
+    known: dict[str, float]
+    parameters: int
+    statistic: Literal["ad", "cvm"] = "ad"
+
+
+FAMILIES = {
+    "exponential": _Family(_exponential, stats.expon, {"loc": 0.0}, 1),
+    "gamma": _Family(_gamma, stats.gamma, {"loc": 0.0}, 2),
+    "lognormal": _Family(_lognormal, stats.lognorm, {"loc": 0.0}, 2),
+    "uniform": _Family(_uniform, stats.uniform, {}, 2, "cvm"),
+}
+
+
+def frozen_law(law: Duration) -> Any:
+    """Return a parametric law as a frozen distribution of SciPy."""
+    if isinstance(law, Exponential):
+        return stats.expon(scale=law.mean)
+    if isinstance(law, Gamma):
+        return stats.gamma(law.shape, scale=law.mean / law.shape)
+    if isinstance(law, Lognormal):
+        return stats.lognorm(law.sigma, scale=math.exp(law.mu))
+    if isinstance(law, Uniform):
+        return stats.uniform(law.low, law.high - law.low)
+    return None
+
+
+def fit_law(times: Floats, rng: np.random.Generator, confidence: float = 0.95) -> LawFit:
+    """Fit a law of durations to times.
+
+    Parameters
+    ----------
+    times
+        In seconds, none negative, at least one, shape ``(n,)``.
+    rng
+        For the bootstrap.
+    confidence
+        Of the interval of the mean.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> fit_law(rng.exponential(60.0, 300), rng).candidates["law"].iloc[0]
+    'exponential'
+    """
+    ordered = np.sort(np.asarray(times, dtype=float))
+    n, mean = len(ordered), float(ordered.mean())
+    half = math.nan
+    if n > 1:
+        half = float(stats.t.ppf((1 + confidence) / 2, n - 1) * ordered.std(ddof=1)) / math.sqrt(n)
+    known: dict[str, Any] = {
+        "times": ordered,
+        "mean": mean,
+        "low": mean - half,
+        "high": mean + half,
+        "rounded": n >= FEWEST and len(np.unique(ordered)) < n / 2,
+    }
+    if ordered[-1] - ordered[0] <= 1e-6 * ordered[-1]:  # equal but for the rounding of a file
+        return LawFit(Fixed(six_digits(mean)), False, _ranked(ordered[:0], rng), None, **known)
+    table = _ranked(ordered, rng) if n >= FEWEST else _ranked(ordered[:0], rng)
+    if table.empty:
+        return LawFit(shortened(ordered), False, table, None, **known)
+    best: Duration = table["fitted"].iloc[0]
+    rejected = bool(table["p"].iloc[0] < LEVEL)
+    law = shortened(ordered) if rejected else best
+    return LawFit(law, rejected, table.drop(columns="fitted"), best, **known)
+
+
+def shortened(ordered: Floats) -> Empirical:
+    """Return sorted times as an empirical law; many of them as evenly spaced quantiles."""
+    if len(ordered) > MOST_VALUES:
+        shares = (np.arange(MOST_VALUES) + 0.5) / MOST_VALUES
+        ordered = np.quantile(ordered, shares)
+    return Empirical([six_digits(time) for time in ordered.tolist()])
+
+
+def _ranked(times: Floats, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the parametric laws by AIC; only the best is tested, since only it may be chosen."""
+    rows: list[dict[str, Any]] = []
+    for name, family in FAMILIES.items():
+        if not len(times) or (times[0] <= 0 and name in ("gamma", "lognormal")):
+            continue  # these have no place for a time of zero
+        law = family.fit(times)
+        aic = 2 * family.parameters - 2 * float(np.sum(frozen_law(law).logpdf(times)))
+        rows.append({"law": name, "parameters": _parameters(law), "aic": aic, "fitted": law})
+    rows.sort(key=lambda row: row["aic"] - CLOSE * (FAMILIES[row["law"]].parameters == 1))
+    for k, row in enumerate(rows):
+        tested = _tested(FAMILIES[row["law"]], times, rng) if k == 0 else (math.nan, math.nan)
+        row["statistic"], row["p"] = tested
+    return pd.DataFrame(rows, columns=["law", "parameters", "aic", "statistic", "p", "fitted"])
+
+
+def _tested(family: _Family, times: Floats, rng: np.random.Generator) -> tuple[float, float]:
+    """Return the statistic and the p-value of the goodness of a fit."""
+    some = rng.choice(times, MOST_TESTED, replace=False) if len(times) > MOST_TESTED else times
+    statistic = "cvm" if some.min() <= 0 else family.statistic  # the other is infinite at zero
+    result = stats.goodness_of_fit(
+        family.scipy, some, known_params=family.known, statistic=statistic,
+        n_mc_samples=BOOTSTRAPS, rng=rng,
+    )  # fmt: skip
+    return float(result.statistic), float(result.pvalue)
+
+
+def _parameters(law: Duration) -> str:
+    if isinstance(law, Exponential):
+        return f"mean {law.mean:.4g} s"
+    if isinstance(law, Uniform):
+        return f"from {law.low:.4g} to {law.high:.4g} s"
+    return f"mean {law.mean:.4g} s, sd {law.sd:.4g} s"

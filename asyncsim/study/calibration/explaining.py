@@ -1,0 +1,117 @@
+"""Puts arrivals, paths and problems into words: rows of the account and of what is unexplained."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from asyncsim.study.calibration.account import Finding, Gap, p_text, share_interval
+from asyncsim.study.calibration.arrivals import ArrivalFit
+from asyncsim.study.calibration.paths import SHOWN, Paths
+
+LEVEL = 0.01
+FAR = 4.0
+"""A day is far off if its arrivals are so many standard deviations from what is expected."""
+
+
+def arrival_findings(fit: ArrivalFit) -> list[Finding]:
+    """Say what was found of arrivals."""
+    busiest = fit.table.iloc[int(fit.table["rate"].argmax())]
+    when = f" ({busiest['days']} {busiest['hour']:.0f} h)" if pd.notna(busiest["hour"]) else ""
+    tried = "; ".join(
+        f"{row.pooling}: {row.rates} rates, QAIC {row.qaic:,.0f}"
+        for row in fit.candidates.itertuples()
+    )
+    found = [
+        Finding("arrivals", "rates", fit.chosen, fit.n, "", f"least QAIC of {tried}"),
+        Finding(
+            "arrivals", "busiest hour", f"{busiest['rate']:.3g}/h{when}", int(busiest["arrivals"]),
+            f"{busiest['low']:.3g} to {busiest['high']:.3g}/h", "exact Poisson interval",
+        ),
+        Finding(
+            "arrivals", "in an ordinary week", f"{fit.law.per_week:,.0f}", fit.n, "",
+            f"{len(fit.days)} days were seen",
+        ),
+    ]  # fmt: skip
+    if not math.isnan(fit.bunching):
+        found.append(
+            Finding(
+                "arrivals", "dispersion within hours", f"{fit.bunching:.3g}", fit.n, "",
+                f"1 for Poisson arrivals; {p_text(fit.bunching_p)}",
+            )
+        )  # fmt: skip
+    if fit.law.size > 1:
+        how = "every instant of arrival has so many"
+        found.append(Finding("arrivals", "instances at a time", str(fit.law.size), fit.n, "", how))
+    return found
+
+
+def arrival_gaps(fit: ArrivalFit) -> list[Gap]:
+    """Say what the fitted rates do not explain."""
+    found = []
+    if fit.bunching_p < LEVEL and fit.law.size == 1:
+        more = fit.bunching > 1
+        meaning = (
+            "they come in bunches; in the scenario they come one by one, and queues are shorter"
+            if more
+            else "they come more evenly than by chance; the scenario's queues are longer"
+        )
+        amount = f"{fit.bunching:.3g} times that of Poisson arrivals ({p_text(fit.bunching_p)})"
+        found.append(Gap("arrivals", "dispersion within hours", amount, meaning))
+    if fit.between_days_p < LEVEL:
+        amount = (
+            f"{fit.between_days:.3g} times that of Poisson arrivals ({p_text(fit.between_days_p)})"
+        )
+        meaning = (
+            "hours of the same rate differ more than chance allows: trends, holidays, good days"
+        )
+        found.append(Gap("arrivals", "dispersion between days", amount, meaning))
+    if math.isnan(fit.between_days):
+        meaning = "each rate was seen once only, so nothing tells whether it holds for another week"
+        found.append(Gap("arrivals", "dispersion between days", "cannot be told", meaning))
+    far = fit.days[fit.days["score"].abs() > FAR]
+    if len(far):
+        some = "; ".join(
+            f"{row.date}: {row.arrivals}, expected {row.expected:.0f}"
+            for row in far[:SHOWN].itertuples()
+        )
+        more_days = f"; and {len(far) - SHOWN} more" if len(far) > SHOWN else ""
+        meaning = (
+            f"{some}{more_days}; a log that begins or ends within a day looks so (see period=)"
+        )
+        found.append(Gap("arrivals", "unusual days", f"{len(far)} of {len(fit.days)}", meaning))
+    if fit.unseen:
+        names = ", ".join(name[:3] for name in fit.unseen)
+        meaning = "the log has no such day; no arrivals are assumed there"
+        found.append(Gap("arrivals", "weekdays never seen", names, meaning))
+    return found
+
+
+def path_rows(paths: Paths) -> tuple[list[Finding], list[Gap]]:
+    """Say which order of steps was found, and who does not keep to it."""
+    cases = paths.cases
+    found = Finding(
+        "process", "steps", " → ".join(paths.main), cases,
+        f"share of cases on it {share_interval(cases - paths.unexplained, cases)}",
+        f"commonest path: {paths.on_it} cases went all of it, {paths.open} a part so far",
+    )  # fmt: skip
+    if not paths.unexplained:
+        return [found], []
+    some = "; ".join(
+        f"{count}: {paths.difference(path)} ({' → '.join(path)})"
+        for path, count in paths.others[:SHOWN]
+    )
+    more = f"; and {len(paths.others) - SHOWN} other paths" if len(paths.others) > SHOWN else ""
+    amount = f"{paths.unexplained} of {cases} cases ({paths.unexplained / cases:.2%})"
+    meaning = f"the scenario has one path for all; {some}{more}"
+    return [found], [Gap("process", "cases on other paths", amount, meaning)]
+
+
+def problem_gaps(problems: pd.DataFrame, rows: int) -> list[Gap]:
+    """Say how many rows are in no figure."""
+    lost = int(problems.loc[problems["used"] == "no", "rows"].sum())
+    if not lost:
+        return []
+    meaning = "see problems for their kinds and places"
+    return [Gap("log", "rows not used", f"{lost} of {rows} ({lost / rows:.2%})", meaning)]

@@ -1,0 +1,180 @@
+"""What a nightly batch is like: when it starts, how long an item takes, and the rest of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from asyncsim.model.calendar import Calendar
+from asyncsim.model.durations import Fixed, Floats
+from asyncsim.model.systems import NightlyBatch
+from asyncsim.study.calibration.account import Finding, Gap
+from asyncsim.study.calibration.batches import DAY, Verdict, clock_of
+from asyncsim.study.calibration.durations import LawFit, fit_law, six_digits
+from asyncsim.study.calibration.leftovers import Schedule, cut_off_of, days_of, limits_of
+from asyncsim.study.calibration.rounding import clock_text, roundest
+
+SLACK = 60.0
+"""A scheduler may be so late, in seconds."""
+AT_END = 0.9
+"""Results come at the end if this share of the gaps within nights is nothing at all."""
+AT_ONCE = 1e-6
+"""Completions within a microsecond, the last digit of a timestamp, are at one time."""
+
+
+@frozen(eq=False)
+class BatchFit:
+    """A fitted batch: the system, its item time, and what can and cannot be said of it."""
+
+    system: NightlyBatch
+    item: LawFit
+    findings: tuple[Finding, ...]
+    gaps: tuple[Gap, ...]
+
+
+@frozen(eq=False)
+class _Pace:
+    """When nights start and how long an item takes."""
+
+    start: float
+    guess: float
+    error: float
+    item: LawFit
+    how: str
+
+
+def fit_batch(
+    name: str,
+    submitted: Floats,
+    completed: Floats,
+    verdict: Verdict,
+    calendar: Calendar,
+    rng: np.random.Generator,
+) -> BatchFit:
+    """Fit a nightly batch to requests that come from one.
+
+    Parameters
+    ----------
+    name
+        Of the system, for the account.
+    submitted, completed
+        In seconds, shape ``(n,)``; NaN for those that are open.
+    verdict
+        Of `asyncsim.study.calibration.batches.find_batch` about those that are not.
+    calendar
+        Whose clock it goes by.
+    rng
+        For the tests of the item time.
+    """
+    closed = np.flatnonzero(np.isfinite(completed))
+    nights = tuple(night.at(closed) for night in verdict.nights)
+    clocks = clock_of(np.where(np.isfinite(completed), completed, 0.0), calendar)
+    first = np.array([clocks[night.items[0]] - night.date * DAY for night in nights])
+    last = np.array([clocks[night.items[-1]] - night.date * DAY for night in nights])
+    gaps = np.concatenate([np.diff(completed[night.items]) for night in nights])
+    zero = float(np.mean(gaps <= AT_ONCE)) if len(gaps) else 0.0
+    at_end = zero >= AT_END
+    counts = np.array([len(night.items) for night in nights])
+    pace = _from_ends(last, counts, rng) if at_end else _from_gaps(first, gaps, rng)
+    schedule = Schedule.of(clock_of(submitted, calendar), completed, nights, pace.start)
+    cut_off, cut_finding = cut_off_of(name, schedule)
+    lead = 0.0 if cut_off is None else (pace.start - cut_off) % DAY
+    days, skip, day_findings = days_of(name, schedule, lead, calendar)
+    limits, limit_findings = limits_of(name, schedule, lead, last, pace.item.mean)
+    described: dict[str, Any] = {"days": days, "skip": skip, **limits}
+    system = NightlyBatch(
+        clock_text(pace.start), pace.item.law, results="at end" if at_end else "per item",
+        cut_off=None if cut_off is None else clock_text(cut_off), **described,
+    )  # fmt: skip
+    spread = f"first completions {clock_text(first.min())} to {clock_text(first.max())}, start near"
+    error = f" ± {1.96 * pace.error:.1f} s" if math.isfinite(pace.error) else ""
+    findings = (
+        Finding(name, "nightly batch", "yes", int(counts.sum()), "", verdict.why),
+        Finding(
+            name, "start", system.start, len(nights), f"{spread} {clock_text(pace.guess)}{error}",
+            f"{pace.how}; the roundest clock time that agrees",
+        ),
+        *day_findings,
+        law_finding(name, "item time", pace.item),
+        Finding(name, "results", system.results, len(gaps), "", f"{zero:.0%} of the gaps are zero"),
+        cut_finding,
+        *limit_findings,
+    )  # fmt: skip
+    return BatchFit(system, pace.item, findings, tuple(_unknown(name, verdict, at_end)))
+
+
+def law_finding(part: str, what: str, fit: LawFit) -> Finding:
+    """Return a fitted law as a row of the account."""
+    how = "the times themselves: too few for a law"
+    if isinstance(fit.law, Fixed):
+        how = "always the same"
+    elif fit.rejected:
+        best = fit.candidates.iloc[0]
+        how = f"the times themselves: {best['law']}, the best law, is rejected (p = {fit.p:.2g})"
+    elif fit.best is not None:
+        best = fit.candidates.iloc[0]
+        how = f"{best['parameters']}; best AIC, not rejected (p = {fit.p:.2g})"
+    interval = f"mean {fit.low:.4g} to {fit.high:.4g} s" if math.isfinite(fit.low) else ""
+    found = f"{fit.law.kind}, mean {fit.law.mean:.4g} s"
+    return Finding(part, what, found, len(fit.times), interval, how)
+
+
+def _from_gaps(first: Floats, gaps: Floats, rng: np.random.Generator) -> _Pace:
+    """Where results come one by one: the first is there an item time after the start."""
+    item = fit_law(gaps if len(gaps) else np.zeros(1), rng)
+    guess = float(np.median(first)) - float(np.median(item.times))
+    spread = float(np.std(first, ddof=1)) if len(first) > 1 else float(np.std(item.times))
+    error = 1.25 * spread / math.sqrt(len(first))  # of a median, were they normal
+    start = roundest(guess - max(SLACK, 3 * error), float(first.min()), guess)
+    return _Pace(start, guess, error, item, "first completion less an item time, in the median")
+
+
+def _from_ends(last: Floats, counts: np.ndarray[Any, Any], rng: np.random.Generator) -> _Pace:
+    """Where results come at the end: a line through the ends of nights over their items.
+
+    Its intercept is the start and its slope the item time (ordinary least squares).
+    """
+    n, how = len(last), "the earliest end of a night; too few nights for more"
+    guess, error, slope, slope_error = float(last.min()), math.nan, 0.0, math.nan
+    if n >= 3 and len(np.unique(counts)) > 1:
+        line = np.polynomial.Polynomial.fit(counts, last, 1).convert()
+        residual = last - line(counts)
+        variance = float(residual @ residual) / (n - 2)
+        around = float(np.sum((counts - counts.mean()) ** 2))
+        if line.coef[1] > 0:
+            guess, slope = float(line.coef[0]), float(line.coef[1])
+            slope_error = math.sqrt(variance / around)
+            error = math.sqrt(variance * (1 / n + float(counts.mean()) ** 2 / around))
+            how = "ends of nights over their items, a line"
+    wide = max(SLACK, 2 * error) if slope else 900.0
+    start = roundest(guess - wide, min(guess + (wide if slope else 0), float(last.min())), guess)
+    mean = max(float(np.mean((last - start) / counts)), 0.0)
+    ends = (mean - 2 * slope_error, mean + 2 * slope_error)
+    item = fit_law(np.maximum((last - start) / counts, 0.0), rng)
+    fixed = LawFit(
+        Fixed(six_digits(mean)), False, item.candidates[:0], None, item.times, mean, *ends, False
+    )
+    return _Pace(start, guess, error, fixed, how)
+
+
+def _unknown(name: str, verdict: Verdict, at_end: bool) -> list[Gap]:
+    """Say what completions cannot tell of a batch."""
+    found = [
+        Gap(
+            name, "lanes of the batch", "cannot be told",
+            "one is assumed; several lanes with longer items complete at the same pace",
+        )
+    ]  # fmt: skip
+    if at_end:
+        meaning = "results come at the end, so that only the mean can be told"
+        found.append(Gap(name, "law of the item time", "cannot be told", meaning))
+    if verdict.strays:
+        meaning = "completed far from the hours of the batch; nothing in the scenario does that"
+        found.append(Gap(name, "completions outside the batch", str(verdict.strays), meaning))
+    if len(verdict.nights) < 3:
+        meaning = "its days, failed nights and cut-off need more of them"
+        found.append(Gap(name, "nights of the batch", str(len(verdict.nights)), meaning))
+    return found

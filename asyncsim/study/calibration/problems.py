@@ -1,0 +1,58 @@
+"""What is wrong with the rows of a log: counted by kind, the first of them by place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+NAMED = 5
+"""So many places of each kind are named; all are counted."""
+DROPPED, KEPT, SORTED = "no", "yes", "yes, sorted"
+
+
+class Problems:
+    """Collects damaged rows.
+
+    Parameters
+    ----------
+    place
+        What a row's number is called: ``"line"`` of a file, ``"row"`` of a DataFrame.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self._rows: list[dict[str, object]] = []
+
+    def add(self, problem: str, places: Iterable[int], used: str = DROPPED) -> None:
+        """Note rows that have one kind of problem, and whether they are used all the same."""
+        found = sorted(int(place) for place in places)
+        if not found:
+            return
+        more = ", …" if len(found) > NAMED else ""
+        shown = ", ".join(str(place) for place in found[:NAMED])
+        word = self.place + ("s" if len(found) > 1 else "")
+        self._rows.append(
+            {
+                "problem": problem,
+                "rows": len(found),
+                "used": used,
+                "first": f"{word} {shown}{more}",
+            }
+        )
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per kind: ``problem, rows, used, first``."""
+        return pd.DataFrame(self._rows, columns=["problem", "rows", "used", "first"])
+
+    def sentence(self, name: str, rows: int) -> str:
+        """Return what a warning says: each kind with its count and first places."""
+        damaged = [r for r in self._rows if r["used"] != SORTED]
+        kinds = "; ".join(f"{r['problem']}: {r['rows']} ({r['first']})" for r in damaged)
+        return f"{name}: some of its {rows} rows are damaged: {kinds}"
+
+    @property
+    def worth_a_warning(self) -> bool:
+        """Whether there is more than rows that only had to be sorted."""
+        return any(row["used"] != SORTED for row in self._rows)

@@ -1,0 +1,311 @@
+"""Reads a log, in either form, into one row per executed step.
+
+Two forms are known: the columns of process mining (XES as pm4py names them), one row per event; and
+the table of an external system, one row per request (`asyncsim.model.request_log`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from attrs import frozen
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model.calendar import Calendar, zone_name
+from asyncsim.model.described import refuse
+from asyncsim.model.quantities import Refused, nearest
+from asyncsim.model.request_log import COLUMNS, RequestLog, read_rows, timestamps
+from asyncsim.study.calibration.executions import executions_of
+from asyncsim.study.calibration.problems import KEPT, SORTED, Problems
+
+EVENT_COLUMNS = ("case:concept:name", "concept:name", "time:timestamp")
+OPTIONAL = ("lifecycle:transition", "org:resource", "serial_number")
+TIMES = ("queued", "started", "armed", "completed", "resumed", "ended")
+OFFSET = re.compile(r"(?:Z|[+-]\d{2}(?::?\d{2})?)\s*$")
+REQUESTS, EVENTS = "requests", "events"
+OUTSIDE = "outside system"
+
+
+@frozen(eq=False)
+class Log:
+    """A log that has been read.
+
+    Attributes
+    ----------
+    name, form
+        What messages call it; ``"requests"`` or ``"events"``.
+    calendar
+        Its first day and its zone; instants count from that midnight.
+    steps
+        One row per executed step: ``case, step, system`` (None: worked on by the server),
+        ``serial_number``, the instants ``queued, started, armed, completed, resumed, ended`` in
+        seconds (NaN: not in the log) and ``place``, its first row.
+    problems
+        What is wrong with it.
+    rows
+        How many it has.
+    has
+        Which kinds of instants it holds at all.
+    """
+
+    name: str
+    form: str
+    calendar: Calendar
+    steps: pd.DataFrame
+    problems: Problems
+    rows: int
+    has: frozenset[str]
+
+
+def read_log(
+    log: pd.DataFrame | str | Path,
+    zone: str | None = None,
+    system: str | Mapping[str, str] | None = None,
+    requests: pd.DataFrame | str | Path | None = None,
+) -> Log:
+    """Read a log in either form; see `asyncsim.fit`."""
+    try:
+        zone_name(zone)
+    except Refused as problem:
+        raise refuse("zone", problem, zone) from None
+    names = _columns(log, "log")
+    if "SN" in names and EVENT_COLUMNS[0] not in names:
+        if requests is not None:
+            raise ScenarioError("requests go with an event log; this log is one of requests itself")
+        if not (system is None or isinstance(system, str)):
+            raise refuse("system", "must be one name for a log of requests", system)
+        return _read_requests(log, zone, system or OUTSIDE)
+    if EVENT_COLUMNS[0] in names:
+        return _read_events(log, zone, system, requests)
+    raise ScenarioError(
+        f"{_name(log)}: must have the columns {', '.join(COLUMNS)}, or those of process mining "
+        f"({', '.join(EVENT_COLUMNS)}); it has {', '.join(names) or 'none'}"
+        + nearest(str(names[0]) if names else "", [COLUMNS[0], *EVENT_COLUMNS])
+    )
+
+
+def _columns(log: object, argument: str) -> list[str]:
+    if isinstance(log, pd.DataFrame):
+        return [str(name) for name in log.columns]
+    if isinstance(log, (str, Path)):
+        return [name for name in _header(log) if name]
+    raise refuse(argument, "must be a DataFrame or the path of a CSV file", log)
+
+
+def _header(path: str | Path) -> list[str]:
+    try:
+        with Path(path).open(encoding="utf-8-sig") as file:
+            line = file.readline()
+    except OSError as error:
+        raise ScenarioError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path}: is not a CSV text file ({error})") from None
+    return [name.strip().strip('"').strip() for name in line.split(",")]
+
+
+def _name(log: pd.DataFrame | str | Path) -> str:
+    return "the log" if isinstance(log, pd.DataFrame) else str(log)
+
+
+def _texts(
+    log: pd.DataFrame | str | Path, columns: Sequence[str], optional: Sequence[str]
+) -> pd.DataFrame:
+    """Return columns as texts beside ``line``: of the file, or the position in a DataFrame."""
+    if not isinstance(log, pd.DataFrame):
+        return read_rows(log, columns, optional)
+    for column in columns:
+        if column not in log.columns:
+            raise ScenarioError(
+                f"the log lacks the column {column!r}{nearest(column, log.columns)}"
+            )
+    found = pd.DataFrame({"line": range(len(log))})
+    for column in (*columns, *(name for name in optional if name in log.columns)):
+        values = log[column].reset_index(drop=True)
+        found[column] = values.astype("str").where(values.notna(), "").astype("str")
+    return found
+
+
+def _zone_of(log: pd.DataFrame | str | Path, column: str, zone: str | None) -> str | None:
+    """Return the zone asked for, or that of a column of timestamps which has one."""
+    if zone is None and isinstance(log, pd.DataFrame):
+        tz = getattr(log[column].dtype, "tz", None)
+        try:
+            return zone_name(str(tz)) if tz is not None else None
+        except Refused:  # a fixed offset is no zone with a calendar
+            return None
+    return zone
+
+
+def _note_zones(
+    texts: pd.Series[str], line: pd.Series[int], zone: str | None, problems: Problems
+) -> None:
+    """Note the rows without an offset in a log that has offsets."""
+    written = texts.str.strip() != ""
+    aware = texts.str.contains(OFFSET) & texts.str.contains(":")
+    if zone is None and aware.any():
+        zone = "UTC"
+    if (aware & written).any() and (~aware & written).any():
+        problem = f"no time zone, though others have one: read as {zone}"
+        problems.add(problem, line[~aware & written], KEPT)
+
+
+def _seconds(moments: pd.Series[pd.Timestamp], calendar: Calendar) -> pd.Series[float]:
+    midnight = calendar.midnight
+    if calendar.zone:  # differences within a zone would be right in pandas, too; UTC shows it
+        return (moments.dt.tz_convert("UTC") - midnight.tz_convert("UTC")).dt.total_seconds()
+    return (moments - midnight).dt.total_seconds()
+
+
+def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str) -> Log:
+    """Read a table of requests: each is a case with one step, which only waits."""
+    name, zone = _name(log), _zone_of(log, "submitted", zone)
+    raw = _texts(log, COLUMNS, ("resumed",))
+    problems = Problems("row" if isinstance(log, pd.DataFrame) else "line")
+    both = raw["submitted"] + raw["completed"].where(raw["submitted"].str.strip() == "", "")
+    _note_zones(both, raw["line"], zone, problems)
+    checked = RequestLog.checked(raw, name, zone)
+    kinds = checked.rejected["problem"].str.replace(r"(: .*| in line \d+)$", "", regex=True)
+    open_lines = set(checked.unfinished["line"])
+    for kind, rejected in checked.rejected.groupby(kinds, sort=False):
+        kept = rejected["line"].isin(open_lines)
+        problems.add(str(kind), rejected["line"][~kept])
+        problems.add(f"{kind} (used as an arrival)", rejected["line"][kept], KEPT)
+    used = raw[~raw["line"].isin(checked.rejected["line"])].assign(SN=lambda t: t["SN"].str.strip())
+    rows = pd.concat([checked.rows, checked.unfinished.drop(columns="line")], ignore_index=True)
+    places = pd.concat([used.set_index("SN")["line"], checked.unfinished.set_index("SN")["line"]])
+    rows["place"] = rows["SN"].map(places)
+    calendar = Calendar(rows["submitted"].min().date(), zone)
+    submitted = _seconds(rows["submitted"], calendar)
+    in_file = submitted.iloc[rows["place"].argsort()]
+    late = in_file < in_file.cummax()
+    problems.add(
+        "out of order: submitted before an earlier row", rows["place"][late.index[late]], SORTED
+    )
+    steps = pd.DataFrame(
+        {
+            "case": rows["SN"],
+            "step": f"wait for {system}",
+            "system": system,
+            "serial_number": rows["SN"],
+            "queued": submitted,
+            "started": submitted,
+            "armed": submitted,
+            "completed": _seconds(rows["completed"], calendar),
+            "resumed": _resumptions(used, rows, zone, calendar, problems),
+            "ended": float("nan"),
+            "place": rows["place"],
+        }
+    )
+    steps = steps.sort_values(["queued", "place"], kind="stable", ignore_index=True)
+    steps["resumed"] = steps["resumed"].where(~(steps["resumed"] < steps["completed"]))
+    has = {"armed", "completed"} | ({"resumed"} if steps["resumed"].notna().any() else set())
+    return Log(name, REQUESTS, calendar, steps, problems, len(raw), frozenset(has))
+
+
+def _resumptions(
+    used: pd.DataFrame,
+    rows: pd.DataFrame,
+    zone: str | None,
+    calendar: Calendar,
+    problems: Problems,
+) -> pd.Series[float]:
+    """Return when the steps resumed, where an optional column tells."""
+    if "resumed" not in used:
+        return pd.Series(float("nan"), index=rows.index)
+    moments = timestamps(used["resumed"], zone)
+    bad = moments.isna() & (used["resumed"].str.strip() != "")
+    problems.add(
+        "resumed is not a timestamp (the rest of the row is used)", used["line"][bad], KEPT
+    )
+    found = rows["SN"].map(_seconds(moments, calendar).set_axis(used["SN"]))
+    early = found < _seconds(rows["completed"], calendar)
+    problems.add("resumed before it was completed (resumed not used)", rows["place"][early], KEPT)
+    return found
+
+
+def _read_events(
+    log: pd.DataFrame | str | Path,
+    zone: str | None,
+    system: str | Mapping[str, str] | None,
+    requests: pd.DataFrame | str | Path | None,
+) -> Log:
+    """Read an event log."""
+    name, zone = _name(log), _zone_of(log, EVENT_COLUMNS[2], zone)
+    raw = _texts(log, EVENT_COLUMNS, OPTIONAL)
+    problems = Problems("row" if isinstance(log, pd.DataFrame) else "line")
+    column = raw["time:timestamp"]
+    _note_zones(column, raw["line"], zone, problems)
+    moments = _moments(log, column, zone)
+    events = pd.DataFrame(
+        {
+            "case": raw["case:concept:name"].str.strip(),
+            "step": raw["concept:name"].str.strip(),
+            "transition": _optional(raw, "lifecycle:transition", "complete").str.lower(),
+            "resource": _optional(raw, "org:resource", ""),
+            "serial_number": _optional(raw, "serial_number", ""),
+            "place": raw["line"],
+        }
+    )
+    bad = pd.Series("", index=raw.index)
+    bad = bad.mask(moments.isna(), "time:timestamp is not a timestamp")
+    bad = bad.mask(column.str.strip() == "", "no timestamp")
+    bad = bad.mask(events["step"] == "", "no step (concept:name)")
+    bad = bad.mask(events["case"] == "", "no case (case:concept:name)")
+    for kind in dict.fromkeys(bad[bad != ""]):
+        problems.add(kind, raw["line"][bad == kind])
+    good = bad == ""
+    if not good.any():
+        raise ScenarioError(f"{name}: has no usable row")
+    calendar = Calendar(moments[good].min().date(), zone)
+    events = events.assign(at=_seconds(moments, calendar))[good]
+    steps, has = executions_of(events, system, problems)
+    if requests is not None:
+        steps, has = _with_requests(steps, has, requests, calendar, problems)
+    return Log(name, EVENTS, calendar, steps, problems, len(raw), has)
+
+
+def _moments(
+    log: pd.DataFrame | str | Path, texts: pd.Series[str], zone: str | None
+) -> pd.Series[pd.Timestamp]:
+    """Return timestamps of the log's zone; a column that holds them already is not read again."""
+    if isinstance(log, pd.DataFrame):
+        column = log["time:timestamp"].reset_index(drop=True)
+        if pd.api.types.is_datetime64_any_dtype(column.dtype):
+            if column.dt.tz is None:
+                return column if zone is None else timestamps(texts, zone)
+            local: pd.Series[pd.Timestamp] = column.dt.tz_convert(zone or "UTC")
+            return local if zone else local.dt.tz_localize(None)
+    return timestamps(texts, zone)
+
+
+def _optional(raw: pd.DataFrame, column: str, default: str) -> pd.Series[str]:
+    if column not in raw:
+        return pd.Series(default, index=raw.index, dtype="str")
+    found = raw[column].str.strip()
+    return found.where(found != "", default)
+
+
+def _with_requests(
+    steps: pd.DataFrame,
+    has: frozenset[str],
+    requests: pd.DataFrame | str | Path,
+    calendar: Calendar,
+    problems: Problems,
+) -> tuple[pd.DataFrame, frozenset[str]]:
+    """Add the completions that a table of requests has for the serial numbers of an event log."""
+    _columns(requests, "requests")
+    zone = calendar.zone
+    table = RequestLog.checked(_texts(requests, COLUMNS, ()), f"requests {_name(requests)}", zone)
+    done = _seconds(table.rows["completed"], calendar).set_axis(table.rows["SN"])
+    numbers = set(steps["serial_number"]) - {""}
+    if not numbers & set(done.index):
+        raise ScenarioError("requests: no serial number of theirs is in the log's serial_number")
+    for kind, lines in (
+        ("requests: rows that cannot be used", table.rejected["line"]),
+        ("requests: serial number is not in the event log", done.index[~done.index.isin(numbers)]),
+    ):
+        problems.add(kind, lines if len(lines) == 0 else range(len(lines)))
+    return steps.assign(completed=steps["serial_number"].map(done)), has | {"completed"}

@@ -1,0 +1,48 @@
+"""The pictures of a fit show what their tables hold."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from asyncsim import plots
+
+
+def rates(days, hours):
+    n = len(hours)
+    return pd.DataFrame(
+        {"days": days, "hour": hours, "rate": np.arange(n) + 1.0, "low": 0.5, "high": n + 2.0}
+    )
+
+
+def test_rates_are_steps_by_hour_one_line_for_each_kind_of_day():
+    """Weekdays in a row are written short; one rate is a flat line."""
+    table = pd.concat([rates("Mon, Tue, Wed, Thu, Fri", range(24)), rates("Sat, Sun", range(24))])
+    ax = plots.arrival_rates(table)
+    assert [line.get_label() for line in ax.lines] == ["Mon–Fri", "Sat, Sun"]
+    assert ax.lines[0].get_ydata().tolist() == [*range(1, 25), 24]
+    flat = plots.arrival_rates(rates("Mon", [None]))
+    assert set(flat.lines[0].get_ydata()) == {1.0}
+    assert flat.lines[0].get_xdata().tolist() == list(range(25))
+
+
+@pytest.mark.parametrize(("window", "title"), [(None, "no batch"), ((79200.0, 1800.0), "22:00")])
+def test_completions_are_counted_by_quarters_of_an_hour(window, title):
+    """All of them are in the bars; the title says whether there is a batch."""
+    ax = plots.completions_by_clock(np.array([0.0, 79201.0, 79300.0, 86399.0]), window)
+    assert sum(bar.get_height() for bar in ax.patches if bar.get_width() == 0.25) == 4
+    assert title in ax.get_title(loc="left")
+
+
+def test_times_and_their_law_are_drawn_together():
+    """The log as steps, the law as a line with its name; the quantiles around the diagonal."""
+    times = np.sort(np.random.default_rng(1).exponential(60, 5000))
+    grid = np.linspace(0, 300, 50)
+    ax = plots.times_and_law(times, grid, 1 - np.exp(-grid / 60), ("wait", "exponential"))
+    assert [line.get_label() for line in ax.lines] == ["log", "exponential"]
+    assert ax.lines[0].get_ydata()[-1] == 1
+    assert len(plots.times_and_law(times, grid, None, ("wait", "")).lines) == 1
+    quantiles = -60 * np.log1p(-(np.arange(5000) + 0.5) / 5000)
+    against = plots.quantiles_against(times, quantiles, ("wait", "exponential"))
+    x, y = against.lines[0].get_data()
+    assert np.abs(x - y)[: len(x) // 2].max() < 10
+    assert len(plots.quantiles_against(times, None, ("wait", "")).lines) == 0

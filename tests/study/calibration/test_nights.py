@@ -1,0 +1,104 @@
+"""Start, days, item time, cut-off and what nights leave are found again."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from known_logs import requests
+
+import asyncsim as sim
+from asyncsim.study.calibration.batches import find_batch
+from asyncsim.study.calibration.nights import fit_batch
+from asyncsim.study.calibration.reading import read_log
+
+ROUND_THE_CLOCK = sim.Poisson("20/h")
+
+
+def fitted(table):
+    log = read_log(table)
+    armed, done = log.steps["armed"].to_numpy(), log.steps["completed"].to_numpy()
+    closed = np.isfinite(done)
+    rng = np.random.default_rng(1)
+    verdict = find_batch(armed[closed], done[closed], log.calendar, rng)
+    assert verdict.batch
+    return fit_batch("ledger", armed, done, verdict, log.calendar, rng)
+
+
+@pytest.mark.parametrize(
+    ("true", "more"),
+    [
+        (sim.NightlyBatch("22:00", sim.exponential("1s")), {"seed": 2}),
+        (sim.NightlyBatch("02:30", sim.gamma("20s", "5s"), cut_off="18:30", days="Mon-Fri"), {}),
+        (sim.NightlyBatch("21:17", "10s"), {"arrivals": ROUND_THE_CLOCK}),
+        (sim.NightlyBatch("00:00", sim.lognormal("5s", "3s")), {"arrivals": ROUND_THE_CLOCK}),
+        (sim.NightlyBatch("06:15", "1s", cut_off="06:00"), {"arrivals": ROUND_THE_CLOCK}),
+        (sim.NightlyBatch("22:00", "2s", results="at end"), {}),
+        (sim.NightlyBatch("22:00", sim.exponential("2min"), max_items=240), {"seed": 2}),
+        (sim.NightlyBatch("22:00", sim.exponential("2min"), end="05:00"), {"seed": 2}),
+    ],
+    ids=lambda value: getattr(value, "start", None),
+)
+def test_a_batch_is_found_again(true, more):
+    """All that its description says, and the mean item time within its interval."""
+    fit = fitted(requests(true, **more))
+    found = fit.system
+    for field in ("start", "days", "cut_off", "results", "max_items", "end", "skip", "failure"):
+        assert getattr(found, field) == getattr(true, field), field
+    assert found.item_time.mean == pytest.approx(true.item_time.mean, rel=0.05)
+    assert found.item_time.kind == true.item_time.kind
+
+
+def test_a_batch_keeps_its_start_on_the_clock_when_the_clocks_change():
+    """22:00 in Berlin before and after the spring night of 2026."""
+    table = requests(
+        sim.NightlyBatch("22:00", sim.exponential("1s")), zone="Europe/Berlin", start="2026-03-25"
+    )
+    assert fitted(table).system.start == "22:00"
+
+
+def test_the_share_of_failed_nights_is_within_its_interval():
+    """Nights without a run are counted where work waited; their days are days all the same."""
+    held = 0
+    for seed in range(5):
+        table = requests(sim.NightlyBatch("22:00", "1s", skip=0.25), seed=seed, days=28)
+        fit = fitted(table)
+        assert fit.system.days == "every day"
+        words = next(f for f in fit.findings if f.what == "nights without a run").interval
+        low, high = (float(word) for word in words.split(" to "))
+        assert low <= fit.system.skip <= high
+        held += low <= 0.25 <= high
+    assert held >= 3
+
+
+def test_nights_that_break_down_are_counted():
+    """Their rest is done a night later; it makes no cut-off."""
+    fit = fitted(requests(sim.NightlyBatch("22:00", "2s", failure=0.3), days=42))
+    assert fit.system.cut_off is None
+    assert fit.system.failure == pytest.approx(0.3, abs=0.25)
+    assert fit.system.failure > 0
+
+
+def test_a_weekend_off_is_told_from_failed_nights():
+    """Two weekends without a run while work waited are days off, not failures."""
+    fit = fitted(requests(sim.NightlyBatch("22:00", "1s", days="Mon-Fri"), days=14))
+    assert (fit.system.days, fit.system.skip) == ("Mon-Fri", 0.0)
+
+
+def test_a_late_scheduler_does_not_move_the_start():
+    """Every night begins up to 20 s late: the round time before is the start."""
+    table = requests(sim.NightlyBatch("22:00", sim.exponential("1s")), days=14)
+    night = table["completed"].dt.normalize()
+    days = night.unique()
+    late = night.map(dict(zip(days, np.linspace(4, 20, len(days)), strict=True)))
+    table["completed"] += pd.to_timedelta(late, unit="s")
+    fit = fitted(table.drop(columns="resumed"))
+    assert fit.system.start == "22:00"
+
+
+def test_what_completions_cannot_tell_is_said():
+    """Lanes never; the law of the item time if results come at the end; days after one night."""
+    said = [gap.what for gap in fitted(requests(sim.NightlyBatch("22:00", "1s"))).gaps]
+    assert said == ["lanes of the batch"]
+    at_end = sim.NightlyBatch("22:00", "2s", results="at end")
+    assert "law of the item time" in [gap.what for gap in fitted(requests(at_end)).gaps]
+    one = fitted(requests(sim.NightlyBatch("22:00", "1s"), days=1))
+    assert "nights of the batch" in [gap.what for gap in one.gaps]
