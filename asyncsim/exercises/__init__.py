@@ -5,7 +5,7 @@
 False
 >>> exercises.check("02 best interval", ...)  # doctest: +ELLIPSIS
 02 best interval: not answered yet
-  ✗ Put your answer in place of the dots. ...
+  … Put your answer in place of the dots. ...
 """
 
 from asyncsim.exercises.desk import Desk, chapters

@@ -40,7 +40,7 @@ class Exercise:
     def judge(self, answer: object) -> Verdict:
         """Judge an answer, or say that there is none yet."""
         if unanswered(answer):
-            said = Finding(False, f"Put your answer in place of the dots. {self.asks}")
+            said = Finding(None, f"Put your answer in place of the dots. {self.asks}")
             return Verdict(Mark.OPEN, (said,))
         return self.checker.judge(answer)
 

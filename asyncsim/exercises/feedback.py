@@ -29,13 +29,17 @@ COLOURS = {
 
 @frozen
 class Finding:
-    """One thing that was looked at: whether it is as it should be, and a sentence that says why."""
+    """One thing that was looked at, and a sentence that says why.
 
-    good: bool
+    `good` is whether it is as it should be, or None if there was nothing to look at.
+    """
+
+    good: bool | None
     says: str
 
     def __str__(self) -> str:
-        return f"{'✓' if self.good else '✗'} {self.says}"
+        mark = "…" if self.good is None else "✓" if self.good else "✗"
+        return f"{mark} {self.says}"
 
 
 @frozen

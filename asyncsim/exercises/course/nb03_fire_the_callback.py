@@ -75,7 +75,7 @@ def second_finisher() -> tuple[str, str]:
     outcomes = far.deliveries.query("serial_number == '9_31'")["outcome"].tolist()
     resumed = far.steps.query("instance == 9 and step == 'post'")["ended"].notna().sum()
     measured = (
-        f"Played: the deliveries of 9_31 are {', '.join(outcomes)!s}, and its step ended "
+        f"Played: the deliveries of 9_31 are {', '.join(outcomes)}, and its step ended "
         f"{'once' if resumed == 1 else f'{resumed} times'}."
     )
     if len(outcomes) == 1:
