@@ -105,16 +105,18 @@ class Number:
 
     def reason(self, value: float, expected: float) -> str:
         """Return the slip nearest to a value, or how far it is off."""
+        own = [(known(slip.value), slip.why) for slip in self.slips]
         tolerance = max(min(self.within, 0.05), 0.002)
-        for slip, why in self._slips(expected):
-            if near(value, slip, tolerance):
-                return why
+        for slips in (own, list(self._general_slips(expected))):  # an exercise knows better
+            found = [
+                (abs(value - slip), why) for slip, why in slips if near(value, slip, tolerance)
+            ]
+            if found:
+                return min(found)[1]
         return how_far(value, expected)
 
-    def _slips(self, expected: float) -> Iterator[tuple[float, str]]:
-        """Give those of this exercise first, then those of units, factors and signs."""
-        for slip in self.slips:
-            yield known(slip.value), slip.why
+    def _general_slips(self, expected: float) -> Iterator[tuple[float, str]]:
+        """Give those of units, factors and signs."""
         if not expected:
             return
         for factor, why in UNITS.get(self.unit, {}).items():

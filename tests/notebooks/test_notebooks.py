@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -128,7 +129,7 @@ def test_choices_stand_before_their_check(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
     task = {
         name: before.source
-        for before, cell in zip(cells, cells[1:], strict=False)
+        for before, cell in pairwise(cells)
         for name in CHECKED.findall(cell.source)
         if cell.cell_type == "code"
     }

@@ -24,8 +24,8 @@ HOW_OFTEN = Exercise(
     "whose order is booked at 22:00:10?",
     Number(
         checks,
-        "All but the last one are wasted; and the last one comes half an hour late, but ten "
-        "seconds, because the one at 22:00:00 came ten seconds early.",
+        "All but the last are wasted, and the last comes nearly half an hour late, because the one "
+        "at 22:00:00 came ten seconds early.",
         within=0.0,
         slips=(
             Slip(20, "the check at 22:00:00 is the 20th, and comes ten seconds too early"),

@@ -117,7 +117,6 @@ LAST = Exercise(
             Slip(ORDERS * SLOW, "that is one worker alone, and counted from the batch's start"),
             Slip(ORDERS * (SLOW - ITEM), "that is one worker alone, and there are four"),
             Slip(SLOW, "that is a callback that finds a worker free; the others stand in a queue"),
-            Slip(SLOW + 0.05, "that is a callback that finds a worker free, and these queue up"),
         ),
     ),
     (

@@ -56,8 +56,8 @@ HOW_EARLY = Exercise(
     "share of the callbacks is early?",
     Number(
         early_share_exponential,
-        "Fewer than with a fixed time of the same mean: most arming times are then shorter than "
-        "the mean, and the few long ones cannot be worse than early. A mean alone does not say it.",
+        "Fewer than with a fixed time of the same mean: the short arming times save more callbacks "
+        "than the long ones lose. A mean alone does not say how often something happens.",
         "share",
         slips=(
             Slip(
