@@ -12,7 +12,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
 # Jupyter refuses to run as root, as one is in many containers, unless told that this is meant
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 

@@ -5,7 +5,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "asyncsim"
-ROOMS = ["errors", "plots", "model", "engine", "study", "live", "widgets", "cli"]
+ROOMS = ["errors", "plots", "model", "engine", "study", "live", "widgets", "exercises", "cli"]
 """From the ground up; a room imports only from rooms below it."""
 
 

@@ -1,40 +1,53 @@
-"""Every notebook of the course runs from top to bottom."""
+"""Every notebook of the course runs from top to bottom, and so does every solution."""
 
+import json
+import re
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+from asyncsim.exercises.choices import Choice
+from asyncsim.exercises.desk import chapters
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+SOLUTIONS = sorted((FOLDER / "solutions").glob("*.ipynb"))
+CHAPTERS = chapters()
+CHECKED = re.compile(r'exercises\.check\(\s*"([^"]+)"')
+HANDED_IN = """
+import json
+from importlib import import_module
+from asyncsim import exercises
+marks = {name: feedback.verdict.mark.value for name, feedback in exercises.given().items()}
+"""
+SHOWN = """
+shown = import_module("asyncsim.exercises.course.nb%s").SHOWN
+marks = {**marks, **{name: globals()[name] == value for name, value in shown.items()}}
+"""
 
 
-def test_there_are_notebooks() -> None:
-    """An empty list would pass every test below."""
-    names = {
-        "00_start_here",
-        "01_quickstart",
-        "02_polling_or_callback",
-        "03_fire_the_callback",
-        "04_when_callbacks_go_wrong",
-        "05_nightly_batch_and_the_herd",
-        "06_capacity_analysis",
-        "08_workshop_capstone",
-    }
-    assert names <= {path.stem for path in NOTEBOOKS}
+def names(path: Path) -> list[str]:
+    """Return the exercises that a notebook checks, in their order."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [
+        name for cell in cells if cell.cell_type == "code" for name in CHECKED.findall(cell.source)
+    ]
 
 
-# Warnings within a notebook are part of what it shows and stay in its kernel. What is ignored here
-# are those of the client itself: sockets and loops that are closed a moment too late.
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No cell raises, and every code cell was executed."""
+def played(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: str
+) -> dict[str, object]:
+    """Run all cells and one more, whose last line of output is returned; no cell may raise."""
     # Settings and sockets of whoever runs the tests are left alone
     for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     monkeypatch.delenv("MPLBACKEND", raising=False)  # figures are to be drawn as a reader sees them
     notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(f"{ask}\nprint(json.dumps(marks))"))
     client = NotebookClient(
         notebook,
         timeout=300,
@@ -46,6 +59,52 @@ def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         if cell.cell_type == "code":
             assert cell.execution_count
             assert not [out for out in cell.outputs if out.output_type == "error"]
+    said = "".join(out.text for out in notebook.cells[-1].outputs if out.get("name") == "stdout")
+    return json.loads(said.splitlines()[-1])
+
+
+def test_there_are_notebooks() -> None:
+    """An empty list would pass every test below."""
+    stems = {
+        "00_start_here",
+        "01_quickstart",
+        "02_polling_or_callback",
+        "03_fire_the_callback",
+        "04_when_callbacks_go_wrong",
+        "05_nightly_batch_and_the_herd",
+        "06_capacity_analysis",
+        "08_workshop_capstone",
+    }
+    assert stems <= {path.stem for path in NOTEBOOKS}
+    assert {path.stem for path in SOLUTIONS} == set(CHAPTERS)
+
+
+# Warnings within a notebook are part of what it shows and stay in its kernel. What is ignored here
+# are those of the client itself: sockets and loops that are closed a moment too late.
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No cell raises, its exercises are not answered yet, and speak of what the notebook has."""
+    exercises = {exercise.name: "not answered yet" for exercise in CHAPTERS.get(path.stem, ())}
+    shown = SHOWN % path.stem if path.stem in CHAPTERS else ""
+    marks = played(path, tmp_path, monkeypatch, HANDED_IN + shown)
+    assert {name: mark for name, mark in marks.items() if mark is not True} == exercises
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_solution_passes(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every exercise of the notebook is solved."""
+    marks = played(path, tmp_path, monkeypatch, HANDED_IN)
+    assert marks == {exercise.name: "right" for exercise in CHAPTERS[path.stem]}
+
+
+@pytest.mark.parametrize("paths", [NOTEBOOKS, SOLUTIONS], ids=["course", "solutions"])
+def test_every_exercise_stands_once(paths: list[Path]) -> None:
+    """Each of the registry is in its own notebook exactly once, and there are no others."""
+    there = Counter((path.stem, name) for path in paths for name in names(path))
+    registered = [(book, exercise.name) for book, group in CHAPTERS.items() for exercise in group]
+    assert there == Counter(registered)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -55,5 +114,26 @@ def test_notebook_is_short_and_ends_with_exercises(path: Path) -> None:
     texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
     assert sum(cell.cell_type == "code" for cell in cells) < 15
     assert any("**Predict" in text for text in texts)
-    assert "## Exercises" in texts[-1]
+    heading = [k for k, cell in enumerate(cells) if cell.source.startswith("## Exercises")]
+    checks = [k for k, cell in enumerate(cells) if "exercises.check(" in cell.source]
+    if path.stem in CHAPTERS:
+        assert len(heading) == 1
+        assert heading[0] < min(checks)
+    assert "## Exercises" in "\n".join(texts)
     assert cells[-1].cell_type == "markdown"
+
+
+@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem in CHAPTERS], ids=lambda p: p.stem)
+def test_choices_stand_before_their_check(path: Path) -> None:
+    """Whoever chooses reads the statements as the checker knows them."""
+    cells = nbformat.read(path, as_version=4).cells
+    task = {
+        name: before.source
+        for before, cell in pairwise(cells)
+        for name in CHECKED.findall(cell.source)
+        if cell.cell_type == "code"
+    }
+    for exercise in CHAPTERS[path.stem]:
+        if isinstance(exercise.checker, Choice):
+            for letter, option in exercise.checker.options.items():
+                assert f"* ({letter}) {option.says}" in task[exercise.name]

@@ -1,0 +1,130 @@
+"""A design, held against the conditions of the house."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from asyncsim.engine.simulate import simulate
+from asyncsim.exercises.exercise import Exercise
+from asyncsim.exercises.feedback import Finding
+from asyncsim.exercises.properties import Property
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Callback
+from asyncsim.model.waiting import Strategy
+from asyncsim.study.capacity.target import Measure
+from asyncsim.study.replications import Outcome
+
+SHOWN: dict[str, object] = {}
+LOSS, MOST_LATE, MOST_COST = 0.02, 120.0, 125.0
+POLL_WORK, CALLBACK_WORK = 0.02, 0.03
+DAYS = 3
+PARTS = {
+    "cost_of_requests": "requests: ask less often",
+    "cost_of_workers": "workers: fewer may do",
+    "cost_of_lateness": "lateness: notice sooner, or find the lost ones sooner",
+}
+
+
+def a_design(answer: Any) -> bool:
+    """Return whether an answer is a scenario and a strategy."""
+    kinds = (Scenario, Strategy)
+    return (
+        isinstance(answer, tuple)
+        and len(answer) == 2
+        and all(isinstance(part, kind) for part, kind in zip(answer, kinds, strict=True))
+    )
+
+
+def keeps_the_rules(design: Scenario, strategy: Strategy) -> Iterator[Finding]:
+    """Look at what the house has laid down."""
+    server = design.server
+    same = (server.poll_work, server.callback_work) == (POLL_WORK, CALLBACK_WORK)
+    yield Finding(
+        same,
+        "A check takes 20 ms and a callback 30 ms of a worker."
+        if same
+        else "The server has other times than the house: poll_work='20ms', callback_work='30ms' "
+        "(a new WorkflowServer begins with none).",
+    )
+    if isinstance(strategy, Callback):
+        told = bool(strategy.retries)
+        yield Finding(not told, "Retries need a sender that is told." if told else "No retries.")
+        yield Finding(
+            strategy.loss >= LOSS,
+            f"{strategy.loss:.0%} of the callbacks are lost"
+            + ("." if strategy.loss >= LOSS else "; in this house it is 2 %, loss=0.02."),
+        )
+
+
+def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Finding]:
+    """Play three days, and hold lateness, losses and costs against the conditions."""
+    design, strategy = answer
+    yield from keeps_the_rules(design, strategy)
+    runs = [simulate(design, strategy, replication=day) for day in range(DAYS)]
+    outcomes = [Outcome.of(run) for run in runs]
+
+    def mean(figure: str) -> float:
+        measure = Measure.of(figure, design)
+        return sum(measure.of_run(outcome) for outcome in outcomes) / DAYS
+
+    late = mean("p95_latency")
+    prompt = late <= MOST_LATE
+    yield Finding(
+        prompt,
+        f"95 of 100 steps resume within {late:.0f} s"
+        + ("." if prompt else f", not within two minutes: {_why_late(strategy)}."),
+    )
+    lost = sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs) / DAYS
+    yield Finding(
+        lost == 0,
+        "No step is left to its time-out."
+        if lost == 0
+        else f"{lost:.0f} steps a day never resume: {_why_lost(strategy)}.",
+    )
+    cost = mean("cost")
+    parts = {name: mean(name) for name in PARTS}
+    cheap = cost < MOST_COST
+    yield Finding(
+        cheap,
+        f"A day costs {cost:.0f} euros"
+        + ("." if cheap else f", not under 125: {_dearest(parts)}."),
+    )
+
+
+def _why_late(strategy: Strategy) -> str:
+    if isinstance(strategy, Callback):
+        return "the callbacks of a night come together, and queue up for too few workers"
+    return "a poller is late by up to its interval, and a shorter one asks more often"
+
+
+def _why_lost(strategy: Strategy) -> str:
+    if isinstance(strategy, Callback):
+        return "nobody looks for what was lost; a safety poll would"
+    return "whoever stops asking does not hear"
+
+
+def _dearest(parts: Mapping[str, float]) -> str:
+    name = max(parts, key=parts.__getitem__)
+    return f"most of it, {parts[name]:.0f}, is for {PARTS[name]}"
+
+
+DESIGN = Exercise(
+    "08 your design",
+    "Give (design, strategy): does it keep the five conditions of the house?",
+    Property(
+        "a pair (design, strategy): a scenario and a way of waiting",
+        a_design,
+        holds,
+        "It can be defended. How much room is there to each limit, and what will a colleague ask "
+        "who chose another one?",
+    ),
+    (
+        "Which of the first four strategies loses nothing and is prompt? What makes it dear?",
+        "A callback for the many, a slow poll for the few that are lost. How slow may it be?",
+        "Take the shape of section 4's curve: between too many requests and too much lateness. "
+        "Then try the smallest number of workers that still keeps two minutes.",
+    ),
+)
+
+EXERCISES = (DESIGN,)

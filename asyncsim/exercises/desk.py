@@ -1,0 +1,108 @@
+"""Where exercises are handed in: finds them by name, counts the hints, remembers what was given."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from asyncsim.errors import ScenarioError
+from asyncsim.exercises import course
+from asyncsim.exercises.exercise import Exercise
+from asyncsim.exercises.feedback import Feedback, Mark, Verdict
+from asyncsim.model.described import refuse
+from asyncsim.model.quantities import Refused, nearest
+
+PREFIX = "nb"
+
+
+def chapters() -> dict[str, tuple[Exercise, ...]]:
+    """Return the exercises by notebook: every module of `asyncsim.exercises.course` is one."""
+    found = {}
+    for module in sorted(info.name for info in pkgutil.iter_modules(course.__path__)):
+        content = importlib.import_module(f"{course.__name__}.{module}")
+        found[module.removeprefix(PREFIX)] = tuple(content.EXERCISES)
+    return found
+
+
+class Desk:
+    """Takes answers to exercises.
+
+    Parameters
+    ----------
+    chapters
+        Exercises by the name of their notebook.
+    """
+
+    def __init__(self, chapters: Mapping[str, Iterable[Exercise]]) -> None:
+        self._exercises = {each.name: each for group in chapters.values() for each in group}
+        self._notebooks = {e.name: book for book, group in chapters.items() for e in group}
+        self._hints = dict.fromkeys(self._exercises, 0)
+        self._given: dict[str, Feedback] = {}
+
+    def check(self, name: str, answer: object) -> Feedback:
+        """Say what is right about an answer, what is not, and why that might be.
+
+        Every try that is not right gets one more hint. An answer that is still ``...`` gets the
+        first, and uses up none.
+
+        Parameters
+        ----------
+        name
+            Name of the exercise, as in `all`.
+        answer
+            A number, a letter, a list, a strategy …: whatever the exercise asks for.
+
+        Raises
+        ------
+        ScenarioError
+            If there is no such exercise; the nearest name is told.
+        """
+        exercise = self._find(name)
+        found = exercise.judge(answer)
+        if found.mark is Mark.NOT_YET:
+            self._climb(exercise)
+        shown = max(self._hints[exercise.name], 1) if found.mark is Mark.OPEN else None
+        feedback = self._feedback(exercise, found, shown)
+        self._given[exercise.name] = feedback
+        return feedback
+
+    def hint(self, name: str) -> Feedback:
+        """Return one more hint for an exercise, and all those before it."""
+        exercise = self._find(name)
+        self._climb(exercise)
+        last = self._given.get(exercise.name)
+        return self._feedback(exercise, last.verdict if last else exercise.judge(...))
+
+    def all(self) -> pd.DataFrame:
+        """Return a table of the exercises: name, notebook, and what is asked."""
+        rows = [(name, self._notebooks[name], e.asks) for name, e in self._exercises.items()]
+        return pd.DataFrame(rows, columns=["name", "notebook", "asks"])
+
+    def given(self) -> dict[str, Feedback]:
+        """Return the last feedback for every exercise that was handed in, by name."""
+        return dict(self._given)
+
+    def _find(self, name: str) -> Exercise:
+        wanted = name.strip().lower() if isinstance(name, str) else ""
+        if wanted in self._exercises:
+            return self._exercises[wanted]
+        raise self._no_such_exercise(name, wanted)
+
+    def _no_such_exercise(self, name: object, wanted: str) -> ScenarioError:
+        problem = "must be the name of an exercise (exercises.all() lists them)"
+        return refuse("name", Refused(problem, nearest(wanted, self._exercises)), name)
+
+    def _climb(self, exercise: Exercise) -> None:
+        shown = self._hints[exercise.name]
+        self._hints[exercise.name] = min(shown + 1, len(exercise.hints))
+
+    def _feedback(self, exercise: Exercise, found: Verdict, shown: int | None = None) -> Feedback:
+        count = self._hints[exercise.name] if shown is None else shown
+        if found.mark is Mark.RIGHT:
+            count = 0
+        solution = f"notebooks/solutions/{self._notebooks[exercise.name]}.ipynb"
+        left = len(exercise.hints) - count
+        return Feedback(exercise.name, found, exercise.hints[:count], left, solution)

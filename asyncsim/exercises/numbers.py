@@ -1,0 +1,153 @@
+"""A number is the answer: how far off it is, and which slip would explain that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from attrs import frozen
+
+from asyncsim.exercises.feedback import Finding, Verdict, unreadable, verdict
+from asyncsim.model.durations import Duration
+from asyncsim.model.expectations import Expected
+from asyncsim.model.quantities import Refused, duration, number
+from asyncsim.model.waiting import Strategy
+
+WANTED = {
+    "s": "a duration: seconds as a number, or a text such as '90s' or '1min 30s'",
+    "share": "a share from 0 to 1, such as 0.25",
+}
+TWICE = "that is twice as much: was a whole interval taken where half of it counts, or both ways?"
+HALF = "that is half as much: was something halved that counts in full?"
+UNITS = {
+    "s": {
+        1 / 60: "that is the right figure in minutes; plain numbers are seconds here",
+        60.0: "that is sixty times as much: minutes were taken for seconds somewhere",
+        1 / 3600: "that is the right figure in hours; plain numbers are seconds here",
+        3600.0: "that is 3600 times as much: hours were taken for seconds somewhere",
+        1000.0: "that is the right figure in milliseconds; plain numbers are seconds here",
+        0.001: "that is a thousandth: seconds were taken for milliseconds somewhere",
+    },
+    "share": {
+        100.0: "that is the right figure in per cent; a share from 0 to 1 is asked",
+        0.01: "that is a hundredth: the share was divided by 100 once too often",
+    },
+}
+"""Answer over expected value, by unit, and what that tells."""
+
+
+def closed_form(strategy: Strategy, external: Duration) -> Expected:
+    """Return what theory expects of a strategy that has a closed form."""
+    expected = strategy.expected(external)
+    if expected is None:
+        raise ValueError(f"no closed form for {strategy.label}")
+    return expected
+
+
+def known(value: float | Callable[[], float]) -> float:
+    """Return a figure that may have to be computed first."""
+    return float(value()) if callable(value) else value
+
+
+@frozen
+class Slip:
+    """A value somebody gets who made a certain mistake, and what to say about it."""
+
+    value: float | Callable[[], float]
+    why: str
+
+
+@frozen
+class Number:
+    """Checks a number, or a duration, against one that is computed.
+
+    Parameters
+    ----------
+    expected
+        Computes the right value, in seconds for durations.
+    right
+        What is said when it is right.
+    unit
+        ``"s"`` for a duration (anything the library reads as one), ``"share"``, or any other word.
+    within
+        Relative tolerance; 0 for a count.
+    slips
+        Likely mistakes of this exercise; those of units, factors and signs are known already.
+
+    Examples
+    --------
+    >>> minute = Number(lambda: 60.0, "A minute.", "s", slips=(Slip(61.0, "a leap second"),))
+    >>> [minute.judge(answer).findings[0].says for answer in ("1min", 1, "3min")]
+    ... # doctest: +NORMALIZE_WHITESPACE
+    ['A minute.',
+     'Not 1 s: that is the right figure in minutes; plain numbers are seconds here.',
+     'Not 180 s: that is too large by a factor of about 3.']
+    """
+
+    expected: Callable[[], float]
+    right: str
+    unit: str = ""
+    within: float = 0.02
+    slips: tuple[Slip, ...] = ()
+
+    def judge(self, answer: object) -> Verdict:
+        """Compare, and look for a slip that explains the difference."""
+        wanted = WANTED.get(self.unit, "a number")
+        try:
+            value = duration(answer) if self.unit == "s" else number(answer)  # type: ignore[arg-type]
+        except Refused:
+            return unreadable(wanted, answer)
+        expected = float(self.expected())
+        if near(value, expected, self.within):
+            return verdict([Finding(True, self.right)])
+        unit = "" if self.unit == "share" or not self.unit else f" {self.unit}"
+        reason = self.reason(value, expected)
+        return verdict([Finding(False, f"Not {value:.6g}{unit}: {reason}.")])
+
+    def reason(self, value: float, expected: float) -> str:
+        """Return the slip nearest to a value, or how far it is off."""
+        own = [(known(slip.value), slip.why) for slip in self.slips]
+        tolerance = max(min(self.within, 0.05), 0.002)
+        for slips in (own, list(self._general_slips(expected))):  # an exercise knows better
+            found = [
+                (abs(value - slip), why) for slip, why in slips if near(value, slip, tolerance)
+            ]
+            if found:
+                return min(found)[1]
+        return how_far(value, expected)
+
+    def _general_slips(self, expected: float) -> Iterator[tuple[float, str]]:
+        """Give those of units, factors and signs."""
+        if not expected:
+            return
+        for factor, why in UNITS.get(self.unit, {}).items():
+            yield factor * expected, why
+        if self.unit == "share":
+            yield 1 - expected, "that is the share of all the others"
+        yield from ((2 * expected, TWICE), (expected / 2, HALF))
+        yield -expected, "the size is right, the sign is not"
+        yield 1 / expected, "that is upside down: one divided by the other, the wrong way round"
+
+
+def near(value: float, other: float, relative: float) -> bool:
+    """Return whether a value is another one, give or take a share of it (and rounding)."""
+    return abs(value - other) <= relative * abs(other) + 1e-9
+
+
+def how_far(value: float, expected: float) -> str:
+    """Say in which direction and by about what factor a value is off.
+
+    >>> how_far(1.1, 1.0), how_far(30.0, 90.0), how_far(0.0, 90.0)  # doctest: +ELLIPSIS
+    ('that is close, but about 10 % too large...', 'that is too small by a factor of about 3', ...)
+    """
+    direction = "large" if value > expected else "small"
+    if value * expected <= 0:
+        nothing = "nothing at all is too little" if value == 0 else "not even the sign is right"
+        return nothing if expected > 0 else f"that is too {direction}"
+    factor = max(value / expected, expected / value)
+    if factor < 1.25:
+        percent = max(abs(value / expected - 1) * 100, 0.1)
+        return (
+            f"that is close, but about {percent:.2g} % too {direction}, more than rounding explains"
+        )
+    order = "the order of magnitude is right, but " if factor < 2.9 else ""
+    return f"{order}that is too {direction} by a factor of about {factor:.2g}"

@@ -1,0 +1,21 @@
+"""The fencepost of a poll."""
+
+from asyncsim.engine.simulate import simulate
+from asyncsim.exercises.course import nb00_start_here as book
+from asyncsim.model.arrivals import Regular
+from asyncsim.model.process import AsyncStep, Process
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.systems import NightlyBatch
+
+
+def test_how_often_as_played():
+    """An order at noon, booked at 22:00:10: played, it is asked for as often as the form says."""
+    scenario = Scenario(
+        name="one order",
+        process=Process("order", [AsyncStep("post", "ledger")]),
+        systems={"ledger": NightlyBatch("22:00:10", item_time=0)},
+        arrivals=Regular("1d", offset="12h"),
+    )
+    wait = simulate(scenario, book.HALF_HOUR).waits.iloc[0]
+    assert wait["completed"] - wait["armed"] == book.WAIT.mean
+    assert wait["checks"] == book.checks() == 1 + 10 * 2

@@ -1,0 +1,107 @@
+"""Half the interval, the best one, a poller in step with the batch, and retries."""
+
+import pytest
+
+import asyncsim as sim
+from asyncsim.exercises.course import nb02_polling_or_callback as book
+from asyncsim.exercises.feedback import Mark
+from asyncsim.study.statistics import mean_interval
+
+
+def test_half_the_interval_as_played():
+    """The simulation agrees with the closed form, and not with T/2."""
+    scenario = sim.Scenario(
+        name="service",
+        process=sim.Process("request", [sim.AsyncStep("ask", "service")]),
+        systems={"service": sim.OnlineService(book.SERVICE, lanes=None)},
+        arrivals=sim.Poisson("2000/day"),
+    )
+    runs = [sim.simulate(scenario, sim.Polling("20min"), seed=3, replication=k) for k in range(8)]
+    interval = mean_interval([run.summary()["mean_latency"].iloc[0] for run in runs], 0.999)
+    assert book.from_arming("20min").latency in interval
+    assert 600 not in interval
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.1, 2.0])
+def test_no_interval_is_cheaper_than_the_best(factor):
+    """Costs by the closed form, around what the checker expects; the rule of thumb passes."""
+    best = book.BEST.checker.expected()
+
+    def cost(interval):
+        e = sim.Polling(interval).expected(book.SERVICE)
+        return book.CHECK * e.checks + book.WAITING * e.latency
+
+    assert cost(best) < cost(factor * best)
+    assert book.BEST.judge(book.rule()).mark is Mark.RIGHT
+
+
+@pytest.mark.parametrize(
+    "poller",
+    [
+        sim.Polling("1h", "clock", jitter="1h"),
+        sim.Polling("1h", "random"),
+        sim.Polling("1h"),
+    ],
+    ids=lambda poller: poller.label,
+)
+def test_pollers_that_are_out_of_step(poller):
+    """Jitter over the whole interval, a random phase, and counting from arming."""
+    assert book.IN_STEP.judge(poller).mark is Mark.RIGHT
+
+
+@pytest.mark.parametrize(
+    ("poller", "why"),
+    [
+        (sim.Polling("1h", "clock"), "aliasing"),
+        (sim.Polling("90min", "clock"), "aliasing"),
+        (sim.Polling("1h", "clock", jitter="30min"), "jitter is too small"),
+        (sim.Polling("15min", "random"), "buys promptness with checks"),
+        (sim.Polling("3h", "random"), "not ask often enough"),
+        (sim.Polling("1h", "random", limit=3), "gives up before the batch"),
+        (sim.Callback(), "calls nobody"),
+        (sim.CallbackWithSafetyPoll(every="1h"), "calls nobody"),
+    ],
+    ids=lambda value: getattr(value, "label", ""),
+)
+def test_pollers_that_are_not(poller, why):
+    """Each fails for its own reason, which is said."""
+    verdict = book.IN_STEP.judge(poller)
+    assert verdict.mark is Mark.NOT_YET
+    assert any(why in each.says for each in verdict.findings if not each.good)
+
+
+@pytest.mark.parametrize("start", book.STARTS)
+def test_jitter_is_late_by_its_closed_form(start):
+    """Completion at share f of the hour, checks uniform in each hour: (1 + f - f²)/2 hours."""
+    scenario = book.ledger(start).replace(
+        systems={"ledger": sim.NightlyBatch(start, item_time=0)},
+    )
+    poller = sim.Polling("1h", "clock", jitter="1h")
+    runs = [sim.simulate(scenario, poller, seed=8, replication=k) for k in range(8)]
+    interval = mean_interval([run.summary()["mean_latency"].iloc[0] for run in runs], 0.999)
+    f = int(start[3:]) / 60
+    assert 3600 * (1 + f - f * f) / 2 in interval
+
+
+@pytest.mark.parametrize("retries", range(9))
+def test_only_the_fewest_attempts_pass(retries):
+    """Held against the strategy's own closed form for what is never resolved."""
+    strategy = sim.Callback("2s", loss=0.2, retries=["1min"] * retries)
+    enough = strategy.expected(book.SERVICE).unresolved < book.MOST_OPEN
+    fewer = sim.Callback("2s", loss=0.2, retries=["1min"] * max(retries - 1, 0))
+    fewest = enough and fewer.expected(book.SERVICE).unresolved >= book.MOST_OPEN
+    verdict = book.BAD_DAY.judge(strategy)
+    assert (verdict.mark is Mark.RIGHT) == fewest
+    if not enough:
+        assert "more than 0.0001" in verdict.findings[1].says
+    elif not fewest:
+        assert "more than needed" in verdict.findings[2].says
+
+
+def test_a_bad_day_has_its_loss():
+    """Two per cent are not twenty, and a safety poll is another cure."""
+    mild = book.BAD_DAY.judge(sim.Callback("2s", loss=0.02, retries=["1min"] * 5))
+    assert mild.mark is Mark.NOT_YET
+    assert "loss=0.2" in mild.findings[0].says
+    other = book.BAD_DAY.judge(sim.CallbackWithSafetyPoll("2s", loss=0.2))
+    assert other.mark is Mark.UNREADABLE

@@ -1,0 +1,64 @@
+"""Designs that can be defended, and those that cannot."""
+
+from pathlib import Path
+
+import pytest
+
+import asyncsim as sim
+from asyncsim.exercises.course import nb08_workshop_capstone as book
+from asyncsim.exercises.feedback import Mark
+
+ORDERS = sim.Scenario.load(Path(__file__).parents[3] / "data" / "capstone.toml")
+WORK = {"poll_work": "20ms", "callback_work": "30ms"}
+LOSSY = {"delay": "1s", "loss": 0.02}
+
+
+def judged(workers, strategy, **work):
+    return book.DESIGN.judge(
+        (ORDERS.replace(server=sim.WorkflowServer(workers, **(work or WORK))), strategy)
+    )
+
+
+def test_the_house_is_that_of_the_file():
+    """The checker speaks of the server that the scenario file has."""
+    assert (ORDERS.server.poll_work, ORDERS.server.callback_work) == (0.02, 0.03)
+
+
+@pytest.mark.parametrize("every", ["15min", "20min"])
+def test_a_design_that_passes(every):
+    """A callback for the many and a safety poll for the few."""
+    verdict = judged(2, sim.CallbackWithSafetyPoll(**LOSSY, every=every))
+    assert verdict.mark is Mark.RIGHT
+
+
+@pytest.mark.parametrize(
+    ("workers", "strategy", "why"),
+    [
+        (2, sim.Polling("15min"), "a poller is late by up to its interval"),
+        (2, sim.Polling("15min"), "is for lateness"),
+        (2, sim.Polling("1min"), "is for requests"),
+        (2, sim.Callback(**LOSSY), "nobody looks for what was lost"),
+        (1, sim.CallbackWithSafetyPoll(**LOSSY, every="15min"), "queue up for too few workers"),
+        (8, sim.CallbackWithSafetyPoll(**LOSSY, every="15min"), "is for workers"),
+        (2, sim.CallbackWithSafetyPoll("1s", every="15min"), "in this house it is 2 %"),
+        (2, sim.Polling("15min", limit=2), "whoever stops asking"),
+        (2, sim.Callback(**LOSSY, retries=["1min"]), "a sender that is told"),
+    ],
+)
+def test_designs_that_fail_are_told_where(workers, strategy, why):
+    """Each condition that is not met has its reason."""
+    verdict = judged(workers, strategy)
+    assert verdict.mark is Mark.NOT_YET
+    assert any(why in each.says for each in verdict.findings if not each.good)
+
+
+def test_a_server_that_works_for_nothing():
+    """Leaving out the times of the house is a slip of its own."""
+    verdict = judged(2, sim.Polling("15min"), poll_work=0)
+    assert "poll_work='20ms'" in verdict.findings[0].says
+
+
+@pytest.mark.parametrize("answer", [(ORDERS,), [ORDERS, sim.Callback()], (sim.Callback(), ORDERS)])
+def test_a_pair_is_wanted(answer):
+    """Scenario first, then strategy."""
+    assert book.DESIGN.judge(answer).mark is Mark.UNREADABLE

@@ -1,0 +1,93 @@
+"""What must hold for every exercise of the course: nobody is just told that something is wrong."""
+
+import itertools
+
+import pytest
+
+from asyncsim.exercises.choices import Choice, Ordering
+from asyncsim.exercises.desk import chapters
+from asyncsim.exercises.feedback import Mark
+from asyncsim.exercises.numbers import Number, known, near
+from asyncsim.exercises.properties import Property
+
+EXERCISES = [exercise for group in chapters().values() for exercise in group]
+FACTORS = (0.03, 0.2, 0.45, 0.7, 1.6, 3.3, 7, 170)
+
+
+def of_kind(kind):
+    found = [exercise for exercise in EXERCISES if isinstance(exercise.checker, kind)]
+    return pytest.mark.parametrize("exercise", found, ids=lambda exercise: exercise.name)
+
+
+def wrong_answers(checker):
+    """Give wrong answers of every kind; those to properties stand with their notebooks' tests."""
+    if isinstance(checker, Number):
+        expected = checker.expected()
+        yield from (known(slip.value) for slip in checker.slips)
+        yield from (factor * expected for factor in FACTORS)
+    elif isinstance(checker, Choice):
+        yield from (letter for letter in checker.options if letter != checker.truth()[0])
+    elif isinstance(checker, Ordering):
+        figures = checker.figures()
+        right = sorted(figures, key=figures.__getitem__)
+        yield from (list(p) for p in itertools.permutations(right) if list(p) != right)
+
+
+@of_kind((Number, Choice, Ordering))
+def test_a_wrong_answer_is_told_why(exercise):
+    """Every wrong answer is NOT YET, with a sentence that says more than that."""
+    answers = list(wrong_answers(exercise.checker))
+    assert len(answers) >= 2
+    for answer in answers:
+        verdict = exercise.judge(answer)
+        assert verdict.mark is Mark.NOT_YET, answer
+        reasons = [each.says for each in verdict.findings if not each.good]
+        assert reasons
+        assert len(reasons[-1]) > 30, reasons
+        assert "wrong." not in reasons[-1].lower()
+
+
+@of_kind(Number)
+def test_each_slip_is_told_by_its_own_sentence(exercise):
+    """No slip hides behind another one or behind the right answer."""
+    for slip in exercise.checker.slips:
+        value = known(slip.value)
+        assert slip.why in exercise.judge(value).findings[0].says, value
+
+
+@of_kind(Choice)
+def test_every_wrong_choice_has_an_answer_of_its_own(exercise):
+    """The right letter is found by measuring; no two choices are answered alike."""
+    right, measured = exercise.checker.truth()
+    assert exercise.judge(right).mark is Mark.RIGHT
+    assert len(measured) > 30
+    answers = [option.because for option in exercise.checker.options.values()]
+    assert len(set(answers)) == len(answers) >= 3
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
+def test_form(exercise):
+    """A line that asks, two hints or more, and neither dots nor nonsense raises."""
+    assert exercise.asks.endswith(("?", ".", ")"))
+    assert len(exercise.hints) >= 2
+    assert len(set(exercise.hints)) == len(exercise.hints)
+    assert exercise.judge(...).mark is Mark.OPEN
+    for nonsense in (None, object(), "no idea", [], {}, float("nan"), b"", (1, 2)):
+        assert exercise.judge(nonsense).mark is Mark.UNREADABLE
+
+
+@of_kind(Number)
+def test_hints_do_not_give_the_number_away(exercise):
+    """The last hint leads to the way, and leaves the computing."""
+    expected = exercise.checker.expected()
+    for hint in exercise.hints:
+        for word in hint.replace("=", " ").replace(",", " ").replace(";", " ").split():
+            with_dot = word.rstrip(".")
+            if with_dot.replace(".", "", 1).isdigit():
+                assert not near(float(with_dot), expected, 0.03), hint
+
+
+@of_kind(Property)
+def test_properties_say_what_they_want(exercise):
+    """What cannot be measured is told what would be right."""
+    assert exercise.checker.wanted in exercise.judge("a good one").findings[0].says

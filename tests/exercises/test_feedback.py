@@ -1,0 +1,50 @@
+"""What a participant is told, as text and as HTML."""
+
+from asyncsim.exercises.feedback import Feedback, Finding, Mark, Verdict, unreadable, verdict
+
+
+def test_one_bad_finding_is_enough():
+    """RIGHT needs every finding to be good, and only then there is something to take along."""
+    good, bad = Finding(True, "prompt"), Finding(False, "dear: too many checks")
+    assert verdict([good], "Well.").mark is Mark.RIGHT
+    assert verdict([good], "Well.").findings[-1].says == "Well."
+    assert verdict([good, bad], "Well.") == Verdict(Mark.NOT_YET, (good, bad))
+
+
+def test_text_names_findings_hints_and_what_is_left():
+    """The text has all of it, and the number of hints that are left."""
+    found = verdict([Finding(True, "asks twice"), Finding(False, "is late by an hour")])
+    shown = repr(Feedback("02 x", found, ("look", "think"), 1, "notebooks/solutions/02.ipynb"))
+    assert shown.splitlines() == [
+        "02 x: not yet",
+        "  ✓ asks twice",
+        "  ✗ is late by an hour",
+        "  Hint 1: look",
+        "  Hint 2: think",
+        "  1 more hint: try again.",
+    ]
+    last = repr(Feedback("02 x", found, ("look",), 0, "notebooks/solutions/02.ipynb"))
+    assert last.endswith(
+        "That was the last hint. A solution stands in notebooks/solutions/02.ipynb."
+    )
+
+
+def test_html_escapes_what_a_participant_wrote():
+    """An answer is shown as text, and what stands in backticks as code."""
+    html = Feedback("02 x", unreadable("a number", "<b>"), ("try `simulate`",), 2)._repr_html_()
+    assert "&lt;b&gt;" in html
+    assert "<b>" not in html.replace("<b>02 x</b>", "")
+    assert "<code>simulate</code>" in html
+    assert "cannot be read" in html
+
+
+def test_a_long_answer_is_cut():
+    """A table given by mistake does not fill the page."""
+    assert len(unreadable("a number", "x" * 1000).findings[0].says) < 150
+
+
+def test_what_is_right_needs_no_hint():
+    """Nothing is offered to whoever has passed."""
+    passed = Feedback("02 x", verdict([Finding(True, "yes")]), (), 3)
+    assert passed.passed
+    assert "hint" not in repr(passed)
