@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from attrs import define, field
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
 
 from asyncsim import plots
 from asyncsim.engine.arguments import check_played
@@ -27,6 +26,7 @@ from asyncsim.model.profiles import Profile
 from asyncsim.model.quantities import Refused, count, number
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
+from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Outcome, Replications, jobs, labelled, mapping
 from asyncsim.study.statistics import Interval, mean_interval, paired_interval
 from asyncsim.study.summary_html import interval_text, summary_html
@@ -295,9 +295,7 @@ def compare(
     n_jobs = jobs(n_jobs)
     strategies = tuple(player.strategy for player in played.values())
     plan = Replications(scenario, strategies, key_part("seed", seed), engine)
-    bar = tqdm(
-        total=wanted * len(played), disable=not progress, unit="run", desc="comparing", leave=False
-    )
+    bar = progress_bar(progress, total=wanted * len(played), unit="run", desc="comparing")
     with bar, mapping(n_jobs) as each:
         # The first replication is played here: its runs are kept, and kernels are compiled once
         _add(played, [Outcome.of(run) for run in _first_runs(plan, played)], bar)

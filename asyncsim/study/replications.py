@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -24,6 +23,7 @@ from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import Refused, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
+from asyncsim.study.processes import processes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -121,8 +121,5 @@ def jobs(n_jobs: int) -> int:
 @contextmanager
 def mapping(n_jobs: int) -> Iterator[Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]]:
     """Give a function like `map` that works on so many processes; on one, it works right here."""
-    if n_jobs == 1:
-        yield map
-        return
-    with ProcessPoolExecutor(n_jobs) as executor:
-        yield executor.map
+    with processes(n_jobs) as executor:
+        yield map if executor is None else executor.map
