@@ -128,7 +128,7 @@ def complete(pyodide: Path, work: Path) -> None:
         if name in pure:  # PyPI's file has the same content, but another date
             wheel = by_name[name]
             entry |= {"file_name": wheel.name, "sha256": digest(wheel)}
-        elif not (pyodide / entry["file_name"]).exists():
+        elif "://" not in entry["file_name"] and not (pyodide / entry["file_name"]).exists():
             entry["file_name"] = f"{PYODIDE_CDN_URL}/{entry['file_name']}"
     lock_file.write_text(json.dumps(lock), encoding="utf-8")
     elsewhere = [name for name in needed if "://" in packages[name]["file_name"]]

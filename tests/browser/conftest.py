@@ -12,13 +12,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
-from pathlib import Path
 
 import nbformat
 import pytest
+from in_browser import EVALUATE, SCREENSHOTS, running
 
-SCREENSHOTS = Path(__file__).parents[2] / "out" / "screenshots"
 BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
 FLAGS = (
     "--no-browser",
@@ -40,17 +38,6 @@ OPEN = """async (path) => {
   await panel.sessionContext.session.kernel.info;
   app.shell.activateById(panel.id);
   await app.commands.execute("notebook:run-all-cells");
-}"""
-EVALUATE = """async (code) => {
-  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-  const future = kernel.requestExecute({ code, stop_on_error: true });
-  let text = "";
-  future.onIOPub = (message) => {
-    if (message.header.msg_type === "stream") text += message.content.text;
-    if (message.header.msg_type === "error") text += "ERROR " + message.content.evalue;
-  };
-  await future.done;
-  return text;
 }"""
 
 
@@ -121,16 +108,6 @@ def browser(chromium):
         with running(loop):
             browser.close()
         asyncio._set_running_loop(loop)
-
-
-@contextmanager
-def running(loop):
-    """Have Playwright's loop run for a while."""
-    asyncio._set_running_loop(loop)
-    try:
-        yield
-    finally:
-        asyncio._set_running_loop(None)
 
 
 @pytest.fixture(scope="session")

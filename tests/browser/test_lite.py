@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from conftest import EVALUATE, SCREENSHOTS, running
+from in_browser import EVALUATE, SCREENSHOTS, running
 
 pytestmark = pytest.mark.xdist_group("browser")
 SITE = Path(__file__).parents[2] / "out" / "lite"
@@ -34,7 +34,8 @@ import importlib.util, sys, types
 import piplite
 await piplite.install("asyncsim", deps=False)
 package = types.ModuleType("asyncsim")  # its parts, without the import of all of them
-package.__path__ = list(importlib.util.find_spec("asyncsim").submodule_search_locations)
+package.__spec__ = importlib.util.find_spec("asyncsim")
+package.__path__ = list(package.__spec__.submodule_search_locations)
 sys.modules["asyncsim"] = package
 """
 
@@ -51,12 +52,19 @@ class Site:
         return self.page.evaluate(EVALUATE, code).strip()
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files and writes nothing."""
+
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture(scope="module")
 def opened(browser):
     """Notebook 01 in the site, with a kernel that has answered."""
-    folder = functools.partial(http.server.SimpleHTTPRequestHandler, directory=SITE)
-    folder.log_message = None
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), folder)
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=SITE)
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_address[1]}"
     asked = []
@@ -129,7 +137,7 @@ class Told(anywidget.AnyWidget):
 
 
 def test_the_wheel_installs_and_asks_pyodide_for_the_rest(site):
-    """Six packages are not in the site; each is wanted from the release that fits, nothing else."""
+    """Seven packages are not in the site; each is asked for in the release that fits."""
     assert site.python(PARTS) == ""
     said = site.python("import importlib.metadata; print(importlib.metadata.version('asyncsim'))")
     assert said == version("asyncsim")

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import threading
 from concurrent.futures import Executor
+from functools import partial
 from multiprocessing.process import BaseProcess
 
 import pytest
@@ -70,9 +71,8 @@ def test_no_process_is_left_waiting_if_not_all_can_be_started(monkeypatch):
     monkeypatch.setattr(BaseProcess, "start", limited)
     pool = concurrent.futures.ProcessPoolExecutor
     fork = multiprocessing.get_context("fork")  # else processes are started one by one
-    monkeypatch.setattr(
-        concurrent.futures, "ProcessPoolExecutor", lambda n: pool(n, mp_context=fork)
-    )
+    forking = partial(pool, mp_context=fork)
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", forking)
     with pytest.warns(UserWarning, match="temporarily unavailable"), processes(3) as executor:
         assert executor is None
     started[0].join(timeout=30)
