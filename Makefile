@@ -1,6 +1,7 @@
 # make demo   the comparison of callback and polling, as a table and a picture
 # make test   everything that must hold before a change goes in
 # make lab    JupyterLab on the notebooks
+# make lite   the same without installation, in a browser: a site in out/lite (docs/in_the_browser.md)
 # make bench  speed, against a plain hand-written SimPy model
 # make docs   the documentation as a site in out/site/, built without internet
 # make slides  the notebooks as slides, into out/slides/
@@ -16,7 +17,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
 # Jupyter refuses to run as root, as one is in many containers, unless told that this is meant
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help demo test lab bench docs slides pictures clean distclean
+.PHONY: help demo test lab lite bench docs slides pictures clean distclean
 .DELETE_ON_ERROR:
 
 help:
@@ -36,6 +37,10 @@ test: $(VENV)/ready-test
 
 lab: $(VENV)/ready-lab
 	$(BIN)/jupyter lab $(LAB_FLAGS) --LabApp.default_url=/lab/tree/notebooks/01_quickstart.ipynb
+
+# PYODIDE=folder takes an unpacked Pyodide distribution; the site then needs no internet at all
+lite: $(VENV)/ready-lite
+	$(BIN)/python lite/build.py out/lite $(if $(PYODIDE),--pyodide $(PYODIDE))
 
 bench: $(VENV)/ready-demo
 	$(BIN)/python tests/benchmarks/speed.py
@@ -68,6 +73,7 @@ $(VENV)/ready-demo: EXTRAS := [fast,serve]
 $(VENV)/ready-test: EXTRAS := [fast,serve,test]
 $(VENV)/ready-lab: EXTRAS := [fast,serve,logs,lab]
 $(VENV)/ready-docs: EXTRAS := [fast,serve,docs]
+$(VENV)/ready-lite: EXTRAS := [lite]
 $(VENV)/ready-%: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e ".$(EXTRAS)"

@@ -8,6 +8,8 @@ import socket
 import threading
 from typing import Any
 
+from asyncsim.errors import EngineError
+
 PATH = "/api/workflow/v1"
 
 
@@ -33,7 +35,13 @@ class Endpoint:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, thread: bool = False) -> None:
-        """Serve, in the running event loop if there is one and no thread is wanted."""
+        """Serve, in the running event loop if there is one and no thread is wanted.
+
+        Raises
+        ------
+        EngineError
+            If a thread is needed and none can be started.
+        """
         work = self._server.serve(sockets=[self._listener])
         try:
             loop = None if thread else asyncio.get_running_loop()
@@ -43,7 +51,15 @@ class Endpoint:
             self._task = loop.create_task(work)
         else:
             self._thread = threading.Thread(target=asyncio.run, args=(work,), daemon=True)
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:
+                work.close()
+                self._listener.close()
+                raise EngineError(
+                    f"serving from a thread needs one, and none can be started here ({error}): "
+                    "call serve() without thread=True in an event loop, as a notebook has one"
+                ) from None
 
     def curl(self, serial_number: str, data: str = "{}") -> str:
         """Return a line for a terminal that finishes a step."""

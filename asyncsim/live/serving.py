@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import ipaddress
 import secrets
@@ -10,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from asyncsim.engine.host import in_browser
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.live.endpoint import Endpoint
 from asyncsim.live.session import Session
@@ -17,6 +19,7 @@ from asyncsim.model.described import refuse
 from asyncsim.model.limits import RateLimit, rate_limit
 from asyncsim.model.quantities import Refused
 
+NOT_HERE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
 NEEDED = ("fastapi", "uvicorn", "fastapi_offline")
 
 
@@ -29,6 +32,11 @@ def serve(
     thread: bool = False,
 ) -> Endpoint:
     """Start an endpoint; see `Session.serve`."""
+    if in_browser():  # to try would end it: Pyodide takes that for a fatal error
+        raise EngineError(
+            "serve() needs network sockets, and a browser gives Python none: finish steps with "
+            "session.finish('5_31', {…}) or session.console(), or serve from a Python of your own"
+        )
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise EngineError(
@@ -75,6 +83,8 @@ def listening(host: str, port: int) -> socket.socket:
         hint = "another port may be free, 0 takes any"
         if isinstance(error, socket.gaierror):
             hint = "check the name of the host"
+        elif error.errno in NOT_HERE:
+            hint = "there are no sockets here; take session.finish('5_31', {…}) or console()"
         raise EngineError(
             f"cannot listen on {host}, port {port}: {error.strerror}; {hint}"
         ) from None

@@ -337,7 +337,7 @@ class Session(Controls):
         Raises
         ------
         EngineError
-            If the port is taken, or the extra is not installed.
+            If the port is taken, the extra is not installed, or a browser has no sockets.
         """
         endpoint: Endpoint = upstairs("live.serving").serve(
             self, host, port, token, rate_limit, thread

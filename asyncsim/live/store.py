@@ -1,8 +1,8 @@
 """The database of a live session: what waits is a record here, and nowhere else.
 
-One SQLite file, in write-ahead mode, every commit on disk before anybody is told of it. Any
-process may finish a record (`asyncsim.finish_in_store`); one at a time, the *owner*, plays the
-scenario.
+One SQLite file, in write-ahead mode where its place allows it, every commit on disk before anybody
+is told of it. Any process may finish a record (`asyncsim.finish_in_store`); one at a time, the
+*owner*, plays the scenario.
 
 The table ``inputs`` is the journal: everything that came from outside, in order, each with the
 instant at which it was played (none yet, if the owner has not heard of it). A scenario is a
@@ -13,6 +13,7 @@ all that is needed to go on after a crash, or to play a session again.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from asyncsim.engine.host import database_hint, in_browser
 from asyncsim.errors import EngineError, ScenarioError
+
+logger = logging.getLogger("asyncsim")
 
 IN_MEMORY = ":memory:"
 PATIENCE = 30.0
@@ -92,12 +96,46 @@ class Store:
             self._db = sqlite3.connect(
                 self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
             )
-            self._db.execute("pragma journal_mode = wal")
+            self.journal = self._journal()
             self._db.execute("pragma synchronous = full")
             self._set_up()
         except sqlite3.Error as error:
-            raise ScenarioError(f"store {self.path!r} cannot be used: {error}") from None
+            raise ScenarioError(
+                f"store {self.path!r} cannot be used: {error}{database_hint()}"
+            ) from None
         self._version = self._data_version()
+
+    def _journal(self) -> str:
+        """Have SQLite write ahead, or keep its older journal where it cannot; return which.
+
+        Writing ahead needs memory that processes share, which many a network drive does not have.
+        Some say so at once, some only when it is first used.
+        """
+        try:
+            mode = self._db.execute("pragma journal_mode = wal").fetchone()[0]
+            self._db.execute("select count(*) from sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            taken = error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if taken or in_browser():  # where the older journal does not fail: it garbles the file
+                raise
+            mode = self._older_journal()
+        if mode not in ("wal", "memory"):
+            logger.info(
+                "store %s lies where SQLite cannot write ahead; it keeps a journal of the kind "
+                "%r instead: as safe, but who reads waits for who writes",
+                self.path,
+                mode,
+            )
+        return str(mode)
+
+    def _older_journal(self) -> str:
+        """Leave write-ahead mode, as for a store that was made elsewhere; return the new mode."""
+        # Alone with the file, SQLite reads what was written ahead without any shared memory
+        self._db.execute("pragma locking_mode = exclusive")
+        mode = self._db.execute("pragma journal_mode = delete").fetchone()[0]
+        self._db.execute("pragma locking_mode = normal")
+        self._db.execute("select count(*) from sqlite_master").fetchone()  # lets others in again
+        return str(mode)
 
     def _set_up(self) -> None:
         with self.transaction():

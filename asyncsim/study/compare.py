@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from asyncsim.engine.arguments import check_played, warm_up_of
 from asyncsim.engine.cutting import WHOLE_RUN
 from asyncsim.engine.figures import check_figure, figures_of
@@ -22,6 +20,7 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study.comparison import Comparison, Played
 from asyncsim.study.output.precision import FEWEST, Precision, target
+from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import (
     Outcome,
     Replications,
@@ -128,9 +127,7 @@ def compare(
         if rules and figure in WHOLE_RUN:
             raise refuse("figure", "must be known without the warm-up as well", figure)
     plan = Replications(scenario, strategies, key_part("seed", seed), engine, begin)
-    bar = tqdm(
-        total=wanted * len(played), disable=not progress, unit="run", desc="comparing", leave=False
-    )
+    bar = progress_bar(progress, total=wanted * len(played), unit="run", desc="comparing")
     with bar, mapping(n_jobs) as each:
         # The first replication is played here: its runs are kept, and kernels are compiled once
         first = [Outcome.of(run, begin) for run in _first_runs(plan, played)]

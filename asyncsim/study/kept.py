@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from asyncsim.engine.figures import FIGURES
+from asyncsim.engine.host import database_hint
 from asyncsim.errors import ScenarioError
 from asyncsim.model import files
 from asyncsim.model.described import refuse
@@ -122,7 +123,9 @@ class KeptPoints:
             found = dict(self._db.execute("select what, is_ from sweep"))
         except sqlite3.Error as problem:
             raise refuse(
-                "resume", f"must be a new file or one of a sweep ({problem})", str(self.path)
+                "resume",
+                f"must be a new file or one of a sweep ({problem}){database_hint()}",
+                str(self.path),
             ) from None
         for what, here in sweep.items():
             if found.get(what) != here:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -26,6 +25,7 @@ from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import Refused, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
+from asyncsim.study.processes import processes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -128,11 +128,8 @@ def jobs(n_jobs: int) -> int:
 @contextmanager
 def mapping(n_jobs: int) -> Iterator[Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]]:
     """Give a function like `map` that works on so many processes; on one, it works right here."""
-    if n_jobs == 1:
-        yield map
-        return
-    with ProcessPoolExecutor(n_jobs) as executor:
-        yield executor.map
+    with processes(n_jobs) as executor:
+        yield map if executor is None else executor.map
 
 
 def tell_censored(open_waits: Mapping[str, int]) -> None:

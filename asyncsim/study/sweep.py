@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from attrs import evolve
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
 
 from asyncsim.engine.arguments import check_played
 from asyncsim.engine.figures import PLACES, check_figure, figures_of
@@ -30,6 +29,7 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study.kept import KeptPoints, identity
 from asyncsim.study.points import Point, points_of, swept_labels
+from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, labelled
 from asyncsim.study.statistics import Interval, mean_interval
 from asyncsim.study.summary_html import interval_text
@@ -324,13 +324,12 @@ def sweep(
 
 def _bar(points: Sequence[Point], left: Sequence[Point], progress: bool) -> Any:
     """Return a progress bar that begins with the points that need not be played."""
-    return tqdm(
+    return progress_bar(
+        progress,
         total=len(points),
         initial=len(points) - sum(point.scenario is not None for point in left),
-        disable=not progress,
         unit="point",
         desc="sweeping",
-        leave=False,
     )
 
 

@@ -8,7 +8,7 @@ the same on any executor.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager
 
 import numpy as np
@@ -20,6 +20,7 @@ from asyncsim.model.durations import Floats
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.study.points import Point, told
+from asyncsim.study.processes import processes
 from asyncsim.study.replications import Replications
 
 RUNS = 32
@@ -148,10 +149,11 @@ def players(executor: Executor | None, n_jobs: int) -> Iterator[Everywhere]:
     """
     if executor is not None:
         yield lambda todo: _on(executor, todo)
-    elif n_jobs == 1:
-        yield lambda todo: (play(task) for task in todo)
-    else:
-        with ProcessPoolExecutor(n_jobs) as own:
+        return
+    with processes(n_jobs) as own:
+        if own is None:
+            yield lambda todo: (play(task) for task in todo)
+        else:
             yield lambda todo: _on(own, todo)
 
 

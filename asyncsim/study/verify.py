@@ -15,12 +15,12 @@ from itertools import islice
 
 import pandas as pd
 from attrs import frozen
-from tqdm.auto import tqdm
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import refuse
 from asyncsim.model.quantities import Refused, count
 from asyncsim.study.experiments import Experiment, all_experiments
+from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, mapping
 from asyncsim.study.statistics import mean_interval
 
@@ -96,7 +96,7 @@ def verify(
     chosen = list(all_experiments(quick) if experiments is None else experiments)
     rows = []
     with (
-        tqdm(total=len(chosen), disable=not progress, desc="verifying", leave=False) as bar,
+        progress_bar(progress, total=len(chosen), desc="verifying") as bar,
         mapping(n_jobs) as each,
     ):
         plays: Iterator[list[dict[str, float]]]

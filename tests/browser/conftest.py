@@ -12,12 +12,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 
 import nbformat
 import pytest
+from in_browser import EVALUATE, SCREENSHOTS, running
 
-SCREENSHOTS = Path(__file__).parents[2] / "out" / "screenshots"
 BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
 FLAGS = (
     "--no-browser",
@@ -39,17 +38,6 @@ OPEN = """async (path) => {
   await panel.sessionContext.session.kernel.info;
   app.shell.activateById(panel.id);
   await app.commands.execute("notebook:run-all-cells");
-}"""
-EVALUATE = """async (code) => {
-  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-  const future = kernel.requestExecute({ code, stop_on_error: true });
-  let text = "";
-  future.onIOPub = (message) => {
-    if (message.header.msg_type === "stream") text += message.content.text;
-    if (message.header.msg_type === "error") text += "ERROR " + message.content.evalue;
-  };
-  await future.done;
-  return text;
 }"""
 
 
@@ -107,23 +95,31 @@ def lab(chromium, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def browser_page(chromium, lab):
-    """The one page of the session, with JupyterLab in it, and the loop Playwright runs in."""
+def browser(chromium):
+    """The browser of the session, and the loop Playwright runs in."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        loop = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)  # else every other test would think that one is running
+        yield browser, loop
+        with running(loop):
+            browser.close()
+        asyncio._set_running_loop(loop)
+
+
+@pytest.fixture(scope="session")
+def browser_page(browser, lab):
+    """The one page with JupyterLab in it, and the loop Playwright runs in."""
+    with running(browser[1]):
+        page = browser[0].new_page(viewport={"width": 1400, "height": 900})
         page.set_default_timeout(30_000)
         page.goto(f"{lab[0]}/lab")
         page.wait_for_function("window.jupyterapp && window.jupyterapp.restored", timeout=60_000)
         page.evaluate("window.jupyterapp.restored")
-        loop = asyncio._get_running_loop()
-        asyncio._set_running_loop(None)  # else every other test would think that one is running
-        yield page, loop
-        asyncio._set_running_loop(loop)
-        browser.close()
+    return page, browser[1]
 
 
 class Notebook:
@@ -167,9 +163,8 @@ class Notebook:
 def page(browser_page):
     """The page, and Playwright's loop running while a test uses it."""
     page, loop = browser_page
-    asyncio._set_running_loop(loop)
-    yield page
-    asyncio._set_running_loop(None)
+    with running(loop):
+        yield page
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """Serving: in a notebook's loop, in a thread, and by the command line."""
 
 import asyncio
+import errno
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -201,3 +203,44 @@ def test_thirty_people_share_one_server(tmp_path):
         process.communicate()
     assert {(first, second) for _, first, second in answers} == {(204, 409)}
     assert len({number for number, *_ in answers}) == 90
+
+
+def test_a_browser_has_no_sockets_and_is_told_what_it_has(monkeypatch):
+    """To try would end Python there."""
+    session = sim.live(SCENARIO, hold=True)
+    monkeypatch.setattr(sys, "platform", "emscripten")
+    with pytest.raises(sim.EngineError, match=r"browser gives Python none.*session\.console\(\)"):
+        session.serve()
+
+
+def test_a_machine_without_sockets_is_told_so(monkeypatch):
+    """No other port would help."""
+
+    def fails(*_, **__):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(socket, "create_server", fails)
+    with pytest.raises(sim.EngineError, match="there are no sockets here"):
+        sim.live(SCENARIO, hold=True).serve()
+
+
+def test_where_no_thread_starts_a_loop_is_asked_for(monkeypatch):
+    """The port is free again, and in a loop it is served all the same."""
+    session = sim.live(SCENARIO, hold=True)
+    port = serving.listening("127.0.0.1", 0)
+    number = port.getsockname()[1]
+    port.close()
+
+    def fails(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fails)
+    with pytest.raises(sim.EngineError, match=r"none can be started here.*event loop"):
+        session.serve(port=number)
+
+    async def work():
+        endpoint = session.serve(port=number)
+        endpoint.stop()
+        await endpoint.stopped()
+
+    asyncio.run(work())

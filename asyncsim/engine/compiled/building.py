@@ -263,10 +263,10 @@ class Builder:
     def _waits(self) -> dict[str, Any]:
         """Return the fields of waits that every run fills."""
         n, waits, memory = len(self.draws), self._wait_count, self.memory
-        rows = np.arange(n)
+        rows = np.arange(n, dtype=np.int64)  # as a browser counts, a key has no room in 32 bits
         keys = [(rows << ROW_SHIFT) | call.number for call in self.calls]
         return {
-            "call_of": np.repeat(np.arange(len(self.calls)), n),
+            "call_of": np.repeat(np.arange(len(self.calls), dtype=np.int64), n),
             "row_of": np.tile(rows, len(self.calls)),
             "key_of": _joined(keys),
             "completed": memory.floats(waits, math.inf),

@@ -9,7 +9,6 @@ from html import escape
 import numpy as np
 import pandas as pd
 from attrs import frozen
-from tqdm.auto import tqdm
 
 from asyncsim.engine.arguments import check_played
 from asyncsim.errors import ScenarioError
@@ -21,6 +20,7 @@ from asyncsim.model.quantities import Refused, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.study.calibration.batches import DAY, clock_of
+from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Replications
 from asyncsim.study.statistics import student_t
 
@@ -90,7 +90,7 @@ def checked(
     log = figures_of(waits, arrived, scenario.calendar, scenario.length, known)
     played = Replications(scenario, (strategy,), key_part("seed", seed), "auto")
     found = []
-    for k in tqdm(range(replications), desc="check", unit="run", disable=not progress, leave=False):
+    for k in progress_bar(progress, iterable=range(replications), desc="check", unit="run"):
         run = played.runs(k)[0]
         found.append(
             figures_of(run.waits, run.draws.arrivals, scenario.calendar, scenario.length, known)

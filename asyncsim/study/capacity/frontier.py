@@ -12,7 +12,6 @@ from typing import Unpack
 import pandas as pd
 from attrs import frozen
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
 
 from asyncsim import plots
 from asyncsim.engine.arguments import check_played
@@ -28,6 +27,7 @@ from asyncsim.model.strategies import (
 )
 from asyncsim.study.capacity.target import Measure, interval_of
 from asyncsim.study.capacity.trials import Effort, Options
+from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Replications, jobs, labelled, mapping
 from asyncsim.study.statistics import Interval, paired_interval
 from asyncsim.study.summary_html import interval_text
@@ -182,7 +182,7 @@ def _measured(
     """Return both measures of every strategy, by replication."""
     plan = Replications(scenario, tuple(by_label.values()), effort.seed, effort.engine)
     found: dict[str, Columns] = {label: ([], []) for label in by_label}
-    bar = tqdm(total=effort.replications, disable=not effort.progress, desc="frontier", leave=False)
+    bar = progress_bar(effort.progress, total=effort.replications, desc="frontier")
     with bar, mapping(jobs(effort.n_jobs)) as each:
         for outcomes in each(plan.outcomes, range(effort.replications)):
             for columns, outcome in zip(found.values(), outcomes, strict=True):

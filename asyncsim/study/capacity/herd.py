@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from attrs import frozen
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
 
 from asyncsim import plots
 from asyncsim.engine.arguments import check_played
@@ -24,6 +23,7 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study import theory
 from asyncsim.study.capacity.trials import Effort, Options
+from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, mapping
 from asyncsim.study.statistics import Interval, mean_interval
 from asyncsim.study.summary_html import interval_text
@@ -169,7 +169,7 @@ def herd_drain(
         raise refuse("apart", problem, apart) from None
     chosen = Effort(**effort)
     plan = _Plan(scenario, strategy, gap, chosen.seed, chosen.engine)
-    bar = tqdm(total=chosen.replications, disable=not chosen.progress, desc="herds", leave=False)
+    bar = progress_bar(chosen.progress, total=chosen.replications, desc="herds")
     parts = []
     with bar, mapping(jobs(chosen.n_jobs)) as each:
         for part in each(plan.herds, range(chosen.replications)):

@@ -8,7 +8,6 @@ from typing import Any, TypedDict
 
 import pandas as pd
 from attrs import frozen
-from tqdm.auto import tqdm
 
 from asyncsim.engine.arguments import check_played
 from asyncsim.engine.simulate import check_engine
@@ -20,6 +19,7 @@ from asyncsim.model.strategies import Strategy
 from asyncsim.study.capacity.axis import Axis
 from asyncsim.study.capacity.target import Measure, interval_of
 from asyncsim.study.points import made, swept_labels
+from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Outcome, Replications, jobs, labelled, mapping
 from asyncsim.study.statistics import Interval, mean_interval
 
@@ -163,6 +163,6 @@ def trials(
     """Give trials that play on as many processes as wanted, under a progress bar."""
     for strategy in strategies:
         check_played(scenario, strategy, None)
-    bar = tqdm(disable=not effort.progress, unit="run", desc=desc, leave=False)
+    bar = progress_bar(effort.progress, unit="run", desc=desc)
     with bar, mapping(jobs(effort.n_jobs)) as each:
         yield Trials(scenario, strategies, axis, measure, effort, each, bar)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
 
 from asyncsim import plots
 from asyncsim.engine.arguments import check_played
@@ -22,6 +21,7 @@ from asyncsim.model.quantities import DurationLike, Refused, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study.output.precision import FEWEST, Precision, target
+from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Replications, jobs, labelled, mapping, tell_censored
 from asyncsim.study.statistics import mean_interval
 
@@ -227,7 +227,7 @@ def replications_for(
     }
     todo, censored = dict(by_label), dict.fromkeys(by_label, 0)
     so_far = 0
-    bar = tqdm(disable=not progress, unit="run", desc="replications", leave=False)
+    bar = progress_bar(progress, unit="run", desc="replications")
     with bar, mapping(jobs(n_jobs)) as each:
         while todo and so_far < most:
             plan = Replications(scenario, tuple(todo.values()), seed, engine)

@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 import pandas as pd
 from attrs import frozen
-from tqdm.auto import tqdm
 
 from asyncsim.engine.arguments import check_played, seconds
 from asyncsim.engine.simulate import check_engine, played
@@ -24,6 +23,7 @@ from asyncsim.study.output.batch_means import batch_means
 from asyncsim.study.output.cycles import SERIES, Cycles
 from asyncsim.study.output.settled import SteadyState
 from asyncsim.study.output.warm_up import TREND_LEVEL, WarmUp, mser5, trend
+from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, mapping
 from asyncsim.study.statistics import mean_interval
 
@@ -123,9 +123,7 @@ def steady_state(
             f"{text_of(span)}"
         )
     plan = _Plan(scenario, strategy, figure, edges, span, key_part("seed", seed), engine)
-    bar = tqdm(
-        total=replications, disable=not progress, unit="run", desc="steady state", leave=False
-    )
+    bar = progress_bar(progress, total=replications, unit="run", desc="steady state")
     runs: list[tuple[Cycles, Floats]] = []
     with bar, mapping(jobs(n_jobs)) as each:
         for run in each(plan.cycles, range(replications)):

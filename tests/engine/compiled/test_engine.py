@@ -8,6 +8,7 @@ from plays import FREE, scenario_of
 from test_same_answer import assert_same
 
 import asyncsim as sim
+from asyncsim.engine.compiled import building
 from asyncsim.engine.compiled import engine as compiled
 from asyncsim.engine.compiled.building import Builder, first_sizes
 
@@ -213,3 +214,23 @@ def test_a_delivery_at_no_finite_instant_is_an_error(engine, strategy):
     far = scenario(sim.NightlyBatch("22:00", 1.7e308))
     with pytest.raises(sim.EngineError, match="finite instant, got inf"):
         sim.simulate(far, strategy, engine=engine)
+
+
+class Narrow:
+    """NumPy where whole numbers have 32 bits unless told otherwise, as in a browser."""
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+    def arange(self, *arguments, dtype=np.int32):
+        return np.arange(*arguments, dtype=dtype)
+
+
+def test_keys_have_64_bits_where_whole_numbers_have_32(monkeypatch):
+    """A row's number is shifted by 16 bits: from row 32,768 on a short one would run over."""
+    many = scenario_of([sim.AsyncStep("w", "out")], FREE, arrivals=range(40_000))
+    wide = sim.simulate(many, sim.Callback(), engine="compiled")
+    monkeypatch.setattr(building, "np", Narrow())
+    narrow = sim.simulate(many, sim.Callback(), engine="compiled")
+    assert narrow.waits.equals(wide.waits)
+    assert narrow.instances["outcome"].eq("done").all()
