@@ -49,7 +49,7 @@ bench: $(VENV)/ready-demo
 	$(BIN)/python tests/benchmarks/sweep.py
 
 docs: $(VENV)/ready-docs
-	$(BIN)/sphinx-build -W --keep-going -q -c docs -d out/docs/doctrees . out/site
+	$(BIN)/sphinx-build -E -W --keep-going -q -c docs -d out/docs . out/site
 	@echo "open out/site/index.html"
 
 slides: $(VENV)/ready-docs

@@ -17,7 +17,6 @@ from sphinx.domains.python import PyXRefRole
 
 import asyncsim
 
-ROOT = Path(__file__).parent.parent
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 project = "asyncsim"
@@ -45,8 +44,7 @@ napoleon_use_rtype = False
 viewcode_line_numbers = True
 
 # --- pages that run -----------------------------------------------------------------------------
-nb_execution_mode = "cache"
-nb_execution_cache_path = str(ROOT / "out" / "docs" / "executed")
+nb_execution_mode = "force"  # a cache would not know that asyncsim has changed
 nb_execution_excludepatterns = ["notebooks/*"] if tags.has("quick") else []  # noqa: F821
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
@@ -135,10 +133,11 @@ def stand_in(app: Sphinx, doctree: nodes.document) -> None:
             else:
                 text = "Here stands a widget in JupyterLab (make lab); it needs a running kernel."
                 shown.children = [nodes.note("", nodes.paragraph("", text))]
-    for cell in doctree.findall(lambda node: is_a(node, "cell_code")):
-        for image in cell.findall(nodes.image):
-            code = next(cell.findall(nodes.literal_block)).astext()
-            image.setdefault("alt", f"Picture drawn by the code above: {code.splitlines()[-1]}")
+    for section in doctree.findall(nodes.section):
+        for cell in (part for part in section.children if is_a(part, "cell_code")):
+            for image in cell.findall(nodes.image):
+                title = section.next_node(nodes.title).astext()
+                image.setdefault("alt", f"Picture of “{title}”, drawn by the code above it")
 
 
 def is_a(node: nodes.Node, kind: str) -> bool:
