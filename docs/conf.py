@@ -88,6 +88,7 @@ PAGES = """
 docs/how_the_engines_work
 docs/claims
 docs/facilitator
+docs/in_the_browser
 docs/glossary
 CHANGELOG
 ```
