@@ -73,6 +73,7 @@ def test_there_are_notebooks() -> None:
         "04_when_callbacks_go_wrong",
         "05_nightly_batch_and_the_herd",
         "06_capacity_analysis",
+        "07_bring_your_own_log",
         "08_workshop_capstone",
     }
     assert stems <= {path.stem for path in NOTEBOOKS}

@@ -1,0 +1,122 @@
+"""What is work in a log, and what a log says of workers."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from asyncsim.engine.run import Run
+from asyncsim.engine.simulate import simulate
+from asyncsim.exercises.choices import Choice, Option
+from asyncsim.exercises.exercise import Exercise
+from asyncsim.exercises.numbers import Number, Slip
+from asyncsim.model.arrivals import Poisson
+from asyncsim.model.durations import exponential, gamma
+from asyncsim.model.process import AsyncStep, Process, Step
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.server import WorkflowServer
+from asyncsim.model.strategies import Callback
+from asyncsim.model.systems import OnlineService
+
+BUSY = Scenario(
+    name="busy",
+    process=Process("order", [Step("check", work=gamma("40s", "20s")), AsyncStep("ask", "office")]),
+    systems={"office": OnlineService(exponential("1h"), lanes=None)},
+    server=WorkflowServer(workers=1),
+    arrivals=Poisson("80/h", between=("08:00", "18:00")),
+)
+SHOWN: dict[str, object] = {"busy": BUSY}
+
+
+@cache
+def run() -> Run:
+    """Play the day whose log is read."""
+    return simulate(BUSY, Callback(), seed=1)
+
+
+def means() -> tuple[float, float, float]:
+    """Return the mean work of the check, its mean queueing, and both together."""
+    checks = run().steps.query("step == 'check'")
+    work = float((checks["ended"] - checks["started"]).mean())
+    queued = float((checks["started"] - checks["queued"]).mean())
+    return work, queued, work + queued
+
+
+WORK = Exercise(
+    "07 work of a step",
+    "From the event log of a busy day: how long is the work of the step 'check', on average?",
+    Number(
+        lambda: means()[0],
+        "From start to complete. Whoever takes schedule to complete as work puts the queue into "
+        "the data, and the simulation makes the same queue once more on top of it.",
+        "s",
+        slips=(
+            Slip(
+                lambda: means()[2],
+                "that is from *schedule* to *complete*, so the wait for a worker is in it",
+            ),
+            Slip(
+                lambda: means()[1],
+                "that is from *schedule* to *start*: the wait for a worker, and none of the work",
+            ),
+        ),
+        within=0.005,
+    ),
+    (
+        "Which of schedule, start and complete tell that a worker is at it?",
+        "Put start and complete of each case side by side: `log.pivot(index='case:concept:name', "
+        "columns='lifecycle:transition', values='time:timestamp')` for the rows of 'check'.",
+        "The mean of complete less start, in seconds.",
+    ),
+)
+
+
+def workers() -> tuple[str, str]:
+    """Show that a server with idle workers writes the same log as a smaller one."""
+    quiet = BUSY.replace(arrivals=Poisson("6/h", between=("08:00", "18:00")))
+    logs = [
+        simulate(quiet.replace(server=WorkflowServer(n)), Callback(), seed=1).event_log()
+        for n in (8, 80)
+    ]
+    same = logs[0].equals(logs[1])
+    measured = (
+        "Played: a quiet day with 8 workers and with 80 "
+        f"{'writes the same log, to the last row' if same else 'writes two different logs'}."
+    )
+    return ("b" if same else "a"), measured
+
+
+BOUND = Exercise(
+    "07 workers in a log",
+    "In the log of a quiet day three steps were worked on at once, at most, and none waited for a "
+    "worker. How many workers does the server have?",
+    Choice(
+        {
+            "a": Option(
+                "three",
+                "A fourth that was never needed leaves no trace. The log shows who worked, not who "
+                "stood by.",
+            ),
+            "b": Option(
+                "three or more",
+                "A bound from below is all there is, until something has had to wait. Capacity "
+                "questions hang on this number, so ask somebody who knows.",
+            ),
+            "c": Option(
+                "three or fewer",
+                "It is the other way round: three were seen at once, so there are not fewer.",
+            ),
+            "d": Option(
+                "nothing can be said",
+                "Something can: three pieces of work at one time need three who do them.",
+            ),
+        },
+        workers,
+    ),
+    (
+        "What would the log look like if one more worker had been there?",
+        "And what if there had been one fewer?",
+        "The first changes nothing, the second makes somebody wait.",
+    ),
+)
+
+EXERCISES = (WORK, BOUND)
