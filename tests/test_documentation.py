@@ -22,8 +22,10 @@ MODULES = [
 
 RETURNED_BY = {
     "Capacity": "fewest_workers",
+    "Check": "fit",
     "Comparison": "compare",
     "Expected": "Polling",
+    "Fit": "fit",
     "Frontier": "frontier",
     "HerdDrain": "herd_drain",
     "NeededReplications": "replications_for",

@@ -1,0 +1,19 @@
+"""What a log says of work and of workers, and what it does not."""
+
+from asyncsim.exercises.course import nb07_bring_your_own_log as book
+
+
+def test_the_queue_is_not_part_of_the_work():
+    """The mean from start to complete is that of the law; from schedule on it is far longer."""
+    work, queued, both = book.means()
+    law = book.BUSY.process.steps[0].work
+    assert abs(work - law.mean) < 2.0
+    assert both > 1.5 * work
+    assert both == work + queued
+
+
+def test_idle_workers_leave_no_trace():
+    """Eight or eighty on a quiet day: the same log."""
+    letter, measured = book.workers()
+    assert letter == "b"
+    assert "the same log" in measured
