@@ -12,12 +12,17 @@ from asyncsim.model.strategies import Strategy
 
 def check_played(scenario: Scenario, strategy: Strategy, draws: Draws | None) -> None:
     """Check that what is to be played is a scenario, a strategy, and draws or nothing."""
-    if not isinstance(scenario, Scenario):
-        raise refuse("scenario", "must be a Scenario", scenario)
+    check_scenario(scenario)
     if not isinstance(strategy, Strategy):
         raise refuse("strategy", "must be a strategy such as Callback(), not a class", strategy)
     if not isinstance(draws, Draws | None):
         raise refuse("draws", "must be Draws, or left out", draws)
+
+
+def check_scenario(scenario: Scenario) -> None:
+    """Check that a scenario is one."""
+    if not isinstance(scenario, Scenario):
+        raise refuse("scenario", "must be a Scenario", scenario)
 
 
 def seconds(name: str, value: DurationLike, after: float = 0.0) -> float:

@@ -58,7 +58,8 @@ def _transitions(record: Record, prices: CostModel, checks: int) -> int:
 
 def _worker_seconds(record: Record, scenario: Scenario, prices: CostModel) -> float:
     if prices.worker_time == "provided":
-        return scenario.server.workers * record.span
+        paid_for = scenario.length - (record.begin or 0.0)  # the same under every strategy
+        return scenario.server.workers * max(paid_for, 0.0)
     kinds = (Job.CHECK, Job.CALLBACK) if prices.worker_time == "overhead" else tuple(Job)
     return sum(record.loads[job].busy_seconds for job in kinds)
 

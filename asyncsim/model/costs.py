@@ -58,11 +58,12 @@ class CostModel:
         Price of an hour of a worker.
     worker_time
         Which hours those are: ``"overhead"`` (spent on checks and callbacks), ``"busy"`` (all
-        work), or ``"provided"`` (all workers from the first arrival to the end of the run, busy or
-        idle).
+        work), or ``"provided"`` (all workers for the scenario's length, busy or idle).
     late_minute
         Price of each minute by which a resumption is later than `service_level` after completion.
-        Waits that time out are late until then, and those still open until the end of the run.
+        Waits that time out are late until then. Those still open when the run stops are late until
+        it stopped, which understates them: give such steps a time-out. (The questions of capacity
+        take them as infinitely dear.)
     service_level
         Resume latency that costs nothing yet.
     currency

@@ -115,7 +115,8 @@ def herd_drained(herds: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """
     ax = ax or figure(1)[1][0]
     ordered = herds.sort_values("herd")
-    ax.plot(ordered["herd"], ordered["theory"], color=GREY, lw=1.5, label="closed form")
+    if ordered["theory"].notna().any():
+        ax.plot(ordered["herd"], ordered["theory"], color=GREY, lw=1.5, label="closed form")
     ax.plot(
         ordered["herd"], ordered["drained"], "o", color=COLOURS[0], ms=5, alpha=0.6,
         label="simulated",

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from asyncsim.engine.arguments import check_played, warm_up_of
+from asyncsim.engine.arguments import check_scenario, warm_up_of
 from asyncsim.engine.cutting import WHOLE_RUN
 from asyncsim.engine.figures import check_figure, figures_of
 from asyncsim.engine.run import Run
@@ -17,7 +17,7 @@ from asyncsim.model.draws import key_part
 from asyncsim.model.profiles import Profile
 from asyncsim.model.quantities import DurationLike, Refused, count
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.study.comparison import Comparison, Played
 from asyncsim.study.output.precision import FEWEST, Precision, target
 from asyncsim.study.progress import progress_bar
@@ -103,7 +103,7 @@ def compare(
     >>> found.strategies
     ['callback']
     """
-    check_played(scenario, Callback(), None)
+    check_scenario(scenario)
     scenario = scenario.with_profile(profile)
     mean_interval([], confidence)
     played = {label: Played(one) for label, one in labelled(strategies).items()}

@@ -16,6 +16,7 @@ from asyncsim.engine.figures import Figure as FigureMeaning
 from asyncsim.engine.figures import figures_of
 from asyncsim.engine.run import Run
 from asyncsim.errors import ScenarioError
+from asyncsim.model.described import refuse
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
@@ -144,6 +145,8 @@ class Comparison:
             other), ``estimate`` (seconds, all replications together), ``low, high, interval`` (how
             it was found, see `asyncsim.study.output.quantiles.replicated_quantile`), ``note``.
         """
+        if not isinstance(qs, (list, tuple, np.ndarray)):
+            raise refuse("qs", "must be a list such as [0.5, 0.95]", qs)
         rows = []
         for label, played in self._played.items():
             never = [

@@ -110,7 +110,7 @@ def made(
         for name, value in changes.items()
         if name not in outer
     }
-    known = sorted(set[str]().union(*map(_fields, strategies)))
+    known = sorted(set[str]().union(*map(fields_of, strategies)))
     for name in inner:
         if _first(name) not in known:
             raise ScenarioError(
@@ -119,7 +119,7 @@ def made(
             )
     new = []
     for strategy in strategies:
-        fields = _fields(strategy)
+        fields = fields_of(strategy)
         mine = {name: value for name, value in inner.items() if _first(name) in fields}
         new.append(changed(strategy, mine) if mine else strategy)
     return changed(scenario, outer) if outer else scenario, tuple(new)
@@ -129,7 +129,8 @@ def _first(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _fields(strategy: Strategy) -> set[str]:
+def fields_of(strategy: Strategy) -> set[str]:
+    """Return the names of the fields of a strategy that can be changed."""
     cls: type[Any] = type(strategy)
     return {field.alias for field in attrs.fields(cls) if field.init} if attrs.has(cls) else set()
 
@@ -148,7 +149,9 @@ def swept_labels(strategies: Mapping[str, Strategy], names: Iterable[str]) -> tu
         _first(name.removeprefix(OF_STRATEGY)) for name in names if name.startswith(OF_STRATEGY)
     }
     return distinct(
-        KIND_OF.get(type(strategy), type(strategy).__name__) if inner & _fields(strategy) else label
+        KIND_OF.get(type(strategy), type(strategy).__name__)
+        if inner & fields_of(strategy)
+        else label
         for label, strategy in strategies.items()
     )
 

@@ -16,7 +16,7 @@ import pandas as pd
 from attrs import evolve
 from matplotlib.figure import Figure
 
-from asyncsim.engine.arguments import check_played
+from asyncsim.engine.arguments import check_scenario
 from asyncsim.engine.figures import PLACES, check_figure, figures_of
 from asyncsim.engine.figures import Figure as FigureMeaning
 from asyncsim.engine.simulate import check_engine
@@ -26,7 +26,7 @@ from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import Refused, count
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.study.kept import KeptPoints, identity
 from asyncsim.study.points import Point, points_of, swept_labels
 from asyncsim.study.progress import progress_bar
@@ -272,7 +272,7 @@ def sweep(
     >>> len(found.of("mean_latency"))
     4
     """
-    check_played(scenario, Callback(), None)
+    check_scenario(scenario)
     check_engine(engine)
     mean_interval([], confidence)
     by_label = labelled(strategies)

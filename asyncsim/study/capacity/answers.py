@@ -38,8 +38,9 @@ class Capacity:
         One row per value and strategy that was tried: ``value, strategy, figure, unit, mean, low,
         high, n``, and ``verdict`` where there is one.
     one_way
-        False if the figure was seen to go up and down along the field, more than chance allows: a
-        search may then have missed a better answer, and the picture is worth a look.
+        False if the figure was seen to go up and down along the field, more than chance allows (if
+        the least one is looked for: to have more than one valley): a search may then have missed a
+        better answer, and the picture is worth a look.
     notes
         What else is to be said.
     scenario, strategies, replications, seed, confidence
@@ -56,6 +57,7 @@ class Capacity:
         bound: float | None = None,
         none: str = "",
         one_way: bool = True,
+        doubt: str = "does not go one way along",
         notes: Sequence[str] = (),
     ) -> None:
         self.question = question
@@ -79,8 +81,8 @@ class Capacity:
         self._tried = shown
         if not one_way:
             self.notes.append(
-                f"{self._figure} does not go one way along {self.field}: a search may have missed "
-                "a better value; look at .plot()"
+                f"{self._figure} {doubt} {self.field}: a search may have missed a better value; "
+                "look at .plot()"
             )
 
     @property
@@ -111,7 +113,7 @@ class Capacity:
         if value is None:
             span = f"{self._axis.shown(self._axis.least)} to {self._axis.shown(self._axis.most)}"
             return f"none from {span}{self._none}"
-        ends = [("?" if x is None else self._axis.shown(x)) for x in (low, high)]
+        ends = [("?" if x is None else self._axis.shown_like(x, value)) for x in (low, high)]
         return f"{self._axis.shown(value)} ({self.confidence:.0%} interval {' to '.join(ends)})"
 
     def plot(self) -> Figure:

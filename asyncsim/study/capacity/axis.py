@@ -13,11 +13,15 @@ from typing import Any
 
 from attrs import frozen
 
+from asyncsim.errors import ScenarioError
 from asyncsim.model.described import refuse
-from asyncsim.model.quantities import text_of
-from asyncsim.study.points import Reading, reading
+from asyncsim.model.quantities import SECONDS_PER_UNIT, text_of
+from asyncsim.model.strategies import Strategy
+from asyncsim.study.points import OF_STRATEGY, Reading, fields_of, reading
 
 RIGHT = "must be two values (low, high), such as ('1min', '1h'), (1, 64) or ('50/h', '5000/h')"
+SMALLEST = 0.01
+"""Values on an axis from zero are told apart down to the tolerance of this share of its length."""
 SCALES = ("duration", "number", "whole number")
 
 
@@ -51,6 +55,8 @@ class Axis:
         low, high = reading(ends[0]), reading(ends[1])
         if low and high and {low.scale, high.scale} == {"whole number", "number"}:
             low, high = Reading("number", low.figure), Reading("number", high.figure)
+        if low and high and (low.figure, high.figure) == (0.0, 1.0):  # shares, not counts
+            low, high = Reading("number", 0.0), Reading("number", 1.0)
         known = low and (low.scale in SCALES or low.scale.startswith("rate"))
         if not (known and low and high) or low.scale != high.scale or low.figure >= high.figure:
             raise refuse("between", RIGHT, ends)
@@ -77,6 +83,13 @@ class Axis:
         digits = f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.4g}"
         return digits + self.unit
 
+    def shown_like(self, x: float, other: float) -> str:
+        """Return a value in the unit that another one has when it is said."""
+        if self.scale != "duration":
+            return self.shown(x)
+        unit = self.shown(other).split()[1]
+        return f"{x / SECONDS_PER_UNIT[unit]:.4g} {unit}"
+
     @property
     def unit(self) -> str:
         """What comes after a number of the scale, such as ``"/day"``."""
@@ -101,7 +114,9 @@ class Axis:
         """Tell whether nothing between two values is worth trying."""
         if self.whole:
             return abs(a - b) <= 1
-        size = max(abs(a), abs(b)) if self.by_ratio else self.most - self.least
+        size = max(abs(a), abs(b))
+        if not self.by_ratio:  # near zero nothing is close by its ratio
+            size = max(size, SMALLEST * (self.most - self.least))
         return abs(a - b) <= self.tolerance * size or self.middle(a, b) in (a, b)
 
     def onward(self, x: float, up: bool, stride: int) -> float:
@@ -125,10 +140,28 @@ class Axis:
         return sorted({self.neat(x) for x in found})
 
 
+def check_field(strategy: Strategy, field: str) -> None:
+    """Check that a strategy has a field of its own to be changed, and say what could be meant.
+
+    Raises
+    ------
+    ScenarioError
+        If it has none of that name.
+    """
+    name, known = field.removeprefix(OF_STRATEGY), fields_of(strategy)
+    if field.startswith(OF_STRATEGY) and name.partition(".")[0] in known:
+        return
+    if not field.startswith(OF_STRATEGY) and name not in known:
+        return  # of the scenario, which will say what it has
+    own = [one for one in ("interval", "every", "cap", "hold") if one in known]
+    hint = f"; name field={OF_STRATEGY + own[0]!r}" if own else "; it does not poll"
+    raise ScenarioError(f"field {field!r} is none of {strategy.label!r}{hint}")
+
+
 def boundary(
     meets: Callable[[float], bool], axis: Axis, start: float, good: str, stride: int = 0
-) -> float | None:
-    """Return the last value that meets, counted from the good end of the axis.
+) -> tuple[float | None, float | None]:
+    """Return the last value that meets, counted from the good end of the axis, and the next.
 
     Parameters
     ----------
@@ -143,8 +176,9 @@ def boundary(
 
     Returns
     -------
-    float or None
-        None if it is met nowhere.
+    tuple of float or None
+        The last value that meets, None if there is none; and the first that does not, None if there
+        is none. On a scale of ratios they are about a tolerance apart, and the true one is between.
     """
     here = axis.neat(start)
     met = meets(here)
@@ -153,7 +187,7 @@ def boundary(
         there = axis.onward(here, up, stride)
         if there == here:
             if here in (axis.least, axis.most):
-                return here if met else None
+                return (here, None) if met else (None, here)
         elif meets(there) != met:
             break
         here, stride = there, stride + 1
@@ -161,12 +195,14 @@ def boundary(
     return halved(meets, axis, inside, outside)
 
 
-def halved(meets: Callable[[float], bool], axis: Axis, inside: float, outside: float) -> float:
-    """Return the last value that meets between one that does and one that does not."""
+def halved(
+    meets: Callable[[float], bool], axis: Axis, inside: float, outside: float
+) -> tuple[float, float]:
+    """Return the last value that meets and the next, from one that does and one that does not."""
     while not axis.close(inside, outside):
         middle = axis.middle(inside, outside)
         if meets(middle):
             inside = middle
         else:
             outside = middle
-    return inside
+    return inside, outside

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, Unpack
 
+from attrs import frozen
+from scipy.stats import binomtest
+
 from asyncsim.engine.arguments import check_played
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
@@ -12,7 +15,7 @@ from asyncsim.study.capacity.answers import Capacity
 from asyncsim.study.capacity.axis import Axis, halved
 from asyncsim.study.capacity.target import Measure
 from asyncsim.study.capacity.trials import Effort, Options, Trials, trials
-from asyncsim.study.statistics import Interval, paired_interval
+from asyncsim.study.statistics import paired_interval
 
 LOOKED_AT = 7
 """So many values over the range are tried to see who is ahead where."""
@@ -44,7 +47,8 @@ def break_even(
         The smallest and the largest value to think of.
     figure
         What is to be small: any figure, or a quantile such as ``"p99_latency"``. A wait that never
-        resumes counts as infinitely late.
+        resumes counts as infinitely late; where that happens, the replications that each strategy
+        wins are counted.
     **effort
         ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
 
@@ -79,12 +83,12 @@ def break_even(
     axis = Axis.between(field, between)
     with trials(scenario, [first, other], axis, measure, Effort(**effort), "break-even") as tried:
         looked = axis.spread(LOOKED_AT)
-        ahead = [_sign(gap(tried, x).mean) for x in looked]
+        ahead = [lead(tried, x).sign for x in looked]
         changes = [k for k in range(1, len(looked)) if ahead[k] != ahead[k - 1]]
         found: tuple[float | None, float | None, float | None] = (None, None, None)
         if changes:
             found = _crossing(tried, looked, changes[0])
-    sure = [_surely(gap(tried, x)) for x in looked]
+    sure = [lead(tried, x).surely for x in looked]
     labels = tried.labels
     notes = [] if changes else [_winner(sure, ahead, labels, figure)]
     if changes:
@@ -93,6 +97,7 @@ def break_even(
             f"{labels[0 if ahead[k - 1] < 0 else 1]} has the smaller {figure} below, "
             f"{labels[0 if ahead[k] < 0 else 1]} above"
         )
+    notes += tried.notes()
     return Capacity(
         f"break-even in {figure} of {labels[0]} and {labels[1]}",
         tried,
@@ -102,26 +107,39 @@ def break_even(
     )
 
 
-def gap(tried: Trials, x: float) -> Interval:
-    """Return the paired difference, first less other; infinite where one side never resumes."""
+@frozen
+class Lead:
+    """Who is ahead at a value: -1 the first strategy, 1 the other; level counts as the first.
+
+    Attributes
+    ----------
+    sign
+        Who seems to be.
+    surely
+        Who surely is; 0 if nobody.
+    """
+
+    sign: int
+    surely: int
+
+
+def lead(tried: Trials, x: float) -> Lead:
+    """Tell who is ahead: by the mean paired difference, first less other.
+
+    Where a replication is infinite there is no mean. It goes by the number of replications that
+    each one wins then, and is sure if a fair coin would hardly give so many (sign test).
+    """
     first, other = tried.at(x)
-    pairs = list(zip(first, other, strict=True))
-    if any(math.isinf(a) or math.isinf(b) for a, b in pairs):
-        lost = sum(math.isinf(a) for a in first) - sum(math.isinf(b) for b in other)
-        return Interval(math.copysign(math.inf, lost) if lost else math.nan, 0.0, len(pairs))
-    return paired_interval(other, first, tried.effort.confidence)
-
-
-def _sign(difference: float) -> int:
-    """Return -1 where the first is ahead, 1 where the other is; level counts as the first."""
-    return 1 if difference > 0 else -1
-
-
-def _surely(found: Interval) -> int:
-    """Return -1 or 1 for who is surely ahead, 0 if nobody is."""
-    if found.low > 0:
-        return 1
-    return -1 if found.high < 0 else 0
+    confidence = tried.effort.confidence
+    if math.inf not in first and math.inf not in other:
+        found = paired_interval(other, first, confidence)
+        surely = 1 if found.low > 0 else -1 if found.high < 0 else 0
+        return Lead(1 if found.mean > 0 else -1, surely)
+    wins = sum(a < b for a, b in zip(first, other, strict=True))
+    losses = sum(a > b for a, b in zip(first, other, strict=True))
+    sign = 1 if losses > wins else -1
+    sure = wins + losses and binomtest(wins, wins + losses).pvalue < 1 - confidence
+    return Lead(sign, sign if sure else 0)
 
 
 def _turns(sure: list[int]) -> list[int]:
@@ -134,19 +152,15 @@ def _crossing(
     tried: Trials, looked: list[float], k: int
 ) -> tuple[float, float | None, float | None]:
     """Return where the lead changes between two values, and where it is sure on either side."""
-    axis, before = tried.axis, _sign(gap(tried, looked[k - 1]).mean)
-
-    def halve(until: Any) -> float:
-        return halved(until, axis, looked[k - 1], looked[k])
-
-    value = halve(lambda x: _sign(gap(tried, x).mean) == before)
-    below = [x for x in tried.values if x <= value and _surely(gap(tried, x)) == before]
-    above = [x for x in tried.values if x > value and _surely(gap(tried, x)) == -before]
+    axis, before = tried.axis, lead(tried, looked[k - 1]).sign
+    value, beyond = halved(lambda x: lead(tried, x).sign == before, axis, looked[k - 1], looked[k])
+    below = [x for x in tried.values if x <= value and lead(tried, x).surely == before]
+    above = [x for x in tried.values if x > value and lead(tried, x).surely == -before]
     low = high = None
     if below:
-        low = halved(lambda x: _surely(gap(tried, x)) == before, axis, max(below), value)
+        low, _ = halved(lambda x: lead(tried, x).surely == before, axis, max(below), beyond)
     if above:
-        high = halved(lambda x: _surely(gap(tried, x)) == -before, axis, min(above), value)
+        high, _ = halved(lambda x: lead(tried, x).surely == -before, axis, min(above), value)
     return value, low, high
 
 

@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable
 from typing import Any, Unpack
 
-from asyncsim.engine.arguments import check_played
+from asyncsim.engine.arguments import check_scenario
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, Polling, Strategy
+from asyncsim.model.strategies import Polling, Strategy
 from asyncsim.study.capacity.answers import Capacity
-from asyncsim.study.capacity.axis import Axis, halved
+from asyncsim.study.capacity.axis import Axis, check_field, halved
 from asyncsim.study.capacity.target import Measure
 from asyncsim.study.capacity.trials import Effort, Options, Trials, trials
 from asyncsim.study.statistics import paired_interval
@@ -69,7 +69,8 @@ def cheapest_interval(
     True
     """
     strategy = Polling(60.0) if strategy is None else strategy
-    check_played(scenario, Callback(), None)
+    check_field(strategy, field)
+    check_scenario(scenario)
     measure = Measure.of(figure, scenario)
     axis = Axis.between(field, between)
     with trials(
@@ -84,6 +85,8 @@ def cheapest_interval(
         tried,
         (best, low, high),
         one_way=one_valley,
+        doubt="has more than one valley along",
+        notes=tried.notes(),
     )
 
 
@@ -112,14 +115,14 @@ def _inside(axis: Axis, a: float, d: float, part: float) -> float:
 
 
 def _as_good(tried: Trials, best: float, end: float) -> float | None:
-    """Return the furthest value towards an end that is not surely worse; None if the end is not."""
+    """Return the first value towards an end that is surely worse; None if the end is not."""
 
     def as_good(x: float) -> bool:
         return bool(_worse_by(tried, best, x) <= 0)
 
     if end == best or as_good(end):
         return None
-    return halved(as_good, tried.axis, best, end)
+    return halved(as_good, tried.axis, best, end)[1]  # the first that is surely worse
 
 
 def _worse_by(tried: Trials, best: float, x: float) -> float:

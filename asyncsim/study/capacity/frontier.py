@@ -14,8 +14,9 @@ from attrs import frozen
 from matplotlib.figure import Figure
 
 from asyncsim import plots
-from asyncsim.engine.arguments import check_played
+from asyncsim.engine.arguments import check_scenario
 from asyncsim.errors import ScenarioError
+from asyncsim.model.described import refuse
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import (
     Backoff,
@@ -138,12 +139,14 @@ def frontier(
     >>> found.table["on_frontier"].tolist()
     ['yes', 'no']
     """
-    check_played(scenario, Callback(), None)
+    check_scenario(scenario)
     by_label = labelled(list(USUAL if strategies is None else strategies))
     if not isinstance(figures, (tuple, list)) or len(figures) != 2:
         raise ScenarioError(
             f"figures must be two names such as ('mean_latency', 'requests'), got {figures!r}"
         )
+    if figures[0] == figures[1]:
+        raise refuse("figures", "must be two different ones", figures)
     across, upwards = (Measure.of(name, scenario) for name in figures)
     chosen = Effort(**effort)
     found = _measured(scenario, by_label, (across, upwards), chosen)

@@ -18,6 +18,7 @@ from asyncsim.engine.simulate import played
 from asyncsim.model.described import refuse
 from asyncsim.model.durations import Fixed
 from asyncsim.model.limits import TokenBucket
+from asyncsim.model.process import AsyncStep
 from asyncsim.model.quantities import DurationLike, Refused, positive_duration
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
@@ -28,7 +29,7 @@ from asyncsim.study.replications import jobs, mapping
 from asyncsim.study.statistics import Interval, mean_interval
 from asyncsim.study.summary_html import interval_text
 
-COLUMNS = ["replication", "system", "ended", "herd", "drained", "theory", "never"]
+COLUMNS = ["replication", "system", "ended", "herd", "drained", "theory", "never", "others"]
 
 
 @frozen
@@ -41,9 +42,10 @@ class HerdDrain:
         What was played, under which strategy (its label), and how often.
     herds
         One row per herd: ``replication, system``; ``ended`` (the last completion, in seconds from
-        the scenario's start); ``herd`` (how many waits); ``drained`` (seconds from the last
-        completion to the last resumption); ``theory`` (the same by the closed form); ``never`` (how
-        many of them never resumed).
+        the start); ``herd`` (how many waits); ``drained`` (seconds from the last completion to the
+        last resumption); ``theory`` (the same by the closed form, NaN where nobody calls back, or
+        not only); ``never`` (how many of them never resumed); ``others`` (steps and calls that the
+        workers had before them when the herd came).
     confidence
         Of the intervals.
     exact
@@ -104,13 +106,12 @@ class HerdDrain:
     def __repr__(self) -> str:
         size = mean_interval(self.herds.groupby("replication")["herd"].mean().to_numpy())
         kind = "theory says" if self.exact else "theory says at least"
-        lost = int(self.herds["never"].sum())
-        never = f"; {lost} waits never resumed and are left out" if lost else ""
-        return (
-            f"{self._name}: a herd of {interval_text(size)} takes "
-            f"{interval_text(self.drained)} s to drain; {kind} {interval_text(self.theory)} s"
-            f"{never}"
-        )
+        lost = float(self.herds["never"].mean())
+        some = f"what resumes of a herd of {interval_text(size)}, all but {lost:,.0f} of them,"
+        herd = some if lost else f"a herd of {interval_text(size)}"
+        known = not self.herds["theory"].isna().all()
+        bound = f"; {kind} {interval_text(self.theory)} s" if known else ""
+        return f"{self._name}: {herd} takes {interval_text(self.drained)} s to drain{bound}"
 
     def _repr_html_(self) -> str:
         table = self.per_size.head(20).to_html(index=False, border=0, float_format="{:.4g}".format)
@@ -135,7 +136,7 @@ def herd_drain(
     longer. So does a limit on callbacks (`WorkflowServer.finish_limit`), whose own bound is taken
     if it is later (`asyncsim.study.theory.bucket_drained`, `window_drained`). If results come one
     by one there is hardly a herd: the workers began long before, and the bound is what is left of
-    their work, or one callback.
+    their work, or one callback. For strategies that ask there is no such bound.
 
     Parameters
     ----------
@@ -183,12 +184,12 @@ def herd_drain(
         chosen.replications,
         chosen.seed,
         chosen.confidence,
-        _exact(scenario, strategy),
+        _plain(scenario, strategy) and not herds["others"].any(),
     )
 
 
-def _exact(scenario: Scenario, strategy: Strategy) -> bool:
-    """Tell whether callbacks of one batch's end, and nothing else, come to the workers at once."""
+def _plain(scenario: Scenario, strategy: Strategy) -> bool:
+    """Tell whether the callbacks of one batch's end come to the workers at once, each once."""
     systems = list(scenario.systems.values())
     at_end = len(systems) == 1 and getattr(systems[0], "results", "") == "at end"
     plain = (
@@ -227,9 +228,19 @@ def _let_in(run: Run, callbacks: int) -> float:
     return theory.window_drained(callbacks, limit.most, limit.seconds)
 
 
+def _others(run: Run, at: float) -> int:
+    """Return how many steps and calls the workers had before them when a herd came."""
+    work = run.steps[run.steps["kind"] == "step"]
+    busy = int(((work["queued"] <= at) & (work["ended"] > at)).sum())
+    if any(call.call_work != Fixed(0.0) for call in run.scenario.process.of_type(AsyncStep)):
+        busy += int(((run.waits["called"] <= at) & (run.waits["armed"] > at)).sum())
+    return busy
+
+
 def herds_of(run: Run, apart: float, replication: int = 0) -> pd.DataFrame:
     """Return the herds of a run; see `HerdDrain.herds`."""
     server = run.scenario.server
+    called_back = type(run.strategy) is Callback
     delay = getattr(run.strategy, "delay", None)
     network = delay.value if isinstance(delay, Fixed) else 0.0
     rows = []
@@ -248,6 +259,9 @@ def herds_of(run: Run, apart: float, replication: int = 0) -> pd.DataFrame:
             spread = last - float(completed[mine].min())
             let_in = _let_in(run, len(known)) + server.callback_work
             by_theory = network + max(max(alone, let_in) - spread, server.callback_work)
+            if not called_back:  # who asks needs no callback: their work is no bound
+                by_theory = math.nan
+            others = _others(run, last + network)
             never = size - len(known)
-            rows.append((replication, system, last, size, drained, by_theory, never))
+            rows.append((replication, system, last, size, drained, by_theory, never, others))
     return pd.DataFrame(rows, columns=COLUMNS)

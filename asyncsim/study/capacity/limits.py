@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-from asyncsim.engine.arguments import check_played
+from asyncsim.engine.arguments import check_played, check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.model.arrivals import Poisson, Scattered, WeeklyPoisson
 from asyncsim.model.described import refuse
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, Polling, Strategy
+from asyncsim.model.strategies import Polling, Strategy
 from asyncsim.study.capacity.answers import Capacity, goes_one_way
-from asyncsim.study.capacity.axis import Axis, boundary
+from asyncsim.study.capacity.axis import Axis, boundary, check_field
 from asyncsim.study.capacity.target import Target
-from asyncsim.study.capacity.trials import Effort, Options, Trials, trials
+from asyncsim.study.capacity.trials import Effort, Options, trials
 from asyncsim.study.points import reading
 from asyncsim.study.statistics import Interval
 
@@ -191,6 +191,7 @@ def longest_interval(
     3600.0
     """
     strategy = Polling(60.0) if strategy is None else strategy
+    check_field(strategy, field)
     axis = Axis.between(field, between)
     start = axis.middle(axis.least, axis.most)
     return _limit("longest interval", scenario, strategy, target, axis, start, "low", effort)
@@ -207,7 +208,7 @@ def _limit(
     options: Options,
 ) -> Capacity:
     """Find where a target is just met: by the mean, by the whole interval, by its lower end."""
-    check_played(scenario, Callback(), None)
+    check_scenario(scenario)
     wanted = Target.parse(target, scenario)
     effort = Effort(**options)
     with trials(scenario, [strategy], axis, wanted.measure, effort, what) as tried:
@@ -216,10 +217,12 @@ def _limit(
             return bool(getattr(tried.interval(x), end) <= wanted.most)
 
         wide = 0 if axis.whole else 6  # 1.01^64 is about 2
-        value = boundary(lambda x: met("mean", x), axis, start, good, wide)
+        value, _ = boundary(lambda x: met("mean", x), axis, start, good, wide)
         near = start if value is None else value
-        surely = boundary(lambda x: met("high", x), axis, near, good)
-        perhaps = boundary(lambda x: met("low", x), axis, near, good)
+        surely, _ = boundary(lambda x: met("high", x), axis, near, good)
+        perhaps, too_far = boundary(lambda x: met("low", x), axis, near, good)
+        if not axis.whole and too_far is not None:
+            perhaps = too_far  # beyond the last that may do, up to the first that will not
     ends = (surely, perhaps) if good == "low" else (perhaps, surely)
     best = axis.most if good == "high" else axis.least
     none = f"; at {axis.shown(best)} it is {tried.interval(best)}" if value is None else ""
@@ -232,7 +235,7 @@ def _limit(
         bound=wanted.most,
         none=none,
         one_way=goes_one_way(tried, rising=good == "low"),
-        notes=_notes(tried),
+        notes=tried.notes(),
     )
 
 
@@ -240,13 +243,3 @@ def _verdict(found: Interval, most: float) -> str:
     if found.high <= most:
         return "met"
     return "not met" if found.low > most or not found.n else "undecided"
-
-
-def _notes(tried: Trials) -> list[str]:
-    notes = []
-    if any(tried.interval(x).mean == float("inf") for x in tried.values):
-        notes.append(
-            "waits that never resumed (timed out, or lost without a safety poll) count as "
-            "infinitely late"
-        )
-    return notes

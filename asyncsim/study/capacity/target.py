@@ -14,11 +14,18 @@ from asyncsim.model.described import refuse
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import Refused, duration, number, text_of
 from asyncsim.model.scenario import Scenario
+from asyncsim.study.output.quantiles import quantile
 from asyncsim.study.replications import Outcome
 from asyncsim.study.statistics import Interval, mean_interval
 
-RIGHT = "must be words such as 'p95_latency <= 60s' or 'overhead_worker_time <= 3600'"
+RIGHT = (
+    "must be words such as 'p95_latency <= 60s' or 'overhead_worker_time <= 3600' (a figure is to "
+    "be at most so much, never at least)"
+)
 QUANTILES = {"median_latency": 0.5, "max_latency": 1.0}
+ENDLESS = ("mean_cycle_time",)
+LATE_COSTS = ("cost", "cost_per_wait", "cost_of_lateness")
+"""Without end where a wait is still open when the run stops: these last if lateness has a price."""
 _WORDS = re.compile(r"\s*(.+?)\s*(?:<=|<|\bunder\b|\bat most\b)\s*(.+?)\s*")
 _QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)_latency")
 
@@ -30,13 +37,19 @@ class Measure:
     The figures of a run leave such waits out; a target that did so would be met best by losing
     callbacks.
 
+    Its cycle time is infinite too, and so is its cost, if lateness has a price. Figures of load and
+    overhead cannot tell a lost callback from one that was never needed: `never` counts them.
+
     Attributes
     ----------
     figure
         One of `FIGURES`, or any quantile of the latency: ``"p90_latency"``, ``"p99.9_latency"``.
+    lateness_costs
+        Whether a minute of lateness has a price.
     """
 
     figure: str
+    lateness_costs: bool = False
 
     @classmethod
     def of(cls, figure: str, scenario: Scenario) -> Measure:
@@ -44,7 +57,8 @@ class Measure:
         match = _QUANTILE.fullmatch(figure) if isinstance(figure, str) else None
         if not (match and 0 < float(match[1]) < 100):
             check_figure(figure, scenario)
-        return cls(figure)
+        prices = scenario.costs
+        return cls(figure, prices is not None and prices.late_minute > 0)
 
     @property
     def quantile(self) -> float | None:
@@ -59,17 +73,23 @@ class Measure:
     @property
     def is_time(self) -> bool:
         """Whether it is in seconds."""
-        return self.figure not in FIGURES or FIGURES[self.figure].unit == "s"
+        return self.figure not in FIGURES or FIGURES[self.figure].unit in ("s", "worker s")
 
     def of_run(self, outcome: Outcome) -> float:
         """Return the figure of a run; NaN if there was nothing to measure."""
-        figures = outcome.figures
-        never = int(figures["timed_out"] + figures["still_waiting"])
+        figures, never = outcome.figures, never_resumed(outcome)
+        still = int(figures["still_waiting"])
         if self.quantile is not None:
             return quantile_of_all(outcome.latencies, never, self.quantile)
         if self.figure == "mean_latency" and never:
             return math.inf
-        return figures[self.figure]
+        endless = self.figure in ENDLESS or (self.lateness_costs and self.figure in LATE_COSTS)
+        return math.inf if still and endless else figures[self.figure]
+
+
+def never_resumed(outcome: Outcome) -> int:
+    """Return how many waits of a run timed out, were given up, or were still open at its end."""
+    return int(outcome.figures["timed_out"] + outcome.figures["still_waiting"])
 
 
 def quantile_of_all(latencies: Floats, never: int, q: float) -> float:
@@ -89,16 +109,9 @@ def quantile_of_all(latencies: Floats, never: int, q: float) -> float:
     >>> quantile_of_all(np.array([1.0, 2.0, 3.0]), 1, 0.5), quantile_of_all(np.array([1.0]), 1, 0.9)
     (2.5, inf)
     """
-    n = len(latencies) + never
-    if not n:
+    if not len(latencies) + never:
         return math.nan
-    place = q * (n - 1)
-    below = math.floor(place + 1e-9)  # 0.95 * 20 is 19 but for rounding
-    above = min(below + (place - below > 1e-9), n - 1)
-    if above >= len(latencies):
-        return math.inf
-    ordered = np.partition(latencies, [below, above])
-    return float(ordered[below] + (place - below) * (ordered[above] - ordered[below]))
+    return quantile(np.concatenate([latencies, np.full(never, np.inf)]), q)
 
 
 @frozen
@@ -147,7 +160,8 @@ class Target:
             bound = float(match[2]) if _is_number(match[2]) else None
             most = duration(match[2] if bound is None else bound) if measure.is_time else bound
             if most is None:
-                raise Refused("must be a number")
+                unit = measure.unit(scenario)
+                raise Refused(f"must be a number alone, such as 0.8; its unit is {unit}")
             return cls(measure, number(most))
         except Refused as problem:
             raise refuse(f"target {words!r}: the bound", problem, match[2]) from None

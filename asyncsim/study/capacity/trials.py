@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypedDict
@@ -11,13 +12,14 @@ from attrs import frozen
 
 from asyncsim.engine.arguments import check_played
 from asyncsim.engine.simulate import check_engine
+from asyncsim.errors import ScenarioError
 from asyncsim.model.described import refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.quantities import Refused, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.study.capacity.axis import Axis
-from asyncsim.study.capacity.target import Measure, interval_of
+from asyncsim.study.capacity.target import Measure, interval_of, never_resumed
 from asyncsim.study.points import made, swept_labels
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Outcome, Replications, jobs, labelled, mapping
@@ -109,6 +111,8 @@ class Trials:
         self._each = each
         self._bar = bar
         self._found: dict[float, list[list[float]]] = {}
+        self.never = 0
+        """Waits that never resumed, over all runs."""
 
     def at(self, x: float) -> list[list[float]]:
         """Return the measure at a value, by strategy and replication."""
@@ -121,8 +125,14 @@ class Trials:
             for outcomes in self._each(plan.outcomes, range(effort.replications)):
                 for values, outcome in zip(found, outcomes, strict=True):
                     values.append(self.measure.of_run(outcome))
+                    self.never += never_resumed(outcome)
                 self._bar.update(len(outcomes))
             self._found[x] = found
+            if all(math.isnan(value) for values in found for value in values):
+                raise ScenarioError(
+                    f"{self.measure.figure} was seen in no run at {self.axis.field} = "
+                    f"{self.axis.shown(x)}: does any step wait there?"
+                )
         return self._found[x]
 
     def interval(self, x: float, strategy: int = 0) -> Interval:
@@ -138,6 +148,20 @@ class Trials:
     def values(self) -> list[float]:
         """The values that were tried, in order."""
         return sorted(self._found)
+
+    def notes(self) -> list[str]:
+        """Return what is to be said of waits that never resumed."""
+        if not self.never:
+            return []
+        if any(math.inf in values for found in self._found.values() for values in found):
+            return [
+                f"{self.never:,} waits never resumed (timed out, or lost without a safety poll); "
+                "they count as infinitely late, and one of them makes a mean infinite"
+            ]
+        return [
+            f"{self.never:,} waits never resumed in these runs, of which {self.measure.figure} "
+            "says nothing"
+        ]
 
     def table(self) -> pd.DataFrame:
         """One row per value and strategy: ``value, x, strategy, mean, low, high, n``."""

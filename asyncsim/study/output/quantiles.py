@@ -13,7 +13,7 @@ from scipy import stats
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import refuse
 from asyncsim.model.quantities import Refused, number
-from asyncsim.study.statistics import mean_interval
+from asyncsim.study.statistics import Interval, mean_interval
 
 
 @frozen
@@ -75,7 +75,9 @@ def quantile(values: ArrayLike, q: float) -> float:
     ordered = np.sort(np.asarray(values, dtype=float))
     if not len(ordered):
         return math.nan
-    place = check_quantile(q) * (len(ordered) - 1)
+    place = q * (len(ordered) - 1)
+    if abs(place - round(place)) < 1e-9:  # 0.95 of 20 steps is 19, but for rounding
+        place = round(place)
     low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
     if low == high or place == math.floor(place):
         return float(low)
@@ -141,9 +143,10 @@ def replicated_quantile(
     """Return a quantile of simulated values with an interval over independent replications.
 
     Values within a replication depend on each other, so each replication gives one quantile.
-    Student's t applies to these, if all are finite; it encloses their mean, which for small samples
-    differs from the quantile of all values together, which is `value`. If some are infinite there
-    is no mean, and the interval is that of their median, by order statistics.
+    Student's t applies to these, if all are finite; it encloses their mean. With few values in a
+    replication that leans away from the quantile of all values together, which is `value`: if it
+    lies outside the interval, the note says so. If some are infinite there is no mean, and the
+    interval is that of their median, by order statistics.
 
     Parameters
     ----------
@@ -160,12 +163,22 @@ def replicated_quantile(
     value = quantile(np.concatenate(full), q) if full else math.nan
     if np.isfinite(each).all():
         t = mean_interval(each, confidence)
-        note = "" if t.n > 1 else "one replication has no interval"
-        return QuantileInterval(
-            value, t.low, t.high, q, confidence, t.n, "Student's t over replications", note
-        )
+        method = "Student's t over replications"
+        return QuantileInterval(value, t.low, t.high, q, confidence, t.n, method, _note(t, value))
     median = quantile_interval(each, 0.5, confidence)
     method = "median of replications, order statistics"
     return QuantileInterval(
         value, median.low, median.high, q, median.coverage, median.n, method, median.note
+    )
+
+
+def _note(found: Interval, value: float) -> str:
+    """Return what is to be said of an interval of the quantiles of replications."""
+    if found.n < 2:
+        return "one replication has no interval" if found.n else "there are no values"
+    if found.low - 1e-9 <= value <= found.high + 1e-9:
+        return ""
+    return (
+        "the estimate lies outside: a replication has too few values for this quantile, and the "
+        "interval is about theirs; play longer ones"
     )

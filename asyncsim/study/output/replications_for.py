@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from asyncsim import plots
-from asyncsim.engine.arguments import check_played
+from asyncsim.engine.arguments import check_scenario
 from asyncsim.engine.figures import check_figure, figures_of
 from asyncsim.engine.simulate import check_engine
 from asyncsim.errors import PrecisionWarning
@@ -19,7 +19,7 @@ from asyncsim.model.described import refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.quantities import DurationLike, Refused, count
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.study.output.precision import FEWEST, Precision, target
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Replications, jobs, labelled, mapping, tell_censored
@@ -210,7 +210,7 @@ def replications_for(
     >>> needed.numbers
     {'polling 5 min': 5}
     """
-    check_played(scenario, Callback(), None)
+    check_scenario(scenario)
     check_engine(engine)
     mean_interval([], confidence)
     unit = figures_of(scenario)[check_figure(figure, scenario)].unit

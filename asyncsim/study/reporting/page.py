@@ -82,7 +82,9 @@ def report(
     ...     sim.report(found, folder + "/report.html", purpose="an example").name
     'report.html'
     """
-    shown = _checked(studies)
+    shown, path = _checked(studies), Path(path)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise refuse("path", "must end in .html", str(path))
     said = {"purpose": purpose, "sources": sources, "preprocessing": preprocessing,
             "assumptions": assumptions, "sharing": sharing}  # fmt: skip
     for name, text in (said | {"title": title}).items():
@@ -90,7 +92,6 @@ def report(
             raise refuse(name, "must be a text", text)
     names = dict.fromkeys(study.scenario.name for study in shown)
     page = _page(title or ", ".join(names), shown, checklist(shown, said))
-    path = Path(path)
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:

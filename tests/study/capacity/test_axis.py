@@ -27,7 +27,10 @@ def test_the_last_whole_number_that_meets_is_found(least, width, edge, start, st
 
     good = [x for x in values if meets(x)]
     expected = (max(good) if low else min(good)) if good else None
-    assert boundary(meets, axis, start, "low" if low else "high", stride) == expected
+    bad = [x for x in values if not meets(x)]
+    beyond = (min(bad) if low else max(bad)) if bad else None
+    found = boundary(meets, axis, start, "low" if low else "high", stride)
+    assert found == (expected, beyond)
 
 
 @given(st.floats(0.01, 100), st.floats(1.5, 1e5), st.floats(0, 1), st.floats(0, 1), st.booleans())
@@ -35,7 +38,7 @@ def test_a_threshold_on_a_scale_of_ratios_is_found_to_the_tolerance(least, ratio
     """Not beyond it, and not farther from it than the tolerance and the digits kept."""
     axis = Axis("field", "duration", least, least * ratio)
     edge = least * ratio**edge
-    found = boundary(
+    found, beyond = boundary(
         lambda x: x <= edge if low else x >= edge,
         axis,
         least * ratio**start,
@@ -43,6 +46,23 @@ def test_a_threshold_on_a_scale_of_ratios_is_found_to_the_tolerance(least, ratio
     )
     assert found == pytest.approx(edge, rel=0.012)
     assert found <= edge if low else found >= edge
+    if beyond is not None:
+        assert beyond > edge if low else beyond < edge
+        assert beyond == pytest.approx(edge, rel=0.012)
+
+
+def test_on_an_axis_from_zero_small_values_are_told_apart():
+    """A threshold of a thousandth is not called zero."""
+    axis = Axis.between("strategy.loss", (0, 1))
+    found, beyond = boundary(lambda x: x <= 0.0012, axis, 0.5, "low")
+    assert 0 < found <= 0.0012 < beyond < 0.002
+
+
+def test_values_of_one_answer_are_said_in_one_unit():
+    """Not 58 s beside 1.02 min."""
+    axis = Axis.between("strategy.interval", ("1s", "1h"))
+    assert axis.shown_like(61.0, 58.0) == "61 s"
+    assert axis.shown_like(58.0, 61.0) == "0.9667 min"
 
 
 def test_few_values_are_tried():

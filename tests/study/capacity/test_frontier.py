@@ -65,5 +65,7 @@ def test_figures_are_two_that_exist():
     """Named in the message."""
     with pytest.raises(sim.ScenarioError, match="figures must be two names"):
         found(POLLINGS, "mean_latency")
+    with pytest.raises(sim.ScenarioError, match="figures must be two different ones"):
+        found(POLLINGS, ("requests", "requests"))
     with pytest.raises(sim.ScenarioError, match="did you mean 'requests'"):
         found(POLLINGS, ("mean_latency", "request"))

@@ -108,3 +108,14 @@ def test_wrong_arguments_are_named(arguments, message):
     """The message has the argument, the value and what would be right."""
     with pytest.raises(sim.ScenarioError, match=re.escape(message)):
         quantile_interval(*arguments)
+
+
+def test_an_estimate_outside_its_interval_is_told():
+    """Twelve values a run say little of their 99 % quantile, and all of them lean low."""
+    rng = np.random.default_rng(3)
+    found = replicated_quantile(list(rng.exponential(600.0, (100, 12))), 0.99)
+    assert not found.low <= found.value <= found.high
+    assert "too few values for this quantile" in found.note
+    many = replicated_quantile(list(rng.exponential(600.0, (20, 5000))), 0.99)
+    assert many.low <= many.value <= many.high
+    assert many.note == ""

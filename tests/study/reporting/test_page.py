@@ -126,5 +126,7 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path, studies):
     """A folder that is not there."""
     with pytest.raises(sim.ScenarioError, match=r"path .*r\.html'?: cannot be written"):
         sim.report(studies[0], tmp_path / "nowhere" / "r.html")
+    with pytest.raises(sim.ScenarioError, match=r"path must end in .html, got .*r.pdf"):
+        sim.report(studies[0], tmp_path / "r.pdf")
     with pytest.raises(sim.ScenarioError, match="purpose must be a text, got 5"):
         sim.report(studies[0], tmp_path / "r.html", purpose=5)
