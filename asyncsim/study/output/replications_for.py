@@ -44,6 +44,7 @@ class NeededReplications:
         scenario: Scenario,
         figure: str,
         rules: dict[str, Precision],
+        still_waiting: dict[str, int],
         seed: int,
         confidence: float,
     ) -> None:
@@ -53,6 +54,7 @@ class NeededReplications:
         self.seed = seed
         self.confidence = confidence
         self._rules = rules
+        self._still_waiting = still_waiting
         self._wanted = next(iter(rules.values())).wanted
 
     @property
@@ -123,7 +125,10 @@ class NeededReplications:
                 "half-width": f"{at.half_width:.2g}",
                 "share": f"{at.share:.1%}",
             }
-        return pd.DataFrame.from_dict(rows, orient="index")
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        if any(self._still_waiting.values()):  # in no mean, so they stand beside it
+            table["still waiting"] = [str(self._still_waiting[label]) for label in self._rules]
+        return table
 
     @property
     def _note(self) -> str:
@@ -248,4 +253,4 @@ def replications_for(
             PrecisionWarning,
             stacklevel=2,
         )
-    return NeededReplications(scenario, figure, rules, seed, confidence)
+    return NeededReplications(scenario, figure, rules, censored, seed, confidence)

@@ -97,3 +97,11 @@ def test_wrong_arguments_are_named(options, message):
     """With the argument, the value and what would be right."""
     with pytest.raises(sim.ScenarioError, match=re.escape(message)):
         needed(**options)
+
+
+def test_waits_that_stay_open_stand_beside_the_mean_they_are_not_in():
+    """Half of the callbacks are lost: a mean of one second is not the whole story."""
+    with pytest.warns(sim.CensoredWarning):
+        lossy = needed([sim.Callback("1s", loss=0.5)], precision=0.5)
+    assert "still waiting" in repr(lossy)
+    assert "still waiting" not in repr(needed([sim.Callback("1s")], precision=0.5))
