@@ -95,8 +95,8 @@ def figures(record: Record, scenario: Scenario) -> dict[str, float]:
     late = latencies(record)
     waits, armed = record.waits, len(record.waits.row)
     checks = int(waits.checks.sum())
-    spent = tables.overhead(record)
-    requests = float(spent["requests"].sum())
+    spent = tables.spent(record)
+    requests = float(sum(one.requests for one in spent))
     busy = sum(load.busy_seconds for load in record.loads.values())
     cycle = (record.ended - record.arrived)[record.outcomes == Outcome.DONE]
     quantiles = np.quantile(late, [0.5, 0.95, 0.99, 1.0]) if len(late) else [np.nan] * 4
@@ -109,9 +109,9 @@ def figures(record: Record, scenario: Scenario) -> dict[str, float]:
         "checks_per_wait": _ratio(checks, armed),
         "wasted_share": _ratio(int(waits.wasted_checks.sum()), checks) if checks else 0.0,
         "deliveries_per_wait": _ratio(int(waits.deliveries.sum()), armed),
-        "overhead_worker_time": float(spent["worker_seconds"].sum()),
+        "overhead_worker_time": float(sum(one.worker_seconds for one in spent)),
         "requests": requests,
-        "database_operations": float(spent["database_operations"].sum()),
+        "database_operations": float(sum(one.database_operations for one in spent)),
         "connection_time": record.connection_seconds,
         "utilisation": _ratio(busy, scenario.server.workers * record.span),
         "longest_queue": float(record.longest_queue),

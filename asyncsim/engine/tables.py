@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from attrs import asdict, frozen
 
 from asyncsim.engine.graph import Call, Graph, Work
 from asyncsim.engine.record import (
@@ -228,8 +229,21 @@ def _oldest_age(armed: Floats, closed: Floats, time: Floats) -> Floats:
     return ages
 
 
-def overhead(record: Record) -> pd.DataFrame:
-    """Return what noticing cost by kind: worker-seconds, requests, database operations."""
+@frozen
+class Spent:
+    """What one kind of noticing cost: a row of `overhead`."""
+
+    kind: str
+    count: int
+    wasted: int
+    worker_seconds: float
+    requests: int
+    database_operations: int
+    connection_seconds: float = 0.0
+
+
+def spent(record: Record) -> list[Spent]:
+    """Return what noticing cost by kind; plain numbers, for those who need no table."""
     checks = int(record.waits.checks.sum())
     wasted = int(record.waits.wasted_checks.sum())
     lost, refused = (
@@ -237,21 +251,24 @@ def overhead(record: Record) -> pd.DataFrame:
         for text in ("lost", RATE_LIMITED)
     )
     taken = int(np.sum(~np.isnan(record.deliveries.arrived))) - refused
-    spent = {job: record.loads[job].busy_seconds for job in (Job.CHECK, Job.CALLBACK)}
-    rows = [
-        ("check", checks, wasted, spent[Job.CHECK], CHECK_REQUESTS, CHECK_DATABASE),
-        ("callback", taken, 0, spent[Job.CALLBACK], DELIVERY_REQUESTS, DELIVERY_DATABASE),
-        ("lost callback", lost, lost, 0.0, DELIVERY_REQUESTS, 0),
-        ("rate limited callback", refused, refused, 0.0, DELIVERY_REQUESTS, 0),
+    busy = {job: record.loads[job].busy_seconds for job in (Job.CHECK, Job.CALLBACK)}
+    return [
+        Spent(
+            *("check", checks, wasted, busy[Job.CHECK]),
+            *(checks * CHECK_REQUESTS, checks * CHECK_DATABASE, record.connection_seconds),
+        ),
+        Spent(
+            *("callback", taken, 0, busy[Job.CALLBACK]),
+            *(taken * DELIVERY_REQUESTS, taken * DELIVERY_DATABASE),
+        ),
+        Spent("lost callback", lost, lost, 0.0, lost * DELIVERY_REQUESTS, 0),
+        Spent("rate limited callback", refused, refused, 0.0, refused * DELIVERY_REQUESTS, 0),
     ]
-    table = pd.DataFrame(
-        rows,
-        columns=["kind", "count", "wasted", "worker_seconds", "requests", "database_operations"],
-    )
-    table["requests"] *= table["count"]
-    table["database_operations"] *= table["count"]
-    table["connection_seconds"] = [record.connection_seconds, 0.0, 0.0, 0.0]
-    return table
+
+
+def overhead(record: Record) -> pd.DataFrame:
+    """Return what noticing cost by kind: worker-seconds, requests, database operations."""
+    return pd.DataFrame([asdict(one) for one in spent(record)])
 
 
 def event_log(record: Record, graph: Graph, scenario: Scenario) -> pd.DataFrame:
