@@ -36,7 +36,7 @@ test: $(VENV)/ready-test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lab: $(VENV)/ready-lab
-	$(BIN)/jupyter lab $(LAB_FLAGS) --LabApp.default_url=/lab/tree/notebooks/01_quickstart.ipynb
+	$(BIN)/jupyter lab $(LAB_FLAGS) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 # PYODIDE=folder takes an unpacked Pyodide distribution; the site then needs no internet at all
 lite: $(VENV)/ready-lite
@@ -62,6 +62,7 @@ pictures: $(VENV)/ready-test
 
 clean:
 	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f notebooks/*.html notebooks/*.toml notebooks/*.xes.gz
 	find asyncsim tests data notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 		-prune -exec rm -rf {} +
 

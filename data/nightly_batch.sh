@@ -8,8 +8,9 @@
 set -eu
 base="${1%/}/api/workflow/v1"
 list=$(curl -sSf -H "Authorization: Bearer $TOKEN" "$base/serverEvents?limit=${ROWS:-1000}")
-numbers=$(echo "$list" | grep -o '"serialNumber":"[^"]*"' | cut -d'"' -f4) || {
-    echo "nothing waits" >&2
+numbers=$(echo "$list" | grep -o '"serialNumber":"[^"]*"' | cut -d'"' -f4 || true)
+[ -n "$numbers" ] || {
+    echo "nothing waits (yet)" >&2
     exit 0
 }
 for number in $numbers; do

@@ -38,10 +38,11 @@ def sliced(notebook: NotebookNode) -> NotebookNode:
             ]
             cells.append(_placed(cell, "subslide"))
             continue
-        for part in PARTS.split(cell.source):
+        for k, part in enumerate(PARTS.split(cell.source)):
             text = FORMULA.sub(lambda found: convert(found[1]), part.strip())
             heading = text.startswith("#")
-            kind = "slide" if heading else "fragment" if text.startswith(">") else "subslide"
+            below = k > 0 and text.startswith(">")  # a question comes below its own heading only
+            kind = "slide" if heading else "fragment" if below else "subslide"
             cells.append(_placed(nbformat.v4.new_markdown_cell(text), kind))
     metadata = {key: value for key, value in notebook.metadata.items() if key != "widgets"}
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
@@ -91,6 +92,9 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     with_reveal(arguments.out)
+    for path in arguments.notebooks:
+        if not path.is_file():
+            parser.error(f"{path}: is no file; give paths such as notebooks/00_start_here.ipynb")
     paths = arguments.notebooks or sorted((ROOT / "notebooks").glob("*.ipynb"))
     for path in tqdm(paths, desc="slides"):
         slides(path, arguments.out, run=not arguments.no_run)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+from asyncsim.cli.words import STRATEGY_HELP
 from asyncsim.errors import ScenarioError
 from asyncsim.model.scenario import Scenario
 
@@ -50,3 +52,28 @@ def scenario_of(arguments: argparse.Namespace) -> Scenario:
     if arguments.log:
         scenario = scenario.with_log(arguments.log, step=arguments.step)
     return scenario.with_profile(arguments.profile)
+
+
+def add_strategy(command: argparse.ArgumentParser) -> None:
+    """Add the one strategy of a command that plays one."""
+    command.add_argument(
+        "--strategy", default="callback", action=Once, metavar="WORDS", help=STRATEGY_HELP
+    )
+
+
+class Once(argparse.Action):
+    """An option that is refused when it is given a second time, rather than the first forgotten."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep the value, if it is the first."""
+        given = namespace.__dict__.setdefault("given", set())
+        if self.dest in given:
+            parser.error(f"{option_string} may be given once here; compare takes several")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from asyncsim.cli.options import add_profile
-from asyncsim.cli.words import STRATEGY_HELP, parse_strategy
+from asyncsim.cli.options import add_profile, add_strategy
+from asyncsim.cli.words import parse_strategy
 from asyncsim.live.opening import live
 from asyncsim.live.session import Session
 from asyncsim.model.quantities import text_of
@@ -29,7 +29,7 @@ def add_serve(commands: Any) -> None:
     command.add_argument(
         "--store", type=Path, metavar="DB", help="keep all waiting steps there; go on from there"
     )
-    command.add_argument("--strategy", default="callback", metavar="WORDS", help=STRATEGY_HELP)
+    add_strategy(command)
     command.add_argument("--speed", type=float, default=600.0, help="simulated seconds per second")
     command.add_argument("--seed", type=int, default=1, help="key of the random numbers")
     command.add_argument(
@@ -82,5 +82,7 @@ async def _served(session: Session, arguments: argparse.Namespace) -> None:
         f"Finish a step, once it waits:\n{endpoint.curl('5_31')}\n\nCtrl-C ends.",
         flush=True,
     )
+    if arguments.host == "0.0.0.0":
+        print("Others in the network write this machine's address for 0.0.0.0.", flush=True)
     session.play()
     await endpoint.stopped()

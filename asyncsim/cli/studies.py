@@ -8,8 +8,9 @@ from typing import Any
 
 from matplotlib.backend_bases import FigureCanvasBase
 
-from asyncsim.cli.options import add_jobs, add_scenario, scenario_of
+from asyncsim.cli.options import add_jobs, add_scenario, add_strategy, scenario_of
 from asyncsim.cli.words import STRATEGY_HELP, parse_strategy
+from asyncsim.engine.figures import figures_of
 from asyncsim.engine.simulate import simulate
 from asyncsim.errors import ScenarioError
 from asyncsim.study.calibration.fit import fit
@@ -27,7 +28,12 @@ def add_compare(commands: Any) -> None:
     """Add ``asyncsim compare``."""
     command = commands.add_parser("compare", help="play strategies on the same random numbers")
     add_scenario(command)
-    command.add_argument("--strategy", action="append", metavar="WORDS", help=STRATEGY_HELP)
+    command.add_argument(
+        "--strategy",
+        action="append",
+        metavar="WORDS",
+        help=f"{STRATEGY_HELP}; may be given several times",
+    )
     command.add_argument("--replications", type=int, metavar="N", help="how often (default: 10)")
     command.add_argument(
         "--precision", type=float, metavar="SHARE", help="go on until --figure is known so well"
@@ -54,7 +60,7 @@ def add_run(commands: Any) -> None:
     """Add ``asyncsim run``."""
     command = commands.add_parser("run", help="play one strategy and write down what happened")
     add_scenario(command)
-    command.add_argument("--strategy", default="callback", metavar="WORDS", help=STRATEGY_HELP)
+    add_strategy(command)
     command.add_argument(
         "--out", type=Path, metavar="FOLDER", help="write waits, instances, steps … there as CSV"
     )
@@ -76,7 +82,7 @@ def add_capacity(commands: Any) -> None:
     command.add_argument(
         "--target", required=True, metavar="WORDS", help="such as 'p95_latency <= 60s'"
     )
-    command.add_argument("--strategy", default="callback", metavar="WORDS", help=STRATEGY_HELP)
+    add_strategy(command)
     command.add_argument(
         "--replications", type=int, default=20, metavar="N", help="of each value tried"
     )
@@ -202,7 +208,11 @@ def _run(arguments: argparse.Namespace) -> int:
         event_log_format(arguments.event_log)
         arguments.event_log.parent.mkdir(parents=True, exist_ok=True)
     run = simulate(scenario_of(arguments), strategy, seed=arguments.seed, engine=arguments.engine)
-    print(run.summary().T.to_string(header=False))
+    units = figures_of(run.scenario)
+    for name, value in run.summary().iloc[0].items():
+        unit = units[str(name)].unit if name in units else ""
+        shown = f"{value:,.6g}" if isinstance(value, float) else str(value)
+        print(f"{name:24} {shown} {unit if unit != '1' else ''}".rstrip())
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
         names = ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead")

@@ -17,7 +17,7 @@ UNNAMED = {"callback with safety poll": "every"}
 STRATEGY_HELP = (
     "how waiting steps learn of completion, in words: 'callback', 'callback delay=50ms loss=0.02 "
     "retries=5s,5min', 'polling 15min anchor=clock', 'backoff 1s factor=2 cap=10min', "
-    "'long polling 30s', 'callback with safety poll every=5min'; may be given several times"
+    "'long polling 30s', 'callback with safety poll every=5min'"
 )
 
 

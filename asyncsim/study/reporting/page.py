@@ -26,7 +26,7 @@ STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:68rem;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{padding:4px 10px;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
-td:first-child{white-space:nowrap}td{overflow-wrap:anywhere}
+td:first-child,.list td:nth-child(2){white-space:nowrap}td{overflow-wrap:anywhere}
 .wide{overflow-x:auto}img{max-width:100%;background:#fff;border-radius:4px}
 pre{overflow-x:auto;border:1px solid var(--line);padding:1rem;font-size:13px}
 .open{color:#b45309;font-weight:600}@media (prefers-color-scheme:dark){.open{color:#fbbf24}}
@@ -168,7 +168,7 @@ def _checklist(items: Sequence[Item]) -> str:
     return (
         "<section><h2>Reporting checklist (STRESS-DES)</h2><p>After Monks et al. (2019), "
         "doi:10.1080/17477778.2018.1442155.</p>"
-        f"<div class=wide><table>{''.join(rows)}</table></div></section>"
+        f"<div class=wide><table class=list>{''.join(rows)}</table></div></section>"
     )
 
 
