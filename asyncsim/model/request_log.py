@@ -119,6 +119,8 @@ class RequestLog:
         zone
             As in `read`.
         """
+        if raw.empty:
+            raise ScenarioError(f"{name}: has no rows")
         submitted, completed = (timestamps(raw[c], zone) for c in ("submitted", "completed"))
         problems = _problems(raw, submitted, completed)
         usable = problems == ""

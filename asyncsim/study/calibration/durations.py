@@ -37,6 +37,8 @@ MOST_VALUES = 500
 """An empirical law holds at most so many quantiles, or a scenario file would hold a whole log."""
 FEWEST = 8
 """Fewer times do not tell one law from another: they are taken as they are."""
+ROUNDING = 3e-6
+"""Times that differ by less are equal: the timestamps of a log are whole microseconds."""
 LEVEL = 0.01
 """A law is rejected below this p-value; one true law in a hundred is, which does little harm."""
 CLOSE = 2.0
@@ -168,13 +170,13 @@ def fit_law(times: Floats, rng: np.random.Generator, confidence: float = 0.95) -
         "high": mean + half,
         "rounded": n >= FEWEST and len(np.unique(ordered)) < n / 2,
     }
-    if ordered[-1] - ordered[0] <= 1e-6 * ordered[-1]:  # equal but for the rounding of a file
+    if ordered[-1] - ordered[0] <= max(1e-6 * ordered[-1], ROUNDING):  # equal but for rounding
         return LawFit(Fixed(six_digits(mean)), False, _ranked(ordered[:0], rng), None, **known)
     table = _ranked(ordered, rng) if n >= FEWEST else _ranked(ordered[:0], rng)
     if table.empty:
         return LawFit(shortened(ordered), False, table, None, **known)
     best: Duration = table["fitted"].iloc[0]
-    rejected = bool(table["p"].iloc[0] < LEVEL)
+    rejected = not table["p"].iloc[0] >= LEVEL  # also where it could not be tested
     law = shortened(ordered) if rejected else best
     return LawFit(law, rejected, table.drop(columns="fitted"), best, **known)
 
@@ -207,10 +209,13 @@ def _tested(family: _Family, times: Floats, rng: np.random.Generator) -> tuple[f
     """Return the statistic and the p-value of the goodness of a fit."""
     some = rng.choice(times, MOST_TESTED, replace=False) if len(times) > MOST_TESTED else times
     statistic = "cvm" if some.min() <= 0 else family.statistic  # the other is infinite at zero
-    result = stats.goodness_of_fit(
-        family.scipy, some, known_params=family.known, statistic=statistic,
-        n_mc_samples=BOOTSTRAPS, rng=rng,
-    )  # fmt: skip
+    try:
+        result = stats.goodness_of_fit(
+            family.scipy, some, known_params=family.known, statistic=statistic,
+            n_mc_samples=BOOTSTRAPS, rng=rng,
+        )  # fmt: skip
+    except (ValueError, stats.FitError):  # times of next to no spread defeat the search
+        return math.nan, math.nan
     return float(result.statistic), float(result.pvalue)
 
 

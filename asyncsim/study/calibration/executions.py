@@ -19,8 +19,13 @@ TRANSITIONS = {
     "suspend": "armed",
     "resume": "resumed",
     "complete": "ended",
+    "ate_abort": "ended",
+    "pi_abort": "ended",
+    "withdraw": "ended",
 }
 """What the transitions of XES are called here; asyncsim writes a wait as suspend and resume."""
+ABORTED = ("ate_abort", "pi_abort", "withdraw")
+"""Ends that are no completions: a wait that timed out or was given up, a step that failed."""
 ORDER = ("queued", "started", "armed", "resumed", "ended")
 
 
@@ -39,13 +44,21 @@ def executions_of(
         Where damage is noted.
     """
     known = events["transition"].isin(list(TRANSITIONS))
+    if not known.any():
+        words = ", ".join(TRANSITIONS)
+        raise ScenarioError(
+            f"the log has no event of a known lifecycle transition ({words}), but "
+            f"{events['transition'].iloc[0]!r}"
+        )
     problems.add("unknown lifecycle transition", events["place"][~known])
+    aborted = events["transition"].isin(ABORTED)
+    problems.add(
+        "ended without completing (timed out, rejected, failed)", events["place"][aborted], KEPT
+    )
     events = events[known].assign(what=events["transition"].map(TRANSITIONS))
     doubled = events.duplicated(["case", "step", "what", "at"])
     problems.add("doubled event", events["place"][doubled])
     events = events[~doubled]
-    if events.empty:
-        raise ScenarioError("the log has no event of a known lifecycle transition")
     latest = events.groupby("case", sort=False)["at"].cummax()
     late = events["at"] < latest
     problems.add("out of order in its case", events["place"][late], SORTED)

@@ -31,6 +31,7 @@ from asyncsim.study.calibration.paths import Paths, paths_of
 from asyncsim.study.calibration.reading import EVENTS, TIMES, Log, read_log
 from asyncsim.study.calibration.result import Fit
 from asyncsim.study.calibration.server import ServerFit, fit_server
+from asyncsim.study.statistics import mean_interval
 
 AGREED = 0.9
 """Serial numbers tell the number of a step if this share of them agrees."""
@@ -78,7 +79,7 @@ def fit(
     seed
         Key of the random numbers of permutation tests and bootstraps.
     confidence
-        Of the intervals.
+        Of the intervals of arrival rates; all others are 95 % ones.
 
     Returns
     -------
@@ -109,8 +110,7 @@ def fit(
     >>> found.scenario.systems["ledger"].start
     '22:00'
     """
-    if not 0 < confidence < 1:
-        raise ScenarioError(f"confidence must be between 0 and 1, got {confidence!r}")
+    mean_interval([], confidence)
     try:
         workers = optional_count(workers)
     except Refused as problem:
@@ -124,7 +124,8 @@ def fit(
     calendar, shift, length, outside = _period(came, found.calendar, period)
     for column in (*TIMES, "first"):
         steps[column] -= shift
-    steps = steps.sort_values(["case", "first", "place"], kind="stable", ignore_index=True)
+    order = ["case", "first", "ended", "place"]
+    steps = steps.sort_values(order, kind="stable", ignore_index=True)
     arrived = np.sort((came - shift).to_numpy())
     arrived = arrived[(arrived >= 0) & (arrived < length)]
     arrivals = fit_arrivals(arrived, calendar, length, confidence)

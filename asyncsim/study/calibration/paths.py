@@ -62,7 +62,9 @@ class Paths:
 def paths_of(steps: pd.DataFrame) -> Paths:
     """Return the paths of the cases of a log (`asyncsim.study.calibration.reading.Log.steps`)."""
     times = steps[["queued", "started", "armed", "resumed", "ended"]]
-    ordered = steps.assign(first=times.min(axis=1)).sort_values(["case", "first", "place"])
+    ordered = steps.assign(first=times.min(axis=1)).sort_values(
+        ["case", "first", "ended", "place"]  # what begins as another ends comes after it
+    )
     by_case = ordered.groupby("case", sort=False)
     paths = by_case["step"].agg(tuple)
     ended = ordered["ended"].fillna(ordered["resumed"]).fillna(ordered["completed"]).notna()

@@ -31,7 +31,8 @@ class Problems:
             return
         more = ", …" if len(found) > NAMED else ""
         shown = ", ".join(str(place) for place in found[:NAMED])
-        word = self.place + ("s" if len(found) > 1 else "")
+        word = self.place.replace("row", "rows").replace("line", "lines") if len(found) > 1 else ""
+        word = word or self.place
         self._rows.append(
             {
                 "problem": problem,
@@ -40,6 +41,10 @@ class Problems:
                 "first": f"{word} {shown}{more}",
             }
         )
+
+    def take(self, other: Problems) -> None:
+        """Add those of another table."""
+        self._rows += other._rows
 
     @property
     def table(self) -> pd.DataFrame:

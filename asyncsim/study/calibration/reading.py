@@ -89,7 +89,11 @@ def read_log(
 
 def _columns(log: object, argument: str) -> list[str]:
     if isinstance(log, pd.DataFrame):
-        return [str(name) for name in log.columns]
+        names = [str(name) for name in log.columns]
+        doubled = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        if doubled:
+            raise ScenarioError(f"the {argument} has the column {doubled[0]!r} more than once")
+        return names
     if isinstance(log, (str, Path)):
         return [name for name in _header(log) if name]
     raise refuse(argument, "must be a DataFrame or the path of a CSV file", log)
@@ -149,7 +153,7 @@ def _note_zones(
         zone = "UTC"
     if (aware & written).any() and (~aware & written).any():
         problem = f"no time zone, though others have one: read as {zone}"
-        problems.add(problem, line[~aware & written], KEPT)
+        problems.add(problem, line[~aware & written].drop_duplicates(), KEPT)
 
 
 def _seconds(moments: pd.Series[pd.Timestamp], calendar: Calendar) -> pd.Series[float]:
@@ -164,8 +168,9 @@ def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str
     name, zone = _name(log), _zone_of(log, "submitted", zone)
     raw = _texts(log, COLUMNS, ("resumed",))
     problems = Problems("row" if isinstance(log, pd.DataFrame) else "line")
-    both = raw["submitted"] + raw["completed"].where(raw["submitted"].str.strip() == "", "")
-    _note_zones(both, raw["line"], zone, problems)
+    columns = [name for name in ("submitted", "completed", "resumed") if name in raw]
+    texts = pd.concat([raw[name] for name in columns], ignore_index=True)
+    _note_zones(texts, pd.concat([raw["line"]] * len(columns), ignore_index=True), zone, problems)
     checked = RequestLog.checked(raw, name, zone)
     kinds = checked.rejected["problem"].str.replace(r"(: .*| in line \d+)$", "", regex=True)
     open_lines = set(checked.unfinished["line"])
@@ -298,14 +303,15 @@ def _with_requests(
     """Add the completions that a table of requests has for the serial numbers of an event log."""
     _columns(requests, "requests")
     zone = calendar.zone
-    table = RequestLog.checked(_texts(requests, COLUMNS, ()), f"requests {_name(requests)}", zone)
+    raw = _texts(requests, COLUMNS, ())
+    table = RequestLog.checked(raw, f"requests {_name(requests)}", zone)
     done = _seconds(table.rows["completed"], calendar).set_axis(table.rows["SN"])
     numbers = set(steps["serial_number"]) - {""}
     if not numbers & set(done.index):
         raise ScenarioError("requests: no serial number of theirs is in the log's serial_number")
-    for kind, lines in (
-        ("requests: rows that cannot be used", table.rejected["line"]),
-        ("requests: serial number is not in the event log", done.index[~done.index.isin(numbers)]),
-    ):
-        problems.add(kind, lines if len(lines) == 0 else range(len(lines)))
+    told = Problems("row of requests" if isinstance(requests, pd.DataFrame) else "line of requests")
+    told.add("requests: rows that cannot be used", table.rejected["line"])
+    known = raw["SN"].str.strip().isin(numbers) | raw["line"].isin(table.rejected["line"])
+    told.add("requests: serial number is not in the event log", raw["line"][~known])
+    problems.take(told)
     return steps.assign(completed=steps["serial_number"].map(done)), has | {"completed"}

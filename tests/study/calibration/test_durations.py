@@ -89,3 +89,23 @@ def test_rounded_times_are_noticed():
     rng = np.random.default_rng(1)
     assert fit_law(np.round(rng.exponential(3.0, 300)), rng).rounded
     assert not fit_law(rng.exponential(3.0, 300), rng).rounded
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_constant_work_is_constant_to_the_microseconds_of_a_log(seed):
+    """0.1 s, written as the difference of two timestamps, is 0.1 or 0.100001."""
+    rng = np.random.default_rng(seed)
+    found = fit_law(np.round(rng.choice([0.1, 0.100001, 0.099999], 500), 6), rng)
+    assert found.law.kind == "fixed"
+    assert found.law.mean == pytest.approx(0.1, abs=1e-6)
+
+
+def test_a_law_that_cannot_be_tested_is_not_taken(monkeypatch):
+    """The times themselves are, instead."""
+
+    def fails(*_, **__):
+        raise ValueError("f(a) and f(b) must have different signs")
+
+    monkeypatch.setattr("scipy.stats.goodness_of_fit", fails)
+    rng = np.random.default_rng(1)
+    assert fit_law(rng.exponential(60.0, 200), rng).law.kind == "empirical"

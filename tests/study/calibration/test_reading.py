@@ -1,8 +1,10 @@
 """Logs in either form are read; damage is counted by kind, with its places."""
 
+import warnings
+
 import pandas as pd
 import pytest
-from known_logs import requests, scenario
+from known_logs import requests, scenario, table_of
 
 import asyncsim as sim
 from asyncsim.study.calibration.reading import read_log
@@ -207,6 +209,9 @@ def test_completions_come_from_a_table_of_requests(run):
         (pd.DataFrame({"SN": ["1"], "submitted": ["x"]}), {}, r"lacks the column 'completed'"),
         (pd.DataFrame({"SN": ["1"], "submitted": ["x"], "completed": [""]}), {}, "no usable row"),
         (an_event_log(("1", "a", "start", "x")), {}, "no usable row"),
+        (pd.DataFrame(columns=["SN", "submitted", "completed"]), {}, "has no rows"),
+        (an_event_log(("1", "a", "foo", "09:00")), {}, r"known lifecycle transition .* but 'foo'"),
+        (pd.concat([an_event_log(("1", "a", "start", "09:00"))] * 2, axis=1), {}, "more than once"),
         (an_event_log(("1", "a", "start", "09:00")), {"system": {"b": "x"}}, "has no step 'b'"),
         (an_event_log(("1", "a", "start", "09:00")), {"system": "x"}, "must say which step waits"),
         (an_event_log(("1", "a", "start", "09:00")), {"system": 3}, "must be a name, or map steps"),
@@ -217,3 +222,57 @@ def test_what_cannot_be_read_is_said(frame, more, message):
     """Each sentence names what is wrong and what would be right."""
     with pytest.raises(sim.ScenarioError, match=message):
         read_log(frame, **more)
+
+
+def test_the_order_of_rows_does_not_matter():
+    """Ascending, descending, shuffled: a step that begins as another ends comes after it."""
+    steps = [sim.Step("register", "1s"), sim.AsyncStep("decide", "ledger"), sim.Step("pay", "3min")]
+    played = sim.simulate(
+        scenario(sim.OnlineService(sim.exponential("1h"), lanes=None), days=3, steps=steps),
+        sim.Callback(),
+        seed=1,
+    )
+    events = played.event_log()
+    ends = events[events["lifecycle:transition"] == "complete"]
+    for rows in (ends, ends[::-1], ends.sample(frac=1.0, random_state=1)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", sim.LogWarning)
+            found = sim.fit(rows, system={"decide": "office"})
+        assert [one.name for one in found.scenario.process.steps] == ["register", "decide", "pay"]
+        assert found.work["pay"].mean == pytest.approx(180.0, rel=0.05)
+
+
+def test_waits_that_timed_out_are_ends_and_are_counted():
+    """Asyncsim writes them as ate_abort; they are no damage, and no external times either."""
+    step = sim.AsyncStep("post", "ledger", timeout="2h", on_timeout="continue")
+    played = sim.simulate(
+        scenario(sim.OnlineService(sim.exponential("1h"), lanes=None), days=3, steps=[step]),
+        sim.Callback(),
+        seed=1,
+    )
+    log = read_log(played.event_log())
+    aborted = int((played.waits["outcome"] == "timed out").sum())
+    assert counts(log)["ended without completing (timed out, rejected, failed)"][0] == aborted > 0
+    assert "unknown lifecycle transition" not in counts(log)
+    assert int(log.steps["resumed"].isna().sum()) == aborted
+
+
+def test_columns_of_different_zones_are_told():
+    """Submitted without an offset, completed with one."""
+    table = requests(sim.NightlyBatch("22:00", "3s"), days=2)
+    naive = table.astype("str").assign(
+        completed=table["completed"].dt.strftime("%Y-%m-%dT%H:%M:%S+01:00")
+    )
+    told = counts(read_log(naive))
+    assert told["no time zone, though others have one: read as UTC"][0] == len(table)
+
+
+def test_rows_of_the_requests_keep_their_places():
+    """Bad rows of the table beside an event log are named by their own lines."""
+    played = sim.simulate(scenario(sim.NightlyBatch("22:00", "3s"), days=2), sim.Callback(), seed=1)
+    table = table_of(played).astype("str").reset_index(drop=True)
+    table.loc[[10, 30], "completed"] = "bad"
+    table.loc[20, "SN"] = "99999_1"
+    told = counts(read_log(played.event_log(), requests=table))
+    assert told["requests: rows that cannot be used"] == (2, "rows of requests 10, 30")
+    assert told["requests: serial number is not in the event log"] == (1, "row of requests 20")
