@@ -23,8 +23,6 @@ LEVEL = 0.01
 """A weekday without any run is no day of the batch if failed nights would do that so rarely."""
 BROKEN = 0.1
 """Nights that break down anywhere leave half of their work, not less than this in the median."""
-BLUR = 0.05
-"""Nights that left nothing must have ended before an `end` more clearly than this chance."""
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
@@ -207,7 +205,9 @@ def limits_of(
         A typical time between completions, in seconds.
     """
     counts = np.array([len(night.items) for night in schedule.nights])
-    left = _left_by_night(schedule, lead)
+    came, due, done = _in_time(schedule, lead)
+    n = len(counts)
+    left = np.cumsum(np.bincount(due, minlength=n) - np.bincount(done, minlength=n))
     share = left / (left + counts)
     is_full = left >= np.maximum(2, 0.01 * counts)
     full = np.flatnonzero(is_full)
@@ -220,7 +220,8 @@ def limits_of(
         found = Finding(name, "items a night", f"at most {most}", len(full), "", how)
         return {"max_items": most}, [found], []
     near = max(60.0, 10 * gap)
-    if len(full) >= 2 and np.ptp(last[full]) <= near and _ends(last, share, is_full):
+    sharp = all(came[(due <= k) & (done > k)].min() >= came[done == k].max() for k in full)
+    if len(full) >= 2 and np.ptp(last[full]) <= near and _ends(last, left, is_full, sharp):
         low, high = float(last[full].min()) - near, float(last[full].max())
         end = clock_text(roundest(low, high, float(last[full].min())))
         between = f"last completions from {clock_text(low)} to {clock_text(high)}"
@@ -237,23 +238,25 @@ def limits_of(
     return {"failure": min(k / len(counts), 0.99)}, [found], gaps
 
 
-def _left_by_night(schedule: Schedule, lead: float) -> Ints:
-    """Count the requests that were in time for each night, or an earlier one, and done later."""
-    n, known = len(schedule.nights), schedule.done >= 0
-    done = schedule.done[known]
-    late = schedule.lead[known] < lead
+def _in_time(schedule: Schedule, lead: float) -> tuple[Floats, Ints, Ints]:
+    """Return when requests came, the first night they were in time for, and that which did them."""
+    known = schedule.done >= 0
+    done, late = schedule.done[known], schedule.lead[known] < lead
     due = np.minimum(schedule.due[known] + late, done)  # a run that begins late may take more
-    counts: Ints = np.cumsum(np.bincount(due, minlength=n) - np.bincount(done, minlength=n))
-    return counts
+    return schedule.came[known], due, done
 
 
-def _ends(last: Floats, share: Floats, full: Flags) -> bool:
-    """Tell whether nights that left nothing ended earlier; if none did, much must be left."""
-    if full.all():
-        return bool(np.median(share) >= BROKEN)
-    others, at = last[~full], last[full]
-    clear = stats.mannwhitneyu(at, others, alternative="greater").pvalue < BLUR
-    return bool(clear and np.mean(others < at.min()) > 1 - WRONG)
+def _ends(last: Floats, left: Ints, full: Flags, sharp: bool) -> bool:
+    """Tell an end from a blur: nights that left nothing ended earlier.
+
+    And what was left came after all that was done, or they ended earlier more often than by chance.
+    """
+    others, at = last[left == 0], last[full]
+    if not len(others):
+        return sharp
+    earlier = np.mean(others < at.min()) >= 1 - WRONG
+    clear = stats.mannwhitneyu(at, others, alternative="greater").pvalue < LEVEL
+    return bool(earlier and (sharp or clear))
 
 
 def _broken(share: Floats, full: Flags, left: Ints) -> Flags:
@@ -275,8 +278,8 @@ def _trickle(name: str, schedule: Schedule, lead: float, nights: Flags) -> Gap:
     return Gap(
         name, "requests shortly before the start are left",
         f"{len(left)} on {int(nights.sum())} of {len(nights)} nights",
-        f"half of them came less than {before:.2g} h before it, others as late were done: a cut-off "
-        "that is not sharp, or another system before the batch; the scenario's batch takes them",
+        f"half of them came less than {before:.2g} h before it, others as late were done: a "
+        "blurred cut-off, or another system before the batch; the scenario's batch takes them",
     )  # fmt: skip
 
 
