@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from attrs import frozen
+from scipy import stats
 
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import DAY_NAMES
-from asyncsim.study.calibration.account import Finding, share_interval
-from asyncsim.study.calibration.batches import DAY, Night
+from asyncsim.study.calibration.account import Finding, Gap, share_interval
+from asyncsim.study.calibration.batches import DAY, Night, clock_of
 from asyncsim.study.calibration.rounding import clock_text, roundest
 
 FEWEST = 5
@@ -18,62 +21,93 @@ WRONG = 0.1
 """A cut-off may be wrong about so many requests for one that it explains."""
 LEVEL = 0.01
 """A weekday without any run is no day of the batch if failed nights would do that so rarely."""
+BROKEN = 0.1
+"""Nights that break down anywhere leave half of their work, not less than this in the median."""
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
+Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 @frozen(eq=False)
 class Schedule:
-    """Requests and the runs of a batch on the clock of its days.
+    """Requests and the runs of a batch.
 
     Attributes
     ----------
     came
-        Clock at submission, in seconds since the first midnight.
+        Submissions, in seconds since the start of the calendar.
+    clock
+        What the clock showed then, in seconds since the first midnight: cut-offs go by it.
     done
-        Position of the night that completed a request; the number of nights if none did, -1 if it
-        was completed outside them.
+        Position of the night that completed a request; -1 if none did, or not yet.
+    waiting
+        Which requests are open.
     nights
         The runs.
     start
         When they start, in seconds of the day.
+    calendar
+        Whose clock they go by.
     """
 
     came: Floats
+    clock: Floats
     done: Ints
+    waiting: Flags
     nights: tuple[Night, ...]
     start: float
+    calendar: Calendar
 
     @classmethod
     def of(
-        cls, came: Floats, completed: Floats, nights: tuple[Night, ...], start: float
-    ) -> Schedule:
+        cls, came: Floats, completed: Floats, nights: tuple[Night, ...], start: float,
+        calendar: Calendar,
+    ) -> Schedule:  # fmt: skip
         """Return the schedule of requests; `completed` has NaN for those that are open."""
-        done = np.where(np.isnan(completed), len(nights), -1)
+        done = np.full(len(came), -1)
         for k, night in enumerate(nights):
             done[night.items] = k
-        return cls(came, done, nights, start)
+        clock = clock_of(came, calendar)
+        return cls(came, clock, done, np.isnan(completed), nights, start, calendar)
 
     @property
     def dates(self) -> Ints:
         """Days of the runs."""
         return np.array([night.date for night in self.nights])
 
-    @property
+    def begin(self, date: int) -> float:
+        """Return the instant at which a run on a day starts."""
+        shift, clock = divmod(self.start, DAY)
+        return self.calendar.instant(self.calendar.day(date + int(shift)), clock_text(clock))
+
+    @cached_property
     def due(self) -> Ints:
-        """Position of the first run after each request; the number of runs if there is none."""
-        return np.searchsorted(self.dates * DAY + self.start, self.came)
+        """Position of the first run after each request; the number of runs if there is none.
+
+        By instants: in autumn the clock shows an hour twice, and a run may start between the two.
+        """
+        return np.searchsorted([self.begin(int(date)) for date in self.dates], self.came)
 
     @property
     def lead(self) -> Floats:
-        """How long before that run a request came, in seconds; NaN if there was none."""
+        """How long before that run a request came, by the clock; NaN if there was none."""
         begins = np.append(self.dates * DAY + self.start, np.nan)
-        lead: Floats = begins[self.due] - self.came
+        lead: Floats = np.maximum(begins[self.due] - self.clock, 0.0)
         return lead
 
     @property
-    def left(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Which requests had come before a run and were not done by it."""
-        return (self.done > self.due) & (self.due < len(self.nights))
+    def left(self) -> Flags:
+        """Which requests had come before a run and were done by a later one."""
+        return self.done > self.due
+
+    @property
+    def lost(self) -> Flags:
+        """Which are open although a later run has completed requests that came after them.
+
+        What waits its turn behind a limit is not: nothing that came after it is done.
+        """
+        latest = [float(self.came[night.items].max()) for night in self.nights]
+        later = np.maximum.accumulate([-np.inf, -np.inf, *latest[::-1]])[::-1]
+        return self.waiting & (later[np.minimum(self.due + 1, len(latest))] > self.came)
 
 
 def cut_off_of(name: str, schedule: Schedule) -> tuple[float | None, Finding]:
@@ -116,18 +150,16 @@ def days_of(
         How long before the start the cut-off is, in seconds.
     """
     ran = schedule.dates.tolist()
-    night_of = np.append(schedule.dates, ran[-1] + 1)[schedule.done]
-    known = schedule.done >= 0
-    idle = [
-        date
-        for date in range(int(schedule.came.min() // DAY), ran[-1])
-        if date not in ran
-        and bool(
-            np.any(
-                known & (schedule.came <= date * DAY + schedule.start - lead) & (night_of > date)
-            )
-        )
-    ]
+    known = schedule.done >= 0  # what is never done waits on any day, and tells nothing
+    came, clock = schedule.came[known], schedule.clock[known]
+    night_of = schedule.dates[schedule.done[known]]
+
+    def waited(date: int) -> bool:
+        in_time = clock <= date * DAY + schedule.start - lead
+        return bool(np.any(in_time & (came <= schedule.begin(date)) & (night_of > date)))
+
+    first = int(schedule.clock.min() // DAY)
+    idle = [date for date in range(first, ran[-1]) if date not in ran and waited(date)]
     weekday = {k: calendar.day(k).weekday() for k in (*ran, *idle)}
     on = {weekday[k] for k in ran}
     never = {weekday[k] for k in idle} - on
@@ -160,7 +192,7 @@ def days_of(
 
 def limits_of(
     name: str, schedule: Schedule, lead: float, last: Floats, gap: float
-) -> tuple[dict[str, object], list[Finding]]:
+) -> tuple[dict[str, object], list[Finding], list[Gap]]:
     """Say why nights left requests that were in time: a limit, an end, or a breakdown.
 
     Parameters
@@ -172,28 +204,93 @@ def limits_of(
     gap
         A typical time between completions, in seconds.
     """
-    left = schedule.left & (schedule.lead >= lead)
     counts = np.array([len(night.items) for night in schedule.nights])
-    by_night = np.bincount(schedule.due[left], minlength=len(counts))[: len(counts)]
-    full = np.flatnonzero(by_night >= np.maximum(2, 0.01 * counts))
+    came, due, done = _in_time(schedule, lead)
+    n = len(counts)
+    left = np.cumsum(np.bincount(due, minlength=n) - np.bincount(done, minlength=n))
+    share = left / (left + counts)
+    is_full = left >= np.maximum(2, 0.01 * counts)
+    full = np.flatnonzero(is_full)
     if not len(full):
-        return {}, []
+        return {}, [], []
     of = f"{len(full)} of {len(counts)} nights"
     if len(full) >= 2 and len(set(counts[full].tolist())) == 1 and counts.max() == counts[full[0]]:
         most = int(counts[full[0]])
         how = f"{of} left requests, each after {most} items"
-        return {"max_items": most}, [
-            Finding(name, "items a night", f"at most {most}", len(full), "", how)
-        ]
-    if len(full) >= 2 and np.ptp(last[full]) <= max(60.0, 10 * gap):
-        low, high = float(last[full].min()) - max(60.0, 10 * gap), float(last[full].max())
+        found = Finding(name, "items a night", f"at most {most}", len(full), "", how)
+        return {"max_items": most}, [found], []
+    near = max(60.0, 10 * gap)
+    sharp = all(came[(due <= k) & (done > k)].min() >= came[done == k].max() for k in full)
+    if len(full) >= 2 and np.ptp(last[full]) <= near and _ends(last, left, is_full, sharp):
+        low, high = float(last[full].min()) - near, float(last[full].max())
         end = clock_text(roundest(low, high, float(last[full].min())))
         between = f"last completions from {clock_text(low)} to {clock_text(high)}"
         how = f"{of} left requests, and stopped at the same time"
-        return {"end": end}, [Finding(name, "end", end, len(full), between, how)]
-    interval = share_interval(len(full), len(counts))
-    how = f"{int(left.sum())} requests that were in time waited for another night"
-    share = min(len(full) / len(counts), 0.99)
-    return {"failure": share}, [
-        Finding(name, "nights that broke down", of, len(counts), interval, how)
-    ]
+        return {"end": end}, [Finding(name, "end", end, len(full), between, how)], []
+    broken = is_full & _broken(share, is_full, left)
+    gaps = [_trickle(name, schedule, lead, is_full & ~broken)] if (is_full & ~broken).any() else []
+    k = int(broken.sum())
+    if not k:
+        return {}, [], gaps
+    how = f"{int(left[broken].sum())} requests that were in time waited for another night"
+    of, interval = f"{k} of {len(counts)} nights", share_interval(k, len(counts))
+    found = Finding(name, "nights that broke down", of, len(counts), interval, how)
+    return {"failure": min(k / len(counts), 0.99)}, [found], gaps
+
+
+def _in_time(schedule: Schedule, lead: float) -> tuple[Floats, Ints, Ints]:
+    """Return when requests came, the first night they were in time for, and that which did them."""
+    known = schedule.done >= 0
+    done, late = schedule.done[known], schedule.lead[known] < lead
+    due = np.minimum(schedule.due[known] + late, done)  # a run that begins late may take more
+    return schedule.came[known], due, done
+
+
+def _ends(last: Floats, left: Ints, full: Flags, sharp: bool) -> bool:
+    """Tell an end from a blur: nights that left nothing ended earlier.
+
+    And what was left came after all that was done, or they ended earlier more often than by chance.
+    """
+    others, at = last[left == 0], last[full]
+    if not len(others):
+        return sharp
+    earlier = np.mean(others < at.min()) >= 1 - WRONG
+    clear = stats.mannwhitneyu(at, others, alternative="greater").pvalue < LEVEL
+    return bool(earlier and (sharp or clear))
+
+
+def _broken(share: Floats, full: Flags, left: Ints) -> Flags:
+    """Tell which nights broke down: anywhere, so that what they left is uniform (a KS test).
+
+    If it is not, only those that stand out from what every night leaves.
+    """
+    uniform = stats.kstest(share[full], "uniform").pvalue >= LEVEL
+    if uniform and np.median(share[full]) >= BROKEN:
+        return full
+    return (share >= max(BROKEN, 3 * float(np.median(share)))) & (left >= FEWEST)
+
+
+def _trickle(name: str, schedule: Schedule, lead: float, nights: Flags) -> Gap:
+    """Say that nights left a few requests without having broken down."""
+    left = np.flatnonzero(schedule.left & (schedule.lead >= lead))
+    left = left[nights[schedule.due[left]]]
+    before = float(np.median(schedule.lead[left])) / 3600 if len(left) else 0.0
+    return Gap(
+        name, "requests shortly before the start are left",
+        f"{len(left)} on {int(nights.sum())} of {len(nights)} nights",
+        f"half of them came less than {before:.2g} h before it, others as late were done: a "
+        "blurred cut-off, or another system before the batch; the scenario's batch takes them",
+    )  # fmt: skip
+
+
+def lost_gaps(name: str, schedule: Schedule) -> list[Gap]:
+    """Say how many requests no night will complete any more."""
+    lost = int(schedule.lost.sum())
+    if not lost:
+        return []
+    n = len(schedule.came)
+    meaning = (
+        "open although later nights completed requests that came after them (or nobody was told "
+        "that they were done); the scenario's batch completes every request"
+    )
+    return [Gap(name, "lost or rejected", f"{lost} of {n} ({lost / n:.2%})", meaning)]

@@ -14,7 +14,13 @@ from asyncsim.model.systems import NightlyBatch
 from asyncsim.study.calibration.account import Finding, Gap
 from asyncsim.study.calibration.batches import DAY, Verdict, clock_of
 from asyncsim.study.calibration.durations import LawFit, fit_law, six_digits
-from asyncsim.study.calibration.leftovers import Schedule, cut_off_of, days_of, limits_of
+from asyncsim.study.calibration.leftovers import (
+    Schedule,
+    cut_off_of,
+    days_of,
+    limits_of,
+    lost_gaps,
+)
 from asyncsim.study.calibration.rounding import clock_text, roundest
 
 SLACK = 60.0
@@ -79,11 +85,11 @@ def fit_batch(
     at_end = zero >= AT_END
     counts = np.array([len(night.items) for night in nights])
     pace = _from_ends(last, counts, rng) if at_end else _from_gaps(first, gaps, rng)
-    schedule = Schedule.of(clock_of(submitted, calendar), completed, nights, pace.start)
+    schedule = Schedule.of(submitted, completed, nights, pace.start, calendar)
     cut_off, cut_finding = cut_off_of(name, schedule)
     lead = 0.0 if cut_off is None else (pace.start - cut_off) % DAY
     days, skip, day_findings = days_of(name, schedule, lead, calendar)
-    limits, limit_findings = limits_of(name, schedule, lead, last, pace.item.mean)
+    limits, limit_findings, gaps_left = limits_of(name, schedule, lead, last, pace.item.mean)
     described: dict[str, Any] = {"days": days, "skip": skip, **limits}
     system = NightlyBatch(
         clock_text(pace.start), pace.item.law, results="at end" if at_end else "per item",
@@ -103,7 +109,8 @@ def fit_batch(
         cut_finding,
         *limit_findings,
     )  # fmt: skip
-    return BatchFit(system, pace.item, findings, tuple(_unknown(name, verdict, at_end)))
+    unexplained = (*_unknown(name, verdict, at_end), *lost_gaps(name, schedule), *gaps_left)
+    return BatchFit(system, pace.item, findings, unexplained)
 
 
 def law_finding(part: str, what: str, fit: LawFit) -> Finding:

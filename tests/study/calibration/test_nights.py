@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from known_logs import requests
+from known_logs import requests, scenario, table_of
 
 import asyncsim as sim
 from asyncsim.study.calibration.batches import find_batch
@@ -102,3 +102,92 @@ def test_what_completions_cannot_tell_is_said():
     assert "law of the item time" in [gap.what for gap in fitted(requests(at_end)).gaps]
     one = fitted(requests(sim.NightlyBatch("22:00", "1s"), days=1))
     assert "nights of the batch" in [gap.what for gap in one.gaps]
+
+
+def what_is_said(fit):
+    """The gaps of a fit by what they are about."""
+    return {gap.what: gap for gap in fit.gaps}
+
+
+def test_requests_that_no_night_completes_are_lost_and_not_left_by_every_night():
+    """Two in a hundred without a completion: no night broke down, and how many is said."""
+    table = requests(sim.NightlyBatch("22:00", "2s")).drop(columns="resumed")
+    chosen = np.random.default_rng(4).random(len(table)) < 0.02
+    table.loc[chosen, "completed"] = pd.NaT
+    fit = fitted(table)
+    assert (fit.system.failure, fit.system.skip, fit.system.end) == (0, 0, None)
+    night = table["submitted"].dt.normalize()  # those of the last may be done by the next
+    lost = int((chosen & (night < night.max())).sum())
+    assert what_is_said(fit)["lost or rejected"].amount.startswith(f"{lost} of {len(table)} ")
+
+
+def test_lost_callbacks_are_no_work_that_waits():
+    """A batch of every day with work on workdays only has no days off, whatever is lost."""
+    on_workdays = sim.Poisson("250/day", between=("08:00", "20:00"), days="Mon-Fri")
+    known = scenario(
+        sim.NightlyBatch("22:00", sim.exponential("3s")), days=21, start="2026-03-02",
+        arrivals=on_workdays,
+    )  # fmt: skip
+    with pytest.warns(sim.CensoredWarning, match="10 % lost"):
+        run = sim.simulate(known, sim.Callback("50ms", loss=0.1), seed=1)
+    table = table_of(run)
+    lost = table["resumed"].isna()
+    assert 0.05 < lost.mean() < 0.15
+    table["completed"] = table.pop("resumed")
+    fit = fitted(table)
+    assert (fit.system.days, fit.system.failure, fit.system.skip) == ("every day", 0, 0)
+    assert "lost or rejected" in what_is_said(fit)
+
+
+def test_a_backlog_behind_a_limit_is_not_lost():
+    """It is open for several nights, but nothing that came later is done."""
+    fit = fitted(requests(sim.NightlyBatch("22:00", "2s", max_items=150)))
+    assert fit.system.max_items == 150
+    assert "lost or rejected" not in what_is_said(fit)
+
+
+def test_a_few_requests_left_by_every_night_are_no_breakdown_and_no_end():
+    """A service before the batch keeps one or two in a hundred beyond its start."""
+    before = sim.OnlineService(sim.exponential("1h"), lanes=None)
+    said = 0
+    for seed in range(10):
+        fit = fitted(requests(sim.Chain([before, sim.NightlyBatch("22:00", "2s")]), seed=seed))
+        assert (fit.system.failure, fit.system.end, fit.system.max_items) == (0, None, None), seed
+        said += "requests shortly before the start are left" in what_is_said(fit)
+    assert said >= 8
+
+
+def test_breakdowns_are_told_from_the_few_that_every_night_leaves():
+    """Nights that stand out are counted, and the others are said."""
+    before = sim.OnlineService(sim.exponential("1h"), lanes=None)
+    batch = sim.NightlyBatch("22:00", "2s", failure=0.3)
+    fit = fitted(requests(sim.Chain([before, batch]), days=42))
+    assert fit.system.failure == pytest.approx(0.3, abs=0.25)
+    assert fit.system.failure > 0
+    assert "requests shortly before the start are left" in what_is_said(fit)
+
+
+def test_an_end_that_only_some_nights_reach_is_found():
+    """The others end earlier with nothing left; some of those that reach it leave only a few."""
+    batch = sim.NightlyBatch("22:00", sim.exponential("1min"), end="02:10")
+    for seed in range(3):
+        found = fitted(requests(batch, seed=seed)).system
+        assert (found.end, found.failure) == ("02:10", 0), seed
+
+
+@pytest.mark.parametrize(
+    ("start", "zone_start"),
+    [("02:30", "2026-10-12"), ("06:15", "2026-10-12"), ("02:30", "2026-03-16")],
+)
+def test_no_night_breaks_down_because_the_clocks_change(start, zone_start):
+    """An autumn night has 02:30 twice and a spring night not at all; requests come all the time."""
+    for seed in range(6):
+        table = requests(
+            sim.NightlyBatch(start, "2s"), seed=seed, days=21, zone="Europe/Berlin",
+            start=zone_start, arrivals=ROUND_THE_CLOCK,
+        )  # fmt: skip
+        fit = fitted(table)
+        found = fit.system
+        assert (found.start, found.days, found.cut_off) == (start, "every day", None)
+        assert (found.failure, found.skip, found.end) == (0, 0, None), seed
+        assert "requests shortly before the start are left" not in what_is_said(fit)
