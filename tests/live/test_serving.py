@@ -118,7 +118,11 @@ def test_beyond_this_machine_it_warns():
 def served(store, *more):
     """Start the command; return the process, its address, and the token."""
     command = [sys.executable, "-m", "asyncsim", "serve", "--store", store, "--port", "0", *more]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # A shell's background jobs ignore Ctrl-C, and whoever runs the tests may be one
+    listens = (
+        None if sys.platform == "win32" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=listens)
     words = {}
     for line in process.stdout:
         key, _, value = line.strip().partition(": ")
