@@ -129,8 +129,8 @@ class RequestLog:
             {"line": raw["line"], "SN": raw["SN"], "problem": problems}, index=raw.index
         )[~usable].reset_index(drop=True)
         if not usable.any():
-            first = f" (line {rejected.line[0]}: {rejected.problem[0]})" if len(rejected) else ""
-            raise ScenarioError(f"{name}: has no usable row{first}")
+            first = f"line {rejected.line[0]}: {rejected.problem[0]}"
+            raise ScenarioError(f"{name}: has no usable row ({first})")
         rows = pd.DataFrame({"SN": serial, "submitted": submitted, "completed": completed})
         open_ones = completed.isna() & submitted.notna() & (serial != "")
         open_ones &= ~serial.isin(serial[usable]) & ~serial.where(open_ones).duplicated()

@@ -187,10 +187,10 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(folder):
 
 
 def test_a_log_without_a_usable_row_is_no_log(read):
-    """Nothing but bad rows, or none at all, is an error that names the first of them."""
+    """Nothing but bad rows, or none at all, is an error that says so."""
     with pytest.raises(ScenarioError, match=r"has no usable row \(line 2: no serial number\)"):
         read(",2026-03-02,2026-03-03")
-    with pytest.raises(ScenarioError, match=r"has no usable row$"):
+    with pytest.raises(ScenarioError, match=r"log.csv: has no rows$"):
         read()
 
 
