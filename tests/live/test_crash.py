@@ -18,6 +18,8 @@ from asyncsim.live.records import StoredWaits, finish_record
 from asyncsim.live.store import Store
 
 KILLS = 110
+MOST_KILLS = 5 * KILLS  # a busy machine needs more of them to get anywhere
+TOLD = 50
 CLIENTS = 3
 INSTANCES = 240
 PLAYERS = Path(__file__).with_name("players.py")
@@ -82,7 +84,7 @@ class Client(threading.Thread):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, which this system does not have")
 def test_no_wait_is_lost_and_none_resumes_twice_however_often_the_player_is_killed(tmp_path):
-    """110 kills at random moments: every serial number is accounted for."""
+    """110 kills or more at random moments: every serial number is accounted for."""
     path = tmp_path / "workshop.db"
     sim.live(SCENARIO, store=path, seed=5, hold="people").close()
     clients = [Client(path, seed) for seed in range(CLIENTS)]
@@ -92,7 +94,10 @@ def test_no_wait_is_lost_and_none_resumes_twice_however_often_the_player_is_kill
     with subprocess.Popen(
         [sys.executable, PLAYERS, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as players:
-        for _ in range(KILLS):
+        for kills in range(MOST_KILLS):
+            told = sum(len(client.told) for client in clients)  # each number once
+            if kills >= KILLS and told > TOLD and len(set(moments)) > KILLS / 4:
+                break
             players.stdin.write("play\n")
             players.stdin.flush()
             pid = int(players.stdout.readline())
@@ -106,7 +111,7 @@ def test_no_wait_is_lost_and_none_resumes_twice_however_often_the_player_is_kill
         client.over.set()
         client.join()
     assert moments == sorted(moments)
-    assert len(set(moments)) > KILLS / 4  # it came on, in spite of all
+    assert kills < MOST_KILLS - 1  # it came on, in spite of all
     assert not [broken for client in clients for broken in client.broken]
     account_for(path, clients)
 
@@ -124,7 +129,7 @@ def account_for(path, clients):
     """Play the session to its end, and account for every serial number."""
     session = sim.live(store=path)
     told = sum((client.told for client in clients), Counter())
-    assert len(told) > 50
+    assert len(told) > TOLD
     session.run_until("12:00")
     for number in session.waiting["serial_number"]:
         told[number] += session.finish(number) is Answer.FINISHED

@@ -151,7 +151,7 @@ def fit(
     gaps = [*arrival_gaps(arrivals), *_outside(outside), *gaps]
     return Fit(
         scenario, [*arrival_findings(arrivals), *findings], gaps, found.problems.table,
-        arrivals=arrivals, systems=systems, work=server.laws, steps=steps, arrived=arrived,
+        arrivals=arrivals, systems=systems, work=server.laws, steps=steps,
     )  # fmt: skip
 
 

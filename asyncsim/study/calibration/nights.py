@@ -25,6 +25,8 @@ from asyncsim.study.calibration.rounding import clock_text, roundest
 
 SLACK = 60.0
 """A scheduler may be so late, in seconds."""
+SOON = 1.0
+"""A batch that is at its first item so soon, in seconds, is not late."""
 AT_END = 0.9
 """Results come at the end if this share of the gaps within nights is nothing at all."""
 AT_ONCE = 1e-6
@@ -109,7 +111,12 @@ def fit_batch(
         cut_finding,
         *limit_findings,
     )  # fmt: skip
-    unexplained = (*_unknown(name, verdict, at_end), *lost_gaps(name, schedule), *gaps_left)
+    unexplained = (
+        *_unknown(name, verdict, at_end),
+        *_late(name, pace),
+        *lost_gaps(name, schedule),
+        *gaps_left,
+    )
     return BatchFit(system, pace.item, findings, unexplained)
 
 
@@ -165,6 +172,15 @@ def _from_ends(last: Floats, counts: np.ndarray[Any, Any], rng: np.random.Genera
         Fixed(six_digits(mean)), False, item.candidates[:0], None, item.times, mean, *ends, False
     )
     return _Pace(start, guess, error, fixed, how)
+
+
+def _late(name: str, pace: _Pace) -> list[Gap]:
+    """Say whether nights begin later than a round clock time explains."""
+    late = pace.guess - pace.start
+    if not late > max(4 * pace.error, SOON):  # also where the error is not known
+        return []
+    meaning = "the scenario's batch is at its first item on the stroke of its start"
+    return [Gap(name, "seconds from its start to its first item", f"{late:.3g}", meaning)]
 
 
 def _unknown(name: str, verdict: Verdict, at_end: bool) -> list[Gap]:

@@ -60,7 +60,6 @@ class Fit:
         systems: Mapping[str, SystemFit],
         work: Mapping[str, LawFit],
         steps: pd.DataFrame,
-        arrived: Floats,
     ) -> None:
         self.scenario = scenario
         self.account = table_of(findings, Finding)
@@ -70,7 +69,6 @@ class Fit:
         self.systems = dict(systems)
         self.work = dict(work)
         self._steps = steps
-        self._arrived = arrived
 
     @property
     def laws(self) -> pd.DataFrame:
@@ -95,8 +93,15 @@ class Fit:
     ) -> Check:
         """Play the scenario and hold figures of the log against those of the simulation.
 
-        A figure of the log is one draw, so it is held against the interval in which the next
-        replication would lie, not against that of the mean.
+        Arrivals by day, weekday and hour; per step its work and, if it waits, external time,
+        latency and completions by hour; the nights of a batch; waiting for a worker, and the cycle
+        time: what the log shows of them. A figure of the log is one draw, so it is held against the
+        interval in which the next replication would lie, not against that of the mean.
+
+        It cannot see what leaves all of these as they are, such as lanes of a batch or dependence
+        from one request to the next. The scenario was fitted to the same log, so agreement speaks
+        for the shape of the model, not for next month; a good fit has fewer figures outside than
+        chance would have.
 
         Parameters
         ----------
@@ -107,7 +112,8 @@ class Fit:
         seed
             Key of the random numbers.
         confidence
-            Of the intervals: of a hundred figures of a perfect scenario five lie outside at 0.95.
+            Of the intervals: of a hundred figures of a scenario that is true, and was not fitted to
+            this log, five lie outside at 0.95.
         progress
             Show a progress bar.
 
@@ -117,7 +123,7 @@ class Fit:
             If an argument is wrong.
         """
         return checked(
-            self.scenario, self._steps, self._arrived, strategy or Callback(),
+            self.scenario, self._steps, strategy or Callback(),
             replications=replications, seed=seed, confidence=confidence, progress=progress,
         )  # fmt: skip
 

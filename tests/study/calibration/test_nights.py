@@ -10,6 +10,7 @@ from asyncsim.study.calibration.batches import find_batch
 from asyncsim.study.calibration.nights import fit_batch
 from asyncsim.study.calibration.reading import read_log
 
+LATE = "seconds from its start to its first item"
 ROUND_THE_CLOCK = sim.Poisson("20/h")
 
 
@@ -45,6 +46,16 @@ def test_a_batch_is_found_again(true, more):
         assert getattr(found, field) == getattr(true, field), field
     assert found.item_time.mean == pytest.approx(true.item_time.mean, rel=0.05)
     assert found.item_time.kind == true.item_time.kind
+    assert LATE not in {gap.what for gap in fit.gaps}
+
+
+def test_a_batch_that_needs_a_while_to_get_going_is_told():
+    """It starts at 22:00 as the crontab says; the scenario's batch has no such seconds."""
+    table = requests(sim.NightlyBatch("22:00", sim.exponential("1s")))
+    fit = fitted(table.assign(completed=table["completed"] + pd.Timedelta("20s")))
+    assert fit.system.start == "22:00"
+    (late,) = [gap for gap in fit.gaps if gap.what == LATE]
+    assert float(late.amount) == pytest.approx(20.0, abs=2.0)
 
 
 def test_a_batch_keeps_its_start_on_the_clock_when_the_clocks_change():

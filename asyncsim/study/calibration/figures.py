@@ -1,0 +1,200 @@
+"""Figures of a log, and of a run of the scenario fitted to it, reckoned in the same way.
+
+A log shows a part of what happens: some instants of some steps, until it ends. A run is reduced to
+the same part before its figures are reckoned.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from attrs import frozen
+
+from asyncsim.engine.run import Run
+from asyncsim.model.calendar import Calendar, is_cron
+from asyncsim.model.durations import Floats
+from asyncsim.model.process import AsyncStep, Step
+from asyncsim.model.quantities import DAY_NAMES, seconds_of_day
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.systems import NightlyBatch
+from asyncsim.study.calibration.batches import DAY, clock_of
+from asyncsim.study.calibration.reading import TIMES
+
+QUANTILES = {"median": 0.5, "95 %": 0.95}
+BEFORE = 6 * 3600.0
+"""What completes up to so long before the start of a batch is counted to that night."""
+WEEK = 7
+PER_DAY, SECONDS, ITEMS = "1/day", "s", "items"
+
+Named = Iterator[tuple[tuple[str, str], float]]
+"""Figures: their name and unit, and the value."""
+
+
+@frozen(eq=False)
+class Shown:
+    """What a log shows: of each step the kinds of instants that it has, until it was cut off."""
+
+    instants: dict[str, list[str]]
+    until: float
+
+    @classmethod
+    def by(cls, steps: pd.DataFrame, scenario: Scenario) -> Shown:
+        """Return what a log shows of the steps of a scenario."""
+        found = {}
+        for name in _names(scenario):
+            rows = steps.loc[steps["step"] == name, [*TIMES]]
+            has = [column for column in TIMES if rows[column].notna().any()]
+            at_once = rows["queued"].equals(rows["started"]) & rows["started"].equals(rows["armed"])
+            if at_once and "armed" in has:  # a table of requests has one instant, and no work
+                has = [column for column in has if column not in ("queued", "started")]
+            if has:
+                found[name] = has
+        return cls(found, math.inf if _all_over(steps, found) else steps[[*TIMES]].max().max())
+
+    def of(self, steps: pd.DataFrame, length: float) -> pd.DataFrame:
+        """Return of executed steps what such a log would show, and when its case arrived.
+
+        Cases that arrived outside ``[0, length)`` are left out.
+        """
+        steps = steps[steps["step"].isin(self.instants)].copy()
+        for name, has in self.instants.items():
+            hidden = [column for column in TIMES if column not in has]
+            steps.loc[steps["step"] == name, hidden] = np.nan
+        steps[[*TIMES]] = steps[[*TIMES]].where(steps[[*TIMES]] <= self.until)
+        first = steps[[*TIMES]].min(axis=1)
+        arrived = first.groupby(steps["case"]).transform("min")
+        return steps.assign(arrived=arrived)[(arrived >= 0) & (arrived < length)]
+
+
+def _all_over(steps: pd.DataFrame, instants: dict[str, list[str]]) -> bool:
+    """Tell whether every case of a log has come to the last instant of its last step."""
+    if not instants:
+        return True
+    last, has = list(instants.items())[-1]
+    over = steps["case"][(steps["step"] == last) & steps[has[-1]].notna()]
+    return bool(steps["case"].isin(over).all())
+
+
+def steps_of(run: Run) -> pd.DataFrame:
+    """Return one row per executed step of a run, in the columns of a log that has been read."""
+    keys = ["instance", "step", "time"]  # the first time through the step, the second …
+    steps, waits = (
+        table.assign(time=table.groupby(["instance", "step"]).cumcount())
+        for table in (run.steps, run.waits)
+    )
+    both = steps[[*keys, "queued", "started", "ended"]].merge(
+        waits[[*keys, "armed", "completed", "resumed"]], how="left", on=keys
+    )
+    return both.rename(columns={"instance": "case"})
+
+
+def figures_of(steps: pd.DataFrame, scenario: Scenario) -> dict[tuple[str, str], float]:
+    """Return the figures that are compared, of what `Shown.of` has left of a log or a run.
+
+    Parameters
+    ----------
+    steps
+        ``case, step, arrived, queued, started, armed, completed, resumed, ended``; times in
+        seconds.
+    scenario
+        That is held against the log; its calendar, length, steps and external systems count.
+    """
+    days, calendar = scenario.length / DAY, scenario.calendar
+    arrived = np.sort(steps.groupby("case")["arrived"].first().to_numpy())
+    found = dict(_arrivals(arrived, calendar, days))
+    waiting = steps["started"] - steps["queued"]
+    found |= _spread("waiting for a worker", waiting, mean=True)
+    for name, system in _names(scenario).items():
+        rows = steps[steps["step"] == name]
+        end = rows["ended"] if system is None else rows["armed"]
+        found |= _spread(f"{name}: work", end - rows["started"], mean=True)
+        if system is None:
+            continue
+        done = rows[_done(rows)]
+        found |= _spread(f"{name}: external time", done - rows["armed"])
+        found |= _spread(f"{name}: latency", rows["resumed"] - rows["completed"])
+        found |= _by_hour(f"{name}: done", np.asarray(done.dropna()), calendar, days)
+    for name, described in scenario.systems.items():
+        if isinstance(described, NightlyBatch):
+            own = [step for step, system in _names(scenario).items() if system == name]
+            rows = steps[steps["step"].isin(own)]
+            found |= _nights(name, np.asarray(rows[_done(rows)].dropna()), described, calendar)
+    return found | _cycle_time(steps, scenario) | _by_hour("arrivals", arrived, calendar, days)
+
+
+def _names(scenario: Scenario) -> dict[str, str | None]:
+    """Return the steps of a scenario, in written order, and the systems they wait for."""
+    steps = (e for e in scenario.process.parts() if isinstance(e, (Step, AsyncStep)))
+    return {e.name: e.system if isinstance(e, AsyncStep) else None for e in steps}
+
+
+def _done(rows: pd.DataFrame) -> str:
+    """Return the column that tells when waits were over, as far as the log tells."""
+    return "completed" if rows["completed"].notna().any() else "resumed"
+
+
+def _arrivals(arrived: Floats, calendar: Calendar, days: float) -> Named:
+    yield ("arrivals", PER_DAY), len(arrived) / days
+    if days < 2:
+        return
+    date = (clock_of(arrived, calendar) // DAY).astype(int)
+    counts = np.bincount(np.maximum(date, 0), minlength=round(days))
+    yield ("arrivals of a day, standard deviation", PER_DAY), float(counts.std(ddof=1))
+    if days < WEEK:
+        return
+    weekday = (np.arange(len(counts)) + calendar.start.weekday()) % WEEK
+    for k, day in enumerate(DAY_NAMES):
+        yield (f"arrivals on {day}", PER_DAY), float(counts[weekday == k].sum()) / days
+
+
+def _spread(what: str, times: pd.Series[float], mean: bool = False) -> dict[Any, float]:
+    """Return median (or mean) and upper quantile of times, if there are any."""
+    known = times.dropna().to_numpy()
+    if not len(known):
+        return {}
+    found = {word: float(np.quantile(known, share)) for word, share in QUANTILES.items()}
+    if mean:
+        found = {"mean": float(known.mean()), "95 %": found["95 %"]}
+    return {(f"{what}, {word}", SECONDS): value for word, value in found.items()}
+
+
+def _nights(what: str, done: Floats, batch: NightlyBatch, calendar: Calendar) -> dict[Any, float]:
+    """Return when the nights of a batch begin and end, how fast they go, and how many they do."""
+    if is_cron(batch.start) or not len(done):  # by cron there is no one clock time to count from
+        return {}
+    start, done = seconds_of_day(batch.start), np.sort(done)
+    clock = clock_of(done, calendar) - start
+    night = np.floor((clock + BEFORE) / DAY)
+    by_night = pd.Series(clock - night * DAY).groupby(night)
+    gaps = pd.Series(np.diff(done)[np.diff(night) == 0])
+    items = by_night.size()
+    return {
+        (f"{what}: start of a night to its first completion, median", SECONDS): float(
+            by_night.min().median()
+        ),
+        (f"{what}: start of a night to its last completion, median", SECONDS): float(
+            by_night.max().median()
+        ),
+        **_spread(f"{what}: between completions of a night", gaps),
+        (f"{what}: completions of a night, median", ITEMS): float(items.median()),
+        (f"{what}: completions of a night, most", ITEMS): float(items.max()),
+    }
+
+
+def _cycle_time(steps: pd.DataFrame, scenario: Scenario) -> dict[Any, float]:
+    """Return the times from arrival to the end of the last step, of cases of more than one."""
+    names = [name for name in _names(scenario) if (steps["step"] == name).any()]
+    if len(names) < 2:
+        return {}
+    last = steps[steps["step"] == names[-1]]
+    return _spread("cycle time", last["ended"].fillna(last["resumed"]) - last["arrived"])
+
+
+def _by_hour(what: str, instants: Floats, calendar: Calendar, days: float) -> dict[Any, float]:
+    hours = (clock_of(instants, calendar) % DAY // 3600).astype(int)
+    counts = np.bincount(np.minimum(hours, 23), minlength=24) / days
+    return {(f"{what} from {hour:02d} h", PER_DAY): float(n) for hour, n in enumerate(counts)}
