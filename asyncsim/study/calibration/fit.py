@@ -28,11 +28,13 @@ from asyncsim.study.calibration.explaining import (
 )
 from asyncsim.study.calibration.outside import SystemFit, fit_system
 from asyncsim.study.calibration.paths import Paths, paths_of
+from asyncsim.study.calibration.plausible import resolution_of, without_strays
 from asyncsim.study.calibration.reading import EVENTS, TIMES, Log, read_log
 from asyncsim.study.calibration.result import Fit
 from asyncsim.study.calibration.server import ServerFit, fit_server
 from asyncsim.study.statistics import mean_interval
 
+MINUTE = 60.0
 AGREED = 0.9
 """Serial numbers tell the number of a step if this share of them agrees."""
 
@@ -117,9 +119,11 @@ def fit(
         raise refuse("workers", problem, workers) from None
     rng = np.random.default_rng(key_part("seed", seed))
     found = read_log(log, zone, system, requests)
+    known = without_strays(found.steps, found.calendar, found.problems)
+    resolution = resolution_of(known)
     if found.problems.worth_a_warning:
         warnings.warn(found.problems.sentence(found.name, found.rows), LogWarning, stacklevel=2)
-    steps = found.steps.assign(first=found.steps[[*TIMES]].min(axis=1))
+    steps = known.assign(first=known[[*TIMES]].min(axis=1))
     came = steps.groupby("case", sort=False)["first"].min()
     calendar, shift, length, outside = _period(came, found.calendar, period)
     for column in (*TIMES, "first"):
@@ -133,7 +137,7 @@ def fit(
     server = fit_server(steps, paths.main, workers, rng)
     used = steps[steps["step"].isin(paths.main) & steps["system"].notna()]
     systems = {
-        str(one): fit_system(str(one), waits, calendar, rng)
+        str(one): fit_system(str(one), waits, calendar, rng, resolution)
         for one, waits in used.groupby("system", sort=False)
     }
     scenario = Scenario(
@@ -148,7 +152,7 @@ def fit(
         description=f"fitted to {found.rows} rows of {Path(found.name).name}",
     )
     findings, gaps = _accounts(found, paths, server, systems)
-    gaps = [*arrival_gaps(arrivals), *_outside(outside), *gaps]
+    gaps = [*arrival_gaps(arrivals), *_outside(outside), *gaps, *_coarse(resolution)]
     return Fit(
         scenario, [*arrival_findings(arrivals), *findings], gaps, found.problems.table,
         arrivals=arrivals, systems=systems, work=server.laws, steps=steps,
@@ -183,6 +187,14 @@ def _period(
 def _outside(count: int) -> list[Gap]:
     meaning = "in no rate; their steps are used"
     return [Gap("arrivals", "arrivals outside the period", str(count), meaning)] if count else []
+
+
+def _coarse(resolution: float) -> list[Gap]:
+    """Say that a log's clock has no seconds."""
+    if resolution < MINUTE:
+        return []
+    meaning = "shorter times than that cannot be told, and the order of events within it is lost"
+    return [Gap("log", "resolution of its timestamps", f"{resolution / 60:g} min", meaning)]
 
 
 def _process(steps: pd.DataFrame, main: tuple[str, ...], server: ServerFit) -> Process:

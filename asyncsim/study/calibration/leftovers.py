@@ -15,6 +15,7 @@ from asyncsim.study.calibration.account import Finding, Gap, share_interval
 from asyncsim.study.calibration.batches import DAY, Night, clock_of
 from asyncsim.study.calibration.rounding import clock_text, roundest
 
+SHOWN = 5
 FEWEST = 5
 """Fewer requests that had to wait for another night do not make a cut-off."""
 WRONG = 0.1
@@ -180,7 +181,8 @@ def days_of(
     failed = [k for k in idle if weekday[k] not in off]
     total = len(failed) + len(ran)
     if failed:
-        dates = ", ".join(str(calendar.day(k)) for k in failed)
+        more = f" and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
+        dates = ", ".join(str(calendar.day(k)) for k in failed[:SHOWN]) + more
         findings.append(
             Finding(
                 name, "nights without a run", f"{len(failed)} of {total}", total,

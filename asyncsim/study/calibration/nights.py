@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import attrs
 import numpy as np
 from attrs import frozen
 
@@ -12,7 +13,7 @@ from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Fixed, Floats
 from asyncsim.model.systems import NightlyBatch
 from asyncsim.study.calibration.account import Finding, Gap
-from asyncsim.study.calibration.batches import DAY, Verdict, clock_of
+from asyncsim.study.calibration.batches import DAY, Night, Verdict, clock_of
 from asyncsim.study.calibration.durations import LawFit, fit_law, six_digits
 from asyncsim.study.calibration.leftovers import (
     Schedule,
@@ -27,6 +28,10 @@ SLACK = 60.0
 """A scheduler may be so late, in seconds."""
 SOON = 1.0
 """A batch that is at its first item so soon, in seconds, is not late."""
+HOUR = 3600.0
+FINE = 3.0
+"""A clock is coarse if it shows less than so many steps between completions."""
+MANY = 0.1
 AT_END = 0.9
 """Results come at the end if this share of the gaps within nights is nothing at all."""
 AT_ONCE = 1e-6
@@ -45,13 +50,35 @@ class BatchFit:
 
 @frozen(eq=False)
 class _Pace:
-    """When nights start and how long an item takes."""
+    """When nights start, how long an item takes, and whether results come together."""
 
     start: float
     guess: float
     error: float
     item: LawFit
     how: str
+    at_end: bool = False
+    coarse: bool = False
+    together: str = ""
+
+
+def _pace_of(
+    first: Floats,
+    last: Floats,
+    gaps: Floats,
+    counts: np.ndarray[Any, Any],
+    rng: np.random.Generator,
+    resolution: float,
+) -> _Pace:
+    """Return the pace of nights: their first and last completions by the clock, gaps and items."""
+    coarse = resolution > 0 and bool(len(gaps)) and gaps.mean() < FINE * resolution
+    # By a clock without seconds completions look simultaneous: whole nights must, not just pairs
+    together = (last - first)[counts > 1] <= AT_ONCE if coarse else gaps <= AT_ONCE
+    zero = float(np.mean(together)) if len(together) else 0.0
+    at_end = zero >= AT_END
+    pace = _from_ends(last, counts, rng) if at_end else _from_gaps(first, gaps, rng, coarse)
+    shown = f"{zero:.0%} of {'nights show one instant' if coarse else 'the gaps are zero'}"
+    return attrs.evolve(pace, at_end=at_end, coarse=coarse, together=shown)
 
 
 def fit_batch(
@@ -61,6 +88,7 @@ def fit_batch(
     verdict: Verdict,
     calendar: Calendar,
     rng: np.random.Generator,
+    resolution: float = 0.0,
 ) -> BatchFit:
     """Fit a nightly batch to requests that come from one.
 
@@ -76,6 +104,8 @@ def fit_batch(
         Whose clock it goes by.
     rng
         For the tests of the item time.
+    resolution
+        Of the log's clock, in seconds: completions that differ by less show the same.
     """
     closed = np.flatnonzero(np.isfinite(completed))
     nights = tuple(night.at(closed) for night in verdict.nights)
@@ -83,10 +113,8 @@ def fit_batch(
     first = np.array([clocks[night.items[0]] - night.date * DAY for night in nights])
     last = np.array([clocks[night.items[-1]] - night.date * DAY for night in nights])
     gaps = np.concatenate([np.diff(completed[night.items]) for night in nights])
-    zero = float(np.mean(gaps <= AT_ONCE)) if len(gaps) else 0.0
-    at_end = zero >= AT_END
     counts = np.array([len(night.items) for night in nights])
-    pace = _from_ends(last, counts, rng) if at_end else _from_gaps(first, gaps, rng)
+    pace = _pace_of(first, last, gaps, counts, rng, resolution)
     schedule = Schedule.of(submitted, completed, nights, pace.start, calendar)
     cut_off, cut_finding = cut_off_of(name, schedule)
     lead = 0.0 if cut_off is None else (pace.start - cut_off) % DAY
@@ -94,7 +122,7 @@ def fit_batch(
     limits, limit_findings, gaps_left = limits_of(name, schedule, lead, last, pace.item.mean)
     described: dict[str, Any] = {"days": days, "skip": skip, **limits}
     system = NightlyBatch(
-        clock_text(pace.start), pace.item.law, results="at end" if at_end else "per item",
+        clock_text(pace.start), pace.item.law, results="at end" if pace.at_end else "per item",
         cut_off=None if cut_off is None else clock_text(cut_off), **described,
     )  # fmt: skip
     spread = f"first completions {clock_text(first.min())} to {clock_text(first.max())}, start near"
@@ -107,16 +135,13 @@ def fit_batch(
         ),
         *day_findings,
         law_finding(name, "item time", pace.item),
-        Finding(name, "results", system.results, len(gaps), "", f"{zero:.0%} of the gaps are zero"),
+        Finding(name, "results", system.results, len(gaps), "", pace.together),
         cut_finding,
         *limit_findings,
     )  # fmt: skip
-    unexplained = (
-        *_unknown(name, verdict, at_end),
-        *_late(name, pace),
-        *lost_gaps(name, schedule),
-        *gaps_left,
-    )
+    jumps = _jump(name, first, nights, calendar)
+    left = (*lost_gaps(name, schedule), *gaps_left)
+    unexplained = (*_unknown(name, verdict, pace), *_late(name, pace, resolution), *jumps, *left)
     return BatchFit(system, pace.item, findings, unexplained)
 
 
@@ -136,9 +161,14 @@ def law_finding(part: str, what: str, fit: LawFit) -> Finding:
     return Finding(part, what, found, len(fit.times), interval, how)
 
 
-def _from_gaps(first: Floats, gaps: Floats, rng: np.random.Generator) -> _Pace:
-    """Where results come one by one: the first is there an item time after the start."""
+def _from_gaps(first: Floats, gaps: Floats, rng: np.random.Generator, coarse: bool) -> _Pace:
+    """Where results come one by one: the first is there an item time after the start.
+
+    A coarse clock shows the mean of the item time only, by how long the nights last.
+    """
     item = fit_law(gaps if len(gaps) else np.zeros(1), rng)
+    if coarse:
+        item = _only_mean(item, float(gaps.mean()), (item.low, item.high))
     guess = float(np.median(first)) - float(np.median(item.times))
     spread = float(np.std(first, ddof=1)) if len(first) > 1 else float(np.std(item.times))
     error = 1.25 * spread / math.sqrt(len(first))  # of a median, were they normal
@@ -168,22 +198,44 @@ def _from_ends(last: Floats, counts: np.ndarray[Any, Any], rng: np.random.Genera
     mean = max(float(np.mean((last - start) / counts)), 0.0)
     ends = (mean - 2 * slope_error, mean + 2 * slope_error)
     item = fit_law(np.maximum((last - start) / counts, 0.0), rng)
-    fixed = LawFit(
-        Fixed(six_digits(mean)), False, item.candidates[:0], None, item.times, mean, *ends, False
-    )
-    return _Pace(start, guess, error, fixed, how)
+    return _Pace(start, guess, error, _only_mean(item, mean, ends), how)
 
 
-def _late(name: str, pace: _Pace) -> list[Gap]:
+def _only_mean(item: LawFit, mean: float, ends: tuple[float, float]) -> LawFit:
+    """Return an item time of which only the mean is known."""
+    none = item.candidates[:0]
+    return LawFit(Fixed(six_digits(mean)), False, none, None, item.times, mean, *ends, False)
+
+
+def _late(name: str, pace: _Pace, resolution: float) -> list[Gap]:
     """Say whether nights begin later than a round clock time explains."""
     late = pace.guess - pace.start
-    if not late > max(4 * pace.error, SOON):  # also where the error is not known
+    if not late > max(4 * pace.error, SOON, resolution):  # also where the error is not known
         return []
     meaning = "the scenario's batch is at its first item on the stroke of its start"
     return [Gap(name, "seconds from its start to its first item", f"{late:.3g}", meaning)]
 
 
-def _unknown(name: str, verdict: Verdict, at_end: bool) -> list[Gap]:
+def _jump(name: str, first: Floats, nights: tuple[Night, ...], calendar: Calendar) -> list[Gap]:
+    """Say whether nights begin an hour earlier or later from one of them on.
+
+    That is what a log in UTC shows of a batch that goes by a local clock.
+    """
+    for k in range(2, len(first) - 1 if calendar.zone is None else 0):
+        before, after = float(np.median(first[:k])), float(np.median(first[k:]))
+        step = abs(after - before)
+        steady = max(np.ptp(first[:k]), np.ptp(first[k:])) < HOUR / 4
+        if steady and abs(step - HOUR) < 2 * SLACK:
+            amount = f"{'+' if after > before else '-'}1 h from {calendar.day(nights[k].date)} on"
+            meaning = (
+                "as if clocks were changed: a log in UTC of a batch that goes by a local clock "
+                "looks so; give timestamps with their offset, or +00:00, and zone="
+            )
+            return [Gap(name, "jump of the start", amount, meaning)]
+    return []
+
+
+def _unknown(name: str, verdict: Verdict, pace: _Pace) -> list[Gap]:
     """Say what completions cannot tell of a batch."""
     found = [
         Gap(
@@ -191,12 +243,19 @@ def _unknown(name: str, verdict: Verdict, at_end: bool) -> list[Gap]:
             "one is assumed; several lanes with longer items complete at the same pace",
         )
     ]  # fmt: skip
-    if at_end:
-        meaning = "results come at the end, so that only the mean can be told"
+    if pace.at_end or pace.coarse:
+        why = "results come at the end" if pace.at_end else "the log's clock is too coarse"
+        meaning = f"{why}, so that only the mean can be told"
         found.append(Gap(name, "law of the item time", "cannot be told", meaning))
     if verdict.strays:
+        share = verdict.strays / (
+            verdict.strays + sum(len(night.items) for night in verdict.nights)
+        )
         meaning = "completed far from the hours of the batch; nothing in the scenario does that"
-        found.append(Gap(name, "completions outside the batch", str(verdict.strays), meaning))
+        if share > MANY:
+            meaning += ": is there a second batch a day, or another way to be done?"
+        amount = f"{verdict.strays} ({share:.2%})"
+        found.append(Gap(name, "completions outside the batch", amount, meaning))
     if len(verdict.nights) < 3:
         meaning = "its days, failed nights and cut-off need more of them"
         found.append(Gap(name, "nights of the batch", str(len(verdict.nights)), meaning))

@@ -53,7 +53,11 @@ class SystemFit:
 
 
 def fit_system(
-    name: str, waits: pd.DataFrame, calendar: Calendar, rng: np.random.Generator
+    name: str,
+    waits: pd.DataFrame,
+    calendar: Calendar,
+    rng: np.random.Generator,
+    resolution: float = 0.0,
 ) -> SystemFit:
     """Fit an external system to the waits for it.
 
@@ -67,6 +71,8 @@ def fit_system(
         Whose clock a batch goes by.
     rng
         For permutations and bootstraps.
+    resolution
+        Of the log's clock, in seconds.
 
     Raises
     ------
@@ -83,7 +89,7 @@ def fit_system(
     findings: tuple[Finding, ...]
     gaps: tuple[Gap, ...]
     if verdict.batch:
-        batch = fit_batch(name, armed, done, verdict, calendar, rng)
+        batch = fit_batch(name, armed, done, verdict, calendar, rng, resolution)
         system: ExternalSystem = batch.system
         law, findings, gaps = batch.item, batch.findings, batch.gaps
     else:

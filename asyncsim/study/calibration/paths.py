@@ -65,8 +65,10 @@ def paths_of(steps: pd.DataFrame) -> Paths:
     ordered = steps.assign(first=times.min(axis=1)).sort_values(
         ["case", "first", "ended", "place"]  # what begins as another ends comes after it
     )
-    by_case = ordered.groupby("case", sort=False)
-    paths = by_case["step"].agg(tuple)
+    gone: dict[object, list[str]] = {}
+    for case, step in zip(ordered["case"], ordered["step"], strict=True):
+        gone.setdefault(case, []).append(step)
+    paths = pd.Series([tuple(path) for path in gone.values()], index=list(gone))
     ended = ordered["ended"].fillna(ordered["resumed"]).fillna(ordered["completed"]).notna()
     is_open = ~ended.groupby(ordered["case"], sort=False).last()
     closed = Counter(paths[~is_open])

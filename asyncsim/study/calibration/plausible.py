@@ -1,0 +1,82 @@
+"""Instants of a log that cannot be what they say: default dates, and clocks without minutes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model.calendar import Calendar
+from asyncsim.model.durations import Floats
+from asyncsim.study.calibration.batches import DAY
+from asyncsim.study.calibration.problems import KEPT, Problems
+from asyncsim.study.calibration.reading import TIMES
+
+GRIDS = (DAY, 3600.0, 60.0, 1.0)
+FEWEST = 8
+"""So many different instants on full hours, say, are no accident."""
+FAR = 90 * DAY
+"""Dates that nothing comes near for so long are far from all others, …"""
+RARE = 0.01
+"""… if no more than this share of all instants is among them."""
+
+
+def resolution_of(steps: pd.DataFrame) -> float:
+    """Return how coarse a log's clock is: a day, an hour, a minute, a second; 0 if finer.
+
+    Raises
+    ------
+    ScenarioError
+        If it has dates only.
+    """
+    known = np.unique(_instants(steps))
+    if len(known) < FEWEST:
+        return 0.0
+    coarse = next((grid for grid in GRIDS if not np.any(known % grid)), 0.0)
+    if coarse == DAY:
+        raise ScenarioError(
+            "the log has dates without a time of day, which say nothing of waits: it needs "
+            "timestamps such as 2026-03-02 09:13:22"
+        )
+    return coarse
+
+
+def without_strays(steps: pd.DataFrame, calendar: Calendar, problems: Problems) -> pd.DataFrame:
+    """Return a log without what is years away from it, such as 1970-01-01 and 9999-12-31.
+
+    A row whose first instant is one of those is left out, of others only the instant.
+
+    Parameters
+    ----------
+    steps
+        Of `asyncsim.study.calibration.reading.Log`.
+    calendar
+        That its instants count from.
+    problems
+        Where they are noted.
+    """
+    known = np.sort(_instants(steps))
+    parts = np.split(known, np.flatnonzero(np.diff(known) > FAR) + 1)
+    strays = [part for part in parts if len(part) <= RARE * len(known)]
+    if not strays:
+        return steps
+    far = steps[[*TIMES]].isin(np.concatenate(strays))
+    first = steps[[*TIMES]].min(axis=1)
+    begins = far[[*TIMES]].where(steps[[*TIMES]].eq(first, axis=0), other=False).any(axis=1)
+    later = far.any(axis=1) & ~begins
+    for rows, what, used in (
+        (begins, "dated far from all others", "no"),
+        (later, "goes on far from all other dates (taken as open)", KEPT),
+    ):
+        if rows.any():
+            instant = steps.loc[rows, [*TIMES]].where(far[rows]).stack().iloc[0]
+            day = calendar.timestamps(np.array([instant]))[0].date()
+            problems.add(f"{what}, such as {day}", steps.loc[rows, "place"], used)
+    kept = steps[~begins].copy()
+    kept[[*TIMES]] = kept[[*TIMES]].where(~far[~begins])
+    return kept.reset_index(drop=True)
+
+
+def _instants(steps: pd.DataFrame) -> Floats:
+    values: Floats = steps[[*TIMES]].to_numpy(dtype=float).ravel()
+    return values[~np.isnan(values)]

@@ -1,0 +1,126 @@
+"""Default dates and clocks without seconds are told, and spoil nothing."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from known_logs import requests
+
+import asyncsim as sim
+
+BATCH = sim.NightlyBatch("22:00", sim.exponential("2s"))
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Return two weeks of requests to a nightly batch, about 250 a day."""
+    return requests(BATCH)[["SN", "submitted", "completed"]]
+
+
+def floored(table, to):
+    """Return a log whose clock shows whole minutes or hours."""
+    times = table[["submitted", "completed"]].apply(lambda column: column.dt.floor(to))
+    return table.assign(**times)
+
+
+def gaps_of(fit):
+    return dict(zip(fit.unexplained["what"], fit.unexplained["amount"], strict=True))
+
+
+def test_a_clock_of_minutes_makes_no_herd(table):
+    """Thirty completions show the same minute; they did not come at the same instant."""
+    fit = sim.fit(floored(table, "min"))
+    batch = fit.scenario.systems["outside system"]
+    assert (batch.start, batch.results) == ("22:00", "per item")
+    assert batch.item_time.mean == pytest.approx(2.0, rel=0.15)  # ± a minute in eight
+    assert gaps_of(fit)["resolution of its timestamps"] == "1 min"
+    assert "law of the item time" in gaps_of(fit)
+
+
+@pytest.mark.parametrize("to", ["ns", "min"])
+def test_results_at_the_end_are_seen_by_a_clock_of_minutes_as_well(to):
+    """Then whole nights show one instant."""
+    log = requests(sim.NightlyBatch("22:00", "2s", results="at end"))
+    fit = sim.fit(floored(log[["SN", "submitted", "completed"]], to))
+    assert fit.scenario.systems["outside system"].results == "at end"
+
+
+def test_a_fine_clock_is_no_gap(table):
+    """Nor is one of whole seconds, by which hours are waited for."""
+    assert "resolution of its timestamps" not in gaps_of(sim.fit(table))
+    assert "resolution of its timestamps" not in gaps_of(sim.fit(floored(table, "s")))
+
+
+def test_dates_without_a_time_are_refused(table):
+    """Every wait would be of whole days."""
+    dates = table.assign(submitted=table["submitted"].dt.date, completed=table["completed"].dt.date)
+    assert isinstance(dates["submitted"].iloc[0], datetime.date)
+    with pytest.raises(sim.ScenarioError, match="dates without a time of day"):
+        sim.fit(dates)
+
+
+@pytest.mark.parametrize(
+    ("column", "date", "message", "used"),
+    [
+        ("submitted", "1970-01-01 00:00:00", "dated far from all others, such as 1970-01", "no"),
+        ("completed", "2099-12-31 00:00:00", "goes on far from all other dates", "yes"),
+        ("completed", "9999-12-31 00:00:00", "goes on far from all other dates", "yes"),
+    ],
+)
+def test_a_default_date_is_told_and_moves_nothing(table, column, date, message, used):
+    """One row of three thousand; without it the fit is the same but for that row."""
+    texts = table.astype(str)
+    texts.loc[100, column] = date
+    with pytest.warns(sim.LogWarning, match=message):
+        fit = sim.fit(texts)
+    clean = sim.fit(table.drop(index=100))
+    told = fit.problems.iloc[-1]  # an early one is out of order as well
+    assert (told["rows"], told["used"], told["first"]) == (1, used, "row 100")
+    assert fit.scenario.start == clean.scenario.start
+    assert fit.scenario.length == clean.scenario.length
+    ours, theirs = (one.scenario.systems["outside system"] for one in (fit, clean))
+    assert (ours.start, ours.failure, ours.skip) == (theirs.start, theirs.failure, theirs.skip)
+    assert len(str(fit)) < 1.5 * len(str(clean))
+
+
+def test_a_log_that_paused_for_months_is_no_damage(table):
+    """Two weeks in spring and two in autumn: neither is rare."""
+    later = table.assign(
+        SN=[f"{k}_9" for k in range(len(table))],
+        submitted=table["submitted"] + pd.Timedelta("200 days"),
+        completed=table["completed"] + pd.Timedelta("200 days"),
+    )
+    fit = sim.fit(pd.concat([table, later], ignore_index=True))
+    assert fit.problems.empty
+    assert fit.arrivals.n == 2 * len(table)
+    longest = max(len(line) for line in str(fit).splitlines())
+    assert longest < 1000  # not a list of two hundred nights
+
+
+def test_an_hour_between_two_halves_of_a_log_is_told(table):
+    """A batch at 22:00 in Berlin, its log in UTC, over the last Sunday of March."""
+    run = requests(BATCH, zone="Europe/Berlin", start="2026-03-23")[
+        ["SN", "submitted", "completed"]
+    ]
+    plain = run.assign(
+        **{c: run[c].dt.tz_convert("UTC").dt.tz_localize(None) for c in ("submitted", "completed")}
+    )
+    fit = sim.fit(plain)
+    assert gaps_of(fit)["jump of the start"] == "-1 h from 2026-03-29 on"
+    aware = plain.assign(**{c: plain[c].dt.tz_localize("UTC") for c in ("submitted", "completed")})
+    right = sim.fit(aware, zone="Europe/Berlin")
+    assert right.scenario.systems["outside system"].start == "22:00"
+    assert "jump of the start" not in gaps_of(right)
+    assert "jump of the start" not in gaps_of(sim.fit(table))
+
+
+def test_two_batches_a_day_are_suspected(table):
+    """A third of all completions outside the batch is more than strays."""
+    rng = np.random.default_rng(1)
+    some = rng.random(len(table)) < 0.3
+    noon = table["submitted"].dt.normalize() + pd.Timedelta("36h")
+    moved = table["completed"].mask(some, noon + pd.to_timedelta(np.arange(len(table)) % 600, "s"))
+    fit = sim.fit(table.assign(completed=moved))
+    meaning = fit.unexplained.set_index("what")["meaning"]
+    assert "second batch" in meaning["completions outside the batch"]
