@@ -25,6 +25,9 @@ from asyncsim.model.quantities import Refused, nearest
 from asyncsim.model.systems import Recorded
 
 COLUMNS = ("SN", "submitted", "completed")
+RIGHT = (
+    "timestamps are ISO 8601, such as 2026-03-02 09:13:22; pandas.to_datetime makes them of others"
+)
 NAMED_ROWS = 5  # so many bad rows stand in a warning; all of them are in the table
 
 
@@ -107,7 +110,9 @@ class RequestLog:
         return log
 
     @classmethod
-    def checked(cls, raw: pd.DataFrame, name: str, zone: str | None) -> RequestLog:
+    def checked(
+        cls, raw: pd.DataFrame, name: str, zone: str | None, place: str = "line"
+    ) -> RequestLog:
         """Check the rows of a table of texts, without a word about those that are rejected.
 
         Parameters
@@ -118,19 +123,22 @@ class RequestLog:
             What messages call it.
         zone
             As in `read`.
+        place
+            What a row's number is called: ``"line"`` of a file, ``"row"`` of a DataFrame.
         """
         if raw.empty:
             raise ScenarioError(f"{name}: has no rows")
         submitted, completed = (timestamps(raw[c], zone) for c in ("submitted", "completed"))
-        problems = _problems(raw, submitted, completed)
+        problems = _problems(raw, submitted, completed, place)
         usable = problems == ""
         serial = raw["SN"].str.strip()
         rejected = pd.DataFrame(
             {"line": raw["line"], "SN": raw["SN"], "problem": problems}, index=raw.index
         )[~usable].reset_index(drop=True)
         if not usable.any():
-            first = f"line {rejected.line[0]}: {rejected.problem[0]}"
-            raise ScenarioError(f"{name}: has no usable row ({first})")
+            first = f"{place} {rejected.line[0]}: {rejected.problem[0]}"
+            right = f"; {RIGHT}" if "timestamp" in first else ""
+            raise ScenarioError(f"{name}: has no usable row ({first}){right}")
         rows = pd.DataFrame({"SN": serial, "submitted": submitted, "completed": completed})
         open_ones = completed.isna() & submitted.notna() & (serial != "")
         open_ones &= ~serial.isin(serial[usable]) & ~serial.where(open_ones).duplicated()
@@ -226,7 +234,10 @@ def timestamps(texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timestam
 
 
 def _problems(
-    raw: pd.DataFrame, submitted: pd.Series[pd.Timestamp], completed: pd.Series[pd.Timestamp]
+    raw: pd.DataFrame,
+    submitted: pd.Series[pd.Timestamp],
+    completed: pd.Series[pd.Timestamp],
+    place: str,
 ) -> pd.Series[str]:
     """Return what is wrong with each row, or an empty text."""
     serial = raw["SN"].str.strip()
@@ -244,5 +255,5 @@ def _problems(
     good = problems == ""  # the first good row of a number is the one that counts
     first_line = raw["line"].where(good).groupby(serial).transform("min")
     again = good & (raw["line"] > first_line)
-    say(again, "serial number stands already in line " + first_line.map("{:.0f}".format))
+    say(again, f"serial number comes again: first in {place} " + first_line.map("{:.0f}".format))
     return problems

@@ -110,7 +110,7 @@ def test_the_log_reads_with_its_bad_rows_named() -> None:
         "completed before it was submitted",
         "no serial number",
         "submitted is not a timestamp: '05/03/2026 09:30'",
-        "serial number stands already in line 402",
+        "serial number comes again: first in line 402",
     ):
         assert problem in problems
 

@@ -84,7 +84,7 @@ BAD_ROWS = {
     "9_31,2026-03-02 09:00": "not completed",
     "9_31": "submitted is not a timestamp: ''",
     "9_31,2026-03-02 09:00,2026-03-02 08:59": "completed before it was submitted",
-    "5_31,2026-03-02 09:00,2026-03-02 10:00": "serial number stands already in line 2",
+    "5_31,2026-03-02 09:00,2026-03-02 10:00": "serial number comes again: first in line 2",
 }
 
 

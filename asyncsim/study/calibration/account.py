@@ -53,7 +53,7 @@ def table_of(
     return pd.DataFrame([[getattr(row, n) for n in names] for row in rows], columns=names)
 
 
-def share_interval(k: int, n: int, confidence: float = 0.95) -> str:
+def share_interval(k: int, n: int, confidence: float) -> str:
     """Return the exact interval of a share in words (Clopper & Pearson 1934)."""
     found = stats.binomtest(k, n).proportion_ci(confidence, method="exact")
     return f"{found.low:.2g} to {found.high:.2g}"

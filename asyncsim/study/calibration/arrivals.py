@@ -2,8 +2,8 @@
 
 A Poisson process whose rate is constant within an hour of the week. How finely the rate may change
 is chosen by Akaike's criterion (AIC; Akaike 1974), with the log-likelihood divided by the
-dispersion where arrivals come in bunches (QAIC; Burnham & Anderson 2002, section 2.5): what the
-data cannot tell apart is pooled.
+dispersion where arrivals come in bunches or days differ (QAIC; Burnham & Anderson 2002, section
+2.5): what the data cannot tell apart is pooled.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import DAY_NAMES
 from asyncsim.study.calibration.durations import six_digits
 
+LEVEL = 0.01
 PARTS = 12
 """Parts of an hour, of five minutes, between which bunches are looked for."""
 POOLED = {
@@ -30,6 +31,7 @@ POOLED = {
     "by hour and weekday": ("weekday", "hour"),
 }
 HOUR, DAY = 3600.0, 86400.0
+Cells = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 @frozen(eq=False)
@@ -53,7 +55,7 @@ class ArrivalFit:
     bunching, bunching_p
         Dispersion within hours, 1 for Poisson arrivals, and the p-value of a two-sided test.
     between_days
-        Dispersion of the counts of hours around the fitted rates, 1 for Poisson arrivals.
+        Dispersion of each day's counts around the fitted rates, 1 for Poisson arrivals.
     between_days_p
         P-value of a test of that, with the dispersion within hours taken for granted.
     unseen
@@ -97,17 +99,16 @@ def fit_arrivals(
         count=np.histogram(instants, edges)[0], time=(hours["end"] - hours["start"]) / HOUR
     )
     bunching, bunching_p = bunched(instants, hours)
-    excess = max(bunching, 1.0) if bunching_p < 0.01 else 1.0
-    candidates = _candidates(hours, excess)
+    excess = max(bunching, 1.0) if bunching_p < LEVEL else 1.0
+    candidates = _candidates(hours, _spread(hours, tuple(POOLED)[::-1], excess))
     chosen = str(candidates["pooling"].iloc[int(candidates["qaic"].argmin())])
     cells = _cells(hours, chosen)
-    table = _rates(hours, cells, excess, confidence)
-    rate = table["rate"].to_numpy()[cells]
+    rate, between, between_p = _between(hours, cells, excess)
+    table = _rates(hours, cells, _spread(hours, (chosen,), excess), confidence)
     hours = hours.assign(expected=rate * hours["time"])
     weekdays = sorted(set(hours["weekday"]))
     size, week = _common_size(instants), np.zeros((7, 24))
     week[hours["weekday"], hours["hour"]] = [six_digits(one / size) for one in rate.tolist()]
-    between, between_p = _between(hours, int((table["arrivals"] > 0).sum()), excess)
     return ArrivalFit(
         law=WeeklyPoisson(week, size=size),
         chosen=chosen,
@@ -147,7 +148,7 @@ def bunched(instants: Floats, hours: pd.DataFrame) -> tuple[float, float]:
     return float(sums.sum()) / mean, 2 * min(above, 1 - above)
 
 
-def _cells(hours: pd.DataFrame, pooling: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _cells(hours: pd.DataFrame, pooling: str) -> Cells:
     """Return for each hour of the log the number of the rate that it shares."""
     days, clock = POOLED[pooling]
     group = {"every day": 0, "weekend apart": hours["weekday"] >= 5, "weekday": hours["weekday"]}
@@ -155,7 +156,7 @@ def _cells(hours: pd.DataFrame, pooling: str) -> np.ndarray[tuple[int], np.dtype
     return np.unique(np.broadcast_to(cell, len(hours)), return_inverse=True)[1]
 
 
-def _sums(hours: pd.DataFrame, cells: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pd.DataFrame:
+def _sums(hours: pd.DataFrame, cells: Cells) -> pd.DataFrame:
     return hours[["count", "time"]].groupby(cells).sum()
 
 
@@ -186,11 +187,14 @@ def _candidates(hours: pd.DataFrame, excess: float) -> pd.DataFrame:
 
 def _rates(
     hours: pd.DataFrame,
-    cells: np.ndarray[tuple[int], np.dtype[np.int64]],
+    cells: Cells,
     excess: float,
     confidence: float,
 ) -> pd.DataFrame:
-    """Return the fitted rates with exact Poisson intervals (Garwood 1936), wider by the excess."""
+    """Return the fitted rates with exact Poisson intervals (Garwood 1936), wider by a dispersion.
+
+    As if there were fewer arrivals by that factor (quasi-likelihood).
+    """
     sums = _sums(hours, cells)
     n, time = sums["count"].to_numpy() / excess, sums["time"].to_numpy()
     tail = (1 - confidence) / 2
@@ -215,21 +219,38 @@ def _rates(
     )
 
 
-def _between(hours: pd.DataFrame, fitted: int, excess: float) -> tuple[float, float]:
-    """Return Pearson's dispersion of the hourly counts around the fit, and its p-value.
+def _between(hours: pd.DataFrame, cells: Cells, excess: float) -> tuple[Floats, float, float]:
+    """Return the rate of each hour, and Pearson's dispersion of counts around it with its p-value.
 
-    Each hour's term has mean 1 and variance 2 + 1/expected for Poisson counts; the p-value rests on
-    a gamma law with the mean and the variance of their sum.
+    One count for each day and rate: hours of a day that share a rate are good or bad together. Each
+    count's term has mean 1 and variance 2 + 1/expected for Poisson counts; the p-value rests on a
+    gamma law with the mean and the variance of their sum.
     """
-    expected = hours["expected"][hours["expected"] > 0]
-    free = len(expected) - fitted
-    if free < 1:
-        return math.nan, math.nan
-    counts = hours["count"][expected.index]
+    sums = _sums(hours, cells)
+    rate = (sums["count"] / sums["time"]).to_numpy()[cells]
+    by_day = hours.assign(expected=rate * hours["time"], cell=cells).groupby(["day", "cell"])
+    counts, expected = by_day[["count", "expected"]].sum().to_numpy().T
+    counts, expected = counts[expected > 0], expected[expected > 0]
+    free = len(expected) - int((sums["count"] > 0).sum())
+    if free < 1 or hours["day"].nunique() < 2:
+        return rate, math.nan, math.nan
     total = float(((counts - expected) ** 2 / expected).sum())
     variance = 2 * free + float((1 / expected).sum()) * free / len(expected)
     shape = free**2 / variance
-    return total / free, float(stats.gamma.sf(total / excess, shape, scale=free / shape))
+    return rate, total / free, float(stats.gamma.sf(total / excess, shape, scale=free / shape))
+
+
+def _spread(hours: pd.DataFrame, poolings: tuple[str, ...], excess: float) -> float:
+    """Return the dispersion of days' counts around the first pooling that leaves any to see.
+
+    Good days and bad ones make rates as unsure as bunches do; the finest pooling is the one that
+    explains most (Burnham & Anderson).
+    """
+    for pooling in poolings:
+        _, between, p = _between(hours, _cells(hours, pooling), excess)
+        if not math.isnan(between):
+            return max(excess, between) if p < LEVEL else excess
+    return excess
 
 
 def _days(hours: pd.DataFrame, calendar: Calendar, excess: float) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 from asyncsim.study.calibration.account import Finding, Gap, p_text, share_interval
 from asyncsim.study.calibration.arrivals import ArrivalFit
 from asyncsim.study.calibration.paths import SHOWN, Paths
+from asyncsim.study.calibration.settings import Settings
 
 LEVEL = 0.01
 FAR = 4.0
@@ -64,7 +65,7 @@ def arrival_gaps(fit: ArrivalFit) -> list[Gap]:
             f"{fit.between_days:.3g} times that of Poisson arrivals ({p_text(fit.between_days_p)})"
         )
         meaning = (
-            "hours of the same rate differ more than chance allows: trends, holidays, good days"
+            "days of the same rate differ more than chance allows: trends, holidays, good days"
         )
         found.append(Gap("arrivals", "dispersion between days", amount, meaning))
     if math.isnan(fit.between_days):
@@ -88,12 +89,13 @@ def arrival_gaps(fit: ArrivalFit) -> list[Gap]:
     return found
 
 
-def path_rows(paths: Paths) -> tuple[list[Finding], list[Gap]]:
+def path_rows(paths: Paths, settings: Settings) -> tuple[list[Finding], list[Gap]]:
     """Say which order of steps was found, and who does not keep to it."""
     cases = paths.cases
+    share = share_interval(cases - paths.unexplained, cases, settings.confidence)
     found = Finding(
         "process", "steps", " → ".join(paths.main), cases,
-        f"share of cases on it {share_interval(cases - paths.unexplained, cases)}",
+        f"share of cases on it {share}",
         f"commonest path: {paths.on_it} cases went all of it, {paths.open} a part so far",
     )  # fmt: skip
     if not paths.unexplained:

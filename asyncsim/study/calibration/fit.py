@@ -32,6 +32,7 @@ from asyncsim.study.calibration.plausible import resolution_of, without_strays
 from asyncsim.study.calibration.reading import EVENTS, TIMES, Log, read_log
 from asyncsim.study.calibration.result import Fit
 from asyncsim.study.calibration.server import ServerFit, fit_server
+from asyncsim.study.calibration.settings import Settings
 from asyncsim.study.statistics import mean_interval
 
 MINUTE = 60.0
@@ -56,12 +57,12 @@ def fit(
     Parameters
     ----------
     log
-        A DataFrame or a CSV file, in one of two forms. Either events in the columns of process
-        mining: ``case:concept:name``, ``concept:name``, ``time:timestamp``, and if there are any
-        ``lifecycle:transition`` (schedule, start, suspend, resume, complete; all complete if left
-        out), ``org:resource`` and ``serial_number``: what `Run.event_log` gives. Or requests:
-        ``SN, submitted, completed`` as an external system's table has them, and ``resumed`` if it
-        is known.
+        A DataFrame, a CSV file or a Parquet file, in one of two forms. Either events in the columns
+        of process mining: ``case:concept:name``, ``concept:name``, ``time:timestamp``, and if there
+        are any ``lifecycle:transition`` (schedule, start, suspend, resume, complete; all complete
+        if left out), ``org:resource`` and ``serial_number``: what `Run.event_log` gives. Or
+        requests: ``SN, submitted, completed`` as an external system's table has them, and
+        ``resumed`` if it is known.
     zone
         Time zone such as ``"Europe/Berlin"`` in which timestamps without an offset are understood,
         and whose clock batches and arrivals go by. By default that of a DataFrame's timestamps, or
@@ -81,7 +82,7 @@ def fit(
     seed
         Key of the random numbers of permutation tests and bootstraps.
     confidence
-        Of the intervals of arrival rates; all others are 95 % ones.
+        Of every interval in the account and the tables.
 
     Returns
     -------
@@ -117,10 +118,10 @@ def fit(
         workers = optional_count(workers)
     except Refused as problem:
         raise refuse("workers", problem, workers) from None
-    rng = np.random.default_rng(key_part("seed", seed))
+    seed = key_part("seed", seed)
     found = read_log(log, zone, system, requests)
     known = without_strays(found.steps, found.calendar, found.problems)
-    resolution = resolution_of(known)
+    settings = Settings(np.random.default_rng(seed), confidence, resolution_of(known))
     if found.problems.worth_a_warning:
         warnings.warn(found.problems.sentence(found.name, found.rows), LogWarning, stacklevel=2)
     steps = known.assign(first=known[[*TIMES]].min(axis=1))
@@ -134,10 +135,10 @@ def fit(
     arrived = arrived[(arrived >= 0) & (arrived < length)]
     arrivals = fit_arrivals(arrived, calendar, length, confidence)
     paths = paths_of(steps)
-    server = fit_server(steps, paths.main, workers, rng)
+    server = fit_server(steps, paths.main, workers, settings)
     used = steps[steps["step"].isin(paths.main) & steps["system"].notna()]
     systems = {
-        str(one): fit_system(str(one), waits, calendar, rng, resolution)
+        str(one): fit_system(str(one), waits, calendar, settings)
         for one, waits in used.groupby("system", sort=False)
     }
     scenario = Scenario(
@@ -151,8 +152,8 @@ def fit(
         zone=calendar.zone,
         description=f"fitted to {found.rows} rows of {Path(found.name).name}",
     )
-    findings, gaps = _accounts(found, paths, server, systems)
-    gaps = [*arrival_gaps(arrivals), *_outside(outside), *gaps, *_coarse(resolution)]
+    findings, gaps = _accounts(found, paths, server, systems, settings)
+    gaps = [*arrival_gaps(arrivals), *_outside(outside), *gaps, *_coarse(settings.resolution)]
     return Fit(
         scenario, [*arrival_findings(arrivals), *findings], gaps, found.problems.table,
         arrivals=arrivals, systems=systems, work=server.laws, steps=steps,
@@ -223,10 +224,14 @@ def _process(steps: pd.DataFrame, main: tuple[str, ...], server: ServerFit) -> P
 
 
 def _accounts(
-    log: Log, paths: Paths, server: ServerFit, systems: Mapping[str, SystemFit]
+    log: Log,
+    paths: Paths,
+    server: ServerFit,
+    systems: Mapping[str, SystemFit],
+    settings: Settings,
 ) -> tuple[list[Finding], list[Gap]]:
     """Return what was found beside the arrivals, and what is not explained."""
-    findings, gaps = path_rows(paths)
+    findings, gaps = path_rows(paths, settings)
     if log.form != EVENTS:
         findings, gaps = [], []
     for fitted in systems.values():

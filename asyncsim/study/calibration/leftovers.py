@@ -141,7 +141,7 @@ def cut_off_of(name: str, schedule: Schedule) -> tuple[float | None, Finding]:
 
 
 def days_of(
-    name: str, schedule: Schedule, lead: float, calendar: Calendar
+    name: str, schedule: Schedule, lead: float, calendar: Calendar, confidence: float
 ) -> tuple[str, float, list[Finding]]:
     """Return the days it runs on and the share of nights that failed although work waited.
 
@@ -149,6 +149,8 @@ def days_of(
     ----------
     lead
         How long before the start the cut-off is, in seconds.
+    confidence
+        Of the interval of a share.
     """
     ran = schedule.dates.tolist()
     known = schedule.done >= 0  # what is never done waits on any day, and tells nothing
@@ -186,14 +188,14 @@ def days_of(
         findings.append(
             Finding(
                 name, "nights without a run", f"{len(failed)} of {total}", total,
-                share_interval(len(failed), total), f"work waited on {dates}",
+                share_interval(len(failed), total, confidence), f"work waited on {dates}",
             )
         )  # fmt: skip
     return text, len(failed) / total, findings
 
 
 def limits_of(
-    name: str, schedule: Schedule, lead: float, last: Floats, gap: float
+    name: str, schedule: Schedule, lead: float, last: Floats, gap: float, confidence: float
 ) -> tuple[dict[str, object], list[Finding], list[Gap]]:
     """Say why nights left requests that were in time: a limit, an end, or a breakdown.
 
@@ -205,6 +207,8 @@ def limits_of(
         Clock of the last completion of each night, in seconds of the day it began on.
     gap
         A typical time between completions, in seconds.
+    confidence
+        Of the interval of a share.
     """
     counts = np.array([len(night.items) for night in schedule.nights])
     came, due, done = _in_time(schedule, lead)
@@ -235,7 +239,7 @@ def limits_of(
     if not k:
         return {}, [], gaps
     how = f"{int(left[broken].sum())} requests that were in time waited for another night"
-    of, interval = f"{k} of {len(counts)} nights", share_interval(k, len(counts))
+    of, interval = f"{k} of {len(counts)} nights", share_interval(k, len(counts), confidence)
     found = Finding(name, "nights that broke down", of, len(counts), interval, how)
     return {"failure": min(k / len(counts), 0.99)}, [found], gaps
 

@@ -23,6 +23,8 @@ from asyncsim.study.calibration.leftovers import (
     lost_gaps,
 )
 from asyncsim.study.calibration.rounding import clock_text, roundest
+from asyncsim.study.calibration.settings import Settings
+from asyncsim.study.statistics import student_t
 
 SLACK = 60.0
 """A scheduler may be so late, in seconds."""
@@ -67,16 +69,17 @@ def _pace_of(
     last: Floats,
     gaps: Floats,
     counts: np.ndarray[Any, Any],
-    rng: np.random.Generator,
-    resolution: float,
+    settings: Settings,
 ) -> _Pace:
     """Return the pace of nights: their first and last completions by the clock, gaps and items."""
-    coarse = resolution > 0 and bool(len(gaps)) and gaps.mean() < FINE * resolution
+    coarse = bool(len(gaps)) and gaps.mean() < FINE * settings.resolution
     # By a clock without seconds completions look simultaneous: whole nights must, not just pairs
     together = (last - first)[counts > 1] <= AT_ONCE if coarse else gaps <= AT_ONCE
     zero = float(np.mean(together)) if len(together) else 0.0
     at_end = zero >= AT_END
-    pace = _from_ends(last, counts, rng) if at_end else _from_gaps(first, gaps, rng, coarse)
+    pace = (
+        _from_ends(last, counts, settings) if at_end else _from_gaps(first, gaps, coarse, settings)
+    )
     shown = f"{zero:.0%} of {'nights show one instant' if coarse else 'the gaps are zero'}"
     return attrs.evolve(pace, at_end=at_end, coarse=coarse, together=shown)
 
@@ -87,8 +90,7 @@ def fit_batch(
     completed: Floats,
     verdict: Verdict,
     calendar: Calendar,
-    rng: np.random.Generator,
-    resolution: float = 0.0,
+    settings: Settings,
 ) -> BatchFit:
     """Fit a nightly batch to requests that come from one.
 
@@ -102,10 +104,8 @@ def fit_batch(
         Of `asyncsim.study.calibration.batches.find_batch` about those that are not.
     calendar
         Whose clock it goes by.
-    rng
-        For the tests of the item time.
-    resolution
-        Of the log's clock, in seconds: completions that differ by less show the same.
+    settings
+        Of the fit.
     """
     closed = np.flatnonzero(np.isfinite(completed))
     nights = tuple(night.at(closed) for night in verdict.nights)
@@ -114,19 +114,22 @@ def fit_batch(
     last = np.array([clocks[night.items[-1]] - night.date * DAY for night in nights])
     gaps = np.concatenate([np.diff(completed[night.items]) for night in nights])
     counts = np.array([len(night.items) for night in nights])
-    pace = _pace_of(first, last, gaps, counts, rng, resolution)
+    pace = _pace_of(first, last, gaps, counts, settings)
     schedule = Schedule.of(submitted, completed, nights, pace.start, calendar)
     cut_off, cut_finding = cut_off_of(name, schedule)
     lead = 0.0 if cut_off is None else (pace.start - cut_off) % DAY
-    days, skip, day_findings = days_of(name, schedule, lead, calendar)
-    limits, limit_findings, gaps_left = limits_of(name, schedule, lead, last, pace.item.mean)
+    days, skip, day_findings = days_of(name, schedule, lead, calendar, settings.confidence)
+    limits, limit_findings, gaps_left = limits_of(
+        name, schedule, lead, last, pace.item.mean, settings.confidence
+    )
     described: dict[str, Any] = {"days": days, "skip": skip, **limits}
     system = NightlyBatch(
         clock_text(pace.start), pace.item.law, results="at end" if pace.at_end else "per item",
         cut_off=None if cut_off is None else clock_text(cut_off), **described,
     )  # fmt: skip
     spread = f"first completions {clock_text(first.min())} to {clock_text(first.max())}, start near"
-    error = f" ± {1.96 * pace.error:.1f} s" if math.isfinite(pace.error) else ""
+    wide = student_t(settings.confidence, max(len(nights) - 1, 1))
+    error = f" ± {wide * pace.error:.1f} s" if math.isfinite(pace.error) else ""
     findings = (
         Finding(name, "nightly batch", "yes", int(counts.sum()), "", verdict.why),
         Finding(
@@ -141,7 +144,12 @@ def fit_batch(
     )  # fmt: skip
     jumps = _jump(name, first, nights, calendar)
     left = (*lost_gaps(name, schedule), *gaps_left)
-    unexplained = (*_unknown(name, verdict, pace), *_late(name, pace, resolution), *jumps, *left)
+    unexplained = (
+        *_unknown(name, verdict, pace),
+        *_late(name, pace, settings.resolution),
+        *jumps,
+        *left,
+    )
     return BatchFit(system, pace.item, findings, unexplained)
 
 
@@ -161,12 +169,12 @@ def law_finding(part: str, what: str, fit: LawFit) -> Finding:
     return Finding(part, what, found, len(fit.times), interval, how)
 
 
-def _from_gaps(first: Floats, gaps: Floats, rng: np.random.Generator, coarse: bool) -> _Pace:
+def _from_gaps(first: Floats, gaps: Floats, coarse: bool, settings: Settings) -> _Pace:
     """Where results come one by one: the first is there an item time after the start.
 
     A coarse clock shows the mean of the item time only, by how long the nights last.
     """
-    item = fit_law(gaps if len(gaps) else np.zeros(1), rng)
+    item = fit_law(gaps if len(gaps) else np.zeros(1), settings.rng, settings.confidence)
     if coarse:
         item = _only_mean(item, float(gaps.mean()), (item.low, item.high))
     guess = float(np.median(first)) - float(np.median(item.times))
@@ -176,7 +184,7 @@ def _from_gaps(first: Floats, gaps: Floats, rng: np.random.Generator, coarse: bo
     return _Pace(start, guess, error, item, "first completion less an item time, in the median")
 
 
-def _from_ends(last: Floats, counts: np.ndarray[Any, Any], rng: np.random.Generator) -> _Pace:
+def _from_ends(last: Floats, counts: np.ndarray[Any, Any], settings: Settings) -> _Pace:
     """Where results come at the end: a line through the ends of nights over their items.
 
     Its intercept is the start and its slope the item time (ordinary least squares).
@@ -196,8 +204,9 @@ def _from_ends(last: Floats, counts: np.ndarray[Any, Any], rng: np.random.Genera
     wide = max(SLACK, 2 * error) if slope else 900.0
     start = roundest(guess - wide, min(guess + (wide if slope else 0), float(last.min())), guess)
     mean = max(float(np.mean((last - start) / counts)), 0.0)
-    ends = (mean - 2 * slope_error, mean + 2 * slope_error)
-    item = fit_law(np.maximum((last - start) / counts, 0.0), rng)
+    half = student_t(settings.confidence, max(n - 2, 1)) * slope_error
+    ends = (mean - half, mean + half)
+    item = fit_law(np.maximum((last - start) / counts, 0.0), settings.rng, settings.confidence)
     return _Pace(start, guess, error, _only_mean(item, mean, ends), how)
 
 

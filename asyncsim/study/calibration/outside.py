@@ -17,6 +17,7 @@ from asyncsim.study.calibration.account import Finding, Gap, p_text
 from asyncsim.study.calibration.batches import LEVEL, Verdict, find_batch
 from asyncsim.study.calibration.durations import LawFit, fit_law
 from asyncsim.study.calibration.nights import fit_batch, law_finding
+from asyncsim.study.calibration.settings import Settings
 
 DEPENDENT = 0.1
 """External times depend on each other if their rank correlation is above this, not by chance."""
@@ -56,8 +57,7 @@ def fit_system(
     name: str,
     waits: pd.DataFrame,
     calendar: Calendar,
-    rng: np.random.Generator,
-    resolution: float = 0.0,
+    settings: Settings,
 ) -> SystemFit:
     """Fit an external system to the waits for it.
 
@@ -69,10 +69,8 @@ def fit_system(
         ``step, armed, completed, resumed`` in seconds, one row per wait.
     calendar
         Whose clock a batch goes by.
-    rng
-        For permutations and bootstraps.
-    resolution
-        Of the log's clock, in seconds.
+    settings
+        Of the fit.
 
     Raises
     ------
@@ -85,15 +83,15 @@ def fit_system(
     ended = np.isfinite(done)
     if not ended.any():
         raise ScenarioError(f"system {name!r}: the log has no wait for it that has ended")
-    verdict = find_batch(armed[ended], done[ended], calendar, rng)
+    verdict = find_batch(armed[ended], done[ended], calendar, settings.rng)
     findings: tuple[Finding, ...]
     gaps: tuple[Gap, ...]
     if verdict.batch:
-        batch = fit_batch(name, armed, done, verdict, calendar, rng, resolution)
+        batch = fit_batch(name, armed, done, verdict, calendar, settings)
         system: ExternalSystem = batch.system
         law, findings, gaps = batch.item, batch.findings, batch.gaps
     else:
-        law = fit_law(np.maximum(done - armed, 0.0)[ended], rng)
+        law = fit_law(np.maximum(done - armed, 0.0)[ended], settings.rng, settings.confidence)
         system = OnlineService(law.law, lanes=None)
         why = Finding(name, "nightly batch", "no", int(ended.sum()), "", verdict.why)
         findings = (why, law_finding(name, "external time", law))

@@ -6,18 +6,20 @@ the table of an external system, one row per request (`asyncsim.model.request_lo
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import attrs
 import pandas as pd
 from attrs import frozen
 
-from asyncsim.errors import ScenarioError
+from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.model.calendar import Calendar, zone_name
 from asyncsim.model.described import refuse
 from asyncsim.model.quantities import Refused, nearest
-from asyncsim.model.request_log import COLUMNS, RequestLog, read_rows, timestamps
+from asyncsim.model.request_log import COLUMNS, RIGHT, RequestLog, read_rows, timestamps
 from asyncsim.study.calibration.executions import executions_of
 from asyncsim.study.calibration.problems import KEPT, SORTED, Problems
 
@@ -67,6 +69,9 @@ def read_log(
     requests: pd.DataFrame | str | Path | None = None,
 ) -> Log:
     """Read a log in either form; see `asyncsim.fit`."""
+    if isinstance(log, (str, Path)) and Path(log).suffix.lower() == ".parquet":
+        table = read_log(_parquet(log), zone, system, requests)
+        return attrs.evolve(table, name=str(log))
     try:
         zone_name(zone)
     except Refused as problem:
@@ -82,7 +87,7 @@ def read_log(
         return _read_events(log, zone, system, requests)
     raise ScenarioError(
         f"{_name(log)}: must have the columns {', '.join(COLUMNS)}, or those of process mining "
-        f"({', '.join(EVENT_COLUMNS)}); it has {', '.join(names) or 'none'}"
+        f"({', '.join(EVENT_COLUMNS)}), so rename yours; it has {', '.join(names) or 'none'}"
         + nearest(str(names[0]) if names else "", [COLUMNS[0], *EVENT_COLUMNS])
     )
 
@@ -96,7 +101,18 @@ def _columns(log: object, argument: str) -> list[str]:
         return names
     if isinstance(log, (str, Path)):
         return [name for name in _header(log) if name]
-    raise refuse(argument, "must be a DataFrame or the path of a CSV file", log)
+    raise refuse(argument, "must be a DataFrame or the path of a CSV or Parquet file", log)
+
+
+def _parquet(path: str | Path) -> pd.DataFrame:
+    if importlib.util.find_spec("pyarrow") is None:
+        raise EngineError(
+            "reading Parquet needs pyarrow; install the extra: pip install 'asyncsim[logs]'"
+        )
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's own errors are one of the two
+        raise ScenarioError(f"{path}: cannot be read as Parquet ({error})") from None
 
 
 def _header(path: str | Path) -> list[str]:
@@ -171,8 +187,8 @@ def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str
     columns = [name for name in ("submitted", "completed", "resumed") if name in raw]
     texts = pd.concat([raw[name] for name in columns], ignore_index=True)
     _note_zones(texts, pd.concat([raw["line"]] * len(columns), ignore_index=True), zone, problems)
-    checked = RequestLog.checked(raw, name, zone)
-    kinds = checked.rejected["problem"].str.replace(r"(: .*| in line \d+)$", "", regex=True)
+    checked = RequestLog.checked(raw, name, zone, problems.place)
+    kinds = checked.rejected["problem"].str.split(":").str[0]
     open_lines = set(checked.unfinished["line"])
     for kind, rejected in checked.rejected.groupby(kinds, sort=False):
         kept = rejected["line"].isin(open_lines)
@@ -263,7 +279,10 @@ def _read_events(
         problems.add(kind, raw["line"][bad == kind])
     good = bad == ""
     if not good.any():
-        raise ScenarioError(f"{name}: has no usable row")
+        first = problems.table.iloc[0]
+        raise ScenarioError(
+            f"{name}: has no usable row ({first['problem']}: {first['first']}); {RIGHT}"
+        )
     calendar = Calendar(moments[good].min().date(), zone)
     events = events.assign(at=_seconds(moments, calendar))[good]
     steps, has = executions_of(events, system, problems)

@@ -14,6 +14,7 @@ from asyncsim.study.calibration.account import Finding, Gap
 from asyncsim.study.calibration.durations import LawFit, fit_law
 from asyncsim.study.calibration.nights import law_finding
 from asyncsim.study.calibration.outside import law_gaps
+from asyncsim.study.calibration.settings import Settings
 
 AT_ONCE = 1e-3
 """A step that began within a millisecond did not wait for a worker."""
@@ -43,7 +44,7 @@ class ServerFit:
 
 
 def fit_server(
-    steps: pd.DataFrame, main: Sequence[str], workers: int | None, rng: np.random.Generator
+    steps: pd.DataFrame, main: Sequence[str], workers: int | None, settings: Settings
 ) -> ServerFit:
     """Fit work times and count workers.
 
@@ -58,6 +59,8 @@ def fit_server(
         Names of the steps in the scenario.
     workers
         Their number if it is known.
+    settings
+        Of the fit.
     """
     work: dict[str, Duration] = {}
     laws: dict[str, LawFit] = {}
@@ -83,7 +86,7 @@ def fit_server(
         if not len(known) or not known.any():
             work[name] = Fixed(0.0)
             continue
-        law = fit_law(known, rng)
+        law = fit_law(known, settings.rng, settings.confidence)
         work[name], laws[name] = law.law, law
         findings.append(law_finding(name, what, law))
         gaps += law_gaps(name, what, law)

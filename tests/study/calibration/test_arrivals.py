@@ -4,6 +4,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import asyncsim as sim
 from asyncsim.model.calendar import Calendar
@@ -102,3 +103,26 @@ def test_weekdays_never_seen_are_named():
     assert fit.unseen == ("Thursday", "Friday", "Saturday", "Sunday")
     assert not np.any(np.array(fit.law.rates)[3:])
     assert np.all(np.array(fit.law.rates)[:3] > 0)
+
+
+def test_good_days_and_bad_days_widen_the_intervals_and_are_no_weekly_pattern():
+    """Days at 10 or 30 an hour, by chance: the interval of the one rate holds 20 as promised."""
+    rng, held, narrow, simple = np.random.default_rng(5), 0, 0, 0
+    for _ in range(60):
+        counts = rng.poisson(rng.choice([10.0, 30.0], 28)[:, None] * np.ones(24))
+        hours = np.repeat(np.arange(counts.size), counts.ravel())
+        fit = fit_arrivals(np.sort((hours + rng.random(len(hours))) * 3600.0), MONDAY, 28 * DAY)
+        if fit.chosen == "one rate":
+            row = fit.table.iloc[0]
+            simple += 1
+            held += row["low"] <= 20.0 <= row["high"]
+            narrow += abs(row["rate"] - 20.0) <= 1.96 * np.sqrt(20.0 / (28 * 24))
+    assert simple > 50
+    assert narrow < stats.binom.ppf(0.001, simple, 0.95) <= held
+
+
+def test_one_day_tells_nothing_of_differences_between_days():
+    """However much its hours differ."""
+    busy = np.sort(np.random.default_rng(1).uniform(9 * 3600.0, 11 * 3600.0, 200))
+    fit = fit_arrivals(busy, MONDAY, DAY)
+    assert np.isnan(fit.between_days)

@@ -9,6 +9,7 @@ import asyncsim as sim
 from asyncsim.study.calibration.batches import find_batch
 from asyncsim.study.calibration.nights import fit_batch
 from asyncsim.study.calibration.reading import read_log
+from asyncsim.study.calibration.settings import Settings
 
 LATE = "seconds from its start to its first item"
 ROUND_THE_CLOCK = sim.Poisson("20/h")
@@ -18,10 +19,10 @@ def fitted(table):
     log = read_log(table)
     armed, done = log.steps["armed"].to_numpy(), log.steps["completed"].to_numpy()
     closed = np.isfinite(done)
-    rng = np.random.default_rng(1)
-    verdict = find_batch(armed[closed], done[closed], log.calendar, rng)
+    settings = Settings(np.random.default_rng(1))
+    verdict = find_batch(armed[closed], done[closed], log.calendar, settings.rng)
     assert verdict.batch
-    return fit_batch("ledger", armed, done, verdict, log.calendar, rng)
+    return fit_batch("ledger", armed, done, verdict, log.calendar, settings)
 
 
 @pytest.mark.parametrize(

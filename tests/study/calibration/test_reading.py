@@ -102,7 +102,7 @@ def test_damaged_requests_are_counted_by_kind_and_place(tmp_path):
         ),
         "not completed (used as an arrival)": (2, "lines 3, 11"),
         "completed is not a timestamp (used as an arrival)": (1, "line 4"),
-        "serial number stands already": (1, "line 5"),
+        "serial number comes again": (1, "line 5"),
         "completed before it was submitted": (1, "line 6"),
         "no serial number": (1, "line 7"),
         "submitted is not a timestamp": (1, "line 8"),
@@ -205,7 +205,7 @@ def test_completions_come_from_a_table_of_requests(run):
     ("frame", "more", "message"),
     [
         (pd.DataFrame({"SNs": ["1"]}), {}, r"must have the columns SN, submitted, completed"),
-        (7, {}, r"log must be a DataFrame or the path of a CSV file, got 7"),
+        (7, {}, r"log must be a DataFrame or the path of a CSV or Parquet file, got 7"),
         (pd.DataFrame({"SN": ["1"], "submitted": ["x"]}), {}, r"lacks the column 'completed'"),
         (pd.DataFrame({"SN": ["1"], "submitted": ["x"], "completed": [""]}), {}, "no usable row"),
         (an_event_log(("1", "a", "start", "x")), {}, "no usable row"),
@@ -276,3 +276,34 @@ def test_rows_of_the_requests_keep_their_places():
     told = counts(read_log(played.event_log(), requests=table))
     assert told["requests: rows that cannot be used"] == (2, "rows of requests 10, 30")
     assert told["requests: serial number is not in the event log"] == (1, "row of requests 20")
+
+
+def test_a_parquet_file_is_read_as_its_table_is(tmp_path):
+    """What `write_event_log` writes, too; damage is named by row."""
+    run = sim.simulate(scenario(sim.NightlyBatch("22:00", "1s"), days=3), sim.Callback(), seed=1)
+    sim.write_event_log(run, tmp_path / "log.parquet")
+    log = read_log(tmp_path / "log.parquet")
+    assert log.name.endswith("log.parquet")
+    pd.testing.assert_frame_equal(
+        log.steps, read_log(pd.read_parquet(tmp_path / "log.parquet")).steps
+    )
+    (tmp_path / "broken.parquet").write_bytes(b"no parquet")
+    for name in ("broken.parquet", "missing.parquet"):
+        with pytest.raises(sim.ScenarioError, match=rf"{name}: cannot be read as Parquet"):
+            read_log(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "date", ["02.03.2026 08:02:41", "03/02/2026 08:02 AM", "1772438561", "yesterday"]
+)
+def test_dates_of_another_form_are_refused_with_the_right_one(date):
+    """And how to make it; rows of a DataFrame are rows, not lines."""
+    right = r"ISO 8601, such as 2026-03-02 09:13:22; pandas.to_datetime makes them"
+    requests = pd.DataFrame({"SN": ["5_31"], "submitted": [date], "completed": [date]})
+    with pytest.raises(sim.ScenarioError, match=rf"row 0: submitted is not .*{right}"):
+        read_log(requests)
+    events = pd.DataFrame(
+        {"case:concept:name": ["1"], "concept:name": ["post"], "time:timestamp": [date]}
+    )
+    with pytest.raises(sim.ScenarioError, match=rf"is not a timestamp: row 0\); .*{right}"):
+        read_log(events)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from asyncsim.study.calibration.server import busiest, fit_server
+from asyncsim.study.calibration.settings import Settings
 
 
 def test_the_busiest_moment_counts_who_ends_as_gone():
@@ -30,7 +31,7 @@ def test_workers_are_a_lower_bound_unless_steps_waited(queued, started, given, w
     ended = [10.0, 10.0, 20.0]
     steps = steps.assign(case=["1", "2", "3"], step="a", ended=ended, first=0.0, system=None)
     steps = steps.assign(armed=np.nan, resumed=np.nan, completed=np.nan)
-    fit = fit_server(steps, ["a"], given, np.random.default_rng(1))
+    fit = fit_server(steps, ["a"], given, Settings(np.random.default_rng(1)))
     assert fit.server.workers == workers
     meanings = [gap.meaning for gap in fit.gaps if gap.what == "workers"]
     assert len(meanings) == (word is not None)
