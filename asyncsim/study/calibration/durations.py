@@ -6,6 +6,10 @@ parametric bootstrap (Stute, González Manteiga & Presedo Quindimil 1993), done 
 tables of Kolmogorov and Smirnov hold for a law known beforehand; with parameters estimated from the
 same times their p-values are far too large. A uniform law is tested with Cramér and von Mises'
 statistic, since Anderson and Darling's is infinite at its ends; so is a law with times of zero.
+
+Of times that were cut off only a lower bound is known: they count in the likelihood by the
+probability to last longer, and for the test each is drawn to its end from the fitted law, which
+favours that law a little. The times themselves are then Kaplan and Meier's (1958) estimate.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from asyncsim.model.durations import (
     Lognormal,
     Uniform,
 )
+from asyncsim.study.statistics import student_t
 
 BOOTSTRAPS = 199
 MOST_TESTED = 1000
@@ -43,6 +48,9 @@ LEVEL = 0.01
 """A law is rejected below this p-value; one true law in a hundred is, which does little harm."""
 CLOSE = 2.0
 """The simpler law comes first unless another is better by more (Burnham & Anderson 2002)."""
+
+
+NONE: Floats = np.empty(0)
 
 
 @frozen(eq=False)
@@ -66,6 +74,8 @@ class LawFit:
         Their mean and its interval.
     rounded
         Whether so many of them are equal that they must have been rounded.
+    cut
+        Times that were cut off, in seconds.
     """
 
     law: Duration
@@ -77,6 +87,7 @@ class LawFit:
     low: float
     high: float
     rounded: bool
+    cut: Floats
 
     @property
     def p(self) -> float:
@@ -89,30 +100,35 @@ def six_digits(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _exponential(times: Floats) -> Duration:
-    return Exponential(six_digits(times.mean()))
+def _exponential(times: Floats, cut: Floats) -> Duration:
+    return Exponential(six_digits((times.sum() + cut.sum()) / len(times)))
 
 
-def _gamma(times: Floats) -> Duration:
-    shape, _, scale = stats.gamma.fit(times, floc=0)
+def _gamma(times: Floats, cut: Floats) -> Duration:
+    shape, _, scale = stats.gamma.fit(_data(times, cut), floc=0)
     return Gamma(six_digits(shape * scale), six_digits(math.sqrt(shape) * scale))
 
 
-def _lognormal(times: Floats) -> Duration:
-    sigma, _, median = stats.lognorm.fit(times, floc=0)
+def _lognormal(times: Floats, cut: Floats) -> Duration:
+    sigma, _, median = stats.lognorm.fit(_data(times, cut), floc=0)
     mean = float(median * math.exp(sigma**2 / 2))
     return Lognormal(six_digits(mean), six_digits(mean * math.sqrt(math.expm1(sigma**2))))
 
 
-def _uniform(times: Floats) -> Duration:
+def _uniform(times: Floats, _: Floats) -> Duration:
     return Uniform(float(times.min()), float(times.max()))
+
+
+def _data(times: Floats, cut: Floats) -> Any:
+    """Return times as SciPy fits them; those it knows a closed form for stay an array."""
+    return stats.CensoredData(times, right=cut) if len(cut) else times
 
 
 @frozen
 class _Family:
     """A law: how it is fitted and tested, its name in SciPy, what is known of it beforehand."""
 
-    fit: Callable[[Floats], Duration]
+    fit: Callable[[Floats, Floats], Duration]
     scipy: Any
     known: dict[str, float]
     parameters: int
@@ -140,7 +156,12 @@ def frozen_law(law: Duration) -> Any:
     return None
 
 
-def fit_law(times: Floats, rng: np.random.Generator, confidence: float = 0.95) -> LawFit:
+def fit_law(
+    times: Floats,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    cut: Floats = NONE,
+) -> LawFit:
     """Fit a law of durations to times.
 
     Parameters
@@ -151,6 +172,8 @@ def fit_law(times: Floats, rng: np.random.Generator, confidence: float = 0.95) -
         For the bootstrap.
     confidence
         Of the interval of the mean.
+    cut
+        Times after which others were cut off, shape ``(m,)``.
 
     Examples
     --------
@@ -158,27 +181,41 @@ def fit_law(times: Floats, rng: np.random.Generator, confidence: float = 0.95) -
     >>> fit_law(rng.exponential(60.0, 300), rng).candidates["law"].iloc[0]
     'exponential'
     """
-    ordered = np.sort(np.asarray(times, dtype=float))
-    n, mean = len(ordered), float(ordered.mean())
-    half = math.nan
-    if n > 1:
-        half = float(stats.t.ppf((1 + confidence) / 2, n - 1) * ordered.std(ddof=1)) / math.sqrt(n)
-    known: dict[str, Any] = {
-        "times": ordered,
-        "mean": mean,
-        "low": mean - half,
-        "high": mean + half,
-        "rounded": n >= FEWEST and len(np.unique(ordered)) < n / 2,
-    }
+    ordered, cut = np.sort(np.asarray(times, dtype=float)), np.sort(cut)
+    n = len(ordered)
+    many = ordered if n >= FEWEST else ordered[:0]
+    rejected, best = False, None
     if ordered[-1] - ordered[0] <= max(1e-6 * ordered[-1], ROUNDING):  # equal but for rounding
-        return LawFit(Fixed(six_digits(mean)), False, _ranked(ordered[:0], rng), None, **known)
-    table = _ranked(ordered, rng) if n >= FEWEST else _ranked(ordered[:0], rng)
-    if table.empty:
-        return LawFit(shortened(ordered), False, table, None, **known)
-    best: Duration = table["fitted"].iloc[0]
-    rejected = not table["p"].iloc[0] >= LEVEL  # also where it could not be tested
-    law = shortened(ordered) if rejected else best
-    return LawFit(law, rejected, table.drop(columns="fitted"), best, **known)
+        table = _ranked(ordered[:0], cut, rng)
+        law: Duration = Fixed(six_digits(float(ordered.mean())))
+    elif (table := _ranked(many, cut, rng)).empty:
+        law = shortened(_with_cut(ordered, cut))
+    else:
+        best = table["fitted"].iloc[0]
+        rejected = not table["p"].iloc[0] >= LEVEL  # also where it could not be tested
+        law = shortened(_with_cut(ordered, cut)) if rejected else best
+    mean, sd = float(ordered.mean()), float(ordered.std(ddof=1)) if n > 1 else math.nan
+    if len(cut):
+        mean, sd = law.mean, law.sd
+    half = student_t(confidence, max(n - 1, 1)) * sd / math.sqrt(n)
+    return LawFit(
+        law, rejected, table.drop(columns="fitted"), best, ordered, mean, mean - half, mean + half,
+        rounded=n >= FEWEST and len(np.unique(ordered)) < n / 2, cut=cut,
+    )  # fmt: skip
+
+
+def _with_cut(times: Floats, cut: Floats) -> Floats:
+    """Return quantiles of times of which some were cut off; none is longer than the longest seen.
+
+    Kaplan and Meier's estimate; what it leaves beyond the longest time is given to that.
+    """
+    if not len(cut):
+        return times
+    found = stats.ecdf(_data(times, cut)).cdf
+    n = len(times) + len(cut)
+    at = np.searchsorted(found.probabilities, (np.arange(n) + 0.5) / n)
+    quantiles: Floats = np.minimum(np.append(found.quantiles, times[-1])[at], times[-1])
+    return quantiles
 
 
 def shortened(ordered: Floats) -> Empirical:
@@ -189,18 +226,26 @@ def shortened(ordered: Floats) -> Empirical:
     return Empirical([six_digits(time) for time in ordered.tolist()])
 
 
-def _ranked(times: Floats, rng: np.random.Generator) -> pd.DataFrame:
+def _ranked(times: Floats, cut: Floats, rng: np.random.Generator) -> pd.DataFrame:
     """Return the parametric laws by AIC; only the best is tested, since only it may be chosen."""
     rows: list[dict[str, Any]] = []
     for name, family in FAMILIES.items():
         if not len(times) or (times[0] <= 0 and name in ("gamma", "lognormal")):
             continue  # these have no place for a time of zero
-        law = family.fit(times)
-        aic = 2 * family.parameters - 2 * float(np.sum(frozen_law(law).logpdf(times)))
+        if len(cut) and name == "uniform" and cut[-1] >= times[-1]:
+            continue  # nothing tells where it ends
+        law = family.fit(times, cut)
+        fitted = frozen_law(law)
+        likelihood = float(np.sum(fitted.logpdf(times)) + np.sum(fitted.logsf(cut)))
+        aic = 2 * family.parameters - 2 * likelihood
         rows.append({"law": name, "parameters": _parameters(law), "aic": aic, "fitted": law})
     rows.sort(key=lambda row: row["aic"] - CLOSE * (FAMILIES[row["law"]].parameters == 1))
     for k, row in enumerate(rows):
-        tested = _tested(FAMILIES[row["law"]], times, rng) if k == 0 else (math.nan, math.nan)
+        tested = (math.nan, math.nan)
+        if k == 0:
+            fitted = frozen_law(row["fitted"])
+            drawn = fitted.isf(fitted.sf(cut) * rng.random(len(cut)))  # given that it is longer
+            tested = _tested(FAMILIES[row["law"]], np.append(times, drawn), rng)
         row["statistic"], row["p"] = tested
     return pd.DataFrame(rows, columns=["law", "parameters", "aic", "statistic", "p", "fitted"])
 

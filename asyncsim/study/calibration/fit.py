@@ -121,7 +121,6 @@ def fit(
     seed = key_part("seed", seed)
     found = read_log(log, zone, system, requests)
     known = without_strays(found.steps, found.calendar, found.problems)
-    settings = Settings(np.random.default_rng(seed), confidence, resolution_of(known))
     if found.problems.worth_a_warning:
         warnings.warn(found.problems.sentence(found.name, found.rows), LogWarning, stacklevel=2)
     steps = known.assign(first=known[[*TIMES]].min(axis=1))
@@ -129,6 +128,8 @@ def fit(
     calendar, shift, length, outside = _period(came, found.calendar, period)
     for column in (*TIMES, "first"):
         steps[column] -= shift
+    rng, until = np.random.default_rng(seed), float(steps[[*TIMES]].max().max())
+    settings = Settings(rng, confidence, resolution_of(known), until)
     order = ["case", "first", "ended", "place"]
     steps = steps.sort_values(order, kind="stable", ignore_index=True)
     arrived = np.sort((came - shift).to_numpy())

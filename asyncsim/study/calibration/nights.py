@@ -164,9 +164,11 @@ def law_finding(part: str, what: str, fit: LawFit) -> Finding:
     elif fit.best is not None:
         best = fit.candidates.iloc[0]
         how = f"{best['parameters']}; best AIC, not rejected (p = {fit.p:.2g})"
+    if len(fit.cut):
+        how += f"; {len(fit.cut)} that were cut off count as longer"
     interval = f"mean {fit.low:.4g} to {fit.high:.4g} s" if math.isfinite(fit.low) else ""
     found = f"{fit.law.kind}, mean {fit.law.mean:.4g} s"
-    return Finding(part, what, found, len(fit.times), interval, how)
+    return Finding(part, what, found, len(fit.times) + len(fit.cut), interval, how)
 
 
 def _from_gaps(first: Floats, gaps: Floats, coarse: bool, settings: Settings) -> _Pace:
@@ -212,8 +214,11 @@ def _from_ends(last: Floats, counts: np.ndarray[Any, Any], settings: Settings) -
 
 def _only_mean(item: LawFit, mean: float, ends: tuple[float, float]) -> LawFit:
     """Return an item time of which only the mean is known."""
-    none = item.candidates[:0]
-    return LawFit(Fixed(six_digits(mean)), False, none, None, item.times, mean, *ends, False)
+    low, high = ends
+    return attrs.evolve(
+        item, law=Fixed(six_digits(mean)), rejected=False, candidates=item.candidates[:0],
+        best=None, mean=mean, low=low, high=high, rounded=False,
+    )  # fmt: skip
 
 
 def _late(name: str, pace: _Pace, resolution: float) -> list[Gap]:

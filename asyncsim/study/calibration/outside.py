@@ -86,19 +86,33 @@ def fit_system(
     verdict = find_batch(armed[ended], done[ended], calendar, settings.rng)
     findings: tuple[Finding, ...]
     gaps: tuple[Gap, ...]
+    never = int((~ended).sum())
     if verdict.batch:
         batch = fit_batch(name, armed, done, verdict, calendar, settings)
         system: ExternalSystem = batch.system
         law, findings, gaps = batch.item, batch.findings, batch.gaps
     else:
-        law = fit_law(np.maximum(done - armed, 0.0)[ended], settings.rng, settings.confidence)
+        cut, never = _cut_off(armed, done, waits["ended"].to_numpy(), settings.until)
+        law = fit_law(np.maximum(done - armed, 0.0)[ended], settings.rng, settings.confidence, cut)
         system = OnlineService(law.law, lanes=None)
         why = Finding(name, "nightly batch", "no", int(ended.sum()), "", verdict.why)
         findings = (why, law_finding(name, "external time", law))
         gaps = tuple(_service_gaps(name, armed[ended], done[ended], verdict))
     gaps += tuple(law_gaps(name, "item time" if verdict.batch else "external time", law))
-    gaps += tuple(_log_gaps(name, what, int((~ended).sum()), len(ended)))
+    gaps += tuple(_log_gaps(name, what, never, len(ended)))
     return SystemFit(system, law, verdict, armed[ended], done[ended], what, findings, gaps)
+
+
+def _cut_off(armed: Floats, done: Floats, ended: Floats, until: float) -> tuple[Floats, int]:
+    """Return how long waits lasted that were given up or open at the end, and how many are lost.
+
+    What has been open for longer than any wait took that ended says nothing of how long they take.
+    """
+    is_open = np.isnan(done)
+    given_up = is_open & np.isfinite(ended)
+    age = np.where(given_up, ended, until) - armed
+    cut = given_up | (is_open & (age <= np.nanmax(done - armed)))
+    return np.maximum(age[cut], 0.0), int((is_open & ~cut).sum())
 
 
 def law_gaps(part: str, what: str, law: LawFit) -> list[Gap]:
@@ -145,7 +159,7 @@ def _service_gaps(name: str, armed: Floats, done: Floats, verdict: Verdict) -> l
     return found
 
 
-def _log_gaps(name: str, what: str, open_waits: int, waits: int) -> list[Gap]:
+def _log_gaps(name: str, what: str, never: int, waits: int) -> list[Gap]:
     found = []
     if what == "resumed":
         found.append(
@@ -155,11 +169,12 @@ def _log_gaps(name: str, what: str, open_waits: int, waits: int) -> list[Gap]:
                 "well; give requests= with the completions by serial number",
             )
         )  # fmt: skip
-    if open_waits:
+    if never:
         found.append(
             Gap(
-                name, "waits that have not ended", f"{open_waits} of {waits}",
-                "their times are longer than what the log shows of them, and in no law",
+                name, "waits that have not ended", f"{never} of {waits}",
+                "open at the end of the log, longer than others took or until a next night: in no "
+                "law",
             )
         )  # fmt: skip
     return found

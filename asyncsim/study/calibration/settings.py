@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from attrs import frozen
 
@@ -18,8 +20,11 @@ class Settings:
         Of every interval.
     resolution
         Of the log's clock in seconds; 0 if it is fine.
+    until
+        The log's last instant, in seconds: what is open then has been cut off.
     """
 
     rng: np.random.Generator
     confidence: float = 0.95
     resolution: float = 0.0
+    until: float = math.inf

@@ -109,3 +109,49 @@ def test_a_law_that_cannot_be_tested_is_not_taken(monkeypatch):
     monkeypatch.setattr("scipy.stats.goodness_of_fit", fails)
     rng = np.random.default_rng(1)
     assert fit_law(rng.exponential(60.0, 200), rng).law.kind == "empirical"
+
+
+@pytest.mark.parametrize(
+    "law", [sim.exponential(60), sim.gamma(60, 20), sim.lognormal(60, 60)], ids=lambda law: law.kind
+)
+def test_times_that_were_cut_off_count_as_longer(law):
+    """The law is found again although a third is cut off; the mean of the rest is far too small."""
+    kinds, means, naive = [], [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        times, limit = law.sample(rng, 400), rng.uniform(20.0, 160.0, 400)
+        seen = times <= limit
+        fit = fit_law(times[seen], rng, cut=limit[~seen])
+        kinds.append(fit.best.kind)
+        means.append(fit.best.mean)
+        naive.append(times[seen].mean())
+        assert fit.low <= fit.mean <= fit.high
+    assert kinds.count(law.kind) >= 9
+    error = np.std(means, ddof=1) / math.sqrt(len(means))
+    assert abs(np.mean(means) - law.mean) < 4 * error
+    assert np.mean(naive) < law.mean - 4 * error
+
+
+def test_the_test_of_a_law_keeps_its_level_although_times_are_cut_off():
+    """Drawing them to their ends favours the law; it must not reject it more often."""
+    below = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        times = rng.exponential(60.0, 60)
+        below += (
+            fit_law(times[times <= 80.0], rng, cut=np.full((times > 80.0).sum(), 80.0)).p < 0.05
+        )
+    assert below <= 9
+
+
+def test_where_every_law_is_rejected_the_times_are_kaplan_and_meiers():
+    """Two humps, the later one half cut off: shares below a time are the true ones."""
+    rng = np.random.default_rng(1)
+    times = np.concatenate([rng.normal(10, 1, 1000), rng.normal(100, 1, 1000)])
+    limit = np.where(rng.random(2000) < 0.5, 50.0, 200.0)
+    seen = times <= limit
+    fit = fit_law(times[seen], rng, cut=limit[~seen])
+    assert fit.rejected
+    late = np.mean(np.array(fit.law.values) > 50.0)
+    assert late == pytest.approx(0.5, abs=0.03)
+    assert np.mean(times[seen] > 50.0) < 0.4  # without those that were cut off
