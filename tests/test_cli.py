@@ -179,6 +179,33 @@ def test_fit_prints_the_account_and_writes_a_scenario(tmp_path, capsys):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_fit_holds_the_scenario_against_its_log(tmp_path, capsys):
+    """Figures that lie outside are printed; the report has the account and the check."""
+    log = Path(__file__).parent.parent / "data" / "request_log.csv"
+    page = tmp_path / "new" / "fit.html"
+    assert main(["fit", str(log), "--check", "polling 1h", "--report", str(page)]) == 0
+    shown = capsys.readouterr().out
+    assert "figures of the log lie within the 95% intervals of 20 runs" in shown
+    assert "to its first completion" in shown  # the batch needs a quarter of a minute to begin
+    written = page.read_text(encoding="utf-8")
+    assert "what does it not explain?" in written
+    assert "does the fitted scenario explain its log?" in written
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--system", "a=b", "--system", "c"], "--system: give one name, or step=system"),
+        (["--out", "."], "--out . is a folder"),
+        (["--check", "pollin 1h"], "did you mean 'polling'"),
+    ],
+)
+def test_fit_refuses_before_the_work(words, message, capsys):
+    """And names the option."""
+    assert main(["fit", "data/request_log.csv", *words]) != 0
+    assert message in capsys.readouterr().err
+
+
 def test_capacity_answers_with_workers_and_volume(scenario_file, tmp_path, capsys):
     """Both questions for one target, in words, and as a report."""
     out = tmp_path / "new" / "capacity.html"

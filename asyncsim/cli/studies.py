@@ -103,6 +103,15 @@ def add_fit(commands: Any) -> None:
     )
     command.add_argument("--out", type=Path, metavar="TOML", help="write the scenario there")
     command.add_argument("--plot", type=Path, metavar="PNG", help="save the picture there")
+    command.add_argument(
+        "--check",
+        metavar="WORDS",
+        help="play it under the strategy the log was written with, such as 'polling 5min', and "
+        "hold its figures against the log's",
+    )
+    command.add_argument(
+        "--report", type=Path, metavar="HTML", help="write account, check and checklist there"
+    )
     command.add_argument("--zone", metavar="NAME", help="time zone of the log: 'Europe/Berlin' …")
     command.add_argument(
         "--system",
@@ -228,25 +237,36 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _fit(arguments: argparse.Namespace) -> int:
     _check_picture("--plot", arguments.plot)
+    strategy = parse_strategy(arguments.check) if arguments.check else None
+    if arguments.out and arguments.out.is_dir():
+        raise ScenarioError(f"--out {arguments.out} is a folder; it must be a file to write")
+    for path in filter(None, (arguments.out, arguments.report)):  # before the work, not after
+        path.parent.mkdir(parents=True, exist_ok=True)
     system: Any = dict(words.split("=", 1) for words in arguments.system if "=" in words)
-    if arguments.system and not system:
-        system = arguments.system[-1]
+    plain = [words for words in arguments.system if "=" not in words]
+    if len(plain) > 1 or (plain and system):
+        raise ScenarioError("--system: give one name, or step=system for each step that waits")
+    system = system or (plain[0] if plain else None)
     found = fit(
         arguments.log,
         zone=arguments.zone,
-        system=system or None,
+        system=system,
         requests=arguments.requests,
         period=tuple(arguments.period) if arguments.period else None,
         workers=arguments.workers,
     )
     print(found)
+    check = found.check(strategy) if strategy else None
+    if check is not None:
+        print(f"\n{check}\n{check.outside.to_string(index=False) if len(check.outside) else ''}")
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         found.scenario.save(arguments.out)
         print(f"\nscenario: {arguments.out}")
     if arguments.plot:
         found.plot().savefig(arguments.plot, dpi=120)
         print(f"picture: {arguments.plot}")
+    if arguments.report:
+        print(f"report: {report([found, check] if check else [found], arguments.report)}")
     return 0
 
 

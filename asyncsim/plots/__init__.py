@@ -4,6 +4,7 @@ from asyncsim.plots.answers import frontier, herd_drained, mark_answer, spread_o
 from asyncsim.plots.calibration import (
     arrival_rates,
     completions_by_clock,
+    figures_checked,
     quantiles_against,
     times_and_law,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "figure",
     "figure_over_field",
     "figure_over_two_fields",
+    "figures_checked",
     "frontier",
     "grid",
     "herd_drained",

@@ -14,6 +14,8 @@ BLUE, ORANGE, GREEN = COLOURS[:3]
 GREY = COLOURS[-1]
 MOST_POINTS = 1000
 DAY = 86400.0
+FARTHEST = 3.0
+"""Half-widths of an interval; what lies farther away is drawn there."""
 
 
 def arrival_rates(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -145,4 +147,32 @@ def quantiles_against(
     ax.set(xlim=(0, high * 1.03), ylim=(0, high * 1.03))
     plain_time_axis(ax, 0.0, high)
     ax.set_yticks(ax.get_xticks(), [label.get_text() for label in ax.get_xticklabels()])
+    return ax
+
+
+def figures_checked(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw where each figure of a log lies in its interval, one row per figure.
+
+    Parameters
+    ----------
+    table
+        ``figure, log, low, high, within``.
+    """
+    middle = (table["low"] + table["high"]) / 2
+    half = (table["high"] - table["low"]) / 2
+    away = ((table["log"] - middle) / half.where(half > 0)).fillna(0.0)
+    away = away.mask(~table["within"] & (away == 0), FARTHEST)  # no width, or nothing to compare
+    at = away.clip(-FARTHEST, FARTHEST).to_numpy()
+    rows = np.arange(len(table))
+    ax.axvspan(-1, 1, color=BLUE, alpha=0.15, lw=0)
+    for inside, marker, colour, label in (
+        (True, "o", BLUE, "within"), (False, "X", ORANGE, "outside"),
+    ):  # fmt: skip
+        some = (table["within"] == inside).to_numpy()
+        ax.plot(at[some], rows[some], marker, color=colour, ms=6, label=f"{label}: {some.sum()}")
+    ax.set(xlim=(-FARTHEST - 0.2, FARTHEST + 0.2), ylim=(len(table) - 0.4, -0.6))
+    ax.set_xticks([-1, 0, 1], ["low", "mean", "high"])
+    ax.set_yticks(rows, table["figure"].tolist(), fontsize=8)
+    ax.legend(frameon=False, fontsize=9, loc="upper right")
+    tidy(ax, "The log's figures in the intervals of the simulation", "interval of a run", "")
     return ax

@@ -46,3 +46,24 @@ def test_times_and_their_law_are_drawn_together():
     x, y = against.lines[0].get_data()
     assert np.abs(x - y)[: len(x) // 2].max() < 10
     assert len(plots.quantiles_against(times, None, ("wait", "")).lines) == 0
+
+
+def test_figures_of_a_check_lie_where_they_are_in_their_intervals():
+    """In half-widths from the middle; what is far away or has no width is put at the edge."""
+    table = pd.DataFrame(
+        {
+            "figure": ["middle", "low end", "far above", "no width", "no run has it"],
+            "log": [5.0, 0.0, 900.0, 1.0, 2.0],
+            "low": [0.0, 0.0, 0.0, 0.0, np.nan],
+            "high": [10.0, 10.0, 10.0, 0.0, np.nan],
+            "within": [True, True, False, False, False],
+        }
+    )
+    _, (ax,) = plots.figure(1)
+    plots.figures_checked(table, ax)
+    within, outside = ax.lines
+    assert within.get_label() == "within: 2"
+    assert within.get_xdata().tolist() == [0.0, -1.0]
+    assert (outside.get_xdata() > 1.0).all()
+    assert outside.get_ydata().tolist() == [2, 3, 4]
+    assert [label.get_text() for label in ax.get_yticklabels()] == table["figure"].tolist()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from html import escape
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from attrs import frozen
+from matplotlib.figure import Figure
 from scipy import stats
 
+from asyncsim import plots
 from asyncsim.engine.arguments import check_played
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import refuse
@@ -34,19 +37,21 @@ class Check:
 
     Attributes
     ----------
-    scenario, strategy
-        What was played.
+    scenario, strategies
+        What was played: the scenario, and the label of its only strategy.
     table
         ``figure, unit, log, simulated`` (mean), ``low, high`` (where the next replication would
         lie) and ``within``.
-    replications, confidence
+    replications, seed, confidence
         What the intervals rest on.
     """
 
-    scenario: str
-    strategy: str
+    question: ClassVar[str] = "does the fitted scenario explain its log?"
+    scenario: Scenario
+    strategies: tuple[str]
     table: pd.DataFrame
     replications: int
+    seed: int
     confidence: float
 
     @property
@@ -54,12 +59,18 @@ class Check:
         """The rows whose figure of the log is outside its interval."""
         return self.table[~self.table["within"]]
 
+    def plot(self) -> Figure:
+        """Draw where each figure of the log lies in its interval."""
+        figure, (ax,) = plots.figure(1, width=9.0, height=1.2 + 0.2 * len(self.table))
+        plots.figures_checked(self.table, ax)
+        return figure
+
     def __repr__(self) -> str:
-        within = int(self.table["within"].sum())
+        n, within = len(self.table), int(self.table["within"].sum())
         return (
-            f"{self.scenario} under {self.strategy}: {within} of {len(self.table)} figures of the "
-            f"log lie within the {self.confidence:.0%} intervals of {self.replications} runs; of a "
-            f"perfect scenario about {len(self.table) * (1 - self.confidence):.0f} would not"
+            f"{self.scenario.name} under {self.strategies[0]}: {within} of {n} figures of the log "
+            f"lie within the {self.confidence:.0%} intervals of {self.replications} runs; of a "
+            f"perfect scenario about {n * (1 - self.confidence):.0f} would not"
         )
 
     def _repr_html_(self) -> str:
@@ -105,7 +116,7 @@ def checked(
     table = pd.DataFrame(rows, columns=columns)
     room = 1e-9 * table["simulated"].abs()  # what is always the same has no width
     table["within"] = table["log"].between(table["low"] - room, table["high"] + room)
-    return Check(scenario.name, strategy.label, table, replications, confidence)
+    return Check(scenario, (strategy.label,), table, replications, seed, confidence)
 
 
 def _next(values: Floats, unit: str, days: float, confidence: float) -> tuple[float, float, float]:

@@ -158,6 +158,7 @@ def fit(
     return Fit(
         scenario, [*arrival_findings(arrivals), *findings], gaps, found.problems.table,
         arrivals=arrivals, systems=systems, work=server.laws, steps=steps,
+        seed=seed, confidence=confidence,
     )  # fmt: skip
 
 

@@ -47,7 +47,13 @@ class Fit:
         The fitted external systems by name: ``system, law, verdict``.
     work
         The fitted laws of work by step.
+    seed, confidence
+        What its tests and intervals rest on.
     """
+
+    question = "what is in the log, and what does it not explain?"
+    strategies: tuple[str, ...] = ()
+    replications = 0  # nothing is played
 
     def __init__(
         self,
@@ -60,6 +66,8 @@ class Fit:
         systems: Mapping[str, SystemFit],
         work: Mapping[str, LawFit],
         steps: pd.DataFrame,
+        seed: int,
+        confidence: float,
     ) -> None:
         self.scenario = scenario
         self.account = table_of(findings, Finding)
@@ -68,7 +76,13 @@ class Fit:
         self.arrivals = arrivals
         self.systems = dict(systems)
         self.work = dict(work)
+        self.seed, self.confidence = seed, confidence
         self._steps = steps
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The account, as a report shows it."""
+        return self.account
 
     @property
     def laws(self) -> pd.DataFrame:

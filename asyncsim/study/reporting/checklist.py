@@ -21,6 +21,7 @@ from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
 
 PACKAGES = ("asyncsim", "simpy", "numpy", "scipy", "pandas", "matplotlib", "numba")
+MOST_FIGURES = 30
 MOST_LETTERS = 160
 """What is described at more length than this is cut: the scenario file has all of it."""
 
@@ -143,7 +144,8 @@ def _outputs(studies: Sequence[Study]) -> str:
     for study in studies:
         if "figure" in study.table:
             names |= dict.fromkeys(study.table["figure"].unique())
-    return ", ".join(names) or "see the tables"
+    more = f" and {len(names) - MOST_FIGURES} more" if len(names) > MOST_FIGURES else ""
+    return ", ".join(list(names)[:MOST_FIGURES]) + more or "see the tables"
 
 
 def _aims(studies: Sequence[Study]) -> str:
@@ -208,6 +210,7 @@ def _estimation(studies: Sequence[Study]) -> str:
     told = (
         f"{study.replications} replications, {study.confidence:.0%} intervals by Student's t"
         for study in studies
+        if study.replications  # a fit plays nothing
     )
     return "; ".join(dict.fromkeys(told)) + "; differences paired on common random numbers"
 

@@ -53,7 +53,8 @@ def report(
     Parameters
     ----------
     studies
-        A `Comparison`, `Sweep`, `Capacity`, `Frontier` or `HerdDrain`, or a list of them.
+        A `Comparison`, `Sweep`, `Capacity`, `Frontier`, `HerdDrain`, `NeededReplications`,
+        `SteadyState`, a `Fit` or its `Check`; or a list of them.
     path
         The file to write; an existing one is replaced.
     title
