@@ -8,6 +8,9 @@ import pandas as pd
 from attrs import frozen
 from scipy import stats
 
+from asyncsim.model.systems import ExternalSystem
+from asyncsim.study.calibration.durations import LawFit
+
 
 @frozen
 class Finding:
@@ -43,6 +46,27 @@ class Gap:
     what: str
     amount: str
     meaning: str
+
+
+@frozen(eq=False)
+class Described:
+    """An external system as it was found: what is played, the law of its item time, the account.
+
+    Attributes
+    ----------
+    system, law
+        What a scenario plays, and the fit of its item time.
+    findings, gaps
+        For the account.
+    never
+        Waits that did not end, and are in no law; None: all that are open.
+    """
+
+    system: ExternalSystem
+    law: LawFit
+    findings: tuple[Finding, ...]
+    gaps: tuple[Gap, ...]
+    never: int | None = None
 
 
 def table_of(

@@ -1,4 +1,4 @@
-"""Puts arrivals, paths and problems into words: rows of the account and of what is unexplained."""
+"""Puts arrivals, paths, laws and problems into words, for the account and what is unexplained."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 
 import pandas as pd
 
+from asyncsim.model.durations import Fixed
 from asyncsim.study.calibration.account import Finding, Gap, p_text, share_interval
 from asyncsim.study.calibration.arrivals import ArrivalFit
+from asyncsim.study.calibration.durations import LawFit
 from asyncsim.study.calibration.paths import SHOWN, Paths
 from asyncsim.study.calibration.settings import Settings
 
@@ -117,3 +119,49 @@ def problem_gaps(problems: pd.DataFrame, rows: int) -> list[Gap]:
         return []
     meaning = "see problems for their kinds and places"
     return [Gap("log", "rows not used", f"{lost} of {rows} ({lost / rows:.2%})", meaning)]
+
+
+def law_finding(part: str, what: str, fit: LawFit) -> Finding:
+    """Return a fitted law as a row of the account."""
+    how = "the times themselves: too few for a law"
+    if isinstance(fit.law, Fixed):
+        how = "always the same"
+    elif fit.rejected:
+        best = fit.candidates.iloc[0]
+        how = f"the times themselves: {best['law']}, the best law, is rejected (p = {fit.p:.2g})"
+    elif fit.best is not None:
+        best = fit.candidates.iloc[0]
+        how = f"{best['parameters']}; best AIC, not rejected (p = {fit.p:.2g})"
+    if len(fit.cut):
+        how += f"; {len(fit.cut)} that were cut off count as longer"
+    interval = f"mean {fit.low:.4g} to {fit.high:.4g} s" if math.isfinite(fit.low) else ""
+    found = f"{fit.law.kind}, mean {fit.law.mean:.4g} s"
+    return Finding(part, what, found, len(fit.times) + len(fit.cut), interval, how)
+
+
+def lanes_finding(part: str, lanes: int | None, rows: int) -> list[Finding]:
+    """Return how many requests are worked on at one time, if it is known."""
+    how = (
+        "first come, first served: the fewest with which nothing was done at the moment it began, "
+        "and who had to wait took no other time"
+    )
+    return [] if lanes is None else [Finding(part, "lanes", str(lanes), rows, "", how)]
+
+
+def law_gaps(part: str, what: str, law: LawFit) -> list[Gap]:
+    """Say what a fitted law leaves open."""
+    found = []
+    if law.rejected:
+        best = law.candidates["law"].iloc[0]
+        meaning = (
+            "the times themselves are drawn again; nothing above the longest of them can happen"
+        )
+        found.append(
+            Gap(part, f"law of the {what}", f"{best} rejected ({p_text(law.p)})", meaning)
+        )  # fmt: skip
+    if law.rounded and law.rejected:
+        meaning = (
+            "many times are equal, so they were rounded: tests of a law reject it for that alone"
+        )
+        found.append(Gap(part, f"rounding of the {what}", "yes", meaning))
+    return found

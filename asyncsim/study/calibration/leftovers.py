@@ -13,7 +13,7 @@ from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import DAY_NAMES
 from asyncsim.study.calibration.account import Finding, Gap, share_interval
 from asyncsim.study.calibration.batches import DAY, Night, clock_of
-from asyncsim.study.calibration.rounding import clock_text, roundest
+from asyncsim.study.calibration.rounding import clock_text, days_text, roundest
 
 SHOWN = 5
 FEWEST = 5
@@ -172,8 +172,7 @@ def days_of(
     off = never if by_chance < LEVEL else set()
     unseen = set(range(7)) - on - never
     days = (on | never | (set() if off else unseen)) - off
-    text = ", ".join(DAY_NAMES[k][:3] for k in sorted(days))
-    text = {7: "every day"}.get(len(days), "Mon-Fri" if days == {0, 1, 2, 3, 4} else text)
+    text = days_text(days)
     how = [f"no run on {DAY_NAMES[k]}, though work waited {n} times" for k, n in chances.items()]
     if never and not off:
         how.append("which failed nights may explain")

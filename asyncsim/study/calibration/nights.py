@@ -12,9 +12,11 @@ from attrs import frozen
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Fixed, Floats
 from asyncsim.model.systems import NightlyBatch
-from asyncsim.study.calibration.account import Finding, Gap
+from asyncsim.study.calibration.account import Described, Finding, Gap
 from asyncsim.study.calibration.batches import DAY, Night, Verdict, clock_of
 from asyncsim.study.calibration.durations import LawFit, fit_law, six_digits
+from asyncsim.study.calibration.explaining import lanes_finding, law_finding, law_gaps
+from asyncsim.study.calibration.lanes import queue_of
 from asyncsim.study.calibration.leftovers import (
     Schedule,
     cut_off_of,
@@ -41,16 +43,6 @@ AT_ONCE = 1e-6
 
 
 @frozen(eq=False)
-class BatchFit:
-    """A fitted batch: the system, its item time, and what can and cannot be said of it."""
-
-    system: NightlyBatch
-    item: LawFit
-    findings: tuple[Finding, ...]
-    gaps: tuple[Gap, ...]
-
-
-@frozen(eq=False)
 class _Pace:
     """When nights start, how long an item takes, and whether results come together."""
 
@@ -62,26 +54,63 @@ class _Pace:
     at_end: bool = False
     coarse: bool = False
     together: str = ""
+    lanes: int | None = None
 
 
 def _pace_of(
     first: Floats,
     last: Floats,
-    gaps: Floats,
-    counts: np.ndarray[Any, Any],
+    came: Floats,
+    done: Floats,
+    nights: tuple[Night, ...],
     settings: Settings,
 ) -> _Pace:
-    """Return the pace of nights: their first and last completions by the clock, gaps and items."""
+    """Return the pace of nights.
+
+    Parameters
+    ----------
+    first, last
+        Clock of the first and the last completion of each.
+    came, done
+        Instants of submission and completion.
+    nights
+        The runs.
+    """
+    gaps = np.concatenate([np.diff(done[night.items]) for night in nights])
+    counts = np.array([len(night.items) for night in nights])
     coarse = bool(len(gaps)) and gaps.mean() < FINE * settings.resolution
     # By a clock without seconds completions look simultaneous: whole nights must, not just pairs
     together = (last - first)[counts > 1] <= AT_ONCE if coarse else gaps <= AT_ONCE
     zero = float(np.mean(together)) if len(together) else 0.0
     at_end = zero >= AT_END
+    lanes, times = None, gaps
+    if not (at_end or coarse):
+        lanes, times = _lanes_of(came, done, nights, gaps)
     pace = (
-        _from_ends(last, counts, settings) if at_end else _from_gaps(first, gaps, coarse, settings)
+        _from_ends(last, counts, settings)
+        if at_end
+        else _from_gaps(first, times, lanes or 1, coarse, settings)
     )
     shown = f"{zero:.0%} of {'nights show one instant' if coarse else 'the gaps are zero'}"
-    return attrs.evolve(pace, at_end=at_end, coarse=coarse, together=shown)
+    return attrs.evolve(pace, at_end=at_end, coarse=coarse, together=shown, lanes=lanes)
+
+
+def _lanes_of(
+    came: Floats, done: Floats, nights: tuple[Night, ...], gaps: Floats
+) -> tuple[int | None, Floats]:
+    """Return how many items are worked on at a time, and the times they took.
+
+    All items of a night wait for its start; in which order they come is known, and so is in which
+    they are done. If that tells no number, the gaps between completions are what one lane took.
+    """
+    items = [night.items[np.argsort(came[night.items], kind="stable")] for night in nights]
+    order = np.concatenate(items)
+    begin = np.repeat([night.first - 1.0 for night in nights], [len(some) for some in items])
+    queue = queue_of(begin, done[order], alike=False)
+    if queue.lanes is None:
+        return None, gaps
+    times = (done[order] - queue.begun)[queue.begun > begin]
+    return queue.lanes, times[times > 0]
 
 
 def fit_batch(
@@ -91,7 +120,7 @@ def fit_batch(
     verdict: Verdict,
     calendar: Calendar,
     settings: Settings,
-) -> BatchFit:
+) -> Described:
     """Fit a nightly batch to requests that come from one.
 
     Parameters
@@ -112,74 +141,58 @@ def fit_batch(
     clocks = clock_of(np.where(np.isfinite(completed), completed, 0.0), calendar)
     first = np.array([clocks[night.items[0]] - night.date * DAY for night in nights])
     last = np.array([clocks[night.items[-1]] - night.date * DAY for night in nights])
-    gaps = np.concatenate([np.diff(completed[night.items]) for night in nights])
-    counts = np.array([len(night.items) for night in nights])
-    pace = _pace_of(first, last, gaps, counts, settings)
+    pace = _pace_of(first, last, submitted, completed, nights, settings)
     schedule = Schedule.of(submitted, completed, nights, pace.start, calendar)
     cut_off, cut_finding = cut_off_of(name, schedule)
     lead = 0.0 if cut_off is None else (pace.start - cut_off) % DAY
     days, skip, day_findings = days_of(name, schedule, lead, calendar, settings.confidence)
     limits, limit_findings, gaps_left = limits_of(
-        name, schedule, lead, last, pace.item.mean, settings.confidence
+        name, schedule, lead, last, pace.item.mean / (pace.lanes or 1), settings.confidence
     )
-    described: dict[str, Any] = {"days": days, "skip": skip, **limits}
+    described: dict[str, Any] = {"days": days, "skip": skip, "lanes": pace.lanes or 1, **limits}
     system = NightlyBatch(
         clock_text(pace.start), pace.item.law, results="at end" if pace.at_end else "per item",
         cut_off=None if cut_off is None else clock_text(cut_off), **described,
     )  # fmt: skip
+    items = sum(len(night.items) for night in nights)
     spread = f"first completions {clock_text(first.min())} to {clock_text(first.max())}, start near"
     wide = student_t(settings.confidence, max(len(nights) - 1, 1))
     error = f" ± {wide * pace.error:.1f} s" if math.isfinite(pace.error) else ""
     findings = (
-        Finding(name, "nightly batch", "yes", int(counts.sum()), "", verdict.why),
+        Finding(name, "nightly batch", "yes", items, "", verdict.why),
         Finding(
             name, "start", system.start, len(nights), f"{spread} {clock_text(pace.guess)}{error}",
             f"{pace.how}; the roundest clock time that agrees",
         ),
         *day_findings,
         law_finding(name, "item time", pace.item),
-        Finding(name, "results", system.results, len(gaps), "", pace.together),
+        Finding(name, "results", system.results, items, "", pace.together),
+        *lanes_finding(name, pace.lanes, items),
         cut_finding,
         *limit_findings,
     )  # fmt: skip
     jumps = _jump(name, first, nights, calendar)
-    left = (*lost_gaps(name, schedule), *gaps_left)
+    left = (*lost_gaps(name, schedule), *gaps_left, *law_gaps(name, "item time", pace.item))
     unexplained = (
         *_unknown(name, verdict, pace),
         *_late(name, pace, settings.resolution),
         *jumps,
         *left,
     )
-    return BatchFit(system, pace.item, findings, unexplained)
+    return Described(system, pace.item, findings, unexplained)
 
 
-def law_finding(part: str, what: str, fit: LawFit) -> Finding:
-    """Return a fitted law as a row of the account."""
-    how = "the times themselves: too few for a law"
-    if isinstance(fit.law, Fixed):
-        how = "always the same"
-    elif fit.rejected:
-        best = fit.candidates.iloc[0]
-        how = f"the times themselves: {best['law']}, the best law, is rejected (p = {fit.p:.2g})"
-    elif fit.best is not None:
-        best = fit.candidates.iloc[0]
-        how = f"{best['parameters']}; best AIC, not rejected (p = {fit.p:.2g})"
-    if len(fit.cut):
-        how += f"; {len(fit.cut)} that were cut off count as longer"
-    interval = f"mean {fit.low:.4g} to {fit.high:.4g} s" if math.isfinite(fit.low) else ""
-    found = f"{fit.law.kind}, mean {fit.law.mean:.4g} s"
-    return Finding(part, what, found, len(fit.times) + len(fit.cut), interval, how)
-
-
-def _from_gaps(first: Floats, gaps: Floats, coarse: bool, settings: Settings) -> _Pace:
+def _from_gaps(first: Floats, times: Floats, lanes: int, coarse: bool, settings: Settings) -> _Pace:
     """Where results come one by one: the first is there an item time after the start.
 
-    A coarse clock shows the mean of the item time only, by how long the nights last.
+    Of several lanes it is the shortest of as many item times. A coarse clock shows the mean of
+    the item time only, by how long the nights last.
     """
-    item = fit_law(gaps if len(gaps) else np.zeros(1), settings.rng, settings.confidence)
+    item = fit_law(times if len(times) else np.zeros(1), settings.rng, settings.confidence)
     if coarse:
-        item = _only_mean(item, float(gaps.mean()), (item.low, item.high))
-    guess = float(np.median(first)) - float(np.median(item.times))
+        item = _only_mean(item, float(times.mean()), (item.low, item.high))
+    shortest = float(np.quantile(item.times, 1 - 0.5 ** (1 / lanes)))  # its median
+    guess = float(np.median(first)) - shortest
     spread = float(np.std(first, ddof=1)) if len(first) > 1 else float(np.std(item.times))
     error = 1.25 * spread / math.sqrt(len(first))  # of a median, were they normal
     start = roundest(guess - max(SLACK, 3 * error), float(first.min()), guess)
@@ -251,12 +264,10 @@ def _jump(name: str, first: Floats, nights: tuple[Night, ...], calendar: Calenda
 
 def _unknown(name: str, verdict: Verdict, pace: _Pace) -> list[Gap]:
     """Say what completions cannot tell of a batch."""
-    found = [
-        Gap(
-            name, "lanes of the batch", "cannot be told",
-            "one is assumed; several lanes with longer items complete at the same pace",
-        )
-    ]  # fmt: skip
+    found = []
+    if pace.lanes is None:
+        meaning = "one is assumed; several lanes with longer items complete at the same pace"
+        found.append(Gap(name, "lanes of the batch", "cannot be told", meaning))
     if pace.at_end or pace.coarse:
         why = "results come at the end" if pace.at_end else "the log's clock is too coarse"
         meaning = f"{why}, so that only the mean can be told"

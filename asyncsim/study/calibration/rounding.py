@@ -1,12 +1,16 @@
-"""Clock times as people set them."""
+"""Clock times and days of the week as people set them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
+from asyncsim.model.quantities import DAY_NAMES
+
 DAY = 86400
+WEEK = 7
 ROUND = (3600, 1800, 900, 300, 60)
 
 
@@ -39,3 +43,20 @@ def roundest(low: float, high: float, near: float) -> float:
         if len(found):
             return float(found[np.argmin(np.abs(found - near))])
     return float(math.floor(min(max(near, low), high)))
+
+
+def days_text(weekdays: Iterable[int]) -> str:
+    """Return days of the week, 0 for Monday, as a scenario has them.
+
+    Examples
+    --------
+    >>> days_text([0, 1, 2, 3, 4]), days_text(range(7)), days_text({2, 4, 5})
+    ('Mon-Fri', 'every day', 'Wed, Fri, Sat')
+    """
+    found = sorted(weekdays)
+    names = [DAY_NAMES[k][:3] for k in found]
+    if len(found) == WEEK:
+        return "every day"
+    if len(found) > 2 and found[-1] - found[0] == len(found) - 1:
+        return f"{names[0]}-{names[-1]}"
+    return ", ".join(names)

@@ -12,8 +12,7 @@ from asyncsim.model.durations import Duration, Fixed
 from asyncsim.model.server import WorkflowServer
 from asyncsim.study.calibration.account import Finding, Gap
 from asyncsim.study.calibration.durations import LawFit, fit_law
-from asyncsim.study.calibration.nights import law_finding
-from asyncsim.study.calibration.outside import law_gaps
+from asyncsim.study.calibration.explaining import law_finding, law_gaps
 from asyncsim.study.calibration.settings import Settings
 
 AT_ONCE = 1e-3

@@ -59,3 +59,41 @@ def test_waits_that_were_given_up_count_as_longer():
         law = law_of(sim.fit(run.event_log()))
     assert law.low <= 3600.0 <= law.high
     assert law.times.max() <= 2400.0
+
+
+def test_people_are_found_again_and_their_log_is_explained():
+    """Hours, days, team and time of a task, from when requests came and were done."""
+    people = sim.People(12, sim.gamma("15min", "5min"), between=("08:30", "16:30"), days="Mon-Sat")
+    fit = sim.fit(requests(people, days=21)[["SN", "submitted", "completed"]])
+    (found,) = fit.scenario.systems.values()
+    assert (found.team, found.between, found.days) == (12, ("08:30", "16:30"), "Mon-Sat")
+    law = law_of(fit)
+    assert found.item_time.kind == "gamma"
+    assert law.low <= 900.0 <= law.high
+    assert fit.check(replications=10, progress=False).table["within"].mean() > 0.9
+    account = fit.account.set_index("what")["found"]
+    assert account["working hours"] == "08:30 to 16:30, Mon-Sat"
+    assert account["lanes"] == "12"
+
+
+def test_a_service_with_few_lanes_is_found_again():
+    """Its queue is no part of the item time; where lanes cannot be told, that is said."""
+    fit = sim.fit(requests(sim.OnlineService(sim.exponential("8min"), lanes=3)))
+    (found,) = fit.scenario.systems.values()
+    assert found.lanes == 3
+    assert law_of(fit).low <= 480.0 <= law_of(fit).high
+    many = sim.fit(requests(sim.OnlineService(sim.exponential("8min"), lanes=None)))
+    (found,) = many.scenario.systems.values()
+    assert found.lanes is None
+    assert "lanes" in set(many.unexplained["what"])
+
+
+def test_a_team_without_a_queue_is_large_enough_for_the_log():
+    """Nobody ever waited for one of 200 people: as many as ever had a task are assumed."""
+    team = sim.People(200, sim.exponential("1h"), between=("09:00", "18:00"), days="every day")
+    fit = sim.fit(requests(team)[["SN", "submitted", "completed"]])
+    (found,) = fit.scenario.systems.values()
+    assert found.between == ("09:00", "18:00")
+    assert found.team < 200
+    assert "lanes" in set(fit.unexplained["what"])
+    assert fit.check(replications=10, progress=False).table["within"].mean() > 0.85
