@@ -1,8 +1,8 @@
 """Make slides of the notebooks: ``make slides``, into ``out/slides/``.
 
-A heading begins a slide; a prediction, a cell and what is said about it come below, one after the
-other, so that nobody sees an answer before the question. reveal.js is taken from the package
-sphinx-revealjs, formulas become MathML: the slides ask for nothing from the internet.
+A heading begins a slide; a prediction, a cell, its table and what is said about it come below, one
+after the other, so that nobody sees an answer before the question. reveal.js is taken from the
+package sphinx-revealjs, formulas become MathML: the slides ask for nothing from the internet.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from tqdm import tqdm
 
 ROOT = Path(__file__).parent.parent
 TEMPLATES = Path(__file__).parent
-PARTS = re.compile(r"\n(?=#{1,3} |> \*\*Predict)")
+PARTS = re.compile(r"\n(?=#{1,3} |> \*\*Predict)|(?<=[.:])\n\n(?=\|)")
+"""A heading, a prediction, and a table after a paragraph begin a part."""
+MOST_LINES = 6
+"""Code that is longer leaves no room for what it shows."""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 """Progress bars are over, and a console lives in its notebook only."""
 FORMULA = re.compile(r"\$([^$\n]+)\$")
@@ -33,10 +36,7 @@ def sliced(notebook: NotebookNode) -> NotebookNode:
     cells = []
     for cell in notebook.cells:
         if cell.cell_type != "markdown":
-            cell["outputs"] = [
-                shown for shown in cell.outputs if WIDGET not in shown.get("data", {})
-            ]
-            cells.append(_placed(cell, "subslide"))
+            cells += [_placed(part, "subslide") for part in _code_and_shown(cell)]
             continue
         for k, part in enumerate(PARTS.split(cell.source)):
             text = FORMULA.sub(lambda found: convert(found[1]), part.strip())
@@ -46,6 +46,18 @@ def sliced(notebook: NotebookNode) -> NotebookNode:
             cells.append(_placed(nbformat.v4.new_markdown_cell(text), kind))
     metadata = {key: value for key, value in notebook.metadata.items() if key != "widgets"}
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def _code_and_shown(cell: NotebookNode) -> list[NotebookNode]:
+    """Return a cell, or two if what it shows is a table, or needs the room that its code takes."""
+    cell["outputs"] = [shown for shown in cell.outputs if WIDGET not in shown.get("data", {})]
+    table = any("<table" in shown.get("data", {}).get("text/html", "") for shown in cell.outputs)
+    if not table and (not cell.outputs or cell.source.count("\n") < MOST_LINES):
+        return [cell]
+    shown = nbformat.v4.new_code_cell(outputs=cell.outputs)
+    shown.metadata["transient"] = {"remove_source": True}
+    cell["outputs"] = []
+    return [cell, shown]
 
 
 def _placed(cell: NotebookNode, kind: str) -> NotebookNode:

@@ -16,8 +16,9 @@ WANTED = {
     "s": "a duration: seconds as a number, or a text such as '90s' or '1min 30s'",
     "share": "a share from 0 to 1, such as 0.25",
 }
-TWICE = "that is twice as much: was a whole interval taken where half of it counts, or both ways?"
-HALF = "that is half as much: was something halved that counts in full?"
+TWICE = "that is twice as much: perhaps a whole interval was taken where half of it counts"
+HALF = "that is half as much: perhaps something was halved that counts in full"
+MINUTES = " (read as minutes, but plain numbers are seconds here)"
 UNITS = {
     "s": {
         1 / 60: "that is the right figure in minutes; plain numbers are seconds here",
@@ -106,8 +107,9 @@ class Number:
     def reason(self, value: float, expected: float) -> str:
         """Return the slip nearest to a value, or how far it is off."""
         own = [(known(slip.value), slip.why) for slip in self.slips]
+        minutes = [(slip / 60, why + MINUTES) for slip, why in own if slip and self.unit == "s"]
         tolerance = max(min(self.within, 0.05), 0.002)
-        for slips in (own, list(self._general_slips(expected))):  # an exercise knows better
+        for slips in (own, list(self._general_slips(expected)), minutes):  # the first knows better
             found = [
                 (abs(value - slip), why) for slip, why in slips if near(value, slip, tolerance)
             ]

@@ -11,9 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-"""Okabe and Ito's palette (2008), safe for the common kinds of colour blindness."""
-MARKERS = "osD^vP*X"
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
+    *("#882255", "#999999"),
+)
+"""Okabe and Ito's palette (2008), with Tol's wine and grey: safe for colour-blind readers."""
+MARKERS = "osD^vP*<X"
 LINES = ("-", "--", "-.", ":")
 WIDE = 50
 """A scale whose ends are further apart than this is logarithmic."""

@@ -29,6 +29,38 @@ def test_a_prediction_is_asked_for_before_its_answer_is_seen(path):
             assert kind == "subslide"
 
 
+@pytest.mark.parametrize(
+    ("source", "data", "slides"),
+    [
+        ("comparison", {"text/html": "<div><table></table></div>"}, 2),
+        ("figure", {"image/png": ""}, 1),
+        ("pass\n" * 10 + "figure", {"image/png": ""}, 2),
+        ("pass\n" * 10 + "pass", None, 1),
+    ],
+)
+def test_a_table_and_what_long_code_shows_have_a_slide_of_their_own(source, data, slides):
+    """Below long code, or in one with it, they would lie below the edge."""
+    outputs = [nbformat.v4.new_output("execute_result", data)] if data else []
+    cell = nbformat.v4.new_code_cell(source, outputs=outputs)
+    cells = make_slides.sliced(nbformat.v4.new_notebook(cells=[cell])).cells
+    assert [part.metadata.slideshow.slide_type for part in cells] == ["subslide"] * slides
+    assert "".join(part.source for part in cells) == source
+    assert [bool(part.outputs) for part in cells] == [False] * (slides - 1) + [bool(data)]
+
+
+def test_what_stands_alone_does_not_show_its_code_again(tmp_path):
+    """Its slide holds the table, and no empty box of code."""
+    table = {"text/html": "<table><td>12345</td></table>"}
+    output = nbformat.v4.new_output("execute_result", table)
+    cell = nbformat.v4.new_code_cell("comparison", outputs=[output])
+    path = tmp_path / "one.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    text = make_slides.slides(path, tmp_path, False).read_text(encoding="utf-8")
+    (shown,) = [section for section in text.split("<section")[1:] if "12345" in section]
+    assert "<pre>" not in shown
+    assert "<pre>" in text
+
+
 def test_nothing_of_the_text_is_lost():
     """All words of the notebook stand on some slide; formulas have become MathML."""
     path = ROOT / "notebooks" / "02_polling_or_callback.ipynb"

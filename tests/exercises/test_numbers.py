@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncsim.exercises.desk import chapters
 from asyncsim.exercises.feedback import Mark
 from asyncsim.exercises.numbers import Number, Slip, closed_form, how_far
 from asyncsim.model.durations import exponential
@@ -45,6 +46,7 @@ def test_what_is_no_duration_is_said(answer):
     ("checker", "answer", "why"),
     [
         (SECONDS, 50, "the 2 was left out"),
+        (SECONDS, 50 / 60, "the 2 was left out (read as minutes"),
         (SECONDS, 1.4, "in minutes"),
         (SECONDS, 84 * 60, "minutes were taken for seconds"),
         (SECONDS, 84 / 3600, "in hours"),
@@ -72,6 +74,16 @@ def test_what_is_no_duration_is_said(answer):
 def test_slips(checker, answer, why):
     """Each likely mistake is told by its own sentence."""
     assert why in said(checker, answer)
+
+
+@pytest.mark.parametrize("group", chapters().values())
+def test_every_reason_goes_on_to_a_full_stop(group):
+    """The checker ends the sentence itself."""
+    for exercise in group:
+        if isinstance(exercise.checker, Number):
+            assert not [s.why for s in exercise.checker.slips if s.why.endswith((".", "?", "!"))]
+    assert not said(SECONDS, 168).endswith("?.")
+    assert not said(SECONDS, 42).endswith("?.")
 
 
 def test_own_slips_come_before_general_ones():

@@ -119,3 +119,8 @@ def test_both_engines_answer_alike(name):
     expected = reference.deliveries["outcome"].value_counts()
     assert (compiled.deliveries["outcome"].value_counts() == expected).all()
     assert len(expected) > 2
+
+
+def test_marks_are_seen_as_pandas_shows_the_table():
+    """A cell of 50 characters or more loses its end there, and so its mark."""
+    assert max(map(len, sim.profiles().to_numpy().ravel())) < 50

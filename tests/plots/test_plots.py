@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from asyncsim import plots
 from asyncsim.plots.figures import drain_span
 from asyncsim.plots.style import COLOURS, look, readable
+from asyncsim.study.capacity.frontier import USUAL
 
 
 def open_waits(counts, resolution=60.0):
@@ -90,9 +91,10 @@ def test_the_timeline_has_a_lane_per_strategy_and_tells_the_latency():
 
 
 def test_strategies_differ_by_more_than_colour():
-    """For eight strategies, colour, marker and line are never all the same."""
-    looks = look([f"strategy {k}" for k in range(8)])
-    assert len({tuple(style.values()) for style in looks.values()}) == 8
+    """All that a frontier compares by itself have a colour and a marker of their own."""
+    looks = look([strategy.label for strategy in USUAL])
+    for part in ("color", "marker"):
+        assert len({style[part] for style in looks.values()}) == len(USUAL)
     assert len(set(COLOURS)) == len(COLOURS)
 
 

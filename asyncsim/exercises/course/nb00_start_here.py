@@ -31,7 +31,11 @@ HOW_OFTEN = Exercise(
             Slip(20, "the check at 22:00:00 is the 20th, and comes ten seconds too early"),
             Slip(22, "the grid begins with the first check at 12:30, not with one at 12:00"),
             Slip(WAIT.mean / HALF_HOUR.interval, "checks are counted, and there is no part of one"),
-            Slip(40, "that is how often a poller asks every quarter of an hour"),
+            Slip(
+                40,
+                "that is how often a poller has asked by 22:00:00 that asks every quarter of an "
+                "hour, and at 22:00:00 it is ten seconds too early",
+            ),
             Slip(41, "that is how often a poller asks every quarter of an hour"),
             Slip(1, "that is how often a callback is sent; a poller cannot know when to ask"),
         ),

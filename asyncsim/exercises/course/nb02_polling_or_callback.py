@@ -15,7 +15,7 @@ from asyncsim.model.durations import exponential
 from asyncsim.model.expectations import Expected
 from asyncsim.model.process import AsyncStep, Process
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, Polling
+from asyncsim.model.strategies import Callback, LongPolling, Polling
 from asyncsim.model.systems import NightlyBatch
 from asyncsim.model.waiting import Strategy
 from asyncsim.study import theory
@@ -64,7 +64,8 @@ HALF = Exercise(
     ),
     (
         "How many of the answers are there before the first check at 20 minutes?",
-        "Most waits end with the first check: they take 20 minutes, and the service 10 of them.",
+        "Nearly nine in ten waits end with the first check, after 20 minutes. Their answers came "
+        "after 7 minutes on average, not 10: the slow ones are not among them.",
         "Ask theory: `sim.Polling('20min').expected(service_time).latency`, and find out in which "
         "case it would be T/2.",
     ),
@@ -80,7 +81,7 @@ def rule(check: float = CHECK, waiting: float = WAITING, mean: float = MEAN) -> 
 
 BEST = Exercise(
     "02 best interval",
-    "A check costs 0.1 cent and an hour of waiting 60 cents; the service takes 10 minutes on "
+    "A check costs 0.1 cent and an hour of lateness 60 cents; the service takes 10 minutes on "
     "average. Which polling interval is the cheapest?",
     Number(
         lambda: theory.best_interval(CHECK, WAITING, MEAN),
@@ -91,13 +92,13 @@ BEST = Exercise(
         slips=(
             Slip(
                 rule(waiting=60),
-                "that is the right figure in minutes, or the price of waiting was left per hour "
+                "that is the right figure in minutes, or the price of lateness was left per hour "
                 "while the times are in seconds",
             ),
             Slip(rule(CHECK / 2), "the 2 under the root was left out"),
             Slip(rule() ** 2, "the root has not been taken yet"),
             Slip(
-                rule(mean=10), "the mean is in minutes there, and the price of waiting in seconds"
+                rule(mean=10), "the mean is in minutes there, and the price of lateness per second"
             ),
             Slip(rule(waiting=WAITING / 100), "one price is in cents, the other in euros"),
             Slip(rule(CHECK / 100), "one price is in euros, the other in cents"),
@@ -128,11 +129,13 @@ def ledger(start: str) -> Scenario:
 
 def out_of_step(strategy: Strategy) -> Iterator[Finding]:
     """Play three nights for each start of the batch: a good poller is late by the same in all."""
-    if isinstance(strategy, Callback):
+    if isinstance(strategy, Callback | LongPolling):
+        which = "An open line" if isinstance(strategy, LongPolling) else "A callback"
         yield Finding(
             False,
-            "A callback would do it, but this ledger calls nobody: it answers when asked. What is "
-            "wanted is a poller (and a safety poll on the hour meets the batch no better).",
+            f"{which} would do it, but this ledger calls nobody and keeps nobody on the line: it "
+            "answers at once when asked. What is wanted is a poller (and a safety poll on the hour "
+            "meets the batch no better).",
         )
         return
     late: dict[str, float] = {}

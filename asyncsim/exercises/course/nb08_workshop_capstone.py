@@ -10,13 +10,13 @@ from asyncsim.exercises.exercise import Exercise
 from asyncsim.exercises.feedback import Finding
 from asyncsim.exercises.properties import Property
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback
+from asyncsim.model.strategies import Callback, LongPolling
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.target import Measure
 from asyncsim.study.replications import Outcome
 
 SHOWN: dict[str, object] = {}
-LOSS, MOST_LATE, MOST_COST = 0.02, 120.0, 140.0
+LOSS, MOST_LATE, MOST_COST = 0.02, 120.0, 130.0
 POLL_WORK, CALLBACK_WORK = 0.02, 0.03
 DAYS = 3
 PARTS = {
@@ -47,6 +47,12 @@ def keeps_the_rules(design: Scenario, strategy: Strategy) -> Iterator[Finding]:
         else "The server has other times than the house: poll_work='20ms', callback_work='30ms' "
         "(a new WorkflowServer begins with none).",
     )
+    if isinstance(strategy, LongPolling):
+        yield Finding(
+            False,
+            "The ledger and the warehouse hold no line open for eight thousand orders: they answer "
+            "at once when asked, or call back.",
+        )
     if isinstance(strategy, Callback):
         told = bool(strategy.retries)
         yield Finding(not told, "Retries need a sender that is told." if told else "No retries.")

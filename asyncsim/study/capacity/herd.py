@@ -6,7 +6,6 @@ import math
 from html import escape
 from typing import Unpack
 
-import numpy as np
 import pandas as pd
 from attrs import frozen
 from matplotlib.figure import Figure
@@ -19,9 +18,10 @@ from asyncsim.model.described import refuse
 from asyncsim.model.durations import Fixed
 from asyncsim.model.limits import TokenBucket
 from asyncsim.model.process import AsyncStep
-from asyncsim.model.quantities import DurationLike, Refused, positive_duration
+from asyncsim.model.quantities import DurationLike, Refused, one_of, positive_duration
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
+from asyncsim.model.systems import NightlyBatch
 from asyncsim.study import theory
 from asyncsim.study.capacity.trials import Effort, Options
 from asyncsim.study.progress import progress_bar
@@ -40,6 +40,8 @@ class HerdDrain:
     ----------
     scenario, strategies, replications, seed
         What was played, under which strategy (its label), and how often.
+    system
+        The external system whose herds these are.
     herds
         One row per herd: ``replication, system``; ``ended`` (the last completion, in seconds from
         the start); ``herd`` (how many waits); ``drained`` (seconds from the last completion to the
@@ -54,6 +56,7 @@ class HerdDrain:
 
     scenario: Scenario
     strategies: list[str]
+    system: str
     herds: pd.DataFrame
     replications: int
     seed: int
@@ -94,7 +97,8 @@ class HerdDrain:
 
     @property
     def _name(self) -> str:
-        return f"{self.scenario.name}, {self.strategies[0]}"
+        several = f" ({self.system})" if len(self.scenario.systems) > 1 else ""
+        return f"{self.scenario.name}{several}, {self.strategies[0]}"
 
     def plot(self) -> Figure:
         """Draw how long each herd took against its size, with the closed form."""
@@ -124,6 +128,7 @@ def herd_drain(
     scenario: Scenario,
     strategy: Strategy | None = None,
     *,
+    system: str | None = None,
     apart: DurationLike = "30min",
     **effort: Unpack[Options],
 ) -> HerdDrain:
@@ -144,8 +149,11 @@ def herd_drain(
         What is played.
     strategy
         How completion is noticed; by default a callback without delay.
+    system
+        The external system whose herds are measured, by name; by default the nightly batch, or the
+        only system. Whoever has several must say which: an average over them says nothing.
     apart
-        Completions of one system further apart than this belong to two herds.
+        Completions further apart than this belong to two herds.
     **effort
         ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
 
@@ -164,12 +172,13 @@ def herd_drain(
     """
     strategy = Callback() if strategy is None else strategy
     check_played(scenario, strategy, None)
+    system = _chosen(scenario, system)
     try:
         gap = positive_duration(apart)
     except Refused as problem:
         raise refuse("apart", problem, apart) from None
     chosen = Effort(**effort)
-    plan = _Plan(scenario, strategy, gap, chosen.seed, chosen.engine)
+    plan = _Plan(scenario, strategy, system, gap, chosen.seed, chosen.engine)
     bar = progress_bar(chosen.progress, total=chosen.replications, desc="herds")
     parts = []
     with bar, mapping(jobs(chosen.n_jobs)) as each:
@@ -180,12 +189,27 @@ def herd_drain(
     return HerdDrain(
         scenario,
         [strategy.label],
+        system,
         herds,
         chosen.replications,
         chosen.seed,
         chosen.confidence,
         _plain(scenario, strategy) and not herds["others"].any(),
     )
+
+
+def _chosen(scenario: Scenario, system: str | None) -> str:
+    """Return the system whose herds are meant: the one named, the only batch, or the only one."""
+    systems = scenario.systems
+    if system is None:
+        batches = [name for name, one in systems.items() if isinstance(one, NightlyBatch)]
+        candidates = batches or list(systems)
+        if len(candidates) == 1:
+            return candidates[0]
+    try:
+        return one_of(system, tuple(systems))  # type: ignore[arg-type]
+    except Refused as problem:
+        raise refuse("system", problem, system) from None
 
 
 def _plain(scenario: Scenario, strategy: Strategy) -> bool:
@@ -207,6 +231,7 @@ class _Plan:
 
     scenario: Scenario
     strategy: Strategy
+    system: str
     apart: float
     seed: int
     engine: str
@@ -215,7 +240,7 @@ class _Plan:
         """Return the herds of one replication."""
         draws = self.scenario.draw(self.seed, replication)
         run = played(self.scenario, self.strategy, draws, engine=self.engine)
-        return herds_of(run, self.apart, replication)
+        return herds_of(run, self.system, self.apart, replication)
 
 
 def _let_in(run: Run, callbacks: int) -> float:
@@ -237,31 +262,27 @@ def _others(run: Run, at: float) -> int:
     return busy
 
 
-def herds_of(run: Run, apart: float, replication: int = 0) -> pd.DataFrame:
-    """Return the herds of a run; see `HerdDrain.herds`."""
+def herds_of(run: Run, system: str, apart: float, replication: int = 0) -> pd.DataFrame:
+    """Return the herds of one system in a run; see `HerdDrain.herds`."""
     server = run.scenario.server
     called_back = type(run.strategy) is Callback
     delay = getattr(run.strategy, "delay", None)
     network = delay.value if isinstance(delay, Fixed) else 0.0
+    waits = run.waits[run.waits["completed"].notna() & (run.waits["system"] == system)]
+    ordered = waits.sort_values("completed")
+    number = (ordered["completed"].diff() > apart).cumsum()
     rows = []
-    waits = run.waits[run.waits["completed"].notna()]
-    for system, part in waits.groupby("system", sort=False):
-        ordered = part.sort_values("completed")
-        number = (ordered["completed"].diff() > apart).cumsum().to_numpy()
-        completed, resumed = ordered["completed"].to_numpy(), ordered["resumed"].to_numpy()
-        for k in range(int(number.max()) + 1):
-            mine = number == k
-            last, size = float(completed[mine].max()), int(mine.sum())
-            back = resumed[mine]
-            known = back[~np.isnan(back)]
-            drained = float(known.max()) - last if len(known) else math.nan
-            alone = theory.herd_drained(len(known), server.workers, server.callback_work)
-            spread = last - float(completed[mine].min())
-            let_in = _let_in(run, len(known)) + server.callback_work
-            by_theory = network + max(max(alone, let_in) - spread, server.callback_work)
-            if not called_back:  # who asks needs no callback: their work is no bound
-                by_theory = math.nan
-            others = _others(run, last + network)
-            never = size - len(known)
-            rows.append((replication, system, last, size, drained, by_theory, never, others))
+    for _, herd in ordered.groupby(number.to_numpy()):
+        last, size = float(herd["completed"].max()), len(herd)
+        known = herd["resumed"].dropna()
+        drained = float(known.max()) - last if len(known) else math.nan
+        alone = theory.herd_drained(len(known), server.workers, server.callback_work)
+        spread = last - float(herd["completed"].min())
+        let_in = _let_in(run, len(known)) + server.callback_work
+        by_theory = network + max(max(alone, let_in) - spread, server.callback_work)
+        if not called_back:  # who asks needs no callback: their work is no bound
+            by_theory = math.nan
+        others = _others(run, last + network)
+        never = size - len(known)
+        rows.append((replication, system, last, size, drained, by_theory, never, others))
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -75,6 +75,11 @@ class Measure:
         """Whether it is in seconds."""
         return self.figure not in FIGURES or FIGURES[self.figure].unit in ("s", "worker s")
 
+    @property
+    def charges_lateness(self) -> bool:
+        """Whether it is a cost that lateness is part of."""
+        return self.lateness_costs and self.figure in LATE_COSTS
+
     def of_run(self, outcome: Outcome) -> float:
         """Return the figure of a run; NaN if there was nothing to measure."""
         figures, never = outcome.figures, never_resumed(outcome)
@@ -83,7 +88,7 @@ class Measure:
             return quantile_of_all(outcome.latencies, never, self.quantile)
         if self.figure == "mean_latency" and never:
             return math.inf
-        endless = self.figure in ENDLESS or (self.lateness_costs and self.figure in LATE_COSTS)
+        endless = self.figure in ENDLESS or self.charges_lateness
         return math.inf if still and endless else figures[self.figure]
 
 

@@ -158,10 +158,13 @@ class Trials:
                 f"{self.never:,} waits never resumed (timed out, or lost without a safety poll); "
                 "they count as infinitely late, and one of them makes a mean infinite"
             ]
-        return [
-            f"{self.never:,} waits never resumed in these runs, of which {self.measure.figure} "
-            "says nothing"
-        ]
+        figure = self.measure.figure
+        said = (
+            f"; {figure} counts their lateness until they timed out or were given up"
+            if self.measure.charges_lateness
+            else f", of which {figure} says nothing"
+        )
+        return [f"{self.never:,} waits never resumed in these runs{said}"]
 
     def table(self) -> pd.DataFrame:
         """One row per value and strategy: ``value, x, strategy, mean, low, high, n``."""

@@ -1,11 +1,22 @@
 """Half the interval, the best one, a poller in step with the batch, and retries."""
 
+import numpy as np
 import pytest
 
 import asyncsim as sim
 from asyncsim.exercises.course import nb02_polling_or_callback as book
 from asyncsim.exercises.feedback import Mark
 from asyncsim.study.statistics import mean_interval
+
+
+def test_the_hint_tells_what_the_answers_before_the_first_check_are():
+    """Nearly nine in ten come within 20 minutes, after 7 minutes on average."""
+    waits = np.random.default_rng(1).exponential(10, 100_000)
+    before = waits[waits < 20]
+    assert len(before) / len(waits) == pytest.approx(0.865, abs=0.01)
+    assert before.mean() == pytest.approx(7, abs=0.2)
+    assert "Nearly nine in ten" in book.HALF.hints[1]
+    assert "after 7 minutes" in book.HALF.hints[1]
 
 
 def test_half_the_interval_as_played():
@@ -60,6 +71,7 @@ def test_pollers_that_are_out_of_step(poller):
         (sim.Polling("1h", "random", limit=3), "gives up before the batch"),
         (sim.Callback(), "calls nobody"),
         (sim.CallbackWithSafetyPoll(every="1h"), "calls nobody"),
+        (sim.LongPolling("1h"), "keeps nobody on the line"),
     ],
     ids=lambda value: getattr(value, "label", ""),
 )

@@ -24,7 +24,7 @@ def test_the_house_is_that_of_the_file():
     assert (ORDERS.server.poll_work, ORDERS.server.callback_work) == (0.02, 0.03)
 
 
-@pytest.mark.parametrize("every", ["15min", "20min"])
+@pytest.mark.parametrize("every", ["20min", "30min"])
 def test_a_design_that_passes(every):
     """A callback for the many and a safety poll for the few."""
     verdict = judged(2, sim.CallbackWithSafetyPoll(**LOSSY, every=every))
@@ -41,6 +41,8 @@ def test_a_design_that_passes(every):
         (1, sim.CallbackWithSafetyPoll(**LOSSY, every="15min"), "queue up for too few workers"),
         (8, sim.CallbackWithSafetyPoll(**LOSSY, every="15min"), "is for workers"),
         (2, sim.CallbackWithSafetyPoll("1s", every="15min"), "in this house it is 2 %"),
+        (2, sim.CallbackWithSafetyPoll(**LOSSY, every="1h"), "is for lateness"),
+        (2, sim.LongPolling("1h"), "hold no line open"),
         (2, sim.Polling("15min", limit=2), "whoever stops asking"),
         (2, sim.Callback(**LOSSY, retries=["1min"]), "a sender that is told"),
     ],

@@ -91,6 +91,17 @@ def test_lost_callbacks_are_dear_without_end():
     assert "waits never resumed" in repr(answer)
 
 
+def test_what_timed_out_is_part_of_the_cost():
+    """The lost are late for a day, so few may be lost; the answer says that they are counted."""
+    prices = sim.CostModel(check=0.001, late_minute=0.02)
+    answer = sim.break_even(
+        outside(500, timeout="1d").replace(costs=prices), sim.Callback(), sim.Polling("5min"),
+        "strategy.loss", (0.0, 1.0), figure="cost", replications=6, **QUIET
+    )  # fmt: skip
+    assert 0 < answer.value < 0.05
+    assert "cost counts their lateness until they timed out" in repr(answer)
+
+
 def test_rare_losses_are_judged_by_most_replications():
     """0.1 % lost: with 200 waits in a fifth of the runs; it goes by who wins more often."""
     answers = [

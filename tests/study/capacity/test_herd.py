@@ -112,6 +112,39 @@ def test_work_that_is_there_before_the_herd_makes_the_closed_form_a_bound():
     assert (found.herds["drained"] >= found.herds["theory"] - 1e-6).all()
 
 
+def two_waits(**systems):
+    """Each instance waits twice, for "stock" and then for "ledger"."""
+    steps = [sim.AsyncStep("check", "stock"), sim.AsyncStep("post", "ledger")]
+    return nights(process=sim.Process("p", steps), systems=systems, length="1d")
+
+
+def test_a_day_of_a_service_is_no_herd():
+    """Of a service and a batch, the batch alone is measured: 300 of 0.5 s on three workers."""
+    batch = sim.NightlyBatch("22:00", "100ms", results="at end")
+    scenario = two_waits(stock=sim.OnlineService("1min", lanes=None), ledger=batch)
+    found = sim.herd_drain(scenario, replications=3, **QUIET)
+    assert found.system == "ledger"
+    assert set(found.herds["system"]) == {"ledger"}
+    expected = [0.5 * math.ceil(herd / 3) for herd in found.herds["herd"]]
+    assert found.herds["drained"].to_numpy() == pytest.approx(expected)
+    assert "ledger" in repr(found)
+    other = sim.herd_drain(scenario, system="stock", replications=3, **QUIET)
+    assert set(other.herds["system"]) == {"stock"}
+    assert other.drained.mean < 5 < found.drained.mean
+
+
+def test_herds_of_two_batches_are_not_averaged():
+    """They are two figures, so somebody must say which; any other name is told the nearest."""
+    first = sim.NightlyBatch("21:00", "100ms", results="at end")
+    scenario = two_waits(stock=first, ledger=sim.NightlyBatch("23:00", "100ms", results="at end"))
+    with pytest.raises(sim.ScenarioError, match="system must be one of 'stock', 'ledger'"):
+        sim.herd_drain(scenario, **QUIET)
+    with pytest.raises(sim.ScenarioError, match="did you mean 'ledger'"):
+        sim.herd_drain(scenario, system="leger", **QUIET)
+    found = sim.herd_drain(scenario, system="ledger", replications=2, **QUIET)
+    assert set(found.herds["system"]) == {"ledger"}
+
+
 def test_apart_is_a_duration():
     """Named in the message."""
     with pytest.raises(sim.ScenarioError, match="apart must be positive, got '-1min'"):
