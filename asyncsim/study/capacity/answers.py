@@ -33,7 +33,8 @@ class Capacity:
         none within the range.
     low, high
         Ends of its confidence interval: the values between them cannot be told from the answer by
-        these replications. None where the range ends first.
+        these replications. None where the range ends first. Where the figure does not go one way,
+        it is no confidence interval: they span the answer and what was tried without a verdict.
     table
         One row per value and strategy that was tried: ``value, strategy, figure, unit, mean, low,
         high, n``, and ``verdict`` where there is one.
@@ -56,6 +57,7 @@ class Capacity:
         verdicts: Sequence[str] | None = None,
         bound: float | None = None,
         none: str = "",
+        exactly: str = "",
         one_way: bool = True,
         doubt: str = "does not go one way along",
         notes: Sequence[str] = (),
@@ -73,6 +75,7 @@ class Capacity:
         self._found = found
         self._bound = bound
         self._none = none
+        self._exactly = exactly
         self._figure = trials.measure.figure
         self._unit = trials.measure.unit(trials.scenario)
         shown = trials.table().assign(figure=self._figure, unit=self._unit)
@@ -113,8 +116,22 @@ class Capacity:
         if value is None:
             span = f"{self._axis.shown(self._axis.least)} to {self._axis.shown(self._axis.most)}"
             return f"none from {span}{self._none}"
-        ends = [("?" if x is None else self._axis.shown_like(x, value)) for x in (low, high)]
-        return f"{self._axis.shown(value)} ({self.confidence:.0%} interval {' to '.join(ends)})"
+        words = self._exactly or self._ends_text(low, high, value)
+        return f"{self._axis.shown(value)} ({words})"
+
+    def _ends_text(self, low: float | None, high: float | None, value: float) -> str:
+        ends = [None if x is None else self._axis.shown_like(x, value) for x in (low, high)]
+        if ends == [None, None]:
+            return f"no {self.confidence:.0%} interval: its ends are not in the range looked at"
+        if low is None:
+            span = f"up to {ends[1]}, its lower end is not in the range looked at"
+        elif high is None:
+            span = f"from {ends[0]}, its upper end is not in the range looked at"
+        else:
+            span = f"{ends[0]} to {ends[1]}"
+        if not self.one_way:
+            return f"no sure interval; undecided: {span}"
+        return f"{self.confidence:.0%} interval {span}"
 
     def plot(self) -> Figure:
         """Draw what was tried, with intervals, the bound, and the answer with its interval."""
