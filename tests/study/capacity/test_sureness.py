@@ -271,3 +271,31 @@ def test_an_unknown_keyword_is_told_with_those_that_are_known(ask):
         ask(replication=3)
     with pytest.raises(sim.ScenarioError, match="must be some of 'replications', 'seed'"):
         ask(reps=3)
+
+
+def test_an_end_that_is_not_in_the_range_is_said_to_be_so():
+    """No question marks; and what matters stands first in the table."""
+    answer = sim.largest_volume(
+        lost("200/day"), sim.Callback(), "p95_latency <= 1min", between=("100/day", "300/day"),
+        replications=2, **QUIET
+    )  # fmt: skip
+    assert answer.value == "300.0/day"
+    assert list(answer.table)[:5] == ["value", "verdict", "mean", "low", "high"]
+    open_ended = asked(0.08, 5, 0.8)
+    assert any("its lower end is not in the range looked at" in one.text for one in open_ended)
+    for one in open_ended:
+        assert "?" not in one.text
+        one.plot()
+
+
+def test_the_picture_is_of_where_the_search_ends():
+    """It began at a hundredth of the answer; how many values lie outside is said."""
+    scenario = lost("50/day").replace(server=sim.WorkflowServer(1, callback_work="1s"))
+    answer = sim.largest_volume(
+        scenario, sim.Callback(), "max_latency <= 1h", replications=2, **QUIET
+    )
+    (ax,) = answer.plot().axes
+    left, right = ax.get_xlim()
+    found = float(answer.value.removesuffix("/day"))
+    assert found / 5 < left < found < right < 5 * found
+    assert "further off" in ax.get_title(loc="left")
