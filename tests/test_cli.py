@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import asyncsim as sim
+from asyncsim.cli import studies
 from asyncsim.cli.main import main
 from asyncsim.cli.words import parse_strategy
 from asyncsim.model.scenario import Scenario
@@ -217,6 +218,23 @@ def test_capacity_answers_with_workers_and_volume(scenario_file, tmp_path, capsy
     assert "<h2>" in out.read_text(encoding="utf-8")
     assert main(["capacity", str(scenario_file), "--target", "p95"]) == 2
     assert "target must be words such as" in capsys.readouterr().err
+
+
+def test_capacity_says_each_answer_when_it_is_found(scenario_file, capsys, monkeypatch):
+    """The second question takes longer than the first; one alone can be asked."""
+    said = []
+
+    def asked(*args, **kwargs):
+        said.append(capsys.readouterr().out)
+        return "the volume"
+
+    monkeypatch.setitem(studies.QUESTIONS, "volume", asked)
+    words = ["capacity", str(scenario_file), "--target", "longest_queue <= 40"]
+    assert main([*words, "--replications", "2"]) == 0
+    assert "fewest workers for" in said[0]
+    assert main([*words, "--question", "volume"]) == 0
+    assert said[1] == "the volume\n"
+    assert capsys.readouterr().out == "the volume\n"
 
 
 def test_help_teaches(capsys):

@@ -21,6 +21,7 @@ from asyncsim.study.event_logs.write import event_log_format, write_event_log
 from asyncsim.study.reporting.page import report
 from asyncsim.study.verify import verify
 
+QUESTIONS = {"workers": fewest_workers, "volume": largest_volume}
 DEFAULT_STRATEGIES = ("callback delay=50ms", "polling 1min", "polling 15min")
 
 
@@ -83,6 +84,9 @@ def add_capacity(commands: Any) -> None:
         "--target", required=True, metavar="WORDS", help="such as 'p95_latency <= 60s'"
     )
     add_strategy(command)
+    command.add_argument(
+        "--question", choices=list(QUESTIONS), help="only one of them (default: both)"
+    )
     command.add_argument(
         "--replications", type=int, default=20, metavar="N", help="of each value tried"
     )
@@ -201,11 +205,11 @@ def _capacity(arguments: argparse.Namespace) -> int:
         "engine": arguments.engine,
         "n_jobs": arguments.jobs,
     }
-    answers = [
-        ask(scenario, strategy, arguments.target, **effort)
-        for ask in (fewest_workers, largest_volume)
-    ]
-    print(*answers, sep="\n")
+    answers = []
+    for question, ask in QUESTIONS.items():
+        if arguments.question in (None, question):
+            answers.append(ask(scenario, strategy, arguments.target, **effort))
+            print(answers[-1], flush=True)
     if arguments.report:
         print(f"report: {report(answers, arguments.report)}")
     return 0

@@ -1,6 +1,6 @@
 """Tables in, Axes out. Knows no other room, so every room may use it."""
 
-from asyncsim.plots.answers import frontier, herd_drained, mark_answer, spread_out
+from asyncsim.plots.answers import frontier, herd_drained, mark_answer, near, spread_out
 from asyncsim.plots.calibration import (
     arrival_rates,
     completions_by_clock,
@@ -28,6 +28,7 @@ __all__ = [
     "latency_distribution",
     "load_around_batch",
     "mark_answer",
+    "near",
     "overhead_against_latency",
     "quantiles_against",
     "shared_legend",

@@ -10,6 +10,8 @@ from matplotlib.ticker import MaxNLocator
 from asyncsim.plots.style import COLOURS, WIDE, figure, look, plain_time_axis, tidy, time_axis
 
 GREY = "#666666"
+NEAR = 3.0
+"""Values within this factor of an answer and its interval are near it."""
 
 
 def mark_answer(
@@ -34,6 +36,25 @@ def mark_answer(
     if bound is not None:
         ax.axhline(bound, color=GREY, lw=1.5, ls="--")
     return ax
+
+
+def near(
+    table: pd.DataFrame, found: tuple[float | None, float | None, float | None]
+) -> pd.DataFrame:
+    """Return what was tried near an answer: up to a few times as far as its interval goes.
+
+    Parameters
+    ----------
+    table
+        What was tried: ``x``, above zero.
+    found
+        As in `mark_answer`; without an answer everything is near.
+    """
+    value, *ends = found
+    if value is None or not (table["x"] > 0).all():
+        return table
+    known = [value, *(end for end in ends if end is not None)]
+    return table[table["x"].between(min(known) / NEAR, max(known) * NEAR)]
 
 
 def spread_out(ax: Axes, table: pd.DataFrame, scale: str) -> Axes:
@@ -121,7 +142,8 @@ def herd_drained(herds: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ordered["herd"], ordered["drained"], "o", color=COLOURS[0], ms=5, alpha=0.6,
         label="simulated",
     )  # fmt: skip
-    ax.set_ylim(bottom=0)
+    highest = np.nanmax([*ordered["theory"], *ordered["drained"], 0.0])
+    ax.set_ylim(0, 1.15 * highest if highest > 0 else 1.0)  # the legend is above the points
     ax.legend(frameon=False)
     tidy(ax, "", "waits in the herd", "last completion to last resumption [s]")
     return ax

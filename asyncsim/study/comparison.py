@@ -142,8 +142,9 @@ class Comparison:
         DataFrame
             One row per strategy, quantile and kind of waits: ``strategy, q, of, waits`` (how many
             it rests on), ``never`` (how many armed waits never resumed: left out of the one, in the
-            other), ``estimate`` (seconds, all replications together), ``low, high, interval`` (how
-            it was found, see `asyncsim.study.output.quantiles.replicated_quantile`), ``note``.
+            other), ``estimate`` (seconds, all replications together), ``low`` (0 where
+            there is no other: no latency is negative), ``high, interval`` (how it was found, see
+            `asyncsim.study.output.quantiles.replicated_quantile`), ``note``.
         """
         if not isinstance(qs, (list, tuple, np.ndarray)):
             raise refuse("qs", "must be a list such as [0.5, 0.95]", qs)
@@ -162,8 +163,9 @@ class Comparison:
                 for kind, samples in kinds.items():
                     found = replicated_quantile(samples, q, self.confidence)
                     waits = sum(map(len, samples))
+                    low = 0.0 if found.low == -math.inf else found.low
                     rows.append(
-                        (label, q, kind, waits, sum(never), found.value, found.low, found.high,
+                        (label, q, kind, waits, sum(never), found.value, low, found.high,
                          found.method, found.note)
                     )  # fmt: skip
         columns = ["strategy", "q", "of", "waits", "never", "estimate", "low", "high"]

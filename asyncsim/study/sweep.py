@@ -28,7 +28,7 @@ from asyncsim.model.quantities import Refused, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.study.kept import KeptPoints, identity
-from asyncsim.study.points import Point, points_of, swept_labels
+from asyncsim.study.points import Point, points_of, reading, swept_labels
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, labelled
 from asyncsim.study.statistics import Interval, mean_interval
@@ -346,4 +346,9 @@ def _tell_censored(figures: Mapping[int, Floats]) -> None:
 
 
 def _shown(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    found = reading(value)
+    if found and found.scale.startswith("rate"):  # of a sample: with all the digits of a float
+        return min(f"{found.figure:.6g}/{found.scale.partition('/')[2]}", str(value), key=len)
+    return str(value)

@@ -125,3 +125,21 @@ def test_waits_that_never_resumed_keep_the_line_below_one():
     """Seven of ten resumed: the curve ends at 70 %."""
     ax = plots.latency_distribution({"lossy": np.arange(1.0, 8.0)}, out_of={"lossy": 10})
     assert ax.lines[0].get_ydata()[-1] == pytest.approx(0.7)
+
+
+def test_the_herd_is_drawn_inside_the_frame():
+    """Equal points far from zero, the closed form among them, and room above for the legend."""
+    herds = pd.DataFrame({"herd": [600, 602], "drained": [150.0, 150.5], "theory": [150.0, 150.5]})
+    low, high = plots.herd_drained(herds).get_ylim()
+    assert low == 0
+    assert high > 1.1 * 150.5
+    nothing = herds.assign(drained=0.0, theory=np.nan)
+    assert plots.herd_drained(nothing).get_ylim()[1] > 0
+
+
+def test_what_was_tried_far_from_an_answer_is_not_drawn():
+    """Near is what is within three times its interval; without an answer everything."""
+    table = pd.DataFrame({"x": [1.0, 40.0, 100.0, 290.0, 1000.0]})
+    assert plots.near(table, (100.0, 90.0, 110.0))["x"].tolist() == [40.0, 100.0, 290.0]
+    assert len(plots.near(table, (None, None, None))) == 5
+    assert len(plots.near(table - 1.0, (99.0, 90.0, 110.0))) == 5  # from zero there are no ratios

@@ -9,7 +9,7 @@ import pytest
 import asyncsim as sim
 from asyncsim.engine import tables
 from asyncsim.engine.figures import figures_of
-from asyncsim.study.output.precision import Precision, Target
+from asyncsim.study.output.precision import Precision, PrecisionTarget
 from asyncsim.study.replications import Replications
 from asyncsim.study.statistics import mean_interval, paired_interval
 
@@ -91,7 +91,7 @@ def test_the_number_of_replications_is_that_of_the_rule():
     """It is where every strategy has been known well enough, and confirmed, for the first time."""
     comparison = compared(replications=None, precision=0.02, figure="p95_latency")
     plan = Replications(outside(sim.exponential("10min")), tuple(PAIR), 0, "auto")
-    rules = [Precision(Target(share=0.02)) for _ in PAIR]
+    rules = [Precision(PrecisionTarget(share=0.02)) for _ in PAIR]
     played = 0
     while not all(rule.enough for rule in rules):
         for rule, outcome in zip(rules, plan.outcomes(played), strict=True):

@@ -49,6 +49,7 @@ def test_waits_that_never_resumed_are_counted_and_infinitely_late(comparison):
     assert by_kind.loc[("all armed waits", 0.5), "estimate"] == pytest.approx(1.0)
     assert by_kind.loc[("all armed waits", 0.95), "estimate"] == math.inf
     assert "median" in by_kind.loc[("all armed waits", 0.95), "interval"]
+    assert (found["low"] >= 0).all()
     assert by_kind.loc[("all armed waits", 0.5), "waits"] == 400
     assert by_kind.loc[("resumed waits", 0.5), "waits"] == 400 - never
 
@@ -57,3 +58,10 @@ def test_a_wrong_quantile_is_named(comparison):
     """It is a probability, not a percentage."""
     with pytest.raises(sim.ScenarioError, match="q must be between 0 and 1, got 95"):
         comparison.quantiles([95])
+
+
+def test_a_latency_is_not_below_zero_where_no_lower_end_is_known():
+    """Three replications are too few for an interval of their median."""
+    with pytest.warns(sim.CensoredWarning):
+        few = sim.compare(SCENARIO, STRATEGIES, replications=3, progress=False)
+    assert (few.quantiles([0.95])["low"] >= 0).all()

@@ -495,3 +495,13 @@ def test_a_cost_needs_prices():
     found = sim.sweep(priced, {"costs.check": [1.0, 3.0]}, PAIR, replications=2, progress=False)
     polled = found.of("cost").query("strategy == 'polling 5 min'")["mean"].tolist()
     assert polled[1] == pytest.approx(3 * polled[0])
+
+
+def test_a_sampled_rate_is_shown_in_a_few_digits():
+    """The value in the table keeps them all, so that it can be played again."""
+    ranges = {"arrivals.rate": ("100/h", "500/h")}
+    found = swept(ranges, sample=2, replications=2)
+    shown = repr(found).splitlines()[-1].split()[0]
+    assert len(shown) <= len("123.456/h")
+    whole = found.table["arrivals.rate"].iloc[-1]
+    assert float(shown.removesuffix("/h")) == pytest.approx(float(whole.removesuffix("/h")))

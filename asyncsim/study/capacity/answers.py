@@ -33,10 +33,11 @@ class Capacity:
         none within the range.
     low, high
         Ends of its confidence interval: the values between them cannot be told from the answer by
-        these replications. None where the range ends first.
+        these replications. None where the range ends first. Where the figure does not go one way,
+        it is no confidence interval: they span the answer and what was tried without a verdict.
     table
-        One row per value and strategy that was tried: ``value, strategy, figure, unit, mean, low,
-        high, n``, and ``verdict`` where there is one.
+        One row per value and strategy that was tried: ``value``; ``verdict`` where there is one;
+        ``mean, low, high, n, figure, unit, strategy``.
     one_way
         False if the figure was seen to go up and down along the field, more than chance allows (if
         the least one is looked for: to have more than one valley): a search may then have missed a
@@ -56,6 +57,7 @@ class Capacity:
         verdicts: Sequence[str] | None = None,
         bound: float | None = None,
         none: str = "",
+        exactly: str = "",
         one_way: bool = True,
         doubt: str = "does not go one way along",
         notes: Sequence[str] = (),
@@ -73,6 +75,7 @@ class Capacity:
         self._found = found
         self._bound = bound
         self._none = none
+        self._exactly = exactly
         self._figure = trials.measure.figure
         self._unit = trials.measure.unit(trials.scenario)
         shown = trials.table().assign(figure=self._figure, unit=self._unit)
@@ -103,8 +106,9 @@ class Capacity:
     @property
     def table(self) -> pd.DataFrame:
         """What was tried, in the order of the values."""
-        first = ["value", "strategy", "figure", "unit", "mean", "low", "high", "n"]
-        return self._tried[[*first, *(["verdict"] if "verdict" in self._tried else [])]]
+        verdict = ["verdict"] if "verdict" in self._tried else []
+        rest = ["n", "figure", "unit", "strategy"]
+        return self._tried[["value", *verdict, "mean", "low", "high", *rest]]
 
     @property
     def text(self) -> str:
@@ -113,22 +117,41 @@ class Capacity:
         if value is None:
             span = f"{self._axis.shown(self._axis.least)} to {self._axis.shown(self._axis.most)}"
             return f"none from {span}{self._none}"
-        ends = [("?" if x is None else self._axis.shown_like(x, value)) for x in (low, high)]
-        return f"{self._axis.shown(value)} ({self.confidence:.0%} interval {' to '.join(ends)})"
+        words = self._exactly or self._ends_text(low, high, value)
+        return f"{self._axis.shown(value)} ({words})"
+
+    def _ends_text(self, low: float | None, high: float | None, value: float) -> str:
+        ends = [None if x is None else self._axis.shown_like(x, value) for x in (low, high)]
+        if ends == [None, None]:
+            return f"no {self.confidence:.0%} interval: its ends are not in the range looked at"
+        if low is None:
+            span = f"up to {ends[1]}, its lower end is not in the range looked at"
+        elif high is None:
+            span = f"from {ends[0]}, its upper end is not in the range looked at"
+        else:
+            span = f"{ends[0]} to {ends[1]}"
+        if not self.one_way:
+            return f"no sure interval; undecided: {span}"
+        return f"{self.confidence:.0%} interval {span}"
 
     def plot(self) -> Figure:
         """Draw what was tried, with intervals, the bound, and the answer with its interval."""
         figure, (ax,) = plots.figure(1, width=7.0)
         strategies = list(dict.fromkeys(self._tried["strategy"]))
         finite = self._tried[self._tried["mean"].abs() < math.inf]
-        lines = {label: finite[finite["strategy"] == label] for label in strategies}
+        limit = self._bound is not None  # a search from far away: the picture is of where it ends
+        shown = plots.near(finite, self._found) if limit else finite
+        lines = {label: shown[shown["strategy"] == label] for label in strategies}
         unit = "" if self._unit == "1" else f" [{self._unit}]"
         ylabel = self._figure.replace("_", " ") + unit
         xlabel = self.field + (f" [{self._axis.unit}]" if self._axis.unit else "")
         plots.figure_over_field(lines, xlabel, ylabel, ax)
         plots.mark_answer(ax, self._found, self._bound)
-        plots.spread_out(ax, finite, self._axis.scale)
-        ax.set_title(f"{self.question}\n{self.text}", loc="left", fontsize=11)
+        plots.spread_out(ax, shown, self._axis.scale)
+        off, endless = len(finite) - len(shown), len(self._tried) - len(finite)
+        missing = [f"{off} further off"] * bool(off) + [f"{endless} infinite"] * bool(endless)
+        more = f"\n(tried but not shown: {', '.join(missing)})" if missing else ""
+        ax.set_title(f"{self.question}\n{self.text}{more}", loc="left", fontsize=11, wrap=True)
         plots.shared_legend(figure, strategies)
         return figure
 

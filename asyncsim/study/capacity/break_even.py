@@ -14,7 +14,7 @@ from asyncsim.model.strategies import Strategy
 from asyncsim.study.capacity.answers import Capacity
 from asyncsim.study.capacity.axis import Axis, halved
 from asyncsim.study.capacity.target import Measure
-from asyncsim.study.capacity.trials import Effort, Options, Trials, trials
+from asyncsim.study.capacity.trials import LOSS, Effort, Options, Trials, trials
 from asyncsim.study.statistics import paired_interval
 
 LOOKED_AT = 7
@@ -48,7 +48,8 @@ def break_even(
     figure
         What is to be small: any figure, or a quantile such as ``"p99_latency"``. A wait that never
         resumes counts as infinitely late; where that happens, the replications that each strategy
-        wins are counted.
+        wins are counted. If callbacks are lost for good, any loss at all makes a mean infinite: the
+        break-even is then at no loss, however few runs show it.
     **effort
         ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
 
@@ -77,34 +78,75 @@ def break_even(
     >>> 15 * 60 < answer.value < 25 * 60  # callback: 10 min late on average; polling: T/2
     True
     """
+    chosen = Effort.of(effort)
     check_played(scenario, first, None)
     check_played(scenario, other, None)
     measure = Measure.of(figure, scenario)
     axis = Axis.between(field, between)
-    with trials(scenario, [first, other], axis, measure, Effort(**effort), "break-even") as tried:
+    with trials(scenario, [first, other], axis, measure, chosen, "break-even") as tried:
         looked = axis.spread(LOOKED_AT)
         ahead = [lead(tried, x).sign for x in looked]
         changes = [k for k in range(1, len(looked)) if ahead[k] != ahead[k - 1]]
-        found: tuple[float | None, float | None, float | None] = (None, None, None)
+        found: Found = (None, None, None)
         if changes:
             found = _crossing(tried, looked, changes[0])
     sure = [lead(tried, x).surely for x in looked]
     labels = tried.labels
-    notes = [] if changes else [_winner(sure, ahead, labels, figure)]
-    if changes:
+    exactly = ""
+    losers = [k for k in range(2) if tried.loses_any(k)]
+    if losers:
+        found, exactly, notes = _without(tried, losers)
+    elif changes:
         k = changes[0]
-        notes.append(
+        notes = [
             f"{labels[0 if ahead[k - 1] < 0 else 1]} has the smaller {figure} below, "
             f"{labels[0 if ahead[k] < 0 else 1]} above"
-        )
-    notes += tried.notes()
+        ]
+        if found[0] is not None and not measure.spare:
+            notes += _by_luck(tried, found[0], figure)
+    else:
+        notes = [_winner(sure, ahead, labels, figure)]
     return Capacity(
         f"break-even in {figure} of {labels[0]} and {labels[1]}",
         tried,
         found,
-        one_way=len(_turns(sure)) <= 1,
-        notes=notes,
+        exactly=exactly,
+        one_way=bool(losers) or len(_turns(sure)) <= 1,
+        notes=[*notes, *tried.notes(), *_overload(tried, found[0])],
     )
+
+
+Found = tuple[float | None, float | None, float | None]
+
+
+def _without(tried: Trials, losers: list[int]) -> tuple[Found, str, list[str]]:
+    """Return the answer where a strategy loses callbacks for good and its figure shows it."""
+    axis = tried.axis
+    names = " and ".join(tried.labels[k] for k in losers)
+    why = f"under {names} {tried.measure.any_loss}"
+    if axis.field == LOSS and axis.least == 0 and len(losers) == 1:
+        ahead = tried.labels[0 if lead(tried, 0.0).sign < 0 else 1]
+        if ahead == names:
+            return (0.0, 0.0, 0.0), "any loss at all", [why]
+    if len(losers) == 2:
+        return (None, None, None), "", [f"neither is better: {why}"]
+    other = tried.labels[1 - losers[0]]
+    return (None, None, None), "", [f"{other} is ahead wherever callbacks are lost: {why}"]
+
+
+def _by_luck(tried: Trials, value: float, figure: str) -> list[str]:
+    """Return what is to be said of a boundary that lies where most runs become infinite."""
+    nearest = [value, *[x for x in tried.values if x > value][:1]]
+    if not any(math.inf in column for x in nearest for column in tried.at(x)):
+        return []
+    return [
+        f"{figure} is infinite there in some runs: half of these runs hold a wait that never "
+        "resumes, and in longer ones the break-even may lie lower"
+    ]
+
+
+def _overload(tried: Trials, value: float | None) -> list[str]:
+    return [] if value is None else tried.overload(value)
 
 
 @frozen

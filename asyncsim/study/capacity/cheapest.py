@@ -68,14 +68,13 @@ def cheapest_interval(
     >>> 10 <= answer.low <= answer.value <= answer.high <= 7200
     True
     """
+    chosen = Effort.of(effort)
     strategy = Polling(60.0) if strategy is None else strategy
     check_field(strategy, field)
     check_scenario(scenario)
     measure = Measure.of(figure, scenario)
     axis = Axis.between(field, between)
-    with trials(
-        scenario, [strategy], axis, measure, Effort(**effort), "cheapest interval"
-    ) as tried:
+    with trials(scenario, [strategy], axis, measure, chosen, "cheapest interval") as tried:
         best = _least(lambda x: tried.interval(x).mean, axis)
         low = _as_good(tried, best, axis.least)
         high = _as_good(tried, best, axis.most)

@@ -139,6 +139,7 @@ def frontier(
     >>> found.table["on_frontier"].tolist()
     ['yes', 'no']
     """
+    chosen = Effort.of(effort)
     check_scenario(scenario)
     by_label = labelled(list(USUAL if strategies is None else strategies))
     if not isinstance(figures, (tuple, list)) or len(figures) != 2:
@@ -148,7 +149,6 @@ def frontier(
     if figures[0] == figures[1]:
         raise refuse("figures", "must be two different ones", figures)
     across, upwards = (Measure.of(name, scenario) for name in figures)
-    chosen = Effort(**effort)
     found = _measured(scenario, by_label, (across, upwards), chosen)
     rows = []
     for label, columns in found.items():

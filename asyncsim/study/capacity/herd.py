@@ -177,7 +177,7 @@ def herd_drain(
         gap = positive_duration(apart)
     except Refused as problem:
         raise refuse("apart", problem, apart) from None
-    chosen = Effort(**effort)
+    chosen = Effort.of(effort)
     plan = _Plan(scenario, strategy, system, gap, chosen.seed, chosen.engine)
     bar = progress_bar(chosen.progress, total=chosen.replications, desc="herds")
     parts = []

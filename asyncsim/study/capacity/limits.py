@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-from asyncsim.engine.arguments import check_played, check_scenario
+from attrs import frozen
+
+from asyncsim.engine.arguments import check_played
 from asyncsim.errors import ScenarioError
 from asyncsim.model.arrivals import Poisson, Scattered, WeeklyPoisson
 from asyncsim.model.described import refuse
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Polling, Strategy
 from asyncsim.study.capacity.answers import Capacity, goes_one_way
-from asyncsim.study.capacity.axis import Axis, boundary, check_field
+from asyncsim.study.capacity.axis import Axis, boundary, check_field, halved
+from asyncsim.study.capacity.supply import WORKERS
 from asyncsim.study.capacity.target import Target
-from asyncsim.study.capacity.trials import Effort, Options, trials
+from asyncsim.study.capacity.trials import LOSS, Effort, Options, Trials, trials
 from asyncsim.study.points import reading
-from asyncsim.study.statistics import Interval
 
+MET, NOT_MET, UNDECIDED = "met", "not met", "undecided"
 LARGEST = 1024
 """More is not looked for unless `between` says so: workers, or times the present volume."""
 
@@ -67,10 +70,12 @@ def fewest_workers(
     >>> answer.value  # 600 callbacks of a second on ten workers take a minute
     10
     """
+    chosen = Effort.of(effort)
     axis = Axis.between("server.workers", between)
     check_played(scenario, strategy, None)
+    wanted = Target.parse(target, scenario)
     start = float(scenario.server.workers)
-    return _limit("fewest workers", scenario, strategy, target, axis, start, "high", effort)
+    return _limit("fewest workers", scenario, strategy, wanted, axis, start, "high", chosen)
 
 
 def largest_volume(
@@ -101,7 +106,9 @@ def largest_volume(
     -------
     Capacity
         ``value`` is the last volume whose mean meets the target, ``low`` the last one whose whole
-        interval does.
+        interval does. A rate goes on after the scenario's length: where it asks an outside system
+        for more in a week than that can do in one, the volume does not do (*overloaded*). Of fixed
+        numbers, and of the workers, a note says so.
 
     Examples
     --------
@@ -119,7 +126,9 @@ def largest_volume(
     >>> answer.value  # four workers handle 240 callbacks in a minute
     240
     """
+    chosen = Effort.of(effort)
     check_played(scenario, strategy, None)
+    wanted = Target.parse(target, scenario)
     arrivals = scenario.arrivals
     own: Any = None
     if isinstance(arrivals, Poisson):
@@ -141,7 +150,8 @@ def largest_volume(
         between = present.back(least), present.back(present.figure * LARGEST)
     axis = Axis.between(field or own[0], between)
     start = present.figure if present and present.scale == axis.scale else axis.least
-    return _limit("largest volume", scenario, strategy, target, axis, start, "low", effort)
+    goes_on = isinstance(arrivals, (Poisson, WeeklyPoisson)) and axis.field == own[0]
+    return _limit("largest volume", scenario, strategy, wanted, axis, start, "low", chosen, goes_on)
 
 
 def longest_interval(
@@ -190,43 +200,59 @@ def longest_interval(
     >>> answer.value  # after an hour a step is 3,555 s late
     3600.0
     """
+    chosen = Effort.of(effort)
     strategy = Polling(60.0) if strategy is None else strategy
+    if isinstance(target, Strategy):
+        raise ScenarioError(
+            "longest_interval takes (scenario, target, strategy), got the strategy before the "
+            f"target: {target!r}"
+        )
+    check_played(scenario, strategy, None)
+    wanted = Target.parse(target, scenario)
     check_field(strategy, field)
     axis = Axis.between(field, between)
     start = axis.middle(axis.least, axis.most)
-    return _limit("longest interval", scenario, strategy, target, axis, start, "low", effort)
+    return _limit("longest interval", scenario, strategy, wanted, axis, start, "low", chosen)
 
 
 def _limit(
     what: str,
     scenario: Scenario,
     strategy: Strategy,
-    target: str,
+    wanted: Target,
     axis: Axis,
     start: float,
     good: str,
-    options: Options,
+    effort: Effort,
+    goes_on: bool = False,
 ) -> Capacity:
-    """Find where a target is just met: by the mean, by the whole interval, by its lower end."""
-    check_scenario(scenario)
-    wanted = Target.parse(target, scenario)
-    effort = Effort(**options)
+    """Find where a target is just met: by the mean, by the whole interval, by its lower end.
+
+    With `goes_on`, values at which systems are asked for more than they can do do not meet it.
+    """
     with trials(scenario, [strategy], axis, wanted.measure, effort, what) as tried:
-
-        def met(end: str, x: float) -> bool:
-            return bool(getattr(tried.interval(x), end) <= wanted.most)
-
+        search = _Search(tried, wanted.most, goes_on)
         wide = 0 if axis.whole else 6  # 1.01^64 is about 2
-        value, _ = boundary(lambda x: met("mean", x), axis, start, good, wide)
+        value, beyond = boundary(search.seems_met, axis, start, good, wide)
         near = start if value is None else value
-        surely, _ = boundary(lambda x: met("high", x), axis, near, good)
-        perhaps, too_far = boundary(lambda x: met("low", x), axis, near, good)
-        if not axis.whole and too_far is not None:
-            perhaps = too_far  # beyond the last that may do, up to the first that will not
-    ends = (surely, perhaps) if good == "low" else (perhaps, surely)
+        boundary(search.surely_met, axis, near, good)
+        boundary(search.may_be_met, axis, near, good)
+        ends = search.ends(value, good)
+        lost = tried.loses_any()
     best = axis.most if good == "high" else axis.least
     none = f"; at {axis.shown(best)} it is {tried.interval(best)}" if value is None else ""
-    verdicts = [_verdict(tried.interval(x), wanted.most) for x in tried.values]
+    notes, verdicts = tried.notes(), [search.verdict(x) for x in tried.values]
+    if lost:
+        free = axis.field == LOSS and axis.least == 0 and good == "low" and search.surely_met(0.0)
+        value, ends, beyond = (0.0, (0.0, 0.0), None) if free else (None, (None, None), None)
+        none = f": {wanted.measure.any_loss}"
+        verdicts = [MET if free and x == 0 else NOT_MET for x in tried.values]
+        notes += [wanted.measure.any_loss] if free else []
+    notes += tried.infinite(beyond)
+    if beyond is not None and search.overloaded(beyond):
+        notes.append(f"no more is offered: {tried.overload(beyond)[0]}")
+    elif value is not None:
+        notes += tried.overload(value)
     return Capacity(
         f"{what} for {wanted} under {tried.labels[0]}",
         tried,
@@ -235,11 +261,82 @@ def _limit(
         bound=wanted.most,
         none=none,
         one_way=goes_one_way(tried, rising=good == "low"),
-        notes=tried.notes(),
+        notes=notes,
     )
 
 
-def _verdict(found: Interval, most: float) -> str:
-    if found.high <= most:
-        return "met"
-    return "not met" if found.low > most or not found.n else "undecided"
+@frozen
+class _Search:
+    """Whether a target is met at a value: as it seems, surely, or perhaps."""
+
+    tried: Trials
+    most: float
+    goes_on: bool
+
+    def overloaded(self, x: float) -> bool:
+        """Tell whether an outside system is asked for more than it can do, if that goes on."""
+        shares = self.tried.shares(x) if self.goes_on else {}
+        return any(share > 1 for name, share in shares.items() if name != WORKERS)
+
+    def seems_met(self, x: float) -> bool:
+        """By the mean."""
+        return self.tried.interval(x).mean <= self.most and not self.overloaded(x)
+
+    def surely_met(self, x: float) -> bool:
+        """By the whole interval."""
+        return self.verdict(x) == MET
+
+    def may_be_met(self, x: float) -> bool:
+        """By the lower end of the interval."""
+        return self.verdict(x) in (MET, UNDECIDED)
+
+    def verdict(self, x: float) -> str:
+        """Say in a word how it stands with a value."""
+        found = self.tried.interval(x)
+        if self.overloaded(x):
+            return "overloaded"
+        if found.high <= self.most:
+            return MET
+        return NOT_MET if found.low > self.most or not found.n else UNDECIDED
+
+    def ends(self, value: float | None, good: str) -> tuple[float | None, float | None]:
+        """Return the ends between which all values lie that cannot be told from the answer.
+
+        At all values tried before the first end the target is met, behind the last one it is not.
+        """
+        axis = self.tried.axis
+        for change in (self._last_met, self._last_possible):  # what lies between may be halved
+            inside, outside = change(good)
+            if inside is not None and outside is not None:
+                test = self.surely_met if change == self._last_met else self.may_be_met
+                halved(test, axis, inside, outside)
+        surely, _ = self._last_met(good)
+        perhaps, too_far = self._last_possible(good)
+        if not axis.whole and too_far is not None:
+            perhaps = too_far  # beyond the last that may do, up to the first that will not
+        if too_far is None and perhaps is not None and not self.surely_met(perhaps):
+            perhaps = 1.0 if axis.whole and perhaps == 1 else None  # the range ends first
+        if value is not None and surely is not None:  # isolated values may meet it further on
+            surely = min(surely, value) if good == "low" else max(surely, value)
+        return (surely, perhaps) if good == "low" else (perhaps, surely)
+
+    def _inwards(self, good: str) -> list[float]:
+        return self.tried.values if good == "low" else self.tried.values[::-1]
+
+    def _last_met(self, good: str) -> tuple[float | None, float | None]:
+        """Return the last value up to which all meet it, and the next."""
+        before = None
+        for x in self._inwards(good):
+            if not self.surely_met(x):
+                return before, x
+            before = x
+        return before, None
+
+    def _last_possible(self, good: str) -> tuple[float | None, float | None]:
+        """Return the last value that may meet it, and the next, from which on none does."""
+        after = None
+        for x in reversed(self._inwards(good)):
+            if self.may_be_met(x):
+                return x, after
+            after = x
+        return None, after

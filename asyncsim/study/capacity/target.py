@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from attrs import frozen
+from scipy.stats import binomtest
 
 from asyncsim.engine.figures import FIGURES, check_figure, figures_of
 from asyncsim.errors import ScenarioError
@@ -76,9 +78,50 @@ class Measure:
         return self.figure not in FIGURES or FIGURES[self.figure].unit in ("s", "worker s")
 
     @property
-    def charges_lateness(self) -> bool:
-        """Whether it is a cost that lateness is part of."""
-        return self.lateness_costs and self.figure in LATE_COSTS
+    def spare(self) -> float:
+        """The share of waits that may never resume while the figure is finite: of means, none."""
+        return 0.0 if self.quantile is None else 1.0 - self.quantile
+
+    def told(self, timed_out: int, still_waiting: int) -> list[str]:
+        """Return whether and how the figure counts so many waits that never resumed."""
+        never, name = timed_out + still_waiting, self.figure
+        if not never:
+            return []
+        if self.quantile is not None or name == "mean_latency":
+            when = f"more than {self.spare:.3g} of a run's waits are" if self.spare else "one is"
+            return [
+                f"{never:,} waits never resumed (timed out, or lost without a safety poll); they "
+                f"count as infinitely late, and {name} is infinite where {when}"
+            ]
+        if not self._endless:
+            return [f"{never:,} waits never resumed in these runs, of which {name} says nothing"]
+        late = "they cost their lateness up to then"
+        gone = "their instances went on and count, or failed and do not"
+        found = []
+        if timed_out:
+            how = gone if name in ENDLESS else late
+            found.append(f"{timed_out:,} waits timed out or were given up; {how}")
+        if still_waiting:
+            found.append(
+                f"{still_waiting:,} waits were still open at the end of their runs and count as "
+                f"infinitely late: one makes {name} infinite"
+            )
+        return found
+
+    @property
+    def any_loss(self) -> str:
+        """What is to be said where callbacks are lost for good and it leaves no wait out."""
+        mend = "give the strategy a safety poll, or ask for a quantile such as p95_latency"
+        if self.figure not in QUANTILES and self.figure != "mean_latency":
+            mend = "give the step a time-out or the strategy a safety poll"
+        return (
+            f"any loss at all makes {self.figure} infinite, since a callback that is lost for good "
+            f"is infinitely late; {mend}"
+        )
+
+    @property
+    def _endless(self) -> bool:
+        return self.figure in ENDLESS or (self.lateness_costs and self.figure in LATE_COSTS)
 
     def of_run(self, outcome: Outcome) -> float:
         """Return the figure of a run; NaN if there was nothing to measure."""
@@ -88,8 +131,7 @@ class Measure:
             return quantile_of_all(outcome.latencies, never, self.quantile)
         if self.figure == "mean_latency" and never:
             return math.inf
-        endless = self.figure in ENDLESS or self.charges_lateness
-        return math.inf if still and endless else figures[self.figure]
+        return math.inf if still and self._endless else figures[self.figure]
 
 
 def never_resumed(outcome: Outcome) -> int:
@@ -184,8 +226,60 @@ def _is_number(text: str) -> bool:
     return True
 
 
+@frozen
+class Uneven(Interval):
+    """An interval whose ends are not equally far from the mean."""
+
+    ends: tuple[float, float] = (-math.inf, math.inf)
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+        return self.ends[0]
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+        return self.ends[1]
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4g} ({self.low:.4g} to {self.high:.4g})"
+
+
 def interval_of(values: list[float], confidence: float) -> Interval:
-    """Return mean and interval over replications; infinite if any of them is."""
-    if math.inf in values:
-        return Interval(math.inf, 0.0, len(values))
-    return mean_interval(values, confidence)
+    """Return mean and interval over replications.
+
+    If some of them are infinite the mean is, and so is the upper end; the lower end is that of the
+    others, since the figure might be finite elsewhere. If all of them are, nothing speaks for that.
+    """
+    known = [value for value in values if not math.isnan(value)]
+    finite = [value for value in known if value < math.inf]
+    if len(finite) == len(known):
+        return mean_interval(known, confidence)
+    if not finite:
+        return Uneven(math.inf, 0.0, len(known), (math.inf, math.inf))
+    low = mean_interval(finite, confidence).low
+    return Uneven(math.inf, math.inf, len(known), (-math.inf if math.isnan(low) else low, math.inf))
+
+
+def share_interval(
+    lost: Sequence[int], of: Sequence[int], confidence: float
+) -> tuple[float, float]:
+    """Return the interval of a share that each replication counts, from no fewer than all of them.
+
+    Few counts speak for little, and counts of one run may depend on each other: it is the wider of
+    the interval by Clopper and Pearson (1934, doi:10.2307/2331986) over all counts, and of the
+    t-interval over the replications.
+
+    Examples
+    --------
+    >>> low, high = share_interval([0, 0, 0], [10, 10, 10], 0.95)
+    >>> low, round(high, 2)  # none of thirty
+    (0.0, 0.12)
+    """
+    some, number = sum(lost), sum(of)
+    if not number:
+        return 0.0, 1.0
+    exact = binomtest(some, number).proportion_ci(confidence)
+    runs = mean_interval([k / n for k, n in zip(lost, of, strict=True) if n], confidence)
+    return float(np.nanmin([exact.low, runs.low])), float(np.nanmax([exact.high, runs.high]))

@@ -8,24 +8,44 @@ from contextlib import contextmanager
 from typing import Any, TypedDict
 
 import pandas as pd
-from attrs import frozen
+from attrs import fields, frozen
 
 from asyncsim.engine.arguments import check_played
 from asyncsim.engine.simulate import check_engine
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import refuse
 from asyncsim.model.draws import key_part
-from asyncsim.model.quantities import Refused, count
+from asyncsim.model.quantities import Refused, count, nearest
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study.capacity.axis import Axis
-from asyncsim.study.capacity.target import Measure, interval_of, never_resumed
+from asyncsim.study.capacity.supply import Asked, shares
+from asyncsim.study.capacity.target import (
+    Measure,
+    Uneven,
+    interval_of,
+    never_resumed,
+    share_interval,
+)
 from asyncsim.study.points import made, swept_labels
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Outcome, Replications, jobs, labelled, mapping
 from asyncsim.study.statistics import Interval, mean_interval
 
-Map = Callable[[Callable[[int], list[Outcome]], Iterable[int]], Iterator[list[Outcome]]]
+LOSS = "strategy.loss"
+NEARLY = 0.95
+"""Whoever needs more than this share of the time there is, is named."""
+
+
+class Options(TypedDict, total=False):
+    """The keywords of `Effort`."""
+
+    replications: int
+    seed: int
+    engine: str
+    n_jobs: int
+    confidence: float
+    progress: bool
 
 
 @frozen
@@ -51,6 +71,18 @@ class Effort:
     confidence: float = 0.95
     progress: bool = True
 
+    @classmethod
+    def of(cls, options: Options) -> Effort:
+        """Return the effort that keywords ask for, their names checked."""
+        known = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise ScenarioError(
+                    f"keywords must be some of {', '.join(map(repr, known))}, got {name!r}"
+                    f"{nearest(name, known)}"
+                )
+        return cls(**options)
+
     def __attrs_post_init__(self) -> None:
         try:
             if count(self.replications) < 2:
@@ -63,15 +95,51 @@ class Effort:
         mean_interval([], self.confidence)
 
 
-class Options(TypedDict, total=False):
-    """The keywords of `Effort`."""
+@frozen
+class Trial:
+    """What is kept of one run."""
 
-    replications: int
+    value: float
+    """Of the measure."""
+    waits: int
+    """Those that resumed, and those that never did."""
+    timed_out: int
+    """Waits that timed out or were given up."""
+    never: int
+    """These, and waits still open at the end."""
+    asked: Asked
+
+
+@frozen
+class _Plan:
+    """Strategies to be played on the same random numbers."""
+
+    scenario: Scenario
+    strategies: tuple[Strategy, ...]
+    measure: Measure
     seed: int
     engine: str
-    n_jobs: int
-    confidence: float
-    progress: bool
+
+    def trials(self, replication: int) -> list[Trial]:
+        """Play one replication, and keep what is needed of it."""
+        found = []
+        plan = Replications(self.scenario, self.strategies, self.seed, self.engine)
+        for run in plan.runs(replication):
+            outcome = Outcome.of(run)
+            never = never_resumed(outcome)
+            found.append(
+                Trial(
+                    self.measure.of_run(outcome),
+                    len(outcome.latencies) + never,
+                    int(outcome.figures["timed_out"]),
+                    never,
+                    Asked.of(run),
+                )
+            )
+        return found
+
+
+Map = Callable[[Callable[[int], list[Trial]], Iterable[int]], Iterator[list[Trial]]]
 
 
 class Trials:
@@ -110,34 +178,75 @@ class Trials:
         self.effort = effort
         self._each = each
         self._bar = bar
-        self._found: dict[float, list[list[float]]] = {}
-        self.never = 0
-        """Waits that never resumed, over all runs."""
+        self._found: dict[float, list[list[Trial]]] = {}
 
     def at(self, x: float) -> list[list[float]]:
         """Return the measure at a value, by strategy and replication."""
+        return [[one.value for one in runs] for runs in self._runs(x)]
+
+    def _runs(self, x: float) -> list[list[Trial]]:
         if x not in self._found:
-            changes = {self.axis.field: self.axis.written(x)}
-            scenario, strategies = made(self.scenario, self.strategies, changes)
-            effort = self.effort
-            plan = Replications(scenario, strategies, effort.seed, effort.engine)
-            found: list[list[float]] = [[] for _ in strategies]
-            for outcomes in self._each(plan.outcomes, range(effort.replications)):
-                for values, outcome in zip(found, outcomes, strict=True):
-                    values.append(self.measure.of_run(outcome))
-                    self.never += never_resumed(outcome)
-                self._bar.update(len(outcomes))
+            plan = _Plan(*self.made(x), self.measure, self.effort.seed, self.effort.engine)
+            found: list[list[Trial]] = [[] for _ in self.strategies]
+            for played in self._each(plan.trials, range(self.effort.replications)):
+                for runs, one in zip(found, played, strict=True):
+                    runs.append(one)
+                self._bar.update(len(played))
             self._found[x] = found
-            if all(math.isnan(value) for values in found for value in values):
+            if all(math.isnan(one.value) for runs in found for one in runs):
                 raise ScenarioError(
                     f"{self.measure.figure} was seen in no run at {self.axis.field} = "
                     f"{self.axis.shown(x)}: does any step wait there?"
                 )
         return self._found[x]
 
+    def made(self, x: float) -> tuple[Scenario, tuple[Strategy, ...]]:
+        """Return scenario and strategies with a value of the field."""
+        return made(self.scenario, self.strategies, {self.axis.field: self.axis.written(x)})
+
     def interval(self, x: float, strategy: int = 0) -> Interval:
-        """Return mean and interval at a value."""
-        return interval_of(self.at(x)[strategy], self.effort.confidence)
+        """Return mean and interval at a value.
+
+        A quantile is infinite if more waits never resume than it leaves out. Where any did not, its
+        interval is finite, or infinite, only if that share surely is small enough, or too large.
+        """
+        runs, confidence = self._runs(x)[strategy], self.effort.confidence
+        found = interval_of([one.value for one in runs], confidence)
+        spare = self.measure.spare
+        if not spare or not self.never or not found.n:
+            return found
+        share = share_interval([one.never for one in runs], [one.waits for one in runs], confidence)
+        low = -math.inf if found.low == math.inf and share[0] <= spare else found.low
+        high = math.inf if share[1] >= spare else found.high
+        return Uneven(found.mean, found.half_width, found.n, (low, high))
+
+    def shares(self, x: float, strategy: int = 0) -> dict[str, float]:
+        """Return what is asked of systems and workers in a week, as a share of what they can do."""
+        return shares(self.made(x)[0], [one.asked for one in self._runs(x)[strategy]])
+
+    @property
+    def never(self) -> int:
+        """Waits that never resumed, over all runs."""
+        return sum(one.never for one in self._all)
+
+    @property
+    def _all(self) -> list[Trial]:
+        return [one for found in self._found.values() for runs in found for one in runs]
+
+    def loses_any(self, strategy: int = 0) -> bool:
+        """Tell whether a figure is infinite with any loss, however small: so some run was.
+
+        So it is where callbacks are lost for good, if the figure leaves out no waits: a run with
+        none lost is luck, and with more waits there would be one.
+        """
+        if self.measure.spare:
+            return False
+        for x, found in self._found.items():
+            one = self.made(x)[1][strategy]
+            plain = type(one) is Callback and one.loss > 0 and not one.retries
+            if plain and any(trial.value == math.inf for trial in found[strategy]):
+                return True
+        return False
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -151,20 +260,32 @@ class Trials:
 
     def notes(self) -> list[str]:
         """Return what is to be said of waits that never resumed."""
-        if not self.never:
+        timed_out = sum(one.timed_out for one in self._all)
+        return self.measure.told(timed_out, self.never - timed_out)
+
+    def infinite(self, x: float | None, strategy: int = 0) -> list[str]:
+        """Return what is to be said of a value beyond the answer where some runs are infinite."""
+        values = [] if x is None else self.at(x)[strategy]
+        k, n = values.count(math.inf), len(values)
+        if x is None or not 0 < k < n:
             return []
-        if any(math.inf in values for found in self._found.values() for values in found):
-            return [
-                f"{self.never:,} waits never resumed (timed out, or lost without a safety poll); "
-                "they count as infinitely late, and one of them makes a mean infinite"
-            ]
-        figure = self.measure.figure
-        said = (
-            f"; {figure} counts their lateness until they timed out or were given up"
-            if self.measure.charges_lateness
-            else f", of which {figure} says nothing"
-        )
-        return [f"{self.never:,} waits never resumed in these runs{said}"]
+        return [
+            f"at {self.axis.shown(x)} {self.measure.figure} is infinite in {k} of {n} runs and "
+            "finite in the others: by so few runs it cannot be told whether it is met"
+        ]
+
+    def overload(self, x: float) -> list[str]:
+        """Return what is to be said of systems or workers asked for nearly all they can do."""
+        most: dict[str, float] = {}
+        for k in range(len(self.strategies)):
+            for name, share in self.shares(x, k).items():
+                most[name] = max(share, most.get(name, 0.0))
+        return [
+            f"at {self.axis.shown(x)} {name} would need {share:.1%} of the time there is, if days "
+            f"go on like that{': a backlog grows, which a longer length shows' * (share > 1)}"
+            for name, share in most.items()
+            if share > NEARLY
+        ]
 
     def table(self) -> pd.DataFrame:
         """One row per value and strategy: ``value, x, strategy, mean, low, high, n``."""

@@ -22,7 +22,7 @@ TIMES = ("s", "worker s")
 """Units of figures whose target may be written as a duration."""
 
 
-class Target(NamedTuple):
+class PrecisionTarget(NamedTuple):
     """How narrow an interval is to be: its half-width as a share of the mean, or outright."""
 
     share: float | None = None
@@ -35,7 +35,7 @@ class Target(NamedTuple):
         return f"precision of ± {self.within:g}{'' if unit == '1' else ' ' + unit}"
 
 
-def target(precision: object, within: object, unit: str) -> Target:
+def target(precision: object, within: object, unit: str) -> PrecisionTarget:
     """Return the target that a person gave, checked.
 
     Parameters
@@ -62,11 +62,11 @@ def target(precision: object, within: object, unit: str) -> Target:
             found = positive_duration(within) if unit in TIMES else number(within)  # type: ignore[arg-type]
             if found <= 0:
                 raise Refused("must be positive")
-            return Target(within=found)
+            return PrecisionTarget(within=found)
         share = number(precision)
         if not 0 < share < 1:
             raise Refused("must be a share between 0 and 1")
-        return Target(share=share)
+        return PrecisionTarget(share=share)
     except Refused as problem:
         if within is not None:
             raise refuse("within", problem, within) from None
@@ -115,7 +115,7 @@ class Precision:
 
     Examples
     --------
-    >>> rule = Precision(Target(share=0.1))
+    >>> rule = Precision(PrecisionTarget(share=0.1))
     >>> for value in [10.0, 10.2, 9.9, 10.1, 9.8, 10.0, 10.1, 9.9, 10.0, 10.2]:
     ...     rule.add(value)
     >>> rule.enough, rule.number
@@ -124,7 +124,7 @@ class Precision:
 
     def __init__(
         self,
-        wanted: Target,
+        wanted: PrecisionTarget,
         confidence: float = 0.95,
         *,
         first: int = FEWEST,

@@ -87,8 +87,8 @@ def test_lost_callbacks_are_dear_without_end():
         outside(500).replace(costs=prices), sim.Callback(), sim.Polling("5min"), "strategy.loss",
         (0.0, 1.0), figure="cost", replications=6, **QUIET
     )  # fmt: skip
-    assert 0 <= answer.value < 0.01
-    assert "waits never resumed" in repr(answer)
+    assert answer.value == 0
+    assert "one makes cost infinite" in repr(answer)
 
 
 def test_what_timed_out_is_part_of_the_cost():
@@ -99,19 +99,28 @@ def test_what_timed_out_is_part_of_the_cost():
         "strategy.loss", (0.0, 1.0), figure="cost", replications=6, **QUIET
     )  # fmt: skip
     assert 0 < answer.value < 0.05
-    assert "cost counts their lateness until they timed out" in repr(answer)
+    assert "they cost their lateness up to then" in repr(answer)
 
 
-def test_rare_losses_are_judged_by_most_replications():
-    """0.1 % lost: with 200 waits in a fifth of the runs; it goes by who wins more often."""
-    answers = [
-        sim.break_even(
-            outside(timeout="1d"), sim.Callback("1s", loss=0.001), sim.Polling("1h"),
-            "arrivals.count", (20, 4000), replications=10, seed=seed, **QUIET
-        ).value
-        for seed in range(3)
-    ]  # fmt: skip
-    assert all(200 < answer < 2500 for answer in answers)  # half of the runs lose one at 693
+def test_rare_losses_are_losses_at_any_volume():
+    """0.1 % lost: where runs begin to lose one is a matter of their size, not of the strategies."""
+    answer = sim.break_even(
+        outside(timeout="1d"), sim.Callback("1s", loss=0.001), sim.Polling("1h"),
+        "arrivals.count", (20, 4000), replications=10, **QUIET
+    )  # fmt: skip
+    assert answer.value is None
+    assert "polling 1 h is ahead wherever callbacks are lost" in repr(answer)
+
+
+def test_retried_callbacks_are_judged_by_most_replications():
+    """0.1 % lost in all attempts: half of the runs lose one at 693, and it is told why there."""
+    for seed in range(2):
+        answer = sim.break_even(
+            outside(timeout="1d"), sim.Callback("1s", loss=0.1, retries=["1s", "1s"]),
+            sim.Polling("1h"), "arrivals.count", (20, 4000), replications=10, seed=seed, **QUIET
+        )  # fmt: skip
+        assert 200 < answer.value < 2500
+        assert "in longer ones the break-even may lie lower" in repr(answer)
 
 
 def test_where_one_is_always_ahead_no_value_is_invented():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asyncsim as sim
-from asyncsim.study.output.precision import Precision, Target, target
+from asyncsim.study.output.precision import Precision, PrecisionTarget, target
 from asyncsim.study.statistics import mean_interval
 
 
@@ -49,14 +49,14 @@ def fed(values, rule):
 )
 def test_the_number_is_that_of_the_rule_written_out(values, wanted, first, k):
     """Fed value by value it stops where the whole search over prefixes does."""
-    rule = Precision(Target(share=wanted), first=first, look_ahead=k)
+    rule = Precision(PrecisionTarget(share=wanted), first=first, look_ahead=k)
     assert fed(values, rule) == by_the_book(values, wanted, first, k)
 
 
 def test_beyond_a_hundred_more_are_looked_at():
     """With 2k values of spread the look-ahead is 5 per cent of the number."""
     values = np.random.default_rng(4).normal(10, 5, 2000)
-    number, looked_at = fed(values, Precision(Target(share=0.03)))
+    number, looked_at = fed(values, Precision(PrecisionTarget(share=0.03)))
     assert number > 200
     assert looked_at == number + 5 * number // 100
     assert (number, looked_at) == by_the_book(values, 0.03, 5, 5)
@@ -65,7 +65,9 @@ def test_beyond_a_hundred_more_are_looked_at():
 def test_the_number_is_what_theory_says():
     """For normal values with coefficient of variation v it is near (1.96 v / wanted)²."""
     rng = np.random.default_rng(9)
-    found = [fed(rng.normal(10, 3, 400), Precision(Target(share=0.05)))[0] for _ in range(40)]
+    found = [
+        fed(rng.normal(10, 3, 400), Precision(PrecisionTarget(share=0.05)))[0] for _ in range(40)
+    ]
     interval = mean_interval(found, 0.999)
     expected = (1.96 * 0.3 / 0.05) ** 2  # 138; stopping early by chance makes it a little less
     assert 0.8 * expected < interval.high
@@ -79,7 +81,7 @@ def test_looking_ahead_guards_coverage(wanted, k):
     covered = 0
     for _ in range(400):
         values = rng.exponential(10, 900)
-        _, looked_at = fed(values, Precision(Target(share=wanted), look_ahead=k))
+        _, looked_at = fed(values, Precision(PrecisionTarget(share=wanted), look_ahead=k))
         covered += 10 in mean_interval(values[:looked_at])
     if k:  # stopping costs a little of the 95 %; three standard errors are 4.5 %
         assert covered / 400 > 0.9 - 3 * math.sqrt(0.9 * 0.1 / 400)
@@ -91,7 +93,7 @@ def test_so_many_more_are_surely_needed():
     """`still` never promises too much, and at the last moment it is exact."""
     rng = np.random.default_rng(0)
     for _ in range(20):
-        rule, promised = Precision(Target(share=0.1)), []
+        rule, promised = Precision(PrecisionTarget(share=0.1)), []
         for value in rng.normal(10, 3, 500):
             promised.append(len(rule.steps) + rule.still)
             rule.add(value)
@@ -105,14 +107,14 @@ def test_so_many_more_are_surely_needed():
 def test_an_absolute_target_goes_by_the_half_width():
     """Values around zero have no share, but an interval."""
     values = np.random.default_rng(1).normal(0, 1, 3000)
-    number, _ = fed(values, Precision(Target(within=0.1)))
+    number, _ = fed(values, Precision(PrecisionTarget(within=0.1)))
     assert mean_interval(values[:number]).half_width <= 0.1
     assert mean_interval(values[: number - 1]).half_width > 0.1
 
 
 def test_a_replication_without_the_figure_confirms_nothing():
     """NaN is a replication, but no value: statistics stand still."""
-    rule = Precision(Target(share=0.5))
+    rule = Precision(PrecisionTarget(share=0.5))
     for value in [10.0, math.nan, 10.0, 10.0, 10.0, 10.0]:
         rule.add(value)
     assert (rule.known, rule.number) == (5, 6)
@@ -126,10 +128,10 @@ def test_a_replication_without_the_figure_confirms_nothing():
 
 def test_a_share_of_nothing_is_refused_and_the_way_out_named():
     """A mean of zero has no share; values that are all zero are known."""
-    rule = Precision(Target(share=0.1), name="gap")
+    rule = Precision(PrecisionTarget(share=0.1), name="gap")
     with pytest.raises(sim.ScenarioError, match=r"mean of gap is zero .* within='5s'"):
         fed([1.0, -1.0, 0.0, 1.0, -1.0, 0.0], rule)
-    assert fed([0.0] * 10, Precision(Target(share=0.1))) == (5, 10)
+    assert fed([0.0] * 10, Precision(PrecisionTarget(share=0.1))) == (5, 10)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_a_share_of_nothing_is_refused_and_the_way_out_named():
 )
 def test_it_says_how_far_the_target_was_missed(values, told):
     """In words, with the way out where a share makes no sense."""
-    rule = Precision(Target(share=0.01))
+    rule = Precision(PrecisionTarget(share=0.01))
     for value in values:
         rule.add(value)
     assert told in rule.shortfall("polling")
@@ -169,6 +171,6 @@ def test_a_wrong_target_is_named(precision, within, unit, message):
 
 def test_a_target_is_read_in_the_unit_of_the_figure():
     """Durations where the figure is a time, numbers elsewhere."""
-    assert target(None, "5min", "s") == Target(within=300.0)
-    assert target(None, 5, "jobs") == Target(within=5.0)
-    assert target(0.05, None, "s") == Target(share=0.05)
+    assert target(None, "5min", "s") == PrecisionTarget(within=300.0)
+    assert target(None, 5, "jobs") == PrecisionTarget(within=5.0)
+    assert target(0.05, None, "s") == PrecisionTarget(share=0.05)

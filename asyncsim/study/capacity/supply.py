@@ -1,0 +1,119 @@
+"""What is asked of outside systems and workers in a week, against what they can do in it.
+
+A run goes on until its last item is done, so one day's items may take two days. If days go on like
+that nobody has that time: what is more than can be done is never worked off.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import attrs
+import numpy as np
+from attrs import frozen
+
+from asyncsim.engine.graph import Call, Graph
+from asyncsim.engine.run import Run
+from asyncsim.model.arrivals import Poisson, WeeklyPoisson
+from asyncsim.model.calendar import Calendar, Days, Hours
+from asyncsim.model.quantities import SECONDS_PER_UNIT, day_numbers
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.systems import ExternalSystem, NightlyBatch, OnlineService, People
+
+WORKERS = "the workers"
+DAY, WEEK = SECONDS_PER_UNIT["day"], SECONDS_PER_UNIT["week"]
+
+
+@frozen
+class Asked:
+    """What one run asked for: waits of each system, and seconds of the workers' time."""
+
+    instances: int
+    waits: Mapping[str, int]
+    worker_seconds: float
+
+    @classmethod
+    def of(cls, run: Run) -> Asked:
+        """Return what a run asked for."""
+        waits = dict.fromkeys(run.scenario.systems, 0)
+        nodes = Graph.of(run.scenario.process).nodes
+        for index, number in enumerate(np.bincount(run.record.waits.node).tolist()):
+            node = nodes[index]
+            if isinstance(node, Call):
+                waits[node.step.system] += number
+        busy = sum(load.busy_seconds for load in run.record.loads.values())
+        return cls(len(run.record.arrived), waits, busy)
+
+
+def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
+    """Return what a week asks of each system and of the workers, as a share of what they can do.
+
+    The week is one without public holidays or breakdowns. Arrivals with a rate tell how many come
+    in it; else every day is as those of the run.
+
+    Parameters
+    ----------
+    scenario
+        What was played.
+    asked
+        What each replication asked for; only what an instance asks for on average is taken from it.
+
+    Examples
+    --------
+    A day has 86,400 seconds, and each of the 9,600 items takes fifteen.
+
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario(
+    ...     name="a batch",
+    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
+    ...     systems={"ledger": sim.NightlyBatch("22:00", "15s")},
+    ...     arrivals=sim.Poisson("9600/day"),
+    ... )
+    >>> round(shares(scenario, [Asked(90, {"ledger": 90}, 0.0)])["ledger"], 3)
+    1.667
+    """
+    instances = sum(one.instances for one in asked)
+    if not instances:
+        return {}
+    times = _instances_of_a_week(scenario, instances / len(asked)) / instances
+    found = {}
+    for name, system in scenario.systems.items():
+        items = times * sum(one.waits[name] for one in asked)
+        most = min(_items_of_a_week(link, scenario.calendar) for link in system.links)
+        found[name] = items / most
+    busy = times * sum(one.worker_seconds for one in asked)
+    found[WORKERS] = busy / (scenario.server.workers * WEEK)
+    return found
+
+
+def _instances_of_a_week(scenario: Scenario, of_run: float) -> float:
+    arrivals = scenario.arrivals
+    if isinstance(arrivals, WeeklyPoisson):
+        return arrivals.per_week
+    if isinstance(arrivals, Poisson):
+        seconds = len(day_numbers(arrivals.days)) * arrivals.window_seconds
+        return arrivals.per_open_second * seconds * arrivals.size
+    return of_run * 7 / math.ceil(scenario.length / DAY)
+
+
+def _items_of_a_week(system: ExternalSystem, calendar: Calendar) -> float:
+    """Return how many items a system can do in a week at most."""
+    each = system.item_time.mean
+    most = seconds = math.inf
+    if isinstance(system, NightlyBatch):
+        nights = attrs.evolve(system, holidays=None).nights(calendar)
+        week = list(itertools.takewhile(lambda night: night.start < WEEK, nights))
+        seconds = WEEK
+        if system.end is not None:  # the last item of a lane may run over
+            seconds = min(WEEK, sum(night.end - night.start + each for night in week))
+        if system.max_items is not None:
+            most = float(system.max_items * len(week))
+        seconds *= system.lanes
+    elif isinstance(system, People):
+        office = Hours(system.between, Days(system.days)).opened(calendar)
+        seconds = system.team * office.open_seconds(WEEK)
+    elif isinstance(system, OnlineService) and system.lanes is not None:
+        seconds = system.lanes * WEEK
+    return min(most, seconds / each) if each else most
