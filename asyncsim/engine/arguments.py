@@ -13,10 +13,16 @@ from asyncsim.model.strategies import Strategy
 def check_played(scenario: Scenario, strategy: Strategy, draws: Draws | None) -> None:
     """Check that what is to be played is a scenario, a strategy, and draws or nothing."""
     check_scenario(scenario)
-    if not isinstance(strategy, Strategy):
-        raise refuse("strategy", "must be a strategy such as Callback(), not a class", strategy)
+    check_strategy("strategy", strategy)
     if not isinstance(draws, Draws | None):
         raise refuse("draws", "must be Draws, or left out", draws)
+
+
+def check_strategy(name: str, value: object) -> None:
+    """Check that a value is a strategy."""
+    if not isinstance(value, Strategy):
+        but = ", not a class" if isinstance(value, type) else ""
+        raise refuse(name, f"must be a strategy such as Callback(){but}", value)
 
 
 def check_scenario(scenario: Scenario) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from attrs import evolve
 
 from asyncsim.errors import EngineError
-from asyncsim.live.controls import positive_speed
+from asyncsim.live.controls import lasting, positive_speed
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup, strategies_of
 from asyncsim.live.store import Store, existing
@@ -57,9 +58,10 @@ class Replay(Session):
         self._run_to(min(instant, self.end))
         return True
 
-    def run_to_end(self, at_most: DurationLike = "30 days") -> None:
-        """Play all that was, however long it took."""
-        self._run_to(max(self.end, self.now))
+    def run_to_end(self, at_most: DurationLike | None = None) -> None:
+        """Play all that was, however long it took; or for so long."""
+        until = math.inf if at_most is None else self.now + lasting("at_most", at_most)
+        self._run_to(min(max(self.end, self.now), until))
 
     def _advance(self, target: float, budget: float) -> bool:
         while self._script and (self._script[0].instant or 0.0) <= target:

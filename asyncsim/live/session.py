@@ -27,10 +27,10 @@ from asyncsim.live.endpoint import Endpoint
 from asyncsim.live.fields import data_fields
 from asyncsim.live.lane import Lane
 from asyncsim.live.setup import Setup
-from asyncsim.live.store import Input, Store
-from asyncsim.model.described import refuse
+from asyncsim.live.store import Input, Store, written
+from asyncsim.model.described import argument
 from asyncsim.model.limits import RateLimit
-from asyncsim.model.quantities import nearest
+from asyncsim.model.quantities import Refused, count, from_zero, nearest, yes_or_no
 from asyncsim.model.systems import Recorded
 
 LAST_ANSWERS = 1000
@@ -91,6 +91,7 @@ class Session(Controls):
         SerialNumberError
             `UnknownSerialNumber`, `NotArmedYet`, `AlreadyFinished` or `WaitExpired`.
         """
+        argument("strict", strict, yes_or_no)
         fields = None if data is None else data_fields(data)
         text = written(serial_number)
         answer = Answer[self._input("finish", text, fields)]
@@ -137,8 +138,7 @@ class Session(Controls):
         SerialNumberError
             If there is no such wait, or its instance has gone on.
         """
-        if not isinstance(call, bool):
-            raise refuse("call", "must be True or False", call)
+        argument("call", call, yes_or_no)
         with self.store.lock:
             self._catch_up()
             text = self._known(serial_number)
@@ -216,13 +216,14 @@ class Session(Controls):
         first, most
             Which of them are returned.
         """
+        asked = ("first", first), ("most", most)
         with self._looking():
-            found = written(like), min(first, MOST), min(most, MOST)
-            return looking.page(self.store, self.scenario, self.now, *found)
+            found = [min(argument(name, value, from_zero), MOST) for name, value in asked]
+            return looking.page(self.store, self.scenario, self.now, written(like), *found)
 
     def knows(self, serial_number: str) -> bool:
         """Tell whether there is a record with this number, in whatever state."""
-        return self._lanes.knows(serial_number)
+        return self._lanes.knows(written(serial_number))
 
     @property
     def waiting_count(self) -> int:
@@ -253,11 +254,14 @@ class Session(Controls):
         """
         with self._looking():
             lane = self._lanes.main
-            whole = isinstance(instance, int) and not isinstance(instance, bool)
-            if not whole or not 1 <= instance <= lane.arrived:
+            try:
+                number = count(instance)
+            except Refused:
+                number = 0
+            if not 1 <= number <= lane.arrived:
                 have = f"1 to {lane.arrived}" if lane.arrived else "none yet"
                 raise ScenarioError(f"instance must be a known one ({have}), got {instance!r}")
-            return looking.instance(self.store, lane, instance)
+            return looking.instance(self.store, lane, number)
 
     @property
     def instances_count(self) -> int:
@@ -384,14 +388,9 @@ class Session(Controls):
 
     def __repr__(self) -> str:
         return (
-            f"Session({self.scenario.name!r}, {self.at:%Y-%m-%d %H:%M:%S}, "
+            f"{type(self).__name__}({self.scenario.name!r}, {self.at:%Y-%m-%d %H:%M:%S}, "
             f"{self.waiting_count} waiting, {'playing' if self.playing else 'paused'})"
         )
-
-
-def written(value: object) -> str:
-    """Return what stands for a serial number as text that a database can hold."""
-    return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def upstairs(name: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from asyncsim.engine.arguments import check_strategy
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError
 from asyncsim.live.codes import KIND_OF, STATUS
@@ -121,8 +122,7 @@ def strategies_of(main: Strategy, against: Strategy | Sequence[Strategy]) -> tup
     others = tuple(against) if isinstance(against, (list, tuple)) else (against,)
     given: list[tuple[str, Any]] = [("strategy", main), *(("against", other) for other in others)]
     for name, value in given:
-        if not isinstance(value, Strategy):
-            raise refuse(name, "must be a strategy such as Callback(), not a class", value)
+        check_strategy(name, value)
     strategies: tuple[Strategy, ...] = (main, *others)
     labels = [strategy.label for strategy in strategies]
     if len(set(labels)) < len(labels):

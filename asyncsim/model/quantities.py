@@ -228,6 +228,13 @@ def count_or_unlimited(value: int | str | None) -> int | None:
         raise Refused(f"{problem}, or {UNLIMITED!r}") from None
 
 
+def yes_or_no(value: bool) -> bool:
+    """Return True or False; a text would be taken for True."""
+    if isinstance(value, bool):
+        return value
+    raise Refused("must be True or False")
+
+
 def text(value: str) -> str:
     """Return a non-empty text."""
     if isinstance(value, str) and value.strip():
