@@ -131,6 +131,7 @@ def test_waits_that_never_end_are_noted(scenario_file, capsys):
         (["compare", "FILE", "--log", "nowhere.csv"], "nowhere.csv: cannot be read"),
         (["run", "FILE", "--log", "FILE"], "lacks the column 'SN'"),
         (["run", "FILE", "--step", "post"], "--step goes with --log"),
+        (["compare", "FILE", "--figure", "max_latency"], "--figure goes with --precision or --wit"),
         (["compare", "FILE", "--save", "x.foo"], "--save must end in one of"),
         (["run", "FILE", "--event-log", "x.foo"], "must end in one of .csv, .parquet, .xes"),
     ],

@@ -16,7 +16,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.study.calibration.fit import fit
 from asyncsim.study.capacity.limits import fewest_workers, largest_volume
 from asyncsim.study.capacity.trials import Options
-from asyncsim.study.compare import compare
+from asyncsim.study.compare import FIGURE, compare
 from asyncsim.study.event_logs.write import event_log_format, write_event_log
 from asyncsim.study.reporting.page import report
 from asyncsim.study.verify import verify
@@ -41,9 +41,7 @@ def add_compare(commands: Any) -> None:
     command.add_argument(
         "--within", metavar="HALF-WIDTH", help="the same, not as a share of the mean: 5s, 0.5"
     )
-    command.add_argument(
-        "--figure", default="mean_latency", metavar="NAME", help="which one (default: %(default)s)"
-    )
+    command.add_argument("--figure", metavar="NAME", help=f"which one (default: {FIGURE})")
     command.add_argument(
         "--warm-up", metavar="DURATION", help="leave out the beginning of every run, such as 2days"
     )
@@ -147,6 +145,10 @@ def _compare(arguments: argparse.Namespace) -> int:
     _check_picture("--save", arguments.save)
     replications = arguments.replications
     targets = (arguments.precision, arguments.within)
+    if arguments.figure and targets == (None, None):
+        raise ScenarioError(
+            f"--figure goes with --precision or --within, got --figure {arguments.figure} alone"
+        )
     if arguments.log and replications is None and targets == (None, None):
         replications = 5  # what is left to chance beside a log is little
     comparison = compare(
@@ -155,7 +157,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         replications=replications,
         precision=arguments.precision,
         within=_half_width(arguments.within),
-        figure=arguments.figure,
+        figure=arguments.figure or FIGURE,
         warm_up=arguments.warm_up,
         seed=arguments.seed,
         engine=arguments.engine,

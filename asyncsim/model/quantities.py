@@ -184,6 +184,17 @@ def probability(value: float) -> float:
     return result
 
 
+def inner_share(value: float) -> float:
+    """Return a number above 0 and below 1."""
+    try:
+        result = number(value)
+    except Refused:
+        result = math.nan
+    if not 0 < result < 1:
+        raise Refused("must be between 0 and 1")
+    return result
+
+
 def chance_below_one(value: float) -> float:
     """Return a probability below 1, for what must succeed some time."""
     result = probability(value)

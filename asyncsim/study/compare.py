@@ -29,7 +29,10 @@ from asyncsim.study.replications import (
     mapping,
     tell_censored,
 )
-from asyncsim.study.statistics import mean_interval
+from asyncsim.study.statistics import check_confidence
+
+FIGURE = "mean_latency"
+"""What is to be known so well, where nobody says otherwise."""
 
 
 def compare(
@@ -39,7 +42,7 @@ def compare(
     replications: int | None = None,
     precision: float | None = None,
     within: DurationLike | None = None,
-    figure: str = "mean_latency",
+    figure: str = FIGURE,
     most_replications: int = 200,
     warm_up: DurationLike | None = None,
     seed: int = 0,
@@ -105,7 +108,7 @@ def compare(
     """
     check_scenario(scenario)
     scenario = scenario.with_profile(profile)
-    mean_interval([], confidence)
+    check_confidence(confidence)
     played = {label: Played(one) for label, one in labelled(strategies).items()}
     rules: dict[str, Precision] = {}
     check_figure(figure, scenario)
@@ -119,6 +122,8 @@ def compare(
         }
         most = max(most, least)
         wanted = min(_still(rules), most)
+    elif figure != FIGURE:
+        raise refuse("figure", "goes with precision or within, which it is for", figure)
     n_jobs = jobs(n_jobs)
     strategies = tuple(player.strategy for player in played.values())
     begin = 0.0

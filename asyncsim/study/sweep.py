@@ -31,7 +31,7 @@ from asyncsim.study.kept import KeptPoints, identity
 from asyncsim.study.points import Point, points_of, swept_labels
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, labelled
-from asyncsim.study.statistics import Interval, mean_interval
+from asyncsim.study.statistics import Interval, check_confidence, mean_interval
 from asyncsim.study.summary_html import interval_text
 from asyncsim.study.sweep_plots import drawn
 from asyncsim.study.tasks import check_executor, finished, players, tasks
@@ -274,7 +274,7 @@ def sweep(
     """
     check_scenario(scenario)
     check_engine(engine)
-    mean_interval([], confidence)
+    check_confidence(confidence)
     by_label = labelled(strategies)
     try:
         replications = count(replications)

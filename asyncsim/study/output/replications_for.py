@@ -23,7 +23,7 @@ from asyncsim.model.strategies import Strategy
 from asyncsim.study.output.precision import FEWEST, Precision, target
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Replications, jobs, labelled, mapping, tell_censored
-from asyncsim.study.statistics import mean_interval
+from asyncsim.study.statistics import check_confidence
 
 
 class NeededReplications:
@@ -217,7 +217,7 @@ def replications_for(
     """
     check_scenario(scenario)
     check_engine(engine)
-    mean_interval([], confidence)
+    check_confidence(confidence)
     unit = figures_of(scenario)[check_figure(figure, scenario)].unit
     goal = target(0.05 if precision is None and within is None else precision, within, unit)
     try:

@@ -25,7 +25,7 @@ from asyncsim.study.output.settled import SteadyState
 from asyncsim.study.output.warm_up import TREND_LEVEL, WarmUp, mser5, trend
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, mapping
-from asyncsim.study.statistics import mean_interval
+from asyncsim.study.statistics import check_confidence, mean_interval
 
 
 def steady_state(
@@ -104,7 +104,7 @@ def steady_state(
     """
     check_played(scenario, strategy, None)
     check_engine(engine)
-    mean_interval([], confidence)
+    check_confidence(confidence)
     if figure not in SERIES:
         words = ", ".join(map(repr, SERIES))
         raise refuse(
