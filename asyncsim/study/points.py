@@ -21,15 +21,8 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model.changing import changed
 from asyncsim.model.described import refuse
 from asyncsim.model.files import KIND_OF
-from asyncsim.model.quantities import (
-    Refused,
-    clock_time,
-    count,
-    duration,
-    nearest,
-    rate,
-    seconds_of_day,
-)
+from asyncsim.model.quantities import Refused, clock_time, count, duration, nearest, seconds_of_day
+from asyncsim.model.rates import rate
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.study.replications import distinct
