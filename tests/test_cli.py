@@ -220,6 +220,14 @@ def test_capacity_answers_with_workers_and_volume(scenario_file, tmp_path, capsy
     assert "target must be words such as" in capsys.readouterr().err
 
 
+def test_the_version_is_told(capsys):
+    """It is the one that Python tells."""
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"asyncsim {sim.__version__}\n"
+
+
 def test_help_teaches(capsys):
     """Every command of the examples exists, and so do their files."""
     with pytest.raises(SystemExit):
