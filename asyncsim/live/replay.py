@@ -51,7 +51,7 @@ class Replay(Session):
     def step(self) -> bool:
         """Play the next instant at which anything happens, or was done; false at the end."""
         following = self._script[0].instant if self._script else None
-        instant = self._lanes.main.next_instant
+        instant = self._sides.main.next_instant
         instant = instant if following is None else min(instant, following)
         if self.over:
             return False
@@ -69,7 +69,7 @@ class Replay(Session):
             if not super()._advance(due.instant or 0.0, budget):
                 return False
             self._script.popleft()
-            answer = self._lanes.take(due.kind, due.serial_number, due.data)
+            answer = self._sides.take(due.kind, due.serial_number, due.data)
             if answer != due.answer:
                 raise EngineError(
                     f"the replay differs from the session: {due.kind} of {due.serial_number!r} "

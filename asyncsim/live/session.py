@@ -108,7 +108,7 @@ class Session(Controls):
         with self.store.lock:
             self._catch_up()
             text = self._known(serial_number)
-            if self._lanes.main.waits.records[text].completed < math.inf:
+            if self._sides.main.waits.records[text].completed < math.inf:
                 raise AlreadyFinished(f"the work of {text!r} is complete already")
             self._input("complete", text, fields)
 
@@ -117,7 +117,7 @@ class Session(Controls):
         with self.store.lock:
             self._catch_up()
             text = self._known(serial_number)
-            state = self._lanes.main.waits.records[text].state
+            state = self._sides.main.waits.records[text].state
             if state is not State.ARMED:
                 answers = {State.CALLED: Answer.EARLY, State.FINISHED: Answer.DUPLICATE}
                 raise self.refusal(answers.get(state, Answer.LATE), text)
@@ -142,7 +142,7 @@ class Session(Controls):
         with self.store.lock:
             self._catch_up()
             text = self._known(serial_number)
-            main = self._lanes.main
+            main = self._sides.main
             wait = main.waits.records[text]
             why = main.why_not_again(wait)
             if why:
@@ -164,7 +164,7 @@ class Session(Controls):
     ) -> str:
         with self.store.lock:
             self._catch_up()
-            answer = self._lanes.take(kind, serial_number, data)
+            answer = self._sides.take(kind, serial_number, data)
         self._tell_listeners()
         return answer
 
@@ -174,14 +174,14 @@ class Session(Controls):
 
     def _known(self, serial_number: str) -> str:
         text = written(serial_number)
-        if not self._lanes.knows(text):
+        if not self._sides.knows(text):
             raise self.refusal(Answer.UNKNOWN, text)
         return text
 
     def refusal(self, answer: Answer, serial_number: str) -> SerialNumberError:
         """Return the error that tells a person of an answer that turns a finish away."""
         with self.store.lock:
-            main = self._lanes.main
+            main = self._sides.main
             error = main.waits.error_for(answer, serial_number)
             assert error is not None, answer
             now = main.waits_now_as(serial_number) if answer is Answer.LATE else None
@@ -197,7 +197,7 @@ class Session(Controls):
     @contextmanager
     def _looking(self) -> Iterator[None]:
         with self.store.lock:
-            self._lanes.write()  # a user's function may look while things happen
+            self._sides.write()  # a user's function may look while things happen
             yield
 
     @property
@@ -223,12 +223,12 @@ class Session(Controls):
 
     def knows(self, serial_number: str) -> bool:
         """Tell whether there is a record with this number, in whatever state."""
-        return self._lanes.knows(written(serial_number))
+        return self._sides.knows(written(serial_number))
 
     @property
     def waiting_count(self) -> int:
         """How many records wait now."""
-        return self._lanes.main.waits.open_count
+        return self._sides.main.waits.open_count
 
     def wait(self, serial_number: str) -> dict[str, Any]:
         """Return the record of one wait, in whatever state it is.
@@ -253,7 +253,7 @@ class Session(Controls):
             If no instance has this number.
         """
         with self._looking():
-            lane = self._lanes.main
+            lane = self._sides.main
             try:
                 number = count(instance)
             except Refused:
@@ -266,13 +266,13 @@ class Session(Controls):
     @property
     def instances_count(self) -> int:
         """How many instances have arrived."""
-        return self._lanes.main.arrived
+        return self._sides.main.arrived
 
     def beside(self, serial_number: str) -> pd.DataFrame:
         """Return how the same step stands under each strategy, one row each."""
         with self.store.lock:
             number = self._known(serial_number)
-            return looking.beside(self._lanes.all, number, self.scenario, self.now)
+            return looking.beside(self._sides.all, number, self.scenario, self.now)
 
     @property
     def answers(self) -> pd.DataFrame:
@@ -293,7 +293,7 @@ class Session(Controls):
             raise ScenarioError(
                 f"strategy must be one of {known}, got {strategy!r}{nearest(strategy, labels)}"
             )
-        return self._lanes.all[labels.index(strategy) if strategy else 0]
+        return self._sides.all[labels.index(strategy) if strategy else 0]
 
     def so_far(self, strategy: str | None = None) -> Run:
         """Return what has happened so far under a strategy: the tables of a run.
@@ -367,7 +367,7 @@ class Session(Controls):
             with self.store.transaction():
                 if self.store.about("format") is None:  # so far in memory only
                     self.setup.keep(self.store)
-            self._lanes.commit()
+            self._sides.commit()
             self.store.save_as(path)
 
     def close(self) -> None:
@@ -377,7 +377,7 @@ class Session(Controls):
             endpoint.stop()
         with self.store.lock:
             if not self.store.closed:
-                self._lanes.commit()
+                self._sides.commit()
                 self.store.close()
 
     def __enter__(self) -> Session:
