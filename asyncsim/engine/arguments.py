@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from asyncsim.engine.cutting import on_bins
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import Draws
-from asyncsim.model.quantities import DurationLike, Refused, positive_duration
+from asyncsim.model.quantities import DurationLike, positive_duration
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 
@@ -33,10 +33,7 @@ def check_scenario(scenario: Scenario) -> None:
 
 def seconds(name: str, value: DurationLike, after: float = 0.0) -> float:
     """Return a positive duration in seconds; as an instant it must be later than the present."""
-    try:
-        found = positive_duration(value)
-    except Refused as problem:
-        raise refuse(name, problem, value) from None
+    found = argument(name, value, positive_duration)
     if found <= after:
         raise refuse(name, f"must be later than the present ({after} s)", value)
     return found

@@ -17,7 +17,7 @@ from asyncsim.live.moments import instant_of, next_batch
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
 from asyncsim.live.ticking import Ticking
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.quantities import DurationLike, Refused, duration, number
 from asyncsim.model.scenario import Scenario
 
@@ -161,10 +161,7 @@ class Controls:
 
 def lasting(name: str, value: DurationLike) -> float:
     """Return a duration in seconds, checked."""
-    try:
-        return duration(value)
-    except Refused as problem:
-        raise refuse(name, problem, value) from None
+    return argument(name, value, duration)
 
 
 def positive_speed(value: Any) -> float:

@@ -16,9 +16,8 @@ from asyncsim.engine.host import in_browser
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.live.endpoint import Endpoint
 from asyncsim.live.session import Session
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument
 from asyncsim.model.limits import RateLimit, rate_limit
-from asyncsim.model.quantities import Refused
 
 NOT_HERE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
 VISIBLE = re.compile(r"[!-~]+")
@@ -44,10 +43,7 @@ def serve(
         raise EngineError(
             f"serving needs {', '.join(missing)}; install the extra: pip install 'asyncsim[serve]'"
         )
-    try:
-        requests = rate_limit(limit)
-    except Refused as problem:
-        raise refuse("rate_limit", problem, limit) from None
+    requests = argument("rate_limit", limit, rate_limit)
     import uvicorn
 
     from asyncsim.live.rest import application

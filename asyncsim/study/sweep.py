@@ -21,10 +21,10 @@ from asyncsim.engine.figures import PLACES, check_figure, figures_of
 from asyncsim.engine.figures import Figure as FigureMeaning
 from asyncsim.engine.simulate import check_engine
 from asyncsim.errors import CensoredWarning
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument
 from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import Refused, count
+from asyncsim.model.quantities import count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.study.kept import KeptPoints, identity
@@ -276,10 +276,7 @@ def sweep(
     check_engine(engine)
     check_confidence(confidence)
     by_label = labelled(strategies)
-    try:
-        replications = count(replications)
-    except Refused as problem:
-        raise refuse("replications", problem, replications) from None
+    replications = argument("replications", replications, count)
     seed = key_part("seed", seed)
     n_jobs = jobs(n_jobs)
     check_executor(executor)

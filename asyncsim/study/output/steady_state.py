@@ -12,7 +12,7 @@ from asyncsim.engine.arguments import check_played, seconds
 from asyncsim.engine.simulate import check_engine, played
 from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning
 from asyncsim.model.arrivals import At, Scattered
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import DurationLike, Refused, count, nearest, text_of
@@ -110,10 +110,7 @@ def steady_state(
         raise refuse(
             "figure", Refused(f"must be one of {words}", nearest(str(figure), SERIES)), figure
         )
-    try:
-        replications = count(replications)
-    except Refused as problem:
-        raise refuse("replications", problem, replications) from None
+    replications = argument("replications", replications, count)
     scenario = _lasting(scenario, length)
     span = seconds("cycle", cycle)
     edges = cycles.edges(span, scenario.length, scenario.calendar)[:-1]
