@@ -129,6 +129,7 @@ def test_waits_that_never_end_are_noted(scenario_file, capsys):
         (["compare", "FILE", "--replications", "0"], "must be a whole number, 1 or more, got 0"),
         (["compare", "FILE", "--strategy", "pollin 1min"], "did you mean 'polling'"),
         (["compare", "FILE", "--log", "nowhere.csv"], "nowhere.csv: cannot be read"),
+        (["fit", "nowhere.csv", "--out", "x.json"], "path must end in .toml, got 'x.json'"),
         (["run", "FILE", "--log", "FILE"], "lacks the column 'SN'"),
         (["run", "FILE", "--step", "post"], "--step goes with --log"),
         (["compare", "FILE", "--figure", "max_latency"], "--figure goes with --precision or --wit"),

@@ -13,6 +13,7 @@ from asyncsim.cli.words import STRATEGY_HELP, parse_strategy
 from asyncsim.engine.figures import figures_of
 from asyncsim.engine.simulate import simulate
 from asyncsim.errors import ScenarioError
+from asyncsim.model.files import scenario_file
 from asyncsim.study.calibration.fit import fit
 from asyncsim.study.capacity.limits import fewest_workers, largest_volume
 from asyncsim.study.capacity.trials import Options
@@ -240,7 +241,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _fit(arguments: argparse.Namespace) -> int:
     _check_picture("--plot", arguments.plot)
     strategy = parse_strategy(arguments.check) if arguments.check else None
-    if arguments.out and arguments.out.is_dir():
+    if arguments.out and scenario_file(arguments.out).is_dir():
         raise ScenarioError(f"--out {arguments.out} is a folder; it must be a file to write")
     for path in filter(None, (arguments.out, arguments.report)):  # before the work, not after
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -81,14 +81,20 @@ def loads(text: str, cls: type[T], name: str) -> T:
 
 def save(scenario: object, path: str | Path) -> None:
     """Write a scenario to a TOML file; see `Scenario.save`."""
-    place = argument("path", path, quantities.file_name)
-    if place.suffix.lower() not in ("", ".toml"):
-        raise refuse("path", "must end in .toml", str(path))
+    place = scenario_file(path)
     text = dumps(scenario)
     try:
         place.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise ScenarioError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def scenario_file(path: str | Path) -> Path:
+    """Return the path of a scenario to write, checked: another suffix would promise other text."""
+    place = argument("path", path, quantities.file_name)
+    if place.suffix.lower() not in ("", ".toml"):
+        raise refuse("path", "must end in .toml", str(path))
+    return place
 
 
 def dumps(scenario: object) -> str:
