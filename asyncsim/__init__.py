@@ -14,6 +14,8 @@
 ['callback', 'polling 15 min']
 """
 
+from importlib.metadata import version as _version
+
 from asyncsim.engine.run import Run
 from asyncsim.engine.simpy_engine import Simulation
 from asyncsim.engine.simulate import simulate
@@ -90,6 +92,8 @@ from asyncsim.study.output.steady_state import steady_state
 from asyncsim.study.reporting.page import report
 from asyncsim.study.sweep import Sweep, sweep
 from asyncsim.widgets.exploring import explore
+
+__version__ = _version("asyncsim")
 
 __all__ = [
     "AlreadyFinished",

@@ -130,8 +130,10 @@ def test_waits_that_never_end_are_noted(scenario_file, capsys):
         (["compare", "FILE", "--replications", "0"], "must be a whole number, 1 or more, got 0"),
         (["compare", "FILE", "--strategy", "pollin 1min"], "did you mean 'polling'"),
         (["compare", "FILE", "--log", "nowhere.csv"], "nowhere.csv: cannot be read"),
+        (["fit", "nowhere.csv", "--out", "x.json"], "path must end in .toml, got 'x.json'"),
         (["run", "FILE", "--log", "FILE"], "lacks the column 'SN'"),
         (["run", "FILE", "--step", "post"], "--step goes with --log"),
+        (["compare", "FILE", "--figure", "max_latency"], "--figure goes with --precision or --wit"),
         (["compare", "FILE", "--save", "x.foo"], "--save must end in one of"),
         (["run", "FILE", "--event-log", "x.foo"], "must end in one of .csv, .parquet, .xes"),
     ],
@@ -235,6 +237,14 @@ def test_capacity_says_each_answer_when_it_is_found(scenario_file, capsys, monke
     assert main([*words, "--question", "volume"]) == 0
     assert said[1] == "the volume\n"
     assert capsys.readouterr().out == "the volume\n"
+
+
+def test_the_version_is_told(capsys):
+    """It is the one that Python tells."""
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"asyncsim {sim.__version__}\n"
 
 
 def test_help_teaches(capsys):

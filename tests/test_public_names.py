@@ -1,5 +1,8 @@
 """The public face of the package, name by name: whoever changes it changes this list."""
 
+import tomllib
+from pathlib import Path
+
 import asyncsim
 
 NAMES = [
@@ -103,6 +106,13 @@ NAMES = [
 def test_the_public_names_are_these_and_no_others():
     """`__all__` is sorted and equal to the list in this file."""
     assert asyncsim.__all__ == NAMES == sorted(NAMES)
+
+
+def test_the_version_is_that_of_the_project():
+    """Workers elsewhere must have the same."""
+    project = Path(__file__).parent.parent / "pyproject.toml"
+    written = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
+    assert asyncsim.__version__ == written
 
 
 def test_every_public_name_can_be_imported_and_says_what_it_is():

@@ -6,6 +6,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from asyncsim.cli.serving import add_serve
 from asyncsim.cli.studies import add_capacity, add_compare, add_fit, add_run, add_verify
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"asyncsim {version('asyncsim')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_compare(commands)
     add_run(commands)

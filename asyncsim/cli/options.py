@@ -54,10 +54,10 @@ def scenario_of(arguments: argparse.Namespace) -> Scenario:
     return scenario.with_profile(arguments.profile)
 
 
-def add_strategy(command: argparse.ArgumentParser) -> None:
+def add_strategy(command: argparse.ArgumentParser, default: str | None = "callback") -> None:
     """Add the one strategy of a command that plays one."""
     command.add_argument(
-        "--strategy", default="callback", action=Once, metavar="WORDS", help=STRATEGY_HELP
+        "--strategy", default=default, action=Once, metavar="WORDS", help=STRATEGY_HELP
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from asyncsim.cli.options import add_profile, add_strategy
 from asyncsim.cli.words import parse_strategy
+from asyncsim.errors import ScenarioError
 from asyncsim.live.opening import live
 from asyncsim.live.session import Session
 from asyncsim.model.quantities import text_of
@@ -29,13 +30,12 @@ def add_serve(commands: Any) -> None:
     command.add_argument(
         "--store", type=Path, metavar="DB", help="keep all waiting steps there; go on from there"
     )
-    add_strategy(command)
+    add_strategy(command, default=None)
     command.add_argument("--speed", type=float, default=600.0, help="simulated seconds per second")
-    command.add_argument("--seed", type=int, default=1, help="key of the random numbers")
+    command.add_argument("--seed", type=int, help="key of the random numbers")
     command.add_argument(
         "--hold",
         action="append",
-        default=[],
         metavar="SYSTEM",
         help="a system that completes nothing by itself, or 'all'; may be given several times",
     )
@@ -53,18 +53,33 @@ def add_serve(commands: Any) -> None:
 
 def _serve(arguments: argparse.Namespace) -> int:
     described: dict[str, Any] = {}
-    if arguments.scenario is not None:
-        hold = True if "all" in arguments.hold else arguments.hold
-        strategy = parse_strategy(arguments.strategy)
-        described = {"strategy": strategy, "seed": arguments.seed, "hold": hold}
-        described |= {"profile": arguments.profile}
-    scenario = None if arguments.scenario is None else Scenario.load(arguments.scenario)
+    scenario = None
+    if arguments.scenario is None:
+        _check_alone(arguments)
+    else:
+        hold = arguments.hold or []
+        described["hold"] = True if "all" in hold else hold
+        described["strategy"] = parse_strategy(arguments.strategy or "callback")
+        described["seed"] = 1 if arguments.seed is None else arguments.seed
+        described["profile"] = arguments.profile
+        scenario = Scenario.load(arguments.scenario)
     session = live(scenario, store=arguments.store, speed=arguments.speed, **described)
     with session, suppress(KeyboardInterrupt):
         asyncio.run(_served(session, arguments))
     again = " The same command goes on with it." if arguments.store else ""
     print(f"closed at {session.at:%Y-%m-%d %H:%M:%S}.{again}")
     return 0
+
+
+def _check_alone(arguments: argparse.Namespace) -> None:
+    """Refuse what would be without effect: a store knows what it plays."""
+    for name in ("strategy", "seed", "hold", "profile"):
+        value = getattr(arguments, name)
+        if value is not None:
+            said = " ".join(value) if isinstance(value, list) else value
+            raise ScenarioError(
+                f"--{name} goes with a scenario; the store knows its own, got --{name} {said}"
+            )
 
 
 async def _served(session: Session, arguments: argparse.Namespace) -> None:

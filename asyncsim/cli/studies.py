@@ -13,10 +13,11 @@ from asyncsim.cli.words import STRATEGY_HELP, parse_strategy
 from asyncsim.engine.figures import figures_of
 from asyncsim.engine.simulate import simulate
 from asyncsim.errors import ScenarioError
+from asyncsim.model.files import scenario_file
 from asyncsim.study.calibration.fit import fit
 from asyncsim.study.capacity.limits import fewest_workers, largest_volume
 from asyncsim.study.capacity.trials import Options
-from asyncsim.study.compare import compare
+from asyncsim.study.compare import FIGURE, compare
 from asyncsim.study.event_logs.write import event_log_format, write_event_log
 from asyncsim.study.reporting.page import report
 from asyncsim.study.verify import verify
@@ -42,9 +43,7 @@ def add_compare(commands: Any) -> None:
     command.add_argument(
         "--within", metavar="HALF-WIDTH", help="the same, not as a share of the mean: 5s, 0.5"
     )
-    command.add_argument(
-        "--figure", default="mean_latency", metavar="NAME", help="which one (default: %(default)s)"
-    )
+    command.add_argument("--figure", metavar="NAME", help=f"which one (default: {FIGURE})")
     command.add_argument(
         "--warm-up", metavar="DURATION", help="leave out the beginning of every run, such as 2days"
     )
@@ -151,6 +150,10 @@ def _compare(arguments: argparse.Namespace) -> int:
     _check_picture("--save", arguments.save)
     replications = arguments.replications
     targets = (arguments.precision, arguments.within)
+    if arguments.figure and targets == (None, None):
+        raise ScenarioError(
+            f"--figure goes with --precision or --within, got --figure {arguments.figure} alone"
+        )
     if arguments.log and replications is None and targets == (None, None):
         replications = 5  # what is left to chance beside a log is little
     comparison = compare(
@@ -159,7 +162,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         replications=replications,
         precision=arguments.precision,
         within=_half_width(arguments.within),
-        figure=arguments.figure,
+        figure=arguments.figure or FIGURE,
         warm_up=arguments.warm_up,
         seed=arguments.seed,
         engine=arguments.engine,
@@ -242,7 +245,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _fit(arguments: argparse.Namespace) -> int:
     _check_picture("--plot", arguments.plot)
     strategy = parse_strategy(arguments.check) if arguments.check else None
-    if arguments.out and arguments.out.is_dir():
+    if arguments.out and scenario_file(arguments.out).is_dir():
         raise ScenarioError(f"--out {arguments.out} is a folder; it must be a file to write")
     for path in filter(None, (arguments.out, arguments.report)):  # before the work, not after
         path.parent.mkdir(parents=True, exist_ok=True)

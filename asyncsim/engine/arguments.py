@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from asyncsim.engine.cutting import on_bins
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import Draws
-from asyncsim.model.quantities import DurationLike, Refused, positive_duration
+from asyncsim.model.quantities import DurationLike, positive_duration
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 
@@ -13,10 +13,16 @@ from asyncsim.model.strategies import Strategy
 def check_played(scenario: Scenario, strategy: Strategy, draws: Draws | None) -> None:
     """Check that what is to be played is a scenario, a strategy, and draws or nothing."""
     check_scenario(scenario)
-    if not isinstance(strategy, Strategy):
-        raise refuse("strategy", "must be a strategy such as Callback(), not a class", strategy)
+    check_strategy("strategy", strategy)
     if not isinstance(draws, Draws | None):
         raise refuse("draws", "must be Draws, or left out", draws)
+
+
+def check_strategy(name: str, value: object) -> None:
+    """Check that a value is a strategy."""
+    if not isinstance(value, Strategy):
+        but = ", not a class" if isinstance(value, type) else ""
+        raise refuse(name, f"must be a strategy such as Callback(){but}", value)
 
 
 def check_scenario(scenario: Scenario) -> None:
@@ -27,10 +33,7 @@ def check_scenario(scenario: Scenario) -> None:
 
 def seconds(name: str, value: DurationLike, after: float = 0.0) -> float:
     """Return a positive duration in seconds; as an instant it must be later than the present."""
-    try:
-        found = positive_duration(value)
-    except Refused as problem:
-        raise refuse(name, problem, value) from None
+    found = argument(name, value, positive_duration)
     if found <= after:
         raise refuse(name, f"must be later than the present ({after} s)", value)
     return found

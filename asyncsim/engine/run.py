@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -193,4 +194,4 @@ class Run:
     def _repr_html_(self) -> str:
         table = self.summary().T
         table.columns = pd.Index([self.strategy.label])
-        return f"<b>{self.scenario.name}</b>" + table.to_html()
+        return f"<b>{escape(self.scenario.name)}</b>" + table.to_html()

@@ -65,8 +65,8 @@ class JobLoad:
 def too_many_bins(size: int, resolution: float) -> EngineError:
     """Return the error that says how much coarser the bins must be."""
     return EngineError(
-        f"the run needs {size:,} bins of {resolution:g} s to keep its load; "
-        f"give a coarser resolution, such as {60 * math.ceil(size / 1e5)} s or more"
+        f"the run needs {size:,.12g} bins of {resolution:g} s to keep its load; "
+        f"give a coarser resolution, such as {60 * math.ceil(size / 1e5):.12g} s or more"
     )
 
 

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from asyncsim.errors import ScenarioError
-from asyncsim.live.durable import DurableLanes, Heard
+from asyncsim.live.durable import DurableSides, Heard
 from asyncsim.live.moments import instant_of, next_batch
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
 from asyncsim.live.ticking import Ticking
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.quantities import DurationLike, Refused, duration, number
 from asyncsim.model.scenario import Scenario
 
@@ -34,8 +34,8 @@ class Controls:
         self.setup = setup
         self.store = store
         self._listeners: list[Callable[[], None]] = []
-        self._lanes = DurableLanes(setup, store, heard)
-        self._ticking = Ticking(self._advance, lambda: self._lanes.now, speed)
+        self._sides = DurableSides(setup, store, heard)
+        self._ticking = Ticking(self._advance, lambda: self._sides.now, speed)
 
     @property
     def scenario(self) -> Scenario:
@@ -50,7 +50,7 @@ class Controls:
     @property
     def now(self) -> float:
         """The present instant, in seconds from the scenario's start."""
-        return self._lanes.now
+        return self._sides.now
 
     @property
     def at(self) -> pd.Timestamp:
@@ -95,7 +95,7 @@ class Controls:
 
     def step(self) -> bool:
         """Play the next instant at which anything happens; false if nothing will."""
-        instant = self._lanes.main.next_instant
+        instant = self._sides.main.next_instant
         if math.isinf(instant):
             return False
         self._run_to(instant)
@@ -129,18 +129,18 @@ class Controls:
     def run_to_end(self, at_most: DurationLike = "30 days") -> None:
         """Play until nothing happens any more by itself, or for so long: polling has no end."""
         end = self.now + lasting("at_most", at_most)
-        while self._lanes.main.next_instant <= end and self.now < end:
-            self._run_to(min(self._lanes.main.next_instant + 60.0, end))
+        while self._sides.main.next_instant <= end and self.now < end:
+            self._run_to(min(self._sides.main.next_instant + 60.0, end))
 
     def _run_to(self, instant: float) -> None:
         assert math.isfinite(instant), instant
         while not self._advance(instant, AT_ONCE):
             pass
-        self._lanes.commit()
+        self._sides.commit()
         self._ticking.speed = self.speed  # the clock goes on from here
 
     def _advance(self, target: float, budget: float) -> bool:
-        done = self._lanes.advance(target, budget)
+        done = self._sides.advance(target, budget)
         self._tell_listeners()
         return done
 
@@ -161,10 +161,7 @@ class Controls:
 
 def lasting(name: str, value: DurationLike) -> float:
     """Return a duration in seconds, checked."""
-    try:
-        return duration(value)
-    except Refused as problem:
-        raise refuse(name, problem, value) from None
+    return argument(name, value, duration)
 
 
 def positive_speed(value: Any) -> float:

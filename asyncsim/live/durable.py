@@ -13,15 +13,15 @@ from typing import Any
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import EngineError
 from asyncsim.live.lane import Lane
-from asyncsim.live.lanes import Lanes
 from asyncsim.live.setup import Setup
+from asyncsim.live.sides import Sides
 from asyncsim.live.store import Input, Store
 
 Heard = Callable[[float, Input, str], None]
 """Told of every input: when it was played, what it was, and its answer."""
 
 
-class DurableLanes:
+class DurableSides:
     """Plays a setup, and whatever its store holds already.
 
     Parameters
@@ -42,30 +42,30 @@ class DurableLanes:
         self.store = store
         self._heard = heard
         self._busy = False
-        self._lanes = self._from_store(heard)
+        self._sides = self._from_store(heard)
 
     @property
     def now(self) -> float:
         """The present instant in seconds."""
-        return self._lanes.now
+        return self._sides.now
 
     @property
     def main(self) -> Lane:
         """The lane that people see."""
-        return self._lanes.main
+        return self._sides.main
 
     @property
     def all(self) -> list[Lane]:
         """The main lane and its twins."""
-        return self._lanes.all
+        return self._sides.all
 
     def knows(self, serial_number: str) -> bool:
         """Tell whether there is a record with this number."""
-        return serial_number in self._lanes.records
+        return serial_number in self._sides.records
 
     def write(self) -> None:
         """Write changed records, so that they can be looked at in the midst of a transaction."""
-        self._lanes.records.write()
+        self._sides.records.write()
 
     def advance(self, target: float, budget: float) -> bool:
         """Play up to an instant; false if `budget` seconds of real time were too few."""
@@ -73,9 +73,9 @@ class DurableLanes:
             target = max(target, self.now)
             quiet = min(lane.next_instant for lane in self.all) > target
             if quiet and not self.store.changed_outside():
-                return self._lanes.advance(target)  # nothing happens, so there is nothing to write
+                return self._sides.advance(target)  # nothing happens, so there is nothing to write
             with self._together():
-                return self._lanes.advance(target, budget)
+                return self._sides.advance(target, budget)
 
     def take(
         self, kind: str, serial_number: str | None, data: Mapping[str, Any] | None = None
@@ -85,7 +85,7 @@ class DurableLanes:
             with self._together():
                 given = Input(kind, serial_number, data, instant=self.now)
                 known = serial_number is None or self.knows(serial_number)
-                answer = self._lanes.play(given)
+                answer = self._sides.play(given)
                 if known:  # what concerns no record changes nothing
                     self.store.note(given._replace(answer=answer))
             self._heard(self.now, given, answer)
@@ -104,45 +104,45 @@ class DurableLanes:
         self._busy = True
         try:
             with self.store.transaction():
-                self._hear_other_processes(self._lanes, self._heard)
+                self._hear_other_processes(self._sides, self._heard)
                 yield
-                self._lanes.records.write()
+                self._sides.records.write()
                 self.store.tell("now", self.now)
         except BaseException:  # an interrupt, a full disk, a user's own strategy that fails
-            self._lanes = self._from_store(lambda *_: None)  # what was heard is known
+            self._sides = self._from_store(lambda *_: None)  # what was heard is known
             raise
         finally:
             self._busy = False
 
-    def _hear_other_processes(self, lanes: Lanes, heard: Heard) -> None:
+    def _hear_other_processes(self, sides: Sides, heard: Heard) -> None:
         for given in self.store.inputs("instant is null"):
             if given.answer == Answer.FINISHED.name:
-                lanes.records.as_before_finish(given.serial_number or "")
-            self._play_again(lanes, given, heard)
-            lanes.records.write()
-            self.store.played(given, lanes.now)
+                sides.records.as_before_finish(given.serial_number or "")
+            self._play_again(sides, given, heard)
+            sides.records.write()
+            self.store.played(given, sides.now)
 
-    def _play_again(self, lanes: Lanes, given: Input, heard: Heard) -> None:
-        answer = lanes.play(given)
+    def _play_again(self, sides: Sides, given: Input, heard: Heard) -> None:
+        answer = sides.play(given)
         if answer != given.answer:
             raise self._another_story(f"input {given.seq} was {given.answer}, is {answer}")
-        heard(lanes.now, given, answer)
+        heard(sides.now, given, answer)
 
-    def _from_store(self, heard: Heard) -> Lanes:
+    def _from_store(self, heard: Heard) -> Sides:
         """Play again what the store has, from the journal, and hold it against the records."""
         setup, store = self.setup, self.store
         with store.transaction():
             now = store.about("now", 0.0)
             store.do("create temp table before as select serial_number, state from waits")
             store.forget_waits()
-            lanes = Lanes(setup, store)
+            sides = Sides(setup, store)
             for given in store.inputs("instant is not null"):
                 assert given.instant is not None
-                lanes.advance(given.instant)
-                self._play_again(lanes, given, heard)
-            lanes.advance(now)
-            self._hear_other_processes(lanes, heard)
-            lanes.records.write()
+                sides.advance(given.instant)
+                self._play_again(sides, given, heard)
+            sides.advance(now)
+            self._hear_other_processes(sides, heard)
+            sides.records.write()
             differ = store.one(
                 "select serial_number from (select * from before "
                 "except select serial_number, state from waits)"
@@ -150,8 +150,8 @@ class DurableLanes:
             if differ is not None:
                 raise self._another_story(f"{differ[0]!r} is not as it was")
             store.do("drop table before")
-            store.tell("now", lanes.now)
-        return lanes
+            store.tell("now", sides.now)
+        return sides
 
     def _another_story(self, what: str) -> EngineError:
         return EngineError(

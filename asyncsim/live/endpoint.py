@@ -6,6 +6,7 @@ import asyncio
 import shlex
 import socket
 import threading
+from html import escape
 from typing import Any
 
 from asyncsim.errors import EngineError
@@ -65,7 +66,7 @@ class Endpoint:
         """Return a line for a terminal that finishes a step."""
         return (
             f"curl -si -X POST {self.url}{PATH}/serverEvents/{serial_number}/finish "
-            f"-H 'Authorization: Bearer {self.token}' -d {shlex.quote(data)}"
+            f"-H {shlex.quote(f'Authorization: Bearer {self.token}')} -d {shlex.quote(data)}"
         )
 
     def stop(self) -> None:
@@ -87,5 +88,6 @@ class Endpoint:
         return (
             f"REST endpoint at <code>{self.url}{PATH}</code>, described at "
             f"<a href='{docs}' target='_blank'>{docs}</a><br>"
-            f"token <code>{self.token}</code><pre>{self.curl('5_31')}</pre>"
+            f"token <code>{escape(self.token)}</code>"
+            f"<pre>{escape(self.curl('5_31'), quote=False)}</pre>"
         )

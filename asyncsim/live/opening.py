@@ -14,7 +14,7 @@ from asyncsim.live.records import StoredWaits, finish_record
 from asyncsim.live.responses import Handler
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup
-from asyncsim.live.store import IN_MEMORY, Store, existing
+from asyncsim.live.store import IN_MEMORY, Store, existing, written
 from asyncsim.model.described import refuse
 from asyncsim.model.profiles import Profile
 from asyncsim.model.quantities import DurationLike
@@ -154,6 +154,6 @@ def finish_in_store(
     try:
         waits = StoredWaits(Setup.kept_in(kept).scenario, kept)
         fields = None if data is None else data_fields(data)
-        return finish_record(kept, waits, str(serial_number), fields)
+        return finish_record(kept, waits, written(serial_number), fields)
     finally:
         kept.close()

@@ -7,6 +7,7 @@ holds the waits that something is happening to at this moment, not those that wa
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 from weakref import WeakValueDictionary
@@ -151,12 +152,13 @@ class StoredWaits(Waits):
         self.records.changed(wait)
 
     def like(self, serial_number: str) -> Iterable[str]:
-        """Return numbers of the same instance, and of instances with the same first digit."""
+        """Return the numbers of the instance it begins with: others are somebody else's."""
+        instance = re.match(r"\s*([0-9]{1,9})(?![0-9])", serial_number)
+        if instance is None:
+            return []
         self.records.write()
-        instance = str(serial_number).partition("_")[0][:10]
-        query = "select serial_number from waits where serial_number like ? limit 200"
-        found = [n for start in (f"{instance}_%", "%") for (n,) in self._store.all(query, (start,))]
-        return dict.fromkeys(found)
+        query = "select serial_number from waits where instance = ?"
+        return [number for (number,) in self._store.all(query, (int(instance[1]),))]
 
 
 def finish_record(

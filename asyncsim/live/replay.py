@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from attrs import evolve
 
 from asyncsim.errors import EngineError
-from asyncsim.live.controls import positive_speed
+from asyncsim.live.controls import lasting, positive_speed
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup, strategies_of
 from asyncsim.live.store import Store, existing
@@ -50,16 +51,17 @@ class Replay(Session):
     def step(self) -> bool:
         """Play the next instant at which anything happens, or was done; false at the end."""
         following = self._script[0].instant if self._script else None
-        instant = self._lanes.main.next_instant
+        instant = self._sides.main.next_instant
         instant = instant if following is None else min(instant, following)
         if self.over:
             return False
         self._run_to(min(instant, self.end))
         return True
 
-    def run_to_end(self, at_most: DurationLike = "30 days") -> None:
-        """Play all that was, however long it took."""
-        self._run_to(max(self.end, self.now))
+    def run_to_end(self, at_most: DurationLike | None = None) -> None:
+        """Play all that was, however long it took; or for so long."""
+        until = math.inf if at_most is None else self.now + lasting("at_most", at_most)
+        self._run_to(min(max(self.end, self.now), until))
 
     def _advance(self, target: float, budget: float) -> bool:
         while self._script and (self._script[0].instant or 0.0) <= target:
@@ -67,7 +69,7 @@ class Replay(Session):
             if not super()._advance(due.instant or 0.0, budget):
                 return False
             self._script.popleft()
-            answer = self._lanes.take(due.kind, due.serial_number, due.data)
+            answer = self._sides.take(due.kind, due.serial_number, due.data)
             if answer != due.answer:
                 raise EngineError(
                     f"the replay differs from the session: {due.kind} of {due.serial_number!r} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib.util
 import ipaddress
+import re
 import secrets
 import socket
 import warnings
@@ -15,11 +16,11 @@ from asyncsim.engine.host import in_browser
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.live.endpoint import Endpoint
 from asyncsim.live.session import Session
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument
 from asyncsim.model.limits import RateLimit, rate_limit
-from asyncsim.model.quantities import Refused
 
 NOT_HERE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
+VISIBLE = re.compile(r"[!-~]+")
 NEEDED = ("fastapi", "uvicorn", "fastapi_offline")
 
 
@@ -42,10 +43,7 @@ def serve(
         raise EngineError(
             f"serving needs {', '.join(missing)}; install the extra: pip install 'asyncsim[serve]'"
         )
-    try:
-        requests = rate_limit(limit)
-    except Refused as problem:
-        raise refuse("rate_limit", problem, limit) from None
+    requests = argument("rate_limit", limit, rate_limit)
     import uvicorn
 
     from asyncsim.live.rest import application
@@ -57,6 +55,8 @@ def serve(
         def capture_signals(self) -> Iterator[None]:
             yield
 
+    if token is not None and not (isinstance(token, str) and VISIBLE.fullmatch(token)):
+        raise ScenarioError("token must be visible ASCII characters, which a header can carry")
     listener = listening(host, port)
     token = token or secrets.token_urlsafe(24)
     config = uvicorn.Config(
@@ -75,6 +75,7 @@ def listening(host: str, port: int) -> socket.socket:
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 65_536:
         raise ScenarioError(f"port must be a whole number from 0 to 65535, got {port!r}")
     try:
+        socket.getaddrinfo(host or None, port)  # of a name that is none, the next line tells less
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         made = socket.create_server((host, port), family=family)
         # Only of a socket that says it is TCP does asyncio turn Nagle's algorithm off: 40 ms a call

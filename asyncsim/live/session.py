@@ -27,10 +27,10 @@ from asyncsim.live.endpoint import Endpoint
 from asyncsim.live.fields import data_fields
 from asyncsim.live.lane import Lane
 from asyncsim.live.setup import Setup
-from asyncsim.live.store import Input, Store
-from asyncsim.model.described import refuse
+from asyncsim.live.store import Input, Store, written
+from asyncsim.model.described import argument
 from asyncsim.model.limits import RateLimit
-from asyncsim.model.quantities import nearest
+from asyncsim.model.quantities import Refused, count, from_zero, nearest, yes_or_no
 from asyncsim.model.systems import Recorded
 
 LAST_ANSWERS = 1000
@@ -91,6 +91,7 @@ class Session(Controls):
         SerialNumberError
             `UnknownSerialNumber`, `NotArmedYet`, `AlreadyFinished` or `WaitExpired`.
         """
+        argument("strict", strict, yes_or_no)
         fields = None if data is None else data_fields(data)
         text = written(serial_number)
         answer = Answer[self._input("finish", text, fields)]
@@ -107,7 +108,7 @@ class Session(Controls):
         with self.store.lock:
             self._catch_up()
             text = self._known(serial_number)
-            if self._lanes.main.waits.records[text].completed < math.inf:
+            if self._sides.main.waits.records[text].completed < math.inf:
                 raise AlreadyFinished(f"the work of {text!r} is complete already")
             self._input("complete", text, fields)
 
@@ -116,7 +117,7 @@ class Session(Controls):
         with self.store.lock:
             self._catch_up()
             text = self._known(serial_number)
-            state = self._lanes.main.waits.records[text].state
+            state = self._sides.main.waits.records[text].state
             if state is not State.ARMED:
                 answers = {State.CALLED: Answer.EARLY, State.FINISHED: Answer.DUPLICATE}
                 raise self.refusal(answers.get(state, Answer.LATE), text)
@@ -137,12 +138,11 @@ class Session(Controls):
         SerialNumberError
             If there is no such wait, or its instance has gone on.
         """
-        if not isinstance(call, bool):
-            raise refuse("call", "must be True or False", call)
+        argument("call", call, yes_or_no)
         with self.store.lock:
             self._catch_up()
             text = self._known(serial_number)
-            main = self._lanes.main
+            main = self._sides.main
             wait = main.waits.records[text]
             why = main.why_not_again(wait)
             if why:
@@ -164,7 +164,7 @@ class Session(Controls):
     ) -> str:
         with self.store.lock:
             self._catch_up()
-            answer = self._lanes.take(kind, serial_number, data)
+            answer = self._sides.take(kind, serial_number, data)
         self._tell_listeners()
         return answer
 
@@ -174,14 +174,14 @@ class Session(Controls):
 
     def _known(self, serial_number: str) -> str:
         text = written(serial_number)
-        if not self._lanes.knows(text):
+        if not self._sides.knows(text):
             raise self.refusal(Answer.UNKNOWN, text)
         return text
 
     def refusal(self, answer: Answer, serial_number: str) -> SerialNumberError:
         """Return the error that tells a person of an answer that turns a finish away."""
         with self.store.lock:
-            main = self._lanes.main
+            main = self._sides.main
             error = main.waits.error_for(answer, serial_number)
             assert error is not None, answer
             now = main.waits_now_as(serial_number) if answer is Answer.LATE else None
@@ -197,7 +197,7 @@ class Session(Controls):
     @contextmanager
     def _looking(self) -> Iterator[None]:
         with self.store.lock:
-            self._lanes.write()  # a user's function may look while things happen
+            self._sides.write()  # a user's function may look while things happen
             yield
 
     @property
@@ -216,18 +216,19 @@ class Session(Controls):
         first, most
             Which of them are returned.
         """
+        asked = ("first", first), ("most", most)
         with self._looking():
-            found = written(like), min(first, MOST), min(most, MOST)
-            return looking.page(self.store, self.scenario, self.now, *found)
+            found = [min(argument(name, value, from_zero), MOST) for name, value in asked]
+            return looking.page(self.store, self.scenario, self.now, written(like), *found)
 
     def knows(self, serial_number: str) -> bool:
         """Tell whether there is a record with this number, in whatever state."""
-        return self._lanes.knows(serial_number)
+        return self._sides.knows(written(serial_number))
 
     @property
     def waiting_count(self) -> int:
         """How many records wait now."""
-        return self._lanes.main.waits.open_count
+        return self._sides.main.waits.open_count
 
     def wait(self, serial_number: str) -> dict[str, Any]:
         """Return the record of one wait, in whatever state it is.
@@ -252,23 +253,26 @@ class Session(Controls):
             If no instance has this number.
         """
         with self._looking():
-            lane = self._lanes.main
-            whole = isinstance(instance, int) and not isinstance(instance, bool)
-            if not whole or not 1 <= instance <= lane.arrived:
+            lane = self._sides.main
+            try:
+                number = count(instance)
+            except Refused:
+                number = 0
+            if not 1 <= number <= lane.arrived:
                 have = f"1 to {lane.arrived}" if lane.arrived else "none yet"
                 raise ScenarioError(f"instance must be a known one ({have}), got {instance!r}")
-            return looking.instance(self.store, lane, instance)
+            return looking.instance(self.store, lane, number)
 
     @property
     def instances_count(self) -> int:
         """How many instances have arrived."""
-        return self._lanes.main.arrived
+        return self._sides.main.arrived
 
     def beside(self, serial_number: str) -> pd.DataFrame:
         """Return how the same step stands under each strategy, one row each."""
         with self.store.lock:
             number = self._known(serial_number)
-            return looking.beside(self._lanes.all, number, self.scenario, self.now)
+            return looking.beside(self._sides.all, number, self.scenario, self.now)
 
     @property
     def answers(self) -> pd.DataFrame:
@@ -289,7 +293,7 @@ class Session(Controls):
             raise ScenarioError(
                 f"strategy must be one of {known}, got {strategy!r}{nearest(strategy, labels)}"
             )
-        return self._lanes.all[labels.index(strategy) if strategy else 0]
+        return self._sides.all[labels.index(strategy) if strategy else 0]
 
     def so_far(self, strategy: str | None = None) -> Run:
         """Return what has happened so far under a strategy: the tables of a run.
@@ -363,7 +367,7 @@ class Session(Controls):
             with self.store.transaction():
                 if self.store.about("format") is None:  # so far in memory only
                     self.setup.keep(self.store)
-            self._lanes.commit()
+            self._sides.commit()
             self.store.save_as(path)
 
     def close(self) -> None:
@@ -373,7 +377,7 @@ class Session(Controls):
             endpoint.stop()
         with self.store.lock:
             if not self.store.closed:
-                self._lanes.commit()
+                self._sides.commit()
                 self.store.close()
 
     def __enter__(self) -> Session:
@@ -384,14 +388,9 @@ class Session(Controls):
 
     def __repr__(self) -> str:
         return (
-            f"Session({self.scenario.name!r}, {self.at:%Y-%m-%d %H:%M:%S}, "
+            f"{type(self).__name__}({self.scenario.name!r}, {self.at:%Y-%m-%d %H:%M:%S}, "
             f"{self.waiting_count} waiting, {'playing' if self.playing else 'paused'})"
         )
-
-
-def written(value: object) -> str:
-    """Return what stands for a serial number as text that a database can hold."""
-    return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def upstairs(name: str) -> Any:

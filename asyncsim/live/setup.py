@@ -7,16 +7,17 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from asyncsim.engine.arguments import check_strategy
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError
 from asyncsim.live.codes import KIND_OF, STATUS
 from asyncsim.live.responses import Handler
 from asyncsim.live.store import Store
 from asyncsim.model import files
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.profiles import Profile, profile_named
-from asyncsim.model.quantities import DurationLike, Refused, nearest, positive_duration
+from asyncsim.model.quantities import DurationLike, nearest, positive_duration
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 
@@ -110,9 +111,9 @@ class Setup:
             "heartbeats": "heartbeat",
             "profile": "profile",
         }
-        for name, argument in arguments.items():
+        for name, called in arguments.items():
             if getattr(self, name) != getattr(other, name):
-                return argument
+                return called
         return ""
 
 
@@ -121,8 +122,7 @@ def strategies_of(main: Strategy, against: Strategy | Sequence[Strategy]) -> tup
     others = tuple(against) if isinstance(against, (list, tuple)) else (against,)
     given: list[tuple[str, Any]] = [("strategy", main), *(("against", other) for other in others)]
     for name, value in given:
-        if not isinstance(value, Strategy):
-            raise refuse(name, "must be a strategy such as Callback(), not a class", value)
+        check_strategy(name, value)
     strategies: tuple[Strategy, ...] = (main, *others)
     labels = [strategy.label for strategy in strategies]
     if len(set(labels)) < len(labels):
@@ -168,10 +168,7 @@ def heartbeats_of(
     """Return the longest time without a sign of life in seconds, by step."""
     found = {}
     for name, value in by_step("heartbeat", heartbeat, scenario).items():
-        try:
-            found[name] = positive_duration(value)
-        except Refused as problem:
-            raise refuse(f"heartbeat[{name!r}]", problem, value) from None
+        found[name] = argument(f"heartbeat[{name!r}]", value, positive_duration)
     return found
 
 

@@ -306,6 +306,11 @@ def existing(store: object) -> Store:
     return Store(store)
 
 
+def written(value: object) -> str:
+    """Return what stands for a serial number as text that a database can hold."""
+    return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
 def as_json(data: Mapping[str, Any] | None) -> str | None:
     """Return data fields as text."""
     return None if data is None else json.dumps(data, allow_nan=False)

@@ -15,7 +15,6 @@ from asyncsim.model.described import named, refuse
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import (
     SECONDS_PER_UNIT,
-    Rate,
     Refused,
     count,
     day_numbers,
@@ -23,10 +22,10 @@ from asyncsim.model.quantities import (
     duration,
     number,
     positive_duration,
-    rate,
     seconds_of_day,
     window,
 )
+from asyncsim.model.rates import Rate, rate
 from asyncsim.model.systems import instants
 
 CHUNK = 4096

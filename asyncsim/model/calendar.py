@@ -286,10 +286,6 @@ class OpenTime:
             return 0.0
         return self._before[k] + min(instant, self._closes[k]) - self._opens[k]
 
-    def instant_after(self, start: float, open_seconds: float) -> float:
-        """Return when `open_seconds` of open time will have passed, counted from `start`."""
-        return self.instant_of(self.open_seconds(start) + open_seconds)
-
     def opening_of(self, open_seconds: float) -> float:
         """Return the instant, within ``[open, close)``, at which it has been open that long.
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.quantities import Refused
+
+T = TypeVar("T")
 
 
 def refuse(where: str, problem: object, value: object) -> ScenarioError:
@@ -25,6 +27,14 @@ def refuse(where: str, problem: object, value: object) -> ScenarioError:
         shown = shown[:77] + "..."
     hint = problem.hint if isinstance(problem, Refused) else ""
     return ScenarioError(f"{where} {problem}, got {shown}{hint}")
+
+
+def argument(name: str, value: Any, read: Callable[[Any], T]) -> T:
+    """Return what a reader makes of an argument, whose name any error has."""
+    try:
+        return read(value)
+    except Refused as problem:
+        raise refuse(name, problem, value) from None
 
 
 def named(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
@@ -39,10 +49,7 @@ def _with_name(field: attrs.Attribute[Any]) -> attrs.Attribute[Any]:
 
     @functools.wraps(read)
     def convert(value: Any, owner: object, field: attrs.Attribute[Any]) -> Any:
-        try:
-            return read(value)
-        except Refused as problem:
-            name = f"{type(owner).__name__}.{field.alias}"  # the alias of _mean is mean
-            raise refuse(name, problem, value) from None
+        name = f"{type(owner).__name__}.{field.alias}"  # the alias of _mean is mean
+        return argument(name, value, read)
 
     return field.evolve(converter=attrs.Converter(convert, takes_self=True, takes_field=True))

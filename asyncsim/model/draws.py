@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike
 from asyncsim.errors import ScenarioError
 from asyncsim.model.arrivals import Arrivals
 from asyncsim.model.calendar import Calendar
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.durations import Duration, Floats
 from asyncsim.model.process import AsyncStep, Choice, Process, Step
-from asyncsim.model.quantities import Refused, from_zero, nearest
+from asyncsim.model.quantities import from_zero, nearest
 from asyncsim.model.systems import ExternalSystem, Recorded
 
 MASK = (1 << 64) - 1
@@ -248,10 +248,7 @@ def draw_for(
 
 def key_part(name: str, value: int) -> int:
     """Return a seed or a replication number: a whole number from 0."""
-    try:
-        return from_zero(value)
-    except Refused as problem:
-        raise refuse(name, problem, value) from None
+    return argument(name, value, from_zero)
 
 
 def _times(name: str, values: ArrayLike, n: int | None) -> Floats:

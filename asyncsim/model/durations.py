@@ -15,7 +15,7 @@ from attrs import field, frozen
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from asyncsim.model.described import named, refuse
+from asyncsim.model.described import argument, named, refuse
 from asyncsim.model.quantities import (
     A_DURATION,
     DurationLike,
@@ -296,10 +296,7 @@ def law(value: LawLike) -> Duration:
 
 def external_law(value: LawLike) -> Duration:
     """Return the law of an external time handed to a closed form, or say what is wrong with it."""
-    try:
-        return law(value)
-    except Refused as problem:
-        raise refuse("external", problem, value) from None
+    return argument("external", value, law)
 
 
 def fixed(value: DurationLike) -> Fixed:

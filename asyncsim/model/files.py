@@ -21,11 +21,13 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model import quantities
 from asyncsim.model.arrivals import ARRIVALS, Arrivals
 from asyncsim.model.costs import CostModel
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.durations import LAWS, Duration, Fixed
 from asyncsim.model.limits import SlidingWindow, TokenBucket
 from asyncsim.model.process import AsyncStep, Branch, Choice, Element, Parallel, Process, Step
 from asyncsim.model.process import Response as ResponseShares
-from asyncsim.model.quantities import Rate, nearest
+from asyncsim.model.quantities import nearest
+from asyncsim.model.rates import Rate
 from asyncsim.model.server import FinishPolicy, WorkflowServer
 from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.model.systems import SYSTEMS, ExternalSystem
@@ -51,14 +53,16 @@ PATH_KEYS = ("on_accepted", "on_done", "on_rejected", "on_timeout")
 DURATION_READERS = (
     quantities.duration,
     quantities.positive_duration,
+    quantities.length,
     quantities.optional_duration,
 )
 
 
 def load(path: str | Path, cls: type[T]) -> T:
     """Read a scenario from a TOML file; see `Scenario.load`."""
+    place = argument("path", path, quantities.file_name)
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = place.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ScenarioError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
@@ -77,7 +81,20 @@ def loads(text: str, cls: type[T], name: str) -> T:
 
 def save(scenario: object, path: str | Path) -> None:
     """Write a scenario to a TOML file; see `Scenario.save`."""
-    Path(path).write_text(dumps(scenario), encoding="utf-8", newline="\n")
+    place = scenario_file(path)
+    text = dumps(scenario)
+    try:
+        place.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise ScenarioError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def scenario_file(path: str | Path) -> Path:
+    """Return the path of a scenario to write, checked: another suffix would promise other text."""
+    place = argument("path", path, quantities.file_name)
+    if place.suffix.lower() not in ("", ".toml"):
+        raise refuse("path", "must end in .toml", str(path))
+    return place
 
 
 def dumps(scenario: object) -> str:

@@ -10,27 +10,12 @@ import re
 from attrs import field, frozen
 
 from asyncsim.model.described import named
-from asyncsim.model.quantities import (
-    Rate,
-    Refused,
-    count,
-    format_duration,
-    positive_duration,
-    rate,
-)
+from asyncsim.model.quantities import Refused, count, format_duration, positive_duration
+from asyncsim.model.rates import Rate, rate
 
 WORDS = "must be words such as '100 per 60 s' or '3000 refilled 500/s'"
-MOST = 1_000_000_000
 _WINDOW = re.compile(r"(\d{1,12})\s*(?:per|/)\s*(\S.*)")
 _BUCKET = re.compile(r"(\d{1,12})\s+refilled\s+(\S.*)")
-
-
-def requests(value: int) -> int:
-    """Return a number of requests, from 1 to a billion."""
-    most = count(value)
-    if most > MOST:
-        raise Refused(f"must be {MOST:,} at most")
-    return most
 
 
 @frozen(field_transformer=named)
@@ -50,7 +35,7 @@ class SlidingWindow:
     '100 per 1min'
     """
 
-    most: int = field(converter=requests)
+    most: int = field(converter=count)
     seconds: float = field(converter=positive_duration)
 
     def __str__(self) -> str:
@@ -75,7 +60,7 @@ class TokenBucket:
     '3000 refilled 500/s'
     """
 
-    size: int = field(converter=requests)
+    size: int = field(converter=count)
     rate: Rate = field(converter=rate)
 
     def __str__(self) -> str:
@@ -108,9 +93,9 @@ def rate_limit(value: str | RateLimit | None) -> RateLimit | None:
     if isinstance(value, str):
         try:
             if bucket := _BUCKET.fullmatch(value.strip()):
-                return TokenBucket(requests(int(bucket[1])), rate(bucket[2]))
+                return TokenBucket(count(int(bucket[1])), rate(bucket[2]))
             if window := _WINDOW.fullmatch(value.strip()):
-                return SlidingWindow(requests(int(window[1])), positive_duration(window[2]))
+                return SlidingWindow(count(int(window[1])), positive_duration(window[2]))
         except Refused:
             pass
     raise Refused(WORDS)

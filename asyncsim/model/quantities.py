@@ -13,9 +13,9 @@ import numbers
 import re
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 from typing import TypeVar
 
-import attrs
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -38,11 +38,14 @@ SECONDS_PER_UNIT = {
     "week": 604800.0,
 }
 _DURATION_PART = re.compile(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([a-zA-Z]+)\s*")
-_RATE = re.compile(r"\s*([0-9.eE+_-]+)\s*/\s*([a-zA-Z]+)\s*")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 UNLIMITED = "unlimited"
 A_DURATION = "must be a duration such as '15min', '1h 30min', 90 (seconds) or a timedelta"
+MOST = 1_000_000_000
+MOST_SERVERS = 1_000_000
+"""Each of them is kept in memory."""
+LONGEST = 40 * 365.25 * 86400.0
 
 T = TypeVar("T")
 
@@ -141,6 +144,14 @@ def positive_duration(value: DurationLike) -> float:
     return seconds
 
 
+def length(value: DurationLike) -> float:
+    """Return how long instances arrive in seconds; the calendar goes no further."""
+    seconds = positive_duration(value)
+    if seconds > LONGEST:
+        raise Refused("must be 40 years at most")
+    return seconds
+
+
 def poll_interval(value: DurationLike) -> float:
     """Return an interval of checks in seconds; nobody asks more than a thousand times a second."""
     seconds = positive_duration(value)
@@ -184,6 +195,17 @@ def probability(value: float) -> float:
     return result
 
 
+def inner_share(value: float) -> float:
+    """Return a number above 0 and below 1."""
+    try:
+        result = number(value)
+    except Refused:
+        result = math.nan
+    if not 0 < result < 1:
+        raise Refused("must be between 0 and 1")
+    return result
+
+
 def chance_below_one(value: float) -> float:
     """Return a probability below 1, for what must succeed some time."""
     result = probability(value)
@@ -194,7 +216,12 @@ def chance_below_one(value: float) -> float:
 
 def count(value: int) -> int:
     """Return a whole number of at least 1."""
-    return _whole(value, 1)
+    return _whole(value, 1, MOST)
+
+
+def servers(value: int) -> int:
+    """Return a number of workers, lanes or people."""
+    return _whole(value, 1, MOST_SERVERS)
 
 
 def from_zero(value: int) -> int:
@@ -202,9 +229,11 @@ def from_zero(value: int) -> int:
     return _whole(value, 0)
 
 
-def _whole(value: object, least: int) -> int:
+def _whole(value: object, least: int, most: float = math.inf) -> int:
     if not isinstance(value, (bool, np.timedelta64)) and isinstance(value, numbers.Integral):
         result = int(value)
+        if result > most:
+            raise Refused(f"must be {most:,} at most")
         if result >= least:
             return result
     raise Refused(f"must be a whole number, {least} or more")
@@ -223,9 +252,16 @@ def count_or_unlimited(value: int | str | None) -> int | None:
     if value is None or (isinstance(value, str) and value == UNLIMITED):
         return None
     try:
-        return _whole(value, 1)
+        return servers(value)  # type: ignore[arg-type]
     except Refused as problem:
         raise Refused(f"{problem}, or {UNLIMITED!r}") from None
+
+
+def yes_or_no(value: bool) -> bool:
+    """Return True or False; a text would be taken for True."""
+    if isinstance(value, bool):
+        return value
+    raise Refused("must be True or False")
 
 
 def text(value: str) -> str:
@@ -240,6 +276,13 @@ def any_text(value: str) -> str:
     if isinstance(value, str):
         return value
     raise Refused("must be a text")
+
+
+def file_name(value: str | Path) -> Path:
+    """Return the path of a file."""
+    if isinstance(value, (str, Path)):
+        return Path(value)
+    raise Refused("must be the name of a file")
 
 
 def texts(value: Iterable[str]) -> tuple[str, ...]:
@@ -329,44 +372,3 @@ def calendar_date(value: str | date) -> date:
         return date.fromisoformat(value)  # type: ignore[arg-type]
     except (ValueError, TypeError):
         raise Refused("must be a date such as '2026-01-05'") from None
-
-
-@attrs.frozen
-class Rate:
-    """So many per unit of time, keeping the unit: '10000/day' is a number for the whole day."""
-
-    count: float
-    unit: str
-
-    @property
-    def per_second(self) -> float:
-        """The rate per second, spread over the whole unit."""
-        return self.count / SECONDS_PER_UNIT[self.unit]
-
-    def __str__(self) -> str:
-        return f"{self.count!r}/{self.unit}".replace(".0/", "/")
-
-
-def rate(value: float | str | Rate) -> Rate:
-    """Return a positive rate, read from ``"300/h"``, ``"10000/day"`` or a number per second."""
-    problem = "must be a rate such as '300/h', '10000/day' or 0.5 (per second)"
-    unit: object = "s"
-    figure: object = value
-    if isinstance(value, Rate):
-        unit, figure = value.unit, value.count
-    elif isinstance(value, str):
-        match = _RATE.fullmatch(value)
-        unit = match.group(2) if match else ""
-        try:
-            figure = float(match.group(1)) if match else math.nan
-        except ValueError:
-            raise Refused(problem) from None
-    if not isinstance(unit, str) or unit not in SECONDS_PER_UNIT:
-        raise Refused(problem)
-    try:
-        per_unit = number(figure)
-    except Refused:
-        raise Refused(problem) from None
-    if per_unit <= 0:
-        raise Refused("must be a positive rate")
-    return Rate(per_unit, unit)

@@ -20,8 +20,8 @@ from attrs import frozen
 from asyncsim.errors import LogWarning, ScenarioError
 from asyncsim.model.arrivals import At
 from asyncsim.model.calendar import Calendar, zone_name
-from asyncsim.model.described import refuse
-from asyncsim.model.quantities import Refused, nearest
+from asyncsim.model.described import argument
+from asyncsim.model.quantities import file_name, nearest
 from asyncsim.model.systems import Recorded
 
 COLUMNS = ("SN", "submitted", "completed")
@@ -91,10 +91,7 @@ class RequestLog:
         LogWarning
             If rows were rejected, with their number and the first of them by line.
         """
-        try:
-            zone_name(zone)
-        except Refused as problem:
-            raise refuse("RequestLog.read: zone", problem, zone) from None
+        argument("RequestLog.read: zone", zone, zone_name)
         log = cls.checked(read_rows(path, COLUMNS), str(path), zone)
         if len(log.rejected):
             named = "; ".join(
@@ -185,8 +182,9 @@ def read_rows(
     ScenarioError
         If the file cannot be read or lacks a column.
     """
+    place = argument("path", path, file_name)
     try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        with place.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             names = [str(name).strip() for name in reader.fieldnames or []]
             for column in columns:

@@ -25,9 +25,9 @@ from asyncsim.model.quantities import (
     any_text,
     calendar_date,
     nearest,
-    positive_duration,
     text,
 )
+from asyncsim.model.quantities import length as a_length
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.server import WorkflowServer
 from asyncsim.model.systems import ExternalSystem
@@ -116,7 +116,7 @@ class Scenario:
     arrivals: Arrivals = field(converter=some_arrivals)
     server: WorkflowServer = field(factory=WorkflowServer, converter=a_server)
     start: date = field(default=date(2026, 1, 5), converter=calendar_date)
-    length: float = field(default=86400.0, converter=positive_duration)
+    length: float = field(default=86400.0, converter=a_length)
     zone: str | None = field(default=None, converter=zone_name)
     description: str = field(default="", converter=any_text)
     costs: CostModel | None = field(default=None, converter=some_prices)

@@ -6,7 +6,7 @@ from attrs import field, frozen
 
 from asyncsim.model.described import named
 from asyncsim.model.limits import RateLimit, rate_limit
-from asyncsim.model.quantities import Refused, count, duration, one_of, optional_duration
+from asyncsim.model.quantities import Refused, duration, one_of, optional_duration, servers
 
 EARLY = ("reject", "buffer", "ignore")
 LATE_OR_DUPLICATE = ("reject", "accept")
@@ -94,7 +94,7 @@ class WorkflowServer:
     3000
     """
 
-    workers: int = field(default=4, converter=count)
+    workers: int = field(default=4, converter=servers)
     poll_work: float = field(default=0.0, converter=duration)
     callback_work: float = field(default=0.0, converter=duration)
     policy: FinishPolicy = field(default=FinishPolicy(), converter=a_policy)

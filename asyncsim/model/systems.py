@@ -30,7 +30,6 @@ from asyncsim.model.lanes import Lanes
 from asyncsim.model.quantities import (
     Refused,
     chance_below_one,
-    count,
     count_or_unlimited,
     days_of_week,
     figures,
@@ -38,6 +37,7 @@ from asyncsim.model.quantities import (
     optional_clock_time,
     optional_count,
     seconds_of_day,
+    servers,
     texts,
     window,
 )
@@ -166,7 +166,7 @@ class NightlyBatch(ExternalSystem):
     days: str = field(default="every day", converter=days_of_week, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
     cut_off: str | None = field(default=None, converter=optional_clock_time, kw_only=True)
-    lanes: int = field(default=1, converter=count, kw_only=True)
+    lanes: int = field(default=1, converter=servers, kw_only=True)
     max_items: int | None = field(default=None, converter=optional_count, kw_only=True)
     end: str | None = field(default=None, converter=optional_clock_time, kw_only=True)
     skip: float = field(default=0.0, converter=chance_below_one, kw_only=True)
@@ -286,7 +286,7 @@ class People(ExternalSystem):
         Working hours, days of the week, and the place whose public holidays are free.
     """
 
-    team: int = field(converter=count)
+    team: int = field(converter=servers)
     item_time: Duration = field(converter=law)
     between: tuple[str, str] = field(default=("08:00", "17:00"), converter=window, kw_only=True)
     days: str = field(default="Mon-Fri", converter=days_of_week, kw_only=True)

@@ -12,10 +12,10 @@ from asyncsim.engine.figures import check_figure, figures_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulate import RESOLUTION
 from asyncsim.errors import PrecisionWarning
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.profiles import Profile
-from asyncsim.model.quantities import DurationLike, Refused, count
+from asyncsim.model.quantities import DurationLike, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.study.comparison import Comparison, Played
@@ -29,7 +29,10 @@ from asyncsim.study.replications import (
     mapping,
     tell_censored,
 )
-from asyncsim.study.statistics import mean_interval
+from asyncsim.study.statistics import check_confidence
+
+FIGURE = "mean_latency"
+"""What is to be known so well, where nobody says otherwise."""
 
 
 def compare(
@@ -39,7 +42,7 @@ def compare(
     replications: int | None = None,
     precision: float | None = None,
     within: DurationLike | None = None,
-    figure: str = "mean_latency",
+    figure: str = FIGURE,
     most_replications: int = 200,
     warm_up: DurationLike | None = None,
     seed: int = 0,
@@ -105,11 +108,12 @@ def compare(
     """
     check_scenario(scenario)
     scenario = scenario.with_profile(profile)
-    mean_interval([], confidence)
+    check_confidence(confidence)
     played = {label: Played(one) for label, one in labelled(strategies).items()}
     rules: dict[str, Precision] = {}
     check_figure(figure, scenario)
-    wanted, most = _how_many(replications, most_replications)
+    wanted = argument("replications", 10 if replications is None else replications, count)
+    most = argument("most_replications", most_replications, count)
     if precision is not None or within is not None:
         goal = target(precision, within, figures_of(scenario)[figure].unit)
         least = FEWEST if replications is None else max(FEWEST, wanted)
@@ -119,6 +123,8 @@ def compare(
         }
         most = max(most, least)
         wanted = min(_still(rules), most)
+    elif figure != FIGURE:
+        raise refuse("figure", "goes with precision or within, which it is for", figure)
     n_jobs = jobs(n_jobs)
     strategies = tuple(player.strategy for player in played.values())
     begin = 0.0
@@ -169,20 +175,6 @@ def _add(
 def _still(rules: dict[str, Precision]) -> int:
     """Return how many replications are surely needed before all strategies have enough at once."""
     return max(rule.still for rule in rules.values())
-
-
-def _how_many(replications: int | None, most_replications: int) -> tuple[int, int]:
-    """Return how many replications are asked for, and how many there may be, checked."""
-    found = []
-    for name, value in (
-        ("replications", 10 if replications is None else replications),
-        ("most_replications", most_replications),
-    ):
-        try:
-            found.append(count(value))
-        except Refused as problem:
-            raise refuse(name, problem, value) from None
-    return found[0], found[1]
 
 
 def _tell_missed(rules: dict[str, Precision], figure: str, unit: str) -> None:

@@ -18,7 +18,7 @@ from asyncsim.engine.run import Run
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import refuse
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import text_of
+from asyncsim.model.quantities import nearest, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.study.output.quantiles import replicated_quantile
@@ -116,7 +116,8 @@ class Comparison:
         """Return the first replication of a strategy, by its label."""
         if strategy not in self._played:
             words = ", ".join(repr(label) for label in self._played)
-            raise ScenarioError(f"strategy must be one of {words}, got {strategy!r}")
+            hint = nearest(str(strategy), self._played)
+            raise ScenarioError(f"strategy must be one of {words}, got {strategy!r}{hint}")
         run = self._played[strategy].first
         assert run is not None
         return run

@@ -19,17 +19,10 @@ from attrs import frozen
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.changing import changed
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.files import KIND_OF
-from asyncsim.model.quantities import (
-    Refused,
-    clock_time,
-    count,
-    duration,
-    nearest,
-    rate,
-    seconds_of_day,
-)
+from asyncsim.model.quantities import Refused, clock_time, count, duration, nearest, seconds_of_day
+from asyncsim.model.rates import rate
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.study.replications import distinct
@@ -249,10 +242,7 @@ def _sampled(
     sample: int,
     seed: int,
 ) -> list[Values]:
-    try:
-        n = count(sample)
-    except Refused as problem:
-        raise refuse("sample", problem, sample) from None
+    n = argument("sample", sample, count)
     ranges = [_range(name, grid[name]) for name in grid]
     for name, ends in grid.items():
         for end in ends:

@@ -10,7 +10,8 @@ from attrs import frozen
 from numpy.typing import ArrayLike
 from scipy import special
 
-from asyncsim.errors import ScenarioError
+from asyncsim.model.described import argument
+from asyncsim.model.quantities import Refused, count, inner_share
 
 
 @frozen
@@ -53,6 +54,22 @@ def student_t(confidence: float, df: int) -> float:
     return float(special.stdtrit(df, (1 + confidence) / 2))
 
 
+def check_confidence(confidence: float) -> float:
+    """Return the confidence of an interval, checked: a share, and no percentage."""
+    return argument("confidence", confidence, inner_share)
+
+
+def check_replications(replications: int) -> int:
+    """Return a number of replications, checked: two or more."""
+    return argument("replications", replications, _several)
+
+
+def _several(value: int) -> int:
+    if count(value) < 2:
+        raise Refused("must be 2 or more: one run has no interval")
+    return value
+
+
 def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     """Return mean and t-interval of independent replications.
 
@@ -63,8 +80,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     confidence
         Probability with which the interval covers the true mean, if the means are near normal.
     """
-    if not 0 < confidence < 1:
-        raise ScenarioError(f"confidence must be between 0 and 1, got {confidence!r}")
+    check_confidence(confidence)
     found = np.asarray(values, dtype=float)
     found = found[~np.isnan(found)]
     n = len(found)

@@ -21,17 +21,17 @@ from asyncsim.engine.figures import PLACES, check_figure, figures_of
 from asyncsim.engine.figures import Figure as FigureMeaning
 from asyncsim.engine.simulate import check_engine
 from asyncsim.errors import CensoredWarning
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument
 from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import Refused, count
+from asyncsim.model.quantities import count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.study.kept import KeptPoints, identity
 from asyncsim.study.points import Point, points_of, reading, swept_labels
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, labelled
-from asyncsim.study.statistics import Interval, mean_interval
+from asyncsim.study.statistics import Interval, check_confidence, mean_interval
 from asyncsim.study.summary_html import interval_text
 from asyncsim.study.sweep_plots import drawn
 from asyncsim.study.tasks import check_executor, finished, players, tasks
@@ -274,12 +274,9 @@ def sweep(
     """
     check_scenario(scenario)
     check_engine(engine)
-    mean_interval([], confidence)
+    check_confidence(confidence)
     by_label = labelled(strategies)
-    try:
-        replications = count(replications)
-    except Refused as problem:
-        raise refuse("replications", problem, replications) from None
+    replications = argument("replications", replications, count)
     seed = key_part("seed", seed)
     n_jobs = jobs(n_jobs)
     check_executor(executor)

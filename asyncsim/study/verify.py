@@ -17,8 +17,8 @@ import pandas as pd
 from attrs import frozen
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.described import refuse
-from asyncsim.model.quantities import Refused, count
+from asyncsim.model.described import argument
+from asyncsim.model.quantities import count
 from asyncsim.study.experiments import Experiment, all_experiments
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, mapping
@@ -84,10 +84,7 @@ def verify(
         Which; by default all of `asyncsim.study.experiments`. Experiments of your own are played
         in this process, whatever `n_jobs` says.
     """
-    try:
-        replications = count(replications)
-    except Refused as problem:
-        raise refuse("replications", problem, replications) from None
+    replications = argument("replications", replications, count)
     if replications < 2:
         raise ScenarioError(
             f"replications must be 2 or more, or nothing is known, got {replications}"

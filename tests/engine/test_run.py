@@ -37,6 +37,13 @@ def test_the_summary_is_one_tidy_row(run):
     assert "mean_latency" in html
 
 
+def test_a_name_is_text_and_no_markup(run):
+    """A scenario may be called anything; a notebook shows it as it is."""
+    scenario = run.scenario.replace(name="<script>a & b")
+    html = sim.Run(scenario, run.strategy, run.draws, run.record)._repr_html_()
+    assert "<b>&lt;script&gt;a &amp; b</b>" in html
+
+
 def test_tables_are_built_once(run):
     """Asking again gives the same object, so a big table is not built again."""
     for name in ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead"):

@@ -18,6 +18,7 @@ SCENARIO = scenario_of([sim.AsyncStep("w", "out")], sim.OnlineService("10min", l
     [
         ({"scenario": "nightly"}, "scenario must be a Scenario, got 'nightly'"),
         ({"strategy": 5}, r"strategy must be a strategy such as Callback\(\).*, got 5"),
+        ({"strategy": "callback"}, r"strategy must be .* Callback\(\), got 'callback'"),
         ({"strategy": sim.Callback}, r"strategy must be .* Callback\(\), not a class, got <class"),
         (
             {"engine": "simpie"},

@@ -85,7 +85,8 @@ def test_a_store_that_was_changed_by_hand_is_not_gone_on_with(path):
     [
         ({}, "needs a scenario, or a store"),
         ({"scenario": "x"}, "scenario must be a Scenario, got 'x'"),
-        ({"scenario": SCENARIO, "strategy": sim.Callback}, "strategy must be a strategy such as"),
+        ({"scenario": SCENARIO, "strategy": sim.Callback}, "not a class, got <class"),
+        ({"scenario": SCENARIO, "strategy": "x"}, r"such as Callback\(\), got 'x'"),
         ({"scenario": SCENARIO, "against": [1]}, "against must be a strategy such as"),
         ({"scenario": SCENARIO, "against": sim.Callback()}, "against must differ"),
         ({"scenario": SCENARIO, "hold": "legder"}, "got 'legder'; did you mean 'ledger'"),
@@ -172,3 +173,8 @@ def test_a_mistyped_store_is_not_made(tmp_path):
     with pytest.raises(sim.ScenarioError, match="no such file"):
         sim.finish_in_store(tmp_path / "typo.db", "5_31")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_store_answers_whatever_stands_for_a_number(path):
+    """As a session does; half a character is in no database."""
+    assert sim.finish_in_store(path, "\ud800") is sim.Answer.UNKNOWN

@@ -55,6 +55,19 @@ def test_step_by_step_it_comes_to_the_same_tables(session, tmp_path):
         assert_same(session, again)
 
 
+def test_it_plays_for_so_long_if_it_is_told_how_long(session, tmp_path):
+    """By default all that was; and it says what it is."""
+    again = sim.replay(tmp_path / "w.db")
+    again.run_to_end(at_most="1h")
+    assert again.now == 3600.0
+    again.run_to_end()
+    assert again.now == session.now
+    with pytest.raises(sim.ScenarioError, match="at_most must"):
+        again.run_to_end(at_most="long")
+    assert repr(again).startswith("Replay(")
+    assert repr(session).startswith("Session(")
+
+
 def test_it_stops_anywhere(session, tmp_path):
     """In the midst of it, it shows what the session showed then."""
     again = sim.replay(tmp_path / "w.db")

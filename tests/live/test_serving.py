@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import shlex
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 import asyncsim as sim
+from asyncsim.cli.main import main
 from asyncsim.live import serving
 from asyncsim.live.endpoint import PATH
 
@@ -95,17 +97,36 @@ def test_what_stands_in_the_way_is_said(monkeypatch):
     session = sim.live(SCENARIO)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(sim.EngineError, match=f"cannot listen on 127.0.0.1, port {port}"):
+        taken = f"cannot listen on 127.0.0.1, port {port}: .*; another port may be free"
+        with pytest.raises(sim.EngineError, match=taken):
             session.serve(port=port)
     with pytest.raises(sim.ScenarioError, match="port must be a whole number from 0 to 65535"):
         session.serve(port=70_000)
-    with pytest.raises(sim.EngineError, match=r"cannot listen on no\.such\.host\.invalid"):
+    no_host = r"cannot listen on no\.such\.host\.invalid, .*; check the name of the host"
+    with pytest.raises(sim.EngineError, match=no_host):
         session.serve("no.such.host.invalid")
     with pytest.raises(sim.ScenarioError, match="rate_limit must be words"):
         session.serve(rate_limit="fast")
     monkeypatch.setattr(serving, "NEEDED", ("fastapi", "no_such_package"))
     with pytest.raises(sim.EngineError, match=r"no_such_package; install the extra"):
         session.serve()
+
+
+@pytest.mark.parametrize("token", ["ü", "two words", "", 5, "a\n"])
+def test_a_token_that_no_header_could_carry_is_refused(token):
+    """It would shut out those who have it; what it was is not told, for a log to keep."""
+    with pytest.raises(sim.ScenarioError, match="token must be visible ASCII characters") as told:
+        sim.live(SCENARIO).serve(token=token)
+    assert "two words" not in str(told.value)
+
+
+def test_the_line_for_a_terminal_holds_whatever_token_there_is():
+    """Quotes would end it early; in a notebook a bracket would begin an element."""
+    endpoint = sim.live(SCENARIO).serve(token="it's<b>")
+    endpoint.stop()
+    words = shlex.split(endpoint.curl("5_1"))
+    assert words[words.index("-H") + 1] == "Authorization: Bearer it's<b>"
+    assert "<b>" not in endpoint._repr_html_()
 
 
 def test_beyond_this_machine_it_warns():
@@ -179,6 +200,26 @@ def test_wrong_words_end_the_command_with_2(tmp_path):
         assert found.returncode == 2
         assert message in found.stderr
         assert len(found.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--strategy", "polling 5min"],
+        ["--seed", "9"],
+        ["--seed", "0"],
+        ["--hold", "nonsense"],
+        ["--profile", "camunda 8"],
+    ],
+)
+def test_a_store_knows_what_it_plays_and_no_option_is_dropped(tmp_path, capsys, option):
+    """What would have no effect is refused, as in Python, in the words of the command."""
+    sim.live(SCENARIO, store=tmp_path / "w.db").close()
+    assert main(["serve", "--store", str(tmp_path / "w.db"), "--port", "0", *option]) == 2
+    said = " ".join(option)
+    assert f"{option[0]} goes with a scenario; the store knows its own, got {said}" in (
+        capsys.readouterr().err
+    )
 
 
 def test_thirty_people_share_one_server(tmp_path):

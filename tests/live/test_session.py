@@ -438,6 +438,36 @@ class TestLooking:
         with pytest.raises(sim.ScenarioError, match=r"known one \(1 to 5\), got 6"):
             session.instance(6)
 
+    def test_a_slip_in_a_number_leads_to_the_same_instance_or_to_none(self):
+        """Somebody else's step would be finished, and that is worse than no hint."""
+        session = opened(approval(instances=320), until=320.0)
+        for slip in ("300-31", "300 31", "300.31", " 300_31", "300%31"):
+            with pytest.raises(sim.UnknownSerialNumber, match=r"did you mean '300_31'\?"):
+                session.finish(slip)
+        for stranger in ("9999_31", "1300-31", "321_31", "_31", "31", "", f"{10**30}_31"):
+            with pytest.raises(sim.UnknownSerialNumber) as told:
+                session.finish(stranger)
+            assert "did you mean" not in str(told.value), stranger
+
+    def test_an_instance_is_asked_for_by_the_number_in_a_table(self):
+        """There it is one of NumPy's."""
+        session = opened()
+        assert session.instance(session.waiting["instance"].iloc[0])["instance"] == 1
+        for wrong in (True, 1.0, "1"):
+            with pytest.raises(sim.ScenarioError, match="instance must be a known one"):
+                session.instance(wrong)
+
+    def test_arguments_of_a_wrong_kind_are_named(self):
+        """None is taken for another."""
+        session = opened()
+        with pytest.raises(sim.ScenarioError, match=r"first must be a whole number, .* got 'a'"):
+            session.page("", "a", 2)
+        with pytest.raises(sim.ScenarioError, match=r"most must be a whole number, .* got 2\.5"):
+            session.page("", 0, 2.5)
+        with pytest.raises(sim.ScenarioError, match="strict must be True or False, got 'no'"):
+            session.finish("5_31", strict="no")
+        assert not session.knows("\ud800")
+
     def test_the_tables_of_a_session_are_those_of_a_run(self):
         """A user who knows one knows the other."""
         run = opened().so_far()

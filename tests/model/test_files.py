@@ -18,6 +18,7 @@ from asyncsim.model.arrivals import Arrivals, Poisson, WeeklyPoisson
 from asyncsim.model.durations import Empirical, Fixed
 from asyncsim.model.files import dumps, loads
 from asyncsim.model.process import AsyncStep, Process, Step
+from asyncsim.model.request_log import RequestLog
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.systems import ExternalSystem, NightlyBatch, OnlineService
 
@@ -471,3 +472,22 @@ def test_numbers_stand_many_to_a_line():
     assert len(text.splitlines()) < 70
     assert max(len(line) for line in text.splitlines()) <= 101  # a comma may end it
     assert loads(text, Scenario, "text") == scenario
+
+
+def test_where_a_file_cannot_be_is_told_in_words(tmp_path):
+    """Neither a folder that is not there, nor another kind of file, nor something else."""
+    scenario = Scenario.load("data/person.toml")
+    for wrong, problem in (
+        (tmp_path / "nowhere" / "x.toml", r"nowhere.*x\.toml: cannot be written \(No such file"),
+        (tmp_path, r"cannot be written \("),
+        (tmp_path / "x.json", r"path must end in \.toml, got '.*x\.json'"),
+        (3, "path must be the name of a file, got 3"),
+    ):
+        with pytest.raises(ScenarioError, match=problem):
+            scenario.save(wrong)
+    assert not (tmp_path / "x.json").exists()
+    for read in (Scenario.load, RequestLog.read):
+        with pytest.raises(ScenarioError, match="path must be the name of a file, got 3"):
+            read(3)
+    scenario.save(str(tmp_path / "plain"))
+    assert Scenario.load(tmp_path / "plain") == scenario

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncsim.model import quantities as q
+from asyncsim.model.rates import Rate, rate
 
 ALWAYS_REFUSED = [
     None,
@@ -52,7 +53,7 @@ ALWAYS_REFUSED = [
         q.clock_time,
         q.window,
         q.days_of_week,
-        q.rate,
+        rate,
     ],
 )
 def test_what_is_nothing_to_anyone_is_refused(read, value):
@@ -227,6 +228,23 @@ def test_other_numbers_are_no_counts(value):
         q.count(value)
 
 
+def test_numbers_too_large_for_any_machine_are_refused():
+    """With the largest that is taken; an array of workers is held in memory."""
+    assert q.count(10**9) == 10**9
+    assert q.servers(10**6) == q.count_or_unlimited(10**6) == 10**6
+    with pytest.raises(q.Refused, match="must be 1,000,000,000 at most"):
+        q.count(10**30)
+    with pytest.raises(q.Refused, match="must be 1,000,000 at most"):
+        q.servers(10**6 + 1)
+    with pytest.raises(q.Refused, match="must be 1,000,000 at most, or 'unlimited'"):
+        q.count_or_unlimited(10**30)
+    assert q.length(40 * 365 * 86400) == 40 * 365 * 86400.0
+    with pytest.raises(q.Refused, match="must be 40 years at most"):
+        q.length(10**30)
+    with pytest.raises(q.Refused, match="must be positive"):
+        q.length(0)
+
+
 def test_a_number_from_zero():
     """Seeds and replications start at zero."""
     assert q.from_zero(0) == 0
@@ -360,38 +378,38 @@ def test_dates():
 )
 def test_rates_keep_their_unit(written, count, unit, per_second):
     """A rate remembers whether it was written per hour or per day."""
-    found = q.rate(written)
+    found = rate(written)
     assert (found.count, found.unit) == (count, unit)
     assert found.per_second == pytest.approx(per_second, rel=1e-15)
-    assert q.rate(str(found)) == found
-    assert q.rate(found) == found
+    assert rate(str(found)) == found
+    assert rate(found) == found
 
 
 @pytest.mark.parametrize(
     "written",
     [
         *["300", "/h", "x/h", "300/parsec", "300//h", "nan/h", "1e999/h", ".../h"],
-        q.Rate(3.0, "parsec"),
-        q.Rate("3", "h"),
+        Rate(3.0, "parsec"),
+        Rate("3", "h"),
     ],
 )
 def test_other_texts_are_no_rates(written):
     """A rate needs a number and a known unit, also where it comes as a Rate."""
     with pytest.raises(q.Refused, match="must be a rate such as '300/h'"):
-        q.rate(written)
+        rate(written)
 
 
-@pytest.mark.parametrize("written", ["0/h", "-3/h", 0, -1, q.Rate(-3.0, "h")])
+@pytest.mark.parametrize("written", ["0/h", "-3/h", 0, -1, Rate(-3.0, "h")])
 def test_rates_are_positive(written):
     """Nothing arrives at a rate of zero."""
     with pytest.raises(q.Refused, match="must be a positive rate"):
-        q.rate(written)
+        rate(written)
 
 
 @given(st.floats(1e-9, 1e9), st.sampled_from(sorted(q.SECONDS_PER_UNIT)))
 def test_a_rate_survives_being_written(count, unit):
     """Reading the text of a rate gives exactly the same rate."""
-    assert q.rate(str(q.Rate(count, unit))) == q.Rate(count, unit)
+    assert rate(str(Rate(count, unit))) == Rate(count, unit)
 
 
 @pytest.mark.parametrize(
@@ -442,12 +460,12 @@ def test_nearest_word():
 @given(st.text(max_size=12))
 def test_no_text_breaks_a_reader(text):
     """Whatever is written, a reader returns a value or refuses it."""
-    for read in (q.duration, q.rate, q.clock_time, q.days_of_week, q.calendar_date):
+    for read in (q.duration, rate, q.clock_time, q.days_of_week, q.calendar_date):
         with contextlib.suppress(q.Refused):
             read(text)
 
 
-@pytest.mark.parametrize("read", [q.number, q.duration, q.probability, q.rate])
+@pytest.mark.parametrize("read", [q.number, q.duration, q.probability, rate])
 def test_a_number_beyond_every_float_is_refused(read):
     """A whole number with 400 digits is no finite number, and no crash either."""
     with pytest.raises(q.Refused):

@@ -50,6 +50,7 @@ def test_what_is_left_out_has_its_default():
         ({"arrivals": "300/h"}, "Scenario.arrivals must be arrivals such as Poisson('300/h')"),
         ({"server": 4}, "Scenario.server must be a WorkflowServer(workers=…), got 4"),
         ({"start": "5 January"}, "Scenario.start must be a date such as '2026-01-05'"),
+        ({"length": 10**30}, "Scenario.length must be 40 years at most"),
         ({"length": 0}, "Scenario.length must be positive, got 0"),
         ({"length": math.inf}, "Scenario.length must be a duration such as"),
         ({"zone": "Berlin"}, "Scenario.zone must be a time zone such as 'Europe/Berlin'"),

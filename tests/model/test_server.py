@@ -10,6 +10,7 @@ from asyncsim.model.server import FinishPolicy, WorkflowServer
     ("make", "message"),
     [
         (lambda: WorkflowServer(workers=0), "WorkflowServer.workers must be a whole number"),
+        (lambda: WorkflowServer(workers=10**30), "WorkflowServer.workers must be 1,000,000 at"),
         (lambda: WorkflowServer(workers=2.0), "WorkflowServer.workers must be a whole number"),
         (lambda: WorkflowServer(poll_work=-1), "WorkflowServer.poll_work must not be negative"),
         (lambda: WorkflowServer(callback_work=True), "WorkflowServer.callback_work must be a"),

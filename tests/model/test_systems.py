@@ -44,6 +44,7 @@ def nights(batch, n, calendar=MONDAY):
         (lambda: NightlyBatch("22:00", 1, results="end"), "NightlyBatch.results must be one of"),
         (lambda: OnlineService(-1), "OnlineService.item_time must not be negative, got -1"),
         (lambda: OnlineService(1, lanes=0), "OnlineService.lanes must be a whole number"),
+        (lambda: People(10**30, 1), "People.team must be 1,000,000 at most"),
         (lambda: People(0, 1), "People.team must be a whole number, 1 or more, got 0"),
         (lambda: People(1, 1, between=("17:00", "08:00")), "People.between must be two clock"),
         (lambda: Chain([OnlineService(1)]), "Chain.systems must be a list of two or more"),

@@ -202,6 +202,8 @@ def test_the_plot_has_three_parts_and_every_strategy():
             "figure must be known without the warm-up as well, got 'longest_queue'",
         ),
         (PAIR, {"figure": "cost"}, "figure 'cost' needs prices"),
+        (PAIR, {"figure": "p95_latency"}, "figure goes with precision or within, which it is for"),
+        (PAIR, {"confidence": None}, "confidence must be between 0 and 1, got None"),
         (PAIR, {"seed": -1}, "seed must be a whole number, 0 or more, got -1"),
         (PAIR, {"engine": "simpi"}, "did you mean 'simpy'"),
         (
@@ -222,6 +224,8 @@ def test_an_unknown_strategy_label_is_named():
     """Asking for the run of a strategy that was not compared lists those that were."""
     with pytest.raises(sim.ScenarioError, match=r"'callback', 'polling 5 min', got 'poll'"):
         compared().run("poll")
+    with pytest.raises(sim.ScenarioError, match="did you mean 'polling 5 min'"):
+        compared().latencies("polling 5min")
 
 
 def test_the_result_is_the_same_on_any_number_of_processes():

@@ -46,10 +46,11 @@ def test_one_replication_has_no_interval():
     assert math.isnan(mean_interval([]).mean)
 
 
-@pytest.mark.parametrize("confidence", [0, 1, 95])
+@pytest.mark.parametrize("confidence", [0, 1, 95, "x", None, True, math.nan])
 def test_a_confidence_outside_0_and_1_is_refused(confidence):
     """Confidence is a probability, not a percentage."""
-    with pytest.raises(
-        ScenarioError, match=f"confidence must be between 0 and 1, got {confidence}"
-    ):
-        mean_interval([1.0, 2.0], confidence)
+    for values in ([1.0, 2.0], []):
+        with pytest.raises(
+            ScenarioError, match=f"confidence must be between 0 and 1, got {confidence!r}"
+        ):
+            mean_interval(values, confidence)

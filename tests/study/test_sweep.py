@@ -372,6 +372,7 @@ def test_a_sample_is_chosen_by_the_seed():
         ({"n_jobs": 0}, "n_jobs must be a whole number"),
         ({"executor": 2}, "executor must be a concurrent.futures.Executor"),
         ({"confidence": 1.0}, "confidence must be between 0 and 1"),
+        ({"confidence": "x"}, "confidence must be between 0 and 1, got 'x'"),
         ({"resume": 5}, "resume must be the path of a file"),
     ],
 )

@@ -14,18 +14,15 @@ from scipy import stats
 
 from asyncsim import plots
 from asyncsim.engine.arguments import check_played
-from asyncsim.errors import ScenarioError
-from asyncsim.model.described import refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import Refused, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.study.calibration.batches import DAY
 from asyncsim.study.calibration.figures import PER_DAY, Shown, figures_of, steps_of
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Replications
-from asyncsim.study.statistics import student_t
+from asyncsim.study.statistics import check_confidence, check_replications, student_t
 
 FEW = 5.0
 """Fewer counts in a run, on average, are not nearly normal."""
@@ -90,13 +87,8 @@ def checked(
 ) -> Check:
     """Play a scenario and compare it with its log; see `Fit.check`."""
     check_played(scenario, strategy, None)
-    try:
-        if count(replications) < 2:
-            raise Refused("must be 2 or more")
-    except Refused as problem:
-        raise refuse("replications", problem, replications) from None
-    if not 0 < confidence < 1:
-        raise ScenarioError(f"confidence must be between 0 and 1, got {confidence!r}")
+    check_replications(replications)
+    check_confidence(confidence)
     shown = Shown.by(steps, scenario)
     log = figures_of(shown.of(steps, scenario.length), scenario)
     played = Replications(scenario, (strategy,), key_part("seed", seed), "auto")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from asyncsim.errors import LogWarning, ScenarioError
 from asyncsim.model.calendar import Calendar
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.process import AsyncStep, Element, Process, Step
 from asyncsim.model.quantities import Refused, calendar_date, optional_count
@@ -33,7 +33,7 @@ from asyncsim.study.calibration.reading import EVENTS, TIMES, Log, read_log
 from asyncsim.study.calibration.result import Fit
 from asyncsim.study.calibration.server import ServerFit, fit_server
 from asyncsim.study.calibration.settings import Settings
-from asyncsim.study.statistics import mean_interval
+from asyncsim.study.statistics import check_confidence
 
 MINUTE = 60.0
 AGREED = 0.9
@@ -113,11 +113,8 @@ def fit(
     >>> found.scenario.systems["ledger"].start
     '22:00'
     """
-    mean_interval([], confidence)
-    try:
-        workers = optional_count(workers)
-    except Refused as problem:
-        raise refuse("workers", problem, workers) from None
+    check_confidence(confidence)
+    workers = argument("workers", workers, optional_count)
     seed = key_part("seed", seed)
     found = read_log(log, zone, system, requests)
     known = without_strays(found.steps, found.calendar, found.problems)

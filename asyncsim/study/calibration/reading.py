@@ -17,7 +17,7 @@ from attrs import frozen
 
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.model.calendar import Calendar, zone_name
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.quantities import Refused, nearest
 from asyncsim.model.request_log import COLUMNS, RIGHT, RequestLog, read_rows, timestamps
 from asyncsim.study.calibration.executions import executions_of
@@ -72,10 +72,7 @@ def read_log(
     if isinstance(log, (str, Path)) and Path(log).suffix.lower() == ".parquet":
         table = read_log(_parquet(log), zone, system, requests)
         return attrs.evolve(table, name=str(log))
-    try:
-        zone_name(zone)
-    except Refused as problem:
-        raise refuse("zone", problem, zone) from None
+    argument("zone", zone, zone_name)
     names = _columns(log, "log")
     if "SN" in names and EVENT_COLUMNS[0] not in names:
         if requests is not None:

@@ -14,11 +14,11 @@ from asyncsim import plots
 from asyncsim.engine.arguments import check_played
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulate import played
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument
 from asyncsim.model.durations import Fixed
 from asyncsim.model.limits import TokenBucket
 from asyncsim.model.process import AsyncStep
-from asyncsim.model.quantities import DurationLike, Refused, one_of, positive_duration
+from asyncsim.model.quantities import DurationLike, one_of, positive_duration
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.model.systems import NightlyBatch
@@ -173,10 +173,7 @@ def herd_drain(
     strategy = Callback() if strategy is None else strategy
     check_played(scenario, strategy, None)
     system = _chosen(scenario, system)
-    try:
-        gap = positive_duration(apart)
-    except Refused as problem:
-        raise refuse("apart", problem, apart) from None
+    gap = argument("apart", apart, positive_duration)
     chosen = Effort.of(effort)
     plan = _Plan(scenario, strategy, system, gap, chosen.seed, chosen.engine)
     bar = progress_bar(chosen.progress, total=chosen.replications, desc="herds")
@@ -206,10 +203,7 @@ def _chosen(scenario: Scenario, system: str | None) -> str:
         candidates = batches or list(systems)
         if len(candidates) == 1:
             return candidates[0]
-    try:
-        return one_of(system, tuple(systems))  # type: ignore[arg-type]
-    except Refused as problem:
-        raise refuse("system", problem, system) from None
+    return argument("system", system, lambda name: one_of(name, tuple(systems)))
 
 
 def _plain(scenario: Scenario, strategy: Strategy) -> bool:

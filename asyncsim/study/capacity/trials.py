@@ -13,9 +13,8 @@ from attrs import fields, frozen
 from asyncsim.engine.arguments import check_played
 from asyncsim.engine.simulate import check_engine
 from asyncsim.errors import ScenarioError
-from asyncsim.model.described import refuse
 from asyncsim.model.draws import key_part
-from asyncsim.model.quantities import Refused, count, nearest
+from asyncsim.model.quantities import nearest
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study.capacity.axis import Axis
@@ -30,7 +29,7 @@ from asyncsim.study.capacity.target import (
 from asyncsim.study.points import made, swept_labels
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Outcome, Replications, jobs, labelled, mapping
-from asyncsim.study.statistics import Interval, mean_interval
+from asyncsim.study.statistics import Interval, check_confidence, check_replications
 
 LOSS = "strategy.loss"
 NEARLY = 0.95
@@ -84,15 +83,11 @@ class Effort:
         return cls(**options)
 
     def __attrs_post_init__(self) -> None:
-        try:
-            if count(self.replications) < 2:
-                raise Refused("must be 2 or more: one run has no interval")
-        except Refused as problem:
-            raise refuse("replications", problem, self.replications) from None
+        check_replications(self.replications)
         key_part("seed", self.seed)
         check_engine(self.engine)
         jobs(self.n_jobs)
-        mean_interval([], self.confidence)
+        check_confidence(self.confidence)
 
 
 @frozen

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from asyncsim.engine.run import Run
-from asyncsim.model.described import refuse
-from asyncsim.model.quantities import Refused, nearest
+from asyncsim.model.described import argument, refuse
+from asyncsim.model.quantities import Refused, file_name, nearest
 from asyncsim.study.event_logs.ocel_file import write_ocel
 from asyncsim.study.event_logs.tabular import write_csv, write_parquet
 from asyncsim.study.event_logs.xes import write_xes
@@ -110,18 +110,17 @@ def event_log_format(path: str | Path, format: str | None = None) -> str:
     >>> event_log_format("out/ledger.xes.gz")
     'xes'
     """
-    if not isinstance(path, (str, Path)):
-        raise refuse("path", "must be the name of a file", path)
+    place = argument("path", path, file_name)
     if format is not None:
         if not isinstance(format, str) or format not in WRITERS:
             known = ", ".join(repr(name) for name in WRITERS)
             hint = nearest(format, WRITERS) if isinstance(format, str) else ""
             raise refuse("format", Refused(f"must be one of {known}", hint), format)
         return format
-    name = Path(path).name.lower()
+    name = place.name.lower()
     for extension, found in EXTENSIONS.items():
         if name.endswith(extension):
             return found
     known = ", ".join(EXTENSIONS)
-    hint = nearest(Path(path).suffix.lower(), EXTENSIONS)
+    hint = nearest(place.suffix.lower(), EXTENSIONS)
     raise refuse("path", Refused(f"must end in one of {known}", hint), str(path))

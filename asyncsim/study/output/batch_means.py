@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import Refused, count
+from asyncsim.model.quantities import count
 from asyncsim.study.statistics import Interval, mean_interval
 
 FEWEST, MOST = 10, 30
@@ -97,10 +97,7 @@ def batch_means(
     if size is None:
         sizes = range(max(math.ceil(n / MOST), 1), max(n // FEWEST, 1) + 1)
     else:
-        try:
-            sizes = range(count(size), size + 1)
-        except Refused as problem:
-            raise refuse("size", problem, size) from None
+        sizes = range(argument("size", size, count), size + 1)
     for chosen in sizes:
         means = _means(series, weight, chosen)
         lag_1, chance = correlation(means)

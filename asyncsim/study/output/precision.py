@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.quantities import Refused, count, number, positive_duration
 from asyncsim.study.statistics import student_t
 
@@ -131,10 +131,7 @@ class Precision:
         look_ahead: int = LOOK_AHEAD,
         name: str = "the figure",
     ) -> None:
-        try:
-            self._first = max(count(first), 2)
-        except Refused as problem:
-            raise refuse("first", problem, first) from None
+        self._first = max(argument("first", first, count), 2)
         self.wanted = wanted
         self.steps: list[Step] = []
         self.known = 0

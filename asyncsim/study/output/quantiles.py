@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.described import refuse
-from asyncsim.model.quantities import Refused, number
-from asyncsim.study.statistics import Interval, mean_interval
+from asyncsim.model.described import argument
+from asyncsim.model.quantities import inner_share
+from asyncsim.study.statistics import Interval, check_confidence, mean_interval
 
 
 @frozen
@@ -54,17 +54,6 @@ class QuantileInterval:
     def __str__(self) -> str:
         text = f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
         return f"{text}; {self.note}" if self.note else text
-
-
-def check_quantile(q: float) -> float:
-    """Return a quantile's probability between 0 and 1, checked."""
-    try:
-        found = number(q)
-        if not 0 < found < 1:
-            raise Refused("must be between 0 and 1")
-    except Refused as problem:
-        raise refuse("q", problem, q) from None
-    return found
 
 
 def quantile(values: ArrayLike, q: float) -> float:
@@ -110,9 +99,7 @@ def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> 
     >>> quantile_interval(range(20), 0.95).note
     'no upper end: 20 values are too few, 72 would do'
     """
-    q = check_quantile(q)
-    if not 0 < confidence < 1:
-        raise ScenarioError(f"confidence must be between 0 and 1, got {confidence!r}")
+    q, confidence = argument("q", q, inner_share), check_confidence(confidence)
     ordered = np.sort(np.asarray(values, dtype=float).ravel())
     if np.isnan(ordered).any():
         raise ScenarioError("values must not hold NaN: leave out or count what has no value")
@@ -157,7 +144,7 @@ def replicated_quantile(
     confidence
         Of the interval.
     """
-    q = check_quantile(q)
+    q = argument("q", q, inner_share)
     full = [np.asarray(values, dtype=float) for values in samples if len(np.asarray(values))]
     each = np.array([quantile(values, q) for values in full])
     value = quantile(np.concatenate(full), q) if full else math.nan

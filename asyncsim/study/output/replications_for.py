@@ -15,15 +15,15 @@ from asyncsim.engine.arguments import check_scenario
 from asyncsim.engine.figures import check_figure, figures_of
 from asyncsim.engine.simulate import check_engine
 from asyncsim.errors import PrecisionWarning
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import key_part
-from asyncsim.model.quantities import DurationLike, Refused, count
+from asyncsim.model.quantities import DurationLike, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.study.output.precision import FEWEST, Precision, target
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Replications, jobs, labelled, mapping, tell_censored
-from asyncsim.study.statistics import mean_interval
+from asyncsim.study.statistics import check_confidence
 
 
 class NeededReplications:
@@ -217,15 +217,12 @@ def replications_for(
     """
     check_scenario(scenario)
     check_engine(engine)
-    mean_interval([], confidence)
+    check_confidence(confidence)
     unit = figures_of(scenario)[check_figure(figure, scenario)].unit
     goal = target(0.05 if precision is None and within is None else precision, within, unit)
-    try:
-        most = count(most_replications)
-        if most < FEWEST:
-            raise Refused(f"must be {FEWEST} or more")
-    except Refused as problem:
-        raise refuse("most_replications", problem, most_replications) from None
+    most = argument("most_replications", most_replications, count)
+    if most < FEWEST:
+        raise refuse("most_replications", f"must be {FEWEST} or more", most)
     by_label, seed = labelled(strategies), key_part("seed", seed)
     rules = {
         label: Precision(goal, confidence, name=f"{figure} under {label}") for label in by_label

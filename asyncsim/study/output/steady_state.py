@@ -12,7 +12,7 @@ from asyncsim.engine.arguments import check_played, seconds
 from asyncsim.engine.simulate import check_engine, played
 from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning
 from asyncsim.model.arrivals import At, Scattered
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import DurationLike, Refused, count, nearest, text_of
@@ -25,7 +25,7 @@ from asyncsim.study.output.settled import SteadyState
 from asyncsim.study.output.warm_up import TREND_LEVEL, WarmUp, mser5, trend
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, mapping
-from asyncsim.study.statistics import mean_interval
+from asyncsim.study.statistics import check_confidence, mean_interval
 
 
 def steady_state(
@@ -104,16 +104,13 @@ def steady_state(
     """
     check_played(scenario, strategy, None)
     check_engine(engine)
-    mean_interval([], confidence)
+    check_confidence(confidence)
     if figure not in SERIES:
         words = ", ".join(map(repr, SERIES))
         raise refuse(
             "figure", Refused(f"must be one of {words}", nearest(str(figure), SERIES)), figure
         )
-    try:
-        replications = count(replications)
-    except Refused as problem:
-        raise refuse("replications", problem, replications) from None
+    replications = argument("replications", replications, count)
     scenario = _lasting(scenario, length)
     span = seconds("cycle", cycle)
     edges = cycles.edges(span, scenario.length, scenario.calendar)[:-1]

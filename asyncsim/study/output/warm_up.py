@@ -13,9 +13,9 @@ from attrs import frozen
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import Refused, from_zero
+from asyncsim.model.quantities import from_zero
 
 BATCH = 5
 """Observations per batch: the five of MSER-5."""
@@ -125,11 +125,8 @@ def moving_average(values: ArrayLike, window: int) -> Floats:
     [0.0, 3.0, 3.0]
     """
     series = np.asarray(values, dtype=float)
-    try:
-        if from_zero(window) > max(len(series) - 1, 0):
-            raise Refused(f"must be less than the number of values, {len(series)}")
-    except Refused as problem:
-        raise refuse("window", problem, window) from None
+    if argument("window", window, from_zero) > max(len(series) - 1, 0):
+        raise refuse("window", f"must be less than the number of values, {len(series)}", window)
     known = ~np.isnan(series)
     sums = np.concatenate([[0.0], np.cumsum(np.where(known, series, 0.0))])
     counts = np.concatenate([[0], np.cumsum(known)])

@@ -99,8 +99,9 @@ def test_replications_with_infinite_quantiles_have_a_median_and_no_mean():
     ("arguments", "message"),
     [
         (([1.0], 1), "q must be between 0 and 1, got 1"),
-        (([1.0], "0.5"), "q must be a finite number, got '0.5'"),
+        (([1.0], "0.5"), "q must be between 0 and 1, got '0.5'"),
         (([1.0], 0.5, 95), "confidence must be between 0 and 1, got 95"),
+        (([1.0], 0.5, "95 %"), "confidence must be between 0 and 1, got '95 %'"),
         (([1.0, math.nan], 0.5), "values must not hold NaN"),
     ],
 )

@@ -90,6 +90,7 @@ def test_it_prints_shows_and_draws():
         ({"engine": "fast"}, "engine must be one of"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"confidence": 2}, "confidence must be between 0 and 1, got 2"),
+        ({"confidence": "x"}, "confidence must be between 0 and 1, got 'x'"),
         ({"n_jobs": 0}, "n_jobs must be"),
     ],
 )

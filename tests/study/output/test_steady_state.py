@@ -181,6 +181,7 @@ def test_the_scenario_s_own_length_is_kept_where_arrivals_are_counted():
         ({"replications": 0}, "replications must be a whole number, 1 or more, got 0"),
         ({"strategy": "callback"}, "strategy must be a strategy"),
         ({"confidence": 95}, "confidence must be between 0 and 1, got 95"),
+        ({"confidence": "x"}, "confidence must be between 0 and 1, got 'x'"),
         ({"engine": "fast"}, "engine must be one of"),
         ({"seed": -1}, "seed must be a whole number"),
     ],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plays import LAWS
 
 import asyncsim as sim
-from asyncsim.live.lanes import with_one_more
+from asyncsim.live.sides import with_one_more
 
 TABLES = ("waits", "steps", "instances", "deliveries")
 

@@ -27,8 +27,8 @@ BLOCK = 256
 """Random numbers for instances started by hand are drawn for so many at a time."""
 
 
-class Lanes:
-    """All lanes of a session.
+class Sides:
+    """All lanes of a session, one by each strategy: the main one and its twins.
 
     Parameters
     ----------
