@@ -59,14 +59,14 @@ class Described:
     findings, gaps
         For the account.
     never
-        Waits that did not end, and are in no law; None: all that are open.
+        Waits that did not end and are in no law, beside those that `gaps` tells of.
     """
 
     system: ExternalSystem
     law: LawFit
     findings: tuple[Finding, ...]
     gaps: tuple[Gap, ...]
-    never: int | None = None
+    never: int
 
 
 def table_of(

@@ -179,7 +179,8 @@ def fit_batch(
         *jumps,
         *left,
     )
-    return Described(system, pace.item, findings, unexplained)
+    waiting = int(schedule.waiting.sum() - schedule.lost.sum())
+    return Described(system, pace.item, findings, unexplained, waiting)
 
 
 def _from_gaps(first: Floats, times: Floats, lanes: int, coarse: bool, settings: Settings) -> _Pace:

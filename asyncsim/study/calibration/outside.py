@@ -86,8 +86,7 @@ def fit_system(
         found = fit_batch(name, armed, done, verdict, calendar, settings)
     else:
         found = fit_service(name, waits, done, verdict, calendar, settings)
-    never = int((~ended).sum()) if found.never is None else found.never
-    gaps = (*found.gaps, *_log_gaps(name, what, never, len(ended)))
+    gaps = (*found.gaps, *_log_gaps(name, what, found.never, len(ended)))
     return SystemFit(
         found.system, found.law, verdict, armed[ended], done[ended], what, found.findings, gaps
     )
