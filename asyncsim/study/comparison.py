@@ -24,7 +24,7 @@ from asyncsim.model.strategies import Strategy
 from asyncsim.study.output.quantiles import replicated_quantile
 from asyncsim.study.replications import Outcome
 from asyncsim.study.statistics import Interval, mean_interval, paired_interval
-from asyncsim.study.summary_html import interval_text, summary_html
+from asyncsim.study.summary_html import summary_html
 
 SHOWN = (
     "mean_latency",
@@ -224,15 +224,11 @@ class Comparison:
                 self._intervals[name, s][0].mean for s in self.strategies
             ):
                 continue
-            rows[self._heading(name)] = [
-                interval_text(self._intervals[name, s][0]) for s in self.strategies
-            ]
+            rows[self._heading(name)] = [str(self._intervals[name, s][0]) for s in self.strategies]
         paired = PAIRED if len(self.strategies) > 1 else ()
         for name in (name for name in paired if name in self._figures):
             gaps = [self._intervals[name, s][1] for s in self.strategies]
-            rows[f"{self._heading(name)}, difference"] = [
-                interval_text(g) if g else "(first)" for g in gaps
-            ]
+            rows[f"{self._heading(name)}, difference"] = [str(g) if g else "(first)" for g in gaps]
         return pd.DataFrame.from_dict(rows, orient="index", columns=pd.Index(self.strategies))
 
     @cached_property

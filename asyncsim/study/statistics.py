@@ -46,7 +46,27 @@ class Interval:
         return self.low <= value <= self.high
 
     def __str__(self) -> str:
-        return f"{self.mean:.4g} ± {self.half_width:.2g}"
+        """Return the mean with its half-width, in the digits that its half-width leaves it."""
+        if math.isnan(self.mean):
+            return "–"
+        if math.isinf(self.mean):
+            return "never"
+        half = self.half_width
+        if math.isnan(half) or half <= 1e-6 * abs(self.mean):  # none, or rounding
+            return number_text(self.mean, 3)
+        decimals = max(1 - math.floor(math.log10(half)), 0)
+        return f"{self.mean:,.{decimals}f} ± {half:,.{decimals}f}"
+
+
+def number_text(value: float, digits: int = 4) -> str:
+    """Return a number as people write it: all of its whole part, or so many digits.
+
+    Examples
+    --------
+    >>> number_text(35219.4), number_text(0.98765432), number_text(12.0)
+    ('35,219', '0.9877', '12')
+    """
+    return f"{value:,.0f}" if 1000 <= abs(value) < math.inf else f"{value:.{digits}g}"
 
 
 def student_t(confidence: float, df: int) -> float:

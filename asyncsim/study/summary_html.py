@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from html import escape
 
 import pandas as pd
 
 from asyncsim.engine.figures import FIGURES
-from asyncsim.study.statistics import Interval
+from asyncsim.study.statistics import number_text
 
 STYLE = (
     "border-collapse:collapse;font-variant-numeric:tabular-nums",
@@ -50,14 +49,7 @@ def summary_html(title: str, summary: pd.DataFrame, note: str) -> str:
     )
 
 
-def interval_text(interval: Interval) -> str:
-    """Return a mean with its half-width, in the digits that its half-width leaves it."""
-    mean, half_width = interval.mean, interval.half_width
-    if math.isnan(mean):
-        return "–"
-    if math.isinf(mean):
-        return "never"
-    if math.isnan(half_width) or half_width <= 1e-6 * abs(mean):  # none, or rounding
-        return f"{mean:,.0f}" if abs(mean) >= 1000 else f"{mean:.3g}"
-    decimals = max(1 - math.floor(math.log10(half_width)), 0)
-    return f"{mean:,.{decimals}f} ± {half_width:,.{decimals}f}"
+def table_html(table: pd.DataFrame) -> str:
+    """Return a table of results, its numbers as people write them."""
+    html: str = table.to_html(index=False, border=0, float_format=number_text)
+    return html

@@ -32,7 +32,7 @@ from asyncsim.study.points import Point, points_of, reading, swept_labels
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, labelled
 from asyncsim.study.statistics import Interval, check_confidence, mean_interval
-from asyncsim.study.summary_html import interval_text
+from asyncsim.study.summary_html import table_html
 from asyncsim.study.sweep_plots import drawn
 from asyncsim.study.tasks import check_executor, finished, players, tasks
 
@@ -167,7 +167,7 @@ class Sweep:
         for number, part in list(table.groupby("point", sort=False))[:ROWS_SHOWN]:
             point = self._points[int(str(number))]
             texts = [
-                point.error or interval_text(Interval(mean, high - mean, n))
+                point.error or str(Interval(mean, high - mean, n))
                 for mean, high, n in zip(part["mean"], part["high"], part["n"], strict=True)
             ]
             rows.append([*(_shown(value) for value in point.values), *texts])
@@ -187,7 +187,7 @@ class Sweep:
         )
         return (
             f"<div><b>{escape(self.scenario.name)}</b>"
-            f"{self._short().to_html(index=False, border=0)}"
+            f"{table_html(self._short())}"
             f'<div style="opacity:.7;font-size:90%">{note}</div></div>'
         )
 

@@ -23,6 +23,7 @@ from asyncsim.study.experiments import Experiment, all_experiments
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, mapping
 from asyncsim.study.statistics import mean_interval
+from asyncsim.study.summary_html import table_html
 
 SHARE = 0.02
 WIDTHS = 3.0
@@ -53,8 +54,7 @@ class Verification:
         return f"{table}\n{good} of {len(self.table)} figures agree with theory"
 
     def _repr_html_(self) -> str:
-        html: str = self.table.to_html(index=False, float_format=lambda x: f"{x:.5g}")
-        return html
+        return table_html(self.table)
 
 
 def verify(

@@ -23,6 +23,7 @@ from asyncsim.study.calibration.figures import PER_DAY, Shown, figures_of, steps
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Replications
 from asyncsim.study.statistics import check_confidence, check_replications, student_t
+from asyncsim.study.summary_html import table_html
 
 FEW = 5.0
 """Fewer counts in a run, on average, are not nearly normal."""
@@ -71,7 +72,7 @@ class Check:
         )
 
     def _repr_html_(self) -> str:
-        table = self.table.to_html(index=False, border=0, float_format=lambda x: f"{x:.4g}")
+        table = table_html(self.table)
         return f"<div>{escape(repr(self))}{table}</div>"
 
 

@@ -16,6 +16,7 @@ from asyncsim import plots
 from asyncsim.study.capacity.axis import Axis
 from asyncsim.study.capacity.trials import Trials
 from asyncsim.study.statistics import paired_interval
+from asyncsim.study.summary_html import table_html
 
 WORTH_TELLING = 0.01
 """A figure that goes up and down by less than this share of itself goes one way."""
@@ -163,7 +164,7 @@ class Capacity:
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<div>{escape(note)}</div>" for note in self.notes)
-        table = self.table.to_html(index=False, border=0, float_format=lambda x: f"{x:.4g}")
+        table = table_html(self.table)
         return (
             f"<div>{escape(self.question)}: <b>{escape(self.text)}</b>{notes}"
             f"<details><summary>what was tried</summary>{table}</details></div>"

@@ -18,6 +18,7 @@ from asyncsim.model.described import refuse
 from asyncsim.model.quantities import SECONDS_PER_UNIT, text_of
 from asyncsim.model.strategies import Strategy
 from asyncsim.study.points import OF_STRATEGY, Reading, fields_of, reading
+from asyncsim.study.statistics import number_text
 
 RIGHT = "must be two values (low, high), such as ('1min', '1h'), (1, 64) or ('50/h', '5000/h')"
 SMALLEST = 0.01
@@ -80,8 +81,7 @@ class Axis:
         """Return a value as a person says it."""
         if self.scale == "duration":
             return text_of(x) if x else "0 s"
-        digits = f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.4g}"
-        return digits + self.unit
+        return number_text(x) + self.unit
 
     def shown_like(self, x: float, other: float) -> str:
         """Return a value in the unit that another one has when it is said."""

@@ -31,7 +31,7 @@ from asyncsim.study.capacity.trials import Effort, Options
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Replications, jobs, labelled, mapping
 from asyncsim.study.statistics import Interval, paired_interval
-from asyncsim.study.summary_html import interval_text
+from asyncsim.study.summary_html import table_html
 
 USUAL: tuple[Strategy, ...] = (
     Callback("50ms"),
@@ -100,12 +100,12 @@ class Frontier:
         shown = self.table[["strategy"]].copy()
         for name, unit in zip(self.figures, self.units, strict=True):
             texts = [
-                interval_text(Interval(mean, high - mean, self.replications))
+                str(Interval(mean, high - mean, self.replications))
                 for mean, high in zip(self.table[name], self.table[f"{name}_high"], strict=True)
             ]
             shown[name + ("" if unit == "1" else f" [{unit}]")] = texts
         shown[["on_frontier", "beaten_by"]] = self.table[["on_frontier", "beaten_by"]]
-        return f"<div>{escape(repr(self))}{shown.to_html(index=False, border=0)}</div>"
+        return f"<div>{escape(repr(self))}{table_html(shown)}</div>"
 
 
 def frontier(

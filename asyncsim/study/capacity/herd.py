@@ -27,7 +27,7 @@ from asyncsim.study.capacity.trials import Effort, Options
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, mapping
 from asyncsim.study.statistics import Interval, mean_interval
-from asyncsim.study.summary_html import interval_text
+from asyncsim.study.summary_html import table_html
 
 COLUMNS = ["replication", "system", "ended", "herd", "drained", "theory", "never", "others"]
 
@@ -111,14 +111,14 @@ class HerdDrain:
         size = mean_interval(self.herds.groupby("replication")["herd"].mean().to_numpy())
         kind = "theory says" if self.exact else "theory says at least"
         lost = float(self.herds["never"].mean())
-        some = f"what resumes of a herd of {interval_text(size)}, all but {lost:,.0f} of them,"
-        herd = some if lost else f"a herd of {interval_text(size)}"
+        some = f"what resumes of a herd of {size}, all but {lost:,.0f} of them,"
+        herd = some if lost else f"a herd of {size}"
         known = not self.herds["theory"].isna().all()
-        bound = f"; {kind} {interval_text(self.theory)} s" if known else ""
-        return f"{self._name}: {herd} takes {interval_text(self.drained)} s to drain{bound}"
+        bound = f"; {kind} {self.theory} s" if known else ""
+        return f"{self._name}: {herd} takes {self.drained} s to drain{bound}"
 
     def _repr_html_(self) -> str:
-        table = self.per_size.head(20).to_html(index=False, border=0, float_format="{:.4g}".format)
+        table = table_html(self.per_size.head(20))
         return (
             f"<div>{escape(repr(self))}<details><summary>by size</summary>{table}</details></div>"
         )

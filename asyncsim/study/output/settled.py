@@ -15,7 +15,6 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.study.output.batch_means import BatchMeans
 from asyncsim.study.output.warm_up import WarmUp, moving_average
 from asyncsim.study.statistics import Interval
-from asyncsim.study.summary_html import interval_text
 
 
 @frozen
@@ -122,7 +121,7 @@ class SteadyState:
         unit = "" if self.unit == "1" else f" {self.unit}"
         runs = f"{self.replications} replications" if self.replications > 1 else "one run"
         found = (
-            f"{self.figure.replace('_', ' ')} {interval_text(self.estimate)}{unit} "
+            f"{self.figure.replace('_', ' ')} {self.estimate}{unit} "
             f"({self.confidence:.0%} interval, {self.method} over {runs}), after a warm-up of "
             f"{self.warm_up} of {len(self.averaged)} cycles of {text_of(self.cycle)}"
         )

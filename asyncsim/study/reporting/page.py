@@ -18,6 +18,7 @@ from asyncsim.model import files
 from asyncsim.model.described import refuse
 from asyncsim.model.scenario import Scenario
 from asyncsim.study.reporting.checklist import Item, Study, checklist
+from asyncsim.study.summary_html import table_html
 
 MOST_ROWS = 300
 """A table has this many rows on the page at the most; the file to download has all."""
@@ -149,7 +150,7 @@ def _picture(figure: Figure, alt: str) -> str:
 
 def _table(table: pd.DataFrame, number: int) -> str:
     data = base64.b64encode(table.to_csv(index=False).encode()).decode()
-    rows = table.head(MOST_ROWS).to_html(index=False, border=0, float_format="{:.5g}".format)
+    rows = table_html(table.head(MOST_ROWS))
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
     return (
         f"<details><summary>everything that was found{more}</summary>"
