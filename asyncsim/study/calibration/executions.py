@@ -55,7 +55,7 @@ def executions_of(
     problems.add(
         "ended without completing (timed out, rejected, failed)", events["place"][aborted], KEPT
     )
-    events = events[known].assign(what=events["transition"].map(TRANSITIONS))
+    events = events[known].assign(what=events["transition"].map(TRANSITIONS), aborted=aborted)
     doubled = events.duplicated(["case", "step", "what", "at"])
     problems.add("doubled event", events["place"][doubled])
     events = events[~doubled]
@@ -71,6 +71,7 @@ def executions_of(
     steps = times.reindex(columns=[*ORDER, "completed"])
     steps["place"] = groups["place"].min()
     steps["serial_number"] = groups["serial_number"].max()
+    steps["aborted"] = groups["aborted"].any()
     resources = events[events["what"] == "armed"].groupby(keys)["resource"].first()
     steps["resource"] = resources.reindex(steps.index).fillna("")
     steps = steps.reset_index()
@@ -127,6 +128,9 @@ def _with_systems(
         begun = steps.sort_values(["case", "ended", "place"]).groupby("case")["ended"].shift()
     steps["armed"] = steps["armed"].mask(plain, begun)
     steps["resumed"] = steps["resumed"].mask(plain, steps["ended"])
+    if "resumed" not in has:  # a wait that is over is told by the end of its step only
+        over = steps["armed"].notna() & ~steps["aborted"]
+        steps["resumed"] = steps["resumed"].mask(over, steps["ended"])
     return steps.drop(columns="resource")
 
 

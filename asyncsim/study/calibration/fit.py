@@ -33,6 +33,7 @@ from asyncsim.study.calibration.reading import EVENTS, TIMES, Log, read_log
 from asyncsim.study.calibration.result import Fit
 from asyncsim.study.calibration.server import ServerFit, fit_server
 from asyncsim.study.calibration.settings import Settings
+from asyncsim.study.calibration.timeouts import GivenUp, given_up
 from asyncsim.study.statistics import check_confidence
 
 MINUTE = 60.0
@@ -139,9 +140,10 @@ def fit(
         str(one): fit_system(str(one), waits, calendar, settings)
         for one, waits in used.groupby("system", sort=False)
     }
+    gone = {name: given_up(steps, name) for name in dict.fromkeys(used["step"])}
     scenario = Scenario(
         name=name or f"fitted to {Path(found.name).name}",
-        process=_process(steps, paths.main, server),
+        process=_process(steps, paths.main, server, gone),
         systems={one: fitted.system for one, fitted in systems.items()},
         arrivals=arrivals.law,
         server=server.server,
@@ -151,6 +153,9 @@ def fit(
         description=f"fitted to {found.rows} rows of {Path(found.name).name}",
     )
     findings, gaps = _accounts(found, paths, server, systems, settings)
+    for one in gone.values():
+        findings += one.findings
+        gaps += one.gaps
     gaps = [*arrival_gaps(arrivals), *_outside(outside), *gaps, *_coarse(settings.resolution)]
     return Fit(
         scenario, [*arrival_findings(arrivals), *findings], gaps, found.problems.table,
@@ -197,7 +202,9 @@ def _coarse(resolution: float) -> list[Gap]:
     return [Gap("log", "resolution of its timestamps", f"{resolution / 60:g} min", meaning)]
 
 
-def _process(steps: pd.DataFrame, main: tuple[str, ...], server: ServerFit) -> Process:
+def _process(
+    steps: pd.DataFrame, main: tuple[str, ...], server: ServerFit, gone: Mapping[str, GivenUp]
+) -> Process:
     """Return a linear process, numbered as the log's serial numbers say if they agree."""
     elements: list[Element] = []
     first = 1
@@ -213,7 +220,13 @@ def _process(steps: pd.DataFrame, main: tuple[str, ...], server: ServerFit) -> P
         rows = steps[steps["step"] == name]
         if rows["system"].notna().any():
             system = str(rows["system"].dropna().iloc[0])
-            elements.append(AsyncStep(name, system, call_work=server.work[name]))
+            follows = "continue" if gone[name].goes_on else "fail"
+            elements.append(
+                AsyncStep(
+                    name, system, call_work=server.work[name],
+                    timeout=gone[name].timeout, on_timeout=follows,
+                )
+            )  # fmt: skip
             numbers = rows["serial_number"].astype("str").str.extract(r"_(\d{1,5})$")[0].dropna()
             if len(numbers) and (numbers == numbers.iloc[0]).mean() >= AGREED:
                 first = max(int(numbers.iloc[0]) - k, 1)

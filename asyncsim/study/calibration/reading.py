@@ -44,7 +44,7 @@ class Log:
     steps
         One row per executed step: ``case, step, system`` (None: worked on by the server),
         ``serial_number``, the instants ``queued, started, armed, completed, resumed, ended`` in
-        seconds (NaN: not in the log) and ``place``, its first row.
+        seconds (NaN: not in the log), whether it was ``aborted``, and ``place``, its first row.
     problems
         What is wrong with it.
     rows
@@ -214,6 +214,7 @@ def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str
             "completed": _seconds(rows["completed"], calendar),
             "resumed": _resumptions(used, rows, zone, calendar, problems),
             "ended": float("nan"),
+            "aborted": False,
             "place": rows["place"],
         }
     )

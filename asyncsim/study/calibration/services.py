@@ -43,7 +43,7 @@ def fit_service(
     name
         Of the system, for the account.
     waits
-        ``armed, completed, ended`` in seconds, by instant of arming.
+        ``armed, ended`` in seconds and ``aborted``, by instant of arming.
     done
         When each was over; NaN for those that are open.
     verdict
@@ -55,7 +55,7 @@ def fit_service(
     """
     armed, ended = waits["armed"].to_numpy(), waits["ended"].to_numpy()
     is_open = np.isnan(done)
-    given_up = is_open & np.isfinite(ended)
+    given_up = is_open & waits["aborted"].to_numpy()
     over = np.where(is_open, np.where(given_up, ended, settings.until), done)
     # What is open for longer than any wait took that ended says nothing of how long they take
     never = is_open & ~given_up & (over - armed > np.nanmax(done - armed))
