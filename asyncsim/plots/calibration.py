@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from asyncsim.plots.style import COLOURS, LINES, figure, plain_time_axis, readable, tidy
+from asyncsim.plots.style import COLOURS, LINES, figure, plain_time_axis, tidy
 
 Floats = NDArray[np.float64]
 BLUE, ORANGE, GREEN = COLOURS[:3]
@@ -53,40 +53,44 @@ def _short(days: str) -> str:
 
 
 def completions_by_clock(
-    clocks: Floats, window: tuple[float, float] | None, ax: Axes | None = None
+    clocks: Floats,
+    window: tuple[float, float] | None,
+    said: tuple[str, str],
+    ax: Axes | None = None,
 ) -> Axes:
-    """Draw completions by time of day, and the window of the batch if there is one.
+    """Draw completions by time of day, and the window of a batch or of working hours.
 
     Parameters
     ----------
     clocks
         Times of day in seconds.
     window
-        Start and length of the longest night, in seconds; None if there is no batch.
+        Its start and length, in seconds; None if there is none.
+    said
+        What the window is, for the title, and how long it is, beside it.
     """
     ax = ax or figure(1, width=8.0)[1][0]
     counts, edges = np.histogram(clocks / 3600, bins=np.arange(0, 24.01, 0.25))
     ax.bar(edges[:-1], counts, width=0.25, align="edge", color=BLUE)
-    title = "Completions by time of day: no batch"
     if window is not None:
         start, length = window[0] / 3600, max(window[1] / 3600, 0.05)
         for begin in (start, start - 24):
             ax.axvspan(begin, begin + length, color=ORANGE, alpha=0.25, lw=0, zorder=0)
         ax.axvline(start, color=ORANGE, lw=2)
-        title = f"Completions by time of day: batch from {_clock(window[0])}"
         ax.annotate(
-            f"longest night {readable(window[1])} ",
+            f"{said[1]} ",
             (start, 0.97), xycoords=("data", "axes fraction"), ha="right" if start > 8 else "left",
             va="top", fontsize=9, color="#A04300",
         )  # fmt: skip
     ax.set(xlim=(0, 24), xticks=range(0, 25, 4))
     ax.xaxis.set_major_formatter("{x:.0f}:00")
-    tidy(ax, title, "time of day", "completions in a quarter of an hour")
+    tidy(
+        ax,
+        f"Completions by time of day: {said[0]}",
+        "time of day",
+        "completions in a quarter of an hour",
+    )
     return ax
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 3600:02d}:{int(seconds) // 60 % 60:02d}"
 
 
 def times_and_law(

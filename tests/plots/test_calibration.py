@@ -25,12 +25,15 @@ def test_rates_are_steps_by_hour_one_line_for_each_kind_of_day():
     assert flat.lines[0].get_xdata().tolist() == list(range(25))
 
 
-@pytest.mark.parametrize(("window", "title"), [(None, "no batch"), ((79200.0, 1800.0), "22:00")])
+@pytest.mark.parametrize(("window", "title"), [(None, "no batch"), ((79200.0, 1800.0), "a batch")])
 def test_completions_are_counted_by_quarters_of_an_hour(window, title):
     """All of them are in the bars; the title says whether there is a batch."""
-    ax = plots.completions_by_clock(np.array([0.0, 79201.0, 79300.0, 86399.0]), window)
+    ax = plots.completions_by_clock(
+        np.array([0.0, 79201.0, 79300.0, 86399.0]), window, (title, "long")
+    )
     assert sum(bar.get_height() for bar in ax.patches if bar.get_width() == 0.25) == 4
     assert title in ax.get_title(loc="left")
+    assert [text.get_text() for text in ax.texts] == (["long "] if window else [])
 
 
 def test_times_and_their_law_are_drawn_together():

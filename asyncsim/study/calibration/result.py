@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from asyncsim import plots
 from asyncsim.errors import ScenarioError
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import nearest, seconds_of_day
+from asyncsim.model.quantities import nearest, seconds_of_day, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
-from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.systems import NightlyBatch, People
 from asyncsim.study.calibration.account import Finding, Gap, table_of
 from asyncsim.study.calibration.arrivals import ArrivalFit
 from asyncsim.study.calibration.batches import DAY, clock_of
@@ -169,7 +169,7 @@ class Fit:
         plots.times_and_law(times, grid, share, (f"{system}: {what}", law), axes[2])
         plots.quantiles_against(times, quantiles, (f"{system}: {what}", law), axes[3])
         clocks = clock_of(fitted.done, self.scenario.calendar) % DAY
-        plots.completions_by_clock(clocks, _window(fitted), axes[1])
+        plots.completions_by_clock(clocks, *_window(fitted), axes[1])
         figure.suptitle(self.scenario.name, x=0.01, ha="left", fontsize=13)
         return figure
 
@@ -233,10 +233,16 @@ def _against(law: LawFit) -> tuple[Floats, tuple[Floats, Floats | None], Floats 
     return times, (grid, np.asarray(best.cdf(grid))), np.asarray(best.ppf(shares))
 
 
-def _window(fitted: SystemFit) -> tuple[float, float] | None:
-    """Return start and length of the batch window in seconds, if there is one."""
-    if not isinstance(fitted.system, NightlyBatch):
-        return None
-    start = float(seconds_of_day(fitted.system.start))
-    nights = [night.last - night.first for night in fitted.verdict.nights]
-    return start, max(nights)
+def _window(fitted: SystemFit) -> tuple[tuple[float, float] | None, tuple[str, str]]:
+    """Return start and length in seconds of a batch or of working hours, and what they are."""
+    system = fitted.system
+    if isinstance(system, People):
+        opens, closes = system.between
+        start = float(seconds_of_day(opens))
+        words = f"{system.days}, from {opens}", f"until {closes}"
+        return (start, seconds_of_day(closes) - start), words
+    if isinstance(system, NightlyBatch):
+        longest = max(night.last - night.first for night in fitted.verdict.nights)
+        words = f"batch from {system.start}", f"longest night {text_of(longest)}"
+        return (float(seconds_of_day(system.start)), longest), words
+    return None, ("no batch", "")
