@@ -15,7 +15,7 @@ from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import nearest, seconds_of_day, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
-from asyncsim.model.systems import NightlyBatch, People
+from asyncsim.model.systems import NightlyBatch, OnlineService, People
 from asyncsim.study.calibration.account import Finding, Gap, table_of
 from asyncsim.study.calibration.arrivals import ArrivalFit
 from asyncsim.study.calibration.batches import DAY, clock_of
@@ -163,7 +163,8 @@ class Fit:
         fitted = self.systems[system]
         figure, axes = plots.grid(2, 2)
         plots.arrival_rates(self.arrivals.table, axes[0])
-        what = "item time" if fitted.verdict.batch else "external time"
+        whole = isinstance(fitted.system, OnlineService) and fitted.system.lanes is None
+        what = "external time" if whole else "item time"
         times, (grid, share), quantiles = _against(fitted.law)
         law = fitted.law.best.kind if fitted.law.best is not None else ""
         plots.times_and_law(times, grid, share, (f"{system}: {what}", law), axes[2])
@@ -239,7 +240,7 @@ def _window(fitted: SystemFit) -> tuple[tuple[float, float] | None, tuple[str, s
     if isinstance(system, People):
         opens, closes = system.between
         start = float(seconds_of_day(opens))
-        words = f"{system.days}, from {opens}", f"until {closes}"
+        words = f"working hours from {opens}, {system.days}", f"until {closes}"
         return (start, seconds_of_day(closes) - start), words
     if isinstance(system, NightlyBatch):
         longest = max(night.last - night.first for night in fitted.verdict.nights)
