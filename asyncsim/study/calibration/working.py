@@ -90,7 +90,8 @@ def working_hours(armed: Floats, done: Floats, calendar: Calendar) -> Working | 
     counts = np.bincount((calendar.start.weekday() + np.floor(clock / DAY).astype(int)) % WEEK)
     on -= {k for k in on if counts[k] < (1 - SHARE) * counts.max()}
     unseen = set(range(WEEK)) - on - set(weekday[len(worked) :].tolist())
-    kept = on | unseen if len(on | unseen) == WEEK else on
+    # Nothing speaks against days that the log does not have; if some are free, the weekend may be
+    kept = on | (unseen if len(on | unseen) == WEEK else unseen & {0, 1, 2, 3, 4})
     days = days_text(kept)
     off = tuple(calendar.day(k) for k in idle if calendar.day(k).weekday() in kept)
     compiled = Hours((opens, closes), Days(days)).opened(calendar)
@@ -109,7 +110,8 @@ def _edges(came: Floats, clock: Floats, start: float, end: float) -> tuple[float
     by_day = pd.Series(time[near]).groupby(date[near])
     earliest, latest = by_day.min(), by_day.max()
     start, end, n = float(earliest.min()), float(latest.max()), len(earliest)
-    quick = float(np.quantile((clock - came)[np.floor(came / DAY) == date], 0.05, method="lower"))
+    same_day = (clock - came)[np.floor(came / DAY) == date]
+    quick = float(np.quantile(same_day, 0.05, method="lower")) if len(same_day) else 0.0
     before = max(5 * float((earliest - start).mean()) / n, quick)
     after = 5 * float((end - latest).mean()) / n
     before, after = (min(max(slack, SOON), EDGE) for slack in (before, after))

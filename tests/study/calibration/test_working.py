@@ -70,3 +70,6 @@ def test_days_of_the_log_without_anybody_are_taken_for_what_the_others_are():
     people = sim.People(9, sim.exponential("10min"), between=("09:00", "17:00"), days="every day")
     found, *_ = hours_of(people, days=3, start="2026-01-06", arrivals=DAYTIME)
     assert found.days == "every day"
+    people = sim.People(9, sim.exponential("10min"), between=("09:00", "17:00"))
+    found, *_ = hours_of(people, days=6, start="2026-01-07", arrivals=DAYTIME)  # no Tuesday
+    assert found.days == "Mon-Fri"
