@@ -25,7 +25,7 @@ release = version = metadata.version("asyncsim")
 language = "en"
 
 root_doc = "README"
-include_patterns = ["README.md", "CHANGELOG.md", "docs/**.md", "notebooks/*.ipynb"]
+include_patterns = ["README.md", "CHANGELOG.md", "docs/**.md", "notebooks/[0-9][0-9]_*.ipynb"]
 exclude_patterns = [".venv", "out", "asyncsim", "tests", "data", "**/.ipynb_checkpoints"]
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "myst_nb"]
 
@@ -48,6 +48,7 @@ nb_execution_mode = "force"  # a cache would not know that asyncsim has changed
 nb_execution_excludepatterns = ["notebooks/*"] if tags.has("quick") else []  # noqa: F821
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True  # else the cell and its error lie in a file of a log
 nb_merge_streams = True
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # they would come from outside; see `stand_in`
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -98,7 +99,7 @@ CHANGELOG
 :caption: Notebooks
 :glob:
 
-notebooks/*
+notebooks/[0-9][0-9]_*
 ```
 
 ```{toctree}

@@ -82,6 +82,11 @@ def slides(path: Path, folder: Path, run: bool = True) -> Path:
     return target
 
 
+def course(folder: Path) -> list[Path]:
+    """Return the notebooks of the course; those of a reader's own have names without a number."""
+    return sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+
+
 def with_reveal(folder: Path) -> None:
     """Lay reveal.js beside the slides."""
     found = resources.files("sphinx_revealjs") / "_static" / "revealjs"
@@ -107,7 +112,7 @@ def main() -> None:
     for path in arguments.notebooks:
         if not path.is_file():
             parser.error(f"{path}: is no file; give paths such as notebooks/00_start_here.ipynb")
-    paths = arguments.notebooks or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    paths = arguments.notebooks or course(ROOT / "notebooks")
     for path in tqdm(paths, desc="slides"):
         slides(path, arguments.out, run=not arguments.no_run)
     print(f"slides: {arguments.out}")

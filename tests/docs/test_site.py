@@ -16,6 +16,10 @@ import asyncsim as sim
 pytest.importorskip("sphinx", reason="needs the extra docs")
 pytest.importorskip("myst_nb", reason="needs the extra docs")
 
+from sphinx.config import eval_config_file
+from sphinx.project import Project
+from sphinx.util.tags import Tags
+
 pytestmark = pytest.mark.xdist_group("docs")  # one process builds the site, once
 
 ROOT = Path(__file__).parents[2]
@@ -81,8 +85,19 @@ def test_the_site_has_its_pages_and_builds_without_a_warning(site):
     assert (site / "index.html").read_bytes() == (site / "README.html").read_bytes()
     for name in ("CHANGELOG", "docs/how_the_engines_work", "docs/glossary", "docs/claims"):
         assert (site / f"{name}.html").exists()
-    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+    for notebook in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"):
         assert (site / "notebooks" / f"{notebook.stem}.html").exists()
+
+
+def test_a_notebook_of_ones_own_is_no_page(tmp_path):
+    """The site has the course; what readers try beside it may fail, and has no title."""
+    settings = eval_config_file(ROOT / "docs" / "conf.py", Tags())
+    (tmp_path / "notebooks").mkdir()
+    for name in ("01_quickstart.ipynb", "Untitled.ipynb"):
+        (tmp_path / "notebooks" / name).touch()
+    project = Project(tmp_path, {".ipynb": "myst-nb"})
+    found = project.discover(settings["exclude_patterns"], settings["include_patterns"])
+    assert found == {"notebooks/01_quickstart"}
 
 
 def test_every_public_name_is_described_once(pages):

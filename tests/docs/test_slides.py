@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 SPEC = importlib.util.spec_from_file_location("make_slides", ROOT / "docs" / "make_slides.py")
 make_slides = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(make_slides)
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = make_slides.course(ROOT / "notebooks")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -59,6 +59,14 @@ def test_what_stands_alone_does_not_show_its_code_again(tmp_path):
     (shown,) = [section for section in text.split("<section")[1:] if "12345" in section]
     assert "<pre>" not in shown
     assert "<pre>" in text
+
+
+def test_a_notebook_of_ones_own_is_no_part_of_the_course(tmp_path):
+    """JupyterLab opens in notebooks/, so that is where people make theirs."""
+    for name in ("00_start_here.ipynb", "Untitled.ipynb", "08_workshop_capstone.ipynb"):
+        (tmp_path / name).touch()
+    found = [path.stem for path in make_slides.course(tmp_path)]
+    assert found == ["00_start_here", "08_workshop_capstone"]
 
 
 def test_nothing_of_the_text_is_lost():

@@ -14,7 +14,7 @@ from asyncsim.exercises.choices import Choice
 from asyncsim.exercises.desk import chapters
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
 SOLUTIONS = sorted((FOLDER / "solutions").glob("*.ipynb"))
 CHAPTERS = chapters()
 CHECKED = re.compile(r'exercises\.check\(\s*"([^"]+)"')
