@@ -100,6 +100,23 @@ def test_a_notebook_of_ones_own_is_no_page(tmp_path):
     assert found == {"notebooks/01_quickstart"}
 
 
+def test_a_page_that_fails_is_shown_with_its_cell_and_its_error(tmp_path):
+    """Who changed a notebook need not look for the file of a log."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text("# Words\n")
+    head = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n\n# A page\n\n"
+    page = tmp_path / "docs" / "claims.md"
+    page.write_text(head + "```{code-cell} ipython3\nwrong = 1 / 0\n```\n")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-c", ROOT / "docs"]
+    command += [tmp_path, tmp_path / "site"]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert built.returncode != 0
+    assert "claims.md" in built.stderr
+    assert "wrong = 1 / 0" in built.stderr
+    assert "ZeroDivisionError" in built.stderr
+    assert "division by zero" in built.stderr
+
+
 def test_every_public_name_is_described_once(pages):
     """Each name of `__all__` has one entry in the reference, with its docstring below it."""
     entries = "".join(page.text for path, page in pages.items() if path.parent.name == "api")
