@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
@@ -35,6 +36,18 @@ def argument(name: str, value: Any, read: Callable[[Any], T]) -> T:
         return read(value)
     except Refused as problem:
         raise refuse(name, problem, value) from None
+
+
+def unread(path: str | Path, error: OSError) -> ScenarioError:
+    """Say that a file cannot be read: where it was looked for, or which one may be meant."""
+    said, place = error.strerror, Path(path)
+    hint = ""
+    if isinstance(error, FileNotFoundError) and not place.is_absolute():
+        others = (Path("..") / place, Path("data") / place.name, Path("../data") / place.name)
+        found = [other.as_posix() for other in others if other.is_file()]
+        said = f"{said} in {Path.cwd()}"
+        hint = f"; did you mean {found[0]!r}?" if found else ""
+    return ScenarioError(f"{path}: cannot be read ({said}){hint}")
 
 
 def named(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:

@@ -21,7 +21,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model import quantities
 from asyncsim.model.arrivals import ARRIVALS, Arrivals
 from asyncsim.model.costs import CostModel
-from asyncsim.model.described import argument, refuse
+from asyncsim.model.described import argument, refuse, unread
 from asyncsim.model.durations import LAWS, Duration, Fixed
 from asyncsim.model.limits import SlidingWindow, TokenBucket
 from asyncsim.model.process import AsyncStep, Branch, Choice, Element, Parallel, Process, Step
@@ -64,7 +64,7 @@ def load(path: str | Path, cls: type[T]) -> T:
     try:
         text = place.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise ScenarioError(f"{path}: cannot be read ({error.strerror})") from None
+        raise unread(path, error) from None
     except UnicodeDecodeError as error:
         raise ScenarioError(f"{path}: is not UTF-8 text (byte {error.start})") from None
     return loads(text, cls, str(path))

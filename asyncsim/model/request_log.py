@@ -20,7 +20,7 @@ from attrs import frozen
 from asyncsim.errors import LogWarning, ScenarioError
 from asyncsim.model.arrivals import At
 from asyncsim.model.calendar import Calendar, zone_name
-from asyncsim.model.described import argument
+from asyncsim.model.described import argument, unread
 from asyncsim.model.quantities import file_name, nearest
 from asyncsim.model.systems import Recorded
 
@@ -197,7 +197,7 @@ def read_rows(
             wanted = [*columns, *(name for name in optional if name in names)]
             records = [(reader.line_num, *(row[c] or "" for c in wanted)) for row in reader]
     except OSError as error:
-        raise ScenarioError(f"{path}: cannot be read ({error.strerror})") from None
+        raise unread(path, error) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ScenarioError(f"{path}: is not a CSV text file ({error})") from None
     return pd.DataFrame(records, columns=["line", *wanted]).astype(dict.fromkeys(wanted, "str"))

@@ -6,7 +6,7 @@ import pytest
 
 from asyncsim.errors import AsyncsimError, ScenarioError
 from asyncsim.model.arrivals import Poisson
-from asyncsim.model.described import named, refuse
+from asyncsim.model.described import named, refuse, unread
 from asyncsim.model.process import AsyncStep, Step
 from asyncsim.model.server import WorkflowServer
 from asyncsim.model.strategies import Backoff, Callback, CallbackWithSafetyPoll, Polling
@@ -83,3 +83,31 @@ def test_a_subclass_names_itself():
 
     with pytest.raises(ScenarioError, match=r"^Mine\.interval must be positive, got 0$"):
         Mine(0)
+
+
+@pytest.mark.parametrize(
+    ("given", "there", "meant"),
+    [
+        ("data/log.csv", "data/log.csv", "'../data/log.csv'"),
+        ("log.csv", "data/log.csv", "'../data/log.csv'"),
+        ("log.csv", "notebooks/data/log.csv", "'data/log.csv'"),
+        ("other.csv", "data/log.csv", None),
+    ],
+)
+def test_a_file_that_is_not_there_may_lie_near(tmp_path, monkeypatch, given, there, meant):
+    """A notebook in notebooks/ has another working directory than a terminal beside README."""
+    for folder in ("notebooks/data", "data"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / there).touch()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    said = str(unread(given, FileNotFoundError(2, "No such file or directory")))
+    assert said.startswith(f"{given}: cannot be read (No such file or directory in ")
+    assert str(tmp_path / "notebooks") in said
+    assert said.endswith(f"did you mean {meant}?" if meant else ")")
+
+
+def test_a_full_path_is_looked_for_in_one_place_only(tmp_path):
+    """And what is there but cannot be read lies nowhere else."""
+    said = str(unread(tmp_path / "x", FileNotFoundError(2, "No such file or directory")))
+    assert said == f"{tmp_path / 'x'}: cannot be read (No such file or directory)"
+    assert str(unread("x", IsADirectoryError(21, "Is a directory"))).endswith("(Is a directory)")
