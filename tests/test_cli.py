@@ -1,6 +1,7 @@
 """The command line: the same functions as a notebook, and messages a person can use."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.cli import studies
-from asyncsim.cli.main import main
+from asyncsim.cli.main import _parser, main
 from asyncsim.cli.words import parse_strategy
+from asyncsim.engine.figures import FIGURES
+from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
 
 
@@ -251,7 +254,8 @@ def test_help_teaches(capsys):
     """Every command of the examples exists, and so do their files."""
     with pytest.raises(SystemExit):
         main(["--help"])
-    examples = re.findall(r"^  asyncsim (.*)$", capsys.readouterr().out, flags=re.MULTILINE)
+    shown = capsys.readouterr().out
+    examples = re.findall(r"^  asyncsim (.*)$", shown, flags=re.MULTILINE)
     assert len(examples) >= 5
     for line in examples:
         command, file = line.split()[:2]
@@ -259,3 +263,25 @@ def test_help_teaches(capsys):
         with pytest.raises(SystemExit) as left:
             main([command, "--help"])
         assert left.value.code == 0
+    capsys.readouterr()
+    assert main([]) == 2
+    assert capsys.readouterr().out == shown
+
+
+@pytest.mark.parametrize("command", ["compare", "run", "capacity", "serve", "fit", "verify"])
+def test_the_help_of_a_command_shows_it_and_tells_its_defaults(command, monkeypatch):
+    """What it does, one example that can be typed, and what holds if an option is left out."""
+    monkeypatch.setenv("COLUMNS", "500")
+    options = _parser()._subparsers._group_actions[0].choices[command]
+    text = " ".join(options.format_help().split())
+    assert options.description.endswith(".")
+    (example,) = re.findall(r"^  asyncsim (.*)$", options.epilog, flags=re.MULTILINE)
+    assert _parser().parse_args(shlex.split(example))
+    for option in options._actions:
+        assert option.help, option.dest
+        if option.option_strings and option.default not in (None, False, [], "==SUPPRESS=="):
+            assert "default" in option.help, option.dest
+    if command in ("compare", "capacity"):
+        assert all(name in text for name in FIGURES)
+    if command not in ("fit", "verify"):
+        assert all(repr(name) in text for name in PROFILES)

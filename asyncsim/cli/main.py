@@ -33,7 +33,11 @@ asyncsim COMMAND --help tells what each takes. Scenario files: data/README.md. N
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return 0 if all went well, 1 if a check failed, 2 for wrong input."""
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if not words:
+        _parser().print_help()
+        return 2
+    arguments = _parser().parse_args(words)
     try:
         with warnings.catch_warnings(record=True) as noted:
             warnings.simplefilter("always", UserWarning)

@@ -3,18 +3,47 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from asyncsim.cli.words import STRATEGY_HELP
+from asyncsim.engine.figures import FIGURES
 from asyncsim.errors import ScenarioError
+from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
+
+SEED_HELP = "key of the random numbers (default: 1)"
+
+
+def add_command(
+    commands: Any, name: str, says: str, example: str, figures: bool = False, profiles: bool = True
+) -> argparse.ArgumentParser:
+    """Add a command, whose help says what it does, shows it, and names figures and profiles."""
+    parts = [f"example:\n  asyncsim {name} {example}"]
+    if figures:
+        parts.append(_listed("figures (those of cost with prices only)", FIGURES))
+    if profiles:
+        parts.append(_listed("profiles", map(repr, PROFILES)))
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=says,
+        description=f"{says[0].upper()}{says[1:]}.",
+        epilog="\n\n".join(parts),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return command
+
+
+def _listed(title: str, names: Iterable[str]) -> str:
+    return textwrap.fill(f"{title}: {', '.join(names)}", 79, subsequent_indent="  ")
 
 
 def add_scenario(command: argparse.ArgumentParser) -> None:
     """Add what every command that plays a scenario is told."""
     command.add_argument("scenario", type=Path, help="a scenario file (TOML)")
-    command.add_argument("--seed", type=int, default=1, help="key of the random numbers")
+    command.add_argument("--seed", type=int, default=1, help=SEED_HELP)
     command.add_argument(
         "--engine",
         default="auto",
@@ -33,14 +62,20 @@ def add_scenario(command: argparse.ArgumentParser) -> None:
 def add_jobs(command: argparse.ArgumentParser) -> None:
     """Add the number of processes."""
     command.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="on N processes; -1: one per processor"
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="on N processes; -1: one per processor (default: 1)",
     )
 
 
 def add_profile(command: argparse.ArgumentParser) -> None:
     """Add whose answers finishes get."""
     command.add_argument(
-        "--profile", metavar="NAME", help="answer finishes as another engine does: 'camunda 8' …"
+        "--profile",
+        metavar="NAME",
+        help="answer finishes as another engine does, see below (default: as the scenario says)",
     )
 
 
@@ -57,7 +92,11 @@ def scenario_of(arguments: argparse.Namespace) -> Scenario:
 def add_strategy(command: argparse.ArgumentParser, default: str | None = "callback") -> None:
     """Add the one strategy of a command that plays one."""
     command.add_argument(
-        "--strategy", default=default, action=Once, metavar="WORDS", help=STRATEGY_HELP
+        "--strategy",
+        default=default,
+        action=Once,
+        metavar="WORDS",
+        help=f"{STRATEGY_HELP} (default: callback)",
     )
 
 

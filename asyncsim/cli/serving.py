@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from asyncsim.cli.options import add_profile, add_strategy
+from asyncsim.cli.options import SEED_HELP, add_command, add_profile, add_strategy
 from asyncsim.cli.words import parse_strategy
 from asyncsim.errors import ScenarioError
 from asyncsim.live.opening import live
@@ -21,8 +21,11 @@ from asyncsim.model.scenario import Scenario
 
 def add_serve(commands: Any) -> None:
     """Add ``asyncsim serve``."""
-    command = commands.add_parser(
-        "serve", help="play a scenario on the clock, and let programs finish its steps over REST"
+    command = add_command(
+        commands,
+        "serve",
+        "play a scenario on the clock, and let programs finish its steps over REST",
+        "data/workshop.toml --hold all --store out/session.db",
     )
     command.add_argument(
         "scenario", type=Path, nargs="?", help="a scenario file (TOML); left out, the store's own"
@@ -31,16 +34,22 @@ def add_serve(commands: Any) -> None:
         "--store", type=Path, metavar="DB", help="keep all waiting steps there; go on from there"
     )
     add_strategy(command, default=None)
-    command.add_argument("--speed", type=float, default=600.0, help="simulated seconds per second")
-    command.add_argument("--seed", type=int, help="key of the random numbers")
+    command.add_argument(
+        "--speed", type=float, default=600.0, help="simulated seconds per second (default: 600)"
+    )
+    command.add_argument("--seed", type=int, help=SEED_HELP)
     command.add_argument(
         "--hold",
         action="append",
         metavar="SYSTEM",
         help="a system that completes nothing by itself, or 'all'; may be given several times",
     )
-    command.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    command.add_argument("--port", type=int, default=8765, help="port to listen on; 0: any")
+    command.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
+    )
+    command.add_argument(
+        "--port", type=int, default=8765, help="port to listen on; 0: any (default: 8765)"
+    )
     command.add_argument("--token", metavar="TEXT", help="what requests must hold (default: new)")
     command.add_argument(
         "--rate-limit",

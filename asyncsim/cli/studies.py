@@ -8,7 +8,14 @@ from typing import Any
 
 from matplotlib.backend_bases import FigureCanvasBase
 
-from asyncsim.cli.options import add_jobs, add_scenario, add_strategy, scenario_of
+from asyncsim.cli.options import (
+    SEED_HELP,
+    add_command,
+    add_jobs,
+    add_scenario,
+    add_strategy,
+    scenario_of,
+)
 from asyncsim.cli.words import STRATEGY_HELP, parse_strategy
 from asyncsim.engine.figures import figures_of
 from asyncsim.engine.simulate import simulate
@@ -28,24 +35,35 @@ DEFAULT_STRATEGIES = ("callback delay=50ms", "polling 1min", "polling 15min")
 
 def add_compare(commands: Any) -> None:
     """Add ``asyncsim compare``."""
-    command = commands.add_parser("compare", help="play strategies on the same random numbers")
+    command = add_command(
+        commands,
+        "compare",
+        "play strategies on the same random numbers",
+        'data/nightly_ledger.toml --strategy callback --strategy "polling 5min"',
+        figures=True,
+    )
     add_scenario(command)
+    defaults = ", ".join(map(repr, DEFAULT_STRATEGIES))
     command.add_argument(
         "--strategy",
         action="append",
         metavar="WORDS",
-        help=f"{STRATEGY_HELP}; may be given several times",
+        help=f"{STRATEGY_HELP}; may be given several times (default: {defaults})",
     )
-    command.add_argument("--replications", type=int, metavar="N", help="how often (default: 10)")
+    command.add_argument(
+        "--replications", type=int, metavar="N", help="how often (default: 10; 5 with --log)"
+    )
     command.add_argument(
         "--precision", type=float, metavar="SHARE", help="go on until --figure is known so well"
     )
     command.add_argument(
         "--within", metavar="HALF-WIDTH", help="the same, not as a share of the mean: 5s, 0.5"
     )
-    command.add_argument("--figure", metavar="NAME", help=f"which one (default: {FIGURE})")
     command.add_argument(
-        "--warm-up", metavar="DURATION", help="leave out the beginning of every run, such as 2days"
+        "--figure", metavar="NAME", help=f"which one, see below (default: {FIGURE})"
+    )
+    command.add_argument(
+        "--warm-up", metavar="DURATION", help="leave out the beginning of every run, such as 6h"
     )
     command.add_argument("--save", type=Path, metavar="PNG", help="save the picture there")
     command.add_argument("--csv", type=Path, metavar="CSV", help="save the whole table there")
@@ -58,7 +76,12 @@ def add_compare(commands: Any) -> None:
 
 def add_run(commands: Any) -> None:
     """Add ``asyncsim run``."""
-    command = commands.add_parser("run", help="play one strategy and write down what happened")
+    command = add_command(
+        commands,
+        "run",
+        "play one strategy and write down what happened",
+        'data/nightly_ledger.toml --strategy "polling 15min" --out out/tables/',
+    )
     add_scenario(command)
     add_strategy(command)
     command.add_argument(
@@ -75,19 +98,30 @@ def add_run(commands: Any) -> None:
 
 def add_capacity(commands: Any) -> None:
     """Add ``asyncsim capacity``."""
-    command = commands.add_parser(
-        "capacity", help="find the fewest workers and the largest volume for a target"
+    command = add_command(
+        commands,
+        "capacity",
+        "find the fewest workers and the largest volume for a target",
+        'data/nightly_ledger.toml --target "p95_latency <= 60s"',
+        figures=True,
     )
     add_scenario(command)
     command.add_argument(
-        "--target", required=True, metavar="WORDS", help="such as 'p95_latency <= 60s'"
+        "--target",
+        required=True,
+        metavar="WORDS",
+        help="such as 'p95_latency <= 60s'; figures see below",
     )
     add_strategy(command)
     command.add_argument(
         "--question", choices=list(QUESTIONS), help="only one of them (default: both)"
     )
     command.add_argument(
-        "--replications", type=int, default=20, metavar="N", help="of each value tried"
+        "--replications",
+        type=int,
+        default=20,
+        metavar="N",
+        help="of each value tried (default: 20)",
     )
     command.add_argument(
         "--report", type=Path, metavar="HTML", help="write tables, pictures and checklist there"
@@ -98,8 +132,12 @@ def add_capacity(commands: Any) -> None:
 
 def add_fit(commands: Any) -> None:
     """Add ``asyncsim fit``."""
-    command = commands.add_parser(
-        "fit", help="fit a scenario to a log, and tell what the log does not explain"
+    command = add_command(
+        commands,
+        "fit",
+        "fit a scenario to a log, and tell what the log does not explain",
+        "data/request_log.csv --out out/fitted.toml --check callback",
+        profiles=False,
     )
     command.add_argument(
         "log", type=Path, help="CSV: SN, submitted, completed; or events as process mining has them"
@@ -135,10 +173,14 @@ def add_fit(commands: Any) -> None:
 
 def add_verify(commands: Any) -> None:
     """Add ``asyncsim verify``."""
-    command = commands.add_parser("verify", help="hold the simulation against theory")
+    command = add_command(
+        commands, "verify", "hold the simulation against theory", "--quick", profiles=False
+    )
     command.add_argument("--quick", action="store_true", help="shorter runs, wider intervals")
-    command.add_argument("--replications", type=int, default=20, metavar="N")
-    command.add_argument("--seed", type=int, default=1)
+    command.add_argument(
+        "--replications", type=int, default=20, metavar="N", help="of each case (default: 20)"
+    )
+    command.add_argument("--seed", type=int, default=1, help=SEED_HELP)
     add_jobs(command)
     command.set_defaults(command=_verify)
 
