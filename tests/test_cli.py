@@ -133,21 +133,45 @@ def test_waits_that_never_end_are_noted(scenario_file, capsys):
         (["compare", "FILE", "--replications", "0"], "must be a whole number, 1 or more, got 0"),
         (["compare", "FILE", "--strategy", "pollin 1min"], "did you mean 'polling'"),
         (["compare", "FILE", "--log", "nowhere.csv"], "nowhere.csv: cannot be read"),
-        (["fit", "nowhere.csv", "--out", "x.json"], "path must end in .toml, got 'x.json'"),
+        (["fit", "nowhere.csv", "--out", "x.json"], "--out must end in .toml, got 'x.json'"),
         (["run", "FILE", "--log", "FILE"], "lacks the column 'SN'"),
         (["run", "FILE", "--step", "post"], "--step goes with --log"),
         (["compare", "FILE", "--figure", "max_latency"], "--figure goes with --precision or --wit"),
         (["compare", "FILE", "--save", "x.foo"], "--save must end in one of"),
-        (["run", "FILE", "--event-log", "x.foo"], "must end in one of .csv, .parquet, .xes"),
+        (["run", "FILE", "--event-log", "x.foo"], "--event-log must end in one of .csv, .parquet"),
+        (["compare", "FILE", "--jobs", "0"], "--jobs must be a whole number"),
+        (["compare", "FILE", "--strategy", "callback loss=2%"], "got '2%'; write 0.02"),
+        (["capacity", "FILE", "--target", "latency <= 60"], "did you mean 'mean_latency'?"),
+        (["serve", "FILE", "--hold", "clerk"], "('ledger'), or be True for all of them ('all' on"),
+        (["run", "LOG"], "is not valid TOML"),
+        (["run", "LOG"], "asyncsim fit"),
+        (["run", "FILE", "--out", "LOG"], "is a file; it must be a folder for tables"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_status_2(words, message, scenario_file, capsys):
     """No traceback: a person reads what is wrong and what would be right."""
-    words = [str(scenario_file) if word == "FILE" else word for word in words]
+    log = scenario_file.with_suffix(".csv")
+    log.write_text("SN,submitted,completed\n")
+    places = {"FILE": str(scenario_file), "LOG": str(log)}
+    words = [places.get(word, word) for word in words]
     assert main(words) == 2
     err = capsys.readouterr().err
     assert message in err
     assert "Traceback" not in err
+
+
+def test_words_without_quotes_are_told_so(scenario_file, capsys):
+    """A shell takes a strategy apart."""
+    with pytest.raises(SystemExit) as left:
+        main(["run", str(scenario_file), "--strategy", "polling", "15min"])
+    assert left.value.code == 2
+    assert "unrecognized arguments: 15min; put quotes around" in capsys.readouterr().err
+
+
+def test_tables_are_refused_before_the_run(scenario_file, monkeypatch):
+    """Nobody waits for a run whose tables have no place."""
+    monkeypatch.setattr(studies, "simulate", None)
+    assert main(["run", str(scenario_file), "--out", str(scenario_file)]) == 2
 
 
 def test_python_m_asyncsim_is_the_command():

@@ -31,19 +31,26 @@ asyncsim COMMAND --help tells what each takes. Scenario files: data/README.md. N
 """
 
 
+QUOTES = '; put quotes around words that belong together, such as --strategy "polling 15min"'
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return 0 if all went well, 1 if a check failed, 2 for wrong input."""
     words = sys.argv[1:] if argv is None else argv
+    parser = _parser()
     if not words:
-        _parser().print_help()
+        parser.print_help()
         return 2
-    arguments = _parser().parse_args(words)
+    arguments, left = parser.parse_known_args(words)
+    if left:
+        loose = any(not word.startswith("-") for word in left)
+        parser.error(f"unrecognized arguments: {' '.join(left)}{QUOTES if loose else ''}")
     try:
         with warnings.catch_warnings(record=True) as noted:
             warnings.simplefilter("always", UserWarning)
             status: int = arguments.command(arguments)
     except AsyncsimError as error:
-        print(f"asyncsim: {error}", file=sys.stderr)
+        print(f"asyncsim: {_as_typed(str(error), arguments)}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"asyncsim: {error.filename}: {error.strerror}", file=sys.stderr)
@@ -51,6 +58,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     for note in noted:
         print(f"asyncsim: note: {note.message}", file=sys.stderr)
     return status
+
+
+def _as_typed(message: str, arguments: argparse.Namespace) -> str:
+    """Return a message with the name of an option in place of the argument's in Python.
+
+    >>> _as_typed("n_jobs must be a whole number", argparse.Namespace(jobs=0))
+    '--jobs must be a whole number'
+    """
+    name, must, rest = message.partition(" must ")
+    name = name.removeprefix("n_")
+    given = must and hasattr(arguments, name) and name not in ("scenario", "log")
+    return f"--{name.replace('_', '-')}{must}{rest}" if given else message
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -263,8 +263,12 @@ def _capacity(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     strategy = parse_strategy(arguments.strategy)
     if arguments.event_log:  # a wrong name is said before the run, not after
-        event_log_format(arguments.event_log)
+        event_log_format(arguments.event_log, called="--event-log")
         arguments.event_log.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.out:
+        if arguments.out.is_file():
+            raise ScenarioError(f"--out {arguments.out} is a file; it must be a folder for tables")
+        arguments.out.mkdir(parents=True, exist_ok=True)
     run = simulate(scenario_of(arguments), strategy, seed=arguments.seed, engine=arguments.engine)
     units = figures_of(run.scenario)
     for name, value in run.summary().iloc[0].items():
@@ -272,7 +276,6 @@ def _run(arguments: argparse.Namespace) -> int:
         shown = f"{value:,.6g}" if isinstance(value, float) else str(value)
         print(f"{name:24} {shown} {unit if unit != '1' else ''}".rstrip())
     if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
         names = ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead")
         for name in names:
             getattr(run, name).to_csv(arguments.out / f"{name}.csv", index=False)
@@ -287,7 +290,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _fit(arguments: argparse.Namespace) -> int:
     _check_picture("--plot", arguments.plot)
     strategy = parse_strategy(arguments.check) if arguments.check else None
-    if arguments.out and scenario_file(arguments.out).is_dir():
+    if arguments.out and scenario_file(arguments.out, "--out").is_dir():
         raise ScenarioError(f"--out {arguments.out} is a folder; it must be a file to write")
     for path in filter(None, (arguments.out, arguments.report)):  # before the work, not after
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -77,9 +77,10 @@ def check_figure(figure: str, scenario: Scenario) -> str:
         return figure
     if figure in FIGURES:
         raise ScenarioError(f"figure {figure!r} needs prices: give Scenario.costs a CostModel")
+    mean = f"mean_{figure}"
     raise ScenarioError(
         f"figure must be one of {', '.join(map(repr, known))}, got {figure!r}"
-        f"{nearest(str(figure), known)}"
+        f"{nearest(mean if mean in known else str(figure), known)}"
     )
 
 

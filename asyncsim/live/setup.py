@@ -141,8 +141,8 @@ def held_systems(hold: bool | str | Iterable[str], scenario: Scenario) -> frozen
         if name not in scenario.systems:
             known = ", ".join(repr(one) for one in scenario.systems)
             raise ScenarioError(
-                f"hold must name systems of the scenario ({known}), or be True for all of them, "
-                f"got {name!r}{nearest(str(name), scenario.systems)}"
+                f"hold must name systems of the scenario ({known}), or be True for all of them "
+                f"('all' on the command line), got {name!r}{nearest(str(name), scenario.systems)}"
             )
     return frozenset(names)
 

@@ -75,7 +75,9 @@ def loads(text: str, cls: type[T], name: str) -> T:
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError also for endless whole numbers
-        raise ScenarioError(f"{name}: is not valid TOML: {error}") from None
+        log = Path(name).suffix.lower() in (".csv", ".xes")
+        hint = "; a log? fit makes a scenario from it (asyncsim fit)" if log else ""
+        raise ScenarioError(f"{name}: is not valid TOML: {error}{hint}") from None
     return _scenario(data, cls, _Place(name))
 
 
@@ -89,11 +91,11 @@ def save(scenario: object, path: str | Path) -> None:
         raise ScenarioError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-def scenario_file(path: str | Path) -> Path:
+def scenario_file(path: str | Path, called: str = "path") -> Path:
     """Return the path of a scenario to write, checked: another suffix would promise other text."""
-    place = argument("path", path, quantities.file_name)
+    place = argument(called, path, quantities.file_name)
     if place.suffix.lower() not in ("", ".toml"):
-        raise refuse("path", "must end in .toml", str(path))
+        raise refuse(called, "must end in .toml", str(path))
     return place
 
 

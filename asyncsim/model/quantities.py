@@ -189,7 +189,9 @@ def probability(value: float) -> float:
     try:
         result = number(value)
     except Refused:
-        raise Refused("must be a probability from 0 to 1") from None
+        share = re.fullmatch(r"\s*([\d.]+)\s*%\s*", str(value))
+        hint = f"; write {float(share[1]) / 100:g}" if share else ""
+        raise Refused("must be a probability from 0 to 1", hint) from None
     if not 0.0 <= result <= 1.0:
         raise Refused("must be a probability from 0 to 1")
     return result

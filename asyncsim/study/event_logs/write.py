@@ -97,8 +97,8 @@ def write_event_log(run: Run, path: str | Path, *, format: str | None = None) ->
     write(run, place)
 
 
-def event_log_format(path: str | Path, format: str | None = None) -> str:
-    """Return the format of a file, by its name unless it is given.
+def event_log_format(path: str | Path, format: str | None = None, called: str = "path") -> str:
+    """Return the format of a file, by its name unless it is given; errors call it `called`.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def event_log_format(path: str | Path, format: str | None = None) -> str:
     >>> event_log_format("out/ledger.xes.gz")
     'xes'
     """
-    place = argument("path", path, file_name)
+    place = argument(called, path, file_name)
     if format is not None:
         if not isinstance(format, str) or format not in WRITERS:
             known = ", ".join(repr(name) for name in WRITERS)
@@ -123,4 +123,4 @@ def event_log_format(path: str | Path, format: str | None = None) -> str:
             return found
     known = ", ".join(EXTENSIONS)
     hint = nearest(place.suffix.lower(), EXTENSIONS)
-    raise refuse("path", Refused(f"must end in one of {known}", hint), str(path))
+    raise refuse(called, Refused(f"must end in one of {known}", hint), str(path))
