@@ -15,6 +15,7 @@ from asyncsim.cli.words import parse_strategy
 from asyncsim.errors import ScenarioError
 from asyncsim.live.opening import live
 from asyncsim.live.session import Session
+from asyncsim.model.process import AsyncStep
 from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
 
@@ -103,10 +104,29 @@ async def _served(session: Session, arguments: argparse.Namespace) -> None:
         f"{session.scenario.name}: it is {session.at:%Y-%m-%d %H:%M:%S}, one second here is "
         f"{text_of(session.speed)} there\n"
         f"description: {endpoint.url}/docs\ntoken: {endpoint.token}\n\n"
-        f"Finish a step, once it waits:\n{endpoint.curl('5_31')}\n\nCtrl-C ends.",
+        f"Finish a step, once it waits{_first(session)}:\n{endpoint.curl(_example(session))}\n\n"
+        "Ctrl-C ends.",
         flush=True,
     )
     if arguments.host == "0.0.0.0":
         print("Others in the network write this machine's address for 0.0.0.0.", flush=True)
     session.play()
     await endpoint.stopped()
+
+
+def _example(session: Session) -> str:
+    """Return the serial number of a step that waits now, or will in the fifth instance."""
+    waiting = session.page(most=1)[1]["serial_number"]
+    process = session.scenario.process
+    step = next((one.name for one in process.of_type(AsyncStep)), None)
+    number = process.activations[step] if step else process.first_activation + 1
+    return str(waiting.iloc[0]) if len(waiting) else f"5_{number}"
+
+
+def _first(session: Session) -> str:
+    """Say when the first instance starts, if none has."""
+    arrivals = session.lane().numbers.arrivals
+    if session.instances_count or not arrivals:
+        return ""
+    left = text_of(round((arrivals[0] - session.now) / session.speed, 1))
+    return f" (the first instance starts in {left}, at {session.timestamp(arrivals[0]):%H:%M:%S})"

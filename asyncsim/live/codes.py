@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from asyncsim.engine.waits import Answer
 
 STATUS: dict[Answer, int] = {
@@ -33,3 +35,11 @@ ADVICE: dict[Answer, str] = {
     Answer.UNKNOWN: "Check the number: it is the instance, an underscore, the step's activation.",
 }
 """What the sender should do about an answer that turns it away."""
+
+
+def advice(answer: Answer, serial_number: str, started: int) -> str:
+    """Return what to do about an answer, if so many instances have started."""
+    found = re.fullmatch(r"([1-9]\d{0,8})_\d{1,9}", serial_number, re.ASCII)
+    if answer is Answer.UNKNOWN and found and int(found[1]) > started:
+        return f"Instance {found[1]} has not started yet: try again later."
+    return ADVICE[answer]

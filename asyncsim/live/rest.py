@@ -19,7 +19,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import ValidationError
 
 from asyncsim.errors import ScenarioError, SerialNumberError, UnknownSerialNumber
-from asyncsim.live.codes import ADVICE, STATUS
+from asyncsim.live.codes import STATUS, advice
 from asyncsim.live.documents import (
     ClockState,
     Instance,
@@ -270,7 +270,8 @@ def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> 
         if status < 400:
             return Response(status_code=status)
         why = session.refusal(answer, serialNumber)
-        raise Problem(status, f"{sentence(why)} {ADVICE[answer]}")
+        next_step = advice(answer, serialNumber, session.instances_count)
+        raise Problem(status, f"{sentence(why)} {next_step}")
 
 
 def add_deeds(router: APIRouter, session: Session) -> None:
@@ -287,7 +288,7 @@ def add_deeds(router: APIRouter, session: Session) -> None:
         try:
             session.heartbeat(serialNumber)
         except SerialNumberError as error:
-            raise refused(error, session) from None
+            raise refused(error, serialNumber, session) from None
         return Response(status_code=204)
 
     @router.post(
@@ -306,7 +307,7 @@ def add_deeds(router: APIRouter, session: Session) -> None:
         try:
             new = session.retry(serialNumber, call=options.call)
         except SerialNumberError as error:
-            raise refused(error, session) from None
+            raise refused(error, serialNumber, session) from None
         return SerialNumber(serialNumber=new)
 
 
@@ -365,10 +366,11 @@ def checked(fields: dict[str, Any] | None) -> dict[str, Any] | None:
         raise Problem(400, sentence(error)) from None
 
 
-def refused(error: SerialNumberError, session: Session) -> Problem:
+def refused(error: SerialNumberError, serial_number: str, session: Session) -> Problem:
     """Return the problem that an error about a serial number is."""
     answer = next(one for one in STATUS if one.error is type(error))
-    return Problem(session.setup.status_of(answer), f"{sentence(error)} {ADVICE[answer]}")
+    next_step = advice(answer, serial_number, session.instances_count)
+    return Problem(session.setup.status_of(answer), f"{sentence(error)} {next_step}")
 
 
 def sentence(error: Exception) -> str:

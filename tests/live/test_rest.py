@@ -106,6 +106,14 @@ class TestFinish:
         answer = client_of(session).post("/serverEvents/5_31/finish")
         assert_problem(answer, 410, "not waiting any more", "Do not")
 
+    def test_an_instance_that_has_not_started_is_told_so(self):
+        """The number is right; whoever sends it is early."""
+        client = client_of(sim.live(approval().scenario, hold=True))
+        answer = client.post("/serverEvents/5_31/finish")
+        assert_problem(answer, 404, "is not known", "Instance 5 has not started yet")
+        answer = client.post("/serverEvents/5_31/heartbeat")
+        assert_problem(answer, 404, "is not known", "Instance 5 has not started yet")
+
     @pytest.mark.parametrize("number", ["5_32", "nonsense", "5%2031", "%00", "🙂"])
     def test_an_unknown_number_is_not_found(self, session, number):
         """404."""

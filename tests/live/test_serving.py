@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 import asyncsim as sim
+from asyncsim.cli import serving as cli_serving
 from asyncsim.cli.main import main
 from asyncsim.live import serving
 from asyncsim.live.endpoint import PATH
@@ -186,6 +187,22 @@ def test_the_command_is_killed_and_goes_on(tmp_path):
         "finished",
     ]
     session.close()
+
+
+def test_the_command_shows_a_number_that_waits_or_will():
+    """Whoever copies the line at once is told how long nobody waits; later it finishes a step."""
+    steps = [sim.Step("read"), sim.AsyncStep("approve", "people")]
+    scenario = SCENARIO.replace(
+        process=sim.Process("approve", steps, first_activation=7),
+        arrivals=sim.Regular("1h", between=("08:00", "20:00")),
+        length="1 day",
+    )
+    with sim.live(scenario, hold=True, speed=600.0) as session:
+        assert cli_serving._example(session) == "5_8"
+        assert cli_serving._first(session) == " (the first instance starts in 48 s, at 08:00:00)"
+        session.run_until("09:30")
+        assert cli_serving._example(session) == "1_8"
+        assert cli_serving._first(session) == ""
 
 
 def test_wrong_words_end_the_command_with_2(tmp_path):
