@@ -77,6 +77,7 @@ $(VENV)/ready-lab: EXTRAS := [fast,serve,logs,lab]
 $(VENV)/ready-docs: EXTRAS := [fast,serve,docs]
 $(VENV)/ready-lite: EXTRAS := [lite]
 $(VENV)/ready-%: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+	@echo "installing what this needs into $(VENV)/: a minute or two"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e ".$(EXTRAS)"
 	@touch $@

@@ -137,6 +137,7 @@ def compare(
     with bar, mapping(n_jobs) as each:
         # The first replication is played here: its runs are kept, and kernels are compiled once
         first = [Outcome.of(run, begin) for run in _first_runs(plan, played)]
+        bar.unpause()  # the time of compiling would make the rest look far away
         _add(played, rules, first, figure, bar)
         so_far = 1
         while so_far < wanted:
