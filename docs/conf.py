@@ -6,12 +6,14 @@ The source is the repository itself: README is the first page, notebooks stand w
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from myst_nb.core.execute import direct
 from sphinx.application import Sphinx
 from sphinx.domains.python import PyXRefRole
 
@@ -47,6 +49,10 @@ viewcode_line_numbers = True
 nb_execution_mode = "force"  # a cache would not know that asyncsim has changed
 nb_execution_excludepatterns = ["notebooks/*"] if tags.has("quick") else []  # noqa: F821
 nb_execution_timeout = 300
+# Kernels would warn, for each page, that they talk to this machine in clear text
+direct.single_nb_execution = partial(
+    direct.single_nb_execution, extra_arguments=["--IPKernelApp.log_level=ERROR"]
+)
 nb_execution_show_tb = True  # the cell and its error; make docs fails after a warning
 nb_merge_streams = True
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # they would come from outside; see `stand_in`
@@ -111,7 +117,8 @@ docs/api/index
 
 
 def pages(app: Sphinx, name: str, source: list[str]) -> None:
-    """Hang all pages below README, which need not show that on its own."""
+    """Say which page is read; hang all below README, which need not show that on its own."""
+    print(f"reading {name}", flush=True)
     if name == root_doc:
         source[0] += PAGES
 

@@ -18,7 +18,6 @@ from latex2mathml.converter import convert
 from nbclient import NotebookClient
 from nbconvert import SlidesExporter
 from nbformat import NotebookNode
-from tqdm import tqdm
 
 ROOT = Path(__file__).parent.parent
 TEMPLATES = Path(__file__).parent
@@ -70,7 +69,14 @@ def slides(path: Path, folder: Path, run: bool = True) -> Path:
     notebook = nbformat.read(path, as_version=4)
     if run:
         where = {"metadata": {"path": str(path.parent)}}
-        NotebookClient(notebook, timeout=600, kernel_name="python3", resources=where).execute()
+        quiet = ["--IPKernelApp.log_level=ERROR"]  # else a warning of clear text for each
+        NotebookClient(
+            notebook,
+            timeout=600,
+            kernel_name="python3",
+            resources=where,
+            extra_arguments=quiet,
+        ).execute()
     exporter = SlidesExporter(
         template_name="slides_template", extra_template_basedirs=[str(TEMPLATES)]
     )
@@ -113,7 +119,8 @@ def main() -> None:
         if not path.is_file():
             parser.error(f"{path}: is no file; give paths such as notebooks/00_start_here.ipynb")
     paths = arguments.notebooks or course(ROOT / "notebooks")
-    for path in tqdm(paths, desc="slides"):
+    for path in paths:
+        print(f"slides of {path.stem}", flush=True)
         slides(path, arguments.out, run=not arguments.no_run)
     print(f"slides: {arguments.out}")
 

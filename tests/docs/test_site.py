@@ -115,6 +115,8 @@ def test_a_page_that_fails_is_shown_with_its_cell_and_its_error(tmp_path):
     assert "wrong = 1 / 0" in built.stderr
     assert "ZeroDivisionError" in built.stderr
     assert "division by zero" in built.stderr
+    assert "reading docs/claims" in built.stdout
+    assert "without encryption" not in built.stderr  # red, for every page, and of no meaning here
 
 
 def test_every_public_name_is_described_once(pages):
