@@ -19,7 +19,7 @@ from asyncsim.engine.record import Record
 from asyncsim.engine.trace import trace
 from asyncsim.errors import ScenarioError, UnknownSerialNumber
 from asyncsim.model.draws import Draws
-from asyncsim.model.quantities import DurationLike, nearest
+from asyncsim.model.quantities import DurationLike, nearest, number_text
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Polling, Strategy
 
@@ -192,6 +192,11 @@ class Run:
         return f"Run({self.scenario.name!r}, {self.strategy.label}, {n} instances, {self.engine})"
 
     def _repr_html_(self) -> str:
-        table = self.summary().T
-        table.columns = pd.Index([self.strategy.label])
+        units = {name: figure.unit for name, figure in figures_of(self.scenario).items()}
+        rows = {}
+        for name, value in self.summary().iloc[0].items():
+            unit = units.get(str(name), "1")
+            words = str(name).replace("_", " ") + (f" [{unit}]" if unit != "1" else "")
+            rows[words] = number_text(value) if isinstance(value, float) else str(value)
+        table = pd.Series(rows).to_frame(self.strategy.label)
         return f"<b>{escape(self.scenario.name)}</b>" + table.to_html()

@@ -50,6 +50,8 @@ class Answer(enum.Enum):
 
     >>> sim.Answer.EARLY.text, sim.Answer.EARLY.accepted, sim.Answer.EARLY.settled
     ('early, rejected', False, False)
+    >>> sim.Answer.FINISHED
+    Answer.FINISHED (finished: the sender is told that all is well)
     """
 
     FINISHED = ("finished", True, None)
@@ -67,6 +69,10 @@ class Answer(enum.Enum):
         self.text = text
         self.accepted = accepted
         self.error = error
+
+    def __repr__(self) -> str:
+        said = "the sender is told that all is well"
+        return f"Answer.{self.name} ({self.text}: {self.error.__name__ if self.error else said})"
 
     @property
     def settled(self) -> bool:

@@ -184,6 +184,17 @@ def text_of(seconds: float) -> str:
     return f"{seconds * 1000:.4g} ms"
 
 
+def number_text(value: float, digits: int = 4) -> str:
+    """Return a number as people write it: all of its whole part, or so many digits.
+
+    Examples
+    --------
+    >>> number_text(35219.4), number_text(0.98765432), number_text(12.0)
+    ('35,219', '0.9877', '12')
+    """
+    return f"{value:,.0f}" if 1000 <= abs(value) < math.inf else f"{value:.{digits}g}"
+
+
 def probability(value: float) -> float:
     """Return a probability from 0 to 1."""
     try:

@@ -12,6 +12,7 @@ from scipy import special
 
 from asyncsim.model.described import argument
 from asyncsim.model.quantities import Refused, count, inner_share
+from asyncsim.model.quantities import number_text as number_text
 
 
 @frozen
@@ -56,17 +57,6 @@ class Interval:
             return number_text(self.mean, 3)
         decimals = max(1 - math.floor(math.log10(half)), 0)
         return f"{self.mean:,.{decimals}f} ± {half:,.{decimals}f}"
-
-
-def number_text(value: float, digits: int = 4) -> str:
-    """Return a number as people write it: all of its whole part, or so many digits.
-
-    Examples
-    --------
-    >>> number_text(35219.4), number_text(0.98765432), number_text(12.0)
-    ('35,219', '0.9877', '12')
-    """
-    return f"{value:,.0f}" if 1000 <= abs(value) < math.inf else f"{value:.{digits}g}"
 
 
 def student_t(confidence: float, df: int) -> float:

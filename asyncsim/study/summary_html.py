@@ -7,7 +7,7 @@ from html import escape
 import pandas as pd
 
 from asyncsim.engine.figures import FIGURES
-from asyncsim.study.statistics import number_text
+from asyncsim.model.quantities import number_text
 
 STYLE = (
     "border-collapse:collapse;font-variant-numeric:tabular-nums",

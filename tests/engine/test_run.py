@@ -34,7 +34,9 @@ def test_the_summary_is_one_tidy_row(run):
     html = run._repr_html_()
     assert "<b>by hand</b>" in html
     assert "polling 1 min" in html
-    assert "mean_latency" in html
+    assert "mean latency [s]" in html
+    assert "overhead worker time [worker s]" in html
+    assert f"<td>{row.p95_latency:.4g}</td>" in html
 
 
 def test_a_name_is_text_and_no_markup(run):

@@ -260,3 +260,11 @@ def test_a_stale_buffered_finish_makes_room_for_a_newer_one():
     assert waits.finish("5_31", 8.0, {"n": 2}) is Answer.BUFFERED
     assert waits.arm(wait, 10.0)
     assert wait.data == {"n": 2}
+
+
+def test_an_answer_says_what_it_means():
+    """A notebook shows it below the cell that finishes a step."""
+    assert repr(Answer.FINISHED) == (
+        "Answer.FINISHED (finished: the sender is told that all is well)"
+    )
+    assert repr(Answer.LATE) == "Answer.LATE (late, rejected: WaitExpired)"
