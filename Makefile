@@ -63,7 +63,7 @@ pictures: $(VENV)/ready-test
 
 clean:
 	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -f notebooks/*.html notebooks/*.toml notebooks/*.xes.gz
+	rm -f notebooks/*.html notebooks/*.toml notebooks/*.xes notebooks/*.xes.gz notebooks/workshop.db*
 	find asyncsim tests data notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 		-prune -exec rm -rf {} +
 
