@@ -5,6 +5,7 @@ The source is the repository itself: README is the first page, notebooks stand w
 
 from __future__ import annotations
 
+import logging
 import shutil
 from functools import partial
 from importlib import metadata
@@ -49,7 +50,8 @@ viewcode_line_numbers = True
 nb_execution_mode = "force"  # a cache would not know that asyncsim has changed
 nb_execution_excludepatterns = ["notebooks/*"] if tags.has("quick") else []  # noqa: F821
 nb_execution_timeout = 300
-# Kernels would warn, for each page, that they talk to this machine in clear text
+# For each page a client would say that it executes it, and its kernel warn of clear text
+logging.getLogger("traitlets").setLevel(logging.WARNING)
 direct.single_nb_execution = partial(
     direct.single_nb_execution, extra_arguments=["--IPKernelApp.log_level=ERROR"]
 )
@@ -93,6 +95,7 @@ PAGES = """
 
 docs/how_the_engines_work
 docs/claims
+docs/figures
 docs/facilitator
 docs/in_the_browser
 docs/glossary
