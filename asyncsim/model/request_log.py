@@ -8,7 +8,6 @@ number and what is wrong with it.
 from __future__ import annotations
 
 import csv
-import warnings
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 from attrs import frozen
 
-from asyncsim.errors import LogWarning, ScenarioError
+from asyncsim.errors import LogWarning, ScenarioError, warn
 from asyncsim.model.arrivals import At
 from asyncsim.model.calendar import Calendar, zone_name
 from asyncsim.model.described import argument
@@ -70,7 +69,7 @@ class RequestLog:
     unfinished: pd.DataFrame
 
     @classmethod
-    def read(cls, path: str | Path, zone: str | None = None, *, _stacklevel: int = 2) -> RequestLog:
+    def read(cls, path: str | Path, zone: str | None = None) -> RequestLog:
         """Read a CSV file with the columns SN, submitted, completed.
 
         Parameters
@@ -98,11 +97,10 @@ class RequestLog:
                 f"line {r.line}: {r.problem}" for r in log.rejected[:NAMED_ROWS].itertuples()
             )
             more = len(log.rejected) - NAMED_ROWS
-            warnings.warn(
+            warn(
                 f"{path}: {len(log.rejected)} of {len(log.rejected) + len(log.rows)} rows are not "
                 f"used: {named}{f'; and {more} more' if more > 0 else ''}",
                 LogWarning,
-                stacklevel=_stacklevel,
             )
         return log
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ import attrs
 import numpy as np
 import pandas as pd
 
-from asyncsim.errors import LogWarning, ScenarioError
+from asyncsim.errors import LogWarning, ScenarioError, warn
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import key_part
@@ -120,7 +119,7 @@ def fit(
     found = read_log(log, zone, system, requests)
     known = without_strays(found.steps, found.calendar, found.problems)
     if found.problems.worth_a_warning:
-        warnings.warn(found.problems.sentence(found.name, found.rows), LogWarning, stacklevel=2)
+        warn(found.problems.sentence(found.name, found.rows), LogWarning)
     steps = known.assign(first=known[[*TIMES]].min(axis=1))
     came = steps.groupby("case", sort=False)["first"].min()
     calendar, shift, length, outside = _period(came, found.calendar, period)
