@@ -15,7 +15,7 @@ from asyncsim.errors import EngineError
 
 logger = logging.getLogger("asyncsim")
 
-PATIENCE = 2.0
+PATIENCE = 0.5
 """Real seconds that somebody may wait until the session has come to the present instant."""
 SLICE = 0.008
 """Longest time that is played without giving way to others, in seconds."""

@@ -15,7 +15,7 @@ from asyncsim.model.calendar import Calendar
 from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.process import AsyncStep, Element, Process, Step
-from asyncsim.model.quantities import Refused, calendar_date, optional_count
+from asyncsim.model.quantities import LONGEST, Refused, calendar_date, optional_count
 from asyncsim.model.scenario import Scenario
 from asyncsim.study.calibration.account import Finding, Gap
 from asyncsim.study.calibration.arrivals import fit_arrivals
@@ -182,6 +182,11 @@ def _period(
     shift = calendar.instant(first, "00:00")
     moved = attrs.evolve(calendar, start=first)
     length = moved.instant(last + timedelta(days=1), "00:00")
+    if length > LONGEST:
+        raise ScenarioError(
+            f"the log's arrivals are from {first} to {last}: mend dates that are wrong, or give "
+            "period= with the days that it covers"
+        )
     outside = int(((came < shift) | (came >= shift + length)).sum())
     if outside == len(came):
         raise refuse("period", f"must hold arrivals of the log ({shown[0]} to {shown[1]})", period)

@@ -106,8 +106,8 @@ def _log_gaps(name: str, what: str, never: int, waits: int) -> list[Gap]:
         found.append(
             Gap(
                 name, "waits that have not ended", f"{never} of {waits}",
-                "open at the end of the log, longer than others took or until a next night: in no "
-                "law",
+                "given up or open at the end of the log, longer than others took or until a next "
+                "night: in no law",
             )
         )  # fmt: skip
     return found
