@@ -17,9 +17,6 @@ from asyncsim.study.calibration.nights import fit_batch
 from asyncsim.study.calibration.services import fit_service
 from asyncsim.study.calibration.settings import Settings
 
-DEPENDENT = 0.1
-"""External times depend on each other if their rank correlation is above this, not by chance."""
-
 
 @frozen(eq=False)
 class SystemFit:
