@@ -253,6 +253,12 @@ def _limit(
         notes.append(f"no more is offered: {tried.overload(beyond)[0]}")
     elif value is not None:
         notes += tried.overload(value)
+    last = ends[1] if good == "low" else ends[0]
+    at_end = value is not None and beyond is None and last is None
+    more = "or more" if good == "low" else "or fewer"
+    if at_end:
+        shown = axis.shown(axis.most if good == "low" else axis.least)
+        notes.append(f"{shown} is where the range looked at ends: `between` widens it")
     return Capacity(
         f"{what} for {wanted} under {tried.labels[0]}",
         tried,
@@ -260,6 +266,7 @@ def _limit(
         verdicts=verdicts,
         bound=wanted.most,
         none=none,
+        exactly=more if at_end and value in ends else "",
         one_way=goes_one_way(tried, rising=good == "low"),
         notes=notes,
     )
@@ -314,8 +321,8 @@ class _Search:
         perhaps, too_far = self._last_possible(good)
         if not axis.whole and too_far is not None:
             perhaps = too_far  # beyond the last that may do, up to the first that will not
-        if too_far is None and perhaps is not None and not self.surely_met(perhaps):
-            perhaps = 1.0 if axis.whole and perhaps == 1 else None  # the range ends first
+        if too_far is None and perhaps is not None:  # the range ends first; no worker is none
+            perhaps = 1.0 if axis.whole and good == "high" and perhaps == 1 else None
         if value is not None and surely is not None:  # isolated values may meet it further on
             surely = min(surely, value) if good == "low" else max(surely, value)
         return (surely, perhaps) if good == "low" else (perhaps, surely)
