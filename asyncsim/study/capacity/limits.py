@@ -14,11 +14,12 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Polling, Strategy
 from asyncsim.study.capacity.answers import Capacity, goes_one_way
 from asyncsim.study.capacity.axis import Axis, boundary, check_field, halved
-from asyncsim.study.capacity.supply import WORKERS
+from asyncsim.study.capacity.supply import WORKERS, least_busy
 from asyncsim.study.capacity.target import Target
 from asyncsim.study.capacity.trials import LOSS, Effort, Options, Trials, trials
 from asyncsim.study.points import reading
 
+OF_WORKERS = "server.workers"
 MET, NOT_MET, UNDECIDED = "met", "not met", "undecided"
 LARGEST = 1024
 """More is not looked for unless `between` says so: workers, or times the present volume."""
@@ -52,7 +53,9 @@ def fewest_workers(
     Returns
     -------
     Capacity
-        ``value`` is where the mean meets the target, ``high`` where its whole interval does.
+        ``value`` is where the mean meets the target, ``high`` where its whole interval does. A rate
+        of arrivals goes on after the scenario's length: workers who surely have no time to spare
+        then are too few (*overloaded*).
 
     Examples
     --------
@@ -71,11 +74,14 @@ def fewest_workers(
     10
     """
     chosen = Effort.of(effort)
-    axis = Axis.between("server.workers", between)
+    axis = Axis.between(OF_WORKERS, between)
     check_played(scenario, strategy, None)
     wanted = Target.parse(target, scenario)
     start = float(scenario.server.workers)
-    return _limit("fewest workers", scenario, strategy, wanted, axis, start, "high", chosen)
+    goes_on = isinstance(scenario.arrivals, (Poisson, WeeklyPoisson))
+    return _limit(
+        "fewest workers", scenario, strategy, wanted, axis, start, "high", chosen, goes_on
+    )
 
 
 def largest_volume(
@@ -107,8 +113,8 @@ def largest_volume(
     Capacity
         ``value`` is the last volume whose mean meets the target, ``low`` the last one whose whole
         interval does. A rate goes on after the scenario's length: where it asks an outside system
-        for more in a week than that can do in one, the volume does not do (*overloaded*). Of fixed
-        numbers, and of the workers, a note says so.
+        for more in a week than that can do in one, or leaves the workers surely no time to spare,
+        the volume does not do (*overloaded*). Of fixed numbers a note says so.
 
     Examples
     --------
@@ -250,7 +256,10 @@ def _limit(
         notes += [wanted.measure.any_loss] if free else []
     notes += tried.infinite(beyond)
     if beyond is not None and search.overloaded(beyond):
-        notes.append(f"no more is offered: {tried.overload(beyond)[0]}")
+        offered = "no more is" if good == "low" else "no fewer are"
+        if value is None:
+            offered = "none is"
+        notes.append(f"{offered} offered: {'; '.join(tried.overload(beyond))}")
     elif value is not None:
         notes += tried.overload(value)
     last = ends[1] if good == "low" else ends[0]
@@ -281,9 +290,20 @@ class _Search:
     goes_on: bool
 
     def overloaded(self, x: float) -> bool:
-        """Tell whether an outside system is asked for more than it can do, if that goes on."""
-        shares = self.tried.shares(x) if self.goes_on else {}
-        return any(share > 1 for name, share in shares.items() if name != WORKERS)
+        """Tell whether outside systems or workers are asked for more than they can do for long.
+
+        Workers have no time to spare either: queues of random arrivals grow for ever then. What
+        follows a system that cannot keep up does not come to them that often; and more of them are
+        of no help to it.
+        """
+        if not self.goes_on:
+            return False
+        shares = self.tried.shares(x)
+        outside = any(share > 1 for name, share in shares.items() if name != WORKERS)
+        if outside:
+            return self.tried.axis.field != OF_WORKERS
+        scenario, (strategy,) = self.tried.made(x)
+        return least_busy(scenario, strategy) > 1 - 1e-9
 
     def seems_met(self, x: float) -> bool:
         """By the mean."""

@@ -20,7 +20,9 @@ from asyncsim.model.arrivals import Poisson, WeeklyPoisson
 from asyncsim.model.calendar import Calendar, Days, Hours
 from asyncsim.model.quantities import SECONDS_PER_UNIT, day_numbers
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.systems import ExternalSystem, NightlyBatch, OnlineService, People
+from asyncsim.study.capacity.least_work import least_work
 
 WORKERS = "the workers"
 DAY, WEEK = SECONDS_PER_UNIT["day"], SECONDS_PER_UNIT["week"]
@@ -87,6 +89,17 @@ def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
     busy = times * sum(one.worker_seconds for one in asked)
     found[WORKERS] = busy / (scenario.server.workers * WEEK)
     return found
+
+
+def least_busy(scenario: Scenario, strategy: Strategy) -> float:
+    """Return the share of the workers' time that is surely asked for, by the least work.
+
+    None of it is sure where arrivals have no rate.
+    """
+    if not isinstance(scenario.arrivals, (Poisson, WeeklyPoisson)):
+        return 0.0
+    work = least_work(scenario, strategy) * _instances_of_a_week(scenario, 0.0)
+    return work / (scenario.server.workers * WEEK)
 
 
 def _instances_of_a_week(scenario: Scenario, of_run: float) -> float:

@@ -18,7 +18,7 @@ from asyncsim.model.quantities import nearest
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study.capacity.axis import Axis
-from asyncsim.study.capacity.supply import Asked, shares
+from asyncsim.study.capacity.supply import WORKERS, Asked, least_busy, shares
 from asyncsim.study.capacity.target import (
     Measure,
     Uneven,
@@ -217,7 +217,10 @@ class Trials:
 
     def shares(self, x: float, strategy: int = 0) -> dict[str, float]:
         """Return what is asked of systems and workers in a week, as a share of what they can do."""
-        return shares(self.made(x)[0], [one.asked for one in self._runs(x)[strategy]])
+        scenario, strategies = self.made(x)
+        found = shares(scenario, [one.asked for one in self._runs(x)[strategy]])
+        least = least_busy(scenario, strategies[strategy])  # runs may have seen less by chance
+        return found | {WORKERS: max(least, found.get(WORKERS, 0.0))}
 
     @property
     def never(self) -> int:
