@@ -10,6 +10,7 @@ from asyncsim.engine.arguments import check_played
 from asyncsim.errors import ScenarioError
 from asyncsim.model.arrivals import Poisson, Scattered, WeeklyPoisson
 from asyncsim.model.described import refuse
+from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Polling, Strategy
 from asyncsim.study.capacity.answers import Capacity, goes_one_way
@@ -55,7 +56,7 @@ def fewest_workers(
     Capacity
         ``value`` is where the mean meets the target, ``high`` where its whole interval does. A rate
         of arrivals goes on after the scenario's length: workers who surely have no time to spare
-        then are too few (*overloaded*).
+        then are too few (*overloaded*), and a note says if twice the length undoes the answer.
 
     Examples
     --------
@@ -114,7 +115,8 @@ def largest_volume(
         ``value`` is the last volume whose mean meets the target, ``low`` the last one whose whole
         interval does. A rate goes on after the scenario's length: where it asks an outside system
         for more in a week than that can do in one, or leaves the workers surely no time to spare,
-        the volume does not do (*overloaded*). Of fixed numbers a note says so.
+        the volume does not do (*overloaded*), and a note says if twice the length undoes the
+        answer. Of fixed numbers a note says what they ask for.
 
     Examples
     --------
@@ -245,6 +247,7 @@ def _limit(
         boundary(search.may_be_met, axis, near, good)
         ends = search.ends(value, good)
         lost = tried.loses_any()
+        longer = [] if lost or value is None else search.longer(value)
     best = axis.most if good == "high" else axis.least
     none = f"; at {axis.shown(best)} it is {tried.interval(best)}" if value is None else ""
     notes, verdicts = tried.notes(), [search.verdict(x) for x in tried.values]
@@ -262,6 +265,7 @@ def _limit(
         notes.append(f"{offered} offered: {'; '.join(tried.overload(beyond))}")
     elif value is not None:
         notes += tried.overload(value)
+    notes += longer
     last = ends[1] if good == "low" else ends[0]
     at_end = value is not None and beyond is None and last is None
     more = "or more" if good == "low" else "or fewer"
@@ -304,6 +308,19 @@ class _Search:
             return self.tried.axis.field != OF_WORKERS
         scenario, (strategy,) = self.tried.made(x)
         return least_busy(scenario, strategy) > 1 - 1e-9
+
+    def longer(self, x: float) -> list[str]:
+        """Return what is to be said of an answer that twice the length surely does not allow."""
+        if not self.goes_on:
+            return []
+        tried, found = self.tried, self.tried.of_twice_the_length(x)
+        if found.low <= self.most:
+            return []
+        unit = tried.measure.unit(tried.scenario)
+        return [
+            f"over {text_of(2 * tried.scenario.length)} {tried.measure.figure} is {found}"
+            f"{'' if unit == '1' else ' ' + unit} at {tried.axis.shown(x)}: give a longer length"
+        ]
 
     def seems_met(self, x: float) -> bool:
         """By the mean."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypedDict
 
 import pandas as pd
-from attrs import fields, frozen
+from attrs import evolve, fields, frozen
 
 from asyncsim.engine.arguments import check_played
 from asyncsim.engine.simulate import check_engine
@@ -32,6 +32,8 @@ from asyncsim.study.replications import Outcome, Replications, jobs, labelled, m
 from asyncsim.study.statistics import Interval, check_confidence, check_replications
 
 LOSS = "strategy.loss"
+FEW = 5
+"""Runs that are enough to see whether a backlog grows."""
 NEARLY = 0.95
 """Whoever needs more than this share of the time there is, is named."""
 
@@ -221,6 +223,13 @@ class Trials:
         found = shares(scenario, [one.asked for one in self._runs(x)[strategy]])
         least = least_busy(scenario, strategies[strategy])  # runs may have seen less by chance
         return found | {WORKERS: max(least, found.get(WORKERS, 0.0))}
+
+    def of_twice_the_length(self, x: float) -> Interval:
+        """Return mean and interval at a value, by a few runs of a scenario twice as long."""
+        scenario = self.scenario.replace(length=2 * self.scenario.length)
+        effort = evolve(self.effort, replications=min(FEW, self.effort.replications))
+        one = (scenario, self.strategies, self.axis, self.measure, effort, self._each, self._bar)
+        return Trials(*one).interval(x)
 
     @property
     def never(self) -> int:

@@ -145,3 +145,20 @@ def test_the_least_work_is_all_of_it_where_nothing_is_left_to_chance():
     assert least_work(scenario, sim.Callback()) == 13
     assert asked.worker_seconds / asked.instances == pytest.approx(13)
     assert shares(scenario, [asked])[WORKERS] == pytest.approx(9 * 13 / (20 * 3600))
+
+
+def test_an_answer_that_twice_the_length_undoes_says_so():
+    """A time-out makes the hour after the wait unsure, so 35 workers for 40 an hour are offered.
+
+    Their backlog is 12 (40/35 - 1) h late on average in a day, and twice that in two.
+    """
+    steps = [sim.AsyncStep("ask", "office", timeout="2h"), sim.Step("file", "1h")]
+    scenario = calls("40/h", process=sim.Process("p", steps))
+    ask = {"strategy": sim.Callback(), "replications": 4, **QUIET}
+    short = sim.fewest_workers(scenario, target="mean_cycle_time <= 3h", **ask)
+    assert short.value < 40
+    assert "over 2 d mean_cycle_time is" in repr(short)
+    assert "give a longer length" in repr(short)
+    enough = sim.fewest_workers(scenario, target="mean_cycle_time <= 64min", **ask)
+    assert enough.value > 40
+    assert "longer length" not in repr(enough).replace("which a longer length shows", "")
