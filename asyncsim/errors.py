@@ -19,6 +19,9 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 __all__ = [
     "AlreadyFinished",
     "AsyncsimError",
@@ -33,6 +36,9 @@ __all__ = [
     "UnknownSerialNumber",
     "WaitExpired",
 ]
+
+OURS = ("asyncsim", "contextlib", "concurrent")
+"""Packages whose lines are nobody's own code."""
 
 
 class AsyncsimError(Exception):
@@ -160,3 +166,11 @@ class SteadyStateWarning(UserWarning):
     >>> found.reliable, caught[0].category.__name__
     (False, 'SteadyStateWarning')
     """
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Give a warning that names the line of the caller's own code which led here."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in OURS:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

@@ -2,6 +2,9 @@
 
 import re
 
+import pytest
+
+import asyncsim as sim
 from asyncsim import errors
 
 
@@ -26,3 +29,22 @@ def test_refused_finishes_are_one_family():
         assert issubclass(getattr(errors, name), errors.SerialNumberError)
     assert issubclass(errors.SerialNumberError, LookupError)
     assert issubclass(errors.EngineError, RuntimeError)
+
+
+def test_a_warning_names_the_line_of_whoever_called(tmp_path):
+    """However deep in the package it arises."""
+    log = tmp_path / "log.csv"
+    log.write_text("SN,submitted,completed\n5_31,2026-03-02 09:00,2026-03-02 10:00\n6_31,soon,\n")
+    scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    strategy = sim.Callback(loss=1.0)
+    for act in (
+        lambda: sim.fit(log),
+        lambda: scenario.with_log(log),
+        lambda: sim.RequestLog.read(log),
+        lambda: sim.simulate(scenario, strategy),
+        lambda: sim.compare(scenario, [strategy], replications=2, progress=False),
+        lambda: sim.sweep(scenario, {"server.workers": [1]}, [strategy], progress=False),
+    ):
+        with pytest.warns() as told:
+            act()
+        assert {one.filename for one in told} == {__file__}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from asyncsim.engine.compiled.parts import unplayed
 from asyncsim.engine.recording import record_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simpy_engine import Simulation
-from asyncsim.errors import CensoredWarning, ScenarioError
+from asyncsim.errors import CensoredWarning, ScenarioError, warn
 from asyncsim.model.draws import Draws
 from asyncsim.model.profiles import Profile
 from asyncsim.model.quantities import DurationLike, nearest
@@ -89,12 +88,11 @@ def simulate(
     run = played(scenario, strategy, draws, until=until, engine=engine, resolution=resolution)
     record = run.record
     if record.open_count:
-        warnings.warn(
+        warn(
             f"{record.open_count} of {len(record.waits.row)} waits were still open at "
             f"{scenario.calendar.timestamps(np.array([record.end]))[0]:%Y-%m-%d %H:%M:%S} "
             f"under {strategy.label}; they have no latency and are in no average",
             CensoredWarning,
-            stacklevel=2,
         )
     return run
 

@@ -8,12 +8,11 @@ import ipaddress
 import re
 import secrets
 import socket
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from asyncsim.engine.host import in_browser
-from asyncsim.errors import EngineError, ScenarioError
+from asyncsim.errors import EngineError, ScenarioError, warn
 from asyncsim.live.endpoint import Endpoint
 from asyncsim.live.session import Session
 from asyncsim.model.described import argument
@@ -91,9 +90,8 @@ def listening(host: str, port: int) -> socket.socket:
         ) from None
     address = listener.getsockname()[0]
     if not ipaddress.ip_address(address).is_loopback:
-        warnings.warn(
+        warn(
             f"the endpoint listens on {address}: everybody in that network can reach it, and the "
             "token travels in clear text",
-            stacklevel=4,
         )
     return listener

@@ -15,6 +15,8 @@ from asyncsim.errors import EngineError
 
 logger = logging.getLogger("asyncsim")
 
+PATIENCE = 0.5
+"""Real seconds that somebody may wait until the session has come to the present instant."""
 SLICE = 0.008
 """Longest time that is played without giving way to others, in seconds."""
 PAUSE = 0.02
@@ -90,8 +92,11 @@ class Ticking:
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
         self._task = None
 
-    def catch_up(self, budget: float = SLICE) -> bool:
-        """Play up to where real time has come; false if it is still behind."""
+    def catch_up(self, budget: float = PATIENCE) -> bool:
+        """Play up to where real time has come; false if it is still behind.
+
+        Whoever acts or looks waits for that, or the answer would be that of an earlier instant.
+        """
         real, simulated = self._since
         target = simulated + (time.monotonic() - real) * self._speed
         if self._advance(target, budget):
@@ -102,7 +107,7 @@ class Ticking:
     async def _run(self) -> None:
         while self._task is asyncio.current_task():  # stopped and started again, it is another
             try:
-                in_time = self.catch_up()
+                in_time = self.catch_up(SLICE)
             except Exception:
                 logger.exception("the clock has stopped; play() starts it again")
                 self._task = None

@@ -8,7 +8,6 @@ number and what is wrong with it.
 from __future__ import annotations
 
 import csv
-import warnings
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 from attrs import frozen
 
-from asyncsim.errors import LogWarning, ScenarioError
+from asyncsim.errors import LogWarning, ScenarioError, warn
 from asyncsim.model.arrivals import At
 from asyncsim.model.calendar import Calendar, zone_name
 from asyncsim.model.described import argument, unread
@@ -28,6 +27,8 @@ COLUMNS = ("SN", "submitted", "completed")
 RIGHT = (
     "timestamps are ISO 8601, such as 2026-03-02 09:13:22; pandas.to_datetime makes them of others"
 )
+PLAIN = r"(?:1[7-9]|2[01])\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?"
+"""Timestamps of the centuries in which pandas has nanoseconds."""
 NAMED_ROWS = 5  # so many bad rows stand in a warning; all of them are in the table
 
 
@@ -70,7 +71,7 @@ class RequestLog:
     unfinished: pd.DataFrame
 
     @classmethod
-    def read(cls, path: str | Path, zone: str | None = None, *, _stacklevel: int = 2) -> RequestLog:
+    def read(cls, path: str | Path, zone: str | None = None) -> RequestLog:
         """Read a CSV file with the columns SN, submitted, completed.
 
         Parameters
@@ -98,11 +99,10 @@ class RequestLog:
                 f"line {r.line}: {r.problem}" for r in log.rejected[:NAMED_ROWS].itertuples()
             )
             more = len(log.rejected) - NAMED_ROWS
-            warnings.warn(
+            warn(
                 f"{path}: {len(log.rejected)} of {len(log.rejected) + len(log.rows)} rows are not "
                 f"used: {named}{f'; and {more} more' if more > 0 else ''}",
                 LogWarning,
-                stacklevel=_stacklevel,
             )
         return log
 
@@ -227,8 +227,16 @@ def timestamps(texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timestam
             return at.replace(tzinfo=tz)
         return at.astimezone(tz) if tz else at.astimezone(UTC).replace(tzinfo=None)
 
+    texts = texts.str.strip()
     dtype = pd.DatetimeTZDtype("us", tz) if tz else "datetime64[us]"
-    return pd.Series([one(text.strip()) for text in texts], index=texts.index, dtype=dtype)
+    plain = texts.str.fullmatch(PLAIN) & (tz is None)  # many at once, for large logs
+    rest = texts[~plain]
+    found: pd.Series[pd.Timestamp]
+    found = pd.Series([one(text) for text in rest], index=rest.index, dtype=dtype)
+    if plain.any():
+        many = pd.to_datetime(texts[plain], format="ISO8601", errors="coerce").dt.floor("us")
+        found = pd.concat([found, many.astype("datetime64[us]")]).reindex(texts.index)
+    return found
 
 
 def _problems(

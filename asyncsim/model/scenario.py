@@ -191,7 +191,7 @@ class Scenario:
             raise ScenarioError(f"step must be one of {known}, got {step!r}")
         log = path
         if not isinstance(log, RequestLog):
-            log = RequestLog.read(log, zone=self.zone, _stacklevel=3)
+            log = RequestLog.read(log, zone=self.zone)
         self._refuse_shared_system(calls[step])
         replay = log.replayed(self.zone)
         return self.replace(

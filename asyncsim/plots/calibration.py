@@ -13,7 +13,6 @@ Floats = NDArray[np.float64]
 BLUE, ORANGE, GREEN = COLOURS[:3]
 GREY = COLOURS[-1]
 MOST_POINTS = 1000
-DAY = 86400.0
 FARTHEST = 3.0
 """Half-widths of an interval; what lies farther away is drawn there."""
 

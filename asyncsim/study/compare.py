@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from asyncsim.engine.cutting import WHOLE_RUN
 from asyncsim.engine.figures import check_figure, figures_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulate import RESOLUTION
-from asyncsim.errors import PrecisionWarning
+from asyncsim.errors import PrecisionWarning, warn
 from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.profiles import Profile
@@ -183,10 +182,9 @@ def _tell_missed(rules: dict[str, Precision], figure: str, unit: str) -> None:
     if missed:
         rule = next(iter(missed.values()))
         told = "; ".join(one.shortfall(label) for label, one in missed.items())
-        warnings.warn(
+        warn(
             f"the {rule.wanted.text(unit)} of {figure} was not reached in {len(rule.steps)} "
             f"replications ({told}); raise most_replications, or be content with the intervals as "
             "they are",
             PrecisionWarning,
-            stacklevel=3,
         )

@@ -8,11 +8,12 @@ in this one, and a warning says so.
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from multiprocessing import active_children
+
+from asyncsim.errors import warn
 
 NO_THREAD = "can't start new thread"
 """What CPython says where there is none; any other `RuntimeError` is about something else."""
@@ -61,11 +62,10 @@ def _pool(n_jobs: int) -> Executor | None:
     except (ImportError, NotImplementedError, OSError) as error:  # no semaphores, no fork …
         for half_a_pool in set(active_children()) - set(before):
             half_a_pool.terminate()  # else this process would wait for them at its end
-        warnings.warn(
+        warn(
             f"n_jobs={n_jobs} needs processes, and none can be started here ({error}), as in a "
             "browser: everything is played in this one. The result is the same; n_jobs=1 "
             "avoids this warning",
-            stacklevel=7,
         )
         return None
     return pool

@@ -8,7 +8,6 @@ processes.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -19,7 +18,7 @@ from asyncsim.engine.cutting import cut
 from asyncsim.engine.figures import figures, latencies
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulate import played
-from asyncsim.errors import CensoredWarning, ScenarioError
+from asyncsim.errors import CensoredWarning, ScenarioError, warn
 from asyncsim.model.described import refuse
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import Refused, count
@@ -136,9 +135,8 @@ def tell_censored(open_waits: Mapping[str, int]) -> None:
     """Warn whoever called the caller of waits still open, given by strategy."""
     told = ", ".join(f"{n} under {label}" for label, n in open_waits.items() if n)
     if told:
-        warnings.warn(
+        warn(
             f"waits still open when runs stopped: {told}; they have no latency and are in no "
             "average (give the step a timeout, or the strategy a safety poll)",
             CensoredWarning,
-            stacklevel=3,
         )

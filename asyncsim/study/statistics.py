@@ -75,9 +75,10 @@ def check_replications(replications: int) -> int:
 
 
 def _several(value: int) -> int:
-    if count(value) < 2:
+    found = count(value)
+    if found < 2:
         raise Refused("must be 2 or more: one run has no interval")
-    return value
+    return found
 
 
 def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:

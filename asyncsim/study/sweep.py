@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
@@ -20,7 +19,7 @@ from asyncsim.engine.arguments import check_scenario
 from asyncsim.engine.figures import PLACES, check_figure, figures_of
 from asyncsim.engine.figures import Figure as FigureMeaning
 from asyncsim.engine.simulate import check_engine
-from asyncsim.errors import CensoredWarning
+from asyncsim.errors import CensoredWarning, warn
 from asyncsim.model.described import argument
 from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
@@ -333,12 +332,11 @@ def _bar(points: Sequence[Point], left: Sequence[Point], progress: bool) -> Any:
 def _tell_censored(figures: Mapping[int, Floats]) -> None:
     some = sum(bool(found[:, :, PLACES["still_waiting"]].any()) for found in figures.values())
     if some:
-        warnings.warn(
+        warn(
             f"waits still open when runs stopped: at {some} of {len(figures)} points (see the "
             "figure still_waiting); they have no latency and are in no average (give the step a "
             "timeout, or the strategy a safety poll)",
             CensoredWarning,
-            stacklevel=3,
         )
 
 

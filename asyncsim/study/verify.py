@@ -16,13 +16,10 @@ from itertools import islice
 import pandas as pd
 from attrs import frozen
 
-from asyncsim.errors import ScenarioError
-from asyncsim.model.described import argument
-from asyncsim.model.quantities import count
 from asyncsim.study.experiments import Experiment, all_experiments
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, mapping
-from asyncsim.study.statistics import mean_interval
+from asyncsim.study.statistics import check_replications, mean_interval
 from asyncsim.study.summary_html import table_html
 
 SHARE = 0.02
@@ -84,11 +81,7 @@ def verify(
         Which; by default all of `asyncsim.study.experiments`. Experiments of your own are played
         in this process, whatever `n_jobs` says.
     """
-    replications = argument("replications", replications, count)
-    if replications < 2:
-        raise ScenarioError(
-            f"replications must be 2 or more, or nothing is known, got {replications}"
-        )
+    replications = check_replications(replications)
     n_jobs = jobs(n_jobs)
     chosen = list(all_experiments(quick) if experiments is None else experiments)
     rows = []

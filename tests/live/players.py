@@ -1,7 +1,8 @@
 """Run as a program: plays the session of a store in processes that are there to be killed.
 
-For each line on standard input a child is forked that plays, slice by slice, for ever; its process
-number is printed when it begins. Forking spares a hundred imports.
+For each line on standard input a child is forked that plays, slice by slice, for ever. It prints
+``pid`` and its process number when it begins, and ``slice`` after each. Forking spares a hundred
+imports.
 """
 
 import os
@@ -11,10 +12,11 @@ import asyncsim as sim
 
 
 def play(path):
-    print(os.getpid(), flush=True)
+    print("pid", os.getpid(), flush=True)
     session = sim.live(store=path)
     while True:
-        session.run_for(0.5)
+        session.run_for(30)
+        print("slice", flush=True)
 
 
 for _ in sys.stdin:

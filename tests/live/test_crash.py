@@ -18,7 +18,6 @@ from asyncsim.live.records import StoredWaits, finish_record
 from asyncsim.live.store import Store
 
 KILLS = 110
-MOST_KILLS = 5 * KILLS  # a busy machine needs more of them to get anywhere
 TOLD = 50
 CLIENTS = 3
 INSTANCES = 240
@@ -84,34 +83,32 @@ class Client(threading.Thread):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, which this system does not have")
 def test_no_wait_is_lost_and_none_resumes_twice_however_often_the_player_is_killed(tmp_path):
-    """110 kills or more at random moments: every serial number is accounted for."""
+    """110 kills at random moments: every serial number is accounted for."""
     path = tmp_path / "workshop.db"
     sim.live(SCENARIO, store=path, seed=5, hold="people").close()
     clients = [Client(path, seed) for seed in range(CLIENTS)]
     for client in clients:
         client.start()
-    chance, moments, patience = random.Random(1), [0.0], 0.1
+    chance, moments = random.Random(1), [0.0]
     with subprocess.Popen(
         [sys.executable, PLAYERS, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as players:
-        for kills in range(MOST_KILLS):
-            told = sum(len(client.told) for client in clients)  # each number once
-            if kills >= KILLS and told > TOLD and len(set(moments)) > KILLS / 4:
-                break
+        for _ in range(KILLS):
             players.stdin.write("play\n")
             players.stdin.flush()
-            pid = int(players.stdout.readline())
-            time.sleep(chance.expovariate(1 / patience))  # often before it has opened the store
+            words = iter(players.stdout.readline, "")
+            pid = next(int(word.split()[1]) for word in words if word.startswith("pid"))
+            for _ in range(chance.randrange(10)):  # slices, not seconds: a busy machine needs more
+                next(words)
+            time.sleep(chance.expovariate(1 / 0.005))  # somewhere in the next one
             os.kill(pid, signal.SIGKILL)
             moments.append(now_of(path))
-            # On a busy machine it needs longer to come on at all
-            patience = min(max(patience * (0.85 if moments[-1] > moments[-2] else 1.2), 0.05), 5)
         players.stdin.close()
     for client in clients:
         client.over.set()
         client.join()
     assert moments == sorted(moments)
-    assert kills < MOST_KILLS - 1  # it came on, in spite of all
+    assert len(set(moments)) > KILLS / 2  # it came on, in spite of all
     assert not [broken for client in clients for broken in client.broken]
     account_for(path, clients)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from asyncsim.errors import LogWarning, ScenarioError
 from asyncsim.model.arrivals import At, Poisson
 from asyncsim.model.process import AsyncStep, Process
-from asyncsim.model.request_log import COLUMNS, RequestLog
+from asyncsim.model.request_log import COLUMNS, RequestLog, timestamps
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.systems import NightlyBatch, Recorded
 
@@ -327,3 +327,15 @@ def test_a_number_counts_as_doubled_only_after_a_good_row(read):
         log = read(f"5_31,2026-03-02 09:00,NULL\n{GOOD.replace(GOOD.split(',')[0], '5_31', 1)}")
     assert log.rows["SN"].tolist() == ["5_31"]
     assert log.rejected["line"].tolist() == [2]
+
+
+def test_many_timestamps_are_read_at_once_as_each_would_be_alone():
+    """Also those that are no date, from before 1970, far off, or finer than a microsecond."""
+    texts = [
+        "2026-03-02 09:13:22", "2026-03-02T09:13:22.5", "1969-12-31 23:59:59.999999999",
+        "9999-12-31 00:00:00", "2026-02-30 09:00:00", "2026-03-02 25:00:00",
+        "2026-03-02 09:13:22.123456789", "0001-01-01 00:00:00", " 2026-03-02 09:13:22 ",
+    ]  # fmt: skip
+    together = timestamps(pd.Series(texts), None)
+    alone = pd.concat([timestamps(pd.Series([text, "x"]), None)[:1] for text in texts])
+    pd.testing.assert_series_equal(together, alone.reset_index(drop=True))

@@ -69,12 +69,23 @@ class Described:
     never: int
 
 
-def table_of(
-    rows: Sequence[Finding] | Sequence[Gap], kind: type[Finding] | type[Gap]
-) -> pd.DataFrame:
+class Rows(pd.DataFrame):
+    """A table of sentences, which a notebook shows whole."""
+
+    @property
+    def _constructor(self) -> type[Rows]:
+        return Rows
+
+    def _repr_html_(self) -> str:
+        with pd.option_context("display.max_colwidth", None):
+            html: str = self.to_html(index=False, border=0, justify="left")
+        return html
+
+
+def table_of(rows: Sequence[Finding] | Sequence[Gap], kind: type[Finding] | type[Gap]) -> Rows:
     """Return a list as a table, one column per attribute."""
     names = list(kind.__annotations__)
-    return pd.DataFrame([[getattr(row, n) for n in names] for row in rows], columns=names)
+    return Rows([[getattr(row, n) for n in names] for row in rows], columns=names)
 
 
 def share_interval(k: int, n: int, confidence: float) -> str:

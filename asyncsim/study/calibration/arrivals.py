@@ -30,7 +30,7 @@ POOLED = {
     "by hour, weekend apart": ("weekend apart", "hour"),
     "by hour and weekday": ("weekday", "hour"),
 }
-HOUR, DAY = 3600.0, 86400.0
+HOUR = 3600.0
 Cells = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 

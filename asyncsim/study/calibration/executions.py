@@ -31,8 +31,8 @@ ORDER = ("queued", "started", "armed", "resumed", "ended")
 
 def executions_of(
     events: pd.DataFrame, system: str | Mapping[str, str] | None, problems: Problems
-) -> tuple[pd.DataFrame, frozenset[str]]:
-    """Return one row per executed step, and which kinds of instants the log has.
+) -> pd.DataFrame:
+    """Return one row per executed step.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def executions_of(
     steps = steps.reset_index()
     has = frozenset(name for name in ORDER if steps[name].notna().any())
     steps = _with_systems(steps, system, has)
-    return _checked(steps, has, problems), has
+    return _checked(steps, has, problems)
 
 
 def _numbered(events: pd.DataFrame) -> pd.Series[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 
 from asyncsim.model.durations import Fixed
@@ -56,7 +57,8 @@ def arrival_gaps(fit: ArrivalFit) -> list[Gap]:
     if fit.bunching_p < LEVEL and fit.law.size == 1:
         more = fit.bunching > 1
         meaning = (
-            "they come in bunches; in the scenario they come one by one, and queues are shorter"
+            "they come in bunches, or begin or end within an hour; in the scenario they come one "
+            "by one, as often in all of an hour, and queues are shorter"
             if more
             else "they come more evenly than by chance; the scenario's queues are longer"
         )
@@ -125,7 +127,7 @@ def law_finding(part: str, what: str, fit: LawFit) -> Finding:
     """Return a fitted law as a row of the account."""
     how = "the times themselves: too few for a law"
     if isinstance(fit.law, Fixed):
-        how = "always the same"
+        how = "always the same" if np.ptp(fit.times) <= fit.mean / 100 else "only its mean is known"
     elif fit.rejected:
         best = fit.candidates.iloc[0]
         how = f"the times themselves: {best['law']}, the best law, is rejected (p = {fit.p:.2g})"

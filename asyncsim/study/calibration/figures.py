@@ -83,7 +83,9 @@ def steps_of(run: Run) -> pd.DataFrame:
     """Return one row per executed step of a run, in the columns of a log that has been read."""
     keys = ["instance", "step", "time"]  # the first time through the step, the second …
     steps, waits = (
-        table.assign(time=table.groupby(["instance", "step"]).cumcount())
+        table.assign(
+            time=table.groupby(["instance", "step"]).cumcount(), step=table["step"].astype("str")
+        )
         for table in (run.steps, run.waits)
     )
     both = steps[[*keys, "queued", "started", "ended"]].merge(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,12 +10,12 @@ import attrs
 import numpy as np
 import pandas as pd
 
-from asyncsim.errors import LogWarning, ScenarioError
+from asyncsim.errors import LogWarning, ScenarioError, warn
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.process import AsyncStep, Element, Process, Step
-from asyncsim.model.quantities import Refused, calendar_date, optional_count
+from asyncsim.model.quantities import LONGEST, Refused, calendar_date, optional_count
 from asyncsim.model.scenario import Scenario
 from asyncsim.study.calibration.account import Finding, Gap
 from asyncsim.study.calibration.arrivals import fit_arrivals
@@ -120,7 +119,7 @@ def fit(
     found = read_log(log, zone, system, requests)
     known = without_strays(found.steps, found.calendar, found.problems)
     if found.problems.worth_a_warning:
-        warnings.warn(found.problems.sentence(found.name, found.rows), LogWarning, stacklevel=2)
+        warn(found.problems.sentence(found.name, found.rows), LogWarning)
     steps = known.assign(first=known[[*TIMES]].min(axis=1))
     came = steps.groupby("case", sort=False)["first"].min()
     calendar, shift, length, outside = _period(came, found.calendar, period)
@@ -183,6 +182,11 @@ def _period(
     shift = calendar.instant(first, "00:00")
     moved = attrs.evolve(calendar, start=first)
     length = moved.instant(last + timedelta(days=1), "00:00")
+    if length > LONGEST:
+        raise ScenarioError(
+            f"the log's arrivals are from {first} to {last}: mend dates that are wrong, or give "
+            "period= with the days that it covers"
+        )
     outside = int(((came < shift) | (came >= shift + length)).sum())
     if outside == len(came):
         raise refuse("period", f"must hold arrivals of the log ({shown[0]} to {shown[1]})", period)

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import numpy as np
 from attrs import frozen
+from scipy import stats
 
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Fixed, Floats
@@ -16,7 +17,7 @@ from asyncsim.study.calibration.account import Described, Finding, Gap
 from asyncsim.study.calibration.batches import DAY, Night, Verdict, clock_of
 from asyncsim.study.calibration.durations import LawFit, fit_law, six_digits
 from asyncsim.study.calibration.explaining import lanes_finding, law_finding, law_gaps
-from asyncsim.study.calibration.lanes import queue_of
+from asyncsim.study.calibration.lanes import lanes_of_nights
 from asyncsim.study.calibration.leftovers import (
     Schedule,
     cut_off_of,
@@ -85,7 +86,7 @@ def _pace_of(
     at_end = zero >= AT_END
     lanes, times = None, gaps
     if not (at_end or coarse):
-        lanes, times = _lanes_of(came, done, nights, gaps)
+        lanes, times = _lanes_of(came, done, nights, gaps, settings.resolution)
     pace = (
         _from_ends(last, counts, settings)
         if at_end
@@ -96,21 +97,16 @@ def _pace_of(
 
 
 def _lanes_of(
-    came: Floats, done: Floats, nights: tuple[Night, ...], gaps: Floats
+    came: Floats, done: Floats, nights: tuple[Night, ...], gaps: Floats, resolution: float
 ) -> tuple[int | None, Floats]:
     """Return how many items are worked on at a time, and the times they took.
 
-    All items of a night wait for its start; in which order they come is known, and so is in which
-    they are done. If that tells no number, the gaps between completions are what one lane took.
+    If nothing tells their number, the gaps between completions are what one lane took.
     """
-    items = [night.items[np.argsort(came[night.items], kind="stable")] for night in nights]
-    order = np.concatenate(items)
-    begin = np.repeat([night.first - 1.0 for night in nights], [len(some) for some in items])
-    queue = queue_of(begin, done[order], alike=False)
-    if queue.lanes is None:
-        return None, gaps
-    times = (done[order] - queue.begun)[queue.begun > begin]
-    return queue.lanes, times[times > 0]
+    lanes, times = lanes_of_nights(
+        [came[night.items] for night in nights], [done[night.items] for night in nights], resolution
+    )
+    return (lanes, times) if lanes else (None, gaps)
 
 
 def fit_batch(
@@ -208,14 +204,10 @@ def _from_ends(last: Floats, counts: np.ndarray[Any, Any], settings: Settings) -
     n, how = len(last), "the earliest end of a night; too few nights for more"
     guess, error, slope, slope_error = float(last.min()), math.nan, 0.0, math.nan
     if n >= 3 and len(np.unique(counts)) > 1:
-        line = np.polynomial.Polynomial.fit(counts, last, 1).convert()
-        residual = last - line(counts)
-        variance = float(residual @ residual) / (n - 2)
-        around = float(np.sum((counts - counts.mean()) ** 2))
-        if line.coef[1] > 0:
-            guess, slope = float(line.coef[0]), float(line.coef[1])
-            slope_error = math.sqrt(variance / around)
-            error = math.sqrt(variance * (1 / n + float(counts.mean()) ** 2 / around))
+        line = stats.linregress(counts, last)
+        if line.slope > 0:
+            guess, error = float(line.intercept), float(line.intercept_stderr)
+            slope, slope_error = float(line.slope), float(line.stderr)
             how = "ends of nights over their items, a line"
     wide = max(SLACK, 2 * error) if slope else 900.0
     start = roundest(guess - wide, min(guess + (wide if slope else 0), float(last.min())), guess)

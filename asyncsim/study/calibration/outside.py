@@ -17,9 +17,6 @@ from asyncsim.study.calibration.nights import fit_batch
 from asyncsim.study.calibration.services import fit_service
 from asyncsim.study.calibration.settings import Settings
 
-DEPENDENT = 0.1
-"""External times depend on each other if their rank correlation is above this, not by chance."""
-
 
 @frozen(eq=False)
 class SystemFit:
@@ -106,8 +103,8 @@ def _log_gaps(name: str, what: str, never: int, waits: int) -> list[Gap]:
         found.append(
             Gap(
                 name, "waits that have not ended", f"{never} of {waits}",
-                "open at the end of the log, longer than others took or until a next night: in no "
-                "law",
+                "given up or open at the end of the log, longer than others took or until a next "
+                "night: in no law",
             )
         )  # fmt: skip
     return found

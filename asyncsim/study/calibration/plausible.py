@@ -22,23 +22,29 @@ RARE = 0.01
 
 
 def resolution_of(steps: pd.DataFrame) -> float:
-    """Return how coarse a log's clock is: a day, an hour, a minute, a second; 0 if finer.
+    """Return how coarse a log's clock is: an hour, a minute, a second; 0 if finer.
+
+    Of the column whose clock is coarsest.
 
     Raises
     ------
     ScenarioError
         If it has dates only.
     """
-    known = np.unique(_instants(steps))
-    if len(known) < FEWEST:
-        return 0.0
-    coarse = next((grid for grid in GRIDS if not np.any(known % grid)), 0.0)
-    if coarse == DAY:
-        raise ScenarioError(
-            "the log has dates without a time of day, which say nothing of waits: it needs "
-            "timestamps such as 2026-03-02 09:13:22"
-        )
-    return coarse
+    coarsest = 0.0
+    for column in TIMES:
+        known = steps[column].dropna().unique()
+        if len(known) < FEWEST:
+            continue
+        coarse = next((grid for grid in GRIDS if not np.any(known % grid)), 0.0)
+        if coarse == DAY:
+            what = "submitted" if column in ("queued", "started", "armed") else column
+            raise ScenarioError(
+                f"the log has dates without a time of day ({what}), which say nothing of waits: "
+                "it needs timestamps such as 2026-03-02 09:13:22"
+            )
+        coarsest = max(coarsest, coarse)
+    return coarsest
 
 
 def without_strays(steps: pd.DataFrame, calendar: Calendar, problems: Problems) -> pd.DataFrame:

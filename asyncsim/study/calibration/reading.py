@@ -49,8 +49,6 @@ class Log:
         What is wrong with it.
     rows
         How many it has.
-    has
-        Which kinds of instants it holds at all.
     """
 
     name: str
@@ -59,7 +57,6 @@ class Log:
     steps: pd.DataFrame
     problems: Problems
     rows: int
-    has: frozenset[str]
 
 
 def read_log(
@@ -220,8 +217,7 @@ def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str
     )
     steps = steps.sort_values(["queued", "place"], kind="stable", ignore_index=True)
     steps["resumed"] = steps["resumed"].where(~(steps["resumed"] < steps["completed"]))
-    has = {"armed", "completed"} | ({"resumed"} if steps["resumed"].notna().any() else set())
-    return Log(name, REQUESTS, calendar, steps, problems, len(raw), frozenset(has))
+    return Log(name, REQUESTS, calendar, steps, problems, len(raw))
 
 
 def _resumptions(
@@ -283,10 +279,10 @@ def _read_events(
         )
     calendar = Calendar(moments[good].min().date(), zone)
     events = events.assign(at=_seconds(moments, calendar))[good]
-    steps, has = executions_of(events, system, problems)
+    steps = executions_of(events, system, problems)
     if requests is not None:
-        steps, has = _with_requests(steps, has, requests, calendar, problems)
-    return Log(name, EVENTS, calendar, steps, problems, len(raw), has)
+        steps = _with_requests(steps, requests, calendar, problems)
+    return Log(name, EVENTS, calendar, steps, problems, len(raw))
 
 
 def _moments(
@@ -312,11 +308,10 @@ def _optional(raw: pd.DataFrame, column: str, default: str) -> pd.Series[str]:
 
 def _with_requests(
     steps: pd.DataFrame,
-    has: frozenset[str],
     requests: pd.DataFrame | str | Path,
     calendar: Calendar,
     problems: Problems,
-) -> tuple[pd.DataFrame, frozenset[str]]:
+) -> pd.DataFrame:
     """Add the completions that a table of requests has for the serial numbers of an event log."""
     _columns(requests, "requests")
     zone = calendar.zone
@@ -331,4 +326,4 @@ def _with_requests(
     known = raw["SN"].str.strip().isin(numbers) | raw["line"].isin(table.rejected["line"])
     told.add("requests: serial number is not in the event log", raw["line"][~known])
     problems.take(told)
-    return steps.assign(completed=steps["serial_number"].map(done)), has | {"completed"}
+    return steps.assign(completed=steps["serial_number"].map(done))

@@ -16,7 +16,7 @@ from asyncsim.model.quantities import nearest, seconds_of_day, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.model.systems import NightlyBatch, OnlineService, People
-from asyncsim.study.calibration.account import Finding, Gap, table_of
+from asyncsim.study.calibration.account import Finding, Gap, Rows, table_of
 from asyncsim.study.calibration.arrivals import ArrivalFit
 from asyncsim.study.calibration.batches import DAY, clock_of
 from asyncsim.study.calibration.checking import Check, checked
@@ -202,8 +202,7 @@ class Fit:
             ("problems of the log", self.problems),
         )
         tables = "".join(
-            f'<div style="margin-top:8px">{escape(title)}</div>'
-            f"{table.to_html(index=False, border=0, justify='left')}"
+            f'<div style="margin-top:8px">{escape(title)}</div>{Rows(table)._repr_html_()}'
             for title, table in parts
             if len(table)
         )

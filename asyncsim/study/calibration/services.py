@@ -12,7 +12,7 @@ from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
 from asyncsim.model.systems import ExternalSystem, OnlineService, People
 from asyncsim.study.calibration.account import Described, Finding, Gap, p_text
-from asyncsim.study.calibration.batches import LEVEL, Verdict
+from asyncsim.study.calibration.batches import LEVEL, SHORTER, Verdict
 from asyncsim.study.calibration.durations import fit_law
 from asyncsim.study.calibration.explaining import lanes_finding, law_finding, law_gaps
 from asyncsim.study.calibration.lanes import Queue, queue_of
@@ -22,8 +22,8 @@ from asyncsim.study.calibration.working import Working, working_hours
 
 DEPENDENT = 0.1
 """External times depend on each other if their rank correlation is above this, not by chance."""
-FINE = 20.0
-"""A clock is fine if a time is so many of its steps, and shows who waited for whom."""
+CEASED = 0.02
+"""Answers have ceased if so few of them come in the second half of the time that is waited."""
 GIVEN_UP = 0.01
 """If more waits than this were given up, nobody knows how long they kept a lane."""
 
@@ -59,14 +59,13 @@ def fit_service(
     over = np.where(is_open, np.where(given_up, ended, settings.until), done)
     # What is open for longer than any wait took that ended says nothing of how long they take
     never = is_open & ~given_up & (over - armed > np.nanmax(done - armed))
-    hours = None
-    if verdict.p < LEVEL:
-        hours = working_hours(armed[~is_open], done[~is_open], calendar)
+    never |= given_up & _are_lost(done - armed, (over - armed)[given_up])
+    hours = working_hours(armed[~is_open], done[~is_open], calendar)
     armed, over, is_open = armed[~never], over[~never], is_open[~never]
     if hours is not None:
         armed, over = hours.seconds(armed), hours.seconds(over)
-    telling = np.mean(over - armed) > FINE * settings.resolution and np.mean(given_up) <= GIVEN_UP
-    queue = queue_of(armed, np.where(is_open, math.inf, over))
+    telling = np.mean(given_up) <= GIVEN_UP
+    queue = queue_of(armed, np.where(is_open, math.inf, over), settings.resolution)
     begun = queue.begun if telling else armed
     lanes = queue.lanes if telling else None
     times, cut = (over - begun)[~is_open], (over - begun)[is_open & (over > begun)]
@@ -85,6 +84,18 @@ def fit_service(
     if hours is not None:
         system = People(lanes or queue.peak, law.law, between=hours.between, days=hours.days)
     return Described(system, law, tuple(findings), gaps, int(never.sum()))
+
+
+def _are_lost(times: Floats, after: Floats) -> bool:
+    """Tell whether waits were given up because no answer would have come, and not a late one.
+
+    Then answers have long ceased to come when they are given up.
+    """
+    if not len(after):
+        return False
+    late = float(np.median(after)) / 2
+    early, rest = int(np.sum(times <= late)), int(np.sum(times > late))
+    return rest < CEASED * early and len(after) > rest
 
 
 def _hours_finding(name: str, hours: Working | None) -> list[Finding]:
@@ -127,7 +138,7 @@ def _left(name: str, verdict: Verdict, hours: Working | None, times: Floats) -> 
                     "matter; the scenario draws them independently",
                 )
             )  # fmt: skip
-    if hours is None and verdict.p < LEVEL:
+    if hours is None and verdict.p < LEVEL and verdict.arc < SHORTER * verdict.expected_arc:
         found.append(
             Gap(
                 name, "completions by time of day", p_text(verdict.p),

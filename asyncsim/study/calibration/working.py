@@ -21,8 +21,8 @@ LATE = 60.0
 """The last task of a day may be booked so long after work has ended."""
 EDGE, SOON = 1800.0, 120.0
 """The first task of a day may be done so long after work begins, the last before it ends."""
-FEWEST = 10
-"""So many requests must have waited over night, or nothing tells that nobody was there."""
+FEWEST, RARE = 10, 0.02
+"""So many requests must have waited over night, and this share, or nothing tells of a night."""
 WEEK = 7
 
 
@@ -39,7 +39,8 @@ class Working:
     over_night
         Requests that waited while nobody was there.
     spans
-        Begin and end of each working time, and the working seconds before it, shape ``(n, 3)``.
+        Begin and end of each working time, without the idle days, and the working seconds before
+        it, shape ``(n, 3)``.
     """
 
     between: tuple[str, str]
@@ -75,7 +76,7 @@ def working_hours(armed: Floats, done: Floats, calendar: Calendar) -> Working | 
     opens, closes = (clock_text(first), clock_text(last))
     # Waited over at least one night, or came while nobody was there
     over_night = int(np.sum(np.floor((came - first) / DAY) < np.floor((clock - first) / DAY)))
-    if over_night < FEWEST:
+    if over_night < max(FEWEST, RARE * len(done)):
         return None
     worked = np.unique(np.floor(clock / DAY).astype(int))
     dates = np.arange(worked[0], worked[-1] + 1)
@@ -94,9 +95,12 @@ def working_hours(armed: Floats, done: Floats, calendar: Calendar) -> Working | 
     kept = on | (unseen if len(on | unseen) == WEEK else unseen & {0, 1, 2, 3, 4})
     days = days_text(kept)
     off = tuple(calendar.day(k) for k in idle if calendar.day(k).weekday() in kept)
-    compiled = Hours((opens, closes), Days(days)).opened(calendar)
-    spans = compiled.first(int(dates[-1]) + 2 * WEEK)
-    return Working((opens, closes), days, off, over_night, spans)
+    spans = Hours((opens, closes), Days(days)).opened(calendar).first(int(dates[-1]) + 2 * WEEK)
+    there = ~np.isin(np.floor(clock_of(spans[:, 0], calendar) / DAY), idle)
+    begun, ended = spans[there, 0], spans[there, 1]
+    before = np.append(0.0, np.cumsum(ended - begun)[:-1])
+    worked_in = np.column_stack([begun, ended, before])
+    return Working((opens, closes), days, off, over_night, worked_in)
 
 
 def _edges(came: Floats, clock: Floats, start: float, end: float) -> tuple[float, float]:

@@ -10,15 +10,17 @@ from asyncsim.engine.arguments import check_played
 from asyncsim.errors import ScenarioError
 from asyncsim.model.arrivals import Poisson, Scattered, WeeklyPoisson
 from asyncsim.model.described import refuse
+from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Polling, Strategy
 from asyncsim.study.capacity.answers import Capacity, goes_one_way
 from asyncsim.study.capacity.axis import Axis, boundary, check_field, halved
-from asyncsim.study.capacity.supply import WORKERS
+from asyncsim.study.capacity.supply import WORKERS, least_busy
 from asyncsim.study.capacity.target import Target
 from asyncsim.study.capacity.trials import LOSS, Effort, Options, Trials, trials
 from asyncsim.study.points import reading
 
+OF_WORKERS = "server.workers"
 MET, NOT_MET, UNDECIDED = "met", "not met", "undecided"
 LARGEST = 1024
 """More is not looked for unless `between` says so: workers, or times the present volume."""
@@ -52,7 +54,9 @@ def fewest_workers(
     Returns
     -------
     Capacity
-        ``value`` is where the mean meets the target, ``high`` where its whole interval does.
+        ``value`` is where the mean meets the target, ``high`` where its whole interval does. A rate
+        of arrivals goes on after the scenario's length: workers who surely have no time to spare
+        then are too few (*overloaded*), and a note says if twice the length undoes the answer.
 
     Examples
     --------
@@ -71,11 +75,14 @@ def fewest_workers(
     10
     """
     chosen = Effort.of(effort)
-    axis = Axis.between("server.workers", between)
+    axis = Axis.between(OF_WORKERS, between)
     check_played(scenario, strategy, None)
     wanted = Target.parse(target, scenario)
     start = float(scenario.server.workers)
-    return _limit("fewest workers", scenario, strategy, wanted, axis, start, "high", chosen)
+    goes_on = isinstance(scenario.arrivals, (Poisson, WeeklyPoisson))
+    return _limit(
+        "fewest workers", scenario, strategy, wanted, axis, start, "high", chosen, goes_on
+    )
 
 
 def largest_volume(
@@ -107,8 +114,9 @@ def largest_volume(
     Capacity
         ``value`` is the last volume whose mean meets the target, ``low`` the last one whose whole
         interval does. A rate goes on after the scenario's length: where it asks an outside system
-        for more in a week than that can do in one, the volume does not do (*overloaded*). Of fixed
-        numbers, and of the workers, a note says so.
+        for more in a week than that can do in one, or leaves the workers surely no time to spare,
+        the volume does not do (*overloaded*), and a note says if twice the length undoes the
+        answer. Of fixed numbers a note says what they ask for.
 
     Examples
     --------
@@ -239,6 +247,7 @@ def _limit(
         boundary(search.may_be_met, axis, near, good)
         ends = search.ends(value, good)
         lost = tried.loses_any()
+        longer = [] if lost or value is None else search.longer(value)
     best = axis.most if good == "high" else axis.least
     none = f"; at {axis.shown(best)} it is {tried.interval(best)}" if value is None else ""
     notes, verdicts = tried.notes(), [search.verdict(x) for x in tried.values]
@@ -250,9 +259,19 @@ def _limit(
         notes += [wanted.measure.any_loss] if free else []
     notes += tried.infinite(beyond)
     if beyond is not None and search.overloaded(beyond):
-        notes.append(f"no more is offered: {tried.overload(beyond)[0]}")
+        offered = "no more is" if good == "low" else "no fewer are"
+        if value is None:
+            offered = "none is"
+        notes.append(f"{offered} offered: {'; '.join(tried.overload(beyond))}")
     elif value is not None:
         notes += tried.overload(value)
+    notes += longer
+    last = ends[1] if good == "low" else ends[0]
+    at_end = value is not None and beyond is None and last is None
+    more = "or more" if good == "low" else "or fewer"
+    if at_end:
+        shown = axis.shown(axis.most if good == "low" else axis.least)
+        notes.append(f"{shown} is where the range looked at ends: `between` widens it")
     return Capacity(
         f"{what} for {wanted} under {tried.labels[0]}",
         tried,
@@ -260,6 +279,7 @@ def _limit(
         verdicts=verdicts,
         bound=wanted.most,
         none=none,
+        exactly=more if at_end and value in ends else "",
         one_way=goes_one_way(tried, rising=good == "low"),
         notes=notes,
     )
@@ -274,9 +294,33 @@ class _Search:
     goes_on: bool
 
     def overloaded(self, x: float) -> bool:
-        """Tell whether an outside system is asked for more than it can do, if that goes on."""
-        shares = self.tried.shares(x) if self.goes_on else {}
-        return any(share > 1 for name, share in shares.items() if name != WORKERS)
+        """Tell whether outside systems or workers are asked for more than they can do for long.
+
+        Workers have no time to spare either: queues of random arrivals grow for ever then. What
+        follows a system that cannot keep up does not come to them that often; and more of them are
+        of no help to it.
+        """
+        if not self.goes_on:
+            return False
+        shares = self.tried.shares(x)
+        outside = any(share > 1 for name, share in shares.items() if name != WORKERS)
+        if outside:
+            return self.tried.axis.field != OF_WORKERS
+        scenario, (strategy,) = self.tried.made(x)
+        return least_busy(scenario, strategy) > 1 - 1e-9
+
+    def longer(self, x: float) -> list[str]:
+        """Return what is to be said of an answer that twice the length surely does not allow."""
+        if not self.goes_on:
+            return []
+        tried, found = self.tried, self.tried.of_twice_the_length(x)
+        if found.low <= self.most:
+            return []
+        unit = tried.measure.unit(tried.scenario)
+        return [
+            f"over {text_of(2 * tried.scenario.length)} {tried.measure.figure} is {found}"
+            f"{'' if unit == '1' else ' ' + unit} at {tried.axis.shown(x)}: give a longer length"
+        ]
 
     def seems_met(self, x: float) -> bool:
         """By the mean."""
@@ -314,8 +358,8 @@ class _Search:
         perhaps, too_far = self._last_possible(good)
         if not axis.whole and too_far is not None:
             perhaps = too_far  # beyond the last that may do, up to the first that will not
-        if too_far is None and perhaps is not None and not self.surely_met(perhaps):
-            perhaps = 1.0 if axis.whole and perhaps == 1 else None  # the range ends first
+        if too_far is None and perhaps is not None:  # the range ends first; no worker is none
+            perhaps = 1.0 if axis.whole and good == "high" and perhaps == 1 else None
         if value is not None and surely is not None:  # isolated values may meet it further on
             surely = min(surely, value) if good == "low" else max(surely, value)
         return (surely, perhaps) if good == "low" else (perhaps, surely)

@@ -20,7 +20,9 @@ from asyncsim.model.arrivals import Poisson, WeeklyPoisson
 from asyncsim.model.calendar import Calendar, Days, Hours
 from asyncsim.model.quantities import SECONDS_PER_UNIT, day_numbers
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.systems import ExternalSystem, NightlyBatch, OnlineService, People
+from asyncsim.study.capacity.least_work import least_work
 
 WORKERS = "the workers"
 DAY, WEEK = SECONDS_PER_UNIT["day"], SECONDS_PER_UNIT["week"]
@@ -50,8 +52,9 @@ class Asked:
 def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
     """Return what a week asks of each system and of the workers, as a share of what they can do.
 
-    The week is one without public holidays or breakdowns. Arrivals with a rate tell how many come
-    in it; else every day is as those of the run.
+    The week is one without public holidays; of a batch that skips nights or breaks down it is the
+    average one, with as much in its tray as it can do at most. Arrivals with a rate tell how many
+    come in it; else every day is as those of the run.
 
     Parameters
     ----------
@@ -88,6 +91,17 @@ def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
     return found
 
 
+def least_busy(scenario: Scenario, strategy: Strategy) -> float:
+    """Return the share of the workers' time that is surely asked for, by the least work.
+
+    None of it is sure where arrivals have no rate.
+    """
+    if not isinstance(scenario.arrivals, (Poisson, WeeklyPoisson)):
+        return 0.0
+    work = least_work(scenario, strategy) * _instances_of_a_week(scenario, 0.0)
+    return work / (scenario.server.workers * WEEK)
+
+
 def _instances_of_a_week(scenario: Scenario, of_run: float) -> float:
     arrivals = scenario.arrivals
     if isinstance(arrivals, WeeklyPoisson):
@@ -99,17 +113,20 @@ def _instances_of_a_week(scenario: Scenario, of_run: float) -> float:
 
 
 def _items_of_a_week(system: ExternalSystem, calendar: Calendar) -> float:
-    """Return how many items a system can do in a week at most."""
+    """Return how many items a system can do in a week at most, however many it is asked for."""
     each = system.item_time.mean
     most = seconds = math.inf
     if isinstance(system, NightlyBatch):
         nights = attrs.evolve(system, holidays=None).nights(calendar)
         week = list(itertools.takewhile(lambda night: night.start < WEEK, nights))
-        seconds = WEEK
+        seconds = WEEK  # without an end, what a night leaves is begun late, but at once
         if system.end is not None:  # the last item of a lane may run over
-            seconds = min(WEEK, sum(night.end - night.start + each for night in week))
+            begun = 1 - system.skip
+            if system.results == "at end":
+                begun *= 1 - system.failure
+            seconds = min(WEEK, begun * sum(night.end - night.start + each for night in week))
         if system.max_items is not None:
-            most = float(system.max_items * len(week))
+            most = len(week) * _items_of_a_night(system, system.max_items)
         seconds *= system.lanes
     elif isinstance(system, People):
         office = Hours(system.between, Days(system.days)).opened(calendar)
@@ -117,3 +134,14 @@ def _items_of_a_week(system: ExternalSystem, calendar: Calendar) -> float:
     elif isinstance(system, OnlineService) and system.lanes is not None:
         seconds = system.lanes * WEEK
     return min(most, seconds / each) if each else most
+
+
+def _items_of_a_night(system: NightlyBatch, taken: int) -> float:
+    """Return how many of the items taken a night does on average.
+
+    It may not run, or break down at any of them, each as likely: if each is the first left undone
+    once, (n - 1)/2 of n are done. What is taken may be more than the night has time for: then a
+    backlog makes it ever less likely that the breakdown comes before the end.
+    """
+    of_failed = 0.0 if system.results == "at end" else (taken - 1) / 2
+    return (1 - system.skip) * (taken + system.failure * (of_failed - taken))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypedDict
 
 import pandas as pd
-from attrs import fields, frozen
+from attrs import evolve, fields, frozen
 
 from asyncsim.engine.arguments import check_played
 from asyncsim.engine.simulate import check_engine
@@ -18,7 +18,7 @@ from asyncsim.model.quantities import nearest
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.study.capacity.axis import Axis
-from asyncsim.study.capacity.supply import Asked, shares
+from asyncsim.study.capacity.supply import WORKERS, Asked, least_busy, shares
 from asyncsim.study.capacity.target import (
     Measure,
     Uneven,
@@ -32,6 +32,8 @@ from asyncsim.study.replications import Outcome, Replications, jobs, labelled, m
 from asyncsim.study.statistics import Interval, check_confidence, check_replications
 
 LOSS = "strategy.loss"
+FEW = 5
+"""Runs that are enough to see whether a backlog grows."""
 NEARLY = 0.95
 """Whoever needs more than this share of the time there is, is named."""
 
@@ -217,7 +219,17 @@ class Trials:
 
     def shares(self, x: float, strategy: int = 0) -> dict[str, float]:
         """Return what is asked of systems and workers in a week, as a share of what they can do."""
-        return shares(self.made(x)[0], [one.asked for one in self._runs(x)[strategy]])
+        scenario, strategies = self.made(x)
+        found = shares(scenario, [one.asked for one in self._runs(x)[strategy]])
+        least = least_busy(scenario, strategies[strategy])  # runs may have seen less by chance
+        return found | {WORKERS: max(least, found.get(WORKERS, 0.0))}
+
+    def of_twice_the_length(self, x: float) -> Interval:
+        """Return mean and interval at a value, by a few runs of a scenario twice as long."""
+        scenario = self.scenario.replace(length=2 * self.scenario.length)
+        effort = evolve(self.effort, replications=min(FEW, self.effort.replications))
+        one = (scenario, self.strategies, self.axis, self.measure, effort, self._each, self._bar)
+        return Trials(*one).interval(x)
 
     @property
     def never(self) -> int:

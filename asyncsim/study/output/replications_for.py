@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -14,7 +13,7 @@ from asyncsim import plots
 from asyncsim.engine.arguments import check_scenario
 from asyncsim.engine.figures import check_figure, figures_of
 from asyncsim.engine.simulate import check_engine
-from asyncsim.errors import PrecisionWarning
+from asyncsim.errors import PrecisionWarning, warn
 from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.quantities import DurationLike, count
@@ -245,9 +244,8 @@ def replications_for(
     tell_censored(censored)
     if todo:
         told = "; ".join(rules[label].shortfall(label) for label in todo)
-        warnings.warn(
+        warn(
             f"the {goal.text(unit)} of {figure} was not reached in {most} replications ({told})",
             PrecisionWarning,
-            stacklevel=2,
         )
     return NeededReplications(scenario, figure, rules, censored, seed, confidence)

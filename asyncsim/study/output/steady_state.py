@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pandas as pd
 from attrs import frozen
 
 from asyncsim.engine.arguments import check_played, seconds
 from asyncsim.engine.simulate import check_engine, played
-from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning
+from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning, warn
 from asyncsim.model.arrivals import At, Scattered
 from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import key_part
@@ -245,14 +243,12 @@ def _trends(averaged: Floats, unended: Floats, mser: WarmUp) -> list[str]:
 def _tell(found: SteadyState) -> None:
     never = found.left_out[f"{found.observed} that never ended"]
     if never:
-        warnings.warn(
+        warn(
             f"{never} {found.observed} never ended under {found.strategy}; they are in no mean",
             CensoredWarning,
-            stacklevel=3,
         )
     if found.doubts:
-        warnings.warn(
+        warn(
             f"{found.figure} under {found.strategy}: {'; '.join(found.doubts)}",
             SteadyStateWarning,
-            stacklevel=3,
         )

@@ -179,3 +179,18 @@ def test_what_no_run_has_is_outside_and_not_an_error(batch_fit):
     assert not row["within"]
     assert math.isnan(row["simulated"])
     assert row["log"] > 0
+
+
+@pytest.mark.parametrize("rows", [1, 12])
+def test_a_log_of_one_instant_can_be_checked(rows):
+    """Though hardly any run has a request at all."""
+    at = pd.Timestamp("2026-01-05 09:00")
+    table = pd.DataFrame(
+        {
+            "SN": [f"{k}_1" for k in range(rows)],
+            "submitted": at,
+            "completed": [at + pd.Timedelta(f"{k + 10}min") for k in range(rows)],
+        }
+    )
+    check = sim.fit(table).check(replications=5, **QUIET)
+    assert len(check.table) > 0

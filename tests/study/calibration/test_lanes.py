@@ -1,11 +1,13 @@
 """The number of lanes is told from who was done when, exactly, or not at all."""
 
+import heapq
+
 import numpy as np
 import pytest
 from known_logs import scenario
 
 import asyncsim as sim
-from asyncsim.study.calibration.lanes import queue_of
+from asyncsim.study.calibration.lanes import lanes_of_nights, queue_of
 
 LAWS = {
     "exponential": sim.exponential,
@@ -69,3 +71,133 @@ def test_most_that_are_open_at_one_time_are_counted():
     """By hand: three between 2 and 3; who leaves at 4 is gone when another comes at 4."""
     queue = queue_of(np.array([0.0, 1.0, 2.0, 4.0]), np.array([4.0, 3.0, 5.0, 6.0]))
     assert queue.peak == 3
+
+
+def poisson(rng, rate, days=14):
+    """Return instants of arrival, so many an hour round the clock."""
+    return np.sort(rng.uniform(0, days * 86400.0, rng.poisson(rate * 24 * days)))
+
+
+def played(came, work, lanes, key):
+    """Return when requests are done if the free lane takes the one with the least key."""
+    done, free, waiting, k = np.empty(len(came)), [0.0] * lanes, [], 0
+    while k < len(came) or waiting:
+        at = min(free)
+        if not waiting:
+            at = max(at, came[k])
+        while k < len(came) and came[k] <= at:
+            heapq.heappush(waiting, (key(k), k))
+            k += 1
+        _, one = heapq.heappop(waiting)
+        lane = free.index(min(free))
+        free[lane] = done[one] = at + work[one]
+    return done
+
+
+@pytest.mark.parametrize("jitter", [0.0, 1.0])
+@pytest.mark.parametrize("delay", [60.0, 3600.0])
+def test_a_delay_is_no_queue(delay, jitter):
+    """Everything takes an hour, and the gaps between completions are those between requests."""
+    rng = np.random.default_rng(8)
+    came = poisson(rng, 100)
+    assert queue_of(came, came + delay + jitter * rng.random(len(came))).lanes is None
+
+
+TIMES = {
+    "gamma": lambda rng, n: rng.gamma(2.0, 100.0, n),
+    "lognormal": lambda rng, n: rng.lognormal(np.log(200.0) - 0.5, 1.0, n),
+    "exponential": lambda rng, n: rng.exponential(200.0, n),
+}
+
+
+@pytest.mark.parametrize("law", TIMES)
+@pytest.mark.parametrize("rate", [300, 600])
+def test_many_at_a_time_are_no_lanes(law, rate):
+    """At the busiest moments all are there at once, and take no longer for that."""
+    told = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        came = poisson(rng, rate, days=1)
+        told += queue_of(came, came + TIMES[law](rng, len(came))).lanes is not None
+    assert told <= 2
+
+
+DISCIPLINES = {
+    "shortest first": lambda rng, work: lambda k: work[k],
+    "last first": lambda rng, work: lambda k: -k,
+    "by chance": lambda rng, work: lambda k: rng.random(),
+    "one in five first": lambda rng, work: lambda k: (k % 5 > 0, k),
+}
+
+
+@pytest.mark.parametrize("discipline", DISCIPLINES)
+@pytest.mark.parametrize(("lanes", "load"), [(2, 0.3), (2, 0.6), (5, 0.6), (3, 0.9)])
+def test_queues_of_another_order_are_told_right_or_not_at_all(discipline, lanes, load):
+    """A wrong number would be worse than none."""
+    wrong = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        came = poisson(rng, 60 * lanes * load, days=3)
+        work = rng.exponential(60.0, len(came))
+        done = played(came, work, lanes, DISCIPLINES[discipline](rng, work))
+        wrong += queue_of(came, done).lanes not in (None, lanes)
+    assert wrong <= 1
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_a_clock_of_seconds_tells_no_lane_more(lanes):
+    """Rounding makes times of nothing where there are none."""
+    wrong = told = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        came = poisson(rng, 60 * lanes * 0.8, days=4)
+        done = played(came, rng.exponential(60.0, len(came)), lanes, lambda k: k)
+        found = queue_of(np.floor(came), np.floor(done), 1.0).lanes
+        told += found == lanes
+        wrong += found not in (None, lanes)
+    assert wrong == 0
+    assert told >= 4
+
+
+def nights(rng, lanes, draw, key=None):
+    """Return 20 nights of a batch: when items came and were done, lanes shared or by a key."""
+    came, done = [], []
+    for night in range(20):
+        start = night * 86400.0 + 79200.0
+        free, over = np.full(lanes, start), np.empty(200)
+        for k, work in enumerate(draw(200)):
+            lane = int(np.argmin(free)) if key is None else key(k)
+            free[lane] += work
+            over[k] = free[lane]
+        came.append(np.sort(rng.uniform(start - 40000.0, start, 200)))
+        done.append(over)
+    return came, done
+
+
+@pytest.mark.parametrize("clock", [0.0, 1.0])
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+def test_lanes_of_a_batch_are_told(lanes, clock):
+    """Also by a clock of seconds; the mean of an item's time is the true one."""
+    told = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        came, done = nights(rng, lanes, lambda n, rng=rng: rng.exponential(60.0, n))
+        if clock:
+            done = [np.floor(one) for one in done]
+        found, times = lanes_of_nights(came, done, clock)
+        assert found in (None, lanes)
+        told += found == lanes
+        if found:
+            assert times.mean() == pytest.approx(60.0, rel=0.1)
+    assert told >= 6
+
+
+def test_batches_that_are_not_one_queue_tell_no_lanes():
+    """Requests dealt out by a key; lanes that begin one after the other with even items."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        parted = nights(rng, 2, lambda n, rng=rng: rng.exponential(60.0, n), lambda k: k % 7 % 2)
+        assert lanes_of_nights(*parted)[0] is None
+        came, done = nights(rng, 4, lambda n: np.full(n, 60.0))
+        staggered = [one + 15.0 * (np.arange(len(one)) % 4) for one in done]
+        assert lanes_of_nights(came, staggered)[0] is None

@@ -10,6 +10,7 @@ from known_logs import requests
 import asyncsim as sim
 
 BATCH = sim.NightlyBatch("22:00", sim.exponential("2s"))
+EPOCH = pd.Timestamp("1970-01-01")
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +125,26 @@ def test_two_batches_a_day_are_suspected(table):
     fit = sim.fit(table.assign(completed=moved))
     meaning = fit.unexplained.set_index("what")["meaning"]
     assert "second batch" in meaning["completions outside the batch"]
+
+
+@pytest.mark.parametrize("column", ["submitted", "completed"])
+def test_a_column_of_dates_is_refused_by_its_name(table, column):
+    """Waits would be as long as the time of day."""
+    dates = table.assign(**{column: table[column].dt.normalize()})
+    if column == "completed":
+        dates[column] += pd.Timedelta("1 day")  # or it would be before it was submitted
+    with pytest.raises(sim.ScenarioError, match=rf"dates without a time of day \({column}\)"):
+        sim.fit(dates)
+
+
+def test_the_coarsest_column_counts(table):
+    """Submitted to the minute, completed to the microsecond."""
+    fit = sim.fit(table.assign(submitted=table["submitted"].dt.floor("min")))
+    assert gaps_of(fit)["resolution of its timestamps"] == "1 min"
+
+
+def test_many_wrong_dates_are_refused_with_what_to_do(table):
+    """More than strays: nobody knows which half is right."""
+    wrong = table.assign(submitted=table["submitted"].mask(table.index % 10 == 0, EPOCH))
+    with pytest.raises(sim.ScenarioError, match="from 1970-01-01 to 2026-01-18: mend dates"):
+        sim.fit(wrong)

@@ -64,7 +64,7 @@ def test_a_table_of_requests_has_completions_and_resumptions():
     table = requests(BATCH, days=2, zone="Europe/Berlin", start="2026-03-28")
     log = read_log(table)
     assert log.calendar.zone == "Europe/Berlin"
-    assert log.has == {"armed", "completed", "resumed"}
+    assert log.steps[["armed", "completed", "resumed"]].notna().any().all()
     assert str(log.calendar.start) == "2026-03-28"
     run = sim.simulate(
         scenario(BATCH, days=2, zone="Europe/Berlin", start="2026-03-28"),

@@ -53,3 +53,18 @@ def test_a_log_without_resumptions_has_waits_that_end_with_their_steps():
     ).event_log()
     whole, short = sim.fit(log), sim.fit(log[log[PHASE] != "resume"])
     assert short.scenario.systems == whole.scenario.systems
+
+
+@pytest.mark.filterwarnings("ignore::asyncsim.LogWarning")
+def test_lost_answers_that_are_given_up_do_not_make_the_others_slow():
+    """Answers take a minute, or never come and are given up after ten."""
+    ask = sim.AsyncStep("ask", "ledger", timeout="10min", on_timeout="continue")
+    quick = sim.OnlineService(sim.exponential("1min"), lanes=None)
+    known = scenario(quick, days=14, steps=[ask, sim.Step("note", "5s")])
+    run = sim.simulate(known, sim.Callback(loss=0.1), seed=2)
+    fit = sim.fit(run.event_log())
+    law = fit.systems["ledger"].law
+    assert law.low <= 60.0 <= law.high
+    gaps = fit.unexplained.set_index("what")["amount"]
+    lost = int(gaps["waits that have not ended"].split()[0])
+    assert lost == pytest.approx(0.1 * len(run.waits), rel=0.2)

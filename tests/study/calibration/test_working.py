@@ -55,6 +55,8 @@ def test_a_holiday_is_told():
     found, *_ = hours_of(people, days=21, start="2026-04-20")  # 1 May is a Friday
     assert [str(day) for day in found.idle] == ["2026-05-01"]
     assert found.days == "Mon-Fri"
+    friday = 11 * 24 * 3600.0
+    assert np.diff(found.seconds(friday + np.array([0.0, 86400.0]))) == [0.0]
 
 
 def test_a_service_that_nobody_needs_at_night_has_no_hours():

@@ -288,6 +288,37 @@ def test_an_end_that_is_not_in_the_range_is_said_to_be_so():
         one.plot()
 
 
+@pytest.mark.parametrize("between", [("10/day", "100/day"), None])
+def test_a_volume_that_only_the_range_ends_has_no_upper_end(between):
+    """64 workers and a batch of a millisecond could do far more than the range holds."""
+    scenario = lost("50/day").replace(server=sim.WorkflowServer(64))
+    answer = sim.largest_volume(
+        scenario, sim.Callback(), "p95_latency <= 60s", between=between, replications=2, **QUIET
+    )
+    most = 50 * 1024 if between is None else 100
+    assert float(answer.value.removesuffix("/day")) == most
+    assert (answer.low, answer.high) == (answer.value, None)
+    assert answer.text == f"{most:,}/day (or more)"
+    assert f"{most:,}/day is where the range looked at ends" in repr(answer)
+    answer.plot()
+
+
+def test_other_limits_at_the_end_of_their_range_are_open_too():
+    """An hour is soon enough; two workers are the range's least, and one is the least there is."""
+    interval = sim.longest_interval(
+        lost("50/day"), "mean_latency <= 2h", between=("1min", "1h"), replications=2, **QUIET
+    )
+    assert (interval.value, interval.high) == (3600.0, None)
+    assert "or more" in interval.text
+    ask = {"strategy": sim.Callback(), "target": "p95_latency <= 60s", "replications": 2}
+    two = sim.fewest_workers(lost("50/day"), between=(2, 8), **ask, **QUIET)
+    assert (two.value, two.low, two.high) == (2, None, 2)
+    assert "or fewer" in two.text
+    one = sim.fewest_workers(lost("50/day"), **ask, **QUIET)
+    assert (one.value, one.low, one.high) == (1, 1, 1)
+    assert "range" not in repr(one)
+
+
 def test_the_picture_is_of_where_the_search_ends():
     """It began at a hundredth of the answer; how many values lie outside is said."""
     scenario = lost("50/day").replace(server=sim.WorkflowServer(1, callback_work="1s"))
