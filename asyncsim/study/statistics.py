@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from asyncsim.model.described import argument
-from asyncsim.model.quantities import Refused, count, inner_share
-from asyncsim.model.quantities import number_text as number_text
+from asyncsim.model.quantities import Refused, count, inner_share, number_text
 
 
 @frozen

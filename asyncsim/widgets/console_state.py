@@ -12,7 +12,7 @@ import pandas as pd
 
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, SerialNumberError
-from asyncsim.live.codes import ADVICE
+from asyncsim.live.codes import advice
 from asyncsim.live.session import Said, Session
 from asyncsim.model.quantities import text_of
 from asyncsim.widgets.clock import SHORT
@@ -161,7 +161,8 @@ class ConsoleState:
             why = self._session.refusal(answer, number)
             _, meant, guess = str(why).partition("; did you mean ")
             did_you_mean = f" Did you mean {guess}" if meant else ""
-        return f"{number}: {answer.text}.{did_you_mean} {ADVICE[answer]}"
+        now = advice(answer, number, self._session.instances_count)
+        return f"{number}: {answer.text}.{did_you_mean} {now}"
 
 
 def fate(row: Mapping[Any, Any], now: float) -> str:

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.model.calendar import Calendar, zone_name
-from asyncsim.model.described import argument, refuse
+from asyncsim.model.described import argument, refuse, unread
 from asyncsim.model.quantities import Refused, nearest
 from asyncsim.model.request_log import COLUMNS, RIGHT, RequestLog, read_rows, timestamps
 from asyncsim.study.calibration.executions import executions_of
@@ -114,7 +114,7 @@ def _header(path: str | Path) -> list[str]:
         with Path(path).open(encoding="utf-8-sig") as file:
             line = file.readline()
     except OSError as error:
-        raise ScenarioError(f"{path}: cannot be read ({error.strerror})") from None
+        raise unread(path, error) from None
     except UnicodeDecodeError as error:
         raise ScenarioError(f"{path}: is not a CSV text file ({error})") from None
     return [name.strip().strip('"').strip() for name in line.split(",")]
