@@ -11,12 +11,16 @@ import sys
 import asyncsim as sim
 
 
+def say(line):
+    os.write(1, f"{line}\n".encode())  # whole or not at all: it may be killed at any moment
+
+
 def play(path):
-    print("pid", os.getpid(), flush=True)
+    say(f"pid {os.getpid()}")
     session = sim.live(store=path)
     while True:
         session.run_for(30)
-        print("slice", flush=True)
+        say("slice")
 
 
 for _ in sys.stdin:
