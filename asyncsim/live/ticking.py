@@ -95,7 +95,7 @@ class Ticking:
     def catch_up(self, budget: float = PATIENCE) -> bool:
         """Play up to where real time has come; false if it is still behind.
 
-        Whoever acts or looks waits for that, or the answer would be that of an earlier instant.
+        Whoever acts waits for that, or the answer would be that of an earlier instant.
         """
         real, simulated = self._since
         target = simulated + (time.monotonic() - real) * self._speed

@@ -143,10 +143,7 @@ def law_finding(part: str, what: str, fit: LawFit) -> Finding:
 
 def lanes_finding(part: str, lanes: int | None, rows: int) -> list[Finding]:
     """Return how many requests are worked on at one time, if it is known."""
-    how = (
-        "first come, first served: the fewest with which nothing was done at the moment it began, "
-        "and who had to wait took no other time"
-    )
+    how = "first come, first served: the fewest that explain who was done when"
     return [] if lanes is None else [Finding(part, "lanes", str(lanes), rows, "", how)]
 
 
