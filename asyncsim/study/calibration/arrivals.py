@@ -100,11 +100,11 @@ def fit_arrivals(
     )
     bunching, bunching_p = bunched(instants, hours)
     excess = max(bunching, 1.0) if bunching_p < LEVEL else 1.0
-    candidates = _candidates(hours, _spread(hours, tuple(POOLED)[::-1], excess))
+    candidates = _candidates(hours, _finest(hours, excess))
     chosen = str(candidates["pooling"].iloc[int(candidates["qaic"].argmin())])
     cells = _cells(hours, chosen)
     rate, between, between_p = _between(hours, cells, excess)
-    table = _rates(hours, cells, _spread(hours, (chosen,), excess), confidence)
+    table = _rates(hours, cells, _wider(excess, between, between_p), confidence)
     hours = hours.assign(expected=rate * hours["time"])
     weekdays = sorted(set(hours["weekday"]))
     size, week = _common_size(instants), np.zeros((7, 24))
@@ -240,17 +240,21 @@ def _between(hours: pd.DataFrame, cells: Cells, excess: float) -> tuple[Floats, 
     return rate, total / free, float(stats.gamma.sf(total / excess, shape, scale=free / shape))
 
 
-def _spread(hours: pd.DataFrame, poolings: tuple[str, ...], excess: float) -> float:
-    """Return the dispersion of days' counts around the first pooling that leaves any to see.
+def _finest(hours: pd.DataFrame, excess: float) -> float:
+    """Return the dispersion of days' counts around the finest pooling that leaves any to see.
 
-    Good days and bad ones make rates as unsure as bunches do; the finest pooling is the one that
-    explains most (Burnham & Anderson).
+    It is the one that explains most (Burnham & Anderson).
     """
-    for pooling in poolings:
+    for pooling in reversed(POOLED):
         _, between, p = _between(hours, _cells(hours, pooling), excess)
         if not math.isnan(between):
-            return max(excess, between) if p < LEVEL else excess
+            return _wider(excess, between, p)
     return excess
+
+
+def _wider(excess: float, between: float, p: float) -> float:
+    """Return by how much counts vary more than Poisson ones: bunches, or good and bad days."""
+    return max(excess, between) if p < LEVEL else excess
 
 
 def _days(hours: pd.DataFrame, calendar: Calendar, excess: float) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from asyncsim.model.quantities import DAY_NAMES, seconds_of_day
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.systems import NightlyBatch
 from asyncsim.study.calibration.batches import DAY, clock_of
-from asyncsim.study.calibration.reading import TIMES
+from asyncsim.study.calibration.reading import TIMES, done_column
 
 QUANTILES = {"median": 0.5, "95 %": 0.95}
 BEFORE = 6 * 3600.0
@@ -116,7 +116,7 @@ def figures_of(steps: pd.DataFrame, scenario: Scenario) -> dict[tuple[str, str],
         found |= _spread(f"{name}: work", end - rows["started"], mean=True)
         if system is None:
             continue
-        done = rows[_done(rows)]
+        done = rows[done_column(rows)]
         found |= _spread(f"{name}: external time", done - rows["armed"])
         found |= _spread(f"{name}: latency", rows["resumed"] - rows["completed"])
         found |= _by_hour(f"{name}: done", np.asarray(done.dropna()), calendar, days)
@@ -124,7 +124,8 @@ def figures_of(steps: pd.DataFrame, scenario: Scenario) -> dict[tuple[str, str],
         if isinstance(described, NightlyBatch):
             own = [step for step, system in _names(scenario).items() if system == name]
             rows = steps[steps["step"].isin(own)]
-            found |= _nights(name, np.asarray(rows[_done(rows)].dropna()), described, calendar)
+            done = rows[done_column(rows)].dropna()
+            found |= _nights(name, np.asarray(done), described, calendar)
     return found | _cycle_time(steps, scenario) | _by_hour("arrivals", arrived, calendar, days)
 
 
@@ -132,11 +133,6 @@ def _names(scenario: Scenario) -> dict[str, str | None]:
     """Return the steps of a scenario, in written order, and the systems they wait for."""
     steps = (e for e in scenario.process.parts() if isinstance(e, (Step, AsyncStep)))
     return {e.name: e.system if isinstance(e, AsyncStep) else None for e in steps}
-
-
-def _done(rows: pd.DataFrame) -> str:
-    """Return the column that tells when waits were over, as far as the log tells."""
-    return "completed" if rows["completed"].notna().any() else "resumed"
 
 
 def _arrivals(arrived: Floats, calendar: Calendar, days: float) -> Named:

@@ -14,6 +14,7 @@ from asyncsim.study.calibration.account import Finding, Gap
 from asyncsim.study.calibration.batches import Verdict, find_batch
 from asyncsim.study.calibration.durations import LawFit
 from asyncsim.study.calibration.nights import fit_batch
+from asyncsim.study.calibration.reading import done_column
 from asyncsim.study.calibration.services import fit_service
 from asyncsim.study.calibration.settings import Settings
 
@@ -73,7 +74,7 @@ def fit_system(
         If no wait for it has ended.
     """
     waits = waits[waits["armed"].notna()].sort_values(["armed"], kind="stable")
-    what = "completed" if waits["completed"].notna().any() else "resumed"
+    what = done_column(waits)
     armed, done = waits["armed"].to_numpy(), waits[what].to_numpy()
     ended = np.isfinite(done)
     if not ended.any():

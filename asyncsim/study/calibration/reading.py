@@ -59,6 +59,11 @@ class Log:
     rows: int
 
 
+def done_column(waits: pd.DataFrame) -> str:
+    """Return the column that tells when waits were over, as far as the log tells."""
+    return "completed" if waits["completed"].notna().any() else "resumed"
+
+
 def read_log(
     log: pd.DataFrame | str | Path,
     zone: str | None = None,
