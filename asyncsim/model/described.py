@@ -24,8 +24,8 @@ T = TypeVar("T")
 def refuse(where: str, problem: object, value: object) -> ScenarioError:
     """Make the one kind of sentence every input error has."""
     shown = repr(value)
-    if len(shown) > 80:
-        shown = shown[:77] + "..."
+    if len(shown) > 80:  # the end stays: a file's name and ending stand there
+        shown = f"{shown[:37]}...{shown[-40:]}"
     hint = problem.hint if isinstance(problem, Refused) else ""
     return ScenarioError(f"{where} {problem}, got {shown}{hint}")
 

@@ -474,8 +474,11 @@ def test_numbers_stand_many_to_a_line():
     assert loads(text, Scenario, "text") == scenario
 
 
-def test_where_a_file_cannot_be_is_told_in_words(tmp_path):
+@pytest.mark.parametrize("deep", ["", "a/way/that/is/long/" * 8])
+def test_where_a_file_cannot_be_is_told_in_words(tmp_path, deep):
     """Neither a folder that is not there, nor another kind of file, nor something else."""
+    tmp_path = tmp_path / deep
+    tmp_path.mkdir(parents=True, exist_ok=True)
     scenario = Scenario.load("data/person.toml")
     for wrong, problem in (
         (tmp_path / "nowhere" / "x.toml", r"nowhere.*x\.toml: cannot be written \(No such file"),
