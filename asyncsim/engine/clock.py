@@ -20,6 +20,7 @@ import simpy
 from simpy.events import NORMAL, URGENT
 
 from asyncsim.errors import EngineError
+from asyncsim.model.process import LAST_ACTIVATION
 
 
 class Kind(enum.IntEnum):
@@ -39,7 +40,7 @@ class Kind(enum.IntEnum):
 
 
 INSTANCE_BITS = 32
-STEP_BITS = 16
+STEP_BITS = LAST_ACTIVATION.bit_length()
 
 
 def order(kind: Kind, row: int = 0, step: int = 0) -> int:

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncsim.engine.record import WAITING, DeliveryColumns, Record, StepColumns, WaitColumns
+from asyncsim.engine.record import DeliveryColumns, Record, StepColumns, WaitColumns, WaitOutcome
 from asyncsim.engine.workers import JobLoad
 
 WHOLE_RUN = ("longest_queue", "connection_time")
@@ -56,7 +56,7 @@ def cut(record: Record, begin: float) -> Record:
         loads={job: _load(load, k, record.resolution) for job, load in record.loads.items()},
         longest_queue=math.nan,
         open_seconds=float(np.maximum(stood - since, 0.0).sum()),
-        open_count=int(np.sum(waits.outcome == WAITING)),
+        open_count=int(np.sum(waits.outcome == WaitOutcome.WAITING)),
         connection_seconds=math.nan,
     )
 

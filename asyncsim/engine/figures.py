@@ -8,11 +8,13 @@ import numpy as np
 
 from asyncsim.engine import tables
 from asyncsim.engine.costing import costs
-from asyncsim.engine.record import GAVE_UP, TIMED_OUT, Outcome, Record
+from asyncsim.engine.record import Outcome, Record, WaitOutcome
 from asyncsim.errors import ScenarioError
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import nearest
 from asyncsim.model.scenario import Scenario
+
+OVER_IN_VAIN = (WaitOutcome.TIMED_OUT, WaitOutcome.GAVE_UP)
 
 
 class Figure(NamedTuple):
@@ -119,7 +121,7 @@ def figures(record: Record, scenario: Scenario) -> dict[str, float]:
         "mean_cycle_time": _mean(cycle),
         "mean_open_waits": _ratio(record.open_seconds, record.span),
         "armed": float(armed),
-        "timed_out": float(np.isin(waits.outcome, (TIMED_OUT, GAVE_UP)).sum()),
+        "timed_out": float(np.isin(waits.outcome, OVER_IN_VAIN).sum()),
         "still_waiting": float(record.open_count),
         "failed": float(np.sum(record.outcomes == Outcome.FAILED)),
         **costs(record, scenario, requests),

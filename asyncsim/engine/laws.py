@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from asyncsim.engine.graph import Call, Graph, Work
-from asyncsim.engine.record import RESUMED, WAITING, Outcome, Record
+from asyncsim.engine.record import Outcome, Record, StepOutcome, WaitOutcome
 from asyncsim.engine.workers import Job
 from asyncsim.errors import EngineError
 from asyncsim.model.durations import Floats
@@ -60,14 +60,14 @@ def _ordered(first: str, earlier: Floats, then: str, later: Floats) -> None:
 
 def check_flow(record: Record) -> None:
     """Check that what came in went out or is still there."""
-    still = int(np.sum(record.waits.outcome == WAITING))
+    still = int(np.sum(record.waits.outcome == WaitOutcome.WAITING))
     if still != record.open_count:
         raise EngineError(
             f"law of flow broken: {still} waits are open in the table, {record.open_count} counted"
         )
     resumed = int(record.waits.resumed.sum())
     calls = [columns.outcome for columns in record.steps if columns.outcome is not None]
-    left = sum(int(np.sum(outcome == RESUMED)) for outcome in calls)
+    left = sum(int(np.sum(outcome == StepOutcome.RESUMED)) for outcome in calls)
     if resumed != left:
         raise EngineError(
             f"law of flow broken: {resumed} waits resumed, but {left} steps went on from them"

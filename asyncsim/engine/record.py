@@ -21,17 +21,40 @@ class Outcome(enum.IntEnum):
     FAILED = 2
 
 
-STEP_OUTCOMES = ("open", "resumed", "done", "rejected", "timed out", "gave up", "cancelled")
-"""How an asynchronous step ended."""
-WAIT_OUTCOMES = ("waiting", "resumed", "timed out", "gave up", "cancelled")
-"""What became of a wait."""
-WAITING, RESUMED, TIMED_OUT, GAVE_UP, CANCELLED = range(5)
+class StepOutcome(enum.IntEnum):
+    """How an asynchronous step ended."""
+
+    OPEN = 0
+    RESUMED = 1
+    DONE = 2
+    REJECTED = 3
+    TIMED_OUT = 4
+    GAVE_UP = 5
+    CANCELLED = 6
+
+
+class WaitOutcome(enum.IntEnum):
+    """What became of a wait."""
+
+    WAITING = 0
+    RESUMED = 1
+    TIMED_OUT = 2
+    GAVE_UP = 3
+    CANCELLED = 4
+
+
+def _words(outcomes: type[enum.IntEnum]) -> tuple[str, ...]:
+    return tuple(outcome.name.lower().replace("_", " ") for outcome in outcomes)
+
+
+STEP_OUTCOMES = _words(StepOutcome)
+WAIT_OUTCOMES = _words(WaitOutcome)
 RATE_LIMITED = "rate limited"
 DELIVERY_OUTCOMES = (*(answer.text for answer in Answer), "lost", "dead letter", RATE_LIMITED)
 """What a delivery was answered, or what else became of it."""
 
 Codes = NDArray[np.int64]
-"""Places in one of the tuples above."""
+"""Outcomes: places in one of the tuples above."""
 
 
 @define
@@ -42,7 +65,7 @@ class StepColumns:
     started: Floats
     ended: Floats
     outcome: Codes | None = None
-    """How calls ended, of `STEP_OUTCOMES`; plain work has none."""
+    """How calls ended, of `StepOutcome`; plain work has none."""
 
 
 @define
@@ -59,14 +82,14 @@ class WaitColumns:
     wasted_checks: NDArray[np.int64]
     deliveries: NDArray[np.int64]
     outcome: Codes
-    """Of `WAIT_OUTCOMES`."""
+    """Of `WaitOutcome`."""
     serial_numbers: list[str] | None = None
     """Left out where they follow from instance and node."""
 
     @property
     def resumed(self) -> NDArray[np.bool_]:
         """Which waits resumed their step."""
-        resumed: NDArray[np.bool_] = self.outcome == RESUMED
+        resumed: NDArray[np.bool_] = self.outcome == WaitOutcome.RESUMED
         return resumed
 
 

@@ -9,27 +9,22 @@ import numpy as np
 
 from asyncsim.engine.graph import Call, Node
 from asyncsim.engine.record import (
-    CANCELLED,
     DELIVERY_OUTCOMES,
-    GAVE_UP,
-    RESUMED,
-    STEP_OUTCOMES,
-    TIMED_OUT,
-    WAITING,
     DeliveryColumns,
     Record,
     StepColumns,
     WaitColumns,
+    WaitOutcome,
 )
 from asyncsim.engine.simpy_engine import Simulation, StepLists
 from asyncsim.engine.waits import State, Wait
 
 WAIT_CODES = {
-    State.ARMED: WAITING,
-    State.FINISHED: RESUMED,
-    State.TIMED_OUT: TIMED_OUT,
-    State.GAVE_UP: GAVE_UP,
-    State.CANCELLED: CANCELLED,
+    State.ARMED: WaitOutcome.WAITING,
+    State.FINISHED: WaitOutcome.RESUMED,
+    State.TIMED_OUT: WaitOutcome.TIMED_OUT,
+    State.GAVE_UP: WaitOutcome.GAVE_UP,
+    State.CANCELLED: WaitOutcome.CANCELLED,
 }
 
 
@@ -98,8 +93,8 @@ def _steps(node: Node, lists: StepLists, n: int) -> StepColumns:
     outcome = None
     if isinstance(node, Call):
         outcome = np.zeros(n, dtype=np.int64)
-        for row, text in lists.outcomes.items():
-            outcome[row] = STEP_OUTCOMES.index(text)
+        for row, code in lists.outcomes.items():
+            outcome[row] = code
     queued, started, ended = (
         np.array(part[:n], dtype=float) for part in (lists.queued, lists.started, lists.ended)
     )

@@ -36,7 +36,7 @@ from asyncsim.engine.graph import (
 from asyncsim.engine.handles import StepHandle, SystemDesk, WorkItem
 from asyncsim.engine.lines import HeldLines
 from asyncsim.engine.numbers import Numbers
-from asyncsim.engine.record import Outcome
+from asyncsim.engine.record import Outcome, StepOutcome
 from asyncsim.engine.skipping import SkippedChecks
 from asyncsim.engine.stage import Delivery
 from asyncsim.engine.waits import Answer, State, Wait, Waits
@@ -55,7 +55,7 @@ class StepLists:
 
     def __init__(self, n: int) -> None:
         self.queued, self.started, self.ended = ([math.nan] * n for _ in range(3))
-        self.outcomes: dict[int, str] = {}
+        self.outcomes: dict[int, StepOutcome] = {}
 
 
 class Simulation:
@@ -285,10 +285,11 @@ class Simulation:
             return STANDS  # timed out, or the instance has failed, while the call was being made
         self.waits.cancel(wait, self.clock.now)
         self._closed(wait)
-        self._leave(wait, response)
-        return node.on_done if response == "done" else node.on_rejected
+        done = response == "done"
+        self._leave(wait, StepOutcome.DONE if done else StepOutcome.REJECTED)
+        return node.on_done if done else node.on_rejected
 
-    def _leave(self, wait: Wait, outcome: str) -> None:
+    def _leave(self, wait: Wait, outcome: StepOutcome) -> None:
         columns = self.columns[wait.step]
         columns.ended[wait.row] = self.clock.now
         columns.outcomes[wait.row] = outcome
@@ -305,7 +306,7 @@ class Simulation:
                     wait = self.waits.records.get(self.serial_number(node, row))
                     if wait is not None and self.waits.cancel(wait, self.clock.now):
                         self._closed(wait)
-                        self._leave(wait, "cancelled")
+                        self._leave(wait, StepOutcome.CANCELLED)
 
     # --- the life of a wait ---------------------------------------------------------------------
 
@@ -367,14 +368,14 @@ class Simulation:
         return answer
 
     def _resume(self, wait: Wait) -> None:
-        self._leave(wait, "resumed")
+        self._leave(wait, StepOutcome.RESUMED)
         self._start_walk(wait.row, self._node(wait).next)
 
     def expire(self, wait: Wait, state: State) -> None:
         """Let a wait time out or be given up, if it is still open; the step goes that way."""
         if self.waits.expire(wait, self.clock.now, state):
             self._closed(wait)
-            self._leave(wait, state.value)
+            self._leave(wait, StepOutcome[state.name])
             self._start_walk(wait.row, self._node(wait).on_timeout)
 
     def _closed(self, wait: Wait) -> None:

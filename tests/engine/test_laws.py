@@ -8,7 +8,7 @@ from plays import play, scenario_of
 
 import asyncsim as sim
 from asyncsim.engine import laws
-from asyncsim.engine.record import CANCELLED, RESUMED, WAITING, Outcome
+from asyncsim.engine.record import Outcome, StepOutcome, WaitOutcome
 from asyncsim.engine.workers import Job
 
 SCENARIO = scenario_of(
@@ -67,15 +67,15 @@ def a_wait_that_was_not_counted(record):
 
 
 def a_wait_that_vanished(record):
-    record.waits.outcome[2] = CANCELLED
+    record.waits.outcome[2] = WaitOutcome.CANCELLED
 
 
 def a_step_that_resumed_twice(record):
-    step(record, "z").outcome = np.array([RESUMED])
+    step(record, "z").outcome = np.array([StepOutcome.RESUMED])
 
 
 def a_wait_that_resumed_nothing(record):
-    step(record, "w").outcome[0] = WAITING
+    step(record, "w").outcome[0] = StepOutcome.OPEN
 
 
 def an_end_without_outcome(record):

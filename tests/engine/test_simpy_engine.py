@@ -14,7 +14,7 @@ from plays import only, scenario_of, wait_for
 from scenarios import scenarios, strategies
 
 import asyncsim as sim
-from asyncsim.engine.record import WAITING
+from asyncsim.engine.record import WaitOutcome
 from asyncsim.engine.recording import WAIT_CODES, record_of
 from asyncsim.engine.waits import Waits
 
@@ -299,4 +299,5 @@ def test_every_finish_goes_through_the_one_registry(scenario, strategy):
     w = record_of(simulation).waits
     keys = zip(w.row.tolist(), w.node.tolist(), strict=True)
     told = dict(zip(keys, w.outcome.tolist(), strict=True))
-    assert {key: code for key, code in told.items() if code != WAITING} == dict(finished)
+    over = {key: code for key, code in told.items() if code != WaitOutcome.WAITING}
+    assert over == dict(finished)

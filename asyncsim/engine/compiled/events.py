@@ -12,23 +12,25 @@ from __future__ import annotations
 
 import math
 
+from asyncsim.engine.clock import INSTANCE_BITS, STEP_BITS
 from asyncsim.engine.compiled.jitting import kernel
 from asyncsim.engine.compiled.scattered import drop_scattered, first_scattered, push_scattered
 from asyncsim.engine.compiled.world import (
     ARRIVAL,
     CHECK_DUE,
     CHECK_ENDED,
+    COLLECTION,
     HOLDS_LINE,
     MORE_ROOM,
     NOT_FINITE,
     World,
 )
 
-LANE_KINDS = 10
+LANE_KINDS = COLLECTION
 """Kinds below have a lane of their own."""
 NEAR = 16
 """How many places an event may move forward in its lane."""
-ROW_SHIFT, KIND_SHIFT = 16, 48
+ROW_SHIFT, KIND_SHIFT = STEP_BITS, STEP_BITS + INSTANCE_BITS
 
 
 @kernel

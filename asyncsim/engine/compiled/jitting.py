@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from asyncsim.engine import admission, graph
-from asyncsim.model import grid
+from asyncsim.engine import admission, clock, graph, record, waits, workers
+from asyncsim.model import grid, process
 
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type)
@@ -30,6 +30,8 @@ try:
 except ImportError:
     numba = None
 
+SHARED = (admission, clock, graph, grid, process, record, waits, workers)
+"""Modules outside of this package whose functions, or numbers, are part of the machine code."""
 COMPILES = numba is not None
 """Whether kernels are compiled in this session."""
 
@@ -103,7 +105,7 @@ def cache_directory() -> Path | None:
     None if neither can be written to.
     """
     here = Path(__file__).parent
-    shared = [Path(str(module.__file__)) for module in (admission, graph, grid)]
+    shared = [Path(str(module.__file__)) for module in SHARED]
     sources = [*sorted(here.glob("*.py")), *shared]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
     name = f"kernels-{digest.hexdigest()[:16]}"

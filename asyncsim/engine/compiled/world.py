@@ -10,26 +10,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from asyncsim.engine.clock import Kind
 from asyncsim.engine.compiled.structure import maker_of
+from asyncsim.engine.record import DELIVERY_OUTCOMES, Outcome, StepOutcome, WaitOutcome
+from asyncsim.engine.workers import Job
 
 Floats = Any
 Wholes = Any
 
-# State of a wait, in the order of asyncsim.engine.record.WAIT_OUTCOMES
-NOT_CALLED, CALLED, ARMED, FINISHED, TIMED_OUT, GAVE_UP, CANCELLED = range(7)
-# How a step ended: asyncsim.engine.record.STEP_OUTCOMES
-OPEN, RESUMED, AT_ONCE, REJECTED, STEP_TIMED_OUT, STEP_GAVE_UP, STEP_CANCELLED = range(7)
+# Plain numbers: to a kernel they are constants. What other modules number is taken from there, in
+# its order, so that one more or less is an error here; that the names agree is tested.
+# State of a wait: not called yet, called, and from ARMED on what became of it
+NOT_CALLED, CALLED = range(2)
+ARMED, FINISHED, TIMED_OUT, GAVE_UP, CANCELLED = (2 + outcome for outcome in WaitOutcome)
+(
+    OPEN, RESUMED, AT_ONCE, REJECTED, STEP_TIMED_OUT, STEP_GAVE_UP, STEP_CANCELLED,
+) = map(int, StepOutcome)  # fmt: skip
 NO_LINE, HELD, RELEASED = range(3)
-# How an instance stands: asyncsim.engine.record.Outcome
-RUNNING, IS_DONE, HAS_FAILED = range(3)
+RUNNING, IS_DONE, HAS_FAILED = map(int, Outcome)
 IS_WORK, IS_CALL, IS_AWAIT, IS_CHOOSE, IS_FORK, IS_JOIN = range(6)
 BATCH, SERVICE, PEOPLE, RECORDED = range(4)
-# What became of a delivery: asyncsim.engine.record.DELIVERY_OUTCOMES
 (
     A_FINISHED, A_BUFFERED, A_IGNORED_EARLY, A_ACCEPTED_DUPLICATE, A_ACCEPTED_LATE,
     A_IGNORED_UNKNOWN, A_EARLY, A_DUPLICATE, A_LATE, A_UNKNOWN, A_LOST, A_DEAD,
     A_LIMITED,
-) = range(13)  # fmt: skip
+) = range(len(DELIVERY_OUTCOMES))  # fmt: skip
 NOT_WATCHED, POLLS, BACKS_OFF, HOLDS_LINE = range(4)
 FROM_ARMING, FROM_CLOCK, FROM_RANDOM = range(3)
 NO_JITTER, FULL, EQUAL, DECORRELATED = range(4)
@@ -37,13 +42,11 @@ REJECT, BUFFER, IGNORE, ACCEPT = range(4)
 NO_LIMIT, WINDOW_LIMIT, BUCKET_LIMIT = range(3)
 # Purposes of chances, a key for each call
 K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE = range(4)
-# Kinds of events, in the order in which they happen at one instant: asyncsim.engine.clock.Kind
 (
     WORK_ENDED, ARMING, SYSTEM, CALLBACK_HANDLED, CHECK_ENDED, ARRIVAL, DELIVERY, CHECK_DUE,
     TIMEOUT, COLLECTION, LAST_LOOK,
-) = range(1, 12)  # fmt: skip
-# Jobs of the server: asyncsim.engine.workers.Job
-J_WORK, J_CALL, J_CHECK, J_CALLBACK = range(4)
+) = map(int, Kind)  # fmt: skip
+J_WORK, J_CALL, J_CHECK, J_CALLBACK = map(int, Job)
 # How a run went
 (
     FINE, MORE_NIGHTS, NO_NIGHT, MORE_HOURS, MORE_INTERVALS, MORE_BINS, MORE_ROOM, NOT_FINITE,
