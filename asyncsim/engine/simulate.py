@@ -13,9 +13,10 @@ from asyncsim.engine.recording import record_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simpy_engine import Simulation
 from asyncsim.errors import CensoredWarning, ScenarioError, warn
+from asyncsim.model.described import choice
 from asyncsim.model.draws import Draws
 from asyncsim.model.profiles import Profile
-from asyncsim.model.quantities import DurationLike, nearest
+from asyncsim.model.quantities import DurationLike
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 
@@ -99,11 +100,7 @@ def simulate(
 
 def check_engine(engine: str) -> None:
     """Check the name of an engine."""
-    if engine not in ENGINES:
-        words = ", ".join(repr(word) for word in ENGINES)
-        raise ScenarioError(
-            f"engine must be one of {words}, got {engine!r}{nearest(str(engine), ENGINES)}"
-        )
+    choice("engine", engine, ENGINES)
 
 
 def played(

@@ -28,9 +28,9 @@ from asyncsim.live.fields import data_fields
 from asyncsim.live.lane import Lane
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Input, Store, written
-from asyncsim.model.described import argument
+from asyncsim.model.described import argument, choice
 from asyncsim.model.limits import RateLimit
-from asyncsim.model.quantities import Refused, count, from_zero, nearest, yes_or_no
+from asyncsim.model.quantities import Refused, count, from_zero, yes_or_no
 from asyncsim.model.systems import Recorded
 
 LAST_ANSWERS = 1000
@@ -288,12 +288,9 @@ class Session(Controls):
         It is for looking: what is changed there is not in the store.
         """
         labels = self.strategies
-        if strategy is not None and strategy not in labels:
-            known = ", ".join(repr(label) for label in labels)
-            raise ScenarioError(
-                f"strategy must be one of {known}, got {strategy!r}{nearest(strategy, labels)}"
-            )
-        return self._sides.all[labels.index(strategy) if strategy else 0]
+        if strategy is None:
+            return self._sides.main
+        return self._sides.all[labels.index(choice("strategy", strategy, labels))]
 
     def so_far(self, strategy: str | None = None) -> Run:
         """Return what has happened so far under a strategy: the tables of a run.

@@ -9,14 +9,12 @@ from __future__ import annotations
 import pandas as pd
 from attrs import field, frozen
 
-from asyncsim.errors import ScenarioError
-from asyncsim.model.described import named
+from asyncsim.model.described import choice, named
 from asyncsim.model.quantities import (
     Refused,
     any_text,
     duration,
     from_zero,
-    nearest,
     number,
     one_of,
     text,
@@ -99,11 +97,7 @@ class CostModel:
         name
             Such as ``"aws step functions"``.
         """
-        if name not in PRESETS:
-            known = ", ".join(repr(each) for each in PRESETS)
-            hint = nearest(name, PRESETS) if isinstance(name, str) else ""
-            raise ScenarioError(f"CostModel.preset must be one of {known}, got {name!r}{hint}")
-        return PRESETS[name]
+        return PRESETS[choice("CostModel.preset", name, PRESETS)]
 
 
 PRESETS = {

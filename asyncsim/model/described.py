@@ -9,14 +9,14 @@ Use it as ``@frozen(field_transformer=named)``: a converter then only says what 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.quantities import Refused
+from asyncsim.model.quantities import Refused, one_of
 
 T = TypeVar("T")
 
@@ -36,6 +36,11 @@ def argument(name: str, value: Any, read: Callable[[Any], T]) -> T:
         return read(value)
     except Refused as problem:
         raise refuse(name, problem, value) from None
+
+
+def choice(name: str, value: Any, valid: Iterable[str]) -> str:
+    """Return an argument that must be one of some words."""
+    return argument(name, value, lambda word: one_of(word, valid))
 
 
 def unread(path: str | Path, error: OSError) -> ScenarioError:

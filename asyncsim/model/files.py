@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import textwrap
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model import quantities
 from asyncsim.model.arrivals import ARRIVALS, Arrivals
 from asyncsim.model.costs import CostModel
-from asyncsim.model.described import argument, refuse, unread
+from asyncsim.model.described import argument, choice, refuse, unread
 from asyncsim.model.durations import LAWS, Duration, Fixed
 from asyncsim.model.limits import SlidingWindow, TokenBucket
 from asyncsim.model.process import AsyncStep, Branch, Choice, Element, Parallel, Process, Step
@@ -161,6 +161,12 @@ class _Place:
             raise self.error(f"must be an array, got {value!r}")
         return value
 
+    def choice(self, key: str, value: object, valid: Iterable[str]) -> str:
+        try:
+            return choice(key, value, valid)
+        except ScenarioError as error:
+            raise self.error(str(error)) from None
+
 
 def _make(cls: type[Any], values: Mapping[str, Any], place: _Place) -> Any:
     """Make an object of an attrs class from already converted values, checking the keys."""
@@ -178,12 +184,7 @@ def _make(cls: type[Any], values: Mapping[str, Any], place: _Place) -> Any:
 
 
 def _kind(table: dict[str, Any], kinds: Mapping[str, type[Any]], place: _Place) -> type[Any]:
-    kind = table.get("kind")
-    if not isinstance(kind, str) or kind not in kinds:
-        words = ", ".join(repr(word) for word in kinds)
-        hint = nearest(kind, kinds) if isinstance(kind, str) else ""
-        raise place.error(f"kind must be one of {words}, got {kind!r}{hint}")
-    return kinds[kind]
+    return kinds[place.choice("kind", table.get("kind"), kinds)]
 
 
 def _scenario(data: dict[str, Any], cls: type[T], place: _Place) -> T:
@@ -294,11 +295,7 @@ def _with_laws(values: dict[str, Any], place: _Place) -> dict[str, Any]:
     for key in LAW_KEYS:
         if isinstance(values.get(key), dict):
             where, table = place.inside(key), dict(values[key])
-            kind = table.pop("law", None)
-            if not isinstance(kind, str) or kind not in LAWS:
-                words = ", ".join(repr(word) for word in LAWS)
-                hint = nearest(kind, LAWS) if isinstance(kind, str) else ""
-                raise where.error(f"law must be one of {words}, got {kind!r}{hint}")
+            kind = where.choice("law", table.pop("law", None), LAWS)
             result[key] = _make(LAWS[kind], table, where)
     return result
 

@@ -61,10 +61,15 @@ class Refused(ValueError):
         self.hint = hint
 
 
+def meant(word: str, valid: Iterable[str]) -> str | None:
+    """Return the valid word that is nearest to one, if there is one near it."""
+    return next(iter(difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)), None)
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest valid word, or an empty string."""
-    match = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    found = meant(word, valid)
+    return "" if found is None else f"; did you mean {found!r}?"
 
 
 def number(value: object) -> float:
@@ -305,12 +310,13 @@ def texts(value: Iterable[str]) -> tuple[str, ...]:
     raise Refused("must be a list of non-empty texts")
 
 
-def one_of(value: str, valid: tuple[str, ...]) -> str:
+def one_of(value: str, valid: Iterable[str]) -> str:
     """Return the value if it is one of the valid words."""
-    if isinstance(value, str) and value in valid:
+    known = tuple(valid)
+    if isinstance(value, str) and value in known:
         return value
-    words = ", ".join(repr(word) for word in valid)
-    hint = nearest(value, valid) if isinstance(value, str) else ""
+    words = ", ".join(repr(word) for word in known)
+    hint = nearest(value, known) if isinstance(value, str) else ""
     raise Refused(f"must be one of {words}", hint)
 
 

@@ -16,7 +16,7 @@ from asyncsim.model import files
 from asyncsim.model.arrivals import Arrivals
 from asyncsim.model.calendar import Calendar, zone_name
 from asyncsim.model.costs import CostModel
-from asyncsim.model.described import named
+from asyncsim.model.described import choice, named
 from asyncsim.model.draws import Draws, draw_for, key_part
 from asyncsim.model.process import AsyncStep, Process
 from asyncsim.model.profiles import Profile, profile_named
@@ -186,9 +186,7 @@ class Scenario:
         calls = {call.name: call for call in self.process.of_type(AsyncStep)}
         if step is None and len(calls) == 1:
             step = next(iter(calls))
-        if step not in calls:
-            known = ", ".join(repr(name) for name in calls)
-            raise ScenarioError(f"step must be one of {known}, got {step!r}")
+        step = choice("step", step, calls)
         log = path
         if not isinstance(log, RequestLog):
             log = RequestLog.read(log, zone=self.zone)
