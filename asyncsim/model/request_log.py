@@ -29,6 +29,7 @@ RIGHT = (
 )
 PLAIN = r"(?:1[7-9]|2[01])\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?"
 """Timestamps of the centuries in which pandas has nanoseconds."""
+NO_TIME = "is not a timestamp"
 NAMED_ROWS = 5  # so many bad rows stand in a warning; all of them are in the table
 
 
@@ -51,7 +52,7 @@ class RequestLog:
     ...     warnings.simplefilter("ignore", sim.LogWarning)
     ...     log = sim.RequestLog.read("data/request_log.csv")
     >>> list(log.rows.columns), list(log.rejected.columns)
-    (['SN', 'submitted', 'completed'], ['line', 'SN', 'problem'])
+    (['SN', 'submitted', 'completed'], ['line', 'SN', 'problem', 'kind'])
 
     Attributes
     ----------
@@ -60,7 +61,7 @@ class RequestLog:
     rows
         The usable requests in order of submission: SN, submitted, completed (timestamps).
     rejected
-        The others: line, SN, problem.
+        The others: line, SN, problem, and its kind, which many problems share.
     unfinished
         Those of the rejected that only lack a completion: line, SN, submitted.
     """
@@ -127,14 +128,12 @@ class RequestLog:
             raise ScenarioError(f"{name}: has no rows")
         submitted, completed = (timestamps(raw[c], zone) for c in ("submitted", "completed"))
         problems = _problems(raw, submitted, completed, place)
-        usable = problems == ""
+        usable = problems["kind"] == ""
         serial = raw["SN"].str.strip()
-        rejected = pd.DataFrame(
-            {"line": raw["line"], "SN": raw["SN"], "problem": problems}, index=raw.index
-        )[~usable].reset_index(drop=True)
+        rejected = raw[["line", "SN"]].join(problems)[~usable].reset_index(drop=True)
         if not usable.any():
             first = f"{place} {rejected.line[0]}: {rejected.problem[0]}"
-            right = f"; {RIGHT}" if "timestamp" in first else ""
+            right = f"; {RIGHT}" if rejected.kind[0].endswith(NO_TIME) else ""
             raise ScenarioError(f"{name}: has no usable row ({first}){right}")
         rows = pd.DataFrame({"SN": serial, "submitted": submitted, "completed": completed})
         open_ones = completed.isna() & submitted.notna() & (serial != "")
@@ -244,22 +243,24 @@ def _problems(
     submitted: pd.Series[pd.Timestamp],
     completed: pd.Series[pd.Timestamp],
     place: str,
-) -> pd.Series[str]:
-    """Return what is wrong with each row, or an empty text."""
+) -> pd.DataFrame:
+    """Return the problem of each row and its kind, or empty texts."""
     serial = raw["SN"].str.strip()
-    problems = pd.Series("", index=raw.index)
+    found = pd.DataFrame({"problem": "", "kind": ""}, index=raw.index)
 
-    def say(where: pd.Series[bool], problem: str | pd.Series[str]) -> None:
-        nonlocal problems
-        problems = problems.mask(where & (problems == ""), problem)
+    def say(where: pd.Series[bool], kind: str, detail: pd.Series[str] | None = None) -> None:
+        new = where & (found["kind"] == "")
+        found.loc[new, "problem"] = kind if detail is None else f"{kind}: " + detail[new]
+        found.loc[new, "kind"] = kind
 
     say(serial == "", "no serial number")
-    say(submitted.isna(), "submitted is not a timestamp: " + raw["submitted"].map(repr))
+    say(submitted.isna(), f"submitted {NO_TIME}", raw["submitted"].map(repr))
     say(raw["completed"].str.strip() == "", "not completed")
-    say(completed.isna(), "completed is not a timestamp: " + raw["completed"].map(repr))
+    say(completed.isna(), f"completed {NO_TIME}", raw["completed"].map(repr))
     say(completed < submitted, "completed before it was submitted")
-    good = problems == ""  # the first good row of a number is the one that counts
+    good = found["kind"] == ""  # the first good row of a number is the one that counts
     first_line = raw["line"].where(good).groupby(serial).transform("min")
     again = good & (raw["line"] > first_line)
-    say(again, f"serial number comes again: first in {place} " + first_line.map("{:.0f}".format))
-    return problems
+    where_first = f"first in {place} " + first_line.map("{:.0f}".format)
+    say(again, "serial number comes again", where_first)
+    return found

@@ -14,7 +14,7 @@ from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, SerialNumberError
 from asyncsim.live.codes import advice
 from asyncsim.live.session import Said, Session
-from asyncsim.model.quantities import text_of
+from asyncsim.model.quantities import meant, text_of
 from asyncsim.widgets.clock import SHORT
 
 ROWS = 20
@@ -158,9 +158,9 @@ class ConsoleState:
             return f"{number} {HAPPENED[answer]}"
         did_you_mean = ""
         if answer is Answer.UNKNOWN:
-            why = self._session.refusal(answer, number)
-            _, meant, guess = str(why).partition("; did you mean ")
-            did_you_mean = f" Did you mean {guess}" if meant else ""
+            with self._session.store.lock:
+                guess = meant(number, self._session.lane().waits.like(number))
+            did_you_mean = f" Did you mean {guess!r}?" if guess else ""
         now = advice(answer, number, self._session.instances_count)
         return f"{number}: {answer.text}.{did_you_mean} {now}"
 

@@ -110,6 +110,15 @@ def test_the_warning_names_the_first_rows_and_counts_the_others(read):
     assert log.rejected["line"].tolist() == list(range(3, 10))
 
 
+def test_rows_with_the_same_problem_are_of_one_kind(read):
+    """What stands in a row is told with its problem, and makes no kind of its own."""
+    with pytest.warns(LogWarning):
+        log = read(GOOD, "1_31,a: b,", "2_31,now,", "5_31,2026-03-02 09:00,2026-03-02 10:00")
+    first, second, again = log.rejected["kind"]
+    assert first == second == "submitted is not a timestamp"
+    assert again == "serial number comes again"
+
+
 def test_the_warning_points_at_the_caller(folder):
     """It is shown at the line that read the log, not inside the library."""
     path = folder / "bad.csv"

@@ -187,9 +187,8 @@ def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str
     texts = pd.concat([raw[name] for name in columns], ignore_index=True)
     _note_zones(texts, pd.concat([raw["line"]] * len(columns), ignore_index=True), zone, problems)
     checked = RequestLog.checked(raw, name, zone, problems.place)
-    kinds = checked.rejected["problem"].str.split(":").str[0]
     open_lines = set(checked.unfinished["line"])
-    for kind, rejected in checked.rejected.groupby(kinds, sort=False):
+    for kind, rejected in checked.rejected.groupby("kind", sort=False):
         kept = rejected["line"].isin(open_lines)
         problems.add(str(kind), rejected["line"][~kept])
         problems.add(f"{kind} (used as an arrival)", rejected["line"][kept], KEPT)
