@@ -17,46 +17,46 @@ from asyncsim.model.scenario import Scenario
 OVER_IN_VAIN = (WaitOutcome.TIMED_OUT, WaitOutcome.GAVE_UP)
 
 
-class Figure(NamedTuple):
+class Meaning(NamedTuple):
     """What a figure is."""
 
     unit: str
     meaning: str
 
 
-FIGURES: dict[str, Figure] = {
-    "mean_latency": Figure("s", "mean time from completion to resumption, over resumed waits"),
-    "median_latency": Figure("s", "half of the resumed waits resumed sooner"),
-    "p95_latency": Figure("s", "95 % of the resumed waits resumed sooner"),
-    "p99_latency": Figure("s", "99 % of the resumed waits resumed sooner"),
-    "max_latency": Figure("s", "the longest resume latency"),
-    "checks_per_wait": Figure("1", "checks made, per armed wait"),
-    "wasted_share": Figure("1", "share of the checks that found the work not complete"),
-    "deliveries_per_wait": Figure("1", "callback attempts, per armed wait"),
-    "overhead_worker_time": Figure("worker s", "worker time spent on checks and callbacks"),
-    "requests": Figure("1", "requests sent to notice completion, checks and deliveries"),
-    "database_operations": Figure("1", "reads and writes of wait records to notice completion"),
-    "connection_time": Figure("s", "time that connections were held open, added up"),
-    "utilisation": Figure("1", "share of the workers' time that was busy, arrival to last end"),
-    "longest_queue": Figure("jobs", "most jobs waiting for a worker at any moment"),
-    "mean_cycle_time": Figure("s", "mean time from arrival to end, over instances that are done"),
-    "mean_open_waits": Figure("1", "open waits, averaged over the time of the run"),
-    "armed": Figure("1", "waits that were armed"),
-    "timed_out": Figure("1", "waits that timed out or were given up"),
-    "still_waiting": Figure("1", "waits still open when the run stopped"),
-    "failed": Figure("1", "instances that failed"),
-    "cost": Figure("money", "what noticing, late resumption and workers came to, at your prices"),
-    "cost_per_wait": Figure("money", "the cost, per armed wait"),
-    "cost_of_checks": Figure("money", "checks, at the price of a check"),
-    "cost_of_requests": Figure("money", "checks and deliveries, at the price of a request"),
-    "cost_of_transitions": Figure("money", "state transitions of calls and checks"),
-    "cost_of_workers": Figure("money", "worker hours, those that the prices count"),
-    "cost_of_lateness": Figure("money", "minutes of resume latency beyond the service level"),
+FIGURES: dict[str, Meaning] = {
+    "mean_latency": Meaning("s", "mean time from completion to resumption, over resumed waits"),
+    "median_latency": Meaning("s", "half of the resumed waits resumed sooner"),
+    "p95_latency": Meaning("s", "95 % of the resumed waits resumed sooner"),
+    "p99_latency": Meaning("s", "99 % of the resumed waits resumed sooner"),
+    "max_latency": Meaning("s", "the longest resume latency"),
+    "checks_per_wait": Meaning("1", "checks made, per armed wait"),
+    "wasted_share": Meaning("1", "share of the checks that found the work not complete"),
+    "deliveries_per_wait": Meaning("1", "callback attempts, per armed wait"),
+    "overhead_worker_time": Meaning("worker s", "worker time spent on checks and callbacks"),
+    "requests": Meaning("1", "requests sent to notice completion, checks and deliveries"),
+    "database_operations": Meaning("1", "reads and writes of wait records to notice completion"),
+    "connection_time": Meaning("s", "time that connections were held open, added up"),
+    "utilisation": Meaning("1", "share of the workers' time that was busy, arrival to last end"),
+    "longest_queue": Meaning("jobs", "most jobs waiting for a worker at any moment"),
+    "mean_cycle_time": Meaning("s", "mean time from arrival to end, over instances that are done"),
+    "mean_open_waits": Meaning("1", "open waits, averaged over the time of the run"),
+    "armed": Meaning("1", "waits that were armed"),
+    "timed_out": Meaning("1", "waits that timed out or were given up"),
+    "still_waiting": Meaning("1", "waits still open when the run stopped"),
+    "failed": Meaning("1", "instances that failed"),
+    "cost": Meaning("money", "what noticing, late resumption and workers came to, at your prices"),
+    "cost_per_wait": Meaning("money", "the cost, per armed wait"),
+    "cost_of_checks": Meaning("money", "checks, at the price of a check"),
+    "cost_of_requests": Meaning("money", "checks and deliveries, at the price of a request"),
+    "cost_of_transitions": Meaning("money", "state transitions of calls and checks"),
+    "cost_of_workers": Meaning("money", "worker hours, those that the prices count"),
+    "cost_of_lateness": Meaning("money", "minutes of resume latency beyond the service level"),
 }
 PLACES = {name: place for place, name in enumerate(FIGURES)}
 
 
-def figures_of(scenario: Scenario) -> dict[str, Figure]:
+def figures_of(scenario: Scenario) -> dict[str, Meaning]:
     """Return the figures that a scenario has: costs only with prices, in their currency."""
     prices = scenario.costs
     return {

@@ -34,7 +34,7 @@ NAMED_ROWS = 5  # so many bad rows stand in a warning; all of them are in the ta
 
 
 @frozen
-class Replay:
+class LogParts:
     """A log as parts of a scenario."""
 
     start: date
@@ -147,7 +147,7 @@ class RequestLog:
             ),
         )
 
-    def replayed(self, zone: str | None) -> Replay:
+    def replayed(self, zone: str | None) -> LogParts:
         """Return the log in instants of a calendar that begins on the day of the first request.
 
         Parameters
@@ -161,7 +161,7 @@ class RequestLog:
         calendar = Calendar(submitted.iloc[0].date(), zone)
         day_after = submitted.iloc[-1].date() + timedelta(days=1)
         done = [calendar.seconds(at.to_pydatetime()) for at in completed]
-        return Replay(
+        return LogParts(
             start=calendar.start,
             length=calendar.instant(day_after, "00:00"),
             arrivals=At([calendar.seconds(at.to_pydatetime()) for at in submitted]),

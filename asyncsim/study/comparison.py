@@ -12,8 +12,7 @@ from attrs import define, field
 from matplotlib.figure import Figure
 
 from asyncsim import plots
-from asyncsim.engine.figures import Figure as FigureMeaning
-from asyncsim.engine.figures import figures_of
+from asyncsim.engine.figures import Meaning, figures_of
 from asyncsim.engine.run import Run
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import refuse
@@ -232,7 +231,7 @@ class Comparison:
         return pd.DataFrame.from_dict(rows, orient="index", columns=pd.Index(self.strategies))
 
     @cached_property
-    def _figures(self) -> dict[str, FigureMeaning]:
+    def _figures(self) -> dict[str, Meaning]:
         return figures_of(self.scenario)
 
     def _heading(self, name: str) -> str:

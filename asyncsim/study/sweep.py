@@ -16,8 +16,7 @@ from attrs import evolve
 from matplotlib.figure import Figure
 
 from asyncsim.engine.arguments import check_scenario
-from asyncsim.engine.figures import PLACES, check_figure, figures_of
-from asyncsim.engine.figures import Figure as FigureMeaning
+from asyncsim.engine.figures import PLACES, Meaning, check_figure, figures_of
 from asyncsim.engine.simulate import check_engine
 from asyncsim.errors import CensoredWarning, warn
 from asyncsim.model.described import argument
@@ -82,7 +81,7 @@ class Sweep:
         self._sampled = sampled
 
     @cached_property
-    def _meanings(self) -> dict[str, FigureMeaning]:
+    def _meanings(self) -> dict[str, Meaning]:
         return figures_of(self.scenario)
 
     @cached_property

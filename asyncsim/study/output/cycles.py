@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asyncsim.engine import tables
-from asyncsim.engine.figures import Figure
+from asyncsim.engine.figures import Meaning
 from asyncsim.engine.record import Outcome, Record
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
@@ -32,7 +32,7 @@ class Cycles(NamedTuple):
 class Series(NamedTuple):
     """Something that can be looked at cycle by cycle."""
 
-    figure: Figure
+    figure: Meaning
     observed: str
     """What is counted in weights."""
     of: Callable[[Record, Floats], Cycles]
@@ -123,23 +123,23 @@ def unended(record: Record, edges: Floats) -> Cycles:
 
 SERIES: dict[str, Series] = {
     "latency": Series(
-        Figure("s", "time from completion to resumption, of waits armed in the cycle"),
+        Meaning("s", "time from completion to resumption, of waits armed in the cycle"),
         "waits",
         _latency,
     ),
     "checks_per_wait": Series(
-        Figure("1", "checks made for waits armed in the cycle"), "waits", _checks
+        Meaning("1", "checks made for waits armed in the cycle"), "waits", _checks
     ),
     "cycle_time": Series(
-        Figure("s", "time from arrival to end, of instances that arrived in the cycle"),
+        Meaning("s", "time from arrival to end, of instances that arrived in the cycle"),
         "instances",
         _cycle_time,
     ),
-    "open_waits": Series(Figure("1", "open waits, averaged over time"), "seconds", _open_waits),
+    "open_waits": Series(Meaning("1", "open waits, averaged over time"), "seconds", _open_waits),
     "queue_length": Series(
-        Figure("jobs", "jobs waiting for a worker, averaged over time"), "seconds", _loads("queue")
+        Meaning("jobs", "jobs waiting for a worker, averaged over time"), "seconds", _loads("queue")
     ),
     "busy_workers": Series(
-        Figure("workers", "busy workers, averaged over time"), "seconds", _loads("busy")
+        Meaning("workers", "busy workers, averaged over time"), "seconds", _loads("busy")
     ),
 }
