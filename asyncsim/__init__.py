@@ -60,10 +60,8 @@ from asyncsim.model.strategies import (
     Backoff,
     Callback,
     CallbackWithSafetyPoll,
-    CheckingStrategy,
     LongPolling,
     Polling,
-    Strategy,
 )
 from asyncsim.model.systems import (
     Chain,
@@ -73,6 +71,7 @@ from asyncsim.model.systems import (
     People,
     Recorded,
 )
+from asyncsim.model.waiting import CheckingStrategy, Strategy
 from asyncsim.study.calibration.checking import Check
 from asyncsim.study.calibration.fit import fit
 from asyncsim.study.calibration.result import Fit

@@ -43,7 +43,6 @@ from asyncsim.model.strategies import (
     CallbackWithSafetyPoll,
     LongPolling,
     Polling,
-    Strategy,
 )
 from asyncsim.model.systems import (
     Chain,
@@ -53,6 +52,7 @@ from asyncsim.model.systems import (
     People,
     Recorded,
 )
+from asyncsim.model.waiting import Strategy
 
 MOST_INSTANCES = 30
 DAY = 86400.0

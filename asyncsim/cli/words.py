@@ -10,7 +10,8 @@ import attrs
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.quantities import nearest
-from asyncsim.model.strategies import STRATEGIES, Strategy
+from asyncsim.model.strategies import STRATEGIES
+from asyncsim.model.waiting import Strategy
 
 UNNAMED = {"callback with safety poll": "every"}
 """Which argument a word without a name is, where it is not the first."""

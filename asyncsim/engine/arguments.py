@@ -7,7 +7,7 @@ from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import Draws
 from asyncsim.model.quantities import DurationLike, positive_duration
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.waiting import Strategy
 
 
 def check_played(scenario: Scenario, strategy: Strategy, draws: Draws | None) -> None:

@@ -21,7 +21,8 @@ from asyncsim.errors import ScenarioError, UnknownSerialNumber
 from asyncsim.model.draws import Draws
 from asyncsim.model.quantities import DurationLike, nearest, number_text
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, Polling, Strategy
+from asyncsim.model.strategies import Callback, Polling
+from asyncsim.model.waiting import Strategy
 
 
 class Run:

@@ -45,9 +45,8 @@ from asyncsim.errors import EngineError
 from asyncsim.model.draws import Draws
 from asyncsim.model.quantities import DurationLike
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
 from asyncsim.model.systems import Recorded
-from asyncsim.model.waiting import SimProcess
+from asyncsim.model.waiting import SimProcess, Strategy
 
 
 class StepLists:

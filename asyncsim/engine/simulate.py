@@ -18,7 +18,7 @@ from asyncsim.model.draws import Draws
 from asyncsim.model.profiles import Profile
 from asyncsim.model.quantities import DurationLike
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.waiting import Strategy
 
 logger = logging.getLogger("asyncsim")
 

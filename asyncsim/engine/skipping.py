@@ -13,7 +13,7 @@ from asyncsim.engine.clock import Kind, NotingClock, order
 from asyncsim.engine.handles import StepHandle
 from asyncsim.engine.stage import Stage
 from asyncsim.engine.waits import State, Wait
-from asyncsim.model.strategies import CheckingStrategy
+from asyncsim.model.waiting import CheckingStrategy
 
 
 class SkippedChecks:

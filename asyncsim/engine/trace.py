@@ -12,7 +12,7 @@ from asyncsim.engine.recording import record_of
 from asyncsim.engine.simpy_engine import Simulation
 from asyncsim.model.draws import Draws
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Answered, SimProcess, Strategy, WaitingStep
+from asyncsim.model.waiting import Answered, SimProcess, Strategy, WaitingStep
 
 COLUMNS = ["event", "start", "end", "text"]
 

@@ -24,8 +24,7 @@ from asyncsim.live.responses import Responses
 from asyncsim.live.store import Store
 from asyncsim.model.draws import Draws
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
-from asyncsim.model.waiting import SimProcess
+from asyncsim.model.waiting import SimProcess, Strategy
 
 Fields = MutableMapping[int, Mapping[str, Any]]
 """Data fields of instances, by row."""

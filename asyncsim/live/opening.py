@@ -19,7 +19,7 @@ from asyncsim.model.described import refuse
 from asyncsim.model.profiles import Profile
 from asyncsim.model.quantities import DurationLike
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.waiting import Strategy
 
 
 def live(

@@ -16,7 +16,7 @@ from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup, strategies_of
 from asyncsim.live.store import Store, existing
 from asyncsim.model.quantities import DurationLike
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.waiting import Strategy
 
 
 class Replay(Session):

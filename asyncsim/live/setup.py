@@ -19,7 +19,8 @@ from asyncsim.model.process import AsyncStep
 from asyncsim.model.profiles import Profile, profile_named
 from asyncsim.model.quantities import DurationLike, nearest, positive_duration
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, Strategy
+from asyncsim.model.strategies import Callback
+from asyncsim.model.waiting import Strategy
 
 FORMAT = 1
 """Of what is kept in the store; one of another format cannot be gone on with."""

@@ -29,8 +29,9 @@ from asyncsim.model.process import Response as ResponseShares
 from asyncsim.model.quantities import nearest
 from asyncsim.model.rates import Rate
 from asyncsim.model.server import FinishPolicy, WorkflowServer
-from asyncsim.model.strategies import STRATEGIES, Strategy
+from asyncsim.model.strategies import STRATEGIES
 from asyncsim.model.systems import SYSTEMS, ExternalSystem
+from asyncsim.model.waiting import Strategy
 
 T = TypeVar("T")
 ELEMENTS: dict[str, type[Element]] = {

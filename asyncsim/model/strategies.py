@@ -35,31 +35,11 @@ from asyncsim.model.quantities import (
     text_of,
 )
 from asyncsim.model.waiting import (
-    Answered,
     CheckingStrategy,
     SimProcess,
     Strategy,
     WaitingStep,
 )
-
-__all__ = [
-    "STRATEGIES",
-    "Answered",
-    "Backoff",
-    "Callback",
-    "CallbackWithSafetyPoll",
-    "CheckingStrategy",
-    "LongPolling",
-    "Polling",
-    "SimProcess",
-    "Strategy",
-    "WaitingStep",
-    "anchor_kind",
-    "backoff_factor",
-    "jitter_kind",
-    "retry_schedule",
-    "text_of",
-]
 
 
 def anchor_kind(value: str) -> str:

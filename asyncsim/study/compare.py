@@ -16,7 +16,7 @@ from asyncsim.model.draws import key_part
 from asyncsim.model.profiles import Profile
 from asyncsim.model.quantities import DurationLike, count
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.waiting import Strategy
 from asyncsim.study.comparison import Comparison, Played
 from asyncsim.study.output.precision import FEWEST, Precision, target
 from asyncsim.study.progress import progress_bar

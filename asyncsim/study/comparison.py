@@ -19,7 +19,7 @@ from asyncsim.model.described import refuse
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import nearest, text_of
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.waiting import Strategy
 from asyncsim.study.output.quantiles import replicated_quantile
 from asyncsim.study.replications import Outcome
 from asyncsim.study.statistics import Interval, mean_interval, paired_interval

@@ -25,9 +25,9 @@ from asyncsim.model.strategies import (
     CallbackWithSafetyPoll,
     LongPolling,
     Polling,
-    Strategy,
 )
 from asyncsim.model.systems import NightlyBatch, OnlineService
+from asyncsim.model.waiting import Strategy
 from asyncsim.study import theory
 
 MEAN = 600.0

@@ -21,7 +21,7 @@ from asyncsim.model import files
 from asyncsim.model.described import refuse
 from asyncsim.model.durations import Floats
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.waiting import Strategy
 from asyncsim.study.points import Point, Values
 
 TABLES = """

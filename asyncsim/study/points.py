@@ -24,7 +24,7 @@ from asyncsim.model.files import KIND_OF
 from asyncsim.model.quantities import Refused, clock_time, count, duration, nearest, seconds_of_day
 from asyncsim.model.rates import rate
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.waiting import Strategy
 from asyncsim.study.replications import distinct
 
 Values = tuple[Any, ...]

@@ -23,7 +23,7 @@ from asyncsim.model.described import refuse
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import Refused, count
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.waiting import Strategy
 from asyncsim.study.processes import processes
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from asyncsim.engine.figures import FIGURES, figures
 from asyncsim.model.described import refuse
 from asyncsim.model.durations import Floats
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.waiting import Strategy
 from asyncsim.study.points import Point, told
 from asyncsim.study.processes import processes
 from asyncsim.study.replications import Replications

@@ -19,8 +19,9 @@ from asyncsim.model.draws import Draws
 from asyncsim.model.durations import Duration
 from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, Polling, Strategy
+from asyncsim.model.strategies import Callback, Polling
 from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.waiting import Strategy
 
 SHARES = np.concatenate([[0.0], np.linspace(0.02, 0.98, 49), [0.99, 0.995, 1.0]])
 """Shares of the waits at which the distribution of latencies is drawn."""

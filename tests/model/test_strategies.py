@@ -12,17 +12,16 @@ from scenarios import backoffs, pollings, strategies
 from asyncsim.errors import ScenarioError
 from asyncsim.model.durations import exponential
 from asyncsim.model.grid import grid_index
+from asyncsim.model.quantities import text_of
 from asyncsim.model.strategies import (
     STRATEGIES,
     Backoff,
     Callback,
     CallbackWithSafetyPoll,
-    CheckingStrategy,
     LongPolling,
     Polling,
-    text_of,
 )
-from asyncsim.model.waiting import Strategy
+from asyncsim.model.waiting import CheckingStrategy, Strategy
 
 # --- polling ------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from attrs import frozen
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import refuse
 from asyncsim.model.quantities import SECONDS_PER_UNIT, number_text, text_of
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.waiting import Strategy
 from asyncsim.study.points import OF_STRATEGY, Reading, fields_of, reading
 
 RIGHT = "must be two values (low, high), such as ('1min', '1h'), (1, 64) or ('50/h', '5000/h')"

@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from asyncsim.engine.arguments import check_played
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.answers import Capacity
 from asyncsim.study.capacity.axis import Axis, halved
 from asyncsim.study.capacity.target import Measure

@@ -9,7 +9,8 @@ from typing import Any, Unpack
 
 from asyncsim.engine.arguments import check_scenario
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Polling, Strategy
+from asyncsim.model.strategies import Polling
+from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.answers import Capacity
 from asyncsim.study.capacity.axis import Axis, check_field, halved
 from asyncsim.study.capacity.target import Measure

@@ -24,8 +24,8 @@ from asyncsim.model.strategies import (
     CallbackWithSafetyPoll,
     LongPolling,
     Polling,
-    Strategy,
 )
+from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.target import Measure, interval_of
 from asyncsim.study.capacity.trials import Effort, Options
 from asyncsim.study.progress import progress_bar

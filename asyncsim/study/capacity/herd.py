@@ -20,8 +20,9 @@ from asyncsim.model.limits import TokenBucket
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.quantities import DurationLike, one_of, positive_duration
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, Strategy
+from asyncsim.model.strategies import Callback
 from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.waiting import Strategy
 from asyncsim.study import theory
 from asyncsim.study.capacity.trials import Effort, Options
 from asyncsim.study.progress import progress_bar

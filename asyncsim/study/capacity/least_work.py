@@ -18,9 +18,9 @@ from asyncsim.model.strategies import (
     CallbackWithSafetyPoll,
     LongPolling,
     Polling,
-    Strategy,
 )
 from asyncsim.model.systems import SYSTEMS
+from asyncsim.model.waiting import Strategy
 
 
 def least_work(scenario: Scenario, strategy: Strategy) -> float:

@@ -12,7 +12,8 @@ from asyncsim.model.arrivals import Poisson, Scattered, WeeklyPoisson
 from asyncsim.model.described import refuse
 from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Polling, Strategy
+from asyncsim.model.strategies import Polling
+from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.answers import Capacity, goes_one_way
 from asyncsim.study.capacity.axis import Axis, boundary, check_field, halved
 from asyncsim.study.capacity.supply import WORKERS, least_busy

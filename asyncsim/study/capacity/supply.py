@@ -20,8 +20,8 @@ from asyncsim.model.arrivals import Poisson, WeeklyPoisson
 from asyncsim.model.calendar import Calendar, Days, Hours
 from asyncsim.model.quantities import SECONDS_PER_UNIT, day_numbers
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
 from asyncsim.model.systems import ExternalSystem, NightlyBatch, OnlineService, People
+from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.least_work import least_work
 
 WORKERS = "the workers"

@@ -16,7 +16,8 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model.draws import key_part
 from asyncsim.model.quantities import nearest
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, Strategy
+from asyncsim.model.strategies import Callback
+from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.axis import Axis
 from asyncsim.study.capacity.supply import WORKERS, Asked, least_busy, shares
 from asyncsim.study.capacity.target import (

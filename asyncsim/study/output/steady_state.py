@@ -15,7 +15,7 @@ from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import DurationLike, Refused, count, nearest, text_of
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.waiting import Strategy
 from asyncsim.study.output import cycles
 from asyncsim.study.output.batch_means import batch_means
 from asyncsim.study.output.cycles import SERIES, Cycles
