@@ -1,6 +1,6 @@
 """What strategies and external systems get to see of the SimPy engine.
 
-`StepHandle` is the `asyncsim.model.strategies.WaitingStep`, `SystemDesk` the
+`StepHandle` is the `asyncsim.model.waiting.WaitingStep`, `SystemDesk` the
 `asyncsim.model.systems.Desk` that the engine hands out.
 """
 

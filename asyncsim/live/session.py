@@ -6,13 +6,12 @@ before it returns.
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -32,6 +31,10 @@ from asyncsim.model.described import argument, choice
 from asyncsim.model.limits import RateLimit
 from asyncsim.model.quantities import Refused, count, from_zero, yes_or_no
 from asyncsim.model.systems import Recorded
+
+if TYPE_CHECKING:  # built upon sessions, which open them only when asked to
+    from asyncsim.widgets.console import Console
+    from asyncsim.widgets.view import View
 
 LAST_ANSWERS = 1000
 MOST = 2**53
@@ -340,21 +343,25 @@ class Session(Controls):
         EngineError
             If the port is taken, the extra is not installed, or a browser has no sockets.
         """
-        endpoint: Endpoint = upstairs("live.serving").serve(
-            self, host, port, token, rate_limit, thread
-        )
+        from asyncsim.live.serving import serve
+
+        endpoint = serve(self, host, port, token, rate_limit, thread)
         self._endpoints.append(endpoint)
         return endpoint
 
     # --- widgets ----------------------------------------------------------------------------------
 
-    def console(self) -> Any:
+    def console(self) -> Console:
         """Return the widget in which people finish steps."""
-        return upstairs("widgets.console").Console(self)
+        from asyncsim.widgets.console import Console
 
-    def view(self) -> Any:
+        return Console(self)
+
+    def view(self) -> View:
         """Return the widget in which instances move through the process."""
-        return upstairs("widgets.view").View(self)
+        from asyncsim.widgets.view import View
+
+        return View(self)
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -388,8 +395,3 @@ class Session(Controls):
             f"{type(self).__name__}({self.scenario.name!r}, {self.at:%Y-%m-%d %H:%M:%S}, "
             f"{self.waiting_count} waiting, {'playing' if self.playing else 'paused'})"
         )
-
-
-def upstairs(name: str) -> Any:
-    """Return what is built upon sessions; a session opens it by name, and only when asked to."""
-    return importlib.import_module(f"asyncsim.{name}")
