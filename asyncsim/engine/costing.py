@@ -8,9 +8,9 @@ from asyncsim.engine.record import Record
 from asyncsim.engine.workers import Job
 from asyncsim.model.costs import CostModel
 from asyncsim.model.durations import Floats
+from asyncsim.model.quantities import HOUR, MINUTE
 from asyncsim.model.scenario import Scenario
 
-HOUR, MINUTE = 3600.0, 60.0
 PARTS = (
     "cost_of_checks",
     "cost_of_requests",

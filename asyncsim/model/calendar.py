@@ -24,6 +24,7 @@ from cronsim import CronSim, CronSimError
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import named
 from asyncsim.model.quantities import (
+    HOUR,
     Refused,
     clock_time,
     day_numbers,
@@ -158,7 +159,7 @@ class Calendar:
         while self.instant(self.day(days), "00:00") < length:
             days += 1
         if self.tz is None:
-            edges = np.arange(24 * days + 1) * 3600.0
+            edges = np.arange(24 * days + 1) * HOUR
         else:
             clocks = [
                 self._local(self.day(k), 3600 * hour) for k in range(days) for hour in range(24)

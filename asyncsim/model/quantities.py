@@ -22,20 +22,21 @@ from numpy.typing import ArrayLike
 DurationLike = float | str | timedelta | np.timedelta64
 ClockTimeLike = str | time
 
+MINUTE, HOUR, DAY, WEEK = 60.0, 3600.0, 86400.0, 604800.0
 SECONDS_PER_UNIT = {
     "ms": 0.001,
     "s": 1.0,
     "sec": 1.0,
     "second": 1.0,
-    "min": 60.0,
-    "m": 60.0,
-    "minute": 60.0,
-    "h": 3600.0,
-    "hour": 3600.0,
-    "d": 86400.0,
-    "day": 86400.0,
-    "w": 604800.0,
-    "week": 604800.0,
+    "min": MINUTE,
+    "m": MINUTE,
+    "minute": MINUTE,
+    "h": HOUR,
+    "hour": HOUR,
+    "d": DAY,
+    "day": DAY,
+    "w": WEEK,
+    "week": WEEK,
 }
 _DURATION_PART = re.compile(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([a-zA-Z]+)\s*")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
@@ -45,7 +46,7 @@ A_DURATION = "must be a duration such as '15min', '1h 30min', 90 (seconds) or a 
 MOST = 1_000_000_000
 MOST_SERVERS = 1_000_000
 """Each of them is kept in memory."""
-LONGEST = 40 * 365.25 * 86400.0
+LONGEST = 40 * 365.25 * DAY
 
 T = TypeVar("T")
 
@@ -183,7 +184,7 @@ def format_duration(seconds: float) -> str | float:
 
 def text_of(seconds: float) -> str:
     """Return a duration as a person would say it in a label."""
-    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+    for unit, size in (("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1.0)):
         if seconds >= size:
             return f"{seconds / size:.4g} {unit}"
     return f"{seconds * 1000:.4g} ms"

@@ -20,13 +20,7 @@ from asyncsim.model.described import choice, named
 from asyncsim.model.draws import Draws, draw_for, key_part
 from asyncsim.model.process import AsyncStep, Process
 from asyncsim.model.profiles import Profile, profile_named
-from asyncsim.model.quantities import (
-    Refused,
-    any_text,
-    calendar_date,
-    nearest,
-    text,
-)
+from asyncsim.model.quantities import DAY, Refused, any_text, calendar_date, nearest, text
 from asyncsim.model.quantities import length as a_length
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.server import WorkflowServer
@@ -116,7 +110,7 @@ class Scenario:
     arrivals: Arrivals = field(converter=some_arrivals)
     server: WorkflowServer = field(factory=WorkflowServer, converter=a_server)
     start: date = field(default=date(2026, 1, 5), converter=calendar_date)
-    length: float = field(default=86400.0, converter=a_length)
+    length: float = field(default=DAY, converter=a_length)
     zone: str | None = field(default=None, converter=zone_name)
     description: str = field(default="", converter=any_text)
     costs: CostModel | None = field(default=None, converter=some_prices)

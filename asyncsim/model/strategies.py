@@ -22,6 +22,7 @@ from asyncsim.model.durations import Duration, Fixed, LawLike, external_law, law
 from asyncsim.model.expectations import Expected
 from asyncsim.model.grid import grid_index
 from asyncsim.model.quantities import (
+    HOUR,
     DurationLike,
     Refused,
     duration,
@@ -171,7 +172,7 @@ class Backoff(CheckingStrategy):
 
     first: float = field(default=1.0, converter=poll_interval)
     factor: float = field(default=2.0, converter=backoff_factor)
-    cap: float | None = field(default=3600.0, converter=optional_duration)
+    cap: float | None = field(default=HOUR, converter=optional_duration)
     jitter: str = field(default="none", converter=jitter_kind)
     limit: int | None = field(default=None, converter=optional_count, kw_only=True)
 

@@ -14,7 +14,7 @@ from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, SerialNumberError
 from asyncsim.live.codes import advice
 from asyncsim.live.session import Said, Session
-from asyncsim.model.quantities import meant, text_of
+from asyncsim.model.quantities import DAY, meant, text_of
 from asyncsim.widgets.clock import SHORT
 
 ROWS = 20
@@ -187,7 +187,7 @@ def fate(row: Mapping[Any, Any], now: float) -> str:
 
 
 def _moment(at: pd.Timestamp, ahead: float) -> str:
-    return f"{at:%H:%M:%S}" if ahead < 86_400 else f"{at:{SHORT}}"
+    return f"{at:%H:%M:%S}" if ahead < DAY else f"{at:{SHORT}}"
 
 
 def _length(seconds: float) -> str:

@@ -22,6 +22,7 @@ from asyncsim.engine.workers import Job
 from asyncsim.model.draws import Draws
 from asyncsim.model.durations import Fixed
 from asyncsim.model.process import AsyncStep
+from asyncsim.model.quantities import DAY
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Backoff, Callback, LongPolling, Polling
 from asyncsim.model.waiting import Strategy
@@ -351,8 +352,8 @@ class Builder:
 def first_sizes(scenario: Scenario, draws: Draws, resolution: float) -> Sizes:
     """Return how much room a run is given at first."""
     horizon = max(scenario.length, float(draws.arrivals[-1]) if len(draws) else 0.0)
-    days = int(horizon // 86400) + 3
-    bins = int(min(days * 86400 / resolution + 2, FIRST_BINS))
+    days = int(horizon // DAY) + 3
+    bins = int(min(days * DAY / resolution + 2, FIRST_BINS))
     elements = sum(1 for _ in scenario.process.parts())
     links = sum(len(system.links) for system in scenario.systems.values())
     waits = len(draws) * max(1, len(scenario.process.of_type(AsyncStep)))

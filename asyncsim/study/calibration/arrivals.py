@@ -18,7 +18,7 @@ from scipy import special, stats
 from asyncsim.model.arrivals import WeeklyPoisson
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import DAY_NAMES
+from asyncsim.model.quantities import DAY_NAMES, HOUR
 from asyncsim.study.calibration.durations import six_digits
 
 LEVEL = 0.01
@@ -30,7 +30,6 @@ POOLED = {
     "by hour, weekend apart": ("weekend apart", "hour"),
     "by hour and weekday": ("weekday", "hour"),
 }
-HOUR = 3600.0
 Cells = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 

@@ -16,9 +16,9 @@ from attrs import frozen
 
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
+from asyncsim.model.quantities import DAY
 
 Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
-DAY = 86400.0
 MOST_SHUFFLED = 4000
 SHUFFLES = 199
 SHARE = 0.9

@@ -16,9 +16,9 @@ from asyncsim import plots
 from asyncsim.engine.arguments import check_played
 from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
+from asyncsim.model.quantities import DAY
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
-from asyncsim.study.calibration.batches import DAY
 from asyncsim.study.calibration.figures import PER_DAY, Shown, figures_of, steps_of
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Replications

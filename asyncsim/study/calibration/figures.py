@@ -18,10 +18,10 @@ from asyncsim.engine.run import Run
 from asyncsim.model.calendar import Calendar, is_cron
 from asyncsim.model.durations import Floats
 from asyncsim.model.process import AsyncStep, Step
-from asyncsim.model.quantities import DAY_NAMES, seconds_of_day
+from asyncsim.model.quantities import DAY, DAY_NAMES, seconds_of_day
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.systems import NightlyBatch
-from asyncsim.study.calibration.batches import DAY, clock_of
+from asyncsim.study.calibration.batches import clock_of
 from asyncsim.study.calibration.reading import TIMES, done_column
 
 QUANTILES = {"median": 0.5, "95 %": 0.95}

@@ -15,7 +15,7 @@ from asyncsim.model.calendar import Calendar
 from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.process import AsyncStep, Element, Process, Step
-from asyncsim.model.quantities import LONGEST, Refused, calendar_date, optional_count
+from asyncsim.model.quantities import LONGEST, MINUTE, Refused, calendar_date, optional_count
 from asyncsim.model.scenario import Scenario
 from asyncsim.study.calibration.account import Finding, Gap
 from asyncsim.study.calibration.arrivals import fit_arrivals
@@ -35,7 +35,6 @@ from asyncsim.study.calibration.settings import Settings
 from asyncsim.study.calibration.timeouts import GivenUp, given_up
 from asyncsim.study.statistics import check_confidence
 
-MINUTE = 60.0
 AGREED = 0.9
 """Serial numbers tell the number of a step if this share of them agrees."""
 

@@ -10,9 +10,9 @@ from scipy import stats
 
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import DAY_NAMES
+from asyncsim.model.quantities import DAY, DAY_NAMES
 from asyncsim.study.calibration.account import Finding, Gap, share_interval
-from asyncsim.study.calibration.batches import DAY, Night, clock_of
+from asyncsim.study.calibration.batches import Night, clock_of
 from asyncsim.study.calibration.rounding import clock_text, days_text, roundest
 
 SHOWN = 5

@@ -12,9 +12,10 @@ from scipy import stats
 
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Fixed, Floats
+from asyncsim.model.quantities import DAY, HOUR
 from asyncsim.model.systems import NightlyBatch
 from asyncsim.study.calibration.account import Described, Finding, Gap
-from asyncsim.study.calibration.batches import DAY, Night, Verdict, clock_of
+from asyncsim.study.calibration.batches import Night, Verdict, clock_of
 from asyncsim.study.calibration.durations import LawFit, fit_law, six_digits
 from asyncsim.study.calibration.explaining import lanes_finding, law_finding, law_gaps
 from asyncsim.study.calibration.lanes import lanes_of_nights
@@ -33,7 +34,6 @@ SLACK = 60.0
 """A scheduler may be so late, in seconds."""
 SOON = 1.0
 """A batch that is at its first item so soon, in seconds, is not late."""
-HOUR = 3600.0
 FINE = 3.0
 """A clock is coarse if it shows less than so many steps between completions."""
 MANY = 0.1

@@ -8,11 +8,11 @@ import pandas as pd
 from asyncsim.errors import ScenarioError
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
-from asyncsim.study.calibration.batches import DAY
+from asyncsim.model.quantities import DAY, HOUR, MINUTE
 from asyncsim.study.calibration.problems import KEPT, Problems
 from asyncsim.study.calibration.reading import TIMES
 
-GRIDS = (DAY, 3600.0, 60.0, 1.0)
+GRIDS = (DAY, HOUR, MINUTE, 1.0)
 FEWEST = 8
 """So many different instants on full hours, say, are no accident."""
 FAR = 90 * DAY

@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from asyncsim import plots
 from asyncsim.errors import ScenarioError
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import nearest, seconds_of_day, text_of
+from asyncsim.model.quantities import DAY, nearest, seconds_of_day, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback
 from asyncsim.model.systems import NightlyBatch, OnlineService, People
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.calibration.account import Finding, Gap, Rows, table_of
 from asyncsim.study.calibration.arrivals import ArrivalFit
-from asyncsim.study.calibration.batches import DAY, clock_of
+from asyncsim.study.calibration.batches import clock_of
 from asyncsim.study.calibration.checking import Check, checked
 from asyncsim.study.calibration.durations import LawFit, frozen_law
 from asyncsim.study.calibration.outside import SystemFit

@@ -10,7 +10,8 @@ from attrs import frozen
 
 from asyncsim.model.calendar import Calendar, Days, Hours
 from asyncsim.model.durations import Floats
-from asyncsim.study.calibration.batches import DAY, clock_of, shortest_arc
+from asyncsim.model.quantities import DAY
+from asyncsim.study.calibration.batches import clock_of, shortest_arc
 from asyncsim.study.calibration.rounding import clock_text, days_text, roundest
 
 SHARE = 0.99

@@ -18,14 +18,13 @@ from asyncsim.engine.graph import Call, Graph
 from asyncsim.engine.run import Run
 from asyncsim.model.arrivals import Poisson, WeeklyPoisson
 from asyncsim.model.calendar import Calendar, Days, Hours
-from asyncsim.model.quantities import SECONDS_PER_UNIT, day_numbers
+from asyncsim.model.quantities import DAY, WEEK, day_numbers
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.systems import ExternalSystem, NightlyBatch, OnlineService, People
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.least_work import least_work
 
 WORKERS = "the workers"
-DAY, WEEK = SECONDS_PER_UNIT["day"], SECONDS_PER_UNIT["week"]
 
 
 @frozen

@@ -13,8 +13,8 @@ from asyncsim.engine.figures import Meaning
 from asyncsim.engine.record import Outcome, Record
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
+from asyncsim.model.quantities import DAY
 
-DAY = 86400.0
 WIDEST_BIN = 60.0
 
 
