@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from attrs import frozen
 
 from asyncsim.exercises.feedback import Finding, Verdict, unreadable, verdict
 from asyncsim.model.durations import Duration
 from asyncsim.model.expectations import Expected
-from asyncsim.model.quantities import Refused, duration, number
+from asyncsim.model.quantities import duration, number
 from asyncsim.model.waiting import Strategy
 
 WANTED = {
     "s": "a duration: seconds as a number, or a text such as '90s' or '1min 30s'",
     "share": "a share from 0 to 1, such as 0.25",
 }
+A_FEW = 3
+"""A count that is off by no more than this is told so, and not in per cent."""
 TWICE = "that is twice as much: perhaps a whole interval was taken where half of it counts"
 HALF = "that is half as much: perhaps something was halved that counts in full"
-MINUTES = " (read as minutes, but plain numbers are seconds here)"
+IN_OTHER_UNITS = {
+    "s": (1 / 60, " (read as minutes, but plain numbers are seconds here)"),
+    "share": (100.0, " (read as per cent, but a share from 0 to 1 is asked)"),
+}
+"""How likely mistakes are typed in once more: as what part of themselves, and what to say of it."""
 UNITS = {
     "s": {
         1 / 60: "that is the right figure in minutes; plain numbers are seconds here",
@@ -42,6 +49,16 @@ def closed_form(strategy: Strategy, external: Duration) -> Expected:
     if expected is None:
         raise ValueError(f"no closed form for {strategy.label}")
     return expected
+
+
+def share(answer: object) -> float:
+    """Read a share, which may be written in per cent, with its sign."""
+    if isinstance(answer, str) and answer.rstrip().endswith("%"):
+        return number(float(answer.rstrip().removesuffix("%"))) / 100
+    return number(answer)
+
+
+READERS: dict[str, Callable[[Any], float]] = {"s": duration, "share": share}
 
 
 def known(value: float | Callable[[], float]) -> float:
@@ -94,8 +111,8 @@ class Number:
         """Compare, and look for a slip that explains the difference."""
         wanted = WANTED.get(self.unit, "a number")
         try:
-            value = duration(answer) if self.unit == "s" else number(answer)  # type: ignore[arg-type]
-        except Refused:
+            value = READERS.get(self.unit, number)(answer)
+        except ValueError:
             return unreadable(wanted, answer)
         expected = float(self.expected())
         if near(value, expected, self.within):
@@ -107,14 +124,17 @@ class Number:
     def reason(self, value: float, expected: float) -> str:
         """Return the slip nearest to a value, or how far it is off."""
         own = [(known(slip.value), slip.why) for slip in self.slips]
-        minutes = [(slip / 60, why + MINUTES) for slip, why in own if slip and self.unit == "s"]
+        part, aside = IN_OTHER_UNITS.get(self.unit, (0.0, ""))
+        others = [(slip * part, why + aside) for slip, why in own if slip and part]
         tolerance = max(min(self.within, 0.05), 0.002)
-        for slips in (own, list(self._general_slips(expected)), minutes):  # the first knows better
+        for slips in (own, list(self._general_slips(expected)), others):  # the first knows better
             found = [
                 (abs(value - slip), why) for slip, why in slips if near(value, slip, tolerance)
             ]
             if found:
                 return min(found)[1]
+        if not self.within and 0 < (by := abs(value - expected)) <= A_FEW and by % 1 == 0:
+            return f"that is {by:.0f} too {'many' if value > expected else 'few'}"
         return how_far(value, expected)
 
     def _general_slips(self, expected: float) -> Iterator[tuple[float, str]]:

@@ -8,7 +8,9 @@ number and what is wrong with it.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -30,6 +32,9 @@ RIGHT = (
 PLAIN = r"(?:1[7-9]|2[01])\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?"
 """Timestamps of the centuries in which pandas has nanoseconds."""
 NO_TIME = "is not a timestamp"
+A_DAY = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}(?!\d)|\d{8}(?!\d)")
+"""What a timestamp begins with: year, month, day."""
+SEPARATORS = ",;\t"
 NAMED_ROWS = 5  # so many bad rows stand in a warning; all of them are in the table
 
 
@@ -78,7 +83,8 @@ class RequestLog:
         Parameters
         ----------
         path
-            The file. Timestamps are ISO 8601 (``2026-03-02 09:13:22``).
+            The file, its columns parted by commas, semicolons or tabs. Timestamps are ISO 8601
+            (``2026-03-02 09:13:22``).
         zone
             Zone in which timestamps are understood; those with an offset are converted to it, or
             to UTC if there is none.
@@ -182,24 +188,50 @@ def read_rows(
         If the file cannot be read or lacks a column.
     """
     place = argument("path", path, file_name)
+    with _opened(place) as reader:
+        names = _names(reader)
+        for column in columns:
+            if column not in names:
+                raise ScenarioError(
+                    f"{path}: lacks the column {column!r}{nearest(column, names)}; "
+                    f"it has {', '.join(names) or 'none'}"
+                )
+        reader.fieldnames = names
+        wanted = [*columns, *(name for name in optional if name in names)]
+        records = [(reader.line_num, *(row[c] or "" for c in wanted)) for row in reader]
+    return pd.DataFrame(records, columns=["line", *wanted]).astype(dict.fromkeys(wanted, "str"))
+
+
+def header_of(path: str | Path) -> list[str]:
+    """Return the names of a CSV file's columns.
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read.
+    """
+    with _opened(Path(path)) as reader:
+        return _names(reader)
+
+
+def _names(reader: csv.DictReader[str]) -> list[str]:
+    return [str(name).strip() for name in reader.fieldnames or []]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[csv.DictReader[str]]:
+    """Open a CSV file; spreadsheets of many countries part its columns by semicolons."""
     try:
-        with place.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            names = [str(name).strip() for name in reader.fieldnames or []]
-            for column in columns:
-                if column not in names:
-                    raise ScenarioError(
-                        f"{path}: lacks the column {column!r}{nearest(column, names)}; "
-                        f"it has {', '.join(names) or 'none'}"
-                    )
-            reader.fieldnames = names
-            wanted = [*columns, *(name for name in optional if name in names)]
-            records = [(reader.line_num, *(row[c] or "" for c in wanted)) for row in reader]
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header = file.readline()
+            file.seek(0)
+            yield csv.DictReader(file, delimiter=max(SEPARATORS, key=header.count))
     except OSError as error:
         raise unread(path, error) from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path}: is not text in UTF-8 ({error}); save it as such") from None
+    except csv.Error as error:
         raise ScenarioError(f"{path}: is not a CSV text file ({error})") from None
-    return pd.DataFrame(records, columns=["line", *wanted]).astype(dict.fromkeys(wanted, "str"))
 
 
 def timestamps(texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timestamp]:
@@ -216,7 +248,7 @@ def timestamps(texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timestam
     tz = ZoneInfo(zone) if zone else None
 
     def one(text: str) -> datetime | None:
-        if not text[:4].isdecimal():  # a year comes first; pandas would also read '1/2/2026'
+        if not A_DAY.match(text):  # pandas would also read '1/2/2026' and '2026'
             return None
         try:  # databases write tenths of microseconds; a datetime has no place for them
             at = pd.Timestamp(text).floor("us").to_pydatetime()

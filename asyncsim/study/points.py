@@ -20,7 +20,7 @@ from attrs import frozen
 from asyncsim.errors import ScenarioError
 from asyncsim.model.changing import changed
 from asyncsim.model.described import argument, refuse
-from asyncsim.model.files import KIND_OF
+from asyncsim.model.files import KIND_OF, strategy_table
 from asyncsim.model.quantities import Refused, clock_time, count, duration, nearest, seconds_of_day
 from asyncsim.model.rates import rate
 from asyncsim.model.scenario import Scenario
@@ -141,12 +141,26 @@ def swept_labels(strategies: Mapping[str, Strategy], names: Iterable[str]) -> tu
     inner = {
         _first(name.removeprefix(OF_STRATEGY)) for name in names if name.startswith(OF_STRATEGY)
     }
-    return distinct(
-        KIND_OF.get(type(strategy), type(strategy).__name__)
-        if inner & fields_of(strategy)
-        else label
-        for label, strategy in strategies.items()
+    swept = {one for one in strategies.values() if inner & fields_of(one)}
+    labels = []
+    for label, strategy in strategies.items():
+        alike = [one for one in swept if type(one) is type(strategy)]
+        labels.append(_kind_label(strategy, alike, inner) if strategy in swept else label)
+    return distinct(labels)
+
+
+def _kind_label(strategy: Strategy, alike: Sequence[Strategy], inner: set[str]) -> str:
+    """Return the kind of a strategy, with what tells it from the others of its kind."""
+    kind = KIND_OF.get(type(strategy))
+    if kind is None or len(alike) == 1:
+        return kind or type(strategy).__name__
+    own, *tables = map(strategy_table, (strategy, *alike))
+    differing = (
+        f"{name}={value}"
+        for name, value in own.items()
+        if name not in inner and any(table.get(name) != value for table in tables)
     )
+    return " ".join([kind, *differing])
 
 
 def told(problem: BaseException) -> str:

@@ -81,8 +81,14 @@ class Sweep:
         self._sampled = sampled
 
     @cached_property
+    def _priced(self) -> Scenario:
+        """A scenario of the sweep with prices, if only some points have them."""
+        every = (self.scenario, *(p.scenario for p in self._points if p.scenario))
+        return next((one for one in every if one.costs), self.scenario)
+
+    @cached_property
     def _meanings(self) -> dict[str, Meaning]:
-        return figures_of(self.scenario)
+        return figures_of(self._priced)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -95,11 +101,13 @@ class Sweep:
         rows = []
         for point in self._points:
             found = self._figures.get(point.number)
+            units = figures_of(point.scenario) if point.scenario else {}
             for s, label in enumerate(self.strategies):
                 for name, figure in self._meanings.items():
                     values = np.empty(0) if found is None else found[:, s, PLACES[name]]
                     mean = mean_interval(values, self.confidence)
-                    head = (point.number, *point.values, label, name, figure.unit)
+                    unit = units.get(name, figure).unit  # currencies may be swept, too
+                    head = (point.number, *point.values, label, name, unit)
                     rows.append((*head, mean.mean, mean.low, mean.high, mean.n, point.error))
         last = ["strategy", "figure", "unit", "mean", "low", "high", "n", "error"]
         return pd.DataFrame(rows, columns=["point", *self.names, *last])
@@ -138,7 +146,7 @@ class Sweep:
         figure
             Its name, such as ``"mean_latency"`` or ``"overhead_worker_time"``.
         """
-        check_figure(figure, self.scenario)
+        check_figure(figure, self._priced)
         return self.table[self.table["figure"] == figure].reset_index(drop=True)
 
     def plot(self, figure: str = "mean_latency") -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,9 +74,14 @@ def _places(values: Sequence[Any]) -> dict[str, tuple[float, str]]:
     scales = {found.scale if found else "" for found in readings}
     to_scale = "" not in scales and (len(scales) == 1 or scales <= {"number", "whole number"})
     return {
-        key: (found.figure if found and to_scale else float(k), str(value))
+        key: (found.figure if found and to_scale else float(k), _brief(str(value)))
         for k, ((key, value), found) in enumerate(zip(different.items(), readings, strict=True))
     }
+
+
+def _brief(text: str) -> str:
+    """Return a value as an axis has room for it: whole objects may be swept, too."""
+    return textwrap.fill(textwrap.shorten(text, 60, placeholder=" …"), 22) if " " in text else text
 
 
 def _ticks(places: dict[str, tuple[float, str]], sampled: bool) -> dict[float, str] | None:

@@ -17,6 +17,7 @@ from asyncsim.model.strategies import Polling
 SECONDS = Number(lambda: 84.0, "Yes.", "s", slips=(Slip(lambda: 50.0, "the 2 was left out"),))
 SHARE = Number(lambda: 0.2, "Yes.", "share")
 COUNT = Number(lambda: 21.0, "Yes.", within=0.0)
+SHARE_WITH_SLIP = Number(lambda: 0.2, "Yes.", "share", slips=(Slip(0.5, "the wrong half"),))
 
 
 def said(checker, answer):
@@ -66,7 +67,10 @@ def test_what_is_no_duration_is_said(answer):
         (SHARE, 0.8, "the share of all the others"),
         (SHARE, -0.2, "the sign is not"),
         (SHARE, -3, "not even the sign"),
-        (COUNT, 20, "about 4.8 % too small"),
+        (SHARE_WITH_SLIP, 50, "the wrong half (read as per cent"),
+        (COUNT, 20, "that is 1 too few"),
+        (COUNT, 23, "that is 2 too many"),
+        (COUNT, 17, "about 19 % too small"),
         (Number(lambda: 0.0, "Yes."), 3, "too large"),
         (Number(lambda: -2.0, "Yes."), 3, "too large"),
     ],
@@ -119,3 +123,10 @@ def test_closed_form_must_be_there():
     assert closed_form(Polling("1min"), exponential("1min")).checks > 1
     with pytest.raises(ValueError, match="no closed form for polling 1 min, 3 at most"):
         closed_form(Polling("1min", limit=3), exponential("1min"))
+
+
+@pytest.mark.parametrize("answer", ["20%", "20 %", " 20.1 %"])
+def test_a_share_may_be_written_in_per_cent(answer):
+    """Whoever writes the sign means it."""
+    assert SHARE.judge(answer).mark is Mark.RIGHT
+    assert SHARE.judge("x %").mark is Mark.UNREADABLE

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from asyncsim.errors import LogWarning, ScenarioError
 from asyncsim.model.arrivals import At, Poisson
 from asyncsim.model.process import AsyncStep, Process
-from asyncsim.model.request_log import COLUMNS, RequestLog, timestamps
+from asyncsim.model.request_log import COLUMNS, RequestLog, header_of, timestamps
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.systems import NightlyBatch, Recorded
 
@@ -178,7 +178,7 @@ def test_lines_are_those_of_the_file(read):
         ("SN,submitted", "lacks the column 'completed'; it has SN, submitted"),
         ("sn,submitted,completed", "lacks the column 'SN'; it has sn, submitted, completed"),
         ("", "lacks the column 'SN'; it has none"),
-        ("SN;submitted;completed", "lacks the column 'SN'; it has SN;submitted;completed"),
+        ("SN|submitted|completed", "lacks the column 'SN'; it has SN|submitted|completed"),
     ],
 )
 def test_a_missing_column_gets_a_hint(read, header, message):
@@ -210,7 +210,7 @@ def test_files_that_cannot_be_read(folder):
     for path, problem in [
         (folder / "none.csv", "cannot be read"),
         (folder, "cannot be read"),
-        (binary, "is not a CSV text file"),
+        (binary, "is not text in UTF-8 .*; save it as such"),
     ]:
         with pytest.raises(ScenarioError, match=problem):
             RequestLog.read(path)
@@ -348,3 +348,22 @@ def test_many_timestamps_are_read_at_once_as_each_would_be_alone():
     together = timestamps(pd.Series(texts), None)
     alone = pd.concat([timestamps(pd.Series([text, "x"]), None)[:1] for text in texts])
     pd.testing.assert_series_equal(together, alone.reset_index(drop=True))
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_columns_may_be_parted_as_spreadsheets_do(separator, tmp_path):
+    """Semicolons in many countries; names may be quoted."""
+    commas, other = tmp_path / "commas.csv", tmp_path / "other.csv"
+    text = '"SN",submitted,completed\n5_31,2026-03-02 09:00:00,2026-03-02 22:00:01\n'
+    commas.write_text(text)
+    other.write_text(text.replace(",", separator))
+    assert header_of(other) == ["SN", "submitted", "completed"]
+    pd.testing.assert_frame_equal(RequestLog.read(other).rows, RequestLog.read(commas).rows)
+
+
+def test_a_timestamp_has_a_day():
+    """A year alone is a count of something; a month alone is no day."""
+    good = ["2026-03-02", "2026-3-2 9:00", "20260302T0900", "2026/03/02 09:00"]
+    bad = ["2026", "2026-03", "1/2/2026", "202603", "1772442000"]
+    found = timestamps(pd.Series([*good, *bad], dtype="str"), None)
+    assert found.notna().tolist() == [True] * len(good) + [False] * len(bad)

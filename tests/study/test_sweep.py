@@ -464,9 +464,19 @@ def test_fields_of_strategies_are_swept_in_those_that_have_them():
 
 
 def test_a_field_of_two_strategies_is_swept_in_both():
-    """Labels leave out what is swept, and stay different."""
+    """Labels leave out what is swept, and say what else differs."""
     pair = [sim.Polling("5min"), sim.Polling("5min", "clock")]
     assert swept({"strategy.interval": ["1min", "2min"]}, pair).strategies == (
+        "polling",
+        "polling anchor=clock",
+    )
+    safe = [sim.CallbackWithSafetyPoll("2s", loss=loss) for loss in (0.1, 0.2)]
+    assert swept({"strategy.every": ["1h"]}, safe, replications=1).strategies == (
+        "callback with safety poll loss=0.1",
+        "callback with safety poll loss=0.2",
+    )
+    same = [sim.Polling("1min"), sim.Polling("5min")]
+    assert swept({"strategy.interval": ["1min"]}, same, replications=1).strategies == (
         "polling",
         "polling (2)",
     )
@@ -496,6 +506,23 @@ def test_a_cost_needs_prices():
     found = sim.sweep(priced, {"costs.check": [1.0, 3.0]}, PAIR, replications=2, progress=False)
     polled = found.of("cost").query("strategy == 'polling 5 min'")["mean"].tolist()
     assert polled[1] == pytest.approx(3 * polled[0])
+
+
+def test_prices_may_be_swept_as_a_whole():
+    """A scenario without prices has costs where a point brings some, in their currency."""
+    prices = [
+        None,
+        sim.CostModel(check=1.0, currency="EUR"),
+        sim.CostModel(check=2, currency="CHF"),
+    ]
+    found = swept({"costs": prices}, PAIR, replications=2)
+    polled = found.of("cost").query("strategy == 'polling 5 min'")
+    assert polled["unit"].tolist()[1:] == ["EUR", "CHF"]
+    assert np.isnan(polled["mean"].iloc[0])
+    assert polled["mean"].iloc[2] == pytest.approx(2 * polled["mean"].iloc[1])
+    runs = found.runs.query("strategy == 'polling 5 min' and point == 1")
+    np.testing.assert_allclose(runs["cost"], runs["requests"])  # a check is a request
+    found.plot("cost")
 
 
 def test_a_sampled_rate_is_shown_in_a_few_digits():

@@ -56,7 +56,8 @@ def fit(
     Parameters
     ----------
     log
-        A DataFrame, a CSV file or a Parquet file, in one of two forms. Either events in the columns
+        A DataFrame, a CSV file (parted by commas, semicolons or tabs) or a Parquet file, in one of
+        two forms. Either events in the columns
         of process mining: ``case:concept:name``, ``concept:name``, ``time:timestamp``, and if there
         are any ``lifecycle:transition`` (schedule, start, suspend, resume, complete; all complete
         if left out), ``org:resource`` and ``serial_number``: what `Run.event_log` gives. Or
@@ -65,7 +66,7 @@ def fit(
     zone
         Time zone such as ``"Europe/Berlin"`` in which timestamps without an offset are understood,
         and whose clock batches and arrivals go by. By default that of a DataFrame's timestamps, or
-        none.
+        none: then timestamps with an offset are converted to UTC, which the account says.
     system
         Name of the external system. For an event log whose waits are not written as suspend and
         resume, a mapping of the steps that wait to the systems they wait for.
@@ -264,7 +265,14 @@ def _accounts(
     if not systems:
         meaning = "no step of the log suspends; name those that wait with system={step: system}"
         gaps.append(Gap("process", "waiting steps", "none found", meaning))
-    if log.calendar.zone is None:
+    if log.as_utc:
+        meaning = (
+            "timestamps have offsets, and all were converted: clock times of the scenario are of "
+            'UTC, such as 20:00 for 22:00+02:00; give zone="Europe/Berlin" or the like for local '
+            "ones, with its daylight saving"
+        )
+        gaps.append(Gap("log", "time zone", "UTC", meaning))
+    elif log.calendar.zone is None:
         meaning = (
             "clock times are taken as written, without daylight saving; give zone= if it has one"
         )

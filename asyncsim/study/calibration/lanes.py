@@ -86,6 +86,8 @@ def queue_of(came: Floats, done: Floats, resolution: float = 0.0) -> Queue:
         waited = begun > came
         if waited[over].sum() < max(FEWEST, RARE * over.sum()):
             break
+        if _coarse(took, resolution):
+            break
         if _possible(took, resolution) and _unrelated(took, there[over]):
             return Queue(lanes, begun, int(waited.sum()), unknown.peak)
     return unknown
@@ -118,7 +120,7 @@ def lanes_of_nights(
         if not parts:
             break
         took = np.concatenate([over[lanes:] - leaving[:-lanes] for over, leaving in parts])
-        if len(took) < FEWEST:
+        if len(took) < FEWEST or _coarse(took, resolution):
             break
         if not _possible(took, resolution):
             continue
@@ -150,11 +152,16 @@ def _alike(gaps: Floats, others: Floats, time: float) -> bool:
     return bool(nothing or stats.mannwhitneyu(gaps, others).pvalue >= LEVEL)
 
 
+def _coarse(took: Floats, resolution: float) -> bool:
+    """Tell whether a clock cannot rule this number out, nor so any larger one in."""
+    return resolution > COARSE * max(float(took.mean()), 0.0)
+
+
 def _possible(took: Floats, resolution: float) -> bool:
     """Tell whether hardly anything was done at the moment it began."""
     step = resolution / max(float(took.mean()), 1e-9)
     took = np.round(took, 5)  # a log's clock is no finer
-    return step <= COARSE and bool(np.mean(took <= 0) <= NOTHING + step)
+    return bool(np.mean(took <= 0) <= NOTHING + step)
 
 
 def _unrelated(times: Floats, there: Ints) -> bool:

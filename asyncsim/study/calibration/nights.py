@@ -26,6 +26,7 @@ from asyncsim.study.calibration.leftovers import (
     limits_of,
     lost_gaps,
 )
+from asyncsim.study.calibration.reading import NO_ZONE
 from asyncsim.study.calibration.rounding import clock_text, roundest
 from asyncsim.study.calibration.settings import Settings
 from asyncsim.study.statistics import student_t
@@ -241,7 +242,7 @@ def _jump(name: str, first: Floats, nights: tuple[Night, ...], calendar: Calenda
 
     That is what a log in UTC shows of a batch that goes by a local clock.
     """
-    for k in range(2, len(first) - 1 if calendar.zone is None else 0):
+    for k in range(2, len(first) - 1 if calendar.zone in NO_ZONE else 0):
         before, after = float(np.median(first[:k])), float(np.median(first[k:]))
         step = abs(after - before)
         steady = max(np.ptp(first[:k]), np.ptp(first[k:])) < HOUR / 4

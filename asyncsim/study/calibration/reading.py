@@ -17,9 +17,16 @@ from attrs import frozen
 
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.model.calendar import Calendar, zone_name
-from asyncsim.model.described import argument, refuse, unread
+from asyncsim.model.described import argument, refuse
 from asyncsim.model.quantities import Refused, nearest
-from asyncsim.model.request_log import COLUMNS, RIGHT, RequestLog, read_rows, timestamps
+from asyncsim.model.request_log import (
+    COLUMNS,
+    RIGHT,
+    RequestLog,
+    header_of,
+    read_rows,
+    timestamps,
+)
 from asyncsim.study.calibration.executions import executions_of
 from asyncsim.study.calibration.problems import KEPT, SORTED, Problems
 
@@ -29,6 +36,8 @@ TIMES = ("queued", "started", "armed", "completed", "resumed", "ended")
 OFFSET = re.compile(r"(?:Z|[+-]\d{2}(?::?\d{2})?)\s*$")
 REQUESTS, EVENTS = "requests", "events"
 OUTSIDE = "outside system"
+NO_ZONE = (None, "UTC")
+"""Zones of logs that tell nothing of local clocks."""
 
 
 @frozen(eq=False)
@@ -49,6 +58,8 @@ class Log:
         What is wrong with it.
     rows
         How many it has.
+    as_utc
+        Whether its timestamps have offsets and nobody named a zone: its clock times are of UTC.
     """
 
     name: str
@@ -57,6 +68,7 @@ class Log:
     steps: pd.DataFrame
     problems: Problems
     rows: int
+    as_utc: bool
 
 
 def done_column(waits: pd.DataFrame) -> str:
@@ -99,7 +111,7 @@ def _columns(log: object, argument: str) -> list[str]:
             raise ScenarioError(f"the {argument} has the column {doubled[0]!r} more than once")
         return names
     if isinstance(log, (str, Path)):
-        return [name for name in _header(log) if name]
+        return [name for name in header_of(log) if name]
     raise refuse(argument, "must be a DataFrame or the path of a CSV or Parquet file", log)
 
 
@@ -112,17 +124,6 @@ def _parquet(path: str | Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's own errors are one of the two
         raise ScenarioError(f"{path}: cannot be read as Parquet ({error})") from None
-
-
-def _header(path: str | Path) -> list[str]:
-    try:
-        with Path(path).open(encoding="utf-8-sig") as file:
-            line = file.readline()
-    except OSError as error:
-        raise unread(path, error) from None
-    except UnicodeDecodeError as error:
-        raise ScenarioError(f"{path}: is not a CSV text file ({error})") from None
-    return [name.strip().strip('"').strip() for name in line.split(",")]
 
 
 def _name(log: pd.DataFrame | str | Path) -> str:
@@ -160,15 +161,14 @@ def _zone_of(log: pd.DataFrame | str | Path, column: str, zone: str | None) -> s
 
 def _note_zones(
     texts: pd.Series[str], line: pd.Series[int], zone: str | None, problems: Problems
-) -> None:
-    """Note the rows without an offset in a log that has offsets."""
+) -> bool:
+    """Note the rows without an offset in a log that has offsets; return whether it has."""
     written = texts.str.strip() != ""
-    aware = texts.str.contains(OFFSET) & texts.str.contains(":")
-    if zone is None and aware.any():
-        zone = "UTC"
-    if (aware & written).any() and (~aware & written).any():
-        problem = f"no time zone, though others have one: read as {zone}"
+    aware = texts.str.contains(OFFSET) & texts.str.contains(":") & written
+    if aware.any() and (~aware & written).any():
+        problem = f"no time zone, though others have one: read as {zone or 'UTC'}"
         problems.add(problem, line[~aware & written].drop_duplicates(), KEPT)
+    return bool(aware.any())
 
 
 def _seconds(moments: pd.Series[pd.Timestamp], calendar: Calendar) -> pd.Series[float]:
@@ -180,12 +180,13 @@ def _seconds(moments: pd.Series[pd.Timestamp], calendar: Calendar) -> pd.Series[
 
 def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str) -> Log:
     """Read a table of requests: each is a case with one step, which only waits."""
-    name, zone = _name(log), _zone_of(log, "submitted", zone)
+    name, asked, zone = _name(log), zone, _zone_of(log, "submitted", zone)
     raw = _texts(log, COLUMNS, ("resumed",))
     problems = Problems("row" if isinstance(log, pd.DataFrame) else "line")
     columns = [name for name in ("submitted", "completed", "resumed") if name in raw]
     texts = pd.concat([raw[name] for name in columns], ignore_index=True)
-    _note_zones(texts, pd.concat([raw["line"]] * len(columns), ignore_index=True), zone, problems)
+    lines = pd.concat([raw["line"]] * len(columns), ignore_index=True)
+    aware = _note_zones(texts, lines, zone, problems)
     checked = RequestLog.checked(raw, name, zone, problems.place)
     open_lines = set(checked.unfinished["line"])
     for kind, rejected in checked.rejected.groupby("kind", sort=False):
@@ -196,6 +197,7 @@ def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str
     rows = pd.concat([checked.rows, checked.unfinished.drop(columns="line")], ignore_index=True)
     places = pd.concat([used.set_index("SN")["line"], checked.unfinished.set_index("SN")["line"]])
     rows["place"] = rows["SN"].map(places)
+    unsaid = asked is None and zone in NO_ZONE
     calendar = Calendar(rows["submitted"].min().date(), zone)
     submitted = _seconds(rows["submitted"], calendar)
     in_file = submitted.iloc[rows["place"].argsort()]
@@ -221,7 +223,7 @@ def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str
     )
     steps = steps.sort_values(["queued", "place"], kind="stable", ignore_index=True)
     steps["resumed"] = steps["resumed"].where(~(steps["resumed"] < steps["completed"]))
-    return Log(name, REQUESTS, calendar, steps, problems, len(raw))
+    return Log(name, REQUESTS, calendar, steps, problems, len(raw), aware and unsaid)
 
 
 def _resumptions(
@@ -252,11 +254,11 @@ def _read_events(
     requests: pd.DataFrame | str | Path | None,
 ) -> Log:
     """Read an event log."""
-    name, zone = _name(log), _zone_of(log, EVENT_COLUMNS[2], zone)
+    name, asked, zone = _name(log), zone, _zone_of(log, EVENT_COLUMNS[2], zone)
     raw = _texts(log, EVENT_COLUMNS, OPTIONAL)
     problems = Problems("row" if isinstance(log, pd.DataFrame) else "line")
     column = raw["time:timestamp"]
-    _note_zones(column, raw["line"], zone, problems)
+    aware = _note_zones(column, raw["line"], zone, problems)
     moments = _moments(log, column, zone)
     events = pd.DataFrame(
         {
@@ -281,12 +283,13 @@ def _read_events(
         raise ScenarioError(
             f"{name}: has no usable row ({first['problem']}: {first['first']}); {RIGHT}"
         )
+    unsaid = asked is None and zone in NO_ZONE
     calendar = Calendar(moments[good].min().date(), zone)
     events = events.assign(at=_seconds(moments, calendar))[good]
     steps = executions_of(events, system, problems)
     if requests is not None:
         steps = _with_requests(steps, requests, calendar, problems)
-    return Log(name, EVENTS, calendar, steps, problems, len(raw))
+    return Log(name, EVENTS, calendar, steps, problems, len(raw), aware and unsaid)
 
 
 def _moments(

@@ -52,16 +52,22 @@ def given_up(steps: pd.DataFrame, name: str) -> GivenUp:
     after = (gone["ended"] - gone["armed"]).to_numpy()
     usual = float(np.median(after))
     last = steps.groupby("case")["first"].max()
-    on = float((gone["case"].map(last) > gone["first"]).mean())
+    goes = waits["case"].map(last) > waits["first"]
+    on = float(goes[waits["aborted"]].mean())
     amount = f"{len(gone)} of {len(waits)}"
     if len(gone) < FEWEST or np.mean(np.abs(after - usual) <= SAME * usual) < MOST:
         meaning = "after different times, or too few to tell: the scenario's waits never give up"
         return GivenUp(None, False, (), (Gap(name, "waits that were given up", amount, meaning),))
     goes_on = on > 0.5
-    how = f"{amount} waits were given up; their instances {'went on' if goes_on else 'failed'}"
+    at_the_end = not goes.any()  # nor do instances whose wait was answered go on
+    then = "" if at_the_end else f"; their instances {'went on' if goes_on else 'failed'}"
+    how = f"{amount} waits were given up{then}"
     interval = f"{after.min():.4g} to {after.max():.4g} s"
     found = Finding(name, "time-out", f"{usual:.6g} s", len(gone), interval, how)
     gaps = []
+    if at_the_end:
+        meaning = "no step comes after it, so the log does not tell; the scenario's instances fail"
+        gaps.append(Gap(name, "what follows a time-out", "not known", meaning))
     if (others := round(min(on, 1 - on) * len(gone))) >= FEWEST:
         meaning = "some instances went on and some failed; the scenario does what most did"
         gaps.append(Gap(name, "what follows a time-out", f"{others} of {len(gone)}", meaning))

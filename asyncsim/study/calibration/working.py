@@ -24,6 +24,8 @@ EDGE, SOON = 1800.0, 120.0
 """The first task of a day may be done so long after work begins, the last before it ends."""
 FEWEST, RARE = 10, 0.02
 """So many requests must have waited over night, and this share, or nothing tells of a night."""
+EXACT = 1e-3
+"""Times that differ by less, in seconds, are one."""
 WEEK = 7
 
 
@@ -77,7 +79,7 @@ def working_hours(armed: Floats, done: Floats, calendar: Calendar) -> Working | 
     opens, closes = (clock_text(first), clock_text(last))
     # Waited over at least one night, or came while nobody was there
     over_night = int(np.sum(np.floor((came - first) / DAY) < np.floor((clock - first) / DAY)))
-    if over_night < max(FEWEST, RARE * len(done)):
+    if over_night < max(FEWEST, RARE * len(done)) or opens == closes:
         return None
     worked = np.unique(np.floor(clock / DAY).astype(int))
     dates = np.arange(worked[0], worked[-1] + 1)
@@ -101,7 +103,19 @@ def working_hours(armed: Floats, done: Floats, calendar: Calendar) -> Working | 
     begun, ended = spans[there, 0], spans[there, 1]
     before = np.append(0.0, np.cumsum(ended - begun)[:-1])
     worked_in = np.column_stack([begun, ended, before])
-    return Working((opens, closes), days, off, over_night, worked_in)
+    found = Working((opens, closes), days, off, over_night, worked_in)
+    return None if _is_delay(done - armed, found.seconds(done) - found.seconds(armed)) else found
+
+
+def _is_delay(whole: Floats, worked: Floats) -> bool:
+    """Tell whether the hours only mirror those in which requests come, each delayed by some time.
+
+    The variance of the whole time is that of the worked and of the closed part, and twice their
+    covariance. People do not mind how long they were closed: the whole varies more than the worked
+    part. A delay does not mind whether it is night: the worked part is what closing has left of it,
+    and varies more than the whole.
+    """
+    return bool(np.std(worked) >= np.std(whole) - EXACT)
 
 
 def _edges(came: Floats, clock: Floats, start: float, end: float) -> tuple[float, float]:

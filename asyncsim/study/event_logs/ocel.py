@@ -4,13 +4,15 @@
 type of object        what it is
 ===================== ==========================================================================
 ``instance``          an instance of the process
+``step``              a step of the process
 ``serial number``     the wait of an asynchronous step, or what a callback came for before it waited
 ``external system``   who does the outside work
 ===================== ==========================================================================
 
-A serial number belongs to its instance and is handed to an external system (relations between
-objects). Every event names the objects it happened to, and the step as an attribute; checks are too
-many to be events, and are counted in the serial number.
+A serial number belongs to its instance and its step, and is handed to an external system
+(relations between objects). Every event names the objects it happened to, and the step as an
+attribute, too, for readers that flatten; checks are too many to be events, and are counted in the
+serial number.
 
 A value of an object holds from the instant at which it is known: the step of a serial number from
 the arming of the wait, outcome and figures from its closing, the number of deliveries, which late
@@ -61,16 +63,17 @@ class EventType:
 
 
 INSTANCE = {"instance": "of"}
-WAIT = INSTANCE | {"serial number": "under"}
+WORK = INSTANCE | {"step": "in"}
+WAIT = WORK | {"serial number": "under"}
 OUTCOME = {"outcome": "string"}
 ATTEMPT = {"attempt": "integer"}
 STEP = {"step": "string"}
 
 EVENT_TYPES = (
     EventType("instance arrived", "instances", "arrived", {}, INSTANCE),
-    EventType("step queued", "work", "queued", STEP, INSTANCE),
-    EventType("step started", "work", "started", STEP, INSTANCE),
-    EventType("step completed", "work", "ended", STEP | OUTCOME, INSTANCE),
+    EventType("step queued", "work", "queued", STEP, WORK),
+    EventType("step started", "work", "started", STEP, WORK),
+    EventType("step completed", "work", "ended", STEP | OUTCOME, WORK),
     EventType("call queued", "calls", "queued", STEP, WAIT),
     EventType("call started", "calls", "started", STEP, WAIT | {"external system": "to"}),
     EventType("wait armed", "waits", "armed", STEP, WAIT),
@@ -93,23 +96,29 @@ EVENT_TYPES = (
     EventType("wait given up", "waits", "closed", STEP, WAIT, outcomes=("gave up",)),
     EventType("wait cancelled", "waits", "closed", STEP, WAIT, outcomes=("cancelled",)),
     EventType(
-        "step completed", "calls", "ended", STEP | OUTCOME, INSTANCE, outcomes=("resumed", "done")
+        "step completed", "calls", "ended", STEP | OUTCOME, WORK, outcomes=("resumed", "done")
     ),
     EventType(
-        "step failed", "calls", "ended", STEP | OUTCOME, INSTANCE,
+        "step failed", "calls", "ended", STEP | OUTCOME, WORK,
         outcomes=("rejected", "timed out", "gave up"),
     ),
     EventType(
-        "step cancelled", "calls", "ended", STEP | OUTCOME, INSTANCE, outcomes=("cancelled",)
+        "step cancelled", "calls", "ended", STEP | OUTCOME, WORK, outcomes=("cancelled",)
     ),
     EventType("instance ended", "instances", "ended", OUTCOME, INSTANCE),
 )  # fmt: skip
 """In the order in which they happen at one instant to one step."""
 
-COLUMNS = {"instance": "instance", "serial number": "serial_number", "external system": "system"}
+COLUMNS = {
+    "instance": "instance",
+    "step": "step",
+    "serial number": "serial_number",
+    "external system": "system",
+}
 """Where tables have the objects of each type."""
 OBJECT_TYPES = {
     "instance": {"arrived": "time", "outcome": "string", "cycle_time": "float"},
+    "step": {"kind": "string"},
     "serial number": {
         "step": "string",
         "outcome": "string",
@@ -200,9 +209,14 @@ def objects(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
     ``name`` and the type make the id of an object. ``known_at`` is the instant in seconds from
     which its values hold, but for those that have an instant of their own, ``<value>_known_at``.
     """
-    end, systems = run.record.end, run.scenario.systems
+    end, systems, process = run.record.end, run.scenario.systems, run.scenario.process
     kinds = [type(system).__name__ for system in systems.values()]
     yield "external system", pd.DataFrame({"name": list(systems), "kind": kinds, "known_at": 0.0})
+    called = _systems(run)
+    steps = list(process.activations)
+    kinds = ["async step" if name in called else "step" for name in steps]
+    found = pd.DataFrame({"name": steps, "kind": kinds, "known_at": 0.0})
+    yield "step", found.assign(system=found["name"].map(called))
     found = run.instances
     yield (
         "instance",

@@ -18,7 +18,10 @@ from asyncsim.study.event_logs.tabular import facts
 
 CHUNK = 50_000
 """So many events are text in memory at a time."""
-RELATED = {"serial number": {"instance": "waits for", "external system": "handed to"}}
+RELATED = {
+    "step": {"external system": "calls"},
+    "serial number": {"instance": "waits for", "step": "in", "external system": "handed to"},
+}
 """Qualifiers of the relations of objects to others."""
 
 

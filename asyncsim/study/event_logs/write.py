@@ -37,8 +37,9 @@ def write_event_log(run: Run, path: str | Path, *, format: str | None = None) ->
     ``.csv``                      the table of `Run.event_log`, one row per event
     ``.parquet``                  the same, typed and small; needs the extra ``logs`` (pyarrow)
     ``.xes``, ``.xes.gz``         XES of IEEE 1849-2016: one trace per instance, standard lifecycle
-    ``.json``, ``.jsonocel``      OCEL 2.0: instances, serial numbers and external systems as
-                                  objects, and every callback (`asyncsim.study.event_logs.ocel`)
+    ``.json``, ``.jsonocel``      OCEL 2.0: instances, steps, serial numbers and external systems
+                                  as objects, and every callback
+                                  (`asyncsim.study.event_logs.ocel`)
     ============================= ================================================================
 
     What did not end is written as it stands: a wait that is still open has been suspended and not

@@ -7,6 +7,7 @@ import pytest
 import asyncsim as sim
 from asyncsim.exercises.course import nb08_workshop_capstone as book
 from asyncsim.exercises.feedback import Mark
+from asyncsim.model.changing import changed
 
 ORDERS = sim.Scenario.load(Path(__file__).parents[3] / "data" / "capstone.toml")
 WORK = {"poll_work": "20ms", "callback_work": "30ms"}
@@ -20,8 +21,30 @@ def judged(workers, strategy, **work):
 
 
 def test_the_house_is_that_of_the_file():
-    """The checker speaks of the server that the scenario file has."""
-    assert (ORDERS.server.poll_work, ORDERS.server.callback_work) == (0.02, 0.03)
+    """All of it but the words."""
+    assert ORDERS.replace(description="") == book.HOUSE
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"arrivals.rate": "100/day"}, "arrivals"),
+        ({"systems.ledger.results": "per item"}, "systems"),
+        ({"costs.worker_hour": 0.1}, "costs"),
+        ({"costs": None}, "costs"),
+        ({"length": "2 days"}, "length"),
+        ({"process.steps.notify.work": "0s"}, "process"),
+    ],
+)
+def test_another_house_is_not_judged(changes, part):
+    """However good the design is there."""
+    strategy = sim.CallbackWithSafetyPoll(**LOSSY, every="30min")
+    verdict = book.DESIGN.judge((changed(ORDERS, changes), strategy))
+    assert verdict.mark is Mark.NOT_YET
+    assert [each.says for each in verdict.findings] == [
+        f"That is another house: it has other {part}. Load data/capstone.toml again, and change "
+        "nothing of it but the server."
+    ]
 
 
 @pytest.mark.parametrize("every", ["20min", "30min"])

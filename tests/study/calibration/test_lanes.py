@@ -192,6 +192,17 @@ def test_lanes_of_a_batch_are_told(lanes, clock):
     assert told >= 6
 
 
+def test_a_clock_too_coarse_to_rule_one_lane_out_rules_no_other_in():
+    """Items of 5 s on one lane, told in whole seconds, were once those of three lanes."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        came, done = nights(rng, 1, lambda n, rng=rng: rng.exponential(5.0, n))
+        assert lanes_of_nights(came, [np.floor(one) for one in done], 1.0)[0] in (None, 1)
+        arrived = poisson(rng, 576.0, days=0.5)
+        over = played(arrived, rng.exponential(5.0, len(arrived)), 1, lambda k: k)
+        assert queue_of(np.floor(arrived), np.floor(over), 1.0).lanes in (None, 1)
+
+
 def test_batches_that_are_not_one_queue_tell_no_lanes():
     """Requests dealt out by a key; lanes that begin one after the other with even items."""
     for seed in range(6):

@@ -116,6 +116,25 @@ def test_an_hour_between_two_halves_of_a_log_is_told(table):
     assert "jump of the start" not in gaps_of(sim.fit(table))
 
 
+@pytest.mark.parametrize("form", ["file", "fixed offset", "UTC"])
+def test_clock_times_of_offsets_are_said_to_be_those_of_utc(form, tmp_path):
+    """A batch at 22:00 in Berlin, in summer, is one at 20:00 unless somebody names the zone."""
+    columns = ["SN", "submitted", "completed"]
+    run = requests(BATCH, zone="Europe/Berlin", start="2026-06-01")[columns]
+    if form == "file":
+        log = tmp_path / "log.csv"
+        run.to_csv(log, index=False)
+    else:
+        to = "UTC" if form == "UTC" else "+02:00"
+        log = run.assign(**{c: run[c].dt.tz_convert(to) for c in columns[1:]})
+    fit = sim.fit(log)
+    assert fit.scenario.systems["outside system"].start == "20:00"
+    assert gaps_of(fit)["time zone"] == "UTC"
+    right = sim.fit(log, zone="Europe/Berlin")
+    assert right.scenario.systems["outside system"].start == "22:00"
+    assert "time zone" not in gaps_of(right)
+
+
 def test_two_batches_a_day_are_suspected(table):
     """A third of all completions outside the batch is more than strays."""
     rng = np.random.default_rng(1)

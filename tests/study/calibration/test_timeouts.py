@@ -31,6 +31,19 @@ def test_a_time_out_and_what_follows_are_found_again(follows):
 
 
 @pytest.mark.filterwarnings("ignore::asyncsim.LogWarning")
+@pytest.mark.parametrize("follows", ["continue", "fail"])
+def test_what_follows_a_time_out_of_the_last_step_is_not_known(follows):
+    """Nothing comes after it, whether the instance failed or not."""
+    ask = sim.AsyncStep("ask", "ledger", timeout="40min", on_timeout=follows)
+    known = scenario(SLOW, days=7, steps=[sim.Step("note", "5s"), ask], arrivals=DAY)
+    fit = sim.fit(sim.simulate(known, sim.Callback(), seed=2).event_log())
+    assert fit.scenario.process.steps[1].timeout == pytest.approx(2400.0, abs=0.01)
+    gaps = fit.unexplained.set_index("what")["amount"]
+    assert gaps["what follows a time-out"] == "not known"
+    assert not fit.account["how"].str.contains("their instances").any()
+
+
+@pytest.mark.filterwarnings("ignore::asyncsim.LogWarning")
 def test_waits_given_up_after_different_times_make_no_time_out():
     """As when somebody cancels by hand; that is told."""
     log = log_of("fail")

@@ -67,6 +67,26 @@ def test_a_service_that_nobody_needs_at_night_has_no_hours():
     assert hours_of(night, arrivals=sim.Poisson("10/h"))[0] is None
 
 
+@pytest.mark.parametrize(
+    "time",
+    ["30min", "3h", "24h", sim.uniform("2h", "3h"), sim.lognormal("1h", "10min")],
+    ids=["half an hour", "three hours", "a day", "two to three hours", "about an hour"],
+)
+def test_a_delay_has_no_hours_though_answers_keep_to_a_part_of_the_day(time):
+    """Requests come by day, so answers do; nobody was waited for."""
+    for seed in range(4):
+        assert hours_of(sim.OnlineService(time, lanes=None), seed, arrivals=DAYTIME)[0] is None
+
+
+def test_busy_people_are_people_whatever_the_load():
+    """Requests of the night are worked off in the morning, the first ones first."""
+    for seed in range(4):
+        for team in (5, 6, 9):
+            people = sim.People(team, "8min", between=("09:00", "17:00"), days="every day")
+            found, *_ = hours_of(people, seed, arrivals=sim.Poisson("12/h"), days=21)
+            assert found is not None, team
+
+
 def test_days_of_the_log_without_anybody_are_taken_for_what_the_others_are():
     """A log of three days from Tuesday shows no other weekday to be free."""
     people = sim.People(9, sim.exponential("10min"), between=("09:00", "17:00"), days="every day")

@@ -47,6 +47,7 @@ def test_the_tables_of_the_run_can_be_had_from_the_file(run):
         assert values(thing) == told
         assert relations(thing) == {
             "waits for": f"instance {row.instance}",
+            "in": f"step {row.step}",
             "handed to": f"external system {row.system}",
         }
 
@@ -55,6 +56,7 @@ def _told(found):
     """Yield each event as type, instance, step, serial number, outcome, attempt and time."""
     for event in found["events"]:
         has, to = values(event), relations(event)
+        assert to.get("in") == (f"step {has['step']}" if "step" in has else None)
         yield tuple(
             map(
                 str,
@@ -150,6 +152,7 @@ def test_the_file_keeps_to_ocel(run):
     assert all(STAMP.fullmatch(at) for at in times)
     assert times == sorted(times)
     assert {"external system " + name for name in run.scenario.systems} <= objects
+    assert {f"step {name}" for name in run.scenario.process.activations} <= objects
     assert sum(thing["type"] == "instance" for thing in found["objects"]) == len(run.instances)
 
 
@@ -178,11 +181,12 @@ def test_pm4py_reads_the_same_log(run):
     assert set(log.relations[columns].itertuples(index=False, name=None)) == related
     seen = {name for _, name, _ in related}
     assert set(log.objects["ocel:oid"]) == seen
-    # Only systems that nobody called have no events
+    # Only steps that nobody came to, and their systems, have no events
     unseen = {thing["id"] for thing in plain["objects"]} - seen
-    assert all(name.startswith("external system") for name in unseen)
+    assert all(name.startswith(("step", "external system")) for name in unseen)
     columns = ["ocel:oid", "ocel:oid_2", "ocel:qualifier"]
-    assert set(log.o2o[columns].itertuples(index=False, name=None)) == triples(plain["objects"])
+    between = {each for each in triples(plain["objects"]) if {each[0], each[1]} <= seen}
+    assert set(log.o2o[columns].itertuples(index=False, name=None)) == between
 
 
 def triples(things):
@@ -226,6 +230,7 @@ def test_values_of_objects_hold_from_when_they_are_known(tmp_path):
     }
     assert seconds == {
         "external system": {"kind": 0},
+        "step": {"kind": 0},
         "instance": {"arrived": 1, "outcome": 14, "cycle_time": 14},
         "serial number": {
             "step": 3,
