@@ -25,15 +25,21 @@ from asyncsim.study.replications import Outcome
 
 SHOWN: dict[str, object] = {}
 LOSS, MOST_LATE, MOST_COST = 0.02, 120.0, 130.0
-STEPS = {"timeout": "1d", "on_timeout": "continue", "call_work": "20ms"}
+
+
+def waiting(name: str, system: str, timeout: str) -> AsyncStep:
+    """Return a step of the house that waits."""
+    return AsyncStep(name, system, call_work="20ms", timeout=timeout, on_timeout="continue")
+
+
 HOUSE = Scenario(  # data/capstone.toml, as a test holds
     name="mail order",
     process=Process(
         "order to cash",
         [
             Step("validate", exponential("200ms")),
-            AsyncStep("check stock", "warehouse", **STEPS),
-            AsyncStep("post to ledger", "ledger", **(STEPS | {"timeout": "2d"})),
+            waiting("check stock", "warehouse", timeout="1d"),
+            waiting("post to ledger", "ledger", timeout="2d"),
             Step("notify", exponential("200ms")),
         ],
     ),
