@@ -14,15 +14,18 @@ from asyncsim.model.calendar import Calendar, Days, Hours, holiday_calendar
 from asyncsim.model.described import named, refuse
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import (
+    MOST_INSTANCES,
     SECONDS_PER_UNIT,
     Refused,
     count,
     day_numbers,
     days_of_week,
     duration,
+    instances,
     number,
     positive_duration,
     seconds_of_day,
+    text_of,
     window,
 )
 from asyncsim.model.rates import Rate, rate
@@ -41,6 +44,17 @@ class Arrivals(abc.ABC):
     @abc.abstractmethod
     def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
         """Return the instants of arrival in ``[0, length)``, sorted, in seconds."""
+
+
+def check_playable(where: str, value: object, expected: float, seconds: float) -> None:
+    """Refuse what would bring more instances in so much time than one run can have."""
+    if expected > MOST_INSTANCES:
+        raise refuse(
+            where,
+            f"must bring {MOST_INSTANCES:,} instances at most in {text_of(seconds)} of open time "
+            f"(it would be about {expected:.3g})",
+            value,
+        )
 
 
 def added_gaps(rng: np.random.Generator, total: float, mean: float) -> Floats:
@@ -112,6 +126,9 @@ class Poisson(_InHours):
 
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Add up exponential gaps until the time is over."""
+        expected = self.per_open_second * total * self.size
+        where = "Poisson.rate" if self.size == 1 else "Poisson.rate times size"
+        check_playable(where, str(self.rate), expected, total)
         return np.repeat(added_gaps(rng, total, 1 / self.per_open_second), self.size)
 
 
@@ -123,7 +140,7 @@ class Scattered(_InHours):
     43200.0
     """
 
-    count: int = field(converter=count)
+    count: int = field(converter=instances)
 
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Return that many sorted uniform numbers."""
@@ -147,6 +164,7 @@ class Regular(_InHours):
 
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Return the multiples of the interval; no random number is used."""
+        check_playable("Regular.every", text_of(self.every), total / self.every, total)
         n = max(math.ceil((total - self.offset) / self.every), 0)
         offsets = self.offset + np.arange(n) * self.every
         return np.asarray(offsets[offsets < total], dtype=float)
@@ -220,7 +238,10 @@ class WeeklyPoisson(Arrivals):
         rates = np.where(hours["day"].isin(free), 0.0, rates) / SECONDS_PER_UNIT["h"]
         starts = hours["start"].to_numpy()
         before = np.concatenate([[0.0], np.cumsum(rates * (hours["end"].to_numpy() - starts))])
-        sums = added_gaps(rng, float(before[-1]), 1.0)
+        expected = float(before[-1])
+        week = f"{self.per_week:.6g} in a week"
+        check_playable("WeeklyPoisson.rates", week, expected * self.size, length)
+        sums = added_gaps(rng, expected, 1.0)
         k = np.searchsorted(before, sums, side="right") - 1  # the last of hours without arrivals
         at = starts[k] + (sums - before[k]) / rates[k]
         return np.repeat(at[at < length], self.size)

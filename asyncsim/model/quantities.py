@@ -46,6 +46,8 @@ A_DURATION = "must be a duration such as '15min', '1h 30min', 90 (seconds) or a 
 MOST = 1_000_000_000
 MOST_SERVERS = 1_000_000
 """Each of them is kept in memory."""
+MOST_INSTANCES = 20_000_000
+"""Of one run: each of them takes some 600 bytes."""
 LONGEST = 40 * 365.25 * DAY
 
 T = TypeVar("T")
@@ -236,6 +238,11 @@ def chance_below_one(value: float) -> float:
 def count(value: int) -> int:
     """Return a whole number of at least 1."""
     return _whole(value, 1, MOST)
+
+
+def instances(value: int) -> int:
+    """Return a number of instances that one run can have."""
+    return _whole(value, 1, MOST_INSTANCES)
 
 
 def servers(value: int) -> int:

@@ -1,6 +1,7 @@
 """Instances arrive within their hours, as many as they were said to."""
 
 import math
+import re
 from datetime import date
 
 import numpy as np
@@ -122,6 +123,29 @@ def test_scattered_arrivals_are_uniform():
     assert chi_squared < 11 + 5 * math.sqrt(22)
 
 
+@pytest.mark.parametrize(
+    ("some", "length", "sentence"),
+    [
+        (Poisson("1e12/day"), DAY, "Poisson.rate must bring 20,000,000 instances at most in 1 d"),
+        (Poisson("1e300/s"), DAY, "(it would be about 8.64e+304), got '1e+300/s'"),
+        (Poisson("1e6/day"), 100 * DAY, "in 100 d of open time (it would be about 1e+08)"),
+        (Poisson("1e3/day", size=10**6), DAY, "Poisson.rate times size must bring 20,000,000"),
+        (WeeklyPoisson([1e12] * 24), DAY, "WeeklyPoisson.rates must bring 20,000,000"),
+        (Regular(1e-6), DAY, "Regular.every must bring 20,000,000 instances at most"),
+    ],
+)
+def test_more_than_can_be_played_is_said_before_it_is_drawn(some, length, sentence):
+    """Drawing so many would go on for ever, or fill the memory."""
+    with pytest.raises(ScenarioError, match=re.escape(sentence)):
+        drawn(some, length)
+
+
+def test_it_is_the_instances_that_are_limited_and_not_the_rate():
+    """Of a millisecond there are not many."""
+    assert len(drawn(Poisson("1e12/day"), 1e-3)) == pytest.approx(1e9 / DAY, rel=0.05)
+    assert Scattered(20_000_000).count == 20_000_000
+
+
 def test_scattering_needs_open_time():
     """A number of instances cannot arrive where it is never open."""
     with pytest.raises(ScenarioError, match=r"Scattered\.between must be open within the scenario"):
@@ -175,6 +199,7 @@ def test_given_instants_are_sorted_and_cut():
         (lambda: Poisson(1, between=("20:00", "08:00")), "Poisson.between must be two clock times"),
         (lambda: Poisson(1, days="Workdays"), "Poisson.days must name days"),
         (lambda: Poisson(1, holidays="XX"), "Poisson.holidays must be a country"),
+        (lambda: Scattered(10**9), "Scattered.count must be 20,000,000 at most, got 1000000000"),
         (lambda: Scattered(0), "Scattered.count must be a whole number, 1 or more, got 0"),
         (lambda: Scattered(2.5), "Scattered.count must be a whole number, 1 or more"),
         (lambda: Regular(0), "Regular.every must be positive, got 0"),

@@ -55,7 +55,9 @@ def cheapest_interval(
     -------
     Capacity
         ``value`` in seconds. ``low`` to ``high`` are the values whose cost cannot be told from
-        the least one: near a minimum the curve is flat, and the interval wide.
+        the least one: near a minimum the curve is flat, and the interval wide. A rate of arrivals
+        goes on after the scenario's length: None where outside systems or workers surely could not
+        keep up at any interval.
 
     Examples
     --------
@@ -76,17 +78,22 @@ def cheapest_interval(
     measure = Measure.of(figure, scenario)
     axis = Axis.between(field, between)
     with trials(scenario, [strategy], axis, measure, chosen, "cheapest interval") as tried:
-        best = _least(lambda x: tried.interval(x).mean, axis)
-        low = _as_good(tried, best, axis.least)
-        high = _as_good(tried, best, axis.most)
-        one_valley = _one_valley(tried, best)
+        best = _least(lambda x: math.inf if tried.overloaded(x) else tried.interval(x).mean, axis)
+        found: tuple[float | None, float | None, float | None] = (None, None, None)
+        one_valley = True
+        if not tried.overloaded(best):
+            ends = [_as_good(tried, best, end) for end in (axis.least, axis.most)]
+            found = (best, ends[0], ends[1])
+            one_valley = _one_valley(tried, best)
+        notes = [*tried.notes(), *tried.overload(best)]
     return Capacity(
         f"interval of the least {figure} under {tried.labels[0]}",
         tried,
-        (best, low, high),
+        found,
         one_way=one_valley,
         doubt="has more than one valley along",
-        notes=tried.notes(),
+        none="" if found[0] is not None else ": overloaded at all that were tried",
+        notes=notes,
     )
 
 
@@ -94,6 +101,8 @@ def _least(figure: Callable[[float], float], axis: Axis) -> float:
     """Return the value at which a figure is least: a look around, then golden section."""
     looked = axis.spread(LOOKED_AT)
     best = min(range(len(looked)), key=lambda k: (figure(looked[k]), k))
+    if figure(looked[best]) == math.inf:
+        return looked[best]
     a, d = looked[max(best - 1, 0)], looked[min(best + 1, len(looked) - 1)]
     found = [looked[best]]
     while not axis.close(a, d):
@@ -118,7 +127,7 @@ def _as_good(tried: Trials, best: float, end: float) -> float | None:
     """Return the first value towards an end that is surely worse; None if the end is not."""
 
     def as_good(x: float) -> bool:
-        return bool(_worse_by(tried, best, x) <= 0)
+        return not tried.overloaded(x) and bool(_worse_by(tried, best, x) <= 0)
 
     if end == best or as_good(end):
         return None

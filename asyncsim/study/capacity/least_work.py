@@ -2,6 +2,10 @@
 
 Runs measure the work with chance in it. What must be done whatever happens can be told without:
 steps and calls that are surely come to, by the mean of their law, and one callback or check each.
+
+A wait that times out may spare the workers what comes after it: whoever has too much to do has less
+of it then. What comes after counts as far as waits surely resume: because the time-out goes on as
+well, because noticing in time needs no worker, or because a target is not met otherwise.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
+from asyncsim.model.durations import Fixed
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import (
@@ -19,12 +24,20 @@ from asyncsim.model.strategies import (
     LongPolling,
     Polling,
 )
-from asyncsim.model.systems import SYSTEMS
+from asyncsim.model.systems import SYSTEMS, OnlineService
 from asyncsim.model.waiting import Strategy
 
 
-def least_work(scenario: Scenario, strategy: Strategy) -> float:
+def least_work(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> float:
     """Return the worker time of an instance, in seconds: on average it is at least so much.
+
+    Parameters
+    ----------
+    scenario, strategy
+        What is played.
+    lost
+        The largest share of all waits that never resume. Each of them spares no more than the work
+        of all that is described.
 
     Examples
     --------
@@ -41,16 +54,31 @@ def least_work(scenario: Scenario, strategy: Strategy) -> float:
     4201.0
     >>> least_work(scenario, sim.Callback(loss=0.1))  # what is lost does not go on
     3600.0
+    >>> least_work(scenario, sim.Callback(loss=0.1), lost=0.0)  # unless none is
+    4201.0
     """
-    return _Walk(scenario, strategy).through(scenario.process.steps)[0]
+    steps = scenario.process.steps
+    work = _Walk(scenario, strategy).through(steps)[0]
+    if lost >= 1:
+        return work
+    walk = _Walk(scenario, strategy, all_resume=True)
+    waits = len(scenario.process.of_type(AsyncStep))
+    return max(work, walk.through(steps)[0] - lost * waits * walk.everything)
 
 
 @frozen
 class _Walk:
-    """Gives, for parts of a process, the least work in them and the least chance to go on."""
+    """Gives, for parts of a process, the least work in them and the least chance to go on.
+
+    Attributes
+    ----------
+    all_resume
+        Take every wait to resume.
+    """
 
     scenario: Scenario
     strategy: Strategy
+    all_resume: bool = False
 
     def through(self, elements: Sequence[Element]) -> tuple[float, float]:
         work, chance = 0.0, 1.0
@@ -58,6 +86,14 @@ class _Walk:
             more, on = self._element(element)
             work, chance = work + chance * more, chance * on
         return work, chance
+
+    @property
+    def everything(self) -> float:
+        """The work of all that is described: no way through the process has more."""
+        parts = list(self.scenario.process.parts())
+        steps = sum(part.work.mean for part in parts if isinstance(part, Step))
+        calls = [part.call_work.mean for part in parts if isinstance(part, AsyncStep)]
+        return steps + sum(calls) + len(calls) * self._notice
 
     def _element(self, element: Element) -> tuple[float, float]:
         if isinstance(element, Step):
@@ -81,21 +117,48 @@ class _Walk:
     def _call(self, step: AsyncStep) -> tuple[float, float]:
         response = step.response
         ways = [
-            (response.accepted, self._wait(step)),
-            (response.done, self._path(step.on_done)),
-            (response.rejected, self._path(step.on_rejected)),
+            (response.accepted, *self._wait(step)),
+            (response.done, *self._path(step.on_done)),
+            (response.rejected, *self._path(step.on_rejected)),
         ]
-        work = sum(p * more for p, (more, _) in ways)
-        return step.call_work.mean + work, sum(p * on for p, (_, on) in ways)
+        if step.timeout is not None and step.arm == "before call" and not self.all_resume:
+            work, on = self._path(step.on_timeout)  # it may be over before there is a response
+            ways = [(p, min(w, work), min(c, on)) for p, w, c in ways]
+        work = step.call_work.mean + sum(p * w for p, w, _ in ways)
+        return work, sum(p * c for p, _, c in ways)
 
     def _wait(self, step: AsyncStep) -> tuple[float, float]:
         work, on = self.through(step.on_accepted)
-        if step.timeout is not None or not self._resumes(step):
-            return work, 0.0
-        return work + on * self._notice, on
+        chance = 1.0 if self.all_resume else self._chance(step)
+        late, goes_on = (0.0, 0.0) if step.timeout is None else self._path(step.on_timeout)
+        least = min(self._notice, chance * self._notice + (1 - chance) * late)
+        return work + on * least, on * (chance + (1 - chance) * goes_on)
+
+    def _chance(self, step: AsyncStep) -> float:
+        """Return the chance that the wait surely has to end with its completion.
+
+        With a time-out there is one only where nobody who may be busy is needed: neither a worker
+        to notice, nor a lane outside.
+        """
+        if not self._resumes(step):
+            return 0.0
+        if step.timeout is None:
+            return 1.0
+        system, strategy = self.scenario.systems[step.system], self.strategy
+        alone = type(system) is OnlineService and system.lanes is None
+        if not alone or self._notice or step.arm == "before call":
+            return 0.0
+        if type(strategy) is Callback and isinstance(strategy.delay, Fixed):
+            later = strategy.delay.value
+        elif type(strategy) is Polling:
+            later = strategy.interval + strategy.jitter
+        else:
+            return 0.0
+        left = (step.timeout - later) * (1 - 1e-9)  # at the same instant it may be too late
+        return 1.0 - float(system.item_time.survival(left)) if left > 0 else 0.0
 
     def _resumes(self, step: AsyncStep) -> bool:
-        """Tell whether the wait surely ends with its completion."""
+        """Tell whether the wait surely ends with its completion, if it may last for ever."""
         if type(self.scenario.systems[step.system]) not in SYSTEMS.values():
             return False  # somebody's own: it may complete nothing
         strategy = self.strategy
@@ -112,4 +175,4 @@ class _Walk:
         server = self.scenario.server
         if type(self.strategy) is Callback:
             return server.callback_work
-        return server.poll_work if type(self.strategy) in (Polling, Backoff) else 0.0
+        return server.poll_work if type(self.strategy) in (Polling, Backoff, LongPolling) else 0.0

@@ -16,12 +16,11 @@ from asyncsim.model.strategies import Polling
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.answers import Capacity, goes_one_way
 from asyncsim.study.capacity.axis import Axis, boundary, check_field, halved
-from asyncsim.study.capacity.supply import WORKERS, least_busy
+from asyncsim.study.capacity.supply import goes_on
 from asyncsim.study.capacity.target import Target
-from asyncsim.study.capacity.trials import LOSS, Effort, Options, Trials, trials
+from asyncsim.study.capacity.trials import LOSS, OF_WORKERS, Effort, Options, Trials, trials
 from asyncsim.study.points import reading
 
-OF_WORKERS = "server.workers"
 MET, NOT_MET, UNDECIDED = "met", "not met", "undecided"
 LARGEST = 1024
 """More is not looked for unless `between` says so: workers, or times the present volume."""
@@ -57,7 +56,8 @@ def fewest_workers(
     Capacity
         ``value`` is where the mean meets the target, ``high`` where its whole interval does. A rate
         of arrivals goes on after the scenario's length: workers who surely have no time to spare
-        then are too few (*overloaded*), and a note says if twice the length undoes the answer.
+        then are too few (*overloaded*), and a note says if twice the length undoes the answer. What
+        follows a wait counts as far as it surely resumes, or must for the target to be met.
 
     Examples
     --------
@@ -80,10 +80,7 @@ def fewest_workers(
     check_played(scenario, strategy, None)
     wanted = Target.parse(target, scenario)
     start = float(scenario.server.workers)
-    goes_on = isinstance(scenario.arrivals, (Poisson, WeeklyPoisson))
-    return _limit(
-        "fewest workers", scenario, strategy, wanted, axis, start, "high", chosen, goes_on
-    )
+    return _limit("fewest workers", scenario, strategy, wanted, axis, start, "high", chosen)
 
 
 def largest_volume(
@@ -159,8 +156,7 @@ def largest_volume(
         between = present.back(least), present.back(present.figure * LARGEST)
     axis = Axis.between(field or own[0], between)
     start = present.figure if present and present.scale == axis.scale else axis.least
-    goes_on = isinstance(arrivals, (Poisson, WeeklyPoisson)) and axis.field == own[0]
-    return _limit("largest volume", scenario, strategy, wanted, axis, start, "low", chosen, goes_on)
+    return _limit("largest volume", scenario, strategy, wanted, axis, start, "low", chosen)
 
 
 def longest_interval(
@@ -192,7 +188,9 @@ def longest_interval(
     -------
     Capacity
         ``value`` in seconds. Where all instances wait for the same batch, a fixed interval can hit
-        its end by luck; ``one_way`` is then false.
+        its end by luck; ``one_way`` is then false. Of a rate of arrivals that an outside system or
+        the workers surely could not keep up with at any interval, none is offered (*overloaded*);
+        checks so frequent that they fill all workers are late, but each wait only needs one.
 
     Examples
     --------
@@ -233,14 +231,14 @@ def _limit(
     start: float,
     good: str,
     effort: Effort,
-    goes_on: bool = False,
 ) -> Capacity:
     """Find where a target is just met: by the mean, by the whole interval, by its lower end.
 
-    With `goes_on`, values at which systems are asked for more than they can do do not meet it.
+    Values at which systems or workers are surely asked for more than they can do do not meet it.
     """
-    with trials(scenario, [strategy], axis, wanted.measure, effort, what) as tried:
-        search = _Search(tried, wanted.most, goes_on)
+    lost = wanted.measure.lost_at_most
+    with trials(scenario, [strategy], axis, wanted.measure, effort, what, lost) as tried:
+        search = _Search(tried, wanted.most)
         wide = 0 if axis.whole else 6  # 1.01^64 is about 2
         value, beyond = boundary(search.seems_met, axis, start, good, wide)
         near = start if value is None else value
@@ -259,7 +257,7 @@ def _limit(
         verdicts = [MET if free and x == 0 else NOT_MET for x in tried.values]
         notes += [wanted.measure.any_loss] if free else []
     notes += tried.infinite(beyond)
-    if beyond is not None and search.overloaded(beyond):
+    if beyond is not None and tried.overloaded(beyond):
         offered = "no more is" if good == "low" else "no fewer are"
         if value is None:
             offered = "none is"
@@ -292,29 +290,13 @@ class _Search:
 
     tried: Trials
     most: float
-    goes_on: bool
-
-    def overloaded(self, x: float) -> bool:
-        """Tell whether outside systems or workers are asked for more than they can do for long.
-
-        Workers have no time to spare either: queues of random arrivals grow for ever then. What
-        follows a system that cannot keep up does not come to them that often; and more of them are
-        of no help to it.
-        """
-        if not self.goes_on:
-            return False
-        shares = self.tried.shares(x)
-        outside = any(share > 1 for name, share in shares.items() if name != WORKERS)
-        if outside:
-            return self.tried.axis.field != OF_WORKERS
-        scenario, (strategy,) = self.tried.made(x)
-        return least_busy(scenario, strategy) > 1 - 1e-9
 
     def longer(self, x: float) -> list[str]:
         """Return what is to be said of an answer that twice the length surely does not allow."""
-        if not self.goes_on:
+        tried = self.tried
+        if not goes_on(tried.made(x)[0]):
             return []
-        tried, found = self.tried, self.tried.of_twice_the_length(x)
+        found = tried.of_twice_the_length(x)
         if found.low <= self.most:
             return []
         unit = tried.measure.unit(tried.scenario)
@@ -325,7 +307,7 @@ class _Search:
 
     def seems_met(self, x: float) -> bool:
         """By the mean."""
-        return self.tried.interval(x).mean <= self.most and not self.overloaded(x)
+        return self.tried.interval(x).mean <= self.most and not self.tried.overloaded(x)
 
     def surely_met(self, x: float) -> bool:
         """By the whole interval."""
@@ -338,7 +320,7 @@ class _Search:
     def verdict(self, x: float) -> str:
         """Say in a word how it stands with a value."""
         found = self.tried.interval(x)
-        if self.overloaded(x):
+        if self.tried.overloaded(x):
             return "overloaded"
         if found.high <= self.most:
             return MET

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -18,11 +18,19 @@ from asyncsim.engine.graph import Call, Graph
 from asyncsim.engine.run import Run
 from asyncsim.model.arrivals import Poisson, WeeklyPoisson
 from asyncsim.model.calendar import Calendar, Days, Hours
+from asyncsim.model.process import AsyncStep
 from asyncsim.model.quantities import DAY, WEEK, day_numbers
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import (
+    Backoff,
+    CallbackWithSafetyPoll,
+    LongPolling,
+    Polling,
+)
 from asyncsim.model.systems import ExternalSystem, NightlyBatch, OnlineService, People
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.least_work import least_work
+from asyncsim.study.statistics import mean_interval
 
 WORKERS = "the workers"
 
@@ -90,15 +98,45 @@ def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
     return found
 
 
-def least_busy(scenario: Scenario, strategy: Strategy) -> float:
+def goes_on(scenario: Scenario) -> bool:
+    """Tell whether arrivals have a rate, and so go on after the scenario's length."""
+    return isinstance(scenario.arrivals, (Poisson, WeeklyPoisson))
+
+
+def least_busy(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> float:
     """Return the share of the workers' time that is surely asked for, by the least work.
 
-    None of it is sure where arrivals have no rate.
+    None of it is sure where arrivals have no rate. With `lost`, no larger share of the waits is
+    taken never to resume.
     """
-    if not isinstance(scenario.arrivals, (Poisson, WeeklyPoisson)):
+    if not goes_on(scenario):
         return 0.0
-    work = least_work(scenario, strategy) * _instances_of_a_week(scenario, 0.0)
+    work = least_work(scenario, strategy, lost) * _instances_of_a_week(scenario, 0.0)
     return work / (scenario.server.workers * WEEK)
+
+
+def surely_too_much(scenario: Scenario, asked: Sequence[Asked], confidence: float) -> list[str]:
+    """Return the names of outside systems that are surely asked for more than they can do.
+
+    How often an instance asks may be chance: it is sure where the interval over replications is.
+    """
+    each = [shares(scenario, [one]) for one in asked if one.instances]
+    return [
+        name
+        for name in scenario.systems
+        if each and mean_interval([one[name] for one in each], confidence).low > 1 + 1e-9
+    ]
+
+
+def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection[str]) -> bool:
+    """Tell whether workers check ever more waits, if systems never work off what they are asked."""
+    if type(strategy) not in (Polling, Backoff, LongPolling, CallbackWithSafetyPoll):
+        return False
+    seldom = isinstance(strategy, Backoff) and strategy.cap is None  # and ever less often
+    if not scenario.server.poll_work or seldom or getattr(strategy, "limit", None) is not None:
+        return False
+    calls = scenario.process.of_type(AsyncStep)
+    return any(step.timeout is None for step in calls if step.system in systems)
 
 
 def _instances_of_a_week(scenario: Scenario, of_run: float) -> float:

@@ -82,6 +82,12 @@ class Measure:
         """The share of waits that may never resume while the figure is finite: of means, none."""
         return 0.0 if self.quantile is None else 1.0 - self.quantile
 
+    @property
+    def lost_at_most(self) -> float:
+        """The share of waits that may never resume where a target of it is met."""
+        of_latency = self.quantile is not None or self.figure == "mean_latency"
+        return self.spare if of_latency else 1.0
+
     def told(self, timed_out: int, still_waiting: int) -> list[str]:
         """Return whether and how the figure counts so many waits that never resumed."""
         never, name = timed_out + still_waiting, self.figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import pandas as pd
 from attrs import evolve, fields, frozen
@@ -19,7 +19,15 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.axis import Axis
-from asyncsim.study.capacity.supply import WORKERS, Asked, least_busy, shares
+from asyncsim.study.capacity.supply import (
+    WORKERS,
+    Asked,
+    checks_never_end,
+    goes_on,
+    least_busy,
+    shares,
+    surely_too_much,
+)
 from asyncsim.study.capacity.target import (
     Measure,
     Uneven,
@@ -27,12 +35,14 @@ from asyncsim.study.capacity.target import (
     never_resumed,
     share_interval,
 )
+from asyncsim.study.capacity.values_tried import ValuesTried
 from asyncsim.study.points import made, swept_labels
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Outcome, Replications, jobs, labelled, mapping
 from asyncsim.study.statistics import Interval, check_confidence, check_replications
 
 LOSS = "strategy.loss"
+OF_WORKERS = "server.workers"
 FEW = 5
 """Runs that are enough to see whether a backlog grows."""
 NEARLY = 0.95
@@ -156,7 +166,9 @@ class Trials:
     each
         A function like `map`.
     bar
-        A progress bar, which is told of every run.
+        A progress bar, which is told of every value and run.
+    lost
+        The largest share of waits that may never resume.
     """
 
     def __init__(
@@ -167,7 +179,8 @@ class Trials:
         measure: Measure,
         effort: Effort,
         each: Map,
-        bar: Any,
+        bar: ValuesTried,
+        lost: float = 1.0,
     ) -> None:
         self.scenario = scenario
         self.strategies = tuple(strategies)
@@ -176,7 +189,9 @@ class Trials:
         self.effort = effort
         self._each = each
         self._bar = bar
+        self._lost = lost
         self._found: dict[float, list[list[Trial]]] = {}
+        self._over: dict[float, bool] = {}
 
     def at(self, x: float) -> list[list[float]]:
         """Return the measure at a value, by strategy and replication."""
@@ -186,10 +201,11 @@ class Trials:
         if x not in self._found:
             plan = _Plan(*self.made(x), self.measure, self.effort.seed, self.effort.engine)
             found: list[list[Trial]] = [[] for _ in self.strategies]
+            self._bar.next_value(self.axis.shown(x), self.effort.replications)
             for played in self._each(plan.trials, range(self.effort.replications)):
                 for runs, one in zip(found, played, strict=True):
                     runs.append(one)
-                self._bar.update(len(played))
+                self._bar.update()
             self._found[x] = found
             if all(math.isnan(one.value) for runs in found for one in runs):
                 raise ScenarioError(
@@ -222,8 +238,39 @@ class Trials:
         """Return what is asked of systems and workers in a week, as a share of what they can do."""
         scenario, strategies = self.made(x)
         found = shares(scenario, [one.asked for one in self._runs(x)[strategy]])
-        least = least_busy(scenario, strategies[strategy])  # runs may have seen less by chance
+        least = self._least_busy(scenario, strategies[strategy])  # runs may have seen less
         return found | {WORKERS: max(least, found.get(WORKERS, 0.0))}
+
+    def overloaded(self, x: float) -> bool:
+        """Tell whether a value surely has no steady state in which a target could be met.
+
+        An outside system is asked for more than it can do, or the workers have no time to spare:
+        queues of random arrivals grow for ever then. What follows a system that cannot keep up does
+        not come to workers that often; and more of them are of no help to it, but must be had where
+        they check ever more waits. Checks at short intervals only delay each other: a worker who
+        has no time for them makes fewer.
+        """
+        if x not in self._over:
+            self._over[x] = self._is_overloaded(x)
+        return self._over[x]
+
+    def _is_overloaded(self, x: float) -> bool:
+        scenario, strategies = self.made(x)
+        if not goes_on(scenario):
+            return False
+        for strategy, runs in zip(strategies, self._runs(x), strict=True):
+            asked = [one.asked for one in runs]
+            outside = surely_too_much(scenario, asked, self.effort.confidence)
+            if outside and self.axis.field != OF_WORKERS:
+                return True
+            if outside and checks_never_end(scenario, strategy, outside):
+                return True
+            if not outside and self._least_busy(scenario, strategy) > 1 - 1e-9:
+                return True
+        return False
+
+    def _least_busy(self, scenario: Scenario, strategy: Strategy) -> float:
+        return least_busy(scenario, strategy, self._lost)
 
     def of_twice_the_length(self, x: float) -> Interval:
         """Return mean and interval at a value, by a few runs of a scenario twice as long."""
@@ -288,9 +335,10 @@ class Trials:
         for k in range(len(self.strategies)):
             for name, share in self.shares(x, k).items():
                 most[name] = max(share, most.get(name, 0.0))
+        sure = self.overloaded(x)
         return [
             f"at {self.axis.shown(x)} {name} would need {share:.1%} of the time there is, if days "
-            f"go on like that{': a backlog grows, which a longer length shows' * (share > 1)}"
+            f"go on like that{_backlog(sure or name != WORKERS) * (share > 1)}"
             for name, share in most.items()
             if share > NEARLY
         ]
@@ -307,6 +355,13 @@ class Trials:
         return pd.DataFrame(rows, columns=columns)
 
 
+def _backlog(sure: bool) -> str:
+    """Say what becomes of too much work: checks and what follows a wait may become less."""
+    if sure:
+        return ": a backlog grows, which a longer length shows"
+    return ": checks may become fewer and waits time out, or else a backlog grows"
+
+
 @contextmanager
 def trials(
     scenario: Scenario,
@@ -315,10 +370,12 @@ def trials(
     measure: Measure,
     effort: Effort,
     desc: str,
+    lost: float = 1.0,
 ) -> Iterator[Trials]:
     """Give trials that play on as many processes as wanted, under a progress bar."""
     for strategy in strategies:
         check_played(scenario, strategy, None)
-    bar = progress_bar(effort.progress, unit="run", desc=desc)
+    bar = progress_bar(effort.progress, total=effort.replications, desc=desc)
     with bar, mapping(jobs(effort.n_jobs)) as each:
-        yield Trials(scenario, strategies, axis, measure, effort, each, bar)
+        counted = ValuesTried(bar, desc)
+        yield Trials(scenario, strategies, axis, measure, effort, each, counted, lost)

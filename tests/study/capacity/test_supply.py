@@ -1,10 +1,12 @@
 """What a system can do in a week, against what it does with more in its tray than that."""
 
+import math
+
 import pytest
 
 import asyncsim as sim
 from asyncsim.study.capacity.least_work import least_work
-from asyncsim.study.capacity.supply import WORKERS, Asked, shares
+from asyncsim.study.capacity.supply import WORKERS, Asked, shares, surely_too_much
 
 QUIET = {"progress": False}
 WEEKS, WEEK = 150, 7 * 86400
@@ -116,6 +118,9 @@ UNSURE = sim.Response(accepted=0.5, done=0.3, rejected=0.2)
     [
         [wait(), AFTER],
         [wait(timeout="1min"), AFTER],
+        [wait(timeout="1min", on_timeout="continue"), AFTER],
+        [wait(timeout="1min", on_timeout=[sim.Step("ring", "4s")]), AFTER],
+        [wait(timeout="1s", arm="before call", on_timeout="continue", response=UNSURE), AFTER],
         [wait(response=UNSURE), AFTER],
         [wait(response=UNSURE, on_done=[sim.Step("note", "4s")], on_rejected="continue"), AFTER],
         [wait(on_accepted=[sim.Step("note", "4s")]), AFTER],
@@ -147,13 +152,164 @@ def test_the_least_work_is_all_of_it_where_nothing_is_left_to_chance():
     assert shares(scenario, [asked])[WORKERS] == pytest.approx(9 * 13 / (20 * 3600))
 
 
+@pytest.mark.parametrize(
+    ("strategy", "resume"),
+    [
+        (sim.Callback(), 1 - math.exp(-1)),  # exponential of a minute, within a minute
+        (sim.Callback("30s"), 1 - math.exp(-0.5)),
+        (sim.Callback("2min"), 0.0),
+        (sim.Polling("20s"), 1 - math.exp(-2 / 3)),  # a check within the interval: at least these
+        (sim.Callback(sim.exponential("1s")), 0.0),  # and of this it is not known
+    ],
+)
+@pytest.mark.filterwarnings("ignore::asyncsim.errors.CensoredWarning")
+def test_work_after_a_wait_in_which_nobody_is_needed_counts_by_its_chance(strategy, resume):
+    """Neither a busy worker nor a queue outside can make it time out more often."""
+    steps = [sim.AsyncStep("ask", "office", timeout="1min"), sim.Step("file", "10s")]
+    scenario = calls(
+        process=sim.Process("p", steps),
+        systems={"office": sim.OnlineService(sim.exponential("1min"), lanes=None)},
+        arrivals=sim.Scattered(4000),
+    )
+    assert least_work(scenario, strategy) == pytest.approx(10 * resume)
+    asked = Asked.of(sim.simulate(scenario, strategy, seed=1))
+    assert asked.worker_seconds / asked.instances >= 0.94 * 10 * resume
+    worker = scenario.replace(server=sim.WorkflowServer(callback_work="1s", poll_work="1s"))
+    assert least_work(worker, strategy) == 0
+    lane = scenario.replace(systems={"office": sim.OnlineService("1min", lanes=100)})
+    assert least_work(lane, strategy) == 0
+
+
+def asked_and_filed(timeout="2h", callback_work="0s", rate="40/h", **changes):
+    """An hour of a worker after each wait of a minute, which may time out."""
+    steps = [sim.AsyncStep("ask", "office", timeout=timeout), sim.Step("file", "1h")]
+    server = sim.WorkflowServer(callback_work=callback_work)
+    return calls(rate, process=sim.Process("p", steps), server=server, **changes)
+
+
+def test_time_outs_that_nobody_busy_can_bring_about_do_not_spare_the_workers():
+    """Forty an hour of an hour each: forty workers have no moment left."""
+    ask = {"strategy": sim.Callback(), "replications": 4, **QUIET}
+    answer = sim.fewest_workers(asked_and_filed(), target="mean_cycle_time <= 3h", **ask)
+    assert answer.value == 41
+    verdicts = answer.table.set_index("value")["verdict"]
+    assert verdicts[40] == "overloaded"
+    half = {"office": sim.OnlineService(sim.exponential("1min"), lanes=None)}
+    fewer = asked_and_filed(60 * math.log(2), systems=half)  # half of them time out
+    answer = sim.fewest_workers(fewer, target="mean_cycle_time <= 3h", **ask)
+    assert answer.value == 21
+
+
+@pytest.mark.filterwarnings("ignore::asyncsim.errors.CensoredWarning")
+def test_workers_whose_backlog_ends_with_time_outs_are_not_refused():
+    """Callbacks that queue behind files for two hours time out: 20 workers for 40 an hour do well.
+
+    The mean over instances that were not given up is an hour of work and about two of waiting.
+    """
+    scenario = asked_and_filed(callback_work="1s", length="4d")
+    answer = sim.fewest_workers(
+        scenario,
+        sim.Callback(),
+        "mean_cycle_time <= 6h",
+        between=(20, 64),
+        replications=2,
+        **QUIET,
+    )
+    assert answer.value == 20
+    assert set(answer.table["verdict"]) == {"met"}
+    assert "longer length" not in repr(answer)
+
+
+def test_a_latency_is_not_kept_by_letting_waits_time_out():
+    """In six hours 35 workers are 6 (40/35 - 1) h late, less than an hour: for ever they are not.
+
+    Of a quantile of 95 % one wait in twenty may be lost, and spares an hour and a second at most.
+    """
+    scenario = asked_and_filed(callback_work="1s", length="6h")
+    ask = {"strategy": sim.Callback(), "replications": 2, **QUIET}
+    assert sim.fewest_workers(scenario, target="p95_latency <= 1h", **ask).value >= 39
+    assert sim.fewest_workers(scenario, target="mean_latency <= 1h", **ask).value >= 41
+    busy = {n: least_work(scenario, sim.Callback(), lost=n) for n in (0.0, 0.05, 1.0)}
+    assert busy == pytest.approx({0.0: 3601, 0.05: 0.95 * 3601, 1.0: 0})
+
+
+def polled(rate, interval="1s", **changes):
+    """A check is a second of the one worker, who has nothing else to do."""
+    scenario = sim.Scenario(
+        name="polled",
+        process=sim.Process("p", [sim.AsyncStep("ask", "office")]),
+        systems={"office": sim.OnlineService("4000s", lanes=None)},
+        server=sim.WorkflowServer(1, poll_work="1s"),
+        arrivals=sim.Poisson(rate),
+        costs=sim.CostModel(check=0.001, late_minute=0.02),
+    )
+    return scenario.replace(**changes)
+
+
+def test_checks_that_fill_all_workers_are_no_overload():
+    """Of 200 open waits each is checked every 200 s then, and late by half of it, for ever."""
+    answer = sim.longest_interval(
+        polled("180/h"), "mean_latency <= 10min", between=("1s", "4s"), replications=2, **QUIET
+    )
+    assert answer.value == 4
+    assert set(answer.table["verdict"]) == {"met"}
+    assert answer.table["mean"].iloc[0] == pytest.approx(100, rel=0.25)
+    assert "backlog grows" not in repr(answer).replace("or else a backlog grows", "")
+    assert "longer length" not in repr(answer)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "who"),
+    [
+        (polled("4000/h", length="20min"), "the workers would need "),
+        (
+            polled("2/h", systems={"office": sim.OnlineService("1h")}, length="4h"),
+            "office would need 200.0%",
+        ),
+    ],
+)
+def test_no_interval_is_offered_where_none_keeps_up(scenario, who):
+    """One check of a second each is more than a second has; one an hour of two an hour are done."""
+    ask = {"between": ("10min", "20min"), "replications": 2, **QUIET}
+    answer = sim.longest_interval(scenario, "p95_latency <= 2h", **ask)
+    assert answer.value is None
+    assert f"none is offered: at 10 min {who}" in repr(answer)
+    assert set(answer.table["verdict"]) == {"overloaded"}
+    cheapest = sim.cheapest_interval(scenario, **ask)
+    assert (cheapest.value, cheapest.low, cheapest.high) == (None, None, None)
+    assert "overloaded" in cheapest.text
+    assert who in repr(cheapest)
+
+
+def test_more_workers_are_no_help_if_they_check_ever_more_waits():
+    """One an hour of two an hour is done. A time-out bounds how many wait, and so does no check."""
+    ask = {"target": "p95_latency <= 1h", "replications": 2, "between": (1, 8), **QUIET}
+    scenario = polled("2/h", systems={"office": sim.OnlineService("1h")})
+    answer = sim.fewest_workers(scenario, sim.Polling("10min"), **ask)
+    assert answer.value is None
+    assert "office would need 200.0%" in repr(answer)
+    assert sim.fewest_workers(scenario, sim.Callback(), **ask).value == 1
+    free = scenario.replace(server=sim.WorkflowServer(1))
+    assert sim.fewest_workers(free, sim.Polling("10min"), **ask).value == 1
+
+
+def test_nobody_is_overloaded_by_chance():
+    """Of a day's 100 instances 50 can be served: 49 to 53 in four runs may be 50 and less."""
+    scenario = crowded(sim.OnlineService(86400 / 50)).replace(arrivals=sim.Poisson("100/day"))
+    asked = [Asked(100, {"ledger": n}, 0.0) for n in (49, 52, 50, 53)]
+    assert shares(scenario, asked)["ledger"] > 1
+    assert surely_too_much(scenario, asked, 0.95) == []
+    more = [Asked(100, {"ledger": n + 5}, 0.0) for n in (49, 52, 50, 53)]
+    assert surely_too_much(scenario, more, 0.95) == ["ledger"]
+
+
+@pytest.mark.filterwarnings("ignore::asyncsim.errors.CensoredWarning")
 def test_an_answer_that_twice_the_length_undoes_says_so():
-    """A time-out makes the hour after the wait unsure, so 35 workers for 40 an hour are offered.
+    """Whether files come after callbacks that may time out is unsure, so 35 workers are offered.
 
     Their backlog is 12 (40/35 - 1) h late on average in a day, and twice that in two.
     """
-    steps = [sim.AsyncStep("ask", "office", timeout="2h"), sim.Step("file", "1h")]
-    scenario = calls("40/h", process=sim.Process("p", steps))
+    scenario = asked_and_filed("2d", callback_work="1s")
     ask = {"strategy": sim.Callback(), "replications": 4, **QUIET}
     short = sim.fewest_workers(scenario, target="mean_cycle_time <= 3h", **ask)
     assert short.value < 40
