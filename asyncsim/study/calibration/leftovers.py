@@ -11,7 +11,7 @@ from scipy import stats
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import DAY_NAMES
-from asyncsim.study.calibration.account import Finding, Gap, share_interval
+from asyncsim.study.calibration.account import Finding, Gap, share_text
 from asyncsim.study.calibration.batches import DAY, Night, clock_of
 from asyncsim.study.calibration.rounding import clock_text, days_text, roundest
 
@@ -187,7 +187,7 @@ def days_of(
         findings.append(
             Finding(
                 name, "nights without a run", f"{len(failed)} of {total}", total,
-                share_interval(len(failed), total, confidence), f"work waited on {dates}",
+                share_text(len(failed), total, confidence), f"work waited on {dates}",
             )
         )  # fmt: skip
     return text, len(failed) / total, findings
@@ -238,7 +238,7 @@ def limits_of(
     if not k:
         return {}, [], gaps
     how = f"{int(left[broken].sum())} requests that were in time waited for another night"
-    of, interval = f"{k} of {len(counts)} nights", share_interval(k, len(counts), confidence)
+    of, interval = f"{k} of {len(counts)} nights", share_text(k, len(counts), confidence)
     found = Finding(name, "nights that broke down", of, len(counts), interval, how)
     return {"failure": min(k / len(counts), 0.99)}, [found], gaps
 
