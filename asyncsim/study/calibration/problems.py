@@ -31,8 +31,7 @@ class Problems:
             return
         more = ", …" if len(found) > NAMED else ""
         shown = ", ".join(str(place) for place in found[:NAMED])
-        word = self.place.replace("row", "rows").replace("line", "lines") if len(found) > 1 else ""
-        word = word or self.place
+        word = f"{self.place}s" if len(found) > 1 else self.place
         self._rows.append(
             {
                 "problem": problem,

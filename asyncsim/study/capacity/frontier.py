@@ -102,7 +102,7 @@ class Frontier:
                 str(Interval(mean, high - mean, self.replications))
                 for mean, high in zip(self.table[name], self.table[f"{name}_high"], strict=True)
             ]
-            shown[name + ("" if unit == "1" else f" [{unit}]")] = texts
+            shown[plots.heading(name, unit)] = texts
         shown[["on_frontier", "beaten_by"]] = self.table[["on_frontier", "beaten_by"]]
         return f"<div>{escape(repr(self))}{table_html(shown)}</div>"
 

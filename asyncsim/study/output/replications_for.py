@@ -101,12 +101,12 @@ class NeededReplications:
     def plot(self) -> Figure:
         """Draw mean and interval over the number of replications, and where it was reached."""
         figure, axes = plots.figure(len(self._rules))
-        unit = "" if self.unit == "1" else f" [{self.unit}]"
+        ylabel = plots.heading(self.figure, self.unit)
         for ax, (label, table) in zip(
             axes, self.table.groupby("strategy", sort=False), strict=True
         ):
             n = self.numbers[str(label)]
-            plots.cumulative_mean(table, self.figure.replace("_", " ") + unit, n, ax, legend=False)
+            plots.cumulative_mean(table, ylabel, n, ax, legend=False)
             told = "not reached" if n is None else f"{n} replications"
             ax.set_title(f"{label}: {told}", loc="left", fontsize=11)
         title = f"{self.scenario.name}, {self._wanted.text(self.unit)}"
@@ -136,9 +136,8 @@ class NeededReplications:
 
     @property
     def _note(self) -> str:
-        unit = "" if self.unit == "1" else f" [{self.unit}]"
         return (
-            f"{self.figure.replace('_', ' ')}{unit}: replications for a "
+            f"{plots.heading(self.figure, self.unit)}: replications for a "
             f"{self._wanted.text(self.unit)}, {self.confidence:.0%} interval"
         )
 
