@@ -11,10 +11,9 @@ from asyncsim.model.durations import Fixed
 from asyncsim.study.calibration.account import Finding, Gap, p_text, share_text
 from asyncsim.study.calibration.arrivals import ArrivalFit
 from asyncsim.study.calibration.durations import LawFit
-from asyncsim.study.calibration.paths import SHOWN, Paths
-from asyncsim.study.calibration.settings import Settings
+from asyncsim.study.calibration.paths import Paths
+from asyncsim.study.calibration.settings import LEVEL, SHOWN, Settings
 
-LEVEL = 0.01
 FAR = 4.0
 """A day is far off if its arrivals are so many standard deviations from what is expected."""
 
