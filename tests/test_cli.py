@@ -137,15 +137,12 @@ def test_waits_that_never_end_are_noted(scenario_file, capsys):
         (["run", "FILE", "--log", "FILE"], "lacks the column 'SN'"),
         (["run", "FILE", "--step", "post"], "--step goes with --log"),
         (["compare", "FILE", "--figure", "max_latency"], "--figure goes with --precision or --wit"),
-        (["compare", "FILE", "--save", "x.foo"], "--save must end in one of"),
-        (["run", "FILE", "--event-log", "x.foo"], "--event-log must end in one of .csv, .parquet"),
         (["compare", "FILE", "--jobs", "0"], "--jobs must be a whole number"),
         (["compare", "FILE", "--strategy", "callback loss=2%"], "got '2%'; write 0.02"),
         (["capacity", "FILE", "--target", "latency <= 60"], "did you mean 'mean_latency'?"),
         (["serve", "FILE", "--hold", "clerk"], "('ledger'), or be True for all of them ('all' on"),
         (["run", "LOG"], "is not valid TOML"),
         (["run", "LOG"], "asyncsim fit"),
-        (["run", "FILE", "--out", "LOG"], "is a file; it must be a folder for tables"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_status_2(words, message, scenario_file, capsys):
@@ -168,10 +165,56 @@ def test_words_without_quotes_are_told_so(scenario_file, capsys):
     assert "unrecognized arguments: 15min; put quotes around" in capsys.readouterr().err
 
 
-def test_tables_are_refused_before_the_run(scenario_file, monkeypatch):
-    """Nobody waits for a run whose tables have no place."""
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "FILE", "--out", "FILE"], "is a file; it must be a folder for tables"),
+        (["run", "FILE", "--event-log", "x.foo"], "--event-log must end in one of .csv"),
+        (["run", "FILE", "--event-log", "FOLDER.csv"], "it must be a file to write"),
+        (["compare", "FILE", "--save", "x.foo"], "--save must end in one of"),
+        (["compare", "FILE", "--save", "FOLDER.png"], "it must be a file to write"),
+        (["compare", "FILE", "--csv", "FOLDER.csv"], "it must be a file to write"),
+        (["compare", "FILE", "--csv", "FILE/x.csv"], "FILE: File exists"),
+        (["compare", "FILE", "--report", "x.pdf"], "--report must end in .html, got 'x.pdf'"),
+        (["compare", "FILE", "--report", "FOLDER.html"], "it must be a file to write"),
+        (["capacity", "FILE", "--target", "cost <= 1", "--report", "x.pdf"], "must end in .html"),
+        (["fit", "nowhere.csv", "--out", "FOLDER.toml"], "it must be a file to write"),
+        (["fit", "nowhere.csv", "--plot", "x.foo"], "--plot must end in one of"),
+        (["fit", "nowhere.csv", "--report", "x.pdf"], "--report must end in .html, got 'x.pdf'"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_the_work(
+    words, message, scenario_file, capsys, monkeypatch
+):
+    """Nobody waits minutes for a result that has no place; and nothing else was made for it."""
+    for work in ("simulate", "compare", "fit"):
+        monkeypatch.setattr(studies, work, None)
+    monkeypatch.setattr(studies, "QUESTIONS", dict.fromkeys(studies.QUESTIONS))
+    for ending in ("csv", "png", "html", "toml"):
+        (scenario_file.parent / f"FOLDER.{ending}").mkdir()
+    monkeypatch.chdir(scenario_file.parent)
+    scenario_file.rename("FILE")
+    there = set(Path().iterdir())
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+    assert set(Path().iterdir()) == there
+
+
+def test_an_extra_that_an_event_log_lacks_is_said_before_the_run(
+    scenario_file, capsys, monkeypatch
+):
+    """Parquet needs pyarrow."""
     monkeypatch.setattr(studies, "simulate", None)
-    assert main(["run", str(scenario_file), "--out", str(scenario_file)]) == 2
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["run", str(scenario_file), "--event-log", "x.parquet"]) == 2
+    assert "writing Parquet needs pyarrow" in capsys.readouterr().err
+
+
+def test_one_bad_output_makes_no_folder_for_another(scenario_file, tmp_path):
+    """What is refused leaves nothing behind."""
+    words = ["compare", str(scenario_file), "--csv", str(tmp_path / "new" / "c.csv")]
+    assert main([*words, "--report", "x.pdf"]) == 2
+    assert not (tmp_path / "new").exists()
 
 
 def test_python_m_asyncsim_is_the_command():

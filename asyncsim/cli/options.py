@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from matplotlib.backend_bases import FigureCanvasBase
 
 from asyncsim.cli.words import STRATEGY_HELP
 from asyncsim.engine.figures import FIGURES
@@ -98,6 +100,34 @@ def add_strategy(command: argparse.ArgumentParser, default: str | None = "callba
         metavar="WORDS",
         help=f"{STRATEGY_HELP} (default: callback)",
     )
+
+
+def ready_to_write(**outputs: tuple[Path | None, Callable[..., object] | None]) -> None:
+    """Check where results go, by option, and make the folders: before the work, not after.
+
+    Each has a path, and a function of it and ``called`` that refuses a bad name, if one does.
+    """
+    wanted = {
+        f"--{name.replace('_', '-')}": (path, check)
+        for name, (path, check) in outputs.items()
+        if path is not None
+    }
+    for option, (path, check) in wanted.items():
+        if check is not None:
+            check(path, called=option)
+        if path.is_dir():
+            raise ScenarioError(f"{option} {path} is a folder; it must be a file to write")
+    for path, _ in wanted.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def picture_file(path: Path, called: str) -> Path:
+    """Return the path of a picture to save, checked."""
+    kinds = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix.lstrip(".").lower() not in kinds:
+        words = ", ".join(f".{kind}" for kind in kinds)
+        raise ScenarioError(f"{called} must end in one of {words}, got {str(path)!r}")
+    return path
 
 
 class Once(argparse.Action):

@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backend_bases import FigureCanvasBase
-
 from asyncsim.cli.options import (
     SEED_HELP,
     add_command,
     add_jobs,
     add_scenario,
     add_strategy,
+    picture_file,
+    ready_to_write,
     scenario_of,
 )
 from asyncsim.cli.words import STRATEGY_HELP, parse_strategy
@@ -26,7 +26,7 @@ from asyncsim.study.capacity.limits import fewest_workers, largest_volume
 from asyncsim.study.capacity.trials import Options
 from asyncsim.study.compare import FIGURE, compare
 from asyncsim.study.event_logs.write import event_log_format, write_event_log
-from asyncsim.study.reporting.page import report
+from asyncsim.study.reporting.page import report, report_file
 from asyncsim.study.verify import verify
 
 QUESTIONS = {"workers": fewest_workers, "volume": largest_volume}
@@ -187,9 +187,11 @@ def add_verify(commands: Any) -> None:
 
 def _compare(arguments: argparse.Namespace) -> int:
     strategies = [parse_strategy(words) for words in arguments.strategy or DEFAULT_STRATEGIES]
-    for path in filter(None, (arguments.csv, arguments.report)):  # before the work, not after
-        path.parent.mkdir(parents=True, exist_ok=True)
-    _check_picture("--save", arguments.save)
+    ready_to_write(
+        csv=(arguments.csv, None),
+        save=(arguments.save, picture_file),
+        report=(arguments.report, report_file),
+    )
     replications = arguments.replications
     targets = (arguments.precision, arguments.within)
     if arguments.figure and targets == (None, None):
@@ -229,21 +231,9 @@ def _half_width(text: str | None) -> str | float | None:
         return text
 
 
-def _check_picture(option: str, path: Path | None) -> None:
-    """See to it that a picture can be saved there."""
-    if path is None:
-        return
-    kinds = FigureCanvasBase.get_supported_filetypes()
-    if path.suffix.lstrip(".") not in kinds:
-        words = ", ".join(f".{kind}" for kind in kinds)
-        raise ScenarioError(f"{option} must end in one of {words}, got {str(path)!r}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-
 def _capacity(arguments: argparse.Namespace) -> int:
     scenario, strategy = scenario_of(arguments), parse_strategy(arguments.strategy)
-    if arguments.report:
-        arguments.report.parent.mkdir(parents=True, exist_ok=True)
+    ready_to_write(report=(arguments.report, report_file))
     effort: Options = {
         "replications": arguments.replications,
         "seed": arguments.seed,
@@ -262,12 +252,10 @@ def _capacity(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     strategy = parse_strategy(arguments.strategy)
-    if arguments.event_log:  # a wrong name is said before the run, not after
-        event_log_format(arguments.event_log, called="--event-log")
-        arguments.event_log.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.out and arguments.out.is_file():
+        raise ScenarioError(f"--out {arguments.out} is a file; it must be a folder for tables")
+    ready_to_write(event_log=(arguments.event_log, event_log_format))
     if arguments.out:
-        if arguments.out.is_file():
-            raise ScenarioError(f"--out {arguments.out} is a file; it must be a folder for tables")
         arguments.out.mkdir(parents=True, exist_ok=True)
     run = simulate(scenario_of(arguments), strategy, seed=arguments.seed, engine=arguments.engine)
     units = figures_of(run.scenario)
@@ -288,12 +276,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _fit(arguments: argparse.Namespace) -> int:
-    _check_picture("--plot", arguments.plot)
     strategy = parse_strategy(arguments.check) if arguments.check else None
-    if arguments.out and scenario_file(arguments.out, "--out").is_dir():
-        raise ScenarioError(f"--out {arguments.out} is a folder; it must be a file to write")
-    for path in filter(None, (arguments.out, arguments.report)):  # before the work, not after
-        path.parent.mkdir(parents=True, exist_ok=True)
+    ready_to_write(
+        out=(arguments.out, scenario_file),
+        plot=(arguments.plot, picture_file),
+        report=(arguments.report, report_file),
+    )
     system: Any = dict(words.split("=", 1) for words in arguments.system if "=" in words)
     plain = [words for words in arguments.system if "=" not in words]
     if len(plain) > 1 or (plain and system):

@@ -1,4 +1,4 @@
-"""Tables in, Axes out. Knows no other room, so every room may use it."""
+"""Tables in, pictures out. Knows no other room, so every room may use it."""
 
 from asyncsim.plots.answers import frontier, herd_drained, mark_answer, near, spread_out
 from asyncsim.plots.calibration import (
@@ -10,7 +10,7 @@ from asyncsim.plots.calibration import (
 )
 from asyncsim.plots.figures import latency_distribution, load_around_batch, overhead_against_latency
 from asyncsim.plots.output import cumulative_mean, warm_up
-from asyncsim.plots.style import figure, grid, shared_legend
+from asyncsim.plots.style import figure, grid, heading, shared_legend
 from asyncsim.plots.sweeps import figure_over_field, figure_over_two_fields
 from asyncsim.plots.timeline import timeline
 
@@ -24,6 +24,7 @@ __all__ = [
     "figures_checked",
     "frontier",
     "grid",
+    "heading",
     "herd_drained",
     "latency_distribution",
     "load_around_batch",

@@ -7,9 +7,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from asyncsim.plots.style import COLOURS, WIDE, figure, look, plain_time_axis, tidy, time_axis
+from asyncsim.plots.style import (
+    BLUE,
+    GREY,
+    WIDE,
+    figure,
+    heading,
+    look,
+    plain_time_axis,
+    tidy,
+    time_axis,
+)
 
-GREY = "#666666"
 NEAR = 3.0
 """Values within this factor of an answer and its interval are near it."""
 
@@ -118,11 +127,7 @@ def frontier(
         if len(positive) and positive.max() > WIDE * positive.min():
             scale = ax.set_xscale if axis is ax.xaxis else ax.set_yscale
             scale("symlog", linthresh=float(positive.min()))
-    labels = [
-        name.replace("_", " ") + ("" if unit == "1" else f" [{unit}]")
-        for name, unit in zip(figures, units, strict=True)
-    ]
-    tidy(ax, "", *labels)
+    tidy(ax, "", *map(heading, figures, units))
     return ax
 
 
@@ -139,7 +144,7 @@ def herd_drained(herds: pd.DataFrame, ax: Axes | None = None) -> Axes:
     if ordered["theory"].notna().any():
         ax.plot(ordered["herd"], ordered["theory"], color=GREY, lw=1.5, label="closed form")
     ax.plot(
-        ordered["herd"], ordered["drained"], "o", color=COLOURS[0], ms=5, alpha=0.6,
+        ordered["herd"], ordered["drained"], "o", color=BLUE, ms=5, alpha=0.6,
         label="simulated",
     )  # fmt: skip
     highest = np.nanmax([*ordered["theory"], *ordered["drained"], 0.0])

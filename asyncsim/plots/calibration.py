@@ -5,13 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
-from asyncsim.plots.style import COLOURS, LINES, figure, plain_time_axis, tidy
+from asyncsim.plots.style import (
+    BLUE,
+    COLOURS,
+    LINES,
+    ORANGE,
+    PALE,
+    Floats,
+    figure,
+    plain_time_axis,
+    tidy,
+)
 
-Floats = NDArray[np.float64]
-BLUE, ORANGE, GREEN = COLOURS[:3]
-GREY = COLOURS[-1]
 MOST_POINTS = 1000
 FARTHEST = 3.0
 """Half-widths of an interval; what lies farther away is drawn there."""
@@ -139,14 +145,14 @@ def quantiles_against(
     tidy(ax, f"{names[0]}: quantiles", f"{names[1]} law", "log")
     if quantiles is None:
         ax.set_axis_off()
-        ax.text(0.5, 0.5, "no parametric law", ha="center", va="center", color=GREY)
+        ax.text(0.5, 0.5, "no parametric law", ha="center", va="center", color=PALE)
         return ax
     ends = np.linspace(0, len(times) - 1, MOST_POINTS).astype(int)
     tails = np.r_[:20, len(times) - 20 : len(times)]  # where laws differ
     keep = np.unique(np.clip(np.concatenate([ends, tails]), 0, len(times) - 1))
     ax.plot(quantiles[keep], times[keep], "o", ms=3.5, color=BLUE, alpha=0.6)
     high = float(max(quantiles[keep].max(), times[-1])) or 1.0
-    ax.plot([0, high], [0, high], color=GREY, lw=1.5, zorder=0)
+    ax.plot([0, high], [0, high], color=PALE, lw=1.5, zorder=0)
     ax.set(xlim=(0, high * 1.03), ylim=(0, high * 1.03))
     plain_time_axis(ax, 0.0, high)
     ax.set_yticks(ax.get_xticks(), [label.get_text() for label in ax.get_xticklabels()])

@@ -8,11 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from numpy.typing import NDArray
 
-from asyncsim.plots.style import figure, look, readable, tidy, time_axis
+from asyncsim.plots.style import Floats, figure, look, readable, tidy, time_axis
 
-Floats = NDArray[np.float64]
 SHORTEST = 1e-3
 """Latencies below a millisecond are drawn at a millisecond: a logarithmic axis has no zero."""
 MOST_POINTS = 2000

@@ -6,12 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from asyncsim.plots.style import COLOURS, figure, tidy
+from asyncsim.plots.style import BLUE, GREEN, GREY, ORANGE, Floats, figure, tidy
 
-Floats = NDArray[np.float64]
-GREY = "#666666"
 ROUNDING = 1e-6
 
 
@@ -36,10 +33,10 @@ def cumulative_mean(
     ax = ax or figure(1, width=7.0)[1][0]
     n, seen = table["n"], table[table["low"].notna()]
     ax.plot(n, table["value"], ".", color=GREY, alpha=0.5, ms=5, label="single replications")
-    ax.plot(n, table["mean"], color=COLOURS[0], lw=2, label="mean so far")
-    ax.fill_between(seen["n"], seen["low"], seen["high"], color=COLOURS[0], alpha=0.2, lw=0)
+    ax.plot(n, table["mean"], color=BLUE, lw=2, label="mean so far")
+    ax.fill_between(seen["n"], seen["low"], seen["high"], color=BLUE, alpha=0.2, lw=0)
     if reached is not None:
-        ax.axvline(reached, color=COLOURS[1], lw=1.5, ls="--", label="narrow enough from here")
+        ax.axvline(reached, color=ORANGE, lw=1.5, ls="--", label="narrow enough from here")
     # The interval of two or three values is so wide that nothing else could be seen
     late = seen.loc[seen["n"] >= 5, ["low", "high"]].to_numpy(dtype=float)
     _limits(ax, np.concatenate([late.ravel(), table["value"].to_numpy(dtype=float)]))
@@ -75,15 +72,15 @@ def warm_up(
     ax = ax or figure(1, width=7.0)[1][0]
     cycles = np.arange(1, len(series) + 1)
     ax.plot(cycles, series, ".-", color=GREY, alpha=0.5, lw=1, ms=5, label="mean per cycle")
-    ax.plot(cycles[: len(smooth)], smooth, color=COLOURS[0], lw=2, label="moving average")
+    ax.plot(cycles[: len(smooth)], smooth, color=BLUE, lw=2, label="moving average")
     if truncated:
-        ax.axvspan(0.5, truncated + 0.5, color=COLOURS[1], alpha=0.15, lw=0, label="warm-up")
+        ax.axvspan(0.5, truncated + 0.5, color=ORANGE, alpha=0.15, lw=0, label="warm-up")
     if interval is not None and np.isfinite(interval[0]):
         mean, low, high = interval
         rest = cycles[truncated:]
-        ax.plot(rest, np.full(len(rest), mean), color=COLOURS[2], lw=2, ls="--", label="estimate")
+        ax.plot(rest, np.full(len(rest), mean), color=GREEN, lw=2, ls="--", label="estimate")
         if np.isfinite([low, high]).all():
-            ax.fill_between(rest, low, high, color=COLOURS[2], alpha=0.2, lw=0)
+            ax.fill_between(rest, low, high, color=GREEN, alpha=0.2, lw=0)
     ax.set_xlim(0.5, len(series) + 0.5)
     _limits(ax, np.concatenate([series, interval or ()]))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -7,15 +7,23 @@ from collections.abc import Iterable
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 
 COLOURS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
     *("#882255", "#999999"),
 )
 """Okabe and Ito's palette (2008), with Tol's wine and grey: safe for colour-blind readers."""
+BLUE, ORANGE, GREEN, PINK = COLOURS[:4]
+PALE = COLOURS[-1]
+GREY = "#666666"
+"""Of marks and lines that are no strategy's."""
 MARKERS = "osD^vP*<X"
 LINES = ("-", "--", "-.", ":")
 WIDE = 50
@@ -24,19 +32,20 @@ WIDE = 50
 
 def figure(columns: int, width: float = 5.2, height: float = 4.0) -> tuple[Figure, list[Axes]]:
     """Return a figure with some axes side by side; in a notebook the caller shows it once."""
-    drawn, axes = plt.subplots(
-        1, columns, figsize=(width * columns, height), layout="constrained", squeeze=False
-    )
-    plt.close(drawn)  # or a notebook would show it a second time
-    return drawn, list(axes[0])
+    return grid(1, columns, width, height)
 
 
 def grid(
-    rows: int, columns: int, width: float = 6.0, height: float = 3.8
+    rows: int, columns: int, width: float = 6.0, height: float = 3.8, sharex: bool = False
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure with rows of axes, from left to right and downwards."""
     drawn, axes = plt.subplots(
-        rows, columns, figsize=(width * columns, height * rows), layout="constrained", squeeze=False
+        rows,
+        columns,
+        figsize=(width * columns, height * rows),
+        sharex=sharex,
+        layout="constrained",
+        squeeze=False,
     )
     plt.close(drawn)  # or a notebook would show it a second time
     return drawn, list(axes.flat)
@@ -62,6 +71,17 @@ def shared_legend(drawn: Figure, labels: Iterable[str]) -> None:
     rows = 1 if len(handles) <= 5 else math.ceil(len(handles) / 4)
     columns = math.ceil(len(handles) / rows)
     drawn.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
+
+
+def heading(name: str, unit: str) -> str:
+    """Return the name of a figure in words, with its unit if it has one.
+
+    Examples
+    --------
+    >>> heading("mean_latency", "s"), heading("checks_per_wait", "1")
+    ('mean latency [s]', 'checks per wait')
+    """
+    return name.replace("_", " ") + ("" if unit == "1" else f" [{unit}]")
 
 
 def tidy(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.image import AxesImage
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from asyncsim.plots.style import WIDE, figure, look, tidy
+from asyncsim.plots.style import WIDE, Floats, figure, look, tidy
 
 MOST_TICKS = 8
 
@@ -80,7 +80,7 @@ def figure_over_two_fields(
         The smallest and the largest value of the scale of colours.
     """
     ax = ax or figure(1)[1][0]
-    shown: NDArray[np.float64] = np.asarray(values, dtype=float)
+    shown: Floats = np.asarray(values, dtype=float)
     low, high = span
     norm = LogNorm(low, high) if low > 0 and high / low > WIDE else Normalize(low, high)
     image = ax.imshow(shown, origin="lower", aspect="auto", cmap="cividis", norm=norm)

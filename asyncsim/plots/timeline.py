@@ -6,16 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
-from asyncsim.plots.style import COLOURS, readable
+from asyncsim.plots.style import BLUE, GREEN, ORANGE, PALE, PINK, grid, readable
 
-BLUE, ORANGE, GREEN, PINK = COLOURS[:4]
-GREY = COLOURS[-1]
 CHECKS_SHOWN = 3
 ENDINGS = ("resumed", "timed out", "gave up", "cancelled")
 TICK_STEPS = (0.001, 0.01, 0.1, 1, 5, 15, 60, 300, 900, 3600, 6 * 3600, 86400, 7 * 86400)
@@ -38,16 +35,8 @@ def timeline(lanes: Mapping[str, pd.DataFrame], title: str) -> Figure:
     title
         The title above all lanes.
     """
-    drawn, grid = plt.subplots(
-        len(lanes),
-        1,
-        figsize=(10, 1.9 * len(lanes) + 0.6),
-        sharex=True,
-        layout="constrained",
-        squeeze=False,
-    )
-    plt.close(drawn)  # or a notebook would show it a second time
-    axes: list[Axes] = list(grid[:, 0])
+    n = len(lanes)
+    drawn, axes = grid(n, 1, width=10.0, height=1.9 + 0.6 / n, sharex=True)
     events = {label: _events(table) for label, table in lanes.items()}
     fallback = _completion([event for lane in events.values() for event in lane])
     shown = {}
@@ -108,7 +97,7 @@ def _draw_lane(ax: Axes, lane: list[_Event], low: float, high: float) -> None:
     end = min([at[name] for name in ENDINGS if math.isfinite(at.get(name, math.inf))] + [high])
     if "armed" in at:
         start = max(at["armed"], low)
-        ax.barh(0, end - start, left=start, height=0.34, color=GREY, alpha=0.35)
+        ax.barh(0, end - start, left=start, height=0.34, color=PALE, alpha=0.35)
     if "resumed" in at and end > 0:
         ax.barh(0, end, left=0.0, height=0.34, color=ORANGE, alpha=0.7)
         ax.annotate(f"{readable(end)} late", (end, 0.27), color="#A04300", fontsize=10)

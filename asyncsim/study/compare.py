@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 from asyncsim.engine.arguments import check_scenario, warm_up_of
 from asyncsim.engine.cutting import WHOLE_RUN
@@ -19,13 +19,12 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.comparison import Comparison, Played
 from asyncsim.study.output.precision import FEWEST, Precision, target
-from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import (
     Outcome,
     Replications,
     jobs,
     labelled,
-    mapping,
+    playing,
     tell_censored,
 )
 from asyncsim.study.statistics import check_confidence
@@ -131,21 +130,22 @@ def compare(
         begin = warm_up_of("warm_up", warm_up, scenario, RESOLUTION)
         if rules and figure in WHOLE_RUN:
             raise refuse("figure", "must be known without the warm-up as well", figure)
-    plan = Replications(scenario, strategies, key_part("seed", seed), engine, begin)
-    bar = progress_bar(progress, total=wanted * len(played), unit="run", desc="comparing")
-    with bar, mapping(n_jobs) as each:
+    plan = Replications(scenario, strategies, key_part("seed", seed), engine)
+    keep = partial(Outcome.of, warm_up=begin)
+    with playing(n_jobs, progress, "comparing", wanted * len(played)) as play:
         # The first replication is played here: its runs are kept, and kernels are compiled once
-        first = [Outcome.of(run, begin) for run in _first_runs(plan, played)]
-        bar.unpause()  # the time of compiling would make the rest look far away
-        _add(played, rules, first, figure, bar)
+        first = [keep(run) for run in _first_runs(plan, played)]
+        play.bar.unpause()  # the time of compiling would make the rest look far away
+        play.bar.update(len(first))
+        _add(played, rules, first, figure)
         so_far = 1
         while so_far < wanted:
-            for outcomes in each(plan.outcomes, range(so_far, wanted)):
-                _add(played, rules, outcomes, figure, bar)
+            for outcomes in play.kept(plan, keep, range(so_far, wanted)):
+                _add(played, rules, outcomes, figure)
             so_far = wanted
             if rules:
                 wanted = min(so_far + _still(rules), most)
-                bar.total = wanted * len(played)
+                play.bar.total = wanted * len(played)
     tell_censored({label: player.censored for label, player in played.items()})
     _tell_missed(rules, figure, figures_of(scenario)[figure].unit)
     return Comparison(scenario, played, seed, confidence, begin)
@@ -163,13 +163,11 @@ def _add(
     rules: dict[str, Precision],
     outcomes: list[Outcome],
     figure: str,
-    bar: Any,
 ) -> None:
     for (label, player), outcome in zip(played.items(), outcomes, strict=True):
         player.add(outcome)
         if rules:
             rules[label].add(outcome.figures[figure])
-    bar.update(len(outcomes))
 
 
 def _still(rules: dict[str, Precision]) -> int:

@@ -217,27 +217,31 @@ class Comparison:
 
         The last rows are paired differences to the first strategy.
         """
-        rows: dict[str, list[str]] = {}
+        return pd.DataFrame(
+            [texts for _, _, texts in self._rows],
+            index=[
+                plots.heading(name, self._figures[name].unit) + what for name, what, _ in self._rows
+            ],
+            columns=pd.Index(self.strategies),
+        )
+
+    @cached_property
+    def _rows(self) -> list[tuple[str, str, list[str]]]:
+        """Rows of the summary: a figure, what of it (if not its mean), and a text per strategy."""
+        rows = []
         for name in (name for name in SHOWN if name in self._figures):
-            if name in IF_ANY and not any(
-                self._intervals[name, s][0].mean for s in self.strategies
-            ):
-                continue
-            rows[self._heading(name)] = [str(self._intervals[name, s][0]) for s in self.strategies]
+            means = [self._intervals[name, s][0] for s in self.strategies]
+            if name not in IF_ANY or any(one.mean for one in means):
+                rows.append((name, "", [str(one) for one in means]))
         paired = PAIRED if len(self.strategies) > 1 else ()
         for name in (name for name in paired if name in self._figures):
             gaps = [self._intervals[name, s][1] for s in self.strategies]
-            rows[f"{self._heading(name)}, difference"] = [str(g) if g else "(first)" for g in gaps]
-        return pd.DataFrame.from_dict(rows, orient="index", columns=pd.Index(self.strategies))
+            rows.append((name, ", difference", [str(g) if g else "(first)" for g in gaps]))
+        return rows
 
     @cached_property
     def _figures(self) -> dict[str, Meaning]:
         return figures_of(self.scenario)
-
-    def _heading(self, name: str) -> str:
-        unit = self._figures[name].unit
-        words = name.replace("_", " ")
-        return words if unit == "1" else f"{words} [{unit}]"
 
     def plot(self) -> Figure:
         """Draw latency distribution, overhead against latency, and the load around the batch."""
@@ -290,4 +294,8 @@ class Comparison:
             f"Replications: {self.replications}, seed {self.seed}{self._warm_up_text}; mean ± "
             f"half-width of the {self.confidence:.0%} interval. Hover over a row for its meaning."
         )
-        return summary_html(self.scenario.name, self.summary, note)
+        rows = [
+            (name.replace("_", " ") + what, self._figures[name], texts)
+            for name, what, texts in self._rows
+        ]
+        return summary_html(self.scenario.name, self.strategies, rows, note)

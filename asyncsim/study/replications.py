@@ -10,21 +10,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
-from attrs import frozen
+from attrs import define, frozen
 
 from asyncsim.engine.cutting import cut
 from asyncsim.engine.figures import figures, latencies
 from asyncsim.engine.run import Run
-from asyncsim.engine.simulate import played
+from asyncsim.engine.simulate import RESOLUTION, played
 from asyncsim.errors import CensoredWarning, ScenarioError, warn
 from asyncsim.model.described import refuse
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import Refused, count
+from asyncsim.model.quantities import DurationLike, Refused, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.processes import processes
+from asyncsim.study.progress import progress_bar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,20 +59,58 @@ class Replications:
     strategies: tuple[Strategy, ...]
     seed: int
     engine: str
-    warm_up: float = 0.0
-    """Seconds to leave out of figures; see `asyncsim.engine.cutting.cut`."""
+    resolution: DurationLike = RESOLUTION
 
     def runs(self, replication: int) -> list[Run]:
         """Play all strategies on the numbers of one replication."""
         draws = self.scenario.draw(self.seed, replication)
         return [
-            played(self.scenario, strategy, draws, engine=self.engine)
+            played(self.scenario, strategy, draws, engine=self.engine, resolution=self.resolution)
             for strategy in self.strategies
         ]
 
-    def outcomes(self, replication: int) -> list[Outcome]:
-        """Play all strategies, and keep what is needed of each run."""
-        return [Outcome.of(run, self.warm_up) for run in self.runs(replication)]
+    def kept(self, keep: Callable[[Run], T], replication: int) -> list[T]:
+        """Play all strategies on the numbers of one replication, and keep something of each run."""
+        return [keep(run) for run in self.runs(replication)]
+
+
+Each = Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]
+"""A function like `map`."""
+
+
+@define
+class Playing:
+    """Plays replications, here or on other processes, and tells a progress bar of every run.
+
+    Of a search nobody knows how many values it will try: then the bar is of one after the other.
+    """
+
+    each: Each[Any, Any]
+    bar: Any
+    desc: str
+    values: int = 0
+
+    def next_value(self, shown: str, runs: int) -> None:
+        """Begin with the next value of a search, which needs so many runs."""
+        self.values += 1
+        self.bar.reset(total=runs)
+        self.bar.set_description(f"{self.desc}: value no. {self.values}, {shown}")
+
+    def kept(
+        self, plan: Replications, keep: Callable[[Run], T], numbers: Iterable[int]
+    ) -> Iterator[list[T]]:
+        """Yield what is kept of the runs of each replication, one per strategy, in their order."""
+        for found in self.each(partial(plan.kept, keep), numbers):
+            self.bar.update(len(found))
+            yield found
+
+
+@contextmanager
+def playing(n_jobs: int, progress: bool, desc: str, runs: int | None = None) -> Iterator[Playing]:
+    """Give what plays on so many processes under a progress bar, of so many runs if known."""
+    bar = progress_bar(progress, total=runs, unit="run", desc=desc)
+    with bar, mapping(jobs(n_jobs)) as each:
+        yield Playing(each, bar, desc)
 
 
 def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
@@ -125,7 +165,7 @@ def jobs(n_jobs: int) -> int:
 
 
 @contextmanager
-def mapping(n_jobs: int) -> Iterator[Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]]:
+def mapping(n_jobs: int) -> Iterator[Each[Any, Any]]:
     """Give a function like `map` that works on so many processes; on one, it works right here."""
     with processes(n_jobs) as executor:
         yield map if executor is None else executor.map

@@ -9,6 +9,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import ArrayLike
 from scipy import special
+from scipy.stats import binomtest
 
 from asyncsim.model.described import argument
 from asyncsim.model.quantities import Refused, count, inner_share, number_text
@@ -110,3 +111,62 @@ def paired_interval(
     With common random numbers most of the noise is in both and drops out of the difference.
     """
     return mean_interval(np.asarray(other, float) - np.asarray(first, float), confidence)
+
+
+@frozen
+class Uneven(Interval):
+    """An interval whose ends are not equally far from the mean."""
+
+    ends: tuple[float, float] = (-math.inf, math.inf)
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+        return self.ends[0]
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+        return self.ends[1]
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4g} ({self.low:.4g} to {self.high:.4g})"
+
+
+def interval_of(values: list[float], confidence: float) -> Interval:
+    """Return mean and interval over replications.
+
+    If some of them are infinite the mean is, and so is the upper end; the lower end is that of the
+    others, since the figure might be finite elsewhere. If all of them are, nothing speaks for that.
+    """
+    known = [value for value in values if not math.isnan(value)]
+    finite = [value for value in known if value < math.inf]
+    if len(finite) == len(known):
+        return mean_interval(known, confidence)
+    if not finite:
+        return Uneven(math.inf, 0.0, len(known), (math.inf, math.inf))
+    low = mean_interval(finite, confidence).low
+    return Uneven(math.inf, math.inf, len(known), (-math.inf if math.isnan(low) else low, math.inf))
+
+
+def share_interval(
+    lost: Sequence[int], of: Sequence[int], confidence: float
+) -> tuple[float, float]:
+    """Return the interval of a share that each replication counts, from no fewer than all of them.
+
+    Few counts speak for little, and counts of one run may depend on each other: it is the wider of
+    the interval by Clopper and Pearson (1934, doi:10.2307/2331986) over all counts, and of the
+    t-interval over the replications.
+
+    Examples
+    --------
+    >>> low, high = share_interval([0, 0, 0], [10, 10, 10], 0.95)
+    >>> low, round(high, 2)  # none of thirty
+    (0.0, 0.12)
+    """
+    some, number = sum(lost), sum(of)
+    if not number:
+        return 0.0, 1.0
+    exact = binomtest(some, number).proportion_ci(confidence)
+    runs = mean_interval([k / n for k, n in zip(lost, of, strict=True) if n], confidence)
+    return float(np.nanmin([exact.low, runs.low])), float(np.nanmax([exact.high, runs.high]))

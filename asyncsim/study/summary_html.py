@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import pandas as pd
 
-from asyncsim.engine.figures import FIGURES
+from asyncsim.engine.figures import Meaning
 from asyncsim.model.quantities import number_text
 
 STYLE = (
@@ -16,37 +17,43 @@ STYLE = (
 )
 
 
-def summary_html(title: str, summary: pd.DataFrame, note: str) -> str:
+def summary_html(
+    title: str,
+    strategies: Sequence[str],
+    summary: Iterable[tuple[str, Meaning, Sequence[str]]],
+    note: str,
+) -> str:
     """Return figures by strategy as a table whose row heads tell on hover what they mean.
 
     Parameters
     ----------
     title, note
         Above and below the table.
+    strategies
+        Heads of the columns.
     summary
-        Texts; figures down (``name [unit], what``), strategies across.
+        Rows: a head without its unit, the figure, and a text per strategy.
     """
     table_style, cell, head = STYLE
-    meanings = {name.replace("_", " "): figure.meaning for name, figure in FIGURES.items()}
-    columns = "".join(f'<th style="{cell}">{escape(s)}</th>' for s in summary.columns)
+    columns = "".join(f'<th style="{cell}">{escape(s)}</th>' for s in strategies)
     rows = []
-    for what, values in summary.iterrows():
-        name, _, rest = str(what).partition(" [")
-        unit, _, paired = rest.partition("]")
-        meaning = escape(meanings.get(name, ""))
-        shown = escape(name + paired)
-        unit_text = f' <span style="opacity:.6">{escape(unit)}</span>' if unit else ""
-        cells = "".join(f'<td style="{cell}">{escape(str(value))}</td>' for value in values)
+    for shown, (unit, meaning), texts in summary:
+        in_unit = "" if unit == "1" else f' <span style="opacity:.6">{escape(unit)}</span>'
+        cells = "".join(f'<td style="{cell}">{escape(text)}</td>' for text in texts)
         rows.append(
-            f'<tr><th style="{head};font-weight:normal" title="{meaning}">'
-            f"{shown}{unit_text}</th>{cells}</tr>"
+            f'<tr><th style="{head};font-weight:normal" title="{escape(meaning)}">'
+            f"{escape(shown)}{in_unit}</th>{cells}</tr>"
         )
     return (
         f'<div><b>{escape(title)}</b><table style="{table_style}">'
         f'<thead><tr><th style="{head}"></th>{columns}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>"
-        f'<div style="opacity:.7;font-size:90%">{escape(note)}</div></div>'
+        f"<tbody>{''.join(rows)}</tbody></table>{note_html(escape(note))}</div>"
     )
+
+
+def note_html(html: str) -> str:
+    """Return a small grey note to stand below a result."""
+    return f'<div style="opacity:.7;font-size:90%">{html}</div>'
 
 
 def table_html(table: pd.DataFrame) -> str:

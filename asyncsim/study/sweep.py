@@ -30,7 +30,7 @@ from asyncsim.study.points import Point, points_of, reading, swept_labels
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, labelled
 from asyncsim.study.statistics import Interval, check_confidence, mean_interval
-from asyncsim.study.summary_html import table_html
+from asyncsim.study.summary_html import note_html, table_html
 from asyncsim.study.sweep_plots import drawn
 from asyncsim.study.tasks import check_executor, finished, players, tasks
 
@@ -194,7 +194,7 @@ class Sweep:
         return (
             f"<div><b>{escape(self.scenario.name)}</b>"
             f"{table_html(self._short())}"
-            f'<div style="opacity:.7;font-size:90%">{note}</div></div>'
+            f"{note_html(note)}</div>"
         )
 
 

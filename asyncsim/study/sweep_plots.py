@@ -96,6 +96,4 @@ def _ticks(places: dict[str, tuple[float, str]], sampled: bool) -> dict[float, s
 
 
 def _ylabel(table: pd.DataFrame) -> str:
-    name = str(table["figure"].iloc[0])
-    unit = str(table["unit"].iloc[0])
-    return name.replace("_", " ") + ("" if unit == "1" else f" [{unit}]")
+    return plots.heading(str(table["figure"].iloc[0]), str(table["unit"].iloc[0]))

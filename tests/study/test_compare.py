@@ -12,7 +12,7 @@ from asyncsim.engine import tables
 from asyncsim.engine.figures import figures_of
 from asyncsim.study.output.precision import Precision, PrecisionTarget
 from asyncsim.study.progress import progress_bar
-from asyncsim.study.replications import Replications
+from asyncsim.study.replications import Outcome, Replications
 from asyncsim.study.statistics import mean_interval, paired_interval
 
 
@@ -96,7 +96,7 @@ def test_the_number_of_replications_is_that_of_the_rule():
     rules = [Precision(PrecisionTarget(share=0.02)) for _ in PAIR]
     played = 0
     while not all(rule.enough for rule in rules):
-        for rule, outcome in zip(rules, plan.outcomes(played), strict=True):
+        for rule, outcome in zip(rules, plan.kept(Outcome.of, played), strict=True):
             rule.add(outcome.figures["p95_latency"])
         played += 1
     assert comparison.replications == played > 10
@@ -267,7 +267,7 @@ def test_the_time_of_compiling_is_not_foreseen_for_the_rest(monkeypatch):
         return bars[0]
 
     monkeypatch.setattr(Replications, "runs", runs)
-    monkeypatch.setattr("asyncsim.study.compare.progress_bar", bar)
+    monkeypatch.setattr("asyncsim.study.replications.progress_bar", bar)
     compared(progress=True)
     assert bars[0].start_t >= ended[0]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 from attrs import frozen
-from scipy import stats
 
 from asyncsim.model.systems import ExternalSystem
 from asyncsim.study.calibration.durations import LawFit
+from asyncsim.study.statistics import share_interval
 
 
 @frozen
@@ -88,10 +88,10 @@ def table_of(rows: Sequence[Finding] | Sequence[Gap], kind: type[Finding] | type
     return Rows([[getattr(row, n) for n in names] for row in rows], columns=names)
 
 
-def share_interval(k: int, n: int, confidence: float) -> str:
-    """Return the exact interval of a share in words (Clopper & Pearson 1934)."""
-    found = stats.binomtest(k, n).proportion_ci(confidence, method="exact")
-    return f"{found.low:.2g} to {found.high:.2g}"
+def share_text(k: int, n: int, confidence: float) -> str:
+    """Return the interval of a share in words."""
+    low, high = share_interval([k], [n], confidence)
+    return f"{low:.2g} to {high:.2g}"
 
 
 def p_text(p: float) -> str:

@@ -20,8 +20,8 @@ from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import DAY_NAMES, HOUR
 from asyncsim.study.calibration.durations import six_digits
+from asyncsim.study.calibration.settings import LEVEL
 
-LEVEL = 0.01
 PARTS = 12
 """Parts of an hour, of five minutes, between which bunches are looked for."""
 POOLED = {

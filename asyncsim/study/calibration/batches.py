@@ -17,6 +17,7 @@ from attrs import frozen
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import DAY
+from asyncsim.study.calibration.settings import LEVEL
 
 Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
 MOST_SHUFFLED = 4000
@@ -25,11 +26,22 @@ SHARE = 0.9
 """The part of the day looked at holds this share of all completions, so that a few may stray."""
 SHORTER = 0.7
 """It must be this much shorter than chance would have it."""
-LEVEL = 0.01
 CROSSED = 0.95
 """At least this share of what a run completes must have been submitted before the run began."""
 FEWEST = 10
-SOONEST = 600.0
+"""Fewer completions tell nothing of a part of the day."""
+EARLY, EARLY_GAPS = 600.0, 10
+"""A run may begin so many seconds, or usual gaps between completions, before the others begin.
+
+With less the first items of a good night would stray; with more strays would be its first items.
+"""
+PAUSE, PAUSE_GAPS = 3600.0, 50
+"""So many seconds and usual gaps without a completion divide strays from a run.
+
+With less a run that stands still for a while would lose items; with more strays would lengthen it.
+"""
+BELATED = 6
+"""A run begins at most so many times as much later; of later completions many must be there."""
 FEW = 0.1
 """A day with less than this share of the usual completions, none of them in time, has no run."""
 
@@ -166,14 +178,14 @@ def _nights(
     groups = [items[np.argsort(completed[items], kind="stable")] for items in groups]
     gaps = np.concatenate([np.diff(completed[items]) for items in groups])
     pace = float(np.median(gaps)) if len(gaps) else 0.0
-    early, pause = max(SOONEST, 10 * pace), max(6 * SOONEST, 50 * pace)
+    early, pause = max(EARLY, EARLY_GAPS * pace), max(PAUSE, PAUSE_GAPS * pace)
     groups = [_longest_stretch(items, completed, pause) for items in groups]
     usual = float(np.median([offset[items[0]] for items in groups]))
     size = float(np.median([len(items) for items in groups]))
     nights = []
     for items in groups:
         kept = items[offset[items] >= usual - early]
-        if len(kept) and (offset[kept[0]] <= usual + 6 * early or len(kept) > FEW * size):
+        if len(kept) and (offset[kept[0]] <= usual + BELATED * early or len(kept) > FEW * size):
             at = completed[kept]
             nights.append(Night(int(day[kept[0]]), kept, float(at[0]), float(at[-1])))
     return nights, len(completed) - sum(len(night.items) for night in nights)

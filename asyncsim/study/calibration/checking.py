@@ -14,14 +14,14 @@ from scipy import stats
 
 from asyncsim import plots
 from asyncsim.engine.arguments import check_played
+from asyncsim.engine.run import Run
 from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import DAY
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.calibration.figures import PER_DAY, Shown, figures_of, steps_of
-from asyncsim.study.progress import progress_bar
-from asyncsim.study.replications import Replications
+from asyncsim.study.replications import Replications, playing
 from asyncsim.study.statistics import check_confidence, check_replications, student_t
 from asyncsim.study.summary_html import table_html
 
@@ -92,11 +92,13 @@ def checked(
     check_confidence(confidence)
     shown = Shown.by(steps, scenario)
     log = figures_of(shown.of(steps, scenario.length), scenario)
-    played = Replications(scenario, (strategy,), key_part("seed", seed), "auto")
-    found = []
-    for k in progress_bar(progress, iterable=range(replications), desc="check", unit="run"):
-        run = steps_of(played.runs(k)[0])
-        found.append(figures_of(shown.of(run, scenario.length), scenario))
+    plan = Replications(scenario, (strategy,), key_part("seed", seed), "auto")
+
+    def keep(run: Run) -> dict[tuple[str, str], float]:
+        return figures_of(shown.of(steps_of(run), scenario.length), scenario)
+
+    with playing(1, progress, "check", replications) as play:
+        found = [figures for (figures,) in play.kept(plan, keep, range(replications))]
     rows = []
     for name, unit in dict.fromkeys(key for figures in (log, *found) for key in figures):
         own = log.get((name, unit), math.nan)

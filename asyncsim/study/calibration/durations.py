@@ -33,6 +33,7 @@ from asyncsim.model.durations import (
     Lognormal,
     Uniform,
 )
+from asyncsim.study.calibration.settings import LEVEL
 from asyncsim.study.statistics import student_t
 
 BOOTSTRAPS = 199
@@ -44,8 +45,6 @@ FEWEST = 8
 """Fewer times do not tell one law from another: they are taken as they are."""
 ROUNDING = 3e-6
 """Times that differ by less are equal: the timestamps of a log are whole microseconds."""
-LEVEL = 0.01
-"""A law is rejected below this p-value; one true law in a hundred is, which does little harm."""
 CLOSE = 2.0
 """The simpler law comes first unless another is better by more (Burnham & Anderson 2002)."""
 

@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from asyncsim.model.durations import Fixed
-from asyncsim.study.calibration.account import Finding, Gap, p_text, share_interval
+from asyncsim.study.calibration.account import Finding, Gap, p_text, share_text
 from asyncsim.study.calibration.arrivals import ArrivalFit
 from asyncsim.study.calibration.durations import LawFit
-from asyncsim.study.calibration.paths import SHOWN, Paths
-from asyncsim.study.calibration.settings import Settings
+from asyncsim.study.calibration.paths import Paths
+from asyncsim.study.calibration.settings import LEVEL, SHOWN, Settings
 
-LEVEL = 0.01
 FAR = 4.0
 """A day is far off if its arrivals are so many standard deviations from what is expected."""
 
@@ -96,7 +95,7 @@ def arrival_gaps(fit: ArrivalFit) -> list[Gap]:
 def path_rows(paths: Paths, settings: Settings) -> tuple[list[Finding], list[Gap]]:
     """Say which order of steps was found, and who does not keep to it."""
     cases = paths.cases
-    share = share_interval(cases - paths.unexplained, cases, settings.confidence)
+    share = share_text(cases - paths.unexplained, cases, settings.confidence)
     found = Finding(
         "process", "steps", " → ".join(paths.main), cases,
         f"share of cases on it {share}",

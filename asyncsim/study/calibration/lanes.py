@@ -16,6 +16,7 @@ from attrs import frozen
 from scipy import stats
 
 from asyncsim.model.durations import Floats
+from asyncsim.study.calibration.settings import LEVEL
 
 MOST = 64
 """With more lanes than this there is next to no queue that would tell their number."""
@@ -27,7 +28,6 @@ FEWEST, RARE = 20, 0.03
 """So many must have waited in the queue, and this share, or there might be any number of lanes."""
 WEAK = 0.02
 """A rank correlation this near to zero is none, for all practical purposes."""
-LEVEL = 0.01
 UNEVEN = 0.3
 """Gaps with less than this coefficient of variation may be those of several even lanes."""
 EVEN = 0.02

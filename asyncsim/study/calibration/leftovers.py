@@ -11,19 +11,31 @@ from scipy import stats
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import DAY, DAY_NAMES
-from asyncsim.study.calibration.account import Finding, Gap, share_interval
+from asyncsim.study.calibration.account import Finding, Gap, share_text
 from asyncsim.study.calibration.batches import Night, clock_of
 from asyncsim.study.calibration.rounding import clock_text, days_text, roundest
+from asyncsim.study.calibration.settings import LEVEL, SHOWN
 
-SHOWN = 5
 FEWEST = 5
 """Fewer requests that had to wait for another night do not make a cut-off."""
 WRONG = 0.1
 """A cut-off may be wrong about so many requests for one that it explains."""
-LEVEL = 0.01
-"""A weekday without any run is no day of the batch if failed nights would do that so rarely."""
 BROKEN = 0.1
 """Nights that break down anywhere leave half of their work, not less than this in the median."""
+STANDS_OUT = 3
+"""Else a night broke down that left so many times what every night leaves.
+
+With less nights that only trickle would be failures; with more a breakdown near the end is missed.
+"""
+LEFT, LEFT_SHARE = 2, 0.01
+"""A night that left fewer requests, or a smaller share of its items, left none worth explaining."""
+NEAR, NEAR_GAPS = 60.0, 10
+"""Ends within so many seconds, or usual gaps between completions, may be one clock time.
+
+With less an end whose last item takes long is missed; with more breakdowns in a row look like one.
+"""
+MOST = 0.99
+"""A scenario's batch cannot break down every night."""
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
@@ -169,7 +181,7 @@ def days_of(
     chances = {k: sum(weekday[date] == k for date in idle) for k in sorted(never)}
     others = len(idle) - sum(chances.values())
     by_chance = ((others + 0.5) / (others + len(ran) + 1)) ** sum(chances.values())
-    off = never if by_chance < LEVEL else set()
+    off = never if by_chance < LEVEL else set()  # failed nights would hardly do that
     unseen = set(range(7)) - on - never
     days = (on | never | (set() if off else unseen)) - off
     text = days_text(days)
@@ -187,7 +199,7 @@ def days_of(
         findings.append(
             Finding(
                 name, "nights without a run", f"{len(failed)} of {total}", total,
-                share_interval(len(failed), total, confidence), f"work waited on {dates}",
+                share_text(len(failed), total, confidence), f"work waited on {dates}",
             )
         )  # fmt: skip
     return text, len(failed) / total, findings
@@ -214,7 +226,7 @@ def limits_of(
     n = len(counts)
     left = np.cumsum(np.bincount(due, minlength=n) - np.bincount(done, minlength=n))
     share = left / (left + counts)
-    is_full = left >= np.maximum(2, 0.01 * counts)
+    is_full = left >= np.maximum(LEFT, LEFT_SHARE * counts)
     full = np.flatnonzero(is_full)
     if not len(full):
         return {}, [], []
@@ -224,7 +236,7 @@ def limits_of(
         how = f"{of} left requests, each after {most} items"
         found = Finding(name, "items a night", f"at most {most}", len(full), "", how)
         return {"max_items": most}, [found], []
-    near = max(60.0, 10 * gap)
+    near = max(NEAR, NEAR_GAPS * gap)
     sharp = all(came[(due <= k) & (done > k)].min() >= came[done == k].max() for k in full)
     if len(full) >= 2 and np.ptp(last[full]) <= near and _ends(last, left, is_full, sharp):
         low, high = float(last[full].min()) - near, float(last[full].max())
@@ -238,9 +250,9 @@ def limits_of(
     if not k:
         return {}, [], gaps
     how = f"{int(left[broken].sum())} requests that were in time waited for another night"
-    of, interval = f"{k} of {len(counts)} nights", share_interval(k, len(counts), confidence)
+    of, interval = f"{k} of {len(counts)} nights", share_text(k, len(counts), confidence)
     found = Finding(name, "nights that broke down", of, len(counts), interval, how)
-    return {"failure": min(k / len(counts), 0.99)}, [found], gaps
+    return {"failure": min(k / len(counts), MOST)}, [found], gaps
 
 
 def _in_time(schedule: Schedule, lead: float) -> tuple[Floats, Ints, Ints]:
@@ -272,7 +284,7 @@ def _broken(share: Floats, full: Flags, left: Ints) -> Flags:
     uniform = stats.kstest(share[full], "uniform").pvalue >= LEVEL
     if uniform and np.median(share[full]) >= BROKEN:
         return full
-    return (share >= max(BROKEN, 3 * float(np.median(share)))) & (left >= FEWEST)
+    return (share >= max(BROKEN, STANDS_OUT * float(np.median(share)))) & (left >= FEWEST)
 
 
 def _trickle(name: str, schedule: Schedule, lead: float, nights: Flags) -> Gap:

@@ -38,6 +38,16 @@ SOON = 1.0
 FINE = 3.0
 """A clock is coarse if it shows less than so many steps between completions."""
 MANY = 0.1
+"""More completions than this share outside the batch are hardly single strays."""
+BEFORE, AROUND = 3, 2
+"""A start is looked for so many standard errors before, or around, the one that was reckoned.
+
+With fewer a round clock time that is right is missed; with more a rounder one is taken instead.
+"""
+UNKNOWN = 900.0
+"""… and so many seconds before the earliest end where nothing tells of an error."""
+SURELY = 4
+"""A batch that is late by so many standard errors surely is: fewer would doubt good logs."""
 AT_END = 0.9
 """Results come at the end if this share of the gaps within nights is nothing at all."""
 AT_ONCE = 1e-6
@@ -193,7 +203,7 @@ def _from_gaps(first: Floats, times: Floats, lanes: int, coarse: bool, settings:
     guess = float(np.median(first)) - shortest
     spread = float(np.std(first, ddof=1)) if len(first) > 1 else float(np.std(item.times))
     error = 1.25 * spread / math.sqrt(len(first))  # of a median, were they normal
-    start = roundest(guess - max(SLACK, 3 * error), float(first.min()), guess)
+    start = roundest(guess - max(SLACK, BEFORE * error), float(first.min()), guess)
     return _Pace(start, guess, error, item, "first completion less an item time, in the median")
 
 
@@ -210,7 +220,7 @@ def _from_ends(last: Floats, counts: np.ndarray[Any, Any], settings: Settings) -
             guess, error = float(line.intercept), float(line.intercept_stderr)
             slope, slope_error = float(line.slope), float(line.stderr)
             how = "ends of nights over their items, a line"
-    wide = max(SLACK, 2 * error) if slope else 900.0
+    wide = max(SLACK, AROUND * error) if slope else UNKNOWN
     start = roundest(guess - wide, min(guess + (wide if slope else 0), float(last.min())), guess)
     mean = max(float(np.mean((last - start) / counts)), 0.0)
     half = student_t(settings.confidence, max(n - 2, 1)) * slope_error
@@ -231,7 +241,7 @@ def _only_mean(item: LawFit, mean: float, ends: tuple[float, float]) -> LawFit:
 def _late(name: str, pace: _Pace, resolution: float) -> list[Gap]:
     """Say whether nights begin later than a round clock time explains."""
     late = pace.guess - pace.start
-    if not late > max(4 * pace.error, SOON, resolution):  # also where the error is not known
+    if not late > max(SURELY * pace.error, SOON, resolution):  # also where the error is not known
         return []
     meaning = "the scenario's batch is at its first item on the stroke of its start"
     return [Gap(name, "seconds from its start to its first item", f"{late:.3g}", meaning)]

@@ -7,7 +7,6 @@ from collections import Counter
 import pandas as pd
 from attrs import frozen
 
-SHOWN = 4
 LOOP, OTHER_ORDER, LEFT_OUT, ADDED, MIXED = (
     "a step comes again",
     "another order",

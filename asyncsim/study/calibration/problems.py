@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-NAMED = 5
-"""So many places of each kind are named; all are counted."""
+from asyncsim.study.calibration.settings import SHOWN
+
 DROPPED, KEPT, SORTED = "no", "yes", "yes, sorted"
 
 
@@ -18,10 +18,13 @@ class Problems:
     ----------
     place
         What a row's number is called: ``"line"`` of a file, ``"row"`` of a DataFrame.
+    of
+        Which table it is, if it is not the log itself.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, of: str = "") -> None:
         self.place = place
+        self._of = f" of {of}" if of else ""
         self._rows: list[dict[str, object]] = []
 
     def add(self, problem: str, places: Iterable[int], used: str = DROPPED) -> None:
@@ -29,10 +32,9 @@ class Problems:
         found = sorted(int(place) for place in places)
         if not found:
             return
-        more = ", …" if len(found) > NAMED else ""
-        shown = ", ".join(str(place) for place in found[:NAMED])
-        word = self.place.replace("row", "rows").replace("line", "lines") if len(found) > 1 else ""
-        word = word or self.place
+        more = ", …" if len(found) > SHOWN else ""
+        shown = ", ".join(str(place) for place in found[:SHOWN])
+        word = self.place + "s" * (len(found) > 1) + self._of
         self._rows.append(
             {
                 "problem": problem,

@@ -178,11 +178,15 @@ def _seconds(moments: pd.Series[pd.Timestamp], calendar: Calendar) -> pd.Series[
     return (moments - midnight).dt.total_seconds()
 
 
+def _place(log: object) -> str:
+    return "row" if isinstance(log, pd.DataFrame) else "line"
+
+
 def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str) -> Log:
     """Read a table of requests: each is a case with one step, which only waits."""
     name, asked, zone = _name(log), zone, _zone_of(log, "submitted", zone)
     raw = _texts(log, COLUMNS, ("resumed",))
-    problems = Problems("row" if isinstance(log, pd.DataFrame) else "line")
+    problems = Problems(_place(log))
     columns = [name for name in ("submitted", "completed", "resumed") if name in raw]
     texts = pd.concat([raw[name] for name in columns], ignore_index=True)
     lines = pd.concat([raw["line"]] * len(columns), ignore_index=True)
@@ -256,7 +260,7 @@ def _read_events(
     """Read an event log."""
     name, asked, zone = _name(log), zone, _zone_of(log, EVENT_COLUMNS[2], zone)
     raw = _texts(log, EVENT_COLUMNS, OPTIONAL)
-    problems = Problems("row" if isinstance(log, pd.DataFrame) else "line")
+    problems = Problems(_place(log))
     column = raw["time:timestamp"]
     aware = _note_zones(column, raw["line"], zone, problems)
     moments = _moments(log, column, zone)
@@ -328,7 +332,7 @@ def _with_requests(
     numbers = set(steps["serial_number"]) - {""}
     if not numbers & set(done.index):
         raise ScenarioError("requests: no serial number of theirs is in the log's serial_number")
-    told = Problems("row of requests" if isinstance(requests, pd.DataFrame) else "line of requests")
+    told = Problems(_place(requests), of="requests")
     told.add("requests: rows that cannot be used", table.rejected["line"])
     known = raw["SN"].str.strip().isin(numbers) | raw["line"].isin(table.rejected["line"])
     told.add("requests: serial number is not in the event log", raw["line"][~known])

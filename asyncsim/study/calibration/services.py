@@ -12,12 +12,11 @@ from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
 from asyncsim.model.systems import ExternalSystem, OnlineService, People
 from asyncsim.study.calibration.account import Described, Finding, Gap, p_text
-from asyncsim.study.calibration.batches import LEVEL, SHORTER, Verdict
+from asyncsim.study.calibration.batches import SHORTER, Verdict
 from asyncsim.study.calibration.durations import fit_law
 from asyncsim.study.calibration.explaining import lanes_finding, law_finding, law_gaps
 from asyncsim.study.calibration.lanes import Queue, queue_of
-from asyncsim.study.calibration.leftovers import SHOWN
-from asyncsim.study.calibration.settings import Settings
+from asyncsim.study.calibration.settings import LEVEL, SHOWN, Settings
 from asyncsim.study.calibration.working import Working, working_hours
 
 DEPENDENT = 0.1

@@ -7,6 +7,14 @@ import math
 import numpy as np
 from attrs import frozen
 
+LEVEL = 0.01
+"""A test speaks below this p-value: once in a hundred logs by chance, which does little harm.
+
+A higher one would tell of more that is not there; a lower one needs longer logs to tell anything.
+"""
+SHOWN = 5
+"""So many dates, paths or places of a kind are named; all are counted."""
+
 
 @frozen(eq=False)
 class Settings:

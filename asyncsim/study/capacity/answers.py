@@ -143,8 +143,7 @@ class Capacity:
         limit = self._bound is not None  # a search from far away: the picture is of where it ends
         shown = plots.near(finite, self._found) if limit else finite
         lines = {label: shown[shown["strategy"] == label] for label in strategies}
-        unit = "" if self._unit == "1" else f" [{self._unit}]"
-        ylabel = self._figure.replace("_", " ") + unit
+        ylabel = plots.heading(self._figure, self._unit)
         xlabel = self.field + (f" [{self._axis.unit}]" if self._axis.unit else "")
         plots.figure_over_field(lines, xlabel, ylabel, ax)
         plots.mark_answer(ax, self._found, self._bound)

@@ -26,11 +26,10 @@ from asyncsim.model.strategies import (
     Polling,
 )
 from asyncsim.model.waiting import Strategy
-from asyncsim.study.capacity.target import Measure, interval_of
+from asyncsim.study.capacity.target import Measure
 from asyncsim.study.capacity.trials import Effort, Options
-from asyncsim.study.progress import progress_bar
-from asyncsim.study.replications import Replications, jobs, labelled, mapping
-from asyncsim.study.statistics import Interval, paired_interval
+from asyncsim.study.replications import Outcome, Replications, labelled, playing
+from asyncsim.study.statistics import Interval, interval_of, paired_interval
 from asyncsim.study.summary_html import table_html
 
 USUAL: tuple[Strategy, ...] = (
@@ -103,7 +102,7 @@ class Frontier:
                 str(Interval(mean, high - mean, self.replications))
                 for mean, high in zip(self.table[name], self.table[f"{name}_high"], strict=True)
             ]
-            shown[name + ("" if unit == "1" else f" [{unit}]")] = texts
+            shown[plots.heading(name, unit)] = texts
         shown[["on_frontier", "beaten_by"]] = self.table[["on_frontier", "beaten_by"]]
         return f"<div>{escape(repr(self))}{table_html(shown)}</div>"
 
@@ -185,13 +184,12 @@ def _measured(
     """Return both measures of every strategy, by replication."""
     plan = Replications(scenario, tuple(by_label.values()), effort.seed, effort.engine)
     found: dict[str, Columns] = {label: ([], []) for label in by_label}
-    bar = progress_bar(effort.progress, total=effort.replications, desc="frontier")
-    with bar, mapping(jobs(effort.n_jobs)) as each:
-        for outcomes in each(plan.outcomes, range(effort.replications)):
+    runs = effort.replications * len(by_label)
+    with playing(effort.n_jobs, effort.progress, "frontier", runs) as play:
+        for outcomes in play.kept(plan, Outcome.of, range(effort.replications)):
             for columns, outcome in zip(found.values(), outcomes, strict=True):
                 for values, measure in zip(columns, measures, strict=True):
                     values.append(measure.of_run(outcome))
-            bar.update()
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from html import escape
 from typing import Unpack
 
@@ -13,7 +14,6 @@ from matplotlib.figure import Figure
 from asyncsim import plots
 from asyncsim.engine.arguments import check_played
 from asyncsim.engine.run import Run
-from asyncsim.engine.simulate import played
 from asyncsim.model.described import argument
 from asyncsim.model.durations import Fixed
 from asyncsim.model.limits import TokenBucket
@@ -25,8 +25,7 @@ from asyncsim.model.systems import NightlyBatch
 from asyncsim.model.waiting import Strategy
 from asyncsim.study import theory
 from asyncsim.study.capacity.trials import Effort, Options
-from asyncsim.study.progress import progress_bar
-from asyncsim.study.replications import jobs, mapping
+from asyncsim.study.replications import Replications, playing
 from asyncsim.study.statistics import Interval, mean_interval
 from asyncsim.study.summary_html import table_html
 
@@ -176,13 +175,10 @@ def herd_drain(
     system = _chosen(scenario, system)
     gap = argument("apart", apart, positive_duration)
     chosen = Effort.of(effort)
-    plan = _Plan(scenario, strategy, system, gap, chosen.seed, chosen.engine)
-    bar = progress_bar(chosen.progress, total=chosen.replications, desc="herds")
-    parts = []
-    with bar, mapping(jobs(chosen.n_jobs)) as each:
-        for part in each(plan.herds, range(chosen.replications)):
-            parts.append(part)
-            bar.update()
+    plan = Replications(scenario, (strategy,), chosen.seed, chosen.engine)
+    keep = partial(herds_of, system=system, apart=gap)
+    with playing(chosen.n_jobs, chosen.progress, "herds", chosen.replications) as play:
+        parts = [part for (part,) in play.kept(plan, keep, range(chosen.replications))]
     herds = pd.concat(parts, ignore_index=True)
     return HerdDrain(
         scenario,
@@ -220,24 +216,6 @@ def _plain(scenario: Scenario, strategy: Strategy) -> bool:
     return at_end and plain and scenario.server.finish_limit is None
 
 
-@frozen
-class _Plan:
-    """Runs whose herds are to be looked at."""
-
-    scenario: Scenario
-    strategy: Strategy
-    system: str
-    apart: float
-    seed: int
-    engine: str
-
-    def herds(self, replication: int) -> pd.DataFrame:
-        """Return the herds of one replication."""
-        draws = self.scenario.draw(self.seed, replication)
-        run = played(self.scenario, self.strategy, draws, engine=self.engine)
-        return herds_of(run, self.system, self.apart, replication)
-
-
 def _let_in(run: Run, callbacks: int) -> float:
     """Return when the server's limit has let in so many that came at once, by theory."""
     limit = run.scenario.server.finish_limit
@@ -257,7 +235,7 @@ def _others(run: Run, at: float) -> int:
     return busy
 
 
-def herds_of(run: Run, system: str, apart: float, replication: int = 0) -> pd.DataFrame:
+def herds_of(run: Run, system: str, apart: float) -> pd.DataFrame:
     """Return the herds of one system in a run; see `HerdDrain.herds`."""
     server = run.scenario.server
     called_back = type(run.strategy) is Callback
@@ -279,5 +257,5 @@ def herds_of(run: Run, system: str, apart: float, replication: int = 0) -> pd.Da
             by_theory = math.nan
         others = _others(run, last + network)
         never = size - len(known)
-        rows.append((replication, system, last, size, drained, by_theory, never, others))
+        rows.append((run.draws.replication, system, last, size, drained, by_theory, never, others))
     return pd.DataFrame(rows, columns=COLUMNS)

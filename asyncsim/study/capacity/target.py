@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 
 import numpy as np
 from attrs import frozen
-from scipy.stats import binomtest
 
 from asyncsim.engine.figures import FIGURES, check_figure, figures_of
 from asyncsim.errors import ScenarioError
@@ -18,7 +16,6 @@ from asyncsim.model.quantities import Refused, duration, number, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.study.output.quantiles import quantile
 from asyncsim.study.replications import Outcome
-from asyncsim.study.statistics import Interval, mean_interval
 
 RIGHT = (
     "must be words such as 'p95_latency <= 60s' or 'overhead_worker_time <= 3600' (a figure is to "
@@ -230,62 +227,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-@frozen
-class Uneven(Interval):
-    """An interval whose ends are not equally far from the mean."""
-
-    ends: tuple[float, float] = (-math.inf, math.inf)
-
-    @property
-    def low(self) -> float:
-        """Lower end."""
-        return self.ends[0]
-
-    @property
-    def high(self) -> float:
-        """Upper end."""
-        return self.ends[1]
-
-    def __str__(self) -> str:
-        return f"{self.mean:.4g} ({self.low:.4g} to {self.high:.4g})"
-
-
-def interval_of(values: list[float], confidence: float) -> Interval:
-    """Return mean and interval over replications.
-
-    If some of them are infinite the mean is, and so is the upper end; the lower end is that of the
-    others, since the figure might be finite elsewhere. If all of them are, nothing speaks for that.
-    """
-    known = [value for value in values if not math.isnan(value)]
-    finite = [value for value in known if value < math.inf]
-    if len(finite) == len(known):
-        return mean_interval(known, confidence)
-    if not finite:
-        return Uneven(math.inf, 0.0, len(known), (math.inf, math.inf))
-    low = mean_interval(finite, confidence).low
-    return Uneven(math.inf, math.inf, len(known), (-math.inf if math.isnan(low) else low, math.inf))
-
-
-def share_interval(
-    lost: Sequence[int], of: Sequence[int], confidence: float
-) -> tuple[float, float]:
-    """Return the interval of a share that each replication counts, from no fewer than all of them.
-
-    Few counts speak for little, and counts of one run may depend on each other: it is the wider of
-    the interval by Clopper and Pearson (1934, doi:10.2307/2331986) over all counts, and of the
-    t-interval over the replications.
-
-    Examples
-    --------
-    >>> low, high = share_interval([0, 0, 0], [10, 10, 10], 0.95)
-    >>> low, round(high, 2)  # none of thirty
-    (0.0, 0.12)
-    """
-    some, number = sum(lost), sum(of)
-    if not number:
-        return 0.0, 1.0
-    exact = binomtest(some, number).proportion_ci(confidence)
-    runs = mean_interval([k / n for k, n in zip(lost, of, strict=True) if n], confidence)
-    return float(np.nanmin([exact.low, runs.low])), float(np.nanmax([exact.high, runs.high]))

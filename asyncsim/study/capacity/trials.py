@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TypedDict
 
 import pandas as pd
 from attrs import evolve, fields, frozen
 
 from asyncsim.engine.arguments import check_played
+from asyncsim.engine.run import Run
 from asyncsim.engine.simulate import check_engine
 from asyncsim.errors import ScenarioError
 from asyncsim.model.draws import key_part
@@ -28,18 +30,24 @@ from asyncsim.study.capacity.supply import (
     shares,
     surely_too_much,
 )
-from asyncsim.study.capacity.target import (
-    Measure,
+from asyncsim.study.capacity.target import Measure, never_resumed
+from asyncsim.study.points import made, swept_labels
+from asyncsim.study.replications import (
+    Outcome,
+    Playing,
+    Replications,
+    jobs,
+    labelled,
+    playing,
+)
+from asyncsim.study.statistics import (
+    Interval,
     Uneven,
+    check_confidence,
+    check_replications,
     interval_of,
-    never_resumed,
     share_interval,
 )
-from asyncsim.study.capacity.values_tried import ValuesTried
-from asyncsim.study.points import made, swept_labels
-from asyncsim.study.progress import progress_bar
-from asyncsim.study.replications import Outcome, Replications, jobs, labelled, mapping
-from asyncsim.study.statistics import Interval, check_confidence, check_replications
 
 LOSS = "strategy.loss"
 OF_WORKERS = "server.workers"
@@ -117,37 +125,13 @@ class Trial:
     """These, and waits still open at the end."""
     asked: Asked
 
-
-@frozen
-class _Plan:
-    """Strategies to be played on the same random numbers."""
-
-    scenario: Scenario
-    strategies: tuple[Strategy, ...]
-    measure: Measure
-    seed: int
-    engine: str
-
-    def trials(self, replication: int) -> list[Trial]:
-        """Play one replication, and keep what is needed of it."""
-        found = []
-        plan = Replications(self.scenario, self.strategies, self.seed, self.engine)
-        for run in plan.runs(replication):
-            outcome = Outcome.of(run)
-            never = never_resumed(outcome)
-            found.append(
-                Trial(
-                    self.measure.of_run(outcome),
-                    len(outcome.latencies) + never,
-                    int(outcome.figures["timed_out"]),
-                    never,
-                    Asked.of(run),
-                )
-            )
-        return found
-
-
-Map = Callable[[Callable[[int], list[Trial]], Iterable[int]], Iterator[list[Trial]]]
+    @classmethod
+    def of(cls, run: Run, measure: Measure) -> Trial:
+        """Return what is needed of a run."""
+        outcome = Outcome.of(run)
+        never = never_resumed(outcome)
+        waits, timed_out = len(outcome.latencies) + never, int(outcome.figures["timed_out"])
+        return cls(measure.of_run(outcome), waits, timed_out, never, Asked.of(run))
 
 
 class Trials:
@@ -163,10 +147,8 @@ class Trials:
         What is measured of each run.
     effort
         How much is played.
-    each
-        A function like `map`.
-    bar
-        A progress bar, which is told of every value and run.
+    play
+        What plays them.
     lost
         The largest share of waits that may never resume.
     """
@@ -178,8 +160,7 @@ class Trials:
         axis: Axis,
         measure: Measure,
         effort: Effort,
-        each: Map,
-        bar: ValuesTried,
+        play: Playing,
         lost: float = 1.0,
     ) -> None:
         self.scenario = scenario
@@ -187,8 +168,7 @@ class Trials:
         self.axis = axis
         self.measure = measure
         self.effort = effort
-        self._each = each
-        self._bar = bar
+        self._play = play
         self._lost = lost
         self._found: dict[float, list[list[Trial]]] = {}
         self._over: dict[float, bool] = {}
@@ -199,13 +179,14 @@ class Trials:
 
     def _runs(self, x: float) -> list[list[Trial]]:
         if x not in self._found:
-            plan = _Plan(*self.made(x), self.measure, self.effort.seed, self.effort.engine)
+            plan = Replications(*self.made(x), self.effort.seed, self.effort.engine)
+            keep = partial(Trial.of, measure=self.measure)
             found: list[list[Trial]] = [[] for _ in self.strategies]
-            self._bar.next_value(self.axis.shown(x), self.effort.replications)
-            for played in self._each(plan.trials, range(self.effort.replications)):
+            number = self.effort.replications * len(self.strategies)
+            self._play.next_value(self.axis.shown(x), number)
+            for played in self._play.kept(plan, keep, range(self.effort.replications)):
                 for runs, one in zip(found, played, strict=True):
                     runs.append(one)
-                self._bar.update()
             self._found[x] = found
             if all(math.isnan(one.value) for runs in found for one in runs):
                 raise ScenarioError(
@@ -276,7 +257,7 @@ class Trials:
         """Return mean and interval at a value, by a few runs of a scenario twice as long."""
         scenario = self.scenario.replace(length=2 * self.scenario.length)
         effort = evolve(self.effort, replications=min(FEW, self.effort.replications))
-        one = (scenario, self.strategies, self.axis, self.measure, effort, self._each, self._bar)
+        one = (scenario, self.strategies, self.axis, self.measure, effort, self._play)
         return Trials(*one).interval(x)
 
     @property
@@ -375,7 +356,5 @@ def trials(
     """Give trials that play on as many processes as wanted, under a progress bar."""
     for strategy in strategies:
         check_played(scenario, strategy, None)
-    bar = progress_bar(effort.progress, total=effort.replications, desc=desc)
-    with bar, mapping(jobs(effort.n_jobs)) as each:
-        counted = ValuesTried(bar, desc)
-        yield Trials(scenario, strategies, axis, measure, effort, each, counted, lost)
+    with playing(effort.n_jobs, effort.progress, desc) as play:
+        yield Trials(scenario, strategies, axis, measure, effort, play, lost)

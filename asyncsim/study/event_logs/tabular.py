@@ -32,16 +32,7 @@ def write_parquet(run: Run, path: Path) -> None:
 
     What is played, and the note on the clock, are in the file's pandas metadata
     (``pandas.read_parquet(path).attrs``).
-
-    Raises
-    ------
-    EngineError
-        If pyarrow is not installed.
     """
-    if importlib.util.find_spec("pyarrow") is None:
-        raise EngineError(
-            "writing Parquet needs pyarrow; install the extra: pip install 'asyncsim[logs]'"
-        )
     log = run.event_log()
     if log[AT].dt.tz is None:
         log[AT] = log[AT].dt.tz_localize("UTC")
@@ -51,6 +42,14 @@ def write_parquet(run: Run, path: Path) -> None:
     log = log.astype(texts)
     log.attrs.update(facts(run))
     log.to_parquet(path, engine="pyarrow", index=False)
+
+
+def check_pyarrow() -> None:
+    """Check that Parquet can be written here."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise EngineError(
+            "writing Parquet needs pyarrow; install the extra: pip install 'asyncsim[logs]'"
+        )
 
 
 def facts(run: Run) -> dict[str, str]:

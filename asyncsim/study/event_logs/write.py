@@ -9,7 +9,7 @@ from asyncsim.engine.run import Run
 from asyncsim.model.described import argument, refuse
 from asyncsim.model.quantities import Refused, file_name, nearest
 from asyncsim.study.event_logs.ocel_file import write_ocel
-from asyncsim.study.event_logs.tabular import write_csv, write_parquet
+from asyncsim.study.event_logs.tabular import check_pyarrow, write_csv, write_parquet
 from asyncsim.study.event_logs.xes import write_xes
 
 EXTENSIONS = {
@@ -105,6 +105,8 @@ def event_log_format(path: str | Path, format: str | None = None, called: str = 
     ------
     ScenarioError
         If the extension or the format is not known.
+    EngineError
+        If it is Parquet and pyarrow is not installed.
 
     Examples
     --------
@@ -112,16 +114,22 @@ def event_log_format(path: str | Path, format: str | None = None, called: str = 
     'xes'
     """
     place = argument(called, path, file_name)
-    if format is not None:
-        if not isinstance(format, str) or format not in WRITERS:
-            known = ", ".join(repr(name) for name in WRITERS)
-            hint = nearest(format, WRITERS) if isinstance(format, str) else ""
-            raise refuse("format", Refused(f"must be one of {known}", hint), format)
-        return format
+    if format is None:
+        format = _format_named(place, called)
+    elif not isinstance(format, str) or format not in WRITERS:
+        known = ", ".join(repr(name) for name in WRITERS)
+        hint = nearest(format, WRITERS) if isinstance(format, str) else ""
+        raise refuse("format", Refused(f"must be one of {known}", hint), format)
+    if format == "parquet":
+        check_pyarrow()
+    return format
+
+
+def _format_named(place: Path, called: str) -> str:
     name = place.name.lower()
     for extension, found in EXTENSIONS.items():
         if name.endswith(extension):
             return found
     known = ", ".join(EXTENSIONS)
     hint = nearest(place.suffix.lower(), EXTENSIONS)
-    raise refuse(called, Refused(f"must end in one of {known}", hint), str(path))
+    raise refuse(called, Refused(f"must end in one of {known}", hint), str(place))

@@ -20,8 +20,13 @@ from asyncsim.model.quantities import DurationLike, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.output.precision import FEWEST, Precision, target
-from asyncsim.study.progress import progress_bar
-from asyncsim.study.replications import Replications, jobs, labelled, mapping, tell_censored
+from asyncsim.study.replications import (
+    Outcome,
+    Replications,
+    labelled,
+    playing,
+    tell_censored,
+)
 from asyncsim.study.statistics import check_confidence
 
 
@@ -96,12 +101,12 @@ class NeededReplications:
     def plot(self) -> Figure:
         """Draw mean and interval over the number of replications, and where it was reached."""
         figure, axes = plots.figure(len(self._rules))
-        unit = "" if self.unit == "1" else f" [{self.unit}]"
+        ylabel = plots.heading(self.figure, self.unit)
         for ax, (label, table) in zip(
             axes, self.table.groupby("strategy", sort=False), strict=True
         ):
             n = self.numbers[str(label)]
-            plots.cumulative_mean(table, self.figure.replace("_", " ") + unit, n, ax, legend=False)
+            plots.cumulative_mean(table, ylabel, n, ax, legend=False)
             told = "not reached" if n is None else f"{n} replications"
             ax.set_title(f"{label}: {told}", loc="left", fontsize=11)
         title = f"{self.scenario.name}, {self._wanted.text(self.unit)}"
@@ -131,9 +136,8 @@ class NeededReplications:
 
     @property
     def _note(self) -> str:
-        unit = "" if self.unit == "1" else f" [{self.unit}]"
         return (
-            f"{self.figure.replace('_', ' ')}{unit}: replications for a "
+            f"{plots.heading(self.figure, self.unit)}: replications for a "
             f"{self._wanted.text(self.unit)}, {self.confidence:.0%} interval"
         )
 
@@ -228,17 +232,15 @@ def replications_for(
     }
     todo, censored = dict(by_label), dict.fromkeys(by_label, 0)
     so_far = 0
-    bar = progress_bar(progress, unit="run", desc="replications")
-    with bar, mapping(jobs(n_jobs)) as each:
+    with playing(n_jobs, progress, "replications") as play:
         while todo and so_far < most:
             plan = Replications(scenario, tuple(todo.values()), seed, engine)
             # No strategy can have enough before these are played, so none is played in vain
             stop = min(so_far + min(rules[label].still for label in todo), most)
-            for outcomes in each(plan.outcomes, range(so_far, stop)):
+            for outcomes in play.kept(plan, Outcome.of, range(so_far, stop)):
                 for label, outcome in zip(todo, outcomes, strict=True):
                     rules[label].add(outcome.figures[figure])
                     censored[label] += outcome.censored
-                bar.update(len(outcomes))
             so_far = stop
             todo = {label: one for label, one in todo.items() if not rules[label].enough}
     tell_censored(censored)

@@ -15,6 +15,7 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.study.output.batch_means import BatchMeans
 from asyncsim.study.output.warm_up import WarmUp, moving_average
 from asyncsim.study.statistics import Interval
+from asyncsim.study.summary_html import note_html
 
 
 @frozen
@@ -104,10 +105,9 @@ class SteadyState:
         figure, (ax,) = plots.figure(1, width=8.0)
         n = len(self.averaged)
         smooth = moving_average(self.averaged, n // 20 if window is None else window)
-        unit = "" if self.unit == "1" else f" [{self.unit}]"
         found = (self.estimate.mean, self.estimate.low, self.estimate.high)
         plots.warm_up(
-            self.averaged, smooth, self.warm_up, self.figure.replace("_", " ") + unit,
+            self.averaged, smooth, self.warm_up, plots.heading(self.figure, self.unit),
             f"cycle of {text_of(self.cycle)}", found, ax,
         )  # fmt: skip
         brief = "; ".join(doubt.partition(":")[0] for doubt in self.doubts)
@@ -144,5 +144,5 @@ class SteadyState:
         told = f'<span title="{escape(self.meaning)}">{escape(self.text)}</span>'
         return (
             f"<div><b>{escape(self._head)}</b>: {told}{f'<ul>{doubts}</ul>' if doubts else ''}"
-            f'<div style="opacity:.7;font-size:90%">{escape(self._left_out_text)}</div></div>'
+            f"{note_html(escape(self._left_out_text))}</div>"
         )

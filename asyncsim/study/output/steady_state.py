@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
-from attrs import frozen
 
 from asyncsim.engine.arguments import check_played, seconds
-from asyncsim.engine.simulate import check_engine, played
+from asyncsim.engine.run import Run
+from asyncsim.engine.simulate import check_engine
 from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning, warn
 from asyncsim.model.arrivals import At, Scattered
 from asyncsim.model.described import argument, refuse
@@ -21,8 +23,7 @@ from asyncsim.study.output.batch_means import batch_means
 from asyncsim.study.output.cycles import SERIES, Cycles
 from asyncsim.study.output.settled import SteadyState
 from asyncsim.study.output.warm_up import TREND_LEVEL, WarmUp, mser5, trend
-from asyncsim.study.progress import progress_bar
-from asyncsim.study.replications import jobs, mapping
+from asyncsim.study.replications import Replications, playing
 from asyncsim.study.statistics import check_confidence, mean_interval
 
 
@@ -117,14 +118,12 @@ def steady_state(
             f"length must be at least three cycles, got {text_of(scenario.length)} and cycles of "
             f"{text_of(span)}"
         )
-    plan = _Plan(scenario, strategy, figure, edges, span, key_part("seed", seed), engine)
-    bar = progress_bar(progress, total=replications, unit="run", desc="steady state")
-    runs: list[tuple[Cycles, Floats]] = []
-    with bar, mapping(jobs(n_jobs)) as each:
-        for run in each(plan.cycles, range(replications)):
-            runs.append(run)
-            bar.update()
-    found = _estimated(plan, runs, confidence)
+    seed, bins = key_part("seed", seed), cycles.resolution(span)
+    plan = Replications(scenario, (strategy,), seed, engine, resolution=bins)
+    keep = partial(_cut, figure=figure, edges=edges)
+    with playing(n_jobs, progress, "steady state", replications) as play:
+        runs = [run for (run,) in play.kept(plan, keep, range(replications))]
+    found = _estimated(plan, figure, (edges, span), runs, confidence)
     _tell(found)
     return found
 
@@ -142,30 +141,19 @@ def _lasting(scenario: Scenario, length: DurationLike | None) -> Scenario:
     return scenario.replace(length=wanted)
 
 
-@frozen
-class _Plan:
-    """Runs that are to be cut into cycles."""
-
-    scenario: Scenario
-    strategy: Strategy
-    figure: str
-    edges: Floats
-    cycle: float
-    seed: int
-    engine: str
-
-    def cycles(self, replication: int) -> tuple[Cycles, Floats]:
-        """Return one replication's cycles, and the instances under way in each."""
-        draws = self.scenario.draw(self.seed, replication)
-        run = played(
-            self.scenario, self.strategy, draws,
-            engine=self.engine, resolution=cycles.resolution(self.cycle),
-        )  # fmt: skip
-        found = SERIES[self.figure].of(run.record, self.edges)
-        return found, cycles.unended(run.record, self.edges).values
+def _cut(run: Run, figure: str, edges: Floats) -> tuple[Cycles, Floats]:
+    """Return the cycles of a run, and the instances under way in each."""
+    return SERIES[figure].of(run.record, edges), cycles.unended(run.record, edges).values
 
 
-def _estimated(plan: _Plan, runs: list[tuple[Cycles, Floats]], confidence: float) -> SteadyState:
+def _estimated(
+    plan: Replications,
+    figure: str,
+    cut_at: tuple[Floats, float],
+    runs: list[tuple[Cycles, Floats]],
+    confidence: float,
+) -> SteadyState:
+    edges, span = cut_at
     values, weights, missing = (np.array([run[k] for run, _ in runs]) for k in range(3))
     averaged = _weighted(values, weights, axis=0)
     known = np.flatnonzero(~np.isnan(averaged))
@@ -186,14 +174,14 @@ def _estimated(plan: _Plan, runs: list[tuple[Cycles, Floats]], confidence: float
         {
             "replication": np.repeat(np.arange(len(runs)), number),
             "cycle": cycle + 1,
-            "start": np.tile(plan.edges[:-1], len(runs)),
+            "start": np.tile(edges[:-1], len(runs)),
             "value": values.ravel(),
             "weight": weights.ravel(),
             "missing": missing.ravel(),
             "used": (cycle >= first) & (weights.ravel() > 0),
         }
     )
-    what = SERIES[plan.figure]
+    what = SERIES[figure]
     left_out = {
         "cycles of warm-up": cut,
         "cycles that fill no batch": first - cut,
@@ -203,8 +191,8 @@ def _estimated(plan: _Plan, runs: list[tuple[Cycles, Floats]], confidence: float
         f"{what.observed} that never ended": int(missing.sum()),
     }
     return SteadyState(
-        plan.scenario, plan.strategy.label, len(runs), plan.seed, plan.figure, what.figure.unit,
-        what.figure.meaning, plan.cycle, series, what.observed, averaged, cut, mser, estimate,
+        plan.scenario, plan.strategies[0].label, len(runs), plan.seed, figure, what.figure.unit,
+        what.figure.meaning, span, series, what.observed, averaged, cut, mser, estimate,
         "replication/deletion" if batches is None else "batch means", batches, tuple(doubts),
         left_out, confidence,
     )  # fmt: skip

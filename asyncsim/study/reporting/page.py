@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model import files
-from asyncsim.model.described import refuse
+from asyncsim.model.described import argument, refuse
+from asyncsim.model.quantities import file_name
 from asyncsim.model.scenario import Scenario
 from asyncsim.study.reporting.checklist import Item, Study, checklist
 from asyncsim.study.summary_html import table_html
@@ -84,9 +85,7 @@ def report(
     ...     sim.report(found, folder + "/report.html", purpose="an example").name
     'report.html'
     """
-    shown, path = _checked(studies), Path(path)
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise refuse("path", "must end in .html", str(path))
+    shown, path = _checked(studies), report_file(path)
     said = {"purpose": purpose, "sources": sources, "preprocessing": preprocessing,
             "assumptions": assumptions, "sharing": sharing}  # fmt: skip
     for name, text in (said | {"title": title}).items():
@@ -99,6 +98,14 @@ def report(
     except OSError as error:
         raise ScenarioError(f"path {str(path)!r}: cannot be written ({error.strerror})") from None
     return path
+
+
+def report_file(path: str | Path, called: str = "path") -> Path:
+    """Return the path of a report to write, checked; errors call it `called`."""
+    place = argument(called, path, file_name)
+    if place.suffix.lower() not in (".html", ".htm"):
+        raise refuse(called, "must end in .html", str(path))
+    return place
 
 
 def _checked(studies: object) -> list[Study]:

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 import asyncsim as sim
-from asyncsim.study.capacity.target import Measure, interval_of, share_interval
+from asyncsim.study.capacity.target import Measure
+from asyncsim.study.statistics import interval_of, share_interval
 
 QUIET = {"progress": False}
 SEEDS = 12

@@ -1,7 +1,7 @@
 """A search shows which value it tries, and how many of that value's runs are done."""
 
 import asyncsim as sim
-from asyncsim.study.capacity import trials as module
+from asyncsim.study import replications as module
 
 
 class FakeBar:
@@ -24,8 +24,8 @@ class FakeBar:
     def set_description(self, words):
         self.words.append(words)
 
-    def update(self):
-        self.n += 1
+    def update(self, runs):
+        self.n += runs
 
 
 def test_each_value_has_an_end_and_the_values_are_counted(monkeypatch):
@@ -46,7 +46,7 @@ def test_each_value_has_an_end_and_the_values_are_counted(monkeypatch):
     )
     answer = sim.fewest_workers(scenario, sim.Callback(), "max_latency <= 10s", replications=3)
     (bar,) = bars
-    assert bar.options == {"total": 3, "desc": "fewest workers"}
+    assert bar.options == {"total": None, "unit": "run", "desc": "fewest workers"}
     assert bar.ends == [3] * len(answer.table)
     assert bar.left == 3
     assert bar.words[0] == "fewest workers: value no. 1, 4"
