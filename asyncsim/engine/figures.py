@@ -53,6 +53,20 @@ FIGURES: dict[str, Meaning] = {
     "cost_of_workers": Meaning("money", "worker hours, those that the prices count"),
     "cost_of_lateness": Meaning("money", "minutes of resume latency beyond the service level"),
 }
+TOTALS = frozenset(
+    {
+        "overhead_worker_time",
+        "requests",
+        "database_operations",
+        "connection_time",
+        "armed",
+        "timed_out",
+        "still_waiting",
+        "failed",
+        *(name for name in FIGURES if name.startswith("cost") and name != "cost_per_wait"),
+    }
+)
+"""Figures that are twice as large if as much is played again."""
 PLACES = {name: place for place, name in enumerate(FIGURES)}
 
 

@@ -46,8 +46,7 @@ A_DURATION = "must be a duration such as '15min', '1h 30min', 90 (seconds) or a 
 MOST = 1_000_000_000
 MOST_SERVERS = 1_000_000
 """Each of them is kept in memory."""
-MOST_INSTANCES = 20_000_000
-"""Of one run: each of them takes some 600 bytes."""
+MOST_INSTANCES = 20_000_000  # of one run: each of them takes some 600 bytes
 LONGEST = 40 * 365.25 * DAY
 
 T = TypeVar("T")

@@ -22,6 +22,8 @@ from asyncsim.study.points import OF_STRATEGY, Reading, fields_of, reading
 RIGHT = "must be two values (low, high), such as ('1min', '1h'), (1, 64) or ('50/h', '5000/h')"
 SMALLEST = 0.01
 """Values on an axis from zero are told apart down to the tolerance of this share of its length."""
+WEEKLY_VOLUME = "arrivals.volume"
+"""A factor to the rates of a week, as a log has them."""
 SCALES = ("duration", "number", "whole number")
 
 
@@ -92,6 +94,8 @@ class Axis:
     @property
     def unit(self) -> str:
         """What comes after a number of the scale, such as ``"/day"``."""
+        if self.field == WEEKLY_VOLUME:
+            return " times the rates"
         return self.scale.removeprefix("rate") if self.scale.startswith("rate") else ""
 
     def neat(self, x: float) -> float:

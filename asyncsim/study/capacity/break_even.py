@@ -146,7 +146,7 @@ def _by_luck(tried: Trials, value: float, figure: str) -> list[str]:
 
 
 def _overload(tried: Trials, value: float | None) -> list[str]:
-    return [] if value is None else tried.overload(value)
+    return [] if value is None else tried.told_of_overload(value)
 
 
 @frozen

@@ -78,14 +78,16 @@ def cheapest_interval(
     measure = Measure.of(figure, scenario)
     axis = Axis.between(field, between)
     with trials(scenario, [strategy], axis, measure, chosen, "cheapest interval") as tried:
-        best = _least(lambda x: math.inf if tried.overloaded(x) else tried.interval(x).mean, axis)
+        best = _least(
+            lambda x: math.inf if tried.overload_at(x).surely else tried.interval(x).mean, axis
+        )
         found: tuple[float | None, float | None, float | None] = (None, None, None)
         one_valley = True
-        if not tried.overloaded(best):
+        if not tried.overload_at(best).surely:
             ends = [_as_good(tried, best, end) for end in (axis.least, axis.most)]
             found = (best, ends[0], ends[1])
             one_valley = _one_valley(tried, best)
-        notes = [*tried.notes(), *tried.overload(best)]
+        notes = [*tried.notes(), *tried.told_of_overload(best)]
     return Capacity(
         f"interval of the least {figure} under {tried.labels[0]}",
         tried,
@@ -95,6 +97,10 @@ def cheapest_interval(
         none="" if found[0] is not None else ": overloaded at all that were tried",
         notes=notes,
     )
+
+
+def _figure(tried: Trials, x: float) -> float:
+    return math.inf if tried.overload_at(x).surely else tried.interval(x).mean
 
 
 def _least(figure: Callable[[float], float], axis: Axis) -> float:
@@ -127,7 +133,7 @@ def _as_good(tried: Trials, best: float, end: float) -> float | None:
     """Return the first value towards an end that is surely worse; None if the end is not."""
 
     def as_good(x: float) -> bool:
-        return not tried.overloaded(x) and bool(_worse_by(tried, best, x) <= 0)
+        return not tried.overload_at(x).surely and bool(_worse_by(tried, best, x) <= 0)
 
     if end == best or as_good(end):
         return None

@@ -7,15 +7,16 @@ from typing import Any, Unpack
 from attrs import frozen
 
 from asyncsim.engine.arguments import check_played
+from asyncsim.engine.figures import TOTALS
 from asyncsim.errors import ScenarioError
 from asyncsim.model.arrivals import Poisson, Scattered, WeeklyPoisson
 from asyncsim.model.described import refuse
-from asyncsim.model.quantities import text_of
+from asyncsim.model.quantities import number_text, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Polling
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.answers import Capacity, goes_one_way
-from asyncsim.study.capacity.axis import Axis, boundary, check_field, halved
+from asyncsim.study.capacity.axis import WEEKLY_VOLUME, Axis, boundary, check_field, halved
 from asyncsim.study.capacity.supply import goes_on
 from asyncsim.study.capacity.target import Target
 from asyncsim.study.capacity.trials import LOSS, OF_WORKERS, Effort, Options, Trials, trials
@@ -140,7 +141,7 @@ def largest_volume(
     if isinstance(arrivals, Poisson):
         own = ("arrivals.rate", str(arrivals.rate))
     elif isinstance(arrivals, WeeklyPoisson):
-        own = ("arrivals.volume", arrivals.volume)
+        own = (WEEKLY_VOLUME, arrivals.volume)
     elif isinstance(arrivals, Scattered):
         own = ("arrivals.count", arrivals.count)
     if field is None and own is None:
@@ -257,14 +258,18 @@ def _limit(
         verdicts = [MET if free and x == 0 else NOT_MET for x in tried.values]
         notes += [wanted.measure.any_loss] if free else []
     notes += tried.infinite(beyond)
-    if beyond is not None and tried.overloaded(beyond):
+    if beyond is not None and tried.overload_at(beyond).seems:
         offered = "no more is" if good == "low" else "no fewer are"
         if value is None:
             offered = "none is"
-        notes.append(f"{offered} offered: {'; '.join(tried.overload(beyond))}")
+        notes.append(f"{offered} offered: {'; '.join(tried.told_of_overload(beyond))}")
     elif value is not None:
-        notes += tried.overload(value)
+        notes += tried.told_of_overload(value)
     notes += longer
+    if value is not None and axis.field == WEEKLY_VOLUME:
+        arrivals = tried.made(value)[0].arrivals
+        assert isinstance(arrivals, WeeklyPoisson)
+        notes.append(f"{axis.shown(value)} are {number_text(arrivals.per_week)} instances a week")
     last = ends[1] if good == "low" else ends[0]
     at_end = value is not None and beyond is None and last is None
     more = "or more" if good == "low" else "or fewer"
@@ -297,17 +302,19 @@ class _Search:
         if not goes_on(tried.made(x)[0]):
             return []
         found = tried.of_twice_the_length(x)
-        if found.low <= self.most:
+        total = tried.measure.figure in TOTALS  # twice as much is no more
+        if found.low <= self.most * (2 if total else 1):
             return []
         unit = tried.measure.unit(tried.scenario)
         return [
             f"over {text_of(2 * tried.scenario.length)} {tried.measure.figure} is {found}"
-            f"{'' if unit == '1' else ' ' + unit} at {tried.axis.shown(x)}: give a longer length"
+            f"{'' if unit == '1' else ' ' + unit}{', more than twice as much,' * total} at "
+            f"{tried.axis.shown(x)}: give a longer length"
         ]
 
     def seems_met(self, x: float) -> bool:
         """By the mean."""
-        return self.tried.interval(x).mean <= self.most and not self.tried.overloaded(x)
+        return self.tried.interval(x).mean <= self.most and not self.tried.overload_at(x).seems
 
     def surely_met(self, x: float) -> bool:
         """By the whole interval."""
@@ -320,10 +327,11 @@ class _Search:
     def verdict(self, x: float) -> str:
         """Say in a word how it stands with a value."""
         found = self.tried.interval(x)
-        if self.tried.overloaded(x):
+        overload = self.tried.overload_at(x)
+        if overload.surely:
             return "overloaded"
         if found.high <= self.most:
-            return MET
+            return UNDECIDED if overload.perhaps else MET
         return NOT_MET if found.low > self.most or not found.n else UNDECIDED
 
     def ends(self, value: float | None, good: str) -> tuple[float | None, float | None]:

@@ -30,7 +30,7 @@ from asyncsim.model.strategies import (
 from asyncsim.model.systems import ExternalSystem, NightlyBatch, OnlineService, People
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.least_work import least_work
-from asyncsim.study.statistics import mean_interval
+from asyncsim.study.statistics import Interval, mean_interval
 
 WORKERS = "the workers"
 
@@ -115,17 +115,19 @@ def least_busy(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> flo
     return work / (scenario.server.workers * WEEK)
 
 
-def surely_too_much(scenario: Scenario, asked: Sequence[Asked], confidence: float) -> list[str]:
-    """Return the names of outside systems that are surely asked for more than they can do.
+def outside_shares(
+    scenario: Scenario, asked: Sequence[Asked], confidence: float
+) -> dict[str, Interval]:
+    """Return what a week asks of each outside system, as `shares`, with an interval.
 
-    How often an instance asks may be chance: it is sure where the interval over replications is.
+    How often an instance asks may be chance, which differs from run to run.
     """
     each = [shares(scenario, [one]) for one in asked if one.instances]
-    return [
-        name
+    return {
+        name: mean_interval([one[name] for one in each], confidence)
         for name in scenario.systems
-        if each and mean_interval([one[name] for one in each], confidence).low > 1 + 1e-9
-    ]
+        if each
+    }
 
 
 def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection[str]) -> bool:

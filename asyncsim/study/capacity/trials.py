@@ -27,8 +27,8 @@ from asyncsim.study.capacity.supply import (
     checks_never_end,
     goes_on,
     least_busy,
+    outside_shares,
     shares,
-    surely_too_much,
 )
 from asyncsim.study.capacity.target import Measure, never_resumed
 from asyncsim.study.points import made, swept_labels
@@ -134,6 +134,15 @@ class Trial:
         return cls(measure.of_run(outcome), waits, timed_out, never, Asked.of(run))
 
 
+@frozen
+class Overload:
+    """Whether there is too much to do: surely, by the mean of what runs asked for, or perhaps."""
+
+    surely: bool
+    seems: bool
+    perhaps: bool
+
+
 class Trials:
     """What was measured at the values of a field that were tried.
 
@@ -171,7 +180,7 @@ class Trials:
         self._play = play
         self._lost = lost
         self._found: dict[float, list[list[Trial]]] = {}
-        self._over: dict[float, bool] = {}
+        self._over: dict[float, Overload] = {}
 
     def at(self, x: float) -> list[list[float]]:
         """Return the measure at a value, by strategy and replication."""
@@ -222,8 +231,8 @@ class Trials:
         least = self._least_busy(scenario, strategies[strategy])  # runs may have seen less
         return found | {WORKERS: max(least, found.get(WORKERS, 0.0))}
 
-    def overloaded(self, x: float) -> bool:
-        """Tell whether a value surely has no steady state in which a target could be met.
+    def overload_at(self, x: float) -> Overload:
+        """Tell whether a value has no steady state in which a target could be met.
 
         An outside system is asked for more than it can do, or the workers have no time to spare:
         queues of random arrivals grow for ever then. What follows a system that cannot keep up does
@@ -232,23 +241,26 @@ class Trials:
         has no time for them makes fewer.
         """
         if x not in self._over:
-            self._over[x] = self._is_overloaded(x)
+            self._over[x] = self._overload_of(x)
         return self._over[x]
 
-    def _is_overloaded(self, x: float) -> bool:
+    def _overload_of(self, x: float) -> Overload:
         scenario, strategies = self.made(x)
-        if not goes_on(scenario):
-            return False
+        found = [False, False, False]
         for strategy, runs in zip(strategies, self._runs(x), strict=True):
+            if not goes_on(scenario):
+                break
             asked = [one.asked for one in runs]
-            outside = surely_too_much(scenario, asked, self.effort.confidence)
-            if outside and self.axis.field != OF_WORKERS:
-                return True
-            if outside and checks_never_end(scenario, strategy, outside):
-                return True
-            if not outside and self._least_busy(scenario, strategy) > 1 - 1e-9:
-                return True
-        return False
+            outside = outside_shares(scenario, asked, self.effort.confidence)
+            too_much = [
+                [name for name, share in outside.items() if end(share) > 1 + 1e-9]
+                for end in (_low, _mean, _high)
+            ]
+            busy = self._least_busy(scenario, strategy) > 1 - 1e-9
+            for k, names in enumerate(too_much):
+                harm = self.axis.field != OF_WORKERS or checks_never_end(scenario, strategy, names)
+                found[k] |= (bool(names) and harm) or (busy and not too_much[2 - k])
+        return Overload(*found)
 
     def _least_busy(self, scenario: Scenario, strategy: Strategy) -> float:
         return least_busy(scenario, strategy, self._lost)
@@ -310,18 +322,22 @@ class Trials:
             "finite in the others: by so few runs it cannot be told whether it is met"
         ]
 
-    def overload(self, x: float) -> list[str]:
+    def told_of_overload(self, x: float) -> list[str]:
         """Return what is to be said of systems or workers asked for nearly all they can do."""
-        most: dict[str, float] = {}
-        for k in range(len(self.strategies)):
-            for name, share in self.shares(x, k).items():
-                most[name] = max(share, most.get(name, 0.0))
-        sure = self.overloaded(x)
+        scenario = self.made(x)[0]
+        most: dict[str, Interval] = {}
+        for k, runs in enumerate(self._runs(x)):
+            asked = [one.asked for one in runs]
+            found = outside_shares(scenario, asked, self.effort.confidence)
+            found[WORKERS] = Interval(self.shares(x, k).get(WORKERS, 0.0), 0.0, len(runs))
+            for name, share in found.items():
+                most[name] = max(share, most.get(name, share), key=_mean)
+        sure = self.overload_at(x).surely
         return [
-            f"at {self.axis.shown(x)} {name} would need {share:.1%} of the time there is, if days "
-            f"go on like that{_backlog(sure or name != WORKERS) * (share > 1)}"
+            f"at {self.axis.shown(x)} {name} would need {_percent(share)} of the time there is, if "
+            f"days go on like that{_backlog(sure or name != WORKERS) * (share.mean > 1)}"
             for name, share in most.items()
-            if share > NEARLY
+            if share.mean > NEARLY
         ]
 
     def table(self) -> pd.DataFrame:
@@ -334,6 +350,22 @@ class Trials:
                 rows.append(row)
         columns = ["value", "x", "strategy", "mean", "low", "high", "n"]
         return pd.DataFrame(rows, columns=columns)
+
+
+def _mean(share: Interval) -> float:
+    return share.mean
+
+
+def _low(share: Interval) -> float:
+    return -math.inf if math.isnan(share.low) else share.low  # one run has no interval
+
+
+def _high(share: Interval) -> float:
+    return math.inf if math.isnan(share.high) else share.high
+
+
+def _percent(share: Interval) -> str:
+    return f"{share.mean:.1%}" + (f" ± {share.half_width:.1%}" if share.half_width > 5e-4 else "")
 
 
 def _backlog(sure: bool) -> str:
