@@ -42,7 +42,8 @@ function recordsPart(model, signal, pick) {
   };
   follow(model, signal, { records: draw });
   return make("section", { className: "asyncsim-waiting" },
-    make("div", { className: "asyncsim-row" }, labelled("find", filter), count, before, after),
+    make("div", { className: "asyncsim-row" }, labelled("find", filter), count,
+      make("span", { className: "asyncsim-row" }, before, after)),
     make("div", { className: "asyncsim-scroll", tabIndex: 0, role: "region",
       ariaLabel: "records that wait" }, table));
 }

@@ -31,7 +31,7 @@ function render({ model, el }) {
   const table = make("table", { className: "asyncsim-figures" });
   const said = make("div", { className: "asyncsim-hidden", "aria-live": "polite" });
   root.append(title, make("div", { className: "asyncsim-columns" }, sliders,
-    make("div", {}, problem, picture, table, said)));
+    make("div", {}, problem, make("div", { className: "asyncsim-scroll" }, picture), table, said)));
   el.append(root);
 
   const inputs = new Map();
