@@ -114,7 +114,10 @@ class NeededReplications:
         handles: dict[str, Any] = {}
         for ax in axes:  # the mark is only in those where it was reached
             handles |= {text: h for h, text in zip(*ax.get_legend_handles_labels(), strict=True)}
-        figure.legend(handles.values(), handles, loc="outside lower center", ncols=3, frameon=False)
+        figure.legend(
+            handles.values(), handles, loc="outside lower center", frameon=False,
+            ncols=3 if len(axes) > 1 else 1,  # one is too narrow for three columns
+        )  # fmt: skip
         return figure
 
     def _summary(self) -> pd.DataFrame:
