@@ -5,8 +5,10 @@ comes, or when i - c + 1 of those before it are done: with the completions in as
 begun = max(came, d[i - c]). So each c says what every request took. Too small a c says that many
 were done at the moment they began. And what a request took has nothing to do with how many were
 there when it came: too large a c counts a part of the queue to it, and so does any number where the
-queue is not first come, first served. The smallest c that all this holds for is taken; none where
-the whole time from coming to being done has nothing to do with the others either.
+queue is not first come, first served. Nor has it anything to do with how long before it the lane
+before became free: one lane too few takes just that time off, one too many adds it. The smallest c
+that all this holds for is taken; none where the whole time from coming to being done has nothing to
+do with the others either.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ MOST = 64
 NOTHING = 0.002
 """Not more than this share may have taken no time at all, beside what a coarse clock makes so."""
 COARSE = 0.1
-"""A clock whose step is more than this share of a time tells no lanes."""
+"""A clock whose step is more than this share of a time does not tell so few lanes."""
 FEWEST, RARE = 20, 0.03
 """So many must have waited in the queue, and this share, or there might be any number of lanes."""
 WEAK = 0.02
@@ -86,9 +88,12 @@ def queue_of(came: Floats, done: Floats, resolution: float = 0.0) -> Queue:
         waited = begun > came
         if waited[over].sum() < max(FEWEST, RARE * over.sum()):
             break
-        if _coarse(took, resolution):
+        if _open_question(took, resolution):
             break
-        if _possible(took, resolution) and _unrelated(took, there[over]):
+        free = _gaps(leaving, lanes, len(came))  # of lanes, before that of each request
+        free, told = free[over], (waited & np.isfinite(free))[over]
+        fits = _possible(took, resolution) and _unrelated(took, there[over])
+        if fits and _unrelated(took[told], free[told]):
             return Queue(lanes, begun, int(waited.sum()), unknown.peak)
     return unknown
 
@@ -120,9 +125,11 @@ def lanes_of_nights(
         if not parts:
             break
         took = np.concatenate([over[lanes:] - leaving[:-lanes] for over, leaving in parts])
-        if len(took) < FEWEST or _coarse(took, resolution):
+        if len(took) < FEWEST or _open_question(took, resolution):
             break
-        if not _possible(took, resolution):
+        free = np.concatenate([_gaps(leaving, lanes, len(over))[lanes:] for over, leaving in parts])
+        known = np.isfinite(free)
+        if not _possible(took, resolution) or not _unrelated(took[known], free[known]):
             continue
         if lanes == 1 and took.std() > UNEVEN * took.mean():
             return 1, took[took > 0]
@@ -136,6 +143,14 @@ def lanes_of_nights(
             return lanes, took[took > 0]
         break
     return None, took[:0]
+
+
+def _gaps(leaving: Floats, lanes: int, number: int) -> Floats:
+    """Return how long before its lane another one was free, request by request; NaN at first."""
+    found = np.full(number, np.nan)
+    with np.errstate(invalid="ignore"):  # those that were never done
+        found[lanes + 1 :] = np.diff(leaving)[: max(number - lanes - 1, 0)]
+    return found
 
 
 def _apart(times: Floats, lanes: int) -> Floats:
@@ -152,20 +167,26 @@ def _alike(gaps: Floats, others: Floats, time: float) -> bool:
     return bool(nothing or stats.mannwhitneyu(gaps, others).pvalue >= LEVEL)
 
 
-def _coarse(took: Floats, resolution: float) -> bool:
-    """Tell whether a clock cannot rule this number out, nor so any larger one in."""
-    return resolution > COARSE * max(float(took.mean()), 0.0)
+def _open_question(took: Floats, resolution: float) -> bool:
+    """Tell whether a clock is too coarse to rule so few lanes out, nor so any larger number in.
+
+    Whatever the clock, nothing is done a whole step of it before it was begun.
+    """
+    early = float(np.mean(took <= -max(resolution, 1e-9)))
+    return early <= NOTHING and resolution > COARSE * max(float(took.mean()), 0.0)
 
 
 def _possible(took: Floats, resolution: float) -> bool:
     """Tell whether hardly anything was done at the moment it began."""
     step = resolution / max(float(took.mean()), 1e-9)
     took = np.round(took, 5)  # a log's clock is no finer
-    return bool(np.mean(took <= 0) <= NOTHING + step)
+    return step <= COARSE and bool(np.mean(took <= 0) <= NOTHING + step)
 
 
-def _unrelated(times: Floats, there: Ints) -> bool:
-    """Tell whether times have nothing to do with how many requests were there."""
+def _unrelated(times: Floats, there: Ints | Floats) -> bool:
+    """Tell whether times have nothing to do with something else, such as how many were there."""
+    if len(times) < FEWEST:
+        return True
     low, middle, high = np.quantile(times, [0.05, 0.5, 0.95])
     if high - low <= EVEN * middle or np.ptp(there) == 0:
         return True

@@ -192,6 +192,27 @@ def test_lanes_of_a_batch_are_told(lanes, clock):
     assert told >= 6
 
 
+@pytest.mark.parametrize("clock", [0.0, 1.0])
+@pytest.mark.parametrize("lanes", [3, 8, 16])
+def test_items_that_never_take_next_to_nothing_do_not_hide_a_lane(lanes, clock):
+    """With a lane too few each seems to take a little less, and hardly any nothing at all."""
+    told = 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        came, done = nights(rng, lanes, lambda n, rng=rng: rng.uniform(30.0, 90.0, n))
+        done = [np.floor(one) if clock else one for one in done]
+        found, times = lanes_of_nights(came, done, clock)
+        assert found in (None, lanes)
+        told += found == lanes
+        assert not found or times.mean() == pytest.approx(60.0, rel=0.05)
+        arrived = poisson(rng, 60 * lanes * 0.9, days=1 + 4 / lanes)
+        over = played(arrived, rng.uniform(30.0, 90.0, len(arrived)), lanes, lambda k: k)
+        if clock:
+            arrived, over = np.floor(arrived), np.floor(over)
+        assert queue_of(arrived, over, clock).lanes in (None, lanes)
+    assert told >= (4 if lanes < 8 or not clock else 0)
+
+
 def test_a_clock_too_coarse_to_rule_one_lane_out_rules_no_other_in():
     """Items of 5 s on one lane, told in whole seconds, were once those of three lanes."""
     for seed in range(8):
