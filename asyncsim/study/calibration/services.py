@@ -16,6 +16,7 @@ from asyncsim.study.calibration.batches import SHORTER, Verdict
 from asyncsim.study.calibration.durations import fit_law
 from asyncsim.study.calibration.explaining import lanes_finding, law_finding, law_gaps
 from asyncsim.study.calibration.lanes import Queue, queue_of
+from asyncsim.study.calibration.rhythms import break_gaps, rhythm_gaps
 from asyncsim.study.calibration.settings import LEVEL, SHOWN, Settings
 from asyncsim.study.calibration.working import Working, working_hours
 
@@ -60,6 +61,9 @@ def fit_service(
     never = is_open & ~given_up & (over - armed > np.nanmax(done - armed))
     never |= given_up & _are_lost(done - armed, (over - armed)[given_up])
     hours = working_hours(armed[~is_open], done[~is_open], calendar)
+    seen = [*rhythm_gaps(name, armed[~is_open], done[~is_open], calendar)]
+    if hours is not None:
+        seen += break_gaps(name, done[~is_open], hours.between, calendar)
     armed, over, is_open = armed[~never], over[~never], is_open[~never]
     if hours is not None:
         armed, over = hours.seconds(armed), hours.seconds(over)
@@ -78,7 +82,7 @@ def fit_service(
         law_finding(name, what, law),
     ]
     left = _left(name, verdict, hours, times)
-    gaps = (*_unknown(name, hours, queue, lanes), *left, *law_gaps(name, what, law))
+    gaps = (*seen, *_unknown(name, hours, queue, lanes), *left, *law_gaps(name, what, law))
     system: ExternalSystem = OnlineService(law.law, lanes=lanes)
     if hours is not None:
         system = People(lanes or queue.peak, law.law, between=hours.between, days=hours.days)

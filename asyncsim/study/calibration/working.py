@@ -18,6 +18,8 @@ SHARE = 0.99
 """Working hours hold this share of all completions, so that a few may be overtime."""
 LONGEST = 16 * 3600.0
 """A longer part of the day is no working hours."""
+SHORTEST = 2 * 3600.0
+"""Nor is a shorter one."""
 LATE = 60.0
 """The last task of a day may be booked so long after work has ended."""
 EDGE, SOON = 1800.0, 120.0
@@ -83,10 +85,12 @@ def working_hours(armed: Floats, done: Floats, calendar: Calendar) -> Working | 
         return None
     came = clock_of(armed, calendar)
     first, last = _edges(came, clock, start, start + length)
+    if last - first < SHORTEST:
+        return None
     opens, closes = (clock_text(first), clock_text(last))
     # Waited over at least one night, or came while nobody was there
     over_night = int(np.sum(np.floor((came - first) / DAY) < np.floor((clock - first) / DAY)))
-    if over_night < max(FEWEST, RARE * len(done)) or opens == closes:
+    if over_night < max(FEWEST, RARE * len(done)):
         return None
     worked = np.unique(np.floor(clock / DAY).astype(int))
     dates = np.arange(worked[0], worked[-1] + 1)
