@@ -16,11 +16,11 @@ from asyncsim.study.calibration.account import Gap
 from asyncsim.study.calibration.batches import clock_of, shortest_arc
 from asyncsim.study.calibration.rounding import clock_text
 
-PERIODS = (4 * HOUR, 3 * HOUR, 2 * HOUR, HOUR, HOUR / 2, HOUR / 4)
+PERIODS = (8 * HOUR, 6 * HOUR, 4 * HOUR, 3 * HOUR, 2 * HOUR, HOUR, HOUR / 2, HOUR / 4)
 CYCLES = 3
 """A rhythm is looked for where completions last so many of its periods a day."""
-IN_STEP = 0.4
-"""Mean resultant length from which completions are in step: as if spread over 3/4 of a period."""
+IN_STEP = 0.25
+"""Mean resultant length from which completions are in step: as if spread over 4/5 of a period."""
 SURE = 15.0
 """Minus the logarithm of the chance that is left to accident."""
 SHORTEST = 15 * MINUTE

@@ -61,13 +61,13 @@ def fit_service(
     never = is_open & ~given_up & (over - armed > np.nanmax(done - armed))
     never |= given_up & _are_lost(done - armed, (over - armed)[given_up])
     hours = working_hours(armed[~is_open], done[~is_open], calendar)
-    seen = [*rhythm_gaps(name, armed[~is_open], done[~is_open], calendar)]
+    seen = rhythm_gaps(name, armed[~is_open], done[~is_open], calendar)
+    telling = not seen and np.mean(given_up) <= GIVEN_UP  # of lanes
     if hours is not None:
         seen += break_gaps(name, done[~is_open], hours.between, calendar)
     armed, over, is_open = armed[~never], over[~never], is_open[~never]
     if hours is not None:
         armed, over = hours.seconds(armed), hours.seconds(over)
-    telling = np.mean(given_up) <= GIVEN_UP
     queue = queue_of(armed, np.where(is_open, math.inf, over), settings.resolution)
     begun = queue.begun if telling else armed
     lanes = queue.lanes if telling else None

@@ -71,18 +71,22 @@ def test_breaks_and_early_ends_are_told(closed, amounts):
         assert all(part in found[0] for part in amounts)
 
 
-@pytest.mark.parametrize(("hours", "text"), [(1, "1 h"), (2, "2 h")])
-def test_batches_all_day_are_told_by_their_step(hours, text):
-    """They are in no scenario; what is found holds the waiting for them."""
+@pytest.mark.parametrize(
+    ("hours", "text", "come"),
+    [(1, "1 h", (8, 18)), (2, "2 h", (8, 18)), (2, "2 h", (0, 24)), (6, "6 h", (0, 24))],
+)
+def test_batches_all_day_are_told_by_their_step(hours, text, come):
+    """They are in no scenario; what is found holds the waiting for them, and no lanes are."""
     for seed in range(3):
         rng = np.random.default_rng(seed)
         days = np.repeat(np.arange(28), 200)
-        came = np.sort(days * DAY + rng.uniform(8 * HOUR, 18 * HOUR, len(days)))
+        came = np.sort(days * DAY + rng.uniform(*np.multiply(come, HOUR), len(days)))
         period = hours * HOUR
         run = np.ceil(came / period) * period
         place = np.arange(len(came)) - np.searchsorted(run, run)
         fit = fit_of(came, run + 5.0 * (place + 1))
         assert told(fit, "completions by the clock") == [f"in step with every {text}"]
+        assert told(fit, "lanes") == ["cannot be told"]
 
 
 def test_a_service_is_in_step_with_nothing():
