@@ -30,6 +30,8 @@ create table runs (point text, replication integer, strategy integer, {columns},
     primary key (point, replication, strategy));
 """
 
+OTHER = dict.fromkeys(("swept fields", "replications", "figures", "strategies"), "other")
+
 
 def identity(
     scenario: Scenario,
@@ -131,7 +133,7 @@ class KeptPoints:
             if found.get(what) != here:
                 raise ScenarioError(
                     f"resume must be a file of this same sweep, got {str(self.path)!r}, which has "
-                    f"another {what}: {_difference(found.get(what, ''), here)}"
+                    f"{OTHER.get(what, 'another')} {what}: {_difference(found.get(what, ''), here)}"
                 )
 
     def of(self, points: Sequence[Point]) -> dict[int, Floats]:
@@ -177,4 +179,6 @@ def _difference(there: str, here: str) -> str:
     lines = list(difflib.unified_diff(there.splitlines(), here.splitlines(), "", "", "", "", 0))
     old = [line[1:] for line in lines[2:] if line.startswith("-")]
     new = [line[1:] for line in lines[2:] if line.startswith("+")]
+    if sorted(old) == sorted(new):
+        return "the same ones in another order"
     return f"{'; '.join(old) or 'nothing'!r} there, {'; '.join(new) or 'nothing'!r} here"

@@ -280,6 +280,8 @@ def _range(name: str, ends: Sequence[Any]) -> tuple[Reading, Reading]:
     low, high = reading(ends[0]), reading(ends[1])
     if low and high and {low.scale, high.scale} == {"whole number", "number"}:
         low, high = Reading("number", low.figure), Reading("number", high.figure)
+    if low and high and (low.figure, high.figure) == (0.0, 1.0) and low.scale == "whole number":
+        low, high = Reading("number", 0.0), Reading("number", 1.0)  # shares, not counts
     if low is None or high is None or low.scale != high.scale or low.figure >= high.figure:
         raise refuse(f"grid[{name!r}]", f"{right} when sampled", ends)
     return low, high

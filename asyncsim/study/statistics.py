@@ -103,6 +103,36 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     return Interval(float(found.mean()), half, n)
 
 
+def ratio_interval(sums: ArrayLike, weights: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Return a mean over all that was observed, and a t-interval, from independent parts.
+
+    The mean of parts of unequal weight is not the mean of their means: the more there is to wait
+    for, the longer everybody waits. The ratio r = Σ s_i / Σ w_i has no such bias to speak of, and
+    its variance is that of the mean of s_i - r w_i, by the mean weight (the ratio estimator of
+    Cochran 1977, Sampling Techniques, chapter 6).
+
+    Parameters
+    ----------
+    sums
+        What was observed in each part, added up, shape ``(n,)``.
+    weights
+        How much was observed in each, shape ``(n,)``; parts without any say nothing.
+    confidence
+        As in `mean_interval`.
+
+    Examples
+    --------
+    >>> round(ratio_interval([10.0, 90.0], [1.0, 3.0]).mean, 1)
+    25.0
+    """
+    total, weight = np.asarray(sums, dtype=float), np.asarray(weights, dtype=float)
+    total, weight = total[weight > 0], weight[weight > 0]
+    if not len(weight):
+        return mean_interval([], confidence)
+    ratio = float(total.sum() / weight.sum())
+    return mean_interval(ratio + (total - ratio * weight) / weight.mean(), confidence)
+
+
 def paired_interval(
     first: Sequence[float], other: Sequence[float], confidence: float = 0.95
 ) -> Interval:

@@ -267,16 +267,16 @@ def test_missing_figures_come_back_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"replications": 5}, "another replications: '4' there, '5' here"),
+        ({"replications": 5}, "other replications: '4' there, '5' here"),
         ({"seed": 2}, "another seed: '0' there, '2' here"),
         ({"engine": "simpy"}, "another engine: 'auto' there, 'simpy' here"),
-        ({"grid": {"server.workers": [1, 2]}}, "another swept fields"),
+        ({"grid": {"server.workers": [1, 2]}}, "other swept fields"),
         (
             {"grid": {name: tuple(GRID[name]) for name in GRID}, "sample": 3},
             "another sample: 'none'",
         ),
-        ({"strategies": PAIR[:1]}, "another strategies"),
-        ({"strategies": [PAIR[0], sim.Polling("5min", jitter="1s")]}, "another strategies"),
+        ({"strategies": PAIR[:1]}, "other strategies"),
+        ({"strategies": [PAIR[0], sim.Polling("5min", jitter="1s")]}, "other strategies"),
     ],
 )
 def test_a_file_of_another_sweep_is_refused_naming_the_difference(tmp_path, options, message):
@@ -533,3 +533,23 @@ def test_a_sampled_rate_is_shown_in_a_few_digits():
     assert len(shown) <= len("123.456/h")
     whole = found.table["arrivals.rate"].iloc[-1]
     assert float(shown.removesuffix("/h")) == pytest.approx(float(whole.removesuffix("/h")))
+
+
+@pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
+def test_a_sampled_share_from_zero_to_one_is_no_count():
+    """Whole numbers at the ends do not make 0 and 1 the only values."""
+    found = swept(
+        {"strategy.loss": (0, 1)}, [sim.Callback(loss=0.1, retries=["1min"])], sample=6,
+        replications=1,
+    )  # fmt: skip
+    losses = found.runs["strategy.loss"]
+    assert ((losses > 0) & (losses < 1)).all()
+    assert losses.nunique() == 6
+
+
+def test_the_same_strategies_in_another_order_are_said_to_be_that(tmp_path):
+    """They are kept by their place."""
+    file = tmp_path / "sweep.db"
+    swept(resume=file, replications=1)
+    with pytest.raises(sim.ScenarioError, match="other strategies: the same ones in another order"):
+        swept(strategies=PAIR[::-1], resume=file, replications=1)

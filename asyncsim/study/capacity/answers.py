@@ -177,6 +177,9 @@ def goes_one_way(trials: Trials, rising: bool, strategy: int = 0) -> bool:
     `WORTH_TELLING` of the figure; the confidence is that of all steps together (Bonferroni).
     """
     columns = [trials.at(x)[strategy] for x in trials.values]
+    infinite = [set(column) == {math.inf} for column in columns if not math.isnan(sum(column))]
+    if infinite != sorted(infinite, reverse=not rising):
+        return False
     steps = [
         (one, other)
         for one, other in itertools.pairwise(columns)

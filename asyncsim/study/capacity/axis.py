@@ -135,7 +135,7 @@ class Axis:
 
     def spread(self, n: int) -> list[float]:
         """Return so many values over the axis, its ends among them."""
-        if self.by_ratio and not self.whole:
+        if self.by_ratio and (not self.whole or self.most > n * self.least):
             ratio = self.most / self.least
             found = [self.least * ratio ** (k / (n - 1)) for k in range(n)]
         else:

@@ -5,6 +5,7 @@ A strategy is dominated if another is better in both (Pareto 1896). What is left
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Unpack
@@ -212,12 +213,15 @@ def _standing(label: str, found: Mapping[str, Columns], confidence: float) -> di
 
 
 def _gap(mine: list[float], his: list[float], confidence: float) -> tuple[float, float]:
-    """Return mean and upper end of the paired difference, his less mine."""
-    one, other = interval_of(mine, confidence), interval_of(his, confidence)
-    if abs(one.mean) == float("inf") or abs(other.mean) == float("inf"):
-        if one.mean == other.mean:
-            return 0.0, 0.0
-        difference = -float("inf") if one.mean > other.mean else float("inf")
-        return difference, difference
+    """Return mean and upper end of the paired difference, his less mine.
+
+    Infinite is what is so in more of the runs; it is sure where it is so in all of them.
+    """
+    mine_infinite, his_infinite = mine.count(math.inf), his.count(math.inf)
+    if mine_infinite or his_infinite:
+        more = his_infinite - mine_infinite
+        difference = math.copysign(math.inf, more) if more else 0.0
+        sure = {mine_infinite, his_infinite} <= {0, len(mine)}
+        return difference, difference if sure else math.inf
     found = paired_interval(mine, his, confidence)
     return found.mean, found.high

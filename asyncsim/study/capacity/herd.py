@@ -136,12 +136,13 @@ def herd_drain(
 
     The closed form is that of N jobs of fixed length s that come at once to c idle workers: the
     last leaves at s⌈N/c⌉ (`asyncsim.study.theory.herd_drained`), after the network delay. It is
-    exact if the batch gives its results at its end and every callback comes once: steps after the
-    wait queue up behind the whole herd, since the queue is FIFO. Copies, retries and checks make it
-    longer. So does a limit on callbacks (`WorkflowServer.finish_limit`), whose own bound is taken
-    if it is later (`asyncsim.study.theory.bucket_drained`, `window_drained`). If results come one
-    by one there is hardly a herd: the workers began long before, and the bound is what is left of
-    their work, or one callback. For strategies that ask there is no such bound.
+    exact if the batch gives its results at its end and every callback comes once and in time: steps
+    after the wait queue up behind the whole herd, since the queue is FIFO. Copies, retries, checks,
+    and callbacks that come too late for their waits make it longer. So does a limit on callbacks
+    (`WorkflowServer.finish_limit`), whose own bound is taken if it is later
+    (`asyncsim.study.theory.bucket_drained`, `window_drained`). If results come one by one there is
+    hardly a herd: the workers began long before, and the bound is what is left of their work, or
+    one callback. For strategies that ask there is no such bound.
 
     Parameters
     ----------
@@ -188,7 +189,7 @@ def herd_drain(
         chosen.replications,
         chosen.seed,
         chosen.confidence,
-        _plain(scenario, strategy) and not herds["others"].any(),
+        _plain(scenario, strategy) and not herds[["others", "never"]].to_numpy().any(),
     )
 
 

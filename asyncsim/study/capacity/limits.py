@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Unpack
 
 from attrs import frozen
@@ -23,6 +24,8 @@ from asyncsim.study.capacity.trials import LOSS, OF_WORKERS, Effort, Options, Tr
 from asyncsim.study.points import reading
 
 MET, NOT_MET, UNDECIDED = "met", "not met", "undecided"
+LOOKED_AT = 25
+"""So many values of the whole range are tried before none meets a target that goes both ways."""
 LARGEST = 1024
 """More is not looked for unless `between` says so: workers, or times the present volume."""
 
@@ -37,8 +40,9 @@ def fewest_workers(
 ) -> Capacity:
     """Find the fewest workers with which a target is met.
 
-    Every number of workers that is tried meets the same random numbers, and more workers are never
-    worse, so a few trials lead to the answer.
+    Every number of workers that is tried meets the same random numbers. For latencies, queues and
+    cycle times more workers are never worse, so a few trials lead to the answer. A cost falls and
+    then rises with workers who are paid for: the answer says that it does not go one way.
 
     Parameters
     ----------
@@ -242,13 +246,19 @@ def _limit(
         search = _Search(tried, wanted.most)
         wide = 0 if axis.whole else 6  # 1.01^64 is about 2
         value, beyond = boundary(search.seems_met, axis, start, good, wide)
+        best = axis.most if good == "high" else axis.least
+        both_ways = "cost" in wanted.measure.figure or tried.interval(best).mean == math.inf
+        if value is None and both_ways:  # it may be met in the middle
+            better = [x for x in axis.spread(LOOKED_AT) if search.seems_met(x)]
+            if better:
+                nearest_good = better[0] if good == "high" else better[-1]
+                value, beyond = boundary(search.seems_met, axis, nearest_good, good)
         near = start if value is None else value
         boundary(search.surely_met, axis, near, good)
         boundary(search.may_be_met, axis, near, good)
         ends = search.ends(value, good)
         lost = tried.loses_any()
         longer = [] if lost or value is None else search.longer(value)
-    best = axis.most if good == "high" else axis.least
     none = f"; at {axis.shown(best)} it is {tried.interval(best)}" if value is None else ""
     notes, verdicts = tried.notes(), [search.verdict(x) for x in tried.values]
     if lost:
@@ -257,6 +267,8 @@ def _limit(
         none = f": {wanted.measure.any_loss}"
         verdicts = [MET if free and x == 0 else NOT_MET for x in tried.values]
         notes += [wanted.measure.any_loss] if free else []
+    if value is None and UNDECIDED in verdicts and not lost:
+        notes.append("by so few runs it is undecided at some values: give more replications")
     notes += tried.infinite(beyond)
     if beyond is not None and tried.overload_at(beyond).seems:
         offered = "no more is" if good == "low" else "no fewer are"
@@ -345,8 +357,12 @@ class _Search:
             if inside is not None and outside is not None:
                 test = self.surely_met if change == self._last_met else self.may_be_met
                 halved(test, axis, inside, outside)
-        surely, _ = self._last_met(good)
         perhaps, too_far = self._last_possible(good)
+        edge = axis.most if good == "low" else axis.least
+        if too_far is None and perhaps is not None and perhaps != edge:  # chance had hidden it
+            boundary(self.may_be_met, axis, perhaps, good)
+            perhaps, too_far = self._last_possible(good)
+        surely, _ = self._last_met(good)
         if not axis.whole and too_far is not None:
             perhaps = too_far  # beyond the last that may do, up to the first that will not
         if too_far is None and perhaps is not None:  # the range ends first; no worker is none

@@ -19,7 +19,7 @@ from asyncsim.engine.run import Run
 from asyncsim.model.arrivals import Poisson, WeeklyPoisson
 from asyncsim.model.calendar import Calendar, Days, Hours
 from asyncsim.model.process import AsyncStep
-from asyncsim.model.quantities import DAY, WEEK, day_numbers
+from asyncsim.model.quantities import DAY, WEEK, day_numbers, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import (
     Backoff,
@@ -33,6 +33,10 @@ from asyncsim.study.capacity.least_work import least_work
 from asyncsim.study.statistics import Interval, mean_interval
 
 WORKERS = "the workers"
+NEAR = 0.5
+"""With less to do than this share nobody takes long to settle."""
+ENOUGH = 100
+"""A run of so many relaxation times shows what a steady state is like."""
 
 
 @frozen
@@ -128,6 +132,47 @@ def outside_shares(
         for name in scenario.systems
         if each
     }
+
+
+def near_full_load(scenario: Scenario, strategy: Strategy, asked: Sequence[Asked]) -> list[str]:
+    """Say who has too much to do, or so nearly that a run settles no sooner than it ends.
+
+    A queue before c servers who take s forgets what it was within about s/(c (1 - √ρ)²): the
+    slowest term of the transient M/M/1 queue decays at the rate (√μ - √λ)².
+
+    Parameters
+    ----------
+    scenario, strategy
+        What was played.
+    asked
+        What each replication asked for.
+    """
+    if not goes_on(scenario):
+        return []
+    found = shares(scenario, asked) | {WORKERS: least_busy(scenario, strategy)}
+    instances = sum(one.instances for one in asked)
+    busy = sum(one.worker_seconds for one in asked) / max(instances, 1)
+    servers = {WORKERS: (busy, scenario.server.workers)} | {
+        name: (system.item_time.mean, system.lanes)
+        for name, system in scenario.systems.items()
+        if isinstance(system, OnlineService) and system.lanes is not None
+    }
+    told = []
+    for name, share in found.items():
+        if share > 1 + 1e-9:
+            told.append(
+                f"{name} would need {share:.1%} of the time there is: there is no steady state"
+            )
+        elif name in servers and share > NEAR:
+            seconds, number = servers[name]
+            relaxation = seconds / (number * max(1 - math.sqrt(share), 1e-9) ** 2)
+            if scenario.length < ENOUGH * relaxation:
+                told.append(
+                    f"{name}: busy for {share:.1%} of the time, a queue takes some "
+                    f"{text_of(float(f'{relaxation:.2g}'))} to forget what it was: the length "
+                    f"should be {ENOUGH} times that, or the interval is too narrow"
+                )
+    return told
 
 
 def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection[str]) -> bool:

@@ -23,6 +23,8 @@ RIGHT = (
 )
 QUANTILES = {"median_latency": 0.5, "max_latency": 1.0}
 ENDLESS = ("mean_cycle_time",)
+COUNTS = ("timed_out", "still_waiting", "failed")
+"""Figures that count such waits themselves, or what becomes of them."""
 LATE_COSTS = ("cost", "cost_per_wait", "cost_of_lateness")
 """Without end where a wait is still open when the run stops: these last if lateness has a price."""
 _WORDS = re.compile(r"\s*(.+?)\s*(?:<=|<|\bunder\b|\bat most\b)\s*(.+?)\s*")
@@ -88,7 +90,7 @@ class Measure:
     def told(self, timed_out: int, still_waiting: int) -> list[str]:
         """Return whether and how the figure counts so many waits that never resumed."""
         never, name = timed_out + still_waiting, self.figure
-        if not never:
+        if not never or name in COUNTS:
             return []
         if self.quantile is not None or name == "mean_latency":
             when = f"more than {self.spare:.3g} of a run's waits are" if self.spare else "one is"

@@ -13,7 +13,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model.described import argument
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import count
-from asyncsim.study.statistics import Interval, mean_interval
+from asyncsim.study.statistics import Interval, ratio_interval
 
 FEWEST, MOST = 10, 30
 """Batches: with fewer the interval is wide and hard to check, and more gain little (Schmeiser
@@ -31,7 +31,7 @@ class BatchMeans:
     Attributes
     ----------
     interval
-        Mean and t-interval, the batch means taken as independent.
+        Mean over all batches and t-interval, the batches taken as independent.
     size
         Observations per batch.
     means
@@ -65,7 +65,8 @@ def batch_means(
     """Return mean and interval of a dependent, steady series from one run.
 
     Neighbouring observations are put into batches. If these are long, their means hardly depend on
-    each other, and Student's t applies to them. The shortest batches are taken (30 batches to
+    each other, and Student's t applies to them (`asyncsim.study.statistics.ratio_interval`, since
+    batches may differ in weight). The shortest batches are taken (30 batches to
     begin with, at least 10) whose means pass von Neumann's test for correlation at 10 %.
 
     Parameters
@@ -99,10 +100,11 @@ def batch_means(
     else:
         sizes = range(argument("size", size, count), size + 1)
     for chosen in sizes:
-        means = _means(series, weight, chosen)
-        lag_1, chance = correlation(means)
+        sums, weights_of = _sums(series, weight, chosen)
+        lag_1, chance = correlation(_deviations(sums, weights_of))
         if chance >= LEVEL:
             break
+    means = np.divide(sums, weights_of, out=np.full(len(sums), np.nan), where=weights_of > 0)
     doubts = []
     if len(means) < FEWEST:
         doubts.append(f"{len(means)} batches are too few: give a longer run, or replications")
@@ -111,22 +113,29 @@ def batch_means(
             f"the batch means are still correlated ({lag_1:.2f} from one to the next), so the "
             "interval is too narrow: give a longer run, or replications"
         )
-    interval = mean_interval(means, confidence)
+    interval = ratio_interval(sums, weights_of, confidence)
     return BatchMeans(
         interval, chosen, means, n - len(means) * chosen, lag_1, chance, tuple(doubts)
     )
 
 
-def _means(series: Floats, weights: Floats, size: int) -> Floats:
-    """Return the weighted means of full batches, the last one at the end of the series."""
+def _sums(series: Floats, weights: Floats, size: int) -> tuple[Floats, Floats]:
+    """Return weighted sums and weights of full batches, the last one at the end of the series."""
     number = len(series) // size
     first = len(series) - number * size
     weight = weights[first:].reshape(number, size)
     value = np.where(weight > 0, series[first:].reshape(number, size), 0.0)
-    total = weight.sum(axis=1)
-    sums = (weight * value).sum(axis=1)
-    means: Floats = np.divide(sums, total, out=np.full(number, np.nan), where=total > 0)
-    return means
+    return (weight * value).sum(axis=1), weight.sum(axis=1)
+
+
+def _deviations(sums: Floats, weights: Floats) -> Floats:
+    """Return what the interval rests on: the mean, and how far each batch is from it."""
+    sums, weights = sums[weights > 0], weights[weights > 0]
+    if not len(weights):
+        return sums
+    ratio = sums.sum() / weights.sum()
+    found: Floats = ratio + (sums - ratio * weights) / weights.mean()
+    return found
 
 
 def correlation(means: ArrayLike) -> tuple[float, float]:

@@ -18,11 +18,12 @@ from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import DurationLike, Refused, count, nearest, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
+from asyncsim.study.capacity.supply import Asked, near_full_load
 from asyncsim.study.output import cycles
 from asyncsim.study.output.batch_means import batch_means
 from asyncsim.study.output.cycles import SERIES, Cycles
 from asyncsim.study.output.settled import SteadyState
-from asyncsim.study.output.warm_up import TREND_LEVEL, WarmUp, mser5, trend
+from asyncsim.study.output.warm_up import TREND_LEVEL, WarmUp, differs, mser5, trend
 from asyncsim.study.replications import Replications, playing
 from asyncsim.study.statistics import check_confidence, mean_interval
 
@@ -54,7 +55,8 @@ def steady_state(
     9). With one it is non-overlapping batch means (`asyncsim.study.output.batch_means`). A cycle
     counts in a mean as much as waits, instances or seconds are in it.
 
-    MSER-5 errs on the safe side: of systems that are steady one in eight or so is doubted without
+    What MSER-5 would cut is left out if it differs from the rest by more than chance. It
+    errs on the safe side: of systems that are steady one in eight or so is doubted without
     cause at 60 to 120 cycles, fewer with more. In a single run it may take a chance peak at the
     beginning for a warm-up; several replications are the surer way.
 
@@ -83,8 +85,8 @@ def steady_state(
     -----
     SteadyStateWarning
         If there are doubts: too few cycles, a warm-up up to the second half, correlated batch
-        means, or a trend (at the level of 1 %), which an overloaded system has: it has no steady
-        state.
+        means, a trend (at the level of 1 %), or workers or an outside system that have too much to
+        do, so that there is no steady state, or so nearly too much that it takes longer to settle.
     CensoredWarning
         If waits or instances never ended: they are in no mean.
 
@@ -120,10 +122,12 @@ def steady_state(
         )
     seed, bins = key_part("seed", seed), cycles.resolution(span)
     plan = Replications(scenario, (strategy,), seed, engine, resolution=bins)
-    keep = partial(_cut, figure=figure, edges=edges)
+    keep = partial(_kept, figure=figure, edges=edges)
     with playing(n_jobs, progress, "steady state", replications) as play:
-        runs = [run for (run,) in play.kept(plan, keep, range(replications))]
-    found = _estimated(plan, figure, (edges, span), runs, confidence)
+        kept = [run for (run,) in play.kept(plan, keep, range(replications))]
+    runs, asked = [run for run, _ in kept], [one for _, one in kept]
+    load = near_full_load(scenario, strategy, asked)
+    found = _estimated(plan, figure, (edges, span), runs, load, confidence)
     _tell(found)
     return found
 
@@ -141,9 +145,10 @@ def _lasting(scenario: Scenario, length: DurationLike | None) -> Scenario:
     return scenario.replace(length=wanted)
 
 
-def _cut(run: Run, figure: str, edges: Floats) -> tuple[Cycles, Floats]:
-    """Return the cycles of a run, and the instances under way in each."""
-    return SERIES[figure].of(run.record, edges), cycles.unended(run.record, edges).values
+def _kept(run: Run, figure: str, edges: Floats) -> tuple[tuple[Cycles, Floats], Asked]:
+    """Return the cycles of a run with the instances under way in each, and what it asked for."""
+    found = SERIES[figure].of(run.record, edges), cycles.unended(run.record, edges).values
+    return found, Asked.of(run)
 
 
 def _estimated(
@@ -151,6 +156,7 @@ def _estimated(
     figure: str,
     cut_at: tuple[Floats, float],
     runs: list[tuple[Cycles, Floats]],
+    load: list[str],
     confidence: float,
 ) -> SteadyState:
     edges, span = cut_at
@@ -158,8 +164,10 @@ def _estimated(
     averaged = _weighted(values, weights, axis=0)
     known = np.flatnonzero(~np.isnan(averaged))
     mser = mser5(averaged[known])
-    cut = int(known[mser.truncated]) if mser.truncated else 0
-    doubts = [*mser.doubts, *_trends(averaged[known], np.mean([n for _, n in runs], axis=0), mser)]
+    needed = mser.truncated and differs(averaged[known], mser.truncated)
+    cut = int(known[mser.truncated]) if needed else 0
+    trends = _trends(averaged[known], np.mean([n for _, n in runs], axis=0), mser)
+    doubts = [*load, *mser.doubts, *trends]
     rest = (values[:, cut:], weights[:, cut:])
     batches, first = None, cut
     if len(runs) > 1:

@@ -8,6 +8,8 @@ steady-state truncation heuristics for simulation, Proceedings of the Winter Sim
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from attrs import frozen
 from numpy.typing import ArrayLike
@@ -99,6 +101,32 @@ def mser5(values: ArrayLike) -> WarmUp:
             "no steady state"
         )
     return WarmUp(d * BATCH, m, statistic, tuple(doubts))
+
+
+def differs(values: ArrayLike, cut: int) -> bool:
+    """Tell whether what a cut leaves out differs from the rest by more than chance, at 1 %.
+
+    MSER-5 likes to cut chance peaks off the beginning of a short series that needs no cut, and what
+    is left then is too low. Compared are the means of its batches of five (t test, with the
+    variance of the rest).
+
+    Parameters
+    ----------
+    values
+        The series, shape ``(n,)``.
+    cut
+        So many at the beginning would be left out.
+    """
+    series = np.asarray(values, dtype=float)
+    z = series[: len(series) // BATCH * BATCH].reshape(-1, BATCH).mean(axis=1)
+    first, rest = z[: cut // BATCH], z[cut // BATCH :]
+    if not len(first) or len(rest) < 2:
+        return False
+    error = float(rest.std(ddof=1)) * math.sqrt(1 / len(first) + 1 / len(rest))
+    gap = abs(float(first.mean() - rest.mean()))
+    if error <= ROUNDING * abs(float(rest.mean())):
+        return gap > ROUNDING * abs(float(rest.mean()))
+    return bool(2 * stats.t.sf(gap / error, len(rest) - 1) < TREND_LEVEL)
 
 
 def moving_average(values: ArrayLike, window: int) -> Floats:

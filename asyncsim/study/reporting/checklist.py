@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from asyncsim.model.process import AsyncStep, Choice, Parallel, Step
 from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
+from asyncsim.study.output.settled import SteadyState
 
 PACKAGES = ("asyncsim", "simpy", "numpy", "scipy", "pandas", "matplotlib", "numba")
 MOST_FIGURES = 30
@@ -113,7 +114,7 @@ def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[Item]:
         Item("Data", "3.2", "Preprocessing", said("preprocessing", "")),
         Item("Data", "3.3", "Input parameters", "the scenario files below, complete"),
         Item("Data", "3.4", "Assumptions", said("assumptions", "")),
-        Item("Experimentation", "4.1", "Initialisation", INITIALISATION),
+        Item("Experimentation", "4.1", "Initialisation", _initialisation(studies)),
         Item("Experimentation", "4.2", "Run length", each(_run_length)),
         Item("Experimentation", "4.3", "Estimation approach", _estimation(studies)),
         Item("Implementation", "5.1", "Software", _software()),
@@ -136,6 +137,7 @@ ALGORITHMS = (
 )
 QUEUES = "one FIFO queue before the workers; ties at one instant by kind of event, then instance"
 INITIALISATION = "terminating runs from an empty system, unless a warm-up is stated with a study"
+FOUND_WARM_UP = "of steady states the warm-up from an empty system is found by MSER-5 and left out"
 EXECUTION = "next-event time advance; both engines of asyncsim give the same answer"
 
 
@@ -206,13 +208,24 @@ def _run_length(scenario: Scenario) -> str:
     )
 
 
+def _initialisation(studies: Sequence[Study]) -> str:
+    steady = any(isinstance(study, SteadyState) for study in studies)
+    others = not all(isinstance(study, SteadyState) for study in studies)
+    told = [INITIALISATION] * others + [FOUND_WARM_UP] * steady
+    return "; ".join(told)
+
+
 def _estimation(studies: Sequence[Study]) -> str:
-    told = (
-        f"{study.replications} replications, {study.confidence:.0%} intervals by Student's t"
-        for study in studies
-        if study.replications  # a fit plays nothing
-    )
-    return "; ".join(dict.fromkeys(told)) + "; differences paired on common random numbers"
+    told = []
+    for study in studies:
+        n = study.replications
+        how = f"by {study.method}" if isinstance(study, SteadyState) else "by Student's t"
+        if n:  # a fit plays nothing
+            runs = f"{n} replication{'s' if n != 1 else ''}"
+            told.append(f"{runs}, {study.confidence:.0%} intervals {how}")
+    if any(len(study.strategies) > 1 for study in studies):
+        told.append("differences paired on common random numbers")
+    return "; ".join(dict.fromkeys(told))
 
 
 def _software() -> str:

@@ -220,3 +220,55 @@ def test_the_volume_of_weekly_arrivals_is_their_factor():
     assert answer.field == "arrivals.volume"
     expected = 240 / ((1320**2 + 120**2) / (1440 * 8))
     assert answer.value == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
+def test_an_answer_in_the_middle_of_the_range_is_found():
+    """Five checks at short intervals give up too soon, at long ones they come too late.
+
+    P95 of the exponential time is 90 min, which five checks reach from 18 min on.
+    """
+    scenario = sim.Scenario(
+        name="asked",
+        process=sim.Process("p", [sim.AsyncStep("ask", "office")]),
+        systems={"office": sim.OnlineService(sim.exponential("30min"), lanes=None)},
+        arrivals=sim.Scattered(500),
+    )
+    polling = sim.Polling("5min", limit=5)
+    answer = sim.longest_interval(
+        scenario, "p95_latency <= 30min", polling, replications=5, **QUIET
+    )
+    assert 25 * 60 < answer.value < 35 * 60
+    assert "one way" in repr(answer)
+
+
+def test_a_cost_that_falls_and_rises_with_workers_has_a_fewest_number():
+    """Each worker costs 24 a day; with one, lateness costs more than the second does."""
+    scenario = herd().replace(
+        costs=sim.CostModel(worker_hour=1.0, worker_time="provided", late_minute=0.05)
+    )
+    table = sim.sweep(
+        scenario, {"server.workers": [1, 2, 3, 4]}, [sim.Callback()], replications=3, **QUIET
+    ).of("cost")
+    costs = dict(zip(table["server.workers"], table["mean"], strict=True))
+    least = min(costs, key=costs.__getitem__)
+    target = f"cost <= {costs[least] + 1:.2f}"
+    answer = sim.fewest_workers(scenario, sim.Callback(), target, replications=3, **QUIET)
+    assert answer.value == min(n for n, cost in costs.items() if cost <= costs[least] + 1)
+
+
+@pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
+@pytest.mark.parametrize("figure", ["timed_out", "failed"])
+def test_figures_that_count_waits_without_an_end_are_not_said_to_leave_them_out(figure):
+    """They are these waits, or the instances of them."""
+    scenario = sim.Scenario(
+        name="asked",
+        process=sim.Process("p", [sim.AsyncStep("ask", "office", timeout="1h")]),
+        systems={"office": sim.OnlineService(sim.exponential("30min"), lanes=None)},
+        arrivals=sim.Scattered(100),
+    )
+    polling = sim.Polling("5min")
+    answer = sim.fewest_workers(
+        scenario, polling, f"{figure} <= 90", between=(1, 4), replications=2, **QUIET
+    )
+    assert "says nothing" not in repr(answer)

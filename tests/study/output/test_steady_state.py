@@ -190,3 +190,36 @@ def test_wrong_arguments_are_named(options, message):
     """With the argument, the value and what would be right."""
     with pytest.raises(sim.ScenarioError, match=re.escape(message)):
         found_of(nights(), **options)
+
+
+@pytest.mark.parametrize("load", [0.9, 0.98, 1.02])
+def test_a_load_too_near_to_full_is_told_whatever_chance_shows(load):
+    """60 days are 11 relaxation times at 0.95 and jobs of 10 min: no interval is to be believed."""
+    jobs = sim.Process("work", [sim.Step("work", work=sim.exponential("10min"))])
+    near = queue("1/h", process=jobs).replace(arrivals=sim.Poisson(f"{6 * load}/h"))
+    with pytest.warns(sim.SteadyStateWarning, match="the workers"):
+        found = sim.steady_state(near, sim.Callback(), "cycle_time", progress=False)
+    assert not found.reliable
+    service = near.replace(
+        process=sim.Process("ask", [sim.AsyncStep("ask", "office")]),
+        systems={"office": sim.OnlineService("10min")},
+    )
+    with pytest.warns(sim.SteadyStateWarning, match="office"):
+        sim.steady_state(service, sim.Callback(), "cycle_time", progress=False)
+
+
+@pytest.mark.filterwarnings("ignore::asyncsim.SteadyStateWarning")
+def test_one_run_is_not_biased_by_quiet_days_or_chance_peaks():
+    """The mean of days' means is too low, and so is what a cut of chance peaks leaves."""
+    jobs = sim.Process("work", [sim.Step("work", work=sim.exponential("10min"))])
+    busy = queue("1/h", process=jobs).replace(
+        arrivals=sim.Poisson("9.6/h"), server=sim.WorkflowServer(2)
+    )
+    truth = 600.0 * (1 + theory.mmc_wait(2, 1.6))
+    found = [
+        sim.steady_state(busy, sim.Callback(), "cycle_time", seed=seed, progress=False).estimate
+        for seed in range(60)
+    ]
+    means = np.array([one.mean for one in found]) / truth
+    assert abs(means.mean() - 1) < 3 * means.std(ddof=1) / np.sqrt(len(means))
+    assert np.mean([truth in one for one in found]) > 0.75
