@@ -27,7 +27,7 @@ from asyncsim.study.calibration.explaining import (
 )
 from asyncsim.study.calibration.outside import SystemFit, fit_system
 from asyncsim.study.calibration.paths import Paths, paths_of
-from asyncsim.study.calibration.plausible import resolution_of, without_strays
+from asyncsim.study.calibration.plausible import begun_before, resolution_of, without_strays
 from asyncsim.study.calibration.reading import EVENTS, TIMES, Log, read_log
 from asyncsim.study.calibration.result import Fit
 from asyncsim.study.calibration.server import ServerFit, fit_server
@@ -118,10 +118,12 @@ def fit(
     seed = key_part("seed", seed)
     found = read_log(log, zone, system, requests)
     known = without_strays(found.steps, found.calendar, found.problems)
+    before = begun_before(known, found.problems)
     if found.problems.worth_a_warning:
         warn(found.problems.sentence(found.name, found.rows), LogWarning)
     steps = known.assign(first=known[[*TIMES]].min(axis=1))
     came = steps.groupby("case", sort=False)["first"].min()
+    came = came[~came.index.isin(before)]
     calendar, shift, length, outside = _period(came, found.calendar, period)
     for column in (*TIMES, "first"):
         steps[column] -= shift
@@ -151,7 +153,7 @@ def fit(
         zone=calendar.zone,
         description=f"fitted to {found.rows} rows of {Path(found.name).name}",
     )
-    findings, gaps = _accounts(found, paths, server, systems, settings)
+    findings, gaps = _accounts(found, before, paths, server, systems, settings)
     for one in gone.values():
         findings += one.findings
         gaps += one.gaps
@@ -241,6 +243,7 @@ def _process(
 
 def _accounts(
     log: Log,
+    before: set[str],
     paths: Paths,
     server: ServerFit,
     systems: Mapping[str, SystemFit],
@@ -255,7 +258,7 @@ def _accounts(
         gaps += fitted.gaps
     if log.form == EVENTS:
         findings += server.findings
-        waits = log.steps[log.steps["system"].notna()]
+        waits = log.steps[log.steps["system"].notna() & ~log.steps["case"].isin(before)]
         at_once = int((waits["armed"].isna() & waits["ended"].notna()).sum())
         if at_once:
             meaning = "they ended without a wait (answered at once, or failed); the scenario waits"

@@ -17,6 +17,8 @@ FEWEST = 8
 """So many different instants on full hours, say, are no accident."""
 FAR = 90 * DAY
 """Dates that nothing comes near for so long are far from all others, …"""
+BEGINNINGS, USUAL = ("queued", "started", "armed"), 0.9
+"""A step usually has a beginning in the log if at least this share of it has one of these."""
 RARE = 0.01
 """… if no more than this share of all instants is among them."""
 
@@ -81,6 +83,30 @@ def without_strays(steps: pd.DataFrame, calendar: Calendar, problems: Problems) 
     kept = steps[~begins].copy()
     kept[[*TIMES]] = kept[[*TIMES]].where(~far[~begins])
     return kept.reset_index(drop=True)
+
+
+def begun_before(steps: pd.DataFrame, problems: Problems) -> set[str]:
+    """Return the cases that began before the log does, and note them.
+
+    The first that is seen of them is an end or a resumption, of a step that otherwise begins before
+    it ends. Such a case is no arrival.
+
+    Parameters
+    ----------
+    steps
+        Of `asyncsim.study.calibration.reading.Log`.
+    problems
+        Where they are noted.
+    """
+    begun = steps[[*BEGINNINGS]].notna().any(axis=1)
+    usual = begun.groupby(steps["step"]).transform("mean") >= USUAL
+    first = steps[[*TIMES]].min(axis=1)
+    is_first = first.eq(first.groupby(steps["case"]).transform("min"))
+    cut = is_first & ~begun & usual
+    if cut.any():
+        what = "begun before the log: goes on without a beginning (no arrival)"
+        problems.add(what, steps.loc[cut, "place"], KEPT)
+    return set(steps.loc[cut, "case"])
 
 
 def _instants(steps: pd.DataFrame) -> Floats:

@@ -167,3 +167,29 @@ def test_many_wrong_dates_are_refused_with_what_to_do(table):
     wrong = table.assign(submitted=table["submitted"].mask(table.index % 10 == 0, EPOCH))
     with pytest.raises(sim.ScenarioError, match="from 1970-01-01 to 2026-01-18: mend dates"):
         sim.fit(wrong)
+
+
+def test_cases_that_began_before_the_log_are_no_arrivals():
+    """A log cut out of a longer one begins with resumptions of the night; nobody arrives then."""
+    log = sim.simulate(
+        sim.Scenario(
+            name="orders",
+            process=sim.Process("order", [sim.AsyncStep("post", "ledger"), sim.Step("file", "1s")]),
+            systems={"ledger": BATCH},
+            arrivals=sim.Poisson("200/day", between=("08:00", "18:00")),
+            length="28 days",
+        ),
+        sim.Callback(),
+        seed=3,
+    ).event_log()
+    begin = log["time:timestamp"].min().normalize() + pd.Timedelta("135h")
+    cut = log[log["time:timestamp"] >= begin]
+    fit = sim.fit(cut)
+    late = fit.arrivals.table.query("hour >= 19")
+    assert late["arrivals"].sum() == 0
+    told = fit.problems.set_index("problem")["rows"]
+    (number,) = [n for what, n in told.items() if what.startswith("begun before the log")]
+    starts = log.groupby("case:concept:name")["time:timestamp"].min()
+    ends = log.groupby("case:concept:name")["time:timestamp"].max()
+    assert number == ((starts < begin) & (ends >= begin)).sum()
+    assert "asynchronous steps without a wait" not in gaps_of(fit)
