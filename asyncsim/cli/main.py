@@ -25,7 +25,7 @@ every so often) or be called back, by its serial number such as 5_31. Begin with
   asyncsim fit data/request_log.csv --out mine.toml
       a scenario made from a log, with what the log does not explain
   asyncsim serve data/workshop.toml --hold all
-      a live session: finish 5_31 yourself, with curl
+      a live session: finish 1_31 yourself, with curl
 
 asyncsim COMMAND --help tells what each takes. Scenario files: data/README.md. Notebooks: make lab.
 """

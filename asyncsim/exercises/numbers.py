@@ -169,7 +169,7 @@ def how_far(value: float, expected: float) -> str:
     if factor < 1.25:
         percent = max(abs(value / expected - 1) * 100, 0.1)
         return (
-            f"that is close, but about {percent:.2g} % too {direction}, more than rounding explains"
+            f"that is close, but about {percent:.2g} % too {direction}, more than is let pass here"
         )
     order = "the order of magnitude is right, but " if factor < 2.9 else ""
     return f"{order}that is too {direction} by a factor of about {factor:.2g}"

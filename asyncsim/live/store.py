@@ -78,7 +78,7 @@ class Store:
     Parameters
     ----------
     path
-        The file; made if there is none. ``":memory:"`` keeps everything in memory.
+        The file; made if there is none, with its folder. ``":memory:"`` keeps everything in memory.
 
     Raises
     ------
@@ -93,13 +93,15 @@ class Store:
         self._inside = False
         self._owner: sqlite3.Connection | None = None
         try:
+            if self.path != IN_MEMORY:
+                Path(self.path).parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(
                 self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
             )
             self.journal = self._journal()
             self._db.execute("pragma synchronous = full")
             self._set_up()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise ScenarioError(
                 f"store {self.path!r} cannot be used: {error}{database_hint()}"
             ) from None

@@ -93,7 +93,7 @@ def test_a_store_that_was_changed_by_hand_is_not_gone_on_with(path):
         ({"scenario": SCENARIO, "heartbeat": {"post": 1}}, "heartbeat must name asynchronous"),
         ({"scenario": SCENARIO, "heartbeat": -1}, r"heartbeat\['post to ledger'\] must be pos"),
         ({"scenario": SCENARIO, "seed": -1}, "seed must be"),
-        ({"scenario": SCENARIO, "store": "no/such/folder/w.db"}, "no/such/folder/w.db' cannot"),
+        ({"scenario": SCENARIO, "store": "README.md/w.db"}, "README.md/w.db' cannot"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):
@@ -178,3 +178,10 @@ def test_a_mistyped_store_is_not_made(tmp_path):
 def test_a_store_answers_whatever_stands_for_a_number(path):
     """As a session does; half a character is in no database."""
     assert sim.finish_in_store(path, "\ud800") is sim.Answer.UNKNOWN
+
+
+def test_a_store_brings_its_folder_along(tmp_path):
+    """As every other file that is written."""
+    path = tmp_path / "out" / "deep" / "session.db"
+    with sim.live(SCENARIO, store=path):
+        assert path.exists()

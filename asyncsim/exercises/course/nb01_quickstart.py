@@ -53,7 +53,7 @@ OVERHEAD = Exercise(
     Number(
         callback_overhead,
         "Little, and not nothing: each callback is received, its record looked up, the step woken. "
-        "Polling every 15 minutes takes about 17 times as long, and still no more than minutes a "
+        "Polling every 15 minutes takes about 16 times as long, and still no more than minutes a "
         "day.",
         "s",
         within=0.1,  # what a day of the simulation shows is as good as the mean

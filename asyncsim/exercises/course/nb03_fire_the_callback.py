@@ -75,8 +75,8 @@ def second_finisher() -> tuple[str, str]:
     outcomes = far.deliveries.query("serial_number == '9_31'")["outcome"].tolist()
     resumed = far.steps.query("instance == 9 and step == 'post'")["ended"].notna().sum()
     measured = (
-        f"Played: the deliveries of 9_31 are {', '.join(outcomes)}, and its step ended "
-        f"{'once' if resumed == 1 else f'{resumed} times'}."
+        f"Played: the deliveries of 9_31 are {' and '.join(map(repr, outcomes))}, and its "
+        f"step ended {'once' if resumed == 1 else f'{resumed} times'}."
     )
     if len(outcomes) == 1:
         return "a", measured
@@ -95,8 +95,9 @@ SECOND = Exercise(
             ),
             "b": Option(
                 "two rows; the batch calls as well, and is told that it is a duplicate",
-                "The outside system is not told, and need not be: a finish is answered once. (The "
-                "order has still been booked by the batch, whatever you did by hand.)",
+                "Nobody told the batch beforehand, and nobody need: a finish is answered once, and "
+                "whoever comes second is told so. (The order has still been booked by the batch, "
+                "whatever you did by hand.)",
             ),
             "c": Option(
                 "two rows; the step resumes a second time, and the process goes on twice",

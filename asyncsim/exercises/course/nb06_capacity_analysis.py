@@ -133,7 +133,7 @@ AVERAGES = Exercise(
             Slip(lambda: two_days()[0].mean(), "that is the quiet day alone"),
             Slip(lambda: two_days()[1].mean(), "that is the busy day alone"),
         ),
-        within=0.005,
+        within=0.01,
     ),
     (
         "On which of the two days does a customer, drawn by lot, order?",

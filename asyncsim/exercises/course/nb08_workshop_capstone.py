@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any
 
 from attrs import evolve
@@ -17,7 +18,7 @@ from asyncsim.model.durations import exponential, lognormal
 from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import WorkflowServer
-from asyncsim.model.strategies import Callback, LongPolling
+from asyncsim.model.strategies import Callback, LongPolling, Polling
 from asyncsim.model.systems import NightlyBatch, OnlineService
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.target import Measure
@@ -96,8 +97,9 @@ def keeps_the_rules(design: Scenario, strategy: Strategy) -> Iterator[Finding]:
         same,
         "A check takes 20 ms and a callback 30 ms of a worker."
         if same
-        else "The server is another than the house's, which has poll_work='20ms' and "
-        "callback_work='30ms' (a new WorkflowServer begins with none).",
+        else "The server is another than the house's, which has poll_work='20ms', "
+        "callback_work='30ms' (a new WorkflowServer begins with none), and no limit or policy of "
+        "its own.",
     )
     if isinstance(strategy, LongPolling):
         yield Finding(
@@ -134,7 +136,9 @@ def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Finding]:
     yield Finding(
         prompt,
         f"95 of 100 steps resume within {late:.0f} s"
-        + ("." if prompt else f", not within two minutes: {_why_late(strategy)}."),
+        + ("." if prompt else f", not within two minutes: {_why_late(strategy, late)}.")
+        if isfinite(late)
+        else f"More than 5 of 100 steps never resume: {_why_lost(strategy)}.",
     )
     lost = sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs) / DAYS
     yield Finding(
@@ -153,9 +157,11 @@ def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Finding]:
     )
 
 
-def _why_late(strategy: Strategy) -> str:
+def _why_late(strategy: Strategy, late: float) -> str:
     if isinstance(strategy, Callback):
         return "the callbacks of a night come together, and queue up for too few workers"
+    if isinstance(strategy, Polling) and late > strategy.interval:
+        return "checks come later than the interval says, since they queue up for too few workers"
     return "a poller is late by up to its interval, and a shorter one asks more often"
 
 
