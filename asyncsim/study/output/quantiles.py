@@ -13,7 +13,9 @@ from scipy import stats
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import argument
 from asyncsim.model.quantities import inner_share
-from asyncsim.study.statistics import Interval, check_confidence, mean_interval
+from asyncsim.study.statistics import check_confidence, ratio_interval
+
+WOODRUFF = "Student's t of the share below, over replications"
 
 
 @frozen
@@ -129,11 +131,11 @@ def replicated_quantile(
 ) -> QuantileInterval:
     """Return a quantile of simulated values with an interval over independent replications.
 
-    Values within a replication depend on each other, so each replication gives one quantile.
-    Student's t applies to these, if all are finite; it encloses their mean. With few values in a
-    replication that leans away from the quantile of all values together, which is `value`: if it
-    lies outside the interval, the note says so. If some are infinite there is no mean, and the
-    interval is that of their median, by order statistics.
+    Values within a replication depend on each other; replications do not. The share of values up to
+    the quantile of all of them, a ratio over replications, has a t-interval q ± h; the quantiles of
+    all values at q - h and q + h are the ends (Woodruff 1952, Confidence intervals for medians and
+    other position measures, Journal of the American Statistical Association 47, 635-646). Means of
+    the quantiles of replications would lean to the middle where these have few values.
 
     Parameters
     ----------
@@ -146,26 +148,25 @@ def replicated_quantile(
     """
     q = argument("q", q, inner_share)
     full = [np.asarray(values, dtype=float) for values in samples if len(np.asarray(values))]
-    each = np.array([quantile(values, q) for values in full])
-    value = quantile(np.concatenate(full), q) if full else math.nan
-    if np.isfinite(each).all():
-        t = mean_interval(each, confidence)
-        method = "Student's t over replications"
-        return QuantileInterval(value, t.low, t.high, q, confidence, t.n, method, _note(t, value))
-    median = quantile_interval(each, 0.5, confidence)
-    method = "median of replications, order statistics"
+    if len(full) < 2:
+        value = quantile(full[0], q) if full else math.nan
+        note = "one replication has no interval" if full else "there are no values"
+        none = (math.nan, math.nan, q, confidence, len(full), WOODRUFF, note)
+        return QuantileInterval(value, *none)
+    ordered = np.sort(np.concatenate(full))
+    value, n = quantile(ordered, q), len(ordered)
+    below = [np.sum(values <= value) for values in full]
+    half = ratio_interval(below, [len(values) for values in full], confidence).half_width
+    low, high = math.floor((q - half) * (n - 1) + 1e-9), math.ceil((q + half) * (n - 1) - 1e-9)
+    missing = [word for word, lacks in (("lower", low < 0), ("upper", high >= n)) if lacks]
+    note = f"no {' and no '.join(missing)} end: give more replications, or longer ones"
     return QuantileInterval(
-        value, median.low, median.high, q, median.coverage, median.n, method, median.note
-    )
-
-
-def _note(found: Interval, value: float) -> str:
-    """Return what is to be said of an interval of the quantiles of replications."""
-    if found.n < 2:
-        return "one replication has no interval" if found.n else "there are no values"
-    if found.low - 1e-9 <= value <= found.high + 1e-9:
-        return ""
-    return (
-        "the estimate lies outside: a replication has too few values for this quantile, and the "
-        "interval is about theirs; play longer ones"
+        value,
+        float(ordered[low]) if low >= 0 else -math.inf,
+        float(ordered[high]) if high < n else math.inf,
+        q,
+        confidence,
+        len(full),
+        WOODRUFF,
+        note if missing else "",
     )

@@ -169,6 +169,7 @@ def test_many_wrong_dates_are_refused_with_what_to_do(table):
         sim.fit(wrong)
 
 
+@pytest.mark.filterwarnings("ignore::asyncsim.LogWarning")
 def test_cases_that_began_before_the_log_are_no_arrivals():
     """A log cut out of a longer one begins with resumptions of the night; nobody arrives then."""
     log = sim.simulate(
