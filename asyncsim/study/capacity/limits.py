@@ -247,8 +247,9 @@ def _limit(
         wide = 0 if axis.whole else 6  # 1.01^64 is about 2
         value, beyond = boundary(search.seems_met, axis, start, good, wide)
         best = axis.most if good == "high" else axis.least
-        both_ways = "cost" in wanted.measure.figure or tried.interval(best).mean == math.inf
-        if value is None and both_ways:  # it may be met in the middle
+        if value is None and (
+            "cost" in wanted.measure.figure or tried.interval(best).mean == math.inf
+        ):  # it may be met in the middle
             better = [x for x in axis.spread(LOOKED_AT) if search.seems_met(x)]
             if better:
                 nearest_good = better[0] if good == "high" else better[-1]
