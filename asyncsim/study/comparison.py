@@ -14,10 +14,9 @@ from matplotlib.figure import Figure
 from asyncsim import plots
 from asyncsim.engine.figures import Meaning, figures_of
 from asyncsim.engine.run import Run
-from asyncsim.errors import ScenarioError
-from asyncsim.model.described import refuse
+from asyncsim.model.described import choice, refuse
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import nearest, text_of
+from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.output.quantiles import replicated_quantile
@@ -113,11 +112,7 @@ class Comparison:
 
     def run(self, strategy: str) -> Run:
         """Return the first replication of a strategy, by its label."""
-        if strategy not in self._played:
-            words = ", ".join(repr(label) for label in self._played)
-            hint = nearest(str(strategy), self._played)
-            raise ScenarioError(f"strategy must be one of {words}, got {strategy!r}{hint}")
-        run = self._played[strategy].first
+        run = self._played[choice("strategy", strategy, self._played)].first
         assert run is not None
         return run
 

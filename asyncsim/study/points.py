@@ -141,7 +141,7 @@ def swept_labels(strategies: Mapping[str, Strategy], names: Iterable[str]) -> tu
     inner = {
         _first(name.removeprefix(OF_STRATEGY)) for name in names if name.startswith(OF_STRATEGY)
     }
-    swept = {one for one in strategies.values() if inner & fields_of(one)}
+    swept = [one for one in strategies.values() if inner & fields_of(one)]
     labels = []
     for label, strategy in strategies.items():
         alike = [one for one in swept if type(one) is type(strategy)]
@@ -277,11 +277,17 @@ def _range(name: str, ends: Sequence[Any]) -> tuple[Reading, Reading]:
     right = "must be a range (low, high) of numbers, durations, rates of one unit or clock times"
     if not isinstance(ends, (list, tuple)) or len(ends) != 2:
         raise refuse(f"grid[{name!r}]", f"{right} when sampled", ends)
-    low, high = reading(ends[0]), reading(ends[1])
-    if low and high and {low.scale, high.scale} == {"whole number", "number"}:
-        low, high = Reading("number", low.figure), Reading("number", high.figure)
-    if low and high and (low.figure, high.figure) == (0.0, 1.0) and low.scale == "whole number":
-        low, high = Reading("number", 0.0), Reading("number", 1.0)  # shares, not counts
+    low, high = read_ends(ends)
     if low is None or high is None or low.scale != high.scale or low.figure >= high.figure:
         raise refuse(f"grid[{name!r}]", f"{right} when sampled", ends)
+    return low, high
+
+
+def read_ends(ends: Sequence[Any]) -> tuple[Reading | None, Reading | None]:
+    """Read both ends of a range: a whole number beside another is a number, as are 0 and 1."""
+    low, high = reading(ends[0]), reading(ends[1])
+    if low and high and {low.scale, high.scale} <= {"whole number", "number"}:
+        shares = (low.figure, high.figure) == (0.0, 1.0)  # and no counts
+        if shares or low.scale != high.scale:
+            return Reading("number", low.figure), Reading("number", high.figure)
     return low, high

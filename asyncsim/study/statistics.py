@@ -12,6 +12,7 @@ from scipy import special
 from scipy.stats import binomtest
 
 from asyncsim.model.described import argument
+from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import Refused, count, inner_share, number_text
 
 
@@ -103,9 +104,10 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     return Interval(float(found.mean()), half, n)
 
 
-def ratio_interval(sums: ArrayLike, weights: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Return a mean over all that was observed, and a t-interval, from independent parts.
+def ratio_values(sums: ArrayLike, weights: ArrayLike) -> Floats:
+    """Return the ratio of all that was observed, and how far each part is from it, added up.
 
+    `mean_interval` of these values is the ratio, with its t-interval if parts are independent.
     The mean of parts of unequal weight is not the mean of their means: the more there is to wait
     for, the longer everybody waits. The ratio r = Σ s_i / Σ w_i has no such bias to speak of, and
     its variance is that of the mean of s_i - r w_i, by the mean weight (the ratio estimator of
@@ -116,21 +118,20 @@ def ratio_interval(sums: ArrayLike, weights: ArrayLike, confidence: float = 0.95
     sums
         What was observed in each part, added up, shape ``(n,)``.
     weights
-        How much was observed in each, shape ``(n,)``; parts without any say nothing.
-    confidence
-        As in `mean_interval`.
+        How much was observed in each, shape ``(n,)``; parts without any are left out.
 
     Examples
     --------
-    >>> round(ratio_interval([10.0, 90.0], [1.0, 3.0]).mean, 1)
-    25.0
+    >>> ratio_values([10.0, 90.0], [1.0, 3.0]).tolist()
+    [17.5, 32.5]
     """
     total, weight = np.asarray(sums, dtype=float), np.asarray(weights, dtype=float)
     total, weight = total[weight > 0], weight[weight > 0]
     if not len(weight):
-        return mean_interval([], confidence)
-    ratio = float(total.sum() / weight.sum())
-    return mean_interval(ratio + (total - ratio * weight) / weight.mean(), confidence)
+        return total
+    ratio = total.sum() / weight.sum()
+    found: Floats = ratio + (total - ratio * weight) / weight.mean()
+    return found
 
 
 def paired_interval(

@@ -90,10 +90,8 @@ def queue_of(came: Floats, done: Floats, resolution: float = 0.0) -> Queue:
             break
         if _open_question(took, resolution):
             break
-        free = _gaps(leaving, lanes, len(came))  # of lanes, before that of each request
-        free, told = free[over], (waited & np.isfinite(free))[over]
-        fits = _possible(took, resolution) and _unrelated(took, there[over])
-        if fits and _unrelated(took[told], free[told]):
+        free = np.where(waited, _gaps(leaving, lanes, len(came)), np.nan)[over]
+        if _explains(took, free, resolution) and _unrelated(took, there[over]):
             return Queue(lanes, begun, int(waited.sum()), unknown.peak)
     return unknown
 
@@ -128,8 +126,7 @@ def lanes_of_nights(
         if len(took) < FEWEST or _open_question(took, resolution):
             break
         free = np.concatenate([_gaps(leaving, lanes, len(over))[lanes:] for over, leaving in parts])
-        known = np.isfinite(free)
-        if not _possible(took, resolution) or not _unrelated(took[known], free[known]):
+        if not _explains(took, free, resolution):
             continue
         if lanes == 1 and took.std() > UNEVEN * took.mean():
             return 1, took[took > 0]
@@ -174,6 +171,12 @@ def _open_question(took: Floats, resolution: float) -> bool:
     """
     early = float(np.mean(took <= -max(resolution, 1e-9)))
     return early <= NOTHING and resolution > COARSE * max(float(took.mean()), 0.0)
+
+
+def _explains(took: Floats, free: Floats, resolution: float) -> bool:
+    """Tell whether times are possible, and have nothing to do with how long a lane was free."""
+    known = np.isfinite(free)
+    return _possible(took, resolution) and _unrelated(took[known], free[known])
 
 
 def _possible(took: Floats, resolution: float) -> bool:

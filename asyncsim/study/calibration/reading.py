@@ -159,16 +159,20 @@ def _zone_of(log: pd.DataFrame | str | Path, column: str, zone: str | None) -> s
     return zone
 
 
-def _note_zones(
-    texts: pd.Series[str], line: pd.Series[int], zone: str | None, problems: Problems
+def _as_utc(
+    texts: pd.Series[str],
+    line: pd.Series[int],
+    asked: str | None,
+    zone: str | None,
+    problems: Problems,
 ) -> bool:
-    """Note the rows without an offset in a log that has offsets; return whether it has."""
+    """Tell whether clock times are of UTC only; note rows without an offset among others."""
     written = texts.str.strip() != ""
     aware = texts.str.contains(OFFSET) & texts.str.contains(":") & written
     if aware.any() and (~aware & written).any():
         problem = f"no time zone, though others have one: read as {zone or 'UTC'}"
         problems.add(problem, line[~aware & written].drop_duplicates(), KEPT)
-    return bool(aware.any())
+    return bool(aware.any()) and asked is None and zone in NO_ZONE
 
 
 def _seconds(moments: pd.Series[pd.Timestamp], calendar: Calendar) -> pd.Series[float]:
@@ -190,7 +194,7 @@ def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str
     columns = [name for name in ("submitted", "completed", "resumed") if name in raw]
     texts = pd.concat([raw[name] for name in columns], ignore_index=True)
     lines = pd.concat([raw["line"]] * len(columns), ignore_index=True)
-    aware = _note_zones(texts, lines, zone, problems)
+    as_utc = _as_utc(texts, lines, asked, zone, problems)
     checked = RequestLog.checked(raw, name, zone, problems.place)
     open_lines = set(checked.unfinished["line"])
     for kind, rejected in checked.rejected.groupby("kind", sort=False):
@@ -201,7 +205,6 @@ def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str
     rows = pd.concat([checked.rows, checked.unfinished.drop(columns="line")], ignore_index=True)
     places = pd.concat([used.set_index("SN")["line"], checked.unfinished.set_index("SN")["line"]])
     rows["place"] = rows["SN"].map(places)
-    unsaid = asked is None and zone in NO_ZONE
     calendar = Calendar(rows["submitted"].min().date(), zone)
     submitted = _seconds(rows["submitted"], calendar)
     in_file = submitted.iloc[rows["place"].argsort()]
@@ -227,7 +230,7 @@ def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str
     )
     steps = steps.sort_values(["queued", "place"], kind="stable", ignore_index=True)
     steps["resumed"] = steps["resumed"].where(~(steps["resumed"] < steps["completed"]))
-    return Log(name, REQUESTS, calendar, steps, problems, len(raw), aware and unsaid)
+    return Log(name, REQUESTS, calendar, steps, problems, len(raw), as_utc)
 
 
 def _resumptions(
@@ -262,7 +265,7 @@ def _read_events(
     raw = _texts(log, EVENT_COLUMNS, OPTIONAL)
     problems = Problems(_place(log))
     column = raw["time:timestamp"]
-    aware = _note_zones(column, raw["line"], zone, problems)
+    as_utc = _as_utc(column, raw["line"], asked, zone, problems)
     moments = _moments(log, column, zone)
     events = pd.DataFrame(
         {
@@ -287,13 +290,12 @@ def _read_events(
         raise ScenarioError(
             f"{name}: has no usable row ({first['problem']}: {first['first']}); {RIGHT}"
         )
-    unsaid = asked is None and zone in NO_ZONE
     calendar = Calendar(moments[good].min().date(), zone)
     events = events.assign(at=_seconds(moments, calendar))[good]
     steps = executions_of(events, system, problems)
     if requests is not None:
         steps = _with_requests(steps, requests, calendar, problems)
-    return Log(name, EVENTS, calendar, steps, problems, len(raw), aware and unsaid)
+    return Log(name, EVENTS, calendar, steps, problems, len(raw), as_utc)
 
 
 def _moments(

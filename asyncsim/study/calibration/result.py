@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from asyncsim import plots
-from asyncsim.errors import ScenarioError
+from asyncsim.model.described import choice
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import DAY, nearest, seconds_of_day, text_of
+from asyncsim.model.quantities import DAY, seconds_of_day, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback
 from asyncsim.model.systems import NightlyBatch, OnlineService, People
@@ -156,12 +156,7 @@ class Fit:
             figure, (ax,) = plots.figure(1, width=8.0)
             plots.arrival_rates(self.arrivals.table, ax)
             return figure
-        if system not in self.systems:
-            words = ", ".join(repr(one) for one in self.systems)
-            raise ScenarioError(
-                f"system must be one of {words}, got {system!r}{nearest(system, self.systems)}"
-            )
-        fitted = self.systems[system]
+        fitted = self.systems[choice("system", system, self.systems)]
         figure, axes = plots.grid(2, 2)
         plots.arrival_rates(self.arrivals.table, axes[0])
         whole = isinstance(fitted.system, OnlineService) and fitted.system.lanes is None

@@ -27,6 +27,10 @@ SHORTEST = 15 * MINUTE
 """A shorter time without completions is no break."""
 MOST = 0.99
 """So many completions make up the part of the day in which there are any."""
+A_BREAK = (
+    "a break, or a day that ends early; the scenario's people have none, and its times of work "
+    "hold the waiting"
+)
 
 
 def rhythm_gaps(name: str, armed: Floats, done: Floats, calendar: Calendar) -> list[Gap]:
@@ -94,17 +98,11 @@ def break_gaps(name: str, done: Floats, between: tuple[str, str], calendar: Cale
         idle, rate = float(ordered[k + 1] - ordered[k]), len(ordered) / (last - first)
         if idle >= SHORTEST and rate * idle > SURE + math.log(len(ordered)):
             amount = f"none from {clock_text(ordered[k])} to {clock_text(ordered[k + 1])}"
-            found.append(Gap(name, "completions in working hours", amount, _MEANING))
+            found.append(Gap(name, "completions in working hours", amount, A_BREAK))
     for k in np.unique(weekday).tolist():
         mine, others = time[weekday == k], time[weekday != k]
         latest = float(mine.max())
         if len(others) and len(mine) * float(np.mean(others > latest)) > SURE:
             amount = f"none after {clock_text(latest)} on {DAY_NAMES[k]}s"
-            found.append(Gap(name, "completions in working hours", amount, _MEANING))
+            found.append(Gap(name, "completions in working hours", amount, A_BREAK))
     return found
-
-
-_MEANING = (
-    "a break, or a day that ends early; the scenario's people have none, and its times of work "
-    "hold the waiting"
-)

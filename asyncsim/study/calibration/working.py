@@ -10,15 +10,15 @@ from attrs import frozen
 
 from asyncsim.model.calendar import Calendar, Days, Hours
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import DAY
+from asyncsim.model.quantities import DAY, HOUR
 from asyncsim.study.calibration.batches import clock_of, shortest_arc
 from asyncsim.study.calibration.rounding import clock_text, days_text, roundest
 
 SHARE = 0.99
 """Working hours hold this share of all completions, so that a few may be overtime."""
-LONGEST = 16 * 3600.0
+LONGEST = 16 * HOUR
 """A longer part of the day is no working hours."""
-SHORTEST = 2 * 3600.0
+SHORTEST = 2 * HOUR
 """Nor is a shorter one."""
 LATE = 60.0
 """The last task of a day may be booked so long after work has ended."""

@@ -17,7 +17,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model.described import refuse
 from asyncsim.model.quantities import SECONDS_PER_UNIT, number_text, text_of
 from asyncsim.model.waiting import Strategy
-from asyncsim.study.points import OF_STRATEGY, Reading, fields_of, reading
+from asyncsim.study.points import OF_STRATEGY, Reading, fields_of, read_ends
 
 RIGHT = "must be two values (low, high), such as ('1min', '1h'), (1, 64) or ('50/h', '5000/h')"
 SMALLEST = 0.01
@@ -54,11 +54,7 @@ class Axis:
         """Return the axis between two values as a person writes them."""
         if not isinstance(ends, (list, tuple)) or len(ends) != 2:
             raise refuse("between", RIGHT, ends)
-        low, high = reading(ends[0]), reading(ends[1])
-        if low and high and {low.scale, high.scale} == {"whole number", "number"}:
-            low, high = Reading("number", low.figure), Reading("number", high.figure)
-        if low and high and (low.figure, high.figure) == (0.0, 1.0):  # shares, not counts
-            low, high = Reading("number", 0.0), Reading("number", 1.0)
+        low, high = read_ends(ends)
         known = low and (low.scale in SCALES or low.scale.startswith("rate"))
         if not (known and low and high) or low.scale != high.scale or low.figure >= high.figure:
             raise refuse("between", RIGHT, ends)

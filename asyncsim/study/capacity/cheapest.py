@@ -99,10 +99,6 @@ def cheapest_interval(
     )
 
 
-def _figure(tried: Trials, x: float) -> float:
-    return math.inf if tried.overload_at(x).surely else tried.interval(x).mean
-
-
 def _least(figure: Callable[[float], float], axis: Axis) -> float:
     """Return the value at which a figure is least: a look around, then golden section."""
     looked = axis.spread(LOOKED_AT)

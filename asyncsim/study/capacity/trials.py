@@ -224,13 +224,6 @@ class Trials:
         high = math.inf if share[1] >= spare else found.high
         return Uneven(found.mean, found.half_width, found.n, (low, high))
 
-    def shares(self, x: float, strategy: int = 0) -> dict[str, float]:
-        """Return what is asked of systems and workers in a week, as a share of what they can do."""
-        scenario, strategies = self.made(x)
-        found = shares(scenario, [one.asked for one in self._runs(x)[strategy]])
-        least = self._least_busy(scenario, strategies[strategy])  # runs may have seen less
-        return found | {WORKERS: max(least, found.get(WORKERS, 0.0))}
-
     def overload_at(self, x: float) -> Overload:
         """Tell whether a value has no steady state in which a target could be met.
 
@@ -324,12 +317,14 @@ class Trials:
 
     def told_of_overload(self, x: float) -> list[str]:
         """Return what is to be said of systems or workers asked for nearly all they can do."""
-        scenario = self.made(x)[0]
+        scenario, strategies = self.made(x)
         most: dict[str, Interval] = {}
-        for k, runs in enumerate(self._runs(x)):
+        for strategy, runs in zip(strategies, self._runs(x), strict=True):
             asked = [one.asked for one in runs]
             found = outside_shares(scenario, asked, self.effort.confidence)
-            found[WORKERS] = Interval(self.shares(x, k).get(WORKERS, 0.0), 0.0, len(runs))
+            busy = shares(scenario, asked).get(WORKERS, 0.0)
+            least = self._least_busy(scenario, strategy)  # runs may have seen less
+            found[WORKERS] = Interval(max(least, busy), 0.0, len(runs))
             for name, share in found.items():
                 most[name] = max(share, most.get(name, share), key=_mean)
         sure = self.overload_at(x).surely

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from asyncsim.engine.run import Run
-from asyncsim.model.described import argument, refuse
+from asyncsim.model.described import argument, choice, refuse
 from asyncsim.model.quantities import Refused, file_name, nearest
 from asyncsim.study.event_logs.ocel_file import write_ocel
 from asyncsim.study.event_logs.tabular import check_pyarrow, write_csv, write_parquet
@@ -116,10 +116,8 @@ def event_log_format(path: str | Path, format: str | None = None, called: str = 
     place = argument(called, path, file_name)
     if format is None:
         format = _format_named(place, called)
-    elif not isinstance(format, str) or format not in WRITERS:
-        known = ", ".join(repr(name) for name in WRITERS)
-        hint = nearest(format, WRITERS) if isinstance(format, str) else ""
-        raise refuse("format", Refused(f"must be one of {known}", hint), format)
+    else:
+        choice("format", format, WRITERS)
     if format == "parquet":
         check_pyarrow()
     return format

@@ -13,7 +13,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model.described import argument
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import count
-from asyncsim.study.statistics import Interval, ratio_interval
+from asyncsim.study.statistics import Interval, mean_interval, ratio_values
 
 FEWEST, MOST = 10, 30
 """Batches: with fewer the interval is wide and hard to check, and more gain little (Schmeiser
@@ -65,9 +65,9 @@ def batch_means(
     """Return mean and interval of a dependent, steady series from one run.
 
     Neighbouring observations are put into batches. If these are long, their means hardly depend on
-    each other, and Student's t applies to them (`asyncsim.study.statistics.ratio_interval`, since
-    batches may differ in weight). The shortest batches are taken (30 batches to
-    begin with, at least 10) whose means pass von Neumann's test for correlation at 10 %.
+    each other, and Student's t applies to them (`asyncsim.study.statistics.ratio_values`, since
+    batches may differ in weight). The shortest batches are taken (30 batches to begin with, at
+    least 10) whose means pass von Neumann's test for correlation at 10 %.
 
     Parameters
     ----------
@@ -101,7 +101,8 @@ def batch_means(
         sizes = range(argument("size", size, count), size + 1)
     for chosen in sizes:
         sums, weights_of = _sums(series, weight, chosen)
-        lag_1, chance = correlation(_deviations(sums, weights_of))
+        around = ratio_values(sums, weights_of)
+        lag_1, chance = correlation(around)
         if chance >= LEVEL:
             break
     means = np.divide(sums, weights_of, out=np.full(len(sums), np.nan), where=weights_of > 0)
@@ -113,7 +114,7 @@ def batch_means(
             f"the batch means are still correlated ({lag_1:.2f} from one to the next), so the "
             "interval is too narrow: give a longer run, or replications"
         )
-    interval = ratio_interval(sums, weights_of, confidence)
+    interval = mean_interval(around, confidence)
     return BatchMeans(
         interval, chosen, means, n - len(means) * chosen, lag_1, chance, tuple(doubts)
     )
@@ -126,16 +127,6 @@ def _sums(series: Floats, weights: Floats, size: int) -> tuple[Floats, Floats]:
     weight = weights[first:].reshape(number, size)
     value = np.where(weight > 0, series[first:].reshape(number, size), 0.0)
     return (weight * value).sum(axis=1), weight.sum(axis=1)
-
-
-def _deviations(sums: Floats, weights: Floats) -> Floats:
-    """Return what the interval rests on: the mean, and how far each batch is from it."""
-    sums, weights = sums[weights > 0], weights[weights > 0]
-    if not len(weights):
-        return sums
-    ratio = sums.sum() / weights.sum()
-    found: Floats = ratio + (sums - ratio * weights) / weights.mean()
-    return found
 
 
 def correlation(means: ArrayLike) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from scipy import stats
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import argument
 from asyncsim.model.quantities import inner_share
-from asyncsim.study.statistics import check_confidence, ratio_interval
+from asyncsim.study.statistics import check_confidence, mean_interval, ratio_values
 
 WOODRUFF = "Student's t of the share below, over replications"
 
@@ -156,7 +156,8 @@ def replicated_quantile(
     ordered = np.sort(np.concatenate(full))
     value, n = quantile(ordered, q), len(ordered)
     below = [np.sum(values <= value) for values in full]
-    half = ratio_interval(below, [len(values) for values in full], confidence).half_width
+    shares = ratio_values(below, [len(values) for values in full])
+    half = mean_interval(shares, confidence).half_width
     low, high = math.floor((q - half) * (n - 1) + 1e-9), math.ceil((q + half) * (n - 1) - 1e-9)
     missing = [word for word, lacks in (("lower", low < 0), ("upper", high >= n)) if lacks]
     note = f"no {' and no '.join(missing)} end: give more replications, or longer ones"

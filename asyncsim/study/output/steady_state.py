@@ -12,10 +12,10 @@ from asyncsim.engine.run import Run
 from asyncsim.engine.simulate import check_engine
 from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning, warn
 from asyncsim.model.arrivals import At, Scattered
-from asyncsim.model.described import argument, refuse
+from asyncsim.model.described import argument, choice, refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
-from asyncsim.model.quantities import DurationLike, Refused, count, nearest, text_of
+from asyncsim.model.quantities import DurationLike, Refused, count, text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.capacity.supply import Asked, near_full_load
@@ -106,11 +106,7 @@ def steady_state(
     check_played(scenario, strategy, None)
     check_engine(engine)
     check_confidence(confidence)
-    if figure not in SERIES:
-        words = ", ".join(map(repr, SERIES))
-        raise refuse(
-            "figure", Refused(f"must be one of {words}", nearest(str(figure), SERIES)), figure
-        )
+    choice("figure", figure, SERIES)
     replications = argument("replications", replications, count)
     scenario = _lasting(scenario, length)
     span = seconds("cycle", cycle)

@@ -86,7 +86,7 @@ def mser5(values: ArrayLike) -> WarmUp:
     if m <= KEPT:
         told = f"{len(series)} observations are too few: give at least {FEWEST_BATCHES * BATCH}"
         return WarmUp(0, m, np.empty(0), (told,))
-    z = series[: m * BATCH].reshape(m, BATCH).mean(axis=1)
+    z = _batches(series)
     left = np.arange(m, KEPT - 1, -1)
     statistic = np.array([np.sum((z[m - k :] - z[m - k :].mean()) ** 2) / k**2 for k in left])
     d = int(np.argmin(statistic))
@@ -103,6 +103,12 @@ def mser5(values: ArrayLike) -> WarmUp:
     return WarmUp(d * BATCH, m, statistic, tuple(doubts))
 
 
+def _batches(series: Floats) -> Floats:
+    """Return the means of the full batches from the beginning."""
+    means: Floats = series[: len(series) // BATCH * BATCH].reshape(-1, BATCH).mean(axis=1)
+    return means
+
+
 def differs(values: ArrayLike, cut: int) -> bool:
     """Tell whether what a cut leaves out differs from the rest by more than chance, at 1 %.
 
@@ -117,8 +123,7 @@ def differs(values: ArrayLike, cut: int) -> bool:
     cut
         So many at the beginning would be left out.
     """
-    series = np.asarray(values, dtype=float)
-    z = series[: len(series) // BATCH * BATCH].reshape(-1, BATCH).mean(axis=1)
+    z = _batches(np.asarray(values, dtype=float))
     first, rest = z[: cut // BATCH], z[cut // BATCH :]
     if not len(first) or len(rest) < 2:
         return False

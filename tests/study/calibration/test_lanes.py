@@ -1,5 +1,6 @@
 """The number of lanes is told from who was done when, exactly, or not at all."""
 
+import functools
 import heapq
 
 import numpy as np
@@ -174,6 +175,14 @@ def nights(rng, lanes, draw, key=None):
     return came, done
 
 
+def told_of_nights(rng, lanes, clock, draw):
+    """Return the lanes found, never a wrong number, and the times, of nights by some clock."""
+    came, done = nights(rng, lanes, draw)
+    found, times = lanes_of_nights(came, [np.floor(one) if clock else one for one in done], clock)
+    assert found in (None, lanes)
+    return found, times
+
+
 @pytest.mark.parametrize("clock", [0.0, 1.0])
 @pytest.mark.parametrize("lanes", [1, 2, 4])
 def test_lanes_of_a_batch_are_told(lanes, clock):
@@ -181,11 +190,8 @@ def test_lanes_of_a_batch_are_told(lanes, clock):
     told = 0
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        came, done = nights(rng, lanes, lambda n, rng=rng: rng.exponential(60.0, n))
-        if clock:
-            done = [np.floor(one) for one in done]
-        found, times = lanes_of_nights(came, done, clock)
-        assert found in (None, lanes)
+        draw = functools.partial(rng.exponential, 60.0)
+        found, times = told_of_nights(rng, lanes, clock, draw)
         told += found == lanes
         if found:
             assert times.mean() == pytest.approx(60.0, rel=0.1)
@@ -199,10 +205,8 @@ def test_items_that_never_take_next_to_nothing_do_not_hide_a_lane(lanes, clock):
     told = 0
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        came, done = nights(rng, lanes, lambda n, rng=rng: rng.uniform(30.0, 90.0, n))
-        done = [np.floor(one) if clock else one for one in done]
-        found, times = lanes_of_nights(came, done, clock)
-        assert found in (None, lanes)
+        draw = functools.partial(rng.uniform, 30.0, 90.0)
+        found, times = told_of_nights(rng, lanes, clock, draw)
         told += found == lanes
         assert not found or times.mean() == pytest.approx(60.0, rel=0.05)
         arrived = poisson(rng, 60 * lanes * 0.9, days=1 + 4 / lanes)
