@@ -144,7 +144,7 @@ class Capacity:
         shown = plots.near(finite, self._found) if limit else finite
         lines = {label: shown[shown["strategy"] == label] for label in strategies}
         ylabel = plots.heading(self._figure, self._unit)
-        xlabel = self.field + (f" [{self._axis.unit}]" if self._axis.unit else "")
+        xlabel = self.field + (f" [{self._axis.unit.strip()}]" if self._axis.unit else "")
         plots.figure_over_field(lines, xlabel, ylabel, ax)
         plots.mark_answer(ax, self._found, self._bound)
         plots.spread_out(ax, shown, self._axis.scale)
