@@ -31,6 +31,7 @@ from asyncsim.errors import (
     ScenarioError,
     SerialNumberError,
     SteadyStateWarning,
+    StoreError,
     UnknownSerialNumber,
     WaitExpired,
 )
@@ -153,6 +154,7 @@ __all__ = [
     "SteadyState",
     "SteadyStateWarning",
     "Step",
+    "StoreError",
     "Strategy",
     "Sweep",
     "UnknownSerialNumber",

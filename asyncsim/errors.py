@@ -9,7 +9,8 @@
     │   ├── AlreadyFinished         somebody was first
     │   ├── NotArmedYet             the wait is not recorded yet; try again later
     │   └── WaitExpired             the wait timed out or was cancelled
-    └── EngineError             a run broke one of its own laws, or was asked for the impossible
+    ├── EngineError             a run broke one of its own laws, or was asked for the impossible
+    └── StoreError              the file of a live session cannot be read or written, or is damaged
 
     CensoredWarning             waits were still open when the run stopped
     LogWarning                  rows of a log could not be used
@@ -33,6 +34,7 @@ __all__ = [
     "ScenarioError",
     "SerialNumberError",
     "SteadyStateWarning",
+    "StoreError",
     "UnknownSerialNumber",
     "WaitExpired",
 ]
@@ -111,6 +113,16 @@ class EngineError(AsyncsimError, RuntimeError):
     Traceback (most recent call last):
         ...
     asyncsim.errors.EngineError: serial number '5_31' was given out twice
+    """
+
+
+class StoreError(AsyncsimError, RuntimeError):
+    """The file of a live session cannot be read or written, is damaged, or is in use.
+
+    >>> sim.live(sim.Scenario.load("data/nightly_ledger.toml"), store="data/README.md")
+    Traceback (most recent call last):
+        ...
+    asyncsim.errors.StoreError: store ...
     """
 
 

@@ -64,6 +64,7 @@ NAMES = [
     "SteadyState",
     "SteadyStateWarning",
     "Step",
+    "StoreError",
     "Strategy",
     "Sweep",
     "UnknownSerialNumber",
@@ -135,6 +136,7 @@ def test_the_classes_to_subclass_and_the_errors_are_what_they_seem():
         assert issubclass(error, sim.SerialNumberError)
         assert issubclass(error, sim.AsyncsimError)
     assert issubclass(sim.EngineError, sim.AsyncsimError)
+    assert issubclass(sim.StoreError, sim.AsyncsimError)
     for strategy in (sim.Callback, sim.Polling, sim.Backoff, sim.LongPolling):
         assert issubclass(strategy, sim.Strategy)
     for system in (sim.NightlyBatch, sim.OnlineService, sim.People, sim.Chain, sim.Recorded):

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asyncsim.engine.host import database_hint, in_browser
-from asyncsim.errors import EngineError, ScenarioError
+from asyncsim.errors import EngineError, ScenarioError, StoreError
 
 logger = logging.getLogger("asyncsim")
 
@@ -102,7 +102,7 @@ class Store:
             self._db.execute("pragma synchronous = full")
             self._set_up()
         except (sqlite3.Error, OSError) as error:
-            raise ScenarioError(
+            raise StoreError(
                 f"store {self.path!r} cannot be used: {error}{database_hint()}"
             ) from None
         self._version = self._data_version()
@@ -146,7 +146,7 @@ class Store:
                 for statement in SCHEMA.split(";"):
                     self.do(statement)
             elif not {"waits", "inputs", "about"} <= tables:
-                raise ScenarioError(
+                raise StoreError(
                     f"store {self.path!r} is a database of something else; take another file"
                 )
 
@@ -211,7 +211,7 @@ class Store:
 
         Raises
         ------
-        EngineError
+        StoreError
             If another session is playing it.
         """
         if self.path == IN_MEMORY:
@@ -221,7 +221,7 @@ class Store:
             owner.execute("begin exclusive")
         except sqlite3.OperationalError:
             owner.close()
-            raise EngineError(
+            raise StoreError(
                 f"store {self.path!r} is being played by another session; "
                 "close that one first, or finish its steps through its REST endpoint"
             ) from None

@@ -61,11 +61,11 @@ def test_a_file_of_something_else_is_not_touched(tmp_path):
     database.execute("create table customers (name)")
     database.commit()
     database.close()
-    with pytest.raises(sim.ScenarioError, match="database of something else"):
+    with pytest.raises(sim.StoreError, match="database of something else"):
         sim.live(SCENARIO, store=other)
     text = tmp_path / "text.db"
     text.write_text("This is no database, but long enough to be one. " * 20)
-    with pytest.raises(sim.ScenarioError, match="cannot be used: file is not a database"):
+    with pytest.raises(sim.StoreError, match="cannot be used: file is not a database"):
         sim.live(SCENARIO, store=text)
     assert text.read_text().startswith("This is no database")
 
@@ -98,7 +98,7 @@ def test_a_store_that_was_changed_by_hand_is_not_gone_on_with(path):
 )
 def test_wrong_arguments_are_named(arguments, message):
     """With the value, and what would be right."""
-    with pytest.raises(sim.ScenarioError, match=message):
+    with pytest.raises((sim.ScenarioError, sim.StoreError), match=message):
         sim.live(**arguments)
 
 
@@ -138,7 +138,7 @@ def test_a_session_in_memory_can_be_saved_and_gone_on_with(tmp_path):
 def test_one_store_by_two_names_has_one_owner(path, tmp_path):
     """Also by a link, and after the first has come and gone."""
     (tmp_path / "link.db").symlink_to(path)
-    with sim.live(store=path), pytest.raises(sim.EngineError, match="another session"):
+    with sim.live(store=path), pytest.raises(sim.StoreError, match="another session"):
         sim.live(store=tmp_path / "link.db")
     sim.live(store=tmp_path / "link.db").close()
 

@@ -50,7 +50,7 @@ def test_a_session_goes_on_without_writing_ahead(no_shared_memory, tmp_path, cap
     assert "cannot write ahead" in caplog.text
     session.run_until("00:00:10")
     session.finish("5_1", {"InvoiceNo": 42})
-    with pytest.raises(sim.EngineError, match="played by another session"):
+    with pytest.raises(sim.StoreError, match="played by another session"):
         sim.live(store=path)
     sim.finish_in_store(path, "6_1")
     session.close()
@@ -89,7 +89,7 @@ def test_a_drive_that_garbles_databases_is_refused_in_a_browser(no_shared_memory
     database.close()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "platform", "emscripten")
-        with pytest.raises(sim.ScenarioError, match=r"b\.db' cannot be used.*'/tmp/kept\.db'"):
+        with pytest.raises(sim.StoreError, match=r"b\.db' cannot be used.*'/tmp/kept\.db'"):
             Store(tmp_path / "b.db")
 
 
@@ -102,7 +102,7 @@ def test_a_store_that_is_taken_is_not_given_another_journal(tmp_path):
     other.execute("begin exclusive")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "PATIENCE", 0.0)
-        with pytest.raises(sim.ScenarioError, match="locked"):
+        with pytest.raises(sim.StoreError, match="locked"):
             Store(path)
     other.close()
     assert Store(path).journal == "wal"
