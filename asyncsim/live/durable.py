@@ -1,24 +1,26 @@
-"""The lanes of a session and its store, kept in step.
+"""The simulations of a session and its store, kept in step.
 
-What is played and what is written down change together, in one transaction, or not at all. After
-a crash, or an error in the midst of a transaction, the lanes are made again from the journal.
+What is played and what is written change together, in one transaction, or not at all. After a
+crash, an interrupt or a failed write, what was played in memory is not trusted: before the next
+action the simulations are made again from the journal, which needs no room on the disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from asyncsim.engine.waits import Answer
-from asyncsim.errors import EngineError
+from asyncsim.errors import EngineError, StoreError
+from asyncsim.live.journal import NOT_BEGUN, Input, Journal
 from asyncsim.live.lane import Lane
-from asyncsim.live.setup import Setup
+from asyncsim.live.setup import VERSION, Setup
 from asyncsim.live.sides import Sides
-from asyncsim.live.store import Input, Store
+from asyncsim.live.store import Store
 
+T = TypeVar("T")
 Heard = Callable[[float, Input, str], None]
-"""Told of every input: when it was played, what it was, and its answer."""
+"""Called with every input: when it was played, what it was, and its answer."""
 
 
 class DurableSides:
@@ -29,132 +31,200 @@ class DurableSides:
     setup, store
         What is played, and where its records are.
     heard
-        Told of every input that is played, those of the journal among them.
+        Called with every input that is played, those of the journal among them.
 
     Raises
     ------
-    EngineError
+    StoreError
         If the store's records are not what its journal leads to.
     """
 
     def __init__(self, setup: Setup, store: Store, heard: Heard) -> None:
         self.setup = setup
         self.store = store
+        self.journal = Journal(store)
         self._heard = heard
         self._busy = False
-        self._sides = self._from_store(heard)
+        self._sides: Sides | None = None
+        if store.empty:  # in memory: strategies of your own cannot be kept in a file
+            with store.lock, store.transaction():
+                self.journal.begin()
+        self.current()
+        for given in self.journal.latest():
+            heard(given.instant or 0.0, given, text_of(str(given.answer)))
+        if self.journal.load() == NOT_BEGUN:
+            self._together(lambda sides: sides.advance(0.0))
+        elif self.journal.waiting():
+            self.commit()
+
+    def current(self) -> Sides:
+        """Return the simulations, made again from the store if the last action has failed.
+
+        Raises
+        ------
+        StoreError
+            If that is not possible.
+        """
+        if self._sides is not None:
+            return self._sides
+        with self.store.lock:
+            if self._sides is None:
+                self._sides = self._from_store()
+            return self._sides
 
     @property
     def now(self) -> float:
         """The present instant in seconds."""
-        return self._sides.now
+        return self.current().now
 
     @property
     def main(self) -> Lane:
-        """The lane that people see."""
-        return self._sides.main
+        """The simulation that people see."""
+        return self.current().main
 
     @property
     def all(self) -> list[Lane]:
-        """The main lane and its twins."""
-        return self._sides.all
+        """The main simulation and its twins."""
+        return self.current().all
 
     def knows(self, serial_number: str) -> bool:
-        """Tell whether there is a record with this number."""
-        return serial_number in self._sides.records
+        """Return whether there is a record with this number."""
+        return serial_number in self.current().records
 
     def write(self) -> None:
         """Write changed records, so that they can be looked at in the midst of a transaction."""
-        self._sides.records.write()
+        self.current().records.write()
 
     def advance(self, target: float, budget: float) -> bool:
         """Play up to an instant; false if `budget` seconds of real time were too few."""
         with self.store.lock:
-            target = max(target, self.now)
-            quiet = min(lane.next_instant for lane in self.all) > target
-            if quiet and not self.store.changed_outside():
-                return self._sides.advance(target)  # nothing happens, so there is nothing to write
-            with self._together():
-                return self._sides.advance(target, budget)
+            sides = self.current()
+            target = max(target, sides.now)
+            quiet = min(lane.next_instant for lane in sides.all) > target
+            if not quiet or self._busy or self.store.changed_outside():
+                return self._together(lambda sides: sides.advance(target, budget))
+            try:  # nothing happens, so there is nothing to write
+                return sides.advance(target)
+            except BaseException:
+                self._sides = None
+                raise
 
     def take(
-        self, kind: str, serial_number: str | None, data: Mapping[str, Any] | None = None
+        self,
+        kind: str,
+        serial_number: str | None,
+        data: Mapping[str, Any] | None = None,
+        key: str | None = None,
     ) -> str:
-        """Play an input now and write it down; return the answer to it."""
+        """Play an input now and record it; return the answer to it.
+
+        With an idempotency key that came before, nothing is played: the answer is the same again.
+        """
+
+        def play(sides: Sides) -> tuple[Input, Input | None]:
+            given = Input(kind, serial_number, data, instant=sides.now, key=key)
+            before = self.journal.with_key(key)
+            if before is not None:
+                return given, before
+            known = serial_number is None or serial_number in sides.records
+            answer, effective = sides.play(given)
+            given = given._replace(answer=answer, effective=effective)
+            if known:  # what concerns no record changes nothing
+                self.journal.note(given.with_final_key())
+            return given, None
+
         with self.store.lock:
-            with self._together():
-                given = Input(kind, serial_number, data, instant=self.now)
-                known = serial_number is None or self.knows(serial_number)
-                answer = self._sides.play(given)
-                if known:  # what concerns no record changes nothing
-                    self.store.note(given._replace(answer=answer))
-            self._heard(self.now, given, answer)
-        return answer
+            given, before = self._together(play)
+            if before is not None and given.repeats(before):
+                answer = str(before.answer)
+                self._heard(self.now, given, f"{text_of(answer)}, repeated")
+                return answer
+            answer = str(given.answer)
+            self._heard(self.now, given, text_of(answer))
+            return answer
 
     def commit(self) -> None:
         """Make the present instant durable."""
-        with self.store.lock, self._together():
-            pass
+        self._together(lambda _: None)
 
-    @contextmanager
-    def _together(self) -> Iterator[None]:
+    def _together(self, act: Callable[[Sides], T]) -> T:
         """Make all that is done durable together; first comes what other processes have done."""
-        if self._busy:
-            raise EngineError("a function of on_response may look at the session, not act in it")
-        self._busy = True
-        try:
-            with self.store.transaction():
-                self._hear_other_processes(self._sides, self._heard)
-                yield
-                self._sides.records.write()
-                self.store.tell("now", self.now)
-        except BaseException:  # an interrupt, a full disk, a user's own strategy that fails
-            self._sides = self._from_store(lambda *_: None)  # what was heard is known
-            raise
-        finally:
-            self._busy = False
+        heard: list[tuple[float, Input, str]] = []
+        with self.store.lock:
+            if self._busy:
+                raise EngineError(
+                    "a function of on_response may look at the session, not act in it"
+                )
+            sides = self.current()
+            self._busy = True
+            try:
+                self.store.begin()  # if this fails, nothing has been played
+                try:
+                    heard = self._hear_other_processes(sides)
+                    result = act(sides)
+                    sides.records.write()
+                    self.journal.reach(sides.now)
+                    self.store.commit()
+                except BaseException:  # an interrupt, a full disk, a user's code that fails
+                    self._sides = None
+                    self.store.roll_back()
+                    raise
+            finally:
+                self._busy = False
+        for now, given, answer in heard:
+            self._heard(now, given, text_of(answer))
+        return result
 
-    def _hear_other_processes(self, sides: Sides, heard: Heard) -> None:
-        for given in self.store.inputs("instant is null"):
+    def _hear_other_processes(self, sides: Sides) -> list[tuple[float, Input, str]]:
+        self.journal.load()
+        heard = []
+        for given in self.journal.waiting():
             if given.answer == Answer.FINISHED.name:
                 sides.records.as_before_finish(given.serial_number or "")
-            self._play_again(sides, given, heard)
+            effective = self._play_again(sides, given)
             sides.records.write()
-            self.store.played(given, sides.now)
+            self.journal.played(given._replace(instant=sides.now, effective=effective))
+            heard.append((sides.now, given, str(given.answer)))
+        return heard
 
-    def _play_again(self, sides: Sides, given: Input, heard: Heard) -> None:
-        answer = sides.play(given)
+    def _play_again(self, sides: Sides, given: Input) -> bool:
+        answer, effective = sides.play(given)
         if answer != given.answer:
-            raise self._another_story(f"input {given.seq} was {given.answer}, is {answer}")
-        heard(sides.now, given, answer)
+            raise self._mismatch(f"input {given.seq} was {given.answer}, is {answer}")
+        return effective
 
-    def _from_store(self, heard: Heard) -> Sides:
+    def _from_store(self) -> Sides:
         """Play again what the store has, from the journal, and hold it against the records."""
         setup, store = self.setup, self.store
-        with store.transaction():
-            now = store.about("now", 0.0)
-            store.do("create temp table before as select serial_number, state from waits")
-            store.forget_waits()
-            sides = Sides(setup, store)
-            for given in store.inputs("instant is not null"):
+        now, inputs = self.journal.verified()
+        store.rehearse()
+        try:
+            sides = Sides(setup, store, self._responses())
+            for given in inputs:
                 assert given.instant is not None
                 sides.advance(given.instant)
-                self._play_again(sides, given, heard)
-            sides.advance(now)
-            self._hear_other_processes(sides, heard)
+                self._play_again(sides, given)
+            if now != NOT_BEGUN:
+                sides.advance(now)
             sides.records.write()
-            differ = store.one(
-                "select serial_number from (select * from before "
-                "except select serial_number, state from waits)"
-            )
-            if differ is not None:
-                raise self._another_story(f"{differ[0]!r} is not as it was")
-            store.do("drop table before")
-            store.tell("now", sides.now)
+            different = store.different(counted_late=sides.main.skipped is not None)
+            if different:
+                raise self._mismatch(f"{different} is not what its journal leads to")
+        finally:
+            store.roll_back()
+        sides.responses.replayed = None
         return sides
 
-    def _another_story(self, what: str) -> EngineError:
-        return EngineError(
-            f"store {self.store.path!r} cannot be gone on with: {what}; it was changed by hand, or "
-            "written by another version of asyncsim"
-        )
+    def _responses(self) -> dict[str, tuple[str, str | None]]:
+        rows = self.store.all("select serial_number, response, data from responses")
+        return {number: (response, data) for number, response, data in rows}
+
+    def _mismatch(self, what: str) -> StoreError:
+        made, here = self.store.about("asyncsim"), VERSION
+        other = f"; it was made by asyncsim {made}, this is {here}" if made != here else ""
+        return self.store.damaged(f"{what}{other}")
+
+
+def text_of(answer: str) -> str:
+    """Return an answer in words: the text of a name of `Answer`, anything else as it is."""
+    return Answer[answer].text if answer in Answer.__members__ else answer

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from asyncsim.errors import ScenarioError
-from asyncsim.live.store import Store, as_json, from_json
+from asyncsim.live.store import Store, as_json
 
 MOST_BYTES = 65_536
 
@@ -47,7 +47,7 @@ class StoredFields(MutableMapping[int, Mapping[str, Any]]):
         found = self._store.one("select data from fields where instance = ?", (row + 1,))
         if found is None:
             raise KeyError(row)
-        return from_json(found[0]) or {}
+        return self._store.parsed(found[0]) or {}
 
     def __setitem__(self, row: int, data: Mapping[str, Any]) -> None:
         self._store.do("insert or replace into fields values (?, ?)", (row + 1, as_json(data)))

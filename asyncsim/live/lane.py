@@ -147,24 +147,31 @@ class Lane(Simulation):
 
     # --- what comes from outside ------------------------------------------------------------------
 
-    def finish_from_outside(self, serial_number: str, data: Mapping[str, Any] | None) -> Answer:
+    def finish_from_outside(
+        self, serial_number: str, data: Mapping[str, Any] | None
+    ) -> tuple[Answer, bool]:
         """Finish a step by its number, at once; this is also the completion of its work.
 
-        The server's limit is for the callbacks that are simulated; it does not turn this away.
+        Return the answer, and whether anything has changed. A finish that changes nothing occupies
+        no worker. The server's limit is for the callbacks that are simulated.
         """
         wait = self.waits.records.get(serial_number)
-        still_open = wait is not None and wait.state in (State.CALLED, State.ARMED)
-        answer = self.waits.finish(serial_number, self.clock.now, data)
         if wait is None:
-            return answer
+            return self.waits.finish(serial_number, self.clock.now, data), False
+        still_open = wait.state in (State.CALLED, State.ARMED)
+        kept = wait.buffered
+        answer = self.waits.finish(serial_number, self.clock.now, data)
+        completes = still_open and wait.completed == math.inf
+        if not (completes or answer is Answer.FINISHED or wait.buffered is not kept):
+            return answer, False
         self._count_delivery(wait, answer)
         if answer is Answer.FINISHED:
             self._closed(wait)
-        if still_open and wait.completed == math.inf:
+        if completes:
             wait.completed = self.clock.now
         if answer is Answer.FINISHED:
             self._resume(wait)
-        return answer
+        return answer, True
 
     def _count_delivery(self, wait: Wait, answer: Answer) -> None:
         now = handled = self.clock.now
@@ -177,18 +184,21 @@ class Lane(Simulation):
             Delivery(*place, wait.deliveries - 1, now, now, handled, answer.text)
         )
 
-    def complete_from_outside(self, serial_number: str, data: Mapping[str, Any] | None) -> None:
-        """Declare the work of a wait complete, if it is not so already.
+    def complete_from_outside(self, serial_number: str, data: Mapping[str, Any] | None) -> bool:
+        """Declare the work of a wait complete; false if it is so already.
 
-        This lane may not have made the call yet; then the work is complete as soon as it has.
+        This simulation may not have made the call yet; then the work is complete once it has.
         """
+        wait = self.waits.records.get(serial_number)
+        if serial_number in self._ahead or (wait is not None and wait.completed < math.inf):
+            return False
         if data:
             self._handed[serial_number] = data
-        wait = self.waits.records.get(serial_number)
         if wait is None:
             self._ahead.add(serial_number)
-        elif wait.completed == math.inf:
+        else:
             self.completed(wait)
+        return True
 
     def completed(self, wait: Wait) -> None:
         """Note that the work is done; somebody may have said so before the system does."""
@@ -237,15 +247,17 @@ class Lane(Simulation):
             self._deadlines.drop(wait.serial_number)
         super()._closed(wait)
 
-    def heartbeat(self, serial_number: str) -> None:
-        """Hear a sign of life: the wait may go on for as long again."""
+    def heartbeat(self, serial_number: str) -> bool:
+        """Put a wait's deadline off; false if it has none that heartbeats put off."""
         wait = self.waits.records[serial_number]
         if (
-            wait.state is State.ARMED
-            and self._deadlines
-            and self._node(wait).name in self._heartbeats
+            wait.state is not State.ARMED
+            or not self._deadlines
+            or self._node(wait).name not in self._heartbeats
         ):
-            self._expect_heartbeat(wait, self._deadlines.timeout_of(serial_number))
+            return False
+        self._expect_heartbeat(wait, self._deadlines.timeout_of(serial_number))
+        return True
 
     # --- an operator tries again ------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from asyncsim.engine.record import Outcome
 from asyncsim.engine.tables import INSTANCE_OUTCOMES, with_timestamps
 from asyncsim.engine.waits import State, Wait
 from asyncsim.live.lane import Lane
-from asyncsim.live.store import Store, from_json
+from asyncsim.live.store import Store
 from asyncsim.model.scenario import Scenario
 
 COLUMNS = ["serial_number", "instance", "process", "step", "system", "armed", "deadline"]
@@ -88,7 +88,7 @@ def record(store: Store, serial_number: str) -> dict[str, Any] | None:
     if found is None:
         return None
     values = dict(zip((*RECORD, "deadline"), found, strict=True))
-    return values | {"data": from_json(values["data"])}
+    return values | {"data": store.parsed(values["data"])}
 
 
 def instance(store: Store, lane: Lane, number: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError
 from asyncsim.live.controls import positive_speed
 from asyncsim.live.fields import data_fields
+from asyncsim.live.journal import idempotency_key
 from asyncsim.live.records import StoredWaits, finish_record
 from asyncsim.live.responses import Handler
 from asyncsim.live.session import Session
@@ -67,8 +68,8 @@ def live(
     ------
     ScenarioError
         If an argument is wrong, or the store holds another session than the one described.
-    EngineError
-        If the store is being played by another session.
+    StoreError
+        If the store cannot be read or written, is damaged, or is being played by another session.
 
     Examples
     --------
@@ -95,9 +96,9 @@ def live(
         if setup is None:
             _check_alone(strategy, against, seed, hold, heartbeat, profile)
         kept.own()
-        if kept.about("format") is None and setup is not None:
+        if kept.empty and setup is not None:
             if store is not None:
-                with kept.transaction():
+                with kept.lock, kept.transaction():
                     setup.keep(kept)
             return Session(setup, kept, speed)
         found = Setup.kept_in(kept, on_response)
@@ -124,19 +125,28 @@ def _check_alone(*described: object) -> None:
 
 
 def finish_in_store(
-    store: str | Path, serial_number: str, data: Mapping[str, Any] | None = None
+    store: str | Path,
+    serial_number: str,
+    data: Mapping[str, Any] | None = None,
+    *,
+    key: str | None = None,
 ) -> Answer:
-    """Finish a waiting step in a store, whoever plays its session, or nobody.
+    """Finish a waiting step in a store, whether or not a process plays its session.
 
-    The record is finished when this returns. The process that plays the session lets the instance
-    go on when it next looks; if there is none, whoever opens the store next does.
+    The record is finished when this returns. The instance continues when the process that plays
+    the session next looks at the store, or when the store is next opened.
 
     Parameters
     ----------
     store
         The file of the session.
-    serial_number, data
+    serial_number, data, key
         As in `Session.finish`. The answer is returned, never raised.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written, is damaged or was replaced.
 
     Examples
     --------
@@ -154,6 +164,6 @@ def finish_in_store(
     try:
         waits = StoredWaits(Setup.kept_in(kept).scenario, kept)
         fields = None if data is None else data_fields(data)
-        return finish_record(kept, waits, written(serial_number), fields)
+        return finish_record(kept, waits, written(serial_number), fields, idempotency_key(key))
     finally:
         kept.close()

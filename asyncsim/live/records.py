@@ -14,7 +14,8 @@ from weakref import WeakValueDictionary
 
 from asyncsim.engine.graph import Call, Graph
 from asyncsim.engine.waits import Answer, State, Wait, Waits
-from asyncsim.live.store import Input, Store, as_json, from_json
+from asyncsim.live.journal import Input, Journal
+from asyncsim.live.store import Store, as_json
 from asyncsim.model.scenario import Scenario
 
 COLUMNS = (
@@ -50,7 +51,7 @@ class Records(MutableMapping[str, Wait]):
             found = self._store.one(f"{READ} where serial_number = ?", (serial_number,))
             if found is None:
                 raise KeyError(serial_number)
-            wait = self._alive[serial_number] = wait_from(found)
+            wait = self._alive[serial_number] = self._wait_from(found)
         return wait
 
     def __contains__(self, serial_number: object) -> bool:
@@ -77,7 +78,7 @@ class Records(MutableMapping[str, Wait]):
         """Return all records, by instance and activation."""
         self.write()
         rows = self._store.all(f"{READ} order by instance, number")
-        return [self._alive.get(row[0]) or wait_from(row) for row in rows]
+        return [self._alive.get(row[0]) or self._wait_from(row) for row in rows]
 
     def as_before_finish(self, serial_number: str) -> None:
         """Take back what another process has written, so that the finish can be played here."""
@@ -121,20 +122,23 @@ class Records(MutableMapping[str, Wait]):
             wait.number,
         )
 
-
-def wait_from(found: tuple[Any, ...]) -> Wait:
-    """Make a wait of its record."""
-    serial_number, instance, _, _, state, called, armed, completed, closed, *rest = found
-    checks, wasted_checks, deliveries, data, kept_since, kept_data, node, number = rest
-    wait = Wait(serial_number, instance - 1, node, number, called)
-    wait.state = State(state)
-    wait.armed = math.nan if armed is None else armed  # NaN is NULL in the database
-    wait.completed = math.inf if completed is None else completed
-    wait.closed = math.nan if closed is None else closed
-    wait.checks, wait.wasted_checks, wait.deliveries = checks, wasted_checks, deliveries
-    wait.data = from_json(data)
-    wait.buffered = None if kept_since is None else (kept_since, from_json(kept_data))
-    return wait
+    def _wait_from(self, found: tuple[Any, ...]) -> Wait:
+        """Make a wait of its record."""
+        serial_number, instance, _, _, state, called, armed, completed, closed, *rest = found
+        checks, wasted_checks, deliveries, data, kept_since, kept_data, node, number = rest
+        parsed = self._store.parsed
+        try:
+            wait = Wait(serial_number, instance - 1, node, number, called)
+            wait.state = State(state)
+        except (TypeError, ValueError):
+            raise self._store.damaged(f"the record of {serial_number!r} cannot be read") from None
+        wait.armed = math.nan if armed is None else armed  # NaN is NULL in the database
+        wait.completed = math.inf if completed is None else completed
+        wait.closed = math.nan if closed is None else closed
+        wait.checks, wait.wasted_checks, wait.deliveries = checks, wasted_checks, deliveries
+        wait.data = parsed(data)
+        wait.buffered = None if kept_since is None else (kept_since, parsed(kept_data))
+        return wait
 
 
 class StoredWaits(Waits):
@@ -162,16 +166,28 @@ class StoredWaits(Waits):
 
 
 def finish_record(
-    store: Store, waits: StoredWaits, serial_number: str, data: Mapping[str, Any] | None
+    store: Store,
+    waits: StoredWaits,
+    serial_number: str,
+    data: Mapping[str, Any] | None,
+    key: str | None = None,
 ) -> Answer:
     """Finish a record in a process that does not play the scenario.
 
     The record is finished when this returns; the owner of the store lets the process go on when
     it next looks, or when it is started again.
     """
-    with store.transaction():
-        answer = waits.finish(serial_number, store.about("now", 0.0), data)
-        waits.records.write()
-        if serial_number in waits.records:
-            store.note(Input("finish", serial_number, data, answer=answer.name))
-    return answer
+    journal = Journal(store)
+    given = Input("finish", serial_number, data, key=key)
+    with store.lock, store.transaction():
+        now = journal.load()
+        before = journal.with_key(key)
+        if before is None:
+            answer = waits.finish(serial_number, now, data)
+            waits.records.write()
+            if serial_number in waits.records:
+                journal.note(given._replace(answer=answer.name).with_final_key())
+                journal.reach()
+            return answer
+    given.repeats(before)
+    return Answer[str(before.answer)]

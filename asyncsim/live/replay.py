@@ -12,6 +12,7 @@ from attrs import evolve
 
 from asyncsim.errors import EngineError
 from asyncsim.live.controls import lasting, positive_speed
+from asyncsim.live.journal import Journal
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup, strategies_of
 from asyncsim.live.store import Store, existing
@@ -35,11 +36,15 @@ class Replay(Session):
     """
 
     def __init__(self, setup: Setup, source: Store, speed: float) -> None:
-        self._script = deque(source.inputs("instant is not null"))
-        self.end = float(source.about("now", 0.0))
+        journal = Journal(source)
+        self.end = journal.verified()[0]
         """The instant up to which the session had come."""
+        self._script = deque(journal.inputs())
         super().__init__(setup, Store(), speed)
-        with self.store.transaction():  # what users' functions said; they are not asked again
+        with (
+            self.store.lock,
+            self.store.transaction(),
+        ):  # what users' functions said; they are not asked again
             for row in source.all("select serial_number, response, data from responses"):
                 self.store.do("insert into responses values (?, ?, ?)", row)
 
@@ -78,7 +83,11 @@ class Replay(Session):
         return super()._advance(target, budget)
 
     def _input(
-        self, kind: str, serial_number: str | None, data: Mapping[str, Any] | None = None
+        self,
+        kind: str,
+        serial_number: str | None,
+        data: Mapping[str, Any] | None = None,
+        key: str | None = None,
     ) -> str:
         raise EngineError(
             f"{kind} is not for a replay, which plays what was; "
@@ -97,8 +106,8 @@ def replay(
     Parameters
     ----------
     store
-        The file of the session (`Session.save`, or its own store). It is only read, also while the
-        session goes on.
+        The file of the session (`Session.backup`, or its own store). It is only read, also while
+        the session is played.
     against
         Other strategies to set beside it than those of the session.
     speed
@@ -117,7 +126,7 @@ def replay(
     >>> session.run_until("09:00")
     >>> session.finish("1_31").text
     'finished'
-    >>> session.save(folder.name + "/session.db")
+    >>> session.backup(folder.name + "/session.db")
     >>> again = sim.replay(folder.name + "/session.db")
     >>> again.run_to_end()
     >>> again.wait("1_31")["state"], again.over

@@ -12,7 +12,7 @@ from asyncsim.engine.graph import Call
 from asyncsim.engine.waits import Wait
 from asyncsim.errors import ScenarioError
 from asyncsim.live.fields import data_fields
-from asyncsim.live.store import Store, as_json, from_json
+from asyncsim.live.store import Store, as_json
 
 logger = logging.getLogger("asyncsim")
 RESPONSES = ("accepted", "done", "rejected")
@@ -48,6 +48,8 @@ class OutgoingCall:
 
 
 Handler = Callable[[OutgoingCall], str | None]
+Replayed = Mapping[str, tuple[str, str | None]]
+"""What functions have answered, with the data fields as text, by serial number."""
 
 
 class Responses:
@@ -61,11 +63,16 @@ class Responses:
         Functions by the name of the step.
     store
         Where their answers are kept, so that playing again does not call them again.
+    replayed
+        Answers to go by while a session is played again: no function is called meanwhile.
     """
 
-    def __init__(self, handlers: Mapping[str, Handler], store: Store) -> None:
+    def __init__(
+        self, handlers: Mapping[str, Handler], store: Store, replayed: Replayed | None = None
+    ) -> None:
         self._handlers = handlers
         self._store = store
+        self.replayed = replayed
 
     def to_call(
         self, wait: Wait, node: Call, drawn: str, fields: Mapping[str, Any], ask: bool
@@ -74,12 +81,15 @@ class Responses:
 
         A twin does not `ask`: if it makes the call before the main lane does, it goes by `drawn`.
         """
-        query = "select response, data from responses where serial_number = ?"
-        known = self._store.one(query, (wait.serial_number,))
+        if self.replayed is not None:
+            known = self.replayed.get(wait.serial_number)
+        else:
+            query = "select response, data from responses where serial_number = ?"
+            known = self._store.one(query, (wait.serial_number,))
         if known is not None:
-            return known[0], from_json(known[1])
+            return known[0], self._store.parsed(known[1])
         handler = self._handlers.get(node.name)
-        if handler is None or not ask:
+        if handler is None or not ask or self.replayed is not None:
             return drawn, None
         place = wait.serial_number, wait.row + 1, node.name, node.step.system
         call = OutgoingCall(*place, drawn, dict(fields))

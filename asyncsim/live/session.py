@@ -6,10 +6,11 @@ before it returns.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,14 +20,21 @@ from asyncsim.engine import laws
 from asyncsim.engine.recording import record_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.waits import Answer, State
-from asyncsim.errors import AlreadyFinished, ScenarioError, SerialNumberError, WaitExpired
+from asyncsim.errors import (
+    AlreadyFinished,
+    ScenarioError,
+    SerialNumberError,
+    StoreError,
+    WaitExpired,
+)
 from asyncsim.live import looking
 from asyncsim.live.controls import Controls
 from asyncsim.live.endpoint import Endpoint
 from asyncsim.live.fields import data_fields
+from asyncsim.live.journal import LATEST, Input, Journal, idempotency_key
 from asyncsim.live.lane import Lane
 from asyncsim.live.setup import Setup
-from asyncsim.live.store import Input, Store, written
+from asyncsim.live.store import Store, written
 from asyncsim.model.described import argument, choice
 from asyncsim.model.limits import RateLimit
 from asyncsim.model.quantities import Refused, count, from_zero, yes_or_no
@@ -36,7 +44,7 @@ if TYPE_CHECKING:  # built upon sessions, which open them only when asked to
     from asyncsim.widgets.console import Console
     from asyncsim.widgets.view import View
 
-LAST_ANSWERS = 1000
+logger = logging.getLogger("asyncsim")
 MOST = 2**53
 """Records on a page, and before it: more than there can be, and JSON carries it unharmed."""
 
@@ -65,7 +73,7 @@ class Session(Controls):
     """
 
     def __init__(self, setup: Setup, store: Store, speed: float) -> None:
-        self.answers_given: deque[Said] = deque(maxlen=LAST_ANSWERS)
+        self.answers_given: deque[Said] = deque(maxlen=LATEST)
         self._endpoints: list[Endpoint] = []
         super().__init__(setup, store, speed, self._note)
 
@@ -77,6 +85,7 @@ class Session(Controls):
         data: Mapping[str, Any] | None = None,
         *,
         strict: bool = True,
+        key: str | None = None,
     ) -> Answer:
         """Finish a waiting step by its serial number; its process goes on.
 
@@ -88,16 +97,23 @@ class Session(Controls):
             Data fields handed back, such as ``{"InvoiceNo": 42}``.
         strict
             Whether an answer that turns the finish away is raised, or only returned.
+        key
+            An idempotency key: the same finish with the same key gets the answer of the first one,
+            also after a crash. Answers that may change (unknown, early) are not kept.
 
         Raises
         ------
         SerialNumberError
             `UnknownSerialNumber`, `NotArmedYet`, `AlreadyFinished` or `WaitExpired`.
+        ScenarioError
+            If the data or the key is wrong, or the key was used for another finish.
+        StoreError
+            If the store cannot be written; nothing was done.
         """
         argument("strict", strict, yes_or_no)
         fields = None if data is None else data_fields(data)
         text = written(serial_number)
-        answer = Answer[self._input("finish", text, fields)]
+        answer = Answer[self._input("finish", text, fields, idempotency_key(key))]
         if strict and answer.error is not None:
             raise self.refusal(answer, text)
         return answer
@@ -163,11 +179,15 @@ class Session(Controls):
         return int(self._input("start", None, data_fields(data)))
 
     def _input(
-        self, kind: str, serial_number: str | None, data: Mapping[str, Any] | None = None
+        self,
+        kind: str,
+        serial_number: str | None,
+        data: Mapping[str, Any] | None = None,
+        key: str | None = None,
     ) -> str:
         with self.store.lock:
             self._catch_up()
-            answer = self._sides.take(kind, serial_number, data)
+            answer = self._sides.take(kind, serial_number, data, key)
         self._tell_listeners()
         return answer
 
@@ -191,22 +211,16 @@ class Session(Controls):
             return type(error)(f"{error}; it was tried again, as {now!r}") if now else error
 
     def _note(self, now: float, given: Input, answer: str) -> None:
-        text = Answer[answer].text if answer in Answer.__members__ else answer
-        said = Said(now, given.kind, given.serial_number, given.data, text)
+        said = Said(now, given.kind, given.serial_number, given.data, answer)
         self.answers_given.append(said)
 
     # --- looking ----------------------------------------------------------------------------------
 
-    @contextmanager
-    def _looking(self) -> Iterator[None]:
-        with self.store.lock:
-            self._sides.write()  # a user's function may look while things happen
-            yield
-
     @property
     def waiting(self) -> pd.DataFrame:
         """The records that wait now, one row each, by instance."""
-        with self._looking():
+        with self.store.lock:
+            self._sides.write()  # a user's function may look while things happen
             return looking.waiting(self.store, self.scenario, self.now)
 
     def page(self, like: str = "", first: int = 0, most: int = 50) -> tuple[int, pd.DataFrame]:
@@ -220,7 +234,8 @@ class Session(Controls):
             Which of them are returned.
         """
         asked = ("first", first), ("most", most)
-        with self._looking():
+        with self.store.lock:
+            self._sides.write()  # a user's function may look while things happen
             found = [min(argument(name, value, from_zero), MOST) for name, value in asked]
             return looking.page(self.store, self.scenario, self.now, written(like), *found)
 
@@ -241,7 +256,8 @@ class Session(Controls):
         UnknownSerialNumber
             If there is none.
         """
-        with self._looking():
+        with self.store.lock:
+            self._sides.write()  # a user's function may look while things happen
             text = self._known(serial_number)
             found = looking.record(self.store, text)
         assert found is not None
@@ -255,7 +271,8 @@ class Session(Controls):
         ScenarioError
             If no instance has this number.
         """
-        with self._looking():
+        with self.store.lock:
+            self._sides.write()  # a user's function may look while things happen
             lane = self._sides.main
             try:
                 number = count(instance)
@@ -365,14 +382,25 @@ class Session(Controls):
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def save(self, path: str | Path) -> None:
-        """Copy the session into a new file; it can be gone on with or replayed."""
+    def backup(self, path: str | Path) -> None:
+        """Copy the session into a new file, which can be opened or replayed.
+
+        Use this, and not a copy of the store's files, while the session is open. It also saves a
+        session whose own file cannot be written any more.
+
+        Raises
+        ------
+        ScenarioError
+            If there is such a file already, or it cannot be written.
+        """
         with self.store.lock:
-            with self.store.transaction():
-                if self.store.about("format") is None:  # so far in memory only
+            if self.store.about("format") is None:  # until now in memory only
+                with self.store.transaction():
+                    Journal(self.store).load()
                     self.setup.keep(self.store)
-            self._sides.commit()
-            self.store.save_as(path)
+            with suppress(StoreError):  # what is durable is what is copied
+                self._sides.commit()
+            self.store.backup(path)
 
     def close(self) -> None:
         """Stop the clock and let go of the store, which can be opened again."""
@@ -380,8 +408,13 @@ class Session(Controls):
         for endpoint in self._endpoints:
             endpoint.stop()
         with self.store.lock:
-            if not self.store.closed:
+            if self.store.closed:
+                return
+            try:
                 self._sides.commit()
+            except StoreError as error:  # what was acknowledged is in the store, or was reported
+                logger.warning("the last simulated instants were not saved: %s", error)
+            finally:
                 self.store.close()
 
     def __enter__(self) -> Session:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from attrs import evolve, frozen
 
 from asyncsim.engine.arguments import check_strategy
 from asyncsim.engine.waits import Answer
-from asyncsim.errors import ScenarioError
+from asyncsim.errors import ScenarioError, StoreError
 from asyncsim.live.codes import KIND_OF, STATUS
+from asyncsim.live.journal import Journal
 from asyncsim.live.responses import Handler
 from asyncsim.live.store import Store
 from asyncsim.model import files
@@ -22,8 +24,9 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback
 from asyncsim.model.waiting import Strategy
 
-FORMAT = 1
-"""Of what is kept in the store; one of another format cannot be gone on with."""
+FORMAT = 2
+"""Of what is kept in the store; a store of another format is refused."""
+VERSION = version("asyncsim")
 
 
 @frozen
@@ -74,6 +77,7 @@ class Setup:
     def keep(self, store: Store) -> None:
         """Write everything down in a new store."""
         store.tell("format", FORMAT)
+        store.tell("asyncsim", VERSION)
         store.tell("scenario", files.dumps(self.scenario))
         store.tell("strategies", [files.strategy_table(one) for one in self.strategies])
         store.tell("seed", self.seed)
@@ -81,15 +85,22 @@ class Setup:
         store.tell("heartbeat", dict(self.heartbeats))
         store.tell("profile", self.profile)
         store.tell("statuses", dict(self.statuses))
+        Journal(store).begin()
 
     @classmethod
     def kept_in(cls, store: Store, on_response: Any = None) -> Setup:
         """Return what a store was made for."""
-        if store.about("format") != FORMAT:
+        if store.empty:
             raise ScenarioError(
-                f"store {store.path!r} is empty or of another version; start a session with "
-                "live(scenario, store=…) and a new file"
+                f"store {store.path!r} is empty; start a session with live(scenario, store=…)"
             )
+        if store.about("format") != FORMAT:
+            made = store.about("asyncsim", "an early version")
+            raise StoreError(
+                f"store {store.path!r} was made by asyncsim {made} in another format; open it with "
+                f"that version (this is {VERSION}), or start a session in a new file"
+            )
+        Journal(store).verify_description()
         scenario = files.loads(store.about("scenario"), Scenario, store.path)
         strategies = [files.strategy_from(table, store.path) for table in store.about("strategies")]
         main, *others = strategies

@@ -16,11 +16,12 @@ import numpy as np
 
 from asyncsim.engine.waits import Answer, Waits
 from asyncsim.live.fields import StoredFields
+from asyncsim.live.journal import Input
 from asyncsim.live.lane import Lane
 from asyncsim.live.records import StoredWaits
-from asyncsim.live.responses import Responses
+from asyncsim.live.responses import Replayed, Responses
 from asyncsim.live.setup import Setup
-from asyncsim.live.store import Input, Store
+from asyncsim.live.store import Store
 from asyncsim.model.draws import Draws, draw_for
 
 BLOCK = 256
@@ -36,9 +37,11 @@ class Sides:
         What is played; the first strategy is the main lane's.
     store
         Where the main lane's records, and the answers of users' functions, are kept.
+    replayed
+        What users' functions have answered to calls that are played again, by serial number.
     """
 
-    def __init__(self, setup: Setup, store: Store) -> None:
+    def __init__(self, setup: Setup, store: Store, replayed: Replayed | None = None) -> None:
         self.now = 0.0
         self._scenario = scenario = setup.scenario
         self._draws = draws = scenario.draw(setup.seed)
@@ -47,8 +50,9 @@ class Sides:
         first, *others = setup.strategies
         stored = StoredWaits(scenario, store)
         self.records = stored.records
+        self.responses = Responses(setup.handlers, store, replayed)
         common: dict[str, Any] = {
-            "responses": Responses(setup.handlers, store),
+            "responses": self.responses,
             "held": setup.held,
         }
         self.main = Lane(
@@ -96,35 +100,38 @@ class Sides:
 
     # --- inputs -----------------------------------------------------------------------------------
 
-    def play(self, given: Input) -> str:
-        """Play an input now; return a name of `Answer`, a number, or "done"."""
+    def play(self, given: Input) -> tuple[str, bool]:
+        """Play an input now; return the answer, and whether anything has changed by it.
+
+        The answer is a name of `Answer`, the number of an instance, or "done".
+        """
         number, data = given.serial_number or "", given.data or {}
         for lane in self.all:
             lane.clock.move_to(self.now)
-        answer = "done"
+        answer, effective = "done", True
         if given.kind == "start":
             answer = self._start(data)
         elif given.kind == "finish":
-            found = self.main.finish_from_outside(number, given.data)
+            found, effective = self.main.finish_from_outside(number, given.data)
             answer = found.name
             if found not in (Answer.UNKNOWN, Answer.IGNORED_UNKNOWN):
-                self._complete_in(self.twins, number, given.data)
+                effective |= self._complete_in(self.twins, number, given.data)
         elif given.kind == "complete":
             self._complete_in(self.all, number, given.data)
         elif given.kind == "heartbeat":
-            self.main.heartbeat(number)
+            effective = self.main.heartbeat(number)
         elif given.kind == "retry":
             place = data["node"], data["row"]
             for lane in self.all:
                 lane.retry(place, number, data["call"], data["number"])
         self._settle()
-        return answer
+        return answer, effective
 
     def _complete_in(
         self, lanes: Sequence[Lane], number: str, data: Mapping[str, Any] | None
-    ) -> None:
-        for lane in lanes:
-            lane.complete_from_outside(number, data)
+    ) -> bool:
+        changed = [lane.complete_from_outside(number, data) for lane in lanes]
+        return any(changed)
 
     def _start(self, fields: Mapping[str, Any]) -> str:
         """Start an instance in every lane; return its number."""

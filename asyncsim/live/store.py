@@ -1,37 +1,37 @@
-"""The database of a live session: what waits is a record here, and nowhere else.
+"""The database of a live session: each waiting step is a record here, and nowhere else.
 
-One SQLite file, in write-ahead mode where its place allows it, every commit on disk before anybody
-is told of it. Any process may finish a record (`asyncsim.finish_in_store`); one at a time, the
-*owner*, plays the scenario.
+One SQLite file, in write-ahead mode where its place allows it, every commit on disk before the call
+that made it returns. Any process may finish a record (`asyncsim.finish_in_store`); one at a time,
+the *owner*, plays the scenario.
 
-The table ``inputs`` is the journal: everything that came from outside, in order, each with the
-instant at which it was played (none yet, if the owner has not heard of it). A scenario is a
-deterministic function of its random numbers and of these inputs, so scenario, seed and journal are
-all that is needed to go on after a crash, or to play a session again.
+Beside the database ``s.db`` lie ``s.db.owner``, locked by the owner, and ``s.db.turn``, locked for
+each transaction: the locks of SQLite alone do not survive a copy made in a notebook (see
+`asyncsim.live.locks`).
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any
 
 from asyncsim.engine.host import database_hint, in_browser
 from asyncsim.errors import EngineError, ScenarioError, StoreError
+from asyncsim.live.locks import FileLock, HeldOpen
 
 logger = logging.getLogger("asyncsim")
 
 IN_MEMORY = ":memory:"
 PATIENCE = 30.0
 """Seconds for which a process waits for another one's transaction to end."""
-SCHEMA = """
-create table about (key text primary key, value text not null) without rowid;
+DERIVED = """
 create table waits (
     serial_number text primary key, instance integer not null, step text not null,
     system text not null, state text not null, called real, armed real, completed real,
@@ -47,29 +47,33 @@ create table deadlines (
     instance integer not null, number integer not null
 ) without rowid;
 create index next_due on deadlines (due, instance, number);
+"""
+"""Tables that follow from the others: a session can be played again without them."""
+SCHEMA = (
+    DERIVED
+    + """
+create table about (key text primary key, value text not null) without rowid;
 create table responses (serial_number text primary key, response text not null, data text)
     without rowid;
 create table inputs (
     seq integer primary key, kind text not null, serial_number text, data text,
-    instant real, answer text, noted_at text not null
+    instant real, answer text, noted_at text not null, key text, effective integer not null,
+    digest text not null
 );
 create index unplayed on inputs (seq) where instant is null;
+create unique index keys on inputs (key) where key is not null;
 """
-REBUILT = ("waits", "fields", "deadlines")
-"""Tables that follow from the others."""
-
-
-class Input(NamedTuple):
-    """Something that came from outside."""
-
-    kind: str
-    serial_number: str | None
-    data: Mapping[str, Any] | None
-    seq: int = 0
-    instant: float | None = None
-    """When it was played, in seconds; None if it has not been yet."""
-    answer: str | None = None
-    noted_at: str = ""
+)
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+REASONS = {
+    sqlite3.SQLITE_FULL: "disk full",
+    sqlite3.SQLITE_IOERR: "the disk is full or fails (disk I/O error)",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_BUSY: f"another program has kept it locked for {PATIENCE:g} s",
+    sqlite3.SQLITE_LOCKED: "another program keeps it locked",
+}
+OWNER = "owner"
+"""Key of the word that says whose the session is at present."""
 
 
 class Store:
@@ -82,129 +86,176 @@ class Store:
 
     Raises
     ------
-    ScenarioError
+    StoreError
         If the file cannot be opened, or is something else.
     """
 
     def __init__(self, path: str | Path = IN_MEMORY) -> None:
-        self.path = IN_MEMORY if str(path) == IN_MEMORY else str(Path(path).resolve())
+        self.path = str(path)
         self.closed = False
         self.lock = threading.RLock()
-        self._inside = False
-        self._owner: sqlite3.Connection | None = None
+        self._between: FileLock | None = None
+        self._owner: FileLock | None = None
+        self._word: str | None = None
+        self._held: HeldOpen | None = None
+        self._db: sqlite3.Connection | None = None
         try:
             if self.path != IN_MEMORY:
+                self.path = str(Path(path).resolve())
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(
-                self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
-            )
-            self.journal = self._journal()
-            self._db.execute("pragma synchronous = full")
-            self._set_up()
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(
-                f"store {self.path!r} cannot be used: {error}{database_hint()}"
-            ) from None
-        self._version = self._data_version()
+                self._between = FileLock(self.path + ".turn")
+            self._enter()
+            try:
+                self._open()
+            finally:
+                self._leave()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, (sqlite3.Error, OSError, ValueError, RuntimeError)):
+                raise StoreError(
+                    f"store {self.path!r} cannot be used: {_reason(error)}{database_hint()}"
+                ) from None
+            raise
 
-    def _journal(self) -> str:
+    def _open(self) -> None:
+        self._db = db = sqlite3.connect(
+            self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+        )
+        self.journal = self._journal(db)
+        db.execute("pragma synchronous = full")
+        db.execute("pragma temp_store = memory")  # what is played again must not need the disk
+        self._set_up(db)
+        if self.path != IN_MEMORY:
+            self._held = HeldOpen(self.path)
+        self._version = db.execute("pragma data_version").fetchone()[0]
+
+    def _journal(self, db: sqlite3.Connection) -> str:
         """Have SQLite write ahead, or keep its older journal where it cannot; return which.
 
         Writing ahead needs memory that processes share, which many a network drive does not have.
-        Some say so at once, some only when it is first used.
+        Some drives report it at once, some only when it is first used.
         """
         try:
-            mode = self._db.execute("pragma journal_mode = wal").fetchone()[0]
-            self._db.execute("select count(*) from sqlite_master").fetchone()
+            mode = db.execute("pragma journal_mode = wal").fetchone()[0]
+            db.execute("select count(*) from sqlite_master").fetchone()
         except sqlite3.OperationalError as error:
             taken = error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
             if taken or in_browser():  # where the older journal does not fail: it garbles the file
                 raise
-            mode = self._older_journal()
+            mode = _older_journal(db)
         if mode not in ("wal", "memory"):
             logger.info(
                 "store %s lies where SQLite cannot write ahead; it keeps a journal of the kind "
-                "%r instead: as safe, but who reads waits for who writes",
+                "%r instead: as safe, but readers wait for writers",
                 self.path,
                 mode,
             )
         return str(mode)
 
-    def _older_journal(self) -> str:
-        """Leave write-ahead mode, as for a store that was made elsewhere; return the new mode."""
-        # Alone with the file, SQLite reads what was written ahead without any shared memory
-        self._db.execute("pragma locking_mode = exclusive")
-        mode = self._db.execute("pragma journal_mode = delete").fetchone()[0]
-        self._db.execute("pragma locking_mode = normal")
-        self._db.execute("select count(*) from sqlite_master").fetchone()  # lets others in again
-        return str(mode)
-
-    def _set_up(self) -> None:
-        with self.transaction():
-            tables = {name for (name,) in self.all("select name from sqlite_master")}
+    def _set_up(self, db: sqlite3.Connection) -> None:
+        db.execute("begin immediate")
+        try:
+            tables = {name for (name,) in db.execute("select name from sqlite_master")}
             if not tables:
                 for statement in SCHEMA.split(";"):
-                    self.do(statement)
+                    db.execute(statement)
             elif not {"waits", "inputs", "about"} <= tables:
                 raise StoreError(
                     f"store {self.path!r} is a database of something else; take another file"
                 )
+            db.execute("commit")
+        finally:
+            if db.in_transaction:
+                db.execute("rollback")
 
-    # --- talking to the database ------------------------------------------------------------------
+    # --- one at a time ----------------------------------------------------------------------------
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Keep everybody else out; all that is done becomes durable together, or not at all."""
-        with self.lock:
-            if self._inside:
-                yield
-                return
-            self._check_open()
-            self._db.execute("begin immediate")
-            self._inside = True
-            try:
-                yield
-                self._db.execute("commit")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("rollback")
-                raise
-            finally:
-                self._inside = False
+    def _enter(self, *, shared: bool = False) -> None:
+        """Keep the transactions of other processes out, and undo what an interrupt has left."""
+        self._check_open()
+        if self._db is not None and self._db.in_transaction:
+            self._db.execute("rollback")
+        if self._between and not self._between.acquire(shared=shared, patience=PATIENCE):
+            raise StoreError(
+                f"store {self.path!r} cannot be used: another process has kept it locked for "
+                f"{PATIENCE:g} s; nothing was done"
+            )
+
+    def _leave(self) -> None:
+        if self._between:
+            self._between.release()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction of this process is open."""
+        return not self.closed and self._db is not None and self._db.in_transaction
+
+    def transaction(self) -> Transaction:
+        """Return a context in which all that is done becomes durable together, or not at all."""
+        return Transaction(self)
+
+    def snapshot(self) -> Transaction:
+        """Return a context in which all that is read is of one moment."""
+        return Transaction(self, reading=True)
+
+    def begin_reading(self) -> None:
+        """Begin a transaction that reads only; `roll_back` ends it."""
+        try:
+            self._enter(shared=True)
+            self._execute("begin")
+        except BaseException:
+            self.roll_back()
+            raise
+
+    def begin(self) -> None:
+        """Begin a transaction, with everybody else kept out.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be written, or is not this session's any more.
+        """
+        self._enter()
+        try:
+            self._check_place()
+            self._execute("begin immediate")
+            self._check_owner()
+        except BaseException:
+            self.roll_back()
+            raise
+
+    def commit(self) -> None:
+        """Make what was done since `begin` durable."""
+        self._execute("commit")
+        self._leave()
+        self._check_place()  # a commit into a file that is gone is none
+
+    def roll_back(self) -> None:
+        """Undo what was done since `begin`, if anything."""
+        try:
+            if self.in_transaction:
+                self._execute("rollback")
+        finally:
+            self._leave()
 
     def _check_open(self) -> None:
         if self.closed:
             raise EngineError("this session is closed; live(store=…) opens it again")
 
-    def do(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
-        """Execute one statement."""
-        return self._db.execute(statement, values)
+    def _check_place(self) -> None:
+        missing = self._held.missing() if self._held else ""
+        if missing:
+            raise StoreError(
+                f"store {self.path!r} cannot be written: {missing!r} was deleted, renamed or "
+                "replaced while the session was open; put it back, or save what the session "
+                "still has with session.backup(path)"
+            )
 
-    def do_many(self, statement: str, rows: Iterator[tuple[Any, ...]]) -> None:
-        """Execute a statement once for each row."""
-        self._db.executemany(statement, rows)
-
-    def one(self, query: str, values: tuple[Any, ...] = ()) -> Any:
-        """Return the first row of a query, or None."""
-        with self.lock:
-            self._check_open()
-            return self._db.execute(query, values).fetchone()
-
-    def all(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        """Return all rows of a query."""
-        with self.lock:
-            self._check_open()
-            return self._db.execute(query, values).fetchall()
-
-    def changed_outside(self) -> bool:
-        """Tell whether another process has committed something since this was last asked."""
-        with self.lock:
-            self._check_open()
-            before, self._version = self._version, self._data_version()
-            return before != self._version
-
-    def _data_version(self) -> int:
-        return int(self._db.execute("pragma data_version").fetchone()[0])
+    def _check_owner(self) -> None:
+        if self._word is not None and self.about(OWNER) != self._word:
+            raise StoreError(
+                f"store {self.path!r} was taken over by another session; close this one"
+            )
 
     def own(self) -> None:
         """Become the one process that plays the scenario; the operating system ends it with us.
@@ -216,83 +267,259 @@ class Store:
         """
         if self.path == IN_MEMORY:
             return
-        owner = sqlite3.connect(self.path + ".owner", timeout=0.0, check_same_thread=False)
         try:
-            owner.execute("begin exclusive")
-        except sqlite3.OperationalError:
+            owner = FileLock(self.path + ".owner")
+        except OSError as error:
+            raise StoreError(
+                f"store {self.path!r} cannot be owned: {error.strerror} ({error.filename!r}); "
+                "the store needs this file for a lock: remove what is in its place"
+            ) from None
+        if not owner.acquire():
             owner.close()
             raise StoreError(
                 f"store {self.path!r} is being played by another session; "
                 "close that one first, or finish its steps through its REST endpoint"
-            ) from None
+            )
         self._owner = owner
+        with self.lock, self.transaction():
+            word = secrets.token_hex(8)
+            self.tell(OWNER, word)
+        self._word = word
 
     def close(self) -> None:
         """Let go of the file."""
         with self.lock:
-            if self._owner is not None:
-                self._owner.close()  # the file stays: whoever comes next must find the same one
-                self._owner = None
+            if not self.closed and self._db is not None:
+                self._close_database(self._db)
             self.closed = True
-            self._db.close()
+            for one in (self._owner, self._between):
+                if one is not None:
+                    one.close()  # the file stays: the next process must find the same one
+            self._owner = None
 
-    def save_as(self, path: str | Path) -> None:
-        """Copy the whole store into a new file."""
-        if Path(path).exists():
-            raise ScenarioError(f"path must be a new file, got {str(path)!r}, which exists")
+    def _close_database(self, db: sqlite3.Connection) -> None:
+        """Close the connection; the last one leaves a database without a log beside it."""
+        if self._between:
+            self._between.acquire(patience=PATIENCE)
+        if self._held is not None:
+            self._held.close()
+        db.close()
+
+    # --- talking to the database ------------------------------------------------------------------
+
+    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        assert self._db is not None
         try:
-            with self.lock, closing(sqlite3.connect(path)) as copy:
-                self._db.backup(copy)
+            return self._db.execute(statement, values)
         except sqlite3.Error as error:
-            raise ScenarioError(f"path {str(path)!r} cannot be written: {error}") from None
+            raise self._failure(error) from None
+
+    def _failure(self, error: sqlite3.Error) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in DAMAGED or "decode" in str(error):  # text that is no text
+            return self.damaged(str(error))
+        return StoreError(
+            f"store {self.path!r} cannot be written: {_reason(error)}; nothing was done"
+        )
+
+    def damaged(self, what: str) -> StoreError:
+        """Return the error that reports damage."""
+        return StoreError(
+            f"store {self.path!r} is damaged or was changed by hand: {what}; put a copy made by "
+            "session.backup(path) in its place, or start a session in a new file"
+        )
+
+    def do(self, statement: str, values: tuple[Any, ...] = ()) -> None:
+        """Execute one statement in a transaction."""
+        self._check_inside()
+        self._execute(statement, values)
+
+    def do_many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Execute a statement in a transaction once for each row."""
+        self._check_inside()
+        assert self._db is not None
+        try:
+            self._db.executemany(statement, rows)
+        except sqlite3.Error as error:
+            raise self._failure(error) from None
+
+    def _check_inside(self) -> None:
+        if not self.in_transaction:  # SQLite ends it by itself on a full disk
+            raise StoreError(f"store {self.path!r} cannot be written: its transaction has ended")
+
+    def one(self, query: str, values: tuple[Any, ...] = ()) -> Any:
+        """Return the first row of a query, or None."""
+        rows = self.all(query, values)
+        return rows[0] if rows else None
+
+    def all(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        """Return all rows of a query."""
+        with self.lock:
+            if self.in_transaction:
+                return self._execute(query, values).fetchall()
+            try:
+                self._enter(shared=True)
+                return self._execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise self._failure(error) from None
+            finally:
+                if self._between:
+                    self._between.release()
+
+    def changed_outside(self) -> bool:
+        """Return whether another process has committed something since the last call."""
+        with self.lock:
+            before, self._version = self._version, self.one("pragma data_version")[0]
+            return bool(before != self._version)
+
+    def backup(self, path: str | Path) -> None:
+        """Copy the whole store into a new file, while it is in use (SQLite's backup API).
+
+        Raises
+        ------
+        ScenarioError
+            If there is such a file already, or it cannot be written.
+        """
+        try:
+            if Path(path).exists():
+                raise ScenarioError(f"path must be a new file, got {str(path)!r}, which exists")
+            with self.lock, closing(sqlite3.connect(path)) as copy:
+                self._enter(shared=True)
+                try:
+                    assert self._db is not None
+                    self._db.backup(copy)
+                finally:
+                    self._leave()
+        except ScenarioError:
+            raise
+        except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+            raise ScenarioError(f"path {str(path)!r} cannot be written: {_reason(error)}") from None
 
     # --- what a session is ------------------------------------------------------------------------
 
     def tell(self, key: str, value: Any) -> None:
-        """Write down something about the session."""
+        """Record something about the session."""
         self.do("insert or replace into about values (?, ?)", (key, json.dumps(value)))
 
     def about(self, key: str, default: Any = None) -> Any:
-        """Return something that was written down about the session."""
+        """Return what was recorded about the session."""
         row = self.one("select value from about where key = ?", (key,))
-        return default if row is None else json.loads(row[0])
+        return default if row is None else self.parsed(row[0])
 
-    def forget_waits(self) -> None:
-        """Empty the tables that can be made again from the journal."""
-        for table in REBUILT:
-            self.do(f"delete from {table}")
-
-    # --- the journal ------------------------------------------------------------------------------
-
-    def note(self, given: Input) -> None:
-        """Write an input into the journal."""
-        self.do(
-            "insert into inputs (kind, serial_number, data, instant, answer, noted_at) "
-            "values (?, ?, ?, ?, ?, ?)",
-            (
-                given.kind,
-                given.serial_number,
-                as_json(given.data),
-                given.instant,
-                given.answer,
-                datetime.now(UTC).isoformat(timespec="milliseconds"),
-            ),
+    @property
+    def empty(self) -> bool:
+        """Whether no session has begun here."""
+        return (
+            self.one(
+                "select 1 from (select key from about where key != ? union all "
+                "select kind from inputs union all select step from waits) limit 1",
+                (OWNER,),
+            )
+            is None
         )
 
-    def played(self, given: Input, instant: float) -> None:
-        """Note the instant at which an input from outside was played."""
-        self.do("update inputs set instant = ? where seq = ?", (instant, given.seq))
+    def parsed(self, text: str | None) -> Any:
+        """Return what a text of the store holds (JSON); None for no text.
 
-    def inputs(self, where: str = "true") -> list[Input]:
-        """Return inputs in order: all of them, or ``instant is null``, those not played yet."""
-        rows = self.all(
-            "select kind, serial_number, data, seq, instant, answer, noted_at from inputs "
-            f"where {where} order by seq"
-        )
-        return [
-            Input(kind, number, from_json(data), seq, instant, answer, noted_at)
-            for kind, number, data, seq, instant, answer, noted_at in rows
-        ]
+        Raises
+        ------
+        StoreError
+            If it is damaged.
+        """
+        try:
+            return None if text is None else json.loads(text)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise self.damaged(f"{str(text)[:40]!r} cannot be read ({error})") from None
+
+    # --- playing again ----------------------------------------------------------------------------
+
+    def rehearse(self) -> None:
+        """Put empty tables in memory before those that follow from the others, until `roll_back`.
+
+        A session is played again into them, so that nothing has to be written.
+        """
+        self._enter()
+        self._leave()  # memory is this connection's own
+        self._execute("begin")
+        for statement in DERIVED.split(";"):
+            words = statement.replace("create table ", "create table temp.")
+            self._execute(words.replace("create index ", "create index temp."))
+
+    def different(self, *, counted_late: bool) -> str:
+        """Return a record that differs from what was played again since `rehearse`, or nothing.
+
+        Records with a finish that waits to be played are passed over. The checks of a record that
+        waits are as well if they are `counted_late`: only when the session is looked at.
+        """
+        if self._between:
+            self._between.acquire(shared=True, patience=PATIENCE)
+        apart = "serial_number not in (select serial_number from main.inputs where instant is null)"
+        for table, key, where in (
+            ("waits", "serial_number", apart),
+            ("fields", "instance", "true"),
+            ("deadlines", "serial_number", "true"),
+        ):
+            names = [row[1] for row in self.all(f"pragma main.table_info({table})")]
+            if counted_late:
+                names = [
+                    f"iif(state = 'waiting', 0, {name})" if "checks" in name else name
+                    for name in names
+                ]
+            rows = f"select {', '.join(names)} from {{}}.{table} where {where}"
+            kept, played = rows.format("main"), rows.format("temp")
+            for one, other in ((kept, played), (played, kept)):
+                found = self.one(f"select {key} from ({one} except {other})")
+                if found is not None:
+                    return f"the record of {found[0]!r} in {table!r}"
+        return ""
+
+
+class Transaction:
+    """A transaction of a store as a context; threads exclude each other by `Store.lock`.
+
+    It has no code of its own around the body that an interrupt could split from it: what an
+    interrupt leaves half done, the next `Store.begin` undoes.
+    """
+
+    def __init__(self, store: Store, *, reading: bool = False) -> None:
+        self._store = store
+        self._reading = reading
+
+    def __enter__(self) -> None:
+        if self._reading:
+            self._store.begin_reading()
+        else:
+            self._store.begin()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        done = False
+        try:
+            if kind is None and not self._reading:
+                self._store.commit()
+                done = True
+        finally:
+            if not done:
+                self._store.roll_back()
+
+
+def _older_journal(db: sqlite3.Connection) -> str:
+    """Leave write-ahead mode, as for a store that was made elsewhere; return the new mode."""
+    # Alone with the file, SQLite reads what was written ahead without any shared memory
+    db.execute("pragma locking_mode = exclusive")
+    mode = db.execute("pragma journal_mode = delete").fetchone()[0]
+    db.execute("pragma locking_mode = normal")
+    db.execute("select count(*) from sqlite_master").fetchone()  # lets others in again
+    return str(mode)
+
+
+def _reason(error: Exception) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return REASONS.get(code, str(error))
 
 
 def existing(store: object) -> Store:
@@ -303,8 +530,13 @@ def existing(store: object) -> Store:
     ScenarioError
         If there is no such file; none is made.
     """
-    if not isinstance(store, (str, Path)) or not Path(store).is_file():
+    try:
+        there = isinstance(store, (str, Path)) and Path(store).is_file()
+    except (OSError, ValueError):  # a NUL or half a character in it
+        there = False
+    if not there:
         raise ScenarioError(f"store must be a session's file, got {str(store)!r}: no such file")
+    assert isinstance(store, (str, Path))
     return Store(store)
 
 
@@ -313,11 +545,6 @@ def written(value: object) -> str:
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
-def as_json(data: Mapping[str, Any] | None) -> str | None:
+def as_json(data: Any) -> str | None:
     """Return data fields as text."""
     return None if data is None else json.dumps(data, allow_nan=False)
-
-
-def from_json(text: str | None) -> dict[str, Any] | None:
-    """Return data fields from text."""
-    return None if text is None else json.loads(text)

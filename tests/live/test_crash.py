@@ -14,6 +14,7 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.engine.waits import Answer
+from asyncsim.live.journal import Journal
 from asyncsim.live.records import StoredWaits, finish_record
 from asyncsim.live.store import Store
 
@@ -117,7 +118,7 @@ def now_of(path):
     """Return how far a store has come."""
     store = Store(path)
     try:
-        return store.about("now", 0.0)
+        return Journal(store).load()
     finally:
         store.close()
 

@@ -76,7 +76,9 @@ def test_a_store_that_was_changed_by_hand_is_not_gone_on_with(path):
     database.execute("update waits set state = 'finished' where serial_number = '3_31'")
     database.commit()
     database.close()
-    with pytest.raises(sim.EngineError, match="'3_31' is not as it was; it was changed by hand"):
+    with pytest.raises(
+        sim.StoreError, match="changed by hand: the record of '3_31' in 'waits' is not what"
+    ):
         sim.live(store=path)
 
 
@@ -126,7 +128,7 @@ def test_a_session_in_memory_can_be_saved_and_gone_on_with(tmp_path):
     session = sim.live(SCENARIO, hold=True, seed=1)
     session.run_until("12:00")
     session.finish("5_31", {"InvoiceNo": 42})
-    session.save(tmp_path / "saved.db")
+    session.backup(tmp_path / "saved.db")
     with sim.live(store=tmp_path / "saved.db") as again:
         assert again.wait("5_31")["data"] == {"InvoiceNo": 42}
         assert again.waiting_count == session.waiting_count

@@ -78,7 +78,7 @@ def test_two_sessions_never_play_one_store(tmp_path):
     """The second is refused, and may come when the first has gone."""
     path = tmp_path / "workshop.db"
     session = workshop(path)
-    with pytest.raises(sim.EngineError, match="another session"):
+    with pytest.raises(sim.StoreError, match="another session"):
         sim.live(store=path)
     session.close()
     again = sim.live(store=path)

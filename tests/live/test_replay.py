@@ -43,7 +43,7 @@ def assert_same(session, again):
 
 def test_step_by_step_it_comes_to_the_same_tables(session, tmp_path):
     """From the store itself, and from a copy, also while the session is still open."""
-    session.save(tmp_path / "copy.db")
+    session.backup(tmp_path / "copy.db")
     for path in (tmp_path / "w.db", tmp_path / "copy.db"):
         again = sim.replay(path)
         steps = 0

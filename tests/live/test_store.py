@@ -64,7 +64,8 @@ def test_a_session_goes_on_without_writing_ahead(no_shared_memory, tmp_path, cap
 def test_a_store_that_was_written_ahead_elsewhere_can_be_opened(tmp_path, request):
     """Copied while it was in use, it is in write-ahead mode, and a part lies in a second file."""
     before = Store(tmp_path / "a.db")
-    before.tell("seed", 7)
+    with before.transaction():
+        before.tell("seed", 7)
     for name in ("a.db", "a.db-wal"):
         shutil.copy(tmp_path / name, tmp_path / name.replace("a", "b", 1))
     before.close()
@@ -72,7 +73,8 @@ def test_a_store_that_was_written_ahead_elsewhere_can_be_opened(tmp_path, reques
     after = Store(tmp_path / "b.db")
     assert (after.journal, after.about("seed")) == ("delete", 7)
     other = Store(tmp_path / "b.db")
-    other.tell("seed", 8)
+    with other.transaction():
+        other.tell("seed", 8)
     assert after.changed_outside()
     assert after.about("seed") == 8
     other.close()

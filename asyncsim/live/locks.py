@@ -1,0 +1,167 @@
+"""Locks between processes that survive what a notebook does to files.
+
+POSIX drops all record locks of a process on a file as soon as the process closes *any* descriptor
+of that file, so ``shutil.copy("session.db", …)`` in a notebook takes SQLite's own locks away
+(https://www.sqlite.org/howtocorrupt.html, section 2.2). Two kinds of locks stay: `flock` on a file
+that holds nothing else, and Linux's open file description locks (`fcntl(2)`), which belong to one
+open file and not to the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import importlib.util
+import os
+import struct
+import sys
+import time
+import weakref
+from collections.abc import Callable
+
+LOCKS = importlib.util.find_spec("fcntl") is not None
+"""False on Windows and in a browser, where nothing drops a lock of SQLite's."""
+if LOCKS:
+    import fcntl
+
+SHARED_BYTES = 0x40000002, 510
+"""SQLite's bytes of a database file that every reader locks (``os_unix.c``)."""
+IN_USE_BYTE = 128, 1
+"""The byte of a ``-shm`` file that every process locks while it uses it (``os_unix.c``)."""
+FLOCK = "hhqqi4x"
+"""``struct flock`` of 64-bit Linux: type, whence, start, length, process."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.0002, 0.02
+NO_LOCKS_THERE = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+_open_here: weakref.WeakSet[FileLock | HeldOpen] = weakref.WeakSet()
+
+
+class FileLock:
+    """A lock on a file of its own, held by one process at a time or shared by several.
+
+    Where the system has no `flock`, nothing is locked.
+
+    Parameters
+    ----------
+    path
+        The file; made if there is none.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened: it is a directory, for instance.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd = -1
+        self.release: Callable[[], object] = lambda: None
+        """Give the lock back; a call that no interrupt can split."""
+        self._open()
+
+    def _open(self) -> None:
+        if not LOCKS:
+            return
+        self.close()
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self.release = functools.partial(fcntl.flock, self._fd, fcntl.LOCK_UN)
+        _open_here.add(self)
+
+    def acquire(self, *, shared: bool = False, patience: float = 0.0) -> bool:
+        """Take the lock, waiting for `patience` seconds at most; return whether it is taken."""
+        if not LOCKS:
+            return True
+        kind = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
+        stop, pause = time.monotonic() + patience, FIRST_PAUSE
+        while True:
+            try:
+                fcntl.flock(self._fd, kind)
+            except BlockingIOError:
+                if time.monotonic() >= stop:
+                    return False
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                continue
+            except OSError as error:
+                if error.errno in NO_LOCKS_THERE:  # a network drive: SQLite's own must do
+                    return True
+                raise
+            if is_at(self._fd, self.path):
+                return True
+            self._open()  # the file was removed meanwhile: others would lock another one
+
+    def close(self) -> None:
+        """Give the lock back and close the file, which stays: the next process needs the same."""
+        fd, self._fd = self._fd, -1
+        self.release = lambda: None
+        if fd >= 0:
+            os.close(fd)
+
+
+class HeldOpen:
+    """Keeps other processes from taking a database's files for unused while this one uses them.
+
+    SQLite deletes the write-ahead log, and cuts its index to size, when it can lock them alone:
+    which it can once the record locks of this process are gone. These locks stay.
+
+    Parameters
+    ----------
+    path
+        The database, which is open already and writes ahead if it has a ``-wal`` file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._files: dict[str, int] = {}
+        if not LOCKS:
+            return
+        _open_here.add(self)
+        logged = os.path.exists(path + "-wal")
+        places: list[tuple[str, tuple[int, int] | None]] = [(path, SHARED_BYTES)]
+        if logged:  # else a writer needs those bytes for itself
+            places += [(path + "-wal", None), (path + "-shm", IN_USE_BYTE)]
+        for name, place in places:
+            try:
+                fd = os.open(name, os.O_RDWR | os.O_CLOEXEC)
+            except OSError:
+                continue
+            self._files[name] = fd
+            if logged and place is not None:
+                _lock_bytes(fd, *place)
+
+    def missing(self) -> str:
+        """Return a file that is not in its place any more, or nothing."""
+        return next((name for name, fd in self._files.items() if not is_at(fd, name)), "")
+
+    def close(self) -> None:
+        """Let others have the files for themselves."""
+        files, self._files = self._files, {}
+        for fd in files.values():
+            os.close(fd)
+
+
+def is_at(fd: int, path: str) -> bool:
+    """Return whether a path still leads to an open file."""
+    try:
+        there = os.stat(path)
+    except OSError:
+        return False
+    return os.path.samestat(os.fstat(fd), there)
+
+
+def _lock_bytes(fd: int, start: int, length: int) -> None:
+    """Share some bytes of a file by a lock of this open file, where the system has such locks."""
+    if not sys.platform.startswith("linux") or struct.calcsize("P") != 8:
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        words = fcntl.F_RDLCK, os.SEEK_SET, start, length, 0
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack(FLOCK, *words))
+
+
+def _close_in_child() -> None:
+    """Leave the locks to the parent: a child that outlives it would hold them on."""
+    for one in list(_open_here):
+        one.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)
