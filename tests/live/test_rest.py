@@ -17,7 +17,7 @@ from asyncsim.live.endpoint import PATH
 from asyncsim.live.rest import application
 from asyncsim.model.limits import rate_limit
 
-TOKEN = "secret"
+TOKEN = "secret-of-these-tests"
 ME = {"Authorization": f"Bearer {TOKEN}"}
 BATCH = Path(__file__).parents[2] / "data" / "nightly_batch.sh"
 WRONG_BODIES = [b"{", b"[]", b'"x"', b"7", b"\xff", b'{"x": NaN}', b"[" * 9999, b'{"x": "\\ud800"}']

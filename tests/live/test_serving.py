@@ -123,10 +123,10 @@ def test_a_token_that_no_header_could_carry_is_refused(token):
 
 def test_the_line_for_a_terminal_holds_whatever_token_there_is():
     """Quotes would end it early; in a notebook a bracket would begin an element."""
-    endpoint = sim.live(SCENARIO).serve(token="it's<b>")
+    endpoint = sim.live(SCENARIO).serve(token="it's<b>&a-long-token")
     endpoint.stop()
     words = shlex.split(endpoint.curl("5_1"))
-    assert words[words.index("-H") + 1] == "Authorization: Bearer it's<b>"
+    assert words[words.index("-H") + 1] == "Authorization: Bearer it's<b>&a-long-token"
     assert "<b>" not in endpoint._repr_html_()
 
 
@@ -172,9 +172,9 @@ def test_the_command_is_killed_and_goes_on(tmp_path):
     with process:
         assert finish(url, token, "5_1") == 204
         process.kill()
-    process, url, token = served(store, "--speed", "20", "--token", "mine")
+    process, url, token = served(store, "--speed", "20", "--token", "mine-and-mine-alone")
     with process:
-        assert token == "mine"
+        assert token == "mine-and-mine-alone"
         assert finish(url, token, "5_1") == 409
         assert finish(url, token, "6_1") == 204
         process.send_signal(signal.SIGINT)
@@ -242,7 +242,7 @@ def test_a_store_knows_what_it_plays_and_no_option_is_dropped(tmp_path, capsys, 
 def test_thirty_people_share_one_server(tmp_path):
     """Each finishes instances of their own: the first finish is 204, the second 409, always."""
     file = Path(__file__).parents[2] / "data" / "workshop.toml"
-    options = ["--hold", "all", "--token", "workshop", "--speed", "60", str(file)]
+    options = ["--hold", "all", "--token", "callback-workshop", "--speed", "60", str(file)]
     process, url, token = served(tmp_path / "room.db", *options)
     headers = {"Authorization": f"Bearer {token}"}
 
