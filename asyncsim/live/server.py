@@ -105,7 +105,7 @@ class Connection(H11Protocol):
 
     def _give_up(self) -> None:
         self._wait_no_more()
-        words = f"The request was not complete after {self._patience:g} s."
+        words = f"The request was not complete in time ({self._patience:g} s, less in a crowd)."
         self._end(Problem(408, words), self._next_has_begun())
 
     def _next_has_begun(self) -> bool:
@@ -132,12 +132,18 @@ class Connection(H11Protocol):
         self._end(Problem(400, "This is no HTTP request, or its head is too long."), begun)
 
     def shutdown(self) -> None:
-        """End in good order: a request that is complete is answered before."""
+        """End in good order: a request that is complete is answered, and the answer is sent."""
         cycle = self.cycle
-        if self._is_client_s_turn() and not self.flow.write_paused:
-            self._end(come_again(f"{STOPS} nothing was done."), self._next_has_begun())
-        elif cycle is not None:
+        if (
+            cycle
+            and not cycle.response_complete
+            and (cycle.response_started or not cycle.more_body)
+        ):
             cycle.keep_alive = False
+        elif self.transport.get_write_buffer_size():
+            self.transport.close()  # when all of it has been read
+        else:
+            self._end(come_again(f"{STOPS} nothing was done."), self._next_has_begun())
 
 
 class Server(uvicorn.Server):
