@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import shlex
+import signal
 import sys
 import warnings
 from contextlib import suppress
@@ -13,11 +16,17 @@ from typing import Any
 from asyncsim.cli.options import SEED_HELP, add_command, add_profile, add_strategy
 from asyncsim.cli.words import parse_strategy
 from asyncsim.errors import ScenarioError
+from asyncsim.live.hosts import host_names
 from asyncsim.live.opening import live
+from asyncsim.live.serving import checked_token, serve
 from asyncsim.live.session import Session
+from asyncsim.model.described import argument
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
+
+VARIABLE = "ASYNCSIM_TOKEN"
+LONGEST_LINE = 10_000
 
 
 def add_serve(commands: Any) -> None:
@@ -51,7 +60,21 @@ def add_serve(commands: Any) -> None:
     command.add_argument(
         "--port", type=int, default=8765, help="port to listen on; 0: any (default: 8765)"
     )
-    command.add_argument("--token", metavar="TEXT", help="what requests must hold (default: new)")
+    command.add_argument(
+        "--allow-host",
+        action="append",
+        metavar="NAME",
+        help="a further name that clients write for this machine; may be given several times",
+    )
+    command.add_argument(
+        "--token",
+        metavar="TEXT",
+        help="what requests must hold, 16 characters or more (default: new); a list of processes "
+        f"(ps) shows it, so rather take --token-file or the environment variable {VARIABLE}",
+    )
+    command.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="a file with the token in its first line"
+    )
     command.add_argument(
         "--rate-limit",
         metavar="WORDS",
@@ -64,6 +87,8 @@ def add_serve(commands: Any) -> None:
 def _serve(arguments: argparse.Namespace) -> int:
     described: dict[str, Any] = {}
     scenario = None
+    token, in_shell = _token(arguments)
+    arguments.allow_host = argument("--allow-host", arguments.allow_host or [], host_names)
     if arguments.scenario is None:
         _check_alone(arguments)
     else:
@@ -75,7 +100,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         scenario = Scenario.load(arguments.scenario)
     session = live(scenario, store=arguments.store, speed=arguments.speed, **described)
     with session, suppress(KeyboardInterrupt):
-        asyncio.run(_served(session, arguments))
+        asyncio.run(_served(session, arguments, token, in_shell))
     again = " The same command goes on with it." if arguments.store else ""
     print(f"closed at {session.at:%Y-%m-%d %H:%M:%S}.{again}")
     return 0
@@ -92,26 +117,75 @@ def _check_alone(arguments: argparse.Namespace) -> None:
             )
 
 
-async def _served(session: Session, arguments: argparse.Namespace) -> None:
+def _token(arguments: argparse.Namespace) -> tuple[str | None, str | None]:
+    """Return the token, if one is given, and what a shell reads it from if it is not to be shown.
+
+    Of an option, a file and an environment variable the first one counts.
+    """
+    path = arguments.token_file
+    if arguments.token is not None and path is not None:
+        raise ScenarioError("--token and --token-file exclude each other; give one of them")
+    if arguments.token is not None:
+        return checked_token(arguments.token), None
+    if path is not None:
+        source, token = f"--token-file {str(path)!r}", _first_line(path)
+        in_shell = f"$(head -n 1 {shlex.quote(str(path))})"
+    else:
+        source, token, in_shell = VARIABLE, os.environ.get(VARIABLE, ""), f"${VARIABLE}"
+        if not token:
+            return None, None
+    try:
+        return checked_token(token), in_shell
+    except ScenarioError as error:
+        raise ScenarioError(f"{source}: {error}") from None
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            line = file.readline(LONGEST_LINE).strip()
+    except OSError as error:
+        reason = error.strerror
+        raise ScenarioError(f"--token-file {str(path)!r} cannot be read ({reason})") from None
+    if not line:
+        raise ScenarioError(f"--token-file {str(path)!r} has no token in its first line")
+    return line.decode("ascii", "replace")
+
+
+async def _served(
+    session: Session, arguments: argparse.Namespace, token: str | None, in_shell: str | None
+) -> None:
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always", UserWarning)
-        endpoint = session.serve(
-            arguments.host, arguments.port, token=arguments.token, rate_limit=arguments.rate_limit
+        endpoint = serve(
+            session,
+            arguments.host,
+            arguments.port,
+            token,
+            arguments.rate_limit,
+            allowed_hosts=arguments.allow_host,
         )
+    with suppress(RuntimeError):  # Windows has no such signal, and a thread gets none
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, endpoint.stop)
     for note in noted:
         print(f"asyncsim: note: {note.message}", file=sys.stderr)
     print(
         f"{session.scenario.name}: it is {session.at:%Y-%m-%d %H:%M:%S}, one second here is "
         f"{text_of(session.speed)} there\n"
-        f"description: {endpoint.url}/docs\ntoken: {endpoint.token}\n\n"
-        f"Finish a step, once it waits{_first(session)}:\n{endpoint.curl(_example(session))}\n\n"
+        f"description: {endpoint.url}/docs\ntoken: {in_shell or endpoint.token}\n\n"
+        f"Finish a step, once it waits{_first(session)}:\n"
+        f"{endpoint.curl(_example(session), token_in_shell=in_shell)}\n\n"
         "Ctrl-C ends.",
         flush=True,
     )
     if arguments.host == "0.0.0.0":
         print("Others in the network write this machine's address for 0.0.0.0.", flush=True)
     session.play()
-    await endpoint.stopped()
+    try:
+        await endpoint.stopped()
+    finally:  # also after Ctrl-C, requests that are under way are answered
+        endpoint.stop()
+        await endpoint.stopped()
 
 
 def _example(session: Session) -> str:

@@ -62,23 +62,37 @@ class Endpoint:
                     "call serve() without thread=True in an event loop, as a notebook has one"
                 ) from None
 
-    def curl(self, serial_number: str, data: str = "{}") -> str:
-        """Return a line for a terminal that finishes a step."""
+    def curl(
+        self, serial_number: str, data: str = "{}", *, token_in_shell: str | None = None
+    ) -> str:
+        """Return a line for a terminal that finishes a step.
+
+        Parameters
+        ----------
+        serial_number, data
+            The step, and the data fields as JSON.
+        token_in_shell
+            What the shell puts in place of the token, such as ``$TOKEN``; by default the line
+            holds the token itself.
+        """
+        header = shlex.quote(f"Authorization: Bearer {self.token}")
+        if token_in_shell is not None:
+            header = f'"Authorization: Bearer {token_in_shell}"'
         return (
             f"curl -si -X POST {self.url}{PATH}/serverEvents/{serial_number}/finish "
-            f"-H {shlex.quote(f'Authorization: Bearer {self.token}')} -d {shlex.quote(data)}"
+            f"-H {header} -d {shlex.quote(data)}"
         )
 
     def stop(self) -> None:
         """Stop serving; the session goes on."""
         self._server.should_exit = True
         if self._thread is not None:
-            self._thread.join(timeout=10)
+            self._thread.join(timeout=15)
 
     async def stopped(self) -> None:
         """Wait until serving has ended, as `stop` does in a thread."""
         if self._task is not None:
-            await self._task
+            await asyncio.shield(self._task)  # whoever stops waiting does not cut requests off
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url})"  # no token: what is printed is kept

@@ -17,8 +17,11 @@ from asyncsim.engine.tables import INSTANCE_OUTCOMES, with_timestamps
 from asyncsim.engine.waits import State, Wait
 from asyncsim.live.lane import Lane
 from asyncsim.live.store import Store
+from asyncsim.model.described import refuse
 from asyncsim.model.scenario import Scenario
 
+LONGEST_LIKE = 1000
+"""Characters; SQLite takes no pattern that is much longer."""
 COLUMNS = ["serial_number", "instance", "process", "step", "system", "armed", "deadline"]
 LISTED = """
 select w.serial_number, w.instance, w.step, w.system, w.armed, d.due
@@ -42,6 +45,8 @@ def page(
     store: Store, scenario: Scenario, now: float, like: str, first: int, most: int
 ) -> tuple[int, pd.DataFrame]:
     """Return how many waiting records fit a text, and some of them."""
+    if len(like) > LONGEST_LIKE:
+        raise refuse("like", f"must have {LONGEST_LIKE} characters at most", like)
     with store.lock:
         plain = re.sub("([%_!])", r"!\1", like)
         fits = (f"{plain}%", f"%{plain}%", f"%{plain}%") if like else ()

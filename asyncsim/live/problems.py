@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -11,10 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from asyncsim.errors import AsyncsimError
+from asyncsim.errors import AsyncsimError, StoreError
 
 MEDIA_TYPE = "application/problem+json"
+PAUSE = 5
+"""Seconds after which a client may try again."""
+
+logger = logging.getLogger("asyncsim")
 
 
 class ProblemDocument(BaseModel):
@@ -54,14 +60,27 @@ class Problem(Exception):
         self.title = title or HTTPStatus(status).phrase
         self.headers = headers
 
-    def answer(self, request: Request) -> JSONResponse:
-        """Return the document."""
+    def answer(self, path: str) -> JSONResponse:
+        """Return the document, for the path that was asked for."""
         document = ProblemDocument(
-            title=self.title, status=self.status, detail=self.detail, instance=request.url.path
+            title=self.title, status=self.status, detail=self.detail, instance=path
         )
         return JSONResponse(
             document.model_dump(), self.status, headers=self.headers, media_type=MEDIA_TYPE
         )
+
+    def as_http(self, path: str) -> bytes:
+        """Return the last answer of a connection, byte for byte."""
+        answer = self.answer(path)
+        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}".encode()]
+        lines += [name + b": " + value for name, value in answer.raw_headers]
+        return b"\r\n".join([*lines, b"connection: close", b"", bytes(answer.body)])
+
+
+def come_again(detail: str, **headers: str) -> Problem:
+    """Return the problem of a request that may be sent again in a while."""
+    again = {"Retry-After": str(PAUSE)}
+    return Problem(503, f"{detail} Try again in {PAUSE} s.", headers=again | headers)
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -76,18 +95,30 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def answer_problems(app: FastAPI) -> None:
-    """Have every error of an application answered by a problem document."""
+def answer_problems(app: FastAPI, closed: Callable[[], bool]) -> None:
+    """Answer every error of an application by a problem document.
+
+    Parameters
+    ----------
+    app
+        The application.
+    closed
+        Returns whether the session behind it is closed.
+    """
+
+    def where(request: Request) -> str:
+        return str(request.scope["path"])  # the URL would be made of whatever host was sent
 
     async def problem(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, Problem)
-        return error.answer(request)
+        return error.answer(where(request))
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
-        where = " ".join(str(part) for part in first["loc"])
-        return Problem(400, f"{where}: {first['msg']}. See the description.").answer(request)
+        part = " ".join(str(one) for one in first["loc"])
+        problem = Problem(400, f"{part}: {first['msg']}. See the description.")
+        return problem.answer(where(request))
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
@@ -96,16 +127,32 @@ def answer_problems(app: FastAPI) -> None:
             404: f"There is nothing at this path. {known}",
             405: f"This path does not take {request.method}. {known}",
         }.get(error.status_code, str(error.detail))
-        return Problem(error.status_code, detail, headers=error.headers).answer(request)
+        return Problem(error.status_code, detail, headers=error.headers).answer(where(request))
 
     async def refused(request: Request, error: Exception) -> JSONResponse:
-        return Problem(409, f"{error}.").answer(request)
+        if closed():
+            problem = come_again("The session is closed; nothing was done.")
+        elif isinstance(error, StoreError):
+            logger.warning("%s %s: %s", request.method, where(request), error)
+            problem = come_again(
+                "The session's store cannot be used now, and nothing was done. "
+                "The server's log says why."
+            )
+        else:
+            problem = Problem(409, f"{error}.")
+        return problem.answer(where(request))
+
+    async def left(request: Request, error: Exception) -> JSONResponse:
+        words = "the client left, or took too long, before its request was complete"
+        logger.info("%s %s: %s", request.method, where(request), words)
+        return Problem(400, f"{words.capitalize()}.").answer(where(request))  # nobody reads it
 
     async def broken(request: Request, error: Exception) -> JSONResponse:
         words = "The server has failed; what it was asked for may have been done. See its log."
-        return Problem(500, words).answer(request)
+        return Problem(500, words).answer(where(request))
 
     app.add_exception_handler(AsyncsimError, refused)
+    app.add_exception_handler(ClientDisconnect, left)
     app.add_exception_handler(Exception, broken)
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(RequestValidationError, invalid)

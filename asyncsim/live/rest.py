@@ -10,6 +10,7 @@ import json
 import math
 import secrets
 from collections.abc import Mapping
+from html import escape
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
@@ -33,6 +34,7 @@ from asyncsim.live.documents import (
 from asyncsim.live.endpoint import PATH
 from asyncsim.live.fields import MOST_BYTES, data_fields
 from asyncsim.live.gate import Gate
+from asyncsim.live.looking import LONGEST_LIKE
 from asyncsim.live.problems import Problem, ProblemDocument, answer_problems, described
 from asyncsim.live.session import MOST, Session
 from asyncsim.model.limits import RateLimit
@@ -63,7 +65,7 @@ class Guard:
         self._token = token.encode()
         self._gate = Gate(limit)
 
-    def __call__(
+    async def __call__(  # in the event loop: a thread would cost more than the work
         self,
         bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
         token: Annotated[str | None, Depends(TOKEN_IN_QUERY)],
@@ -80,9 +82,9 @@ class Guard:
         self._gate()
 
 
-def no_other_query(request: Request) -> None:
-    """Refuse a query that nothing here reads: it is a slip of the pen."""
-    known = ["token", *(LIST_QUERY if request.url.path.endswith("/serverEvents") else ())]
+async def no_other_query(request: Request) -> None:
+    """Reject unknown query parameters: they are mistakes."""
+    known = ["token", *(LIST_QUERY if request.scope["path"].endswith("/serverEvents") else ())]
     for name in request.query_params:
         if name not in known:
             words = ", ".join(repr(word) for word in known)
@@ -140,8 +142,9 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
         How many requests are let in; by default any number, but of finishes only as many as the
         scenario's server takes.
     """
+    title = f"asyncsim: {session.scenario.name}"
     app: FastAPI = FastAPIOffline(
-        title=f"asyncsim: {session.scenario.name}",
+        title=escape(title),  # it goes into the page as it is
         version="1",
         description=ABOUT,
         redoc_url=None,
@@ -149,7 +152,7 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
     router = APIRouter(
         prefix=PATH,
         dependencies=[Depends(Guard(token, limit)), Depends(no_other_query)],
-        responses=described(400, 401, 429),
+        responses=described(400, 401, 408, 421, 429, 503),
     )
     views = Views(session)
     add_server_events(router, views, session)
@@ -158,8 +161,8 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
     add_workflows(router, views, session)
     app.include_router(router)
     app.get("/", include_in_schema=False)(to_the_description)
-    answer_problems(app)
-    describe_problems(app)
+    answer_problems(app, lambda: session.store.closed)
+    describe(app, title)
     return app
 
 
@@ -168,12 +171,13 @@ def to_the_description() -> Response:
     return RedirectResponse("/docs")
 
 
-def describe_problems(app: FastAPI) -> None:
+def describe(app: FastAPI, title: str) -> None:
     """Put problem documents, and only those, where FastAPI describes its own errors."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         whole = plain()  # made once, so what is changed here stays changed
+        whole["info"]["title"] = title
         schemas = whole["components"]["schemas"]
         for own in ("HTTPValidationError", "ValidationError"):
             schemas.pop(own, None)
@@ -236,7 +240,10 @@ def add_server_events(router: APIRouter, views: Views, session: Session) -> None
     def list_server_events(
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         offset: Annotated[int, Query(ge=0, le=MOST)] = 0,
-        like: Annotated[str, Query(description="Part of a number, a step or a system.")] = "",
+        like: Annotated[
+            str,
+            Query(description="Part of a number, a step or a system.", max_length=LONGEST_LIKE),
+        ] = "",
     ) -> ServerEvents:
         """List the steps that wait now."""
         total, page = session.page(like, offset, limit)
@@ -259,7 +266,7 @@ def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> 
         "/serverEvents/{serialNumber}/finish",
         status_code=204,
         tags=["server events"],
-        dependencies=[Depends(Gate(limit))],
+        dependencies=[Depends(Gate(limit).admit)],
         openapi_extra=BODY,
         responses={202: {"description": "Kept until the step waits."}, **FINISH_PROBLEMS},
     )

@@ -8,18 +8,20 @@ import ipaddress
 import re
 import secrets
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from asyncsim.engine.host import in_browser
 from asyncsim.errors import EngineError, ScenarioError, warn
 from asyncsim.live.endpoint import Endpoint
+from asyncsim.live.hosts import Hosts, host_names
 from asyncsim.live.session import Session
 from asyncsim.model.described import argument
 from asyncsim.model.limits import RateLimit, rate_limit
 
 NOT_HERE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
 VISIBLE = re.compile(r"[!-~]+")
+SHORTEST_TOKEN = 16
+PATIENCE = 10.0
 NEEDED = ("fastapi", "uvicorn", "fastapi_offline")
 
 
@@ -30,8 +32,24 @@ def serve(
     token: str | None = None,
     limit: str | RateLimit | None = None,
     thread: bool = False,
+    allowed_hosts: Sequence[str] = (),
+    patience: float = PATIENCE,
 ) -> Endpoint:
-    """Start an endpoint; see `Session.serve`."""
+    """Start an endpoint; see `Session.serve`.
+
+    Parameters
+    ----------
+    session
+        What is served.
+    host, port, token, limit, thread
+        See `Session.serve`; `limit` is its `rate_limit`.
+    allowed_hosts
+        Further names by which clients reach the endpoint, such as that of a proxy. It answers to
+        those of this machine; requests for any other host get a 421, for a page of another site
+        may have sent them (DNS rebinding).
+    patience
+        Seconds within which a request must arrive; what comes more slowly gets a 408.
+    """
     if in_browser():  # to try would end it: Pyodide takes that for a fatal error
         raise EngineError(
             "serve() needs network sockets, and a browser gives Python none: finish steps with "
@@ -43,30 +61,29 @@ def serve(
             f"serving needs {', '.join(missing)}; install the extra: pip install 'asyncsim[serve]'"
         )
     requests = argument("rate_limit", limit, rate_limit)
-    import uvicorn
-
+    hosts = argument("allowed_hosts", allowed_hosts, host_names)
     from asyncsim.live.rest import application
+    from asyncsim.live.server import Server
 
-    class Server(uvicorn.Server):
-        """Leaves Ctrl-C to whoever runs the loop: a notebook's kernel, or the command line."""
-
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    if token is not None and not (isinstance(token, str) and VISIBLE.fullmatch(token)):
-        raise ScenarioError("token must be visible ASCII characters, which a header can carry")
+    token = secrets.token_urlsafe(24) if token is None else checked_token(token)
     listener = listening(host, port)
-    token = token or secrets.token_urlsafe(24)
-    config = uvicorn.Config(
-        application(session, token, requests),
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-    )
-    endpoint = Endpoint(Server(config), listener, token)
+    app = application(session, token, requests)
+    answered = Hosts(host, listener.getsockname()[0], hosts)
+    endpoint = Endpoint(Server(app, answered, patience), listener, token)
     endpoint.start(thread)
     return endpoint
+
+
+def checked_token(token: str) -> str:
+    """Return a token that a header can carry and nobody guesses; an error does not show it."""
+    if not (isinstance(token, str) and VISIBLE.fullmatch(token)):
+        raise ScenarioError("token must be visible ASCII characters, which a header can carry")
+    if len(token) < SHORTEST_TOKEN:
+        raise ScenarioError(
+            f"token must have at least {SHORTEST_TOKEN} characters, got {len(token)}; "
+            "leave it out, and a new one is made"
+        )
+    return token
 
 
 def listening(host: str, port: int) -> socket.socket:

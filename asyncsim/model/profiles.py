@@ -14,6 +14,7 @@ so.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 
 import pandas as pd
 from attrs import evolve, field, frozen
@@ -99,7 +100,7 @@ class Profile:
         return f"{self.name}\n{self.table().to_string(index=False)}"
 
     def _repr_html_(self) -> str:
-        return f"<b>{self.name}</b>{self.table().to_html(index=False)}"
+        return f"<b>{escape(self.name)}</b>{self.table().to_html(index=False)}"
 
 
 def known(says: str) -> Fact:

@@ -292,15 +292,15 @@ def yes_or_no(value: bool) -> bool:
 def text(value: str) -> str:
     """Return a non-empty text."""
     if isinstance(value, str) and value.strip():
-        return value
+        return any_text(value)
     raise Refused("must be a non-empty text")
 
 
 def any_text(value: str) -> str:
-    """Return a text, which may be empty."""
-    if isinstance(value, str):
+    """Return a text, which may be empty; no file or page holds half a character."""
+    if isinstance(value, str) and not re.search("[\ud800-\udfff]", value):
         return value
-    raise Refused("must be a text")
+    raise Refused("must be a text", "; half a character is none" if isinstance(value, str) else "")
 
 
 def file_name(value: str | Path) -> Path:
@@ -313,7 +313,7 @@ def file_name(value: str | Path) -> Path:
 def texts(value: Iterable[str]) -> tuple[str, ...]:
     """Return a sequence of non-empty texts as a tuple."""
     if isinstance(value, (list, tuple)) and all(isinstance(part, str) and part for part in value):
-        return tuple(value)
+        return tuple(any_text(part) for part in value)
     raise Refused("must be a list of non-empty texts")
 
 

@@ -17,7 +17,7 @@ from asyncsim.live.endpoint import PATH
 from asyncsim.live.rest import application
 from asyncsim.model.limits import rate_limit
 
-TOKEN = "secret"
+TOKEN = "secret-of-these-tests"
 ME = {"Authorization": f"Bearer {TOKEN}"}
 BATCH = Path(__file__).parents[2] / "data" / "nightly_batch.sh"
 WRONG_BODIES = [b"{", b"[]", b'"x"', b"7", b"\xff", b'{"x": NaN}', b"[" * 9999, b'{"x": "\\ud800"}']
@@ -206,6 +206,53 @@ class TestOtherPaths:
         assert_problem(client.get("/nothing"), 404, "/docs")
         assert_problem(client.delete("/serverEvents"), 405, "DELETE")
         assert_problem(client.get("/serverEvents?limit=0"), 400, "limit")
+
+    def test_a_search_is_no_longer_than_a_thousand_characters(self, session):
+        """400 that names the argument, as in Python; SQLite would refuse a much longer one."""
+        client = client_of(session)
+        assert client.get("/serverEvents", params={"like": "%" * 1000}).json()["total"] == 0
+        for length in (1001, 20_000):
+            answer = client.get("/serverEvents", params={"like": "%" * length})
+            assert_problem(answer, 400, "like", "1000 characters")
+            with pytest.raises(sim.ScenarioError, match="like must have 1000 characters at most"):
+                session.page(like="%" * length)
+
+    @pytest.mark.parametrize("word", ["finish", "heartbeat", "retry"])
+    def test_a_store_that_fails_is_no_fault_of_the_client(self, session, monkeypatch, caplog, word):
+        """503 and when to come again; the log says what it is, on one line."""
+
+        def fails(*_, **__):
+            raise sim.StoreError("store '/srv/w.db' cannot be written: disk is full")
+
+        monkeypatch.setattr(session, word, fails)
+        answer = client_of(session).post(f"/serverEvents/5_31/{word}")
+        assert_problem(answer, 503, "store cannot be used now", "nothing was done", "Try again")
+        assert answer.headers["retry-after"] == "5"
+        assert "/srv" not in answer.text
+        (record,) = caplog.records
+        assert "disk is full" in record.getMessage()
+        assert record.exc_info is None
+
+    def test_a_store_that_cannot_be_read_is_none_either(self, session, monkeypatch):
+        """On the paths that look."""
+
+        def fails(*_, **__):
+            raise sim.StoreError("store '/srv/w.db' cannot be read")
+
+        for name in ("page", "wait", "instance", "start"):
+            monkeypatch.setattr(session, name, fails)
+        client = client_of(session)
+        for path in ("/serverEvents", "/serverEvents/5_31", "/workflows/1/instances/5"):
+            assert_problem(client.get(path), 503, "nothing was done")
+        assert_problem(client.post("/workflows/1"), 503, "nothing was done")
+
+    def test_a_name_is_no_markup_in_the_description(self):
+        """The page shows it as it is, and so does the document behind it."""
+        name = "</title><script>alert(1)</script>"
+        scenario = approval().scenario.replace(name=name)
+        client = TestClient(application(sim.live(scenario, hold=True), TOKEN))
+        assert "<script>alert" not in client.get("/docs").text
+        assert client.get("/openapi.json").json()["info"]["title"] == f"asyncsim: {name}"
 
     def test_the_description_comes_from_here(self, session):
         """The page names no other host, and needs no token."""

@@ -121,12 +121,21 @@ def test_a_token_that_no_header_could_carry_is_refused(token):
     assert "two words" not in str(told.value)
 
 
+@pytest.mark.parametrize("token", ["workshop", "x" * 15])
+def test_a_token_that_can_be_guessed_is_refused(token):
+    """Its length is told, and what to do."""
+    with pytest.raises(sim.ScenarioError, match="token must have at least 16 characters") as told:
+        sim.live(SCENARIO).serve(token=token)
+    assert f"got {len(token)}; leave it out" in str(told.value)
+    assert token not in str(told.value)
+
+
 def test_the_line_for_a_terminal_holds_whatever_token_there_is():
     """Quotes would end it early; in a notebook a bracket would begin an element."""
-    endpoint = sim.live(SCENARIO).serve(token="it's<b>")
+    endpoint = sim.live(SCENARIO).serve(token="it's<b>&a-long-token")
     endpoint.stop()
     words = shlex.split(endpoint.curl("5_1"))
-    assert words[words.index("-H") + 1] == "Authorization: Bearer it's<b>"
+    assert words[words.index("-H") + 1] == "Authorization: Bearer it's<b>&a-long-token"
     assert "<b>" not in endpoint._repr_html_()
 
 
@@ -172,9 +181,9 @@ def test_the_command_is_killed_and_goes_on(tmp_path):
     with process:
         assert finish(url, token, "5_1") == 204
         process.kill()
-    process, url, token = served(store, "--speed", "20", "--token", "mine")
+    process, url, token = served(store, "--speed", "20", "--token", "mine-and-mine-alone")
     with process:
-        assert token == "mine"
+        assert token == "mine-and-mine-alone"
         assert finish(url, token, "5_1") == 409
         assert finish(url, token, "6_1") == 204
         process.send_signal(signal.SIGINT)
@@ -239,10 +248,117 @@ def test_a_store_knows_what_it_plays_and_no_option_is_dropped(tmp_path, capsys, 
     )
 
 
+def test_a_signal_to_end_ends_the_command_in_good_order(tmp_path):
+    """SIGTERM, as a service manager sends it; what was done is in the store."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no SIGTERM to catch")
+    file, store = tmp_path / "approval.toml", tmp_path / "w.db"
+    SCENARIO.save(file)
+    process, url, token = served(store, file, "--hold", "all", "--speed", "20")
+    with process:
+        assert finish(url, token, "5_1") == 204
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+        assert "closed at" in process.stdout.read()
+    with sim.live(store=store) as session:
+        assert session.wait("5_1")["state"] == "finished"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_under_way_is_answered_when_the_command_ends(tmp_path, number):
+    """By Ctrl-C as by SIGTERM: one that has not arrived completely gets a 503."""
+    if sys.platform == "win32":
+        pytest.skip("Windows sends no signals to a process")
+    file = tmp_path / "approval.toml"
+    SCENARIO.save(file)
+    process, url, token = served(tmp_path / "w.db", file, "--hold", "all")
+    with process:
+        half = f"POST {PATH}/serverEvents/5_1/finish HTTP/1.1\r\nHost: localhost\r\n"
+        with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), 30) as client:
+            client.sendall(f"{half}Authorization: Bearer {token}\r\n".encode())
+            assert httpx.get(f"{url}/docs").status_code == 200  # hence the other one has come
+            process.send_signal(number)
+            assert client.recv(65_536).startswith(b"HTTP/1.1 503")
+        assert process.wait(timeout=30) == 0
+
+
+def test_the_command_reads_its_token_from_a_file_or_the_environment(tmp_path, monkeypatch):
+    """A list of processes does not show it then, and neither does what the command prints."""
+    file, secret = tmp_path / "approval.toml", tmp_path / "a token"
+    SCENARIO.save(file)
+    secret.write_text("  token-in-a-file-of-mine \nmore\n")
+    monkeypatch.setenv("ASYNCSIM_TOKEN", "token-of-the-environment")
+    for options, token, shown in (
+        (["--token-file", str(secret)], "token-in-a-file-of-mine", f"$(head -n 1 '{secret}')"),
+        ([], "token-of-the-environment", "$ASYNCSIM_TOKEN"),
+        (["--token", "token-of-the-option"], "token-of-the-option", "token-of-the-option"),
+    ):
+        process, url, printed = served(tmp_path / "w.db", file, "--hold", "all", *options)
+        with process:
+            assert printed == shown
+            assert finish(url, token, "1_1") == 204
+            process.terminate()
+        (tmp_path / "w.db").unlink()
+
+
+def test_a_line_for_a_terminal_may_leave_the_token_to_the_shell():
+    """Quotes hold together what the shell puts there."""
+    endpoint = sim.live(SCENARIO).serve()
+    endpoint.stop()
+    line = endpoint.curl("5_1", token_in_shell="$TOKEN")
+    assert endpoint.token not in line
+    assert ' -H "Authorization: Bearer $TOKEN" ' in line
+
+
+def test_wrong_tokens_end_the_command_with_2(tmp_path, monkeypatch, capsys):
+    """And one line that says where the token came from, and not what it was."""
+    empty, short, odd = tmp_path / "empty", tmp_path / "short", tmp_path / "odd"
+    empty.write_text("\nsecond-line-of-this-file\n")
+    short.write_text("abc123\n")
+    odd.write_bytes(b"\xff" * 20)
+    monkeypatch.setenv("ASYNCSIM_TOKEN", "abc123")
+    at_least = "token must have at least 16 characters, got 6; leave it out"
+    for options, says in (
+        ([], f"ASYNCSIM_TOKEN: {at_least}"),
+        (["--token", "abc123"], f"--{at_least}"),
+        (["--token-file", str(short)], f"--token-file {str(short)!r}: {at_least}"),
+        (["--token-file", str(odd)], f"--token-file {str(odd)!r}: token must be visible ASCII"),
+        (
+            ["--token-file", str(empty)],
+            f"--token-file {str(empty)!r} has no token in its first line",
+        ),
+        (["--token-file", str(tmp_path)], f"--token-file {str(tmp_path)!r} cannot be read (Is a"),
+        (["--token-file", "none"], "--token-file 'none' cannot be read (No such file"),
+        (["--token", "x" * 16, "--token-file", str(short)], "exclude each other"),
+    ):
+        assert main(["serve", "data/person.toml", "--port", "0", *options]) == 2
+        said = capsys.readouterr().err
+        assert says in said
+        assert "abc123" not in said
+        assert len(said.strip().splitlines()) == 1
+
+
+def test_the_command_answers_to_further_hosts(tmp_path, capsys):
+    """Those it is given; a wrong one ends it with 2."""
+    file = tmp_path / "approval.toml"
+    SCENARIO.save(file)
+    hosts = ["--allow-host", "room.example", "--allow-host", "10.0.0.7"]
+    process, url, _ = served(tmp_path / "w.db", file, *hosts)
+    with process:
+        answers = [
+            httpx.get(f"{url}/docs", headers={"Host": host}).status_code
+            for host in ("room.example", "10.0.0.7:80", "evil.example")
+        ]
+        process.terminate()
+    assert answers == [200, 200, 421]
+    assert main(["serve", str(file), "--port", "0", "--allow-host", "http://room"]) == 2
+    assert "--allow-host must be a list of hosts without scheme" in capsys.readouterr().err
+
+
 def test_thirty_people_share_one_server(tmp_path):
     """Each finishes instances of their own: the first finish is 204, the second 409, always."""
     file = Path(__file__).parents[2] / "data" / "workshop.toml"
-    options = ["--hold", "all", "--token", "workshop", "--speed", "60", str(file)]
+    options = ["--hold", "all", "--token", "callback-workshop", "--speed", "60", str(file)]
     process, url, token = served(tmp_path / "room.db", *options)
     headers = {"Authorization": f"Bearer {token}"}
 

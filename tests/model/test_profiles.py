@@ -1,5 +1,6 @@
 """How other engines answer, as data that is true to its marks and does what it says."""
 
+import attrs
 import pytest
 from both_engines import play_both
 from plays import EARLY
@@ -72,6 +73,12 @@ def test_nothing_is_claimed_of_k2():
     assert set(table["how well known"]) == {"not verified"}
     assert set(table.loc[table["point"].isin(KINDS), "here"]) == {"reject (assumed)"}
     assert "not verified" in PROFILES["k2"]._repr_html_()
+
+
+def test_a_name_is_no_markup_in_a_notebook():
+    """It is shown as it is written."""
+    profile = attrs.evolve(PROFILES["k2"], name="<script>alert(1)</script>")
+    assert "<script>" not in profile._repr_html_()
 
 
 @pytest.mark.parametrize("words", ["camunda 8", "Camunda-8", " CAMUNDA_8 "])

@@ -264,6 +264,15 @@ def test_a_count_may_be_unlimited():
             q.count_or_unlimited(wrong)
 
 
+def test_half_a_character_is_no_text():
+    """No file, database or page could hold it."""
+    for read, value in ((q.text, "a\ud800"), (q.any_text, "\udfff"), (q.texts, ["a", "\ud800"])):
+        with pytest.raises(q.Refused, match="must be a text") as told:
+            read(value)
+        assert told.value.hint == "; half a character is none"
+    assert q.text("🙂") == "🙂"
+
+
 def test_texts():
     """A name is not blank; a description may be; a list of texts is one."""
     assert q.text("a") == "a"
