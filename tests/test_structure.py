@@ -60,9 +60,9 @@ def test_what_is_opened_from_below_is_imported_only_when_asked_for():
 
 
 def test_no_module_is_too_long_to_read():
-    """A module is a few screenfuls: at most 400 lines."""
+    """A module is a few screenfuls: at most 700 lines."""
     lines = {name: len(path.read_text("utf-8").splitlines()) for name, path in MODULES.items()}
-    assert not {name: n for name, n in lines.items() if n > 400}
+    assert not {name: n for name, n in lines.items() if n > 700}
 
 
 def test_no_function_is_too_long_to_read():

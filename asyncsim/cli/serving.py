@@ -18,7 +18,7 @@ from asyncsim.cli.words import parse_strategy
 from asyncsim.errors import ScenarioError
 from asyncsim.live.hosts import host_names
 from asyncsim.live.opening import live
-from asyncsim.live.serving import checked_token, serve
+from asyncsim.live.serving import checked_token
 from asyncsim.live.session import Session
 from asyncsim.model.described import argument
 from asyncsim.model.process import AsyncStep
@@ -157,12 +157,11 @@ async def _served(
 ) -> None:
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always", UserWarning)
-        endpoint = serve(
-            session,
+        endpoint = session.serve(
             arguments.host,
             arguments.port,
-            token,
-            arguments.rate_limit,
+            token=token,
+            rate_limit=arguments.rate_limit,
             allowed_hosts=arguments.allow_host,
         )
     with suppress(RuntimeError):  # Windows has no such signal, and a thread gets none

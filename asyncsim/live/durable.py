@@ -197,8 +197,8 @@ class DurableSides:
         """Play again what the store has, from the journal, and hold it against the records."""
         setup, store = self.setup, self.store
         now, inputs = self.journal.verified()
-        store.rehearse()
         try:
+            store.rehearse()
             sides = Sides(setup, store, self._responses())
             for given in inputs:
                 assert given.instant is not None

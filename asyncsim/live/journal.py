@@ -180,11 +180,12 @@ class Journal:
         query = f"select {COLUMNS} from inputs where {where} order by seq"
         return [self._input(row) for row in self._store.all(query)]
 
-    def turned_away(self) -> list[tuple[str, float, str]]:
-        """Return number, instant and answer of each finish that was played without effect."""
+    def turned_away(self) -> list[tuple[str, int, int, float, str]]:
+        """Return number, instance, node, instant and answer of each finish without effect."""
         return self._store.all(
-            "select serial_number, instant, answer from inputs "
-            "where kind = 'finish' and not effective and instant is not null order by seq"
+            "select i.serial_number, w.instance, w.node, i.instant, i.answer from inputs i "
+            "join waits w on w.serial_number = i.serial_number "
+            "where i.kind = 'finish' and not i.effective and i.instant is not null order by i.seq"
         )
 
     def verify_description(self) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from attrs import evolve
 
 from asyncsim.engine.clock import Kind
 from asyncsim.engine.handles import StepHandle
-from asyncsim.engine.record import Outcome
+from asyncsim.engine.record import DELIVERY_OUTCOMES, DeliveryColumns, Outcome, Record
 from asyncsim.engine.tables import INSTANCE_OUTCOMES, with_timestamps
-from asyncsim.engine.waits import State, Wait
+from asyncsim.engine.waits import Answer, State, Wait
 from asyncsim.live.lane import Lane
 from asyncsim.live.store import Store
 from asyncsim.model.described import refuse
@@ -133,6 +135,45 @@ def beside(
     names = ["strategy", "state", "completed", "resumed", "latency", "next_check", "checks"]
     table = pd.DataFrame(rows, columns=names)
     return with_timestamps(table, scenario.calendar, ("completed", "resumed", "next_check"))
+
+
+def with_turned_away(
+    record: Record, finishes: Sequence[tuple[str, int, int, float, str]]
+) -> Record:
+    """Return what has happened with the finishes from outside that changed nothing.
+
+    They take no part in the simulation; each is a delivery to its wait all the same.
+    """
+    if not finishes:
+        return record
+    numbers, instances, nodes, instants, answers = zip(*finishes, strict=True)
+    d, waits = record.deliveries, record.waits
+    codes = [DELIVERY_OUTCOMES.index(Answer[answer].text) for answer in answers]
+    sent = np.array(instants, dtype=float)
+    before = Counter(d.serial_numbers or ())
+    attempts = []
+    for number in numbers:
+        attempts.append(before[number])
+        before[number] += 1
+    more = Counter(numbers)
+    return evolve(
+        record,
+        deliveries=DeliveryColumns(
+            np.append(d.row, np.array(instances) - 1),
+            np.append(d.node, nodes),
+            np.append(d.attempt, attempts),
+            np.append(d.sent, sent),
+            np.append(d.arrived, sent),
+            np.append(d.handled, sent),
+            np.append(d.outcome, codes),
+            [*(d.serial_numbers or ()), *numbers],
+        ),
+        waits=evolve(
+            waits,
+            deliveries=waits.deliveries
+            + np.array([more[number] for number in waits.serial_numbers or ()], dtype=np.int64),
+        ),
+    )
 
 
 def next_check(lane: Lane, wait: Wait, now: float) -> tuple[float, int]:

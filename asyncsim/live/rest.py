@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.security import APIKeyQuery, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
@@ -34,6 +34,7 @@ from asyncsim.live.documents import (
 from asyncsim.live.endpoint import PATH
 from asyncsim.live.fields import MOST_BYTES, data_fields
 from asyncsim.live.gate import Gate
+from asyncsim.live.journal import idempotency_key
 from asyncsim.live.looking import LONGEST_LIKE
 from asyncsim.live.problems import Problem, ProblemDocument, answer_problems, described
 from asyncsim.live.session import MOST, Session
@@ -53,6 +54,9 @@ the right to call: give the token as `Authorization: Bearer …` (the button *Au
 """
 WORKFLOW = 1
 """Number of the only workflow of a session."""
+KEY_HELP = (
+    "The same finish with the same key gets the answer of the first one again, also after a crash."
+)
 LIST_QUERY = ("limit", "offset", "like")
 BEARER = HTTPBearer(auto_error=False)
 TOKEN_IN_QUERY = APIKeyQuery(name="token", auto_error=False)
@@ -126,7 +130,7 @@ RETRY_BODY = {
         "content": {"application/json": {"schema": RetryOptions.model_json_schema()}},
     }
 }
-FINISH_PROBLEMS = described(404, 409, 410, 413)
+FINISH_PROBLEMS = described(404, 409, 410, 413, 422)
 
 
 def application(session: Session, token: str, limit: RateLimit | None = None) -> FastAPI:
@@ -184,7 +188,9 @@ def describe(app: FastAPI, title: str) -> None:
         schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
         for path in whole["paths"].values():
             for operation in path.values():
-                operation["responses"].pop("422", None)
+                own = operation["responses"].get("422", {}).get("content", {})
+                if "application/json" in own:
+                    del operation["responses"]["422"]
         return whole
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -270,9 +276,25 @@ def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> 
         openapi_extra=BODY,
         responses={202: {"description": "Kept until the step waits."}, **FINISH_PROBLEMS},
     )
-    def finish_server_event(serialNumber: str, fields: DataFields) -> Response:
+    def finish_server_event(
+        serialNumber: str,
+        fields: DataFields,
+        its_key: Annotated[
+            str | None, Header(alias="Idempotency-Key", description=KEY_HELP)
+        ] = None,
+        webhook: Annotated[str | None, Header(alias="webhook-id", description=KEY_HELP)] = None,
+    ) -> Response:
         """Finish a step: its process goes on, with the data fields that are handed back."""
-        answer = session.finish(serialNumber, checked(fields), strict=False)
+        key = webhook if its_key is None else its_key
+        given = checked(fields)
+        try:
+            key = idempotency_key(key)
+        except ScenarioError as error:
+            raise Problem(400, sentence(error)) from None
+        try:
+            answer = session.finish(serialNumber, given, strict=False, key=key)
+        except ScenarioError as error:
+            raise Problem(422, sentence(error)) from None
         status = session.setup.status_of(answer)
         if status < 400:
             return Response(status_code=status)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -323,6 +323,8 @@ class Session(Controls):
             record = record_of(lane)
             if not lane.retried:
                 laws.check(record, self.scenario)
+            if lane is self._sides.main:
+                record = looking.with_turned_away(record, self._sides.journal.turned_away())
             return Run(self.scenario, lane.strategy, lane.draws, record)
 
     # --- REST -------------------------------------------------------------------------------------
@@ -335,6 +337,7 @@ class Session(Controls):
         token: str | None = None,
         rate_limit: str | RateLimit | None = None,
         thread: bool = False,
+        allowed_hosts: Sequence[str] = (),
     ) -> Endpoint:
         """Let programs finish steps over REST; needs the extra ``serve``.
 
@@ -347,13 +350,17 @@ class Session(Controls):
         host, port
             Where; by default on this machine only, at any free port.
         token
-            What requests must hold; by default a new one.
+            What requests must hold, 16 characters or more; by default a new one.
         rate_limit
             Such as ``"100 per 60 s"`` or ``"3000 refilled 500/s"``, of requests of any kind; more
             get a 429. Left out, the server's `finish_limit` holds for finishes. Both go by the
             real clock, as callers do, and leave the simulated callbacks their own limit.
         thread
             Serve from a thread of its own in any case.
+        allowed_hosts
+            Further names by which clients reach the endpoint, such as that of a proxy. Requests
+            for any other host than this machine get a 421: a page of another site may have sent
+            them (DNS rebinding).
 
         Raises
         ------
@@ -362,7 +369,7 @@ class Session(Controls):
         """
         from asyncsim.live.serving import serve
 
-        endpoint = serve(self, host, port, token, rate_limit, thread)
+        endpoint = serve(self, host, port, token, rate_limit, thread, allowed_hosts)
         self._endpoints.append(endpoint)
         return endpoint
 

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from asyncsim.engine.host import database_hint, in_browser
-from asyncsim.errors import EngineError, ScenarioError, StoreError
+from asyncsim.errors import AsyncsimError, EngineError, ScenarioError, StoreError
 from asyncsim.live.locks import FileLock, HeldOpen
 
 logger = logging.getLogger("asyncsim")
@@ -72,6 +72,8 @@ REASONS = {
     sqlite3.SQLITE_BUSY: f"another program has kept it locked for {PATIENCE:g} s",
     sqlite3.SQLITE_LOCKED: "another program keeps it locked",
 }
+CANNOT_OPEN = (sqlite3.Error, OSError, ValueError, RuntimeError)
+"""A NUL in a path is a ValueError, a circle of links a RuntimeError."""
 OWNER = "owner"
 """Key of the word that says whose the session is at present."""
 
@@ -111,7 +113,7 @@ class Store:
                 self._leave()
         except BaseException as error:
             self.close()
-            if isinstance(error, (sqlite3.Error, OSError, ValueError, RuntimeError)):
+            if isinstance(error, CANNOT_OPEN) and not isinstance(error, AsyncsimError):
                 raise StoreError(
                     f"store {self.path!r} cannot be used: {_reason(error)}{database_hint()}"
                 ) from None
@@ -215,8 +217,8 @@ class Store:
         StoreError
             If the file cannot be written, or is not this session's any more.
         """
-        self._enter()
         try:
+            self._enter()
             self._check_place()
             self._execute("begin immediate")
             self._check_owner()
@@ -384,8 +386,8 @@ class Store:
             if Path(path).exists():
                 raise ScenarioError(f"path must be a new file, got {str(path)!r}, which exists")
             with self.lock, closing(sqlite3.connect(path)) as copy:
-                self._enter(shared=True)
                 try:
+                    self._enter(shared=True)
                     assert self._db is not None
                     self._db.backup(copy)
                 finally:
@@ -438,8 +440,11 @@ class Store:
 
         A session is played again into them, so that nothing has to be written.
         """
-        self._enter()
-        self._leave()  # memory is this connection's own
+        try:
+            self._enter()
+        finally:
+            if self._between:
+                self._between.release()  # memory is this connection's own
         self._execute("begin")
         for statement in DERIVED.split(";"):
             words = statement.replace("create table ", "create table temp.")
