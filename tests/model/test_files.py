@@ -17,8 +17,8 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model.arrivals import Arrivals, Poisson, WeeklyPoisson
 from asyncsim.model.durations import Empirical, Fixed
 from asyncsim.model.files import dumps, loads
-from asyncsim.model.process import AsyncStep, Process, Step
-from asyncsim.model.request_log import RequestLog
+from asyncsim.model.process import AsyncStep, Choice, Process, Step
+from asyncsim.model.request_log import RequestLog, header_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.systems import ExternalSystem, NightlyBatch, OnlineService
 
@@ -91,6 +91,9 @@ poll_work = "10ms"
 [server.policy]
 early = "buffer"
 """
+
+
+DEEP = "[process]\nname = 'p'\n[[process.steps]]\nkind = 'async step'\nname = 'a'\nsystem = 's'\n"
 
 
 @pytest.fixture(scope="module")
@@ -314,11 +317,41 @@ def test_a_mistake_is_named_with_its_place(path, right, wrong, place, problem):
         ('name = "x"\nname = "y"\n', "is not valid TOML: Cannot overwrite a value (at line 2"),
         (b"name = '\xff'", "is not UTF-8 text (byte 8)"),
         ("x = 1" + "0" * 5000, "is not valid TOML: "),
-        ("x = " + "[" * 100_000, "is not valid TOML: "),
+        ("x = " + "[" * 100_000, "arrays must not be nested deeper than 150"),
+        ("x = " + "{a=" * 100_000, "arrays must not be nested deeper than 150"),
+        ("x = 1\n" + "a." * 100_000 + "b = 1", "a key must have 150 dotted parts at most"),
+        ("[" + "'a' . " * 300 + '"b"]', "a key must have 150 dotted parts at most"),
+        (
+            DEEP
+            + "on_timeout = [{kind = 'async step', name = 'b', system = 's', " * 60
+            + "timeout = 1"
+            + "}]" * 60,
+            "nested no deeper than 50",
+        ),
+        ('name = """' + "a" * 50_000_000, "must have 50,000,000 characters at most"),
+        ("start = 9999-12-31", "Scenario lacks"),
+        ("name = 'x'".encode("utf-16"), "is not UTF-8 text (byte 0)"),
+        ("a" * 100_000 + " = 1", "Scenario has no key 'aaaaaaaa"),
         ("", "Scenario lacks the key 'name'"),
         ("process = 5", "process: must be a table, got 5"),
     ],
-    ids=["syntax", "twice", "bytes", "endless", "deep", "empty", "no table"],
+    ids=[
+        "syntax",
+        "twice",
+        "bytes",
+        "endless",
+        "deep",
+        "deep table",
+        "dotted",
+        "dotted header",
+        "deep steps",
+        "long",
+        "date",
+        "utf-16",
+        "long key",
+        "empty",
+        "no table",
+    ],
 )
 def test_what_is_no_scenario_file(path, text, message):
     """A file that is no TOML, or no scenario, is refused with the line or the key."""
@@ -326,6 +359,42 @@ def test_what_is_no_scenario_file(path, text, message):
         load(path, text)
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_dots_and_brackets_in_texts_and_numbers_are_no_structure(path):
+    """Only keys and arrays are bounded: neither what a description says nor a list of numbers."""
+    words = "a.b." * 200 + "[" * 200
+    for quotes in ('"', "'", '"""', "'''"):
+        line = f"description = {quotes}{words}{quotes} # {words}\n"
+        assert load(path, line + FILE).description == words
+    scenario = Scenario.load("data/person.toml")
+    many = Empirical(np.arange(1000) + 0.5)
+    scenario = scenario.replace(systems=dict.fromkeys(scenario.systems, OnlineService(many)))
+    scenario.save(path)
+    assert Scenario.load(path) == scenario
+
+
+def test_a_process_as_deep_as_can_be_is_saved_and_loaded(path):
+    """What a file may hold and what a process may be are one bound."""
+    inner = [Step("0")]
+    for k in range(1, 51):
+        inner = [Choice(f"c{k}", [(0.5, inner), (0.5, [])])]
+    scenario = Scenario.load("data/person.toml")
+    steps = [*scenario.process.steps, *inner]
+    scenario = scenario.replace(process=Process("deep", steps))
+    scenario.save(path)
+    assert Scenario.load(path) == scenario
+    with pytest.raises(ScenarioError, match="nested no deeper than 50"):
+        Process("deeper", [Choice("more", [(0.5, inner), (0.5, [])])])
+
+
+@pytest.mark.parametrize("name", ["a\0b.toml", "a\ud800b.toml"])
+def test_a_name_that_no_file_has_is_refused(name):
+    """Whatever reads or writes a file."""
+    scenario = Scenario.load("data/person.toml")
+    for deed in (Scenario.load, scenario.save, RequestLog.read, header_of):
+        with pytest.raises(ScenarioError, match="path must be the name of a file, got 'a"):
+            deed(name)
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
