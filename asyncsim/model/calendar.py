@@ -40,6 +40,9 @@ LAST_SHOWN = datetime(9999, 12, 30)
 LAST_DAY = 366 * 40  # nobody simulates longer; a calendar with no open day ends here
 
 
+_zones = functools.cache(available_timezones)  # which walks through hundreds of files
+
+
 def zone_name(value: str | None) -> str | None:
     """Return the name of a time zone the machine knows, or None for a clock that never jumps."""
     if value is None:
@@ -47,7 +50,7 @@ def zone_name(value: str | None) -> str | None:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        hint = nearest(value, available_timezones()) if isinstance(value, str) else ""
+        hint = nearest(value, _zones()) if isinstance(value, str) else ""
         raise Refused("must be a time zone such as 'Europe/Berlin', or left out", hint) from None
     return value
 

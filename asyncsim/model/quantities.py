@@ -213,12 +213,12 @@ def number_text(value: float, digits: int = 4) -> str:
     return f"{value:,.0f}" if 1000 <= abs(value) < math.inf else f"{value:.{digits}g}"
 
 
-def probability(value: float) -> float:
+def probability(value: float | str) -> float:
     """Return a probability from 0 to 1."""
     try:
         result = number(value)
     except Refused:
-        share = _SHARE.fullmatch(str(value)[:99])
+        share = _SHARE.fullmatch(value) if isinstance(value, str) else None
         hint = f"; write {float(share[1]) / 100:g}" if share else ""
         raise Refused("must be a probability from 0 to 1", hint) from None
     if not 0.0 <= result <= 1.0:
@@ -302,7 +302,7 @@ def yes_or_no(value: bool) -> bool:
 
 def file_name(value: str | Path) -> Path:
     """Return the path of a file."""
-    if isinstance(value, (str, Path)) and "\0" not in str(value):
+    if isinstance(value, (str, Path)) and "\0" not in str(value) and len(str(value)) <= 4096:
         try:
             os.fsencode(value)
         except UnicodeEncodeError:  # half a character, as "\ud800"

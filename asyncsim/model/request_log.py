@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -203,7 +204,7 @@ def read_rows(
             if column not in names:
                 raise ScenarioError(
                     f"{path}: lacks the column {column!r}{nearest(column, names)}; "
-                    f"it has {', '.join(names) or 'none'}"
+                    f"it has {textwrap.shorten(', '.join(names), 200) or 'none'}"
                 )
         reader.fieldnames = names
         wanted = [*columns, *(name for name in optional if name in names)]

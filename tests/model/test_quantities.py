@@ -463,7 +463,9 @@ def test_a_number_beyond_every_float_is_refused(read):
         read(10**400)
 
 
-@pytest.mark.parametrize("path", ["a\0b", "\0", "a\ud800b.toml", Path("a\0b"), Path("\ud83d")])
+@pytest.mark.parametrize(
+    "path", ["a\0b", "\0", "a\ud800b.toml", Path("a\0b"), Path("\ud83d"), "a" * 4097]
+)
 def test_a_name_that_no_file_can_have_is_refused(path):
     """No system has files with NUL or half a character in their names."""
     with pytest.raises(q.Refused, match="must be the name of a file"):
