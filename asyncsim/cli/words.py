@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.described import refuse
+from asyncsim.model.described import refuse, shown
 from asyncsim.model.quantities import LONGEST_WORDS, nearest
 from asyncsim.model.strategies import STRATEGIES
 from asyncsim.model.waiting import Strategy
@@ -43,7 +43,8 @@ def parse_strategy(words: str) -> Strategy:
         known = ", ".join(repr(n) for n in STRATEGIES)
         first = words.split("=")[0].rsplit(" ", 1)[0] if "=" in words else words
         raise ScenarioError(
-            f"strategy must begin with one of {known}, got {words!r}{nearest(first, STRATEGIES)}"
+            f"strategy must begin with one of {known}, got {shown(words)}"
+            f"{nearest(first, STRATEGIES)}"
         )
     cls = STRATEGIES[name]
     attributes = attrs.fields(cls)  # type: ignore[arg-type]
@@ -55,16 +56,16 @@ def parse_strategy(words: str) -> Strategy:
         key = key or (unnamed if k == 0 else "")
         if key not in fields:
             raise ScenarioError(
-                f"{cls.__name__} has no argument {key or word!r}{nearest(key or word, fields)}; "
-                f"it has {', '.join(fields)}"
+                f"{cls.__name__} has no argument {shown(key or word)}"
+                f"{nearest(key or word, fields)}; it has {', '.join(fields)}"
             )
         if key in values:
-            raise ScenarioError(f"strategy {words!r} has {key!r} twice")
+            raise ScenarioError(f"strategy {shown(words)} has {key!r} twice")
         values[key] = value.split(",") if key == "retries" else _value(value)
     for field in attributes:
         if field.default is attrs.NOTHING and field.alias not in values:
             raise ScenarioError(
-                f"strategy {words!r} lacks {field.alias!r}, such as 'polling 15min'"
+                f"strategy {shown(words)} lacks {field.alias!r}, such as 'polling 15min'"
             )
     return cls(**values)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -20,10 +20,9 @@ import pandas as pd
 from attrs import frozen
 
 from asyncsim.errors import LogWarning, ScenarioError, warn
-from asyncsim.model import described
 from asyncsim.model.arrivals import At
 from asyncsim.model.calendar import Calendar, zone_name
-from asyncsim.model.described import argument, unread
+from asyncsim.model.described import argument, shown, unread
 from asyncsim.model.quantities import FIRST_DATE, LAST_DATE, LONGEST, file_name, nearest
 from asyncsim.model.systems import Recorded
 
@@ -282,12 +281,6 @@ def timestamps(texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timestam
     return found
 
 
-def _beyond(texts: pd.Series[str]) -> pd.Series[bool]:
-    """Tell which texts begin with a day of years that timestamps do not reach."""
-    year = texts.str.strip().str[:4]
-    return texts.str.strip().str.match(A_DAY) & ~year.between(str(YEARS[0]), str(YEARS[1]))
-
-
 def _problems(
     raw: pd.DataFrame,
     submitted: pd.Series[pd.Timestamp],
@@ -296,24 +289,36 @@ def _problems(
 ) -> pd.DataFrame:
     """Return the problem of each row and its kind, or empty texts."""
     serial = raw["SN"].str.strip()
-    shown = raw[["submitted", "completed"]].map(described.shown)
     found = pd.DataFrame({"problem": "", "kind": ""}, index=raw.index)
 
-    def say(where: pd.Series[bool], kind: str, detail: pd.Series[str] | None = None) -> None:
+    def say(
+        where: pd.Series[bool],
+        kind: str,
+        detail: pd.Series[str] | None = None,
+        show: Callable[[str], str] = shown,
+    ) -> None:
         new = where & (found["kind"] == "")
-        found.loc[new, "problem"] = kind if detail is None else f"{kind}: " + detail[new]
-        found.loc[new, "kind"] = kind
+        if new.any():
+            problem = kind if detail is None else f"{kind}: " + detail[new].map(show)
+            found.loc[new, "problem"] = problem
+            found.loc[new, "kind"] = kind
+
+    def say_time(column: str, at: pd.Series[pd.Timestamp]) -> None:
+        texts = raw[column]
+        missing = at.isna()
+        years = texts[missing].str.strip().where(lambda text: text.str.match(A_DAY)).str[:4]
+        beyond = years.notna() & ~years.between(str(YEARS[0]), str(YEARS[1]))
+        say(beyond.reindex(at.index, fill_value=False), f"{column} {BEYOND}", texts)
+        say(missing, f"{column} {NO_TIME}", texts)
 
     say(serial == "", "no serial number")
-    say(submitted.isna() & _beyond(raw["submitted"]), f"submitted {BEYOND}", shown["submitted"])
-    say(submitted.isna(), f"submitted {NO_TIME}", shown["submitted"])
+    say_time("submitted", submitted)
     say(raw["completed"].str.strip() == "", "not completed")
-    say(completed.isna() & _beyond(raw["completed"]), f"completed {BEYOND}", shown["completed"])
-    say(completed.isna(), f"completed {NO_TIME}", shown["completed"])
+    say_time("completed", completed)
     say(completed < submitted, "completed before it was submitted")
     good = found["kind"] == ""  # the first good row of a number is the one that counts
     first_line = raw["line"].where(good).groupby(serial).transform("min")
     again = good & (raw["line"] > first_line)
     where_first = f"first in {place} " + first_line.map("{:.0f}".format)
-    say(again, "serial number comes again", where_first)
+    say(again, "serial number comes again", where_first, str)
     return found

@@ -16,6 +16,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -31,9 +32,9 @@ TIMES = float(os.environ.get("FUZZ", 1))
 PATIENCE = 5.0
 """Seconds of computing; no case takes a second on a machine of 2020."""
 OURS = (sim.CensoredWarning, sim.LogWarning, sim.PrecisionWarning, sim.SteadyStateWarning)
-deep: Any = []
+deep: Any = ()
 for _ in range(2000):
-    deep = [deep]
+    deep = (deep,)
 
 WORDS = [
     *["", " ", "\t", "x", "5min", "-5min", "1h 30min", "1e200s", "1e-300s", "9" * 400 + "s", "1ns"],
@@ -152,6 +153,11 @@ def shown(case: object) -> str:
         )
 
 
+def pick(rng: random.Random, values: list[Any]) -> Any:
+    """Return one of some values: a copy, so that damage to it changes no other case."""
+    return deepcopy(value) if isinstance(value := rng.choice(values), (list, dict)) else value
+
+
 def places(value: Any, depth: int = 100) -> list[tuple[Any, Any]]:
     """Return every (container, key) of nested tables and arrays."""
     keys = list(value) if isinstance(value, dict) else range(len(value))
@@ -195,7 +201,7 @@ def damage_table(document: dict[str, Any], rng: random.Random) -> None:
     elif how == "swap" and not any(container[key] is c or other[place] is c for c, _ in everywhere):
         container[key], other[place] = other[place], container[key]
     else:
-        container[key] = rng.choice(IN_A_FILE)
+        container[key] = pick(rng, IN_A_FILE)
 
 
 def damage_bytes(data: bytes, rng: random.Random, page: int = 64) -> bytes:

@@ -19,6 +19,7 @@ from fuzz.mutators import (
     damage_table,
     damage_text,
     guarded,
+    pick,
 )
 from hypothesis import given, settings
 from scenarios import scenarios
@@ -130,7 +131,7 @@ def test_names_of_files(tmp_path, monkeypatch):
     scenario = sim.Scenario.load(DATA / "nightly_ledger.toml")
     monkeypatch.chdir(tmp_path)
     for _, rng in cases("names", 300):
-        value = rng.choice([rng.choice(IN_PYTHON), rng.choice(WORDS), Path(rng.choice(WORDS))])
+        value = rng.choice([pick(rng, IN_PYTHON), rng.choice(WORDS), Path(rng.choice(WORDS))])
         with guarded(value):
             rng.choice([sim.Scenario.load, sim.RequestLog.read, scenario.with_log])(value)
         name = str(value) if isinstance(value, Path) else value
@@ -145,15 +146,15 @@ def test_values_of_every_kind():
     for _, rng in cases("values", 3000):
         maker = rng.choice(MADE)
         fields = [f.alias for f in getattr(maker, "__attrs_attrs__", ())] or ["work", "external"]
-        given_to = [rng.choice(IN_PYTHON) for _ in range(rng.randrange(3))]
-        named = {rng.choice(fields): rng.choice(IN_PYTHON) for _ in range(rng.randrange(3))}
+        given_to = [pick(rng, IN_PYTHON) for _ in range(rng.randrange(3))]
+        named = {rng.choice(fields): pick(rng, IN_PYTHON) for _ in range(rng.randrange(3))}
         with guarded(maker, given_to, named):
             try:
                 maker(*given_to, **named)
             except TypeError as error:  # as any function says that lacks an argument
                 if "argument" not in str(error):
                     raise
-        reader, value = rng.choice(READERS), rng.choice(IN_PYTHON)
+        reader, value = rng.choice(READERS), pick(rng, IN_PYTHON)
         with guarded(reader, value), suppress(quantities.Refused):
             reader(value)
 
@@ -212,18 +213,18 @@ def test_changes_by_name():
     names = ["server", "workers", "process", "steps", "decide", "systems", "1", "lines of business"]
     for _, rng in cases("changes", 400):
         name = ".".join(rng.choice([*names, rng.choice(WORDS)]) for _ in range(rng.randrange(1, 6)))
-        value = rng.choice(IN_PYTHON)
+        value = pick(rng, IN_PYTHON)
         with guarded(name, value):
-            changed(scenario, {name: value, rng.choice(["length", ""]): rng.choice(IN_PYTHON)})
+            changed(scenario, {name: value, rng.choice(["length", ""]): pick(rng, IN_PYTHON)})
 
 
 @built("data fields")
 def test_data_fields():
     """Data fields are JSON of 64 kB, and what is read is what was given."""
     for _, rng in cases("fields", 600):
-        value = {str(rng.choice(WORDS)): rng.choice(IN_PYTHON) for _ in range(rng.randrange(4))}
+        value = {str(rng.choice(WORDS)): pick(rng, IN_PYTHON) for _ in range(rng.randrange(4))}
         damage_table(value, rng)
-        value = rng.choice([value, value, value, rng.choice(IN_PYTHON)])
+        value = rng.choice([value, value, value, pick(rng, IN_PYTHON)])
         with guarded(value):
             found = data_fields(value)
             assert data_fields(found) == found

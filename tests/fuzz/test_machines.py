@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 import pandas as pd
 import pytest
-from fuzz.mutators import IN_A_FILE, WORDS, built, cases, damage_bytes, damage_table, guarded
+from fuzz.mutators import IN_A_FILE, WORDS, built, cases, damage_bytes, damage_table, guarded, pick
 
 import asyncsim as sim
 from asyncsim.live.endpoint import PATH
@@ -95,7 +95,7 @@ def request(rng):
     for _ in range(rng.choice([0, 0, 1, 2])):
         name = rng.choice(["content-length", "accept", "host", "authorization", "if-match", "x"])
         headers.append((name.encode(), rng.choice(WORDS)[:900].encode("utf-8", "replace")))
-    document = {str(rng.choice(WORDS)): rng.choice(IN_A_FILE) for _ in range(rng.randrange(4))}
+    document = {str(rng.choice(WORDS)): pick(rng, IN_A_FILE) for _ in range(rng.randrange(4))}
     damage_table(document, rng)
     body = b""
     with suppress(ValueError):
