@@ -143,7 +143,8 @@ def _seconds_from_text(text: str) -> float:
 def duration(value: DurationLike) -> float:
     """Return a duration, zero or more, in seconds.
 
-    Accepts ``"15min"``, ``"1h 30min"``, seconds, `datetime.timedelta` and `pandas.Timedelta`.
+    Accepts ``"15min"``, ``"1h 30min"``, seconds, `datetime.timedelta` and `pandas.Timedelta`, up
+    to `LONGEST_TIME`.
     """
     seconds = _seconds(value)
     if seconds < 0:
@@ -154,7 +155,7 @@ def duration(value: DurationLike) -> float:
 
 
 def positive_duration(value: DurationLike) -> float:
-    """Return a duration greater than zero in seconds."""
+    """Return a duration of at least `SHORTEST_TIME` in seconds."""
     if _seconds(value) <= 0:
         raise Refused("must be positive")
     seconds = duration(value)

@@ -83,9 +83,10 @@ class Scenario:
     server
         The workflow server.
     start
-        First day; instant 0 is its local midnight.
+        First day, from 1700 to 2200; instant 0 is its local midnight.
     length
-        How long instances arrive; the run goes on until the last of them has ended.
+        How long instances arrive, 40 years at most; the run goes on until the last of them has
+        ended.
     zone
         Time zone such as ``"Europe/Berlin"``; left out, the clock has no daylight saving.
     description
@@ -204,7 +205,7 @@ class Scenario:
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:
-        """Read a scenario from a TOML file.
+        """Read a scenario from a TOML file, of 50 million characters at most.
 
         Raises
         ------

@@ -164,7 +164,7 @@ class Backoff(CheckingStrategy):
     first
         The first interval.
     factor
-        Each interval is this many times the one before.
+        Each interval is this many times the one before, from 1 to 1,000,000.
     cap
         No interval is longer; None lets them grow without end.
     jitter
@@ -288,8 +288,9 @@ class Callback(Strategy):
     loss
         Probability that a delivery is lost.
     retries
-        The sender's pauses before its second, third, … attempt, each counted from the moment the
-        attempt before was lost or refused. After the last one the callback is a dead letter.
+        The sender's pauses before its second, third, … attempt (1,000 at most), each counted from
+        the moment the attempt before was lost or refused. After the last one the callback is a
+        dead letter.
     duplicates
         Probability that a delivery arrives twice.
     duplicate_delay

@@ -14,7 +14,7 @@ import random
 import signal
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import UTC, date, datetime, time, timedelta
@@ -73,6 +73,39 @@ IN_PYTHON: list[Any] = [
     *[np.zeros((7, 24)), np.ones((7, 24)), pd.Series([1.0]), pd.NaT, pd.NA],
     *[pd.Timestamp("2026-01-05"), pd.Timedelta("5min")],
 ]  # fmt: skip
+TIMES_TAKEN: tuple[Any, ...] = (
+    *["0s", "1ms", "5min", "1e11s", 1e-300, {"law": "exponential", "mean": "1e11s"}],
+    *[
+        {"law": "lognormal", "mean": "1ns", "sd": "1e11s"},
+        {"law": "empirical", "values": [0, 1e11]},
+    ],
+    *[{"law": "gamma", "mean": "1e11s", "sd": "1ns"}, {"law": "uniform", "low": 0, "high": "1ns"}],
+    *[{"law": "lognormal", "mean": "1e11s", "sd": "1e11s", "low": "1e10s"}],
+)
+TAKEN: dict[str, Any] = {
+    **dict.fromkeys(["work", "call_work", "item_time"], TIMES_TAKEN),
+    **dict.fromkeys(["arm_delay", "offset", "poll_work", "callback_work"], TIMES_TAKEN[:5]),
+    **dict.fromkeys(["timeout", "buffer_for", "length", "every"], ("1ns", "1ms", "1e9s", "1e11s")),
+    **dict.fromkeys(["workers", "lanes", "team", "max_items", "size", "count"], (1, 2, 10**5)),
+    **dict.fromkeys(["skip", "failure"], (0.0, 0.5, 1 - 1e-9, 1e-300)),
+    **dict.fromkeys(["cut_off", "end"], ("00:00", "02:30", "12:00", "23:59:59", "24:00")),
+    **dict.fromkeys(["volume", "check", "worker_hour", "late_minute"], (1e-9, 1e9)),
+    "start": [
+        *["1700-01-01", "2200-12-31", "2026-03-29", "2026-10-25", "24:00", "02:30", "* * * * *"],
+        *["0 0 30 2,3 *", "0 0 29 2 *", "59 23 31 12 *", "0 2 * * 7#5"],
+    ],
+    "zone": ["Europe/Berlin", "Pacific/Apia", "Africa/Monrovia", "Antarctica/Troll", "Asia/Kabul"],
+    "days": ["Sat", "every day", "Fri-Mon"],
+    "holidays": ["DE", "US-PR", "IL", "SA", "CN", "IR"],
+    "between": [["00:00", "24:00"], ["02:00", "03:00"], ["00:00", "00:00:01"]],
+    "rate": ["1e-11/s", "1/week", "1e9/s", "3/min"],
+    "times": [[0.0] * 9, [0, 1e9], [1e11]],
+    "completions": [[-1e11] * 30, [1e11] * 30],
+    "finish_limit": ["1 per 1e11 s", "1 refilled 1e-11/s", "1000000000 per 1ns"],
+    "arm": ["before call"],
+    "policy": [{"early": "buffer", "buffer_for": "1ns"}],
+}
+"""Extreme values that the keys of a file may have, so that what is played is extreme."""
 ELSEWHERE = {
     "data fields": "live/fields.py",
     "resume files": "study/kept.py",
@@ -153,7 +186,7 @@ def shown(case: object) -> str:
         )
 
 
-def pick(rng: random.Random, values: list[Any]) -> Any:
+def pick(rng: random.Random, values: Sequence[Any]) -> Any:
     """Return one of some values: a copy, so that damage to it changes no other case."""
     return deepcopy(value) if isinstance(value := rng.choice(values), (list, dict)) else value
 
@@ -169,6 +202,13 @@ def places(value: Any, depth: int = 100) -> list[tuple[Any, Any]]:
 def damage_table(document: dict[str, Any], rng: random.Random) -> None:
     """Delete, duplicate, rename, replace, retype, nest or swap something, somewhere."""
     if not (everywhere := places(document)):
+        return
+    fitting = [place for place in everywhere if place[1] in TAKEN]
+    if fitting and rng.random() < 0.6:
+        container, key = rng.choice(fitting)
+        more = [*container, *TAKEN] if rng.random() < 0.3 else [key]
+        key = rng.choice([each for each in more if each in TAKEN])
+        container[key] = pick(rng, TAKEN[key])
         return
     container, key = rng.choice(everywhere)
     other, place = rng.choice(everywhere)

@@ -51,19 +51,11 @@ async def status(app, method, path, query, headers, body):
             found.append(message["status"])
 
     scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": unquote(path.decode("latin-1")),
-        "raw_path": path,
-        "root_path": "",
-        "query_string": query,
-        "headers": headers,
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-    }
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
+        "scheme": "http", "path": unquote(path.decode("latin-1")), "raw_path": path,
+        "root_path": "", "query_string": query, "headers": headers, "client": ("::1", 1),
+        "server": ("::1", 80),
+    }  # fmt: skip
     await app(scope, receive, send)
     return found[0]
 

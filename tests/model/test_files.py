@@ -1,14 +1,10 @@
 """A scenario file gives back what it was written from; a wrong one says where it is wrong."""
 
-import contextlib
-import random
-import tomllib
-from datetime import date, datetime, time
+from datetime import date
 
 import attrs
 import numpy as np
 import pytest
-import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scenarios import scenarios
@@ -432,101 +428,6 @@ def test_classes_of_your_own_cannot_be_written(path):
         with pytest.raises(ScenarioError, match=f"{name} is a .* of your own: no file can hold it"):
             changed.save(path)
     assert path.read_bytes() == before
-
-
-# --- random damage ------------------------------------------------------------------------------
-
-WORDS = ["kind", "name", "steps", "branches", "system", "systems", "law", "work", "mean", "on_done"]
-anything = st.recursive(
-    st.one_of(
-        st.booleans(),
-        st.integers(-3, 70),
-        st.sampled_from([10**30, -(10**30), 10**400]),
-        st.floats(),
-        st.text(max_size=6),
-        st.sampled_from(["async step", "step", "chain", "gamma", "fail", "22:00", "5min", "1/h"]),
-        st.dates(),
-        st.times(),
-        st.datetimes(),
-    ),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=3), inner, max_size=3),
-    max_leaves=6,
-)  # fmt: skip
-
-
-def places(value, found):
-    """List every (container, key) of a nested document."""
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, inner in list(items):
-        found.append((value, key))
-        if isinstance(inner, (dict, list)):
-            places(inner, found)
-    return found
-
-
-def damage(document, draw):
-    """Delete, replace, rename or move something, somewhere."""
-    everywhere = places(document, [])
-    if not everywhere:
-        return
-    container, key = draw(st.sampled_from(everywhere))
-    how = draw(st.sampled_from(["delete", "replace", "rename", "move", "duplicate"]))
-    if how == "delete":
-        del container[key]
-    elif how == "replace":
-        container[key] = draw(anything)
-    elif how == "rename" and isinstance(container, dict):
-        container[draw(st.sampled_from(WORDS) | st.text(max_size=4))] = container.pop(key)
-    elif how == "duplicate" and isinstance(container, list):
-        container.append(container[key])
-    else:
-        other, place = draw(st.sampled_from(everywhere))
-        with contextlib.suppress(IndexError):
-            container[key] = tomllib.loads(tomli_w.dumps({"x": other.get(place)}))["x"] if (
-                isinstance(other, dict) and place in other
-            ) else draw(anything)  # fmt: skip
-
-
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.data())
-def test_random_damage_is_understood_or_refused(path, data):
-    """Whatever is changed in a file, it loads or raises a ScenarioError: never anything else."""
-    document = tomllib.loads(FILE)
-    for _ in range(data.draw(st.integers(1, 3))):
-        damage(document, data.draw)
-    try:
-        text = tomli_w.dumps(document)
-    except ValueError:  # a text that TOML cannot hold, such as half of a surrogate pair
-        return
-    with contextlib.suppress(ScenarioError):
-        scenario = load(path, text)
-        scenario.save(path)
-        assert Scenario.load(path) == scenario
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_random_bytes_are_understood_or_refused(path, seed):
-    """Bytes lost, changed or added anywhere give a scenario or a ScenarioError."""
-    rng = random.Random(seed)
-    for _ in range(10):
-        text = bytearray(FILE.encode())
-        for _ in range(rng.randint(1, 4)):
-            at = rng.randrange(len(text))
-            text[at : at + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 3))
-        with contextlib.suppress(ScenarioError):
-            load(path, bytes(text))
-
-
-def test_the_kinds_of_values_in_a_damaged_file_are_toml():
-    """The damage above really puts dates, times and nested tables into files."""
-    sample = {
-        "a": date(2026, 1, 5),
-        "b": time(22),
-        "c": datetime(2026, 1, 5),
-        "d": [{"e": 10**400}],
-    }
-    assert tomllib.loads(tomli_w.dumps(sample)) == sample
 
 
 def test_numbers_stand_many_to_a_line():
