@@ -40,6 +40,7 @@ def scenario_file(tmp_path):
         ("polling 15min", sim.Polling("15min")),
         ("polling interval=15min anchor=clock", sim.Polling("15min", "clock")),
         ("polling 90 limit=3", sim.Polling(90, limit=3)),
+        ("polling '90s' limit=None", sim.Polling(90)),
         ("backoff 1s factor=2 cap=10min", sim.Backoff("1s", 2, "10min")),
         ("long polling 30s", sim.LongPolling("30s")),
         ("polling 15 min", sim.Polling("15min")),
@@ -66,6 +67,12 @@ def test_a_strategy_is_written_in_words(words, strategy):
         ("polling 15min clock", "no argument 'clock'"),
         ("polling -5min", "Polling.interval must be positive, got '-5min'"),
         ("polling", "lacks 'interval'"),
+        ("polling 15min interval=5min", "has 'interval' twice"),
+        ("polling " + "1" * 6000, "strategy must have 1,000 characters at most, got 'polling 1"),
+        ("callback delay=" + "[" * 300, "Callback.delay must be a duration"),
+        ("callback delay=" + "-" * 900 + "1", "Callback.delay must be a duration"),
+        ("polling 1 limit=" + "9" * 900, "Polling.limit must be 1,000,000,000 at most"),
+        ("polling nan", "Polling.interval must be a duration"),
     ],
 )
 def test_a_wrong_word_is_named(words, message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from attrs import field, frozen
@@ -12,8 +13,9 @@ from numpy.typing import ArrayLike
 
 from asyncsim.model.calendar import Calendar, Days, Hours, holiday_calendar
 from asyncsim.model.described import named, refuse
-from asyncsim.model.durations import Floats
+from asyncsim.model.durations import Floats, figures
 from asyncsim.model.quantities import (
+    MOST,
     MOST_INSTANCES,
     SECONDS_PER_UNIT,
     Refused,
@@ -28,7 +30,7 @@ from asyncsim.model.quantities import (
     text_of,
     window,
 )
-from asyncsim.model.rates import Rate, rate
+from asyncsim.model.rates import HIGHEST, Rate, rate
 from asyncsim.model.systems import instants
 
 CHUNK = 4096
@@ -174,21 +176,27 @@ def weekly_rates(value: ArrayLike) -> tuple[tuple[float, ...], ...]:
     """Return rates per hour as seven rows of 24 (Monday first); one row is for every day."""
     problem = "must be 24 rates per hour, or seven rows of 24 from Monday on, not all of them zero"
     try:
-        table = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
+        rows: Any = value.tolist() if isinstance(value, np.ndarray) else value
+        nested = isinstance(rows, (list, tuple)) and isinstance(rows[0], (list, tuple))
+        table = np.array([figures(row) for row in rows] if nested else figures(rows))
+    except (Refused, TypeError, ValueError, IndexError):
         raise Refused(problem) from None
     if table.shape in ((24,), (1, 24)):
         table = np.tile(table.reshape(1, 24), (7, 1))
-    if table.shape != (7, 24) or not np.isfinite(table).all() or table.min() < 0 or not table.any():
+    if table.shape != (7, 24) or table.min() < 0 or not table.any():
         raise Refused(problem)
+    if table.max() > HIGHEST * SECONDS_PER_UNIT["h"]:
+        raise Refused(f"must be {HIGHEST * SECONDS_PER_UNIT['h']:g} per hour at most")
     return tuple(tuple(row) for row in table.tolist())
 
 
 def positive_factor(value: float) -> float:
-    """Return a finite number above zero."""
+    """Return a number above zero, within nine orders of magnitude of 1."""
     found = number(value)
     if found <= 0:
         raise Refused("must be positive")
+    if not 1 / MOST <= found <= MOST:
+        raise Refused(f"must be from {1 / MOST:g} to {MOST:g}")
     return found
 
 

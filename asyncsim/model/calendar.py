@@ -25,6 +25,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model.described import named
 from asyncsim.model.quantities import (
     HOUR,
+    LONGEST_WORDS,
     Refused,
     clock_time,
     day_numbers,
@@ -35,7 +36,11 @@ from asyncsim.model.quantities import (
 )
 
 A_PLACE = "must be a country such as 'DE' or a subdivision such as 'DE-BY'"
+LAST_SHOWN = datetime(9999, 12, 30)
 LAST_DAY = 366 * 40  # nobody simulates longer; a calendar with no open day ends here
+
+
+_zones = functools.cache(available_timezones)  # which walks through hundreds of files
 
 
 def zone_name(value: str | None) -> str | None:
@@ -45,7 +50,7 @@ def zone_name(value: str | None) -> str | None:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        hint = nearest(value, available_timezones()) if isinstance(value, str) else ""
+        hint = nearest(value, _zones()) if isinstance(value, str) else ""
         raise Refused("must be a time zone such as 'Europe/Berlin', or left out", hint) from None
     return value
 
@@ -144,9 +149,18 @@ class Calendar:
         return (aware.astimezone(UTC) - origin.astimezone(UTC)).total_seconds()
 
     def timestamps(self, seconds: np.ndarray[Any, Any]) -> pd.DatetimeIndex:
-        """Return instants as timestamps, NaN as NaT, in the scenario's zone."""
-        offsets = pd.to_timedelta(np.asarray(seconds, dtype=float), unit="s").round("us")
-        return pd.DatetimeIndex(self.midnight + offsets)
+        """Return instants as timestamps in the scenario's zone.
+
+        NaN, and what is later than any date has a year for, becomes NaT.
+        """
+        at = np.asarray(seconds, dtype=float)
+        last = (LAST_SHOWN - datetime.combine(self.start, time())).total_seconds()
+        shown = np.abs(at) <= last
+        at = np.where(shown, at, 0.0)
+        whole = np.floor(at)
+        micros = whole.astype(np.int64) * 1_000_000 + np.rint((at - whole) * 1e6).astype(np.int64)
+        offsets = np.where(shown, micros.astype("timedelta64[us]"), np.timedelta64("NaT", "us"))
+        return pd.DatetimeIndex(self.midnight + pd.TimedeltaIndex(offsets))
 
     def hours(self, length: float) -> pd.DataFrame:
         """Return the hours of the wall clock that cover ``[0, length)``, whole days of them.
@@ -192,23 +206,28 @@ class Calendar:
 
     def cron_times(self, expression: str, days: Days) -> Iterator[Moment]:
         """Yield the moments of a cron expression on the days that count."""
-        before_start = self._local(self.start, 0) - timedelta(seconds=1)
-        for at in CronSim(expression, before_start):
-            if at.date() > self.day(LAST_DAY):
-                return
+        last = self.day(LAST_DAY)
+        moments = CronSim(expression, self._local(self.start, 0) - timedelta(seconds=1))
+        while (at := next(moments, None)) is not None and at.date() <= last:
             if at.date() in days:
                 clock = at.hour * 3600 + at.minute * 60
                 yield Moment(at.date(), clock, self.seconds(at))
+            else:  # its other moments, up to 1,440 of them, do not count either
+                midnight = self._local(at.date() + timedelta(days=1), 0)
+                moments = CronSim(expression, midnight - timedelta(seconds=1))
 
 
 def clock_or_cron(value: str) -> str:
     """Return a clock time ('22:00') or a five-field cron expression ('0 22 * * 1-5')."""
     if isinstance(value, str) and len(value.split()) == 5:
+        words = " ".join(value.split())
+        if len(words) > LONGEST_WORDS:
+            raise Refused(f"must have {LONGEST_WORDS:,} characters at most")
         try:
-            CronSim(value, datetime(2026, 1, 1))
-        except CronSimError as error:
+            CronSim(words, datetime(2026, 1, 1))
+        except (CronSimError, ValueError, AssertionError) as error:  # '0 0 * * 5L/2' asserts
             raise Refused(f"is not a valid cron expression ({error})") from None
-        return value
+        return words
     try:
         return clock_time(value)
     except Refused:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import attrs
 
 from asyncsim.errors import ScenarioError
+from asyncsim.model.described import shown
 from asyncsim.model.process import Element
 from asyncsim.model.quantities import nearest
 
@@ -45,7 +46,7 @@ def changed(described: T, changes: Mapping[str, Any]) -> T:
     if not isinstance(changes, Mapping) or not all(isinstance(name, str) for name in changes):
         raise ScenarioError(
             f'changes must map dotted names to values, such as {{"server.workers": 8}}, '
-            f"got {changes!r}"
+            f"got {shown(changes)}"
         )
     result: T = _object(described, dict(changes), "")
     return result
@@ -55,8 +56,8 @@ def _object(owner: Any, changes: dict[str, Any], where: str) -> Any:
     """Change the fields of one object."""
     if not attrs.has(type(owner)):
         raise ScenarioError(
-            f"{where!r} holds {owner!r}, which has no fields to change; name {where!r} itself, got "
-            f"{where + '.' + next(iter(changes))!r}"
+            f"{where!r} holds {shown(owner)}, which has no fields to change; name {where!r} "
+            f"itself, got {shown(where + '.' + next(iter(changes)))}"
         )
     fields = {field.alias: field.name for field in attrs.fields(type(owner)) if field.init}
     values = {}
@@ -127,10 +128,10 @@ def _by_first(
         first = next((each for each in longest_first if _leads_into(name, each)), None)
         if first is None:
             word = name.partition(".")[0]
-            words = ", ".join(repr(each) for each in known)
+            words = ", ".join(shown(each) for each in known)
             raise ScenarioError(
-                f"{_joined(where, name)!r} names no field: {owner} has {words}, "
-                f"got {word!r}{nearest(word, known)}"
+                f"{shown(_joined(where, name))} names no field: {owner} has {words}, "
+                f"got {shown(word)}{nearest(word, known)}"
             )
         found.setdefault(first, {})[name[len(first) + 1 :]] = value
     return found

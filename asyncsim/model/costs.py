@@ -12,15 +12,18 @@ from attrs import field, frozen
 from asyncsim.model.described import choice, named
 from asyncsim.model.quantities import (
     Refused,
-    any_text,
+    count,
     duration,
     from_zero,
     number,
     one_of,
-    text,
 )
+from asyncsim.model.texts import any_text, text
 
 WORKER_TIME = ("overhead", "busy", "provided")
+
+
+DEAREST = 1e12
 
 
 def price(value: float) -> float:
@@ -28,7 +31,14 @@ def price(value: float) -> float:
     result = number(value)
     if result < 0:
         raise Refused("must not be negative")
+    if result > DEAREST:
+        raise Refused(f"must be {DEAREST:g} at most")
     return result
+
+
+def transitions(value: int) -> int:
+    """Return a number of state transitions."""
+    return 0 if from_zero(value) == 0 else count(value)
 
 
 def worker_time(value: str) -> str:
@@ -79,8 +89,8 @@ class CostModel:
     check: float = field(default=0.0, converter=price)
     request: float = field(default=0.0, converter=price)
     transition: float = field(default=0.0, converter=price)
-    transitions_per_check: int = field(default=3, converter=from_zero)
-    transitions_per_call: int = field(default=1, converter=from_zero)
+    transitions_per_check: int = field(default=3, converter=transitions)
+    transitions_per_call: int = field(default=1, converter=transitions)
     worker_hour: float = field(default=0.0, converter=price)
     worker_time: str = field(default="overhead", converter=worker_time)
     late_minute: float = field(default=0.0, converter=price)

@@ -23,11 +23,19 @@ T = TypeVar("T")
 
 def refuse(where: str, problem: object, value: object) -> ScenarioError:
     """Make the one kind of sentence every input error has."""
-    shown = repr(value)
-    if len(shown) > 80:  # the end stays: a file's name and ending stand there
-        shown = f"{shown[:37]}...{shown[-40:]}"
     hint = problem.hint if isinstance(problem, Refused) else ""
-    return ScenarioError(f"{where} {problem}, got {shown}{hint}")
+    return ScenarioError(f"{where} {problem}, got {shown(value)}{hint}")
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: in 80 characters at most."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of 5,000 digits, a list within a list within …
+        text = f"a value of type {type(value).__name__}"
+    if len(text) > 80:  # the end stays: a file's name and ending stand there
+        text = f"{text[:37]}...{text[-40:]}"
+    return text
 
 
 def argument(name: str, value: Any, read: Callable[[Any], T]) -> T:

@@ -8,7 +8,7 @@ function of scenario, strategy and draws; a person can bring draws of their own,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -113,12 +113,10 @@ class Draws:
         if np.any(np.diff(self.arrivals) < 0):
             raise ScenarioError("Draws.arrivals must be sorted, the earliest first")
         n = len(self.arrivals)
-        self.work = {k: _times(f"work[{k!r}]", v, n) for k, v in (work or {}).items()}
-        self.external = {k: _times(f"external[{k!r}]", v, n) for k, v in (external or {}).items()}
-        self.choices = {k: _uniforms(f"choices[{k!r}]", v, n) for k, v in (choices or {}).items()}
-        self.responses = {
-            k: _uniforms(f"responses[{k!r}]", v, n) for k, v in (responses or {}).items()
-        }
+        self.work = _by_name("work", work, n, _times)
+        self.external = _by_name("external", external, n, _times)
+        self.choices = _by_name("choices", choices, n, _uniforms)
+        self.responses = _by_name("responses", responses, n, _uniforms)
         self.seed = key_part("Draws.seed", seed)
         self.replication = key_part("Draws.replication", replication)
         self._columns: dict[tuple[str, Duration, int], Floats] = {}
@@ -257,7 +255,7 @@ def _times(name: str, values: ArrayLike, n: int | None) -> Floats:
         if found.dtype.kind not in "iufO":  # timestamps would pass as nanoseconds
             raise TypeError
         array = found.astype(float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise refuse(f"Draws.{name}", "must be an array of numbers", values) from None
     if array.ndim not in ((1,) if n is None else (1, 2)):
         raise ScenarioError(f"Draws.{name} must have one number per instance, got {array.shape}")
@@ -269,6 +267,19 @@ def _times(name: str, values: ArrayLike, n: int | None) -> Floats:
         bad = int(np.argmax(~(np.isfinite(array.ravel()) & (array.ravel() >= 0))))
         raise refuse(f"Draws.{name}", "must be finite and not negative", float(array.ravel()[bad]))
     return array
+
+
+def _by_name(
+    what: str,
+    arrays: Mapping[str, ArrayLike] | None,
+    n: int,
+    read: Callable[[str, ArrayLike, int], Floats],
+) -> dict[str, Floats]:
+    if arrays is None:
+        return {}
+    if not isinstance(arrays, Mapping) or not all(isinstance(name, str) for name in arrays):
+        raise refuse(f"Draws.{what}", "must map names of steps to arrays", arrays)
+    return {name: read(f"{what}[{name!r}]", values, n) for name, values in arrays.items()}
 
 
 def _uniforms(name: str, values: ArrayLike, n: int) -> Floats:

@@ -21,7 +21,7 @@ from asyncsim.model.quantities import (
     DurationLike,
     Refused,
     duration,
-    figures,
+    number,
     optional_duration,
     positive_duration,
 )
@@ -236,6 +236,16 @@ class Gamma(Duration):
         """Return P(D > x)."""
         at = np.maximum(np.asarray(x, dtype=float), 0.0)
         return np.asarray(special.gammaincc(self.shape, at * self.shape / self._mean))
+
+
+def figures(value: ArrayLike) -> tuple[float, ...]:
+    """Return a list or an array of finite numbers as floats; dates and time spans are refused."""
+    if isinstance(value, (list, tuple)):
+        return tuple(number(each) for each in value)
+    array = np.asarray(value)
+    if array.dtype.kind not in "iufO":  # an array of timestamps would pass as nanoseconds
+        raise Refused("must hold finite numbers")
+    return tuple(number(each) for each in array.ravel().tolist())
 
 
 def _observed(values: ArrayLike) -> tuple[float, ...]:

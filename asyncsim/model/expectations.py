@@ -16,9 +16,9 @@ from attrs import frozen
 from asyncsim.model.durations import Duration, Fixed
 
 TAIL = 1e-12
-MOST_TERMS = 10_000_000
-MOST_STEPS = 1_000_000
-"""Sums longer than this (by arrays, and one by one) are given up: there is no figure then."""
+MOST_TERMS = 4_000_000
+MOST_STEPS = 200_000
+"""Longer sums (by arrays, and one by one) take seconds and are given up: there is no figure."""
 
 
 @frozen

@@ -21,10 +21,19 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model import quantities
 from asyncsim.model.arrivals import ARRIVALS, Arrivals
 from asyncsim.model.costs import CostModel
-from asyncsim.model.described import argument, choice, refuse, unread
+from asyncsim.model.described import argument, choice, refuse, shown, unread
 from asyncsim.model.durations import LAWS, Duration, Fixed
 from asyncsim.model.limits import SlidingWindow, TokenBucket
-from asyncsim.model.process import AsyncStep, Branch, Choice, Element, Parallel, Process, Step
+from asyncsim.model.process import (
+    MOST_NESTED,
+    AsyncStep,
+    Branch,
+    Choice,
+    Element,
+    Parallel,
+    Process,
+    Step,
+)
 from asyncsim.model.process import Response as ResponseShares
 from asyncsim.model.quantities import nearest
 from asyncsim.model.rates import Rate
@@ -49,6 +58,20 @@ NUMBERS = re.compile(
 )
 """An array of numbers as tomli_w writes it, one to a line."""
 WIDTH = 100
+MOST_CHARACTERS = 50_000_000
+"""A log of a million requests fits in."""
+MOST_PARTS = 3 * MOST_NESTED
+"""Of a key such as ``a.b.c``, and levels of arrays: a file needs two for each level of steps."""
+NO_STRUCTURE = re.compile(
+    r'"""(?:[^"\\]|\\.|"(?!""))*+"{3,5}'
+    r"|'''(?:[^']|'(?!''))*+'{3,5}"
+    r'|"(?:[^"\\\n]|\\.)*+"'
+    r"|'[^'\n]*+'|#[^\n]*+",
+    re.DOTALL,
+)
+"""Strings and comments of TOML."""
+DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{MOST_PARTS}}}")
+NO_BRACKETS = re.compile(r"[^][{}]+")
 LAW_KEYS = ("work", "call_work", "item_time", "delay")
 PATH_KEYS = ("on_accepted", "on_done", "on_rejected", "on_timeout")
 DURATION_READERS = (
@@ -63,7 +86,8 @@ def load(path: str | Path, cls: type[T]) -> T:
     """Read a scenario from a TOML file; see `Scenario.load`."""
     place = argument("path", path, quantities.file_name)
     try:
-        text = place.read_text(encoding="utf-8-sig")
+        with place.open(encoding="utf-8-sig") as file:
+            text = file.read(MOST_CHARACTERS + 1)  # an endless device ends here, too
     except OSError as error:
         raise unread(path, error) from None
     except UnicodeDecodeError as error:
@@ -74,7 +98,7 @@ def load(path: str | Path, cls: type[T]) -> T:
 def loads(text: str, cls: type[T], name: str) -> T:
     """Read a scenario from the text of a file; `name` is what messages call it."""
     try:
-        data = tomllib.loads(text)
+        data = tomllib.loads(_bounded(text, name))
     except (ValueError, RecursionError) as error:  # ValueError also for endless whole numbers
         log = Path(name).suffix.lower() in (".csv", ".xes")
         hint = "; a log? fit makes a scenario from it (asyncsim fit)" if log else ""
@@ -82,10 +106,25 @@ def loads(text: str, cls: type[T], name: str) -> T:
     return _scenario(data, cls, _Place(name))
 
 
+def _bounded(text: str, name: str) -> str:
+    """Return the text of a file that can be parsed in a time that grows as its length."""
+    if len(text) > MOST_CHARACTERS:
+        raise ScenarioError(f"{name}: must have {MOST_CHARACTERS:,} characters at most")
+    plain = NO_STRUCTURE.sub("_", text)
+    if DOTTED.search(plain):
+        raise ScenarioError(f"{name}: a key must have {MOST_PARTS} dotted parts at most")
+    depth = 0
+    for sign in NO_BRACKETS.sub("", plain):
+        depth += 1 if sign in "[{" else -1
+        if depth > MOST_PARTS:
+            raise ScenarioError(f"{name}: arrays must not be nested deeper than {MOST_PARTS}")
+    return text
+
+
 def save(scenario: object, path: str | Path) -> None:
     """Write a scenario to a TOML file; see `Scenario.save`."""
     place = scenario_file(path)
-    text = dumps(scenario)
+    text = _bounded(dumps(scenario), str(path))
     try:
         place.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
@@ -154,12 +193,12 @@ class _Place:
 
     def table(self, value: object) -> dict[str, Any]:
         if not isinstance(value, dict):
-            raise self.error(f"must be a table, got {value!r}")
+            raise self.error(f"must be a table, got {shown(value)}")
         return value
 
     def array(self, value: object) -> list[Any]:
         if not isinstance(value, list):
-            raise self.error(f"must be an array, got {value!r}")
+            raise self.error(f"must be an array, got {shown(value)}")
         return value
 
     def choice(self, key: str, value: object, valid: Iterable[str]) -> str:
@@ -174,7 +213,7 @@ def _make(cls: type[Any], values: Mapping[str, Any], place: _Place) -> Any:
     keys = {field.alias: field for field in attrs.fields(cls)}
     for key in values:
         if key not in keys:
-            raise place.error(f"{cls.__name__} has no key {key!r}{nearest(key, keys)}")
+            raise place.error(f"{cls.__name__} has no key {shown(key)}{nearest(key, keys)}")
     for key, field in keys.items():
         if field.default is attrs.NOTHING and key not in values:
             raise place.error(f"{cls.__name__} lacks the key {key!r}")
@@ -273,7 +312,7 @@ def _branch(data: object, place: _Place) -> dict[str, Any]:
 def _steps_only(branch: dict[str, Any], place: _Place) -> list[Element]:
     for key in branch:
         if key != "steps":
-            raise place.error(f"a parallel branch has no key {key!r}{nearest(key, ['steps'])}")
+            raise place.error(f"a parallel branch has no key {shown(key)}{nearest(key, ['steps'])}")
     found: list[Element] = branch.get("steps", [])
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -17,10 +18,12 @@ from asyncsim.model.quantities import (
     one_of,
     optional_duration,
     probability,
-    text,
 )
+from asyncsim.model.texts import any_text, text
 
 T = TypeVar("T")
+MOST_NESTED = 50
+"""Every engine and every file goes down into choices, branches and paths by recursion."""
 LAST_ACTIVATION = 65_535
 """The order of events at one instant has room for no larger number (`asyncsim.engine.clock`)."""
 
@@ -30,9 +33,14 @@ class Element:
 
     name: str
 
+    def within(self) -> Sequence[Element]:
+        """Return the elements right inside it, in the order they are written."""
+        return ()
+
     def parts(self) -> Iterator[Element]:
         """Yield this element and everything inside it, in the order it is written."""
         yield self
+        yield from _parts_of(self.within())
 
 
 def sequence(value: Sequence[Element]) -> tuple[Element, ...]:
@@ -155,12 +163,10 @@ class AsyncStep(Element):
             problem = "must be empty with arm='before call'"
             raise refuse("AsyncStep.on_accepted", problem, self.on_accepted)
 
-    def parts(self) -> Iterator[Element]:
-        """Yield the step itself, then what its paths hold."""
-        yield self
-        for way in (self.on_accepted, self.on_done, self.on_rejected, self.on_timeout):
-            if not isinstance(way, str):
-                yield from _parts_of(way)
+    def within(self) -> Sequence[Element]:
+        """Return what its paths hold."""
+        ways = (self.on_accepted, self.on_done, self.on_rejected, self.on_timeout)
+        return [element for way in ways if not isinstance(way, str) for element in way]
 
 
 def conditions(value: Mapping[str, Any] | None) -> Mapping[str, tuple[Any, ...]]:
@@ -170,10 +176,18 @@ def conditions(value: Mapping[str, Any] | None) -> Mapping[str, tuple[Any, ...]]
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise Refused("must map names of data fields to values, such as {'approved': True}")
     several = {k: v if isinstance(v, (list, tuple)) else (v,) for k, v in value.items()}
-    for values in several.values():
-        if not all(isinstance(v, (str, int, float, bool)) for v in values):
-            raise Refused("must hold texts, numbers or truth values, one or a list of them")
-    return {name: tuple(values) for name, values in several.items()}
+    return {any_text(name): tuple(map(_condition, several[name])) for name in several}
+
+
+def _condition(value: Any) -> Any:
+    """Return a value that a file can hold and a comparison can find."""
+    if isinstance(value, str):
+        return any_text(value)
+    if isinstance(value, int) and -(2**63) <= value < 2**63:  # truth values among them
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise Refused("must hold texts, numbers of 64 bits or truth values, one or a list of them")
 
 
 @frozen(field_transformer=named)
@@ -236,11 +250,9 @@ class Choice(Element):
     name: str = field(converter=text)
     branches: tuple[Branch, ...] = field(converter=branches)
 
-    def parts(self) -> Iterator[Element]:
-        """Yield the choice itself, then what its branches hold."""
-        yield self
-        for branch in self.branches:
-            yield from _parts_of(branch.steps)
+    def within(self) -> Sequence[Element]:
+        """Return what its branches hold."""
+        return [element for branch in self.branches for element in branch.steps]
 
 
 def parallel_branches(value: Sequence[Sequence[Element]]) -> tuple[tuple[Element, ...], ...]:
@@ -262,16 +274,21 @@ class Parallel(Element):
     name: str = field(converter=text)
     branches: tuple[tuple[Element, ...], ...] = field(converter=parallel_branches)
 
-    def parts(self) -> Iterator[Element]:
-        """Yield the element itself, then what its branches hold."""
-        yield self
-        for branch in self.branches:
-            yield from _parts_of(branch)
+    def within(self) -> Sequence[Element]:
+        """Return what its branches hold."""
+        return [element for branch in self.branches for element in branch]
 
 
 def _parts_of(elements: Sequence[Element]) -> Iterator[Element]:
     for element in elements:
         yield from element.parts()
+
+
+def _too_much(elements: Sequence[Element], depth: int) -> bool:
+    """Tell whether elements are too many or nested too deep, without going any deeper."""
+    if not elements or depth < 0 or len(elements) > LAST_ACTIVATION:
+        return bool(elements)
+    return _too_much([each for element in elements for each in element.within()], depth - 1)
 
 
 @frozen(field_transformer=named)
@@ -298,6 +315,11 @@ class Process:
     first_activation: int = field(default=1, converter=count, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
+        if _too_much(self.steps, MOST_NESTED):
+            raise ScenarioError(
+                f"Process.steps must hold {LAST_ACTIVATION:,} elements at most, nested no deeper "
+                f"than {MOST_NESTED}"
+            )
         seen: set[str] = set()
         for element in self.parts():
             if element.name in seen:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import os
 import re
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 DurationLike = float | str | timedelta | np.timedelta64
 ClockTimeLike = str | time
@@ -39,15 +39,24 @@ SECONDS_PER_UNIT = {
     "week": WEEK,
 }
 _DURATION_PART = re.compile(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([a-zA-Z]+)\s*")
+_SHARE = re.compile(r"\s*(\d{1,9}(?:\.\d{0,9})?)\s*%\s*")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 UNLIMITED = "unlimited"
 A_DURATION = "must be a duration such as '15min', '1h 30min', 90 (seconds) or a timedelta"
+A_FILE = "must be the name of a file"
 MOST = 1_000_000_000
 MOST_SERVERS = 1_000_000
 """Each of them is kept in memory."""
 MOST_INSTANCES = 20_000_000  # of one run: each of them takes some 600 bytes
 LONGEST = 40 * 365.25 * DAY
+LONGEST_TIME = 1e11
+"""Seconds, some 3,169 years: with it every instant has a date, and a float tells 20 µs apart."""
+SHORTEST_TIME = 1e-9  # nothing that measures time shows less
+FIRST_DATE, LAST_DATE = date(1700, 1, 1), date(2200, 12, 31)
+"""Timestamps with nanoseconds end in 1677 and 2262: room for 40 years and what is then left."""
+LONGEST_WORDS = 1000
+"""No duration, clock time, rate, cron expression or name has more characters."""
 
 T = TypeVar("T")
 
@@ -65,6 +74,8 @@ class Refused(ValueError):
 
 def meant(word: str, valid: Iterable[str]) -> str | None:
     """Return the valid word that is nearest to one, if there is one near it."""
+    if len(word) > LONGEST_WORDS // 10:  # to compare long words takes seconds
+        return None
     return next(iter(difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)), None)
 
 
@@ -86,31 +97,28 @@ def number(value: object) -> float:
     raise Refused("must be a finite number")
 
 
-def figures(value: ArrayLike) -> tuple[float, ...]:
-    """Return a list or an array of finite numbers as floats; dates and time spans are refused."""
-    if isinstance(value, (list, tuple)):
-        return tuple(number(each) for each in value)
-    array = np.asarray(value)
-    if array.dtype.kind not in "iufO":  # an array of timestamps would pass as nanoseconds
-        raise Refused("must hold finite numbers")
-    return tuple(number(each) for each in array.ravel().tolist())
-
-
 def _seconds(value: DurationLike) -> float:
     if isinstance(value, str):
         return _seconds_from_text(value)
     if isinstance(value, timedelta):  # pandas.Timedelta is one, and pandas.NaT is not
         return number(value.total_seconds())
-    if isinstance(value, np.timedelta64):  # NaT becomes NaN, which is refused
-        return number(value / np.timedelta64(1, "s"))
     try:
+        if isinstance(value, np.timedelta64):  # NaT becomes NaN, which is refused
+            return number(value / np.timedelta64(1, "s"))
         return number(value)
-    except Refused:
+    except (Refused, TypeError):  # TypeError: months, which have no length
         raise Refused(A_DURATION) from None
 
 
+def _short(words: str, problem: str) -> str:
+    """Return words to be parsed, which takes longer than their length."""
+    if len(words) > LONGEST_WORDS:
+        raise Refused(f"{problem}, in {LONGEST_WORDS:,} characters at most")
+    return words
+
+
 def _seconds_from_text(text: str) -> float:
-    rest = text.strip()
+    rest = _short(text, A_DURATION).strip()
     sign = -1.0 if rest.startswith("-") else 1.0
     rest = rest.removeprefix("-" if sign < 0 else "+")
     total, position = 0.0, 0
@@ -135,28 +143,32 @@ def _seconds_from_text(text: str) -> float:
 def duration(value: DurationLike) -> float:
     """Return a duration, zero or more, in seconds.
 
-    Accepts ``"15min"``, ``"1h 30min"``, seconds, `datetime.timedelta` and `pandas.Timedelta`.
+    Accepts ``"15min"``, ``"1h 30min"``, seconds, `datetime.timedelta` and `pandas.Timedelta`, up
+    to `LONGEST_TIME`.
     """
     seconds = _seconds(value)
     if seconds < 0:
         raise Refused("must not be negative")
+    if seconds > LONGEST_TIME:
+        raise Refused(f"must be {LONGEST_TIME:g} s at most, some 3,000 years")
     return seconds
 
 
 def positive_duration(value: DurationLike) -> float:
-    """Return a duration greater than zero in seconds."""
-    seconds = _seconds(value)
-    if seconds <= 0:
+    """Return a duration of at least `SHORTEST_TIME` in seconds."""
+    if _seconds(value) <= 0:
         raise Refused("must be positive")
+    seconds = duration(value)
+    if seconds < SHORTEST_TIME:
+        raise Refused("must be at least 1 ns")
     return seconds
 
 
 def length(value: DurationLike) -> float:
     """Return how long instances arrive in seconds; the calendar goes no further."""
-    seconds = positive_duration(value)
-    if seconds > LONGEST:
+    if _seconds(value) > LONGEST:
         raise Refused("must be 40 years at most")
-    return seconds
+    return positive_duration(value)
 
 
 def poll_interval(value: DurationLike) -> float:
@@ -202,12 +214,12 @@ def number_text(value: float, digits: int = 4) -> str:
     return f"{value:,.0f}" if 1000 <= abs(value) < math.inf else f"{value:.{digits}g}"
 
 
-def probability(value: float) -> float:
+def probability(value: float | str) -> float:
     """Return a probability from 0 to 1."""
     try:
         result = number(value)
     except Refused:
-        share = re.fullmatch(r"\s*([\d.]+)\s*%\s*", str(value))
+        share = _SHARE.fullmatch(value) if isinstance(value, str) else None
         hint = f"; write {float(share[1]) / 100:g}" if share else ""
         raise Refused("must be a probability from 0 to 1", hint) from None
     if not 0.0 <= result <= 1.0:
@@ -289,32 +301,15 @@ def yes_or_no(value: bool) -> bool:
     raise Refused("must be True or False")
 
 
-def text(value: str) -> str:
-    """Return a non-empty text."""
-    if isinstance(value, str) and value.strip():
-        return any_text(value)
-    raise Refused("must be a non-empty text")
-
-
-def any_text(value: str) -> str:
-    """Return a text, which may be empty; no file or page holds half a character."""
-    if isinstance(value, str) and not re.search("[\ud800-\udfff]", value):
-        return value
-    raise Refused("must be a text", "; half a character is none" if isinstance(value, str) else "")
-
-
 def file_name(value: str | Path) -> Path:
     """Return the path of a file."""
-    if isinstance(value, (str, Path)):
+    if isinstance(value, (str, Path)) and "\0" not in str(value) and len(str(value)) <= 4096:
+        try:
+            os.fsencode(value)
+        except UnicodeEncodeError:  # half a character, as "\ud800"
+            raise Refused(A_FILE) from None
         return Path(value)
-    raise Refused("must be the name of a file")
-
-
-def texts(value: Iterable[str]) -> tuple[str, ...]:
-    """Return a sequence of non-empty texts as a tuple."""
-    if isinstance(value, (list, tuple)) and all(isinstance(part, str) and part for part in value):
-        return tuple(any_text(part) for part in value)
-    raise Refused("must be a list of non-empty texts")
+    raise Refused(A_FILE)
 
 
 def one_of(value: str, valid: Iterable[str]) -> str:
@@ -329,7 +324,7 @@ def one_of(value: str, valid: Iterable[str]) -> str:
 
 def clock_time(value: ClockTimeLike) -> str:
     """Return a clock time as ``"HH:MM"`` or ``"HH:MM:SS"``; ``"24:00"`` is the end of the day."""
-    if isinstance(value, time):
+    if isinstance(value, time) and not value.microsecond and value.tzinfo is None:
         value = value.strftime("%H:%M:%S") if value.second else value.strftime("%H:%M")
     match = _CLOCK.fullmatch(value) if isinstance(value, str) else None
     if match:
@@ -370,7 +365,7 @@ def day_numbers(value: str) -> frozenset[int]:
     problem = "must name days such as 'Mon-Fri', 'Mon, Wed, Sat' or 'every day'"
     if not isinstance(value, str):
         raise Refused(problem)
-    if value.strip().lower() == "every day":
+    if _short(value, problem).strip().lower() == "every day":
         return frozenset(range(7))
     found: set[int] = set()
     for part in value.split(","):
@@ -392,9 +387,12 @@ def _day_number(name: str, problem: str) -> int:
 
 def calendar_date(value: str | date) -> date:
     """Return a date, read from ``"2026-01-05"`` or a `datetime.date`."""
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value
-    try:
-        return date.fromisoformat(value)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
-        raise Refused("must be a date such as '2026-01-05'") from None
+    found = value
+    if not isinstance(value, date) or isinstance(value, datetime):
+        try:
+            found = date.fromisoformat(value)  # type: ignore[arg-type]
+        except (ValueError, TypeError):
+            raise Refused("must be a date such as '2026-01-05'") from None
+    if not FIRST_DATE <= found <= LAST_DATE:  # type: ignore[operator]
+        raise Refused(f"must be a date from {FIRST_DATE} to {LAST_DATE}")
+    return found  # type: ignore[return-value]

@@ -7,8 +7,15 @@ import re
 
 import attrs
 
-from asyncsim.model.quantities import SECONDS_PER_UNIT, Refused, number
+from asyncsim.model.quantities import (
+    LONGEST_WORDS,
+    SECONDS_PER_UNIT,
+    Refused,
+    number,
+)
 
+HIGHEST, LOWEST = 1e9, 1e-11
+"""Per second: one in the shortest time there is, and in the longest."""
 _RATE = re.compile(r"\s*([0-9.eE+_-]+)\s*/\s*([a-zA-Z]+)\s*")
 
 
@@ -36,7 +43,7 @@ def rate(value: float | str | Rate) -> Rate:
     if isinstance(value, Rate):
         unit, figure = value.unit, value.count
     elif isinstance(value, str):
-        match = _RATE.fullmatch(value)
+        match = _RATE.fullmatch(value) if len(value) <= LONGEST_WORDS else None
         unit = match.group(2) if match else ""
         try:
             figure = float(match.group(1)) if match else math.nan
@@ -50,4 +57,7 @@ def rate(value: float | str | Rate) -> Rate:
         raise Refused(problem) from None
     if per_unit <= 0:
         raise Refused("must be a positive rate")
-    return Rate(per_unit, unit)
+    found = Rate(per_unit, unit)
+    if not LOWEST <= found.per_second <= HIGHEST:
+        raise Refused(f"must be from {LOWEST:g} to {HIGHEST:g} per second")
+    return found

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -21,17 +22,19 @@ from attrs import frozen
 from asyncsim.errors import LogWarning, ScenarioError, warn
 from asyncsim.model.arrivals import At
 from asyncsim.model.calendar import Calendar, zone_name
-from asyncsim.model.described import argument, unread
-from asyncsim.model.quantities import file_name, nearest
+from asyncsim.model.described import argument, shown, unread
+from asyncsim.model.quantities import FIRST_DATE, LAST_DATE, LONGEST, file_name, nearest
 from asyncsim.model.systems import Recorded
 
 COLUMNS = ("SN", "submitted", "completed")
 RIGHT = (
     "timestamps are ISO 8601, such as 2026-03-02 09:13:22; pandas.to_datetime makes them of others"
 )
-PLAIN = r"(?:1[7-9]|2[01])\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?"
+PLAIN = r"(?:1[7-9]|2[01])[0-9]{2}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?"
 """Timestamps of the centuries in which pandas has nanoseconds."""
 NO_TIME = "is not a timestamp"
+YEARS = FIRST_DATE.year, LAST_DATE.year
+BEYOND = f"is not of the years {YEARS[0]} to {YEARS[1]}"
 A_DAY = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}(?!\d)|\d{8}(?!\d)")
 """What a timestamp begins with: year, month, day."""
 SEPARATORS = ",;\t"
@@ -166,10 +169,16 @@ class RequestLog:
             submitted = submitted.dt.tz_convert(zone)
         calendar = Calendar(submitted.iloc[0].date(), zone)
         day_after = submitted.iloc[-1].date() + timedelta(days=1)
+        length = calendar.instant(day_after, "00:00")
+        if length > LONGEST:
+            raise ScenarioError(
+                f"{self.path}: must span 40 years at most, got {calendar.start} to "
+                f"{submitted.iloc[-1].date()}; is the year of one of them wrong?"
+            )
         done = [calendar.seconds(at.to_pydatetime()) for at in completed]
         return LogParts(
             start=calendar.start,
-            length=calendar.instant(day_after, "00:00"),
+            length=length,
             arrivals=At([calendar.seconds(at.to_pydatetime()) for at in submitted]),
             system=Recorded(done, tuple(self.rows["SN"])),
         )
@@ -194,7 +203,7 @@ def read_rows(
             if column not in names:
                 raise ScenarioError(
                     f"{path}: lacks the column {column!r}{nearest(column, names)}; "
-                    f"it has {', '.join(names) or 'none'}"
+                    f"it has {textwrap.shorten(', '.join(names), 200) or 'none'}"
                 )
         reader.fieldnames = names
         wanted = [*columns, *(name for name in optional if name in names)]
@@ -210,7 +219,7 @@ def header_of(path: str | Path) -> list[str]:
     ScenarioError
         If the file cannot be read.
     """
-    with _opened(Path(path)) as reader:
+    with _opened(argument("path", path, file_name)) as reader:
         return _names(reader)
 
 
@@ -254,6 +263,8 @@ def timestamps(texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timestam
             at = pd.Timestamp(text).floor("us").to_pydatetime()
         except (ValueError, OverflowError):
             return None
+        if not YEARS[0] <= at.year <= YEARS[1]:
+            return None
         if at.tzinfo is None:
             return at.replace(tzinfo=tz)
         return at.astimezone(tz) if tz else at.astimezone(UTC).replace(tzinfo=None)
@@ -280,19 +291,34 @@ def _problems(
     serial = raw["SN"].str.strip()
     found = pd.DataFrame({"problem": "", "kind": ""}, index=raw.index)
 
-    def say(where: pd.Series[bool], kind: str, detail: pd.Series[str] | None = None) -> None:
+    def say(
+        where: pd.Series[bool],
+        kind: str,
+        detail: pd.Series[str] | None = None,
+        show: Callable[[str], str] = shown,
+    ) -> None:
         new = where & (found["kind"] == "")
-        found.loc[new, "problem"] = kind if detail is None else f"{kind}: " + detail[new]
-        found.loc[new, "kind"] = kind
+        if new.any():
+            problem = kind if detail is None else f"{kind}: " + detail[new].map(show)
+            found.loc[new, "problem"] = problem
+            found.loc[new, "kind"] = kind
+
+    def say_time(column: str, at: pd.Series[pd.Timestamp]) -> None:
+        texts = raw[column]
+        missing = at.isna()
+        years = texts[missing].str.strip().where(lambda text: text.str.match(A_DAY)).str[:4]
+        beyond = years.notna() & ~years.between(str(YEARS[0]), str(YEARS[1]))
+        say(beyond.reindex(at.index, fill_value=False), f"{column} {BEYOND}", texts)
+        say(missing, f"{column} {NO_TIME}", texts)
 
     say(serial == "", "no serial number")
-    say(submitted.isna(), f"submitted {NO_TIME}", raw["submitted"].map(repr))
+    say_time("submitted", submitted)
     say(raw["completed"].str.strip() == "", "not completed")
-    say(completed.isna(), f"completed {NO_TIME}", raw["completed"].map(repr))
+    say_time("completed", completed)
     say(completed < submitted, "completed before it was submitted")
     good = found["kind"] == ""  # the first good row of a number is the one that counts
     first_line = raw["line"].where(good).groupby(serial).transform("min")
     again = good & (raw["line"] > first_line)
     where_first = f"first in {place} " + first_line.map("{:.0f}".format)
-    say(again, "serial number comes again", where_first)
+    say(again, "serial number comes again", where_first, str)
     return found

@@ -20,11 +20,12 @@ from asyncsim.model.described import choice, named
 from asyncsim.model.draws import Draws, draw_for, key_part
 from asyncsim.model.process import AsyncStep, Process
 from asyncsim.model.profiles import Profile, profile_named
-from asyncsim.model.quantities import DAY, Refused, any_text, calendar_date, nearest, text
+from asyncsim.model.quantities import DAY, Refused, calendar_date, nearest
 from asyncsim.model.quantities import length as a_length
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.server import WorkflowServer
 from asyncsim.model.systems import ExternalSystem
+from asyncsim.model.texts import any_text, text
 
 
 def systems_by_name(value: Mapping[str, ExternalSystem]) -> Mapping[str, ExternalSystem]:
@@ -34,7 +35,7 @@ def systems_by_name(value: Mapping[str, ExternalSystem]) -> Mapping[str, Externa
         for name, system in value.items()
     ):
         raise Refused('must map names to external systems, such as {"ledger": NightlyBatch(…)}')
-    return MappingProxyType(dict(value))
+    return MappingProxyType({text(name): system for name, system in value.items()})
 
 
 def a_process(value: Process) -> Process:
@@ -82,9 +83,10 @@ class Scenario:
     server
         The workflow server.
     start
-        First day; instant 0 is its local midnight.
+        First day, from 1700 to 2200; instant 0 is its local midnight.
     length
-        How long instances arrive; the run goes on until the last of them has ended.
+        How long instances arrive, 40 years at most; the run goes on until the last of them has
+        ended.
     zone
         Time zone such as ``"Europe/Berlin"``; left out, the clock has no daylight saving.
     description
@@ -203,7 +205,7 @@ class Scenario:
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:
-        """Read a scenario from a TOML file.
+        """Read a scenario from a TOML file, of 50 million characters at most.
 
         Raises
         ------

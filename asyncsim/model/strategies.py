@@ -31,7 +31,6 @@ from asyncsim.model.quantities import (
     optional_count,
     optional_duration,
     poll_interval,
-    positive_duration,
     probability,
     text_of,
 )
@@ -135,11 +134,16 @@ class Polling(CheckingStrategy):
         return f"polling {text_of(self.interval)}{start}{jitter}{limit}"
 
 
+MOST_FACTOR = 1_000_000
+
+
 def backoff_factor(value: float) -> float:
     """Return a factor of at least 1."""
     factor = number(value)
     if factor < 1:
         raise Refused("must be 1 or more")
+    if factor > MOST_FACTOR:
+        raise Refused(f"must be {MOST_FACTOR:,} at most")
     return factor
 
 
@@ -160,7 +164,7 @@ class Backoff(CheckingStrategy):
     first
         The first interval.
     factor
-        Each interval is this many times the one before.
+        Each interval is this many times the one before, from 1 to 1,000,000.
     cap
         No interval is longer; None lets them grow without end.
     jitter
@@ -237,10 +241,10 @@ class LongPolling(Strategy):
     Parameters
     ----------
     hold
-        The longest time one request is held.
+        The longest time one request is held, 1 ms or more.
     """
 
-    hold: float = field(default=30.0, converter=positive_duration)
+    hold: float = field(default=30.0, converter=poll_interval)
 
     def wait(self, step: WaitingStep) -> SimProcess:
         """Hold one request after the other until one brings the completion."""
@@ -258,9 +262,14 @@ class LongPolling(Strategy):
         return f"long polling {text_of(self.hold)}"
 
 
+MOST_RETRIES = 1000
+
+
 def retry_schedule(value: Sequence[DurationLike]) -> tuple[float, ...]:
     """Return the pauses before the second, third, … attempt, in seconds."""
     if isinstance(value, (list, tuple)):
+        if len(value) > MOST_RETRIES:
+            raise Refused(f"must be {MOST_RETRIES:,} pauses at most")
         return tuple(duration(pause) for pause in value)
     raise Refused("must be a list of pauses such as ['5s', '5min', '30min']")
 
@@ -279,8 +288,9 @@ class Callback(Strategy):
     loss
         Probability that a delivery is lost.
     retries
-        The sender's pauses before its second, third, … attempt, each counted from the moment the
-        attempt before was lost or refused. After the last one the callback is a dead letter.
+        The sender's pauses before its second, third, … attempt (1,000 at most), each counted from
+        the moment the attempt before was lost or refused. After the last one the callback is a
+        dead letter.
     duplicates
         Probability that a delivery arrives twice.
     duplicate_delay

@@ -25,22 +25,22 @@ from asyncsim.model.calendar import (
     is_cron,
 )
 from asyncsim.model.described import named, refuse
-from asyncsim.model.durations import Duration, law
+from asyncsim.model.durations import Duration, figures, law
 from asyncsim.model.lanes import Lanes
 from asyncsim.model.quantities import (
+    LONGEST_TIME,
     Refused,
     chance_below_one,
     count_or_unlimited,
     days_of_week,
-    figures,
     one_of,
     optional_clock_time,
     optional_count,
     seconds_of_day,
     servers,
-    texts,
     window,
 )
+from asyncsim.model.texts import texts
 from asyncsim.model.waiting import SimProcess
 
 
@@ -303,10 +303,15 @@ class People(ExternalSystem):
                 desk.complete(item, at=max(office.instant_of(ended), desk.now))
 
 
+MOST_LINKS = 100
+
+
 def chained(value: Sequence[ExternalSystem]) -> tuple[ExternalSystem, ...]:
     """Return two or more systems, checked."""
     several = isinstance(value, (list, tuple)) and len(value) >= 2
     if several and all(isinstance(system, ExternalSystem) for system in value):
+        if sum(len(system.links) for system in value) > MOST_LINKS:
+            raise Refused(f"must have {MOST_LINKS} links at most, those of chains in it counted")
         return tuple(value)
     raise Refused("must be a list of two or more external systems")
 
@@ -332,13 +337,15 @@ class Chain(ExternalSystem):
 
 
 def instants(value: Sequence[float]) -> tuple[float, ...]:
-    """Return finite instants in seconds, in the order given."""
+    """Return instants in seconds, in the order given, no further away than a time is long."""
     try:
         found = figures(value)
     except (Refused, TypeError, ValueError):
         raise Refused("must be a list of finite instants in seconds") from None
     if not found:
         raise Refused("must hold at least one instant")
+    if max(found) > LONGEST_TIME or min(found) < -LONGEST_TIME:
+        raise Refused(f"must hold instants up to {LONGEST_TIME:g} s")
     return found
 
 

@@ -339,3 +339,33 @@ def test_running_out_of_open_days_is_said():
 
     with pytest.raises(ScenarioError, match="ran out of open days"):
         Hours(days=Never()).opened(Calendar(date(2026, 1, 5))).open_seconds(1.0)
+
+
+def test_an_instant_that_no_date_shows_has_no_timestamp():
+    """It is NaT, as what never happened; the seconds in the table stay."""
+    for zone in (None, BERLIN):
+        shown = Calendar(date(2200, 12, 31), zone).timestamps(np.array([0.0, 1e11, 1e12, math.inf]))
+        assert shown.isna().tolist() == [False, False, True, True]
+        assert shown[1].year == 5369
+
+
+def test_a_cron_expression_on_days_that_never_count_ends_soon():
+    """A day that does not count is passed over whole, not minute by minute."""
+    days = Days("Sat")
+    found = Calendar(date(2026, 1, 5)).cron_times("* * * * *", days)
+    assert next(found).day == date(2026, 1, 10)
+    assert not list(Calendar(date(2026, 1, 5)).cron_times("* * * * 1-5", days))
+
+
+@pytest.mark.parametrize("words", ["0 0 * * 5L/2", "* " * 4 + "1" * 5000, "² * * * *"])
+def test_a_cron_expression_that_breaks_its_reader_is_refused(words):
+    """Such as one that it asserts cannot be."""
+    with pytest.raises(
+        Refused, match=r"is not a valid cron|characters at most|must be a clock time"
+    ):
+        clock_or_cron(words)
+
+
+def test_a_cron_expression_may_have_any_blanks():
+    """They are one space each; a clock time has none."""
+    assert clock_or_cron("0\t22  *\n* *") == "0 22 * * *"

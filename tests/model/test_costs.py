@@ -57,3 +57,11 @@ def test_prices_go_to_a_file_and_back(tmp_path):
     (tmp_path / "s.toml").write_text(text)
     with pytest.raises(sim.ScenarioError, match=r"costs: CostModel has no key 'chek'.*'check'"):
         sim.Scenario.load(tmp_path / "s.toml")
+
+
+def test_prices_can_be_multiplied():
+    """By any number of instances, and still be numbers."""
+    with pytest.raises(sim.ScenarioError, match=r"CostModel.check must be 1e\+12 at most"):
+        sim.CostModel(check=1e300)
+    with pytest.raises(sim.ScenarioError, match=r"CostModel.transitions_per_check must be"):
+        sim.CostModel(transitions_per_check=10**400)

@@ -111,3 +111,12 @@ def test_a_full_path_is_looked_for_in_one_place_only(tmp_path):
     said = str(unread(tmp_path / "x", FileNotFoundError(2, "No such file or directory")))
     assert said == f"{tmp_path / 'x'}: cannot be read (No such file or directory)"
     assert str(unread("x", IsADirectoryError(21, "Is a directory"))).endswith("(Is a directory)")
+
+
+def test_a_value_that_cannot_be_shown_is_named_by_its_type():
+    """A number of 5,000 digits, a list in itself a thousand times: the message is a sentence."""
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert str(refuse("x", "must be y", 10**5000)) == "x must be y, got a value of type int"
+    assert str(refuse("x", "must be y", deep)) == "x must be y, got a value of type list"

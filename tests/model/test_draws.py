@@ -1,6 +1,7 @@
 """Every source of randomness has a stream of its own, and nothing else moves it."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -347,3 +348,18 @@ def test_a_log_must_reach_for_all_instances():
         assert len(scenario.draw()) == 2
         with pytest.raises(ScenarioError, match="an instant for each of 3 instances, got 2"):
             scenario.replace(arrivals=At([1, 2, 3])).draw()
+
+
+@pytest.mark.parametrize("what", ["work", "external", "choices", "responses"])
+@pytest.mark.parametrize("wrong", ["at", [1.0], {1: [1.0]}, 5])
+def test_draws_by_name_are_a_mapping(what, wrong):
+    """A text or a list has no names of steps."""
+    with pytest.raises(ScenarioError, match=rf"Draws\.{what} must map names of steps to arrays"):
+        Draws([0.0], **{what: wrong})
+
+
+def test_a_number_too_large_for_a_float_is_no_time():
+    """Whole numbers and fractions have no end."""
+    for wrong in (10**400, Fraction(10**400)):
+        with pytest.raises(ScenarioError, match=r"Draws\.arrivals must be an array of numbers"):
+            Draws([wrong])

@@ -11,7 +11,16 @@ from scipy.integrate import quad
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model import durations
-from asyncsim.model.durations import LAWS, Duration, Fixed, law
+from asyncsim.model.durations import (
+    LAWS,
+    Duration,
+    Empirical,
+    Exponential,
+    Fixed,
+    Gamma,
+    Lognormal,
+    law,
+)
 from asyncsim.model.process import Step
 from asyncsim.model.quantities import Refused
 
@@ -189,3 +198,35 @@ def test_samples_have_the_length_asked_for(n, seed):
     """Asking for n durations gives n, also none."""
     for the_law in ALL.values():
         assert the_law.sample(np.random.default_rng(seed), n).shape == (n,)
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: Lognormal("1s", sd="1e200s"), r"Lognormal.sd must be 1e\+11 s at most"),
+        (lambda: Lognormal(5e-324, sd=1), "Lognormal.mean must be at least 1 ns"),
+        (lambda: Gamma(1, sd=5e-324), "Gamma.sd must be at least 1 ns"),
+        (lambda: Exponential(1e300), r"Exponential.mean must be 1e\+11 s at most"),
+        (lambda: Empirical([1, 1e300]), "Empirical.values must be a list of finite durations"),
+    ],
+)
+def test_times_that_no_float_can_square_are_refused(make, problem):
+    """The message names the bound."""
+    with pytest.raises(ScenarioError, match=problem):
+        make()
+
+
+@pytest.mark.parametrize("kind", [Lognormal, Gamma])
+@pytest.mark.parametrize("mean", [1e-9, 1e-3, 1.0, 1e6, 1e11])
+@pytest.mark.parametrize("sd", [1e-9, 1e-3, 1.0, 1e6, 1e11])
+def test_laws_at_their_bounds_have_finite_times(kind, mean, sd):
+    """Moments, draws and survival are numbers, whatever mean and deviation are taken together."""
+    made = kind(mean, sd)
+    drawn = made.sample(np.random.default_rng(1), 100)
+    assert np.isfinite(drawn).all()
+    assert drawn.min() >= 0
+    assert math.isfinite(made.mean)
+    assert math.isfinite(made.sd)
+    tail = made.survival([0.0, mean / 2, mean, 2 * mean, 1e12])
+    assert ((tail >= 0) & (tail <= 1)).all()
+    assert (np.diff(tail) <= 1e-12).all()

@@ -181,7 +181,7 @@ def test_a_fixed_time_is_aliased(done, late):
 @pytest.mark.parametrize(
     ("strategy", "latency", "checks", "digits"),
     [
-        (Backoff(1, 2, 1e12), 266, 8.9, 0),
+        (Backoff(1, 2, 1e11), 266, 8.9, 0),
         (Backoff(1, 2, 60), 28.5, 15.4, 1),
         (Polling(60), 30.5, 10.5, 1),
     ],
@@ -198,8 +198,8 @@ def test_backoff_against_an_exponential_of_ten_minutes(strategy, latency, checks
 def test_uncapped_backoff_overshoots_by_a_share(factor):
     """Over long times the overshoot averages (g-1)/ln g - 1 of the elapsed time: 44.3 % for 2."""
     wide = Fixed  # times spread evenly on a log scale over whole powers of the factor
-    powers = factor ** np.linspace(20, 22, 400, endpoint=False)
-    shares = [Backoff(1e-3, factor, 1e15).expected(wide(t)).latency / t for t in powers]
+    powers = factor ** np.linspace(14, 16, 400, endpoint=False)
+    shares = [Backoff(1e-3, factor, None).expected(wide(t)).latency / t for t in powers]
     assert np.mean(shares) == pytest.approx((factor - 1) / math.log(factor) - 1, rel=0.01)
 
 

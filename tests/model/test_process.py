@@ -1,5 +1,7 @@
 """A process is a tree of uniquely named elements; its steps are numbered as they are written."""
 
+import math
+
 import pytest
 
 from asyncsim.errors import ScenarioError
@@ -164,3 +166,20 @@ def test_activation_numbers_have_an_end():
     assert Process("p", steps, first_activation=65_534).activations == {"a": 65534, "b": 65535}
     with pytest.raises(ScenarioError, match=r"first_activation must leave .* 65535 at most, got"):
         Process("p", steps, first_activation=65_535)
+
+
+def test_conditions_hold_what_a_file_can():
+    """Neither NaN, which equals nothing, nor a number of more than 64 bits."""
+    for wrong in (math.nan, math.inf, 2**63, 10**5000, "\ud800"):
+        with pytest.raises(ScenarioError, match=r"Branch.when must"):
+            Branch(0.5, when={"x": wrong})
+    assert Branch(0.5, when={"x": [2**62, True, 0.5]}).when == {"x": (2**62, True, 0.5)}
+
+
+def test_steps_that_hold_each_other_many_times_over_are_refused_at_once():
+    """Fifty levels of the same two are a million billion steps."""
+    inner = [Step("a")]
+    for k in range(50):
+        inner = [Choice(f"c{k}", [(0.5, inner), (0.5, inner)])]
+    with pytest.raises(ScenarioError, match="must hold 65,535 elements at most"):
+        Process("p", inner)

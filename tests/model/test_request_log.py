@@ -75,7 +75,14 @@ BAD_ROWS = {
     "9_31,now,2026-03-02 10:00": "submitted is not a timestamp: 'now'",
     "9_31,1772442802,2026-03-02 10:00": "submitted is not a timestamp: '1772442802'",
     "9_31,99999-01-01,2026-03-02 10:00": "submitted is not a timestamp: '99999-01-01'",
-    "9_31,0000-01-01,2026-03-02 10:00": "submitted is not a timestamp: '0000-01-01'",
+    "9_31,0000-01-01,2026-03-02 10:00": "submitted is not of the years 1700 to 2200: '0000-01-01'",
+    "9_31,9999-12-31,2026-03-02 10:00": "submitted is not of the years 1700 to 2200: '9999-12-31'",
+    "9_31,1677-01-01,2026-03-02 10:00": "submitted is not of the years 1700 to 2200: '1677-01-01'",
+    "9_31,0001-01-01T00:00+05:00,x": "submitted is not of the years 1700 to 2200: "
+    "'0001-01-01T00:00+05:00'",
+    "9_31,2026-03-02 09:00,2262-04-12": "completed is not of the years 1700 to 2200: '2262-04-12'",
+    "9_31,2026-03-02 09:00,9999-12-31 23:59:59": "completed is not of the years 1700 to 2200: "
+    "'9999-12-31 23:59:59'",
     "9_31,2026-02-30 09:00,2026-03-02 10:00": "submitted is not a timestamp: '2026-02-30 09:00'",
     "9_31,2026-03-02 09:00,2026-03-02 25:00": "completed is not a timestamp: '2026-03-02 25:00'",
     "9_31,2026-03-02 09:00,2026-03-02 9 XYZ": "completed is not a timestamp: '2026-03-02 9 XYZ'",
@@ -367,3 +374,22 @@ def test_a_timestamp_has_a_day():
     bad = ["2026", "2026-03", "1/2/2026", "202603", "1772442000"]
     found = timestamps(pd.Series([*good, *bad], dtype="str"), None)
     assert found.notna().tolist() == [True] * len(good) + [False] * len(bad)
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin", "Pacific/Kiritimati"])
+@pytest.mark.parametrize("year", ["0001", "1677", "2262", "9999"])
+@pytest.mark.parametrize("rest", ["-04-12", "-04-12 00:00:01", "-04-12T00:00:01.5+14:00", "0412"])
+def test_one_row_of_a_far_year_spoils_no_log(read, zone, year, rest):
+    """It is reported like any other row that cannot be used, and the log can be played."""
+    at = year + rest
+    with pytest.warns(LogWarning, match="2 of 3 rows are not used: line 3: submitted is not of"):
+        log = read(GOOD, f"9_31,{at},{at}", f"8_31,2026-03-02 09:00,{at}", zone=zone)
+    assert log.rows["SN"].tolist() == ["5_31"]
+    assert log.replayed(zone).length <= 86400 * 2
+
+
+def test_a_log_of_two_centuries_is_refused(read):
+    """Both years can be, and are not of one log; the message shows both days."""
+    log = read(GOOD, "9_31,1726-03-02 09:00,1726-03-02 10:00")
+    with pytest.raises(ScenarioError, match="must span 40 years at most, got 1726-03-02 to 2026-"):
+        log.replayed(None)

@@ -51,6 +51,8 @@ def test_what_is_left_out_has_its_default():
         ({"server": 4}, "Scenario.server must be a WorkflowServer(workers=…), got 4"),
         ({"start": "5 January"}, "Scenario.start must be a date such as '2026-01-05'"),
         ({"length": 10**30}, "Scenario.length must be 40 years at most"),
+        ({"start": "9999-12-31"}, "Scenario.start must be a date from 1700-01-01 to 2200-12-31"),
+        ({"name": "a\ud800"}, "Scenario.name must be a text that UTF-8 can hold"),
         ({"length": 0}, "Scenario.length must be positive, got 0"),
         ({"length": math.inf}, "Scenario.length must be a duration such as"),
         ({"zone": "Berlin"}, "Scenario.zone must be a time zone such as 'Europe/Berlin'"),

@@ -100,7 +100,7 @@ def test_intervals_double_up_to_the_cap():
     backoff = Backoff(first=1, factor=2, cap=10)
     assert [backoff.interval(k) for k in range(6)] == [1, 2, 4, 8, 10, 10]
     assert backoff.interval(5000) == 10
-    assert Backoff(first="1ms", factor=1e300, cap=10).interval(2) == 10
+    assert Backoff(first="1ms", factor=1e6, cap=10).interval(60) == 10
     assert Backoff(first=3, factor=1, cap=10).interval(5000) == 3
 
 
@@ -309,3 +309,20 @@ def test_every_built_in_strategy_has_its_word():
     assert all(issubclass(kind, Strategy) for kind in STRATEGIES.values())
     assert STRATEGIES["callback with safety poll"] is CallbackWithSafetyPoll
     assert len(set(STRATEGIES.values())) == len(STRATEGIES)
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: LongPolling("1e-9s"), "LongPolling.hold must be at least 1 ms"),
+        (lambda: LongPolling("0.9ms"), "LongPolling.hold must be at least 1 ms"),
+        (lambda: Backoff("1s", factor=1e7), "Backoff.factor must be 1,000,000 at most"),
+        (lambda: Backoff("1s", cap=1e12), r"Backoff.cap must be 1e\+11 s at most"),
+        (lambda: Callback(retries=[0] * 1001), "Callback.retries must be 1,000 pauses at most"),
+        (lambda: Callback(retries=["1e12s"]), r"Callback.retries must be 1e\+11 s at most"),
+    ],
+)
+def test_what_would_be_played_for_ever_is_refused(make, problem):
+    """No sender and no server asks more than a thousand times a second, or without end."""
+    with pytest.raises(ScenarioError, match=problem):
+        make()

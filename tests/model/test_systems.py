@@ -166,3 +166,21 @@ def test_a_log_may_come_as_an_array():
     for values in ([1, 2.5], np.array([1.0, 2.5]), pd.Series([1.0, 2.5])):
         assert Recorded(values).completions == (1.0, 2.5)
     assert Recorded([1.0], ["5_31"]).item_time == Fixed(0.0)
+
+
+def test_a_chain_has_links_that_can_be_counted():
+    """Chains in chains are flattened; a hundred links are enough for anybody."""
+    chain = Chain([OnlineService(1), OnlineService(1)])
+    for _ in range(98):
+        chain = Chain([OnlineService(1), chain])
+    assert len(chain.links) == 100
+    with pytest.raises(ScenarioError, match=r"Chain.systems must have 100 links at most"):
+        Chain([OnlineService(1), chain])
+
+
+def test_instants_of_a_log_are_bounded():
+    """As all times are."""
+    with pytest.raises(
+        ScenarioError, match=r"Recorded.completions must hold instants up to 1e\+11"
+    ):
+        Recorded([1e12])

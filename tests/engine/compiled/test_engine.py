@@ -95,6 +95,13 @@ def test_the_load_is_kept_to_the_end_although_nobody_worked_after_the_first_days
     assert_same(*play_both(later, sim.LongPolling(300)))
 
 
+def beyond():
+    """Return a law that no description can have: its sums are not finite."""
+    law = sim.fixed(1.0)
+    object.__setattr__(law, "value", 1.7e308)
+    return law
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("system", "strategy", "error", "message"),
@@ -107,7 +114,7 @@ def test_the_load_is_kept_to_the_end_although_nobody_worked_after_the_first_days
         ),
         (sim.People(1, 1e10), sim.Callback(), sim.ScenarioError, "ran out of open days"),
         (
-            sim.OnlineService(1.7e308, lanes=None),
+            sim.OnlineService(beyond(), lanes=None),
             sim.Backoff(1.0, 10.0, None),
             sim.EngineError,
             "finite instant, got inf",
@@ -208,10 +215,10 @@ def test_the_load_is_kept_in_the_same_bins_at_any_resolution(resolution):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("strategy", [sim.Callback(1.7e308), sim.Callback(1.7e308, loss=0.1)])
+@pytest.mark.parametrize("strategy", [sim.Callback(beyond()), sim.Callback(beyond(), loss=0.1)])
 def test_a_delivery_at_no_finite_instant_is_an_error(engine, strategy):
     """An event that never comes must not be taken for the end of the run."""
-    far = scenario(sim.NightlyBatch("22:00", 1.7e308))
+    far = scenario(sim.NightlyBatch("22:00", beyond()))
     with pytest.raises(sim.EngineError, match="finite instant, got inf"):
         sim.simulate(far, strategy, engine=engine)
 

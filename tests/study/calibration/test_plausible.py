@@ -66,7 +66,7 @@ def test_dates_without_a_time_are_refused(table):
     [
         ("submitted", "1970-01-01 00:00:00", "dated far from all others, such as 1970-01", "no"),
         ("completed", "2099-12-31 00:00:00", "goes on far from all other dates", "yes"),
-        ("completed", "9999-12-31 00:00:00", "goes on far from all other dates", "yes"),
+        ("completed", "9999-12-31 00:00:00", "is not of the years 1700 to 2200", "yes"),
     ],
 )
 def test_a_default_date_is_told_and_moves_nothing(table, column, date, message, used):
