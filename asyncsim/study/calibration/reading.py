@@ -29,6 +29,7 @@ from asyncsim.model.request_log import (
 )
 from asyncsim.study.calibration.executions import executions_of
 from asyncsim.study.calibration.problems import KEPT, SORTED, Problems
+from asyncsim.study.saving import unquoted
 
 EVENT_COLUMNS = ("case:concept:name", "concept:name", "time:timestamp")
 OPTIONAL = ("lifecycle:transition", "org:resource", "serial_number")
@@ -135,7 +136,10 @@ def _texts(
 ) -> pd.DataFrame:
     """Return columns as texts beside ``line``: of the file, or the position in a DataFrame."""
     if not isinstance(log, pd.DataFrame):
-        return read_rows(log, columns, optional)
+        rows = read_rows(log, columns, optional)
+        texts = [name for name in rows.columns if name != "line"]
+        rows[texts] = rows[texts].map(unquoted)
+        return rows
     for column in columns:
         if column not in log.columns:
             raise ScenarioError(
