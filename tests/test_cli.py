@@ -173,6 +173,7 @@ def test_words_without_quotes_are_told_so(scenario_file, capsys):
         (["run", "FILE", "--event-log", "x.foo"], "--event-log must end in one of .csv"),
         (["run", "FILE", "--event-log", "FOLDER.csv"], "it must be a file to write"),
         (["compare", "FILE", "--save", "x.foo"], "--save must end in one of"),
+        (["compare", "FILE", "--save", "x.pgf"], "--save must end in one of"),
         (["compare", "FILE", "--save", "FOLDER.png"], "it must be a file to write"),
         (["compare", "FILE", "--csv", "FOLDER.csv"], "it must be a file to write"),
         (
@@ -217,6 +218,7 @@ def test_an_extra_that_an_event_log_lacks_is_said_before_the_run(
 OUTPUTS = [
     ("compare", "--csv", ".csv"),
     ("compare", "--save", ".png"),
+    ("compare", "--save", ".pdf"),
     ("compare", "--report", ".html"),
     ("run", "--event-log", ".xes"),
     ("run", "--out", ""),
@@ -249,7 +251,7 @@ def test_a_path_that_no_file_can_have_is_refused_before_the_work(
     assert set(Path().iterdir()) == there
 
 
-@pytest.mark.parametrize(("command", "option", "ending"), [*OUTPUTS[:4], *OUTPUTS[6:]])
+@pytest.mark.parametrize(("command", "option", "ending"), [*OUTPUTS[:5], *OUTPUTS[7:]])
 def test_a_disk_that_is_full_is_named(command, option, ending, scenario_file, tmp_path, capsys):
     """With what has been printed already, and no traceback."""
     full = tmp_path / f"full{ending}"

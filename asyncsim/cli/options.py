@@ -129,9 +129,9 @@ def ready_to_write(**outputs: tuple[Path | None, Callable[..., object] | None]) 
 
 def picture_file(path: Path, called: str) -> Path:
     """Return the path of a picture to save, checked."""
-    kinds = FigureCanvasBase.get_supported_filetypes()
+    kinds = set(FigureCanvasBase.get_supported_filetypes()) - {"pgf"}  # needs LaTeX
     if path.suffix.lstrip(".").lower() not in kinds:
-        words = ", ".join(f".{kind}" for kind in kinds)
+        words = ", ".join(f".{kind}" for kind in sorted(kinds))
         raise ScenarioError(f"{called} must end in one of {words}, got {str(path)!r}")
     return path
 

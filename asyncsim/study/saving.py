@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -70,8 +71,10 @@ def save_table(table: pd.DataFrame, path: Path, called: str = "path") -> None:
 
 def save_picture(figure: Figure, path: Path, called: str = "path") -> None:
     """Save a picture in the format that the file's name says."""
+    picture = io.BytesIO()  # what is drawn cannot fail on a full disk, in words of its own
+    figure.savefig(picture, dpi=120, format=path.suffix.lstrip(".").lower())
     with writing(path, called):
-        figure.savefig(path, dpi=120)
+        path.write_bytes(picture.getvalue())
 
 
 @contextmanager
