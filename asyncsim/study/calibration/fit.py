@@ -181,6 +181,8 @@ def _period(
         if last < first:
             raise refuse("period", "must have the earlier day first", period)
     if (last - first).days >= LONGEST // DAY or last == date.max:
+        if period is not None:
+            raise refuse("period", "must be 40 years at most, in years up to 9999", period)
         raise ScenarioError(
             f"the log's arrivals are from {first} to {last}: mend dates that are wrong, or give "
             "period= with the days that it covers"
