@@ -15,7 +15,7 @@ from asyncsim.engine.figures import FIGURES
 from asyncsim.errors import ScenarioError
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
-from asyncsim.study.saving import check_writable, output_file, writing
+from asyncsim.study.saving import check_writable, named_file, writing
 
 SEED_HELP = "key of the random numbers (default: 1)"
 
@@ -114,7 +114,7 @@ def ready_to_write(**outputs: tuple[Path | None, Callable[..., object] | None]) 
         if path is not None
     }
     for option, (path, check) in wanted.items():
-        output_file(path, option)
+        named_file(path, option)
         if check is not None:
             check(path, called=option)
         with writing(path, option):

@@ -27,7 +27,7 @@ from asyncsim.study.capacity.trials import Options
 from asyncsim.study.compare import FIGURE, compare
 from asyncsim.study.event_logs.write import event_log_format, write_event_log
 from asyncsim.study.reporting.page import report, report_file
-from asyncsim.study.saving import check_folder, output_file, save_picture, save_table, writing
+from asyncsim.study.saving import check_folder, named_file, save_picture, save_table, writing
 from asyncsim.study.verify import verify
 
 QUESTIONS = {"workers": fewest_workers, "volume": largest_volume}
@@ -254,7 +254,7 @@ def _capacity(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     strategy = parse_strategy(arguments.strategy)
     if arguments.out:
-        with writing(output_file(arguments.out, "--out"), "--out"):
+        with writing(named_file(arguments.out, "--out"), "--out"):
             is_file = arguments.out.is_file()
         if is_file:
             raise ScenarioError(f"--out {arguments.out} is a file; it must be a folder for tables")

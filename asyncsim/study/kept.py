@@ -30,7 +30,7 @@ from asyncsim.model.durations import Floats
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.points import Point, Values
-from asyncsim.study.saving import output_file
+from asyncsim.study.saving import named_file
 
 TABLES = """
 create table sweep (what text primary key, is_ text not null);
@@ -112,7 +112,7 @@ class KeptPoints:
     def __init__(self, path: str | Path, sweep: dict[str, str], shape: tuple[int, int]) -> None:
         if not isinstance(path, (str, Path)) or not str(path):
             raise refuse("resume", "must be the path of a file such as 'sweep.sqlite'", path)
-        self.path = output_file(path, "resume")
+        self.path = named_file(path, "resume")
         self.shape = shape
         with self._reading():
             self._db = sqlite3.connect(self.path)

@@ -101,8 +101,8 @@ def _unwritten(path: Path, called: str, why: str) -> ScenarioError:
     return refuse(called, f"must be a file that can be written ({why})", str(path))
 
 
-def output_file(path: str | Path, called: str = "path") -> Path:
-    """Return the path of a file to write, if the system can have a file of this name."""
+def named_file(path: str | Path, called: str = "path") -> Path:
+    """Return the path of a file, if the system can have one of this name."""
     place = argument(called, path, file_name)
     try:
         possible = b"\0" not in os.fsencode(place)
@@ -121,7 +121,7 @@ def check_writable(path: Path, called: str = "path") -> None:
     ScenarioError
         With the argument, the file, and what the system says.
     """
-    with writing(output_file(path, called), called):
+    with writing(named_file(path, called), called):
         try:
             path.open("xb").close()
         except FileExistsError:
@@ -133,7 +133,7 @@ def check_writable(path: Path, called: str = "path") -> None:
 
 def check_folder(path: Path, called: str) -> None:
     """Make a folder for files, if it is not there."""
-    with writing(output_file(path, called), called):
+    with writing(named_file(path, called), called):
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -11,7 +11,7 @@ from asyncsim.model.quantities import Refused, nearest
 from asyncsim.study.event_logs.ocel_file import write_ocel
 from asyncsim.study.event_logs.tabular import check_pyarrow, write_csv, write_parquet
 from asyncsim.study.event_logs.xes import write_xes
-from asyncsim.study.saving import output_file, writing
+from asyncsim.study.saving import named_file, writing
 
 EXTENSIONS = {
     ".csv": "csv",
@@ -120,7 +120,7 @@ def event_log_format(path: str | Path, format: str | None = None, called: str = 
     >>> event_log_format("out/ledger.xes.gz")
     'xes'
     """
-    place = output_file(path, called)
+    place = named_file(path, called)
     if format is None:
         format = _format_named(place, called)
     else:

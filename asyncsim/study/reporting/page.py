@@ -18,7 +18,7 @@ from asyncsim.model import files
 from asyncsim.model.described import refuse
 from asyncsim.model.scenario import Scenario
 from asyncsim.study.reporting.checklist import Item, Study, checklist
-from asyncsim.study.saving import check_writable, output_file, write_csv_table, writing
+from asyncsim.study.saving import check_writable, named_file, write_csv_table, writing
 from asyncsim.study.summary_html import table_html
 
 MOST_ROWS = 300
@@ -102,7 +102,7 @@ def report(
 
 def report_file(path: str | Path, called: str = "path") -> Path:
     """Return the path of a report to write, checked; errors call it `called`."""
-    place = output_file(path, called)
+    place = named_file(path, called)
     if place.suffix.lower() not in (".html", ".htm"):
         raise refuse(called, "must end in .html", str(path))
     return place
