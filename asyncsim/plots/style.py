@@ -135,6 +135,7 @@ TIME_STEPS = (0.001, 0.01, 0.1, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 180
 def plain_time_axis(ax: Axes, low: float, high: float) -> None:
     """Put ticks that people know on a linear x axis of seconds."""
     steps = [*TIME_STEPS, *(3600.0 * k for k in (2, 6, 12, 24, 48, 168))]
-    step = next((s for s in steps if (high - low) / s <= 7), steps[-1])
+    weeks = steps[-1] * math.ceil((high - low) / (7 * steps[-1]))
+    step = next((s for s in steps if (high - low) / s <= 7), weeks)
     ticks = [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
     ax.set_xticks(ticks, [readable(t) for t in ticks])

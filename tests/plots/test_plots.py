@@ -166,3 +166,11 @@ def test_a_name_is_no_formula(name):
     powers = [text for text in ax.get_yticklabels() if "mathdefault" in text.get_text()]
     assert powers
     assert all(text.get_parse_math() for text in powers)
+
+
+@pytest.mark.parametrize("high", [1.0, 3600.0, 86400.0, 3e6, 1e9, 2.5e11])
+def test_a_time_axis_has_a_few_ticks_however_long_it_is(high):
+    """Eight thousand years are not ticked week by week."""
+    _, (ax,) = style.figure(1)
+    style.plain_time_axis(ax, 0.0, high)
+    assert 2 <= len(ax.get_xticks()) <= 8
