@@ -1,5 +1,6 @@
 """The command line: the same functions as a notebook, and messages a person can use."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -179,9 +180,13 @@ def test_words_without_quotes_are_told_so(scenario_file, capsys):
         (["run", "FILE", "--event-log", "x.foo"], "--event-log must end in one of .csv"),
         (["run", "FILE", "--event-log", "FOLDER.csv"], "it must be a file to write"),
         (["compare", "FILE", "--save", "x.foo"], "--save must end in one of"),
+        (["compare", "FILE", "--save", "x.pgf"], "--save must end in one of"),
         (["compare", "FILE", "--save", "FOLDER.png"], "it must be a file to write"),
         (["compare", "FILE", "--csv", "FOLDER.csv"], "it must be a file to write"),
-        (["compare", "FILE", "--csv", "FILE/x.csv"], "FILE: File exists"),
+        (
+            ["compare", "FILE", "--csv", "FILE/x.csv"],
+            "--csv must be a file that can be written (File exists), got",
+        ),
         (["compare", "FILE", "--report", "x.pdf"], "--report must end in .html, got 'x.pdf'"),
         (["compare", "FILE", "--report", "FOLDER.html"], "it must be a file to write"),
         (["capacity", "FILE", "--target", "cost <= 1", "--report", "x.pdf"], "must end in .html"),
@@ -215,6 +220,107 @@ def test_an_extra_that_an_event_log_lacks_is_said_before_the_run(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["run", str(scenario_file), "--event-log", "x.parquet"]) == 2
     assert "writing Parquet needs pyarrow" in capsys.readouterr().err
+
+
+OUTPUTS = [
+    ("compare", "--csv", ".csv"),
+    ("compare", "--save", ".png"),
+    ("compare", "--save", ".pdf"),
+    ("compare", "--report", ".html"),
+    ("run", "--event-log", ".xes"),
+    ("run", "--out", ""),
+    ("capacity", "--report", ".html"),
+    ("fit", "--out", ".toml"),
+    ("fit", "--plot", ".png"),
+    ("fit", "--report", ".html"),
+]
+
+
+@pytest.mark.parametrize(("command", "option", "ending"), OUTPUTS)
+@pytest.mark.parametrize(
+    "path",
+    ["a\0b", "a\ud800", "x" * 300, "FILE/x", "/proc/x"],
+    ids=["null", "half", "long", "in", "no"],
+)
+def test_a_path_that_no_file_can_have_is_refused_before_the_work(
+    command, option, ending, path, scenario_file, tmp_path, capsys, monkeypatch
+):
+    """By the name of the option."""
+    for work in ("simulate", "compare", "fit"):
+        monkeypatch.setattr(studies, work, None)
+    monkeypatch.setattr(studies, "QUESTIONS", dict.fromkeys(studies.QUESTIONS))
+    monkeypatch.chdir(tmp_path)
+    Path("FILE").write_text("")
+    there = set(Path().iterdir())
+    words = [command, scenario_file.name, option, path + ending]
+    assert main([*words, *(["--target", "cost <= 1"] if command == "capacity" else [])]) == 2
+    assert f"asyncsim: {option} must be a" in capsys.readouterr().err
+    assert set(Path().iterdir()) == there
+
+
+@pytest.mark.parametrize(("command", "option", "ending"), [*OUTPUTS[:5], *OUTPUTS[7:]])
+def test_a_disk_that_is_full_is_named(command, option, ending, scenario_file, tmp_path, capsys):
+    """With what has been printed already, and no traceback."""
+    full = tmp_path / f"full{ending}"
+    full.symlink_to("/dev/full")
+    source = "data/request_log.csv" if command == "fit" else str(scenario_file)
+    more = ["--replications", "2"] if command == "compare" else []
+    assert main([command, source, *more, option, str(full)]) == 2
+    assert "(No space left on device)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "encoding"),
+    [(["compare", "FILE", "--replications", "2", "--save", b"a\xff.png"], "utf-8"),
+     (["compare", b"a\xff"], "utf-8"), ([b"\xff"], "utf-8"),
+     (["compare", "FILE", "--replications", "2"], "ascii")],
+)  # fmt: skip
+def test_what_an_output_cannot_show_is_escaped(words, encoding, scenario_file, tmp_path):
+    """Bytes of a file name that are no text, and signs that a terminal does not have."""
+    given = [str(scenario_file) if word == "FILE" else word for word in words]
+    told = subprocess.run(
+        [sys.executable, "-m", "asyncsim", *given],
+        cwd=tmp_path, capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding},
+    )  # fmt: skip
+    assert told.returncode == (0 if "FILE" in words else 2)
+    assert b"Traceback" not in told.stderr
+    if b"a\xff.png" in words:
+        assert rb"picture: a\udcff.png" in told.stdout
+        assert (tmp_path / os.fsdecode(b"a\xff.png")).exists()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["compare", "FILE", "--replications", "2"]])
+def test_an_output_that_goes_nowhere_is_no_traceback(words, scenario_file):
+    """A pipe whose reader has gone, as under `head`, and a full disk."""
+    command = [sys.executable, "-m", "asyncsim", *words]
+    command = [str(scenario_file) if word == "FILE" else word for word in command]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as gone, open("/dev/full", "wb") as full:
+        for output, message in ((gone, b""), (full, b"asyncsim: standard output: No space left")):
+            told = subprocess.run(command, stdout=output, stderr=subprocess.PIPE)
+            assert told.returncode in (0, 2)
+            assert message in told.stderr
+            assert b"Traceback" not in told.stderr
+            assert b"Exception ignored" not in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "message"),
+    [
+        (KeyboardInterrupt, 130, "asyncsim: interrupted\n"),
+        (MemoryError, 2, "more memory than there"),
+    ],
+)
+def test_an_interrupted_command_says_so(problem, status, message, capsys, monkeypatch):
+    """In a line."""
+
+    def raises(*_, **__):
+        raise problem
+
+    monkeypatch.setattr(studies, "verify", raises)
+    assert main(["verify", "--quick"]) == status
+    assert message in capsys.readouterr().err
 
 
 def test_one_bad_output_makes_no_folder_for_another(scenario_file, tmp_path):

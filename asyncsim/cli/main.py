@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 
 from asyncsim.cli.serving import add_serve
@@ -36,7 +39,31 @@ QUOTES = '; put quotes around words that belong together, such as --strategy "po
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return 0 if all went well, 1 if a check failed, 2 for wrong input."""
-    words = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be text it can show
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            return _run(sys.argv[1:] if argv is None else argv)
+        finally:
+            print(end="", flush=True)
+    except KeyboardInterrupt:
+        print("asyncsim: interrupted", file=sys.stderr)
+        return 130
+    except MemoryError:
+        print("asyncsim: this takes more memory than there is", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.filename is None:  # of the output itself; what is left of it goes nowhere
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # as `asyncsim … | head` makes it
+            place = error.filename or "standard output"
+            print(f"asyncsim: {place}: {error.strerror or error}", file=sys.stderr)
+        return 2
+
+
+def _run(words: Sequence[str]) -> int:
     parser = _parser()
     if not words:
         parser.print_help()
@@ -51,9 +78,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             status: int = arguments.command(arguments)
     except AsyncsimError as error:
         print(f"asyncsim: {_as_typed(str(error), arguments)}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"asyncsim: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     for note in noted:
         print(f"asyncsim: note: {note.message}", file=sys.stderr)

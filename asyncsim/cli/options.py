@@ -15,6 +15,7 @@ from asyncsim.engine.figures import FIGURES
 from asyncsim.errors import ScenarioError
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
+from asyncsim.study.saving import check_writable, named_file, writing
 
 SEED_HELP = "key of the random numbers (default: 1)"
 
@@ -113,19 +114,24 @@ def ready_to_write(**outputs: tuple[Path | None, Callable[..., object] | None]) 
         if path is not None
     }
     for option, (path, check) in wanted.items():
+        named_file(path, option)
         if check is not None:
             check(path, called=option)
-        if path.is_dir():
+        with writing(path, option):
+            is_folder = path.is_dir()
+        if is_folder:
             raise ScenarioError(f"{option} {path} is a folder; it must be a file to write")
-    for path, _ in wanted.values():
-        path.parent.mkdir(parents=True, exist_ok=True)
+    for option, (path, _) in wanted.items():
+        with writing(path, option):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(path, option)
 
 
 def picture_file(path: Path, called: str) -> Path:
     """Return the path of a picture to save, checked."""
-    kinds = FigureCanvasBase.get_supported_filetypes()
+    kinds = set(FigureCanvasBase.get_supported_filetypes()) - {"pgf"}  # needs LaTeX
     if path.suffix.lstrip(".").lower() not in kinds:
-        words = ", ".join(f".{kind}" for kind in kinds)
+        words = ", ".join(f".{kind}" for kind in sorted(kinds))
         raise ScenarioError(f"{called} must end in one of {words}, got {str(path)!r}")
     return path
 

@@ -27,6 +27,7 @@ from asyncsim.study.capacity.trials import Options
 from asyncsim.study.compare import FIGURE, compare
 from asyncsim.study.event_logs.write import event_log_format, write_event_log
 from asyncsim.study.reporting.page import report, report_file
+from asyncsim.study.saving import check_folder, named_file, save_picture, save_table, writing
 from asyncsim.study.verify import verify
 
 QUESTIONS = {"workers": fewest_workers, "volume": largest_volume}
@@ -214,9 +215,9 @@ def _compare(arguments: argparse.Namespace) -> int:
     )
     print(comparison)
     if arguments.csv:
-        comparison.table.to_csv(arguments.csv, index=False)
+        save_table(comparison.table, arguments.csv, "--csv")
     if arguments.save:
-        comparison.plot().savefig(arguments.save, dpi=120)
+        save_picture(comparison.plot(), arguments.save, "--save")
         print(f"picture: {arguments.save}")
     if arguments.report:
         print(f"report: {report(comparison, arguments.report)}")
@@ -252,11 +253,14 @@ def _capacity(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     strategy = parse_strategy(arguments.strategy)
-    if arguments.out and arguments.out.is_file():
-        raise ScenarioError(f"--out {arguments.out} is a file; it must be a folder for tables")
+    if arguments.out:
+        with writing(named_file(arguments.out, "--out"), "--out"):
+            is_file = arguments.out.is_file()
+        if is_file:
+            raise ScenarioError(f"--out {arguments.out} is a file; it must be a folder for tables")
     ready_to_write(event_log=(arguments.event_log, event_log_format))
     if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
+        check_folder(arguments.out, "--out")
     run = simulate(scenario_of(arguments), strategy, seed=arguments.seed, engine=arguments.engine)
     units = figures_of(run.scenario)
     for name, value in run.summary().iloc[0].items():
@@ -266,7 +270,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         names = ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead")
         for name in names:
-            getattr(run, name).to_csv(arguments.out / f"{name}.csv", index=False)
+            save_table(getattr(run, name), arguments.out / f"{name}.csv", "--out")
         write_event_log(run, arguments.out / "event_log.csv")
         print(f"tables: {arguments.out}")
     if arguments.event_log:
@@ -303,7 +307,7 @@ def _fit(arguments: argparse.Namespace) -> int:
         found.scenario.save(arguments.out)
         print(f"\nscenario: {arguments.out}")
     if arguments.plot:
-        found.plot().savefig(arguments.plot, dpi=120)
+        save_picture(found.plot(), arguments.plot, "--plot")
         print(f"picture: {arguments.plot}")
     if arguments.report:
         print(f"report: {report([found, check] if check else [found], arguments.report)}")

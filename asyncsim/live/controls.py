@@ -13,18 +13,20 @@ import pandas as pd
 
 from asyncsim.errors import ScenarioError
 from asyncsim.live.durable import DurableSides, Heard
-from asyncsim.live.moments import instant_of, next_batch
+from asyncsim.live.moments import instant_of, last_instant, next_batch
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
 from asyncsim.live.ticking import Ticking
 from asyncsim.model.described import argument, refuse
-from asyncsim.model.quantities import DurationLike, Refused, duration, number
+from asyncsim.model.quantities import DAY, DurationLike, Refused, duration, number
 from asyncsim.model.scenario import Scenario
 
 AT_ONCE = 0.25
 """Real seconds after which a long run makes what it has done durable and lets others in."""
 logger = logging.getLogger("asyncsim")
 BEFORE_BATCH = 1.0
+FASTEST = 1e6
+"""Simulated seconds per real second: a year in half a minute."""
 
 
 class Controls:
@@ -35,6 +37,7 @@ class Controls:
         self.store = store
         self._listeners: list[Callable[[], None]] = []
         self._sides = DurableSides(setup, store, heard)
+        self._last = last_instant(setup.scenario)
         self._ticking = Ticking(self._advance, lambda: self._sides.now, speed)
 
     @property
@@ -69,7 +72,7 @@ class Controls:
 
     @property
     def speed(self) -> float:
-        """Simulated seconds per real second; may be set at any time."""
+        """Simulated seconds per real second, a million at most; may be set at any time."""
         return self._ticking.speed
 
     @speed.setter
@@ -79,6 +82,8 @@ class Controls:
 
     def play(self) -> None:
         """Let the clock run, without blocking the event loop (a notebook's kernel).
+
+        It stops, and logs that, at the last moment of a session: 40 years after the start.
 
         Raises
         ------
@@ -94,9 +99,12 @@ class Controls:
         self._tell_listeners()
 
     def step(self) -> bool:
-        """Play the next instant at which anything happens; false if nothing will."""
+        """Play the next instant at which anything happens; false if nothing will.
+
+        After the last moment of a session, 40 years after the start, nothing does.
+        """
         instant = self._sides.main.next_instant
-        if math.isinf(instant):
+        if instant > self._last:
             return False
         self._run_to(instant)
         return True
@@ -106,11 +114,11 @@ class Controls:
         instant = instant_of(until, self.scenario, self.now)
         if instant < self.now:
             raise refuse("until", f"must not be past (it is {self.at:%Y-%m-%d %H:%M:%S})", until)
-        self._run_to(instant)
+        self._run_to(self._within("until", until, instant))
 
     def run_for(self, length: DurationLike) -> None:
         """Play for so long."""
-        self._run_to(self.now + lasting("length", length))
+        self._run_to(self._within("length", length, self.now + lasting("length", length)))
 
     def run_to_next_batch(self) -> pd.Timestamp:
         """Play up to a second before the next nightly batch begins; return that moment.
@@ -123,24 +131,32 @@ class Controls:
         found = next_batch(self.scenario, self.now + BEFORE_BATCH)
         if found is None:
             raise ScenarioError("run_to_next_batch() needs a NightlyBatch among the systems")
-        self._run_to(found[0] - BEFORE_BATCH)
+        self._run_to(min(found[0] - BEFORE_BATCH, self._last))
         return self.at
 
     def run_to_end(self, at_most: DurationLike = "30 days") -> None:
         """Play until nothing happens any more by itself, or for so long: polling has no end."""
-        end = self.now + lasting("at_most", at_most)
+        end = min(self.now + lasting("at_most", at_most), self._last)
         while self._sides.main.next_instant <= end and self.now < end:
             self._run_to(min(self._sides.main.next_instant + 60.0, end))
 
+    def _within(self, name: str, value: object, instant: float) -> float:
+        if instant > self._last:
+            day = self.scenario.calendar.day(int(self._last // DAY))
+            raise refuse(name, f"must not lead beyond {day}, where the calendar ends", value)
+        return instant
+
     def _run_to(self, instant: float) -> None:
-        assert math.isfinite(instant), instant
         while not self._advance(instant, AT_ONCE):
             pass
         self._sides.commit()
         self._ticking.speed = self.speed  # the clock goes on from here
 
     def _advance(self, target: float, budget: float) -> bool:
-        done = self._sides.advance(target, budget)
+        done = self._sides.advance(min(target, self._last), budget)
+        if self.playing and self.now >= self._last:
+            logger.warning("the clock has stopped at %s: the calendar ends here", self.at)
+            self._ticking.stop()
         self._tell_listeners()
         return done
 
@@ -170,6 +186,7 @@ def positive_speed(value: Any) -> float:
         speed = number(value)
     except Refused:
         speed = math.nan
-    if not 0 < speed < math.inf:
-        raise refuse("speed", "must be simulated seconds per real second, above 0", value)
+    if not 0 < speed <= FASTEST:
+        right = f"must be simulated seconds per real second, above 0 and {FASTEST:,.0f} at most"
+        raise refuse("speed", right, value)
     return speed

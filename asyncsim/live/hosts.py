@@ -12,7 +12,8 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from asyncsim.model.quantities import Refused, texts
+from asyncsim.model.quantities import Refused
+from asyncsim.model.texts import texts
 
 HEADER = re.compile(r"(\[[^\[\]\s]*\]|[^\[\]:/@\s]+)(?::\d*)?", re.ASCII)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")

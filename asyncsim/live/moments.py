@@ -7,13 +7,23 @@ from datetime import datetime
 
 import pandas as pd
 
-from asyncsim.model.calendar import Days
+from asyncsim.model.calendar import LAST_DAY, Days
 from asyncsim.model.described import refuse
-from asyncsim.model.quantities import DurationLike, Refused, clock_time, duration
+from asyncsim.model.quantities import DAY, DurationLike, Refused, clock_time, duration
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.systems import NightlyBatch
 
+LAST_TIMESTAMP = datetime(2262, 4, 11)
+"""The last midnight that pandas has in nanoseconds."""
 DATED = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def last_instant(scenario: Scenario) -> float:
+    """Return the last instant that a session can reach, in seconds from the scenario's start.
+
+    It is where the calendar ends, after 40 years, or timestamps do, if that is earlier.
+    """
+    return min(LAST_DAY * DAY, scenario.calendar.seconds(LAST_TIMESTAMP))
 
 
 def instant_of(moment: DurationLike | datetime, scenario: Scenario, now: float) -> float:
@@ -37,7 +47,7 @@ def instant_of(moment: DurationLike | datetime, scenario: Scenario, now: float) 
         if isinstance(moment, datetime):
             return _of_date(moment, scenario)
         return float(duration(moment))
-    except (Refused, ValueError):
+    except (Refused, ValueError, OverflowError):  # of dates before year 1, say
         raise refuse(
             "until",
             "must be a clock time such as '22:00', a moment such as '2026-01-06 07:00', or a "
@@ -54,7 +64,10 @@ def _of_date(moment: datetime, scenario: Scenario) -> float:
 
 def _next(clock: str, scenario: Scenario, now: float) -> float:
     times = scenario.calendar.times_of(clock, Days())
-    return next(moment.instant for moment in times if moment.instant > now)
+    found = next((moment.instant for moment in times if moment.instant > now), None)
+    if found is None:
+        raise Refused("")  # the calendar has no more days
+    return found
 
 
 def next_batch(scenario: Scenario, now: float) -> tuple[float, str] | None:

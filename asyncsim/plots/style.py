@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
+NAMED = re.compile(r"(?!.*\\mathdefault).*\$.*", re.DOTALL)
+"""A text with a dollar sign that is no power of ten on a logarithmic axis."""
 Floats = NDArray[np.float64]
 
 COLOURS = (
@@ -28,6 +33,17 @@ MARKERS = "osD^vP*<X"
 LINES = ("-", "--", "-.", ":")
 WIDE = 50
 """A scale whose ends are further apart than this is logarithmic."""
+
+
+class PlainFigure(Figure):
+    """A figure in which a name with dollar signs is that name, and no formula to be set."""
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw everything; what matplotlib itself sets as formulas are the ticks of logarithms."""
+        for text in self.findobj(Text):
+            if isinstance(text, Text) and NAMED.fullmatch(text.get_text()):
+                text.set_parse_math(False)
+        super().draw(renderer)
 
 
 def figure(columns: int, width: float = 5.2, height: float = 4.0) -> tuple[Figure, list[Axes]]:
@@ -46,6 +62,7 @@ def grid(
         sharex=sharex,
         layout="constrained",
         squeeze=False,
+        FigureClass=PlainFigure,
     )
     plt.close(drawn)  # or a notebook would show it a second time
     return drawn, list(axes.flat)
@@ -118,6 +135,7 @@ TIME_STEPS = (0.001, 0.01, 0.1, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 180
 def plain_time_axis(ax: Axes, low: float, high: float) -> None:
     """Put ticks that people know on a linear x axis of seconds."""
     steps = [*TIME_STEPS, *(3600.0 * k for k in (2, 6, 12, 24, 48, 168))]
-    step = next((s for s in steps if (high - low) / s <= 7), steps[-1])
+    weeks = steps[-1] * math.ceil((high - low) / (7 * steps[-1]))
+    step = next((s for s in steps if (high - low) / s <= 7), weeks)
     ticks = [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
     ax.set_xticks(ticks, [readable(t) for t in ticks])

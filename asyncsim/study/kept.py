@@ -1,14 +1,21 @@
-"""Finished points of a sweep, kept in a file of SQLite: a sweep that was stopped can be resumed."""
+"""Finished points of a sweep, kept in a file of SQLite: a sweep that was stopped can be resumed.
+
+Each row has a checksum. A point with a row that is not as it was written, or with one too many or
+too few, is played again.
+"""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
 import json
+import math
 import pickle
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +23,22 @@ import numpy as np
 
 from asyncsim.engine.figures import FIGURES
 from asyncsim.engine.host import database_hint
-from asyncsim.errors import ScenarioError
+from asyncsim.errors import ScenarioError, warn
 from asyncsim.model import files
 from asyncsim.model.described import refuse
 from asyncsim.model.durations import Floats
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.points import Point, Values
+from asyncsim.study.saving import named_file
 
 TABLES = """
 create table sweep (what text primary key, is_ text not null);
-create table runs (point text, replication integer, strategy integer, {columns},
+create table runs (point text, replication integer, strategy integer, {columns}, checksum text,
     primary key (point, replication, strategy));
 """
 
+VERSION = "version of asyncsim"
 OTHER = dict.fromkeys(("swept fields", "replications", "figures", "strategies"), "other")
 
 
@@ -45,6 +54,7 @@ def identity(
     """Return what two sweeps must agree in for one to go on where the other stopped."""
     told = {label: _strategy_text(strategy) for label, strategy in strategies.items()}
     return {
+        VERSION: version("asyncsim"),
         "swept fields": ", ".join(grid),
         # The points of a sample belong together; a grid may be made larger
         "sample": "none" if sample is None else f"{sample} of {dict(grid)}",
@@ -95,40 +105,54 @@ class KeptPoints:
     Raises
     ------
     ScenarioError
-        If the file is no such file, or of another sweep, naming the difference.
+        If the file is no such file, cannot be read or written, or is of another version of
+        asyncsim or of another sweep, naming the difference.
     """
 
     def __init__(self, path: str | Path, sweep: dict[str, str], shape: tuple[int, int]) -> None:
         if not isinstance(path, (str, Path)) or not str(path):
             raise refuse("resume", "must be the path of a file such as 'sweep.sqlite'", path)
-        self.path = Path(path)
+        self.path = named_file(path, "resume")
         self.shape = shape
-        try:
+        with self._reading():
             self._db = sqlite3.connect(self.path)
-        except sqlite3.Error as problem:
-            raise refuse("resume", f"must be a file that can be opened ({problem})", path) from None
         try:
-            self._open(sweep)
+            with self._reading():
+                self._open(sweep)
         except BaseException:
             self._db.close()
             raise
 
-    def _open(self, sweep: dict[str, str]) -> None:
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Raise what SQLite says of the file as an error that names it, and what to do."""
         try:
-            tables = {name for (name,) in self._db.execute("select name from sqlite_master")}
-            if not tables:
-                columns = ", ".join(f"{name} real" for name in FIGURES)
-                self._db.executescript(f"begin; {TABLES.format(columns=columns)} commit;")
-                with self._db:
-                    self._db.executemany("insert into sweep values (?, ?)", sweep.items())
-                return
-            found = dict(self._db.execute("select what, is_ from sweep"))
-        except sqlite3.Error as problem:
+            yield
+        except (sqlite3.Error, UnicodeError) as problem:
             raise refuse(
                 "resume",
-                f"must be a new file or one of a sweep ({problem}){database_hint()}",
+                f"must be a new file or one of a sweep, to be read and written ({problem}); "
+                f"delete a damaged one, and its points are played again{database_hint()}",
                 str(self.path),
             ) from None
+
+    def _open(self, sweep: dict[str, str]) -> None:
+        (state,) = self._db.execute("pragma quick_check(1)").fetchone()
+        if state != "ok":
+            raise sqlite3.DatabaseError(state)
+        if not self._db.execute("select count(*) from sqlite_master").fetchone()[0]:
+            columns = ", ".join(f"{name} real" for name in FIGURES)
+            self._db.executescript(f"begin; {TABLES.format(columns=columns)} commit;")
+            with self._db:
+                self._db.executemany("insert into sweep values (?, ?)", sweep.items())
+            return
+        found = {str(k): str(is_) for k, is_ in self._db.execute("select what, is_ from sweep")}
+        if found.get(VERSION) != sweep[VERSION]:
+            raise ScenarioError(
+                f"resume must be a file of asyncsim {sweep[VERSION]}, got {str(self.path)!r} of "
+                f"{found.get(VERSION, 'an unknown version')!r}: take a new file, or go on with "
+                "that version"
+            )
         for what, here in sweep.items():
             if found.get(what) != here:
                 raise ScenarioError(
@@ -137,33 +161,66 @@ class KeptPoints:
                 )
 
     def of(self, points: Sequence[Point]) -> dict[int, Floats]:
-        """Return the figures of the points that are finished, by their numbers."""
-        found = {point.number: self._of(point) for point in points if point.scenario is not None}
-        return {number: figures for number, figures in found.items() if figures is not None}
+        """Return the figures of the points that are finished, by their numbers.
 
-    def _of(self, point: Point) -> Floats | None:
-        rows = self._db.execute(
-            f"select {', '.join(FIGURES)} from runs where point = ? order by replication, strategy",
-            (_key(point.values),),
-        ).fetchall()
-        if len(rows) != self.shape[0] * self.shape[1]:
-            return None
-        return np.array(rows, dtype=float).reshape(*self.shape, len(FIGURES))  # None becomes NaN
+        Warns
+        -----
+        UserWarning
+            If rows are damaged; their points are played again.
+        """
+        found, damaged, again = {}, 0, 0
+        for point in points:
+            if point.scenario is None:
+                continue
+            key = _key(point.values)
+            with self._reading():
+                rows = self._db.execute(
+                    "select replication, strategy, checksum, "
+                    f"{', '.join(FIGURES)} from runs where point = ? order by 1, 2",
+                    (key,),
+                ).fetchall()
+            good = [row for row in rows if row[2] == _checksum(key, row[0], row[1], row[3:])]
+            if [row[:2] for row in good] == list(np.ndindex(self.shape)) and len(good) == len(rows):
+                figures = np.array([row[3:] for row in good], dtype=float)  # None becomes NaN
+                found[point.number] = figures.reshape(*self.shape, len(FIGURES))
+            elif rows:
+                again += 1
+                damaged += max(len(rows), self.shape[0] * self.shape[1]) - len(good)
+        if again:
+            warn(
+                f"resume: {damaged} {'rows' if damaged > 1 else 'row'} of {str(self.path)!r} "
+                f"damaged or missing; {again} {'points are' if again > 1 else 'point is'} played "
+                "again"
+            )
+        return found
 
     def put(self, values: Values, figures: Floats) -> None:
         """Keep the figures of a finished point: all of them, or none if the machine stops now."""
-        key, marks = _key(values), ", ".join("?" * (3 + len(FIGURES)))
-        rows: list[tuple[Any, ...]] = [
-            (key, k, s, *figures[k, s].tolist())
-            for k in range(len(figures))
-            for s in range(len(figures[k]))
-        ]
-        with self._db:
-            self._db.executemany(f"insert or replace into runs values ({marks})", rows)
+        key, marks = _key(values), ", ".join("?" * (4 + len(FIGURES)))
+        rows: list[tuple[Any, ...]] = []
+        for k, s in np.ndindex(self.shape):
+            numbers = figures[k, s].tolist()
+            rows.append((key, k, s, *numbers, _checksum(key, k, s, numbers)))
+        with self._reading(), self._db:
+            self._db.execute("delete from runs where point = ?", (key,))
+            self._db.executemany(f"insert into runs values ({marks})", rows)
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _checksum(key: str, replication: object, strategy: object, figures: Iterable[object]) -> str:
+    """Return the checksum of a row as SQLite gives it back."""
+    text = repr((key, replication, strategy, [_as_kept(figure) for figure in figures]))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _as_kept(figure: object) -> object:
+    """Return what comes back of a figure: SQLite has no NaN, and no zero with a sign."""
+    if not isinstance(figure, float):
+        return figure
+    return None if math.isnan(figure) else figure + 0.0
 
 
 def _key(values: Values) -> str:

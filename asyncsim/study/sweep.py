@@ -240,7 +240,8 @@ def sweep(
         Without an executor: on how many processes, as in `asyncsim.compare`.
     resume
         File in which finished points are kept (SQLite; made if there is none). Points found there
-        are not played again, points with an error are; values may be added to the grid.
+        are not played again, points with an error or a damaged row are; values may be added to the
+        grid. A file of another version of asyncsim is refused.
     engine
         As in `asyncsim.simulate`.
     confidence
@@ -257,12 +258,14 @@ def sweep(
     ------
     ScenarioError
         If an argument is wrong: a name that leads nowhere, a value that is good at no point, or a
-        file of another sweep.
+        file of another sweep or another version of asyncsim, or one that cannot be used.
 
     Warns
     -----
     CensoredWarning
         If waits were still open when runs stopped, with the number of points.
+    UserWarning
+        If rows of the file to resume from are damaged, with their number.
 
     Examples
     --------

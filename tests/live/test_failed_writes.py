@@ -73,7 +73,7 @@ def hold_against(session, acknowledged):
 
 def test_a_full_disk_loses_nothing_and_invents_nothing(tmp_path):
     """120 sessions run into a full disk at a random write, go on when there is room, and reopen."""
-    failed = 0
+    errors = []
     for run in range(RUNS):
         chance = random.Random(run)
         path = tmp_path / f"{run}.db"
@@ -86,9 +86,7 @@ def test_a_full_disk_loses_nothing_and_invents_nothing(tmp_path):
                 try:
                     act(session, chance, acknowledged)
                 except sim.StoreError as error:
-                    failed += 1
-                    assert "cannot be written: " in str(error)
-                    assert "nothing was done" in str(error)
+                    errors.append(str(error))
             if run % 3 == 0:  # what is looked at in the meantime is what is in the store
                 hold_against(session, acknowledged)
             if run % 4 == 0:
@@ -103,7 +101,8 @@ def test_a_full_disk_loses_nothing_and_invents_nothing(tmp_path):
         session.close()
         for file in tmp_path.glob(f"{run}.db*"):
             file.unlink()
-    assert failed > RUNS
+    assert len(errors) > RUNS
+    assert not [e for e in errors if "cannot be written: " not in e or "nothing was" not in e]
 
 
 @pytest.fixture
@@ -129,8 +128,7 @@ def test_a_disk_that_is_really_full_is_named(small_disk):
         while file.write(b"x" * 4096):
             pass
     with pytest.raises(sim.StoreError, match=r"s\.db' cannot be written: disk full; nothing was"):
-        for number in range(1, 20):
-            session.finish(f"{number}_2", {"text": "x" * 60_000})
+        session.finish("6_2", {"text": "x" * 60_000})
     ballast.unlink()
     assert session.finish("20_2") is Answer.FINISHED
     session.close()

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -554,12 +555,103 @@ class TestClock:
         assert session.waiting_count == 10
         session.run_until(3000.0)
 
-    @pytest.mark.parametrize("speed", [0, -1, float("inf"), float("nan"), "fast", True])
-    def test_a_speed_is_above_zero(self, speed):
+    @pytest.mark.parametrize(
+        "speed",
+        [
+            0,
+            -1,
+            float("inf"),
+            float("nan"),
+            "fast",
+            True,
+            np.True_,
+            1e12,
+            1e300,
+            10**400,
+            np.inf,
+            1e6 + 1,
+        ],
+    )
+    def test_a_speed_is_above_zero_and_bounded(self, speed):
         """Anything else is refused, and the clock keeps the speed it had."""
-        with pytest.raises(sim.ScenarioError, match="speed must be simulated seconds per real"):
+        right = (
+            "speed must be simulated seconds per real second, above 0 and 1,000,000 at most, got"
+        )
+        with pytest.raises(sim.ScenarioError, match=right):
             sim.live(approval(), speed=speed)
         session = opened()
         with pytest.raises(sim.ScenarioError, match="speed must be"):
             session.speed = speed
         assert session.speed == 600.0
+
+    @pytest.mark.parametrize("speed", [1e6, np.float32(3), np.int64(5)])
+    def test_a_speed_may_be_a_number_of_numpy(self, speed):
+        """It is kept as a float."""
+        session = opened()
+        session.speed = speed
+        assert type(session.speed) is float
+        assert session.speed == speed
+
+    @pytest.mark.parametrize("start", ["2026-01-05", "2250-06-01"])
+    @pytest.mark.parametrize(
+        "beyond",
+        [
+            lambda session: session.run_for(1e12),
+            lambda session: session.run_for("20000 days"),
+            lambda session: session.run_for(1e300),
+            lambda session: session.run_until(1e300),
+            lambda session: session.run_until("9999-12-31 23:59"),
+            lambda session: session.run_until("2262-04-12 00:00"),
+        ],
+    )
+    def test_no_session_goes_beyond_its_calendar(self, beyond, start, tmp_path):
+        """An error names the day, and the session goes on, also from its store."""
+        store, scenario = tmp_path / "s.db", approval().replace(start=start)
+        with sim.live(scenario, hold=True, store=store) as session:
+            session.run_for(5)
+            with pytest.raises(
+                sim.ScenarioError,
+                match=r"(length|until) must not lead beyond 2\d{3}-\d\d-\d\d, wher",
+            ):
+                beyond(session)
+            session.run_for(5)
+            assert session.now == 10.0
+        with sim.live(store=store) as again:
+            assert f"{again.at:%H:%M:%S}" == "00:00:10"
+
+    @pytest.mark.parametrize("start", ["2026-01-05", "2262-04-01"])
+    def test_a_clock_that_comes_to_the_end_of_the_calendar_stops(self, start, caplog, tmp_path):
+        """With one line; the moment can be shown, and the store be opened again."""
+
+        async def watch(session):
+            session.play()
+            session._ticking._since = session._ticking._since[0] - 1e5, session.now  # of sleep
+            while session.playing:
+                await asyncio.sleep(0.001)
+
+        scenario, store = approval().replace(start=start), tmp_path / "s.db"
+        with sim.live(scenario, hold=True, store=store, speed=1e6) as session:
+            session.run_for(10)
+            heard = []
+            session.listen(lambda: heard.append(session.playing))
+            asyncio.run(watch(session))
+            assert [r.message[:26] for r in caplog.records] == ["the clock has stopped at 2"]
+            assert not heard[-1]
+            for _ in range(2):
+                session.run_to_end(at_most=1e300)
+                assert not session.step()
+            end = session.at
+            with pytest.raises(sim.ScenarioError, match=r"until must (be|not lead)"):
+                session.run_until("12:00")
+            assert session.finish("5_31").accepted
+            assert len(session.answers) == 1
+            assert len(session.waiting) == session.waiting_count == 9
+        with sim.live(store=store) as again:
+            assert again.at == end
+
+    def test_steps_that_lie_beyond_the_calendar_are_none(self):
+        """A time-out of a hundred thousand years."""
+        session = opened(approval([sim.AsyncStep("approve", "people", timeout=3e12)]))
+        assert not session.step()
+        session.run_to_end(at_most=1e300)
+        assert session.at.year == 2026

@@ -1,11 +1,15 @@
 """Tables in, Axes out: what is drawn is what the table says."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 
 from asyncsim import plots
+from asyncsim.plots import style
 from asyncsim.plots.figures import drain_span
 from asyncsim.plots.style import COLOURS, look, readable
 from asyncsim.study.capacity.frontier import USUAL
@@ -143,3 +147,30 @@ def test_what_was_tried_far_from_an_answer_is_not_drawn():
     assert plots.near(table, (100.0, 90.0, 110.0))["x"].tolist() == [40.0, 100.0, 290.0]
     assert len(plots.near(table, (None, None, None))) == 5
     assert len(plots.near(table - 1.0, (99.0, 90.0, 110.0))) == 5  # from zero there are no ratios
+
+
+@pytest.mark.parametrize("name", ["cost $^$ x", r"$\frac b$", "5 $ and 6 $", "a_b^c", "%s {}"])
+def test_a_name_is_no_formula(name):
+    """Dollar signs in names of scenarios, steps and strategies are drawn as they are."""
+    figure, (ax,) = style.figure(1)
+    ax.plot([1, 2], [1, 1000], label=name)
+    ax.set_yscale("log")
+    ax.set_xticks([1, 2], [name, "b"])
+    ax.legend()
+    style.tidy(ax, name, name, name)
+    figure.suptitle(name)
+    figure.savefig(io.BytesIO())
+    shown = [text for text in figure.findobj(Text) if text.get_text() == name]
+    assert len(shown) >= 6
+    assert not any(text.get_parse_math() for text in shown if "$" in name)
+    powers = [text for text in ax.get_yticklabels() if "mathdefault" in text.get_text()]
+    assert powers
+    assert all(text.get_parse_math() for text in powers)
+
+
+@pytest.mark.parametrize("high", [1.0, 3600.0, 86400.0, 3e6, 1e9, 2.5e11])
+def test_a_time_axis_has_a_few_ticks_however_long_it_is(high):
+    """Eight thousand years are not ticked week by week."""
+    _, (ax,) = style.figure(1)
+    style.plain_time_axis(ax, 0.0, high)
+    assert 2 <= len(ax.get_xticks()) <= 8

@@ -15,7 +15,7 @@ from asyncsim.model.calendar import Calendar
 from asyncsim.model.described import argument, refuse
 from asyncsim.model.draws import key_part
 from asyncsim.model.process import AsyncStep, Element, Process, Step
-from asyncsim.model.quantities import LONGEST, MINUTE, Refused, calendar_date, optional_count
+from asyncsim.model.quantities import DAY, LONGEST, MINUTE, Refused, calendar_date, optional_count
 from asyncsim.model.scenario import Scenario
 from asyncsim.study.calibration.account import Finding, Gap
 from asyncsim.study.calibration.arrivals import fit_arrivals
@@ -27,7 +27,7 @@ from asyncsim.study.calibration.explaining import (
 )
 from asyncsim.study.calibration.outside import SystemFit, fit_system
 from asyncsim.study.calibration.paths import Paths, paths_of
-from asyncsim.study.calibration.plausible import begun_before, resolution_of, without_strays
+from asyncsim.study.calibration.plausible import begun_before, day_of, resolution_of, without_strays
 from asyncsim.study.calibration.reading import EVENTS, TIMES, Log, read_log
 from asyncsim.study.calibration.result import Fit
 from asyncsim.study.calibration.server import ServerFit, fit_server
@@ -171,8 +171,7 @@ def _period(
     period: tuple[str | date, str | date] | None,
 ) -> tuple[Calendar, float, float, int]:
     """Return the calendar of the days, how far it is shifted, its length, and who is outside."""
-    shown = calendar.timestamps(np.array([came.min(), came.max()]))
-    first, last = shown[0].date(), shown[1].date()
+    first, last = shown = [day_of(float(end), calendar) for end in (came.min(), came.max())]
     if period is not None:
         try:
             first, last = (calendar_date(day) for day in period)
@@ -181,14 +180,16 @@ def _period(
             raise refuse("period", problem, period) from None
         if last < first:
             raise refuse("period", "must have the earlier day first", period)
-    shift = calendar.instant(first, "00:00")
-    moved = attrs.evolve(calendar, start=first)
-    length = moved.instant(last + timedelta(days=1), "00:00")
-    if length > LONGEST:
+    if (last - first).days >= LONGEST // DAY or last == date.max:
+        if period is not None:
+            raise refuse("period", "must be 40 years at most, in years up to 9999", period)
         raise ScenarioError(
             f"the log's arrivals are from {first} to {last}: mend dates that are wrong, or give "
             "period= with the days that it covers"
         )
+    shift = calendar.instant(first, "00:00")
+    moved = attrs.evolve(calendar, start=first)
+    length = moved.instant(last + timedelta(days=1), "00:00")
     outside = int(((came < shift) | (came >= shift + length)).sum())
     if outside == len(came):
         raise refuse("period", f"must hold arrivals of the log ({shown[0]} to {shown[1]})", period)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 
@@ -10,7 +12,7 @@ from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
 from asyncsim.model.quantities import DAY, HOUR, MINUTE
 from asyncsim.study.calibration.problems import KEPT, Problems
-from asyncsim.study.calibration.reading import TIMES
+from asyncsim.study.calibration.reading import CENTURIES, TIMES
 
 GRIDS = (DAY, HOUR, MINUTE, 1.0)
 FEWEST = 8
@@ -77,12 +79,20 @@ def without_strays(steps: pd.DataFrame, calendar: Calendar, problems: Problems) 
         (later, "goes on far from all other dates (taken as open)", KEPT),
     ):
         if rows.any():
-            instant = steps.loc[rows, [*TIMES]].where(far[rows]).stack().iloc[0]
-            day = calendar.timestamps(np.array([instant]))[0].date()
+            day = day_of(_instants(steps[rows].where(far[rows]))[0], calendar)
             problems.add(f"{what}, such as {day}", steps.loc[rows, "place"], used)
     kept = steps[~begins].copy()
     kept[[*TIMES]] = kept[[*TIMES]].where(~far[~begins])
     return kept.reset_index(drop=True)
+
+
+def day_of(instant: float, calendar: Calendar) -> date:
+    """Return the day of an instant, also where a calendar has no timestamps any more."""
+    if abs(instant) < CENTURIES.total_seconds():
+        shown: date = calendar.timestamps(np.array([instant]))[0].date()
+        return shown
+    day = calendar.start.toordinal() + int(instant // DAY)
+    return date.fromordinal(min(max(day, date.min.toordinal()), date.max.toordinal()))
 
 
 def begun_before(steps: pd.DataFrame, problems: Problems) -> set[str]:

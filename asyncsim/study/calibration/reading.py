@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import attrs
@@ -29,6 +30,7 @@ from asyncsim.model.request_log import (
 )
 from asyncsim.study.calibration.executions import executions_of
 from asyncsim.study.calibration.problems import KEPT, SORTED, Problems
+from asyncsim.study.saving import named_file, unquoted
 
 EVENT_COLUMNS = ("case:concept:name", "concept:name", "time:timestamp")
 OPTIONAL = ("lifecycle:transition", "org:resource", "serial_number")
@@ -36,6 +38,8 @@ TIMES = ("queued", "started", "armed", "completed", "resumed", "ended")
 OFFSET = re.compile(r"(?:Z|[+-]\d{2}(?::?\d{2})?)\s*$")
 REQUESTS, EVENTS = "requests", "events"
 OUTSIDE = "outside system"
+CENTURIES = timedelta(days=200 * 365)
+"""Further from its start than some 290 years a calendar has no timestamps."""
 NO_ZONE = (None, "UTC")
 """Zones of logs that tell nothing of local clocks."""
 
@@ -111,7 +115,7 @@ def _columns(log: object, argument: str) -> list[str]:
             raise ScenarioError(f"the {argument} has the column {doubled[0]!r} more than once")
         return names
     if isinstance(log, (str, Path)):
-        return [name for name in header_of(log) if name]
+        return [name for name in header_of(named_file(log, argument)) if name]
     raise refuse(argument, "must be a DataFrame or the path of a CSV or Parquet file", log)
 
 
@@ -135,7 +139,10 @@ def _texts(
 ) -> pd.DataFrame:
     """Return columns as texts beside ``line``: of the file, or the position in a DataFrame."""
     if not isinstance(log, pd.DataFrame):
-        return read_rows(log, columns, optional)
+        rows = read_rows(log, columns, optional)
+        texts = [name for name in rows.columns if name != "line"]
+        rows[texts] = rows[texts].map(unquoted)
+        return rows
     for column in columns:
         if column not in log.columns:
             raise ScenarioError(
@@ -175,6 +182,12 @@ def _as_utc(
     return bool(aware.any()) and asked is None and zone in NO_ZONE
 
 
+def _calendar(moments: pd.Series[pd.Timestamp], zone: str | None) -> Calendar:
+    """Return the calendar of the first day, or of a usual one if that is centuries before."""
+    first, usual = moments.sort_values().iloc[[0, len(moments) // 2]].dt.date
+    return Calendar(first if usual - first < CENTURIES else usual, zone)
+
+
 def _seconds(moments: pd.Series[pd.Timestamp], calendar: Calendar) -> pd.Series[float]:
     midnight = calendar.midnight
     if calendar.zone:  # differences within a zone would be right in pandas, too; UTC shows it
@@ -205,7 +218,7 @@ def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str
     rows = pd.concat([checked.rows, checked.unfinished.drop(columns="line")], ignore_index=True)
     places = pd.concat([used.set_index("SN")["line"], checked.unfinished.set_index("SN")["line"]])
     rows["place"] = rows["SN"].map(places)
-    calendar = Calendar(rows["submitted"].min().date(), zone)
+    calendar = _calendar(rows["submitted"], zone)
     submitted = _seconds(rows["submitted"], calendar)
     in_file = submitted.iloc[rows["place"].argsort()]
     late = in_file < in_file.cummax()
@@ -290,7 +303,7 @@ def _read_events(
         raise ScenarioError(
             f"{name}: has no usable row ({first['problem']}: {first['first']}); {RIGHT}"
         )
-    calendar = Calendar(moments[good].min().date(), zone)
+    calendar = _calendar(moments[good], zone)
     events = events.assign(at=_seconds(moments, calendar))[good]
     steps = executions_of(events, system, problems)
     if requests is not None:

@@ -15,16 +15,20 @@ from asyncsim.engine.run import Run
 from asyncsim.errors import EngineError
 from asyncsim.study.event_logs.stamps import clock_of, in_zone
 from asyncsim.study.event_logs.streams import text_file
+from asyncsim.study.saving import write_csv_table
 
 AT = "time:timestamp"
 
 
 def write_csv(run: Run, path: Path) -> None:
-    """Write CSV in UTF-8, with times in ISO 8601 such as ``2026-01-05T22:00:00.000000+01:00``."""
+    """Write CSV in UTF-8, with times in ISO 8601 such as ``2026-01-05T22:00:00.000000+01:00``.
+
+    Names that a spreadsheet would run have a quote before them; see `asyncsim.study.saving`.
+    """
     log = run.event_log()
     log[AT] = in_zone(pd.DatetimeIndex(log[AT]))
     with text_file(path) as file:
-        log.to_csv(file, index=False, lineterminator="\n")
+        write_csv_table(log, file)
 
 
 def write_parquet(run: Run, path: Path) -> None:

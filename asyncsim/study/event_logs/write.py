@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from asyncsim.engine.run import Run
-from asyncsim.model.described import argument, choice, refuse
-from asyncsim.model.quantities import Refused, file_name, nearest
+from asyncsim.model.described import choice, refuse
+from asyncsim.model.quantities import Refused, nearest
 from asyncsim.study.event_logs.ocel_file import write_ocel
 from asyncsim.study.event_logs.tabular import check_pyarrow, write_csv, write_parquet
 from asyncsim.study.event_logs.xes import write_xes
+from asyncsim.study.saving import named_file, writing
 
 EXTENSIONS = {
     ".csv": "csv",
@@ -48,6 +49,10 @@ def write_event_log(run: Run, path: str | Path, *, format: str | None = None) ->
     Times are exact to the microsecond and carry their offset from UTC. If the scenario has no
     zone, its local times are written as UTC; XES, OCEL and Parquet say so in their ``clock``.
 
+    In CSV a name that begins with ``=``, ``+``, ``-`` or ``@`` has a single quote before it, so
+    that no spreadsheet takes it for a formula; `asyncsim.fit` takes the quote away when it reads
+    the file.
+
     Parameters
     ----------
     run
@@ -60,7 +65,7 @@ def write_event_log(run: Run, path: str | Path, *, format: str | None = None) ->
     Raises
     ------
     ScenarioError
-        If the extension or the format is none of these, the folder does not exist, or a name
+        If the extension or the format is none of these, the file cannot be written, or a name
         cannot be written in the format.
     EngineError
         If Parquet is wanted and pyarrow is not installed.
@@ -91,11 +96,13 @@ def write_event_log(run: Run, path: str | Path, *, format: str | None = None) ->
         raise refuse("run", "must be a run, such as simulate() returns", run)
     write = WRITERS[event_log_format(path, format)]
     place = Path(path)
-    if place.is_dir():
-        raise refuse("path", "must be a file, not a folder", str(path))
-    if not place.parent.is_dir():
-        raise refuse("path", f"must lie in a folder that exists, not {str(place.parent)!r}", path)
-    write(run, place)
+    with writing(place):
+        if place.is_dir():
+            raise refuse("path", "must be a file, not a folder", str(path))
+        if not place.parent.is_dir():
+            folder = str(place.parent)
+            raise refuse("path", f"must lie in a folder that exists, not {folder!r}", path)
+        write(run, place)
 
 
 def event_log_format(path: str | Path, format: str | None = None, called: str = "path") -> str:
@@ -113,7 +120,7 @@ def event_log_format(path: str | Path, format: str | None = None, called: str = 
     >>> event_log_format("out/ledger.xes.gz")
     'xes'
     """
-    place = argument(called, path, file_name)
+    place = named_file(path, called)
     if format is None:
         format = _format_named(place, called)
     else:

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model import files
-from asyncsim.model.described import argument, refuse
-from asyncsim.model.quantities import file_name
+from asyncsim.model.described import refuse
 from asyncsim.model.scenario import Scenario
 from asyncsim.study.reporting.checklist import Item, Study, checklist
+from asyncsim.study.saving import check_writable, named_file, write_csv_table, writing
 from asyncsim.study.summary_html import table_html
 
 MOST_ROWS = 300
@@ -48,7 +48,8 @@ def report(
 ) -> Path:
     """Write studies as one HTML file that needs nothing else, not even the internet.
 
-    It has each study's table and picture, everything found as CSV to download, the scenarios as
+    It has each study's table and picture, everything found as CSV to download (a name that begins
+    with ``=``, ``+``, ``-`` or ``@`` has a quote before it, for spreadsheets), the scenarios as
     files, and the checklist STRESS-DES (Monks et al. 2019) for reporting discrete-event
     simulations, filled in with versions, seeds, replications and the scenarios themselves.
 
@@ -86,6 +87,7 @@ def report(
     'report.html'
     """
     shown, path = _checked(studies), report_file(path)
+    check_writable(path)
     said = {"purpose": purpose, "sources": sources, "preprocessing": preprocessing,
             "assumptions": assumptions, "sharing": sharing}  # fmt: skip
     for name, text in (said | {"title": title}).items():
@@ -93,16 +95,14 @@ def report(
             raise refuse(name, "must be a text", text)
     names = dict.fromkeys(study.scenario.name for study in shown)
     page = _page(title or ", ".join(names), shown, checklist(shown, said))
-    try:
+    with writing(path):
         path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise ScenarioError(f"path {str(path)!r}: cannot be written ({error.strerror})") from None
     return path
 
 
 def report_file(path: str | Path, called: str = "path") -> Path:
     """Return the path of a report to write, checked; errors call it `called`."""
-    place = argument(called, path, file_name)
+    place = named_file(path, called)
     if place.suffix.lower() not in (".html", ".htm"):
         raise refuse(called, "must end in .html", str(path))
     return place
@@ -156,7 +156,8 @@ def _picture(figure: Figure, alt: str) -> str:
 
 
 def _table(table: pd.DataFrame, number: int) -> str:
-    data = base64.b64encode(table.to_csv(index=False).encode()).decode()
+    text = (write_csv_table(table) or "").encode(errors="backslashreplace")
+    data = base64.b64encode(text).decode()
     rows = table_html(table.head(MOST_ROWS))
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
     return (

@@ -5,7 +5,7 @@ import datetime
 import numpy as np
 import pandas as pd
 import pytest
-from known_logs import requests
+from known_logs import requests, scenario
 
 import asyncsim as sim
 
@@ -66,7 +66,12 @@ def test_dates_without_a_time_are_refused(table):
     [
         ("submitted", "1970-01-01 00:00:00", "dated far from all others, such as 1970-01", "no"),
         ("completed", "2099-12-31 00:00:00", "goes on far from all other dates", "yes"),
+        ("submitted", "1677-09-21 00:00:00.25", "is not of the years 1700 to 2200", "no"),
+        ("submitted", "0001-01-01 00:00:00", "is not of the years 1700 to 2200", "no"),
+        ("submitted", "0001-01-01 00:00:00.5", "is not of the years 1700 to 2200", "no"),
+        ("completed", "2262-04-12 00:00:00", "is not of the years 1700 to 2200", "yes"),
         ("completed", "9999-12-31 00:00:00", "is not of the years 1700 to 2200", "yes"),
+        ("completed", "9999-12-30 12:00:00.5", "is not of the years 1700 to 2200", "yes"),
     ],
 )
 def test_a_default_date_is_told_and_moves_nothing(table, column, date, message, used):
@@ -83,6 +88,29 @@ def test_a_default_date_is_told_and_moves_nothing(table, column, date, message, 
     ours, theirs = (one.scenario.systems["outside system"] for one in (fit, clean))
     assert (ours.start, ours.failure, ours.skip) == (theirs.start, theirs.failure, theirs.skip)
     assert len(str(fit)) < 1.5 * len(str(clean))
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01 00:00:00.5", "1677-09-21 00:00:00.25"])
+@pytest.mark.parametrize("place", [0, 300])
+def test_a_default_date_in_an_event_log_moves_nothing(moment, place):
+    """One event of thousands; the scenario begins on the same day."""
+    run = sim.simulate(scenario(BATCH), sim.Callback(), seed=1)
+    clean = run.event_log().astype({"time:timestamp": str})
+    log = clean.copy()
+    log.loc[place, "time:timestamp"] = moment
+    with pytest.warns(sim.LogWarning, match="is not a timestamp: 1"):
+        fit = sim.fit(log)
+    assert fit.scenario.start == sim.fit(clean).scenario.start
+
+
+@pytest.mark.filterwarnings("ignore::asyncsim.LogWarning")
+@pytest.mark.parametrize("date", ["1750-01-01 00:00:00.5", "1970-09-21", "2199-12-31 12:00:00.5"])
+def test_a_default_date_of_a_short_log_is_an_error_by_name(table, date):
+    """One row of five is not rare; a period leaves it out."""
+    texts = table[:5].astype(str)
+    texts.loc[0, ["submitted", "completed"]] = date
+    with pytest.raises(sim.ScenarioError, match=rf"arrivals are from .*{date[:10]}.*: mend dates"):
+        sim.fit(texts)
 
 
 def test_a_log_that_paused_for_months_is_no_damage(table):

@@ -7,7 +7,7 @@ import pytest
 from known_logs import requests, scenario, table_of
 
 import asyncsim as sim
-from asyncsim.study.calibration.reading import read_log
+from asyncsim.study.calibration.reading import EVENT_COLUMNS, read_log
 
 CASE, STEP, AT, PHASE = (
     "case:concept:name",
@@ -307,3 +307,14 @@ def test_dates_of_another_form_are_refused_with_the_right_one(date):
     )
     with pytest.raises(sim.ScenarioError, match=rf"is not a timestamp: row 0\); .*{right}"):
         read_log(events)
+
+
+@pytest.mark.parametrize("path", ["a\0b.csv", "\ud800.csv", "x" * 5000])
+def test_a_file_that_cannot_be_is_refused_by_name(path):
+    """Of a log and of its requests."""
+    events = pd.DataFrame({name: ["2026-01-05 09:00"] for name in EVENT_COLUMNS})
+    events["serial_number"] = "1_1"
+    with pytest.raises(sim.ScenarioError, match=r"log must be a name that|cannot be read"):
+        sim.fit(path)
+    with pytest.raises(sim.ScenarioError, match=r"requests must be a name that|cannot be read"):
+        sim.fit(events, requests=path)
