@@ -92,9 +92,7 @@ def _waits(waits: Sequence[Wait]) -> WaitColumns:
 def _steps(node: Node, lists: StepLists, n: int) -> StepColumns:
     outcome = None
     if isinstance(node, Call):
-        outcome = np.zeros(n, dtype=np.int64)
-        for row, code in lists.outcomes.items():
-            outcome[row] = code
+        outcome = np.array(lists.outcomes[:n], dtype=np.int64)
     queued, started, ended = (
         np.array(part[:n], dtype=float) for part in (lists.queued, lists.started, lists.ended)
     )
@@ -102,7 +100,7 @@ def _steps(node: Node, lists: StepLists, n: int) -> StepColumns:
 
 
 def _deliveries(simulation: Simulation) -> DeliveryColumns:
-    rows = simulation.deliveries
+    rows = list(simulation.deliveries)
     codes = {text: code for code, text in enumerate(DELIVERY_OUTCOMES)}
     whole = np.array(
         [(d.row, d.node, d.attempt, codes[d.outcome]) for d in rows],

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import math
+from array import array
 from collections.abc import Generator
 from functools import partial
 from typing import Any
@@ -38,7 +39,7 @@ from asyncsim.engine.lines import HeldLines
 from asyncsim.engine.numbers import Numbers
 from asyncsim.engine.record import Outcome, StepOutcome
 from asyncsim.engine.skipping import SkippedChecks
-from asyncsim.engine.stage import Delivery
+from asyncsim.engine.stage import Deliveries
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.engine.workers import Job, Workers
 from asyncsim.errors import EngineError
@@ -50,11 +51,17 @@ from asyncsim.model.waiting import SimProcess, Strategy
 
 
 class StepLists:
-    """One node's times while a run goes on, as lists, and how calls ended, by instance."""
+    """One node's times while a run is played, and how calls ended, by instance."""
 
     def __init__(self, n: int) -> None:
-        self.queued, self.started, self.ended = ([math.nan] * n for _ in range(3))
-        self.outcomes: dict[int, StepOutcome] = {}
+        self.queued, self.started, self.ended = (array("d", [math.nan]) * n for _ in range(3))
+        self.outcomes = array("b", [StepOutcome.OPEN]) * n
+
+    def add_row(self) -> None:
+        """Make room for one more instance."""
+        for times in (self.queued, self.started, self.ended):
+            times.append(math.nan)
+        self.outcomes.append(StepOutcome.OPEN)
 
 
 class Simulation:
@@ -108,7 +115,7 @@ class Simulation:
         self.admission = admission(scenario.server.finish_limit)
         self.lines = HeldLines(self.clock)
         self.arrived = 0
-        self.deliveries: list[Delivery] = []
+        self.deliveries = Deliveries()
         self.collections: set[float] = set()
         self.stopped = False
         """Whether the last run was stopped at an instant, or went on to its own end."""
@@ -118,7 +125,7 @@ class Simulation:
         self._notified = type(strategy).notify is not Strategy.notify
         self.numbers = Numbers.of(self.draws, self.graph)
         self.columns = [StepLists(len(self.draws)) for _ in self.graph.nodes]
-        self.ended = [math.nan] * len(self.draws)
+        self.ended = array("d", [math.nan]) * len(self.draws)
         self.outcomes = [Outcome.RUNNING] * len(self.draws)
         self._open_desks()
         self.clock.process(self._arrive())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from asyncsim.engine.admission import Admission
@@ -28,6 +30,30 @@ class Delivery(NamedTuple):
     outcome: str
 
 
+class Deliveries:
+    """All deliveries of a run, in order, in columns: a live session keeps them for days."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._places, self._times = array("q"), array("d")
+
+    def append(self, delivery: Delivery) -> None:
+        """Add a delivery."""
+        self._texts += delivery.serial_number, delivery.outcome
+        self._places.extend(delivery[1:4])
+        self._times.extend(delivery[4:7])
+
+    def __len__(self) -> int:
+        return len(self._texts) // 2
+
+    def __iter__(self) -> Iterator[Delivery]:
+        for k in range(len(self)):
+            number, outcome = self._texts[2 * k : 2 * k + 2]
+            row, node, attempt = self._places[3 * k : 3 * k + 3]
+            sent, arrived, handled = self._times[3 * k : 3 * k + 3]
+            yield Delivery(number, row, node, attempt, sent, arrived, handled, outcome)
+
+
 class Stage(Protocol):
     """The simulation as those see it who act in it; `asyncsim.engine.simpy_engine.Simulation`."""
 
@@ -43,7 +69,7 @@ class Stage(Protocol):
     callback_work: float
     admission: Admission | None
     """Admits callbacks, or refuses them, if the server has a limit."""
-    deliveries: list[Delivery]
+    deliveries: Deliveries
     collections: set[float]
     """Instants at which a batch collects what has been submitted."""
 

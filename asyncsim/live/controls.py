@@ -13,7 +13,7 @@ import pandas as pd
 
 from asyncsim.errors import ScenarioError
 from asyncsim.live.durable import DurableSides, Heard
-from asyncsim.live.moments import instant_of, last_instant, next_batch
+from asyncsim.live.moments import LAST_INSTANT, instant_of, next_batch
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
 from asyncsim.live.ticking import Ticking
@@ -37,7 +37,6 @@ class Controls:
         self.store = store
         self._listeners: list[Callable[[], None]] = []
         self._sides = DurableSides(setup, store, heard)
-        self._last = last_instant(setup.scenario)
         self._ticking = Ticking(self._advance, lambda: self._sides.now, speed)
 
     @property
@@ -104,7 +103,7 @@ class Controls:
         After the last moment of a session, 40 years after the start, nothing does.
         """
         instant = self._sides.main.next_instant
-        if instant > self._last:
+        if instant > LAST_INSTANT:
             return False
         self._run_to(instant)
         return True
@@ -131,18 +130,18 @@ class Controls:
         found = next_batch(self.scenario, self.now + BEFORE_BATCH)
         if found is None:
             raise ScenarioError("run_to_next_batch() needs a NightlyBatch among the systems")
-        self._run_to(min(found[0] - BEFORE_BATCH, self._last))
+        self._run_to(min(found[0] - BEFORE_BATCH, LAST_INSTANT))
         return self.at
 
     def run_to_end(self, at_most: DurationLike = "30 days") -> None:
         """Play until nothing happens any more by itself, or for so long: polling has no end."""
-        end = min(self.now + lasting("at_most", at_most), self._last)
+        end = min(self.now + lasting("at_most", at_most), LAST_INSTANT)
         while self._sides.main.next_instant <= end and self.now < end:
             self._run_to(min(self._sides.main.next_instant + 60.0, end))
 
     def _within(self, name: str, value: object, instant: float) -> float:
-        if instant > self._last:
-            day = self.scenario.calendar.day(int(self._last // DAY))
+        if instant > LAST_INSTANT:
+            day = self.scenario.calendar.day(int(LAST_INSTANT // DAY))
             raise refuse(name, f"must not lead beyond {day}, where the calendar ends", value)
         return instant
 
@@ -153,8 +152,8 @@ class Controls:
         self._ticking.speed = self.speed  # the clock goes on from here
 
     def _advance(self, target: float, budget: float) -> bool:
-        done = self._sides.advance(min(target, self._last), budget)
-        if self.playing and self.now >= self._last:
+        done = self._sides.advance(min(target, LAST_INSTANT), budget)
+        if self.playing and self.now >= LAST_INSTANT:
             logger.warning("the clock has stopped at %s: the calendar ends here", self.at)
             self._ticking.stop()
         self._tell_listeners()

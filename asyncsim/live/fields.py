@@ -8,6 +8,7 @@ from typing import Any
 
 from asyncsim.errors import ScenarioError
 from asyncsim.live.store import Store, as_json
+from asyncsim.model.described import shown
 
 MOST_BYTES = 65_536
 
@@ -24,7 +25,7 @@ def data_fields(value: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise ScenarioError(
-            f"data must map names to values, such as {{'InvoiceNo': 42}}, got {value!r:.80}"
+            f"data must map names to values, such as {{'InvoiceNo': 42}}, got {shown(value)}"
         )
     try:
         text = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)

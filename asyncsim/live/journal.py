@@ -12,7 +12,6 @@ between without notice. (This finds accidents. It is no signature: a program can
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -245,8 +244,7 @@ class Journal:
 
 def chained(before: str, cells: tuple[Any, ...]) -> str:
     """Return the digest of a row that follows another one."""
-    text = json.dumps([before, *cells], default=repr)  # a damaged cell may hold bytes
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(ascii((before, *cells)).encode()).hexdigest()[:32]
 
 
 def idempotency_key(key: object) -> str | None:

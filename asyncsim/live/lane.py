@@ -121,8 +121,7 @@ class Lane(Simulation):
                 self.numbers.uniforms[k].insert(row, float(draws.responses[node.name][row]))
                 times = draws.external[node.name][row]
                 self.numbers.times[k].insert(row, [float(t) for t in times.reshape(-1)])
-            for times_of_all in (columns.queued, columns.started, columns.ended):
-                times_of_all.append(math.nan)
+            columns.add_row()
         self.numbers.arrivals.insert(row, self.clock.now)
         self.ended.append(math.nan)
         self.outcomes.append(Outcome.RUNNING)

@@ -13,17 +13,9 @@ from asyncsim.model.quantities import DAY, DurationLike, Refused, clock_time, du
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.systems import NightlyBatch
 
-LAST_TIMESTAMP = datetime(2262, 4, 11)
-"""The last midnight that pandas has in nanoseconds."""
+LAST_INSTANT = LAST_DAY * DAY
+"""Where the calendar ends, and with it every session: some 40 years after the start."""
 DATED = re.compile(r"\d{4}-\d\d-\d\d")
-
-
-def last_instant(scenario: Scenario) -> float:
-    """Return the last instant that a session can reach, in seconds from the scenario's start.
-
-    It is where the calendar ends, after 40 years, or timestamps do, if that is earlier.
-    """
-    return min(LAST_DAY * DAY, scenario.calendar.seconds(LAST_TIMESTAMP))
 
 
 def instant_of(moment: DurationLike | datetime, scenario: Scenario, now: float) -> float:

@@ -358,15 +358,19 @@ class Store:
         """Return all rows of a query."""
         with self.lock:
             if self.in_transaction:
-                return self._execute(query, values).fetchall()
+                return self._rows(query, values)
             try:
                 self._enter(shared=True)
-                return self._execute(query, values).fetchall()
-            except sqlite3.Error as error:
-                raise self._failure(error) from None
+                return self._rows(query, values)
             finally:
                 if self._between:
                     self._between.release()
+
+    def _rows(self, query: str, values: tuple[Any, ...]) -> list[Any]:
+        try:
+            return self._execute(query, values).fetchall()
+        except sqlite3.Error as error:  # a row may fail that comes after the first
+            raise self._failure(error) from None
 
     def changed_outside(self) -> bool:
         """Return whether another process has committed something since the last call."""

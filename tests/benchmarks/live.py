@@ -103,8 +103,9 @@ async def finish_all(port: int, token: str) -> tuple[float, float]:
         while (number := next(numbers)) <= REQUESTS:
             started = time.perf_counter()
             writer.write(
-                f"POST /api/workflow/v1/serverEvents/{number}_2/finish HTTP/1.1\r\nHost: localhost\r\n"
-                f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+                f"POST /api/workflow/v1/serverEvents/{number}_2/finish HTTP/1.1\r\n"
+                f"Host: localhost\r\nAuthorization: Bearer {token}\r\n"
+                "Content-Type: application/json\r\n"
                 f'Content-Length: 17\r\n\r\n{{"InvoiceNo": 42}}'.encode()
             )
             head = await reader.readuntil(b"\r\n\r\n")

@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 import asyncsim as sim
 
@@ -106,19 +105,6 @@ TAKEN: dict[str, Any] = {
     "policy": [{"early": "buffer", "buffer_for": "1ns"}],
 }
 """Extreme values that the keys of a file may have, so that what is played is extreme."""
-ELSEWHERE = {
-    "data fields": "live/fields.py",
-    "resume files": "study/kept.py",
-    "stores": "live/store.py and what opens it",
-}
-"""Series that fail as long as a module lets something else through; mended, it is struck off."""
-
-
-def built(series: str) -> pytest.MarkDecorator:
-    """Mark a test that may fail for what is `ELSEWHERE`."""
-    return pytest.mark.xfail(series in ELSEWHERE, reason=f"{series}: {ELSEWHERE.get(series)}")
-
-
 failures: dict[str, str] = {}
 """What fails in a series: the first case for each place in the code."""
 

@@ -14,7 +14,6 @@ from fuzz.mutators import (
     IN_PYTHON,
     NUMBERS,
     WORDS,
-    built,
     cases,
     damage_table,
     damage_text,
@@ -217,7 +216,6 @@ def test_changes_by_name():
             changed(scenario, {name: value, rng.choice(["length", ""]): pick(rng, IN_PYTHON)})
 
 
-@built("data fields")
 def test_data_fields():
     """Data fields are JSON of 64 kB, and what is read is what was given."""
     for _, rng in cases("fields", 600):

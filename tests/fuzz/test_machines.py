@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 import pandas as pd
 import pytest
-from fuzz.mutators import IN_A_FILE, WORDS, built, cases, damage_bytes, damage_table, guarded, pick
+from fuzz.mutators import IN_A_FILE, WORDS, cases, damage_bytes, damage_table, guarded, pick
 
 import asyncsim as sim
 from asyncsim.live.endpoint import PATH
@@ -158,7 +158,7 @@ def garble(path, rng):
         return statement, value
 
 
-@built("resume files")
+@pytest.mark.filterwarnings("ignore:resume. .* rows? of:UserWarning")
 def test_resume_files(tmp_path):
     """A damaged file of a sweep is refused, or the sweep has what it has without the file."""
     swept(tmp_path / "good")
@@ -204,7 +204,6 @@ def good(tmp_path):
     return path
 
 
-@built("stores")
 def test_stores(good, tmp_path):
     """A damaged store is refused, or its session is as it was: opened, replayed, finished."""
     shutil.copy(good, tmp_path / "whole.db")

@@ -592,14 +592,13 @@ class TestClock:
         assert type(session.speed) is float
         assert session.speed == speed
 
-    @pytest.mark.parametrize("start", ["2026-01-05", "2250-06-01"])
+    @pytest.mark.parametrize("start", ["2026-01-05", "2200-12-31"])
     @pytest.mark.parametrize(
         "beyond",
         [
-            lambda session: session.run_for(1e12),
+            lambda session: session.run_for(1e11),
             lambda session: session.run_for("20000 days"),
-            lambda session: session.run_for(1e300),
-            lambda session: session.run_until(1e300),
+            lambda session: session.run_until(1e11),
             lambda session: session.run_until("9999-12-31 23:59"),
             lambda session: session.run_until("2262-04-12 00:00"),
         ],
@@ -619,7 +618,7 @@ class TestClock:
         with sim.live(store=store) as again:
             assert f"{again.at:%H:%M:%S}" == "00:00:10"
 
-    @pytest.mark.parametrize("start", ["2026-01-05", "2262-04-01"])
+    @pytest.mark.parametrize("start", ["2026-01-05", "2200-12-31"])
     def test_a_clock_that_comes_to_the_end_of_the_calendar_stops(self, start, caplog, tmp_path):
         """With one line; the moment can be shown, and the store be opened again."""
 
@@ -638,7 +637,7 @@ class TestClock:
             assert [r.message[:26] for r in caplog.records] == ["the clock has stopped at 2"]
             assert not heard[-1]
             for _ in range(2):
-                session.run_to_end(at_most=1e300)
+                session.run_to_end(at_most=1e11)
                 assert not session.step()
             end = session.at
             with pytest.raises(sim.ScenarioError, match=r"until must (be|not lead)"):
@@ -650,8 +649,8 @@ class TestClock:
             assert again.at == end
 
     def test_steps_that_lie_beyond_the_calendar_are_none(self):
-        """A time-out of a hundred thousand years."""
-        session = opened(approval([sim.AsyncStep("approve", "people", timeout=3e12)]))
+        """A time-out of three thousand years."""
+        session = opened(approval([sim.AsyncStep("approve", "people", timeout=1e11)]))
         assert not session.step()
-        session.run_to_end(at_most=1e300)
+        session.run_to_end(at_most=1e11)
         assert session.at.year == 2026
