@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from asyncsim.errors import EngineError
+from asyncsim.errors import EngineError, StoreError
 
 logger = logging.getLogger("asyncsim")
 
@@ -108,6 +108,10 @@ class Ticking:
         while self._task is asyncio.current_task():  # stopped and started again, it is another
             try:
                 in_time = self.catch_up(SLICE)
+            except StoreError as error:
+                logger.error("the clock has stopped: %s; play() starts it again", error)
+                self._task = None
+                return
             except Exception:
                 logger.exception("the clock has stopped; play() starts it again")
                 self._task = None
