@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import secrets
 import sqlite3
 import threading
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from asyncsim.engine.host import database_hint, in_browser
 from asyncsim.errors import AsyncsimError, EngineError, ScenarioError, StoreError
@@ -283,10 +284,30 @@ class Store:
                 "close that one first, or finish its steps through its REST endpoint"
             )
         self._owner = owner
+        self._check_log()
         with self.lock, self.transaction():
             word = secrets.token_hex(8)
             self.tell(OWNER, word)
         self._word = word
+
+    def _check_log(self) -> None:
+        """Check that SQLite has read the whole log that a killed process has left.
+
+        It reads up to the first place that is damaged, and takes what follows for old.
+        """
+        if self.journal != "wal":
+            return
+        lost = commits_behind(self.path + "-wal", self.one("pragma wal_checkpoint(passive)")[1])
+        if lost > 1:
+            raise self.damaged(
+                f"{lost} writes are behind a damaged place of {self.path + '-wal'!r}"
+            )
+        if lost:  # a power failure in the middle of a write leaves the same
+            logger.warning(
+                "the last write in %s-wal is not whole and was left out: it was cut off before it "
+                "was acknowledged, or the file is damaged",
+                self.path,
+            )
 
     def close(self) -> None:
         """Let go of the file."""
@@ -386,9 +407,11 @@ class Store:
         ScenarioError
             If there is such a file already, or it cannot be written.
         """
+        made = False
         try:
             if Path(path).exists():
                 raise ScenarioError(f"path must be a new file, got {str(path)!r}, which exists")
+            made = True
             with self.lock, closing(sqlite3.connect(path)) as copy:
                 try:
                     self._enter(shared=True)
@@ -399,6 +422,9 @@ class Store:
         except ScenarioError:
             raise
         except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+            if made:
+                with suppress(OSError, ValueError):
+                    Path(path).unlink(missing_ok=True)  # half a copy is none
             raise ScenarioError(f"path {str(path)!r} cannot be written: {_reason(error)}") from None
 
     # --- what a session is ------------------------------------------------------------------------
@@ -514,6 +540,38 @@ class Transaction:
         finally:
             if not done:
                 self._store.roll_back()
+
+
+def commits_behind(log: str, read: int) -> int:
+    """Return how many commits a write-ahead log holds behind the frames that SQLite has read.
+
+    Frames of the present generation carry the salts of the header, older ones do not; the one that
+    ends a commit names the size of the database. See https://www.sqlite.org/fileformat2.html#walformat.
+    """
+    with open(log, "rb") as file:
+        header = file.read(32)
+        size = 24 + int.from_bytes(header[8:12], "big")
+        file.seek(32)
+        first = file.read(24)
+        salts = header[16:24] if _intact(header) else first[8:16]
+        found = 0
+        file.seek(32 + max(read, 0) * size)
+        while len(frame := file.read(24)) == 24:
+            found += frame[8:16] == salts and frame[4:8] != bytes(4)
+            file.seek(size - 24, os.SEEK_CUR)
+    return found
+
+
+def _intact(header: bytes) -> bool:
+    """Return whether the header of a write-ahead log fits its own checksum."""
+    if len(header) < 32:
+        return True  # there is none, and nothing behind it
+    order: Literal["big", "little"] = "big" if header[3] & 1 else "little"
+    sums = [0, 0]
+    for k in range(0, 24, 4):
+        word = int.from_bytes(header[k : k + 4], order)
+        sums[k // 4 % 2] = (sums[k // 4 % 2] + word + sums[1 - k // 4 % 2]) % 2**32
+    return header[24:] == b"".join(one.to_bytes(4, "big") for one in sums)
 
 
 def _older_journal(db: sqlite3.Connection) -> str:

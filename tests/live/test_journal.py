@@ -168,6 +168,48 @@ class TestDamage:
             sim.live(store=path)
 
 
+@pytest.fixture
+def killed(path, tmp_path):
+    """A store as a killed process leaves it: thirty finishes in its log, each acknowledged."""
+    session = sim.live(store=path)
+    for k in range(30):
+        session.finish(f"{k % 10 + 1}_1", {"n": k}, strict=False)
+    for ending in ("", "-wal"):
+        shutil.copy(f"{path}{ending}", tmp_path / f"killed.db{ending}")
+    session.close()
+    return tmp_path / "killed.db"
+
+
+class TestDamagedLog:
+    """What lies behind a damaged place of the write-ahead log is not lost in silence."""
+
+    def test_a_log_that_is_whole_is_read(self, killed, caplog):
+        """The finishes in it are there, and nothing is reported."""
+        with sim.live(store=killed) as session:
+            assert len(session.answers) >= 30
+        assert "not whole" not in caplog.text
+
+    @pytest.mark.parametrize("place", [0.0, 0.001, 0.1, 0.3, 0.6])
+    def test_a_damaged_log_is_refused(self, killed, place):
+        """Its header, or a frame with many acknowledged commits behind it."""
+        log = killed.with_name("killed.db-wal")
+        data = bytearray(log.read_bytes())
+        data[int(len(data) * place) + 17] ^= 4
+        log.write_bytes(data)
+        with pytest.raises(sim.StoreError, match=r"writes are behind a damaged place of .*-wal'"):
+            sim.live(store=killed)
+
+    def test_a_last_write_that_is_cut_off_is_reported(self, killed, caplog):
+        """A kill in the middle of a write leaves one; the session is opened without it."""
+        log = killed.with_name("killed.db-wal")
+        data = bytearray(log.read_bytes())
+        data[-1] ^= 4
+        log.write_bytes(data)
+        sim.live(store=killed).close()
+        assert "the last write in" in caplog.text
+        assert "is not whole" in caplog.text
+
+
 class TestGrowth:
     def test_what_changes_nothing_is_not_played_again(self, path):
         """Duplicates, late finishes and heartbeats are in the log, and in the tables as ever."""
