@@ -55,7 +55,8 @@ class FileLock:
     def __init__(self, path: str) -> None:
         self.path = path
         self._fd = -1
-        self.release: Callable[[], object] = lambda: None
+        self._useless = False
+        self.release: Callable[[], object] = nothing
         """Give the lock back; a call that no interrupt can split."""
         self._open()
 
@@ -69,8 +70,10 @@ class FileLock:
 
     def acquire(self, *, shared: bool = False, patience: float = 0.0) -> bool:
         """Take the lock, waiting for `patience` seconds at most; return whether it is taken."""
-        if not LOCKS:
+        if not LOCKS or self._useless:
             return True
+        if self._fd < 0:
+            raise OSError(errno.EBADF, "the lock is closed", self.path)
         kind = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
         stop, pause = time.monotonic() + patience, FIRST_PAUSE
         while True:
@@ -84,6 +87,7 @@ class FileLock:
                 continue
             except OSError as error:
                 if error.errno in NO_LOCKS_THERE:  # a network drive: SQLite's own must do
+                    self._useless, self.release = True, nothing
                     return True
                 raise
             if is_at(self._fd, self.path):
@@ -93,9 +97,12 @@ class FileLock:
     def close(self) -> None:
         """Give the lock back and close the file, which stays: the next process needs the same."""
         fd, self._fd = self._fd, -1
-        self.release = lambda: None
+        self.release = nothing
         if fd >= 0:
             os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()  # an interrupt may have kept its owner from closing it
 
 
 class HeldOpen:
@@ -112,6 +119,7 @@ class HeldOpen:
 
     def __init__(self, path: str) -> None:
         self._files: dict[str, int] = {}
+        self._path, self._size = path, 0
         if not LOCKS:
             return
         _open_here.add(self)
@@ -129,14 +137,32 @@ class HeldOpen:
                 _lock_bytes(fd, *place)
 
     def missing(self) -> str:
-        """Return a file that is not in its place any more, or nothing."""
-        return next((name for name, fd in self._files.items() if not is_at(fd, name)), "")
+        """Return a file that is not in its place any more, or was cut; or nothing."""
+        for name, fd in self._files.items():
+            if not is_at(fd, name):
+                return name
+        if self._path in self._files:
+            before, self._size = self._size, os.fstat(self._files[self._path]).st_size
+            if self._size < before:  # it only ever grows
+                return self._path
+        return ""
+
+    def read(self, ending: str, offset: int, length: int) -> bytes:
+        """Return some bytes of a file; none where it is not held open."""
+        fd = self._files.get(self._path + ending)
+        return b"" if fd is None else os.pread(fd, length, offset)
 
     def close(self) -> None:
         """Let others have the files for themselves."""
-        files, self._files = self._files, {}
-        for fd in files.values():
-            os.close(fd)
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def nothing() -> None:
+    """Release what is not locked."""
 
 
 def is_at(fd: int, path: str) -> bool:

@@ -16,6 +16,7 @@ import logging
 import os
 import secrets
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterable
 from contextlib import closing, suppress
@@ -65,7 +66,8 @@ create index unplayed on inputs (seq) where instant is null;
 create unique index keys on inputs (key) where key is not null;
 """
 )
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""Codes of a damaged file; also that of a statement that does not fit its tables."""
 REASONS = {
     sqlite3.SQLITE_FULL: "disk full",
     sqlite3.SQLITE_IOERR: "the disk is full or fails (disk I/O error)",
@@ -96,6 +98,7 @@ class Store:
     def __init__(self, path: str | Path = IN_MEMORY) -> None:
         self.path = str(path)
         self.closed = False
+        self._process = os.getpid()
         self.lock = threading.RLock()
         self._between: FileLock | None = None
         self._owner: FileLock | None = None
@@ -114,6 +117,9 @@ class Store:
                 self._leave()
         except BaseException as error:
             self.close()
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
+                raise self.damaged(str(error)) from None
             if isinstance(error, CANNOT_OPEN) and not isinstance(error, AsyncsimError):
                 raise StoreError(
                     f"store {self.path!r} cannot be used: {_reason(error)}{database_hint()}"
@@ -130,6 +136,7 @@ class Store:
         self._set_up(db)
         if self.path != IN_MEMORY:
             self._held = HeldOpen(self.path)
+            self._check_log()
         self._version = db.execute("pragma data_version").fetchone()[0]
 
     def _journal(self, db: sqlite3.Connection) -> str:
@@ -178,7 +185,13 @@ class Store:
         self._check_open()
         if self._db is not None and self._db.in_transaction:
             self._db.execute("rollback")
-        if self._between and not self._between.acquire(shared=shared, patience=PATIENCE):
+        if self._between is None:
+            return
+        try:
+            locked = self._between.acquire(shared=shared, patience=PATIENCE)
+        except OSError as error:
+            raise StoreError(f"store {self.path!r} cannot be locked: {error}") from None
+        if not locked:
             raise StoreError(
                 f"store {self.path!r} cannot be used: another process has kept it locked for "
                 f"{PATIENCE:g} s; nothing was done"
@@ -244,12 +257,17 @@ class Store:
     def _check_open(self) -> None:
         if self.closed:
             raise EngineError("this session is closed; live(store=…) opens it again")
+        if self._between is not None and os.getpid() != self._process:
+            raise EngineError(
+                "this session belongs to the process that opened it, and not to one forked from "
+                "it; finish its steps with finish_in_store(), or over REST"
+            )
 
     def _check_place(self) -> None:
         missing = self._held.missing() if self._held else ""
         if missing:
             raise StoreError(
-                f"store {self.path!r} cannot be written: {missing!r} was deleted, renamed or "
+                f"store {self.path!r} cannot be written: {missing!r} was deleted, renamed, cut or "
                 "replaced while the session was open; put it back, or save what the session "
                 "still has with session.backup(path)"
             )
@@ -284,7 +302,6 @@ class Store:
                 "close that one first, or finish its steps through its REST endpoint"
             )
         self._owner = owner
-        self._check_log()
         with self.lock, self.transaction():
             word = secrets.token_hex(8)
             self.tell(OWNER, word)
@@ -295,9 +312,8 @@ class Store:
 
         It reads up to the first place that is damaged, and takes what follows for old.
         """
-        if self.journal != "wal":
-            return
-        lost = commits_behind(self.path + "-wal", self.one("pragma wal_checkpoint(passive)")[1])
+        assert self._held is not None
+        lost = commits_behind(self._held)
         if lost > 1:
             raise self.damaged(
                 f"{lost} writes are behind a damaged place of {self.path + '-wal'!r}"
@@ -322,11 +338,15 @@ class Store:
 
     def _close_database(self, db: sqlite3.Connection) -> None:
         """Close the connection; the last one leaves a database without a log beside it."""
-        if self._between:
-            self._between.acquire(patience=PATIENCE)
-        if self._held is not None:
-            self._held.close()
-        db.close()
+        try:
+            if self._between:
+                self._between.acquire(patience=PATIENCE)
+        except OSError:
+            pass  # a lock that cannot be had is no reason to stay open
+        finally:
+            if self._held is not None:
+                self._held.close()
+            db.close()
 
     # --- talking to the database ------------------------------------------------------------------
 
@@ -542,30 +562,28 @@ class Transaction:
                 self._store.roll_back()
 
 
-def commits_behind(log: str, read: int) -> int:
+def commits_behind(files: HeldOpen) -> int:
     """Return how many commits a write-ahead log holds behind the frames that SQLite has read.
 
     Frames of the present generation carry the salts of the header, older ones do not; the one that
-    ends a commit names the size of the database. See https://www.sqlite.org/fileformat2.html#walformat.
+    ends a commit names the size of the database. The index has the number of frames read. See
+    https://www.sqlite.org/fileformat2.html#walformat and https://www.sqlite.org/walformat.html.
     """
-    with open(log, "rb") as file:
-        header = file.read(32)
-        size = 24 + int.from_bytes(header[8:12], "big")
-        file.seek(32)
-        first = file.read(24)
-        salts = header[16:24] if _intact(header) else first[8:16]
-        found = 0
-        file.seek(32 + max(read, 0) * size)
-        while len(frame := file.read(24)) == 24:
-            found += frame[8:16] == salts and frame[4:8] != bytes(4)
-            file.seek(size - 24, os.SEEK_CUR)
+    header = files.read("-wal", 0, 32)
+    if len(header) < 32:
+        return 0
+    read = int.from_bytes(files.read("-shm", 16, 4), sys.byteorder)
+    size = 24 + int.from_bytes(header[8:12], "big")
+    salts = header[16:24] if _intact(header) else files.read("-wal", 40, 8)
+    found, place = 0, 32 + read * size
+    while len(frame := files.read("-wal", place, 24)) == 24:
+        found += frame[8:16] == salts and frame[4:8] != bytes(4)
+        place += size
     return found
 
 
 def _intact(header: bytes) -> bool:
     """Return whether the header of a write-ahead log fits its own checksum."""
-    if len(header) < 32:
-        return True  # there is none, and nothing behind it
     order: Literal["big", "little"] = "big" if header[3] & 1 else "little"
     sums = [0, 0]
     for k in range(0, 24, 4):

@@ -1,5 +1,6 @@
 """Copies made in the kernel, and files that go away, lose no acknowledged finish."""
 
+import errno
 import itertools
 import os
 import random
@@ -16,6 +17,7 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.engine.waits import Answer
+from asyncsim.live import locks as module
 
 COPIER = Path(__file__).with_name("copier.py")
 SCENARIO = sim.Scenario(
@@ -117,7 +119,9 @@ def test_files_that_are_not_in_their_place_are_reported(path, ending, deed, tmp_
         file.rename(aside)
     if deed == "replace":
         shutil.copy(aside, file)
-    with pytest.raises(sim.StoreError, match=r"was deleted, renamed or replaced.*backup\(path\)"):
+    with pytest.raises(
+        sim.StoreError, match=r"was deleted, renamed, cut or replaced.*backup\(path\)"
+    ):
         session.finish("6_1")
     assert session.wait("6_1")["state"] == "waiting"
     session.backup(tmp_path / "rescue.db")
@@ -169,6 +173,65 @@ def test_a_child_that_outlives_the_session_keeps_no_lock(path):
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+def test_a_forked_process_is_told_that_the_session_is_not_its_own(path, tmp_path):
+    """It may finish in the store as any other process."""
+    session, found = sim.live(store=path), tmp_path / "found"
+    child = os.fork()
+    if child == 0:
+        try:
+            session.finish("5_1")
+        except sim.EngineError as error:
+            found.write_text(str(error))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert "belongs to the process that opened it" in found.read_text()
+    assert session.finish("5_1") is Answer.FINISHED
+    session.close()
+
+
+def test_a_store_that_is_cut_under_its_session_is_reported(path):
+    """Before anything more is acknowledged."""
+    session = sim.live(store=path)
+    os.truncate(path, 4096)
+    with pytest.raises(sim.StoreError, match="was deleted, renamed, cut or replaced"):
+        session.finish("5_1")
+    session.close()
+
+
+def failing(number):
+    """Return a `flock` that fails."""
+
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    return flock
+
+
+def test_where_there_are_no_locks_the_word_in_the_store_must_do(path, monkeypatch):
+    """A drive without locks: the first of two sessions is refused at its next action."""
+    monkeypatch.setattr(module.fcntl, "flock", failing(errno.ENOLCK))
+    first = sim.live(store=path)
+    assert first.finish("5_1") is Answer.FINISHED
+    second = sim.live(store=path)
+    with pytest.raises(sim.StoreError, match="was taken over"):
+        first.finish("6_1")
+    assert second.finish("6_1") is Answer.FINISHED
+    first.close()
+    second.close()
+
+
+def test_a_lock_that_fails_is_reported_as_the_stores_error(path, monkeypatch):
+    """A file server that has gone away; the session can be closed all the same."""
+    session = sim.live(store=path)
+    monkeypatch.setattr(module.fcntl, "flock", failing(errno.EIO))
+    with pytest.raises(sim.StoreError, match="cannot be locked"):
+        session.finish("5_1")
+    session.close()
+    monkeypatch.undo()
+    with sim.live(store=path) as again:
+        assert again.finish("5_1") is Answer.FINISHED
 
 
 def test_threads_that_read_the_files_disturb_nobody(path):
