@@ -7,11 +7,11 @@ action the simulations are made again from the journal, which needs no room on t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from asyncsim.engine.waits import Answer
-from asyncsim.errors import EngineError, StoreError
+from asyncsim.errors import EngineError, ScenarioError, StoreError
 from asyncsim.live.journal import NOT_BEGUN, Input, Journal
 from asyncsim.live.lane import Lane
 from asyncsim.live.setup import VERSION, Setup
@@ -109,39 +109,41 @@ class DurableSides:
                 self._sides = None
                 raise
 
-    def take(
-        self,
-        kind: str,
-        serial_number: str | None,
-        data: Mapping[str, Any] | None = None,
-        key: str | None = None,
-    ) -> str:
-        """Play an input now and record it; return the answer to it.
+    def take(self, inputs: Sequence[Input]) -> list[str | ScenarioError]:
+        """Play inputs now, in order, and record them in one transaction; return their answers.
 
-        With an idempotency key that came before, nothing is played: the answer is the same again.
+        With an idempotency key that came before, nothing is played: the answer is the same again,
+        or an error that says that the key was used for something else.
         """
 
-        def play(sides: Sides) -> tuple[Input, Input | None]:
-            given = Input(kind, serial_number, data, instant=sides.now, key=key)
-            before = self.journal.with_key(key)
-            if before is not None:
-                return given, before
-            known = serial_number is None or serial_number in sides.records
-            answer, effective = sides.play(given)
-            given = given._replace(answer=answer, effective=effective)
-            if known:  # what concerns no record changes nothing
-                self.journal.note(given.with_final_key())
-            return given, None
+        def play(sides: Sides) -> list[tuple[Input, Input | None]]:
+            return [self._record(sides, given) for given in inputs]
 
         with self.store.lock:
-            given, before = self._together(play)
-            if before is not None and given.repeats(before):
-                answer = str(before.answer)
-                self._heard(self.now, given, f"{text_of(answer)}, repeated")
-                return answer
-            answer = str(given.answer)
-            self._heard(self.now, given, text_of(answer))
-            return answer
+            return [self._answer(given, before) for given, before in self._together(play)]
+
+    def _record(self, sides: Sides, given: Input) -> tuple[Input, Input | None]:
+        """Play an input and record it; return it with its answer, and the one it repeats."""
+        given = given._replace(instant=sides.now)
+        before = self.journal.with_key(given.key)
+        if before is not None:
+            return given, before
+        known = given.serial_number is None or given.serial_number in sides.records
+        answer, effective = sides.play(given)
+        given = given._replace(answer=answer, effective=effective)
+        if known:  # what concerns no record changes nothing
+            self.journal.note(given.with_final_key())
+        return given, None
+
+    def _answer(self, given: Input, before: Input | None) -> str | ScenarioError:
+        """Return the answer to an input that is durable, and let it be heard."""
+        try:
+            repeated = ", repeated" if before is not None and given.repeats(before) else ""
+        except ScenarioError as error:
+            return error
+        answer = str((before or given).answer)
+        self._heard(self.now, given, text_of(answer) + repeated)
+        return answer
 
     def commit(self) -> None:
         """Make the present instant durable."""

@@ -29,7 +29,3 @@ class Gate:
                 f"Too many requests: try again in {pause:.1f} s.",
                 headers={"Retry-After": str(int(pause) + 1)},
             )
-
-    async def admit(self) -> None:
-        """Do the same in the event loop, where no thread is needed for it."""
-        self()

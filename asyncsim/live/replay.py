@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from attrs import evolve
 
-from asyncsim.errors import EngineError
+from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.live.controls import lasting, positive_speed
-from asyncsim.live.journal import Journal
+from asyncsim.live.journal import Input, Journal
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup, strategies_of
 from asyncsim.live.store import Store, existing
@@ -74,7 +73,7 @@ class Replay(Session):
             if not super()._advance(due.instant or 0.0, budget):
                 return False
             self._script.popleft()
-            answer = self._sides.take(due.kind, due.serial_number, due.data)
+            (answer,) = self._sides.take([Input(due.kind, due.serial_number, due.data)])
             if answer != due.answer:
                 raise EngineError(
                     f"the replay differs from the session: {due.kind} of {due.serial_number!r} "
@@ -82,15 +81,10 @@ class Replay(Session):
                 )
         return super()._advance(target, budget)
 
-    def _input(
-        self,
-        kind: str,
-        serial_number: str | None,
-        data: Mapping[str, Any] | None = None,
-        key: str | None = None,
-    ) -> str:
+    def take(self, inputs: Sequence[Input]) -> list[str | ScenarioError]:
+        """Refuse inputs: all of them are there already."""
         raise EngineError(
-            f"{kind} is not for a replay, which plays what was; "
+            f"{inputs[0].kind} is not for a replay, which plays what was; "
             "take live(store=…) to go on with the session"
         )
 

@@ -15,10 +15,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from fastapi.security import APIKeyQuery, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from pydantic import ValidationError
 
+from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, SerialNumberError, UnknownSerialNumber
 from asyncsim.live.codes import STATUS, advice
 from asyncsim.live.documents import (
@@ -34,10 +34,12 @@ from asyncsim.live.documents import (
 from asyncsim.live.endpoint import PATH
 from asyncsim.live.fields import MOST_BYTES, data_fields
 from asyncsim.live.gate import Gate
-from asyncsim.live.journal import idempotency_key
+from asyncsim.live.journal import Input, idempotency_key
 from asyncsim.live.looking import LONGEST_LIKE
 from asyncsim.live.problems import Problem, ProblemDocument, answer_problems, described
 from asyncsim.live.session import MOST, Session
+from asyncsim.live.store import written
+from asyncsim.live.together import Together
 from asyncsim.model.limits import RateLimit
 from asyncsim.model.quantities import nearest
 
@@ -58,8 +60,11 @@ KEY_HELP = (
     "The same finish with the same key gets the answer of the first one again, also after a crash."
 )
 LIST_QUERY = ("limit", "offset", "like")
-BEARER = HTTPBearer(auto_error=False)
-TOKEN_IN_QUERY = APIKeyQuery(name="token", auto_error=False)
+TOKEN_PLACES = {
+    "HTTPBearer": {"type": "http", "scheme": "bearer"},
+    "APIKeyQuery": {"type": "apiKey", "in": "query", "name": "token"},
+}
+"""Where a token may stand, as OpenAPI puts it; one of these must hold it."""
 
 
 class Guard:
@@ -69,13 +74,11 @@ class Guard:
         self._token = token.encode()
         self._gate = Gate(limit)
 
-    async def __call__(  # in the event loop: a thread would cost more than the work
-        self,
-        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
-        token: Annotated[str | None, Depends(TOKEN_IN_QUERY)],
-    ) -> None:
+    async def __call__(self, request: Request) -> None:  # in the loop: a thread costs more
         """Refuse a request without the token, or one too many."""
-        given = (bearer.credentials if bearer else token) or ""
+        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+        given = bearer.strip() if scheme.lower() == "bearer" else ""
+        given = given or request.query_params.get("token", "")
         if not secrets.compare_digest(given.encode(), self._token):
             raise Problem(
                 401,
@@ -84,9 +87,10 @@ class Guard:
                 headers={"WWW-Authenticate": "Bearer"},
             )
         self._gate()
+        no_other_query(request)
 
 
-async def no_other_query(request: Request) -> None:
+def no_other_query(request: Request) -> None:
     """Reject unknown query parameters: they are mistakes."""
     known = ["token", *(LIST_QUERY if request.scope["path"].endswith("/serverEvents") else ())]
     for name in request.query_params:
@@ -155,7 +159,7 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
     )
     router = APIRouter(
         prefix=PATH,
-        dependencies=[Depends(Guard(token, limit)), Depends(no_other_query)],
+        dependencies=[Depends(Guard(token, limit))],
         responses=described(400, 401, 408, 421, 429, 503),
     )
     views = Views(session)
@@ -176,18 +180,20 @@ def to_the_description() -> Response:
 
 
 def describe(app: FastAPI, title: str) -> None:
-    """Put problem documents, and only those, where FastAPI describes its own errors."""
+    """Say where the token stands, and put problem documents where FastAPI has its own errors."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         whole = plain()  # made once, so what is changed here stays changed
         whole["info"]["title"] = title
+        whole["components"]["securitySchemes"] = TOKEN_PLACES
         schemas = whole["components"]["schemas"]
         for own in ("HTTPValidationError", "ValidationError"):
             schemas.pop(own, None)
         schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
         for path in whole["paths"].values():
             for operation in path.values():
+                operation["security"] = [{place: []} for place in TOKEN_PLACES]
                 own = operation["responses"].get("422", {}).get("content", {})
                 if "application/json" in own:
                     del operation["responses"]["422"]
@@ -267,32 +273,34 @@ def add_server_events(router: APIRouter, views: Views, session: Session) -> None
 
 def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> None:
     """Add the path that finishes a step."""
+    gate, together = Gate(limit), Together(session)
 
     @router.post(
         "/serverEvents/{serialNumber}/finish",
         status_code=204,
         tags=["server events"],
-        dependencies=[Depends(Gate(limit).admit)],
         openapi_extra=BODY,
         responses={202: {"description": "Kept until the step waits."}, **FINISH_PROBLEMS},
     )
-    def finish_server_event(
+    async def finish_server_event(
         serialNumber: str,
-        fields: DataFields,
+        request: Request,
         its_key: Annotated[
             str | None, Header(alias="Idempotency-Key", description=KEY_HELP)
         ] = None,
         webhook: Annotated[str | None, Header(alias="webhook-id", description=KEY_HELP)] = None,
     ) -> Response:
         """Finish a step: its process goes on, with the data fields that are handed back."""
+        gate()
+        given = checked(await body_fields(request))
         key = webhook if its_key is None else its_key
-        given = checked(fields)
         try:
             key = idempotency_key(key)
         except ScenarioError as error:
             raise Problem(400, sentence(error)) from None
+        asked = Input("finish", written(serialNumber), given, key=key)
         try:
-            answer = session.finish(serialNumber, given, strict=False, key=key)
+            answer = Answer[await together.answer(asked)]
         except ScenarioError as error:
             raise Problem(422, sentence(error)) from None
         status = session.setup.status_of(answer)

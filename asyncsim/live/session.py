@@ -185,11 +185,21 @@ class Session(Controls):
         data: Mapping[str, Any] | None = None,
         key: str | None = None,
     ) -> str:
+        (answer,) = self.take([Input(kind, serial_number, data, key=key)])
+        if isinstance(answer, ScenarioError):
+            raise answer
+        return answer
+
+    def take(self, inputs: Sequence[Input]) -> list[str | ScenarioError]:
+        """Play inputs now, in order; return their answers when all are durable, in one write.
+
+        What they hold is checked already. An error stands for the answer to a wrong key.
+        """
         with self.store.lock:
             self._catch_up()
-            answer = self._sides.take(kind, serial_number, data, key)
+            answers = self._sides.take(inputs)
         self._tell_listeners()
-        return answer
+        return answers
 
     def _catch_up(self) -> None:
         if self.playing:
