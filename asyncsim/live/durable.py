@@ -14,6 +14,7 @@ from asyncsim.engine.waits import Answer
 from asyncsim.errors import EngineError, ScenarioError, StoreError
 from asyncsim.live.journal import NOT_BEGUN, Input, Journal
 from asyncsim.live.lane import Lane
+from asyncsim.live.responses import kept_responses
 from asyncsim.live.setup import VERSION, Setup
 from asyncsim.live.sides import Sides
 from asyncsim.live.store import Store
@@ -201,7 +202,7 @@ class DurableSides:
         now, inputs = self.journal.verified()
         try:
             store.rehearse()
-            sides = Sides(setup, store, self._responses())
+            sides = Sides(setup, store, kept_responses(store))
             for given in inputs:
                 assert given.instant is not None
                 sides.advance(given.instant)
@@ -216,10 +217,6 @@ class DurableSides:
             store.roll_back()
         sides.responses.replayed = None
         return sides
-
-    def _responses(self) -> dict[str, tuple[str, str | None]]:
-        rows = self.store.all("select serial_number, response, data from responses")
-        return {number: (response, data) for number, response, data in rows}
 
     def _mismatch(self, what: str) -> StoreError:
         made, here = self.store.about("asyncsim"), VERSION

@@ -12,6 +12,8 @@ between without notice. (This finds accidents. It is no signature: a program can
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -24,6 +26,7 @@ HEAD = "head"
 COLUMNS = "seq, kind, serial_number, data, instant, answer, noted_at, key, effective, digest"
 INSERT = f"insert into inputs ({COLUMNS}) values ({', '.join('?' * 10)})"
 LONGEST_KEY = 255
+KEY = rf"[!-~]{{1,{LONGEST_KEY}}}"
 NOT_BEGUN = -1.0
 """The instant reached when nothing has been played, not even what happens at the start."""
 LATEST = 1000
@@ -52,6 +55,10 @@ class Input(NamedTuple):
             return self
         return self._replace(key=None)
 
+    @property
+    def _asked(self) -> tuple[str, str | None, str]:
+        return self.kind, self.serial_number, json.dumps(self.data or {}, sort_keys=True)
+
     def repeats(self, other: Input) -> bool:
         """Return whether this asks for the same as another input.
 
@@ -60,8 +67,7 @@ class Input(NamedTuple):
         ScenarioError
             If it asks for something else with the same key.
         """
-        mine = self.kind, self.serial_number, self.data or {}
-        if mine != (other.kind, other.serial_number, other.data or {}):
+        if self._asked != other._asked:
             raise ScenarioError(
                 f"key {self.key!r} was used to {other.kind} {other.serial_number!r} with "
                 "other data or another number; take a new key for each finish"
@@ -257,11 +263,6 @@ def idempotency_key(key: object) -> str | None:
     """
     if key is None:
         return None
-    if (
-        isinstance(key, str)
-        and 1 <= len(key) <= LONGEST_KEY
-        and key.isascii()
-        and key.isprintable()
-    ):
+    if isinstance(key, str) and re.fullmatch(KEY, key):
         return key
     raise ScenarioError(f"key must be 1 to {LONGEST_KEY} visible ASCII characters, got {key!r:.60}")

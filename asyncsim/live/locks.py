@@ -63,8 +63,9 @@ class FileLock:
     def _open(self) -> None:
         if not LOCKS:
             return
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         self.close()
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._fd = fd
         self.release = functools.partial(fcntl.flock, self._fd, fcntl.LOCK_UN)
         _open_here.add(self)
 
@@ -92,7 +93,10 @@ class FileLock:
                 raise
             if is_at(self._fd, self.path):
                 return True
-            self._open()  # the file was removed meanwhile: others would lock another one
+            try:
+                self._open()  # the file was removed meanwhile: others would lock another one
+            except OSError:  # so was its folder, and there are no others
+                return True
 
     def close(self) -> None:
         """Give the lock back and close the file, which stays: the next process needs the same."""
@@ -119,7 +123,7 @@ class HeldOpen:
 
     def __init__(self, path: str) -> None:
         self._files: dict[str, int] = {}
-        self._path, self._size = path, 0
+        self._path, self._size, self._frame = path, 0, 0
         if not LOCKS:
             return
         _open_here.add(self)
@@ -135,6 +139,8 @@ class HeldOpen:
             self._files[name] = fd
             if logged and place is not None:
                 _lock_bytes(fd, *place)
+        page = int.from_bytes(self.read("", 16, 2), "big")
+        self._frame = 24 + (65_536 if page == 1 else page)
 
     def missing(self) -> str:
         """Return a file that is not in its place any more, or was cut; or nothing."""
@@ -145,7 +151,15 @@ class HeldOpen:
             before, self._size = self._size, os.fstat(self._files[self._path]).st_size
             if self._size < before:  # it only ever grows
                 return self._path
+        log = self._files.get(self._path + "-wal")
+        if log is not None and os.fstat(log).st_size < self.frames * self._frame:
+            return self._path + "-wal"
         return ""
+
+    @property
+    def frames(self) -> int:
+        """How many frames of the write-ahead log are in use, as its index has it."""
+        return int.from_bytes(self.read("-shm", 16, 4), sys.byteorder)
 
     def read(self, ending: str, offset: int, length: int) -> bytes:
         """Return some bytes of a file; none where it is not held open."""

@@ -100,6 +100,7 @@ def live(
             if store is not None:
                 with kept.lock, kept.transaction():
                     setup.keep(kept)
+                kept.all("pragma wal_checkpoint(passive)")  # the file alone knows what it is
             return Session(setup, kept, speed)
         found = Setup.kept_in(kept, on_response)
         what = setup.differs_from(found) if setup is not None else ""

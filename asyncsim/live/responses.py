@@ -12,6 +12,7 @@ from asyncsim.engine.graph import Call
 from asyncsim.engine.waits import Wait
 from asyncsim.errors import ScenarioError
 from asyncsim.live.fields import data_fields
+from asyncsim.live.journal import chained
 from asyncsim.live.store import Store, as_json
 
 logger = logging.getLogger("asyncsim")
@@ -102,8 +103,24 @@ class Responses:
         except Exception as problem:  # a user's code may raise anything
             logger.exception("on_response of %r failed for %s", node.name, wait.serial_number)
             response, data = "rejected", {"error": f"{type(problem).__name__}: {problem}"}
-        self._store.do(
-            "insert into responses values (?, ?, ?)",
-            (wait.serial_number, response, as_json(data)),
-        )
+        cells = wait.serial_number, response, as_json(data)
+        self._store.do("insert into responses values (?, ?, ?, ?)", (*cells, chained("", cells)))
         return response, data
+
+
+def kept_responses(store: Store) -> dict[str, tuple[str, str | None]]:
+    """Return what functions have answered, by serial number, checked.
+
+    Raises
+    ------
+    StoreError
+        If an answer is not as it was written.
+    """
+    found = {}
+    for *cells, digest in store.all("select * from responses"):
+        if chained("", tuple(cells)) != digest:
+            raise store.damaged(
+                f"the response to the call of {cells[0]!r} is not as it was written"
+            )
+        found[cells[0]] = (cells[1], cells[2])
+    return found

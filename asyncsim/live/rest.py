@@ -34,7 +34,7 @@ from asyncsim.live.documents import (
 from asyncsim.live.endpoint import PATH
 from asyncsim.live.fields import MOST_BYTES, data_fields
 from asyncsim.live.gate import Gate
-from asyncsim.live.journal import Input, idempotency_key
+from asyncsim.live.journal import KEY, Input
 from asyncsim.live.looking import LONGEST_LIKE
 from asyncsim.live.problems import Problem, ProblemDocument, answer_problems, described
 from asyncsim.live.session import MOST, Session
@@ -286,18 +286,16 @@ def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> 
         serialNumber: str,
         request: Request,
         its_key: Annotated[
-            str | None, Header(alias="Idempotency-Key", description=KEY_HELP)
+            str | None, Header(alias="Idempotency-Key", description=KEY_HELP, pattern=f"^{KEY}$")
         ] = None,
-        webhook: Annotated[str | None, Header(alias="webhook-id", description=KEY_HELP)] = None,
+        webhook: Annotated[
+            str | None, Header(alias="webhook-id", description=KEY_HELP, pattern=f"^{KEY}$")
+        ] = None,
     ) -> Response:
         """Finish a step: its process goes on, with the data fields that are handed back."""
         gate()
         given = checked(await body_fields(request))
         key = webhook if its_key is None else its_key
-        try:
-            key = idempotency_key(key)
-        except ScenarioError as error:
-            raise Problem(400, sentence(error)) from None
         asked = Input("finish", written(serialNumber), given, key=key)
         try:
             answer = Answer[await together.answer(asked)]

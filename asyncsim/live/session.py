@@ -425,10 +425,9 @@ class Session(Controls):
         for endpoint in self._endpoints:
             endpoint.stop()
         with self.store.lock:
-            if self.store.closed:
-                return
             try:
-                self._sides.commit()
+                if not self.store.closed:
+                    self._sides.commit()
             except StoreError as error:  # what was acknowledged is in the store, or was reported
                 logger.warning("the last simulated instants were not saved: %s", error)
             finally:

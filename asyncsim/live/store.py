@@ -16,7 +16,6 @@ import logging
 import os
 import secrets
 import sqlite3
-import sys
 import threading
 from collections.abc import Iterable
 from contextlib import closing, suppress
@@ -55,8 +54,9 @@ SCHEMA = (
     DERIVED
     + """
 create table about (key text primary key, value text not null) without rowid;
-create table responses (serial_number text primary key, response text not null, data text)
-    without rowid;
+create table responses (
+    serial_number text primary key, response text not null, data text, digest text not null
+) without rowid;
 create table inputs (
     seq integer primary key, kind text not null, serial_number text, data text,
     instant real, answer text, noted_at text not null, key text, effective integer not null,
@@ -328,13 +328,14 @@ class Store:
     def close(self) -> None:
         """Let go of the file."""
         with self.lock:
-            if not self.closed and self._db is not None:
-                self._close_database(self._db)
-            self.closed = True
-            for one in (self._owner, self._between):
-                if one is not None:
-                    one.close()  # the file stays: the next process must find the same one
-            self._owner = None
+            first, self.closed = not self.closed, True
+            try:
+                if first and self._db is not None:
+                    self._close_database(self._db)
+            finally:
+                for one in (self._owner, self._between):
+                    if one is not None:
+                        one.close()  # the file stays: the next process must find the same one
 
     def _close_database(self, db: sqlite3.Connection) -> None:
         """Close the connection; the last one leaves a database without a log beside it."""
@@ -358,7 +359,7 @@ class Store:
             raise self._failure(error) from None
 
     def _failure(self, error: sqlite3.Error) -> StoreError:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in DAMAGED or "decode" in str(error):  # text that is no text
             return self.damaged(str(error))
         return StoreError(
@@ -429,8 +430,8 @@ class Store:
         """
         made = False
         try:
-            if Path(path).exists():
-                raise ScenarioError(f"path must be a new file, got {str(path)!r}, which exists")
+            if str(path) in ("", IN_MEMORY) or Path(path).exists():
+                raise ScenarioError(f"path must be a new file, got {str(path)!r}")
             made = True
             with self.lock, closing(sqlite3.connect(path)) as copy:
                 try:
@@ -572,10 +573,9 @@ def commits_behind(files: HeldOpen) -> int:
     header = files.read("-wal", 0, 32)
     if len(header) < 32:
         return 0
-    read = int.from_bytes(files.read("-shm", 16, 4), sys.byteorder)
     size = 24 + int.from_bytes(header[8:12], "big")
     salts = header[16:24] if _intact(header) else files.read("-wal", 40, 8)
-    found, place = 0, 32 + read * size
+    found, place = 0, 32 + files.frames * size
     while len(frame := files.read("-wal", place, 24)) == 24:
         found += frame[8:16] == salts and frame[4:8] != bytes(4)
         place += size

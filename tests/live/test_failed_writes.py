@@ -142,8 +142,7 @@ def test_a_session_that_cannot_write_any_more_can_be_closed(tmp_path, caplog):
     session = sim.live(SCENARIO, store=tmp_path / "s.db", hold="people")
     session.run_for(30.0)
     session.finish("5_2")
-    used = (tmp_path / "s.db-wal").stat().st_size
-    with room_for(used):
+    with room_for(1000):
         with contextlib.suppress(sim.StoreError):
             session.run_for(5.0)
         session.close()

@@ -37,7 +37,7 @@ def path(tmp_path):
     with sim.live(SCENARIO, hold=True, store=path, **more) as session:
         session.run_until(12)
         for number in ("1_1", "2_1", "3_1"):
-            session.finish(number, {"InvoiceNo": 42}, key=f"key {number}")
+            session.finish(number, {"InvoiceNo": 42}, key=f"key-{number}")
         session.finish("1_1", strict=False)
         session.start({"by": "hand"})
         session.heartbeat("5_1")
@@ -210,6 +210,23 @@ class TestDamagedLog:
         assert "is not whole" in caplog.text
 
 
+def test_a_response_that_was_changed_is_not_replayed(path):
+    """What users' functions have answered has a digest of its own."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("update responses set response = 'done' where serial_number = '9_1'")
+    with pytest.raises(sim.StoreError, match="response to the call of '9_1' is not as it was"):
+        sim.replay(path)
+
+
+def test_a_session_whose_log_is_gone_is_not_begun_anew_in_silence(path, tmp_path):
+    """The file alone says which session it holds."""
+    session = sim.live(SCENARIO, store=tmp_path / "new.db", hold=True, seed=7)
+    shutil.copy(tmp_path / "new.db", tmp_path / "copy.db")
+    session.close()
+    with pytest.raises(sim.ScenarioError, match="holds a session with another seed"):
+        sim.live(SCENARIO, store=tmp_path / "copy.db", hold=True, seed=8)
+
+
 class TestGrowth:
     def test_what_changes_nothing_is_not_played_again(self, path):
         """Duplicates, late finishes and heartbeats are in the log, and in the tables as ever."""
@@ -257,13 +274,13 @@ class TestIdempotency:
     def test_the_same_key_gets_the_same_answer(self, path):
         """Also after a crash; another client's finish is told from it."""
         with sim.live(store=path) as session:
-            assert session.finish("1_1", {"InvoiceNo": 42}, key="key 1_1") is Answer.FINISHED
+            assert session.finish("1_1", {"InvoiceNo": 42}, key="key-1_1") is Answer.FINISHED
             with pytest.raises(sim.AlreadyFinished):
                 session.finish("1_1", {"InvoiceNo": 42}, key="other")
             with pytest.raises(sim.AlreadyFinished):  # and so it stays
                 session.finish("1_1", {"InvoiceNo": 42}, key="other")
             rows = session.store.one("select count(*) from inputs")[0]
-            assert session.finish("2_1", {"InvoiceNo": 42}, key="key 2_1") is Answer.FINISHED
+            assert session.finish("2_1", {"InvoiceNo": 42}, key="key-2_1") is Answer.FINISHED
             assert session.store.one("select count(*) from inputs")[0] == rows
             assert session.answers["answer"].iloc[-1] == "finished, repeated"
             assert session.instance(2)["fields"]["InvoiceNo"] == 42
@@ -272,11 +289,11 @@ class TestIdempotency:
         """Another number or other data under it is a mistake, and nothing is done."""
         with sim.live(store=path) as session:
             for number, data in (("9_1", {"InvoiceNo": 42}), ("1_1", {"InvoiceNo": 43})):
-                with pytest.raises(sim.ScenarioError, match=r"'key 1_1' was used to finish '1_1'"):
-                    session.finish(number, data, key="key 1_1")
+                with pytest.raises(sim.ScenarioError, match=r"'key-1_1' was used to finish '1_1'"):
+                    session.finish(number, data, key="key-1_1")
             assert session.wait("9_1")["state"] == "waiting"
 
-    @pytest.mark.parametrize("key", ["", "x" * 256, "é", "a\nb", 5])
+    @pytest.mark.parametrize("key", ["", "x" * 256, "é", "a\nb", " ", 5])
     def test_what_is_no_key_is_refused(self, path, key):
         """A header must be able to carry it."""
         with (

@@ -191,13 +191,44 @@ def test_a_forked_process_is_told_that_the_session_is_not_its_own(path, tmp_path
     session.close()
 
 
-def test_a_store_that_is_cut_under_its_session_is_reported(path):
+@pytest.mark.parametrize("ending", ["", "-wal"])
+def test_a_store_that_is_cut_under_its_session_is_reported(path, ending):
     """Before anything more is acknowledged."""
     session = sim.live(store=path)
-    os.truncate(path, 4096)
+    os.truncate(f"{path}{ending}", 4096)
     with pytest.raises(sim.StoreError, match="was deleted, renamed, cut or replaced"):
         session.finish("5_1")
     session.close()
+
+
+def test_a_folder_that_goes_away_leaves_a_session_that_can_be_saved(path, tmp_path):
+    """It is reported as any file that is missing; a backup has all of it."""
+    session = sim.live(store=path)
+    session.finish("5_1")
+    shutil.rmtree(path.parent)
+    for _ in range(2):
+        with pytest.raises(sim.StoreError, match=r"was deleted.*backup\(path\)"):
+            session.finish("6_1")
+    session.backup(tmp_path / "rescue.db")
+    session.close()
+    with sim.live(store=tmp_path / "rescue.db") as rescued:
+        assert rescued.wait("5_1")["state"] == "finished"
+
+
+def test_an_interrupt_while_it_closes_leaves_no_lock(path, monkeypatch):
+    """Ctrl-C in the midst of it: it is closed, or closed by the next call."""
+    session = sim.live(store=path)
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.HeldOpen, "close", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.close()
+    monkeypatch.undo()
+    session.close()
+    with sim.live(store=path) as again:
+        assert again.finish("5_1") is Answer.FINISHED
 
 
 def failing(number):
