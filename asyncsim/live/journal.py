@@ -6,7 +6,8 @@ seed and journal are all that is needed to resume after a crash, or to play a se
 Each row has a digest of itself and of the row before it; the first one follows from the
 description of the session. The last digest, the number of rows and the instant reached stand in one
 record, the *head*, with a digest of their own. So no row can be changed, taken out or put in
-between without notice. (This finds accidents. It is no signature: a program can compute it anew.)
+between without notice. It finds accidents; it is not a signature, which no program could compute
+anew.
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ class HeldOpen:
         return b"" if fd is None else os.pread(fd, length, offset)
 
     def close(self) -> None:
-        """Let others have the files for themselves."""
+        """Close the files; other processes may take them for unused."""
         while self._files:
             os.close(self._files.popitem()[1])
 

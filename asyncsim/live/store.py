@@ -140,7 +140,7 @@ class Store:
         self._version = db.execute("pragma data_version").fetchone()[0]
 
     def _journal(self, db: sqlite3.Connection) -> str:
-        """Have SQLite write ahead, or keep its older journal where it cannot; return which.
+        """Set write-ahead mode, or the older journal where that does not work; return which.
 
         Writing ahead needs memory that processes share, which many a network drive does not have.
         Some drives report it at once, some only when it is first used.
@@ -326,7 +326,7 @@ class Store:
             )
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file and give its locks back."""
         with self.lock:
             first, self.closed = not self.closed, True
             try:
