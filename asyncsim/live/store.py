@@ -105,11 +105,14 @@ class Store:
         self._word: str | None = None
         self._held: HeldOpen | None = None
         self._db: sqlite3.Connection | None = None
+        made = ""
         try:
             if self.path != IN_MEMORY:
                 self.path = str(Path(path).resolve())
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-                self._between = FileLock(self.path + ".turn")
+                turn = self.path + ".turn"
+                made = "" if Path(turn).exists() else turn
+                self._between = FileLock(turn)
             self._enter()
             try:
                 self._open()
@@ -117,6 +120,8 @@ class Store:
                 self._leave()
         except BaseException as error:
             self.close()
+            if made:  # beside a file of something else, nothing is left
+                Path(made).unlink(missing_ok=True)
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
                 raise self.damaged(str(error)) from None

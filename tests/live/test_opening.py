@@ -68,6 +68,7 @@ def test_a_file_of_something_else_is_not_touched(tmp_path):
     with pytest.raises(sim.StoreError, match="cannot be used: file is not a database"):
         sim.live(SCENARIO, store=text)
     assert text.read_text().startswith("This is no database")
+    assert not list(tmp_path.glob("*.turn"))
 
 
 def test_a_store_that_was_changed_by_hand_is_not_gone_on_with(path):

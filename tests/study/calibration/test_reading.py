@@ -314,7 +314,9 @@ def test_a_file_that_cannot_be_is_refused_by_name(path):
     """Of a log and of its requests."""
     events = pd.DataFrame({name: ["2026-01-05 09:00"] for name in EVENT_COLUMNS})
     events["serial_number"] = "1_1"
-    with pytest.raises(sim.ScenarioError, match=r"log must be a name that|cannot be read"):
+    with pytest.raises(sim.ScenarioError, match=r"log must be the name of a file|cannot be read"):
         sim.fit(path)
-    with pytest.raises(sim.ScenarioError, match=r"requests must be a name that|cannot be read"):
+    with pytest.raises(
+        sim.ScenarioError, match=r"requests must be the name of a file|cannot be read"
+    ):
         sim.fit(events, requests=path)
