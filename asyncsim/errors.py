@@ -119,10 +119,15 @@ class EngineError(AsyncsimError, RuntimeError):
 class StoreError(AsyncsimError, RuntimeError):
     """The file of a live session cannot be read or written, is damaged, or is in use.
 
-    >>> sim.live(sim.Scenario.load("data/nightly_ledger.toml"), store="data/README.md")
+    >>> import pathlib, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> notes = pathlib.Path(folder.name, "notes.txt")
+    >>> _ = notes.write_text("no database " * 99)
+    >>> sim.live(sim.Scenario.load("data/nightly_ledger.toml"), store=notes)
     Traceback (most recent call last):
         ...
-    asyncsim.errors.StoreError: store ...
+    asyncsim.errors.StoreError: store ... cannot be used: file is not a database
+    >>> folder.cleanup()
     """
 
 
