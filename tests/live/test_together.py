@@ -277,16 +277,16 @@ class TestServed:
         assert finished(session) == 5
 
     def test_a_server_that_stops_answers_all_that_wait(self, session, queued, commits):
-        """Those that were not yet being written as well."""
+        """Those that were not yet being written as well; one that had not arrived is not done."""
         endpoint, connections = queued
         stopping = threading.Thread(target=endpoint.stop)
         stopping.start()
         time.sleep(0.3)
         commits.go_on.set()
-        for connection in connections:
-            assert connection.recv(4096).startswith(b"HTTP/1.1 204")
+        told = Counter(connection.recv(4096)[9:12] for connection in connections)
         stopping.join()
-        assert finished(session) == 5
+        assert set(told) <= {b"204", b"503"}
+        assert told[b"204"] == finished(session) > 0
 
     def test_many_clients_at_once_are_each_answered_once(self, session):
         """600 finishes by 16 clients, two of each step: one of them is done."""
