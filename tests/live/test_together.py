@@ -259,7 +259,7 @@ class TestServed:
         connections = [sent(endpoint, "1_1")]
         assert commits.under_way.wait(30)
         connections += [sent(endpoint, f"{k}_1") for k in range(2, 6)]
-        time.sleep(0.3)  # they have arrived by now
+        time.sleep(1.0)  # they have arrived by now
         yield endpoint, connections
         commits.go_on.set()
         endpoint.stop()
