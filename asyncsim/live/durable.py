@@ -93,7 +93,7 @@ class DurableSides:
         return serial_number in self.current().records
 
     def write(self) -> None:
-        """Write changed records, so that they can be looked at in the midst of a transaction."""
+        """Write changed records: a user's function may look at them while things happen."""
         self.current().records.write()
 
     def advance(self, target: float, budget: float) -> bool:

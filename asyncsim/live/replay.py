@@ -12,7 +12,7 @@ from attrs import evolve
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.live.controls import lasting, positive_speed
 from asyncsim.live.journal import Input, Journal
-from asyncsim.live.responses import kept_responses
+from asyncsim.live.responses import keep_response, kept_responses
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup, strategies_of
 from asyncsim.live.store import Store, existing
@@ -40,14 +40,11 @@ class Replay(Session):
         self.end = journal.verified()[0]
         """The instant up to which the session had come."""
         self._script = deque(journal.inputs())
-        kept_responses(source)
+        responses = kept_responses(source)
         super().__init__(setup, Store(), speed)
-        with (
-            self.store.lock,
-            self.store.transaction(),
-        ):  # what users' functions said; they are not asked again
-            for row in source.all("select * from responses"):
-                self.store.do("insert into responses values (?, ?, ?, ?)", row)
+        with self.store.lock, self.store.transaction():  # users' functions are not called again
+            for number, (response, data) in responses.items():
+                keep_response(self.store, number, response, data)
 
     @property
     def over(self) -> bool:

@@ -103,9 +103,14 @@ class Responses:
         except Exception as problem:  # a user's code may raise anything
             logger.exception("on_response of %r failed for %s", node.name, wait.serial_number)
             response, data = "rejected", {"error": f"{type(problem).__name__}: {problem}"}
-        cells = wait.serial_number, response, as_json(data)
-        self._store.do("insert into responses values (?, ?, ?, ?)", (*cells, chained("", cells)))
+        keep_response(self._store, wait.serial_number, response, as_json(data))
         return response, data
+
+
+def keep_response(store: Store, serial_number: str, response: str, data: str | None) -> None:
+    """Record what a function has answered, with the data fields as text."""
+    cells = serial_number, response, data
+    store.do("insert into responses values (?, ?, ?, ?)", (*cells, chained("", cells)))
 
 
 def kept_responses(store: Store) -> dict[str, tuple[str, str | None]]:

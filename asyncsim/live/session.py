@@ -31,7 +31,7 @@ from asyncsim.live import looking
 from asyncsim.live.controls import Controls
 from asyncsim.live.endpoint import Endpoint
 from asyncsim.live.fields import data_fields
-from asyncsim.live.journal import LATEST, Input, Journal, idempotency_key
+from asyncsim.live.journal import LATEST, Input, idempotency_key
 from asyncsim.live.lane import Lane
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store, written
@@ -230,7 +230,7 @@ class Session(Controls):
     def waiting(self) -> pd.DataFrame:
         """The records that wait now, one row each, by instance."""
         with self.store.lock:
-            self._sides.write()  # a user's function may look while things happen
+            self._sides.write()
             return looking.waiting(self.store, self.scenario, self.now)
 
     def page(self, like: str = "", first: int = 0, most: int = 50) -> tuple[int, pd.DataFrame]:
@@ -245,7 +245,7 @@ class Session(Controls):
         """
         asked = ("first", first), ("most", most)
         with self.store.lock:
-            self._sides.write()  # a user's function may look while things happen
+            self._sides.write()
             found = [min(argument(name, value, from_zero), MOST) for name, value in asked]
             return looking.page(self.store, self.scenario, self.now, written(like), *found)
 
@@ -267,7 +267,7 @@ class Session(Controls):
             If there is none.
         """
         with self.store.lock:
-            self._sides.write()  # a user's function may look while things happen
+            self._sides.write()
             text = self._known(serial_number)
             found = looking.record(self.store, text)
         assert found is not None
@@ -282,7 +282,7 @@ class Session(Controls):
             If no instance has this number.
         """
         with self.store.lock:
-            self._sides.write()  # a user's function may look while things happen
+            self._sides.write()
             lane = self._sides.main
             try:
                 number = count(instance)
@@ -413,7 +413,6 @@ class Session(Controls):
         with self.store.lock:
             if self.store.about("format") is None:  # until now in memory only
                 with self.store.transaction():
-                    Journal(self.store).load()
                     self.setup.keep(self.store)
             with suppress(StoreError):  # what is durable is what is copied
                 self._sides.commit()
