@@ -20,7 +20,7 @@ scenario = sim.Scenario.load("data/nightly_ledger.toml").replace(arrivals=sim.Sc
 strategies = [sim.Callback("50ms"), sim.Polling("15min")]
 with warnings.catch_warnings(record=True) as said:
     comparison = sim.compare(scenario, strategies, replications=2, n_jobs=2, progress=True)
-print(jitting.COMPILES, "; ".join(str(one.message) for one in said))
+print(jitting.can_compile(), "; ".join(str(one.message) for one in said))
 print(comparison.run("callback").summary()["instances"].item())
 
 async def live():

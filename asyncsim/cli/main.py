@@ -12,7 +12,14 @@ from contextlib import suppress
 from importlib.metadata import version
 
 from asyncsim.cli.serving import add_serve
-from asyncsim.cli.studies import add_capacity, add_compare, add_fit, add_run, add_verify
+from asyncsim.cli.studies import (
+    add_capacity,
+    add_compare,
+    add_fit,
+    add_run,
+    add_verify,
+    add_warm_up,
+)
 from asyncsim.errors import AsyncsimError
 
 EPILOG = """\
@@ -111,4 +118,5 @@ def _parser() -> argparse.ArgumentParser:
     add_serve(commands)
     add_fit(commands)
     add_verify(commands)
+    add_warm_up(commands)
     return parser

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backend_bases import FigureCanvasBase
-
 from asyncsim.cli.words import STRATEGY_HELP
 from asyncsim.engine.figures import FIGURES
 from asyncsim.errors import ScenarioError
@@ -129,6 +127,8 @@ def ready_to_write(**outputs: tuple[Path | None, Callable[..., object] | None]) 
 
 def picture_file(path: Path, called: str) -> Path:
     """Return the path of a picture to save, checked."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
     kinds = set(FigureCanvasBase.get_supported_filetypes()) - {"pgf"}  # needs LaTeX
     if path.suffix.lstrip(".").lower() not in kinds:
         words = ", ".join(f".{kind}" for kind in sorted(kinds))

@@ -17,6 +17,7 @@ from asyncsim.cli.options import (
     scenario_of,
 )
 from asyncsim.cli.words import STRATEGY_HELP, parse_strategy
+from asyncsim.engine.compiled.ahead import warm_up
 from asyncsim.engine.figures import figures_of
 from asyncsim.engine.simulate import simulate
 from asyncsim.errors import ScenarioError
@@ -184,6 +185,21 @@ def add_verify(commands: Any) -> None:
     command.add_argument("--seed", type=int, default=1, help=SEED_HELP)
     add_jobs(command)
     command.set_defaults(command=_verify)
+
+
+def add_warm_up(commands: Any) -> None:
+    """Add ``asyncsim warm-up``."""
+    command = commands.add_parser(
+        "warm-up",
+        help="compile ahead what the first runs would compile beside them",
+        description="Compile the kernels of the compiled engine, once for each installation.",
+    )
+    command.set_defaults(command=_warm_up)
+
+
+def _warm_up(arguments: argparse.Namespace) -> int:
+    print(warm_up())
+    return 0
 
 
 def _compare(arguments: argparse.Namespace) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import cached_property
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from asyncsim import plots
 from asyncsim.engine import tables
 from asyncsim.engine.arguments import warm_up_of
+from asyncsim.engine.compiled.jitting import can_compile
 from asyncsim.engine.cutting import cut
 from asyncsim.engine.figures import figures, figures_of
 from asyncsim.engine.graph import Graph
@@ -23,6 +23,9 @@ from asyncsim.model.quantities import DurationLike, nearest, number_text
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Polling
 from asyncsim.model.waiting import Strategy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Run:
@@ -190,7 +193,9 @@ class Run:
 
     def __repr__(self) -> str:
         n = len(self.record.arrived)
-        return f"Run({self.scenario.name!r}, {self.strategy.label}, {n} instances, {self.engine})"
+        plain = self.engine == "compiled" and not can_compile()
+        engine = "plain Python" if plain else self.engine
+        return f"Run({self.scenario.name!r}, {self.strategy.label}, {n} instances, {engine})"
 
     def _repr_html_(self) -> str:
         units = {name: figure.unit for name, figure in figures_of(self.scenario).items()}

@@ -123,7 +123,7 @@ def played(
         simulation.run(until)
         record = record_of(simulation)
     else:
-        from asyncsim.engine.compiled.engine import play_compiled  # imports Numba
+        from asyncsim.engine.compiled.engine import play_compiled  # many modules
 
         stop = None if until is None else seconds("until", until)
         record = play_compiled(scenario, strategy, draws, stop, seconds("resolution", resolution))

@@ -11,9 +11,9 @@ import math
 from typing import ClassVar
 
 import numpy as np
+import scipy
 from attrs import field, frozen
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from asyncsim.model.described import argument, named, refuse
 from asyncsim.model.quantities import (
@@ -153,11 +153,11 @@ class Lognormal(Duration):
         mu, sigma = self.mu, self.sigma
         below = (math.log(self.low) - mu) / sigma if self.low > 0 else -math.inf
         above = (math.log(self.high) - mu) / sigma if self.high is not None else math.inf
-        inner = special.ndtr(above - k * sigma) - special.ndtr(below - k * sigma)
+        inner = scipy.special.ndtr(above - k * sigma) - scipy.special.ndtr(below - k * sigma)
         total = math.exp(k * mu + (k * sigma) ** 2 / 2) * inner
-        total += self.low**k * special.ndtr(below)
+        total += self.low**k * scipy.special.ndtr(below)
         if self.high is not None:
-            total += self.high**k * special.ndtr(-above)
+            total += self.high**k * scipy.special.ndtr(-above)
         return float(total)
 
     def sample(self, rng: np.random.Generator, n: int) -> Floats:
@@ -169,7 +169,7 @@ class Lognormal(Duration):
         at = np.asarray(x, dtype=float)
         with np.errstate(divide="ignore"):
             z = (np.log(np.maximum(at, 0.0)) - self.mu) / self.sigma
-        tail = np.where(at < self.low, 1.0, special.ndtr(-z))
+        tail = np.where(at < self.low, 1.0, scipy.special.ndtr(-z))
         return tail if self.high is None else np.where(at >= self.high, 0.0, tail)
 
 
@@ -235,7 +235,7 @@ class Gamma(Duration):
     def survival(self, x: ArrayLike) -> Floats:
         """Return P(D > x)."""
         at = np.maximum(np.asarray(x, dtype=float), 0.0)
-        return np.asarray(special.gammaincc(self.shape, at * self.shape / self._mean))
+        return np.asarray(scipy.special.gammaincc(self.shape, at * self.shape / self._mean))
 
 
 def figures(value: ArrayLike) -> tuple[float, ...]:

@@ -1,18 +1,29 @@
-"""Tables in, pictures out. Knows no other room, so every room may use it."""
+"""Tables in, pictures out. Knows no other room, so every room may use it.
 
-from asyncsim.plots.answers import frontier, herd_drained, mark_answer, near, spread_out
-from asyncsim.plots.calibration import (
-    arrival_rates,
-    completions_by_clock,
-    figures_checked,
-    quantiles_against,
-    times_and_law,
-)
-from asyncsim.plots.figures import latency_distribution, load_around_batch, overhead_against_latency
-from asyncsim.plots.output import cumulative_mean, warm_up
-from asyncsim.plots.style import figure, grid, heading, shared_legend
-from asyncsim.plots.sweeps import figure_over_field, figure_over_two_fields
-from asyncsim.plots.timeline import timeline
+Matplotlib is imported with the first picture, not with asyncsim: it takes a third of that time.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncsim.plots.answers import frontier, herd_drained, mark_answer, near, spread_out
+    from asyncsim.plots.calibration import (
+        arrival_rates,
+        completions_by_clock,
+        figures_checked,
+        quantiles_against,
+        times_and_law,
+    )
+    from asyncsim.plots.figures import (
+        latency_distribution,
+        load_around_batch,
+        overhead_against_latency,
+    )
+    from asyncsim.plots.output import cumulative_mean, warm_up
+    from asyncsim.plots.style import figure, grid, heading, shared_legend
+    from asyncsim.plots.sweeps import figure_over_field, figure_over_two_fields
+    from asyncsim.plots.timeline import timeline
 
 __all__ = [
     "arrival_rates",
@@ -38,3 +49,15 @@ __all__ = [
     "times_and_law",
     "warm_up",
 ]
+
+MODULES = ("answers", "calibration", "figures", "output", "style", "sweeps", "timeline")
+
+
+def __getattr__(name: str) -> Any:
+    """Return a function of one of the modules, imported now."""
+    if name in __all__:
+        for module in MODULES:
+            found = vars(import_module(f"asyncsim.plots.{module}"))
+            if name in found:
+                return found[name]
+    raise AttributeError(f"module 'asyncsim.plots' has no attribute {name!r}")

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
@@ -55,6 +54,8 @@ def grid(
     rows: int, columns: int, width: float = 6.0, height: float = 3.8, sharex: bool = False
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure with rows of axes, from left to right and downwards."""
+    from matplotlib import pyplot as plt  # most of the time that importing Matplotlib takes
+
     drawn, axes = plt.subplots(
         rows,
         columns,

@@ -8,7 +8,6 @@ from functools import partial
 from asyncsim.engine.arguments import check_scenario, warm_up_of
 from asyncsim.engine.cutting import WHOLE_RUN
 from asyncsim.engine.figures import check_figure, figures_of
-from asyncsim.engine.run import Run
 from asyncsim.engine.simulate import RESOLUTION
 from asyncsim.errors import PrecisionWarning, warn
 from asyncsim.model.described import argument, refuse
@@ -133,10 +132,11 @@ def compare(
     plan = Replications(scenario, strategies, key_part("seed", seed), engine)
     keep = partial(Outcome.of, warm_up=begin)
     with playing(n_jobs, progress, "comparing", wanted * len(played)) as play:
-        # The first replication is played here: its runs are kept, and kernels are compiled once
-        first = [keep(run) for run in _first_runs(plan, played)]
-        play.bar.unpause()  # the time of compiling would make the rest look far away
-        play.bar.update(len(first))
+        first = []
+        for player, run in zip(played.values(), plan.runs(0), strict=True):
+            player.first = run  # which is why this replication is played in this process
+            first.append(keep(run))
+            play.bar.update()
         _add(played, rules, first, figure)
         so_far = 1
         while so_far < wanted:
@@ -149,13 +149,6 @@ def compare(
     tell_censored({label: player.censored for label, player in played.items()})
     _tell_missed(rules, figure, figures_of(scenario)[figure].unit)
     return Comparison(scenario, played, seed, confidence, begin)
-
-
-def _first_runs(plan: Replications, played: dict[str, Played]) -> list[Run]:
-    runs = plan.runs(0)
-    for player, run in zip(played.values(), runs, strict=True):
-        player.first = run
-    return runs
 
 
 def _add(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from attrs import define, field
-from matplotlib.figure import Figure
 
 from asyncsim import plots
 from asyncsim.engine.figures import Meaning, figures_of
@@ -23,6 +23,9 @@ from asyncsim.study.output.quantiles import replicated_quantile
 from asyncsim.study.replications import Outcome
 from asyncsim.study.statistics import Interval, mean_interval, paired_interval
 from asyncsim.study.summary_html import summary_html
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHOWN = (
     "mean_latency",

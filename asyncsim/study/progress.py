@@ -6,7 +6,18 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from asyncsim.engine.compiled import ahead
 from asyncsim.study.processes import threads_start
+
+
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """A bar that also shows that kernels are being compiled."""
+
+    def update(self, n: float | None = 1) -> bool | None:
+        """Count, and renew the note."""
+        self.set_postfix_str(ahead.note(), refresh=False)
+        moved: bool | None = super().update(n)
+        return moved
 
 
 def progress_bar(shown: bool, **options: Any) -> Any:
@@ -17,4 +28,4 @@ def progress_bar(shown: bool, **options: Any) -> Any:
     """
     if shown and not threads_start():
         tqdm.monitor_interval = 0
-    return tqdm(disable=not shown, leave=False, **options)
+    return _Bar(disable=not shown, leave=False, **options)

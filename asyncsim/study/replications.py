@@ -61,13 +61,13 @@ class Replications:
     engine: str
     resolution: DurationLike = RESOLUTION
 
-    def runs(self, replication: int) -> list[Run]:
-        """Play all strategies on the numbers of one replication."""
+    def runs(self, replication: int) -> Iterator[Run]:
+        """Yield a run of each strategy, on the numbers of one replication."""
         draws = self.scenario.draw(self.seed, replication)
-        return [
-            played(self.scenario, strategy, draws, engine=self.engine, resolution=self.resolution)
-            for strategy in self.strategies
-        ]
+        for strategy in self.strategies:
+            yield played(
+                self.scenario, strategy, draws, engine=self.engine, resolution=self.resolution
+            )
 
     def kept(self, keep: Callable[[Run], T], replication: int) -> list[T]:
         """Play all strategies on the numbers of one replication, and keep something of each run."""

@@ -17,15 +17,17 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import argument, refuse
 from asyncsim.model.quantities import file_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMULA = re.compile("['\\s]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n]")
 """What a cell of a formula begins with, full-width characters and a quote of its own included."""

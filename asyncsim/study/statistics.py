@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from attrs import frozen
 from numpy.typing import ArrayLike
-from scipy import special
-from scipy.stats import binomtest
 
 from asyncsim.model.described import argument
 from asyncsim.model.durations import Floats
@@ -62,7 +61,7 @@ class Interval:
 
 def student_t(confidence: float, df: int) -> float:
     """Return the two-sided quantile of Student's t."""
-    return float(special.stdtrit(df, (1 + confidence) / 2))
+    return float(scipy.special.stdtrit(df, (1 + confidence) / 2))
 
 
 def check_confidence(confidence: float) -> float:
@@ -198,6 +197,6 @@ def share_interval(
     some, number = sum(lost), sum(of)
     if not number:
         return 0.0, 1.0
-    exact = binomtest(some, number).proportion_ci(confidence)
+    exact = scipy.stats.binomtest(some, number).proportion_ci(confidence)
     runs = mean_interval([k / n for k, n in zip(lost, of, strict=True) if n], confidence)
     return float(np.nanmin([exact.low, runs.low])), float(np.nanmax([exact.high, runs.high]))

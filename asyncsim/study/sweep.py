@@ -8,12 +8,11 @@ from contextlib import ExitStack, closing
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from attrs import evolve
-from matplotlib.figure import Figure
 
 from asyncsim.engine.arguments import check_scenario
 from asyncsim.engine.figures import PLACES, Meaning, check_figure, figures_of
@@ -33,6 +32,9 @@ from asyncsim.study.statistics import Interval, check_confidence, mean_interval
 from asyncsim.study.summary_html import note_html, table_html
 from asyncsim.study.sweep_plots import drawn
 from asyncsim.study.tasks import check_executor, finished, players, tasks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ROWS_SHOWN = 40
 """The table in a notebook has this many points at the most."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from asyncsim import plots
 from asyncsim.study.points import reading
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def drawn(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from scipy.optimize import brentq
+import scipy
 
 from asyncsim.errors import ScenarioError
 
@@ -59,7 +59,9 @@ def gm1_wait(utilisation: float, transform: Callable[[float], float]) -> float:
     transform
         Laplace-Stieltjes transform A* of the time between arrivals, whose mean is 1/ρ.
     """
-    sigma = float(brentq(lambda x: x - transform(1 - x), 1e-12, 1 - (1 - utilisation) / 1e3))
+    sigma = float(
+        scipy.optimize.brentq(lambda x: x - transform(1 - x), 1e-12, 1 - (1 - utilisation) / 1e3)
+    )
     return sigma / (1 - sigma)
 
 
@@ -155,4 +157,6 @@ def best_interval(check_cost: float, waiting_cost: float, mean: float) -> float:
     high = 1.0
     while math.expm1(high) - high < ratio:
         high *= 2
-    return mean * float(brentq(lambda x: math.expm1(x) - x - ratio, 0.0, high, xtol=1e-14))
+    return mean * float(
+        scipy.optimize.brentq(lambda x: math.expm1(x) - x - ratio, 0.0, high, xtol=1e-14)
+    )

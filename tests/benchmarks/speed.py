@@ -28,7 +28,7 @@ from scenario_r import CALLBACK, CASES, POLLING, Case, draws, scenario_r
 
 import asyncsim as sim
 from asyncsim.engine.compiled.engine import play_compiled
-from asyncsim.engine.compiled.jitting import COMPILES
+from asyncsim.engine.compiled.jitting import can_compile
 from asyncsim.engine.record import Record
 
 SIMPY_MOST = 1.3
@@ -42,6 +42,13 @@ import asyncsim as sim
 sim.simulate(sim.Scenario.load("data/nightly_ledger.toml"), sim.Polling("15min"))
 print(time.perf_counter() - began)
 """
+IMPORT = """
+import time
+{imported}
+print(time.process_time())
+"""
+BARE = "import asyncsim"
+EAGER = "import asyncsim, scipy.stats, matplotlib.pyplot"
 LARGE = """
 import resource, sys, time; sys.path.insert(0, "tests/benchmarks")
 import asyncsim as sim, plain_simpy, scenario_r
@@ -160,7 +167,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a tenth of the instances")
     n = 1_000 if parser.parse_args().quick else 10_000
     sizes = [size for size in SIZES if size <= 100 * n]
-    print("kernels are", "compiled by Numba" if COMPILES else "plain Python", "\n")
+    print("kernels are", "compiled by Numba" if can_compile() else "plain Python", "\n")
     alone(COLD)  # compiles the kernels, if need be
     show([row for case in CASES for row in ratios(case, sizes if n > 1_000 else [n])])
     show([growth(case, size) for case in (CALLBACK, POLLING) for size in sizes])
@@ -172,7 +179,11 @@ def main() -> int:
             f"1,000,000 instances, {name.lower()}, {checks:,.0f} checks, 4 workers: "
             f"{took:.2f} s, {memory:.2f} GiB at the most"
         )
-    print(f"first result of a new Python, kernels on disk: {alone(COLD)[0]:.2f} s\n")
+    print(f"first result of a new Python, kernels on disk: {alone(COLD)[0]:.2f} s")
+    turns = [[alone(IMPORT.format(imported=one))[0] for one in (BARE, EAGER)] for _ in range(5)]
+    bare, eager = map(statistics.median, zip(*turns, strict=True))
+    print(f"import asyncsim: {bare:.2f} s of CPU, {bare / eager:.2f} of {eager:.2f} s with what it")
+    print("imports when wanted\n")
     memory = {case: bytes_per_wait(case.strategy, n // 10) for case in (CALLBACK, POLLING)}
     print("bytes per waiting instance at 21:00, SimPy engine")
     for case, found in memory.items():

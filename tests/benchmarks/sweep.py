@@ -25,7 +25,7 @@ from scenario_r import CALLBACK, scenario_r
 import asyncsim as sim
 from asyncsim.engine import laws
 from asyncsim.engine.compiled.engine import play_compiled
-from asyncsim.engine.compiled.jitting import COMPILES
+from asyncsim.engine.compiled.jitting import can_compile
 from asyncsim.engine.figures import figures
 from asyncsim.model.changing import changed
 
@@ -73,7 +73,7 @@ def main() -> None:
         options = {"n_jobs": n_jobs, "progress": False}
         return sim.sweep(scenario, grid, [CALLBACK.strategy], replications, **options)
 
-    print("kernels are", "compiled by Numba" if COMPILES else "plain Python", "\n")
+    print("kernels are", "compiled by Numba" if can_compile() else "plain Python", "\n")
     sim.simulate(scenario, CALLBACK.strategy)  # compiles them, if need be
     watch = Stopwatch()
     for values in itertools.product(*grid.values()):

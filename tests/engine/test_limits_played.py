@@ -10,7 +10,7 @@ from plays import only, play, scenario_of
 
 import asyncsim as sim
 from asyncsim.engine.compiled.admitting import limit_fields
-from asyncsim.engine.compiled.jitting import COMPILES
+from asyncsim.engine.compiled.jitting import can_compile
 from asyncsim.engine.compiled.memory import Memory
 from asyncsim.model.changing import changed
 from asyncsim.model.limits import SlidingWindow, rate_limit
@@ -59,7 +59,7 @@ def by_hand(words, externals, pauses, delay):
     return told
 
 
-@settings(deadline=None, max_examples=200 if COMPILES else 40)
+@settings(deadline=None, max_examples=200 if can_compile() else 40)
 @given(
     st.sampled_from(
         ["2 refilled 1/s", "1 refilled 0.5/s", "3 refilled 0.1/s", "3 per 10 s", "1 per 1s", "4/3s"]

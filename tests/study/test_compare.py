@@ -1,7 +1,6 @@
 """Strategies compared on the same random numbers."""
 
 import re
-import time
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,6 @@ import asyncsim as sim
 from asyncsim.engine import tables
 from asyncsim.engine.figures import figures_of
 from asyncsim.study.output.precision import Precision, PrecisionTarget
-from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import Outcome, Replications
 from asyncsim.study.statistics import mean_interval, paired_interval
 
@@ -251,25 +249,6 @@ def test_a_comparison_builds_no_tables_that_nobody_asked_for(monkeypatch):
     for name in ("waits", "instances", "steps", "deliveries", "server", "open_waits"):
         monkeypatch.setattr(tables, name, None)  # calling None fails
     assert len(compared(replications=2).table) == 2 * len(figures_of(outside()))
-
-
-def test_the_time_of_compiling_is_not_foreseen_for_the_rest(monkeypatch):
-    """The first replication may take half a minute more than all others together."""
-    bars, ended = [], []
-
-    def runs(plan, replication, play=Replications.runs):
-        found = play(plan, replication)
-        ended.append(time.time())
-        return found
-
-    def bar(*args, make=progress_bar, **options):
-        bars.append(make(*args, **options))
-        return bars[0]
-
-    monkeypatch.setattr(Replications, "runs", runs)
-    monkeypatch.setattr("asyncsim.study.replications.progress_bar", bar)
-    compared(progress=True)
-    assert bars[0].start_t >= ended[0]
 
 
 def test_both_engines_compare_alike():

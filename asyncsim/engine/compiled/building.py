@@ -12,7 +12,7 @@ from attrs import define, field
 from asyncsim.engine.compiled import world as at
 from asyncsim.engine.compiled.admitting import limit_fields
 from asyncsim.engine.compiled.events import LANE_KINDS, ROW_SHIFT
-from asyncsim.engine.compiled.jitting import COMPILES
+from asyncsim.engine.compiled.jitting import are_compiled
 from asyncsim.engine.compiled.memory import Memory
 from asyncsim.engine.compiled.outside_world import OutsideWorld
 from asyncsim.engine.compiled.scattered import ROUNDS
@@ -384,10 +384,11 @@ def _wholes(values: Any) -> Any:
 
 def _array(values: Any, kind: type) -> Any:
     """Return an array as kernels want it, or a list, which has a number to read in it."""
-    if isinstance(values, np.ndarray) and values.size and COMPILES:
+    if isinstance(values, np.ndarray) and values.size and are_compiled():
         return np.ascontiguousarray(values, kind)
-    found = values if COMPILES and isinstance(values, list) else np.asarray(values, kind).tolist()
-    return found or [0]
+    if not (are_compiled() and isinstance(values, list)):
+        values = np.asarray(values, kind).tolist()
+    return values or [0]
 
 
 NOTHING: dict[str, Any] = {"int": 0, "float": 0.0, "Floats": [], "Wholes": []}

@@ -39,19 +39,21 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from typing import Any
 
 import numpy as np
 from attrs import define
 from numpy.typing import NDArray
 
+from asyncsim.engine.compiled import ahead, jitting
 from asyncsim.engine.compiled import world as at
 from asyncsim.engine.compiled.booking import MOMENTS
 from asyncsim.engine.compiled.building import Builder, Sizes, first_sizes
-from asyncsim.engine.compiled.jitting import is_ready
 from asyncsim.engine.compiled.loop import play
 from asyncsim.engine.compiled.structure import laid_out
 from asyncsim.engine.graph import Call, Work
+from asyncsim.engine.host import in_browser
 from asyncsim.engine.record import DeliveryColumns, Record, StepColumns, WaitColumns
 from asyncsim.engine.workers import MOST_BINS, Job, JobLoad, too_many_bins
 from asyncsim.errors import EngineError, ScenarioError
@@ -64,6 +66,17 @@ from asyncsim.model.systems import NightlyBatch
 from asyncsim.model.waiting import Strategy
 
 logger = logging.getLogger("asyncsim")
+
+LARGE = 1_000_000
+"""Steps of a run from which it waits for compiled kernels: as plain Python it needs much memory."""
+SLOW = 5.0
+"""Seconds of a run from which a hint is logged, once, that Numba is not installed."""
+
+
+class _Hint:
+    """What has been logged in this session."""
+
+    given = False
 
 
 def play_compiled(
@@ -92,18 +105,33 @@ def play_compiled(
     EngineError
         If the load needs too many bins, or a check would be due at no finite instant.
     """
-    if not is_ready(play):
-        logger.warning("compiling asyncsim's kernels, once for this installation: half a minute")
+    ahead.begin(large=len(draws) * (len(draws.work) + len(draws.external)) >= LARGE)
+    begun = time.monotonic()
     sizes = first_sizes(scenario, draws, resolution)
     stop = math.inf if until is None else until
-    while True:
-        builder = Builder(scenario, strategy, draws, stop, resolution, sizes)
-        fields = builder.world()
-        whole, floats = play(laid_out(at.World, fields))
+    status = at.INTERRUPTED
+    while status != at.FINE:
+        with jitting.steady_kernels():
+            builder = Builder(scenario, strategy, draws, stop, resolution, sizes)
+            fields = builder.world()
+            whole, floats = play(laid_out(at.World, fields))
         status, where = whole[:2]
-        if status == at.FINE:
-            return _Answer(builder, fields, whole[2:], floats).record(stop)
-        sizes = _more(sizes, status, where, builder)
+        if status not in (at.FINE, at.INTERRUPTED):
+            sizes = _more(sizes, status, where, builder)
+    _hint(time.monotonic() - begun)
+    return _Answer(builder, fields, whole[2:], floats).record(stop)
+
+
+def _hint(seconds: float) -> None:
+    """Log once that Numba would help, after a run that was slow without it."""
+    if seconds < SLOW or _Hint.given or jitting.numba_installed() or in_browser():
+        return
+    _Hint.given = True
+    logger.warning(
+        "this run took %.0f s as plain Python; pip install 'asyncsim[fast]' makes the next ones "
+        "faster",
+        seconds,
+    )
 
 
 def _more(sizes: Sizes, status: int, where: int, builder: Builder) -> Sizes:

@@ -10,12 +10,25 @@ keeps its arrays alive as long as a kernel is at work.
 from __future__ import annotations
 
 import struct
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from asyncsim.engine.compiled.jitting import COMPILES
+from asyncsim.engine.compiled.jitting import are_compiled, replaceable
+
+
+class _Latest:
+    """The structure that plain kernels work on, as they need it for an interrupt."""
+
+    made: Callable[[], Any] = staticmethod(lambda: None)
+
+
+def set_in_plain(field: str, value: int) -> None:
+    """Set a field of the structure that plain kernels work on, if any; from another thread."""
+    if (made := _Latest.made()) is not None:
+        setattr(made, field, value)
 
 
 def laid_out(described: type, fields: Mapping[str, Any]) -> Any:
@@ -30,7 +43,7 @@ def laid_out(described: type, fields: Mapping[str, Any]) -> Any:
         of no interest) lists, which are copied to the end of the row. Where kernels are not
         compiled, all are lists.
     """
-    if not COMPILES:
+    if not are_compiled():
         return tuple(fields.values())
     row: list[int] = []
     lists: list[int] = []
@@ -59,19 +72,18 @@ def _bits(values: list[float]) -> tuple[int, ...]:
 def maker_of(described: type) -> Callable[[Any], Any]:
     """Return a function that makes a structure with the annotated fields of a class.
 
-    It takes what `laid_out` returns. Where kernels are compiled it can be called in a kernel only;
-    elsewhere it returns an object of the class.
+    It takes what `laid_out` returns, and returns an object of the class; its compiled form can be
+    called in a kernel only.
     """
-    if COMPILES:
-        return _compiled_maker(described)
     names = list(described.__annotations__)
 
     def make(values: Any) -> Any:
         made = described()
         vars(made).update(zip(names, values, strict=True))
+        _Latest.made = weakref.ref(made)
         return made
 
-    return make
+    return replaceable(make, lambda: _compiled_maker(described))
 
 
 def _types_of(described: type) -> dict[str, Any]:

@@ -50,8 +50,8 @@ J_WORK, J_CALL, J_CHECK, J_CALLBACK = map(int, Job)
 # How a run went
 (
     FINE, MORE_NIGHTS, NO_NIGHT, MORE_HOURS, MORE_INTERVALS, MORE_BINS, MORE_ROOM, NOT_FINITE,
-    NOT_STRAIGHT,
-) = range(9)  # fmt: skip
+    NOT_STRAIGHT, INTERRUPTED,
+) = range(10)  # fmt: skip
 
 
 class World:

@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 import pandas as pd
+import scipy
 from attrs import frozen
-from scipy import special, stats
 
 from asyncsim.model.arrivals import WeeklyPoisson
 from asyncsim.model.calendar import Calendar
@@ -143,7 +143,7 @@ def bunched(instants: Floats, hours: pd.DataFrame) -> tuple[float, float]:
     sd = math.sqrt(float(np.sum(2 * (PARTS - 1) * (1 - 1 / n))))
     # A gamma law with this mean and variance; for large n it is the chi-square law
     shape = (mean / sd) ** 2
-    above = float(stats.gamma.sf(sums.sum(), shape, scale=mean / shape))
+    above = float(scipy.stats.gamma.sf(sums.sum(), shape, scale=mean / shape))
     return float(sums.sum()) / mean, 2 * min(above, 1 - above)
 
 
@@ -167,11 +167,11 @@ def _candidates(hours: pd.DataFrame, excess: float) -> pd.DataFrame:
         rates = len(sums)
         if before is not None and rates == before[1]:
             continue  # a log of one weekday has no weekend to set apart
-        likelihood = float((special.xlogy(sums["count"], sums["count"] / sums["time"])).sum())
+        likelihood = float((scipy.special.xlogy(sums["count"], sums["count"] / sums["time"])).sum())
         p = math.nan
         if before is not None:
             ratio = 2 * (likelihood - before[0]) / excess
-            p = float(stats.chi2.sf(ratio, rates - before[1]))
+            p = float(scipy.stats.chi2.sf(ratio, rates - before[1]))
         rows.append(
             {
                 "pooling": pooling,
@@ -203,8 +203,8 @@ def _rates(
         hour=("hour", lambda h: tuple(set(h))),
     )
     with np.errstate(invalid="ignore"):
-        low = np.where(n > 0, stats.chi2.ppf(tail, 2 * n) / 2, 0.0)
-    high = stats.chi2.ppf(1 - tail, 2 * n + 2) / 2
+        low = np.where(n > 0, scipy.stats.chi2.ppf(tail, 2 * n) / 2, 0.0)
+    high = scipy.stats.chi2.ppf(1 - tail, 2 * n + 2) / 2
     return pd.DataFrame(
         {
             "days": [", ".join(DAY_NAMES[k][:3] for k in days) for days in named["weekdays"]],
@@ -236,7 +236,8 @@ def _between(hours: pd.DataFrame, cells: Cells, excess: float) -> tuple[Floats, 
     total = float(((counts - expected) ** 2 / expected).sum())
     variance = 2 * free + float((1 / expected).sum()) * free / len(expected)
     shape = free**2 / variance
-    return rate, total / free, float(stats.gamma.sf(total / excess, shape, scale=free / shape))
+    p = float(scipy.stats.gamma.sf(total / excess, shape, scale=free / shape))
+    return rate, total / free, p
 
 
 def _finest(hours: pd.DataFrame, excess: float) -> float:

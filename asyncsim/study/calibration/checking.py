@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from html import escape
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
+import scipy
 from attrs import frozen
-from matplotlib.figure import Figure
-from scipy import stats
 
 from asyncsim import plots
 from asyncsim.engine.arguments import check_played
@@ -24,6 +23,9 @@ from asyncsim.study.calibration.figures import PER_DAY, Shown, figures_of, steps
 from asyncsim.study.replications import Replications, playing
 from asyncsim.study.statistics import check_confidence, check_replications, student_t
 from asyncsim.study.summary_html import table_html
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FEW = 5.0
 """Fewer counts in a run, on average, are not nearly normal."""
@@ -127,7 +129,7 @@ def _next(values: Floats, unit: str, days: float, confidence: float) -> tuple[fl
     mean = float(values.mean())
     if unit == PER_DAY and mean * days < FEW:
         total = float(values.sum()) * days
-        law = stats.nbinom(total + 0.5, n / (n + 1))
+        law = scipy.stats.nbinom(total + 0.5, n / (n + 1))
         low, high = law.ppf([(1 - confidence) / 2, (1 + confidence) / 2]) / days
         return mean, float(low), float(high)
     if n < 2:

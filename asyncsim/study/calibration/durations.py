@@ -20,8 +20,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import scipy
 from attrs import frozen
-from scipy import stats
 
 from asyncsim.model.durations import (
     Duration,
@@ -104,12 +104,12 @@ def _exponential(times: Floats, cut: Floats) -> Duration:
 
 
 def _gamma(times: Floats, cut: Floats) -> Duration:
-    shape, _, scale = stats.gamma.fit(_data(times, cut), floc=0)
+    shape, _, scale = scipy.stats.gamma.fit(_data(times, cut), floc=0)
     return Gamma(six_digits(shape * scale), six_digits(math.sqrt(shape) * scale))
 
 
 def _lognormal(times: Floats, cut: Floats) -> Duration:
-    sigma, _, median = stats.lognorm.fit(_data(times, cut), floc=0)
+    sigma, _, median = scipy.stats.lognorm.fit(_data(times, cut), floc=0)
     mean = float(median * math.exp(sigma**2 / 2))
     return Lognormal(six_digits(mean), six_digits(mean * math.sqrt(math.expm1(sigma**2))))
 
@@ -120,7 +120,7 @@ def _uniform(times: Floats, _: Floats) -> Duration:
 
 def _data(times: Floats, cut: Floats) -> Any:
     """Return times as SciPy fits them; those it knows a closed form for stay an array."""
-    return stats.CensoredData(times, right=cut) if len(cut) else times
+    return scipy.stats.CensoredData(times, right=cut) if len(cut) else times
 
 
 @frozen
@@ -128,30 +128,30 @@ class _Family:
     """A law: how it is fitted and tested, its name in SciPy, what is known of it beforehand."""
 
     fit: Callable[[Floats, Floats], Duration]
-    scipy: Any
+    scipy: str
     known: dict[str, float]
     parameters: int
     statistic: Literal["ad", "cvm"] = "ad"
 
 
 FAMILIES = {
-    "exponential": _Family(_exponential, stats.expon, {"loc": 0.0}, 1),
-    "gamma": _Family(_gamma, stats.gamma, {"loc": 0.0}, 2),
-    "lognormal": _Family(_lognormal, stats.lognorm, {"loc": 0.0}, 2),
-    "uniform": _Family(_uniform, stats.uniform, {}, 2, "cvm"),
+    "exponential": _Family(_exponential, "expon", {"loc": 0.0}, 1),
+    "gamma": _Family(_gamma, "gamma", {"loc": 0.0}, 2),
+    "lognormal": _Family(_lognormal, "lognorm", {"loc": 0.0}, 2),
+    "uniform": _Family(_uniform, "uniform", {}, 2, "cvm"),
 }
 
 
 def frozen_law(law: Duration) -> Any:
     """Return a parametric law as a frozen distribution of SciPy."""
     if isinstance(law, Exponential):
-        return stats.expon(scale=law.mean)
+        return scipy.stats.expon(scale=law.mean)
     if isinstance(law, Gamma):
-        return stats.gamma(law.shape, scale=law.mean / law.shape)
+        return scipy.stats.gamma(law.shape, scale=law.mean / law.shape)
     if isinstance(law, Lognormal):
-        return stats.lognorm(law.sigma, scale=math.exp(law.mu))
+        return scipy.stats.lognorm(law.sigma, scale=math.exp(law.mu))
     if isinstance(law, Uniform):
-        return stats.uniform(law.low, law.high - law.low)
+        return scipy.stats.uniform(law.low, law.high - law.low)
     return None
 
 
@@ -210,7 +210,7 @@ def _with_cut(times: Floats, cut: Floats) -> Floats:
     """
     if not len(cut):
         return times
-    found = stats.ecdf(_data(times, cut)).cdf
+    found = scipy.stats.ecdf(_data(times, cut)).cdf
     n = len(times) + len(cut)
     at = np.searchsorted(found.probabilities, (np.arange(n) + 0.5) / n)
     quantiles: Floats = np.minimum(np.append(found.quantiles, times[-1])[at], times[-1])
@@ -254,11 +254,11 @@ def _tested(family: _Family, times: Floats, rng: np.random.Generator) -> tuple[f
     some = rng.choice(times, MOST_TESTED, replace=False) if len(times) > MOST_TESTED else times
     statistic = "cvm" if some.min() <= 0 else family.statistic  # the other is infinite at zero
     try:
-        result = stats.goodness_of_fit(
-            family.scipy, some, known_params=family.known, statistic=statistic,
-            n_mc_samples=BOOTSTRAPS, rng=rng,
+        result = scipy.stats.goodness_of_fit(
+            getattr(scipy.stats, family.scipy), some, known_params=family.known,
+            statistic=statistic, n_mc_samples=BOOTSTRAPS, rng=rng,
         )  # fmt: skip
-    except (ValueError, stats.FitError):  # times of next to no spread defeat the search
+    except (ValueError, scipy.stats.FitError):  # times of next to no spread defeat the search
         return math.nan, math.nan
     return float(result.statistic), float(result.pvalue)
 

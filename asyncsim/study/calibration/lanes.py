@@ -14,8 +14,8 @@ do with the others either.
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from attrs import frozen
-from scipy import stats
 
 from asyncsim.model.durations import Floats
 from asyncsim.study.calibration.settings import LEVEL
@@ -161,7 +161,7 @@ def _alike(gaps: Floats, others: Floats, time: float) -> bool:
     if not (len(gaps) and len(others)):
         return False
     nothing = max(gaps.max(), others.max()) <= EVEN * time
-    return bool(nothing or stats.mannwhitneyu(gaps, others).pvalue >= LEVEL)
+    return bool(nothing or scipy.stats.mannwhitneyu(gaps, others).pvalue >= LEVEL)
 
 
 def _open_question(took: Floats, resolution: float) -> bool:
@@ -193,5 +193,5 @@ def _unrelated(times: Floats, there: Ints | Floats) -> bool:
     low, middle, high = np.quantile(times, [0.05, 0.5, 0.95])
     if high - low <= EVEN * middle or np.ptp(there) == 0:
         return True
-    found = stats.spearmanr(times, there)
+    found = scipy.stats.spearmanr(times, there)
     return abs(float(found.statistic)) <= WEAK or float(found.pvalue) >= LEVEL

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
+import scipy
 from attrs import frozen
-from scipy import stats
 
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
@@ -272,7 +272,7 @@ def _ends(last: Floats, left: Ints, full: Flags, sharp: bool) -> bool:
     if not len(others):
         return sharp
     earlier = np.mean(others < at.min()) >= 1 - WRONG
-    clear = stats.mannwhitneyu(at, others, alternative="greater").pvalue < LEVEL
+    clear = scipy.stats.mannwhitneyu(at, others, alternative="greater").pvalue < LEVEL
     return bool(earlier and (sharp or clear))
 
 
@@ -281,7 +281,7 @@ def _broken(share: Floats, full: Flags, left: Ints) -> Flags:
 
     If it is not, only those that stand out from what every night leaves.
     """
-    uniform = stats.kstest(share[full], "uniform").pvalue >= LEVEL
+    uniform = scipy.stats.kstest(share[full], "uniform").pvalue >= LEVEL
     if uniform and np.median(share[full]) >= BROKEN:
         return full
     return (share >= max(BROKEN, STANDS_OUT * float(np.median(share)))) & (left >= FEWEST)

@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 import numpy as np
+import scipy
 from attrs import frozen
-from scipy import stats
 
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Fixed, Floats
@@ -215,7 +215,7 @@ def _from_ends(last: Floats, counts: np.ndarray[Any, Any], settings: Settings) -
     n, how = len(last), "the earliest end of a night; too few nights for more"
     guess, error, slope, slope_error = float(last.min()), math.nan, 0.0, math.nan
     if n >= 3 and len(np.unique(counts)) > 1:
-        line = stats.linregress(counts, last)
+        line = scipy.stats.linregress(counts, last)
         if line.slope > 0:
             guess, error = float(line.intercept), float(line.intercept_stderr)
             slope, slope_error = float(line.slope), float(line.stderr)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from asyncsim import plots
 from asyncsim.model.described import choice
@@ -23,6 +23,9 @@ from asyncsim.study.calibration.batches import clock_of
 from asyncsim.study.calibration.checking import Check, checked
 from asyncsim.study.calibration.durations import LawFit, frozen_law
 from asyncsim.study.calibration.outside import SystemFit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 POINTS = 200
 

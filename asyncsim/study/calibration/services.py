@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
@@ -131,7 +131,7 @@ def _left(name: str, verdict: Verdict, hours: Working | None, times: Floats) -> 
     """Say what the times leave unexplained."""
     found = []
     if len(times) >= 20 and float(np.ptp(times)) > 0:
-        correlation = stats.spearmanr(times[:-1], times[1:])
+        correlation = scipy.stats.spearmanr(times[:-1], times[1:])
         if float(correlation.pvalue) < LEVEL and abs(float(correlation.statistic)) > DEPENDENT:
             found.append(
                 Gap(

@@ -6,17 +6,19 @@ import itertools
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from asyncsim import plots
 from asyncsim.study.capacity.axis import Axis
 from asyncsim.study.capacity.trials import Trials
 from asyncsim.study.statistics import paired_interval
 from asyncsim.study.summary_html import table_html
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WORTH_TELLING = 0.01
 """A figure that goes up and down by less than this share of itself goes one way."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, Unpack
 
+import scipy
 from attrs import frozen
-from scipy.stats import binomtest
 
 from asyncsim.engine.arguments import check_played
 from asyncsim.model.scenario import Scenario
@@ -180,7 +180,7 @@ def lead(tried: Trials, x: float) -> Lead:
     wins = sum(a < b for a, b in zip(first, other, strict=True))
     losses = sum(a > b for a, b in zip(first, other, strict=True))
     sign = 1 if losses > wins else -1
-    sure = wins + losses and binomtest(wins, wins + losses).pvalue < 1 - confidence
+    sure = wins + losses and scipy.stats.binomtest(wins, wins + losses).pvalue < 1 - confidence
     return Lead(sign, sign if sure else 0)
 
 

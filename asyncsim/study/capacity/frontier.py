@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import pandas as pd
 from attrs import frozen
-from matplotlib.figure import Figure
 
 from asyncsim import plots
 from asyncsim.engine.arguments import check_scenario
@@ -32,6 +31,9 @@ from asyncsim.study.capacity.trials import Effort, Options
 from asyncsim.study.replications import Outcome, Replications, labelled, playing
 from asyncsim.study.statistics import Interval, interval_of, paired_interval
 from asyncsim.study.summary_html import table_html
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 USUAL: tuple[Strategy, ...] = (
     Callback("50ms"),

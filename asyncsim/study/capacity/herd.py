@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from functools import partial
 from html import escape
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import pandas as pd
 from attrs import frozen
-from matplotlib.figure import Figure
 
 from asyncsim import plots
 from asyncsim.engine.arguments import check_played
@@ -28,6 +27,9 @@ from asyncsim.study.capacity.trials import Effort, Options
 from asyncsim.study.replications import Replications, playing
 from asyncsim.study.statistics import Interval, mean_interval
 from asyncsim.study.summary_html import table_html
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = ["replication", "system", "ended", "herd", "drained", "theory", "never", "others"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy
 from attrs import frozen
 from numpy.typing import ArrayLike
-from scipy import special
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import argument
@@ -151,4 +151,4 @@ def correlation(means: ArrayLike) -> tuple[float, float]:
     if n < 3 or squares <= (ROUNDING * x.mean()) ** 2 * n:
         return 0.0, 1.0
     c = 1.0 - float(np.sum(np.diff(x) ** 2)) / (2.0 * squares)
-    return c, float(special.ndtr(-c * math.sqrt((n * n - 1) / (n - 2))))
+    return c, float(scipy.special.ndtr(-c * math.sqrt((n * n - 1) / (n - 2))))

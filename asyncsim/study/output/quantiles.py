@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from attrs import frozen
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import argument
@@ -108,7 +108,7 @@ def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> 
     n, tail = len(ordered), (1 - confidence) / 2
     if not n:
         return QuantileInterval(math.nan, -math.inf, math.inf, q, 1.0, 0, note="no values")
-    below = stats.binom.cdf(np.arange(n + 1), n, q)  # P(B ≤ k)
+    below = scipy.stats.binom.cdf(np.arange(n + 1), n, q)  # P(B ≤ k)
     r = int(np.searchsorted(below, tail * (1 + 1e-12), side="right"))
     s = int(np.searchsorted(below, (1 - tail) * (1 - 1e-12), side="left")) + 1
     low = float(ordered[r - 1]) if r else -math.inf

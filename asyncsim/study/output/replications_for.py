@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from asyncsim import plots
 from asyncsim.engine.arguments import check_scenario
@@ -28,6 +27,9 @@ from asyncsim.study.replications import (
     tell_censored,
 )
 from asyncsim.study.statistics import check_confidence
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class NeededReplications:

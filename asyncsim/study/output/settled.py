@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from attrs import frozen
-from matplotlib.figure import Figure
 
 from asyncsim import plots
 from asyncsim.model.durations import Floats
@@ -16,6 +16,9 @@ from asyncsim.study.output.batch_means import BatchMeans
 from asyncsim.study.output.warm_up import WarmUp, moving_average
 from asyncsim.study.statistics import Interval
 from asyncsim.study.summary_html import note_html
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @frozen

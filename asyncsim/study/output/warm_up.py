@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy
 from attrs import frozen
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from asyncsim.model.described import argument, refuse
 from asyncsim.model.durations import Floats
@@ -131,7 +131,7 @@ def differs(values: ArrayLike, cut: int) -> bool:
     gap = abs(float(first.mean() - rest.mean()))
     if error <= ROUNDING * abs(float(rest.mean())):
         return gap > ROUNDING * abs(float(rest.mean()))
-    return bool(2 * stats.t.sf(gap / error, len(rest) - 1) < TREND_LEVEL)
+    return bool(2 * scipy.stats.t.sf(gap / error, len(rest) - 1) < TREND_LEVEL)
 
 
 def moving_average(values: ArrayLike, window: int) -> Floats:
@@ -185,5 +185,5 @@ def trend(values: ArrayLike) -> tuple[float, float]:
     means = series[len(series) - size * PARTS :].reshape(PARTS, size).mean(axis=1)
     if np.ptp(means) <= ROUNDING * np.abs(means).max():
         return 0.0, 1.0
-    line = stats.linregress(np.arange(PARTS) * size, means)
+    line = scipy.stats.linregress(np.arange(PARTS) * size, means)
     return float(line.slope), float(line.pvalue)

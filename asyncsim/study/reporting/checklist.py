@@ -11,15 +11,17 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from asyncsim.model.process import AsyncStep, Choice, Parallel, Step
 from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.study.output.settled import SteadyState
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PACKAGES = ("asyncsim", "simpy", "numpy", "scipy", "pandas", "matplotlib", "numba")
 MOST_FIGURES = 30

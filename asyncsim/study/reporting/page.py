@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model import files
@@ -20,6 +20,9 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.study.reporting.checklist import Item, Study, checklist
 from asyncsim.study.saving import check_writable, named_file, write_csv_table, writing
 from asyncsim.study.summary_html import table_html
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_ROWS = 300
 """A table has this many rows on the page at the most; the file to download has all."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from asyncsim.engine.compiled import engine as compiled
 from asyncsim.engine.compiled.building import first_sizes
-from asyncsim.engine.compiled.jitting import COMPILES
+from asyncsim.engine.compiled.jitting import can_compile
 from asyncsim.engine.compiled.memory import Memory
 from asyncsim.engine.compiled.stages import stages
 from asyncsim.engine.graph import Graph
@@ -55,7 +55,9 @@ def assert_same_table(expected, found, name):
 
 stops = st.none() | st.sampled_from([1.0, 3600.0, 22 * 3600.0, 86400.0, 100_000.5])
 thorough = settings(
-    deadline=None, max_examples=1000 if COMPILES else 100, suppress_health_check=list(HealthCheck)
+    deadline=None,
+    max_examples=1000 if can_compile() else 100,
+    suppress_health_check=list(HealthCheck),
 )
 
 
@@ -66,14 +68,14 @@ def test_both_engines_agree_instance_by_instance(scenario, strategy, until):
     assert_same(*play_both(scenario, strategy, until))
 
 
-@settings(thorough, max_examples=400 if COMPILES else 50)
+@settings(thorough, max_examples=400 if can_compile() else 50)
 @given(scenarios.overloads(), st.sampled_from([1000.0, 7200.5, 86400.0]))
 def test_both_engines_agree_under_overload(scenario_and_strategy, until):
     """Checks queue for hours, fall off their grid, and are picked up long after they were due."""
     assert_same(*play_both(*scenario_and_strategy, until))
 
 
-@settings(thorough, max_examples=200 if COMPILES else 30)
+@settings(thorough, max_examples=200 if can_compile() else 30)
 @given(scenarios.overloads() | scenarios.overloads(least=30), st.sampled_from([7200.5, 86400.0]))
 def test_both_engines_agree_when_checks_are_scattered(scenario_and_strategy, until):
     """A crowd that overloads the workers; taken to be one from the beginning, few or many."""
@@ -82,14 +84,14 @@ def test_both_engines_agree_when_checks_are_scattered(scenario_and_strategy, unt
         assert_same(*play_both(*scenario_and_strategy, until))
 
 
-@settings(thorough, max_examples=200 if COMPILES else 30)
+@settings(thorough, max_examples=200 if can_compile() else 30)
 @given(scenarios.herds(), stops)
 def test_both_engines_agree_on_who_is_let_in(scenario_and_strategy, until):
     """Callbacks come together into a rate limit, are refused, and come again."""
     assert_same(*play_both(*scenario_and_strategy, until))
 
 
-@settings(thorough, max_examples=1000 if COMPILES else 100)
+@settings(thorough, max_examples=1000 if can_compile() else 100)
 @given(scenarios.straights())
 def test_both_engines_agree_where_nothing_is_in_doubt(scenario_and_strategy):
     """Straight processes called back by batches are played without events, to the same end."""

@@ -1,0 +1,177 @@
+"""Compile the kernels in a process of its own, while this one runs them as plain Python.
+
+Compiling takes half a minute, once for each installation. A run need not wait for it: both forms of
+the kernels give the same answer. A plain run that still goes on when the machine code is there
+is interrupted, and begun again with it. Only a run that is large waits, for want of memory.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from asyncsim.engine.compiled import jitting
+from asyncsim.engine.compiled.structure import set_in_plain
+from asyncsim.engine.compiled.world import INTERRUPTED
+
+LOCKS = importlib.util.find_spec("fcntl") is not None
+"""False on Windows: there several processes may compile at the same time, to the same end."""
+if LOCKS:
+    import fcntl
+
+logger = logging.getLogger("asyncsim")
+
+CHILD = """\
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from asyncsim.engine.compiled.ahead import compile_now
+compile_now()
+"""
+
+
+class _State:
+    """What this session knows of compiling."""
+
+    child: subprocess.Popen[bytes] | None = None
+    elsewhere = False
+    """Whether another process compiles."""
+    since = 0.0
+    failed = False
+
+
+def begin(large: bool = False) -> None:
+    """Start compiling in another process, unless that is done, under way or impossible.
+
+    Parameters
+    ----------
+    large
+        Return only when the machine code is there.
+    """
+    if jitting.are_compiled() or _State.failed or not jitting.can_compile() or jitting.on_disk():
+        return
+    place = jitting.cache_directory()
+    if place is None or not _started(place):
+        logger.warning("compiling asyncsim's kernels: half a minute")
+        compile_now()
+    elif large:
+        while _under_way():
+            time.sleep(0.05)
+
+
+def note() -> str:
+    """Return what a progress bar shows about compiling; mostly nothing."""
+    if jitting.are_compiled() or not (_State.child or _State.elsewhere) or not _under_way():
+        return ""
+    return f"compiling the kernels ({time.monotonic() - _State.since:.0f} s), slower until then"
+
+
+def compile_now() -> None:
+    """Compile the kernels in this process, or load their machine code if it is on disk."""
+    import numba
+
+    from asyncsim.engine.compiled import loop
+
+    jitting.use_compiled()
+    loop.play.compile((numba.types.Array(numba.types.int64, 1, "C"),))  # type: ignore[attr-defined]
+
+
+def warm_up() -> str:
+    """Compile the kernels now, and return what was done in a sentence."""
+    if not jitting.can_compile():
+        return (
+            "nothing to compile: Numba is switched off or not installed "
+            "(pip install 'asyncsim[fast]')"
+        )
+    place = jitting.cache_directory()
+    if place is None:
+        return "no folder for machine code can be written to: set NUMBA_CACHE_DIR to one"
+    with _lock(place, wait=True):
+        if jitting.on_disk():
+            return f"the kernels are compiled already, in {place}"
+        begun = time.monotonic()
+        compile_now()
+    return f"compiled the kernels in {time.monotonic() - begun:.0f} s, into {place}"
+
+
+def _started(place: Path) -> bool:
+    """Return whether some process compiles into a folder, after starting one if there was none."""
+    if _State.child or (_State.elsewhere and _under_way()):
+        return True
+    with _lock(place, wait=False) as lock:
+        _State.since, _State.elsewhere = time.monotonic(), lock is None
+        if lock is None:
+            return True
+        command = [sys.executable, "-c", CHILD, json.dumps(sys.path)]
+        null = subprocess.DEVNULL
+        try:
+            child = subprocess.Popen(
+                command,
+                stdin=null,
+                stdout=null,
+                stderr=null,
+                pass_fds=lock,
+                start_new_session=True,
+            )
+            threading.Thread(target=_wait_for, args=(child,), daemon=True).start()
+        except (OSError, RuntimeError):  # no processes, no threads
+            return False
+        _State.child = child
+    return True
+
+
+def _wait_for(child: subprocess.Popen[bytes]) -> None:
+    """Interrupt a plain run once the kernels are there: they play it sooner.
+
+    A daemon thread does this, so a session that ends does not wait for the process.
+    """
+    if child.wait() == 0:
+        set_in_plain("status", INTERRUPTED)
+    elif not _State.failed:
+        _State.failed = True
+        logger.warning(
+            "the kernels could not be compiled, so they run as plain Python (slower, the same "
+            "answer); `asyncsim warm-up` shows why"
+        )
+
+
+def _under_way() -> bool:
+    """Return whether another process still compiles."""
+    place = jitting.cache_directory()
+    if place is None or jitting.on_disk():
+        return False
+    if not LOCKS:
+        return _State.child is not None and _State.child.poll() is None
+    with _lock(place, wait=False) as lock:
+        return lock is None
+
+
+@contextmanager
+def _lock(place: Path, wait: bool) -> Iterator[tuple[int, ...] | None]:
+    """Hold the right to compile into a folder; yield the descriptor to pass on, None if taken.
+
+    A process that inherits the descriptor holds the right as long as it lives.
+    """
+    if not LOCKS:
+        yield ()
+        return
+    descriptor = os.open(place / "compiling", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        free = True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            free = False
+        except OSError:  # a file system without locks: compiling twice does no harm
+            pass
+        yield (descriptor,) if free else None
+    finally:
+        os.close(descriptor)
