@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from asyncsim.plots.output import cumulative_mean, warm_up
     from asyncsim.plots.style import figure, grid, heading, shared_legend
     from asyncsim.plots.sweeps import figure_over_field, figure_over_two_fields
-    from asyncsim.plots.timeline import timeline
+    from asyncsim.plots.timelines import timeline
 
 __all__ = [
     "arrival_rates",
@@ -50,7 +50,7 @@ __all__ = [
     "warm_up",
 ]
 
-MODULES = ("answers", "calibration", "figures", "output", "style", "sweeps", "timeline")
+MODULES = ("answers", "calibration", "figures", "output", "style", "sweeps", "timelines")
 
 
 def __getattr__(name: str) -> Any:

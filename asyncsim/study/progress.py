@@ -9,15 +9,35 @@ from tqdm.auto import tqdm
 from asyncsim.engine.compiled import ahead
 from asyncsim.study.processes import threads_start
 
+IN_NOTEBOOK = any(one.__name__ == "tqdm_notebook" for one in tqdm.__mro__)
+
 
 class _Bar(tqdm):  # type: ignore[type-arg]
-    """A bar that also shows that kernels are being compiled."""
+    """A bar that also shows that kernels are being compiled, and leaves nothing in a notebook."""
+
+    def __init__(self, **options: Any) -> None:
+        if IN_NOTEBOOK:
+            options["display"] = False
+        super().__init__(**options)
+        self._place: Any = None
+        if IN_NOTEBOOK and not self.disable:
+            from IPython.display import display
+
+            self._place, self.displayed = display(self.container, display_id=True), True
 
     def update(self, n: float | None = 1) -> bool | None:
         """Count, and renew the note."""
         self.set_postfix_str(ahead.note(), refresh=False)
         moved: bool | None = super().update(n)
         return moved
+
+    def close(self) -> None:
+        """Take the bar away, also where not everything was done; else a file would keep it."""
+        place = None if self.disable else self._place
+        super().close()
+        if place is not None:
+            self.container.close()
+            place.update({}, raw=True)
 
 
 def progress_bar(shown: bool, **options: Any) -> Any:

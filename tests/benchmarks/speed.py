@@ -27,6 +27,7 @@ import plain_simpy
 from scenario_r import CALLBACK, CASES, POLLING, Case, draws, scenario_r
 
 import asyncsim as sim
+from asyncsim.engine.compiled import ahead
 from asyncsim.engine.compiled.engine import play_compiled
 from asyncsim.engine.compiled.jitting import can_compile
 from asyncsim.engine.record import Record
@@ -168,7 +169,7 @@ def main() -> int:
     n = 1_000 if parser.parse_args().quick else 10_000
     sizes = [size for size in SIZES if size <= 100 * n]
     print("kernels are", "compiled by Numba" if can_compile() else "plain Python", "\n")
-    alone(COLD)  # compiles the kernels, if need be
+    ahead.warm_up()
     show([row for case in CASES for row in ratios(case, sizes if n > 1_000 else [n])])
     show([growth(case, size) for case in (CALLBACK, POLLING) for size in sizes])
     slow = [simpy_ratio(CALLBACK, n, turns=5), simpy_ratio(POLLING, n // 10, turns=3)]

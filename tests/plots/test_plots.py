@@ -174,3 +174,11 @@ def test_a_time_axis_has_a_few_ticks_however_long_it_is(high):
     _, (ax,) = style.figure(1)
     style.plain_time_axis(ax, 0.0, high)
     assert 2 <= len(ax.get_xticks()) <= 8
+
+
+def test_every_drawing_function_is_reached_by_its_name():
+    """The room is imported when it is wanted; no module may have the name of a function."""
+    assert all(callable(getattr(plots, name)) for name in plots.__all__)
+    assert not set(plots.MODULES) & set(plots.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'timelin'"):
+        plots.timelin  # noqa: B018

@@ -29,7 +29,7 @@ The way through the code: `building` and `outside_world` lay a scenario out as a
 plays it, calling `walking` (the process), `closing` (waits), `asking` and `blind` (checks),
 `delivering` (callbacks), `outside` and `office` (external systems); this module takes the record
 down. What can be played is the table in `parts`; how a kernel is compiled stands in `jitting` and
-`structure`.
+`structure`, and how that happens beside the first runs in `ahead`.
 
 Room is guessed (bins of time, nights of a batch, events); if a run needs more it is begun again
 with several times as much, which is allowed because a run is a function of its draws.
