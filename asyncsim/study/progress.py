@@ -15,6 +15,9 @@ IN_NOTEBOOK = any(one.__name__ == "tqdm_notebook" for one in tqdm.__mro__)
 class _Bar(tqdm):  # type: ignore[type-arg]
     """A bar that also shows that kernels are being compiled, and leaves nothing in a notebook."""
 
+    container: Any  # of a bar in a notebook
+    displayed: bool
+
     def __init__(self, **options: Any) -> None:
         if IN_NOTEBOOK:
             options["display"] = False
@@ -23,7 +26,9 @@ class _Bar(tqdm):  # type: ignore[type-arg]
         if IN_NOTEBOOK and not self.disable:
             from IPython.display import display
 
-            self._place, self.displayed = display(self.container, display_id=True), True
+            self._place = display(self.container, display_id=True)  # type: ignore[no-untyped-call]
+            self.displayed = True
+        ahead.shown.add(self)
 
     def update(self, n: float | None = 1) -> bool | None:
         """Count, and renew the note."""

@@ -15,9 +15,11 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from asyncsim.engine.compiled import jitting
 from asyncsim.engine.compiled.structure import set_in_plain
@@ -36,6 +38,10 @@ sys.path[:] = json.loads(sys.argv[1])
 from asyncsim.engine.compiled.ahead import compile_now
 compile_now()
 """
+
+
+shown: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Progress bars, which show `note`; a run that waits for compiling calls their ``update(0)``."""
 
 
 class _State:
@@ -64,7 +70,9 @@ def begin(large: bool = False) -> None:
         compile_now()
     elif large:
         while _under_way():
-            time.sleep(0.05)
+            for bar in list(shown):
+                bar.update(0)
+            time.sleep(0.1)
 
 
 def note() -> str:

@@ -98,6 +98,19 @@ show(repr(ahead.note()))
     assert errors == ""
 
 
+@needs_numba
+def test_a_large_run_waits_for_the_kernels_and_its_bar_shows_that(tmp_path):
+    """As plain Python it would need too much memory."""
+    code = """
+ahead.CHILD = "import time; time.sleep(1.5)"
+engine.LARGE = 100
+sim.compare(scenario, [sim.Callback()], replications=1)
+"""
+    _, errors = python(BEGIN + code, tmp_path)
+    assert "0/1 [" in errors.split("compiling the kernels (1 s)")[0]
+    assert "compiling the kernels (1 s)" in errors
+
+
 @pytest.mark.parametrize(
     "environment", [{"NUMBA_DISABLE_JIT": "1"}, {jitting.SWITCH: "0"}], ids=["Numba's", "ours"]
 )
