@@ -10,7 +10,7 @@ from asyncsim.plots.calibration import (
 )
 from asyncsim.plots.figures import latency_distribution, load_around_batch, overhead_against_latency
 from asyncsim.plots.output import cumulative_mean, warm_up
-from asyncsim.plots.style import figure, grid, heading, shared_legend
+from asyncsim.plots.style import figure, grid, heading, percent, shared_legend, with_unresumed
 from asyncsim.plots.sweeps import figure_over_field, figure_over_two_fields
 from asyncsim.plots.timeline import timeline
 
@@ -31,10 +31,12 @@ __all__ = [
     "mark_answer",
     "near",
     "overhead_against_latency",
+    "percent",
     "quantiles_against",
     "shared_legend",
     "spread_out",
     "timeline",
     "times_and_law",
     "warm_up",
+    "with_unresumed",
 ]
