@@ -530,3 +530,16 @@ def test_what_the_package_writes_has_a_look_alike(ascii_terminal):
         written = "".join(text for text in texts if isinstance(text, str))
         for sign in (c for c in written if unicodedata.category(c)[:1] in "LP" or c in "±√≤≥²×→−"):
             assert not re.match(rb"\\[xu]", sign.encode("ascii", "look-alike")), (path.name, sign)
+
+
+def test_waits_without_end_are_in_the_output_itself(scenario_file, capsys):
+    """The share and the sentence are on stdout, not only in the notes on stderr."""
+    lossy = ["--strategy", "callback loss=0.5"]
+    assert main(["compare", str(scenario_file), *lossy, "--replications", "2"]) == 0
+    compared = capsys.readouterr().out
+    assert main(["run", str(scenario_file), *lossy]) == 0
+    played = capsys.readouterr().out
+    for shown in (compared, played):
+        assert "they have no latency and are in no average" in shown
+    assert re.search(r"^unresumed share +\d+ ± \d+ %$", compared, flags=re.MULTILINE)
+    assert re.search(r"^mean_latency .* s, of resumed waits$", played, flags=re.MULTILINE)
