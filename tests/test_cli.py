@@ -1,10 +1,13 @@
 """The command line: the same functions as a notebook, and messages a person can use."""
 
+import ast
+import io
 import os
 import re
 import shlex
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -284,6 +287,7 @@ def test_what_an_output_cannot_show_is_escaped(words, encoding, scenario_file, t
     )  # fmt: skip
     assert told.returncode == (0 if "FILE" in words else 2)
     assert b"Traceback" not in told.stderr
+    assert (b" +/- " in told.stdout) == (encoding == "ascii")
     if b"a\xff.png" in words:
         assert rb"picture: a\udcff.png" in told.stdout
         assert (tmp_path / os.fsdecode(b"a\xff.png")).exists()
@@ -465,3 +469,77 @@ def test_the_help_of_a_command_shows_it_and_tells_its_defaults(command, monkeypa
         assert all(name in text for name in FIGURES)
     if command not in ("fit", "verify"):
         assert all(repr(name) in text for name in PROFILES)
+
+
+@pytest.fixture
+def ascii_terminal(monkeypatch):
+    """Run words on a terminal that has no character beyond ASCII; return status and output."""
+
+    def run(*words):
+        output = io.BytesIO()
+        with monkeypatch.context() as patch:
+            for name in ("stdout", "stderr"):
+                stream = io.TextIOWrapper(output, encoding="ascii", write_through=True)
+                patch.setattr(sys, name, stream)
+            try:
+                status = main([str(word) for word in words])
+            except SystemExit as stop:
+                status = stop.code
+            found = output.getvalue().decode("ascii")
+            for name in ("stdout", "stderr"):
+                getattr(sys, name).detach()
+        return status, found
+
+    return run
+
+
+def test_every_command_speaks_ascii_where_it_must(scenario_file, tmp_path, ascii_terminal):
+    """Look-alikes stand for what the terminal lacks, in results, helps, notes and errors."""
+    log = Path(__file__).parent.parent / "data" / "request_log.csv"
+    lossy = "callback loss=0.5"
+    played = [
+        ("compare", scenario_file, "--replications", "2", "--strategy", lossy),
+        ("run", scenario_file, "--strategy", lossy),
+        ("capacity", scenario_file, "--target", "p95_latency <= 1h", "--replications", "2"),
+        ("fit", log),
+    ]
+    commands = ("compare", "run", "capacity", "serve", "fit", "verify")
+    helps = [(command, "--help") for command in commands] + [("--help",)]
+    wrong = [("compare", scenario_file, "--strategy", "pollng – 5min … ± →")]
+    nothing = tmp_path / "Größe × 2.toml"
+    wrong += [("compare", nothing), ("compare", scenario_file, "–", "…")]
+    for words, status in [*((w, 0) for w in played + helps), *((w, 2) for w in wrong)]:
+        got, shown = ascii_terminal(*words)
+        assert got == status, shown
+        assert "\\x" not in shown, shown
+        assert "\\u" not in shown, shown
+    assert " +/- " in ascii_terminal(*played[0])[1]
+    assert "pollng - 5min ... +/- ->" in ascii_terminal(*wrong[0])[1]
+    assert "Grosse x 2.toml" in ascii_terminal("compare", nothing)[1]
+
+
+def test_what_the_package_writes_has_a_look_alike(ascii_terminal):
+    """Every sign and letter of its texts, but for docstrings and the notebooks' exercises."""
+    assert ascii_terminal("--version")[0] == 0
+    holders = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    root = Path(sim.__file__).parent
+    for path in (path for path in root.rglob("*.py") if root / "exercises" not in path.parents):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        docs = {ast.get_docstring(node, clean=False) for node in nodes if isinstance(node, holders)}
+        texts = {node.value for node in nodes if isinstance(node, ast.Constant)} - docs
+        written = "".join(text for text in texts if isinstance(text, str))
+        for sign in (c for c in written if unicodedata.category(c)[:1] in "LP" or c in "±√≤≥²×→−"):
+            assert not re.match(rb"\\[xu]", sign.encode("ascii", "look-alike")), (path.name, sign)
+
+
+def test_waits_without_end_are_in_the_output_itself(scenario_file, capsys):
+    """The share and the sentence are on stdout, not only in the notes on stderr."""
+    lossy = ["--strategy", "callback loss=0.5"]
+    assert main(["compare", str(scenario_file), *lossy, "--replications", "2"]) == 0
+    compared = capsys.readouterr().out
+    assert main(["run", str(scenario_file), *lossy]) == 0
+    played = capsys.readouterr().out
+    for shown in (compared, played):
+        assert "they have no latency and are in no average" in shown
+    assert re.search(r"^unresumed share +\d+ ± \d+ %$", compared, flags=re.MULTILINE)
+    assert re.search(r"^mean_latency .* s, of resumed waits$", played, flags=re.MULTILINE)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import io
 import os
 import sys
+import unicodedata
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -43,12 +45,21 @@ asyncsim COMMAND --help tells what each takes. Scenario files: data/README.md. N
 
 QUOTES = '; put quotes around words that belong together, such as --strategy "polling 15min"'
 
+LOOK_ALIKES = {
+    **{"±": "+/-", "–": "-", "—": "-", "−": "-", "→": "->", "←": "<-", "×": "x", "·": "*"},
+    **{"≤": "<=", "≥": ">=", "≈": "~", "∞": "inf", "√": "sqrt", "µ": "u", "μ": "u"},
+    **{"‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'},
+    **{"█": "#", "▏": "|", "✓": "+", "✗": "x", "▶": ">", "€": "EUR", "£": "GBP", "ß": "ss"},
+}
+"""Characters of ASCII for what has none in its decomposition."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return 0 if all went well, 1 if a check failed, 2 for wrong input."""
+    codecs.register_error("look-alike", _look_alike)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names of files need not be text it can show
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):  # not every terminal shows every character
+            stream.reconfigure(errors="look-alike")
     try:
         try:
             return _run(sys.argv[1:] if argv is None else argv)
@@ -68,6 +79,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             place = error.filename or "standard output"
             print(f"asyncsim: {place}: {error.strerror or error}", file=sys.stderr)
         return 2
+
+
+def _look_alike(problem: UnicodeError) -> tuple[str, int]:
+    """Return characters of ASCII in place of what a terminal cannot show, and where to go on."""
+    if not isinstance(problem, UnicodeEncodeError):
+        raise problem
+    return "".join(map(_plain, problem.object[problem.start : problem.end])), problem.end
+
+
+def _plain(character: str) -> str:
+    if unicodedata.combining(character):
+        return ""
+    simple = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    rest = character.encode("ascii", "backslashreplace").decode()  # as names of files may have it
+    return LOOK_ALIKES.get(character) or simple or rest
 
 
 def _run(words: Sequence[str]) -> int:

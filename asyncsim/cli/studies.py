@@ -278,11 +278,14 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         check_folder(arguments.out, "--out")
     run = simulate(scenario_of(arguments), strategy, seed=arguments.seed, engine=arguments.engine)
-    units = figures_of(run.scenario)
-    for name, value in run.summary().iloc[0].items():
-        unit = units[str(name)].unit if name in units else ""
+    units, summary = figures_of(run.scenario), run.summary().iloc[0]
+    lossy = bool(summary["unresumed_share"] > 0)
+    for name, value in summary.items():
+        unit = units[str(name)].unit if name in units else "1"
         shown = f"{value:,.6g}" if isinstance(value, float) else str(value)
-        print(f"{name:24} {shown} {unit if unit != '1' else ''}".rstrip())
+        of = ", of resumed waits" * (lossy and str(name).endswith("latency"))
+        print(f"{name:24} {shown} {unit if unit != '1' else ''}".rstrip() + of)
+    print("\n".join(run.notes), end="\n" * len(run.notes))
     if arguments.out:
         names = ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead")
         for name in names:

@@ -25,6 +25,9 @@ class Meaning(NamedTuple):
 
 
 FIGURES: dict[str, Meaning] = {
+    "unresumed_share": Meaning(
+        "1", "share of the armed waits that never resumed: open, timed out, given up or cancelled"
+    ),
     "mean_latency": Meaning("s", "mean time from completion to resumption, over resumed waits"),
     "median_latency": Meaning("s", "half of the resumed waits resumed sooner"),
     "p95_latency": Meaning("s", "95 % of the resumed waits resumed sooner"),
@@ -118,6 +121,7 @@ def figures(record: Record, scenario: Scenario) -> dict[str, float]:
     cycle = (record.ended - record.arrived)[record.outcomes == Outcome.DONE]
     quantiles = np.quantile(late, [0.5, 0.95, 0.99, 1.0]) if len(late) else [np.nan] * 4
     return {
+        "unresumed_share": _ratio(armed - len(late), armed),
         "mean_latency": _mean(late),
         "median_latency": float(quantiles[0]),
         "p95_latency": float(quantiles[1]),

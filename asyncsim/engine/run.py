@@ -6,6 +6,7 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from asyncsim import plots
@@ -57,6 +58,19 @@ class Run:
         out, gave up, cancelled, or waiting (still open).
         """
         return tables.waits(self.record, self.scenario, self.strategy.label)
+
+    @property
+    def notes(self) -> list[str]:
+        """What else there is to know: waits that were still open when the run stopped."""
+        record = self.record
+        if not record.open_count:
+            return []
+        end = self.scenario.calendar.timestamps(np.array([record.end]))[0]
+        return [
+            f"{record.open_count} of {len(record.waits.row)} waits were still open at "
+            f"{end:%Y-%m-%d %H:%M:%S} under {self.strategy.label}; they have no latency and are in "
+            "no average"
+        ]
 
     @cached_property
     def instances(self) -> pd.DataFrame:
@@ -199,10 +213,11 @@ class Run:
 
     def _repr_html_(self) -> str:
         units = {name: figure.unit for name, figure in figures_of(self.scenario).items()}
-        rows = {}
-        for name, value in self.summary().iloc[0].items():
-            unit = units.get(str(name), "1")
-            words = str(name).replace("_", " ") + (f" [{unit}]" if unit != "1" else "")
+        rows, summary = {}, self.summary().iloc[0]
+        lossy = bool(summary["unresumed_share"] > 0)
+        for name, value in summary.items():
+            words = plots.heading(str(name), units.get(str(name), "1"), lossy)
             rows[words] = number_text(value) if isinstance(value, float) else str(value)
         table = pd.Series(rows).to_frame(self.strategy.label)
-        return f"<b>{escape(self.scenario.name)}</b>" + table.to_html()
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return f"<b>{escape(self.scenario.name)}</b>{notes}{table.to_html()}"

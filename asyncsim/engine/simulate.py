@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import numpy as np
-
 from asyncsim.engine import laws
 from asyncsim.engine.arguments import check_played, seconds
 from asyncsim.engine.compiled.parts import unplayed
@@ -87,14 +85,8 @@ def simulate(
     if draws is None:
         draws = scenario.draw(seed, replication)
     run = played(scenario, strategy, draws, until=until, engine=engine, resolution=resolution)
-    record = run.record
-    if record.open_count:
-        warn(
-            f"{record.open_count} of {len(record.waits.row)} waits were still open at "
-            f"{scenario.calendar.timestamps(np.array([record.end]))[0]:%Y-%m-%d %H:%M:%S} "
-            f"under {strategy.label}; they have no latency and are in no average",
-            CensoredWarning,
-        )
+    for note in run.notes:
+        warn(note, CensoredWarning)
     return run
 
 

@@ -65,7 +65,7 @@ def _table(rows: list[Any], scenario: Scenario, now: float) -> pd.DataFrame:
     table = pd.DataFrame(cells, columns=COLUMNS)
     table = table.astype({"armed": float, "deadline": float})
     table.insert(6, "waiting_for", now - table["armed"])
-    return with_timestamps(table, scenario.calendar, ("armed",))
+    return with_timestamps(table, scenario.calendar, ("armed", "deadline"))
 
 
 RECORD = (

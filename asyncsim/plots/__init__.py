@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         overhead_against_latency,
     )
     from asyncsim.plots.output import cumulative_mean, warm_up
-    from asyncsim.plots.style import figure, grid, heading, shared_legend
+    from asyncsim.plots.style import figure, grid, heading, percent, shared_legend, with_unresumed
     from asyncsim.plots.sweeps import figure_over_field, figure_over_two_fields
     from asyncsim.plots.timelines import timeline
 
@@ -42,12 +42,14 @@ __all__ = [
     "mark_answer",
     "near",
     "overhead_against_latency",
+    "percent",
     "quantiles_against",
     "shared_legend",
     "spread_out",
     "timeline",
     "times_and_law",
     "warm_up",
+    "with_unresumed",
 ]
 
 MODULES = ("answers", "calibration", "figures", "output", "style", "sweeps", "timelines")

@@ -17,6 +17,7 @@ from asyncsim.plots.style import (
     plain_time_axis,
     tidy,
     time_axis,
+    with_unresumed,
 )
 
 NEAR = 3.0
@@ -137,7 +138,8 @@ def herd_drained(herds: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     herds
-        One row per herd: ``herd`` (its size), ``drained`` and ``theory`` in seconds.
+        One row per herd: ``herd`` (its size), ``drained`` and ``theory`` in seconds, ``never`` (how
+        many of it never resumed).
     """
     ax = ax or figure(1)[1][0]
     ordered = herds.sort_values("herd")
@@ -145,7 +147,7 @@ def herd_drained(herds: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot(ordered["herd"], ordered["theory"], color=GREY, lw=1.5, label="closed form")
     ax.plot(
         ordered["herd"], ordered["drained"], "o", color=BLUE, ms=5, alpha=0.6,
-        label="simulated",
+        label=with_unresumed("simulated", herds["never"].sum() / max(herds["herd"].sum(), 1)),
     )  # fmt: skip
     highest = np.nanmax([*ordered["theory"], *ordered["drained"], 0.0])
     ax.set_ylim(0, 1.15 * highest if highest > 0 else 1.0)  # the legend is above the points

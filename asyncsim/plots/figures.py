@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-from asyncsim.plots.style import Floats, figure, look, readable, tidy, time_axis
+from asyncsim.plots.style import Floats, figure, look, readable, tidy, time_axis, with_unresumed
 
 SHORTEST = 1e-3
 """Latencies below a millisecond are drawn at a millisecond: a logarithmic axis has no zero."""
@@ -36,20 +36,25 @@ def latency_distribution(
     latencies
         Resume latencies in seconds, by strategy.
     out_of
-        Number of all waits by strategy: a line ends below 1 where some never resumed.
+        Number of all waits by strategy: a line ends below 1 where some never resumed, and the
+        legend shows their share.
     """
     ax = ax or figure(1)[1][0]
     looks = look(latencies)
     low, high = SHORTEST * 10, SHORTEST * 100
     for label, values in latencies.items():
+        waits = out_of[label] if out_of else len(values)
+        text = with_unresumed(label, 1 - len(values) / waits if waits else 0.0)
         if not len(values):
+            ax.plot([], [], label=text, lw=2, **(looks[label] | {"marker": None}))
             continue
         ordered = np.maximum(np.sort(values), SHORTEST)
-        waits = out_of[label] if out_of else len(ordered)
         share = np.arange(1, len(ordered) + 1) / waits
         keep = np.unique(np.linspace(0, len(ordered) - 1, MOST_POINTS).astype(int))
         style = looks[label] | {"marker": None}
-        ax.step(ordered[keep], share[keep], where="post", label=label, lw=2, **style)
+        ax.step(ordered[keep], share[keep], where="post", label=text, lw=2, **style)
+        if waits > len(ordered):  # it never gets any higher
+            ax.axhline(share[-1], color=style["color"], lw=1, ls=":")
         low, high = min(low, ordered[0]), max(high, ordered[-1])
     time_axis(ax, low, high)
     ax.set_ylim(0, 1.02)
@@ -67,11 +72,13 @@ def overhead_against_latency(
     ----------
     table
         One row per strategy (the index); ``latency`` in seconds and ``requests`` per wait, each
-        with ``latency_half_width`` and ``requests_half_width``.
+        with ``latency_half_width`` and ``requests_half_width``; ``unresumed``, the share of waits
+        that have no latency, may be left out.
     """
     ax = ax or figure(1)[1][0]
     looks = look(table.index)
     latency = table["latency"].clip(lower=SHORTEST)
+    unresumed = table["unresumed"] if "unresumed" in table else latency * 0.0
     for label in table.index:
         style = looks[label]
         ax.errorbar(
@@ -83,7 +90,7 @@ def overhead_against_latency(
             color=style["color"],
             ms=10,
             capsize=4,
-            label=label,
+            label=with_unresumed(label, unresumed[label]),
         )
     if latency.notna().any():
         time_axis(ax, float(latency.min()) / 3, float(latency.max()) * 3)
@@ -91,7 +98,8 @@ def overhead_against_latency(
     ax.set_yscale("symlog", linthresh=1.0)
     ax.set_ylim(0, max(2.0, float(table["requests"].max(skipna=True)) * 2))
     ax.yaxis.set_major_formatter("{x:g}")
-    tidy(ax, "What does noticing cost?", "mean resume latency", "requests per wait")
+    late = "mean resume latency" + " of resumed waits" * bool((unresumed > 0).any())
+    tidy(ax, "What does noticing cost?", late, "requests per wait")
     return with_legend(ax, legend)
 
 

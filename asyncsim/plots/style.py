@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -81,25 +81,80 @@ def look(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def shared_legend(drawn: Figure, labels: Iterable[str]) -> None:
-    """Put one legend for all axes under the figure, with colour, line and marker."""
+def shared_legend(
+    drawn: Figure, labels: Iterable[str], texts: Mapping[str, str] | None = None
+) -> None:
+    """Put one legend for all axes under the figure, with colour, line and marker.
+
+    Parameters
+    ----------
+    drawn
+        The figure.
+    labels
+        One for each colour, in order.
+    texts
+        What the legend shows for them, if not the labels themselves.
+    """
+    texts = texts or {}
     handles = [
-        Line2D([], [], label=label, lw=2, ms=8, **one) for label, one in look(labels).items()
+        Line2D([], [], label=texts.get(label, label), lw=2, ms=8, **one)
+        for label, one in look(labels).items()
     ]
     rows = 1 if len(handles) <= 5 else math.ceil(len(handles) / 4)
     columns = math.ceil(len(handles) / rows)
     drawn.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
 
 
-def heading(name: str, unit: str) -> str:
+def heading(name: str, unit: str, lossy: bool = False) -> str:
     """Return the name of a figure in words, with its unit if it has one.
+
+    Parameters
+    ----------
+    name, unit
+        As in the table of figures.
+    lossy
+        Whether some waits never resumed: a latency is then that of the others.
 
     Examples
     --------
     >>> heading("mean_latency", "s"), heading("checks_per_wait", "1")
     ('mean latency [s]', 'checks per wait')
+    >>> heading("mean_latency", "s", lossy=True)
+    'mean latency of resumed waits [s]'
     """
-    return name.replace("_", " ") + ("" if unit == "1" else f" [{unit}]")
+    resumed = " of resumed waits" if lossy and name.endswith("latency") else ""
+    return name.replace("_", " ") + resumed + ("" if unit == "1" else f" [{unit}]")
+
+
+def percent(share: float) -> str:
+    """Return a share in per cent.
+
+    Examples
+    --------
+    >>> percent(0.194), percent(0.0002), percent(1.0)
+    ('19.4 %', '0.02 %', '100 %')
+    """
+    return f"{100 * share:.3g} %"
+
+
+def with_unresumed(label: str, share: float, most: bool = False) -> str:
+    """Return the label of a strategy with the share of its waits that never resumed, if any.
+
+    Parameters
+    ----------
+    label
+        The label.
+    share
+        From 0 to 1; NaN where there were no waits.
+    most
+        Whether it is the largest of several shares.
+
+    Examples
+    --------
+    >>> with_unresumed("callback", 0.2), with_unresumed("polling", 0.0)
+    ('callback (20 % never resumed)', 'polling')
+    """
+    return f"{label} ({'up to ' * most}{percent(share)} never resumed)" if share > 0 else label
 
 
 def tidy(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:

@@ -11,9 +11,11 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
-from asyncsim.plots.style import WIDE, Floats, figure, look, tidy
+from asyncsim.plots.style import WIDE, Floats, figure, look, percent, tidy, with_unresumed
 
 MOST_TICKS = 8
+MOST_NUMBERS = 60
+"""A map of more fields has no numbers in them."""
 
 
 def figure_over_field(
@@ -65,6 +67,7 @@ def figure_over_two_fields(
     labels: tuple[str, str, str],
     span: tuple[float, float],
     ax: Axes | None = None,
+    unresumed: ArrayLike | None = None,
 ) -> AxesImage:
     """Draw a figure as a heat map with its numbers written in; return the image for a scale.
 
@@ -78,19 +81,27 @@ def figure_over_two_fields(
         Title, and names of the fields across and upwards.
     span
         The smallest and the largest value of the scale of colours.
+    unresumed
+        Rows × columns: the share of waits that never resumed, which stands below the number.
     """
     ax = ax or figure(1)[1][0]
     shown: Floats = np.asarray(values, dtype=float)
+    lost: Floats = np.zeros(shown.shape) if unresumed is None else np.asarray(unresumed)
+    title, *names = labels
+    if shown.size > MOST_NUMBERS:
+        title = with_unresumed(title, float(np.nanmax([*lost.flat, 0.0])), most=True)
     low, high = span
     norm = LogNorm(low, high) if low > 0 and high / low > WIDE else Normalize(low, high)
     image = ax.imshow(shown, origin="lower", aspect="auto", cmap="cividis", norm=norm)
     ax.set_xticks(range(len(columns)), list(columns))
     ax.set_yticks(range(len(rows)), list(rows))
-    if shown.size <= 60:
+    if shown.size <= MOST_NUMBERS:
         for (row, column), value in np.ndenumerate(shown):
             dark = norm(value) < 0.5
             text = f"{value:.3g}" if np.isfinite(value) else "–"
+            share = float(lost[row, column])
+            text += f"\n{percent(share)} never" * (share > 0)
             ax.text(column, row, text, ha="center", va="center", color="w" if dark else "k")
-    tidy(ax, *labels)
+    tidy(ax, title, *names)
     ax.grid(False)
     return image

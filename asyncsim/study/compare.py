@@ -24,7 +24,7 @@ from asyncsim.study.replications import (
     jobs,
     labelled,
     playing,
-    tell_censored,
+    warn_censored,
 )
 from asyncsim.study.statistics import check_confidence
 
@@ -146,9 +146,10 @@ def compare(
             if rules:
                 wanted = min(so_far + _still(rules), most)
                 play.bar.total = wanted * len(played)
-    tell_censored({label: player.censored for label, player in played.items()})
+    found = Comparison(scenario, played, seed, confidence, begin)
+    warn_censored(found.notes)
     _tell_missed(rules, figure, figures_of(scenario)[figure].unit)
-    return Comparison(scenario, played, seed, confidence, begin)
+    return found
 
 
 def _add(

@@ -20,7 +20,7 @@ from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
 from asyncsim.study.output.quantiles import replicated_quantile
-from asyncsim.study.replications import Outcome
+from asyncsim.study.replications import Outcome, censored
 from asyncsim.study.statistics import Interval, mean_interval, paired_interval
 from asyncsim.study.summary_html import summary_html
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = (
+    "unresumed_share",
     "mean_latency",
     "p95_latency",
     "max_latency",
@@ -45,7 +46,7 @@ SHOWN = (
     "still_waiting",
 )
 """The figures of the short table; all of them are in `Comparison.table`."""
-IF_ANY = ("timed_out", "failed")
+IF_ANY = ("unresumed_share", "timed_out", "failed")
 """Shown only where they are not zero under every strategy."""
 PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time", "cost")
 """The figures whose differences to the first strategy stand in the short table."""
@@ -68,6 +69,12 @@ class Played:
         self.latencies.append(outcome.latencies)
         self.censored += outcome.censored
         self.left_out += outcome.left_out
+
+    @property
+    def unresumed(self) -> float:
+        """The share of all armed waits that never resumed; NaN where none was armed."""
+        armed = sum(self.column("armed"))
+        return 1 - sum(map(len, self.latencies)) / armed if armed else math.nan
 
     def column(self, name: str) -> list[float]:
         """Return a figure of all replications."""
@@ -112,6 +119,11 @@ class Comparison:
     def strategies(self) -> list[str]:
         """Labels of the strategies, the one that the others are compared with first."""
         return list(self._played)
+
+    @property
+    def notes(self) -> list[str]:
+        """What else there is to know: waits that were still open when runs stopped."""
+        return censored({label: player.censored for label, player in self._played.items()})
 
     def run(self, strategy: str) -> Run:
         """Return the first replication of a strategy, by its label."""
@@ -218,7 +230,8 @@ class Comparison:
         return pd.DataFrame(
             [texts for _, _, texts in self._rows],
             index=[
-                plots.heading(name, self._figures[name].unit) + what for name, what, _ in self._rows
+                plots.heading(name, self._figures[name].unit, self._lossy) + what
+                for name, what, _ in self._rows
             ],
             columns=pd.Index(self.strategies),
         )
@@ -229,13 +242,18 @@ class Comparison:
         rows = []
         for name in (name for name in SHOWN if name in self._figures):
             means = [self._intervals[name, s][0] for s in self.strategies]
-            if name not in IF_ANY or any(one.mean for one in means):
-                rows.append((name, "", [str(one) for one in means]))
+            if name not in IF_ANY or any(one.mean > 0 for one in means):
+                share = name.endswith("_share")
+                rows.append((name, "", [one.percent if share else str(one) for one in means]))
         paired = PAIRED if len(self.strategies) > 1 else ()
         for name in (name for name in paired if name in self._figures):
             gaps = [self._intervals[name, s][1] for s in self.strategies]
             rows.append((name, ", difference", [str(g) if g else "(first)" for g in gaps]))
         return rows
+
+    @property
+    def _lossy(self) -> bool:
+        return any(player.unresumed > 0 for player in self._played.values())
 
     @cached_property
     def _figures(self) -> dict[str, Meaning]:
@@ -250,7 +268,8 @@ class Comparison:
         plots.latency_distribution(latencies, axes[0], out_of=armed, legend=False)
         plots.overhead_against_latency(self._overhead_points(), axes[1], legend=False)
         plots.load_around_batch(open_waits, ax=axes[2], legend=False)
-        plots.shared_legend(figure, self.strategies)
+        texts = {s: plots.with_unresumed(s, one.unresumed) for s, one in self._played.items()}
+        plots.shared_legend(figure, self.strategies, texts)
         figure.suptitle(f"{self.scenario.name}, {self._times}", x=0.01, ha="left")
         return figure
 
@@ -276,6 +295,7 @@ class Comparison:
             rows[label] = {
                 "latency": late.mean,
                 "latency_half_width": np.nan_to_num(late.half_width),
+                "unresumed": played.unresumed,
                 "requests": cost.mean,
                 "requests_half_width": np.nan_to_num(cost.half_width),
             }
@@ -283,9 +303,8 @@ class Comparison:
 
     def __repr__(self) -> str:
         head = f"{self.scenario.name}: {self._times}, seed {self.seed}{self._warm_up_text}"
-        return f"{head}, mean ± half-width of the {self.confidence:.0%} interval\n" + (
-            self.summary.to_string()
-        )
+        head += f", mean ± half-width of the {self.confidence:.0%} interval"
+        return "\n".join([head, self.summary.to_string(), *self.notes])
 
     def _repr_html_(self) -> str:
         note = (
@@ -293,7 +312,7 @@ class Comparison:
             f"half-width of the {self.confidence:.0%} interval. Hover over a row for its meaning."
         )
         rows = [
-            (name.replace("_", " ") + what, self._figures[name], texts)
+            (plots.heading(name, "1", self._lossy) + what, self._figures[name], texts)
             for name, what, texts in self._rows
         ]
-        return summary_html(self.scenario.name, self.strategies, rows, note)
+        return summary_html(self.scenario.name, self.strategies, rows, note, self.notes)

@@ -28,6 +28,10 @@ from asyncsim.model.waiting import Strategy
 from asyncsim.study.processes import processes
 from asyncsim.study.progress import progress_bar
 
+STILL_OPEN = (
+    "waits still open when runs stopped: {}; they have no latency and are in no average (give the "
+    "step a timeout, or the strategy a safety poll)"
+)
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -171,12 +175,13 @@ def mapping(n_jobs: int) -> Iterator[Each[Any, Any]]:
         yield map if executor is None else executor.map
 
 
-def tell_censored(open_waits: Mapping[str, int]) -> None:
-    """Warn whoever called the caller of waits still open, given by strategy."""
+def censored(open_waits: Mapping[str, int]) -> list[str]:
+    """Return the sentence on waits still open, given by strategy; empty if there are none."""
     told = ", ".join(f"{n} under {label}" for label, n in open_waits.items() if n)
-    if told:
-        warn(
-            f"waits still open when runs stopped: {told}; they have no latency and are in no "
-            "average (give the step a timeout, or the strategy a safety poll)",
-            CensoredWarning,
-        )
+    return [STILL_OPEN.format(told)] if told else []
+
+
+def warn_censored(sentences: Iterable[str]) -> None:
+    """Warn of waits still open, at the line of the caller's own code."""
+    for sentence in sentences:
+        warn(sentence, CensoredWarning)

@@ -58,6 +58,13 @@ class Interval:
         decimals = max(1 - math.floor(math.log10(half)), 0)
         return f"{self.mean:,.{decimals}f} ± {half:,.{decimals}f}"
 
+    @property
+    def percent(self) -> str:
+        """The same of a share, in per cent."""
+        if math.isnan(self.mean):
+            return str(self)
+        return f"{Interval(100 * self.mean, 100 * self.half_width, self.n)} %"
+
 
 def student_t(confidence: float, df: int) -> float:
     """Return the two-sided quantile of Student's t."""

@@ -16,12 +16,15 @@ STYLE = (
     "text-align:left;padding:4px 12px;border-bottom:1px solid rgba(127,127,127,.35)",
 )
 
+WARNING = "border-left:4px solid #d55e00;padding-left:8px;margin:4px 0"
+
 
 def summary_html(
     title: str,
     strategies: Sequence[str],
     summary: Iterable[tuple[str, Meaning, Sequence[str]]],
     note: str,
+    warnings: Sequence[str] = (),
 ) -> str:
     """Return figures by strategy as a table whose row heads tell on hover what they mean.
 
@@ -33,6 +36,8 @@ def summary_html(
         Heads of the columns.
     summary
         Rows: a head without its unit, the figure, and a text per strategy.
+    warnings
+        Sentences to read first, above the table.
     """
     table_style, cell, head = STYLE
     columns = "".join(f'<th style="{cell}">{escape(s)}</th>' for s in strategies)
@@ -45,10 +50,15 @@ def summary_html(
             f"{escape(shown)}{in_unit}</th>{cells}</tr>"
         )
     return (
-        f'<div><b>{escape(title)}</b><table style="{table_style}">'
+        f'<div><b>{escape(title)}</b>{warnings_html(warnings)}<table style="{table_style}">'
         f'<thead><tr><th style="{head}"></th>{columns}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>{note_html(escape(note))}</div>"
     )
+
+
+def warnings_html(sentences: Iterable[str]) -> str:
+    """Return sentences to read first, each in a paragraph of its own, marked by a line."""
+    return "".join(f'<div style="{WARNING}">{escape(one)}</div>' for one in sentences)
 
 
 def note_html(html: str) -> str:

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from attrs import evolve
 
+from asyncsim import plots
 from asyncsim.engine.arguments import check_scenario
 from asyncsim.engine.figures import PLACES, Meaning, check_figure, figures_of
 from asyncsim.engine.simulate import check_engine
-from asyncsim.errors import CensoredWarning, warn
 from asyncsim.model.described import argument
 from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
@@ -27,9 +27,9 @@ from asyncsim.model.waiting import Strategy
 from asyncsim.study.kept import KeptPoints, identity
 from asyncsim.study.points import Point, points_of, reading, swept_labels
 from asyncsim.study.progress import progress_bar
-from asyncsim.study.replications import jobs, labelled
+from asyncsim.study.replications import STILL_OPEN, jobs, labelled, warn_censored
 from asyncsim.study.statistics import Interval, check_confidence, mean_interval
-from asyncsim.study.summary_html import note_html, table_html
+from asyncsim.study.summary_html import note_html, table_html, warnings_html
 from asyncsim.study.sweep_plots import drawn
 from asyncsim.study.tasks import check_executor, finished, players, tasks
 
@@ -135,6 +135,14 @@ class Sweep:
         return pd.DataFrame(rows, columns=[*head, *self._meanings])
 
     @property
+    def notes(self) -> list[str]:
+        """What else there is to know: points where waits were still open when runs stopped."""
+        found = self._figures.values()
+        some = sum(bool(one[:, :, PLACES["still_waiting"]].any()) for one in found)
+        where = f"at {some} of {len(found)} points (see the figure still_waiting)"
+        return [STILL_OPEN.format(where)] if some else []
+
+    @property
     def errors(self) -> pd.DataFrame:
         """The points that could not be played: ``point``, the swept fields, ``error``."""
         rows = [(p.number, *p.values, p.error) for p in self._points if p.error]
@@ -157,7 +165,8 @@ class Sweep:
         A sample, or a grid of more fields, is drawn as points, side by side over each field.
         """
         title = f"{self.scenario.name}, {self._note}"
-        return drawn(self.of(figure), self.names, self.strategies, title, self._sampled)
+        shown = self.of(figure).assign(unresumed=self.of("unresumed_share")["mean"])
+        return drawn(shown, self.names, self.strategies, title, self._sampled)
 
     @property
     def _note(self) -> str:
@@ -169,32 +178,41 @@ class Sweep:
         )
 
     def _short(self) -> pd.DataFrame:
-        """Return points down and strategies across: mean latency, mean ± half-width."""
-        table = self.of("mean_latency")
+        """Return points down and strategies across: mean latency, mean ± half-width.
+
+        Where waits never resumed, their share stands beside it.
+        """
+        table = self.of("mean_latency").assign(unresumed=self.of("unresumed_share")["mean"])
         rows = []
         for number, part in list(table.groupby("point", sort=False))[:ROWS_SHOWN]:
             point = self._points[int(str(number))]
+            columns = [part[name] for name in ("mean", "high", "n", "unresumed")]
             texts = [
-                point.error or str(Interval(mean, high - mean, n))
-                for mean, high, n in zip(part["mean"], part["high"], part["n"], strict=True)
+                point.error or plots.with_unresumed(str(Interval(mean, high - mean, n)), never)
+                for mean, high, n, never in zip(*columns, strict=True)
             ]
             rows.append([*(_shown(value) for value in point.values), *texts])
         return pd.DataFrame(rows, columns=[*self.names, *self.strategies])
 
     def __repr__(self) -> str:
-        head = f"{self.scenario.name}: {self._note}; mean latency [s]"
-        return f"{head}\n{self._short().to_string(index=False)}"
+        head = f"{self.scenario.name}: {self._note}; {self._shown}"
+        return "\n".join([head, self._short().to_string(index=False), *self.notes])
+
+    @property
+    def _shown(self) -> str:
+        lossy = bool((self.of("unresumed_share")["mean"] > 0).any())
+        return plots.heading("mean_latency", "s", lossy)
 
     def _repr_html_(self) -> str:
         hidden = len(self._points) - ROWS_SHOWN
         more = f" The first {ROWS_SHOWN} points are shown;" if hidden > 0 else ""
         note = (
-            f"{self._note}; mean latency in seconds ± half-width of the {self.confidence:.0%} "
+            f"{self._note}; {self._shown} ± half-width of the {self.confidence:.0%} "
             f"interval.{more} All figures are in <code>.table</code>, all runs in "
             "<code>.runs</code>."
         )
         return (
-            f"<div><b>{escape(self.scenario.name)}</b>"
+            f"<div><b>{escape(self.scenario.name)}</b>{warnings_html(self.notes)}"
             f"{table_html(self._short())}"
             f"{note_html(note)}</div>"
         )
@@ -315,8 +333,7 @@ def sweep(
                 if kept:
                     kept.put(points[number].values, result)
             bar.update()
-    _tell_censored(figures)
-    return Sweep(
+    found = Sweep(
         scenario,
         names,
         points,
@@ -328,6 +345,8 @@ def sweep(
         sampled=sample is not None,
         resumed=resumed,
     )
+    warn_censored(found.notes)
+    return found
 
 
 def _bar(points: Sequence[Point], left: Sequence[Point], progress: bool) -> Any:
@@ -339,17 +358,6 @@ def _bar(points: Sequence[Point], left: Sequence[Point], progress: bool) -> Any:
         unit="point",
         desc="sweeping",
     )
-
-
-def _tell_censored(figures: Mapping[int, Floats]) -> None:
-    some = sum(bool(found[:, :, PLACES["still_waiting"]].any()) for found in figures.values())
-    if some:
-        warn(
-            f"waits still open when runs stopped: at {some} of {len(figures)} points (see the "
-            "figure still_waiting); they have no latency and are in no average (give the step a "
-            "timeout, or the strategy a safety poll)",
-            CensoredWarning,
-        )
 
 
 def _shown(value: object) -> str:

@@ -24,7 +24,8 @@ def drawn(
     Parameters
     ----------
     table
-        Rows of one figure, as in `Sweep.table`.
+        Rows of one figure, as in `Sweep.table`; ``unresumed``, the share of waits that
+        never resumed.
     names, strategies
         The swept fields, and labels.
     sampled
@@ -41,7 +42,10 @@ def drawn(
             lines = {label: shown[shown["strategy"] == label] for label in strategies}
             ticks = _ticks(places, sampled)
             plots.figure_over_field(lines, name, _ylabel(table), ax, ticks, joined)
-        plots.shared_legend(figure, strategies)
+        most = table.groupby("strategy")["unresumed"].max()
+        varies = table.groupby("strategy")["unresumed"].nunique() > 1
+        texts = {s: plots.with_unresumed(s, most[s], bool(varies[s])) for s in strategies}
+        plots.shared_legend(figure, strategies, texts)
     figure.suptitle(title, x=0.01, ha="left")
     return figure
 
@@ -56,14 +60,17 @@ def _maps(table: pd.DataFrame, names: Sequence[str], strategies: Sequence[str]) 
     order = [sorted(found, key=found.__getitem__) for found in places]
     for ax, label in zip(axes, strategies, strict=True):
         values = np.full((len(order[1]), len(order[0])), np.nan)
+        unresumed = values.copy()
         part = table[table["strategy"] == label]
-        for x, y, mean in zip(part[across], part[upwards], part["mean"], strict=True):
-            values[order[1].index(repr(y)), order[0].index(repr(x))] = mean
+        columns = [part[name] for name in (across, upwards, "mean", "unresumed")]
+        for x, y, mean, share in zip(*columns, strict=True):
+            place = order[1].index(repr(y)), order[0].index(repr(x))
+            values[place], unresumed[place] = mean, share
         texts = [
             [found[value][1] for value in row] for found, row in zip(places, order, strict=True)
         ]
         image = plots.figure_over_two_fields(
-            values, texts[0], texts[1], (label, across, upwards), span, ax
+            values, texts[0], texts[1], (label, across, upwards), span, ax, unresumed
         )
     figure.colorbar(image, ax=axes, label=_ylabel(table))
     return figure
@@ -98,4 +105,5 @@ def _ticks(places: dict[str, tuple[float, str]], sampled: bool) -> dict[float, s
 
 
 def _ylabel(table: pd.DataFrame) -> str:
-    return plots.heading(str(table["figure"].iloc[0]), str(table["unit"].iloc[0]))
+    lossy = bool((table["unresumed"] > 0).any())
+    return plots.heading(str(table["figure"].iloc[0]), str(table["unit"].iloc[0]), lossy)

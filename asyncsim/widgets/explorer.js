@@ -22,6 +22,14 @@ function duration(seconds) {
   return seconds < 5970 ? `${(seconds / 60).toPrecision(3) * 1} min` : `${(seconds / 3600).toPrecision(3) * 1} h`;
 }
 
+const percent = (share) => `${(share * 100).toPrecision(3) * 1}\u00a0%`;
+const unresumed = (s) => s.unresumed / Math.max(s.armed, 1);
+
+function counted(s) {
+  const count = s.unresumed.toLocaleString("en");
+  return s.unresumed ? `${count} of ${s.armed.toLocaleString("en")} (${percent(unresumed(s))})` : count;
+}
+
 function render({ model, el }) {
   const root = panelOf("explorer");
   const title = make("strong");
@@ -82,13 +90,20 @@ function render({ model, el }) {
       parts.push(svg("line", { x1: LEFT, x2: WIDE - RIGHT, y1: y(share), y2: y(share), class: "asyncsim-grid" }));
       parts.push(svg("text", { x: LEFT - 5, y: y(share) + 4, "text-anchor": "end" }, `${share * 100} %`));
     }
-    parts.push(svg("text", { x: (LEFT + WIDE) / 2, y: HIGH - 4, "text-anchor": "middle" }, "resumed within so long after the work was done"));
+    parts.push(svg("text", { x: (LEFT + WIDE) / 2, y: HIGH - 4, "text-anchor": "middle" }, "resumed within this time after the work was complete"));
     return parts;
   }
 
   function line(strategy, k, shares) {
-    const points = strategy.curve.map((seconds, i) => `${x(seconds).toFixed(1)},${y(shares[i]).toFixed(1)}`);
+    // The quantiles are those of resumed waits; of all armed ones, the curve ends where the lost ones begin
+    const resumed = 1 - unresumed(strategy);
+    const points = strategy.curve.map((seconds, i) => `${x(seconds).toFixed(1)},${y(shares[i] * resumed).toFixed(1)}`);
     const parts = [svg("polyline", { points: points.join(" "), fill: "none", stroke: COLOURS[k], "stroke-width": 2.5, "stroke-dasharray": DASHES[k] })];
+    if (strategy.unresumed) {
+      const at = y(resumed);
+      parts.push(svg("line", { x1: LEFT, x2: WIDE - RIGHT, y1: at, y2: at, stroke: COLOURS[k], "stroke-dasharray": "1 4" }));
+      parts.push(svg("text", { x: WIDE - RIGHT, y: at + (k ? 13 : -4), "text-anchor": "end", class: "asyncsim-lost" }, `${percent(unresumed(strategy))} never resumed`));
+    }
     if (strategy.theory !== null) {
       const at = x(strategy.theory);
       parts.push(svg("path", { d: `M${at - 5},${TOP - 9} h10 l-5,9 z`, fill: COLOURS[k] }));
@@ -108,20 +123,22 @@ function render({ model, el }) {
     }
     setText(problem, state.problem);
     picture.replaceChildren(...axes(), ...state.strategies.flatMap((strategy, k) => line(strategy, k, state.shares)));
+    const lossy = state.strategies.some((s) => s.unresumed);
+    const ofResumed = lossy ? " of resumed waits" : "";
     const rows = [
-      ["mean latency", (s) => duration(s.mean)],
-      ["closed form ▾", (s) => duration(s.theory)],
-      ["95 % within", (s) => duration(s.p95)],
+      ["never resumed", counted, (s) => s.unresumed],
+      ["95 % within", (s) => (s.p95 === null && s.unresumed ? "never" : duration(s.p95)), (s) => s.p95 === null && s.unresumed],
+      [`mean latency${ofResumed}`, (s) => duration(s.mean)],
+      ["closed form ▾", (s) => duration(s.theory) + (s.theory_unresumed ? `, ${percent(s.theory_unresumed)} never` : "")],
       ["requests per wait", (s) => s.requests.toFixed(s.requests < 10 ? 2 : 0)],
       ["worker time", (s) => duration(s.worker_seconds)],
       ["longest queue", (s) => s.longest_queue.toLocaleString("en")],
-      ["never resumed", (s) => s.waiting.toLocaleString("en")],
     ];
     table.replaceChildren(make("thead", {}, make("tr", {}, make("td"),
       ...state.strategies.map((s, k) => make("th", { scope: "col", className: `asyncsim-name-${k}`, text: s.name })))),
-    make("tbody", {}, ...rows.map(([name, says]) => make("tr", {}, make("th", { scope: "row", text: name }),
-      ...state.strategies.map((s) => make("td", { text: says(s) }))))));
-    const sentence = state.strategies.map((s) => `${s.name}: mean latency ${duration(s.mean)}, ${s.requests.toFixed(1)} requests per wait`).join("; ");
+    make("tbody", {}, ...rows.map(([name, says, lost]) => make("tr", {}, make("th", { scope: "row", text: name }),
+      ...state.strategies.map((s) => make("td", { className: lost && lost(s) ? "asyncsim-lost" : "", text: says(s) }))))));
+    const sentence = state.strategies.map((s) => `${s.name}: ${s.unresumed ? `never resumed ${counted(s)}, ` : ""}mean latency${ofResumed} ${duration(s.mean)}, ${s.requests.toFixed(1)} requests per wait`).join("; ");
     setText(said, sentence);
     picture.setAttribute("aria-label", `Share of steps resumed within a time. ${sentence}`);
     if (state.stamp && state.stamp === asked) {

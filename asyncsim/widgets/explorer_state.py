@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,9 +23,10 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Polling
 from asyncsim.model.systems import NightlyBatch
 from asyncsim.model.waiting import Strategy
+from asyncsim.study.capacity.target import quantile_of_all
 
 SHARES = np.concatenate([[0.0], np.linspace(0.02, 0.98, 49), [0.99, 0.995, 1.0]])
-"""Shares of the waits at which the distribution of latencies is drawn."""
+"""Shares of the resumed waits at which the distribution of latencies is drawn."""
 SEED = 1
 UNCONCERNED = {"callback": ("interval", "poll_work"), "polling": ("loss", "callback_work")}
 """Settings that change nothing under a strategy."""
@@ -154,7 +156,8 @@ class Exploration:
     def picture(self) -> dict[str, Any]:
         """Play both strategies on the same numbers; return what the page draws.
 
-        Latencies are seconds; `curve` has one for each of `SHARES`.
+        Latencies are seconds; `curve` has one for each of `SHARES`. `mean` is that of the resumed
+        waits, `p95` that of all armed ones: None if more than 5 % of them never resumed.
         """
         settings = self.settings
         strategies = {
@@ -173,8 +176,8 @@ class Exploration:
         if self._played.get(name, ((), {}))[0] != key:
             scenario = self.scenario
             run = played(scenario, strategy, self._draws())  # the page says how many wait
-            theory = closed_form(strategy, scenario)
-            found = {"name": strategy.label, "theory": theory} | shown(run.record, scenario)
+            found = {"name": strategy.label} | closed_form(strategy, scenario)
+            found |= shown(run.record, scenario)
             self._played[name] = key, found
         return self._played[name][1]
 
@@ -200,28 +203,33 @@ def scaled(law: Duration, mean: float) -> Duration:
     return type(law)(**changes)
 
 
-def closed_form(strategy: Strategy, scenario: Scenario) -> float | None:
-    """Return the mean latency that theory gives for an idle server, or None.
+def closed_form(strategy: Strategy, scenario: Scenario) -> dict[str, float | None]:
+    """Return what theory gives for an idle server: mean latency, and the share that never resumes.
 
     The batch's completions do not follow the instants of arming, so the phase of a poll against
     them is taken as random: half the interval.
     """
     if isinstance(strategy, Polling):
-        return strategy.interval / 2
+        return {"theory": strategy.interval / 2, "theory_unresumed": 0.0}
     expected = strategy.expected(1.0)
-    return None if expected is None else float(expected.latency) + scenario.server.callback_work
+    if expected is None:
+        return {"theory": None, "theory_unresumed": 0.0}
+    latency = float(expected.latency) + scenario.server.callback_work
+    return {"theory": latency, "theory_unresumed": expected.unresolved}
 
 
 def shown(record: Record, scenario: Scenario) -> dict[str, Any]:
     """Return what the page shows of one run."""
     late, found = latencies(record), figures(record, scenario)
-    resumed = len(late) > 0
+    resumed, armed = len(late) > 0, len(record.waits.row)
+    p95 = quantile_of_all(late, armed - len(late), 0.95)
     return {
+        "armed": armed,
+        "unresumed": armed - len(late),
         "mean": found["mean_latency"] if resumed else None,
-        "p95": found["p95_latency"] if resumed else None,
+        "p95": p95 if math.isfinite(p95) else None,
         "curve": np.quantile(late, SHARES).tolist() if resumed else [],
         "requests": found["requests"] / max(found["armed"], 1.0),
         "worker_seconds": found["overhead_worker_time"],
         "longest_queue": record.longest_queue,
-        "waiting": record.open_count,
     }

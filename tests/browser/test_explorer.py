@@ -1,5 +1,7 @@
 """The explorer in a real JupyterLab."""
 
+import json
+
 import pytest
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -8,6 +10,35 @@ import asyncsim as sim
 explorer = sim.explore()
 explorer
 """
+
+
+def check_losses(book, widget):
+    """With 20 % lost the curve ends at 80 %, 95 % are never there, and losses stand first."""
+    widget.get_by_label("callbacks lost").press("End")
+    first = widget.locator("tbody tr").first
+    first.get_by_text(" of ").wait_for()
+    assert first.locator("th").inner_text() == "never resumed"
+    found = json.loads(
+        book.kernel("import json; print(json.dumps(explorer.state['strategies'][0]))")
+    )
+    share = found["unresumed"] / found["armed"]
+    assert 0.18 < share < 0.22
+    cell = first.locator("td").first
+    assert f"({float(f'{100 * share:.3g}'):g}\u00a0%)" in cell.inner_text()
+    colours = [
+        one.evaluate("(cell) => getComputedStyle(cell).color") for one in first.locator("td").all()
+    ]
+    assert colours[0] != colours[1]
+    assert widget.locator("tbody tr").nth(1).locator("td").first.inner_text() == "never"
+    ends = [
+        float(line.get_attribute("points").split()[-1].split(",")[1])
+        for line in widget.locator("polyline").all()
+    ]
+    bottom = float(
+        widget.locator("polyline").nth(1).get_attribute("points").split()[0].split(",")[1]
+    )
+    assert (bottom - ends[0]) / (bottom - ends[1]) == pytest.approx(1 - share, abs=0.01)
+    book.screenshot("lost")
 
 
 def test_explorer_draws_what_a_slider_says(notebook):
@@ -44,6 +75,7 @@ def test_explorer_draws_what_a_slider_says(notebook):
         )
         took.append(float(widget.get_attribute("data-latency-ms")))
     took.sort()
+    check_losses(book, widget)
     print(
         f"slider to picture at 10,000 instances: median {took[5]:.0f} ms, worst {took[-1]:.0f} ms"
     )

@@ -31,6 +31,7 @@ def from_tables(run):
         return part / whole if whole else math.nan
 
     return {
+        "unresumed_share": ratio((waits.outcome != "resumed").sum(), len(waits)),
         "mean_latency": late.mean(),
         "median_latency": quantile(0.5),
         "p95_latency": quantile(0.95),
@@ -84,6 +85,7 @@ def test_the_figures_of_a_small_run_worked_out_by_hand():
     assert told.mean_open_waits == pytest.approx(2.0)
     assert told.mean_cycle_time == 123.0
     assert (told.armed, told.timed_out, told.still_waiting, told.failed) == (2, 0, 0, 0)
+    assert told.unresumed_share == 0
 
 
 def test_no_worker_is_busier_than_busy_when_a_run_is_stopped_with_a_backlog():
@@ -133,3 +135,19 @@ def test_every_figure_has_a_unit_and_a_meaning_and_nothing_else_is_told():
     assert list(run.summary().columns) == [*head, *figures_of(run.scenario)]
     assert list(priced.summary().columns) == [*head, *FIGURES]
     assert set(FIGURES) - set(figures_of(run.scenario)) == {n for n in FIGURES if "cost" in n}
+
+
+def test_whatever_did_not_resume_is_in_the_unresumed_share():
+    """Of four waits one resumes; others time out, stay open, or end with their instance."""
+    branches = [
+        [sim.AsyncStep("quick", "out", timeout=50.0)],
+        [sim.AsyncStep("slow", "out")],
+    ]
+    run = play(
+        sim.Callback(),
+        scenario_of([sim.Parallel("both", branches)], arrivals=[0.0, 1000.0]),
+        until=5000.0,
+        external={"quick": [100.0, 10.0], "slow": [200.0, 1e6]},
+    )
+    assert sorted(run.waits.outcome) == ["cancelled", "resumed", "timed out", "waiting"]
+    assert only(run.summary()).unresumed_share == 0.75

@@ -124,3 +124,15 @@ def test_the_numbers_of_a_log_can_be_asked_for():
     replayed = wait_for(sim.Callback(), 0.0, system=log)
     assert len(replayed.plot_timeline("5_31").axes) == 2
     assert replayed.waits.serial_number.tolist() == ["5_31"]
+
+
+def test_a_notebook_shows_what_never_resumed():
+    """Whose latency it is, the share of the others, and the sentence of the warning."""
+    lossy = wait_for(sim.Callback(loss=1.0), 100.0)
+    (note,) = lossy.notes
+    html = lossy._repr_html_()
+    assert note in html
+    assert "1 of 1 waits were still open" in note
+    assert "<th>unresumed share</th>" in html
+    assert "<th>mean latency of resumed waits [s]</th>" in html
+    assert not wait_for(sim.Callback(), 100.0).notes

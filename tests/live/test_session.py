@@ -654,3 +654,15 @@ class TestClock:
         assert not session.step()
         session.run_to_end(at_most=1e11)
         assert session.at.year == 2026
+
+
+def test_the_clock_time_of_a_deadline_stands_beside_it():
+    """In the table of what waits; a step without a time-out has none."""
+    steps = [sim.AsyncStep("approve", "people", timeout="1h")]
+    with opened(approval(steps)) as session:
+        row = session.waiting.iloc[0]
+        start = session.waiting["armed_at"] - pd.to_timedelta(session.waiting["armed"], unit="s")
+        assert row["deadline"] == row["armed"] + 3600
+        assert row["deadline_at"] == start.iloc[0] + pd.Timedelta(seconds=row["deadline"])
+    with opened() as session:
+        assert session.waiting["deadline_at"].isna().all()

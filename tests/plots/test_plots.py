@@ -126,14 +126,54 @@ def test_each_lane_is_drawn_from_its_own_completion():
 
 
 def test_waits_that_never_resumed_keep_the_line_below_one():
-    """Seven of ten resumed: the curve ends at 70 %."""
-    ax = plots.latency_distribution({"lossy": np.arange(1.0, 8.0)}, out_of={"lossy": 10})
+    """Seven of ten resumed: the curve ends at 70 %, and the legend has the rest."""
+    latencies = {
+        "lossy": np.arange(1.0, 8.0),
+        "all lost": np.array([]),
+        "safe": np.arange(1.0, 8.0),
+    }
+    out_of = {"lossy": 10, "all lost": 3, "safe": 7}
+    ax = plots.latency_distribution(latencies, out_of=out_of)
     assert ax.lines[0].get_ydata()[-1] == pytest.approx(0.7)
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["lossy (30 % never resumed)", "all lost (100 % never resumed)", "safe"]
+
+
+def test_overhead_against_latency_shows_whose_latency_it_is():
+    """A strategy that loses waits stands at the latency of the others, and the legend shows it."""
+    table = pd.DataFrame(
+        {"latency": [0.07, 450.0], "latency_half_width": 0.0, "requests": 1.0,
+         "requests_half_width": 0.0, "unresumed": [0.2, 0.0]},
+        index=["callback", "polling"],
+    )  # fmt: skip
+    ax = plots.overhead_against_latency(table)
+    assert ax.get_xlabel() == "mean resume latency of resumed waits"
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["callback (20 % never resumed)", "polling"]
+    sound = plots.overhead_against_latency(table.drop(columns="unresumed"))
+    assert sound.get_xlabel() == "mean resume latency"
+
+
+def test_a_map_has_the_share_never_resumed_below_its_number():
+    """In each field; where there are too many for numbers, the title has the largest."""
+    lost = np.array([[0.0, 0.2]])
+    labels, span = ("callback", "loss", "workers"), (1.0, 2.0)
+    ax = plots.figure_over_two_fields(
+        [[1.0, 2.0]], ["0", "0.2"], ["1"], labels, span, unresumed=lost
+    ).axes
+    assert [text.get_text() for text in ax.texts] == ["1", "2\n20 % never"]
+    many = np.ones((1, 99))
+    ax = plots.figure_over_two_fields(
+        many, ["x"] * 99, ["1"], labels, span, unresumed=many * 0.2
+    ).axes
+    assert ax.get_title(loc="left") == "callback (up to 20 % never resumed)"
 
 
 def test_the_herd_is_drawn_inside_the_frame():
     """Equal points far from zero, the closed form among them, and room above for the legend."""
-    herds = pd.DataFrame({"herd": [600, 602], "drained": [150.0, 150.5], "theory": [150.0, 150.5]})
+    herds = pd.DataFrame(
+        {"herd": [600, 602], "drained": [150.0, 150.5], "theory": [150.0, 150.5], "never": [0, 0]}
+    )
     low, high = plots.herd_drained(herds).get_ylim()
     assert low == 0
     assert high > 1.1 * 150.5

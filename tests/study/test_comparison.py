@@ -65,3 +65,40 @@ def test_a_latency_is_not_below_zero_where_no_lower_end_is_known():
     with pytest.warns(sim.CensoredWarning):
         few = sim.compare(SCENARIO, STRATEGIES, replications=3, progress=False)
     assert (few.quantiles([0.95])["low"] >= 0).all()
+
+
+def test_the_share_never_resumed_stands_first_beside_latencies(comparison):
+    """In text and HTML, whose latency it is, and the warning in words; nothing where none is."""
+    share = comparison.table.query("figure == 'unresumed_share'")["mean"].tolist()
+    assert share[0] == 0
+    assert 0.2 < share[1] < 0.4
+    summary = comparison.summary
+    assert summary.index[0] == "unresumed share"
+    assert summary.iloc[0, 0] == "0 %"
+    assert summary.iloc[0, 1].startswith(f"{100 * share[1]:.0f}")
+    assert summary.iloc[0, 1].endswith(" %")
+    for name in ("mean", "p95", "max"):
+        assert f"{name} latency of resumed waits [s]" in summary.index
+    (note,) = comparison.notes
+    assert "under callback, 30 % lost; they have no latency" in note
+    for shown in (repr(comparison), comparison._repr_html_()):
+        assert note in shown
+        assert "mean latency of resumed waits" in shown
+    sound = sim.compare(SCENARIO, STRATEGIES[:1], replications=2, progress=False)
+    assert sound.summary.index[0] == "mean latency [s]"
+    assert "unresumed" not in repr(sound) + sound._repr_html_()
+    assert not sound.notes
+
+
+def test_the_picture_shows_the_share_never_resumed(comparison):
+    """In the legend; the curve ends below one, and the axis has whose latency it is."""
+    figure = comparison.plot()
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts[0] == "polling 5 min"
+    assert texts[1].startswith("callback, 30 % lost (")
+    assert texts[1].endswith(" % never resumed)")
+    curve = next(line for line in figure.axes[0].lines if line.get_label() == texts[1])
+    armed = comparison.table.query("figure == 'armed'")["mean"].iloc[1] * 8
+    resumed = len(comparison.latencies("callback, 30 % lost"))
+    assert curve.get_ydata()[-1] == pytest.approx(resumed / armed)
+    assert figure.axes[1].get_xlabel() == "mean resume latency of resumed waits"

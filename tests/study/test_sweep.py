@@ -553,3 +553,28 @@ def test_the_same_strategies_in_another_order_are_said_to_be_that(tmp_path):
     swept(resume=file, replications=1)
     with pytest.raises(sim.ScenarioError, match="other strategies: the same ones in another order"):
         swept(strategies=PAIR[::-1], resume=file, replications=1)
+
+
+def test_the_share_never_resumed_stands_beside_a_mean():
+    """In text, HTML, and the pictures over one field and over two, at the points that lose any."""
+    pair = [sim.Callback("1s", loss=0.1), sim.Polling("5min")]
+    grid = {"strategy.loss": [0.0, 0.3]}
+    with pytest.warns(sim.CensoredWarning):
+        found = swept(grid, pair, replications=2)
+    share = found.runs.query("strategy == 'callback'").groupby("point")["unresumed_share"].mean()
+    assert share[0] == 0
+    beside = f"({100 * share[1]:.3g} % never resumed)"
+    (note,) = found.notes
+    for shown in (repr(found), found._repr_html_()):
+        assert shown.count("never resumed") == 1
+        assert beside in shown
+        assert "mean latency of resumed waits [s]" in shown
+        assert note in shown
+    figure = found.plot()
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == [f"callback (up to {beside[1:]}", "polling 5 min"]
+    assert figure.axes[0].get_ylabel() == "mean latency of resumed waits [s]"
+    with pytest.warns(sim.CensoredWarning):
+        maps = swept(grid | {"server.workers": [4]}, pair, replications=2).plot()
+    numbers = [text.get_text() for text in maps.axes[0].texts]
+    assert ["never" in number for number in numbers] == [False, True]

@@ -81,11 +81,34 @@ def test_theory_is_beside_the_simulation():
 
 
 def test_lost_callbacks_are_counted():
-    """They have no latency; the page says how many wait for ever."""
+    """They have no latency; the page shows how many never resume, and what theory expects."""
     exploration = Exploration(LEDGER)
     exploration.set("loss", 5)
-    found = side(exploration, 0)
-    assert found["waiting"] == pytest.approx(0.1 * exploration.picture()["instances"], rel=0.3)
+    found, polling = exploration.picture()["strategies"]
+    assert found["unresumed"] == pytest.approx(0.1 * found["armed"], rel=0.3)
+    assert found["theory_unresumed"] == 0.1
+    assert (polling["unresumed"], polling["theory_unresumed"]) == (0, 0)
+
+
+def test_95_percent_are_of_all_armed_waits():
+    """Where a twentieth is lost there is no such time; where less is, it is later than before."""
+    exploration = Exploration(LEDGER)
+    exploration.set("loss", 6)
+    assert side(exploration, 0)["p95"] is None
+    exploration.set("loss", 3)
+    found, scenario = side(exploration, 0), exploration.scenario
+    late = sim.simulate(scenario, sim.Callback("50ms"), seed=1).waits["latency"]
+    assert 0 < found["unresumed"] < 0.05 * found["armed"]
+    assert found["p95"] >= np.quantile(late, 0.95) * 0.99
+
+
+def test_a_wait_that_timed_out_never_resumed():
+    """Nothing is open at the end, and the page shows the loss all the same."""
+    step = sim.AsyncStep("post to ledger", system="ledger", timeout="1h")
+    exploration = Exploration(LEDGER.replace(process=sim.Process("p", [step])))
+    found = side(exploration, 1)
+    assert found["unresumed"] > 0.5 * found["armed"]
+    assert found["p95"] is None
 
 
 def test_what_a_scenario_does_not_have_has_no_slider():

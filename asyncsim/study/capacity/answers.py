@@ -40,7 +40,7 @@ class Capacity:
         it is no confidence interval: they span the answer and what was tried without a verdict.
     table
         One row per value and strategy that was tried: ``value``; ``verdict`` where there is one;
-        ``mean, low, high, n, figure, unit, strategy``.
+        ``mean, low, high, unresumed_share, n, figure, unit, strategy``.
     one_way
         False if the figure was seen to go up and down along the field, more than chance allows (if
         the least one is looked for: to have more than one valley): a search may then have missed a
@@ -110,7 +110,7 @@ class Capacity:
     def table(self) -> pd.DataFrame:
         """What was tried, in the order of the values."""
         verdict = ["verdict"] if "verdict" in self._tried else []
-        rest = ["n", "figure", "unit", "strategy"]
+        rest = ["unresumed_share", "n", "figure", "unit", "strategy"]
         return self._tried[["value", *verdict, "mean", "low", "high", *rest]]
 
     @property
@@ -119,9 +119,22 @@ class Capacity:
         value, low, high = self._found
         if value is None:
             span = f"{self._axis.shown(self._axis.least)} to {self._axis.shown(self._axis.most)}"
-            return f"none from {span}{self._none}"
+            return f"none from {span}{self._none}{self._lost_text(self._tried)}"
         words = self._exactly or self._ends_text(low, high, value)
-        return f"{self._axis.shown(value)} ({words})"
+        lost = self._lost_text(self._tried[self._tried["x"] == value])
+        return f"{self._axis.shown(value)} ({words}{lost})"
+
+    def _lost_text(self, rows: pd.DataFrame) -> str:
+        """Return the share of waits that never resumed, under each strategy that lost any."""
+        found = rows.groupby("strategy", sort=False)["unresumed_share"].agg(["min", "max"])
+        shares = [
+            "up to " * (low < high)
+            + f"{plots.percent(high)} of waits"
+            + f" under {label}" * (len(self.strategies) > 1)
+            for label, low, high in found.itertuples()
+            if high > 0
+        ]
+        return f"; never resumed: {', '.join(shares)}" if shares else ""
 
     def _ends_text(self, low: float | None, high: float | None, value: float) -> str:
         ends = [None if x is None else self._axis.shown_like(x, value) for x in (low, high)]
@@ -146,6 +159,8 @@ class Capacity:
         shown = plots.near(finite, self._found) if limit else finite
         lines = {label: shown[shown["strategy"] == label] for label in strategies}
         ylabel = plots.heading(self._figure, self._unit)
+        most = self._tried.groupby("strategy")["unresumed_share"].max()
+        texts = {s: plots.with_unresumed(s, most[s], most=True) for s in strategies}
         xlabel = self.field + (f" [{self._axis.unit.strip()}]" if self._axis.unit else "")
         plots.figure_over_field(lines, xlabel, ylabel, ax)
         plots.mark_answer(ax, self._found, self._bound)
@@ -154,7 +169,7 @@ class Capacity:
         missing = [f"{off} further off"] * bool(off) + [f"{endless} infinite"] * bool(endless)
         more = f"\n(tried but not shown: {', '.join(missing)})" if missing else ""
         ax.set_title(f"{self.question}\n{self.text}{more}", loc="left", fontsize=11, wrap=True)
-        plots.shared_legend(figure, strategies)
+        plots.shared_legend(figure, strategies, texts)
         return figure
 
     def _written(self, x: float | None) -> Any:

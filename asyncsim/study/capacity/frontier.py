@@ -26,7 +26,7 @@ from asyncsim.model.strategies import (
     Polling,
 )
 from asyncsim.model.waiting import Strategy
-from asyncsim.study.capacity.target import Measure
+from asyncsim.study.capacity.target import Measure, never_resumed
 from asyncsim.study.capacity.trials import Effort, Options
 from asyncsim.study.replications import Outcome, Replications, labelled, playing
 from asyncsim.study.statistics import Interval, interval_of, paired_interval
@@ -57,7 +57,8 @@ class Frontier:
     figures
         The figure across, and the one upwards; both are better when small.
     table
-        One row per strategy: both figures with ``_low`` and ``_high``, ``on_frontier`` (*yes*: no
+        One row per strategy: both figures with ``_low`` and ``_high``, ``unresumed_share`` (of all
+        its armed waits, the share that never resumed), ``on_frontier`` (*yes*: no
         other is seen to be better in both; *no*: some other surely is; *perhaps*: one seems so) and
         ``beaten_by``.
     replications, seed, confidence
@@ -82,18 +83,24 @@ class Frontier:
         """Labels of the strategies, the promptest first."""
         return list(self.table["strategy"])
 
+    @property
+    def _named(self) -> dict[str, str]:
+        """Each strategy with the share of its waits that never resumed."""
+        shares = zip(self.table["strategy"], self.table["unresumed_share"], strict=True)
+        return {label: plots.with_unresumed(label, share) for label, share in shares}
+
     def plot(self) -> Figure:
         """Draw the strategies as crosses of intervals, the frontier as a line of steps."""
         figure, (ax,) = plots.figure(1, width=9.0, height=5.0)
         plots.frontier(self.table, self.figures, self.units, ax)
         ax.set_title(f"{self.scenario.name}: what cannot be had together", loc="left", fontsize=11)
-        plots.shared_legend(figure, self.strategies)
+        plots.shared_legend(figure, self.strategies, self._named)
         return figure
 
     def __repr__(self) -> str:
         kept = self.table[self.table["on_frontier"] != NO]
         names = ", ".join(
-            name + (" (perhaps)" if on == PERHAPS else "")
+            self._named[name] + (" (perhaps)" if on == PERHAPS else "")
             for name, on in zip(kept["strategy"], kept["on_frontier"], strict=True)
         )
         return f"{self.scenario.name}: nothing beats {names} in {' and '.join(self.figures)}"
@@ -106,6 +113,8 @@ class Frontier:
                 for mean, high in zip(self.table[name], self.table[f"{name}_high"], strict=True)
             ]
             shown[plots.heading(name, unit)] = texts
+        if (self.table["unresumed_share"] > 0).any():
+            shown.insert(1, "never resumed", self.table["unresumed_share"].map(plots.percent))
         shown[["on_frontier", "beaten_by"]] = self.table[["on_frontier", "beaten_by"]]
         return f"<div>{escape(repr(self))}{table_html(shown)}</div>"
 
@@ -151,7 +160,7 @@ def frontier(
     if figures[0] == figures[1]:
         raise refuse("figures", "must be two different ones", figures)
     across, upwards = (Measure.of(name, scenario) for name in figures)
-    found = _measured(scenario, by_label, (across, upwards), chosen)
+    found, unresumed = _measured(scenario, by_label, (across, upwards), chosen)
     rows = []
     for label, columns in found.items():
         row: dict[str, object] = {"strategy": label}
@@ -162,6 +171,7 @@ def frontier(
                 f"{measure.figure}_low": interval.low,
                 f"{measure.figure}_high": interval.high,
             }
+        row["unresumed_share"] = unresumed[label]
         rows.append(row | _standing(label, found, chosen.confidence))
     table = pd.DataFrame(rows).sort_values(across.figure, ignore_index=True)
     return Frontier(
@@ -183,17 +193,20 @@ def _measured(
     by_label: Mapping[str, Strategy],
     measures: tuple[Measure, Measure],
     effort: Effort,
-) -> dict[str, Columns]:
-    """Return both measures of every strategy, by replication."""
+) -> tuple[dict[str, Columns], dict[str, float]]:
+    """Return both measures of every strategy, by replication; and the share never resumed."""
     plan = Replications(scenario, tuple(by_label.values()), effort.seed, effort.engine)
     found: dict[str, Columns] = {label: ([], []) for label in by_label}
     runs = effort.replications * len(by_label)
+    never, armed = (dict.fromkeys(by_label, 0.0) for _ in range(2))
     with playing(effort.n_jobs, effort.progress, "frontier", runs) as play:
         for outcomes in play.kept(plan, Outcome.of, range(effort.replications)):
-            for columns, outcome in zip(found.values(), outcomes, strict=True):
+            for (label, columns), outcome in zip(found.items(), outcomes, strict=True):
+                never[label] += never_resumed(outcome)
+                armed[label] += outcome.figures["armed"]
                 for values, measure in zip(columns, measures, strict=True):
                     values.append(measure.of_run(outcome))
-    return found
+    return found, {label: never[label] / max(armed[label], 1.0) for label in by_label}
 
 
 def _standing(label: str, found: Mapping[str, Columns], confidence: float) -> dict[str, str]:

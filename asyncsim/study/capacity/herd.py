@@ -77,10 +77,13 @@ class HerdDrain:
 
     @property
     def per_size(self) -> pd.DataFrame:
-        """Herds of equal size together: ``herd, herds, drained, theory``."""
+        """Herds of equal size together: ``herd, herds, drained, theory, never`` (their means)."""
         grouped = self.herds.groupby("herd")
         return grouped.agg(
-            herds=("drained", "size"), drained=("drained", "mean"), theory=("theory", "mean")
+            herds=("drained", "size"),
+            drained=("drained", "mean"),
+            theory=("theory", "mean"),
+            never=("never", "mean"),
         ).reset_index()
 
     def _over_replications(self, column: str) -> Interval:
@@ -110,14 +113,18 @@ class HerdDrain:
         return figure
 
     def __repr__(self) -> str:
-        size = mean_interval(self.herds.groupby("replication")["herd"].mean().to_numpy())
+        size, never = (round(float(self.herds[name].mean())) for name in ("herd", "never"))
         kind = "theory says" if self.exact else "theory says at least"
-        lost = float(self.herds["never"].mean())
-        some = f"what resumes of a herd of {size}, all but {lost:,.0f} of them,"
-        herd = some if lost else f"a herd of {size}"
         known = not self.herds["theory"].isna().all()
         bound = f"; {kind} {self.theory} s" if known else ""
-        return f"{self._name}: {herd} takes {self.drained} s to drain{bound}"
+        if self.herds["never"].any():
+            # Results may come one by one, and the last to resume be no late one
+            soon = self.drained.mean > 0
+            when = f"within {self.drained} s" if soon else "at once"
+            some = f"{size - never:,} of {size:,} resume {when}" if size > never else "none resumes"
+            return f"{self._name}: {some}; {never:,} never{bound * soon}"
+        herd = self._over_replications("herd")
+        return f"{self._name}: a herd of {herd} takes {self.drained} s to drain{bound}"
 
     def _repr_html_(self) -> str:
         table = table_html(self.per_size.head(20))

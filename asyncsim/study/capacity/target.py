@@ -87,9 +87,17 @@ class Measure:
         of_latency = self.quantile is not None or self.figure == "mean_latency"
         return self.spare if of_latency else 1.0
 
-    def told(self, timed_out: int, still_waiting: int) -> list[str]:
-        """Return whether and how the figure counts so many waits that never resumed."""
-        never, name = timed_out + still_waiting, self.figure
+    def told(self, ended: int, still_waiting: int) -> list[str]:
+        """Return whether and how the figure counts so many waits that never resumed.
+
+        Parameters
+        ----------
+        ended
+            Those that timed out, were given up or cancelled.
+        still_waiting
+            Those that were still open at the end of their run.
+        """
+        never, name = ended + still_waiting, self.figure
         if not never or name in COUNTS:
             return []
         if self.quantile is not None or name == "mean_latency":
@@ -103,9 +111,9 @@ class Measure:
         late = "they cost their lateness up to then"
         gone = "their instances went on and count, or failed and do not"
         found = []
-        if timed_out:
+        if ended:
             how = gone if name in ENDLESS else late
-            found.append(f"{timed_out:,} waits timed out or were given up; {how}")
+            found.append(f"{ended:,} waits timed out, were given up or cancelled; {how}")
         if still_waiting:
             found.append(
                 f"{still_waiting:,} waits were still open at the end of their runs and count as "
@@ -140,8 +148,8 @@ class Measure:
 
 
 def never_resumed(outcome: Outcome) -> int:
-    """Return how many waits of a run timed out, were given up, or were still open at its end."""
-    return int(outcome.figures["timed_out"] + outcome.figures["still_waiting"])
+    """Return how many armed waits of a run never resumed."""
+    return int(outcome.figures["armed"]) - len(outcome.latencies)
 
 
 def quantile_of_all(latencies: Floats, never: int, q: float) -> float:

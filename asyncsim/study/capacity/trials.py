@@ -119,19 +119,18 @@ class Trial:
     """Of the measure."""
     waits: int
     """Those that resumed, and those that never did."""
-    timed_out: int
-    """Waits that timed out or were given up."""
+    still_waiting: int
+    """Waits still open at the end."""
     never: int
-    """These, and waits still open at the end."""
+    """These, and waits that timed out, were given up or cancelled."""
     asked: Asked
 
     @classmethod
     def of(cls, run: Run, measure: Measure) -> Trial:
         """Return what is needed of a run."""
         outcome = Outcome.of(run)
-        never = never_resumed(outcome)
-        waits, timed_out = len(outcome.latencies) + never, int(outcome.figures["timed_out"])
-        return cls(measure.of_run(outcome), waits, timed_out, never, Asked.of(run))
+        waits, still = (int(outcome.figures[name]) for name in ("armed", "still_waiting"))
+        return cls(measure.of_run(outcome), waits, still, never_resumed(outcome), Asked.of(run))
 
 
 @frozen
@@ -270,6 +269,12 @@ class Trials:
         """Waits that never resumed, over all runs."""
         return sum(one.never for one in self._all)
 
+    def unresumed(self, x: float, strategy: int = 0) -> float:
+        """Return the share of all armed waits at a value that never resumed."""
+        runs = self._runs(x)[strategy]
+        waits = sum(one.waits for one in runs)
+        return sum(one.never for one in runs) / waits if waits else math.nan
+
     @property
     def _all(self) -> list[Trial]:
         return [one for found in self._found.values() for runs in found for one in runs]
@@ -301,8 +306,8 @@ class Trials:
 
     def notes(self) -> list[str]:
         """Return what is to be said of waits that never resumed."""
-        timed_out = sum(one.timed_out for one in self._all)
-        return self.measure.told(timed_out, self.never - timed_out)
+        still_waiting = sum(one.still_waiting for one in self._all)
+        return self.measure.told(self.never - still_waiting, still_waiting)
 
     def infinite(self, x: float | None, strategy: int = 0) -> list[str]:
         """Return what is to be said of a value beyond the answer where some runs are infinite."""
@@ -336,14 +341,18 @@ class Trials:
         ]
 
     def table(self) -> pd.DataFrame:
-        """One row per value and strategy: ``value, x, strategy, mean, low, high, n``."""
+        """One row per value and strategy.
+
+        ``value, x, strategy, mean, low, high, unresumed_share, n``.
+        """
         rows = []
         for x in self.values:
             for k, label in enumerate(self.labels):
                 found = self.interval(x, k)
-                row = (self.axis.written(x), x, label, found.mean, found.low, found.high, found.n)
+                ends = found.mean, found.low, found.high
+                row = (self.axis.written(x), x, label, *ends, self.unresumed(x, k), found.n)
                 rows.append(row)
-        columns = ["value", "x", "strategy", "mean", "low", "high", "n"]
+        columns = ["value", "x", "strategy", "mean", "low", "high", "unresumed_share", "n"]
         return pd.DataFrame(rows, columns=columns)
 
 

@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from attrs import define
 
 from asyncsim import plots
 from asyncsim.engine.arguments import check_scenario
@@ -22,11 +23,34 @@ from asyncsim.study.output.precision import FEWEST, Precision, target
 from asyncsim.study.replications import (
     Outcome,
     Replications,
+    censored,
     labelled,
     playing,
-    tell_censored,
+    warn_censored,
 )
 from asyncsim.study.statistics import check_confidence
+from asyncsim.study.summary_html import warnings_html
+
+
+@define
+class _Waits:
+    """How many waits all runs of a strategy had, and what became of them."""
+
+    armed: float = 0.0
+    resumed: int = 0
+    still_open: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count those of a run."""
+        self.armed += outcome.figures["armed"]
+        self.resumed += len(outcome.latencies)
+        self.still_open += outcome.censored
+
+    @property
+    def unresumed(self) -> float:
+        """The share that never resumed."""
+        return 1 - self.resumed / self.armed if self.armed else 0.0
+
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +74,7 @@ class NeededReplications:
         scenario: Scenario,
         figure: str,
         rules: dict[str, Precision],
-        still_waiting: dict[str, int],
+        waits: dict[str, _Waits],
         seed: int,
         confidence: float,
     ) -> None:
@@ -60,7 +84,7 @@ class NeededReplications:
         self.seed = seed
         self.confidence = confidence
         self._rules = rules
-        self._still_waiting = still_waiting
+        self._waits = waits
         self._wanted = next(iter(rules.values())).wanted
 
     @property
@@ -72,6 +96,15 @@ class NeededReplications:
     def replications(self) -> int:
         """How many were played, of the strategy that was played most."""
         return max(len(rule.steps) for rule in self._rules.values())
+
+    @property
+    def notes(self) -> list[str]:
+        """What else there is to know: waits that were still open when runs stopped."""
+        return censored({label: waits.still_open for label, waits in self._waits.items()})
+
+    @property
+    def _lossy(self) -> bool:
+        return any(waits.unresumed > 0 for waits in self._waits.values())
 
     @property
     def numbers(self) -> dict[str, int | None]:
@@ -103,14 +136,15 @@ class NeededReplications:
     def plot(self) -> Figure:
         """Draw mean and interval over the number of replications, and where it was reached."""
         figure, axes = plots.figure(len(self._rules))
-        ylabel = plots.heading(self.figure, self.unit)
+        ylabel = plots.heading(self.figure, self.unit, self._lossy)
         for ax, (label, table) in zip(
             axes, self.table.groupby("strategy", sort=False), strict=True
         ):
             n = self.numbers[str(label)]
             plots.cumulative_mean(table, ylabel, n, ax, legend=False)
             told = "not reached" if n is None else f"{n} replications"
-            ax.set_title(f"{label}: {told}", loc="left", fontsize=11)
+            name = plots.with_unresumed(str(label), self._waits[str(label)].unresumed)
+            ax.set_title(f"{name}: {told}", loc="left", fontsize=11)
         title = f"{self.scenario.name}, {self._wanted.text(self.unit)}"
         figure.suptitle(title, x=0.01, ha="left")
         handles: dict[str, Any] = {}
@@ -135,14 +169,15 @@ class NeededReplications:
                 "share": f"{at.share:.1%}",
             }
         table = pd.DataFrame.from_dict(rows, orient="index")
-        if any(self._still_waiting.values()):  # in no mean, so they stand beside it
-            table["still waiting"] = [str(self._still_waiting[label]) for label in self._rules]
+        if self._lossy:  # they are in no mean, so their share stands beside it
+            unresumed = [self._waits[label].unresumed for label in self._rules]
+            table.insert(0, "never resumed", [plots.percent(share) for share in unresumed])
         return table
 
     @property
     def _note(self) -> str:
         return (
-            f"{plots.heading(self.figure, self.unit)}: replications for a "
+            f"{plots.heading(self.figure, self.unit, self._lossy)}: replications for a "
             f"{self._wanted.text(self.unit)}, {self.confidence:.0%} interval"
         )
 
@@ -154,12 +189,13 @@ class NeededReplications:
 
     def __repr__(self) -> str:
         head = f"{self.scenario.name}, {self._note}\n{self._summary().to_string()}"
-        return "\n".join([head, *filter(None, [self._constant])])
+        return "\n".join([head, *filter(None, [self._constant]), *self.notes])
 
     def _repr_html_(self) -> str:
         table = self._summary().to_html(border=0)
         notes = "<br>".join(escape(note) for note in (self._note, self._constant) if note)
-        return f"<div><b>{escape(self.scenario.name)}</b>{table}{notes}</div>"
+        head = f"<b>{escape(self.scenario.name)}</b>{warnings_html(self.notes)}"
+        return f"<div>{head}{table}{notes}</div>"
 
 
 def replications_for(
@@ -235,7 +271,7 @@ def replications_for(
     rules = {
         label: Precision(goal, confidence, name=f"{figure} under {label}") for label in by_label
     }
-    todo, censored = dict(by_label), dict.fromkeys(by_label, 0)
+    todo, waits = dict(by_label), {label: _Waits() for label in by_label}
     so_far = 0
     with playing(n_jobs, progress, "replications") as play:
         while todo and so_far < most:
@@ -245,14 +281,15 @@ def replications_for(
             for outcomes in play.kept(plan, Outcome.of, range(so_far, stop)):
                 for label, outcome in zip(todo, outcomes, strict=True):
                     rules[label].add(outcome.figures[figure])
-                    censored[label] += outcome.censored
+                    waits[label].add(outcome)
             so_far = stop
             todo = {label: one for label, one in todo.items() if not rules[label].enough}
-    tell_censored(censored)
+    found = NeededReplications(scenario, figure, rules, waits, seed, confidence)
+    warn_censored(found.notes)
     if todo:
         told = "; ".join(rules[label].shortfall(label) for label in todo)
         warn(
             f"the {goal.text(unit)} of {figure} was not reached in {most} replications ({told})",
             PrecisionWarning,
         )
-    return NeededReplications(scenario, figure, rules, censored, seed, confidence)
+    return found

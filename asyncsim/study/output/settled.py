@@ -15,7 +15,10 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.study.output.batch_means import BatchMeans
 from asyncsim.study.output.warm_up import WarmUp, moving_average
 from asyncsim.study.statistics import Interval
-from asyncsim.study.summary_html import note_html
+from asyncsim.study.summary_html import note_html, warnings_html
+
+ENDED = {"waits": "resumed"}
+"""How what is observed ends well."""
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,12 +113,14 @@ class SteadyState:
         smooth = moving_average(self.averaged, n // 20 if window is None else window)
         found = (self.estimate.mean, self.estimate.low, self.estimate.high)
         plots.warm_up(
-            self.averaged, smooth, self.warm_up, plots.heading(self.figure, self.unit),
+            self.averaged, smooth, self.warm_up,
+            plots.heading(self.figure, self.unit, bool(self._unresumed)),
             f"cycle of {text_of(self.cycle)}", found, ax,
         )  # fmt: skip
         brief = "; ".join(doubt.partition(":")[0] for doubt in self.doubts)
         sure = "" if self.reliable else f"\nnot reliable: {brief}"
-        ax.set_title(f"{self._head}{sure}", loc="left", fontsize=11, wrap=True)
+        never = f" ({self._unresumed})" if self._unresumed else ""
+        ax.set_title(f"{self._head}{never}{sure}", loc="left", fontsize=11, wrap=True)
         return figure
 
     @property
@@ -123,12 +128,33 @@ class SteadyState:
         """The answer in words."""
         unit = "" if self.unit == "1" else f" {self.unit}"
         runs = f"{self.replications} replications" if self.replications > 1 else "one run"
+        never = f"; {self._unresumed}" if self._unresumed else ""
         found = (
-            f"{self.figure.replace('_', ' ')} {self.estimate}{unit} "
-            f"({self.confidence:.0%} interval, {self.method} over {runs}), after a warm-up of "
-            f"{self.warm_up} of {len(self.averaged)} cycles of {text_of(self.cycle)}"
+            f"{self._name} {self.estimate}{unit} "
+            f"({self.confidence:.0%} interval, {self.method} over {runs}{never}), after "
+            f"a warm-up of {self.warm_up} of {len(self.averaged)} cycles of {text_of(self.cycle)}"
         )
         return found if self.reliable else f"not reliable: {found}"
+
+    @property
+    def _unresumed(self) -> str:
+        """The share of waits or instances that have no value, if there are any, in words."""
+        missing = self.series["missing"].sum()
+        if not missing:
+            return ""
+        share = plots.percent(missing / (missing + self.series["weight"].sum()))
+        return f"{share} of {self.observed} never {ENDED.get(self.observed, 'ended')}"
+
+    @property
+    def _name(self) -> str:
+        return plots.heading(self.figure, "1", bool(self._unresumed))
+
+    @property
+    def notes(self) -> list[str]:
+        """What else there is to know: waits or instances that never ended."""
+        never = self.left_out[f"{self.observed} that never ended"]
+        told = f"{never} {self.observed} never ended under {self.strategy}; they are in no mean"
+        return [told] if never else []
 
     @property
     def _left_out_text(self) -> str:
@@ -140,12 +166,14 @@ class SteadyState:
 
     def __repr__(self) -> str:
         head = f"{self._head}: {self.text}"
-        return "\n".join([head, *(f"! {doubt}" for doubt in self.doubts), self._left_out_text])
+        doubts = [f"! {doubt}" for doubt in self.doubts]
+        return "\n".join([head, *doubts, self._left_out_text, *self.notes])
 
     def _repr_html_(self) -> str:
         doubts = "".join(f"<li>{escape(doubt)}</li>" for doubt in self.doubts)
         told = f'<span title="{escape(self.meaning)}">{escape(self.text)}</span>'
         return (
-            f"<div><b>{escape(self._head)}</b>: {told}{f'<ul>{doubts}</ul>' if doubts else ''}"
+            f"<div><b>{escape(self._head)}</b>: {told}{warnings_html(self.notes)}"
+            f"{f'<ul>{doubts}</ul>' if doubts else ''}"
             f"{note_html(escape(self._left_out_text))}</div>"
         )

@@ -233,12 +233,8 @@ def _trends(averaged: Floats, unended: Floats, mser: WarmUp) -> list[str]:
 
 
 def _tell(found: SteadyState) -> None:
-    never = found.left_out[f"{found.observed} that never ended"]
-    if never:
-        warn(
-            f"{never} {found.observed} never ended under {found.strategy}; they are in no mean",
-            CensoredWarning,
-        )
+    for note in found.notes:
+        warn(note, CensoredWarning)
     if found.doubts:
         warn(
             f"{found.figure} under {found.strategy}: {'; '.join(found.doubts)}",

@@ -149,3 +149,14 @@ def test_a_field_that_is_none_is_named():
         sim.break_even(
             outside(), sim.Callback(), sim.Polling(60), "arrivals.cuont", (1, 2), **QUIET
         )
+
+
+def test_a_break_even_shows_what_each_strategy_loses():
+    """Of a figure that says nothing of lost callbacks, too."""
+    answer = sim.break_even(
+        outside(50, timeout="1d"), sim.Callback(loss=0.3), sim.Polling("5min"),
+        "strategy.interval", ("1min", "1h"), figure="requests", replications=2, progress=False,
+    )  # fmt: skip
+    assert "% of waits under callback, 30 % lost" in answer.text
+    assert "under polling" not in answer.text
+    assert set(answer.table.groupby("strategy")["unresumed_share"].max() > 0) == {True, False}

@@ -89,3 +89,21 @@ def test_one_unlucky_run_makes_nobody_surely_beaten():
         progress=False,
     ).table  # both infinite in every run: the one with less to do beats the other
     assert sorted(all_lost["on_frontier"]) == ["no", "yes"]
+
+
+@pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
+def test_the_share_never_resumed_stands_beside_a_strategy():
+    """In the sentence, the table, its HTML and the legend, though no figure counts lost waits."""
+    result = found(
+        [sim.Callback(loss=0.3), sim.Polling("5min")], ("requests", "database_operations")
+    )
+    share = result.table.set_index("strategy")["unresumed_share"]
+    assert 0.2 < share["callback, 30 % lost"] < 0.4
+    assert share["polling 5 min"] == 0
+    named = f"callback, 30 % lost ({100 * share.iloc[0]:.3g} % never resumed)"
+    assert named in repr(result)
+    assert ">never resumed</th>" in result._repr_html_()
+    texts = [text.get_text() for text in result.plot().figure.legends[0].get_texts()]
+    assert texts == [named, "polling 5 min"]
+    sound = found([sim.Polling("5min")], ("requests", "database_operations"))
+    assert "never" not in sound._repr_html_()

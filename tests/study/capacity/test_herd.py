@@ -87,7 +87,31 @@ def test_lost_callbacks_are_counted_not_drained():
     found = sim.herd_drain(scenario, sim.Callback(loss=0.1), replications=3, **QUIET)
     lost = int(found.herds["never"].sum())
     assert 0 < lost < found.herds["herd"].sum() / 4
-    assert f"all but {lost / len(found.herds):,.0f} of them" in repr(found)
+    shown = repr(found)
+    assert f"; {lost / len(found.herds):,.0f} never; theory says at least" in shown
+    assert " resume within " in shown
+
+
+def test_callbacks_that_a_limit_turns_away_for_good_never_resume():
+    """Handled at once, 30 of each herd are let in, and nobody tries the others again."""
+    limited = sim.WorkflowServer(3, callback_work=0, finish_limit="30 per 1h")
+    found = sim.herd_drain(nights(server=limited), replications=2, **QUIET)
+    size = found.herds["herd"].mean()
+    shown = f"nights, callback: 30 of {size:,.0f} resume at once; {size - 30:,.0f} never"
+    assert repr(found) == shown
+    assert shown in found._repr_html_()
+    assert (found.per_size["never"] == found.per_size["herd"] - 30).all()
+    legend = found.plot().axes[0].get_legend()
+    share = found.herds["never"].sum() / found.herds["herd"].sum()
+    assert f"({100 * share:.3g} % never resumed)" in legend.get_texts()[-1].get_text()
+
+
+def test_a_herd_of_which_nothing_resumes_has_no_time_to_drain():
+    """Every callback is lost."""
+    scenario = nights(process=sim.Process("p", [sim.AsyncStep("post", "ledger", timeout="2d")]))
+    found = sim.herd_drain(scenario, sim.Callback(loss=1.0), replications=2, **QUIET)
+    size = found.herds["herd"].mean()
+    assert repr(found).endswith(f": none resumes; {size:,.0f} never")
 
 
 def test_polling_drains_by_its_interval():

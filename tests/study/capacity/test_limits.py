@@ -124,6 +124,13 @@ def test_a_queue_is_not_kept_short_by_losing_callbacks_unseen():
         scenario, lossy, "longest_queue <= 20", between=(10, 1000), replications=3, **QUIET
     )
     assert "waits never resumed in these runs, of which longest_queue says nothing" in repr(answer)
+    share = answer.table.set_index("value").loc[answer.value, "unresumed_share"]
+    assert 0.8 < share < 1
+    shown = f"; never resumed: {100 * share:.3g} % of waits)"
+    assert answer.text.endswith(shown)
+    figure = answer.plot()
+    assert shown in figure.axes[0].get_title(loc="left")
+    assert " % never resumed)" in figure.legends[0].get_texts()[0].get_text()
 
 
 @pytest.mark.parametrize("target", ["mean_cycle_time <= 1d", "cost <= 1e9"])

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plays import wait_for
+from plays import play, scenario_of, wait_for
 
 import asyncsim as sim
-from asyncsim.study.capacity.target import Measure, Target, quantile_of_all
+from asyncsim.study.capacity.target import Measure, Target, never_resumed, quantile_of_all
 from asyncsim.study.replications import Outcome
 
 SCENARIO = wait_for(sim.Callback()).scenario
@@ -82,3 +82,18 @@ def test_a_strategy_that_loses_callbacks_has_no_finite_latency():
     assert Measure("mean_latency").of_run(outcome) == math.inf
     assert Measure("p10_latency").of_run(outcome) == 0
     assert Measure("requests").of_run(outcome) == outcome.figures["requests"]
+
+
+def test_a_wait_cancelled_with_its_instance_never_resumed():
+    """The other branch timed out; the target counts the wait as the share of a run does."""
+    branches = [[sim.AsyncStep("quick", "out", timeout=5.0)], [sim.AsyncStep("slow", "out")]]
+    run = play(
+        sim.Callback(),
+        scenario_of([sim.Parallel("both", branches)], arrivals=[0.0, 100.0]),
+        external={"quick": [9.0, 1.0], "slow": [9.0, 1.0]},
+    )
+    assert sorted(run.waits["outcome"]) == ["cancelled", "resumed", "resumed", "timed out"]
+    outcome = Outcome.of(run)
+    assert never_resumed(outcome) == 2
+    assert outcome.figures["unresumed_share"] == 0.5
+    assert Measure("p60_latency").of_run(outcome) == math.inf

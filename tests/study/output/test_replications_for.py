@@ -84,7 +84,7 @@ def test_it_prints_shows_and_draws():
     [
         ({"precision": 0}, "precision must be a share between 0 and 1, got 0"),
         ({"within": "1s"}, "give precision (a share of the mean"),
-        ({"figure": "latency"}, "figure must be one of 'mean_latency'"),
+        ({"figure": "latency"}, "figure must be one of 'unresumed_share', 'mean_latency'"),
         ({"most_replications": 4}, "most_replications must be 5 or more, got 4"),
         ({"strategies": []}, "strategies must be a list"),
         ({"engine": "fast"}, "engine must be one of"),
@@ -104,5 +104,22 @@ def test_waits_that_stay_open_stand_beside_the_mean_they_are_not_in():
     """Half of the callbacks are lost: a mean of one second is not the whole story."""
     with pytest.warns(sim.CensoredWarning):
         lossy = needed([sim.Callback("1s", loss=0.5)], precision=0.5)
-    assert "still waiting" in repr(lossy)
-    assert "still waiting" not in repr(needed([sim.Callback("1s")], precision=0.5))
+    (note,) = lossy.notes
+    for shown in (repr(lossy), lossy._repr_html_()):
+        assert "never resumed" in shown
+        assert "mean latency of resumed waits" in shown
+        assert note in shown
+    (ax,) = lossy.plot().axes
+    assert " % never resumed): 5 replications" in ax.get_title(loc="left")
+    assert "resumed" not in repr(needed([sim.Callback("1s")], precision=0.5))
+
+
+def test_waits_that_timed_out_never_resumed_either():
+    """They leave no wait open, so there is no warning; their share is there all the same."""
+    step = sim.AsyncStep("ask", system="office", timeout="5min")
+    found = sim.replications_for(
+        SCENARIO.replace(process=sim.Process("p", [step])), [sim.Callback("1s")], precision=0.5,
+        progress=False,
+    )  # fmt: skip
+    assert "never resumed" in repr(found)
+    assert not found.notes

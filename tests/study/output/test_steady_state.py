@@ -140,6 +140,12 @@ def test_what_never_ended_is_counted_and_warned_of():
     lost = found.left_out["waits that never ended"]
     assert f"{lost} waits never ended under callback, 20 % lost" in told
     assert lost == found.series["missing"].sum() > 0
+    share = lost / (lost + found.series["weight"].sum())
+    for shown in (repr(found), found._repr_html_()):
+        assert "latency of resumed waits" in shown
+        assert f"{100 * share:.3g} % of waits never resumed" in shown
+        assert told in shown
+    assert "% of waits never resumed" in found.plot().axes[0].get_title(loc="left")
 
 
 @pytest.mark.filterwarnings("ignore::asyncsim.SteadyStateWarning")

@@ -130,3 +130,18 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path, studies):
         sim.report(studies[0], tmp_path / "r.pdf")
     with pytest.raises(sim.ScenarioError, match="purpose must be a text, got 5"):
         sim.report(studies[0], tmp_path / "r.html", purpose=5)
+
+
+def test_waits_without_end_are_in_the_page(tmp_path):
+    """The sentence of the warning stands in it, with the share beside the latencies."""
+    lossy = [sim.Callback("1s", loss=0.5)]
+    with pytest.warns(sim.CensoredWarning) as caught:
+        comparison = sim.compare(SCENARIO, lossy, **QUIET)
+    with pytest.warns(sim.CensoredWarning) as swept:
+        sweep = sim.sweep(SCENARIO, {"server.workers": [1]}, lossy, **QUIET)
+    text = written(tmp_path, [comparison, sweep])
+    Checker().feed(text)
+    for one in (caught, swept):
+        assert str(one[0].message) in text
+    assert "unresumed share" in text
+    assert text.count("mean latency of resumed waits") >= 2
