@@ -161,15 +161,13 @@ class Session(Controls):
         with self.store.lock:
             self._catch_up()
             text = self._known(serial_number)
-            main = self._sides.main
-            wait = main.waits.records[text]
-            why = main.why_not_again(wait)
-            if why:
+            wait = self._sides.main.waits.records[text]
+            why = self._sides.main.why_not_again(wait)
+            new = "" if why else self._input("retry", text, None if call else {"call": False})
+            if not new:  # it may have resumed as the clock caught up once more
+                why = why or self._sides.main.why_not_again(wait)
                 raise WaitExpired(f"serial number {text!r} cannot be tried again: {why}")
-            activation = main.next_activation(wait.row)
-            place = {"node": wait.step, "row": wait.row}
-            self._input("retry", text, {"call": call, "number": activation, **place})
-            return f"{wait.row + 1}_{activation}"
+            return new
 
     def start(self, data: Mapping[str, Any] | None = None) -> int:
         """Start an instance now, with data fields; return its number."""

@@ -291,6 +291,24 @@ class TestRetry:
         assert waits.loc["5_32", "completed"] == 1800.0 + 3600.0  # an hour from the second call
         assert session.instance(5)["outcome"] == "done"
 
+    def test_the_answers_name_the_new_number_and_nothing_of_the_inside(self):
+        """As the answer to a start is the number of the instance; the data are what was asked."""
+        session = opened(hold=False)
+        session.retry("5_31")
+        session.retry("6_31", call=False)
+        table = session.answers.set_index("serial_number")
+        assert table["answer"].to_dict() == {"5_31": "5_32", "6_31": "6_32"}
+        assert table["data"].to_dict() == {"5_31": None, "6_31": {"call": False}}
+
+    def test_a_step_that_resumes_while_the_clock_catches_up_is_not_retried(self, monkeypatch):
+        """No number is returned that no step waits under."""
+        session = opened(hold=False, speed=1e6)
+        catch_up = iter([lambda: None, lambda: session.run_for("2h")])
+        monkeypatch.setattr(session, "_catch_up", lambda: next(catch_up)())
+        with pytest.raises(sim.WaitExpired, match="gone on from there"):
+            session.retry("5_31")
+        assert session.lane().waits.records.get("5_32") is None
+
     def test_an_operator_only_waits_again(self):
         """No second call: the work goes on, but who knows the old number only comes too late."""
         session = opened(strategy=sim.Callback(), against=sim.Polling("1h"), hold=False)
