@@ -88,6 +88,17 @@ class DurableSides:
         """The main simulation and its twins."""
         return self.current().all
 
+    def reset(self) -> None:
+        """Start again from the beginning; all that came from outside is forgotten."""
+        with self.store.lock:
+            self._check_idle()
+            with self.store.transaction():
+                self.store.clear()
+                self.journal = Journal(self.store)
+                self.journal.begin()
+            self._sides = None
+            self._together(lambda sides: sides.advance(0.0))
+
     def knows(self, serial_number: str) -> bool:
         """Return whether there is a record with this number."""
         return serial_number in self.current().records
@@ -154,10 +165,7 @@ class DurableSides:
         """Make all that is done durable together; first comes what other processes have done."""
         heard: list[tuple[float, Input, str]] = []
         with self.store.lock:
-            if self._busy:
-                raise EngineError(
-                    "a function of on_response may look at the session, not act in it"
-                )
+            self._check_idle()
             sides = self.current()
             self._busy = True
             try:
@@ -177,6 +185,10 @@ class DurableSides:
         for now, given, answer in heard:
             self._heard(now, given, text_of(answer))
         return result
+
+    def _check_idle(self) -> None:
+        if self._busy:
+            raise EngineError("a function of on_response may look at the session, not act in it")
 
     def _hear_other_processes(self, sides: Sides) -> list[tuple[float, Input, str]]:
         self.journal.load()

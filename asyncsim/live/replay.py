@@ -39,12 +39,22 @@ class Replay(Session):
         journal = Journal(source)
         self.end = journal.verified()[0]
         """The instant up to which the session had come."""
-        self._script = deque(journal.inputs())
-        responses = kept_responses(source)
+        self._inputs = journal.inputs()
+        self._responses = kept_responses(source)
         super().__init__(setup, Store(), speed)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._script = deque(self._inputs)
         with self.store.lock, self.store.transaction():  # users' functions are not called again
-            for number, (response, data) in responses.items():
+            for number, (response, data) in self._responses.items():
                 keep_response(self.store, number, response, data)
+
+    def reset(self) -> None:
+        """Play the session again from its beginning."""
+        with self.store.lock:
+            super().reset()
+            self._begin()
 
     @property
     def over(self) -> bool:
