@@ -55,6 +55,7 @@ class ConsoleState:
         self._last_said: Said | None = None
         self._count = 0
         self._answers: deque[dict[str, Any]] = deque(maxlen=LOGGED)
+        self._source = session.answers_given
 
     # --- what a person does -----------------------------------------------------------------------
 
@@ -135,6 +136,9 @@ class ConsoleState:
 
     def answers(self) -> list[dict[str, Any]]:
         """Return the latest answers to what came from outside, the latest first."""
+        if self._source is not self._session.answers_given:  # the session was reset
+            self._source = self._session.answers_given
+            self._answers.clear()
         new: list[Said] = []
         for said in reversed(self._session.answers_given):
             if said is self._last_said or len(new) == LOGGED:

@@ -161,6 +161,16 @@ class TestFinishing:
         assert console.notice == "instance 11 has started"
         assert console.state._session.instance(11)["fields"] == {"amount": 7}
 
+    def test_after_a_reset_the_log_and_the_records_are_those_of_the_new_beginning(self):
+        """No answer of before is left, also if the page looks late."""
+        console = opened()
+        console.hear({"do": "finish", "number": "5_31"})
+        console.hear({"do": "reset"})
+        assert (codes(console), console.records["total"]) == ([], 1)
+        console.hear({"do": "until", "moment": "00:01"})
+        console.hear({"do": "finish", "number": "5_3l"})
+        assert codes(console) == [404]
+
 
 class TestLooking:
     def test_ten_thousand_records_are_shown_a_page_at_a_time(self):
