@@ -19,8 +19,8 @@ WANTED = {
     "share": "a share from 0 to 1, such as 0.25",
 }
 CLOSE, FAR = 1.25, 2.9
-"""Factors: an answer that is off by less than the first is no slip of any kind, one that is off by
-less than the second is in the right unit."""
+"""Factors: a slip explains an answer only if it is off by the first, a unit only if by the second;
+the slips that an exercise names itself are looked for at any distance."""
 A_FEW = 3
 """A count that is off by no more than this is told so, and not in per cent."""
 TWICE = "that is twice as much: perhaps a whole interval was taken where half of it counts"
@@ -142,7 +142,7 @@ class Number:
     def _guesses(
         self, own: list[tuple[float, str]], value: float, expected: float
     ) -> Iterator[list[tuple[float, str]]]:
-        """Give slips that nobody has foreseen for this exercise, where the value is far off."""
+        """Yield slips that the exercise does not name itself, if the value is far off."""
         factor = max(value / expected, expected / value) if value * expected > 0 else math.inf
         if factor >= CLOSE:
             yield list(self._general_slips(expected))

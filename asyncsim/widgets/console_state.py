@@ -222,7 +222,7 @@ def fields_of(pairs: Iterable[Sequence[str]]) -> dict[str, Any]:
     Raises
     ------
     FieldError
-        If a value has no name or is no JSON though it looks like it, or two have the same name.
+        If a value has no name or is malformed JSON, or two have the same name.
     """
     fields: dict[str, Any] = {}
     for k, (typed, text) in enumerate(pairs, 1):
@@ -249,11 +249,11 @@ def value_of(text: str) -> Any:
     Raises
     ------
     ScenarioError
-        If it begins as JSON does, and is none.
+        If it begins as JSON does, and is not valid.
     """
 
     def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no value of JSON")
+        raise ValueError(f"{constant} is not JSON")
 
     try:
         return json.loads(text, parse_constant=refuse)

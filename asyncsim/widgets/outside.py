@@ -23,7 +23,7 @@ from asyncsim.widgets.places import Places
 from asyncsim.widgets.standing import Standing
 
 SAMPLE = 12
-"""Waits of a step whose checks are drawn; so many callbacks of it are drawn at most as well."""
+"""Waits of a step whose checks are drawn, and the most of its callbacks that are."""
 MOST = 1000
 """Deliveries that are looked at for one picture."""
 SHORT_DAY = "%a %d %b %H:%M"

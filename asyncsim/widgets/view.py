@@ -55,11 +55,11 @@ class View(SessionWidget):
         """
         with self._live.store.lock:  # one moment for all of it
             now, lanes = self._live.now, self.lanes()
-            told = [
+            pictures = [
                 lane.as_json() | self._outside.picture(self._live.lane(lane.label), lane)
                 for lane in lanes
             ]
-        message = {"now": now, "lanes": told}
+        message = {"now": now, "lanes": pictures}
         return message, [lane.places.astype("<u2").tobytes() for lane in lanes]
 
     def lanes(self) -> list[Standing]:

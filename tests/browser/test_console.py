@@ -58,7 +58,7 @@ BESIDE = """(field) => {
 
 
 def wait_for_problem(book, field, text):
-    """Wait until a field is described as wrong, or as right if there is no text."""
+    """Wait until a field is described as wrong, or as right if the text is empty."""
     book.page.wait_for_function(DESCRIBED, arg=[field.element_handle(), text])
     if text:
         assert abs(field.evaluate(BESIDE)) < 40

@@ -104,7 +104,7 @@ def test_every_reason_goes_on_to_a_full_stop(group):
     ],
 )
 def test_a_unit_is_guessed_only_where_the_plain_reading_is_far_off(checker, answer, why):
-    """An answer that is nearly right is told how far it is off, and nothing else."""
+    """For an answer that is nearly right, the distance is shown, and nothing else."""
     assert why in said(checker, answer)
 
 

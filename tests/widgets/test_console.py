@@ -125,7 +125,7 @@ class TestFinishing:
         assert console.problems == {}
 
     def test_a_number_that_is_turned_away_is_said_at_its_field_too(self):
-        """As it is in the log; what is accepted without effect is no mistake."""
+        """As it is in the log; what is accepted without effect is not a mistake."""
         console = opened()
         for number, text in (("5_3l", "Did you mean '5_31'?"), ("77_31", "has not started yet")):
             console.hear({"do": "finish", "number": number})
