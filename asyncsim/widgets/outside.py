@@ -103,7 +103,7 @@ class Outside:
 def _servers(system: ExternalSystem) -> float:
     """Return how many items a system works on at the same time."""
     servers = getattr(system, "team", getattr(system, "lanes", None))
-    return math.inf if servers is None else int(servers)
+    return servers if isinstance(servers, int) else math.inf
 
 
 def _words_of(link: ExternalSystem, session: Session) -> Callable[[SystemDesk, float], str]:
