@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import simpy
@@ -198,6 +198,9 @@ class SystemDesk:
         successor: SystemDesk | None,
     ) -> None:
         self.calendar = simulation.scenario.calendar
+        self.system = system
+        self.taken = 0
+        """Items that the system has taken from the tray and not completed."""
         self._tray: deque[WorkItem] = deque()
         self._simulation = simulation
         self._name = name
@@ -216,6 +219,13 @@ class SystemDesk:
     def tray(self) -> Sequence[Item]:
         """What has been submitted and not been taken, the oldest first."""
         return self._tray
+
+    def links(self) -> Iterator[SystemDesk]:
+        """Yield this desk and those that follow it in a chain."""
+        desk: SystemDesk | None = self
+        while desk is not None:
+            yield desk
+            desk = desk._successor
 
     def submit(self, item: WorkItem) -> None:
         """Lay an item into the tray, and wake the system if it was idle."""
@@ -248,11 +258,13 @@ class SystemDesk:
         limit = len(tray) if at_most is None else at_most
         while tray and len(taken) < limit and tray[0].submitted <= submitted_by:
             taken.append(tray.popleft())
+        self.taken += len(taken)
         return taken
 
     def put_back(self, items: Sequence[Item]) -> None:
         """Put items back at the front of the tray."""
         self._tray.extendleft(cast(Sequence[WorkItem], items[::-1]))
+        self.taken -= len(items)
 
     def complete(self, item: Item, at: float | None = None) -> None:
         """Tell that the work on an item is done, now or at an instant to come."""
@@ -265,6 +277,7 @@ class SystemDesk:
             done.callbacks.append(lambda _: self._done(work))
 
     def _done(self, item: WorkItem) -> None:
+        self.taken -= 1
         if self._successor is None:
             self._simulation.completed(self._simulation.waits.records[item.serial_number])
         else:

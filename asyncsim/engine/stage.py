@@ -47,7 +47,11 @@ class Deliveries:
         return len(self._texts) // 2
 
     def __iter__(self) -> Iterator[Delivery]:
-        for k in range(len(self)):
+        return self.since(0)
+
+    def since(self, first: int) -> Iterator[Delivery]:
+        """Yield the deliveries from an index on."""
+        for k in range(first, len(self)):
             number, outcome = self._texts[2 * k : 2 * k + 2]
             row, node, attempt = self._places[3 * k : 3 * k + 3]
             sent, arrived, handled = self._times[3 * k : 3 * k + 3]

@@ -42,11 +42,11 @@ class Desk:
         self._hints = dict.fromkeys(self._exercises, 0)
         self._given: dict[str, Feedback] = {}
 
-    def check(self, name: str, answer: object) -> Feedback:
-        """Say what is right about an answer, what is not, and why that might be.
+    def check(self, name: str, answer: object = ...) -> Feedback:
+        """Return what is right about an answer, what is not, and why that might be.
 
-        Every try that is not right gets one more hint. An answer that is still ``...`` gets the
-        first, and uses up none.
+        Every try that is not right gets one more hint. Before the first answer (``...``, None or
+        nothing) there is the task, and no hint.
 
         Parameters
         ----------
@@ -64,8 +64,7 @@ class Desk:
         found = exercise.judge(answer)
         if found.mark is Mark.NOT_YET:
             self._climb(exercise)
-        shown = max(self._hints[exercise.name], 1) if found.mark is Mark.OPEN else None
-        feedback = self._feedback(exercise, found, shown)
+        feedback = self._feedback(exercise, found)
         self._given[exercise.name] = feedback
         return feedback
 
@@ -99,10 +98,8 @@ class Desk:
         shown = self._hints[exercise.name]
         self._hints[exercise.name] = min(shown + 1, len(exercise.hints))
 
-    def _feedback(self, exercise: Exercise, found: Verdict, shown: int | None = None) -> Feedback:
-        count = self._hints[exercise.name] if shown is None else shown
-        if found.mark is Mark.RIGHT:
-            count = 0
+    def _feedback(self, exercise: Exercise, found: Verdict) -> Feedback:
+        count = 0 if found.mark is Mark.RIGHT else self._hints[exercise.name]
         solution = f"notebooks/solutions/{self._notebooks[exercise.name]}.ipynb"
         left = len(exercise.hints) - count
         return Feedback(exercise.name, found, exercise.hints[:count], left, solution)

@@ -46,11 +46,11 @@ class Exercise:
 
 
 def unanswered(answer: object) -> bool:
-    """Return whether an answer is still ``...``, or has a ``...`` in it.
+    """Return whether an answer is still ``...`` or None, or has one of them in it.
 
-    >>> unanswered(...), unanswered(["callback", ...]), unanswered(0)
-    (True, True, False)
+    >>> unanswered(...), unanswered(["callback", ...]), unanswered(None), unanswered(0)
+    (True, True, True, False)
     """
     if isinstance(answer, (list, tuple)):
         return any(unanswered(each) for each in answer)
-    return answer is ...
+    return answer is ... or answer is None

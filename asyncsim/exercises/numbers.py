@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,9 @@ WANTED = {
     "s": "a duration: seconds as a number, or a text such as '90s' or '1min 30s'",
     "share": "a share from 0 to 1, such as 0.25",
 }
+CLOSE, FAR = 1.25, 2.9
+"""Factors: a slip explains an answer only if it is off by the first, a unit only if by the second;
+the slips that an exercise names itself are looked for at any distance."""
 A_FEW = 3
 """A count that is off by no more than this is told so, and not in per cent."""
 TWICE = "that is twice as much: perhaps a whole interval was taken where half of it counts"
@@ -124,10 +128,8 @@ class Number:
     def reason(self, value: float, expected: float) -> str:
         """Return the slip nearest to a value, or how far it is off."""
         own = [(known(slip.value), slip.why) for slip in self.slips]
-        part, aside = IN_OTHER_UNITS.get(self.unit, (0.0, ""))
-        others = [(slip * part, why + aside) for slip, why in own if slip and part]
         tolerance = max(min(self.within, 0.05), 0.002)
-        for slips in (own, list(self._general_slips(expected)), others):  # the first knows better
+        for slips in (own, *self._guesses(own, value, expected)):  # the first knows better
             found = [
                 (abs(value - slip), why) for slip, why in slips if near(value, slip, tolerance)
             ]
@@ -136,6 +138,17 @@ class Number:
         if not self.within and 0 < (by := abs(value - expected)) <= A_FEW and by % 1 == 0:
             return f"that is {by:.0f} too {'many' if value > expected else 'few'}"
         return how_far(value, expected)
+
+    def _guesses(
+        self, own: list[tuple[float, str]], value: float, expected: float
+    ) -> Iterator[list[tuple[float, str]]]:
+        """Yield slips that the exercise does not name itself, if the value is far off."""
+        factor = max(value / expected, expected / value) if value * expected > 0 else math.inf
+        if factor >= CLOSE:
+            yield list(self._general_slips(expected))
+        part, aside = IN_OTHER_UNITS.get(self.unit, (0.0, ""))
+        if factor >= FAR and part:
+            yield [(slip * part, why + aside) for slip, why in own if slip]
 
     def _general_slips(self, expected: float) -> Iterator[tuple[float, str]]:
         """Give those of units, factors and signs."""
@@ -166,10 +179,10 @@ def how_far(value: float, expected: float) -> str:
         nothing = "nothing at all is too little" if value == 0 else "not even the sign is right"
         return nothing if expected > 0 else f"that is too {direction}"
     factor = max(value / expected, expected / value)
-    if factor < 1.25:
+    if factor < CLOSE:
         percent = max(abs(value / expected - 1) * 100, 0.1)
         return (
             f"that is close, but about {percent:.2g} % too {direction}, more than is let pass here"
         )
-    order = "the order of magnitude is right, but " if factor < 2.9 else ""
+    order = "the order of magnitude is right, but " if factor < FAR else ""
     return f"{order}that is too {direction} by a factor of about {factor:.2g}"

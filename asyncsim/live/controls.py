@@ -37,7 +37,7 @@ class Controls:
         self.store = store
         self._listeners: list[Callable[[], None]] = []
         self._sides = DurableSides(setup, store, heard)
-        self._ticking = Ticking(self._advance, lambda: self._sides.now, speed)
+        self._ticking = Ticking(self._tick, lambda: self._sides.now, speed)
 
     @property
     def scenario(self) -> Scenario:
@@ -150,6 +150,11 @@ class Controls:
             pass
         self._sides.commit()
         self._ticking.speed = self.speed  # the clock goes on from here
+
+    def _tick(self, target: float, budget: float) -> bool:
+        """Play on by the clock, unless it was stopped after the target was computed."""
+        with self.store.lock:
+            return not self.playing or self._advance(target, budget)
 
     def _advance(self, target: float, budget: float) -> bool:
         done = self._sides.advance(min(target, LAST_INSTANT), budget)

@@ -30,6 +30,8 @@ LONGEST_KEY = 255
 KEY = rf"[!-~]{{1,{LONGEST_KEY}}}"
 NOT_BEGUN = -1.0
 """The instant reached when nothing has been played, not even what happens at the start."""
+WITHOUT_ANSWER = "done"
+"""The answer to what only happens; in older journals also to a retry."""
 LATEST = 1000
 """Answers that a session shows."""
 

@@ -8,6 +8,7 @@ started by hand. Everything else is the simulation as it is.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -67,6 +68,8 @@ class Lane(Simulation):
         super().__init__(scenario, strategy, draws, waits=waits)
         self.fields = fields
         self.retried = False
+        self.unnoticed = Counter[int]()
+        """Open waits whose work is complete, by node."""
         self.stopped = True  # a lane has no end of its own
         self._responses = responses
         self._heartbeats = heartbeats or {}
@@ -83,6 +86,13 @@ class Lane(Simulation):
         super()._open_desks()
         for name in self.held:
             self._desks[name] = HeldDesk()
+
+    def desks(self, system: str) -> list[SystemDesk]:
+        """Return where a system works, link by link; none if its steps are finished from outside.
+
+        They are for looking.
+        """
+        return [] if system in self.held else list(self._desks[system].links())
 
     # --- the clock --------------------------------------------------------------------------------
 
@@ -204,10 +214,12 @@ class Lane(Simulation):
         if wait.completed < math.inf:
             self._tell_strategy(wait)
         else:
+            self.unnoticed[wait.step] += wait.state is State.ARMED
             super().completed(wait)
         new = self.waits.records.get(self._waits_again.get(wait.serial_number, ""))
         if new is not None and new.completed == math.inf:
             new.completed = self.clock.now  # the outside knows of the old number only
+            self.unnoticed[new.step] += new.state is State.ARMED
             self.waits.changed(new)
             self._let_see(new)
 
@@ -221,7 +233,10 @@ class Lane(Simulation):
         if wait.serial_number in self._ahead:
             self._ahead.remove(wait.serial_number)
             self.completed(wait)
+        called = wait.state is State.CALLED
         super()._arm(wait)
+        if called and wait.state is State.ARMED and wait.completed < math.inf:
+            self.unnoticed[wait.step] += 1
         step = self._node(wait).step
         if self._deadlines and wait.state is State.ARMED and step.name in self._heartbeats:
             timeout = None if step.timeout is None else wait.armed + step.timeout
@@ -242,6 +257,8 @@ class Lane(Simulation):
         self.expire(self.waits.records[serial_number], State.TIMED_OUT)
 
     def _closed(self, wait: Wait) -> None:
+        if wait.completed < math.inf and not math.isnan(wait.armed):
+            self.unnoticed[wait.step] -= 1
         if self._deadlines is not None:
             self._deadlines.drop(wait.serial_number)
         super()._closed(wait)

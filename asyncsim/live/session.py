@@ -22,6 +22,7 @@ from asyncsim.engine.run import Run
 from asyncsim.engine.waits import Answer, State
 from asyncsim.errors import (
     AlreadyFinished,
+    EngineError,
     ScenarioError,
     SerialNumberError,
     StoreError,
@@ -34,7 +35,7 @@ from asyncsim.live.fields import data_fields
 from asyncsim.live.journal import LATEST, Input, idempotency_key
 from asyncsim.live.lane import Lane
 from asyncsim.live.setup import Setup
-from asyncsim.live.store import Store, written
+from asyncsim.live.store import IN_MEMORY, Store, written
 from asyncsim.model.described import argument, choice
 from asyncsim.model.limits import RateLimit
 from asyncsim.model.quantities import Refused, count, from_zero, yes_or_no
@@ -161,15 +162,13 @@ class Session(Controls):
         with self.store.lock:
             self._catch_up()
             text = self._known(serial_number)
-            main = self._sides.main
-            wait = main.waits.records[text]
-            why = main.why_not_again(wait)
-            if why:
+            wait = self._sides.main.waits.records[text]
+            why = self._sides.main.why_not_again(wait)
+            new = "" if why else self._input("retry", text, None if call else {"call": False})
+            if not new:  # it may have resumed as the clock caught up once more
+                why = why or self._sides.main.why_not_again(wait)
                 raise WaitExpired(f"serial number {text!r} cannot be tried again: {why}")
-            activation = main.next_activation(wait.row)
-            place = {"node": wait.step, "row": wait.row}
-            self._input("retry", text, {"call": call, "number": activation, **place})
-            return f"{wait.row + 1}_{activation}"
+            return new
 
     def start(self, data: Mapping[str, Any] | None = None) -> int:
         """Start an instance now, with data fields; return its number."""
@@ -177,6 +176,34 @@ class Session(Controls):
             if any(isinstance(link, Recorded) for link in system.links):
                 raise ScenarioError(f"start() cannot add to the log that system {name!r} replays")
         return int(self._input("start", None, data_fields(data)))
+
+    @property
+    def why_no_reset(self) -> str:
+        """Why the session cannot be reset, or nothing if it can."""
+        if self.store.path == IN_MEMORY:
+            return ""
+        return (
+            f"a reset would delete the journal in store {self.store.path!r}; to start again from "
+            "the beginning, start a session with the same scenario in a new file"
+        )
+
+    def reset(self) -> None:
+        """Start the scenario again from its beginning, on the same random numbers.
+
+        The clock is paused, and all that came from outside is forgotten.
+
+        Raises
+        ------
+        EngineError
+            If the session has a store: its journal is not deleted.
+        """
+        if self.why_no_reset:
+            raise EngineError(self.why_no_reset)
+        self.pause()
+        with self.store.lock:
+            self._sides.reset()
+            self.answers_given = deque(maxlen=LATEST)
+        self._tell_listeners()
 
     def _input(
         self,

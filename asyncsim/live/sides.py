@@ -16,7 +16,7 @@ import numpy as np
 
 from asyncsim.engine.waits import Answer, Waits
 from asyncsim.live.fields import StoredFields
-from asyncsim.live.journal import Input
+from asyncsim.live.journal import WITHOUT_ANSWER, Input
 from asyncsim.live.lane import Lane
 from asyncsim.live.records import StoredWaits
 from asyncsim.live.responses import Replayed, Responses
@@ -103,12 +103,13 @@ class Sides:
     def play(self, given: Input) -> tuple[str, bool]:
         """Play an input now; return the answer, and whether anything has changed by it.
 
-        The answer is a name of `Answer`, the number of an instance, or "done".
+        The answer is a name of `Answer`, the number of an instance that was started, the new serial
+        number of a step that was retried, or "done".
         """
         number, data = given.serial_number or "", given.data or {}
         for lane in self.all:
             lane.clock.move_to(self.now)
-        answer, effective = "done", True
+        answer, effective = WITHOUT_ANSWER, True
         if given.kind == "start":
             answer = self._start(data)
         elif given.kind == "finish":
@@ -121,9 +122,8 @@ class Sides:
         elif given.kind == "heartbeat":
             effective = self.main.heartbeat(number)
         elif given.kind == "retry":
-            place = data["node"], data["row"]
-            for lane in self.all:
-                lane.retry(place, number, data["call"], data["number"])
+            answer = self._retry(number, data.get("call", True))
+            effective = bool(answer)
         self._settle()
         return answer, effective
 
@@ -132,6 +132,16 @@ class Sides:
     ) -> bool:
         changed = [lane.complete_from_outside(number, data) for lane in lanes]
         return any(changed)
+
+    def _retry(self, number: str, call: bool) -> str:
+        """Enter a step once more in every lane; return its new number, or nothing if it is late."""
+        wait = self.main.waits.records[number]
+        if self.main.why_not_again(wait):
+            return ""
+        place, activation = (wait.step, wait.row), self.main.next_activation(wait.row)
+        for lane in self.all:
+            lane.retry(place, number, call, activation)
+        return f"{wait.row + 1}_{activation}"
 
     def _start(self, fields: Mapping[str, Any]) -> str:
         """Start an instance in every lane; return its number."""

@@ -489,6 +489,11 @@ class Store:
         except (ValueError, TypeError, RecursionError) as error:
             raise self.damaged(f"{str(text)[:40]!r} cannot be read ({error})") from None
 
+    def clear(self) -> None:
+        """Delete all that a session has written; what was recorded about it stays."""
+        for table in ("waits", "fields", "deadlines", "responses", "inputs"):
+            self.do(f"delete from {table}")
+
     # --- playing again ----------------------------------------------------------------------------
 
     def rehearse(self) -> None:

@@ -51,6 +51,14 @@ function speedText(speed) {
   return `1 s shows ${+(speed / size).toPrecision(4)} ${unit}`;
 }
 
+/** Show what is wrong at each field, by name; `fields` returns those there are. */
+function followProblems(model, signal, fields) {
+  follow(model, signal, { problems: () => {
+    const problems = model.get("problems") ?? {};
+    for (const [name, { show }] of Object.entries(fields())) show(problems[name]);
+  } });
+}
+
 /** The present moment, play and pause, speed, step, to a clock time, to the next batch. */
 function clockBar(model, signal) {
   const ask = (deed, more = {}) => model.send({ do: deed, ...more });
@@ -64,8 +72,10 @@ function clockBar(model, signal) {
     { title: "play the next instant at which anything happens" });
   const moment = make("input", { size: 9, placeholder: "22:00", autocomplete: "off",
     title: "a clock time, or a date and time: 2026-01-06 07:00" });
+  const problems = { moment: problemOf(moment), speed: problemOf(speed) };
   const until = formWith("asyncsim-until", () => ask("until", { moment: moment.value }),
-    labelled("run until", moment), make("button", { type: "submit", text: "Go" }));
+    labelled("run until", moment), make("button", { type: "submit", text: "Go" }),
+    problems.moment.line);
   const batch = button("To next batch", () => ask("batch"),
     { title: "play up to a second before the next batch begins" });
   const notice = make("p", { className: "asyncsim-notice", role: "status" });
@@ -88,6 +98,8 @@ function clockBar(model, signal) {
     notice: () => setText(notice, model.get("notice")),
   });
   const bar = make("div", { className: "asyncsim-bar asyncsim-clock", role: "group",
-    ariaLabel: "clock" }, title, at, play, labelled("speed", speed), step, batch, until);
+    ariaLabel: "clock" }, title, at, play, labelled("speed", speed),
+    problems.speed.line, step, batch, until);
+  followProblems(model, signal, () => problems);
   return { bar, notice };
 }

@@ -27,6 +27,7 @@ def choices_of(session: Session) -> dict[str, Any]:
         "scenario": session.scenario.name,
         "speeds": sorted({*SPEEDS, session.speed}),
         "batch": bool(batches(session.scenario)),
+        "why_no_reset": session.why_no_reset,
     }
 
 
@@ -53,5 +54,6 @@ DEEDS: dict[str, Callable[[Session, Mapping[str, Any]], object]] = {
     "step": _step,
     "until": _until,
     "batch": lambda session, _: session.run_to_next_batch(),
+    "reset": lambda session, _: session.reset(),
 }
 """What a page may ask of the clock, by the name it has in the message."""

@@ -51,6 +51,7 @@ function recordsPart(model, signal, pick) {
 /** Names and values of data fields; a new row opens when the last one is used. */
 function fieldsPart() {
   const list = make("div", { className: "asyncsim-fields", role: "group", ariaLabel: "data fields" });
+  const problems = { fields: problemOf(list) };
   const add = () => {
     const n = list.children.length + 1;
     const name = make("input", { size: 10, autocomplete: "off", placeholder: "name",
@@ -60,12 +61,15 @@ function fieldsPart() {
     const row = make("div", { className: "asyncsim-pair", on: { input: () => {
       if (row === list.lastElementChild) add();
     } } }, name, value);
+    const [ofName, ofValue] = [problemOf(name), problemOf(value)];
+    Object.assign(problems, { [`name ${n}`]: ofName, [`value ${n}`]: ofValue });
+    row.append(ofName.line, ofValue.line);
     list.append(row);
   };
   add();
   const read = () =>
     [...list.children].map((row) => [...row.querySelectorAll("input")].map((i) => i.value));
-  return { list, read };
+  return { list, read, problems };
 }
 
 /** The form: a number, data fields, and what can be done with them. */
@@ -75,6 +79,8 @@ function formPart(model, signal) {
       input: onceQuiet(200, () => model.send({ do: "choose", number: number.value })),
     } });
   const fields = fieldsPart();
+  const ofNumber = problemOf(number);
+  let asked = false;
   const back = () => {
     number.focus();
     number.select(); // typing replaces it, Enter sends it once more
@@ -82,11 +88,13 @@ function formPart(model, signal) {
   // The number goes with the message: no key can be overtaken by the Enter after it
   const ask = (deed) => {
     model.send({ do: deed, number: number.value, fields: fields.read() });
+    asked = true;
     back();
   };
   const form = formWith("asyncsim-form", () => ask("finish"),
-    labelled("serial number", number),
-    make("fieldset", {}, make("legend", { text: "data fields handed back" }), fields.list),
+    labelled("serial number", number), ofNumber.line,
+    make("fieldset", {}, make("legend", { text: "data fields handed back" }), fields.list,
+      fields.problems.fields.line),
     make("div", { className: "asyncsim-row" },
       make("button", { type: "submit", className: "asyncsim-main", text: "Finish" }),
       button("Retry", () => ask("retry"),
@@ -98,6 +106,12 @@ function formPart(model, signal) {
     model.send({ do: "choose", number: text });
     back();
   };
+  followProblems(model, signal, () => ({ number: ofNumber, ...fields.problems }));
+  follow(model, signal, { problems: () => {
+    const wrong = form.querySelector("[aria-invalid]");
+    if (wrong && asked && form.contains(document.activeElement)) wrong.focus();
+    asked = asked && !wrong;
+  } });
   return { form, pick, fates: fatesPart(model, signal) };
 }
 

@@ -13,9 +13,11 @@ import pandas as pd
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, SerialNumberError
 from asyncsim.live.codes import advice
+from asyncsim.live.fields import data_fields
 from asyncsim.live.session import Said, Session
 from asyncsim.model.quantities import DAY, meant, text_of
 from asyncsim.widgets.clock import SHORT
+from asyncsim.widgets.session_widget import FieldError
 
 ROWS = 20
 """Records on one page."""
@@ -33,7 +35,7 @@ HAPPENED = {  # where the sender is told that all is well
 OTHER_DEEDS = {
     "complete": "was declared complete: the strategy does the rest.",
     "heartbeat": "gave a sign of life.",
-    "retry": "was entered once more by an operator, under a new number.",
+    "retry": "is retried: the step now waits as {}.",
 }
 
 
@@ -53,6 +55,7 @@ class ConsoleState:
         self._last_said: Said | None = None
         self._count = 0
         self._answers: deque[dict[str, Any]] = deque(maxlen=LOGGED)
+        self._source = session.answers_given
 
     # --- what a person does -----------------------------------------------------------------------
 
@@ -65,21 +68,28 @@ class ConsoleState:
         self._chosen = serial_number.strip()
 
     def finish(self, serial_number: str, fields: Iterable[Sequence[str]]) -> None:
-        """Finish a step; the answer is in the log."""
+        """Finish a step; the answer is in the log.
+
+        Raises
+        ------
+        FieldError
+            If a field is not as it must be, or the number is turned away.
+        """
         number = _given(serial_number)
         self.choose(number)
         data = fields_of(fields)
-        self._session.finish(number, data or None, strict=False)
+        answer = self._session.finish(number, data or None, strict=False)
+        if answer.error is not None:
+            raise FieldError("number", self._words(answer, number))
 
     def retry(self, serial_number: str) -> str:
-        """Enter a step once more, as an operator does; return what to tell the person."""
-        number = _given(serial_number)
-        new = self._session.retry(number)
+        """Enter a step once more, as an operator does; return the message about it."""
+        new = self._session.retry(_given(serial_number))
         self.choose(new)
-        return f"{number} is entered once more; it waits as {new} from now on"
+        return f"Retried: the step now waits as {new}"
 
     def start(self, fields: Iterable[Sequence[str]]) -> str:
-        """Start an instance; return what to tell the person."""
+        """Start an instance; return the message about it."""
         return f"instance {self._session.start(fields_of(fields))} has started"
 
     # --- what is shown ----------------------------------------------------------------------------
@@ -126,6 +136,9 @@ class ConsoleState:
 
     def answers(self) -> list[dict[str, Any]]:
         """Return the latest answers to what came from outside, the latest first."""
+        if self._source is not self._session.answers_given:  # the session was reset
+            self._source = self._session.answers_given
+            self._answers.clear()
         new: list[Said] = []
         for said in reversed(self._session.answers_given):
             if said is self._last_said or len(new) == LOGGED:
@@ -147,7 +160,8 @@ class ConsoleState:
         elif said.kind == "start":
             code, words = 201, f"Instance {said.answer} has started."
         else:
-            code, words = 200, f"{number} {OTHER_DEEDS.get(said.kind, said.answer)}"
+            words = OTHER_DEEDS.get(said.kind, said.answer).format(said.answer)
+            code, words = 200, f"{number} {words}"
         at = f"{self._session.timestamp(said.instant):{SHORT}}"
         data = json.dumps(said.data, ensure_ascii=False) if said.data else ""
         return {"key": self._count, "at": at, "code": code, "words": words, "data": data}
@@ -197,7 +211,8 @@ def _length(seconds: float) -> str:
 def _given(serial_number: str) -> str:
     number = serial_number.strip()
     if not number:
-        raise ScenarioError("a serial number is needed, such as 5_31: type one, or pick a record")
+        text = "a serial number is needed, such as 5_31: type one, or pick a record"
+        raise FieldError("number", text)
     return number
 
 
@@ -206,29 +221,49 @@ def fields_of(pairs: Iterable[Sequence[str]]) -> dict[str, Any]:
 
     Raises
     ------
-    ScenarioError
-        If a value has no name, or two have the same.
+    FieldError
+        If a value has no name or is malformed JSON, or two have the same name.
     """
     fields: dict[str, Any] = {}
-    for name, text in pairs:
-        name = name.strip()
+    for k, (typed, text) in enumerate(pairs, 1):
+        name = typed.strip()
         if not name and not text.strip():
             continue
         if not name:
-            raise ScenarioError(f"data field with the value {text!r:.40} needs a name")
+            raise FieldError(f"name {k}", f"data field with the value {text!r:.40} needs a name")
         if name in fields:
-            raise ScenarioError(f"data field {name!r} is given twice")
-        fields[name] = value_of(text)
-    return fields
+            raise FieldError(f"name {k}", f"data field {name!r} is given twice")
+        try:
+            fields[name] = value_of(text)
+        except ScenarioError as problem:
+            raise FieldError(f"value {k}", str(problem)) from None
+    try:
+        return data_fields(fields)
+    except ScenarioError as problem:
+        raise FieldError("fields", str(problem)) from None
 
 
 def value_of(text: str) -> Any:
-    """Return what was typed as JSON would read it, or else as the text it is."""
+    """Return what was typed as JSON would read it, or else as the text it is.
+
+    Raises
+    ------
+    ScenarioError
+        If it begins as JSON does, and is not valid.
+    """
 
     def refuse(constant: str) -> None:
-        raise ValueError(constant)  # NaN and Infinity are no JSON
+        raise ValueError(f"{constant} is not JSON")
 
     try:
         return json.loads(text, parse_constant=refuse)
-    except (ValueError, RecursionError):
-        return text
+    except (ValueError, RecursionError) as problem:
+        if not text.lstrip().startswith(tuple('{["')):
+            return text
+        why: object = problem
+        if isinstance(problem, json.JSONDecodeError):
+            why = f"{problem.msg} at character {problem.pos + 1}"
+        raise ScenarioError(
+            f"value looks like JSON but is not ({why}); to send it as text, put it in double "
+            f"quotes; got {text!r:.40}"
+        ) from None

@@ -1,12 +1,17 @@
 // One lane of the view: the process drawn on a canvas, and the instances that move through it.
 
 const ROW = 118; // height of a row of the process
-const CHART = 54; // height of the chart below it
+const OUTSIDE = 74; // height of a row of external systems below it
+const CHART = 54; // height of the chart below them
+const SYSTEM = 230; // the least width of an external system
 const GAP = 14;
 const TITLE = 32;
 const NOWHERE = 0xffff;
 const CALLING = 0x8000; // added to a place: the call is being made, the wait has not begun
 const SETTLED = 0.3; // pixels
+const FLIGHT = 650; // milliseconds that a check or a callback is on its way
+const STAGGER = 250; // milliseconds over which those of one picture set out
+const MOST_MARKS = 80;
 const COLOURS = { step: "--work", room: "--wait", end: "--ended", failed: "--refused" };
 
 const number = (value) => value.toLocaleString("en");
@@ -32,6 +37,96 @@ function boxesOf(plan, width) {
     return { kind, name, system, x, w, y: row * ROW + GAP / 2, h: ROW - GAP };
   });
 }
+
+/** Where the boxes of the external systems are, by name, below the process. */
+function systemBoxesOf(plan, width) {
+  const rooms = plan.places.filter((place) => place?.[0] === "room");
+  const names = [...new Set(rooms.map((place) => place[2]))];
+  const columns = Math.max(Math.min(Math.floor((width - GAP) / SYSTEM), names.length), 1);
+  const w = (width - GAP) / columns;
+  return Object.fromEntries(names.map((name, k) => [name, {
+    x: GAP + (k % columns) * w,
+    y: plan.rows * ROW + Math.floor(k / columns) * OUTSIDE + 8,
+    w: w - GAP,
+    h: OUTSIDE - 14,
+    last: Math.floor((names.length - 1) / columns) + 1, // rows in all
+  }]));
+}
+
+/** Checks and callbacks on their way between the server and the external systems. */
+class Marks {
+  constructor() {
+    this.marks = [];
+  }
+
+  /** Send off those of a picture. */
+  add({ checks = [], callbacks = [] }, now) {
+    for (const [place, n] of checks) this.send("check", place, n, now);
+    for (const [place, n, lost] of callbacks) {
+      this.send("callback", place, n, now);
+      this.send("lost", place, lost, now);
+    }
+  }
+
+  send(kind, place, n, now) {
+    for (let k = 0; k < n && this.marks.length < MOST_MARKS; k++) {
+      this.marks.push({ kind, place, from: now + (k / n) * STAGGER, aside: ((k * 37) % 60) - 30 });
+    }
+  }
+
+  /** Forget those that have arrived; false once there are none. */
+  move(now) {
+    this.marks = this.marks.filter(({ from }) => now - from < FLIGHT);
+    return this.marks.length > 0;
+  }
+
+  /** Draw each where it is; `still` keeps them in the middle of their way. */
+  draw(ctx, colour, boxes, systems, now, still) {
+    for (const { kind, place, from, aside } of this.marks) {
+      const [room, system] = [boxes[place], systems[boxes[place]?.system]];
+      const share = still ? 0.5 : (now - from) / FLIGHT;
+      if (!system || share < 0) continue;
+      const middle = room.x + room.w / 2 + aside;
+      const x = Math.min(Math.max(middle, system.x + 8), system.x + system.w - 8);
+      const [top, bottom] = [room.y + room.h - 26, system.y + system.h - 14];
+      // A check goes there and comes back, a callback comes; a lost one comes half the way
+      const way = still ? 0.5 : { check: 1 - Math.abs(1 - 2 * share), callback: 1 - share,
+        lost: 1 - share / 2 }[kind];
+      MARKS[kind](ctx, colour, middle + (x - middle) * way, top + (bottom - top) * way);
+    }
+  }
+}
+
+const MARKS = {
+  check: (ctx, colour, x, y) => {
+    ctx.beginPath();
+    ctx.arc(x, y, 4.5, 0, 7);
+    ctx.fillStyle = colour("--ground");
+    ctx.fill();
+    ctx.lineWidth = 2;
+    ctx.strokeStyle = colour("--polling");
+    ctx.stroke();
+  },
+  callback: (ctx, colour, x, y) => {
+    ctx.beginPath();
+    ctx.moveTo(x, y - 6);
+    ctx.lineTo(x + 5.5, y + 5);
+    ctx.lineTo(x - 5.5, y + 5);
+    ctx.closePath();
+    ctx.fillStyle = colour("--third");
+    ctx.fill();
+  },
+  lost: (ctx, colour, x, y) => {
+    ctx.beginPath();
+    for (const d of [-4, 4]) {
+      ctx.moveTo(x - 4, y - d);
+      ctx.lineTo(x + 4, y + d);
+    }
+    ctx.lineWidth = 2.5;
+    ctx.strokeStyle = colour("--refused");
+    ctx.stroke();
+  },
+};
 
 /** Tokens of one lane: where each is, and where it goes. */
 class Tokens {
@@ -114,7 +209,9 @@ class Diagram {
   constructor(canvas) {
     this.canvas = canvas;
     this.tokens = new Tokens();
+    this.marks = new Marks();
     this.boxes = [];
+    this.systems = {};
     this.width = 0;
     this.lane = null;
   }
@@ -122,8 +219,10 @@ class Diagram {
   resize(plan, width) {
     this.plan = plan;
     this.width = width;
-    this.height = plan.rows * ROW + CHART;
     this.boxes = boxesOf(plan, width);
+    this.systems = systemBoxesOf(plan, width);
+    const rows = Object.values(this.systems)[0]?.last ?? 0;
+    this.height = plan.rows * ROW + rows * OUTSIDE + CHART;
     const ratio = window.devicePixelRatio || 1;
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(this.height * ratio);
@@ -137,11 +236,12 @@ class Diagram {
     this.tokens.take(places, this.boxes, this.plan.ways, fresh);
   }
 
-  move(share) {
-    return this.tokens.move(share);
+  move(share, now) {
+    const [tokens, marks] = [this.tokens.move(share), this.marks.move(now)];
+    return tokens || marks;
   }
 
-  draw(history, most, hours) {
+  draw(history, most, hours, now, still) {
     if (!this.lane || !this.width) return;
     const style = getComputedStyle(this.canvas);
     const colour = (name) => style.getPropertyValue(name).trim() || "#888";
@@ -151,7 +251,9 @@ class Diagram {
     ctx.font = `12px ${style.fontFamily}`;
     this.drawLines(ctx, colour);
     this.boxes.forEach((box, k) => box && this.drawBox(ctx, colour, box, k));
+    for (const name of Object.keys(this.systems)) this.drawSystem(ctx, colour, name);
     this.drawTokens(ctx, colour);
+    this.marks.draw(ctx, colour, this.boxes, this.systems, now, still);
     drawChart(ctx, colour, { ...history, most, hours }, this.width, this.height);
   }
 
@@ -169,6 +271,39 @@ class Diagram {
       ctx.bezierCurveTo((ax + bx) / 2, ay, (ax + bx) / 2, by, bx, by);
       ctx.stroke();
     }
+  }
+
+  /** An external system: two edges, what it says, and a square for each item that is worked on. */
+  drawSystem(ctx, colour, name) {
+    const [box, state] = [this.systems[name], this.lane.outside?.[name]];
+    if (!state) return;
+    ctx.lineWidth = 1;
+    ctx.strokeStyle = colour("--line");
+    ctx.setLineDash([2, 4]);
+    for (const room of this.boxes.filter((one) => one?.kind === "room" && one.system === name)) {
+      const x = room.x + room.w / 2;
+      ctx.beginPath();
+      ctx.moveTo(x, room.y + room.h);
+      ctx.lineTo(Math.min(Math.max(x, box.x + 8), box.x + box.w - 8), box.y);
+      ctx.stroke();
+    }
+    ctx.setLineDash([]);
+    ctx.fillStyle = colour("--ground");
+    ctx.strokeStyle = colour(state.runs ? "--outside" : "--soft");
+    ctx.lineWidth = state.runs ? 2.5 : 1;
+    ctx.fillRect(box.x, box.y, box.w, box.h);
+    ctx.strokeRect(box.x, box.y, box.w, box.h);
+    ctx.lineWidth = 1;
+    ctx.strokeRect(box.x + 3, box.y + 3, box.w - 6, box.h - 6);
+    const { working, lines: [clock, ...rest] } = state;
+    const shown = Math.min(working, Math.floor((box.w / 3 - 10) / 11));
+    const width = box.w - 20 - 11 * shown;
+    writeIn(ctx, colour("--text"), `${state.runs ? "▶ " : ""}outside: ${name}`
+      + (clock ? ` · ${clock}` : ""), box.x + 10, box.y + 18, box.w - 20);
+    rest.forEach((text, k) => writeIn(ctx, colour("--soft"), text, box.x + 10,
+      box.y + 34 + 15 * k, width));
+    ctx.fillStyle = colour("--outside");
+    for (let k = 0; k < shown; k++) ctx.fillRect(box.x + box.w - 18 - 11 * k, box.y + 34, 8, 8);
   }
 
   drawBox(ctx, colour, box, k) {

@@ -32,9 +32,32 @@ function button(text, act, options = {}) {
 
 let count = 0;
 
+function withId(element) {
+  element.id ||= `asyncsim-${Date.now().toString(36)}-${(count += 1)}`;
+  return element;
+}
+
 function labelled(text, input) {
-  input.id ||= `asyncsim-${Date.now().toString(36)}-${(count += 1)}`;
-  return make("span", { className: "asyncsim-field" }, make("label", { htmlFor: input.id, text }), input);
+  const { id } = withId(input);
+  return make("span", { className: "asyncsim-field" }, make("label", { htmlFor: id, text }), input);
+}
+
+/** Where it stands what is wrong with a field; typing in the field takes the message away. */
+function problemOf(field) {
+  const line = withId(make("span", { className: "asyncsim-problem", "aria-live": "polite" }));
+  const show = (text = "") => {
+    setText(line, text);
+    if (text) {
+      field.setAttribute("aria-describedby", line.id);
+      if (field.matches("input, select")) field.setAttribute("aria-invalid", "true");
+    } else {
+      field.removeAttribute("aria-describedby");
+      field.removeAttribute("aria-invalid");
+    }
+  };
+  field.addEventListener("input", () => show());
+  show();
+  return { line, show };
 }
 
 function setText(element, text) {

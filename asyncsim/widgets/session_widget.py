@@ -7,13 +7,33 @@ from typing import Any
 
 import traitlets
 
-from asyncsim.errors import AsyncsimError
+from asyncsim.errors import AsyncsimError, ScenarioError, SerialNumberError
 from asyncsim.live.session import Session
 from asyncsim.widgets.clock import DEEDS, choices_of, clock_of
 from asyncsim.widgets.watching import Watching
 
 LOOKING = ("hello", "choose", "turn")
 """What a page asks for only to look: what was told before still stands."""
+
+
+FIELDS = {"until": "moment", "speed": "speed"}
+"""The field that a request of the clock takes what it needs from."""
+
+
+class FieldError(ScenarioError):
+    """Reports that what was entered in a field of a page cannot be used.
+
+    Parameters
+    ----------
+    field
+        Name of the field, as the page knows it.
+    text
+        The message.
+    """
+
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(text)
+        self.field = field
 
 
 class SessionWidget(Watching):
@@ -30,7 +50,9 @@ class SessionWidget(Watching):
     clock = traitlets.Dict().tag(sync=True)
     """The present moment, whether the clock runs, and its speed."""
     notice = traitlets.Unicode("").tag(sync=True)
-    """What came of the last deed, if it could not be done or there is more to say."""
+    """Result of the last request, and errors that concern no field."""
+    problems = traitlets.Dict().tag(sync=True)
+    """What is wrong with what was entered, by the name of the field."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(choices=choices_of(session), clock=clock_of(session))
@@ -55,10 +77,15 @@ class SessionWidget(Watching):
             return
         if deed not in LOOKING:
             self.tell("")
+            self.problems = {}
         try:
             self.do(deed, message)
         except AsyncsimError as problem:
-            self.tell(str(problem))
+            field = field_of(deed, problem)
+            if field:
+                self.problems = {field: str(problem)}
+            else:
+                self.tell(str(problem))
         self._pace.show()
 
     def do(self, deed: str, message: Mapping[str, Any]) -> None:
@@ -76,3 +103,12 @@ class SessionWidget(Watching):
         """Take the widget off every page."""
         self._end_listening()
         super().close()
+
+
+def field_of(deed: str, problem: AsyncsimError) -> str | None:
+    """Return the field that an error concerns, or None."""
+    if isinstance(problem, FieldError):
+        return problem.field
+    if isinstance(problem, SerialNumberError):
+        return "number"
+    return FIELDS.get(deed) if isinstance(problem, ScenarioError) else None

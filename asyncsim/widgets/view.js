@@ -38,6 +38,39 @@ function saysOf({ label, waiting, counts }) {
   return `${label}: ${number(waiting)} waiting, ${number(done)} done${lost}`;
 }
 
+/** What the external systems of a lane do, in words. */
+function outsideOf({ outside = {} }) {
+  return Object.entries(outside).map(([name, { lines }]) =>
+    `; outside, ${name}: ${lines.filter(Boolean).join(", ")}`).join("");
+}
+
+const LEGEND = [
+  ["■", "work", "an instance at work, or in the queue for a worker"],
+  ["■", "wait", "an instance that waits: a record in a dashed box"],
+  ["■", "ended", "an instance that is done"],
+  ["■", "refused", "an instance that has failed"],
+  ["■", "outside", "an item that an external system works on (box with two edges, ▶ while a batch runs)"],
+  ["○", "polling", "a check: goes outside, and comes back"],
+  ["▲", "third", "a callback: comes from outside"],
+  ["✗", "refused", "a callback that is lost on its way"],
+];
+
+/** What the shapes and colours mean, in words. */
+function legendPart() {
+  const items = LEGEND.map(([sign, colour, text]) => make("li", {},
+    make("span", { className: `asyncsim-sign asyncsim-sign-${colour}`, text: sign, "aria-hidden": "true" }),
+    text));
+  return make("details", { className: "asyncsim-legend", open: true }, make("summary", { text: "Legend" }),
+    make("ul", {}, ...items, make("li", { text: "at most 12 checks and 12 callbacks of a step at a time" })));
+}
+
+/** Start again from the beginning; where that would lose a journal, the button says so. */
+function resetButton(model) {
+  const why = model.get("choices").why_no_reset ?? "";
+  return button("Reset", () => model.send({ do: "reset" }), { disabled: Boolean(why),
+    title: why || "start the scenario again from its beginning; what was done is forgotten" });
+}
+
 /** Everything about one lane on the page. */
 function lanePart() {
   const says = make("span", { className: "asyncsim-says" });
@@ -93,8 +126,8 @@ function painter(parts, root) {
     const all = parts();
     const most = all.reduce((m, { history }) => history.values.reduce((a, b) => Math.max(a, b), m), 0);
     for (const { diagram, history } of all) {
-      moving = diagram.move(share) || moving;
-      diagram.draw(history, most, HOURS);
+      moving = diagram.move(share, now) || moving;
+      diagram.draw(history, most, HOURS, now, still.matches);
     }
     root.dataset.frames = String(Number(root.dataset.frames ?? 0) + 1);
     if (moving) ask();
@@ -113,7 +146,9 @@ function takePicture(message, buffers, plan, parts) {
     const places = new Uint16Array(
       bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
     const { diagram, history, show } = parts[k];
-    diagram.take(lane, places, diagram.lane === null);
+    const again = message.now < history.times.at(-1); // the session was reset
+    diagram.take(lane, places, diagram.lane === null || again);
+    diagram.marks.add(lane, performance.now());
     history.add(message.now, lane.waiting);
     show(lane);
   });
@@ -143,7 +178,7 @@ export default {
       if (performance.now() - spoken < SPEAK) return;
       spoken = performance.now();
       all.forEach((lane, k) => parts[k].canvas.setAttribute("aria-label",
-        `${model.get("process")} under ${saysOf(lane)}`));
+        `${model.get("process")} under ${saysOf(lane)}${outsideOf(lane)}`));
     };
     const hear = (message, buffers) => {
       while (parts.length < message.lanes.length) {
@@ -157,7 +192,8 @@ export default {
       paint.ask();
       seen();
     };
-    root.append(bar, notice, lanes, make("div", { className: "asyncsim-scroll" }, figures.table));
+    bar.append(resetButton(model));
+    root.append(bar, notice, legendPart(), lanes, make("div", { className: "asyncsim-scroll" }, figures.table));
     el.append(root);
     const watcher = new ResizeObserver(resize);
     watcher.observe(lanes);

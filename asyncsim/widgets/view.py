@@ -7,6 +7,7 @@ from typing import Any
 import traitlets
 
 from asyncsim.live.session import Session
+from asyncsim.widgets.outside import Outside
 from asyncsim.widgets.places import Places
 from asyncsim.widgets.session_widget import SessionWidget
 from asyncsim.widgets.standing import Standing, standing_of
@@ -36,6 +37,7 @@ class View(SessionWidget):
 
     def __init__(self, session: Session) -> None:
         self._places = Places.of(session.scenario.process)
+        self._outside = Outside(session, self._places)
         super().__init__(session)
         self.plan = self._places.as_json()
         self.process = session.scenario.process.name
@@ -47,10 +49,17 @@ class View(SessionWidget):
         self.send(message, buffers)
 
     def picture(self) -> tuple[dict[str, Any], list[bytes]]:
-        """Return how every lane stands: figures, and the places of its instances as bytes."""
+        """Return how every lane stands: figures, and the places of its instances as bytes.
+
+        Checks and callbacks are those since the picture before.
+        """
         with self._live.store.lock:  # one moment for all of it
             now, lanes = self._live.now, self.lanes()
-        message = {"now": now, "lanes": [lane.as_json() for lane in lanes]}
+            pictures = [
+                lane.as_json() | self._outside.picture(self._live.lane(lane.label), lane)
+                for lane in lanes
+            ]
+        message = {"now": now, "lanes": pictures}
         return message, [lane.places.astype("<u2").tobytes() for lane in lanes]
 
     def lanes(self) -> list[Standing]:

@@ -45,6 +45,67 @@ def wait_for_text(book, element, test, text):
     book.page.wait_for_function(f"([e, text]) => e.textContent.{test}", arg=[handle, text])
 
 
+DESCRIBED = """([field, text]) => {
+  const id = field.getAttribute("aria-describedby");
+  if (!text) return !id && !field.hasAttribute("aria-invalid");
+  return id && field.getAttribute("aria-invalid") === "true"
+    && document.getElementById(id).textContent.includes(text);
+}"""
+BESIDE = """(field) => {
+  const line = document.getElementById(field.getAttribute("aria-describedby"));
+  return line.getBoundingClientRect().top - field.getBoundingClientRect().bottom;
+}"""
+
+
+def wait_for_problem(book, field, text):
+    """Wait until a field is described as wrong, or as right if the text is empty."""
+    book.page.wait_for_function(DESCRIBED, arg=[field.element_handle(), text])
+    if text:
+        assert abs(field.evaluate(BESIDE)) < 40
+
+
+def test_console_says_what_is_wrong_at_the_field(console):
+    """Beside the number, the value or the name; typing takes it away; the field has the focus."""
+    book, widget = console
+    keyboard = book.page.keyboard
+    number, value = number_of(widget), widget.get_by_label("value of data field 1")
+    number.fill("5_3l")
+    keyboard.press("Enter")
+    wait_for_problem(book, number, "Did you mean '5_31'?")
+    keyboard.type("5_31")
+    wait_for_problem(book, number, "")
+    widget.get_by_label("name of data field 1").fill("order")
+    value.fill('{"total": 42')
+    keyboard.press("Enter")
+    wait_for_problem(book, value, "looks like JSON but is not")
+    wait_for_problem(book, number, "")
+    assert value.evaluate("(field) => field === document.activeElement")
+    book.screenshot("json")
+    assert book.barriers(".asyncsim-console") == []
+    value.fill('{"total": 42}')
+    wait_for_problem(book, value, "")
+    widget.get_by_label("name of data field 1").fill("")
+    keyboard.press("Enter")
+    wait_for_problem(book, widget.get_by_label("name of data field 1"), "needs a name")
+    assert book.kernel("print(session.wait('5_31')['state'])") == "waiting"
+
+
+def test_console_says_the_new_number_of_a_retry(console):
+    """In the line of the result and in the log; nothing from the inside of the kernel."""
+    book, widget = console
+    number_of(widget).fill("9_31")
+    widget.get_by_role("button", name="Retry").click()
+    widget.locator(".asyncsim-log li").first.wait_for()
+    said = widget.get_by_role("status").last
+    wait_for_text(book, said, "includes(text)", "Retried: the step now waits as 9_33")
+    assert widget.locator("tr[data-number='9_33']").count() == 1
+    assert "now waits as 9_33" in widget.locator(".asyncsim-log li").first.inner_text()
+    assert "node" not in widget.inner_text()
+    book.screenshot("retried")
+    widget.get_by_role("button", name="Retry").click()
+    wait_for_problem(book, number_of(widget), "tried again as '9_33'")
+
+
 def test_console_finishes_5_31(console):
     """Typed and finished: the record is gone, the kernel saw it, the twin still waits."""
     book, widget = console
@@ -130,9 +191,9 @@ def test_console_plays_the_clock(console):
     wait_for_text(book, now, "endsWith(text)", "21:59:59")
     widget.get_by_label("run until").fill("noon")
     book.page.keyboard.press("Enter")
-    notice = widget.get_by_role("status").last
-    wait_for_text(book, notice, "includes(text)", "must be a clock time")
+    wait_for_problem(book, widget.get_by_label("run until"), "must be a clock time")
+    assert book.barriers(".asyncsim-console") == []
     widget.get_by_label("run until").fill("22:30:15")
     book.page.keyboard.press("Enter")
     wait_for_text(book, now, "endsWith(text)", "22:30:15")
-    assert notice.inner_text() == ""
+    wait_for_problem(book, widget.get_by_label("run until"), "")

@@ -3,9 +3,7 @@
 import pytest
 
 pytestmark = pytest.mark.xdist_group("browser")
-CELLS = {
-    "explorer": "import asyncsim as sim\nsim.explore()",
-    "console": """
+SESSION = """
 import asyncsim as sim
 step = sim.AsyncStep("post to ledger", "ledger")
 session = sim.live(
@@ -19,8 +17,11 @@ session = sim.live(
     hold=True,
 )
 session.run_until("12:00")
-session.console()
-""",
+"""
+CELLS = {
+    "explorer": "import asyncsim as sim\nsim.explore()",
+    "console": SESSION + "session.console()",
+    "view": SESSION + "session.view()",
 }
 OUTSIDE = """(root, width) => {
   root.parentElement.style.width = `${width}px`;
@@ -39,6 +40,10 @@ def test_nothing_sticks_out_of_a_narrow_cell(notebook, widget):
     root = book.panel.locator(f".asyncsim-{widget}")
     root.wait_for()
     root.locator("input").first.wait_for()
+    if widget == "console":  # with messages at its fields
+        root.get_by_label("serial number", exact=True).press("Enter")
+        root.get_by_label("run until").press("Enter")
+        root.locator("[aria-invalid]").first.wait_for()
     for width in (900, 720, 470, 230):
         assert root.evaluate(OUTSIDE, width) == [], width
         sliders = root.locator("input[type=range]")

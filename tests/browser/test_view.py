@@ -98,6 +98,91 @@ def test_view_moves_as_the_clock_runs(notebook, pytestconfig):
     book.theme(dark=False)
 
 
+RECORD = """() => {
+  // What is drawn in circles (checks) and filled triangles (callbacks), with its height
+  const drawn = window.drawn = { check: [], callback: [] };
+  const { arc, fill, moveTo, lineTo, beginPath } = CanvasRenderingContext2D.prototype;
+  const path = CanvasRenderingContext2D.prototype;
+  let points = [];
+  path.beginPath = function () { points = []; return beginPath.call(this); };
+  path.moveTo = function (x, y) { points.push([x, y]); return moveTo.call(this, x, y); };
+  path.lineTo = function (x, y) { points.push([x, y]); return lineTo.call(this, x, y); };
+  path.arc = function (...given) { drawn.check.push(given[1]); return arc.call(this, ...given); };
+  path.fill = function () {
+    if (points.length === 3) drawn.callback.push(points[0][1]);
+    return fill.call(this);
+  };
+}"""
+
+
+def heights(book, kind):
+    """Return how high marks of a kind were drawn, frame by frame."""
+    return book.page.evaluate("(kind) => window.drawn[kind].splice(0)", kind)
+
+
+def test_view_shows_the_outside_and_what_moves(notebook, pytestconfig):
+    """Checks go there and back, callbacks come; with less motion they stand; words say it all."""
+    path = str(pytestconfig.rootpath / "data" / "nightly_ledger.toml")
+    book, widget = shown(notebook, SIMPLE.format(path=path))
+    legend = widget.locator(".asyncsim-legend").inner_text()
+    for word in ("check", "callback", "lost", "external system", "waits", "failed"):
+        assert word in legend
+    label = widget.locator("canvas").first.get_attribute("aria-label")
+    assert "outside, ledger: next batch starts Mon 05 Jan 22:00, 0 being worked on, " in label
+    book.page.evaluate(RECORD)
+    book.kernel("session.run_for('15min')")
+    book.page.wait_for_function("window.drawn.check.length > 60")
+    book.screenshot("checks")
+    book.page.wait_for_timeout(900)
+    assert heights(book, "callback") == []
+    checks = heights(book, "check")
+    assert max(checks) - min(checks) > 20
+    book.kernel("session.run_until('22:00:05')")
+    book.page.wait_for_function("window.drawn.callback.length > 40")
+    book.screenshot("callbacks")
+    book.page.wait_for_timeout(2100)  # a screen reader finds changes every two seconds
+    book.kernel("session.run_for('1s')")
+    book.page.wait_for_function(
+        "(canvas) => canvas.getAttribute('aria-label').includes('the batch runs')",
+        arg=widget.locator("canvas").first.element_handle(),
+    )
+    book.page.wait_for_timeout(900)
+    callbacks = heights(book, "callback")
+    assert max(callbacks) - min(callbacks) > 20
+    assert book.barriers(".asyncsim-view") == []
+    book.page.emulate_media(reduced_motion="reduce")
+    heights(book, "check")
+    book.kernel("session.run_for('5s')")
+    book.page.wait_for_function("window.drawn.callback.length > 10")
+    book.page.wait_for_timeout(900)
+    assert len(set(heights(book, "callback"))) == 1
+    book.page.emulate_media(reduced_motion="no-preference")
+
+
+def test_view_is_reset(notebook, pytestconfig):
+    """From the beginning; the chart is empty again."""
+    path = str(pytestconfig.rootpath / "data" / "nightly_ledger.toml")
+    book, widget = shown(notebook, SIMPLE.format(path=path))
+    widget.get_by_role("button", name="Play").click()
+    widget.get_by_role("button", name="Reset").click()
+    widget.get_by_role("button", name="Play").wait_for()
+    now = widget.locator(".asyncsim-now").element_handle()
+    book.page.wait_for_function("(e) => e.textContent.endsWith(' 00:00:00')", arg=now)
+    assert book.kernel("print(session.now, session.playing)") == "0.0 False"
+    book.page.wait_for_timeout(800)
+    book.screenshot("anew")
+
+
+def test_view_of_a_store_is_not_reset(notebook, pytestconfig, tmp_path):
+    """The button is disabled, and its tooltip says why."""
+    cell = SIMPLE.format(path=str(pytestconfig.rootpath / "data" / "nightly_ledger.toml"))
+    cell = cell.replace("seed=1", f"seed=1, store={str(tmp_path / 's.db')!r}")
+    _, widget = shown(notebook, cell)
+    reset = widget.get_by_role("button", name="Reset")
+    assert reset.is_disabled()
+    assert "would delete the journal" in reset.get_attribute("title")
+
+
 def test_view_of_choices_and_parallel_branches(notebook):
     """Every place is drawn, and named in the table."""
     book, widget = shown(notebook, BRANCHES)
@@ -107,6 +192,10 @@ def test_view_of_choices_and_parallel_branches(notebook):
         *("notify", "done", "failed"),
     ]
     book.page.wait_for_timeout(800)  # until all have settled, for the picture
+    widget.locator("canvas").first.evaluate("(canvas) => canvas.scrollIntoView()")
+    book.page.wait_for_timeout(300)
     book.screenshot("branches")
     label = widget.locator("canvas").first.get_attribute("aria-label")
     assert label.startswith("order to cash under callback: ")
+    assert "; outside, people: " in label
+    assert "; outside, ledger: next batch starts " in label

@@ -55,6 +55,14 @@ def test_each_slip_is_told_by_its_own_sentence(exercise):
         assert slip.why in exercise.judge(value).findings[0].says, value
 
 
+@of_kind(Number)
+def test_near_the_right_answer_no_unit_is_guessed(exercise):
+    """Whatever slips the exercise knows, in seconds or as a share."""
+    for factor in (0.81, 0.9, 1.1, 1.2):
+        found = exercise.judge(factor * exercise.checker.expected()).findings[0].says
+        assert "read as" not in found
+
+
 @of_kind(Choice)
 def test_every_wrong_choice_has_an_answer_of_its_own(exercise):
     """The right letter is found by measuring; no two choices are answered alike."""
@@ -71,8 +79,8 @@ def test_form(exercise):
     assert exercise.asks.endswith(("?", ".", ")"))
     assert len(exercise.hints) >= 2
     assert len(set(exercise.hints)) == len(exercise.hints)
-    assert exercise.judge(...).mark is Mark.OPEN
-    for nonsense in (None, object(), "no idea", [], {}, float("nan"), b"", (1, 2)):
+    assert exercise.judge(...).mark is exercise.judge(None).mark is Mark.OPEN
+    for nonsense in (object(), "no idea", [], {}, float("nan"), b"", (1, 2)):
         assert exercise.judge(nonsense).mark is Mark.UNREADABLE
 
 

@@ -26,13 +26,17 @@ def test_each_further_try_shows_one_more_hint(desk):
     assert len(desk.check("99 double", 7).hints) == 1  # each exercise has a ladder of its own
 
 
-def test_running_all_cells_uses_up_no_hint(desk):
-    """What is not answered, or cannot be read, is no try."""
+@pytest.mark.parametrize("answer", [(), (...,), (None,)])
+def test_before_the_first_answer_there_is_the_task_and_no_hint(desk, answer):
+    """Also if all cells are run again and again, or what is given cannot be read."""
     for _ in range(3):
-        assert desk.check("99 add", ...).hints == ("look",)
+        shown = desk.check("99 add", *answer)
+        assert (shown.verdict.mark, shown.hints) == (Mark.OPEN, ())
+        assert "1 + 1?" in repr(shown)
+        assert "Hint" not in repr(shown) + shown._repr_html_()
     assert desk.check("99 add", "two").hints == ()
     assert desk.check("99 add", 3).hints == ("look",)
-    assert desk.check("99 add", ...).hints == ("look",)
+    assert desk.check("99 add", *answer).hints == ("look",)  # it was earned
 
 
 def test_a_hint_without_a_try(desk):

@@ -90,6 +90,24 @@ def test_every_reason_goes_on_to_a_full_stop(group):
     assert not said(SECONDS, 42).endswith("?.")
 
 
+@pytest.mark.parametrize(
+    ("checker", "answer", "why"),
+    [
+        # 450 s is a likely mistake; 7.5 is that in minutes, and nearly the right number of seconds
+        (Number(lambda: 7.4, "", "s", 0.01, (Slip(450.0, "all was counted"),)), 7.5, "is close"),
+        (Number(lambda: 7.4, "", "s", 0.01, (Slip(888.0, "all was counted"),)), 14.8, "twice"),
+        (Number(lambda: 9.0, "", "s", 0.01, (Slip(900.0, "all was counted"),)), 15.0, "order of"),
+        (Number(lambda: 0.48, "", "share"), 0.52, "is close"),
+        (Number(lambda: 0.95, ""), 1.06, "is close"),
+        (Number(lambda: 7.4, "", "s", 0.01, (Slip(9e3, "all was counted"),)), 150, "read as minu"),
+        (Number(lambda: 444.0, "", "s"), 7.4, "in minutes"),
+    ],
+)
+def test_a_unit_is_guessed_only_where_the_plain_reading_is_far_off(checker, answer, why):
+    """For an answer that is nearly right, the distance is shown, and nothing else."""
+    assert why in said(checker, answer)
+
+
 def test_own_slips_come_before_general_ones():
     """An exercise knows better than the table what a factor of two means in it."""
     own = Number(lambda: 10.0, "Yes.", slips=(Slip(20.0, "all four workers were counted"),))

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 import asyncsim as sim
+from asyncsim.live.sides import Sides
 
 SCENARIO = sim.Scenario.load("data/person.toml")
 TABLES = ("waits", "steps", "instances", "deliveries", "server", "overhead")
@@ -103,3 +104,19 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(sim.ScenarioError, match="no such file"):
         sim.replay(tmp_path / "nothing.db")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_journal_in_which_a_retry_has_no_number_is_still_played(tmp_path, monkeypatch):
+    """Older journals hold "done" as the answer to a retry."""
+    retry = Sides._retry
+    with monkeypatch.context() as older:
+        older.setattr(Sides, "_retry", lambda *asked: retry(*asked) and "done")
+        with sim.live(SCENARIO, store=tmp_path / "old.db", hold="clerks", seed=4) as session:
+            session.run_until("12:00")
+            session.retry(session.waiting["serial_number"].iloc[0])
+            waiting = session.waiting
+    again = sim.replay(tmp_path / "old.db")
+    again.run_to_end()
+    with again, sim.live(store=tmp_path / "old.db") as session:
+        pd.testing.assert_frame_equal(session.waiting, waiting)
+        pd.testing.assert_frame_equal(again.waiting, waiting)

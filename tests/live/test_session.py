@@ -291,6 +291,24 @@ class TestRetry:
         assert waits.loc["5_32", "completed"] == 1800.0 + 3600.0  # an hour from the second call
         assert session.instance(5)["outcome"] == "done"
 
+    def test_the_answers_name_the_new_number_and_nothing_of_the_inside(self):
+        """As the answer to a start is the number of the instance; the data are what was asked."""
+        session = opened(hold=False)
+        session.retry("5_31")
+        session.retry("6_31", call=False)
+        table = session.answers.set_index("serial_number")
+        assert table["answer"].to_dict() == {"5_31": "5_32", "6_31": "6_32"}
+        assert table["data"].to_dict() == {"5_31": None, "6_31": {"call": False}}
+
+    def test_a_step_that_resumes_while_the_clock_catches_up_is_not_retried(self, monkeypatch):
+        """No number is returned that no step waits under."""
+        session = opened(hold=False, speed=1e6)
+        catch_up = iter([lambda: None, lambda: session.run_for("2h")])
+        monkeypatch.setattr(session, "_catch_up", lambda: next(catch_up)())
+        with pytest.raises(sim.WaitExpired, match="gone on from there"):
+            session.retry("5_31")
+        assert session.lane().waits.records.get("5_32") is None
+
     def test_an_operator_only_waits_again(self):
         """No second call: the work goes on, but who knows the old number only comes too late."""
         session = opened(strategy=sim.Callback(), against=sim.Polling("1h"), hold=False)
@@ -666,3 +684,77 @@ def test_the_clock_time_of_a_deadline_stands_beside_it():
         assert row["deadline_at"] == start.iloc[0] + pd.Timedelta(seconds=row["deadline"])
     with opened() as session:
         assert session.waiting["deadline_at"].isna().all()
+
+
+class TestReset:
+    def test_a_session_in_memory_starts_again_from_its_beginning(self, tmp_path):
+        """With the same random numbers; what came from outside is forgotten, also by its keys."""
+        session = opened(against=sim.Polling("1h"), hold=False, seed=3)
+        fresh = opened(against=sim.Polling("1h"), hold=False, seed=3)
+        heard = []
+        session.listen(lambda: heard.append(session.now))
+        session.finish("5_31", {"a": 1}, key="k")
+        session.retry("6_31")
+        session.start({"b": 2})
+        session.run_until("05:00")
+        session.backup(tmp_path / "before.db")
+        session.reset()
+        assert (session.now, heard[-1], len(session.answers)) == (0.0, 0.0, 0)
+        assert session.instances_count == 1
+        session.run_until(fresh.now)
+        pd.testing.assert_frame_equal(session.waiting, fresh.waiting)
+        for one in (session, fresh):
+            assert one.finish("4_31", key="k") is Answer.FINISHED
+            one.run_until("05:00")
+        for label in session.strategies:
+            found, expected = session.so_far(label), fresh.so_far(label)
+            pd.testing.assert_frame_equal(found.waits, expected.waits)
+        session.backup(tmp_path / "after.db")
+        again = sim.replay(tmp_path / "after.db")
+        again.run_to_end()
+        pd.testing.assert_frame_equal(again.so_far().waits, session.so_far().waits)
+
+    def test_the_journal_of_a_store_is_not_deleted(self, tmp_path):
+        """The error names the file and what to do instead; nothing is changed."""
+        with opened(store=tmp_path / "s.db") as session:
+            session.finish("5_31")
+            with pytest.raises(sim.EngineError, match=r"s\.db.*new file"):
+                session.reset()
+            assert session.why_no_reset
+            assert session.wait("5_31")["state"] == "finished"
+        assert opened().why_no_reset == ""
+
+    def test_the_clock_stands_still_afterwards(self):
+        """What was running is paused, and no slice of it moves the new beginning on."""
+
+        async def played():
+            session = opened(speed=36_000.0, hold=False)
+            session.play()
+            while session.now < 3600.0:
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(session.reset)
+            assert not session.playing
+            await asyncio.sleep(0.2)
+            assert session.now == 0.0
+            session.play()
+            while session.now < 3600.0:
+                await asyncio.sleep(0.01)
+            session.close()
+
+        asyncio.run(asyncio.wait_for(played(), 30))
+
+    def test_a_replay_is_played_again_from_its_beginning(self, tmp_path):
+        """With all that came from outside, and the answers of functions."""
+        handler = lambda call: call.fields.update(Score=7)  # noqa: E731
+        with opened(store=tmp_path / "s.db", on_response=handler) as session:
+            session.finish("5_31", {"a": 1})
+            session.run_until("05:00")
+            expected = session.so_far().waits
+            fields = session.instance(4)["fields"]
+        again = sim.replay(tmp_path / "s.db")
+        for _ in range(2):
+            again.run_to_end()
+            pd.testing.assert_frame_equal(again.so_far().waits, expected)
+            assert again.instance(4)["fields"] == fields
+            again.reset()
+            assert not again.over

@@ -99,16 +99,47 @@ class TestFinishing:
             console.hear({"do": "finish", "number": "5_31"})
         assert codes(console) == [400, 204]
 
-    def test_no_number_and_a_field_without_a_name_are_told(self):
-        """Nothing is finished then."""
+    @pytest.mark.parametrize(
+        ("number", "fields", "field", "text"),
+        [
+            ("  ", [], "number", "a serial number is needed"),
+            ("5_31", [["a", "1"], ["", "42"]], "name 2", "needs a name"),
+            ("5_31", [["a", "1"], ["", ""], ["a", "2"]], "name 3", "'a' is given twice"),
+            ("5_31", [["a", '{"b": 1']], "value 1", "looks like JSON but is not"),
+            ("5_31", [["a", "[" * 5000]], "value 1", "looks like JSON but is not"),
+            ("5_31", [["a", "[1, NaN]"]], "value 1", "looks like JSON but is not"),
+            ("5_31", [["a", "1e999"]], "fields", "what JSON can"),
+        ],
+    )
+    def test_what_cannot_be_sent_is_said_at_its_field(self, number, fields, field, text):
+        """Nothing is finished then, and the next attempt takes the message away."""
         console = opened()
-        console.hear({"do": "finish", "number": "  "})
-        assert "a serial number is needed" in console.notice
-        console.hear({"do": "finish", "number": "5_31", "fields": [["", "42"]]})
-        assert "needs a name" in console.notice
-        assert codes(console) == []
-        console.hear({"do": "finish", "number": "5_31"})
+        console.hear({"do": "finish", "number": number, "fields": fields})
+        assert list(console.problems) == [field]
+        assert text in console.problems[field]
         assert console.notice == ""
+        assert codes(console) == []
+        console.hear({"do": "choose", "number": "5_31"})
+        assert list(console.problems) == [field]  # only looking leaves it
+        console.hear({"do": "finish", "number": "5_31"})
+        assert console.problems == {}
+
+    def test_a_number_that_is_turned_away_is_said_at_its_field_too(self):
+        """As it is in the log; what is accepted without effect is not a mistake."""
+        console = opened()
+        for number, text in (("5_3l", "Did you mean '5_31'?"), ("77_31", "has not started yet")):
+            console.hear({"do": "finish", "number": number})
+            assert text in console.problems["number"]
+            console.hear({"do": "retry", "number": number})
+            assert "is not known" in console.problems["number"]
+        console.hear({"do": "finish", "number": "5_31"})
+        assert console.problems == {}
+        console.hear({"do": "retry", "number": "5_31"})
+        assert "gone on from there" in console.problems["number"]
+        kind = opened(5, scenario=orders(5, policy=sim.FinishPolicy(duplicate="accept")))
+        for _ in range(2):
+            kind.hear({"do": "finish", "number": "5_31"})
+        assert kind.problems == {}
 
     def test_what_comes_from_python_is_in_the_log_too(self):
         """Finishes of others, and all that is not a finish."""
@@ -118,7 +149,9 @@ class TestFinishing:
         session.start({"amount": 7})
         console.hear({"do": "retry", "number": "6_31"})
         assert codes(console) == [200, 201, 204]
-        assert console.notice == "6_31 is entered once more; it waits as 6_33 from now on"
+        assert console.notice == "Retried: the step now waits as 6_33"
+        assert console.answers[0]["words"] == "6_31 is retried: the step now waits as 6_33."
+        assert console.answers[0]["data"] == ""
         assert "6_33" in numbers(console)
 
     def test_an_operator_starts_an_instance(self):
@@ -127,6 +160,16 @@ class TestFinishing:
         console.hear({"do": "start", "fields": [["amount", "7"]]})
         assert console.notice == "instance 11 has started"
         assert console.state._session.instance(11)["fields"] == {"amount": 7}
+
+    def test_after_a_reset_the_log_and_the_records_are_those_of_the_new_beginning(self):
+        """No answer of before is left, also if the page looks late."""
+        console = opened()
+        console.hear({"do": "finish", "number": "5_31"})
+        console.hear({"do": "reset"})
+        assert (codes(console), console.records["total"]) == ([], 1)
+        console.hear({"do": "until", "moment": "00:01"})
+        console.hear({"do": "finish", "number": "5_3l"})
+        assert codes(console) == [404]
 
 
 class TestLooking:
@@ -181,13 +224,14 @@ class TestClock:
         console.hear({"do": "batch"})
         assert console.clock["at"].endswith("21:59:59")
         console.hear({"do": "until", "moment": "noon"})
-        assert "must be a clock time" in console.notice
+        assert "must be a clock time" in console.problems["moment"]
         console.hear({"do": "until", "moment": ""})
-        assert "a moment is needed" in console.notice
+        assert "a moment is needed" in console.problems["moment"]
+        assert console.notice == ""
         console.hear({"do": "speed", "speed": 60})
         assert console.clock["speed"] == 60.0
         console.hear({"do": "speed", "speed": -1})
-        assert "speed" in console.notice
+        assert list(console.problems) == ["speed"]
         assert console.clock["speed"] == 60.0
 
     def test_step_plays_the_next_instant(self):
@@ -233,7 +277,8 @@ class TestClock:
         ("NaN", "NaN"),
         ("5_31", "5_31"),
         ("", ""),
-        ("[" * 100_000, "[" * 100_000),
+        ('"[draft]"', "[draft]"),
+        ("12:00, by {name}", "12:00, by {name}"),
     ],
 )
 def test_values_are_json_if_they_can_be(text, value):

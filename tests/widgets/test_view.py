@@ -168,6 +168,172 @@ class TestStanding:
         assert at(view) == {"post": 3, "read": 1}
 
 
+def quiet(session):
+    """Return a view that shows only what it is asked for."""
+    view = session.view()
+    view._end_listening()
+    return view
+
+
+def outside(view, lane=0, system="ledger"):
+    """Return what a picture shows of a system."""
+    return view.picture()[0]["lanes"][lane]["outside"][system]
+
+
+def moved(view, what, lane=0):
+    """Return what has moved since the picture before, by the name of its step."""
+    names = [place.name if place else "" for place in view._places.places]
+    return {names[k]: n for k, *n in view.picture()[0]["lanes"][lane][what]}
+
+
+class TestOutside:
+    def test_a_batch_shows_its_next_start_and_that_it_runs(self):
+        """Items are in line by day, and worked on by night, one after the other."""
+        session = sim.live(simple(), against=sim.Polling("15min", "clock"))
+        view = quiet(session)
+        session.run_until("12:00")
+        found = outside(view)
+        assert (found["waiting"], found["working"], found["runs"]) == (10, 0, False)
+        assert found["lines"] == [
+            "next batch starts Mon 05 Jan 22:00",
+            "0 being worked on, 10 in line",
+            "",
+        ]
+        session.run_until(79_204.5)
+        for lane, unnoticed in ((0, ""), (1, "4 done, not noticed yet")):
+            found = outside(view, lane)
+            assert (found["waiting"], found["working"], found["runs"]) == (5, 1, True)
+            assert found["lines"] == [
+                "the batch runs, the next one starts Tue 06 Jan 22:00",
+                "1 being worked on, 5 in line",
+                unnoticed,
+            ]
+        session.run_until("23:00")
+        assert outside(view, 1) == {
+            "waiting": 0,
+            "working": 0,
+            "runs": False,
+            "lines": ["next batch starts Tue 06 Jan 22:00", "0 being worked on, 0 in line", ""],
+        }
+
+    @pytest.mark.parametrize("name", ["nightly_ledger", "person", "lines_of_business"])
+    @pytest.mark.parametrize("strategy", [sim.Callback("1min"), sim.Polling("1h")])
+    def test_items_and_waits_agree_with_the_tables(self, name, strategy, pytestconfig):
+        """What was called for and is not complete is outside; what is complete waits unnoticed."""
+        path = pytestconfig.rootpath / "data" / f"{name}.toml"
+        session = sim.live(sim.Scenario.load(path), strategy, seed=2)
+        view = quiet(session)
+        for moment in ("08:30", "12:00", "22:01", "23:30", "2026-04-02 11:00"):
+            session.run_until(moment)
+            waits = session.so_far().waits
+            for system, group in waits.groupby("system"):
+                found = outside(view, system=system)
+                incomplete = int(group["completed"].isna().sum())
+                calling = sum(view.lanes()[0].calling)
+                assert abs(found["waiting"] + found["working"] - incomplete) <= calling
+                complete = (group["outcome"] == "waiting") & group["completed"].notna()
+                text = f"{int(complete.sum()):,} done" if complete.any() else ""
+                assert found["lines"][-1].startswith(text)
+                assert bool(found["lines"][-1]) is bool(complete.any())
+
+    def test_no_more_is_worked_on_at_a_time_than_there_are_lanes_or_people(self):
+        """The others are in line, and people go home."""
+        for system, most, word in (
+            (sim.OnlineService("1h", lanes=3), 3, ""),
+            (sim.People(2, "20min", between=("08:00", "17:00")), 2, "people at"),
+            (sim.Chain([sim.OnlineService("1h"), sim.NightlyBatch("22:00", "1s")]), 1, "next"),
+            (BY_HAND, 10, ""),
+        ):
+            session = sim.live(simple(system=system))
+            view = quiet(session)
+            session.run_until("00:10")
+            found = outside(view)
+            assert (found["working"], found["waiting"]) == (most, 10 - most)
+            assert found["lines"][0].startswith(word)
+        session = sim.live(simple(system=sim.People(2, "20min", between=("08:00", "17:00"))))
+        view = quiet(session)
+        session.run_until("07:59")
+        assert outside(view)["lines"][0] == "people at home"
+        session.run_until("08:01")
+        assert outside(view)["lines"][0] == "people at work"
+
+    def test_what_is_finished_from_outside_counts_until_it_is_complete(self):
+        """Also where a twin has not noticed it."""
+        session = sim.live(simple(), against=sim.Polling("15min"), hold=True)
+        view = quiet(session)
+        session.run_until("12:00")
+        session.finish("5_2")
+        session.complete("6_2")
+        for lane in (0, 1):
+            assert outside(view, lane)["working"] == 8
+            assert outside(view, lane)["lines"][0] == "finished from outside"
+        assert outside(view, 1)["lines"][-1] == "2 done, not noticed yet"
+        session.retry("7_2", call=False)
+        session.retry("8_2")
+        session.run_until("12:20")
+        assert [outside(view, lane)["working"] for lane in (0, 1)] == [8, 8]
+        assert [outside(view, lane)["lines"][-1] for lane in (0, 1)] == ["", ""]
+
+    @pytest.mark.parametrize("poll_work", ["0s", "10ms"])
+    @pytest.mark.parametrize(
+        "strategy", [sim.Polling("15min"), sim.Polling("15min", jitter="5s"), sim.Backoff("15min")]
+    )
+    def test_checks_move_when_they_are_made(self, poll_work, strategy):
+        """Whether they are played or counted; none is shown twice."""
+        session = sim.live(simple(poll_work=poll_work), against=strategy)
+        view = quiet(session)
+        session.run_until("00:10")
+        assert moved(view, "checks", 1) == {}
+        session.run_until("00:16")
+        assert moved(view, "checks", 1) == {"post": [10]}
+        assert moved(view, "checks", 1) == moved(view, "checks", 0) == {}
+        session.run_until("22:00")
+        view.picture()
+        session.run_until("2026-01-06 23:00")
+        assert moved(view, "checks", 1) == {"post": [10]}  # that saw the completion
+        session.run_until("2026-01-07 12:00")
+        assert moved(view, "checks", 1) == {}
+
+    def test_callbacks_move_when_they_arrive_and_lost_ones_apart(self):
+        """Those that a person sends as well."""
+        session = sim.live(simple(100), sim.Callback(loss=0.5), seed=1)
+        view = quiet(session)
+        session.run_until("22:00")
+        assert moved(view, "callbacks") == {}
+        session.finish("5_2")
+        assert moved(view, "callbacks") == {"post": [1, 0]}
+        session.run_until("22:00:20")
+        arrived, lost = moved(view, "callbacks")["post"]
+        deliveries = session.so_far().deliveries
+        assert 0 < lost == min(12, int((deliveries["outcome"] == "lost").sum()))
+        assert 0 < arrived <= 12
+        assert moved(view, "callbacks") == {}
+
+    def test_reset_starts_again_and_nothing_of_before_moves(self):
+        """By the button; where the session has a store, the page knows why not."""
+        session = sim.live(simple(), against=sim.Polling("15min"))
+        view = quiet(session)
+        session.run_until(79_204.5)
+        view.picture()
+        view.hear({"do": "reset"})
+        assert (session.now, view.notice, view.choices["why_no_reset"]) == (0.0, "", "")
+        message, _ = view.picture()
+        assert [lane["callbacks"] + lane["checks"] for lane in message["lanes"]] == [[], []]
+        session.run_until("12:00")
+        assert outside(view)["lines"][0] == "next batch starts Mon 05 Jan 22:00"
+
+    def test_a_session_with_a_store_is_not_reset(self, tmp_path):
+        """Its journal would be lost."""
+        with sim.live(simple(), store=tmp_path / "s.db") as session:
+            session.run_until("12:00")
+            view = quiet(session)
+            assert "journal" in view.choices["why_no_reset"]
+            view.hear({"do": "reset"})
+            assert "journal" in view.notice
+            assert session.now == 43_200.0
+        view.picture()  # of a session that is closed
+
+
 class TestPictures:
     def test_a_picture_is_two_bytes_an_instance_and_strategy(self):
         """And the figures of each lane."""
