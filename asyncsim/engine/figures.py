@@ -112,7 +112,7 @@ def figures(record: Record, scenario: Scenario) -> dict[str, float]:
     late = latencies(record)
     waits, armed = record.waits, len(record.waits.row)
     checks = int(waits.checks.sum())
-    spent = tables.spent(record)
+    spent = tables.spent(record, scenario.server)
     requests = float(sum(one.requests for one in spent))
     busy = sum(load.busy_seconds for load in record.loads.values())
     cycle = (record.ended - record.arrived)[record.outcomes == Outcome.DONE]

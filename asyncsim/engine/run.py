@@ -87,7 +87,7 @@ class Run:
     @cached_property
     def overhead(self) -> pd.DataFrame:
         """What noticing cost, by kind: worker-seconds, requests, database operations."""
-        return tables.overhead(self.record)
+        return tables.overhead(self.record, self.scenario.server)
 
     def event_log(self) -> pd.DataFrame:
         """Return the run as an event log in the column names of process mining (XES, pm4py).
