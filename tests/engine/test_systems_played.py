@@ -5,6 +5,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+from both_engines import play_both
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plays import FREE, play, scenario_of, wait_for
@@ -93,6 +94,31 @@ def test_a_cut_off_later_than_the_start_is_on_the_day_before():
     early = sim.NightlyBatch("02:00", 1.0, cut_off="23:00")
     done = completions(early, [TEN, 23.5 * H], 10.0)
     assert done == [DAY + 2 * H + 10, 2 * DAY + 2 * H + 10]
+
+
+@pytest.mark.parametrize("strategy", [sim.Callback(), sim.Polling("1min")], ids=str)
+@pytest.mark.parametrize(
+    ("night", "expected"),
+    [
+        # By 02:30 for 03:00, both of them two hours after midnight
+        (sim.NightlyBatch("03:00", 1.0, cut_off="02:30"), [2 * H + 60, 2 * H + 120, 26 * H + 60]),
+        # From 02:30, which is taken at 03:30, for half an hour, not till 03:00, which is over
+        (sim.NightlyBatch("02:30", 1.0, end="03:00"), [9060.0, 9120.0, 9180.0]),
+    ],
+    ids=["cut-off", "end"],
+)
+def test_a_night_that_skips_the_cut_off_or_the_start_works_nevertheless(night, expected, strategy):
+    """Berlin, 29 March 2026: what is there at the start is worked on, what comes later is not."""
+    scenario = scenario_of(
+        [sim.AsyncStep("w", "out")],
+        night,
+        [1 * H, 2 * H, 2 * H + 1],
+        start="2026-03-29",
+        zone="Europe/Berlin",
+    )
+    draws = sim.Draws(arrivals=[1 * H, 2 * H, 2 * H + 1], external={"w": [60.0] * 3})
+    for run in play_both(scenario, strategy, draws=draws):
+        assert run.waits.completed.tolist() == expected
 
 
 @pytest.mark.parametrize("earlier", [[], [1 * H]])

@@ -113,9 +113,7 @@ def first_left_over(m: World, desk: int) -> int:
     if m.skipped[night]:
         return int(head)
     after = min(m.tray_tail[desk], head + m.most_items[desk])
-    # A straight run knows ahead of items that are submitted only after the batch has begun
-    latest = min(m.cut_off[night], m.collects_at[desk])
-    while after > head and m.submitted[tray + after - 1] > latest:
+    while after > head and m.submitted[tray + after - 1] > m.cut_off[night]:
         after -= 1
     if m.breaks[night] < 0.0:
         return int(after)
