@@ -255,9 +255,9 @@ class SystemDesk:
         self._tray.extendleft(cast(Sequence[WorkItem], items[::-1]))
 
     def complete(self, item: Item, at: float | None = None) -> None:
-        """Tell that the work on an item is done, now or at an instant to come."""
+        """Mark an item complete, now or at an instant; ties go by instance, then step."""
         work = cast(WorkItem, item)
-        if at is None or at <= self.now:
+        if at is None or at < self.now:
             self._done(work)
         else:
             key = order(Kind.SYSTEM, work.number, work.activation)

@@ -86,7 +86,11 @@ class Desk(Protocol):
         """Put items back at the front of the tray."""
 
     def complete(self, item: Item, at: float | None = None) -> None:
-        """Tell that the work on an item is done, now or at an instant to come."""
+        """Mark an item complete, now or at an instant.
+
+        Items that are complete at one instant are shown, or passed on, in the order of instances
+        and their steps.
+        """
 
     def chance(self, what: str, k: int = 0) -> float:
         """Return the k-th uniform random number in [0, 1) of this system, for one purpose."""
@@ -214,19 +218,15 @@ class NightlyBatch(ExternalSystem):
                 continue
             items = desk.take(night.cut_off, self.max_items)
             done = self.work_through(items, night, desk)
+            last = max((ended for ended, _ in done), default=desk.now)
             for ended, item in done:
-                if self.results == "per item":
-                    yield desk.until(ended)
-                    desk.complete(item)
-            if self.results == "at end" and done:
-                yield desk.until(done[-1][0])
-                for _, item in done:
-                    desk.complete(item)
+                desk.complete(item, at=last if self.results == "at end" else ended)
+            yield desk.until(last)
 
     def work_through(
         self, items: Sequence[Item], night: Night, desk: Desk
     ) -> list[tuple[float, Item]]:
-        """Return what gets done and when, in order; the rest goes back to the tray."""
+        """Return what gets done and when; the rest goes back to the tray."""
         broken_at = len(items)
         if self.failure and desk.chance("failure", night.index) < self.failure:
             broken_at = int(desk.chance("breakdown", night.index) * len(items))
@@ -239,7 +239,6 @@ class NightlyBatch(ExternalSystem):
                 break
             _, ended = lanes.book(desk.now, item.time)
             done.append((ended, item))
-        done.sort(key=lambda pair: pair[0])  # stable: ties stay in the order of submission
         return done
 
 
