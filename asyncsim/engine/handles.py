@@ -116,8 +116,8 @@ class StepHandle:
             yield simulation.lines.hold(wait, asked + seconds, self._key)
             simulation.lines.hang_up(wait)
         start = end = simulation.clock.now
-        if not self._is_open():  # the line was cut; it was a request all the same
-            return self._answered(wait.completed <= start, start)
+        if not self._is_open():  # the line was cut; it was a request if it had any length
+            return start == asked or self._answered(wait.completed <= start, start)
         if simulation.poll_work:
             _, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
             yield simulation.clock.at(end, order(Kind.CHECK_ENDED, wait.row, wait.number))
