@@ -19,6 +19,7 @@ from asyncsim.engine.record import Record
 from asyncsim.engine.trace import trace
 from asyncsim.errors import ScenarioError, UnknownSerialNumber
 from asyncsim.model.draws import Draws
+from asyncsim.model.files import told_apart
 from asyncsim.model.quantities import DurationLike, nearest, number_text
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Polling
@@ -172,8 +173,9 @@ class Run:
         if not isinstance(against, Strategy):
             raise ScenarioError(f"against must be a strategy, got {against!r}")
         lanes = {}
-        for strategy in (against, self.strategy):
-            label = strategy.label if strategy.label not in lanes else f"{strategy.label} (2)"
+        pair = (against, self.strategy)
+        for label, strategy in zip(told_apart(pair), pair, strict=True):
+            label = f"{label} (2)" if label in lanes else label
             lanes[label] = trace(self.scenario, strategy, self.draws, serial_number)
         if all(lane.empty for lane in lanes.values()):
             serial_number, numbers = str(serial_number), self.waits["serial_number"]

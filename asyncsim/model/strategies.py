@@ -225,7 +225,8 @@ class Backoff(CheckingStrategy):
         """A short name for tables and legends."""
         kind = "" if self.jitter == "none" else f", {self.jitter} jitter"
         cap = "uncapped" if self.cap is None else f"up to {text_of(self.cap)}"
-        return f"backoff {text_of(self.first)} x {self.factor:g} {cap}{kind}"
+        limit = f", {self.limit} at most" if self.limit else ""
+        return f"backoff {text_of(self.first)} x {self.factor:g} {cap}{kind}{limit}"
 
 
 @frozen(field_transformer=named)

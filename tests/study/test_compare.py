@@ -146,7 +146,7 @@ def test_two_strategies_of_one_label_stay_apart():
         replications=2,
         progress=False,
     )
-    assert comparison.strategies == ["callback", "callback (2)"]
+    assert comparison.strategies == ["callback, delay 1 s", "callback, delay 2 s"]
     means = comparison.table.query("figure == 'mean_latency'")["mean"]
     assert means.tolist() == pytest.approx([1.0, 2.0])
 
