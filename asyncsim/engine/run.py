@@ -20,6 +20,7 @@ from asyncsim.engine.trace import trace
 from asyncsim.errors import ScenarioError, UnknownSerialNumber
 from asyncsim.model.draws import Draws
 from asyncsim.model.files import told_apart
+from asyncsim.model.handing_out import cached_table
 from asyncsim.model.quantities import DurationLike, nearest, number_text
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Polling
@@ -30,7 +31,8 @@ class Run:
     """What happened when a scenario was played under a strategy; made by `asyncsim.simulate`.
 
     All times are seconds from the scenario's start; columns whose names end in ``_at`` are the
-    same as timestamps. The tables are built when they are first asked for.
+    same as timestamps. The tables are built when they are first asked for; each is a copy, which
+    is yours to change.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Run:
         """Which engine played it."""
         return self.record.engine
 
-    @cached_property
+    @cached_table
     def waits(self) -> pd.DataFrame:
         """One row per armed wait.
 
@@ -56,12 +58,12 @@ class Run:
         """
         return tables.waits(self.record, self.scenario, self.strategy.label)
 
-    @cached_property
+    @cached_table
     def instances(self) -> pd.DataFrame:
         """One row per instance: ``instance, arrived, ended, cycle_time, outcome``."""
         return tables.instances(self.record, self.scenario.calendar)
 
-    @cached_property
+    @cached_table
     def steps(self) -> pd.DataFrame:
         """One row per executed step: ``instance, activation, step, kind, queued, started, ended``.
 
@@ -70,22 +72,22 @@ class Run:
         """
         return tables.steps(self.record, self._graph, self.scenario.calendar)
 
-    @cached_property
+    @cached_table
     def deliveries(self) -> pd.DataFrame:
         """One row per callback delivery: ``sent, arrived, handled`` and what it was answered."""
         return tables.deliveries(self.record, self.scenario)
 
-    @cached_property
+    @cached_table
     def server(self) -> pd.DataFrame:
         """Load over time: mean busy workers and queue length per bin, by kind of job."""
         return tables.server(self.record, self.scenario.calendar)
 
-    @cached_property
+    @cached_table
     def open_waits(self) -> pd.DataFrame:
         """Open waits over time: number, mean over the bin, and age of the oldest in seconds."""
         return tables.open_waits(self.record, self.scenario.calendar)
 
-    @cached_property
+    @cached_table
     def overhead(self) -> pd.DataFrame:
         """What noticing cost, by kind: worker-seconds, requests, database operations."""
         return tables.overhead(self.record, self.scenario.server)

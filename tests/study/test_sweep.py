@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from handed_out import assert_handed_out
 
 import asyncsim as sim
 from asyncsim.engine.figures import figures_of
@@ -553,3 +554,12 @@ def test_the_same_strategies_in_another_order_are_said_to_be_that(tmp_path):
     swept(resume=file, replications=1)
     with pytest.raises(sim.ScenarioError, match="other strategies: the same ones in another order"):
         swept(strategies=PAIR[::-1], resume=file, replications=1)
+
+
+@pytest.mark.parametrize("name", ["table", "runs"])
+def test_tables_are_the_callers_own(name):
+    """Changing a table of a sweep changes nothing in it."""
+    scenario = sim.Scenario.load("data/person.toml")
+    grid = {"server.workers": [1, 2]}
+    found = sim.sweep(scenario, grid, [sim.Callback()], replications=2, progress=False)
+    assert_handed_out(found, name)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from asyncsim import plots
 from asyncsim.model.durations import Floats
+from asyncsim.model.handing_out import with_own_tables
 from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.study.output.batch_means import BatchMeans
@@ -18,6 +19,7 @@ from asyncsim.study.statistics import Interval
 from asyncsim.study.summary_html import note_html
 
 
+@with_own_tables
 @frozen
 class SteadyState:
     """A figure in the steady state; made by `asyncsim.steady_state`.
