@@ -163,14 +163,14 @@ class _Writer:
 def batches(draw: st.DrawFn) -> NightlyBatch:
     """Make nightly batches with cut-offs, ends, limits, failures."""
     return NightlyBatch(
-        draw(st.sampled_from(["22:00", "02:30", "24:00", "00:00", "0 22 * * 1-5"])),
+        draw(st.sampled_from(["22:00", "02:30", "03:00", "24:00", "00:00", "0 22 * * 1-5"])),
         draw(laws()),
         days=draw(weekdays),
         holidays=draw(places),
-        cut_off=draw(st.sampled_from([None, "20:00", "23:00"])),
+        cut_off=draw(st.sampled_from([None, "20:00", "23:00", "02:30"])),
         lanes=draw(st.integers(1, 3)),
         max_items=draw(st.none() | st.integers(10, 20)),
-        end=draw(st.sampled_from([None, "05:00"])),
+        end=draw(st.sampled_from([None, "05:00", "03:15"])),
         skip=draw(shares),
         failure=draw(shares),
         results=draw(st.sampled_from(["per item", "at end"])),

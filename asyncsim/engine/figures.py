@@ -43,7 +43,7 @@ FIGURES: dict[str, Meaning] = {
     "utilisation": Meaning("1", "share of the workers' time that was busy, arrival to last end"),
     "longest_queue": Meaning("jobs", "most jobs waiting for a worker at any moment"),
     "mean_cycle_time": Meaning("s", "mean time from arrival to end, over instances that are done"),
-    "mean_open_waits": Meaning("1", "open waits, averaged over the time of the run"),
+    "mean_open_waits": Meaning("1", "open waits, averaged from the first arrival to the last end"),
     "armed": Meaning("1", "waits that were armed"),
     "timed_out": Meaning("1", "waits that timed out or were given up"),
     "still_waiting": Meaning("1", "waits still open when the run stopped"),
@@ -115,9 +115,8 @@ def figures(record: Record, scenario: Scenario) -> dict[str, float]:
     late = latencies(record)
     waits, armed = record.waits, len(record.waits.row)
     checks = int(waits.checks.sum())
-    spent = tables.spent(record)
+    spent = tables.spent(record, scenario.server)
     requests = float(sum(one.requests for one in spent))
-    busy = sum(load.busy_seconds for load in record.loads.values())
     cycle = (record.ended - record.arrived)[record.outcomes == Outcome.DONE]
     quantiles = np.quantile(late, [0.5, 0.95, 0.99, 1.0]) if len(late) else [np.nan] * 4
     return {
@@ -134,7 +133,9 @@ def figures(record: Record, scenario: Scenario) -> dict[str, float]:
         "requests": requests,
         "database_operations": float(sum(one.database_operations for one in spent)),
         "connection_time": record.connection_seconds,
-        "utilisation": _ratio(busy, scenario.server.workers * record.span),
+        "utilisation": _ratio(
+            record.busy_seconds(scenario.server), scenario.server.workers * record.span
+        ),
         "longest_queue": float(record.longest_queue),
         "mean_cycle_time": _mean(cycle),
         "mean_open_waits": _ratio(record.open_seconds, record.span),

@@ -116,8 +116,8 @@ class StepHandle:
             yield simulation.lines.hold(wait, asked + seconds, self._key)
             simulation.lines.hang_up(wait)
         start = end = simulation.clock.now
-        if not self._is_open():  # the line was cut; it was a request all the same
-            return self._answered(wait.completed <= start, start)
+        if not self._is_open():  # the line was cut; it was a request if it had any length
+            return start == asked or self._answered(wait.completed <= start, start)
         if simulation.poll_work:
             _, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
             yield simulation.clock.at(end, order(Kind.CHECK_ENDED, wait.row, wait.number))
@@ -267,9 +267,9 @@ class SystemDesk:
         self.taken -= len(items)
 
     def complete(self, item: Item, at: float | None = None) -> None:
-        """Tell that the work on an item is done, now or at an instant to come."""
+        """Mark an item complete, now or at an instant; ties go by instance, then step."""
         work = cast(WorkItem, item)
-        if at is None or at <= self.now:
+        if at is None or at < self.now:
             self._done(work)
         else:
             key = order(Kind.SYSTEM, work.number, work.activation)

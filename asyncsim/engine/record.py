@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from asyncsim.engine.waits import Answer
 from asyncsim.engine.workers import Job, JobLoad
 from asyncsim.model.durations import Floats
+from asyncsim.model.server import WorkflowServer
 
 
 class Outcome(enum.IntEnum):
@@ -131,10 +132,42 @@ class Record:
     connection_seconds: float
     begin: float | None = None
     """The end of a warm-up that was cut off (`asyncsim.engine.cutting`)."""
+    stopped: bool = False
+    """Whether it was stopped at `end`, or came to its own end."""
+
+    @property
+    def last_end(self) -> float:
+        """When the last wait and the last instance ended; a late copy of a callback is neither.
+
+        It is the end of the run if that was stopped, or if something is still open.
+        """
+        is_open = self.open_count or np.any(self.outcomes == Outcome.RUNNING)
+        if self.stopped or is_open or not len(self.arrived):
+            return self.end
+        both = np.concatenate([self.ended, self.waits.closed])
+        return float(np.fmax.reduce(both, initial=self.arrived[0]))
 
     @property
     def span(self) -> float:
-        """How long the run took: from the first arrival, or the end of the warm-up, to its end."""
+        """Seconds from the first arrival, or the end of the warm-up, to the last end."""
         if self.begin is not None:
-            return max(self.end - self.begin, 0.0)
-        return self.end - float(self.arrived[0]) if len(self.arrived) else 0.0
+            return max(self.last_end - self.begin, 0.0)
+        return self.last_end - float(self.arrived[0]) if len(self.arrived) else 0.0
+
+    def busy_seconds(self, server: WorkflowServer) -> float:
+        """Return the time that workers were busy by the last end.
+
+        What callbacks take after it is left out exactly, other jobs to within one bin of the load.
+        """
+        last, width = self.last_end, self.resolution
+        if last >= self.end:
+            return sum(load.busy_seconds for load in self.loads.values())
+        busy = np.sum([load.busy for load in self.loads.values()], axis=0) * width
+        first = self.begin or 0.0
+        k = int((last - first) // width)
+        edge = first + k * width
+        handled = self.deliveries.handled
+        begun = np.maximum(handled - server.callback_work, last)
+        later = np.nansum(np.maximum(np.minimum(handled, edge + width) - begun, 0.0))
+        most = server.workers * (last - edge)
+        return float(busy[:k].sum() + min(max(busy[k] - later, 0.0), most))

@@ -53,6 +53,7 @@ def record_of(simulation: Simulation) -> Record:
         open_seconds=simulation.waits.open_seconds,
         open_count=simulation.waits.open_count,
         connection_seconds=simulation.lines.seconds_by(end),
+        stopped=simulation.stopped,
     )
 
 

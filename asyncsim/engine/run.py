@@ -20,6 +20,8 @@ from asyncsim.engine.record import Record
 from asyncsim.engine.trace import trace
 from asyncsim.errors import ScenarioError, UnknownSerialNumber
 from asyncsim.model.draws import Draws
+from asyncsim.model.files import told_apart
+from asyncsim.model.handing_out import cached_table
 from asyncsim.model.quantities import DurationLike, nearest, number_text
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Polling
@@ -33,7 +35,8 @@ class Run:
     """What happened when a scenario was played under a strategy; made by `asyncsim.simulate`.
 
     All times are seconds from the scenario's start; columns whose names end in ``_at`` are the
-    same as timestamps. The tables are built when they are first asked for.
+    same as timestamps. The tables are built when they are first asked for; each is a copy, which
+    is yours to change.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class Run:
         """Which engine played it."""
         return self.record.engine
 
-    @cached_property
+    @cached_table
     def waits(self) -> pd.DataFrame:
         """One row per armed wait.
 
@@ -72,12 +75,12 @@ class Run:
             "no average"
         ]
 
-    @cached_property
+    @cached_table
     def instances(self) -> pd.DataFrame:
         """One row per instance: ``instance, arrived, ended, cycle_time, outcome``."""
         return tables.instances(self.record, self.scenario.calendar)
 
-    @cached_property
+    @cached_table
     def steps(self) -> pd.DataFrame:
         """One row per executed step: ``instance, activation, step, kind, queued, started, ended``.
 
@@ -86,25 +89,25 @@ class Run:
         """
         return tables.steps(self.record, self._graph, self.scenario.calendar)
 
-    @cached_property
+    @cached_table
     def deliveries(self) -> pd.DataFrame:
         """One row per callback delivery: ``sent, arrived, handled`` and what it was answered."""
         return tables.deliveries(self.record, self.scenario)
 
-    @cached_property
+    @cached_table
     def server(self) -> pd.DataFrame:
         """Load over time: mean busy workers and queue length per bin, by kind of job."""
         return tables.server(self.record, self.scenario.calendar)
 
-    @cached_property
+    @cached_table
     def open_waits(self) -> pd.DataFrame:
         """Open waits over time: number, mean over the bin, and age of the oldest in seconds."""
         return tables.open_waits(self.record, self.scenario.calendar)
 
-    @cached_property
+    @cached_table
     def overhead(self) -> pd.DataFrame:
         """What noticing cost, by kind: worker-seconds, requests, database operations."""
-        return tables.overhead(self.record)
+        return tables.overhead(self.record, self.scenario.server)
 
     def event_log(self) -> pd.DataFrame:
         """Return the run as an event log in the column names of process mining (XES, pm4py).
@@ -189,8 +192,9 @@ class Run:
         if not isinstance(against, Strategy):
             raise ScenarioError(f"against must be a strategy, got {against!r}")
         lanes = {}
-        for strategy in (against, self.strategy):
-            label = strategy.label if strategy.label not in lanes else f"{strategy.label} (2)"
+        pair = (against, self.strategy)
+        for label, strategy in zip(told_apart(pair), pair, strict=True):
+            label = f"{label} (2)" if label in lanes else label
             lanes[label] = trace(self.scenario, strategy, self.draws, serial_number)
         if all(lane.empty for lane in lanes.values()):
             serial_number, numbers = str(serial_number), self.waits["serial_number"]

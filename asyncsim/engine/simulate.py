@@ -57,7 +57,8 @@ def simulate(
     resolution
         Width of the bins of ``run.server`` and ``run.open_waits``.
     profile
-        Finishes are answered as this engine does; see `Scenario.with_profile`.
+        Finishes are answered as this engine does, and its database operations are counted; see
+        `Scenario.with_profile`.
 
     Raises
     ------

@@ -29,6 +29,7 @@ from asyncsim.engine.workers import Job
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.server import WorkflowServer
 from asyncsim.model.systems import Recorded
 
 INSTANCE_OUTCOMES = {Outcome.RUNNING: "running", Outcome.DONE: "done", Outcome.FAILED: "failed"}
@@ -49,17 +50,6 @@ ENDS = {
     "cancelled": "pi_abort",
 }
 """Transitions of steps that did not end well; all others are ``complete``."""
-
-CHECK_REQUESTS, CHECK_DATABASE = 1, 2
-DELIVERY_REQUESTS, DELIVERY_DATABASE = 1, 2
-"""What noticing costs beside worker time, a convention of this project, not a measurement.
-
-A check sends one request to the external system; the server loads the record of the wait before and
-writes the next check or the outcome after it. A delivery that arrives is one request to the server,
-which loads the record and writes the answer; a lost one, or one that the rate limit refuses, is a
-request all the same. Writing the record of the wait and closing it is the same under every strategy
-and is not counted.
-"""
 
 
 def waits(record: Record, scenario: Scenario, strategy: str) -> pd.DataFrame:
@@ -238,12 +228,18 @@ class Spent:
     wasted: int
     worker_seconds: float
     requests: int
-    database_operations: int
+    database_operations: float
     connection_seconds: float = 0.0
 
 
-def spent(record: Record) -> list[Spent]:
-    """Return what noticing cost by kind; plain numbers, for those who need no table."""
+def spent(record: Record, server: WorkflowServer) -> list[Spent]:
+    """Return what noticing cost by kind; plain numbers, for those who need no table.
+
+    A check and a delivery are one request each, also a delivery that is lost or that the rate limit
+    refuses. Database operations are those of the server, per check and per delivery that
+    arrives. Writing the record of the wait and closing it is the same under every strategy and is
+    not counted.
+    """
     checks = int(record.waits.checks.sum())
     wasted = int(record.waits.wasted_checks.sum())
     lost, refused = (
@@ -255,20 +251,20 @@ def spent(record: Record) -> list[Spent]:
     return [
         Spent(
             *("check", checks, wasted, busy[Job.CHECK]),
-            *(checks * CHECK_REQUESTS, checks * CHECK_DATABASE, record.connection_seconds),
+            *(checks, checks * server.check_operations, record.connection_seconds),
         ),
         Spent(
             *("callback", taken, 0, busy[Job.CALLBACK]),
-            *(taken * DELIVERY_REQUESTS, taken * DELIVERY_DATABASE),
+            *(taken, taken * server.callback_operations),
         ),
-        Spent("lost callback", lost, lost, 0.0, lost * DELIVERY_REQUESTS, 0),
-        Spent("rate limited callback", refused, refused, 0.0, refused * DELIVERY_REQUESTS, 0),
+        Spent("lost callback", lost, lost, 0.0, lost, 0),
+        Spent("rate limited callback", refused, refused, 0.0, refused, 0),
     ]
 
 
-def overhead(record: Record) -> pd.DataFrame:
+def overhead(record: Record, server: WorkflowServer) -> pd.DataFrame:
     """Return what noticing cost by kind: worker-seconds, requests, database operations."""
-    return pd.DataFrame([asdict(one) for one in spent(record)])
+    return pd.DataFrame([asdict(one) for one in spent(record, server)])
 
 
 def event_log(record: Record, graph: Graph, scenario: Scenario) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
 from asyncsim.live.ticking import Ticking
 from asyncsim.model.described import argument, refuse
+from asyncsim.model.files import told_apart
 from asyncsim.model.quantities import DAY, DurationLike, Refused, duration, number
 from asyncsim.model.scenario import Scenario
 
@@ -47,7 +48,7 @@ class Controls:
     @property
     def strategies(self) -> list[str]:
         """Labels of the strategies, the main one first."""
-        return [strategy.label for strategy in self.setup.strategies]
+        return list(told_apart(self.setup.strategies))
 
     @property
     def now(self) -> float:

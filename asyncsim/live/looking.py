@@ -20,6 +20,7 @@ from asyncsim.engine.waits import Answer, State, Wait
 from asyncsim.live.lane import Lane
 from asyncsim.live.store import Store
 from asyncsim.model.described import refuse
+from asyncsim.model.files import told_apart
 from asyncsim.model.scenario import Scenario
 
 LONGEST_LIKE = 1000
@@ -121,17 +122,17 @@ def beside(
 ) -> pd.DataFrame:
     """Return how one step stands in each lane: when it resumed, or is checked next."""
     rows = []
-    for lane in lanes:
+    for lane, label in zip(lanes, told_apart([one.strategy for one in lanes]), strict=True):
         wait = lane.waits.records.get(serial_number)
         if wait is None:
-            rows.append((lane.strategy.label, "not called yet", *[math.nan] * 4, 0))
+            rows.append((label, "not called yet", *[math.nan] * 4, 0))
             continue
         resumed = wait.closed if wait.state is State.FINISHED else math.nan
         completed = wait.completed if wait.completed < math.inf else math.nan
         latency = (now if math.isnan(resumed) else resumed) - completed
         state = "resumed" if wait.state is State.FINISHED else wait.state.value
         due, checks = next_check(lane, wait, now)
-        rows.append((lane.strategy.label, state, completed, resumed, latency, due, checks))
+        rows.append((label, state, completed, resumed, latency, due, checks))
     names = ["strategy", "state", "completed", "resumed", "latency", "next_check", "checks"]
     table = pd.DataFrame(rows, columns=names)
     return with_timestamps(table, scenario.calendar, ("completed", "resumed", "next_check"))

@@ -17,6 +17,7 @@ from asyncsim.live.responses import Handler
 from asyncsim.live.store import Store
 from asyncsim.model import files
 from asyncsim.model.described import argument, refuse
+from asyncsim.model.files import told_apart
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.profiles import Profile, profile_named
 from asyncsim.model.quantities import DurationLike, nearest, positive_duration
@@ -136,9 +137,9 @@ def strategies_of(main: Strategy, against: Strategy | Sequence[Strategy]) -> tup
     for name, value in given:
         check_strategy(name, value)
     strategies: tuple[Strategy, ...] = (main, *others)
-    labels = [strategy.label for strategy in strategies]
+    labels = told_apart(strategies)
     if len(set(labels)) < len(labels):
-        raise ScenarioError(f"against must differ from the strategy, got {labels} in all")
+        raise ScenarioError(f"against must differ from the strategy, got {list(labels)} in all")
     return strategies
 
 

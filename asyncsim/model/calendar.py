@@ -94,7 +94,7 @@ class Days:
 
 
 class Moment(NamedTuple):
-    """A moment on the wall clock: its date, its seconds of the day, and its instant."""
+    """A moment: the date and the seconds of the day that are asked for, and its instant."""
 
     day: date
     clock: int
@@ -210,11 +210,23 @@ class Calendar:
         moments = CronSim(expression, self._local(self.start, 0) - timedelta(seconds=1))
         while (at := next(moments, None)) is not None and at.date() <= last:
             if at.date() in days:
-                clock = at.hour * 3600 + at.minute * 60
-                yield Moment(at.date(), clock, self.seconds(at))
+                asked = _asked_for(expression, at)
+                clock = asked.hour * 3600 + asked.minute * 60
+                yield Moment(asked.date(), clock, self.seconds(at))
             else:  # its other moments, up to 1,440 of them, do not count either
                 midnight = self._local(at.date() + timedelta(days=1), 0)
                 moments = CronSim(expression, midnight - timedelta(seconds=1))
+
+
+def _asked_for(expression: str, at: datetime) -> datetime:
+    """Return what the clock would have shown at a moment of cron, had it not jumped to it."""
+    shown = at.replace(tzinfo=None, fold=0)
+    by_elapsed_time = any(part.startswith("*") for part in expression.split()[:2])
+    if at.tzinfo is None or by_elapsed_time:
+        return shown
+    a_second = timedelta(seconds=1)
+    before = (at.astimezone(UTC) - a_second).astimezone(at.tzinfo).replace(tzinfo=None)
+    return next(CronSim(expression, before)) if shown - before > a_second else shown
 
 
 def clock_or_cron(value: str) -> str:

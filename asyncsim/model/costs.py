@@ -11,11 +11,10 @@ from attrs import field, frozen
 
 from asyncsim.model.described import choice, named
 from asyncsim.model.quantities import (
-    Refused,
     count,
     duration,
     from_zero,
-    number,
+    not_negative,
     one_of,
 )
 from asyncsim.model.texts import any_text, text
@@ -28,12 +27,7 @@ DEAREST = 1e12
 
 def price(value: float) -> float:
     """Return a price, zero or more."""
-    result = number(value)
-    if result < 0:
-        raise Refused("must not be negative")
-    if result > DEAREST:
-        raise Refused(f"must be {DEAREST:g} at most")
-    return result
+    return not_negative(value, DEAREST)
 
 
 def transitions(value: int) -> int:

@@ -165,6 +165,57 @@ def strategy_table(strategy: Strategy) -> dict[str, Any]:
     return _table(strategy)
 
 
+def told_apart(strategies: Sequence[Strategy]) -> tuple[str, ...]:
+    """Return a label for each strategy; equal labels also show the parameters that differ.
+
+    Examples
+    --------
+    >>> from asyncsim.model.strategies import Callback, Polling
+    >>> told_apart([Callback("50ms"), Callback("1s"), Polling("1min")])
+    ('callback, delay 50 ms', 'callback, delay 1 s', 'polling 1 min')
+    """
+    labels = []
+    for one in strategies:
+        alike = [other for other in strategies if other.label == one.label]
+        of_kind = [other for other in alike if type(other) is type(one)]
+        words = [one.label]
+        if len(of_kind) < len(alike):
+            words.append(type(one).__name__)
+        cls: type[Any] = type(one)
+        for field in attrs.fields(cls) if attrs.has(cls) else ():
+            value = getattr(one, field.name)
+            if any(getattr(other, field.name) != value for other in of_kind):
+                words.append(f"{field.alias.replace('_', ' ')} {_parameter(value, field)}")
+        labels.append(", ".join(words))
+    return tuple(labels)
+
+
+def _parameter(value: Any, field: attrs.Attribute[Any]) -> str:
+    """Write a parameter of a strategy in a label, exactly, in 60 characters at most."""
+    try:
+        is_time = _reader(field) in (*DURATION_READERS, quantities.poll_interval)
+        text = _time(value) if is_time and value is not None else _words(_value(value, field))
+    except ScenarioError:  # a law of the user's own
+        text = repr(value)
+    return text if len(text) <= 60 else f"{text[:37]}…{text[-22:]}"
+
+
+def _time(seconds: float) -> str:
+    written = _words(quantities.format_duration(seconds))
+    return f"{written} s" if written[-1].isdigit() else written
+
+
+def _words(written: Any) -> str:
+    if isinstance(written, dict):
+        rest = (f"{name} {_words(part)}" for name, part in written.items() if name != "law")
+        return " ".join([written.get("law", ""), *rest])
+    if isinstance(written, list):  # of pauses
+        return "/".join(map(_time, written)) or "none"
+    if isinstance(written, str):
+        return re.sub(r"(?<=\d)(?=[a-z])", " ", written)
+    return "none" if written is None else repr(written).removesuffix(".0")
+
+
 def strategy_from(table: object, name: str) -> Strategy:
     """Read a strategy from a table; `name` is what messages call its file."""
     place = _Place(name).inside("strategy")

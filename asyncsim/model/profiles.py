@@ -1,14 +1,15 @@
-"""How other engines answer a finish that is not the first one in time, as data.
+"""How other engines answer a finish that is not the first one in time, and what it costs, as data.
 
 Gathered from public sources, each entry with a mark that is shown to whoever looks:
 
 * **[V]** verified in a public source,
 * **[D]** derived, and checked by simulation,
+* **[R]** measured in the software itself, on one machine, in the version shown,
 * **[U]** not verified.
 
 A profile also carries a `FinishPolicy` that behaves that way. Where an entry is not verified, or
 where an engine has no such notion, the policy is an assumption of this project, and `assumed` says
-so.
+so. Database operations that were not measured stay those of the server.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from attrs import evolve, field, frozen
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.quantities import nearest
-from asyncsim.model.server import FinishPolicy
+from asyncsim.model.server import FinishPolicy, WorkflowServer
 
-MARKS = {"V": "verified", "D": "derived", "U": "not verified"}
+MARKS = {"V": "verified", "D": "derived", "R": "measured", "U": "not verified"}
 KINDS = ("early", "duplicate", "unknown", "late")
+POINTS = (*KINDS, "waiting_holds", "timeout", "operations")
 
 
 @frozen
@@ -51,12 +53,16 @@ class Profile:
         after a time-out.
     waiting_holds, timeout
         What a waiting step occupies, and what ends a wait that nobody finishes.
+    operations
+        How many database operations a check and a callback take.
     policy
         A server's policy that behaves that way.
     assumed
         Which of `KINDS` the policy had to assume.
     statuses
         HTTP status by kind, where a source names one.
+    check_operations, callback_operations
+        The measured numbers of database operations; None leaves those of the server.
     """
 
     name: str
@@ -69,10 +75,23 @@ class Profile:
     policy: FinishPolicy = field(factory=FinishPolicy)
     assumed: tuple[str, ...] = ()
     statuses: Mapping[str, int] = field(factory=dict, hash=False)
+    operations: Fact = Fact("not measured", "U")
+    check_operations: float | None = None
+    callback_operations: float | None = None
 
     def with_buffer(self, keep: float | str) -> Profile:
         """Return the profile with early finishes kept for so long (a message's time to live)."""
         return evolve(self, policy=evolve(self.policy, buffer_for=keep))
+
+    def applied_to(self, server: WorkflowServer) -> WorkflowServer:
+        """Return a server with the policy, and the database operations that were measured."""
+        check, callback = self.check_operations, self.callback_operations
+        return evolve(
+            server,
+            policy=self.policy,
+            check_operations=server.check_operations if check is None else check,
+            callback_operations=server.callback_operations if callback is None else callback,
+        )
 
     def table(self) -> pd.DataFrame:
         """Return one row per point: what is known, how well, and what the policy does."""
@@ -81,9 +100,10 @@ class Profile:
             "duplicate": self.policy.duplicate,
             "unknown": self.policy.unknown,
             "late": self.policy.late,
+            "operations": self._operations_here(),
         }
         rows = []
-        for kind in (*KINDS, "waiting_holds", "timeout"):
+        for kind in POINTS:
             fact: Fact = getattr(self, kind)
             here = does.get(kind, "")
             rows.append(
@@ -96,6 +116,13 @@ class Profile:
             )
         return pd.DataFrame(rows)
 
+    def _operations_here(self) -> str:
+        known = {"check": self.check_operations, "callback": self.callback_operations}
+        return ", ".join(
+            f"{kind}: {'as the server says (assumed)' if number is None else f'{number:g}'}"
+            for kind, number in known.items()
+        )
+
     def __str__(self) -> str:
         return f"{self.name}\n{self.table().to_string(index=False)}"
 
@@ -106,6 +133,11 @@ class Profile:
 def known(says: str) -> Fact:
     """Return a verified fact."""
     return Fact(says, "V")
+
+
+def measured(says: str) -> Fact:
+    """Return what was measured in the software itself."""
+    return Fact(says, "R")
 
 
 def open_question(says: str = "unknown to us") -> Fact:
@@ -211,6 +243,21 @@ PROFILES: dict[str, Profile] = {
         waiting_holds=known("the database"),
         timeout=known("optional"),
         statuses={"early": 409, "duplicate": 409, "unknown": 404, "late": 409},
+        operations=measured("27 a callback (2.40.7); a check: not measured"),
+        callback_operations=27,
+    ),
+    "dbos": Profile(
+        "DBOS send and recv (3.4)",
+        early=measured("kept, in order"),
+        duplicate=measured("OK, kept, not consumed"),
+        unknown=measured("DBOSNonExistentWorkflowError"),
+        late=measured("OK, kept"),
+        waiting_holds=measured("one thread, about 40 kB"),
+        timeout=measured("asked for 2 s, got 2.02 s"),
+        policy=FinishPolicy(early="buffer", duplicate="accept", late="accept"),
+        operations=measured("1 a check, 12 a callback"),
+        check_operations=1,
+        callback_operations=12,
     ),
 }
 """Profiles by the names that ``profile=`` takes."""
@@ -241,10 +288,11 @@ def profiles() -> pd.DataFrame:
     '409 [V]'
     >>> sim.profiles().loc["k2", "late"]
     'unknown to us [U]'
+    >>> sim.profiles().loc["dbos", "operations"]
+    '1 a check, 12 a callback [R]'
     """
-    points = (*KINDS, "waiting_holds", "timeout")
     rows = [
-        [one.name, *(str(getattr(one, point)) for point in points)] for one in PROFILES.values()
+        [one.name, *(str(getattr(one, point)) for point in POINTS)] for one in PROFILES.values()
     ]
-    columns = ["engine", *(point.replace("_", " ") for point in points)]
+    columns = ["engine", *(point.replace("_", " ") for point in POINTS)]
     return pd.DataFrame(rows, columns=columns, index=pd.Index(PROFILES, name="profile"))

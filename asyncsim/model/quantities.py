@@ -97,6 +97,22 @@ def number(value: object) -> float:
     raise Refused("must be a finite number")
 
 
+def not_negative(value: object, most: float = MOST) -> float:
+    """Return a number from 0 to `most`."""
+    result = number(value)
+    if result < 0:
+        raise Refused("must not be negative")
+    if result > most:
+        raise Refused(f"must be {most:,g} at most")
+    return result
+
+
+def operations(value: float) -> float:
+    """Return a number of database operations, a mean perhaps; a whole number stays one."""
+    result = not_negative(value)
+    return int(result) if result.is_integer() else result
+
+
 def _seconds(value: DurationLike) -> float:
     if isinstance(value, str):
         return _seconds_from_text(value)

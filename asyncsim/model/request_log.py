@@ -23,6 +23,7 @@ from asyncsim.errors import LogWarning, ScenarioError, warn
 from asyncsim.model.arrivals import At
 from asyncsim.model.calendar import Calendar, zone_name
 from asyncsim.model.described import argument, shown, unread
+from asyncsim.model.handing_out import with_own_tables
 from asyncsim.model.quantities import FIRST_DATE, LAST_DATE, LONGEST, file_name, nearest
 from asyncsim.model.systems import Recorded
 
@@ -51,6 +52,7 @@ class LogParts:
     system: Recorded
 
 
+@with_own_tables
 @frozen(eq=False)
 class RequestLog:
     """A request log that has been read and checked.

@@ -153,6 +153,8 @@ class Scenario:
     def with_profile(self, profile: str | Profile | None) -> Scenario:
         """Return the scenario with finishes answered as another engine does.
 
+        Database operations are those of that engine too, where they were measured.
+
         Parameters
         ----------
         profile
@@ -161,8 +163,7 @@ class Scenario:
         """
         if profile is None:
             return self
-        policy = profile_named(profile).policy
-        return self.replace(server=attrs.evolve(self.server, policy=policy))
+        return self.replace(server=profile_named(profile).applied_to(self.server))
 
     def with_log(self, path: str | Path | RequestLog, step: str | None = None) -> Scenario:
         """Return the scenario with arrivals and external times taken from a request log.

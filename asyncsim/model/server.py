@@ -6,7 +6,14 @@ from attrs import field, frozen
 
 from asyncsim.model.described import named
 from asyncsim.model.limits import RateLimit, rate_limit
-from asyncsim.model.quantities import Refused, duration, one_of, optional_duration, servers
+from asyncsim.model.quantities import (
+    Refused,
+    duration,
+    one_of,
+    operations,
+    optional_duration,
+    servers,
+)
 
 EARLY = ("reject", "buffer", "ignore")
 LATE_OR_DUPLICATE = ("reject", "accept")
@@ -87,11 +94,18 @@ class WorkflowServer:
         How many callbacks are let in: ``"100 per 60 s"`` or ``"3000 refilled 500/s"``; None for
         all. One too many is refused as it arrives (HTTP 429), before a worker is needed: it is a
         request, and costs nothing else. Its sender tries again by the strategy's `retries`.
+    check_operations, callback_operations
+        Database operations of one check, and of one callback that arrives; 0 or more. The default
+        is a convention of this model, not a measurement: the record of the wait is read, and
+        the next check or the answer is written. `asyncsim.profiles` shows what was measured in
+        other engines.
 
     Examples
     --------
     >>> WorkflowServer(finish_limit="3000 refilled 500/s").finish_limit.size
     3000
+    >>> WorkflowServer(check_operations=1, callback_operations=12).callback_operations
+    12
     """
 
     workers: int = field(default=4, converter=servers)
@@ -99,3 +113,5 @@ class WorkflowServer:
     callback_work: float = field(default=0.0, converter=duration)
     policy: FinishPolicy = field(default=FinishPolicy(), converter=a_policy)
     finish_limit: RateLimit | None = field(default=None, converter=rate_limit)
+    check_operations: float = field(default=2, converter=operations)
+    callback_operations: float = field(default=2, converter=operations)

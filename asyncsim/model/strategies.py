@@ -225,7 +225,8 @@ class Backoff(CheckingStrategy):
         """A short name for tables and legends."""
         kind = "" if self.jitter == "none" else f", {self.jitter} jitter"
         cap = "uncapped" if self.cap is None else f"up to {text_of(self.cap)}"
-        return f"backoff {text_of(self.first)} x {self.factor:g} {cap}{kind}"
+        limit = f", {self.limit} at most" if self.limit else ""
+        return f"backoff {text_of(self.first)} x {self.factor:g} {cap}{kind}{limit}"
 
 
 @frozen(field_transformer=named)
@@ -234,6 +235,13 @@ class LongPolling(Strategy):
 
     A held connection costs no worker (asynchronous input and output), only the connection; the
     worker time of a check is spent when its answer comes, and the next request follows at once.
+
+    The external system answers when the connection is released, so the answer is of that moment,
+    not of the moment at which a worker handles it. Say a check takes 10 s of the only worker, which
+    is busy from 55 s to 115 s after the arming; held for 60 s, with the work complete at 70 s, the
+    first request brings "not yet", which is handled until 125 s. The second is answered at once and
+    handled until 135 s: a latency of 65 s, and 2 checks. A request that a time-out would cut at
+    the instant of its beginning is not made.
 
     >>> sim.LongPolling("30s").label
     'long polling 30 s'

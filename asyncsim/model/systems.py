@@ -28,6 +28,7 @@ from asyncsim.model.described import named, refuse
 from asyncsim.model.durations import Duration, figures, law
 from asyncsim.model.lanes import Lanes
 from asyncsim.model.quantities import (
+    DAY,
     LONGEST_TIME,
     Refused,
     chance_below_one,
@@ -85,7 +86,11 @@ class Desk(Protocol):
         """Put items back at the front of the tray."""
 
     def complete(self, item: Item, at: float | None = None) -> None:
-        """Tell that the work on an item is done, now or at an instant to come."""
+        """Mark an item complete, now or at an instant.
+
+        Items that are complete at one instant are shown, or passed on, in the order of instances
+        and their steps.
+        """
 
     def chance(self, what: str, k: int = 0) -> float:
         """Return the k-th uniform random number in [0, 1) of this system, for one purpose."""
@@ -145,13 +150,15 @@ class NightlyBatch(ExternalSystem):
         Days on which it runs, less the public holidays of a country ('DE') or part of it ('DE-BY').
     cut_off
         Clock time by which items must be submitted (the day before, if it is later than the
-        start); by default the start itself.
+        start); by default the start itself. On a night that skips it, it is never after the start.
     lanes
         Items worked on at the same time.
     max_items
         Most items in one night; the rest is left for the next.
     end
-        Clock time at which no new item is begun any more; the rest is left for the next night.
+        Clock time at which no new item is begun any more; the rest is left for the next night. If
+        it came before the start on a night that changes the clocks, that night is as long as the
+        clock times say.
     skip
         Probability that a night does not run at all.
     failure
@@ -174,7 +181,8 @@ class NightlyBatch(ExternalSystem):
     results: str = field(default="per item", converter=visibility, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        if self.end is not None and self.end == self.start:
+        no_time = (self.start, self.end) == ("24:00", "00:00")  # of the next day
+        if self.end is not None and (no_time or self.end == self.start):
             raise refuse("NightlyBatch.end", "must differ from the start", self.end)
 
     def nights(self, calendar: Calendar) -> Iterator[Night]:
@@ -188,10 +196,12 @@ class NightlyBatch(ExternalSystem):
             cut_off, end = start, math.inf
             if self.cut_off is not None:
                 earlier = seconds_of_day(self.cut_off) > clock
-                cut_off = calendar.instant(_shift(day, -earlier), self.cut_off)
+                cut_off = min(calendar.instant(_shift(day, -earlier), self.cut_off), start)
             if self.end is not None:
                 later = seconds_of_day(self.end) <= clock
                 end = calendar.instant(_shift(day, later), self.end)
+                if end <= start:  # the start is skipped, or is the second of its kind
+                    end = start + seconds_of_day(self.end) + DAY * later - clock
             yield Night(index, start, cut_off, end)
 
     def run(self, desk: Desk) -> SimProcess:
@@ -208,19 +218,15 @@ class NightlyBatch(ExternalSystem):
                 continue
             items = desk.take(night.cut_off, self.max_items)
             done = self.work_through(items, night, desk)
+            last = max((ended for ended, _ in done), default=desk.now)
             for ended, item in done:
-                if self.results == "per item":
-                    yield desk.until(ended)
-                    desk.complete(item)
-            if self.results == "at end" and done:
-                yield desk.until(done[-1][0])
-                for _, item in done:
-                    desk.complete(item)
+                desk.complete(item, at=last if self.results == "at end" else ended)
+            yield desk.until(last)
 
     def work_through(
         self, items: Sequence[Item], night: Night, desk: Desk
     ) -> list[tuple[float, Item]]:
-        """Return what gets done and when, in order; the rest goes back to the tray."""
+        """Return what gets done and when; the rest goes back to the tray."""
         broken_at = len(items)
         if self.failure and desk.chance("failure", night.index) < self.failure:
             broken_at = int(desk.chance("breakdown", night.index) * len(items))
@@ -233,7 +239,6 @@ class NightlyBatch(ExternalSystem):
                 break
             _, ended = lanes.book(desk.now, item.time)
             done.append((ended, item))
-        done.sort(key=lambda pair: pair[0])  # stable: ties stay in the order of submission
         return done
 
 

@@ -16,6 +16,7 @@ from asyncsim.engine.figures import Meaning, figures_of
 from asyncsim.engine.run import Run
 from asyncsim.model.described import choice, refuse
 from asyncsim.model.durations import Floats
+from asyncsim.model.handing_out import cached_table
 from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
@@ -181,7 +182,7 @@ class Comparison:
         columns = ["strategy", "q", "of", "waits", "never", "estimate", "low", "high"]
         return pd.DataFrame(rows, columns=[*columns, "interval", "note"])
 
-    @cached_property
+    @cached_table
     def table(self) -> pd.DataFrame:
         """One row per figure and strategy.
 
@@ -221,7 +222,7 @@ class Comparison:
                 found[name, label] = mean_interval(values, self.confidence), gap
         return found
 
-    @cached_property
+    @cached_table
     def summary(self) -> pd.DataFrame:
         """The main figures as texts ``mean ± half-width``: strategies across, figures down.
 

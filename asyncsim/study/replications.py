@@ -22,6 +22,7 @@ from asyncsim.engine.simulate import RESOLUTION, played
 from asyncsim.errors import CensoredWarning, ScenarioError, warn
 from asyncsim.model.described import refuse
 from asyncsim.model.durations import Floats
+from asyncsim.model.files import told_apart
 from asyncsim.model.quantities import DurationLike, Refused, count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
@@ -132,7 +133,7 @@ def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
     for strategy in strategies:
         if not isinstance(strategy, Strategy):
             raise ScenarioError(f"strategies must hold strategies only, got {strategy!r}")
-    return dict(zip(distinct(one.label for one in strategies), strategies, strict=True))
+    return dict(zip(distinct(told_apart(strategies)), strategies, strict=True))
 
 
 def distinct(labels: Iterable[str]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from asyncsim.engine.simulate import check_engine
 from asyncsim.model.described import argument
 from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
+from asyncsim.model.handing_out import cached_table
 from asyncsim.model.quantities import count
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
@@ -92,7 +93,7 @@ class Sweep:
     def _meanings(self) -> dict[str, Meaning]:
         return figures_of(self._priced)
 
-    @cached_property
+    @cached_table
     def table(self) -> pd.DataFrame:
         """One row per point, strategy and figure.
 
@@ -114,7 +115,7 @@ class Sweep:
         last = ["strategy", "figure", "unit", "mean", "low", "high", "n", "error"]
         return pd.DataFrame(rows, columns=["point", *self.names, *last])
 
-    @cached_property
+    @cached_table
     def runs(self) -> pd.DataFrame:
         """One row per run: ``point``, the swept fields, ``strategy, replication``, all figures.
 

@@ -16,6 +16,7 @@ from itertools import islice
 import pandas as pd
 from attrs import frozen
 
+from asyncsim.model.handing_out import with_own_tables
 from asyncsim.study.experiments import Experiment, all_experiments
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, mapping
@@ -27,6 +28,7 @@ WIDTHS = 3.0
 WIDEST = 0.10
 
 
+@with_own_tables
 @frozen
 class Verification:
     """What `verify` found.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import traitlets
+from attrs import evolve
 
 from asyncsim.live.session import Session
 from asyncsim.widgets.outside import Outside
@@ -66,4 +67,7 @@ class View(SessionWidget):
         """Return how every lane stands at this moment."""
         session = self._live
         with session.store.lock:
-            return [standing_of(session.lane(label), self._places) for label in session.strategies]
+            return [
+                evolve(standing_of(session.lane(label), self._places), label=label)
+                for label in session.strategies
+            ]

@@ -3,7 +3,9 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
+from both_engines import play_both
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plays import only, play, scenario_of, wait_for
@@ -18,8 +20,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
 def from_tables(run):
     """Compute every figure from the tables of a run alone."""
     waits, late, spent = run.waits, run.waits.latency.dropna(), run.overhead
+    server = run.scenario.server
     start = run.instances.arrived.min()
     end = run.record.end
+    ends = pd.concat([run.instances.ended, waits.closed])
+    last = end if run.record.stopped or ends.isna().any() else ends.max()
     width = run.server.time[1] if len(run.server) > 1 else run.record.resolution
     closed = waits.closed.fillna(end)
     checks = waits.checks.sum()
@@ -45,11 +50,13 @@ def from_tables(run):
         "database_operations": spent.database_operations.sum(),
         "connection_time": spent.connection_seconds.sum(),
         "utilisation": ratio(
-            run.server.busy.sum() * width, run.scenario.server.workers * (end - start)
+            # The table has what is after the last end in its last bins, such as late copies
+            run.server.busy.sum() * width if last == end else run.record.busy_seconds(server),
+            server.workers * (last - start),
         ),
         "longest_queue": run.record.longest_queue,
         "mean_cycle_time": run.instances.cycle_time[run.instances.outcome == "done"].mean(),
-        "mean_open_waits": ratio((closed - waits.armed).sum(), end - start),
+        "mean_open_waits": ratio((closed - waits.armed).sum(), last - start),
         "armed": len(waits),
         "timed_out": waits.outcome.isin(["timed out", "gave up"]).sum(),
         "still_waiting": (waits.outcome == "waiting").sum(),
@@ -151,3 +158,48 @@ def test_whatever_did_not_resume_is_in_the_unresumed_share():
     )
     assert sorted(run.waits.outcome) == ["cancelled", "resumed", "timed out", "waiting"]
     assert only(run.summary()).unresumed_share == 0.75
+
+
+@pytest.mark.parametrize(
+    ("work", "utilisation"),
+    [
+        (2.0, 0.2),  # a callback of 2 s of the 10 s; its copy is handled later
+        (10.0, 10 / 18),  # the copy is begun when the step resumes
+    ],
+)
+def test_a_late_copy_of_a_callback_does_not_stretch_the_run(work, utilisation):
+    """Waits and load are averaged from the arrival to the last end, of 8 s and the handling."""
+    scenario = scenario_of([sim.AsyncStep("w", "out")], workers=1, callback_work=work)
+    draws = sim.Draws(arrivals=[0.0], external={"w": [8.0]})
+    for delay in (1.0, 5.0, 100.0, 10_000.0):
+        strategy = sim.Callback(duplicates=1.0, duplicate_delay=delay)
+        for run in play_both(scenario, strategy, draws=draws):
+            row = run.summary().iloc[0]
+            assert row.mean_open_waits == pytest.approx(1.0)
+            assert row.utilisation == pytest.approx(utilisation)
+            assert row.overhead_worker_time == 2 * work
+            assert run.record.end >= 8.0 + delay
+
+
+def test_checks_in_the_queue_when_all_has_timed_out_are_no_load_of_the_run():
+    """Three waits time out at 100 s with checks of 60 s still in the queue: always busy, not more.
+
+    The load is kept per bin, so that the share is right to within one bin.
+    """
+    step = sim.AsyncStep("w", "out", timeout="100s", on_timeout="continue")
+    scenario = scenario_of([step], arrivals=[0.0] * 3, workers=1, poll_work=60.0)
+    draws = sim.Draws(arrivals=[0.0] * 3, external={"w": [1e4] * 3})
+    for run in play_both(scenario, sim.Polling(10.0), draws=draws):
+        row = run.summary().iloc[0]
+        assert row.mean_open_waits == pytest.approx(3.0)
+        assert 0.6 < row.utilisation <= 1.0
+
+
+@pytest.mark.parametrize("until", [None, 500.0])
+def test_a_run_that_is_stopped_or_leaves_waits_open_is_averaged_to_its_end(until):
+    """A lost callback waits on: the run has no last end but its own."""
+    scenario = scenario_of([sim.AsyncStep("w", "out")], arrivals=[0.0, 5.0])
+    draws = sim.Draws(arrivals=[0.0, 5.0], external={"w": [8.0, 8.0]})
+    strategy = sim.Callback(duplicates=1.0, duplicate_delay=100.0, loss=0.0 if until else 1.0)
+    for run in play_both(scenario, strategy, until, draws=draws):
+        assert run.record.span == run.record.end == (until or 13.0)

@@ -1,7 +1,9 @@
 """A run tells what happened, in tables, in a row, in a drawing and in a word."""
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
+from handed_out import assert_handed_out
 from matplotlib.axes import Axes
 from plays import play, scenario_of, wait_for
 
@@ -136,3 +138,16 @@ def test_a_notebook_shows_what_never_resumed():
     assert "<th>unresumed share</th>" in html
     assert "<th>mean latency of resumed waits [s]</th>" in html
     assert not wait_for(sim.Callback(), 100.0).notes
+
+
+@pytest.mark.parametrize(
+    "name", ["waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead"]
+)
+def test_tables_are_the_callers_own(name):
+    """Changing a table of a run changes neither the run nor its figures."""
+    run = sim.simulate(sim.Scenario.load("data/person.toml"), sim.Callback("1s"), seed=1)
+    before = run.summary()
+    assert_handed_out(run, name)
+    pd.testing.assert_frame_equal(run.summary(), before)
+    with pytest.raises(AttributeError, match=f"'{name}' of Run cannot be set"):
+        setattr(run, name, None)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from both_engines import play_both
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plays import only, play, scenario_of, wait_for
@@ -256,6 +257,62 @@ def test_a_time_out_cuts_the_line():
     assert (wait.outcome, wait.closed) == ("timed out", 40.0)
     assert (wait.checks, wait.wasted_checks) == (2, 2)
     assert run.record.connection_seconds == 40.0
+
+
+@pytest.mark.parametrize("poll_work", [0.0, 5.0])
+def test_no_request_begins_when_the_wait_times_out(poll_work):
+    """Held 60 s, timed out at 120 s, when the second request ends or its answer is handled."""
+    scenario = scenario_of(
+        [sim.AsyncStep("w", "out", timeout="2min", on_timeout="continue")], poll_work=poll_work
+    )
+    hold = 60.0 - poll_work
+    draws = sim.Draws(arrivals=[0.0], external={"w": [1000.0]})
+    for run in play_both(scenario, sim.LongPolling(hold), draws=draws):
+        wait = only(run.waits)
+        assert (wait.outcome, wait.closed) == ("timed out", 120.0)
+        assert (wait.checks, wait.wasted_checks) == (2, 2)
+        check = run.overhead.set_index("kind").loc["check"]
+        assert check[["count", "requests", "database_operations"]].tolist() == [2, 2, 4]
+        assert check.connection_seconds == 2 * hold
+
+
+def test_no_request_begins_when_another_branch_fails():
+    """The other branch times out at 60 s, when the first request of this wait has run out."""
+    ways = [
+        [sim.AsyncStep("slow", "out")],
+        [sim.Step("late", 0.0), sim.AsyncStep("x", "out", timeout="1min", on_timeout="fail")],
+    ]
+    draws = sim.Draws(
+        arrivals=[0.0], work={"late": [0.0]}, external={"slow": [1000.0], "x": [1000.0]}
+    )
+    for run in play_both(
+        scenario_of([sim.Parallel("both", ways)]), sim.LongPolling("1min"), draws=draws
+    ):
+        waits = run.waits.set_index("step")
+        assert waits.outcome.to_dict() == {"slow": "cancelled", "x": "timed out"}
+        assert waits.checks.to_dict() == {"slow": 1, "x": 1}
+        assert run.record.connection_seconds == 120.0
+
+
+def test_a_long_poll_is_answered_when_its_connection_is_released():
+    """The outside system answers at 60 s, not yet complete; a worker handles that only at 115 s.
+
+    One worker, 10 s a check, held 60 s, done at 70 s, the worker busy from 55 s to 115 s: the
+    first answer is handled until 125 s, the second request is answered at once, until 135 s.
+    """
+    scenario = scenario_of(
+        [sim.Step("first", sim.exponential(1.0)), sim.AsyncStep("w", "out")],
+        arrivals=[0.0, 55.0],
+        workers=1,
+        poll_work=10.0,
+    )
+    draws = sim.Draws(
+        arrivals=[0.0, 55.0], work={"first": [0.0, 60.0]}, external={"w": [70.0, 10_000.0]}
+    )
+    for run in play_both(scenario, sim.LongPolling("1min"), draws=draws):
+        wait = run.waits.set_index("instance").loc[1]
+        assert (wait.armed, wait.completed, wait.resumed) == (0.0, 70.0, 135.0)
+        assert (wait.latency, wait.checks, wait.wasted_checks) == (65.0, 2, 1)
 
 
 # --- callback -----------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ from datetime import date
 
 import numpy as np
 import pytest
+from both_engines import play_both
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plays import FREE, play, scenario_of, wait_for
 
 import asyncsim as sim
+from asyncsim.model.changing import changed
 
 H, DAY = 3600.0, 86400.0
 TEN = 22 * H
@@ -43,6 +45,80 @@ def test_results_at_the_end_are_seen_when_the_last_item_is_done():
     """Three items of 60, 30, 10 s: all seen 100 s after the start."""
     done = completions(batch(results="at end"), [8 * H, 9 * H, 10 * H], [60.0, 30.0, 10.0])
     assert done == [TEN + 100] * 3
+
+
+def submitted_backwards(strategy, system, times):
+    """Have three instances submit in the order 3, 2, 1; return how both engines play it."""
+    steps = [sim.AsyncStep("first", "one by one"), sim.AsyncStep("w", "out")]
+    scenario = scenario_of(
+        steps,
+        {"one by one": FREE, "out": system},
+        [0.0] * 3,
+        workers=1,
+        poll_work=2.0,
+        callback_work=3.0,
+    )
+    external = {"first": [3 * H, 2 * H, 1 * H], "w": times}
+    runs = play_both(scenario, strategy, draws=sim.Draws(arrivals=[0.0] * 3, external=external))
+    waits = [run.waits[run.waits.step == "w"].set_index("instance") for run in runs]
+    assert all(table.called.is_monotonic_decreasing for table in waits)
+    return waits
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        sim.Callback(),
+        sim.Callback("1s", duplicates=1.0, duplicate_delay=0.0),
+        sim.CallbackWithSafetyPoll("2h", every="1h", anchor="clock"),
+        sim.Polling("1h", "clock"),
+        sim.LongPolling("1h"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    ("system", "times"),
+    [
+        (batch(results="at end"), [60.0] * 3),
+        (batch(lanes=3, results="at end"), [30.0, 60.0, 10.0]),
+        (batch(lanes=3), [60.0] * 3),
+        (batch(), [0.0] * 3),
+        (batch(results="at end"), [0.0] * 3),
+        (sim.Recorded([TEN] * 3), [0.0] * 3),
+    ],
+    ids=["at end", "at end, side by side", "per item", "no time", "no time, at end", "log"],
+)
+def test_what_is_complete_at_one_instant_goes_on_by_instance(strategy, system, times):
+    """Submitted in the order 3, 2, 1, with one worker: they resume in the order 1, 2, 3."""
+    for waits in submitted_backwards(strategy, system, times):
+        assert waits.completed.nunique() == 1
+        assert waits.resumed.is_monotonic_increasing
+        assert waits.resumed.is_unique
+
+
+def test_what_is_complete_at_one_instant_is_passed_on_by_instance():
+    """The second link of a chain takes what a batch hands on together in the order 1, 2, 3."""
+    for first in (batch(results="at end"), batch(lanes=3)):
+        chain = sim.Chain([first, sim.OnlineService(1.0)])
+        times = np.array([[60.0, 10.0]] * 3)
+        for waits in submitted_backwards(sim.Callback(), chain, times):
+            end = TEN + (60.0 if first.lanes == 3 else 180.0)
+            assert waits.completed.tolist() == [end + 10.0, end + 20.0, end + 30.0]
+
+
+@pytest.mark.parametrize("strategy", [sim.Callback(), sim.LongPolling("1h")], ids=str)
+def test_what_is_complete_at_one_instant_goes_on_by_step_within_an_instance(strategy):
+    """Two steps of one instance, submitted second one first: the first one resumes first."""
+    ways = [[sim.Step("late", 60.0), sim.AsyncStep("a", "out")], [sim.AsyncStep("b", "out")]]
+    scenario = scenario_of(
+        [sim.Parallel("both", ways)], batch(results="at end"), poll_work=1.0, callback_work=1.0
+    )
+    scenario = changed(scenario, {"server.workers": 1})
+    draws = sim.Draws(arrivals=[0.0], work={"late": [60.0]}, external={"a": [5.0], "b": [5.0]})
+    for run in play_both(scenario, strategy, draws=draws):
+        waits = run.waits.set_index("step")
+        assert waits.called["b"] < waits.called["a"]
+        assert waits.resumed.to_dict() == {"a": TEN + 11.0, "b": TEN + 12.0}
 
 
 def test_lanes_work_side_by_side():
@@ -93,6 +169,31 @@ def test_a_cut_off_later_than_the_start_is_on_the_day_before():
     early = sim.NightlyBatch("02:00", 1.0, cut_off="23:00")
     done = completions(early, [TEN, 23.5 * H], 10.0)
     assert done == [DAY + 2 * H + 10, 2 * DAY + 2 * H + 10]
+
+
+@pytest.mark.parametrize("strategy", [sim.Callback(), sim.Polling("1min")], ids=str)
+@pytest.mark.parametrize(
+    ("night", "expected"),
+    [
+        # By 02:30 for 03:00, both of them two hours after midnight
+        (sim.NightlyBatch("03:00", 1.0, cut_off="02:30"), [2 * H + 60, 2 * H + 120, 26 * H + 60]),
+        # From 02:30, which is taken at 03:30, for half an hour, not till 03:00, which is over
+        (sim.NightlyBatch("02:30", 1.0, end="03:00"), [9060.0, 9120.0, 9180.0]),
+    ],
+    ids=["cut-off", "end"],
+)
+def test_a_night_that_skips_the_cut_off_or_the_start_works_nevertheless(night, expected, strategy):
+    """Berlin, 29 March 2026: what is there at the start is worked on, what comes later is not."""
+    scenario = scenario_of(
+        [sim.AsyncStep("w", "out")],
+        night,
+        [1 * H, 2 * H, 2 * H + 1],
+        start="2026-03-29",
+        zone="Europe/Berlin",
+    )
+    draws = sim.Draws(arrivals=[1 * H, 2 * H, 2 * H + 1], external={"w": [60.0] * 3})
+    for run in play_both(scenario, strategy, draws=draws):
+        assert run.waits.completed.tolist() == expected
 
 
 @pytest.mark.parametrize("earlier", [[], [1 * H]])

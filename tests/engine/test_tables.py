@@ -10,6 +10,7 @@ from scenarios import scenarios, strategies
 
 import asyncsim as sim
 from asyncsim.engine.workers import Job
+from asyncsim.model.changing import changed
 
 slow_input = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 pytestmark = pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
@@ -259,6 +260,27 @@ def test_overhead_counts_checks_and_deliveries():
     lost = wait_for(sim.Callback(loss=1.0, retries=["5s"]), 10.0).overhead.set_index("kind")
     assert lost.loc["lost callback", ["count", "wasted", "requests"]].tolist() == [2, 2, 2]
     assert lost.loc["callback", "count"] == 0
+
+
+@pytest.mark.parametrize("engine", ["simpy", "compiled"])
+def test_a_check_and_a_callback_cost_the_database_what_the_server_says(engine):
+    """Two checks at 1 and two callbacks at 12 operations; a lost callback costs none."""
+    scenario = scenario_of([sim.AsyncStep("w", "out")], poll_work=1.0, callback_work=2.0)
+    fields = {"server.check_operations": 1, "server.callback_operations": 12}
+    strategy = sim.CallbackWithSafetyPoll("30s", duplicates=1.0, every=60)
+    draws = sim.Draws(arrivals=[0.0], external={"w": [100.0]})
+    run = sim.simulate(changed(scenario, fields), strategy, draws=draws, engine=engine)
+    table = run.overhead.set_index("kind")
+    assert table.loc["check", ["count", "database_operations"]].tolist() == [2, 2]
+    assert table.loc["callback", ["count", "database_operations"]].tolist() == [2, 24]
+    assert run.summary()["database_operations"].tolist() == [26]
+    lost = sim.simulate(
+        changed(scenario, fields),
+        sim.CallbackWithSafetyPoll("30s", loss=1.0, every=60),
+        draws=draws,
+        engine=engine,
+    )
+    assert lost.summary()["database_operations"].tolist() == [2]
 
 
 # --- steps and the event log --------------------------------------------------------------------

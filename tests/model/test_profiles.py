@@ -40,6 +40,7 @@ def answers_under(policy):
         ("camunda 8", (Answer.BUFFERED, None, Answer.IGNORED_UNKNOWN, None)),
         ("argo", (Answer.EARLY, Answer.DUPLICATE, Answer.UNKNOWN, Answer.LATE)),
         ("n8n", (Answer.EARLY, Answer.DUPLICATE, Answer.UNKNOWN, Answer.LATE)),
+        ("dbos", (Answer.BUFFERED, TWICE, Answer.UNKNOWN, Answer.ACCEPTED_LATE)),
     ],
 )
 def test_the_policy_does_what_the_table_says(name, expected):
@@ -63,8 +64,23 @@ def test_what_is_not_verified_is_marked_and_its_policy_is_an_assumption(name):
         if fact.mark in ("", "U"):
             assert kind in profile.assumed, kind
     row = sim.profiles().loc[name]
-    for kind in (*KINDS, "waiting holds", "timeout"):
-        assert row[kind].endswith((" [V]", " [D]", " [U]")) or row[kind].startswith("does not")
+    for kind in (*KINDS, "waiting holds", "timeout", "operations"):
+        marks = tuple(f" [{mark}]" for mark in MARKS)
+        assert row[kind].endswith(marks) or row[kind].startswith("does not")
+
+
+def test_database_operations_are_those_measured_or_the_servers_own():
+    """DBOS: 1 a check, 12 a callback. n8n: 27 a callback, and no check was measured."""
+    scenario = EARLY.replace(server=sim.WorkflowServer(check_operations=5, callback_operations=7))
+    found = {}
+    for name, profile in PROFILES.items():
+        server = scenario.with_profile(name).server
+        found[name] = (server.check_operations, server.callback_operations)
+        assert (found[name] == (5, 7)) == (profile.operations.mark == "U")
+        here = profile.table().set_index("point").loc["operations", "here"]
+        assert ("check: as the server says (assumed)" in here) == (found[name][0] == 5)
+        assert ("callback: as the server says (assumed)" in here) == (found[name][1] == 7)
+    assert (found["dbos"], found["n8n"]) == ((1, 12), (5, 27))
 
 
 def test_nothing_is_claimed_of_k2():

@@ -5,6 +5,7 @@ import warnings
 
 import pandas as pd
 import pytest
+from handed_out import assert_handed_out
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -393,3 +394,11 @@ def test_a_log_of_two_centuries_is_refused(read):
     log = read(GOOD, "9_31,1726-03-02 09:00,1726-03-02 10:00")
     with pytest.raises(ScenarioError, match="must span 40 years at most, got 1726-03-02 to 2026-"):
         log.replayed(None)
+
+
+@pytest.mark.parametrize("name", ["rows", "rejected", "unfinished"])
+def test_tables_are_the_callers_own(name):
+    """Changing a table of a log changes nothing in it."""
+    with pytest.warns(LogWarning):
+        log = RequestLog.read("data/request_log.csv")
+    assert_handed_out(log, name)

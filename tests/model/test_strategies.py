@@ -1,5 +1,6 @@
 """Strategies check when they say they do, on grids that no rounding can upset."""
 
+import itertools
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from scenarios import backoffs, pollings, strategies
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.durations import exponential
+from asyncsim.model.files import told_apart
 from asyncsim.model.grid import grid_index
 from asyncsim.model.quantities import text_of
 from asyncsim.model.strategies import (
@@ -326,3 +328,67 @@ def test_what_would_be_played_for_ever_is_refused(make, problem):
     """No sender and no server asks more than a thousand times a second, or without end."""
     with pytest.raises(ScenarioError, match=problem):
         make()
+
+
+@pytest.mark.parametrize(
+    ("pair", "expected"),
+    [
+        (
+            [Callback("50ms"), Callback(exponential("1s")), Polling("1min")],
+            ["callback, delay 50 ms", "callback, delay exponential mean 1 s", "polling 1 min"],
+        ),
+        (
+            [Callback(loss=0.1, retries=["5s"]), Callback(loss=0.1, retries=["5min"])],
+            [
+                "callback, 10 % lost, 1 retry, retries 5 s",
+                "callback, 10 % lost, 1 retry, retries 5 min",
+            ],
+        ),
+        (
+            [Callback(duplicates=0.5), Callback(duplicates=0.5, duplicate_delay="2s")],
+            [
+                "callback, 50 % doubled, duplicate delay 1 s",
+                "callback, 50 % doubled, duplicate delay 2 s",
+            ],
+        ),
+        (
+            [CallbackWithSafetyPoll("1s"), CallbackWithSafetyPoll("1s", anchor="random")],
+            [
+                "callback, safety poll 5 min, anchor arming",
+                "callback, safety poll 5 min, anchor random",
+            ],
+        ),
+        (
+            [Polling(60.001), Polling(60.002)],
+            ["polling 1 min, interval 60001 ms", "polling 1 min, interval 60002 ms"],
+        ),
+        (
+            [Backoff(limit=3), Backoff()],
+            ["backoff 1 s x 2 up to 1 h, 3 at most", "backoff 1 s x 2 up to 1 h"],
+        ),
+        ([Polling("1min"), Backoff()], ["polling 1 min", Backoff().label]),
+        ([Callback("1s"), Callback("1s")], ["callback", "callback"]),
+    ],
+)
+def test_labels_that_are_equal_show_what_differs(pair, expected):
+    """No parameter is hidden behind a number; a label of its own stays as short as it is."""
+    assert list(told_apart(pair)) == expected
+
+
+class Mine(Callback):
+    """A strategy of another kind with the same label."""
+
+
+def test_kinds_of_one_label_show_their_names():
+    """A subclass is called by its class; what has no parameters to show stays as it is."""
+    assert told_apart([Callback(), Mine()]) == ("callback, Callback", "callback, Mine")
+
+
+@given(st.lists(strategies(), min_size=2, max_size=6))
+def test_no_two_strategies_that_differ_have_one_label(found):
+    """For every pair of parameters of every built-in strategy."""
+    labels = told_apart(found)
+    for (one, label), (other, another) in itertools.combinations(
+        zip(found, labels, strict=True), 2
+    ):
+        assert (label == another) == (one == other)

@@ -5,7 +5,8 @@ How the systems work through their trays is tested with the engine.
 
 import itertools
 import math
-from datetime import date
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,10 @@ def nights(batch, n, calendar=MONDAY):
         (lambda: NightlyBatch("22:00", "1"), "NightlyBatch.item_time must be a duration such as"),
         (lambda: NightlyBatch("22:00", 1, days="Mo"), "NightlyBatch.days must name days"),
         (lambda: NightlyBatch("22:00", 1, holidays="XX"), "NightlyBatch.holidays must be a"),
+        (
+            lambda: NightlyBatch("24:00", 1, end="00:00"),
+            "NightlyBatch.end must differ from the start, got '00:00'",
+        ),
         (lambda: NightlyBatch("22:00", 1, cut_off=20), "NightlyBatch.cut_off must be a clock"),
         (lambda: NightlyBatch("22:00", 1, lanes=0), "NightlyBatch.lanes must be a whole"),
         (lambda: NightlyBatch("22:00", 1, max_items=0), "NightlyBatch.max_items must be a"),
@@ -142,6 +147,74 @@ def test_nights_across_a_change_of_clocks(start, hours, written):
     assert second.cut_off - first.cut_off == hours * HOUR
     assert first.end - first.start == (7 + hours - 24) * HOUR
     assert second.end - second.start == 7 * HOUR
+
+
+CHANGES = {
+    "Europe/Berlin": (date(2026, 3, 29), date(2026, 10, 25)),
+    "Australia/Lord_Howe": (date(2026, 10, 4), date(2026, 4, 5)),  # by half an hour
+    "America/Havana": (date(2026, 3, 8), date(2026, 11, 1)),  # at midnight
+    "America/New_York": (date(2026, 3, 8), date(2026, 11, 1)),
+}
+QUARTERS = [f"{h:02d}:{m:02d}" for h in (22, 23, 0, 1, 2, 3) for m in (0, 15, 30, 45)] + ["24:00"]
+
+
+def zoneinfo_seconds(midnight, day, clock):
+    """Return the seconds from a midnight to a clock time on a date, by zoneinfo alone."""
+    hour, minute = int(clock[:2]), int(clock[3:])
+    there = datetime.combine(day + timedelta(days=hour // 24), time(hour % 24, minute))
+    return there.replace(tzinfo=midnight.tzinfo).timestamp() - midnight.timestamp()
+
+
+def minutes_of(clock):
+    return 60 * int(clock[:2]) + int(clock[3:])
+
+
+@pytest.mark.parametrize(("zone", "change"), [(z, c) for z in CHANGES for c in CHANGES[z]], ids=str)
+def test_no_cut_off_is_after_its_start_and_no_end_before_it(zone, change):
+    """Every quarter of an hour around both changes of clocks, held against zoneinfo.
+
+    A cut-off that would come after the start is the start; a night whose end would come before it
+    is as long as the clock times say.
+    """
+    first = change - timedelta(days=1)
+    midnight = datetime.combine(first, time(), ZoneInfo(zone))
+    calendar = Calendar(first, zone)
+    unlike = 0
+    for start, other in itertools.product(QUARTERS, QUARTERS):
+        ends = {} if start in (other, "24:00") and other in (start, "00:00") else {"end": other}
+        for k, night in enumerate(
+            nights(NightlyBatch(start, 1, cut_off=other, **ends), 3, calendar)
+        ):
+            day, apart = first + timedelta(days=k), minutes_of(other) - minutes_of(start)
+            cut = zoneinfo_seconds(midnight, day - timedelta(days=apart > 0), other)
+            end = zoneinfo_seconds(midnight, day + timedelta(days=apart <= 0), other)
+            assert night.start == zoneinfo_seconds(midnight, day, start)
+            assert night.cut_off == min(cut, night.start)
+            if ends:
+                written = 60.0 * (apart % (24 * 60))
+                assert night.end == (end if end > night.start else night.start + written)
+                assert night.end > night.start
+                unlike += night.cut_off != cut or night.end != end
+    assert bool(unlike) == (change == CHANGES[zone][0])  # only where clock times are skipped
+
+
+@pytest.mark.parametrize(
+    ("words", "cut_off", "end", "expected"),
+    [
+        # 02:30 on the night that skips it: cron runs at 03:00, two hours after midnight
+        ("30 2 * * *", "02:15", "02:45", (2.0, 2.0, 2.75)),
+        ("30 2 * * *", "02:45", "03:30", (2.0, -21.25, 2.5)),
+        # A start in the hour that comes twice, the second time, and an end that does so too
+        ("30 * * * *", "02:30", "02:45", (3.5, 2.5, 3.75)),
+    ],
+)
+def test_cut_off_and_end_of_cron_nights_on_changes_of_clocks(words, cut_off, end, expected):
+    """They belong to the clock time that the expression names, also where a night skips it."""
+    spring = words.startswith("30 2")
+    day = CHANGES["Europe/Berlin"][0 if spring else 1]
+    batch = NightlyBatch(words, 1, cut_off=cut_off, end=end)
+    night = nights(batch, 1 if spring else 4, Calendar(day, "Europe/Berlin"))[-1]
+    assert (night.start, night.cut_off, night.end) == tuple(h * HOUR for h in expected)
 
 
 def test_laws_and_defaults():

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from handed_out import assert_handed_out
 
 import asyncsim as sim
 from asyncsim.engine import tables
@@ -144,7 +145,7 @@ def test_two_strategies_of_one_label_stay_apart():
         replications=2,
         progress=False,
     )
-    assert comparison.strategies == ["callback", "callback (2)"]
+    assert comparison.strategies == ["callback, delay 1 s", "callback, delay 2 s"]
     means = comparison.table.query("figure == 'mean_latency'")["mean"]
     assert means.tolist() == pytest.approx([1.0, 2.0])
 
@@ -298,3 +299,12 @@ def test_a_wrong_warm_up_is_named(warm_up):
     """It is shorter than the scenario, and falls between two bins of the load."""
     with pytest.raises(sim.ScenarioError, match="warm_up must be"):
         compared(warm_up=warm_up)
+
+
+def test_tables_are_the_callers_own():
+    """Changing a table of a comparison, or its latencies, changes nothing in it."""
+    comparison = sim.compare(outside(), [sim.Callback("1s")], replications=2, progress=False)
+    for name in ("table", "summary"):
+        assert_handed_out(comparison, name)
+    comparison.latencies("callback")[:] = 0.0
+    assert comparison.latencies("callback").mean() == pytest.approx(1.0)

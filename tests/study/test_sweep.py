@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from handed_out import assert_handed_out
 
 import asyncsim as sim
 from asyncsim.engine.figures import figures_of
@@ -578,3 +579,12 @@ def test_the_share_never_resumed_stands_beside_a_mean():
         maps = swept(grid | {"server.workers": [4]}, pair, replications=2).plot()
     numbers = [text.get_text() for text in maps.axes[0].texts]
     assert ["never" in number for number in numbers] == [False, True]
+
+
+@pytest.mark.parametrize("name", ["table", "runs"])
+def test_tables_are_the_callers_own(name):
+    """Changing a table of a sweep changes nothing in it."""
+    scenario = sim.Scenario.load("data/person.toml")
+    grid = {"server.workers": [1, 2]}
+    found = sim.sweep(scenario, grid, [sim.Callback()], replications=2, progress=False)
+    assert_handed_out(found, name)

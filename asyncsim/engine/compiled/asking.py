@@ -135,7 +135,7 @@ def line_released(m: World, w: int) -> None:
     m.line_seconds += m.now - m.held_since[w]
     if is_open(m, w):
         line_answers(m, w)
-    else:  # the line was cut; it was a request all the same
+    elif m.held_since[w] < m.now:  # the line was cut; it was a request if it had any length
         answered(m, w, m.completed[w] <= m.now)
 
 

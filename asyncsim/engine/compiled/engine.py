@@ -200,6 +200,7 @@ class _Answer:
             open_seconds=open_seconds + open_count * (end - last_change),
             open_count=open_count,
             connection_seconds=float(line_seconds + np.sum(end - held)),
+            stopped=stop < math.inf,
         )
 
     def _latest(self, arrived: Floats, deliveries: DeliveryColumns) -> float:

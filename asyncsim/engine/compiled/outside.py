@@ -60,11 +60,17 @@ def take_on(m: World, w: int, desk: int) -> None:
         at = book_lane(m.free_at, m.lanes_at[desk], lanes, m.now, item_time(m, w, desk))
     else:
         at = m.now + item_time(m, w, desk)
-    if at <= m.now:
+    if at < m.now:
         item_done(m, w, desk)
     else:
-        m.not_before[w] = at
-        push(m, at, SYSTEM, m.key_of[w] + (1 << ROW_SHIFT), desk * m.waits + w)
+        complete_at(m, w, desk, at)
+
+
+@kernel
+def complete_at(m: World, w: int, desk: int, at: float) -> None:
+    """Schedule the completion of an item; ties go by instance, then step."""
+    m.not_before[w] = at
+    push(m, at, SYSTEM, m.key_of[w] + (1 << ROW_SHIFT), desk * m.waits + w)
 
 
 @kernel
@@ -113,9 +119,7 @@ def first_left_over(m: World, desk: int) -> int:
     if m.skipped[night]:
         return int(head)
     after = min(m.tray_tail[desk], head + m.most_items[desk])
-    # A straight run knows ahead of items that are submitted only after the batch has begun
-    latest = min(m.cut_off[night], m.collects_at[desk])
-    while after > head and m.submitted[tray + after - 1] > latest:
+    while after > head and m.submitted[tray + after - 1] > m.cut_off[night]:
         after -= 1
     if m.breaks[night] < 0.0:
         return int(after)
@@ -129,17 +133,20 @@ def collect(m: World, desk: int) -> None:
     lanes_at, lanes = m.lanes_at[desk], m.lanes_n[desk]
     for k in range(lanes_at, lanes_at + lanes):
         m.free_at[k] = m.now
-    until, taken = first_left_over(m, desk), head
+    until, taken, last = first_left_over(m, desk), head, m.now
     while taken < until and m.free_at[lanes_at] < m.night_end[night]:
         w = m.tray[tray + taken]
         ended = book_lane(m.free_at, lanes_at, lanes, m.now, item_time(m, w, desk))
-        m.not_before[w], m.at_desk[w] = ended, -1
-        # One key for all, so that items that end together are shown in the order they came
-        push(m, ended, SYSTEM, desk + 1, desk * m.waits + w)
+        last = max(last, ended)
+        m.at_desk[w] = -1
+        if not m.at_end[desk]:
+            complete_at(m, w, desk, ended)
         taken += 1
+    if m.at_end[desk]:
+        for k in range(head, taken):
+            complete_at(m, m.tray[tray + k], desk, last)
     m.tray_head[desk] = taken
     m.remaining[desk] = taken - head
-    m.shown_n[desk] = 0
     if taken == head:
         look_again(m, desk)
 
@@ -162,17 +169,8 @@ def system_event(m: World, about: int) -> None:
         return
     desk = 0 if about < m.waits else about // m.waits
     w = about - desk * m.waits
-    if m.desk_kind[desk] != BATCH:
-        item_done(m, w, desk)
-        return
-    m.remaining[desk] -= 1
-    if not m.at_end[desk]:
-        item_done(m, w, desk)
-    else:
-        m.shown[m.tray_at[desk] + m.shown_n[desk]] = w
-        m.shown_n[desk] += 1
+    item_done(m, w, desk)
+    if m.desk_kind[desk] == BATCH:
+        m.remaining[desk] -= 1
         if not m.remaining[desk]:
-            for k in range(m.shown_n[desk]):
-                item_done(m, m.shown[m.tray_at[desk] + k], desk)
-    if not m.remaining[desk]:
-        look_again(m, desk)
+            look_again(m, desk)

@@ -124,7 +124,6 @@ class OutsideWorld:
             "tray_tail",
             "next_night",
             "remaining",
-            "shown_n",
             "tonight",
         ]
         night_names = ("night_start", "cut_off", "night_end", "skipped", "breaks")
@@ -142,7 +141,7 @@ class OutsideWorld:
             if len(self.times) == 1
             else np.concatenate([[], *self.times]),
             "times_at": self.times_at,
-            **{name: memory.wholes(self.tray_room) for name in ("tray", "shown")},
+            "tray": memory.wholes(self.tray_room),
             "submitted": memory.floats(self.tray_room),
         }
 

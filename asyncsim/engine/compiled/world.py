@@ -158,7 +158,6 @@ class World:
     most_items: Wholes
     at_end: Wholes
     remaining: Wholes
-    shown_n: Wholes
     tonight: Wholes
     collects_at: Floats
     collected_at: Floats
@@ -173,7 +172,6 @@ class World:
     completion: Floats
     tray: Wholes
     submitted: Floats
-    shown: Wholes
     # Waits
     call_of: Wholes
     row_of: Wholes

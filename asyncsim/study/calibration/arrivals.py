@@ -18,6 +18,7 @@ from attrs import frozen
 from asyncsim.model.arrivals import WeeklyPoisson
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.durations import Floats
+from asyncsim.model.handing_out import with_own_tables
 from asyncsim.model.quantities import DAY_NAMES, HOUR
 from asyncsim.study.calibration.durations import six_digits
 from asyncsim.study.calibration.settings import LEVEL
@@ -33,6 +34,7 @@ POOLED = {
 Cells = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
+@with_own_tables
 @frozen(eq=False)
 class ArrivalFit:
     """Fitted arrivals.

@@ -16,6 +16,7 @@ from asyncsim.engine.arguments import check_played
 from asyncsim.engine.run import Run
 from asyncsim.model.draws import key_part
 from asyncsim.model.durations import Floats
+from asyncsim.model.handing_out import with_own_tables
 from asyncsim.model.quantities import DAY
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.waiting import Strategy
@@ -31,6 +32,7 @@ FEW = 5.0
 """Fewer counts in a run, on average, are not nearly normal."""
 
 
+@with_own_tables
 @frozen(eq=False)
 class Check:
     """Figures of a log beside those of the scenario fitted to it; made by `Fit.check`.

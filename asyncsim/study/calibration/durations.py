@@ -33,6 +33,7 @@ from asyncsim.model.durations import (
     Lognormal,
     Uniform,
 )
+from asyncsim.model.handing_out import with_own_tables
 from asyncsim.study.calibration.settings import LEVEL
 from asyncsim.study.statistics import student_t
 
@@ -52,6 +53,7 @@ CLOSE = 2.0
 NONE: Floats = np.empty(0)
 
 
+@with_own_tables
 @frozen(eq=False)
 class LawFit:
     """A law fitted to times.

@@ -37,13 +37,6 @@ class Fit:
     ----------
     scenario
         Complete, to be simulated, changed and saved like any other.
-    account
-        What was found: ``part, what, found, rows`` (of the log, or nights, hours …), ``interval,
-        how``.
-    unexplained
-        What the scenario does not explain, or a log cannot tell: ``part, what, amount, meaning``.
-    problems
-        What is wrong with rows of the log: ``problem, rows, used, first`` (their places).
     arrivals
         The fitted arrivals: ``chosen``, and the tables ``candidates``, ``table`` (rates with
         intervals) and ``days``.
@@ -74,14 +67,35 @@ class Fit:
         confidence: float,
     ) -> None:
         self.scenario = scenario
-        self.account = table_of(findings, Finding)
-        self.unexplained = table_of(gaps, Gap)
-        self.problems = problems
+        self._account = table_of(findings, Finding)
+        self._unexplained = table_of(gaps, Gap)
+        self._problems = problems
         self.arrivals = arrivals
         self.systems = dict(systems)
         self.work = dict(work)
         self.seed, self.confidence = seed, confidence
         self._steps = steps
+
+    @property
+    def account(self) -> pd.DataFrame:
+        """What was found.
+
+        ``part, what, found, rows`` (of the log, or nights, hours …), ``interval, how``.
+        """
+        return self._account.copy()
+
+    @property
+    def unexplained(self) -> pd.DataFrame:
+        """What the scenario does not explain, or a log cannot show.
+
+        ``part, what, amount, meaning``.
+        """
+        return self._unexplained.copy()
+
+    @property
+    def problems(self) -> pd.DataFrame:
+        """What is wrong with rows of the log: ``problem, rows, used, first`` (their places)."""
+        return self._problems.copy()
 
     @property
     def table(self) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from asyncsim import plots
 from asyncsim.engine.arguments import check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import refuse
+from asyncsim.model.handing_out import with_own_tables
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import (
     Backoff,
@@ -46,6 +47,7 @@ USUAL: tuple[Strategy, ...] = (
 YES, PERHAPS, NO = "yes", "perhaps", "no"
 
 
+@with_own_tables
 @frozen
 class Frontier:
     """Strategies by two figures, and which of them nothing beats; made by `asyncsim.frontier`.

@@ -15,6 +15,7 @@ from asyncsim.engine.arguments import check_played
 from asyncsim.engine.run import Run
 from asyncsim.model.described import argument
 from asyncsim.model.durations import Fixed
+from asyncsim.model.handing_out import with_own_tables
 from asyncsim.model.limits import TokenBucket
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.quantities import DurationLike, one_of, positive_duration
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 COLUMNS = ["replication", "system", "ended", "herd", "drained", "theory", "never", "others"]
 
 
+@with_own_tables
 @frozen
 class HerdDrain:
     """How long herds took to drain; made by `asyncsim.herd_drain`.

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from asyncsim.errors import ScenarioError
 from asyncsim.model.described import argument
 from asyncsim.model.durations import Floats
+from asyncsim.model.handing_out import with_own_tables
 from asyncsim.model.quantities import count
 from asyncsim.study.statistics import Interval, mean_interval, ratio_values
 
@@ -24,6 +25,7 @@ LEVEL = 0.1
 """Level of the test for correlation: it ought to err on the side of longer batches."""
 
 
+@with_own_tables
 @frozen
 class BatchMeans:
     """What the batch means of a series say.

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from asyncsim import plots
 from asyncsim.model.durations import Floats
+from asyncsim.model.handing_out import with_own_tables
 from asyncsim.model.quantities import text_of
 from asyncsim.model.scenario import Scenario
 from asyncsim.study.output.batch_means import BatchMeans
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@with_own_tables
 @frozen
 class SteadyState:
     """A figure in the steady state; made by `asyncsim.steady_state`.

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from asyncsim.model.described import argument, refuse
 from asyncsim.model.durations import Floats
+from asyncsim.model.handing_out import with_own_tables
 from asyncsim.model.quantities import from_zero
 
 BATCH = 5
@@ -33,6 +34,7 @@ TREND_LEVEL = 0.01
 """How often the test for a trend is mistaken where there is none."""
 
 
+@with_own_tables
 @frozen
 class WarmUp:
     """Where a series was cut by MSER-5.

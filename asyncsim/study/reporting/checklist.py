@@ -185,7 +185,10 @@ def _activities(scenario: Scenario) -> str:
     works = [f"{s.name}: {_told(s.work)}" for s in scenario.process.of_type(Step)]
     calls = [f"call of {s.name}: {_told(s.call_work)}" for s in scenario.process.of_type(AsyncStep)]
     server = scenario.server
-    own = [f"check: {text_of(server.poll_work)}", f"callback: {text_of(server.callback_work)}"]
+    own = [
+        f"check: {text_of(server.poll_work)}, {server.check_operations:g} database operations",
+        f"callback: {text_of(server.callback_work)}, {server.callback_operations:g} of them",
+    ]
     return "; ".join([*works, *calls, *own])
 
 

@@ -188,9 +188,9 @@ def test_callbacks_that_take_no_time_are_told_as_they_come():
 
 
 def test_a_cut_off_that_is_later_than_the_start_takes_nothing_from_the_future():
-    """Found by a reviewer: on the night on which 02:30 is skipped, 02:30 is half past the start.
+    """On the night on which 02:30 is skipped, the cut-off is the start, 03:00.
 
-    A straight run knows ahead who will be submitted by then, but the batch cannot.
+    A straight run knows ahead who is submitted later, but the batch cannot.
     """
     batch = sim.NightlyBatch("03:00", 600.0, cut_off="02:30")
     late = scenario_of(
