@@ -28,7 +28,7 @@ class Kind(enum.IntEnum):
 
     WORK_ENDED = 1
     ARMING = 2
-    SYSTEM = 3  # systems themselves have row 0, what happens to instance row + 1 comes after
+    SYSTEM = 3  # systems that wake up have row 0, completions and retries row + 1
     CALLBACK_HANDLED = 4
     CHECK_ENDED = 5
     ARRIVAL = 6

@@ -11,6 +11,10 @@ import asyncsim as sim
 from asyncsim.engine.compiled import building
 from asyncsim.engine.compiled import engine as compiled
 from asyncsim.engine.compiled.building import Builder, first_sizes
+from asyncsim.engine.compiled.memory import Memory
+from asyncsim.engine.compiled.stages import stages
+from asyncsim.engine.graph import Graph
+from asyncsim.model.changing import changed
 
 ENGINES = ["simpy", "compiled"]
 
@@ -160,10 +164,10 @@ def test_nobody_arrives():
 
 
 def test_a_retry_at_the_instant_at_which_a_batch_completes_another_item():
-    """Found by comparing engines: both events had one key, and happened by accident of insertion.
+    """Both are events of the outside world, and so go by instance.
 
     Completions at 22:05, 22:10, 22:15; the first callback is lost and tried again at 22:15. The
-    batch comes first: it completes the third item, then the sender of the first tries again.
+    sender of the first tries again, then the batch completes the third item.
     """
     late = scenario_of(
         [sim.AsyncStep("w", "out")], sim.NightlyBatch("22:00", 300.0), (0.0, 1.0, 2.0)
@@ -171,7 +175,7 @@ def test_a_retry_at_the_instant_at_which_a_batch_completes_another_item():
     runs = play_both(late, sim.Callback(loss=1.0, retries=[600.0]))
     assert_same(*runs)
     together = runs[0].deliveries.query("sent == 80100.0")
-    assert together.serial_number.tolist() == ["3_1", "1_1", "1_1"]
+    assert together.serial_number.tolist() == ["1_1", "1_1", "3_1"]
 
 
 def test_callbacks_that_take_no_time_are_told_as_they_come():
@@ -241,3 +245,118 @@ def test_keys_have_64_bits_where_whole_numbers_have_32(monkeypatch):
     narrow = sim.simulate(many, sim.Callback(), engine="compiled")
     assert narrow.waits.equals(wide.waits)
     assert narrow.instances["outcome"].eq("done").all()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "outcome", "resumed", "checks"),
+    [(sim.Polling(60), "resumed", 200.0, 2), (sim.Polling(60, limit=1), "gave up", 150.0, 1)],
+    ids=str,
+)
+def test_the_answer_of_a_check_is_of_the_moment_a_worker_picks_it_up(
+    strategy, outcome, resumed, checks
+):
+    """Due at 60 s, picked up at 130 s, ended at 150 s: it does not see what is done at 135 s.
+
+    A batch at 00:02 takes 15 s; the only worker is busy from 55 s to 130 s.
+    """
+    scenario = scenario_of(
+        [sim.Step("first", 1.0), sim.AsyncStep("w", "out", on_timeout="continue")],
+        sim.NightlyBatch("00:02", 1.0),
+        [0.0, 55.0],
+        workers=1,
+        poll_work=20.0,
+    )
+    draws = sim.Draws(
+        arrivals=[0.0, 55.0], work={"first": [0.0, 75.0]}, external={"w": [15.0, 15.0]}
+    )
+    for run in play_both(scenario, strategy, 300.0, draws=draws):
+        wait = run.waits.set_index("instance").loc[1]
+        assert (wait.completed, wait.closed, wait.outcome) == (135.0, resumed, outcome)
+        assert wait.checks == checks
+
+
+@pytest.mark.parametrize("strategy", [sim.Callback(), sim.Polling("1h"), sim.Callback(loss=1e-9)])
+@pytest.mark.parametrize("before", [[], [20 * 3600.0 - 1]])
+def test_a_cut_off_is_inclusive(strategy, before):
+    """Submitted at 20:00:00 an item is in time, alone or behind another; a second later it is not.
+
+    Callbacks that are never lost make a straight run, the others an ordinary one.
+    """
+    arrivals = [*before, 20 * 3600.0, 20 * 3600.0 + 1]
+    batch = sim.NightlyBatch("22:00", 10.0, cut_off="20:00")
+    scenario = scenario_of([sim.AsyncStep("w", "out")], batch, arrivals)
+    tonight = [22 * 3600.0 + 10.0 * (k + 1) for k in range(len(before) + 1)]
+    for run in play_both(scenario, strategy):
+        assert run.waits.completed.tolist() == [*tonight, (24 + 22) * 3600.0 + 10.0]
+
+
+@pytest.mark.parametrize("limit", [None, "1 per 10 min"])
+def test_a_copy_of_a_callback_is_not_tried_again(limit):
+    """Refused because it is early, or one too many: its sender tries the original only."""
+    scenario = scenario_of([sim.AsyncStep("w", "out", arm_delay="5min")], FREE, [0.0])
+    scenario = changed(scenario, {"server.finish_limit": limit})
+    strategy = sim.Callback(duplicates=1.0, duplicate_delay="1s", retries=["1h"])
+    for run in play_both(scenario, strategy):
+        assert run.waits.resumed.tolist() == [3600.0]
+        second = "duplicate, rejected" if limit is None else "rate limited"
+        early = "early, rejected" if limit is None else "rate limited"
+        assert run.deliveries.outcome.tolist() == ["early, rejected", early, "finished", second]
+        assert run.deliveries.attempt.tolist() == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("results", ["per item", "at end"])
+def test_callbacks_that_take_no_time_keep_the_order_of_their_instants(results):
+    """A straight run without callback work: two lanes, three items submitted as 3, 2, 1.
+
+    By item they are done after 90, 90 and 60 s; at the end all are done together.
+    """
+    steps = [sim.Step("first", 1.0), sim.AsyncStep("w", "out"), sim.Step("last", 1.0)]
+    batch = sim.NightlyBatch("22:00", 1.0, lanes=2, results=results)
+    scenario = scenario_of(steps, batch, [0.0] * 3, workers=3)
+    draws = sim.Draws(
+        arrivals=[0.0] * 3,
+        work={"first": [3e3, 2e3, 1e3], "w": [0.0] * 3, "last": [7.0] * 3},
+        external={"w": [30.0, 90.0, 60.0]},
+    )
+    assert stages(scenario, sim.Callback(), draws, Graph.of(scenario.process), Memory())
+    runs = play_both(scenario, sim.Callback(), draws=draws)
+    assert_same(*runs)
+    order = ["1_2", "2_2", "3_2"] if results == "at end" else ["3_2", "1_2", "2_2"]
+    for run in runs:
+        assert run.deliveries.serial_number.tolist() == order
+
+
+def test_an_arrival_comes_before_a_step_behind_a_callback_that_takes_no_time():
+    """At 22:00:10 an instance arrives, and a callback resumes another one: deliveries come last."""
+    ten = 22 * 3600.0 + 10.0
+    steps = [sim.Step("first", 1.0), sim.AsyncStep("w", "out"), sim.Step("last", 1.0)]
+    scenario = scenario_of(steps, sim.NightlyBatch("22:00", 10.0), [0.0, ten], workers=1)
+    draws = scenario.draw()
+    assert stages(scenario, sim.Callback(), draws, Graph.of(scenario.process), Memory())
+    for run in play_both(scenario, sim.Callback(), draws=draws):
+        started = run.steps.set_index(["instance", "step"]).started
+        assert (started[2, "first"], started[1, "last"]) == (ten, ten + 1.0)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("poll_work", [0.0, 0.001])
+@pytest.mark.parametrize(
+    "strategy",
+    [sim.Polling(60, jitter=30)]
+    + [sim.Backoff(60, 1.0, jitter=kind) for kind in ("full", "equal", "decorrelated")],
+    ids=str,
+)
+def test_every_check_has_a_jitter_of_its_own(engine, poll_work, strategy):
+    """The interval from one check to the next is not the same twice, but for its smallest part."""
+    scenario = scenario_of([sim.AsyncStep("w", "out")], FREE, [0.0] * 30, poll_work=poll_work)
+    ends = []
+    for external in np.arange(1.0, 400.0, 20.0):
+        draws = sim.Draws(arrivals=[0.0] * 30, external={"w": [external] * 30}, seed=1)
+        run = sim.simulate(scenario, strategy, draws=draws, engine=engine)
+        ends.append(run.waits[["checks", "resumed"]].to_numpy())
+    for instance in range(30):
+        seen = dict(found[instance] for found in ends)  # when each check ended
+        late = [seen[k] - 60 * k for k in seen if k > 1]
+        if isinstance(strategy, sim.Backoff):
+            late = [seen[k] - seen[k - 1] for k in seen if k - 1 in seen]
+        assert len(np.unique(np.round(late, 6))) == len(late)
