@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from asyncsim.study.compare import FIGURE, compare
 from asyncsim.study.event_logs.write import event_log_format, write_event_log
 from asyncsim.study.reporting.page import report, report_file
 from asyncsim.study.saving import check_folder, named_file, save_picture, save_table, writing
-from asyncsim.study.verify import verify
+from asyncsim.study.verify import MEANING, verify
 
 QUESTIONS = {"workers": fewest_workers, "volume": largest_volume}
 DEFAULT_STRATEGIES = ("callback delay=50ms", "polling 1min", "polling 15min")
@@ -175,11 +177,23 @@ def add_fit(commands: Any) -> None:
 def add_verify(commands: Any) -> None:
     """Add ``asyncsim verify``."""
     command = add_command(
-        commands, "verify", "hold the simulation against theory", "--quick", profiles=False
+        commands, "verify", "hold both engines against theory", "--quick", profiles=False
     )
-    command.add_argument("--quick", action="store_true", help="shorter runs, wider intervals")
+    meaning = textwrap.fill(f"verdicts: {MEANING}", 79, subsequent_indent="  ")
+    command.epilog = (
+        f"{command.epilog}\n\n{meaning}\n\nexit status: 0 if every verdict is ok, 1 if one is not"
+    )
     command.add_argument(
-        "--replications", type=int, default=20, metavar="N", help="of each case (default: 20)"
+        "--quick",
+        action="store_true",
+        help="leave out the cases that take longest; half a minute in place of minutes",
+    )
+    command.add_argument(
+        "--replications",
+        type=int,
+        default=20,
+        metavar="N",
+        help="of each case (default: 20); two of a case without chance",
     )
     command.add_argument("--seed", type=int, default=1, help=SEED_HELP)
     add_jobs(command)
@@ -265,7 +279,10 @@ def _run(arguments: argparse.Namespace) -> int:
     units = figures_of(run.scenario)
     for name, value in run.summary().iloc[0].items():
         unit = units[str(name)].unit if name in units else ""
-        shown = f"{value:,.6g}" if isinstance(value, float) else str(value)
+        if isinstance(value, float):
+            shown = "–" if math.isnan(value) else f"{value:,.6g}"
+        else:
+            shown = str(value)
         print(f"{name:24} {shown} {unit if unit != '1' else ''}".rstrip())
     if arguments.out:
         names = ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead")
