@@ -228,7 +228,7 @@ def waiting_experiments(engine: str, quick: bool) -> Iterator[Experiment]:
     law = laws["exponential"]
     for backoff in (Backoff(1.0, 2.0, None), Backoff(1.0, 2.0, 60.0), Backoff(60.0, 1.0, 60.0)):
         yield _checking(backoff, "exponential", law, 2 * number, _spaced(backoff, law), engine)
-    yield _held(number, engine)
+    yield _held(2 * number, engine)
     yield _safety(5 * number, engine)
     yield _jittered(number, engine)
 
@@ -530,7 +530,7 @@ def queued_experiments(engine: str, quick: bool) -> Iterator[Experiment]:
     yield _overlong(8000 if compiled else 2000, engine)
     if not compiled and quick:
         return
-    number = 40_000 if compiled else 15_000
+    number = 40_000
     interval, work, load = 60.0, 3.0, 0.5
     arrivals, length = _poisson(load / work, number)
     server = WorkflowServer(1, poll_work=work, callback_work=work)
@@ -650,7 +650,7 @@ def cost_experiments(engine: str, quick: bool) -> Iterator[Experiment]:
     """Yield the costs of polling at a random phase: latency is uniform on an interval."""
     if engine == "simpy" and quick:
         return
-    waits, interval, level = (6000 if engine == "compiled" else 1500), 300.0, 100.0
+    waits, interval, level = 6000, 300.0, 100.0
     prices = CostModel(check=0.003, late_minute=0.2, service_level=level, worker_hour=50.0)
     strategy, law = Polling(interval, anchor="random"), lognormal(MEAN, MEAN / 2)
     expected = strategy.expected(law)
