@@ -10,6 +10,7 @@ import sys
 import unicodedata
 from pathlib import Path
 
+import attrs
 import pandas as pd
 import pytest
 
@@ -20,6 +21,7 @@ from asyncsim.cli.words import parse_strategy
 from asyncsim.engine.figures import FIGURES
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
+from asyncsim.study.experiments import exact_experiments
 
 
 @pytest.fixture
@@ -120,6 +122,12 @@ def test_run_writes_the_tables(scenario_file, tmp_path, capsys):
     assert len(pd.read_csv(tmp_path / "out" / "waits.csv")) == 20
     assert (tmp_path / "out" / "event_log.csv").exists()
     assert "mean_latency" in capsys.readouterr().out
+
+
+def test_run_shows_a_figure_that_is_absent_as_a_dash(scenario_file, capsys):
+    """A callback makes no checks, so none are wasted and no share of them is."""
+    assert main(["run", str(scenario_file), "--strategy", "callback"]) == 0
+    assert re.search(r"^wasted_share +–$", capsys.readouterr().out, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.xes.gz", "log.json"])
@@ -325,6 +333,21 @@ def test_an_interrupted_command_says_so(problem, status, message, capsys, monkey
     monkeypatch.setattr(studies, "verify", raises)
     assert main(["verify", "--quick"]) == status
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("theory", "status", "said"), [(1.0, 0, "1 of 1"), (2.0, 1, "0 of 1")])
+def test_verify_shows_what_its_verdicts_mean_and_fails_if_one_is_not_ok(
+    theory, status, said, capsys, monkeypatch
+):
+    """Whatever the exit status, the table has the engine, and the meaning stands below it."""
+    cut_off = next(iter(exact_experiments("simpy")))
+    wrong = attrs.evolve(cut_off, theory={"wasted_share": 0.5 * theory})
+    monkeypatch.setattr("asyncsim.study.verify.all_experiments", lambda quick: [wrong])
+    assert main(["verify", "--quick"]) == status
+    shown = capsys.readouterr().out
+    assert f"simpy: {said} figures are equivalent to theory" in shown
+    assert "ok: the whole 90 % interval" in shown
+    assert ("! wrong: herd of 1001 checks" in shown) == bool(status)
 
 
 def test_one_bad_output_makes_no_folder_for_another(scenario_file, tmp_path):

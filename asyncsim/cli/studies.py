@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from asyncsim.study.compare import FIGURE, compare
 from asyncsim.study.event_logs.write import event_log_format, write_event_log
 from asyncsim.study.reporting.page import report, report_file
 from asyncsim.study.saving import check_folder, named_file, save_picture, save_table, writing
-from asyncsim.study.verify import verify
+from asyncsim.study.verify import MEANING, verify
 
 QUESTIONS = {"workers": fewest_workers, "volume": largest_volume}
 DEFAULT_STRATEGIES = ("callback delay=50ms", "polling 1min", "polling 15min")
@@ -176,11 +178,23 @@ def add_fit(commands: Any) -> None:
 def add_verify(commands: Any) -> None:
     """Add ``asyncsim verify``."""
     command = add_command(
-        commands, "verify", "hold the simulation against theory", "--quick", profiles=False
+        commands, "verify", "hold both engines against theory", "--quick", profiles=False
     )
-    command.add_argument("--quick", action="store_true", help="shorter runs, wider intervals")
+    meaning = textwrap.fill(f"verdicts: {MEANING}", 79, subsequent_indent="  ")
+    command.epilog = (
+        f"{command.epilog}\n\n{meaning}\n\nexit status: 0 if every verdict is ok, 1 if one is not"
+    )
     command.add_argument(
-        "--replications", type=int, default=20, metavar="N", help="of each case (default: 20)"
+        "--quick",
+        action="store_true",
+        help="leave out the cases that take longest; half a minute in place of minutes",
+    )
+    command.add_argument(
+        "--replications",
+        type=int,
+        default=20,
+        metavar="N",
+        help="of each case (default: 20); two of a case without chance",
     )
     command.add_argument("--seed", type=int, default=1, help=SEED_HELP)
     add_jobs(command)
@@ -282,7 +296,9 @@ def _run(arguments: argparse.Namespace) -> int:
     lossy = bool(summary["unresumed_share"] > 0)
     for name, value in summary.items():
         unit = units[str(name)].unit if name in units else "1"
-        shown = f"{value:,.6g}" if isinstance(value, float) else str(value)
+        absent = isinstance(value, float) and math.isnan(value)
+        number = f"{value:,.6g}" if isinstance(value, float) else str(value)
+        shown = "–" if absent else number
         of = ", of resumed waits" * (lossy and str(name).endswith("latency"))
         print(f"{name:24} {shown} {unit if unit != '1' else ''}".rstrip() + of)
     print("\n".join(run.notes), end="\n" * len(run.notes))

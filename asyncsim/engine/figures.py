@@ -29,12 +29,22 @@ FIGURES: dict[str, Meaning] = {
         "1", "share of the armed waits that never resumed: open, timed out, given up or cancelled"
     ),
     "mean_latency": Meaning("s", "mean time from completion to resumption, over resumed waits"),
-    "median_latency": Meaning("s", "half of the resumed waits resumed sooner"),
-    "p95_latency": Meaning("s", "95 % of the resumed waits resumed sooner"),
-    "p99_latency": Meaning("s", "99 % of the resumed waits resumed sooner"),
+    "median_latency": Meaning(
+        "s", "median latency of the resumed waits, interpolated between the two nearest"
+    ),
+    "p95_latency": Meaning(
+        "s",
+        "95 % quantile of the latency of the resumed waits, interpolated between the two nearest",
+    ),
+    "p99_latency": Meaning(
+        "s",
+        "99 % quantile of the latency of the resumed waits, interpolated between the two nearest",
+    ),
     "max_latency": Meaning("s", "the longest resume latency"),
     "checks_per_wait": Meaning("1", "checks made, per armed wait"),
-    "wasted_share": Meaning("1", "share of the checks that found the work not complete"),
+    "wasted_share": Meaning(
+        "1", "share of the checks that found the work not complete; none without checks"
+    ),
     "deliveries_per_wait": Meaning("1", "callback attempts, per armed wait"),
     "overhead_worker_time": Meaning("worker s", "worker time spent on checks and callbacks"),
     "requests": Meaning("1", "requests sent to notice completion, checks and deliveries"),
@@ -127,7 +137,7 @@ def figures(record: Record, scenario: Scenario) -> dict[str, float]:
         "p99_latency": float(quantiles[2]),
         "max_latency": float(quantiles[3]),
         "checks_per_wait": _ratio(checks, armed),
-        "wasted_share": _ratio(int(waits.wasted_checks.sum()), checks) if checks else 0.0,
+        "wasted_share": _ratio(int(waits.wasted_checks.sum()), checks),
         "deliveries_per_wait": _ratio(int(waits.deliveries.sum()), armed),
         "overhead_worker_time": float(sum(one.worker_seconds for one in spent)),
         "requests": requests,

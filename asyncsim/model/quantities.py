@@ -220,13 +220,15 @@ def text_of(seconds: float) -> str:
 
 
 def number_text(value: float, digits: int = 4) -> str:
-    """Return a number as people write it: all of its whole part, or so many digits.
+    """Return a number as people write it: all of its whole part, or so many digits; NaN is "–".
 
     Examples
     --------
-    >>> number_text(35219.4), number_text(0.98765432), number_text(12.0)
-    ('35,219', '0.9877', '12')
+    >>> number_text(35219.4), number_text(0.98765432), number_text(12.0), number_text(math.nan)
+    ('35,219', '0.9877', '12', '–')
     """
+    if math.isnan(value):
+        return "–"
     return f"{value:,.0f}" if 1000 <= abs(value) < math.inf else f"{value:.{digits}g}"
 
 

@@ -1,22 +1,29 @@
-"""The experiments of `asyncsim verify`: scenarios so simple that theory knows the answer."""
+"""The experiments of `asyncsim verify`: scenarios so simple that theory knows the answer.
+
+Checks and callbacks take worker time in nearly all of them. The SimPy engine plays fewer of them,
+and shorter ones: it takes some thirty times as long.
+"""
 
 from __future__ import annotations
 
-import warnings
+import math
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
+from asyncsim.engine.figures import figures
 from asyncsim.engine.record import DELIVERY_OUTCOMES, Record
-from asyncsim.engine.simulate import simulate
+from asyncsim.engine.simulate import played
 from asyncsim.engine.waits import Answer
-from asyncsim.errors import CensoredWarning
+from asyncsim.engine.workers import Job
+from asyncsim.model import expectations
 from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered
-from asyncsim.model.calendar import Calendar
-from asyncsim.model.durations import Duration, Floats, exponential, fixed, gamma, lognormal
+from asyncsim.model.costs import CostModel
+from asyncsim.model.durations import Duration, exponential, fixed, gamma, lognormal
+from asyncsim.model.expectations import Expected
 from asyncsim.model.process import AsyncStep, Process, Step
+from asyncsim.model.quantities import DAY, HOUR, MINUTE
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import WorkflowServer
 from asyncsim.model.strategies import (
@@ -32,8 +39,24 @@ from asyncsim.study import theory
 
 MEAN = 600.0
 """Mean external time of the experiments with strategies, in seconds."""
-SVIX_RETRIES = ("5s", "5min", "30min", "2h", "5h", "10h", "10h")
-"""Pauses of a sender of the Svix type."""
+WORK = 2.0
+"""Worker time of a check and of a callback in them, in seconds."""
+CHECK_OPERATIONS, CALLBACK_OPERATIONS = 3, 5
+"""Database operations of a check and of a callback in the experiments."""
+SVIX_RETRIES = ("5s", "5min", "30min")
+"""The first pauses of a sender of the Svix type; later tries are too rare to be measured well."""
+MARGIN = 0.02
+"""Equivalence: the simulated mean lies within this share of the theory."""
+EXACT = 1e-9
+"""The same where nothing is left to chance, and there also in absolute terms."""
+SERVER = WorkflowServer(
+    poll_work=WORK,
+    callback_work=WORK,
+    check_operations=CHECK_OPERATIONS,
+    callback_operations=CALLBACK_OPERATIONS,
+)
+ROOMY = evolve(SERVER, workers=20_000)
+"""A server on which no check ever queues."""
 
 
 @frozen
@@ -44,298 +67,633 @@ class Experiment:
     ----------
     name
         What it is.
+    scenario, strategy
+        What is played.
     theory
-        The expected figures, by name.
-    play
-        Plays one replication, given seed and replication; returns the same figures.
+        The expected figures: names of `asyncsim.engine.figures.FIGURES` or of `MEASURES`.
+    engine
+        Which engine plays.
+    margin
+        The simulated mean is to lie within this share of the theory.
+    exact
+        Whether nothing is left to chance; two replications then show it, and the margin is
+        `EXACT`.
     """
 
     name: str
+    scenario: Scenario
+    strategy: Strategy
     theory: dict[str, float]
-    play: Callable[[int, int], dict[str, float]]
+    engine: str = "compiled"
+    margin: float = MARGIN
+    exact: bool = False
+
+    def play(self, seed: int, replication: int) -> dict[str, float]:
+        """Play one replication; return the simulated figures."""
+        draws = self.scenario.draw(seed, replication)
+        record = played(self.scenario, self.strategy, draws, engine=self.engine).record
+        known = figures(record, self.scenario) if self.theory.keys() - MEASURES.keys() else {}
+        return {
+            name: MEASURES[name](record) if name in MEASURES else known[name]
+            for name in self.theory
+        }
+
+    def bound(self, figure: str) -> float:
+        """Return by how much the simulated mean of a figure may differ from theory."""
+        value = abs(self.theory[figure])
+        return EXACT * max(value, 1.0) if self.exact else self.margin * value
+
+    def on(self, engine: str, scenario: Scenario | None = None) -> Experiment:
+        """Return it for another engine, with another scenario if one is given."""
+        return evolve(self, engine=engine, scenario=scenario or self.scenario)
 
 
 def all_experiments(quick: bool = False) -> Iterator[Experiment]:
-    """Yield all experiments; quick ones are shorter and their intervals wider."""
-    waits = 500 if quick else 2000
-    yield from waiting_experiments(waits)
-    yield from delivery_experiments(waits)
-    yield from herd_experiments()
-    yield from rate_limit_experiments()
-    yield from queue_experiments(24_000 if quick else 40_000)
-    yield from open_wait_experiments(2000 if quick else 6000)
+    """Yield all experiments; quick ones leave out those that take longest."""
+    for engine in ("compiled", "simpy"):
+        yield from waiting_experiments(engine, quick)
+        yield from delivery_experiments(engine, quick)
+        yield from exact_experiments(engine)
+        yield from queued_experiments(engine, quick)
+        yield from cost_experiments(engine, quick)
+        yield from queue_experiments(engine, quick)
+    yield from cut_off_experiments()
+    yield from open_wait_experiments()
 
 
-# --- strategies ---------------------------------------------------------------------------------
+# --- what is measured -----------------------------------------------------------------------------
 
 
-def waiting_experiments(waits: int) -> Iterator[Experiment]:
+def _queueing(record: Record, skip: float) -> np.ndarray:
+    """Return the queueing times of the first step, less those of a first share of the jobs."""
+    columns = record.steps[0]
+    waited: np.ndarray = columns.started - columns.queued
+    return waited[int(skip * len(waited)) :]
+
+
+def _noticing_queueing(record: Record) -> float:
+    """Return the mean queueing time of checks and callbacks."""
+    loads = [record.loads[job] for job in (Job.CHECK, Job.CALLBACK)]
+    return sum(load.queue_seconds for load in loads) / sum(load.jobs for load in loads)
+
+
+def _share_of(outcome: str) -> Callable[[Record], float]:
+    def of(record: Record) -> float:
+        found = record.deliveries.outcome == DELIVERY_OUTCOMES.index(outcome)
+        return float(np.sum(found)) / len(record.waits.row)
+
+    return of
+
+
+WARM_UP = 1 / 8
+"""Share of the jobs that a queue, started empty, needs to forget it."""
+MEASURES: dict[str, Callable[[Record], float]] = {
+    "queueing_time": lambda record: float(_queueing(record, WARM_UP).mean()),
+    "share_queueing": lambda record: float(np.mean(_queueing(record, WARM_UP) > 0)),
+    "herd_queueing_time": lambda record: float(_queueing(record, 0).mean()),
+    "noticing_queueing_time": _noticing_queueing,
+    "drained": lambda record: float(
+        np.nanmax(record.waits.closed) - np.nanmax(record.waits.completed)
+    ),
+    "dead_letters": _share_of("dead letter"),
+    "early_callbacks": _share_of(Answer.EARLY.text),
+    "open_wait_seconds": lambda record: record.open_seconds,
+    "outside_time": lambda record: float(np.mean(record.waits.completed - record.waits.called)),
+    "missed_tonight": lambda record: float(np.mean(record.waits.completed > DAY)),
+}
+"""What experiments measure besides the figures of a run."""
+
+
+# --- scenarios ------------------------------------------------------------------------------------
+
+
+def _waits(law: Duration, arrivals: int | Arrivals, server: WorkflowServer = ROOMY) -> Scenario:
+    """Return a scenario of nothing but waits: a number of them spread over a day, or arrivals."""
+    spread = Scattered(arrivals) if isinstance(arrivals, int) else arrivals
+    return Scenario(
+        name="waits",
+        process=Process("wait", [AsyncStep("wait", system="outside")]),
+        systems={"outside": OnlineService(law, lanes=None)},
+        arrivals=spread,
+        server=server,
+    )
+
+
+def _jobs(arrivals: Arrivals, work: Duration, workers: int, length: float) -> Scenario:
+    """Return a scenario of one step of work."""
+    return Scenario(
+        name="jobs",
+        process=Process("work", [Step("work", work=work)]),
+        systems={},
+        arrivals=arrivals,
+        server=WorkflowServer(workers),
+        length=length,
+    )
+
+
+def _poisson(rate: float, number: int, size: int = 1) -> tuple[Arrivals, float]:
+    """Return Poisson arrivals and the length of time in which that number is expected."""
+    return Poisson(rate / size, size=size), number / rate
+
+
+# --- strategies on a server with workers to spare -------------------------------------------------
+
+
+def waiting_experiments(engine: str, quick: bool) -> Iterator[Experiment]:
     """Yield polling of each anchor, backoff, long polling and the safety poll."""
+    number = 6000 if engine == "compiled" else 1700
     laws = {
         "exponential": exponential(MEAN),
         "lognormal": lognormal(MEAN, MEAN / 2),
         "gamma": gamma(MEAN, 2 * MEAN),
     }
-    for share in (0.1, 1.0, 3.0):
-        yield _strategy(Polling(share * MEAN), "exponential", laws["exponential"], waits)
-    yield _strategy(Polling(400.0), "fixed", fixed(MEAN), waits)
-    for name in ("lognormal", "gamma"):
-        yield _strategy(Polling(300.0), name, laws[name], waits)
-        yield _strategy(Polling(300.0, anchor="random"), name, laws[name], waits)
-        yield _strategy(Polling(300.0, anchor="clock"), name, laws[name], waits)
+
+    def polling(interval: float, law: str, anchor: str = "arming", times: float = 1) -> Experiment:
+        strategy = Polling(interval, anchor=anchor)
+        expected = strategy.expected(laws[law])
+        assert expected is not None
+        expected = evolve(expected, latency=expected.latency + WORK)
+        return _checking(strategy, law, laws[law], round(number * times), expected, engine)
+
+    yield polling(MEAN, "exponential", times=2)
+    yield polling(300.0, "lognormal", "random")
+    if engine == "simpy" and quick:
+        return
+    yield polling(0.1 * MEAN, "exponential", times=2)
+    if engine == "compiled":
+        yield polling(3 * MEAN, "exponential", times=10)
+    yield polling(300.0, "lognormal")
+    yield polling(300.0, "lognormal", "clock")
+    yield from (polling(300.0, "gamma", anchor, 3) for anchor in ("arming", "random", "clock"))
+    law = laws["exponential"]
     for backoff in (Backoff(1.0, 2.0, None), Backoff(1.0, 2.0, 60.0), Backoff(60.0, 1.0, 60.0)):
-        yield _strategy(backoff, "exponential", laws["exponential"], waits)
-    yield _strategy(LongPolling(200.0), "exponential", laws["exponential"], waits, latency=False)
-    safety = CallbackWithSafetyPoll("2s", loss=0.02, every=300.0, anchor="random")
-    # Rare losses carry most of the latency, so this one needs many waits
-    yield _strategy(safety, "exponential", laws["exponential"], 10 * waits)
-    yield _jittered(waits)
+        yield _checking(backoff, "exponential", law, 2 * number, _spaced(backoff, law), engine)
+    yield _held(2 * number, engine)
+    yield _safety(5 * number, engine)
+    yield _jittered(number, engine)
 
 
-def _strategy(
-    strategy: Strategy, law_name: str, law: Duration, waits: int, latency: bool = True
+def _checking(
+    strategy: Strategy, law_name: str, law: Duration, waits: int, expected: Expected, engine: str
 ) -> Experiment:
+    """Return an experiment with checks that take a worker's time, none of which queues."""
+    checks = waits * expected.checks
+    figures = {
+        "mean_latency": expected.latency,
+        "checks_per_wait": expected.checks,
+        "wasted_share": expected.wasted_share,
+        "overhead_worker_time": checks * WORK,
+        "database_operations": checks * CHECK_OPERATIONS,
+    }
+    name = f"{strategy.label}; external {law_name}"
+    return Experiment(name, _waits(law, waits), strategy, figures, engine)
+
+
+def _spaced(strategy: Backoff, law: Duration) -> Expected:
+    """Expect checks whose intervals are counted from the end of the check before."""
+
+    def gap(k: int) -> float:
+        return strategy.interval(k) + (WORK if k else 0.0)
+
+    expected = expectations.checks_at_given_times(law, gap)
+    assert expected is not None
+    return evolve(expected, latency=expected.latency + WORK)
+
+
+def _held(waits: int, engine: str) -> Experiment:
+    """Long polling (hold H) of exponential work (mean m), each answer handled for s seconds.
+
+    Request k = 0, 1, … is made k (H + s) after arming. It is held for E[min(D, H)] if D is later
+    than that, and finds nothing with probability P(D > k (H + s) + H). Completion while an answer
+    is handled waits for the next request, on average s - m (1 - e^(-s/m)).
+    """
+    hold, work = 200.0, 10.0
+    cycle = 1 / -math.expm1(-(hold + work) / MEAN)  # sum of P(D > k (H + s))
+    empty = math.exp(-hold / MEAN) * cycle
+    figures = {
+        "mean_latency": work + empty * (work + MEAN * math.expm1(-work / MEAN)),
+        "checks_per_wait": 1 + empty,
+        "wasted_share": empty / (1 + empty),
+        "connection_time": waits * -MEAN * math.expm1(-hold / MEAN) * cycle,
+        "overhead_worker_time": waits * (1 + empty) * work,
+    }
+    scenario = _waits(exponential(MEAN), waits, evolve(ROOMY, poll_work=work))
+    strategy = LongPolling(hold)
+    return Experiment(
+        f"{strategy.label}; external exponential", scenario, strategy, figures, engine
+    )
+
+
+def _safety(waits: int, engine: str) -> Experiment:
+    """Return a callback that may be lost beside a slow poll; each takes a worker for s seconds.
+
+    Whichever comes first resumes the step s later. A check that comes while the callback is
+    handled is made as well, so that there are as many checks as if the callback took s longer.
+    """
+    delay, loss, every = 20.0, 0.2, 300.0
+    law = exponential(MEAN)
+    strategy = CallbackWithSafetyPoll(delay, loss=loss, every=every, anchor="random")
     expected = strategy.expected(law)
-    assert expected is not None, f"{strategy} has no closed form for {law}"
-    theory = {"checks": expected.checks, "wasted share": expected.wasted_share}
-    if latency:
-        theory = {"latency": expected.latency} | theory
-    scenario = _one_wait(law, waits)
+    counted = evolve(strategy, delay=delay + WORK).expected(law)
+    assert expected is not None
+    assert counted is not None
+    noticed = counted.checks + 1 - loss  # checks and callbacks
+    figures = {
+        "mean_latency": expected.latency + WORK,
+        "checks_per_wait": counted.checks,
+        "wasted_share": counted.wasted_share,
+        "overhead_worker_time": waits * noticed * WORK,
+        "database_operations": waits
+        * (counted.checks * CHECK_OPERATIONS + (1 - loss) * CALLBACK_OPERATIONS),
+        "requests": waits * (counted.checks + 1),
+    }
+    name = f"{strategy.label}; external exponential"
+    return Experiment(name, _waits(law, waits), strategy, figures, engine)
 
-    def play(seed: int, replication: int) -> dict[str, float]:
-        record = _play(scenario, strategy, seed, replication)
-        w = record.waits
-        return {
-            "latency": float(np.mean(w.closed - w.completed)),
-            "checks": float(np.mean(w.checks)),
-            "wasted share": float(w.wasted_checks.sum() / w.checks.sum()),
-        }
 
-    return Experiment(f"{strategy.label}; external {law_name}", theory, play)
-
-
-def _jittered(waits: int) -> Experiment:
+def _jittered(waits: int, engine: str) -> Experiment:
     """Full jitter on a fixed interval, seen after so long that the start is forgotten."""
     strategy = Backoff(60.0, 1.0, 60.0, jitter="full")
-    scenario = _one_wait(lognormal(3600.0, 1800.0, low=1200.0), waits)
-
-    def play(seed: int, replication: int) -> dict[str, float]:
-        w = _play(scenario, strategy, seed, replication).waits
-        return {"latency": float(np.mean(w.closed - w.completed))}
-
+    scenario = _waits(lognormal(3600.0, 1800.0, low=1200.0), waits, WorkflowServer())
     expected = theory.renewal_latency(30.0, 60.0**2 / 3)
-    return Experiment("fixed interval, full jitter; long external", {"latency": expected}, play)
-
-
-def _one_wait(law: Duration, waits: int) -> Scenario:
-    """Return a scenario of nothing but waits, on a server that is never busy."""
-    return Scenario(
-        name="one wait",
-        process=Process("wait", [AsyncStep("wait", system="outside")]),
-        systems={"outside": OnlineService(law, lanes=None)},
-        arrivals=Scattered(waits),
+    return Experiment(
+        "fixed interval, full jitter; long external",
+        scenario,
+        strategy,
+        {"mean_latency": expected},
+        engine,
     )
 
 
-def _play(scenario: Scenario, strategy: Strategy, seed: int, replication: int) -> Record:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CensoredWarning)  # dead letters are counted, not unseen
-        return simulate(scenario, strategy, seed=seed, replication=replication).record
+# --- callbacks ------------------------------------------------------------------------------------
 
 
-def delivery_experiments(waits: int) -> Iterator[Experiment]:
-    """Yield retries of lost callbacks, and callbacks that come before the wait is armed."""
-    strategy = Callback("2s", loss=0.5, retries=SVIX_RETRIES[:4])
+def delivery_experiments(engine: str, quick: bool) -> Iterator[Experiment]:
+    """Yield retries of lost callbacks, copies, and callbacks that come before the wait is armed."""
+    compiled = engine == "compiled"
+    yield _retried(Callback("1min", loss=0.2, retries=["1min"] * 2), 1000, engine)
+    if compiled:
+        strategy = Callback("2s", loss=0.5, retries=SVIX_RETRIES)
+        yield _retried(strategy, 70_000, engine, dead=True)
+    if compiled or not quick:
+        yield _doubled(4000, engine)
+        yield _early(6000 if compiled else 4000, engine)
+
+
+def _retried(strategy: Callback, waits: int, engine: str, dead: bool = False) -> Experiment:
     expected = strategy.expected(0.0)
     assert expected is not None
-    scenario = _one_wait(exponential(MEAN), 10 * waits)
-
-    def play(seed: int, replication: int) -> dict[str, float]:
-        w = _play(scenario, strategy, seed, replication).waits
-        late = w.closed - w.completed
-        return {
-            "latency": float(np.nanmean(late)),
-            "deliveries": float(np.mean(w.deliveries)),
-            "dead letters": float(np.mean(np.isnan(w.closed))),
-        }
-
+    arrived = waits * (1 - expected.unresolved)
     figures = {
-        "latency": expected.latency,
-        "deliveries": expected.deliveries,
-        "dead letters": expected.unresolved,
+        "mean_latency": expected.latency + WORK,
+        "deliveries_per_wait": expected.deliveries,
+        "overhead_worker_time": arrived * WORK,
+        "database_operations": arrived * CALLBACK_OPERATIONS,
     }
-    yield Experiment("callback, half lost, retries after 5 s … 2 h", figures, play)
-    yield _early(waits)
+    if dead:
+        figures["dead_letters"] = expected.unresolved
+    name = f"{strategy.label}; {strategy.loss:.0%} of attempts lost"
+    return Experiment(name, _waits(exponential(MEAN), waits), strategy, figures, engine)
 
 
-def _early(waits: int) -> Experiment:
+def _doubled(waits: int, engine: str) -> Experiment:
+    """Return copies of callbacks: each is a delivery and takes a worker."""
+    strategy = Callback("1min", duplicates=0.3)
+    figures = {
+        "deliveries_per_wait": 1.3,
+        "overhead_worker_time": waits * 1.3 * WORK,
+        "database_operations": waits * 1.3 * CALLBACK_OPERATIONS,
+    }
+    scenario = _waits(exponential(MEAN), waits)
+    return Experiment(strategy.label, scenario, strategy, figures, engine)
+
+
+def _early(waits: int, engine: str) -> Experiment:
     """Callbacks after exponential C against a wait armed A after the call: early 1 - e^(-A/m)."""
-    step = AsyncStep("wait", system="outside", arm_delay="200ms")
-    scenario = _one_wait(exponential("300ms"), waits).replace(process=Process("wait", [step]))
-
-    def play(seed: int, replication: int) -> dict[str, float]:
-        record = _play(scenario, Callback(), seed, replication)
-        early = record.deliveries.outcome == DELIVERY_OUTCOMES.index(Answer.EARLY.text)
-        return {"early": float(np.sum(early)) / waits}
-
-    return Experiment("callback before the wait is armed", {"early": 1 - np.exp(-2 / 3)}, play)
-
-
-# --- the server ---------------------------------------------------------------------------------
-
-
-def herd_experiments() -> Iterator[Experiment]:
-    """Yield a herd of exponential jobs, and a herd of callbacks at the end of a batch."""
-    jobs, workers = 1000, 20
-    scenario = _server_only(At([0.0] * jobs), exponential(1.0), workers)
-    yield Experiment(
-        f"herd of {jobs} on {workers} exponential workers",
-        {"mean wait": theory.herd_mean_wait(jobs, workers)},
-        _mean_queueing(scenario, skip=0),
+    step = AsyncStep("wait", system="outside", arm_delay="400ms")
+    scenario = _waits(exponential("300ms"), waits, WorkflowServer())
+    return Experiment(
+        "callback before the wait is armed",
+        scenario.replace(process=Process("wait", [step])),
+        Callback(),
+        {"early_callbacks": -math.expm1(-4 / 3)},
+        engine,
     )
+
+
+# --- nothing left to chance -----------------------------------------------------------------------
+
+
+def exact_experiments(engine: str) -> Iterator[Experiment]:
+    """Yield herds of checks and of callbacks, a saturated worker, limits, costs and cut-offs."""
+    for experiment in (
+        _herd_of_checks(),
+        _saturated(),
+        _herd_of_callbacks(),
+        *_limited(),
+        _costs_of_checks(),
+        _costs_of_callbacks(),
+        _cut_off(),
+    ):
+        yield evolve(experiment, engine=engine, exact=True)
+
+
+def _herd_of_checks() -> Experiment:
+    """N waits armed at once ask at T and at 2T; each time the checks queue for c workers."""
+    waits, workers, work, interval, external = 1001, 20, 0.02, 60.0, 90.0
+    server = evolve(SERVER, workers=workers, poll_work=work)
+    figures = {
+        "mean_latency": 2 * interval - external + theory.herd_mean_end(waits, workers, work),
+        "drained": 2 * interval - external + theory.herd_drained(waits, workers, work),
+        "checks_per_wait": 2.0,
+        "wasted_share": 0.5,
+        "overhead_worker_time": 2 * waits * work,
+        "database_operations": float(2 * waits * CHECK_OPERATIONS),
+    }
+    scenario = _waits(fixed(external), At([0.0] * waits), server)
+    name = f"herd of {waits} checks on {workers} workers, twice"
+    return Experiment(name, scenario, Polling(interval), figures)
+
+
+def _saturated() -> Experiment:
+    """N waits keep the only worker busy with their checks until the work is complete."""
+    waits, work, interval, external = 50, 5.0, 60.0, 1002.0
+    latency, checks = theory.saturated_checks(waits, work, interval, external)
+    figures = {
+        "mean_latency": latency,
+        "checks_per_wait": checks / waits,
+        "overhead_worker_time": checks * work,
+        "database_operations": float(checks * CHECK_OPERATIONS),
+    }
+    server = evolve(SERVER, workers=1, poll_work=work)
+    scenario = _waits(fixed(external), At([0.0] * waits), server)
+    name = f"{waits} waits whose checks keep the only worker busy"
+    return Experiment(name, scenario, Backoff(interval, 1.0, interval), figures)
+
+
+def _at_end(waits: int, server: WorkflowServer) -> Scenario:
+    """Return a batch at whose end all callbacks come at once."""
+    arrivals = Scattered(waits, between=("08:00", "20:00"))
     batch = NightlyBatch("22:00", "1ms", results="at end")
-    callbacks = _one_wait(fixed(1.0), 1001).replace(
-        systems={"outside": batch}, server=WorkflowServer(workers, callback_work="20ms"),
-        arrivals=Scattered(1001, between=("08:00", "20:00")),
-    )  # fmt: skip
-
-    def play(seed: int, replication: int) -> dict[str, float]:
-        w = _play(callbacks, Callback(), seed, replication).waits
-        return {"drained": float(w.closed.max() - w.completed.max())}
-
-    yield Experiment(
-        f"herd of 1001 callbacks on {workers} workers, 20 ms each",
-        {"drained": theory.herd_drained(1001, workers, 0.02)},
-        play,
-    )
+    return _waits(fixed(1.0), arrivals, server).replace(systems={"outside": batch})
 
 
-def rate_limit_experiments() -> Iterator[Experiment]:
-    """Yield herds of callbacks that run into a token bucket, tried again often, or never."""
-    callbacks = 10_000
-    herd = _one_wait(fixed(1.0), callbacks).replace(
-        systems={"outside": NightlyBatch("22:00", "1ms", results="at end")},
-        arrivals=Scattered(callbacks, between=("08:00", "20:00")),
-    )
-    often = Callback(retries=["500ms"] * 60)
-    for size, rate in ((3000, 500), (1500, 300)):
-        limited = herd.replace(server=WorkflowServer(finish_limit=f"{size} refilled {rate}/s"))
-        name = f"herd of {callbacks} callbacks into a bucket of {size} refilled {rate}/s"
-        drained = theory.bucket_drained(callbacks, size, rate)
+def _herd_of_callbacks() -> Experiment:
+    waits, workers, work = 1001, 20, 0.02
+    figures = {
+        "drained": theory.herd_drained(waits, workers, work),
+        "mean_latency": theory.herd_mean_end(waits, workers, work),
+        "overhead_worker_time": waits * work,
+        "database_operations": float(waits * CALLBACK_OPERATIONS),
+    }
+    scenario = _at_end(waits, evolve(SERVER, workers=workers, callback_work=work))
+    name = f"herd of {waits} callbacks on {workers} workers, 20 ms each"
+    return Experiment(name, scenario, Callback(), figures)
+
+
+def _limited() -> Iterator[Experiment]:
+    """Herds of callbacks that run into a limit, tried again often, or never."""
+    for waits, limit, first, drained in (
+        (1000, "300 refilled 50/s", 300, theory.bucket_drained(1000, 300, 50)),
+        (1000, "200 refilled 100/s", 200, theory.bucket_drained(1000, 200, 100)),
+        (250, "100 per 10 s", 100, theory.window_drained(250, 100, 10.0)),
+    ):
+        scenario = _at_end(waits, WorkflowServer(finish_limit=limit))
+        name = f"herd of {waits} callbacks into a limit of {limit}"
         yield Experiment(
             f"{name}, tried again every 500 ms",
-            {"drained": drained, "dead letters": 0.0},
-            partial(_drained, limited, often),
+            scenario,
+            Callback(retries=["500ms"] * 40),
+            {"drained": drained, "dead_letters": 0.0},
         )
-        yield Experiment(
-            f"{name}, never tried again",
-            {"dead letters": float(callbacks - size)},
-            partial(_drained, limited, Callback()),
-        )
+        lost = {"dead_letters": 1 - first / waits}
+        yield Experiment(f"{name}, never tried again", scenario, Callback(), lost)
 
 
-def _drained(
-    scenario: Scenario, strategy: Strategy, seed: int, replication: int
-) -> dict[str, float]:
-    """Measure how long a herd took, and how many callbacks never got through."""
-    record = _play(scenario, strategy, seed, replication)
-    dead = record.deliveries.outcome == DELIVERY_OUTCOMES.index("dead letter")
-    return {
-        "drained": float(np.nanmax(record.waits.closed) - record.waits.completed.max()),
-        "dead letters": float(np.sum(dead)),
+def _costs_of_checks() -> Experiment:
+    """Two checks each, 400 s and 800 s after arming, of work that takes 600 s."""
+    waits, interval, external = 500, 400.0, 600.0
+    prices = CostModel(
+        check=0.003, request=0.002, transition=0.001, worker_hour=50.0, late_minute=0.2,
+        service_level="90s",
+    )  # fmt: skip
+    scenario = _waits(fixed(external), waits).replace(costs=prices)
+    checks, late = 2 * waits, 2 * interval - external + WORK
+    parts = {
+        "cost_of_checks": 0.003 * checks,
+        "cost_of_requests": 0.002 * checks,
+        "cost_of_transitions": 0.001 * (3 * checks + waits),
+        "cost_of_workers": 50.0 * checks * WORK / HOUR,
+        "cost_of_lateness": 0.2 * waits * (late - 90.0) / MINUTE,
     }
+    figures = {"mean_latency": late, "cost": sum(parts.values()), **parts}
+    return Experiment(
+        "costs of polling 6.667 min; external fixed", scenario, Polling(interval), figures
+    )
 
 
-def queue_experiments(jobs: int) -> Iterator[Experiment]:
-    """Yield the table of M/M/c at utilisation 0.9, and M/D/1, D/M/1, M^10/M/1, M^10/D/1 at 0.8."""
-    skip = jobs // 8  # warm-up: started empty, the queue needs a while to forget it
-    for workers in (1, 2, 5, 10, 20):
-        load = 0.9 * workers
-        scenario = _server_only(_poisson(load, jobs), exponential(1.0), workers)
-        yield Experiment(
-            f"M/M/{workers}, utilisation 0.9",
-            {
-                "must wait": theory.erlang_c(workers, load),
-                "mean wait": theory.mmc_wait(workers, load),
-            },
-            _mean_queueing(scenario, skip),
-        )
-    services = {"M": exponential(1.0), "D": fixed(1.0)}
-    for letter, service in services.items():
-        variation = 1.0 if letter == "M" else 0.0
-        single = _server_only(_poisson(0.8, jobs), service, 1)
-        yield Experiment(
-            f"M/{letter}/1, utilisation 0.8",
-            {"mean wait": theory.mg1_wait(0.8, variation)},
-            _mean_queueing(single, skip),
-        )
-        # Ten jobs of a batch tell little more than one, so these need more of them
-        batches = _server_only(_poisson(0.08, 4 * jobs, size=10), service, 1)
-        yield Experiment(
-            f"M^10/{letter}/1, utilisation 0.8",
-            {"mean wait": theory.batch_wait(0.8, 10, variation)},
-            _mean_queueing(batches, 4 * skip),
-        )
-    regular = _server_only(Regular(1 / 0.8), exponential(1.0), 1).replace(length=jobs / 0.8)
+def _costs_of_callbacks() -> Experiment:
+    """One callback each, a minute on its way; the workers are paid for the whole day."""
+    waits, workers = 500, 200
+    prices = CostModel(
+        request=0.002, transition=0.001, worker_hour=0.5, worker_time="provided", late_minute=0.2
+    )
+    server = evolve(ROOMY, workers=workers)
+    scenario = _waits(fixed(MEAN), waits, server).replace(costs=prices)
+    parts = {
+        "cost_of_requests": 0.002 * waits,
+        "cost_of_transitions": 0.001 * waits,
+        "cost_of_workers": 0.5 * workers * DAY / HOUR,
+        "cost_of_lateness": 0.2 * waits * (60.0 + WORK) / MINUTE,
+    }
+    figures = {"cost": sum(parts.values()), "cost_per_wait": sum(parts.values()) / waits, **parts}
+    return Experiment("costs of a callback; external fixed", scenario, Callback("1min"), figures)
+
+
+def _cut_off() -> Experiment:
+    """Of four items, one comes just after the cut-off at 18:00, and one long after."""
+    submitted = [8 * HOUR, 18 * HOUR, 18 * HOUR + 1, 20 * HOUR]
+    batch = NightlyBatch("22:00", "1s", cut_off="18:00")
+    completed = [22 * HOUR + 1, 22 * HOUR + 2, 46 * HOUR + 1, 46 * HOUR + 2]
+    scenario = _waits(fixed(1.0), At(submitted)).replace(systems={"outside": batch})
+    outside = (sum(completed) - sum(submitted)) / 4
+    figures = {"missed_tonight": 0.5, "outside_time": outside}
+    return Experiment("cut-off four hours before the batch, by hand", scenario, Callback(), figures)
+
+
+# --- checks, callbacks and steps that queue for workers -------------------------------------------
+
+
+def queued_experiments(engine: str, quick: bool) -> Iterator[Experiment]:
+    """Yield a check longer than its interval, and checks and callbacks as arrivals at M/D/1."""
+    compiled = engine == "compiled"
+    yield _overlong(8000 if compiled else 2000, engine)
+    if not compiled and quick:
+        return
+    number = 40_000
+    interval, work, load = 60.0, 3.0, 0.5
+    arrivals, length = _poisson(load / work, number)
+    server = WorkflowServer(1, poll_work=work, callback_work=work)
+    scenario = _waits(fixed(interval), arrivals, server).replace(length=length)
+    # Each wait is complete when its first check comes; each answer or callback is handled alike
+    queueing = work * theory.mg1_wait(load, 0.0)
+    latency = work + queueing
     yield Experiment(
-        "D/M/1, utilisation 0.8",
-        {"mean wait": theory.dm1_wait(0.8)},
-        _mean_queueing(regular, skip),
+        "checks as arrivals at M/D/1, utilisation 0.5",
+        scenario,
+        Polling(interval),
+        {"mean_latency": latency, "noticing_queueing_time": queueing, "checks_per_wait": 1.0},
+        engine,
+    )
+    yield Experiment(
+        "answers of long polls as arrivals at M/D/1, utilisation 0.5",
+        scenario,
+        LongPolling(2 * interval),
+        {"mean_latency": latency, "noticing_queueing_time": queueing},
+        engine,
+    )
+    yield Experiment(
+        "callbacks as arrivals at M/D/1, utilisation 0.5",
+        scenario,
+        Callback("5s"),
+        {"mean_latency": 5.0 + latency, "noticing_queueing_time": queueing},
+        engine,
     )
 
 
-def _poisson(rate: float, jobs: int, size: int = 1) -> Arrivals:
-    seconds = jobs / (rate * size)
-    return _ForSoLong(rate, size=size, seconds=seconds)
+def _overlong(waits: int, engine: str) -> Experiment:
+    """Return checks of 15 s every 10 s: the next one is due at every second grid point."""
+    work, interval, law = 15.0, 10.0, exponential(60.0)
+    expected = expectations.checks_at_given_times(law, lambda k: 2 * interval if k else interval)
+    assert expected is not None
+    figures = {
+        "mean_latency": expected.latency + work,
+        "checks_per_wait": expected.checks,
+        "overhead_worker_time": waits * expected.checks * work,
+    }
+    scenario = _waits(law, waits, evolve(ROOMY, poll_work=work))
+    name = "checks of 15 s every 10 s; external exponential"
+    return Experiment(name, scenario, Polling(interval), figures, engine)
 
 
-@frozen
-class _ForSoLong(Arrivals):
-    """Poisson arrivals for a number of seconds that need not be whole days."""
-
-    rate: float
-    size: int
-    seconds: float
-
-    def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
-        """Return the instants of arrival."""
-        return Poisson(self.rate, size=self.size).draw_open_seconds(rng, self.seconds)
-
-
-def _server_only(arrivals: Arrivals, work: Duration, workers: int) -> Scenario:
-    return Scenario(
-        name="server only",
-        process=Process("work", [Step("work", work=work)]),
-        systems={},
-        arrivals=arrivals,
-        server=WorkflowServer(workers),
-    )
-
-
-def _mean_queueing(scenario: Scenario, skip: int) -> Callable[[int, int], dict[str, float]]:
-    """Return a player that measures queueing times, less those of the first jobs."""
-
-    def play(seed: int, replication: int) -> dict[str, float]:
-        record = _play(scenario, Callback(), seed, replication)
-        columns = record.steps[0]
-        waited = np.subtract(columns.started, columns.queued)[skip:]
-        return {"mean wait": float(waited.mean()), "must wait": float(np.mean(waited > 0))}
-
-    return play
-
-
-def open_wait_experiments(starts: int) -> Iterator[Experiment]:
-    """Yield the mean number of open waits for laws that differ in all but their mean."""
-    length, rate = 10 * MEAN, starts / (10 * MEAN)
-    for name, law in (("fixed", fixed(MEAN)), ("lognormal", lognormal(MEAN, 2 * MEAN))):
-        scenario = _one_wait(law, starts).replace(
-            arrivals=_ForSoLong(rate, size=1, seconds=length), length=length
+def queue_experiments(engine: str, quick: bool) -> Iterator[Experiment]:
+    """Yield M/M/c, M/D/1, D/M/1, M^10/M/1, M^10/D/1 and a herd of exponential jobs."""
+    compiled = engine == "compiled"
+    yield _herd_of_jobs(8000, engine)
+    if not compiled:
+        if not quick:
+            yield _mmc(1, 0.5, 120_000, engine)
+        return
+    yield _mmc(1, 0.8, 500_000, engine)
+    yield _mmc(2, 0.8, 600_000, engine)
+    yield _mmc(5, 0.8, 800_000, engine)
+    yield _single("M/D/1", *_poisson(0.8, 250_000), 0.8, fixed(1.0), theory.mg1_wait(0.8, 0.0))
+    if quick:
+        return
+    for workers, jobs in ((1, 2_000_000), (2, 2_000_000), (5, 2_500_000), (10, 3_000_000)):
+        yield _mmc(workers, 0.9, jobs, engine)
+    yield _mmc(20, 0.9, 5_000_000, engine)
+    services = {"M": (exponential(1.0), 1.0), "D": (fixed(1.0), 0.0)}
+    for letter, (service, variation) in services.items():
+        # Ten jobs of a batch tell little more than one, so these need more of them
+        yield _single(
+            f"M^10/{letter}/1",
+            *_poisson(0.8, 2_000_000, size=10),
+            0.8,
+            service,
+            theory.batch_wait(0.8, 10, variation),
         )
+    regular = Regular(1 / 0.8), 250_000 / 0.8
+    yield _single("D/M/1", *regular, 0.8, exponential(1.0), theory.dm1_wait(0.8))
 
-        def play(seed: int, replication: int, scenario: Scenario = scenario) -> dict[str, float]:
-            # Open waits summed over all time, as if each fell within the length
-            record = _play(scenario, Callback(), seed, replication)
-            return {"open waits": record.open_seconds / length}
 
-        expected = theory.open_waits(rate, MEAN)
-        yield Experiment(f"M/G/inf open waits; external {name}", {"open waits": expected}, play)
+def _herd_of_jobs(jobs: int, engine: str) -> Experiment:
+    workers = 20
+    return Experiment(
+        f"herd of {jobs} on {workers} exponential workers",
+        _jobs(At([0.0] * jobs), exponential(1.0), workers, 1.0),
+        Callback(),
+        {"herd_queueing_time": theory.herd_mean_wait(jobs, workers)},
+        engine,
+    )
+
+
+def _mmc(workers: int, utilisation: float, jobs: int, engine: str) -> Experiment:
+    load = utilisation * workers
+    arrivals, length = _poisson(load, jobs)
+    figures = {
+        "share_queueing": theory.erlang_c(workers, load),
+        "queueing_time": theory.mmc_wait(workers, load),
+    }
+    return Experiment(
+        f"M/M/{workers}, utilisation {utilisation}",
+        _jobs(arrivals, exponential(1.0), workers, length),
+        Callback(),
+        figures,
+        engine,
+    )
+
+
+def _single(
+    name: str, arrivals: Arrivals, length: float, load: float, service: Duration, expected: float
+) -> Experiment:
+    """Return an experiment with one worker."""
+    scenario = _jobs(arrivals, service, 1, length)
+    figures = {"queueing_time": expected}
+    return Experiment(f"{name}, utilisation {load}", scenario, Callback(), figures)
+
+
+# --- costs, cut-offs, open waits ------------------------------------------------------------------
+
+
+def cost_experiments(engine: str, quick: bool) -> Iterator[Experiment]:
+    """Yield the costs of polling at a random phase: latency is uniform on an interval."""
+    if engine == "simpy" and quick:
+        return
+    waits, interval, level = 6000, 300.0, 100.0
+    prices = CostModel(check=0.003, late_minute=0.2, service_level=level, worker_hour=50.0)
+    strategy, law = Polling(interval, anchor="random"), lognormal(MEAN, MEAN / 2)
+    expected = strategy.expected(law)
+    assert expected is not None
+    beyond = theory.mean_beyond(interval, level - WORK)
+    parts = {
+        "cost_of_checks": 0.003 * waits * expected.checks,
+        "cost_of_workers": 50.0 * waits * expected.checks * WORK / HOUR,
+        "cost_of_lateness": 0.2 * waits * beyond / MINUTE,
+    }
+    figures = parts | {"cost": sum(parts.values())}
+    name = f"costs of {strategy.label}; external lognormal"
+    scenario = _waits(law, waits).replace(costs=prices)
+    yield Experiment(name, scenario, strategy, figures, engine)
+
+
+def cut_off_experiments() -> Iterator[Experiment]:
+    """Yield the share of a day's items that come after the cut-off, and how long all take.
+
+    Submitted evenly from 08:00 to 20:00: those up to 18:00, five in six, are done at 22:00, nine
+    hours later on average; the others a day later, 27 hours on average.
+    """
+    waits = 22_000
+    batch = NightlyBatch("22:00", 1e-6, cut_off="18:00")
+    arrivals = Scattered(waits, between=("08:00", "20:00"))
+    scenario = _waits(fixed(1e-6), arrivals).replace(systems={"outside": batch})
+    figures = {"missed_tonight": 1 / 6, "outside_time": (9 * 5 / 6 + 27 / 6) * HOUR}
+    yield Experiment("cut-off four hours before the batch", scenario, Callback(), figures)
+
+
+def open_wait_experiments() -> Iterator[Experiment]:
+    """Yield the mean number of open waits for laws that differ in all but their mean."""
+    for name, law, waits in (
+        ("fixed", fixed(MEAN), 5000),
+        ("lognormal", lognormal(MEAN, 2 * MEAN), 25_000),
+    ):
+        length = 10 * MEAN
+        scenario = _waits(law, Poisson(waits / length)).replace(length=length)
+        # Summed over all time, as if all of it fell within the length
+        open_waits = theory.open_waits(waits / length, MEAN + WORK)
+        yield Experiment(
+            f"M/G/inf open waits; external {name}",
+            scenario,
+            Callback(),
+            {"open_wait_seconds": open_waits * length},
+        )

@@ -68,5 +68,5 @@ def note_html(html: str) -> str:
 
 def table_html(table: pd.DataFrame) -> str:
     """Return a table of results, its numbers as people write them."""
-    html: str = table.to_html(index=False, border=0, float_format=number_text)
+    html: str = table.to_html(index=False, border=0, float_format=number_text, na_rep="–")
     return html

@@ -1,4 +1,6 @@
-"""Closed forms for queues, herds and open waits. Strategies carry theirs with them (`expected`).
+"""Closed forms for queues, herds, checks that queue, and open waits.
+
+Strategies have closed forms of their own, on an idle server (`expected`).
 
 Service times have mean 1 where nothing else is said, so waits are in service times.
 """
@@ -96,6 +98,49 @@ def herd_drained(jobs: int, servers: int, service: float) -> float:
     return service * math.ceil(jobs / servers)
 
 
+def herd_mean_end(jobs: int, servers: int, service: float) -> float:
+    """Return the mean time to the end of N jobs that come at once to c servers, fixed times.
+
+    Job k ends with round ⌈k/c⌉. With q full rounds and r jobs in the last one the mean is
+    s (c q (q + 1)/2 + r (q + 1)) / N.
+
+    Examples
+    --------
+    >>> herd_mean_end(3, 2, 1.0)  # two end after 1 s, one after 2 s
+    1.3333333333333333
+    """
+    full, rest = divmod(jobs, servers)
+    return service * (servers * full * (full + 1) / 2 + rest * (full + 1)) / jobs
+
+
+def saturated_checks(waits: int, work: float, first: float, external: float) -> tuple[float, int]:
+    """Return mean latency and number of checks of N waits that keep one worker busy.
+
+    All are armed at once, check for the first time after T, and again T after the end of a check
+    of s seconds. If (N - 1) s ≥ T the worker always finds the next check in the queue, so that
+    checks begin at T, T + s, T + 2s, … The first ⌈(D - T)/s⌉ of them come before completion at D;
+    the N next ones resume a wait each.
+
+    Parameters
+    ----------
+    waits
+        How many (N).
+    work
+        Worker time of a check (s).
+    first
+        Time from arming, and from the end of a check, to the next (T).
+    external
+        Time from arming to completion (D), at least T.
+    """
+    if (waits - 1) * work < first or external < first:
+        raise ScenarioError(
+            f"the worker must be busy from the first check to completion: waits ({waits}) x work "
+            f"({work}) must exceed first ({first}), and external ({external}) must not be below it"
+        )
+    wasted = math.ceil((external - first) / work)
+    return first + (wasted + (waits + 1) / 2) * work - external, wasted + waits
+
+
 def bucket_drained(requests: int, size: int, rate: float) -> float:
     """Return when a token bucket has let in N requests that came at once: (N - B) / r.
 
@@ -137,6 +182,17 @@ def open_waits(start_rate: float, mean_wait: float) -> float:
 def renewal_latency(mean: float, second_moment: float) -> float:
     """Return the mean time to the next check at a random moment: E[I²] / (2 E[I])."""
     return second_moment / (2 * mean)
+
+
+def mean_beyond(longest: float, level: float) -> float:
+    """Return the mean of U - s where that is positive, for U uniform on (0, T): (T - s)² / (2T).
+
+    Examples
+    --------
+    >>> mean_beyond(300.0, 100.0)
+    66.66666666666667
+    """
+    return max(longest - level, 0.0) ** 2 / (2 * longest)
 
 
 def best_interval(check_cost: float, waiting_cost: float, mean: float) -> float:

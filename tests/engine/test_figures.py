@@ -43,7 +43,7 @@ def from_tables(run):
         "p99_latency": quantile(0.99),
         "max_latency": late.max(),
         "checks_per_wait": ratio(checks, len(waits)),
-        "wasted_share": waits.wasted_checks.sum() / checks if checks else 0.0,
+        "wasted_share": ratio(waits.wasted_checks.sum(), checks),
         "deliveries_per_wait": ratio(waits.deliveries.sum(), len(waits)),
         "overhead_worker_time": (run.server.busy_check + run.server.busy_callback).sum() * width,
         "requests": spent.requests.sum(),
@@ -130,6 +130,24 @@ def test_where_there_is_nothing_to_average_there_is_no_figure():
     assert math.isnan(told.mean_cycle_time)
     assert (told.timed_out, told.failed, told.checks_per_wait) == (1, 1, 0)
     assert len(latencies(run.record)) == 0
+
+
+def test_a_share_of_no_checks_is_absent():
+    """A callback makes no checks, and wastes no share of them: not 0 %, as a poll that is right."""
+    assert math.isnan(only(wait_for(sim.Callback(), 10.0).summary()).wasted_share)
+    assert only(wait_for(sim.Polling(10.0), 10.0).summary()).wasted_share == 0.0
+
+
+def test_quantiles_are_interpolated_between_the_two_nearest_waits():
+    """Of 10, 20, …, 100 s the 95 % quantile is 95.5 s, though 90 % resumed sooner than that."""
+    late = [10.0 * k for k in range(1, 11)]
+    run = wait_for(
+        sim.Polling(200.0), [200.0 - one for one in late], arrivals=tuple(0.0 for _ in late)
+    )
+    told = only(run.summary())
+    assert sorted(run.waits.latency) == late
+    assert told.p95_latency == pytest.approx(95.5)
+    assert told.median_latency == 55.0
 
 
 def test_every_figure_has_a_unit_and_a_meaning_and_nothing_else_is_told():

@@ -294,6 +294,22 @@ def test_a_warm_up_is_in_no_figure_and_is_told():
     assert len(later.latencies("callback")) == means["armed", "callback"] * 4
 
 
+def test_a_share_of_no_checks_is_a_dash_beside_the_share_of_a_poll(tmp_path):
+    """Absent, not 0 %: in the short table, in HTML, in a report; other intervals are untouched."""
+    found = compared(replications=3)
+    dash, share = found.summary.loc["wasted share"]
+    assert dash == "–"
+    assert "±" in share
+    rows = found.table.query("figure == 'wasted_share'").set_index("strategy")
+    assert rows["n"].tolist() == [0, 3]
+    assert rows["mean"].isna().tolist() == [True, False]
+    page = sim.report(found, tmp_path / "page.html").read_text(encoding="utf-8")
+    for html in (found._repr_html_(), found.run("callback")._repr_html_(), page):
+        assert "–</td>" in html
+        assert "NaN" not in re.sub(r"base64,[^\"]*", "", html)
+        assert ">nan<" not in html
+
+
 @pytest.mark.parametrize("warm_up", ["1 day", "10s", 0, "soon"])
 def test_a_wrong_warm_up_is_named(warm_up):
     """It is shorter than the scenario, and falls between two bins of the load."""

@@ -80,6 +80,41 @@ def test_the_last_of_a_herd_leaves_after_whole_rounds():
     assert theory.herd_drained(1001, 20, 0.02) == pytest.approx(1.02)
 
 
+@pytest.mark.parametrize(("jobs", "servers"), [(1, 3), (3, 3), (7, 3), (1001, 20)])
+def test_the_mean_end_of_a_herd_is_that_of_its_rounds_one_by_one(jobs, servers):
+    """Job k ends with round ⌈k/c⌉."""
+    ends = [2.0 * math.ceil(k / servers) for k in range(1, jobs + 1)]
+    assert theory.herd_mean_end(jobs, servers, 2.0) == pytest.approx(np.mean(ends))
+
+
+@pytest.mark.parametrize("external", [60.0, 61.0, 1000.0, 1001.0])
+def test_checks_that_keep_a_worker_busy_are_those_counted_one_by_one(external):
+    """Check after check from 60 s on; those that begin at completion or later resume one each."""
+    waits, work, first = 50, 5.0, 60.0
+    begins = [first + work * k for k in range(1000)]
+    wasted = [at for at in begins if at < external]
+    resumed = [at + work for at in begins if at >= external][:waits]
+    latency, checks = theory.saturated_checks(waits, work, first, external)
+    assert latency == pytest.approx(np.mean(resumed) - external)
+    assert checks == len(wasted) + waits
+
+
+@pytest.mark.parametrize("arguments", [(12, 5.0, 60.0, 1000.0), (50, 5.0, 60.0, 59.0)])
+def test_a_worker_that_is_not_always_busy_is_refused(arguments):
+    """With twelve waits it has a pause before the first asks again."""
+    with pytest.raises(ScenarioError, match="the worker must be busy"):
+        theory.saturated_checks(*arguments)
+
+
+@pytest.mark.parametrize("level", [0.0, 100.0, 300.0, 400.0])
+def test_the_mean_beyond_a_level_is_the_integral(level):
+    """Of what is above it, for a latency that is uniform on an interval of 300 s."""
+    late = (np.arange(300_000) + 0.5) / 1000
+    assert theory.mean_beyond(300.0, level) == pytest.approx(
+        np.maximum(late - level, 0.0).mean(), abs=1e-6
+    )
+
+
 def test_best_interval_is_the_cheapest():
     """No interval nearby costs less: checks at c_p each, latency at c_w per second."""
     check_cost, waiting_cost, mean = 0.01, 0.002, 600.0

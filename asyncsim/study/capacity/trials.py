@@ -199,7 +199,7 @@ class Trials:
             if all(math.isnan(one.value) for runs in found for one in runs):
                 raise ScenarioError(
                     f"{self.measure.figure} was seen in no run at {self.axis.field} = "
-                    f"{self.axis.shown(x)}: does any step wait there?"
+                    f"{self.axis.shown(x)}: does any step wait there, or check?"
                 )
         return self._found[x]
 

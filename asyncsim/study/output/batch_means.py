@@ -14,11 +14,13 @@ from asyncsim.model.described import argument
 from asyncsim.model.durations import Floats
 from asyncsim.model.handing_out import with_own_tables
 from asyncsim.model.quantities import count
-from asyncsim.study.statistics import Interval, mean_interval, ratio_values
+from asyncsim.study.statistics import Interval, Uneven, mean_interval, ratio_values, student_t
 
 FEWEST, MOST = 10, 30
 """Batches: with fewer the interval is wide and hard to check, and more gain little (Schmeiser
 1982, Batch size effects in the analysis of simulation output, Operations Research 30, 556-568)."""
+MOST_CORRELATED = 0.8
+"""A larger correlation of neighbouring batch means counts as this one; it is in the doubts."""
 ROUNDING = 1e-6
 """Variation below this share of the mean is rounding, or of no interest."""
 LEVEL = 0.1
@@ -33,7 +35,7 @@ class BatchMeans:
     Attributes
     ----------
     interval
-        Mean over all batches and t-interval, the batches taken as independent.
+        Mean over all batches, and an interval adjusted for their skewness and correlation.
     size
         Observations per batch.
     means
@@ -71,6 +73,13 @@ def batch_means(
     batches may differ in weight). The shortest batches are taken (30 batches to begin with, at
     least 10) whose means pass von Neumann's test for correlation at 10 %.
 
+    The batch means of a busy queue are skewed: rare high peaks carry much of the mean, and a series
+    without them has a low mean and a small variance at the same time, so that a plain t-interval
+    lies below the truth too often. The interval is therefore adjusted for skewness and for what is
+    left of correlation, as in Skart (Tafazzoli, Wilson, Lada and Steiger 2011, Performance of
+    Skart, INFORMS Journal on Computing 23, 297-314), and reaches over that of ten batches too. For
+    an independent series it covers more than it promises: some 97 % at 95 %.
+
     Parameters
     ----------
     values
@@ -79,7 +88,8 @@ def batch_means(
         Weight of each value in the mean of its batch, shape ``(n,)``; a value of weight 0 may be
         NaN. By default all alike.
     size
-        Observations per batch; by default found as above.
+        Observations per batch; by default found as above. With a size the interval rests on
+        batches of that size alone.
     confidence
         Of the interval.
 
@@ -116,10 +126,55 @@ def batch_means(
             f"the batch means are still correlated ({lag_1:.2f} from one to the next), so the "
             "interval is too narrow: give a longer run, or replications"
         )
-    interval = mean_interval(around, confidence)
+    parts = [around]
+    if size is None and n >= FEWEST:
+        parts.append(ratio_values(*_sums(series, weight, n // FEWEST)))
+    interval = _widest(parts, confidence)
     return BatchMeans(
         interval, chosen, means, n - len(means) * chosen, lag_1, chance, tuple(doubts)
     )
+
+
+def _widest(parts: list[Floats], confidence: float) -> Interval:
+    """Return the mean of the first values, and the interval that reaches over those of all."""
+    plain = mean_interval(parts[0], confidence)
+    if not plain.half_width > ROUNDING * abs(plain.mean):  # none, or rounding
+        return plain
+    ends = np.array([adjusted_ends(values, confidence) for values in parts])
+    low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
+    return Uneven(plain.mean, (high - low) / 2, plain.n, (low, high))
+
+
+def adjusted_ends(values: ArrayLike, confidence: float) -> tuple[float, float]:
+    """Return the ends of an interval of the mean of values that may be skewed and correlated.
+
+    With a = μ3 / (6 √n s³), where μ3 is the third central moment, the quantiles ±t of Student's t
+    are replaced by G(±t), G(r) = ((1 + 6 a (r - a))^(1/3) - 1) / (2 a) (Willink 2005, A confidence
+    interval and test for the mean of an asymmetric distribution, Communications in Statistics 34,
+    753-766). A positive lag-1 correlation φ widens both sides by √((1 + φ)/(1 - φ)), as if the
+    values were an autoregressive series.
+
+    Examples
+    --------
+    >>> low, high = adjusted_ends([1.0, 5.0, 1.0, 2.0, 1.0], 0.95)  # unadjusted: -0.15 to 4.15
+    >>> round(low, 2), round(high, 2)
+    (0.69, 7.8)
+    """
+    x = np.asarray(values, dtype=float)
+    n = len(x)
+    mean, error = float(x.mean()), float(x.std(ddof=1)) / math.sqrt(n)
+    third = n * float(np.sum((x - mean) ** 3)) / ((n - 1) * max(n - 2, 1))
+    phi = min(max(correlation(x)[0], 0.0), MOST_CORRELATED)
+    wider = math.sqrt((1 + phi) / (1 - phi))
+    t = student_t(confidence, n - 1)
+    a = third / (6 * n**2 * error**3) if error else 0.0
+    if abs(a) < 1e-6:
+        return mean - t * error * wider, mean + t * error * wider
+
+    def adjusted(r: float) -> float:
+        return (float(np.cbrt(1 + 6 * a * (r - a))) - 1) / (2 * a)
+
+    return mean - adjusted(t) * error * wider, mean - adjusted(-t) * error * wider
 
 
 def _sums(series: Floats, weights: Floats, size: int) -> tuple[Floats, Floats]:

@@ -23,7 +23,15 @@ from asyncsim.study.output import cycles
 from asyncsim.study.output.batch_means import batch_means
 from asyncsim.study.output.cycles import SERIES, Cycles
 from asyncsim.study.output.settled import SteadyState
-from asyncsim.study.output.warm_up import TREND_LEVEL, WarmUp, differs, mser5, trend
+from asyncsim.study.output.warm_up import (
+    CUT_LEVEL,
+    CUT_LEVEL_OF_ONE,
+    TREND_LEVEL,
+    WarmUp,
+    differs,
+    mser5,
+    trend,
+)
 from asyncsim.study.replications import Replications, playing
 from asyncsim.study.statistics import check_confidence, mean_interval
 
@@ -55,10 +63,11 @@ def steady_state(
     9). With one it is non-overlapping batch means (`asyncsim.study.output.batch_means`). A cycle
     counts in a mean as much as waits, instances or seconds are in it.
 
-    What MSER-5 would cut is left out if it differs from the rest by more than chance. It
-    errs on the safe side: of systems that are steady one in eight or so is doubted without
-    cause at 60 to 120 cycles, fewer with more. In a single run it may take a chance peak at the
-    beginning for a warm-up; several replications are the surer way.
+    What MSER-5 would cut is left out if it differs from the rest by more than chance; in a single
+    run, whose chance peaks look like a warm-up, by far more. Doubts err on the safe side: of
+    systems that are steady one in eight or so is doubted without cause at 60 to 120 cycles, fewer
+    with more. For M/M/1 at utilisation 0.8 (60 days, jobs of 5 min) 96 % of the intervals of single
+    runs at 95 % cover the truth. Several replications are the surer way, and give narrower ones.
 
     Parameters
     ----------
@@ -160,7 +169,8 @@ def _estimated(
     averaged = _weighted(values, weights, axis=0)
     known = np.flatnonzero(~np.isnan(averaged))
     mser = mser5(averaged[known])
-    needed = mser.truncated and differs(averaged[known], mser.truncated)
+    level = CUT_LEVEL if len(runs) > 1 else CUT_LEVEL_OF_ONE
+    needed = mser.truncated and differs(averaged[known], mser.truncated, level)
     cut = int(known[mser.truncated]) if needed else 0
     trends = _trends(averaged[known], np.mean([n for _, n in runs], axis=0), mser)
     doubts = [*load, *mser.doubts, *trends]

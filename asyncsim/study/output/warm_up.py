@@ -25,13 +25,15 @@ BATCH = 5
 FEWEST_BATCHES = 10
 """With fewer batches the minimum is not believed."""
 KEPT = 5
-"""So many batches are never cut off: the statistic of very few is small by chance."""
+"""That many batches are never cut off: the statistic of very few is small by chance."""
 PARTS = 10
 """The test for a trend looks at so many parts of a series."""
 ROUNDING = 1e-6
 """Variation below this share of the mean is rounding, or of no interest."""
 TREND_LEVEL = 0.01
 """How often the test for a trend is mistaken where there is none."""
+CUT_LEVEL, CUT_LEVEL_OF_ONE = 0.01, 1e-4
+"""Level of the test whether what a cut leaves out differs: over replications, and of one run."""
 
 
 @with_own_tables
@@ -111,19 +113,23 @@ def _batches(series: Floats) -> Floats:
     return means
 
 
-def differs(values: ArrayLike, cut: int) -> bool:
-    """Tell whether what a cut leaves out differs from the rest by more than chance, at 1 %.
+def differs(values: ArrayLike, cut: int, level: float = CUT_LEVEL) -> bool:
+    """Return whether what a cut leaves out differs from the rest by more than chance.
 
     MSER-5 likes to cut chance peaks off the beginning of a short series that needs no cut, and what
     is left then is too low. Compared are the means of its batches of five (t test, with the
-    variance of the rest).
+    variance of the rest). The batches of one run are skewed and depend on each other, and MSER-5
+    has chosen the cut among many: at 1 % the test cuts 7 % of the runs of M/M/1 at utilisation 0.8
+    that need no cut (60 days, jobs of 5 min), at 0.01 % it cuts 0.4 %.
 
     Parameters
     ----------
     values
         The series, shape ``(n,)``.
     cut
-        So many at the beginning would be left out.
+        Number of values at the beginning that would be left out.
+    level
+        Of the test.
     """
     z = _batches(np.asarray(values, dtype=float))
     first, rest = z[: cut // BATCH], z[cut // BATCH :]
@@ -133,7 +139,7 @@ def differs(values: ArrayLike, cut: int) -> bool:
     gap = abs(float(first.mean() - rest.mean()))
     if error <= ROUNDING * abs(float(rest.mean())):
         return gap > ROUNDING * abs(float(rest.mean()))
-    return bool(2 * scipy.stats.t.sf(gap / error, len(rest) - 1) < TREND_LEVEL)
+    return bool(2 * scipy.stats.t.sf(gap / error, len(rest) - 1) < level)
 
 
 def moving_average(values: ArrayLike, window: int) -> Floats:

@@ -83,6 +83,20 @@ def test_replications_give_an_interval_that_a_herd_does_not_fool():
     assert pooled / 300 < 0.6
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_ends_of_woodruff_s_interval_are_rounded_outwards(seed):
+    """The values next to q ± h on the outside: rounded inwards it would be a value too narrow."""
+    rng, q = np.random.default_rng(seed), 0.7
+    runs = rng.permutation(120).reshape(6, 20).astype(float)  # a value is its own rank, from 0
+    found = replicated_quantile(list(runs), q)
+    shares = np.mean(runs <= found.value, axis=1)
+    half = stats.t.ppf(0.975, 5) * shares.std(ddof=1) / math.sqrt(6)
+    low, high = (q - half) * 119, (q + half) * 119
+    assert high < 119
+    assert low - 1 < found.low < low  # neither is a whole number by chance
+    assert high < found.high < high + 1
+
+
 def test_infinite_values_are_values():
     """Where more are infinite than the quantile leaves out, it is; empty replications are none."""
     runs = [[1.0, 2.0], [], [1.0, math.inf], *[[3.0, 4.0]] * 6]

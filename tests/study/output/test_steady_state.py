@@ -216,7 +216,10 @@ def test_a_load_too_near_to_full_is_told_whatever_chance_shows(load):
 
 @pytest.mark.filterwarnings("ignore::asyncsim.SteadyStateWarning")
 def test_one_run_is_not_biased_by_quiet_days_or_chance_peaks():
-    """The mean of days' means is too low, and so is what a cut of chance peaks leaves."""
+    """The mean of days' means is too low, and so is what a cut of chance peaks leaves.
+
+    M/M/2 at utilisation 0.8, 60 days: at least 93 % of the 95 % intervals hold the truth.
+    """
     jobs = sim.Process("work", [sim.Step("work", work=sim.exponential("10min"))])
     busy = queue("1/h", process=jobs).replace(
         arrivals=sim.Poisson("9.6/h"), server=sim.WorkflowServer(2)
@@ -224,8 +227,8 @@ def test_one_run_is_not_biased_by_quiet_days_or_chance_peaks():
     truth = 600.0 * (1 + theory.mmc_wait(2, 1.6))
     found = [
         sim.steady_state(busy, sim.Callback(), "cycle_time", seed=seed, progress=False).estimate
-        for seed in range(60)
+        for seed in range(100)
     ]
     means = np.array([one.mean for one in found]) / truth
     assert abs(means.mean() - 1) < 3 * means.std(ddof=1) / np.sqrt(len(means))
-    assert np.mean([truth in one for one in found]) > 0.75
+    assert np.mean([truth in one for one in found]) >= 0.93

@@ -11,7 +11,14 @@ from hypothesis.extra.numpy import arrays
 
 import asyncsim as sim
 from asyncsim.study import theory
-from asyncsim.study.output.warm_up import TREND_LEVEL, moving_average, mser5, trend
+from asyncsim.study.output.warm_up import (
+    CUT_LEVEL_OF_ONE,
+    TREND_LEVEL,
+    differs,
+    moving_average,
+    mser5,
+    trend,
+)
 
 
 @given(arrays(float, st.integers(30, 130), elements=st.floats(-100, 100, width=16)))
@@ -106,3 +113,17 @@ def test_constants_have_no_trend_and_short_series_none_that_is_known():
     """Rounding is no slope."""
     assert trend(7.0 + 1e-9 * np.arange(60)) == (0.0, 1.0)
     assert trend(np.arange(9.0)) == (0.0, 1.0)
+
+
+def test_a_peak_of_chance_is_no_warm_up_at_the_level_of_one_run_but_a_real_one_is():
+    """Skewed noise, cut where MSER-5 says: at 1 % more often than at 0.01 %; a long ramp always."""
+    rng = np.random.default_rng(4)
+    noise = rng.exponential(1.0, (400, 60)) + np.repeat(rng.exponential(1.5, (400, 12)), 5, axis=1)
+    cuts = [mser5(series).truncated for series in noise]
+    usual, strict = (
+        np.mean([differs(one, cut, level) for one, cut in zip(noise, cuts, strict=True)])
+        for level in (0.01, CUT_LEVEL_OF_ONE)
+    )
+    assert strict < 0.02 < usual
+    ramp = np.minimum(np.arange(60) / 10, 1) * 100
+    assert all(differs(one + ramp, 10, CUT_LEVEL_OF_ONE) for one in noise)
