@@ -291,6 +291,7 @@ def test_what_an_output_cannot_show_is_escaped(words, encoding, scenario_file, t
 
 
 @pytest.mark.parametrize("words", [["--help"], ["compare", "FILE", "--replications", "2"]])
+@pytest.mark.slow
 def test_an_output_that_goes_nowhere_is_no_traceback(words, scenario_file):
     """A pipe whose reader has gone, as under `head`, and a full disk."""
     command = [sys.executable, "-m", "asyncsim", *words]

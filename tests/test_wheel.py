@@ -22,6 +22,8 @@ from asyncsim.model.examples import example_files
 
 pytest.importorskip("hatchling", reason="needs the group test")
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]  # it is built once
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = re.findall(r"^  (asyncsim .*)$", EPILOG, flags=re.MULTILINE)
 SHORTER = {"capacity": ["--question", "workers", "--replications", "2"], "serve": ["--port", "0"]}

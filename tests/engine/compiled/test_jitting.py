@@ -41,6 +41,7 @@ def test_numba_is_imported_only_when_a_kernel_is_wanted(code):
 
 
 @needs_numba
+@pytest.mark.slow
 def test_machine_code_is_kept_on_disk():
     """A second session loads the kernels instead of compiling them."""
     code = PLAY.format(engine="compiled") + (
@@ -51,6 +52,7 @@ def test_machine_code_is_kept_on_disk():
     assert python(code) == "1 0\n"
 
 
+@pytest.mark.slow
 def test_without_numba_the_same_functions_run_as_they_stand():
     """Numba away: the comparison of both engines holds for plain Python as well."""
     found = subprocess.run(
