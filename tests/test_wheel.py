@@ -89,7 +89,7 @@ def test_an_installed_wheel_is_what_runs(programs, tmp_path):
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_examples_of_the_help_run_in_an_empty_folder(example, programs, tmp_path):
-    """Each of them as it is printed, but for what is said above."""
+    """Each of them as it is printed, apart from the exceptions named above."""
     program, command, *words = shlex.split(example)
     words = [str(programs / program), command, *words, *SHORTER.get(command, [])]
     if command != "serve":

@@ -59,7 +59,7 @@ class RequestLog:
     >>> import warnings
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore", sim.LogWarning)
-    ...     log = sim.RequestLog.read("data/request_log.csv")
+    ...     log = sim.RequestLog.read("example:request_log")
     >>> list(log.rows.columns), list(log.rejected.columns)
     (['SN', 'submitted', 'completed'], ['line', 'SN', 'problem', 'kind'])
 
