@@ -29,11 +29,14 @@ EXAMPLES = re.findall(r"^  (asyncsim .*)$", EPILOG, flags=re.MULTILINE)
 SHORTER = {"capacity": ["--question", "workers", "--replications", "2"], "serve": ["--port", "0"]}
 
 
+HIDDEN = ("PYTHONPATH", "PIP_")
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
+"""The variables of a user who has none of the tests' own."""
+
+
 def run(*words, cwd):
-    """Run a program without what the tests' own environment says; return its output."""
-    hidden = ("PYTHONPATH", "PIP_")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
-    done = subprocess.run(words, cwd=cwd, env=clean, capture_output=True, text=True, check=False)
+    """Run a program; return its output."""
+    done = subprocess.run(words, cwd=cwd, env=CLEAN, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -95,7 +98,7 @@ def test_the_examples_of_the_help_run_in_an_empty_folder(example, programs, tmp_
     if command != "serve":
         assert run(*words, cwd=tmp_path)
         return
-    serving = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    serving = subprocess.Popen(words, cwd=tmp_path, env=CLEAN, stdout=subprocess.PIPE, text=True)
     with serving:
         lines = []
         for line in serving.stdout:
