@@ -1,5 +1,6 @@
 # make demo   the comparison of callback and polling, as a table and a picture
 # make test   everything that must hold before a change goes in
+# make fast   of these only the tests that take no seconds: two or three minutes
 # make lab    JupyterLab on the notebooks
 # make lite   the same without installation, in a browser: a site in out/lite (docs/in_the_browser.md)
 # make bench  speed, against a plain hand-written SimPy model
@@ -8,7 +9,8 @@
 # make pictures  the pictures of README, into docs/
 # make clean  take away what the others made (make distclean: the environment as well)
 #
-# Without make: python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[fast,serve,logs,lab,test]"
+# Without make: python3 -m venv .venv && .venv/bin/pip install 'pip>=25.1' &&
+#     .venv/bin/pip install -c constraints.txt -e '.[fast,serve,logs,lab]' --group dev
 
 PYTHON ?= python3
 VENV := .venv
@@ -18,7 +20,7 @@ NOTEBOOKS := $(wildcard notebooks/[0-9][0-9]_*.ipynb notebooks/solutions/*.ipynb
 # Jupyter refuses to run as root, as one is in many containers, unless told that this is meant
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help demo test lab lite bench docs slides pictures clean distclean
+.PHONY: help demo test fast lab lite bench docs slides pictures clean distclean
 .DELETE_ON_ERROR:
 
 help:
@@ -35,6 +37,9 @@ test: $(VENV)/ready-test
 	$(BIN)/mypy
 	$(BIN)/nbstripout --verify $(NOTEBOOKS)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+fast: $(VENV)/ready-test
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 lab: $(VENV)/ready-lab
 	$(BIN)/jupyter lab $(LAB_FLAGS) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
@@ -71,15 +76,17 @@ distclean: clean
 	rm -rf $(VENV)
 
 # The stamps say what has been installed; they age when the requirements change.
-$(VENV)/ready-demo: EXTRAS := [fast,serve]
-$(VENV)/ready-test: EXTRAS := [fast,serve,test]
-$(VENV)/ready-lab: EXTRAS := [fast,serve,logs,lab]
-$(VENV)/ready-docs: EXTRAS := [fast,serve,docs]
-$(VENV)/ready-lite: EXTRAS := [lite]
+$(VENV)/ready-demo: WANTED := -e ".[fast,serve]"
+$(VENV)/ready-test: WANTED := -e ".[fast,serve,logs,lab]" --group dev
+$(VENV)/ready-lab: WANTED := -e ".[fast,serve,logs,lab]"
+$(VENV)/ready-docs: WANTED := -e ".[fast,serve]" --group docs
+$(VENV)/ready-lite: WANTED := -e . --group lite
 $(VENV)/ready-%: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	@echo "installing what this needs into $(VENV)/: a minute or two"
+	@# the pip that Python 3.11 brings knows no dependency groups
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-c constraints.txt -e ".$(EXTRAS)"
+		-c constraints.txt $(WANTED)
 	@touch $@
 
 $(VENV)/pyvenv.cfg:

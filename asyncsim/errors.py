@@ -123,7 +123,7 @@ class StoreError(AsyncsimError, RuntimeError):
     >>> folder = tempfile.TemporaryDirectory()
     >>> notes = pathlib.Path(folder.name, "notes.txt")
     >>> _ = notes.write_text("no database " * 99)
-    >>> sim.live(sim.Scenario.load("data/nightly_ledger.toml"), store=notes)
+    >>> sim.live(sim.Scenario.load("example:nightly_ledger"), store=notes)
     Traceback (most recent call last):
         ...
     asyncsim.errors.StoreError: store ... cannot be used: file is not a database
@@ -135,7 +135,7 @@ class CensoredWarning(UserWarning):
     """Waits were still open when the run stopped: their latencies are not in the figures.
 
     >>> import warnings
-    >>> scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    >>> scenario = sim.Scenario.load("example:nightly_ledger")
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
     ...     run = sim.simulate(scenario, sim.Callback(loss=0.01), seed=1)
@@ -150,7 +150,7 @@ class LogWarning(UserWarning):
     >>> import warnings
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
-    ...     log = sim.RequestLog.read("data/request_log.csv")
+    ...     log = sim.RequestLog.read("example:request_log")
     >>> caught[0].category.__name__, len(log.rejected) > 0
     ('LogWarning', True)
     """
@@ -160,7 +160,7 @@ class PrecisionWarning(UserWarning):
     """As many replications were played as were allowed, and the intervals are still too wide.
 
     >>> import warnings
-    >>> scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    >>> scenario = sim.Scenario.load("example:nightly_ledger")
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
     ...     sim.compare(
@@ -176,7 +176,7 @@ class SteadyStateWarning(UserWarning):
     """A figure is given as that of the steady state, and there are reasons to doubt it.
 
     >>> import warnings
-    >>> scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    >>> scenario = sim.Scenario.load("example:nightly_ledger")
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
     ...     found = sim.steady_state(scenario, sim.Callback(), length="12 days", progress=False)

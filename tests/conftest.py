@@ -1,5 +1,12 @@
-"""Settings for all tests; ``--hypothesis-profile=thorough`` searches ten times as long."""
+"""Settings for all tests; ``--hypothesis-profile=thorough`` searches ten times as long.
 
+``-m "not slow"`` runs the fast tests: two or three minutes on two cores, without a browser, a
+notebook or the site of the documentation.
+"""
+
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 from asyncsim.engine.compiled import ahead
@@ -10,3 +17,22 @@ settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("asyncsim")
 
 ahead.warm_up()  # else the first tests would run plain kernels, and compile beside them
+
+
+HERE = Path(__file__).parent
+SLOW = (
+    *("benchmarks", "browser", "docs", "fuzz", "notebooks"),
+    "engine/compiled/test_same_answer.py",
+    *(f"live/test_{name}.py" for name in ("crash", "failed_writes", "locks", "serving")),
+    *(f"study/calibration/test_{name}.py" for name in ("checking", "durations", "nights")),
+    *(f"study/capacity/test_{name}.py" for name in ("break_even", "cheapest", "sureness")),
+)
+"""Folders and modules in which most tests take seconds; elsewhere a test itself is marked slow."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what lies in a slow folder or module."""
+    slow = {HERE / name for name in SLOW}
+    for item in items:
+        if not slow.isdisjoint([item.path, *item.path.parents]):
+            item.add_marker(pytest.mark.slow)

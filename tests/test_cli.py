@@ -19,6 +19,7 @@ from asyncsim.cli import studies
 from asyncsim.cli.main import _parser, main
 from asyncsim.cli.words import parse_strategy
 from asyncsim.engine.figures import FIGURES
+from asyncsim.model.examples import LOG, SCENARIO, example_files, readable_file
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
 from asyncsim.study.experiments import exact_experiments
@@ -302,6 +303,7 @@ def test_what_an_output_cannot_show_is_escaped(words, encoding, scenario_file, t
 
 
 @pytest.mark.parametrize("words", [["--help"], ["compare", "FILE", "--replications", "2"]])
+@pytest.mark.slow
 def test_an_output_that_goes_nowhere_is_no_traceback(words, scenario_file):
     """A pipe whose reader has gone, as under `head`, and a full disk."""
     command = [sys.executable, "-m", "asyncsim", *words]
@@ -466,7 +468,7 @@ def test_help_teaches(capsys):
     assert len(examples) >= 5
     for line in examples:
         command, file = line.split()[:2]
-        assert (Path(__file__).parent.parent / file).exists()
+        assert readable_file(file, LOG if command == "fit" else SCENARIO).exists()
         with pytest.raises(SystemExit) as left:
             main([command, "--help"])
         assert left.value.code == 0
@@ -475,7 +477,9 @@ def test_help_teaches(capsys):
     assert capsys.readouterr().out == shown
 
 
-@pytest.mark.parametrize("command", ["compare", "run", "capacity", "serve", "fit", "verify"])
+@pytest.mark.parametrize(
+    "command", ["compare", "run", "capacity", "serve", "fit", "verify", "examples"]
+)
 def test_the_help_of_a_command_shows_it_and_tells_its_defaults(command, monkeypatch):
     """What it does, one example that can be typed, and what holds if an option is left out."""
     monkeypatch.setenv("COLUMNS", "500")
@@ -490,7 +494,7 @@ def test_the_help_of_a_command_shows_it_and_tells_its_defaults(command, monkeypa
             assert "default" in option.help, option.dest
     if command in ("compare", "capacity"):
         assert all(name in text for name in FIGURES)
-    if command not in ("fit", "verify"):
+    if command not in ("fit", "verify", "examples"):
         assert all(repr(name) in text for name in PROFILES)
 
 
@@ -566,3 +570,45 @@ def test_waits_without_end_are_in_the_output_itself(scenario_file, capsys):
         assert "they have no latency and are in no average" in shown
     assert re.search(r"^unresumed share +\d+ ± \d+ %$", compared, flags=re.MULTILINE)
     assert re.search(r"^mean_latency .* s, of resumed waits$", played, flags=re.MULTILINE)
+
+
+def test_examples_are_written_ready_to_run(tmp_path, capsys):
+    """Notebooks beside the data that they read as ../data; modes as in the repository."""
+    folder = tmp_path / "my course"
+    assert main(["examples", str(folder)]) == 0
+    written = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    assert written == set(example_files())
+    assert sim.Scenario.load(folder / "notebooks" / ".." / "data" / "person.toml")
+    assert os.access(folder / "data" / "nightly_batch.sh", os.X_OK) == (os.name == "posix")
+    opened = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    assert opened[:2] == ["jupyter", "lab"]
+    assert Path(opened[2]).is_file()
+
+
+def test_examples_overwrite_nothing_that_is_there(tmp_path, capsys):
+    """Not one file is written if one is in the way; --force overwrites it, and no other file."""
+    mine, other = tmp_path / "data" / "person.toml", tmp_path / "data" / "mine.toml"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    other.write_text("mine")
+    assert main(["examples", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said == f"asyncsim: {mine} would be overwritten; name another folder, or give --force\n"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["data", "mine.toml", "person.toml"]
+    assert main(["examples", str(tmp_path), "--force"]) == 0
+    assert sim.Scenario.load(mine) == sim.Scenario.load("example:person")
+    assert other.read_text() == "mine"
+    capsys.readouterr()
+    assert main(["examples", str(other)]) == 2  # a file is no folder
+    assert "DIR must be a file that can be written (Not a directory)" in capsys.readouterr().err
+
+
+def test_a_command_plays_an_example(tmp_path, monkeypatch, capsys):
+    """In a folder that has no such file; a wrong name lists those there are."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "example:person"]) == 0
+    assert "mean_latency" in capsys.readouterr().out
+    assert main(["run", "example:persona"]) == 2
+    said = capsys.readouterr().err
+    assert "must name an example scenario (capstone, herd_rate_limit" in said
+    assert "did you mean 'person'?" in said

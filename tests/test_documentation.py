@@ -59,6 +59,7 @@ def test_every_public_name_has_an_example(name):
 
 
 @pytest.mark.filterwarnings("ignore::asyncsim.LogWarning")  # the log is dirty on purpose
+@pytest.mark.slow
 def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
     """All Python blocks of README run, one after the other, with fewer instances."""
     matplotlib.use("agg")

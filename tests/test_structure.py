@@ -1,7 +1,11 @@
 """The house stays as it was drawn: short modules, imports downwards only, no circles."""
 
 import ast
+import re
+import sys
+import tomllib
 from graphlib import TopologicalSorter
+from itertools import chain
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "asyncsim"
@@ -87,3 +91,28 @@ def test_there_are_no_circles():
     """No module imports itself by a detour, not even for type hints."""
     graph = {name: stairs(name) - {name} for name in MODULES}
     assert list(TopologicalSorter(graph).static_order())  # raises CycleError on a circle
+
+
+def test_what_is_imported_is_declared():
+    """Every library has its floor in pyproject.toml, also one that another brings along."""
+    declared = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    project = declared["project"]
+    extras = chain.from_iterable(project["optional-dependencies"].values())
+    wanted = [re.match(r"[\w-]+", one)[0] for one in (*project["dependencies"], *extras)]
+    names = {name.replace("-", "_") for name in wanted}
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add((node.module or "").split(".")[0])
+    assert "numpy" in found
+    assert found - sys.stdlib_module_names - {"asyncsim"} <= names
+
+
+def test_what_users_may_install_is_no_tool_of_development():
+    """The extras are for users; tools are dependency groups, which no wheel offers."""
+    declared = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    assert set(declared["project"]["optional-dependencies"]) == {"fast", "lab", "logs", "serve"}
+    assert {"test", "docs", "lite", "dev"} <= set(declared["dependency-groups"])

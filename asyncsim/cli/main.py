@@ -17,6 +17,7 @@ from asyncsim.cli.serving import add_serve
 from asyncsim.cli.studies import (
     add_capacity,
     add_compare,
+    add_examples,
     add_fit,
     add_run,
     add_verify,
@@ -28,18 +29,19 @@ EPILOG = """\
 a step waits for something outside: a nightly batch, a person, another system. It can poll (ask
 every so often) or be called back, by its serial number such as 5_31. Begin with one of these:
 
-  asyncsim compare data/nightly_ledger.toml
+  asyncsim compare example:nightly_ledger
       callback and polling side by side: how late, and at what cost
-  asyncsim compare data/nightly_ledger.toml --strategy callback --strategy "polling 5min"
+  asyncsim compare example:nightly_ledger --strategy callback --strategy "polling 5min"
       strategies of your choice; --save picture.png, --report study.html
-  asyncsim capacity data/nightly_ledger.toml --target "p95_latency <= 60s"
+  asyncsim capacity example:nightly_ledger --target "p95_latency <= 60s"
       how many workers that takes, and up to which volume it holds
-  asyncsim fit data/request_log.csv --out mine.toml
+  asyncsim fit example:request_log --out mine.toml
       a scenario made from a log, with what the log does not explain
-  asyncsim serve data/workshop.toml --hold all
+  asyncsim serve example:workshop --hold all
       a live session: finish 1_31 yourself, with curl
 
-asyncsim COMMAND --help tells what each takes. Scenario files: data/README.md. Notebooks: make lab.
+asyncsim COMMAND --help tells what each takes. asyncsim examples DIR writes all examples, with the
+notebooks of the course.
 """
 
 
@@ -145,4 +147,5 @@ def _parser() -> argparse.ArgumentParser:
     add_fit(commands)
     add_verify(commands)
     add_warm_up(commands)
+    add_examples(commands)
     return parser

@@ -15,6 +15,7 @@ from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
 from asyncsim.study.saving import check_writable, named_file, writing
 
+SCENARIO_HELP = "a scenario file (TOML), or an example, such as example:nightly_ledger"
 SEED_HELP = "key of the random numbers (default: 1)"
 
 
@@ -43,7 +44,7 @@ def _listed(title: str, names: Iterable[str]) -> str:
 
 def add_scenario(command: argparse.ArgumentParser) -> None:
     """Add what every command that plays a scenario is told."""
-    command.add_argument("scenario", type=Path, help="a scenario file (TOML)")
+    command.add_argument("scenario", type=Path, help=SCENARIO_HELP)
     command.add_argument("--seed", type=int, default=1, help=SEED_HELP)
     command.add_argument(
         "--engine",
@@ -53,7 +54,10 @@ def add_scenario(command: argparse.ArgumentParser) -> None:
     )
     add_profile(command)
     command.add_argument(
-        "--log", type=Path, metavar="CSV", help="take arrivals and external times from a log"
+        "--log",
+        type=Path,
+        metavar="CSV",
+        help="take arrivals and external times from a log, such as example:request_log",
     )
     command.add_argument(
         "--step", metavar="NAME", help="the step whose requests the log holds, if there are several"

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from asyncsim.cli.options import SEED_HELP, add_command, add_profile, add_strategy
+from asyncsim.cli.options import SCENARIO_HELP, SEED_HELP, add_command, add_profile, add_strategy
 from asyncsim.cli.words import parse_strategy
 from asyncsim.errors import ScenarioError
 from asyncsim.live.hosts import host_names
@@ -35,10 +35,10 @@ def add_serve(commands: Any) -> None:
         commands,
         "serve",
         "play a scenario on the clock, and let programs finish its steps over REST",
-        "data/workshop.toml --hold all --store out/session.db",
+        "example:workshop --hold all --store session.db",
     )
     command.add_argument(
-        "scenario", type=Path, nargs="?", help="a scenario file (TOML); left out, the store's own"
+        "scenario", type=Path, nargs="?", help=f"{SCENARIO_HELP}; left out, the store's own"
     )
     command.add_argument(
         "--store", type=Path, metavar="DB", help="keep all waiting steps there; go on from there"

@@ -1,9 +1,11 @@
-"""``asyncsim compare``, ``run``, ``capacity``, ``fit`` and ``verify``."""
+"""``asyncsim compare``, ``run``, ``capacity``, ``fit``, ``verify`` and ``examples``."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import shlex
+import shutil
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from asyncsim.engine.compiled.ahead import warm_up
 from asyncsim.engine.figures import figures_of
 from asyncsim.engine.simulate import simulate
 from asyncsim.errors import ScenarioError
+from asyncsim.model.examples import example_files, examples_folder
 from asyncsim.model.files import scenario_file
 from asyncsim.study.calibration.fit import fit
 from asyncsim.study.capacity.limits import fewest_workers, largest_volume
@@ -43,7 +46,7 @@ def add_compare(commands: Any) -> None:
         commands,
         "compare",
         "play strategies on the same random numbers",
-        'data/nightly_ledger.toml --strategy callback --strategy "polling 5min"',
+        'example:nightly_ledger --strategy callback --strategy "polling 5min"',
         figures=True,
     )
     add_scenario(command)
@@ -84,7 +87,7 @@ def add_run(commands: Any) -> None:
         commands,
         "run",
         "play one strategy and write down what happened",
-        'data/nightly_ledger.toml --strategy "polling 15min" --out out/tables/',
+        'example:nightly_ledger --strategy "polling 15min" --out tables/',
     )
     add_scenario(command)
     add_strategy(command)
@@ -106,7 +109,7 @@ def add_capacity(commands: Any) -> None:
         commands,
         "capacity",
         "find the fewest workers and the largest volume for a target",
-        'data/nightly_ledger.toml --target "p95_latency <= 60s"',
+        'example:nightly_ledger --target "p95_latency <= 60s"',
         figures=True,
     )
     add_scenario(command)
@@ -140,11 +143,14 @@ def add_fit(commands: Any) -> None:
         commands,
         "fit",
         "fit a scenario to a log, and tell what the log does not explain",
-        "data/request_log.csv --out out/fitted.toml --check callback",
+        "example:request_log --out fitted.toml --check callback",
         profiles=False,
     )
     command.add_argument(
-        "log", type=Path, help="CSV: SN, submitted, completed; or events as process mining has them"
+        "log",
+        type=Path,
+        help="CSV: SN, submitted, completed; or events as process mining has them; or an example, "
+        "such as example:request_log",
     )
     command.add_argument("--out", type=Path, metavar="TOML", help="write the scenario there")
     command.add_argument("--plot", type=Path, metavar="PNG", help="save the picture there")
@@ -214,6 +220,21 @@ def add_warm_up(commands: Any) -> None:
 def _warm_up(arguments: argparse.Namespace) -> int:
     print(warm_up())
     return 0
+
+
+def add_examples(commands: Any) -> None:
+    """Add ``asyncsim examples``."""
+    command = add_command(
+        commands, "examples", "write the notebooks and their data", "course", profiles=False
+    )
+    command.add_argument(
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="where to: notebooks in DIR/notebooks, scenario files and a log in DIR/data",
+    )
+    command.add_argument("--force", action="store_true", help="overwrite files that exist")
+    command.set_defaults(command=_examples)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -355,3 +376,23 @@ def _verify(arguments: argparse.Namespace) -> int:
     )
     print(found)
     return 0 if found.passed else 1
+
+
+def _examples(arguments: argparse.Namespace) -> int:
+    source, folder = examples_folder(), named_file(arguments.folder, "DIR")
+    examples = example_files()
+    there = [str(folder / one) for one in examples if (folder / one).exists()]
+    if there and not arguments.force:
+        some = ", ".join(there[:3]) + (f" and {len(there) - 3} more" if len(there) > 3 else "")
+        raise ScenarioError(f"{some} would be overwritten; name another folder, or give --force")
+    for one in examples:
+        check_folder((folder / one).parent, "DIR")
+        with writing(folder / one, "DIR"):
+            shutil.copyfile(source / one, folder / one)
+            shutil.copymode(source / one, folder / one)
+    print(
+        f"{len(examples)} files in {folder / 'notebooks'} and {folder / 'data'}. Open the course, "
+        f"after pip install 'asyncsim[fast,serve,lab]':\n"
+        f"  jupyter lab {shlex.quote(str(folder / 'notebooks' / '00_start_here.ipynb'))}"
+    )
+    return 0

@@ -82,7 +82,7 @@ class Simulation:
 
     Examples
     --------
-    >>> simulation = sim.Simulation(sim.Scenario.load("data/nightly_ledger.toml"), sim.Callback())
+    >>> simulation = sim.Simulation(sim.Scenario.load("example:nightly_ledger"), sim.Callback())
     >>> simulation.run(until="21h")
     >>> simulation.live_processes  # the ledger; the orders that wait for it are records
     1

@@ -75,7 +75,7 @@ def simulate(
     Examples
     --------
     >>> import asyncsim as sim
-    >>> scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    >>> scenario = sim.Scenario.load("example:nightly_ledger")
     >>> run = sim.simulate(scenario, sim.Polling("15min"), seed=1)
     >>> bool(run.waits["latency"].max() < 15 * 60 + 1)
     True

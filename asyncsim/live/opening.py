@@ -74,7 +74,7 @@ def live(
     Examples
     --------
     >>> import asyncsim as sim
-    >>> scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    >>> scenario = sim.Scenario.load("example:nightly_ledger")
     >>> session = sim.live(scenario, hold=True, seed=1)
     >>> session.run_until("12:00")
     >>> session.finish("5_31", {"InvoiceNo": 42}).text
@@ -154,7 +154,7 @@ def finish_in_store(
     >>> import tempfile, asyncsim as sim
     >>> folder = tempfile.TemporaryDirectory()
     >>> store = folder.name + "/session.db"
-    >>> session = sim.live(sim.Scenario.load("data/nightly_ledger.toml"), hold=True, store=store)
+    >>> session = sim.live(sim.Scenario.load("example:nightly_ledger"), hold=True, store=store)
     >>> session.run_until("09:00")
     >>> session.close()  # nobody plays it now
     >>> sim.finish_in_store(store, "1_31", {"InvoiceNo": 42}).text

@@ -125,7 +125,7 @@ def replay(
     --------
     >>> import tempfile, asyncsim as sim
     >>> folder = tempfile.TemporaryDirectory()
-    >>> session = sim.live(sim.Scenario.load("data/nightly_ledger.toml"), hold=True)
+    >>> session = sim.live(sim.Scenario.load("example:nightly_ledger"), hold=True)
     >>> session.run_until("09:00")
     >>> session.finish("1_31").text
     'finished'

@@ -17,6 +17,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -135,6 +136,7 @@ class Store:
         self._db = db = sqlite3.connect(
             self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
         )
+        weakref.finalize(self, db.close).atexit = False  # a session may be dropped without close()
         self.journal = self._journal(db)
         db.execute("pragma synchronous = full")
         db.execute("pragma temp_store = memory")  # what is played again must not need the disk

@@ -23,6 +23,7 @@ from asyncsim.model.arrivals import ARRIVALS, Arrivals
 from asyncsim.model.costs import CostModel
 from asyncsim.model.described import argument, choice, refuse, shown, unread
 from asyncsim.model.durations import LAWS, Duration, Fixed
+from asyncsim.model.examples import SCENARIO, readable_file
 from asyncsim.model.limits import SlidingWindow, TokenBucket
 from asyncsim.model.process import (
     MOST_NESTED,
@@ -84,7 +85,7 @@ DURATION_READERS = (
 
 def load(path: str | Path, cls: type[T]) -> T:
     """Read a scenario from a TOML file; see `Scenario.load`."""
-    place = argument("path", path, quantities.file_name)
+    place = readable_file(path, SCENARIO)
     try:
         with place.open(encoding="utf-8-sig") as file:
             text = file.read(MOST_CHARACTERS + 1)  # an endless device ends here, too

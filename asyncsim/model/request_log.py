@@ -23,8 +23,9 @@ from asyncsim.errors import LogWarning, ScenarioError, warn
 from asyncsim.model.arrivals import At
 from asyncsim.model.calendar import Calendar, zone_name
 from asyncsim.model.described import argument, shown, unread
+from asyncsim.model.examples import LOG, readable_file
 from asyncsim.model.handing_out import with_own_tables
-from asyncsim.model.quantities import FIRST_DATE, LAST_DATE, LONGEST, file_name, nearest
+from asyncsim.model.quantities import FIRST_DATE, LAST_DATE, LONGEST, nearest
 from asyncsim.model.systems import Recorded
 
 COLUMNS = ("SN", "submitted", "completed")
@@ -60,7 +61,7 @@ class RequestLog:
     >>> import warnings
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore", sim.LogWarning)
-    ...     log = sim.RequestLog.read("data/request_log.csv")
+    ...     log = sim.RequestLog.read("example:request_log")
     >>> list(log.rows.columns), list(log.rejected.columns)
     (['SN', 'submitted', 'completed'], ['line', 'SN', 'problem', 'kind'])
 
@@ -88,8 +89,8 @@ class RequestLog:
         Parameters
         ----------
         path
-            The file, its columns parted by commas, semicolons or tabs. Timestamps are ISO 8601
-            (``2026-03-02 09:13:22``).
+            The file, or ``"example:request_log"``; its columns parted by commas, semicolons or
+            tabs. Timestamps are ISO 8601 (``2026-03-02 09:13:22``).
         zone
             Zone in which timestamps are understood; those with an offset are converted to it, or
             to UTC if there is none.
@@ -198,7 +199,7 @@ def read_rows(
     ScenarioError
         If the file cannot be read or lacks a column.
     """
-    place = argument("path", path, file_name)
+    place = readable_file(path, LOG)
     with _opened(place) as reader:
         names = _names(reader)
         for column in columns:
@@ -221,7 +222,7 @@ def header_of(path: str | Path) -> list[str]:
     ScenarioError
         If the file cannot be read.
     """
-    with _opened(argument("path", path, file_name)) as reader:
+    with _opened(readable_file(path, LOG)) as reader:
         return _names(reader)
 
 

@@ -208,6 +208,11 @@ class Scenario:
     def load(cls, path: str | Path) -> Scenario:
         """Read a scenario from a TOML file, of 50 million characters at most.
 
+        Parameters
+        ----------
+        path
+            The file; ``"example:nightly_ledger"`` is one that comes with the package.
+
         Raises
         ------
         ScenarioError

@@ -98,7 +98,7 @@ def compare(
     Examples
     --------
     >>> import asyncsim as sim
-    >>> scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    >>> scenario = sim.Scenario.load("example:nightly_ledger")
     >>> found = sim.compare(scenario, [sim.Callback("50ms")], replications=2, progress=False)
     >>> found.strategies
     ['callback']

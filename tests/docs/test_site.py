@@ -13,8 +13,8 @@ import pytest
 
 import asyncsim as sim
 
-pytest.importorskip("sphinx", reason="needs the extra docs")
-pytest.importorskip("myst_nb", reason="needs the extra docs")
+pytest.importorskip("sphinx", reason="needs the group docs")
+pytest.importorskip("myst_nb", reason="needs the group docs")
 
 from sphinx.config import eval_config_file
 from sphinx.project import Project

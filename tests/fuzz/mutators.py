@@ -67,7 +67,7 @@ IN_A_FILE: list[Any] = [
 IN_PYTHON: list[Any] = [
     *[*IN_A_FILE, None, deep, b"22:00", 1j, object(), len, Fraction(10**400), Decimal("5")],
     *[range(3), timedelta.max, timedelta.min, timedelta(seconds=5), time(22, tzinfo=UTC), {1: 2}],
-    *[np.timedelta64(3, "M"), np.timedelta64(3), np.timedelta64("NaT"), np.datetime64("2026")],
+    *[np.timedelta64(3, "M"), np.timedelta64("NaT", "s"), np.datetime64("2026")],
     *[np.float32("nan"), np.int64(5), np.array([]), np.array("x"), np.array([1.0, 2.0])],
     *[np.zeros((7, 24)), np.ones((7, 24)), pd.Series([1.0]), pd.NaT, pd.NA],
     *[pd.Timestamp("2026-01-05"), pd.Timedelta("5min")],

@@ -72,6 +72,7 @@ def refused_or_same(damaged, truth):
 
 
 class TestDamage:
+    @pytest.mark.slow
     def test_no_bit_can_flip_unnoticed(self, path, tmp_path):
         """400 of them: the file is named, or all is as it was."""
         whole, chance = path.read_bytes(), random.Random(4)

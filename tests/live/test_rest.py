@@ -355,6 +355,7 @@ def sender(operation, mode, statuses):
     return send
 
 
+@pytest.mark.slow
 def test_it_keeps_to_its_own_description_whatever_is_sent():
     """More than 2,000 random requests: no 5xx, and no answer that is not described."""
     statuses = Counter()

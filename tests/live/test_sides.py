@@ -31,6 +31,7 @@ def simulated(scenario, strategy, instant, draws=None):
         return sim.simulate(scenario, strategy, draws=draws, until=until, engine="simpy")
 
 
+@pytest.mark.slow
 @settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(scenarios.scenarios(), scenarios.strategies(), st.lists(st.floats(60, 90_000), max_size=4))
 def test_a_session_left_alone_is_the_simulation(scenario, strategy, stops):

@@ -3,6 +3,7 @@
 SQLite's file system ``unix-dotfile`` has no memory that processes share, as many a network drive.
 """
 
+import gc
 import logging
 import shutil
 import sqlite3
@@ -108,3 +109,16 @@ def test_a_store_that_is_taken_is_not_given_another_journal(tmp_path):
             Store(path)
     other.close()
     assert Store(path).journal == "wal"
+
+
+@pytest.mark.parametrize("path", ["a.db", ":memory:"])
+def test_a_store_that_is_dropped_closes_its_database(path, tmp_path, monkeypatch):
+    """As it gives back its locks; Python 3.13 warns of a connection that is left to itself."""
+    monkeypatch.chdir(tmp_path)
+    store = Store(path)
+    database = store._db
+    database.execute("select 1")
+    del store
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("select 1")

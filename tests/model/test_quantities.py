@@ -31,7 +31,7 @@ ALWAYS_REFUSED = [
     np.float32("inf"),
     pd.NaT,
     pd.NA,
-    np.timedelta64("NaT"),
+    np.timedelta64("NaT", "s"),
     1j,
     Decimal("1"),
     [],

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from asyncsim.exercises.choices import Choice
 from asyncsim.exercises.desk import chapters
+
+NotebookClient = pytest.importorskip("nbclient", reason="needs the group dev").NotebookClient
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))

@@ -19,6 +19,7 @@ from attrs import frozen
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.model.calendar import Calendar, zone_name
 from asyncsim.model.described import argument, refuse
+from asyncsim.model.examples import LOG, readable_file
 from asyncsim.model.quantities import Refused, nearest
 from asyncsim.model.request_log import (
     COLUMNS,
@@ -30,7 +31,7 @@ from asyncsim.model.request_log import (
 )
 from asyncsim.study.calibration.executions import executions_of
 from asyncsim.study.calibration.problems import KEPT, SORTED, Problems
-from asyncsim.study.saving import named_file, unquoted
+from asyncsim.study.saving import unquoted
 
 EVENT_COLUMNS = ("case:concept:name", "concept:name", "time:timestamp")
 OPTIONAL = ("lifecycle:transition", "org:resource", "serial_number")
@@ -115,7 +116,7 @@ def _columns(log: object, argument: str) -> list[str]:
             raise ScenarioError(f"the {argument} has the column {doubled[0]!r} more than once")
         return names
     if isinstance(log, (str, Path)):
-        return [name for name in header_of(named_file(log, argument)) if name]
+        return [name for name in header_of(readable_file(log, LOG, argument)) if name]
     raise refuse(argument, "must be a DataFrame or the path of a CSV or Parquet file", log)
 
 

@@ -62,7 +62,7 @@ def cheapest_interval(
     Examples
     --------
     >>> import asyncsim as sim
-    >>> scenario = sim.Scenario.load("data/person.toml").replace(
+    >>> scenario = sim.Scenario.load("example:person").replace(
     ...     costs=sim.CostModel(check=0.001, late_minute=0.02), length="1d"
     ... )
     >>> answer = sim.cheapest_interval(

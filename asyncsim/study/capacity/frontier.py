@@ -145,7 +145,7 @@ def frontier(
     Examples
     --------
     >>> import asyncsim as sim
-    >>> scenario = sim.Scenario.load("data/nightly_ledger.toml")
+    >>> scenario = sim.Scenario.load("example:nightly_ledger")
     >>> found = sim.frontier(
     ...     scenario, [sim.Callback("50ms"), sim.Polling("15min")], replications=2, progress=False
     ... )

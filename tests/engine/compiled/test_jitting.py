@@ -42,6 +42,7 @@ def test_what_takes_long_to_import_is_imported_when_it_is_wanted(code):
 
 
 @needs_numba
+@pytest.mark.slow
 def test_machine_code_is_kept_on_disk():
     """A second session loads the kernels instead of compiling them."""
     code = PLAY.format(engine="compiled") + (
@@ -52,6 +53,7 @@ def test_machine_code_is_kept_on_disk():
     assert python(code) == "1 0\n"
 
 
+@pytest.mark.slow
 def test_without_numba_the_same_functions_run_as_they_stand():
     """Numba away: the comparison of both engines holds for plain Python as well."""
     found = subprocess.run(

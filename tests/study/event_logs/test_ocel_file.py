@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 
 import pandas as pd
+import pytest
 from hypothesis import given
 from mining import in_utc, ocel_file, pm4py_ocel, relations, runs, slow_input, values, written
 from plays import FREE, play, scenario_of, wait_for
@@ -156,6 +157,7 @@ def test_the_file_keeps_to_ocel(run):
     assert sum(thing["type"] == "instance" for thing in found["objects"]) == len(run.instances)
 
 
+@pytest.mark.slow
 @slow_input
 @given(runs())
 def test_pm4py_reads_the_same_log(run):

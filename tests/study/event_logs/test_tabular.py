@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from mining import AT, by_case, in_utc, plain, runs, slow_input, written
 from plays import play, scenario_of, wait_for
+from pyarrow import parquet
 
 import asyncsim as sim
 from asyncsim.study.saving import unquoted
@@ -51,7 +52,8 @@ def test_parquet_has_types_and_says_what_was_played(tmp_path):
     log = pd.read_parquet(written(run, tmp_path, "log.parquet"))
     assert str(log[AT].dtype) == "datetime64[us, Europe/Berlin]"
     assert log["serial_number"].isna().all()
-    assert isinstance(log["serial_number"].dtype, pd.StringDtype)
+    text = parquet.read_schema(tmp_path / "log.parquet").field("serial_number").type
+    assert str(text).endswith("string")  # pandas 2 reads it as objects if there is none
     assert log.attrs["strategy"] == "callback"
     assert log.attrs["clock"] == "time zone of the scenario: Europe/Berlin"
 
