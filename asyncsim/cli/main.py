@@ -23,7 +23,7 @@ from asyncsim.cli.studies import (
     add_verify,
     add_warm_up,
 )
-from asyncsim.errors import AsyncsimError
+from asyncsim.errors import AsyncsimError, CensoredWarning
 
 EPILOG = """\
 a step waits for something outside: a nightly batch, a person, another system. It can poll (ask
@@ -115,7 +115,8 @@ def _run(words: Sequence[str]) -> int:
         print(f"asyncsim: {_as_typed(str(error), arguments)}", file=sys.stderr)
         return 2
     for note in noted:
-        print(f"asyncsim: note: {note.message}", file=sys.stderr)
+        if not issubclass(note.category, CensoredWarning):  # the output has its sentence
+            print(f"asyncsim: note: {note.message}", file=sys.stderr)
     return status
 
 
