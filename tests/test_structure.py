@@ -108,7 +108,8 @@ def test_what_is_imported_is_declared():
             elif isinstance(node, ast.ImportFrom):
                 found.add((node.module or "").split(".")[0])
     assert "numpy" in found
-    assert found - sys.stdlib_module_names - {"asyncsim"} <= names
+    found -= sys.stdlib_module_names | {"asyncsim"}
+    assert {name.lower() for name in found} <= names
 
 
 def test_what_users_may_install_is_no_tool_of_development():

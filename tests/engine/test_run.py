@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from plays import play, scenario_of, wait_for
 
 import asyncsim as sim
+from asyncsim.engine import tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
 
@@ -48,10 +49,12 @@ def test_a_name_is_text_and_no_markup(run):
     assert "<b>&lt;script&gt;a &amp; b</b>" in html
 
 
-def test_tables_are_built_once(run):
-    """Asking again gives the same object, so a big table is not built again."""
+def test_tables_are_built_once(run, monkeypatch):
+    """Asking again copies the table, so a big one is not built again."""
     for name in ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead"):
-        assert getattr(run, name) is getattr(run, name)
+        built = getattr(run, name)
+        monkeypatch.delattr(tables, name)
+        pd.testing.assert_frame_equal(getattr(run, name), built)
 
 
 def texts_of(axes):

@@ -96,6 +96,19 @@ def test_what_is_complete_at_one_instant_goes_on_by_instance(strategy, system, t
         assert waits.resumed.is_unique
 
 
+def test_what_a_log_has_as_complete_before_it_is_called_for_goes_on_by_instance():
+    """Complete at the call: 1's answer is handled after the call of 3, which ends its work then.
+
+    Both are queued at 2 s. The completion is an event of that instant, after the end of any work.
+    """
+    steps = [sim.Step("first", 1.0), sim.AsyncStep("wait", "out", call_work=1.0)]
+    scenario = scenario_of(steps, sim.Recorded([0.0] * 3), arrivals=[0.0] * 3, poll_work=5.0)
+    scenario = changed(scenario, {"server.workers": 2})
+    for run in play_both(scenario, sim.LongPolling("10s")):
+        assert run.waits.armed.tolist() == [2.0, 3.0, 3.0]
+        assert run.waits.resumed.tolist() == [8.0, 8.0, 13.0]
+
+
 def test_what_is_complete_at_one_instant_is_passed_on_by_instance():
     """The second link of a chain takes what a batch hands on together in the order 1, 2, 3."""
     for first in (batch(results="at end"), batch(lanes=3)):

@@ -53,17 +53,14 @@ def take_on(m: World, w: int, desk: int) -> None:
     """Have a service, a team or a log work on an item, and schedule its completion."""
     kind, lanes = m.desk_kind[desk], m.lanes_n[desk]
     if kind == RECORDED:
-        at = m.completion[m.nights_at[desk] + m.row_of[w]]
+        at = max(m.completion[m.nights_at[desk] + m.row_of[w]], m.now)
     elif kind == PEOPLE:
         at = when_worked(m, desk, item_time(m, w, desk))
     elif lanes:
         at = book_lane(m.free_at, m.lanes_at[desk], lanes, m.now, item_time(m, w, desk))
     else:
         at = m.now + item_time(m, w, desk)
-    if at < m.now:
-        item_done(m, w, desk)
-    else:
-        complete_at(m, w, desk, at)
+    complete_at(m, w, desk, at)
 
 
 @kernel
