@@ -34,7 +34,7 @@ class cached_table(functools.cached_property[pd.DataFrame]):
 
 
 def with_own_tables(cls: type[T]) -> type[T]:
-    """Have the tables and arrays among the fields of an attrs class handed out as copies.
+    """Return an attrs class whose tables and arrays are handed out as copies.
 
     Examples
     --------
