@@ -1,6 +1,6 @@
 # make demo   the comparison of callback and polling, as a table and a picture
 # make test   everything that must hold before a change goes in
-# make fast   of these only the tests that take no seconds: two or three minutes
+# make fast   of these only the tests that take no seconds: some three minutes
 # make lab    JupyterLab on the notebooks
 # make lite   the same without installation, in a browser: a site in out/lite (docs/in_the_browser.md)
 # make bench  speed, against a plain hand-written SimPy model

@@ -1,6 +1,6 @@
 """Settings for all tests; ``--hypothesis-profile=thorough`` searches ten times as long.
 
-``-m "not slow"`` runs the fast tests: two or three minutes on two cores, without a browser, a
+``-m "not slow"`` runs the fast tests: some three minutes on two cores, without a browser, a
 notebook or the site of the documentation.
 """
 
@@ -22,9 +22,12 @@ ahead.warm_up()  # else the first tests would run plain kernels, and compile bes
 HERE = Path(__file__).parent
 SLOW = (
     *("benchmarks", "browser", "docs", "fuzz", "notebooks"),
-    "engine/compiled/test_same_answer.py",
+    *(f"engine/compiled/test_{name}.py" for name in ("ahead", "same_answer")),
     *(f"live/test_{name}.py" for name in ("crash", "failed_writes", "locks", "serving")),
-    *(f"study/calibration/test_{name}.py" for name in ("checking", "durations", "nights")),
+    *(
+        f"study/calibration/test_{name}.py"
+        for name in ("arrivals", "checking", "durations", "nights", "plausible", "rhythms")
+    ),
     *(f"study/capacity/test_{name}.py" for name in ("break_even", "cheapest", "sureness")),
 )
 """Folders and modules in which most tests take seconds; elsewhere a test itself is marked slow."""

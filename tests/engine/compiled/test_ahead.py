@@ -52,7 +52,6 @@ def python(code, cache, **environment):
 
 
 @needs_numba
-@pytest.mark.slow
 def test_a_fresh_installation_plays_at_once_and_goes_on_with_compiled_kernels(tmp_path):
     """First runs import no Numba; then the kernels are there, and every digit stays the same.
 

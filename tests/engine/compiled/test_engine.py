@@ -47,6 +47,7 @@ def test_more_bins_than_guessed(growths):
     assert set(growths) == {compiled.at.MORE_BINS}
 
 
+@pytest.mark.slow
 def test_more_nights_than_guessed(growths):
     """A batch that runs on the first of the year only, three years in a row."""
     yearly = sim.NightlyBatch("0 0 1 1 *", 1.0, max_items=4)
