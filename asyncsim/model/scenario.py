@@ -66,7 +66,7 @@ def some_prices(value: CostModel | None) -> CostModel | None:
     return value
 
 
-@frozen(field_transformer=named, hash=False)
+@frozen(field_transformer=named, unsafe_hash=False)
 class Scenario:
     """What is simulated: a process, the systems it calls, a server, arrivals, and a calendar.
 
