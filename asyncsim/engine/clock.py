@@ -40,7 +40,7 @@ class Kind(enum.IntEnum):
 
 
 NO_LENGTH = 1e-6
-"""A request cut after so many seconds or less was none: sums of times differ by rounding."""
+"""In seconds: a request cut by then counts as none, because sums of times differ by rounding."""
 INSTANCE_BITS = 32
 STEP_BITS = LAST_ACTIVATION.bit_length()
 

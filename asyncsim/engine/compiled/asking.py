@@ -136,7 +136,7 @@ def line_released(m: World, w: int) -> None:
     m.line_seconds += m.now - m.held_since[w]
     if is_open(m, w):
         line_answers(m, w)
-    elif m.now - m.held_since[w] > NO_LENGTH:  # the line was cut; it was a request if it had any length
+    elif m.now - m.held_since[w] > NO_LENGTH:  # the line was cut
         answered(m, w, m.completed[w] <= m.now)
 
 
