@@ -36,6 +36,7 @@ def exact_experiments(engine: str) -> Iterator[Experiment]:
         _herd_of_checks(),
         _saturated(),
         _held_in_turn(),
+        *_backed_off(),
         _herd_of_callbacks(),
         *_limited(),
         _costs_of_checks(),
@@ -93,6 +94,20 @@ def _held_in_turn() -> Experiment:
     scenario = waits_of(fixed(external), waits, evolve(ROOMY, poll_work=work))
     name = "requests of 100 s in turn; external fixed"
     return Experiment(name, scenario, LongPolling(hold), figures)
+
+
+def _backed_off() -> Iterator[Experiment]:
+    """Yield intervals that double, without end or up to 60 s, each from the end of a check.
+
+    With checks of 2 s, check k = 0, 1, … is due 2^(k + 1) - 1 + 2 k seconds after arming; from the
+    sixth on, if capped, 63 + 62 (k - 5) + 10 seconds after it. The work is complete after 1,000 s.
+    """
+    external = 1000.0
+    for cap, checks, due in ((None, 10, 1041.0), (60.0, 21, 1003.0)):
+        strategy = Backoff(1.0, 2.0, cap)
+        figures = {"mean_latency": due + WORK - external, "checks_per_wait": float(checks)}
+        name = f"{strategy.label}; external fixed"
+        yield Experiment(name, waits_of(fixed(external), 20), strategy, figures)
 
 
 def _at_end(waits: int, server: WorkflowServer) -> Scenario:

@@ -16,7 +16,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model import expectations
 from asyncsim.model.expectations import Expected
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Polling
+from asyncsim.model.strategies import Backoff, Polling
 from asyncsim.model.systems import NightlyBatch
 from asyncsim.study import theory
 from asyncsim.study.experiments import EXACT, MARGIN, queue_experiments
@@ -202,6 +202,16 @@ def likelier(purpose):
     return plant
 
 
+def larger_factor(monkeypatch):
+    """Plant: intervals grow by a factor 3 % too large (both engines, and the closed form)."""
+    right = Backoff.interval
+    monkeypatch.setattr(
+        Backoff,
+        "interval",
+        lambda self, k: right(attrs.evolve(self, factor=self.factor * WRONG), k),
+    )
+
+
 def longer_hold(monkeypatch):
     """Plant: a connection is held 3 % longer (SimPy)."""
     right = StepHandle.hold
@@ -235,6 +245,8 @@ PLANTS = [
     (likelier("loss"), "simpy", "80 % lost", {"dead_letters"}),
     (likelier("duplicate"), "simpy", "80 % doubled", {"copies"}),
     (likelier("jitter"), "simpy", "jitter 5 min", {"mean_latency"}),
+    (larger_factor, "simpy", "uncapped; external fixed", {"mean_latency"}),
+    (larger_factor, "compiled", "uncapped; external fixed", {"mean_latency"}),
     (longer_hold, "simpy", "in turn", {"mean_latency", "connection_time"}),
     (scaled("loss"), "compiled", "80 % lost", {"dead_letters"}),
     (scaled("duplicates"), "compiled", "80 % doubled", {"copies"}),
