@@ -22,7 +22,7 @@ from asyncsim.engine.figures import FIGURES
 from asyncsim.model.examples import LOG, SCENARIO, example_files, readable_file
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
-from asyncsim.study.experiments import exact_experiments
+from asyncsim.study.exact_experiments import exact_experiments
 
 
 @pytest.fixture

@@ -39,6 +39,8 @@ class Kind(enum.IntEnum):
     LAST_LOOK = 11  # of a free check, at what was complete as soon as it was collected
 
 
+NO_LENGTH = 1e-6
+"""In seconds: a request cut by then counts as none, because sums of times differ by rounding."""
 INSTANCE_BITS = 32
 STEP_BITS = LAST_ACTIVATION.bit_length()
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import simpy
 
-from asyncsim.engine.clock import Kind, order
+from asyncsim.engine.clock import NO_LENGTH, Kind, order
 from asyncsim.engine.record import RATE_LIMITED
 from asyncsim.engine.stage import Delivery, Stage
 from asyncsim.engine.waits import State, Wait
@@ -117,7 +117,9 @@ class StepHandle:
             simulation.lines.hang_up(wait)
         start = end = simulation.clock.now
         if not self._is_open():  # the line was cut; it was a request if it had any length
-            return start == asked or self._answered(wait.completed <= start, start)
+            if start - asked <= NO_LENGTH:
+                return True
+            return self._answered(wait.completed <= start, start)
         if simulation.poll_work:
             _, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
             yield simulation.clock.at(end, order(Kind.CHECK_ENDED, wait.row, wait.number))

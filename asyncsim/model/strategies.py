@@ -241,7 +241,7 @@ class LongPolling(Strategy):
     is busy from 55 s to 115 s after the arming; held for 60 s, with the work complete at 70 s, the
     first request brings "not yet", which is handled until 125 s. The second is answered at once and
     handled until 135 s: a latency of 65 s, and 2 checks. A request that a time-out would cut at
-    the instant of its beginning is not made.
+    the instant of its beginning (within a microsecond) is not made.
 
     >>> sim.LongPolling("30s").label
     'long polling 30 s'

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 from attrs import evolve, frozen
@@ -108,19 +109,6 @@ class Experiment:
         return evolve(self, engine=engine, scenario=scenario or self.scenario)
 
 
-def all_experiments(quick: bool = False) -> Iterator[Experiment]:
-    """Yield all experiments; quick ones leave out those that take longest."""
-    for engine in ("compiled", "simpy"):
-        yield from waiting_experiments(engine, quick)
-        yield from delivery_experiments(engine, quick)
-        yield from exact_experiments(engine)
-        yield from queued_experiments(engine, quick)
-        yield from cost_experiments(engine, quick)
-        yield from queue_experiments(engine, quick)
-    yield from cut_off_experiments()
-    yield from open_wait_experiments()
-
-
 # --- what is measured -----------------------------------------------------------------------------
 
 
@@ -156,6 +144,7 @@ MEASURES: dict[str, Callable[[Record], float]] = {
         np.nanmax(record.waits.closed) - np.nanmax(record.waits.completed)
     ),
     "dead_letters": _share_of("dead letter"),
+    "copies": _share_of(Answer.DUPLICATE.text),
     "early_callbacks": _share_of(Answer.EARLY.text),
     "open_wait_seconds": lambda record: record.open_seconds,
     "outside_time": lambda record: float(np.mean(record.waits.completed - record.waits.called)),
@@ -167,7 +156,7 @@ MEASURES: dict[str, Callable[[Record], float]] = {
 # --- scenarios ------------------------------------------------------------------------------------
 
 
-def _waits(law: Duration, arrivals: int | Arrivals, server: WorkflowServer = ROOMY) -> Scenario:
+def waits_of(law: Duration, arrivals: int | Arrivals, server: WorkflowServer = ROOMY) -> Scenario:
     """Return a scenario of nothing but waits: a number of them spread over a day, or arrivals."""
     spread = Scattered(arrivals) if isinstance(arrivals, int) else arrivals
     return Scenario(
@@ -217,6 +206,7 @@ def waiting_experiments(engine: str, quick: bool) -> Iterator[Experiment]:
 
     yield polling(MEAN, "exponential", times=2)
     yield polling(300.0, "lognormal", "random")
+    yield from islice(_first_checks(engine), 1 if engine == "simpy" and quick else None)
     if engine == "simpy" and quick:
         return
     yield polling(0.1 * MEAN, "exponential", times=2)
@@ -246,7 +236,7 @@ def _checking(
         "database_operations": checks * CHECK_OPERATIONS,
     }
     name = f"{strategy.label}; external {law_name}"
-    return Experiment(name, _waits(law, waits), strategy, figures, engine)
+    return Experiment(name, waits_of(law, waits), strategy, figures, engine)
 
 
 def _spaced(strategy: Backoff, law: Duration) -> Expected:
@@ -277,7 +267,7 @@ def _held(waits: int, engine: str) -> Experiment:
         "connection_time": waits * -MEAN * math.expm1(-hold / MEAN) * cycle,
         "overhead_worker_time": waits * (1 + empty) * work,
     }
-    scenario = _waits(exponential(MEAN), waits, evolve(ROOMY, poll_work=work))
+    scenario = waits_of(exponential(MEAN), waits, evolve(ROOMY, poll_work=work))
     strategy = LongPolling(hold)
     return Experiment(
         f"{strategy.label}; external exponential", scenario, strategy, figures, engine
@@ -308,13 +298,13 @@ def _safety(waits: int, engine: str) -> Experiment:
         "requests": waits * (counted.checks + 1),
     }
     name = f"{strategy.label}; external exponential"
-    return Experiment(name, _waits(law, waits), strategy, figures, engine)
+    return Experiment(name, waits_of(law, waits), strategy, figures, engine)
 
 
 def _jittered(waits: int, engine: str) -> Experiment:
     """Full jitter on a fixed interval, seen after so long that the start is forgotten."""
     strategy = Backoff(60.0, 1.0, 60.0, jitter="full")
-    scenario = _waits(lognormal(3600.0, 1800.0, low=1200.0), waits, WorkflowServer())
+    scenario = waits_of(lognormal(3600.0, 1800.0, low=1200.0), waits, WorkflowServer())
     expected = theory.renewal_latency(30.0, 60.0**2 / 3)
     return Experiment(
         "fixed interval, full jitter; long external",
@@ -325,6 +315,22 @@ def _jittered(waits: int, engine: str) -> Experiment:
     )
 
 
+def _first_checks(engine: str) -> Iterator[Experiment]:
+    """Yield each kind of jitter where the first check, uniform on a range, sees completion.
+
+    The work is complete where the range begins, so the mean latency is half of its width.
+    """
+    for strategy, begin, width in (
+        (Polling(300.0, jitter=300.0), 300.0, 300.0),
+        (Backoff(300.0, 1.0, 300.0, jitter="full"), 0.0, 300.0),
+        (Backoff(300.0, 1.0, 300.0, jitter="equal"), 150.0, 150.0),
+        (Backoff(300.0, 1.0, 900.0, jitter="decorrelated"), 300.0, 600.0),
+    ):
+        latency = {"mean_latency": width / 2 + WORK, "checks_per_wait": 1.0}
+        name = f"first check; {strategy.label}"
+        yield Experiment(name, waits_of(fixed(begin), 1200), strategy, latency, engine)
+
+
 # --- callbacks ------------------------------------------------------------------------------------
 
 
@@ -332,6 +338,8 @@ def delivery_experiments(engine: str, quick: bool) -> Iterator[Experiment]:
     """Yield retries of lost callbacks, copies, and callbacks that come before the wait is armed."""
     compiled = engine == "compiled"
     yield _retried(Callback("1min", loss=0.2, retries=["1min"] * 2), 1000, engine)
+    yield _chanced(Callback("1min", loss=0.8), {"dead_letters": 0.8}, engine)
+    yield _chanced(Callback("1min", duplicates=0.8), {"copies": 0.8}, engine)
     if compiled:
         strategy = Callback("2s", loss=0.5, retries=SVIX_RETRIES)
         yield _retried(strategy, 70_000, engine, dead=True)
@@ -353,7 +361,12 @@ def _retried(strategy: Callback, waits: int, engine: str, dead: bool = False) ->
     if dead:
         figures["dead_letters"] = expected.unresolved
     name = f"{strategy.label}; {strategy.loss:.0%} of attempts lost"
-    return Experiment(name, _waits(exponential(MEAN), waits), strategy, figures, engine)
+    return Experiment(name, waits_of(exponential(MEAN), waits), strategy, figures, engine)
+
+
+def _chanced(strategy: Callback, figures: dict[str, float], engine: str) -> Experiment:
+    """Return callbacks whose figure is the probability of one thing alone."""
+    return Experiment(strategy.label, waits_of(fixed(0.0), 1000), strategy, figures, engine)
 
 
 def _doubled(waits: int, engine: str) -> Experiment:
@@ -364,14 +377,14 @@ def _doubled(waits: int, engine: str) -> Experiment:
         "overhead_worker_time": waits * 1.3 * WORK,
         "database_operations": waits * 1.3 * CALLBACK_OPERATIONS,
     }
-    scenario = _waits(exponential(MEAN), waits)
+    scenario = waits_of(exponential(MEAN), waits)
     return Experiment(strategy.label, scenario, strategy, figures, engine)
 
 
 def _early(waits: int, engine: str) -> Experiment:
     """Callbacks after exponential C against a wait armed A after the call: early 1 - e^(-A/m)."""
     step = AsyncStep("wait", system="outside", arm_delay="400ms")
-    scenario = _waits(exponential("300ms"), waits, WorkflowServer())
+    scenario = waits_of(exponential("300ms"), waits, WorkflowServer())
     return Experiment(
         "callback before the wait is armed",
         scenario.replace(process=Process("wait", [step])),
@@ -379,146 +392,6 @@ def _early(waits: int, engine: str) -> Experiment:
         {"early_callbacks": -math.expm1(-4 / 3)},
         engine,
     )
-
-
-# --- nothing left to chance -----------------------------------------------------------------------
-
-
-def exact_experiments(engine: str) -> Iterator[Experiment]:
-    """Yield herds of checks and of callbacks, a saturated worker, limits, costs and cut-offs."""
-    for experiment in (
-        _herd_of_checks(),
-        _saturated(),
-        _herd_of_callbacks(),
-        *_limited(),
-        _costs_of_checks(),
-        _costs_of_callbacks(),
-        _cut_off(),
-    ):
-        yield evolve(experiment, engine=engine, exact=True)
-
-
-def _herd_of_checks() -> Experiment:
-    """N waits armed at once ask at T and at 2T; each time the checks queue for c workers."""
-    waits, workers, work, interval, external = 1001, 20, 0.02, 60.0, 90.0
-    server = evolve(SERVER, workers=workers, poll_work=work)
-    figures = {
-        "mean_latency": 2 * interval - external + theory.herd_mean_end(waits, workers, work),
-        "drained": 2 * interval - external + theory.herd_drained(waits, workers, work),
-        "checks_per_wait": 2.0,
-        "wasted_share": 0.5,
-        "overhead_worker_time": 2 * waits * work,
-        "database_operations": float(2 * waits * CHECK_OPERATIONS),
-    }
-    scenario = _waits(fixed(external), At([0.0] * waits), server)
-    name = f"herd of {waits} checks on {workers} workers, twice"
-    return Experiment(name, scenario, Polling(interval), figures)
-
-
-def _saturated() -> Experiment:
-    """N waits keep the only worker busy with their checks until the work is complete."""
-    waits, work, interval, external = 50, 5.0, 60.0, 1002.0
-    latency, checks = theory.saturated_checks(waits, work, interval, external)
-    figures = {
-        "mean_latency": latency,
-        "checks_per_wait": checks / waits,
-        "overhead_worker_time": checks * work,
-        "database_operations": float(checks * CHECK_OPERATIONS),
-    }
-    server = evolve(SERVER, workers=1, poll_work=work)
-    scenario = _waits(fixed(external), At([0.0] * waits), server)
-    name = f"{waits} waits whose checks keep the only worker busy"
-    return Experiment(name, scenario, Backoff(interval, 1.0, interval), figures)
-
-
-def _at_end(waits: int, server: WorkflowServer) -> Scenario:
-    """Return a batch at whose end all callbacks come at once."""
-    arrivals = Scattered(waits, between=("08:00", "20:00"))
-    batch = NightlyBatch("22:00", "1ms", results="at end")
-    return _waits(fixed(1.0), arrivals, server).replace(systems={"outside": batch})
-
-
-def _herd_of_callbacks() -> Experiment:
-    waits, workers, work = 1001, 20, 0.02
-    figures = {
-        "drained": theory.herd_drained(waits, workers, work),
-        "mean_latency": theory.herd_mean_end(waits, workers, work),
-        "overhead_worker_time": waits * work,
-        "database_operations": float(waits * CALLBACK_OPERATIONS),
-    }
-    scenario = _at_end(waits, evolve(SERVER, workers=workers, callback_work=work))
-    name = f"herd of {waits} callbacks on {workers} workers, 20 ms each"
-    return Experiment(name, scenario, Callback(), figures)
-
-
-def _limited() -> Iterator[Experiment]:
-    """Herds of callbacks that run into a limit, tried again often, or never."""
-    for waits, limit, first, drained in (
-        (1000, "300 refilled 50/s", 300, theory.bucket_drained(1000, 300, 50)),
-        (1000, "200 refilled 100/s", 200, theory.bucket_drained(1000, 200, 100)),
-        (250, "100 per 10 s", 100, theory.window_drained(250, 100, 10.0)),
-    ):
-        scenario = _at_end(waits, WorkflowServer(finish_limit=limit))
-        name = f"herd of {waits} callbacks into a limit of {limit}"
-        yield Experiment(
-            f"{name}, tried again every 500 ms",
-            scenario,
-            Callback(retries=["500ms"] * 40),
-            {"drained": drained, "dead_letters": 0.0},
-        )
-        lost = {"dead_letters": 1 - first / waits}
-        yield Experiment(f"{name}, never tried again", scenario, Callback(), lost)
-
-
-def _costs_of_checks() -> Experiment:
-    """Two checks each, 400 s and 800 s after arming, of work that takes 600 s."""
-    waits, interval, external = 500, 400.0, 600.0
-    prices = CostModel(
-        check=0.003, request=0.002, transition=0.001, worker_hour=50.0, late_minute=0.2,
-        service_level="90s",
-    )  # fmt: skip
-    scenario = _waits(fixed(external), waits).replace(costs=prices)
-    checks, late = 2 * waits, 2 * interval - external + WORK
-    parts = {
-        "cost_of_checks": 0.003 * checks,
-        "cost_of_requests": 0.002 * checks,
-        "cost_of_transitions": 0.001 * (3 * checks + waits),
-        "cost_of_workers": 50.0 * checks * WORK / HOUR,
-        "cost_of_lateness": 0.2 * waits * (late - 90.0) / MINUTE,
-    }
-    figures = {"mean_latency": late, "cost": sum(parts.values()), **parts}
-    return Experiment(
-        "costs of polling 6.667 min; external fixed", scenario, Polling(interval), figures
-    )
-
-
-def _costs_of_callbacks() -> Experiment:
-    """One callback each, a minute on its way; the workers are paid for the whole day."""
-    waits, workers = 500, 200
-    prices = CostModel(
-        request=0.002, transition=0.001, worker_hour=0.5, worker_time="provided", late_minute=0.2
-    )
-    server = evolve(ROOMY, workers=workers)
-    scenario = _waits(fixed(MEAN), waits, server).replace(costs=prices)
-    parts = {
-        "cost_of_requests": 0.002 * waits,
-        "cost_of_transitions": 0.001 * waits,
-        "cost_of_workers": 0.5 * workers * DAY / HOUR,
-        "cost_of_lateness": 0.2 * waits * (60.0 + WORK) / MINUTE,
-    }
-    figures = {"cost": sum(parts.values()), "cost_per_wait": sum(parts.values()) / waits, **parts}
-    return Experiment("costs of a callback; external fixed", scenario, Callback("1min"), figures)
-
-
-def _cut_off() -> Experiment:
-    """Of four items, one comes just after the cut-off at 18:00, and one long after."""
-    submitted = [8 * HOUR, 18 * HOUR, 18 * HOUR + 1, 20 * HOUR]
-    batch = NightlyBatch("22:00", "1s", cut_off="18:00")
-    completed = [22 * HOUR + 1, 22 * HOUR + 2, 46 * HOUR + 1, 46 * HOUR + 2]
-    scenario = _waits(fixed(1.0), At(submitted)).replace(systems={"outside": batch})
-    outside = (sum(completed) - sum(submitted)) / 4
-    figures = {"missed_tonight": 0.5, "outside_time": outside}
-    return Experiment("cut-off four hours before the batch, by hand", scenario, Callback(), figures)
 
 
 # --- checks, callbacks and steps that queue for workers -------------------------------------------
@@ -534,7 +407,7 @@ def queued_experiments(engine: str, quick: bool) -> Iterator[Experiment]:
     interval, work, load = 60.0, 3.0, 0.5
     arrivals, length = _poisson(load / work, number)
     server = WorkflowServer(1, poll_work=work, callback_work=work)
-    scenario = _waits(fixed(interval), arrivals, server).replace(length=length)
+    scenario = waits_of(fixed(interval), arrivals, server).replace(length=length)
     # Each wait is complete when its first check comes; each answer or callback is handled alike
     queueing = work * theory.mg1_wait(load, 0.0)
     latency = work + queueing
@@ -571,7 +444,7 @@ def _overlong(waits: int, engine: str) -> Experiment:
         "checks_per_wait": expected.checks,
         "overhead_worker_time": waits * expected.checks * work,
     }
-    scenario = _waits(law, waits, evolve(ROOMY, poll_work=work))
+    scenario = waits_of(law, waits, evolve(ROOMY, poll_work=work))
     name = "checks of 15 s every 10 s; external exponential"
     return Experiment(name, scenario, Polling(interval), figures, engine)
 
@@ -663,7 +536,7 @@ def cost_experiments(engine: str, quick: bool) -> Iterator[Experiment]:
     }
     figures = parts | {"cost": sum(parts.values())}
     name = f"costs of {strategy.label}; external lognormal"
-    scenario = _waits(law, waits).replace(costs=prices)
+    scenario = waits_of(law, waits).replace(costs=prices)
     yield Experiment(name, scenario, strategy, figures, engine)
 
 
@@ -676,7 +549,7 @@ def cut_off_experiments() -> Iterator[Experiment]:
     waits = 22_000
     batch = NightlyBatch("22:00", 1e-6, cut_off="18:00")
     arrivals = Scattered(waits, between=("08:00", "20:00"))
-    scenario = _waits(fixed(1e-6), arrivals).replace(systems={"outside": batch})
+    scenario = waits_of(fixed(1e-6), arrivals).replace(systems={"outside": batch})
     figures = {"missed_tonight": 1 / 6, "outside_time": (9 * 5 / 6 + 27 / 6) * HOUR}
     yield Experiment("cut-off four hours before the batch", scenario, Callback(), figures)
 
@@ -688,7 +561,7 @@ def open_wait_experiments() -> Iterator[Experiment]:
         ("lognormal", lognormal(MEAN, 2 * MEAN), 25_000),
     ):
         length = 10 * MEAN
-        scenario = _waits(law, Poisson(waits / length)).replace(length=length)
+        scenario = waits_of(law, Poisson(waits / length)).replace(length=length)
         # Summed over all time, as if all of it fell within the length
         open_waits = theory.open_waits(waits / length, MEAN + WORK)
         yield Experiment(

@@ -22,14 +22,24 @@ right engine then gets another verdict than ok in fewer than one of a hundred ru
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import pandas as pd
 from attrs import frozen
 
 from asyncsim.model.handing_out import with_own_tables
-from asyncsim.study.experiments import Experiment, all_experiments
+from asyncsim.study.exact_experiments import exact_experiments
+from asyncsim.study.experiments import (
+    Experiment,
+    cost_experiments,
+    cut_off_experiments,
+    delivery_experiments,
+    open_wait_experiments,
+    queue_experiments,
+    queued_experiments,
+    waiting_experiments,
+)
 from asyncsim.study.progress import progress_bar
 from asyncsim.study.replications import jobs, mapping
 from asyncsim.study.statistics import check_replications, mean_interval
@@ -113,11 +123,11 @@ def verify(
     progress
         Show a progress bar.
     experiments
-        Which; by default all of `asyncsim.study.experiments`.
+        Which; by default `all_experiments`.
 
     Examples
     --------
-    >>> from asyncsim.study.experiments import exact_experiments
+    >>> from asyncsim.study.exact_experiments import exact_experiments
     >>> verify(experiments=exact_experiments("simpy"), progress=False).passed
     True
     """
@@ -137,6 +147,19 @@ def verify(
             ]
             bar.update()
     return Verification(pd.DataFrame(rows))
+
+
+def all_experiments(quick: bool = False) -> Iterator[Experiment]:
+    """Yield all experiments; quick ones leave out those that take longest."""
+    for engine in ("compiled", "simpy"):
+        yield from waiting_experiments(engine, quick)
+        yield from delivery_experiments(engine, quick)
+        yield from exact_experiments(engine)
+        yield from queued_experiments(engine, quick)
+        yield from cost_experiments(engine, quick)
+        yield from queue_experiments(engine, quick)
+    yield from cut_off_experiments()
+    yield from open_wait_experiments()
 
 
 def played(seed: int, replications: int, experiment: Experiment) -> list[dict[str, float]]:

@@ -276,6 +276,19 @@ def test_no_request_begins_when_the_wait_times_out(poll_work):
         assert check.connection_seconds == 2 * hold
 
 
+@pytest.mark.parametrize(("hold", "timeout", "requests"), [(0.7, 2.1, 3), (0.1, 3.0, 30)])
+def test_no_request_is_as_short_as_a_rounding_error(hold, timeout, requests):
+    """Three times 0.7 s, added one by one, end a little before the time-out of 2.1 s."""
+    arrivals = [0.0, 1.1, 1234.567, 28_800.3, 70_000.9]
+    scenario = scenario_of(
+        [sim.AsyncStep("w", "out", timeout=timeout, on_timeout="continue")], arrivals=arrivals
+    )
+    draws = sim.Draws(arrivals=arrivals, external={"w": [1000.0] * 5})
+    for run in play_both(scenario, sim.LongPolling(hold), draws=draws):
+        assert run.waits.checks.tolist() == [requests] * 5
+        assert run.waits.wasted_checks.tolist() == [requests] * 5
+
+
 def test_no_request_begins_when_another_branch_fails():
     """The other branch times out at 60 s, when the first request of this wait has run out."""
     ways = [

@@ -16,11 +16,11 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model import expectations
 from asyncsim.model.expectations import Expected
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Polling
+from asyncsim.model.strategies import Backoff, Polling
 from asyncsim.model.systems import NightlyBatch
 from asyncsim.study import theory
-from asyncsim.study.experiments import EXACT, MARGIN, all_experiments, queue_experiments
-from asyncsim.study.verify import played, verdict, verify
+from asyncsim.study.experiments import EXACT, MARGIN, queue_experiments
+from asyncsim.study.verify import all_experiments, played, verdict, verify
 
 WRONG = 1.03
 QUICK = {(one.engine, one.name): one for one in all_experiments(quick=True)}
@@ -80,7 +80,7 @@ ORACLES = [
      {"mean_latency", "checks_per_wait"}),
     (expectations, "callback_with_safety_poll", "safety poll",
      {"mean_latency", "checks_per_wait"}),
-    (theory, "renewal_latency", "full jitter", {"mean_latency"}),
+    (theory, "renewal_latency", "fixed interval, full", {"mean_latency"}),
     (theory, "mg1_wait", "checks as arrivals", {"noticing_queueing_time"}),
     (theory, "herd_mean_wait", "herd of 8000", {"herd_queueing_time"}),
     (theory, "herd_mean_end", "herd of 1001 checks", {"mean_latency"}),
@@ -187,6 +187,37 @@ def more_operations(monkeypatch):
     monkeypatch.setattr(figures.tables, "spent", spent)
 
 
+def likelier(purpose):
+    """Return a plant: what depends on a uniform number has 3 % more of it (SimPy)."""
+    factor = WRONG if purpose == "jitter" else 1 / WRONG  # below a probability more often
+
+    def plant(monkeypatch):
+        right = StepHandle.chance
+
+        def chance(self, what, k=0):
+            return right(self, what, k) * (factor if what == purpose else 1.0)
+
+        monkeypatch.setattr(StepHandle, "chance", chance)
+
+    return plant
+
+
+def larger_factor(monkeypatch):
+    """Plant: intervals grow by a factor 3 % too large (both engines, and the closed form)."""
+    right = Backoff.interval
+    monkeypatch.setattr(
+        Backoff,
+        "interval",
+        lambda self, k: right(attrs.evolve(self, factor=self.factor * WRONG), k),
+    )
+
+
+def longer_hold(monkeypatch):
+    """Plant: a connection is held 3 % longer (SimPy)."""
+    right = StepHandle.hold
+    monkeypatch.setattr(StepHandle, "hold", lambda self, hold: right(self, hold * WRONG))
+
+
 def dearer(unit):
     """Return a plant: an hour or a minute has 3 % fewer seconds for the costs."""
     return lambda monkeypatch: monkeypatch.setattr(costing, unit, getattr(costing, unit) / WRONG)
@@ -211,6 +242,15 @@ PLANTS = [
     (later_retries, "simpy", "limit of 300", {"drained"}),
     (later_cut_off, "simpy", "by hand", {"missed_tonight"}),
     (more_operations, "simpy", "herd of 1001 callbacks", {"database_operations"}),
+    (likelier("loss"), "simpy", "80 % lost", {"dead_letters"}),
+    (likelier("duplicate"), "simpy", "80 % doubled", {"copies"}),
+    (likelier("jitter"), "simpy", "jitter 5 min", {"mean_latency"}),
+    (larger_factor, "simpy", "uncapped; external fixed", {"mean_latency"}),
+    (larger_factor, "compiled", "uncapped; external fixed", {"mean_latency"}),
+    (longer_hold, "simpy", "in turn", {"mean_latency", "connection_time"}),
+    (scaled("loss"), "compiled", "80 % lost", {"dead_letters"}),
+    (scaled("duplicates"), "compiled", "80 % doubled", {"copies"}),
+    (scaled("jitter"), "compiled", "jitter 5 min", {"mean_latency"}),
     (scaled("poll_work"), "compiled", "5 min, random; external lognormal",
      {"overhead_worker_time"}),
     (scaled("callback_work"), "compiled", "callbacks as arrivals", {"noticing_queueing_time"}),

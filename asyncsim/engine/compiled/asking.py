@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncsim.engine.clock import NO_LENGTH
 from asyncsim.engine.compiled.booking import book_worker
 from asyncsim.engine.compiled.closing import expire, finish, is_open, let_go
 from asyncsim.engine.compiled.events import push
@@ -135,7 +136,7 @@ def line_released(m: World, w: int) -> None:
     m.line_seconds += m.now - m.held_since[w]
     if is_open(m, w):
         line_answers(m, w)
-    elif m.held_since[w] < m.now:  # the line was cut; it was a request if it had any length
+    elif m.now - m.held_since[w] > NO_LENGTH:  # the line was cut
         answered(m, w, m.completed[w] <= m.now)
 
 
