@@ -566,6 +566,8 @@ def test_waits_without_end_are_in_the_output_itself(scenario_file, capsys):
         assert "they have no latency and are in no average" in shown
     assert re.search(r"^unresumed share +\d+ ± \d+ %$", compared, flags=re.MULTILINE)
     assert re.search(r"^mean_latency .* s, of resumed waits$", played, flags=re.MULTILINE)
+    done = r"^mean_cycle_time .* s, of instances that are done$"
+    assert re.search(done, played, flags=re.MULTILINE)
 
 
 def test_examples_are_written_ready_to_run(tmp_path, capsys):

@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from asyncsim import plots
 from asyncsim.cli.options import (
     SEED_HELP,
     add_command,
@@ -320,8 +321,9 @@ def _run(arguments: argparse.Namespace) -> int:
         absent = isinstance(value, float) and math.isnan(value)
         number = f"{value:,.6g}" if isinstance(value, float) else str(value)
         shown = "–" if absent else number
-        of = ", of resumed waits" * (lossy and str(name).endswith("latency"))
-        print(f"{name:24} {shown} {unit if unit != '1' else ''}".rstrip() + of)
+        counted = plots.counted(str(name)) if lossy else ""
+        print(f"{name:24} {shown} {unit if unit != '1' else ''}".rstrip(), end="")
+        print(f", of {counted}" if counted else "")
     print("\n".join(run.notes), end="\n" * len(run.notes))
     if arguments.out:
         names = ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead")
