@@ -598,7 +598,7 @@ def test_examples_overwrite_nothing_that_is_there(tmp_path, capsys):
     assert other.read_text() == "mine"
     capsys.readouterr()
     assert main(["examples", str(other)]) == 2  # a file is no folder
-    assert "DIR must be a file that can be written (Not a directory)" in capsys.readouterr().err
+    assert "DIR must be a folder that can be written (Not a directory)" in capsys.readouterr().err
 
 
 def test_a_command_plays_an_example(tmp_path, monkeypatch, capsys):
