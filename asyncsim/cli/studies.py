@@ -110,7 +110,7 @@ def add_capacity(commands: Any) -> None:
         commands,
         "capacity",
         "find the fewest workers and the largest volume for a target",
-        'example:nightly_ledger --target "p95_latency <= 60s"',
+        'example:nightly_ledger --target "p95_latency <= 60s" --question workers',
         figures=True,
     )
     add_scenario(command)
@@ -122,7 +122,9 @@ def add_capacity(commands: Any) -> None:
     )
     add_strategy(command)
     command.add_argument(
-        "--question", choices=list(QUESTIONS), help="only one of them (default: both)"
+        "--question",
+        choices=list(QUESTIONS),
+        help="only one of them (default: both); the volume takes longest, above all without Numba",
     )
     command.add_argument(
         "--replications",
