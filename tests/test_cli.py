@@ -566,6 +566,8 @@ def test_waits_without_end_are_in_the_output_itself(scenario_file, capsys):
         assert "they have no latency and are in no average" in shown
     assert re.search(r"^unresumed share +\d+ ± \d+ %$", compared, flags=re.MULTILINE)
     assert re.search(r"^mean_latency .* s, of resumed waits$", played, flags=re.MULTILINE)
+    done = r"^mean_cycle_time .* s, of instances that are done$"
+    assert re.search(done, played, flags=re.MULTILINE)
 
 
 def test_examples_are_written_ready_to_run(tmp_path, capsys):
@@ -596,7 +598,7 @@ def test_examples_overwrite_nothing_that_is_there(tmp_path, capsys):
     assert other.read_text() == "mine"
     capsys.readouterr()
     assert main(["examples", str(other)]) == 2  # a file is no folder
-    assert "DIR must be a file that can be written (Not a directory)" in capsys.readouterr().err
+    assert "DIR must be a folder that can be written (Not a directory)" in capsys.readouterr().err
 
 
 def test_a_command_plays_an_example(tmp_path, monkeypatch, capsys):

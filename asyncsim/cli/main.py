@@ -33,8 +33,8 @@ every so often) or be called back, by its serial number such as 5_31. Begin with
       callback and polling side by side: how late, and at what cost
   asyncsim compare example:nightly_ledger --strategy callback --strategy "polling 5min"
       strategies of your choice; --save picture.png, --report study.html
-  asyncsim capacity example:nightly_ledger --target "p95_latency <= 60s"
-      how many workers that takes, and up to which volume it holds
+  asyncsim capacity example:nightly_ledger --target "p95_latency <= 60s" --question workers
+      how many workers that takes; --question volume: up to which volume it holds
   asyncsim fit example:request_log --out mine.toml
       a scenario made from a log, with what the log does not explain
   asyncsim serve example:workshop --hold all

@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from asyncsim import plots
 from asyncsim.cli.options import (
     SEED_HELP,
     add_command,
@@ -109,7 +110,7 @@ def add_capacity(commands: Any) -> None:
         commands,
         "capacity",
         "find the fewest workers and the largest volume for a target",
-        'example:nightly_ledger --target "p95_latency <= 60s"',
+        'example:nightly_ledger --target "p95_latency <= 60s" --question workers',
         figures=True,
     )
     add_scenario(command)
@@ -121,7 +122,9 @@ def add_capacity(commands: Any) -> None:
     )
     add_strategy(command)
     command.add_argument(
-        "--question", choices=list(QUESTIONS), help="only one of them (default: both)"
+        "--question",
+        choices=list(QUESTIONS),
+        help="only one of them (default: both); the volume takes longest, above all without Numba",
     )
     command.add_argument(
         "--replications",
@@ -320,8 +323,9 @@ def _run(arguments: argparse.Namespace) -> int:
         absent = isinstance(value, float) and math.isnan(value)
         number = f"{value:,.6g}" if isinstance(value, float) else str(value)
         shown = "–" if absent else number
-        of = ", of resumed waits" * (lossy and str(name).endswith("latency"))
-        print(f"{name:24} {shown} {unit if unit != '1' else ''}".rstrip() + of)
+        counted = plots.counted(str(name)) if lossy else ""
+        print(f"{name:24} {shown} {unit if unit != '1' else ''}".rstrip(), end="")
+        print(f", of {counted}" if counted else "")
     print("\n".join(run.notes), end="\n" * len(run.notes))
     if arguments.out:
         names = ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead")

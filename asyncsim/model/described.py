@@ -51,13 +51,22 @@ def choice(name: str, value: Any, valid: Iterable[str]) -> str:
     return argument(name, value, lambda word: one_of(word, valid))
 
 
-def unread(path: str | Path, error: OSError) -> ScenarioError:
-    """Say that a file cannot be read: where it was looked for, or which one may be meant."""
+def unread(path: str | Path, error: OSError, example: str = "") -> ScenarioError:
+    """Say that a file cannot be read: where it was looked for, or which one may be meant.
+
+    Parameters
+    ----------
+    path, error
+        The file, and what the system says.
+    example
+        What to write for the example of this name, if there is one.
+    """
     said, place = error.strerror, Path(path)
     hint = ""
     if isinstance(error, FileNotFoundError) and not place.is_absolute():
         others = (Path("..") / place, Path("data") / place.name, Path("../data") / place.name)
         found = [other.as_posix() for other in others if other.is_file()]
+        found += [example] if example else []
         said = f"{said} in {Path.cwd()}"
         hint = f"; did you mean {found[0]!r}?" if found else ""
     return ScenarioError(f"{path}: cannot be read ({said}){hint}")

@@ -66,7 +66,7 @@ def readable_file(path: str | Path, ending: str, called: str = "path") -> Path:
     if not str(path).startswith(PREFIX):
         return place
     name = str(path).removeprefix(PREFIX).removesuffix(ending)
-    known = sorted(one.stem for one in example_files() if one.suffix == ending)
+    known = _names(ending)
     if name not in known:
         kind = "scenario" if ending == SCENARIO else "log"
         raise ScenarioError(
@@ -74,3 +74,18 @@ def readable_file(path: str | Path, ending: str, called: str = "path") -> Path:
             f"got {PREFIX + name!r}{nearest(name, known)}"
         )
     return examples_folder() / "data" / f"{name}{ending}"
+
+
+def example_like(path: str | Path, ending: str) -> str:
+    """Return what to write for an example whose file has the same name, or nothing.
+
+    >>> example_like("data/person.toml", SCENARIO), example_like("mine.toml", SCENARIO)
+    ('example:person', '')
+    """
+    name = Path(path).name.rpartition(":")[2].removesuffix(ending)
+    return PREFIX + name if name in _names(ending) else ""
+
+
+def _names(ending: str) -> list[str]:
+    """Return the names of all examples of a kind."""
+    return sorted(one.stem for one in example_files() if one.suffix == ending)

@@ -23,7 +23,7 @@ from asyncsim.model.arrivals import ARRIVALS, Arrivals
 from asyncsim.model.costs import CostModel
 from asyncsim.model.described import argument, choice, refuse, shown, unread
 from asyncsim.model.durations import LAWS, Duration, Fixed
-from asyncsim.model.examples import SCENARIO, readable_file
+from asyncsim.model.examples import SCENARIO, example_like, readable_file
 from asyncsim.model.limits import SlidingWindow, TokenBucket
 from asyncsim.model.process import (
     MOST_NESTED,
@@ -90,7 +90,7 @@ def load(path: str | Path, cls: type[T]) -> T:
         with place.open(encoding="utf-8-sig") as file:
             text = file.read(MOST_CHARACTERS + 1)  # an endless device ends here, too
     except OSError as error:
-        raise unread(path, error) from None
+        raise unread(path, error, example_like(path, SCENARIO)) from None
     except UnicodeDecodeError as error:
         raise ScenarioError(f"{path}: is not UTF-8 text (byte {error.start})") from None
     return loads(text, cls, str(path))

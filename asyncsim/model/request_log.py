@@ -23,7 +23,7 @@ from asyncsim.errors import LogWarning, ScenarioError, warn
 from asyncsim.model.arrivals import At
 from asyncsim.model.calendar import Calendar, zone_name
 from asyncsim.model.described import argument, shown, unread
-from asyncsim.model.examples import LOG, readable_file
+from asyncsim.model.examples import LOG, example_like, readable_file
 from asyncsim.model.handing_out import with_own_tables
 from asyncsim.model.quantities import FIRST_DATE, LAST_DATE, LONGEST, nearest
 from asyncsim.model.systems import Recorded
@@ -239,7 +239,7 @@ def _opened(path: Path) -> Iterator[csv.DictReader[str]]:
             file.seek(0)
             yield csv.DictReader(file, delimiter=max(SEPARATORS, key=header.count))
     except OSError as error:
-        raise unread(path, error) from None
+        raise unread(path, error, example_like(path, LOG)) from None
     except UnicodeDecodeError as error:
         raise ScenarioError(f"{path}: is not text in UTF-8 ({error}); save it as such") from None
     except csv.Error as error:

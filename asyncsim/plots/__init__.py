@@ -21,13 +21,22 @@ if TYPE_CHECKING:
         overhead_against_latency,
     )
     from asyncsim.plots.output import cumulative_mean, warm_up
-    from asyncsim.plots.style import figure, grid, heading, percent, shared_legend, with_unresumed
+    from asyncsim.plots.style import (
+        counted,
+        figure,
+        grid,
+        heading,
+        percent,
+        shared_legend,
+        with_unresumed,
+    )
     from asyncsim.plots.sweeps import figure_over_field, figure_over_two_fields
     from asyncsim.plots.timelines import timeline
 
 __all__ = [
     "arrival_rates",
     "completions_by_clock",
+    "counted",
     "cumulative_mean",
     "figure",
     "figure_over_field",

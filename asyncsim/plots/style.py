@@ -113,7 +113,7 @@ def heading(name: str, unit: str, lossy: bool = False) -> str:
     name, unit
         As in the table of figures.
     lossy
-        Whether some waits never resumed: a latency is then that of the others.
+        Whether some waits never resumed: the name then says what the figure averages.
 
     Examples
     --------
@@ -122,8 +122,21 @@ def heading(name: str, unit: str, lossy: bool = False) -> str:
     >>> heading("mean_latency", "s", lossy=True)
     'mean latency of resumed waits [s]'
     """
-    resumed = " of resumed waits" if lossy and name.endswith("latency") else ""
-    return name.replace("_", " ") + resumed + ("" if unit == "1" else f" [{unit}]")
+    of = f" of {counted(name)}" if lossy and counted(name) else ""
+    return name.replace("_", " ") + of + ("" if unit == "1" else f" [{unit}]")
+
+
+def counted(name: str) -> str:
+    """Return what a figure averages that leaves out the waits which never resumed, if it does.
+
+    Examples
+    --------
+    >>> counted("p95_latency"), counted("mean_cycle_time"), counted("requests")
+    ('resumed waits', 'instances that are done', '')
+    """
+    if name == "mean_cycle_time":
+        return "instances that are done"
+    return "resumed waits" if name.endswith("latency") else ""
 
 
 def percent(share: float) -> str:

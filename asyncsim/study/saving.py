@@ -80,7 +80,7 @@ def save_picture(figure: Figure, path: Path, called: str = "path") -> None:
 
 
 @contextmanager
-def writing(path: Path, called: str = "path") -> Iterator[None]:
+def writing(path: Path, called: str = "path", kind: str = "file") -> Iterator[None]:
     """Raise what goes wrong with a file that is written as an error that names it.
 
     Raises
@@ -92,15 +92,15 @@ def writing(path: Path, called: str = "path") -> Iterator[None]:
         yield
     except UnicodeEncodeError as error:
         wrong = error.object[error.start : error.end]
-        raise _unwritten(path, called, f"UTF-8 has no character {wrong!r}") from None
+        raise _unwritten(path, called, kind, f"UTF-8 has no character {wrong!r}") from None
     except BrokenPipeError:  # whoever reads what is written has gone
         raise
     except OSError as error:
-        raise _unwritten(path, called, error.strerror or str(error)) from None
+        raise _unwritten(path, called, kind, error.strerror or str(error)) from None
 
 
-def _unwritten(path: Path, called: str, why: str) -> ScenarioError:
-    return refuse(called, f"must be a file that can be written ({why})", str(path))
+def _unwritten(path: Path, called: str, kind: str, why: str) -> ScenarioError:
+    return refuse(called, f"must be a {kind} that can be written ({why})", str(path))
 
 
 def named_file(path: str | Path, called: str = "path") -> Path:
@@ -128,7 +128,7 @@ def check_writable(path: Path, called: str = "path") -> None:
 
 def check_folder(path: Path, called: str) -> None:
     """Make a folder for files, if it is not there."""
-    with writing(named_file(path, called), called):
+    with writing(named_file(path, called), called, "folder"):
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

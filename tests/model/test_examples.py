@@ -47,6 +47,20 @@ def test_an_unknown_example_lists_those_there_are(path, ending, message):
         readable_file(path, ending)
 
 
+@pytest.mark.parametrize(
+    "path", ["person", "person.toml", "data/person.toml", "Example:person", "example/person.toml"]
+)
+def test_a_file_that_is_not_there_may_mean_an_example(path, tmp_path, monkeypatch):
+    """The message has the name of the example, of a scenario or a log, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(sim.ScenarioError, match=r"; did you mean 'example:person'\?$"):
+        sim.Scenario.load(path)
+    with pytest.raises(sim.ScenarioError, match=r"; did you mean 'example:request_log'\?$"):
+        sim.fit(path.replace("person", "request_log").replace(".toml", ".csv"))
+    with pytest.raises(sim.ScenarioError, match=r"directory in [^;]*\)$"):
+        sim.Scenario.load(path.replace("person", "mine"))
+
+
 def test_examples_are_what_the_repository_tracks():
     """All of data/ and notebooks/, and nothing that somebody left beside them."""
     done = subprocess.run(

@@ -79,6 +79,7 @@ def test_the_share_never_resumed_stands_first_beside_latencies(comparison):
     assert summary.iloc[0, 1].endswith(" %")
     for name in ("mean", "p95", "max"):
         assert f"{name} latency of resumed waits [s]" in summary.index
+    assert "mean cycle time of instances that are done [s]" in summary.index
     (note,) = comparison.notes
     assert "under callback, 30 % lost; they have no latency" in note
     for shown in (repr(comparison), comparison._repr_html_()):

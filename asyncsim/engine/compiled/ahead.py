@@ -39,6 +39,8 @@ from asyncsim.engine.compiled.ahead import compile_now
 compile_now()
 """
 
+NOWHERE = "no folder for machine code can be written to (set NUMBA_CACHE_DIR to one that can)"
+"""Where to keep machine code: what is missing."""
 
 shown: weakref.WeakSet[Any] = weakref.WeakSet()
 """Progress bars, which show `note`; a run that waits for compiling calls their ``update(0)``."""
@@ -66,7 +68,8 @@ def begin(large: bool = False) -> None:
         return
     place = jitting.cache_directory()
     if place is None or not _started(place):
-        logger.warning("compiling asyncsim's kernels: half a minute")
+        why = "" if place else f", in every session: {NOWHERE}"
+        logger.warning("compiling asyncsim's kernels takes half a minute%s", why)
         compile_now()
     elif large:
         while _under_way():
@@ -101,7 +104,7 @@ def warm_up() -> str:
         )
     place = jitting.cache_directory()
     if place is None:
-        return "no folder for machine code can be written to: set NUMBA_CACHE_DIR to one"
+        return NOWHERE
     with _lock(place, wait=True):
         if jitting.on_disk():
             return f"the kernels are compiled already, in {place}"

@@ -83,6 +83,19 @@ show(jitting.are_compiled(), len(run.waits))
 
 
 @needs_numba
+def test_a_session_that_keeps_no_machine_code_shows_why_and_what_helps(tmp_path):
+    """It compiles here and now, each time anew: the message names the cause and the remedy."""
+    (tmp_path / "file").touch()
+    code = """
+ahead.compile_now = lambda: None
+sim.simulate(scenario, sim.Callback())
+"""
+    _, errors = python(BEGIN + code, tmp_path / "file")
+    assert "takes half a minute, in every session: no folder" in errors
+    assert "NUMBA_CACHE_DIR" in errors
+
+
+@needs_numba
 def test_only_one_process_compiles(tmp_path):
     """A second one sees that the first is at it, shows that, and plays."""
     code = """
