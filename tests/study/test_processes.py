@@ -58,6 +58,7 @@ def test_a_sweep_is_played_here_where_no_thread_starts(monkeypatch):
     assert found.table.equals(here.table)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # of the fork below
 def test_no_process_is_left_waiting_if_not_all_can_be_started(monkeypatch):
     """A limit of the machine on processes: those that were started would wait for ever."""
     start, started = BaseProcess.start, []
