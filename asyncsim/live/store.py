@@ -16,13 +16,14 @@ import logging
 import os
 import secrets
 import sqlite3
+import struct
 import threading
 import weakref
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 from asyncsim.engine.host import database_hint, in_browser
 from asyncsim.errors import AsyncsimError, EngineError, ScenarioError, StoreError
@@ -581,27 +582,50 @@ def commits_behind(files: HeldOpen) -> int:
     Frames of the present generation carry the salts of the header, older ones do not; the one that
     ends a commit names the size of the database. The index has the number of frames read. See
     https://www.sqlite.org/fileformat2.html#walformat and https://www.sqlite.org/walformat.html.
+
+    A process that is killed between writing a commit and its entry in the index leaves one as
+    well, and several of them may leave the ends of theirs, one after the other. They differ from
+    commits behind a damaged place in the checksums, each of which goes on from that of the frame
+    before: only commits that go on from each other are counted together.
     """
     header = files.read("-wal", 0, 32)
     if len(header) < 32:
         return 0
     size = 24 + int.from_bytes(header[8:12], "big")
     salts = header[16:24] if _intact(header) else files.read("-wal", 40, 8)
-    found, place = 0, 32 + files.frames * size
+    ends, place = [], 32 + files.frames * size
     while len(frame := files.read("-wal", place, 24)) == 24:
-        found += frame[8:16] == salts and frame[4:8] != bytes(4)
+        if frame[8:16] == salts and frame[4:8] != bytes(4):
+            ends.append(place)
         place += size
-    return found
+    most = together = 1
+    for k in range(1, len(ends)):
+        frames = range(ends[k - 1] + size, ends[k] + size, size)
+        together = together + 1 if all(_continues(files, at, size) for at in frames) else 1
+        most = max(most, together)
+    return most if ends else 0
+
+
+def _continues(files: HeldOpen, place: int, size: int) -> bool:
+    """Return whether the checksum of a frame goes on from that of the frame before."""
+    before, frame = files.read("-wal", place - size + 16, 8), files.read("-wal", place, size)
+    kind = files.read("-wal", 3, 1)[0]
+    return frame[16:24] == _checksum(frame[:8] + frame[24:], before, kind)
+
+
+def _checksum(data: bytes, before: bytes, kind: int) -> bytes:
+    """Return the checksum of data after a checksum; `kind` is the last byte of the magic number."""
+    order = ">" if kind & 1 else "<"
+    one, two = struct.unpack(">2I", before)
+    for first, second in struct.iter_unpack(f"{order}2I", data):
+        one = (one + first + two) % 2**32
+        two = (two + second + one) % 2**32
+    return struct.pack(">2I", one, two)
 
 
 def _intact(header: bytes) -> bool:
     """Return whether the header of a write-ahead log fits its own checksum."""
-    order: Literal["big", "little"] = "big" if header[3] & 1 else "little"
-    sums = [0, 0]
-    for k in range(0, 24, 4):
-        word = int.from_bytes(header[k : k + 4], order)
-        sums[k // 4 % 2] = (sums[k // 4 % 2] + word + sums[1 - k // 4 % 2]) % 2**32
-    return header[24:] == b"".join(one.to_bytes(4, "big") for one in sums)
+    return header[24:] == _checksum(header[:24], bytes(8), header[3])
 
 
 def _older_journal(db: sqlite3.Connection) -> str:

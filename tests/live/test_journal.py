@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -209,6 +210,20 @@ class TestDamagedLog:
         sim.live(store=killed).close()
         assert "the last write in" in caplog.text
         assert "is not whole" in caplog.text
+
+    def test_what_killed_processes_leave_one_after_the_other_is_no_damage(self, tmp_path):
+        """Each is killed between its log and the index: a later one covers a part of an earlier."""
+        path = tmp_path / "s.db"
+        first = Store(path)  # keeps the index, so that no process reads the log anew
+        for size in (90_000, 60_000, 30_000):
+            index = Path(f"{path}-shm").read_bytes()[:136]
+            with closing(sqlite3.connect(path, isolation_level=None)) as database:
+                database.execute("insert into about values ('k', ?)", ["x" * size])
+                with Path(f"{path}-shm").open("r+b") as file:
+                    file.write(index)
+        Store(path).close()
+        assert first.one("select count(*) from about where key = 'k'") == (0,)
+        first.close()
 
 
 def test_a_response_that_was_changed_is_not_replayed(path):
