@@ -26,8 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]  # it is built
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = re.findall(r"^  (asyncsim .*)$", EPILOG, flags=re.MULTILINE)
-SHORTER = {"serve": ["--port", "0"]}
-
+SHORTER = {"serve": ["--port", "0"], "compare": ["--replications", "2"]}
 
 HIDDEN = ("PYTHONPATH", "PIP_")
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
@@ -92,7 +91,7 @@ def test_an_installed_wheel_is_what_runs(programs, tmp_path):
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_examples_of_the_help_run_in_an_empty_folder(example, programs, tmp_path):
-    """Each of them as it is printed, but for the port, which may be taken; without Numba."""
+    """As they are printed, but for a port that may be taken, and for two replications; no Numba."""
     program, command, *words = shlex.split(example)
     words = [str(programs / program), command, *words, *SHORTER.get(command, [])]
     if command != "serve":
