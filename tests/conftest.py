@@ -18,7 +18,6 @@ settings.load_profile("asyncsim")
 
 ahead.warm_up()  # else the first tests would run plain kernels, and compile beside them
 
-
 HERE = Path(__file__).parent
 SLOW = (
     *("benchmarks", "browser", "docs", "fuzz", "notebooks"),

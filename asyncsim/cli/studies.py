@@ -1,4 +1,4 @@
-"""``asyncsim compare``, ``run``, ``capacity``, ``fit``, ``verify`` and ``examples``."""
+"""The commands of ``asyncsim`` that end by themselves: all but ``serve``."""
 
 from __future__ import annotations
 

@@ -31,6 +31,9 @@ from asyncsim.study.replications import (
 from asyncsim.study.statistics import check_confidence
 from asyncsim.study.summary_html import warnings_html
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 @define
 class _Waits:
@@ -50,10 +53,6 @@ class _Waits:
     def unresumed(self) -> float:
         """The share that never resumed."""
         return 1 - self.resumed / self.armed if self.armed else 0.0
-
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 class NeededReplications:

@@ -18,11 +18,11 @@ from asyncsim.study.output.warm_up import WarmUp, moving_average
 from asyncsim.study.statistics import Interval
 from asyncsim.study.summary_html import note_html, warnings_html
 
-ENDED = {"waits": "resumed"}
-"""How what is observed ends well."""
-
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+ENDED = {"waits": "resumed"}
+"""How what is observed ends well."""
 
 
 @with_own_tables
