@@ -134,6 +134,7 @@ class StepHandle:
         wait, simulation = self._wait, self._simulation
         clock = simulation.clock
         wait.deliveries += 1
+        simulation.waits.changed(wait)  # a session may be closed while the callback is on its way
         sent = clock.now
         arrived = handled = sent + delay
         yield clock.at(arrived, order(Kind.DELIVERY, wait.row, wait.number))

@@ -86,6 +86,31 @@ def test_a_crash_in_the_midst_of_a_herd_does_not_fill_the_bucket_again(words, tm
     shaken.close()
 
 
+@pytest.mark.parametrize("arm", ["after call", "before call"])
+def test_a_callback_on_its_way_is_in_the_record(arm, tmp_path):
+    """The number of deliveries is stored when one is sent, not only when it has arrived."""
+    scenario = sim.Scenario(
+        name="on its way",
+        process=sim.Process("p", [sim.AsyncStep("w", "out", call_work="1s", arm=arm)]),
+        systems={"out": sim.OnlineService(0, lanes=None)},
+        arrivals=sim.At([0.0, 0.0]),
+        server=sim.WorkflowServer(workers=1, finish_limit="1 per 10 s", callback_work=0),
+    )
+    strategy = sim.Callback("1s", retries=["1s", "1s", "9s"])
+    session = sim.live(scenario, strategy, hold=False, store=tmp_path / "0.db")
+    if arm == "before call":  # finished by hand before the call has ended
+        finish_elsewhere(session.store.path, "1_1", {})
+    for k in range(20):
+        session.run_for(0.5)
+        crashed_copy(tmp_path / f"{k}.db", tmp_path / f"{k + 1}.db")
+        counted = session.so_far().waits["deliveries"].sum()
+        session.store.close()
+        session = sim.live(store=tmp_path / f"{k + 1}.db")
+        assert session.so_far().waits["deliveries"].sum() == counted
+    assert counted > 3
+    session.close()
+
+
 @pytest.mark.parametrize("against", [(), sim.Polling("10min")], ids=["alone", "with a twin"])
 @settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(scenario=scenarios.scenarios(), script=st.lists(moves, max_size=12), data=st.data())
