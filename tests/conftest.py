@@ -9,25 +9,26 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from asyncsim.engine.compiled import ahead
+from asyncsim.fast import background_compilation
 
 # A slow machine is no error: the first call of a function may import half of SciPy
 settings.register_profile("asyncsim", deadline=None)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("asyncsim")
 
-ahead.warm_up()  # else the first tests would run plain kernels, and compile beside them
+# Otherwise the first tests would run plain kernels, and compile beside them
+background_compilation.warm_up()
 
 HERE = Path(__file__).parent
 SLOW = (
     *("benchmarks", "browser", "docs", "fuzz", "notebooks"),
-    *(f"engine/compiled/test_{name}.py" for name in ("ahead", "same_answer")),
+    *(f"fast/test_{name}.py" for name in ("ahead", "same_answer")),
     *(f"live/test_{name}.py" for name in ("crash", "failed_writes", "locks", "serving")),
     *(
-        f"study/calibration/test_{name}.py"
+        f"calibration/test_{name}.py"
         for name in ("arrivals", "checking", "durations", "nights", "plausible", "rhythms")
     ),
-    *(f"study/capacity/test_{name}.py" for name in ("break_even", "cheapest", "sureness")),
+    *(f"capacity/test_{name}.py" for name in ("break_even", "cheapest", "sureness")),
 )
 """Folders and modules in which most tests take seconds; elsewhere a test itself is marked slow."""
 

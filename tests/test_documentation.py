@@ -12,7 +12,7 @@ import matplotlib
 import pytest
 
 import asyncsim
-from asyncsim.engine.figures import FIGURES
+from asyncsim.engine.metrics import METRICS
 
 ROOT = Path(__file__).parent.parent
 MODULES = [
@@ -78,7 +78,7 @@ def test_the_page_of_figures_has_them_all():
     """Name, unit and meaning of each, in their order."""
     text = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (.*?) ?\| (.+) \|$", text, flags=re.MULTILINE)
-    told = [(name, figure.unit, figure.meaning) for name, figure in FIGURES.items()]
+    told = [(name, figure.unit, figure.meaning) for name, figure in METRICS.items()]
     assert [(name, unit or "1", meaning) for name, unit, meaning in rows] == told
 
 

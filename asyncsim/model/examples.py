@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.described import argument
-from asyncsim.model.quantities import file_name, nearest
+from asyncsim.model.units import file_name, nearest
+from asyncsim.model.validation import argument
 
 PREFIX = "example:"
 SCENARIO = ".toml"

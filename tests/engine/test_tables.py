@@ -10,7 +10,7 @@ from scenarios import scenarios, strategies
 
 import asyncsim as sim
 from asyncsim.engine.workers import Job
-from asyncsim.model.changing import changed
+from asyncsim.model.field_paths import changed
 
 slow_input = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 pytestmark = pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")

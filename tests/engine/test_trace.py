@@ -8,8 +8,8 @@ from plays import only, play, scenario_of, wait_for
 from scenarios import scenarios, strategies
 
 import asyncsim as sim
-from asyncsim.engine.trace import COLUMNS, trace
-from asyncsim.model.changing import changed
+from asyncsim.engine.wait_timeline import COLUMNS, trace
+from asyncsim.model.field_paths import changed
 
 
 def life(run, serial_number="1_1"):
