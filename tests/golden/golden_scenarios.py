@@ -24,6 +24,7 @@ Table = dict[str, Any]
 
 # A Monday, the days before the two nights on which Berlin's clocks jump, the day before Christmas
 STARTS = ("2026-01-05", "2026-03-28", "2026-10-24", "2026-12-24")
+CHANGES = ("2026-03-28", "2026-10-24")
 PLACES = (None, None, "DE", "DE-BY")
 WINDOWS = (("00:00", "24:00"), ("08:00", "20:00"), ("02:30", "12:00"))
 DAYS = ("every day", "Mon-Fri", "Fri-Mon", "Mon, Wed, Sat")
@@ -40,6 +41,8 @@ class Writer:
         self.key = key
         self.numbers = itertools.count(1)
         self.systems: list[str] = []
+        self.start = self.one(*STARTS)
+        self.changes = self.start in CHANGES
 
     def one(self, *values: Any) -> Any:
         """Return one of the values."""
@@ -68,7 +71,9 @@ class Writer:
     def arrivals(self) -> Table:
         """Return arrivals of one kind: kind k % 5, so that each has its share."""
         hours = self.some(
-            between=self.one(*WINDOWS), days=self.one(*DAYS[:3]), holidays=self.one(*PLACES)
+            between=self.one(*WINDOWS),
+            days=self.one("every day", "Fri-Mon" if self.changes else "Mon-Fri"),
+            holidays=self.one(*PLACES),
         )
         kind = ("poisson", "weekly poisson", "scattered", "regular", "at")[self.key % 5]
         if kind == "poisson":
@@ -110,14 +115,17 @@ class Writer:
             return {"kind": kind, "team": self.random.randint(1, 3), "item_time": self.time()} | (
                 hours
             )
-        start = self.one("22:00", "02:30", "03:00", "24:00", "00:00", "0 22 * * 1-5")
+        start = self.one("22:00", "02:30", "03:30", "24:00", "00:00", "0 22 * * 1-5")
+        days = self.one(*DAYS)
+        if self.changes:  # most batches run while the clocks change
+            start, days = self.one("22:00", "02:30", "02:30", "01:59", "30 2 * * *"), "every day"
         return {"kind": kind, "start": start, "item_time": self.time()} | self.some(
-            days=self.one(*DAYS),
+            days=days,
             holidays=self.one(*PLACES),
             cut_off=self.one("20:00", "23:00", "02:30"),
             lanes=self.one(2, 3),
             max_items=self.one(10, 20),
-            end=self.one("05:00", "03:15"),
+            end=self.one("05:00", "03:15", "03:00"),
             skip=self.one(0.1, 0.5),
             failure=self.one(0.1, 0.5),
             results="at end",
@@ -213,13 +221,14 @@ class Writer:
         steps = [*self.elements(depth=1), self.element("async step", depth=1)]
         return {
             "name": f"generated {self.key}",
-            "start": self.one(*STARTS),
-            "length": self.one("1d", "2d"),
+            "start": self.start,
+            "length": "2d" if self.changes else self.one("1d", "2d"),
             "process": {"name": "process", "steps": steps} | self.some(first_activation=30),
             "systems": {name: self.system() for name in names},
             "arrivals": self.arrivals(),
             "server": self.server(),
-        } | self.some(zone="Europe/Berlin", costs=self.costs(), description="made by chance")
+            **({"zone": "Europe/Berlin"} if self.changes or self.random.random() < 0.3 else {}),
+        } | self.some(costs=self.costs(), description="made by chance")
 
     def strategies(self) -> list[sim.Strategy]:
         """Return two or three strategies of different kinds."""
