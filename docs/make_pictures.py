@@ -1,6 +1,8 @@
-"""Draw the pictures of README; run by ``make pictures``."""
+"""Draw the pictures of README and of the pages; run by ``make pictures``."""
 
 from pathlib import Path
+
+import draw_idea
 
 import asyncsim as sim
 
@@ -8,7 +10,8 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    """Draw the comparison and the life of one step, both from the scenario in data/."""
+    """Draw the idea; and a comparison and the life of one step, from the scenario in data/."""
+    draw_idea.main()
     scenario = sim.Scenario.load(HERE.parent / "data" / "nightly_ledger.toml")
     strategies = [sim.Callback("50ms"), sim.Polling("1min"), sim.Polling("15min")]
     comparison = sim.compare(scenario, strategies, replications=5, seed=1)

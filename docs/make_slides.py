@@ -21,8 +21,8 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).parent.parent
 TEMPLATES = Path(__file__).parent
-PARTS = re.compile(r"\n(?=#{1,3} |> \*\*Predict)|(?<=[.:])\n\n(?=\|)")
-"""A heading, a prediction, and a table after a paragraph begin a part."""
+PARTS = re.compile(r"\n(?=#{1,3} |> \*\*Predict|!\[)|(?<=[.:])\n\n(?=\|)|(?<=\.svg\))\n")
+"""Where parts begin: headings, predictions, pictures and what follows them, tables in a text."""
 MOST_LINES = 6
 """Code that is longer leaves no room for what it shows."""
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -80,9 +80,12 @@ def slides(path: Path, folder: Path, run: bool = True) -> Path:
     exporter = SlidesExporter(
         template_name="slides_template", extra_template_basedirs=[str(TEMPLATES)]
     )
+    exporter.embed_images = True  # the slides lie in another folder than the notebook's pictures
     exporter.reveal_url_prefix = "reveal"
     exporter.reveal_theme = "white"  # its fonts lie beside it; others ask for theirs outside
-    page, _ = exporter.from_notebook_node(sliced(notebook), {"metadata": {"name": path.stem}})
+    page, _ = exporter.from_notebook_node(
+        sliced(notebook), {"metadata": {"name": path.stem, "path": str(path.parent)}}
+    )
     target = folder / f"{path.stem}.html"
     target.write_text(page, encoding="utf-8")
     return target

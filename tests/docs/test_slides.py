@@ -69,6 +69,15 @@ def test_a_notebook_of_ones_own_is_no_part_of_the_course(tmp_path):
     assert found == ["00_start_here", "08_workshop_capstone"]
 
 
+def test_a_picture_has_its_own_slide_and_needs_no_file_beside_it(tmp_path):
+    """The slides lie in another folder than the notebook."""
+    path = ROOT / "notebooks" / "00_start_here.ipynb"
+    text = make_slides.slides(path, tmp_path, run=False).read_text(encoding="utf-8")
+    (shown,) = [part for part in text.split("<section")[1:] if "data:image/svg+xml" in part]
+    assert "<h1" not in shown
+    assert "idea.svg" not in text
+
+
 def test_nothing_of_the_text_is_lost():
     """All words of the notebook stand on some slide; formulas have become MathML."""
     path = ROOT / "notebooks" / "02_polling_or_callback.ipynb"
