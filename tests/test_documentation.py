@@ -41,7 +41,7 @@ RETURNED_BY = {
     "SteadyState": "steady_state",
     "Sweep": "sweep",
 }
-"""Nobody makes these by hand: the example stands where they come from."""
+"""Classes that users do not construct: the example is that of the function that returns them."""
 
 
 @pytest.mark.parametrize("name", ["asyncsim", *MODULES])
