@@ -30,7 +30,9 @@ from asyncsim.cli import main as command_line
 
 FOLDER = Path(__file__).parent
 BLOCK = re.compile(r"(<!-- begin (\w+)(?: ([\w ]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
-PARAMETERS = re.compile(r"^Parameters\n-+\n(.*?)(?=\n\n\S[^\n]*\n-+\n|\Z)", re.DOTALL | re.MULTILINE)
+PARAMETERS = re.compile(
+    r"^Parameters\n-+\n(.*?)(?=\n\n\S[^\n]*\n-+\n|\Z)", re.DOTALL | re.MULTILINE
+)
 ENTRY = re.compile(r"^(\w[\w, ]*)\n((?:(?:    .*)?(?:\n|\Z))+)", re.MULTILINE)
 TABLES = {
     "process": "table",

@@ -12,7 +12,6 @@ import matplotlib
 import pytest
 
 import asyncsim
-from asyncsim.engine.figures import FIGURES
 
 ROOT = Path(__file__).parent.parent
 MODULES = [
@@ -72,14 +71,6 @@ def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
     for block in blocks:
         exec(block.replace("500/day", "40/day"), names)
     assert (tmp_path / "mine.toml").exists()
-
-
-def test_the_page_of_figures_has_them_all():
-    """Name, unit and meaning of each, in their order."""
-    text = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) ?\| (.+) \|$", text, flags=re.MULTILINE)
-    told = [(name, figure.unit, figure.meaning) for name, figure in FIGURES.items()]
-    assert [(name, unit or "1", meaning) for name, unit, meaning in rows] == told
 
 
 def test_readme_names_only_files_that_exist():
