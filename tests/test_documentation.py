@@ -14,7 +14,6 @@ import pytest
 
 import asyncsim
 from asyncsim.cli.main import main
-from asyncsim.engine.figures import FIGURES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -103,14 +102,6 @@ def test_the_result_in_the_readme_is_what_its_command_prints(capsys, monkeypatch
     assert f"takes {polling / 60:.1f} min" in text
     assert f"{float(rows['checks per wait'][1]):.0f} requests" in text
     assert f"{float(rows['wasted share'][1]):.0f} % find nothing" in text
-
-
-def test_the_page_of_figures_has_them_all():
-    """Name, unit and meaning of each, in their order."""
-    text = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) ?\| (.+) \|$", text, flags=re.MULTILINE)
-    told = [(name, figure.unit, figure.meaning) for name, figure in FIGURES.items()]
-    assert [(name, unit or "1", meaning) for name, unit, meaning in rows] == told
 
 
 def test_commands_of_the_readme_and_of_contributing_exist():
