@@ -95,20 +95,6 @@ class Name(PyXRefRole):
 PAGES = """
 ```{toctree}
 :hidden:
-:caption: Background
-
-docs/how_the_engines_work
-docs/claims
-docs/facilitator
-docs/in_the_browser
-docs/glossary
-CHANGELOG
-CONTRIBUTING
-SECURITY
-```
-
-```{toctree}
-:hidden:
 :caption: Manual
 
 docs/scenario_files
@@ -119,6 +105,20 @@ docs/logs
 docs/rest
 docs/reliability
 docs/speed
+```
+
+```{toctree}
+:hidden:
+:caption: Background
+
+docs/how_the_engines_work
+docs/claims
+docs/facilitator
+docs/in_the_browser
+docs/glossary
+CHANGELOG
+CONTRIBUTING
+SECURITY
 ```
 
 ```{toctree}
