@@ -38,14 +38,10 @@ add_module_names = False
 maximum_signature_line_length = 88
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
-autodoc_typehints = (
-    "none"  # the parameters describe the types in words; the signature has the defaults
-)
+autodoc_typehints = "none"  # parameters are described in words; signatures have defaults
 autodoc_class_signature = "mixed"
 napoleon_google_docstring = False
-napoleon_attr_annotations = (
-    False  # the stored type (seconds) differs from what is accepted ("15min")
-)
+napoleon_attr_annotations = False  # stored are seconds, accepted is "15min"
 napoleon_custom_sections = [("Attributes", "params_style")]  # a list, not entries of their own
 napoleon_use_rtype = False
 viewcode_line_numbers = True

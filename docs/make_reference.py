@@ -105,9 +105,10 @@ def accepted(field: attrs.Attribute[Any]) -> str:
     """Return what a key may hold, as the error message of its reader describes it."""
     if field.alias in TABLES:
         return TABLES[field.alias]
-    assert isinstance(field.converter, attrs.Converter)
+    converter: Any = field.converter
+    text = "anything"
     try:
-        inspect.unwrap(field.converter.converter)(object())
+        inspect.unwrap(converter.converter)(object())
     except ValueError as problem:
         text = re.sub(r"^must (be |name |have )?", "", str(problem))
     text = re.sub(r"a duration such as .*? or a timedelta", "duration", text)
@@ -120,7 +121,7 @@ def accepted(field: attrs.Attribute[Any]) -> str:
 
 def default(field: attrs.Attribute[Any]) -> str:
     """Return the default of a key as a file spells it."""
-    value = field.default
+    value: Any = field.default
     if value is attrs.NOTHING:
         return "required"
     if isinstance(value, attrs.Factory):  # type: ignore[arg-type]
@@ -172,8 +173,8 @@ def metrics(_: str) -> str:
     )
     found = sim.compare(scenario, [sim.Callback()], replications=2, progress=False).table
     rows = [
-        [f"`{row.figure}`", "" if row.unit == "1" else row.unit, row.meaning]
-        for row in found.itertuples()
+        [f"`{name}`", unit.removesuffix("1"), meaning]
+        for name, unit, meaning in found[["figure", "unit", "meaning"]].to_numpy(str)
     ]
     return table(("name", "unit", "meaning"), rows)
 

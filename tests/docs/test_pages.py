@@ -48,6 +48,15 @@ def test_the_pages_of_the_manual_have_their_tables():
     assert found == {"command_line", "numbers", "rest", "scenario_files"}
 
 
+def test_the_page_of_numbers_has_every_metric():
+    """They are the columns of the summary of a run with prices, after those that identify it."""
+    scenario = sim.Scenario.load(ROOT / "data" / "capstone.toml")
+    text = (DOCS / "numbers.md").read_text("utf-8")
+    columns = list(sim.simulate(scenario, sim.Callback(), seed=1).summary())
+    listed = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert listed == columns[columns.index("instances") + 1 :]
+
+
 def test_a_key_without_a_meaning_is_named(monkeypatch):
     """A new key needs an entry in its class's Parameters; its table is not written without."""
     monkeypatch.setattr(sim.Polling, "__doc__", "Asks.\n\nParameters\n----------\ninterval\n    I.")
@@ -127,7 +136,7 @@ def test_every_example_loads_and_is_saved(tmp_path):
     ],
 )
 def test_every_kind_is_on_the_page(table, key, tmp_path):
-    """The error about an unknown kind lists all of them: the page has an example or a row of each."""
+    """The error about an unknown kind lists all; the page has an example or a row of each."""
     with pytest.raises(sim.ScenarioError, match="must be one of") as error:
         loaded(examples()[0] | table, tmp_path)
     listed = str(error.value).partition("must be one of ")[2].partition(", got")[0]
@@ -138,9 +147,15 @@ def test_every_kind_is_on_the_page(table, key, tmp_path):
 # --- code and commands --------------------------------------------------------------------------
 
 
+def test_no_page_with_code_is_left_out():
+    """The code of every page is run below, or by Sphinx if it is a notebook."""
+    texts = {page.stem: page.read_text("utf-8") for page in DOCS.glob("*.md")}
+    assert {name for name, text in texts.items() if blocks(text, "python")} == {*WITH_CODE, "rest"}
+
+
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """Run in an empty folder, without windows, on small volumes."""
+    """Run in a temporary folder that has a copy of data/, without windows."""
     matplotlib.use("agg")
     shutil.copytree(ROOT / "data", tmp_path / "data")
     monkeypatch.chdir(tmp_path)
