@@ -1,8 +1,8 @@
 """Make slides of the notebooks: ``make slides``, into ``out/slides/``.
 
-A heading begins a slide; a prediction, a cell, its table and what is said about it come below, one
-after the other, so that nobody sees an answer before the question. reveal.js is taken from the
-package sphinx-revealjs, formulas become MathML: the slides ask for nothing from the internet.
+A heading begins a slide; a prediction, a cell, its table and the text about it follow below, one
+after the other, so that the question comes before the answer. reveal.js is taken from the
+package sphinx-revealjs, and formulas become MathML: the slides need no internet.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def main() -> None:
     with_reveal(arguments.out)
     for path in arguments.notebooks:
         if not path.is_file():
-            parser.error(f"{path}: is no file; give paths such as notebooks/00_start_here.ipynb")
+            parser.error(f"{path}: is not a file; give paths such as notebooks/00_start_here.ipynb")
     paths = arguments.notebooks or course(ROOT / "notebooks")
     for path in paths:
         print(f"slides of {path.stem}", flush=True)
