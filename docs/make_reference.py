@@ -191,18 +191,20 @@ def commands(_: str) -> str:
 
 def command(name: str, parser: argparse.ArgumentParser) -> str:
     """Return the section of one command."""
-    parts = [f"### asyncsim {name}", cell(parser.description or "", parser)]
+    parts, notes = [f"### asyncsim {name}", cell(parser.description or "", parser)], list[str]()
     for part in (parser.epilog or "").split("\n\n"):
         title, _, text = part.partition(":")
         if title == "example":
             parts.append(f"```sh\n{text.strip()}\n```")
-        elif title in ("verdicts", "exit status", "profiles"):
-            parts.append(cell(f"{title[0].upper()}{title[1:]}: {text.strip()}", parser) + ".")
+        elif title.startswith(("figures", "metrics")):
+            notes.append("Names of metrics: [What the numbers mean](numbers.md#metrics).")
+        elif text:
+            notes.append(cell(f"{title[0].upper()}{title[1:]}: {text.strip()}", parser) + ".")
     options = [one for one in parser._actions if one.help and one.dest != "help"]
     if options:
         rows = ([f"`{spelling(one)}`", cell(one.help or "", parser)] for one in options)
         parts.append(table(("argument", "meaning"), rows))
-    return "\n\n".join(parts)
+    return "\n\n".join(parts + notes)
 
 
 def spelling(option: argparse.Action) -> str:

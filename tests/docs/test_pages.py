@@ -162,7 +162,6 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::asyncsim.LogWarning")  # the log is dirty on purpose
 @pytest.mark.parametrize("name", WITH_CODE)
 def test_the_code_of_a_page_runs(name, workplace):
