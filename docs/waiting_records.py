@@ -30,7 +30,7 @@ def main(waiting: int, seed: int) -> None:
         name="waiting",
         process=sim.Process("wait", [sim.AsyncStep("approve", system="people")]),
         systems={"people": sim.People(1, "10min")},
-        arrivals=sim.Scattered(waiting),
+        arrivals=sim.UniformArrivals(waiting),
         length="1h",
     )
     with tempfile.TemporaryDirectory() as folder:
