@@ -98,7 +98,7 @@ from asyncsim.model.systems import (
     OnlineService,
     People,
 )
-from asyncsim.widgets.open_explorer import explore
+from asyncsim.widgets import explore
 
 __version__ = _version("asyncsim")
 
