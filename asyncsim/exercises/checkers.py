@@ -169,18 +169,6 @@ READERS: dict[str, Callable[[Any], float]] = {"s": duration, "share": share}
 
 
 @frozen
-class CommonMistake:
-    """The value that a likely mistake leads to, and its explanation."""
-
-    value: float | Callable[[], float]
-    why: str
-
-    def computed(self) -> float:
-        """Return the value."""
-        return float(self.value()) if callable(self.value) else self.value
-
-
-@frozen
 class NumberChecker:
     """Checks a number or a duration.
 
@@ -195,12 +183,13 @@ class NumberChecker:
     within
         Relative tolerance; 0 for a count.
     mistakes
-        Likely mistakes of this exercise; those of units, factors and signs are built in.
+        Values that likely mistakes of this exercise lead to, or functions that compute them, with
+        the explanation of each; mistakes of units, factors and signs are built in.
 
     Examples
     --------
-    >>> leap = CommonMistake(61.0, "a leap second")
-    >>> minute = NumberChecker(lambda: 60.0, "A minute.", "s", mistakes=(leap,))
+    >>> leap = {61.0: "that is with a leap second"}
+    >>> minute = NumberChecker(lambda: 60.0, "A minute.", "s", mistakes=leap)
     >>> [minute.judge(answer).findings[0].text for answer in ("1min", 1, "3min")]
     ... # doctest: +NORMALIZE_WHITESPACE
     ['A minute.',
@@ -212,7 +201,7 @@ class NumberChecker:
     right: str
     unit: str = ""
     within: float = 0.02
-    mistakes: tuple[CommonMistake, ...] = ()
+    mistakes: Mapping[float | Callable[[], float], str] = field(factory=dict)
 
     def judge(self, answer: object) -> Verdict:
         """Judge a number; look for a mistake that explains the difference."""
@@ -229,7 +218,7 @@ class NumberChecker:
 
     def _explanation(self, value: float, expected: float) -> str:
         """Return the nearest mistake that explains a value, or how far it is off."""
-        own = [(mistake.computed(), mistake.why) for mistake in self.mistakes]
+        own = [(computed(wrong), why) for wrong, why in self.mistakes.items()]
         tolerance = max(min(self.within, 0.05), 0.002)
         for mistakes in (own, *self._general(own, value, expected)):  # the exercise's own first
             found = [
@@ -259,6 +248,11 @@ class NumberChecker:
         scale, remark = OTHER_UNIT.get(self.unit, (0.0, ""))
         if factor >= FAR and scale:
             yield [(wrong * scale, why + remark) for wrong, why in own if wrong]
+
+
+def computed(value: float | Callable[[], float]) -> float:
+    """Return a value that may have to be computed first."""
+    return float(value()) if callable(value) else value
 
 
 def near(value: float, other: float, relative: float) -> bool:

@@ -9,6 +9,7 @@ from asyncsim.exercises.checkers import (
     NumberChecker,
     Ordering,
     PropertyChecker,
+    computed,
     near,
 )
 from asyncsim.exercises.feedback import Mark
@@ -27,7 +28,7 @@ def wrong_answers(checker):
     """Yield wrong answers; those to properties are in the tests of each notebook."""
     if isinstance(checker, NumberChecker):
         expected = checker.expected()
-        yield from (mistake.computed() for mistake in checker.mistakes)
+        yield from map(computed, checker.mistakes)
         yield from (factor * expected for factor in FACTORS)
     elif isinstance(checker, Choice):
         yield from (letter for letter in checker.options if letter != checker.truth()[0])
@@ -54,9 +55,9 @@ def test_a_wrong_answer_is_explained(exercise):
 @of_kind(NumberChecker)
 def test_each_mistake_gets_its_own_explanation(exercise):
     """No mistake is hidden by another one or by the right answer."""
-    for mistake in exercise.checker.mistakes:
-        value = mistake.computed()
-        assert mistake.why in exercise.judge(value).findings[0].text, value
+    for mistake, why in exercise.checker.mistakes.items():
+        value = computed(mistake)
+        assert why in exercise.judge(value).findings[0].text, value
 
 
 @of_kind(NumberChecker)

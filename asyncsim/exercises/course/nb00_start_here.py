@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncsim.exercises.checkers import CommonMistake, NumberChecker, closed_form
+from asyncsim.exercises.checkers import NumberChecker, closed_form
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.model.distributions import fixed
 from asyncsim.model.strategies import Polling
@@ -27,20 +27,17 @@ HOW_OFTEN = Exercise(
         "All but the last are wasted, and the last is nearly half an hour late, because the one at "
         "22:00:00 came ten seconds early.",
         within=0.0,
-        mistakes=(
-            CommonMistake(20, "the check at 22:00:00 is the 20th, and is ten seconds too early"),
-            CommonMistake(
-                22, "the grid begins with the first check at 12:30, not with one at 12:00"
-            ),
-            CommonMistake(WAIT.mean / HALF_HOUR.interval, "the number of checks is a whole number"),
-            CommonMistake(
-                40,
+        mistakes={
+            20: "the check at 22:00:00 is the 20th, and is ten seconds too early",
+            22: "the grid begins with the first check at 12:30, not with one at 12:00",
+            WAIT.mean / HALF_HOUR.interval: "the number of checks is a whole number",
+            40: (
                 "that is the number of checks by 22:00:00 at one every quarter of an hour, and the "
-                "one at 22:00:00 is ten seconds too early",
+                "one at 22:00:00 is ten seconds too early"
             ),
-            CommonMistake(41, "that is the number of checks at one every quarter of an hour"),
-            CommonMistake(1, "that is the number of callbacks; a poller cannot know when to check"),
-        ),
+            41: "that is the number of checks at one every quarter of an hour",
+            1: "that is the number of callbacks; a poller cannot know when to check",
+        },
     ),
     (
         "Write down the times of the first three checks. The first is not at 12:00.",

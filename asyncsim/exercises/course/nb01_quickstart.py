@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from asyncsim.exercises.checkers import Choice, CommonMistake, NumberChecker, Option, closed_form
+from asyncsim.exercises.checkers import Choice, NumberChecker, Option, closed_form
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment.simulate import simulate
 from asyncsim.experiment.statistics import mean_interval
@@ -54,27 +54,19 @@ OVERHEAD = Exercise(
         "Polling every 15 minutes takes about 16 times as much, which is still only minutes a day.",
         "s",
         within=0.1,  # the value of one simulated day passes as well
-        mistakes=(
-            CommonMistake(
-                0, "'callbacks have no overhead' is only a claim: a worker handles each of them"
+        mistakes={
+            0: "'callbacks have no overhead' is only a claim: a worker handles each of them",
+            CALLBACK_WORK: "that is one callback, but every order of the day has one",
+            ORDERS * POLL_WORK: "a callback is not a poll: handling one takes 20 ms, not 10",
+            ORDERS * CALLBACK_WORK * WORKERS: (
+                "each callback is handled by one of the four workers, not by all of them"
             ),
-            CommonMistake(
-                CALLBACK_WORK, "that is one callback, but every order of the day has one"
+            ORDERS * 0.05: "the 50 ms are network time, which keeps no worker busy",
+            ORDERS * (0.05 + CALLBACK_WORK): (
+                "that is the latency of all orders; the 50 ms on the network keep no worker busy"
             ),
-            CommonMistake(
-                ORDERS * POLL_WORK, "a callback is not a poll: handling one takes 20 ms, not 10"
-            ),
-            CommonMistake(
-                ORDERS * CALLBACK_WORK * WORKERS,
-                "each callback is handled by one of the four workers, not by all of them",
-            ),
-            CommonMistake(ORDERS * 0.05, "the 50 ms are network time, which keeps no worker busy"),
-            CommonMistake(
-                ORDERS * (0.05 + CALLBACK_WORK),
-                "that is the latency of all orders; the 50 ms on the network keep no worker busy",
-            ),
-            CommonMistake(ORDERS * 0.4, "that is the work of the steps themselves, not overhead"),
-        ),
+            ORDERS * 0.4: "that is the work of the steps themselves, not overhead",
+        },
     ),
     (
         "What happens when a callback arrives, and how long does it take?",
@@ -103,25 +95,19 @@ LAST = Exercise(
         "so the queue grows while the batch runs. The last callback waits for the whole queue.",
         "s",
         within=0.15,
-        mistakes=(
-            CommonMistake(
-                ORDERS * (SLOW / WORKERS - ITEM),
+        mistakes={
+            ORDERS * (SLOW / WORKERS - ITEM): (
                 "that is the time for the callbacks alone; the same workers also notify the "
-                "customer of every resumed order",
+                "customer of every resumed order"
             ),
-            CommonMistake(
-                ORDERS * SLOW / WORKERS,
+            ORDERS * SLOW / WORKERS: (
                 "that is the time the workers need for all callbacks; but the last order is booked "
-                "when the batch ends, and its latency begins then",
+                "when the batch ends, and its latency begins then"
             ),
-            CommonMistake(
-                ORDERS * SLOW, "that is one worker alone, counted from the start of the batch"
-            ),
-            CommonMistake(ORDERS * (SLOW - ITEM), "that is one worker alone, but there are four"),
-            CommonMistake(
-                SLOW, "that is a callback that finds a worker free; the others wait in a queue"
-            ),
-        ),
+            ORDERS * SLOW: "that is one worker alone, counted from the start of the batch",
+            ORDERS * (SLOW - ITEM): "that is one worker alone, but there are four",
+            SLOW: "that is a callback that finds a worker free; the others wait in a queue",
+        },
     ),
     (
         "How many callbacks arrive per second while the batch runs, and how many are handled?",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from asyncsim.exercises.checkers import CommonMistake, NumberChecker, PropertyChecker, closed_form
+from asyncsim.exercises.checkers import NumberChecker, PropertyChecker, closed_form
 from asyncsim.exercises.feedback import Finding
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment import theory
@@ -39,27 +39,23 @@ HALF = Exercise(
         "right from arming if the interval is short compared with the outside work.",
         "s",
         within=0.05,
-        mistakes=(
-            CommonMistake(
-                600,
+        mistakes={
+            600: (
                 "T/2 is the rule for a random phase; from arming, the first check comes after a "
-                "whole interval, and most answers come long before",
+                "whole interval, and most answers come long before"
             ),
-            CommonMistake(
-                from_arming("10min").latency,
-                "that is the value for an interval of 10 minutes, from section 1",
+            from_arming("10min").latency: (
+                "that is the value for an interval of 10 minutes, from section 1"
             ),
-            CommonMistake(
-                1200,
+            1200: (
                 "only an answer that came at once would be a whole interval late; the others came "
-                "later, and waited less",
+                "later, and waited less"
             ),
-            CommonMistake(
-                20 * 60 * from_arming("20min").checks,
+            20 * 60 * from_arming("20min").checks: (
                 "that is the time from arming to the check that sees completion; the latency "
-                "begins at completion",
+                "begins at completion"
             ),
-        ),
+        },
     ),
     (
         "How many of the answers come before the first check at 20 minutes?",
@@ -88,22 +84,19 @@ BEST = Exercise(
         "is flat.",
         "s",
         within=0.03,  # the rule of thumb passes as well
-        mistakes=(
-            CommonMistake(
-                rule(waiting=60),
+        mistakes={
+            rule(waiting=60): (
                 "that is the right value in minutes, or the price of lateness was left per hour "
-                "while the times are in seconds",
+                "while the times are in seconds"
             ),
-            CommonMistake(rule(CHECK / 2), "the 2 under the root is missing"),
-            CommonMistake(rule() ** 2, "the square root is missing"),
-            CommonMistake(
-                rule(mean=10), "the mean is in minutes there, and the price of lateness per second"
-            ),
-            CommonMistake(rule(waiting=WAITING / 100), "one price is in cents, the other in euros"),
-            CommonMistake(rule(CHECK / 100), "one price is in euros, the other in cents"),
-            CommonMistake(rule(WAITING, CHECK), "the two prices are swapped"),
-            CommonMistake(MEAN, "that is the mean of the outside work, not an interval"),
-        ),
+            rule(CHECK / 2): "the 2 under the root is missing",
+            rule() ** 2: "the square root is missing",
+            rule(mean=10): "the mean is in minutes there, and the price of lateness per second",
+            rule(waiting=WAITING / 100): "one price is in cents, the other in euros",
+            rule(CHECK / 100): "one price is in euros, the other in cents",
+            rule(WAITING, CHECK): "the two prices are swapped",
+            MEAN: "that is the mean of the outside work, not an interval",
+        },
     ),
     (
         "Two costs oppose each other. Which of them grows with the interval?",

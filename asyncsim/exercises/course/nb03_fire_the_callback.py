@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncsim.exercises.checkers import Choice, CommonMistake, NumberChecker, Option, closed_form
+from asyncsim.exercises.checkers import Choice, NumberChecker, Option, closed_form
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.live.open import live
 from asyncsim.model.arrivals import Regular
@@ -32,25 +32,16 @@ LATE_TWIN = Exercise(
         "The times of arming and completion determine the latency to the second. Half the interval "
         "is a mean over many waits, and the latency of hardly any of them.",
         "s",
-        mistakes=(
-            CommonMistake(
-                450, "half the interval is a mean over many waits; for this one you know all times"
-            ),
-            CommonMistake(
-                600, "these checks are not on the quarters of the hour: they count from 08:07:30"
-            ),
-            CommonMistake(
-                750,
+        mistakes={
+            450: "half the interval is a mean over many waits; for this one you know all times",
+            600: "these checks are not on the quarters of the hour: they count from 08:07:30",
+            750: (
                 "that is the time since the previous check; the latency runs from 12:20:00 to the "
-                "next one",
+                "next one"
             ),
-            CommonMistake(
-                900, "only a step that completes just after a check is a whole interval late"
-            ),
-            CommonMistake(
-                0, "that is the latency of the callback; the twin notices at its next check"
-            ),
-        ),
+            900: "only a step that completes just after a check is a whole interval late",
+            0: "that is the latency of the callback; the twin notices at its next check",
+        },
     ),
     (
         "At which minutes of the hour is this twin checked?",

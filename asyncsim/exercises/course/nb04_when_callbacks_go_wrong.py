@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from asyncsim.exercises.checkers import (
     Choice,
-    CommonMistake,
     NumberChecker,
     Option,
     Ordering,
@@ -65,18 +64,16 @@ HOW_EARLY = Exercise(
         "Fewer than with a fixed time of the same mean: short arming times save more callbacks "
         "than long ones lose. A mean alone does not determine how often something happens.",
         "share",
-        mistakes=(
-            CommonMistake(
-                early_share(ARMING),
+        mistakes={
+            early_share(ARMING): (
                 "that is the share for the fixed arming time of section 1; now it varies, and is "
-                "mostly shorter than its mean",
+                "mostly shorter than its mean"
             ),
-            CommonMistake(
-                ARMING / ANSWER.mean,
-                "that is one mean divided by the other; a share is a part of their sum",
+            ARMING / ANSWER.mean: (
+                "that is one mean divided by the other; a share is a part of their sum"
             ),
-            CommonMistake(0, "arming is sooner on average, but not every time"),
-        ),
+            0: "arming is sooner on average, but not every time",
+        },
     ),
     (
         "Two exponential times compete. How often does the one with the longer mean end first?",
@@ -96,20 +93,16 @@ KEEP = Exercise(
         "buffered long enough. A buffer must be as long as the longest arming time.",
         "share",
         within=0.03,  # the value of one simulated day passes as well
-        mistakes=(
-            CommonMistake(early_share(ARMING), "that is without a buffer, as in section 1"),
-            CommonMistake(
-                early_share(ARMING) - early_share(ARMING - KEPT),
-                "these are the steps that the buffer saves; the others hang",
+        mistakes={
+            early_share(ARMING): "that is without a buffer, as in section 1",
+            early_share(ARMING) - early_share(ARMING - KEPT): (
+                "these are the steps that the buffer saves; the others hang"
             ),
-            CommonMistake(
-                0, "that would be a buffer without a limit; this one drops callbacks after 50 ms"
+            0: "that would be a buffer without a limit; this one drops callbacks after 50 ms",
+            early_share(ARMING) / 2: (
+                "half the arming time does not save half of them: short answers are more frequent"
             ),
-            CommonMistake(
-                early_share(ARMING) / 2,
-                "half the arming time does not save half of them: short answers are more frequent",
-            ),
-        ),
+        },
     ),
     (
         "A callback after 20 ms is buffered until 70 ms. Is that long enough?",

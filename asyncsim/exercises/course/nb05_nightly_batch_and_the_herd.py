@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from asyncsim.exercises.checkers import CommonMistake, NumberChecker, PropertyChecker
+from asyncsim.exercises.checkers import NumberChecker, PropertyChecker
 from asyncsim.exercises.feedback import Finding
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment import theory
@@ -54,28 +54,22 @@ HOW_MANY = Exercise(
         "By hand it fits exactly. Real nights have a few more orders or fewer, and the search over "
         "such nights asks for one more worker: plan with a reserve.",
         within=0.0,
-        mistakes=(
-            CommonMistake(
-                fewest_workers() + 1,
+        mistakes={
+            fewest_workers() + 1: (
                 "that is the answer of the search, whose nights often have more than 10,000 "
-                "orders; with exactly 10,000 one fewer is enough",
+                "orders; with exactly 10,000 one fewer is enough"
             ),
-            CommonMistake(
-                fewest_workers() - WORKERS,
-                "these would be added to the present four; the question is how many in all",
+            fewest_workers() - WORKERS: (
+                "these would be added to the present four; the question is how many in all"
             ),
-            CommonMistake(
-                40, "that is the number in section 4, which drains the herd in less time"
+            40: "that is the number in section 4, which drains the herd in less time",
+            HERD * CALLBACK_WORK: (
+                "that is the work of the herd in seconds, and there are ten seconds"
             ),
-            CommonMistake(
-                HERD * CALLBACK_WORK,
-                "that is the work of the herd in seconds, and there are ten seconds",
+            HERD * (NOTIFY + CALLBACK_WORK) / LIMIT_SECONDS: (
+                "that includes the notifications, which come after the steps have resumed"
             ),
-            CommonMistake(
-                HERD * (NOTIFY + CALLBACK_WORK) / LIMIT_SECONDS,
-                "that includes the notifications, which come after the steps have resumed",
-            ),
-        ),
+        },
     ),
     (
         "How many seconds of work is the herd? The notifications come after resuming.",
@@ -152,22 +146,17 @@ LIMIT = Exercise(
         "A hundred are admitted at once, and a hundred more each minute. With ten thousand orders "
         "it would take more than an hour and a half: know your limit and your largest herd.",
         "s",
-        mistakes=(
-            CommonMistake(
-                SMALL_HERD / CONNECTOR * MINUTE,
-                "there the first hundred wait for a minute too, but they are admitted at once",
+        mistakes={
+            SMALL_HERD / CONNECTOR * MINUTE: (
+                "there the first hundred wait for a minute too, but they are admitted at once"
             ),
-            CommonMistake(MINUTE, "only a hundred of them are admitted each minute"),
-            CommonMistake(
-                SMALL_HERD * MINUTE,
-                "that admits one a minute; the limit is a hundred",
-            ),
-            CommonMistake(
-                SMALL_HERD * CALLBACK_WORK / WORKERS,
+            MINUTE: "only a hundred of them are admitted each minute",
+            SMALL_HERD * MINUTE: "that admits one a minute; the limit is a hundred",
+            SMALL_HERD * CALLBACK_WORK / WORKERS: (
                 "that is the time the workers need; the limit delays the callbacks before they "
-                "reach them",
+                "reach them"
             ),
-        ),
+        },
     ),
     (
         "How many are admitted at once, and how many a minute later?",

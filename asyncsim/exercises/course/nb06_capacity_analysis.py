@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from asyncsim.exercises.checkers import Choice, CommonMistake, NumberChecker, Option
+from asyncsim.exercises.checkers import Choice, NumberChecker, Option
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment.simulate import simulate
 from asyncsim.model.arrivals import Poisson
@@ -120,19 +120,17 @@ AVERAGES = Exercise(
         "Most steps belong to the busy day, and that is the slow one. The average of the two daily "
         "averages describes a day chosen at random, not the experience of a customer.",
         "s",
-        mistakes=(
-            CommonMistake(
-                of_averages,
+        mistakes={
+            of_averages: (
                 "that is the average of two averages: it gives a step of the quiet day ten times "
-                "the weight of one of the busy day",
+                "the weight of one of the busy day"
             ),
-            CommonMistake(
-                lambda: two_days()[1].mean() + two_days()[0].mean(),
-                "the two means were added; the mean lies between them",
-            ),
-            CommonMistake(lambda: two_days()[0].mean(), "that is the quiet day alone"),
-            CommonMistake(lambda: two_days()[1].mean(), "that is the busy day alone"),
-        ),
+            (
+                lambda: two_days()[1].mean() + two_days()[0].mean()
+            ): "the two means were added; the mean lies between them",
+            (lambda: two_days()[0].mean()): "that is the quiet day alone",
+            (lambda: two_days()[1].mean()): "that is the busy day alone",
+        },
         within=0.01,
     ),
     (

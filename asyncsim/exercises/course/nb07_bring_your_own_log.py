@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from asyncsim.engine.run import Run
-from asyncsim.exercises.checkers import Choice, CommonMistake, NumberChecker, Option
+from asyncsim.exercises.checkers import Choice, NumberChecker, Option
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment.simulate import simulate
 from asyncsim.model.arrivals import Poisson
@@ -48,16 +48,12 @@ WORK = Exercise(
         "From start to complete. With schedule to complete the queue becomes part of the work, and "
         "the simulation adds the same queue again.",
         "s",
-        mistakes=(
-            CommonMistake(
-                lambda: means()[2],
-                "that is from *schedule* to *complete*, so it includes the wait for a worker",
-            ),
-            CommonMistake(
-                lambda: means()[1],
-                "that is from *schedule* to *start*: only the wait for a worker",
-            ),
-        ),
+        mistakes={
+            (
+                lambda: means()[2]
+            ): "that is from *schedule* to *complete*, so it includes the wait for a worker",
+            (lambda: means()[1]): "that is from *schedule* to *start*: only the wait for a worker",
+        },
         within=0.005,
     ),
     (
