@@ -175,9 +175,8 @@ def test_explanations_end_without_a_full_stop(group):
     """The checker adds it."""
     for exercise in group:
         if isinstance(exercise.checker, NumberChecker):
-            assert not [
-                one.why for one in exercise.checker.mistakes if one.why.endswith((".", "?", "!"))
-            ]
+            explanations = exercise.checker.mistakes.values()
+            assert not [why for why in explanations if why.endswith((".", "?", "!"))]
     assert not explanation(SECONDS, 168).endswith("?.")
     assert not explanation(SECONDS, 42).endswith("?.")
 
