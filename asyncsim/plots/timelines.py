@@ -1,4 +1,4 @@
-"""The life of one waiting step under several strategies, one above the other."""
+"""Timeline of one waiting step under several strategies, one above the other."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def timeline(lanes: Mapping[str, pd.DataFrame], title: str) -> Figure:
     events = {label: _events(table) for label, table in lanes.items()}
     fallback = _completion([event for lane in events.values() for event in lane])
     shown = {}
-    for label, lane in events.items():  # a later step completes at another instant in each lane
+    for label, lane in events.items():  # completion of a later step differs between lanes
         origin = _completion(lane, fallback)
         shown[label] = [_shifted(event, origin) for event in lane]
     low, high = _span(shown)
@@ -80,7 +80,7 @@ def _completion(events: list[_Event], fallback: float | None = None) -> float:
 
 
 def _span(events: Mapping[str, list[_Event]]) -> tuple[float, float]:
-    """Show the end of every lane and the last checks before completion, no more."""
+    """Return the time range: from the last checks before completion to the end of every lane."""
     low, high = 0.0, 0.0
     for lane in events.values():
         checks = [e.start for e in lane if e.name == "check" and e.start <= 0]
@@ -117,16 +117,16 @@ def _mark(ax: Axes, event: _Event, high: float) -> None:
     if event.name == "check":
         colour = GREEN if event.text == "done" else PINK
         ax.plot(event.start, 0, marker="v", ms=11, color=colour)
-        _say(ax, f"check: {event.text}", event.start)
+        _annotate(ax, f"check: {event.text}", event.start)
     elif event.name == "delivery":
         arrived = event.end if event.end <= high else event.start
         lost = event.text in ("lost", "dead letter", "rate limited")
         ax.plot(arrived, 0, marker="X" if lost else "D", ms=9, color=PINK if lost else GREEN)
-        _say(ax, f"callback: {event.text}", arrived)
+        _annotate(ax, f"callback: {event.text}", arrived)
     elif event.name in ENDINGS:
         ax.plot(event.start, 0, marker="|", ms=30, mew=3, color=GREEN)
 
 
-def _say(ax: Axes, text: str, at: float) -> None:
+def _annotate(ax: Axes, text: str, at: float) -> None:
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
     ax.annotate(text, (at, -0.45), ha="center", fontsize=9, color="#444444", bbox=box)
