@@ -22,7 +22,7 @@ from asyncsim.model.examples import example_files
 
 pytest.importorskip("hatchling", reason="needs the group test")
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]  # it is built once
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = re.findall(r"^  (asyncsim .*)$", EPILOG, flags=re.MULTILINE)

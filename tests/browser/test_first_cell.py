@@ -2,7 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("browser")
 CELL = """
 import os, tempfile
 os.environ.setdefault("NUMBA_CACHE_DIR", tempfile.mkdtemp())  # as after an installation

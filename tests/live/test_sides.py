@@ -10,6 +10,7 @@ import scenarios
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plays import LAWS
+from thorough import times
 
 import asyncsim as sim
 from asyncsim.live.sides import with_one_more
@@ -32,7 +33,7 @@ def simulated(scenario, strategy, instant, draws=None):
 
 
 @pytest.mark.slow
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(40), suppress_health_check=list(HealthCheck))
 @given(scenarios.scenarios(), scenarios.strategies(), st.lists(st.floats(60, 90_000), max_size=4))
 def test_a_session_left_alone_is_the_simulation(scenario, strategy, stops):
     """Stopped anywhere and gone on with, under any strategy, with every kind of system."""
