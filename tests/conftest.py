@@ -13,7 +13,7 @@ from thorough import times
 from asyncsim.engine.compiled import ahead
 
 # A slow machine is no error: the first call of a function may import half of SciPy
-settings.register_profile("asyncsim", deadline=None, max_examples=times(100))
+settings.register_profile("asyncsim", deadline=None, max_examples=times(50))
 settings.load_profile("asyncsim")
 
 ahead.warm_up()  # else the first tests would run plain kernels, and compile beside them
