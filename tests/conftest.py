@@ -20,33 +20,24 @@ ahead.warm_up()  # else the first tests would run plain kernels, and compile bes
 
 HERE = Path(__file__).parent
 QUICK = "not slow"
-SLOW = (
-    *("benchmarks", "browser", "docs", "fuzz", "notebooks"),
-    *(f"engine/compiled/test_{name}.py" for name in ("ahead", "same_answer")),
-    *(f"live/test_{name}.py" for name in ("crash", "failed_writes", "locks", "serving")),
-    *(
-        f"study/calibration/test_{name}.py"
-        for name in ("arrivals", "checking", "durations", "nights", "plausible", "rhythms")
-    ),
-    *(f"study/capacity/test_{name}.py" for name in ("break_even", "cheapest", "sureness")),
-)
-"""Folders and modules in which most tests take seconds; elsewhere a test itself is marked slow."""
+SLOW = ("benchmarks", "browser", "docs", "fuzz", "notebooks")
+"""Folders of tests that take seconds; elsewhere a module or a test itself is marked slow."""
 SHARED = ("browser", "docs", "test_wheel.py")
 """Folders and modules whose tests share a JupyterLab, a site or a wheel: one worker runs each."""
 
 
 def is_slow(path: Path) -> bool:
-    """Return whether a file lies in a slow folder, or is a slow module."""
+    """Return whether a file lies in a slow folder."""
     return any(path.is_relative_to(HERE / name) for name in SLOW)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not import slow modules if only quick tests run."""
+    """Import no slow folder if only quick tests run."""
     return True if config.option.markexpr == QUICK and is_slow(collection_path) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what lies in a slow folder or module."""
+    """Mark what lies in a slow folder."""
     for item in items:
         if is_slow(item.path):
             item.add_marker(pytest.mark.slow)

@@ -168,6 +168,7 @@ def played(strategy):
 checking = strategies().filter(lambda s: type(s) in PLAYED and s.schedule is not None)
 
 
+@pytest.mark.slow
 @slow_input
 @given(scenarios(), checking, st.integers(0, 5))
 def test_checks_that_are_skipped_give_the_same_tables_as_checks_that_are_played(
@@ -184,6 +185,7 @@ def test_checks_that_are_skipped_give_the_same_tables_as_checks_that_are_played(
     exactly(*(run.summary() for run in runs))
 
 
+@pytest.mark.slow
 @slow_input
 @given(scenarios(), checking, st.sampled_from([5 * HOUR, 22 * HOUR, DAY]))
 def test_skipped_checks_are_counted_also_when_the_run_is_stopped(scenario, strategy, until):

@@ -19,6 +19,8 @@ from asyncsim.live.journal import Journal
 from asyncsim.live.records import StoredWaits, finish_record
 from asyncsim.live.store import Store
 
+pytestmark = pytest.mark.slow
+
 KILLS = times(50)
 TOLD = 20
 CLIENTS = 3

@@ -15,6 +15,8 @@ from asyncsim.live.records import StoredWaits, finish_record
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
 
+pytestmark = pytest.mark.slow
+
 TABLES = ("waits", "steps", "instances", "deliveries")
 moves = st.one_of(
     st.tuples(st.just("pass"), st.floats(1.0, 20_000.0)),

@@ -15,6 +15,8 @@ from thorough import times
 import asyncsim as sim
 from asyncsim.engine.waits import Answer
 
+pytestmark = pytest.mark.slow
+
 RUNS = times(40)
 INTERRUPTS = times(200)
 INTERRUPTED = Path(__file__).with_name("interrupted.py")

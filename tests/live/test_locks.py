@@ -29,7 +29,10 @@ SCENARIO = sim.Scenario(
     arrivals=sim.Regular("1s"),
     length="10min",
 )
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows drops no locks")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name != "posix", reason="Windows drops no locks"),
+]
 
 
 @pytest.fixture

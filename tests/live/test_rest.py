@@ -402,6 +402,7 @@ class TestRealClients:
         assert session.waiting_count == 0
         assert session.instance(7)["fields"] == {"PostedBy": "nightly batch"}
 
+    @pytest.mark.slow
     def test_a_thousand_finishes_of_one_number_are_one_204(self, endpoint):
         """From eight clients at once; all others are told that it was finished before."""
         _, server = endpoint

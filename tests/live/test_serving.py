@@ -21,6 +21,8 @@ from asyncsim.cli.main import main
 from asyncsim.live import serving
 from asyncsim.live.endpoint import PATH
 
+pytestmark = pytest.mark.slow
+
 SCENARIO = sim.Scenario(
     name="approval",
     process=sim.Process("approve", [sim.AsyncStep("approve", "people")]),

@@ -44,6 +44,7 @@ def test_a_session_left_alone_is_the_simulation(scenario, strategy, stops):
     assert_same_run(expected, session.so_far())
 
 
+@pytest.mark.slow
 def test_twins_play_the_same_instances():
     """Each lane of a session is what simulate() gives for its strategy on the same numbers."""
     scenario = sim.Scenario.load("data/lines_of_business.toml")

@@ -22,6 +22,8 @@ from asyncsim.study import theory
 from asyncsim.study.experiments import EXACT, MARGIN, queue_experiments
 from asyncsim.study.verify import all_experiments, played, verdict, verify
 
+pytestmark = pytest.mark.slow
+
 WRONG = 1.03
 QUICK = {(one.engine, one.name): one for one in all_experiments(quick=True)}
 LONG = {

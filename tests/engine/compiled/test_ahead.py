@@ -10,6 +10,8 @@ from thorough import TIMES
 
 from asyncsim.engine.compiled import ahead, jitting
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 needs_numba = pytest.mark.skipif(not jitting.can_compile(), reason="Numba is not installed")
 BEGIN = """

@@ -34,6 +34,7 @@ def python(code, **environment):
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["import sys, asyncsim\n", PLAY.format(engine="simpy")])
 def test_what_takes_long_to_import_is_imported_when_it_is_wanted(code):
     """Neither importing asyncsim nor playing with SimPy pays for Numba, SciPy or Matplotlib."""

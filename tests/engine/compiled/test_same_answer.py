@@ -21,6 +21,8 @@ from asyncsim.engine.compiled.memory import Memory
 from asyncsim.engine.compiled.stages import stages
 from asyncsim.engine.graph import Graph
 
+pytestmark = pytest.mark.slow
+
 WITHIN = 1e-9
 TABLES = ("waits", "steps", "instances", "deliveries")
 

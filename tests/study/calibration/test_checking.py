@@ -14,6 +14,8 @@ from asyncsim.study.calibration.checking import _next, checked
 from asyncsim.study.calibration.figures import PER_DAY, Shown, figures_of, steps_of
 from asyncsim.study.calibration.reading import read_log
 
+pytestmark = pytest.mark.slow
+
 QUIET = {"progress": False}
 NO_MORE = (None, None, None)  # zone, system, requests
 DAYTIME = sim.Poisson("150/day", between=("08:00", "20:00"))
