@@ -11,6 +11,8 @@ from asyncsim.model.calendar import Calendar
 from asyncsim.study.calibration.batches import clock_of, find_batch, shortest_arc
 from asyncsim.study.calibration.reading import read_log
 
+pytestmark = pytest.mark.slow
+
 
 def verdict(table, seed=1):
     log = read_log(table)
