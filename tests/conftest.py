@@ -22,8 +22,8 @@ HERE = Path(__file__).parent
 QUICK = "not slow"
 SLOW = ("benchmarks", "browser", "docs", "fuzz", "notebooks")
 """Folders of tests that take seconds; elsewhere a module or a test itself is marked slow."""
-SHARED = ("browser", "docs", "test_wheel.py")
-"""Folders and modules whose tests share a JupyterLab, a site or a wheel: one worker runs each."""
+SHARED = ("/browser/", "/docs/", "/test_wheel.py", "/test_sureness.py", "/test_verify.py")
+"""Folders and modules whose tests share a JupyterLab, a site, a wheel or runs: one worker each."""
 
 
 def is_slow(path: Path) -> bool:
@@ -53,6 +53,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
     class Sharing(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return next((name for name in SHARED if nodeid.startswith(f"tests/{name}")), nodeid)
+            path, _, _ = nodeid.partition("::")
+            return next((name for name in SHARED if name in path), nodeid)
 
     return Sharing(config, log)
