@@ -16,9 +16,19 @@
 
 from importlib.metadata import version as _version
 
+from asyncsim.calibration.check import Check
+from asyncsim.calibration.fit import Fit, fit
+from asyncsim.capacity.answers import Capacity
+from asyncsim.capacity.herd import HerdDrain, herd_drain
+from asyncsim.capacity.thresholds import (
+    cheapest_interval,
+    fewest_workers,
+    largest_volume,
+    longest_interval,
+)
+from asyncsim.capacity.tradeoffs import Frontier, break_even, frontier
 from asyncsim.engine.run import Run
-from asyncsim.engine.simpy_engine import Simulation
-from asyncsim.engine.simulate import simulate
+from asyncsim.engine.simulation import Simulation
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.errors import (
     AlreadyFinished,
@@ -35,14 +45,29 @@ from asyncsim.errors import (
     UnknownSerialNumber,
     WaitExpired,
 )
-from asyncsim.live.opening import finish_in_store, live
+from asyncsim.eventlog.write import write_event_log
+from asyncsim.experiment.compare import Comparison, compare
+from asyncsim.experiment.precision import NeededReplications, replications_for
+from asyncsim.experiment.report import report
+from asyncsim.experiment.simulate import simulate
+from asyncsim.experiment.statistics import QuantileInterval, quantile_interval
+from asyncsim.experiment.steady_state import SteadyState, steady_state
+from asyncsim.experiment.sweep import Sweep, sweep
+from asyncsim.live.open import finish_in_store, live
 from asyncsim.live.replay import Replay, replay
 from asyncsim.live.responses import OutgoingCall
 from asyncsim.live.session import Session
-from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered, WeeklyPoisson
+from asyncsim.model.arrivals import (
+    Arrivals,
+    ArrivalTimes,
+    Poisson,
+    Regular,
+    UniformArrivals,
+    WeeklyPoisson,
+)
+from asyncsim.model.closed_forms import Expected
 from asyncsim.model.costs import CostModel, cost_presets
-from asyncsim.model.draws import Draws
-from asyncsim.model.durations import (
+from asyncsim.model.distributions import (
     Duration,
     empirical,
     exponential,
@@ -51,9 +76,9 @@ from asyncsim.model.durations import (
     lognormal,
     uniform,
 )
-from asyncsim.model.expectations import Expected
 from asyncsim.model.process import AsyncStep, Branch, Choice, Parallel, Process, Response, Step
 from asyncsim.model.profiles import Profile, profiles
+from asyncsim.model.random_streams import Draws
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import FinishPolicy, WorkflowServer
@@ -64,44 +89,26 @@ from asyncsim.model.strategies import (
     LongPolling,
     Polling,
 )
+from asyncsim.model.strategy_base import CheckingStrategy, Strategy
 from asyncsim.model.systems import (
     Chain,
     ExternalSystem,
+    LoggedCompletions,
     NightlyBatch,
     OnlineService,
     People,
-    Recorded,
 )
-from asyncsim.model.waiting import CheckingStrategy, Strategy
-from asyncsim.study.calibration.checking import Check
-from asyncsim.study.calibration.fit import fit
-from asyncsim.study.calibration.result import Fit
-from asyncsim.study.capacity.answers import Capacity
-from asyncsim.study.capacity.break_even import break_even
-from asyncsim.study.capacity.cheapest import cheapest_interval
-from asyncsim.study.capacity.frontier import Frontier, frontier
-from asyncsim.study.capacity.herd import HerdDrain, herd_drain
-from asyncsim.study.capacity.limits import fewest_workers, largest_volume, longest_interval
-from asyncsim.study.compare import compare
-from asyncsim.study.comparison import Comparison
-from asyncsim.study.event_logs.write import write_event_log
-from asyncsim.study.output.quantiles import QuantileInterval, quantile_interval
-from asyncsim.study.output.replications_for import NeededReplications, replications_for
-from asyncsim.study.output.settled import SteadyState
-from asyncsim.study.output.steady_state import steady_state
-from asyncsim.study.reporting.page import report
-from asyncsim.study.sweep import Sweep, sweep
-from asyncsim.widgets.exploring import explore
+from asyncsim.widgets.open_explorer import explore
 
 __version__ = _version("asyncsim")
 
 __all__ = [
     "AlreadyFinished",
     "Answer",
+    "ArrivalTimes",
     "Arrivals",
     "AsyncStep",
     "AsyncsimError",
-    "At",
     "Backoff",
     "Branch",
     "Callback",
@@ -124,6 +131,7 @@ __all__ = [
     "Frontier",
     "HerdDrain",
     "LogWarning",
+    "LoggedCompletions",
     "LongPolling",
     "NeededReplications",
     "NightlyBatch",
@@ -138,13 +146,11 @@ __all__ = [
     "Process",
     "Profile",
     "QuantileInterval",
-    "Recorded",
     "Regular",
     "Replay",
     "RequestLog",
     "Response",
     "Run",
-    "Scattered",
     "Scenario",
     "ScenarioError",
     "SerialNumberError",
@@ -157,6 +163,7 @@ __all__ = [
     "StoreError",
     "Strategy",
     "Sweep",
+    "UniformArrivals",
     "UnknownSerialNumber",
     "Wait",
     "WaitExpired",

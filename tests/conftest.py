@@ -10,13 +10,14 @@ import pytest
 from hypothesis import settings
 from thorough import times
 
-from asyncsim.engine.compiled import ahead
+from asyncsim.fast import background_compilation
 
 # A slow machine is no error: the first call of a function may import half of SciPy
 settings.register_profile("asyncsim", deadline=None, max_examples=times(50))
 settings.load_profile("asyncsim")
 
-ahead.warm_up()  # else the first tests would run plain kernels, and compile beside them
+# Otherwise the first tests would run plain kernels, and compile beside them
+background_compilation.warm_up()
 
 HERE = Path(__file__).parent
 QUICK = "not slow"

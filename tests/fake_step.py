@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from asyncsim.model.draws import counted_uniform
+from asyncsim.model.random_streams import counter_based_uniform
 
 
 class FakeStep:
@@ -33,7 +33,7 @@ class FakeStep:
         return ("after", seconds)
 
     def chance(self, what, k=0):
-        return counted_uniform(zlib.crc32(what.encode()) ^ self.key, self.number, k)
+        return counter_based_uniform(zlib.crc32(what.encode()) ^ self.key, self.number, k)
 
     def duration(self, what, law, k=0):
         return law.mean

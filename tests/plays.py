@@ -17,7 +17,7 @@ EARLY = sim.Scenario(
     length="1h",
 )
 """The work is done 150 ms before its wait is armed."""
-LAWS = [
+DISTRIBUTIONS = [
     sim.exponential(3.0),
     sim.lognormal(mean=2.0, sd=1.0),
     sim.gamma(mean=2.0, sd=3.0),
@@ -43,7 +43,7 @@ def scenario_of(steps, system=FREE, arrivals=(0.0,), *, workers=1000, policy=Non
         process=sim.Process("p", list(steps), first_activation=more.pop("first_activation", 1)),
         systems=systems,
         server=server,
-        arrivals=sim.At(list(arrivals)),
+        arrivals=sim.ArrivalTimes(list(arrivals)),
         length=more.pop("length", max(arrivals) + 1.0),
         **more,
     )

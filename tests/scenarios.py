@@ -14,9 +14,16 @@ import numpy as np
 from attrs import evolve
 from hypothesis import strategies as st
 
-from asyncsim.model.arrivals import Arrivals, At, Poisson, Regular, Scattered, WeeklyPoisson
+from asyncsim.model.arrivals import (
+    Arrivals,
+    ArrivalTimes,
+    Poisson,
+    Regular,
+    UniformArrivals,
+    WeeklyPoisson,
+)
 from asyncsim.model.costs import CostModel
-from asyncsim.model.durations import (
+from asyncsim.model.distributions import (
     Duration,
     Empirical,
     Exponential,
@@ -44,15 +51,15 @@ from asyncsim.model.strategies import (
     LongPolling,
     Polling,
 )
+from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.systems import (
     Chain,
     ExternalSystem,
+    LoggedCompletions,
     NightlyBatch,
     OnlineService,
     People,
-    Recorded,
 )
-from asyncsim.model.waiting import Strategy
 
 MOST_INSTANCES = 30
 DAY = 86400.0
@@ -194,10 +201,12 @@ def services() -> st.SearchStrategy[OnlineService]:
     return st.builds(OnlineService, laws(), lanes=st.none() | st.integers(1, 3))
 
 
-def logs() -> st.SearchStrategy[Recorded]:
+def logs() -> st.SearchStrategy[LoggedCompletions]:
     """Make systems whose completions come from a log."""
     day = st.lists(times.map(lambda t: t * 40), min_size=1, max_size=5)
-    return day.map(lambda found: Recorded((found * 2 * MOST_INSTANCES)[: 2 * MOST_INSTANCES]))
+    return day.map(
+        lambda found: LoggedCompletions((found * 2 * MOST_INSTANCES)[: 2 * MOST_INSTANCES])
+    )
 
 
 def systems(depth: int = 1) -> st.SearchStrategy[ExternalSystem]:
@@ -222,7 +231,7 @@ def arrivals() -> st.SearchStrategy[Arrivals]:
     """Make arrivals of every kind, about `MOST_INSTANCES` in two days at the most."""
     round_instants = st.sampled_from([0.0, 3600.0, 8 * 3600.0, 22 * 3600.0, 30 * 3600.0])
     return st.one_of(
-        st.lists(round_instants, min_size=1, max_size=20).map(At),
+        st.lists(round_instants, min_size=1, max_size=20).map(ArrivalTimes),
         st.builds(
             Poisson,
             st.sampled_from(["5/day", "0.4/h", "20/week"]),
@@ -238,7 +247,7 @@ def arrivals() -> st.SearchStrategy[Arrivals]:
             size=st.integers(1, 2),
             holidays=places,
         ),
-        st.builds(Scattered, st.integers(1, 15), between=windows),
+        st.builds(UniformArrivals, st.integers(1, 15), between=windows),
         st.builds(
             Regular,
             st.sampled_from([2 * 3600.0, 4 * 3600.0]),
@@ -386,7 +395,7 @@ def overloads(draw: st.DrawFn, least: int = 3) -> tuple[Scenario, Strategy]:
         name="overload",
         process=Process("p", [Step("first", draw(laws())), wait, Step("last", draw(laws()))]),
         systems={"system": draw(st.just(batch) | systems())},
-        arrivals=At(sorted(draw(st.lists(instants, min_size=least, max_size=60)))),
+        arrivals=ArrivalTimes(sorted(draw(st.lists(instants, min_size=least, max_size=60)))),
         server=WorkflowServer(
             draw(st.integers(1, 3)), poll_work, draw(times), finish_limit=draw(st.none() | limits)
         ),
@@ -417,7 +426,7 @@ def herds(draw: st.DrawFn) -> tuple[Scenario, Strategy]:
         | _callbacks(CallbackWithSafetyPoll, retries=8, every=long_times, anchor=anchors)
     )
     limited = evolve(scenario.server, finish_limit=draw(limits))
-    together = At(sorted(draw(st.lists(instants, min_size=4, max_size=20))))
+    together = ArrivalTimes(sorted(draw(st.lists(instants, min_size=4, max_size=20))))
     return scenario.replace(server=limited, arrivals=together), strategy
 
 

@@ -15,14 +15,14 @@ import pandas as pd
 import pytest
 
 import asyncsim as sim
-from asyncsim.cli import studies
+from asyncsim.cli import commands as studies
 from asyncsim.cli.main import _parser, main
-from asyncsim.cli.words import parse_strategy
-from asyncsim.engine.figures import FIGURES
+from asyncsim.cli.options import parse_strategy
+from asyncsim.engine.metrics import METRICS
+from asyncsim.experiment.exact_experiments import exact_experiments
 from asyncsim.model.examples import LOG, SCENARIO, example_files, readable_file
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
-from asyncsim.study.exact_experiments import exact_experiments
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def scenario_file(tmp_path):
         name="small",
         process=sim.Process("p", [sim.AsyncStep("post", system="ledger")]),
         systems={"ledger": sim.NightlyBatch("22:00", "150ms")},
-        arrivals=sim.Scattered(20, between=("08:00", "20:00")),
+        arrivals=sim.UniformArrivals(20, between=("08:00", "20:00")),
     )
     path = tmp_path / "small.toml"
     scenario.save(path)
@@ -340,7 +340,7 @@ def test_verify_shows_what_its_verdicts_mean_and_fails_if_one_is_not_ok(
     """Whatever the exit status, the table has the engine, and the meaning stands below it."""
     cut_off = next(iter(exact_experiments("simpy")))
     wrong = attrs.evolve(cut_off, theory={"wasted_share": 0.5 * theory})
-    monkeypatch.setattr("asyncsim.study.verify.all_experiments", lambda quick: [wrong])
+    monkeypatch.setattr("asyncsim.experiment.verify.all_experiments", lambda quick: [wrong])
     assert main(["verify", "--quick"]) == status
     shown = capsys.readouterr().out
     assert f"simpy: {said} figures are equivalent to theory" in shown
@@ -490,7 +490,7 @@ def test_the_help_of_a_command_shows_it_and_tells_its_defaults(command, monkeypa
         if option.option_strings and option.default not in (None, False, [], "==SUPPRESS=="):
             assert "default" in option.help, option.dest
     if command in ("compare", "capacity"):
-        assert all(name in text for name in FIGURES)
+        assert all(name in text for name in METRICS)
     if command not in ("fit", "verify", "examples"):
         assert all(repr(name) in text for name in PROFILES)
 

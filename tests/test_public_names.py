@@ -8,10 +8,10 @@ import asyncsim
 NAMES = [
     "AlreadyFinished",
     "Answer",
+    "ArrivalTimes",
     "Arrivals",
     "AsyncStep",
     "AsyncsimError",
-    "At",
     "Backoff",
     "Branch",
     "Callback",
@@ -34,6 +34,7 @@ NAMES = [
     "Frontier",
     "HerdDrain",
     "LogWarning",
+    "LoggedCompletions",
     "LongPolling",
     "NeededReplications",
     "NightlyBatch",
@@ -48,13 +49,11 @@ NAMES = [
     "Process",
     "Profile",
     "QuantileInterval",
-    "Recorded",
     "Regular",
     "Replay",
     "RequestLog",
     "Response",
     "Run",
-    "Scattered",
     "Scenario",
     "ScenarioError",
     "SerialNumberError",
@@ -67,6 +66,7 @@ NAMES = [
     "StoreError",
     "Strategy",
     "Sweep",
+    "UniformArrivals",
     "UnknownSerialNumber",
     "Wait",
     "WaitExpired",
@@ -139,5 +139,11 @@ def test_the_classes_to_subclass_and_the_errors_are_what_they_seem():
     assert issubclass(sim.StoreError, sim.AsyncsimError)
     for strategy in (sim.Callback, sim.Polling, sim.Backoff, sim.LongPolling):
         assert issubclass(strategy, sim.Strategy)
-    for system in (sim.NightlyBatch, sim.OnlineService, sim.People, sim.Chain, sim.Recorded):
+    for system in (
+        sim.NightlyBatch,
+        sim.OnlineService,
+        sim.People,
+        sim.Chain,
+        sim.LoggedCompletions,
+    ):
         assert issubclass(system, sim.ExternalSystem)

@@ -9,10 +9,25 @@ from itertools import chain
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "asyncsim"
-ROOMS = ["errors", "plots", "model", "engine", "study", "live", "widgets", "exercises", "cli"]
+ROOMS = [
+    "errors",
+    "platform",
+    "plots",
+    "model",
+    "engine",
+    "fast",
+    "experiment",
+    "eventlog",
+    "capacity",
+    "calibration",
+    "live",
+    "widgets",
+    "exercises",
+    "cli",
+]
 """From the ground up; a room imports only from rooms below it."""
 OPENED_FROM_BELOW = {
-    ("asyncsim.live.session", "asyncsim.live.serving"),
+    ("asyncsim.live.session", "asyncsim.live.serve"),
     ("asyncsim.live.session", "asyncsim.widgets.console"),
     ("asyncsim.live.session", "asyncsim.widgets.view"),
 }

@@ -15,14 +15,14 @@ def no_thread(self):
 
 threading.Thread.start = no_thread
 import asyncsim as sim
-from asyncsim.engine.compiled import jitting
+from asyncsim.fast import jit
 
 sys.platform = "emscripten"
-scenario = sim.Scenario.load("data/nightly_ledger.toml").replace(arrivals=sim.Scattered(20))
+scenario = sim.Scenario.load("data/nightly_ledger.toml").replace(arrivals=sim.UniformArrivals(20))
 strategies = [sim.Callback("50ms"), sim.Polling("15min")]
 with warnings.catch_warnings(record=True) as said:
     comparison = sim.compare(scenario, strategies, replications=2, n_jobs=2, progress=True)
-print(jitting.can_compile(), "; ".join(str(one.message) for one in said))
+print(jit.can_compile(), "; ".join(str(one.message) for one in said))
 print(comparison.run("callback").summary()["instances"].item())
 
 async def live():

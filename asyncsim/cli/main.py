@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
-from asyncsim.cli.serving import add_serve
-from asyncsim.cli.studies import (
+from asyncsim.cli.commands import (
     add_capacity,
     add_compare,
     add_examples,
@@ -23,6 +22,7 @@ from asyncsim.cli.studies import (
     add_verify,
     add_warm_up,
 )
+from asyncsim.cli.serve_command import add_serve
 from asyncsim.errors import AsyncsimError, CensoredWarning
 
 EPILOG = """\

@@ -11,21 +11,20 @@ import pandas as pd
 
 from asyncsim import plots
 from asyncsim.engine import tables
-from asyncsim.engine.arguments import warm_up_of
-from asyncsim.engine.compiled.jitting import can_compile
-from asyncsim.engine.cutting import cut
-from asyncsim.engine.figures import figures, figures_of
 from asyncsim.engine.graph import Graph
-from asyncsim.engine.record import Record
-from asyncsim.engine.trace import trace
+from asyncsim.engine.metrics import figures, metrics_of
+from asyncsim.engine.result import Record, cut
+from asyncsim.engine.run_arguments import warm_up_of
+from asyncsim.engine.wait_timeline import trace
 from asyncsim.errors import ScenarioError, UnknownSerialNumber
-from asyncsim.model.draws import Draws
-from asyncsim.model.files import told_apart
-from asyncsim.model.handing_out import cached_table
-from asyncsim.model.quantities import DurationLike, nearest, number_text
+from asyncsim.model.cached_tables import cached_table
+from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategies import Callback, Polling
-from asyncsim.model.waiting import Strategy
+from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.units import DurationLike, nearest, number_text
+from asyncsim.platform import can_compile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -146,14 +145,14 @@ class Run:
     def summary(self, after: DurationLike | None = None) -> pd.DataFrame:
         """Return one tidy row: what was played, and every figure of it.
 
-        Units and meanings are in `asyncsim.engine.figures.FIGURES`; times are seconds. Costs are
+        Units and meanings are in `asyncsim.engine.metrics.METRICS`; times are seconds. Costs are
         there if the scenario has prices.
 
         Parameters
         ----------
         after
             A warm-up to leave out (``"2 days"``): instances that arrived in it count nowhere, and
-            load is that of the time after it; see `asyncsim.engine.cutting.cut`. What is known of
+            load is that of the time after it; see `asyncsim.engine.result.cut`. What is known of
             whole runs only (`longest_queue`, `connection_time`) is NaN.
         """
         record = self.record
@@ -168,7 +167,7 @@ class Run:
             "instances": len(record.arrived),
         }
         found = figures(record, self.scenario)
-        return pd.DataFrame([head | {name: found[name] for name in figures_of(self.scenario)}])
+        return pd.DataFrame([head | {name: found[name] for name in metrics_of(self.scenario)}])
 
     def plot_timeline(self, serial_number: str, against: Strategy | None = None) -> Figure:
         """Draw the life of one step under this strategy and another, one above the other.
@@ -216,7 +215,7 @@ class Run:
         return f"Run({self.scenario.name!r}, {self.strategy.label}, {n} instances, {engine})"
 
     def _repr_html_(self) -> str:
-        units = {name: figure.unit for name, figure in figures_of(self.scenario).items()}
+        units = {name: figure.unit for name, figure in metrics_of(self.scenario).items()}
         rows, summary = {}, self.summary().iloc[0]
         lossy = bool(summary["unresumed_share"] > 0)
         for name, value in summary.items():

@@ -14,7 +14,7 @@ import pandas as pd
 from attrs import asdict, frozen
 
 from asyncsim.engine.graph import Call, Graph, Work
-from asyncsim.engine.record import (
+from asyncsim.engine.result import (
     DELIVERY_OUTCOMES,
     RATE_LIMITED,
     STEP_OUTCOMES,
@@ -27,10 +27,10 @@ from asyncsim.engine.record import (
 )
 from asyncsim.engine.workers import Job
 from asyncsim.model.calendar import Calendar
-from asyncsim.model.durations import Floats
+from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import WorkflowServer
-from asyncsim.model.systems import Recorded
+from asyncsim.model.systems import LoggedCompletions
 
 INSTANCE_OUTCOMES = {Outcome.RUNNING: "running", Outcome.DONE: "done", Outcome.FAILED: "failed"}
 STEP_COLUMNS = ["instance", "activation", "step", "kind", "queued", "started", "ended", "outcome"]
@@ -95,7 +95,7 @@ def serial_numbers(columns: WaitColumns | DeliveryColumns, scenario: Scenario) -
         assert isinstance(node, Call)
         system = scenario.systems[node.step.system]
         numbers[index] = node.number
-        if isinstance(system, Recorded) and system.serial_numbers:
+        if isinstance(system, LoggedCompletions) and system.serial_numbers:
             own[index] = system.serial_numbers
     pairs = zip(columns.row.tolist(), columns.node.tolist(), strict=True)
     return [own[k][i] if k in own else f"{i + 1}_{numbers[k]}" for i, k in pairs]

@@ -26,8 +26,8 @@ from asyncsim.errors import (
     UnknownSerialNumber,
     WaitExpired,
 )
-from asyncsim.model.quantities import nearest
 from asyncsim.model.server import FinishPolicy
+from asyncsim.model.units import nearest
 
 
 class State(enum.Enum):

@@ -13,7 +13,7 @@ from attrs import define
 from numpy.typing import NDArray
 
 from asyncsim.errors import EngineError
-from asyncsim.model.durations import Floats
+from asyncsim.model.distributions import Floats
 
 FLUSH_AT = 65_536
 MOST_BINS = 6_000_000
@@ -74,7 +74,7 @@ class Workers:
     """`count` identical workers over one FIFO queue.
 
     The time of a job is known when it is queued, so it is booked at once (see
-    `asyncsim.model.lanes`). Jobs that take no time need no worker and are not booked.
+    `asyncsim.model.systems`). Jobs that take no time need no worker and are not booked.
 
     Parameters
     ----------

@@ -8,9 +8,9 @@ False
   … Put your answer in place of the dots. ...
 """
 
-from asyncsim.exercises.desk import Desk, chapters
+from asyncsim.exercises.gradebook import Gradebook, chapters
 
-_desk = Desk(chapters())
+_desk = Gradebook(chapters())
 check = _desk.check
 hint = _desk.hint
 all = _desk.all

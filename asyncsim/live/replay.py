@@ -10,14 +10,14 @@ from pathlib import Path
 from attrs import evolve
 
 from asyncsim.errors import EngineError, ScenarioError
-from asyncsim.live.controls import lasting, positive_speed
 from asyncsim.live.journal import WITHOUT_ANSWER, Input, Journal
+from asyncsim.live.real_time_clock import as_duration, positive_speed
 from asyncsim.live.responses import keep_response, kept_responses
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup, strategies_of
 from asyncsim.live.store import Store, existing
-from asyncsim.model.quantities import DurationLike
-from asyncsim.model.waiting import Strategy
+from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.units import DurationLike
 
 
 class Replay(Session):
@@ -73,7 +73,7 @@ class Replay(Session):
 
     def run_to_end(self, at_most: DurationLike | None = None) -> None:
         """Play all that was, however long it took; or for so long."""
-        until = math.inf if at_most is None else self.now + lasting("at_most", at_most)
+        until = math.inf if at_most is None else self.now + as_duration("at_most", at_most)
         self._run_to(min(max(self.end, self.now), until))
 
     def _advance(self, target: float, budget: float) -> bool:

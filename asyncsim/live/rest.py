@@ -2,6 +2,10 @@
 
 Only ``POST serverEvents/{serialNumber}/finish`` → ``204`` is documented by the vendor of K2; the
 other paths follow its naming, and what they answer is ours.
+
+What the REST endpoint says, as JSON documents; names are spelt as in K2.
+
+The rate limit of an endpoint: requests of the real world, on the real clock.
 """
 
 from __future__ import annotations
@@ -9,6 +13,8 @@ from __future__ import annotations
 import json
 import math
 import secrets
+import threading
+import time
 from collections.abc import Mapping
 from html import escape
 from typing import Annotated, Any
@@ -16,32 +22,121 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from asyncsim.engine.rate_limiter import admission
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, SerialNumberError, UnknownSerialNumber
-from asyncsim.live.codes import STATUS, advice
-from asyncsim.live.documents import (
-    ClockState,
-    Instance,
-    RetryOptions,
-    SerialNumber,
-    ServerEvent,
-    ServerEvents,
-    Started,
-    Workflow,
-)
 from asyncsim.live.endpoint import PATH
-from asyncsim.live.fields import MOST_BYTES, data_fields
-from asyncsim.live.gate import Gate
+from asyncsim.live.group_commit import Together
 from asyncsim.live.journal import KEY, Input
-from asyncsim.live.looking import LONGEST_LIKE
-from asyncsim.live.problems import Problem, ProblemDocument, answer_problems, described
+from asyncsim.live.problem_documents import (
+    STATUS,
+    Problem,
+    ProblemDocument,
+    advice,
+    answer_problems,
+    described,
+)
+from asyncsim.live.queries import LONGEST_LIKE
+from asyncsim.live.responses import MOST_BYTES, data_fields
 from asyncsim.live.session import MOST, Session
 from asyncsim.live.store import written
-from asyncsim.live.together import Together
-from asyncsim.model.limits import RateLimit
-from asyncsim.model.quantities import nearest
+from asyncsim.model.server import RateLimit
+from asyncsim.model.units import nearest
+
+MOMENT = "Date and time of the scenario's calendar (ISO 8601), with an offset if it has a zone."
+
+
+class ServerEvent(BaseModel):
+    """A step that waits for the outside, or has waited."""
+
+    serialNumber: str = Field(examples=["5_31"])
+    instanceId: int
+    workflow: str
+    step: str
+    system: str
+    state: str = Field(examples=["waiting"])
+    waitingSince: str | None = Field(None, description=MOMENT)
+    deadline: str | None = Field(None, description=MOMENT)
+    dataFields: dict[str, Any] | None = Field(None, description="Handed back by the finish.")
+
+
+class ServerEvents(BaseModel):
+    """Some of the server events that wait now."""
+
+    total: int
+    items: list[ServerEvent]
+
+
+class Instance(BaseModel):
+    """One run of the workflow."""
+
+    id: int
+    workflow: str
+    outcome: str = Field(examples=["running"])
+    started: str | None = Field(description=MOMENT)
+    ended: str | None = Field(None, description=MOMENT)
+    dataFields: dict[str, Any]
+    serverEvents: list[ServerEvent]
+
+
+class Started(BaseModel):
+    """An instance that was started."""
+
+    id: int
+
+
+class Workflow(BaseModel):
+    """A workflow that can be started."""
+
+    id: int
+    name: str
+    steps: list[str]
+
+
+class RetryOptions(BaseModel):
+    """How a step is tried again."""
+
+    model_config = ConfigDict(extra="forbid")  # a slip of the pen would call a second time
+
+    call: bool = Field(True, description="Call the external system again, or only wait again.")
+
+
+class SerialNumber(BaseModel):
+    """The number under which a step waits now."""
+
+    serialNumber: str
+
+
+class ClockState(BaseModel):
+    """The session's clock."""
+
+    now: str = Field(description=MOMENT)
+    speed: float = Field(description="Simulated seconds per real second.")
+    playing: bool
+
+
+class RateLimiter:
+    """Lets as many requests in as a limit allows, from whatever thread; all if there is none."""
+
+    def __init__(self, limit: RateLimit | None) -> None:
+        self._admission = admission(limit)
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        """Refuse a request that is one too many, and say when to come again."""
+        if self._admission is None:
+            return
+        with self._lock:
+            pause = self._admission.admit(time.monotonic())
+        if pause > 0:
+            raise Problem(
+                429,
+                f"Too many requests: try again in {pause:.1f} s.",
+                headers={"Retry-After": str(int(pause) + 1)},
+            )
+
 
 ABOUT = f"""
 A scenario on a clock. Steps that wait are *server events*: finish one by its serial number, such as
@@ -72,7 +167,7 @@ class Guard:
 
     def __init__(self, token: str, limit: RateLimit | None) -> None:
         self._token = token.encode()
-        self._gate = Gate(limit)
+        self._gate = RateLimiter(limit)
 
     async def __call__(self, request: Request) -> None:  # in the loop: a thread costs more
         """Refuse a request without the token, or one too many."""
@@ -87,10 +182,10 @@ class Guard:
                 headers={"WWW-Authenticate": "Bearer"},
             )
         self._gate()
-        no_other_query(request)
+        reject_unknown_query(request)
 
 
-def no_other_query(request: Request) -> None:
+def reject_unknown_query(request: Request) -> None:
     """Reject unknown query parameters: they are mistakes."""
     known = ["token", *(LIST_QUERY if request.scope["path"].endswith("/serverEvents") else ())]
     for name in request.query_params:
@@ -165,7 +260,7 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
     views = Views(session)
     add_server_events(router, views, session)
     add_finish(router, session, session.scenario.server.finish_limit if limit is None else None)
-    add_deeds(router, session)
+    add_actions(router, session)
     add_workflows(router, views, session)
     app.include_router(router)
     app.get("/", include_in_schema=False)(to_the_description)
@@ -273,7 +368,7 @@ def add_server_events(router: APIRouter, views: Views, session: Session) -> None
 
 def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> None:
     """Add the path that finishes a step."""
-    gate, together = Gate(limit), Together(session)
+    gate, together = RateLimiter(limit), Together(session)
 
     @router.post(
         "/serverEvents/{serialNumber}/finish",
@@ -309,7 +404,7 @@ def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> 
         raise Problem(status, f"{sentence(why)} {next_step}")
 
 
-def add_deeds(router: APIRouter, session: Session) -> None:
+def add_actions(router: APIRouter, session: Session) -> None:
     """Add what else can be done with a step that waits."""
 
     @router.post(

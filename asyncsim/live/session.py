@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from asyncsim.engine import laws
-from asyncsim.engine.recording import record_of
+from asyncsim.engine import invariants
 from asyncsim.engine.run import Run
+from asyncsim.engine.simulation import record_of
 from asyncsim.engine.waits import Answer, State
 from asyncsim.errors import (
     AlreadyFinished,
@@ -28,18 +28,18 @@ from asyncsim.errors import (
     StoreError,
     WaitExpired,
 )
-from asyncsim.live import looking
-from asyncsim.live.controls import Controls
+from asyncsim.live import queries
 from asyncsim.live.endpoint import Endpoint
-from asyncsim.live.fields import data_fields
 from asyncsim.live.journal import LATEST, Input, idempotency_key
-from asyncsim.live.lane import Lane
+from asyncsim.live.live_simulation import LiveSimulation
+from asyncsim.live.real_time_clock import Controls
+from asyncsim.live.responses import data_fields
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import IN_MEMORY, Store, written
-from asyncsim.model.described import argument, choice
-from asyncsim.model.limits import RateLimit
-from asyncsim.model.quantities import Refused, count, from_zero, yes_or_no
-from asyncsim.model.systems import Recorded
+from asyncsim.model.server import RateLimit
+from asyncsim.model.systems import LoggedCompletions
+from asyncsim.model.units import InvalidValue, count, from_zero, yes_or_no
+from asyncsim.model.validation import argument, choice
 
 if TYPE_CHECKING:  # built upon sessions, which open them only when asked to
     from asyncsim.widgets.console import Console
@@ -50,7 +50,7 @@ MOST = 2**53
 """Records on a page, and before it: more than there can be, and JSON carries it unharmed."""
 
 
-class Said(NamedTuple):
+class AnswerLogEntry(NamedTuple):
     """An answer to somebody outside, for the log."""
 
     instant: float
@@ -74,7 +74,7 @@ class Session(Controls):
     """
 
     def __init__(self, setup: Setup, store: Store, speed: float) -> None:
-        self.answers_given: deque[Said] = deque(maxlen=LATEST)
+        self.answers_given: deque[AnswerLogEntry] = deque(maxlen=LATEST)
         self._endpoints: list[Endpoint] = []
         super().__init__(setup, store, speed, self._note)
 
@@ -173,7 +173,7 @@ class Session(Controls):
     def start(self, data: Mapping[str, Any] | None = None) -> int:
         """Start an instance now, with data fields; return its number."""
         for name, system in self.scenario.systems.items():
-            if any(isinstance(link, Recorded) for link in system.links):
+            if any(isinstance(link, LoggedCompletions) for link in system.links):
                 raise ScenarioError(f"start() cannot add to the log that system {name!r} replays")
         return int(self._input("start", None, data_fields(data)))
 
@@ -248,7 +248,7 @@ class Session(Controls):
             return type(error)(f"{error}; it was tried again, as {now!r}") if now else error
 
     def _note(self, now: float, given: Input, answer: str) -> None:
-        said = Said(now, given.kind, given.serial_number, given.data, answer)
+        said = AnswerLogEntry(now, given.kind, given.serial_number, given.data, answer)
         self.answers_given.append(said)
 
     # --- looking ----------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ class Session(Controls):
         """The records that wait now, one row each, by instance."""
         with self.store.lock:
             self._sides.write()
-            return looking.waiting(self.store, self.scenario, self.now)
+            return queries.waiting(self.store, self.scenario, self.now)
 
     def page(self, like: str = "", first: int = 0, most: int = 50) -> tuple[int, pd.DataFrame]:
         """Return how many waiting records fit a text, and some of them.
@@ -274,7 +274,7 @@ class Session(Controls):
         with self.store.lock:
             self._sides.write()
             found = [min(argument(name, value, from_zero), MOST) for name, value in asked]
-            return looking.page(self.store, self.scenario, self.now, written(like), *found)
+            return queries.page(self.store, self.scenario, self.now, written(like), *found)
 
     def knows(self, serial_number: str) -> bool:
         """Tell whether there is a record with this number, in whatever state."""
@@ -296,7 +296,7 @@ class Session(Controls):
         with self.store.lock:
             self._sides.write()
             text = self._known(serial_number)
-            found = looking.record(self.store, text)
+            found = queries.record(self.store, text)
         assert found is not None
         return found
 
@@ -313,12 +313,12 @@ class Session(Controls):
             lane = self._sides.main
             try:
                 number = count(instance)
-            except Refused:
+            except InvalidValue:
                 number = 0
             if not 1 <= number <= lane.arrived:
                 have = f"1 to {lane.arrived}" if lane.arrived else "none yet"
                 raise ScenarioError(f"instance must be a known one ({have}), got {instance!r}")
-            return looking.instance(self.store, lane, number)
+            return queries.instance(self.store, lane, number)
 
     @property
     def instances_count(self) -> int:
@@ -329,17 +329,17 @@ class Session(Controls):
         """Return how the same step stands under each strategy, one row each."""
         with self.store.lock:
             number = self._known(serial_number)
-            return looking.beside(self._sides.all, number, self.scenario, self.now)
+            return queries.beside(self._sides.all, number, self.scenario, self.now)
 
     @property
     def answers(self) -> pd.DataFrame:
         """What came from outside lately, and what it was answered, the latest last."""
-        table = pd.DataFrame(list(self.answers_given), columns=list(Said._fields))
+        table = pd.DataFrame(list(self.answers_given), columns=list(AnswerLogEntry._fields))
         stamps = self.scenario.calendar.timestamps(table["instant"].to_numpy(dtype=float))
         table.insert(0, "at", stamps)
         return table
 
-    def lane(self, strategy: str | None = None) -> Lane:
+    def lane(self, strategy: str | None = None) -> LiveSimulation:
         """Return the simulation behind a strategy, by its label; by default the main one.
 
         It is for looking: what is changed there is not in the store.
@@ -352,16 +352,17 @@ class Session(Controls):
     def so_far(self, strategy: str | None = None) -> Run:
         """Return what has happened so far under a strategy: the tables of a run.
 
-        The laws of `asyncsim.engine.laws` are checked, unless an operator has tried a step again:
+        The laws of `asyncsim.engine.invariants` are checked, unless an operator has tried a step
+        again:
         then its times are those of the last try.
         """
         with self.store.lock:
             lane = self.lane(strategy)
             record = record_of(lane)
             if not lane.retried:
-                laws.check(record, self.scenario)
+                invariants.check(record, self.scenario)
             if lane is self._sides.main:
-                record = looking.with_turned_away(record, self._sides.journal.turned_away())
+                record = queries.with_turned_away(record, self._sides.journal.turned_away())
             return Run(self.scenario, lane.strategy, lane.draws, record)
 
     # --- REST -------------------------------------------------------------------------------------
@@ -404,7 +405,7 @@ class Session(Controls):
         EngineError
             If the port is taken, the extra is not installed, or a browser has no sockets.
         """
-        from asyncsim.live.serving import serve
+        from asyncsim.live.serve import serve
 
         endpoint = serve(self, host, port, token, rate_limit, thread, allowed_hosts)
         self._endpoints.append(endpoint)

@@ -8,22 +8,22 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from asyncsim.engine.arguments import check_strategy
+from asyncsim.engine.run_arguments import check_strategy
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, StoreError
-from asyncsim.live.codes import KIND_OF, STATUS
 from asyncsim.live.journal import Journal
+from asyncsim.live.problem_documents import KIND_OF, STATUS
 from asyncsim.live.responses import Handler
 from asyncsim.live.store import Store
-from asyncsim.model import files
-from asyncsim.model.described import argument, refuse
-from asyncsim.model.files import told_apart
+from asyncsim.model import scenario_files
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.profiles import Profile, profile_named
-from asyncsim.model.quantities import DurationLike, nearest, positive_duration
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategies import Callback
-from asyncsim.model.waiting import Strategy
+from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.units import DurationLike, nearest, positive_duration
+from asyncsim.model.validation import argument, scenario_error
 
 FORMAT = 2
 """Of what is kept in the store; a store of another format is refused."""
@@ -61,7 +61,7 @@ class Setup:
     ) -> Setup:
         """Check everything a person gives, and put it together."""
         if not isinstance(scenario, Scenario):
-            raise refuse("scenario", "must be a Scenario", scenario)
+            raise scenario_error("scenario", "must be a Scenario", scenario)
         known = None if profile is None else profile_named(profile)
         scenario = scenario.with_profile(known)
         return cls(
@@ -79,8 +79,8 @@ class Setup:
         """Write everything down in a new store."""
         store.tell("format", FORMAT)
         store.tell("asyncsim", VERSION)
-        store.tell("scenario", files.dumps(self.scenario))
-        store.tell("strategies", [files.strategy_table(one) for one in self.strategies])
+        store.tell("scenario", scenario_files.dumps(self.scenario))
+        store.tell("strategies", [scenario_files.strategy_table(one) for one in self.strategies])
         store.tell("seed", self.seed)
         store.tell("hold", sorted(self.held))
         store.tell("heartbeat", dict(self.heartbeats))
@@ -102,8 +102,10 @@ class Setup:
                 f"that version (this is {VERSION}), or start a session in a new file"
             )
         Journal(store).verify_description()
-        scenario = files.loads(store.about("scenario"), Scenario, store.path)
-        strategies = [files.strategy_from(table, store.path) for table in store.about("strategies")]
+        scenario = scenario_files.loads(store.about("scenario"), Scenario, store.path)
+        strategies = [
+            scenario_files.strategy_from(table, store.path) for table in store.about("strategies")
+        ]
         main, *others = strategies
         seed, hold, heartbeat = (store.about(name) for name in ("seed", "hold", "heartbeat"))
         made = cls.of(scenario, main, others, seed, hold, heartbeat or None, None, on_response)
@@ -148,7 +150,7 @@ def held_systems(hold: bool | str | Iterable[str], scenario: Scenario) -> frozen
     if isinstance(hold, bool):
         return frozenset(scenario.systems if hold else ())
     if not isinstance(hold, Iterable):
-        raise refuse("hold", "must be True, or names of systems", hold)
+        raise scenario_error("hold", "must be True, or names of systems", hold)
     names = [hold] if isinstance(hold, str) else list(hold)
     for name in names:
         if name not in scenario.systems:
@@ -190,9 +192,9 @@ def handlers_of(
 ) -> dict[str, Handler]:
     """Return functions by the name of their step."""
     if not callable(on_response) and not isinstance(on_response, Mapping | None):
-        raise refuse("on_response", "must be a function, or map steps to them", on_response)
+        raise scenario_error("on_response", "must be a function, or map steps to them", on_response)
     found = by_step("on_response", on_response, scenario)
     for name, handler in found.items():
         if not callable(handler):
-            raise refuse(f"on_response[{name!r}]", "must be a function", handler)
+            raise scenario_error(f"on_response[{name!r}]", "must be a function", handler)
     return found

@@ -25,9 +25,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from asyncsim.engine.host import database_hint, in_browser
 from asyncsim.errors import AsyncsimError, EngineError, ScenarioError, StoreError
 from asyncsim.live.locks import FileLock, HeldOpen
+from asyncsim.platform import database_hint, in_browser
 
 logger = logging.getLogger("asyncsim")
 

@@ -12,13 +12,15 @@ from attrs import field, frozen
 from numpy.typing import ArrayLike
 
 from asyncsim.model.calendar import Calendar, Days, Hours, holiday_calendar
-from asyncsim.model.described import named, refuse
-from asyncsim.model.durations import Floats, figures
-from asyncsim.model.quantities import (
+from asyncsim.model.distributions import Floats, figures
+from asyncsim.model.systems import instants
+from asyncsim.model.units import (
+    HIGHEST,
     MOST,
     MOST_INSTANCES,
     SECONDS_PER_UNIT,
-    Refused,
+    InvalidValue,
+    Rate,
     count,
     day_numbers,
     days_of_week,
@@ -26,12 +28,12 @@ from asyncsim.model.quantities import (
     instances,
     number,
     positive_duration,
+    rate,
     seconds_of_day,
     text_of,
     window,
 )
-from asyncsim.model.rates import HIGHEST, Rate, rate
-from asyncsim.model.systems import instants
+from asyncsim.model.validation import name_errors, scenario_error
 
 CHUNK = 4096
 
@@ -39,8 +41,8 @@ CHUNK = 4096
 class Arrivals(abc.ABC):
     """When instances arrive.
 
-    >>> [kind.__name__ for kind in (sim.Poisson, sim.At) if issubclass(kind, sim.Arrivals)]
-    ['Poisson', 'At']
+    >>> issubclass(sim.Poisson, sim.Arrivals), issubclass(sim.ArrivalTimes, sim.Arrivals)
+    (True, True)
     """
 
     @abc.abstractmethod
@@ -51,7 +53,7 @@ class Arrivals(abc.ABC):
 def check_playable(where: str, value: object, expected: float, seconds: float) -> None:
     """Refuse what would bring more instances in so much time than one run can have."""
     if expected > MOST_INSTANCES:
-        raise refuse(
+        raise scenario_error(
             where,
             f"must bring {MOST_INSTANCES:,} instances at most in {text_of(seconds)} of open time "
             f"(it would be about {expected:.3g})",
@@ -69,9 +71,19 @@ def added_gaps(rng: np.random.Generator, total: float, mean: float) -> Floats:
     return sums[sums < total]
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class _InHours(Arrivals):
-    """Arrivals within a daily window on the days that count."""
+    """Arrivals within a daily window on the days that count.
+
+    Parameters
+    ----------
+    between
+        Daily window in which instances arrive.
+    days
+        Days of the week on which they arrive.
+    holidays
+        Place whose public holidays have no arrivals.
+    """
 
     between: tuple[str, str] = field(default=("00:00", "24:00"), converter=window, kw_only=True)
     days: str = field(default="every day", converter=days_of_week, kw_only=True)
@@ -95,7 +107,7 @@ class _InHours(Arrivals):
         return float(seconds_of_day(closes) - seconds_of_day(opens))
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class Poisson(_InHours):
     """Arrivals at random, independent of each other.
 
@@ -108,9 +120,13 @@ class Poisson(_InHours):
         ``"300/h"``, or a number per second: while the window is open. A rate per day or week is
         the number for the whole day or week, all of it inside the window.
     size
-        So many instances arrive at each instant.
-    between, days, holidays
-        Daily window, days of the week, and the place whose public holidays are left out.
+        Number of instances that arrive at each instant.
+    between
+        Daily window in which instances arrive.
+    days
+        Days of the week on which they arrive.
+    holidays
+        Place whose public holidays have no arrivals.
     """
 
     rate: Rate = field(converter=rate)
@@ -134,12 +150,17 @@ class Poisson(_InHours):
         return np.repeat(added_gaps(rng, total, 1 / self.per_open_second), self.size)
 
 
-@frozen(field_transformer=named)
-class Scattered(_InHours):
+@frozen(field_transformer=name_errors)
+class UniformArrivals(_InHours):
     """A given number of instances, each at a uniformly random moment of the open time.
 
-    >>> sim.Scattered(10_000, between=("08:00", "20:00")).window_seconds
+    >>> sim.UniformArrivals(10_000, between=("08:00", "20:00")).window_seconds
     43200.0
+
+    Parameters
+    ----------
+    count
+        Number of instances in the whole scenario.
     """
 
     count: int = field(converter=instances)
@@ -147,18 +168,25 @@ class Scattered(_InHours):
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Return that many sorted uniform numbers."""
         if total <= 0:
-            raise refuse(
-                "Scattered.between", "must be open within the scenario's length", self.between
+            raise scenario_error(
+                "UniformArrivals.between", "must be open within the scenario's length", self.between
             )
         return np.sort(rng.uniform(0.0, total, self.count))
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class Regular(_InHours):
     """One instance every so often while the window is open, the first after `offset`.
 
     >>> sim.Regular("30min", offset="9h").draw_open_seconds(None, 36_000.0).tolist()
     [32400.0, 34200.0]
+
+    Parameters
+    ----------
+    every
+        Time between two arrivals.
+    offset
+        Time before the first arrival, counted while the window is open.
     """
 
     every: float = field(converter=positive_duration)
@@ -179,14 +207,14 @@ def weekly_rates(value: ArrayLike) -> tuple[tuple[float, ...], ...]:
         rows: Any = value.tolist() if isinstance(value, np.ndarray) else value
         nested = isinstance(rows, (list, tuple)) and isinstance(rows[0], (list, tuple))
         table = np.array([figures(row) for row in rows] if nested else figures(rows))
-    except (Refused, TypeError, ValueError, IndexError):
-        raise Refused(problem) from None
+    except (InvalidValue, TypeError, ValueError, IndexError):
+        raise InvalidValue(problem) from None
     if table.shape in ((24,), (1, 24)):
         table = np.tile(table.reshape(1, 24), (7, 1))
     if table.shape != (7, 24) or table.min() < 0 or not table.any():
-        raise Refused(problem)
+        raise InvalidValue(problem)
     if table.max() > HIGHEST * SECONDS_PER_UNIT["h"]:
-        raise Refused(f"must be {HIGHEST * SECONDS_PER_UNIT['h']:g} per hour at most")
+        raise InvalidValue(f"must be {HIGHEST * SECONDS_PER_UNIT['h']:g} per hour at most")
     return tuple(tuple(row) for row in table.tolist())
 
 
@@ -194,13 +222,13 @@ def positive_factor(value: float) -> float:
     """Return a number above zero, within nine orders of magnitude of 1."""
     found = number(value)
     if found <= 0:
-        raise Refused("must be positive")
+        raise InvalidValue("must be positive")
     if not 1 / MOST <= found <= MOST:
-        raise Refused(f"must be from {1 / MOST:g} to {MOST:g}")
+        raise InvalidValue(f"must be from {1 / MOST:g} to {MOST:g}")
     return found
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class WeeklyPoisson(Arrivals):
     """Arrivals at random whose rate changes from hour to hour and from weekday to weekday.
 
@@ -259,16 +287,21 @@ def from_the_start(value: Sequence[float]) -> tuple[float, ...]:
     """Return instants that are not before the scenario's start."""
     found = instants(value)
     if min(found) < 0:
-        raise Refused("must not begin before the scenario's start, instant 0")
+        raise InvalidValue("must not begin before the scenario's start, instant 0")
     return found
 
 
-@frozen(field_transformer=named)
-class At(Arrivals):
+@frozen(field_transformer=name_errors)
+class ArrivalTimes(Arrivals):
     """Arrivals at given instants, in seconds from the scenario's start (from a log, say).
 
-    >>> sim.At([60.0, 0.0]).times
+    >>> sim.ArrivalTimes([60.0, 0.0]).times
     (60.0, 0.0)
+
+    Parameters
+    ----------
+    times
+        Instants of arrival in seconds from the scenario's start.
     """
 
     times: tuple[float, ...] = field(converter=from_the_start, repr=False)
@@ -282,7 +315,7 @@ class At(Arrivals):
 ARRIVALS: dict[str, type[Arrivals]] = {
     "poisson": Poisson,
     "weekly poisson": WeeklyPoisson,
-    "scattered": Scattered,
+    "scattered": UniformArrivals,
     "regular": Regular,
-    "at": At,
+    "at": ArrivalTimes,
 }

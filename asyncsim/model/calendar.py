@@ -22,11 +22,10 @@ from attrs import field, frozen
 from cronsim import CronSim, CronSimError
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.described import named
-from asyncsim.model.quantities import (
+from asyncsim.model.units import (
     HOUR,
     LONGEST_WORDS,
-    Refused,
+    InvalidValue,
     clock_time,
     day_numbers,
     days_of_week,
@@ -34,6 +33,7 @@ from asyncsim.model.quantities import (
     seconds_of_day,
     window,
 )
+from asyncsim.model.validation import name_errors
 
 A_PLACE = "must be a country such as 'DE' or a subdivision such as 'DE-BY'"
 LAST_SHOWN = datetime(9999, 12, 30)
@@ -51,7 +51,9 @@ def zone_name(value: str | None) -> str | None:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
         hint = nearest(value, _zones()) if isinstance(value, str) else ""
-        raise Refused("must be a time zone such as 'Europe/Berlin', or left out", hint) from None
+        raise InvalidValue(
+            "must be a time zone such as 'Europe/Berlin', or left out", hint
+        ) from None
     return value
 
 
@@ -59,7 +61,7 @@ def holiday_calendar(value: str | None) -> str | None:
     """Return a country, or country and subdivision, whose public holidays are known ('DE-BY')."""
     if value is not None:
         if not isinstance(value, str):
-            raise Refused(A_PLACE)
+            raise InvalidValue(A_PLACE)
         holidays_of(value)
     return value
 
@@ -74,13 +76,13 @@ def holidays_of(place: str) -> Any:
     try:
         found = holidays.country_holidays(country, subdiv=part or None)
     except (NotImplementedError, TypeError):  # TypeError: some other name of that package
-        raise Refused(problem) from None
+        raise InvalidValue(problem) from None
     if getattr(found, "country", None) is None:
-        raise Refused(problem)
+        raise InvalidValue(problem)
     return found
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class Days:
     """Which dates count: days of the week, less the public holidays of a place."""
 
@@ -234,17 +236,17 @@ def clock_or_cron(value: str) -> str:
     if isinstance(value, str) and len(value.split()) == 5:
         words = " ".join(value.split())
         if len(words) > LONGEST_WORDS:
-            raise Refused(f"must have {LONGEST_WORDS:,} characters at most")
+            raise InvalidValue(f"must have {LONGEST_WORDS:,} characters at most")
         try:
             CronSim(words, datetime(2026, 1, 1))
         except (CronSimError, ValueError, AssertionError) as error:  # '0 0 * * 5L/2' asserts
-            raise Refused(f"is not a valid cron expression ({error})") from None
+            raise InvalidValue(f"is not a valid cron expression ({error})") from None
         return words
     try:
         return clock_time(value)
-    except Refused:
+    except InvalidValue:
         problem = "must be a clock time such as '22:00' or a cron expression such as '0 22 * * 1-5'"
-        raise Refused(problem) from None
+        raise InvalidValue(problem) from None
 
 
 def is_cron(value: str) -> bool:
@@ -252,7 +254,7 @@ def is_cron(value: str) -> bool:
     return " " in value
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class Hours:
     """Opening hours: a window of the day on the days that count."""
 

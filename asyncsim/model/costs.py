@@ -1,7 +1,7 @@
 """What noticing costs: prices, as part of a scenario.
 
 The model only knows prices; what a run comes to is reckoned from its record
-(`asyncsim.engine.costing`), so any strategy and any system can be priced.
+(`asyncsim.engine.metrics`), so any strategy and any system can be priced.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import pandas as pd
 from attrs import field, frozen
 
-from asyncsim.model.described import choice, named
-from asyncsim.model.quantities import (
+from asyncsim.model.units import (
+    any_text,
     count,
     duration,
     from_zero,
     not_negative,
     one_of,
+    text,
 )
-from asyncsim.model.texts import any_text, text
+from asyncsim.model.validation import choice, name_errors
 
 WORKER_TIME = ("overhead", "busy", "provided")
 
@@ -40,7 +41,7 @@ def worker_time(value: str) -> str:
     return one_of(value, WORKER_TIME)
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class CostModel:
     """Prices of what waiting and noticing take; what is left out costs nothing.
 

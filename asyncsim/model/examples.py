@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.described import argument
-from asyncsim.model.quantities import file_name, nearest
+from asyncsim.model.units import file_name, nearest
+from asyncsim.model.validation import argument
 
 PREFIX = "example:"
 SCENARIO = ".toml"
@@ -20,6 +20,7 @@ LOG = ".csv"
 PATTERNS = (
     *("data/README.md", "data/*.toml", "data/*.csv", "data/*.sh", "data/*.py"),
     *("notebooks/[0-9][0-9]_*.ipynb", "notebooks/solutions/[0-9][0-9]_*.ipynb"),
+    "notebooks/idea.svg",
 )
 """What is an example; a notebook of your own beside them is none."""
 

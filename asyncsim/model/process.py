@@ -9,23 +9,24 @@ from typing import Any, TypeVar
 from attrs import field, frozen
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.described import named, refuse
-from asyncsim.model.durations import Duration, Fixed, law
-from asyncsim.model.quantities import (
-    Refused,
+from asyncsim.model.distributions import Duration, Fixed, law
+from asyncsim.model.units import (
+    InvalidValue,
+    any_text,
     count,
     duration,
     one_of,
     optional_duration,
     probability,
+    text,
 )
-from asyncsim.model.texts import any_text, text
+from asyncsim.model.validation import name_errors, scenario_error
 
 T = TypeVar("T")
 MOST_NESTED = 50
 """Every engine and every file goes down into choices, branches and paths by recursion."""
 LAST_ACTIVATION = 65_535
-"""The order of events at one instant has room for no larger number (`asyncsim.engine.clock`)."""
+"""The order of events at one instant has room for no larger number (`environment`)."""
 
 
 class Element:
@@ -47,14 +48,14 @@ def sequence(value: Sequence[Element]) -> tuple[Element, ...]:
     """Return a sequence of process elements as a tuple, checked."""
     if isinstance(value, (list, tuple)) and all(isinstance(part, Element) for part in value):
         return tuple(value)
-    raise Refused("must be a list of steps (Step, AsyncStep, Choice, Parallel)")
+    raise InvalidValue("must be a list of steps (Step, AsyncStep, Choice, Parallel)")
 
 
 def steps(value: Sequence[Element]) -> tuple[Element, ...]:
     """Return a sequence of at least one process element."""
     found = sequence(value)
     if not found:
-        raise Refused("must hold at least one step")
+        raise InvalidValue("must hold at least one step")
     return found
 
 
@@ -67,28 +68,44 @@ def path(value: str | Sequence[Element]) -> Path:
         return one_of(value, ("fail", "continue"))
     try:
         return sequence(value)
-    except Refused:
-        raise Refused("must be 'fail', 'continue' or a list of steps") from None
+    except InvalidValue:
+        raise InvalidValue("must be 'fail', 'continue' or a list of steps") from None
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class Step(Element):
     """Work done by the workflow server: occupies one worker for a time drawn from `work`.
 
     >>> sim.Step("validate", work=sim.exponential("200ms")).work.mean
     0.2
+
+    Parameters
+    ----------
+    name
+        Name of the step.
+    work
+        Worker time of one execution.
     """
 
     name: str = field(converter=text)
     work: Duration = field(default=Fixed(0.0), converter=law)
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class Response:
     """Probabilities of the immediate response to the outgoing call; they add up to one.
 
     >>> sim.Response(accepted=0.9, rejected=0.1).done
     0.0
+
+    Parameters
+    ----------
+    accepted
+        Probability that the call is accepted: the step waits.
+    done
+        Probability that the work is done at once: the step does not wait.
+    rejected
+        Probability that the call is rejected: the step fails, unless `on_rejected` says otherwise.
     """
 
     accepted: float = field(default=1.0, converter=probability)
@@ -98,7 +115,7 @@ class Response:
     def __attrs_post_init__(self) -> None:
         total = self.accepted + self.done + self.rejected
         if abs(total - 1.0) > 1e-9:
-            raise refuse("Response", "probabilities must add up to 1", total)
+            raise scenario_error("Response", "probabilities must add up to 1", total)
 
 
 def response(value: Response | dict[str, float]) -> Response:
@@ -107,7 +124,7 @@ def response(value: Response | dict[str, float]) -> Response:
         return value
     if isinstance(value, dict) and set(value) <= {"accepted", "done", "rejected"}:
         return Response(**({"accepted": 0.0} | value))
-    raise Refused("must be a Response(accepted=…, done=…, rejected=…)")
+    raise InvalidValue("must be a Response(accepted=…, done=…, rejected=…)")
 
 
 def arm_moment(value: str) -> str:
@@ -115,7 +132,7 @@ def arm_moment(value: str) -> str:
     return one_of(value, ("after call", "before call"))
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class AsyncStep(Element):
     """A step that calls an external system and waits for it.
 
@@ -158,10 +175,12 @@ class AsyncStep(Element):
 
     def __attrs_post_init__(self) -> None:
         if self.arm == "before call" and self.arm_delay:
-            raise refuse("AsyncStep.arm_delay", "must be 0 with arm='before call'", self.arm_delay)
+            raise scenario_error(
+                "AsyncStep.arm_delay", "must be 0 with arm='before call'", self.arm_delay
+            )
         if self.arm == "before call" and self.on_accepted:
             problem = "must be empty with arm='before call'"
-            raise refuse("AsyncStep.on_accepted", problem, self.on_accepted)
+            raise scenario_error("AsyncStep.on_accepted", problem, self.on_accepted)
 
     def within(self) -> Sequence[Element]:
         """Return what its paths hold."""
@@ -174,7 +193,7 @@ def conditions(value: Mapping[str, Any] | None) -> Mapping[str, tuple[Any, ...]]
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise Refused("must map names of data fields to values, such as {'approved': True}")
+        raise InvalidValue("must map names of data fields to values, such as {'approved': True}")
     several = {k: v if isinstance(v, (list, tuple)) else (v,) for k, v in value.items()}
     return {any_text(name): tuple(map(_condition, several[name])) for name in several}
 
@@ -187,10 +206,10 @@ def _condition(value: Any) -> Any:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    raise Refused("must hold texts, numbers of 64 bits or truth values, one or a list of them")
+    raise InvalidValue("must hold texts, numbers of 64 bits or truth values, one or a list of them")
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class Branch:
     """One way out of a `Choice`; it may be empty.
 
@@ -225,26 +244,33 @@ class Branch:
 def branches(value: Sequence[Branch | tuple[float, Sequence[Element]]]) -> tuple[Branch, ...]:
     """Return branches, also from pairs such as ``(0.8, [Step(...)])``."""
     if not isinstance(value, (list, tuple)) or len(value) < 2:
-        raise Refused("must be a list of two or more branches such as (0.8, [Step('ship')])")
+        raise InvalidValue("must be a list of two or more branches such as (0.8, [Step('ship')])")
     found = tuple(part if isinstance(part, Branch) else _branch(part) for part in value)
     total = sum(branch.probability for branch in found)
     if abs(total - 1.0) > 1e-9:
-        raise Refused(f"must have probabilities that add up to 1 (they add up to {total:g})")
+        raise InvalidValue(f"must have probabilities that add up to 1 (they add up to {total:g})")
     return found
 
 
 def _branch(value: object) -> Branch:
     if isinstance(value, (list, tuple)) and len(value) == 2:
         return Branch(value[0], value[1])
-    raise Refused("must be pairs of a probability and a list of steps")
+    raise InvalidValue("must be pairs of a probability and a list of steps")
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class Choice(Element):
     """Goes one of several ways, by probability.
 
     >>> len(sim.Choice("in stock?", [(0.8, [sim.Step("ship")]), (0.2, [])]).branches)
     2
+
+    Parameters
+    ----------
+    name
+        Name of the choice.
+    branches
+        Two or more branches; their probabilities add up to 1.
     """
 
     name: str = field(converter=text)
@@ -258,17 +284,24 @@ class Choice(Element):
 def parallel_branches(value: Sequence[Sequence[Element]]) -> tuple[tuple[Element, ...], ...]:
     """Return two or more sequences of elements, none of them empty."""
     if not isinstance(value, (list, tuple)) or len(value) < 2:
-        raise Refused("must be a list of two or more lists of steps")
+        raise InvalidValue("must be a list of two or more lists of steps")
     return tuple(steps(branch) for branch in value)
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class Parallel(Element):
     """Goes all ways at once, and on when the last of them is through.
 
     >>> both = sim.Parallel("both", [[sim.Step("ship")], [sim.AsyncStep("bill", "ledger")]])
     >>> [part.name for part in both.parts()]
     ['both', 'ship', 'bill']
+
+    Parameters
+    ----------
+    name
+        Name of the element.
+    branches
+        Two or more lists of steps, none of them empty; all are started together.
     """
 
     name: str = field(converter=text)
@@ -291,7 +324,7 @@ def _too_much(elements: Sequence[Element], depth: int) -> bool:
     return _too_much([each for element in elements for each in element.within()], depth - 1)
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class Process:
     """A named sequence of elements.
 
@@ -329,7 +362,7 @@ class Process:
             seen.add(element.name)
         last = max(self.activations.values(), default=0)
         if last > LAST_ACTIVATION:
-            raise refuse(
+            raise scenario_error(
                 "Process.first_activation",
                 f"must leave every step a number of {LAST_ACTIVATION} at most",
                 self.first_activation,

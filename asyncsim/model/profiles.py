@@ -21,8 +21,8 @@ import pandas as pd
 from attrs import evolve, field, frozen
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.quantities import nearest
 from asyncsim.model.server import FinishPolicy, WorkflowServer
+from asyncsim.model.units import nearest
 
 MARKS = {"V": "verified", "D": "derived", "R": "measured", "U": "not verified"}
 KINDS = ("early", "duplicate", "unknown", "late")

@@ -20,13 +20,13 @@ import pandas as pd
 from attrs import frozen
 
 from asyncsim.errors import LogWarning, ScenarioError, warn
-from asyncsim.model.arrivals import At
+from asyncsim.model.arrivals import ArrivalTimes
+from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.calendar import Calendar, zone_name
-from asyncsim.model.described import argument, shown, unread
 from asyncsim.model.examples import LOG, example_like, readable_file
-from asyncsim.model.handing_out import with_own_tables
-from asyncsim.model.quantities import FIRST_DATE, LAST_DATE, LONGEST, nearest
-from asyncsim.model.systems import Recorded
+from asyncsim.model.systems import LoggedCompletions
+from asyncsim.model.units import FIRST_DATE, LAST_DATE, LONGEST, nearest
+from asyncsim.model.validation import argument, file_read_error, shown
 
 COLUMNS = ("SN", "submitted", "completed")
 RIGHT = (
@@ -49,8 +49,8 @@ class LogParts:
 
     start: date
     length: float
-    arrivals: At
-    system: Recorded
+    arrivals: ArrivalTimes
+    system: LoggedCompletions
 
 
 @with_own_tables
@@ -182,8 +182,8 @@ class RequestLog:
         return LogParts(
             start=calendar.start,
             length=length,
-            arrivals=At([calendar.seconds(at.to_pydatetime()) for at in submitted]),
-            system=Recorded(done, tuple(self.rows["SN"])),
+            arrivals=ArrivalTimes([calendar.seconds(at.to_pydatetime()) for at in submitted]),
+            system=LoggedCompletions(done, tuple(self.rows["SN"])),
         )
 
 
@@ -239,7 +239,7 @@ def _opened(path: Path) -> Iterator[csv.DictReader[str]]:
             file.seek(0)
             yield csv.DictReader(file, delimiter=max(SEPARATORS, key=header.count))
     except OSError as error:
-        raise unread(path, error, example_like(path, LOG)) from None
+        raise file_read_error(path, error, example_like(path, LOG)) from None
     except UnicodeDecodeError as error:
         raise ScenarioError(f"{path}: is not text in UTF-8 ({error}); save it as such") from None
     except csv.Error as error:

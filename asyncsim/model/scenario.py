@@ -12,20 +12,19 @@ import attrs
 from attrs import field, frozen
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model import files
+from asyncsim.model import scenario_files
 from asyncsim.model.arrivals import Arrivals
 from asyncsim.model.calendar import Calendar, zone_name
 from asyncsim.model.costs import CostModel
-from asyncsim.model.described import choice, named
-from asyncsim.model.draws import Draws, draw_for, key_part
 from asyncsim.model.process import AsyncStep, Process
 from asyncsim.model.profiles import Profile, profile_named
-from asyncsim.model.quantities import DAY, Refused, calendar_date, nearest
-from asyncsim.model.quantities import length as a_length
+from asyncsim.model.random_streams import Draws, draw_for, key_part
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.server import WorkflowServer
 from asyncsim.model.systems import ExternalSystem
-from asyncsim.model.texts import any_text, text
+from asyncsim.model.units import DAY, InvalidValue, any_text, calendar_date, nearest, text
+from asyncsim.model.units import length as a_length
+from asyncsim.model.validation import choice, name_errors
 
 
 def systems_by_name(value: Mapping[str, ExternalSystem]) -> Mapping[str, ExternalSystem]:
@@ -34,39 +33,41 @@ def systems_by_name(value: Mapping[str, ExternalSystem]) -> Mapping[str, Externa
         isinstance(name, str) and isinstance(system, ExternalSystem)
         for name, system in value.items()
     ):
-        raise Refused('must map names to external systems, such as {"ledger": NightlyBatch(…)}')
+        raise InvalidValue(
+            'must map names to external systems, such as {"ledger": NightlyBatch(…)}'
+        )
     return MappingProxyType({text(name): system for name, system in value.items()})
 
 
 def a_process(value: Process) -> Process:
     """Return a `Process`, checked."""
     if not isinstance(value, Process):
-        raise Refused("must be a Process(name, [steps])")
+        raise InvalidValue("must be a Process(name, [steps])")
     return value
 
 
 def some_arrivals(value: Arrivals) -> Arrivals:
     """Return `Arrivals`, checked."""
     if not isinstance(value, Arrivals):
-        raise Refused("must be arrivals such as Poisson('300/h')")
+        raise InvalidValue("must be arrivals such as Poisson('300/h')")
     return value
 
 
 def a_server(value: WorkflowServer) -> WorkflowServer:
     """Return a `WorkflowServer`, checked."""
     if not isinstance(value, WorkflowServer):
-        raise Refused("must be a WorkflowServer(workers=…)")
+        raise InvalidValue("must be a WorkflowServer(workers=…)")
     return value
 
 
 def some_prices(value: CostModel | None) -> CostModel | None:
     """Return a `CostModel`, checked, or None."""
     if value is not None and not isinstance(value, CostModel):
-        raise Refused("must be a CostModel(check=…, late_minute=…)")
+        raise InvalidValue("must be a CostModel(check=…, late_minute=…)")
     return value
 
 
-@frozen(field_transformer=named, unsafe_hash=False)
+@frozen(field_transformer=name_errors, unsafe_hash=False)
 class Scenario:
     """What is simulated: a process, the systems it calls, a server, arrivals, and a calendar.
 
@@ -218,11 +219,11 @@ class Scenario:
         ScenarioError
             Naming the file, and the line or the key that is wrong.
         """
-        return files.load(path, cls)
+        return scenario_files.load(path, cls)
 
     def save(self, path: str | Path) -> None:
         """Write the scenario to a TOML file; `load` gives an equal scenario back."""
-        files.save(self, path)
+        scenario_files.save(self, path)
 
 
 def _again(cls: type[Scenario], values: dict[str, Any]) -> Scenario:

@@ -1,19 +1,118 @@
-"""The workflow server: its workers, what noticing costs them, and how finishes are answered."""
+"""The workflow server: its workers, what noticing costs them, and how finishes are answered.
+
+Rate limits: how many requests a server takes before it answers 429, as a person describes them.
+
+Who is let in at an instant is worked out in `asyncsim.engine.rate_limiter`.
+"""
 
 from __future__ import annotations
 
+import re
+
 from attrs import field, frozen
 
-from asyncsim.model.described import named
-from asyncsim.model.limits import RateLimit, rate_limit
-from asyncsim.model.quantities import (
-    Refused,
+from asyncsim.model.units import (
+    InvalidValue,
+    Rate,
+    count,
     duration,
+    format_duration,
     one_of,
     operations,
     optional_duration,
+    positive_duration,
+    rate,
     servers,
 )
+from asyncsim.model.validation import name_errors
+
+WORDS = "must be words such as '100 per 60 s' or '3000 refilled 500/s'"
+_WINDOW = re.compile(r"(\d{1,12})\s*(?:per|/)\s*(\S.*)")
+_BUCKET = re.compile(r"(\d{1,12})\s+refilled\s+(\S.*)")
+
+
+@frozen(field_transformer=name_errors)
+class SlidingWindow:
+    """At most so many requests in any time of a given length (a connector of K2: 100 in 60 s).
+
+    Parameters
+    ----------
+    most
+        How many requests.
+    seconds
+        In how long.
+
+    Examples
+    --------
+    >>> str(SlidingWindow(100, "1min"))
+    '100 per 1min'
+    """
+
+    most: int = field(converter=count)
+    seconds: float = field(converter=positive_duration)
+
+    def __str__(self) -> str:
+        length = format_duration(self.seconds)
+        return f"{self.most} per {length if isinstance(length, str) else f'{length!r} s'}"
+
+
+@frozen(field_transformer=name_errors)
+class TokenBucket:
+    """So many requests at once, and after that at a rate (Step Functions: 3,000, and 500/s).
+
+    Parameters
+    ----------
+    size
+        Tokens that the bucket holds; it is full at first, and a request takes one.
+    rate
+        Tokens it is refilled with, such as ``"500/s"``.
+
+    Examples
+    --------
+    >>> str(TokenBucket(3000, "500/s"))
+    '3000 refilled 500/s'
+    """
+
+    size: int = field(converter=count)
+    rate: Rate = field(converter=rate)
+
+    def __str__(self) -> str:
+        return f"{self.size} refilled {self.rate}"
+
+
+RateLimit = SlidingWindow | TokenBucket
+
+
+def rate_limit(value: str | RateLimit | None) -> RateLimit | None:
+    """Return a rate limit, read from words.
+
+    Parameters
+    ----------
+    value
+        ``"100 per 60 s"`` (also ``"100/60s"``) or ``"3000 refilled 500/s"``; None for no limit.
+
+    Raises
+    ------
+    Refused
+        If the words say neither.
+
+    Examples
+    --------
+    >>> rate_limit("100 per 60 s")
+    SlidingWindow(most=100, seconds=60.0)
+    """
+    if value is None or isinstance(value, RateLimit):
+        return value
+    if isinstance(value, str):
+        try:
+            if bucket := _BUCKET.fullmatch(value.strip()):
+                return TokenBucket(count(int(bucket[1])), rate(bucket[2]))
+            if window := _WINDOW.fullmatch(value.strip()):
+                return SlidingWindow(count(int(window[1])), positive_duration(window[2]))
+        except InvalidValue:
+            pass
+    raise InvalidValue(WORDS)
+
 
 EARLY = ("reject", "buffer", "ignore")
 LATE_OR_DUPLICATE = ("reject", "accept")
@@ -35,7 +134,7 @@ def unknown_policy(value: str) -> str:
     return one_of(value, UNKNOWN)
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class FinishPolicy:
     """How the server answers a finish that is not the first one in time.
 
@@ -71,11 +170,11 @@ class FinishPolicy:
 def a_policy(value: FinishPolicy) -> FinishPolicy:
     """Return a `FinishPolicy`, checked."""
     if not isinstance(value, FinishPolicy):
-        raise Refused("must be a FinishPolicy(early=…, duplicate=…)")
+        raise InvalidValue("must be a FinishPolicy(early=…, duplicate=…)")
     return value
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class WorkflowServer:
     """Identical workers over one FIFO queue. A job of no duration needs no worker.
 

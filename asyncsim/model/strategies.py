@@ -16,15 +16,20 @@ from collections.abc import Sequence
 
 from attrs import field, frozen
 
-from asyncsim.model import expectations
-from asyncsim.model.described import named, refuse
-from asyncsim.model.durations import Duration, Fixed, LawLike, external_law, law
-from asyncsim.model.expectations import Expected
-from asyncsim.model.grid import grid_index
-from asyncsim.model.quantities import (
+from asyncsim.model import closed_forms
+from asyncsim.model.closed_forms import Expected
+from asyncsim.model.distributions import DistributionLike, Duration, Fixed, external_law, law
+from asyncsim.model.strategy_base import (
+    CheckingStrategy,
+    SimProcess,
+    Strategy,
+    WaitingStep,
+    grid_index,
+)
+from asyncsim.model.units import (
     HOUR,
     DurationLike,
-    Refused,
+    InvalidValue,
     duration,
     number,
     one_of,
@@ -34,12 +39,7 @@ from asyncsim.model.quantities import (
     probability,
     text_of,
 )
-from asyncsim.model.waiting import (
-    CheckingStrategy,
-    SimProcess,
-    Strategy,
-    WaitingStep,
-)
+from asyncsim.model.validation import name_errors, scenario_error
 
 
 def anchor_kind(value: str) -> str:
@@ -47,7 +47,7 @@ def anchor_kind(value: str) -> str:
     return one_of(value, ("arming", "clock", "random"))
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class Polling(CheckingStrategy):
     """Asks at fixed intervals, on a grid that starts somewhere.
 
@@ -75,7 +75,7 @@ class Polling(CheckingStrategy):
 
     def __attrs_post_init__(self) -> None:
         if self.jitter > self.interval:
-            raise refuse(
+            raise scenario_error(
                 "Polling.jitter", f"must not exceed the interval ({self.interval} s)", self.jitter
             )
 
@@ -113,7 +113,7 @@ class Polling(CheckingStrategy):
             step.checks += last - first + 1
             step.last_check = anchor + last * self.interval
 
-    def expected(self, external: LawLike) -> Expected | None:
+    def expected(self, external: DistributionLike) -> Expected | None:
         """Return mean latency, checks and wasted share; None with jitter or a limit.
 
         The wall clock is taken as a random phase: right where armings are spread evenly over the
@@ -122,8 +122,8 @@ class Polling(CheckingStrategy):
         if self.limit is not None or self.jitter:
             return None
         if self.anchor == "arming":
-            return expectations.polling_from_arming(external_law(external), self.interval)
-        return expectations.polling_at_random_phase(external_law(external), self.interval)
+            return closed_forms.polling_from_arming(external_law(external), self.interval)
+        return closed_forms.polling_at_random_phase(external_law(external), self.interval)
 
     @property
     def label(self) -> str:
@@ -141,9 +141,9 @@ def backoff_factor(value: float) -> float:
     """Return a factor of at least 1."""
     factor = number(value)
     if factor < 1:
-        raise Refused("must be 1 or more")
+        raise InvalidValue("must be 1 or more")
     if factor > MOST_FACTOR:
-        raise Refused(f"must be {MOST_FACTOR:,} at most")
+        raise InvalidValue(f"must be {MOST_FACTOR:,} at most")
     return factor
 
 
@@ -152,7 +152,7 @@ def jitter_kind(value: str) -> str:
     return one_of(value, ("none", "full", "equal", "decorrelated"))
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class Backoff(CheckingStrategy):
     """Asks at growing intervals, each counted from the end of the check before.
 
@@ -182,7 +182,9 @@ class Backoff(CheckingStrategy):
 
     def __attrs_post_init__(self) -> None:
         if self.cap is not None and self.cap < self.first:
-            raise refuse("Backoff.cap", f"must be at least first ({self.first} s)", self.cap)
+            raise scenario_error(
+                "Backoff.cap", f"must be at least first ({self.first} s)", self.cap
+            )
 
     def interval(self, k: int) -> float:
         """Return the k-th interval (k = 0, 1, …) before jitter."""
@@ -214,11 +216,11 @@ class Backoff(CheckingStrategy):
         step.notes["slept"] = k, slept
         return float(slept)
 
-    def expected(self, external: LawLike) -> Expected | None:
+    def expected(self, external: DistributionLike) -> Expected | None:
         """Return mean latency, checks and wasted share; None with jitter or a limit."""
         if self.jitter != "none" or self.limit is not None:
             return None
-        return expectations.checks_at_given_times(external_law(external), self.interval)
+        return closed_forms.checks_at_given_times(external_law(external), self.interval)
 
     @property
     def label(self) -> str:
@@ -229,7 +231,7 @@ class Backoff(CheckingStrategy):
         return f"backoff {text_of(self.first)} x {self.factor:g} {cap}{kind}{limit}"
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class LongPolling(Strategy):
     """Asks once and holds the connection until the answer is there or the hold time is over.
 
@@ -260,9 +262,9 @@ class LongPolling(Strategy):
             if (yield from step.hold(self.hold)):
                 return
 
-    def expected(self, external: LawLike) -> Expected | None:
+    def expected(self, external: DistributionLike) -> Expected | None:
         """Return mean latency (none on an idle server), requests and wasted share."""
-        return expectations.long_polling(external_law(external), self.hold)
+        return closed_forms.long_polling(external_law(external), self.hold)
 
     @property
     def label(self) -> str:
@@ -277,12 +279,12 @@ def retry_schedule(value: Sequence[DurationLike]) -> tuple[float, ...]:
     """Return the pauses before the second, third, … attempt, in seconds."""
     if isinstance(value, (list, tuple)):
         if len(value) > MOST_RETRIES:
-            raise Refused(f"must be {MOST_RETRIES:,} pauses at most")
+            raise InvalidValue(f"must be {MOST_RETRIES:,} pauses at most")
         return tuple(duration(pause) for pause in value)
-    raise Refused("must be a list of pauses such as ['5s', '5min', '30min']")
+    raise InvalidValue("must be a list of pauses such as ['5s', '5min', '30min']")
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class Callback(Strategy):
     """The external system finishes the step by its serial number; nobody asks.
 
@@ -326,9 +328,9 @@ class Callback(Strategy):
                 return
         step.dead_letter()
 
-    def expected(self, external: LawLike) -> Expected | None:
+    def expected(self, external: DistributionLike) -> Expected | None:
         """Return the mean latency of what is delivered, and the share that never is."""
-        return expectations.callback(self.delay.mean, self.loss, self.retries, self.duplicates)
+        return closed_forms.callback(self.delay.mean, self.loss, self.retries, self.duplicates)
 
     @property
     def label(self) -> str:
@@ -343,7 +345,7 @@ class Callback(Strategy):
         return ", ".join(parts)
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class CallbackWithSafetyPoll(Callback):
     """A callback, and a slow poll beside it in case the callback never comes.
 
@@ -374,11 +376,11 @@ class CallbackWithSafetyPoll(Callback):
         """Poll slowly."""
         return self.safety_poll.wait(step)
 
-    def expected(self, external: LawLike) -> Expected | None:
+    def expected(self, external: DistributionLike) -> Expected | None:
         """Return mean latency and checks at random phase; None with retries or another anchor."""
         if self.anchor == "arming" or self.retries:
             return None
-        return expectations.callback_with_safety_poll(
+        return closed_forms.callback_with_safety_poll(
             external_law(external), self.delay, self.loss, self.every
         )
 

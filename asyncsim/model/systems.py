@@ -1,8 +1,15 @@
 """External systems: who does the outside work, and when.
 
 Each carries its behaviour as a short SimPy process, `ExternalSystem.run`, that works through what
-lies in its tray. What it can see and do is `Desk`. Subclass `ExternalSystem` to model a system of
-your own; it runs on the SimPy engine.
+lies in its tray. What it can see and do is `SystemContext`. Subclass `ExternalSystem` to
+model a system of your own; it runs on the SimPy engine.
+
+Identical servers behind one FIFO queue, booked ahead.
+
+When the service time of a job is known as it joins the queue, nobody has to stand in the queue:
+the job gets the lane that is free first, and its start and end are known at once. This is the
+recursion of Kiefer and Wolfowitz (1955, doi:10.2307/1992945) for FIFO queues with c servers.
+Jobs must be booked in the order in which they join.
 """
 
 from __future__ import annotations
@@ -11,6 +18,7 @@ import abc
 import math
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from heapq import heapreplace
 from typing import Protocol
 
 from attrs import field, frozen
@@ -24,13 +32,12 @@ from asyncsim.model.calendar import (
     holiday_calendar,
     is_cron,
 )
-from asyncsim.model.described import named, refuse
-from asyncsim.model.durations import Duration, figures, law
-from asyncsim.model.lanes import Lanes
-from asyncsim.model.quantities import (
+from asyncsim.model.distributions import Duration, figures, law
+from asyncsim.model.strategy_base import SimProcess
+from asyncsim.model.units import (
     DAY,
     LONGEST_TIME,
-    Refused,
+    InvalidValue,
     chance_below_one,
     count_or_unlimited,
     days_of_week,
@@ -39,10 +46,32 @@ from asyncsim.model.quantities import (
     optional_count,
     seconds_of_day,
     servers,
+    texts,
     window,
 )
-from asyncsim.model.texts import texts
-from asyncsim.model.waiting import SimProcess
+from asyncsim.model.validation import name_errors, scenario_error
+
+
+class LanePool:
+    """`count` identical servers; `book` tells when a job starts and ends."""
+
+    __slots__ = ("_free_at",)
+
+    def __init__(self, count: int, free_at: float = 0.0) -> None:
+        self._free_at = [free_at] * count  # equal entries are a valid heap
+
+    @property
+    def next_free(self) -> float:
+        """The instant at which the first lane is (or was) free."""
+        return self._free_at[0]
+
+    def book(self, ready: float, duration: float) -> tuple[float, float]:
+        """Book a job that joins at `ready`; return its start and its end."""
+        free = self._free_at[0]
+        start = free if free > ready else ready
+        end = start + duration
+        heapreplace(self._free_at, end)
+        return start, end
 
 
 class Item(Protocol):
@@ -57,7 +86,7 @@ class Item(Protocol):
     """Number of the instance it belongs to, from 1."""
 
 
-class Desk(Protocol):
+class SystemContext(Protocol):
     """What an external system sees of the simulation, and what it can do."""
 
     calendar: Calendar
@@ -76,7 +105,7 @@ class Desk(Protocol):
     def until_after(self, instant: float) -> Event:
         """Wait until everything else of an instant has happened, all submissions included."""
 
-    def some_work(self) -> Event:
+    def wait_for_work(self) -> Event:
         """Wait until something lies in the tray."""
 
     def take(self, submitted_by: float = math.inf, at_most: int | None = None) -> list[Item]:
@@ -106,7 +135,7 @@ class ExternalSystem(abc.ABC):
     item_time: Duration
 
     @abc.abstractmethod
-    def run(self, desk: Desk) -> SimProcess:
+    def run(self, desk: SystemContext) -> SimProcess:
         """Work through the tray: a SimPy process that never ends."""
 
     @property
@@ -130,7 +159,7 @@ def visibility(value: str) -> str:
     return one_of(value, ("per item", "at end"))
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class NightlyBatch(ExternalSystem):
     """A batch that runs by the clock over whatever has been submitted by its cut-off.
 
@@ -183,7 +212,7 @@ class NightlyBatch(ExternalSystem):
     def __attrs_post_init__(self) -> None:
         no_time = (self.start, self.end) == ("24:00", "00:00")  # of the next day
         if self.end is not None and (no_time or self.end == self.start):
-            raise refuse("NightlyBatch.end", "must differ from the start", self.end)
+            raise scenario_error("NightlyBatch.end", "must differ from the start", self.end)
 
     def nights(self, calendar: Calendar) -> Iterator[Night]:
         """Yield the scheduled runs in order."""
@@ -204,15 +233,17 @@ class NightlyBatch(ExternalSystem):
                     end = start + seconds_of_day(self.end) + DAY * later - clock
             yield Night(index, start, cut_off, end)
 
-    def run(self, desk: Desk) -> SimProcess:
+    def run(self, desk: SystemContext) -> SimProcess:
         """Every night: take what is there, work through it, show the results."""
         nights = self.nights(desk.calendar)
         while True:
-            yield desk.some_work()
+            yield desk.wait_for_work()
             oldest = desk.tray[0].submitted
             night = next((night for night in nights if night.cut_off >= oldest), None)
             if night is None:
-                raise refuse("NightlyBatch.start", "must come round again on some day", self.start)
+                raise scenario_error(
+                    "NightlyBatch.start", "must come round again on some day", self.start
+                )
             yield desk.until_after(night.start)
             if self.skip and desk.chance("skip", night.index) < self.skip:
                 continue
@@ -224,7 +255,7 @@ class NightlyBatch(ExternalSystem):
             yield desk.until(last)
 
     def work_through(
-        self, items: Sequence[Item], night: Night, desk: Desk
+        self, items: Sequence[Item], night: Night, desk: SystemContext
     ) -> list[tuple[float, Item]]:
         """Return what gets done and when; the rest goes back to the tray."""
         broken_at = len(items)
@@ -232,7 +263,7 @@ class NightlyBatch(ExternalSystem):
             broken_at = int(desk.chance("breakdown", night.index) * len(items))
             if self.results == "at end":
                 broken_at = 0
-        lanes, done = Lanes(self.lanes, free_at=desk.now), []
+        lanes, done = LanePool(self.lanes, free_at=desk.now), []
         for k, item in enumerate(items):
             if k == broken_at or lanes.next_free >= night.end:
                 desk.put_back(items[k:])
@@ -246,24 +277,29 @@ def _shift(day: date, by: int) -> date:
     return day + timedelta(days=int(by))
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class OnlineService(ExternalSystem):
     """Answers as soon as it can: `lanes` requests at a time, FIFO.
 
-    `lanes` may be None, in files ``"unlimited"``, for any number.
-
     >>> sim.OnlineService(sim.exponential("10min"), lanes=None).item_time.mean
     600.0
+
+    Parameters
+    ----------
+    item_time
+        Time on one request.
+    lanes
+        Requests worked on at the same time; None, in files ``"unlimited"``, for any number.
     """
 
     item_time: Duration = field(converter=law)
     lanes: int | None = field(default=1, converter=count_or_unlimited, kw_only=True)
 
-    def run(self, desk: Desk) -> SimProcess:
+    def run(self, desk: SystemContext) -> SimProcess:
         """Give each request the lane that is free first."""
-        lanes = Lanes(self.lanes) if self.lanes else None
+        lanes = LanePool(self.lanes) if self.lanes else None
         while True:
-            yield desk.some_work()
+            yield desk.wait_for_work()
             for item in desk.take():
                 if lanes is None:
                     desk.complete(item, at=desk.now + item.time)
@@ -272,7 +308,7 @@ class OnlineService(ExternalSystem):
                     desk.complete(item, at=ended)
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class People(ExternalSystem):
     """A team that takes tasks one by one in its working hours, and goes home in between.
 
@@ -297,12 +333,12 @@ class People(ExternalSystem):
     days: str = field(default="Mon-Fri", converter=days_of_week, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
 
-    def run(self, desk: Desk) -> SimProcess:
+    def run(self, desk: SystemContext) -> SimProcess:
         """Give each task to the person who is free first; count working time only."""
         office = Hours(self.between, Days(self.days, self.holidays)).opened(desk.calendar)
-        team = Lanes(self.team)
+        team = LanePool(self.team)
         while True:
-            yield desk.some_work()
+            yield desk.wait_for_work()
             for item in desk.take():
                 _, ended = team.book(office.open_seconds(desk.now), item.time)
                 desk.complete(item, at=max(office.instant_of(ended), desk.now))
@@ -316,17 +352,24 @@ def chained(value: Sequence[ExternalSystem]) -> tuple[ExternalSystem, ...]:
     several = isinstance(value, (list, tuple)) and len(value) >= 2
     if several and all(isinstance(system, ExternalSystem) for system in value):
         if sum(len(system.links) for system in value) > MOST_LINKS:
-            raise Refused(f"must have {MOST_LINKS} links at most, those of chains in it counted")
+            raise InvalidValue(
+                f"must have {MOST_LINKS} links at most, those of chains in it counted"
+            )
         return tuple(value)
-    raise Refused("must be a list of two or more external systems")
+    raise InvalidValue("must be a list of two or more external systems")
 
 
-@frozen(field_transformer=named)
+@frozen(field_transformer=name_errors)
 class Chain(ExternalSystem):
     """A long transaction: each system passes the item on to the next, the last one completes it.
 
     >>> len(sim.Chain([sim.OnlineService("2s"), sim.NightlyBatch("22:00", "1s")]).links)
     2
+
+    Parameters
+    ----------
+    systems
+        Two or more systems, in order; 100 at most, those of chains within it counted.
     """
 
     systems: tuple[ExternalSystem, ...] = field(converter=chained)
@@ -336,7 +379,7 @@ class Chain(ExternalSystem):
         """The systems in order, chains within the chain laid out flat."""
         return tuple(link for system in self.systems for link in system.links)
 
-    def run(self, desk: Desk) -> SimProcess:
+    def run(self, desk: SystemContext) -> SimProcess:
         """Not used: each link runs at its own desk."""
         raise NotImplementedError("the links of a chain run, not the chain")
 
@@ -345,20 +388,20 @@ def instants(value: Sequence[float]) -> tuple[float, ...]:
     """Return instants in seconds, in the order given, no further away than a time is long."""
     try:
         found = figures(value)
-    except (Refused, TypeError, ValueError):
-        raise Refused("must be a list of finite instants in seconds") from None
+    except (InvalidValue, TypeError, ValueError):
+        raise InvalidValue("must be a list of finite instants in seconds") from None
     if not found:
-        raise Refused("must hold at least one instant")
+        raise InvalidValue("must hold at least one instant")
     if max(found) > LONGEST_TIME or min(found) < -LONGEST_TIME:
-        raise Refused(f"must hold instants up to {LONGEST_TIME:g} s")
+        raise InvalidValue(f"must hold instants up to {LONGEST_TIME:g} s")
     return found
 
 
-@frozen(field_transformer=named)
-class Recorded(ExternalSystem):
+@frozen(field_transformer=name_errors)
+class LoggedCompletions(ExternalSystem):
     """Completes each item at the instant a log says, or at once if that is past.
 
-    >>> sim.Recorded([3600.0, 60.0], ["1_31", "2_31"]).serial_numbers
+    >>> sim.LoggedCompletions([3600.0, 60.0], ["1_31", "2_31"]).serial_numbers
     ('1_31', '2_31')
 
     Parameters
@@ -375,8 +418,10 @@ class Recorded(ExternalSystem):
     def __attrs_post_init__(self) -> None:
         n = len(self.serial_numbers)
         if n and (n != len(self.completions) or len(set(self.serial_numbers)) != n):
-            raise refuse(
-                "Recorded.serial_numbers", "must be unique, and as many as the completions", n
+            raise scenario_error(
+                "LoggedCompletions.serial_numbers",
+                "must be unique, and as many as the completions",
+                n,
             )
 
     @property
@@ -384,10 +429,10 @@ class Recorded(ExternalSystem):
         """No time is drawn: the log tells the completion itself."""
         return law(0.0)
 
-    def run(self, desk: Desk) -> SimProcess:
+    def run(self, desk: SystemContext) -> SimProcess:
         """Look each item up in the log."""
         while True:
-            yield desk.some_work()
+            yield desk.wait_for_work()
             for item in desk.take():
                 desk.complete(item, at=max(self.completions[item.number - 1], desk.now))
 
@@ -397,5 +442,5 @@ SYSTEMS: dict[str, type[ExternalSystem]] = {
     "online service": OnlineService,
     "people": People,
     "chain": Chain,
-    "recorded": Recorded,
+    "recorded": LoggedCompletions,
 }

@@ -7,20 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asyncsim.plots.answers import frontier, herd_drained, mark_answer, near, spread_out
-    from asyncsim.plots.calibration import (
+    from asyncsim.plots.comparisons import (
+        latency_distribution,
+        load_around_batch,
+        overhead_against_latency,
+    )
+    from asyncsim.plots.convergence import cumulative_mean, warm_up
+    from asyncsim.plots.decisions import frontier, herd_drained, mark_answer, near, spread_out
+    from asyncsim.plots.fits import (
         arrival_rates,
         completions_by_clock,
         figures_checked,
         quantiles_against,
         times_and_law,
     )
-    from asyncsim.plots.figures import (
-        latency_distribution,
-        load_around_batch,
-        overhead_against_latency,
-    )
-    from asyncsim.plots.output import cumulative_mean, warm_up
     from asyncsim.plots.style import (
         counted,
         figure,
@@ -61,7 +61,7 @@ __all__ = [
     "with_unresumed",
 ]
 
-MODULES = ("answers", "calibration", "figures", "output", "style", "sweeps", "timelines")
+MODULES = ("decisions", "fits", "comparisons", "convergence", "style", "sweeps", "timelines")
 
 
 def __getattr__(name: str) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 import traitlets
 
 from asyncsim.model.scenario import Scenario
+from asyncsim.widgets.base import Watching, pieces
 from asyncsim.widgets.explorer_state import SHARES, Exploration
-from asyncsim.widgets.watching import Watching, pieces
 
 
 class Explorer(Watching):

@@ -10,20 +10,20 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from asyncsim.engine.figures import figures, latencies
-from asyncsim.engine.record import Record
-from asyncsim.engine.simulate import played
+from asyncsim.capacity.target import quantile_of_all
+from asyncsim.engine.metrics import figures, latencies
+from asyncsim.engine.result import Record
 from asyncsim.errors import AsyncsimError
-from asyncsim.model.arrivals import Poisson, Regular, Scattered
-from asyncsim.model.changing import changed
-from asyncsim.model.draws import Draws
-from asyncsim.model.durations import Duration
-from asyncsim.model.quantities import text_of
+from asyncsim.experiment.simulate import played
+from asyncsim.model.arrivals import Poisson, Regular, UniformArrivals
+from asyncsim.model.distributions import Duration
+from asyncsim.model.field_paths import changed
+from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Polling
+from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.systems import NightlyBatch
-from asyncsim.model.waiting import Strategy
-from asyncsim.study.capacity.target import quantile_of_all
+from asyncsim.model.units import text_of
 
 SHARES = np.concatenate([[0.0], np.linspace(0.02, 0.98, 49), [0.99, 0.995, 1.0]])
 """Shares of the resumed waits at which the distribution of latencies is drawn."""
@@ -104,7 +104,7 @@ class Exploration:
         self._add(LOSS, 0)
         server, self._volume = scenario.server, len(scenario.draw(SEED))
         self._add(WORKERS.having(server.workers, str(server.workers)), server.workers)
-        if isinstance(scenario.arrivals, (Poisson, Scattered, Regular)) and self._volume:
+        if isinstance(scenario.arrivals, (Poisson, UniformArrivals, Regular)) and self._volume:
             self._add(VOLUME.having(self._volume, f"{self._volume:,}"), self._volume)
         if self._batch is not None:
             batch = scenario.systems[self._batch]
@@ -142,9 +142,9 @@ class Exploration:
         names = ("workers", "poll_work", "callback_work")
         changes: dict[str, Any] = {f"server.{name}": settings[name] for name in names}
         arrivals, volume = base.arrivals, settings.get("volume", self._volume)
-        if volume != self._volume and isinstance(arrivals, (Poisson, Scattered, Regular)):
+        if volume != self._volume and isinstance(arrivals, (Poisson, UniformArrivals, Regular)):
             when = {name: getattr(arrivals, name) for name in ("between", "days", "holidays")}
-            changes["arrivals"] = Scattered(volume, **when)
+            changes["arrivals"] = UniformArrivals(volume, **when)
         batch = f"systems.{self._batch}"
         if "start" in settings:
             changes[f"{batch}.start"] = settings["start"]

@@ -31,7 +31,7 @@ def scenario(instances: int) -> sim.Scenario:
         name="waiting",
         process=sim.Process("wait", [sim.AsyncStep("approve", "people", timeout="30 days")]),
         systems={"people": sim.People(2, "10min")},
-        arrivals=sim.Scattered(instances),
+        arrivals=sim.UniformArrivals(instances),
         length="1h",
     )
 

@@ -23,7 +23,7 @@ def scenario_r(
             ],
         ),
         systems={"ledger": sim.NightlyBatch("22:00", "150ms", lanes=lanes)},
-        arrivals=sim.Scattered(1),
+        arrivals=sim.UniformArrivals(1),
         server=sim.WorkflowServer(workers, poll_work, "20ms"),
     )
 

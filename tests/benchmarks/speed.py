@@ -27,10 +27,10 @@ import plain_simpy
 from scenario_r import CALLBACK, CASES, POLLING, Case, draws, scenario_r
 
 import asyncsim as sim
-from asyncsim.engine.compiled import ahead
-from asyncsim.engine.compiled.engine import play_compiled
-from asyncsim.engine.compiled.jitting import can_compile
-from asyncsim.engine.record import Record
+from asyncsim.engine.result import Record
+from asyncsim.fast import background_compilation
+from asyncsim.fast.compiled import play_compiled
+from asyncsim.fast.jit import can_compile
 
 SIMPY_MOST = 1.3
 """The SimPy engine may take so many times as long as the hand-written model."""
@@ -169,7 +169,7 @@ def main() -> int:
     n = 1_000 if parser.parse_args().quick else 10_000
     sizes = [size for size in SIZES if size <= 100 * n]
     print("kernels are", "compiled by Numba" if can_compile() else "plain Python", "\n")
-    ahead.warm_up()
+    background_compilation.warm_up()
     show([row for case in CASES for row in ratios(case, sizes if n > 1_000 else [n])])
     show([growth(case, size) for case in (CALLBACK, POLLING) for size in sizes])
     slow = [simpy_ratio(CALLBACK, n, turns=5), simpy_ratio(POLLING, n // 10, turns=3)]

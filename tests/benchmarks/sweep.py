@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from scenario_r import CALLBACK, scenario_r
 
 import asyncsim as sim
-from asyncsim.engine import laws
-from asyncsim.engine.compiled.engine import play_compiled
-from asyncsim.engine.compiled.jitting import can_compile
-from asyncsim.engine.figures import figures
-from asyncsim.model.changing import changed
+from asyncsim.engine import invariants
+from asyncsim.engine.metrics import figures
+from asyncsim.fast.compiled import play_compiled
+from asyncsim.fast.jit import can_compile
+from asyncsim.model.field_paths import changed
 
 T = TypeVar("T")
 ALONE, SWEEP = "bare kernels", "sweep, one process"
@@ -53,7 +53,7 @@ def in_parts(scenario: sim.Scenario, replications: int, watch: Stopwatch) -> Non
         draws = watch("random numbers", lambda: scenario.draw(0, replication))  # noqa: B023
         draws = watch("random numbers", lambda: draws.completed_for(scenario))  # noqa: B023
         record = watch(ALONE, lambda: play_compiled(scenario, CALLBACK.strategy, draws, None, 60.0))  # noqa: B023
-        watch("laws", lambda: laws.check(record, scenario))  # noqa: B023
+        watch("laws", lambda: invariants.check(record, scenario))  # noqa: B023
         watch("figures", lambda: figures(record, scenario))  # noqa: B023
 
 
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
     quick = parser.parse_args().quick
     n, replications, works = (1_000, 3, 2) if quick else (10_000, 30, 20)
-    scenario = scenario_r().replace(arrivals=sim.Scattered(n, between=("08:00", "20:00")))
+    scenario = scenario_r().replace(arrivals=sim.UniformArrivals(n, between=("08:00", "20:00")))
     grid = {
         "server.callback_work": [f"{10 * k}ms" for k in range(1, works + 1)],
         "server.workers": list(range(1, 11)),

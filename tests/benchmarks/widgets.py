@@ -26,19 +26,19 @@ def milliseconds(act: Callable[[int], object], turns: int = 20) -> tuple[float, 
 def main() -> None:
     """Print the table."""
     ledger = sim.Scenario.load("data/nightly_ledger.toml")
-    explorer = sim.explore(ledger.replace(arrivals=sim.Scattered(10_000)))
+    explorer = sim.explore(ledger.replace(arrivals=sim.UniformArrivals(10_000)))
     rows = []
     for name, first in (("interval", 3), ("loss", 0), ("workers", 3), ("start", 40)):
         moves = [{"moves": {name: first + k}, "stamp": 1.0} for k in range(2)]
         explorer.hear(moves[1])
         found = milliseconds(lambda k, moves=moves: explorer.hear(moves[k % 2]))
         rows.append((f"explorer, 10,000 instances, {name} moved", *found))
-    thousand = ledger.replace(arrivals=sim.Scattered(1000, between=("08:00", "20:00")))
+    thousand = ledger.replace(arrivals=sim.UniformArrivals(1000, between=("08:00", "20:00")))
     session = sim.live(thousand, against=sim.Polling("15min"), seed=1)
     session.run_until("22:01")
     view = session.view()
     rows.append(("view, 1,000 instances, two strategies", *milliseconds(lambda _: view.refresh())))
-    many = ledger.replace(arrivals=sim.Scattered(10_000, between=("08:00", "20:00")))
+    many = ledger.replace(arrivals=sim.UniformArrivals(10_000, between=("08:00", "20:00")))
     session = sim.live(many, against=sim.Polling("15min"), hold=True, seed=1)
     session.run_until("21:00")
     view = session.view()

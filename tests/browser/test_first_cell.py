@@ -6,13 +6,13 @@ CELL = """
 import os, tempfile
 os.environ.setdefault("NUMBA_CACHE_DIR", tempfile.mkdtemp())  # as after an installation
 import asyncsim as sim
-from asyncsim.engine.compiled import ahead
-ahead.CHILD = "import time; time.sleep(30)"  # in place of compiling
+from asyncsim.fast import background_compilation
+background_compilation.CHILD = "import time; time.sleep(30)"  # in place of compiling
 scenario = sim.Scenario(
     name="nightly ledger",
     process=sim.Process("order to cash", [sim.AsyncStep("post", "ledger")]),
     systems={"ledger": sim.NightlyBatch("22:00", item_time="150ms")},
-    arrivals=sim.Scattered(300, between=("08:00", "20:00")),
+    arrivals=sim.UniformArrivals(300, between=("08:00", "20:00")),
 )
 strategies = [sim.Callback("50ms"), sim.LongPolling("1min")]
 comparison = sim.compare(scenario, strategies, replications=6)

@@ -69,7 +69,7 @@ def scenario():
         name=hostile("scenario"),
         process=sim.Process(hostile("process"), steps),
         systems={hostile("ledger"): sim.OnlineService("100ms")},
-        arrivals=sim.Scattered(30, between=("08:00", "20:00")),
+        arrivals=sim.UniformArrivals(30, between=("08:00", "20:00")),
     )
 
 

@@ -68,13 +68,13 @@ def opened(browser):
     address = f"http://127.0.0.1:{server.server_address[1]}"
     asked = []
 
-    def refuse(route):
+    def scenario_error(route):
         asked.append(route.request.url)
         route.abort()
 
     with running(browser[1]):
         context = browser[0].new_context(viewport={"width": 1400, "height": 900})
-        context.route(lambda url: not url.startswith(address), refuse)
+        context.route(lambda url: not url.startswith(address), scenario_error)
         page = context.new_page()
         page.set_default_timeout(120_000)
         page.goto(f"{address}/lab/index.html")
@@ -188,9 +188,9 @@ def test_there_are_no_processes_and_a_bar_and_a_clock_do_without_threads(site):
     """What asyncsim takes for granted elsewhere is really missing here, and it goes on."""
     code = """
 import asyncio, warnings
-from asyncsim.live.ticking import Ticking
-from asyncsim.study.processes import processes, threads_start
-from asyncsim.study.progress import progress_bar
+from asyncsim.live.real_time_clock import Ticking
+from asyncsim.experiment.parallel import processes, threads_start
+from asyncsim.experiment.parallel import progress_bar
 with warnings.catch_warnings(record=True) as said, processes(2) as executor:
     print(executor, threads_start(), said[0].message)
 with warnings.catch_warnings():

@@ -2,7 +2,7 @@
 
 SIMPLE = """
 import asyncsim as sim
-arrivals = sim.Scattered(1000, between=("08:00", "20:00"))
+arrivals = sim.UniformArrivals(1000, between=("08:00", "20:00"))
 scenario = sim.Scenario.load({path!r}).replace(arrivals=arrivals)
 session = sim.live(scenario, against=sim.Polling("15min"), speed=600, seed=1)
 session.run_until("19:00")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import asyncsim as sim
-from asyncsim.engine.cutting import cut, on_bins
-from asyncsim.engine.figures import figures
+from asyncsim.engine.metrics import figures
+from asyncsim.engine.result import cut, on_bins
 
 BEGIN = 2 * 86400.0
 SCENARIO = sim.Scenario(

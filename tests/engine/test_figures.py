@@ -13,7 +13,7 @@ from scenarios import scenarios, strategies
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.engine.figures import FIGURES, figures, figures_of, latencies
+from asyncsim.engine.metrics import METRICS, figures, latencies, metrics_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
 
@@ -154,13 +154,13 @@ def test_quantiles_are_interpolated_between_the_two_nearest_waits():
 def test_every_figure_has_a_unit_and_a_meaning_and_nothing_else_is_told():
     """The table of figures and the figures are the same names in the same order."""
     run = wait_for(sim.Callback(), 10.0)
-    assert list(figures(run.record, run.scenario)) == list(FIGURES)
-    assert all(figure.unit and figure.meaning for figure in FIGURES.values())
+    assert list(figures(run.record, run.scenario)) == list(METRICS)
+    assert all(figure.unit and figure.meaning for figure in METRICS.values())
     head = ["scenario", "strategy", "engine", "seed", "replication", "instances"]
     priced = wait_for(sim.Callback(), 10.0, server={"costs": sim.CostModel()})
-    assert list(run.summary().columns) == [*head, *figures_of(run.scenario)]
-    assert list(priced.summary().columns) == [*head, *FIGURES]
-    assert set(FIGURES) - set(figures_of(run.scenario)) == {n for n in FIGURES if "cost" in n}
+    assert list(run.summary().columns) == [*head, *metrics_of(run.scenario)]
+    assert list(priced.summary().columns) == [*head, *METRICS]
+    assert set(METRICS) - set(metrics_of(run.scenario)) == {n for n in METRICS if "cost" in n}
 
 
 def test_whatever_did_not_resume_is_in_the_unresumed_share():

@@ -7,8 +7,8 @@ import pytest
 from plays import play, scenario_of
 
 import asyncsim as sim
-from asyncsim.engine import laws
-from asyncsim.engine.record import Outcome, StepOutcome, WaitOutcome
+from asyncsim.engine import invariants
+from asyncsim.engine.result import Outcome, StepOutcome, WaitOutcome
 from asyncsim.engine.workers import Job
 
 SCENARIO = scenario_of(
@@ -23,14 +23,14 @@ SCENARIO = scenario_of(
 def record():
     """Return the record of a run that keeps all laws, free to be tampered with."""
     run = play(sim.Polling(60), SCENARIO, external={"w": [100.0, 130.0, 1000.0]}, until=500.0)
-    laws.check(run.record, SCENARIO)
+    invariants.check(run.record, SCENARIO)
     assert run.waits.outcome.tolist() == ["resumed", "resumed", "waiting"]
     return copy.deepcopy(run.record)
 
 
 def step(record, name):
     """Return the columns of a step."""
-    names = [node.name for node in laws.Graph.of(SCENARIO.process).nodes]
+    names = [node.name for node in invariants.Graph.of(SCENARIO.process).nodes]
     return record.steps[names.index(name)]
 
 
@@ -133,7 +133,7 @@ def test_a_broken_law_is_an_error_that_names_it(record, breach):
     """A record that was tampered with is refused, with the law and the figures in the text."""
     breach(record)
     with pytest.raises(sim.EngineError, match=BREACHES[breach]):
-        laws.check(record, SCENARIO)
+        invariants.check(record, SCENARIO)
 
 
 class TimeTraveller(sim.ExternalSystem):
@@ -143,7 +143,7 @@ class TimeTraveller(sim.ExternalSystem):
 
     def run(self, desk):
         while True:
-            yield desk.some_work()
+            yield desk.wait_for_work()
             for item in desk.take():
                 desk.complete(item)
                 wait = desk._simulation.waits.records[item.serial_number]

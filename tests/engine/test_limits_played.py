@@ -10,11 +10,11 @@ from plays import only, play, scenario_of
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.engine.compiled.admitting import limit_fields
-from asyncsim.engine.compiled.jitting import can_compile
-from asyncsim.engine.compiled.memory import Memory
-from asyncsim.model.changing import changed
-from asyncsim.model.limits import SlidingWindow, rate_limit
+from asyncsim.fast.buffer_pool import Memory
+from asyncsim.fast.callback_kernels import limit_fields
+from asyncsim.fast.jit import can_compile
+from asyncsim.model.field_paths import changed
+from asyncsim.model.server import SlidingWindow, rate_limit
 
 WAIT = [sim.AsyncStep("w", "out")]
 BEGIN = 79_200.3

@@ -4,7 +4,7 @@ import numpy as np
 
 import asyncsim as sim
 from asyncsim.engine.graph import Call, Choose, Graph, Work
-from asyncsim.engine.numbers import Numbers
+from asyncsim.engine.simulation import Numbers
 
 
 def test_every_node_has_the_numbers_of_its_name():
@@ -18,7 +18,10 @@ def test_every_node_has_the_numbers_of_its_name():
     )
     links = [sim.OnlineService(sim.exponential(k)) for k in (1, 2, 3)]
     scenario = sim.Scenario(
-        name="s", process=process, systems={"chain": sim.Chain(links)}, arrivals=sim.Scattered(7)
+        name="s",
+        process=process,
+        systems={"chain": sim.Chain(links)},
+        arrivals=sim.UniformArrivals(7),
     )
     draws, graph = scenario.draw(3), Graph.of(process)
     numbers = Numbers.of(draws, graph)

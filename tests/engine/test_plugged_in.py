@@ -117,7 +117,7 @@ class EveryOther(sim.ExternalSystem):
 
     def run(self, desk):
         while True:
-            yield desk.some_work()
+            yield desk.wait_for_work()
             yield desk.until_after(desk.now)
             pair = desk.take(at_most=2)
             yield desk.until(desk.now + max(item.time for item in pair))
@@ -141,7 +141,7 @@ class Forgetful(sim.ExternalSystem):
 
     def run(self, desk):
         while True:
-            yield desk.some_work()
+            yield desk.wait_for_work()
             items = desk.take(submitted_by=desk.now)
             desk.put_back(items)
             assert list(desk.tray) == items
@@ -163,7 +163,7 @@ class Hasty(sim.ExternalSystem):
 
     def run(self, desk):
         while True:
-            yield desk.some_work()
+            yield desk.wait_for_work()
             for item in desk.take():
                 desk.complete(item)
                 desk.complete(item, at=desk.now + 5.0)
@@ -185,7 +185,7 @@ def test_chances_of_a_system_depend_on_its_name_and_the_seed_only():
 
         def run(self, desk):
             self.thrown.append([desk.chance("dice", k) for k in range(3)])
-            yield desk.some_work()
+            yield desk.wait_for_work()
 
     steps = [sim.AsyncStep("w", "a")]
     one = scenario_of(steps, {"a": Dice(), "b": FREE})

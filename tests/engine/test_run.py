@@ -125,7 +125,7 @@ def test_something_else_than_a_strategy_to_set_against_is_refused(run):
 
 def test_the_numbers_of_a_log_can_be_asked_for():
     """A replayed log keeps its serial numbers, also in the drawing."""
-    log = sim.Recorded((50.0,), ("5_31",))
+    log = sim.LoggedCompletions((50.0,), ("5_31",))
     replayed = wait_for(sim.Callback(), 0.0, system=log)
     assert len(replayed.plot_timeline("5_31").axes) == 2
     assert replayed.waits.serial_number.tolist() == ["5_31"]

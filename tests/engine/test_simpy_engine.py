@@ -15,8 +15,8 @@ from scenarios import scenarios, strategies
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.engine.record import WaitOutcome
-from asyncsim.engine.recording import WAIT_CODES, record_of
+from asyncsim.engine.result import WaitOutcome
+from asyncsim.engine.simulation import WAIT_CODES, record_of
 from asyncsim.engine.waits import Waits
 
 DAY, HOUR = 86400.0, 3600.0

@@ -12,7 +12,7 @@ from plays import FREE, play, scenario_of, wait_for
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.model.changing import changed
+from asyncsim.model.field_paths import changed
 
 H, DAY = 3600.0, 86400.0
 TEN = 22 * H
@@ -85,7 +85,7 @@ def submitted_backwards(strategy, system, times):
         (batch(lanes=3), [60.0] * 3),
         (batch(), [0.0] * 3),
         (batch(results="at end"), [0.0] * 3),
-        (sim.Recorded([TEN] * 3), [0.0] * 3),
+        (sim.LoggedCompletions([TEN] * 3), [0.0] * 3),
     ],
     ids=["at end", "at end, side by side", "per item", "no time", "no time, at end", "log"],
 )
@@ -103,7 +103,9 @@ def test_what_a_log_has_as_complete_before_it_is_called_for_goes_on_by_instance(
     Both are queued at 2 s. The completion is an event of that instant, after the end of any work.
     """
     steps = [sim.Step("first", 1.0), sim.AsyncStep("wait", "out", call_work=1.0)]
-    scenario = scenario_of(steps, sim.Recorded([0.0] * 3), arrivals=[0.0] * 3, poll_work=5.0)
+    scenario = scenario_of(
+        steps, sim.LoggedCompletions([0.0] * 3), arrivals=[0.0] * 3, poll_work=5.0
+    )
     scenario = changed(scenario, {"server.workers": 2})
     for run in play_both(scenario, sim.LongPolling("10s")):
         assert run.waits.armed.tolist() == [2.0, 3.0, 3.0]
@@ -435,21 +437,21 @@ def test_the_last_link_of_a_chain_completes_the_work_and_nobody_else():
 
 def test_a_log_tells_the_completions():
     """Completions at 50 s and, for a call at 100 s, at 40 s: that one is done at once."""
-    log = sim.Recorded((50.0, 40.0))
+    log = sim.LoggedCompletions((50.0, 40.0))
     assert completions(log, [0.0, 100.0], 0.0) == [50.0, 100.0]
 
 
 def test_the_numbers_of_a_log_are_used():
     """The serial numbers of the log take the place of the simulated ones."""
-    log = sim.Recorded((50.0, 60.0), ("5_31", "7_31"))
+    log = sim.LoggedCompletions((50.0, 60.0), ("5_31", "7_31"))
     run = wait_for(sim.Callback(), 0.0, arrivals=(0.0, 1.0), system=log)
     assert run.waits.serial_number.tolist() == ["5_31", "7_31"]
 
 
 def test_a_log_with_fewer_completions_than_instances_is_refused_by_name():
     """The third instance has no completion in a log of two: the message says so."""
-    log = sim.Recorded((50.0, 60.0))
-    with pytest.raises(sim.ScenarioError, match=r"Recorded\.completions .* 3"):
+    log = sim.LoggedCompletions((50.0, 60.0))
+    with pytest.raises(sim.ScenarioError, match=r"LoggedCompletions\.completions .* 3"):
         wait_for(sim.Callback(), 0.0, arrivals=(0.0, 1.0, 2.0), system=log)
 
 

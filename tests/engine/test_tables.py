@@ -11,7 +11,7 @@ from thorough import times
 
 import asyncsim as sim
 from asyncsim.engine.workers import Job
-from asyncsim.model.changing import changed
+from asyncsim.model.field_paths import changed
 
 slow_input = settings(
     max_examples=times(15), deadline=None, suppress_health_check=[HealthCheck.too_slow]

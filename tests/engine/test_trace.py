@@ -9,8 +9,8 @@ from scenarios import scenarios, strategies
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.engine.trace import COLUMNS, trace
-from asyncsim.model.changing import changed
+from asyncsim.engine.wait_timeline import COLUMNS, trace
+from asyncsim.model.field_paths import changed
 
 
 def life(run, serial_number="1_1"):

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from asyncsim.exercises.choices import Choice, Option, Ordering
+from asyncsim.exercises.checkers import Choice, Option, Ordering
 from asyncsim.exercises.feedback import Mark
 
 WHY = {

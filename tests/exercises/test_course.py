@@ -4,11 +4,16 @@ import itertools
 
 import pytest
 
-from asyncsim.exercises.choices import Choice, Ordering
-from asyncsim.exercises.desk import chapters
+from asyncsim.exercises.checkers import (
+    Choice,
+    NumberChecker,
+    Ordering,
+    PropertyChecker,
+    known,
+    near,
+)
 from asyncsim.exercises.feedback import Mark
-from asyncsim.exercises.numbers import Number, known, near
-from asyncsim.exercises.properties import Property
+from asyncsim.exercises.gradebook import chapters
 
 EXERCISES = [exercise for group in chapters().values() for exercise in group]
 FACTORS = (0.03, 0.2, 0.45, 0.7, 1.6, 3.3, 7, 170)
@@ -21,7 +26,7 @@ def of_kind(kind):
 
 def wrong_answers(checker):
     """Give wrong answers of every kind; those to properties stand with their notebooks' tests."""
-    if isinstance(checker, Number):
+    if isinstance(checker, NumberChecker):
         expected = checker.expected()
         yield from (known(slip.value) for slip in checker.slips)
         yield from (factor * expected for factor in FACTORS)
@@ -33,7 +38,7 @@ def wrong_answers(checker):
         yield from (list(p) for p in itertools.permutations(right) if list(p) != right)
 
 
-@of_kind((Number, Choice, Ordering))
+@of_kind((NumberChecker, Choice, Ordering))
 def test_a_wrong_answer_is_told_why(exercise):
     """Every wrong answer is NOT YET, with a sentence that says more than that."""
     answers = list(wrong_answers(exercise.checker))
@@ -47,7 +52,7 @@ def test_a_wrong_answer_is_told_why(exercise):
         assert "wrong." not in reasons[-1].lower()
 
 
-@of_kind(Number)
+@of_kind(NumberChecker)
 def test_each_slip_is_told_by_its_own_sentence(exercise):
     """No slip hides behind another one or behind the right answer."""
     for slip in exercise.checker.slips:
@@ -55,7 +60,7 @@ def test_each_slip_is_told_by_its_own_sentence(exercise):
         assert slip.why in exercise.judge(value).findings[0].says, value
 
 
-@of_kind(Number)
+@of_kind(NumberChecker)
 def test_near_the_right_answer_no_unit_is_guessed(exercise):
     """Whatever slips the exercise knows, in seconds or as a share."""
     for factor in (0.81, 0.9, 1.1, 1.2):
@@ -84,7 +89,7 @@ def test_form(exercise):
         assert exercise.judge(nonsense).mark is Mark.UNREADABLE
 
 
-@of_kind(Number)
+@of_kind(NumberChecker)
 def test_hints_do_not_give_the_number_away(exercise):
     """The last hint leads to the way, and leaves the computing."""
     expected = exercise.checker.expected()
@@ -95,7 +100,7 @@ def test_hints_do_not_give_the_number_away(exercise):
                 assert not near(float(with_dot), expected, 0.03), hint
 
 
-@of_kind(Property)
+@of_kind(PropertyChecker)
 def test_properties_say_what_they_want(exercise):
     """What cannot be measured is told what would be right."""
     assert exercise.checker.wanted in exercise.judge("a good one").findings[0].says

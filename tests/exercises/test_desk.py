@@ -4,17 +4,18 @@ import pytest
 
 from asyncsim import exercises
 from asyncsim.errors import ScenarioError
-from asyncsim.exercises.desk import Desk, chapters
-from asyncsim.exercises.exercise import Exercise
+from asyncsim.exercises.checkers import NumberChecker
 from asyncsim.exercises.feedback import Mark
-from asyncsim.exercises.numbers import Number
+from asyncsim.exercises.gradebook import Exercise, Gradebook, chapters
 
 
 @pytest.fixture
 def desk():
-    add = Exercise("99 add", "1 + 1?", Number(lambda: 2.0, "Two."), ("look", "count", "1, 2"))
-    double = Exercise("99 double", "2 x 2?", Number(lambda: 4.0, "Four."), ("add", "twice"))
-    return Desk({"99_sums": (add, double)})
+    add = Exercise(
+        "99 add", "1 + 1?", NumberChecker(lambda: 2.0, "Two."), ("look", "count", "1, 2")
+    )
+    double = Exercise("99 double", "2 x 2?", NumberChecker(lambda: 4.0, "Four."), ("add", "twice"))
+    return Gradebook({"99_sums": (add, double)})
 
 
 def test_each_further_try_shows_one_more_hint(desk):

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from asyncsim.exercises.exercise import Exercise, unanswered
+from asyncsim.exercises.checkers import NumberChecker
 from asyncsim.exercises.feedback import Mark
-from asyncsim.exercises.numbers import Number
+from asyncsim.exercises.gradebook import Exercise, unanswered
 
-ADD = Exercise("99 add", "How much is 1 + 1?", Number(lambda: 2.0, "Two."), ("count", "1, 2"))
+ADD = Exercise(
+    "99 add", "How much is 1 + 1?", NumberChecker(lambda: 2.0, "Two."), ("count", "1, 2")
+)
 
 
 @pytest.mark.parametrize("answer", [..., None, [1, ...], (..., "callback"), [[...]], [None]])

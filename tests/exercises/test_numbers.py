@@ -8,16 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsim.exercises.desk import chapters
+from asyncsim.exercises.checkers import CommonMistake, NumberChecker, closed_form, how_far
 from asyncsim.exercises.feedback import Mark
-from asyncsim.exercises.numbers import Number, Slip, closed_form, how_far
-from asyncsim.model.durations import exponential
+from asyncsim.exercises.gradebook import chapters
+from asyncsim.model.distributions import exponential
 from asyncsim.model.strategies import Polling
 
-SECONDS = Number(lambda: 84.0, "Yes.", "s", slips=(Slip(lambda: 50.0, "the 2 was left out"),))
-SHARE = Number(lambda: 0.2, "Yes.", "share")
-COUNT = Number(lambda: 21.0, "Yes.", within=0.0)
-SHARE_WITH_SLIP = Number(lambda: 0.2, "Yes.", "share", slips=(Slip(0.5, "the wrong half"),))
+SECONDS = NumberChecker(
+    lambda: 84.0, "Yes.", "s", slips=(CommonMistake(lambda: 50.0, "the 2 was left out"),)
+)
+SHARE = NumberChecker(lambda: 0.2, "Yes.", "share")
+COUNT = NumberChecker(lambda: 21.0, "Yes.", within=0.0)
+SHARE_WITH_SLIP = NumberChecker(
+    lambda: 0.2, "Yes.", "share", slips=(CommonMistake(0.5, "the wrong half"),)
+)
 
 
 def said(checker, answer):
@@ -71,8 +75,8 @@ def test_what_is_no_duration_is_said(answer):
         (COUNT, 20, "that is 1 too few"),
         (COUNT, 23, "that is 2 too many"),
         (COUNT, 17, "about 19 % too small"),
-        (Number(lambda: 0.0, "Yes."), 3, "too large"),
-        (Number(lambda: -2.0, "Yes."), 3, "too large"),
+        (NumberChecker(lambda: 0.0, "Yes."), 3, "too large"),
+        (NumberChecker(lambda: -2.0, "Yes."), 3, "too large"),
     ],
 )
 def test_slips(checker, answer, why):
@@ -84,7 +88,7 @@ def test_slips(checker, answer, why):
 def test_every_reason_goes_on_to_a_full_stop(group):
     """The checker ends the sentence itself."""
     for exercise in group:
-        if isinstance(exercise.checker, Number):
+        if isinstance(exercise.checker, NumberChecker):
             assert not [s.why for s in exercise.checker.slips if s.why.endswith((".", "?", "!"))]
     assert not said(SECONDS, 168).endswith("?.")
     assert not said(SECONDS, 42).endswith("?.")
@@ -94,13 +98,29 @@ def test_every_reason_goes_on_to_a_full_stop(group):
     ("checker", "answer", "why"),
     [
         # 450 s is a likely mistake; 7.5 is that in minutes, and nearly the right number of seconds
-        (Number(lambda: 7.4, "", "s", 0.01, (Slip(450.0, "all was counted"),)), 7.5, "is close"),
-        (Number(lambda: 7.4, "", "s", 0.01, (Slip(888.0, "all was counted"),)), 14.8, "twice"),
-        (Number(lambda: 9.0, "", "s", 0.01, (Slip(900.0, "all was counted"),)), 15.0, "order of"),
-        (Number(lambda: 0.48, "", "share"), 0.52, "is close"),
-        (Number(lambda: 0.95, ""), 1.06, "is close"),
-        (Number(lambda: 7.4, "", "s", 0.01, (Slip(9e3, "all was counted"),)), 150, "read as minu"),
-        (Number(lambda: 444.0, "", "s"), 7.4, "in minutes"),
+        (
+            NumberChecker(lambda: 7.4, "", "s", 0.01, (CommonMistake(450.0, "all was counted"),)),
+            7.5,
+            "is close",
+        ),
+        (
+            NumberChecker(lambda: 7.4, "", "s", 0.01, (CommonMistake(888.0, "all was counted"),)),
+            14.8,
+            "twice",
+        ),
+        (
+            NumberChecker(lambda: 9.0, "", "s", 0.01, (CommonMistake(900.0, "all was counted"),)),
+            15.0,
+            "order of",
+        ),
+        (NumberChecker(lambda: 0.48, "", "share"), 0.52, "is close"),
+        (NumberChecker(lambda: 0.95, ""), 1.06, "is close"),
+        (
+            NumberChecker(lambda: 7.4, "", "s", 0.01, (CommonMistake(9e3, "all was counted"),)),
+            150,
+            "read as minu",
+        ),
+        (NumberChecker(lambda: 444.0, "", "s"), 7.4, "in minutes"),
     ],
 )
 def test_a_unit_is_guessed_only_where_the_plain_reading_is_far_off(checker, answer, why):
@@ -110,13 +130,19 @@ def test_a_unit_is_guessed_only_where_the_plain_reading_is_far_off(checker, answ
 
 def test_own_slips_come_before_general_ones():
     """An exercise knows better than the table what a factor of two means in it."""
-    own = Number(lambda: 10.0, "Yes.", slips=(Slip(20.0, "all four workers were counted"),))
+    own = NumberChecker(
+        lambda: 10.0, "Yes.", slips=(CommonMistake(20.0, "all four workers were counted"),)
+    )
     assert "all four workers" in said(own, 20)
 
 
 def test_of_two_slips_the_nearer_one_is_told():
     """Slips may lie close together; the nearer one explains more."""
-    two = Number(lambda: 10.0, "Yes.", slips=(Slip(20.0, "rounded"), Slip(20.1, "not rounded")))
+    two = NumberChecker(
+        lambda: 10.0,
+        "Yes.",
+        slips=(CommonMistake(20.0, "rounded"), CommonMistake(20.1, "not rounded")),
+    )
     assert "not rounded" not in said(two, 20.0)
     assert "not rounded" in said(two, 20.1)
 

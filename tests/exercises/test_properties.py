@@ -5,8 +5,8 @@ import warnings
 import pytest
 
 from asyncsim.errors import CensoredWarning, ScenarioError
+from asyncsim.exercises.checkers import PropertyChecker
 from asyncsim.exercises.feedback import Finding, Mark
-from asyncsim.exercises.properties import Property
 
 
 def measure(value):
@@ -16,7 +16,9 @@ def measure(value):
     yield Finding(value > 0, f"{value} is measured")
 
 
-POSITIVE = Property("a whole number", lambda answer: isinstance(answer, int), measure, "Positive.")
+POSITIVE = PropertyChecker(
+    "a whole number", lambda answer: isinstance(answer, int), measure, "Positive."
+)
 
 
 def test_measured():
@@ -40,4 +42,4 @@ def test_what_does_not_fit_is_said():
 def test_mistakes_in_own_code_are_not_swallowed():
     """Whoever writes a strategy with a bug in it wants to see where."""
     with pytest.raises(ZeroDivisionError):
-        Property("any", lambda answer: True, lambda answer: iter([1 / 0]), "").judge(1)
+        PropertyChecker("any", lambda answer: True, lambda answer: iter([1 / 0]), "").judge(1)

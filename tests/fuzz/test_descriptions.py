@@ -24,17 +24,19 @@ from hypothesis import given, settings
 from scenarios import scenarios
 
 import asyncsim as sim
-from asyncsim.cli.words import parse_strategy
-from asyncsim.live.fields import data_fields
-from asyncsim.model import arrivals, costs, limits, quantities, texts
+from asyncsim.cli.options import parse_strategy
+from asyncsim.live.responses import data_fields
+from asyncsim.model import arrivals, costs, units
 from asyncsim.model import calendar as calendars
-from asyncsim.model.changing import changed
-from asyncsim.model.draws import Draws
-from asyncsim.model.durations import LAWS, law
-from asyncsim.model.files import dumps, loads
-from asyncsim.model.rates import rate
+from asyncsim.model import server as limits
+from asyncsim.model import units as texts
+from asyncsim.model.distributions import DISTRIBUTIONS, law
+from asyncsim.model.field_paths import changed
+from asyncsim.model.random_streams import Draws
+from asyncsim.model.scenario_files import dumps, loads
 from asyncsim.model.strategies import STRATEGIES
 from asyncsim.model.systems import instants
+from asyncsim.model.units import rate
 
 DATA = Path("data")
 FEW = 300
@@ -52,12 +54,15 @@ READERS = [
     *[rate, law, instants, arrivals.weekly_rates, arrivals.positive_factor, costs.price],
     *[limits.rate_limit, calendars.zone_name, calendars.holiday_calendar, calendars.clock_or_cron],
     *[texts.text, texts.any_text, texts.texts],
-    *[read for read in vars(quantities).values() if getattr(read, "__code__", None)
+    *[read for read in vars(units).values() if getattr(read, "__code__", None)
       and read.__code__.co_varnames[: read.__code__.co_argcount] == ("value",)],
 ]  # fmt: skip
 MADE = [
-    *[*LAWS.values(), *STRATEGIES.values(), sim.NightlyBatch, sim.People, sim.OnlineService],
-    *[sim.Recorded, sim.Chain, sim.Poisson, sim.WeeklyPoisson, sim.Regular, sim.Scattered, sim.At],
+    *DISTRIBUTIONS.values(), *STRATEGIES.values(),
+    *[sim.NightlyBatch, sim.People, sim.OnlineService],
+    *[sim.LoggedCompletions, sim.Chain, sim.Poisson, sim.WeeklyPoisson, sim.Regular],
+    sim.UniformArrivals,
+    sim.ArrivalTimes,
     *[sim.WorkflowServer, sim.FinishPolicy, sim.CostModel, sim.Step, sim.AsyncStep, sim.Choice],
     *[sim.Parallel, sim.Branch, sim.Response, sim.Process, sim.Scenario, Draws],
 ]  # fmt: skip
@@ -83,7 +88,7 @@ def documents():
 @pytest.fixture
 def few(monkeypatch):
     """Let a run have few instances, by the very checks that otherwise let it have millions."""
-    for module in (arrivals, quantities):
+    for module in (arrivals, units):
         monkeypatch.setattr(module, "MOST_INSTANCES", FEW)
 
 
@@ -153,7 +158,7 @@ def test_values_of_every_kind():
                 if "argument" not in str(error):
                     raise
         reader, value = rng.choice(READERS), pick(rng, IN_PYTHON)
-        with guarded(reader, value), suppress(quantities.Refused):
+        with guarded(reader, value), suppress(units.InvalidValue):
             reader(value)
 
 
@@ -161,11 +166,15 @@ def test_laws_and_closed_forms():
     """A law that is taken has finite draws and moments; what theory expects is found soon."""
     numbers = [v for v in NUMBERS if 0 <= v <= 1e11] + ["1ms", "1h", "3d"]
     for _, rng in cases("laws", 40):
-        kind, values = rng.choice(list(LAWS)), [rng.choice(numbers) for _ in range(4)]
+        kind, values = rng.choice(list(DISTRIBUTIONS)), [rng.choice(numbers) for _ in range(4)]
         few = {"fixed": 1, "exponential": 1, "uniform": 2, "gamma": 2, "lognormal": 4}
         strategy = rng.choice(STRATEGIES_PLAYED)
         with guarded(kind, values, strategy):
-            made = LAWS[kind](*values[: few[kind]]) if kind in few else LAWS[kind](values[:1])
+            made = (
+                DISTRIBUTIONS[kind](*values[: few[kind]])
+                if kind in few
+                else DISTRIBUTIONS[kind](values[:1])
+            )
             drawn = made.sample(np.random.default_rng(1), 50)
             assert np.isfinite(drawn).all()
             assert drawn.min() >= 0

@@ -41,7 +41,7 @@ SCENARIO = sim.Scenario(
         "people": sim.OnlineService("1s"),
         "ledger": sim.OnlineService(sim.exponential("5min"), lanes=None),
     },
-    arrivals=sim.Scattered(INSTANCES),
+    arrivals=sim.UniformArrivals(INSTANCES),
     length="8h",
     server=sim.WorkflowServer(workers=3, callback_work="50ms"),
 )

@@ -69,7 +69,7 @@ def test_a_crash_in_the_midst_of_a_herd_does_not_fill_the_bucket_again(words, tm
         name="herd",
         process=sim.Process("p", [sim.AsyncStep("w", "out")]),
         systems={"out": sim.OnlineService("1min", lanes=None)},
-        arrivals=sim.At([0.0] * 20),
+        arrivals=sim.ArrivalTimes([0.0] * 20),
         server=sim.WorkflowServer(finish_limit=words),
     )
     strategy = sim.Callback(retries=["1s"] * 40)
@@ -96,7 +96,7 @@ def test_a_callback_on_its_way_is_in_the_record(arm, tmp_path):
         name="on its way",
         process=sim.Process("p", [sim.AsyncStep("w", "out", call_work="1s", arm=arm)]),
         systems={"out": sim.OnlineService(0, lanes=None)},
-        arrivals=sim.At([0.0, 0.0]),
+        arrivals=sim.ArrivalTimes([0.0, 0.0]),
         server=sim.WorkflowServer(workers=1, finish_limit="1 per 10 s", callback_work=0),
     )
     strategy = sim.Callback("1s", retries=["1s", "1s", "9s"])

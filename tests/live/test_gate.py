@@ -4,14 +4,14 @@ import threading
 
 import pytest
 
-from asyncsim.live.gate import Gate
-from asyncsim.live.problems import Problem
-from asyncsim.model.limits import rate_limit
+from asyncsim.live.problem_documents import Problem
+from asyncsim.live.rest import RateLimiter
+from asyncsim.model.server import rate_limit
 
 
 def test_one_too_many_is_told_when_to_come_again():
     """As 429, with whole seconds in Retry-After."""
-    gate = Gate(rate_limit("2 per 60 s"))
+    gate = RateLimiter(rate_limit("2 per 60 s"))
     gate()
     gate()
     with pytest.raises(Problem, match=r"try again in (60\.0|59\.\d) s") as caught:
@@ -22,14 +22,14 @@ def test_one_too_many_is_told_when_to_come_again():
 
 def test_without_a_limit_everybody_is_let_in():
     """However many."""
-    gate = Gate(None)
+    gate = RateLimiter(None)
     for _ in range(1000):
         gate()
 
 
 def test_requests_on_many_threads_are_counted_together():
     """Of 8 x 200 at once 100 are let in, and not one more."""
-    gate, admitted = Gate(rate_limit("100 per 1h")), []
+    gate, admitted = RateLimiter(rate_limit("100 per 1h")), []
 
     def knock():
         for _ in range(200):

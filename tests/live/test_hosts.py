@@ -6,10 +6,9 @@ import httpx
 import pytest
 
 import asyncsim as sim
-from asyncsim.live.endpoint import PATH
-from asyncsim.live.hosts import Hosts, host_names
-from asyncsim.live.serving import serve
-from asyncsim.model.quantities import Refused
+from asyncsim.live.endpoint import PATH, Hosts, host_names
+from asyncsim.live.serve import serve
+from asyncsim.model.units import InvalidValue
 
 SCENARIO = sim.Scenario(
     name="approval",
@@ -91,7 +90,7 @@ class TestNames:
     )
     def test_what_is_no_name_is_refused(self, given):
         """A scheme, a port, one text instead of a list."""
-        with pytest.raises(Refused, match="without scheme and port"):
+        with pytest.raises(InvalidValue, match="without scheme and port"):
             host_names(given)
         with pytest.raises(sim.ScenarioError, match="allowed_hosts must be a list of hosts"):
             serve(sim.live(SCENARIO), allowed_hosts=given)

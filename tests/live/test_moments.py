@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import asyncsim as sim
-from asyncsim.live.moments import instant_of, next_batch
+from asyncsim.live.real_time_clock import instant_of, next_batch
 
 SCENARIO = sim.Scenario.load("data/lines_of_business.toml")  # Berlin, clocks go forward on day 7
 DAY = 86400.0

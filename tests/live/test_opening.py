@@ -7,7 +7,7 @@ import scenarios
 from hypothesis import given
 
 import asyncsim as sim
-from asyncsim.model.files import strategy_from, strategy_table
+from asyncsim.model.scenario_files import strategy_from, strategy_table
 
 SCENARIO = sim.Scenario.load("data/nightly_ledger.toml")
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import asyncsim as sim
-from asyncsim.live.sides import Sides
+from asyncsim.live.twins import StrategyTwins
 
 pytestmark = pytest.mark.slow
 
@@ -110,9 +110,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 def test_a_journal_in_which_a_retry_has_no_number_is_still_played(tmp_path, monkeypatch):
     """Older journals hold "done" as the answer to a retry."""
-    retry = Sides._retry
+    retry = StrategyTwins._retry
     with monkeypatch.context() as older:
-        older.setattr(Sides, "_retry", lambda *asked: retry(*asked) and "done")
+        older.setattr(StrategyTwins, "_retry", lambda *asked: retry(*asked) and "done")
         with sim.live(SCENARIO, store=tmp_path / "old.db", hold="clerks", seed=4) as session:
             session.run_until("12:00")
             session.retry(session.waiting["serial_number"].iloc[0])

@@ -16,7 +16,7 @@ from thorough import times
 import asyncsim as sim
 from asyncsim.live.endpoint import PATH
 from asyncsim.live.rest import application
-from asyncsim.model.limits import rate_limit
+from asyncsim.model.server import rate_limit
 
 TOKEN = "secret-of-these-tests"
 ME = {"Authorization": f"Bearer {TOKEN}"}

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 import asyncsim as sim
-from asyncsim.live import server
+from asyncsim.live import http_server as server
 from asyncsim.live.endpoint import PATH
-from asyncsim.live.serving import serve
+from asyncsim.live.serve import serve
 
 TOKEN = "secret-of-these-tests"
 ME = {"Authorization": f"Bearer {TOKEN}"}

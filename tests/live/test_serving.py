@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 import asyncsim as sim
-from asyncsim.cli import serving as cli_serving
+from asyncsim.cli import serve_command as cli_serving
 from asyncsim.cli.main import main
-from asyncsim.live import serving
+from asyncsim.live import serve as serving
 from asyncsim.live.endpoint import PATH
 
 pytestmark = pytest.mark.slow

@@ -225,7 +225,7 @@ class TestData:
 
     def test_a_log_that_is_replayed_takes_no_more_instances(self):
         """There would be no completion for it."""
-        log = sim.Recorded([3600.0] * 10)
+        log = sim.LoggedCompletions([3600.0] * 10)
         with pytest.raises(sim.ScenarioError, match="system 'people' replays"):
             opened(approval(system=log), hold=False).start()
 
@@ -357,7 +357,7 @@ class TestRetry:
 
     def test_a_log_with_numbers_of_its_own_gets_one_more(self):
         """Its own number is stale, like any other."""
-        log = sim.Recorded([3600.0] * 10, serial_numbers=[f"SN{k}" for k in range(10)])
+        log = sim.LoggedCompletions([3600.0] * 10, serial_numbers=[f"SN{k}" for k in range(10)])
         session = opened(approval(system=log))
         new = session.retry("SN4")
         assert new == "5_32"

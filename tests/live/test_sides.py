@@ -9,11 +9,11 @@ import pytest
 import scenarios
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plays import LAWS
+from plays import DISTRIBUTIONS
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.live.sides import with_one_more
+from asyncsim.live.twins import with_one_more
 
 TABLES = ("waits", "steps", "instances", "deliveries")
 
@@ -56,7 +56,7 @@ def test_twins_play_the_same_instances():
         assert_same_run(expected, session.so_far(strategy.label))
 
 
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
+@pytest.mark.parametrize("law", DISTRIBUTIONS, ids=lambda law: type(law).__name__)
 def test_one_instance_more_does_not_change_the_numbers_of_the_others(law):
     """A longer sample of a law begins with the shorter one; started instances rely on it."""
     for seed in range(20):

@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 import asyncsim as sim
-from asyncsim.live import together as module
+from asyncsim.live import group_commit as module
 from asyncsim.live.endpoint import PATH
+from asyncsim.live.group_commit import MOST, Together
 from asyncsim.live.journal import Input
 from asyncsim.live.rest import application
-from asyncsim.live.together import MOST, Together
 
 TOKEN = "secret-of-these-tests"
 ME = {"Authorization": f"Bearer {TOKEN}"}

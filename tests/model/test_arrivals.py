@@ -13,7 +13,14 @@ from scenarios import MOST_INSTANCES, STARTS, arrivals
 from scipy import stats
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.arrivals import ARRIVALS, At, Poisson, Regular, Scattered, WeeklyPoisson
+from asyncsim.model.arrivals import (
+    ARRIVALS,
+    ArrivalTimes,
+    Poisson,
+    Regular,
+    UniformArrivals,
+    WeeklyPoisson,
+)
 from asyncsim.model.calendar import Calendar, Days
 
 HOUR, DAY = 3600.0, 86400.0
@@ -41,7 +48,7 @@ def test_arrivals_are_sorted_and_within_the_length(some, calendar, seed):
 @given(arrivals(), calendars, st.integers(0, 99))
 def test_arrivals_are_within_their_hours(some, calendar, seed):
     """On the wall clock every arrival is in [open, close) of a day that counts."""
-    if isinstance(some, At):
+    if isinstance(some, ArrivalTimes):
         return
     for at in calendar.timestamps(drawn(some, 14 * DAY, seed, calendar)):
         if isinstance(some, WeeklyPoisson):
@@ -56,7 +63,7 @@ def test_arrivals_are_within_their_hours(some, calendar, seed):
 @given(arrivals(), calendars, st.integers(0, 99))
 def test_a_longer_scenario_keeps_the_earlier_arrivals(some, calendar, seed):
     """Drawing two days gives the arrivals of one day, and then those of the next."""
-    if isinstance(some, Scattered):  # a given number is spread over the whole length
+    if isinstance(some, UniformArrivals):  # a given number is spread over the whole length
         return
     short, long = (drawn(some, length, seed, calendar) for length in (DAY, 2 * DAY))
     assert long[long < DAY].tolist() == short.tolist()
@@ -115,7 +122,7 @@ def test_more_arrivals_than_one_chunk():
 
 def test_scattered_arrivals_are_uniform():
     """So many, no more and no less, each at any moment of the window."""
-    found = drawn(Scattered(10_000, between=("08:00", "20:00")))
+    found = drawn(UniformArrivals(10_000, between=("08:00", "20:00")))
     assert len(found) == 10_000
     share = np.histogram(found, bins=12, range=(8 * HOUR, 20 * HOUR))[0]
     assert share.sum() == 10_000
@@ -143,13 +150,13 @@ def test_more_than_can_be_played_is_said_before_it_is_drawn(some, length, senten
 def test_it_is_the_instances_that_are_limited_and_not_the_rate():
     """Of a millisecond there are not many."""
     assert len(drawn(Poisson("1e12/day"), 1e-3)) == pytest.approx(1e9 / DAY, rel=0.05)
-    assert Scattered(20_000_000).count == 20_000_000
+    assert UniformArrivals(20_000_000).count == 20_000_000
 
 
 def test_scattering_needs_open_time():
     """A number of instances cannot arrive where it is never open."""
     with pytest.raises(ScenarioError, match=r"Scattered\.between must be open within the scenario"):
-        drawn(Scattered(5, between=("08:00", "20:00")), 6 * HOUR)
+        drawn(UniformArrivals(5, between=("08:00", "20:00")), 6 * HOUR)
     assert len(drawn(Poisson("100/h", between=("08:00", "20:00")), 6 * HOUR)) == 0
 
 
@@ -184,10 +191,10 @@ def test_no_arrivals_on_holidays():
 
 def test_given_instants_are_sorted_and_cut():
     """Instants of a log are used as they are; those beyond the length are left out."""
-    at = At([50.0, 10.0, DAY, 10.0, DAY - 1])
+    at = ArrivalTimes([50.0, 10.0, DAY, 10.0, DAY - 1])
     assert drawn(at).tolist() == [10.0, 10.0, 50.0, DAY - 1]
     assert drawn(at, 2 * DAY)[-1] == DAY
-    assert At(pd.Series([1, 2])).times == (1.0, 2.0)
+    assert ArrivalTimes(pd.Series([1, 2])).times == (1.0, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -199,14 +206,23 @@ def test_given_instants_are_sorted_and_cut():
         (lambda: Poisson(1, between=("20:00", "08:00")), "Poisson.between must be two clock times"),
         (lambda: Poisson(1, days="Workdays"), "Poisson.days must name days"),
         (lambda: Poisson(1, holidays="XX"), "Poisson.holidays must be a country"),
-        (lambda: Scattered(10**9), "Scattered.count must be 20,000,000 at most, got 1000000000"),
-        (lambda: Scattered(0), "Scattered.count must be a whole number, 1 or more, got 0"),
-        (lambda: Scattered(2.5), "Scattered.count must be a whole number, 1 or more"),
+        (
+            lambda: UniformArrivals(10**9),
+            "UniformArrivals.count must be 20,000,000 at most, got 1000000000",
+        ),
+        (
+            lambda: UniformArrivals(0),
+            "UniformArrivals.count must be a whole number, 1 or more, got 0",
+        ),
+        (lambda: UniformArrivals(2.5), "UniformArrivals.count must be a whole number, 1 or more"),
         (lambda: Regular(0), "Regular.every must be positive, got 0"),
         (lambda: Regular(1, offset=-1), "Regular.offset must not be negative, got -1"),
-        (lambda: At([]), "At.times must hold at least one instant"),
-        (lambda: At([1, None]), "At.times must be a list of finite instants"),
-        (lambda: At(pd.to_datetime(["2026-01-05"])), "At.times must be a list of finite instants"),
+        (lambda: ArrivalTimes([]), "ArrivalTimes.times must hold at least one instant"),
+        (lambda: ArrivalTimes([1, None]), "ArrivalTimes.times must be a list of finite instants"),
+        (
+            lambda: ArrivalTimes(pd.to_datetime(["2026-01-05"])),
+            "ArrivalTimes.times must be a list of finite instants",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(make, message):
@@ -219,7 +235,13 @@ def test_what_cannot_be_is_refused_by_name(make, message):
 def test_every_kind_has_its_word():
     """Scenario files call arrivals by these words."""
     assert list(ARRIVALS) == ["poisson", "weekly poisson", "scattered", "regular", "at"]
-    assert list(ARRIVALS.values()) == [Poisson, WeeklyPoisson, Scattered, Regular, At]
+    assert list(ARRIVALS.values()) == [
+        Poisson,
+        WeeklyPoisson,
+        UniformArrivals,
+        Regular,
+        ArrivalTimes,
+    ]
 
 
 def weekly(**hours):

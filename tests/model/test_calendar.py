@@ -23,7 +23,7 @@ from asyncsim.model.calendar import (
     is_cron,
     zone_name,
 )
-from asyncsim.model.quantities import Refused
+from asyncsim.model.units import InvalidValue
 
 BERLIN = "Europe/Berlin"
 SPRING, AUTUMN = date(2026, 3, 29), date(2026, 10, 25)  # 02:00 → 03:00, and 03:00 → 02:00
@@ -145,7 +145,7 @@ def test_holidays_of_a_country_and_of_a_part_of_it():
 )
 def test_unknown_places_are_refused(value):
     """Only a country or a part of one has public holidays."""
-    with pytest.raises(Refused, match="must be a country such as 'DE'"):
+    with pytest.raises(InvalidValue, match="must be a country such as 'DE'"):
         holiday_calendar(value)
     with pytest.raises(ScenarioError, match=r"Days\.holidays must be a country such as 'DE'"):
         Days(holidays=value)
@@ -161,7 +161,7 @@ def test_places_may_be_left_out():
 @pytest.mark.parametrize("value", ["", "Europe", "Berlin", 5, ["x"], {}, "../etc", "a\x00b"])
 def test_unknown_zones_are_refused(value):
     """Only a zone the machine knows is a zone."""
-    with pytest.raises(Refused, match="must be a time zone such as 'Europe/Berlin'"):
+    with pytest.raises(InvalidValue, match="must be a time zone such as 'Europe/Berlin'"):
         zone_name(value)
 
 
@@ -169,7 +169,7 @@ def test_a_misspelt_zone_gets_a_hint():
     """The nearest zone is named."""
     assert zone_name(None) is None
     assert zone_name(BERLIN) == BERLIN
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(InvalidValue) as refused:
         zone_name("Europe/Berln")
     assert refused.value.hint == "; did you mean 'Europe/Berlin'?"
 
@@ -180,17 +180,17 @@ def test_clock_times_and_cron_expressions():
     assert not is_cron("22:00")
     assert clock_or_cron("0 22 * * 1-5") == "0 22 * * 1-5"
     assert is_cron("0 22 * * 1-5")
-    with pytest.raises(Refused, match=r"is not a valid cron expression \(Bad minute\)"):
+    with pytest.raises(InvalidValue, match=r"is not a valid cron expression \(Bad minute\)"):
         clock_or_cron("99 22 * * *")
     for wrong in ("22", "0 22 * *", 22, None):
-        with pytest.raises(Refused, match="must be a clock time such as '22:00' or a cron"):
+        with pytest.raises(InvalidValue, match="must be a clock time such as '22:00' or a cron"):
             clock_or_cron(wrong)
 
 
 @given(st.lists(st.text("0123456789*/,-L#²", max_size=4), min_size=5, max_size=5).map(" ".join))
 def test_no_cron_expression_breaks_the_reader(expression):
     """Any five words are a cron expression, or are refused."""
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(InvalidValue):
         assert clock_or_cron(expression) == expression
 
 
@@ -362,7 +362,7 @@ def test_a_cron_expression_on_days_that_never_count_ends_soon():
 def test_a_cron_expression_that_breaks_its_reader_is_refused(words):
     """Such as one that it asserts cannot be."""
     with pytest.raises(
-        Refused, match=r"is not a valid cron|characters at most|must be a clock time"
+        InvalidValue, match=r"is not a valid cron|characters at most|must be a clock time"
     ):
         clock_or_cron(words)
 

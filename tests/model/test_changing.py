@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scenarios import scenarios
 
 import asyncsim as sim
-from asyncsim.model.changing import changed
+from asyncsim.model.field_paths import changed
 from asyncsim.model.process import AsyncStep, Element
 from asyncsim.model.server import FinishPolicy
 

@@ -6,10 +6,10 @@ import pytest
 
 from asyncsim.errors import AsyncsimError, ScenarioError
 from asyncsim.model.arrivals import Poisson
-from asyncsim.model.described import named, refuse, unread
 from asyncsim.model.process import AsyncStep, Step
 from asyncsim.model.server import WorkflowServer
 from asyncsim.model.strategies import Backoff, Callback, CallbackWithSafetyPoll, Polling
+from asyncsim.model.validation import file_read_error, name_errors, scenario_error
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_errors_are_caught_as_one_family():
 
 def test_a_long_value_is_cut():
     """A value of a thousand characters does not fill the screen."""
-    assert len(str(refuse("A.b", "must be short", "x" * 1000))) < 120
+    assert len(str(scenario_error("A.b", "must be short", "x" * 1000))) < 120
 
 
 def test_described_objects_are_frozen():
@@ -77,7 +77,7 @@ def test_a_converter_without_refusal_passes():
 def test_a_subclass_names_itself():
     """An inherited argument is named with the class that was made."""
 
-    @attrs.frozen(field_transformer=named)
+    @attrs.frozen(field_transformer=name_errors)
     class Mine(Polling):
         extra: int = 1
 
@@ -100,7 +100,7 @@ def test_a_file_that_is_not_there_may_lie_near(tmp_path, monkeypatch, given, the
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / there).touch()
     monkeypatch.chdir(tmp_path / "notebooks")
-    said = str(unread(given, FileNotFoundError(2, "No such file or directory")))
+    said = str(file_read_error(given, FileNotFoundError(2, "No such file or directory")))
     assert said.startswith(f"{given}: cannot be read (No such file or directory in ")
     assert str(tmp_path / "notebooks") in said
     assert said.endswith(f"did you mean {meant}?" if meant else ")")
@@ -108,9 +108,11 @@ def test_a_file_that_is_not_there_may_lie_near(tmp_path, monkeypatch, given, the
 
 def test_a_full_path_is_looked_for_in_one_place_only(tmp_path):
     """And what is there but cannot be read lies nowhere else."""
-    said = str(unread(tmp_path / "x", FileNotFoundError(2, "No such file or directory")))
+    said = str(file_read_error(tmp_path / "x", FileNotFoundError(2, "No such file or directory")))
     assert said == f"{tmp_path / 'x'}: cannot be read (No such file or directory)"
-    assert str(unread("x", IsADirectoryError(21, "Is a directory"))).endswith("(Is a directory)")
+    assert str(file_read_error("x", IsADirectoryError(21, "Is a directory"))).endswith(
+        "(Is a directory)"
+    )
 
 
 def test_a_value_that_cannot_be_shown_is_named_by_its_type():
@@ -118,5 +120,5 @@ def test_a_value_that_cannot_be_shown_is_named_by_its_type():
     deep = []
     for _ in range(100_000):
         deep = [deep]
-    assert str(refuse("x", "must be y", 10**5000)) == "x must be y, got a value of type int"
-    assert str(refuse("x", "must be y", deep)) == "x must be y, got a value of type list"
+    assert str(scenario_error("x", "must be y", 10**5000)) == "x must be y, got a value of type int"
+    assert str(scenario_error("x", "must be y", deep)) == "x must be y, got a value of type list"

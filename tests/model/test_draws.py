@@ -13,13 +13,13 @@ from scenarios import scenarios
 from thorough import times
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.arrivals import At, Poisson
-from asyncsim.model.draws import Draws, counted_uniform, mix
-from asyncsim.model.durations import exponential, lognormal
+from asyncsim.model.arrivals import ArrivalTimes, Poisson
+from asyncsim.model.distributions import exponential, lognormal
 from asyncsim.model.process import AsyncStep, Choice, Parallel, Process, Response, Step
+from asyncsim.model.random_streams import Draws, counter_based_uniform, mix
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import WorkflowServer
-from asyncsim.model.systems import Chain, NightlyBatch, OnlineService, People, Recorded
+from asyncsim.model.systems import Chain, LoggedCompletions, NightlyBatch, OnlineService, People
 
 STEPS = (
     Step("validate", work=exponential("200ms")),
@@ -175,7 +175,9 @@ def test_streams_are_independent():
 
 
 def table(key, rows=200, columns=200):
-    return np.array([[counted_uniform(key, i, k) for k in range(columns)] for i in range(rows)])
+    return np.array(
+        [[counter_based_uniform(key, i, k) for k in range(columns)] for i in range(rows)]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -221,8 +223,8 @@ def test_tables_of_different_keys_are_unrelated(uniforms):
 def test_a_place_in_the_table_is_found_in_any_order(uniforms):
     """The number at (i, k) does not depend on what was asked before."""
     key = BASE.draw(1).key("phase")
-    assert counted_uniform(key, 150, 3) == uniforms[150, 3]
-    assert counted_uniform(key, 0, 199) == uniforms[0, 199]
+    assert counter_based_uniform(key, 150, 3) == uniforms[150, 3]
+    assert counter_based_uniform(key, 0, 199) == uniforms[0, 199]
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
@@ -341,14 +343,14 @@ def test_a_named_stream_begins_at_its_beginning():
 
 def test_a_log_must_reach_for_all_instances():
     """A log of two completions cannot say when a third instance is done."""
-    log = Recorded([10.0, 20.0])
+    log = LoggedCompletions([10.0, 20.0])
     for system in (log, Chain([OnlineService(1), log])):
         scenario = BASE.replace(
-            systems=dict(BASE.systems) | {"ledger": system}, arrivals=At([1, 2])
+            systems=dict(BASE.systems) | {"ledger": system}, arrivals=ArrivalTimes([1, 2])
         )
         assert len(scenario.draw()) == 2
         with pytest.raises(ScenarioError, match="an instant for each of 3 instances, got 2"):
-            scenario.replace(arrivals=At([1, 2, 3])).draw()
+            scenario.replace(arrivals=ArrivalTimes([1, 2, 3])).draw()
 
 
 @pytest.mark.parametrize("what", ["work", "external", "choices", "responses"])

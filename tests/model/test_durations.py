@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model import durations
-from asyncsim.model.durations import (
-    LAWS,
+from asyncsim.model import distributions as durations
+from asyncsim.model.distributions import (
+    DISTRIBUTIONS,
     Duration,
     Empirical,
     Exponential,
@@ -22,7 +22,7 @@ from asyncsim.model.durations import (
     law,
 )
 from asyncsim.model.process import Step
-from asyncsim.model.quantities import Refused
+from asyncsim.model.units import InvalidValue
 
 N = 200_000
 CONTINUOUS = {
@@ -174,7 +174,7 @@ def test_a_plain_duration_is_a_fixed_law():
 )
 def test_what_is_no_law_is_refused(value, problem):
     """The refusal tells of laws, since a law was wanted."""
-    with pytest.raises(Refused, match=problem):
+    with pytest.raises(InvalidValue, match=problem):
         law(value)
     with pytest.raises(ScenarioError, match=f"Step.work .*{problem}"):
         Step("a", work=value)
@@ -189,8 +189,10 @@ def test_an_external_law_is_named():
 
 def test_every_law_has_its_word():
     """Scenario files call a law by the word it calls itself."""
-    assert {kind: cls.kind for kind, cls in LAWS.items()} == {kind: kind for kind in LAWS}
-    assert set(Duration.__subclasses__()) >= set(LAWS.values())
+    assert {kind: cls.kind for kind, cls in DISTRIBUTIONS.items()} == {
+        kind: kind for kind in DISTRIBUTIONS
+    }
+    assert set(Duration.__subclasses__()) >= set(DISTRIBUTIONS.values())
 
 
 @given(st.integers(0, 50), st.integers(0, 2**32))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from asyncsim.model import expectations
-from asyncsim.model.durations import (
+from asyncsim.model import closed_forms
+from asyncsim.model.distributions import (
     Fixed,
     empirical,
     exponential,
@@ -25,7 +25,7 @@ from asyncsim.model.strategies import (
 )
 
 N = 200_000
-LAWS = {
+DISTRIBUTIONS = {
     "exponential": exponential(600),
     "lognormal": lognormal(600, 900),
     "clipped": lognormal(600, 900, low=30, high=2000),
@@ -34,7 +34,7 @@ LAWS = {
     "empirical": empirical([10.0, 250.0, 250.0, 1800.5]),
     "fixed": fixed(700.1),
 }
-laws = pytest.mark.parametrize("external", LAWS.values(), ids=LAWS.keys())
+laws = pytest.mark.parametrize("external", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS.keys())
 
 
 def agree(sample, expected, rounding=1e-9):
@@ -56,7 +56,7 @@ def test_polling_from_arming(external, interval):
     """The first grid point not before completion sees it."""
     done = external.sample(np.random.default_rng(1), N)
     checks = np.maximum(np.ceil(done / interval), 1)
-    found = expectations.polling_from_arming(external, interval)
+    found = closed_forms.polling_from_arming(external, interval)
     compare(found, checks * interval - done, checks, checks - 1)
     assert Polling(interval).expected(external) == found
 
@@ -70,7 +70,7 @@ def test_polling_at_a_random_phase(external, interval):
     phase = rng.random(N) * interval
     checks = np.maximum(np.ceil((done + phase) / interval), 1)
     latency = checks * interval - phase - done
-    found = expectations.polling_at_random_phase(external, interval)
+    found = closed_forms.polling_at_random_phase(external, interval)
     compare(found, latency, checks, checks - 1)
     agree((latency - interval / 2) ** 2, interval**2 / 12)
     for anchor in ("random", "clock"):
@@ -144,7 +144,7 @@ def test_callback_with_a_safety_poll(delay, loss):
     called = np.where(rng.random(N) < loss, np.inf, delay.sample(rng, N))
     latency = np.minimum(until_check, called)
     checks = next_check - 1 + (until_check < called)
-    found = expectations.callback_with_safety_poll(external, delay, loss, every)
+    found = closed_forms.callback_with_safety_poll(external, delay, loss, every)
     compare(found, latency, checks, next_check - 1)
     strategy = CallbackWithSafetyPoll(delay, loss=loss, every=every, anchor="random")
     assert strategy.expected(external) == found

@@ -11,11 +11,11 @@ from scenarios import scenarios
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.arrivals import Arrivals, Poisson, WeeklyPoisson
-from asyncsim.model.durations import Empirical, Fixed
-from asyncsim.model.files import dumps, loads
+from asyncsim.model.distributions import Empirical, Fixed
 from asyncsim.model.process import AsyncStep, Choice, Process, Step
 from asyncsim.model.request_log import RequestLog, header_of
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.scenario_files import dumps, loads
 from asyncsim.model.systems import ExternalSystem, NightlyBatch, OnlineService
 
 odd_words = st.sampled_from(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsim.model.lanes import Lanes
+from asyncsim.model.systems import LanePool
 
 
 def stand_in_line(jobs, servers):
@@ -40,14 +40,14 @@ round_jobs = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)), max_size
 def test_booking_gives_the_times_of_a_fifo_queue(jobs, servers):
     """Starts and ends are those of c servers that take whoever has waited longest."""
     jobs = sorted(jobs, key=lambda job: job[0])
-    lanes = Lanes(servers)
+    lanes = LanePool(servers)
     assert [lanes.book(*job) for job in jobs] == stand_in_line(jobs, servers)
 
 
 @given(round_jobs, st.integers(1, 4))
 def test_no_more_jobs_than_lanes_are_served_at_once(jobs, servers):
     """At every instant at most c jobs are in service, and none starts before it joins."""
-    lanes = Lanes(servers)
+    lanes = LanePool(servers)
     spans = [lanes.book(*job) for job in jobs]
     for (joined, work), (start, end) in zip(jobs, spans, strict=True):
         assert start >= joined
@@ -58,7 +58,7 @@ def test_no_more_jobs_than_lanes_are_served_at_once(jobs, servers):
 
 def test_next_free_is_the_first_lane_that_is_free():
     """Two lanes taken until 5 and 3: the next one is free at 3."""
-    lanes = Lanes(2, free_at=1.0)
+    lanes = LanePool(2, free_at=1.0)
     assert lanes.next_free == 1.0
     lanes.book(0.0, 4.0)
     lanes.book(0.0, 2.0)
@@ -69,6 +69,6 @@ def test_next_free_is_the_first_lane_that_is_free():
 @pytest.mark.parametrize(("jobs", "lanes"), [(1000, 20), (1001, 20), (7, 3)])
 def test_a_herd_of_equal_jobs_leaves_in_rounds(jobs, lanes):
     """N equal jobs at once on c lanes: the last leaves after s times N/c, rounded up."""
-    found = Lanes(lanes)
+    found = LanePool(lanes)
     ends = [found.book(0.0, 2.0)[1] for _ in range(jobs)]
     assert ends[-1] == 2.0 * math.ceil(jobs / lanes)

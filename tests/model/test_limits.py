@@ -6,9 +6,9 @@ import pytest
 from plays import scenario_of
 
 import asyncsim as sim
-from asyncsim.model.changing import changed
-from asyncsim.model.limits import SlidingWindow, TokenBucket, rate_limit
-from asyncsim.model.quantities import Refused
+from asyncsim.model.field_paths import changed
+from asyncsim.model.server import SlidingWindow, TokenBucket, rate_limit
+from asyncsim.model.units import InvalidValue
 
 
 def of(words):
@@ -50,7 +50,9 @@ WRONG += ["5 refilled 0/s", "5 refilled 1/fortnight", "5 refilled", "9" * 500 + 
 @pytest.mark.parametrize("words", [*WRONG, True, 100 / 60])
 def test_other_words_are_refused(words):
     """With examples of what would be right."""
-    with pytest.raises(Refused, match="must be words such as '100 per 60 s' or '3000 refilled 500"):
+    with pytest.raises(
+        InvalidValue, match="must be words such as '100 per 60 s' or '3000 refilled 500"
+    ):
         rate_limit(words)
     with pytest.raises(sim.ScenarioError, match=r"WorkflowServer\.finish_limit must be words such"):
         of(words)

@@ -7,7 +7,7 @@ from operator import add
 import pytest
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.durations import Fixed, exponential
+from asyncsim.model.distributions import Fixed, exponential
 from asyncsim.model.process import (
     AsyncStep,
     Branch,

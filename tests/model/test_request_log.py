@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asyncsim.errors import LogWarning, ScenarioError
-from asyncsim.model.arrivals import At, Poisson
+from asyncsim.model.arrivals import ArrivalTimes, Poisson
 from asyncsim.model.process import AsyncStep, Process
 from asyncsim.model.request_log import COLUMNS, RequestLog, header_of, timestamps
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.systems import NightlyBatch, Recorded
+from asyncsim.model.systems import LoggedCompletions, NightlyBatch
 
 BERLIN = "Europe/Berlin"
 HOUR = 3600.0
@@ -287,8 +287,8 @@ def test_a_replay_has_the_arrivals_and_completions_of_the_log(read):
     day = 86400.0
     assert str(scenario.start) == "2026-03-02"
     assert scenario.length == 2 * day
-    assert scenario.arrivals == At([9 * HOUR, day + 10 * HOUR])
-    assert scenario.systems["ledger"] == Recorded(
+    assert scenario.arrivals == ArrivalTimes([9 * HOUR, day + 10 * HOUR])
+    assert scenario.systems["ledger"] == LoggedCompletions(
         [22 * HOUR + 5, day + 22 * HOUR + 5], ["5_31", "7_31"]
     )
     assert scenario.draw().arrivals.tolist() == [9 * HOUR, day + 10 * HOUR]
@@ -334,7 +334,7 @@ def test_the_step_of_a_log_must_be_clear(read):
         systems=dict(two.systems) | {"other": two.systems["ledger"]},
     )
     replayed = apart.with_log(log, step="b")
-    assert isinstance(replayed.systems["other"], Recorded)
+    assert isinstance(replayed.systems["other"], LoggedCompletions)
     assert replayed.systems["ledger"] == two.systems["ledger"]
 
 

@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 from scenarios import backoffs, pollings, strategies
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.durations import exponential
-from asyncsim.model.files import told_apart
-from asyncsim.model.grid import grid_index
-from asyncsim.model.quantities import text_of
+from asyncsim.model.distributions import exponential
+from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategies import (
     STRATEGIES,
     Backoff,
@@ -23,7 +21,8 @@ from asyncsim.model.strategies import (
     LongPolling,
     Polling,
 )
-from asyncsim.model.waiting import CheckingStrategy, Strategy
+from asyncsim.model.strategy_base import CheckingStrategy, Strategy, grid_index
+from asyncsim.model.units import text_of
 
 # --- polling ------------------------------------------------------------------------------------
 

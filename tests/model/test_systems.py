@@ -14,8 +14,8 @@ import pytest
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.calendar import Calendar
-from asyncsim.model.durations import Fixed, exponential
-from asyncsim.model.systems import Chain, NightlyBatch, OnlineService, People, Recorded
+from asyncsim.model.distributions import Fixed, exponential
+from asyncsim.model.systems import Chain, LoggedCompletions, NightlyBatch, OnlineService, People
 
 HOUR, DAY = 3600.0, 86400.0
 MONDAY = Calendar(date(2026, 1, 5))
@@ -55,17 +55,38 @@ def nights(batch, n, calendar=MONDAY):
         (lambda: Chain([OnlineService(1)]), "Chain.systems must be a list of two or more"),
         (lambda: Chain([OnlineService(1), 5]), "Chain.systems must be a list of two or more"),
         (lambda: Chain(OnlineService(1)), "Chain.systems must be a list of two or more"),
-        (lambda: Recorded([]), "Recorded.completions must hold at least one instant"),
-        (lambda: Recorded([1, math.nan]), "Recorded.completions must be a list of finite"),
-        (lambda: Recorded([True]), "Recorded.completions must be a list of finite"),
-        (lambda: Recorded([[1], [2, 3]]), "Recorded.completions must be a list of finite"),
         (
-            lambda: Recorded(pd.to_datetime(["2026-01-05"])),
-            "Recorded.completions must be a list of finite",
+            lambda: LoggedCompletions([]),
+            "LoggedCompletions.completions must hold at least one instant",
         ),
-        (lambda: Recorded([1, 2], ["a"]), "Recorded.serial_numbers must be unique, and as many"),
-        (lambda: Recorded([1, 2], ["a", "a"]), "Recorded.serial_numbers must be unique"),
-        (lambda: Recorded([1], [5]), "Recorded.serial_numbers must be a list of non-empty"),
+        (
+            lambda: LoggedCompletions([1, math.nan]),
+            "LoggedCompletions.completions must be a list of finite",
+        ),
+        (
+            lambda: LoggedCompletions([True]),
+            "LoggedCompletions.completions must be a list of finite",
+        ),
+        (
+            lambda: LoggedCompletions([[1], [2, 3]]),
+            "LoggedCompletions.completions must be a list of finite",
+        ),
+        (
+            lambda: LoggedCompletions(pd.to_datetime(["2026-01-05"])),
+            "LoggedCompletions.completions must be a list of finite",
+        ),
+        (
+            lambda: LoggedCompletions([1, 2], ["a"]),
+            "LoggedCompletions.serial_numbers must be unique, and as many",
+        ),
+        (
+            lambda: LoggedCompletions([1, 2], ["a", "a"]),
+            "LoggedCompletions.serial_numbers must be unique",
+        ),
+        (
+            lambda: LoggedCompletions([1], [5]),
+            "LoggedCompletions.serial_numbers must be a list of non-empty",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(make, message):
@@ -237,8 +258,8 @@ def test_a_chain_is_laid_out_flat():
 def test_a_log_may_come_as_an_array():
     """Completions come as a list, an array or a column."""
     for values in ([1, 2.5], np.array([1.0, 2.5]), pd.Series([1.0, 2.5])):
-        assert Recorded(values).completions == (1.0, 2.5)
-    assert Recorded([1.0], ["5_31"]).item_time == Fixed(0.0)
+        assert LoggedCompletions(values).completions == (1.0, 2.5)
+    assert LoggedCompletions([1.0], ["5_31"]).item_time == Fixed(0.0)
 
 
 def test_a_chain_has_links_that_can_be_counted():
@@ -254,6 +275,6 @@ def test_a_chain_has_links_that_can_be_counted():
 def test_instants_of_a_log_are_bounded():
     """As all times are."""
     with pytest.raises(
-        ScenarioError, match=r"Recorded.completions must hold instants up to 1e\+11"
+        ScenarioError, match=r"LoggedCompletions.completions must hold instants up to 1e\+11"
     ):
-        Recorded([1e12])
+        LoggedCompletions([1e12])

@@ -5,7 +5,7 @@ from attrs import frozen
 from fake_step import FakeStep, play
 
 from asyncsim.model.strategies import Callback, LongPolling, Polling
-from asyncsim.model.waiting import CheckingStrategy, Strategy
+from asyncsim.model.strategy_base import CheckingStrategy, Strategy
 
 
 @frozen

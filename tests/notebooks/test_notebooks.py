@@ -9,8 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from asyncsim.exercises.choices import Choice
-from asyncsim.exercises.desk import chapters
+from asyncsim.exercises.checkers import Choice
+from asyncsim.exercises.gradebook import chapters
 
 NotebookClient = pytest.importorskip("nbclient", reason="needs the group dev").NotebookClient
 

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 
 from asyncsim import plots
+from asyncsim.capacity.tradeoffs import USUAL
 from asyncsim.plots import style
-from asyncsim.plots.figures import drain_span
+from asyncsim.plots.comparisons import drain_span
 from asyncsim.plots.style import COLOURS, look, readable
-from asyncsim.study.capacity.frontier import USUAL
 
 
 def open_waits(counts, resolution=60.0):

@@ -7,7 +7,7 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.model.profiles import PROFILES
-from asyncsim.widgets.console_state import fields_of, value_of
+from asyncsim.widgets.console import fields_of, value_of
 
 
 def orders(n=10, **server):
@@ -82,7 +82,7 @@ class TestFinishing:
             name="late",
             process=sim.Process("p", steps),
             systems={"ledger": sim.OnlineService("1h", lanes=None)},
-            arrivals=sim.At([0.0]),
+            arrivals=sim.ArrivalTimes([0.0]),
             length=1.0,
         )
         console = opened(scenario=late, until=1.0)
@@ -190,18 +190,18 @@ class TestLooking:
         """Under polling the step still waits when it was finished long ago."""
         console = opened()
         console.hear({"do": "choose", "number": "5_31"})
-        assert console.fates["rows"][0] == ["callback", "still waiting"]
+        assert console.twin_states["rows"][0] == ["callback", "still waiting"]
         console.hear({"do": "finish", "number": "5_31"})
-        (_, main), (_, twin) = console.fates["rows"]
+        (_, main), (_, twin) = console.twin_states["rows"]
         assert main == "went on at 00:00:10, the moment the work was complete"
         assert twin == (
             "still waiting, though the work is complete since 00:00:10; next check 00:15:04"
         )
         console.hear({"do": "until", "moment": "00:20"})
-        (_, twin) = console.fates["rows"][1]
+        (_, twin) = console.twin_states["rows"][1]
         assert twin == "went on at 00:15:04, 14.9 min after the work was complete (1 check)"
         console.hear({"do": "choose", "number": "nobody"})
-        assert console.fates["rows"] == []
+        assert console.twin_states["rows"] == []
 
     def test_only_what_has_changed_is_sent(self, monkeypatch):
         """A clock that moves on sends the clock, a finish sends more."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from plays import LAWS
+from plays import DISTRIBUTIONS
 
 import asyncsim as sim
 from asyncsim.widgets.explorer_state import INTERVAL, Exploration, scaled
@@ -115,7 +115,7 @@ def test_what_a_scenario_does_not_have_has_no_slider():
     """People instead of a batch, a log instead of a volume."""
     person = Exploration(sim.Scenario.load("data/person.toml"))
     assert {"start", "item_time"}.isdisjoint(person.places)
-    log = Exploration(LEDGER.replace(arrivals=sim.At([1.0, 2.0])))
+    log = Exploration(LEDGER.replace(arrivals=sim.ArrivalTimes([1.0, 2.0])))
     assert "volume" not in log.places
     assert log.picture()["instances"] == 2
 
@@ -145,7 +145,7 @@ def test_at_rest_it_is_the_scenario_it_was_given():
     assert Exploration(own).scenario == own
 
 
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
+@pytest.mark.parametrize("law", DISTRIBUTIONS, ids=lambda law: type(law).__name__)
 def test_another_mean_leaves_the_shape_of_a_law(law):
     """Every number that it draws is longer by the same factor."""
     slower = scaled(law, law.mean * 2.5)

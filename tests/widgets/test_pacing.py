@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from asyncsim.widgets.pacing import INTERVAL, UNSEEN, Pace
+from asyncsim.widgets.base import INTERVAL, UNSEEN, Throttle
 
 
 class Loop:
@@ -36,7 +36,7 @@ class Watched:
     def __init__(self, loop=True):
         self.now, self.shown = 0.0, 0
         self.loop = Loop() if loop else None
-        self.pace = Pace(self.show, self.loop, lambda: self.now)
+        self.pace = Throttle(self.show, self.loop, lambda: self.now)
 
     def show(self):
         self.shown += 1

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import asyncsim as sim
-from asyncsim.widgets.places import Places
-from asyncsim.widgets.standing import CALLING, NOWHERE
+from asyncsim.widgets.view import CALLING, NOWHERE, DiagramLayout
 
 BATCH = sim.NightlyBatch(start="22:00", item_time="1s")
 BY_HAND = sim.OnlineService("1h", lanes=None)
@@ -390,7 +389,7 @@ class TestPlaces:
                 sim.AsyncStep("i", "x", on_rejected=[sim.Step("j")]),
             ],
         )
-        plan = Places.of(process)
+        plan = DiagramLayout.of(process)
         found = {(p.name, p.kind): (p.column, p.row, p.way) for p in plan.places if p}
         assert found == {
             ("a", "step"): (0, 0, 0),
@@ -418,7 +417,7 @@ class TestPlaces:
         inner = sim.Parallel("in", [[sim.Step("p")], [sim.Step("q")]])
         outer = sim.Parallel("out", [[sim.Step("r"), inner], [sim.AsyncStep("s", "x")]])
         mail = sim.AsyncStep("t", "x", on_accepted=[sim.Step("u")], on_timeout=[sim.Step("v")])
-        plan = Places.of(sim.Process("nested", [outer, mail]))
+        plan = DiagramLayout.of(sim.Process("nested", [outer, mail]))
         places = [p for p in plan.places if p and p.kind != "end"]
         assert len({(p.column, p.row) for p in places}) == len(places)
         assert {p.name: p.way for p in places if p.kind in ("step", "room")} == {

@@ -6,18 +6,17 @@ from functools import cache
 
 import numpy as np
 
-from asyncsim.engine.simulate import simulate
-from asyncsim.exercises.choices import Choice, Option
-from asyncsim.exercises.exercise import Exercise
-from asyncsim.exercises.numbers import Number, Slip, closed_form
+from asyncsim.exercises.checkers import Choice, CommonMistake, NumberChecker, Option, closed_form
+from asyncsim.exercises.gradebook import Exercise
+from asyncsim.experiment.simulate import simulate
+from asyncsim.experiment.statistics import mean_interval
 from asyncsim.model.arrivals import Poisson
-from asyncsim.model.durations import exponential, lognormal
+from asyncsim.model.distributions import exponential, lognormal
 from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import WorkflowServer
 from asyncsim.model.strategies import Callback, Polling
 from asyncsim.model.systems import NightlyBatch
-from asyncsim.study.statistics import mean_interval
 
 ORDERS = 600
 ITEM, CALLBACK_WORK, POLL_WORK, SLOW = 0.15, 0.02, 0.01, 1.0
@@ -50,7 +49,7 @@ OVERHEAD = Exercise(
     "01 callback overhead",
     "How many seconds a day do the workers of the first scenario spend on noticing, under "
     "callback?",
-    Number(
+    NumberChecker(
         callback_overhead,
         "Little, and not nothing: each callback is received, its record looked up, the step woken. "
         "Polling every 15 minutes takes about 16 times as long, and still no more than minutes a "
@@ -58,21 +57,27 @@ OVERHEAD = Exercise(
         "s",
         within=0.1,  # what a day of the simulation shows is as good as the mean
         slips=(
-            Slip(0, "'callbacks have no overhead' is the claim; but somebody has to handle each"),
-            Slip(
+            CommonMistake(
+                0, "'callbacks have no overhead' is the claim; but somebody has to handle each"
+            ),
+            CommonMistake(
                 CALLBACK_WORK, "that is one callback, and there is one for every order of the day"
             ),
-            Slip(ORDERS * POLL_WORK, "a callback is not a poll: handling one takes 20 ms, not 10"),
-            Slip(
+            CommonMistake(
+                ORDERS * POLL_WORK, "a callback is not a poll: handling one takes 20 ms, not 10"
+            ),
+            CommonMistake(
                 ORDERS * CALLBACK_WORK * WORKERS,
                 "each callback is handled by one of the four workers, not by all of them",
             ),
-            Slip(ORDERS * 0.05, "the 50 ms are on the network, and keep no worker busy"),
-            Slip(
+            CommonMistake(ORDERS * 0.05, "the 50 ms are on the network, and keep no worker busy"),
+            CommonMistake(
                 ORDERS * (0.05 + CALLBACK_WORK),
                 "that is the latency of all of them; the 50 ms on the network keep no worker busy",
             ),
-            Slip(ORDERS * 0.4, "that is the work of the steps themselves, which is no overhead"),
+            CommonMistake(
+                ORDERS * 0.4, "that is the work of the steps themselves, which is no overhead"
+            ),
         ),
     ),
     (
@@ -97,26 +102,30 @@ def last_latency() -> float:
 LAST = Exercise(
     "01 last callback",
     "With callback_work='1s': how late is the last callback handled? (to within 15 %)",
-    Number(
+    NumberChecker(
         last_latency,
         "The batch hands over six or seven orders a second and the workers take fewer than four, "
         "so the queue grows as long as the batch runs. Who comes last waits for all of it.",
         "s",
         within=0.15,
         slips=(
-            Slip(
+            CommonMistake(
                 ORDERS * (SLOW / WORKERS - ITEM),
                 "that is what the callbacks alone would take; the same workers also notify the "
                 "customer of every order that was resumed",
             ),
-            Slip(
+            CommonMistake(
                 ORDERS * SLOW / WORKERS,
                 "that is how long the workers need for all; but the last order is only booked when "
                 "the batch ends, and its latency begins there",
             ),
-            Slip(ORDERS * SLOW, "that is one worker alone, and counted from the batch's start"),
-            Slip(ORDERS * (SLOW - ITEM), "that is one worker alone, and there are four"),
-            Slip(SLOW, "that is a callback that finds a worker free; the others stand in a queue"),
+            CommonMistake(
+                ORDERS * SLOW, "that is one worker alone, and counted from the batch's start"
+            ),
+            CommonMistake(ORDERS * (SLOW - ITEM), "that is one worker alone, and there are four"),
+            CommonMistake(
+                SLOW, "that is a callback that finds a worker free; the others stand in a queue"
+            ),
         ),
     ),
     (

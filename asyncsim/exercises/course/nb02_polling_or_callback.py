@@ -5,21 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from asyncsim.engine.simulate import simulate
-from asyncsim.exercises.exercise import Exercise
+from asyncsim.exercises.checkers import CommonMistake, NumberChecker, PropertyChecker, closed_form
 from asyncsim.exercises.feedback import Finding
-from asyncsim.exercises.numbers import Number, Slip, closed_form
-from asyncsim.exercises.properties import Property
+from asyncsim.exercises.gradebook import Exercise
+from asyncsim.experiment import theory
+from asyncsim.experiment.simulate import simulate
+from asyncsim.experiment.statistics import mean_interval
 from asyncsim.model.arrivals import Poisson
-from asyncsim.model.durations import exponential
-from asyncsim.model.expectations import Expected
+from asyncsim.model.closed_forms import Expected
+from asyncsim.model.distributions import exponential
 from asyncsim.model.process import AsyncStep, Process
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, LongPolling, Polling
+from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.systems import NightlyBatch
-from asyncsim.model.waiting import Strategy
-from asyncsim.study import theory
-from asyncsim.study.statistics import mean_interval
 
 SERVICE = exponential("10min")
 SHOWN: dict[str, object] = {"service_time": SERVICE}
@@ -34,28 +33,28 @@ HALF = Exercise(
     "02 half the interval",
     "Polling every 20 minutes from arming, a service of 10 minutes on average: how late on "
     "average?",
-    Number(
+    NumberChecker(
         lambda: from_arming("20min").latency,
         "Nearly two thirds of the interval. Half of it is right for a poller on a clock of its "
         "own, and nearly right from arming while the interval is short against the outside work.",
         "s",
         within=0.05,
         slips=(
-            Slip(
+            CommonMistake(
                 600,
                 "T/2 is the rule for a random phase; who counts from arming never looks before one "
                 "whole interval has passed, and most answers came long before",
             ),
-            Slip(
+            CommonMistake(
                 from_arming("10min").latency,
                 "that is the figure for an interval of 10 minutes, from section 1",
             ),
-            Slip(
+            CommonMistake(
                 1200,
                 "a whole interval late would be who was answered at once; the others came later, "
                 "and waited less",
             ),
-            Slip(
+            CommonMistake(
                 20 * 60 * from_arming("20min").checks,
                 "that is the time from arming to the check that sees it; the latency begins at "
                 "completion",
@@ -83,27 +82,27 @@ BEST = Exercise(
     "02 best interval",
     "A check costs 0.1 cent and an hour of lateness 60 cents; the service takes 10 minutes on "
     "average. Which polling interval is the cheapest?",
-    Number(
+    NumberChecker(
         lambda: theory.best_interval(CHECK, WAITING, MEAN),
         "The rule with the root is 2 % above the exact value, and the costs hardly differ: the "
         "minimum is flat.",
         "s",
         within=0.03,  # the rule of thumb passes as well
         slips=(
-            Slip(
+            CommonMistake(
                 rule(waiting=60),
                 "that is the right figure in minutes, or the price of lateness was left per hour "
                 "while the times are in seconds",
             ),
-            Slip(rule(CHECK / 2), "the 2 under the root was left out"),
-            Slip(rule() ** 2, "the root has not been taken yet"),
-            Slip(
+            CommonMistake(rule(CHECK / 2), "the 2 under the root was left out"),
+            CommonMistake(rule() ** 2, "the root has not been taken yet"),
+            CommonMistake(
                 rule(mean=10), "the mean is in minutes there, and the price of lateness per second"
             ),
-            Slip(rule(waiting=WAITING / 100), "one price is in cents, the other in euros"),
-            Slip(rule(CHECK / 100), "one price is in euros, the other in cents"),
-            Slip(rule(WAITING, CHECK), "the two prices have changed places"),
-            Slip(MEAN, "that is the mean of the outside work, not an interval"),
+            CommonMistake(rule(waiting=WAITING / 100), "one price is in cents, the other in euros"),
+            CommonMistake(rule(CHECK / 100), "one price is in euros, the other in cents"),
+            CommonMistake(rule(WAITING, CHECK), "the two prices have changed places"),
+            CommonMistake(MEAN, "that is the mean of the outside work, not an interval"),
         ),
     ),
     (
@@ -180,7 +179,7 @@ IN_STEP = Exercise(
     "02 out of step",
     "A poller asks every hour on the hour. Find one that asks no more often (10 checks per wait at "
     "most) and is late by 40 minutes at most on average, whenever the batch starts.",
-    Property(
+    PropertyChecker(
         "a strategy, such as sim.Polling('1h', 'clock')",
         lambda answer: isinstance(answer, Strategy),
         out_of_step,
@@ -237,7 +236,7 @@ BAD_DAY = Exercise(
     "02 bad day",
     "With 20 % loss, which retries leave fewer than one wait in ten thousand open, with as few "
     "attempts as possible?",
-    Property(
+    PropertyChecker(
         "sim.Callback('2s', loss=0.2, retries=[…]) with your pauses",
         lambda answer: type(answer) is Callback,
         bad_day,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from asyncsim.exercises.choices import Choice, Option
-from asyncsim.exercises.exercise import Exercise
-from asyncsim.exercises.numbers import Number, Slip, closed_form
-from asyncsim.live.opening import live
+from asyncsim.exercises.checkers import Choice, CommonMistake, NumberChecker, Option, closed_form
+from asyncsim.exercises.gradebook import Exercise
+from asyncsim.live.open import live
 from asyncsim.model.arrivals import Regular
-from asyncsim.model.durations import fixed
+from asyncsim.model.distributions import fixed
 from asyncsim.model.process import AsyncStep, Process
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Polling
@@ -28,23 +27,25 @@ LATE_TWIN = Exercise(
     "03 late twin",
     "Armed at 08:07:30, finished by you at 12:20:00: how late is its twin, polled every 15 minutes "
     "from arming?",
-    Number(
+    NumberChecker(
         twin_latency,
         "Who knows when a wait was armed and when it was done knows its lateness to the second. "
         "Half the interval is a mean over many waits, and the lateness of hardly one of them.",
         "s",
         slips=(
-            Slip(
+            CommonMistake(
                 450, "half the interval is a mean over many waits; of this one you know all times"
             ),
-            Slip(600, "these checks are not on the clock's quarters: they count from 08:07:30"),
-            Slip(
+            CommonMistake(
+                600, "these checks are not on the clock's quarters: they count from 08:07:30"
+            ),
+            CommonMistake(
                 750,
                 "that is the time since the last check, which found nothing; the latency runs from "
                 "12:20:00 to the next one",
             ),
-            Slip(900, "a whole interval late is only who is done just after a check"),
-            Slip(0, "that is the callback's; a twin knows nothing until its next check"),
+            CommonMistake(900, "a whole interval late is only who is done just after a check"),
+            CommonMistake(0, "that is the callback's; a twin knows nothing until its next check"),
         ),
     ),
     (

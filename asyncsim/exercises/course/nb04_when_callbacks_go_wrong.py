@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from asyncsim.engine.simulate import simulate
-from asyncsim.exercises.choices import Choice, Option, Ordering
-from asyncsim.exercises.exercise import Exercise
-from asyncsim.exercises.numbers import Number, Slip, closed_form
+from asyncsim.exercises.checkers import (
+    Choice,
+    CommonMistake,
+    NumberChecker,
+    Option,
+    Ordering,
+    closed_form,
+)
+from asyncsim.exercises.gradebook import Exercise
+from asyncsim.experiment.simulate import simulate
 from asyncsim.model.arrivals import Poisson, Regular
-from asyncsim.model.durations import exponential
+from asyncsim.model.distributions import exponential
 from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, CallbackWithSafetyPoll, Polling
@@ -54,21 +60,21 @@ HOW_EARLY = Exercise(
     "04 how early",
     "The arming time is exponential now, with the same mean of 100 ms (callback: 200 ms). What "
     "share of the callbacks is early?",
-    Number(
+    NumberChecker(
         early_share_exponential,
         "Fewer than with a fixed time of the same mean: the short arming times save more callbacks "
         "than the long ones lose. A mean alone does not say how often something happens.",
         "share",
         slips=(
-            Slip(
+            CommonMistake(
                 early_share(ARMING),
                 "that is the share for the fixed arming time of section 1; now it varies, and is "
                 "mostly shorter than its mean",
             ),
-            Slip(
+            CommonMistake(
                 ARMING / ANSWER.mean, "that is one mean over the other; a share is a part of both"
             ),
-            Slip(0, "the means say that arming is sooner, but that holds on average only"),
+            CommonMistake(0, "the means say that arming is sooner, but that holds on average only"),
         ),
     ),
     (
@@ -83,20 +89,20 @@ KEEP = Exercise(
     "04 keep it",
     "The arming time is 100 ms (fixed), and early callbacks are kept for 50 ms. What share of the "
     "steps hangs?",
-    Number(
+    NumberChecker(
         lambda: early_share(ARMING - KEPT),
         "Only those that came in the first half of the arming time hang; who comes in the second "
         "half is kept long enough. A buffer has to be as long as arming takes at the most.",
         "share",
         within=0.03,  # a run of a day is as good as the formula
         slips=(
-            Slip(early_share(ARMING), "that is without a buffer, as in section 1"),
-            Slip(
+            CommonMistake(early_share(ARMING), "that is without a buffer, as in section 1"),
+            CommonMistake(
                 early_share(ARMING) - early_share(ARMING - KEPT),
                 "these are the ones that the buffer saves; the others hang",
             ),
-            Slip(0, "that would be a buffer without an end; this one forgets after 50 ms"),
-            Slip(
+            CommonMistake(0, "that would be a buffer without an end; this one forgets after 50 ms"),
+            CommonMistake(
                 early_share(ARMING) / 2,
                 "half the time kept does not save half of them: short answers are more frequent",
             ),

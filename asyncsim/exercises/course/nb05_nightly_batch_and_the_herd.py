@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from asyncsim.engine.simulate import simulate
-from asyncsim.exercises.exercise import Exercise
+from asyncsim.exercises.checkers import CommonMistake, NumberChecker, PropertyChecker
 from asyncsim.exercises.feedback import Finding
-from asyncsim.exercises.numbers import Number, Slip
-from asyncsim.exercises.properties import Property
+from asyncsim.exercises.gradebook import Exercise
+from asyncsim.experiment import theory
+from asyncsim.experiment.simulate import simulate
 from asyncsim.model.arrivals import Poisson
-from asyncsim.model.durations import Fixed, exponential
+from asyncsim.model.distributions import Fixed, exponential
 from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import WorkflowServer
 from asyncsim.model.strategies import Callback
 from asyncsim.model.systems import NightlyBatch
-from asyncsim.study import theory
 
 HERD, CALLBACK_WORK, NOTIFY, WORKERS = 10_000, 0.02, 0.2, 4
 PROMISE = 10.0
@@ -50,24 +49,28 @@ HOW_MANY = Exercise(
     "05 how many workers",
     "A herd of exactly 10,000 callbacks of 20 ms: the last step must resume within 10 seconds. How "
     "many workers does that take?",
-    Number(
+    NumberChecker(
         fewest_workers,
         "By hand it fits without a second to spare. A real night has some more orders or fewer, "
         "and the search over such nights asks for one worker more: plan with room.",
         within=0.0,
         slips=(
-            Slip(
+            CommonMistake(
                 fewest_workers() + 1,
                 "that is what the search says, whose nights often have more than 10,000 orders; by "
                 "hand, with exactly 10,000, one fewer will do",
             ),
-            Slip(
+            CommonMistake(
                 fewest_workers() - WORKERS,
                 "these would come on top of the four that are there; all are asked",
             ),
-            Slip(40, "that is the number of section 4, which drains the herd in half the time"),
-            Slip(HERD * CALLBACK_WORK, "that is the work of the herd in seconds; it has ten"),
-            Slip(
+            CommonMistake(
+                40, "that is the number of section 4, which drains the herd in half the time"
+            ),
+            CommonMistake(
+                HERD * CALLBACK_WORK, "that is the work of the herd in seconds; it has ten"
+            ),
+            CommonMistake(
                 HERD * (NOTIFY + CALLBACK_WORK) / PROMISE,
                 "that counts the notifications as well, which come after the steps resumed",
             ),
@@ -119,7 +122,7 @@ SPREAD = Exercise(
     "05 wide enough",
     "Find a delay of the callback at which the longest queue stays under a hundred, and the mean "
     "latency within 6.5 minutes.",
-    Property(
+    PropertyChecker(
         "a callback with a delay, such as sim.Callback(delay=sim.uniform(0, '5min'))",
         lambda answer: isinstance(answer, Callback),
         spread_out,
@@ -139,22 +142,22 @@ LIMIT = Exercise(
     "05 your limit",
     "100 calls in 60 seconds are let in, a herd of 1,000 comes at once, and each that is turned "
     "away tries again every minute. How long until the last one is in?",
-    Number(
+    NumberChecker(
         lambda: theory.window_drained(SMALL_HERD, CONNECTOR, MINUTE),
         "A hundred are in at once, and a hundred more each minute. With ten thousand orders it "
         "would be more than an hour and a half: know your limit, and how large a herd can be.",
         "s",
         slips=(
-            Slip(
+            CommonMistake(
                 SMALL_HERD / CONNECTOR * MINUTE,
                 "that lets the first hundred wait for a minute too; they are in at once",
             ),
-            Slip(MINUTE, "only a hundred of them get in with every new minute"),
-            Slip(
+            CommonMistake(MINUTE, "only a hundred of them get in with every new minute"),
+            CommonMistake(
                 SMALL_HERD * MINUTE,
                 "that lets in one a minute; the limit is a hundred",
             ),
-            Slip(
+            CommonMistake(
                 SMALL_HERD * CALLBACK_WORK / WORKERS,
                 "that is what the workers need; the limit keeps the callbacks away from them",
             ),

@@ -6,12 +6,11 @@ from functools import cache
 
 import numpy as np
 
-from asyncsim.engine.simulate import simulate
-from asyncsim.exercises.choices import Choice, Option
-from asyncsim.exercises.exercise import Exercise
-from asyncsim.exercises.numbers import Number, Slip
+from asyncsim.exercises.checkers import Choice, CommonMistake, NumberChecker, Option
+from asyncsim.exercises.gradebook import Exercise
+from asyncsim.experiment.simulate import simulate
 from asyncsim.model.arrivals import Poisson
-from asyncsim.model.durations import Floats, exponential
+from asyncsim.model.distributions import Floats, exponential
 from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import WorkflowServer
@@ -115,23 +114,23 @@ def of_averages() -> float:
 AVERAGES = Exercise(
     "06 average of averages",
     "A quiet and a busy day: how late is a step on average, over the steps of both days?",
-    Number(
+    NumberChecker(
         overall,
         "Most steps belong to the busy day, and that is the slow one. The average of the two daily "
         "averages describes a day drawn by lot, which no customer ever sees.",
         "s",
         slips=(
-            Slip(
+            CommonMistake(
                 of_averages,
                 "that is the average of two averages: it gives a step of the quiet day ten times "
                 "the weight of one of the busy day",
             ),
-            Slip(
+            CommonMistake(
                 lambda: two_days()[1].mean() + two_days()[0].mean(),
                 "the two means were added; a mean lies between them",
             ),
-            Slip(lambda: two_days()[0].mean(), "that is the quiet day alone"),
-            Slip(lambda: two_days()[1].mean(), "that is the busy day alone"),
+            CommonMistake(lambda: two_days()[0].mean(), "that is the quiet day alone"),
+            CommonMistake(lambda: two_days()[1].mean(), "that is the busy day alone"),
         ),
         within=0.01,
     ),

@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import cache
 
 from asyncsim.engine.run import Run
-from asyncsim.engine.simulate import simulate
-from asyncsim.exercises.choices import Choice, Option
-from asyncsim.exercises.exercise import Exercise
-from asyncsim.exercises.numbers import Number, Slip
+from asyncsim.exercises.checkers import Choice, CommonMistake, NumberChecker, Option
+from asyncsim.exercises.gradebook import Exercise
+from asyncsim.experiment.simulate import simulate
 from asyncsim.model.arrivals import Poisson
-from asyncsim.model.durations import exponential, gamma
+from asyncsim.model.distributions import exponential, gamma
 from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import WorkflowServer
@@ -44,17 +43,17 @@ def means() -> tuple[float, float, float]:
 WORK = Exercise(
     "07 work of a step",
     "From the event log of a busy day: how long is the work of the step 'check', on average?",
-    Number(
+    NumberChecker(
         lambda: means()[0],
         "From start to complete. Whoever takes schedule to complete as work puts the queue into "
         "the data, and the simulation makes the same queue once more on top of it.",
         "s",
         slips=(
-            Slip(
+            CommonMistake(
                 lambda: means()[2],
                 "that is from *schedule* to *complete*, so the wait for a worker is in it",
             ),
-            Slip(
+            CommonMistake(
                 lambda: means()[1],
                 "that is from *schedule* to *start*: the wait for a worker, and none of the work",
             ),

@@ -8,21 +8,21 @@ from typing import Any
 
 from attrs import evolve
 
-from asyncsim.engine.simulate import simulate
-from asyncsim.exercises.exercise import Exercise
+from asyncsim.capacity.target import Measure
+from asyncsim.exercises.checkers import PropertyChecker
 from asyncsim.exercises.feedback import Finding
-from asyncsim.exercises.properties import Property
+from asyncsim.exercises.gradebook import Exercise
+from asyncsim.experiment.replications import Outcome
+from asyncsim.experiment.simulate import simulate
 from asyncsim.model.arrivals import Poisson
 from asyncsim.model.costs import CostModel
-from asyncsim.model.durations import exponential, lognormal
+from asyncsim.model.distributions import exponential, lognormal
 from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import WorkflowServer
 from asyncsim.model.strategies import Callback, LongPolling, Polling
+from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.systems import NightlyBatch, OnlineService
-from asyncsim.model.waiting import Strategy
-from asyncsim.study.capacity.target import Measure
-from asyncsim.study.replications import Outcome
 
 SHOWN: dict[str, object] = {}
 LOSS, MOST_LATE, MOST_COST = 0.02, 120.0, 130.0
@@ -179,7 +179,7 @@ def _dearest(parts: Mapping[str, float]) -> str:
 DESIGN = Exercise(
     "08 your design",
     "Give (design, strategy): does it keep the five conditions of the house?",
-    Property(
+    PropertyChecker(
         "a pair (design, strategy): a scenario and a way of waiting",
         a_design,
         holds,

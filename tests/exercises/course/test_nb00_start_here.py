@@ -1,7 +1,7 @@
 """The fencepost of a poll."""
 
-from asyncsim.engine.simulate import simulate
 from asyncsim.exercises.course import nb00_start_here as book
+from asyncsim.experiment.simulate import simulate
 from asyncsim.model.arrivals import Regular
 from asyncsim.model.process import AsyncStep, Process
 from asyncsim.model.scenario import Scenario

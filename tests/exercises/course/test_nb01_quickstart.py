@@ -1,10 +1,10 @@
 """What a callback costs, and how late the last one is, as played."""
 
-from asyncsim.engine.simulate import simulate
 from asyncsim.exercises.course import nb01_quickstart as book
+from asyncsim.experiment.simulate import simulate
+from asyncsim.experiment.statistics import mean_interval
 from asyncsim.model.server import WorkflowServer
 from asyncsim.model.strategies import Callback
-from asyncsim.study.statistics import mean_interval
 
 
 def played(scenario, figure, replications=12):

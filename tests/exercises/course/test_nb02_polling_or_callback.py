@@ -6,7 +6,7 @@ import pytest
 import asyncsim as sim
 from asyncsim.exercises.course import nb02_polling_or_callback as book
 from asyncsim.exercises.feedback import Mark
-from asyncsim.study.statistics import mean_interval
+from asyncsim.experiment.statistics import mean_interval
 
 
 def test_the_hint_tells_what_the_answers_before_the_first_check_are():

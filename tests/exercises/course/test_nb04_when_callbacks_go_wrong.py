@@ -5,8 +5,8 @@ from scipy.integrate import quad
 
 import asyncsim as sim
 from asyncsim.exercises.course import nb04_when_callbacks_go_wrong as book
+from asyncsim.experiment.statistics import mean_interval
 from asyncsim.model.profiles import PROFILES
-from asyncsim.study.statistics import mean_interval
 
 
 def test_how_early_by_integration():

@@ -12,7 +12,7 @@ def drained(server, strategy, herd):
     scenario = book.LEDGER.replace(
         process=sim.Process("order", [sim.AsyncStep("post to ledger", "ledger")]),
         server=server,
-        arrivals=sim.Scattered(herd, between=("08:00", "20:00")),
+        arrivals=sim.UniformArrivals(herd, between=("08:00", "20:00")),
     )
     waits = sim.simulate(scenario, strategy, seed=2).waits
     return (waits["resumed"] - waits["completed"].max()).max()

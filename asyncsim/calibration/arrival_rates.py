@@ -1,0 +1,278 @@
+"""When instances arrive: one rate, one for each hour, or one for each hour and weekday.
+
+A Poisson process whose rate is constant within an hour of the week. How finely the rate may change
+is chosen by Akaike's criterion (AIC; Akaike 1974), with the log-likelihood divided by the
+dispersion where arrivals come in bunches or days differ (QAIC; Burnham & Anderson 2002, section
+2.5): what the data cannot tell apart is pooled.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import scipy
+from attrs import frozen
+
+from asyncsim.calibration.distribution_fit import six_digits
+from asyncsim.calibration.settings import LEVEL
+from asyncsim.model.arrivals import WeeklyPoisson
+from asyncsim.model.cached_tables import with_own_tables
+from asyncsim.model.calendar import Calendar
+from asyncsim.model.distributions import Floats
+from asyncsim.model.units import DAY_NAMES, HOUR
+
+PARTS = 12
+"""Parts of an hour, of five minutes, between which bunches are looked for."""
+POOLED = {
+    "one rate": ("every day", "all"),
+    "by hour": ("every day", "hour"),
+    "by hour, weekend apart": ("weekend apart", "hour"),
+    "by hour and weekday": ("weekday", "hour"),
+}
+Cells = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+@with_own_tables
+@frozen(eq=False)
+class ArrivalFit:
+    """Fitted arrivals.
+
+    Attributes
+    ----------
+    law
+        What a scenario plays.
+    chosen
+        Which pooling was chosen.
+    candidates
+        One row per pooling: ``pooling, rates`` (fitted), ``qaic``, ``p_coarser`` (likelihood-ratio
+        test against the one above).
+    table
+        One row per fitted rate: ``days, hour, arrivals, hours`` (observed), ``rate, low, high`` per
+        hour.
+    days
+        One row per observed day: ``date, arrivals, expected, score`` (standard deviations away).
+    bunching, bunching_p
+        Dispersion within hours, 1 for Poisson arrivals, and the p-value of a two-sided test.
+    between_days
+        Dispersion of each day's counts around the fitted rates, 1 for Poisson arrivals.
+    between_days_p
+        P-value of a test of that, with the dispersion within hours taken for granted.
+    unseen
+        Weekdays the log has no day of: no arrivals are assumed there.
+    n
+        Arrivals.
+    """
+
+    law: WeeklyPoisson
+    chosen: str
+    candidates: pd.DataFrame
+    table: pd.DataFrame
+    days: pd.DataFrame
+    bunching: float
+    bunching_p: float
+    between_days: float
+    between_days_p: float
+    unseen: tuple[str, ...]
+    n: int
+
+
+def fit_arrivals(
+    instants: Floats, calendar: Calendar, length: float, confidence: float = 0.95
+) -> ArrivalFit:
+    """Fit arrivals to instants seen in ``[0, length)``.
+
+    Parameters
+    ----------
+    instants
+        In seconds, sorted, at least one, shape ``(n,)``.
+    calendar
+        Whose hours and weekdays count.
+    length
+        How long arrivals were looked for: whole days.
+    confidence
+        Of the intervals of the rates.
+    """
+    hours = calendar.hours(length)
+    edges = np.append(hours["start"].to_numpy(), hours["end"].iloc[-1])
+    hours = hours.assign(
+        count=np.histogram(instants, edges)[0], time=(hours["end"] - hours["start"]) / HOUR
+    )
+    bunching, bunching_p = bunched(instants, hours)
+    excess = max(bunching, 1.0) if bunching_p < LEVEL else 1.0
+    candidates = _candidates(hours, _finest(hours, excess))
+    chosen = str(candidates["pooling"].iloc[int(candidates["qaic"].argmin())])
+    cells = _cells(hours, chosen)
+    rate, between, between_p = _between(hours, cells, excess)
+    table = _rates(hours, cells, _wider(excess, between, between_p), confidence)
+    hours = hours.assign(expected=rate * hours["time"])
+    weekdays = sorted(set(hours["weekday"]))
+    size, week = _common_size(instants), np.zeros((7, 24))
+    week[hours["weekday"], hours["hour"]] = [six_digits(one / size) for one in rate.tolist()]
+    return ArrivalFit(
+        law=WeeklyPoisson(week, size=size),
+        chosen=chosen,
+        candidates=candidates,
+        table=table,
+        days=_days(hours, calendar, excess),
+        bunching=bunching,
+        bunching_p=bunching_p,
+        between_days=between,
+        between_days_p=between_p,
+        unseen=tuple(DAY_NAMES[k] for k in range(7) if k not in weekdays),
+        n=len(instants),
+    )
+
+
+def bunched(instants: Floats, hours: pd.DataFrame) -> tuple[float, float]:
+    """Return the dispersion of arrivals within hours, and its p-value.
+
+    Given its count n, a Poisson hour spreads its arrivals evenly over its parts whatever its rate:
+    the chi-square statistic of k parts has mean k - 1 and variance 2 (k - 1) (1 - 1/n) exactly. The
+    ratio of the sum over all hours to its mean is near m where m arrive at a time.
+    """
+    k = np.searchsorted(hours["start"].to_numpy(), instants, side="right") - 1
+    start, end = hours["start"].to_numpy()[k], hours["end"].to_numpy()[k]
+    part = np.minimum((PARTS * (instants - start) / (end - start)).astype(int), PARTS - 1)
+    counts = np.bincount(k * PARTS + part, minlength=len(hours) * PARTS).reshape(-1, PARTS)
+    n = counts.sum(axis=1)
+    counts, n = counts[n >= 2], n[n >= 2]
+    if not len(n):
+        return math.nan, math.nan
+    sums = PARTS * (counts**2).sum(axis=1) / n - n
+    mean = len(n) * (PARTS - 1)
+    sd = math.sqrt(float(np.sum(2 * (PARTS - 1) * (1 - 1 / n))))
+    # A gamma law with this mean and variance; for large n it is the chi-square law
+    shape = (mean / sd) ** 2
+    above = float(scipy.stats.gamma.sf(sums.sum(), shape, scale=mean / shape))
+    return float(sums.sum()) / mean, 2 * min(above, 1 - above)
+
+
+def _cells(hours: pd.DataFrame, pooling: str) -> Cells:
+    """Return for each hour of the log the number of the rate that it shares."""
+    days, clock = POOLED[pooling]
+    group = {"every day": 0, "weekend apart": hours["weekday"] >= 5, "weekday": hours["weekday"]}
+    cell = np.asarray(group[days], dtype=int) * 24 + (hours["hour"] if clock == "hour" else 0)
+    return np.unique(np.broadcast_to(cell, len(hours)), return_inverse=True)[1]
+
+
+def _sums(hours: pd.DataFrame, cells: Cells) -> pd.DataFrame:
+    return hours[["count", "time"]].groupby(cells).sum()
+
+
+def _candidates(hours: pd.DataFrame, excess: float) -> pd.DataFrame:
+    rows: list[dict[str, object]] = []
+    before: tuple[float, int] | None = None
+    for pooling in POOLED:
+        sums = _sums(hours, _cells(hours, pooling))
+        rates = len(sums)
+        if before is not None and rates == before[1]:
+            continue  # a log of one weekday has no weekend to set apart
+        likelihood = float((scipy.special.xlogy(sums["count"], sums["count"] / sums["time"])).sum())
+        p = math.nan
+        if before is not None:
+            ratio = 2 * (likelihood - before[0]) / excess
+            p = float(scipy.stats.chi2.sf(ratio, rates - before[1]))
+        rows.append(
+            {
+                "pooling": pooling,
+                "rates": rates,
+                "qaic": 2 * rates - 2 * likelihood / excess,
+                "p_coarser": p,
+            }
+        )
+        before = (likelihood, rates)
+    return pd.DataFrame(rows)
+
+
+def _rates(
+    hours: pd.DataFrame,
+    cells: Cells,
+    excess: float,
+    confidence: float,
+) -> pd.DataFrame:
+    """Return the fitted rates with exact Poisson intervals (Garwood 1936), wider by a dispersion.
+
+    As if there were fewer arrivals by that factor (quasi-likelihood).
+    """
+    sums = _sums(hours, cells)
+    n, time = sums["count"].to_numpy() / excess, sums["time"].to_numpy()
+    tail = (1 - confidence) / 2
+    first = hours.assign(cell=cells).groupby("cell")
+    named = first.agg(
+        weekdays=("weekday", lambda w: tuple(sorted(set(w)))),
+        hour=("hour", lambda h: tuple(set(h))),
+    )
+    with np.errstate(invalid="ignore"):
+        low = np.where(n > 0, scipy.stats.chi2.ppf(tail, 2 * n) / 2, 0.0)
+    high = scipy.stats.chi2.ppf(1 - tail, 2 * n + 2) / 2
+    return pd.DataFrame(
+        {
+            "days": [", ".join(DAY_NAMES[k][:3] for k in days) for days in named["weekdays"]],
+            "hour": [found[0] if len(found) == 1 else None for found in named["hour"]],
+            "arrivals": sums["count"].to_numpy(),
+            "hours": time,
+            "rate": sums["count"].to_numpy() / time,
+            "low": low * excess / time,
+            "high": high * excess / time,
+        }
+    )
+
+
+def _between(hours: pd.DataFrame, cells: Cells, excess: float) -> tuple[Floats, float, float]:
+    """Return the rate of each hour, and Pearson's dispersion of counts around it with its p-value.
+
+    One count for each day and rate: hours of a day that share a rate are good or bad together. Each
+    count's term has mean 1 and variance 2 + 1/expected for Poisson counts; the p-value rests on a
+    gamma law with the mean and the variance of their sum.
+    """
+    sums = _sums(hours, cells)
+    rate = (sums["count"] / sums["time"]).to_numpy()[cells]
+    by_day = hours.assign(expected=rate * hours["time"], cell=cells).groupby(["day", "cell"])
+    counts, expected = by_day[["count", "expected"]].sum().to_numpy().T
+    counts, expected = counts[expected > 0], expected[expected > 0]
+    free = len(expected) - int((sums["count"] > 0).sum())
+    if free < 1 or hours["day"].nunique() < 2:
+        return rate, math.nan, math.nan
+    total = float(((counts - expected) ** 2 / expected).sum())
+    variance = 2 * free + float((1 / expected).sum()) * free / len(expected)
+    shape = free**2 / variance
+    p = float(scipy.stats.gamma.sf(total / excess, shape, scale=free / shape))
+    return rate, total / free, p
+
+
+def _finest(hours: pd.DataFrame, excess: float) -> float:
+    """Return the dispersion of days' counts around the finest pooling that leaves any to see.
+
+    It is the one that explains most (Burnham & Anderson).
+    """
+    for pooling in reversed(POOLED):
+        _, between, p = _between(hours, _cells(hours, pooling), excess)
+        if not math.isnan(between):
+            return _wider(excess, between, p)
+    return excess
+
+
+def _wider(excess: float, between: float, p: float) -> float:
+    """Return by how much counts vary more than Poisson ones: bunches, or good and bad days."""
+    return max(excess, between) if p < LEVEL else excess
+
+
+def _days(hours: pd.DataFrame, calendar: Calendar, excess: float) -> pd.DataFrame:
+    sums = hours.groupby("day")[["count", "expected"]].sum()
+    spread = np.sqrt(np.maximum(sums["expected"] * excess, 1e-9))
+    return pd.DataFrame(
+        {
+            "date": [calendar.day(int(k)) for k in sums.index],
+            "arrivals": sums["count"].to_numpy(),
+            "expected": sums["expected"].to_numpy(),
+            "score": ((sums["count"] - sums["expected"]) / spread).to_numpy(),
+        }
+    )
+
+
+def _common_size(instants: Floats) -> int:
+    """Return how many arrive at each instant, if it is always the same number; else 1."""
+    sizes = set(np.unique(instants, return_counts=True)[1].tolist())
+    return sizes.pop() if len(sizes) == 1 and len(instants) >= 10 else 1

@@ -1,0 +1,273 @@
+"""Which law times follow: laws a scenario can hold, ranked by AIC, tested, or the times themselves.
+
+Parameters are those of greatest likelihood. The test is Anderson and Darling's (1952) with a
+parametric bootstrap (Stute, González Manteiga & Presedo Quindimil 1993), done by
+`scipy.stats.goodness_of_fit`: samples are drawn from the fitted law and fitted again. The usual
+tables of Kolmogorov and Smirnov hold for a law known beforehand; with parameters estimated from the
+same times their p-values are far too large. A uniform law is tested with Cramér and von Mises'
+statistic, since Anderson and Darling's is infinite at its ends; so is a law with times of zero.
+
+Of times that were cut off only a lower bound is known: they count in the likelihood by the
+probability to last longer, and for the test each is drawn to its end from the fitted law, which
+favours that law a little. The times themselves are then Kaplan and Meier's (1958) estimate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import scipy
+from attrs import frozen
+
+from asyncsim.calibration.settings import LEVEL
+from asyncsim.experiment.statistics import student_t
+from asyncsim.model.cached_tables import with_own_tables
+from asyncsim.model.distributions import (
+    Duration,
+    Empirical,
+    Exponential,
+    Fixed,
+    Floats,
+    Gamma,
+    Lognormal,
+    Uniform,
+)
+
+BOOTSTRAPS = 199
+MOST_TESTED = 1000
+"""A test on more times is slow and rejects negligible differences: this many are sampled."""
+MOST_VALUES = 500
+"""An empirical law holds at most this many quantiles, or a scenario file would hold a whole log."""
+FEWEST = 8
+"""Fewer times do not tell one law from another: they are taken as they are."""
+ROUNDING = 3e-6
+"""Times that differ by less are equal: the timestamps of a log are whole microseconds."""
+CLOSE = 2.0
+"""The simpler law comes first unless another is better by more (Burnham & Anderson 2002)."""
+
+
+NONE: Floats = np.empty(0)
+
+
+@with_own_tables
+@frozen(eq=False)
+class LawFit:
+    """A law fitted to times.
+
+    Attributes
+    ----------
+    law
+        What a scenario plays.
+    rejected
+        Whether the best parametric law was rejected, so that the times themselves are the law.
+    candidates
+        One row per parametric law, the best first: ``law, parameters, aic, statistic, p`` (of the
+        test; NaN for those that were not tested).
+    best
+        The best parametric law, or None.
+    times
+        The times in seconds, sorted.
+    mean, low, high
+        Their mean and its interval.
+    rounded
+        Whether enough of them are equal to show that they were rounded.
+    cut
+        Times that were cut off, in seconds.
+    """
+
+    law: Duration
+    rejected: bool
+    candidates: pd.DataFrame
+    best: Duration | None
+    times: Floats
+    mean: float
+    low: float
+    high: float
+    rounded: bool
+    cut: Floats
+
+    @property
+    def p(self) -> float:
+        """P-value of the best parametric law; NaN if none was tested."""
+        return float(self.candidates["p"].iloc[0]) if len(self.candidates) else math.nan
+
+
+def six_digits(value: float) -> float:
+    """Return a number as a file should hold it: no log tells more than six digits."""
+    return float(f"{value:.6g}")
+
+
+def _exponential(times: Floats, cut: Floats) -> Duration:
+    return Exponential(six_digits((times.sum() + cut.sum()) / len(times)))
+
+
+def _gamma(times: Floats, cut: Floats) -> Duration:
+    shape, _, scale = scipy.stats.gamma.fit(_data(times, cut), floc=0)
+    return Gamma(six_digits(shape * scale), six_digits(math.sqrt(shape) * scale))
+
+
+def _lognormal(times: Floats, cut: Floats) -> Duration:
+    sigma, _, median = scipy.stats.lognorm.fit(_data(times, cut), floc=0)
+    mean = float(median * math.exp(sigma**2 / 2))
+    return Lognormal(six_digits(mean), six_digits(mean * math.sqrt(math.expm1(sigma**2))))
+
+
+def _uniform(times: Floats, _: Floats) -> Duration:
+    return Uniform(float(times.min()), float(times.max()))
+
+
+def _data(times: Floats, cut: Floats) -> Any:
+    """Return times as SciPy fits them; those it knows a closed form for stay an array."""
+    return scipy.stats.CensoredData(times, right=cut) if len(cut) else times
+
+
+@frozen
+class _Family:
+    """A law: how it is fitted and tested, its name in SciPy, what is known of it beforehand."""
+
+    fit: Callable[[Floats, Floats], Duration]
+    scipy: str
+    known: dict[str, float]
+    parameters: int
+    statistic: Literal["ad", "cvm"] = "ad"
+
+
+FAMILIES = {
+    "exponential": _Family(_exponential, "expon", {"loc": 0.0}, 1),
+    "gamma": _Family(_gamma, "gamma", {"loc": 0.0}, 2),
+    "lognormal": _Family(_lognormal, "lognorm", {"loc": 0.0}, 2),
+    "uniform": _Family(_uniform, "uniform", {}, 2, "cvm"),
+}
+
+
+def frozen_law(law: Duration) -> Any:
+    """Return a parametric law as a frozen distribution of SciPy."""
+    if isinstance(law, Exponential):
+        return scipy.stats.expon(scale=law.mean)
+    if isinstance(law, Gamma):
+        return scipy.stats.gamma(law.shape, scale=law.mean / law.shape)
+    if isinstance(law, Lognormal):
+        return scipy.stats.lognorm(law.sigma, scale=math.exp(law.mu))
+    if isinstance(law, Uniform):
+        return scipy.stats.uniform(law.low, law.high - law.low)
+    return None
+
+
+def fit_law(
+    times: Floats,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    cut: Floats = NONE,
+) -> LawFit:
+    """Fit a law of durations to times.
+
+    Parameters
+    ----------
+    times
+        In seconds, none negative, at least one, shape ``(n,)``.
+    rng
+        For the bootstrap.
+    confidence
+        Of the interval of the mean.
+    cut
+        Times after which others were cut off, shape ``(m,)``.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> fit_law(rng.exponential(60.0, 300), rng).candidates["law"].iloc[0]
+    'exponential'
+    """
+    ordered, cut = np.sort(np.asarray(times, dtype=float)), np.sort(cut)
+    n = len(ordered)
+    many = ordered if n >= FEWEST else ordered[:0]
+    rejected, best = False, None
+    if ordered[-1] - ordered[0] <= max(1e-6 * ordered[-1], ROUNDING):  # equal but for rounding
+        table = _ranked(ordered[:0], cut, rng)
+        law: Duration = Fixed(six_digits(float(ordered.mean())))
+    elif (table := _ranked(many, cut, rng)).empty:
+        law = shortened(_with_cut(ordered, cut))
+    else:
+        best = table["fitted"].iloc[0]
+        rejected = not table["p"].iloc[0] >= LEVEL  # also where it could not be tested
+        law = shortened(_with_cut(ordered, cut)) if rejected else best
+    mean, sd = float(ordered.mean()), float(ordered.std(ddof=1)) if n > 1 else math.nan
+    if len(cut):
+        mean, sd = law.mean, law.sd
+    half = student_t(confidence, max(n - 1, 1)) * sd / math.sqrt(n)
+    return LawFit(
+        law, rejected, table.drop(columns="fitted"), best, ordered, mean, mean - half, mean + half,
+        rounded=n >= FEWEST and len(np.unique(ordered)) < n / 2, cut=cut,
+    )  # fmt: skip
+
+
+def _with_cut(times: Floats, cut: Floats) -> Floats:
+    """Return quantiles of times of which some were cut off; none is longer than the longest seen.
+
+    Kaplan and Meier's estimate; what it leaves beyond the longest time is given to that.
+    """
+    if not len(cut):
+        return times
+    found = scipy.stats.ecdf(_data(times, cut)).cdf
+    n = len(times) + len(cut)
+    at = np.searchsorted(found.probabilities, (np.arange(n) + 0.5) / n)
+    quantiles: Floats = np.minimum(np.append(found.quantiles, times[-1])[at], times[-1])
+    return quantiles
+
+
+def shortened(ordered: Floats) -> Empirical:
+    """Return sorted times as an empirical law; many of them as evenly spaced quantiles."""
+    if len(ordered) > MOST_VALUES:
+        shares = (np.arange(MOST_VALUES) + 0.5) / MOST_VALUES
+        ordered = np.quantile(ordered, shares)
+    return Empirical([six_digits(time) for time in ordered.tolist()])
+
+
+def _ranked(times: Floats, cut: Floats, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the parametric laws by AIC; only the best is tested, since only it may be chosen."""
+    rows: list[dict[str, Any]] = []
+    for name, family in FAMILIES.items():
+        if not len(times) or (times[0] <= 0 and name in ("gamma", "lognormal")):
+            continue  # these have no place for a time of zero
+        if len(cut) and name == "uniform" and cut[-1] >= times[-1]:
+            continue  # nothing tells where it ends
+        law = family.fit(times, cut)
+        fitted = frozen_law(law)
+        likelihood = float(np.sum(fitted.logpdf(times)) + np.sum(fitted.logsf(cut)))
+        aic = 2 * family.parameters - 2 * likelihood
+        rows.append({"law": name, "parameters": _parameters(law), "aic": aic, "fitted": law})
+    rows.sort(key=lambda row: row["aic"] - CLOSE * (FAMILIES[row["law"]].parameters == 1))
+    for k, row in enumerate(rows):
+        tested = (math.nan, math.nan)
+        if k == 0:
+            fitted = frozen_law(row["fitted"])
+            drawn = fitted.isf(fitted.sf(cut) * rng.random(len(cut)))  # given that it is longer
+            tested = _tested(FAMILIES[row["law"]], np.append(times, drawn), rng)
+        row["statistic"], row["p"] = tested
+    return pd.DataFrame(rows, columns=["law", "parameters", "aic", "statistic", "p", "fitted"])
+
+
+def _tested(family: _Family, times: Floats, rng: np.random.Generator) -> tuple[float, float]:
+    """Return the statistic and the p-value of the goodness of a fit."""
+    some = rng.choice(times, MOST_TESTED, replace=False) if len(times) > MOST_TESTED else times
+    statistic = "cvm" if some.min() <= 0 else family.statistic  # the other is infinite at zero
+    try:
+        result = scipy.stats.goodness_of_fit(
+            getattr(scipy.stats, family.scipy), some, known_params=family.known,
+            statistic=statistic, n_mc_samples=BOOTSTRAPS, rng=rng,
+        )  # fmt: skip
+    except (ValueError, scipy.stats.FitError):  # times of next to no spread defeat the search
+        return math.nan, math.nan
+    return float(result.statistic), float(result.pvalue)
+
+
+def _parameters(law: Duration) -> str:
+    if isinstance(law, Exponential):
+        return f"mean {law.mean:.4g} s"
+    if isinstance(law, Uniform):
+        return f"from {law.low:.4g} to {law.high:.4g} s"
+    return f"mean {law.mean:.4g} s, sd {law.sd:.4g} s"

@@ -1,0 +1,545 @@
+"""Fit a scenario to an event log or a request log, with an account of what it does not explain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import numpy as np
+import pandas as pd
+
+from asyncsim import plots
+from asyncsim.calibration.arrival_rates import ArrivalFit, fit_arrivals
+from asyncsim.calibration.batch_detection import clock_of
+from asyncsim.calibration.cases import Paths, paths_of
+from asyncsim.calibration.check import Check, checked
+from asyncsim.calibration.cleaning import begun_before, day_of, resolution_of, without_strays
+from asyncsim.calibration.distribution_fit import LawFit, frozen_law
+from asyncsim.calibration.external_systems import GivenUp, SystemFit, fit_system, given_up
+from asyncsim.calibration.findings import (
+    Finding,
+    Gap,
+    Rows,
+    arrival_findings,
+    arrival_gaps,
+    path_rows,
+    problem_gaps,
+    table_of,
+)
+from asyncsim.calibration.log_reader import EVENTS, TIMES, Log, read_log
+from asyncsim.calibration.settings import Settings
+from asyncsim.calibration.work_times import ServerFit, fit_server
+from asyncsim.errors import LogWarning, ScenarioError, warn
+from asyncsim.experiment.statistics import check_confidence
+from asyncsim.model.calendar import Calendar
+from asyncsim.model.distributions import Floats
+from asyncsim.model.process import AsyncStep, Element, Process, Step
+from asyncsim.model.random_streams import key_part
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Callback
+from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.systems import NightlyBatch, OnlineService, People
+from asyncsim.model.units import (
+    DAY,
+    LONGEST,
+    MINUTE,
+    InvalidValue,
+    calendar_date,
+    optional_count,
+    seconds_of_day,
+    text_of,
+)
+from asyncsim.model.validation import argument, choice, scenario_error
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+POINTS = 200
+
+
+class Fit:
+    """A scenario fitted to a log, and an account of it; made by `asyncsim.fit`.
+
+    Attributes
+    ----------
+    scenario
+        Complete, to be simulated, changed and saved like any other.
+    arrivals
+        The fitted arrivals: ``chosen``, and the tables ``candidates``, ``table`` (rates with
+        intervals) and ``days``.
+    systems
+        The fitted external systems by name: ``system, law, verdict``.
+    work
+        The fitted laws of work by step.
+    seed, confidence
+        What its tests and intervals rest on.
+    """
+
+    question = "what is in the log, and what does it not explain?"
+    strategies: tuple[str, ...] = ()
+    replications = 0  # nothing is played
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        findings: Sequence[Finding],
+        gaps: Sequence[Gap],
+        problems: pd.DataFrame,
+        *,
+        arrivals: ArrivalFit,
+        systems: Mapping[str, SystemFit],
+        work: Mapping[str, LawFit],
+        steps: pd.DataFrame,
+        seed: int,
+        confidence: float,
+    ) -> None:
+        self.scenario = scenario
+        self._account = table_of(findings, Finding)
+        self._unexplained = table_of(gaps, Gap)
+        self._problems = problems
+        self.arrivals = arrivals
+        self.systems = dict(systems)
+        self.work = dict(work)
+        self.seed, self.confidence = seed, confidence
+        self._steps = steps
+
+    @property
+    def account(self) -> pd.DataFrame:
+        """What was found.
+
+        ``part, what, found, rows`` (of the log, or nights, hours …), ``interval, how``.
+        """
+        return self._account.copy()
+
+    @property
+    def unexplained(self) -> pd.DataFrame:
+        """What the scenario does not explain, or a log cannot show.
+
+        ``part, what, amount, meaning``.
+        """
+        return self._unexplained.copy()
+
+    @property
+    def problems(self) -> pd.DataFrame:
+        """What is wrong with rows of the log: ``problem, rows, used, first`` (their places)."""
+        return self._problems.copy()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The account, as a report shows it."""
+        return self.account
+
+    @property
+    def laws(self) -> pd.DataFrame:
+        """All laws that were tried, by AIC: ``of, law, parameters, aic, statistic, p``."""
+        fits = {name: fitted.law for name, fitted in self.systems.items()} | self.work
+        tables = [
+            one.candidates.assign(of=name) for name, one in fits.items() if len(one.candidates)
+        ]
+        columns = ["of", "law", "parameters", "aic", "statistic", "p"]
+        if not tables:
+            return pd.DataFrame(columns=columns)
+        return pd.concat(tables, ignore_index=True)[columns]
+
+    def check(
+        self,
+        strategy: Strategy | None = None,
+        *,
+        replications: int = 20,
+        seed: int = 1,
+        confidence: float = 0.95,
+        progress: bool = True,
+    ) -> Check:
+        """Play the scenario and hold figures of the log against those of the simulation.
+
+        Arrivals by day, weekday and hour; per step its work and, if it waits, external time,
+        latency and completions by hour; the nights of a batch; waiting for a worker, and the cycle
+        time: what the log shows of them. A figure of the log is one draw, so it is held against the
+        interval in which the next replication would lie, not against that of the mean.
+
+        It cannot see what leaves all of these as they are, such as lanes of a batch or dependence
+        from one request to the next. The scenario was fitted to the same log, so agreement speaks
+        for the shape of the model, not for next month; a good fit has fewer figures outside than
+        chance would have.
+
+        Parameters
+        ----------
+        strategy
+            How completions were noticed when the log was written; by default a callback.
+        replications
+            How often it is played, 2 or more.
+        seed
+            Key of the random numbers.
+        confidence
+            Of the intervals: of a hundred figures of a scenario that is true, and was not fitted to
+            this log, five lie outside at 0.95.
+        progress
+            Show a progress bar.
+
+        Raises
+        ------
+        ScenarioError
+            If an argument is wrong.
+        """
+        return checked(
+            self.scenario, self._steps, strategy or Callback(),
+            replications=replications, seed=seed, confidence=confidence, progress=progress,
+        )  # fmt: skip
+
+    def plot(self, system: str | None = None) -> Figure:
+        """Draw rates of arrival, one external system's times, and its completions by clock.
+
+        Parameters
+        ----------
+        system
+            Which one, by name; by default the first.
+        """
+        if system is None and self.systems:
+            system = next(iter(self.systems))
+        if system is None:
+            figure, (ax,) = plots.figure(1, width=8.0)
+            plots.arrival_rates(self.arrivals.table, ax)
+            return figure
+        fitted = self.systems[choice("system", system, self.systems)]
+        figure, axes = plots.grid(2, 2)
+        plots.arrival_rates(self.arrivals.table, axes[0])
+        whole = isinstance(fitted.system, OnlineService) and fitted.system.lanes is None
+        what = "external time" if whole else "item time"
+        times, (grid, share), quantiles = _against(fitted.law)
+        law = fitted.law.best.kind if fitted.law.best is not None else ""
+        plots.times_and_law(times, grid, share, (f"{system}: {what}", law), axes[2])
+        plots.quantiles_against(times, quantiles, (f"{system}: {what}", law), axes[3])
+        clocks = clock_of(fitted.done, self.scenario.calendar) % DAY
+        plots.completions_by_clock(clocks, *_window(fitted), axes[1])
+        figure.suptitle(self.scenario.name, x=0.01, ha="left", fontsize=13)
+        return figure
+
+    def __repr__(self) -> str:
+        systems = "; ".join(
+            f"{name}: {type(fitted.system).__name__}" for name, fitted in self.systems.items()
+        )
+        return (
+            f"Fit({self.scenario.name!r}; arrivals {self.arrivals.chosen}; "
+            f"{systems or 'no waits'}; "
+            f"{len(self.unexplained)} things unexplained, {len(self.problems)} kinds of problems)"
+        )
+
+    def __str__(self) -> str:
+        parts = (
+            ("What was found", self.account),
+            ("What is not explained", self.unexplained),
+            ("Problems of the log", self.problems),
+        )
+        found = [self.scenario.name]
+        for title, table in parts:
+            found += ["", title, *(_line(row) for row in table.to_dict("records"))]
+        return "\n".join(found)
+
+    def _repr_html_(self) -> str:
+        parts = (
+            ("what was found", self.account),
+            ("what is not explained", self.unexplained),
+            ("problems of the log", self.problems),
+        )
+        tables = "".join(
+            f'<div style="margin-top:8px">{escape(title)}</div>{Rows(table)._repr_html_()}'
+            for title, table in parts
+            if len(table)
+        )
+        return f"<div><b>{escape(self.scenario.name)}</b>{tables}</div>"
+
+
+def _line(row: dict[object, object]) -> str:
+    """Return a row of a table as a line that can be read without the others."""
+    values = [str(value) for value in row.values()]
+    if "part" in row:
+        part, what, found, *rest = values
+        if "rows" in row:
+            rest = [f"{rest[0]} rows", *rest[1:]]
+        tail = "; ".join(text for text in rest if text)
+        return f"  {part}: {what}: {found} ({tail})"
+    problem, rows, used, first = values
+    return f"  {problem}: {rows} ({first}; used: {used})"
+
+
+def _against(law: LawFit) -> tuple[Floats, tuple[Floats, Floats | None], Floats | None]:
+    """Return times, the share that the best law has below a grid of them, and its quantiles."""
+    times = law.times
+    grid = np.linspace(0.0, float(np.quantile(times, 0.995)) * 1.1 or 1.0, POINTS)
+    best = frozen_law(law.best) if law.best is not None else None
+    if best is None:
+        return times, (grid, None), None
+    shares = (np.arange(len(times)) + 0.5) / len(times)
+    return times, (grid, np.asarray(best.cdf(grid))), np.asarray(best.ppf(shares))
+
+
+def _window(fitted: SystemFit) -> tuple[tuple[float, float] | None, tuple[str, str]]:
+    """Return start and length in seconds of a batch or of working hours, and what they are."""
+    system = fitted.system
+    if isinstance(system, People):
+        opens, closes = system.between
+        start = float(seconds_of_day(opens))
+        words = f"working hours from {opens}, {system.days}", f"until {closes}"
+        return (start, seconds_of_day(closes) - start), words
+    if isinstance(system, NightlyBatch):
+        longest = max(night.last - night.first for night in fitted.verdict.nights)
+        words = f"batch from {system.start}", f"longest night {text_of(longest)}"
+        return (float(seconds_of_day(system.start)), longest), words
+    return None, ("no batch", "")
+
+
+AGREED = 0.9
+"""Serial numbers tell the number of a step if this share of them agrees."""
+
+
+def fit(
+    log: pd.DataFrame | str | Path,
+    *,
+    zone: str | None = None,
+    system: str | Mapping[str, str] | None = None,
+    requests: pd.DataFrame | str | Path | None = None,
+    period: tuple[str | date, str | date] | None = None,
+    workers: int | None = None,
+    name: str | None = None,
+    seed: int = 1,
+    confidence: float = 0.95,
+) -> Fit:
+    """Fit a scenario to a log, and give an account of what was found and what is not explained.
+
+    Parameters
+    ----------
+    log
+        A DataFrame, a CSV file (parted by commas, semicolons or tabs) or a Parquet file, in one of
+        two forms. Either events in the columns
+        of process mining: ``case:concept:name``, ``concept:name``, ``time:timestamp``, and if there
+        are any ``lifecycle:transition`` (schedule, start, suspend, resume, complete; all complete
+        if left out), ``org:resource`` and ``serial_number``: what `Run.event_log` gives. Or
+        requests: ``SN, submitted, completed`` as an external system's table has them, and
+        ``resumed`` if it is known.
+    zone
+        Time zone such as ``"Europe/Berlin"`` in which timestamps without an offset are understood,
+        and whose clock batches and arrivals go by. By default that of a DataFrame's timestamps, or
+        none: then timestamps with an offset are converted to UTC, which the account says.
+    system
+        Name of the external system. For an event log whose waits are not written as suspend and
+        resume, a mapping of the steps that wait to the systems they wait for.
+    requests
+        Beside an event log: the table of requests, which has the completions of its serial numbers.
+    period
+        First and last day on which arrivals were recorded, such as
+        ``("2026-03-02", "2026-03-15")``; by default the days of the first and the last arrival.
+    workers
+        Number of the server's workers; a log tells little about it.
+    name
+        Name of the scenario.
+    seed
+        Key of the random numbers of permutation tests and bootstraps.
+    confidence
+        Of every interval in the account and the tables.
+
+    Returns
+    -------
+    Fit
+        ``scenario``, ``account``, ``unexplained``, ``problems``; ``plot()`` and ``check()``.
+
+    Raises
+    ------
+    ScenarioError
+        If the log cannot be read, has no usable row, or an argument is wrong.
+
+    Warns
+    -----
+    LogWarning
+        If rows are damaged, with the count of each kind and the first of them.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario(
+    ...     name="orders",
+    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
+    ...     systems={"ledger": sim.NightlyBatch("22:00", sim.exponential("1s"))},
+    ...     arrivals=sim.Poisson("20/h", between=("08:00", "20:00")),
+    ...     length="7 days",
+    ... )
+    >>> found = sim.fit(sim.simulate(scenario, sim.Callback(), seed=1).event_log())
+    >>> found.scenario.systems["ledger"].start
+    '22:00'
+    """
+    check_confidence(confidence)
+    workers = argument("workers", workers, optional_count)
+    seed = key_part("seed", seed)
+    found = read_log(log, zone, system, requests)
+    known = without_strays(found.steps, found.calendar, found.problems)
+    before = begun_before(known, found.problems)
+    if found.problems.worth_a_warning:
+        warn(found.problems.sentence(found.name, found.rows), LogWarning)
+    steps = known.assign(first=known[[*TIMES]].min(axis=1))
+    came = steps.groupby("case", sort=False)["first"].min()
+    came = came[~came.index.isin(before)]
+    calendar, shift, length, outside = _period(came, found.calendar, period)
+    for column in (*TIMES, "first"):
+        steps[column] -= shift
+    rng, until = np.random.default_rng(seed), float(steps[[*TIMES]].max().max())
+    settings = Settings(rng, confidence, resolution_of(known), until)
+    order = ["case", "first", "ended", "place"]
+    steps = steps.sort_values(order, kind="stable", ignore_index=True)
+    arrived = np.sort((came - shift).to_numpy())
+    arrived = arrived[(arrived >= 0) & (arrived < length)]
+    arrivals = fit_arrivals(arrived, calendar, length, confidence)
+    paths = paths_of(steps)
+    server = fit_server(steps, paths.main, workers, settings)
+    used = steps[steps["step"].isin(paths.main) & steps["system"].notna()]
+    systems = {
+        str(one): fit_system(str(one), waits, calendar, settings)
+        for one, waits in used.groupby("system", sort=False)
+    }
+    gone = {name: given_up(steps, name) for name in dict.fromkeys(used["step"])}
+    scenario = Scenario(
+        name=name or f"fitted to {Path(found.name).name}",
+        process=_process(steps, paths.main, server, gone),
+        systems={one: fitted.system for one, fitted in systems.items()},
+        arrivals=arrivals.law,
+        server=server.server,
+        start=calendar.start,
+        length=length,
+        zone=calendar.zone,
+        description=f"fitted to {found.rows} rows of {Path(found.name).name}",
+    )
+    findings, gaps = _accounts(found, before, paths, server, systems, settings)
+    for one in gone.values():
+        findings += one.findings
+        gaps += one.gaps
+    gaps = [*arrival_gaps(arrivals), *_outside(outside), *gaps, *_coarse(settings.resolution)]
+    return Fit(
+        scenario, [*arrival_findings(arrivals), *findings], gaps, found.problems.table,
+        arrivals=arrivals, systems=systems, work=server.laws, steps=steps,
+        seed=seed, confidence=confidence,
+    )  # fmt: skip
+
+
+def _period(
+    came: pd.Series[float],
+    calendar: Calendar,
+    period: tuple[str | date, str | date] | None,
+) -> tuple[Calendar, float, float, int]:
+    """Return the calendar of the days, how far it is shifted, its length, and who is outside."""
+    first, last = shown = [day_of(float(end), calendar) for end in (came.min(), came.max())]
+    if period is not None:
+        try:
+            first, last = (calendar_date(day) for day in period)
+        except (InvalidValue, TypeError, ValueError):
+            problem = "must be two days such as ('2026-03-02', '2026-03-15')"
+            raise scenario_error("period", problem, period) from None
+        if last < first:
+            raise scenario_error("period", "must have the earlier day first", period)
+    if (last - first).days >= LONGEST // DAY or last == date.max:
+        if period is not None:
+            raise scenario_error("period", "must be 40 years at most, in years up to 9999", period)
+        raise ScenarioError(
+            f"the log's arrivals are from {first} to {last}: mend dates that are wrong, or give "
+            "period= with the days that it covers"
+        )
+    shift = calendar.instant(first, "00:00")
+    moved = attrs.evolve(calendar, start=first)
+    length = moved.instant(last + timedelta(days=1), "00:00")
+    outside = int(((came < shift) | (came >= shift + length)).sum())
+    if outside == len(came):
+        raise scenario_error(
+            "period", f"must hold arrivals of the log ({shown[0]} to {shown[1]})", period
+        )
+    return moved, shift, length, outside
+
+
+def _outside(count: int) -> list[Gap]:
+    meaning = "in no rate; their steps are used"
+    return [Gap("arrivals", "arrivals outside the period", str(count), meaning)] if count else []
+
+
+def _coarse(resolution: float) -> list[Gap]:
+    """Report that a log's clock has no seconds."""
+    if resolution < MINUTE:
+        return []
+    meaning = (
+        "shorter times than that cannot be determined, and the order of events within it is lost"
+    )
+    return [Gap("log", "resolution of its timestamps", f"{resolution / 60:g} min", meaning)]
+
+
+def _process(
+    steps: pd.DataFrame, main: tuple[str, ...], server: ServerFit, gone: Mapping[str, GivenUp]
+) -> Process:
+    """Return a linear process, numbered as the log's serial numbers say if they agree."""
+    elements: list[Element] = []
+    first = 1
+    seen: set[str] = set()
+    for k, name in enumerate(main):
+        if name in seen:
+            raise ScenarioError(
+                f"the commonest path of the log goes through step {name!r} twice "
+                f"({' → '.join(main)}); a linear process cannot: give steps of the log names "
+                "that tell the first time from the second"
+            )
+        seen.add(name)
+        rows = steps[steps["step"] == name]
+        if rows["system"].notna().any():
+            system = str(rows["system"].dropna().iloc[0])
+            follows = "continue" if gone[name].goes_on else "fail"
+            elements.append(
+                AsyncStep(
+                    name, system, call_work=server.work[name],
+                    timeout=gone[name].timeout, on_timeout=follows,
+                )
+            )  # fmt: skip
+            numbers = rows["serial_number"].astype("str").str.extract(r"_(\d{1,5})$")[0].dropna()
+            if len(numbers) and (numbers == numbers.iloc[0]).mean() >= AGREED:
+                first = max(int(numbers.iloc[0]) - k, 1)
+        else:
+            elements.append(Step(name, work=server.work[name]))
+    return Process("process", elements, first_activation=first)
+
+
+def _accounts(
+    log: Log,
+    before: set[str],
+    paths: Paths,
+    server: ServerFit,
+    systems: Mapping[str, SystemFit],
+    settings: Settings,
+) -> tuple[list[Finding], list[Gap]]:
+    """Return what was found beside the arrivals, and what is not explained."""
+    findings, gaps = path_rows(paths, settings)
+    if log.form != EVENTS:
+        findings, gaps = [], []
+    for fitted in systems.values():
+        findings += fitted.findings
+        gaps += fitted.gaps
+    if log.form == EVENTS:
+        findings += server.findings
+        waits = log.steps[log.steps["system"].notna() & ~log.steps["case"].isin(before)]
+        at_once = int((waits["armed"].isna() & waits["ended"].notna()).sum())
+        if at_once:
+            meaning = "they ended without a wait (answered at once, or failed); the scenario waits"
+            amount = f"{at_once} of {len(waits)}"
+            gaps.append(Gap("process", "asynchronous steps without a wait", amount, meaning))
+    gaps += server.gaps
+    if not systems:
+        meaning = "no step of the log suspends; name those that wait with system={step: system}"
+        gaps.append(Gap("process", "waiting steps", "none found", meaning))
+    if log.as_utc:
+        meaning = (
+            "timestamps have offsets, and all were converted: clock times of the scenario are of "
+            'UTC, such as 20:00 for 22:00+02:00; give zone="Europe/Berlin" or the like for local '
+            "ones, with its daylight saving"
+        )
+        gaps.append(Gap("log", "time zone", "UTC", meaning))
+    elif log.calendar.zone is None:
+        meaning = (
+            "clock times are taken as written, without daylight saving; give zone= if it has one"
+        )
+        gaps.append(Gap("log", "time zone", "none", meaning))
+    return findings, [*gaps, *problem_gaps(log.problems.table, log.rows)]

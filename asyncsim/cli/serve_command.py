@@ -1,0 +1,211 @@
+"""``asyncsim serve``: a live session over REST."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shlex
+import signal
+import sys
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from asyncsim.cli.options import (
+    SCENARIO_HELP,
+    SEED_HELP,
+    add_command,
+    add_profile,
+    add_strategy,
+    parse_strategy,
+)
+from asyncsim.errors import ScenarioError
+from asyncsim.live.endpoint import host_names
+from asyncsim.live.open import live
+from asyncsim.live.serve import checked_token
+from asyncsim.live.session import Session
+from asyncsim.model.process import AsyncStep
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.units import text_of
+from asyncsim.model.validation import argument
+
+VARIABLE = "ASYNCSIM_TOKEN"
+LONGEST_LINE = 10_000
+
+
+def add_serve(commands: Any) -> None:
+    """Add ``asyncsim serve``."""
+    command = add_command(
+        commands,
+        "serve",
+        "play a scenario on the clock, and let programs finish its steps over REST",
+        "example:workshop --hold all --store session.db",
+    )
+    command.add_argument(
+        "scenario", type=Path, nargs="?", help=f"{SCENARIO_HELP}; left out, the store's own"
+    )
+    command.add_argument(
+        "--store", type=Path, metavar="DB", help="keep all waiting steps there; go on from there"
+    )
+    add_strategy(command, default=None)
+    command.add_argument(
+        "--speed", type=float, default=600.0, help="simulated seconds per second (default: 600)"
+    )
+    command.add_argument("--seed", type=int, help=SEED_HELP)
+    command.add_argument(
+        "--hold",
+        action="append",
+        metavar="SYSTEM",
+        help="a system that completes nothing by itself, or 'all'; may be given several times",
+    )
+    command.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
+    )
+    command.add_argument(
+        "--port", type=int, default=8765, help="port to listen on; 0: any (default: 8765)"
+    )
+    command.add_argument(
+        "--allow-host",
+        action="append",
+        metavar="NAME",
+        help="a further name that clients write for this machine; may be given several times",
+    )
+    command.add_argument(
+        "--token",
+        metavar="TEXT",
+        help="what requests must hold, 16 characters or more (default: new); a list of processes "
+        f"(ps) shows it, so rather take --token-file or the environment variable {VARIABLE}",
+    )
+    command.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="a file with the token in its first line"
+    )
+    command.add_argument(
+        "--rate-limit",
+        metavar="WORDS",
+        help="such as '100 per 60 s' or '3000 refilled 500/s'; else the server's finish_limit",
+    )
+    add_profile(command)
+    command.set_defaults(command=_serve)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    described: dict[str, Any] = {}
+    scenario = None
+    token, in_shell = _token(arguments)
+    arguments.allow_host = argument("--allow-host", arguments.allow_host or [], host_names)
+    if arguments.scenario is None:
+        _check_alone(arguments)
+    else:
+        hold = arguments.hold or []
+        described["hold"] = True if "all" in hold else hold
+        described["strategy"] = parse_strategy(arguments.strategy or "callback")
+        described["seed"] = 1 if arguments.seed is None else arguments.seed
+        described["profile"] = arguments.profile
+        scenario = Scenario.load(arguments.scenario)
+    session = live(scenario, store=arguments.store, speed=arguments.speed, **described)
+    with session, suppress(KeyboardInterrupt):
+        asyncio.run(_served(session, arguments, token, in_shell))
+    again = " The same command goes on with it." if arguments.store else ""
+    print(f"closed at {session.at:%Y-%m-%d %H:%M:%S}.{again}")
+    return 0
+
+
+def _check_alone(arguments: argparse.Namespace) -> None:
+    """Refuse what would be without effect: a store knows what it plays."""
+    for name in ("strategy", "seed", "hold", "profile"):
+        value = getattr(arguments, name)
+        if value is not None:
+            said = " ".join(value) if isinstance(value, list) else value
+            raise ScenarioError(
+                f"--{name} goes with a scenario; the store knows its own, got --{name} {said}"
+            )
+
+
+def _token(arguments: argparse.Namespace) -> tuple[str | None, str | None]:
+    """Return the token, if one is given, and what a shell reads it from if it is not to be shown.
+
+    Of an option, a file and an environment variable the first one counts.
+    """
+    path = arguments.token_file
+    if arguments.token is not None and path is not None:
+        raise ScenarioError("--token and --token-file exclude each other; give one of them")
+    if arguments.token is not None:
+        return checked_token(arguments.token), None
+    if path is not None:
+        source, token = f"--token-file {str(path)!r}", _first_line(path)
+        in_shell = f"$(head -n 1 {shlex.quote(str(path))})"
+    else:
+        source, token, in_shell = VARIABLE, os.environ.get(VARIABLE, ""), f"${VARIABLE}"
+        if not token:
+            return None, None
+    try:
+        return checked_token(token), in_shell
+    except ScenarioError as error:
+        raise ScenarioError(f"{source}: {error}") from None
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            line = file.readline(LONGEST_LINE).strip()
+    except OSError as error:
+        reason = error.strerror
+        raise ScenarioError(f"--token-file {str(path)!r} cannot be read ({reason})") from None
+    if not line:
+        raise ScenarioError(f"--token-file {str(path)!r} has no token in its first line")
+    return line.decode("ascii", "replace")
+
+
+async def _served(
+    session: Session, arguments: argparse.Namespace, token: str | None, in_shell: str | None
+) -> None:
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always", UserWarning)
+        endpoint = session.serve(
+            arguments.host,
+            arguments.port,
+            token=token,
+            rate_limit=arguments.rate_limit,
+            allowed_hosts=arguments.allow_host,
+        )
+    with suppress(RuntimeError):  # Windows has no such signal, and a thread gets none
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, endpoint.stop)
+    for note in noted:
+        print(f"asyncsim: note: {note.message}", file=sys.stderr)
+    print(
+        f"{session.scenario.name}: it is {session.at:%Y-%m-%d %H:%M:%S}, one second here is "
+        f"{text_of(session.speed)} there\n"
+        f"description: {endpoint.url}/docs\ntoken: {in_shell or endpoint.token}\n\n"
+        f"Finish a step, once it waits{_first(session)}:\n"
+        f"{endpoint.curl(_example(session), token_in_shell=in_shell)}\n\n"
+        "Ctrl-C ends.",
+        flush=True,
+    )
+    if arguments.host == "0.0.0.0":
+        print("Others in the network write this machine's address for 0.0.0.0.", flush=True)
+    session.play()
+    try:
+        await endpoint.stopped()
+    finally:  # also after Ctrl-C, requests that are under way are answered
+        endpoint.stop()
+        await endpoint.stopped()
+
+
+def _example(session: Session) -> str:
+    """Return the serial number of a step that waits now, or will in the fifth instance."""
+    waiting = session.page(most=1)[1]["serial_number"]
+    process = session.scenario.process
+    step = next((one.name for one in process.of_type(AsyncStep)), None)
+    number = process.activations[step] if step else process.first_activation + 1
+    return str(waiting.iloc[0]) if len(waiting) else f"5_{number}"
+
+
+def _first(session: Session) -> str:
+    """Say when the first instance starts, if none has."""
+    arrivals = session.lane().numbers.arrivals
+    if session.instances_count or not arrivals:
+        return ""
+    left = text_of(round((arrivals[0] - session.now) / session.speed, 1))
+    return f" (the first instance starts in {left}, at {session.timestamp(arrivals[0]):%H:%M:%S})"

@@ -1,0 +1,236 @@
+"""The figures of a run: each has a name, a unit and a meaning, in one table.
+
+What a run came to, at the prices of its scenario.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from asyncsim.engine import tables
+from asyncsim.engine.result import Outcome, Record, WaitOutcome
+from asyncsim.engine.workers import Job
+from asyncsim.errors import ScenarioError
+from asyncsim.model.costs import CostModel
+from asyncsim.model.distributions import Floats
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.units import HOUR, MINUTE, nearest
+
+UNSUCCESSFUL = (WaitOutcome.TIMED_OUT, WaitOutcome.GAVE_UP)
+
+
+class MetricInfo(NamedTuple):
+    """What a figure is."""
+
+    unit: str
+    meaning: str
+
+
+METRICS: dict[str, MetricInfo] = {
+    "unresumed_share": MetricInfo(
+        "1", "share of the armed waits that never resumed: open, timed out, given up or cancelled"
+    ),
+    "mean_latency": MetricInfo("s", "mean time from completion to resumption, over resumed waits"),
+    "median_latency": MetricInfo(
+        "s", "median latency of the resumed waits, interpolated between the two nearest"
+    ),
+    "p95_latency": MetricInfo(
+        "s",
+        "95 % quantile of the latency of the resumed waits, interpolated between the two nearest",
+    ),
+    "p99_latency": MetricInfo(
+        "s",
+        "99 % quantile of the latency of the resumed waits, interpolated between the two nearest",
+    ),
+    "max_latency": MetricInfo("s", "the longest resume latency"),
+    "checks_per_wait": MetricInfo("1", "checks made, per armed wait"),
+    "wasted_share": MetricInfo(
+        "1", "share of the checks that found the work not complete; none without checks"
+    ),
+    "deliveries_per_wait": MetricInfo("1", "callback attempts, per armed wait"),
+    "overhead_worker_time": MetricInfo("worker s", "worker time spent on checks and callbacks"),
+    "requests": MetricInfo("1", "requests sent to notice completion, checks and deliveries"),
+    "database_operations": MetricInfo("1", "reads and writes of wait records to notice completion"),
+    "connection_time": MetricInfo("s", "time that connections were held open, added up"),
+    "utilisation": MetricInfo("1", "share of the workers' time that was busy, arrival to last end"),
+    "longest_queue": MetricInfo("jobs", "most jobs waiting for a worker at any moment"),
+    "mean_cycle_time": MetricInfo(
+        "s", "mean time from arrival to end, over instances that are done"
+    ),
+    "mean_open_waits": MetricInfo(
+        "1", "open waits, averaged from the first arrival to the last end"
+    ),
+    "armed": MetricInfo("1", "waits that were armed"),
+    "timed_out": MetricInfo("1", "waits that timed out or were given up"),
+    "still_waiting": MetricInfo("1", "waits still open when the run stopped"),
+    "failed": MetricInfo("1", "instances that failed"),
+    "cost": MetricInfo(
+        "money", "what noticing, late resumption and workers came to, at your prices"
+    ),
+    "cost_per_wait": MetricInfo("money", "the cost, per armed wait"),
+    "cost_of_checks": MetricInfo("money", "checks, at the price of a check"),
+    "cost_of_requests": MetricInfo("money", "checks and deliveries, at the price of a request"),
+    "cost_of_transitions": MetricInfo("money", "state transitions of calls and checks"),
+    "cost_of_workers": MetricInfo("money", "worker hours, those that the prices count"),
+    "cost_of_lateness": MetricInfo("money", "minutes of resume latency beyond the service level"),
+}
+TOTALS = frozenset(
+    {
+        "overhead_worker_time",
+        "requests",
+        "database_operations",
+        "connection_time",
+        "armed",
+        "timed_out",
+        "still_waiting",
+        "failed",
+        *(name for name in METRICS if name.startswith("cost") and name != "cost_per_wait"),
+    }
+)
+"""Figures that are twice as large if as much is played again."""
+PLACES = {name: place for place, name in enumerate(METRICS)}
+
+
+def metrics_of(scenario: Scenario) -> dict[str, MetricInfo]:
+    """Return the figures that a scenario has: costs only with prices, in their currency."""
+    prices = scenario.costs
+    return {
+        name: figure._replace(unit=prices.currency) if prices and figure.unit == "money" else figure
+        for name, figure in METRICS.items()
+        if prices or figure.unit != "money"
+    }
+
+
+def check_figure(figure: str, scenario: Scenario) -> str:
+    """Return the name of a figure that a scenario has, checked.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such figure, or it is a cost and the scenario has no prices.
+    """
+    known = metrics_of(scenario)
+    if figure in known:
+        return figure
+    if figure in METRICS:
+        raise ScenarioError(f"figure {figure!r} needs prices: give Scenario.costs a CostModel")
+    mean = f"mean_{figure}"
+    raise ScenarioError(
+        f"figure must be one of {', '.join(map(repr, known))}, got {figure!r}"
+        f"{nearest(mean if mean in known else str(figure), known)}"
+    )
+
+
+def latencies(record: Record) -> Floats:
+    """Return the resume latency of every resumed wait, in seconds."""
+    waits = record.waits
+    result: Floats = (waits.closed - waits.completed)[waits.resumed]
+    return result
+
+
+def figures(record: Record, scenario: Scenario) -> dict[str, float]:
+    """Return every figure of `METRICS`; NaN where there is nothing to average, or no price."""
+    late = latencies(record)
+    waits, armed = record.waits, len(record.waits.row)
+    checks = int(waits.checks.sum())
+    spent = tables.spent(record, scenario.server)
+    requests = float(sum(one.requests for one in spent))
+    cycle = (record.ended - record.arrived)[record.outcomes == Outcome.DONE]
+    quantiles = np.quantile(late, [0.5, 0.95, 0.99, 1.0]) if len(late) else [np.nan] * 4
+    return {
+        "unresumed_share": _ratio(armed - len(late), armed),
+        "mean_latency": _mean(late),
+        "median_latency": float(quantiles[0]),
+        "p95_latency": float(quantiles[1]),
+        "p99_latency": float(quantiles[2]),
+        "max_latency": float(quantiles[3]),
+        "checks_per_wait": _ratio(checks, armed),
+        "wasted_share": _ratio(int(waits.wasted_checks.sum()), checks),
+        "deliveries_per_wait": _ratio(int(waits.deliveries.sum()), armed),
+        "overhead_worker_time": float(sum(one.worker_seconds for one in spent)),
+        "requests": requests,
+        "database_operations": float(sum(one.database_operations for one in spent)),
+        "connection_time": record.connection_seconds,
+        "utilisation": _ratio(
+            record.busy_seconds(scenario.server), scenario.server.workers * record.span
+        ),
+        "longest_queue": float(record.longest_queue),
+        "mean_cycle_time": _mean(cycle),
+        "mean_open_waits": _ratio(record.open_seconds, record.span),
+        "armed": float(armed),
+        "timed_out": float(np.isin(waits.outcome, UNSUCCESSFUL).sum()),
+        "still_waiting": float(record.open_count),
+        "failed": float(np.sum(record.outcomes == Outcome.FAILED)),
+        **costs(record, scenario, requests),
+    }
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+PARTS = (
+    "cost_of_checks",
+    "cost_of_requests",
+    "cost_of_transitions",
+    "cost_of_workers",
+    "cost_of_lateness",
+)
+
+
+def costs(record: Record, scenario: Scenario, requests: float) -> dict[str, float]:
+    """Return what each part came to, and all of them; NaN if the scenario has no prices.
+
+    Parameters
+    ----------
+    record
+        What happened.
+    scenario
+        With the prices.
+    requests
+        How many requests noticing took.
+    """
+    prices = scenario.costs
+    if prices is None:
+        return dict.fromkeys(("cost", "cost_per_wait", *PARTS), float("nan"))
+    checks, armed = int(record.waits.checks.sum()), len(record.waits.armed)
+    parts = {
+        "cost_of_checks": prices.check * checks,
+        "cost_of_requests": prices.request * requests,
+        "cost_of_transitions": prices.transition * _transitions(record, prices, checks),
+        "cost_of_workers": prices.worker_hour * _worker_seconds(record, scenario, prices) / HOUR,
+        "cost_of_lateness": prices.late_minute * _late_seconds(record, prices) / MINUTE,
+    }
+    total = sum(parts.values())
+    return {"cost": total, "cost_per_wait": total / armed if armed else float("nan")} | parts
+
+
+def _transitions(record: Record, prices: CostModel, checks: int) -> int:
+    calls = sum(
+        int(np.sum(~np.isnan(columns.started)))
+        for columns in record.steps
+        if columns.outcome is not None  # only calls have one
+    )
+    return prices.transitions_per_check * checks + prices.transitions_per_call * calls
+
+
+def _worker_seconds(record: Record, scenario: Scenario, prices: CostModel) -> float:
+    if prices.worker_time == "provided":
+        paid_for = scenario.length - (record.begin or 0.0)  # the same under every strategy
+        return scenario.server.workers * max(paid_for, 0.0)
+    kinds = (Job.CHECK, Job.CALLBACK) if prices.worker_time == "overhead" else tuple(Job)
+    return sum(record.loads[job].busy_seconds for job in kinds)
+
+
+def _late_seconds(record: Record, prices: CostModel) -> float:
+    """Return the time beyond the service level, added up over all armed waits."""
+    waits = record.waits
+    over = np.where(np.isnan(waits.closed), record.end, waits.closed)
+    late: Floats = over - waits.completed - prices.service_level
+    return float(late[late > 0].sum())  # not yet completed: NaN or -inf, never late

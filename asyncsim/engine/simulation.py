@@ -1,0 +1,564 @@
+"""The reference engine: a scenario played with SimPy.
+
+It is written to be read. An instance *walks* through the nodes of its process, from event to event
+(`Simulation._walk`), until it comes to a call. Having made the call it leaves a record, a
+`asyncsim.engine.waits.Wait`, and the walk ends: a waiting instance is only that record. Whoever
+finishes the record (a callback, a check) starts a new walk from where the record stands.
+Strategies and external systems are SimPy processes.
+
+The draws of a run as plain lists, one per node of the process.
+
+An engine that plays one instance after the other reads one number at a time, and reading one from
+a list takes a third of the time it takes from an array.
+
+Taking down what a SimPy simulation has done so far.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+from array import array
+from collections.abc import Generator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import simpy
+from attrs import frozen
+
+from asyncsim.engine.check_counting import CheckFastForward
+from asyncsim.engine.contexts import (
+    Deliveries,
+    ExternalSystemContext,
+    HeldConnections,
+    WaitContext,
+    WorkItem,
+)
+from asyncsim.engine.environment import Environment, EventKind, order
+from asyncsim.engine.graph import (
+    DONE,
+    FAILED,
+    STANDS,
+    Await,
+    Call,
+    Choose,
+    Fork,
+    Graph,
+    Join,
+    Node,
+    Work,
+)
+from asyncsim.engine.rate_limiter import admission
+from asyncsim.engine.result import (
+    DELIVERY_OUTCOMES,
+    DeliveryColumns,
+    Outcome,
+    Record,
+    StepColumns,
+    StepOutcome,
+    WaitColumns,
+    WaitOutcome,
+)
+from asyncsim.engine.run_arguments import check_played, seconds
+from asyncsim.engine.waits import Answer, State, Wait, Waits
+from asyncsim.engine.workers import Job, Workers
+from asyncsim.errors import EngineError
+from asyncsim.model.distributions import Floats
+from asyncsim.model.random_streams import Draws
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategy_base import SimProcess, Strategy
+from asyncsim.model.systems import LoggedCompletions
+from asyncsim.model.units import DurationLike
+
+
+@frozen
+class Numbers:
+    """Random numbers by node and instance; a node that needs none has an empty list.
+
+    Attributes
+    ----------
+    arrivals
+        Instant of arrival of each instance, in seconds.
+    work
+        Worker time of steps and calls, in seconds.
+    uniforms
+        Uniform numbers that decide choices and responses.
+    times
+        Times of external systems, a list with one per link for each instance, in seconds.
+    """
+
+    arrivals: list[float]
+    work: list[list[float]]
+    uniforms: list[list[float]]
+    times: list[list[list[float]]]
+
+    @classmethod
+    def of(cls, draws: Draws, graph: Graph) -> Numbers:
+        """Lay draws out by node."""
+        nodes = graph.nodes
+        numbers = cls(
+            arrivals=draws.arrivals.tolist(),
+            work=[[] for _ in nodes],
+            uniforms=[[] for _ in nodes],
+            times=[[] for _ in nodes],
+        )
+        for k, node in enumerate(nodes):
+            if isinstance(node, (Work, Call)):
+                numbers.work[k] = draws.work[node.name].tolist()
+            if isinstance(node, Choose):
+                numbers.uniforms[k] = draws.choices[node.name].tolist()
+            if isinstance(node, Call):
+                numbers.uniforms[k] = draws.responses[node.name].tolist()
+                numbers.times[k] = _rows(draws.external[node.name])
+        return numbers
+
+
+def _rows(times: Floats) -> list[list[float]]:
+    """Return one list per instance, with a time for each link."""
+    rows: list[list[float]] = np.column_stack([times]).tolist()
+    return rows
+
+
+class StepLists:
+    """One node's times while a run is played, and how calls ended, by instance."""
+
+    def __init__(self, n: int) -> None:
+        self.queued, self.started, self.ended = (array("d", [math.nan]) * n for _ in range(3))
+        self.outcomes = array("b", [StepOutcome.OPEN]) * n
+
+    def add_row(self) -> None:
+        """Make room for one more instance."""
+        for times in (self.queued, self.started, self.ended):
+            times.append(math.nan)
+        self.outcomes.append(StepOutcome.OPEN)
+
+
+class Simulation:
+    """A scenario being played; it can be stopped at any instant, looked at, and gone on with.
+
+    Parameters
+    ----------
+    scenario, strategy
+        What is played, and how its waiting steps learn of completion.
+    draws
+        The random numbers; drawn from `seed` and `replication` if left out.
+    seed, replication
+        Keys of the random numbers.
+    resolution
+        Width of the time bins in which the load of the server is kept.
+    waits
+        Where the records of waits are kept; by default in memory.
+
+    Examples
+    --------
+    >>> simulation = sim.Simulation(sim.Scenario.load("example:nightly_ledger"), sim.Callback())
+    >>> simulation.run(until="21h")
+    >>> simulation.live_processes  # the ledger; the orders that wait for it are records
+    1
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        strategy: Strategy,
+        draws: Draws | None = None,
+        *,
+        seed: int = 0,
+        replication: int = 0,
+        resolution: DurationLike = 60.0,
+        waits: Waits | None = None,
+    ) -> None:
+        check_played(scenario, strategy, draws)
+        self.scenario = scenario
+        self.strategy = strategy
+        if draws is None:
+            draws = scenario.draw(seed, replication)
+        self.draws = draws.completed_for(scenario)
+        self.skipped = CheckFastForward.of(self)
+        self.clock = self.skipped.clock if self.skipped else Environment()
+        self.graph = Graph.of(scenario.process)
+        self.waits = waits or Waits(scenario.server.policy)
+        self.workers = Workers(scenario.server.workers, seconds("resolution", resolution))
+        self.poll_work = scenario.server.poll_work
+        self.callback_work = scenario.server.callback_work
+        self.admission = admission(scenario.server.finish_limit)
+        self.lines = HeldConnections(self.clock)
+        self.arrived = 0
+        self.deliveries = Deliveries()
+        self.collections: set[float] = set()
+        self.stopped = False
+        """Whether the last run was stopped at an instant, or went on to its own end."""
+        self._joins: dict[tuple[int, int], int] = {}
+        self._keys: dict[tuple[str, int], int] = {}
+        self._watched = type(strategy).wait is not Strategy.wait
+        self._notified = type(strategy).notify is not Strategy.notify
+        self.numbers = Numbers.of(self.draws, self.graph)
+        self.columns = [StepLists(len(self.draws)) for _ in self.graph.nodes]
+        self.ended = array("d", [math.nan]) * len(self.draws)
+        self.outcomes = [Outcome.RUNNING] * len(self.draws)
+        self._open_desks()
+        self.clock.process(self._arrive())
+
+    def _open_desks(self) -> None:
+        self._desks: dict[str, ExternalSystemContext] = {}
+        index = 0
+        for name, system in self.scenario.systems.items():
+            desk: ExternalSystemContext | None = None
+            for k, link in reversed(list(enumerate(system.links))):
+                index += 1
+                desk = ExternalSystemContext(self, link, f"{name}/{k}", index, desk)
+            assert desk is not None
+            self._desks[name] = desk
+
+    # --- playing --------------------------------------------------------------------------------
+
+    def run(self, until: DurationLike | None = None) -> None:
+        """Play until every instance has ended and nothing is left to do, or until an instant.
+
+        Raises
+        ------
+        ScenarioError
+            If `until` is not a duration, or not later than the present instant.
+        """
+        self.stopped = until is not None
+        self.clock.play(None if until is None else seconds("until", until, after=self.now))
+
+    @property
+    def now(self) -> float:
+        """The present instant in seconds."""
+        return float(self.clock.now)
+
+    @property
+    def waiting(self) -> int:
+        """How many waits are open now."""
+        return self.waits.open_count
+
+    @property
+    def live_processes(self) -> int:
+        """How many SimPy processes of this simulation are alive now, counted in memory."""
+        return sum(
+            1
+            for thing in gc.get_objects()
+            if type(thing) is simpy.Process and thing.env is self.clock and thing.is_alive
+        )
+
+    # --- the way of an instance -----------------------------------------------------------------
+
+    def _arrive(self) -> SimProcess:
+        for row, instant in enumerate(self.numbers.arrivals):
+            yield self.clock.at(instant, order(EventKind.ARRIVAL, row))
+            self.arrived = row + 1
+            self._start_walk(row, self.graph.start)
+
+    def _start_walk(self, row: int, index: int) -> None:
+        self._go_on(self._walk(row, index))
+
+    def _go_on(self, walk: SimProcess, _: simpy.Event | None = None) -> None:
+        """Let a walk go on to its next event.
+
+        This is all of a SimPy process that a walk needs, without the events of its own that one
+        has for its beginning and its end.
+        """
+        event = next(walk, None)
+        if event is not None:
+            assert event.callbacks is not None
+            event.callbacks.append(partial(self._go_on, walk))
+
+    def _walk(self, row: int, index: int) -> SimProcess:
+        """Walk from a node until the instance ends, waits, or has to wait for its branches."""
+        while index >= 0 and not self.outcomes[row]:  # it may have failed in another branch
+            node = self.graph.nodes[index]
+            if isinstance(node, Work):
+                yield from self._work_at(node, row)
+                index = node.next
+            elif isinstance(node, Call):
+                index = yield from self._call(node, row)
+            elif isinstance(node, Await):
+                self._arm_soon(self._wait_of(node.call, row))
+                index = STANDS
+            elif isinstance(node, Choose):
+                index = self._choice_at(node, row)
+            elif isinstance(node, Fork):
+                self._joins[row, node.next] = len(node.heads)
+                for head in node.heads:
+                    self._start_walk(row, head)
+                return
+            elif isinstance(node, Join):
+                self._joins[row, index] -= 1
+                index = STANDS if self._joins[row, index] else node.next
+        if index == DONE:
+            self._end(row, Outcome.DONE)
+        elif index == FAILED:
+            self._end(row, Outcome.FAILED)
+
+    def _work_at(self, node: Work | Call, row: int, job: Job = Job.WORK) -> SimProcess:
+        """Have a worker do the work of a step or of a call."""
+        columns, now = self.columns[node.index], self.clock.now
+        columns.queued[row] = columns.started[row] = now
+        work = self.numbers.work[node.index][row]
+        end = now
+        if work:
+            columns.started[row], end = self.workers.book(job, now, work)
+            yield self.clock.at(end, order(EventKind.WORK_ENDED, row, node.number))
+        if job is Job.WORK:
+            columns.ended[row] = end
+
+    def _call(self, node: Call, row: int) -> Generator[simpy.Event, Any, int]:
+        """Make the call and leave the record of a wait; return where to go on at once."""
+        step = node.step
+        number, now = self.activation(node, row), self.clock.now
+        wait = Wait(self.serial_number(node, row), row, node.index, number, now)
+        self.waits.register(wait)
+        if step.arm == "before call":
+            self._arm(wait)
+        yield from self._work_at(node, row, Job.CALL)
+        response = self._response_to(wait, node)
+        if response != "accepted":
+            return self._go_on_at_once(wait, node, response)
+        if node.on_accepted == STANDS:
+            self._arm_soon(wait)
+        self._desks[step.system].submit(WorkItem(wait, self.numbers.times[node.index][row]))
+        return node.on_accepted
+
+    def _arm_soon(self, wait: Wait) -> None:
+        """Arm a wait, now or after the delay of its step."""
+        delay = self._node(wait).step.arm_delay
+        if delay:
+            armed_at = self.clock.now + delay
+            arming = self.clock.at(armed_at, order(EventKind.ARMING, wait.row, wait.number))
+            arming.callbacks.append(lambda _: self._arm(wait))
+        else:
+            self._arm(wait)
+
+    def _wait_of(self, call: int, row: int) -> Wait:
+        node = self.graph.nodes[call]
+        assert isinstance(node, Call)
+        return self.waits.records[self.serial_number(node, row)]
+
+    def serial_number(self, node: Call, row: int) -> str:
+        """Return the serial number of a wait: a log's own, or instance and activation."""
+        system = self.scenario.systems[node.step.system]
+        if isinstance(system, LoggedCompletions) and system.serial_numbers:
+            return system.serial_numbers[row]
+        return f"{row + 1}_{self.activation(node, row)}"
+
+    def activation(self, node: Call, row: int) -> int:
+        """Return the activation number under which an instance waits at a call now."""
+        return node.number
+
+    def _choice_at(self, node: Choose, row: int) -> int:
+        """Return the first node of the way that an instance takes."""
+        return node.head_for(self.numbers.uniforms[node.index][row])
+
+    def _response_to(self, wait: Wait, node: Call) -> str:
+        """Return the immediate response to a call."""
+        return node.response_to(self.numbers.uniforms[node.index][wait.row])
+
+    def _go_on_at_once(self, wait: Wait, node: Call, response: str) -> int:
+        """Skip the wait: the immediate response has said it all."""
+        if wait.state not in (State.CALLED, State.ARMED):
+            return STANDS  # timed out, or the instance has failed, while the call was being made
+        self.waits.cancel(wait, self.clock.now)
+        self._closed(wait)
+        done = response == "done"
+        self._leave(wait, StepOutcome.DONE if done else StepOutcome.REJECTED)
+        return node.on_done if done else node.on_rejected
+
+    def _leave(self, wait: Wait, outcome: StepOutcome) -> None:
+        columns = self.columns[wait.step]
+        columns.ended[wait.row] = self.clock.now
+        columns.outcomes[wait.row] = outcome
+
+    def _end(self, row: int, outcome: Outcome) -> None:
+        """End an instance; if it failed, what else it was waiting for is cancelled."""
+        if self.outcomes[row]:
+            return
+        self.outcomes[row] = outcome
+        self.ended[row] = self.clock.now
+        if outcome is Outcome.FAILED:
+            for node in self.graph.nodes:
+                if isinstance(node, Call):
+                    wait = self.waits.records.get(self.serial_number(node, row))
+                    if wait is not None and self.waits.cancel(wait, self.clock.now):
+                        self._closed(wait)
+                        self._leave(wait, StepOutcome.CANCELLED)
+
+    # --- the life of a wait ---------------------------------------------------------------------
+
+    def _arm(self, wait: Wait) -> None:
+        if wait.state is not State.CALLED:
+            return  # armed before the call, or the instance has failed
+        now = self.clock.now
+        if self.waits.arm(wait, now):
+            self._resume(wait)
+            return
+        timeout = self._node(wait).step.timeout
+        if timeout is not None:
+            self._set_deadline(wait, now + timeout)
+        if self.skipped:
+            if wait.completed <= now:
+                self.skipped.completed(wait)
+        elif self._watched:
+            self._start(self.strategy.wait(WaitContext(self, wait, EventKind.CHECK_DUE)))
+
+    def _set_deadline(self, wait: Wait, instant: float) -> None:
+        deadline = self.clock.at(instant, order(EventKind.TIMEOUT, wait.row, wait.number))
+        deadline.callbacks.append(lambda _: self.expire(wait, State.TIMED_OUT))
+
+    def _start(self, process: SimProcess | None) -> None:
+        if process is not None:
+            self.clock.process(process)
+
+    def _node(self, wait: Wait) -> Call:
+        node: Node = self.graph.nodes[wait.step]
+        assert isinstance(node, Call)
+        return node
+
+    def completed(self, wait: Wait) -> None:
+        """Note that the external system has done the work, and let the strategy act on it."""
+        if wait.completed < math.inf:
+            raise EngineError(f"the work of {wait.serial_number!r} was completed twice")
+        wait.completed = self.clock.now
+        self.waits.changed(wait)
+        self._tell_strategy(wait)
+        self._let_see(wait)
+
+    def _let_see(self, wait: Wait) -> None:
+        """Let those who ask for a wait see that its work is complete."""
+        if wait.state is State.ARMED:
+            if self.skipped:
+                self.skipped.completed(wait)
+            self.lines.release(wait)
+
+    def _tell_strategy(self, wait: Wait) -> None:
+        if self._notified:
+            self._start(self.strategy.notify(WaitContext(self, wait, EventKind.SYSTEM)))
+
+    def finish(self, wait: Wait) -> Answer:
+        """Finish a step by its serial number; the first one resumes it."""
+        answer = self.waits.finish(wait.serial_number, self.clock.now)
+        if answer is Answer.FINISHED:
+            self._closed(wait)
+            self._resume(wait)
+        return answer
+
+    def _resume(self, wait: Wait) -> None:
+        self._leave(wait, StepOutcome.RESUMED)
+        self._start_walk(wait.row, self._node(wait).next)
+
+    def expire(self, wait: Wait, state: State) -> None:
+        """Let a wait time out or be given up, if it is still open; the step goes that way."""
+        if self.waits.expire(wait, self.clock.now, state):
+            self._closed(wait)
+            self._leave(wait, StepOutcome[state.name])
+            self._start_walk(wait.row, self._node(wait).on_timeout)
+
+    def _closed(self, wait: Wait) -> None:
+        """Tidy up after a wait: count checks that were skipped, let go of a held line."""
+        if self.skipped:
+            self.skipped.count(wait)
+        self.lines.release(wait)
+
+    def key_of(self, what: str, index: int) -> int:
+        """Return the key of a strategy's endless table of uniform numbers, for one step."""
+        key = self._keys.get((what, index))
+        if key is None:
+            key = self.draws.key(f"strategy/{what}/{self.graph.nodes[index].name}")
+            self._keys[what, index] = key
+        return key
+
+
+WAIT_CODES = {
+    State.ARMED: WaitOutcome.WAITING,
+    State.FINISHED: WaitOutcome.RESUMED,
+    State.TIMED_OUT: WaitOutcome.TIMED_OUT,
+    State.GAVE_UP: WaitOutcome.GAVE_UP,
+    State.CANCELLED: WaitOutcome.CANCELLED,
+}
+
+
+def record_of(simulation: Simulation) -> Record:
+    """Return all that has happened in a simulation so far; it can go on afterwards."""
+    waits = list(simulation.waits.records.values())  # once: they may lie in a database
+    end, n = _end_of(simulation, waits), simulation.arrived
+    simulation.waits.settle(end)
+    if simulation.skipped:
+        for wait in waits:
+            if wait.state is State.ARMED:
+                simulation.skipped.count(wait)
+    pairs = zip(simulation.graph.nodes, simulation.columns, strict=True)
+    return Record(
+        engine="simpy",
+        end=end,
+        arrived=simulation.draws.arrivals[:n],
+        ended=np.array(simulation.ended[:n], dtype=float),
+        outcomes=np.array(simulation.outcomes[:n], dtype=np.int64),
+        steps=[_executed_steps(node, lists, n) for node, lists in pairs],
+        waits=_waits(waits),
+        deliveries=_deliveries(simulation),
+        loads=simulation.workers.load_until(end),
+        resolution=simulation.workers.loads[0].resolution,
+        longest_queue=simulation.workers.longest_queue,
+        open_seconds=simulation.waits.open_seconds,
+        open_count=simulation.waits.open_count,
+        connection_seconds=simulation.lines.seconds_by(end),
+        stopped=simulation.stopped,
+    )
+
+
+def _end_of(simulation: Simulation, waits: Sequence[Wait]) -> float:
+    """Return the instant of the stop, or else of the last thing that happened.
+
+    The clock itself may go on after that, to timers of waits that are long over.
+    """
+    if simulation.stopped:
+        return simulation.now
+    instants = [simulation.workers.last_end, *simulation.draws.arrivals[: simulation.arrived]]
+    instants += [t for w in waits for t in (w.called, w.armed, w.completed, w.closed)]
+    instants += [t for d in simulation.deliveries for t in (d.sent, d.arrived, d.handled)]
+    return float(max((t for t in instants if t < math.inf), default=0.0))  # NaN is not below
+
+
+def _waits(waits: Sequence[Wait]) -> WaitColumns:
+    armed = [w for w in waits if not math.isnan(w.armed)]
+    armed.sort(key=lambda w: (w.row, w.number))
+    completed = np.array([w.completed for w in armed], dtype=float)
+    completed[np.isinf(completed)] = np.nan
+    return WaitColumns(
+        row=np.array([w.row for w in armed], dtype=np.int64),
+        node=np.array([w.step for w in armed], dtype=np.int64),
+        called=np.array([w.called for w in armed], dtype=float),
+        armed=np.array([w.armed for w in armed], dtype=float),
+        completed=completed,
+        closed=np.array([w.closed for w in armed], dtype=float),
+        checks=np.array([w.checks for w in armed], dtype=np.int64),
+        wasted_checks=np.array([w.wasted_checks for w in armed], dtype=np.int64),
+        deliveries=np.array([w.deliveries for w in armed], dtype=np.int64),
+        outcome=np.array([WAIT_CODES[w.state] for w in armed], dtype=np.int64),
+        serial_numbers=[w.serial_number for w in armed],
+    )
+
+
+def _executed_steps(node: Node, lists: StepLists, n: int) -> StepColumns:
+    outcome = None
+    if isinstance(node, Call):
+        outcome = np.array(lists.outcomes[:n], dtype=np.int64)
+    queued, started, ended = (
+        np.array(part[:n], dtype=float) for part in (lists.queued, lists.started, lists.ended)
+    )
+    return StepColumns(queued, started, ended, outcome)
+
+
+def _deliveries(simulation: Simulation) -> DeliveryColumns:
+    rows = list(simulation.deliveries)
+    codes = {text: code for code, text in enumerate(DELIVERY_OUTCOMES)}
+    whole = np.array(
+        [(d.row, d.node, d.attempt, codes[d.outcome]) for d in rows],
+        dtype=np.int64,
+    ).reshape(-1, 4)
+    times = np.array([(d.sent, d.arrived, d.handled) for d in rows], dtype=float).reshape(-1, 3)
+    row, node, attempt, outcome = whole.T
+    sent, arrived, handled = times.T
+    serial_numbers = [d.serial_number for d in rows]
+    return DeliveryColumns(row, node, attempt, sent, arrived, handled, outcome, serial_numbers)

@@ -1,0 +1,4 @@
+"""Runs as files that process-mining tools read: CSV, Parquet, XES and OCEL.
+
+See `asyncsim.eventlog.write`.
+"""

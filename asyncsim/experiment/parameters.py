@@ -1,0 +1,300 @@
+"""The points of a sweep: all combinations of a grid, or a Latin hypercube over ranges.
+
+A Latin hypercube (McKay, Beckman & Conover 1979, doi:10.2307/1268522) cuts every range into as many
+strata as there are points, and puts one point into each.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from numbers import Integral, Real
+from typing import Any
+
+import attrs
+import numpy as np
+from attrs import frozen
+
+from asyncsim.errors import ScenarioError
+from asyncsim.experiment.replications import distinct
+from asyncsim.model.field_paths import changed
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.scenario_files import KIND_OF, strategy_table
+from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.units import (
+    InvalidValue,
+    clock_time,
+    count,
+    duration,
+    nearest,
+    rate,
+    seconds_of_day,
+)
+from asyncsim.model.validation import argument, scenario_error
+
+Values = tuple[Any, ...]
+OF_STRATEGY = "strategy."
+"""Names that begin so are fields of the strategies."""
+
+
+@frozen
+class Point:
+    """One point: the values of the swept fields, and the scenario they make.
+
+    Attributes
+    ----------
+    number
+        Place in the sweep, from 0.
+    values
+        As they were written.
+    scenario
+        None if the values do not go together.
+    strategies
+        How its steps wait.
+    error
+        Why they do not; else empty.
+    """
+
+    number: int
+    values: Values
+    scenario: Scenario | None
+    strategies: tuple[Strategy, ...] = ()
+    error: str = ""
+
+
+def points_of(
+    scenario: Scenario,
+    strategies: Sequence[Strategy],
+    grid: Mapping[str, Any],
+    sample: int | None,
+    seed: int,
+) -> list[Point]:
+    """Return the points of a grid, or so many of a Latin hypercube; names and values are checked.
+
+    Raises
+    ------
+    ScenarioError
+        If a name leads nowhere, or a value is good at no point of the grid.
+    """
+    names = _names(grid)
+    if sample is not None:
+        rows = _sampled(scenario, strategies, grid, sample, seed)
+    else:
+        lists = [_values(name, grid[name]) for name in names]
+        rows = list(itertools.product(*lists))
+    points, refused = [], {}
+    for number, row in enumerate(rows):
+        try:
+            changes = dict(zip(names, row, strict=True))
+            points.append(Point(number, row, *made(scenario, strategies, changes)))
+        except ScenarioError as problem:
+            points.append(Point(number, row, None, error=told(problem)))
+            refused[number] = problem
+    if sample is None:
+        _refuse_good_at_no_point(points, refused)
+    return points
+
+
+def made(
+    scenario: Scenario, strategies: Sequence[Strategy], changes: dict[str, Any]
+) -> tuple[Scenario, tuple[Strategy, ...]]:
+    """Return scenario and strategies with the values of a point.
+
+    A field of a strategy is changed in all strategies that have one of that name.
+    """
+    outer = {name: value for name, value in changes.items() if not name.startswith(OF_STRATEGY)}
+    inner = {
+        name.removeprefix(OF_STRATEGY): value
+        for name, value in changes.items()
+        if name not in outer
+    }
+    known = sorted(set[str]().union(*map(fields_of, strategies)))
+    for name in inner:
+        if _first(name) not in known:
+            raise ScenarioError(
+                f"{OF_STRATEGY + name!r} names no field: the strategies have "
+                f"{', '.join(map(repr, known)) or 'none'}, got {name!r}{nearest(name, known)}"
+            )
+    new = []
+    for strategy in strategies:
+        fields = fields_of(strategy)
+        mine = {name: value for name, value in inner.items() if _first(name) in fields}
+        new.append(changed(strategy, mine) if mine else strategy)
+    return changed(scenario, outer) if outer else scenario, tuple(new)
+
+
+def _first(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def fields_of(strategy: Strategy) -> set[str]:
+    """Return the names of the fields of a strategy that can be changed."""
+    cls: type[Any] = type(strategy)
+    return {field.alias for field in attrs.fields(cls) if field.init} if attrs.has(cls) else set()
+
+
+def swept_labels(strategies: Mapping[str, Strategy], names: Iterable[str]) -> tuple[str, ...]:
+    """Return the labels of strategies in a sweep: without the value of a field that is swept.
+
+    Examples
+    --------
+    >>> from asyncsim.model.strategies import Callback, Polling
+    >>> pair = {"polling 1 min": Polling("1min"), "callback": Callback()}
+    >>> swept_labels(pair, ["strategy.interval"])
+    ('polling', 'callback')
+    """
+    inner = {
+        _first(name.removeprefix(OF_STRATEGY)) for name in names if name.startswith(OF_STRATEGY)
+    }
+    swept = [one for one in strategies.values() if inner & fields_of(one)]
+    labels = []
+    for label, strategy in strategies.items():
+        alike = [one for one in swept if type(one) is type(strategy)]
+        labels.append(_kind_label(strategy, alike, inner) if strategy in swept else label)
+    return distinct(labels)
+
+
+def _kind_label(strategy: Strategy, alike: Sequence[Strategy], inner: set[str]) -> str:
+    """Return the kind of a strategy, with what tells it from the others of its kind."""
+    kind = KIND_OF.get(type(strategy))
+    if kind is None or len(alike) == 1:
+        return kind or type(strategy).__name__
+    own, *tables = map(strategy_table, (strategy, *alike))
+    differing = (
+        f"{name}={value}"
+        for name, value in own.items()
+        if name not in inner and any(table.get(name) != value for table in tables)
+    )
+    return " ".join([kind, *differing])
+
+
+def told(problem: BaseException) -> str:
+    """Write an error as the column ``error`` has it."""
+    return f"{type(problem).__name__}: {problem}"
+
+
+def _names(grid: Mapping[str, Any]) -> tuple[str, ...]:
+    right = 'must map dotted names of fields to values, such as {"server.workers": [2, 4, 8]}'
+    if not isinstance(grid, Mapping) or not grid:
+        raise scenario_error("grid", right, grid)
+    for name in grid:
+        if not isinstance(name, str):
+            raise scenario_error("grid", right, name)
+    return tuple(grid)
+
+
+def _values(name: str, values: Any) -> list[Any]:
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    if not isinstance(values, (list, tuple, range)) or not len(values):
+        raise scenario_error(f"grid[{name!r}]", "must be a list of values", values)
+    found: list[Any] = []
+    for value in values:
+        value = value.item() if isinstance(value, np.generic) else value
+        if any(value == other and type(value) is type(other) for other in found):
+            raise scenario_error(f"grid[{name!r}]", "must hold each value once", value)
+        found.append(value)
+    return found
+
+
+def _refuse_good_at_no_point(points: list[Point], refused: dict[int, ScenarioError]) -> None:
+    """Raise the error of a value that no other value could make good."""
+    for column in range(len(points[0].values)):
+        good = [repr(point.values[column]) for point in points if point.scenario is not None]
+        for number, problem in refused.items():
+            if repr(points[number].values[column]) not in good:
+                raise problem
+
+
+@frozen
+class Reading:
+    """What a person wrote, as a number on a scale."""
+
+    scale: str
+    figure: float
+
+    def back(self, figure: float) -> Any:
+        """Write another number of the same scale as a person would."""
+        if self.scale == "whole number":
+            return int(figure)
+        if self.scale == "clock time":
+            seconds = int(figure)
+            return clock_time(f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}")
+        if self.scale.startswith("rate"):
+            return f"{figure!r}/{self.scale.partition('/')[2]}"
+        return float(figure)
+
+
+def reading(value: Any) -> Reading | None:
+    """Return a value as a number on its scale, or None if it is on none.
+
+    Examples
+    --------
+    >>> reading("15min")
+    Reading(scale='duration', figure=900.0)
+    """
+    if isinstance(value, str):
+        return _reading_of_text(value)
+    if isinstance(value, timedelta):
+        return Reading("duration", value.total_seconds())
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        return None
+    return Reading("whole number" if isinstance(value, Integral) else "number", float(value))
+
+
+def _reading_of_text(text: str) -> Reading | None:
+    try:
+        if "/" in text:
+            found = rate(text)
+            return Reading(f"rate/{found.unit}", found.count)
+        if ":" in text:
+            return Reading("clock time", float(seconds_of_day(clock_time(text))))
+        return Reading("duration", duration(text))
+    except InvalidValue:
+        return None
+
+
+def _sampled(
+    scenario: Scenario,
+    strategies: Sequence[Strategy],
+    grid: Mapping[str, Any],
+    sample: int,
+    seed: int,
+) -> list[Values]:
+    n = argument("sample", sample, count)
+    ranges = [_range(name, grid[name]) for name in grid]
+    for name, ends in grid.items():
+        for end in ends:
+            made(scenario, strategies, {name: end})
+    from scipy.stats import qmc  # takes a second, and only samples need it
+
+    places = qmc.LatinHypercube(len(ranges), rng=np.random.default_rng(seed)).random(n)
+    columns = []
+    for (low, high), places_of_one in zip(ranges, places.T, strict=True):
+        whole = low.scale in ("whole number", "clock time")
+        width = high.figure - low.figure + whole  # the last whole number is as likely as any
+        figures = low.figure + places_of_one * width
+        columns.append([low.back(figure) for figure in figures.tolist()])
+    return list(zip(*columns, strict=True))
+
+
+def _range(name: str, ends: Sequence[Any]) -> tuple[Reading, Reading]:
+    right = "must be a range (low, high) of numbers, durations, rates of one unit or clock times"
+    if not isinstance(ends, (list, tuple)) or len(ends) != 2:
+        raise scenario_error(f"grid[{name!r}]", f"{right} when sampled", ends)
+    low, high = read_ends(ends)
+    if low is None or high is None or low.scale != high.scale or low.figure >= high.figure:
+        raise scenario_error(f"grid[{name!r}]", f"{right} when sampled", ends)
+    return low, high
+
+
+def read_ends(ends: Sequence[Any]) -> tuple[Reading | None, Reading | None]:
+    """Read both ends of a range: a whole number beside another is a number, as are 0 and 1."""
+    low, high = reading(ends[0]), reading(ends[1])
+    if low and high and {low.scale, high.scale} <= {"whole number", "number"}:
+        shares = (low.figure, high.figure) == (0.0, 1.0)  # and no counts
+        if shares or low.scale != high.scale:
+            return Reading("number", low.figure), Reading("number", high.figure)
+    return low, high

@@ -1,0 +1,502 @@
+"""How many replications a figure needs to be known so well, strategy by strategy.
+
+How many replications are enough: the rule of Hoad, Robinson and Davies.
+
+K. Hoad, S. Robinson, R. Davies (2010), Automated selection of the number of replications for a
+discrete-event simulation, Journal of the Operational Research Society 61, 1632-1644.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+from attrs import define
+
+from asyncsim import plots
+from asyncsim.engine.metrics import check_figure, metrics_of
+from asyncsim.engine.run_arguments import check_scenario
+from asyncsim.errors import PrecisionWarning, ScenarioError, warn
+from asyncsim.experiment.notebook_html import warnings_html
+from asyncsim.experiment.replications import (
+    Outcome,
+    Replications,
+    censored,
+    labelled,
+    playing,
+    warn_censored,
+)
+from asyncsim.experiment.simulate import check_engine
+from asyncsim.experiment.statistics import check_confidence, student_t
+from asyncsim.model.random_streams import key_part
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.units import DurationLike, InvalidValue, count, number, positive_duration
+from asyncsim.model.validation import argument, scenario_error
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FEWEST = 5
+"""A target is not believed on fewer replications than this (the paper begins with 3)."""
+LOOK_AHEAD = 5
+"""So many further replications must confirm it, as the paper recommends."""
+TIMES = ("s", "worker s")
+"""Units of figures whose target may be written as a duration."""
+
+
+class PrecisionTarget(NamedTuple):
+    """How narrow an interval is to be: its half-width as a share of the mean, or outright."""
+
+    share: float | None = None
+    within: float | None = None
+
+    def text(self, unit: str) -> str:
+        """Return it in words."""
+        if self.share is not None:
+            return f"precision of {self.share:g}"
+        return f"precision of ± {self.within:g}{'' if unit == '1' else ' ' + unit}"
+
+
+def target(precision: object, within: object, unit: str) -> PrecisionTarget:
+    """Return the target that a person gave, checked.
+
+    Parameters
+    ----------
+    precision
+        A share of the mean between 0 and 1, or None.
+    within
+        A half-width in the unit of the figure (a duration where that is seconds), or None.
+    unit
+        Of the figure.
+
+    Raises
+    ------
+    ScenarioError
+        If one is wrong, or both or neither are given.
+    """
+    if (precision is None) == (within is None):
+        raise ScenarioError(
+            "give precision (a share of the mean, such as 0.05) or within (a half-width such as "
+            f"'5s'), one of them; got precision={precision!r}, within={within!r}"
+        )
+    try:
+        if within is not None:
+            found = positive_duration(within) if unit in TIMES else number(within)  # type: ignore[arg-type]
+            if found <= 0:
+                raise InvalidValue("must be positive")
+            return PrecisionTarget(within=found)
+        share = number(precision)
+        if not 0 < share < 1:
+            raise InvalidValue("must be a share between 0 and 1")
+        return PrecisionTarget(share=share)
+    except InvalidValue as problem:
+        if within is not None:
+            raise scenario_error("within", problem, within) from None
+        hint = "; a half-width in the figure's own unit is within="
+        raise scenario_error("precision", InvalidValue(str(problem), hint), precision) from None
+
+
+class Step(NamedTuple):
+    """How things stood after a replication."""
+
+    n: int
+    """Replications so far."""
+    value: float
+    mean: float
+    half_width: float
+    share: float
+    """Half-width as a share of the mean; NaN where there is none."""
+
+
+class Precision:
+    """Is fed the figure of one replication after the other and tells when there are enough.
+
+    After n replications with mean m and standard deviation s the interval's half-width is
+    h = t(n-1) s / √n and its share of the mean d = h / abs(m). The number of replications is the
+    first n with d ≤ wanted that stays so for a further k·max(n, 100)/100 ones, k = 5: the
+    interval may be narrow by chance while few values have been seen (Hoad, Robinson and Davies
+    2010).
+
+    Parameters
+    ----------
+    wanted
+        The target.
+    confidence
+        Of the interval.
+    first
+        The rule does not begin before so many.
+    look_ahead
+        The k above.
+    name
+        What the figure is called in errors.
+
+    Raises
+    ------
+    ScenarioError
+        If a share of the mean is wanted, and the mean is zero while the values are not.
+
+    Examples
+    --------
+    >>> rule = Precision(PrecisionTarget(share=0.1))
+    >>> for value in [10.0, 10.2, 9.9, 10.1, 9.8, 10.0, 10.1, 9.9, 10.0, 10.2]:
+    ...     rule.add(value)
+    >>> rule.enough, rule.number
+    (True, 5)
+    """
+
+    def __init__(
+        self,
+        wanted: PrecisionTarget,
+        confidence: float = 0.95,
+        *,
+        first: int = FEWEST,
+        look_ahead: int = LOOK_AHEAD,
+        name: str = "the figure",
+    ) -> None:
+        self._first = max(argument("first", first, count), 2)
+        self.wanted = wanted
+        self.steps: list[Step] = []
+        self.known = 0
+        """Values that were numbers; a replication without the figure (NaN) confirms nothing."""
+        self._confidence = confidence
+        self._look_ahead = look_ahead
+        self._name = name
+        self._mean = self._squares = 0.0
+        self._since: tuple[int, int] | None = None
+
+    def add(self, value: float) -> None:
+        """Take the figure of the next replication."""
+        n = len(self.steps) + 1
+        if math.isnan(value):
+            last = self.steps[-1] if self.steps else Step(0, *[math.nan] * 4)
+            self.steps.append(last._replace(n=n, value=value))
+            return
+        self.known += 1
+        off = value - self._mean  # Welford (1962): no cancellation
+        self._mean += off / self.known
+        self._squares += off * (value - self._mean)
+        half = math.nan
+        if self.known > 1:
+            deviation = math.sqrt(self._squares / (self.known - 1))
+            half = student_t(self._confidence, self.known - 1) * deviation / math.sqrt(self.known)
+        share = half / abs(self._mean) if self._mean else (math.nan if half else 0.0)
+        self.steps.append(Step(n, value, self._mean, half, share))
+        if self.known < self._first:
+            return
+        if not self._narrow(self.steps[-1]):
+            self._since = None
+        elif self._since is None:
+            self._since = n, self.known
+
+    def _narrow(self, step: Step) -> bool:
+        if self.wanted.within is not None:
+            return step.half_width <= self.wanted.within
+        if math.isnan(step.share) and not math.isnan(step.half_width):
+            raise ScenarioError(
+                f"precision is a share of the mean, and the mean of {self._name} is zero after "
+                f"{step.n} replications; give a half-width in its own unit, such as within='5s'"
+            )
+        assert self.wanted.share is not None
+        return step.share <= self.wanted.share
+
+    @property
+    def number(self) -> int | None:
+        """The first number of replications from which the interval has been narrow enough."""
+        return None if self._since is None else self._since[0]
+
+    @property
+    def enough(self) -> bool:
+        """Whether that was confirmed by the further replications."""
+        return self._since is not None and self.known - self._since[1] >= self._ahead(
+            self._since[1]
+        )
+
+    @property
+    def still(self) -> int:
+        """So many replications are needed at the very least before there can be enough."""
+        if self._since is not None:
+            return max(self._since[1] + self._ahead(self._since[1]) - self.known, 0)
+        begin = max(self.known + 1, self._first)
+        return begin - self.known + self._ahead(begin)
+
+    def _ahead(self, n: int) -> int:
+        return self._look_ahead * max(n, 100) // 100
+
+    def shortfall(self, label: str) -> str:
+        """Return how far the target was missed, in words."""
+        if not self.known:
+            return f"{label}: no replication had the figure"
+        last = self.steps[-1]
+        if self.number is not None:
+            return f"{label}: reached after {self.number}, but not confirmed by enough further ones"
+        if self.wanted.within is not None:
+            return f"{label}: ± {last.half_width:.3g}"
+        if not last.share < 1:
+            return (
+                f"{label}: the mean cannot be told from zero, so a share of it makes no sense; "
+                "give within= instead"
+            )
+        return f"{label}: {last.share:.3g}"
+
+
+@define
+class _Waits:
+    """How many waits all runs of a strategy had, and what became of them."""
+
+    armed: float = 0.0
+    resumed: int = 0
+    still_open: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count those of a run."""
+        self.armed += outcome.figures["armed"]
+        self.resumed += len(outcome.latencies)
+        self.still_open += outcome.censored
+
+    @property
+    def unresumed(self) -> float:
+        """The share that never resumed."""
+        return 1 - self.resumed / self.armed if self.armed else 0.0
+
+
+class NeededReplications:
+    """How many replications each strategy needs; made by `asyncsim.replications_for`.
+
+    Attributes
+    ----------
+    scenario, seed
+        What was played, and the key of the random numbers.
+    figure, unit
+        What was measured.
+    confidence
+        Of the intervals.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        figure: str,
+        rules: dict[str, Precision],
+        waits: dict[str, _Waits],
+        seed: int,
+        confidence: float,
+    ) -> None:
+        self.scenario = scenario
+        self.figure = figure
+        self.unit = metrics_of(scenario)[figure].unit
+        self.seed = seed
+        self.confidence = confidence
+        self._rules = rules
+        self._waits = waits
+        self._wanted = next(iter(rules.values())).wanted
+
+    @property
+    def strategies(self) -> list[str]:
+        """Labels of the strategies."""
+        return list(self._rules)
+
+    @property
+    def replications(self) -> int:
+        """How many were played, of the strategy that was played most."""
+        return max(len(rule.steps) for rule in self._rules.values())
+
+    @property
+    def notes(self) -> list[str]:
+        """What else there is to know: waits that were still open when runs stopped."""
+        return censored({label: waits.still_open for label, waits in self._waits.items()})
+
+    @property
+    def _lossy(self) -> bool:
+        return any(waits.unresumed > 0 for waits in self._waits.values())
+
+    @property
+    def numbers(self) -> dict[str, int | None]:
+        """The number of replications by strategy; None where it was not reached."""
+        return {label: rule.number if rule.enough else None for label, rule in self._rules.items()}
+
+    @property
+    def number(self) -> int | None:
+        """Enough for every strategy; None if one of them was not reached."""
+        found = list(self.numbers.values())
+        known = [n for n in found if n is not None]
+        return max(known) if len(known) == len(found) else None
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per strategy and replication, the confirming ones included.
+
+        ``strategy, n, value, mean, low, high, share``: of the first n replications the mean, the
+        ends of its interval and its half-width as a share of it.
+        """
+        rows = [
+            (label, s.n, s.value, s.mean, s.mean - s.half_width, s.mean + s.half_width, s.share)
+            for label, rule in self._rules.items()
+            for s in rule.steps
+        ]
+        columns = ["strategy", "n", "value", "mean", "low", "high", "share"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def plot(self) -> Figure:
+        """Draw mean and interval over the number of replications, and where it was reached."""
+        figure, axes = plots.figure(len(self._rules))
+        ylabel = plots.heading(self.figure, self.unit, self._lossy)
+        for ax, (label, table) in zip(
+            axes, self.table.groupby("strategy", sort=False), strict=True
+        ):
+            n = self.numbers[str(label)]
+            plots.cumulative_mean(table, ylabel, n, ax, legend=False)
+            told = "not reached" if n is None else f"{n} replications"
+            name = plots.with_unresumed(str(label), self._waits[str(label)].unresumed)
+            ax.set_title(f"{name}: {told}", loc="left", fontsize=11)
+        title = f"{self.scenario.name}, {self._wanted.text(self.unit)}"
+        figure.suptitle(title, x=0.01, ha="left")
+        handles: dict[str, Any] = {}
+        for ax in axes:  # the mark is only in those where it was reached
+            handles |= {text: h for h, text in zip(*ax.get_legend_handles_labels(), strict=True)}
+        figure.legend(
+            handles.values(), handles, loc="outside lower center", frameon=False,
+            ncols=3 if len(axes) > 1 else 1,  # one is too narrow for three columns
+        )  # fmt: skip
+        return figure
+
+    def _summary(self) -> pd.DataFrame:
+        rows = {}
+        for label, rule in self._rules.items():
+            n = self.numbers[label]
+            at = rule.steps[(n or len(rule.steps)) - 1]
+            rows[label] = {
+                "replications": "not reached" if n is None else str(n),
+                "played": str(len(rule.steps)),
+                "mean": f"{at.mean:.4g}",
+                "half-width": f"{at.half_width:.2g}",
+                "share": f"{at.share:.1%}",
+            }
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        if self._lossy:  # they are in no mean, so their share stands beside it
+            unresumed = [self._waits[label].unresumed for label in self._rules]
+            table.insert(0, "never resumed", [plots.percent(share) for share in unresumed])
+        return table
+
+    @property
+    def _note(self) -> str:
+        return (
+            f"{plots.heading(self.figure, self.unit, self._lossy)}: replications for a "
+            f"{self._wanted.text(self.unit)}, {self.confidence:.0%} interval"
+        )
+
+    @property
+    def _constant(self) -> str:
+        same = [one for one, rule in self._rules.items() if rule.steps[-1].half_width == 0]
+        told = "all values were equal, so nothing is known of what is rarer than that"
+        return f"{' and '.join(same)}: {told}" if same else ""
+
+    def __repr__(self) -> str:
+        head = f"{self.scenario.name}, {self._note}\n{self._summary().to_string()}"
+        return "\n".join([head, *filter(None, [self._constant]), *self.notes])
+
+    def _repr_html_(self) -> str:
+        table = self._summary().to_html(border=0)
+        notes = "<br>".join(escape(note) for note in (self._note, self._constant) if note)
+        head = f"<b>{escape(self.scenario.name)}</b>{warnings_html(self.notes)}"
+        return f"<div>{head}{table}{notes}</div>"
+
+
+def replications_for(
+    scenario: Scenario,
+    strategies: Sequence[Strategy],
+    *,
+    precision: float | None = None,
+    within: DurationLike | None = None,
+    figure: str = "mean_latency",
+    most_replications: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+    engine: str = "auto",
+    n_jobs: int = 1,
+    progress: bool = True,
+) -> NeededReplications:
+    """Find how many replications it takes to know a figure well enough under each strategy.
+
+    The rule is that of Hoad, Robinson and Davies (2010), see `asyncsim.experiment.precision`. A
+    strategy is no longer played once it has enough, so its number does not depend on the others.
+
+    Parameters
+    ----------
+    scenario, strategies
+        What is played, and how its steps wait.
+    precision
+        Half-width of the interval as a share of the mean; 0.05 if `within` is not given either.
+    within
+        In place of it: the half-width itself, in the unit of the figure (``"5s"``).
+    figure
+        A name of `asyncsim.engine.metrics.METRICS`.
+    most_replications
+        Give up after so many.
+    seed, confidence, engine, n_jobs, progress
+        As in `asyncsim.compare`.
+
+    Raises
+    ------
+    ScenarioError
+        If an argument is wrong, or a share is wanted of a mean that is zero.
+
+    Warns
+    -----
+    PrecisionWarning
+        If the target was not reached.
+    CensoredWarning
+        If waits were still open when runs stopped.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario(
+    ...     name="outside",
+    ...     process=sim.Process("p", [sim.AsyncStep("ask", system="office")]),
+    ...     systems={"office": sim.OnlineService(sim.exponential("10min"), lanes=None)},
+    ...     arrivals=sim.UniformArrivals(50),
+    ... )
+    >>> needed = sim.replications_for(
+    ...     scenario, [sim.Polling("5min")], precision=0.2, figure="p95_latency", progress=False
+    ... )
+    >>> needed.numbers
+    {'polling 5 min': 5}
+    """
+    check_scenario(scenario)
+    check_engine(engine)
+    check_confidence(confidence)
+    unit = metrics_of(scenario)[check_figure(figure, scenario)].unit
+    goal = target(0.05 if precision is None and within is None else precision, within, unit)
+    most = argument("most_replications", most_replications, count)
+    if most < FEWEST:
+        raise scenario_error("most_replications", f"must be {FEWEST} or more", most)
+    by_label, seed = labelled(strategies), key_part("seed", seed)
+    rules = {
+        label: Precision(goal, confidence, name=f"{figure} under {label}") for label in by_label
+    }
+    todo, waits = dict(by_label), {label: _Waits() for label in by_label}
+    so_far = 0
+    with playing(n_jobs, progress, "replications") as play:
+        while todo and so_far < most:
+            plan = Replications(scenario, tuple(todo.values()), seed, engine)
+            # No strategy can have enough before these are played, so none is played in vain
+            stop = min(so_far + min(rules[label].still for label in todo), most)
+            for outcomes in play.kept(plan, Outcome.of, range(so_far, stop)):
+                for label, outcome in zip(todo, outcomes, strict=True):
+                    rules[label].add(outcome.figures[figure])
+                    waits[label].add(outcome)
+            so_far = stop
+            todo = {label: one for label, one in todo.items() if not rules[label].enough}
+    found = NeededReplications(scenario, figure, rules, waits, seed, confidence)
+    warn_censored(found.notes)
+    if todo:
+        told = "; ".join(rules[label].shortfall(label) for label in todo)
+        warn(
+            f"the {goal.text(unit)} of {figure} was not reached in {most} replications ({told})",
+            PrecisionWarning,
+        )
+    return found

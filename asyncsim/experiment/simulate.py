@@ -1,0 +1,141 @@
+"""Play a scenario: the one function that chooses an engine."""
+
+from __future__ import annotations
+
+import logging
+
+from asyncsim.engine import invariants
+from asyncsim.engine.run import Run
+from asyncsim.engine.run_arguments import check_played, seconds
+from asyncsim.engine.simulation import Simulation, record_of
+from asyncsim.errors import CensoredWarning, ScenarioError, warn
+from asyncsim.fast.supported import unplayed
+from asyncsim.model.profiles import Profile
+from asyncsim.model.random_streams import Draws
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.units import DurationLike
+from asyncsim.model.validation import choice
+
+logger = logging.getLogger("asyncsim")
+
+ENGINES = ("auto", "simpy", "compiled")
+RESOLUTION = 60.0
+"""Bins of the load, in seconds, where nobody says otherwise."""
+_told: set[tuple[str, ...]] = set()
+"""Parts of which a person has been told that only SimPy plays them."""
+
+
+def simulate(
+    scenario: Scenario,
+    strategy: Strategy,
+    *,
+    seed: int = 0,
+    replication: int = 0,
+    draws: Draws | None = None,
+    until: DurationLike | None = None,
+    engine: str = "auto",
+    resolution: DurationLike = RESOLUTION,
+    profile: str | Profile | None = None,
+) -> Run:
+    """Play a scenario under a strategy and return what happened.
+
+    Parameters
+    ----------
+    scenario, strategy
+        What is played, and how its waiting steps learn of completion.
+    seed, replication
+        Keys of the random numbers; the same keys give every strategy the same numbers.
+    draws
+        Random numbers of your own in place of `seed` and `replication`.
+    until
+        Stop then (a duration from the scenario's start); by default when all is over.
+    engine
+        ``"simpy"``, the reference; ``"compiled"``, the same answer much faster; or ``"auto"``:
+        compiled if it plays every part of the scenario, else SimPy, which is logged once.
+    resolution
+        Width of the bins of ``run.server`` and ``run.open_waits``.
+    profile
+        Finishes are answered as this engine does, and its database operations are counted; see
+        `Scenario.with_profile`.
+
+    Raises
+    ------
+    ScenarioError
+        If an argument is wrong.
+    EngineError
+        If the run broke one of the laws of `asyncsim.engine.invariants`.
+
+    Warns
+    -----
+    CensoredWarning
+        If waits were still open at the end: they have no latency and are not in the averages.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario.load("example:nightly_ledger")
+    >>> run = sim.simulate(scenario, sim.Polling("15min"), seed=1)
+    >>> bool(run.waits["latency"].max() < 15 * 60 + 1)
+    True
+    """
+    check_engine(engine)
+    check_played(scenario, strategy, draws)
+    scenario = scenario.with_profile(profile)
+    if draws is None:
+        draws = scenario.draw(seed, replication)
+    run = played(scenario, strategy, draws, until=until, engine=engine, resolution=resolution)
+    for note in run.notes:
+        warn(note, CensoredWarning)
+    return run
+
+
+def check_engine(engine: str) -> None:
+    """Check the name of an engine."""
+    choice("engine", engine, ENGINES)
+
+
+def played(
+    scenario: Scenario,
+    strategy: Strategy,
+    draws: Draws,
+    *,
+    until: DurationLike | None = None,
+    engine: str = "auto",
+    resolution: DurationLike = RESOLUTION,
+) -> Run:
+    """Play as `simulate` does, without a word about waits that are still open.
+
+    To silence the warning instead would change the filters of all threads of this process.
+    """
+    check_engine(engine)
+    draws = draws.completed_for(scenario)
+    if _chosen(engine, scenario, strategy) == "simpy":
+        simulation = Simulation(scenario, strategy, draws, resolution=resolution)
+        simulation.run(until)
+        record = record_of(simulation)
+    else:
+        from asyncsim.fast.compiled import play_compiled  # many modules
+
+        stop = None if until is None else seconds("until", until)
+        record = play_compiled(scenario, strategy, draws, stop, seconds("resolution", resolution))
+    invariants.check(record, scenario)
+    return Run(scenario, strategy, draws, record)
+
+
+def _chosen(engine: str, scenario: Scenario, strategy: Strategy) -> str:
+    """Return the engine that plays, and say once if "auto" cannot take the fast one."""
+    if engine == "simpy":
+        return engine
+    others = unplayed(scenario, strategy)
+    if not others:
+        return "compiled"
+    words = " and ".join(others)
+    if engine == "compiled":
+        raise ScenarioError(
+            f"engine 'compiled' plays built-in parts only, got {words}; take 'simpy' or 'auto'"
+        )
+    if tuple(others) not in _told:
+        _told.add(tuple(others))
+        logger.warning("%s: not built in, so SimPy plays it (slower, the same answer)", words)
+    return "simpy"

@@ -1,0 +1,392 @@
+"""What is asked of outside systems and workers in a week, against what they can do in it.
+
+A run goes on until its last item is done, so one day's items may take two days. If days go on like
+that nobody has that time: what is more than can be done is never worked off.
+
+The least work that an instance is to the workers, by what is described: a lower bound.
+
+Runs measure the work with chance in it. What must be done whatever happens can be told without:
+steps and calls that are surely come to, by the mean of their law, and one callback or check each.
+
+A wait that times out may spare the workers what comes after it: whoever has too much to do has less
+of it then. What comes after counts as far as waits surely resume: because the time-out goes on as
+well, because noticing in time needs no worker, or because a target is not met otherwise.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+import attrs
+import numpy as np
+from attrs import frozen
+
+from asyncsim.engine.graph import Call, Graph
+from asyncsim.engine.run import Run
+from asyncsim.experiment.statistics import Interval, mean_interval
+from asyncsim.model.arrivals import Poisson, WeeklyPoisson
+from asyncsim.model.calendar import Calendar, Days, Hours
+from asyncsim.model.distributions import Fixed
+from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path, Step
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import (
+    Backoff,
+    Callback,
+    CallbackWithSafetyPoll,
+    LongPolling,
+    Polling,
+)
+from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.systems import SYSTEMS, ExternalSystem, NightlyBatch, OnlineService, People
+from asyncsim.model.units import DAY, WEEK, day_numbers, text_of
+
+
+def least_work(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> float:
+    """Return the worker time of an instance, in seconds: on average it is at least so much.
+
+    Parameters
+    ----------
+    scenario, strategy
+        What is played.
+    lost
+        The largest share of all waits that never resume. Each of them spares no more than the work
+        of all that is described.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> ask = sim.AsyncStep("ask", "office", call_work="1h")
+    >>> scenario = sim.Scenario(
+    ...     name="calls",
+    ...     process=sim.Process("call", [ask, sim.Step("file", "10min")]),
+    ...     systems={"office": sim.OnlineService("1min", lanes=None)},
+    ...     server=sim.WorkflowServer(8, callback_work="1s"),
+    ...     arrivals=sim.Poisson("9/h"),
+    ... )
+    >>> least_work(scenario, sim.Callback())
+    4201.0
+    >>> least_work(scenario, sim.Callback(loss=0.1))  # what is lost does not go on
+    3600.0
+    >>> least_work(scenario, sim.Callback(loss=0.1), lost=0.0)  # unless none is
+    4201.0
+    """
+    steps = scenario.process.steps
+    work = _Walk(scenario, strategy).through(steps)[0]
+    if lost >= 1:
+        return work
+    walk = _Walk(scenario, strategy, all_resume=True)
+    waits = len(scenario.process.of_type(AsyncStep))
+    return max(work, walk.through(steps)[0] - lost * waits * walk.everything)
+
+
+@frozen
+class _Walk:
+    """Gives, for parts of a process, the least work in them and the least chance to go on.
+
+    Attributes
+    ----------
+    all_resume
+        Take every wait to resume.
+    """
+
+    scenario: Scenario
+    strategy: Strategy
+    all_resume: bool = False
+
+    def through(self, elements: Sequence[Element]) -> tuple[float, float]:
+        work, chance = 0.0, 1.0
+        for element in elements:
+            more, on = self._element(element)
+            work, chance = work + chance * more, chance * on
+        return work, chance
+
+    @property
+    def everything(self) -> float:
+        """The work of all that is described: no way through the process has more."""
+        parts = list(self.scenario.process.parts())
+        steps = sum(part.work.mean for part in parts if isinstance(part, Step))
+        calls = [part.call_work.mean for part in parts if isinstance(part, AsyncStep)]
+        return steps + sum(calls) + len(calls) * self._notice
+
+    def _element(self, element: Element) -> tuple[float, float]:
+        if isinstance(element, Step):
+            return element.work.mean, 1.0
+        if isinstance(element, AsyncStep):
+            return self._call(element)
+        if isinstance(element, Choice):
+            ways = [(one.probability, *self.through(one.steps)) for one in element.branches]
+            return sum(p * work for p, work, _ in ways), sum(p * on for p, _, on in ways)
+        assert isinstance(element, Parallel), element
+        branches = [self.through(branch) for branch in element.branches]
+        if any(on < 1 for _, on in branches):  # what fails in one may break off the others
+            return 0.0, 0.0
+        return sum(work for work, _ in branches), 1.0
+
+    def _path(self, path: Path) -> tuple[float, float]:
+        if isinstance(path, str):
+            return 0.0, 0.0 if path == "fail" else 1.0
+        return self.through(path)
+
+    def _call(self, step: AsyncStep) -> tuple[float, float]:
+        response = step.response
+        ways = [
+            (response.accepted, *self._wait(step)),
+            (response.done, *self._path(step.on_done)),
+            (response.rejected, *self._path(step.on_rejected)),
+        ]
+        if step.timeout is not None and step.arm == "before call" and not self.all_resume:
+            work, on = self._path(step.on_timeout)  # it may be over before there is a response
+            ways = [(p, min(w, work), min(c, on)) for p, w, c in ways]
+        work = step.call_work.mean + sum(p * w for p, w, _ in ways)
+        return work, sum(p * c for p, _, c in ways)
+
+    def _wait(self, step: AsyncStep) -> tuple[float, float]:
+        work, on = self.through(step.on_accepted)
+        chance = 1.0 if self.all_resume else self._chance(step)
+        late, goes_on = (0.0, 0.0) if step.timeout is None else self._path(step.on_timeout)
+        least = min(self._notice, chance * self._notice + (1 - chance) * late)
+        return work + on * least, on * (chance + (1 - chance) * goes_on)
+
+    def _chance(self, step: AsyncStep) -> float:
+        """Return the chance that the wait surely has to end with its completion.
+
+        With a time-out there is one only where nobody who may be busy is needed: neither a worker
+        to notice, nor a lane outside.
+        """
+        if not self._resumes(step):
+            return 0.0
+        if step.timeout is None:
+            return 1.0
+        system, strategy = self.scenario.systems[step.system], self.strategy
+        alone = type(system) is OnlineService and system.lanes is None
+        if not alone or self._notice or step.arm == "before call":
+            return 0.0
+        if type(strategy) is Callback and isinstance(strategy.delay, Fixed):
+            later = strategy.delay.value
+        elif type(strategy) is Polling:
+            later = strategy.interval + strategy.jitter
+        else:
+            return 0.0
+        left = (step.timeout - later) * (1 - 1e-9)  # at the same instant it may be too late
+        return 1.0 - float(system.item_time.survival(left)) if left > 0 else 0.0
+
+    def _resumes(self, step: AsyncStep) -> bool:
+        """Tell whether the wait surely ends with its completion, if it may last for ever."""
+        if type(self.scenario.systems[step.system]) not in SYSTEMS.values():
+            return False  # somebody's own: it may complete nothing
+        strategy = self.strategy
+        if type(strategy) is Callback:  # one that comes before the wait is armed may be lost
+            safe = not strategy.loss and self.scenario.server.finish_limit is None
+            return safe and not step.on_accepted and not step.arm_delay
+        if type(strategy) in (Polling, Backoff):
+            return getattr(strategy, "limit", None) is None
+        return type(strategy) in (LongPolling, CallbackWithSafetyPoll)
+
+    @property
+    def _notice(self) -> float:
+        """Work of the callback or the check that ends a wait."""
+        server = self.scenario.server
+        if type(self.strategy) is Callback:
+            return server.callback_work
+        return server.poll_work if type(self.strategy) in (Polling, Backoff, LongPolling) else 0.0
+
+
+WORKERS = "the workers"
+NEAR = 0.5
+"""With less to do than this share nobody takes long to settle."""
+ENOUGH = 100
+"""A run of so many relaxation times shows what a steady state is like."""
+
+
+@frozen
+class Asked:
+    """What one run asked for: waits of each system, and seconds of the workers' time."""
+
+    instances: int
+    waits: Mapping[str, int]
+    worker_seconds: float
+
+    @classmethod
+    def of(cls, run: Run) -> Asked:
+        """Return what a run asked for."""
+        waits = dict.fromkeys(run.scenario.systems, 0)
+        nodes = Graph.of(run.scenario.process).nodes
+        for index, number in enumerate(np.bincount(run.record.waits.node).tolist()):
+            node = nodes[index]
+            if isinstance(node, Call):
+                waits[node.step.system] += number
+        busy = sum(load.busy_seconds for load in run.record.loads.values())
+        return cls(len(run.record.arrived), waits, busy)
+
+
+def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
+    """Return what a week asks of each system and of the workers, as a share of what they can do.
+
+    The week is one without public holidays; of a batch that skips nights or breaks down it is the
+    average one, with as much in its tray as it can do at most. Arrivals with a rate tell how many
+    come in it; else every day is as those of the run.
+
+    Parameters
+    ----------
+    scenario
+        What was played.
+    asked
+        What each replication asked for; only what an instance asks for on average is taken from it.
+
+    Examples
+    --------
+    A day has 86,400 seconds, and each of the 9,600 items takes fifteen.
+
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario(
+    ...     name="a batch",
+    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
+    ...     systems={"ledger": sim.NightlyBatch("22:00", "15s")},
+    ...     arrivals=sim.Poisson("9600/day"),
+    ... )
+    >>> round(shares(scenario, [Asked(90, {"ledger": 90}, 0.0)])["ledger"], 3)
+    1.667
+    """
+    instances = sum(one.instances for one in asked)
+    if not instances:
+        return {}
+    times = _instances_of_a_week(scenario, instances / len(asked)) / instances
+    found = {}
+    for name, system in scenario.systems.items():
+        items = times * sum(one.waits[name] for one in asked)
+        most = min(_items_of_a_week(link, scenario.calendar) for link in system.links)
+        found[name] = items / most
+    busy = times * sum(one.worker_seconds for one in asked)
+    found[WORKERS] = busy / (scenario.server.workers * WEEK)
+    return found
+
+
+def goes_on(scenario: Scenario) -> bool:
+    """Tell whether arrivals have a rate, and so go on after the scenario's length."""
+    return isinstance(scenario.arrivals, (Poisson, WeeklyPoisson))
+
+
+def least_busy(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> float:
+    """Return the share of the workers' time that is surely asked for, by the least work.
+
+    None of it is sure where arrivals have no rate. With `lost`, no larger share of the waits is
+    taken never to resume.
+    """
+    if not goes_on(scenario):
+        return 0.0
+    work = least_work(scenario, strategy, lost) * _instances_of_a_week(scenario, 0.0)
+    return work / (scenario.server.workers * WEEK)
+
+
+def outside_shares(
+    scenario: Scenario, asked: Sequence[Asked], confidence: float
+) -> dict[str, Interval]:
+    """Return what a week asks of each outside system, as `shares`, with an interval.
+
+    How often an instance asks may be chance, which differs from run to run.
+    """
+    each = [shares(scenario, [one]) for one in asked if one.instances]
+    return {
+        name: mean_interval([one[name] for one in each], confidence)
+        for name in scenario.systems
+        if each
+    }
+
+
+def near_full_load(scenario: Scenario, strategy: Strategy, asked: Sequence[Asked]) -> list[str]:
+    """Say who has too much to do, or so nearly that a run settles no sooner than it ends.
+
+    A queue before c servers who take s forgets what it was within about s/(c (1 - √ρ)²): the
+    slowest term of the transient M/M/1 queue decays at the rate (√μ - √λ)².
+
+    Parameters
+    ----------
+    scenario, strategy
+        What was played.
+    asked
+        What each replication asked for.
+    """
+    if not goes_on(scenario):
+        return []
+    found = shares(scenario, asked) | {WORKERS: least_busy(scenario, strategy)}
+    instances = sum(one.instances for one in asked)
+    busy = sum(one.worker_seconds for one in asked) / max(instances, 1)
+    servers = {WORKERS: (busy, scenario.server.workers)} | {
+        name: (system.item_time.mean, system.lanes)
+        for name, system in scenario.systems.items()
+        if isinstance(system, OnlineService) and system.lanes is not None
+    }
+    told = []
+    for name, share in found.items():
+        if share > 1 + 1e-9:
+            told.append(
+                f"{name} would need {share:.1%} of the time there is: there is no steady state"
+            )
+        elif name in servers and share > NEAR:
+            seconds, number = servers[name]
+            relaxation = seconds / (number * max(1 - math.sqrt(share), 1e-9) ** 2)
+            if scenario.length < ENOUGH * relaxation:
+                told.append(
+                    f"{name}: busy for {share:.1%} of the time, a queue takes some "
+                    f"{text_of(float(f'{relaxation:.2g}'))} to forget what it was: the length "
+                    f"should be {ENOUGH} times that, or the interval is too narrow"
+                )
+    return told
+
+
+def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection[str]) -> bool:
+    """Tell whether workers check ever more waits, if systems never work off what they are asked."""
+    if type(strategy) not in (Polling, Backoff, LongPolling, CallbackWithSafetyPoll):
+        return False
+    seldom = isinstance(strategy, Backoff) and strategy.cap is None  # and ever less often
+    if not scenario.server.poll_work or seldom or getattr(strategy, "limit", None) is not None:
+        return False
+    calls = scenario.process.of_type(AsyncStep)
+    return any(step.timeout is None for step in calls if step.system in systems)
+
+
+def _instances_of_a_week(scenario: Scenario, of_run: float) -> float:
+    arrivals = scenario.arrivals
+    if isinstance(arrivals, WeeklyPoisson):
+        return arrivals.per_week
+    if isinstance(arrivals, Poisson):
+        seconds = len(day_numbers(arrivals.days)) * arrivals.window_seconds
+        return arrivals.per_open_second * seconds * arrivals.size
+    return of_run * 7 / math.ceil(scenario.length / DAY)
+
+
+def _items_of_a_week(system: ExternalSystem, calendar: Calendar) -> float:
+    """Return how many items a system can do in a week at most, however many it is asked for."""
+    each = system.item_time.mean
+    most = seconds = math.inf
+    if isinstance(system, NightlyBatch):
+        nights = attrs.evolve(system, holidays=None).nights(calendar)
+        week = list(itertools.takewhile(lambda night: night.start < WEEK, nights))
+        seconds = WEEK  # without an end, what a night leaves is begun late, but at once
+        if system.end is not None:  # the last item of a lane may run over
+            begun = 1 - system.skip
+            if system.results == "at end":
+                begun *= 1 - system.failure
+            seconds = min(WEEK, begun * sum(night.end - night.start + each for night in week))
+        if system.max_items is not None:
+            most = len(week) * _items_of_a_night(system, system.max_items)
+        seconds *= system.lanes
+    elif isinstance(system, People):
+        office = Hours(system.between, Days(system.days)).opened(calendar)
+        seconds = system.team * office.open_seconds(WEEK)
+    elif isinstance(system, OnlineService) and system.lanes is not None:
+        seconds = system.lanes * WEEK
+    return min(most, seconds / each) if each else most
+
+
+def _items_of_a_night(system: NightlyBatch, taken: int) -> float:
+    """Return how many of the items taken a night does on average.
+
+    It may not run, or break down at any of them, each as likely: if each is the first left undone
+    once, (n - 1)/2 of n are done. What is taken may be more than the night has time for: then a
+    backlog makes it ever less likely that the breakdown comes before the end.
+    """
+    of_failed = 0.0 if system.results == "at end" else (taken - 1) / 2
+    return (1 - system.skip) * (taken + system.failure * (of_failed - taken))

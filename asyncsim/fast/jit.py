@@ -1,0 +1,207 @@
+"""Kernels: plain Python until their machine code is on disk, compiled by Numba from then on.
+
+The decorators only register functions; importing the kernels imports no Numba. `use_compiled` puts
+the compiled kernels in the place of the plain ones, in every module of this package, once and for
+the rest of the session. Both give the same answer to the last bit. Machine code is kept on disk,
+where `compiled.ahead` compiles it in a process of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from asyncsim.engine import environment, graph, rate_limiter, result, waits, workers
+from asyncsim.model import process, strategy_base
+from asyncsim.platform import SWITCH as SWITCH
+from asyncsim.platform import can_compile
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+SHARED = (rate_limiter, environment, graph, strategy_base, process, result, waits, workers)
+"""Modules outside of this package whose functions, or numbers, are part of the machine code."""
+PACKAGE = __name__.rpartition(".")[0]
+
+
+class _State:
+    """Which kernels are in use."""
+
+    compiled = False
+    lock = threading.RLock()
+    """Held while plain kernels run: they must not be replaced in the middle of a run."""
+
+
+if hasattr(os, "register_at_fork"):  # a thread that held the lock is not in the new process
+    os.register_at_fork(after_in_child=lambda: setattr(_State, "lock", threading.RLock()))
+
+_makers: list[tuple[Any, Callable[[], Any]]] = []
+"""Each plain function with what makes its compiled form."""
+
+
+def are_compiled() -> bool:
+    """Return whether compiled kernels are in use."""
+    return _State.compiled
+
+
+def replaceable(plain: F, maker: Callable[[], Any]) -> F:
+    """Register what makes the compiled form of a function, and return the function."""
+    _makers.append((plain, maker))
+    return plain
+
+
+def kernel(function: F) -> F:
+    """Register a function over a structure, which other kernels call.
+
+    It makes no arrays, so it needs no reference counts (which would cost it half its speed), and
+    it is compiled once, not anew for every constant that it is called with.
+    """
+    return replaceable(function, partial(_compiled, function, forceinline=False))
+
+
+def inner_kernel(function: F) -> F:
+    """Register a kernel that is compiled into each caller: small ones, or with one caller.
+
+    The compiler then keeps in registers what a call would write to memory.
+    """
+    return replaceable(function, partial(_compiled, function, forceinline=True))
+
+
+def cached_kernel(function: F) -> F:
+    """Register a function that is compiled with all that it calls, and kept on disk."""
+    return replaceable(function, partial(_cached, function))
+
+
+def _compiled(function: Any, forceinline: bool) -> Any:
+    import numba
+
+    compiled: Any = numba.njit(
+        error_model="numpy",
+        forceinline=forceinline,
+        _nrt=False,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )(function)
+    template = compiled.get_call_template
+
+    def template_for_any_value(args: Any, kws: Any) -> Any:
+        return template(tuple(map(numba.types.unliteral, args)), kws)
+
+    compiled.get_call_template = template_for_any_value
+    return compiled
+
+
+def _cached(function: Any) -> Any:
+    """Return a function compiled to `cache_directory`.
+
+    Numba looks at the age of one source file only, so that directory is named after the contents
+    of all of them. Where nothing can be written, it is compiled in every session.
+    """
+    import numba
+
+    place = cache_directory()
+    usual = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(place or "")
+    try:
+        return numba.njit(cache=place is not None, error_model="numpy")(function)
+    finally:
+        numba.config.CACHE_DIR = usual
+
+
+def unsigned(value: int) -> int:
+    """Return a whole number as kernels count bits in: compiled, 64 of them without a sign."""
+    return int(value)
+
+
+def _compiled_unsigned() -> Any:
+    import numpy as np
+
+    return _compiled(lambda value: np.uint64(value), forceinline=False)
+
+
+replaceable(unsigned, _compiled_unsigned)
+
+
+def use_compiled() -> None:
+    """Put compiled kernels in the place of the plain ones; repeated calls do nothing."""
+    with _State.lock:
+        if _State.compiled:
+            return
+        compiled = {id(plain): make() for plain, make in _makers}
+        for name, module in list(sys.modules.items()):
+            if name.startswith(PACKAGE):
+                names = vars(module)
+                names.update(
+                    {key: compiled[id(one)] for key, one in names.items() if id(one) in compiled}
+                )
+        _State.compiled = True
+
+
+@contextmanager
+def steady_kernels() -> Iterator[None]:
+    """Hold the kernels for one run, compiled ones as soon as their machine code is on disk."""
+    if _State.compiled:
+        yield
+        return
+    with _State.lock:
+        if can_compile() and on_disk():
+            use_compiled()
+        plain = not _State.compiled
+        if plain:
+            yield
+    if not plain:  # compiled kernels never change, so they may run beside each other
+        yield
+
+
+def on_disk() -> bool:
+    """Return whether the machine code of this installation is there, for this processor."""
+    place = cache_directory()
+    return place is not None and any(place.rglob("*.nbc"))
+
+
+@cache
+def code_name() -> str:
+    """Return a name that changes with the kernels, Numba, Python and the processor."""
+    from llvmlite import binding
+
+    here = Path(__file__).parent
+    shared = [Path(str(module.__file__)) for module in SHARED]
+    age = (here / "event_loop.py").stat().st_mtime_ns  # Numba compiles anew if this one has changed
+    digest = hashlib.sha256()
+    for path in [*sorted(here.glob("*.py")), *shared]:
+        digest.update(path.read_bytes())
+    numba = importlib.metadata.version("numba")
+    target = (numba, sys.implementation.cache_tag, binding.get_host_cpu_name(), age)
+    digest.update(repr(target).encode())
+    return f"kernels-{digest.hexdigest()[:16]}"
+
+
+def cache_directory() -> Path | None:
+    """Return where machine code is kept.
+
+    That is ``NUMBA_CACHE_DIR`` if set; else beside the source, or with the user's other caches.
+    None if none of these can be written to.
+    """
+    here, name = Path(__file__).parent, code_name()
+    users = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
+    places = [here / "__pycache__", Path(users) / "asyncsim"]
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        places = [Path(chosen)]
+    for parent in places:
+        try:
+            parent = parent.expanduser()
+            (parent / name).mkdir(parents=True, exist_ok=True)
+        except (OSError, RuntimeError):  # not to be written to, or no home directory
+            continue
+        if os.access(parent / name, os.W_OK):
+            return parent / name
+    return None

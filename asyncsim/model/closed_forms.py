@@ -1,0 +1,165 @@
+"""Closed forms for the strategies: mean latency, checks and wasted share on an idle server.
+
+Here D is the time from arming to completion, S(x) = P(D > x) its survival function and m its mean;
+T is an interval. Each formula stands with its derivation in a line or two; `asyncsim verify` holds
+all of them against the simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import accumulate
+
+import numpy as np
+from attrs import frozen
+
+from asyncsim.model.distributions import Duration, Fixed
+
+TAIL = 1e-12
+MOST_TERMS = 4_000_000
+MOST_STEPS = 200_000
+"""Longer sums (by arrays, and one by one) take seconds and are given up: there is no figure."""
+
+
+@frozen
+class Expected:
+    """What theory expects of one wait.
+
+    Attributes
+    ----------
+    latency
+        Mean resume latency in seconds, of the waits that resume.
+    checks
+        Mean number of checks per wait.
+    wasted_share
+        Share of the checks that found nothing.
+    deliveries
+        Mean number of delivery attempts per wait.
+    unresolved
+        Probability that the wait is never finished.
+    """
+
+    latency: float
+    checks: float = 0.0
+    wasted_share: float = 0.0
+    deliveries: float = 0.0
+    unresolved: float = 0.0
+
+
+def _sum_of_survival(external: Duration, interval: float) -> float | None:
+    """Return S(T) + S(2T) + …, the mean number of grid points before completion.
+
+    None if the tail of the law is so long that the sum would be cut off.
+    """
+    total, first, block = 0.0, 1, 4096
+    while first < MOST_TERMS:
+        terms = external.survival(np.arange(first, first + block) * interval)
+        total += float(terms.sum())
+        if terms[-1] < TAIL:
+            return total
+        first, block = first + block, block * 2
+    return None
+
+
+def _share(checks: float, wasted: float) -> float:
+    return wasted / checks if checks else 0.0
+
+
+def polling_from_arming(external: Duration, interval: float) -> Expected | None:
+    """Grid anchored at arming: the check that sees D is number ceil(D/T), at least 1.
+
+    Checks are 1 + S(T) + S(2T) + …; the latency is T times that, less m. For an exponential D it
+    is T/(1 - exp(-T/m)) - m; for a fixed D it is T ceil(D/T) - D.
+    """
+    wasted = _sum_of_survival(external, interval)
+    if wasted is None:
+        return None
+    checks = 1.0 + wasted
+    return Expected(interval * checks - external.mean, checks, _share(checks, wasted))
+
+
+def polling_at_random_phase(external: Duration, interval: float) -> Expected:
+    """Grid at a random phase: latency T/2 and 1 + m/T checks, for any law of D."""
+    wasted = external.mean / interval
+    return Expected(interval / 2, 1.0 + wasted, _share(1.0 + wasted, wasted))
+
+
+def checks_at_given_times(external: Duration, gap: Callable[[int], float]) -> Expected | None:
+    """Check at t_1 < t_2 < …, where t_(k+1) = t_k + gap(k): sums over the survival function.
+
+    Checks are 1 + S(t_1) + S(t_2) + …; the check that sees completion is at
+    t_1 + sum of gap(k) S(t_k), so the latency is that less m (summation by parts).
+    """
+    due = gap(0)
+    reached, wasted, k = due, 0.0, 1
+    while (alive := float(external.survival(due))) >= TAIL:
+        if k == MOST_STEPS:
+            return None
+        wasted += alive
+        step = gap(k)
+        reached += step * alive
+        due += step
+        k += 1
+    checks = 1.0 + wasted
+    return Expected(reached - external.mean, checks, _share(checks, wasted))
+
+
+def long_polling(external: Duration, hold: float) -> Expected | None:
+    """Hold requests of length H one after the other: 1 + S(H) + S(2H) + … of them, no latency."""
+    wasted = _sum_of_survival(external, hold)
+    if wasted is None:
+        return None
+    return Expected(0.0, 1.0 + wasted, _share(1.0 + wasted, wasted))
+
+
+def callback(
+    delay: float, loss: float, retries: tuple[float, ...], duplicates: float = 0.0
+) -> Expected:
+    """Deliver at offsets a_0 = 0, a_1, …, each attempt arriving with probability s = 1 - loss.
+
+    E[offset | delivered] = sum of a_k s (1-s)^k / (1 - (1-s)^n); dead letters (1-s)^n.
+    """
+    offsets = list(accumulate((0.0, *retries)))
+    n, arrives = len(offsets), 1.0 - loss
+    dead = loss**n
+    if dead == 1.0:
+        return Expected(float("nan"), deliveries=float(n), unresolved=1.0)
+    mean_offset = sum(a * arrives * loss**k for k, a in enumerate(offsets)) / (1.0 - dead)
+    deliveries = sum(loss**k for k in range(n)) * (1 + arrives * duplicates)
+    return Expected(delay + mean_offset, deliveries=deliveries, unresolved=dead)
+
+
+def callback_with_safety_poll(
+    external: Duration, delay: Duration, loss: float, every: float
+) -> Expected:
+    """Expect a callback (delay d, loss p) beside a poll every R at a random phase.
+
+    The distance V from completion to the next check is uniform on (0, R). Latency is
+    p R/2 + (1-p) E[min(d, V)], close to (1-p) d + p R/2 while d is small against R; m/R checks
+    come before completion, and one more if the check comes before the callback.
+    """
+    sooner = _mean_of_smaller(delay, every)
+    latency = loss * every / 2 + (1 - loss) * sooner
+    wasted = external.mean / every
+    check_first = loss + (1 - loss) * min(_mean_up_to(delay, every) / every, 1.0)
+    checks = wasted + check_first
+    return Expected(latency, checks, _share(checks, wasted), deliveries=1.0)
+
+
+def _mean_up_to(delay: Duration, bound: float) -> float:
+    """Return E[min(d, bound)]."""
+    if isinstance(delay, Fixed):
+        return min(delay.value, bound)
+    from scipy.integrate import quad
+
+    return float(quad(lambda x: float(delay.survival(x)), 0, bound, limit=200)[0])
+
+
+def _mean_of_smaller(delay: Duration, bound: float) -> float:
+    """Return E[min(d, V)] for V uniform on (0, bound): the integral of S_d(x) (1 - x/bound)."""
+    if isinstance(delay, Fixed):
+        d = min(delay.value, bound)
+        return d - d * d / (2 * bound)
+    from scipy.integrate import quad
+
+    return float(quad(lambda x: float(delay.survival(x)) * (1 - x / bound), 0, bound, limit=200)[0])

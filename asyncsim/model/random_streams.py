@@ -1,0 +1,291 @@
+"""All random numbers of a run, drawn ahead, each source from a stream of its own name.
+
+A stream is keyed by its *name* and the replication, never by the order of calls: adding a step
+does not move the arrivals, and two strategies meet the same numbers. An engine is a deterministic
+function of scenario, strategy and draws; a person can bring draws of their own, or a log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model.arrivals import Arrivals
+from asyncsim.model.calendar import Calendar
+from asyncsim.model.distributions import Duration, Floats
+from asyncsim.model.process import AsyncStep, Choice, Process, Step
+from asyncsim.model.systems import ExternalSystem, LoggedCompletions
+from asyncsim.model.units import from_zero, nearest
+from asyncsim.model.validation import argument, scenario_error
+
+MASK = (1 << 64) - 1
+
+
+def mix(z: int) -> int:
+    """Scramble 64 bits (the finaliser of SplitMix64; Steele, Lea & Flood 2014)."""
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+    return z ^ (z >> 31)
+
+
+def counter_based_uniform(key: int, i: int, k: int) -> float:
+    """Return the uniform number in [0, 1) at place (i, k) of an endless table.
+
+    A function of three integers rather than a generator: nobody knows ahead how many checks a wait
+    will take, and the k-th must not depend on how many the others took.
+    """
+    place = mix((key + (i + 1) * 0x9E3779B97F4A7C15) & MASK)
+    return (mix((place + (k + 1) * 0xD1B54A32D192ED03) & MASK) >> 11) * 2.0**-53
+
+
+def _name_key(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+
+
+class Drawable(Protocol):
+    """What has to be known of a scenario to draw its numbers."""
+
+    @property
+    def process(self) -> Process:
+        """What an instance goes through."""
+
+    @property
+    def systems(self) -> Mapping[str, ExternalSystem]:
+        """External systems by name."""
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """When instances start."""
+
+    @property
+    def calendar(self) -> Calendar:
+        """The clock that instants refer to."""
+
+    @property
+    def length(self) -> float:
+        """How long instances arrive, in seconds."""
+
+
+class Draws:
+    """Random numbers of one run.
+
+    >>> sim.Draws([0.0, 60.0], external={"post": [5.0, 7.0]})
+    Draws(2 instances, seed=0, replication=0)
+
+    Parameters
+    ----------
+    arrivals
+        Instants at which instances start, in seconds, shape ``(n,)``, sorted.
+    work
+        Worker time of every step and every outgoing call by step name, each ``(n,)`` seconds.
+    external
+        Time an external system works on the item, by the name of the asynchronous step: ``(n,)``
+        seconds, or ``(n, links)`` for a chain.
+    choices, responses
+        Uniform numbers in [0, 1) that decide choices and immediate responses, by name, ``(n,)``.
+    seed, replication
+        Key of the streams that strategies and systems draw from as they go.
+
+    Raises
+    ------
+    ScenarioError
+        If an array has the wrong length, or holds NaN, infinity, a negative time, or a uniform
+        number that is not below 1.
+    """
+
+    def __init__(
+        self,
+        arrivals: ArrayLike,
+        *,
+        work: Mapping[str, ArrayLike] | None = None,
+        external: Mapping[str, ArrayLike] | None = None,
+        choices: Mapping[str, ArrayLike] | None = None,
+        responses: Mapping[str, ArrayLike] | None = None,
+        seed: int = 0,
+        replication: int = 0,
+    ) -> None:
+        self.arrivals = _times("arrivals", arrivals, None)
+        if np.any(np.diff(self.arrivals) < 0):
+            raise ScenarioError("Draws.arrivals must be sorted, the earliest first")
+        n = len(self.arrivals)
+        self.work = _by_name("work", work, n, _times)
+        self.external = _by_name("external", external, n, _times)
+        self.choices = _by_name("choices", choices, n, _uniforms)
+        self.responses = _by_name("responses", responses, n, _uniforms)
+        self.seed = key_part("Draws.seed", seed)
+        self.replication = key_part("Draws.replication", replication)
+        self._columns: dict[tuple[str, Duration, int], Floats] = {}
+
+    def __len__(self) -> int:
+        """Return the number of instances."""
+        return len(self.arrivals)
+
+    def __repr__(self) -> str:
+        return f"Draws({len(self)} instances, seed={self.seed}, replication={self.replication})"
+
+    def rng(self, name: str) -> np.random.Generator:
+        """Return the generator of a named stream, from its beginning."""
+        return stream(name, self.seed, self.replication)
+
+    def key(self, name: str) -> int:
+        """Return the key of a named endless table for `counter_based_uniform`."""
+        return mix((_name_key(name) ^ mix(self.seed & MASK) ^ mix(~self.replication & MASK)) & MASK)
+
+    def column(self, name: str, law: Duration, k: int) -> Floats:
+        """Return the k-th duration of every instance for one purpose, shape ``(n,)``."""
+        place = (name, law, k)
+        if place not in self._columns:
+            self._columns[place] = law.sample(self.rng(f"{name}/{k}"), len(self))
+        return self._columns[place]
+
+    def completed_for(self, scenario: Drawable) -> Draws:
+        """Return these draws with everything the scenario needs and they lack drawn from the seed.
+
+        Raises
+        ------
+        ScenarioError
+            If they hold a name that the scenario does not know.
+        """
+        needed, missing = _shapes(scenario, len(self)), False
+        _check_logs(scenario, len(self))
+        for what, shapes in needed.items():
+            own = getattr(self, what)
+            for name in own:
+                if name not in shapes:
+                    raise ScenarioError(
+                        f"Draws.{what} has {name!r}, which the scenario does not know"
+                        f"{nearest(name, shapes)}"
+                    )
+                if own[name].shape != shapes[name]:
+                    raise ScenarioError(
+                        f"Draws.{what}[{name!r}] must have shape {shapes[name]}, "
+                        f"got {own[name].shape}"
+                    )
+            missing = missing or len(own) < len(shapes)
+        if not missing:
+            return self
+        merged = draw_for(scenario, self.seed, self.replication, self.arrivals)
+        for what in needed:
+            getattr(merged, what).update(getattr(self, what))
+        return merged
+
+
+def _shapes(scenario: Drawable, n: int) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Return the shapes of all arrays that n instances of a scenario need."""
+    process, calls = scenario.process, scenario.process.of_type(AsyncStep)
+    links = {call.name: len(scenario.systems[call.system].links) for call in calls}
+    return {
+        "work": {step.name: (n,) for step in (*process.of_type(Step), *calls)},
+        "external": {name: (n,) if k == 1 else (n, k) for name, k in links.items()},
+        "choices": {choice.name: (n,) for choice in process.of_type(Choice)},
+        "responses": {call.name: (n,) for call in calls},
+    }
+
+
+def _check_logs(scenario: Drawable, n: int) -> None:
+    """Check that systems that come from a log know of n instances."""
+    for step in scenario.process.of_type(AsyncStep):
+        for link in scenario.systems[step.system].links:
+            if isinstance(link, LoggedCompletions) and len(link.completions) < n:
+                raise ScenarioError(
+                    f"LoggedCompletions.completions must hold an instant for each of {n} "
+                    f"instances, got {len(link.completions)}"
+                )
+
+
+def stream(name: str, seed: int, replication: int) -> np.random.Generator:
+    """Return the random generator of a named stream."""
+    name_key = _name_key(name)
+    sequence = np.random.SeedSequence(
+        entropy=seed, spawn_key=(name_key >> 32, name_key & 0xFFFFFFFF, replication)
+    )
+    return np.random.Generator(np.random.PCG64(sequence))
+
+
+def draw_for(
+    scenario: Drawable, seed: int, replication: int, arrivals: Floats | None = None
+) -> Draws:
+    """Draw everything a scenario needs; see `Draws`."""
+
+    def rng(name: str) -> np.random.Generator:
+        return stream(name, seed, replication)
+
+    if arrivals is None:
+        arrivals = scenario.arrivals.draw(rng("arrivals"), scenario.calendar, scenario.length)
+    n = len(arrivals)
+    _check_logs(scenario, n)
+    process = scenario.process
+    calls = process.of_type(AsyncStep)
+    work = {s.name: s.work.sample(rng(f"work/{s.name}"), n) for s in process.of_type(Step)}
+    work |= {s.name: s.call_work.sample(rng(f"work/{s.name}"), n) for s in calls}
+    external: dict[str, Floats] = {}
+    for step in calls:
+        links = scenario.systems[step.system].links
+        times = [
+            link.item_time.sample(rng(f"external/{step.name}/{k}"), n)
+            for k, link in enumerate(links)
+        ]
+        external[step.name] = np.stack(times, axis=1) if len(links) > 1 else times[0]
+    choices = {c.name: rng(f"choice/{c.name}").random(n) for c in process.of_type(Choice)}
+    responses = {s.name: rng(f"response/{s.name}").random(n) for s in calls}
+    return Draws(
+        arrivals,
+        work=work,
+        external=external,
+        choices=choices,
+        responses=responses,
+        seed=seed,
+        replication=replication,
+    )
+
+
+def key_part(name: str, value: int) -> int:
+    """Return a seed or a replication number: a whole number from 0."""
+    return argument(name, value, from_zero)
+
+
+def _times(name: str, values: ArrayLike, n: int | None) -> Floats:
+    try:
+        found = np.asarray(values)
+        if found.dtype.kind not in "iufO":  # timestamps would pass as nanoseconds
+            raise TypeError
+        array = found.astype(float)
+    except (TypeError, ValueError, OverflowError):
+        raise scenario_error(f"Draws.{name}", "must be an array of numbers", values) from None
+    if array.ndim not in ((1,) if n is None else (1, 2)):
+        raise ScenarioError(f"Draws.{name} must have one number per instance, got {array.shape}")
+    if n is not None and len(array) != n:
+        raise ScenarioError(
+            f"Draws.{name} must have one number per instance ({n}), got {len(array)}"
+        )
+    if not np.all(np.isfinite(array)) or np.any(array < 0):
+        bad = int(np.argmax(~(np.isfinite(array.ravel()) & (array.ravel() >= 0))))
+        raise scenario_error(
+            f"Draws.{name}", "must be finite and not negative", float(array.ravel()[bad])
+        )
+    return array
+
+
+def _by_name(
+    what: str,
+    arrays: Mapping[str, ArrayLike] | None,
+    n: int,
+    read: Callable[[str, ArrayLike, int], Floats],
+) -> dict[str, Floats]:
+    if arrays is None:
+        return {}
+    if not isinstance(arrays, Mapping) or not all(isinstance(name, str) for name in arrays):
+        raise scenario_error(f"Draws.{what}", "must map names of steps to arrays", arrays)
+    return {name: read(f"{what}[{name!r}]", values, n) for name, values in arrays.items()}
+
+
+def _uniforms(name: str, values: ArrayLike, n: int) -> Floats:
+    array = _times(name, values, n)
+    if np.any(array >= 1):
+        raise scenario_error(f"Draws.{name}", "must be below 1", float(array.max()))
+    return array

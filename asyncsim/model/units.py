@@ -1,0 +1,497 @@
+"""Reading what people write: durations, rates, clock times, days, probabilities, counts.
+
+Every reader takes one value and returns it in the unit the engines use, or raises `InvalidValue`
+with half a sentence saying what would be right. The sentence is completed, with the name of the
+argument and the value, where the value enters (`asyncsim.model.validation`).
+
+Rates: so many per unit of time.
+
+Reading texts: names, descriptions and lists of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+import os
+import re
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+import numpy as np
+
+DurationLike = float | str | timedelta | np.timedelta64
+ClockTimeLike = str | time
+
+MINUTE, HOUR, DAY, WEEK = 60.0, 3600.0, 86400.0, 604800.0
+SECONDS_PER_UNIT = {
+    "ms": 0.001,
+    "s": 1.0,
+    "sec": 1.0,
+    "second": 1.0,
+    "min": MINUTE,
+    "m": MINUTE,
+    "minute": MINUTE,
+    "h": HOUR,
+    "hour": HOUR,
+    "d": DAY,
+    "day": DAY,
+    "w": WEEK,
+    "week": WEEK,
+}
+_DURATION_PART = re.compile(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([a-zA-Z]+)\s*")
+_SHARE = re.compile(r"\s*(\d{1,9}(?:\.\d{0,9})?)\s*%\s*")
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+UNLIMITED = "unlimited"
+A_DURATION = "must be a duration such as '15min', '1h 30min', 90 (seconds) or a timedelta"
+A_FILE = "must be the name of a file"
+MOST = 1_000_000_000
+MOST_SERVERS = 1_000_000
+"""Each of them is kept in memory."""
+MOST_INSTANCES = 20_000_000  # of one run: each of them takes some 600 bytes
+LONGEST = 40 * 365.25 * DAY
+LONGEST_TIME = 1e11
+"""Seconds, some 3,169 years: with it every instant has a date, and a float tells 20 µs apart."""
+SHORTEST_TIME = 1e-9  # nothing that measures time shows less
+FIRST_DATE, LAST_DATE = date(1700, 1, 1), date(2200, 12, 31)
+"""Timestamps with nanoseconds end in 1677 and 2262: room for 40 years and what is then left."""
+LONGEST_WORDS = 1000
+"""No duration, clock time, rate, cron expression or name has more characters."""
+
+T = TypeVar("T")
+
+
+class InvalidValue(ValueError):
+    """A value was refused; the text says what would be right ('must be positive').
+
+    The hint ("; did you mean 'clock'?") comes after the value.
+    """
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem)
+        self.hint = hint
+
+
+def meant(word: str, valid: Iterable[str]) -> str | None:
+    """Return the valid word that is nearest to one, if there is one near it."""
+    if len(word) > LONGEST_WORDS // 10:  # to compare long words takes seconds
+        return None
+    return next(iter(difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)), None)
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest valid word, or an empty string."""
+    found = meant(word, valid)
+    return "" if found is None else f"; did you mean {found!r}?"
+
+
+def number(value: object) -> float:
+    """Return a finite number as float; booleans, NaN, infinity and texts are refused."""
+    if not isinstance(value, (bool, np.timedelta64)) and isinstance(value, numbers.Real):
+        try:
+            result = float(value)
+        except OverflowError:  # 10**400
+            result = math.inf
+        if math.isfinite(result):
+            return result
+    raise InvalidValue("must be a finite number")
+
+
+def not_negative(value: object, most: float = MOST) -> float:
+    """Return a number from 0 to `most`."""
+    result = number(value)
+    if result < 0:
+        raise InvalidValue("must not be negative")
+    if result > most:
+        raise InvalidValue(f"must be {most:,g} at most")
+    return result
+
+
+def operations(value: float) -> float:
+    """Return a number of database operations, a mean perhaps; a whole number stays one."""
+    result = not_negative(value)
+    return int(result) if result.is_integer() else result
+
+
+def _seconds(value: DurationLike) -> float:
+    if isinstance(value, str):
+        return _seconds_from_text(value)
+    if isinstance(value, timedelta):  # pandas.Timedelta is one, and pandas.NaT is not
+        return number(value.total_seconds())
+    try:
+        if isinstance(value, np.timedelta64):  # NaT becomes NaN, which is refused
+            return number(value / np.timedelta64(1, "s"))
+        return number(value)
+    except (InvalidValue, TypeError):  # TypeError: months, which have no length
+        raise InvalidValue(A_DURATION) from None
+
+
+def _short(words: str, problem: str) -> str:
+    """Return words to be parsed, which takes longer than their length."""
+    if len(words) > LONGEST_WORDS:
+        raise InvalidValue(f"{problem}, in {LONGEST_WORDS:,} characters at most")
+    return words
+
+
+def _seconds_from_text(text: str) -> float:
+    rest = _short(text, A_DURATION).strip()
+    sign = -1.0 if rest.startswith("-") else 1.0
+    rest = rest.removeprefix("-" if sign < 0 else "+")
+    total, position = 0.0, 0
+    for part in _DURATION_PART.finditer(rest):
+        if part.start() != position:
+            break
+        unit = part.group(2)
+        plural = unit.removesuffix("s") if len(unit) > 3 else unit  # '5 mss' are no minutes
+        seconds = SECONDS_PER_UNIT.get(plural)
+        if seconds is None:
+            hint = nearest(unit, SECONDS_PER_UNIT)
+            raise InvalidValue(f"{A_DURATION} (unknown unit {unit!r})", hint)
+        # 9 ms are 0.009 s: divide, since 9 * 0.001 is not the float nearest to 0.009
+        figure = float(part.group(1))
+        total += figure / 1000.0 if seconds == 0.001 else figure * seconds
+        position = part.end()
+    if position == 0 or position != len(rest) or not math.isfinite(total):
+        raise InvalidValue(A_DURATION)
+    return sign * total
+
+
+def duration(value: DurationLike) -> float:
+    """Return a duration, zero or more, in seconds.
+
+    Accepts ``"15min"``, ``"1h 30min"``, seconds, `datetime.timedelta` and `pandas.Timedelta`, up
+    to `LONGEST_TIME`.
+    """
+    seconds = _seconds(value)
+    if seconds < 0:
+        raise InvalidValue("must not be negative")
+    if seconds > LONGEST_TIME:
+        raise InvalidValue(f"must be {LONGEST_TIME:g} s at most, some 3,000 years")
+    return seconds
+
+
+def positive_duration(value: DurationLike) -> float:
+    """Return a duration of at least `SHORTEST_TIME` in seconds."""
+    if _seconds(value) <= 0:
+        raise InvalidValue("must be positive")
+    seconds = duration(value)
+    if seconds < SHORTEST_TIME:
+        raise InvalidValue("must be at least 1 ns")
+    return seconds
+
+
+def length(value: DurationLike) -> float:
+    """Return how long instances arrive in seconds; the calendar goes no further."""
+    if _seconds(value) > LONGEST:
+        raise InvalidValue("must be 40 years at most")
+    return positive_duration(value)
+
+
+def poll_interval(value: DurationLike) -> float:
+    """Return an interval of checks in seconds; nobody asks more than a thousand times a second."""
+    seconds = positive_duration(value)
+    if seconds < 0.001:
+        raise InvalidValue("must be at least 1 ms")
+    return seconds
+
+
+def optional_duration(value: DurationLike | None) -> float | None:
+    """Return a positive duration in seconds, or None where there is none."""
+    return None if value is None else positive_duration(value)
+
+
+def format_duration(seconds: float) -> str | float:
+    """Write seconds the way a person would, if reading it back gives exactly the same number."""
+    for unit in ("d", "h", "min", "s", "ms"):
+        figure = seconds * 1000 if unit == "ms" else seconds / SECONDS_PER_UNIT[unit]
+        text = f"{figure:.0f}{unit}"
+        whole = 1 <= figure < 1e9 and abs(figure - round(figure)) < 1e-9
+        if whole and _seconds(text) == seconds:
+            return text
+    return seconds
+
+
+def text_of(seconds: float) -> str:
+    """Return a duration as a person would say it in a label."""
+    for unit, size in (("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1.0)):
+        if seconds >= size:
+            return f"{seconds / size:.4g} {unit}"
+    return f"{seconds * 1000:.4g} ms"
+
+
+def number_text(value: float, digits: int = 4) -> str:
+    """Return a number as people write it: all of its whole part, or so many digits; NaN is "–".
+
+    Examples
+    --------
+    >>> number_text(35219.4), number_text(0.98765432), number_text(12.0), number_text(math.nan)
+    ('35,219', '0.9877', '12', '–')
+    """
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if 1000 <= abs(value) < math.inf else f"{value:.{digits}g}"
+
+
+def probability(value: float | str) -> float:
+    """Return a probability from 0 to 1."""
+    try:
+        result = number(value)
+    except InvalidValue:
+        share = _SHARE.fullmatch(value) if isinstance(value, str) else None
+        hint = f"; write {float(share[1]) / 100:g}" if share else ""
+        raise InvalidValue("must be a probability from 0 to 1", hint) from None
+    if not 0.0 <= result <= 1.0:
+        raise InvalidValue("must be a probability from 0 to 1")
+    return result
+
+
+def inner_share(value: float) -> float:
+    """Return a number above 0 and below 1."""
+    try:
+        result = number(value)
+    except InvalidValue:
+        result = math.nan
+    if not 0 < result < 1:
+        raise InvalidValue("must be between 0 and 1")
+    return result
+
+
+def chance_below_one(value: float) -> float:
+    """Return a probability below 1, for what must succeed some time."""
+    result = probability(value)
+    if result == 1.0:
+        raise InvalidValue("must be below 1, or the work would never be done")
+    return result
+
+
+def count(value: int) -> int:
+    """Return a whole number of at least 1."""
+    return _whole(value, 1, MOST)
+
+
+def instances(value: int) -> int:
+    """Return a number of instances that one run can have."""
+    return _whole(value, 1, MOST_INSTANCES)
+
+
+def servers(value: int) -> int:
+    """Return a number of workers, lanes or people."""
+    return _whole(value, 1, MOST_SERVERS)
+
+
+def from_zero(value: int) -> int:
+    """Return a whole number of at least 0."""
+    return _whole(value, 0)
+
+
+def _whole(value: object, least: int, most: float = math.inf) -> int:
+    if not isinstance(value, (bool, np.timedelta64)) and isinstance(value, numbers.Integral):
+        result = int(value)
+        if result > most:
+            raise InvalidValue(f"must be {most:,} at most")
+        if result >= least:
+            return result
+    raise InvalidValue(f"must be a whole number, {least} or more")
+
+
+def optional_count(value: int | None) -> int | None:
+    """Return a whole number of at least 1, or None where there is no limit."""
+    return None if value is None else count(value)
+
+
+def count_or_unlimited(value: int | str | None) -> int | None:
+    """Return a whole number of at least 1, or None for None and ``"unlimited"``.
+
+    The word is what a file says, since TOML has no way to write None.
+    """
+    if value is None or (isinstance(value, str) and value == UNLIMITED):
+        return None
+    try:
+        return servers(value)  # type: ignore[arg-type]
+    except InvalidValue as problem:
+        raise InvalidValue(f"{problem}, or {UNLIMITED!r}") from None
+
+
+def yes_or_no(value: bool) -> bool:
+    """Return True or False; a text would be taken for True."""
+    if isinstance(value, bool):
+        return value
+    raise InvalidValue("must be True or False")
+
+
+def file_name(value: str | Path) -> Path:
+    """Return the path of a file."""
+    if isinstance(value, (str, Path)) and "\0" not in str(value) and len(str(value)) <= 4096:
+        try:
+            os.fsencode(value)
+        except UnicodeEncodeError:  # half a character, as "\ud800"
+            raise InvalidValue(A_FILE) from None
+        return Path(value)
+    raise InvalidValue(A_FILE)
+
+
+def one_of(value: str, valid: Iterable[str]) -> str:
+    """Return the value if it is one of the valid words."""
+    known = tuple(valid)
+    if isinstance(value, str) and value in known:
+        return value
+    words = ", ".join(repr(word) for word in known)
+    hint = nearest(value, known) if isinstance(value, str) else ""
+    raise InvalidValue(f"must be one of {words}", hint)
+
+
+def clock_time(value: ClockTimeLike) -> str:
+    """Return a clock time as ``"HH:MM"`` or ``"HH:MM:SS"``; ``"24:00"`` is the end of the day."""
+    if isinstance(value, time) and not value.microsecond and value.tzinfo is None:
+        value = value.strftime("%H:%M:%S") if value.second else value.strftime("%H:%M")
+    match = _CLOCK.fullmatch(value) if isinstance(value, str) else None
+    if match:
+        hour, minute, second = (int(group or 0) for group in match.groups())
+        if (hour < 24 and minute < 60 and second < 60) or (hour, minute, second) == (24, 0, 0):
+            return f"{hour:02d}:{minute:02d}" + (f":{second:02d}" if second else "")
+    raise InvalidValue("must be a clock time such as '22:00'")
+
+
+def optional_clock_time(value: ClockTimeLike | None) -> str | None:
+    """Return a clock time, or None where there is none."""
+    return None if value is None else clock_time(value)
+
+
+def seconds_of_day(clock: str) -> int:
+    """Return the seconds from midnight of a clock time that was read by `clock_time`."""
+    parts = [int(part) for part in clock.split(":")] + [0]
+    return parts[0] * 3600 + parts[1] * 60 + parts[2]
+
+
+def window(value: tuple[ClockTimeLike, ClockTimeLike] | list[str]) -> tuple[str, str]:
+    """Return opening hours as two clock times, the first before the second."""
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        opens, closes = clock_time(value[0]), clock_time(value[1])
+        if seconds_of_day(opens) < seconds_of_day(closes):
+            return opens, closes
+    raise InvalidValue("must be two clock times, the earlier first, such as ('08:00', '20:00')")
+
+
+def days_of_week(value: str) -> str:
+    """Return days as ``"Mon-Fri"``, ``"Sat, Sun"`` or ``"every day"``, checked."""
+    day_numbers(value)
+    return value
+
+
+def day_numbers(value: str) -> frozenset[int]:
+    """Return the days named by `days_of_week` as numbers, Monday = 0."""
+    problem = "must name days such as 'Mon-Fri', 'Mon, Wed, Sat' or 'every day'"
+    if not isinstance(value, str):
+        raise InvalidValue(problem)
+    if _short(value, problem).strip().lower() == "every day":
+        return frozenset(range(7))
+    found: set[int] = set()
+    for part in value.split(","):
+        ends = [_day_number(name, problem) for name in part.split("-")]
+        if len(ends) > 2:
+            raise InvalidValue(problem)
+        first, last = ends[0], ends[-1]
+        found.update((first + k) % 7 for k in range((last - first) % 7 + 1))
+    return frozenset(found)
+
+
+def _day_number(name: str, problem: str) -> int:
+    written = name.strip().title()
+    for k, day in enumerate(DAY_NAMES):
+        if len(written) >= 3 and day.startswith(written):
+            return k
+    raise InvalidValue(problem, nearest(written, DAY_NAMES))
+
+
+def calendar_date(value: str | date) -> date:
+    """Return a date, read from ``"2026-01-05"`` or a `datetime.date`."""
+    found = value
+    if not isinstance(value, date) or isinstance(value, datetime):
+        try:
+            found = date.fromisoformat(value)  # type: ignore[arg-type]
+        except (ValueError, TypeError):
+            raise InvalidValue("must be a date such as '2026-01-05'") from None
+    if not FIRST_DATE <= found <= LAST_DATE:  # type: ignore[operator]
+        raise InvalidValue(f"must be a date from {FIRST_DATE} to {LAST_DATE}")
+    return found  # type: ignore[return-value]
+
+
+HIGHEST, LOWEST = 1e9, 1e-11
+"""Per second: one in the shortest time there is, and in the longest."""
+_RATE = re.compile(r"\s*([0-9.eE+_-]+)\s*/\s*([a-zA-Z]+)\s*")
+
+
+@attrs.frozen
+class Rate:
+    """So many per unit of time, keeping the unit: '10000/day' is a number for the whole day."""
+
+    count: float
+    unit: str
+
+    @property
+    def per_second(self) -> float:
+        """The rate per second, spread over the whole unit."""
+        return self.count / SECONDS_PER_UNIT[self.unit]
+
+    def __str__(self) -> str:
+        return f"{self.count!r}/{self.unit}".replace(".0/", "/")
+
+
+def rate(value: float | str | Rate) -> Rate:
+    """Return a positive rate, read from ``"300/h"``, ``"10000/day"`` or a number per second."""
+    problem = "must be a rate such as '300/h', '10000/day' or 0.5 (per second)"
+    unit: object = "s"
+    figure: object = value
+    if isinstance(value, Rate):
+        unit, figure = value.unit, value.count
+    elif isinstance(value, str):
+        match = _RATE.fullmatch(value) if len(value) <= LONGEST_WORDS else None
+        unit = match.group(2) if match else ""
+        try:
+            figure = float(match.group(1)) if match else math.nan
+        except ValueError:
+            raise InvalidValue(problem) from None
+    if not isinstance(unit, str) or unit not in SECONDS_PER_UNIT:
+        raise InvalidValue(problem)
+    try:
+        per_unit = number(figure)
+    except InvalidValue:
+        raise InvalidValue(problem) from None
+    if per_unit <= 0:
+        raise InvalidValue("must be a positive rate")
+    found = Rate(per_unit, unit)
+    if not LOWEST <= found.per_second <= HIGHEST:
+        raise InvalidValue(f"must be from {LOWEST:g} to {HIGHEST:g} per second")
+    return found
+
+
+def text(value: str) -> str:
+    """Return a non-empty text of one name's length."""
+    if not (isinstance(value, str) and value.strip()):
+        raise InvalidValue("must be a non-empty text")
+    if len(value) > LONGEST_WORDS:
+        raise InvalidValue(f"must have {LONGEST_WORDS:,} characters at most")
+    return any_text(value)
+
+
+def any_text(value: str) -> str:
+    """Return a text, which may be empty."""
+    if not isinstance(value, str):
+        raise InvalidValue("must be a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a character, as "\ud800", which no file can hold
+        raise InvalidValue("must be a text that UTF-8 can hold") from None
+    return value
+
+
+def texts(value: Iterable[str]) -> tuple[str, ...]:
+    """Return a sequence of non-empty texts as a tuple."""
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) and part for part in value):
+        return tuple(any_text(part) for part in value)
+    raise InvalidValue("must be a list of non-empty texts")

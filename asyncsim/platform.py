@@ -1,0 +1,49 @@
+"""The Python that plays: what it lacks in a browser, and what to do there instead."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from functools import cache
+
+
+def in_browser() -> bool:
+    """Tell whether this is Pyodide, Python in a browser: no processes, threads or sockets."""
+    return sys.platform in ("emscripten", "wasi")
+
+
+def database_hint() -> str:
+    """Return what to add to a message about a database that cannot be used; mostly nothing.
+
+    JupyterLite's drive answers, but what SQLite reads there is not what it has written.
+    """
+    if not in_browser():
+        return ""
+    return (
+        "; SQLite does not work on a browser's drive: take a file outside it, such as "
+        "'/tmp/kept.db', which lasts as long as the kernel (closed, it can be copied to the drive)"
+    )
+
+
+SWITCH = "ASYNCSIM_NUMBA"
+"""Environment variable; ``0`` runs the kernels as plain Python although Numba is installed."""
+
+
+@cache
+def can_compile() -> bool:
+    """Return whether Numba is installed and not switched off.
+
+    ``ASYNCSIM_NUMBA=0`` and Numba's own ``NUMBA_DISABLE_JIT=1`` switch it off.
+    """
+    disabled = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+    return not disabled and os.environ.get(SWITCH) != "0" and numba_installed()
+
+
+@cache
+def numba_installed() -> bool:
+    """Return whether Numba is installed."""
+    try:
+        return importlib.util.find_spec("numba") is not None
+    except (ImportError, ValueError):  # an import that is blocked counts as not installed
+        return False

@@ -1,1 +1,0 @@
-"""Studies: strategies compared, theory held against simulation."""

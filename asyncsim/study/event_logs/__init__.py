@@ -1,4 +1,0 @@
-"""Runs as files that process-mining tools read: CSV, Parquet, XES and OCEL.
-
-See `asyncsim.study.event_logs.write`.
-"""

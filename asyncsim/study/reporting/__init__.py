@@ -1,1 +1,0 @@
-"""A study as one HTML file, with the reporting checklist STRESS-DES."""

@@ -1,0 +1,155 @@
+"""What a file of finished points is trusted with, and what not."""
+
+import random
+import sqlite3
+import warnings
+
+import pandas as pd
+import pytest
+
+import asyncsim as sim
+from asyncsim.experiment import checkpoint
+
+GRID = {"server.workers": [1, 2, 3]}
+PAIR = [sim.Callback("1s"), sim.Polling("5min")]
+
+
+def swept(file=None, **options):
+    """A sweep that takes no time: three points of two replications."""
+    scenario = sim.Scenario(
+        name="orders",
+        process=sim.Process("p", [sim.AsyncStep("post", "ledger")]),
+        systems={"ledger": sim.NightlyBatch("22:00", "20s")},
+        arrivals=sim.UniformArrivals(5, between=("08:00", "20:00")),
+    )
+    more = {"replications": 2, "resume": file, "progress": False} | options
+    return sim.sweep(scenario, GRID, PAIR, **more)
+
+
+@pytest.fixture(scope="module")
+def right():
+    """The sweep without a file."""
+    return swept()
+
+
+@pytest.fixture
+def file(tmp_path):
+    """The file of the whole sweep."""
+    swept(tmp_path / "s.sqlite")
+    return tmp_path / "s.sqlite"
+
+
+def edited(file, statement):
+    """Change a file by hand."""
+    db = sqlite3.connect(file)
+    with db:
+        assert db.execute(statement).rowcount > 0
+    db.close()
+    return file
+
+
+@pytest.mark.parametrize(
+    ("change", "rows"),
+    [
+        ("update runs set mean_latency = -5 where rowid = 1", "1 row of"),
+        ("update runs set mean_latency = null where rowid = 1", "1 row of"),
+        ("update runs set requests = 9e999 where rowid = 1", "1 row of"),
+        ("update runs set requests = 'many' where rowid = 1", "1 row of"),
+        ("update runs set requests = x'00ff' where rowid = 1", "1 row of"),
+        ("update runs set checksum = null where rowid = 1", "1 row of"),
+        ("update runs set strategy = 7 where rowid = 1", "1 row of"),
+        ("delete from runs where rowid = 1", "1 row of"),
+        ("insert into runs select point, 9, 9, " + ", ".join(checkpoint.METRICS) + ", checksum "
+         "from runs where rowid = 1", "1 row of"),
+        ("update runs set p95_latency = p95_latency + 1 where replication = 0", "6 rows of"),
+    ],
+)  # fmt: skip
+def test_a_row_that_is_not_as_it_was_is_played_again(change, rows, file, right):
+    """The user is warned how many there are; the file is whole afterwards."""
+    edited(file, change)
+    with pytest.warns(UserWarning, match=f"resume: {rows} .*damaged or missing; .* played again"):
+        found = swept(file)
+    assert found.resumed == 3 - (3 if "6" in rows else 1)
+    pd.testing.assert_frame_equal(found.table, right.table)
+    assert swept(file).resumed == 3
+
+
+def test_rows_that_have_changed_places_are_played_again(file, right):
+    """Each row is good by itself, but of another point."""
+    edited(file, "update runs set point = '[9]' where point = '[1]'")
+    edited(file, "update runs set point = '[1]' where point = '[2]'")
+    with pytest.warns(UserWarning, match="resume: 4 rows"):
+        pd.testing.assert_frame_equal(swept(file).table, right.table)
+
+
+def test_a_file_of_another_version_is_refused(file, monkeypatch):
+    """Figures of two versions are never mixed; the message says what to do."""
+    monkeypatch.setattr(checkpoint, "version", lambda _: "99.0")
+    with pytest.raises(
+        sim.ScenarioError, match=r"resume must be a file of asyncsim 99\.0, .*: take a new file"
+    ):
+        swept(file)
+
+
+def test_a_file_without_a_version_is_refused(file):
+    """Such as those of before there were versions in it."""
+    edited(file, "delete from sweep where what like 'version%'")
+    with pytest.raises(sim.ScenarioError, match="of 'an unknown version'"):
+        swept(file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update sweep set is_ = x'ff00'",
+        "update sweep set what = x'ff00' where what = 'seed'",
+        "delete from sweep",
+    ],
+)
+def test_what_a_sweep_is_may_be_damaged_as_well(change, file):
+    """Then the file is none of this sweep."""
+    with pytest.raises(sim.ScenarioError, match="resume must be a file of"):
+        swept(edited(file, change))
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\ud800", "x" * 5000, "."])
+def test_a_path_that_no_file_has_is_refused(path, tmp_path, monkeypatch):
+    """By name, before anything is played."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(sim.ScenarioError, match="resume must be"):
+        swept(path)
+
+
+def test_a_file_that_cannot_be_written_any_more_is_named(file):
+    """Somebody else keeps it locked, or the disk is full."""
+    edited(file, "delete from runs")
+    other = sqlite3.connect(file)
+    other.execute("create trigger full before insert on runs begin select raise(fail, 'full'); end")
+    other.commit()
+    other.close()
+    with pytest.raises(sim.ScenarioError, match=r"resume must be .*\(full\); delete a damaged one"):
+        swept(file)
+
+
+@pytest.mark.slow
+def test_a_flipped_bit_is_an_error_by_name_or_changes_nothing(file, right, tmp_path):
+    """At 300 places, two thirds of them where something is written."""
+    content, chance = file.read_bytes(), random.Random(5)
+    written = [place for place, byte in enumerate(content) if byte]
+    refused = 0
+    for k in range(300):
+        place = chance.choice(written) if k % 3 else chance.randrange(len(content))
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << chance.randrange(8)
+        damaged = tmp_path / f"{k}.sqlite"
+        damaged.write_bytes(flipped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            try:
+                found = swept(damaged)
+            except sim.ScenarioError as error:
+                refused += damaged.name in str(error) or pytest.fail(str(error))
+            else:
+                pd.testing.assert_frame_equal(found.table, right.table, obj=f"bit in byte {place}")
+        damaged.unlink()
+    assert 0 < refused < 300

@@ -1,0 +1,149 @@
+"""One HTML file that needs nothing else."""
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+import asyncsim as sim
+from asyncsim.experiment import report as page
+
+pytestmark = pytest.mark.slow
+
+SCENARIO = sim.Scenario(
+    name="orders & <co>",
+    process=sim.Process("p", [sim.AsyncStep("post", "ledger")]),
+    systems={"ledger": sim.NightlyBatch("22:00", "100ms", results="at end")},
+    arrivals=sim.UniformArrivals(30, between=("08:00", "20:00")),
+    server=sim.WorkflowServer(callback_work="1s"),
+)
+PAIR = [sim.Callback("1s"), sim.Polling("5min")]
+QUIET = {"replications": 2, "progress": False}
+SELF_CLOSING = {"meta", "img", "br"}
+
+
+class Checker(HTMLParser):
+    """Notes addresses, and tags that are not closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.links, self.alts = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.links += [found[name] for name in ("src", "href") if name in found]
+        if tag == "img":
+            self.alts.append(found.get("alt"))
+        if tag not in SELF_CLOSING:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def studies():
+    """One of each kind."""
+    return [
+        sim.compare(SCENARIO, PAIR, **QUIET),
+        sim.sweep(SCENARIO, {"server.workers": [1, 2]}, PAIR, **QUIET),
+        sim.fewest_workers(SCENARIO, PAIR[0], "max_latency <= 20s", **QUIET),
+        sim.frontier(SCENARIO, PAIR, **QUIET),
+        sim.herd_drain(SCENARIO, **QUIET),
+    ]
+
+
+def written(tmp_path, studies, **options):
+    """Return the page."""
+    return sim.report(studies, tmp_path / "r.html", **options).read_text(encoding="utf-8")
+
+
+def test_a_page_needs_nothing_from_outside(tmp_path, studies):
+    """Pictures and tables lie within it; tags are closed; every picture has a text."""
+    text = written(tmp_path, studies)
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    assert len(checker.links) == 10
+    assert all(link.startswith("data:") for link in checker.links)
+    assert all(checker.alts)
+    assert len(checker.alts) == 5
+    assert "<co>" not in text
+    assert "orders &amp; &lt;co&gt;" in text
+
+
+def test_everything_that_was_found_can_be_downloaded(tmp_path, studies):
+    """The CSV within the page is the table of the study."""
+    text = written(tmp_path, studies)
+    found = re.findall(r'data:text/csv;base64,([^"]+)', text)
+    assert len(found) == len(studies)
+    for data, study in zip(found, studies, strict=True):
+        table = pd.read_csv(io.BytesIO(base64.b64decode(data)), keep_default_na=False)
+        assert list(table.columns) == list(study.table.columns)
+        assert len(table) == len(study.table)
+
+
+def test_the_scenario_in_the_page_is_the_scenario(tmp_path, studies):
+    """Copied out of the page into a file, it can be played again."""
+    from html import unescape
+
+    text = written(tmp_path, studies)
+    found = re.findall(r"<pre>(.*?)</pre>", text, flags=re.DOTALL)
+    (tmp_path / "s.toml").write_text(unescape(found[0]), encoding="utf-8")
+    assert sim.Scenario.load(tmp_path / "s.toml") == SCENARIO
+
+
+def test_a_long_table_is_cut_on_the_page_and_says_so(tmp_path, studies, monkeypatch):
+    """But not in the file to download."""
+    monkeypatch.setattr(page, "MOST_ROWS", 3)
+    text = written(tmp_path, studies[0])
+    assert f"the first 3 of {len(studies[0].table)} rows" in text
+
+
+def test_classes_of_ones_own_can_be_reported(tmp_path):
+    """No file can hold them: they are described, and it is said."""
+
+    class Mine(sim.OnlineService):
+        """A system of one's own."""
+
+    scenario = SCENARIO.replace(systems={"ledger": Mine("1s")})
+    text = written(tmp_path, sim.compare(scenario, PAIR, **QUIET))
+    assert "Mine is a class of your own" in text
+
+
+@pytest.mark.parametrize(
+    ("studies", "match"),
+    [([], r"studies must be a study .* got \[\]"), (SCENARIO, "studies must be a study")],
+)
+def test_what_is_no_study_is_refused(tmp_path, studies, match):
+    """With what would be right."""
+    with pytest.raises(sim.ScenarioError, match=match):
+        sim.report(studies, tmp_path / "r.html")
+
+
+def test_a_path_that_cannot_be_written_is_named(tmp_path, studies):
+    """A folder that is not there."""
+    with pytest.raises(sim.ScenarioError, match=r"path must be a file .*\(No such file.*r\.html"):
+        sim.report(studies[0], tmp_path / "nowhere" / "r.html")
+    with pytest.raises(sim.ScenarioError, match=r"path must end in .html, got .*r.pdf"):
+        sim.report(studies[0], tmp_path / "r.pdf")
+    with pytest.raises(sim.ScenarioError, match="purpose must be a text, got 5"):
+        sim.report(studies[0], tmp_path / "r.html", purpose=5)
+
+
+def test_waits_without_end_are_in_the_page(tmp_path):
+    """The sentence of the warning stands in it, with the share beside the latencies."""
+    lossy = [sim.Callback("1s", loss=0.5)]
+    with pytest.warns(sim.CensoredWarning) as caught:
+        comparison = sim.compare(SCENARIO, lossy, **QUIET)
+    with pytest.warns(sim.CensoredWarning) as swept:
+        sweep = sim.sweep(SCENARIO, {"server.workers": [1]}, lossy, **QUIET)
+    text = written(tmp_path, [comparison, sweep])
+    Checker().feed(text)
+    for one in (caught, swept):
+        assert str(one[0].message) in text
+    assert "unresumed share" in text
+    assert text.count("mean latency of resumed waits") >= 2

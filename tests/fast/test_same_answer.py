@@ -1,0 +1,104 @@
+"""Two engines, one meaning: on random scenarios the compiled engine gives SimPy's answer.
+
+Every column of `waits`, `steps`, `instances` and `deliveries` is compared instance by instance:
+instants within a billionth of a second, everything else exactly.
+"""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scenarios
+from attrs import evolve
+from both_engines import play_both
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from thorough import times
+
+from asyncsim.engine.graph import Graph
+from asyncsim.fast import compiled
+from asyncsim.fast.buffer_pool import Memory
+from asyncsim.fast.jit import can_compile
+from asyncsim.fast.layout import first_sizes
+from asyncsim.fast.straight_stages import stages
+
+pytestmark = pytest.mark.slow
+
+WITHIN = 1e-9
+TABLES = ("waits", "steps", "instances", "deliveries")
+
+
+def assert_same(reference, compiled):
+    """Compare all that two runs left behind."""
+    for name in TABLES:
+        assert_same_table(getattr(reference, name), getattr(compiled, name), name)
+    ours, theirs = compiled.record, reference.record
+    assert (ours.engine, theirs.engine) == ("compiled", "simpy")
+    assert (ours.longest_queue, ours.open_count) == (theirs.longest_queue, theirs.open_count)
+    for what in ("end", "open_seconds", "connection_seconds"):
+        np.testing.assert_allclose(getattr(ours, what), getattr(theirs, what), 1e-9, WITHIN, what)
+    # Added up in another order: floats of a run of months are good for a millionth (engine/laws.py)
+    pd.testing.assert_frame_equal(reference.server, compiled.server, rtol=1e-9, atol=1e-6)
+    pd.testing.assert_frame_equal(reference.overhead, compiled.overhead, rtol=1e-6)
+
+
+def assert_same_table(expected, found, name):
+    """Compare two tables: instants within a billionth of a second, all else exactly."""
+    assert list(found.columns) == list(expected.columns), name
+    assert len(found) == len(expected), name
+    for column in expected:
+        a, b = expected[column], found[column]
+        if a.dtype.kind == "f":
+            np.testing.assert_allclose(b, a, rtol=0.0, atol=WITHIN, err_msg=f"{name}.{column}")
+        elif a.dtype.kind == "M":
+            off = (a - b).abs() > pd.Timedelta(1, "us")
+            assert not off.any(), f"{name}.{column}"
+        else:
+            pd.testing.assert_series_equal(b, a, obj=f"{name}.{column}")
+
+
+stops = st.none() | st.sampled_from([1.0, 3600.0, 22 * 3600.0, 86400.0, 100_000.5])
+thorough = settings(
+    deadline=None,
+    max_examples=times(120 if can_compile() else 25),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@thorough
+@given(scenarios.scenarios(), scenarios.strategies(), stops)
+def test_both_engines_agree_instance_by_instance(scenario, strategy, until):
+    """Over all built-in parts, idle or busy, ties included, stopped or not."""
+    assert_same(*play_both(scenario, strategy, until))
+
+
+@settings(thorough, max_examples=times(60 if can_compile() else 12))
+@given(scenarios.overloads(), st.sampled_from([1000.0, 7200.5, 86400.0]))
+def test_both_engines_agree_under_overload(scenario_and_strategy, until):
+    """Checks queue for hours, fall off their grid, and are picked up long after they were due."""
+    assert_same(*play_both(*scenario_and_strategy, until))
+
+
+@settings(thorough, max_examples=times(40 if can_compile() else 10))
+@given(scenarios.overloads() | scenarios.overloads(least=30), st.sampled_from([7200.5, 86400.0]))
+def test_both_engines_agree_when_checks_are_scattered(scenario_and_strategy, until):
+    """A crowd that overloads the workers; taken to be one from the beginning, few or many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "first_sizes", lambda *a: evolve(first_sizes(*a), misfits=-1))
+        assert_same(*play_both(*scenario_and_strategy, until))
+
+
+@settings(thorough, max_examples=times(40 if can_compile() else 10))
+@given(scenarios.herds(), stops)
+def test_both_engines_agree_on_who_is_let_in(scenario_and_strategy, until):
+    """Callbacks come together into a rate limit, are refused, and come again."""
+    assert_same(*play_both(*scenario_and_strategy, until))
+
+
+@settings(thorough, max_examples=times(120 if can_compile() else 25))
+@given(scenarios.straights())
+def test_both_engines_agree_where_nothing_is_in_doubt(scenario_and_strategy):
+    """Straight processes called back by batches are played without events, to the same end."""
+    scenario, strategy = scenario_and_strategy
+    draws = scenario.draw(1)
+    assert not len(draws) or stages(scenario, strategy, draws, Graph.of(scenario.process), Memory())
+    assert_same(*play_both(scenario, strategy, draws=draws))
