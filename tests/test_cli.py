@@ -264,6 +264,7 @@ def test_an_impossible_path_is_rejected_before_the_work(
     assert set(Path().iterdir()) == there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "option", "ending"), [*OUTPUTS[:5], *OUTPUTS[7:]])
 def test_a_full_disk_is_reported(command, option, ending, scenario_file, tmp_path, capsys):
     """Without a traceback."""
@@ -275,6 +276,7 @@ def test_a_full_disk_is_reported(command, option, ending, scenario_file, tmp_pat
     assert "(No space left on device)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "encoding"),
     [(["compare", "FILE", "--replications", "2", "--save", b"a\xff.png"], "utf-8"),
@@ -388,6 +390,7 @@ def test_fit_prints_its_findings_and_writes_a_scenario(tmp_path, capsys):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_fit_compares_the_scenario_with_its_log(tmp_path, capsys):
     """Metrics outside their interval are printed; the report has the findings and the check."""
     log = Path(__file__).parent.parent / "data" / "request_log.csv"
