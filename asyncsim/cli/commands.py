@@ -53,6 +53,7 @@ def add_compare(commands: Any) -> None:
     command = add_command(
         commands,
         "compare",
+        _compare,
         "compare strategies on the same random numbers",
         'example:nightly_ledger --strategy callback --strategy "polling 5min"',
         metrics=True,
@@ -91,7 +92,6 @@ def add_compare(commands: Any) -> None:
         "--report", type=Path, metavar="HTML", help="write a report: tables, picture and checklist"
     )
     add_jobs(command)
-    command.set_defaults(command=_compare)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -145,6 +145,7 @@ def add_run(commands: Any) -> None:
     command = add_command(
         commands,
         "run",
+        _run,
         "simulate one strategy and print its metrics",
         'example:nightly_ledger --strategy "polling 15min" --out tables/',
     )
@@ -159,7 +160,6 @@ def add_run(commands: Any) -> None:
         metavar="FILE",
         help="write a log for process mining: .csv, .parquet, .xes, .xes.gz, .json (OCEL)",
     )
-    command.set_defaults(command=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -201,6 +201,7 @@ def add_capacity(commands: Any) -> None:
     command = add_command(
         commands,
         "capacity",
+        _capacity,
         "find the fewest workers and the largest volume for a target",
         'example:nightly_ledger --target "p95_latency <= 60s" --question workers',
         metrics=True,
@@ -229,7 +230,6 @@ def add_capacity(commands: Any) -> None:
         "--report", type=Path, metavar="HTML", help="write a report: tables, pictures and checklist"
     )
     add_jobs(command)
-    command.set_defaults(command=_capacity)
 
 
 def _capacity(arguments: argparse.Namespace) -> int:
@@ -256,6 +256,7 @@ def add_fit(commands: Any) -> None:
     command = add_command(
         commands,
         "fit",
+        _fit,
         "fit a scenario to a log, and report what it does not explain",
         "example:request_log --out fitted.toml --check callback",
         profiles=False,
@@ -294,7 +295,6 @@ def add_fit(commands: Any) -> None:
         "--period", nargs=2, metavar="DAY", help="first and last day that the log covers"
     )
     command.add_argument("--workers", type=int, metavar="N", help="number of workers of the server")
-    command.set_defaults(command=_fit)
 
 
 def _fit(arguments: argparse.Namespace) -> int:
@@ -335,7 +335,7 @@ def _fit(arguments: argparse.Namespace) -> int:
 def add_verify(commands: Any) -> None:
     """Add ``asyncsim verify``."""
     command = add_command(
-        commands, "verify", "compare both engines with theory", "--quick", profiles=False
+        commands, "verify", _verify, "compare both engines with theory", "--quick", profiles=False
     )
     meaning = textwrap.fill(f"verdicts: {MEANING}", 79, subsequent_indent="  ")
     command.epilog = (
@@ -355,7 +355,6 @@ def add_verify(commands: Any) -> None:
     )
     command.add_argument("--seed", type=int, default=1, help=SEED_HELP)
     add_jobs(command)
-    command.set_defaults(command=_verify)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -368,12 +367,8 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def add_warm_up(commands: Any) -> None:
     """Add ``asyncsim warm-up``."""
-    command = commands.add_parser(
-        "warm-up",
-        help="compile the compiled engine ahead of the first run",
-        description="Compile the kernels of the compiled engine, once per installation.",
-    )
-    command.set_defaults(command=_warm_up)
+    summary = "compile the compiled engine ahead of the first run, once per installation"
+    add_command(commands, "warm-up", _warm_up, summary, profiles=False)
 
 
 def _warm_up(arguments: argparse.Namespace) -> int:
@@ -386,6 +381,7 @@ def add_examples(commands: Any) -> None:
     command = add_command(
         commands,
         "examples",
+        _examples,
         "write the notebooks of the course and their data",
         "course",
         profiles=False,
@@ -397,7 +393,6 @@ def add_examples(commands: Any) -> None:
         help="folder: notebooks in DIR/notebooks, scenario files and a log in DIR/data",
     )
     command.add_argument("--force", action="store_true", help="overwrite existing files")
-    command.set_defaults(command=_examples)
 
 
 def _examples(arguments: argparse.Namespace) -> int:

@@ -102,13 +102,14 @@ SEED_HELP = "seed of the random numbers (default: 1)"
 def add_command(
     commands: Any,
     name: str,
+    run: Callable[[argparse.Namespace], int],
     summary: str,
-    example: str,
+    example: str = "",
     metrics: bool = False,
     profiles: bool = True,
 ) -> argparse.ArgumentParser:
     """Add a command whose help has a summary, an example, and the names of metrics and profiles."""
-    parts = [f"example:\n  asyncsim {name} {example}"]
+    parts = [f"example:\n  asyncsim {name} {example}".rstrip()]
     if metrics:
         parts.append(_listed("metrics (those of cost need prices)", METRICS))
     if profiles:
@@ -120,6 +121,7 @@ def add_command(
         epilog="\n\n".join(parts),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    command.set_defaults(command=run)
     return command
 
 

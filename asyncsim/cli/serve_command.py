@@ -40,6 +40,7 @@ def add_serve(commands: Any) -> None:
     command = add_command(
         commands,
         "serve",
+        _serve,
         "run a scenario in real time, and let programs finish its steps over REST",
         "example:workshop --hold all --store session.db",
     )
@@ -90,7 +91,6 @@ def add_serve(commands: Any) -> None:
         help="such as '100 per 60 s' or '3000 refilled 500/s' (default: the server's limit)",
     )
     add_profile(command)
-    command.set_defaults(command=_serve)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
