@@ -1,4 +1,4 @@
-// One lane of the view: a process drawn on a canvas, with instances that move through it.
+// One simulation of the view: a process drawn on a canvas, with instances that move through it.
 
 const ROW = 118; // height of a row of the process
 const OUTSIDE = 74; // height of a row of external systems below it
@@ -12,7 +12,7 @@ const SETTLED = 0.3; // pixels
 const FLIGHT = 650; // milliseconds that a check or a callback takes
 const STAGGER = 250; // milliseconds over which the marks of one picture start
 const MOST_MARKS = 80;
-const COLOURS = { step: "--work", room: "--wait", end: "--ended", failed: "--refused" };
+const COLOURS = { step: "--work", "async step": "--wait", end: "--ended", failed: "--refused" };
 
 const number = (value) => value.toLocaleString("en");
 
@@ -40,8 +40,8 @@ function boxesOf(plan, width) {
 
 /** Boxes of the external systems below the process, by name. */
 function systemBoxesOf(plan, width) {
-  const rooms = plan.places.filter((place) => place?.[0] === "room");
-  const names = [...new Set(rooms.map((place) => place[2]))];
+  const steps = plan.places.filter((place) => place?.[0] === "async step");
+  const names = [...new Set(steps.map((place) => place[2]))];
   const columns = Math.max(Math.min(Math.floor((width - GAP) / SYSTEM), names.length), 1);
   const w = (width - GAP) / columns;
   return Object.fromEntries(names.map((name, k) => [name, {
@@ -83,12 +83,12 @@ class Marks {
   /** Draw each mark; `still` puts all of them half-way. */
   draw(ctx, colour, boxes, systems, now, still) {
     for (const { kind, place, from, aside } of this.marks) {
-      const [room, system] = [boxes[place], systems[boxes[place]?.system]];
+      const [step, system] = [boxes[place], systems[boxes[place]?.system]];
       const share = still ? 0.5 : (now - from) / FLIGHT;
       if (!system || share < 0) continue;
-      const middle = room.x + room.w / 2 + aside;
+      const middle = step.x + step.w / 2 + aside;
       const x = Math.min(Math.max(middle, system.x + 8), system.x + system.w - 8);
-      const [top, bottom] = [room.y + room.h - 26, system.y + system.h - 14];
+      const [top, bottom] = [step.y + step.h - 26, system.y + system.h - 14];
       // A check goes there and back, a callback comes, a lost one stops half-way
       const way = still ? 0.5 : { check: 1 - Math.abs(1 - 2 * share), callback: 1 - share,
         lost: 1 - share / 2 }[kind];
@@ -128,7 +128,7 @@ const MARKS = {
   },
 };
 
-/** Tokens of one lane, with present and target positions. */
+/** Tokens of one simulation, with present and target positions. */
 class Tokens {
   constructor() {
     this.count = this.each = 0;
@@ -204,7 +204,7 @@ function pile(places, boxes) {
   });
 }
 
-/** The canvas of one lane. */
+/** The canvas of one simulation. */
 class Diagram {
   constructor(canvas) {
     this.canvas = canvas;
@@ -213,7 +213,7 @@ class Diagram {
     this.boxes = [];
     this.systems = {};
     this.width = 0;
-    this.lane = null;
+    this.simulation = null;
   }
 
   resize(plan, width) {
@@ -228,11 +228,11 @@ class Diagram {
     this.canvas.height = Math.round(this.height * ratio);
     this.canvas.style.height = `${this.height}px`;
     this.ratio = ratio;
-    if (this.lane) this.take(this.lane, this.tokens.encoded, true);
+    if (this.simulation) this.take(this.simulation, this.tokens.encoded, true);
   }
 
-  take(lane, places, fresh) {
-    this.lane = lane;
+  take(simulation, places, fresh) {
+    this.simulation = simulation;
     this.tokens.take(places, this.boxes, this.plan.tracks, fresh);
   }
 
@@ -242,7 +242,7 @@ class Diagram {
   }
 
   draw(history, most, hours, now, still) {
-    if (!this.lane || !this.width) return;
+    if (!this.simulation || !this.width) return;
     const style = getComputedStyle(this.canvas);
     const colour = (name) => style.getPropertyValue(name).trim() || "#888";
     const ctx = this.canvas.getContext("2d");
@@ -275,15 +275,15 @@ class Diagram {
 
   /** An external system: double border, text, and a square for each item in progress. */
   drawSystem(ctx, colour, name) {
-    const [box, state] = [this.systems[name], this.lane.outside?.[name]];
+    const [box, state] = [this.systems[name], this.simulation.outside?.[name]];
     if (!state) return;
     ctx.lineWidth = 1;
     ctx.strokeStyle = colour("--line");
     ctx.setLineDash([2, 4]);
-    for (const room of this.boxes.filter((one) => one?.kind === "room" && one.system === name)) {
-      const x = room.x + room.w / 2;
+    for (const step of this.boxes.filter((one) => one?.kind === "async step" && one.system === name)) {
+      const x = step.x + step.w / 2;
       ctx.beginPath();
-      ctx.moveTo(x, room.y + room.h);
+      ctx.moveTo(x, step.y + step.h);
       ctx.lineTo(Math.min(Math.max(x, box.x + 8), box.x + box.w - 8), box.y);
       ctx.stroke();
     }
@@ -308,10 +308,10 @@ class Diagram {
 
   drawBox(ctx, colour, box, k) {
     const narrow = isNarrow(box);
-    ctx.strokeStyle = colour(box.kind === "room" ? "--wait" : "--soft");
-    ctx.lineWidth = box.kind === "room" ? 2 : 1;
+    ctx.strokeStyle = colour(box.kind === "async step" ? "--wait" : "--soft");
+    ctx.lineWidth = box.kind === "async step" ? 2 : 1;
     ctx.fillStyle = colour("--raised");
-    ctx.setLineDash(box.kind === "room" ? [5, 3] : []);
+    ctx.setLineDash(box.kind === "async step" ? [5, 3] : []);
     ctx.beginPath();
     if (narrow) {
       const [x, y] = [box.x + box.w / 2, box.y + box.h / 2];
@@ -332,9 +332,9 @@ class Diagram {
     }
     const sign = box.kind === "failed" ? "✗ " : "";
     writeIn(ctx, colour("--text"), sign + box.name, box.x + 6, box.y + 14, box.w - 10);
-    const [count, calling] = [this.lane.counts[k], this.lane.calling[k]];
+    const [count, calling] = [this.simulation.counts[k], this.simulation.calling[k]];
     const called = calling ? `, ${number(calling)} calling` : "";
-    const what = box.kind === "room"
+    const what = box.kind === "async step"
       ? `${number(count - calling)} wait for ${box.system}${called}` : number(count);
     writeIn(ctx, colour("--soft"), what, box.x + 6, box.y + 28, box.w - 10);
   }

@@ -31,14 +31,14 @@ class History {
   }
 }
 
-/** A lane in one sentence; its last two places are the ends. */
+/** A simulation in one sentence; its last two places are the ends. */
 function summaryOf({ label, waiting, counts }) {
   const [done, failed] = counts.slice(-2);
   const lost = failed ? `, ${number(failed)} failed` : "";
   return `${label}: ${number(waiting)} waiting, ${number(done)} done${lost}`;
 }
 
-/** The external systems of a lane in words. */
+/** The external systems of a simulation in words. */
 function outsideOf({ outside = {} }) {
   return Object.entries(outside).map(([name, { lines }]) =>
     `; outside, ${name}: ${lines.filter(Boolean).join(", ")}`).join("");
@@ -71,43 +71,43 @@ function resetButton(model) {
     title: why || "restart the scenario from the beginning; your actions are discarded" });
 }
 
-/** One lane of the page: its summary, its load and its diagram. */
-function lanePart() {
+/** One simulation of the page: its summary, its load and its diagram. */
+function simulationPart() {
   const says = make("span", { className: "asyncsim-says" });
   const load = make("span", { className: "asyncsim-load" });
   const canvas = make("canvas", { className: "asyncsim-canvas" });
   canvas.setAttribute("role", "img");
-  const section = make("section", { className: "asyncsim-lane" },
+  const section = make("section", { className: "asyncsim-simulation" },
     make("div", { className: "asyncsim-row" }, says, load), canvas);
   return { section, canvas, diagram: new Diagram(canvas), history: new History(),
-    show: (lane) => {
-      setText(says, summaryOf(lane));
-      const { busy, workers, queue } = lane;
+    show: (simulation) => {
+      setText(says, summaryOf(simulation));
+      const { busy, workers, queue } = simulation;
       const boxes = workers <= 16 ? `${"■".repeat(busy)}${"□".repeat(workers - busy)} ` : "";
       setText(load, `${boxes}${busy} of ${workers} workers busy, ${number(queue)} jobs in the queue`);
     } };
 }
 
-/** The numbers of all lanes as a table. */
+/** The numbers of all simulations as a table. */
 function tablePart() {
   const head = make("tr");
   const body = make("tbody");
   const table = make("table", { className: "asyncsim-places" },
     make("caption", { text: "Instances by place, for each strategy" }), make("thead", {}, head), body);
-  return { table, show: (plan, lanes) => {
+  return { table, show: (plan, simulations) => {
     const places = plan.places.map((place, k) => [k, place]).filter(([, place]) =>
-      place && ["step", "room", "end"].includes(place[0]));
+      place && ["step", "async step", "end"].includes(place[0]));
     places.sort(([, a], [, b]) => a[3] - b[3] || a[4] - b[4]);
     const names = ["strategy", "waiting records", ...places.map(([, place]) => place[1])];
     while (head.cells.length < names.length) head.append(make("th", { scope: "col" }));
     names.forEach((text, k) => setText(head.cells[k], text));
-    while (body.rows.length < lanes.length) {
+    while (body.rows.length < simulations.length) {
       body.append(make("tr", {}, make("th", { scope: "row" }),
         ...names.slice(1).map(() => make("td"))));
     }
-    lanes.forEach((lane, r) => {
-      const cells = [lane.label, number(lane.waiting),
-        ...places.map(([k]) => number(lane.counts[k]))];
+    simulations.forEach((simulation, r) => {
+      const cells = [simulation.label, number(simulation.waiting),
+        ...places.map(([k]) => number(simulation.counts[k]))];
       cells.forEach((text, k) => setText(body.rows[r].cells[k], text));
     });
   } };
@@ -140,17 +140,17 @@ function painter(parts, root) {
 
 /** Apply a picture from the kernel. */
 function takePicture(message, buffers, plan, parts) {
-  message.lanes.forEach((lane, k) => {
+  message.simulations.forEach((simulation, k) => {
     const bytes = buffers[k];
     // A copy, because an array of two-byte numbers needs an aligned start
     const places = new Uint16Array(
       bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
     const { diagram, history, show } = parts[k];
     const again = message.now < history.times.at(-1); // the session was reset
-    diagram.take(lane, places, diagram.lane === null || again);
-    diagram.marks.add(lane, performance.now());
-    history.add(message.now, lane.waiting);
-    show(lane);
+    diagram.take(simulation, places, diagram.simulation === null || again);
+    diagram.marks.add(simulation, performance.now());
+    history.add(message.now, simulation.waiting);
+    show(simulation);
   });
 }
 
@@ -160,7 +160,7 @@ export default {
     const { signal } = ending;
     const { bar, notice } = clockBar(model, signal);
     const root = panelOf("view");
-    const lanes = make("div", { className: "asyncsim-lanes" });
+    const simulations = make("div", { className: "asyncsim-simulations" });
     const table = tablePart();
     const parts = [];
     const paint = painter(() => parts, root);
@@ -169,7 +169,7 @@ export default {
     let spoken = -SPEAK;
 
     const resize = () => {
-      const width = Math.floor(lanes.clientWidth);
+      const width = Math.floor(simulations.clientWidth);
       if (!width) return;
       for (const { diagram } of parts) if (diagram.width !== width) diagram.resize(plan(), width);
       paint.ask();
@@ -177,26 +177,26 @@ export default {
     const speak = (all) => {
       if (performance.now() - spoken < SPEAK) return;
       spoken = performance.now();
-      all.forEach((lane, k) => parts[k].canvas.setAttribute("aria-label",
-        `${model.get("process")} under ${summaryOf(lane)}${outsideOf(lane)}`));
+      all.forEach((simulation, k) => parts[k].canvas.setAttribute("aria-label",
+        `${model.get("process")} under ${summaryOf(simulation)}${outsideOf(simulation)}`));
     };
     const onMessage = (message, buffers) => {
-      while (parts.length < message.lanes.length) {
-        parts.push(lanePart());
-        lanes.append(parts.at(-1).section);
-        parts.at(-1).diagram.resize(plan(), Math.max(Math.floor(lanes.clientWidth), 300));
+      while (parts.length < message.simulations.length) {
+        parts.push(simulationPart());
+        simulations.append(parts.at(-1).section);
+        parts.at(-1).diagram.resize(plan(), Math.max(Math.floor(simulations.clientWidth), 300));
       }
       takePicture(message, buffers, plan(), parts);
-      table.show(plan(), message.lanes);
-      speak(message.lanes);
+      table.show(plan(), message.simulations);
+      speak(message.simulations);
       paint.ask();
       seen();
     };
     bar.append(resetButton(model));
-    root.append(bar, notice, legendPart(), lanes, make("div", { className: "asyncsim-scroll" }, table.table));
+    root.append(bar, notice, legendPart(), simulations, make("div", { className: "asyncsim-scroll" }, table.table));
     el.append(root);
     const watcher = new ResizeObserver(resize);
-    watcher.observe(lanes);
+    watcher.observe(simulations);
     // A canvas does not follow a change of theme; the style sheet needs a moment to load
     const theme = new MutationObserver(() => setTimeout(paint.ask, 300));
     theme.observe(document.body, { attributeFilter: ["data-jp-theme-light", "class"] });

@@ -73,11 +73,11 @@ class View(SessionWidget):
         session = self._live
         with session.store.lock:  # all of it at the same moment
             snapshots = self.snapshots()
-            lanes = [
+            simulations = [
                 one.as_json() | self._outside.picture(session.lane(one.label), one)
                 for one in snapshots
             ]
-            message = {"now": session.now, "lanes": lanes}
+            message = {"now": session.now, "simulations": simulations}
         return message, [one.places.astype("<u2").tobytes() for one in snapshots]
 
     def snapshots(self) -> list[Snapshot]:
@@ -118,36 +118,36 @@ class Snapshot:
         return asdict(self, filter=lambda attribute, _: attribute.name != "places")
 
 
-def snapshot_of(lane: LiveSimulation, layout: DiagramLayout) -> Snapshot:
+def snapshot_of(simulation: LiveSimulation, layout: DiagramLayout) -> Snapshot:
     """Return the present state of a simulation; the caller holds the lock of the store."""
-    places = places_of(lane, layout)
+    places = places_of(simulation, layout)
     size = len(layout.places)
     there = places[places != NOWHERE]
     calling = there[there >= CALLING] - CALLING
-    busy, queue = lane.workers.load_now(lane.now)
+    busy, queue = simulation.workers.load_now(simulation.now)
     return Snapshot(
-        label=lane.strategy.label,
+        label=simulation.strategy.label,
         places=places,
         counts=np.bincount(there % CALLING, minlength=size).tolist(),
         calling=np.bincount(calling, minlength=size).tolist(),
-        waiting=lane.waits.open_count,
-        workers=lane.scenario.server.workers,
+        waiting=simulation.waits.open_count,
+        workers=simulation.scenario.server.workers,
         busy=busy,
         queue=queue,
     )
 
 
-def places_of(lane: LiveSimulation, layout: DiagramLayout) -> NDArray[np.uint16]:
+def places_of(simulation: LiveSimulation, layout: DiagramLayout) -> NDArray[np.uint16]:
     """Return the place of every instance that has arrived, by track."""
-    n = lane.arrived
+    n = simulation.arrived
     places = np.full((layout.tracks, n), NOWHERE, dtype=np.uint16)
     since = np.full((layout.tracks, n), -np.inf)
     last, last_since = np.full(n, NOWHERE, dtype=np.uint16), np.full(n, -np.inf)
-    for node in reversed(lane.graph.nodes):  # nodes are numbered from the last one on
+    for node in reversed(simulation.graph.nodes):  # nodes are numbered from the last one on
         place = layout.places[node.index]
         if place is None or not isinstance(node, (Work, Call)):
             continue
-        columns = lane.columns[node.index]
+        columns = simulation.columns[node.index]
         queued = np.array(columns.queued[:n])
         ended = np.array(columns.ended[:n])
         came = queued >= last_since  # false for NaN: not been here
@@ -156,28 +156,28 @@ def places_of(lane: LiveSimulation, layout: DiagramLayout) -> NDArray[np.uint16]
         here = (queued >= since[place.track]) & ~(ended >= queued)
         places[place.track, here], since[place.track, here] = node.index, queued[here]
         if isinstance(node, Call):
-            work = np.array(lane.numbers.work[node.index][:n])
-            at_work = here & (np.array(columns.started[:n]) + work > lane.now)
+            work = np.array(simulation.numbers.work[node.index][:n])
+            at_work = here & (np.array(columns.started[:n]) + work > simulation.now)
             places[place.track, at_work] += CALLING
-    ended = np.array(lane.ended[:n])
+    ended = np.array(simulation.ended[:n])
     running = np.isnan(ended)
     lost = running & (places == NOWHERE).all(axis=0)
     places[0, lost] = last[lost]  # in transit, or waiting again under a new number
     places[:, ~running] = NOWHERE
     places[0, ~running] = layout.done
-    outcomes = np.fromiter(lane.outcomes[:n], dtype=np.int8, count=n)
+    outcomes = np.fromiter(simulation.outcomes[:n], dtype=np.int8, count=n)
     places[0, outcomes == Outcome.FAILED] = layout.failed
     return places
 
 
 KINDS: dict[type[Node], str] = {
     Work: "step",
-    Call: "room",
+    Call: "async step",
     Choose: "choice",
     Fork: "fork",
     Join: "join",
 }
-WIDTHS = {"room": 2.0, "step": 1.2, "end": 1.4}
+WIDTHS = {"async step": 2.0, "step": 1.2, "end": 1.4}
 """Width of a column, by its widest element; columns of gateways alone are narrow."""
 NARROW = 0.5
 
@@ -342,10 +342,10 @@ class Outside:
     def __init__(self, session: Session, layout: DiagramLayout) -> None:
         self._session = session
         self._layout = layout
-        self._rooms = {
+        self._steps = {
             k: place.system
             for k, place in enumerate(layout.places)
-            if place and place.kind == "room"
+            if place and place.kind == "async step"
         }
         self._clocks = {
             name: [_words_of(link, session) for link in system.links]
@@ -353,15 +353,15 @@ class Outside:
         }
         self._movements: dict[str, Movements] = {}
 
-    def picture(self, lane: LiveSimulation, snapshot: Snapshot) -> dict[str, Any]:
+    def picture(self, simulation: LiveSimulation, snapshot: Snapshot) -> dict[str, Any]:
         """Return systems by name, and the new checks and callbacks by place."""
-        names = dict.fromkeys(self._rooms.values())
+        names = dict.fromkeys(self._steps.values())
         movements = self._movements.get(snapshot.label)
-        if movements is None or movements.lane is not lane:  # at first, or after a reset
-            movements = self._movements[snapshot.label] = Movements(lane)
-        open_rows = {k: self._open_rows(k, snapshot) for k in self._rooms}
+        if not movements or movements.simulation is not simulation:  # at first, or after a reset
+            movements = self._movements[snapshot.label] = Movements(simulation)
+        open_rows = {k: self._open_rows(k, snapshot) for k in self._steps}
         return {
-            "outside": {name: self._system(name, lane, snapshot) for name in names},
+            "outside": {name: self._system(name, simulation, snapshot) for name in names},
             "checks": [] if self._session.store.closed else movements.checks(open_rows),
             "callbacks": movements.callbacks(),
         }
@@ -371,11 +371,11 @@ class Outside:
         assert place is not None
         return np.flatnonzero(snapshot.places[place.track] == k)
 
-    def _system(self, name: str, lane: LiveSimulation, snapshot: Snapshot) -> dict[str, Any]:
+    def _system(self, name: str, simulation: LiveSimulation, snapshot: Snapshot) -> dict[str, Any]:
         """Return how many items of a system wait and are being processed, and its text."""
-        rooms = [k for k, system in self._rooms.items() if system == name]
-        unnoticed = sum(lane.unnoticed[k] for k in rooms)
-        desks = lane.desks(name)
+        steps = [k for k, system in self._steps.items() if system == name]
+        unnoticed = sum(simulation.unnoticed[k] for k in steps)
+        desks = simulation.desks(name)
         if desks:
             taken = [min(max(desk.taken, 0), _servers(desk.system)) for desk in desks]
             working = int(sum(taken))
@@ -383,10 +383,10 @@ class Outside:
             words = [
                 text
                 for words, desk in zip(self._clocks[name], desks, strict=True)
-                if (text := words(desk, lane.now))
+                if (text := words(desk, simulation.now))
             ]
         else:
-            there = sum(snapshot.counts[k] - snapshot.calling[k] for k in rooms)
+            there = sum(snapshot.counts[k] - snapshot.calling[k] for k in steps)
             working, waiting, words = there - unnoticed, 0, ["finished from outside"]
         batches = [desk for desk in desks if isinstance(desk.system, NightlyBatch)]
         return {
@@ -459,21 +459,21 @@ class Movements:
 
     Parameters
     ----------
-    lane
+    simulation
         The simulation; what has happened in it before does not count.
     """
 
-    def __init__(self, lane: LiveSimulation) -> None:
-        self.lane = lane
-        self._deliveries = len(lane.deliveries)
-        self._asks = type(lane.strategy).wait is not Strategy.wait
+    def __init__(self, simulation: LiveSimulation) -> None:
+        self.simulation = simulation
+        self._deliveries = len(simulation.deliveries)
+        self._asks = type(simulation.strategy).wait is not Strategy.wait
         self._sample: dict[int, list[WatchedWait]] = {}
 
     def callbacks(self) -> list[list[int]]:
         """Return place, arrived and lost callbacks since the previous call."""
         arrived, lost = Counter[int](), Counter[int]()
-        total = len(self.lane.deliveries)
-        for one in self.lane.deliveries.since(max(self._deliveries, total - MOST_DELIVERIES)):
+        total = len(self.simulation.deliveries)
+        for one in self.simulation.deliveries.since(max(self._deliveries, total - MOST_DELIVERIES)):
             if one.attempt >= 0:  # a dead letter was never sent
                 (lost if math.isnan(one.arrived) else arrived)[one.node] += 1
         self._deliveries = total
@@ -498,22 +498,26 @@ class Movements:
         """Return further open waits, spread evenly over all of them."""
         if len(watched) >= SAMPLE:
             return []
-        node, lane = self.lane.graph.nodes[k], self.lane
+        node, simulation = self.simulation.graph.nodes[k], self.simulation
         assert isinstance(node, Call)
         others = np.setdiff1d(rows, [one.wait.row for one in watched])
         number = min(SAMPLE - len(watched), len(others))
         chosen = others[np.linspace(0, len(others) - 1, number).astype(int)]
-        waits = [lane.waits.records.get(lane.serial_number(node, int(row))) for row in chosen]
-        return [WatchedWait(lane, wait) for wait in waits if wait and wait.state is State.ARMED]
+        waits = [
+            simulation.waits.records.get(simulation.serial_number(node, int(row))) for row in chosen
+        ]
+        return [
+            WatchedWait(simulation, wait) for wait in waits if wait and wait.state is State.ARMED
+        ]
 
 
 class WatchedWait:
     """A wait whose checks are drawn."""
 
-    def __init__(self, lane: LiveSimulation, wait: Wait) -> None:
+    def __init__(self, simulation: LiveSimulation, wait: Wait) -> None:
         self.wait = wait
-        self._lane = lane
-        self._step = WaitContext(lane, wait, EventKind.CHECK_DUE)
+        self._simulation = simulation
+        self._step = WaitContext(simulation, wait, EventKind.CHECK_DUE)
         self._made = self._step.checks = 0
         self._made = self._count()
 
@@ -523,9 +527,9 @@ class WatchedWait:
         return self._made > before
 
     def _count(self) -> int:
-        schedule = self._lane.strategy.schedule
-        if self._lane.skipped is None or schedule is None or self.wait.state is not State.ARMED:
+        schedule, open_wait = self._simulation.strategy.schedule, self.wait.state is State.ARMED
+        if self._simulation.skipped is None or schedule is None or not open_wait:
             return self.wait.checks
         # Checks without worker time are not simulated: count them from the schedule
-        schedule.skip_checks(self._step, math.nextafter(self._lane.now, math.inf))
+        schedule.skip_checks(self._step, math.nextafter(self._simulation.now, math.inf))
         return self._step.checks

@@ -29,9 +29,9 @@ def simple(n=10, **more):
     return scenario(steps, n=n, **more)
 
 
-def at(view, lane=0):
+def at(view, simulation=0):
     """Return the number of instances at each place that has any, by name."""
-    layout, snapshot = view._layout, view.snapshots()[lane]
+    layout, snapshot = view._layout, view.snapshots()[simulation]
     pairs = zip(layout.places, snapshot.counts, strict=True)
     return {place.name: count for place, count in pairs if place and count}
 
@@ -92,10 +92,10 @@ class TestSnapshot:
         for moment in ("08:30", "12:00", "22:01", "23:30", "2026-04-02 11:00"):
             session.run_until(moment)
             run, snapshot = session.so_far(), view.snapshots()[0]
-            rooms = [k for k, p in enumerate(view._layout.places) if p and p.kind == "room"]
-            in_rooms = sum(snapshot.counts[k] - snapshot.calling[k] for k in rooms)
+            steps = [k for k, p in enumerate(view._layout.places) if p and p.kind == "async step"]
+            at_steps = sum(snapshot.counts[k] - snapshot.calling[k] for k in steps)
             waiting = int((run.waits["outcome"] == "waiting").sum())
-            assert snapshot.waiting == in_rooms == waiting
+            assert snapshot.waiting == at_steps == waiting
             outcomes = run.instances["outcome"]
             ends = [int((outcomes == end).sum()) for end in ("done", "failed")]
             assert snapshot.counts[-2:] == ends
@@ -175,15 +175,15 @@ def quiet(session):
     return view
 
 
-def outside(view, lane=0, system="ledger"):
+def outside(view, simulation=0, system="ledger"):
     """Return what a picture shows of a system."""
-    return view.picture()[0]["lanes"][lane]["outside"][system]
+    return view.picture()[0]["simulations"][simulation]["outside"][system]
 
 
-def moved(view, what, lane=0):
+def moved(view, what, simulation=0):
     """Return what has moved since the previous picture, by the name of its step."""
     names = [place.name if place else "" for place in view._layout.places]
-    return {names[k]: n for k, *n in view.picture()[0]["lanes"][lane][what]}
+    return {names[k]: n for k, *n in view.picture()[0]["simulations"][simulation][what]}
 
 
 class TestOutside:
@@ -200,8 +200,8 @@ class TestOutside:
             "",
         ]
         session.run_until(79_204.5)
-        for lane, unnoticed in ((0, ""), (1, "4 complete, not noticed yet")):
-            found = outside(view, lane)
+        for simulation, unnoticed in ((0, ""), (1, "4 complete, not noticed yet")):
+            found = outside(view, simulation)
             assert (found["waiting"], found["working"], found["runs"]) == (5, 1, True)
             assert found["lines"] == [
                 "batch running, next one starts Tue 06 Jan 22:00",
@@ -265,15 +265,15 @@ class TestOutside:
         session.run_until("12:00")
         session.finish("5_2")
         session.complete("6_2")
-        for lane in (0, 1):
-            assert outside(view, lane)["working"] == 8
-            assert outside(view, lane)["lines"][0] == "finished from outside"
+        for simulation in (0, 1):
+            assert outside(view, simulation)["working"] == 8
+            assert outside(view, simulation)["lines"][0] == "finished from outside"
         assert outside(view, 1)["lines"][-1] == "2 complete, not noticed yet"
         session.retry("7_2", call=False)
         session.retry("8_2")
         session.run_until("12:20")
-        assert [outside(view, lane)["working"] for lane in (0, 1)] == [8, 8]
-        assert [outside(view, lane)["lines"][-1] for lane in (0, 1)] == ["", ""]
+        assert [outside(view, simulation)["working"] for simulation in (0, 1)] == [8, 8]
+        assert [outside(view, simulation)["lines"][-1] for simulation in (0, 1)] == ["", ""]
 
     @pytest.mark.parametrize("poll_work", ["0s", "10ms"])
     @pytest.mark.parametrize(
@@ -319,7 +319,9 @@ class TestOutside:
         view.on_message({"do": "reset"})
         assert (session.now, view.notice, view.choices["why_no_reset"]) == (0.0, "", "")
         message, _ = view.picture()
-        assert [lane["callbacks"] + lane["checks"] for lane in message["lanes"]] == [[], []]
+        assert [
+            simulation["callbacks"] + simulation["checks"] for simulation in message["simulations"]
+        ] == [[], []]
         session.run_until("12:00")
         assert outside(view)["lines"][0] == "next batch starts Mon 05 Jan 22:00"
 
@@ -337,15 +339,18 @@ class TestOutside:
 
 class TestPictures:
     def test_a_picture_has_two_bytes_per_instance_and_strategy(self):
-        """And the counts of each lane."""
+        """And the counts of each simulation."""
         session = sim.live(simple(1000), against=sim.Polling("15min"))
         view = session.view()
         session.run_until("12:00")
         message, buffers = view.picture()
-        assert [lane["label"] for lane in message["lanes"]] == ["callback", "polling 15 min"]
+        assert [simulation["label"] for simulation in message["simulations"]] == [
+            "callback",
+            "polling 15 min",
+        ]
         assert [len(buffer) for buffer in buffers] == [2000, 2000]
         places = np.frombuffer(buffers[0], dtype="<u2")
-        assert message["lanes"][0]["counts"] == np.bincount(places, minlength=5).tolist()
+        assert message["simulations"][0]["counts"] == np.bincount(places, minlength=5).tolist()
 
     def test_a_page_that_opens_receives_a_picture(self, monkeypatch):
         """And another one after each action."""
@@ -397,11 +402,11 @@ class TestLayout:
             ("c", "step"): (2, 0, 0),
             ("d", "step"): (2, 1, 0),
             ("e", "fork"): (3, 0, 0),
-            ("f", "room"): (4, 0, 0),
+            ("f", "async step"): (4, 0, 0),
             ("g", "step"): (4, 1, 1),
             ("h", "step"): (5, 1, 1),
             ("e", "join"): (6, 0, 0),
-            ("i", "room"): (7, 0, 0),
+            ("i", "async step"): (7, 0, 0),
             ("j", "step"): (7, 1, 0),
             ("done", "end"): (8, 0, 0),
             ("failed", "end"): (8, 0, 0),
@@ -420,6 +425,6 @@ class TestLayout:
         plan = DiagramLayout.of(sim.Process("nested", [outer, mail]))
         places = [p for p in plan.places if p and p.kind != "end"]
         assert len({(p.column, p.row) for p in places}) == len(places)
-        assert {p.name: p.track for p in places if p.kind in ("step", "room")} == {
+        assert {p.name: p.track for p in places if p.kind in ("step", "async step")} == {
             "r": 0, "p": 0, "q": 1, "s": 2, "t": 0, "u": 0, "v": 0,
         }  # fmt: skip
