@@ -120,13 +120,13 @@ def test_console_finishes_5_31(console):
     assert "still waiting, although the work was complete" in widget.locator("dl").inner_text()
     found = book.kernel("print(session.wait('5_31')['state'], session.instance(5)['fields'])")
     assert found == "finished {'InvoiceNo': 42}"
+    book.screenshot("after")
     widget.get_by_role("button", name="Finish").click()
     widget.locator(".asyncsim-log li").nth(1).wait_for()
     assert codes(widget) == ["409", "204"]
     book.kernel("answer = session.finish('6_31')")  # from Python: it is shown too
     widget.locator(".asyncsim-log li").nth(2).wait_for()
     assert widget.locator("tr[data-number='6_31']").count() == 0
-    book.screenshot("after")
     assert book.barriers(".asyncsim-console") == []
     book.theme(dark=True)
     book.screenshot("dark")
