@@ -38,7 +38,7 @@ class Explorer(BaseWidget):
         self.state = {
             "scenario": exploration.scenario.name,
             "controls": [
-                {"name": control.name, "label": control.label, "texts": list(control.texts)}
+                {"name": control.name, "label": control.label, "texts": control.texts}
                 for control in exploration.controls
             ],
             "places": dict(exploration.places),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -34,52 +34,38 @@ UNUSED = {"callback": ("interval", "poll_work"), "polling": ("loss", "callback_w
 
 @frozen
 class Control:
-    """A slider: its values, and the text of each."""
+    """A slider: its name, label and values, and a function that formats a value."""
 
     name: str
     label: str
     values: tuple[Any, ...]
-    texts: tuple[str, ...]
+    text: Callable[[Any], str] = str
 
-    def including(self, value: Any, text: str) -> Control:
+    @property
+    def texts(self) -> list[str]:
+        """Text of each value."""
+        return [self.text(value) for value in self.values]
+
+    def including(self, value: Any) -> Control:
         """Return the slider with a value inserted in order, unless it has it already."""
-        if value in self.values:
-            return self
-        place = sum(other < value for other in self.values)
-        values = (*self.values[:place], value, *self.values[place:])
-        texts = (*self.texts[:place], text, *self.texts[place:])
-        return Control(self.name, self.label, values, texts)
+        values = self.values if value in self.values else tuple(sorted((*self.values, value)))
+        return attrs.evolve(self, values=values)
 
 
-def control(
-    name: str, label: str, values: Sequence[Any], text: Callable[[Any], str] = str
-) -> Control:
-    """Return a slider; `text` formats its values."""
-    return Control(name, label, tuple(values), tuple(text(value) for value in values))
-
-
-INTERVAL = control(
-    "interval", "polling interval", (60, 120, 300, 600, 900, 1800, 3600, 7200), text_of
-)
-LOSS = control("loss", "callbacks lost", (0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2), "{:.1%}".format)
-WORKERS = control("workers", "workers", (1, 2, 3, 4, 6, 8, 12, 16, 24, 32))
-VOLUME = control(
-    "volume", "instances", (100, 200, 500, 1000, 2000, 5000, 10_000, 20_000), "{:,}".format
-)
-START = control(
-    "start",
-    "batch starts at",
-    [f"{hour:02d}:{half}" for hour in range(24) for half in ("00", "30")],
-)
-ITEM = control(
-    "item_time",
-    "time per item of the batch",
-    (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.5, 1, 2, 5),
-    text_of,
-)
+INTERVALS = (60, 120, 300, 600, 900, 1800, 3600, 7200)
+LOSSES = (0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+VOLUMES = (100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
+CLOCK = tuple(f"{hour:02d}:{half}" for hour in range(24) for half in ("00", "30"))
 WORK = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-POLL_WORK = control("poll_work", "worker time of a check", WORK, text_of)
-CALLBACK_WORK = control("callback_work", "worker time of a callback", WORK, text_of)
+ITEM_TIMES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.5, 1, 2, 5)
+INTERVAL = Control("interval", "polling interval", INTERVALS, text_of)
+LOSS = Control("loss", "callbacks lost", LOSSES, "{:.1%}".format)
+WORKERS = Control("workers", "workers", (1, 2, 3, 4, 6, 8, 12, 16, 24, 32))
+VOLUME = Control("volume", "instances", VOLUMES, "{:,}".format)
+START = Control("start", "batch starts at", CLOCK)
+ITEM = Control("item_time", "time per item of the batch", ITEM_TIMES, text_of)
+POLL_WORK = Control("poll_work", "worker time of a check", WORK, text_of)
+CALLBACK_WORK = Control("callback_work", "worker time of a callback", WORK, text_of)
 
 
 class Exploration:
@@ -103,23 +89,21 @@ class Exploration:
         self._add(INTERVAL, 900)
         self._add(LOSS, 0)
         server, self._volume = scenario.server, len(scenario.draw(SEED))
-        self._add(WORKERS.including(server.workers, str(server.workers)), server.workers)
+        self._add(WORKERS, server.workers)
         if isinstance(scenario.arrivals, (Poisson, UniformArrivals, Regular)) and self._volume:
-            self._add(VOLUME.including(self._volume, f"{self._volume:,}"), self._volume)
+            self._add(VOLUME, self._volume)
         if self._batch is not None:
             batch = scenario.systems[self._batch]
             assert isinstance(batch, NightlyBatch)
             if batch.start in START.values:
                 self._add(START, batch.start)
             if batch.item_time.mean:
-                self._add_seconds(ITEM, batch.item_time.mean)
-        self._add_seconds(POLL_WORK, server.poll_work)
-        self._add_seconds(CALLBACK_WORK, server.callback_work)
-
-    def _add_seconds(self, control: Control, value: float) -> None:
-        self._add(control.including(value, text_of(value)), value)
+                self._add(ITEM, batch.item_time.mean)
+        self._add(POLL_WORK, server.poll_work)
+        self._add(CALLBACK_WORK, server.callback_work)
 
     def _add(self, control: Control, value: Any) -> None:
+        control = control.including(value)
         self.controls.append(control)
         self.places[control.name] = control.values.index(value)
 
