@@ -188,7 +188,7 @@ def test_the_widgets(plain_page):
         console.on_message({"do": "until", "moment": hostile("noon")})
         console.refresh()
         both = ["choices", "clock", "notice", "problems"]
-        shown = rendered(plain_page, console, [*both, "records", "fates", "answers"])
+        shown = rendered(plain_page, console, [*both, "records", "twin_states", "answers"])
         for word in ("scenario", "post", "ledger", "strategy", "number", "value", "noon"):
             assert hostile(word)[:20] in shown, word
         shown = rendered(plain_page, view, [*both, "plan", "process"], [view.picture()])
