@@ -26,7 +26,7 @@ from asyncsim.cli.serve_command import add_serve
 from asyncsim.errors import AsyncsimError, CensoredWarning
 
 EPILOG = """\
-a workflow step waits for outside work: a nightly batch, a person, another system. It notices
+A workflow step waits for outside work: a nightly batch, a person, another system. It notices
 completion by polling, or by a callback with its serial number, such as 5_31. Start with:
 
   asyncsim compare example:nightly_ledger

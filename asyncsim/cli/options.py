@@ -167,7 +167,7 @@ def add_profile(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--profile",
         metavar="NAME",
-        help="answer finishes like another engine, see below (default: the scenario's profile)",
+        help="profile that answers finishes, see below (default: the scenario's)",
     )
 
 

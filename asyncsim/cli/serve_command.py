@@ -41,7 +41,7 @@ def add_serve(commands: Any) -> None:
         commands,
         "serve",
         _serve,
-        "run a scenario in real time, and let programs finish its steps over REST",
+        "run a live session, and let programs finish its steps over REST",
         "example:workshop --hold all --store session.db",
     )
     command.add_argument(
