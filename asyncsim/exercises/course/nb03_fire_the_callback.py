@@ -90,7 +90,7 @@ SECOND = Exercise(
                 "were faster.",
             ),
             "b": Option(
-                "two rows; the batch calls as well, and is told that it is a duplicate",
+                "two rows; the batch calls as well, and is answered as a duplicate",
                 "The batch need not know beforehand: the first finish wins, and the second is "
                 "answered as a duplicate. (The batch has still booked the order, whatever you did "
                 "by hand.)",

@@ -79,7 +79,7 @@ LONG_RUN = Exercise(
                 "from days. A longer run helps too, but does not show how much.",
             ),
             "d": Option(
-                "no; it is too large, since so many values cancel out",
+                "no; it is too large, since most deviations cancel out",
                 "Dividing by √n includes that already. Values that resemble their neighbours "
                 "cancel out less, not more.",
             ),
