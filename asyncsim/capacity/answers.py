@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -96,13 +96,15 @@ class Capacity(PlannerAnswer):
         self.scenario = tried.scenario
         self.strategies = list(tried.labels)
         self.field = tried.space.field
-        self.replications = tried.effort.replications
-        self.seed = tried.effort.seed
+        self.replications, self.seed = tried.effort.replications, tried.effort.seed
         self.confidence = tried.effort.confidence
         self.one_way = one_way
         self.notes = list(notes)
         self._space = tried.space
         self._found = found
+        self.value, self.low, self.high = (
+            None if x is None else tried.space.written(x) for x in found
+        )
         self._bound = bound
         self._why_none = why_none
         self._instead_of_interval = instead_of_interval
@@ -116,25 +118,6 @@ class Capacity(PlannerAnswer):
                 f"{self._metric} {shape} {self.field}: a search may have missed a better value; "
                 "look at .plot()"
             )
-
-    @property
-    def value(self) -> Any:
-        """The answer, or None."""
-        return self._written(0)
-
-    @property
-    def low(self) -> Any:
-        """Lower end of the interval, or None."""
-        return self._written(1)
-
-    @property
-    def high(self) -> Any:
-        """Upper end of the interval, or None."""
-        return self._written(2)
-
-    def _written(self, place: int) -> Any:
-        x = self._found[place]
-        return None if x is None else self._space.written(x)
 
     @property
     def table(self) -> pd.DataFrame:

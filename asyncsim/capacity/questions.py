@@ -25,7 +25,6 @@ from asyncsim.capacity.search import (
     SearchSpace,
     bisect,
     boundary,
-    evaluating,
 )
 from asyncsim.capacity.target import Measure, Target
 from asyncsim.engine.metrics import TOTALS
@@ -87,11 +86,9 @@ def fewest_workers(
     Examples
     --------
     >>> import asyncsim as sim
-    >>> scenario = sim.Scenario(
-    ...     name="a herd",
-    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
-    ...     systems={"ledger": sim.NightlyBatch("22:00", "1ms", results="at end")},
+    >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
     ...     server=sim.WorkflowServer(workers=1, callback_work="1s"),
+    ...     systems={"ledger": sim.NightlyBatch("22:00", "1ms", results="at end")},
     ...     arrivals=sim.UniformArrivals(600, between=("08:00", "20:00")),
     ... )
     >>> answer = sim.fewest_workers(
@@ -100,10 +97,8 @@ def fewest_workers(
     >>> answer.value  # 600 callbacks of a second on ten workers take a minute
     10
     """
-    wanted, chosen = _checked(scenario, strategy, target, effort)
-    space = SearchSpace.between(WORKERS_FIELD, between)
-    start = float(scenario.server.workers)
-    return _just_met("fewest workers", scenario, strategy, wanted, space, start, "high", chosen)
+    tried, wanted = _prepared(scenario, strategy, target, WORKERS_FIELD, between, effort)
+    return _just_met("fewest workers", tried, wanted, float(scenario.server.workers), "high")
 
 
 def largest_volume(
@@ -140,12 +135,10 @@ def largest_volume(
     Examples
     --------
     >>> import asyncsim as sim
-    >>> scenario = sim.Scenario(
-    ...     name="a herd",
-    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
-    ...     systems={"ledger": sim.NightlyBatch("22:00", "0s", results="at end")},
+    >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
     ...     server=sim.WorkflowServer(workers=4, callback_work="1s"),
-    ...     arrivals=sim.UniformArrivals(100, between=("08:00", "20:00")),
+    ...     systems={"ledger": sim.NightlyBatch("22:00", "0s", results="at end")},
+    ...     arrivals=sim.UniformArrivals(100),
     ... )
     >>> answer = sim.largest_volume(
     ...     scenario, sim.Callback(), "max_latency <= 1min", replications=2, progress=False
@@ -153,7 +146,7 @@ def largest_volume(
     >>> answer.value  # four workers handle 240 callbacks in a minute
     240
     """
-    wanted, chosen = _checked(scenario, strategy, target, effort)
+    check_scenario(scenario)
     own_field, volume = _volume(scenario.arrivals)
     field = field or own_field
     if not field:
@@ -167,9 +160,10 @@ def largest_volume(
             raise scenario_error("between", "must be given with a field of your own", between)
         least = max(present.figure / LARGEST, 1.0 if present.scale == "whole number" else 0.0)
         between = present.back(least), present.back(present.figure * LARGEST)
-    space = SearchSpace.between(field, between)
+    tried, wanted = _prepared(scenario, strategy, target, field, between, effort)
+    space = tried.space
     start = present.figure if present and present.scale == space.scale else space.low
-    return _just_met("largest volume", scenario, strategy, wanted, space, start, "low", chosen)
+    return _just_met("largest volume", tried, wanted, start, "low")
 
 
 def _volume(arrivals: Arrivals) -> tuple[str, Any]:
@@ -230,20 +224,22 @@ def longest_interval(
             "longest_interval takes (scenario, target, strategy), got the strategy before the "
             f"target: {target!r}"
         )
-    wanted, chosen = _checked(scenario, strategy, target, effort)
+    tried, wanted = _prepared(scenario, strategy, target, field, between, effort)
     _check_field(strategy, field)
-    space = SearchSpace.between(field, between)
-    start = space.middle(space.low, space.high)
-    return _just_met("longest interval", scenario, strategy, wanted, space, start, "low", chosen)
+    start = tried.space.middle(tried.space.low, tried.space.high)
+    return _just_met("longest interval", tried, wanted, start, "low")
 
 
-def _checked(
-    scenario: Scenario, strategy: Strategy, target: str, options: Options
-) -> tuple[Target, Effort]:
-    """Return target and effort, all arguments checked."""
+def _prepared(
+    scenario: Scenario, strategy: Strategy, target: str, field: str, between: Any, options: Options
+) -> tuple[Evaluations, Target]:
+    """Return the evaluations of a search and the target, all arguments checked."""
     effort = Effort.of(options)
     check_played(scenario, strategy, None)
-    return Target.parse(target, scenario), effort
+    wanted = Target.parse(target, scenario)
+    space = SearchSpace.between(field, between)
+    measure, lost = wanted.measure, wanted.measure.lost_at_most
+    return Evaluations(scenario, (strategy,), space, measure, effort, lost), wanted
 
 
 def _check_field(strategy: Strategy, field: str) -> None:
@@ -258,19 +254,10 @@ def _check_field(strategy: Strategy, field: str) -> None:
     raise ScenarioError(f"field {field!r} is none of {strategy.label!r}{hint}")
 
 
-def _just_met(
-    what: str,
-    scenario: Scenario,
-    strategy: Strategy,
-    target: Target,
-    space: SearchSpace,
-    start: float,
-    good: str,
-    effort: Effort,
-) -> Capacity:
-    """Find the last value, from the good end of a space, that meets a target."""
-    lost = target.measure.lost_at_most
-    with evaluating(scenario, [strategy], space, target.measure, effort, what, lost) as tried:
+def _just_met(what: str, tried: Evaluations, target: Target, start: float, good: str) -> Capacity:
+    """Find the last value, from the good end of the space, that meets a target."""
+    space = tried.space
+    with tried.playing(what):
         search = _TargetSearch(tried, target.bound, good)
         value, beyond = search.by_mean(start)
         low, high = search.ends(value)
@@ -500,7 +487,8 @@ def cheapest_interval(
     check_scenario(scenario)
     measure = Measure.of(figure, scenario)
     space = SearchSpace.between(field, between)
-    with evaluating(scenario, [strategy], space, measure, chosen, "cheapest interval") as tried:
+    tried = Evaluations(scenario, (strategy,), space, measure, chosen)
+    with tried.playing("cheapest interval"):
         best = _least(
             lambda x: math.inf if tried.overload(x).certain else tried.interval(x).mean, space
         )

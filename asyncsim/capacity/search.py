@@ -75,18 +75,9 @@ NEGLIGIBLE = 0.01
 
 @frozen
 class SearchSpace:
-    """The values of a field as numbers on a scale, from low to high.
+    """The range of a field that is searched, as numbers on the scale of its `Reading`.
 
-    Attributes
-    ----------
-    field
-        Its dotted name.
-    scale
-        The scale of its `Reading`.
-    low, high
-        The range that is searched.
-    tolerance
-        Values closer than this share of themselves count as one.
+    Values closer than the tolerance, a share of themselves, count as one.
     """
 
     field: str
@@ -166,14 +157,12 @@ class SearchSpace:
 
     def step(self, x: float, up: bool, stride: int) -> float:
         """Return a value 2^stride tolerances away; a ratio at most doubles or halves it."""
-        if self.whole:
-            return self.rounded(x + 2**stride if up else x - 2**stride)
-        if self.logarithmic:
+        if self.logarithmic and not self.whole:
             grown = math.log1p(self.tolerance) * 2 ** min(stride, 30)
             factor = math.exp(min(grown, math.log(2)))  # overloaded runs take long
             return self.rounded(x * factor if up else x / factor)
-        step = self.tolerance * (self.high - self.low) * 2**stride
-        return self.rounded(x + step if up else x - step)
+        size = 1 if self.whole else self.tolerance * (self.high - self.low)
+        return self.rounded(x + size * 2**stride if up else x - size * 2**stride)
 
     def grid(self, n: int) -> list[float]:
         """Return at most n values over the range, both ends among them."""
@@ -190,22 +179,9 @@ def boundary(
 ) -> tuple[float | None, float | None]:
     """Return the last value that meets a condition, from the good end of a space, and the next.
 
-    Parameters
-    ----------
-    meets
-        True at the good end and false at the other, changing once.
-    start
-        Where the search begins; near the boundary is best.
-    good
-        The good end: ``"low"`` or ``"high"``.
-    stride
-        The first step is 2^stride tolerances (or whole numbers) long.
-
-    Returns
-    -------
-    tuple of float or None
-        The last value that meets, and the first that does not; None where there is none. The
-        boundary lies between them, about a tolerance apart on a logarithmic scale.
+    The condition holds at the good end (``"low"`` or ``"high"``) and changes once; the search
+    begins at `start` with a step of 2^stride tolerances or whole numbers. None where there is no
+    such value. On a logarithmic scale both are about a tolerance apart.
     """
     here = space.rounded(start)
     met = meets(here)
@@ -247,19 +223,7 @@ class Options(TypedDict, total=False):
 
 @frozen
 class Effort:
-    """The options that all questions share.
-
-    Parameters
-    ----------
-    replications
-        Runs at each value.
-    seed, engine, n_jobs
-        As in `asyncsim.compare`.
-    confidence
-        Of all intervals.
-    progress
-        Show a progress bar.
-    """
+    """The options that all questions share, as in `asyncsim.compare`; runs are those of a value."""
 
     replications: int = 20
     seed: int = 0
@@ -290,7 +254,7 @@ class Effort:
 
 @frozen
 class Sample:
-    """What is kept of one run: the measure, the counts of its waits, and its demand."""
+    """What is kept of one run: the measure, the numbers of waits, and the demand."""
 
     value: float
     armed: int
@@ -317,16 +281,9 @@ class Overload:
 
 @define(eq=False)
 class Evaluations:
-    """The runs at the values of a field, played once when asked for.
+    """The runs at the values of a field, played once when asked for, while `playing` is open.
 
-    Attributes
-    ----------
-    scenario, strategies
-        What is played.
-    space, measure, effort
-        The field, what is measured of each run, and how much is played.
-    lost
-        The largest share of waits that may be lost where a target is met.
+    A target is met only if no larger share of the waits than `lost` is lost.
     """
 
     scenario: Scenario
@@ -334,10 +291,19 @@ class Evaluations:
     space: SearchSpace
     measure: Measure
     effort: Effort
-    _playing: Playing
-    _lost: float = 1.0
+    lost: float = 1.0
+    _play: Playing | None = None
     _samples: dict[float, list[list[Sample]]] = Factory(dict)
     _overloads: dict[float, Overload] = Factory(dict)
+
+    @contextmanager
+    def playing(self, desc: str) -> Iterator[None]:
+        """Open the processes and the progress bar of a search; strategies are checked."""
+        for strategy in self.strategies:
+            check_played(self.scenario, strategy, None)
+        with playing(self.effort.n_jobs, self.effort.progress, desc) as self._play:
+            yield
+        self._play = None
 
     @property
     def values(self) -> list[float]:
@@ -362,8 +328,9 @@ class Evaluations:
             effort, shown = self.effort, self.space.text(x)
             plan = Replications(*self.setup(x), effort.seed, effort.engine)
             keep = partial(Sample.of, measure=self.measure)
-            self._playing.next_value(shown, effort.replications * len(self.strategies))
-            played = self._playing.kept(plan, keep, range(effort.replications))
+            assert self._play is not None
+            self._play.next_value(shown, effort.replications * len(self.strategies))
+            played = self._play.kept(plan, keep, range(effort.replications))
             runs = [list(column) for column in zip(*played, strict=True)]
             self._samples[x] = runs
             if all(math.isnan(run.value) for column in runs for run in column):
@@ -376,9 +343,8 @@ class Evaluations:
     def interval(self, x: float, strategy: int = 0) -> Interval:
         """Return mean and interval at a value.
 
-        A quantile is infinite if it leaves out fewer waits than are lost. Where any wait is lost,
-        an end of its interval is finite, or infinite, only if the interval of the lost share lies
-        on that side.
+        A quantile is infinite if more waits are lost than it leaves out. Its upper end is finite,
+        and its lower end infinite, only if the interval of the lost share allows no other.
         """
         runs, confidence = self._runs(x)[strategy], self.effort.confidence
         interval = interval_of([run.value for run in runs], confidence)
@@ -393,23 +359,16 @@ class Evaluations:
 
     def at_double_length(self, x: float) -> Interval:
         """Return mean and interval at a value, by a few runs of twice the length."""
-        return Evaluations(
-            self.scenario.replace(length=2 * self.scenario.length),
-            self.strategies,
-            self.space,
-            self.measure,
-            evolve(self.effort, replications=min(FEW, self.effort.replications)),
-            self._playing,
-        ).interval(x)
+        scenario = self.scenario.replace(length=2 * self.scenario.length)
+        few = evolve(self.effort, replications=min(FEW, self.effort.replications))
+        return evolve(self, scenario=scenario, effort=few, samples={}, overloads={}).interval(x)
 
     def overload(self, x: float) -> Overload:
-        """Return whether a value has no steady state in which a target could be met.
+        """Return whether demand exceeds capacity at a value, so that queues grow without bound.
 
-        Demand on an external system, or the least work of the workers, exceeds capacity, so that
-        queues of random arrivals grow without bound. An overloaded system limits the steps after
-        it, so workers are judged only where no system may be overloaded. More workers do not help
-        such a system, but are necessary where they check an ever-growing number of waits. Checks at
-        short intervals only delay each other: busy workers make fewer of them.
+        An overloaded system limits the steps after it, so workers count only where no system may be
+        overloaded. More workers do not help such a system, but are necessary where they check ever
+        more waits. Checks at short intervals do not overload: busy workers make fewer of them.
         """
         if x not in self._overloads:
             self._overloads[x] = self._overload(x)
@@ -422,11 +381,9 @@ class Evaluations:
         over = [False, False, False]
         for strategy, runs in zip(strategies, self._runs(x), strict=True):
             demand = outside_shares(scenario, [run.demand for run in runs], self.effort.confidence)
-            systems = [
-                [name for name, share in demand.items() if end(share) > 1 + 1e-9]
-                for end in (_low, _mean, _high)
-            ]
-            busy = least_busy(scenario, strategy, self._lost) > 1 - 1e-9
+            ends = {name: _ends(share) for name, share in demand.items()}
+            systems = [[name for name in ends if ends[name][k] > 1 + 1e-9] for k in range(3)]
+            busy = least_busy(scenario, strategy, self.lost) > 1 - 1e-9
             for k, names in enumerate(systems):
                 harm = self.space.field != WORKERS_FIELD or checks_never_end(
                     scenario, strategy, names
@@ -435,10 +392,9 @@ class Evaluations:
         return Overload(*over)
 
     def loses_callbacks(self, strategy: int = 0) -> bool:
-        """Return whether the measure is infinite with any loss, however small, and a run shows it.
+        """Return whether callbacks are lost for good and the measure leaves no wait out.
 
-        This holds where callbacks are lost for good and the measure leaves no wait out: a run
-        without a loss is chance, and a longer one would have a loss.
+        It is infinite then at any loss rate: runs without a loss are chance. One run must show it.
         """
         if self.measure.spare:
             return False
@@ -510,10 +466,10 @@ class Evaluations:
             demand = [run.demand for run in runs]
             loads = outside_shares(scenario, demand, self.effort.confidence)
             busy = shares(scenario, demand).get(WORKERS, 0.0)
-            least = least_busy(scenario, strategy, self._lost)  # runs may have seen less
+            least = least_busy(scenario, strategy, self.lost)  # runs may have seen less
             loads[WORKERS] = Interval(max(least, busy), 0.0, len(runs))
             for name, load in loads.items():
-                most[name] = max(load, most.get(name, load), key=_mean)
+                most[name] = max(load, most.get(name, load), key=lambda one: one.mean)
         certain = self.overload(x).certain
         return [
             f"at {self.space.text(x)} {name} would need {_percent(load)} of the time there is, if "
@@ -534,16 +490,11 @@ class Evaluations:
         return pd.DataFrame(rows, columns=columns)
 
 
-def _mean(share: Interval) -> float:
-    return share.mean
-
-
-def _low(share: Interval) -> float:
-    return -math.inf if math.isnan(share.low) else share.low  # one run has no interval
-
-
-def _high(share: Interval) -> float:
-    return math.inf if math.isnan(share.high) else share.high
+def _ends(share: Interval) -> tuple[float, float, float]:
+    """Return low, mean and high of a share; one run has no interval."""
+    if math.isnan(share.half_width):
+        return -math.inf, share.mean, math.inf
+    return share.low, share.mean, share.high
 
 
 def _percent(share: Interval) -> str:
@@ -555,20 +506,3 @@ def _backlog(certain: bool) -> str:
     if certain:
         return ": a backlog grows, which a longer length shows"
     return ": checks may become fewer and waits time out, or else a backlog grows"
-
-
-@contextmanager
-def evaluating(
-    scenario: Scenario,
-    strategies: Sequence[Strategy],
-    space: SearchSpace,
-    measure: Measure,
-    effort: Effort,
-    desc: str,
-    lost: float = 1.0,
-) -> Iterator[Evaluations]:
-    """Open the evaluations of a search, on its processes and under a progress bar."""
-    for strategy in strategies:
-        check_played(scenario, strategy, None)
-    with playing(effort.n_jobs, effort.progress, desc) as play:
-        yield Evaluations(scenario, tuple(strategies), space, measure, effort, play, lost)

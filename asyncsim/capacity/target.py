@@ -42,13 +42,7 @@ class Measure:
 
     Its cycle time is infinite too, and so is its cost if lateness has a price. Metrics of load and
     overhead do not depend on whether a wait resumes; notes report the unresumed waits beside them.
-
-    Attributes
-    ----------
-    metric
-        One of `METRICS`, or any quantile of the latency: ``"p90_latency"``, ``"p99.9_latency"``.
-    lateness_costs
-        Whether a minute of lateness has a price.
+    The metric is one of `METRICS`, or any quantile of the latency, such as ``"p99.9_latency"``.
     """
 
     metric: str
@@ -60,8 +54,7 @@ class Measure:
         match = _QUANTILE.fullmatch(metric) if isinstance(metric, str) else None
         if not (match and 0 < float(match[1]) < 100):
             check_figure(metric, scenario)
-        prices = scenario.costs
-        return cls(metric, prices is not None and prices.late_minute > 0)
+        return cls(metric, scenario.costs is not None and scenario.costs.late_minute > 0)
 
     @property
     def quantile(self) -> float | None:
@@ -86,8 +79,11 @@ class Measure:
     @property
     def lost_at_most(self) -> float:
         """The share of waits that may be lost where a target of it is met."""
-        of_latency = self.quantile is not None or self.metric == "mean_latency"
-        return self.spare if of_latency else 1.0
+        return self.spare if self._of_latency else 1.0
+
+    @property
+    def _of_latency(self) -> bool:
+        return self.quantile is not None or self.metric == "mean_latency"
 
     @property
     def _endless(self) -> bool:
@@ -103,19 +99,11 @@ class Measure:
         return math.inf if figures["still_waiting"] and self._endless else figures[self.metric]
 
     def unresumed_notes(self, ended: int, still_waiting: int) -> list[str]:
-        """Return how the metric counts waits that never resumed.
-
-        Parameters
-        ----------
-        ended
-            How many timed out, were given up or cancelled.
-        still_waiting
-            How many were still open at the end of their run.
-        """
+        """Return how the metric counts waits that ended without resuming or are still open."""
         never, name = ended + still_waiting, self.metric
         if not never or name in COUNTS:
             return []
-        if self.quantile is not None or name == "mean_latency":
+        if self._of_latency:
             when = f"more than {self.spare:.3g} of a run's waits are" if self.spare else "one is"
             return [
                 f"{never:,} waits never resumed (timed out, or lost without a safety poll); they "
@@ -154,16 +142,9 @@ def never_resumed(outcome: Outcome) -> int:
 
 
 def quantile_of_all(latencies: Floats, never: int, q: float) -> float:
-    """Return a quantile over resumed waits and others, which are infinitely late.
+    """Return a quantile, 0 to 1, over resumed waits and others that are infinitely late.
 
-    Parameters
-    ----------
-    latencies
-        Of the resumed waits.
-    never
-        How many waits did not resume.
-    q
-        From 0 to 1; between two waits it is interpolated, as by `numpy.quantile`.
+    Between two waits it is interpolated, as by `numpy.quantile`.
 
     Examples
     --------
@@ -184,20 +165,12 @@ class Target:
 
     @classmethod
     def parse(cls, words: str, scenario: Scenario) -> Target:
-        """Parse a target.
-
-        Parameters
-        ----------
-        words
-            A metric, ``<=`` (or ``under``, ``at most``), and a bound: ``"p95_latency <= 60s"``,
-            ``"p95 latency under 60 s"``, ``"cost <= 100"``.
-        scenario
-            The scenario it is about: a cost needs prices.
+        """Parse a metric, ``<=`` (or ``under``, ``at most``), and a bound in words.
 
         Raises
         ------
         ScenarioError
-            If the words are not a target, or there is no such metric.
+            If the words are not a target, or the scenario has no such metric: a cost needs prices.
         """
         if isinstance(words, Target):
             return words

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 import pandas as pd
@@ -16,17 +17,10 @@ import scipy
 from attrs import frozen
 
 from asyncsim import plots
-from asyncsim.capacity.answers import NOT_FOUND, PlannerAnswer, Capacity, Found
-from asyncsim.capacity.search import (
-    LOSS,
-    Effort,
-    Evaluations,
-    Options,
-    SearchSpace,
-    bisect,
-    evaluating,
-)
+from asyncsim.capacity.answers import NOT_FOUND, Capacity, Found, PlannerAnswer
+from asyncsim.capacity.search import LOSS, Effort, Evaluations, Options, SearchSpace, bisect
 from asyncsim.capacity.target import Measure, never_resumed
+from asyncsim.engine.run import Run
 from asyncsim.engine.run_arguments import check_played, check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.replications import Outcome, Replications, labelled, playing
@@ -103,10 +97,8 @@ def break_even(
     average, as polling every ten minutes is.
 
     >>> import asyncsim as sim
-    >>> scenario = sim.Scenario(
-    ...     name="outside",
-    ...     process=sim.Process("order", [sim.AsyncStep("ask", system="office")]),
-    ...     systems={"office": sim.OnlineService(sim.exponential("2h"), lanes=None)},
+    >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
+    ...     systems={"ledger": sim.OnlineService(sim.exponential("2h"), lanes=None)},
     ...     arrivals=sim.UniformArrivals(500),
     ... )
     >>> answer = sim.break_even(
@@ -121,7 +113,8 @@ def break_even(
         check_played(scenario, strategy, None)
     measure = Measure.of(figure, scenario)
     space = SearchSpace.between(field, between)
-    with evaluating(scenario, [first, other], space, measure, chosen, "break-even") as tried:
+    tried = Evaluations(scenario, (first, other), space, measure, chosen)
+    with tried.playing("break-even"):
         grid = space.grid(GRID)
         leads = [_lead(tried, x) for x in grid]
         changes = [k for k in range(1, len(grid)) if leads[k].seems != leads[k - 1].seems]
@@ -154,12 +147,9 @@ def break_even(
 
 @frozen
 class _Lead:
-    """Which strategy is better at a value: -1 the first, 1 the other; equal counts as the first.
+    """The better strategy at a value: -1 the first or none, 1 the other; by the mean.
 
-    Attributes
-    ----------
-    seems, certain
-        By the mean; and by the whole interval, 0 if that includes no difference.
+    `certain` is 0 without a significant difference.
     """
 
     seems: int
@@ -353,16 +343,18 @@ def frontier(
     if figures[0] == figures[1]:
         raise scenario_error("figures", "must be two different ones", figures)
     across, upwards = (Measure.of(name, scenario) for name in figures)
-    measured, unresumed = _measured(scenario, by_label, (across, upwards), chosen)
+    plan = Replications(scenario, tuple(by_label.values()), chosen.seed, chosen.engine)
+    found = dict(zip(by_label, _measured(plan, (across, upwards), chosen), strict=True))
+    measured = {label: columns for label, (columns, _) in found.items()}
     rows = []
-    for label, columns in measured.items():
+    for label, (columns, unresumed) in found.items():
         row: dict[str, object] = {"strategy": label}
         for measure, values in zip((across, upwards), columns, strict=True):
             interval = interval_of(values, chosen.confidence)
             row[measure.metric] = interval.mean
             row[f"{measure.metric}_low"] = interval.low
             row[f"{measure.metric}_high"] = interval.high
-        row["unresumed_share"] = unresumed[label]
+        row["unresumed_share"] = unresumed
         rows.append(row | _dominance(label, measured, chosen.confidence))
     return Frontier(
         scenario,
@@ -379,25 +371,24 @@ Columns = tuple[list[float], list[float]]
 """Two measures by replication."""
 
 
+def _kept(run: Run, measures: tuple[Measure, Measure]) -> tuple[float, float, float, float]:
+    """Return both measures of a run, and the numbers of unresumed and of armed waits."""
+    outcome = Outcome.of(run)
+    across, upwards = (measure.of_run(outcome) for measure in measures)
+    return across, upwards, never_resumed(outcome), outcome.figures["armed"]
+
+
 def _measured(
-    scenario: Scenario,
-    by_label: Mapping[str, Strategy],
-    measures: tuple[Measure, Measure],
-    effort: Effort,
-) -> tuple[dict[str, Columns], dict[str, float]]:
-    """Return both measures of every strategy, and its share of waits that never resumed."""
-    plan = Replications(scenario, tuple(by_label.values()), effort.seed, effort.engine)
-    measured: dict[str, Columns] = {label: ([], []) for label in by_label}
-    never, armed = (dict.fromkeys(by_label, 0.0) for _ in range(2))
-    runs = effort.replications * len(by_label)
+    plan: Replications, measures: tuple[Measure, Measure], effort: Effort
+) -> Iterator[tuple[Columns, float]]:
+    """Yield both measures of each strategy, and its share of waits that never resumed."""
+    runs = effort.replications * len(plan.strategies)
     with playing(effort.n_jobs, effort.progress, "frontier", runs) as play:
-        for outcomes in play.kept(plan, Outcome.of, range(effort.replications)):
-            for label, outcome in zip(by_label, outcomes, strict=True):
-                never[label] += never_resumed(outcome)
-                armed[label] += outcome.figures["armed"]
-                for values, measure in zip(measured[label], measures, strict=True):
-                    values.append(measure.of_run(outcome))
-    return measured, {label: never[label] / max(armed[label], 1.0) for label in by_label}
+        keep = partial(_kept, measures=measures)
+        played = list(play.kept(plan, keep, range(effort.replications)))
+    for rows in zip(*played, strict=True):
+        across, upwards, never, armed = zip(*rows, strict=True)
+        yield (list(across), list(upwards)), sum(never) / max(sum(armed), 1.0)
 
 
 def _dominance(label: str, measured: Mapping[str, Columns], confidence: float) -> dict[str, str]:
