@@ -28,7 +28,7 @@ SLOW = (
         f"calibration/test_{name}.py"
         for name in ("arrivals", "checking", "durations", "nights", "plausible", "rhythms")
     ),
-    *(f"capacity/test_{name}.py" for name in ("break_even", "cheapest", "sureness")),
+    *(f"capacity/test_{name}.py" for name in ("answers", "questions_cheapest", "tradeoffs")),
 )
 """Folders and modules in which most tests take seconds; elsewhere a test itself is marked slow."""
 

@@ -63,7 +63,7 @@ class Capacity(PlannerAnswer):
     low, high
         Ends of its confidence interval, None beyond the range. These replications do not
         distinguish the values between them from the answer. Where the measure is not monotone
-        there is no confidence: they span the answer and the values without a verdict.
+        they have no confidence level: they span the answer and the values without a verdict.
     table
         One row per value and strategy: ``value``; ``verdict`` if there is a target; ``mean, low,
         high, unresumed_share, n, figure, unit, strategy``.
@@ -171,7 +171,7 @@ class Capacity(PlannerAnswer):
         else:
             span = f"{low} to {high}"
         if not self.one_way:
-            return f"no sure interval; undecided: {span}"
+            return f"no confidence interval; undecided: {span}"
         return f"{self.confidence:.0%} interval {span}"
 
     def plot(self) -> Figure:

@@ -138,7 +138,7 @@ def largest_volume(
     >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
     ...     server=sim.WorkflowServer(workers=4, callback_work="1s"),
     ...     systems={"ledger": sim.NightlyBatch("22:00", "0s", results="at end")},
-    ...     arrivals=sim.UniformArrivals(100),
+    ...     arrivals=sim.UniformArrivals(100, between=("08:00", "20:00")),
     ... )
     >>> answer = sim.largest_volume(
     ...     scenario, sim.Callback(), "max_latency <= 1min", replications=2, progress=False

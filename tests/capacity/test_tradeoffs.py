@@ -1,5 +1,6 @@
-"""Where callback and polling are equally good, and where callback loses."""
+"""Where two strategies are equally good, and which of many no other beats in two metrics."""
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -80,7 +81,7 @@ def test_the_interval_at_which_polling_is_as_late_as_a_retried_callback():
     assert "polling has the smaller mean_latency below, callback, 50 % lost" in repr(answer)
 
 
-def test_lost_callbacks_are_dear_without_end():
+def test_lost_callbacks_cost_without_bound():
     """Without time-outs the runs stop while waits are open: any loss makes polling cheaper."""
     prices = sim.CostModel(check=0.001, late_minute=0.02)
     answer = sim.break_even(
@@ -91,8 +92,8 @@ def test_lost_callbacks_are_dear_without_end():
     assert "one makes cost infinite" in repr(answer)
 
 
-def test_what_timed_out_is_part_of_the_cost():
-    """The lost are late for a day, so few may be lost; the answer says that they are counted."""
+def test_waits_that_timed_out_are_part_of_the_cost():
+    """The lost are late for a day, so few may be lost; the answer reports that they are counted."""
     prices = sim.CostModel(check=0.001, late_minute=0.02)
     answer = sim.break_even(
         outside(500, timeout="1d").replace(costs=prices), sim.Callback(), sim.Polling("5min"),
@@ -113,7 +114,7 @@ def test_rare_losses_are_losses_at_any_volume():
 
 
 def test_retried_callbacks_are_judged_by_most_replications():
-    """0.1 % lost in all attempts: half of the runs lose one at 693, and it is told why there."""
+    """0.1 % lost in all attempts: half of the runs lose one at 693, and a note explains it."""
     for seed in range(2):
         answer = sim.break_even(
             outside(timeout="1d"), sim.Callback("1s", loss=0.1, retries=["1s", "1s"]),
@@ -123,7 +124,7 @@ def test_retried_callbacks_are_judged_by_most_replications():
         assert "in longer ones the break-even may lie lower" in repr(answer)
 
 
-def test_where_one_is_always_ahead_no_value_is_invented():
+def test_where_one_strategy_is_always_better_there_is_no_value():
     """A callback that is never lost is ahead at any volume."""
     answer = sim.break_even(
         outside(), sim.Callback("2s"), sim.Polling("10min"), "arrivals.count", (10, 500),
@@ -133,18 +134,18 @@ def test_where_one_is_always_ahead_no_value_is_invented():
     assert "callback has the smaller mean_latency over the whole range" in repr(answer)
 
 
-def test_two_equal_strategies_are_told_as_such():
-    """Nobody is surely ahead."""
+def test_two_equal_strategies_have_no_break_even():
+    """The interval of the difference includes zero."""
     answer = sim.break_even(
         outside(50), sim.Polling("5min"), sim.Polling("5min"), "arrivals.count", (10, 100),
         replications=3, **QUIET
     )  # fmt: skip
     assert answer.value is None
-    assert "neither has surely the smaller mean_latency" in repr(answer)
+    assert "neither is significantly better in mean_latency" in repr(answer)
 
 
-def test_a_field_that_is_none_is_named():
-    """With the nearest one."""
+def test_an_unknown_field_raises_with_the_nearest():
+    """The message has both."""
     with pytest.raises(sim.ScenarioError, match=r"'arrivals.cuont' names no field.*'count'"):
         sim.break_even(
             outside(), sim.Callback(), sim.Polling(60), "arrivals.cuont", (1, 2), **QUIET
@@ -152,7 +153,7 @@ def test_a_field_that_is_none_is_named():
 
 
 def test_a_break_even_shows_what_each_strategy_loses():
-    """Of a figure that says nothing of lost callbacks, too."""
+    """For a metric that does not count lost callbacks, too."""
     answer = sim.break_even(
         outside(50, timeout="1d"), sim.Callback(loss=0.3), sim.Polling("5min"),
         "strategy.interval", ("1min", "1h"), figure="requests", replications=2, progress=False,
@@ -160,3 +161,107 @@ def test_a_break_even_shows_what_each_strategy_loses():
     assert "% of waits under callback, 30 % lost" in answer.text
     assert "under polling" not in answer.text
     assert set(answer.table.groupby("strategy")["unresumed_share"].max() > 0) == {True, False}
+
+
+SCENARIO = sim.Scenario(
+    name="outside",
+    process=sim.Process("p", [sim.AsyncStep("ask", "office", timeout="1d")]),
+    systems={"office": sim.OnlineService(sim.exponential("10min"), lanes=None)},
+    arrivals=sim.UniformArrivals(300),
+    server=sim.WorkflowServer(1000, poll_work="10ms", callback_work="20ms"),
+)
+POLLINGS = [sim.Polling(f"{k}min") for k in (1, 5, 20)]
+
+
+def found(strategies, figures=("mean_latency", "requests"), **options):
+    """The frontier of these tests."""
+    return sim.frontier(
+        SCENARIO, strategies, figures, **({"replications": 5, "progress": False} | options)
+    )
+
+
+def test_intervals_of_polling_are_a_choice_and_nothing_beats_another():
+    """Sooner costs more requests; all are on the frontier, in order."""
+    table = found(POLLINGS).table
+    assert table["on_frontier"].tolist() == ["yes"] * 3
+    assert np.all(np.diff(table["mean_latency"]) > 0)
+    assert np.all(np.diff(table["requests"]) < 0)
+
+
+def test_a_callback_beats_all_of_them_and_is_named():
+    """Later and dearer at once: polling every minute."""
+    table = found([*POLLINGS, sim.Callback("50ms")]).table.set_index("strategy")
+    assert table["on_frontier"].to_dict() == {
+        "callback": "yes", "polling 1 min": "no", "polling 5 min": "no", "polling 20 min": "no"
+    }  # fmt: skip
+    assert "callback" in table.loc["polling 20 min", "beaten_by"]
+
+
+def test_a_callback_that_is_lost_beats_no_other():
+    """What never resumes is infinitely late, whatever the mean of the others."""
+    table = found([*POLLINGS, sim.Callback("50ms", loss=0.1)]).table.set_index("strategy")
+    assert table.loc["callback, 10 % lost", "mean_latency"] == np.inf
+    assert table.loc["polling 20 min", "on_frontier"] == "yes"
+
+
+def test_equals_do_not_beat_each_other():
+    """Twice the same strategy: both stay."""
+    table = found([sim.Polling("5min"), sim.Polling("5min")]).table
+    assert table["on_frontier"].tolist() == ["yes", "yes"]
+
+
+def test_the_usual_strategies_are_played_if_none_are_named():
+    """And the picture has one mark for each."""
+    result = found(None, replications=2)
+    assert len(result.table) >= 8
+    assert "nothing beats" in repr(result)
+    result.plot()
+    assert "<table" in result._repr_html_()
+
+
+def test_figures_are_two_that_exist():
+    """Named in the message."""
+    with pytest.raises(sim.ScenarioError, match="figures must be two names"):
+        found(POLLINGS, "mean_latency")
+    with pytest.raises(sim.ScenarioError, match="figures must be two different ones"):
+        found(POLLINGS, ("requests", "requests"))
+    with pytest.raises(sim.ScenarioError, match="did you mean 'requests'"):
+        found(POLLINGS, ("mean_latency", "request"))
+
+
+@pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
+def test_one_unlucky_run_does_not_decide_that_a_strategy_is_beaten():
+    """Of 300 waits 4 % are lost: in some runs more than the 5 % that the 95th percentile spares."""
+    scenario = SCENARIO.replace(process=sim.Process("p", [sim.AsyncStep("ask", "office")]))
+    pair = [sim.Callback(loss=0.04), sim.Callback(loss=0.5)]
+    result = sim.frontier(
+        scenario, pair, ("p95_latency", "overhead_worker_time"), replications=20, progress=False
+    )
+    row = result.table.set_index("strategy").loc[pair[0].label]
+    assert row["on_frontier"] != "no"
+    all_lost = sim.frontier(
+        scenario,
+        [sim.Callback(loss=0.3), sim.Callback(loss=0.5)],
+        ("p95_latency", "overhead_worker_time"),
+        replications=5,
+        progress=False,
+    ).table  # both infinite in every run: the one with less to do beats the other
+    assert sorted(all_lost["on_frontier"]) == ["no", "yes"]
+
+
+@pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
+def test_the_share_never_resumed_stands_beside_a_strategy():
+    """In the sentence, the table, its HTML and the legend, though no figure counts lost waits."""
+    result = found(
+        [sim.Callback(loss=0.3), sim.Polling("5min")], ("requests", "database_operations")
+    )
+    share = result.table.set_index("strategy")["unresumed_share"]
+    assert 0.2 < share["callback, 30 % lost"] < 0.4
+    assert share["polling 5 min"] == 0
+    named = f"callback, 30 % lost ({100 * share.iloc[0]:.3g} % never resumed)"
+    assert named in repr(result)
+    assert ">never resumed</th>" in result._repr_html_()
+    texts = [text.get_text() for text in result.plot().figure.legends[0].get_texts()]
+    assert texts == [named, "polling 5 min"]
+    sound = found([sim.Polling("5min")], ("requests", "database_operations"))
+    assert "never" not in sound._repr_html_()
