@@ -46,11 +46,10 @@ class HerdDrain(PlannerAnswer):
     system
         The external system whose herds these are.
     herds
-        One row per herd: ``replication, system``; ``ended`` (the last completion, in seconds from
-        the start); ``herd`` (the number of waits); ``drained`` (seconds from the last completion to
-        the last resumption); ``theory`` (the same by the closed form, NaN for strategies that
-        poll); ``never`` (the number that never resumed); ``others`` (steps and calls that the
-        workers had to do before them).
+        One row per herd: ``replication, system``; ``ended`` (the last completion, in seconds);
+        ``herd`` (the number of waits); ``drained`` (seconds from the last completion to the last
+        resumption); ``theory`` (the same by the closed form, NaN for strategies that poll);
+        ``never`` (the number that never resumed); ``others`` (steps and calls before it).
     confidence
         Of the intervals.
     exact
@@ -142,12 +141,10 @@ def herd_drain(
     The closed form is that of N jobs of fixed length s that come at once to c idle workers: the
     last leaves at s⌈N/c⌉ (`asyncsim.experiment.theory.herd_drained`), after the network delay. It
     is exact if the batch gives its results at its end and every callback comes once and in time:
-    the queue is FIFO, so steps after the wait queue behind the whole herd. Copies, retries, checks
-    and callbacks that are too late for their waits make it longer. So does a limit on callbacks
-    (`WorkflowServer.finish_limit`), which has a bound of its own
+    the queue is FIFO, so steps after the wait queue behind the whole herd. Copies, retries and late
+    callbacks take longer. So does `WorkflowServer.finish_limit`, with a bound of its own
     (`asyncsim.experiment.theory.bucket_drained`, `window_drained`). If results come one by one, the
-    workers begin long before the end, and the bound is the rest of their work, or one callback.
-    Strategies that poll have no such bound.
+    bound is what the workers have left at the end, or one callback; polling has no bound.
 
     Parameters
     ----------
@@ -166,9 +163,7 @@ def herd_drain(
     Examples
     --------
     >>> import asyncsim as sim
-    >>> scenario = sim.Scenario(
-    ...     name="a herd",
-    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
+    >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
     ...     systems={"ledger": sim.NightlyBatch("22:00", "1ms", results="at end")},
     ...     server=sim.WorkflowServer(workers=4, callback_work="1s"),
     ...     arrivals=sim.UniformArrivals(602, between=("08:00", "20:00")),
@@ -222,14 +217,19 @@ def _single_burst(scenario: Scenario, strategy: Strategy) -> bool:
     return at_end and plain and scenario.server.finish_limit is None
 
 
-def _admitted(run: Run, callbacks: int) -> float:
-    """Return when the server's limit has admitted callbacks that came at once, by theory."""
-    limit = run.scenario.server.finish_limit
-    if limit is None or type(run.strategy) is not Callback:
-        return 0.0
+def _bound(run: Run, callbacks: int, spread: float) -> float:
+    """Return the least time to drain callbacks that came within a spread; NaN for polling."""
+    server, limit = run.scenario.server, run.scenario.server.finish_limit
+    if type(run.strategy) is not Callback:
+        return math.nan
+    admitted = 0.0
     if isinstance(limit, TokenBucket):
-        return theory.bucket_drained(callbacks, limit.size, limit.rate.per_second)
-    return theory.window_drained(callbacks, limit.most, limit.seconds)
+        admitted = theory.bucket_drained(callbacks, limit.size, limit.rate.per_second)
+    elif limit is not None:
+        admitted = theory.window_drained(callbacks, limit.most, limit.seconds)
+    handled = theory.herd_drained(callbacks, server.workers, server.callback_work)
+    last = max(handled, admitted + server.callback_work)
+    return max(last - spread, server.callback_work)
 
 
 def _others(run: Run, at: float) -> int:
@@ -243,8 +243,6 @@ def _others(run: Run, at: float) -> int:
 
 def herds_of(run: Run, system: str, apart: float) -> pd.DataFrame:
     """Return the herds of one system in a run; see `HerdDrain.herds`."""
-    server = run.scenario.server
-    called_back = type(run.strategy) is Callback
     delay = getattr(run.strategy, "delay", None)
     network = delay.value if isinstance(delay, Fixed) else 0.0
     waits = run.waits[run.waits["completed"].notna() & (run.waits["system"] == system)]
@@ -252,16 +250,10 @@ def herds_of(run: Run, system: str, apart: float) -> pd.DataFrame:
     number = (ordered["completed"].diff() > apart).cumsum()
     rows = []
     for _, herd in ordered.groupby(number.to_numpy()):
-        last, size = float(herd["completed"].max()), len(herd)
-        known = herd["resumed"].dropna()
-        drained = float(known.max()) - last if len(known) else math.nan
-        alone = theory.herd_drained(len(known), server.workers, server.callback_work)
-        spread = last - float(herd["completed"].min())
-        admitted = _admitted(run, len(known)) + server.callback_work
-        by_theory = network + max(max(alone, admitted) - spread, server.callback_work)
-        if not called_back:  # checks end the wait, so callbacks are no bound
-            by_theory = math.nan
-        others = _others(run, last + network)
-        never = size - len(known)
-        rows.append((run.draws.replication, system, last, size, drained, by_theory, never, others))
+        first, last = float(herd["completed"].min()), float(herd["completed"].max())
+        resumed = herd["resumed"].dropna()
+        drained = float(resumed.max()) - last if len(resumed) else math.nan
+        bound = network + _bound(run, len(resumed), last - first)
+        counts = len(herd) - len(resumed), _others(run, last + network)
+        rows.append((run.draws.replication, system, last, len(herd), drained, bound, *counts))
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -60,9 +60,6 @@ def fewest_workers(
 ) -> Capacity:
     """Find the fewest workers with which a target is met.
 
-    For latencies, queues and cycle times more workers are never worse. A cost falls and then rises
-    with workers who are paid for: the answer reports that it does not go one way.
-
     Parameters
     ----------
     scenario, strategy
@@ -78,10 +75,10 @@ def fewest_workers(
     Returns
     -------
     Capacity
-        The mean meets the target at ``value``, its whole interval at ``high``. Arrivals with a rate
-        continue after the scenario's length, so workers without time to spare for the least
-        possible work are too few (*overloaded*); a note reports if twice the length undoes the
-        answer. Work after a wait counts where the wait must resume, or the target requires it.
+        The mean meets the target at ``value``, its whole interval at ``high``. Workers who cannot
+        keep up with a rate of arrivals in the long run are too few (*overloaded*); a note reports
+        if twice the length undoes the answer. A cost that falls and then rises with workers who are
+        paid for has ``one_way`` false.
 
     Examples
     --------
@@ -128,9 +125,9 @@ def largest_volume(
     -------
     Capacity
         ``value`` is the last volume whose mean meets the target, ``low`` the last one whose whole
-        interval does. A rate that demands more of an external system than it can do in a week, or
-        leaves the workers no time to spare, does not meet it (*overloaded*); a note reports if
-        twice the length undoes the answer. For fixed numbers a note reports the demand.
+        interval does. A rate with which an external system or the workers cannot keep up in the
+        long run does not meet it (*overloaded*); a note reports if twice the length undoes the
+        answer.
 
     Examples
     --------
@@ -204,9 +201,9 @@ def longest_interval(
     -------
     Capacity
         ``value`` in seconds. Where all instances wait for the same batch, a fixed interval can hit
-        its end by chance; ``one_way`` is then false. No value is an answer with which an external
-        system or the workers cannot keep up with a rate of arrivals (*overloaded*). Checks so
-        frequent that they fill all workers are late, but no overload: each wait needs only one.
+        its end by chance; ``one_way`` is then false. There is no value where an external system or
+        the workers cannot keep up with a rate of arrivals (*overloaded*); checks that fill all
+        workers are no overload, since each wait needs only one.
 
     Examples
     --------
@@ -262,23 +259,25 @@ def _just_met(what: str, tried: Evaluations, target: Target, start: float, good:
         value, beyond = search.by_mean(start)
         low, high = search.ends(value)
         lossy = tried.loses_callbacks()
+        free = lossy and space.field == LOSS and (space.low, good) == (0, "low")
+        free = free and search.met(0.0)
         longer = [] if lossy or value is None else search.value_notes(value)
     verdicts = [search.verdict(x) for x in tried.values]
     why_none = instead = ""
     notes = tried.unresumed_notes()
     if lossy:
         why_none = f": {target.measure.any_loss_note}"
-        free = space.field == LOSS and space.low == 0 and good == "low" and search.met(0.0)
         value, low, high = (0.0, 0.0, 0.0) if free else NOT_FOUND
         verdicts = [MET if x == value else NOT_MET for x in tried.values]
         notes += [target.measure.any_loss_note, *tried.load_notes(0.0)] if free else []
     else:
+        best, worst = search.range
         if value is None:
-            why_none = f"; at {space.text(search.best)} it is {tried.interval(search.best)}"
+            why_none = f"; at {space.text(best)} it is {tried.interval(best)}"
         notes += search.notes(value, beyond, verdicts) + longer
         if value is not None and beyond is None and (high if good == "low" else low) is None:
-            shown = space.text(search.worst)
-            notes.append(f"{shown} is where the range looked at ends: `between` widens it")
+            end = space.text(worst)
+            notes.append(f"{end} is where the range looked at ends: `between` widens it")
             more = "or more" if good == "low" else "or fewer"
             instead = more if value in (low, high) else ""
     return Capacity(
@@ -307,14 +306,10 @@ class _TargetSearch:
     good: str
 
     @property
-    def best(self) -> float:
-        """The good end of the space."""
-        return self.tried.space.low if self.good == "low" else self.tried.space.high
-
-    @property
-    def worst(self) -> float:
-        """The other end."""
-        return self.tried.space.high if self.good == "low" else self.tried.space.low
+    def range(self) -> tuple[float, float]:
+        """The good end of the space, and the other."""
+        low, high = self.tried.space.low, self.tried.space.high
+        return (low, high) if self.good == "low" else (high, low)
 
     def verdict(self, x: float) -> str:
         """Return the verdict on a value."""
@@ -347,7 +342,7 @@ class _TargetSearch:
         stride = 0 if space.whole else 6  # 1.01^64 is about 2
         value, beyond = boundary(self.met_by_mean, space, start, good, stride)
         if value is None and (
-            "cost" in tried.measure.metric or tried.interval(self.best).mean == math.inf
+            "cost" in tried.measure.metric or tried.interval(self.range[0]).mean == math.inf
         ):
             better = [x for x in space.grid(TARGET_GRID) if self.met_by_mean(x)]
             if better:
@@ -368,7 +363,7 @@ class _TargetSearch:
             if inside is not None and outside is not None:
                 bisect(test, space, inside, outside)
         possible, too_far = self._end_of_possible()
-        if too_far is None and possible is not None and possible != self.worst:  # seen by chance
+        if too_far is None and possible is not None and possible != self.range[1]:  # seen by chance
             boundary(self.possible, space, possible, good)
             possible, too_far = self._end_of_possible()
         met, _ = self._end_of_met()
@@ -444,10 +439,9 @@ def cheapest_interval(
 ) -> Capacity:
     """Find the polling interval with the least cost.
 
-    A grid over the whole range comes first; golden-section search (Kiefer 1953,
-    doi:10.2307/2032161) between the neighbours of its best value follows. For exponential external
-    times and grids anchored at the arming, `asyncsim.experiment.theory.best_interval` has the
-    closed form.
+    Golden-section search (Kiefer 1953, doi:10.2307/2032161) follows a grid over the whole range.
+    For exponential external times and checks anchored at the arming,
+    `asyncsim.experiment.theory.best_interval` is the closed form.
 
     Parameters
     ----------
@@ -465,9 +459,9 @@ def cheapest_interval(
     Returns
     -------
     Capacity
-        ``value`` in seconds. The costs from ``low`` to ``high`` are not distinguished from the
-        least one: near a minimum the curve is flat, and the interval wide. None where external
-        systems or workers cannot keep up with a rate of arrivals at any interval.
+        ``value`` in seconds. The costs from ``low`` to ``high`` do not differ significantly from
+        the least one: near a minimum the curve is flat. None where an external system or the
+        workers cannot keep up with a rate of arrivals at any interval.
 
     Examples
     --------

@@ -349,7 +349,7 @@ class Evaluations:
         runs, confidence = self._runs(x)[strategy], self.effort.confidence
         interval = interval_of([run.value for run in runs], confidence)
         spare = self.measure.spare
-        if not spare or not self._unresumed or not interval.n:
+        if not spare or not any(run.unresumed for run in self._all) or not interval.n:
             return interval
         lost, armed = [run.unresumed for run in runs], [run.armed for run in runs]
         least, most = share_interval(lost, armed, confidence)
@@ -429,10 +429,6 @@ class Evaluations:
         return True
 
     @property
-    def _unresumed(self) -> int:
-        return sum(run.unresumed for run in self._all)
-
-    @property
     def _all(self) -> list[Sample]:
         return [run for columns in self._samples.values() for runs in columns for run in runs]
 
@@ -445,7 +441,8 @@ class Evaluations:
     def unresumed_notes(self) -> list[str]:
         """Return how the measure counts waits that never resumed."""
         still_waiting = sum(run.still_waiting for run in self._all)
-        return self.measure.unresumed_notes(self._unresumed - still_waiting, still_waiting)
+        ended = sum(run.unresumed for run in self._all) - still_waiting
+        return self.measure.unresumed_notes(ended, still_waiting)
 
     def infinite_notes(self, x: float | None) -> list[str]:
         """Return a note if some runs at a value beyond the answer are infinite, but not all."""

@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import pandas as pd
 import scipy
@@ -79,9 +79,8 @@ def break_even(
         The range of the search.
     figure
         What is to be small: any metric, or a quantile such as ``"p99_latency"``. A wait that never
-        resumes counts as infinitely late; where that happens, the strategy is better that wins more
-        replications. If callbacks are lost for good, any loss makes a mean infinite, and the
-        break-even is at no loss.
+        resumes counts as infinitely late; of infinite runs the better strategy wins more. Any loss
+        for good makes a mean infinite, and the break-even is at no loss.
     **effort
         ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
 
@@ -145,15 +144,12 @@ def break_even(
     )
 
 
-@frozen
-class _Lead:
-    """The better strategy at a value: -1 the first or none, 1 the other; by the mean.
-
-    `certain` is 0 without a significant difference.
-    """
+class _Lead(NamedTuple):
+    """The better strategy at a value: -1 the first (or neither), 1 the other."""
 
     seems: int
     certain: int
+    """0 if the difference is not significant."""
 
 
 def _lead(tried: Evaluations, x: float) -> _Lead:
