@@ -63,6 +63,8 @@ WORKERS_FIELD = "server.workers"
 WEEKLY_VOLUME = "arrivals.volume"
 """A factor on the rates of a week."""
 LOSS = "strategy.loss"
+TOLERANCE = 0.01
+"""Values closer than this share of themselves count as one."""
 NEAR_ZERO = 0.01
 """In a space from zero, the tolerance of values below this share of its length is absolute."""
 FEW = 5
@@ -75,19 +77,15 @@ NEGLIGIBLE = 0.01
 
 @frozen
 class SearchSpace:
-    """The range of a field that is searched, as numbers on the scale of its `Reading`.
-
-    Values closer than the tolerance, a share of themselves, count as one.
-    """
+    """The range of a field that is searched, as numbers on the scale of its `Reading`."""
 
     field: str
     scale: str
     low: float
     high: float
-    tolerance: float = 0.01
 
     @classmethod
-    def between(cls, field: str, ends: Sequence[Any], tolerance: float = 0.01) -> SearchSpace:
+    def between(cls, field: str, ends: Sequence[Any]) -> SearchSpace:
         """Return the space between two values as users write them."""
         if not isinstance(ends, (list, tuple)) or len(ends) != 2:
             raise scenario_error("between", RIGHT, ends)
@@ -95,7 +93,7 @@ class SearchSpace:
         known = low and (low.scale in SCALES or low.scale.startswith("rate"))
         if not (known and low and high) or low.scale != high.scale or low.figure >= high.figure:
             raise scenario_error("between", RIGHT, ends)
-        return cls(field, low.scale, low.figure, high.figure, tolerance)
+        return cls(field, low.scale, low.figure, high.figure)
 
     @property
     def whole(self) -> bool:
@@ -128,12 +126,8 @@ class SearchSpace:
         return f"{x / SECONDS_PER_UNIT[unit]:.4g} {unit}"
 
     def rounded(self, x: float) -> float:
-        """Return a value with the digits that the tolerance needs, within the range."""
-        if self.whole:
-            x = round(x)
-        elif x:
-            digits = 2 - math.floor(math.log10(self.tolerance)) - 1
-            x = round(x, digits - math.floor(math.log10(abs(x))))
+        """Return a value within the range, to four digits or as a whole number."""
+        x = round(x) if self.whole else float(f"{x:.4g}")
         return min(max(x, self.low), self.high)
 
     def middle(self, a: float, b: float) -> float:
@@ -153,25 +147,22 @@ class SearchSpace:
         size = max(abs(a), abs(b))
         if not self.logarithmic:  # near zero no two values are close by their ratio
             size = max(size, NEAR_ZERO * (self.high - self.low))
-        return abs(a - b) <= self.tolerance * size or self.middle(a, b) in (a, b)
+        return abs(a - b) <= TOLERANCE * size or self.middle(a, b) in (a, b)
 
     def step(self, x: float, up: bool, stride: int) -> float:
         """Return a value 2^stride tolerances away; a ratio at most doubles or halves it."""
         if self.logarithmic and not self.whole:
-            grown = math.log1p(self.tolerance) * 2 ** min(stride, 30)
+            grown = math.log1p(TOLERANCE) * 2 ** min(stride, 30)
             factor = math.exp(min(grown, math.log(2)))  # overloaded runs take long
             return self.rounded(x * factor if up else x / factor)
-        size = 1 if self.whole else self.tolerance * (self.high - self.low)
+        size = 1 if self.whole else TOLERANCE * (self.high - self.low)
         return self.rounded(x + size * 2**stride if up else x - size * 2**stride)
 
     def grid(self, n: int) -> list[float]:
         """Return at most n values over the range, both ends among them."""
-        if self.logarithmic and (not self.whole or self.high > n * self.low):
-            ratio = self.high / self.low
-            values = [self.low * ratio ** (k / (n - 1)) for k in range(n)]
-        else:
-            values = [self.low + (self.high - self.low) * k / (n - 1) for k in range(n)]
-        return sorted({self.rounded(x) for x in values})
+        by_ratio = self.logarithmic and (not self.whole or self.high > n * self.low)
+        values = (np.geomspace if by_ratio else np.linspace)(self.low, self.high, n)
+        return sorted({self.rounded(x) for x in values.tolist()})
 
 
 def boundary(

@@ -116,18 +116,18 @@ def break_even(
     with tried.playing("break-even"):
         grid = space.grid(GRID)
         leads = [_lead(tried, x) for x in grid]
-        changes = [k for k in range(1, len(grid)) if leads[k].seems != leads[k - 1].seems]
-        found = _crossing(tried, grid[changes[0] - 1], grid[changes[0]]) if changes else NOT_FOUND
+        changes = [
+            pair
+            for pair in itertools.pairwise(grid)
+            if _lead(tried, pair[0]).seems != _lead(tried, pair[1]).seems
+        ]
+        found = _crossing(tried, *changes[0]) if changes else NOT_FOUND
     labels, exactly = tried.labels, ""
     losers = [k for k in range(2) if tried.loses_callbacks(k)]
     if losers:
         found, exactly, notes = _break_even_of_loss(tried, losers)
-    elif changes:
-        below, above = (labels[leads[k].seems > 0] for k in (changes[0] - 1, changes[0]))
-        notes = [f"{below} has the smaller {figure} below, {above} above"]
-        notes += _chance_notes(tried, found[0])
     else:
-        notes = [_better_everywhere(leads, labels, figure)]
+        notes = _lead_notes(tried, leads, found[0])
     decided = [lead.certain for lead in leads if lead.certain]
     turns = sum(one != next_one for one, next_one in itertools.pairwise(decided))
     return Capacity(
@@ -204,24 +204,23 @@ def _break_even_of_loss(tried: Evaluations, losers: list[int]) -> tuple[Found, s
     return NOT_FOUND, "", [f"{better} is ahead wherever callbacks are lost: {why}"]
 
 
-def _chance_notes(tried: Evaluations, value: float | None) -> list[str]:
-    """Return a note on a break-even that lies where most runs become infinite."""
-    if value is None or tried.measure.spare:
-        return []
+def _lead_notes(tried: Evaluations, leads: list[_Lead], value: float | None) -> list[str]:
+    """Return which strategy is better where, and whether chance decides the break-even."""
+    metric = tried.measure.metric
+    below, above = tried.labels if leads[0].seems < 0 else tried.labels[::-1]
+    if value is None and not any(lead.certain for lead in leads):
+        return [f"neither is significantly better in {metric} anywhere in this range"]
+    if value is None:
+        return [f"{below} has the smaller {metric} over the whole range, {above} never"]
+    notes = [f"{below} has the smaller {metric} below, {above} above"]
     nearest = [value, *[x for x in tried.values if x > value][:1]]
-    if not any(math.inf in column for x in nearest for column in tried.at(x)):
-        return []
-    return [
-        f"{tried.measure.metric} is infinite there in some runs: half of these runs hold a wait "
-        "that never resumes, and in longer ones the break-even may lie lower"
-    ]
-
-
-def _better_everywhere(leads: list[_Lead], labels: tuple[str, ...], figure: str) -> str:
-    if not any(lead.certain for lead in leads):
-        return f"neither is significantly better in {figure} anywhere in this range"
-    better, other = labels if leads[0].seems < 0 else labels[::-1]
-    return f"{better} has the smaller {figure} over the whole range, {other} never"
+    infinite = any(math.inf in column for x in nearest for column in tried.at(x))
+    if infinite and not tried.measure.spare:
+        notes.append(
+            f"{metric} is infinite there in some runs: half of these runs hold a wait that never "
+            "resumes, and in longer ones the break-even may lie lower"
+        )
+    return notes
 
 
 @with_own_tables
