@@ -201,9 +201,9 @@ def longest_interval(
     -------
     Capacity
         ``value`` in seconds. Where all instances wait for the same batch, a fixed interval can hit
-        its end by chance; ``one_way`` is then false. There is no value where an external system or
+        its end by chance; ``one_way`` is then false. There is none where an external system or
         the workers cannot keep up with a rate of arrivals (*overloaded*); checks that fill all
-        workers are no overload, since each wait needs only one.
+        workers are not an overload, since each wait needs only one.
 
     Examples
     --------

@@ -5,6 +5,8 @@ from known_logs import scenario
 
 import asyncsim as sim
 
+pytestmark = pytest.mark.slow
+
 DAY = sim.Poisson("100/day", between=("08:00", "20:00"))
 SLOW = sim.OnlineService(sim.exponential("1h"), lanes=None)
 PHASE = "lifecycle:transition"
@@ -45,7 +47,7 @@ def test_what_follows_a_time_out_of_the_last_step_is_not_known(follows):
 
 @pytest.mark.filterwarnings("ignore::asyncsim.LogWarning")
 def test_waits_given_up_after_different_times_make_no_time_out():
-    """As when somebody cancels by hand; that is told."""
+    """As when a user cancels by hand; this is reported."""
     log = log_of("fail")
     gone = log[PHASE] == "ate_abort"
     starts = log[log[PHASE] == "suspend"].set_index("case:concept:name")["time:timestamp"]

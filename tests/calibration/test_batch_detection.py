@@ -1,4 +1,4 @@
-"""A nightly batch is told from services and people by its completions."""
+"""Completions distinguish a nightly batch from services and people."""
 
 from datetime import date
 
@@ -10,6 +10,8 @@ import asyncsim as sim
 from asyncsim.calibration.batch_detection import clock_of, find_batch, shortest_arc
 from asyncsim.calibration.log_reader import read_log
 from asyncsim.model.calendar import Calendar
+
+pytestmark = pytest.mark.slow
 
 
 def verdict(table, seed=1):
