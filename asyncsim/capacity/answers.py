@@ -26,7 +26,7 @@ class PlannerAnswer:
 
     notes: Sequence[str] = ()
     _folded_under = ""
-    """The heading under which HTML folds the table; without one the table is open."""
+    """The heading of a folded table; without one the table is open."""
 
     def _sentence(self) -> str:
         """Return the question and its answer in words."""

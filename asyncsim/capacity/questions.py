@@ -393,7 +393,7 @@ class _TargetSearch:
         """Return notes on an answer and the next value: on decisions, load and volume."""
         tried, notes = self.tried, []
         if value is None and UNDECIDED in verdicts:
-            notes.append("by so few runs it is undecided at some values: give more replications")
+            notes.append("some values are undecided by this number of runs: give more replications")
         notes += tried.infinite_notes(beyond)
         if beyond is not None and tried.overload(beyond).likely:
             offered = "no more is" if self.good == "low" else "no fewer are"

@@ -461,7 +461,7 @@ class Evaluations:
         certain = self.overload(x).certain
         return [
             f"at {self.space.text(x)} {name} would need {_percent(load)} of the time there is, if "
-            f"days go on like that{_backlog(certain or name != WORKERS) * (load.mean > 1)}"
+            f"all days are alike{_backlog(certain or name != WORKERS) * (load.mean > 1)}"
             for name, load in most.items()
             if load.mean > NEARLY_FULL
         ]
