@@ -22,11 +22,10 @@ from asyncsim import plots
 from asyncsim.calibration.batch_detection import clock_of
 from asyncsim.calibration.log_reader import TIMES, done_column
 from asyncsim.engine.run import Run
-from asyncsim.engine.run_arguments import check_played
+from asyncsim.engine.simulation import check_played
 from asyncsim.experiment.notebook_html import table_html
 from asyncsim.experiment.replications import Replications, playing
 from asyncsim.experiment.statistics import check_confidence, check_replications, student_t
-from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.calendar import Calendar, is_cron
 from asyncsim.model.distributions import Floats
 from asyncsim.model.process import AsyncStep, Step
@@ -35,6 +34,7 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.systems import NightlyBatch
 from asyncsim.model.units import DAY, DAY_NAMES, seconds_of_day
+from asyncsim.model.validation import with_own_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,12 +13,11 @@ from attrs import frozen
 from asyncsim import plots
 from asyncsim.capacity.search import Effort, Options
 from asyncsim.engine.run import Run
-from asyncsim.engine.run_arguments import check_played
+from asyncsim.engine.simulation import check_played
 from asyncsim.experiment import theory
 from asyncsim.experiment.notebook_html import table_html
 from asyncsim.experiment.replications import Replications, playing
 from asyncsim.experiment.statistics import Interval, mean_interval
-from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.scenario import Scenario
@@ -27,7 +26,7 @@ from asyncsim.model.strategies import Callback
 from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.systems import NightlyBatch
 from asyncsim.model.units import DurationLike, one_of, positive_duration
-from asyncsim.model.validation import argument
+from asyncsim.model.validation import argument, with_own_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

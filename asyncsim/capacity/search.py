@@ -20,7 +20,7 @@ from attrs import evolve, fields, frozen
 
 from asyncsim.capacity.target import Measure, never_resumed
 from asyncsim.engine.run import Run
-from asyncsim.engine.run_arguments import check_played
+from asyncsim.engine.simulation import check_played
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.parameters import (
     OF_STRATEGY,

@@ -8,7 +8,7 @@ import re
 import numpy as np
 from attrs import frozen
 
-from asyncsim.engine.metrics import METRICS, check_figure, metrics_of
+from asyncsim.engine.metrics import METRICS, check_metric, metrics_of
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.replications import Outcome
 from asyncsim.experiment.statistics import quantile
@@ -57,7 +57,7 @@ class Measure:
         """Return a measure by its name, checked."""
         match = _QUANTILE.fullmatch(figure) if isinstance(figure, str) else None
         if not (match and 0 < float(match[1]) < 100):
-            check_figure(figure, scenario)
+            check_metric(figure, scenario)
         prices = scenario.costs
         return cls(figure, prices is not None and prices.late_minute > 0)
 

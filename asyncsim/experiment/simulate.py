@@ -6,8 +6,7 @@ import logging
 
 from asyncsim.engine import invariants
 from asyncsim.engine.run import Run
-from asyncsim.engine.run_arguments import check_played, seconds
-from asyncsim.engine.simulation import Simulation, record_of
+from asyncsim.engine.simulation import Simulation, check_played, record_of, seconds
 from asyncsim.errors import CensoredWarning, ScenarioError, warn
 from asyncsim.fast.supported import unplayed
 from asyncsim.model.profiles import Profile

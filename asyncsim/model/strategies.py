@@ -18,7 +18,13 @@ from attrs import field, frozen
 
 from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
-from asyncsim.model.distributions import DistributionLike, Duration, Fixed, external_law, law
+from asyncsim.model.distributions import (
+    DistributionLike,
+    Duration,
+    Fixed,
+    as_distribution,
+    external_distribution,
+)
 from asyncsim.model.strategy_base import (
     CheckingStrategy,
     SimProcess,
@@ -122,8 +128,8 @@ class Polling(CheckingStrategy):
         if self.limit is not None or self.jitter:
             return None
         if self.anchor == "arming":
-            return closed_forms.polling_from_arming(external_law(external), self.interval)
-        return closed_forms.polling_at_random_phase(external_law(external), self.interval)
+            return closed_forms.polling_from_arming(external_distribution(external), self.interval)
+        return closed_forms.polling_at_random_phase(external_distribution(external), self.interval)
 
     @property
     def label(self) -> str:
@@ -220,7 +226,7 @@ class Backoff(CheckingStrategy):
         """Return mean latency, checks and wasted share; None with jitter or a limit."""
         if self.jitter != "none" or self.limit is not None:
             return None
-        return closed_forms.checks_at_given_times(external_law(external), self.interval)
+        return closed_forms.checks_at_given_times(external_distribution(external), self.interval)
 
     @property
     def label(self) -> str:
@@ -264,7 +270,7 @@ class LongPolling(Strategy):
 
     def expected(self, external: DistributionLike) -> Expected | None:
         """Return mean latency (none on an idle server), requests and wasted share."""
-        return closed_forms.long_polling(external_law(external), self.hold)
+        return closed_forms.long_polling(external_distribution(external), self.hold)
 
     @property
     def label(self) -> str:
@@ -307,7 +313,7 @@ class Callback(Strategy):
         How much later the second copy arrives.
     """
 
-    delay: Duration = field(default=Fixed(0.0), converter=law)
+    delay: Duration = field(default=Fixed(0.0), converter=as_distribution)
     loss: float = field(default=0.0, converter=probability, kw_only=True)
     retries: tuple[float, ...] = field(default=(), converter=retry_schedule, kw_only=True)
     duplicates: float = field(default=0.0, converter=probability, kw_only=True)
@@ -381,7 +387,7 @@ class CallbackWithSafetyPoll(Callback):
         if self.anchor == "arming" or self.retries:
             return None
         return closed_forms.callback_with_safety_poll(
-            external_law(external), self.delay, self.loss, self.every
+            external_distribution(external), self.delay, self.loss, self.every
         )
 
     @property

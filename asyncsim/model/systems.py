@@ -32,7 +32,7 @@ from asyncsim.model.calendar import (
     holiday_calendar,
     is_cron,
 )
-from asyncsim.model.distributions import Duration, figures, law
+from asyncsim.model.distributions import Duration, as_distribution, finite_numbers
 from asyncsim.model.strategy_base import SimProcess
 from asyncsim.model.units import (
     DAY,
@@ -198,7 +198,7 @@ class NightlyBatch(ExternalSystem):
     """
 
     start: str = field(converter=clock_or_cron)
-    item_time: Duration = field(converter=law)
+    item_time: Duration = field(converter=as_distribution)
     days: str = field(default="every day", converter=days_of_week, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
     cut_off: str | None = field(default=None, converter=optional_clock_time, kw_only=True)
@@ -287,7 +287,7 @@ class OnlineService(ExternalSystem):
     600.0
     """
 
-    item_time: Duration = field(converter=law)
+    item_time: Duration = field(converter=as_distribution)
     lanes: int | None = field(default=1, converter=count_or_unlimited, kw_only=True)
 
     def run(self, desk: SystemContext) -> SimProcess:
@@ -323,7 +323,7 @@ class People(ExternalSystem):
     """
 
     team: int = field(converter=servers)
-    item_time: Duration = field(converter=law)
+    item_time: Duration = field(converter=as_distribution)
     between: tuple[str, str] = field(default=("08:00", "17:00"), converter=window, kw_only=True)
     days: str = field(default="Mon-Fri", converter=days_of_week, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
@@ -377,7 +377,7 @@ class Chain(ExternalSystem):
 def instants(value: Sequence[float]) -> tuple[float, ...]:
     """Return instants in seconds, in the order given, no further away than a time is long."""
     try:
-        found = figures(value)
+        found = finite_numbers(value)
     except (InvalidValue, TypeError, ValueError):
         raise InvalidValue("must be a list of finite instants in seconds") from None
     if not found:
@@ -417,7 +417,7 @@ class LoggedCompletions(ExternalSystem):
     @property
     def item_time(self) -> Duration:  # type: ignore[override]
         """No time is drawn: the log tells the completion itself."""
-        return law(0.0)
+        return as_distribution(0.0)
 
     def run(self, desk: SystemContext) -> SimProcess:
         """Look each item up in the log."""

@@ -11,15 +11,14 @@ import numpy as np
 from attrs import frozen
 
 from asyncsim.capacity.target import quantile_of_all
-from asyncsim.engine.metrics import figures, latencies
+from asyncsim.engine.metrics import compute_metrics, latencies
 from asyncsim.engine.result import Record
 from asyncsim.errors import AsyncsimError
 from asyncsim.experiment.simulate import played
 from asyncsim.model.arrivals import Poisson, Regular, UniformArrivals
 from asyncsim.model.distributions import Duration
-from asyncsim.model.field_paths import changed
 from asyncsim.model.random_streams import Draws
-from asyncsim.model.scenario import Scenario
+from asyncsim.model.scenario import Scenario, changed
 from asyncsim.model.strategies import Callback, Polling
 from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.systems import NightlyBatch
@@ -220,7 +219,7 @@ def closed_form(strategy: Strategy, scenario: Scenario) -> dict[str, float | Non
 
 def shown(record: Record, scenario: Scenario) -> dict[str, Any]:
     """Return what the page shows of one run."""
-    late, found = latencies(record), figures(record, scenario)
+    late, found = latencies(record), compute_metrics(record, scenario)
     resumed, armed = len(late) > 0, len(record.waits.row)
     p95 = quantile_of_all(late, armed - len(late), 0.95)
     return {

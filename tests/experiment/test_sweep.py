@@ -17,7 +17,7 @@ import asyncsim as sim
 from asyncsim.engine.metrics import metrics_of
 from asyncsim.experiment import sweep as tasks
 from asyncsim.experiment.checkpoint import KeptPoints
-from asyncsim.model.field_paths import changed
+from asyncsim.model.scenario import changed
 from asyncsim.model.units import seconds_of_day
 
 PAIR = [sim.Callback("1s"), sim.Polling("5min")]

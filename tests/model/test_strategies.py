@@ -165,7 +165,7 @@ def test_long_polling_holds_one_request_after_the_other():
 
 
 def test_a_callback_is_delivered_after_its_delay():
-    """One delivery, no retry, nobody waits."""
+    """One delivery, no retry, no wait."""
     step = FakeStep()
     callback = Callback(delay=2, retries=[5])
     assert callback.wait(step) is None

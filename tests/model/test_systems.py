@@ -263,7 +263,7 @@ def test_a_log_may_come_as_an_array():
 
 
 def test_a_chain_has_links_that_can_be_counted():
-    """Chains in chains are flattened; a hundred links are enough for anybody."""
+    """Chains in chains are flattened; a hundred links are the limit."""
     chain = Chain([OnlineService(1), OnlineService(1)])
     for _ in range(98):
         chain = Chain([OnlineService(1), chain])

@@ -11,7 +11,7 @@ DAY, HOUR = 86400.0, 3600.0
 
 
 class AtNineAndFive(sim.Strategy):
-    """Somebody looks at 09:00 and at 17:00, whatever was agreed."""
+    """Checks at 09:00 and at 17:00."""
 
     def wait(self, step):
         while True:
@@ -34,7 +34,7 @@ def test_a_strategy_of_ones_own_that_looks_twice_a_day(look):
 
 
 class CallbackThenPhone(sim.Callback):
-    """Waits an hour for the callback; then somebody picks up the phone every ten minutes."""
+    """Waits an hour for the callback; then calls every ten minutes."""
 
     def wait(self, step):
         yield step.after(HOUR)
@@ -70,14 +70,14 @@ def test_a_strategy_of_ones_own_that_only_notifies():
     assert run.deliveries.outcome.tolist() == ["finished", "duplicate, rejected"]
 
 
-class Nobody(sim.Strategy):
-    """Nobody asks and nobody tells."""
+class Silent(sim.Strategy):
+    """Neither checks nor notifies."""
 
 
 def test_a_strategy_that_does_nothing_waits_for_the_time_out():
     """Without wait and notify a step ends by its time-out only."""
-    assert only(wait_for(Nobody(), 10.0, timeout=50.0).waits).outcome == "timed out"
-    assert only(wait_for(Nobody(), 10.0).waits).outcome == "waiting"
+    assert only(wait_for(Silent(), 10.0, timeout=50.0).waits).outcome == "timed out"
+    assert only(wait_for(Silent(), 10.0).waits).outcome == "waiting"
 
 
 class Reads(sim.Strategy):
@@ -191,7 +191,7 @@ def test_chances_of_a_system_depend_on_its_name_and_the_seed_only():
     one = scenario_of(steps, {"a": Dice(), "b": FREE})
     two = scenario_of(steps, {"b": FREE, "a": Dice(), "c": Dice()})
     for scenario, seed in ((one, 0), (two, 0), (one, 1)):
-        play(Nobody(), scenario, seed=seed)
+        play(Silent(), scenario, seed=seed)
     first, again, other, later = Dice.thrown
     assert first == again
     assert len({tuple(t) for t in (first, other, later)}) == 3

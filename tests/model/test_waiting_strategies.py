@@ -33,7 +33,7 @@ def test_next_check_must_be_given():
 
 
 def test_checks_go_on_until_the_work_is_complete():
-    """Complete at 25: checks at 10 and 20 in vain, at 30 not."""
+    """Complete at 25: wasted checks at 10 and 20, the last at 30."""
     step = FakeStep(complete=25.0)
     play(EveryTenSeconds().wait(step))
     assert step.acts == [("check", 10.0), ("check", 20.0), ("check", 30.0)]

@@ -115,7 +115,7 @@ def test_callback_with_retries(loss, pauses):
 
 
 def test_a_callback_that_always_gets_lost():
-    """There is no latency of what never comes."""
+    """What never comes has no latency."""
     found = Callback(loss=1, retries=[1, 2]).expected(600)
     assert math.isnan(found.latency)
     assert (found.deliveries, found.unresolved) == (3.0, 1.0)

@@ -153,5 +153,5 @@ class TimeTraveller(sim.ExternalSystem):
 def test_simulate_checks_the_laws_of_every_run():
     """A user's own system that breaks a law makes the run an error, never a footnote."""
     scenario = scenario_of([sim.AsyncStep("w", "out")], TimeTraveller())
-    with pytest.raises(sim.EngineError, match="law of times broken"):
+    with pytest.raises(sim.EngineError, match="times invariant broken"):
         sim.simulate(scenario, sim.Callback("1s"))

@@ -119,7 +119,7 @@ CHANGES = {
         BASE.replace(systems=dict(BASE.systems) | {"ledger": People(1, lognormal(0.15, 0.1))}),
         set(),
     ),
-    "a system nobody calls": (
+    "a system without calls": (
         BASE.replace(systems=dict(BASE.systems) | {"unused": OnlineService(1)}),
         set(),
     ),
@@ -289,7 +289,7 @@ def test_wrong_draws_are_refused_by_name(make, message):
 
 
 def test_own_draws_may_be_anything_like_an_array():
-    """Lists, arrays, columns and whole numbers will do; nobody may arrive at all."""
+    """Lists, arrays, columns and whole numbers will do; and there may be none."""
     draws = Draws(pd.Series([1, 2]), work={"a": (1, 2)}, external={"b": np.ones((2, 3))})
     assert draws.arrivals.dtype == float
     assert len(draws) == 2
