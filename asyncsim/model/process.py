@@ -216,7 +216,7 @@ class Branch:
     Parameters
     ----------
     probability
-        Share of the instances that take it, where their data decides nothing.
+        Probability of this branch, unless data fields decide.
     steps
         The elements on this way.
     when

@@ -19,7 +19,6 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model.units import InvalidValue, one_of
 
 T = TypeVar("T")
-Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
 # --- errors -------------------------------------------------------------------------------------
@@ -79,28 +78,38 @@ def _name(owner: object, field: attrs.Attribute[Any]) -> str:
     return f"{type(owner).__name__}.{field.alias}"  # the alias of _mean is mean
 
 
-def reader_of(field: attrs.Attribute[Any]) -> Any:
-    """Return the reader of a field, without the name that `name_errors` adds; None without one."""
-    return getattr(getattr(field.converter, "converter", None), "__wrapped__", None)
+@attrs.frozen
+class Check:
+    """An attrs validator: a reader whose errors name the field, and whose result is not used."""
+
+    read: Callable[[Any], object]
+
+    def __call__(self, owner: object, field: attrs.Attribute[Any], value: object) -> None:
+        """Check a value."""
+        argument(_name(owner, field), value, self.read)
 
 
-def instance_of(kind: type[Any], example: str, *, optional: bool = False) -> Validator:
+def instance_of(kind: type[Any], example: str, *, optional: bool = False) -> Check:
     """Return a validator: the value must be of a class, such as `example`, or None if optional."""
 
-    def validate(owner: object, field: attrs.Attribute[Any], value: object) -> None:
-        if not (isinstance(value, kind) or (optional and value is None)):
-            raise scenario_error(_name(owner, field), f"must be {example}", value)
+    def read(value: T) -> T:
+        if isinstance(value, kind) or (optional and value is None):
+            return value
+        raise InvalidValue(f"must be {example}")
 
-    return validate
+    return Check(read)
 
 
-def word_of(*valid: str) -> Validator:
+def word_of(*valid: str) -> Check:
     """Return a validator: the value must be one of some words."""
+    return Check(lambda word: one_of(word, valid))
 
-    def validate(owner: object, field: attrs.Attribute[Any], value: object) -> None:
-        choice(_name(owner, field), value, valid)
 
-    return validate
+def reader_of(field: attrs.Attribute[Any]) -> Any:
+    """Return the reader of a field, without the name that `name_errors` adds; None without one."""
+    if isinstance(field.validator, Check):
+        return field.validator.read
+    return getattr(getattr(field.converter, "converter", None), "__wrapped__", None)
 
 
 # --- tables that belong to the caller -----------------------------------------------------------
