@@ -56,7 +56,6 @@ from asyncsim.engine.result import (
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.engine.workers import Job, Workers
 from asyncsim.errors import EngineError
-from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategy_base import SimProcess, Strategy
@@ -442,14 +441,8 @@ class Numbers:
                 numbers.uniforms[k] = draws.choices[node.name].tolist()
             if isinstance(node, Call):
                 numbers.uniforms[k] = draws.responses[node.name].tolist()
-                numbers.times[k] = _rows(draws.external[node.name])
+                numbers.times[k] = np.column_stack([draws.external[node.name]]).tolist()
         return numbers
-
-
-def _rows(times: Floats) -> list[list[float]]:
-    """Return one list per instance, with a time for each link."""
-    rows: list[list[float]] = np.column_stack([times]).tolist()
-    return rows
 
 
 class StepLists:
@@ -523,43 +516,36 @@ def _end_of(simulation: Simulation, waits: Sequence[Wait]) -> float:
 def _waits(waits: Sequence[Wait]) -> WaitColumns:
     armed = [w for w in waits if not math.isnan(w.armed)]
     armed.sort(key=lambda w: (w.row, w.number))
-    completed = np.array([w.completed for w in armed], dtype=float)
-    completed[np.isinf(completed)] = np.nan
+    times = {
+        name: np.array([getattr(w, name) for w in armed], dtype=float)
+        for name in ("called", "armed", "completed", "closed")
+    }
+    times["completed"][np.isinf(times["completed"])] = np.nan
+    counts = {
+        name: np.array([getattr(w, name) for w in armed], dtype=np.int64)
+        for name in ("row", "checks", "wasted_checks", "deliveries")
+    }
     return WaitColumns(
-        row=np.array([w.row for w in armed], dtype=np.int64),
+        **times,
+        **counts,
         node=np.array([w.step for w in armed], dtype=np.int64),
-        called=np.array([w.called for w in armed], dtype=float),
-        armed=np.array([w.armed for w in armed], dtype=float),
-        completed=completed,
-        closed=np.array([w.closed for w in armed], dtype=float),
-        checks=np.array([w.checks for w in armed], dtype=np.int64),
-        wasted_checks=np.array([w.wasted_checks for w in armed], dtype=np.int64),
-        deliveries=np.array([w.deliveries for w in armed], dtype=np.int64),
         outcome=np.array([WAIT_CODES[w.state] for w in armed], dtype=np.int64),
         serial_numbers=[w.serial_number for w in armed],
     )
 
 
 def _executed_steps(node: Node, lists: StepLists, n: int) -> StepColumns:
-    outcome = None
-    if isinstance(node, Call):
-        outcome = np.array(lists.outcomes[:n], dtype=np.int64)
-    queued, started, ended = (
-        np.array(part[:n], dtype=float) for part in (lists.queued, lists.started, lists.ended)
-    )
-    return StepColumns(queued, started, ended, outcome)
+    times = (np.array(part[:n]) for part in (lists.queued, lists.started, lists.ended))
+    is_call = isinstance(node, Call)
+    return StepColumns(*times, np.array(lists.outcomes[:n], dtype=np.int64) if is_call else None)
 
 
 def _deliveries(simulation: Simulation) -> DeliveryColumns:
     rows = list(simulation.deliveries)
     codes = {text: code for code, text in enumerate(DELIVERY_OUTCOMES)}
-    whole = np.array(
-        [(d.row, d.node, d.attempt, codes[d.outcome]) for d in rows],
-        dtype=np.int64,
-    ).reshape(-1, 4)
-    times = np.array([(d.sent, d.arrived, d.handled) for d in rows], dtype=float).reshape(-1, 3)
-    row, node, attempt, outcome = whole.T
-    sent, arrived, handled = times.T
+    whole = [(d.row, d.node, d.attempt, codes[d.outcome]) for d in rows]
+    row, node, attempt, outcome = np.array(whole, dtype=np.int64).reshape(-1, 4).T
+    sent, arrived, handled = np.array([d[4:7] for d in rows], dtype=float).reshape(-1, 3).T
     serial_numbers = [d.serial_number for d in rows]
     return DeliveryColumns(row, node, attempt, sent, arrived, handled, outcome, serial_numbers)
 
