@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import simpy
 from attrs import frozen
+from numpy.typing import NDArray
 
 from asyncsim.engine.contexts import (
     CheckFastForward,
@@ -56,6 +57,7 @@ from asyncsim.engine.result import (
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.engine.workers import Job, Workers
 from asyncsim.errors import EngineError
+from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategy_base import SimProcess, Strategy
@@ -516,28 +518,35 @@ def _end_of(simulation: Simulation, waits: Sequence[Wait]) -> float:
 def _waits(waits: Sequence[Wait]) -> WaitColumns:
     armed = [w for w in waits if not math.isnan(w.armed)]
     armed.sort(key=lambda w: (w.row, w.number))
-    times = {
-        name: np.array([getattr(w, name) for w in armed], dtype=float)
-        for name in ("called", "armed", "completed", "closed")
-    }
-    times["completed"][np.isinf(times["completed"])] = np.nan
-    counts = {
-        name: np.array([getattr(w, name) for w in armed], dtype=np.int64)
-        for name in ("row", "checks", "wasted_checks", "deliveries")
-    }
+
+    def times(name: str) -> Floats:
+        return np.array([getattr(w, name) for w in armed], dtype=float)
+
+    def numbers(name: str) -> NDArray[np.int64]:
+        return np.array([getattr(w, name) for w in armed], dtype=np.int64)
+
+    completed = times("completed")
     return WaitColumns(
-        **times,
-        **counts,
-        node=np.array([w.step for w in armed], dtype=np.int64),
+        row=numbers("row"),
+        node=numbers("step"),
+        called=times("called"),
+        armed=times("armed"),
+        completed=np.where(np.isinf(completed), np.nan, completed),
+        closed=times("closed"),
+        checks=numbers("checks"),
+        wasted_checks=numbers("wasted_checks"),
+        deliveries=numbers("deliveries"),
         outcome=np.array([WAIT_CODES[w.state] for w in armed], dtype=np.int64),
         serial_numbers=[w.serial_number for w in armed],
     )
 
 
 def _executed_steps(node: Node, lists: StepLists, n: int) -> StepColumns:
-    times = (np.array(part[:n]) for part in (lists.queued, lists.started, lists.ended))
-    is_call = isinstance(node, Call)
-    return StepColumns(*times, np.array(lists.outcomes[:n], dtype=np.int64) if is_call else None)
+    queued, started, ended = (
+        np.array(part[:n]) for part in (lists.queued, lists.started, lists.ended)
+    )
+    outcomes = np.array(lists.outcomes[:n], dtype=np.int64) if isinstance(node, Call) else None
+    return StepColumns(queued, started, ended, outcomes)
 
 
 def _deliveries(simulation: Simulation) -> DeliveryColumns:
