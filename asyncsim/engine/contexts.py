@@ -37,47 +37,6 @@ from asyncsim.model.strategy_base import Answered, CheckingStrategy, Strategy
 from asyncsim.model.systems import ExternalSystem, Item
 
 
-class Delivery(NamedTuple):
-    """A callback and its outcome; times are seconds, NaN for what did not happen."""
-
-    serial_number: str
-    row: int
-    node: int
-    attempt: int
-    sent: float
-    arrived: float
-    handled: float
-    outcome: str
-
-
-class Deliveries:
-    """All deliveries of a run, in order, as columns: a live session keeps them for days."""
-
-    def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._places, self._times = array("q"), array("d")
-
-    def append(self, delivery: Delivery) -> None:
-        """Add a delivery."""
-        self._texts += delivery.serial_number, delivery.outcome
-        self._places.extend(delivery[1:4])
-        self._times.extend(delivery[4:7])
-
-    def __len__(self) -> int:
-        return len(self._texts) // 2
-
-    def __iter__(self) -> Iterator[Delivery]:
-        return self.since(0)
-
-    def since(self, first: int) -> Iterator[Delivery]:
-        """Yield the deliveries from an index on."""
-        for k in range(first, len(self)):
-            number, outcome = self._texts[2 * k : 2 * k + 2]
-            row, node, attempt = self._places[3 * k : 3 * k + 3]
-            sent, arrived, handled = self._times[3 * k : 3 * k + 3]
-            yield Delivery(number, row, node, attempt, sent, arrived, handled, outcome)
-
-
 class SimulationContext(Protocol):
     """The part of a simulation that its strategies and systems act on."""
 
@@ -108,44 +67,6 @@ class SimulationContext(Protocol):
 
     def key_of(self, what: str, index: int) -> int:
         """Return the key of a strategy's endless table of uniform numbers, for one step."""
-
-
-class HeldConnections:
-    """Connections held open for waits, at most one each, and the time they were held."""
-
-    def __init__(self, clock: Environment) -> None:
-        self._clock = clock
-        self._open: dict[str, tuple[simpy.Event, float]] = {}
-        self._seconds = 0.0
-
-    def hold(self, wait: Wait, until: float, key: int) -> simpy.Event:
-        """Open a connection; return its event: completion, the instant, or `release`."""
-        connection = self._clock.event()
-        self._open[wait.serial_number] = connection, self._clock.now
-        expiry = self._clock.at(until, key)
-        assert expiry.callbacks is not None
-        expiry.callbacks.append(partial(_release, connection))
-        return connection
-
-    def release(self, wait: Wait) -> None:
-        """Answer the connection of a wait, if it has one."""
-        held = self._open.get(wait.serial_number)
-        if held is not None:
-            _release(held[0])
-
-    def close(self, wait: Wait) -> None:
-        """Close the connection of a wait, and count the time it was held."""
-        _, since = self._open.pop(wait.serial_number)
-        self._seconds += self._clock.now - since
-
-    def seconds_by(self, end: float) -> float:
-        """Return the seconds that connections were held until an instant, open ones included."""
-        return self._seconds + sum(end - since for _, since in self._open.values())
-
-
-def _release(connection: simpy.Event, _: object = None) -> None:
-    if not connection.triggered:
-        connection.succeed()
 
 
 class WaitContext:
@@ -298,21 +219,6 @@ class WaitContext:
         self._simulation.waits.changed(wait)  # its number of deliveries
 
 
-class WorkItem:
-    """The outside work of one wait, on its way through the links of a system."""
-
-    __slots__ = ("activation", "link", "number", "serial_number", "submitted", "time", "times")
-
-    def __init__(self, wait: Wait, times: Sequence[float]) -> None:
-        self.serial_number = wait.serial_number  # all that the outside sees of the wait
-        self.number = wait.row + 1
-        self.activation = wait.number
-        self.times = times
-        self.link = 0
-        self.time = times[0]
-        self.submitted = math.nan
-
-
 class ExternalSystemContext:
     """The view of one system, or link of a chain: its queue of items and its clock."""
 
@@ -417,6 +323,21 @@ class ExternalSystemContext:
         return counter_based_uniform(key, 0, k)
 
 
+class WorkItem:
+    """The outside work of one wait, on its way through the links of a system."""
+
+    __slots__ = ("activation", "link", "number", "serial_number", "submitted", "time", "times")
+
+    def __init__(self, wait: Wait, times: Sequence[float]) -> None:
+        self.serial_number = wait.serial_number  # all that the outside sees of the wait
+        self.number = wait.row + 1
+        self.activation = wait.number
+        self.times = times
+        self.link = 0
+        self.time = times[0]
+        self.submitted = math.nan
+
+
 class CheckFastForward:
     """Counts checks that need no worker, and plays only the one that sees completion.
 
@@ -474,3 +395,82 @@ class CheckFastForward:
     def _was_due(self, wait: Wait) -> bool:
         """Return whether a check due at this very instant comes before the present event."""
         return order(EventKind.CHECK_DUE, wait.row, wait.number) < self.clock.reached
+
+
+class HeldConnections:
+    """Connections held open for waits, at most one each, and the time they were held."""
+
+    def __init__(self, clock: Environment) -> None:
+        self._clock = clock
+        self._open: dict[str, tuple[simpy.Event, float]] = {}
+        self._seconds = 0.0
+
+    def hold(self, wait: Wait, until: float, key: int) -> simpy.Event:
+        """Open a connection; return its event: completion, the instant, or `release`."""
+        connection = self._clock.event()
+        self._open[wait.serial_number] = connection, self._clock.now
+        expiry = self._clock.at(until, key)
+        assert expiry.callbacks is not None
+        expiry.callbacks.append(partial(_release, connection))
+        return connection
+
+    def release(self, wait: Wait) -> None:
+        """Answer the connection of a wait, if it has one."""
+        held = self._open.get(wait.serial_number)
+        if held is not None:
+            _release(held[0])
+
+    def close(self, wait: Wait) -> None:
+        """Close the connection of a wait, and count the time it was held."""
+        _, since = self._open.pop(wait.serial_number)
+        self._seconds += self._clock.now - since
+
+    def seconds_by(self, end: float) -> float:
+        """Return the seconds that connections were held until an instant, open ones included."""
+        return self._seconds + sum(end - since for _, since in self._open.values())
+
+
+def _release(connection: simpy.Event, _: object = None) -> None:
+    if not connection.triggered:
+        connection.succeed()
+
+
+class Delivery(NamedTuple):
+    """A callback and its outcome; times are seconds, NaN for what did not happen."""
+
+    serial_number: str
+    row: int
+    node: int
+    attempt: int
+    sent: float
+    arrived: float
+    handled: float
+    outcome: str
+
+
+class Deliveries:
+    """All deliveries of a run, in order, as columns: a live session keeps them for days."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._places, self._times = array("q"), array("d")
+
+    def append(self, delivery: Delivery) -> None:
+        """Add a delivery."""
+        self._texts += delivery.serial_number, delivery.outcome
+        self._places.extend(delivery[1:4])
+        self._times.extend(delivery[4:7])
+
+    def __len__(self) -> int:
+        return len(self._texts) // 2
+
+    def __iter__(self) -> Iterator[Delivery]:
+        return self.since(0)
+
+    def since(self, first: int) -> Iterator[Delivery]:
+        """Yield the deliveries from an index on."""
+        for k in range(first, len(self)):
+            number, outcome = self._texts[2 * k : 2 * k + 2]
+            row, node, attempt = self._places[3 * k : 3 * k + 3]
+            sent, arrived, handled = self._times[3 * k : 3 * k + 3]
+            yield Delivery(number, row, node, attempt, sent, arrived, handled, outcome)

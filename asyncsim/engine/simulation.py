@@ -125,7 +125,7 @@ class Simulation:
         self._keys: dict[tuple[str, int], int] = {}
         self._waits_actively = type(strategy).wait is not Strategy.wait
         self._notifies = type(strategy).notify is not Strategy.notify
-        self.numbers = Numbers.of(self.draws, self.graph)
+        self.numbers = DrawLists.of(self.draws, self.graph)
         self.columns = [StepLists(len(self.draws)) for _ in self.graph.nodes]
         self.ended = array("d", [math.nan]) * len(self.draws)
         self.outcomes = [Outcome.RUNNING] * len(self.draws)
@@ -404,7 +404,7 @@ class Simulation:
 
 
 @frozen
-class Numbers:
+class DrawLists:
     """The draws of a run as plain lists by node and instance; a node without any has an empty one.
 
     Reading one number from a list takes a third of the time it takes from an array.
@@ -427,7 +427,7 @@ class Numbers:
     times: list[list[list[float]]]
 
     @classmethod
-    def of(cls, draws: Draws, graph: Graph) -> Numbers:
+    def of(cls, draws: Draws, graph: Graph) -> DrawLists:
         """Return draws by node."""
         nodes = graph.nodes
         numbers = cls(

@@ -17,7 +17,7 @@ from scenarios import scenarios, strategies
 import asyncsim as sim
 from asyncsim.engine.graph import Call, Choose, Graph, Work
 from asyncsim.engine.result import WaitOutcome
-from asyncsim.engine.simulation import WAIT_CODES, Numbers, record_of
+from asyncsim.engine.simulation import WAIT_CODES, DrawLists, record_of
 from asyncsim.engine.waits import Waits
 
 DAY, HOUR = 86400.0, 3600.0
@@ -322,7 +322,7 @@ def test_every_node_has_the_numbers_of_its_name():
         arrivals=sim.UniformArrivals(7),
     )
     draws, graph = scenario.draw(3), Graph.of(process)
-    numbers = Numbers.of(draws, graph)
+    numbers = DrawLists.of(draws, graph)
     assert numbers.arrivals == draws.arrivals.tolist()
     for k, node in enumerate(graph.nodes):
         if isinstance(node, Work):
