@@ -1,8 +1,9 @@
 """Checks free of charge are not played: their number follows from the completion.
 
-A wait of a day polled every ten seconds makes 8,640 checks, of which one sees something. Where a
-check costs no worker and the strategy follows a schedule, only that one is put on the clock, and
-the others are counted. The tables are the same to the last bit as if each had been played.
+A wait of a day polled every ten seconds makes 8,640 checks, of which one sees the completion. Where
+a check costs no worker and the specification of the strategy has a schedule, only that one is put
+on the clock, and the others are counted. The tables are the same to the last bit as if each had
+been played.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import math
 from asyncsim.engine.contexts import SimulationContext, WaitContext
 from asyncsim.engine.environment import EventKind, TrackingEnvironment, order
 from asyncsim.engine.waits import State, Wait
-from asyncsim.model.strategy_base import CheckingStrategy
+from asyncsim.model.specifications import Schedule, schedule_of
 
 
 class CheckFastForward:
     """Counts the checks of waits by their schedule, and plays the one that sees completion."""
 
-    def __init__(self, simulation: SimulationContext, schedule: CheckingStrategy) -> None:
+    def __init__(self, simulation: SimulationContext, schedule: Schedule) -> None:
         self.clock = TrackingEnvironment()
         """The clock of the simulation, since what is counted depends on the order of events."""
         self._simulation = simulation
@@ -27,7 +28,7 @@ class CheckFastForward:
     @classmethod
     def of(cls, simulation: SimulationContext) -> CheckFastForward | None:
         """Return the skipped checks of a simulation, or None if checks have to be played."""
-        schedule = simulation.strategy.schedule
+        schedule = schedule_of(simulation.strategy)
         if schedule is None or schedule.limit is not None or simulation.scenario.server.poll_work:
             return None
         return cls(simulation, schedule)
@@ -60,7 +61,7 @@ class CheckFastForward:
     def _skip(self, wait: Wait, before: float) -> WaitContext:
         step = WaitContext(self._simulation, wait, EventKind.CHECK_DUE)
         step.checks = 0
-        self._schedule.skip_checks(step, before)
+        self._schedule.skip(step, before)
         wait.checks = wait.wasted_checks = step.checks
         return step
 

@@ -309,7 +309,7 @@ class WorkItem:
 
 
 class ExternalSystemContext:
-    """Where one system (or link of a chain) works: its tray, and the simulation around it."""
+    """Where one system (or link of a chain) works: its queue, and the simulation around it."""
 
     def __init__(
         self,
@@ -322,8 +322,8 @@ class ExternalSystemContext:
         self.calendar = simulation.scenario.calendar
         self.system = system
         self.taken = 0
-        """Items that the system has taken from the tray and not completed."""
-        self._tray: deque[WorkItem] = deque()
+        """Items that the system has taken from the queue and not completed."""
+        self._queue: deque[WorkItem] = deque()
         self._simulation = simulation
         self._name = name
         self._key = order(EventKind.SYSTEM, 0, index)  # before the completions of this instant
@@ -338,9 +338,9 @@ class ExternalSystemContext:
         return self._simulation.clock.now
 
     @property
-    def tray(self) -> Sequence[Item]:
+    def queue(self) -> Sequence[Item]:
         """What has been submitted and not been taken, the oldest first."""
-        return self._tray
+        return self._queue
 
     def links(self) -> Iterator[ExternalSystemContext]:
         """Yield this desk and those that follow it in a chain."""
@@ -350,10 +350,10 @@ class ExternalSystemContext:
             desk = desk._successor
 
     def submit(self, item: WorkItem) -> None:
-        """Lay an item into the tray, and wake the system if it was idle."""
+        """Add an item to the queue, and wake the system if it was idle."""
         item.submitted = self.now
         item.time = item.times[item.link]
-        self._tray.append(item)
+        self._queue.append(item)
         if self._idle is not None:
             self._idle.succeed()
             self._idle = None
@@ -368,24 +368,24 @@ class ExternalSystemContext:
         return self._simulation.clock.at(instant, self._last_key)
 
     def wait_for_work(self) -> simpy.Event:
-        """Wait until something lies in the tray."""
-        if self.tray:
+        """Wait until something lies in the queue."""
+        if self._queue:
             return self._simulation.clock.soon()
         self._idle = self._simulation.clock.event()
         return self._idle
 
     def take(self, submitted_by: float = math.inf, at_most: int | None = None) -> list[Item]:
-        """Take items from the tray, the oldest first."""
-        tray, taken = self._tray, list[Item]()
-        limit = len(tray) if at_most is None else at_most
-        while tray and len(taken) < limit and tray[0].submitted <= submitted_by:
-            taken.append(tray.popleft())
+        """Take items from the queue, the oldest first."""
+        queue, taken = self._queue, list[Item]()
+        limit = len(queue) if at_most is None else at_most
+        while queue and len(taken) < limit and queue[0].submitted <= submitted_by:
+            taken.append(queue.popleft())
         self.taken += len(taken)
         return taken
 
     def put_back(self, items: Sequence[Item]) -> None:
-        """Put items back at the front of the tray."""
-        self._tray.extendleft(cast(Sequence[WorkItem], items[::-1]))
+        """Put items back at the front of the queue."""
+        self._queue.extendleft(cast(Sequence[WorkItem], items[::-1]))
         self.taken -= len(items)
 
     def complete(self, item: Item, at: float | None = None) -> None:

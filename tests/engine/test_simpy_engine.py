@@ -17,6 +17,7 @@ import asyncsim as sim
 from asyncsim.engine.result import WaitOutcome
 from asyncsim.engine.simulation import WAIT_CODES, record_of
 from asyncsim.engine.waits import Waits
+from asyncsim.model.specifications import schedule_of, specification_of
 
 DAY, HOUR = 86400.0, 3600.0
 slow_input = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -158,11 +159,11 @@ def played(strategy):
     fields = {name: getattr(strategy, name) for name in strategy.__match_args__}
     fields |= {a.name: getattr(strategy, a.name) for a in type(strategy).__attrs_attrs__}
     twin = PLAYED[type(strategy)](**fields)
-    assert twin.schedule is None
+    assert specification_of(twin) is None
     return twin
 
 
-checking = strategies().filter(lambda s: type(s) in PLAYED and s.schedule is not None)
+checking = strategies().filter(lambda s: type(s) in PLAYED and schedule_of(s) is not None)
 
 
 @slow_input
