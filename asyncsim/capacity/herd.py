@@ -23,7 +23,13 @@ from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import TokenBucket
-from asyncsim.model.specifications import Batch, Deliveries, single_link, specification_of
+from asyncsim.model.specifications import (
+    Batch,
+    Deliveries,
+    StrategySpecification,
+    single_link,
+    specification_of,
+)
 from asyncsim.model.strategies import Callback
 from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.units import DurationLike, one_of, positive_duration
@@ -229,8 +235,10 @@ def _plain(scenario: Scenario, strategy: Strategy) -> bool:
 
 def _callback(strategy: Strategy) -> Deliveries | None:
     """Return how callbacks are delivered, if nothing else notices completion."""
-    specification = specification_of(strategy)
-    return specification.deliveries if specification and not specification.checks else None
+    match specification_of(strategy):
+        case StrategySpecification(None, Deliveries() as deliveries):
+            return deliveries
+    return None
 
 
 def _let_in(run: Run, callbacks: int) -> float:
