@@ -40,9 +40,10 @@ from asyncsim.model.distributions import Floats
 from asyncsim.model.process import AsyncStep, Element, Process, Step
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.specifications import Batch, Service, Staff, single_link
+from asyncsim.model.specifications import Batch, Service, Staff
 from asyncsim.model.strategies import Callback
 from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.systems import single_link
 from asyncsim.model.units import (
     DAY,
     LONGEST,

@@ -23,15 +23,10 @@ from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import TokenBucket
-from asyncsim.model.specifications import (
-    Batch,
-    Deliveries,
-    StrategySpecification,
-    single_link,
-    specification_of,
-)
+from asyncsim.model.specifications import Batch, Deliveries, StrategySpecification
 from asyncsim.model.strategies import Callback
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategy_base import Strategy, specification_of
+from asyncsim.model.systems import single_link
 from asyncsim.model.units import DurationLike, one_of, positive_duration
 from asyncsim.model.validation import argument
 

@@ -13,7 +13,8 @@ import math
 from asyncsim.engine.contexts import SimulationContext, WaitContext
 from asyncsim.engine.environment import EventKind, TrackingEnvironment, order
 from asyncsim.engine.waits import State, Wait
-from asyncsim.model.specifications import Schedule, schedule_of
+from asyncsim.model.specifications import Schedule
+from asyncsim.model.strategy_base import schedule_of
 
 
 class CheckFastForward:

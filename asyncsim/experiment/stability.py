@@ -42,11 +42,9 @@ from asyncsim.model.specifications import (
     Service,
     Staff,
     StrategySpecification,
-    links_of,
-    single_link,
-    specification_of,
 )
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategy_base import Strategy, specification_of
+from asyncsim.model.systems import links_of, single_link
 from asyncsim.model.units import DAY, WEEK, day_numbers, text_of
 
 CHECKS = (type(None), Grid, Intervals, Hold)
@@ -71,7 +69,7 @@ def unbounded(scenario: Scenario, strategy: Strategy) -> list[str]:
     for name, system in scenario.systems.items():
         if not all(type(link) in LINKS for link in links_of(system)):
             kind = type(system).__name__
-            found.append(f"{name}: {kind} has no specification, so its capacity cannot be told")
+            found.append(f"{name}: {kind} has no specification, so its capacity is unknown")
     return found
 
 
@@ -249,7 +247,7 @@ ENOUGH = 100
 
 @frozen
 class Asked:
-    """What one run asked for: waits of each system, and seconds of the workers' time."""
+    """The demand of one run: waits of each system, and seconds of the workers' time."""
 
     instances: int
     waits: Mapping[str, int]
@@ -257,7 +255,7 @@ class Asked:
 
     @classmethod
     def of(cls, run: Run) -> Asked:
-        """Return what a run asked for."""
+        """Return the demand of a run."""
         waits = dict.fromkeys(run.scenario.systems, 0)
         nodes = Graph.of(run.scenario.process).nodes
         for index, number in enumerate(np.bincount(run.record.waits.node).tolist()):
@@ -281,7 +279,7 @@ def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
     scenario
         What was played.
     asked
-        What each replication asked for; only what an instance asks for on average is taken from it.
+        The demand of each replication; only the mean of an instance is taken from it.
 
     Examples
     --------
@@ -314,15 +312,15 @@ def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
 
 
 def goes_on(scenario: Scenario) -> bool:
-    """Tell whether arrivals have a rate, and so go on after the scenario's length."""
+    """Return whether arrivals have a rate, and so continue after the scenario's length."""
     return isinstance(scenario.arrivals, (Poisson, WeeklyPoisson))
 
 
 def least_busy(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> float:
-    """Return the share of the workers' time that is surely asked for, by the least work.
+    """Return a lower bound of the share of the workers' time that is asked for.
 
-    None of it is sure where arrivals have no rate. With `lost`, no larger share of the waits is
-    taken never to resume.
+    It is 0 where arrivals have no rate. With `lost`, at most this share of the waits is taken never
+    to resume.
     """
     if not goes_on(scenario):
         return 0.0
@@ -333,9 +331,9 @@ def least_busy(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> flo
 def outside_shares(
     scenario: Scenario, asked: Sequence[Asked], confidence: float
 ) -> dict[str, Interval]:
-    """Return what a week asks of each outside system, as `shares`, with an interval.
+    """Return the weekly load of each external system, as `shares`, with an interval.
 
-    How often an instance asks may be chance, which differs from run to run.
+    How often an instance calls a system may be random and differ from run to run.
     """
     each = [shares(scenario, [one]) for one in asked if one.instances]
     return {
@@ -357,7 +355,7 @@ def near_full_load(scenario: Scenario, strategy: Strategy, asked: Sequence[Asked
     scenario, strategy
         What was played.
     asked
-        What each replication asked for.
+        The demand of each replication.
     """
     if not goes_on(scenario):
         return []
@@ -369,22 +367,22 @@ def near_full_load(scenario: Scenario, strategy: Strategy, asked: Sequence[Asked
         for name, system in scenario.systems.items()
         if isinstance(service := single_link(system), Service) and service.lanes is not None
     }
-    told = unbounded(scenario, strategy)
+    notes = unbounded(scenario, strategy)
     for name, share in found.items():
         if share > 1 + 1e-9:
-            told.append(
+            notes.append(
                 f"{name} would need {share:.1%} of the time there is: there is no steady state"
             )
         elif name in servers and share > NEAR:
             seconds, number = servers[name]
             relaxation = seconds / (number * max(1 - math.sqrt(share), 1e-9) ** 2)
             if scenario.length < ENOUGH * relaxation:
-                told.append(
+                notes.append(
                     f"{name}: busy for {share:.1%} of the time, a queue takes some "
                     f"{text_of(float(f'{relaxation:.2g}'))} to forget what it was: the length "
                     f"should be {ENOUGH} times that, or the interval is too narrow"
                 )
-    return told
+    return notes
 
 
 def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection[str]) -> bool:
@@ -412,7 +410,7 @@ def _instances_of_a_week(scenario: Scenario, of_run: float) -> float:
 
 
 def _items_of_a_week(system: Link | None, calendar: Calendar) -> float:
-    """Return the weekly capacity of a link of a system in items; NaN if it cannot be told."""
+    """Return the weekly capacity of a link of a system in items; NaN if it is unknown."""
     most = seconds = math.inf
     if isinstance(system, Completions):
         return math.inf

@@ -60,8 +60,9 @@ from asyncsim.model.calendar import LAST_DAY
 from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.specifications import Batch, links_of
+from asyncsim.model.specifications import Batch
 from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.systems import links_of
 from asyncsim.model.validation import scenario_error
 from asyncsim.platform import in_browser, numba_installed
 

@@ -11,8 +11,9 @@ from asyncsim.fast import state as at
 from asyncsim.fast.buffer_pool import Memory
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.specifications import Batch, single_link, specification_of
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.specifications import Batch
+from asyncsim.model.strategy_base import Strategy, specification_of
+from asyncsim.model.systems import single_link
 
 
 def stages(
@@ -50,7 +51,7 @@ def _line(graph: Graph) -> list[Work | Call] | None:
 
 
 def _is_plain(call: Call, scenario: Scenario) -> bool:
-    """Tell whether a call is always accepted, armed at once, and answered by one batch."""
+    """Return whether a call is always accepted, armed at once, and answered by one batch."""
     step = call.step
     return (
         step.response.accepted == 1.0

@@ -15,11 +15,9 @@ from asyncsim.model.specifications import (
     Service,
     Staff,
     StrategySpecification,
-    links_of,
-    specification_of,
 )
-from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.systems import ExternalSystem
+from asyncsim.model.strategy_base import Strategy, specification_of
+from asyncsim.model.systems import ExternalSystem, links_of
 
 PLAYED: dict[str, tuple[type, ...]] = {
     "checks": (type(None), Grid, Intervals, Hold),

@@ -15,7 +15,14 @@ from asyncsim.fast import state as at
 from asyncsim.fast.buffer_pool import Memory
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.specifications import Batch, Completions, Link, Service, Staff, links_of
+from asyncsim.model.specifications import (
+    Batch,
+    Completions,
+    Link,
+    Service,
+    Staff,
+)
+from asyncsim.model.systems import links_of
 
 ANY_NUMBER = 1 << 60
 
@@ -27,7 +34,7 @@ class OutsideWorld:
     scenario: Scenario
     draws: Draws
     days: int
-    """Calendars are compiled for so many days."""
+    """Calendars are compiled for this number of days."""
     first_desk: dict[str, int] = field(factory=dict)
     lanes: int = 0
     """Of all desks; they stand behind the workers of the server."""

@@ -21,7 +21,7 @@ from asyncsim.live.live_simulation import LiveSimulation
 from asyncsim.live.store import Store
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
-from asyncsim.model.specifications import schedule_of
+from asyncsim.model.strategy_base import schedule_of
 from asyncsim.model.validation import scenario_error
 
 LONGEST_LIKE = 1000

@@ -29,7 +29,8 @@ from asyncsim.live.store import Store
 from asyncsim.model.calendar import LAST_DAY, Days
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
-from asyncsim.model.specifications import Batch, links_of
+from asyncsim.model.specifications import Batch
+from asyncsim.model.systems import links_of
 from asyncsim.model.units import DAY, DurationLike, InvalidValue, clock_time, duration, number
 from asyncsim.model.validation import argument, scenario_error
 

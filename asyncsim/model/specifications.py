@@ -10,7 +10,7 @@ that it cannot tell; no kind is ever taken for another, so none has subclasses.
   or `Completions`; None stands for a link that has none.
 
 A specification counts only if the very class of a strategy or system defines it: a subclass may
-behave in another way (`specification_of`).
+behave in another way (`own_specification`).
 """
 
 from __future__ import annotations
@@ -131,7 +131,9 @@ class ScheduledWait(Protocol):
     armed: float
     checks: int
     last_check: float
+    """When the last check ended; before the first, when the wait was armed."""
     notes: dict[str, Any]
+    """A place for what a strategy wants to remember of this wait."""
 
     def chance(self, what: str, k: int = 0) -> float:
         """Return the k-th uniform random number in [0, 1) of this wait, for one purpose."""
@@ -371,76 +373,25 @@ class Completions(Kind):
 Link = Batch | Service | Staff | Completions
 SystemSpecification = tuple[Link | None, ...]
 
-# --- reading them ---------------------------------------------------------------------------------
 
 T = TypeVar("T")
 
 
-class Specified(Protocol):
-    """A strategy."""
-
-    @property
-    def specification(self) -> StrategySpecification | None:
-        """What it declares about itself."""
-
-
-class Linked(Protocol):
-    """An external system."""
-
-    @property
-    def specification(self) -> SystemSpecification | None:
-        """What it declares about itself."""
-
-    @property
-    def links(self) -> Sequence[Linked]:
-        """The systems an item goes through."""
-
-
-def specification_of(strategy: Specified) -> StrategySpecification | None:
-    """Return the specification of a strategy; None if its very class does not define one.
+def own_specification(described: Any, kind: type[T], right: str) -> T | None:
+    """Return the specification of a strategy or system; None if its very class defines none.
 
     A subclass inherits the property but may override what it stands for, so it has to define one
     of its own.
 
-    >>> class Patient(sim.Polling):
-    ...     def next_check(self, step):
-    ...         return super().next_check(step) + 60
-    >>> specification_of(sim.Polling("1min")).schedule.interval
-    60.0
-    >>> specification_of(Patient("1min")) is None
-    True
+    Parameters
+    ----------
+    described, kind, right
+        A strategy or system, the type of its specification, and words for what is right.
     """
-    return _own(strategy, StrategySpecification, "a StrategySpecification")
-
-
-def schedule_of(strategy: Specified) -> Schedule | None:
-    """Return the schedule by which a strategy checks, if its specification has one."""
-    found = specification_of(strategy)
-    return None if found is None else found.schedule
-
-
-def links_of(system: Linked) -> SystemSpecification:
-    """Return the specification of each link of a system; None for a link that has none."""
-    found = _own(system, tuple, "a tuple with a specification or None for each link")
-    if found is None:
-        return (None,) * len(system.links)
-    if len(found) != len(system.links):
-        name = f"{type(system).__name__}.specification"
-        raise scenario_error(name, f"must have {len(system.links)} values", found)
-    return found
-
-
-def single_link(system: Linked) -> Link | None:
-    """Return the specification of a system; None if it has none, or is a chain."""
-    links = links_of(system)
-    return links[0] if len(links) == 1 else None
-
-
-def _own(described: Specified | Linked, kind: type[T], words: str) -> T | None:
     if "specification" not in vars(type(described)):
         return None
     found = described.specification
     if not isinstance(found, kind | None):
         name = f"{type(described).__name__}.specification"
-        raise scenario_error(name, f"must be {words}, or None", found)
+        raise scenario_error(name, f"must be {right}, or None", found)
     return found

@@ -10,7 +10,12 @@ from simpy import Event
 from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import DistributionLike, Duration, external_law
-from asyncsim.model.specifications import ScheduledWait, StrategySpecification, specification_of
+from asyncsim.model.specifications import (
+    Schedule,
+    ScheduledWait,
+    StrategySpecification,
+    own_specification,
+)
 
 SimProcess = Generator[Event, Any, None]
 Answered = Generator[Event, Any, bool]
@@ -18,13 +23,6 @@ Answered = Generator[Event, Any, bool]
 
 class WaitingStep(ScheduledWait, Protocol):
     """What a strategy sees of a step that waits, and what it can do with it."""
-
-    armed: float
-    checks: int
-    last_check: float
-    """When the last check ended; before the first, when the wait was armed."""
-    notes: dict[str, Any]
-    """A place for what a strategy wants to remember of this wait."""
 
     @property
     def serial_number(self) -> str:
@@ -39,9 +37,6 @@ class WaitingStep(ScheduledWait, Protocol):
 
     def after(self, seconds: float) -> Event:
         """Wait for a number of seconds."""
-
-    def chance(self, what: str, k: int = 0) -> float:
-        """Return the k-th uniform random number in [0, 1) of this wait, for one purpose."""
 
     def duration(self, what: str, law: Duration, k: int = 0) -> float:
         """Return the k-th duration of this wait drawn from a distribution, for one purpose."""
@@ -131,3 +126,23 @@ class Strategy:
 
     def __str__(self) -> str:
         return self.label
+
+
+def specification_of(strategy: Strategy) -> StrategySpecification | None:
+    """Return the specification of a strategy; None if its very class does not define one.
+
+    >>> class Patient(sim.Polling):
+    ...     def next_check(self, step):
+    ...         return super().next_check(step) + 60
+    >>> specification_of(sim.Polling("1min")).schedule.interval
+    60.0
+    >>> specification_of(Patient("1min")) is None
+    True
+    """
+    return own_specification(strategy, StrategySpecification, "a StrategySpecification")
+
+
+def schedule_of(strategy: Strategy) -> Schedule | None:
+    """Return the schedule by which a strategy checks, if its specification has one."""
+    found = specification_of(strategy)
+    return None if found is None else found.schedule

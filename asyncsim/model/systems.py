@@ -23,11 +23,12 @@ from asyncsim.model.distributions import Duration, figures, law
 from asyncsim.model.specifications import (
     Batch,
     Completions,
+    Link,
     Night,
     Service,
     Staff,
     SystemSpecification,
-    links_of,
+    own_specification,
     visibility,
 )
 from asyncsim.model.strategy_base import SimProcess
@@ -153,6 +154,23 @@ class ExternalSystem(abc.ABC):
     def links(self) -> tuple[ExternalSystem, ...]:
         """The systems an item goes through, one after the other: usually just this one."""
         return (self,)
+
+
+def links_of(system: ExternalSystem) -> SystemSpecification:
+    """Return the specification of each link of a system; None for a link that has none."""
+    found = own_specification(system, tuple, "a tuple with a specification or None for each link")
+    if found is None:
+        return (None,) * len(system.links)
+    if len(found) != len(system.links):
+        name = f"{type(system).__name__}.specification"
+        raise scenario_error(name, f"must have {len(system.links)} values", found)
+    return found
+
+
+def single_link(system: ExternalSystem) -> Link | None:
+    """Return the specification of a system; None if it has none, or is a chain."""
+    links = links_of(system)
+    return links[0] if len(links) == 1 else None
 
 
 @frozen(field_transformer=name_errors)

@@ -21,9 +21,10 @@ from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.field_paths import changed
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.specifications import Batch, Grid, single_link, specification_of
+from asyncsim.model.specifications import Batch, Grid
 from asyncsim.model.strategies import Callback, Polling
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategy_base import Strategy, specification_of
+from asyncsim.model.systems import single_link
 from asyncsim.model.units import text_of
 
 SHARES = np.concatenate([[0.0], np.linspace(0.02, 0.98, 49), [0.99, 0.995, 1.0]])

@@ -28,8 +28,14 @@ from asyncsim.engine.waits import State, Wait
 from asyncsim.live.live_simulation import LiveSimulation
 from asyncsim.live.session import Session
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Process
-from asyncsim.model.specifications import Batch, Night, Service, Staff, schedule_of, single_link
-from asyncsim.model.systems import ExternalSystem
+from asyncsim.model.specifications import (
+    Batch,
+    Night,
+    Service,
+    Staff,
+)
+from asyncsim.model.strategy_base import schedule_of
+from asyncsim.model.systems import ExternalSystem, single_link
 from asyncsim.widgets.base import SessionWidget, pieces
 
 NOWHERE = 0xFFFF

@@ -17,7 +17,7 @@ import asyncsim as sim
 from asyncsim.engine.result import WaitOutcome
 from asyncsim.engine.simulation import WAIT_CODES, record_of
 from asyncsim.engine.waits import Waits
-from asyncsim.model.specifications import schedule_of, specification_of
+from asyncsim.model.strategy_base import schedule_of, specification_of
 
 DAY, HOUR = 86400.0, 3600.0
 slow_input = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -32,13 +32,10 @@ from asyncsim.model.specifications import (
     Kind,
     Service,
     StrategySpecification,
-    links_of,
-    schedule_of,
-    single_link,
-    specification_of,
 )
 from asyncsim.model.strategies import STRATEGIES
-from asyncsim.model.systems import SYSTEMS
+from asyncsim.model.strategy_base import schedule_of, specification_of
+from asyncsim.model.systems import SYSTEMS, links_of, single_link
 from asyncsim.widgets.explorer_state import Exploration, closed_form
 
 STEP = [sim.AsyncStep("w", "out")]
@@ -354,7 +351,7 @@ LINKS = {
 
 
 def load(system):
-    """Return whether the weekly load can be told."""
+    """Return whether the weekly load is known."""
     return not math.isnan(shares(scenario(system), [Asked(2, {"out": 2}, 0.0)])["out"])
 
 
@@ -402,7 +399,7 @@ def test_bounds_name_what_they_cannot_tell():
     found = unbounded(scenario(Casino("2s")), Late("1min"))
     assert found == [
         "the workers: the checks of Late have no specification, so bounds leave them out",
-        "out: Casino has no specification, so its capacity cannot be told",
+        "out: Casino has no specification, so its capacity is unknown",
     ]
 
 
