@@ -19,7 +19,7 @@ from asyncsim.engine.check_counting import CheckFastForward
 from asyncsim.engine.graph import Graph
 from asyncsim.engine.simulation import Simulation
 from asyncsim.errors import EngineError, ScenarioError
-from asyncsim.experiment.stability import Asked, least_work, shares, unbounded
+from asyncsim.experiment.stability import Asked, least_work, near_full_load, shares, unbounded
 from asyncsim.fast.buffer_pool import Memory
 from asyncsim.fast.straight_stages import stages
 from asyncsim.fast.supported import unplayed
@@ -401,6 +401,18 @@ def test_bounds_name_what_they_cannot_tell():
         "the workers: the checks of Late have no specification, so bounds leave them out",
         "out: Casino has no specification, so its capacity is unknown",
     ]
+
+
+def test_planners_and_steady_states_show_what_bounds_cannot_tell():
+    """An answer by runs has the sentence among its notes; a steady state among its doubts."""
+    played = scenario().replace(arrivals=sim.Poisson("60/h"), length="1h")
+    answer = sim.fewest_workers(
+        played, Late("1min"), "max_latency <= 3h", between=(1, 2), replications=2, progress=False
+    )
+    assert unbounded(played, Late("1min"))[0] in answer.notes
+    demand = [Asked(60, {"out": 60}, 0.0)]
+    assert near_full_load(played, Late("1min"), demand) == unbounded(played, Late("1min"))
+    assert near_full_load(played, sim.Polling("1min"), demand) == []
 
 
 def test_a_link_without_a_specification_hides_no_overload():
