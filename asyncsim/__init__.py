@@ -85,10 +85,11 @@ from asyncsim.model.strategies import (
     Backoff,
     Callback,
     CallbackWithSafetyPoll,
+    CheckingStrategy,
     LongPolling,
     Polling,
 )
-from asyncsim.model.strategy_base import CheckingStrategy, Strategy
+from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.systems import (
     Chain,
     ExternalSystem,

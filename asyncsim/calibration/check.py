@@ -29,8 +29,9 @@ from asyncsim.model.distributions import Floats
 from asyncsim.model.process import AsyncStep, Step
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.specifications import Batch
 from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.systems import single_link
 from asyncsim.model.units import DAY, DAY_NAMES, seconds_of_day
 from asyncsim.model.validation import with_own_tables
 
@@ -134,11 +135,12 @@ def metrics_of(steps: pd.DataFrame, scenario: Scenario) -> dict[tuple[str, str],
         found |= _spread(f"{name}: latency", rows["resumed"] - rows["completed"])
         found |= _by_hour(f"{name}: done", np.asarray(done.dropna()), calendar, days)
     for name, described in scenario.systems.items():
-        if isinstance(described, NightlyBatch):
+        batch = single_link(described)
+        if isinstance(batch, Batch):
             own = [step for step, system in _names(scenario).items() if system == name]
             rows = steps[steps["step"].isin(own)]
             done = rows[done_column(rows)].dropna()
-            found |= _nights(name, np.asarray(done), described, calendar)
+            found |= _nights(name, np.asarray(done), batch, calendar)
     return found | _cycle_time(steps, scenario) | _by_hour("arrivals", arrived, calendar, days)
 
 
@@ -173,7 +175,7 @@ def _spread(what: str, times: pd.Series[float], mean: bool = False) -> dict[Any,
     return {(f"{what}, {word}", SECONDS): value for word, value in found.items()}
 
 
-def _nights(what: str, done: Floats, batch: NightlyBatch, calendar: Calendar) -> dict[Any, float]:
+def _nights(what: str, done: Floats, batch: Batch, calendar: Calendar) -> dict[Any, float]:
     """Return when the nights of a batch begin and end, how fast they go, and how many they do."""
     if is_cron(batch.start) or not len(done):  # cron has several clock times
         return {}

@@ -22,9 +22,10 @@ from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import TokenBucket
+from asyncsim.model.specifications import Batch, Deliveries, StrategySpecification
 from asyncsim.model.strategies import Callback
-from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.strategy_base import Strategy, specification_of
+from asyncsim.model.systems import single_link
 from asyncsim.model.units import DurationLike, one_of, positive_duration
 from asyncsim.model.validation import argument, with_own_tables
 
@@ -209,7 +210,7 @@ def _chosen(scenario: Scenario, system: str | None) -> str:
     """Return the system whose herds are meant: the one named, the only batch, or the only one."""
     systems = scenario.systems
     if system is None:
-        batches = [name for name, one in systems.items() if isinstance(one, NightlyBatch)]
+        batches = [name for name, one in systems.items() if isinstance(single_link(one), Batch)]
         candidates = batches or list(systems)
         if len(candidates) == 1:
             return candidates[0]
@@ -219,20 +220,25 @@ def _chosen(scenario: Scenario, system: str | None) -> str:
 def _plain(scenario: Scenario, strategy: Strategy) -> bool:
     """Tell whether the callbacks of one batch's end come to the workers at once, each once."""
     systems = list(scenario.systems.values())
-    at_end = len(systems) == 1 and getattr(systems[0], "results", "") == "at end"
-    plain = (
-        type(strategy) is Callback
-        and isinstance(strategy.delay, Fixed)
-        and not strategy.loss
-        and not strategy.duplicates
-    )
+    batch = single_link(systems[0]) if len(systems) == 1 else None
+    at_end = isinstance(batch, Batch) and batch.results == "at end"
+    specification = specification_of(strategy)
+    plain = specification is not None and specification.only_certain_callbacks
     return at_end and plain and scenario.server.finish_limit is None
+
+
+def _callback(strategy: Strategy) -> Deliveries | None:
+    """Return how callbacks are delivered, if nothing else notices completion."""
+    match specification_of(strategy):
+        case StrategySpecification(None, Deliveries() as deliveries):
+            return deliveries
+    return None
 
 
 def _let_in(run: Run, callbacks: int) -> float:
     """Return when the server's limit has let in so many that came at once, by theory."""
     limit = run.scenario.server.finish_limit
-    if limit is None or type(run.strategy) is not Callback:
+    if limit is None or _callback(run.strategy) is None:
         return 0.0
     if isinstance(limit, TokenBucket):
         return theory.bucket_drained(callbacks, limit.size, limit.rate.per_second)
@@ -251,8 +257,8 @@ def _others(run: Run, at: float) -> int:
 def herds_of(run: Run, system: str, apart: float) -> pd.DataFrame:
     """Return the herds of one system in a run; see `HerdDrain.herds`."""
     server = run.scenario.server
-    called_back = type(run.strategy) is Callback
-    delay = getattr(run.strategy, "delay", None)
+    callback = _callback(run.strategy)
+    delay = callback.delay if callback else None
     network = delay.value if isinstance(delay, Fixed) else 0.0
     waits = run.waits[run.waits["completed"].notna() & (run.waits["system"] == system)]
     ordered = waits.sort_values("completed")
@@ -266,7 +272,7 @@ def herds_of(run: Run, system: str, apart: float) -> pd.DataFrame:
         spread = last - float(herd["completed"].min())
         let_in = _let_in(run, len(known)) + server.callback_work
         by_theory = network + max(max(alone, let_in) - spread, server.callback_work)
-        if not called_back:  # who asks needs no callback: their work is no bound
+        if callback is None:  # who asks needs no callback: their work is no bound
             by_theory = math.nan
         others = _others(run, last + network)
         never = size - len(known)

@@ -47,6 +47,7 @@ from asyncsim.experiment.stability import (
     least_busy,
     outside_shares,
     shares,
+    unbounded,
 )
 from asyncsim.experiment.statistics import (
     Interval,
@@ -58,8 +59,8 @@ from asyncsim.experiment.statistics import (
 )
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.specifications import Deliveries, StrategySpecification
+from asyncsim.model.strategy_base import Strategy, specification_of
 from asyncsim.model.units import SECONDS_PER_UNIT, nearest, number_text, text_of
 from asyncsim.model.validation import scenario_error
 
@@ -491,9 +492,10 @@ class Trials:
             return False
         for x, found in self._found.items():
             one = self.made(x)[1][strategy]
-            plain = type(one) is Callback and one.loss > 0 and not one.retries
-            if plain and any(trial.value == math.inf for trial in found[strategy]):
-                return True
+            match specification_of(one):
+                case StrategySpecification(None, Deliveries(retries=()) as sent) if sent.loss:
+                    if any(trial.value == math.inf for trial in found[strategy]):
+                        return True
         return False
 
     @property
@@ -535,7 +537,8 @@ class Trials:
             for name, share in found.items():
                 most[name] = max(share, most.get(name, share), key=_mean)
         sure = self.overload_at(x).surely
-        return [
+        unknown = [reason for strategy in strategies for reason in unbounded(scenario, strategy)]
+        return list(dict.fromkeys(unknown)) + [
             f"at {self.axis.shown(x)} {name} would need {_percent(share)} of the time there is, if "
             f"days go on like that{_backlog(sure or name != WORKERS) * (share.mean > 1)}"
             for name, share in most.items()

@@ -33,7 +33,8 @@ from asyncsim.engine.workers import Job, Workers
 from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategy_base import Answered, CheckingStrategy, Strategy
+from asyncsim.model.specifications import Schedule
+from asyncsim.model.strategy_base import Answered, Strategy, schedule_of
 from asyncsim.model.systems import ExternalSystem, Item
 
 
@@ -234,7 +235,7 @@ class ExternalSystemContext:
         self.system = system
         self.taken = 0
         """Items that the system has taken and not completed."""
-        self._tray: deque[WorkItem] = deque()
+        self._queue: deque[WorkItem] = deque()
         self._simulation = simulation
         self._name = name
         self._key = order(EventKind.SYSTEM, 0, index)  # before the completions of this instant
@@ -249,9 +250,9 @@ class ExternalSystemContext:
         return self._simulation.clock.now
 
     @property
-    def tray(self) -> Sequence[Item]:
+    def queue(self) -> Sequence[Item]:
         """The items submitted and not taken, the oldest first."""
-        return self._tray
+        return self._queue
 
     def links(self) -> Iterator[ExternalSystemContext]:
         """Yield this context and those that follow it in a chain."""
@@ -264,7 +265,7 @@ class ExternalSystemContext:
         """Queue an item, and wake the system if it was idle."""
         item.submitted = self.now
         item.time = item.times[item.link]
-        self._tray.append(item)
+        self._queue.append(item)
         if self._idle is not None:
             self._idle.succeed()
             self._idle = None
@@ -280,23 +281,23 @@ class ExternalSystemContext:
 
     def wait_for_work(self) -> simpy.Event:
         """Wait until an item is queued."""
-        if self.tray:
+        if self._queue:
             return self._simulation.clock.soon()
         self._idle = self._simulation.clock.event()
         return self._idle
 
     def take(self, submitted_by: float = math.inf, at_most: int | None = None) -> list[Item]:
         """Take items from the queue, the oldest first."""
-        tray, taken = self._tray, list[Item]()
-        limit = len(tray) if at_most is None else at_most
-        while tray and len(taken) < limit and tray[0].submitted <= submitted_by:
-            taken.append(tray.popleft())
+        queue, taken = self._queue, list[Item]()
+        limit = len(queue) if at_most is None else at_most
+        while queue and len(taken) < limit and queue[0].submitted <= submitted_by:
+            taken.append(queue.popleft())
         self.taken += len(taken)
         return taken
 
     def put_back(self, items: Sequence[Item]) -> None:
         """Put items back at the front of the queue."""
-        self._tray.extendleft(cast(Sequence[WorkItem], items[::-1]))
+        self._queue.extendleft(cast(Sequence[WorkItem], items[::-1]))
         self.taken -= len(items)
 
     def complete(self, item: Item, at: float | None = None) -> None:
@@ -342,11 +343,11 @@ class CheckFastForward:
     """Counts checks that need no worker, and plays only the one that sees completion.
 
     A wait of a day polled every ten seconds has 8,640 checks, of which one sees something. Where a
-    check takes no worker and the strategy follows a schedule, the number of the others follows from
-    the completion. The tables are bit for bit those of a run that plays them all.
+    check takes no worker and the specification of the strategy has a schedule, the number of the
+    others follows from the completion. The tables are bit for bit those of a run with all checks.
     """
 
-    def __init__(self, simulation: SimulationContext, schedule: CheckingStrategy) -> None:
+    def __init__(self, simulation: SimulationContext, schedule: Schedule) -> None:
         self.clock = TrackingEnvironment()
         """The clock of the simulation, since the count depends on the order of events."""
         self._simulation = simulation
@@ -355,7 +356,7 @@ class CheckFastForward:
     @classmethod
     def of(cls, simulation: SimulationContext) -> CheckFastForward | None:
         """Return the fast-forward of a simulation, or None if its checks have to be played."""
-        schedule = simulation.strategy.schedule
+        schedule = schedule_of(simulation.strategy)
         if schedule is None or schedule.limit is not None or simulation.scenario.server.poll_work:
             return None
         return cls(simulation, schedule)
@@ -388,7 +389,7 @@ class CheckFastForward:
     def _skip(self, wait: Wait, before: float) -> WaitContext:
         step = WaitContext(self._simulation, wait, EventKind.CHECK_DUE)
         step.checks = 0
-        self._schedule.skip_checks(step, before)
+        self._schedule.skip(step, before)
         wait.checks = wait.wasted_checks = step.checks
         return step
 

@@ -186,7 +186,7 @@ class Run:
             If no wait has this number in either run.
         """
         if against is None:
-            against = Polling(900.0) if isinstance(self.strategy, Callback) else Callback()
+            against = Polling(900.0) if self.strategy.notifies else Callback()
         if not isinstance(against, Strategy):
             raise ScenarioError(f"against must be a strategy, got {against!r}")
         lanes = {}

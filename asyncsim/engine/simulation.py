@@ -61,7 +61,6 @@ from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategy_base import SimProcess, Strategy
-from asyncsim.model.systems import LoggedCompletions
 from asyncsim.model.units import DurationLike, positive_duration
 from asyncsim.model.validation import argument, scenario_error
 
@@ -123,8 +122,8 @@ class Simulation:
         """Whether the last run was stopped at an instant, or continued to its own end."""
         self._joins: dict[tuple[int, int], int] = {}
         self._keys: dict[tuple[str, int], int] = {}
-        self._waits_actively = type(strategy).wait is not Strategy.wait
-        self._notifies = type(strategy).notify is not Strategy.notify
+        self._waits_actively = strategy.polls
+        self._notifies = strategy.notifies
         self.numbers = DrawLists.of(self.draws, self.graph)
         self.columns = [StepLists(len(self.draws)) for _ in self.graph.nodes]
         self.ended = array("d", [math.nan]) * len(self.draws)
@@ -269,9 +268,9 @@ class Simulation:
 
     def serial_number(self, node: Call, row: int) -> str:
         """Return the serial number of a wait: a log's own, or instance and activation."""
-        system = self.scenario.systems[node.step.system]
-        if isinstance(system, LoggedCompletions) and system.serial_numbers:
-            return system.serial_numbers[row]
+        logged = self.scenario.systems[node.step.system].serial_numbers
+        if logged:
+            return logged[row]
         return f"{row + 1}_{self.activation(node, row)}"
 
     def activation(self, node: Call, row: int) -> int:

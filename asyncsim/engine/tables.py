@@ -30,7 +30,6 @@ from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import WorkflowServer
-from asyncsim.model.systems import LoggedCompletions
 
 INSTANCE_OUTCOMES = {Outcome.RUNNING: "running", Outcome.DONE: "done", Outcome.FAILED: "failed"}
 STEP_COLUMNS = ["instance", "activation", "step", "kind", "queued", "started", "ended", "outcome"]
@@ -93,10 +92,9 @@ def serial_numbers(columns: WaitColumns | DeliveryColumns, scenario: Scenario) -
     for index in np.unique(columns.node).tolist():
         node = laid_out[index]
         assert isinstance(node, Call)
-        system = scenario.systems[node.step.system]
         numbers[index] = node.number
-        if isinstance(system, LoggedCompletions) and system.serial_numbers:
-            own[index] = system.serial_numbers
+        if logged := scenario.systems[node.step.system].serial_numbers:
+            own[index] = logged
     pairs = zip(columns.row.tolist(), columns.node.tolist(), strict=True)
     return [own[k][i] if k in own else f"{i + 1}_{numbers[k]}" for i, k in pairs]
 

@@ -26,6 +26,7 @@ from asyncsim.model.distributions import Duration, exponential, fixed, gamma, lo
 from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import CostModel, WorkflowServer
+from asyncsim.model.specifications import Intervals
 from asyncsim.model.strategies import (
     Backoff,
     Callback,
@@ -242,9 +243,10 @@ def _checking(
 
 def _spaced(strategy: Backoff, law: Duration) -> Expected:
     """Expect checks whose intervals are counted from the end of the check before."""
+    intervals = Intervals.of(strategy)
 
     def gap(k: int) -> float:
-        return strategy.interval(k) + (WORK if k else 0.0)
+        return intervals.interval(k) + (WORK if k else 0.0)
 
     expected = closed_forms.checks_at_given_times(law, gap)
     assert expected is not None

@@ -28,9 +28,9 @@ from asyncsim.fast.state import (
     POLLS,
     World,
 )
-from asyncsim.model import strategy_base
+from asyncsim.model import specifications
 
-grid_index = kernel(strategy_base.grid_index)
+grid_index = kernel(specifications.grid_index)
 
 
 @kernel

@@ -19,7 +19,7 @@ from asyncsim.model.arrivals import Arrivals
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Duration, Floats
 from asyncsim.model.process import AsyncStep, Choice, Process, Step
-from asyncsim.model.systems import ExternalSystem, LoggedCompletions
+from asyncsim.model.systems import ExternalSystem
 from asyncsim.model.units import from_zero, nearest
 from asyncsim.model.validation import argument, scenario_error
 
@@ -191,10 +191,10 @@ def _check_logs(scenario: Drawable, n: int) -> None:
     """Raise a ScenarioError if a system taken from a log has fewer than `n` completions."""
     for step in scenario.process.of_type(AsyncStep):
         for link in scenario.systems[step.system].links:
-            if isinstance(link, LoggedCompletions) and len(link.completions) < n:
+            if link.instances is not None and link.instances < n:
                 raise ScenarioError(
                     f"LoggedCompletions.completions must hold an instant for each of {n} "
-                    f"instances, got {len(link.completions)}"
+                    f"instances, got {link.instances}"
                 )
 
 

@@ -141,12 +141,12 @@ class TimeTraveller(sim.ExternalSystem):
 
     item_time = sim.fixed(1.0)
 
-    def run(self, desk):
+    def run(self, context):
         while True:
-            yield desk.wait_for_work()
-            for item in desk.take():
-                desk.complete(item)
-                wait = desk._simulation.waits.records[item.serial_number]
+            yield context.wait_for_work()
+            for item in context.take():
+                context.complete(item)
+                wait = context._simulation.waits.records[item.serial_number]
                 wait.completed = float("inf")
 
 

@@ -20,6 +20,7 @@ from asyncsim.engine.graph import Call, Choose, Graph, Work
 from asyncsim.engine.result import WaitOutcome
 from asyncsim.engine.simulation import WAIT_CODES, DrawLists, record_of
 from asyncsim.engine.waits import Waits
+from asyncsim.model.strategy_base import schedule_of, specification_of
 
 DAY, HOUR = 86400.0, 3600.0
 slow_input = settings(
@@ -163,11 +164,11 @@ def played(strategy):
     fields = {name: getattr(strategy, name) for name in strategy.__match_args__}
     fields |= {a.name: getattr(strategy, a.name) for a in type(strategy).__attrs_attrs__}
     twin = PLAYED[type(strategy)](**fields)
-    assert twin.schedule is None
+    assert specification_of(twin) is None
     return twin
 
 
-checking = strategies().filter(lambda s: type(s) in PLAYED and s.schedule is not None)
+checking = strategies().filter(lambda s: type(s) in PLAYED and schedule_of(s) is not None)
 
 
 @pytest.mark.slow

@@ -45,10 +45,10 @@ def swept(grid=GRID, strategies=PAIR, **options):
 class Fragile(sim.OnlineService):
     """A system of one's own that breaks under three lanes."""
 
-    def run(self, desk):
+    def run(self, context):
         if self.lanes == 3:
             raise RuntimeError("three is too many")
-        return super().run(desk)
+        return super().run(context)
 
 
 class Counting(Executor):

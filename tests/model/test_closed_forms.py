@@ -84,7 +84,7 @@ def test_polling_at_a_random_phase(external, interval):
 def test_backoff(external, backoff):
     """Checks come at the sums of the intervals; the first one not before completion sees it."""
     done = external.sample(np.random.default_rng(3), N)
-    due = np.cumsum([backoff.interval(k) for k in range(20_000)])
+    due = np.cumsum([backoff.schedule.interval(k) for k in range(20_000)])
     due = due[: np.searchsorted(due, done.max()) + 1]
     index = np.searchsorted(due, done, side="left")
     compare(backoff.expected(external), due[index] - done, index + 1, index)

@@ -407,7 +407,7 @@ def test_classes_of_your_own_cannot_be_written(path):
     class Mine(ExternalSystem):
         item_time = Fixed(1.0)
 
-        def run(self, desk):
+        def run(self, context):
             yield
 
     class MyLaw(Fixed):

@@ -4,8 +4,10 @@ import pytest
 from attrs import frozen
 from fake_step import FakeStep, play
 
-from asyncsim.model.strategies import Callback, LongPolling, Polling
-from asyncsim.model.strategy_base import CheckingStrategy, Strategy
+from asyncsim.errors import EngineError
+from asyncsim.model.specifications import Grid, Intervals, StrategySpecification
+from asyncsim.model.strategies import Backoff, CheckingStrategy
+from asyncsim.model.strategy_base import Strategy
 
 
 @frozen
@@ -22,14 +24,21 @@ def test_a_plain_strategy_waits_and_notifies_nobody():
     assert strategy.wait(FakeStep()) is None
     assert strategy.notify(FakeStep()) is None
     assert strategy.expected(5.0) is None
-    assert strategy.schedule is None
+    assert strategy.specification is None
+    assert not strategy.polls
+    assert not strategy.notifies
     assert str(strategy) == "Strategy"
 
 
 def test_next_check_must_be_given():
-    """A checking strategy without a schedule cannot be made."""
-    with pytest.raises(TypeError):
-        CheckingStrategy()
+    """A checking strategy with neither next_check nor a schedule is refused by its name."""
+
+    class Undecided(CheckingStrategy):
+        pass
+
+    message = "^Undecided must define next_check, or a specification with a schedule$"
+    with pytest.raises(EngineError, match=message):
+        play(Undecided().wait(FakeStep()))
 
 
 def test_checks_go_on_until_the_work_is_complete():
@@ -56,22 +65,22 @@ def test_giving_up_after_the_limit():
     assert step.acts == [("check", 10.0), ("check", 20.0)]
 
 
-def test_skipped_checks_are_counted():
+@pytest.mark.parametrize("schedule", [Grid(10), Intervals(10, 1), Grid(10, jitter=1e-9)])
+def test_skipped_checks_are_counted(schedule):
     """Before 30 lie the checks at 10 and 20; the one at 30 is not before it."""
     step = FakeStep()
-    EveryTenSeconds().skip_checks(step, 30.0)
-    assert (step.checks, step.last_check) == (2, 20.0)
+    schedule.skip(step, 30.0)
+    assert step.checks == 2
+    assert step.last_check == pytest.approx(20.0)
 
 
-def test_only_plain_checking_has_a_schedule():
-    """A subclass that waits in a way of its own does more than follow a schedule."""
+def test_the_limit_of_a_schedule_holds_without_a_field_of_that_name():
+    """A strategy that only has a specification gives up as the specification says."""
 
-    class Talkative(EveryTenSeconds):
-        def wait(self, step):
-            yield from super().wait(step)
+    class Twice(CheckingStrategy):
+        specification = StrategySpecification(Grid(10, limit=2))
 
-    assert EveryTenSeconds().schedule == EveryTenSeconds()
-    assert Talkative().schedule is None
-    assert Polling("1min").schedule == Polling("1min")
-    assert Callback().schedule is None
-    assert LongPolling().schedule is None
+    step = FakeStep(complete=25.0)
+    play(Twice().wait(step))
+    assert step.acts == [("check", 10.0), ("check", 20.0), ("give up", 20.0)]
+    assert Backoff(limit=3).limit == Backoff(limit=3).schedule.limit == 3
