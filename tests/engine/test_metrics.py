@@ -1,4 +1,4 @@
-"""The figures of a summary, recomputed from the tables."""
+"""The metrics of a summary, recomputed from the tables."""
 
 import math
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
 
 
 def from_tables(run):
-    """Compute every figure from the tables of a run alone."""
+    """Compute every metric from the tables of a run alone."""
     waits, late, spent = run.waits, run.waits.latency.dropna(), run.overhead
     server = run.scenario.server
     start = run.instances.arrived.min()
@@ -67,7 +67,7 @@ def from_tables(run):
 
 @settings(max_examples=times(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scenarios(), strategies(), st.sampled_from([None, 40000.0]))
-def test_every_figure_follows_from_the_tables(scenario, strategy, until):
+def test_every_metric_follows_from_the_tables(scenario, strategy, until):
     """Random runs, also stopped ones: the summary agrees with what the tables hold."""
     run = sim.simulate(scenario, strategy, until=until)
     row = run.summary().iloc[0]
@@ -76,7 +76,7 @@ def test_every_figure_follows_from_the_tables(scenario, strategy, until):
     assert row.instances == len(run.instances)
 
 
-def test_the_figures_of_a_small_run_worked_out_by_hand():
+def test_the_metrics_of_a_small_run_worked_out_by_hand():
     """Two waits of 100 s, polled every 30 s with checks of 3 s, two workers, from 0 to 132 s.
 
     Asked at 30, 60, 90, 120 s; each check ends 3 s later; the answer is yes at 120 s.
@@ -122,7 +122,7 @@ def test_a_delivery_after_the_last_end_belongs_to_the_run():
     assert run.record.end == 1010.0
 
 
-def test_where_there_is_nothing_to_average_there_is_no_figure():
+def test_where_there_is_nothing_to_average_there_is_no_metric():
     """No wait resumed: latencies are NaN, counts are zero, nothing is invented."""
     run = wait_for(sim.Callback(), 100.0, timeout=50.0)
     row = only(run.summary())
@@ -151,11 +151,11 @@ def test_quantiles_are_interpolated_between_the_two_nearest_waits():
     assert row.median_latency == 55.0
 
 
-def test_every_figure_has_a_unit_and_a_meaning_and_nothing_else_is_told():
-    """The table of figures and the figures are the same names in the same order."""
+def test_every_metric_has_a_unit_and_a_meaning_and_nothing_else_is_listed():
+    """The table of metrics and the metrics are the same names in the same order."""
     run = wait_for(sim.Callback(), 10.0)
     assert list(compute_metrics(run.record, run.scenario)) == list(METRICS)
-    assert all(figure.unit and figure.meaning for figure in METRICS.values())
+    assert all(metric.unit and metric.meaning for metric in METRICS.values())
     head = ["scenario", "strategy", "engine", "seed", "replication", "instances"]
     priced = wait_for(sim.Callback(), 10.0, server={"costs": sim.CostModel()})
     assert list(run.summary().columns) == [*head, *metrics_of(run.scenario)]

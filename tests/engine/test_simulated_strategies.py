@@ -228,7 +228,7 @@ def test_backoff_gives_up_after_its_limit():
 def test_a_held_line_tells_completion_at_once(poll_work):
     """Held up to 30 s, done at 70 s: two without result, the third answers in the same instant.
 
-    The worker is busy after each answer, so lines are held 30 s, 30 s, and the rest of the time.
+    The worker is busy after each answer, so they are held 30 s, 30 s, and the rest of the time.
     """
     run = wait_for(sim.LongPolling(30), 70.0, server={"poll_work": poll_work})
     wait = only(run.waits)

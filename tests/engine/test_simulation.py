@@ -238,10 +238,10 @@ def test_a_callback_of_such_work_overtakes_the_last_look(make):
 
 @slow_input
 @given(scenarios(), strategies(), st.integers(0, 3))
-def test_random_scenarios_end_keep_the_laws_and_resume_each_step_at_most_once(
+def test_random_scenarios_end_keep_the_invariants_and_resume_each_step_at_most_once(
     scenario, strategy, seed
 ):
-    """The laws are checked by simulate(); and no serial number occurs twice among resumptions."""
+    """simulate() checks the invariants; no serial number occurs twice among resumptions."""
     run = quietly(scenario, strategy, seed=seed)
     finished = run.deliveries[run.deliveries.outcome == "finished"].serial_number
     assert finished.is_unique

@@ -1,4 +1,4 @@
-"""A run without its warm-up: figures are those of the tables, cut by hand."""
+"""A run without its warm-up: metrics are those of the tables, cut by hand."""
 
 import math
 
@@ -63,7 +63,7 @@ def test_load_is_that_of_the_time_after_it(run):
 
 
 def test_what_is_known_of_whole_runs_only_has_no_value(run):
-    """NaN, never the figure of the whole run."""
+    """NaN, never the metric of the whole run."""
     whole, later = (
         compute_metrics(one, SCENARIO) for one in (run.record, without_warm_up(run.record, BEGIN))
     )
@@ -85,7 +85,7 @@ def test_what_is_left_is_a_record_with_rows_from_0(run):
 
 
 def test_nothing_to_cut_is_the_run_itself(run):
-    """A warm-up of no length changes no figure; one with nothing after it leaves no waits."""
+    """A warm-up of no length changes no metric; one with nothing after it leaves no waits."""
     assert without_warm_up(run.record, 0.0) is run.record
     nothing = compute_metrics(without_warm_up(run.record, 86400.0 * 50), SCENARIO)
     assert nothing["armed"] == 0
@@ -93,7 +93,7 @@ def test_nothing_to_cut_is_the_run_itself(run):
 
 
 def test_both_engines_are_cut_alike():
-    """The same figures from SimPy and the compiled engine."""
+    """The same metrics from SimPy and the compiled engine."""
     found = [
         compute_metrics(
             without_warm_up(sim.simulate(SCENARIO, STRATEGIES[1], engine=engine).record, BEGIN),

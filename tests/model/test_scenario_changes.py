@@ -73,7 +73,7 @@ def test_whole_parts_are_changed_as_well():
     assert list(found.systems) == list(base.systems)
 
 
-def test_an_inner_field_of_a_law_and_of_a_policy():
+def test_an_inner_field_of_a_distribution_and_of_a_policy():
     """Laws and policies are objects with fields, too."""
     base = changed(orders(), {"systems.sap.item_time": sim.lognormal("10s", "3s")})
     found = changed(base, {"systems.sap.item_time.mean": "20s", "server.policy.buffer_for": "1h"})
