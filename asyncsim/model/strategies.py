@@ -70,7 +70,8 @@ class CheckingStrategy(Strategy):
     @property
     def limit(self) -> int | None:
         """The number of checks after which it gives up; None never gives up."""
-        return None if self.specification is None else self.schedule.limit
+        found = self.specification
+        return found.schedule.limit if found is not None and found.schedule else None
 
     @property
     def schedule(self) -> Schedule:

@@ -128,6 +128,14 @@ def test_the_kinds_of_the_built_in_strategies():
     assert both == StrategySpecification(Grid(600), Deliveries(sim.fixed(2), 0.5))
 
 
+@pytest.mark.parametrize("cls", STRATEGIES.values())
+def test_a_specification_has_both_sides_of_its_strategy(cls):
+    """It has checks if the server acts during the wait, and deliveries if the system notifies."""
+    found = specification_of(EXAMPLES[cls])
+    assert EXAMPLES[cls].polls == (found.checks is not None)
+    assert EXAMPLES[cls].notifies == (found.deliveries is not None)
+
+
 def test_a_chain_has_one_specification_for_each_link():
     """Chains in a chain are laid out flat; a link of a subclass has None in its place."""
 

@@ -5,7 +5,7 @@ from attrs import frozen
 from fake_step import FakeStep, play
 
 from asyncsim.errors import EngineError
-from asyncsim.model.specifications import Grid, Intervals, StrategySpecification
+from asyncsim.model.specifications import Deliveries, Grid, Intervals, StrategySpecification
 from asyncsim.model.strategies import Backoff, CheckingStrategy
 from asyncsim.model.strategy_base import Strategy
 
@@ -84,3 +84,15 @@ def test_the_limit_of_a_schedule_holds_without_a_field_of_that_name():
     play(Twice().wait(step))
     assert step.acts == [("check", 10.0), ("check", 20.0), ("give up", 20.0)]
     assert Backoff(limit=3).limit == Backoff(limit=3).schedule.limit == 3
+
+
+def test_a_schedule_of_its_own_needs_none_in_the_specification():
+    """With next_check, a specification of deliveries only neither limits nor schedules checks."""
+
+    class Called(CheckingStrategy):
+        specification = StrategySpecification(deliveries=Deliveries())
+        next_check = EveryTenSeconds.next_check
+
+    step = FakeStep(complete=15.0)
+    play(Called().wait(step))
+    assert step.acts == [("check", 10.0), ("check", 20.0)]
