@@ -66,7 +66,6 @@ from asyncsim.model.arrivals import (
     WeeklyPoisson,
 )
 from asyncsim.model.closed_forms import Expected
-from asyncsim.model.costs import CostModel, cost_presets
 from asyncsim.model.distributions import (
     Duration,
     empirical,
@@ -81,15 +80,16 @@ from asyncsim.model.profiles import Profile, profiles
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import FinishPolicy, WorkflowServer
+from asyncsim.model.server import CostModel, FinishPolicy, WorkflowServer, cost_presets
 from asyncsim.model.strategies import (
     Backoff,
     Callback,
     CallbackWithSafetyPoll,
+    CheckingStrategy,
     LongPolling,
     Polling,
 )
-from asyncsim.model.strategy_base import CheckingStrategy, Strategy
+from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.systems import (
     Chain,
     ExternalSystem,

@@ -27,6 +27,7 @@ import attrs
 
 import asyncsim as sim
 from asyncsim.cli import main as command_line
+from asyncsim.model.validation import reader_of
 
 FOLDER = Path(__file__).parent
 BLOCK = re.compile(r"(<!-- begin (\w+)(?: ([\w ]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -105,10 +106,9 @@ def accepted(field: attrs.Attribute[Any]) -> str:
     """Return what a key may hold, as the error message of its reader describes it."""
     if field.alias in TABLES:
         return TABLES[field.alias]
-    converter: Any = field.converter
     text = "anything"
     try:
-        inspect.unwrap(converter.converter)(object())
+        reader_of(field)(object())
     except ValueError as problem:
         text = re.sub(r"^must (be |name |have )?", "", str(problem))
     text = re.sub(r"a duration such as .*? or a timedelta", "duration", text)

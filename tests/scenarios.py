@@ -22,7 +22,6 @@ from asyncsim.model.arrivals import (
     UniformArrivals,
     WeeklyPoisson,
 )
-from asyncsim.model.costs import CostModel
 from asyncsim.model.distributions import (
     Duration,
     Empirical,
@@ -43,7 +42,7 @@ from asyncsim.model.process import (
     Step,
 )
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import FinishPolicy, WorkflowServer
+from asyncsim.model.server import CostModel, FinishPolicy, WorkflowServer
 from asyncsim.model.strategies import (
     Backoff,
     Callback,

@@ -8,6 +8,11 @@ from graphlib import TopologicalSorter
 from itertools import chain
 from pathlib import Path
 
+import pytest
+
+from asyncsim.model.strategies import STRATEGIES, CheckingStrategy
+from asyncsim.model.systems import SYSTEMS
+
 PACKAGE = Path(__file__).parent.parent / "asyncsim"
 ROOMS = [
     "errors",
@@ -76,6 +81,54 @@ def test_what_is_opened_from_below_is_imported_only_when_asked_for():
             if isinstance(node, ast.ImportFrom)
         ]
         assert opened in inner, f"{name} does not open {opened}"
+
+
+ASK_FOR_CLASSES = {"asyncsim.exercises.course"}
+"""Exercises judge what a participant hands in, such as "a callback"; they do not play it."""
+CONCRETE = {cls.__name__ for cls in (*STRATEGIES.values(), *SYSTEMS.values(), CheckingStrategy)}
+
+
+def asked_for(tree: ast.AST) -> set[str]:
+    """Return the names of strategies and systems whose class the code of a module asks for."""
+    parts: list[ast.AST] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id in ("isinstance", "issubclass"):
+                parts += node.args[1:]
+        elif isinstance(node, ast.Compare):
+            parts += node.comparators
+        elif isinstance(node, ast.MatchClass):
+            parts.append(node.cls)
+    inside = [inner for part in parts for inner in ast.walk(part)]
+    called = {id(one.func) for one in inside if isinstance(one, ast.Call)}
+    names = [one for one in inside if isinstance(one, ast.Name | ast.Attribute)]
+    return CONCRETE & {
+        one.id if isinstance(one, ast.Name) else one.attr for one in names if id(one) not in called
+    }
+
+
+def test_only_the_model_asks_for_the_class_of_a_strategy_or_system():
+    """All others read specifications, so that a subclass never passes for its base."""
+    for name, path in MODULES.items():
+        if not name.startswith(("asyncsim.model.", *ASK_FOR_CLASSES)):
+            found = asked_for(ast.parse(path.read_text(encoding="utf-8")))
+            assert not found, f"{name} asks for {found}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "isinstance(x, Polling)",
+        "isinstance(x, (str, sim.NightlyBatch | People))",
+        "type(x) is Callback",
+        "type(x) in (Backoff, int)",
+        "match x:\n    case Chain(): pass",
+    ],
+)
+def test_asking_for_a_class_is_found(code):
+    """In each of the ways in which Python can ask; making one to compare with is none of them."""
+    assert asked_for(ast.parse(code))
+    assert not asked_for(ast.parse("x == Callback()"))
 
 
 def test_no_module_is_too_long_to_read():

@@ -18,10 +18,10 @@ from attrs import frozen
 from asyncsim.calibration.distribution_fit import six_digits
 from asyncsim.calibration.settings import LEVEL
 from asyncsim.model.arrivals import WeeklyPoisson
-from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
 from asyncsim.model.units import DAY_NAMES, HOUR
+from asyncsim.model.validation import with_own_tables
 
 PARTS = 12
 """Parts of an hour, of five minutes, between which bunches are looked for."""

@@ -20,19 +20,20 @@ from asyncsim import plots
 from asyncsim.calibration.batch_detection import clock_of
 from asyncsim.calibration.log_reader import TIMES, done_column
 from asyncsim.engine.run import Run
-from asyncsim.engine.run_arguments import check_played
+from asyncsim.engine.simulation import check_played
 from asyncsim.experiment.notebook_html import table_html
 from asyncsim.experiment.replications import Replications, playing
 from asyncsim.experiment.statistics import check_confidence, check_replications, student_t
-from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.calendar import Calendar, is_cron
 from asyncsim.model.distributions import Floats
 from asyncsim.model.process import AsyncStep, Step
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.specifications import Batch
 from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.systems import single_link
 from asyncsim.model.units import DAY, DAY_NAMES, seconds_of_day
+from asyncsim.model.validation import with_own_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -134,11 +135,12 @@ def metrics_of(steps: pd.DataFrame, scenario: Scenario) -> dict[tuple[str, str],
         found |= _spread(f"{name}: latency", rows["resumed"] - rows["completed"])
         found |= _by_hour(f"{name}: done", np.asarray(done.dropna()), calendar, days)
     for name, described in scenario.systems.items():
-        if isinstance(described, NightlyBatch):
+        batch = single_link(described)
+        if isinstance(batch, Batch):
             own = [step for step, system in _names(scenario).items() if system == name]
             rows = steps[steps["step"].isin(own)]
             done = rows[done_column(rows)].dropna()
-            found |= _nights(name, np.asarray(done), described, calendar)
+            found |= _nights(name, np.asarray(done), batch, calendar)
     return found | _cycle_time(steps, scenario) | _by_hour("arrivals", arrived, calendar, days)
 
 
@@ -173,7 +175,7 @@ def _spread(what: str, times: pd.Series[float], mean: bool = False) -> dict[Any,
     return {(f"{what}, {word}", SECONDS): value for word, value in found.items()}
 
 
-def _nights(what: str, done: Floats, batch: NightlyBatch, calendar: Calendar) -> dict[Any, float]:
+def _nights(what: str, done: Floats, batch: Batch, calendar: Calendar) -> dict[Any, float]:
     """Return when the nights of a batch begin and end, how fast they go, and how many they do."""
     if is_cron(batch.start) or not len(done):  # cron has several clock times
         return {}

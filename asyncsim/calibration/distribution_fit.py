@@ -25,7 +25,6 @@ from attrs import frozen
 
 from asyncsim.calibration.settings import LEVEL
 from asyncsim.experiment.statistics import student_t
-from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.distributions import (
     Duration,
     Empirical,
@@ -36,6 +35,7 @@ from asyncsim.model.distributions import (
     Lognormal,
     Uniform,
 )
+from asyncsim.model.validation import with_own_tables
 
 BOOTSTRAPS = 199
 MOST_TESTED = 1000

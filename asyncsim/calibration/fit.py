@@ -40,9 +40,10 @@ from asyncsim.model.distributions import Floats
 from asyncsim.model.process import AsyncStep, Element, Process, Step
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.specifications import Batch, Service, Staff
 from asyncsim.model.strategies import Callback
 from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.systems import NightlyBatch, OnlineService, People
+from asyncsim.model.systems import single_link
 from asyncsim.model.units import (
     DAY,
     LONGEST,
@@ -207,7 +208,8 @@ class Fit:
         fitted = self.systems[choice("system", system, self.systems)]
         figure, axes = plots.grid(2, 2)
         plots.arrival_rates(self.arrivals.table, axes[0])
-        whole = isinstance(fitted.system, OnlineService) and fitted.system.lanes is None
+        link = single_link(fitted.system)
+        whole = isinstance(link, Service) and link.lanes is None
         what = "external time" if whole else "item time"
         times, (grid, share), quantiles = _against(fitted.law)
         law = fitted.law.best.kind if fitted.law.best is not None else ""
@@ -279,13 +281,13 @@ def _against(law: LawFit) -> tuple[Floats, tuple[Floats, Floats | None], Floats 
 
 def _window(fitted: SystemFit) -> tuple[tuple[float, float] | None, tuple[str, str]]:
     """Return start and length in seconds of a batch or of working hours, and what they are."""
-    system = fitted.system
-    if isinstance(system, People):
+    system = single_link(fitted.system)
+    if isinstance(system, Staff):
         opens, closes = system.between
         start = float(seconds_of_day(opens))
         words = f"working hours from {opens}, {system.days}", f"until {closes}"
         return (start, seconds_of_day(closes) - start), words
-    if isinstance(system, NightlyBatch):
+    if isinstance(system, Batch):
         longest = max(night.last - night.first for night in fitted.verdict.nights)
         words = f"batch from {system.start}", f"longest night {text_of(longest)}"
         return (float(seconds_of_day(system.start)), longest), words

@@ -13,20 +13,20 @@ from asyncsim import plots
 from asyncsim.capacity.answers import PlannerAnswer
 from asyncsim.capacity.search import Effort, Options
 from asyncsim.engine.run import Run
-from asyncsim.engine.run_arguments import check_played
+from asyncsim.engine.simulation import check_played
 from asyncsim.experiment import theory
 from asyncsim.experiment.replications import Replications, playing
 from asyncsim.experiment.statistics import Interval, mean_interval
-from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import TokenBucket
+from asyncsim.model.specifications import Batch, Deliveries, StrategySpecification
 from asyncsim.model.strategies import Callback
-from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.strategy_base import Strategy, specification_of
+from asyncsim.model.systems import single_link
 from asyncsim.model.units import DurationLike, one_of, positive_duration
-from asyncsim.model.validation import argument
+from asyncsim.model.validation import argument, with_own_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -197,7 +197,7 @@ def _chosen(scenario: Scenario, system: str | None) -> str:
     """Return the system whose herds are meant: the one named, the only batch, or the only one."""
     systems = scenario.systems
     if system is None:
-        batches = [name for name, one in systems.items() if isinstance(one, NightlyBatch)]
+        batches = [name for name, one in systems.items() if isinstance(single_link(one), Batch)]
         candidates = batches or list(systems)
         if len(candidates) == 1:
             return candidates[0]
@@ -207,20 +207,25 @@ def _chosen(scenario: Scenario, system: str | None) -> str:
 def _single_burst(scenario: Scenario, strategy: Strategy) -> bool:
     """Return whether all callbacks of one batch reach the workers at once, each once."""
     systems = list(scenario.systems.values())
-    at_end = len(systems) == 1 and getattr(systems[0], "results", "") == "at end"
-    plain = (
-        type(strategy) is Callback
-        and isinstance(strategy.delay, Fixed)
-        and not strategy.loss
-        and not strategy.duplicates
-    )
+    batch = single_link(systems[0]) if len(systems) == 1 else None
+    at_end = isinstance(batch, Batch) and batch.results == "at end"
+    specification = specification_of(strategy)
+    plain = specification is not None and specification.only_certain_callbacks
     return at_end and plain and scenario.server.finish_limit is None
+
+
+def _callback(strategy: Strategy) -> Deliveries | None:
+    """Return how callbacks are delivered, if nothing else notices completion."""
+    match specification_of(strategy):
+        case StrategySpecification(None, Deliveries() as deliveries):
+            return deliveries
+    return None
 
 
 def _bound(run: Run, callbacks: int, spread: float) -> float:
     """Return the least time to drain callbacks that came within a spread; NaN for polling."""
     server, limit = run.scenario.server, run.scenario.server.finish_limit
-    if type(run.strategy) is not Callback:
+    if _callback(run.strategy) is None:
         return math.nan
     admitted = 0.0
     if isinstance(limit, TokenBucket):
@@ -243,7 +248,8 @@ def _others(run: Run, at: float) -> int:
 
 def herds_of(run: Run, system: str, apart: float) -> pd.DataFrame:
     """Return the herds of one system in a run; see `HerdDrain.herds`."""
-    delay = getattr(run.strategy, "delay", None)
+    callback = _callback(run.strategy)
+    delay = callback.delay if callback else None
     network = delay.value if isinstance(delay, Fixed) else 0.0
     waits = run.waits[run.waits["completed"].notna() & (run.waits["system"] == system)]
     ordered = waits.sort_values("completed")

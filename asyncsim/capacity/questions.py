@@ -28,7 +28,7 @@ from asyncsim.capacity.search import (
 )
 from asyncsim.capacity.target import Measure, Target
 from asyncsim.engine.metrics import TOTALS
-from asyncsim.engine.run_arguments import check_played, check_scenario
+from asyncsim.engine.simulation import check_played, check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.parameters import OF_STRATEGY, fields_of, reading
 from asyncsim.experiment.stability import goes_on

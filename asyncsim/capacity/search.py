@@ -20,7 +20,7 @@ from attrs import Factory, define, evolve, fields, frozen
 
 from asyncsim.capacity.target import Measure, never_resumed
 from asyncsim.engine.run import Run
-from asyncsim.engine.run_arguments import check_played
+from asyncsim.engine.simulation import check_played
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.parameters import Reading, made, read_ends, swept_labels
 from asyncsim.experiment.replications import (
@@ -40,6 +40,7 @@ from asyncsim.experiment.stability import (
     least_busy,
     outside_shares,
     shares,
+    unbounded,
 )
 from asyncsim.experiment.statistics import (
     Interval,
@@ -52,8 +53,8 @@ from asyncsim.experiment.statistics import (
 )
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.specifications import Deliveries, StrategySpecification
+from asyncsim.model.strategy_base import Strategy, specification_of
 from asyncsim.model.units import SECONDS_PER_UNIT, nearest, number_text, text_of
 from asyncsim.model.validation import scenario_error
 
@@ -390,10 +391,10 @@ class Evaluations:
         if self.measure.spare:
             return False
         for x, runs in self._samples.items():
-            played = self.setup(x)[1][strategy]
-            lossy = type(played) is Callback and played.loss > 0 and not played.retries
-            if lossy and any(run.value == math.inf for run in runs[strategy]):
-                return True
+            match specification_of(self.setup(x)[1][strategy]):
+                case StrategySpecification(None, Deliveries(retries=()) as sent) if sent.loss:
+                    if any(run.value == math.inf for run in runs[strategy]):
+                        return True
         return False
 
     def is_monotone(self, rising: bool) -> bool:
@@ -459,7 +460,8 @@ class Evaluations:
             for name, load in loads.items():
                 most[name] = max(load, most.get(name, load), key=lambda one: one.mean)
         certain = self.overload(x).certain
-        return [
+        unknown = [reason for strategy in strategies for reason in unbounded(scenario, strategy)]
+        return list(dict.fromkeys(unknown)) + [
             f"at {self.space.text(x)} {name} would need {_percent(load)} of the time there is, if "
             f"all days are alike{_backlog(certain or name != WORKERS) * (load.mean > 1)}"
             for name, load in most.items()

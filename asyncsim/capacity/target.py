@@ -12,7 +12,7 @@ import re
 import numpy as np
 from attrs import frozen
 
-from asyncsim.engine.metrics import METRICS, check_figure, metrics_of
+from asyncsim.engine.metrics import METRICS, check_metric, metrics_of
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.replications import Outcome
 from asyncsim.experiment.statistics import quantile
@@ -53,7 +53,7 @@ class Measure:
         """Return the measure of a name, checked."""
         match = _QUANTILE.fullmatch(metric) if isinstance(metric, str) else None
         if not (match and 0 < float(match[1]) < 100):
-            check_figure(metric, scenario)
+            check_metric(metric, scenario)
         return cls(metric, scenario.costs is not None and scenario.costs.late_minute > 0)
 
     @property

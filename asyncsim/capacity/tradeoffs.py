@@ -21,11 +21,10 @@ from asyncsim.capacity.answers import NOT_FOUND, Capacity, Found, PlannerAnswer
 from asyncsim.capacity.search import LOSS, Effort, Evaluations, Options, SearchSpace, bisect
 from asyncsim.capacity.target import Measure, never_resumed
 from asyncsim.engine.run import Run
-from asyncsim.engine.run_arguments import check_played, check_scenario
+from asyncsim.engine.simulation import check_played, check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.replications import Outcome, Replications, labelled, playing
 from asyncsim.experiment.statistics import Interval, interval_of, paired_interval
-from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import (
     Backoff,
@@ -35,7 +34,7 @@ from asyncsim.model.strategies import (
     Polling,
 )
 from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.validation import scenario_error
+from asyncsim.model.validation import scenario_error, with_own_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

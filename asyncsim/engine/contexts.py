@@ -1,11 +1,10 @@
-"""What strategies and external systems get to see of the SimPy engine.
+"""The views of a simulation that strategies and external systems get.
 
-`WaitContext` is the `asyncsim.model.strategy_base.WaitingStep`, `ExternalSystemContext` the
-`asyncsim.model.systems.SystemContext` that the engine hands out.
-
-What strategies, systems and skipped checks need of the simulation they take part in.
-
-The lines that long polling holds open.
+`WaitContext` is the `asyncsim.model.strategy_base.WaitingStep` of a strategy,
+`ExternalSystemContext` the `asyncsim.model.systems.SystemContext` of a system. Both need a
+`SimulationContext`: the part of `asyncsim.engine.simulation.Simulation` that they act on, with the
+deliveries of callbacks and the connections of long polling. `CheckFastForward` counts checks that
+need not be played.
 """
 
 from __future__ import annotations
@@ -19,7 +18,13 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import simpy
 
-from asyncsim.engine.environment import NO_LENGTH, Environment, EventKind, order
+from asyncsim.engine.environment import (
+    NO_LENGTH,
+    Environment,
+    EventKind,
+    TrackingEnvironment,
+    order,
+)
 from asyncsim.engine.graph import Graph
 from asyncsim.engine.rate_limiter import Admission
 from asyncsim.engine.result import RATE_LIMITED
@@ -28,53 +33,13 @@ from asyncsim.engine.workers import Job, Workers
 from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategy_base import Answered, Strategy
+from asyncsim.model.specifications import Schedule
+from asyncsim.model.strategy_base import Answered, Strategy, schedule_of
 from asyncsim.model.systems import ExternalSystem, Item
 
 
-class Delivery(NamedTuple):
-    """A finish on its way, and what became of it; times are seconds, NaN for what never was."""
-
-    serial_number: str
-    row: int
-    node: int
-    attempt: int
-    sent: float
-    arrived: float
-    handled: float
-    outcome: str
-
-
-class Deliveries:
-    """All deliveries of a run, in order, in columns: a live session keeps them for days."""
-
-    def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._places, self._times = array("q"), array("d")
-
-    def append(self, delivery: Delivery) -> None:
-        """Add a delivery."""
-        self._texts += delivery.serial_number, delivery.outcome
-        self._places.extend(delivery[1:4])
-        self._times.extend(delivery[4:7])
-
-    def __len__(self) -> int:
-        return len(self._texts) // 2
-
-    def __iter__(self) -> Iterator[Delivery]:
-        return self.since(0)
-
-    def since(self, first: int) -> Iterator[Delivery]:
-        """Yield the deliveries from an index on."""
-        for k in range(first, len(self)):
-            number, outcome = self._texts[2 * k : 2 * k + 2]
-            row, node, attempt = self._places[3 * k : 3 * k + 3]
-            sent, arrived, handled = self._times[3 * k : 3 * k + 3]
-            yield Delivery(number, row, node, attempt, sent, arrived, handled, outcome)
-
-
 class SimulationContext(Protocol):
-    """The simulation as those see it who act in it; `asyncsim.engine.simulation.Simulation`."""
+    """The part of a simulation that its strategies and systems act on."""
 
     scenario: Scenario
     strategy: Strategy
@@ -83,75 +48,37 @@ class SimulationContext(Protocol):
     clock: Environment
     waits: Waits
     workers: Workers
-    lines: HeldConnections
+    connections: HeldConnections
     poll_work: float
     callback_work: float
     admission: Admission | None
-    """Admits callbacks, or refuses them, if the server has a limit."""
+    """Admits or refuses callbacks, if the server has a limit."""
     deliveries: Deliveries
     collections: set[float]
     """Instants at which a batch collects what has been submitted."""
 
     def completed(self, wait: Wait) -> None:
-        """Note that the external system has done the work, and let the strategy act on it."""
+        """Record the completion of the outside work, and notify the strategy."""
 
     def finish(self, wait: Wait) -> Answer:
         """Finish a step by its serial number; the first one resumes it."""
 
     def expire(self, wait: Wait, state: State) -> None:
-        """Let a wait time out or be given up, if it is still open."""
+        """Time an open wait out, or give it up."""
 
     def key_of(self, what: str, index: int) -> int:
         """Return the key of a strategy's endless table of uniform numbers, for one step."""
 
 
-class HeldConnections:
-    """Lines held open for waits, one each at the most, and the time they were held."""
-
-    def __init__(self, clock: Environment) -> None:
-        self._clock = clock
-        self._open: dict[str, tuple[simpy.Event, float]] = {}
-        self._seconds = 0.0
-
-    def hold(self, wait: Wait, until: float, key: int) -> simpy.Event:
-        """Return an event that happens at completion, at an instant, or when the line is cut."""
-        line = self._clock.event()
-        self._open[wait.serial_number] = line, self._clock.now
-        expiry = self._clock.at(until, key)
-        assert expiry.callbacks is not None
-        expiry.callbacks.append(partial(_release, line))
-        return line
-
-    def release(self, wait: Wait) -> None:
-        """Let the line of a wait go, if there is one: there is something to be told."""
-        held = self._open.get(wait.serial_number)
-        if held is not None:
-            _release(held[0])
-
-    def close_connection(self, wait: Wait) -> None:
-        """Count the time that the line of a wait has been held, now that it is closed."""
-        _, since = self._open.pop(wait.serial_number)
-        self._seconds += self._clock.now - since
-
-    def seconds_by(self, end: float) -> float:
-        """Return the time that lines have been held by an instant, open ones among them."""
-        return self._seconds + sum(end - since for _, since in self._open.values())
-
-
-def _release(line: simpy.Event, _: object = None) -> None:
-    if not line.triggered:
-        line.succeed()
-
-
 class WaitContext:
-    """A waiting step in the hands of its strategy."""
+    """A waiting step, as its strategy sees and controls it."""
 
     __slots__ = ("_key", "_simulation", "_wait", "armed", "checks", "last_check", "notes", "saw")
 
     def __init__(self, simulation: SimulationContext, wait: Wait, kind: EventKind) -> None:
         self._simulation = simulation
         self._wait = wait
-        # What the outside does of a wait comes after what its systems do, which have row 0
+        # A strategy's events at the external system come after the systems', which have row 0
         row = wait.row + 1 if kind is EventKind.SYSTEM else wait.row
         self._key = order(kind, row, wait.number)
         self.armed = wait.armed
@@ -176,7 +103,7 @@ class WaitContext:
         return self._simulation.clock.at(instant, self._key)
 
     def after(self, seconds: float) -> simpy.Event:
-        """Wait for so many seconds."""
+        """Wait for that many seconds."""
         clock = self._simulation.clock
         return clock.at(clock.now + seconds, self._key)
 
@@ -185,16 +112,16 @@ class WaitContext:
         key = self._simulation.key_of(what, self._wait.step)
         return counter_based_uniform(key, self._wait.row, k)
 
-    def duration(self, what: str, law: Duration, k: int = 0) -> float:
-        """Return the k-th duration of this wait drawn from a law, for one purpose."""
-        if isinstance(law, Fixed):
-            return law.value
+    def duration(self, what: str, distribution: Duration, k: int = 0) -> float:
+        """Return the k-th duration of this wait drawn from a distribution, for one purpose."""
+        if isinstance(distribution, Fixed):
+            return distribution.value
         name = self._simulation.graph.nodes[self._wait.step].name
-        column = self._simulation.draws.column(f"strategy/{what}/{name}", law, k)
+        column = self._simulation.draws.column(f"strategy/{what}/{name}", distribution, k)
         return float(column[self._wait.row])
 
     def check(self) -> Answered:
-        """Ask once: costs a worker; true once the work is complete, and the step has resumed."""
+        """Check once, which takes a worker; true once the step has resumed."""
         wait, simulation = self._wait, self._simulation
         if not self._is_open():
             return True
@@ -206,7 +133,7 @@ class WaitContext:
             yield simulation.clock.at(start, order(EventKind.LAST_LOOK, wait.row, wait.number))
             if not self._is_open():
                 return self._answered(False, end)
-        # Times are compared, so that the order of the events of this instant does not matter
+        # Compare times: the order of the events of this instant does not matter
         return self._answered(wait.completed <= start, end)
 
     def _answered(self, seen: bool, ended: float) -> bool:
@@ -226,16 +153,16 @@ class WaitContext:
         return self._wait.state is State.ARMED
 
     def hold(self, seconds: float) -> Answered:
-        """Ask once and hold the line until the work is complete, `seconds` at the longest."""
+        """Check once, holding the connection until completion, `seconds` at the longest."""
         wait, simulation = self._wait, self._simulation
         if not self._is_open():
             return True
         asked = simulation.clock.now
         if wait.completed > asked:
-            yield simulation.lines.hold(wait, asked + seconds, self._key)
-            simulation.lines.close_connection(wait)
+            yield simulation.connections.hold(wait, asked + seconds, self._key)
+            simulation.connections.close(wait)
         start = end = simulation.clock.now
-        if not self._is_open():  # the line was cut; it was a request if it had any length
+        if not self._is_open():  # the connection was cut; a request only if it had any length
             if start - asked <= NO_LENGTH:
                 return True
             return self._answered(wait.completed <= start, start)
@@ -245,11 +172,11 @@ class WaitContext:
         return self._answered(wait.completed <= start, end)
 
     def give_up(self) -> None:
-        """Stop waiting; the step goes the way of a time-out."""
+        """Stop waiting; the step follows its `on_timeout`."""
         self._simulation.expire(self._wait, State.GAVE_UP)
 
     def deliver(self, delay: float, attempt: int = 0) -> Answered:
-        """Send the callback; true once the server gave an answer that settles it."""
+        """Send the callback; true if the answer of the server settles it."""
         wait, simulation = self._wait, self._simulation
         clock = simulation.clock
         wait.deliveries += 1
@@ -258,30 +185,30 @@ class WaitContext:
         arrived = handled = sent + delay
         yield clock.at(arrived, order(EventKind.DELIVERY, wait.row, wait.number))
         if simulation.admission and simulation.admission.admit(clock.now):
-            self._note_delivery(attempt, sent, arrived, math.nan, RATE_LIMITED)
+            self._add_delivery(attempt, sent, arrived, math.nan, RATE_LIMITED)
             return False
         if simulation.callback_work:
             _, handled = simulation.workers.book(Job.CALLBACK, arrived, simulation.callback_work)
             yield clock.at(handled, order(EventKind.CALLBACK_HANDLED, wait.row, wait.number))
         answer = simulation.finish(wait)
-        self._note_delivery(attempt, sent, arrived, handled, answer.text)
+        self._add_delivery(attempt, sent, arrived, handled, answer.text)
         return answer.settled
 
     def deliver_copy(self, delay: float, attempt: int = 0) -> None:
-        """Send a second copy of the callback, about whose answer nobody cares."""
+        """Send a second copy of the callback, whose answer has no effect."""
         clock = self._simulation.clock
         clock.process(self.deliver(delay, attempt))
 
     def lose(self, attempt: int = 0) -> None:
-        """Note a delivery that got lost on the way."""
+        """Record a delivery that was lost on the way."""
         self._wait.deliveries += 1
-        self._note_delivery(attempt, self.now, math.nan, math.nan, "lost")
+        self._add_delivery(attempt, self.now, math.nan, math.nan, "lost")
 
     def dead_letter(self) -> None:
-        """Note that the sender has given up."""
-        self._note_delivery(-1, self.now, math.nan, math.nan, "dead letter")
+        """Record that the sender has given up."""
+        self._add_delivery(-1, self.now, math.nan, math.nan, "dead letter")
 
-    def _note_delivery(
+    def _add_delivery(
         self, attempt: int, sent: float, arrived: float, handled: float, outcome: str
     ) -> None:
         wait = self._wait
@@ -293,23 +220,8 @@ class WaitContext:
         self._simulation.waits.changed(wait)  # its number of deliveries
 
 
-class WorkItem:
-    """One wait's piece of work on its way through the links of a system."""
-
-    __slots__ = ("activation", "link", "number", "serial_number", "submitted", "time", "times")
-
-    def __init__(self, wait: Wait, times: Sequence[float]) -> None:
-        self.serial_number = wait.serial_number  # all that the outside knows of the wait
-        self.number = wait.row + 1
-        self.activation = wait.number
-        self.times = times
-        self.link = 0
-        self.time = times[0]
-        self.submitted = math.nan
-
-
 class ExternalSystemContext:
-    """Where one system (or link of a chain) works: its tray, and the simulation around it."""
+    """The view of one system, or link of a chain: its queue of items and its clock."""
 
     def __init__(
         self,
@@ -322,8 +234,8 @@ class ExternalSystemContext:
         self.calendar = simulation.scenario.calendar
         self.system = system
         self.taken = 0
-        """Items that the system has taken from the tray and not completed."""
-        self._tray: deque[WorkItem] = deque()
+        """Items that the system has taken and not completed."""
+        self._queue: deque[WorkItem] = deque()
         self._simulation = simulation
         self._name = name
         self._key = order(EventKind.SYSTEM, 0, index)  # before the completions of this instant
@@ -338,22 +250,22 @@ class ExternalSystemContext:
         return self._simulation.clock.now
 
     @property
-    def tray(self) -> Sequence[Item]:
-        """What has been submitted and not been taken, the oldest first."""
-        return self._tray
+    def queue(self) -> Sequence[Item]:
+        """The items submitted and not taken, the oldest first."""
+        return self._queue
 
     def links(self) -> Iterator[ExternalSystemContext]:
-        """Yield this desk and those that follow it in a chain."""
-        desk: ExternalSystemContext | None = self
-        while desk is not None:
-            yield desk
-            desk = desk._successor
+        """Yield this context and those that follow it in a chain."""
+        context: ExternalSystemContext | None = self
+        while context is not None:
+            yield context
+            context = context._successor
 
     def submit(self, item: WorkItem) -> None:
-        """Lay an item into the tray, and wake the system if it was idle."""
+        """Queue an item, and wake the system if it was idle."""
         item.submitted = self.now
         item.time = item.times[item.link]
-        self._tray.append(item)
+        self._queue.append(item)
         if self._idle is not None:
             self._idle.succeed()
             self._idle = None
@@ -363,29 +275,29 @@ class ExternalSystemContext:
         return self._simulation.clock.at(instant, self._key)
 
     def until_after(self, instant: float) -> simpy.Event:
-        """Wait until everything else of an instant has happened, all submissions included."""
+        """Wait until everything else at an instant has happened, submissions included."""
         self._simulation.collections.add(max(instant, self.now))
         return self._simulation.clock.at(instant, self._last_key)
 
     def wait_for_work(self) -> simpy.Event:
-        """Wait until something lies in the tray."""
-        if self.tray:
+        """Wait until an item is queued."""
+        if self._queue:
             return self._simulation.clock.soon()
         self._idle = self._simulation.clock.event()
         return self._idle
 
     def take(self, submitted_by: float = math.inf, at_most: int | None = None) -> list[Item]:
-        """Take items from the tray, the oldest first."""
-        tray, taken = self._tray, list[Item]()
-        limit = len(tray) if at_most is None else at_most
-        while tray and len(taken) < limit and tray[0].submitted <= submitted_by:
-            taken.append(tray.popleft())
+        """Take items from the queue, the oldest first."""
+        queue, taken = self._queue, list[Item]()
+        limit = len(queue) if at_most is None else at_most
+        while queue and len(taken) < limit and queue[0].submitted <= submitted_by:
+            taken.append(queue.popleft())
         self.taken += len(taken)
         return taken
 
     def put_back(self, items: Sequence[Item]) -> None:
-        """Put items back at the front of the tray."""
-        self._tray.extendleft(cast(Sequence[WorkItem], items[::-1]))
+        """Put items back at the front of the queue."""
+        self._queue.extendleft(cast(Sequence[WorkItem], items[::-1]))
         self.taken -= len(items)
 
     def complete(self, item: Item, at: float | None = None) -> None:
@@ -410,3 +322,156 @@ class ExternalSystemContext:
         """Return the k-th uniform random number in [0, 1) of this system, for one purpose."""
         key = self._simulation.draws.key(f"system/{what}/{self._name}")
         return counter_based_uniform(key, 0, k)
+
+
+class WorkItem:
+    """The outside work of one wait, on its way through the links of a system."""
+
+    __slots__ = ("activation", "link", "number", "serial_number", "submitted", "time", "times")
+
+    def __init__(self, wait: Wait, times: Sequence[float]) -> None:
+        self.serial_number = wait.serial_number  # all that the outside sees of the wait
+        self.number = wait.row + 1
+        self.activation = wait.number
+        self.times = times
+        self.link = 0
+        self.time = times[0]
+        self.submitted = math.nan
+
+
+class CheckFastForward:
+    """Counts checks that need no worker, and plays only the one that sees completion.
+
+    A wait of a day polled every ten seconds has 8,640 checks, of which one sees something. Where a
+    check takes no worker and the specification of the strategy has a schedule, the number of the
+    others follows from the completion. The tables are bit for bit those of a run with all checks.
+    """
+
+    def __init__(self, simulation: SimulationContext, schedule: Schedule) -> None:
+        self.clock = TrackingEnvironment()
+        """The clock of the simulation, since the count depends on the order of events."""
+        self._simulation = simulation
+        self._schedule = schedule
+
+    @classmethod
+    def of(cls, simulation: SimulationContext) -> CheckFastForward | None:
+        """Return the fast-forward of a simulation, or None if its checks have to be played."""
+        schedule = schedule_of(simulation.strategy)
+        if schedule is None or schedule.limit is not None or simulation.scenario.server.poll_work:
+            return None
+        return cls(simulation, schedule)
+
+    def completed(self, wait: Wait) -> None:
+        """Count the checks before now, and schedule the one that sees completion."""
+        clock = self.clock
+        step = self._skip(wait, clock.now)
+        at = self._schedule.next_check(step)
+        again = at == clock.now and self._was_due(wait)
+        kind = EventKind.LAST_LOOK if again else EventKind.CHECK_DUE
+        due = clock.at(at, order(kind, wait.row, wait.number))
+        due.callbacks.append(lambda _: self._check(wait, again))
+
+    def _check(self, wait: Wait, again: bool) -> None:
+        if wait.state is State.ARMED:
+            wait.checks += 1
+            self._simulation.finish(wait)
+        elif again:  # its first look was made before the wait was over
+            wait.checks += 1
+            wait.wasted_checks += 1
+            self._simulation.waits.changed(wait)
+
+    def count(self, wait: Wait) -> None:
+        """Count the checks of a wait until now, if its work is not complete."""
+        if wait.completed == math.inf and not math.isnan(wait.armed):
+            now = self.clock.now
+            self._skip(wait, math.nextafter(now, math.inf) if self._was_due(wait) else now)
+
+    def _skip(self, wait: Wait, before: float) -> WaitContext:
+        step = WaitContext(self._simulation, wait, EventKind.CHECK_DUE)
+        step.checks = 0
+        self._schedule.skip(step, before)
+        wait.checks = wait.wasted_checks = step.checks
+        return step
+
+    def _was_due(self, wait: Wait) -> bool:
+        """Return whether a check due at this very instant comes before the present event."""
+        return order(EventKind.CHECK_DUE, wait.row, wait.number) < self.clock.reached
+
+
+class HeldConnections:
+    """Connections held open for waits, at most one each, and the time they were held."""
+
+    def __init__(self, clock: Environment) -> None:
+        self._clock = clock
+        self._open: dict[str, tuple[simpy.Event, float]] = {}
+        self._seconds = 0.0
+
+    def hold(self, wait: Wait, until: float, key: int) -> simpy.Event:
+        """Open a connection; return its event: completion, the instant, or `release`."""
+        connection = self._clock.event()
+        self._open[wait.serial_number] = connection, self._clock.now
+        expiry = self._clock.at(until, key)
+        assert expiry.callbacks is not None
+        expiry.callbacks.append(partial(_release, connection))
+        return connection
+
+    def release(self, wait: Wait) -> None:
+        """Answer the connection of a wait, if it has one."""
+        held = self._open.get(wait.serial_number)
+        if held is not None:
+            _release(held[0])
+
+    def close(self, wait: Wait) -> None:
+        """Close the connection of a wait, and count the time it was held."""
+        _, since = self._open.pop(wait.serial_number)
+        self._seconds += self._clock.now - since
+
+    def seconds_by(self, end: float) -> float:
+        """Return the seconds that connections were held until an instant, open ones included."""
+        return self._seconds + sum(end - since for _, since in self._open.values())
+
+
+def _release(connection: simpy.Event, _: object = None) -> None:
+    if not connection.triggered:
+        connection.succeed()
+
+
+class Delivery(NamedTuple):
+    """A callback and its outcome; times are seconds, NaN for what did not happen."""
+
+    serial_number: str
+    row: int
+    node: int
+    attempt: int
+    sent: float
+    arrived: float
+    handled: float
+    outcome: str
+
+
+class Deliveries:
+    """All deliveries of a run, in order, as columns: a live session keeps them for days."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._places, self._times = array("q"), array("d")
+
+    def append(self, delivery: Delivery) -> None:
+        """Add a delivery."""
+        self._texts += delivery.serial_number, delivery.outcome
+        self._places.extend(delivery[1:4])
+        self._times.extend(delivery[4:7])
+
+    def __len__(self) -> int:
+        return len(self._texts) // 2
+
+    def __iter__(self) -> Iterator[Delivery]:
+        return self.since(0)
+
+    def since(self, first: int) -> Iterator[Delivery]:
+        """Yield the deliveries from an index on."""
+        for k in range(first, len(self)):
+            number, outcome = self._texts[2 * k : 2 * k + 2]
+            row, node, attempt = self._places[3 * k : 3 * k + 3]
+            sent, arrived, handled = self._times[3 * k : 3 * k + 3]
+            yield Delivery(number, row, node, attempt, sent, arrived, handled, outcome)

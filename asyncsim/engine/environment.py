@@ -1,10 +1,9 @@
-"""The SimPy environment, with events at exact instants and a written rule for ties.
+"""A SimPy environment with events at exact instants and a defined order of ties.
 
-SimPy's `Timeout` takes a delay and computes ``now + delay``, which is not the float a grid point
-was computed as; and it lets events of one instant happen in the order in which they were
-scheduled, an accident no second engine could repeat. Here an event is scheduled *at* an instant,
-and events of one instant happen in the order of their kind, then of their instance, then of their
-step.
+SimPy's `Timeout` takes a delay and computes ``now + delay``, which may differ from a grid point by
+rounding; and events of one instant happen in the order in which they were scheduled, which a second
+engine could not repeat. Here an event is scheduled *at* an instant, and events of one instant
+happen in the order of their kind, then of their instance, then of their step.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class EventKind(enum.IntEnum):
 
 
 NO_LENGTH = 1e-6
-"""In seconds: a request cut by then counts as none, because sums of times differ by rounding."""
+"""Seconds: a request cut by then is not counted, because sums of times differ by rounding."""
 INSTANCE_BITS = 32
 STEP_BITS = LAST_ACTIVATION.bit_length()
 
@@ -48,8 +47,8 @@ STEP_BITS = LAST_ACTIVATION.bit_length()
 def order(kind: EventKind, row: int = 0, step: int = 0) -> int:
     """Return the key that orders events of one instant: kind, then instance, then step.
 
-    All keys are larger than SimPy's own priorities, so what SimPy does by itself (starting a
-    process, waking one up) happens at once, as part of the event that caused it.
+    All keys are larger than SimPy's own priorities, so its own events (starting a process, waking
+    one up) happen at once, as part of the event that caused them.
     """
     return (((kind << INSTANCE_BITS) | row) << STEP_BITS) | step
 
@@ -78,33 +77,33 @@ class Environment(simpy.Environment):
         return event
 
     def move_to(self, instant: float) -> None:
-        """Let time pass in which nothing happens; not at all if the instant is past."""
+        """Advance the clock over time without events; do nothing if the instant is past."""
         if instant > self._now:
             if self.peek() < instant:
                 raise EngineError(f"something happens before {instant} s, at {self.peek()} s")
             self._now = instant
 
     def play(self, until: float | None = None) -> None:
-        """Run until nothing is left, or an instant comes, before anything happens at it."""
-        # A number handed to SimPy's run() would become a delay, and miss the instant by a rounding
+        """Run until no event is left, or until an instant, before the events at it."""
+        # SimPy's run() would turn a number into a delay, and miss the instant by rounding
         stop = None if until is None else self.at(until, URGENT)
         with _no_garbage_collection():
             self.run(stop)
 
 
 class TrackingEnvironment(Environment):
-    """A clock that notes how far the present instant has come; this costs a tenth of its speed."""
+    """Tracks which events of the present instant have happened, at a tenth of the speed."""
 
     reached = 0
-    """The largest key of the present instant so far: what has a smaller one has happened."""
+    """The largest key at the present instant: events with smaller ones have happened."""
 
     def move_to(self, instant: float) -> None:
-        """Let time pass in which nothing happens; all that was due at the instant has happened."""
+        """Advance the clock over time without events; those due at the instant have happened."""
         super().move_to(instant)
         self.reached = order(EventKind.LAST_LOOK) << 1
 
     def step(self) -> None:
-        """Let the next event happen."""
+        """Process the next event."""
         if self._queue:
             when, key, _, _ = self._queue[0]
             self.reached = key if when > self._now else max(key, self.reached)
@@ -113,7 +112,7 @@ class TrackingEnvironment(Environment):
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Keep the collector from walking over a million live events again and again."""
+    """Pause garbage collection, which would visit a million live events again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,7 +1,7 @@
-"""The process laid out flat: nodes that know what comes next.
+"""The process as a flat list of nodes, each with its successor.
 
-A waiting instance must be a mere record, so "where to go on" has to be a thing that can be written
-down: the index of a node. Both engines walk these nodes.
+A waiting instance is only a record, so the place where it continues must be a value that can be
+stored: the index of a node. Both engines walk these nodes.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from asyncsim.model.process import (
 )
 
 DONE = -1
-"""In place of a next node: the instance has ended well."""
+"""In place of a next node: the instance has ended successfully."""
 FAILED = -2
 """In place of a next node: the instance fails."""
 STANDS = -3
-"""In place of a next node: the walk ends here; a record, or another branch, takes over."""
+"""In place of a next node: the walk ends here; a record, or another branch, continues."""
 
 
 @define
 class Node:
-    """A place in the process; `next` is the index of the node after it, `DONE` or `FAILED`."""
+    """A node of the process; `next` is the index of the node after it, `DONE` or `FAILED`."""
 
     index: int
     name: str
@@ -50,7 +50,7 @@ class Work(Node):
 class Call(Node):
     """A call to an external system, and the wait for it.
 
-    `on_accepted` is where to go before the wait is armed, or `STANDS` to arm it at once.
+    `on_accepted` is the node before the wait is armed, or `STANDS` to arm it at once.
     """
 
     number: int
@@ -66,20 +66,20 @@ class Call(Node):
         if uniform < response.accepted:
             return "accepted"
         done = response.done and uniform < response.accepted + response.done
-        # The last share takes what rounding leaves of the uniform number
+        # The last share takes the rest that rounding leaves
         return "done" if done or not response.rejected else "rejected"
 
 
 @define
 class Await(Node):
-    """Where the wait of a call is armed that was accepted some steps ago."""
+    """Arms the wait of a call that was accepted some steps ago."""
 
     call: int
 
 
 @define
 class Choose(Node):
-    """One way of several: `heads[k]` is taken while the uniform number is below `bounds[k]`."""
+    """A choice: takes the first `heads[k]` whose `bounds[k]` is above the uniform number."""
 
     heads: list[int]
     bounds: list[float]
@@ -93,21 +93,21 @@ class Choose(Node):
         return self.heads[-1]
 
     def head_with(self, fields: Mapping[str, Any]) -> int | None:
-        """Return the first node of the branch whose conditions are met, if there is one."""
+        """Return the first node of the branch whose conditions are met, or None."""
         pairs = zip(self.heads, self.choice.branches, strict=True)
         return next((head for head, branch in pairs if branch.agrees_with(fields)), None)
 
 
 @define
 class Fork(Node):
-    """All ways at once; `next` is the join."""
+    """All branches at once; `next` is the join."""
 
     heads: list[int]
 
 
 @define
 class Join(Node):
-    """Goes on when `ways` branches have come."""
+    """Continues when `ways` branches have arrived."""
 
     ways: int
 
@@ -121,33 +121,33 @@ class Graph:
 
     @classmethod
     def of(cls, process: Process) -> Graph:
-        """Lay out a process."""
+        """Return the graph of a process."""
         graph = cls()
         graph.start = _Layout(graph, process.activations).sequence(process.steps, DONE)
         return graph
 
 
 class _Layout:
-    """Lays elements out from the last to the first, so that each knows its successor."""
+    """Adds the nodes of elements from the last to the first, so that each knows its successor."""
 
     def __init__(self, graph: Graph, numbers: dict[str, int]) -> None:
         self.nodes = graph.nodes
         self.numbers = numbers
 
     def sequence(self, elements: Sequence[Element], after: int) -> int:
-        """Lay out elements; return the index of the first, or `after` if there are none."""
+        """Add elements; return the index of the first, or `after` if there are none."""
         for element in reversed(elements):
             after = self.element(element, after)
         return after
 
     def path(self, path: Path, after: int) -> int:
-        """Return where a path leads."""
+        """Add the elements of a path; return the index of its first node."""
         if isinstance(path, str):
             return FAILED if path == "fail" else after
         return self.sequence(path, after)
 
     def element(self, element: Element, after: int) -> int:
-        """Lay out one element; return its index."""
+        """Add one element; return its index."""
         name = element.name
         if isinstance(element, Step):
             return self._add(Work(len(self.nodes), name, after, self.numbers[name]))

@@ -1,8 +1,7 @@
-"""Laws that every run must keep, checked on every run.
+"""Invariants that every run must satisfy, checked on every run.
 
-They compare figures that were counted in different ways: as things happened, and afterwards from
-the tables. A breach means that an engine (or a user's own strategy or system) is wrong, and is an
-error, never a footnote.
+They compare numbers counted in different ways: during the run, and afterwards from its record. A
+violation means that an engine, or a custom strategy or system, is wrong, and raises an error.
 """
 
 from __future__ import annotations
@@ -17,17 +16,11 @@ from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
 
 RELATIVE = 1e-6
-"""Sums of floats in different orders may differ by so much."""
+"""Relative difference allowed between sums of floats in different orders."""
 
 
 def check(record: Record, scenario: Scenario) -> None:
-    """Check all laws.
-
-    Raises
-    ------
-    EngineError
-        Naming the law that was broken, with its figures.
-    """
+    """Check all invariants; raise an EngineError with the first violated one and its numbers."""
     check_times(record)
     check_flow(record)
     check_workers(record, scenario.server.workers)
@@ -45,7 +38,7 @@ def check_times(record: Record) -> None:
     resumed = w.resumed
     _ordered("work was completed", w.completed[resumed], "its step resumed", w.closed[resumed])
     if np.isnan(w.completed[resumed]).any():
-        raise EngineError("law of times broken: a step resumed whose work was never completed")
+        raise EngineError("times invariant broken: a step resumed whose work was never completed")
     _ordered("an instance arrived", record.arrived, "ended", record.ended)
 
 
@@ -54,35 +47,36 @@ def _ordered(first: str, earlier: Floats, then: str, later: Floats) -> None:
     if wrong.any():
         k = int(np.argmax(wrong))
         raise EngineError(
-            f"law of times broken: {first} at {earlier[k]} s and {then} at {later[k]} s"
+            f"times invariant broken: {first} at {earlier[k]} s and {then} at {later[k]} s"
         )
 
 
 def check_flow(record: Record) -> None:
-    """Check that what came in went out or is still there."""
+    """Check that every wait and instance that began has ended or is still open."""
     still = int(np.sum(record.waits.outcome == WaitOutcome.WAITING))
     if still != record.open_count:
         raise EngineError(
-            f"law of flow broken: {still} waits are open in the table, {record.open_count} counted"
+            f"flow invariant broken: {still} waits are open in the table, "
+            f"{record.open_count} counted"
         )
     resumed = int(record.waits.resumed.sum())
     calls = [columns.outcome for columns in record.steps if columns.outcome is not None]
     left = sum(int(np.sum(outcome == StepOutcome.RESUMED)) for outcome in calls)
     if resumed != left:
         raise EngineError(
-            f"law of flow broken: {resumed} waits resumed, but {left} steps went on from them"
+            f"flow invariant broken: {resumed} waits resumed, but {left} steps continued"
         )
     ended = int(np.sum(~np.isnan(record.ended)))
     if ended != int(np.sum(record.outcomes != Outcome.RUNNING)):
-        raise EngineError("law of flow broken: an instance ended without an outcome")
+        raise EngineError("flow invariant broken: an instance ended without an outcome")
 
 
 def check_workers(record: Record, workers: int) -> None:
-    """Check that no more workers were busy than there are, in any bin of time."""
+    """Check that no time bin has more busy workers than there are."""
     busy = np.sum([load.busy for load in record.loads.values()], axis=0)
     if len(busy) and busy.max() > workers * (1 + RELATIVE):
         raise EngineError(
-            f"law of utilisation broken: {busy.max():.6f} of {workers} workers were busy"
+            f"utilisation invariant broken: {busy.max():.6f} of {workers} workers were busy"
         )
 
 

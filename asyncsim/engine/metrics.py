@@ -1,7 +1,4 @@
-"""The figures of a run: each has a name, a unit and a meaning, in one table.
-
-What a run came to, at the prices of its scenario.
-"""
+"""The metrics of a run, costs among them: each has a name, a unit and a meaning, in one table."""
 
 from __future__ import annotations
 
@@ -13,16 +10,16 @@ from asyncsim.engine import tables
 from asyncsim.engine.result import Outcome, Record, WaitOutcome
 from asyncsim.engine.workers import Job
 from asyncsim.errors import ScenarioError
-from asyncsim.model.costs import CostModel
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.server import CostModel
 from asyncsim.model.units import HOUR, MINUTE, nearest
 
 UNSUCCESSFUL = (WaitOutcome.TIMED_OUT, WaitOutcome.GAVE_UP)
 
 
 class MetricInfo(NamedTuple):
-    """What a figure is."""
+    """Unit and meaning of a metric."""
 
     unit: str
     meaning: str
@@ -89,37 +86,37 @@ TOTALS = frozenset(
         *(name for name in METRICS if name.startswith("cost") and name != "cost_per_wait"),
     }
 )
-"""Figures that are twice as large if as much is played again."""
-PLACES = {name: place for place, name in enumerate(METRICS)}
+"""Metrics that add up over runs."""
+METRIC_ORDER = {name: place for place, name in enumerate(METRICS)}
 
 
 def metrics_of(scenario: Scenario) -> dict[str, MetricInfo]:
-    """Return the figures that a scenario has: costs only with prices, in their currency."""
+    """Return the metrics of a scenario: costs only with prices, in their currency."""
     prices = scenario.costs
     return {
-        name: figure._replace(unit=prices.currency) if prices and figure.unit == "money" else figure
-        for name, figure in METRICS.items()
-        if prices or figure.unit != "money"
+        name: metric._replace(unit=prices.currency) if prices and metric.unit == "money" else metric
+        for name, metric in METRICS.items()
+        if prices or metric.unit != "money"
     }
 
 
-def check_figure(figure: str, scenario: Scenario) -> str:
-    """Return the name of a figure that a scenario has, checked.
+def check_metric(name: str, scenario: Scenario) -> str:
+    """Return the name of a metric of a scenario, checked.
 
     Raises
     ------
     ScenarioError
-        If there is no such figure, or it is a cost and the scenario has no prices.
+        If the metric does not exist, or it is a cost and the scenario has no prices.
     """
     known = metrics_of(scenario)
-    if figure in known:
-        return figure
-    if figure in METRICS:
-        raise ScenarioError(f"figure {figure!r} needs prices: give Scenario.costs a CostModel")
-    mean = f"mean_{figure}"
+    if name in known:
+        return name
+    if name in METRICS:
+        raise ScenarioError(f"figure {name!r} needs prices: give Scenario.costs a CostModel")
+    mean = f"mean_{name}"
     raise ScenarioError(
-        f"figure must be one of {', '.join(map(repr, known))}, got {figure!r}"
-        f"{nearest(mean if mean in known else str(figure), known)}"
+        f"figure must be one of {', '.join(map(repr, known))}, got {name!r}"
+        f"{nearest(mean if mean in known else str(name), known)}"
     )
 
 
@@ -130,8 +127,8 @@ def latencies(record: Record) -> Floats:
     return result
 
 
-def figures(record: Record, scenario: Scenario) -> dict[str, float]:
-    """Return every figure of `METRICS`; NaN where there is nothing to average, or no price."""
+def compute_metrics(record: Record, scenario: Scenario) -> dict[str, float]:
+    """Return every metric of `METRICS`; NaN where there is nothing to average, or no price."""
     late = latencies(record)
     waits, armed = record.waits, len(record.waits.row)
     checks = int(waits.checks.sum())
@@ -175,27 +172,11 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
 
-PARTS = (
-    "cost_of_checks",
-    "cost_of_requests",
-    "cost_of_transitions",
-    "cost_of_workers",
-    "cost_of_lateness",
-)
+PARTS = tuple(name for name in METRICS if name.startswith("cost_of_"))
 
 
 def costs(record: Record, scenario: Scenario, requests: float) -> dict[str, float]:
-    """Return what each part came to, and all of them; NaN if the scenario has no prices.
-
-    Parameters
-    ----------
-    record
-        What happened.
-    scenario
-        With the prices.
-    requests
-        How many requests noticing took.
-    """
+    """Return each part of the cost of a run, and their sum; NaN if the scenario has no prices."""
     prices = scenario.costs
     if prices is None:
         return dict.fromkeys(("cost", "cost_per_wait", *PARTS), float("nan"))
@@ -208,7 +189,7 @@ def costs(record: Record, scenario: Scenario, requests: float) -> dict[str, floa
         "cost_of_lateness": prices.late_minute * _late_seconds(record, prices) / MINUTE,
     }
     total = sum(parts.values())
-    return {"cost": total, "cost_per_wait": total / armed if armed else float("nan")} | parts
+    return {"cost": total, "cost_per_wait": _ratio(total, armed)} | parts
 
 
 def _transitions(record: Record, prices: CostModel, checks: int) -> int:
@@ -229,7 +210,7 @@ def _worker_seconds(record: Record, scenario: Scenario, prices: CostModel) -> fl
 
 
 def _late_seconds(record: Record, prices: CostModel) -> float:
-    """Return the time beyond the service level, added up over all armed waits."""
+    """Return the seconds beyond the service level, summed over all armed waits."""
     waits = record.waits
     over = np.where(np.isnan(waits.closed), record.end, waits.closed)
     late: Floats = over - waits.completed - prices.service_level

@@ -1,6 +1,6 @@
-"""Who is let in by a rate limit: a request is admitted or refused at the instant it arrives.
+"""Rate limiting: a request is admitted or refused at the instant it arrives.
 
-The functions are the arithmetic of both engines, which must agree to the last bit.
+Both engines use the functions, since they must agree to the last bit.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections import deque
 from asyncsim.model.server import RateLimit, SlidingWindow
 
 ROUNDING = 1e-9
-"""Seconds: who comes when told to is let in, whatever rounding has made of the moment."""
+"""Seconds: a request that comes after the returned pause is admitted, whatever the rounding."""
 
 
 def until_out(admitted: float, length: float, now: float) -> float:
-    """Return the seconds until a request admitted at an instant is out of a sliding window."""
+    """Return the seconds until a request admitted at an instant leaves a sliding window."""
     return admitted + length - now
 
 
 def refilled(tokens: float, since: float, now: float, rate: float, size: float) -> float:
-    """Return the tokens in a bucket now, of those in it at an instant before."""
+    """Return the tokens in a bucket now, from those at an earlier instant."""
     return min(tokens + max(now - since, 0.0) * rate, size)
 
 
@@ -31,22 +31,22 @@ def until_token(tokens: float, rate: float) -> float:
 
 
 class Admission(abc.ABC):
-    """Lets requests in as a rate limit allows, and keeps in mind whom it has let in."""
+    """Admits requests under a rate limit."""
 
     @abc.abstractmethod
     def admit(self, now: float) -> float:
-        """Let a request in at an instant and return 0, or return the seconds until one may come."""
+        """Admit a request and return 0, or return the seconds until one can be admitted."""
 
 
 class WindowAdmission(Admission):
-    """Admits so many requests in any time of a given length (seconds)."""
+    """Admits at most `most` requests in any interval of `length` seconds."""
 
     def __init__(self, most: int, length: float) -> None:
         self._length = length
-        self._admitted: deque[float] = deque(maxlen=most)  # the last ones; more do not matter
+        self._admitted: deque[float] = deque(maxlen=most)  # the last ones
 
     def admit(self, now: float) -> float:
-        """Let a request in at an instant and return 0, or return the seconds until one may come."""
+        """Admit a request and return 0, or return the seconds until one can be admitted."""
         admitted = self._admitted
         if len(admitted) == admitted.maxlen:
             pause = until_out(admitted[0], self._length, now)
@@ -66,7 +66,7 @@ class BucketAdmission(Admission):
         self._since = -math.inf
 
     def admit(self, now: float) -> float:
-        """Let a request in at an instant and return 0, or return the seconds until one may come."""
+        """Admit a request and return 0, or return the seconds until one can be admitted."""
         self._tokens = refilled(self._tokens, self._since, now, self._rate, self._size)
         self._since = now
         pause = until_token(self._tokens, self._rate)
@@ -77,7 +77,7 @@ class BucketAdmission(Admission):
 
 
 def admission(limit: RateLimit | None) -> Admission | None:
-    """Return what admits requests by a limit, none of which have come yet; None for no limit.
+    """Return the admission of a limit before its first request; None for no limit.
 
     Examples
     --------

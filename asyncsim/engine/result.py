@@ -1,7 +1,4 @@
-"""What happened in a run, as arrays: the one thing every engine hands over.
-
-A run without its warm-up: what instances did that arrived after it.
-"""
+"""The record of a run as arrays, which every engine returns, and the record without a warm-up."""
 
 from __future__ import annotations
 
@@ -17,11 +14,14 @@ from numpy.typing import NDArray
 from asyncsim.engine.waits import Answer
 from asyncsim.engine.workers import Job, JobLoad
 from asyncsim.model.distributions import Floats
+from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import WorkflowServer
+from asyncsim.model.units import DurationLike, positive_duration
+from asyncsim.model.validation import argument, scenario_error
 
 
 class Outcome(enum.IntEnum):
-    """How an instance stands."""
+    """Status of an instance."""
 
     RUNNING = 0
     DONE = 1
@@ -41,7 +41,7 @@ class StepOutcome(enum.IntEnum):
 
 
 class WaitOutcome(enum.IntEnum):
-    """What became of a wait."""
+    """Status of a wait."""
 
     WAITING = 0
     RESUMED = 1
@@ -58,21 +58,21 @@ STEP_OUTCOMES = _words(StepOutcome)
 WAIT_OUTCOMES = _words(WaitOutcome)
 RATE_LIMITED = "rate limited"
 DELIVERY_OUTCOMES = (*(answer.text for answer in Answer), "lost", "dead letter", RATE_LIMITED)
-"""What a delivery was answered, or what else became of it."""
+"""The answer to a delivery, or its other outcome."""
 
 Codes = NDArray[np.int64]
-"""Outcomes: places in one of the tuples above."""
+"""Outcomes: indices of one of the tuples above."""
 
 
 @define
 class StepColumns:
-    """One node's times, one entry per instance; NaN where it was not reached (yet)."""
+    """Times of one node, one entry per instance; NaN where it was not reached (yet)."""
 
     queued: Floats
     started: Floats
     ended: Floats
     outcome: Codes | None = None
-    """How calls ended, of `StepOutcome`; plain work has none."""
+    """Outcomes of calls, of `StepOutcome`; None for plain work."""
 
 
 @define
@@ -91,7 +91,7 @@ class WaitColumns:
     outcome: Codes
     """Of `WaitOutcome`."""
     serial_numbers: list[str] | None = None
-    """Left out where they follow from instance and node."""
+    """None where they follow from instance and node."""
 
     @property
     def resumed(self) -> NDArray[np.bool_]:
@@ -102,7 +102,7 @@ class WaitColumns:
 
 @define
 class DeliveryColumns:
-    """All deliveries, in the order in which it was known what became of them."""
+    """All deliveries, in the order in which their outcomes were known."""
 
     row: NDArray[np.int64]
     node: NDArray[np.int64]
@@ -117,13 +117,13 @@ class DeliveryColumns:
 
 @define
 class Record:
-    """Everything a run leaves behind."""
+    """Everything that happened in a run."""
 
     engine: str
     end: float
-    """The instant up to which it was played; none of the figures looks beyond."""
+    """The instant up to which it was played; no metric includes anything later."""
     arrived: Floats
-    """Instances that have arrived; `ended` and `outcomes` are theirs."""
+    """Arrivals until `end`; `ended` and `outcomes` have the same order."""
     ended: Floats
     outcomes: NDArray[np.int64]
     steps: list[StepColumns]
@@ -133,19 +133,19 @@ class Record:
     resolution: float
     longest_queue: float
     open_seconds: float
-    """Time integral of the open waits, as counted while they opened and closed."""
+    """Time integral of the open waits, counted during the run."""
     open_count: int
     connection_seconds: float
     begin: float | None = None
-    """The end of a warm-up that was cut off (`asyncsim.engine.result`)."""
+    """The end of a warm-up that was removed (`without_warm_up`)."""
     stopped: bool = False
     """Whether it was stopped at `end`, or came to its own end."""
 
     @property
     def last_end(self) -> float:
-        """When the last wait and the last instance ended; a late copy of a callback is neither.
+        """The end of the last wait or instance, not of a late copy of a callback.
 
-        It is the end of the run if that was stopped, or if something is still open.
+        The end of the run if that was stopped, or if a wait or an instance is still open.
         """
         is_open = self.open_count or np.any(self.outcomes == Outcome.RUNNING)
         if self.stopped or is_open or not len(self.arrived):
@@ -155,15 +155,15 @@ class Record:
 
     @property
     def span(self) -> float:
-        """Seconds from the first arrival, or the end of the warm-up, to the last end."""
+        """Seconds from the first arrival, or the end of the warm-up, to `last_end`."""
         if self.begin is not None:
             return max(self.last_end - self.begin, 0.0)
         return self.last_end - float(self.arrived[0]) if len(self.arrived) else 0.0
 
     def busy_seconds(self, server: WorkflowServer) -> float:
-        """Return the time that workers were busy by the last end.
+        """Return the busy worker-seconds until `last_end`.
 
-        What callbacks take after it is left out exactly, other jobs to within one bin of the load.
+        Callbacks after it are excluded exactly, other jobs to within one bin of the load.
         """
         last, width = self.last_end, self.resolution
         if last >= self.end:
@@ -179,36 +179,52 @@ class Record:
         return float(busy[:k].sum() + min(max(busy[k] - later, 0.0), most))
 
 
+# --- warm-up ------------------------------------------------------------------------------------
+
 WHOLE_RUN = ("longest_queue", "connection_time")
-"""Figures that are known of whole runs only."""
+"""Metrics that are known of whole runs only."""
 C = TypeVar("C", WaitColumns, DeliveryColumns)
 
 
-def on_bins(instant: float, resolution: float) -> bool:
-    """Tell whether an instant lies between two bins of the load."""
+def warm_up_of(name: str, value: DurationLike, scenario: Scenario, resolution: float) -> float:
+    """Return a warm-up in seconds, shorter than the scenario, and a multiple of the resolution."""
+    found = argument(name, value, positive_duration)
+    if found >= scenario.length:
+        raise scenario_error(
+            name, f"must be shorter than the scenario ({scenario.length:g} s)", value
+        )
+    if not is_bin_edge(found, resolution):
+        raise scenario_error(
+            name, f"must be a multiple of {resolution:g} s, the bins of the load", value
+        )
+    return found
+
+
+def is_bin_edge(instant: float, resolution: float) -> bool:
+    """Return whether an instant lies between two bins of the load."""
     return abs(instant / resolution - round(instant / resolution)) < 1e-9
 
 
-def cut(record: Record, begin: float) -> Record:
-    """Return what is left of a run without its warm-up; the run itself at 0.
+def without_warm_up(record: Record, begin: float) -> Record:
+    """Return the record without a warm-up; the record itself at 0.
 
-    Instances that arrived before are left out with their steps, waits and deliveries. What the
-    workers did and how many waits were open is that of the time from then on, whoever caused it.
-    Of the longest queue and of held connections only whole runs are known: they are NaN.
+    Instances that arrived before `begin` are removed with their steps, waits and deliveries. The
+    load and the open waits are those of the time from then on, whichever instance caused them. The
+    metrics of `WHOLE_RUN` become NaN.
 
     Parameters
     ----------
     record
-        What happened.
+        The record of a whole run.
     begin
         End of the warm-up, in seconds from the scenario's start, between two bins of the load.
     """
     if not begin:
         return record
-    assert on_bins(begin, record.resolution), "load is kept per bin"
+    assert is_bin_edge(begin, record.resolution), "load is kept per bin"
     first = int(np.searchsorted(record.arrived, begin))
     waits = _of_rows(record.waits, first)
-    stood = np.where(np.isnan(record.waits.closed), record.end, record.waits.closed)
+    until = np.where(np.isnan(record.waits.closed), record.end, record.waits.closed)
     since = np.maximum(record.waits.armed, begin)
     k = round(begin / record.resolution)
     return attrs.evolve(
@@ -222,7 +238,7 @@ def cut(record: Record, begin: float) -> Record:
         deliveries=_of_rows(record.deliveries, first),
         loads={job: _load(load, k, record.resolution) for job, load in record.loads.items()},
         longest_queue=math.nan,
-        open_seconds=float(np.maximum(stood - since, 0.0).sum()),
+        open_seconds=float(np.maximum(until - since, 0.0).sum()),
         open_count=int(np.sum(waits.outcome == WaitOutcome.WAITING)),
         connection_seconds=math.nan,
     )
@@ -238,7 +254,7 @@ def _steps(columns: StepColumns, first: int) -> StepColumns:
 
 
 def _of_rows(columns: C, first: int) -> C:
-    """Return what belongs to instances from a row on; they are numbered from 0 again."""
+    """Return the entries of instances from a row on, numbered from 0 again."""
     keep = columns.row >= first
     changes: dict[str, Any] = {
         name: _kept(values, keep)

@@ -1,4 +1,4 @@
-"""A run: what happened, as tidy tables."""
+"""A run: the results of a simulation as tidy tables, metrics and a plot."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ import pandas as pd
 from asyncsim import plots
 from asyncsim.engine import tables
 from asyncsim.engine.graph import Graph
-from asyncsim.engine.metrics import figures, metrics_of
-from asyncsim.engine.result import Record, cut
-from asyncsim.engine.run_arguments import warm_up_of
-from asyncsim.engine.wait_timeline import trace
+from asyncsim.engine.metrics import compute_metrics, metrics_of
+from asyncsim.engine.result import Record, warm_up_of, without_warm_up
+from asyncsim.engine.wait_timeline import wait_timeline
 from asyncsim.errors import ScenarioError, UnknownSerialNumber
-from asyncsim.model.cached_tables import cached_table
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategies import Callback, Polling
 from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.units import DurationLike, nearest, number_text
+from asyncsim.model.validation import cached_table
 from asyncsim.platform import can_compile
 
 if TYPE_CHECKING:
@@ -31,11 +30,10 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """What happened when a scenario was played under a strategy; made by `asyncsim.simulate`.
+    """The results of a scenario under a strategy; made by `asyncsim.simulate`.
 
     All times are seconds from the scenario's start; columns whose names end in ``_at`` are the
-    same as timestamps. The tables are built when they are first asked for; each is a copy, which
-    is yours to change.
+    same as timestamps. The tables are built on first use; each is a copy that you may change.
     """
 
     def __init__(
@@ -48,7 +46,7 @@ class Run:
 
     @property
     def engine(self) -> str:
-        """Which engine played it."""
+        """Name of the engine."""
         return self.record.engine
 
     @cached_table
@@ -63,7 +61,7 @@ class Run:
 
     @property
     def notes(self) -> list[str]:
-        """What else there is to know: waits that were still open when the run stopped."""
+        """Notes on the run: waits that were still open when it stopped."""
         record = self.record
         if not record.open_count:
             return []
@@ -83,29 +81,29 @@ class Run:
     def steps(self) -> pd.DataFrame:
         """One row per executed step: ``instance, activation, step, kind, queued, started, ended``.
 
-        An asynchronous step is queued and started with its call and ends when it resumes; its
-        ``outcome`` says how.
+        An asynchronous step is queued and started with its call and ends when it resumes, with its
+        ``outcome``.
         """
         return tables.steps(self.record, self._graph, self.scenario.calendar)
 
     @cached_table
     def deliveries(self) -> pd.DataFrame:
-        """One row per callback delivery: ``sent, arrived, handled`` and what it was answered."""
+        """One row per callback delivery: ``sent, arrived, handled`` and the answer."""
         return tables.deliveries(self.record, self.scenario)
 
     @cached_table
     def server(self) -> pd.DataFrame:
-        """Load over time: mean busy workers and queue length per bin, by kind of job."""
+        """Load per time bin: mean busy workers and queue length, by kind of job."""
         return tables.server(self.record, self.scenario.calendar)
 
     @cached_table
     def open_waits(self) -> pd.DataFrame:
-        """Open waits over time: number, mean over the bin, and age of the oldest in seconds."""
+        """Open waits per time bin: number at its start, mean, age of the oldest in seconds."""
         return tables.open_waits(self.record, self.scenario.calendar)
 
     @cached_table
     def overhead(self) -> pd.DataFrame:
-        """What noticing cost, by kind: worker-seconds, requests, database operations."""
+        """Overhead by kind: worker-seconds, requests, database operations."""
         return tables.overhead(self.record, self.scenario.server)
 
     def event_log(self) -> pd.DataFrame:
@@ -129,35 +127,36 @@ class Run:
         ``schedule``  the step, or its outgoing call, is queued for a worker
         ``start``     a worker picks it up
         ``suspend``   the wait is armed; the resource is the external system
-        ``resume``    the wait is finished, and the process moves on
-        ``complete``  the step has ended well, also by an immediate response that says *done*
+        ``resume``    the wait is finished, and the process continues
+        ``complete``  the step has succeeded, also by the immediate response *done*
         ``ate_abort`` the step has failed: its call was rejected, its wait timed out, or its
-                      strategy gave up; `outcome` says which. The instance may go on
+                      strategy gave up, see `outcome`. The instance may continue
         ``pi_abort``  the step was cancelled because its instance failed elsewhere
         ============= ==========================================================================
 
-        A wait that is still open has a ``suspend`` and nothing after it. ``withdraw`` never occurs:
-        the server takes nothing back from its queue. For the same reason a step that arms its
-        wait before the call can be suspended, and even aborted, before it starts.
+        An open wait has a ``suspend`` and nothing after it. ``withdraw`` never occurs: jobs stay in
+        the server's queue. For the same reason a step that arms its wait before the call can be
+        suspended, and even aborted, before it starts.
         """
         return tables.event_log(self.record, self._graph, self.scenario)
 
     def summary(self, after: DurationLike | None = None) -> pd.DataFrame:
-        """Return one tidy row: what was played, and every figure of it.
+        """Return one tidy row: the scenario, the strategy, the seed, and every metric.
 
         Units and meanings are in `asyncsim.engine.metrics.METRICS`; times are seconds. Costs are
-        there if the scenario has prices.
+        included if the scenario has prices.
 
         Parameters
         ----------
         after
-            A warm-up to leave out (``"2 days"``): instances that arrived in it count nowhere, and
-            load is that of the time after it; see `asyncsim.engine.result.cut`. What is known of
-            whole runs only (`longest_queue`, `connection_time`) is NaN.
+            A warm-up to exclude (``"2 days"``): instances that arrived in it do not count, and load
+            is that of the time after it. `longest_queue` and `connection_time` are then NaN.
         """
         record = self.record
         if after is not None:
-            record = cut(record, warm_up_of("after", after, self.scenario, record.resolution))
+            record = without_warm_up(
+                record, warm_up_of("after", after, self.scenario, record.resolution)
+            )
         head: dict[str, Any] = {
             "scenario": self.scenario.name,
             "strategy": self.strategy.label,
@@ -166,13 +165,13 @@ class Run:
             "replication": self.draws.replication,
             "instances": len(record.arrived),
         }
-        found = figures(record, self.scenario)
+        found = compute_metrics(record, self.scenario)
         return pd.DataFrame([head | {name: found[name] for name in metrics_of(self.scenario)}])
 
     def plot_timeline(self, serial_number: str, against: Strategy | None = None) -> Figure:
-        """Draw the life of one step under this strategy and another, one above the other.
+        """Plot the life of one step under this strategy and another, one above the other.
 
-        Both are played again with the same random numbers, so this takes as long as two runs.
+        Both are played again with the same random numbers, which takes as long as two runs.
 
         Parameters
         ----------
@@ -187,14 +186,14 @@ class Run:
             If no wait has this number in either run.
         """
         if against is None:
-            against = Polling(900.0) if isinstance(self.strategy, Callback) else Callback()
+            against = Polling(900.0) if self.strategy.notifies else Callback()
         if not isinstance(against, Strategy):
             raise ScenarioError(f"against must be a strategy, got {against!r}")
         lanes = {}
         pair = (against, self.strategy)
         for label, strategy in zip(told_apart(pair), pair, strict=True):
             label = f"{label} (2)" if label in lanes else label
-            lanes[label] = trace(self.scenario, strategy, self.draws, serial_number)
+            lanes[label] = wait_timeline(self.scenario, strategy, self.draws, serial_number)
         if all(lane.empty for lane in lanes.values()):
             serial_number, numbers = str(serial_number), self.waits["serial_number"]
             example = f"; one that exists is {numbers.iloc[0]!r}" if len(numbers) else ""
@@ -215,7 +214,7 @@ class Run:
         return f"Run({self.scenario.name!r}, {self.strategy.label}, {n} instances, {engine})"
 
     def _repr_html_(self) -> str:
-        units = {name: figure.unit for name, figure in metrics_of(self.scenario).items()}
+        units = {name: metric.unit for name, metric in metrics_of(self.scenario).items()}
         rows, summary = {}, self.summary().iloc[0]
         lossy = bool(summary["unresumed_share"] > 0)
         for name, value in summary.items():

@@ -1,17 +1,10 @@
-"""The reference engine: a scenario played with SimPy.
+"""The reference engine: a scenario played with SimPy, written to be read.
 
-It is written to be read. An instance *walks* through the nodes of its process, from event to event
-(`Simulation._walk`), until it comes to a call. Having made the call it leaves a record, a
-`asyncsim.engine.waits.Wait`, and the walk ends: a waiting instance is only that record. Whoever
-finishes the record (a callback, a check) starts a new walk from where the record stands.
-Strategies and external systems are SimPy processes.
-
-The draws of a run as plain lists, one per node of the process.
-
-An engine that plays one instance after the other reads one number at a time, and reading one from
-a list takes a third of the time it takes from an array.
-
-Taking down what a SimPy simulation has done so far.
+An instance *walks* through the nodes of its process, from event to event (`Simulation._walk`),
+until it comes to a call. After the call it leaves a record, a `asyncsim.engine.waits.Wait`, and the
+walk ends: a waiting instance is only that record. The finish of the record, by a callback or a
+check, starts a new walk from where the record stands. Strategies and external systems are SimPy
+processes.
 """
 
 from __future__ import annotations
@@ -26,9 +19,10 @@ from typing import Any
 import numpy as np
 import simpy
 from attrs import frozen
+from numpy.typing import NDArray
 
-from asyncsim.engine.check_counting import CheckFastForward
 from asyncsim.engine.contexts import (
+    CheckFastForward,
     Deliveries,
     ExternalSystemContext,
     HeldConnections,
@@ -60,7 +54,6 @@ from asyncsim.engine.result import (
     WaitColumns,
     WaitOutcome,
 )
-from asyncsim.engine.run_arguments import check_played, seconds
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.engine.workers import Job, Workers
 from asyncsim.errors import EngineError
@@ -68,87 +61,25 @@ from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategy_base import SimProcess, Strategy
-from asyncsim.model.systems import LoggedCompletions
-from asyncsim.model.units import DurationLike
-
-
-@frozen
-class Numbers:
-    """Random numbers by node and instance; a node that needs none has an empty list.
-
-    Attributes
-    ----------
-    arrivals
-        Instant of arrival of each instance, in seconds.
-    work
-        Worker time of steps and calls, in seconds.
-    uniforms
-        Uniform numbers that decide choices and responses.
-    times
-        Times of external systems, a list with one per link for each instance, in seconds.
-    """
-
-    arrivals: list[float]
-    work: list[list[float]]
-    uniforms: list[list[float]]
-    times: list[list[list[float]]]
-
-    @classmethod
-    def of(cls, draws: Draws, graph: Graph) -> Numbers:
-        """Lay draws out by node."""
-        nodes = graph.nodes
-        numbers = cls(
-            arrivals=draws.arrivals.tolist(),
-            work=[[] for _ in nodes],
-            uniforms=[[] for _ in nodes],
-            times=[[] for _ in nodes],
-        )
-        for k, node in enumerate(nodes):
-            if isinstance(node, (Work, Call)):
-                numbers.work[k] = draws.work[node.name].tolist()
-            if isinstance(node, Choose):
-                numbers.uniforms[k] = draws.choices[node.name].tolist()
-            if isinstance(node, Call):
-                numbers.uniforms[k] = draws.responses[node.name].tolist()
-                numbers.times[k] = _rows(draws.external[node.name])
-        return numbers
-
-
-def _rows(times: Floats) -> list[list[float]]:
-    """Return one list per instance, with a time for each link."""
-    rows: list[list[float]] = np.column_stack([times]).tolist()
-    return rows
-
-
-class StepLists:
-    """One node's times while a run is played, and how calls ended, by instance."""
-
-    def __init__(self, n: int) -> None:
-        self.queued, self.started, self.ended = (array("d", [math.nan]) * n for _ in range(3))
-        self.outcomes = array("b", [StepOutcome.OPEN]) * n
-
-    def add_row(self) -> None:
-        """Make room for one more instance."""
-        for times in (self.queued, self.started, self.ended):
-            times.append(math.nan)
-        self.outcomes.append(StepOutcome.OPEN)
+from asyncsim.model.units import DurationLike, positive_duration
+from asyncsim.model.validation import argument, scenario_error
 
 
 class Simulation:
-    """A scenario being played; it can be stopped at any instant, looked at, and gone on with.
+    """A scenario being played; it can be stopped at any instant, inspected, and continued.
 
     Parameters
     ----------
     scenario, strategy
-        What is played, and how its waiting steps learn of completion.
+        What is played, and how its waiting steps notice completion.
     draws
-        The random numbers; drawn from `seed` and `replication` if left out.
+        The random numbers; by default drawn from `seed` and `replication`.
     seed, replication
         Keys of the random numbers.
     resolution
-        Width of the time bins in which the load of the server is kept.
+        Width of the time bins of the server's load.
     waits
-        Where the records of waits are kept; by default in memory.
+        The records of waits; by default in memory.
 
     Examples
     --------
@@ -183,38 +114,38 @@ class Simulation:
         self.poll_work = scenario.server.poll_work
         self.callback_work = scenario.server.callback_work
         self.admission = admission(scenario.server.finish_limit)
-        self.lines = HeldConnections(self.clock)
+        self.connections = HeldConnections(self.clock)
         self.arrived = 0
         self.deliveries = Deliveries()
         self.collections: set[float] = set()
         self.stopped = False
-        """Whether the last run was stopped at an instant, or went on to its own end."""
+        """Whether the last run was stopped at an instant, or continued to its own end."""
         self._joins: dict[tuple[int, int], int] = {}
         self._keys: dict[tuple[str, int], int] = {}
-        self._watched = type(strategy).wait is not Strategy.wait
-        self._notified = type(strategy).notify is not Strategy.notify
-        self.numbers = Numbers.of(self.draws, self.graph)
+        self._waits_actively = strategy.polls
+        self._notifies = strategy.notifies
+        self.numbers = DrawLists.of(self.draws, self.graph)
         self.columns = [StepLists(len(self.draws)) for _ in self.graph.nodes]
         self.ended = array("d", [math.nan]) * len(self.draws)
         self.outcomes = [Outcome.RUNNING] * len(self.draws)
-        self._open_desks()
+        self._open_systems()
         self.clock.process(self._arrive())
 
-    def _open_desks(self) -> None:
-        self._desks: dict[str, ExternalSystemContext] = {}
+    def _open_systems(self) -> None:
+        self._systems: dict[str, ExternalSystemContext] = {}
         index = 0
         for name, system in self.scenario.systems.items():
-            desk: ExternalSystemContext | None = None
+            context: ExternalSystemContext | None = None
             for k, link in reversed(list(enumerate(system.links))):
                 index += 1
-                desk = ExternalSystemContext(self, link, f"{name}/{k}", index, desk)
-            assert desk is not None
-            self._desks[name] = desk
+                context = ExternalSystemContext(self, link, f"{name}/{k}", index, context)
+            assert context is not None
+            self._systems[name] = context
 
     # --- playing --------------------------------------------------------------------------------
 
     def run(self, until: DurationLike | None = None) -> None:
-        """Play until every instance has ended and nothing is left to do, or until an instant.
+        """Play until every instance has ended and no event is left, or until an instant.
 
         Raises
         ------
@@ -231,19 +162,19 @@ class Simulation:
 
     @property
     def waiting(self) -> int:
-        """How many waits are open now."""
+        """Number of open waits."""
         return self.waits.open_count
 
     @property
     def live_processes(self) -> int:
-        """How many SimPy processes of this simulation are alive now, counted in memory."""
+        """Number of live SimPy processes of this simulation, counted in memory."""
         return sum(
             1
             for thing in gc.get_objects()
             if type(thing) is simpy.Process and thing.env is self.clock and thing.is_alive
         )
 
-    # --- the way of an instance -----------------------------------------------------------------
+    # --- the path of an instance ----------------------------------------------------------------
 
     def _arrive(self) -> SimProcess:
         for row, instant in enumerate(self.numbers.arrivals):
@@ -252,21 +183,20 @@ class Simulation:
             self._start_walk(row, self.graph.start)
 
     def _start_walk(self, row: int, index: int) -> None:
-        self._go_on(self._walk(row, index))
+        self._advance(self._walk(row, index))
 
-    def _go_on(self, walk: SimProcess, _: simpy.Event | None = None) -> None:
-        """Let a walk go on to its next event.
+    def _advance(self, walk: SimProcess, _: simpy.Event | None = None) -> None:
+        """Advance a walk to its next event.
 
-        This is all of a SimPy process that a walk needs, without the events of its own that one
-        has for its beginning and its end.
+        A walk needs no more of a SimPy process, and saves the events of its beginning and its end.
         """
         event = next(walk, None)
         if event is not None:
             assert event.callbacks is not None
-            event.callbacks.append(partial(self._go_on, walk))
+            event.callbacks.append(partial(self._advance, walk))
 
     def _walk(self, row: int, index: int) -> SimProcess:
-        """Walk from a node until the instance ends, waits, or has to wait for its branches."""
+        """Walk from a node until the instance ends, waits, or must wait for its branches."""
         while index >= 0 and not self.outcomes[row]:  # it may have failed in another branch
             node = self.graph.nodes[index]
             if isinstance(node, Work):
@@ -293,7 +223,7 @@ class Simulation:
             self._end(row, Outcome.FAILED)
 
     def _work_at(self, node: Work | Call, row: int, job: Job = Job.WORK) -> SimProcess:
-        """Have a worker do the work of a step or of a call."""
+        """Occupy a worker with the work of a step or of a call."""
         columns, now = self.columns[node.index], self.clock.now
         columns.queued[row] = columns.started[row] = now
         work = self.numbers.work[node.index][row]
@@ -305,7 +235,7 @@ class Simulation:
             columns.ended[row] = end
 
     def _call(self, node: Call, row: int) -> Generator[simpy.Event, Any, int]:
-        """Make the call and leave the record of a wait; return where to go on at once."""
+        """Make the call and leave the record of a wait; return the node to continue at."""
         step = node.step
         number, now = self.activation(node, row), self.clock.now
         wait = Wait(self.serial_number(node, row), row, node.index, number, now)
@@ -315,10 +245,10 @@ class Simulation:
         yield from self._work_at(node, row, Job.CALL)
         response = self._response_to(wait, node)
         if response != "accepted":
-            return self._go_on_at_once(wait, node, response)
+            return self._skip_wait(wait, node, response)
         if node.on_accepted == STANDS:
             self._arm_soon(wait)
-        self._desks[step.system].submit(WorkItem(wait, self.numbers.times[node.index][row]))
+        self._systems[step.system].submit(WorkItem(wait, self.numbers.times[node.index][row]))
         return node.on_accepted
 
     def _arm_soon(self, wait: Wait) -> None:
@@ -338,9 +268,9 @@ class Simulation:
 
     def serial_number(self, node: Call, row: int) -> str:
         """Return the serial number of a wait: a log's own, or instance and activation."""
-        system = self.scenario.systems[node.step.system]
-        if isinstance(system, LoggedCompletions) and system.serial_numbers:
-            return system.serial_numbers[row]
+        logged = self.scenario.systems[node.step.system].serial_numbers
+        if logged:
+            return logged[row]
         return f"{row + 1}_{self.activation(node, row)}"
 
     def activation(self, node: Call, row: int) -> int:
@@ -348,17 +278,17 @@ class Simulation:
         return node.number
 
     def _choice_at(self, node: Choose, row: int) -> int:
-        """Return the first node of the way that an instance takes."""
+        """Return the first node of the branch that an instance takes."""
         return node.head_for(self.numbers.uniforms[node.index][row])
 
     def _response_to(self, wait: Wait, node: Call) -> str:
         """Return the immediate response to a call."""
         return node.response_to(self.numbers.uniforms[node.index][wait.row])
 
-    def _go_on_at_once(self, wait: Wait, node: Call, response: str) -> int:
-        """Skip the wait: the immediate response has said it all."""
+    def _skip_wait(self, wait: Wait, node: Call, response: str) -> int:
+        """Skip the wait of a call that was done or rejected; return the node to continue at."""
         if wait.state not in (State.CALLED, State.ARMED):
-            return STANDS  # timed out, or the instance has failed, while the call was being made
+            return STANDS  # timed out, or the instance has failed, during the call
         self.waits.cancel(wait, self.clock.now)
         self._closed(wait)
         done = response == "done"
@@ -371,7 +301,7 @@ class Simulation:
         columns.outcomes[wait.row] = outcome
 
     def _end(self, row: int, outcome: Outcome) -> None:
-        """End an instance; if it failed, what else it was waiting for is cancelled."""
+        """End an instance; if it failed, cancel its other waits."""
         if self.outcomes[row]:
             return
         self.outcomes[row] = outcome
@@ -399,7 +329,7 @@ class Simulation:
         if self.skipped:
             if wait.completed <= now:
                 self.skipped.completed(wait)
-        elif self._watched:
+        elif self._waits_actively:
             self._start(self.strategy.wait(WaitContext(self, wait, EventKind.CHECK_DUE)))
 
     def _set_deadline(self, wait: Wait, instant: float) -> None:
@@ -416,23 +346,23 @@ class Simulation:
         return node
 
     def completed(self, wait: Wait) -> None:
-        """Note that the external system has done the work, and let the strategy act on it."""
+        """Record the completion of the outside work, and notify the strategy."""
         if wait.completed < math.inf:
             raise EngineError(f"the work of {wait.serial_number!r} was completed twice")
         wait.completed = self.clock.now
         self.waits.changed(wait)
-        self._tell_strategy(wait)
-        self._let_see(wait)
+        self._notify_strategy(wait)
+        self._show_completion(wait)
 
-    def _let_see(self, wait: Wait) -> None:
-        """Let those who ask for a wait see that its work is complete."""
+    def _show_completion(self, wait: Wait) -> None:
+        """Show the completion to the checks of a wait."""
         if wait.state is State.ARMED:
             if self.skipped:
                 self.skipped.completed(wait)
-            self.lines.release(wait)
+            self.connections.release(wait)
 
-    def _tell_strategy(self, wait: Wait) -> None:
-        if self._notified:
+    def _notify_strategy(self, wait: Wait) -> None:
+        if self._notifies:
             self._start(self.strategy.notify(WaitContext(self, wait, EventKind.SYSTEM)))
 
     def finish(self, wait: Wait) -> Answer:
@@ -448,17 +378,17 @@ class Simulation:
         self._start_walk(wait.row, self._node(wait).next)
 
     def expire(self, wait: Wait, state: State) -> None:
-        """Let a wait time out or be given up, if it is still open; the step goes that way."""
+        """Time an open wait out, or give it up; the step follows its `on_timeout`."""
         if self.waits.expire(wait, self.clock.now, state):
             self._closed(wait)
             self._leave(wait, StepOutcome[state.name])
             self._start_walk(wait.row, self._node(wait).on_timeout)
 
     def _closed(self, wait: Wait) -> None:
-        """Tidy up after a wait: count checks that were skipped, let go of a held line."""
+        """Clean up after a wait: count its skipped checks, release its connection."""
         if self.skipped:
             self.skipped.count(wait)
-        self.lines.release(wait)
+        self.connections.release(wait)
 
     def key_of(self, what: str, index: int) -> int:
         """Return the key of a strategy's endless table of uniform numbers, for one step."""
@@ -467,6 +397,70 @@ class Simulation:
             key = self.draws.key(f"strategy/{what}/{self.graph.nodes[index].name}")
             self._keys[what, index] = key
         return key
+
+
+# --- random numbers and times by node -------------------------------------------------------------
+
+
+@frozen
+class DrawLists:
+    """The draws of a run as plain lists by node and instance; a node without any has an empty one.
+
+    Reading one number from a list takes a third of the time it takes from an array.
+
+    Attributes
+    ----------
+    arrivals
+        Instant of arrival of each instance, in seconds.
+    work
+        Worker time of steps and calls, in seconds.
+    uniforms
+        Uniform numbers that decide choices and responses.
+    times
+        Times of external systems, a list with one per link for each instance, in seconds.
+    """
+
+    arrivals: list[float]
+    work: list[list[float]]
+    uniforms: list[list[float]]
+    times: list[list[list[float]]]
+
+    @classmethod
+    def of(cls, draws: Draws, graph: Graph) -> DrawLists:
+        """Return draws by node."""
+        nodes = graph.nodes
+        numbers = cls(
+            arrivals=draws.arrivals.tolist(),
+            work=[[] for _ in nodes],
+            uniforms=[[] for _ in nodes],
+            times=[[] for _ in nodes],
+        )
+        for k, node in enumerate(nodes):
+            if isinstance(node, (Work, Call)):
+                numbers.work[k] = draws.work[node.name].tolist()
+            if isinstance(node, Choose):
+                numbers.uniforms[k] = draws.choices[node.name].tolist()
+            if isinstance(node, Call):
+                numbers.uniforms[k] = draws.responses[node.name].tolist()
+                numbers.times[k] = np.column_stack([draws.external[node.name]]).tolist()
+        return numbers
+
+
+class StepLists:
+    """Times of one node, and outcomes of its calls, by instance."""
+
+    def __init__(self, n: int) -> None:
+        self.queued, self.started, self.ended = (array("d", [math.nan]) * n for _ in range(3))
+        self.outcomes = array("b", [StepOutcome.OPEN]) * n
+
+    def add_row(self) -> None:
+        """Add an instance."""
+        for times in (self.queued, self.started, self.ended):
+            times.append(math.nan)
+        self.outcomes.append(StepOutcome.OPEN)
+
+
+# --- the record of a simulation -------------------------------------------------------------------
 
 
 WAIT_CODES = {
@@ -479,7 +473,7 @@ WAIT_CODES = {
 
 
 def record_of(simulation: Simulation) -> Record:
-    """Return all that has happened in a simulation so far; it can go on afterwards."""
+    """Return the record of a simulation until now; it can continue afterwards."""
     waits = list(simulation.waits.records.values())  # once: they may lie in a database
     end, n = _end_of(simulation, waits), simulation.arrived
     simulation.waits.settle(end)
@@ -502,15 +496,15 @@ def record_of(simulation: Simulation) -> Record:
         longest_queue=simulation.workers.longest_queue,
         open_seconds=simulation.waits.open_seconds,
         open_count=simulation.waits.open_count,
-        connection_seconds=simulation.lines.seconds_by(end),
+        connection_seconds=simulation.connections.seconds_by(end),
         stopped=simulation.stopped,
     )
 
 
 def _end_of(simulation: Simulation, waits: Sequence[Wait]) -> float:
-    """Return the instant of the stop, or else of the last thing that happened.
+    """Return the instant of the stop, otherwise of the last event that counts.
 
-    The clock itself may go on after that, to timers of waits that are long over.
+    The clock may be later, at timers of waits that are long over.
     """
     if simulation.stopped:
         return simulation.now
@@ -523,42 +517,74 @@ def _end_of(simulation: Simulation, waits: Sequence[Wait]) -> float:
 def _waits(waits: Sequence[Wait]) -> WaitColumns:
     armed = [w for w in waits if not math.isnan(w.armed)]
     armed.sort(key=lambda w: (w.row, w.number))
-    completed = np.array([w.completed for w in armed], dtype=float)
-    completed[np.isinf(completed)] = np.nan
+
+    def times(name: str) -> Floats:
+        return np.array([getattr(w, name) for w in armed], dtype=float)
+
+    def numbers(name: str) -> NDArray[np.int64]:
+        return np.array([getattr(w, name) for w in armed], dtype=np.int64)
+
+    completed = times("completed")
     return WaitColumns(
-        row=np.array([w.row for w in armed], dtype=np.int64),
-        node=np.array([w.step for w in armed], dtype=np.int64),
-        called=np.array([w.called for w in armed], dtype=float),
-        armed=np.array([w.armed for w in armed], dtype=float),
-        completed=completed,
-        closed=np.array([w.closed for w in armed], dtype=float),
-        checks=np.array([w.checks for w in armed], dtype=np.int64),
-        wasted_checks=np.array([w.wasted_checks for w in armed], dtype=np.int64),
-        deliveries=np.array([w.deliveries for w in armed], dtype=np.int64),
+        row=numbers("row"),
+        node=numbers("step"),
+        called=times("called"),
+        armed=times("armed"),
+        completed=np.where(np.isinf(completed), np.nan, completed),
+        closed=times("closed"),
+        checks=numbers("checks"),
+        wasted_checks=numbers("wasted_checks"),
+        deliveries=numbers("deliveries"),
         outcome=np.array([WAIT_CODES[w.state] for w in armed], dtype=np.int64),
         serial_numbers=[w.serial_number for w in armed],
     )
 
 
 def _executed_steps(node: Node, lists: StepLists, n: int) -> StepColumns:
-    outcome = None
-    if isinstance(node, Call):
-        outcome = np.array(lists.outcomes[:n], dtype=np.int64)
     queued, started, ended = (
-        np.array(part[:n], dtype=float) for part in (lists.queued, lists.started, lists.ended)
+        np.array(part[:n]) for part in (lists.queued, lists.started, lists.ended)
     )
-    return StepColumns(queued, started, ended, outcome)
+    outcomes = np.array(lists.outcomes[:n], dtype=np.int64) if isinstance(node, Call) else None
+    return StepColumns(queued, started, ended, outcomes)
 
 
 def _deliveries(simulation: Simulation) -> DeliveryColumns:
     rows = list(simulation.deliveries)
     codes = {text: code for code, text in enumerate(DELIVERY_OUTCOMES)}
-    whole = np.array(
-        [(d.row, d.node, d.attempt, codes[d.outcome]) for d in rows],
-        dtype=np.int64,
-    ).reshape(-1, 4)
-    times = np.array([(d.sent, d.arrived, d.handled) for d in rows], dtype=float).reshape(-1, 3)
-    row, node, attempt, outcome = whole.T
-    sent, arrived, handled = times.T
+    whole = [(d.row, d.node, d.attempt, codes[d.outcome]) for d in rows]
+    row, node, attempt, outcome = np.array(whole, dtype=np.int64).reshape(-1, 4).T
+    sent, arrived, handled = np.array([d[4:7] for d in rows], dtype=float).reshape(-1, 3).T
     serial_numbers = [d.serial_number for d in rows]
     return DeliveryColumns(row, node, attempt, sent, arrived, handled, outcome, serial_numbers)
+
+
+# --- arguments ------------------------------------------------------------------------------------
+
+
+def check_played(scenario: Scenario, strategy: Strategy, draws: Draws | None) -> None:
+    """Raise a ScenarioError unless the arguments are a scenario, a strategy, and draws or None."""
+    check_scenario(scenario)
+    check_strategy("strategy", strategy)
+    if not isinstance(draws, Draws | None):
+        raise scenario_error("draws", "must be Draws, or left out", draws)
+
+
+def check_strategy(name: str, value: object) -> None:
+    """Raise a ScenarioError unless the value is a strategy."""
+    if not isinstance(value, Strategy):
+        but = ", not a class" if isinstance(value, type) else ""
+        raise scenario_error(name, f"must be a strategy such as Callback(){but}", value)
+
+
+def check_scenario(scenario: Scenario) -> None:
+    """Raise a ScenarioError unless the value is a scenario."""
+    if not isinstance(scenario, Scenario):
+        raise scenario_error("scenario", "must be a Scenario", scenario)
+
+
+def seconds(name: str, value: DurationLike, after: float = 0.0) -> float:
+    """Return a positive duration in seconds; as an instant it must be later than the present."""
+    found = argument(name, value, positive_duration)
+    if found <= after:
+        raise scenario_error(name, f"must be later than the present ({after} s)", value)
+    return found

@@ -1,7 +1,7 @@
-"""From the arrays of a run to tidy tables.
+"""Tidy tables of a run, made from its record.
 
-Times are float seconds from the scenario's start; beside those a person reads stands a timestamp
-column whose name ends in ``_at``.
+Times are float seconds from the scenario's start; the main ones have a timestamp column beside
+them, whose name ends in ``_at``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import WorkflowServer
-from asyncsim.model.systems import LoggedCompletions
 
 INSTANCE_OUTCOMES = {Outcome.RUNNING: "running", Outcome.DONE: "done", Outcome.FAILED: "failed"}
 STEP_COLUMNS = ["instance", "activation", "step", "kind", "queued", "started", "ended", "outcome"]
@@ -49,11 +48,11 @@ ENDS = {
     "gave up": "ate_abort",
     "cancelled": "pi_abort",
 }
-"""Transitions of steps that did not end well; all others are ``complete``."""
+"""Transitions of steps that failed or were cancelled; all others are ``complete``."""
 
 
 def waits(record: Record, scenario: Scenario, strategy: str) -> pd.DataFrame:
-    """One row per wait."""
+    """Return one row per wait."""
     w = record.waits
     nodes = Graph.of(scenario.process).nodes
     names = np.array([node.name for node in nodes], dtype=object)
@@ -84,7 +83,7 @@ def waits(record: Record, scenario: Scenario, strategy: str) -> pd.DataFrame:
 
 
 def serial_numbers(columns: WaitColumns | DeliveryColumns, scenario: Scenario) -> list[str]:
-    """Return the serial numbers of waits: a log's own, or instance and activation."""
+    """Return the serial numbers of waits: those of a log, or instance and activation."""
     if columns.serial_numbers is not None:
         return columns.serial_numbers
     laid_out = Graph.of(scenario.process).nodes
@@ -93,16 +92,15 @@ def serial_numbers(columns: WaitColumns | DeliveryColumns, scenario: Scenario) -
     for index in np.unique(columns.node).tolist():
         node = laid_out[index]
         assert isinstance(node, Call)
-        system = scenario.systems[node.step.system]
         numbers[index] = node.number
-        if isinstance(system, LoggedCompletions) and system.serial_numbers:
-            own[index] = system.serial_numbers
+        if logged := scenario.systems[node.step.system].serial_numbers:
+            own[index] = logged
     pairs = zip(columns.row.tolist(), columns.node.tolist(), strict=True)
     return [own[k][i] if k in own else f"{i + 1}_{numbers[k]}" for i, k in pairs]
 
 
 def instances(record: Record, calendar: Calendar) -> pd.DataFrame:
-    """One row per instance that has arrived."""
+    """Return one row per instance that has arrived."""
     names = np.array([INSTANCE_OUTCOMES[o] for o in Outcome], dtype=object)
     table = pd.DataFrame(
         {
@@ -117,7 +115,7 @@ def instances(record: Record, calendar: Calendar) -> pd.DataFrame:
 
 
 def steps(record: Record, graph: Graph, calendar: Calendar) -> pd.DataFrame:
-    """One row per executed step: queued, picked up by a worker, ended."""
+    """Return one row per executed step: queued, started by a worker, ended."""
     parts = [
         _steps_of(node, columns, record.end)
         for node, columns in zip(graph.nodes, record.steps, strict=True)
@@ -149,12 +147,12 @@ def _steps_of(node: Work | Call, columns: StepColumns, end: float) -> pd.DataFra
 
 
 def deliveries(record: Record, scenario: Scenario) -> pd.DataFrame:
-    """One row per delivery: sent, arrived, handled, and what it was answered."""
+    """Return one row per delivery: sent, arrived, handled, and the answer."""
     d = record.deliveries
     table = pd.DataFrame(
         {
             "serial_number": pd.Series(serial_numbers(d, scenario), dtype="str"),
-            "attempt": d.attempt + 1,  # people count from one; a dead letter is no attempt
+            "attempt": d.attempt + 1,  # from 1; a dead letter has 0
             "sent": d.sent,
             "arrived": d.arrived,
             "handled": d.handled,
@@ -165,7 +163,7 @@ def deliveries(record: Record, scenario: Scenario) -> pd.DataFrame:
 
 
 def server(record: Record, calendar: Calendar) -> pd.DataFrame:
-    """Load over time, one row per bin: mean busy workers and mean queue length, by kind of job."""
+    """Return the load per time bin: mean busy workers and mean queue length, by kind of job."""
     size = len(record.loads[Job.WORK].busy)
     columns: dict[str, Any] = {"time": np.arange(size) * record.resolution}
     for what in ("busy", "queue", "started"):
@@ -176,8 +174,8 @@ def server(record: Record, calendar: Calendar) -> pd.DataFrame:
 
 
 def open_waits(record: Record, calendar: Calendar) -> pd.DataFrame:
-    """Open waits over time: how many at the start of each bin, on average in it, and the oldest."""
-    size = len(record.loads[Job.WORK].busy) + 1  # so that the end of the run is seen
+    """Return the open waits per time bin: number at its start, mean over it, age of the oldest."""
+    size = len(record.loads[Job.WORK].busy) + 1  # includes the end of the run
     time = np.arange(size, dtype=np.float64) * record.resolution
     armed = np.sort(record.waits.armed)
     closed = record.waits.closed.copy()
@@ -198,7 +196,7 @@ def open_waits(record: Record, calendar: Calendar) -> pd.DataFrame:
 
 
 def time_since(moments: Floats, edges: Floats) -> Floats:
-    """Return, at each edge, the sum of the times that have passed since the moments before it."""
+    """Return, at each edge, the sum of the times since all earlier moments."""
     sums = np.concatenate([[0.0], np.cumsum(moments)])
     before = np.searchsorted(moments, edges)
     result: Floats = before * edges - sums[before]
@@ -221,7 +219,7 @@ def _oldest_age(armed: Floats, closed: Floats, time: Floats) -> Floats:
 
 @frozen
 class Spent:
-    """What one kind of noticing cost: a row of `overhead`."""
+    """Overhead of one kind: a row of `overhead`."""
 
     kind: str
     count: int
@@ -233,12 +231,11 @@ class Spent:
 
 
 def spent(record: Record, server: WorkflowServer) -> list[Spent]:
-    """Return what noticing cost by kind; plain numbers, for those who need no table.
+    """Return the overhead by kind, as plain numbers.
 
-    A check and a delivery are one request each, also a delivery that is lost or that the rate limit
-    refuses. Database operations are those of the server, per check and per delivery that
-    arrives. Writing the record of the wait and closing it is the same under every strategy and is
-    not counted.
+    A check and a delivery are one request each, also a delivery that is lost or refused by the rate
+    limit. Database operations are those of the server, per check and per delivery that arrives.
+    Writing and closing the record of the wait is the same under every strategy and not counted.
     """
     checks = int(record.waits.checks.sum())
     wasted = int(record.waits.wasted_checks.sum())
@@ -263,7 +260,7 @@ def spent(record: Record, server: WorkflowServer) -> list[Spent]:
 
 
 def overhead(record: Record, server: WorkflowServer) -> pd.DataFrame:
-    """Return what noticing cost by kind: worker-seconds, requests, database operations."""
+    """Return the overhead by kind: worker-seconds, requests, database operations."""
     return pd.DataFrame([asdict(one) for one in spent(record, server)])
 
 
@@ -274,7 +271,7 @@ def event_log(record: Record, graph: Graph, scenario: Scenario) -> pd.DataFrame:
     done = done.assign(resource="workflow server", serial_number=None)
     waiting = waits(record, scenario, "").rename(columns={"system": "resource"})
     waiting["activation"] = waiting["step"].map(scenario.process.activations).astype(int)
-    # In this order things happen at one instant in a step; the next step comes after them
+    # The order of the events of a step at one instant; the next step comes after them
     parts = [
         _events(done, "queued", "schedule", 0),
         _events(done, "started", "start", 1),

@@ -1,4 +1,4 @@
-"""The life of one wait in every detail: played again with somebody taking notes."""
+"""The timeline of one wait: its run is played again, and its checks are recorded."""
 
 from __future__ import annotations
 
@@ -16,56 +16,16 @@ from asyncsim.model.strategy_base import Answered, SimProcess, Strategy, Waiting
 COLUMNS = ["event", "start", "end", "text"]
 
 
-class _Noted:
-    """A waiting step that notes its checks; everything else it passes on."""
-
-    def __init__(self, step: WaitContext, notes: list[tuple[str, float, float, str]]) -> None:
-        self._step = step
-        self._notes = notes
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._step, name)
-
-    def check(self) -> Answered:
-        return self._ask(self._step.check())
-
-    def hold(self, seconds: float) -> Answered:
-        return self._ask(self._step.hold(seconds))
-
-    def _ask(self, asking: Answered) -> Answered:
-        start, before = self._step.now, self._step.checks
-        over = yield from asking
-        if self._step.checks > before:
-            text = "done" if self._step.saw else "not yet"
-            self._notes.append(("check", start, self._step.now, text))
-        return over
-
-
-class _NotingStrategy(Strategy):
-    """Plays a strategy, and notes the checks of one wait."""
-
-    def __init__(self, strategy: Strategy, serial_number: str) -> None:
-        self.strategy = strategy
-        self.serial_number = serial_number
-        self.notes: list[tuple[str, float, float, str]] = []
-
-    def wait(self, step: WaitingStep) -> SimProcess | None:
-        if step.serial_number == self.serial_number and isinstance(step, WaitContext):
-            return self.strategy.wait(_Noted(step, self.notes))
-        return self.strategy.wait(step)
-
-    def notify(self, step: WaitingStep) -> SimProcess | None:
-        return self.strategy.notify(step)
-
-
-def trace(scenario: Scenario, strategy: Strategy, draws: Draws, serial_number: str) -> pd.DataFrame:
-    """Return all that happened to one wait: event, start, end (seconds) and a text.
+def wait_timeline(
+    scenario: Scenario, strategy: Strategy, draws: Draws, serial_number: str
+) -> pd.DataFrame:
+    """Return the events of one wait: event, start, end (seconds) and a text.
 
     Events are arrived, called, armed, completed, check, delivery, resumed, and other endings of
     the wait; the table is empty if no wait has the number.
     """
-    noting = _NotingStrategy(strategy, serial_number)
-    simulation = Simulation(scenario, noting, draws)
+    recording = _RecordingStrategy(strategy, serial_number)
+    simulation = Simulation(scenario, recording, draws)
     simulation.run()
     wait = simulation.waits.records.get(serial_number)
     if wait is None:
@@ -76,7 +36,7 @@ def trace(scenario: Scenario, strategy: Strategy, draws: Draws, serial_number: s
         ("called", wait.called, wait.called, ""),
         ("armed", wait.armed, wait.armed, ""),
         ("completed", wait.completed, wait.completed, ""),
-        *noting.notes,
+        *recording.checks,
     ]
     for delivery in simulation.deliveries:
         if delivery.serial_number == serial_number:
@@ -87,3 +47,45 @@ def trace(scenario: Scenario, strategy: Strategy, draws: Draws, serial_number: s
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["event"] = table["event"].replace("finished", "resumed")
     return table.sort_values("start", kind="stable", ignore_index=True)
+
+
+class _RecordingStrategy(Strategy):
+    """Plays a strategy, and records the checks of one wait."""
+
+    def __init__(self, strategy: Strategy, serial_number: str) -> None:
+        self.strategy = strategy
+        self.serial_number = serial_number
+        self.checks: list[tuple[str, float, float, str]] = []
+
+    def wait(self, step: WaitingStep) -> SimProcess | None:
+        if step.serial_number == self.serial_number and isinstance(step, WaitContext):
+            return self.strategy.wait(_RecordedStep(step, self.checks))
+        return self.strategy.wait(step)
+
+    def notify(self, step: WaitingStep) -> SimProcess | None:
+        return self.strategy.notify(step)
+
+
+class _RecordedStep:
+    """A waiting step that records its checks, and delegates everything else."""
+
+    def __init__(self, step: WaitContext, checks: list[tuple[str, float, float, str]]) -> None:
+        self._step = step
+        self._checks = checks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._step, name)
+
+    def check(self) -> Answered:
+        return self._record(self._step.check())
+
+    def hold(self, seconds: float) -> Answered:
+        return self._record(self._step.hold(seconds))
+
+    def _record(self, check: Answered) -> Answered:
+        start, before = self._step.now, self._step.checks
+        over = yield from check
+        if self._step.checks > before:
+            text = "done" if self._step.saw else "not yet"
+            self._checks.append(("check", start, self._step.now, text))
+        return over

@@ -7,8 +7,8 @@ A wait is a record::
        └──────────────┴────cancel───▶ cancelled
 
 Only `Waits` changes the state of a record, and only along these arrows: a step can neither resume
-twice nor vanish. Every finish, from a callback, a check or a person, gets an `Answer`; what the
-sender is told beyond the first is the server's `FinishPolicy`.
+twice nor vanish. Every finish, from a callback, a check or a user, gets an `Answer`; the server's
+`FinishPolicy` decides the answers to all but the first.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from asyncsim.model.units import nearest
 
 
 class State(enum.Enum):
-    """Where a wait is in its life.
+    """State of a wait.
 
     >>> [state.value for state in sim.State]
     ['called', 'waiting', 'finished', 'timed out', 'gave up', 'cancelled']
@@ -46,12 +46,12 @@ class State(enum.Enum):
 
 
 class Answer(enum.Enum):
-    """What a finish gets: its words, whether the sender is told that all is well, and the error.
+    """Result of a finish: text, whether it is accepted, and the type of error if not.
 
     >>> sim.Answer.EARLY.text, sim.Answer.EARLY.accepted, sim.Answer.EARLY.settled
     ('early, rejected', False, False)
     >>> sim.Answer.FINISHED
-    Answer.FINISHED (finished: the sender is told that all is well)
+    Answer.FINISHED (finished: accepted)
     """
 
     FINISHED = ("finished", True, None)
@@ -71,12 +71,12 @@ class Answer(enum.Enum):
         self.error = error
 
     def __repr__(self) -> str:
-        said = "the sender is told that all is well"
-        return f"Answer.{self.name} ({self.text}: {self.error.__name__ if self.error else said})"
+        result = self.error.__name__ if self.error else "accepted"
+        return f"Answer.{self.name} ({self.text}: {result})"
 
     @property
     def settled(self) -> bool:
-        """Whether trying again is pointless: true for all but an early finish turned away."""
+        """Whether a retry is pointless: true for all but an early finish that was rejected."""
         return self is not Answer.EARLY
 
 
@@ -88,7 +88,7 @@ class Wait:
     """
 
     __slots__ = (
-        "__weakref__",  # so that a store can keep none but those somebody works on
+        "__weakref__",  # a store caches only the records in use
         "armed",
         "buffered",
         "called",
@@ -110,7 +110,7 @@ class Wait:
         self.row = row
         """Index of the instance, from 0."""
         self.step = step
-        """Where in the process it waits: index of the node."""
+        """Index of the node at which it waits."""
         self.number = number
         """Activation number, the second half of the serial number."""
         self.called = called
@@ -135,7 +135,7 @@ class Waits:
     >>> waits.register(wait)
     >>> waits.finish("5_31", now=1.0).text
     'early, rejected'
-    >>> waits.arm(wait, now=2.0)  # whether a finish was kept and has finished it
+    >>> waits.arm(wait, now=2.0)  # whether a buffered finish has finished it
     False
     >>> [waits.finish("5_31", now=instant).text for instant in (3.0, 4.0)]
     ['finished', 'duplicate, rejected']
@@ -151,26 +151,20 @@ class Waits:
         self.records: MutableMapping[str, Wait] = {}
         self.open_count = 0
         self.open_seconds = 0.0
-        """Time integral of the number of open waits, kept up as it changes."""
+        """Time integral of the number of open waits, until its last change."""
         self._last_change = 0.0
 
     def register(self, wait: Wait) -> None:
-        """Enter a new record.
-
-        Raises
-        ------
-        EngineError
-            If its serial number is taken.
-        """
+        """Add a record; raise an EngineError if its serial number is taken."""
         if wait.serial_number in self.records:
             raise EngineError(f"serial number {wait.serial_number!r} was given out twice")
         self.records[wait.serial_number] = wait
 
     def changed(self, wait: Wait) -> None:
-        """Hear that a record has changed; a store writes it down, a simulation need not."""
+        """Handle a change of a record; a store overrides this and writes it."""
 
     def arm(self, wait: Wait, now: float) -> bool:
-        """Arm a wait; return whether a buffered finish has finished it in the same instant."""
+        """Arm a wait; return whether a buffered finish has finished it at the same instant."""
         if wait.state is not State.CALLED:
             raise EngineError(f"{wait!r} cannot be armed")
         wait.state = State.ARMED
@@ -189,7 +183,7 @@ class Waits:
     def finish(
         self, serial_number: str, now: float, data: Mapping[str, Any] | None = None
     ) -> Answer:
-        """Finish a step by its serial number; the step resumes if, and only if, this was the first.
+        """Finish a step by its serial number; it resumes if, and only if, this is the first finish.
 
         Parameters
         ----------
@@ -198,7 +192,7 @@ class Waits:
         now
             The instant in seconds.
         data
-            Data fields handed back.
+            Data fields of the finish.
         """
         wait = self.records.get(serial_number)
         policy = self.policy
@@ -228,24 +222,27 @@ class Waits:
         return keep is not None and now > kept_since + keep
 
     def error_for(self, answer: Answer, serial_number: str) -> SerialNumberError | None:
-        """Return the error that says an answer to a person, or None if all is well."""
+        """Return the error of an answer, or None if the finish was accepted."""
         if answer.error is None:
             return None
-        says = {
+        problems = {
             Answer.EARLY: "is not waiting yet; try again in a moment",
             Answer.DUPLICATE: "was finished before; it will not resume twice",
             Answer.LATE: "is not waiting any more: it timed out or was cancelled",
             Answer.UNKNOWN: "is not known" + nearest(serial_number, self.like(serial_number)),
         }
-        return answer.error(f"serial number {serial_number!r} {says[answer]}")
+        return answer.error(f"serial number {serial_number!r} {problems[answer]}")
 
     def like(self, serial_number: str) -> Iterable[str]:
-        """Return numbers among which a mistyped one may be found."""
+        """Return the serial numbers to search for one like a mistyped one."""
         return self.records
 
     def expire(self, wait: Wait, now: float, state: State = State.TIMED_OUT) -> bool:
-        """Time a wait out, or give it up; false if it is not waiting any more."""
-        return self._end(wait, state, now)
+        """Time a wait out, or give it up; false if it is not armed."""
+        if wait.state is not State.ARMED:
+            return False
+        self._close(wait, state, now)
+        return True
 
     def cancel(self, wait: Wait, now: float) -> bool:
         """Cancel a wait; false if it is over."""
@@ -253,13 +250,7 @@ class Waits:
             wait.state = State.CANCELLED
             self.changed(wait)
             return True
-        return self._end(wait, State.CANCELLED, now)
-
-    def _end(self, wait: Wait, state: State, now: float) -> bool:
-        if wait.state is not State.ARMED:
-            return False
-        self._close(wait, state, now)
-        return True
+        return self.expire(wait, now, State.CANCELLED)
 
     def _close(self, wait: Wait, state: State, now: float) -> None:
         wait.state = state

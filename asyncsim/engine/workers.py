@@ -1,4 +1,4 @@
-"""The workflow server's workers: one FIFO queue, booked ahead, with its load kept over time."""
+"""The workflow server's workers: one FIFO queue, booked ahead, and its load over time."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from asyncsim.model.distributions import Floats
 
 FLUSH_AT = 65_536
 MOST_BINS = 6_000_000
-"""Eleven years by the minute; more would fill the memory."""
+"""Eleven years by the minute; more would exhaust the memory."""
 QUEUED, STARTED, ENDED = range(3)
 
 
 class Job(enum.IntEnum):
-    """What occupies a worker."""
+    """Kinds of jobs of a worker."""
 
     WORK = 0
     CALL = 1
@@ -51,11 +51,11 @@ class JobLoad:
         rests: NDArray[np.float64],
         resolution: float,
     ) -> JobLoad:
-        """Return the load that totals and sums per bin stand for (see `Load`)."""
+        """Return the load of totals and sums per bin (see `Load`)."""
         if not jobs:
             return cls(0, 0.0, 0.0, *np.zeros((3, counts.shape[1])))
         before = np.cumsum(counts, axis=1) - counts
-        integral = rests + before * resolution  # of the number that has come so far
+        integral = rests + before * resolution  # of the number of events until now
         busy = (integral[STARTED] - integral[ENDED]) / resolution
         queue = (integral[QUEUED] - integral[STARTED]) / resolution
         per_bin = counts[STARTED].copy(), np.maximum(busy, 0.0), np.maximum(queue, 0.0)
@@ -63,7 +63,7 @@ class JobLoad:
 
 
 def too_many_bins(size: int, resolution: float) -> EngineError:
-    """Return the error that says how much coarser the bins must be."""
+    """Return the error of a run with too many bins, with a resolution that is coarse enough."""
     return EngineError(
         f"the run needs {size:,.12g} bins of {resolution:g} s to keep its load; "
         f"give a coarser resolution, such as {60 * math.ceil(size / 1e5):.12g} s or more"
@@ -73,15 +73,15 @@ def too_many_bins(size: int, resolution: float) -> EngineError:
 class Workers:
     """`count` identical workers over one FIFO queue.
 
-    The time of a job is known when it is queued, so it is booked at once (see
-    `asyncsim.model.systems`). Jobs that take no time need no worker and are not booked.
+    The time of a job is known when it is queued, so it is booked at once, as in
+    `asyncsim.model.systems.LanePool`. Jobs that take no time need no worker and are not booked.
 
     Parameters
     ----------
     count
         Number of workers.
     resolution
-        Width of the time bins in which load is kept, in seconds.
+        Width of the time bins of the load, in seconds.
     """
 
     def __init__(self, count: int, resolution: float) -> None:
@@ -115,29 +115,29 @@ class Workers:
         self.longest_queue = max(self.longest_queue, len(starts))
 
     def load_now(self, now: float) -> tuple[int, int]:
-        """Return how many workers are busy at an instant, and how many jobs queue."""
+        """Return the number of busy workers and of queued jobs at an instant."""
         busy = sum(1 for free_at in self._free_at if free_at > now)
         queue = sum(1 for start in self._starts if start > now)
         return busy, queue
 
     @property
     def last_end(self) -> float:
-        """When the last of the jobs booked so far ends."""
+        """End of the last booked job."""
         return max(self._free_at)
 
     def load_until(self, end: float) -> dict[Job, JobLoad]:
-        """Return the load of each kind of job up to an instant, none of it after."""
+        """Return the load of each kind of job up to an instant."""
         bins = int(end // self.loads[0].resolution) + 1
         return {job: load.until(end, bins) for job, load in zip(Job, self.loads, strict=True)}
 
 
 class Load:
-    """Jobs of one kind over time, summed up in bins, exactly.
+    """Jobs of one kind over time, summed in bins, exactly.
 
-    For each bin the number of jobs that were queued, started and ended in it is kept, and the sum
-    of what was left of the bin at those moments. That gives the time integrals of queue length
-    and busy workers over each bin without keeping the jobs. Only those that are not over yet are
-    kept one by one, so that a run can be looked at in the middle of a job.
+    A bin holds the number of jobs that were queued, started and ended in it, and the sum of the
+    rest of the bin at those moments. These give the time integrals of queue length and busy workers
+    without the jobs. Only unfinished jobs are kept one by one, so that a run can be inspected in
+    the middle of a job.
     """
 
     def __init__(self, resolution: float) -> None:
@@ -151,23 +151,23 @@ class Load:
         self._rests = np.zeros((3, 0))
 
     def flush(self, now: float) -> None:
-        """Sum up the jobs that are over by now."""
+        """Add the jobs that have ended to the bins."""
         moments = self._kept()
         over = moments[ENDED] <= now
-        self._sum_up(moments[:, over])
+        self._add_to_bins(moments[:, over])
         kept = moments[:, ~over]
         self.queued, self.started, self.ended = (array("d", row.tolist()) for row in kept)
         self.flush_at = FLUSH_AT + 2 * kept.shape[1]
 
     def until(self, end: float, bins: int) -> JobLoad:
-        """Return the load up to an instant, which is not before the last one flushed at."""
+        """Return the load up to an instant, not before the last flush."""
         self.flush(end)
         going = self._kept()
         seen = Load(self.resolution)
         seen.jobs, seen.busy_seconds = self.jobs, self.busy_seconds
         seen.queue_seconds = self.queue_seconds
         seen._counts, seen._rests = self._counts.copy(), self._rests.copy()
-        seen._sum_up(np.minimum(going, end))
+        seen._add_to_bins(np.minimum(going, end))
         seen._grow(bins)
         counts, rests = seen._counts[:, :bins], seen._rests[:, :bins]
         totals = seen.jobs, seen.busy_seconds, seen.queue_seconds
@@ -178,7 +178,7 @@ class Load:
     def _kept(self) -> NDArray[np.float64]:
         return np.array([self.queued, self.started, self.ended])
 
-    def _sum_up(self, moments: NDArray[np.float64]) -> None:
+    def _add_to_bins(self, moments: NDArray[np.float64]) -> None:
         if not moments.size:
             return
         self.jobs += moments.shape[1]

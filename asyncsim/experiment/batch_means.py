@@ -11,10 +11,9 @@ from numpy.typing import ArrayLike
 
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.statistics import Interval, Uneven, mean_interval, ratio_values, student_t
-from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.distributions import Floats
 from asyncsim.model.units import count
-from asyncsim.model.validation import argument
+from asyncsim.model.validation import argument, with_own_tables
 
 FEWEST, MOST = 10, 30
 """Batches: with fewer the interval is wide and hard to check, and more gain little (Schmeiser

@@ -25,20 +25,19 @@ from asyncsim.experiment.statistics import (
     paired_interval,
     replicated_quantile,
 )
-from asyncsim.model.cached_tables import cached_table
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.units import text_of
-from asyncsim.model.validation import choice, scenario_error
+from asyncsim.model.validation import cached_table, choice, scenario_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 from functools import partial
 
-from asyncsim.engine.metrics import check_figure
-from asyncsim.engine.result import WHOLE_RUN
-from asyncsim.engine.run_arguments import check_scenario, warm_up_of
+from asyncsim.engine.metrics import check_metric
+from asyncsim.engine.result import WHOLE_RUN, warm_up_of
+from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import PrecisionWarning, warn
 from asyncsim.experiment.precision import FEWEST, Precision, target
 from asyncsim.experiment.replications import (
@@ -426,7 +425,7 @@ def compare(
     check_confidence(confidence)
     played = {label: Played(one) for label, one in labelled(strategies).items()}
     rules: dict[str, Precision] = {}
-    check_figure(figure, scenario)
+    check_metric(figure, scenario)
     wanted = argument("replications", 10 if replications is None else replications, count)
     most = argument("most_replications", most_replications, count)
     if precision is not None or within is not None:

@@ -21,10 +21,9 @@ from asyncsim.experiment.verify_experiments import (
     waits_of,
 )
 from asyncsim.model.arrivals import ArrivalTimes, UniformArrivals
-from asyncsim.model.costs import CostModel
 from asyncsim.model.distributions import fixed
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import WorkflowServer
+from asyncsim.model.server import CostModel, WorkflowServer
 from asyncsim.model.strategies import Backoff, Callback, LongPolling, Polling
 from asyncsim.model.systems import NightlyBatch
 from asyncsim.model.units import DAY, HOUR, MINUTE

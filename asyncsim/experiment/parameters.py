@@ -19,8 +19,7 @@ from attrs import frozen
 
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.replications import distinct
-from asyncsim.model.field_paths import changed
-from asyncsim.model.scenario import Scenario
+from asyncsim.model.scenario import Scenario, changed
 from asyncsim.model.scenario_files import KIND_OF, strategy_table
 from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.units import (

@@ -17,8 +17,8 @@ import pandas as pd
 from attrs import define
 
 from asyncsim import plots
-from asyncsim.engine.metrics import check_figure, metrics_of
-from asyncsim.engine.run_arguments import check_scenario
+from asyncsim.engine.metrics import check_metric, metrics_of
+from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import PrecisionWarning, ScenarioError, warn
 from asyncsim.experiment.notebook_html import warnings_html
 from asyncsim.experiment.replications import (
@@ -469,7 +469,7 @@ def replications_for(
     check_scenario(scenario)
     check_engine(engine)
     check_confidence(confidence)
-    unit = metrics_of(scenario)[check_figure(figure, scenario)].unit
+    unit = metrics_of(scenario)[check_metric(figure, scenario)].unit
     goal = target(0.05 if precision is None and within is None else precision, within, unit)
     most = argument("most_replications", most_replications, count)
     if most < FEWEST:

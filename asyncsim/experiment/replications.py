@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from attrs import define, frozen
 
-from asyncsim.engine.metrics import figures, latencies
-from asyncsim.engine.result import cut
+from asyncsim.engine.metrics import compute_metrics, latencies
+from asyncsim.engine.result import without_warm_up
 from asyncsim.engine.run import Run
 from asyncsim.errors import CensoredWarning, ScenarioError, warn
 from asyncsim.experiment.parallel import processes, progress_bar
@@ -50,9 +50,11 @@ class Outcome:
     @classmethod
     def of(cls, run: Run, warm_up: float = 0.0) -> Outcome:
         """Return the outcome of a run, without so many seconds of warm-up."""
-        record = cut(run.record, warm_up)
+        record = without_warm_up(run.record, warm_up)
         left_out = len(run.record.waits.row) - len(record.waits.row)
-        return cls(figures(record, run.scenario), latencies(record), record.open_count, left_out)
+        return cls(
+            compute_metrics(record, run.scenario), latencies(record), record.open_count, left_out
+        )
 
 
 @frozen

@@ -6,9 +6,8 @@ import logging
 
 from asyncsim.engine import invariants
 from asyncsim.engine.run import Run
-from asyncsim.engine.run_arguments import check_played, seconds
-from asyncsim.engine.simulation import Simulation, record_of
-from asyncsim.errors import CensoredWarning, ScenarioError, warn
+from asyncsim.engine.simulation import Simulation, check_played, record_of, seconds
+from asyncsim.errors import CensoredWarning, warn
 from asyncsim.fast.supported import unplayed
 from asyncsim.model.profiles import Profile
 from asyncsim.model.random_streams import Draws
@@ -64,7 +63,8 @@ def simulate(
     ScenarioError
         If an argument is wrong.
     EngineError
-        If the run broke one of the laws of `asyncsim.engine.invariants`.
+        If the run broke one of the laws of `asyncsim.engine.invariants`, or ``"compiled"`` does not
+        play a part of it.
 
     Warns
     -----
@@ -125,17 +125,13 @@ def played(
 
 def _chosen(engine: str, scenario: Scenario, strategy: Strategy) -> str:
     """Return the engine that plays, and say once if "auto" cannot take the fast one."""
-    if engine == "simpy":
+    if engine != "auto":
         return engine
     others = unplayed(scenario, strategy)
     if not others:
         return "compiled"
-    words = " and ".join(others)
-    if engine == "compiled":
-        raise ScenarioError(
-            f"engine 'compiled' plays built-in parts only, got {words}; take 'simpy' or 'auto'"
-        )
     if tuple(others) not in _told:
         _told.add(tuple(others))
-        logger.warning("%s: not built in, so SimPy plays it (slower, the same answer)", words)
+        names = " and ".join(others)
+        logger.warning("%s: not built in, so SimPy plays it (slower, the same answer)", names)
     return "simpy"

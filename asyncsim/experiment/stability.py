@@ -1,16 +1,16 @@
-"""What is asked of outside systems and workers in a week, against what they can do in it.
+"""Stability: the weekly load of external systems and workers against their weekly capacity.
 
-A run goes on until its last item is done, so one day's items may take two days. If days go on like
-that nobody has that time: what is more than can be done is never worked off.
+A run continues until its last item is complete, so the items of one day may take two days. If each
+day is like that, demand above capacity accumulates: there is no steady state (`shares`).
 
-The least work that an instance is to the workers, by what is described: a lower bound.
+Runs measure random work. A lower bound needs no run (`least_work`): steps and calls that are
+certain to be reached, by the mean of their distribution, and one callback or check for each wait.
+After a time-out the workers may be spared what comes next, so what follows a wait counts only as
+far as the wait is certain to resume: because the time-out takes the same path, because noticing in
+time needs no worker, or because a target is missed otherwise.
 
-Runs measure the work with chance in it. What must be done whatever happens can be told without:
-steps and calls that are surely come to, by the mean of their law, and one callback or check each.
-
-A wait that times out may spare the workers what comes after it: whoever has too much to do has less
-of it then. What comes after counts as far as waits surely resume: because the time-out goes on as
-well, because noticing in time needs no worker, or because a target is not met otherwise.
+All of this is read from specifications. Where there is none, or a kind that is not known here, the
+bounds cannot tell, and `unbounded` names the part.
 """
 
 from __future__ import annotations
@@ -27,24 +27,62 @@ from asyncsim.engine.graph import Call, Graph
 from asyncsim.engine.run import Run
 from asyncsim.experiment.statistics import Interval, mean_interval
 from asyncsim.model.arrivals import Poisson, WeeklyPoisson
-from asyncsim.model.calendar import Calendar, Days, Hours
+from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path, Step
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import (
-    Backoff,
-    Callback,
-    CallbackWithSafetyPoll,
-    LongPolling,
-    Polling,
+from asyncsim.model.specifications import (
+    Batch,
+    Completions,
+    Deliveries,
+    Grid,
+    Hold,
+    Intervals,
+    Link,
+    Service,
+    Staff,
+    StrategySpecification,
 )
-from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.systems import SYSTEMS, ExternalSystem, NightlyBatch, OnlineService, People
+from asyncsim.model.strategy_base import Strategy, specification_of
+from asyncsim.model.systems import links_of, single_link
 from asyncsim.model.units import DAY, WEEK, day_numbers, text_of
+
+CHECKS = (type(None), Grid, Intervals, Hold)
+LINKS = (Batch, Service, Staff, Completions)
+
+
+def unbounded(scenario: Scenario, strategy: Strategy) -> list[str]:
+    """Return why bounds cannot tell of a strategy or systems, one sentence each.
+
+    >>> import asyncsim as sim
+    >>> class Patient(sim.Polling):
+    ...     pass
+    >>> unbounded(sim.Scenario.load("example:nightly_ledger"), Patient("1min"))
+    ['the workers: the checks of Patient have no specification, so bounds leave them out']
+    """
+    found = []
+    if _known(strategy) is None:
+        name = type(strategy).__name__
+        found.append(
+            f"{WORKERS}: the checks of {name} have no specification, so bounds leave them out"
+        )
+    for name, system in scenario.systems.items():
+        if not all(type(link) in LINKS for link in links_of(system)):
+            kind = type(system).__name__
+            found.append(f"{name}: {kind} has no specification, so its capacity is unknown")
+    return found
+
+
+def _known(strategy: Strategy) -> StrategySpecification | None:
+    """Return the specification of a strategy if all of it is known here."""
+    found = specification_of(strategy)
+    if found is None or type(found.checks) not in CHECKS:
+        return None
+    return found if isinstance(found.deliveries, Deliveries | None) else None
 
 
 def least_work(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> float:
-    """Return the worker time of an instance, in seconds: on average it is at least so much.
+    """Return a lower bound of the mean worker time of an instance, in seconds.
 
     Parameters
     ----------
@@ -83,7 +121,7 @@ def least_work(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> flo
 
 @frozen
 class _Walk:
-    """Gives, for parts of a process, the least work in them and the least chance to go on.
+    """Gives, for parts of a process, the least work in them and the least chance to continue.
 
     Attributes
     ----------
@@ -104,7 +142,7 @@ class _Walk:
 
     @property
     def everything(self) -> float:
-        """The work of all that is described: no way through the process has more."""
+        """The work of all that is described: no path through the process has more."""
         parts = list(self.scenario.process.parts())
         steps = sum(part.work.mean for part in parts if isinstance(part, Step))
         calls = [part.call_work.mean for part in parts if isinstance(part, AsyncStep)]
@@ -150,59 +188,66 @@ class _Walk:
         return work + on * least, on * (chance + (1 - chance) * goes_on)
 
     def _chance(self, step: AsyncStep) -> float:
-        """Return the chance that the wait surely has to end with its completion.
+        """Return a lower bound of the chance that the wait ends with its completion.
 
-        With a time-out there is one only where nobody who may be busy is needed: neither a worker
-        to notice, nor a lane outside.
+        With a time-out it is above 0 only where nothing that may be busy is needed: neither a
+        worker to notice, nor a lane of the external system.
         """
         if not self._resumes(step):
             return 0.0
         if step.timeout is None:
             return 1.0
-        system, strategy = self.scenario.systems[step.system], self.strategy
-        alone = type(system) is OnlineService and system.lanes is None
-        if not alone or self._notice or step.arm == "before call":
+        service = single_link(self.scenario.systems[step.system])
+        if not isinstance(service, Service) or service.lanes is not None:
             return 0.0
-        if type(strategy) is Callback and isinstance(strategy.delay, Fixed):
-            later = strategy.delay.value
-        elif type(strategy) is Polling:
-            later = strategy.interval + strategy.jitter
-        else:
+        if self._notice or step.arm == "before call":
             return 0.0
+        match _known(self.strategy):
+            case StrategySpecification(None, Deliveries(Fixed(later))):
+                pass
+            case StrategySpecification(Grid() as grid, None):
+                later = grid.interval + grid.jitter
+            case _:
+                return 0.0
         left = (step.timeout - later) * (1 - 1e-9)  # at the same instant it may be too late
-        return 1.0 - float(system.item_time.survival(left)) if left > 0 else 0.0
+        return 1.0 - float(service.item_time.survival(left)) if left > 0 else 0.0
 
     def _resumes(self, step: AsyncStep) -> bool:
-        """Tell whether the wait surely ends with its completion, if it may last for ever."""
-        if type(self.scenario.systems[step.system]) not in SYSTEMS.values():
-            return False  # somebody's own: it may complete nothing
-        strategy = self.strategy
-        if type(strategy) is Callback:  # one that comes before the wait is armed may be lost
-            safe = not strategy.loss and self.scenario.server.finish_limit is None
-            return safe and not step.on_accepted and not step.arm_delay
-        if type(strategy) in (Polling, Backoff):
-            return getattr(strategy, "limit", None) is None
-        return type(strategy) in (LongPolling, CallbackWithSafetyPoll)
+        """Return whether the wait is certain to end with its completion, if it may last."""
+        links, found = links_of(self.scenario.systems[step.system]), _known(self.strategy)
+        if found is None or not all(type(link) in LINKS for link in links):
+            return False
+        match found:
+            case StrategySpecification(Grid(limit=None) | Intervals(limit=None) | Hold()):
+                return True
+            case StrategySpecification(_, Deliveries(loss=0.0)):
+                # A callback that comes before the wait is armed may be lost
+                safe = self.scenario.server.finish_limit is None
+                return safe and not step.on_accepted and not step.arm_delay
+        return False
 
     @property
     def _notice(self) -> float:
-        """Work of the callback or the check that ends a wait."""
-        server = self.scenario.server
-        if type(self.strategy) is Callback:
-            return server.callback_work
-        return server.poll_work if type(self.strategy) in (Polling, Backoff, LongPolling) else 0.0
+        """The least work of a callback or check that ends a wait; 0 if that is not known."""
+        server, found = self.scenario.server, _known(self.strategy)
+        work = []
+        if found is not None and found.deliveries is not None:
+            work.append(server.callback_work)
+        if found is not None and found.checks is not None:
+            work.append(server.poll_work)
+        return min(work, default=0.0)
 
 
 WORKERS = "the workers"
 NEAR = 0.5
-"""With less to do than this share nobody takes long to settle."""
+"""Below this load a queue settles soon."""
 ENOUGH = 100
-"""A run of so many relaxation times shows what a steady state is like."""
+"""A run of this many relaxation times shows what a steady state is like."""
 
 
 @frozen
 class Asked:
-    """What one run asked for: waits of each system, and seconds of the workers' time."""
+    """The demand of one run: waits of each system, and seconds of the workers' time."""
 
     instances: int
     waits: Mapping[str, int]
@@ -210,7 +255,7 @@ class Asked:
 
     @classmethod
     def of(cls, run: Run) -> Asked:
-        """Return what a run asked for."""
+        """Return the demand of a run."""
         waits = dict.fromkeys(run.scenario.systems, 0)
         nodes = Graph.of(run.scenario.process).nodes
         for index, number in enumerate(np.bincount(run.record.waits.node).tolist()):
@@ -222,18 +267,19 @@ class Asked:
 
 
 def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
-    """Return what a week asks of each system and of the workers, as a share of what they can do.
+    """Return the weekly load of each system and of the workers, as a share of their capacity.
 
-    The week is one without public holidays; of a batch that skips nights or breaks down it is the
-    average one, with as much in its tray as it can do at most. Arrivals with a rate tell how many
-    come in it; else every day is as those of the run.
+    The week is one without public holidays; for a batch that skips nights or breaks down it is the
+    average one, with as much in its queue as it can do at most. Arrivals with a rate give its
+    number of instances; otherwise every day is like those of the run. NaN stands for a system of
+    which bounds cannot tell.
 
     Parameters
     ----------
     scenario
         What was played.
     asked
-        What each replication asked for; only what an instance asks for on average is taken from it.
+        The demand of each replication; only the mean of an instance is taken from it.
 
     Examples
     --------
@@ -256,23 +302,25 @@ def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
     found = {}
     for name, system in scenario.systems.items():
         items = times * sum(one.waits[name] for one in asked)
-        most = min(_items_of_a_week(link, scenario.calendar) for link in system.links)
-        found[name] = items / most
+        capacities = [_items_of_a_week(link, scenario.calendar) for link in links_of(system)]
+        known = [capacity for capacity in capacities if not math.isnan(capacity)]
+        share = items / min(known, default=math.inf)
+        found[name] = share if len(known) == len(capacities) or share > 1 else math.nan
     busy = times * sum(one.worker_seconds for one in asked)
     found[WORKERS] = busy / (scenario.server.workers * WEEK)
     return found
 
 
 def goes_on(scenario: Scenario) -> bool:
-    """Tell whether arrivals have a rate, and so go on after the scenario's length."""
+    """Return whether arrivals have a rate, and so continue after the scenario's length."""
     return isinstance(scenario.arrivals, (Poisson, WeeklyPoisson))
 
 
 def least_busy(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> float:
-    """Return the share of the workers' time that is surely asked for, by the least work.
+    """Return a lower bound of the share of the workers' time that is asked for.
 
-    None of it is sure where arrivals have no rate. With `lost`, no larger share of the waits is
-    taken never to resume.
+    It is 0 where arrivals have no rate. With `lost`, at most this share of the waits is taken never
+    to resume.
     """
     if not goes_on(scenario):
         return 0.0
@@ -283,9 +331,9 @@ def least_busy(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> flo
 def outside_shares(
     scenario: Scenario, asked: Sequence[Asked], confidence: float
 ) -> dict[str, Interval]:
-    """Return what a week asks of each outside system, as `shares`, with an interval.
+    """Return the weekly load of each external system, as `shares`, with an interval.
 
-    How often an instance asks may be chance, which differs from run to run.
+    How often an instance calls a system may be random and differ from run to run.
     """
     each = [shares(scenario, [one]) for one in asked if one.instances]
     return {
@@ -296,17 +344,18 @@ def outside_shares(
 
 
 def near_full_load(scenario: Scenario, strategy: Strategy, asked: Sequence[Asked]) -> list[str]:
-    """Say who has too much to do, or so nearly that a run settles no sooner than it ends.
+    """Return what has no steady state, or so nearly none that a run ends before it settles.
 
-    A queue before c servers who take s forgets what it was within about s/(c (1 - √ρ)²): the
-    slowest term of the transient M/M/1 queue decays at the rate (√μ - √λ)².
+    A queue before c servers with service time s relaxes within about s/(c (1 - √ρ)²): the
+    slowest term of the transient M/M/1 queue decays at the rate (√μ - √λ)². What bounds cannot tell
+    is named as well.
 
     Parameters
     ----------
     scenario, strategy
         What was played.
     asked
-        What each replication asked for.
+        The demand of each replication.
     """
     if not goes_on(scenario):
         return []
@@ -314,34 +363,37 @@ def near_full_load(scenario: Scenario, strategy: Strategy, asked: Sequence[Asked
     instances = sum(one.instances for one in asked)
     busy = sum(one.worker_seconds for one in asked) / max(instances, 1)
     servers = {WORKERS: (busy, scenario.server.workers)} | {
-        name: (system.item_time.mean, system.lanes)
+        name: (service.item_time.mean, service.lanes)
         for name, system in scenario.systems.items()
-        if isinstance(system, OnlineService) and system.lanes is not None
+        if isinstance(service := single_link(system), Service) and service.lanes is not None
     }
-    told = []
+    notes = unbounded(scenario, strategy)
     for name, share in found.items():
         if share > 1 + 1e-9:
-            told.append(
+            notes.append(
                 f"{name} would need {share:.1%} of the time there is: there is no steady state"
             )
         elif name in servers and share > NEAR:
             seconds, number = servers[name]
             relaxation = seconds / (number * max(1 - math.sqrt(share), 1e-9) ** 2)
             if scenario.length < ENOUGH * relaxation:
-                told.append(
+                notes.append(
                     f"{name}: busy for {share:.1%} of the time, a queue takes some "
                     f"{text_of(float(f'{relaxation:.2g}'))} to forget what it was: the length "
                     f"should be {ENOUGH} times that, or the interval is too narrow"
                 )
-    return told
+    return notes
 
 
 def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection[str]) -> bool:
-    """Tell whether workers check ever more waits, if systems never work off what they are asked."""
-    if type(strategy) not in (Polling, Backoff, LongPolling, CallbackWithSafetyPoll):
-        return False
-    seldom = isinstance(strategy, Backoff) and strategy.cap is None  # and ever less often
-    if not scenario.server.poll_work or seldom or getattr(strategy, "limit", None) is not None:
+    """Return whether workers check ever more waits, if the demand on systems accumulates."""
+    found = _known(strategy)
+    match found.checks if found else None:
+        case None | Intervals(cap=None):  # without a cap checks are ever less frequent
+            return False
+        case (Grid() | Intervals()) as schedule if schedule.limit is not None:
+            return False
+    if not scenario.server.poll_work:
         return False
     calls = scenario.process.of_type(AsyncStep)
     return any(step.timeout is None for step in calls if step.system in systems)
@@ -357,14 +409,18 @@ def _instances_of_a_week(scenario: Scenario, of_run: float) -> float:
     return of_run * 7 / math.ceil(scenario.length / DAY)
 
 
-def _items_of_a_week(system: ExternalSystem, calendar: Calendar) -> float:
-    """Return how many items a system can do in a week at most, however many it is asked for."""
-    each = system.item_time.mean
+def _items_of_a_week(system: Link | None, calendar: Calendar) -> float:
+    """Return the weekly capacity of a link of a system in items; NaN if it is unknown."""
     most = seconds = math.inf
-    if isinstance(system, NightlyBatch):
+    if isinstance(system, Completions):
+        return math.inf
+    if not isinstance(system, Batch | Staff | Service):
+        return math.nan
+    each = system.item_time.mean
+    if isinstance(system, Batch):
         nights = attrs.evolve(system, holidays=None).nights(calendar)
         week = list(itertools.takewhile(lambda night: night.start < WEEK, nights))
-        seconds = WEEK  # without an end, what a night leaves is begun late, but at once
+        seconds = WEEK  # without an end, the rest of a night starts late, but at once
         if system.end is not None:  # the last item of a lane may run over
             begun = 1 - system.skip
             if system.results == "at end":
@@ -373,15 +429,15 @@ def _items_of_a_week(system: ExternalSystem, calendar: Calendar) -> float:
         if system.max_items is not None:
             most = len(week) * _items_of_a_night(system, system.max_items)
         seconds *= system.lanes
-    elif isinstance(system, People):
-        office = Hours(system.between, Days(system.days)).opened(calendar)
-        seconds = system.team * office.open_seconds(WEEK)
-    elif isinstance(system, OnlineService) and system.lanes is not None:
+    elif isinstance(system, Staff):
+        hours = attrs.evolve(system, holidays=None).hours(calendar)
+        seconds = system.team * hours.open_seconds(WEEK)
+    elif system.lanes is not None:
         seconds = system.lanes * WEEK
     return min(most, seconds / each) if each else most
 
 
-def _items_of_a_night(system: NightlyBatch, taken: int) -> float:
+def _items_of_a_night(system: Batch, taken: int) -> float:
     """Return how many of the items taken a night does on average.
 
     It may not run, or break down at any of them, each as likely: if each is the first left undone

@@ -24,18 +24,18 @@ from asyncsim.experiment.batch_means import BatchMeans
 from asyncsim.experiment.notebook_html import note_html, warnings_html
 from asyncsim.experiment.statistics import Interval
 from asyncsim.experiment.warm_up import WarmUp, moving_average
-from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.units import DAY, text_of
+from asyncsim.model.validation import with_own_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 from functools import partial
 
 from asyncsim.engine.run import Run
-from asyncsim.engine.run_arguments import check_played, seconds
+from asyncsim.engine.simulation import check_played, seconds
 from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning, warn
 from asyncsim.experiment.batch_means import batch_means
 from asyncsim.experiment.replications import Replications, playing

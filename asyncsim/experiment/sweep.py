@@ -22,7 +22,7 @@ import pandas as pd
 from attrs import define, frozen
 
 from asyncsim import plots
-from asyncsim.engine.metrics import METRICS, figures
+from asyncsim.engine.metrics import METRICS, compute_metrics
 from asyncsim.experiment.parallel import processes
 from asyncsim.experiment.parameters import Point, reading, told
 from asyncsim.experiment.replications import Replications
@@ -41,8 +41,8 @@ from pathlib import Path
 
 from attrs import evolve
 
-from asyncsim.engine.metrics import PLACES, MetricInfo, check_figure, metrics_of
-from asyncsim.engine.run_arguments import check_scenario
+from asyncsim.engine.metrics import METRIC_ORDER, MetricInfo, check_metric, metrics_of
+from asyncsim.engine.simulation import check_scenario
 from asyncsim.experiment.checkpoint import KeptPoints, identity
 from asyncsim.experiment.notebook_html import note_html, table_html, warnings_html
 from asyncsim.experiment.parallel import progress_bar
@@ -50,10 +50,9 @@ from asyncsim.experiment.parameters import points_of, swept_labels
 from asyncsim.experiment.replications import STILL_OPEN, jobs, labelled, warn_censored
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.statistics import Interval, check_confidence, mean_interval
-from asyncsim.model.cached_tables import cached_table
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.units import count
-from asyncsim.model.validation import argument
+from asyncsim.model.validation import argument, cached_table
 
 RUNS = 32
 """So many runs make a task: even short ones take longer than handing a task to Dask (2 ms)."""
@@ -100,7 +99,7 @@ def _play(piece: Piece, task: Task) -> Played:
     try:
         for replication in range(piece.first, piece.stop):
             for k, run in enumerate(plan.runs(replication)):
-                row = figures(run.record, run.scenario)
+                row = compute_metrics(run.record, run.scenario)
                 found[replication - piece.first, k] = [row[name] for name in METRICS]
     except Exception as problem:  # whatever a system of one's own may raise is data of its point
         return Played(piece.point, piece.first, None, told(problem))
@@ -363,7 +362,7 @@ class Sweep:
             units = metrics_of(point.scenario) if point.scenario else {}
             for s, label in enumerate(self.strategies):
                 for name, figure in self._meanings.items():
-                    values = np.empty(0) if found is None else found[:, s, PLACES[name]]
+                    values = np.empty(0) if found is None else found[:, s, METRIC_ORDER[name]]
                     mean = mean_interval(values, self.confidence)
                     unit = units.get(name, figure).unit  # currencies may be swept, too
                     head = (point.number, *point.values, label, name, unit)
@@ -377,7 +376,7 @@ class Sweep:
 
         Points with an error have no runs.
         """
-        shown = [PLACES[name] for name in self._meanings]
+        shown = [METRIC_ORDER[name] for name in self._meanings]
         rows = [
             (
                 *(point.number, *point.values, label, k),
@@ -395,7 +394,7 @@ class Sweep:
     def notes(self) -> list[str]:
         """What else there is to know: points where waits were still open when runs stopped."""
         found = self._figures.values()
-        some = sum(bool(one[:, :, PLACES["still_waiting"]].any()) for one in found)
+        some = sum(bool(one[:, :, METRIC_ORDER["still_waiting"]].any()) for one in found)
         where = f"at {some} of {len(found)} points (see the figure still_waiting)"
         return [STILL_OPEN.format(where)] if some else []
 
@@ -413,7 +412,7 @@ class Sweep:
         figure
             Its name, such as ``"mean_latency"`` or ``"overhead_worker_time"``.
         """
-        check_figure(figure, self._priced)
+        check_metric(figure, self._priced)
         return self.table[self.table["figure"] == figure].reset_index(drop=True)
 
     def plot(self, figure: str = "mean_latency") -> Figure:

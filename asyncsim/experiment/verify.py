@@ -43,7 +43,7 @@ from asyncsim.experiment.verify_experiments import (
     queued_experiments,
     waiting_experiments,
 )
-from asyncsim.model.cached_tables import with_own_tables
+from asyncsim.model.validation import with_own_tables
 
 LEVEL = 0.05
 """Of each of the two one-sided tests, and of the test that calls a figure wrong."""

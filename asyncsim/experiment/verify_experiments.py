@@ -13,7 +13,7 @@ from itertools import islice
 import numpy as np
 from attrs import evolve, frozen
 
-from asyncsim.engine.metrics import figures
+from asyncsim.engine.metrics import compute_metrics
 from asyncsim.engine.result import DELIVERY_OUTCOMES, Record
 from asyncsim.engine.waits import Answer
 from asyncsim.engine.workers import Job
@@ -22,11 +22,11 @@ from asyncsim.experiment.simulate import played
 from asyncsim.model import closed_forms
 from asyncsim.model.arrivals import Arrivals, ArrivalTimes, Poisson, Regular, UniformArrivals
 from asyncsim.model.closed_forms import Expected
-from asyncsim.model.costs import CostModel
 from asyncsim.model.distributions import Duration, exponential, fixed, gamma, lognormal
 from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import WorkflowServer
+from asyncsim.model.server import CostModel, WorkflowServer
+from asyncsim.model.specifications import Intervals
 from asyncsim.model.strategies import (
     Backoff,
     Callback,
@@ -93,7 +93,9 @@ class Experiment:
         """Play one replication; return the simulated figures."""
         draws = self.scenario.draw(seed, replication)
         record = played(self.scenario, self.strategy, draws, engine=self.engine).record
-        known = figures(record, self.scenario) if self.theory.keys() - MEASURES.keys() else {}
+        known = (
+            compute_metrics(record, self.scenario) if self.theory.keys() - MEASURES.keys() else {}
+        )
         return {
             name: MEASURES[name](record) if name in MEASURES else known[name]
             for name in self.theory
@@ -241,9 +243,10 @@ def _checking(
 
 def _spaced(strategy: Backoff, law: Duration) -> Expected:
     """Expect checks whose intervals are counted from the end of the check before."""
+    intervals = Intervals.of(strategy)
 
     def gap(k: int) -> float:
-        return strategy.interval(k) + (WORK if k else 0.0)
+        return intervals.interval(k) + (WORK if k else 0.0)
 
     expected = closed_forms.checks_at_given_times(law, gap)
     assert expected is not None

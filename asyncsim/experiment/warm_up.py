@@ -15,10 +15,9 @@ import scipy
 from attrs import frozen
 from numpy.typing import ArrayLike
 
-from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.distributions import Floats
 from asyncsim.model.units import from_zero
-from asyncsim.model.validation import argument, scenario_error
+from asyncsim.model.validation import argument, scenario_error, with_own_tables
 
 BATCH = 5
 """Observations per batch: the five of MSER-5."""

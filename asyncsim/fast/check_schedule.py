@@ -1,7 +1,7 @@
 """When a check is due; and free checks, which are counted, not played.
 
 The schedules are those of `asyncsim.model.strategies`; what is counted is what
-`asyncsim.engine.check_counting` counts: ``⌈(completed − anchor) / interval⌉`` checks on a grid,
+`asyncsim.engine.contexts` counts: ``⌈(completed − anchor) / interval⌉`` checks on a grid,
 found by
 comparing grid points.
 """
@@ -28,9 +28,9 @@ from asyncsim.fast.state import (
     POLLS,
     World,
 )
-from asyncsim.model import strategy_base
+from asyncsim.model import specifications
 
-grid_index = kernel(strategy_base.grid_index)
+grid_index = kernel(specifications.grid_index)
 
 
 @kernel

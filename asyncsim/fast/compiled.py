@@ -60,8 +60,9 @@ from asyncsim.model.calendar import LAST_DAY
 from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.specifications import Batch
 from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.systems import links_of
 from asyncsim.model.validation import scenario_error
 from asyncsim.platform import in_browser, numba_installed
 
@@ -91,8 +92,7 @@ def play_compiled(
     Parameters
     ----------
     scenario, strategy, draws
-        What is played; every part must be in `asyncsim.fast.supported.PLAYED`, and the draws
-        complete.
+        What is played; the draws are complete.
     until
         Stop at this instant (seconds), or when all is over.
     resolution
@@ -103,7 +103,8 @@ def play_compiled(
     ScenarioError
         If the calendar of a system runs out of days.
     EngineError
-        If the load needs too many bins, or a check would be due at no finite instant.
+        If a part is not in `asyncsim.fast.supported.PLAYED`, the load needs too many bins, or a
+        check would be due at no finite instant.
     """
     background_compilation.begin(
         large=len(draws) * (len(draws.work) + len(draws.external)) >= LARGE
@@ -159,8 +160,8 @@ def _more(sizes: Sizes, status: int, where: int, builder: Builder) -> Sizes:
 
 def _out_of_days(builder: Builder, desk: int) -> None:
     systems = builder.scenario.systems.values()
-    link = [link for system in systems for link in reversed(system.links)][desk]
-    if isinstance(link, NightlyBatch):
+    link = [link for system in systems for link in reversed(links_of(system))][desk]
+    if isinstance(link, Batch):
         raise scenario_error("NightlyBatch.start", "must come round again on some day", link.start)
     raise ScenarioError("Hours.days: the calendar ran out of open days; check days and holidays")
 

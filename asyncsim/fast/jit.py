@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from asyncsim.engine import environment, graph, rate_limiter, result, waits, workers
-from asyncsim.model import process, strategy_base
+from asyncsim.model import process, specifications
 from asyncsim.platform import SWITCH as SWITCH
 from asyncsim.platform import can_compile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-SHARED = (rate_limiter, environment, graph, strategy_base, process, result, waits, workers)
+SHARED = (rate_limiter, environment, graph, specifications, process, result, waits, workers)
 """Modules outside of this package whose functions, or numbers, are part of the machine code."""
 PACKAGE = __name__.rpartition(".")[0]
 

@@ -18,12 +18,19 @@ from asyncsim.fast.check_heap import ROUNDS
 from asyncsim.fast.event_queue import LANE_KINDS, ROW_SHIFT
 from asyncsim.fast.jit import are_compiled
 from asyncsim.fast.straight_stages import stages
+from asyncsim.fast.supported import played_specification
 from asyncsim.fast.systems_layout import OutsideWorld
 from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Backoff, Callback, LongPolling, Polling
+from asyncsim.model.specifications import (
+    Deliveries,
+    Grid,
+    Hold,
+    Intervals,
+    StrategySpecification,
+)
 from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.units import DAY
 
@@ -86,10 +93,12 @@ class Builder:
     memory: Memory = field(factory=Memory)
     """What lies in here is handed over with the record."""
     scratch: Memory = field(factory=Memory)
+    specification: StrategySpecification = field(init=False)
     graph: Graph = field(init=False)
     calls: list[Call] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.specification = played_specification(self.scenario, self.strategy)
         self.graph = Graph.of(self.scenario.process)
         self.calls = [node for node in self.graph.nodes if isinstance(node, Call)]
 
@@ -140,7 +149,7 @@ class Builder:
         return max(len(self.draws) * len(self.calls), 1)
 
     def _strategy(self) -> dict[str, Any]:
-        strategy, draws = self.strategy, self.draws
+        draws = self.draws
         keys = [
             draws.key(f"strategy/{PURPOSES[purpose]}/{call.name}")
             for purpose in sorted(PURPOSES)
@@ -150,54 +159,54 @@ class Builder:
             "chance_key": np.array(keys, dtype=np.uint64).view(np.int64),
             "limit": -1,
         }
-        if isinstance(strategy, Callback):
-            found |= self._callback(strategy)
-        poll = strategy.schedule if strategy.schedule is not None else strategy
-        if isinstance(poll, Polling):
-            found |= {"watch": at.POLLS, "anchor": ANCHORS[poll.anchor]}
-            found |= {"interval": poll.interval, "jitter": poll.jitter}
-        elif isinstance(poll, Backoff):
-            found |= {"watch": at.BACKS_OFF, "backoff_kind": JITTERS[poll.jitter]}
-            found["cap"] = math.inf if poll.cap is None else poll.cap
-            found["intervals"], found["intervals_go_on"] = self._intervals(poll)
+        checks = self.specification.checks
+        if isinstance(checks, Grid):
+            found |= {"watch": at.POLLS, "anchor": ANCHORS[checks.anchor]}
+            found |= {"interval": checks.interval, "jitter": checks.jitter}
+        elif isinstance(checks, Intervals):
+            found |= {"watch": at.BACKS_OFF, "backoff_kind": JITTERS[checks.jitter]}
+            found["cap"] = checks.longest
+            found["intervals"], found["intervals_go_on"] = self._intervals(checks)
             found["intervals_n"] = len(found["intervals"])
-        elif isinstance(poll, LongPolling):
-            found |= {"watch": at.HOLDS_LINE, "interval": poll.hold}
-        if isinstance(poll, (Polling, Backoff)):
-            found["limit"] = -1 if poll.limit is None else poll.limit
-            found["checks_are_free"] = poll.limit is None and not self.scenario.server.poll_work
-            found["scatters"] = poll.jitter not in (0.0, "none")
+        elif isinstance(checks, Hold):
+            found |= {"watch": at.HOLDS_LINE, "interval": checks.seconds}
+        if isinstance(checks, Grid | Intervals):
+            found["limit"] = -1 if checks.limit is None else checks.limit
+            found["checks_are_free"] = checks.limit is None and not self.scenario.server.poll_work
+            found["scatters"] = checks.jitter not in (0.0, "none")
             found["has_rounds"] = not found["scatters"]
+        if self.specification.deliveries is not None:
+            found |= self._deliveries(self.specification.deliveries)
         return found
 
-    def _callback(self, strategy: Callback) -> dict[str, Any]:
-        varies = not isinstance(strategy.delay, Fixed) and len(self.draws) > 0
-        delays = [np.array([strategy.delay.mean])]
+    def _deliveries(self, callback: Deliveries) -> dict[str, Any]:
+        varies = not isinstance(callback.delay, Fixed) and len(self.draws) > 0
+        delays = [np.array([callback.delay.mean])]
         if varies:
             delays = [
-                self.draws.column(f"strategy/delay/{call.name}", strategy.delay, attempt)
-                for attempt in range(1 + len(strategy.retries))
+                self.draws.column(f"strategy/delay/{call.name}", callback.delay, attempt)
+                for attempt in range(1 + len(callback.retries))
                 for call in self.calls
             ]
         return {
             "notify": 1,
-            "attempts": 1 + len(strategy.retries),
-            "pause": [0.0, *strategy.retries],
-            "loss": strategy.loss,
-            "duplicates": strategy.duplicates,
-            "duplicate_delay": strategy.duplicate_delay,
+            "attempts": 1 + len(callback.retries),
+            "pause": [0.0, *callback.retries],
+            "loss": callback.loss,
+            "duplicates": callback.duplicates,
+            "duplicate_delay": callback.duplicate_delay,
             "delays_vary": varies,
             "delay": _joined(delays),
         }
 
-    def _intervals(self, backoff: Backoff) -> tuple[list[float], bool]:
+    def _intervals(self, checks: Intervals) -> tuple[list[float], bool]:
         """Return the intervals until they grow no more, and whether there would be others."""
-        if backoff.jitter == "decorrelated":
-            return [backoff.first], False
-        found = [backoff.interval(0)]
+        if checks.jitter == "decorrelated":
+            return [checks.first], False
+        found = [checks.interval(0)]
         while len(found) < self.sizes.intervals:
-            following = backoff.interval(len(found))
-            if following == found[-1] and backoff.interval(len(found) + 1) == following:
+            following = checks.interval(len(found))
+            if following == found[-1] and checks.interval(len(found) + 1) == following:
                 return found, False
             found.append(following)
         return found, True
@@ -300,11 +309,11 @@ class Builder:
 
     def _rest(self) -> dict[str, Any]:
         """Return the fields of steps, instances, deliveries, and the load of the server."""
-        n, strategy, memory = len(self.draws), self.strategy, self.memory
+        n, callback, memory = len(self.draws), self.specification.deliveries, self.memory
         steps = n * sum(isinstance(node, (Work, Call)) for node in self.graph.nodes)
         room = 0
-        if isinstance(strategy, Callback):
-            attempts = (1 + len(strategy.retries)) * (2 if strategy.duplicates else 1)
+        if callback is not None:
+            attempts = (1 + len(callback.retries)) * (2 if callback.duplicates else 1)
             room = self._wait_count * (attempts + 1)  # and a dead letter
         moments = len(Job) * 3 * self.sizes.bins
         return {

@@ -9,20 +9,21 @@ from typing import Any
 from asyncsim.engine.graph import STANDS, Call, Graph, Node, Work
 from asyncsim.fast import state as at
 from asyncsim.fast.buffer_pool import Memory
-from asyncsim.model.distributions import Fixed
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback
-from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.specifications import Batch
+from asyncsim.model.strategy_base import Strategy, specification_of
+from asyncsim.model.systems import single_link
 
 
 def stages(
     scenario: Scenario, strategy: Strategy, draws: Draws, graph: Graph, memory: Memory
 ) -> dict[str, Any]:
     """Return the fields of the world for a straight run, or none if the run is not straight."""
-    line = _line(graph)
-    if line is None or not len(draws) or not _is_sure(strategy):
+    line, specification = _line(graph), specification_of(strategy)
+    if line is None or not len(draws):
+        return {}
+    if specification is None or not specification.only_certain_callbacks:
         return {}
     if scenario.server.finish_limit:
         return {}  # who is refused comes again
@@ -49,18 +50,8 @@ def _line(graph: Graph) -> list[Work | Call] | None:
     return found or None
 
 
-def _is_sure(strategy: Strategy) -> bool:
-    """Tell whether every callback arrives, once, after the same time."""
-    return (
-        type(strategy) is Callback
-        and not strategy.loss
-        and not strategy.duplicates
-        and isinstance(strategy.delay, Fixed)
-    )
-
-
 def _is_plain(call: Call, scenario: Scenario) -> bool:
-    """Tell whether a call is always accepted, armed at once, and answered by one batch."""
+    """Return whether a call is always accepted, armed at once, and answered by one batch."""
     step = call.step
     return (
         step.response.accepted == 1.0
@@ -68,7 +59,7 @@ def _is_plain(call: Call, scenario: Scenario) -> bool:
         and not step.arm_delay
         and step.timeout is None
         and call.on_accepted == STANDS
-        and isinstance(scenario.systems[step.system], NightlyBatch)
+        and isinstance(single_link(scenario.systems[step.system]), Batch)
     )
 
 

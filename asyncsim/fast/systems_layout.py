@@ -13,16 +13,16 @@ from attrs import define, field
 from asyncsim.engine.graph import Call
 from asyncsim.fast import state as at
 from asyncsim.fast.buffer_pool import Memory
-from asyncsim.model.calendar import Calendar, Days, Hours
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.systems import (
-    ExternalSystem,
-    LoggedCompletions,
-    NightlyBatch,
-    OnlineService,
-    People,
+from asyncsim.model.specifications import (
+    Batch,
+    Completions,
+    Link,
+    Service,
+    Staff,
 )
+from asyncsim.model.systems import links_of
 
 ANY_NUMBER = 1 << 60
 
@@ -34,8 +34,7 @@ class OutsideWorld:
     scenario: Scenario
     draws: Draws
     days: int
-    """Calendars are compiled for so many days."""
-    links: list[ExternalSystem] = field(factory=list)
+    """Calendars are compiled for this number of days."""
     first_desk: dict[str, int] = field(factory=dict)
     lanes: int = 0
     """Of all desks; they stand behind the workers of the server."""
@@ -59,40 +58,37 @@ class OutsideWorld:
         for name, system in scenario.systems.items():
             room = len(draws) * sum(call.step.system == name for call in calls)
             successor = -1
-            for k, link in reversed(list(enumerate(system.links))):
+            for k, link in reversed(list(enumerate(links_of(system)))):
                 world._open(link, f"{name}/{k}", k, successor, room)
                 successor = len(world.rows) - 1
             world.first_desk[name] = successor
         return world
 
-    def _open(
-        self, link: ExternalSystem, name: str, k: int, successor: int, tray_room: int
-    ) -> None:
+    def _open(self, link: Link | None, name: str, k: int, successor: int, tray_room: int) -> None:
         row = {"successor": successor, "link": k, "idle": 1, "tray_at": self.tray_room}
         row["lanes_at"] = self.scenario.server.workers + self.lanes
-        if isinstance(link, NightlyBatch):
+        if isinstance(link, Batch):
             found = self._nights(link, name)
             row |= {"desk_kind": at.BATCH, "lanes_n": link.lanes}
             row |= {"nights_at": len(self.nights), "nights_n": len(found)}
             row |= {"exhausted": len(found) < self.days, "at_end": link.results == "at end"}
             row["most_items"] = link.max_items or ANY_NUMBER
             self.nights += found
-        elif isinstance(link, OnlineService):
+        elif isinstance(link, Service):
             row |= {"desk_kind": at.SERVICE, "lanes_n": link.lanes or 0}
-        elif isinstance(link, People):
-            opened = _hours(link, self.scenario.calendar, self.days)
+        elif isinstance(link, Staff):
+            opened = link.hours(self.scenario.calendar).first(self.days)
             row |= {"desk_kind": at.PEOPLE, "lanes_n": link.team}
             row |= {"nights_at": sum(map(len, self.hours)), "nights_n": len(opened)}
             self.hours.append(opened)
-        elif isinstance(link, LoggedCompletions):
+        elif isinstance(link, Completions):
             row |= {"desk_kind": at.RECORDED, "nights_at": len(self.completions)}
             self.completions += link.completions
         self.tray_room += tray_room
         self.lanes += row.get("lanes_n", 0)
         self.rows.append(row)
-        self.links.append(link)
 
-    def _nights(self, batch: NightlyBatch, name: str) -> list[tuple[float, ...]]:
+    def _nights(self, batch: Batch, name: str) -> list[tuple[float, ...]]:
         """Return start, cut-off and end of each night, whether it is skipped, where it breaks."""
         keys = {
             what: self.draws.key(f"system/{what}/{name}")
@@ -150,8 +146,3 @@ class OutsideWorld:
             "tray": memory.wholes(self.tray_room),
             "submitted": memory.floats(self.tray_room),
         }
-
-
-def _hours(team: People, calendar: Calendar, number: int) -> Any:
-    office = Hours(team.between, Days(team.days, team.holidays)).opened(calendar)
-    return office.first(number)

@@ -154,17 +154,17 @@ class LiveSimulation(Simulation):
         if store is not None:
             self._deadlines = Deadlines(store, self.clock, self._run_out_of_time)
 
-    def _open_desks(self) -> None:
-        super()._open_desks()
+    def _open_systems(self) -> None:
+        super()._open_systems()
         for name in self.held:
-            self._desks[name] = HeldSystemContext()
+            self._systems[name] = HeldSystemContext()
 
     def desks(self, system: str) -> list[ExternalSystemContext]:
         """Return where a system works, link by link; none if its steps are finished from outside.
 
         They are for looking.
         """
-        return [] if system in self.held else list(self._desks[system].links())
+        return [] if system in self.held else list(self._systems[system].links())
 
     # --- the clock --------------------------------------------------------------------------------
 
@@ -284,7 +284,7 @@ class LiveSimulation(Simulation):
     def completed(self, wait: Wait) -> None:
         """Note that the work is done; somebody may have said so before the system does."""
         if wait.completed < math.inf:
-            self._tell_strategy(wait)
+            self._notify_strategy(wait)
         else:
             self.unnoticed[wait.step] += wait.state is State.ARMED
             super().completed(wait)
@@ -293,7 +293,7 @@ class LiveSimulation(Simulation):
             new.completed = self.clock.now  # the outside knows of the old number only
             self.unnoticed[new.step] += new.state is State.ARMED
             self.waits.changed(new)
-            self._let_see(new)
+            self._show_completion(new)
 
     def _resume(self, wait: Wait) -> None:
         self._add_fields(wait.row, wait.data or self._handed.pop(wait.serial_number, None))

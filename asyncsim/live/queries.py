@@ -21,6 +21,7 @@ from asyncsim.live.live_simulation import LiveSimulation
 from asyncsim.live.store import Store
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
+from asyncsim.model.strategy_base import schedule_of
 from asyncsim.model.validation import scenario_error
 
 LONGEST_LIKE = 1000
@@ -179,10 +180,10 @@ def with_turned_away(
 
 def next_check(lane: LiveSimulation, wait: Wait, now: float) -> tuple[float, int]:
     """Return when a waiting step is checked next, if by a schedule, and its checks so far."""
-    schedule = lane.strategy.schedule
+    schedule = schedule_of(lane.strategy)
     if schedule is None or wait.state is not State.ARMED:
         return math.nan, wait.checks
     step = WaitContext(lane, wait, EventKind.CHECK_DUE)
     step.checks = 0
-    schedule.skip_checks(step, np.nextafter(now, math.inf))
+    schedule.skip(step, np.nextafter(now, math.inf))
     return float(schedule.next_check(step)), step.checks if lane.skipped else wait.checks

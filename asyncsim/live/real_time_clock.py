@@ -29,7 +29,8 @@ from asyncsim.live.store import Store
 from asyncsim.model.calendar import LAST_DAY, Days
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
-from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.specifications import Batch
+from asyncsim.model.systems import links_of
 from asyncsim.model.units import DAY, DurationLike, InvalidValue, clock_time, duration, number
 from asyncsim.model.validation import argument, scenario_error
 
@@ -93,13 +94,13 @@ def next_batch(scenario: Scenario, now: float) -> tuple[float, str] | None:
     return min(starts, default=None)
 
 
-def batches(scenario: Scenario) -> list[tuple[str, NightlyBatch]]:
-    """Return all nightly batches, links of chains among them, with the names of their systems."""
+def batches(scenario: Scenario) -> list[tuple[str, Batch]]:
+    """Return all batches, links of chains among them, with the names of their systems."""
     return [
         (name, link)
         for name, system in scenario.systems.items()
-        for link in system.links
-        if isinstance(link, NightlyBatch)
+        for link in links_of(system)
+        if isinstance(link, Batch)
     ]
 
 

@@ -37,7 +37,6 @@ from asyncsim.live.responses import data_fields
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import IN_MEMORY, Store, written
 from asyncsim.model.server import RateLimit
-from asyncsim.model.systems import LoggedCompletions
 from asyncsim.model.units import InvalidValue, count, from_zero, yes_or_no
 from asyncsim.model.validation import argument, choice
 
@@ -173,7 +172,7 @@ class Session(Controls):
     def start(self, data: Mapping[str, Any] | None = None) -> int:
         """Start an instance now, with data fields; return its number."""
         for name, system in self.scenario.systems.items():
-            if any(isinstance(link, LoggedCompletions) for link in system.links):
+            if any(link.instances is not None for link in system.links):
                 raise ScenarioError(f"start() cannot add to the log that system {name!r} replays")
         return int(self._input("start", None, data_fields(data)))
 

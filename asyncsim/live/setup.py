@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from asyncsim.engine.run_arguments import check_strategy
+from asyncsim.engine.simulation import check_strategy
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, StoreError
 from asyncsim.live.journal import Journal

@@ -1,4 +1,4 @@
-"""When instances start: the laws of arrivals, compiled to instants."""
+"""When instances start: arrival processes, drawn as instants."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attrs import field, frozen
 from numpy.typing import ArrayLike
 
 from asyncsim.model.calendar import Calendar, Days, Hours, holiday_calendar
-from asyncsim.model.distributions import Floats, figures
+from asyncsim.model.distributions import Floats, finite_numbers
 from asyncsim.model.systems import instants
 from asyncsim.model.units import (
     HIGHEST,
@@ -50,8 +50,8 @@ class Arrivals(abc.ABC):
         """Return the instants of arrival in ``[0, length)``, sorted, in seconds."""
 
 
-def check_playable(where: str, value: object, expected: float, seconds: float) -> None:
-    """Refuse what would bring more instances in so much time than one run can have."""
+def check_number(where: str, value: object, expected: float, seconds: float) -> None:
+    """Raise a ScenarioError if more instances are expected in that time than a run can have."""
     if expected > MOST_INSTANCES:
         raise scenario_error(
             where,
@@ -61,8 +61,8 @@ def check_playable(where: str, value: object, expected: float, seconds: float) -
         )
 
 
-def added_gaps(rng: np.random.Generator, total: float, mean: float) -> Floats:
-    """Return the sums of exponential gaps below a total: a Poisson process of rate ``1 / mean``."""
+def exponential_sums(rng: np.random.Generator, total: float, mean: float) -> Floats:
+    """Return a Poisson process of rate ``1 / mean`` on ``[0, total)``: sums of exponential gaps."""
     chunks, last = [], 0.0
     while last < total:
         chunks.append(last + np.cumsum(rng.exponential(mean, CHUNK)))
@@ -92,9 +92,7 @@ class _InHours(Arrivals):
     def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
         """Return the instants of arrival in ``[0, length)``, sorted, in seconds."""
         hours = Hours(self.between, Days(self.days, self.holidays)).opened(calendar)
-        total = hours.open_seconds(length)
-        offsets = self.draw_open_seconds(rng, total)
-        return hours.openings_of(offsets)
+        return hours.openings_of(self.draw_open_seconds(rng, hours.open_seconds(length)))
 
     @abc.abstractmethod
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
@@ -109,7 +107,7 @@ class _InHours(Arrivals):
 
 @frozen(field_transformer=name_errors)
 class Poisson(_InHours):
-    """Arrivals at random, independent of each other.
+    """A Poisson process within a daily window.
 
     >>> sim.Poisson("500/day", between=("08:00", "20:00")).per_open_second * 3600  # per hour
     41.66...
@@ -117,7 +115,7 @@ class Poisson(_InHours):
     Parameters
     ----------
     rate
-        ``"300/h"``, or a number per second: while the window is open. A rate per day or week is
+        ``"300/h"``, or a number per second, while the window is open. A rate per day or week is
         the number for the whole day or week, all of it inside the window.
     size
         Number of instances that arrive at each instant.
@@ -143,16 +141,16 @@ class Poisson(_InHours):
         return self.rate.per_second
 
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
-        """Add up exponential gaps until the time is over."""
+        """Return a Poisson process of rate `per_open_second`, `size` at each instant."""
         expected = self.per_open_second * total * self.size
         where = "Poisson.rate" if self.size == 1 else "Poisson.rate times size"
-        check_playable(where, str(self.rate), expected, total)
-        return np.repeat(added_gaps(rng, total, 1 / self.per_open_second), self.size)
+        check_number(where, str(self.rate), expected, total)
+        return np.repeat(exponential_sums(rng, total, 1 / self.per_open_second), self.size)
 
 
 @frozen(field_transformer=name_errors)
 class UniformArrivals(_InHours):
-    """A given number of instances, each at a uniformly random moment of the open time.
+    """A given number of instances, uniformly distributed over the open time.
 
     >>> sim.UniformArrivals(10_000, between=("08:00", "20:00")).window_seconds
     43200.0
@@ -176,7 +174,7 @@ class UniformArrivals(_InHours):
 
 @frozen(field_transformer=name_errors)
 class Regular(_InHours):
-    """One instance every so often while the window is open, the first after `offset`.
+    """One instance per interval while the window is open, the first after `offset`.
 
     >>> sim.Regular("30min", offset="9h").draw_open_seconds(None, 36_000.0).tolist()
     [32400.0, 34200.0]
@@ -194,23 +192,23 @@ class Regular(_InHours):
 
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Return the multiples of the interval; no random number is used."""
-        check_playable("Regular.every", text_of(self.every), total / self.every, total)
+        check_number("Regular.every", text_of(self.every), total / self.every, total)
         n = max(math.ceil((total - self.offset) / self.every), 0)
         offsets = self.offset + np.arange(n) * self.every
         return np.asarray(offsets[offsets < total], dtype=float)
 
 
 def weekly_rates(value: ArrayLike) -> tuple[tuple[float, ...], ...]:
-    """Return rates per hour as seven rows of 24 (Monday first); one row is for every day."""
+    """Return rates per hour as seven rows of 24, Monday first; 24 rates count for every day."""
     problem = "must be 24 rates per hour, or seven rows of 24 from Monday on, not all of them zero"
     try:
         rows: Any = value.tolist() if isinstance(value, np.ndarray) else value
         nested = isinstance(rows, (list, tuple)) and isinstance(rows[0], (list, tuple))
-        table = np.array([figures(row) for row in rows] if nested else figures(rows))
+        table = np.array([finite_numbers(row) for row in (rows if nested else [rows])])
     except (InvalidValue, TypeError, ValueError, IndexError):
         raise InvalidValue(problem) from None
-    if table.shape in ((24,), (1, 24)):
-        table = np.tile(table.reshape(1, 24), (7, 1))
+    if table.shape == (1, 24):
+        table = np.tile(table, (7, 1))
     if table.shape != (7, 24) or table.min() < 0 or not table.any():
         raise InvalidValue(problem)
     if table.max() > HIGHEST * SECONDS_PER_UNIT["h"]:
@@ -219,7 +217,7 @@ def weekly_rates(value: ArrayLike) -> tuple[tuple[float, ...], ...]:
 
 
 def positive_factor(value: float) -> float:
-    """Return a number above zero, within nine orders of magnitude of 1."""
+    """Return a positive number within nine orders of magnitude of 1."""
     found = number(value)
     if found <= 0:
         raise InvalidValue("must be positive")
@@ -230,11 +228,10 @@ def positive_factor(value: float) -> float:
 
 @frozen(field_transformer=name_errors)
 class WeeklyPoisson(Arrivals):
-    """Arrivals at random whose rate changes from hour to hour and from weekday to weekday.
+    """A Poisson process whose rate depends on the weekday and the hour of the wall clock.
 
-    A non-homogeneous Poisson process with a rate that is constant within an hour of the wall clock.
-    It is drawn by stretching a process of rate 1 (Çinlar 1975): the k-th arrival is where the
-    expected number of arrivals so far reaches the sum of k exponential gaps of mean 1.
+    It is drawn by inversion (Çinlar 1975): the k-th arrival is where the expected number of
+    arrivals reaches the sum of k exponential gaps of mean 1.
 
     Parameters
     ----------
@@ -242,9 +239,9 @@ class WeeklyPoisson(Arrivals):
         Instants of arrival per hour, shape ``(7, 24)``: rows are weekdays from Monday, columns the
         hours from midnight; or ``(24,)``, the same every day.
     volume
-        All rates are multiplied by it: 1.2 for a fifth more of everything.
+        Factor of all rates: 1.2 for a fifth more of everything.
     size
-        So many instances arrive at each instant.
+        Instances that arrive at each instant.
     holidays
         Place whose public holidays have no arrivals.
 
@@ -276,15 +273,15 @@ class WeeklyPoisson(Arrivals):
         before = np.concatenate([[0.0], np.cumsum(rates * (hours["end"].to_numpy() - starts))])
         expected = float(before[-1])
         week = f"{self.per_week:.6g} in a week"
-        check_playable("WeeklyPoisson.rates", week, expected * self.size, length)
-        sums = added_gaps(rng, expected, 1.0)
+        check_number("WeeklyPoisson.rates", week, expected * self.size, length)
+        sums = exponential_sums(rng, expected, 1.0)
         k = np.searchsorted(before, sums, side="right") - 1  # the last of hours without arrivals
         at = starts[k] + (sums - before[k]) / rates[k]
         return np.repeat(at[at < length], self.size)
 
 
-def from_the_start(value: Sequence[float]) -> tuple[float, ...]:
-    """Return instants that are not before the scenario's start."""
+def arrival_instants(value: Sequence[float]) -> tuple[float, ...]:
+    """Return instants, none before the scenario's start."""
     found = instants(value)
     if min(found) < 0:
         raise InvalidValue("must not begin before the scenario's start, instant 0")
@@ -293,7 +290,7 @@ def from_the_start(value: Sequence[float]) -> tuple[float, ...]:
 
 @frozen(field_transformer=name_errors)
 class ArrivalTimes(Arrivals):
-    """Arrivals at given instants, in seconds from the scenario's start (from a log, say).
+    """Arrivals at given instants, in seconds from the scenario's start, such as those of a log.
 
     >>> sim.ArrivalTimes([60.0, 0.0]).times
     (60.0, 0.0)
@@ -304,7 +301,7 @@ class ArrivalTimes(Arrivals):
         Instants of arrival in seconds from the scenario's start.
     """
 
-    times: tuple[float, ...] = field(converter=from_the_start, repr=False)
+    times: tuple[float, ...] = field(converter=arrival_instants, repr=False)
 
     def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
         """Return the instants within the scenario's length, sorted; nothing is drawn."""

@@ -1,15 +1,16 @@
-"""Clock times become instants: days, zones, holidays and opening hours.
+"""From clock times to instants: days, zones, holidays, cron expressions and opening hours.
 
 An instant is a float number of seconds since the scenario's start, a local midnight. Wall clocks
 jump twice a year where there is daylight saving; instants never do. A clock time that a spring
-night skips (02:30) is taken at the moment the clocks would have shown it (03:30 summer time),
-and by a cron expression when the clocks have jumped (03:00); one that an autumn night shows twice
-is taken the first time.
+night skips (02:30) is read at the moment the clocks would have shown it (03:30 summer time), and
+by a cron expression when the clocks have jumped (03:00); one that an autumn night shows twice is
+read the first time.
 """
 
 from __future__ import annotations
 
 import bisect
+import contextlib
 import functools
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 from attrs import field, frozen
 from cronsim import CronSim, CronSimError
+from numpy.typing import NDArray
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.units import (
@@ -37,10 +39,10 @@ from asyncsim.model.validation import name_errors
 
 A_PLACE = "must be a country such as 'DE' or a subdivision such as 'DE-BY'"
 LAST_SHOWN = datetime(9999, 12, 30)
-LAST_DAY = 366 * 40  # nobody simulates longer; a calendar with no open day ends here
+LAST_DAY = 366 * 40
+"""Days of a calendar; one with no open day ends here."""
 
-
-_zones = functools.cache(available_timezones)  # which walks through hundreds of files
+_zones = functools.cache(available_timezones)  # which reads hundreds of files
 
 
 def zone_name(value: str | None) -> str | None:
@@ -69,22 +71,21 @@ def holiday_calendar(value: str | None) -> str | None:
 @functools.lru_cache
 def holidays_of(place: str) -> Any:
     """Return the holidays of ``"DE"`` or ``"DE-BY"`` as a container of dates."""
-    import holidays  # a large package, wanted only by those who name a country
+    import holidays  # a large package, needed only where a country is named
 
-    problem = A_PLACE
     country, _, part = place.partition("-")
     try:
         found = holidays.country_holidays(country, subdiv=part or None)
     except (NotImplementedError, TypeError):  # TypeError: some other name of that package
-        raise InvalidValue(problem) from None
+        raise InvalidValue(A_PLACE) from None
     if getattr(found, "country", None) is None:
-        raise InvalidValue(problem)
+        raise InvalidValue(A_PLACE)
     return found
 
 
 @frozen(field_transformer=name_errors)
 class Days:
-    """Which dates count: days of the week, less the public holidays of a place."""
+    """The dates that count: days of the week, less the public holidays of a place."""
 
     of_week: str = field(default="every day", converter=days_of_week)
     holidays: str | None = field(default=None, converter=holiday_calendar)
@@ -96,7 +97,7 @@ class Days:
 
 
 class Moment(NamedTuple):
-    """A moment: the date and the seconds of the day that are asked for, and its instant."""
+    """The date and the seconds of the day that were asked for, and the instant they fall on."""
 
     day: date
     clock: int
@@ -105,7 +106,7 @@ class Moment(NamedTuple):
 
 @frozen
 class Calendar:
-    """The scenario's clock: converts between instants and what a wall clock shows.
+    """The scenario's clock: converts between instants and wall-clock times.
 
     Parameters
     ----------
@@ -142,7 +143,7 @@ class Calendar:
         return datetime.combine(day + timedelta(days=whole_days), at, tzinfo=self.tz)
 
     def seconds(self, moment: datetime) -> float:
-        """Return the instant of a wall-clock moment (its own zone, or the scenario's if naive)."""
+        """Return the instant of a datetime (in its own zone, or the scenario's if naive)."""
         origin = datetime.combine(self.start, time(), tzinfo=self.tz)
         if self.tz is None:
             return (moment.replace(tzinfo=None) - origin).total_seconds()
@@ -150,11 +151,8 @@ class Calendar:
         # Subtracting in UTC counts elapsed seconds; within one zone Python would count clock hands.
         return (aware.astimezone(UTC) - origin.astimezone(UTC)).total_seconds()
 
-    def timestamps(self, seconds: np.ndarray[Any, Any]) -> pd.DatetimeIndex:
-        """Return instants as timestamps in the scenario's zone.
-
-        NaN, and what is later than any date has a year for, becomes NaT.
-        """
+    def timestamps(self, seconds: NDArray[np.floating[Any]]) -> pd.DatetimeIndex:
+        """Return instants as timestamps in the zone; NaN and years after 9999 become NaT."""
         at = np.asarray(seconds, dtype=float)
         last = (LAST_SHOWN - datetime.combine(self.start, time())).total_seconds()
         shown = np.abs(at) <= last
@@ -165,10 +163,10 @@ class Calendar:
         return pd.DatetimeIndex(self.midnight + pd.TimedeltaIndex(offsets))
 
     def hours(self, length: float) -> pd.DataFrame:
-        """Return the hours of the wall clock that cover ``[0, length)``, whole days of them.
+        """Return the hours of the wall clock in the whole days that cover ``[0, length)``.
 
         One row per hour: ``start`` and ``end`` (instants), ``day`` (days since the start),
-        ``weekday`` (Monday = 0) and ``hour`` (0 to 23). A spring night lacks one of them, an autumn
+        ``weekday`` (Monday = 0) and ``hour`` (0 to 23). A spring night lacks an hour, an autumn
         night has one twice.
         """
         days = 0
@@ -196,7 +194,7 @@ class Calendar:
         )
 
     def dates(self) -> Iterator[date]:
-        """Yield the dates from the start on."""
+        """Yield the dates from the start on, `LAST_DAY` of them."""
         for index in range(LAST_DAY):
             yield self.day(index)
 
@@ -212,16 +210,16 @@ class Calendar:
         moments = CronSim(expression, self._local(self.start, 0) - timedelta(seconds=1))
         while (at := next(moments, None)) is not None and at.date() <= last:
             if at.date() in days:
-                asked = _asked_for(expression, at)
+                asked = _unskipped(expression, at)
                 clock = asked.hour * 3600 + asked.minute * 60
                 yield Moment(asked.date(), clock, self.seconds(at))
-            else:  # its other moments, up to 1,440 of them, do not count either
+            else:  # skip its other moments on this day, up to 1,440 of them
                 midnight = self._local(at.date() + timedelta(days=1), 0)
                 moments = CronSim(expression, midnight - timedelta(seconds=1))
 
 
-def _asked_for(expression: str, at: datetime) -> datetime:
-    """Return what the clock would have shown at a moment of cron, had it not jumped to it."""
+def _unskipped(expression: str, at: datetime) -> datetime:
+    """Return the clock time that a cron expression asked for, had the clock not jumped over it."""
     shown = at.replace(tzinfo=None, fold=0)
     by_elapsed_time = any(part.startswith("*") for part in expression.split()[:2])
     if at.tzinfo is None or by_elapsed_time:
@@ -250,7 +248,7 @@ def clock_or_cron(value: str) -> str:
 
 
 def is_cron(value: str) -> bool:
-    """Tell whether a checked `clock_or_cron` value is a cron expression."""
+    """Return whether a checked `clock_or_cron` value is a cron expression."""
     return " " in value
 
 
@@ -267,9 +265,10 @@ class Hours:
 
 
 class OpenTime:
-    """Opening hours compiled to instants; time counted while open, and back.
+    """Opening hours as intervals of instants; converts between instants and open seconds.
 
-    The intervals are extended day by day as far as they are asked for.
+    Open seconds count the time from the start during which it was open. The intervals are extended
+    day by day as far as they are needed.
     """
 
     def __init__(self, hours: Hours, calendar: Calendar) -> None:
@@ -284,7 +283,7 @@ class OpenTime:
         for day in calendar.dates():
             if day in hours.days:
                 opens, closes = calendar.instant(day, first), calendar.instant(day, last)
-                if opens < closes:  # 02:30 to 03:00 is no time at all where a night skips 02:30
+                if opens < closes:  # 02:30 to 03:00 is empty where a night skips 02:30
                     yield opens, closes
 
     def _extend(self) -> None:
@@ -299,20 +298,18 @@ class OpenTime:
         self._closes.append(closes)
         self._before.append(total)
 
-    def first(self, number: int) -> np.ndarray[Any, Any]:
-        """Return up to so many intervals: when it opens, closes, and how long it was open before.
+    def first(self, number: int) -> NDArray[np.float64]:
+        """Return up to `number` intervals: opening, closing, open seconds before; ``(n, 3)``.
 
-        Shape ``(n, 3)``, in seconds; fewer if the calendar has no more.
+        Fewer if the calendar has no more.
         """
-        try:
+        with contextlib.suppress(ScenarioError):  # raised where more are needed
             while len(self._opens) < number:
                 self._extend()
-        except ScenarioError:
-            pass  # told by those who need more than there are
         return np.array([self._opens, self._closes, self._before], dtype=float).T
 
     def open_seconds(self, instant: float) -> float:
-        """Return how long it has been open from the start until an instant."""
+        """Return the open seconds from the start until an instant."""
         while not self._closes or self._closes[-1] < instant:
             self._extend()
         k = bisect.bisect_right(self._opens, instant) - 1
@@ -321,9 +318,9 @@ class OpenTime:
         return self._before[k] + min(instant, self._closes[k]) - self._opens[k]
 
     def opening_of(self, open_seconds: float) -> float:
-        """Return the instant, within ``[open, close)``, at which it has been open that long.
+        """Return the instant, within ``[open, close)``, by which it has been open that long.
 
-        It differs from `instant_of` at closing time, for which this is the next opening.
+        Unlike `instant_of`, it returns the next opening in place of a closing time.
         """
         at = self.instant_of(open_seconds)
         k = bisect.bisect_left(self._closes, at)
@@ -333,11 +330,11 @@ class OpenTime:
             self._extend()
         return self._opens[k + 1]
 
-    def openings_of(self, open_seconds: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Return `opening_of` of many times at once; they must not be negative."""
+    def openings_of(self, open_seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return `opening_of` of many times at once, none negative."""
         if not len(open_seconds):
             return np.empty(0)
-        self.opening_of(float(open_seconds.max()))  # compiles as many intervals as are needed
+        self.opening_of(float(open_seconds.max()))  # extends the intervals as far as needed
         opens, closes = np.array(self._opens), np.array(self._closes)
         before = np.array(self._before)
         k = np.searchsorted(before, open_seconds, side="right") - 1
@@ -347,7 +344,7 @@ class OpenTime:
         return np.asarray(at)
 
     def instant_of(self, open_seconds: float) -> float:
-        """Return the first instant by which it has been open that long."""
+        """Return the first instant by which it has been open for that many seconds."""
         while not self._before or self._before[-1] + self._closes[-1] - self._opens[-1] < (
             open_seconds
         ):

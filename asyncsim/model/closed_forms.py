@@ -1,8 +1,8 @@
 """Closed forms for the strategies: mean latency, checks and wasted share on an idle server.
 
 Here D is the time from arming to completion, S(x) = P(D > x) its survival function and m its mean;
-T is an interval. Each formula stands with its derivation in a line or two; `asyncsim verify` holds
-all of them against the simulation.
+T is an interval. Each formula stands with its derivation in a line or two; `asyncsim verify`
+compares all of them with the simulation.
 """
 
 from __future__ import annotations
@@ -14,11 +14,18 @@ import numpy as np
 from attrs import frozen
 
 from asyncsim.model.distributions import Duration, Fixed
+from asyncsim.model.specifications import (
+    Deliveries,
+    Grid,
+    Hold,
+    Intervals,
+    StrategySpecification,
+)
 
 TAIL = 1e-12
 MOST_TERMS = 4_000_000
 MOST_STEPS = 200_000
-"""Longer sums (by arrays, and one by one) take seconds and are given up: there is no figure."""
+"""Longer sums (by arrays, and one by one) take seconds and are given up: there is no number."""
 
 
 @frozen
@@ -32,7 +39,7 @@ class Expected:
     checks
         Mean number of checks per wait.
     wasted_share
-        Share of the checks that found nothing.
+        Share of the checks that found the work not complete.
     deliveries
         Mean number of delivery attempts per wait.
     unresolved
@@ -46,10 +53,39 @@ class Expected:
     unresolved: float = 0.0
 
 
+def expected(specification: StrategySpecification, external: Duration) -> Expected | None:
+    """Return the closed form of a strategy; None where there is none.
+
+    Parameters
+    ----------
+    specification
+        Of the strategy.
+    external
+        The distribution of D.
+    """
+    checks, deliveries = specification.checks, specification.deliveries
+    match checks, deliveries:
+        case ((Grid() | Intervals()), _) if checks.limit is not None:
+            return None
+        case Grid(jitter=0.0, anchor="arming"), None:
+            return polling_from_arming(external, checks.interval)
+        case Grid(jitter=0.0), None:
+            return polling_at_random_phase(external, checks.interval)
+        case Intervals(jitter="none"), None:
+            return checks_at_given_times(external, checks.interval)
+        case Hold(), None:
+            return long_polling(external, checks.seconds)
+        case None, Deliveries(delay, loss, retries, duplicates):
+            return callback(delay.mean, loss, retries, duplicates)
+        case Grid(every, "clock" | "random", 0.0), Deliveries(delay, loss, ()):
+            return callback_with_safety_poll(external, delay, loss, every)
+    return None
+
+
 def _sum_of_survival(external: Duration, interval: float) -> float | None:
     """Return S(T) + S(2T) + …, the mean number of grid points before completion.
 
-    None if the tail of the law is so long that the sum would be cut off.
+    None if the tail is so long that the sum would be cut off.
     """
     total, first, block = 0.0, 1, 4096
     while first < MOST_TERMS:
@@ -79,7 +115,7 @@ def polling_from_arming(external: Duration, interval: float) -> Expected | None:
 
 
 def polling_at_random_phase(external: Duration, interval: float) -> Expected:
-    """Grid at a random phase: latency T/2 and 1 + m/T checks, for any law of D."""
+    """Grid at a random phase: latency T/2 and 1 + m/T checks, for any distribution of D."""
     wasted = external.mean / interval
     return Expected(interval / 2, 1.0 + wasted, _share(1.0 + wasted, wasted))
 

@@ -1,7 +1,7 @@
-"""How long something takes: the laws of work and of external times.
+"""Distributions of durations: of work and of external times.
 
-Every law can be sampled from a NumPy generator and tells its mean, its standard deviation and its
-survival function P(D > x); that is all a simulation and a closed form need.
+Each has a mean, a standard deviation, a sampler and a survival function P(D > x); simulations and
+closed forms need nothing else.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 
 class Duration(abc.ABC):
-    """A law of durations. Subclasses say how to sample it and what its moments are.
+    """A distribution of durations; subclass it for your own.
 
     >>> float(sim.exponential("10min").survival(600.0))  # P(D > 10 min)
     0.36...
@@ -85,7 +85,7 @@ class Fixed(Duration):
 
 @frozen(field_transformer=name_errors)
 class Exponential(Duration):
-    """Exponential law: no memory, the usual first guess for service times."""
+    """Exponential distribution: memoryless, the usual first guess for service times."""
 
     kind: ClassVar[str] = "exponential"
     _mean: float = field(converter=positive_duration)
@@ -111,11 +111,11 @@ class Exponential(Duration):
 
 @frozen(field_transformer=name_errors)
 class Lognormal(Duration):
-    """Lognormal law given by its own mean and standard deviation; optionally clipped.
+    """Lognormal distribution by its own mean and standard deviation, optionally clipped.
 
-    With `low` or `high`, draws outside are set to the bound (as a system with a minimum time or a
-    time-out of its own would show them); `mean` and `sd` stay those of the law before clipping in
-    the description, while the properties tell the clipped ones.
+    With `low` or `high`, draws outside are set to the bound, as by a system with a minimum time or
+    its own time-out. The arguments `mean` and `sd` are those before clipping, the properties those
+    after it.
     """
 
     kind: ClassVar[str] = "lognormal"
@@ -175,7 +175,7 @@ class Lognormal(Duration):
 
 @frozen(field_transformer=name_errors)
 class Uniform(Duration):
-    """Any time between two bounds, all equally likely."""
+    """Uniform distribution between two bounds."""
 
     kind: ClassVar[str] = "uniform"
     low: float = field(converter=duration)
@@ -207,7 +207,7 @@ class Uniform(Duration):
 
 @frozen(field_transformer=name_errors)
 class Gamma(Duration):
-    """Gamma law by mean and standard deviation; an Erlang law where (mean/sd)² is whole."""
+    """Gamma distribution by mean and standard deviation; Erlang where (mean/sd)² is whole."""
 
     kind: ClassVar[str] = "gamma"
     _mean: float = field(converter=positive_duration)
@@ -225,7 +225,7 @@ class Gamma(Duration):
 
     @property
     def shape(self) -> float:
-        """Shape of the law, (mean/sd)²."""
+        """Shape parameter, (mean/sd)²."""
         return (self._mean / self._sd) ** 2
 
     def sample(self, rng: np.random.Generator, n: int) -> Floats:
@@ -238,7 +238,7 @@ class Gamma(Duration):
         return np.asarray(scipy.special.gammaincc(self.shape, at * self.shape / self._mean))
 
 
-def figures(value: ArrayLike) -> tuple[float, ...]:
+def finite_numbers(value: ArrayLike) -> tuple[float, ...]:
     """Return a list or an array of finite numbers as floats; dates and time spans are refused."""
     if isinstance(value, (list, tuple)):
         return tuple(number(each) for each in value)
@@ -250,7 +250,7 @@ def figures(value: ArrayLike) -> tuple[float, ...]:
 
 def _observed(values: ArrayLike) -> tuple[float, ...]:
     try:
-        found = tuple(duration(value) for value in figures(values))
+        found = tuple(duration(value) for value in finite_numbers(values))
     except (InvalidValue, TypeError, ValueError):
         raise InvalidValue("must be a list of finite durations in seconds, none negative") from None
     if not found:
@@ -287,30 +287,30 @@ class Empirical(Duration):
 
 
 DISTRIBUTIONS: dict[str, type[Duration]] = {
-    law.kind: law for law in (Fixed, Exponential, Lognormal, Uniform, Gamma, Empirical)
+    cls.kind: cls for cls in (Fixed, Exponential, Lognormal, Uniform, Gamma, Empirical)
 }
 
 DistributionLike = Duration | DurationLike
 
 
-def law(value: DistributionLike) -> Duration:
-    """Return a law of durations; a plain duration means `Fixed`."""
+def as_distribution(value: DistributionLike) -> Duration:
+    """Return a distribution of durations; a plain duration means `Fixed`."""
     if isinstance(value, Duration):
         return value
     try:
         return Fixed(duration(value))
     except InvalidValue as problem:
-        a_law = f"{A_DURATION}, or a law such as exponential('10min')"
-        raise InvalidValue(str(problem).replace(A_DURATION, a_law)) from None
+        either = f"{A_DURATION}, or a distribution such as exponential('10min')"
+        raise InvalidValue(str(problem).replace(A_DURATION, either)) from None
 
 
-def external_law(value: DistributionLike) -> Duration:
-    """Return the law of an external time handed to a closed form, or say what is wrong with it."""
-    return argument("external", value, law)
+def external_distribution(value: DistributionLike) -> Duration:
+    """Return the distribution of the external time that a closed form is given, checked."""
+    return argument("external", value, as_distribution)
 
 
 def fixed(value: DurationLike) -> Fixed:
-    """Return the law that is always `value`: ``fixed("2s")``.
+    """Return the distribution that is always `value`.
 
     >>> sim.fixed("2s").mean
     2.0
@@ -319,7 +319,7 @@ def fixed(value: DurationLike) -> Fixed:
 
 
 def exponential(mean: DurationLike) -> Exponential:
-    """Return exponential durations: ``exponential("200ms")``.
+    """Return exponential durations by their mean.
 
     >>> sim.exponential("200ms").mean
     0.2
@@ -333,7 +333,7 @@ def lognormal(
     low: DurationLike = 0.0,
     high: DurationLike | None = None,
 ) -> Lognormal:
-    """Return lognormal durations by their own mean and sd, clipped to ``[low, high]`` if given.
+    """Return lognormal durations by their own mean and sd, optionally clipped to ``[low, high]``.
 
     >>> round(sim.lognormal("150ms", sd="100ms").sd, 9)
     0.1
@@ -342,7 +342,7 @@ def lognormal(
 
 
 def uniform(low: DurationLike, high: DurationLike) -> Uniform:
-    """Return durations anywhere between two bounds.
+    """Return durations uniformly distributed between two bounds.
 
     >>> sim.uniform("1min", "3min").mean
     120.0

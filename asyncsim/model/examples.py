@@ -1,8 +1,8 @@
-"""Notebooks, scenario files and a log that come with the package, and where they are.
+"""Files to read: paths, and the examples that come with the package.
 
-A wheel holds them in ``asyncsim/examples/``; an editable installation takes them from the
-repository. `readable_file` finds ``"example:nightly_ledger"`` wherever a file is read;
-``asyncsim examples DIR`` copies all of them.
+A wheel holds the examples (notebooks, scenario files, a log) in ``asyncsim/examples/``; an editable
+installation takes them from the repository. Wherever a file is read, ``"example:nightly_ledger"``
+names one of them; ``asyncsim examples DIR`` copies them all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PATTERNS = (
     *("notebooks/[0-9][0-9]_*.ipynb", "notebooks/solutions/[0-9][0-9]_*.ipynb"),
     "notebooks/idea.svg",
 )
-"""What is an example; a notebook of your own beside them is none."""
+"""The examples; other notebooks beside them are not."""
 
 
 def examples_folder() -> Path:
@@ -44,21 +44,21 @@ def example_files() -> list[Path]:
 
 
 def readable_file(path: str | Path, ending: str, called: str = "path") -> Path:
-    """Return the path of a file to read, which ``example:NAME`` names as well.
+    """Return the path of a file to read, or of an example.
 
     Parameters
     ----------
     path
         A path, or ``"example:nightly_ledger"``, with or without its ending.
     ending
-        That of the examples which can be read here: `SCENARIO` or `LOG`.
+        Ending of the examples that can be read here: `SCENARIO` or `LOG`.
     called
-        What a message calls the argument.
+        Name of the argument in messages.
 
     Raises
     ------
     ScenarioError
-        If no file can have this name, or no example has it; with the names of all examples.
+        If no file can have this name, or no example has it, with the names of all examples.
 
     >>> readable_file("example:person", SCENARIO).name
     'person.toml'
@@ -78,7 +78,7 @@ def readable_file(path: str | Path, ending: str, called: str = "path") -> Path:
 
 
 def example_like(path: str | Path, ending: str) -> str:
-    """Return what to write for an example whose file has the same name, or nothing.
+    """Return the name of the example whose file has the same name, or an empty string.
 
     >>> example_like("data/person.toml", SCENARIO), example_like("mine.toml", SCENARIO)
     ('example:person', '')
@@ -87,6 +87,27 @@ def example_like(path: str | Path, ending: str) -> str:
     return PREFIX + name if name in _names(ending) else ""
 
 
+def file_read_error(path: str | Path, error: OSError, ending: str = "") -> ScenarioError:
+    """Return the error for a file that cannot be read, with the place and the likely file meant.
+
+    Parameters
+    ----------
+    path, error
+        The file, and the error of the operating system.
+    ending
+        Ending of the examples that could be meant.
+    """
+    problem, place = error.strerror, Path(path)
+    hint = ""
+    if isinstance(error, FileNotFoundError) and not place.is_absolute():
+        others = (Path("..") / place, Path("data") / place.name, Path("../data") / place.name)
+        found = [other.as_posix() for other in others if other.is_file()]
+        found += [example] if ending and (example := example_like(path, ending)) else []
+        problem = f"{problem} in {Path.cwd()}"
+        hint = f"; did you mean {found[0]!r}?" if found else ""
+    return ScenarioError(f"{path}: cannot be read ({problem}){hint}")
+
+
 def _names(ending: str) -> list[str]:
-    """Return the names of all examples of a kind."""
+    """Return the names of all examples with an ending."""
     return sorted(one.stem for one in example_files() if one.suffix == ending)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from attrs import field, frozen
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.distributions import Duration, Fixed, law
+from asyncsim.model.distributions import Duration, Fixed, as_distribution
 from asyncsim.model.units import (
     InvalidValue,
     any_text,
@@ -20,26 +20,26 @@ from asyncsim.model.units import (
     probability,
     text,
 )
-from asyncsim.model.validation import name_errors, scenario_error
+from asyncsim.model.validation import name_errors, scenario_error, word_of
 
 T = TypeVar("T")
 MOST_NESTED = 50
-"""Every engine and every file goes down into choices, branches and paths by recursion."""
+"""Engines and files walk choices, branches and paths by recursion."""
 LAST_ACTIVATION = 65_535
-"""The order of events at one instant has room for no larger number (`environment`)."""
+"""The largest number that the order of events has room for (`asyncsim.engine.environment`)."""
 
 
 class Element:
-    """Anything a process is made of. It has a name, unique within its process."""
+    """Part of a process; its name is unique within the process."""
 
     name: str
 
     def within(self) -> Sequence[Element]:
-        """Return the elements right inside it, in the order they are written."""
+        """Return the elements directly inside it, in written order."""
         return ()
 
     def parts(self) -> Iterator[Element]:
-        """Yield this element and everything inside it, in the order it is written."""
+        """Yield this element and everything inside it, in written order."""
         yield self
         yield from _parts_of(self.within())
 
@@ -63,7 +63,7 @@ Path = str | tuple[Element, ...]
 
 
 def path(value: str | Sequence[Element]) -> Path:
-    """Return 'fail', 'continue' or a sequence of elements to go through before going on."""
+    """Return 'fail', 'continue', or a sequence of elements to execute before continuing."""
     if isinstance(value, str):
         return one_of(value, ("fail", "continue"))
     try:
@@ -74,7 +74,7 @@ def path(value: str | Sequence[Element]) -> Path:
 
 @frozen(field_transformer=name_errors)
 class Step(Element):
-    """Work done by the workflow server: occupies one worker for a time drawn from `work`.
+    """Work of the workflow server: occupies one worker for a time drawn from `work`.
 
     >>> sim.Step("validate", work=sim.exponential("200ms")).work.mean
     0.2
@@ -88,7 +88,7 @@ class Step(Element):
     """
 
     name: str = field(converter=text)
-    work: Duration = field(default=Fixed(0.0), converter=law)
+    work: Duration = field(default=Fixed(0.0), converter=as_distribution)
 
 
 @frozen(field_transformer=name_errors)
@@ -127,11 +127,6 @@ def response(value: Response | dict[str, float]) -> Response:
     raise InvalidValue("must be a Response(accepted=…, done=…, rejected=…)")
 
 
-def arm_moment(value: str) -> str:
-    """Return when the wait is armed, checked."""
-    return one_of(value, ("after call", "before call"))
-
-
 @frozen(field_transformer=name_errors)
 class AsyncStep(Element):
     """A step that calls an external system and waits for it.
@@ -146,25 +141,27 @@ class AsyncStep(Element):
     call_work
         Worker time of the outgoing call; the call reaches the system when it ends.
     arm, arm_delay
-        The wait is armed ``arm_delay`` seconds ``"after call"``, or just ``"before call"``.
+        The wait is armed ``arm_delay`` seconds ``"after call"``, or when the call joins the queue
+        (``"before call"``).
     response
         Probabilities of the immediate response: ``accepted`` (wait), ``done`` (do not wait),
         ``rejected`` (the step fails).
     timeout
-        How long the wait may last, counted from arming; None means for ever.
+        Longest wait, counted from arming; None for no limit.
     on_accepted
-        Steps gone through after the call was accepted and before the wait is armed: the process
-        reacts to the response first. Meanwhile the external system is at work already.
+        Steps executed after the call was accepted and before the wait is armed: the process reacts
+        to the response while the external system already works.
     on_done, on_rejected, on_timeout
-        What follows each of these: ``"fail"`` ends the instance as failed, ``"continue"`` goes on
-        with the next step, a list of steps is gone through first. `on_timeout` also follows a
-        strategy that gave up.
+        What follows: ``"fail"`` ends the instance as failed, ``"continue"`` goes to the next step,
+        a list of steps is executed first. `on_timeout` also follows a strategy that gave up.
     """
 
     name: str = field(converter=text)
     system: str = field(converter=text)
-    call_work: Duration = field(default=Fixed(0.0), converter=law, kw_only=True)
-    arm: str = field(default="after call", converter=arm_moment, kw_only=True)
+    call_work: Duration = field(default=Fixed(0.0), converter=as_distribution, kw_only=True)
+    arm: str = field(
+        default="after call", validator=word_of("after call", "before call"), kw_only=True
+    )
     arm_delay: float = field(default=0.0, converter=duration, kw_only=True)
     response: Response = field(factory=Response, converter=response, kw_only=True)
     timeout: float | None = field(default=None, converter=optional_duration, kw_only=True)
@@ -183,13 +180,13 @@ class AsyncStep(Element):
             raise scenario_error("AsyncStep.on_accepted", problem, self.on_accepted)
 
     def within(self) -> Sequence[Element]:
-        """Return what its paths hold."""
+        """Return the elements of its paths."""
         ways = (self.on_accepted, self.on_done, self.on_rejected, self.on_timeout)
         return [element for way in ways if not isinstance(way, str) for element in way]
 
 
 def conditions(value: Mapping[str, Any] | None) -> Mapping[str, tuple[Any, ...]]:
-    """Return the values that data fields must have, each as a tuple of those that will do."""
+    """Return the values that data fields may have, each a tuple of alternatives."""
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
@@ -199,7 +196,7 @@ def conditions(value: Mapping[str, Any] | None) -> Mapping[str, tuple[Any, ...]]
 
 
 def _condition(value: Any) -> Any:
-    """Return a value that a file can hold and a comparison can find."""
+    """Return a value that a file can hold and that can be compared."""
     if isinstance(value, str):
         return any_text(value)
     if isinstance(value, int) and -(2**63) <= value < 2**63:  # truth values among them
@@ -219,13 +216,13 @@ class Branch:
     Parameters
     ----------
     probability
-        How often it is taken where nothing is known of the instance's data.
+        Probability of this branch, unless data fields decide.
     steps
-        What is gone through.
+        The elements on this way.
     when
-        Values that data fields must have for this way, such as ``{"approved": True}`` or
-        ``{"status": ["new", "open"]}``. In a live session, where steps are finished with data, the
-        first branch whose fields agree is taken; a simulation has no data and goes by chance.
+        Values that data fields must have, such as ``{"approved": True}`` or
+        ``{"status": ["new", "open"]}``. A live session, where steps are finished with data, takes
+        the first branch whose fields agree; a simulation has no data and uses the probabilities.
     """
 
     probability: float = field(converter=probability)
@@ -235,7 +232,7 @@ class Branch:
     )
 
     def agrees_with(self, fields: Mapping[str, Any]) -> bool:
-        """Tell whether there are conditions and data fields meet all of them."""
+        """Return whether there are conditions and data fields meet all of them."""
         return bool(self.when) and all(
             name in fields and fields[name] in values for name, values in self.when.items()
         )
@@ -260,7 +257,7 @@ def _branch(value: object) -> Branch:
 
 @frozen(field_transformer=name_errors)
 class Choice(Element):
-    """Goes one of several ways, by probability.
+    """Takes one of several branches, by probability.
 
     >>> len(sim.Choice("in stock?", [(0.8, [sim.Step("ship")]), (0.2, [])]).branches)
     2
@@ -277,7 +274,7 @@ class Choice(Element):
     branches: tuple[Branch, ...] = field(converter=branches)
 
     def within(self) -> Sequence[Element]:
-        """Return what its branches hold."""
+        """Return the elements of its branches."""
         return [element for branch in self.branches for element in branch.steps]
 
 
@@ -290,7 +287,7 @@ def parallel_branches(value: Sequence[Sequence[Element]]) -> tuple[tuple[Element
 
 @frozen(field_transformer=name_errors)
 class Parallel(Element):
-    """Goes all ways at once, and on when the last of them is through.
+    """Executes all branches at once, and continues when the last of them has ended.
 
     >>> both = sim.Parallel("both", [[sim.Step("ship")], [sim.AsyncStep("bill", "ledger")]])
     >>> [part.name for part in both.parts()]
@@ -308,7 +305,7 @@ class Parallel(Element):
     branches: tuple[tuple[Element, ...], ...] = field(converter=parallel_branches)
 
     def within(self) -> Sequence[Element]:
-        """Return what its branches hold."""
+        """Return the elements of its branches."""
         return [element for branch in self.branches for element in branch]
 
 
@@ -318,7 +315,7 @@ def _parts_of(elements: Sequence[Element]) -> Iterator[Element]:
 
 
 def _too_much(elements: Sequence[Element], depth: int) -> bool:
-    """Tell whether elements are too many or nested too deep, without going any deeper."""
+    """Return whether elements are too many or nested too deep, descending no deeper than that."""
     if not elements or depth < 0 or len(elements) > LAST_ACTIVATION:
         return bool(elements)
     return _too_much([each for element in elements for each in element.within()], depth - 1)
@@ -338,8 +335,8 @@ class Process:
     steps
         Its elements, in order.
     first_activation
-        Steps are numbered from here in the order they are written; the number is the second half
-        of a serial number. With ``first_activation=30`` the second step of instance 5 waits as
+        Number of the first step; the others follow in written order. It is the second half of a
+        serial number: with ``first_activation=30`` the second step of instance 5 waits as
         ``5_31``.
     """
 

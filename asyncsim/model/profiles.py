@@ -1,21 +1,24 @@
-"""How other engines answer a finish that is not the first one in time, and what it costs, as data.
+"""Profiles: how other engines answer a finish that is not the first one in time, and what it costs.
 
-Gathered from public sources, each entry with a mark that is shown to whoever looks:
+The data is in ``profiles.toml``; each entry carries a mark that is always shown with it:
 
 * **[V]** verified in a public source,
 * **[D]** derived, and checked by simulation,
 * **[R]** measured in the software itself, on one machine, in the version shown,
 * **[U]** not verified.
 
-A profile also carries a `FinishPolicy` that behaves that way. Where an entry is not verified, or
-where an engine has no such notion, the policy is an assumption of this project, and `assumed` says
-so. Database operations that were not measured stay those of the server.
+A profile also has a `FinishPolicy` that behaves that way. Where an entry is not verified, or the
+engine has no such notion, the policy is an assumption of this project, and `assumed` lists it.
+Database operations that were not measured stay those of the server.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from html import escape
+from importlib.resources import files
+from typing import Any
 
 import pandas as pd
 from attrs import evolve, field, frozen
@@ -36,6 +39,12 @@ class Fact:
     says: str
     mark: str
 
+    @classmethod
+    def read(cls, text: str) -> Fact:
+        """Return the fact that is written ``"409 [V]"``, or without a mark."""
+        says, _, mark = text.removesuffix("]").rpartition(" [")
+        return cls(says, mark) if says and mark in MARKS else cls(text, "")
+
     def __str__(self) -> str:
         return f"{self.says} [{self.mark}]" if self.mark else self.says
 
@@ -49,20 +58,20 @@ class Profile:
     name
         Name of the engine.
     early, duplicate, unknown, late
-        What a finish gets before the wait is armed, a second time, with a number nobody knows, and
+        Answer to a finish before the wait is armed, a second time, with an unknown number, and
         after a time-out.
     waiting_holds, timeout
-        What a waiting step occupies, and what ends a wait that nobody finishes.
+        What a waiting step occupies, and what ends a wait that is never finished.
     operations
-        How many database operations a check and a callback take.
+        Database operations of a check and of a callback.
     policy
         A server's policy that behaves that way.
     assumed
-        Which of `KINDS` the policy had to assume.
+        The `KINDS` for which the policy is an assumption.
     statuses
         HTTP status by kind, where a source names one.
     check_operations, callback_operations
-        The measured numbers of database operations; None leaves those of the server.
+        Measured numbers of database operations; None leaves those of the server.
     """
 
     name: str
@@ -79,8 +88,16 @@ class Profile:
     check_operations: float | None = None
     callback_operations: float | None = None
 
+    @classmethod
+    def read(cls, table: Mapping[str, Any]) -> Profile:
+        """Return the profile of a table of ``profiles.toml``."""
+        facts = {point: Fact.read(table[point]) for point in POINTS if point in table}
+        policy = FinishPolicy(**table.get("policy", {}))
+        assumed = tuple(table.get("assumed", ()))
+        return cls(**{**table, **facts, "policy": policy, "assumed": assumed})
+
     def with_buffer(self, keep: float | str) -> Profile:
-        """Return the profile with early finishes kept for so long (a message's time to live)."""
+        """Return the profile with early finishes kept for `keep` (a message's time to live)."""
         return evolve(self, policy=evolve(self.policy, buffer_for=keep))
 
     def applied_to(self, server: WorkflowServer) -> WorkflowServer:
@@ -95,23 +112,18 @@ class Profile:
 
     def table(self) -> pd.DataFrame:
         """Return one row per point: what is known, how well, and what the policy does."""
-        does = {
-            "early": self.policy.early,
-            "duplicate": self.policy.duplicate,
-            "unknown": self.policy.unknown,
-            "late": self.policy.late,
-            "operations": self._operations_here(),
-        }
+        does = {kind: getattr(self.policy, kind) for kind in KINDS}
+        does["operations"] = self._operations_here()
         rows = []
-        for kind in POINTS:
-            fact: Fact = getattr(self, kind)
-            here = does.get(kind, "")
+        for point in POINTS:
+            fact: Fact = getattr(self, point)
+            here = does.get(point, "")
             rows.append(
                 {
-                    "point": kind.replace("_", " "),
+                    "point": point.replace("_", " "),
                     "says": fact.says,
                     "how well known": MARKS.get(fact.mark, "does not apply"),
-                    "here": f"{here} (assumed)" if kind in self.assumed else here,
+                    "here": f"{here} (assumed)" if point in self.assumed else here,
                 }
             )
         return pd.DataFrame(rows)
@@ -130,135 +142,11 @@ class Profile:
         return f"<b>{escape(self.name)}</b>{self.table().to_html(index=False)}"
 
 
-def known(says: str) -> Fact:
-    """Return a verified fact."""
-    return Fact(says, "V")
-
-
-def measured(says: str) -> Fact:
-    """Return what was measured in the software itself."""
-    return Fact(says, "R")
-
-
-def open_question(says: str = "unknown to us") -> Fact:
-    """Return what nobody has verified."""
-    return Fact(says, "U")
-
-
-NO_SUCH_THING = Fact("does not apply: it asks, nobody calls back", "")
-NO_NODE = Fact("no matching node", "D")
-MISMATCH = known("mismatch error")
-NOT_FOUND = known("NotFound")
-TIMER = known("boundary timer")
-
 PROFILES: dict[str, Profile] = {
-    "k2": Profile(
-        "K2 server event",
-        early=open_question(),
-        duplicate=open_question(),
-        unknown=open_question(),
-        late=open_question(),
-        waiting_holds=Fact("a row in the database, as the vendor claims", "U"),
-        timeout=open_question("step deadline"),
-        assumed=KINDS,
-    ),
-    "step functions": Profile(
-        "AWS Step Functions task token",
-        early=known("there is no token before the step is entered"),
-        duplicate=known("400 TaskTimedOut"),
-        unknown=known("InvalidToken or TaskDoesNotExist"),
-        late=known("TaskTimedOut; a retry makes a new token"),
-        waiting_holds=known("nothing, unbilled"),
-        timeout=known("TimeoutSeconds, HeartbeatSeconds, or one year"),
-        assumed=("early",),
-        statuses={"duplicate": 400},
-    ),
-    "temporal": Profile(
-        "Temporal async activity",
-        early=open_question("works"),
-        duplicate=NOT_FOUND,
-        unknown=NOT_FOUND,
-        late=NOT_FOUND,
-        waiting_holds=known("no worker slot"),
-        timeout=known("start-to-close, heartbeat"),
-        policy=FinishPolicy(early="buffer"),
-        assumed=("early",),
-    ),
-    "durable functions": Profile(
-        "Azure Durable external event",
-        early=known("buffered"),
-        duplicate=known("at-least-once"),
-        unknown=known("404"),
-        late=known("410"),
-        waiting_holds=known("nothing"),
-        timeout=known("none by default: race a timer"),
-        policy=FinishPolicy(early="buffer", duplicate="accept"),
-        statuses={"unknown": 404, "late": 410},
-    ),
-    "camunda 7": Profile(
-        "Camunda 7 message",
-        early=known("rejected until the wait is committed"),
-        duplicate=MISMATCH,
-        unknown=MISMATCH,
-        late=MISMATCH,
-        waiting_holds=known("a row"),
-        timeout=TIMER,
-    ),
-    "camunda 8": Profile(
-        "Camunda 8 message",
-        early=known("buffered for its time to live, in order"),
-        duplicate=known("the same messageId is rejected while buffered"),
-        unknown=known("discarded at a time to live of 0"),
-        late=known("expired"),
-        waiting_holds=known("a subscription"),
-        timeout=TIMER,
-        policy=FinishPolicy(early="buffer", buffer_for="1h", unknown="ignore", late="accept"),
-        assumed=("duplicate", "late"),
-    ),
-    "airflow": Profile(
-        "Airflow sensor",
-        early=NO_SUCH_THING,
-        duplicate=NO_SUCH_THING,
-        unknown=NO_SUCH_THING,
-        late=known("failed or skipped"),
-        waiting_holds=known("a slot, a slot per check, or a triggerer"),
-        timeout=known("timeout; pokes every 60 s"),
-        assumed=KINDS,
-    ),
-    "argo": Profile(
-        "Argo suspend",
-        early=NO_NODE,
-        duplicate=NO_NODE,
-        unknown=NO_NODE,
-        late=NO_NODE,
-        waiting_holds=open_question("no pod"),
-        timeout=known("duration"),
-    ),
-    "n8n": Profile(
-        "n8n Wait webhook",
-        early=known("409"),
-        duplicate=known("409"),
-        unknown=known("404"),
-        late=known("409"),
-        waiting_holds=known("the database"),
-        timeout=known("optional"),
-        statuses={"early": 409, "duplicate": 409, "unknown": 404, "late": 409},
-        operations=measured("27 a callback (2.40.7); a check: not measured"),
-        callback_operations=27,
-    ),
-    "dbos": Profile(
-        "DBOS send and recv (3.4)",
-        early=measured("kept, in order"),
-        duplicate=measured("OK, kept, not consumed"),
-        unknown=measured("DBOSNonExistentWorkflowError"),
-        late=measured("OK, kept"),
-        waiting_holds=measured("one thread, about 40 kB"),
-        timeout=measured("asked for 2 s, got 2.02 s"),
-        policy=FinishPolicy(early="buffer", duplicate="accept", late="accept"),
-        operations=measured("1 a check, 12 a callback"),
-        check_operations=1,
-        callback_operations=12,
-    ),
+    name: Profile.read(table)
+    for name, table in tomllib.loads(
+        files("asyncsim.model").joinpath("profiles.toml").read_text(encoding="utf-8")
+    ).items()
 }
 """Profiles by the names that ``profile=`` takes."""
 

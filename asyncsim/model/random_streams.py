@@ -1,8 +1,8 @@
-"""All random numbers of a run, drawn ahead, each source from a stream of its own name.
+"""All random numbers of a run, drawn ahead, each source from its own named stream.
 
-A stream is keyed by its *name* and the replication, never by the order of calls: adding a step
-does not move the arrivals, and two strategies meet the same numbers. An engine is a deterministic
-function of scenario, strategy and draws; a person can bring draws of their own, or a log.
+A stream is keyed by its *name*, the seed and the replication, never by the order of calls: adding a
+step does not move the arrivals, and two strategies get the same numbers. An engine is a
+deterministic function of scenario, strategy and draws; you can bring your own draws, or a log.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from asyncsim.model.arrivals import Arrivals
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Duration, Floats
 from asyncsim.model.process import AsyncStep, Choice, Process, Step
-from asyncsim.model.systems import ExternalSystem, LoggedCompletions
+from asyncsim.model.systems import ExternalSystem
 from asyncsim.model.units import from_zero, nearest
 from asyncsim.model.validation import argument, scenario_error
 
@@ -36,8 +36,8 @@ def mix(z: int) -> int:
 def counter_based_uniform(key: int, i: int, k: int) -> float:
     """Return the uniform number in [0, 1) at place (i, k) of an endless table.
 
-    A function of three integers rather than a generator: nobody knows ahead how many checks a wait
-    will take, and the k-th must not depend on how many the others took.
+    A function of three integers rather than a generator: the number of checks of a wait is not
+    known ahead, and the k-th must not depend on how many the others took.
     """
     place = mix((key + (i + 1) * 0x9E3779B97F4A7C15) & MASK)
     return (mix((place + (k + 1) * 0xD1B54A32D192ED03) & MASK) >> 11) * 2.0**-53
@@ -48,11 +48,11 @@ def _name_key(name: str) -> int:
 
 
 class Drawable(Protocol):
-    """What has to be known of a scenario to draw its numbers."""
+    """The part of a scenario that its numbers depend on."""
 
     @property
     def process(self) -> Process:
-        """What an instance goes through."""
+        """The elements of an instance."""
 
     @property
     def systems(self) -> Mapping[str, ExternalSystem]:
@@ -89,7 +89,7 @@ class Draws:
     choices, responses
         Uniform numbers in [0, 1) that decide choices and immediate responses, by name, ``(n,)``.
     seed, replication
-        Key of the streams that strategies and systems draw from as they go.
+        Key of the streams that strategies and systems draw from during the run.
 
     Raises
     ------
@@ -136,20 +136,20 @@ class Draws:
         """Return the key of a named endless table for `counter_based_uniform`."""
         return mix((_name_key(name) ^ mix(self.seed & MASK) ^ mix(~self.replication & MASK)) & MASK)
 
-    def column(self, name: str, law: Duration, k: int) -> Floats:
+    def column(self, name: str, distribution: Duration, k: int) -> Floats:
         """Return the k-th duration of every instance for one purpose, shape ``(n,)``."""
-        place = (name, law, k)
+        place = (name, distribution, k)
         if place not in self._columns:
-            self._columns[place] = law.sample(self.rng(f"{name}/{k}"), len(self))
+            self._columns[place] = distribution.sample(self.rng(f"{name}/{k}"), len(self))
         return self._columns[place]
 
     def completed_for(self, scenario: Drawable) -> Draws:
-        """Return these draws with everything the scenario needs and they lack drawn from the seed.
+        """Return these draws with what the scenario needs besides drawn from the seed.
 
         Raises
         ------
         ScenarioError
-            If they hold a name that the scenario does not know.
+            If they hold a name that the scenario does not have, or an array of a wrong shape.
         """
         needed, missing = _shapes(scenario, len(self)), False
         _check_logs(scenario, len(self))
@@ -176,7 +176,7 @@ class Draws:
 
 
 def _shapes(scenario: Drawable, n: int) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Return the shapes of all arrays that n instances of a scenario need."""
+    """Return the shapes of all arrays that `n` instances of a scenario need."""
     process, calls = scenario.process, scenario.process.of_type(AsyncStep)
     links = {call.name: len(scenario.systems[call.system].links) for call in calls}
     return {
@@ -188,13 +188,13 @@ def _shapes(scenario: Drawable, n: int) -> dict[str, dict[str, tuple[int, ...]]]
 
 
 def _check_logs(scenario: Drawable, n: int) -> None:
-    """Check that systems that come from a log know of n instances."""
+    """Raise a ScenarioError if a system taken from a log has fewer than `n` completions."""
     for step in scenario.process.of_type(AsyncStep):
         for link in scenario.systems[step.system].links:
-            if isinstance(link, LoggedCompletions) and len(link.completions) < n:
+            if link.instances is not None and link.instances < n:
                 raise ScenarioError(
                     f"LoggedCompletions.completions must hold an instant for each of {n} "
-                    f"instances, got {len(link.completions)}"
+                    f"instances, got {link.instances}"
                 )
 
 
@@ -210,7 +210,7 @@ def stream(name: str, seed: int, replication: int) -> np.random.Generator:
 def draw_for(
     scenario: Drawable, seed: int, replication: int, arrivals: Floats | None = None
 ) -> Draws:
-    """Draw everything a scenario needs; see `Draws`."""
+    """Return all draws of a scenario, for given arrivals or for those of its own."""
 
     def rng(name: str) -> np.random.Generator:
         return stream(name, seed, replication)

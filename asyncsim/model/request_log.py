@@ -1,8 +1,7 @@
-"""A request log, as the table of an external system holds it, and its replay in a scenario.
+"""Request logs, as an external system keeps them, and their replay in a scenario.
 
 The table has one row per request: ``SN`` (the serial number that was handed over), ``submitted``
-and ``completed``. Nothing is dropped silently: a row that cannot be used is kept with its line
-number and what is wrong with it.
+and ``completed``. Rows that cannot be used are kept with their line number and their problem.
 """
 
 from __future__ import annotations
@@ -21,26 +20,26 @@ from attrs import frozen
 
 from asyncsim.errors import LogWarning, ScenarioError, warn
 from asyncsim.model.arrivals import ArrivalTimes
-from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.calendar import Calendar, zone_name
-from asyncsim.model.examples import LOG, example_like, readable_file
+from asyncsim.model.examples import LOG, file_read_error, readable_file
 from asyncsim.model.systems import LoggedCompletions
 from asyncsim.model.units import FIRST_DATE, LAST_DATE, LONGEST, nearest
-from asyncsim.model.validation import argument, file_read_error, shown
+from asyncsim.model.validation import argument, shown, with_own_tables
 
 COLUMNS = ("SN", "submitted", "completed")
 RIGHT = (
     "timestamps are ISO 8601, such as 2026-03-02 09:13:22; pandas.to_datetime makes them of others"
 )
 PLAIN = r"(?:1[7-9]|2[01])[0-9]{2}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?"
-"""Timestamps of the centuries in which pandas has nanoseconds."""
+"""Timestamps of the centuries for which pandas has nanoseconds."""
 NO_TIME = "is not a timestamp"
 YEARS = FIRST_DATE.year, LAST_DATE.year
 BEYOND = f"is not of the years {YEARS[0]} to {YEARS[1]}"
 A_DAY = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}(?!\d)|\d{8}(?!\d)")
-"""What a timestamp begins with: year, month, day."""
+"""Beginning of a timestamp: year, month, day."""
 SEPARATORS = ",;\t"
-NAMED_ROWS = 5  # so many bad rows stand in a warning; all of them are in the table
+NAMED_ROWS = 5
+"""Rejected rows that a warning names; all of them are in the table."""
 
 
 @frozen
@@ -68,13 +67,13 @@ class RequestLog:
     Attributes
     ----------
     path
-        Where it came from.
+        Its source.
     rows
         The usable requests in order of submission: SN, submitted, completed (timestamps).
     rejected
-        The others: line, SN, problem, and its kind, which many problems share.
+        The others: line, SN, problem, and the kind of problem.
     unfinished
-        Those of the rejected that only lack a completion: line, SN, submitted.
+        The rejected ones that only lack a completion: line, SN, submitted.
     """
 
     path: str
@@ -89,11 +88,11 @@ class RequestLog:
         Parameters
         ----------
         path
-            The file, or ``"example:request_log"``; its columns parted by commas, semicolons or
-            tabs. Timestamps are ISO 8601 (``2026-03-02 09:13:22``).
+            The file, or ``"example:request_log"``, with columns separated by commas, semicolons
+            or tabs. Timestamps are ISO 8601 (``2026-03-02 09:13:22``).
         zone
-            Zone in which timestamps are understood; those with an offset are converted to it, or
-            to UTC if there is none.
+            Zone of timestamps without an offset; those with one are converted to it, or to UTC if
+            it is None.
 
         Raises
         ------
@@ -103,7 +102,7 @@ class RequestLog:
         Warns
         -----
         LogWarning
-            If rows were rejected, with their number and the first of them by line.
+            If rows were rejected, with their number and the first ones by line.
         """
         argument("RequestLog.read: zone", zone, zone_name)
         log = cls.checked(read_rows(path, COLUMNS), str(path), zone)
@@ -123,18 +122,18 @@ class RequestLog:
     def checked(
         cls, raw: pd.DataFrame, name: str, zone: str | None, place: str = "line"
     ) -> RequestLog:
-        """Check the rows of a table of texts, without a word about those that are rejected.
+        """Return the log of a table of texts; rejected rows raise no warning.
 
         Parameters
         ----------
         raw
             ``line`` and, as texts, ``SN, submitted, completed``.
         name
-            What messages call it.
+            Name in messages.
         zone
             As in `read`.
         place
-            What a row's number is called: ``"line"`` of a file, ``"row"`` of a DataFrame.
+            Word for a row's number: ``"line"`` of a file, ``"row"`` of a DataFrame.
         """
         if raw.empty:
             raise ScenarioError(f"{name}: has no rows")
@@ -160,13 +159,7 @@ class RequestLog:
         )
 
     def replayed(self, zone: str | None) -> LogParts:
-        """Return the log in instants of a calendar that begins on the day of the first request.
-
-        Parameters
-        ----------
-        zone
-            The zone of the calendar.
-        """
+        """Return the log in instants of a calendar that begins on the day of the first request."""
         submitted, completed = self.rows["submitted"], self.rows["completed"]
         if zone and submitted.dt.tz is not None:  # the first day is a day of the calendar
             submitted = submitted.dt.tz_convert(zone)
@@ -192,7 +185,7 @@ def read_rows(
 ) -> pd.DataFrame:
     """Return columns of a CSV file as texts, with the line of each row in ``line``.
 
-    Optional columns that the file does not have are left out.
+    Optional columns that the file lacks are left out.
 
     Raises
     ------
@@ -232,14 +225,14 @@ def _names(reader: csv.DictReader[str]) -> list[str]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[csv.DictReader[str]]:
-    """Open a CSV file; spreadsheets of many countries part its columns by semicolons."""
+    """Open a CSV file; spreadsheets of many countries separate its columns by semicolons."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             header = file.readline()
             file.seek(0)
             yield csv.DictReader(file, delimiter=max(SEPARATORS, key=header.count))
     except OSError as error:
-        raise file_read_error(path, error, example_like(path, LOG)) from None
+        raise file_read_error(path, error, LOG) from None
     except UnicodeDecodeError as error:
         raise ScenarioError(f"{path}: is not text in UTF-8 ({error}); save it as such") from None
     except csv.Error as error:
@@ -247,22 +240,22 @@ def _opened(path: Path) -> Iterator[csv.DictReader[str]]:
 
 
 def timestamps(texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timestamp]:
-    """Read ISO timestamps; what cannot be read becomes NaT.
+    """Return ISO timestamps read from texts; those that cannot be read become NaT.
 
     Parameters
     ----------
     texts
         Such as ``"2026-03-02 09:13:22.5"``.
     zone
-        Zone in which those without an offset are understood and to which the others are
-        converted; if None, those with an offset become clock times of UTC.
+        Zone of those without an offset, to which the others are converted; if None, those with an
+        offset become clock times of UTC.
     """
     tz = ZoneInfo(zone) if zone else None
 
     def one(text: str) -> datetime | None:
         if not A_DAY.match(text):  # pandas would also read '1/2/2026' and '2026'
             return None
-        try:  # databases write tenths of microseconds; a datetime has no place for them
+        try:  # databases write tenths of microseconds, which a datetime cannot hold
             at = pd.Timestamp(text).floor("us").to_pydatetime()
         except (ValueError, OverflowError):
             return None
@@ -294,7 +287,7 @@ def _problems(
     serial = raw["SN"].str.strip()
     found = pd.DataFrame({"problem": "", "kind": ""}, index=raw.index)
 
-    def say(
+    def mark(
         where: pd.Series[bool],
         kind: str,
         detail: pd.Series[str] | None = None,
@@ -306,22 +299,22 @@ def _problems(
             found.loc[new, "problem"] = problem
             found.loc[new, "kind"] = kind
 
-    def say_time(column: str, at: pd.Series[pd.Timestamp]) -> None:
+    def mark_time(column: str, at: pd.Series[pd.Timestamp]) -> None:
         texts = raw[column]
         missing = at.isna()
         years = texts[missing].str.strip().where(lambda text: text.str.match(A_DAY)).str[:4]
         beyond = years.notna() & ~years.between(str(YEARS[0]), str(YEARS[1]))
-        say(beyond.reindex(at.index, fill_value=False), f"{column} {BEYOND}", texts)
-        say(missing, f"{column} {NO_TIME}", texts)
+        mark(beyond.reindex(at.index, fill_value=False), f"{column} {BEYOND}", texts)
+        mark(missing, f"{column} {NO_TIME}", texts)
 
-    say(serial == "", "no serial number")
-    say_time("submitted", submitted)
-    say(raw["completed"].str.strip() == "", "not completed")
-    say_time("completed", completed)
-    say(completed < submitted, "completed before it was submitted")
+    mark(serial == "", "no serial number")
+    mark_time("submitted", submitted)
+    mark(raw["completed"].str.strip() == "", "not completed")
+    mark_time("completed", completed)
+    mark(completed < submitted, "completed before it was submitted")
     good = found["kind"] == ""  # the first good row of a number is the one that counts
     first_line = raw["line"].where(good).groupby(serial).transform("min")
     again = good & (raw["line"] > first_line)
     where_first = f"first in {place} " + first_line.map("{:.0f}".format)
-    say(again, "serial number comes again", where_first, str)
+    mark(again, "serial number comes again", where_first, str)
     return found

@@ -1,46 +1,44 @@
-"""The workflow server: its workers, what noticing costs them, and how finishes are answered.
+"""The workflow server: workers, rate limits, answers to finishes, and the prices of its work.
 
-Rate limits: how many requests a server takes before it answers 429, as a person describes them.
-
-Who is let in at an instant is worked out in `asyncsim.engine.rate_limiter`.
+The arithmetic of a rate limit is in `asyncsim.engine.rate_limiter`, that of costs in
+`asyncsim.engine.metrics`.
 """
 
 from __future__ import annotations
 
 import re
 
+import pandas as pd
 from attrs import field, frozen
 
 from asyncsim.model.units import (
     InvalidValue,
     Rate,
+    any_text,
     count,
     duration,
     format_duration,
-    one_of,
+    from_zero,
+    not_negative,
     operations,
     optional_duration,
     positive_duration,
     rate,
     servers,
+    text,
 )
-from asyncsim.model.validation import name_errors
+from asyncsim.model.validation import choice, instance_of, name_errors, word_of
 
-WORDS = "must be words such as '100 per 60 s' or '3000 refilled 500/s'"
+# --- rate limits --------------------------------------------------------------------------------
+
+A_LIMIT = "must be words such as '100 per 60 s' or '3000 refilled 500/s'"
 _WINDOW = re.compile(r"(\d{1,12})\s*(?:per|/)\s*(\S.*)")
 _BUCKET = re.compile(r"(\d{1,12})\s+refilled\s+(\S.*)")
 
 
 @frozen(field_transformer=name_errors)
 class SlidingWindow:
-    """At most so many requests in any time of a given length (a connector of K2: 100 in 60 s).
-
-    Parameters
-    ----------
-    most
-        How many requests.
-    seconds
-        In how long.
+    """At most `most` requests in any interval of `seconds` (a connector of K2: 100 in 60 s).
 
     Examples
     --------
@@ -58,7 +56,7 @@ class SlidingWindow:
 
 @frozen(field_transformer=name_errors)
 class TokenBucket:
-    """So many requests at once, and after that at a rate (Step Functions: 3,000, and 500/s).
+    """A burst of `size` requests, then `rate` (Step Functions: 3,000, and 500/s).
 
     Parameters
     ----------
@@ -84,7 +82,7 @@ RateLimit = SlidingWindow | TokenBucket
 
 
 def rate_limit(value: str | RateLimit | None) -> RateLimit | None:
-    """Return a rate limit, read from words.
+    """Return a rate limit, also from words.
 
     Parameters
     ----------
@@ -93,8 +91,8 @@ def rate_limit(value: str | RateLimit | None) -> RateLimit | None:
 
     Raises
     ------
-    Refused
-        If the words say neither.
+    InvalidValue
+        If the words are neither.
 
     Examples
     --------
@@ -111,35 +109,18 @@ def rate_limit(value: str | RateLimit | None) -> RateLimit | None:
                 return SlidingWindow(count(int(window[1])), positive_duration(window[2]))
         except InvalidValue:
             pass
-    raise InvalidValue(WORDS)
+    raise InvalidValue(A_LIMIT)
 
 
-EARLY = ("reject", "buffer", "ignore")
-LATE_OR_DUPLICATE = ("reject", "accept")
-UNKNOWN = ("reject", "ignore")
-
-
-def early_policy(value: str) -> str:
-    """Return what an early finish gets, checked."""
-    return one_of(value, EARLY)
-
-
-def late_policy(value: str) -> str:
-    """Return what a late or second finish gets, checked."""
-    return one_of(value, LATE_OR_DUPLICATE)
-
-
-def unknown_policy(value: str) -> str:
-    """Return what a finish of an unknown number gets, checked."""
-    return one_of(value, UNKNOWN)
+# --- the server ---------------------------------------------------------------------------------
 
 
 @frozen(field_transformer=name_errors)
 class FinishPolicy:
     """How the server answers a finish that is not the first one in time.
 
-    None of these ever resumes a step twice or loses a record: the policy only decides what the
-    sender is told, and whether an early finish is kept.
+    The policy only decides what the sender receives, and whether an early finish is kept: no step
+    ever resumes twice, no record is lost.
 
     >>> sim.FinishPolicy(early="buffer", buffer_for="1min").buffer_for
     60.0
@@ -147,31 +128,23 @@ class FinishPolicy:
     Parameters
     ----------
     early
-        Before the wait is armed: ``"reject"`` (an error, so the sender may try again),
-        ``"buffer"`` (kept, and applied when the wait is armed) or ``"ignore"`` (accepted with
-        thanks, and lost).
+        Before the wait is armed: ``"reject"`` (an error; the sender may try again), ``"buffer"``
+        (kept, and applied when the wait is armed) or ``"ignore"`` (acknowledged but discarded).
     buffer_for
         How long an early finish is kept; None keeps it until the wait is armed.
     duplicate
-        A second finish of a number: ``"reject"`` or ``"accept"`` (the sender is told all is well).
+        A second finish of a number: ``"reject"`` or ``"accept"`` (acknowledged, without effect).
     late
         After a time-out or a cancellation: ``"reject"`` or ``"accept"``.
     unknown
         A number no wait ever had: ``"reject"`` or ``"ignore"``.
     """
 
-    early: str = field(default="reject", converter=early_policy)
+    early: str = field(default="reject", validator=word_of("reject", "buffer", "ignore"))
     buffer_for: float | None = field(default=None, converter=optional_duration)
-    duplicate: str = field(default="reject", converter=late_policy)
-    late: str = field(default="reject", converter=late_policy)
-    unknown: str = field(default="reject", converter=unknown_policy)
-
-
-def a_policy(value: FinishPolicy) -> FinishPolicy:
-    """Return a `FinishPolicy`, checked."""
-    if not isinstance(value, FinishPolicy):
-        raise InvalidValue("must be a FinishPolicy(early=…, duplicate=…)")
-    return value
+    duplicate: str = field(default="reject", validator=word_of("reject", "accept"))
+    late: str = field(default="reject", validator=word_of("reject", "accept"))
+    unknown: str = field(default="reject", validator=word_of("reject", "ignore"))
 
 
 @frozen(field_transformer=name_errors)
@@ -190,9 +163,9 @@ class WorkflowServer:
     policy
         How finishes are answered; see `FinishPolicy`.
     finish_limit
-        How many callbacks are let in: ``"100 per 60 s"`` or ``"3000 refilled 500/s"``; None for
-        all. One too many is refused as it arrives (HTTP 429), before a worker is needed: it is a
-        request, and costs nothing else. Its sender tries again by the strategy's `retries`.
+        Rate limit of callbacks: ``"100 per 60 s"`` or ``"3000 refilled 500/s"``; None for no
+        limit. Callbacks above it are refused on arrival (HTTP 429) and take no worker; the sender
+        retries by the strategy's `retries`.
     check_operations, callback_operations
         Database operations of one check, and of one callback that arrives; 0 or more. The default
         is a convention of this model, not a measurement: the record of the wait is read, and
@@ -210,7 +183,119 @@ class WorkflowServer:
     workers: int = field(default=4, converter=servers)
     poll_work: float = field(default=0.0, converter=duration)
     callback_work: float = field(default=0.0, converter=duration)
-    policy: FinishPolicy = field(default=FinishPolicy(), converter=a_policy)
+    policy: FinishPolicy = field(
+        default=FinishPolicy(),
+        validator=instance_of(FinishPolicy, "a FinishPolicy(early=…, duplicate=…)"),
+    )
     finish_limit: RateLimit | None = field(default=None, converter=rate_limit)
     check_operations: float = field(default=2, converter=operations)
     callback_operations: float = field(default=2, converter=operations)
+
+
+# --- prices -------------------------------------------------------------------------------------
+
+HIGHEST_PRICE = 1e12
+
+
+def price(value: float) -> float:
+    """Return a price, zero or more."""
+    return not_negative(value, HIGHEST_PRICE)
+
+
+def transitions(value: int) -> int:
+    """Return a number of state transitions, zero or more."""
+    return 0 if from_zero(value) == 0 else count(value)
+
+
+@frozen(field_transformer=name_errors)
+class CostModel:
+    """Prices of checks, callbacks, workers and lateness; zero by default.
+
+    Parameters
+    ----------
+    check
+        Price of one check, whatever it finds.
+    request
+        Price of one request to notice completion: a check, or a delivery of a callback.
+    transition
+        Price of one state transition, as engines bill that sell steps.
+    transitions_per_check, transitions_per_call
+        State transitions of a check, and of the call of an asynchronous step. The loop *wait, ask,
+        decide* has three; a step that is called back has one. [D: derived from the diagram of such
+        a loop]
+    worker_hour
+        Price of an hour of a worker.
+    worker_time
+        The hours paid for: ``"overhead"`` (checks and callbacks), ``"busy"`` (all work), or
+        ``"provided"`` (all workers for the scenario's length, busy or idle).
+    late_minute
+        Price of each minute by which a resumption is later than `service_level` after completion.
+        Waits that time out are late until then. Those still open when the run stops are late until
+        it stopped, which understates them: give such steps a time-out. (The questions of capacity
+        count them as infinitely expensive.)
+    service_level
+        Resume latency that is free of charge.
+    currency
+        Of all prices.
+    source
+        Source of the prices, with its date.
+
+    Examples
+    --------
+    >>> prices = CostModel(check=0.001, late_minute=2.0, service_level="5min", currency="EUR")
+    >>> prices.service_level
+    300.0
+    """
+
+    check: float = field(default=0.0, converter=price)
+    request: float = field(default=0.0, converter=price)
+    transition: float = field(default=0.0, converter=price)
+    transitions_per_check: int = field(default=3, converter=transitions)
+    transitions_per_call: int = field(default=1, converter=transitions)
+    worker_hour: float = field(default=0.0, converter=price)
+    worker_time: str = field(default="overhead", validator=word_of("overhead", "busy", "provided"))
+    late_minute: float = field(default=0.0, converter=price)
+    service_level: float = field(default=0.0, converter=duration)
+    currency: str = field(default="USD", converter=text)
+    source: str = field(default="", converter=any_text)
+
+    @classmethod
+    def preset(cls, name: str) -> CostModel:
+        """Return published prices by name, such as ``"aws step functions"``.
+
+        `asyncsim.cost_presets` shows all of them.
+        """
+        return PRESETS[choice("CostModel.preset", name, PRESETS)]
+
+
+PRESETS = {
+    "aws step functions": CostModel(
+        transition=0.025 / 1000,
+        currency="USD",
+        source="AWS Step Functions, standard workflows: $0.025 per 1,000 state transitions "
+        "(text of 2023; prices differ by region and change) [V]; three transitions a check and "
+        "one a callback [D]",
+    ),
+}
+"""Published prices. [V] read in a public source, [D] derived."""
+
+
+def cost_presets() -> pd.DataFrame:
+    """Return the published prices, with source and date.
+
+    Vendors that publish no price per use, K2 among them, are missing: make your own `CostModel`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``name``; ``transition, transitions_per_check, transitions_per_call, currency,
+        source``.
+
+    Examples
+    --------
+    >>> float(cost_presets().loc["aws step functions", "transition"])
+    2.5e-05
+    """
+    columns = ["transition", "transitions_per_check", "transitions_per_call", "currency", "source"]
+    rows = [[getattr(prices, column) for column in columns] for prices in PRESETS.values()]
+    return pd.DataFrame(rows, columns=columns, index=pd.Index(PRESETS, name="name"))

@@ -1,55 +1,91 @@
 """How a waiting step learns that the outside work is done.
 
-A strategy says two things, each as a short SimPy process in the words of the domain:
+A strategy has two sides, each a short SimPy process in the words of the domain:
 
-* `Strategy.wait`: what the *workflow server* does while the step waits (ask, again and again);
+* `Strategy.wait`: what the *workflow server* does while the step waits (check, again and again);
 * `Strategy.notify`: what the *external system* does when the work is complete (call back).
 
-Leaving one out means that nothing happens there: under `Callback` nobody waits, the step is a mere
-record. Subclass `Strategy` to try a way of your own; it runs on the SimPy engine.
+Leaving one out means that nothing happens there: under `Callback` nothing runs on the server, the
+waiting step is a record. Its `specification` says the same in plain values, for the compiled engine
+and the closed forms. Subclass `Strategy` for a strategy of your own; SimPy plays it.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from functools import cached_property
 
 from attrs import field, frozen
 
-from asyncsim.model import closed_forms
-from asyncsim.model.closed_forms import Expected
-from asyncsim.model.distributions import DistributionLike, Duration, Fixed, external_law, law
-from asyncsim.model.strategy_base import (
-    CheckingStrategy,
-    SimProcess,
-    Strategy,
-    WaitingStep,
-    grid_index,
+from asyncsim.errors import EngineError
+from asyncsim.model.distributions import Duration, Fixed, as_distribution
+from asyncsim.model.specifications import (
+    Deliveries,
+    Grid,
+    Hold,
+    Intervals,
+    Schedule,
+    StrategySpecification,
+    anchor_kind,
+    growth_factor,
+    jitter_kind,
+    not_below_first,
+    retry_schedule,
+    within_interval,
 )
+from asyncsim.model.strategy_base import SimProcess, Strategy, WaitingStep
 from asyncsim.model.units import (
     HOUR,
-    DurationLike,
-    InvalidValue,
     duration,
-    number,
-    one_of,
     optional_count,
     optional_duration,
     poll_interval,
     probability,
     text_of,
 )
-from asyncsim.model.validation import name_errors, scenario_error
+from asyncsim.model.validation import name_errors
 
 
-def anchor_kind(value: str) -> str:
-    """Return where the grid of checks begins, checked."""
-    return one_of(value, ("arming", "clock", "random"))
+class CheckingStrategy(Strategy):
+    """Checks by a schedule: that of its specification, or its own `next_check`.
+
+    >>> class Hourly(sim.CheckingStrategy):
+    ...     def next_check(self, step):
+    ...         return step.last_check + 3600.0
+    >>> Hourly().label
+    'Hourly'
+    """
+
+    def wait(self, step: WaitingStep) -> SimProcess:
+        """Check when it is due until the work is complete, or the limit of checks is reached."""
+        while step.checks != self.limit:
+            yield step.until(self.next_check(step))
+            if (yield from step.check()):
+                return
+        step.give_up()
+
+    def next_check(self, step: WaitingStep) -> float:
+        """Return when the next check is due: later than ``step.last_check``."""
+        return self.schedule.next_check(step)
+
+    @property
+    def limit(self) -> int | None:
+        """The number of checks after which it gives up; None never gives up."""
+        found = self.specification
+        return found.schedule.limit if found is not None and found.schedule else None
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of its specification."""
+        found = None if self.specification is None else self.specification.schedule
+        if found is None:
+            name = type(self).__name__
+            raise EngineError(f"{name} must define next_check, or a specification with a schedule")
+        return found
 
 
 @frozen(field_transformer=name_errors)
 class Polling(CheckingStrategy):
-    """Asks at fixed intervals, on a grid that starts somewhere.
+    """Checks at fixed intervals, on a grid.
 
     >>> sim.Polling("10min").expected(sim.exponential("10min")).latency  # 0.582 of the interval
     349.18...
@@ -65,65 +101,18 @@ class Polling(CheckingStrategy):
     jitter
         Each check is late on its grid point by a uniform time up to this.
     limit
-        Gives up after so many checks; None never gives up.
+        Gives up after this many checks; None never gives up.
     """
 
     interval: float = field(converter=poll_interval)
     anchor: str = field(default="arming", converter=anchor_kind)
-    jitter: float = field(default=0.0, converter=duration, kw_only=True)
+    jitter: float = field(default=0.0, converter=duration, validator=within_interval, kw_only=True)
     limit: int | None = field(default=None, converter=optional_count, kw_only=True)
 
-    def __attrs_post_init__(self) -> None:
-        if self.jitter > self.interval:
-            raise scenario_error(
-                "Polling.jitter", f"must not exceed the interval ({self.interval} s)", self.jitter
-            )
-
-    def grid_start(self, step: WaitingStep) -> float:
-        """Return the instant of grid point 0 for a wait."""
-        if self.anchor == "arming":
-            return step.armed
-        if self.anchor == "clock":
-            return 0.0
-        return step.armed - step.chance("phase") * self.interval
-
-    def next_check(self, step: WaitingStep) -> float:
-        """Return the first grid point later than the end of the last check, plus its jitter."""
-        anchor = self.grid_start(step)
-        k = grid_index(anchor, self.interval, step.last_check)
-        if self.jitter:
-            return anchor + k * self.interval + step.chance("jitter", k) * self.jitter
-        return anchor + k * self.interval
-
-    def skip_checks(self, step: WaitingStep, before: float) -> None:
-        """Count the grid points before an instant: no need to walk them one by one."""
-        own = type(self)
-        if self.jitter or (own.next_check, own.grid_start) != (
-            Polling.next_check,
-            Polling.grid_start,
-        ):
-            super().skip_checks(step, before)  # a subclass has a grid of its own
-            return
-        anchor = self.grid_start(step)
-        first = grid_index(anchor, self.interval, step.last_check)
-        last = grid_index(anchor, self.interval, before)
-        while last > 0 and anchor + last * self.interval >= before:
-            last -= 1
-        if last >= first:
-            step.checks += last - first + 1
-            step.last_check = anchor + last * self.interval
-
-    def expected(self, external: DistributionLike) -> Expected | None:
-        """Return mean latency, checks and wasted share; None with jitter or a limit.
-
-        The wall clock is taken as a random phase: right where armings are spread evenly over the
-        interval.
-        """
-        if self.limit is not None or self.jitter:
-            return None
-        if self.anchor == "arming":
-            return closed_forms.polling_from_arming(external_law(external), self.interval)
-        return closed_forms.polling_at_random_phase(external_law(external), self.interval)
+    @cached_property
+    def specification(self) -> StrategySpecification:
+        """Checks on the grid."""
+        return StrategySpecification(Grid.of(self))
 
     @property
     def label(self) -> str:
@@ -134,29 +123,11 @@ class Polling(CheckingStrategy):
         return f"polling {text_of(self.interval)}{start}{jitter}{limit}"
 
 
-MOST_FACTOR = 1_000_000
-
-
-def backoff_factor(value: float) -> float:
-    """Return a factor of at least 1."""
-    factor = number(value)
-    if factor < 1:
-        raise InvalidValue("must be 1 or more")
-    if factor > MOST_FACTOR:
-        raise InvalidValue(f"must be {MOST_FACTOR:,} at most")
-    return factor
-
-
-def jitter_kind(value: str) -> str:
-    """Return a kind of jitter, checked."""
-    return one_of(value, ("none", "full", "equal", "decorrelated"))
-
-
 @frozen(field_transformer=name_errors)
 class Backoff(CheckingStrategy):
-    """Asks at growing intervals, each counted from the end of the check before.
+    """Checks at growing intervals, each counted from the end of the check before.
 
-    >>> [sim.Backoff("1s", cap="10s").interval(k) for k in range(5)]
+    >>> [sim.Backoff("1s", cap="10s").schedule.interval(k) for k in range(5)]
     [1.0, 2.0, 4.0, 8.0, 10.0]
 
     Parameters
@@ -171,56 +142,19 @@ class Backoff(CheckingStrategy):
         ``"none"``; ``"full"``: uniform from 0 to the interval; ``"equal"``: the second half of
         it; ``"decorrelated"``: uniform from `first` to three times the last interval slept.
     limit
-        Gives up after so many checks; None never gives up.
+        Gives up after this many checks; None never gives up.
     """
 
     first: float = field(default=1.0, converter=poll_interval)
-    factor: float = field(default=2.0, converter=backoff_factor)
-    cap: float | None = field(default=HOUR, converter=optional_duration)
+    factor: float = field(default=2.0, converter=growth_factor)
+    cap: float | None = field(default=HOUR, converter=optional_duration, validator=not_below_first)
     jitter: str = field(default="none", converter=jitter_kind)
     limit: int | None = field(default=None, converter=optional_count, kw_only=True)
 
-    def __attrs_post_init__(self) -> None:
-        if self.cap is not None and self.cap < self.first:
-            raise scenario_error(
-                "Backoff.cap", f"must be at least first ({self.first} s)", self.cap
-            )
-
-    def interval(self, k: int) -> float:
-        """Return the k-th interval (k = 0, 1, …) before jitter."""
-        try:
-            return min(self.first * self.factor**k, self._longest)
-        except OverflowError:
-            return self._longest
-
-    @property
-    def _longest(self) -> float:
-        return math.inf if self.cap is None else self.cap
-
-    def next_check(self, step: WaitingStep) -> float:
-        """Return the end of the last check plus the next interval."""
-        k = step.checks
-        if self.jitter == "none":
-            return step.last_check + self.interval(k)
-        if self.jitter == "full":
-            return step.last_check + step.chance("jitter", k) * self.interval(k)
-        if self.jitter == "equal":
-            return step.last_check + (1 + step.chance("jitter", k)) / 2 * self.interval(k)
-        return step.last_check + self._decorrelated(step, k)
-
-    def _decorrelated(self, step: WaitingStep, k: int) -> float:
-        done, slept = step.notes.get("slept", (-1, self.first))
-        for j in range(done + 1, k + 1):
-            reach = self.first + step.chance("jitter", j) * (3 * slept - self.first)
-            slept = min(self._longest, reach)
-        step.notes["slept"] = k, slept
-        return float(slept)
-
-    def expected(self, external: DistributionLike) -> Expected | None:
-        """Return mean latency, checks and wasted share; None with jitter or a limit."""
-        if self.jitter != "none" or self.limit is not None:
-            return None
-        return closed_forms.checks_at_given_times(external_law(external), self.interval)
+    @cached_property
+    def specification(self) -> StrategySpecification:
+        """Checks at the intervals."""
+        return StrategySpecification(Intervals.of(self))
 
     @property
     def label(self) -> str:
@@ -233,7 +167,7 @@ class Backoff(CheckingStrategy):
 
 @frozen(field_transformer=name_errors)
 class LongPolling(Strategy):
-    """Asks once and holds the connection until the answer is there or the hold time is over.
+    """Checks once and holds the connection until the work is complete or the hold time is over.
 
     A held connection costs no worker (asynchronous input and output), only the connection; the
     worker time of a check is spent when its answer comes, and the next request follows at once.
@@ -251,7 +185,7 @@ class LongPolling(Strategy):
     Parameters
     ----------
     hold
-        The longest time one request is held, 1 ms or more.
+        The longest time for which one request is held, 1 ms or more.
     """
 
     hold: float = field(default=30.0, converter=poll_interval)
@@ -262,9 +196,10 @@ class LongPolling(Strategy):
             if (yield from step.hold(self.hold)):
                 return
 
-    def expected(self, external: DistributionLike) -> Expected | None:
-        """Return mean latency (none on an idle server), requests and wasted share."""
-        return closed_forms.long_polling(external_law(external), self.hold)
+    @cached_property
+    def specification(self) -> StrategySpecification:
+        """Requests held open."""
+        return StrategySpecification(Hold(self.hold))
 
     @property
     def label(self) -> str:
@@ -272,21 +207,9 @@ class LongPolling(Strategy):
         return f"long polling {text_of(self.hold)}"
 
 
-MOST_RETRIES = 1000
-
-
-def retry_schedule(value: Sequence[DurationLike]) -> tuple[float, ...]:
-    """Return the pauses before the second, third, … attempt, in seconds."""
-    if isinstance(value, (list, tuple)):
-        if len(value) > MOST_RETRIES:
-            raise InvalidValue(f"must be {MOST_RETRIES:,} pauses at most")
-        return tuple(duration(pause) for pause in value)
-    raise InvalidValue("must be a list of pauses such as ['5s', '5min', '30min']")
-
-
 @frozen(field_transformer=name_errors)
 class Callback(Strategy):
-    """The external system finishes the step by its serial number; nobody asks.
+    """The external system finishes the step by its serial number; the server does not check.
 
     >>> sim.Callback("50ms", loss=0.1, retries=["5s", "5min"]).label
     'callback, 10 % lost, 2 retries'
@@ -307,14 +230,14 @@ class Callback(Strategy):
         How much later the second copy arrives.
     """
 
-    delay: Duration = field(default=Fixed(0.0), converter=law)
+    delay: Duration = field(default=Fixed(0.0), converter=as_distribution)
     loss: float = field(default=0.0, converter=probability, kw_only=True)
     retries: tuple[float, ...] = field(default=(), converter=retry_schedule, kw_only=True)
     duplicates: float = field(default=0.0, converter=probability, kw_only=True)
     duplicate_delay: float = field(default=1.0, converter=duration, kw_only=True)
 
     def notify(self, step: WaitingStep) -> SimProcess:
-        """Deliver, and try again by the schedule until the server has given an answer."""
+        """Deliver, and retry by the schedule until the server has given an answer."""
         for attempt, pause in enumerate((0.0, *self.retries)):
             if pause:
                 yield step.after(pause)
@@ -328,9 +251,10 @@ class Callback(Strategy):
                 return
         step.dead_letter()
 
-    def expected(self, external: DistributionLike) -> Expected | None:
-        """Return the mean latency of what is delivered, and the share that never is."""
-        return closed_forms.callback(self.delay.mean, self.loss, self.retries, self.duplicates)
+    @cached_property
+    def specification(self) -> StrategySpecification:
+        """Deliveries, and no check."""
+        return StrategySpecification(deliveries=Deliveries.of(self))
 
     @property
     def label(self) -> str:
@@ -366,23 +290,14 @@ class CallbackWithSafetyPoll(Callback):
         """The poll that runs beside the callback."""
         return Polling(self.every, self.anchor)
 
-    @property
-    def schedule(self) -> CheckingStrategy | None:
-        """The safety poll, unless a subclass waits in a way of its own."""
-        own = type(self).wait is CallbackWithSafetyPoll.wait
-        return self.safety_poll if own else None
-
     def wait(self, step: WaitingStep) -> SimProcess:
         """Poll slowly."""
         return self.safety_poll.wait(step)
 
-    def expected(self, external: DistributionLike) -> Expected | None:
-        """Return mean latency and checks at random phase; None with retries or another anchor."""
-        if self.anchor == "arming" or self.retries:
-            return None
-        return closed_forms.callback_with_safety_poll(
-            external_law(external), self.delay, self.loss, self.every
-        )
+    @cached_property
+    def specification(self) -> StrategySpecification:
+        """Checks on the slow grid, and deliveries."""
+        return StrategySpecification(Grid(self.every, self.anchor), Deliveries.of(self))
 
     @property
     def label(self) -> str:

@@ -1,47 +1,28 @@
-"""What every waiting strategy has: what it sees of a waiting step, and what it is asked to do.
-
-Points of a grid, found by comparing them; both engines use this very function.
-"""
+"""What every strategy has, and what it sees of a waiting step and can do with it."""
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Generator
 from typing import Any, Protocol
 
 from simpy import Event
 
+from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
-from asyncsim.model.distributions import DistributionLike, Duration
-
-
-def grid_index(anchor: float, interval: float, after: float) -> int:
-    """Return the smallest k >= 1 whose grid point ``anchor + k * interval`` is later than `after`.
-
-    The division only gives a first guess; comparing grid points decides, so that a clock standing
-    exactly on a grid point never sees that point again.
-    """
-    k = max(int((after - anchor) / interval), 1)
-    while anchor + k * interval <= after:
-        k += 1
-    while k > 1 and anchor + (k - 1) * interval > after:
-        k -= 1
-    return k
-
+from asyncsim.model.distributions import DistributionLike, Duration, external_distribution
+from asyncsim.model.specifications import (
+    Schedule,
+    ScheduledWait,
+    StrategySpecification,
+    own_specification,
+)
 
 SimProcess = Generator[Event, Any, None]
 Answered = Generator[Event, Any, bool]
 
 
-class WaitingStep(Protocol):
+class WaitingStep(ScheduledWait, Protocol):
     """What a strategy sees of a step that waits, and what it can do with it."""
-
-    armed: float
-    checks: int
-    last_check: float
-    """When the last check ended; before the first, when the wait was armed."""
-    notes: dict[str, Any]
-    """A place for what a strategy wants to remember of this wait."""
 
     @property
     def serial_number(self) -> str:
@@ -55,34 +36,31 @@ class WaitingStep(Protocol):
         """Wait until an instant."""
 
     def after(self, seconds: float) -> Event:
-        """Wait for so many seconds."""
-
-    def chance(self, what: str, k: int = 0) -> float:
-        """Return the k-th uniform random number in [0, 1) of this wait, for one purpose."""
+        """Wait for a number of seconds."""
 
     def duration(self, what: str, law: Duration, k: int = 0) -> float:
-        """Return the k-th duration of this wait drawn from a law, for one purpose."""
+        """Return the k-th duration of this wait drawn from a distribution, for one purpose."""
 
     def check(self) -> Answered:
-        """Ask once: costs a worker; true once the work is complete, and the step has resumed."""
+        """Check once: costs a worker; true once the work is complete, and the step has resumed."""
 
     def hold(self, seconds: float) -> Answered:
-        """Ask once and hold the line until the work is complete, `seconds` at the longest."""
+        """Hold one request open until the work is complete, for at most `seconds`."""
 
     def give_up(self) -> None:
-        """Stop waiting; the step goes the way of a time-out."""
+        """Stop waiting; the step takes the path of a time-out."""
 
     def deliver(self, delay: float, attempt: int = 0) -> Answered:
         """Send the callback; true once the server gave an answer that settles it."""
 
     def deliver_copy(self, delay: float, attempt: int = 0) -> None:
-        """Send a second copy of the callback, about whose answer nobody cares."""
+        """Send a second copy of the callback, whose answer is ignored."""
 
     def lose(self, attempt: int = 0) -> None:
-        """Note a delivery that got lost on the way."""
+        """Record a delivery that got lost on the way."""
 
     def dead_letter(self) -> None:
-        """Note that the sender has given up."""
+        """Record that the sender has given up."""
 
 
 class Strategy:
@@ -102,26 +80,44 @@ class Strategy:
         return None
 
     def notify(self, step: WaitingStep) -> SimProcess | None:
-        """Tell the server; a SimPy process started by the external system at completion, or None.
+        """Notify the server; a SimPy process of the external system, or None.
 
-        It begins at the instant of completion.
+        It starts at the instant of completion.
         """
         return None
 
     @property
-    def schedule(self) -> CheckingStrategy | None:
-        """The schedule of checks, if waiting is nothing but checking by a schedule."""
+    def specification(self) -> StrategySpecification | None:
+        """What `wait` and `notify` do, in values that need no SimPy to be read.
+
+        It stands for this very class: a subclass may behave in another way and defines its own.
+        """
         return None
+
+    @property
+    def polls(self) -> bool:
+        """Whether the server does anything while the step waits."""
+        return type(self).wait is not Strategy.wait
+
+    @property
+    def notifies(self) -> bool:
+        """Whether the external system does anything at completion."""
+        return type(self).notify is not Strategy.notify
 
     def expected(self, external: DistributionLike) -> Expected | None:
         """Return the closed form for an idle server, or None where there is none.
 
+        A grid by the wall clock is taken to have a random phase, which is right where armings are
+        spread evenly over the interval. There is no closed form with jitter, with a limit of
+        checks, for retries beside a safety poll, or for a strategy without a specification.
+
         Parameters
         ----------
         external
-            The law of the time from arming to completion.
+            The distribution of the time from arming to completion.
         """
-        return None
+        specification, law = specification_of(self), external_distribution(external)
+        return None if specification is None else closed_forms.expected(specification, law)
 
     @property
     def label(self) -> str:
@@ -132,37 +128,21 @@ class Strategy:
         return self.label
 
 
-class CheckingStrategy(Strategy, abc.ABC):
-    """Asks, and asks again; subclasses say when the next check is due.
+def specification_of(strategy: Strategy) -> StrategySpecification | None:
+    """Return the specification of a strategy; None if its very class does not define one.
 
-    >>> class Hourly(sim.CheckingStrategy):
+    >>> class Patient(sim.Polling):
     ...     def next_check(self, step):
-    ...         return step.last_check + 3600.0
-    >>> Hourly().label
-    'Hourly'
+    ...         return super().next_check(step) + 60
+    >>> specification_of(sim.Polling("1min")).schedule.interval
+    60.0
+    >>> specification_of(Patient("1min")) is None
+    True
     """
+    return own_specification(strategy, StrategySpecification, "a StrategySpecification")
 
-    limit: int | None = None
 
-    @abc.abstractmethod
-    def next_check(self, step: WaitingStep) -> float:
-        """Return when the next check is due: later than ``step.last_check``."""
-
-    def wait(self, step: WaitingStep) -> SimProcess:
-        """Check when it is due until the work is complete, or the limit of checks is reached."""
-        while step.checks != self.limit:
-            yield step.until(self.next_check(step))
-            if (yield from step.check()):
-                return
-        step.give_up()
-
-    @property
-    def schedule(self) -> CheckingStrategy | None:
-        """The strategy itself, unless a subclass waits in a way of its own."""
-        return self if type(self).wait is CheckingStrategy.wait else None
-
-    def skip_checks(self, step: WaitingStep, before: float) -> None:
-        """Count the checks due before an instant without playing them (checks free of charge)."""
-        while (due := self.next_check(step)) < before:
-            step.checks += 1
-            step.last_check = due
+def schedule_of(strategy: Strategy) -> Schedule | None:
+    """Return the schedule by which a strategy checks, if its specification has one."""
+    found = specification_of(strategy)
+    return None if found is None else found.schedule

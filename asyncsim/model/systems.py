@@ -1,15 +1,9 @@
 """External systems: who does the outside work, and when.
 
-Each carries its behaviour as a short SimPy process, `ExternalSystem.run`, that works through what
-lies in its tray. What it can see and do is `SystemContext`. Subclass `ExternalSystem` to
-model a system of your own; it runs on the SimPy engine.
-
-Identical servers behind one FIFO queue, booked ahead.
-
-When the service time of a job is known as it joins the queue, nobody has to stand in the queue:
-the job gets the lane that is free first, and its start and end are known at once. This is the
-recursion of Kiefer and Wolfowitz (1955, doi:10.2307/1992945) for FIFO queues with c servers.
-Jobs must be booked in the order in which they join.
+Each carries its behaviour as a short SimPy process, `ExternalSystem.run`, that works through its
+queue with what `SystemContext` offers. Its `specification` says the same in plain values, for the
+compiled engine and the capacity bounds. Subclass `ExternalSystem` for a system of your own; SimPy
+plays it.
 """
 
 from __future__ import annotations
@@ -17,34 +11,35 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from functools import cached_property
 from heapq import heapreplace
 from typing import Protocol
 
 from attrs import field, frozen
 from simpy import Event
 
-from asyncsim.model.calendar import (
-    Calendar,
-    Days,
-    Hours,
-    clock_or_cron,
-    holiday_calendar,
-    is_cron,
+from asyncsim.model.calendar import Calendar, clock_or_cron, holiday_calendar
+from asyncsim.model.distributions import Duration, as_distribution, finite_numbers
+from asyncsim.model.specifications import (
+    Batch,
+    Completions,
+    Link,
+    Night,
+    Service,
+    Staff,
+    SystemSpecification,
+    own_specification,
+    visibility,
 )
-from asyncsim.model.distributions import Duration, figures, law
 from asyncsim.model.strategy_base import SimProcess
 from asyncsim.model.units import (
-    DAY,
     LONGEST_TIME,
     InvalidValue,
     chance_below_one,
     count_or_unlimited,
     days_of_week,
-    one_of,
     optional_clock_time,
     optional_count,
-    seconds_of_day,
     servers,
     texts,
     window,
@@ -53,7 +48,12 @@ from asyncsim.model.validation import name_errors, scenario_error
 
 
 class LanePool:
-    """`count` identical servers; `book` tells when a job starts and ends."""
+    """`count` identical servers behind one FIFO queue, booked ahead.
+
+    The service time of a job is known when it joins the queue, so it gets the lane that is free
+    first, and its start and end are known at once: the recursion of Kiefer and Wolfowitz (1955,
+    doi:10.2307/1992945). Jobs must be booked in the order in which they join.
+    """
 
     __slots__ = ("_free_at",)
 
@@ -96,7 +96,7 @@ class SystemContext(Protocol):
         """The present instant in seconds."""
 
     @property
-    def tray(self) -> Sequence[Item]:
+    def queue(self) -> Sequence[Item]:
         """What has been submitted and not been taken, the oldest first."""
 
     def until(self, instant: float) -> Event:
@@ -106,13 +106,13 @@ class SystemContext(Protocol):
         """Wait until everything else of an instant has happened, all submissions included."""
 
     def wait_for_work(self) -> Event:
-        """Wait until something lies in the tray."""
+        """Wait until something lies in the queue."""
 
     def take(self, submitted_by: float = math.inf, at_most: int | None = None) -> list[Item]:
-        """Take items from the tray, the oldest first."""
+        """Take items from the queue, the oldest first."""
 
     def put_back(self, items: Sequence[Item]) -> None:
-        """Put items back at the front of the tray."""
+        """Put items back at the front of the queue."""
 
     def complete(self, item: Item, at: float | None = None) -> None:
         """Mark an item complete, now or at an instant.
@@ -126,17 +126,29 @@ class SystemContext(Protocol):
 
 
 class ExternalSystem(abc.ABC):
-    """Does the outside work. `item_time` is the law of the time it works on one item.
+    """Does the outside work. `item_time` is the distribution of the time it works on one item.
 
     >>> sim.OnlineService("2s").links
     (OnlineService(item_time=Fixed(value=2.0), lanes=1),)
     """
 
     item_time: Duration
+    serial_numbers: Sequence[str] = ()
+    """The numbers of a log for instance 1, 2, …, used in place of the simulated ones."""
+    instances: int | None = None
+    """How many instances a log has completions for; None if any number can be played."""
 
     @abc.abstractmethod
-    def run(self, desk: SystemContext) -> SimProcess:
-        """Work through the tray: a SimPy process that never ends."""
+    def run(self, context: SystemContext) -> SimProcess:
+        """Work through the queue: a SimPy process that never ends."""
+
+    @property
+    def specification(self) -> SystemSpecification | None:
+        """What `run` does, in values that need no SimPy to be read: one for each of `links`.
+
+        It stands for this very class: a subclass may behave in another way and defines its own.
+        """
+        return None
 
     @property
     def links(self) -> tuple[ExternalSystem, ...]:
@@ -144,19 +156,21 @@ class ExternalSystem(abc.ABC):
         return (self,)
 
 
-@frozen
-class Night:
-    """One scheduled run of a batch, in instants."""
+def links_of(system: ExternalSystem) -> SystemSpecification:
+    """Return the specification of each link of a system; None for a link that has none."""
+    found = own_specification(system, tuple, "a tuple with a specification or None for each link")
+    if found is None:
+        return (None,) * len(system.links)
+    if len(found) != len(system.links):
+        name = f"{type(system).__name__}.specification"
+        raise scenario_error(name, f"must have {len(system.links)} values", found)
+    return found
 
-    index: int
-    start: float
-    cut_off: float
-    end: float
 
-
-def visibility(value: str) -> str:
-    """Return when results of a batch can be seen, checked."""
-    return one_of(value, ("per item", "at end"))
+def single_link(system: ExternalSystem) -> Link | None:
+    """Return the specification of a system; None if it has none, or is a chain."""
+    links = links_of(system)
+    return links[0] if len(links) == 1 else None
 
 
 @frozen(field_transformer=name_errors)
@@ -185,7 +199,7 @@ class NightlyBatch(ExternalSystem):
     max_items
         Most items in one night; the rest is left for the next.
     end
-        Clock time at which no new item is begun any more; the rest is left for the next night. If
+        Clock time from which no new item is started; the rest is left for the next night. If
         it came before the start on a night that changes the clocks, that night is as long as the
         clock times say.
     skip
@@ -198,7 +212,7 @@ class NightlyBatch(ExternalSystem):
     """
 
     start: str = field(converter=clock_or_cron)
-    item_time: Duration = field(converter=law)
+    item_time: Duration = field(converter=as_distribution)
     days: str = field(default="every day", converter=days_of_week, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
     cut_off: str | None = field(default=None, converter=optional_clock_time, kw_only=True)
@@ -214,67 +228,53 @@ class NightlyBatch(ExternalSystem):
         if self.end is not None and (no_time or self.end == self.start):
             raise scenario_error("NightlyBatch.end", "must differ from the start", self.end)
 
+    @cached_property
+    def specification(self) -> SystemSpecification:
+        """Runs by the clock."""
+        return (Batch.of(self),)
+
     def nights(self, calendar: Calendar) -> Iterator[Night]:
         """Yield the scheduled runs in order."""
-        days = Days(self.days, self.holidays)
-        if is_cron(self.start):
-            starts = calendar.cron_times(self.start, days)
-        else:
-            starts = calendar.times_of(self.start, days)
-        for index, (day, clock, start) in enumerate(starts):
-            cut_off, end = start, math.inf
-            if self.cut_off is not None:
-                earlier = seconds_of_day(self.cut_off) > clock
-                cut_off = min(calendar.instant(_shift(day, -earlier), self.cut_off), start)
-            if self.end is not None:
-                later = seconds_of_day(self.end) <= clock
-                end = calendar.instant(_shift(day, later), self.end)
-                if end <= start:  # the start is skipped, or is the second of its kind
-                    end = start + seconds_of_day(self.end) + DAY * later - clock
-            yield Night(index, start, cut_off, end)
+        return Batch.of(self).nights(calendar)
 
-    def run(self, desk: SystemContext) -> SimProcess:
-        """Every night: take what is there, work through it, show the results."""
-        nights = self.nights(desk.calendar)
+    def run(self, context: SystemContext) -> SimProcess:
+        """Every night: take what is there, work through it, publish the results."""
+        nights = self.nights(context.calendar)
         while True:
-            yield desk.wait_for_work()
-            oldest = desk.tray[0].submitted
+            yield context.wait_for_work()
+            oldest = context.queue[0].submitted
             night = next((night for night in nights if night.cut_off >= oldest), None)
             if night is None:
                 raise scenario_error(
                     "NightlyBatch.start", "must come round again on some day", self.start
                 )
-            yield desk.until_after(night.start)
-            if self.skip and desk.chance("skip", night.index) < self.skip:
+            yield context.until_after(night.start)
+            if self.skip and context.chance("skip", night.index) < self.skip:
                 continue
-            items = desk.take(night.cut_off, self.max_items)
-            done = self.work_through(items, night, desk)
-            last = max((ended for ended, _ in done), default=desk.now)
+            items = context.take(night.cut_off, self.max_items)
+            done = self.work_through(items, night, context)
+            last = max((ended for ended, _ in done), default=context.now)
             for ended, item in done:
-                desk.complete(item, at=last if self.results == "at end" else ended)
-            yield desk.until(last)
+                context.complete(item, at=last if self.results == "at end" else ended)
+            yield context.until(last)
 
     def work_through(
-        self, items: Sequence[Item], night: Night, desk: SystemContext
+        self, items: Sequence[Item], night: Night, context: SystemContext
     ) -> list[tuple[float, Item]]:
-        """Return what gets done and when; the rest goes back to the tray."""
+        """Return what gets done and when; the rest goes back to the queue."""
         broken_at = len(items)
-        if self.failure and desk.chance("failure", night.index) < self.failure:
-            broken_at = int(desk.chance("breakdown", night.index) * len(items))
+        if self.failure and context.chance("failure", night.index) < self.failure:
+            broken_at = int(context.chance("breakdown", night.index) * len(items))
             if self.results == "at end":
                 broken_at = 0
-        lanes, done = LanePool(self.lanes, free_at=desk.now), []
+        lanes, done = LanePool(self.lanes, free_at=context.now), []
         for k, item in enumerate(items):
             if k == broken_at or lanes.next_free >= night.end:
-                desk.put_back(items[k:])
+                context.put_back(items[k:])
                 break
-            _, ended = lanes.book(desk.now, item.time)
+            _, ended = lanes.book(context.now, item.time)
             done.append((ended, item))
         return done
-
-
-def _shift(day: date, by: int) -> date:
-    return day + timedelta(days=int(by))
 
 
 @frozen(field_transformer=name_errors)
@@ -292,27 +292,32 @@ class OnlineService(ExternalSystem):
         Requests worked on at the same time; None, in files ``"unlimited"``, for any number.
     """
 
-    item_time: Duration = field(converter=law)
+    item_time: Duration = field(converter=as_distribution)
     lanes: int | None = field(default=1, converter=count_or_unlimited, kw_only=True)
 
-    def run(self, desk: SystemContext) -> SimProcess:
+    @cached_property
+    def specification(self) -> SystemSpecification:
+        """Serves at once."""
+        return (Service.of(self),)
+
+    def run(self, context: SystemContext) -> SimProcess:
         """Give each request the lane that is free first."""
         lanes = LanePool(self.lanes) if self.lanes else None
         while True:
-            yield desk.wait_for_work()
-            for item in desk.take():
+            yield context.wait_for_work()
+            for item in context.take():
                 if lanes is None:
-                    desk.complete(item, at=desk.now + item.time)
+                    context.complete(item, at=context.now + item.time)
                 else:
-                    _, ended = lanes.book(desk.now, item.time)
-                    desk.complete(item, at=ended)
+                    _, ended = lanes.book(context.now, item.time)
+                    context.complete(item, at=ended)
 
 
 @frozen(field_transformer=name_errors)
 class People(ExternalSystem):
-    """A team that takes tasks one by one in its working hours, and goes home in between.
+    """A team that takes tasks one by one, in its working hours.
 
-    A task begun today and not done is gone on with on the next working day.
+    Unfinished tasks continue on the next working day.
 
     >>> sim.People(3, "12min", between=("09:00", "17:00"), holidays="DE-BY").team
     3
@@ -328,20 +333,25 @@ class People(ExternalSystem):
     """
 
     team: int = field(converter=servers)
-    item_time: Duration = field(converter=law)
+    item_time: Duration = field(converter=as_distribution)
     between: tuple[str, str] = field(default=("08:00", "17:00"), converter=window, kw_only=True)
     days: str = field(default="Mon-Fri", converter=days_of_week, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
 
-    def run(self, desk: SystemContext) -> SimProcess:
-        """Give each task to the person who is free first; count working time only."""
-        office = Hours(self.between, Days(self.days, self.holidays)).opened(desk.calendar)
+    @cached_property
+    def specification(self) -> SystemSpecification:
+        """Works in its hours."""
+        return (Staff.of(self),)
+
+    def run(self, context: SystemContext) -> SimProcess:
+        """Give each task to the first free member of the team; count working time only."""
+        office = Staff.of(self).hours(context.calendar)
         team = LanePool(self.team)
         while True:
-            yield desk.wait_for_work()
-            for item in desk.take():
-                _, ended = team.book(office.open_seconds(desk.now), item.time)
-                desk.complete(item, at=max(office.instant_of(ended), desk.now))
+            yield context.wait_for_work()
+            for item in context.take():
+                _, ended = team.book(office.open_seconds(context.now), item.time)
+                context.complete(item, at=max(office.instant_of(ended), context.now))
 
 
 MOST_LINKS = 100
@@ -379,15 +389,20 @@ class Chain(ExternalSystem):
         """The systems in order, chains within the chain laid out flat."""
         return tuple(link for system in self.systems for link in system.links)
 
-    def run(self, desk: SystemContext) -> SimProcess:
-        """Not used: each link runs at its own desk."""
+    @cached_property
+    def specification(self) -> SystemSpecification:
+        """Those of the links."""
+        return tuple(spec for system in self.systems for spec in links_of(system))
+
+    def run(self, context: SystemContext) -> SimProcess:
+        """Not used: each link runs on its own."""
         raise NotImplementedError("the links of a chain run, not the chain")
 
 
 def instants(value: Sequence[float]) -> tuple[float, ...]:
     """Return instants in seconds, in the order given, no further away than a time is long."""
     try:
-        found = figures(value)
+        found = finite_numbers(value)
     except (InvalidValue, TypeError, ValueError):
         raise InvalidValue("must be a list of finite instants in seconds") from None
     if not found:
@@ -399,7 +414,7 @@ def instants(value: Sequence[float]) -> tuple[float, ...]:
 
 @frozen(field_transformer=name_errors)
 class LoggedCompletions(ExternalSystem):
-    """Completes each item at the instant a log says, or at once if that is past.
+    """Completes each item at the instant in a log, or at once if that is past.
 
     >>> sim.LoggedCompletions([3600.0, 60.0], ["1_31", "2_31"]).serial_numbers
     ('1_31', '2_31')
@@ -409,7 +424,7 @@ class LoggedCompletions(ExternalSystem):
     completions
         Instant of completion of instance 1, 2, … in seconds from the scenario's start.
     serial_numbers
-        The numbers the log has for them, used in place of the simulated ones.
+        Their serial numbers in the log, used in place of the simulated ones.
     """
 
     completions: tuple[float, ...] = field(converter=instants, repr=False)
@@ -426,15 +441,25 @@ class LoggedCompletions(ExternalSystem):
 
     @property
     def item_time(self) -> Duration:  # type: ignore[override]
-        """No time is drawn: the log tells the completion itself."""
-        return law(0.0)
+        """No time is drawn: the log has the completion itself."""
+        return as_distribution(0.0)
 
-    def run(self, desk: SystemContext) -> SimProcess:
+    @property
+    def instances(self) -> int:  # type: ignore[override]
+        """The number of completions."""
+        return len(self.completions)
+
+    @cached_property
+    def specification(self) -> SystemSpecification:
+        """Completes at given instants."""
+        return (Completions.of(self),)
+
+    def run(self, context: SystemContext) -> SimProcess:
         """Look each item up in the log."""
         while True:
-            yield desk.wait_for_work()
-            for item in desk.take():
-                desk.complete(item, at=max(self.completions[item.number - 1], desk.now))
+            yield context.wait_for_work()
+            for item in context.take():
+                context.complete(item, at=max(self.completions[item.number - 1], context.now))
 
 
 SYSTEMS: dict[str, type[ExternalSystem]] = {

@@ -1,12 +1,8 @@
-"""Reading what people write: durations, rates, clock times, days, probabilities, counts.
+"""Values as people write them: durations, rates, clock times, days, probabilities, counts, texts.
 
-Every reader takes one value and returns it in the unit the engines use, or raises `InvalidValue`
-with half a sentence saying what would be right. The sentence is completed, with the name of the
-argument and the value, where the value enters (`asyncsim.model.validation`).
-
-Rates: so many per unit of time.
-
-Reading texts: names, descriptions and lists of them.
+Every reader takes one value and returns it in the unit the engines use (seconds, per second), or
+raises `InvalidValue` with half a sentence that states what would be right. The name of the argument
+and the value are added where the value enters (`asyncsim.model.validation`).
 """
 
 from __future__ import annotations
@@ -19,7 +15,6 @@ import re
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import attrs
 import numpy as np
@@ -43,31 +38,36 @@ SECONDS_PER_UNIT = {
     "w": WEEK,
     "week": WEEK,
 }
-_DURATION_PART = re.compile(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([a-zA-Z]+)\s*")
-_SHARE = re.compile(r"\s*(\d{1,9}(?:\.\d{0,9})?)\s*%\s*")
-_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 UNLIMITED = "unlimited"
-A_DURATION = "must be a duration such as '15min', '1h 30min', 90 (seconds) or a timedelta"
-A_FILE = "must be the name of a file"
+
 MOST = 1_000_000_000
-MOST_SERVERS = 1_000_000
-"""Each of them is kept in memory."""
-MOST_INSTANCES = 20_000_000  # of one run: each of them takes some 600 bytes
+MOST_SERVERS = 1_000_000  # each of them is kept in memory
+MOST_INSTANCES = 20_000_000  # of one run: each of them takes about 600 bytes
 LONGEST = 40 * 365.25 * DAY
 LONGEST_TIME = 1e11
-"""Seconds, some 3,169 years: with it every instant has a date, and a float tells 20 µs apart."""
+"""Seconds, about 3,169 years: every instant has a date, and a float resolves 20 µs."""
 SHORTEST_TIME = 1e-9  # nothing that measures time shows less
 FIRST_DATE, LAST_DATE = date(1700, 1, 1), date(2200, 12, 31)
 """Timestamps with nanoseconds end in 1677 and 2262: room for 40 years and what is then left."""
 LONGEST_WORDS = 1000
-"""No duration, clock time, rate, cron expression or name has more characters."""
+"""Characters of a duration, clock time, rate, cron expression or name."""
+HIGHEST, LOWEST = 1e9, 1e-11
+"""Rates per second: one in the shortest time there is, and in the longest."""
 
-T = TypeVar("T")
+A_DURATION = "must be a duration such as '15min', '1h 30min', 90 (seconds) or a timedelta"
+A_FILE = "must be the name of a file"
+A_RATE = "must be a rate such as '300/h', '10000/day' or 0.5 (per second)"
+DAYS = "must name days such as 'Mon-Fri', 'Mon, Wed, Sat' or 'every day'"
+
+_DURATION_PART = re.compile(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([a-zA-Z]+)\s*")
+_RATE = re.compile(r"\s*([0-9.eE+_-]+)\s*/\s*([a-zA-Z]+)\s*")
+_SHARE = re.compile(r"\s*(\d{1,9}(?:\.\d{0,9})?)\s*%\s*")
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 
 
 class InvalidValue(ValueError):
-    """A value was refused; the text says what would be right ('must be positive').
+    """A value was refused; the text states what would be right ('must be positive').
 
     The hint ("; did you mean 'clock'?") comes after the value.
     """
@@ -77,8 +77,11 @@ class InvalidValue(ValueError):
         self.hint = hint
 
 
+# --- words --------------------------------------------------------------------------------------
+
+
 def meant(word: str, valid: Iterable[str]) -> str | None:
-    """Return the valid word that is nearest to one, if there is one near it."""
+    """Return the valid word that is nearest to one, or None if none is near."""
     if len(word) > LONGEST_WORDS // 10:  # to compare long words takes seconds
         return None
     return next(iter(difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)), None)
@@ -88,6 +91,64 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest valid word, or an empty string."""
     found = meant(word, valid)
     return "" if found is None else f"; did you mean {found!r}?"
+
+
+def one_of(value: str, valid: Iterable[str]) -> str:
+    """Return the value if it is one of the valid words."""
+    known = tuple(valid)
+    if isinstance(value, str) and value in known:
+        return value
+    words = ", ".join(repr(word) for word in known)
+    hint = nearest(value, known) if isinstance(value, str) else ""
+    raise InvalidValue(f"must be one of {words}", hint)
+
+
+def text(value: str) -> str:
+    """Return a non-empty text of at most `LONGEST_WORDS` characters."""
+    if not (isinstance(value, str) and value.strip()):
+        raise InvalidValue("must be a non-empty text")
+    if len(value) > LONGEST_WORDS:
+        raise InvalidValue(f"must have {LONGEST_WORDS:,} characters at most")
+    return any_text(value)
+
+
+def any_text(value: str) -> str:
+    """Return a text, which may be empty."""
+    if not isinstance(value, str):
+        raise InvalidValue("must be a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a character, as "\ud800", which no file can hold
+        raise InvalidValue("must be a text that UTF-8 can hold") from None
+    return value
+
+
+def texts(value: Iterable[str]) -> tuple[str, ...]:
+    """Return a sequence of non-empty texts as a tuple."""
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) and part for part in value):
+        return tuple(any_text(part) for part in value)
+    raise InvalidValue("must be a list of non-empty texts")
+
+
+def file_name(value: str | Path) -> Path:
+    """Return the path of a file."""
+    if isinstance(value, (str, Path)) and "\0" not in str(value) and len(str(value)) <= 4096:
+        try:
+            os.fsencode(value)
+        except UnicodeEncodeError:  # half a character, as "\ud800"
+            raise InvalidValue(A_FILE) from None
+        return Path(value)
+    raise InvalidValue(A_FILE)
+
+
+def yes_or_no(value: bool) -> bool:
+    """Return True or False; a text would be taken for True."""
+    if isinstance(value, bool):
+        return value
+    raise InvalidValue("must be True or False")
+
+
+# --- numbers ------------------------------------------------------------------------------------
 
 
 def number(value: object) -> float:
@@ -113,9 +174,105 @@ def not_negative(value: object, most: float = MOST) -> float:
 
 
 def operations(value: float) -> float:
-    """Return a number of database operations, a mean perhaps; a whole number stays one."""
+    """Return a number of database operations, possibly a mean; a whole number stays an int."""
     result = not_negative(value)
     return int(result) if result.is_integer() else result
+
+
+def probability(value: float | str) -> float:
+    """Return a probability from 0 to 1."""
+    try:
+        result = number(value)
+    except InvalidValue:
+        share = _SHARE.fullmatch(value) if isinstance(value, str) else None
+        hint = f"; write {float(share[1]) / 100:g}" if share else ""
+        raise InvalidValue("must be a probability from 0 to 1", hint) from None
+    if not 0.0 <= result <= 1.0:
+        raise InvalidValue("must be a probability from 0 to 1")
+    return result
+
+
+def chance_below_one(value: float) -> float:
+    """Return a probability below 1, for what must succeed some time."""
+    result = probability(value)
+    if result == 1.0:
+        raise InvalidValue("must be below 1, or the work would never be done")
+    return result
+
+
+def inner_share(value: float) -> float:
+    """Return a number above 0 and below 1."""
+    try:
+        result = number(value)
+    except InvalidValue:
+        result = math.nan
+    if not 0 < result < 1:
+        raise InvalidValue("must be between 0 and 1")
+    return result
+
+
+def _whole(value: object, least: int, most: float) -> int:
+    if not isinstance(value, (bool, np.timedelta64)) and isinstance(value, numbers.Integral):
+        result = int(value)
+        if result > most:
+            raise InvalidValue(f"must be {most:,} at most")
+        if result >= least:
+            return result
+    raise InvalidValue(f"must be a whole number, {least} or more")
+
+
+def count(value: int) -> int:
+    """Return a whole number from 1 to `MOST`."""
+    return _whole(value, 1, MOST)
+
+
+def instances(value: int) -> int:
+    """Return a number of instances, from 1 to `MOST_INSTANCES`."""
+    return _whole(value, 1, MOST_INSTANCES)
+
+
+def servers(value: int) -> int:
+    """Return a number of workers, lanes or people, from 1 to `MOST_SERVERS`."""
+    return _whole(value, 1, MOST_SERVERS)
+
+
+def from_zero(value: int) -> int:
+    """Return a whole number of at least 0."""
+    return _whole(value, 0, math.inf)
+
+
+def optional_count(value: int | None) -> int | None:
+    """Return a whole number of at least 1, or None for "no limit"."""
+    return None if value is None else count(value)
+
+
+def count_or_unlimited(value: int | str | None) -> int | None:
+    """Return a whole number of at least 1, or None for None and ``"unlimited"``.
+
+    Files use the word, since TOML has no None.
+    """
+    if value is None or (isinstance(value, str) and value == UNLIMITED):
+        return None
+    try:
+        return servers(value)  # type: ignore[arg-type]
+    except InvalidValue as problem:
+        raise InvalidValue(f"{problem}, or {UNLIMITED!r}") from None
+
+
+def number_text(value: float, digits: int = 4) -> str:
+    """Return a number for display: its whole part, or `digits` significant digits; NaN is "–".
+
+    Examples
+    --------
+    >>> number_text(35219.4), number_text(0.98765432), number_text(12.0), number_text(math.nan)
+    ('35,219', '0.9877', '12', '–')
+    """
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if 1000 <= abs(value) < math.inf else f"{value:.{digits}g}"
+
+
+# --- durations and rates ------------------------------------------------------------------------
 
 
 def _seconds(value: DurationLike) -> float:
@@ -147,14 +304,14 @@ def _seconds_from_text(text: str) -> float:
         if part.start() != position:
             break
         unit = part.group(2)
-        plural = unit.removesuffix("s") if len(unit) > 3 else unit  # '5 mss' are no minutes
-        seconds = SECONDS_PER_UNIT.get(plural)
+        singular = unit.removesuffix("s") if len(unit) > 3 else unit  # '5 mss' are not minutes
+        seconds = SECONDS_PER_UNIT.get(singular)
         if seconds is None:
             hint = nearest(unit, SECONDS_PER_UNIT)
             raise InvalidValue(f"{A_DURATION} (unknown unit {unit!r})", hint)
         # 9 ms are 0.009 s: divide, since 9 * 0.001 is not the float nearest to 0.009
-        figure = float(part.group(1))
-        total += figure / 1000.0 if seconds == 0.001 else figure * seconds
+        amount = float(part.group(1))
+        total += amount / 1000.0 if seconds == 0.001 else amount * seconds
         position = part.end()
     if position == 0 or position != len(rest) or not math.isfinite(total):
         raise InvalidValue(A_DURATION)
@@ -162,10 +319,9 @@ def _seconds_from_text(text: str) -> float:
 
 
 def duration(value: DurationLike) -> float:
-    """Return a duration, zero or more, in seconds.
+    """Return a duration in seconds, from 0 to `LONGEST_TIME`.
 
-    Accepts ``"15min"``, ``"1h 30min"``, seconds, `datetime.timedelta` and `pandas.Timedelta`, up
-    to `LONGEST_TIME`.
+    Accepts ``"15min"``, ``"1h 30min"``, seconds, `datetime.timedelta` and `pandas.Timedelta`.
     """
     seconds = _seconds(value)
     if seconds < 0:
@@ -176,7 +332,7 @@ def duration(value: DurationLike) -> float:
 
 
 def positive_duration(value: DurationLike) -> float:
-    """Return a duration of at least `SHORTEST_TIME` in seconds."""
+    """Return a duration in seconds, at least `SHORTEST_TIME`."""
     if _seconds(value) <= 0:
         raise InvalidValue("must be positive")
     seconds = duration(value)
@@ -186,14 +342,14 @@ def positive_duration(value: DurationLike) -> float:
 
 
 def length(value: DurationLike) -> float:
-    """Return how long instances arrive in seconds; the calendar goes no further."""
+    """Return how long instances arrive, in seconds; a calendar has at most 40 years."""
     if _seconds(value) > LONGEST:
         raise InvalidValue("must be 40 years at most")
     return positive_duration(value)
 
 
 def poll_interval(value: DurationLike) -> float:
-    """Return an interval of checks in seconds; nobody asks more than a thousand times a second."""
+    """Return an interval of checks in seconds, at least 1 ms."""
     seconds = positive_duration(value)
     if seconds < 0.001:
         raise InvalidValue("must be at least 1 ms")
@@ -201,148 +357,73 @@ def poll_interval(value: DurationLike) -> float:
 
 
 def optional_duration(value: DurationLike | None) -> float | None:
-    """Return a positive duration in seconds, or None where there is none."""
+    """Return a positive duration in seconds, or None."""
     return None if value is None else positive_duration(value)
 
 
 def format_duration(seconds: float) -> str | float:
-    """Write seconds the way a person would, if reading it back gives exactly the same number."""
+    """Return seconds as a text such as ``"15min"`` if reading it back is exact; else the number."""
     for unit in ("d", "h", "min", "s", "ms"):
-        figure = seconds * 1000 if unit == "ms" else seconds / SECONDS_PER_UNIT[unit]
-        text = f"{figure:.0f}{unit}"
-        whole = 1 <= figure < 1e9 and abs(figure - round(figure)) < 1e-9
+        amount = seconds * 1000 if unit == "ms" else seconds / SECONDS_PER_UNIT[unit]
+        text = f"{amount:.0f}{unit}"
+        whole = 1 <= amount < 1e9 and abs(amount - round(amount)) < 1e-9
         if whole and _seconds(text) == seconds:
             return text
     return seconds
 
 
 def text_of(seconds: float) -> str:
-    """Return a duration as a person would say it in a label."""
+    """Return a duration for a label, in four digits: ``"7.5 min"``."""
     for unit, size in (("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1.0)):
         if seconds >= size:
             return f"{seconds / size:.4g} {unit}"
     return f"{seconds * 1000:.4g} ms"
 
 
-def number_text(value: float, digits: int = 4) -> str:
-    """Return a number as people write it: all of its whole part, or so many digits; NaN is "–".
+@attrs.frozen
+class Rate:
+    """A number per unit of time; it keeps the unit: '10000/day' is a number for the whole day."""
 
-    Examples
-    --------
-    >>> number_text(35219.4), number_text(0.98765432), number_text(12.0), number_text(math.nan)
-    ('35,219', '0.9877', '12', '–')
-    """
-    if math.isnan(value):
-        return "–"
-    return f"{value:,.0f}" if 1000 <= abs(value) < math.inf else f"{value:.{digits}g}"
+    count: float
+    unit: str
 
+    @property
+    def per_second(self) -> float:
+        """The rate per second, spread over the whole unit."""
+        return self.count / SECONDS_PER_UNIT[self.unit]
 
-def probability(value: float | str) -> float:
-    """Return a probability from 0 to 1."""
-    try:
-        result = number(value)
-    except InvalidValue:
-        share = _SHARE.fullmatch(value) if isinstance(value, str) else None
-        hint = f"; write {float(share[1]) / 100:g}" if share else ""
-        raise InvalidValue("must be a probability from 0 to 1", hint) from None
-    if not 0.0 <= result <= 1.0:
-        raise InvalidValue("must be a probability from 0 to 1")
-    return result
+    def __str__(self) -> str:
+        return f"{self.count!r}/{self.unit}".replace(".0/", "/")
 
 
-def inner_share(value: float) -> float:
-    """Return a number above 0 and below 1."""
-    try:
-        result = number(value)
-    except InvalidValue:
-        result = math.nan
-    if not 0 < result < 1:
-        raise InvalidValue("must be between 0 and 1")
-    return result
-
-
-def chance_below_one(value: float) -> float:
-    """Return a probability below 1, for what must succeed some time."""
-    result = probability(value)
-    if result == 1.0:
-        raise InvalidValue("must be below 1, or the work would never be done")
-    return result
-
-
-def count(value: int) -> int:
-    """Return a whole number of at least 1."""
-    return _whole(value, 1, MOST)
-
-
-def instances(value: int) -> int:
-    """Return a number of instances that one run can have."""
-    return _whole(value, 1, MOST_INSTANCES)
-
-
-def servers(value: int) -> int:
-    """Return a number of workers, lanes or people."""
-    return _whole(value, 1, MOST_SERVERS)
-
-
-def from_zero(value: int) -> int:
-    """Return a whole number of at least 0."""
-    return _whole(value, 0)
-
-
-def _whole(value: object, least: int, most: float = math.inf) -> int:
-    if not isinstance(value, (bool, np.timedelta64)) and isinstance(value, numbers.Integral):
-        result = int(value)
-        if result > most:
-            raise InvalidValue(f"must be {most:,} at most")
-        if result >= least:
-            return result
-    raise InvalidValue(f"must be a whole number, {least} or more")
-
-
-def optional_count(value: int | None) -> int | None:
-    """Return a whole number of at least 1, or None where there is no limit."""
-    return None if value is None else count(value)
-
-
-def count_or_unlimited(value: int | str | None) -> int | None:
-    """Return a whole number of at least 1, or None for None and ``"unlimited"``.
-
-    The word is what a file says, since TOML has no way to write None.
-    """
-    if value is None or (isinstance(value, str) and value == UNLIMITED):
-        return None
-    try:
-        return servers(value)  # type: ignore[arg-type]
-    except InvalidValue as problem:
-        raise InvalidValue(f"{problem}, or {UNLIMITED!r}") from None
-
-
-def yes_or_no(value: bool) -> bool:
-    """Return True or False; a text would be taken for True."""
-    if isinstance(value, bool):
-        return value
-    raise InvalidValue("must be True or False")
-
-
-def file_name(value: str | Path) -> Path:
-    """Return the path of a file."""
-    if isinstance(value, (str, Path)) and "\0" not in str(value) and len(str(value)) <= 4096:
+def rate(value: float | str | Rate) -> Rate:
+    """Return a positive rate, read from ``"300/h"``, ``"10000/day"`` or a number per second."""
+    unit: object = "s"
+    amount: object = value
+    if isinstance(value, Rate):
+        unit, amount = value.unit, value.count
+    elif isinstance(value, str):
+        match = _RATE.fullmatch(value) if len(value) <= LONGEST_WORDS else None
+        unit = match.group(2) if match else ""
         try:
-            os.fsencode(value)
-        except UnicodeEncodeError:  # half a character, as "\ud800"
-            raise InvalidValue(A_FILE) from None
-        return Path(value)
-    raise InvalidValue(A_FILE)
+            amount = float(match.group(1)) if match else math.nan
+        except ValueError:
+            raise InvalidValue(A_RATE) from None
+    if not isinstance(unit, str) or unit not in SECONDS_PER_UNIT:
+        raise InvalidValue(A_RATE)
+    try:
+        per_unit = number(amount)
+    except InvalidValue:
+        raise InvalidValue(A_RATE) from None
+    if per_unit <= 0:
+        raise InvalidValue("must be a positive rate")
+    found = Rate(per_unit, unit)
+    if not LOWEST <= found.per_second <= HIGHEST:
+        raise InvalidValue(f"must be from {LOWEST:g} to {HIGHEST:g} per second")
+    return found
 
 
-def one_of(value: str, valid: Iterable[str]) -> str:
-    """Return the value if it is one of the valid words."""
-    known = tuple(valid)
-    if isinstance(value, str) and value in known:
-        return value
-    words = ", ".join(repr(word) for word in known)
-    hint = nearest(value, known) if isinstance(value, str) else ""
-    raise InvalidValue(f"must be one of {words}", hint)
+# --- clock times, days and dates ----------------------------------------------------------------
 
 
 def clock_time(value: ClockTimeLike) -> str:
@@ -358,7 +439,7 @@ def clock_time(value: ClockTimeLike) -> str:
 
 
 def optional_clock_time(value: ClockTimeLike | None) -> str | None:
-    """Return a clock time, or None where there is none."""
+    """Return a clock time, or None."""
     return None if value is None else clock_time(value)
 
 
@@ -385,31 +466,30 @@ def days_of_week(value: str) -> str:
 
 def day_numbers(value: str) -> frozenset[int]:
     """Return the days named by `days_of_week` as numbers, Monday = 0."""
-    problem = "must name days such as 'Mon-Fri', 'Mon, Wed, Sat' or 'every day'"
     if not isinstance(value, str):
-        raise InvalidValue(problem)
-    if _short(value, problem).strip().lower() == "every day":
+        raise InvalidValue(DAYS)
+    if _short(value, DAYS).strip().lower() == "every day":
         return frozenset(range(7))
     found: set[int] = set()
     for part in value.split(","):
-        ends = [_day_number(name, problem) for name in part.split("-")]
+        ends = [_day_number(name) for name in part.split("-")]
         if len(ends) > 2:
-            raise InvalidValue(problem)
+            raise InvalidValue(DAYS)
         first, last = ends[0], ends[-1]
         found.update((first + k) % 7 for k in range((last - first) % 7 + 1))
     return frozenset(found)
 
 
-def _day_number(name: str, problem: str) -> int:
+def _day_number(name: str) -> int:
     written = name.strip().title()
     for k, day in enumerate(DAY_NAMES):
         if len(written) >= 3 and day.startswith(written):
             return k
-    raise InvalidValue(problem, nearest(written, DAY_NAMES))
+    raise InvalidValue(DAYS, nearest(written, DAY_NAMES))
 
 
 def calendar_date(value: str | date) -> date:
-    """Return a date, read from ``"2026-01-05"`` or a `datetime.date`."""
+    """Return a date from 1700 to 2200, read from ``"2026-01-05"`` or a `datetime.date`."""
     found = value
     if not isinstance(value, date) or isinstance(value, datetime):
         try:
@@ -419,79 +499,3 @@ def calendar_date(value: str | date) -> date:
     if not FIRST_DATE <= found <= LAST_DATE:  # type: ignore[operator]
         raise InvalidValue(f"must be a date from {FIRST_DATE} to {LAST_DATE}")
     return found  # type: ignore[return-value]
-
-
-HIGHEST, LOWEST = 1e9, 1e-11
-"""Per second: one in the shortest time there is, and in the longest."""
-_RATE = re.compile(r"\s*([0-9.eE+_-]+)\s*/\s*([a-zA-Z]+)\s*")
-
-
-@attrs.frozen
-class Rate:
-    """So many per unit of time, keeping the unit: '10000/day' is a number for the whole day."""
-
-    count: float
-    unit: str
-
-    @property
-    def per_second(self) -> float:
-        """The rate per second, spread over the whole unit."""
-        return self.count / SECONDS_PER_UNIT[self.unit]
-
-    def __str__(self) -> str:
-        return f"{self.count!r}/{self.unit}".replace(".0/", "/")
-
-
-def rate(value: float | str | Rate) -> Rate:
-    """Return a positive rate, read from ``"300/h"``, ``"10000/day"`` or a number per second."""
-    problem = "must be a rate such as '300/h', '10000/day' or 0.5 (per second)"
-    unit: object = "s"
-    figure: object = value
-    if isinstance(value, Rate):
-        unit, figure = value.unit, value.count
-    elif isinstance(value, str):
-        match = _RATE.fullmatch(value) if len(value) <= LONGEST_WORDS else None
-        unit = match.group(2) if match else ""
-        try:
-            figure = float(match.group(1)) if match else math.nan
-        except ValueError:
-            raise InvalidValue(problem) from None
-    if not isinstance(unit, str) or unit not in SECONDS_PER_UNIT:
-        raise InvalidValue(problem)
-    try:
-        per_unit = number(figure)
-    except InvalidValue:
-        raise InvalidValue(problem) from None
-    if per_unit <= 0:
-        raise InvalidValue("must be a positive rate")
-    found = Rate(per_unit, unit)
-    if not LOWEST <= found.per_second <= HIGHEST:
-        raise InvalidValue(f"must be from {LOWEST:g} to {HIGHEST:g} per second")
-    return found
-
-
-def text(value: str) -> str:
-    """Return a non-empty text of one name's length."""
-    if not (isinstance(value, str) and value.strip()):
-        raise InvalidValue("must be a non-empty text")
-    if len(value) > LONGEST_WORDS:
-        raise InvalidValue(f"must have {LONGEST_WORDS:,} characters at most")
-    return any_text(value)
-
-
-def any_text(value: str) -> str:
-    """Return a text, which may be empty."""
-    if not isinstance(value, str):
-        raise InvalidValue("must be a text")
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # half a character, as "\ud800", which no file can hold
-        raise InvalidValue("must be a text that UTF-8 can hold") from None
-    return value
-
-
-def texts(value: Iterable[str]) -> tuple[str, ...]:
-    """Return a sequence of non-empty texts as a tuple."""
-    if isinstance(value, (list, tuple)) and all(isinstance(part, str) and part for part in value):
-        return tuple(any_text(part) for part in value)
-    raise InvalidValue("must be a list of non-empty texts")

@@ -1,7 +1,7 @@
-"""What a person describes becomes a frozen attrs object whose errors name the argument.
+"""What the attrs classes of the package share: errors that name the argument, tables as copies.
 
-Use it as ``@frozen(field_transformer=named)``: a converter then only says what would be right
-(`asyncsim.model.units.InvalidValue`), and the sentence gets its subject and its value here::
+Use ``@frozen(field_transformer=name_errors)``: a converter then only states what would be right
+(`asyncsim.model.units.InvalidValue`), and the message gets its subject and its value here::
 
     Polling.interval must be positive, got '-5min'
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 import attrs
+import pandas as pd
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.units import InvalidValue, one_of
@@ -21,8 +21,11 @@ from asyncsim.model.units import InvalidValue, one_of
 T = TypeVar("T")
 
 
+# --- errors -------------------------------------------------------------------------------------
+
+
 def scenario_error(where: str, problem: object, value: object) -> ScenarioError:
-    """Make the one kind of sentence every input error has."""
+    """Return the error of an input: argument, what would be right, value, hint."""
     hint = problem.hint if isinstance(problem, InvalidValue) else ""
     return ScenarioError(f"{where} {problem}, got {shown(value)}{hint}")
 
@@ -39,7 +42,7 @@ def shown(value: object) -> str:
 
 
 def argument(name: str, value: Any, read: Callable[[Any], T]) -> T:
-    """Return what a reader makes of an argument, whose name any error has."""
+    """Return an argument as a reader converts it; errors begin with the name."""
     try:
         return read(value)
     except InvalidValue as problem:
@@ -51,29 +54,11 @@ def choice(name: str, value: Any, valid: Iterable[str]) -> str:
     return argument(name, value, lambda word: one_of(word, valid))
 
 
-def file_read_error(path: str | Path, error: OSError, example: str = "") -> ScenarioError:
-    """Say that a file cannot be read: where it was looked for, or which one may be meant.
-
-    Parameters
-    ----------
-    path, error
-        The file, and what the system says.
-    example
-        What to write for the example of this name, if there is one.
-    """
-    said, place = error.strerror, Path(path)
-    hint = ""
-    if isinstance(error, FileNotFoundError) and not place.is_absolute():
-        others = (Path("..") / place, Path("data") / place.name, Path("../data") / place.name)
-        found = [other.as_posix() for other in others if other.is_file()]
-        found += [example] if example else []
-        said = f"{said} in {Path.cwd()}"
-        hint = f"; did you mean {found[0]!r}?" if found else ""
-    return ScenarioError(f"{path}: cannot be read ({said}){hint}")
+# --- fields of attrs classes --------------------------------------------------------------------
 
 
 def name_errors(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
-    """Give every converter of a class the words to name its argument (an attrs transformer)."""
+    """Make the errors of every converter of a class name the field (an attrs transformer)."""
     return [_with_name(field) if field.converter else field for field in fields]
 
 
@@ -84,7 +69,94 @@ def _with_name(field: attrs.Attribute[Any]) -> attrs.Attribute[Any]:
 
     @functools.wraps(read)
     def convert(value: Any, owner: object, field: attrs.Attribute[Any]) -> Any:
-        name = f"{type(owner).__name__}.{field.alias}"  # the alias of _mean is mean
-        return argument(name, value, read)
+        return argument(_name(owner, field), value, read)
 
     return field.evolve(converter=attrs.Converter(convert, takes_self=True, takes_field=True))
+
+
+def _name(owner: object, field: attrs.Attribute[Any]) -> str:
+    return f"{type(owner).__name__}.{field.alias}"  # the alias of _mean is mean
+
+
+@attrs.frozen
+class Check:
+    """An attrs validator: a reader whose errors name the field, and whose result is not used."""
+
+    read: Callable[[Any], object]
+
+    def __call__(self, owner: object, field: attrs.Attribute[Any], value: object) -> None:
+        """Check a value."""
+        argument(_name(owner, field), value, self.read)
+
+
+def instance_of(kind: type[Any], example: str, *, optional: bool = False) -> Check:
+    """Return a validator: the value must be of a class, such as `example`, or None if optional."""
+
+    def read(value: T) -> T:
+        if isinstance(value, kind) or (optional and value is None):
+            return value
+        raise InvalidValue(f"must be {example}")
+
+    return Check(read)
+
+
+def word_of(*valid: str) -> Check:
+    """Return a validator: the value must be one of some words."""
+    return Check(lambda word: one_of(word, valid))
+
+
+def reader_of(field: attrs.Attribute[Any]) -> Any:
+    """Return the reader of a field, without the name that `name_errors` adds; None without one."""
+    if isinstance(field.validator, Check):
+        return field.validator.read
+    return getattr(getattr(field.converter, "converter", None), "__wrapped__", None)
+
+
+# --- tables that belong to the caller -----------------------------------------------------------
+
+
+class cached_table(functools.cached_property[pd.DataFrame]):
+    """A table that is made once and returned as a copy: changing it changes no result.
+
+    Take it into a variable before a loop.
+    """
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> pd.DataFrame: ...
+
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self | pd.DataFrame:
+        """Return a copy."""
+        return self if instance is None else super().__get__(instance, owner).copy()
+
+    def __set__(self, instance: object, value: object) -> None:
+        """Refuse: without this the cached table itself would be returned in place of a copy."""
+        raise AttributeError(f"{self.attrname!r} of {type(instance).__name__} cannot be set")
+
+
+def with_own_tables(cls: type[T]) -> type[T]:
+    """Return an attrs class (with slots) whose tables and arrays are read as copies.
+
+    Examples
+    --------
+    >>> @with_own_tables
+    ... @attrs.frozen
+    ... class Found:
+    ...     table: pd.DataFrame
+    >>> found = Found(pd.DataFrame({"n": [1]}))
+    >>> table = found.table
+    >>> table.loc[0, "n"] = 2
+    >>> found.table["n"].tolist()
+    [1]
+    """
+    found: Any = cls
+    for field in attrs.fields(found):
+        if str(field.type) in ("pd.DataFrame", "Floats", str(pd.DataFrame)):
+            slot = cls.__dict__[field.name]
+            setattr(cls, field.name, property(_copied(slot.__get__), slot.__set__))
+    return cls
+
+
+def _copied(kept: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda owner: kept(owner).copy()

@@ -11,18 +11,19 @@ import numpy as np
 from attrs import frozen
 
 from asyncsim.capacity.target import quantile_of_all
-from asyncsim.engine.metrics import figures, latencies
+from asyncsim.engine.metrics import compute_metrics, latencies
 from asyncsim.engine.result import Record
 from asyncsim.errors import AsyncsimError
 from asyncsim.experiment.simulate import played
+from asyncsim.model import closed_forms
 from asyncsim.model.arrivals import Poisson, Regular, UniformArrivals
-from asyncsim.model.distributions import Duration
-from asyncsim.model.field_paths import changed
+from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.random_streams import Draws
-from asyncsim.model.scenario import Scenario
+from asyncsim.model.scenario import Scenario, changed
+from asyncsim.model.specifications import Batch, Grid
 from asyncsim.model.strategies import Callback, Polling
-from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.strategy_base import Strategy, specification_of
+from asyncsim.model.systems import single_link
 from asyncsim.model.units import text_of
 
 SHARES = np.concatenate([[0.0], np.linspace(0.02, 0.98, 49), [0.99, 0.995, 1.0]])
@@ -80,7 +81,8 @@ class Exploration:
     def __init__(self, scenario: Scenario) -> None:
         self._base = scenario
         self._batch = next(
-            (name for name, s in scenario.systems.items() if isinstance(s, NightlyBatch)), None
+            (name for name, s in scenario.systems.items() if isinstance(single_link(s), Batch)),
+            None,
         )
         self._played: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         self._drawn: tuple[tuple[Any, ...], Draws] | None = None
@@ -93,8 +95,8 @@ class Exploration:
         if isinstance(scenario.arrivals, (Poisson, UniformArrivals, Regular)) and self._volume:
             self._add(VOLUME, self._volume)
         if self._batch is not None:
-            batch = scenario.systems[self._batch]
-            assert isinstance(batch, NightlyBatch)
+            batch = single_link(scenario.systems[self._batch])
+            assert isinstance(batch, Batch)
             if batch.start in START.values:
                 self._add(START, batch.start)
             if batch.item_time.mean:
@@ -193,18 +195,19 @@ def closed_form(strategy: Strategy, scenario: Scenario) -> dict[str, float | Non
     Completions of a batch do not depend on the instants of arming, so the phase of a poll is
     random: its mean latency is half the interval.
     """
-    if isinstance(strategy, Polling):
-        return {"theory": strategy.interval / 2, "theory_unresumed": 0.0}
-    expected = strategy.expected(1.0)
-    if expected is None:
+    found = specification_of(strategy)
+    if found is not None and isinstance(found.checks, Grid):
+        found = attrs.evolve(found, checks=attrs.evolve(found.checks, anchor="random"))
+    expected = None if found is None else closed_forms.expected(found, Fixed(1.0))
+    if found is None or expected is None:
         return {"theory": None, "theory_unresumed": 0.0}
-    latency = float(expected.latency) + scenario.server.callback_work
-    return {"theory": latency, "theory_unresumed": expected.unresolved}
+    work = scenario.server.callback_work if found.deliveries else 0.0
+    return {"theory": float(expected.latency) + work, "theory_unresumed": expected.unresolved}
 
 
 def metrics_shown(record: Record, scenario: Scenario) -> dict[str, Any]:
     """Return the metrics of a run that the page shows."""
-    late, found = latencies(record), figures(record, scenario)
+    late, found = latencies(record), compute_metrics(record, scenario)
     resumed, armed = len(late) > 0, len(record.waits.row)
     p95 = quantile_of_all(late, armed - len(late), 0.95)
     return {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,10 @@ from asyncsim.engine.result import Outcome
 from asyncsim.engine.waits import State, Wait
 from asyncsim.live.live_simulation import LiveSimulation
 from asyncsim.live.session import Session
-from asyncsim.model.calendar import Days, Hours
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Process
-from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.systems import ExternalSystem, Night, NightlyBatch, People
+from asyncsim.model.specifications import Batch, Night, Service, Staff
+from asyncsim.model.strategy_base import schedule_of
+from asyncsim.model.systems import ExternalSystem, single_link
 from asyncsim.widgets.base import SessionWidget, read_assets
 
 
@@ -379,7 +380,7 @@ class Outside:
         if desks:
             taken = [min(max(desk.taken, 0), _servers(desk.system)) for desk in desks]
             working = int(sum(taken))
-            waiting = sum(len(desk.tray) + max(desk.taken, 0) for desk in desks) - working
+            waiting = sum(len(desk.queue) + max(desk.taken, 0) for desk in desks) - working
             words = [
                 text
                 for words, desk in zip(self._clocks[name], desks, strict=True)
@@ -388,7 +389,7 @@ class Outside:
         else:
             there = sum(snapshot.counts[k] - snapshot.calling[k] for k in steps)
             working, waiting, words = there - unnoticed, 0, ["finished from outside"]
-        batches = [desk for desk in desks if isinstance(desk.system, NightlyBatch)]
+        batches = [desk for desk in desks if isinstance(single_link(desk.system), Batch)]
         return {
             "waiting": waiting,
             "working": working,
@@ -403,17 +404,19 @@ class Outside:
 
 def _servers(system: ExternalSystem) -> float:
     """Return how many items a system works on at the same time."""
-    servers = getattr(system, "team", getattr(system, "lanes", None))
-    return servers if isinstance(servers, int) else math.inf
+    match single_link(system):
+        case Staff(team=servers) | Batch(lanes=servers) | Service(lanes=int(servers)):
+            return servers
+    return math.inf
 
 
 def _words_of(
     link: ExternalSystem, session: Session
 ) -> Callable[[ExternalSystemContext, float], str]:
     """Return a function that describes what a system does at a time of day."""
-    calendar = session.scenario.calendar
-    if isinstance(link, NightlyBatch):
-        nights = Nights(lambda: link.nights(calendar))
+    calendar, found = session.scenario.calendar, single_link(link)
+    if isinstance(found, Batch):
+        nights = Nights(partial(found.nights, calendar))
 
         def batch(desk: ExternalSystemContext, now: float) -> str:
             start = nights.next_start(now)
@@ -423,8 +426,8 @@ def _words_of(
             return f"next batch starts {when}" if when else "no further batch"
 
         return batch
-    if isinstance(link, People):
-        office = Hours(link.between, Days(link.days, link.holidays)).opened(calendar)
+    if isinstance(found, Staff):
+        office = found.hours(calendar)
 
         def people(_: ExternalSystemContext, now: float) -> str:
             at_work = office.open_seconds(now + 1.0) > office.open_seconds(now)
@@ -466,7 +469,7 @@ class Movements:
     def __init__(self, simulation: LiveSimulation) -> None:
         self.simulation = simulation
         self._deliveries = len(simulation.deliveries)
-        self._asks = type(simulation.strategy).wait is not Strategy.wait
+        self._asks = simulation.strategy.polls
         self._sample: dict[int, list[WatchedWait]] = {}
 
     def callbacks(self) -> list[list[int]]:
@@ -527,9 +530,10 @@ class WatchedWait:
         return self._made > before
 
     def _count(self) -> int:
-        schedule, open_wait = self._simulation.strategy.schedule, self.wait.state is State.ARMED
+        schedule = schedule_of(self._simulation.strategy)
+        open_wait = self.wait.state is State.ARMED
         if self._simulation.skipped is None or schedule is None or not open_wait:
             return self.wait.checks
         # Checks without worker time are not simulated: count them from the schedule
-        schedule.skip_checks(self._step, math.nextafter(self._simulation.now, math.inf))
+        schedule.skip(self._step, math.nextafter(self._simulation.now, math.inf))
         return self._step.checks

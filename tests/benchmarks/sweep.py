@@ -24,10 +24,10 @@ from scenario_r import CALLBACK, scenario_r
 
 import asyncsim as sim
 from asyncsim.engine import invariants
-from asyncsim.engine.metrics import figures
+from asyncsim.engine.metrics import compute_metrics
 from asyncsim.fast.compiled import play_compiled
 from asyncsim.fast.jit import can_compile
-from asyncsim.model.field_paths import changed
+from asyncsim.model.scenario import changed
 
 T = TypeVar("T")
 ALONE, SWEEP = "bare kernels", "sweep, one process"
@@ -54,7 +54,7 @@ def in_parts(scenario: sim.Scenario, replications: int, watch: Stopwatch) -> Non
         draws = watch("random numbers", lambda: draws.completed_for(scenario))  # noqa: B023
         record = watch(ALONE, lambda: play_compiled(scenario, CALLBACK.strategy, draws, None, 60.0))  # noqa: B023
         watch("laws", lambda: invariants.check(record, scenario))  # noqa: B023
-        watch("figures", lambda: figures(record, scenario))  # noqa: B023
+        watch("figures", lambda: compute_metrics(record, scenario))  # noqa: B023
 
 
 def main() -> None:

@@ -55,7 +55,7 @@ def test_steps_follow_each_other_as_written():
 
 
 def test_the_paths_of_a_call_lead_where_they_say():
-    """'continue' goes on with the next step, 'fail' fails, a list is gone through first."""
+    """'continue' goes to the next step, 'fail' fails, a list is executed first."""
     call = AsyncStep(
         "b", "x", on_done="fail", on_rejected=[Step("r1"), Step("r2")], on_timeout="continue"
     )

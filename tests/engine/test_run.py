@@ -66,10 +66,10 @@ def test_the_timeline_sets_two_strategies_one_above_the_other(run):
     axes = run.plot_timeline("1_1").axes
     assert all(isinstance(ax, Axes) for ax in axes)
     assert [ax.get_title(loc="left") for ax in axes] == ["callback", "polling 1 min"]
-    told = texts_of(axes[1])
-    assert "check: not yet" in told
-    assert "check: done" in told
-    assert any("20" in text and "late" in text for text in told), "100 s are seen at 120 s"
+    labels = texts_of(axes[1])
+    assert "check: not yet" in labels
+    assert "check: done" in labels
+    assert any("20" in text and "late" in text for text in labels), "100 s are seen at 120 s"
     assert "callback: finished" in texts_of(axes[0])
     plt.close("all")
 
@@ -101,7 +101,7 @@ def test_every_ending_can_be_drawn(strategy, step):
 
 
 def test_an_unknown_serial_number_is_answered_with_one_that_exists(run):
-    """A slip is named, with the nearest number and one that surely exists."""
+    """A mistyped number is named, with the nearest number and one that exists."""
     with pytest.raises(sim.UnknownSerialNumber) as caught:
         run.plot_timeline("1_2")
     text = str(caught.value)
@@ -110,11 +110,11 @@ def test_an_unknown_serial_number_is_answered_with_one_that_exists(run):
     assert "one that exists is '1_1'" in text
 
 
-def test_an_unknown_serial_number_where_nobody_waited():
-    """Without any wait there is no example to give."""
-    nobody = play(sim.Callback(), scenario_of([sim.Step("s", 1.0)]))
+def test_an_unknown_serial_number_where_empty_waited():
+    """Without any wait the message has no example."""
+    empty = play(sim.Callback(), scenario_of([sim.Step("s", 1.0)]))
     with pytest.raises(sim.UnknownSerialNumber, match=r"^serial number '1_1' is not known$"):
-        nobody.plot_timeline("1_1")
+        empty.plot_timeline("1_1")
 
 
 def test_something_else_than_a_strategy_to_set_against_is_refused(run):

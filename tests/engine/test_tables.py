@@ -11,7 +11,7 @@ from thorough import times
 
 import asyncsim as sim
 from asyncsim.engine.workers import Job
-from asyncsim.model.field_paths import changed
+from asyncsim.model.scenario import changed
 
 slow_input = settings(
     max_examples=times(15), deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -212,7 +212,7 @@ def test_the_load_adds_up_over_the_kinds_of_jobs():
 
 
 def test_checks_and_callbacks_cost_the_server_their_time():
-    """So many checks of 1 s and callbacks of 2 s, so many busy seconds."""
+    """Checks of 1 s and callbacks of 2 s add up to the busy seconds."""
     run = busy_day()
     seconds = run.server.filter(like="busy_").sum() * 60.0
     handled = run.deliveries.handled.notna().sum()
@@ -308,8 +308,8 @@ def test_the_event_log_tells_the_life_of_an_instance_in_order():
     run = play(sim.Callback("1s"), scenario_of(steps), external={"w": 10.0})
     log = run.event_log()
     seconds = (log["time:timestamp"] - pd.Timestamp("2026-01-05")).dt.total_seconds()
-    told = list(zip(seconds, log["concept:name"], log["lifecycle:transition"], strict=True))
-    assert told == [
+    found = list(zip(seconds, log["concept:name"], log["lifecycle:transition"], strict=True))
+    assert found == [
         (0.0, "s", "schedule"),
         (0.0, "s", "start"),
         (1.0, "s", "complete"),
@@ -340,8 +340,8 @@ def test_a_step_that_times_out_is_aborted_not_complete(on_timeout):
     """Whether its instance fails or goes on; it has been suspended and is never resumed."""
     run = wait_for(sim.Callback(), 10.0, timeout=5.0, on_timeout=on_timeout)
     assert ends(run) == {"w": ("ate_abort", "timed out")}
-    told = run.event_log()["lifecycle:transition"].tolist()
-    assert told == ["schedule", "start", "suspend", "ate_abort"]
+    found = run.event_log()["lifecycle:transition"].tolist()
+    assert found == ["schedule", "start", "suspend", "ate_abort"]
 
 
 def test_a_rejected_call_and_a_strategy_that_gives_up_abort_their_step():

@@ -267,7 +267,5 @@ def test_a_stale_buffered_finish_makes_room_for_a_newer_one():
 
 def test_an_answer_says_what_it_means():
     """A notebook shows it below the cell that finishes a step."""
-    assert repr(Answer.FINISHED) == (
-        "Answer.FINISHED (finished: the sender is told that all is well)"
-    )
+    assert repr(Answer.FINISHED) == ("Answer.FINISHED (finished: accepted)")
     assert repr(Answer.LATE) == "Answer.LATE (late, rejected: WaitExpired)"

@@ -18,7 +18,7 @@ def by_arrival(jobs):
 
 
 def in_a_queue(jobs, workers):
-    """Return start and end of every job: worker by worker, whoever has waited longest first."""
+    """Return start and end of every job: worker by worker, the longest waiting first."""
     free = [0.0] * workers
     spans = []
     for joined, work in jobs:

@@ -17,7 +17,7 @@ import asyncsim as sim
 from asyncsim.engine.metrics import metrics_of
 from asyncsim.experiment import sweep as tasks
 from asyncsim.experiment.checkpoint import KeptPoints
-from asyncsim.model.field_paths import changed
+from asyncsim.model.scenario import changed
 from asyncsim.model.units import seconds_of_day
 
 PAIR = [sim.Callback("1s"), sim.Polling("5min")]
@@ -45,10 +45,10 @@ def swept(grid=GRID, strategies=PAIR, **options):
 class Fragile(sim.OnlineService):
     """A system of one's own that breaks under three lanes."""
 
-    def run(self, desk):
+    def run(self, context):
         if self.lanes == 3:
             raise RuntimeError("three is too many")
-        return super().run(desk)
+        return super().run(context)
 
 
 class Counting(Executor):

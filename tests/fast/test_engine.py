@@ -13,7 +13,7 @@ from asyncsim.fast import compiled, layout
 from asyncsim.fast.buffer_pool import Memory
 from asyncsim.fast.layout import Builder, first_sizes
 from asyncsim.fast.straight_stages import stages
-from asyncsim.model.field_paths import changed
+from asyncsim.model.scenario import changed
 
 ENGINES = ["simpy", "compiled"]
 

@@ -1,16 +1,17 @@
-"""What the compiled engine plays stands in one table; for anything else SimPy takes over."""
+"""The compiled engine plays what its table of specifications has; SimPy plays the rest."""
 
 import logging
 
 import pytest
+from attrs import frozen
 from plays import scenario_of
 
 import asyncsim as sim
 from asyncsim.experiment import simulate as module
+from asyncsim.fast.compiled import play_compiled
 from asyncsim.fast.supported import PLAYED, unplayed
 from asyncsim.model.process import Element
-from asyncsim.model.strategies import STRATEGIES
-from asyncsim.model.systems import SYSTEMS
+from asyncsim.model.specifications import Kind, StrategySpecification
 
 SCENARIO = scenario_of([sim.AsyncStep("w", "out")])
 
@@ -30,14 +31,14 @@ def every_part(cls):
 
 
 def test_all_built_in_parts_are_played():
-    """Whoever adds a strategy, a system or an element adds it to the table and the kernels."""
-    assert set(PLAYED["strategies"]) == set(STRATEGIES.values())
-    assert {*PLAYED["external systems"], sim.Chain} == set(SYSTEMS.values())
+    """The table has every kind of specification and of process element."""
+    kinds = {kind for kinds in PLAYED.values() for kind in kinds}
+    assert kinds >= set(Kind.__subclasses__()) - {StrategySpecification}
     assert {*PLAYED["process elements"], Element} >= set(every_part(Element))
 
 
 def test_links_of_a_chain_and_steps_in_a_branch_are_looked_at():
-    """A part of one's own is found wherever it is, and named once."""
+    """A custom part is found wherever it is, and named once."""
     chain = sim.Chain([sim.OnlineService(1.0), Elsewhere(1.0)])
     scenario = scenario_of([sim.AsyncStep("w", "out")], {"out": chain, "more": Elsewhere(2.0)})
     assert unplayed(scenario, Patient(60)) == ["Patient", "Elsewhere"]
@@ -63,7 +64,46 @@ def test_auto_falls_back_to_simpy_and_says_so_once(caplog, monkeypatch):
     ]
 
 
-def test_compiled_is_refused_what_it_cannot_play():
-    """Whoever insists is told which part stands in the way, and what to take instead."""
-    with pytest.raises(sim.ScenarioError, match=r"built-in parts only, got Patient; take 'simpy'"):
-        sim.simulate(SCENARIO, Patient(60), engine="compiled")
+@frozen
+class Dice:
+    """A kind of specification that the engine does not know."""
+
+
+class Gambler(sim.Polling):
+    """A strategy with a kind of checks of its own."""
+
+    specification = StrategySpecification(Dice())
+
+    def next_check(self, step):
+        return step.last_check + 60.0
+
+
+class Casino(sim.OnlineService):
+    """A system with a kind of its own."""
+
+    specification = (Dice(),)
+
+
+class Relay(sim.Chain):
+    """A chain that may do something between its links."""
+
+
+@pytest.mark.parametrize(
+    ("strategy", "system", "name"),
+    [
+        (Patient(60), sim.OnlineService(1.0), "Patient"),
+        (Gambler(60), sim.OnlineService(1.0), r"Gambler \(Dice\)"),
+        (sim.Polling(60), Elsewhere(1.0), "Elsewhere"),
+        (sim.Polling(60), Casino(1.0), r"Casino \(Dice\)"),
+        (sim.Polling(60), Relay([sim.OnlineService(1.0), sim.OnlineService(2.0)]), "Relay"),
+    ],
+)
+def test_compiled_refuses_by_name_what_it_cannot_play(strategy, system, name):
+    """The error names the part and the engines that play it; "auto" takes SimPy."""
+    scenario = scenario_of([sim.AsyncStep("w", "out")], {"out": system})
+    right = f"plays parts with a specification that it knows, got {name}; take 'simpy' or 'auto'"
+    with pytest.raises(sim.EngineError, match=right):
+        sim.simulate(scenario, strategy, engine="compiled")
+    with pytest.raises(sim.EngineError, match=right):
+        play_compiled(scenario, strategy, scenario.draw(1), None, 60.0)
+    assert sim.simulate(scenario, strategy).engine == "simpy"

@@ -26,13 +26,13 @@ from scenarios import scenarios
 import asyncsim as sim
 from asyncsim.cli.options import parse_strategy
 from asyncsim.live.responses import data_fields
-from asyncsim.model import arrivals, costs, units
+from asyncsim.model import arrivals, units
 from asyncsim.model import calendar as calendars
 from asyncsim.model import server as limits
 from asyncsim.model import units as texts
-from asyncsim.model.distributions import DISTRIBUTIONS, law
-from asyncsim.model.field_paths import changed
+from asyncsim.model.distributions import DISTRIBUTIONS, as_distribution
 from asyncsim.model.random_streams import Draws
+from asyncsim.model.scenario import changed
 from asyncsim.model.scenario_files import dumps, loads
 from asyncsim.model.strategies import STRATEGIES
 from asyncsim.model.systems import instants
@@ -51,7 +51,8 @@ STRATEGIES_PLAYED = [
     sim.CallbackWithSafetyPoll("1min", loss=0.5, every="30min"),
 ]
 READERS = [
-    *[rate, law, instants, arrivals.weekly_rates, arrivals.positive_factor, costs.price],
+    *[rate, as_distribution, instants, arrivals.weekly_rates, arrivals.positive_factor],
+    limits.price,
     *[limits.rate_limit, calendars.zone_name, calendars.holiday_calendar, calendars.clock_or_cron],
     *[texts.text, texts.any_text, texts.texts],
     *[read for read in vars(units).values() if getattr(read, "__code__", None)

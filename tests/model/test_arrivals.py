@@ -1,4 +1,4 @@
-"""Instances arrive within their hours, as many as they were said to."""
+"""Instances arrive within their hours, in the number described."""
 
 import math
 import re
@@ -121,7 +121,7 @@ def test_more_arrivals_than_one_chunk():
 
 
 def test_scattered_arrivals_are_uniform():
-    """So many, no more and no less, each at any moment of the window."""
+    """Exactly that number, each at any moment of the window."""
     found = drawn(UniformArrivals(10_000, between=("08:00", "20:00")))
     assert len(found) == 10_000
     share = np.histogram(found, bins=12, range=(8 * HOUR, 20 * HOUR))[0]
@@ -142,7 +142,7 @@ def test_scattered_arrivals_are_uniform():
     ],
 )
 def test_more_than_can_be_played_is_said_before_it_is_drawn(some, length, sentence):
-    """Drawing so many would go on for ever, or fill the memory."""
+    """Drawing that many would never end, or exhaust the memory."""
     with pytest.raises(ScenarioError, match=re.escape(sentence)):
         drawn(some, length)
 
@@ -155,7 +155,9 @@ def test_it_is_the_instances_that_are_limited_and_not_the_rate():
 
 def test_scattering_needs_open_time():
     """A number of instances cannot arrive where it is never open."""
-    with pytest.raises(ScenarioError, match=r"Scattered\.between must be open within the scenario"):
+    with pytest.raises(
+        ScenarioError, match=r"UniformArrivals\.between must be open within the scenario"
+    ):
         drawn(UniformArrivals(5, between=("08:00", "20:00")), 6 * HOUR)
     assert len(drawn(Poisson("100/h", between=("08:00", "20:00")), 6 * HOUR)) == 0
 
@@ -183,7 +185,7 @@ def test_regular_arrivals_use_no_random_numbers():
 
 
 def test_no_arrivals_on_holidays():
-    """On the Friday and Monday of Easter nobody orders in Germany."""
+    """On the Friday and Monday of Easter there are no orders in Germany."""
     calendar = Calendar(date(2026, 4, 2))
     found = drawn(Regular("12h", days="Mon-Fri", holidays="DE"), 7 * DAY, calendar=calendar)
     assert (found // DAY).astype(int).tolist() == [0, 0, 5, 5, 6, 6]

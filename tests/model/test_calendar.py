@@ -121,7 +121,7 @@ def test_a_calendar_without_a_zone_never_jumps():
 
 
 def test_only_the_days_that_count_have_times():
-    """'Fri-Mon' leaves out Tuesday to Thursday; New Year's Day is no working day in Germany."""
+    """'Fri-Mon' leaves out Tuesday to Thursday; New Year's Day is a holiday in Germany."""
     calendar = Calendar(date(2026, 1, 1))  # a Thursday
     days = [moment.day.day for moment in take(calendar.times_of("08:00", Days("Fri-Mon")), 6)]
     assert days == [2, 3, 4, 5, 9, 10]

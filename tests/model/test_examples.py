@@ -62,7 +62,7 @@ def test_a_file_that_is_not_there_may_mean_an_example(path, tmp_path, monkeypatc
 
 
 def test_examples_are_what_the_repository_tracks():
-    """All of data/ and notebooks/, and nothing that somebody left beside them."""
+    """All of data/ and notebooks/, and nothing that lies beside them."""
     done = subprocess.run(
         ["git", "ls-files", "data", "notebooks"],
         cwd=ROOT,

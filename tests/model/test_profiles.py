@@ -17,7 +17,7 @@ def answers_under(policy):
     waits = Waits(policy)
     for number in ("early", "duplicate", "late"):
         waits.register(Wait(number, 0, 0, 1, 0.0))
-    found = {"early": waits.finish("early", 1.0), "unknown": waits.finish("nobody", 1.0)}
+    found = {"early": waits.finish("early", 1.0), "unknown": waits.finish("9_9", 1.0)}
     for number in ("duplicate", "late"):
         waits.arm(waits.records[number], 2.0)
     waits.finish("duplicate", 3.0)
@@ -84,7 +84,7 @@ def test_database_operations_are_those_measured_or_the_servers_own():
 
 
 def test_nothing_is_claimed_of_k2():
-    """But for the 204, which is no answer of these."""
+    """But for the 204, which is not one of these answers."""
     table = PROFILES["k2"].table()
     assert set(table["how well known"]) == {"not verified"}
     assert set(table.loc[table["point"].isin(KINDS), "here"]) == {"reject (assumed)"}

@@ -119,7 +119,7 @@ def test_the_warning_names_the_first_rows_and_counts_the_others(read):
 
 
 def test_rows_with_the_same_problem_are_of_one_kind(read):
-    """What stands in a row is told with its problem, and makes no kind of its own."""
+    """The problem of a row shows its text, and makes no kind of its own."""
     with pytest.warns(LogWarning):
         log = read(GOOD, "1_31,a: b,", "2_31,now,", "5_31,2026-03-02 09:00,2026-03-02 10:00")
     first, second, again = log.rejected["kind"]
@@ -170,7 +170,7 @@ def test_nothing_is_lost_silently(folder, table, zone):
 
 
 def test_lines_are_those_of_the_file(read):
-    """An empty line is no row, but counts; a quoted line break makes a row longer."""
+    """An empty line counts as a line, not as a row; a quoted line break makes a row longer."""
     with pytest.warns(LogWarning, match="line 5: no serial number"):
         log = read(GOOD, "", '6_31,2026-03-02 09:14,"2026-03-02 22:01"', ",2026-03-02,2026-03-03")
     assert len(log.rows) == 2
@@ -212,7 +212,7 @@ def test_a_log_without_a_usable_row_is_no_log(read):
 
 
 def test_files_that_cannot_be_read(folder):
-    """A missing file, a directory and a file that is no text are named."""
+    """A missing file, a directory and a binary file are named."""
     binary = folder / "binary.csv"
     binary.write_bytes(b"\xff\xfe\x00S\x00N")
     for path, problem in [
@@ -253,7 +253,7 @@ def test_without_a_zone_offsets_are_converted_to_utc(read):
 
 
 def test_the_nights_of_the_change_keep_their_order(read):
-    """02:30 that comes twice is told apart by its offset: an hour lies between the two."""
+    """02:30 that comes twice is distinguished by its offset: an hour lies between the two."""
     log = read(
         "2_1,2026-10-25 02:30+01:00,2026-10-25 04:00",
         "1_1,2026-10-25 02:30+02:00,2026-10-25 04:00",
@@ -370,7 +370,7 @@ def test_columns_may_be_parted_as_spreadsheets_do(separator, tmp_path):
 
 
 def test_a_timestamp_has_a_day():
-    """A year alone is a count of something; a month alone is no day."""
+    """A year alone is a count of something; a month alone is not a day."""
     good = ["2026-03-02", "2026-3-2 9:00", "20260302T0900", "2026/03/02 09:00"]
     bad = ["2026", "2026-03", "1/2/2026", "202603", "1772442000"]
     found = timestamps(pd.Series([*good, *bad], dtype="str"), None)

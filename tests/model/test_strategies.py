@@ -13,6 +13,7 @@ from scenarios import backoffs, pollings, strategies
 from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import exponential
 from asyncsim.model.scenario_files import told_apart
+from asyncsim.model.specifications import Grid, Intervals, grid_index
 from asyncsim.model.strategies import (
     STRATEGIES,
     Backoff,
@@ -21,7 +22,7 @@ from asyncsim.model.strategies import (
     LongPolling,
     Polling,
 )
-from asyncsim.model.strategy_base import CheckingStrategy, Strategy, grid_index
+from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.units import text_of
 
 # --- polling ------------------------------------------------------------------------------------
@@ -66,7 +67,7 @@ def test_a_check_is_never_before_the_end_of_the_last(polling, armed, busy, numbe
 def test_jitter_delays_grid_points(polling, armed, number):
     """A check is late on its grid point by at most the jitter."""
     step = FakeStep(armed, number=number)
-    start = polling.grid_start(step)
+    start = Grid.of(polling).start(step)
     for _ in range(3):
         due = polling.next_check(step)
         k = grid_index(start, polling.interval, step.last_check)
@@ -86,9 +87,12 @@ def test_skipping_on_the_grid_is_walking_it(polling, armed, busy, intervals, bes
     """The short cut gives the checks and the last check of the walk, also at grid points."""
     last_check = armed + busy
     fast, slow = FakeStep(armed, last_check), FakeStep(armed, last_check)
-    before = polling.grid_start(fast) + intervals * polling.interval + beside
-    polling.skip_checks(fast, before)
-    CheckingStrategy.skip_checks(polling, slow, before)
+    grid = Grid.of(polling)
+    before = grid.start(fast) + intervals * polling.interval + beside
+    grid.skip(fast, before)
+    while (due := polling.next_check(slow)) < before:
+        slow.checks += 1
+        slow.last_check = due
     assert (fast.checks, fast.last_check) == (slow.checks, slow.last_check)
     assert polling.next_check(fast) >= before
 
@@ -99,10 +103,10 @@ def test_skipping_on_the_grid_is_walking_it(polling, armed, busy, intervals, bes
 def test_intervals_double_up_to_the_cap():
     """1, 2, 4, 8, 10, 10, …: also where the power is beyond every float."""
     backoff = Backoff(first=1, factor=2, cap=10)
-    assert [backoff.interval(k) for k in range(6)] == [1, 2, 4, 8, 10, 10]
-    assert backoff.interval(5000) == 10
-    assert Backoff(first="1ms", factor=1e6, cap=10).interval(60) == 10
-    assert Backoff(first=3, factor=1, cap=10).interval(5000) == 3
+    assert [backoff.schedule.interval(k) for k in range(6)] == [1, 2, 4, 8, 10, 10]
+    assert backoff.schedule.interval(5000) == 10
+    assert Intervals("1ms", 1e6, 10).interval(60) == 10
+    assert Intervals(3, 1, 10).interval(5000) == 3
 
 
 def test_each_interval_counts_from_the_end_of_the_check_before():
@@ -165,7 +169,7 @@ def test_long_polling_holds_one_request_after_the_other():
 
 
 def test_a_callback_is_delivered_after_its_delay():
-    """One delivery, no retry, nobody waits."""
+    """One delivery, no retry, no wait."""
     step = FakeStep()
     callback = Callback(delay=2, retries=[5])
     assert callback.wait(step) is None
@@ -274,7 +278,7 @@ def test_expectations_are_numbers_or_nothing(strategy, external):
 
 def test_a_closed_form_names_a_wrong_external_time():
     """Nonsense for an external time is refused as what it is."""
-    for strategy in (Polling(60), Polling(60, "random"), Backoff(), LongPolling()):
+    for strategy in (Polling(60), Polling(60, limit=2), Backoff(), LongPolling(), Callback()):
         with pytest.raises(ScenarioError, match=r"^external must be a duration such as"):
             strategy.expected("soon")
 

@@ -238,8 +238,8 @@ def test_cut_off_and_end_of_cron_nights_on_changes_of_clocks(words, cut_off, end
     assert (night.start, night.cut_off, night.end) == tuple(h * HOUR for h in expected)
 
 
-def test_laws_and_defaults():
-    """A plain duration is a fixed law; a batch by default has one lane and no limit."""
+def test_distributions_and_defaults():
+    """A plain duration is a fixed distribution; a batch by default has one lane and no limit."""
     batch = NightlyBatch(start="22:00", item_time="150ms")
     assert batch.item_time == Fixed(0.15)
     assert (batch.lanes, batch.max_items, batch.results) == (1, None, "per item")
@@ -263,7 +263,7 @@ def test_a_log_may_come_as_an_array():
 
 
 def test_a_chain_has_links_that_can_be_counted():
-    """Chains in chains are flattened; a hundred links are enough for anybody."""
+    """Chains in chains are flattened; a hundred links are the limit."""
     chain = Chain([OnlineService(1), OnlineService(1)])
     for _ in range(98):
         chain = Chain([OnlineService(1), chain])

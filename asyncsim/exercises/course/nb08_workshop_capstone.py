@@ -15,11 +15,10 @@ from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment.replications import Outcome
 from asyncsim.experiment.simulate import simulate
 from asyncsim.model.arrivals import Poisson
-from asyncsim.model.costs import CostModel
 from asyncsim.model.distributions import exponential, lognormal
 from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import WorkflowServer
+from asyncsim.model.server import CostModel, WorkflowServer
 from asyncsim.model.strategies import Callback, LongPolling, Polling
 from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.systems import NightlyBatch, OnlineService

@@ -7,7 +7,7 @@ import pytest
 import asyncsim as sim
 from asyncsim.exercises.course import nb08_workshop_capstone as book
 from asyncsim.exercises.feedback import Mark
-from asyncsim.model.field_paths import changed
+from asyncsim.model.scenario import changed
 
 ORDERS = sim.Scenario.load(Path(__file__).parents[3] / "data" / "capstone.toml")
 WORK = {"poll_work": "20ms", "callback_work": "30ms"}

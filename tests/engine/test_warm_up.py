@@ -1,4 +1,4 @@
-"""A run without its warm-up: figures are those of the tables, cut by hand."""
+"""A run without its warm-up: metrics are those of the tables, cut by hand."""
 
 import math
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import asyncsim as sim
-from asyncsim.engine.metrics import figures
-from asyncsim.engine.result import cut, on_bins
+from asyncsim.engine.metrics import compute_metrics
+from asyncsim.engine.result import is_bin_edge, without_warm_up
 
 BEGIN = 2 * 86400.0
 SCENARIO = sim.Scenario(
@@ -33,7 +33,7 @@ def run(request):
 
 def test_waits_and_instances_are_those_that_came_later(run):
     """Counts, latencies and cycle times of the tables' rows."""
-    found = figures(cut(run.record, BEGIN), SCENARIO)
+    found = compute_metrics(without_warm_up(run.record, BEGIN), SCENARIO)
     instances = run.instances[run.instances["arrived"] >= BEGIN]
     waits = run.waits[run.waits["instance"].isin(instances["instance"])]
     assert 0 < len(waits) < len(run.waits)
@@ -51,8 +51,8 @@ def test_waits_and_instances_are_those_that_came_later(run):
 
 
 def test_load_is_that_of_the_time_after_it(run):
-    """Workers and open waits, whoever keeps them busy."""
-    found = figures(cut(run.record, BEGIN), SCENARIO)
+    """Workers and open waits, whichever instance caused them."""
+    found = compute_metrics(without_warm_up(run.record, BEGIN), SCENARIO)
     later = run.server[run.server["time"] >= BEGIN]
     span = run.record.end - BEGIN
     assert found["utilisation"] == pytest.approx(later["busy"].sum() * 60 / (2 * span))
@@ -63,8 +63,10 @@ def test_load_is_that_of_the_time_after_it(run):
 
 
 def test_what_is_known_of_whole_runs_only_has_no_value(run):
-    """NaN, never the figure of the whole run."""
-    whole, later = (figures(one, SCENARIO) for one in (run.record, cut(run.record, BEGIN)))
+    """NaN, never the metric of the whole run."""
+    whole, later = (
+        compute_metrics(one, SCENARIO) for one in (run.record, without_warm_up(run.record, BEGIN))
+    )
     absent = {name for name, value in later.items() if math.isnan(value)}
     assert {name for name in absent if not math.isnan(whole[name])} == {
         "longest_queue",
@@ -74,7 +76,7 @@ def test_what_is_known_of_whole_runs_only_has_no_value(run):
 
 def test_what_is_left_is_a_record_with_rows_from_0(run):
     """Instances of waits and deliveries point to those that are left."""
-    left = cut(run.record, BEGIN)
+    left = without_warm_up(run.record, BEGIN)
     n = len(left.arrived)
     assert left.arrived[0] >= BEGIN
     assert (left.waits.armed >= left.arrived[left.waits.row]).all()
@@ -83,17 +85,20 @@ def test_what_is_left_is_a_record_with_rows_from_0(run):
 
 
 def test_nothing_to_cut_is_the_run_itself(run):
-    """A warm-up of no length changes no figure; one with nothing after it leaves no waits."""
-    assert cut(run.record, 0.0) is run.record
-    nothing = figures(cut(run.record, 86400.0 * 50), SCENARIO)
+    """A warm-up of no length changes no metric; one with nothing after it leaves no waits."""
+    assert without_warm_up(run.record, 0.0) is run.record
+    nothing = compute_metrics(without_warm_up(run.record, 86400.0 * 50), SCENARIO)
     assert nothing["armed"] == 0
     assert math.isnan(nothing["mean_latency"])
 
 
 def test_both_engines_are_cut_alike():
-    """The same figures from SimPy and the compiled engine."""
+    """The same metrics from SimPy and the compiled engine."""
     found = [
-        figures(cut(sim.simulate(SCENARIO, STRATEGIES[1], engine=engine).record, BEGIN), SCENARIO)
+        compute_metrics(
+            without_warm_up(sim.simulate(SCENARIO, STRATEGIES[1], engine=engine).record, BEGIN),
+            SCENARIO,
+        )
         for engine in ("simpy", "compiled")
     ]
     assert found[0] == pytest.approx(found[1], nan_ok=True)
@@ -106,7 +111,7 @@ def test_a_log_s_own_serial_numbers_stay_with_their_waits():
         scenario = base.with_log("data/request_log.csv")
     run = sim.simulate(scenario, sim.Polling("15min"))
     half = float(np.floor(np.median(run.record.arrived) / 60) * 60)
-    left = cut(run.record, half)
+    left = without_warm_up(run.record, half)
     kept = run.waits[run.record.arrived[run.record.waits.row] >= half]
     assert left.waits.serial_numbers in (None, kept["serial_number"].tolist())
     assert len(left.waits.row) == len(kept) > 0
@@ -116,7 +121,10 @@ def test_a_summary_can_leave_a_warm_up_out(run):
     """Instances are counted without it too."""
     whole, later = run.summary(), run.summary(after="2 days")
     assert later["instances"].iloc[0] < whole["instances"].iloc[0]
-    assert later["armed"].iloc[0] == figures(cut(run.record, BEGIN), SCENARIO)["armed"]
+    assert (
+        later["armed"].iloc[0]
+        == compute_metrics(without_warm_up(run.record, BEGIN), SCENARIO)["armed"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,5 +143,5 @@ def test_a_wrong_warm_up_is_named(run, after, message):
 
 def test_bins_are_told_from_what_lies_between():
     """Up to rounding."""
-    assert on_bins(0.1 * 3, 0.1)
-    assert not on_bins(0.35, 0.1)
+    assert is_bin_edge(0.1 * 3, 0.1)
+    assert not is_bin_edge(0.35, 0.1)

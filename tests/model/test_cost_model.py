@@ -24,13 +24,13 @@ def test_wrong_prices_are_named(values, match):
 
 
 def test_a_scenario_takes_prices_only():
-    """A number is no cost model."""
+    """A number is not a cost model."""
     with pytest.raises(sim.ScenarioError, match=r"Scenario.costs must be a CostModel\(.*got 0.1"):
         sim.Scenario.load("data/person.toml").replace(costs=0.1)
 
 
 def test_published_prices_carry_source_date_and_mark():
-    """Every preset says where it comes from; what is shown is what is reckoned with."""
+    """Every preset has a source, and the table shows the prices that are used."""
     table = sim.cost_presets()
     assert list(table.index) == ["aws step functions"]
     for name, row in table.iterrows():

@@ -5,6 +5,7 @@ import inspect
 import warnings
 from collections import Counter
 
+import numpy as np
 import pandas as pd
 import pytest
 import simpy
@@ -15,9 +16,11 @@ from scenarios import scenarios, strategies
 from thorough import times
 
 import asyncsim as sim
+from asyncsim.engine.graph import Call, Choose, Graph, Work
 from asyncsim.engine.result import WaitOutcome
-from asyncsim.engine.simulation import WAIT_CODES, record_of
+from asyncsim.engine.simulation import WAIT_CODES, DrawLists, record_of
 from asyncsim.engine.waits import Waits
+from asyncsim.model.strategy_base import schedule_of, specification_of
 
 DAY, HOUR = 86400.0, 3600.0
 slow_input = settings(
@@ -57,7 +60,7 @@ def waiting_at_noon(strategy, n, **server):
 
 
 def processes_in_memory():
-    """Count SimPy processes that are alive, whoever they belong to, without asking the engine."""
+    """Count live SimPy processes of all environments, without the engine."""
     gc.collect()
     return sum(isinstance(thing, simpy.Process) and thing.is_alive for thing in gc.get_objects())
 
@@ -161,11 +164,11 @@ def played(strategy):
     fields = {name: getattr(strategy, name) for name in strategy.__match_args__}
     fields |= {a.name: getattr(strategy, a.name) for a in type(strategy).__attrs_attrs__}
     twin = PLAYED[type(strategy)](**fields)
-    assert twin.schedule is None
+    assert specification_of(twin) is None
     return twin
 
 
-checking = strategies().filter(lambda s: type(s) in PLAYED and s.schedule is not None)
+checking = strategies().filter(lambda s: type(s) in PLAYED and schedule_of(s) is not None)
 
 
 @pytest.mark.slow
@@ -218,7 +221,7 @@ def test_a_check_sees_work_of_no_duration_that_a_batch_does_at_that_very_instant
 
 @pytest.mark.parametrize("make", [sim.CallbackWithSafetyPoll, PlayedSafetyPoll])
 def test_a_callback_of_such_work_overtakes_the_last_look(make):
-    """The callback arrives between the two looks of the check: that one was made in vain."""
+    """The callback arrives between the two looks of the check: that one was wasted."""
     run = wait_for(
         make(every=HOUR, anchor="clock"),
         0.0,
@@ -235,10 +238,10 @@ def test_a_callback_of_such_work_overtakes_the_last_look(make):
 
 @slow_input
 @given(scenarios(), strategies(), st.integers(0, 3))
-def test_random_scenarios_end_keep_the_laws_and_resume_each_step_at_most_once(
+def test_random_scenarios_end_keep_the_invariants_and_resume_each_step_at_most_once(
     scenario, strategy, seed
 ):
-    """The laws are checked by simulate(); and no serial number occurs twice among resumptions."""
+    """simulate() checks the invariants; no serial number occurs twice among resumptions."""
     run = quietly(scenario, strategy, seed=seed)
     finished = run.deliveries[run.deliveries.outcome == "finished"].serial_number
     assert finished.is_unique
@@ -303,6 +306,35 @@ def test_every_finish_goes_through_the_one_registry(scenario, strategy):
     assert len(set(closed)) == len(closed)
     w = record_of(simulation).waits
     keys = zip(w.row.tolist(), w.node.tolist(), strict=True)
-    told = dict(zip(keys, w.outcome.tolist(), strict=True))
-    over = {key: code for key, code in told.items() if code != WaitOutcome.WAITING}
+    outcomes = dict(zip(keys, w.outcome.tolist(), strict=True))
+    over = {key: code for key, code in outcomes.items() if code != WaitOutcome.WAITING}
     assert over == dict(finished)
+
+
+def test_every_node_has_the_numbers_of_its_name():
+    """Work, choices, responses and external times, link by link, stand at their node."""
+    process = sim.Process(
+        "p",
+        [
+            sim.Step("a", work=sim.exponential(1)),
+            sim.Choice("c", [(0.5, [sim.AsyncStep("b", "chain")]), (0.5, [])]),
+        ],
+    )
+    links = [sim.OnlineService(sim.exponential(k)) for k in (1, 2, 3)]
+    scenario = sim.Scenario(
+        name="s",
+        process=process,
+        systems={"chain": sim.Chain(links)},
+        arrivals=sim.UniformArrivals(7),
+    )
+    draws, graph = scenario.draw(3), Graph.of(process)
+    numbers = DrawLists.of(draws, graph)
+    assert numbers.arrivals == draws.arrivals.tolist()
+    for k, node in enumerate(graph.nodes):
+        if isinstance(node, Work):
+            assert numbers.work[k] == draws.work["a"].tolist()
+        elif isinstance(node, Choose):
+            assert numbers.uniforms[k] == draws.choices["c"].tolist()
+        elif isinstance(node, Call):
+            assert numbers.uniforms[k] == draws.responses["b"].tolist()
+            np.testing.assert_array_equal(numbers.times[k], draws.external["b"])

@@ -18,7 +18,7 @@ PRICES = sim.CostModel(
 
 
 def priced(strategy, external, *, costs=PRICES, until=None, **step):
-    """Return the one row of figures of one wait, with prices."""
+    """Return the one row of metrics of one wait, with prices."""
     server = {"workers": 2, "poll_work": 3.0, "callback_work": 5.0, "costs": costs}
     run = wait_for(strategy, external, server=server, until=until, **step)
     return run, only(run.summary())

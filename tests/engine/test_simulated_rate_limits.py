@@ -13,12 +13,12 @@ import asyncsim as sim
 from asyncsim.fast.buffer_pool import Memory
 from asyncsim.fast.callback_kernels import limit_fields
 from asyncsim.fast.jit import can_compile
-from asyncsim.model.field_paths import changed
+from asyncsim.model.scenario import changed
 from asyncsim.model.server import SlidingWindow, rate_limit
 
 WAIT = [sim.AsyncStep("w", "out")]
 BEGIN = 79_200.3
-"""An instant that is no round number; eighths of a second are added to it without rounding."""
+"""An instant that is not a round number; eighths of a second are added to it without rounding."""
 
 
 def limited(words, arrivals=(0.0,), steps=WAIT, **server):
@@ -28,7 +28,7 @@ def limited(words, arrivals=(0.0,), steps=WAIT, **server):
 
 
 def herd(words, strategy, externals, **server):
-    """Return the runs of both engines in which waits are armed at once, and done when told."""
+    """Return the runs of both engines; waits are armed at once, and complete at `externals`."""
     scenario = limited(words, [BEGIN] * len(externals), **server)
     draws = sim.Draws([BEGIN] * len(externals), external={"w": externals})
     return play_both(scenario, strategy, draws=draws)
@@ -38,7 +38,7 @@ def by_hand(words, externals, pauses, delay):
     """Return what every attempt is answered: in fractions, looking for the next one each time."""
     limit, exactly = rate_limit(words), lambda number: Fraction(str(number))
     due = {row: (exactly(done) + exactly(delay), 0) for row, done in enumerate(externals)}
-    admitted, told = [], []
+    admitted, found = [], []
     while due:
         row = min(due, key=lambda k: (due[k][0], k))
         now, attempt = due.pop(row)
@@ -50,14 +50,14 @@ def by_hand(words, externals, pauses, delay):
                 level = min(level + exactly(limit.rate.per_second) * (t - last), limit.size) - 1
                 last = t
             lets_in = level >= 0
-        told.append((row + 1, attempt + 1, "finished" if lets_in else "rate limited"))
+        found.append((row + 1, attempt + 1, "finished" if lets_in else "rate limited"))
         if lets_in:
             admitted.append(now)
         elif attempt == len(pauses):
-            told.append((row + 1, 0, "dead letter"))
+            found.append((row + 1, 0, "dead letter"))
         else:
             due[row] = now + exactly(pauses[attempt]) + exactly(delay), attempt + 1
-    return told
+    return found
 
 
 @settings(deadline=None, max_examples=times(60 if can_compile() else 12))
@@ -126,8 +126,8 @@ def test_a_copy_may_be_let_in_where_the_callback_was_refused():
     strategy = sim.Callback(duplicates=1.0, duplicate_delay=10.0, retries=[30])
     first, second = 0.0, 1.0
     for run in herd("1 per 10 s", strategy, [first, second]):
-        told = run.deliveries[["serial_number", "attempt", "outcome"]].values.tolist()
-        assert told == [
+        found = run.deliveries[["serial_number", "attempt", "outcome"]].values.tolist()
+        assert found == [
             ["1_1", 1, "finished"],
             ["2_1", 1, "rate limited"],
             ["1_1", 1, "duplicate, rejected"],  # its copy, 10 s later, has the window to itself
@@ -142,8 +142,8 @@ def test_the_limit_stands_in_front_of_every_answer():
     step = [sim.AsyncStep("w", "out", arm_delay=5.0)]
     scenario = limited("1 per 10 s", steps=step)
     run = play(sim.Callback(retries=[1, 9]), scenario, external={"w": 1.0})
-    told = run.deliveries.outcome.tolist()
-    assert told == ["early, rejected", "rate limited", "finished"]
+    found = run.deliveries.outcome.tolist()
+    assert found == ["early, rejected", "rate limited", "finished"]
     assert run.deliveries.arrived.tolist() == [1.0, 2.0, 11.0]
 
 

@@ -6,10 +6,11 @@ import pytest
 
 from asyncsim.errors import AsyncsimError, ScenarioError
 from asyncsim.model.arrivals import Poisson
+from asyncsim.model.examples import file_read_error
 from asyncsim.model.process import AsyncStep, Step
 from asyncsim.model.server import WorkflowServer
 from asyncsim.model.strategies import Backoff, Callback, CallbackWithSafetyPoll, Polling
-from asyncsim.model.validation import file_read_error, name_errors, scenario_error
+from asyncsim.model.validation import name_errors, scenario_error
 
 
 @pytest.mark.parametrize(

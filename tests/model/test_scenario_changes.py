@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scenarios import scenarios
 
 import asyncsim as sim
-from asyncsim.model.field_paths import changed
 from asyncsim.model.process import AsyncStep, Element
+from asyncsim.model.scenario import changed
 from asyncsim.model.server import FinishPolicy
 
 
@@ -73,7 +73,7 @@ def test_whole_parts_are_changed_as_well():
     assert list(found.systems) == list(base.systems)
 
 
-def test_an_inner_field_of_a_law_and_of_a_policy():
+def test_an_inner_field_of_a_distribution_and_of_a_policy():
     """Laws and policies are objects with fields, too."""
     base = changed(orders(), {"systems.sap.item_time": sim.lognormal("10s", "3s")})
     found = changed(base, {"systems.sap.item_time.mean": "20s", "server.policy.buffer_for": "1h"})
@@ -107,7 +107,7 @@ def test_a_wrong_value_is_named_by_its_class():
     with pytest.raises(sim.ScenarioError, match=r"WorkflowServer\.workers must be .* got 0"):
         changed(orders(), {"server.workers": 0})
     with pytest.raises(sim.ScenarioError, match="must name one of the scenario's systems"):
-        changed(orders(), {"process.steps.post.system": "nobody"})
+        changed(orders(), {"process.steps.post.system": "unknown"})
 
 
 def test_a_part_is_not_changed_together_with_the_whole():

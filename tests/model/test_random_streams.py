@@ -107,20 +107,20 @@ CHANGES = {
         with_steps(second, *rest),
         {("work", "validate")},
     ),
-    "another law of work": (
+    "another distribution of work": (
         with_steps(Step("validate", work=exponential(7)), second, *rest),
         {("work", "validate")},
     ),
-    "another law of calls": (with_steps(first, slow_post, *rest), {("work", "post")}),
-    "another law of a system": (
+    "another distribution of calls": (with_steps(first, slow_post, *rest), {("work", "post")}),
+    "another distribution of a system": (
         BASE.replace(systems=dict(BASE.systems) | {"ledger": OnlineService(exponential(9))}),
         {("external", "post")},
     ),
-    "the same law at another system": (
+    "the same distribution at another system": (
         BASE.replace(systems=dict(BASE.systems) | {"ledger": People(1, lognormal(0.15, 0.1))}),
         set(),
     ),
-    "a system nobody calls": (
+    "a system without calls": (
         BASE.replace(systems=dict(BASE.systems) | {"unused": OnlineService(1)}),
         set(),
     ),
@@ -237,13 +237,13 @@ def test_scrambling_keeps_numbers_apart(a, b):
 def test_columns_are_drawn_once_and_apart():
     """Column k of a purpose is the same each time, and unrelated to column k + 1."""
     draws = Draws(np.arange(5000.0), seed=4)
-    law = exponential(2)
-    zero, one = draws.column("delay", law, 0), draws.column("delay", law, 1)
-    assert zero is draws.column("delay", law, 0)
-    assert np.array_equal(zero, Draws(np.arange(5000.0), seed=4).column("delay", law, 0))
+    distribution = exponential(2)
+    zero, one = draws.column("delay", distribution, 0), draws.column("delay", distribution, 1)
+    assert zero is draws.column("delay", distribution, 0)
+    assert np.array_equal(zero, Draws(np.arange(5000.0), seed=4).column("delay", distribution, 0))
     assert abs(np.corrcoef(zero, one)[0, 1]) < 5 / math.sqrt(5000)
     assert abs(zero.mean() - 2) < 5 * 2 / math.sqrt(5000)
-    assert not np.array_equal(zero, draws.column("other", law, 0))
+    assert not np.array_equal(zero, draws.column("other", distribution, 0))
 
 
 # --- bring your own -----------------------------------------------------------------------------
@@ -290,7 +290,7 @@ def test_wrong_draws_are_refused_by_name(make, message):
 
 
 def test_own_draws_may_be_anything_like_an_array():
-    """Lists, arrays, columns and whole numbers will do; nobody may arrive at all."""
+    """Lists, arrays, columns and whole numbers will do; and there may be none."""
     draws = Draws(pd.Series([1, 2]), work={"a": (1, 2)}, external={"b": np.ones((2, 3))})
     assert draws.arrivals.dtype == float
     assert len(draws) == 2

@@ -16,7 +16,7 @@ def admitting(words):
 
 
 def drained(words, requests, now=0.0):
-    """Return when the last of many simultaneous requests is let in, each coming when told to."""
+    """Return when the last of many simultaneous requests is admitted, each after its pause."""
     limit, began = admitting(words), now
     for _ in range(requests):
         while (pause := limit.admit(now)) > 0:
@@ -65,7 +65,7 @@ def test_no_stretch_of_time_sees_more_than_the_limit(words, gaps):
 
 @given(st.sampled_from(WORDS), st.lists(st.floats(0, 30), min_size=1, max_size=40))
 def test_who_comes_when_told_is_let_in_and_who_comes_sooner_is_not(words, gaps):
-    """The pause that a refused request is told is the right one."""
+    """The pause of a refused request is the right one."""
     limit, now = admitting(words), 0.0
     for gap in gaps:
         now += gap

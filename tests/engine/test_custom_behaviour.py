@@ -11,7 +11,7 @@ DAY, HOUR = 86400.0, 3600.0
 
 
 class AtNineAndFive(sim.Strategy):
-    """Somebody looks at 09:00 and at 17:00, whatever was agreed."""
+    """Checks at 09:00 and at 17:00."""
 
     def wait(self, step):
         while True:
@@ -34,7 +34,7 @@ def test_a_strategy_of_ones_own_that_looks_twice_a_day(look):
 
 
 class CallbackThenPhone(sim.Callback):
-    """Waits an hour for the callback; then somebody picks up the phone every ten minutes."""
+    """Waits an hour for the callback; then calls every ten minutes."""
 
     def wait(self, step):
         yield step.after(HOUR)
@@ -70,14 +70,14 @@ def test_a_strategy_of_ones_own_that_only_notifies():
     assert run.deliveries.outcome.tolist() == ["finished", "duplicate, rejected"]
 
 
-class Nobody(sim.Strategy):
-    """Nobody asks and nobody tells."""
+class Silent(sim.Strategy):
+    """Neither checks nor notifies."""
 
 
 def test_a_strategy_that_does_nothing_waits_for_the_time_out():
     """Without wait and notify a step ends by its time-out only."""
-    assert only(wait_for(Nobody(), 10.0, timeout=50.0).waits).outcome == "timed out"
-    assert only(wait_for(Nobody(), 10.0).waits).outcome == "waiting"
+    assert only(wait_for(Silent(), 10.0, timeout=50.0).waits).outcome == "timed out"
+    assert only(wait_for(Silent(), 10.0).waits).outcome == "waiting"
 
 
 class Reads(sim.Strategy):
@@ -115,14 +115,14 @@ class EveryOther(sim.ExternalSystem):
 
     item_time = sim.fixed(10.0)
 
-    def run(self, desk):
+    def run(self, context):
         while True:
-            yield desk.wait_for_work()
-            yield desk.until_after(desk.now)
-            pair = desk.take(at_most=2)
-            yield desk.until(desk.now + max(item.time for item in pair))
+            yield context.wait_for_work()
+            yield context.until_after(context.now)
+            pair = context.take(at_most=2)
+            yield context.until(context.now + max(item.time for item in pair))
             for item in pair:
-                desk.complete(item)
+                context.complete(item)
 
 
 def test_a_system_of_ones_own_that_works_in_pairs():
@@ -135,19 +135,19 @@ def test_a_system_of_ones_own_that_works_in_pairs():
 
 
 class Forgetful(sim.ExternalSystem):
-    """Puts every first look at an item back into the tray, and loses one in two for good."""
+    """Puts every first look at an item back into the queue, and loses one in two for good."""
 
     item_time = sim.fixed(1.0)
 
-    def run(self, desk):
+    def run(self, context):
         while True:
-            yield desk.wait_for_work()
-            items = desk.take(submitted_by=desk.now)
-            desk.put_back(items)
-            assert list(desk.tray) == items
-            for item in desk.take():
+            yield context.wait_for_work()
+            items = context.take(submitted_by=context.now)
+            context.put_back(items)
+            assert list(context.queue) == items
+            for item in context.take():
                 if item.number % 2:
-                    desk.complete(item, at=desk.now + 5.0)
+                    context.complete(item, at=context.now + 5.0)
 
 
 def test_a_system_that_loses_items_leaves_waits_open_and_says_so():
@@ -161,12 +161,12 @@ def test_a_system_that_loses_items_leaves_waits_open_and_says_so():
 class Hasty(sim.ExternalSystem):
     item_time = sim.fixed(1.0)
 
-    def run(self, desk):
+    def run(self, context):
         while True:
-            yield desk.wait_for_work()
-            for item in desk.take():
-                desk.complete(item)
-                desk.complete(item, at=desk.now + 5.0)
+            yield context.wait_for_work()
+            for item in context.take():
+                context.complete(item)
+                context.complete(item, at=context.now + 5.0)
 
 
 @pytest.mark.parametrize("strategy", [sim.Callback("10s"), sim.Polling(3), sim.Polling(60)])
@@ -183,15 +183,15 @@ def test_chances_of_a_system_depend_on_its_name_and_the_seed_only():
         item_time = sim.fixed(1.0)
         thrown: ClassVar = []
 
-        def run(self, desk):
-            self.thrown.append([desk.chance("dice", k) for k in range(3)])
-            yield desk.wait_for_work()
+        def run(self, context):
+            self.thrown.append([context.chance("dice", k) for k in range(3)])
+            yield context.wait_for_work()
 
     steps = [sim.AsyncStep("w", "a")]
     one = scenario_of(steps, {"a": Dice(), "b": FREE})
     two = scenario_of(steps, {"b": FREE, "a": Dice(), "c": Dice()})
     for scenario, seed in ((one, 0), (two, 0), (one, 1)):
-        play(Nobody(), scenario, seed=seed)
+        play(Silent(), scenario, seed=seed)
     first, again, other, later = Dice.thrown
     assert first == again
     assert len({tuple(t) for t in (first, other, later)}) == 3

@@ -6,7 +6,7 @@ import pytest
 from plays import scenario_of
 
 import asyncsim as sim
-from asyncsim.model.field_paths import changed
+from asyncsim.model.scenario import changed
 from asyncsim.model.server import SlidingWindow, TokenBucket, rate_limit
 from asyncsim.model.units import InvalidValue
 

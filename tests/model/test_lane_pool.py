@@ -38,7 +38,7 @@ round_jobs = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)), max_size
 
 @given(round_jobs, st.integers(1, 4))
 def test_booking_gives_the_times_of_a_fifo_queue(jobs, servers):
-    """Starts and ends are those of c servers that take whoever has waited longest."""
+    """Starts and ends are those of c servers that serve the longest waiting first."""
     jobs = sorted(jobs, key=lambda job: job[0])
     lanes = LanePool(servers)
     assert [lanes.book(*job) for job in jobs] == stand_in_line(jobs, servers)

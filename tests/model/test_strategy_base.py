@@ -5,7 +5,7 @@ import math
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from asyncsim.model.strategy_base import grid_index
+from asyncsim.model.specifications import grid_index
 
 
 class Counted(float):

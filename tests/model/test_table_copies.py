@@ -1,4 +1,4 @@
-"""Whoever is handed a table or an array may change it."""
+"""Tables and arrays are copies that the caller may change."""
 
 import importlib
 import pkgutil

@@ -34,7 +34,9 @@ DISTRIBUTIONS = {
     "empirical": empirical([10.0, 250.0, 250.0, 1800.5]),
     "fixed": fixed(700.1),
 }
-laws = pytest.mark.parametrize("external", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS.keys())
+distributions = pytest.mark.parametrize(
+    "external", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS.keys()
+)
 
 
 def agree(sample, expected, rounding=1e-9):
@@ -50,7 +52,7 @@ def compare(found, latency, checks, wasted):
     agree(wasted, found.checks * found.wasted_share)
 
 
-@laws
+@distributions
 @pytest.mark.parametrize("interval", [60.0, 600.0, 4000.0])
 def test_polling_from_arming(external, interval):
     """The first grid point not before completion sees it."""
@@ -61,10 +63,10 @@ def test_polling_from_arming(external, interval):
     assert Polling(interval).expected(external) == found
 
 
-@laws
+@distributions
 @pytest.mark.parametrize("interval", [60.0, 600.0, 4000.0])
 def test_polling_at_a_random_phase(external, interval):
-    """With a random phase the latency is uniform over the interval, whatever the law."""
+    """With a random phase the latency is uniform over the interval, whatever the distribution."""
     rng = np.random.default_rng(2)
     done = external.sample(rng, N)
     phase = rng.random(N) * interval
@@ -77,20 +79,20 @@ def test_polling_at_a_random_phase(external, interval):
         assert Polling(interval, anchor).expected(external) == found
 
 
-@laws
+@distributions
 @pytest.mark.parametrize(
     "backoff", [Backoff(1, 2, "1d"), Backoff(5, 1.5, 120), Backoff(60, 1, 60)], ids=str
 )
 def test_backoff(external, backoff):
     """Checks come at the sums of the intervals; the first one not before completion sees it."""
     done = external.sample(np.random.default_rng(3), N)
-    due = np.cumsum([backoff.interval(k) for k in range(20_000)])
+    due = np.cumsum([backoff.schedule.interval(k) for k in range(20_000)])
     due = due[: np.searchsorted(due, done.max()) + 1]
     index = np.searchsorted(due, done, side="left")
     compare(backoff.expected(external), due[index] - done, index + 1, index)
 
 
-@laws
+@distributions
 @pytest.mark.parametrize("hold", [30.0, 600.0])
 def test_long_polling(external, hold):
     """Requests follow one another until one of them is held when the work gets done."""
@@ -115,7 +117,7 @@ def test_callback_with_retries(loss, pauses):
 
 
 def test_a_callback_that_always_gets_lost():
-    """There is no latency of what never comes."""
+    """What never comes has no latency."""
     found = Callback(loss=1, retries=[1, 2]).expected(600)
     assert math.isnan(found.latency)
     assert (found.deliveries, found.unresolved) == (3.0, 1.0)

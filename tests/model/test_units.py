@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncsim.model import units as q
-from asyncsim.model.distributions import figures
-from asyncsim.model.units import Rate, any_text, rate, text
+from asyncsim.model.distributions import finite_numbers
+from asyncsim.model.units import InvalidValue, Rate, any_text, rate, text, texts
 
 ALWAYS_REFUSED = [
     None,
@@ -156,7 +156,7 @@ def test_a_positive_duration_is_not_zero(written):
 
 
 def test_optional_quantities_may_be_left_out():
-    """None means that there is no bound, and only where it may."""
+    """None means no limit, and only where it is allowed."""
     assert q.optional_duration(None) is None
     assert q.optional_count(None) is None
     assert q.optional_clock_time(None) is None
@@ -337,7 +337,7 @@ def test_days_of_the_week(written, numbers):
 
 @pytest.mark.parametrize("written", ["", "Mon-", "-", "Mo", "Mon-Wed-Fri", "Mon;Tue", "Monkey", 5])
 def test_other_words_are_no_days(written):
-    """What only begins like a day is no day."""
+    """What only begins like a day is not a day."""
     with pytest.raises(q.InvalidValue, match="must name days such as 'Mon-Fri'"):
         q.days_of_week(written)
 
@@ -417,7 +417,7 @@ def test_a_rate_survives_being_written(count, unit):
 )
 def test_lists_and_arrays_of_numbers(values):
     """Numbers come in lists, arrays and columns."""
-    assert figures(values) == (1.0, 2.5)
+    assert finite_numbers(values) == (1.0, 2.5)
 
 
 @pytest.mark.parametrize(
@@ -440,7 +440,7 @@ def test_lists_and_arrays_of_numbers(values):
 def test_other_lists_are_refused(values):
     """A column of timestamps does not pass as nanoseconds, nor a truth value as a number."""
     with pytest.raises(q.InvalidValue):
-        figures(values)
+        finite_numbers(values)
 
 
 def test_nearest_word():
@@ -459,7 +459,7 @@ def test_no_text_breaks_a_reader(text):
 
 @pytest.mark.parametrize("read", [q.number, q.duration, q.probability, rate])
 def test_a_number_beyond_every_float_is_refused(read):
-    """A whole number with 400 digits is no finite number, and no crash either."""
+    """A whole number with 400 digits is refused, and crashes nothing."""
     with pytest.raises(q.InvalidValue):
         read(10**400)
 
@@ -521,3 +521,30 @@ def test_words_without_end_and_strange_ones_are_refused_at_once(read, words):
 def test_long_words_have_no_nearest_one():
     """To compare two words of 30,000 characters takes a minute."""
     assert q.meant("a" * 30_000, ["a" * 29_999]) is None
+
+
+def test_texts():
+    """A name is not blank; a description may be; a list of texts is one."""
+    assert text("a") == "a"
+    assert any_text("") == ""
+    assert texts(["a", "b"]) == ("a", "b")
+    for wrong in ("", "  ", 5):
+        with pytest.raises(InvalidValue, match="must be a non-empty text"):
+            text(wrong)
+    for wrong in ("ab", [""], [1], None):
+        with pytest.raises(InvalidValue, match="must be a list of non-empty texts"):
+            texts(wrong)
+
+
+def test_half_a_character_is_no_text():
+    """It could be neither saved nor sent."""
+    for read, value in ((text, "a\ud800"), (any_text, "\udfff"), (texts, ["a", "\ud800"])):
+        with pytest.raises(InvalidValue, match="must be a text that UTF-8 can hold"):
+            read(value)
+
+
+def test_a_name_is_no_book():
+    """It stands in tables and messages."""
+    assert text("a" * 1000) == "a" * 1000
+    with pytest.raises(InvalidValue, match="must have 1,000 characters at most"):
+        text("a" * 1001)

@@ -350,7 +350,7 @@ def test_a_mistake_is_named_with_its_place(path, right, wrong, place, problem):
     ],
 )
 def test_what_is_no_scenario_file(path, text, message):
-    """A file that is no TOML, or no scenario, is refused with the line or the key."""
+    """A file that is not TOML, or not a scenario, is refused with the line or the key."""
     with pytest.raises(ScenarioError) as caught:
         load(path, text)
     assert message in str(caught.value)
@@ -388,9 +388,9 @@ def test_a_process_as_deep_as_can_be_is_saved_and_loaded(path):
 def test_a_name_that_no_file_has_is_refused(name):
     """Whatever reads or writes a file."""
     scenario = Scenario.load("data/person.toml")
-    for deed in (Scenario.load, scenario.save, RequestLog.read, header_of):
+    for action in (Scenario.load, scenario.save, RequestLog.read, header_of):
         with pytest.raises(ScenarioError, match="path must be the name of a file, got 'a"):
-            deed(name)
+            action(name)
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
@@ -407,7 +407,7 @@ def test_classes_of_your_own_cannot_be_written(path):
     class Mine(ExternalSystem):
         item_time = Fixed(1.0)
 
-        def run(self, desk):
+        def run(self, context):
             yield
 
     class MyLaw(Fixed):

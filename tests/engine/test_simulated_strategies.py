@@ -226,9 +226,9 @@ def test_backoff_gives_up_after_its_limit():
 
 @pytest.mark.parametrize("poll_work", [0.0, 0.5])
 def test_a_held_line_tells_completion_at_once(poll_work):
-    """Held up to 30 s, done at 70 s: two held in vain, the third answers in the same instant.
+    """Held up to 30 s, done at 70 s: two without result, the third answers in the same instant.
 
-    The worker is busy after each answer, so lines are held 30 s, 30 s, and the rest of the time.
+    The worker is busy after each answer, so they are held 30 s, 30 s, and the rest of the time.
     """
     run = wait_for(sim.LongPolling(30), 70.0, server={"poll_work": poll_work})
     wait = only(run.waits)
@@ -252,7 +252,7 @@ def test_completion_at_the_end_of_the_hold_is_seen():
 
 
 def test_a_time_out_cuts_the_line():
-    """Timed out at 40 s: one line of 30 s, one cut after 10 s: two requests, both in vain."""
+    """Timed out at 40 s: one connection of 30 s, one cut after 10 s: two wasted requests."""
     run = wait_for(sim.LongPolling(30), 100.0, timeout=40.0)
     wait = only(run.waits)
     assert (wait.outcome, wait.closed) == ("timed out", 40.0)
@@ -333,7 +333,7 @@ def test_a_long_poll_is_answered_when_its_connection_is_released():
 
 
 def test_a_callback_resumes_after_its_delay_and_its_handling():
-    """Done at 100 s, 2 s on the network, 3 s of a worker: resumed at 105 s, nobody asked."""
+    """Done at 100 s, 2 s on the network, 3 s of a worker: resumed at 105 s, without a check."""
     run = wait_for(sim.Callback("2s"), 100.0, server={"callback_work": 3.0})
     wait = only(run.waits)
     assert (wait.resumed, wait.latency, wait.checks, wait.deliveries) == (105.0, 5.0, 0, 1)

@@ -12,7 +12,7 @@ from plays import FREE, play, scenario_of, wait_for
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.model.field_paths import changed
+from asyncsim.model.scenario import changed
 
 H, DAY = 3600.0, 86400.0
 TEN = 22 * H
@@ -49,7 +49,7 @@ def test_results_at_the_end_are_seen_when_the_last_item_is_done():
 
 
 def submitted_backwards(strategy, system, times):
-    """Have three instances submit in the order 3, 2, 1; return how both engines play it."""
+    """Submit three instances in the order 3, 2, 1; return how both engines play it."""
     steps = [sim.AsyncStep("first", "one by one"), sim.AsyncStep("w", "out")]
     scenario = scenario_of(
         steps,
@@ -419,7 +419,7 @@ def chain_run(times, **more):
 
 
 def test_a_chain_passes_items_on_from_link_to_link():
-    """At 09:00: a minute online, an hour of somebody, then the batch: the whole is done at 22:00.
+    """At 09:00: a minute online, an hour of a person, then the batch: the whole is done at 22:00.
 
     The second comes at 09:00 too: online a minute later, with the person an hour later.
     """
@@ -429,7 +429,7 @@ def test_a_chain_passes_items_on_from_link_to_link():
 
 
 def test_the_last_link_of_a_chain_completes_the_work_and_nobody_else():
-    """Only one completion is told for each item: one callback each."""
+    """Each item completes only once: one callback each."""
     run = chain_run([[60.0, H, 10.0]] * 3, arrivals=(9 * H,) * 3)
     assert len(run.deliveries) == 3
     assert run.waits.deliveries.tolist() == [1, 1, 1]

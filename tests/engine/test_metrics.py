@@ -1,4 +1,4 @@
-"""The figures of a summary, recomputed from the tables."""
+"""The metrics of a summary, recomputed from the tables."""
 
 import math
 
@@ -13,13 +13,13 @@ from scenarios import scenarios, strategies
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.engine.metrics import METRICS, figures, latencies, metrics_of
+from asyncsim.engine.metrics import METRICS, compute_metrics, latencies, metrics_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
 
 
 def from_tables(run):
-    """Compute every figure from the tables of a run alone."""
+    """Compute every metric from the tables of a run alone."""
     waits, late, spent = run.waits, run.waits.latency.dropna(), run.overhead
     server = run.scenario.server
     start = run.instances.arrived.min()
@@ -67,16 +67,16 @@ def from_tables(run):
 
 @settings(max_examples=times(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scenarios(), strategies(), st.sampled_from([None, 40000.0]))
-def test_every_figure_follows_from_the_tables(scenario, strategy, until):
+def test_every_metric_follows_from_the_tables(scenario, strategy, until):
     """Random runs, also stopped ones: the summary agrees with what the tables hold."""
     run = sim.simulate(scenario, strategy, until=until)
-    told = run.summary().iloc[0]
+    row = run.summary().iloc[0]
     for name, value in from_tables(run).items():
-        assert told[name] == pytest.approx(value, rel=1e-6, abs=1e-6, nan_ok=True), name
-    assert told.instances == len(run.instances)
+        assert row[name] == pytest.approx(value, rel=1e-6, abs=1e-6, nan_ok=True), name
+    assert row.instances == len(run.instances)
 
 
-def test_the_figures_of_a_small_run_worked_out_by_hand():
+def test_the_metrics_of_a_small_run_worked_out_by_hand():
     """Two waits of 100 s, polled every 30 s with checks of 3 s, two workers, from 0 to 132 s.
 
     Asked at 30, 60, 90, 120 s; each check ends 3 s later; the answer is yes at 120 s.
@@ -84,16 +84,16 @@ def test_the_figures_of_a_small_run_worked_out_by_hand():
     run = wait_for(
         sim.Polling(30), 100.0, arrivals=(0.0, 0.0), server={"poll_work": 3.0, "workers": 2}
     )
-    told = only(run.summary())
-    assert told.mean_latency == told.max_latency == told.median_latency == 23.0
-    assert (told.checks_per_wait, told.wasted_share) == (4.0, 0.75)
-    assert told.overhead_worker_time == 24.0
-    assert (told.requests, told.database_operations) == (8, 16)
-    assert told.utilisation == pytest.approx(24.0 / (2 * 123.0))
-    assert told.mean_open_waits == pytest.approx(2.0)
-    assert told.mean_cycle_time == 123.0
-    assert (told.armed, told.timed_out, told.still_waiting, told.failed) == (2, 0, 0, 0)
-    assert told.unresumed_share == 0
+    row = only(run.summary())
+    assert row.mean_latency == row.max_latency == row.median_latency == 23.0
+    assert (row.checks_per_wait, row.wasted_share) == (4.0, 0.75)
+    assert row.overhead_worker_time == 24.0
+    assert (row.requests, row.database_operations) == (8, 16)
+    assert row.utilisation == pytest.approx(24.0 / (2 * 123.0))
+    assert row.mean_open_waits == pytest.approx(2.0)
+    assert row.mean_cycle_time == 123.0
+    assert (row.armed, row.timed_out, row.still_waiting, row.failed) == (2, 0, 0, 0)
+    assert row.unresumed_share == 0
 
 
 def test_no_worker_is_busier_than_busy_when_a_run_is_stopped_with_a_backlog():
@@ -122,14 +122,14 @@ def test_a_delivery_after_the_last_end_belongs_to_the_run():
     assert run.record.end == 1010.0
 
 
-def test_where_there_is_nothing_to_average_there_is_no_figure():
+def test_where_there_is_nothing_to_average_there_is_no_metric():
     """No wait resumed: latencies are NaN, counts are zero, nothing is invented."""
     run = wait_for(sim.Callback(), 100.0, timeout=50.0)
-    told = only(run.summary())
-    assert math.isnan(told.mean_latency)
-    assert math.isnan(told.p99_latency)
-    assert math.isnan(told.mean_cycle_time)
-    assert (told.timed_out, told.failed, told.checks_per_wait) == (1, 1, 0)
+    row = only(run.summary())
+    assert math.isnan(row.mean_latency)
+    assert math.isnan(row.p99_latency)
+    assert math.isnan(row.mean_cycle_time)
+    assert (row.timed_out, row.failed, row.checks_per_wait) == (1, 1, 0)
     assert len(latencies(run.record)) == 0
 
 
@@ -145,17 +145,17 @@ def test_quantiles_are_interpolated_between_the_two_nearest_waits():
     run = wait_for(
         sim.Polling(200.0), [200.0 - one for one in late], arrivals=tuple(0.0 for _ in late)
     )
-    told = only(run.summary())
+    row = only(run.summary())
     assert sorted(run.waits.latency) == late
-    assert told.p95_latency == pytest.approx(95.5)
-    assert told.median_latency == 55.0
+    assert row.p95_latency == pytest.approx(95.5)
+    assert row.median_latency == 55.0
 
 
-def test_every_figure_has_a_unit_and_a_meaning_and_nothing_else_is_told():
-    """The table of figures and the figures are the same names in the same order."""
+def test_every_metric_has_a_unit_and_a_meaning_and_nothing_else_is_listed():
+    """The table of metrics and the metrics are the same names in the same order."""
     run = wait_for(sim.Callback(), 10.0)
-    assert list(figures(run.record, run.scenario)) == list(METRICS)
-    assert all(figure.unit and figure.meaning for figure in METRICS.values())
+    assert list(compute_metrics(run.record, run.scenario)) == list(METRICS)
+    assert all(metric.unit and metric.meaning for metric in METRICS.values())
     head = ["scenario", "strategy", "engine", "seed", "replication", "instances"]
     priced = wait_for(sim.Callback(), 10.0, server={"costs": sim.CostModel()})
     assert list(run.summary().columns) == [*head, *metrics_of(run.scenario)]

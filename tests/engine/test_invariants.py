@@ -1,4 +1,4 @@
-"""Each law is broken on purpose, and says so by name."""
+"""Each invariant is violated on purpose, and the error names it."""
 
 import copy
 
@@ -21,7 +21,7 @@ SCENARIO = scenario_of(
 
 @pytest.fixture
 def record():
-    """Return the record of a run that keeps all laws, free to be tampered with."""
+    """Return the record of a run that satisfies all invariants, to be tampered with."""
     run = play(sim.Polling(60), SCENARIO, external={"w": [100.0, 130.0, 1000.0]}, until=500.0)
     invariants.check(run.record, SCENARIO)
     assert run.waits.outcome.tolist() == ["resumed", "resumed", "waiting"]
@@ -129,8 +129,8 @@ BREACHES = {
 
 
 @pytest.mark.parametrize("breach", BREACHES, ids=lambda breach: breach.__name__)
-def test_a_broken_law_is_an_error_that_names_it(record, breach):
-    """A record that was tampered with is refused, with the law and the figures in the text."""
+def test_a_broken_invariant_is_an_error_that_names_it(record, breach):
+    """A record that was tampered with is refused, with the invariant and its numbers."""
     breach(record)
     with pytest.raises(sim.EngineError, match=BREACHES[breach]):
         invariants.check(record, SCENARIO)
@@ -141,17 +141,17 @@ class TimeTraveller(sim.ExternalSystem):
 
     item_time = sim.fixed(1.0)
 
-    def run(self, desk):
+    def run(self, context):
         while True:
-            yield desk.wait_for_work()
-            for item in desk.take():
-                desk.complete(item)
-                wait = desk._simulation.waits.records[item.serial_number]
+            yield context.wait_for_work()
+            for item in context.take():
+                context.complete(item)
+                wait = context._simulation.waits.records[item.serial_number]
                 wait.completed = float("inf")
 
 
-def test_simulate_checks_the_laws_of_every_run():
-    """A user's own system that breaks a law makes the run an error, never a footnote."""
+def test_simulate_checks_the_invariants_of_every_run():
+    """A user's own system that violates an invariant makes the run an error."""
     scenario = scenario_of([sim.AsyncStep("w", "out")], TimeTraveller())
-    with pytest.raises(sim.EngineError, match="law of times broken"):
+    with pytest.raises(sim.EngineError, match="times invariant broken"):
         sim.simulate(scenario, sim.Callback("1s"))

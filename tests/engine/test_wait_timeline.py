@@ -1,4 +1,4 @@
-"""The life of one wait, played again with somebody taking notes."""
+"""The timeline of one wait, from a run that is played again."""
 
 import math
 
@@ -9,12 +9,12 @@ from scenarios import scenarios, strategies
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.engine.wait_timeline import COLUMNS, trace
-from asyncsim.model.field_paths import changed
+from asyncsim.engine.wait_timeline import COLUMNS, wait_timeline
+from asyncsim.model.scenario import changed
 
 
 def life(run, serial_number="1_1"):
-    return trace(run.scenario, run.strategy, run.draws, serial_number)
+    return wait_timeline(run.scenario, run.strategy, run.draws, serial_number)
 
 
 def events(table):
@@ -52,8 +52,8 @@ def test_the_life_under_a_callback_shows_every_delivery():
 def test_lost_deliveries_and_the_dead_letter_are_told_apart():
     """A lost attempt is lost, a sender who gives up leaves a dead letter."""
     run = wait_for(sim.Callback(loss=1.0), 10.0)
-    told = [(e, text) for e, _, _, text in events(life(run)) if e == "delivery"]
-    assert told == [("delivery", "lost"), ("delivery", "dead letter")]
+    found = [(e, text) for e, _, _, text in events(life(run)) if e == "delivery"]
+    assert found == [("delivery", "lost"), ("delivery", "dead letter")]
     assert life(run).event.iloc[-1] == "waiting"
 
 
@@ -70,9 +70,9 @@ def test_a_delivery_that_the_rate_limit_refuses_ends_where_it_arrived():
 
 
 def test_held_lines_are_checks_that_last():
-    """Long polling holds 30 s twice in vain and a third time until 70 s."""
-    told = [e for e in events(life(wait_for(sim.LongPolling(30), 70.0))) if e[0] == "check"]
-    assert told == [
+    """Long polling holds 30 s twice without result and a third time until 70 s."""
+    found = [e for e in events(life(wait_for(sim.LongPolling(30), 70.0))) if e[0] == "check"]
+    assert found == [
         ("check", 0.0, 30.0, "not yet"),
         ("check", 30.0, 60.0, "not yet"),
         ("check", 60.0, 70.0, "done"),
@@ -118,7 +118,7 @@ def test_taking_notes_changes_nothing(scenario, strategy):
     """The wait that is followed arms, completes, closes and is checked as in the run itself."""
     run = play(strategy, scenario)
     for wait in run.waits.iloc[:2].itertuples():
-        table = trace(scenario, strategy, run.draws, wait.serial_number)
+        table = wait_timeline(scenario, strategy, run.draws, wait.serial_number)
         at = {e.event: e.start for e in table.itertuples()}
         assert at["armed"] == wait.armed
         assert at["completed"] == wait.completed or math.isnan(wait.completed)
