@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 SLOW = (
     *("benchmarks", "browser", "docs", "fuzz", "notebooks"),
     *(f"fast/test_{name}.py" for name in ("ahead", "same_answer")),
-    *(f"live/test_{name}.py" for name in ("crash", "failed_writes", "locks", "serving")),
+    *(f"live/test_{name}.py" for name in ("crash", "endpoint", "failed_writes", "locks")),
     *(
         f"calibration/test_{name}.py"
         for name in ("arrivals", "checking", "durations", "nights", "plausible", "rhythms")

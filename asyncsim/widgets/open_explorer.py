@@ -1,10 +1,11 @@
-"""Open the explorer: the one name of this room that a session has no method for."""
+"""Open a widget; the widgets themselves are imported only when one is opened."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from asyncsim.errors import ScenarioError
+from asyncsim.live.session import Session
 from asyncsim.model.arrivals import Poisson
 from asyncsim.model.distributions import exponential, lognormal
 from asyncsim.model.process import AsyncStep, Process, Step
@@ -13,7 +14,23 @@ from asyncsim.model.server import WorkflowServer
 from asyncsim.model.systems import NightlyBatch
 
 if TYPE_CHECKING:
+    from asyncsim.widgets.console import Console
     from asyncsim.widgets.explorer import Explorer
+    from asyncsim.widgets.view import View
+
+
+def console(session: Session) -> Console:
+    """Return the widget in which people finish steps."""
+    from asyncsim.widgets.console import Console
+
+    return Console(session)
+
+
+def view(session: Session) -> View:
+    """Return the widget in which instances move through the process."""
+    from asyncsim.widgets.view import View
+
+    return View(session)
 
 
 def explore(scenario: Scenario | None = None) -> Explorer:

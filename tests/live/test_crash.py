@@ -14,8 +14,9 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.engine.waits import Answer
-from asyncsim.live.journal import Journal
-from asyncsim.live.records import StoredWaits, finish_record
+from asyncsim.live.journal import Finish, Journal
+from asyncsim.live.open import finish_record
+from asyncsim.live.records import StoredWaits
 from asyncsim.live.store import Store
 
 KILLS = 110
@@ -77,7 +78,7 @@ class Client(threading.Thread):
 
     def finish(self, store, waits, number):
         by = f"{self.name} {self.random.random()}"
-        if finish_record(store, waits, number, {"by": by}) is Answer.FINISHED:
+        if finish_record(store, waits, Finish(number, {"by": by})) is Answer.FINISHED:
             self.told[number] += 1
             self.handed[number] = by
 
@@ -118,7 +119,7 @@ def now_of(path):
     """Return how far a store has come."""
     store = Store(path)
     try:
-        return Journal(store).load()
+        return Journal(store).load_head()
     finally:
         store.close()
 

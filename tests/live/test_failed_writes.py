@@ -69,8 +69,8 @@ def hold_against(session, acknowledged):
     assert set(by_hand["serial_number"]) == set(acknowledged["finished"])
     for number, data in acknowledged["finished"].items():
         assert session.wait(number)["data"] == data
-    started = [given for given in session._sides.journal.inputs() if given.kind == "start"]
-    assert {int(given.answer): given.data for given in started} == acknowledged["started"]
+    started = [one for one in session._simulation.journal.played() if one.input.kind == "start"]
+    assert {int(one.answer): one.input.data for one in started} == acknowledged["started"]
     assert session.now >= acknowledged["now"]
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from asyncsim.live.problem_documents import Problem
+from asyncsim.live.http_server import Problem
 from asyncsim.live.rest import RateLimiter
 from asyncsim.model.server import rate_limit
 

@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 import asyncsim as sim
-from asyncsim.live.endpoint import PATH, Hosts, host_names
-from asyncsim.live.serve import serve
+from asyncsim.live.endpoint import host_names
+from asyncsim.live.http_server import Hosts
+from asyncsim.live.setup import PATH
 from asyncsim.model.units import InvalidValue
 
 SCENARIO = sim.Scenario(
@@ -93,13 +94,13 @@ class TestNames:
         with pytest.raises(InvalidValue, match="without scheme and port"):
             host_names(given)
         with pytest.raises(sim.ScenarioError, match="allowed_hosts must be a list of hosts"):
-            serve(sim.live(SCENARIO), allowed_hosts=given)
+            sim.live(SCENARIO).serve(allowed_hosts=given)
 
 
 def test_a_page_of_another_site_gets_no_answer():
     """Its name may point here; it reads neither the description nor anything else."""
     session = sim.live(SCENARIO, hold=True)
-    endpoint = serve(session, allowed_hosts=["room.example"])
+    endpoint = session.serve(allowed_hosts=["room.example"])
     me = {"Authorization": f"Bearer {endpoint.token}"}
     for path in ("/docs", "/openapi.json", "/", f"{PATH}/clock", "/nothing"):
         answer = httpx.get(endpoint.url + path, headers=me | {"Host": "evil.example"})

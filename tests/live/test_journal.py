@@ -281,7 +281,7 @@ class TestGrowth:
             assert session.finish("1_1", strict=False) is Answer.EARLY
             assert session.finish("1_1", strict=False) is Answer.EARLY
         with sim.live(store=path) as session:
-            assert len(session._sides.journal.verified()[1]) == 1
+            assert len(session._simulation.journal.verified()[1]) == 1
             session.run_until(200)
             assert session.wait("1_1")["state"] == "finished"
 
@@ -356,10 +356,10 @@ def test_an_input_of_another_process_is_chained_before_and_after_it_is_played(pa
         sim.finish_in_store(path, number)
     store = Store(path)
     Journal(store).verified()
-    assert len(Journal(store).waiting()) == 3
+    assert len(Journal(store).unplayed()) == 3
     store.close()
     sim.live(store=path).close()
     store = Store(path)
-    assert not Journal(store).waiting()
+    assert not Journal(store).unplayed()
     Journal(store).verified()
     store.close()

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import asyncsim as sim
-from asyncsim.live.twins import StrategyTwins
+from asyncsim.live.live_simulation import StrategyTwins
 
 SCENARIO = sim.Scenario.load("data/person.toml")
 TABLES = ("waits", "steps", "instances", "deliveries", "server", "overhead")

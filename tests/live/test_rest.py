@@ -13,8 +13,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
 import asyncsim as sim
-from asyncsim.live.endpoint import PATH
 from asyncsim.live.rest import application
+from asyncsim.live.setup import PATH
 from asyncsim.model.server import rate_limit
 
 TOKEN = "secret-of-these-tests"
@@ -224,7 +224,7 @@ class TestOtherPaths:
         def fails(*_, **__):
             raise sim.StoreError("store '/srv/w.db' cannot be written: disk is full")
 
-        monkeypatch.setattr(session, "take" if word == "finish" else word, fails)
+        monkeypatch.setattr(session, "apply" if word == "finish" else word, fails)
         answer = client_of(session).post(f"/serverEvents/5_31/{word}")
         assert_problem(answer, 503, "store cannot be used now", "nothing was done", "Try again")
         assert answer.headers["retry-after"] == "5"

@@ -642,7 +642,7 @@ class TestClock:
 
         async def watch(session):
             session.play()
-            session._ticking._since = session._ticking._since[0] - 1e5, session.now  # of sleep
+            session._clock._since = session._clock._since[0] - 1e5, session.now  # of sleep
             while session.playing:
                 await asyncio.sleep(0.001)
 

@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import asyncsim as sim
-from asyncsim.live.records import StoredWaits, finish_record
+from asyncsim.live.journal import Finish
+from asyncsim.live.open import finish_record
+from asyncsim.live.records import StoredWaits
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
 
@@ -47,7 +49,7 @@ def finish_elsewhere(path, number, data):
     scenario = Setup.kept_in(other).scenario
     waits = StoredWaits(scenario, other)
     try:
-        return finish_record(other, waits, number, data)
+        return finish_record(other, waits, Finish(number, data))
     finally:
         other.close()
 

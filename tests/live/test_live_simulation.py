@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plays import DISTRIBUTIONS
 
 import asyncsim as sim
-from asyncsim.live.twins import with_one_more
+from asyncsim.live.live_simulation import insert_instance
 
 TABLES = ("waits", "steps", "instances", "deliveries")
 
@@ -67,7 +67,7 @@ def test_an_instance_put_in_takes_the_numbers_of_the_spare_one():
     """Everybody after it keeps what was drawn for them."""
     scenario = sim.Scenario.load("data/lines_of_business.toml")
     draws, spares = scenario.draw(1), scenario.draw(2)
-    grown = with_one_more(draws, 3, draws.arrivals[3], spares, 7)
+    grown = insert_instance(draws, 3, draws.arrivals[3], spares, 7)
     assert len(grown) == len(draws) + 1
     for what in ("work", "external", "responses"):
         for name, values in getattr(draws, what).items():

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 import asyncsim as sim
+from asyncsim.live import endpoint as serving
 from asyncsim.live import http_server as server
-from asyncsim.live.endpoint import PATH
-from asyncsim.live.serve import serve
+from asyncsim.live.setup import PATH
 
 TOKEN = "secret-of-these-tests"
 ME = {"Authorization": f"Bearer {TOKEN}"}
@@ -78,10 +78,11 @@ def listening_in():
 
 
 @pytest.fixture
-def served(request):
+def served(request, monkeypatch):
     """A session, its endpoint in a thread, and what is logged; without any traceback."""
     session = approval()
-    endpoint = serve(session, token=TOKEN, patience=getattr(request, "param", AGES))
+    monkeypatch.setattr(serving, "PATIENCE", getattr(request, "param", AGES))
+    endpoint = session.serve(token=TOKEN)
     with listening_in() as log:
         yield session, endpoint, log
         endpoint.stop()
@@ -264,7 +265,7 @@ class TestStopping:
 
         async def work():
             session = approval()
-            endpoint = serve(session, token=TOKEN)
+            endpoint = session.serve(token=TOKEN)
             async with httpx.AsyncClient(base_url=endpoint.url + PATH, headers=ME) as client:
                 first = await client.post("/serverEvents/5_31/finish")
                 endpoint.stop()
@@ -282,7 +283,7 @@ class TestStopping:
 
         async def work():
             session = approval()
-            endpoint = serve(session, token=TOKEN)
+            endpoint = session.serve(token=TOKEN)
             async with httpx.AsyncClient(base_url=endpoint.url + PATH, headers=ME) as client:
                 session.close()
                 answer = await client.post("/serverEvents/5_31/finish")
@@ -302,7 +303,7 @@ class TestStopping:
         answers = []
 
         async def work():
-            endpoint = serve(session, token=TOKEN)
+            endpoint = session.serve(token=TOKEN)
             with listening_in() as log:
                 connection = await asyncio.to_thread(connected, endpoint, FINISH + "\r\n")
                 client = threading.Thread(target=lambda: answers.append(rest_of(connection)))

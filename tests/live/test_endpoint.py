@@ -18,8 +18,8 @@ import pytest
 import asyncsim as sim
 from asyncsim.cli import serve_command as cli_serving
 from asyncsim.cli.main import main
-from asyncsim.live import serve as serving
-from asyncsim.live.endpoint import PATH
+from asyncsim.live import endpoint as serving
+from asyncsim.live.setup import PATH
 
 SCENARIO = sim.Scenario(
     name="approval",
@@ -405,7 +405,7 @@ def test_a_machine_without_sockets_is_told_so(monkeypatch):
 def test_where_no_thread_starts_a_loop_is_asked_for(monkeypatch):
     """The port is free again, and in a loop it is served all the same."""
     session = sim.live(SCENARIO, hold=True)
-    port = serving.listening("127.0.0.1", 0)
+    port = serving.listening_socket("127.0.0.1", 0)
     number = port.getsockname()[1]
     port.close()
 
