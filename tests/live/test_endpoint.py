@@ -67,6 +67,18 @@ def test_a_thread_answers_while_the_loop_is_blocked():
     assert asyncio.run(work()) == 200
 
 
+def test_importing_the_package_imports_neither_servers_nor_widgets():
+    """A session finds what it is opened in, and that is imported when it is opened."""
+    code = """
+import sys, asyncsim
+print(*[name for name in ("fastapi", "uvicorn", "anywidget") if name in sys.modules])
+session = asyncsim.live(asyncsim.Scenario.load("example:nightly_ledger"))
+print(*[type(opened).__name__ for opened in (session.console(), session.view())])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\nConsole View\n"
+
+
 def test_it_stops_when_told_to():
     """And the port is free again."""
     session = sim.live(SCENARIO, hold=True)

@@ -1,5 +1,11 @@
 """A session played again gives the same tables."""
 
+import os
+import shutil
+import tempfile
+import traceback
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -104,6 +110,40 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(sim.ScenarioError, match="no such file"):
         sim.replay(tmp_path / "nothing.db")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, which this system does not have")
+@pytest.mark.parametrize("log", [False, True], ids=["closed", "with a log"])
+def test_a_file_that_cannot_be_written_can_be_replayed(session, tmp_path, log):
+    """Only `live` needs to write; nothing is created beside the file."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, expected = Path(name), session.so_far().waits
+        if log:
+            for ending in ("", "-wal", "-shm"):
+                shutil.copy(tmp_path / f"w.db{ending}", folder / f"s.db{ending}")
+        else:
+            session.backup(folder / "s.db")
+        files = sorted(folder.iterdir())
+        for file in files:
+            file.chmod(0o444)
+        folder.chmod(0o555)
+        child = os.fork()
+        if child == 0:
+            try:
+                if os.getuid() == 0:
+                    os.setuid(65_534)  # root could write
+                again = sim.replay(folder / "s.db")
+                again.run_to_end()
+                pd.testing.assert_frame_equal(again.so_far().waits, expected)
+                with pytest.raises(sim.StoreError, match=r"s\.db' cannot be used"):
+                    sim.live(store=folder / "s.db")
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert sorted(folder.iterdir()) == files
+        folder.chmod(0o755)
 
 
 def test_a_journal_in_which_a_retry_has_no_number_is_still_played(tmp_path, monkeypatch):

@@ -233,6 +233,21 @@ class TestOtherPaths:
         assert "disk is full" in record.getMessage()
         assert record.exc_info is None
 
+    def test_a_session_that_fails_is_no_fault_of_the_client(self, session, monkeypatch, caplog):
+        """500 with the reason, and the traceback in the log."""
+
+        def fails(*_, **__):
+            raise sim.EngineError("serial number '5_31' was given out twice")
+
+        monkeypatch.setattr(session, "apply", fails)
+        client = client_of(session)
+        for word in ("finish", "heartbeat", "retry"):
+            answer = client.post(f"/serverEvents/5_31/{word}")
+            assert_problem(answer, 500, "was given out twice", "log")
+        assert caplog.records[-1].exc_info
+        session.close()
+        assert_problem(client.post("/serverEvents/5_31/finish"), 503, "session is closed")
+
     def test_a_store_that_cannot_be_read_is_none_either(self, session, monkeypatch):
         """On the paths that look."""
 
