@@ -109,60 +109,51 @@ def answer_problems(app: FastAPI, closed: Callable[[], bool]) -> None:
     `closed` returns whether the session behind it is closed.
     """
 
-    def where(request: Request) -> str:
-        return str(request.scope["path"])  # the URL would contain the host that was sent
+    async def answer(request: Request, error: Exception) -> JSONResponse:
+        problem = _problem_of(request, error, closed())
+        return problem.answer(request.scope["path"])  # the URL would contain the host that was sent
 
-    async def problem(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, Problem)
-        return error.answer(where(request))
+    for kind in (AsyncsimError, ClientDisconnect, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, answer)
+    app.add_exception_handler(Problem, answer)
+    app.add_exception_handler(Exception, answer)
 
-    async def invalid(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        part = " ".join(str(one) for one in first["loc"])
-        problem = Problem(400, f"{part}: {first['msg']}. See the description.")
-        return problem.answer(where(request))
 
-    async def http(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, HTTPException)
-        known = "The paths are described at /docs."
-        detail = {
-            404: f"There is nothing at this path. {known}",
-            405: f"This path does not take {request.method}. {known}",
-        }.get(error.status_code, str(error.detail))
-        return Problem(error.status_code, detail, headers=error.headers).answer(where(request))
-
-    async def refused(request: Request, error: Exception) -> JSONResponse:
-        if closed():
-            problem = unavailable("The session is closed; nothing was done.")
-        elif isinstance(error, StoreError):
-            logger.warning("%s %s: %s", request.method, where(request), error)
-            problem = unavailable(
+def _problem_of(request: Request, error: Exception, closed: bool) -> Problem:
+    where, known = f"{request.method} {request.scope['path']}", "The paths are described at /docs."
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            first = error.errors()[0]
+            part = " ".join(str(one) for one in first["loc"])
+            return Problem(400, f"{part}: {first['msg']}. See the description.")
+        case HTTPException():
+            detail = {
+                404: f"There is nothing at this path. {known}",
+                405: f"This path does not take {request.method}. {known}",
+            }.get(error.status_code, str(error.detail))
+            return Problem(error.status_code, detail, headers=error.headers)
+        case AsyncsimError() if closed:
+            return unavailable("The session is closed; nothing was done.")
+        case StoreError():
+            logger.warning("%s: %s", where, error)
+            return unavailable(
                 "The session's store cannot be used now, and nothing was done. "
                 "The server's log says why."
             )
-        elif isinstance(error, EngineError):
-            logger.error("%s %s: %s", request.method, where(request), error, exc_info=error)
-            problem = Problem(500, f"The session has failed: {error}. See the server's log.")
-        else:
-            problem = Problem(409, f"{error}.")
-        return problem.answer(where(request))
-
-    async def left(request: Request, error: Exception) -> JSONResponse:
-        words = "the client left, or took too long, before its request was complete"
-        logger.info("%s %s: %s", request.method, where(request), words)
-        return Problem(400, f"{words.capitalize()}.").answer(where(request))  # the client has gone
-
-    async def broken(request: Request, error: Exception) -> JSONResponse:
-        words = "The server has failed; what it was asked for may have been done. See its log."
-        return Problem(500, words).answer(where(request))
-
-    app.add_exception_handler(AsyncsimError, refused)
-    app.add_exception_handler(ClientDisconnect, left)
-    app.add_exception_handler(Exception, broken)
-    app.add_exception_handler(Problem, problem)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http)
+        case EngineError():
+            logger.error("%s: %s", where, error, exc_info=error)
+            return Problem(500, f"The session has failed: {error}. See the server's log.")
+        case AsyncsimError():
+            return Problem(409, f"{error}.")
+        case ClientDisconnect():
+            words = "the client left, or took too long, before its request was complete"
+            logger.info("%s: %s", where, words)
+            return Problem(400, f"{words.capitalize()}.")  # the client has gone
+        case _:
+            words = "The server has failed; what it was asked for may have been done. See its log."
+            return Problem(500, words)
 
 
 # --- hosts ----------------------------------------------------------------------------------------
@@ -174,12 +165,7 @@ class Hosts:
     A page of another site can have its own name point to this machine (DNS rebinding) and then read
     answers as if they came from its own server. Its requests carry that name as ``Host``.
 
-    Parameters
-    ----------
-    host, address
-        Where it was asked to listen, and the IP address it listens on.
-    allowed
-        Further names, such as that of a proxy.
+    `host` and `address` are where it was asked to listen, and the IP address it listens on.
     """
 
     def __init__(self, host: str, address: str, allowed: Iterable[str] = ()) -> None:
@@ -219,12 +205,8 @@ def _normal_form(host: str) -> str:
 class Connection(H11Protocol):
     """A connection that ends when its client keeps the server waiting.
 
-    Parameters
-    ----------
-    waiting
-        All connections of the server that wait for their client, the longest first.
-    patience
-        Seconds within which a request must arrive, and an answer must be read.
+    `waiting` has all connections of the server that wait for their client, the longest first;
+    `patience` is the time in seconds within which a request must arrive, and an answer be read.
     """
 
     def __init__(
@@ -337,17 +319,7 @@ class Connection(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """Serves an application.
-
-    Parameters
-    ----------
-    app
-        What is served.
-    hosts
-        A request for another host gets a 421.
-    patience
-        Seconds within which a request must arrive, and an answer must be read.
-    """
+    """Serves an application to requests for its hosts; others get a 421. See `Connection`."""
 
     def __init__(self, app: ASGIApp, hosts: Hosts, patience: float) -> None:
         self._app = app

@@ -215,13 +215,7 @@ class Journal:
         )
 
     def verify_description(self) -> None:
-        """Check that the description of the session is the one that the journal begins with.
-
-        Raises
-        ------
-        StoreError
-            If it has been changed.
-        """
+        """Check that the description of the session is the one that the journal begins with."""
         with self._store.lock, self._store.snapshot():
             self.load_head()
             rows = self._rows("seq = 1")
@@ -234,13 +228,7 @@ class Journal:
             )
 
     def verified(self) -> tuple[float, list[JournalEntry]]:
-        """Check all rows; return the instant reached, and the inputs to replay.
-
-        Raises
-        ------
-        StoreError
-            If anything has been changed.
-        """
+        """Check all rows; return the instant reached, and the inputs to replay."""
         store = self._store
         with store.lock, store.snapshot():
             found = store.one("pragma integrity_check(1)")
@@ -286,13 +274,7 @@ def chain_digest(before: str, cells: tuple[Any, ...]) -> str:
 
 
 def data_fields(value: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return data fields as JSON would give them back, checked.
-
-    Raises
-    ------
-    ScenarioError
-        If they do not map names to JSON values, or are larger than 64 kB.
-    """
+    """Return data fields as JSON would give them back, checked."""
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
@@ -311,13 +293,7 @@ def data_fields(value: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def idempotency_key(key: object) -> str | None:
-    """Return an idempotency key, checked; None for none.
-
-    Raises
-    ------
-    ScenarioError
-        If it is not 1 to 255 visible ASCII characters.
-    """
+    """Return an idempotency key, checked; None for none."""
     if key is None:
         return None
     if isinstance(key, str) and re.fullmatch(KEY, key):

@@ -31,19 +31,10 @@ InputListener = Callable[[float, Input, str], None]
 
 
 class JournaledSimulation:
-    """Plays a setup, from where its store has come to.
+    """Plays a setup from the instant that its store has reached.
 
-    Parameters
-    ----------
-    setup, store
-        What is played, and where its records are.
-    on_input
-        Called with every input that is played, those of the journal among them.
-
-    Raises
-    ------
-    StoreError
-        If the store's records are not the result of its journal.
+    `on_input` is called with every input that is played, those of the journal among them. A
+    `StoreError` is raised if the store's records are not the result of its journal.
     """
 
     def __init__(self, setup: Setup, store: Store, on_input: InputListener) -> None:
@@ -65,13 +56,7 @@ class JournaledSimulation:
             self.commit()
 
     def current(self) -> StrategyTwins:
-        """Return the simulations, replayed from the store if the last action has failed.
-
-        Raises
-        ------
-        StoreError
-            If that is not possible.
-        """
+        """Return the simulations, replayed from the store if the last action has failed."""
         if self._twins is not None:
             return self._twins
         with self.store.lock:

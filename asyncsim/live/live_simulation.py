@@ -40,7 +40,6 @@ from asyncsim.live.records import ResponseRecords, Responses, StoredFields, Stor
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
 from asyncsim.model.random_streams import Draws, draw_for
-from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategy_base import SimProcess, Strategy
 
@@ -112,53 +111,40 @@ class Deadlines:
 class LiveSimulation(Simulation):
     """A scenario under one strategy, played up to the session's present instant.
 
-    Parameters
-    ----------
-    scenario, strategy, draws
-        As in `Simulation`.
-    waits, fields
-        Where the records of waits and the data fields of instances are kept.
-    responses
-        What decides how the immediate responses to calls are handled.
-    held
-        Names of the systems that complete nothing by themselves.
-    heartbeats
-        Longest time without a heartbeat, in seconds, by the name of the step.
-    store
-        Where deadlines are kept; left out (for a twin), each is a timer in memory.
+    With a store it is the main simulation, whose waits, data fields and deadlines are records;
+    without one it is a twin and keeps them in memory.
     """
 
     def __init__(
         self,
-        scenario: Scenario,
+        setup: Setup,
         strategy: Strategy,
         draws: Draws,
-        *,
-        waits: Waits,
-        fields: Fields,
         responses: Responses,
-        held: frozenset[str] = frozenset(),
-        heartbeats: Mapping[str, float] | None = None,
         store: Store | None = None,
     ) -> None:
-        self._asks = store is not None
-        self.held = held
+        scenario = setup.scenario
+        self.held = setup.held
+        waits = Waits(scenario.server.policy) if store is None else StoredWaits(scenario, store)
         super().__init__(scenario, strategy, draws, waits=waits)
-        self.fields = fields
-        self.retried = False
+        self.fields: Fields = {} if store is None else StoredFields(store)
+        self._deadlines = None if store is None else Deadlines(store, self.clock, self._time_out)
+        self._heartbeats = setup.heartbeats
+        self._responses = responses
+        self.stopped = True  # it ends with the session
         self.unnoticed = Counter[int]()
         """Open waits whose work is complete, by node."""
-        self.stopped = True  # it ends with the session
-        self._responses = responses
-        self._heartbeats = heartbeats or {}
-        self._handed: dict[str, Mapping[str, Any]] = {}
+        self.retried = False
+        """Whether a step was entered again, so that the times are those of the last try."""
         self._ahead: set[str] = set()
+        """Waits that are complete before this simulation has made their call."""
+        self._handed: dict[str, Mapping[str, Any]] = {}
+        """Data of completions, until the wait resumes."""
         self._activations: dict[tuple[int, int], int] = {}
+        """The activation numbers of retries, by node and row."""
         self._replaced_by: dict[str, str] = {}
         self._waits_again: dict[str, str] = {}
-        self._deadlines = None
-        if store is not None:
-            self._deadlines = Deadlines(store, self.clock, self._time_out)
+        """New serial numbers by old: of all retries, and of those without a new call."""
 
     def _open_desks(self) -> None:
         super()._open_desks()
@@ -225,7 +211,9 @@ class LiveSimulation(Simulation):
     def _response_to(self, wait: Wait, node: Call) -> str:
         drawn = super()._response_to(wait, node)
         fields = self.fields.get(wait.row, {})
-        response, data = self._responses.to_call(wait, node, drawn, fields, self._asks)
+        response, data = self._responses.to_call(
+            wait, node, drawn, fields, self._deadlines is not None
+        )
         self._add_fields(wait.row, data)
         return response
 
@@ -433,16 +421,8 @@ class StrategyTwins:
     """The main simulation of a session and its twins: one for each strategy, on the same numbers.
 
     Between two calls each has played everything up to and including `now`, so the instant of an
-    input suffices to replay it in its place.
-
-    Parameters
-    ----------
-    setup
-        What is played; the first strategy is that of the main simulation.
-    store
-        Where the main simulation's records, and the answers of users' functions, are kept.
-    replayed
-        The answers of users' functions to calls that are replayed, by serial number.
+    input suffices to replay it in its place. `replayed` has the answers of users' functions to
+    calls that are replayed.
     """
 
     def __init__(self, setup: Setup, store: Store, replayed: ResponseRecords | None = None) -> None:
@@ -452,26 +432,12 @@ class StrategyTwins:
         self._started = 0
         self._spares: Draws | None = None
         first, *others = setup.strategies
-        stored = StoredWaits(scenario, store)
-        self.records = stored.records
-        self.responses = Responses(setup.handlers, store, replayed)
-        common: dict[str, Any] = {"responses": self.responses, "held": setup.held}
-        self.main = LiveSimulation(
-            scenario,
-            first,
-            draws,
-            waits=stored,
-            fields=StoredFields(store),
-            heartbeats=setup.heartbeats,
-            store=store,
-            **common,
-        )
-        policy = scenario.server.policy
-        self.twins = [
-            LiveSimulation(scenario, other, draws, waits=Waits(policy), fields={}, **common)
-            for other in others
-        ]
+        self.responses = responses = Responses(setup.handlers, store, replayed)
+        self.main = LiveSimulation(setup, first, draws, responses, store)
+        self.twins = [LiveSimulation(setup, other, draws, responses) for other in others]
         self.all = [self.main, *self.twins]
+        assert isinstance(self.main.waits, StoredWaits)
+        self.records = self.main.waits.records
 
     def advance(self, target: float, budget: float = math.inf) -> bool:
         """Play up to an instant and at it; false if `budget` seconds of real time were too few."""

@@ -39,17 +39,7 @@ _open_here: weakref.WeakSet[FileLock | HeldOpen] = weakref.WeakSet()
 class FileLock:
     """A lock on its own file, held by one process at a time or shared by several.
 
-    Where the system has no `flock`, nothing is locked.
-
-    Parameters
-    ----------
-    path
-        The file; created if it does not exist.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be opened: it is a directory, for instance.
+    The file is created if it does not exist. Where the system has no `flock`, nothing is locked.
     """
 
     def __init__(self, path: str) -> None:
@@ -113,12 +103,8 @@ class HeldOpen:
     """Holds a database's files open, so that no other process takes them for unused.
 
     SQLite deletes the write-ahead log, and cuts its index to size, when it can lock them alone:
-    which it can once the record locks of this process are gone. These locks stay.
-
-    Parameters
-    ----------
-    path
-        The database, which is open already and writes ahead if it has a ``-wal`` file.
+    which it can once the record locks of this process are gone. These locks stay. The database is
+    open already, and writes ahead if it has a ``-wal`` file.
     """
 
     def __init__(self, path: str) -> None:

@@ -202,15 +202,6 @@ class Replay(Session):
     """A session played again from its first instant, to be watched; made by `asyncsim.replay`.
 
     It has the clock and the tables of a session, but takes no inputs.
-
-    Parameters
-    ----------
-    setup
-        What was played.
-    source
-        The store of the session; it is only read.
-    speed
-        Simulated seconds per real second once the clock runs.
     """
 
     def __init__(self, setup: Setup, source: Store, speed: float) -> None:

@@ -44,14 +44,8 @@ DATED = re.compile(r"\d{4}-\d\d-\d\d")
 class RealTimeClock:
     """Advances a session while real time passes.
 
-    Parameters
-    ----------
-    advance
-        Plays up to an instant within a budget of real seconds; false if that was too little.
-    now
-        Returns the present instant.
-    speed
-        Simulated seconds per real second.
+    `advance` plays up to an instant within a budget of real seconds, and returns false if that was
+    too little; `now` returns the present instant.
     """
 
     def __init__(

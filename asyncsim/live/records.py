@@ -48,15 +48,7 @@ LIKE = " or ".join(f"w.{name} like ? escape '!'" for name in ("serial_number", "
 
 
 class Records(MutableMapping[str, Wait]):
-    """The waits of a store by serial number.
-
-    Parameters
-    ----------
-    store
-        Where they are.
-    names
-        Step and system of each node of the process, by index; they are written into the record.
-    """
+    """The waits of a store by serial number; `names` has step and system of each node."""
 
     def __init__(self, store: Store, names: Mapping[int, tuple[str, str]]) -> None:
         self._store = store
@@ -119,27 +111,13 @@ class Records(MutableMapping[str, Wait]):
             self._store.do_many(WRITE, (self._row(wait) for wait in changed.values()))
 
     def _row(self, wait: Wait) -> tuple[Any, ...]:
-        step, system = self._names[wait.step]
+        completed = None if wait.completed == math.inf else wait.completed
         kept_since, kept_data = wait.buffered or (None, None)
-        return (
-            wait.serial_number,
-            wait.row + 1,
-            step,
-            system,
-            wait.state.value,
-            wait.called,
-            wait.armed,
-            None if wait.completed == math.inf else wait.completed,
-            wait.closed,
-            wait.checks,
-            wait.wasted_checks,
-            wait.deliveries,
-            as_json(wait.data),
-            kept_since,
-            as_json(kept_data),
-            wait.step,
-            wait.number,
-        )
+        place = wait.serial_number, wait.row + 1, *self._names[wait.step]
+        times = wait.called, wait.armed, completed, wait.closed
+        counts = wait.checks, wait.wasted_checks, wait.deliveries
+        data = as_json(wait.data), kept_since, as_json(kept_data)
+        return (*place, wait.state.value, *times, *counts, *data, wait.step, wait.number)
 
     def _wait_from(self, found: tuple[Any, ...]) -> Wait:
         serial_number, instance, _, _, state, called, armed, completed, closed, *rest = found
@@ -291,23 +269,12 @@ class Responses:
     """Calls the functions of the user and stores their answers: a replay does not call them.
 
     A function is called once for each call, or again if the process was killed before the answer
-    was durable.
-
-    Parameters
-    ----------
-    handlers
-        Functions by the name of the step.
-    store
-        Where their answers are kept.
-    replayed
-        The answers to use while a session is replayed: no function is called meanwhile.
+    was durable. `handlers` has functions by the name of the step, `replayed` the answers to use
+    while a session is replayed.
     """
 
     def __init__(
-        self,
-        handlers: Mapping[str, Handler],
-        store: Store,
-        replayed: ResponseRecords | None = None,
+        self, handlers: Mapping[str, Handler], store: Store, replayed: ResponseRecords | None = None
     ) -> None:
         self._handlers = handlers
         self._store = store
@@ -352,13 +319,7 @@ def store_response(store: Store, serial_number: str, response: str, data: str | 
 
 
 def stored_responses(store: Store) -> dict[str, tuple[str, str | None]]:
-    """Return the answers of functions by serial number, checked.
-
-    Raises
-    ------
-    StoreError
-        If an answer is not as it was written.
-    """
+    """Return the answers of functions by serial number, checked."""
     found = {}
     for *cells, digest in store.all("select * from responses"):
         if chain_digest("", tuple(cells)) != digest:

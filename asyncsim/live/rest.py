@@ -220,16 +220,10 @@ FINISH_PROBLEMS = described_problems(404, 409, 410, 413, 422)
 
 
 def application(session: Session, token: str, limit: RateLimit | None = None) -> FastAPI:
-    """Return the application that serves a session.
+    """Return the application that serves a session to requests with a token.
 
-    Parameters
-    ----------
-    session
-        What is served; its clock may run.
-    token
-        What a request must hold.
-    limit
-        The rate limit of all requests; left out, the server's `finish_limit` is that of finishes.
+    `limit` is the rate limit of all requests; left out, the server's `finish_limit` is that of
+    finishes.
     """
     title = f"asyncsim: {session.scenario.name}"
     app: FastAPI = FastAPIOffline(
@@ -515,15 +509,7 @@ class GroupCommit:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def finish(self, given: Finish) -> Answer:
-        """Return the answer to a finish when it is durable.
-
-        Raises
-        ------
-        ScenarioError
-            If its key was used for something else.
-        StoreError
-            If its group cannot be written; nothing of it was done.
-        """
+        """Return the answer to a finish when it is durable, or raise the error it has led to."""
         loop = asyncio.get_running_loop()
         mine: asyncio.Future[str] = loop.create_future()
         waiting = self._waiting.setdefault(loop, [])

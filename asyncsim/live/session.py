@@ -24,7 +24,7 @@ from asyncsim.engine.result import Outcome
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import record_of
 from asyncsim.engine.tables import INSTANCE_OUTCOMES
-from asyncsim.engine.waits import Answer, State
+from asyncsim.engine.waits import Answer, State, Wait
 from asyncsim.errors import (
     AlreadyFinished,
     EngineError,
@@ -82,17 +82,7 @@ class AnswerLogEntry(NamedTuple):
 
 
 class Session:
-    """A scenario that runs on a clock; made by `asyncsim.live`.
-
-    Parameters
-    ----------
-    setup
-        What is played.
-    store
-        Where its records are; if it holds a session already, that one continues.
-    speed
-        Simulated seconds per real second once the clock runs.
-    """
+    """A scenario that runs on a clock; made by `asyncsim.live`."""
 
     console: ClassVar[Callable[..., Any]]
     """Return a widget in which you finish steps; attached by `asyncsim`, as the next two."""
@@ -159,22 +149,19 @@ class Session:
         """
         fields = data_fields(data)
         with self.store.lock:
-            self._catch_up()
-            number = self._known(serial_number)
-            if self._simulation.main.waits.records[number].completed < math.inf:
-                raise AlreadyFinished(f"the work of {number!r} is complete already")
-            self._apply(Complete(number, fields))
+            wait = self._wait_now(serial_number)
+            if wait.completed < math.inf:
+                raise AlreadyFinished(f"the work of {wait.serial_number!r} is complete already")
+            self._apply(Complete(wait.serial_number, fields))
 
     def heartbeat(self, serial_number: str) -> None:
         """Send a heartbeat to keep a wait from timing out; see `heartbeat` of `asyncsim.live`."""
         with self.store.lock:
-            self._catch_up()
-            number = self._known(serial_number)
-            state = self._simulation.main.waits.records[number].state
-            if state is not State.ARMED:
+            wait = self._wait_now(serial_number)
+            if wait.state is not State.ARMED:
                 answers = {State.CALLED: Answer.EARLY, State.FINISHED: Answer.DUPLICATE}
-                raise self.error_for(answers.get(state, Answer.LATE), number)
-            self._apply(Heartbeat(number))
+                raise self.error_for(answers.get(wait.state, Answer.LATE), wait.serial_number)
+            self._apply(Heartbeat(wait.serial_number))
 
     def retry(self, serial_number: str, *, call: bool = True) -> str:
         """Enter a step again, as an operator does; return its new serial number.
@@ -194,11 +181,8 @@ class Session:
         if not isinstance(call, bool):
             raise scenario_error("call", "must be True or False", call)
         with self.store.lock:
-            self._catch_up()
-            number = self._known(serial_number)
-            main = self._simulation.main
-            wait = main.waits.records[number]
-            why = main.why_no_retry(wait)
+            wait = self._wait_now(serial_number)
+            number, why = wait.serial_number, self._simulation.main.why_no_retry(wait)
             new = "" if why else self._apply(Retry(number, None if call else {"call": False}))
             if not new:  # it may have resumed as the clock caught up again
                 why = why or self._simulation.main.why_no_retry(wait)
@@ -232,6 +216,10 @@ class Session:
     def _catch_up(self) -> None:
         if self.playing:
             self._clock.catch_up()
+
+    def _wait_now(self, serial_number: str) -> Wait:
+        self._catch_up()
+        return self._simulation.main.waits.records[self._known(serial_number)]
 
     def _known(self, serial_number: str) -> str:
         number = as_text(serial_number)

@@ -85,16 +85,8 @@ OWNER = "owner"
 class Store:
     """One database, as one process sees it; its threads may share it.
 
-    Parameters
-    ----------
-    path
-        The file; created if it does not exist, with its folder. ``":memory:"`` keeps everything in
-        memory.
-
-    Raises
-    ------
-    StoreError
-        If the file cannot be opened, or is something else.
+    The file is created if it does not exist, with its folder; ``":memory:"`` is none. A
+    `StoreError` is raised if it cannot be opened, or is something else.
     """
 
     def __init__(self, path: str | Path = IN_MEMORY) -> None:
@@ -223,13 +215,7 @@ class Store:
         return not self.closed and self._db is not None and self._db.in_transaction
 
     def begin(self, *, reading: bool = False) -> None:
-        """Begin a transaction; only one that reads runs beside those of other processes.
-
-        Raises
-        ------
-        StoreError
-            If the file cannot be written, or is not this session's any more.
-        """
+        """Begin a transaction; only one that reads runs beside those of other processes."""
         try:
             self._enter(shared=reading)
             if reading:
@@ -302,13 +288,7 @@ class Store:
             )
 
     def own(self) -> None:
-        """Become the one process that plays the scenario, until this process ends.
-
-        Raises
-        ------
-        StoreError
-            If another session is playing it.
-        """
+        """Become the one process that plays the scenario, or raise a `StoreError`."""
         if self.path == IN_MEMORY:
             return
         try:
@@ -383,23 +363,17 @@ class Store:
         """Return all rows of a query."""
         with self.lock:
             if self.in_transaction:
-                return self._rows(query, values)
+                return self._execute(query, values)
             try:
                 self._enter(shared=True)
-                return self._rows(query, values)
+                return self._execute(query, values)
             finally:
                 self._leave()
 
-    def _rows(self, query: str, values: tuple[Any, ...]) -> list[Any]:
-        try:
-            return self._execute(query, values).fetchall()
-        except sqlite3.Error as error:  # a row may fail that comes after the first
-            raise self._failure(error) from None
-
-    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
         assert self._db is not None
         try:
-            return self._db.execute(statement, values)
+            return self._db.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise self._failure(error) from None
 
@@ -425,13 +399,7 @@ class Store:
             return bool(before != self._version)
 
     def backup(self, path: str | Path) -> None:
-        """Copy the whole store into a new file, while it is in use (SQLite's backup API).
-
-        Raises
-        ------
-        ScenarioError
-            If there is such a file already, or it cannot be written.
-        """
+        """Copy the whole store into a new file, while it is in use; see `Session.backup`."""
         made = False
         try:
             if str(path) in ("", IN_MEMORY) or Path(path).exists():
@@ -476,13 +444,7 @@ class Store:
         )
 
     def parsed(self, text: str | None) -> Any:
-        """Return the value of a JSON text of the store; None for no text.
-
-        Raises
-        ------
-        StoreError
-            If it is damaged.
-        """
+        """Return the value of a JSON text of the store; None for no text."""
         try:
             return None if text is None else json.loads(text)
         except (ValueError, TypeError, RecursionError) as error:
@@ -569,19 +531,9 @@ class Transaction:
 
 
 def open_existing(path: object, *, read_only: bool = False) -> Store:
-    """Open a store that must exist already.
+    """Open a store whose file must exist, or raise a `ScenarioError`.
 
-    Parameters
-    ----------
-    path
-        Its file.
-    read_only
-        Whether a file that this process may not write is opened as a copy in memory.
-
-    Raises
-    ------
-    ScenarioError
-        If there is no such file; none is created.
+    To be only read, a file that this process may not write is opened as a copy in memory.
     """
     try:
         exists = isinstance(path, (str, Path)) and Path(path).is_file()

@@ -79,7 +79,7 @@ print(*[type(opened).__name__ for opened in (session.console(), session.view())]
     assert done.stdout == "\nConsole View\n"
 
 
-def test_it_stops_when_told_to():
+def test_stop_ends_serving():
     """And the port is free again."""
     session = sim.live(SCENARIO, hold=True)
     endpoint = session.serve()
@@ -91,7 +91,7 @@ def test_it_stops_when_told_to():
     again.stop()
 
 
-def test_the_endpoint_says_how_to_call_it():
+def test_the_endpoint_shows_how_to_call_it():
     """In a notebook with a link; each has a token of its own."""
     session = sim.live(SCENARIO, hold=True)
     endpoints = [session.serve(), session.serve()]
@@ -105,7 +105,7 @@ def test_the_endpoint_says_how_to_call_it():
         endpoint.stop()
 
 
-def test_what_stands_in_the_way_is_said(monkeypatch):
+def test_each_reason_why_it_cannot_serve_is_an_error_with_a_remedy(monkeypatch):
     """A port that is taken, one that is none, an unknown name, a package that is not there."""
     session = sim.live(SCENARIO)
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -127,19 +127,19 @@ def test_what_stands_in_the_way_is_said(monkeypatch):
 
 @pytest.mark.parametrize("token", ["ü", "two words", "", 5, "a\n"])
 def test_a_token_that_no_header_could_carry_is_refused(token):
-    """It would shut out those who have it; what it was is not told, for a log to keep."""
-    with pytest.raises(sim.ScenarioError, match="token must be visible ASCII characters") as told:
+    """No header could carry it; the error does not show it, since a log would keep it."""
+    with pytest.raises(sim.ScenarioError, match="token must be visible ASCII characters") as caught:
         sim.live(SCENARIO).serve(token=token)
-    assert "two words" not in str(told.value)
+    assert "two words" not in str(caught.value)
 
 
 @pytest.mark.parametrize("token", ["workshop", "x" * 15])
 def test_a_token_that_can_be_guessed_is_refused(token):
-    """Its length is told, and what to do."""
-    with pytest.raises(sim.ScenarioError, match="token must have at least 16 characters") as told:
+    """The error gives its length, and what to do."""
+    with pytest.raises(sim.ScenarioError, match="token must have at least 16 characters") as caught:
         sim.live(SCENARIO).serve(token=token)
-    assert f"got {len(token)}; leave it out" in str(told.value)
-    assert token not in str(told.value)
+    assert f"got {len(token)}; leave it out" in str(caught.value)
+    assert token not in str(caught.value)
 
 
 def test_the_line_for_a_terminal_holds_whatever_token_there_is():
@@ -161,7 +161,7 @@ def test_beyond_this_machine_it_warns():
 def served(store, *more):
     """Start the command; return the process, its address, and the token."""
     command = [sys.executable, "-m", "asyncsim", "serve", "--store", store, "--port", "0", *more]
-    # A shell's background jobs ignore Ctrl-C, and whoever runs the tests may be one
+    # A shell's background jobs ignore Ctrl-C, and the tests may run in one
     listens = (
         None if sys.platform == "win32" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     )
@@ -185,7 +185,7 @@ def finish(url, token, number):
         time.sleep(0.02)
 
 
-def test_the_command_is_killed_and_goes_on(tmp_path):
+def test_the_command_resumes_after_a_kill(tmp_path):
     """What was finished stays finished, what waited waits, and Ctrl-C ends it in good order."""
     file, store = tmp_path / "approval.toml", tmp_path / "w.db"
     SCENARIO.save(file)
@@ -211,7 +211,7 @@ def test_the_command_is_killed_and_goes_on(tmp_path):
 
 
 def test_the_command_shows_a_number_that_waits_or_will():
-    """Whoever copies the line at once is told how long nobody waits; later it finishes a step."""
+    """The line that is shown finishes a step; at first it says when the first instance starts."""
     steps = [sim.Step("read"), sim.AsyncStep("approve", "people")]
     scenario = SCENARIO.replace(
         process=sim.Process("approve", steps, first_activation=7),
@@ -395,7 +395,7 @@ def test_thirty_people_share_one_server(tmp_path):
     assert len({number for number, *_ in answers}) == 90
 
 
-def test_a_browser_has_no_sockets_and_is_told_what_it_has(monkeypatch):
+def test_in_a_browser_the_error_names_what_works_there(monkeypatch):
     """To try would end Python there."""
     session = sim.live(SCENARIO, hold=True)
     monkeypatch.setattr(sys, "platform", "emscripten")
@@ -403,7 +403,7 @@ def test_a_browser_has_no_sockets_and_is_told_what_it_has(monkeypatch):
         session.serve()
 
 
-def test_a_machine_without_sockets_is_told_so(monkeypatch):
+def test_a_machine_without_sockets_is_reported(monkeypatch):
     """No other port would help."""
 
     def fails(*_, **__):

@@ -36,7 +36,7 @@ SCENARIO = sim.Scenario(
 
 @contextlib.contextmanager
 def room_for(size):
-    """Let no file of this process grow beyond a size in bytes: what a full disk does to SQLite."""
+    """Limit the size of files of this process in bytes: to SQLite, a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -9,7 +9,7 @@ from asyncsim.live.rest import RateLimiter
 from asyncsim.model.server import rate_limit
 
 
-def test_one_too_many_is_told_when_to_come_again():
+def test_a_request_above_the_limit_gets_the_time_to_wait():
     """As 429, with whole seconds in Retry-After."""
     gate = RateLimiter(rate_limit("2 per 60 s"))
     gate()

@@ -104,7 +104,7 @@ def test_a_group_is_written_at_once_and_each_step_of_it_is_finished(session, com
         assert [again.wait(number)["data"]["no"] for number in numbers] == numbers
 
 
-def test_nobody_is_told_before_it_is_on_the_disk(session, commits):
+def test_no_finish_is_acknowledged_before_it_is_on_the_disk(session, commits):
     """While one group is written, the next one gathers; then it is written at once."""
 
     async def work():
@@ -133,7 +133,7 @@ def test_a_group_has_an_end(session, commits):
 
 
 def test_of_one_number_in_a_group_one_is_finished(session, commits):
-    """The first; all others are told so."""
+    """The first; all others get a 409."""
     commits.go_on.set()
     assert statuses(posts(session, *plain(*["7_1"] * 20))) == [204] + [409] * 19
     assert (commits.count, finished(session)) == (1, 1)
@@ -174,7 +174,7 @@ def test_what_fails_for_one_is_done_for_the_others(session, monkeypatch):
 
     def play(self, given):
         if given.serial_number == "3_1":
-            raise RuntimeError("a system of one's own has failed")
+            raise RuntimeError("a custom system has failed")
         return real(self, given)
 
     monkeypatch.setattr(type(twins), "play", play)
@@ -185,7 +185,7 @@ def test_what_fails_for_one_is_done_for_the_others(session, monkeypatch):
     assert finished(session) == 4
 
 
-def test_a_full_disk_is_told_to_the_whole_group(session):
+def test_a_full_disk_is_reported_to_the_whole_group(session):
     """503 to each, nothing is left of it, and with room again all of them can be finished."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     requests = [(f"{k}_1", {}, b'{"x": "%s"}' % (b"x" * 5000)) for k in range(1, 31)]
@@ -201,7 +201,7 @@ def test_a_full_disk_is_told_to_the_whole_group(session):
     assert statuses(posts(session, *requests)) == [204] * 30
 
 
-def test_when_no_thread_can_be_started_nobody_waits_for_ever(session, monkeypatch):
+def test_when_no_thread_can_be_started_no_finish_waits_for_ever(session, monkeypatch):
     """The error is everybody's, and the next finish is done."""
 
     async def none(*_):
@@ -219,8 +219,8 @@ def test_when_no_thread_can_be_started_nobody_waits_for_ever(session, monkeypatc
     assert asyncio.run(work()) is Answer.FINISHED
 
 
-def test_when_all_tasks_are_cancelled_nobody_waits_for_ever(session, commits):
-    """Nor does whoever comes afterwards."""
+def test_when_all_tasks_are_cancelled_no_finish_waits_for_ever(session, commits):
+    """Nor does a later finish."""
 
     async def work():
         group_commit = GroupCommit(session)
@@ -283,10 +283,10 @@ class TestServed:
         stopping.start()
         time.sleep(0.3)
         commits.go_on.set()
-        told = Counter(connection.recv(4096)[9:12] for connection in connections)
+        received = Counter(connection.recv(4096)[9:12] for connection in connections)
         stopping.join()
-        assert set(told) <= {b"204", b"503"}
-        assert told[b"204"] == finished(session) > 0
+        assert set(received) <= {b"204", b"503"}
+        assert received[b"204"] == finished(session) > 0
 
     def test_many_clients_at_once_are_each_answered_once(self, session):
         """600 finishes by 16 clients, two of each step: one of them is done."""

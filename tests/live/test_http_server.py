@@ -26,7 +26,7 @@ HALF = {
     "half a body": FINISH + "Content-Length: 20\r\n\r\n{",
     "half a body without the token": FINISH.replace(TOKEN, "x") + "Content-Length: 20\r\n\r\n{",
     "a chunk of many": FINISH + "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
-    "told to send": FINISH + "Content-Length: 20\r\nExpect: 100-continue\r\n\r\n",
+    "asked to continue": FINISH + "Content-Length: 20\r\nExpect: 100-continue\r\n\r\n",
 }
 AGES = 600.0
 
@@ -134,7 +134,7 @@ def finish(endpoint, number="6_31"):
 
 class TestSlowClients:
     @pytest.mark.parametrize("served", [0.7], indirect=True)
-    def test_two_hundred_half_requests_hold_up_nobody_and_end(self, served):
+    def test_two_hundred_half_requests_end_and_delay_no_other(self, served):
         """A finish is answered meanwhile; what has begun to arrive gets a 408."""
         session, endpoint, _ = served
         texts = list(HALF.values()) * 34
@@ -173,7 +173,7 @@ class TestSlowClients:
             time.sleep(0.02)
 
     def test_of_too_many_those_go_that_have_waited_longest(self, served, monkeypatch):
-        """Whoever comes next is served all the same."""
+        """The next client is served all the same."""
         endpoint = served[1]
         monkeypatch.setattr(server, "MOST_WAITING", 5)
         slow = [connected(endpoint) for _ in range(20)]
@@ -196,7 +196,7 @@ class TestSlowClients:
 def test_a_client_that_leaves_is_one_line_in_the_log(served):
     """Whatever it had sent, and the step waits on."""
     session, endpoint, log = served
-    for name in ("half a body", "a chunk of many", "told to send"):
+    for name in ("half a body", "a chunk of many", "asked to continue"):
         log.records.clear()
         connection = connected(endpoint, HALF[name])
         time.sleep(0.1)  # it reads by now
@@ -245,7 +245,7 @@ class TestStopping:
 
     @pytest.mark.parametrize("name", ["swagger-ui.css", "swagger-ui-bundle.js"])
     def test_an_answer_on_its_way_comes_whole(self, served, name):
-        """The client reads all of it only after the server was told to stop."""
+        """The client reads all of it only after the server was asked to stop."""
         endpoint = served[1]
         connection = socket.socket()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -278,7 +278,7 @@ class TestStopping:
         assert second.headers["retry-after"] == "5"
         assert session.wait("6_31")["state"] == "waiting"
 
-    def test_a_session_that_is_closed_says_so(self):
+    def test_a_closed_session_is_reported(self):
         """As long as its server has not noticed."""
 
         async def work():
@@ -295,7 +295,7 @@ class TestStopping:
         assert answer.status_code == 503
         assert "The session is closed; nothing was done." in answer.json()["detail"]
 
-    def test_a_loop_that_ends_without_stop_cuts_nobody_off(self, monkeypatch):
+    def test_a_loop_that_ends_without_stop_cuts_no_client_off(self, monkeypatch):
         """As when the last cell of a script has run: whether it was done is to be looked up."""
         session = approval()
         real = session.take

@@ -1,4 +1,4 @@
-"""A session in which nobody takes part is the simulation, instance by instance."""
+"""A session without inputs is the simulation, instance by instance."""
 
 import math
 import warnings
@@ -35,7 +35,7 @@ def simulated(scenario, strategy, instant, draws=None):
 @settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(scenarios.scenarios(), scenarios.strategies(), st.lists(st.floats(60, 90_000), max_size=4))
 def test_a_session_left_alone_is_the_simulation(scenario, strategy, stops):
-    """Stopped anywhere and gone on with, under any strategy, with every kind of system."""
+    """Stopped anywhere and continued, under any strategy, with every kind of system."""
     session = sim.live(scenario, strategy)
     for stop in [*sorted(stops), 90_000.0]:
         session.run_until(stop)

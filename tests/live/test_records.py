@@ -1,4 +1,4 @@
-"""A record is finished once, whoever tries, and is in memory only while somebody works on it."""
+"""A record is finished once, and is in memory only while something happens to it."""
 
 import gc
 import sys

@@ -39,7 +39,7 @@ def session(tmp_path):
 
 
 def assert_same(session, again):
-    """Compare all tables of all lanes, and what everybody was told."""
+    """Compare all tables under all strategies, and all answers."""
     for label in session.strategies:
         expected, found = session.so_far(label), again.so_far(label)
         for name in TABLES:
@@ -62,7 +62,7 @@ def test_step_by_step_it_comes_to_the_same_tables(session, tmp_path):
         assert_same(session, again)
 
 
-def test_it_plays_for_so_long_if_it_is_told_how_long(session, tmp_path):
+def test_it_plays_at_most_as_long_as_asked(session, tmp_path):
     """By default all that was; and it says what it is."""
     again = sim.replay(tmp_path / "w.db")
     again.run_to_end(at_most="1h")
@@ -96,8 +96,8 @@ def test_other_strategies_can_be_set_beside_it(session, tmp_path):
     assert quick < session.so_far("polling 1 h").summary().loc[0, "mean_latency"]
 
 
-def test_nobody_can_take_part_in_it(session, tmp_path):
-    """It says how the session itself is gone on with."""
+def test_it_takes_no_inputs(session, tmp_path):
+    """The error says how to resume the session itself."""
     again = sim.replay(tmp_path / "w.db")
     again.run_until("10:00")
     for act in (lambda: again.finish("1_2"), again.start):

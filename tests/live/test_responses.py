@@ -78,7 +78,7 @@ def test_it_can_fail_the_step():
         (lambda call: call.fields.update(x=object()), "data must hold what JSON can"),
     ],
 )
-def test_what_goes_wrong_in_it_fails_the_step_and_is_told(handle, message, caplog):
+def test_what_goes_wrong_in_it_fails_the_step_and_is_logged(handle, message, caplog):
     """A session does not break over a user's function."""
     with caplog.at_level(logging.CRITICAL):
         session = played(handle)

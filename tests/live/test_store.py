@@ -43,7 +43,7 @@ def test_it_writes_ahead_where_it_can(tmp_path):
         store.close()
 
 
-def test_a_session_goes_on_without_writing_ahead(no_shared_memory, tmp_path, caplog):
+def test_a_session_works_without_writing_ahead(no_shared_memory, tmp_path, caplog):
     """Finished steps are kept, one session plays, and the log says what is different."""
     path = tmp_path / "workshop.db"
     with caplog.at_level(logging.INFO, logger="asyncsim"):
