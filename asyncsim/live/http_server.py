@@ -13,7 +13,7 @@ import ipaddress
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Any
@@ -28,7 +28,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from asyncsim.errors import AsyncsimError, EngineError, StoreError
+from asyncsim.errors import AsyncsimError, EngineError, SerialNumberError, StoreError
+from asyncsim.live.session import Session
+from asyncsim.live.setup import STATUS, advice
 
 logger = logging.getLogger("asyncsim")
 
@@ -103,14 +105,25 @@ def described_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def answer_problems(app: FastAPI, closed: Callable[[], bool]) -> None:
-    """Answer every error of an application by a problem document.
+@contextmanager
+def problem(status: int, kind: type[AsyncsimError]) -> Iterator[None]:
+    """Answer errors of a kind with a status."""
+    try:
+        yield
+    except kind as error:
+        raise Problem(status, _sentence(error)) from None
 
-    `closed` returns whether the session behind it is closed.
-    """
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return text if text.endswith("?") else f"{text}."
+
+
+def answer_problems(app: FastAPI, session: Session) -> None:
+    """Answer every error of an application by a problem document."""
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
-        problem = _problem_of(request, error, closed())
+        problem = _problem_of(request, error, session)
         return problem.answer(request.scope["path"])  # the URL would contain the host that was sent
 
     for kind in (AsyncsimError, ClientDisconnect, HTTPException, RequestValidationError):
@@ -119,7 +132,7 @@ def answer_problems(app: FastAPI, closed: Callable[[], bool]) -> None:
     app.add_exception_handler(Exception, answer)
 
 
-def _problem_of(request: Request, error: Exception, closed: bool) -> Problem:
+def _problem_of(request: Request, error: Exception, session: Session) -> Problem:
     where, known = f"{request.method} {request.scope['path']}", "The paths are described at /docs."
     match error:
         case Problem():
@@ -134,8 +147,13 @@ def _problem_of(request: Request, error: Exception, closed: bool) -> Problem:
                 405: f"This path does not take {request.method}. {known}",
             }.get(error.status_code, str(error.detail))
             return Problem(error.status_code, detail, headers=error.headers)
-        case AsyncsimError() if closed:
+        case AsyncsimError() if session.store.closed:
             return unavailable("The session is closed; nothing was done.")
+        case SerialNumberError():
+            answer = next(one for one in STATUS if one.error is type(error))
+            number = request.path_params["serialNumber"]
+            next_step = advice(answer, number, session.instances_count)
+            return Problem(session.setup.status_of(answer), f"{_sentence(error)} {next_step}")
         case StoreError():
             logger.warning("%s: %s", where, error)
             return unavailable(
@@ -146,7 +164,7 @@ def _problem_of(request: Request, error: Exception, closed: bool) -> Problem:
             logger.error("%s: %s", where, error, exc_info=error)
             return Problem(500, f"The session has failed: {error}. See the server's log.")
         case AsyncsimError():
-            return Problem(409, f"{error}.")
+            return Problem(409, _sentence(error))
         case ClientDisconnect():
             words = "the client left, or took too long, before its request was complete"
             logger.info("%s: %s", where, words)

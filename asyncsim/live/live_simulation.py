@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,6 @@ from asyncsim.model.strategy_base import SimProcess, Strategy
 NEVER = (float("inf"), 0, 0)
 BLOCK = 256
 """Random numbers for instances that are started by hand are drawn for this many at a time."""
-Fields = MutableMapping[int, Mapping[str, Any]]
-"""Data fields of instances, by row."""
 
 
 class Deadlines:
@@ -127,7 +125,8 @@ class LiveSimulation(Simulation):
         self.held = setup.held
         waits = Waits(scenario.server.policy) if store is None else StoredWaits(scenario, store)
         super().__init__(scenario, strategy, draws, waits=waits)
-        self.fields: Fields = {} if store is None else StoredFields(store)
+        self.fields: StoredFields | dict[int, Mapping[str, Any]]
+        self.fields = {} if store is None else StoredFields(store)
         self._deadlines = None if store is None else Deadlines(store, self.clock, self._time_out)
         self._heartbeats = setup.heartbeats
         self._responses = responses

@@ -203,29 +203,19 @@ def wait_records(store: Store, column: str, value: object) -> list[dict[str, Any
 # --- data fields, and responses to calls ----------------------------------------------------------
 
 
-class StoredFields(MutableMapping[int, Mapping[str, Any]]):
+class StoredFields:
     """Data fields of instances, by row, in the store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def __getitem__(self, row: int) -> Mapping[str, Any]:
+    def get(self, row: int, default: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the fields of an instance, or the default if it has none."""
         found = self._store.one("select data from fields where instance = ?", (row + 1,))
-        if found is None:
-            raise KeyError(row)
-        return self._store.parsed(found[0]) or {}
+        return default if found is None else self._store.parsed(found[0]) or {}
 
     def __setitem__(self, row: int, data: Mapping[str, Any]) -> None:
         self._store.do("insert or replace into fields values (?, ?)", (row + 1, as_json(data)))
-
-    def __delitem__(self, row: int) -> None:
-        self._store.do("delete from fields where instance = ?", (row + 1,))
-
-    def __iter__(self) -> Iterator[int]:
-        return iter([n - 1 for (n,) in self._store.all("select instance from fields")])
-
-    def __len__(self) -> int:
-        return int(self._store.one("select count(*) from fields")[0])
 
 
 RESPONSES = ("accepted", "done", "rejected")

@@ -26,17 +26,18 @@ from starlette.concurrency import run_in_threadpool
 
 from asyncsim.engine.rate_limiter import admission
 from asyncsim.engine.waits import Answer
-from asyncsim.errors import ScenarioError, SerialNumberError, StoreError, UnknownSerialNumber
+from asyncsim.errors import ScenarioError, StoreError, UnknownSerialNumber
 from asyncsim.live.http_server import (
     Problem,
     ProblemDocument,
     answer_problems,
     described_problems,
+    problem,
 )
 from asyncsim.live.journal import KEY, MOST_BYTES, Finish, data_fields
 from asyncsim.live.records import LONGEST_LIKE
 from asyncsim.live.session import MOST, Session
-from asyncsim.live.setup import PATH, STATUS, advice
+from asyncsim.live.setup import PATH
 from asyncsim.live.store import as_text
 from asyncsim.model.server import RateLimit
 from asyncsim.model.units import nearest
@@ -244,7 +245,7 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
     add_workflows(router, views, session)
     app.include_router(router)
     app.get("/", include_in_schema=False)(redirect_to_docs)
-    answer_problems(app, lambda: session.store.closed)
+    answer_problems(app, session)
     adapt_description(app, title)
     return app
 
@@ -305,10 +306,8 @@ class Views:
 
     def instance(self, number: int) -> Instance:
         """Return an instance."""
-        try:
+        with problem(404, ScenarioError):
             found = self._session.instance(number)
-        except ScenarioError as error:
-            raise Problem(404, sentence(error)) from None
         return Instance(
             id=number,
             workflow=found["process"],
@@ -342,10 +341,8 @@ def add_server_events(router: APIRouter, views: Views, session: Session) -> None
     )
     def get_server_event(serialNumber: str) -> ServerEvent:
         """Return one step, in whatever state it is."""
-        try:
+        with problem(404, UnknownSerialNumber):
             return views.event(session.wait(serialNumber))
-        except UnknownSerialNumber as error:
-            raise Problem(404, sentence(error)) from None
 
 
 def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> None:
@@ -373,16 +370,12 @@ def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> 
         check_limit()
         fields = checked(await body_fields(request))
         key = webhook if idempotency is None else idempotency
-        try:
+        with problem(422, ScenarioError):
             answer = await group_commit.finish(Finish(as_text(serialNumber), fields, key))
-        except ScenarioError as error:
-            raise Problem(422, sentence(error)) from None
         status = session.setup.status_of(answer)
         if status < 400:
             return Response(status_code=status)
-        why = session.error_for(answer, serialNumber)
-        next_step = advice(answer, serialNumber, session.instances_count)
-        raise Problem(status, f"{sentence(why)} {next_step}")
+        raise session.error_for(answer, serialNumber)
 
 
 def add_actions(router: APIRouter, session: Session) -> None:
@@ -396,10 +389,7 @@ def add_actions(router: APIRouter, session: Session) -> None:
     )
     def heartbeat(serialNumber: str) -> Response:
         """Send a heartbeat to keep the step from timing out."""
-        try:
-            session.heartbeat(serialNumber)
-        except SerialNumberError as error:
-            raise problem_of(error, serialNumber, session) from None
+        session.heartbeat(serialNumber)
         return Response(status_code=204)
 
     @router.post(
@@ -415,11 +405,7 @@ def add_actions(router: APIRouter, session: Session) -> None:
         except ValidationError:
             given = f'The body may be {{}} or {{"call": true or false}}, got {fields!r:.80}.'
             raise Problem(400, given) from None
-        try:
-            new = session.retry(serialNumber, call=options.call)
-        except SerialNumberError as error:
-            raise problem_of(error, serialNumber, session) from None
-        return SerialNumber(serialNumber=new)
+        return SerialNumber(serialNumber=session.retry(serialNumber, call=options.call))
 
 
 def add_workflows(router: APIRouter, views: Views, session: Session) -> None:
@@ -445,11 +431,7 @@ def add_workflows(router: APIRouter, views: Views, session: Session) -> None:
     def start_workflow(workflow: int, fields: DataFields, response: Response) -> Started:
         """Start an instance, with data fields."""
         known(workflow)
-        given = checked(fields)
-        try:
-            number = session.start(given)
-        except ScenarioError as error:
-            raise Problem(409, sentence(error)) from None
+        number = session.start(checked(fields))
         response.headers["Location"] = f"{PATH}/workflows/{WORKFLOW}/instances/{number}"
         return Started(id=number)
 
@@ -471,23 +453,8 @@ def add_workflows(router: APIRouter, views: Views, session: Session) -> None:
 
 def checked(fields: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return data fields, checked; raise a 400 if a record cannot hold them."""
-    try:
+    with problem(400, ScenarioError):
         return None if fields is None else data_fields(fields)
-    except ScenarioError as error:
-        raise Problem(400, sentence(error)) from None
-
-
-def problem_of(error: SerialNumberError, serial_number: str, session: Session) -> Problem:
-    """Return the problem of an error about a serial number."""
-    answer = next(one for one in STATUS if one.error is type(error))
-    next_step = advice(answer, serial_number, session.instances_count)
-    return Problem(session.setup.status_of(answer), f"{sentence(error)} {next_step}")
-
-
-def sentence(error: Exception) -> str:
-    """Return the message of an error with a full stop."""
-    text = str(error)
-    return text if text.endswith("?") else f"{text}."
 
 
 MOST_TOGETHER = 100

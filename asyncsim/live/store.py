@@ -18,10 +18,9 @@ import secrets
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from asyncsim.errors import AsyncsimError, EngineError, ScenarioError, StoreError
@@ -201,13 +200,19 @@ class Store:
 
     # --- transactions -----------------------------------------------------------------------------
 
-    def transaction(self) -> Transaction:
-        """Return a context whose changes become durable together, or not at all."""
-        return Transaction(self)
+    @contextmanager
+    def transaction(self, *, reading: bool = False) -> Iterator[None]:
+        """Make the changes in this context durable together, or not at all.
 
-    def snapshot(self) -> Transaction:
-        """Return a context in which everything that is read is of one moment."""
-        return Transaction(self, reading=True)
+        One that reads sees everything at one moment. Threads exclude each other by `lock`.
+        """
+        self.begin(reading=reading)
+        try:
+            yield
+            if not reading:
+                self.commit()
+        finally:
+            self.roll_back()  # after a commit there is nothing left to undo
 
     @property
     def in_transaction(self) -> bool:
@@ -498,36 +503,6 @@ class Store:
                 if found is not None:
                     return f"the record of {found[0]!r} in {table!r}"
         return ""
-
-
-class Transaction:
-    """A transaction of a store as a context; threads exclude each other by `Store.lock`.
-
-    Its own code cannot be split from the body by an interrupt: what an interrupt leaves half done,
-    the next `Store.begin` undoes.
-    """
-
-    def __init__(self, store: Store, *, reading: bool = False) -> None:
-        self._store = store
-        self._reading = reading
-
-    def __enter__(self) -> None:
-        self._store.begin(reading=self._reading)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        done = False
-        try:
-            if kind is None and not self._reading:
-                self._store.commit()
-                done = True
-        finally:
-            if not done:
-                self._store.roll_back()
 
 
 def open_existing(path: object, *, read_only: bool = False) -> Store:

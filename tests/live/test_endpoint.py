@@ -19,7 +19,9 @@ import asyncsim as sim
 from asyncsim.cli import serve_command as cli_serving
 from asyncsim.cli.main import main
 from asyncsim.live import endpoint as serving
+from asyncsim.live.endpoint import host_names
 from asyncsim.live.setup import PATH
+from asyncsim.model.units import InvalidValue
 
 SCENARIO = sim.Scenario(
     name="approval",
@@ -434,3 +436,24 @@ def test_where_no_thread_starts_a_loop_is_asked_for(monkeypatch):
         await endpoint.stopped()
 
     asyncio.run(work())
+
+
+class TestHostNames:
+    def test_names_are_read_as_browsers_write_them(self):
+        """Addresses in brackets or not, and letters of all languages."""
+        given = ["room.example", "10.0.0.7", "[::1]", "fe80::2", "bücher.example"]
+        assert host_names(given) == (*given[:2], "::1", "fe80::2", "xn--bcher-kva.example")
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            *("room.example", [""], ["http://room.example"], ["room.example:80"], ["a b"], ["*"]),
+            *([5], None, ["a/b"], ["." * 70], ["\ud800"]),
+        ],
+    )
+    def test_what_is_no_name_is_refused(self, given):
+        """A scheme, a port, one text instead of a list."""
+        with pytest.raises(InvalidValue, match="without scheme and port"):
+            host_names(given)
+        with pytest.raises(sim.ScenarioError, match="allowed_hosts must be a list of hosts"):
+            sim.live(SCENARIO).serve(allowed_hosts=given)

@@ -13,7 +13,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
 import asyncsim as sim
-from asyncsim.live.rest import application
+from asyncsim.live.http_server import Problem
+from asyncsim.live.rest import RateLimiter, application
 from asyncsim.live.setup import PATH
 from asyncsim.model.server import rate_limit
 
@@ -335,6 +336,45 @@ class TestGuard:
         client = client_of(approval(finish_limit="1 per 60 s"), "3 per 60 s")
         answers = [client.post(f"/serverEvents/{k}_31/finish") for k in range(1, 5)]
         assert [answer.status_code for answer in answers] == [204, 204, 204, 429]
+
+
+class TestRateLimiter:
+    """On the real clock."""
+
+    def test_a_request_above_the_limit_gets_the_time_to_wait(self):
+        """As 429, with whole seconds in Retry-After."""
+        gate = RateLimiter(rate_limit("2 per 60 s"))
+        gate()
+        gate()
+        with pytest.raises(Problem, match=r"try again in (60\.0|59\.\d) s") as caught:
+            gate()
+        assert caught.value.status == 429
+        assert caught.value.headers["Retry-After"] in ("60", "61")
+
+    def test_without_a_limit_everybody_is_let_in(self):
+        """However many."""
+        gate = RateLimiter(None)
+        for _ in range(1000):
+            gate()
+
+    def test_requests_on_many_threads_are_counted_together(self):
+        """Of 8 x 200 at once 100 are let in, and not one more."""
+        gate, admitted = RateLimiter(rate_limit("100 per 1h")), []
+
+        def knock():
+            for _ in range(200):
+                try:
+                    gate()
+                    admitted.append(1)
+                except Problem:
+                    pass
+
+        threads = [threading.Thread(target=knock) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(admitted) == 100
 
 
 def operations():
