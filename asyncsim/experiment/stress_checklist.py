@@ -131,7 +131,7 @@ RULES = (
     "A worker does one thing at a time: a step's work, an outgoing call, a check, or the handling "
     "of a callback. A wait is armed after its call; the first finish resumes the step exactly "
     "once. A check sees completion if the work was complete when a worker picked the check up. "
-    "The full rules are in asyncsim's README, 'What the figures mean'."
+    "The full rules are in asyncsim's manual, 'What the numbers mean'."
 )
 ALGORITHMS = (
     "Nightly batches, people, online services and chains as described in the scenario files; "
