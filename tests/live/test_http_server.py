@@ -189,8 +189,8 @@ class TestSlowClients:
     def test_a_request_that_takes_its_time_here_is_not_cut_off(self, served, monkeypatch):
         """The client has sent all of it."""
         session, endpoint, _ = served
-        real = session.take
-        monkeypatch.setattr(session, "take", lambda *a, **k: (time.sleep(1.2), real(*a, **k))[1])
+        real = session.apply
+        monkeypatch.setattr(session, "apply", lambda *a, **k: (time.sleep(1.2), real(*a, **k))[1])
         assert finish(endpoint) == 204
 
 
@@ -215,14 +215,14 @@ class TestStopping:
     def test_what_is_under_way_is_answered(self, served, monkeypatch):
         """A finish that has arrived is done; one that has not is refused, and may come again."""
         session, endpoint, _ = served
-        under_way, go_on, real = threading.Event(), threading.Event(), session.take
+        under_way, go_on, real = threading.Event(), threading.Event(), session.apply
 
         def slowly(*given, **more):
             under_way.set()
             assert go_on.wait(30)
             return real(*given, **more)
 
-        monkeypatch.setattr(session, "take", slowly)
+        monkeypatch.setattr(session, "apply", slowly)
         whole = connected(endpoint, FINISH.replace("5_31", "6_31") + "\r\n")
         halves = {name: connected(endpoint, text) for name, text in HALF.items()}
         assert under_way.wait(30)
@@ -280,13 +280,13 @@ class TestStopping:
         assert session.wait("6_31")["state"] == "waiting"
 
     def test_a_closed_session_is_reported(self):
-        """As long as its server has not noticed."""
+        """While its server still runs."""
 
         async def work():
             session = approval()
             endpoint = session.serve(token=TOKEN)
             async with httpx.AsyncClient(base_url=endpoint.url + PATH, headers=ME) as client:
-                session.close()
+                session.store.close()  # not the session, which stops its endpoints
                 answer = await client.post("/serverEvents/5_31/finish")
             endpoint.stop()
             await endpoint.stopped()
@@ -299,8 +299,8 @@ class TestStopping:
     def test_a_loop_that_ends_without_stop_cuts_no_client_off(self, monkeypatch):
         """As when the last cell of a script has run: whether it was done is to be looked up."""
         session = approval()
-        real = session.take
-        monkeypatch.setattr(session, "take", lambda *a, **k: (time.sleep(0.3), real(*a, **k))[1])
+        real = session.apply
+        monkeypatch.setattr(session, "apply", lambda *a, **k: (time.sleep(0.3), real(*a, **k))[1])
         answers = []
 
         async def work():
