@@ -58,31 +58,24 @@ class ProblemDocument(BaseModel):
     instance: str = Field(description="The path that was asked for.")
 
 
-class Problem(Exception):
+class Problem(HTTPException):
     """Raised where a request cannot be fulfilled; `detail` states the reason and the next step."""
-
-    def __init__(
-        self, status: int, detail: str, *, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.headers = headers
 
     def answer(self, path: str) -> JSONResponse:
         """Return the document, for the path that was asked for."""
-        title = HTTPStatus(self.status).phrase
+        status = HTTPStatus(self.status_code)
         document = ProblemDocument(
-            title=title, status=self.status, detail=self.detail, instance=path
+            title=status.phrase, status=status, detail=self.detail, instance=path
         )
         return JSONResponse(
-            document.model_dump(), self.status, headers=self.headers, media_type=MEDIA_TYPE
+            document.model_dump(), status, headers=self.headers, media_type=MEDIA_TYPE
         )
 
     def as_http(self, path: str) -> bytes:
         """Return the last answer of a connection, byte for byte."""
         answer = self.answer(path)
-        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}".encode()]
+        status = HTTPStatus(self.status_code)
+        lines = [f"HTTP/1.1 {status} {status.phrase}".encode()]
         lines += [name + b": " + value for name, value in answer.raw_headers]
         return b"\r\n".join([*lines, b"connection: close", b"", bytes(answer.body)])
 
@@ -126,10 +119,8 @@ def answer_problems(app: FastAPI, session: Session) -> None:
         problem = _problem_of(request, error, session)
         return problem.answer(request.scope["path"])  # the URL would contain the host that was sent
 
-    for kind in (AsyncsimError, ClientDisconnect, HTTPException, RequestValidationError):
+    for kind in (AsyncsimError, HTTPException, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(kind, answer)
-    app.add_exception_handler(Problem, answer)
-    app.add_exception_handler(Exception, answer)
 
 
 def _problem_of(request: Request, error: Exception, session: Session) -> Problem:
@@ -151,7 +142,7 @@ def _problem_of(request: Request, error: Exception, session: Session) -> Problem
             return unavailable("The session is closed; nothing was done.")
         case SerialNumberError():
             answer = next(one for one in STATUS if one.error is type(error))
-            number = request.path_params["serialNumber"]
+            number = request.path_params.get("serialNumber", "")
             next_step = advice(answer, number, session.instances_count)
             return Problem(session.setup.status_of(answer), f"{_sentence(error)} {next_step}")
         case StoreError():

@@ -342,22 +342,18 @@ class Store:
     # --- statements -------------------------------------------------------------------------------
 
     def do(self, statement: str, values: tuple[Any, ...] = ()) -> None:
-        """Execute one statement in a transaction."""
-        self._check_inside()
-        self._execute(statement, values)
+        """Execute one statement that writes, in a transaction."""
+        self.do_many(statement, [values])
 
     def do_many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Execute a statement in a transaction once for each row."""
-        self._check_inside()
+        if not self.in_transaction:  # SQLite ends it by itself on a full disk
+            raise StoreError(f"store {self.path!r} cannot be written: its transaction has ended")
         assert self._db is not None
         try:
             self._db.executemany(statement, rows)
         except sqlite3.Error as error:
             raise self._failure(error) from None
-
-    def _check_inside(self) -> None:
-        if not self.in_transaction:  # SQLite ends it by itself on a full disk
-            raise StoreError(f"store {self.path!r} cannot be written: its transaction has ended")
 
     def one(self, query: str, values: tuple[Any, ...] = ()) -> Any:
         """Return the first row of a query, or None."""

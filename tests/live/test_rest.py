@@ -348,7 +348,7 @@ class TestRateLimiter:
         gate()
         with pytest.raises(Problem, match=r"try again in (60\.0|59\.\d) s") as caught:
             gate()
-        assert caught.value.status == 429
+        assert caught.value.status_code == 429
         assert caught.value.headers["Retry-After"] in ("60", "61")
 
     def test_without_a_limit_everybody_is_let_in(self):
