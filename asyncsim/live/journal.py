@@ -216,7 +216,7 @@ class Journal:
 
     def verify_description(self) -> None:
         """Check that the description of the session is the one that the journal begins with."""
-        with self._store.lock, self._store.transaction(reading=True):
+        with self._store.transaction(reading=True):
             self.load_head()
             rows = self._rows("seq = 1")
             found, kept = self._first_digest(), self._digest
@@ -230,7 +230,7 @@ class Journal:
     def verified(self) -> tuple[float, list[JournalEntry]]:
         """Check all rows; return the instant reached, and the inputs to replay."""
         store = self._store
-        with store.lock, store.transaction(reading=True):
+        with store.transaction(reading=True):
             found = store.one("pragma integrity_check(1)")
             if found is None or found[0] != "ok":
                 raise store.damaged(str(found[0] if found else "its pages are not intact"))

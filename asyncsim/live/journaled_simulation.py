@@ -45,7 +45,7 @@ class JournaledSimulation:
         self._busy = False
         self._twins: StrategyTwins | None = None
         if store.empty:  # in memory: a strategy of the user's own cannot be kept in a file
-            with store.lock, store.transaction():
+            with store.transaction():
                 self.journal.begin()
         self.current()
         for entry in self.journal.latest():

@@ -108,7 +108,7 @@ def live(
         kept.own()
         if kept.empty and setup is not None:
             if store is not None:
-                with kept.lock, kept.transaction():
+                with kept.transaction():
                     setup.keep(kept)
                 kept.all("pragma wal_checkpoint(passive)")  # the file alone knows what it is
             return Session(setup, kept, speed)
@@ -184,7 +184,7 @@ def finish_in_store(
 def finish_record(store: Store, waits: StoredWaits, given: Finish) -> Answer:
     """Finish a record in a process that does not play the scenario."""
     journal, number = Journal(store), given.serial_number or ""
-    with store.lock, store.transaction():
+    with store.transaction():
         now = journal.load_head()
         earlier = journal.with_key(given.key)
         if earlier is None:
@@ -215,7 +215,7 @@ class Replay(Session):
 
     def _begin(self) -> None:
         self._script = deque(self._entries)
-        with self.store.lock, self.store.transaction():  # users' functions are not called again
+        with self.store.transaction():  # users' functions are not called again
             for number, (response, data) in self._responses.items():
                 store_response(self.store, number, response, data)
 

@@ -204,15 +204,16 @@ class Store:
     def transaction(self, *, reading: bool = False) -> Iterator[None]:
         """Make the changes in this context durable together, or not at all.
 
-        One that reads sees everything at one moment. Threads exclude each other by `lock`.
+        One that only reads sees everything at one moment. Other threads wait.
         """
-        self.begin(reading=reading)
-        try:
-            yield
-            if not reading:
-                self.commit()
-        finally:
-            self.roll_back()  # after a commit there is nothing left to undo
+        with self.lock:
+            self.begin(reading=reading)
+            try:
+                yield
+                if not reading:
+                    self.commit()
+            finally:
+                self.roll_back()  # after a commit there is nothing left to undo
 
     @property
     def in_transaction(self) -> bool:
@@ -310,7 +311,7 @@ class Store:
                 "close that one first, or finish its steps through its REST endpoint"
             )
         self._owner = owner
-        with self.lock, self.transaction():
+        with self.transaction():
             word = secrets.token_hex(8)
             self.set_about(OWNER, word)
         self._word = word
