@@ -162,7 +162,7 @@ def instant_of(moment: DurationLike | datetime, scenario: Scenario, now: float) 
 
 def _of_date(moment: datetime, scenario: Scenario) -> float:
     if pd.isna(moment) or (moment.tzinfo is not None and scenario.zone is None):
-        raise InvalidValue("")  # a zone that the scenario does not have cannot be gone by
+        raise InvalidValue("")  # the scenario has no zone to convert to
     return float(scenario.calendar.seconds(moment))
 
 

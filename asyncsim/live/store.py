@@ -84,8 +84,8 @@ OWNER = "owner"
 class Store:
     """One database, as one process sees it; its threads may share it.
 
-    The file is created if it does not exist, with its folder; ``":memory:"`` is none. A
-    `StoreError` is raised if it cannot be opened, or is something else.
+    The file is created if it does not exist, with its folder; ``":memory:"`` keeps everything
+    in memory. A `StoreError` is raised if it cannot be opened, or is something else.
     """
 
     def __init__(self, path: str | Path = IN_MEMORY) -> None:

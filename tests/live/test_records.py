@@ -101,7 +101,7 @@ def test_timeouts_need_no_object_per_wait_either():
     assert ((waits["closed"] - waits["armed"]) == 3600.0).all()
 
 
-# --- responses to calls -------------------------------------------------------------------------
+# --- responses to calls ---------------------------------------------------------------------------
 
 
 CREDIT = sim.Scenario(
