@@ -12,7 +12,7 @@ WEEKS, WEEK = 150, 7 * 86400
 
 
 def crowded(system, items=200):
-    """So many items come on the first morning."""
+    """All items come on the first morning."""
     return sim.Scenario(
         name="crowded",
         process=sim.Process("p", [sim.AsyncStep("post", "ledger")]),
@@ -39,6 +39,7 @@ BATCHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
 def test_a_batch_with_enough_in_its_tray_does_what_a_week_allows(batch):
     """Of 1,050 nights the share that is skipped or breaks down is off by 3 % of itself or less."""

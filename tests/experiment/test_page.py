@@ -11,6 +11,8 @@ import pytest
 import asyncsim as sim
 from asyncsim.experiment import report as page
 
+pytestmark = pytest.mark.slow
+
 SCENARIO = sim.Scenario(
     name="orders & <co>",
     process=sim.Process("p", [sim.AsyncStep("post", "ledger")]),

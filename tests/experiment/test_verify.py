@@ -24,6 +24,8 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Backoff, Polling
 from asyncsim.model.systems import NightlyBatch
 
+pytestmark = pytest.mark.slow
+
 WRONG = 1.03
 QUICK = {(one.engine, one.name): one for one in all_experiments(quick=True)}
 LONG = {

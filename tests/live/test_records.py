@@ -41,6 +41,7 @@ def waits_in_memory(session):
     return sum(wait.serial_number in numbers for wait in waits)
 
 
+@pytest.mark.slow
 def test_a_thousand_finishes_of_one_number_are_one_success(tmp_path):
     """500 from three other processes, 500 from threads of the session, all at the same time."""
     path = tmp_path / "workshop.db"
@@ -68,6 +69,7 @@ def test_a_thousand_finishes_of_one_number_are_one_success(tmp_path):
     session.close()
 
 
+@pytest.mark.slow
 def test_a_waiting_step_is_a_record_and_nothing_in_memory():
     """Two thousand wait; not one of them is an object."""
     session = workshop(instances=2000)
@@ -78,6 +80,7 @@ def test_a_waiting_step_is_a_record_and_nothing_in_memory():
     assert session.instance(1234)["outcome"] == "done"
 
 
+@pytest.mark.slow
 def test_two_sessions_never_play_one_store(tmp_path):
     """The second is refused, and may come when the first has gone."""
     path = tmp_path / "workshop.db"
@@ -90,6 +93,7 @@ def test_two_sessions_never_play_one_store(tmp_path):
     again.close()
 
 
+@pytest.mark.slow
 def test_timeouts_need_no_object_per_wait_either():
     """Two thousand wait with a deadline; they time out all the same, each at its own moment."""
     session = workshop(instances=2000, timeout="1h", on_timeout="continue")
