@@ -53,9 +53,9 @@ from asyncsim.experiment.simulate import simulate
 from asyncsim.experiment.statistics import QuantileInterval, quantile_interval
 from asyncsim.experiment.steady_state import SteadyState, steady_state
 from asyncsim.experiment.sweep import Sweep, sweep
-from asyncsim.live.open import finish_in_store, live
-from asyncsim.live.replay import Replay, replay
-from asyncsim.live.responses import OutgoingCall
+from asyncsim.live.endpoint import serve as _serve
+from asyncsim.live.open import Replay, finish_in_store, live, replay
+from asyncsim.live.records import OutgoingCall
 from asyncsim.live.session import Session
 from asyncsim.model.arrivals import (
     Arrivals,
@@ -98,9 +98,14 @@ from asyncsim.model.systems import (
     OnlineService,
     People,
 )
+from asyncsim.widgets import console as _console
 from asyncsim.widgets import explore
+from asyncsim.widgets import view as _view
 
 __version__ = _version("asyncsim")
+
+# The top floor attaches to sessions what the rooms above them open
+Session.console, Session.view, Session.serve = _console, _view, _serve
 
 __all__ = [
     "AlreadyFinished",

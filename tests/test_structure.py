@@ -31,12 +31,6 @@ ROOMS = [
     "cli",
 ]
 """From the ground up; a room imports only from rooms below it."""
-OPENED_FROM_BELOW = {
-    ("asyncsim.live.session", "asyncsim.live.serve"),
-    ("asyncsim.live.session", "asyncsim.widgets.console"),
-    ("asyncsim.live.session", "asyncsim.widgets.view"),
-}
-"""The only exceptions: what is built upon a session, and imported when a person asks for it."""
 
 
 def imports(path: Path) -> set[str]:
@@ -61,26 +55,6 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
     if path.name not in ("__init__.py", "__main__.py")
 }
-
-
-def stairs(name: str) -> set[str]:
-    """Return the modules that a module is built upon, those that it merely opens left out."""
-    found = imports(MODULES[name])
-    return {imported for imported in found if (name, imported) not in OPENED_FROM_BELOW}
-
-
-def test_what_is_opened_from_below_is_imported_only_when_asked_for():
-    """Each exception is an import inside a function; one that is gone is struck off the list."""
-    for name, opened in OPENED_FROM_BELOW:
-        tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
-        inner = [
-            node.module
-            for function in ast.walk(tree)
-            if isinstance(function, ast.FunctionDef)
-            for node in ast.walk(function)
-            if isinstance(node, ast.ImportFrom)
-        ]
-        assert opened in inner, f"{name} does not open {opened}"
 
 
 ASK_FOR_CLASSES = {"asyncsim.exercises.course"}
@@ -151,13 +125,13 @@ def test_imports_go_downwards_only():
     """A room imports only from rooms below it."""
     for name in MODULES:
         room = ROOMS.index(name.split(".")[1])
-        for imported in stairs(name):
+        for imported in imports(MODULES[name]):
             assert ROOMS.index(imported.split(".")[1]) <= room, f"{name} imports {imported}"
 
 
 def test_there_are_no_circles():
     """No module imports itself by a detour, not even for type hints."""
-    graph = {name: stairs(name) - {name} for name in MODULES}
+    graph = {name: imports(path) - {name} for name, path in MODULES.items()}
     assert list(TopologicalSorter(graph).static_order())  # raises CycleError on a circle
 
 

@@ -22,9 +22,8 @@ from asyncsim.cli.options import (
     parse_strategy,
 )
 from asyncsim.errors import ScenarioError
-from asyncsim.live.endpoint import host_names
+from asyncsim.live.endpoint import checked_token, host_names
 from asyncsim.live.open import live
-from asyncsim.live.serve import checked_token
 from asyncsim.live.session import Session
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.scenario import Scenario

@@ -1,96 +1,104 @@
-"""A REST endpoint that is running.
+"""Serving a session over REST: in the event loop that runs here, or in a thread.
 
-The hosts an endpoint answers to; all others are turned away.
-
-A page of another site can have its own name point to this machine (DNS rebinding) and then reads
-answers as if they came from its own server. Its requests carry that name as ``Host``.
+This module needs no extra package; `serve` imports the server and the application (the extra
+``serve``) when it is called.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import importlib.util
 import ipaddress
 import re
+import secrets
 import shlex
 import socket
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from asyncsim.errors import EngineError
+from asyncsim.errors import EngineError, ScenarioError, warn
+from asyncsim.live.session import Session
+from asyncsim.live.setup import PATH
+from asyncsim.model.server import RateLimit
+from asyncsim.model.server import rate_limit as as_rate_limit
 from asyncsim.model.units import InvalidValue, texts
+from asyncsim.model.validation import argument
+from asyncsim.platform import in_browser
 
-HEADER = re.compile(r"(\[[^\[\]\s]*\]|[^\[\]:/@\s]+)(?::\d*)?", re.ASCII)
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+NEEDED = ("fastapi", "uvicorn", "fastapi_offline")
+PATIENCE = 10.0
+"""Seconds within which a request must arrive; a slower one gets a 408."""
+VISIBLE = re.compile(r"[!-~]+")
+SHORTEST_TOKEN = 16
+NO_SOCKETS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
 
 
-class Hosts:
-    """The hosts an endpoint answers to: of this machine, and those it is started with.
+def serve(
+    session: Session,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    token: str | None = None,
+    rate_limit: str | RateLimit | None = None,
+    thread: bool = False,
+    allowed_hosts: Sequence[str] = (),
+) -> Endpoint:
+    """Start a REST endpoint at which programs finish steps; needs the extra ``serve``.
+
+    In a notebook the kernel's own event loop serves it, in a script a thread. A cell that calls the
+    endpoint and blocks (``!curl``, ``requests``) would then wait for ever: call from a terminal,
+    with ``await``, or take ``thread=True``.
 
     Parameters
     ----------
-    host
-        Where it was asked to listen.
-    address
-        The IP address it listens on.
-    allowed
-        Further names, such as that of a proxy.
+    session
+        What is served.
+    host, port
+        Where; by default on this machine only, at any free port.
+    token
+        What requests must hold, 16 characters or more; by default a new one.
+    rate_limit
+        Such as ``"100 per 60 s"`` or ``"3000 refilled 500/s"``, of requests of any kind; requests
+        above it get a 429. Left out, the server's `finish_limit` holds for finishes. Both use the
+        real clock, as callers do; the simulated callbacks have their own limit.
+    thread
+        Serve from a thread in any case.
+    allowed_hosts
+        Further names by which clients reach the endpoint, such as that of a proxy. Requests for any
+        other host than this machine get a 421: a page of another site may have sent them (DNS
+        rebinding).
+
+    Raises
+    ------
+    EngineError
+        If the port is taken, the extra is not installed, or a browser has no sockets.
     """
+    if in_browser():  # to try would end it: Pyodide takes that for a fatal error
+        raise EngineError(
+            "serve() needs network sockets, and a browser gives Python none: finish steps with "
+            "session.finish('5_31', {…}) or session.console(), or serve from a Python of your own"
+        )
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise EngineError(
+            f"serving needs {', '.join(missing)}; install the extra: pip install 'asyncsim[serve]'"
+        )
+    limit = argument("rate_limit", rate_limit, as_rate_limit)
+    names = argument("allowed_hosts", allowed_hosts, host_names)
+    from asyncsim.live.http_server import Hosts, Server
+    from asyncsim.live.rest import application
 
-    def __init__(self, host: str, address: str, allowed: Iterable[str] = ()) -> None:
-        names = [*LOOPBACK, host, address, *allowed]
-        if ipaddress.ip_address(address).is_unspecified:
-            own = socket.gethostname()
-            names += [own, own.partition(".")[0], own.partition(".")[0] + ".local"]
-        self._names = {_plain(name) for name in names}
-
-    def refused(self, scope: Mapping[str, Any]) -> str | None:
-        """Return the host a request is for, if it is none of these; it may name none at all."""
-        for name, value in scope["headers"]:
-            if name == b"host" and not self._answers(value.decode("latin-1"), scope["server"]):
-                return str(value.decode("latin-1"))
-        return None
-
-    def _answers(self, header: str, server: tuple[str, int | None] | None) -> bool:
-        found = HEADER.fullmatch(header)
-        if found is None:
-            return False
-        host = _plain(found[1])
-        # The address this connection came to is the machine's own, whichever interface it has
-        return host in self._names or (server is not None and host == _plain(server[0]))
-
-
-def host_names(value: Iterable[str]) -> tuple[str, ...]:
-    """Return names of hosts as clients write them, checked."""
-    try:
-        return tuple(_host_name(name) for name in texts(value))
-    except ValueError:  # Refused is one
-        raise InvalidValue(
-            "must be a list of hosts without scheme and port, such as ['room.example']"
-        ) from None
-
-
-def _host_name(name: str) -> str:
-    try:
-        return str(ipaddress.ip_address(name.strip("[]")))
-    except ValueError:
-        text = name.encode("idna").decode()  # as browsers write it
-    if not re.fullmatch(r"[\w.-]+", text, re.ASCII):
-        raise ValueError(name)
-    return text
-
-
-def _plain(host: str) -> str:
-    """Return a host in the one way in which hosts are compared."""
-    text = host.lower().strip("[]").partition("%")[0].removesuffix(".")
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return text
-
-
-PATH = "/api/workflow/v1"
+    token = secrets.token_urlsafe(24) if token is None else checked_token(token)
+    listener = listening_socket(host, port)
+    hosts = Hosts(host, listener.getsockname()[0], names)
+    server = Server(application(session, token, limit), hosts, PATIENCE)
+    endpoint = Endpoint(server, listener, token)
+    endpoint.start(thread)
+    session.call_at_close(endpoint.stop)
+    return endpoint
 
 
 class Endpoint:
@@ -129,17 +137,17 @@ class Endpoint:
             loop = None
         if loop is not None:
             self._task = loop.create_task(work)
-        else:
-            self._thread = threading.Thread(target=asyncio.run, args=(work,), daemon=True)
-            try:
-                self._thread.start()
-            except RuntimeError as error:
-                work.close()
-                self._listener.close()
-                raise EngineError(
-                    f"serving from a thread needs one, and none can be started here ({error}): "
-                    "call serve() without thread=True in an event loop, as a notebook has one"
-                ) from None
+            return
+        self._thread = threading.Thread(target=asyncio.run, args=(work,), daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            work.close()
+            self._listener.close()
+            raise EngineError(
+                f"serving from a thread needs one, and none can be started here ({error}): "
+                "call serve() without thread=True in an event loop, as a notebook has one"
+            ) from None
 
     def curl(
         self, serial_number: str, data: str = "{}", *, token_in_shell: str | None = None
@@ -171,7 +179,7 @@ class Endpoint:
     async def stopped(self) -> None:
         """Wait until serving has ended, as `stop` does in a thread."""
         if self._task is not None:
-            await asyncio.shield(self._task)  # whoever stops waiting does not cut requests off
+            await asyncio.shield(self._task)  # to stop waiting does not cut requests off
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url})"  # no token: what is printed is kept
@@ -184,3 +192,63 @@ class Endpoint:
             f"token <code>{escape(self.token)}</code>"
             f"<pre>{escape(self.curl('5_31'), quote=False)}</pre>"
         )
+
+
+def checked_token(token: str) -> str:
+    """Return a token that a header can carry and is hard to guess; an error does not show it."""
+    if not (isinstance(token, str) and VISIBLE.fullmatch(token)):
+        raise ScenarioError("token must be visible ASCII characters, which a header can carry")
+    if len(token) < SHORTEST_TOKEN:
+        raise ScenarioError(
+            f"token must have at least {SHORTEST_TOKEN} characters, got {len(token)}; "
+            "leave it out, and a new one is made"
+        )
+    return token
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, or raise an `EngineError` with the reason."""
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 65_536:
+        raise ScenarioError(f"port must be a whole number from 0 to 65535, got {port!r}")
+    try:
+        socket.getaddrinfo(host or None, port)  # its error for an unknown name says more
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        made = socket.create_server((host, port), family=family)
+        # asyncio turns Nagle's algorithm off (40 ms a call) only for a socket declared as TCP
+        listener = socket.socket(family, made.type, socket.IPPROTO_TCP, made.detach())
+    except OSError as error:
+        hint = "another port may be free, 0 takes any"
+        if isinstance(error, socket.gaierror):
+            hint = "check the name of the host"
+        elif error.errno in NO_SOCKETS:
+            hint = "there are no sockets here; take session.finish('5_31', {…}) or console()"
+        raise EngineError(
+            f"cannot listen on {host}, port {port}: {error.strerror}; {hint}"
+        ) from None
+    address = listener.getsockname()[0]
+    if not ipaddress.ip_address(address).is_loopback:
+        warn(
+            f"the endpoint listens on {address}: everybody in that network can reach it, and the "
+            "token travels in clear text",
+        )
+    return listener
+
+
+def host_names(value: Iterable[str]) -> tuple[str, ...]:
+    """Return names of hosts as clients write them, checked."""
+    try:
+        return tuple(_host_name(name) for name in texts(value))
+    except ValueError:  # InvalidValue among them
+        raise InvalidValue(
+            "must be a list of hosts without scheme and port, such as ['room.example']"
+        ) from None
+
+
+def _host_name(name: str) -> str:
+    try:
+        return str(ipaddress.ip_address(name.strip("[]")))
+    except ValueError:
+        text = name.encode("idna").decode()  # as browsers write it
+    if not re.fullmatch(r"[\w.-]+", text, re.ASCII):
+        raise ValueError(name)
+    return text

@@ -1,41 +1,221 @@
-"""The server behind an endpoint: uvicorn, which waits for no client for ever.
+"""HTTP under an endpoint: errors as problem documents (RFC 9457), and the server.
 
-Hostile or broken clients open connections and send nothing, or a byte now and then. Whoever keeps
-the server waiting for longer than its patience is turned away, and those that have waited longest
-go first when there are too many.
+The server is uvicorn, with a limit to waiting. Hostile or broken clients open connections and send
+nothing, or a byte now and then. A client that keeps the server waiting for longer than its patience
+gets a 408, and when too many connections wait, those that have waited longest end first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import ipaddress
+import logging
+import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from asyncsim.live.endpoint import Hosts
-from asyncsim.live.problem_documents import Problem, come_again
+from asyncsim.errors import AsyncsimError, EngineError, SerialNumberError, StoreError
+from asyncsim.live.session import Session
+from asyncsim.live.setup import STATUS, advice
 
+logger = logging.getLogger("asyncsim")
+
+MEDIA_TYPE = "application/problem+json"
+PAUSE = 5
+"""Seconds after which a client may try again."""
 MOST_WAITING = 500
-"""Connections whose client is waited for; a process often may have 1,024 files open."""
+"""Connections that wait for their client; a process often may have 1,024 files open."""
 
 STOPS = "The server stops;"
+HEADER = re.compile(r"(\[[^\[\]\s]*\]|[^\[\]:/@\s]+)(?::\d*)?", re.ASCII)
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+# --- problem documents ----------------------------------------------------------------------------
+
+
+class ProblemDocument(BaseModel):
+    """What went wrong, and what to do about it."""
+
+    type: str = "about:blank"
+    title: str = Field(description="The kind of problem.")
+    status: int = Field(description="The HTTP status code.")
+    detail: str = Field(description="What happened, and what to do next.")
+    instance: str = Field(description="The path that was asked for.")
+
+
+class Problem(HTTPException):
+    """Raised where a request cannot be fulfilled; `detail` states the reason and the next step."""
+
+    def answer(self, path: str) -> JSONResponse:
+        """Return the document, for the path that was asked for."""
+        status = HTTPStatus(self.status_code)
+        document = ProblemDocument(
+            title=status.phrase, status=status, detail=self.detail, instance=path
+        )
+        return JSONResponse(
+            document.model_dump(), status, headers=self.headers, media_type=MEDIA_TYPE
+        )
+
+    def as_http(self, path: str) -> bytes:
+        """Return the last answer of a connection, byte for byte."""
+        answer = self.answer(path)
+        status = HTTPStatus(self.status_code)
+        lines = [f"HTTP/1.1 {status} {status.phrase}".encode()]
+        lines += [name + b": " + value for name, value in answer.raw_headers]
+        return b"\r\n".join([*lines, b"connection: close", b"", bytes(answer.body)])
+
+
+def unavailable(detail: str, **headers: str) -> Problem:
+    """Return the problem of a request that may be sent again in a while."""
+    again = {"Retry-After": str(PAUSE)}
+    return Problem(503, f"{detail} Try again in {PAUSE} s.", headers=again | headers)
+
+
+def described_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return problem documents of some statuses as OpenAPI describes them."""
+    schema = {"$ref": "#/components/schemas/ProblemDocument"}
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
+        for status in statuses
+    }
+
+
+@contextmanager
+def problem(status: int, kind: type[AsyncsimError]) -> Iterator[None]:
+    """Answer errors of a kind with a status."""
+    try:
+        yield
+    except kind as error:
+        raise Problem(status, _sentence(error)) from None
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return text if text.endswith("?") else f"{text}."
+
+
+def answer_problems(app: FastAPI, session: Session) -> None:
+    """Answer every error of an application by a problem document."""
+
+    async def answer(request: Request, error: Exception) -> JSONResponse:
+        problem = _problem_of(request, error, session)
+        return problem.answer(request.scope["path"])  # the URL would contain the host that was sent
+
+    for kind in (AsyncsimError, HTTPException, RequestValidationError, ClientDisconnect, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+def _problem_of(request: Request, error: Exception, session: Session) -> Problem:
+    where, known = f"{request.method} {request.scope['path']}", "The paths are described at /docs."
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            first = error.errors()[0]
+            part = " ".join(str(one) for one in first["loc"])
+            return Problem(400, f"{part}: {first['msg']}. See the description.")
+        case HTTPException():
+            detail = {
+                404: f"There is nothing at this path. {known}",
+                405: f"This path does not take {request.method}. {known}",
+            }.get(error.status_code, str(error.detail))
+            return Problem(error.status_code, detail, headers=error.headers)
+        case AsyncsimError() if session.store.closed:
+            return unavailable("The session is closed; nothing was done.")
+        case SerialNumberError():
+            answer = next(one for one in STATUS if one.error is type(error))
+            number = request.path_params.get("serialNumber", "")
+            next_step = advice(answer, number, session.instances_count)
+            return Problem(session.setup.status_of(answer), f"{_sentence(error)} {next_step}")
+        case StoreError():
+            logger.warning("%s: %s", where, error)
+            return unavailable(
+                "The session's store cannot be used now, and nothing was done. "
+                "The server's log says why."
+            )
+        case EngineError():
+            logger.error("%s: %s", where, error, exc_info=error)
+            return Problem(500, f"The session has failed: {error}. See the server's log.")
+        case AsyncsimError():
+            return Problem(409, _sentence(error))
+        case ClientDisconnect():
+            words = "the client left, or took too long, before its request was complete"
+            logger.info("%s: %s", where, words)
+            return Problem(400, f"{words.capitalize()}.")  # the client has gone
+        case _:
+            words = "The server has failed; what it was asked for may have been done. See its log."
+            return Problem(500, words)
+
+
+# --- hosts ----------------------------------------------------------------------------------------
+
+
+class Hosts:
+    """The hosts an endpoint answers to: of this machine, and those it is started with.
+
+    A page of another site can have its own name point to this machine (DNS rebinding) and then read
+    answers as if they came from its own server. Its requests carry that name as ``Host``.
+
+    `host` and `address` are where it was asked to listen, and the IP address it listens on.
+    """
+
+    def __init__(self, host: str, address: str, allowed: Iterable[str] = ()) -> None:
+        names = [*LOOPBACK, host, address, *allowed]
+        if ipaddress.ip_address(address).is_unspecified:
+            own = socket.gethostname()
+            names += [own, own.partition(".")[0], own.partition(".")[0] + ".local"]
+        self._names = {_normal_form(name) for name in names}
+
+    def refused(self, scope: Mapping[str, Any]) -> str | None:
+        """Return the host that a request names, if it is not one of these; it may name none."""
+        for name, value in scope["headers"]:
+            if name == b"host" and not self._answers(value.decode("latin-1"), scope["server"]):
+                return str(value.decode("latin-1"))
+        return None
+
+    def _answers(self, header: str, server: tuple[str, int | None] | None) -> bool:
+        found = HEADER.fullmatch(header)
+        if found is None:
+            return False
+        host = _normal_form(found[1])
+        # The address of this connection is the machine's own, on any of its interfaces
+        return host in self._names or (server is not None and host == _normal_form(server[0]))
+
+
+def _normal_form(host: str) -> str:
+    text = host.lower().strip("[]").partition("%")[0].removesuffix(".")
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text
+
+
+# --- the server -----------------------------------------------------------------------------------
 
 
 class Connection(H11Protocol):
     """A connection that ends when its client keeps the server waiting.
 
-    Parameters
-    ----------
-    waiting
-        All connections of the server whose client is waited for, the longest first.
-    patience
-        Seconds within which a request must arrive, and an answer must be taken.
+    `waiting` has all connections of the server that wait for their client, the longest first;
+    `patience` is the time in seconds within which a request must arrive, and an answer be read.
     """
 
     def __init__(
@@ -50,45 +230,45 @@ class Connection(H11Protocol):
         self._patience = patience
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
+        """Start waiting for a request."""
         super().connection_made(transport)
-        self._look()
+        self._update_waiting()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Stop waiting."""
         super().connection_lost(exc)
-        self._wait_no_more()
+        self._stop_waiting()
 
     def data_received(self, data: bytes) -> None:
-        """Take what has arrived; go on waiting if it is not a whole request."""
+        """Read what has arrived; keep waiting if it is not a whole request."""
         super().data_received(data)
-        self._look()
+        self._update_waiting()
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request."""
+        """Start waiting for the next request."""
         super().on_response_complete()
-        self._look()
+        self._update_waiting()
 
     def pause_writing(self) -> None:
-        """Begin to wait for the client to read."""
+        """Start waiting for the client to read."""
         super().pause_writing()
-        self._look()
+        self._update_waiting()
 
     def resume_writing(self) -> None:
-        """Wait no more for the client to read."""
+        """Stop waiting for the client to read."""
         super().resume_writing()
-        self._look()
+        self._update_waiting()
 
-    def _look(self) -> None:
-        """Wait for the client exactly while it is its turn; a byte more does not begin it anew."""
-        if not self._is_client_s_turn():
-            self._wait_no_more()
+    def _update_waiting(self) -> None:
+        """Wait while it is the client's turn; a single byte does not restart the time."""
+        if not self._is_clients_turn():
+            self._stop_waiting()
         elif self not in self._waiting:
             self._waiting[self] = self.loop.call_later(self._patience, self._give_up)
             if len(self._waiting) > MOST_WAITING:
                 next(iter(self._waiting))._give_up()
 
-    def _is_client_s_turn(self) -> bool:
+    def _is_clients_turn(self) -> bool:
         cycle = self.cycle
         return (
             cycle is None
@@ -98,22 +278,23 @@ class Connection(H11Protocol):
             or self.transport.is_closing()  # while what is written has not been read
         )
 
-    def _wait_no_more(self) -> None:
+    def _stop_waiting(self) -> None:
         timer = self._waiting.pop(self, None)
         if timer is not None:
             timer.cancel()
 
     def _give_up(self) -> None:
-        self._wait_no_more()
+        self._stop_waiting()
         words = f"The request was not complete in time ({self._patience:g} s, less in a crowd)."
         self._end(Problem(408, words), self._next_has_begun())
 
     def _next_has_begun(self) -> bool:
         left = bool(self.conn.trailing_data[0])
-        return left and not (self.cycle and self.cycle.more_body)  # else it is the last one's rest
+        rest_of_last = self.cycle and self.cycle.more_body
+        return left and not rest_of_last
 
     def _end(self, problem: Problem, next_has_begun: bool) -> None:
-        """Close the connection; a request that has begun to arrive is answered by a problem."""
+        """Close the connection; answer a request that has begun to arrive with a problem."""
         cycle = self.cycle
         answered = cycle is None or cycle.response_complete
         begun = next_has_begun if answered else not cycle.response_started
@@ -122,17 +303,17 @@ class Connection(H11Protocol):
         elif begun:
             self.transport.write(problem.as_http("/" if answered else cycle.scope["path"]))
         self.transport.close()
-        if not answered:  # the application learns it, and what it answers goes nowhere
+        if not answered:  # informs the application; its answer is discarded
             cycle.disconnected = True
             cycle.message_event.set()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, unless it follows an answer within the same request."""
+        """Answer what cannot be parsed as HTTP, unless its request was answered already."""
         begun = not (self.cycle and self.cycle.more_body)
-        self._end(Problem(400, "This is no HTTP request, or its head is too long."), begun)
+        self._end(Problem(400, "This is not an HTTP request, or its head is too long."), begun)
 
     def shutdown(self) -> None:
-        """End in good order: a request that is complete is answered, and the answer is sent."""
+        """Shut down gracefully: a complete request is answered, and the answer is sent."""
         cycle = self.cycle
         if (
             cycle
@@ -143,21 +324,11 @@ class Connection(H11Protocol):
         elif self.transport.get_write_buffer_size():
             self.transport.close()  # when all of it has been read
         else:
-            self._end(come_again(f"{STOPS} nothing was done."), self._next_has_begun())
+            self._end(unavailable(f"{STOPS} nothing was done."), self._next_has_begun())
 
 
 class Server(uvicorn.Server):
-    """Serves an application on the hosts it answers to.
-
-    Parameters
-    ----------
-    app
-        What is served.
-    hosts
-        A request for another host is turned away.
-    patience
-        Seconds within which a request must arrive, and an answer must be taken.
-    """
+    """Serves an application to requests for its hosts; others get a 421. See `Connection`."""
 
     def __init__(self, app: ASGIApp, hosts: Hosts, patience: float) -> None:
         self._app = app
@@ -177,7 +348,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave Ctrl-C to whoever runs the loop: a notebook's kernel, or the command line."""
+        """Leave Ctrl-C to the owner of the loop: a notebook's kernel, or the command line."""
         yield
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
@@ -192,14 +363,14 @@ class Server(uvicorn.Server):
         path = scope["path"]
         host = self._hosts.refused(scope)
         app: ASGIApp = self._app if host is None else misdirected(host).answer(path)
-        if "\0" in path:  # some releases of Starlette fail at looking for a file of such a name
+        if "\0" in path:  # some releases of Starlette fail on such a path
             app = Problem(404, "Nothing here has a NUL in its name.").answer(path)
         if self.should_exit:
-            app = come_again(f"{STOPS} nothing was done.", Connection="close").answer(path)
+            app = unavailable(f"{STOPS} nothing was done.", Connection="close").answer(path)
         try:
             await app(scope, receive, send)
         except asyncio.CancelledError:  # the loop ends, and the server was not stopped before
-            cut = come_again(f"{STOPS} what was asked for may have been done.", Connection="close")
+            cut = unavailable(f"{STOPS} what was asked for may have been done.", Connection="close")
             with suppress(RuntimeError):  # an answer has begun
                 await cut.answer(path)(scope, receive, send)
 

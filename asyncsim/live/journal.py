@@ -1,13 +1,12 @@
-"""The journal of a live session: everything that came from outside, in order.
+"""The inputs of a live session, and the journal that records them in order.
 
 A scenario is a deterministic function of its random numbers and of these inputs, so description,
-seed and journal are all that is needed to resume after a crash, or to play a session again.
+seed and journal are all that is needed to resume after a crash, or to replay a session.
 
-Each row has a digest of itself and of the row before it; the first one follows from the
-description of the session. The last digest, the number of rows and the instant reached stand in one
-record, the *head*, with a digest of their own. So no row can be changed, taken out or put in
-between without notice. It finds accidents; it is not a signature, which no program could compute
-anew.
+Each row of the journal has a digest of itself and of the row before it; the first one follows from
+the description of the session. The last digest, the number of rows and the instant reached are one
+record, the *head*, with its own digest. So no row can be changed, removed or inserted without
+notice. The digests find accidents; they are not a signature, which no program could compute anew.
 """
 
 from __future__ import annotations
@@ -15,181 +14,200 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
+
+from attrs import frozen
 
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError
 from asyncsim.live.store import OWNER, Store, as_json
+from asyncsim.model.validation import shown
 
 HEAD = "head"
 COLUMNS = "seq, kind, serial_number, data, instant, answer, noted_at, key, effective, digest"
 INSERT = f"insert into inputs ({COLUMNS}) values ({', '.join('?' * 10)})"
+MOST_BYTES = 65_536
+"""Size of the data fields of one input, as JSON."""
 LONGEST_KEY = 255
 KEY = rf"[!-~]{{1,{LONGEST_KEY}}}"
 NOT_BEGUN = -1.0
 """The instant reached when nothing has been played, not even what happens at the start."""
 WITHOUT_ANSWER = "done"
-"""The answer to what only happens; in older journals also to a retry."""
+"""The answer to an input that has no other; in older journals also to a retry."""
 LATEST = 1000
 """Answers that a session shows."""
 
 
-class Input(NamedTuple):
-    """Something that came from outside."""
+@frozen
+class Input:
+    """Something that a person or a program asks of a session; see the subclasses."""
 
-    kind: str
-    serial_number: str | None
-    data: Mapping[str, Any] | None
+    serial_number: str | None = None
+    data: Mapping[str, Any] | None = None
+    key: str | None = None
+    """The client's idempotency key."""
+
+    @property
+    def kind(self) -> str:
+        """The name in the journal, such as ``finish``."""
+        return type(self).__name__.lower()
+
+    def check_repeats(self, earlier: Input) -> None:
+        """Raise a `ScenarioError` if this is not the same as an earlier input with its key."""
+        mine, other = (
+            (given.kind, given.serial_number, json.dumps(given.data or {}, sort_keys=True))
+            for given in (self, earlier)
+        )
+        if mine != other:
+            raise ScenarioError(
+                f"key {self.key!r} was used to {earlier.kind} {earlier.serial_number!r} with "
+                "other data or another number; take a new key for each finish"
+            )
+
+
+class Finish(Input):
+    """Finish the wait with a serial number; `data` are the fields handed back."""
+
+
+class Complete(Input):
+    """Complete the external work of a wait; the strategy notices."""
+
+
+class Heartbeat(Input):
+    """Postpone the time-out of a wait."""
+
+
+class Retry(Input):
+    """Enter a step again under a new serial number; data ``{"call": False}`` only waits again."""
+
+    @property
+    def call(self) -> bool:
+        """Whether the external system is called again."""
+        return bool((self.data or {}).get("call", True))
+
+
+class Start(Input):
+    """Start an instance; `data` are its first fields."""
+
+
+KINDS = {kind().kind: kind for kind in (Finish, Complete, Heartbeat, Retry, Start)}
+
+
+@frozen
+class JournalEntry:
+    """An input, and what came of it."""
+
+    input: Input
     seq: int = 0
     instant: float | None = None
     """When it was played, in seconds; None if it has not been yet."""
-    answer: str | None = None
-    noted_at: str = ""
-    key: str | None = None
-    """The client's idempotency key, if the answer to it is final."""
+    answer: str = WITHOUT_ANSWER
+    """A name of `Answer`, the number of a new instance or wait, or "done"."""
     effective: bool = True
-    """Whether it has changed anything; other inputs are kept, and not played again."""
-
-    def with_final_key(self) -> Input:
-        """Return this without its key if the answer to it may change when it is tried again."""
-        if self.key is None or Answer[str(self.answer)].settled:
-            return self
-        return self._replace(key=None)
+    """Whether it has changed anything; other inputs are recorded, but not replayed."""
 
     @property
-    def _asked(self) -> tuple[str, str | None, str]:
-        return self.kind, self.serial_number, json.dumps(self.data or {}, sort_keys=True)
-
-    def repeats(self, other: Input) -> bool:
-        """Return whether this asks for the same as another input.
-
-        Raises
-        ------
-        ScenarioError
-            If it asks for something else with the same key.
-        """
-        if self._asked != other._asked:
-            raise ScenarioError(
-                f"key {self.key!r} was used to {other.kind} {other.serial_number!r} with "
-                "other data or another number; take a new key for each finish"
-            )
-        return True
+    def text(self) -> str:
+        """The answer in words."""
+        known = self.answer in Answer.__members__
+        return Answer[self.answer].text if known else self.answer
 
 
 class Journal:
     """The journal in a store, and its head.
 
-    Parameters
-    ----------
-    store
-        Where it is.
+    Writing is done in a transaction of the store: `load_head`, changes, `write_head`.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._now, self._size, self._digest = NOT_BEGUN, 0, ""
 
-    # --- writing, in a transaction: `load`, changes, `reach` --------------------------------------
-
     def begin(self) -> None:
-        """Chain all rows there are, and the head, to the description that the store holds now."""
+        """Chain all rows, and the head, to the description that the store holds now."""
         self._digest = self._first_digest()
-        for row in self._store.all(f"select {COLUMNS} from inputs order by seq"):
-            self._digest, self._size = chained(self._digest, row[:-1]), row[0]
+        for row in self._rows():
+            self._digest, self._size = chain_digest(self._digest, row[:-1]), row[0]
             self._store.do("update inputs set digest = ? where seq = ?", (self._digest, row[0]))
-        self.reach()
+        self.write_head()
 
-    def load(self) -> float:
+    def load_head(self) -> float:
         """Read the head, which another process may have moved; return the instant reached."""
         try:
             now, size, digest, check = self._store.about(HEAD)
-            if check != chained(digest, (now, size)):
+            if check != chain_digest(digest, (now, size)):
                 raise ValueError
             self._now, self._size, self._digest = float(now), int(size), str(digest)
         except (TypeError, ValueError):
             raise self._store.damaged("the head of its journal is not intact") from None
         return self._now
 
-    def note(self, given: Input) -> None:
-        """Record an input at the end."""
+    def write_head(self, now: float | None = None) -> None:
+        """Write the head: the instant reached (left out, as before) and the last digest."""
+        self._now = self._now if now is None else now
+        check = chain_digest(self._digest, (self._now, self._size))
+        self._store.set_about(HEAD, [self._now, self._size, self._digest, check])
+
+    def append(self, entry: JournalEntry) -> None:
+        """Record an input, with its key only if the answer to it is final."""
+        given, answer = entry.input, Answer.__members__.get(entry.answer)
         self._size += 1
         cells = (
             self._size,
             given.kind,
             given.serial_number,
             as_json(given.data),
-            given.instant,
-            given.answer,
+            entry.instant,
+            entry.answer,
             datetime.now(UTC).isoformat(timespec="milliseconds"),
-            given.key,
-            int(given.effective),
+            None if answer is not None and not answer.settled else given.key,
+            int(entry.effective),
         )
-        self._digest = chained(self._digest, cells)
+        self._digest = chain_digest(self._digest, cells)
         self._store.do(INSERT, (*cells, self._digest))
 
-    def waiting(self) -> list[Input]:
+    def unplayed(self) -> list[JournalEntry]:
         """Return the inputs of other processes that have not been played yet, in order.
 
-        They are the last ones: each of them is to be played, and recorded by `played`.
+        They are the last ones; each has to be played, and recorded by `set_played`.
         """
-        found = self._inputs("instant is null")
+        found = self._entries("instant is null")
         if found:
             before = "select digest from inputs where seq = ?"
             row = self._store.one(before, (found[0].seq - 1,))
             self._digest = self._first_digest() if row is None else row[0]
         return found
 
-    def played(self, given: Input) -> None:
+    def set_played(self, entry: JournalEntry) -> None:
         """Record the instant at which an input of another process was played, and its effect."""
-        row = self._store.one(f"select {COLUMNS} from inputs where seq = ?", (given.seq,))
-        cells = (*row[:4], given.instant, *row[5:8], int(given.effective))
-        self._digest = chained(self._digest, cells)
+        (row,) = self._rows("seq = ?", entry.seq)
+        cells = (*row[:4], entry.instant, *row[5:8], int(entry.effective))
+        self._digest = chain_digest(self._digest, cells)
         self._store.do(
             "update inputs set instant = ?, effective = ?, digest = ? where seq = ?",
-            (given.instant, int(given.effective), self._digest, given.seq),
+            (entry.instant, int(entry.effective), self._digest, entry.seq),
         )
-
-    def reach(self, now: float | None = None) -> None:
-        """Write the head: the instant reached (left out, as before) and the last digest."""
-        self._now = self._now if now is None else now
-        check = chained(self._digest, (self._now, self._size))
-        self._store.tell(HEAD, [self._now, self._size, self._digest, check])
 
     # --- reading ----------------------------------------------------------------------------------
 
-    def _first_digest(self) -> str:
-        """Return the digest of the description of the session."""
-        rows = self._store.all(
-            "select key, value from about where key not in (?, ?) order by key", (HEAD, OWNER)
-        )
-        return chained("", tuple(rows))
+    def with_key(self, key: str | None) -> JournalEntry | None:
+        """Return the entry with an idempotency key, if there is one."""
+        found = [] if key is None else self._entries("key = ?", key)
+        return found[0] if found else None
 
-    def with_key(self, key: str | None) -> Input | None:
-        """Return the input that came with an idempotency key, if there was one."""
-        if key is None:
-            return None
-        row = self._store.one(f"select {COLUMNS} from inputs where key = ?", (key,))
-        return None if row is None else self._input(row)
-
-    def inputs(self) -> list[Input]:
+    def played(self) -> list[JournalEntry]:
         """Return all inputs that were played, in order, those without effect among them."""
-        return self._inputs("instant is not null")
+        return self._entries("instant is not null")
 
-    def latest(self) -> list[Input]:
+    def latest(self) -> list[JournalEntry]:
         """Return the last inputs that were played, in order."""
-        last = (
-            f"(select seq from inputs where instant is not null order by seq desc limit {LATEST})"
-        )
-        return self._inputs(f"seq in {last}")
+        last = "select seq from inputs where instant is not null order by seq desc limit ?"
+        return self._entries(f"seq in ({last})", LATEST)
 
-    def _inputs(self, where: str) -> list[Input]:
-        query = f"select {COLUMNS} from inputs where {where} order by seq"
-        return [self._input(row) for row in self._store.all(query)]
-
-    def turned_away(self) -> list[tuple[str, int, int, float, str]]:
-        """Return number, instance, node, instant and answer of each finish without effect."""
+    def finishes_without_effect(self) -> list[tuple[str, int, int, float, str]]:
+        """Return number, instance, node, instant and answer of each."""
         return self._store.all(
             "select i.serial_number, w.instance, w.node, i.instant, i.answer from inputs i "
             "join waits w on w.serial_number = i.serial_number "
@@ -197,73 +215,85 @@ class Journal:
         )
 
     def verify_description(self) -> None:
-        """Check that the description of the session is the one that the journal begins with.
-
-        Raises
-        ------
-        StoreError
-            If it has been changed.
-        """
-        with self._store.lock, self._store.snapshot():
-            self.load()
-            row = self._store.one(f"select {COLUMNS} from inputs where seq = 1")
-            digest = self._first_digest()
-        found, kept = digest, self._digest
-        if row is not None:
-            found, kept = chained(digest, row[:-1]), row[-1]
+        """Check that the description of the session is the one that the journal begins with."""
+        with self._store.transaction(reading=True):
+            self.load_head()
+            rows = self._rows("seq = 1")
+            found, kept = self._first_digest(), self._digest
+        if rows:
+            found, kept = chain_digest(found, rows[0][:-1]), rows[0][-1]
         if found != kept:
             raise self._store.damaged(
                 "the description of its session, or row 1 of its journal, is not as it was written"
             )
 
-    def verified(self) -> tuple[float, list[Input]]:
-        """Return the instant reached and the inputs to be played again, after a check of all rows.
-
-        Raises
-        ------
-        StoreError
-            If anything has been changed.
-        """
+    def verified(self) -> tuple[float, list[JournalEntry]]:
+        """Check all rows; return the instant reached, and the inputs to replay."""
         store = self._store
-        with store.lock, store.snapshot():
+        with store.transaction(reading=True):
             found = store.one("pragma integrity_check(1)")
             if found is None or found[0] != "ok":
                 raise store.damaged(str(found[0] if found else "its pages are not intact"))
-            now = self.load()
-            rows = store.all(f"select {COLUMNS} from inputs order by seq")
+            now = self.load_head()
+            rows = self._rows()
             digest = self._first_digest()
         for k, row in enumerate(rows):
-            digest = chained(digest, row[:-1])
+            digest = chain_digest(digest, row[:-1])
             if row[0] != k + 1 or digest != row[-1]:
                 raise store.damaged(f"row {k + 1} of its journal is not as it was written")
         if (len(rows), digest) != (self._size, self._digest):
             raise store.damaged(f"its journal has {len(rows)} rows, {self._size} were written")
-        return now, list(self._to_play(rows))
+        entries = [self._entry(row) for row in rows]
+        return now, [one for one in entries if one.instant is not None and one.effective]
 
-    def _to_play(self, rows: list[Any]) -> Iterator[Input]:
-        for row in rows:
-            if row[4] is not None and row[8]:
-                yield self._input(row)
+    def _first_digest(self) -> str:
+        """Return the digest of the description of the session."""
+        rows = self._store.all(
+            "select key, value from about where key not in (?, ?) order by key", (HEAD, OWNER)
+        )
+        return chain_digest("", tuple(rows))
 
-    def _input(self, row: tuple[Any, ...]) -> Input:
-        seq, kind, number, data, instant, answer, noted_at, key, effective, _ = row
-        fields = self._store.parsed(data)
-        return Input(kind, number, fields, seq, instant, answer, noted_at, key, bool(effective))
+    def _entries(self, where: str, *values: object) -> list[JournalEntry]:
+        return [self._entry(row) for row in self._rows(where, *values)]
+
+    def _rows(self, where: str = "true", *values: object) -> list[Any]:
+        query = f"select {COLUMNS} from inputs where {where} order by seq"
+        return self._store.all(query, values)
+
+    def _entry(self, row: tuple[Any, ...]) -> JournalEntry:
+        seq, kind, number, data, instant, answer, _, key, effective, _ = row
+        if kind not in KINDS:
+            raise self._store.damaged(f"row {seq} of its journal has the unknown kind {kind!r}")
+        given = KINDS[kind](number, self._store.parsed(data), key)
+        return JournalEntry(given, seq, instant, str(answer), bool(effective))
 
 
-def chained(before: str, cells: tuple[Any, ...]) -> str:
+def chain_digest(before: str, cells: tuple[Any, ...]) -> str:
     """Return the digest of a row that follows another one."""
     return hashlib.sha256(ascii((before, *cells)).encode()).hexdigest()[:32]
 
 
-def idempotency_key(key: object) -> str | None:
-    """Return an idempotency key, checked; None for none.
+def data_fields(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return data fields as JSON would give them back, checked."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ScenarioError(
+            f"data must map names to values, such as {{'InvoiceNo': 42}}, got {shown(value)}"
+        )
+    try:
+        text = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)
+        size = len(text.encode())  # half a character, as "\ud800", has no bytes
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise ScenarioError(f"data must hold what JSON can: {problem}") from None
+    if size > MOST_BYTES:
+        raise ScenarioError(f"data must not exceed {MOST_BYTES} bytes, got {size}")
+    fields: dict[str, Any] = json.loads(text)
+    return fields
 
-    Raises
-    ------
-    ScenarioError
-        If it is not 1 to 255 visible ASCII characters.
-    """
+
+def idempotency_key(key: object) -> str | None:
+    """Return an idempotency key, checked; None for none."""
     if key is None:
         return None
     if isinstance(key, str) and re.fullmatch(KEY, key):

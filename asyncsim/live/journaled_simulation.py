@@ -1,8 +1,8 @@
 """The simulations of a session and its store, kept in step.
 
 What is played and what is written change together, in one transaction, or not at all. After a
-crash, an interrupt or a failed write, what was played in memory is not trusted: before the next
-action the simulations are made again from the journal, which needs no room on the disk.
+crash, an interrupt or a failed write, the simulations in memory are discarded: before the next
+action they are replayed from the journal, which needs no room on the disk.
 """
 
 from __future__ import annotations
@@ -12,66 +12,57 @@ from typing import TypeVar
 
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import EngineError, ScenarioError, StoreError
-from asyncsim.live.journal import NOT_BEGUN, WITHOUT_ANSWER, Input, Journal
-from asyncsim.live.live_simulation import LiveSimulation
-from asyncsim.live.responses import kept_responses
+from asyncsim.live.journal import (
+    NOT_BEGUN,
+    WITHOUT_ANSWER,
+    Finish,
+    Input,
+    Journal,
+    JournalEntry,
+)
+from asyncsim.live.live_simulation import LiveSimulation, StrategyTwins
+from asyncsim.live.records import stored_responses
 from asyncsim.live.setup import VERSION, Setup
 from asyncsim.live.store import Store
-from asyncsim.live.twins import StrategyTwins
 
 T = TypeVar("T")
 InputListener = Callable[[float, Input, str], None]
-"""Called with every input: when it was played, what it was, and its answer."""
+"""Called with every input: when it was played, what it was, and its answer in words."""
 
 
 class JournaledSimulation:
-    """Plays a setup, and whatever its store holds already.
+    """Plays a setup from the instant that its store has reached.
 
-    Parameters
-    ----------
-    setup, store
-        What is played, and where its records are.
-    heard
-        Called with every input that is played, those of the journal among them.
-
-    Raises
-    ------
-    StoreError
-        If the store's records are not what its journal leads to.
+    `on_input` is called with every input that is played, those of the journal among them. A
+    `StoreError` is raised if the store's records are not the result of its journal.
     """
 
-    def __init__(self, setup: Setup, store: Store, heard: InputListener) -> None:
+    def __init__(self, setup: Setup, store: Store, on_input: InputListener) -> None:
         self.setup = setup
         self.store = store
         self.journal = Journal(store)
-        self._heard = heard
+        self._on_input = on_input
         self._busy = False
-        self._sides: StrategyTwins | None = None
-        if store.empty:  # in memory: strategies of your own cannot be kept in a file
-            with store.lock, store.transaction():
+        self._twins: StrategyTwins | None = None
+        if store.empty:  # in memory: a strategy of the user's own cannot be kept in a file
+            with store.transaction():
                 self.journal.begin()
         self.current()
-        for given in self.journal.latest():
-            heard(given.instant or 0.0, given, text_of(str(given.answer)))
-        if self.journal.load() == NOT_BEGUN:
-            self._together(lambda sides: sides.advance(0.0))
-        elif self.journal.waiting():
+        for entry in self.journal.latest():
+            on_input(entry.instant or 0.0, entry.input, entry.text)
+        if self.journal.load_head() == NOT_BEGUN:
+            self._commit_together(lambda twins: twins.advance(0.0))
+        elif self.journal.unplayed():
             self.commit()
 
     def current(self) -> StrategyTwins:
-        """Return the simulations, made again from the store if the last action has failed.
-
-        Raises
-        ------
-        StoreError
-            If that is not possible.
-        """
-        if self._sides is not None:
-            return self._sides
+        """Return the simulations, replayed from the store if the last action has failed."""
+        if self._twins is not None:
+            return self._twins
         with self.store.lock:
-            if self._sides is None:
-                self._sides = self._from_store()
-            return self._sides
+            if self._twins is None:
+                self._twins = self._replayed()
+            return self._twins
 
     @property
     def now(self) -> float:
@@ -83,159 +74,158 @@ class JournaledSimulation:
         """The simulation that people see."""
         return self.current().main
 
-    @property
-    def all(self) -> list[LiveSimulation]:
-        """The main simulation and its twins."""
-        return self.current().all
+    def knows(self, serial_number: str) -> bool:
+        """Return whether there is a record with this number."""
+        return serial_number in self.current().records
+
+    def write(self) -> None:
+        """Write changed records: a user's function may look at them during an action."""
+        self.current().records.write()
+
+    # --- actions ----------------------------------------------------------------------------------
+
+    def advance(self, target: float, budget: float) -> bool:
+        """Play up to an instant; false if `budget` seconds of real time were too few."""
+        with self.store.lock:
+            twins = self.current()
+            target = max(target, twins.now)
+            quiet = min(one.next_instant for one in twins.all) > target
+            if not quiet or self._busy or self.store.changed_outside():
+                return self._commit_together(lambda twins: twins.advance(target, budget))
+            try:  # nothing happens, so there is nothing to write
+                return twins.advance(target)
+            except BaseException:
+                self._twins = None
+                raise
+
+    def apply(self, inputs: Sequence[Input]) -> list[str | ScenarioError]:
+        """Play inputs now, in order, and record them in one transaction; return their answers.
+
+        An input with the idempotency key of an earlier one is not played: it gets the same answer,
+        or an error if it asks for something else.
+        """
+
+        def play(twins: StrategyTwins) -> list[JournalEntry]:
+            return [self._play(twins, given) for given in inputs]
+
+        with self.store.lock:
+            entries = self._commit_together(play)
+            return [self._answer(*pair) for pair in zip(inputs, entries, strict=True)]
+
+    def _play(self, twins: StrategyTwins, given: Input) -> JournalEntry:
+        """Play and record an input, or return the earlier one with its key."""
+        earlier = self.journal.with_key(given.key)
+        if earlier is not None:
+            return earlier
+        known = given.serial_number is None or given.serial_number in twins.records
+        answer, effective = twins.play(given)
+        entry = JournalEntry(given, instant=twins.now, answer=answer, effective=effective)
+        if known:  # an input about no record changes nothing
+            self.journal.append(entry)
+        return entry
+
+    def _answer(self, given: Input, entry: JournalEntry) -> str | ScenarioError:
+        """Return the answer to an input that is durable, and report it to the listener."""
+        text = entry.text
+        if entry.input is not given:
+            try:
+                given.check_repeats(entry.input)
+            except ScenarioError as error:
+                return error
+            text += ", repeated"
+        self._on_input(self.now, given, text)
+        return entry.answer
+
+    def commit(self) -> None:
+        """Make the present instant durable."""
+        self._commit_together(lambda _: None)
 
     def reset(self) -> None:
-        """Start again from the beginning; all that came from outside is forgotten."""
+        """Start again from the beginning, and delete all inputs."""
         with self.store.lock:
             self._check_idle()
             with self.store.transaction():
                 self.store.clear()
                 self.journal = Journal(self.store)
                 self.journal.begin()
-            self._sides = None
-            self._together(lambda sides: sides.advance(0.0))
+            self._twins = None
+            self._commit_together(lambda twins: twins.advance(0.0))
 
-    def knows(self, serial_number: str) -> bool:
-        """Return whether there is a record with this number."""
-        return serial_number in self.current().records
-
-    def write(self) -> None:
-        """Write changed records: a user's function may look at them while things happen."""
-        self.current().records.write()
-
-    def advance(self, target: float, budget: float) -> bool:
-        """Play up to an instant; false if `budget` seconds of real time were too few."""
-        with self.store.lock:
-            sides = self.current()
-            target = max(target, sides.now)
-            quiet = min(lane.next_instant for lane in sides.all) > target
-            if not quiet or self._busy or self.store.changed_outside():
-                return self._together(lambda sides: sides.advance(target, budget))
-            try:  # nothing happens, so there is nothing to write
-                return sides.advance(target)
-            except BaseException:
-                self._sides = None
-                raise
-
-    def take(self, inputs: Sequence[Input]) -> list[str | ScenarioError]:
-        """Play inputs now, in order, and record them in one transaction; return their answers.
-
-        With an idempotency key that came before, nothing is played: the answer is the same again,
-        or an error that says that the key was used for something else.
-        """
-
-        def play(sides: StrategyTwins) -> list[tuple[Input, Input | None]]:
-            return [self._record(sides, given) for given in inputs]
-
-        with self.store.lock:
-            return [self._answer(given, before) for given, before in self._together(play)]
-
-    def _record(self, sides: StrategyTwins, given: Input) -> tuple[Input, Input | None]:
-        """Play an input and record it; return it with its answer, and the one it repeats."""
-        given = given._replace(instant=sides.now)
-        before = self.journal.with_key(given.key)
-        if before is not None:
-            return given, before
-        known = given.serial_number is None or given.serial_number in sides.records
-        answer, effective = sides.play(given)
-        given = given._replace(answer=answer, effective=effective)
-        if known:  # what concerns no record changes nothing
-            self.journal.note(given.with_final_key())
-        return given, None
-
-    def _answer(self, given: Input, before: Input | None) -> str | ScenarioError:
-        """Return the answer to an input that is durable, and let it be heard."""
-        try:
-            repeated = ", repeated" if before is not None and given.repeats(before) else ""
-        except ScenarioError as error:
-            return error
-        answer = str((before or given).answer)
-        self._heard(self.now, given, text_of(answer) + repeated)
-        return answer
-
-    def commit(self) -> None:
-        """Make the present instant durable."""
-        self._together(lambda _: None)
-
-    def _together(self, act: Callable[[StrategyTwins], T]) -> T:
-        """Make all that is done durable together; first comes what other processes have done."""
-        heard: list[tuple[float, Input, str]] = []
+    def _commit_together(self, act: Callable[[StrategyTwins], T]) -> T:
+        """Play the inputs of other processes, then act, and make all of it durable together."""
         with self.store.lock:
             self._check_idle()
-            sides = self.current()
+            twins = self.current()
             self._busy = True
             try:
                 self.store.begin()  # if this fails, nothing has been played
                 try:
-                    heard = self._hear_other_processes(sides)
-                    result = act(sides)
-                    sides.records.write()
-                    self.journal.reach(sides.now)
+                    entries = self._play_inputs_of_others(twins)
+                    result = act(twins)
+                    twins.records.write()
+                    self.journal.write_head(twins.now)
                     self.store.commit()
                 except BaseException:  # an interrupt, a full disk, a user's code that fails
-                    self._sides = None
+                    self._twins = None
                     self.store.roll_back()
                     raise
             finally:
                 self._busy = False
-        for now, given, answer in heard:
-            self._heard(now, given, text_of(answer))
+        for instant, entry in entries:
+            self._on_input(instant, entry.input, entry.text)
         return result
 
     def _check_idle(self) -> None:
         if self._busy:
             raise EngineError("a function of on_response may look at the session, not act in it")
 
-    def _hear_other_processes(self, sides: StrategyTwins) -> list[tuple[float, Input, str]]:
-        self.journal.load()
-        heard = []
-        for given in self.journal.waiting():
-            if given.answer == Answer.FINISHED.name:
-                sides.records.as_before_finish(given.serial_number or "")
-            effective = self._play_again(sides, given)
-            sides.records.write()
-            self.journal.played(given._replace(instant=sides.now, effective=effective))
-            heard.append((sides.now, given, str(given.answer)))
-        return heard
+    def _play_inputs_of_others(self, twins: StrategyTwins) -> list[tuple[float, JournalEntry]]:
+        """Play the finishes that other processes have recorded; return when, and what."""
+        self.journal.load_head()
+        entries = []
+        for entry in self.journal.unplayed():
+            if isinstance(entry.input, Finish) and entry.answer == Answer.FINISHED.name:
+                twins.records.reopen(entry.input.serial_number or "")
+            effective = self._play_again(twins, entry)
+            twins.records.write()
+            self.journal.set_played(
+                JournalEntry(entry.input, entry.seq, twins.now, entry.answer, effective)
+            )
+            entries.append((twins.now, entry))
+        return entries
 
-    def _play_again(self, sides: StrategyTwins, given: Input) -> bool:
-        answer, effective = sides.play(given)
-        if given.answer not in (answer, WITHOUT_ANSWER):
-            raise self._mismatch(f"input {given.seq} was {given.answer}, is {answer}")
-        return effective
+    # --- replaying --------------------------------------------------------------------------------
 
-    def _from_store(self) -> StrategyTwins:
-        """Play again what the store has, from the journal, and hold it against the records."""
-        setup, store = self.setup, self.store
-        now, inputs = self.journal.verified()
+    def _replayed(self) -> StrategyTwins:
+        """Replay the journal, and compare the result with the records."""
+        store = self.store
+        now, entries = self.journal.verified()
         try:
-            store.rehearse()
-            sides = StrategyTwins(setup, store, kept_responses(store))
-            for given in inputs:
-                assert given.instant is not None
-                sides.advance(given.instant)
-                self._play_again(sides, given)
+            store.begin_replay()
+            twins = StrategyTwins(self.setup, store, stored_responses(store))
+            for entry in entries:
+                assert entry.instant is not None
+                twins.advance(entry.instant)
+                self._play_again(twins, entry)
             if now != NOT_BEGUN:
-                sides.advance(now)
-            sides.records.write()
-            different = store.different(counted_late=sides.main.skipped is not None)
+                twins.advance(now)
+            twins.records.write()
+            different = store.first_difference(counted_late=twins.main.skipped is not None)
             if different:
                 raise self._mismatch(f"{different} is not what its journal leads to")
         finally:
             store.roll_back()
-        sides.responses.replayed = None
-        return sides
+        twins.responses.replayed = None
+        return twins
+
+    def _play_again(self, twins: StrategyTwins, entry: JournalEntry) -> bool:
+        """Play a recorded input; return whether it has changed anything."""
+        answer, effective = twins.play(entry.input)
+        if entry.answer not in (answer, WITHOUT_ANSWER):
+            raise self._mismatch(f"input {entry.seq} was {entry.answer}, is {answer}")
+        return effective
 
     def _mismatch(self, what: str) -> StoreError:
         made, here = self.store.about("asyncsim"), VERSION
         other = f"; it was made by asyncsim {made}, this is {here}" if made != here else ""
         return self.store.damaged(f"{what}{other}")
-
-
-def text_of(answer: str) -> str:
-    """Return an answer in words: the text of a name of `Answer`, anything else as it is."""
-    return Answer[answer].text if answer in Answer.__members__ else answer

@@ -1,48 +1,58 @@
-"""One strategy's side of a live session: the simulation, with people and programs taking part.
+"""The simulations of a live session, one for each strategy, in which people and programs take part.
 
-A `LiveSimulation` is the SimPy engine with four doors in it: a step may be finished from outside,
-its work may be declared complete, a response may be handled by a user's function, and an instance
-may be started by hand. Everything else is the simulation as it is.
-
-When waits time out: in the store, of which only the next one is on the clock.
-
-A timer for each of a hundred thousand waits would keep each of them in memory.
+A `LiveSimulation` is the SimPy engine with inputs: a step may be finished from outside, its work
+may be declared complete, its time-out postponed, a step entered again, an instance started by hand,
+and a response handled by a user's function. `StrategyTwins` plays several of them on the same
+random numbers and the same clock, and dispatches inputs to them: the *main* simulation is the one
+that people see and finish; the *twins* show the same instances under other strategies.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from asyncsim.engine.contexts import Delivery, ExternalSystemContext, WorkItem
+import numpy as np
+import pandas as pd
+from attrs import evolve
+
+from asyncsim.engine.contexts import Delivery, ExternalSystemContext, WaitContext, WorkItem
 from asyncsim.engine.environment import Environment, EventKind, order
 from asyncsim.engine.graph import Call, Choose, Fork, Work
-from asyncsim.engine.result import Outcome
+from asyncsim.engine.result import DELIVERY_OUTCOMES, DeliveryColumns, Outcome, Record
 from asyncsim.engine.simulation import Simulation
+from asyncsim.engine.tables import with_timestamps
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.engine.workers import Job
-from asyncsim.live.responses import Responses
+from asyncsim.live.journal import (
+    WITHOUT_ANSWER,
+    Complete,
+    Finish,
+    Heartbeat,
+    Input,
+    Retry,
+    Start,
+)
+from asyncsim.live.records import ResponseRecords, Responses, StoredFields, StoredWaits
+from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
-from asyncsim.model.random_streams import Draws
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategy_base import SimProcess, Strategy
+from asyncsim.model.random_streams import Draws, draw_for
+from asyncsim.model.scenario_files import told_apart
+from asyncsim.model.strategy_base import SimProcess, Strategy, schedule_of
 
 NEVER = (float("inf"), 0, 0)
+BLOCK = 256
+"""Random numbers for instances that are started by hand are drawn for this many at a time."""
 
 
 class Deadlines:
-    """The deadlines of all waits.
+    """When waits time out: stored, with only the next deadline on the simulation's clock.
 
-    Parameters
-    ----------
-    store
-        Where they are.
-    clock
-        What tells that the next one has come.
-    expire
-        What is done with the serial number of a wait that has run out of time.
+    A timer for each of a hundred thousand waits would keep each of them in memory. `expire` is
+    called with the serial number of a wait whose deadline has come.
     """
 
     def __init__(self, store: Store, clock: Environment, expire: Callable[[str], None]) -> None:
@@ -52,12 +62,12 @@ class Deadlines:
         self._next = NEVER
 
     def set(self, wait: Wait, due: float, timeout: float | None) -> None:
-        """Set when a wait times out; `timeout` is the latest, whatever heartbeats there are."""
+        """Set when a wait times out; `timeout` is the latest instant, in spite of heartbeats."""
         self._store.do(
             "insert or replace into deadlines values (?, ?, ?, ?, ?)",
             (wait.serial_number, due, timeout, wait.row + 1, wait.number),
         )
-        self._put_on_clock((due, wait.row, wait.number))
+        self._schedule((due, wait.row, wait.number))
 
     def timeout_of(self, serial_number: str) -> float | None:
         """Return the latest instant at which a wait times out, if it has one."""
@@ -69,17 +79,17 @@ class Deadlines:
         """Forget the deadline of a wait that is over."""
         self._store.do("delete from deadlines where serial_number = ?", (serial_number,))
 
-    def _put_on_clock(self, deadline: tuple[float, int, int]) -> None:
+    def _schedule(self, deadline: tuple[float, int, int]) -> None:
         if deadline < self._next:
             self._next = deadline
             due, row, number = deadline
             event = self._clock.at(due, order(EventKind.TIMEOUT, row, number))
             assert event.callbacks is not None
-            event.callbacks.append(lambda _: self._come(deadline))
+            event.callbacks.append(lambda _: self._expire_at(deadline))
 
-    def _come(self, deadline: tuple[float, int, int]) -> None:
+    def _expire_at(self, deadline: tuple[float, int, int]) -> None:
         if deadline != self._next:
-            return  # an earlier one was set after this, and has put the next one on
+            return  # an earlier one was set after this, and has scheduled the next one
         due, row, number = deadline
         found = self._store.one(
             "select serial_number from deadlines where due = ? and instance = ? and number = ?",
@@ -89,70 +99,51 @@ class Deadlines:
         if found is not None:  # it may have been dropped, or moved by a heartbeat
             self.drop(found[0])
             self._expire(found[0])
-        self._put_next_on_clock()
-
-    def _put_next_on_clock(self) -> None:
         query = "select due, instance, number from deadlines order by due, instance, number limit 1"
-        found = self._store.one(query)
-        if found is not None:
-            due, instance, number = found
-            self._put_on_clock((due, instance - 1, number))
-
-
-Fields = MutableMapping[int, Mapping[str, Any]]
-"""Data fields of instances, by row."""
+        following = self._store.one(query)
+        if following is not None:
+            due, instance, number = following
+            self._schedule((due, instance - 1, number))
 
 
 class LiveSimulation(Simulation):
-    """A scenario under one strategy, played as far as the session's clock has come.
+    """A scenario under one strategy, played up to the session's present instant.
 
-    Parameters
-    ----------
-    scenario, strategy, draws
-        As in `Simulation`.
-    waits, fields
-        Where the records of waits and the data fields of instances are kept.
-    responses
-        What decides how the immediate responses to calls are handled.
-    held
-        Names of the systems that complete nothing by themselves.
-    heartbeats
-        How long a wait may last without a sign of life, in seconds, by the name of its step.
-    store
-        Where deadlines are kept; left out, each is a timer in memory.
+    With a store it is the main simulation, whose waits, data fields and deadlines are records;
+    without one it is a twin and keeps them in memory.
     """
 
     def __init__(
         self,
-        scenario: Scenario,
+        setup: Setup,
         strategy: Strategy,
         draws: Draws,
-        *,
-        waits: Waits,
-        fields: Fields,
         responses: Responses,
-        held: frozenset[str] = frozenset(),
-        heartbeats: Mapping[str, float] | None = None,
         store: Store | None = None,
     ) -> None:
-        self._asks = store is not None
-        self.held = held
+        scenario = setup.scenario
+        self.held = setup.held
+        waits = Waits(scenario.server.policy) if store is None else StoredWaits(scenario, store)
         super().__init__(scenario, strategy, draws, waits=waits)
-        self.fields = fields
-        self.retried = False
+        self.fields: StoredFields | dict[int, Mapping[str, Any]]
+        self.fields = {} if store is None else StoredFields(store)
+        self._deadlines = None if store is None else Deadlines(store, self.clock, self._time_out)
+        self._heartbeats = setup.heartbeats
+        self._responses = responses
+        self.stopped = True  # it ends with the session
         self.unnoticed = Counter[int]()
         """Open waits whose work is complete, by node."""
-        self.stopped = True  # a lane has no end of its own
-        self._responses = responses
-        self._heartbeats = heartbeats or {}
-        self._handed: dict[str, Mapping[str, Any]] = {}
+        self.retried = False
+        """Whether a step was entered again, so that the times are those of the last try."""
         self._ahead: set[str] = set()
+        """Waits that are complete before this simulation has made their call."""
+        self._handed: dict[str, Mapping[str, Any]] = {}
+        """Data of completions, until the wait resumes."""
         self._activations: dict[tuple[int, int], int] = {}
-        self._instead: dict[str, str] = {}
+        """The activation numbers of retries, by node and row."""
+        self._replaced_by: dict[str, str] = {}
         self._waits_again: dict[str, str] = {}
-        self._deadlines = None
-        if store is not None:
-            self._deadlines = Deadlines(store, self.clock, self._run_out_of_time)
+        """New serial numbers by old: of all retries, and of those without a new call."""
 
     def _open_systems(self) -> None:
         super()._open_systems()
@@ -160,10 +151,7 @@ class LiveSimulation(Simulation):
             self._systems[name] = HeldSystemContext()
 
     def desks(self, system: str) -> list[ExternalSystemContext]:
-        """Return where a system works, link by link; none if its steps are finished from outside.
-
-        They are for looking.
-        """
+        """Return the links of a system, to look at; none if its steps are finished from outside."""
         return [] if system in self.held else list(self._systems[system].links())
 
     # --- the clock --------------------------------------------------------------------------------
@@ -222,7 +210,9 @@ class LiveSimulation(Simulation):
     def _response_to(self, wait: Wait, node: Call) -> str:
         drawn = super()._response_to(wait, node)
         fields = self.fields.get(wait.row, {})
-        response, data = self._responses.to_call(wait, node, drawn, fields, self._asks)
+        response, data = self._responses.to_call(
+            wait, node, drawn, fields, self._deadlines is not None
+        )
         self._add_fields(wait.row, data)
         return response
 
@@ -231,10 +221,10 @@ class LiveSimulation(Simulation):
     def finish_from_outside(
         self, serial_number: str, data: Mapping[str, Any] | None
     ) -> tuple[Answer, bool]:
-        """Finish a step by its number, at once; this is also the completion of its work.
+        """Finish a step now, which also completes its work; return the answer and if it changed it.
 
-        Return the answer, and whether anything has changed. A finish that changes nothing occupies
-        no worker. The server's limit is for the callbacks that are simulated.
+        A finish that changes nothing occupies no worker. The server's limit is for the callbacks
+        that are simulated.
         """
         wait = self.waits.records.get(serial_number)
         if wait is None:
@@ -266,7 +256,7 @@ class LiveSimulation(Simulation):
         )
 
     def complete_from_outside(self, serial_number: str, data: Mapping[str, Any] | None) -> bool:
-        """Declare the work of a wait complete; false if it is so already.
+        """Complete the work of a wait; false if it is complete already.
 
         This simulation may not have made the call yet; then the work is complete once it has.
         """
@@ -282,7 +272,7 @@ class LiveSimulation(Simulation):
         return True
 
     def completed(self, wait: Wait) -> None:
-        """Note that the work is done; somebody may have said so before the system does."""
+        """Record that the work is complete, perhaps after it was completed from outside."""
         if wait.completed < math.inf:
             self._notify_strategy(wait)
         else:
@@ -325,7 +315,7 @@ class LiveSimulation(Simulation):
         elif self._node(wait).name not in self._heartbeats:
             self._deadlines.set(wait, instant, instant)
 
-    def _run_out_of_time(self, serial_number: str) -> None:
+    def _time_out(self, serial_number: str) -> None:
         self.expire(self.waits.records[serial_number], State.TIMED_OUT)
 
     def _closed(self, wait: Wait) -> None:
@@ -336,7 +326,7 @@ class LiveSimulation(Simulation):
         super()._closed(wait)
 
     def heartbeat(self, serial_number: str) -> bool:
-        """Put a wait's deadline off; false if it has none that heartbeats put off."""
+        """Postpone the deadline of a wait; false if it has none that heartbeats postpone."""
         wait = self.waits.records[serial_number]
         if (
             wait.state is not State.ARMED
@@ -347,13 +337,13 @@ class LiveSimulation(Simulation):
         self._expect_heartbeat(wait, self._deadlines.timeout_of(serial_number))
         return True
 
-    # --- an operator tries again ------------------------------------------------------------------
+    # --- retries by an operator -------------------------------------------------------------------
 
-    def why_not_again(self, wait: Wait) -> str:
-        """Return why a step cannot be entered once more, or nothing if it can."""
+    def why_no_retry(self, wait: Wait) -> str:
+        """Return why a step cannot be entered again, or nothing if it can."""
         failed = self.outcomes[wait.row] is Outcome.FAILED
-        if wait.serial_number in self._instead or not (wait.state is State.ARMED or failed):
-            now = self._instead.get(wait.serial_number)
+        if wait.serial_number in self._replaced_by or not (wait.state is State.ARMED or failed):
+            now = self._replaced_by.get(wait.serial_number)
             hint = f"; it was tried again as {now!r}" if now else ""
             return f"its instance has gone on from there ({wait.state.value}){hint}"
         if failed and any(isinstance(node, Fork) for node in self.graph.nodes):
@@ -361,19 +351,19 @@ class LiveSimulation(Simulation):
         return ""
 
     def next_activation(self, row: int) -> int:
-        """Return the number under which a step of an instance is entered once more."""
+        """Return the number under which a step of an instance is entered again."""
         given = [number for (_, of), number in self._activations.items() if of == row]
         return max([*self.scenario.process.activations.values(), *given]) + 1
 
     def retry(self, place: tuple[int, int], serial_number: str, call: bool, number: int) -> None:
-        """Enter a step once more, under a new number; the old one is stale then.
+        """Enter a step again, under a new number; the old one is stale then.
 
-        `place` is the node and the row of the instance: a twin may have to come to it yet.
+        `place` is the node and the row of the instance: a twin may not have reached it yet.
         """
         wait = self.waits.records.get(serial_number)
         if wait is None:
             self._activations[place] = number
-        if wait is None or self.why_not_again(wait):
+        if wait is None or self.why_no_retry(wait):
             return  # a twin may be further on
         node, row, now = self._node(wait), wait.row, self.clock.now
         if self.waits.cancel(wait, now):
@@ -381,7 +371,7 @@ class LiveSimulation(Simulation):
         self.outcomes[row], self.ended[row] = Outcome.RUNNING, math.nan
         self._activations[node.index, row] = number
         self.retried = True
-        self._instead[serial_number] = f"{row + 1}_{number}"
+        self._replaced_by[serial_number] = f"{row + 1}_{number}"
         if call:
             self._start_walk(row, node.index)
             return
@@ -398,19 +388,197 @@ class LiveSimulation(Simulation):
         return super().serial_number(node, row)
 
     def waits_now_as(self, serial_number: str) -> str | None:
-        """Return the number that an operator's retry has put in the place of another."""
-        return self._instead.get(serial_number)
+        """Return the number under which a retry has replaced another."""
+        return self._replaced_by.get(serial_number)
 
     def activation(self, node: Call, row: int) -> int:
         """Return the activation number under which an instance waits at a call now."""
         return self._activations.get((node.index, row), node.number)
 
+    def next_check(self, wait: Wait, now: float) -> tuple[float, int]:
+        """Return when a wait is checked next, if by a schedule, and its checks until now."""
+        schedule = schedule_of(self.strategy)
+        if schedule is None or wait.state is not State.ARMED:
+            return math.nan, wait.checks
+        step = WaitContext(self, wait, EventKind.CHECK_DUE)
+        step.checks = 0
+        schedule.skip(step, np.nextafter(now, math.inf))
+        return float(schedule.next_check(step)), step.checks if self.skipped else wait.checks
+
 
 class HeldSystemContext(ExternalSystemContext):
-    """Where nothing is worked on: the record of the wait is all there is of the request."""
+    """A system that works on nothing: the record of the wait is all there is of the request."""
 
     def __init__(self) -> None:
         """Take no part in the simulation."""
 
     def submit(self, item: WorkItem) -> None:
         """Leave the work to people and programs."""
+
+
+class StrategyTwins:
+    """The main simulation of a session and its twins: one for each strategy, on the same numbers.
+
+    Between two calls each has played everything up to and including `now`, so the instant of an
+    input suffices to replay it in its place. `replayed` has the answers of users' functions to
+    calls that are replayed.
+    """
+
+    def __init__(self, setup: Setup, store: Store, replayed: ResponseRecords | None = None) -> None:
+        self.now = 0.0
+        self._scenario = scenario = setup.scenario
+        self._draws = draws = scenario.draw(setup.seed)
+        self._started = 0
+        self._spares: Draws | None = None
+        first, *others = setup.strategies
+        self.responses = responses = Responses(setup.handlers, store, replayed)
+        self.main = LiveSimulation(setup, first, draws, responses, store)
+        self.twins = [LiveSimulation(setup, other, draws, responses) for other in others]
+        self.all = [self.main, *self.twins]
+        assert isinstance(self.main.waits, StoredWaits)
+        self.records = self.main.waits.records
+
+    def advance(self, target: float, budget: float = math.inf) -> bool:
+        """Play up to an instant and at it; false if `budget` seconds of real time were too few."""
+        stop = time.perf_counter() + budget
+        while (instant := min(one.next_instant for one in self.all)) <= target:
+            for one in self.all:
+                one.play_through(instant)
+            self.now = instant
+            if time.perf_counter() > stop:
+                return False
+        self.now = target
+        for one in self.all:
+            one.clock.move_to(target)
+        return True
+
+    def play(self, given: Input) -> tuple[str, bool]:
+        """Play an input now; return the answer, and whether it has changed anything.
+
+        The answer is a name of `Answer`, the number of an instance that was started, the new serial
+        number of a step that was retried (none if it is too late), or "done".
+        """
+        for one in self.all:
+            one.clock.move_to(self.now)
+        answer, effective = self._dispatch(given)
+        for one in self.all:  # what follows at this very instant
+            one.play_through(self.now)
+            one.clock.move_to(self.now)
+        return answer, effective
+
+    def _dispatch(self, given: Input) -> tuple[str, bool]:
+        number, data = given.serial_number or "", given.data
+        match given:
+            case Finish():
+                answer, effective = self.main.finish_from_outside(number, data)
+                if answer not in (Answer.UNKNOWN, Answer.IGNORED_UNKNOWN):
+                    changed = [one.complete_from_outside(number, data) for one in self.twins]
+                    effective = effective or any(changed)
+                return answer.name, effective
+            case Complete():
+                for one in self.all:
+                    one.complete_from_outside(number, data)
+            case Heartbeat():
+                return WITHOUT_ANSWER, self.main.heartbeat(number)
+            case Retry():
+                new = self._retry(number, given.call)
+                return new, bool(new)
+            case Start():
+                return self._start(data or {}), True
+        return WITHOUT_ANSWER, True
+
+    def _retry(self, number: str, call: bool) -> str:
+        """Enter a step again in every simulation; return its new number, or nothing if too late."""
+        wait = self.main.waits.records[number]
+        if self.main.why_no_retry(wait):
+            return ""
+        place, activation = (wait.step, wait.row), self.main.next_activation(wait.row)
+        for one in self.all:
+            one.retry(place, number, call, activation)
+        return f"{wait.row + 1}_{activation}"
+
+    def _start(self, fields: Mapping[str, Any]) -> str:
+        """Start an instance in every simulation; return its number."""
+        row = self.main.arrived
+        k = self._started % BLOCK
+        if k == 0 or self._spares is None:
+            # Their own seed, so that these numbers are not those of the instances drawn ahead
+            keys = self._draws.key(f"started by hand/{self._started // BLOCK}"), 0
+            self._spares = draw_for(self._scenario, *keys, np.zeros(BLOCK))
+        self._started += 1
+        self._draws = insert_instance(self._draws, row, self.now, self._spares, k)
+        for one in self.all:
+            one.start_instance(self._draws, fields)
+        return str(row + 1)
+
+    def beside(self, serial_number: str) -> pd.DataFrame:
+        """Return the state of one step under each strategy: when it resumed, or is checked next."""
+        rows = []
+        labels = told_apart([one.strategy for one in self.all])
+        for one, label in zip(self.all, labels, strict=True):
+            wait = one.waits.records.get(serial_number)
+            if wait is None:
+                rows.append((label, "not called yet", *[math.nan] * 4, 0))
+                continue
+            finished = wait.state is State.FINISHED
+            resumed = wait.closed if finished else math.nan
+            completed = wait.completed if wait.completed < math.inf else math.nan
+            latency = (resumed if finished else self.now) - completed
+            state = "resumed" if finished else wait.state.value
+            due, checks = one.next_check(wait, self.now)
+            rows.append((label, state, completed, resumed, latency, due, checks))
+        names = ["strategy", "state", "completed", "resumed", "latency", "next_check", "checks"]
+        table = pd.DataFrame(rows, columns=names)
+        instants = ("completed", "resumed", "next_check")
+        return with_timestamps(table, self._scenario.calendar, instants)
+
+
+def insert_instance(draws: Draws, row: int, instant: float, spares: Draws, k: int) -> Draws:
+    """Return draws with one more instance at a row, with the numbers of the k-th spare one."""
+
+    def grown(mine: Mapping[str, Any], spare: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: np.insert(mine[name], row, spare[name][k], axis=0) for name in mine}
+
+    return Draws(
+        np.insert(draws.arrivals, row, instant),
+        work=grown(draws.work, spares.work),
+        external=grown(draws.external, spares.external),
+        choices=grown(draws.choices, spares.choices),
+        responses=grown(draws.responses, spares.responses),
+        seed=draws.seed,
+        replication=draws.replication,
+    )
+
+
+def with_rejected_finishes(
+    record: Record, finishes: Sequence[tuple[str, int, int, float, str]]
+) -> Record:
+    """Return a record with the finishes from outside that changed nothing.
+
+    They take no part in the simulation, but each is a delivery to its wait.
+    """
+    if not finishes:
+        return record
+    numbers, instances, nodes, instants, answers = zip(*finishes, strict=True)
+    d, waits = record.deliveries, record.waits
+    sent = np.array(instants, dtype=float)
+    before, more = Counter(d.serial_numbers or ()), Counter(numbers)
+    attempts = []
+    for number in numbers:
+        attempts.append(before[number])
+        before[number] += 1
+    added = [more[number] for number in waits.serial_numbers or ()]
+    return evolve(
+        record,
+        deliveries=DeliveryColumns(
+            np.append(d.row, np.array(instances) - 1),
+            np.append(d.node, nodes),
+            np.append(d.attempt, attempts),
+            np.append(d.sent, sent),
+            np.append(d.arrived, sent),
+            np.append(d.handled, sent),
+            np.append(d.outcome, [DELIVERY_OUTCOMES.index(Answer[one].text) for one in answers]),
+            [*(d.serial_numbers or ()), *numbers],
+        ),
+        waits=evolve(waits, deliveries=waits.deliveries + np.array(added, dtype=np.int64)),
+    )

@@ -1,10 +1,10 @@
-"""Locks between processes that survive what a notebook does to files.
+"""Locks between processes that survive what a notebook does to files, and checks of those files.
 
 POSIX drops all record locks of a process on a file as soon as the process closes *any* descriptor
-of that file, so ``shutil.copy("session.db", …)`` in a notebook takes SQLite's own locks away
+of that file, so ``shutil.copy("session.db", …)`` in a notebook releases SQLite's own locks
 (https://www.sqlite.org/howtocorrupt.html, section 2.2). Two kinds of locks stay: `flock` on a file
-that holds nothing else, and Linux's open file description locks (`fcntl(2)`), which belong to one
-open file and not to the process.
+that holds nothing else (`FileLock`), and Linux's open file description locks (`fcntl(2)`), which
+belong to one open file and not to the process (`HeldOpen`).
 """
 
 from __future__ import annotations
@@ -21,35 +21,25 @@ import weakref
 from collections.abc import Callable
 
 LOCKS = importlib.util.find_spec("fcntl") is not None
-"""False on Windows and in a browser, where nothing drops a lock of SQLite's."""
+"""False on Windows and in a browser, where nothing drops SQLite's own locks."""
 if LOCKS:
     import fcntl
 
 SHARED_BYTES = 0x40000002, 510
-"""SQLite's bytes of a database file that every reader locks (``os_unix.c``)."""
+"""The bytes of a database file that every reader of SQLite locks (``os_unix.c``)."""
 IN_USE_BYTE = 128, 1
 """The byte of a ``-shm`` file that every process locks while it uses it (``os_unix.c``)."""
 FLOCK = "hhqqi4x"
 """``struct flock`` of 64-bit Linux: type, whence, start, length, process."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.0002, 0.02
-NO_LOCKS_THERE = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 _open_here: weakref.WeakSet[FileLock | HeldOpen] = weakref.WeakSet()
 
 
 class FileLock:
-    """A lock on a file of its own, held by one process at a time or shared by several.
+    """A lock on its own file, held by one process at a time or shared by several.
 
-    Where the system has no `flock`, nothing is locked.
-
-    Parameters
-    ----------
-    path
-        The file; made if there is none.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be opened: it is a directory, for instance.
+    The file is created if it does not exist. Where the system has no `flock`, nothing is locked.
     """
 
     def __init__(self, path: str) -> None:
@@ -57,7 +47,7 @@ class FileLock:
         self._fd = -1
         self._useless = False
         self.release: Callable[[], object] = nothing
-        """Give the lock back; a call that no interrupt can split."""
+        """Release the lock; one call into C, which no interrupt can split."""
         self._open()
 
     def _open(self) -> None:
@@ -87,7 +77,7 @@ class FileLock:
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
             except OSError as error:
-                if error.errno in NO_LOCKS_THERE:  # a network drive: SQLite's own must do
+                if error.errno in UNSUPPORTED:  # a network drive: SQLite's own must do
                     self._useless, self.release = True, nothing
                     return True
                 raise
@@ -99,7 +89,7 @@ class FileLock:
                 return True
 
     def close(self) -> None:
-        """Give the lock back and close the file, which stays: the next process needs the same."""
+        """Release the lock and close the file, which stays: the next process needs the same."""
         fd, self._fd = self._fd, -1
         self.release = nothing
         if fd >= 0:
@@ -110,15 +100,11 @@ class FileLock:
 
 
 class HeldOpen:
-    """Keeps other processes from taking a database's files for unused while this one uses them.
+    """Holds a database's files open, so that no other process takes them for unused.
 
     SQLite deletes the write-ahead log, and cuts its index to size, when it can lock them alone:
-    which it can once the record locks of this process are gone. These locks stay.
-
-    Parameters
-    ----------
-    path
-        The database, which is open already and writes ahead if it has a ``-wal`` file.
+    which it can once the record locks of this process are gone. These locks stay. The database is
+    open already, and writes ahead if it has a ``-wal`` file.
     """
 
     def __init__(self, path: str) -> None:
@@ -129,7 +115,7 @@ class HeldOpen:
         _open_here.add(self)
         logged = os.path.exists(path + "-wal")
         places: list[tuple[str, tuple[int, int] | None]] = [(path, SHARED_BYTES)]
-        if logged:  # else a writer needs those bytes for itself
+        if logged:  # otherwise a writer needs those bytes for itself
             places += [(path + "-wal", None), (path + "-shm", IN_USE_BYTE)]
         for name, place in places:
             try:
@@ -158,7 +144,7 @@ class HeldOpen:
 
     @property
     def frames(self) -> int:
-        """How many frames of the write-ahead log are in use, as its index has it."""
+        """How many frames of the write-ahead log are in use, by its index."""
         return int.from_bytes(self.read("-shm", 16, 4), sys.byteorder)
 
     def read(self, ending: str, offset: int, length: int) -> bytes:
@@ -173,6 +159,55 @@ class HeldOpen:
 
     def __del__(self) -> None:
         self.close()
+
+    # --- the write-ahead log ----------------------------------------------------------------------
+
+    def commits_behind(self) -> int:
+        """Return how many commits the write-ahead log holds behind the frames SQLite has read.
+
+        Frames of the present generation carry the salts of the header, older ones do not; the
+        frame that ends a commit has the size of the database, others 0. See
+        https://www.sqlite.org/fileformat2.html#walformat and
+        https://www.sqlite.org/walformat.html.
+
+        A process that is killed between writing a commit and its entry in the index leaves one as
+        well, and several killed processes may leave the ends of theirs, one after the other. Such
+        commits do not continue each other's checksums, as commits behind a damaged place do: only
+        those that continue are counted together.
+        """
+        header = self.read("-wal", 0, 32)
+        if len(header) < 32:
+            return 0
+        size = 24 + int.from_bytes(header[8:12], "big")
+        intact = header[24:] == _checksum(header[:24], bytes(8), header[3])
+        salts = header[16:24] if intact else self.read("-wal", 40, 8)
+        ends, place = [], 32 + self.frames * size
+        while len(frame := self.read("-wal", place, 24)) == 24:
+            if frame[8:16] == salts and frame[4:8] != bytes(4):
+                ends.append(place)
+            place += size
+        most = together = 1
+        for k in range(1, len(ends)):
+            frames = range(ends[k - 1] + size, ends[k] + size, size)
+            together = together + 1 if all(self._continues(at, size) for at in frames) else 1
+            most = max(most, together)
+        return most if ends else 0
+
+    def _continues(self, place: int, size: int) -> bool:
+        """Return whether the checksum of a frame continues that of the frame before."""
+        before, frame = self.read("-wal", place - size + 16, 8), self.read("-wal", place, size)
+        kind = self.read("-wal", 3, 1)[0]
+        return frame[16:24] == _checksum(frame[:8] + frame[24:], before, kind)
+
+
+def _checksum(data: bytes, before: bytes, kind: int) -> bytes:
+    """Return the checksum of data after a checksum; `kind` is the last byte of the magic number."""
+    order = ">" if kind & 1 else "<"
+    one, two = struct.unpack(">2I", before)
+    for first, second in struct.iter_unpack(f"{order}2I", data):
+        one = (one + first + two) % 2**32
+        two = (two + second + one) % 2**32
+    return struct.pack(">2I", one, two)
 
 
 def nothing() -> None:
@@ -198,7 +233,7 @@ def _lock_bytes(fd: int, start: int, length: int) -> None:
 
 
 def _close_in_child() -> None:
-    """Leave the locks to the parent: a child that outlives it would hold them on."""
+    """Leave the locks to the parent process, which a child may outlive."""
     for one in list(_open_here):
         one.close()
 

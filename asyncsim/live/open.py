@@ -1,25 +1,36 @@
-"""Start a live session, or go on with one that a store holds."""
+"""Start a session, resume or replay the one that a store holds, or finish a step in a store."""
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 from asyncsim.engine.waits import Answer
-from asyncsim.errors import ScenarioError
-from asyncsim.live.journal import idempotency_key
+from asyncsim.errors import EngineError, ScenarioError
+from asyncsim.live.journal import (
+    WITHOUT_ANSWER,
+    Finish,
+    Input,
+    Journal,
+    JournalEntry,
+    data_fields,
+    idempotency_key,
+)
 from asyncsim.live.real_time_clock import positive_speed
-from asyncsim.live.records import StoredWaits, finish_record
-from asyncsim.live.responses import Handler, data_fields
+from asyncsim.live.records import Handler, StoredWaits, store_response, stored_responses
 from asyncsim.live.session import Session
-from asyncsim.live.setup import Setup
-from asyncsim.live.store import IN_MEMORY, Store, existing, written
+from asyncsim.live.setup import Setup, checked_strategies
+from asyncsim.live.store import IN_MEMORY, Store, as_text, open_existing
 from asyncsim.model.profiles import Profile
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.units import DurationLike
-from asyncsim.model.validation import scenario_error
+from asyncsim.model.units import DurationLike, duration
+from asyncsim.model.validation import argument, scenario_error
 
 
 def live(
@@ -35,30 +46,30 @@ def live(
     profile: str | Profile | None = None,
     on_response: Handler | Mapping[str, Handler] | None = None,
 ) -> Session:
-    """Start a scenario on a clock, or go on with one that a store holds.
+    """Start a scenario on a clock, or resume the session that a store holds.
 
     Parameters
     ----------
     scenario
-        What is played; may be left out to go on with what `store` holds.
+        What is played; left out, the session in `store` is resumed.
     strategy
-        How the waits that people see learn of completion; by default `Callback()`.
+        How the waits that people see notice completion; by default `Callback()`.
     against
         Strategies under which the same instances are played beside it.
     speed
         Simulated seconds per real second once `play()` is called.
     store
-        A database file (SQLite). What waits is a record there; kill this process at any moment,
-        open the file again, and the session goes on. By default all is kept in memory.
+        A database file (SQLite) with a record of each wait. If this process is killed at any
+        moment, open the file again, and the session resumes. By default all is kept in memory.
     seed
         Key of the random numbers.
     hold
-        Systems that complete nothing by themselves, so that people do: names, or True for all.
+        Systems that complete nothing by themselves, since people do: names, or True for all.
     heartbeat
-        A wait times out when nobody calls `Session.heartbeat` for so long; also by step.
+        A wait times out if `Session.heartbeat` is not called for this long; also by step.
     profile
-        Finishes are answered as another engine does, such as ``"camunda 8"``: by policy, and over
-        REST by its status codes where a source names them; see `asyncsim.profiles`.
+        Answer finishes as another engine does, such as ``"camunda 8"``: by policy, and over REST
+        by its status codes where a source names them; see `asyncsim.profiles`.
     on_response
         A function that handles the immediate response of a call before the step waits; see
         `OutgoingCall`. Also by step. It is not kept in a store: give it again.
@@ -90,23 +101,23 @@ def live(
     elif store is None:
         raise ScenarioError("live() needs a scenario, or a store that holds a session")
     else:
-        setup, kept = None, existing(store)
+        setup, kept = None, open_existing(store)
     try:
         if setup is None:
             _check_alone(strategy, against, seed, hold, heartbeat, profile)
         kept.own()
         if kept.empty and setup is not None:
             if store is not None:
-                with kept.lock, kept.transaction():
+                with kept.transaction():
                     setup.keep(kept)
                 kept.all("pragma wal_checkpoint(passive)")  # the file alone knows what it is
             return Session(setup, kept, speed)
         found = Setup.kept_in(kept, on_response)
-        what = setup.differs_from(found) if setup is not None else ""
+        what = setup.difference(found) if setup is not None else ""
         if what:
             raise ScenarioError(
                 f"store {kept.path!r} holds a session with another {what}; leave the scenario out "
-                "to go on with it, or take a new file"
+                "to resume it, or take a new file"
             )
         return Session(found, kept, speed)
     except BaseException:
@@ -115,7 +126,7 @@ def live(
 
 
 def _check_alone(*described: object) -> None:
-    """Refuse what would be without effect: a store knows what it plays."""
+    """Refuse arguments without effect: a store knows what it plays."""
     names = ("strategy", "against", "seed", "hold", "heartbeat", "profile")
     for name, value in zip(names, described, strict=True):
         if value not in (None, (), 0, False):
@@ -155,15 +166,150 @@ def finish_in_store(
     >>> store = folder.name + "/session.db"
     >>> session = sim.live(sim.Scenario.load("example:nightly_ledger"), hold=True, store=store)
     >>> session.run_until("09:00")
-    >>> session.close()  # nobody plays it now
+    >>> session.close()  # no process plays it now
     >>> sim.finish_in_store(store, "1_31", {"InvoiceNo": 42}).text
     'finished'
     >>> folder.cleanup()
     """
-    kept = existing(store)
+    kept = open_existing(store)
     try:
         waits = StoredWaits(Setup.kept_in(kept).scenario, kept)
         fields = None if data is None else data_fields(data)
-        return finish_record(kept, waits, written(serial_number), fields, idempotency_key(key))
+        given = Finish(as_text(serial_number), fields, idempotency_key(key))
+        return finish_record(kept, waits, given)
     finally:
         kept.close()
+
+
+def finish_record(store: Store, waits: StoredWaits, given: Finish) -> Answer:
+    """Finish a record in a process that does not play the scenario."""
+    journal, number = Journal(store), given.serial_number or ""
+    with store.transaction():
+        now = journal.load_head()
+        earlier = journal.with_key(given.key)
+        if earlier is None:
+            answer = waits.finish(number, now, given.data)
+            waits.records.write()
+            if number in waits.records:
+                journal.append(JournalEntry(given, answer=answer.name))
+                journal.write_head()
+            return answer
+    given.check_repeats(earlier.input)
+    return Answer[earlier.answer]
+
+
+class Replay(Session):
+    """A session played again from its first instant, to be watched; made by `asyncsim.replay`.
+
+    It has the clock and the tables of a session, but takes no inputs.
+    """
+
+    def __init__(self, setup: Setup, source: Store, speed: float) -> None:
+        journal = Journal(source)
+        self.end = journal.verified()[0]
+        """The instant that the session had reached."""
+        self._entries = journal.played()
+        self._responses = stored_responses(source)
+        super().__init__(setup, Store(), speed)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._script = deque(self._entries)
+        with self.store.transaction():  # users' functions are not called again
+            for number, (response, data) in self._responses.items():
+                store_response(self.store, number, response, data)
+
+    def reset(self) -> None:
+        """Play the session again from its beginning."""
+        with self.store.lock:
+            super().reset()
+            self._begin()
+
+    @property
+    def over(self) -> bool:
+        """Whether the whole session has been played."""
+        return not self._script and self.now >= self.end
+
+    def step(self) -> bool:
+        """Play the next instant with an event or an input; false at the end."""
+        if self.over:
+            return False
+        instant = self._simulation.main.next_instant
+        if self._script:
+            instant = min(instant, self._script[0].instant or 0.0)
+        self._run_to(min(instant, self.end))
+        return True
+
+    def run_to_end(self, at_most: DurationLike | None = None) -> None:
+        """Play the rest of the session, or `at_most` a duration of it."""
+        until = math.inf if at_most is None else self.now + argument("at_most", at_most, duration)
+        self._run_to(min(max(self.end, self.now), until))
+
+    def _advance(self, target: float, budget: float) -> bool:
+        while self._script and (self._script[0].instant or 0.0) <= target:
+            due = self._script[0]
+            if not super()._advance(due.instant or 0.0, budget):
+                return False
+            self._script.popleft()
+            (answer,) = self._simulation.apply([evolve(due.input, key=None)])
+            if due.answer not in (answer, WITHOUT_ANSWER):
+                raise EngineError(
+                    f"the replay differs from the session: {due.input.kind} of "
+                    f"{due.input.serial_number!r} was {due.answer}, is {answer}"
+                )
+        return super()._advance(target, budget)
+
+    def apply(self, inputs: Sequence[Input]) -> list[str | ScenarioError]:
+        """Refuse inputs: all of them are in the journal."""
+        raise EngineError(
+            f"{inputs[0].kind} is not for a replay, which plays what was; "
+            "take live(store=…) to resume the session"
+        )
+
+
+def replay(
+    store: str | Path,
+    *,
+    against: Strategy | Sequence[Strategy] | None = None,
+    speed: float = 600.0,
+) -> Replay:
+    """Replay the session that a store holds, step by step or on the clock.
+
+    Parameters
+    ----------
+    store
+        The file of the session (`Session.backup`, or its own store). It is only read, also while
+        the session is played.
+    against
+        Other strategies to play beside it than those of the session.
+    speed
+        Simulated seconds per real second once `Session.play` is called.
+
+    Raises
+    ------
+    ScenarioError
+        If the file does not exist or holds no session.
+
+    Examples
+    --------
+    >>> import tempfile, asyncsim as sim
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> session = sim.live(sim.Scenario.load("example:nightly_ledger"), hold=True)
+    >>> session.run_until("09:00")
+    >>> session.finish("1_31").text
+    'finished'
+    >>> session.backup(folder.name + "/session.db")
+    >>> again = sim.replay(folder.name + "/session.db")
+    >>> again.run_to_end()
+    >>> again.wait("1_31")["state"], again.over
+    ('finished', True)
+    >>> again.close(); session.close(); folder.cleanup()
+    """
+    source = open_existing(store, read_only=True)
+    try:
+        setup = Setup.kept_in(source)
+        if against is not None:
+            setup = evolve(setup, strategies=checked_strategies(setup.strategies[0], against))
+        return Replay(setup, source, positive_speed(speed))
+    finally:
+        source.close()

@@ -1,22 +1,32 @@
-"""The records of waits in the store, behind the mapping that `Waits` works with.
+"""The records in the store: waits, data fields of instances, and responses to calls.
 
-A record is read when somebody asks for it and forgotten when nobody works on it any more: memory
-holds the waits that something is happening to at this moment, not those that wait.
+`Records` stands behind the mapping that `asyncsim.engine.waits.Waits` works with. A record is read
+on demand and forgotten when nothing refers to it any more: memory holds the waits that something
+happens to at this moment, not all those that are open.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 from weakref import WeakValueDictionary
 
+import pandas as pd
+from attrs import define, field
+
 from asyncsim.engine.graph import Call, Graph
-from asyncsim.engine.waits import Answer, State, Wait, Waits
-from asyncsim.live.journal import Input, Journal
+from asyncsim.engine.tables import with_timestamps
+from asyncsim.engine.waits import State, Wait, Waits
+from asyncsim.errors import ScenarioError
+from asyncsim.live.journal import chain_digest, data_fields
 from asyncsim.live.store import Store, as_json
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.validation import scenario_error
+
+logger = logging.getLogger("asyncsim")
 
 COLUMNS = (
     "serial_number, instance, step, system, state, called, armed, completed, closed, checks, "
@@ -26,22 +36,23 @@ WRITE = f"insert or replace into waits ({COLUMNS}) values ({', '.join('?' * 17)}
 READ = f"select {COLUMNS} from waits"
 MANY = 20_000
 """Changed records that are kept before they are written, so that memory stays flat."""
+SHOWN = "serial_number instance step system state called armed completed closed checks deliveries"
+LISTED = """
+select w.serial_number, w.instance, w.step, w.system, w.armed, d.due
+from waits w left join deadlines d on d.serial_number = w.serial_number
+where w.state = 'waiting'
+"""
+LONGEST_LIKE = 1000
+"""Characters; SQLite takes no pattern that is much longer."""
+LIKE = " or ".join(f"w.{name} like ? escape '!'" for name in ("serial_number", "step", "system"))
 
 
 class Records(MutableMapping[str, Wait]):
-    """The records of a store by serial number.
+    """The waits of a store by serial number; `names` has step and system of each node."""
 
-    Parameters
-    ----------
-    store
-        Where they are.
-    names
-        Step and system of each node of the process, by index; they are written into the record.
-    """
-
-    def __init__(self, store: Store, names: Mapping[int, tuple[str, str]] | None = None) -> None:
+    def __init__(self, store: Store, names: Mapping[int, tuple[str, str]]) -> None:
         self._store = store
-        self._names = names or {}
+        self._names = names
         self._alive: WeakValueDictionary[str, Wait] = WeakValueDictionary()
         self._changed: dict[str, Wait] = {}
 
@@ -75,20 +86,20 @@ class Records(MutableMapping[str, Wait]):
         return int(self._store.one("select count(*) from waits")[0])
 
     def values(self) -> Any:
-        """Return all records, by instance and activation."""
+        """Return all waits, by instance and activation."""
         self.write()
         rows = self._store.all(f"{READ} order by instance, number")
         return [self._alive.get(row[0]) or self._wait_from(row) for row in rows]
 
-    def as_before_finish(self, serial_number: str) -> None:
-        """Take back what another process has written, so that the finish can be played here."""
+    def reopen(self, serial_number: str) -> None:
+        """Undo a finish that another process has written, so that it can be played here."""
         wait = self.get(serial_number)
         if wait is not None and wait.state is State.FINISHED:
             wait.state, wait.closed, wait.data = State.ARMED, math.nan, None
             self.changed(wait)  # and keeps it alive until it is written
 
     def changed(self, wait: Wait) -> None:
-        """Note that a record will have to be written."""
+        """Mark a wait to be written."""
         self._changed[wait.serial_number] = wait
         if len(self._changed) >= MANY:
             self.write()
@@ -100,30 +111,15 @@ class Records(MutableMapping[str, Wait]):
             self._store.do_many(WRITE, (self._row(wait) for wait in changed.values()))
 
     def _row(self, wait: Wait) -> tuple[Any, ...]:
-        step, system = self._names[wait.step]
+        completed = None if wait.completed == math.inf else wait.completed
         kept_since, kept_data = wait.buffered or (None, None)
-        return (
-            wait.serial_number,
-            wait.row + 1,
-            step,
-            system,
-            wait.state.value,
-            wait.called,
-            wait.armed,
-            None if wait.completed == math.inf else wait.completed,
-            wait.closed,
-            wait.checks,
-            wait.wasted_checks,
-            wait.deliveries,
-            as_json(wait.data),
-            kept_since,
-            as_json(kept_data),
-            wait.step,
-            wait.number,
-        )
+        place = wait.serial_number, wait.row + 1, *self._names[wait.step]
+        times = wait.called, wait.armed, completed, wait.closed
+        counts = wait.checks, wait.wasted_checks, wait.deliveries
+        data = as_json(wait.data), kept_since, as_json(kept_data)
+        return (*place, wait.state.value, *times, *counts, *data, wait.step, wait.number)
 
     def _wait_from(self, found: tuple[Any, ...]) -> Wait:
-        """Make a wait of its record."""
         serial_number, instance, _, _, state, called, armed, completed, closed, *rest = found
         checks, wasted_checks, deliveries, data, kept_since, kept_data, node, number = rest
         parsed = self._store.parsed
@@ -144,19 +140,21 @@ class Records(MutableMapping[str, Wait]):
 class StoredWaits(Waits):
     """The rules of finishing, for records in a store."""
 
+    records: Records
+
     def __init__(self, scenario: Scenario, store: Store) -> None:
         super().__init__(scenario.server.policy)
         calls = [node for node in Graph.of(scenario.process).nodes if isinstance(node, Call)]
         names = {node.index: (node.name, node.step.system) for node in calls}
-        self.records: Records = Records(store, names)
+        self.records = Records(store, names)
         self._store = store
 
     def changed(self, wait: Wait) -> None:
-        """Have the record written."""
+        """Mark a wait to be written."""
         self.records.changed(wait)
 
     def like(self, serial_number: str) -> Iterable[str]:
-        """Return the numbers of the instance it begins with: others are somebody else's."""
+        """Return the numbers of the same instance: never propose the step of another one."""
         instance = re.match(r"\s*([0-9]{1,9})(?![0-9])", serial_number)
         if instance is None:
             return []
@@ -165,29 +163,158 @@ class StoredWaits(Waits):
         return [number for (number,) in self._store.all(query, (int(instance[1]),))]
 
 
-def finish_record(
-    store: Store,
-    waits: StoredWaits,
-    serial_number: str,
-    data: Mapping[str, Any] | None,
-    key: str | None = None,
-) -> Answer:
-    """Finish a record in a process that does not play the scenario.
+# --- what a session shows of its waits ------------------------------------------------------------
 
-    The record is finished when this returns; the owner of the store lets the process go on when
-    it next looks, or when it is started again.
+
+def waiting_page(
+    store: Store, scenario: Scenario, now: float, like: str = "", first: int = 0, most: int = -1
+) -> tuple[int, pd.DataFrame]:
+    """Return how many waiting records match a text, and `most` of them from `first` on."""
+    if len(like) > LONGEST_LIKE:
+        raise scenario_error("like", f"must have {LONGEST_LIKE} characters at most", like)
+    plain = re.sub("([%_!])", r"!\1", like)
+    matches = (f"{plain}%", f"%{plain}%", f"%{plain}%") if like else ()
+    where = f" and ({LIKE})" if like else ""
+    with store.lock:
+        count = f"select count(*) from waits w where w.state = 'waiting'{where}"
+        total = int(store.one(count, matches)[0])
+        query = f"{LISTED}{where} order by w.instance, w.number limit ? offset ?"
+        rows = store.all(query, (*matches, most, first))
+    names = ["serial_number", "instance", "step", "system", "armed", "deadline"]
+    table = pd.DataFrame(rows, columns=names).astype({"armed": float, "deadline": float})
+    table.insert(2, "process", scenario.process.name)
+    table.insert(6, "waiting_for", now - table["armed"])
+    return total, with_timestamps(table, scenario.calendar, ("armed", "deadline"))
+
+
+def wait_records(store: Store, column: str, value: object) -> list[dict[str, Any]]:
+    """Return the waits with a value in a column as mappings; times are seconds or None."""
+    names = [*SHOWN.split(), "data"]
+    rows = store.all(
+        f"select {', '.join(f'w.{name}' for name in names)}, d.due from waits w "
+        "left join deadlines d on d.serial_number = w.serial_number "
+        f"where w.{column} = ? order by w.number",
+        (value,),
+    )
+    records = [dict(zip((*names, "deadline"), row, strict=True)) for row in rows]
+    return [one | {"data": store.parsed(one["data"])} for one in records]
+
+
+# --- data fields, and responses to calls ----------------------------------------------------------
+
+
+class StoredFields:
+    """Data fields of instances, by row, in the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, row: int, default: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the fields of an instance, or the default if it has none."""
+        found = self._store.one("select data from fields where instance = ?", (row + 1,))
+        return default if found is None else self._store.parsed(found[0]) or {}
+
+    def __setitem__(self, row: int, data: Mapping[str, Any]) -> None:
+        self._store.do("insert or replace into fields values (?, ?)", (row + 1, as_json(data)))
+
+
+RESPONSES = ("accepted", "done", "rejected")
+
+
+@define
+class OutgoingCall:
+    """A call that has just been answered; its step does not wait yet.
+
+    A function given as ``on_response`` receives one of these. It may set data fields
+    (``call.fields["Score"] = 7``) and return ``"accepted"`` (wait), ``"done"`` (do not wait),
+    ``"rejected"`` (the step fails) or nothing, which leaves the response as it is. It may call a
+    real system: this is the place. The session stands still meanwhile, so such a call needs a short
+    time-out, and a request to the session that arrives before it is over is answered after it. The
+    function may look at the session, not act in it.
+
+    >>> def look(call):
+    ...     call.fields["Score"] = 7
+    ...     return "done" if call.response == "accepted" else None
+    >>> call = sim.OutgoingCall("5_31", 5, "score", system="bureau", response="accepted")
+    >>> look(call), call.fields
+    ('done', {'Score': 7})
     """
-    journal = Journal(store)
-    given = Input("finish", serial_number, data, key=key)
-    with store.lock, store.transaction():
-        now = journal.load()
-        before = journal.with_key(key)
-        if before is None:
-            answer = waits.finish(serial_number, now, data)
-            waits.records.write()
-            if serial_number in waits.records:
-                journal.note(given._replace(answer=answer.name).with_final_key())
-                journal.reach()
-            return answer
-    given.repeats(before)
-    return Answer[str(before.answer)]
+
+    serial_number: str
+    instance: int
+    step: str
+    system: str
+    response: str
+    """What the system has answered: accepted, done or rejected."""
+    fields: dict[str, Any] = field(factory=dict)
+    """Data fields of the instance."""
+
+
+Handler = Callable[[OutgoingCall], str | None]
+ResponseRecords = Mapping[str, tuple[str, str | None]]
+"""The answers of functions, with the data fields as text, by serial number."""
+
+
+class Responses:
+    """Calls the functions of the user and stores their answers: a replay does not call them.
+
+    A function is called once for each call, or again if the process was killed before the answer
+    was durable. `handlers` has functions by the name of the step, `replayed` the answers to use
+    while a session is replayed.
+    """
+
+    def __init__(
+        self, handlers: Mapping[str, Handler], store: Store, replayed: ResponseRecords | None = None
+    ) -> None:
+        self._handlers = handlers
+        self._store = store
+        self.replayed = replayed
+
+    def to_call(
+        self, wait: Wait, node: Call, drawn: str, fields: Mapping[str, Any], ask: bool
+    ) -> tuple[str, Mapping[str, Any] | None]:
+        """Return the response to a call, and data fields to set.
+
+        A twin does not `ask`: if it makes the call before the main simulation, it uses `drawn`.
+        """
+        if self.replayed is not None:
+            known = self.replayed.get(wait.serial_number)
+        else:
+            query = "select response, data from responses where serial_number = ?"
+            known = self._store.one(query, (wait.serial_number,))
+        if known is not None:
+            return known[0], self._store.parsed(known[1])
+        handler = self._handlers.get(node.name)
+        if handler is None or not ask or self.replayed is not None:
+            return drawn, None
+        place = wait.serial_number, wait.row + 1, node.name, node.step.system
+        call = OutgoingCall(*place, drawn, dict(fields))
+        try:
+            response = handler(call) or drawn
+            if response not in RESPONSES:
+                words = ", ".join(repr(word) for word in RESPONSES)
+                raise ScenarioError(f"must return one of {words} or nothing, got {response!r}")
+            data = data_fields(call.fields)
+        except Exception as problem:  # a user's code may raise anything
+            logger.exception("on_response of %r failed for %s", node.name, wait.serial_number)
+            response, data = "rejected", {"error": f"{type(problem).__name__}: {problem}"}
+        store_response(self._store, wait.serial_number, response, as_json(data))
+        return response, data
+
+
+def store_response(store: Store, serial_number: str, response: str, data: str | None) -> None:
+    """Record the answer of a function, with the data fields as text."""
+    cells = serial_number, response, data
+    store.do("insert into responses values (?, ?, ?, ?)", (*cells, chain_digest("", cells)))
+
+
+def stored_responses(store: Store) -> dict[str, tuple[str, str | None]]:
+    """Return the answers of functions by serial number, checked."""
+    found = {}
+    for *cells, digest in store.all("select * from responses"):
+        if chain_digest("", tuple(cells)) != digest:
+            raise store.damaged(
+                f"the response to the call of {cells[0]!r} is not as it was written"
+            )
+        found[cells[0]] = (cells[1], cells[2])
+    return found

@@ -1,47 +1,44 @@
 """The REST endpoint of a live session, shaped after K2's Workflow REST API.
 
 Only ``POST serverEvents/{serialNumber}/finish`` → ``204`` is documented by the vendor of K2; the
-other paths follow its naming, and what they answer is ours.
-
-What the REST endpoint says, as JSON documents; names are spelt as in K2.
-
-The rate limit of an endpoint: requests of the real world, on the real clock.
+other paths follow its naming, and their answers are ours. First come the JSON documents, spelt as
+in K2, then the checks of a request, the paths, and the group commit of finishes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Annotated, Any
+from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
 
 from asyncsim.engine.rate_limiter import admission
 from asyncsim.engine.waits import Answer
-from asyncsim.errors import ScenarioError, SerialNumberError, UnknownSerialNumber
-from asyncsim.live.endpoint import PATH
-from asyncsim.live.group_commit import Together
-from asyncsim.live.journal import KEY, Input
-from asyncsim.live.problem_documents import (
-    STATUS,
+from asyncsim.errors import ScenarioError, StoreError, UnknownSerialNumber
+from asyncsim.live.http_server import (
     Problem,
     ProblemDocument,
-    advice,
     answer_problems,
-    described,
+    described_problems,
+    problem,
 )
-from asyncsim.live.queries import LONGEST_LIKE
-from asyncsim.live.responses import MOST_BYTES, data_fields
+from asyncsim.live.journal import KEY, MOST_BYTES, Finish, data_fields
+from asyncsim.live.records import LONGEST_LIKE
 from asyncsim.live.session import MOST, Session
-from asyncsim.live.store import written
+from asyncsim.live.setup import PATH
+from asyncsim.live.store import as_text
 from asyncsim.model.server import RateLimit
 from asyncsim.model.units import nearest
 
@@ -98,7 +95,7 @@ class Workflow(BaseModel):
 class RetryOptions(BaseModel):
     """How a step is tried again."""
 
-    model_config = ConfigDict(extra="forbid")  # a slip of the pen would call a second time
+    model_config = ConfigDict(extra="forbid")  # with a typo it would call a second time
 
     call: bool = Field(True, description="Call the external system again, or only wait again.")
 
@@ -117,27 +114,6 @@ class ClockState(BaseModel):
     playing: bool
 
 
-class RateLimiter:
-    """Lets as many requests in as a limit allows, from whatever thread; all if there is none."""
-
-    def __init__(self, limit: RateLimit | None) -> None:
-        self._admission = admission(limit)
-        self._lock = threading.Lock()
-
-    def __call__(self) -> None:
-        """Refuse a request that is one too many, and say when to come again."""
-        if self._admission is None:
-            return
-        with self._lock:
-            pause = self._admission.admit(time.monotonic())
-        if pause > 0:
-            raise Problem(
-                429,
-                f"Too many requests: try again in {pause:.1f} s.",
-                headers={"Retry-After": str(int(pause) + 1)},
-            )
-
-
 ABOUT = f"""
 A scenario on a clock. Steps that wait are *server events*: finish one by its serial number, such as
 `5_31`, and its process goes on.
@@ -145,8 +121,8 @@ A scenario on a clock. Steps that wait are *server events*: finish one by its se
 Only `POST {PATH}/serverEvents/{{serialNumber}}/finish` with the answer `204` is documented by the
 vendor of K2. All other answers here are this server's own, and follow HTTP.
 
-Serial numbers are small whole numbers in order, so anybody can guess them. What protects a step is
-the right to call: give the token as `Authorization: Bearer …` (the button *Authorize*), or as
+Serial numbers are small whole numbers in order, and easy to guess. What protects a step is the
+right to call: give the token as `Authorization: Bearer …` (the button *Authorize*), or as
 `?token=…`.
 """
 WORKFLOW = 1
@@ -162,15 +138,36 @@ TOKEN_PLACES = {
 """Where a token may stand, as OpenAPI puts it; one of these must hold it."""
 
 
+class RateLimiter:
+    """Admits as many requests of the real world as a limit allows; all if there is none."""
+
+    def __init__(self, limit: RateLimit | None) -> None:
+        self._admission = admission(limit)
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        """Raise a 429 for a request above the limit."""
+        if self._admission is None:
+            return
+        with self._lock:
+            pause = self._admission.admit(time.monotonic())
+        if pause > 0:
+            raise Problem(
+                429,
+                f"Too many requests: try again in {pause:.1f} s.",
+                headers={"Retry-After": str(int(pause) + 1)},
+            )
+
+
 class Guard:
-    """Lets requests in that hold the token, as many as the rate limit admits."""
+    """Admits requests that hold the token, up to the rate limit."""
 
     def __init__(self, token: str, limit: RateLimit | None) -> None:
         self._token = token.encode()
-        self._gate = RateLimiter(limit)
+        self._check_limit = RateLimiter(limit)
 
     async def __call__(self, request: Request) -> None:  # in the loop: a thread costs more
-        """Refuse a request without the token, or one too many."""
+        """Raise a 401 without the token, a 429 above the limit, a 400 for an unknown parameter."""
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
         given = bearer.strip() if scheme.lower() == "bearer" else ""
         given = given or request.query_params.get("token", "")
@@ -181,7 +178,7 @@ class Guard:
                 "'Authorization: Bearer …' or as '?token=…'.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        self._gate()
+        self._check_limit()
         reject_unknown_query(request)
 
 
@@ -195,7 +192,7 @@ def reject_unknown_query(request: Request) -> None:
 
 
 async def body_fields(request: Request) -> dict[str, Any] | None:
-    """Read the body: nothing, or a JSON object of data fields of 64 kB at most."""
+    """Return the body: nothing, or a JSON object of data fields of 64 kB at most."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -212,38 +209,22 @@ async def body_fields(request: Request) -> dict[str, Any] | None:
     return fields
 
 
+def json_body(**content: object) -> dict[str, Any]:
+    """Return an optional JSON body as OpenAPI describes it."""
+    return {"requestBody": {"required": False, "content": {"application/json": content}}}
+
+
 DataFields = Annotated[dict[str, Any] | None, Depends(body_fields)]
-BODY = {
-    "requestBody": {
-        "required": False,
-        "content": {
-            "application/json": {"schema": {"type": "object"}, "example": {"InvoiceNo": 42}}
-        },
-    }
-}
-
-
-RETRY_BODY = {
-    "requestBody": {
-        "required": False,
-        "content": {"application/json": {"schema": RetryOptions.model_json_schema()}},
-    }
-}
-FINISH_PROBLEMS = described(404, 409, 410, 413, 422)
+BODY = json_body(schema={"type": "object"}, example={"InvoiceNo": 42})
+RETRY_BODY = json_body(schema=RetryOptions.model_json_schema())
+FINISH_PROBLEMS = described_problems(404, 409, 410, 413, 422)
 
 
 def application(session: Session, token: str, limit: RateLimit | None = None) -> FastAPI:
-    """Return the application that serves a session.
+    """Return the application that serves a session to requests with a token.
 
-    Parameters
-    ----------
-    session
-        What is served; its clock may run.
-    token
-        What a request must hold.
-    limit
-        How many requests are let in; by default any number, but of finishes only as many as the
-        scenario's server takes.
+    `limit` is the rate limit of all requests; left out, the server's `finish_limit` is that of
+    finishes.
     """
     title = f"asyncsim: {session.scenario.name}"
     app: FastAPI = FastAPIOffline(
@@ -255,7 +236,7 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
     router = APIRouter(
         prefix=PATH,
         dependencies=[Depends(Guard(token, limit))],
-        responses=described(400, 401, 408, 421, 429, 503),
+        responses=described_problems(400, 401, 408, 421, 429, 503),
     )
     views = Views(session)
     add_server_events(router, views, session)
@@ -263,19 +244,19 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
     add_actions(router, session)
     add_workflows(router, views, session)
     app.include_router(router)
-    app.get("/", include_in_schema=False)(to_the_description)
-    answer_problems(app, lambda: session.store.closed)
-    describe(app, title)
+    app.get("/", include_in_schema=False)(redirect_to_docs)
+    answer_problems(app, session)
+    adapt_description(app, title)
     return app
 
 
-def to_the_description() -> Response:
-    """Lead whoever comes with a browser to the description."""
+def redirect_to_docs() -> Response:
+    """Redirect / to /docs."""
     return RedirectResponse("/docs")
 
 
-def describe(app: FastAPI, title: str) -> None:
-    """Say where the token stands, and put problem documents where FastAPI has its own errors."""
+def adapt_description(app: FastAPI, title: str) -> None:
+    """Describe the place of the token, and problem documents in place of FastAPI's own errors."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -298,7 +279,7 @@ def describe(app: FastAPI, title: str) -> None:
 
 
 class Views:
-    """Records and instances of a session, as REST shows them."""
+    """Records and instances of a session, as JSON documents."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -325,10 +306,8 @@ class Views:
 
     def instance(self, number: int) -> Instance:
         """Return an instance."""
-        try:
+        with problem(404, ScenarioError):
             found = self._session.instance(number)
-        except ScenarioError as error:
-            raise Problem(404, sentence(error)) from None
         return Instance(
             id=number,
             workflow=found["process"],
@@ -357,18 +336,18 @@ def add_server_events(router: APIRouter, views: Views, session: Session) -> None
         rows: Any = page.to_dict("records")
         return ServerEvents(total=total, items=[views.event(record) for record in rows])
 
-    @router.get("/serverEvents/{serialNumber}", tags=["server events"], responses=described(404))
+    @router.get(
+        "/serverEvents/{serialNumber}", tags=["server events"], responses=described_problems(404)
+    )
     def get_server_event(serialNumber: str) -> ServerEvent:
         """Return one step, in whatever state it is."""
-        try:
+        with problem(404, UnknownSerialNumber):
             return views.event(session.wait(serialNumber))
-        except UnknownSerialNumber as error:
-            raise Problem(404, sentence(error)) from None
 
 
 def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> None:
     """Add the path that finishes a step."""
-    gate, together = RateLimiter(limit), Together(session)
+    check_limit, group_commit = RateLimiter(limit), GroupCommit(session)
 
     @router.post(
         "/serverEvents/{serialNumber}/finish",
@@ -380,65 +359,53 @@ def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> 
     async def finish_server_event(
         serialNumber: str,
         request: Request,
-        its_key: Annotated[
+        idempotency: Annotated[
             str | None, Header(alias="Idempotency-Key", description=KEY_HELP, pattern=f"^{KEY}$")
         ] = None,
         webhook: Annotated[
             str | None, Header(alias="webhook-id", description=KEY_HELP, pattern=f"^{KEY}$")
         ] = None,
     ) -> Response:
-        """Finish a step: its process goes on, with the data fields that are handed back."""
-        gate()
-        given = checked(await body_fields(request))
-        key = webhook if its_key is None else its_key
-        asked = Input("finish", written(serialNumber), given, key=key)
-        try:
-            answer = Answer[await together.answer(asked)]
-        except ScenarioError as error:
-            raise Problem(422, sentence(error)) from None
+        """Finish a step: its process continues, with the data fields that are handed back."""
+        check_limit()
+        fields = checked(await body_fields(request))
+        key = webhook if idempotency is None else idempotency
+        with problem(422, ScenarioError):
+            answer = await group_commit.finish(Finish(as_text(serialNumber), fields, key))
         status = session.setup.status_of(answer)
         if status < 400:
             return Response(status_code=status)
-        why = session.refusal(answer, serialNumber)
-        next_step = advice(answer, serialNumber, session.instances_count)
-        raise Problem(status, f"{sentence(why)} {next_step}")
+        raise session.error_for(answer, serialNumber)
 
 
 def add_actions(router: APIRouter, session: Session) -> None:
-    """Add what else can be done with a step that waits."""
+    """Add the paths of other actions on a step that waits."""
 
     @router.post(
         "/serverEvents/{serialNumber}/heartbeat",
         status_code=204,
         tags=["server events"],
-        responses=described(404, 409, 410),
+        responses=described_problems(404, 409, 410),
     )
     def heartbeat(serialNumber: str) -> Response:
-        """Give a sign of life, so that the step goes on waiting."""
-        try:
-            session.heartbeat(serialNumber)
-        except SerialNumberError as error:
-            raise refused(error, serialNumber, session) from None
+        """Send a heartbeat to keep the step from timing out."""
+        session.heartbeat(serialNumber)
         return Response(status_code=204)
 
     @router.post(
         "/serverEvents/{serialNumber}/retry",
         tags=["server events"],
         openapi_extra=RETRY_BODY,
-        responses=described(404, 409, 410, 413),
+        responses=described_problems(404, 409, 410, 413),
     )
     def retry(serialNumber: str, fields: DataFields) -> SerialNumber:
-        """Enter a step once more, as an operator does; it waits under a new number then."""
+        """Enter a step again, as an operator does; it then waits under a new number."""
         try:
             options = RetryOptions.model_validate(fields or {}, strict=True)
         except ValidationError:
             given = f'The body may be {{}} or {{"call": true or false}}, got {fields!r:.80}.'
             raise Problem(400, given) from None
-        try:
-            new = session.retry(serialNumber, call=options.call)
-        except SerialNumberError as error:
-            raise refused(error, serialNumber, session) from None
-        return SerialNumber(serialNumber=new)
+        return SerialNumber(serialNumber=session.retry(serialNumber, call=options.call))
 
 
 def add_workflows(router: APIRouter, views: Views, session: Session) -> None:
@@ -459,51 +426,96 @@ def add_workflows(router: APIRouter, views: Views, session: Session) -> None:
         status_code=201,
         tags=["workflows"],
         openapi_extra=BODY,
-        responses=described(404, 409, 413),
+        responses=described_problems(404, 409, 413),
     )
     def start_workflow(workflow: int, fields: DataFields, response: Response) -> Started:
         """Start an instance, with data fields."""
         known(workflow)
-        given = checked(fields)
-        try:
-            number = session.start(given)
-        except ScenarioError as error:
-            raise Problem(409, sentence(error)) from None
+        number = session.start(checked(fields))
         response.headers["Location"] = f"{PATH}/workflows/{WORKFLOW}/instances/{number}"
         return Started(id=number)
 
     @router.get(
         "/workflows/{workflow}/instances/{instance}",
         tags=["workflows"],
-        responses=described(404),
+        responses=described_problems(404),
     )
     def get_instance(workflow: int, instance: int) -> Instance:
-        """Return how an instance stands."""
+        """Return the state of an instance."""
         known(workflow)
         return views.instance(instance)
 
     @router.get("/clock", tags=["clock"])
     def get_clock() -> ClockState:
-        """Return what time it is in the scenario."""
+        """Return the present moment of the scenario."""
         return ClockState(now=session.at.isoformat(), speed=session.speed, playing=session.playing)
 
 
 def checked(fields: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return data fields, or refuse what no record can hold."""
-    try:
+    """Return data fields, checked; raise a 400 if a record cannot hold them."""
+    with problem(400, ScenarioError):
         return None if fields is None else data_fields(fields)
-    except ScenarioError as error:
-        raise Problem(400, sentence(error)) from None
 
 
-def refused(error: SerialNumberError, serial_number: str, session: Session) -> Problem:
-    """Return the problem that an error about a serial number is."""
-    answer = next(one for one in STATUS if one.error is type(error))
-    next_step = advice(answer, serial_number, session.instances_count)
-    return Problem(session.setup.status_of(answer), f"{sentence(error)} {next_step}")
+MOST_TOGETHER = 100
+"""Finishes in a group, so that each is answered soon."""
+WaitingFinish = tuple[Finish, asyncio.Future[str]]
 
 
-def sentence(error: Exception) -> str:
-    """Return what an error says, with a full stop."""
-    text = str(error)
-    return text if text.endswith("?") else f"{text}."
+class GroupCommit:
+    """Plays the finishes that wait at the same moment together, in a thread, with one commit.
+
+    A disk is slow, and a group costs no more than one. Each finish is acknowledged when it is on
+    the disk. While a group is written, the next one gathers.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, list[WaitingFinish]]
+        self._waiting = WeakKeyDictionary()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def finish(self, given: Finish) -> Answer:
+        """Return the answer to a finish when it is durable, or raise the error it has led to."""
+        loop = asyncio.get_running_loop()
+        mine: asyncio.Future[str] = loop.create_future()
+        waiting = self._waiting.setdefault(loop, [])
+        waiting.append((given, mine))
+        if len(waiting) == 1:
+            task = loop.create_task(self._answer_all(waiting))
+            self._tasks.add(task)  # a loop holds its tasks weakly
+            task.add_done_callback(self._tasks.discard)
+        return Answer[await mine]
+
+    async def _answer_all(self, waiting: list[WaitingFinish]) -> None:
+        try:
+            while group := waiting[:MOST_TOGETHER]:
+                inputs = [given for given, _ in group]
+                answers: Sequence[str | Exception]
+                try:
+                    answers = await run_in_threadpool(self._answers, inputs)
+                except Exception as error:  # no thread can be started
+                    answers = [error] * len(inputs)
+                del waiting[: len(group)]  # not before: the first to come starts this task
+                for (_, future), answer in zip(group, answers, strict=True):
+                    if future.done():  # cancelled, with its request
+                        continue
+                    if isinstance(answer, Exception):
+                        future.set_exception(answer)
+                    else:
+                        future.set_result(answer)
+        finally:  # if this task is cancelled, so are all that would wait for ever
+            for _, future in waiting:
+                future.cancel()
+            waiting.clear()
+
+    def _answers(self, inputs: Sequence[Finish]) -> Sequence[str | Exception]:
+        """Return the answer to each input, or its error."""
+        try:
+            return self._session.apply(inputs)
+        except StoreError as error:
+            return [error] * len(inputs)
+        except Exception as error:  # perhaps of one of them; the others are done without it
+            if len(inputs) == 1:
+                return [error]
+            return [answer for given in inputs for answer in self._answers([given])]

@@ -1,7 +1,8 @@
 """A live session: a scenario on a clock, with people and programs taking part.
 
-Each public method is safe to call from any thread. What it changes is durable, in the store,
-before it returns.
+Each public method may be called from any thread. What it changes is durable, in the store, before
+it returns. A session knows neither widgets nor REST: the rooms above it attach `Session.console`,
+`Session.view` and `Session.serve`.
 """
 
 from __future__ import annotations
@@ -9,17 +10,21 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from asyncsim.engine import invariants
+from asyncsim.engine.result import Outcome
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import record_of
-from asyncsim.engine.waits import Answer, State
+from asyncsim.engine.tables import INSTANCE_OUTCOMES
+from asyncsim.engine.waits import Answer, State, Wait
 from asyncsim.errors import (
     AlreadyFinished,
     EngineError,
@@ -28,29 +33,45 @@ from asyncsim.errors import (
     StoreError,
     WaitExpired,
 )
-from asyncsim.live import queries
-from asyncsim.live.endpoint import Endpoint
-from asyncsim.live.journal import LATEST, Input, idempotency_key
-from asyncsim.live.live_simulation import LiveSimulation
-from asyncsim.live.real_time_clock import Controls
-from asyncsim.live.responses import data_fields
+from asyncsim.live.journal import (
+    LATEST,
+    Complete,
+    Finish,
+    Heartbeat,
+    Input,
+    Retry,
+    Start,
+    data_fields,
+    idempotency_key,
+)
+from asyncsim.live.journaled_simulation import JournaledSimulation
+from asyncsim.live.live_simulation import LiveSimulation, with_rejected_finishes
+from asyncsim.live.real_time_clock import (
+    LAST_INSTANT,
+    RealTimeClock,
+    instant_of,
+    next_batch,
+    positive_speed,
+)
+from asyncsim.live.records import wait_records, waiting_page
 from asyncsim.live.setup import Setup
-from asyncsim.live.store import IN_MEMORY, Store, written
-from asyncsim.model.server import RateLimit
-from asyncsim.model.units import InvalidValue, count, from_zero, yes_or_no
-from asyncsim.model.validation import argument, choice
-
-if TYPE_CHECKING:  # built upon sessions, which open them only when asked to
-    from asyncsim.widgets.console import Console
-    from asyncsim.widgets.view import View
+from asyncsim.live.store import IN_MEMORY, Store, as_text
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.scenario_files import told_apart
+from asyncsim.model.units import DAY, DurationLike, InvalidValue, count, duration, from_zero
+from asyncsim.model.validation import argument, choice, scenario_error
 
 logger = logging.getLogger("asyncsim")
+
 MOST = 2**53
-"""Records on a page, and before it: more than there can be, and JSON carries it unharmed."""
+"""Records on a page, and before it: more than there can be, and exact in JSON."""
+AT_ONCE = 0.25
+"""Real seconds after which a long run commits what it has played and lets others in."""
+BEFORE_BATCH = 1.0
 
 
 class AnswerLogEntry(NamedTuple):
-    """An answer to somebody outside, for the log."""
+    """An input and its answer, as a session shows them."""
 
     instant: float
     kind: str
@@ -59,25 +80,26 @@ class AnswerLogEntry(NamedTuple):
     answer: str
 
 
-class Session(Controls):
-    """A scenario that runs on a clock; made by `asyncsim.live`.
+class Session:
+    """A scenario that runs on a clock; made by `asyncsim.live`."""
 
-    Parameters
-    ----------
-    setup
-        What is played.
-    store
-        Where its records are; if it holds a session already, that one goes on.
-    speed
-        Simulated seconds per real second once the clock runs.
-    """
+    console: ClassVar[Callable[..., Any]]
+    """Return a widget in which you finish steps; attached by `asyncsim`, as the next two."""
+    view: ClassVar[Callable[..., Any]]
+    """Return a widget that shows instances moving through the process."""
+    serve: ClassVar[Callable[..., Any]]
+    """Start a REST endpoint at which programs finish steps."""
 
     def __init__(self, setup: Setup, store: Store, speed: float) -> None:
+        self.setup = setup
+        self.store = store
         self.answers_given: deque[AnswerLogEntry] = deque(maxlen=LATEST)
-        self._endpoints: list[Endpoint] = []
-        super().__init__(setup, store, speed, self._note)
+        self._listeners: list[Callable[[], None]] = []
+        self._at_close: list[Callable[[], object]] = []
+        self._simulation = JournaledSimulation(setup, store, self._log_answer)
+        self._clock = RealTimeClock(self._tick, lambda: self._simulation.now, speed)
 
-    # --- from outside -----------------------------------------------------------------------------
+    # --- inputs -----------------------------------------------------------------------------------
 
     def finish(
         self,
@@ -87,7 +109,7 @@ class Session(Controls):
         strict: bool = True,
         key: str | None = None,
     ) -> Answer:
-        """Finish a waiting step by its serial number; its process goes on.
+        """Finish a waiting step by its serial number; its process continues.
 
         Parameters
         ----------
@@ -96,7 +118,7 @@ class Session(Controls):
         data
             Data fields handed back, such as ``{"InvoiceNo": 42}``.
         strict
-            Whether an answer that turns the finish away is raised, or only returned.
+            Whether an answer that rejects the finish is raised, or only returned.
         key
             An idempotency key: the same finish with the same key gets the answer of the first one,
             also after a crash. Answers that may change (unknown, early) are not kept.
@@ -110,40 +132,38 @@ class Session(Controls):
         StoreError
             If the store cannot be written; nothing was done.
         """
-        argument("strict", strict, yes_or_no)
+        if not isinstance(strict, bool):
+            raise scenario_error("strict", "must be True or False", strict)
         fields = None if data is None else data_fields(data)
-        text = written(serial_number)
-        answer = Answer[self._input("finish", text, fields, idempotency_key(key))]
+        number = as_text(serial_number)
+        answer = Answer[self._apply(Finish(number, fields, idempotency_key(key)))]
         if strict and answer.error is not None:
-            raise self.refusal(answer, text)
+            raise self.error_for(answer, number)
         return answer
 
     def complete(self, serial_number: str, data: Mapping[str, Any] | None = None) -> None:
-        """Let the external system's work be complete now; the strategy does the rest.
+        """Complete the external system's work now; the strategy does the rest.
 
-        Under a callback it is sent, with the delay and the losses the strategy describes.
+        A callback is sent with the delay and the losses that the strategy describes.
         """
         fields = data_fields(data)
         with self.store.lock:
-            self._catch_up()
-            text = self._known(serial_number)
-            if self._sides.main.waits.records[text].completed < math.inf:
-                raise AlreadyFinished(f"the work of {text!r} is complete already")
-            self._input("complete", text, fields)
+            wait = self._wait_now(serial_number)
+            if wait.completed < math.inf:
+                raise AlreadyFinished(f"the work of {wait.serial_number!r} is complete already")
+            self._apply(Complete(wait.serial_number, fields))
 
     def heartbeat(self, serial_number: str) -> None:
-        """Give a sign of life for a wait; with ``heartbeat=`` it would else time out."""
+        """Send a heartbeat to keep a wait from timing out; see `heartbeat` of `asyncsim.live`."""
         with self.store.lock:
-            self._catch_up()
-            text = self._known(serial_number)
-            state = self._sides.main.waits.records[text].state
-            if state is not State.ARMED:
+            wait = self._wait_now(serial_number)
+            if wait.state is not State.ARMED:
                 answers = {State.CALLED: Answer.EARLY, State.FINISHED: Answer.DUPLICATE}
-                raise self.refusal(answers.get(state, Answer.LATE), text)
-            self._input("heartbeat", text)
+                raise self.error_for(answers.get(wait.state, Answer.LATE), wait.serial_number)
+            self._apply(Heartbeat(wait.serial_number))
 
     def retry(self, serial_number: str, *, call: bool = True) -> str:
-        """Enter a step once more, as an operator does; return its new serial number.
+        """Enter a step again, as an operator does; return its new serial number.
 
         Parameters
         ----------
@@ -155,18 +175,17 @@ class Session(Controls):
         Raises
         ------
         SerialNumberError
-            If there is no such wait, or its instance has gone on.
+            If the number is not known, or its instance has continued.
         """
-        argument("call", call, yes_or_no)
+        if not isinstance(call, bool):
+            raise scenario_error("call", "must be True or False", call)
         with self.store.lock:
-            self._catch_up()
-            text = self._known(serial_number)
-            wait = self._sides.main.waits.records[text]
-            why = self._sides.main.why_not_again(wait)
-            new = "" if why else self._input("retry", text, None if call else {"call": False})
-            if not new:  # it may have resumed as the clock caught up once more
-                why = why or self._sides.main.why_not_again(wait)
-                raise WaitExpired(f"serial number {text!r} cannot be tried again: {why}")
+            wait = self._wait_now(serial_number)
+            number, why = wait.serial_number, self._simulation.main.why_no_retry(wait)
+            new = "" if why else self._apply(Retry(number, None if call else {"call": False}))
+            if not new:  # it may have resumed as the clock caught up again
+                why = why or self._simulation.main.why_no_retry(wait)
+                raise WaitExpired(f"serial number {number!r} cannot be tried again: {why}")
             return new
 
     def start(self, data: Mapping[str, Any] | None = None) -> int:
@@ -174,7 +193,319 @@ class Session(Controls):
         for name, system in self.scenario.systems.items():
             if any(link.instances is not None for link in system.links):
                 raise ScenarioError(f"start() cannot add to the log that system {name!r} replays")
-        return int(self._input("start", None, data_fields(data)))
+        return int(self._apply(Start(None, data_fields(data))))
+
+    def _apply(self, given: Input) -> str:
+        (answer,) = self.apply([given])
+        if isinstance(answer, ScenarioError):
+            raise answer
+        return answer
+
+    def apply(self, inputs: Sequence[Input]) -> list[str | ScenarioError]:
+        """Play checked inputs now, in order; return their answers when all are durable.
+
+        They share one write to the store. An error stands for the answer to a wrong key.
+        """
+        with self.store.lock:
+            self._catch_up()
+            answers = self._simulation.apply(inputs)
+        self._notify_listeners()
+        return answers
+
+    def _catch_up(self) -> None:
+        if self.playing:
+            self._clock.catch_up()
+
+    def _wait_now(self, serial_number: str) -> Wait:
+        self._catch_up()
+        return self._simulation.main.waits.records[self._known(serial_number)]
+
+    def _known(self, serial_number: str) -> str:
+        number = as_text(serial_number)
+        if not self._simulation.knows(number):
+            raise self.error_for(Answer.UNKNOWN, number)
+        return number
+
+    def error_for(self, answer: Answer, serial_number: str) -> SerialNumberError:
+        """Return the error for an answer that rejects a finish."""
+        with self.store.lock:
+            main = self._simulation.main
+            error = main.waits.error_for(answer, serial_number)
+            assert error is not None, answer
+            now = main.waits_now_as(serial_number) if answer is Answer.LATE else None
+            return type(error)(f"{error}; it was tried again, as {now!r}") if now else error
+
+    def _log_answer(self, now: float, given: Input, answer: str) -> None:
+        entry = AnswerLogEntry(now, given.kind, given.serial_number, given.data, answer)
+        self.answers_given.append(entry)
+
+    # --- the clock --------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """The present instant, in seconds from the scenario's start."""
+        return self._simulation.now
+
+    @property
+    def at(self) -> pd.Timestamp:
+        """The present moment as the scenario's clock shows it."""
+        return self.timestamp(self.now)
+
+    def timestamp(self, instant: float) -> pd.Timestamp:
+        """Return an instant, in seconds, as the scenario's clock shows it."""
+        moment: pd.Timestamp = self.scenario.calendar.timestamps(np.array([instant]))[0]
+        return moment
+
+    @property
+    def playing(self) -> bool:
+        """Whether the clock is running."""
+        return self._clock.on
+
+    @property
+    def speed(self) -> float:
+        """Simulated seconds per real second, a million at most; may be set at any time."""
+        return self._clock.speed
+
+    @speed.setter
+    def speed(self, value: float) -> None:
+        with self.store.lock:
+            self._clock.speed = positive_speed(value)
+
+    def play(self) -> None:
+        """Start the clock, without blocking the event loop (a notebook's kernel).
+
+        At the last moment of a session, 40 years after the start, it stops and logs a warning.
+
+        Raises
+        ------
+        EngineError
+            If no event loop is running here, as in a plain script.
+        """
+        self._clock.start()
+        self._notify_listeners()
+
+    def pause(self) -> None:
+        """Stop the clock."""
+        self._clock.stop()
+        self._notify_listeners()
+
+    def step(self) -> bool:
+        """Play the next instant at which anything happens; false if nothing will.
+
+        After the last moment of a session, 40 years after the start, nothing does.
+        """
+        instant = self._simulation.main.next_instant
+        if instant > LAST_INSTANT:
+            return False
+        self._run_to(instant)
+        return True
+
+    def run_until(self, until: DurationLike | datetime) -> None:
+        """Play up to a moment: a clock time (the next one), a date and time, or a duration."""
+        instant = instant_of(until, self.scenario, self.now)
+        if instant < self.now:
+            raise scenario_error(
+                "until", f"must not be past (it is {self.at:%Y-%m-%d %H:%M:%S})", until
+            )
+        self._run_to(self._within_calendar("until", until, instant))
+
+    def run_for(self, length: DurationLike) -> None:
+        """Play for a while."""
+        instant = self.now + argument("length", length, duration)
+        self._run_to(self._within_calendar("length", length, instant))
+
+    def run_to_next_batch(self) -> pd.Timestamp:
+        """Play up to a second before the next nightly batch begins; return that moment.
+
+        Raises
+        ------
+        ScenarioError
+            If no system of the scenario is a nightly batch.
+        """
+        found = next_batch(self.scenario, self.now + BEFORE_BATCH)
+        if found is None:
+            raise ScenarioError("run_to_next_batch() needs a NightlyBatch among the systems")
+        self._run_to(min(found[0] - BEFORE_BATCH, LAST_INSTANT))
+        return self.at
+
+    def run_to_end(self, at_most: DurationLike = "30 days") -> None:
+        """Play until nothing more will happen by itself, or for `at_most`: polling has no end."""
+        end = min(self.now + argument("at_most", at_most, duration), LAST_INSTANT)
+        while self._simulation.main.next_instant <= end and self.now < end:
+            self._run_to(min(self._simulation.main.next_instant + 60.0, end))
+
+    def _within_calendar(self, name: str, value: object, instant: float) -> float:
+        if instant > LAST_INSTANT:
+            day = self.scenario.calendar.day(int(LAST_INSTANT // DAY))
+            raise scenario_error(
+                name, f"must not lead beyond {day}, where the calendar ends", value
+            )
+        return instant
+
+    def _run_to(self, instant: float) -> None:
+        while not self._advance(instant, AT_ONCE):
+            pass
+        self._simulation.commit()
+        self._clock.speed = self.speed  # the clock continues from here
+
+    def _tick(self, target: float, budget: float) -> bool:
+        """Advance by the clock, unless it was stopped after the target was computed."""
+        with self.store.lock:
+            return not self.playing or self._advance(target, budget)
+
+    def _advance(self, target: float, budget: float) -> bool:
+        done = self._simulation.advance(min(target, LAST_INSTANT), budget)
+        if self.playing and self.now >= LAST_INSTANT:
+            logger.warning("the clock has stopped at %s: the calendar ends here", self.at)
+            self._clock.stop()
+        self._notify_listeners()
+        return done
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a function whenever something has changed; return a function that ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def _notify_listeners(self) -> None:
+        for listener in list(self._listeners):
+            try:
+                listener()
+            except Exception:  # the action has succeeded, whatever a listener does
+                logger.exception("a listener of the session has failed")
+
+    # --- records and tables -----------------------------------------------------------------------
+
+    @property
+    def scenario(self) -> Scenario:
+        """What is played."""
+        return self.setup.scenario
+
+    @property
+    def strategies(self) -> list[str]:
+        """Labels of the strategies, the main one first."""
+        return list(told_apart(self.setup.strategies))
+
+    @property
+    def waiting(self) -> pd.DataFrame:
+        """The records that wait now, one row each, by instance."""
+        with self.store.lock:
+            self._simulation.write()
+            return waiting_page(self.store, self.scenario, self.now)[1]
+
+    @property
+    def waiting_count(self) -> int:
+        """How many records wait now."""
+        return self._simulation.main.waits.open_count
+
+    def page(self, like: str = "", first: int = 0, most: int = 50) -> tuple[int, pd.DataFrame]:
+        """Return how many waiting records match a text, and some of them.
+
+        Parameters
+        ----------
+        like
+            Part of a serial number, a step or a system; nothing matches all records.
+        first, most
+            Which of them are returned.
+        """
+        with self.store.lock:
+            self._simulation.write()
+            first = min(argument("first", first, from_zero), MOST)
+            most = min(argument("most", most, from_zero), MOST)
+            return waiting_page(self.store, self.scenario, self.now, as_text(like), first, most)
+
+    def knows(self, serial_number: str) -> bool:
+        """Return whether there is a record with this number, in whatever state."""
+        return self._simulation.knows(as_text(serial_number))
+
+    def wait(self, serial_number: str) -> dict[str, Any]:
+        """Return the record of one wait, in whatever state it is.
+
+        Raises
+        ------
+        UnknownSerialNumber
+            If there is none.
+        """
+        with self.store.lock:
+            self._simulation.write()
+            number = self._known(serial_number)
+            return wait_records(self.store, "serial_number", number)[0]
+
+    def instance(self, instance: int) -> dict[str, Any]:
+        """Return the state of an instance: outcome, times, data fields, and its waits.
+
+        Raises
+        ------
+        ScenarioError
+            If no instance has this number.
+        """
+        with self.store.lock:
+            self._simulation.write()
+            main = self._simulation.main
+            try:
+                number = count(instance)
+            except InvalidValue:
+                number = 0
+            if not 1 <= number <= main.arrived:
+                have = f"1 to {main.arrived}" if main.arrived else "none yet"
+                raise ScenarioError(f"instance must be a known one ({have}), got {instance!r}")
+            row = number - 1
+            ended = main.ended[row]
+            return {
+                "instance": number,
+                "process": self.scenario.process.name,
+                "outcome": INSTANCE_OUTCOMES[Outcome(main.outcomes[row])],
+                "arrived": float(main.numbers.arrivals[row]),
+                "ended": None if math.isnan(ended) else ended,
+                "fields": dict(main.fields.get(row, {})),
+                "waits": wait_records(self.store, "instance", number),
+            }
+
+    @property
+    def instances_count(self) -> int:
+        """How many instances have arrived."""
+        return self._simulation.main.arrived
+
+    def beside(self, serial_number: str) -> pd.DataFrame:
+        """Return the state of the same step under each strategy, one row each."""
+        with self.store.lock:
+            number = self._known(serial_number)
+            return self._simulation.current().beside(number)
+
+    @property
+    def answers(self) -> pd.DataFrame:
+        """The latest inputs and their answers, the last one last."""
+        table = pd.DataFrame(list(self.answers_given), columns=list(AnswerLogEntry._fields))
+        stamps = self.scenario.calendar.timestamps(table["instant"].to_numpy(dtype=float))
+        table.insert(0, "at", stamps)
+        return table
+
+    def lane(self, strategy: str | None = None) -> LiveSimulation:
+        """Return the simulation of a strategy, by its label; by default the main one.
+
+        Only look at it: what is changed there is not in the store.
+        """
+        labels = self.strategies
+        if strategy is None:
+            return self._simulation.main
+        return self._simulation.current().all[labels.index(choice("strategy", strategy, labels))]
+
+    def so_far(self, strategy: str | None = None) -> Run:
+        """Return what has happened until now under a strategy: the tables of a run.
+
+        The invariants of `asyncsim.engine.invariants` are checked, unless an operator has retried a
+        step: then its times are those of the last try.
+        """
+        with self.store.lock:
+            simulation = self.lane(strategy)
+            record = record_of(simulation)
+            if not simulation.retried:
+                invariants.check(record, self.scenario)
+            if simulation is self._simulation.main:
+                finishes = self._simulation.journal.finishes_without_effect()
+                record = with_rejected_finishes(record, finishes)
+            return Run(self.scenario, simulation.strategy, simulation.draws, record)
+
+    # --- the end ----------------------------------------------------------------------------------
 
     @property
     def why_no_reset(self) -> str:
@@ -189,7 +520,7 @@ class Session(Controls):
     def reset(self) -> None:
         """Start the scenario again from its beginning, on the same random numbers.
 
-        The clock is paused, and all that came from outside is forgotten.
+        The clock is paused, and all inputs are deleted.
 
         Raises
         ------
@@ -200,231 +531,9 @@ class Session(Controls):
             raise EngineError(self.why_no_reset)
         self.pause()
         with self.store.lock:
-            self._sides.reset()
+            self._simulation.reset()
             self.answers_given = deque(maxlen=LATEST)
-        self._tell_listeners()
-
-    def _input(
-        self,
-        kind: str,
-        serial_number: str | None,
-        data: Mapping[str, Any] | None = None,
-        key: str | None = None,
-    ) -> str:
-        (answer,) = self.take([Input(kind, serial_number, data, key=key)])
-        if isinstance(answer, ScenarioError):
-            raise answer
-        return answer
-
-    def take(self, inputs: Sequence[Input]) -> list[str | ScenarioError]:
-        """Play inputs now, in order; return their answers when all are durable, in one write.
-
-        What they hold is checked already. An error stands for the answer to a wrong key.
-        """
-        with self.store.lock:
-            self._catch_up()
-            answers = self._sides.take(inputs)
-        self._tell_listeners()
-        return answers
-
-    def _catch_up(self) -> None:
-        if self.playing:
-            self._ticking.catch_up()
-
-    def _known(self, serial_number: str) -> str:
-        text = written(serial_number)
-        if not self._sides.knows(text):
-            raise self.refusal(Answer.UNKNOWN, text)
-        return text
-
-    def refusal(self, answer: Answer, serial_number: str) -> SerialNumberError:
-        """Return the error that tells a person of an answer that turns a finish away."""
-        with self.store.lock:
-            main = self._sides.main
-            error = main.waits.error_for(answer, serial_number)
-            assert error is not None, answer
-            now = main.waits_now_as(serial_number) if answer is Answer.LATE else None
-            return type(error)(f"{error}; it was tried again, as {now!r}") if now else error
-
-    def _note(self, now: float, given: Input, answer: str) -> None:
-        said = AnswerLogEntry(now, given.kind, given.serial_number, given.data, answer)
-        self.answers_given.append(said)
-
-    # --- looking ----------------------------------------------------------------------------------
-
-    @property
-    def waiting(self) -> pd.DataFrame:
-        """The records that wait now, one row each, by instance."""
-        with self.store.lock:
-            self._sides.write()
-            return queries.waiting(self.store, self.scenario, self.now)
-
-    def page(self, like: str = "", first: int = 0, most: int = 50) -> tuple[int, pd.DataFrame]:
-        """Return how many waiting records fit a text, and some of them.
-
-        Parameters
-        ----------
-        like
-            Part of a serial number, a step or a system; all records fit nothing.
-        first, most
-            Which of them are returned.
-        """
-        asked = ("first", first), ("most", most)
-        with self.store.lock:
-            self._sides.write()
-            found = [min(argument(name, value, from_zero), MOST) for name, value in asked]
-            return queries.page(self.store, self.scenario, self.now, written(like), *found)
-
-    def knows(self, serial_number: str) -> bool:
-        """Tell whether there is a record with this number, in whatever state."""
-        return self._sides.knows(written(serial_number))
-
-    @property
-    def waiting_count(self) -> int:
-        """How many records wait now."""
-        return self._sides.main.waits.open_count
-
-    def wait(self, serial_number: str) -> dict[str, Any]:
-        """Return the record of one wait, in whatever state it is.
-
-        Raises
-        ------
-        UnknownSerialNumber
-            If there is none.
-        """
-        with self.store.lock:
-            self._sides.write()
-            text = self._known(serial_number)
-            found = queries.record(self.store, text)
-        assert found is not None
-        return found
-
-    def instance(self, instance: int) -> dict[str, Any]:
-        """Return how an instance stands: outcome, times, data fields, and its waits.
-
-        Raises
-        ------
-        ScenarioError
-            If no instance has this number.
-        """
-        with self.store.lock:
-            self._sides.write()
-            lane = self._sides.main
-            try:
-                number = count(instance)
-            except InvalidValue:
-                number = 0
-            if not 1 <= number <= lane.arrived:
-                have = f"1 to {lane.arrived}" if lane.arrived else "none yet"
-                raise ScenarioError(f"instance must be a known one ({have}), got {instance!r}")
-            return queries.instance(self.store, lane, number)
-
-    @property
-    def instances_count(self) -> int:
-        """How many instances have arrived."""
-        return self._sides.main.arrived
-
-    def beside(self, serial_number: str) -> pd.DataFrame:
-        """Return how the same step stands under each strategy, one row each."""
-        with self.store.lock:
-            number = self._known(serial_number)
-            return queries.beside(self._sides.all, number, self.scenario, self.now)
-
-    @property
-    def answers(self) -> pd.DataFrame:
-        """What came from outside lately, and what it was answered, the latest last."""
-        table = pd.DataFrame(list(self.answers_given), columns=list(AnswerLogEntry._fields))
-        stamps = self.scenario.calendar.timestamps(table["instant"].to_numpy(dtype=float))
-        table.insert(0, "at", stamps)
-        return table
-
-    def lane(self, strategy: str | None = None) -> LiveSimulation:
-        """Return the simulation behind a strategy, by its label; by default the main one.
-
-        It is for looking: what is changed there is not in the store.
-        """
-        labels = self.strategies
-        if strategy is None:
-            return self._sides.main
-        return self._sides.all[labels.index(choice("strategy", strategy, labels))]
-
-    def so_far(self, strategy: str | None = None) -> Run:
-        """Return what has happened so far under a strategy: the tables of a run.
-
-        The laws of `asyncsim.engine.invariants` are checked, unless an operator has tried a step
-        again:
-        then its times are those of the last try.
-        """
-        with self.store.lock:
-            lane = self.lane(strategy)
-            record = record_of(lane)
-            if not lane.retried:
-                invariants.check(record, self.scenario)
-            if lane is self._sides.main:
-                record = queries.with_turned_away(record, self._sides.journal.turned_away())
-            return Run(self.scenario, lane.strategy, lane.draws, record)
-
-    # --- REST -------------------------------------------------------------------------------------
-
-    def serve(
-        self,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        *,
-        token: str | None = None,
-        rate_limit: str | RateLimit | None = None,
-        thread: bool = False,
-        allowed_hosts: Sequence[str] = (),
-    ) -> Endpoint:
-        """Let programs finish steps over REST; needs the extra ``serve``.
-
-        In a notebook it is served by the kernel's own event loop, in a script by a thread. A cell
-        that calls the endpoint itself and waits (``!curl``, ``requests``) would then wait for ever:
-        call from a terminal, with ``await``, or take ``thread=True``.
-
-        Parameters
-        ----------
-        host, port
-            Where; by default on this machine only, at any free port.
-        token
-            What requests must hold, 16 characters or more; by default a new one.
-        rate_limit
-            Such as ``"100 per 60 s"`` or ``"3000 refilled 500/s"``, of requests of any kind; more
-            get a 429. Left out, the server's `finish_limit` holds for finishes. Both go by the
-            real clock, as callers do, and leave the simulated callbacks their own limit.
-        thread
-            Serve from a thread of its own in any case.
-        allowed_hosts
-            Further names by which clients reach the endpoint, such as that of a proxy. Requests
-            for any other host than this machine get a 421: a page of another site may have sent
-            them (DNS rebinding).
-
-        Raises
-        ------
-        EngineError
-            If the port is taken, the extra is not installed, or a browser has no sockets.
-        """
-        from asyncsim.live.serve import serve
-
-        endpoint = serve(self, host, port, token, rate_limit, thread, allowed_hosts)
-        self._endpoints.append(endpoint)
-        return endpoint
-
-    # --- widgets ----------------------------------------------------------------------------------
-
-    def console(self) -> Console:
-        """Return the widget in which people finish steps."""
-        from asyncsim.widgets.console import Console
-
-        return Console(self)
-
-    def view(self) -> View:
-        """Return the widget in which instances move through the process."""
-        from asyncsim.widgets.view import View
-
-        return View(self)
-
-    # --- the end ----------------------------------------------------------------------------------
+        self._notify_listeners()
 
     def backup(self, path: str | Path) -> None:
         """Copy the session into a new file, which can be opened or replayed.
@@ -442,18 +551,22 @@ class Session(Controls):
                 with self.store.transaction():
                     self.setup.keep(self.store)
             with suppress(StoreError):  # what is durable is what is copied
-                self._sides.commit()
+                self._simulation.commit()
             self.store.backup(path)
 
+    def call_at_close(self, function: Callable[[], object]) -> None:
+        """Call a function when the session is closed."""
+        self._at_close.append(function)
+
     def close(self) -> None:
-        """Stop the clock and let go of the store, which can be opened again."""
-        self._ticking.stop()
-        for endpoint in self._endpoints:
-            endpoint.stop()
+        """Stop the clock and close the store, which can be opened again."""
+        self._clock.stop()
+        for function in self._at_close:
+            function()
         with self.store.lock:
             try:
                 if not self.store.closed:
-                    self._sides.commit()
+                    self._simulation.commit()
             except StoreError as error:  # what was acknowledged is in the store, or was reported
                 logger.warning("the last simulated instants were not saved: %s", error)
             finally:

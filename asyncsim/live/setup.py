@@ -1,7 +1,12 @@
-"""What a session plays: described once, kept in the store, and made again from there."""
+"""What a session plays: described once, kept in the store, and read again from there.
+
+A setup also has the HTTP status of each answer to a finish, since a profile may name its own; with
+it stand the words that both the REST endpoint and the console use.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -12,8 +17,7 @@ from asyncsim.engine.simulation import check_strategy
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, StoreError
 from asyncsim.live.journal import Journal
-from asyncsim.live.problem_documents import KIND_OF, STATUS
-from asyncsim.live.responses import Handler
+from asyncsim.live.records import Handler
 from asyncsim.live.store import Store
 from asyncsim.model import scenario_files
 from asyncsim.model.process import AsyncStep
@@ -26,13 +30,43 @@ from asyncsim.model.units import DurationLike, nearest, positive_duration
 from asyncsim.model.validation import argument, scenario_error
 
 FORMAT = 2
-"""Of what is kept in the store; a store of another format is refused."""
+"""Version of the store's format; a store of another one is refused."""
 VERSION = version("asyncsim")
+PATH = "/api/workflow/v1"
+"""Where the REST endpoint has its resources."""
+STATUS: dict[Answer, int] = {
+    Answer.FINISHED: 204,
+    Answer.BUFFERED: 202,
+    Answer.IGNORED_EARLY: 204,
+    Answer.ACCEPTED_DUPLICATE: 204,
+    Answer.ACCEPTED_LATE: 204,
+    Answer.IGNORED_UNKNOWN: 204,
+    Answer.EARLY: 409,
+    Answer.DUPLICATE: 409,
+    Answer.LATE: 410,
+    Answer.UNKNOWN: 404,
+}
+"""Only the 204 of a finished step is documented by the vendor of K2; the others are ours."""
+ADVICE: dict[Answer, str] = {
+    Answer.EARLY: "The step has made its call and does not wait yet: try again in a moment.",
+    Answer.DUPLICATE: "Nothing to do: the step was finished before, and has resumed once.",
+    Answer.LATE: "Do not try again: the wait is over. Look at its instance to see how it went on.",
+    Answer.UNKNOWN: "Check the number: it is the instance, an underscore, the step's activation.",
+}
+"""What the sender should do about an answer that rejects a finish."""
+
+
+def advice(answer: Answer, serial_number: str, started: int) -> str:
+    """Return what to do about an answer, if `started` instances have started."""
+    found = re.fullmatch(r"([1-9]\d{0,8})_\d{1,9}", serial_number, re.ASCII)
+    if answer is Answer.UNKNOWN and found and int(found[1]) > started:
+        return f"Instance {found[1]} has not started yet: try again later."
+    return ADVICE[answer]
 
 
 @frozen
 class Setup:
-    """All that decides what happens in a session, but for what comes from outside."""
+    """Everything that decides what happens in a session, except its inputs."""
 
     scenario: Scenario
     strategies: tuple[Strategy, ...]
@@ -41,7 +75,7 @@ class Setup:
     held: frozenset[str]
     heartbeats: Mapping[str, float]
     profile: str | None
-    """The name of the engine that is stood in for; the scenario has its policy already."""
+    """The name of the engine that is imitated; the scenario has its policy already."""
     statuses: Mapping[str, int]
     """Its HTTP status codes by kind of finish, where a source names them."""
     handlers: Mapping[str, Handler]
@@ -59,38 +93,45 @@ class Setup:
         profile: str | Profile | None,
         on_response: Handler | Mapping[str, Handler] | None,
     ) -> Setup:
-        """Check everything a person gives, and put it together."""
+        """Return the setup of the arguments of `asyncsim.live`, checked."""
         if not isinstance(scenario, Scenario):
             raise scenario_error("scenario", "must be a Scenario", scenario)
         known = None if profile is None else profile_named(profile)
         scenario = scenario.with_profile(known)
         return cls(
             scenario,
-            strategies_of(Callback() if strategy is None else strategy, against),
+            checked_strategies(Callback() if strategy is None else strategy, against),
             seed,
-            held_systems(hold, scenario),
-            heartbeats_of(heartbeat, scenario),
+            _held_systems(hold, scenario),
+            {
+                name: argument(f"heartbeat[{name!r}]", value, positive_duration)
+                for name, value in _by_step("heartbeat", heartbeat, scenario).items()
+            },
             known.name if known else None,
             dict(known.statuses) if known else {},
-            handlers_of(on_response, scenario),
+            _checked_handlers(on_response, scenario),
         )
 
     def keep(self, store: Store) -> None:
-        """Write everything down in a new store."""
-        store.tell("format", FORMAT)
-        store.tell("asyncsim", VERSION)
-        store.tell("scenario", scenario_files.dumps(self.scenario))
-        store.tell("strategies", [scenario_files.strategy_table(one) for one in self.strategies])
-        store.tell("seed", self.seed)
-        store.tell("hold", sorted(self.held))
-        store.tell("heartbeat", dict(self.heartbeats))
-        store.tell("profile", self.profile)
-        store.tell("statuses", dict(self.statuses))
+        """Write the setup into a new store, and begin its journal."""
+        tables = [scenario_files.strategy_table(one) for one in self.strategies]
+        for key, value in {
+            "format": FORMAT,
+            "asyncsim": VERSION,
+            "scenario": scenario_files.dumps(self.scenario),
+            "strategies": tables,
+            "seed": self.seed,
+            "hold": sorted(self.held),
+            "heartbeat": dict(self.heartbeats),
+            "profile": self.profile,
+            "statuses": dict(self.statuses),
+        }.items():
+            store.set_about(key, value)
         Journal(store).begin()
 
     @classmethod
     def kept_in(cls, store: Store, on_response: Any = None) -> Setup:
-        """Return what a store was made for."""
+        """Return the setup that a store was made for."""
         if store.empty:
             raise ScenarioError(
                 f"store {store.path!r} is empty; start a session with live(scenario, store=…)"
@@ -103,20 +144,19 @@ class Setup:
             )
         Journal(store).verify_description()
         scenario = scenario_files.loads(store.about("scenario"), Scenario, store.path)
-        strategies = [
+        main, *others = (
             scenario_files.strategy_from(table, store.path) for table in store.about("strategies")
-        ]
-        main, *others = strategies
+        )
         seed, hold, heartbeat = (store.about(name) for name in ("seed", "hold", "heartbeat"))
         made = cls.of(scenario, main, others, seed, hold, heartbeat or None, None, on_response)
         return evolve(made, profile=store.about("profile"), statuses=store.about("statuses"))
 
     def status_of(self, answer: Answer) -> int:
         """Return the HTTP status of an answer, the profile's own where a source names one."""
-        own = None if answer.accepted else self.statuses.get(KIND_OF[answer])
-        return STATUS[answer] if own is None else own
+        kind = answer.name.lower()  # a rejected finish is early, duplicate, late or unknown
+        return STATUS[answer] if answer.accepted else self.statuses.get(kind, STATUS[answer])
 
-    def differs_from(self, other: Setup) -> str:
+    def difference(self, other: Setup) -> str:
         """Return the argument in which this differs from another, or nothing."""
         arguments = {
             "scenario": "scenario",
@@ -132,12 +172,14 @@ class Setup:
         return ""
 
 
-def strategies_of(main: Strategy, against: Strategy | Sequence[Strategy]) -> tuple[Strategy, ...]:
+def checked_strategies(
+    main: Strategy, against: Strategy | Sequence[Strategy]
+) -> tuple[Strategy, ...]:
     """Return the main strategy and those beside it, checked."""
     others = tuple(against) if isinstance(against, (list, tuple)) else (against,)
-    given: list[tuple[str, Any]] = [("strategy", main), *(("against", other) for other in others)]
-    for name, value in given:
-        check_strategy(name, value)
+    check_strategy("strategy", main)
+    for other in others:
+        check_strategy("against", other)
     strategies: tuple[Strategy, ...] = (main, *others)
     labels = told_apart(strategies)
     if len(set(labels)) < len(labels):
@@ -145,7 +187,7 @@ def strategies_of(main: Strategy, against: Strategy | Sequence[Strategy]) -> tup
     return strategies
 
 
-def held_systems(hold: bool | str | Iterable[str], scenario: Scenario) -> frozenset[str]:
+def _held_systems(hold: bool | str | Iterable[str], scenario: Scenario) -> frozenset[str]:
     """Return names of systems: all of them, none, or those given."""
     if isinstance(hold, bool):
         return frozenset(scenario.systems if hold else ())
@@ -162,7 +204,7 @@ def held_systems(hold: bool | str | Iterable[str], scenario: Scenario) -> frozen
     return frozenset(names)
 
 
-def by_step(argument: str, value: Any, scenario: Scenario) -> dict[str, Any]:
+def _by_step(argument: str, value: Any, scenario: Scenario) -> dict[str, Any]:
     """Return values by asynchronous step, checked; a single value is for every step."""
     names = [step.name for step in scenario.process.of_type(AsyncStep)]
     if value is None:
@@ -177,23 +219,13 @@ def by_step(argument: str, value: Any, scenario: Scenario) -> dict[str, Any]:
     return dict(value)
 
 
-def heartbeats_of(
-    heartbeat: DurationLike | Mapping[str, DurationLike] | None, scenario: Scenario
-) -> dict[str, float]:
-    """Return the longest time without a sign of life in seconds, by step."""
-    found = {}
-    for name, value in by_step("heartbeat", heartbeat, scenario).items():
-        found[name] = argument(f"heartbeat[{name!r}]", value, positive_duration)
-    return found
-
-
-def handlers_of(
+def _checked_handlers(
     on_response: Handler | Mapping[str, Handler] | None, scenario: Scenario
 ) -> dict[str, Handler]:
     """Return functions by the name of their step."""
     if not callable(on_response) and not isinstance(on_response, Mapping | None):
         raise scenario_error("on_response", "must be a function, or map steps to them", on_response)
-    found = by_step("on_response", on_response, scenario)
+    found = _by_step("on_response", on_response, scenario)
     for name, handler in found.items():
         if not callable(handler):
             raise scenario_error(f"on_response[{name!r}]", "must be a function", handler)

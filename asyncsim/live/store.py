@@ -16,13 +16,11 @@ import logging
 import os
 import secrets
 import sqlite3
-import struct
 import threading
 import weakref
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from asyncsim.errors import AsyncsimError, EngineError, ScenarioError, StoreError
@@ -33,7 +31,7 @@ logger = logging.getLogger("asyncsim")
 
 IN_MEMORY = ":memory:"
 PATIENCE = 30.0
-"""Seconds for which a process waits for another one's transaction to end."""
+"""Seconds for which a process waits for the transaction of another one to end."""
 DERIVED = """
 create table waits (
     serial_number text primary key, instance integer not null, step text not null,
@@ -51,7 +49,7 @@ create table deadlines (
 ) without rowid;
 create index next_due on deadlines (due, instance, number);
 """
-"""Tables that follow from the others: a session can be played again without them."""
+"""Tables that follow from the others: a session can be replayed without them."""
 SCHEMA = (
     DERIVED
     + """
@@ -80,21 +78,14 @@ REASONS = {
 CANNOT_OPEN = (sqlite3.Error, OSError, ValueError, RuntimeError)
 """A NUL in a path is a ValueError, a circle of links a RuntimeError."""
 OWNER = "owner"
-"""Key of the word that says whose the session is at present."""
+"""Key of the word that names the session that owns the store at present."""
 
 
 class Store:
-    """One database, as one process sees it; threads may share it.
+    """One database, as one process sees it; its threads may share it.
 
-    Parameters
-    ----------
-    path
-        The file; made if there is none, with its folder. ``":memory:"`` keeps everything in memory.
-
-    Raises
-    ------
-    StoreError
-        If the file cannot be opened, or is something else.
+    The file is created if it does not exist, with its folder; ``":memory:"`` keeps everything
+    in memory. A `StoreError` is raised if it cannot be opened, or is something else.
     """
 
     def __init__(self, path: str | Path = IN_MEMORY) -> None:
@@ -102,7 +93,7 @@ class Store:
         self.closed = False
         self._process = os.getpid()
         self.lock = threading.RLock()
-        self._between: FileLock | None = None
+        self._turn: FileLock | None = None
         self._owner: FileLock | None = None
         self._word: str | None = None
         self._held: HeldOpen | None = None
@@ -114,7 +105,7 @@ class Store:
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
                 turn = self.path + ".turn"
                 made = "" if Path(turn).exists() else turn
-                self._between = FileLock(turn)
+                self._turn = FileLock(turn)
             self._enter()
             try:
                 self._open()
@@ -138,16 +129,16 @@ class Store:
             self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
         )
         weakref.finalize(self, db.close).atexit = False  # a session may be dropped without close()
-        self.journal = self._journal(db)
+        self.journal = self._set_journal_mode(db)
         db.execute("pragma synchronous = full")
-        db.execute("pragma temp_store = memory")  # what is played again must not need the disk
-        self._set_up(db)
+        db.execute("pragma temp_store = memory")  # a replay must not need the disk
+        self._create_tables(db)
         if self.path != IN_MEMORY:
             self._held = HeldOpen(self.path)
-            self._check_log()
+            self._check_log(self._held)
         self._version = db.execute("pragma data_version").fetchone()[0]
 
-    def _journal(self, db: sqlite3.Connection) -> str:
+    def _set_journal_mode(self, db: sqlite3.Connection) -> str:
         """Set write-ahead mode, or the older journal where that does not work; return which.
 
         Writing ahead needs memory that processes share, which many a network drive does not have.
@@ -158,9 +149,13 @@ class Store:
             db.execute("select count(*) from sqlite_master").fetchone()
         except sqlite3.OperationalError as error:
             taken = error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-            if taken or in_browser():  # where the older journal does not fail: it garbles the file
+            if taken or in_browser():  # there the older journal does not fail, but garbles the file
                 raise
-            mode = _older_journal(db)
+            # Alone with the file, SQLite reads what was written ahead without any shared memory
+            db.execute("pragma locking_mode = exclusive")
+            mode = db.execute("pragma journal_mode = delete").fetchone()[0]
+            db.execute("pragma locking_mode = normal")
+            db.execute("select count(*) from sqlite_master").fetchone()  # lets others in again
         if mode not in ("wal", "memory"):
             logger.info(
                 "store %s lies where SQLite cannot write ahead; it keeps a journal of the kind "
@@ -170,7 +165,7 @@ class Store:
             )
         return str(mode)
 
-    def _set_up(self, db: sqlite3.Connection) -> None:
+    def _create_tables(self, db: sqlite3.Connection) -> None:
         db.execute("begin immediate")
         try:
             tables = {name for (name,) in db.execute("select name from sqlite_master")}
@@ -186,17 +181,82 @@ class Store:
             if db.in_transaction:
                 db.execute("rollback")
 
-    # --- one at a time ----------------------------------------------------------------------------
+    def _check_log(self, held: HeldOpen) -> None:
+        """Check that SQLite has read the whole log that a killed process has left.
+
+        It reads up to the first place that is damaged, and takes what follows for old.
+        """
+        lost = held.commits_behind()
+        if lost > 1:
+            raise self.damaged(
+                f"{lost} writes are behind a damaged place of {self.path + '-wal'!r}"
+            )
+        if lost:  # a power failure in the middle of a write leaves the same
+            logger.warning(
+                "the last write in %s-wal is not whole and was left out: it was cut off before it "
+                "was acknowledged, or the file is damaged",
+                self.path,
+            )
+
+    # --- transactions -----------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self, *, reading: bool = False) -> Iterator[None]:
+        """Make the changes in this context durable together, or not at all.
+
+        One that only reads sees everything at one moment. Other threads wait.
+        """
+        with self.lock:
+            self.begin(reading=reading)
+            try:
+                yield
+                if not reading:
+                    self.commit()
+            finally:
+                self.roll_back()  # after a commit there is nothing left to undo
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction of this process is open."""
+        return not self.closed and self._db is not None and self._db.in_transaction
+
+    def begin(self, *, reading: bool = False) -> None:
+        """Begin a transaction; only one that reads runs beside those of other processes."""
+        try:
+            self._enter(shared=reading)
+            if reading:
+                self._execute("begin")
+            else:
+                self._check_place()
+                self._execute("begin immediate")
+                self._check_owner()
+        except BaseException:
+            self.roll_back()
+            raise
+
+    def commit(self) -> None:
+        """Make everything since `begin` durable."""
+        self._execute("commit")
+        self._leave()
+        self._check_place()  # a commit into a file that is gone is lost
+
+    def roll_back(self) -> None:
+        """Undo everything since `begin`, if anything."""
+        try:
+            if self.in_transaction:
+                self._execute("rollback")
+        finally:
+            self._leave()
 
     def _enter(self, *, shared: bool = False) -> None:
         """Keep the transactions of other processes out, and undo what an interrupt has left."""
         self._check_open()
         if self._db is not None and self._db.in_transaction:
             self._db.execute("rollback")
-        if self._between is None:
+        if self._turn is None:
             return
         try:
-            locked = self._between.acquire(shared=shared, patience=PATIENCE)
+            locked = self._turn.acquire(shared=shared, patience=PATIENCE)
         except OSError as error:
             raise StoreError(f"store {self.path!r} cannot be locked: {error}") from None
         if not locked:
@@ -206,66 +266,13 @@ class Store:
             )
 
     def _leave(self) -> None:
-        if self._between:
-            self._between.release()
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction of this process is open."""
-        return not self.closed and self._db is not None and self._db.in_transaction
-
-    def transaction(self) -> Transaction:
-        """Return a context in which all that is done becomes durable together, or not at all."""
-        return Transaction(self)
-
-    def snapshot(self) -> Transaction:
-        """Return a context in which all that is read is of one moment."""
-        return Transaction(self, reading=True)
-
-    def begin_reading(self) -> None:
-        """Begin a transaction that reads only; `roll_back` ends it."""
-        try:
-            self._enter(shared=True)
-            self._execute("begin")
-        except BaseException:
-            self.roll_back()
-            raise
-
-    def begin(self) -> None:
-        """Begin a transaction, with everybody else kept out.
-
-        Raises
-        ------
-        StoreError
-            If the file cannot be written, or is not this session's any more.
-        """
-        try:
-            self._enter()
-            self._check_place()
-            self._execute("begin immediate")
-            self._check_owner()
-        except BaseException:
-            self.roll_back()
-            raise
-
-    def commit(self) -> None:
-        """Make what was done since `begin` durable."""
-        self._execute("commit")
-        self._leave()
-        self._check_place()  # a commit into a file that is gone is none
-
-    def roll_back(self) -> None:
-        """Undo what was done since `begin`, if anything."""
-        try:
-            if self.in_transaction:
-                self._execute("rollback")
-        finally:
-            self._leave()
+        if self._turn:
+            self._turn.release()
 
     def _check_open(self) -> None:
         if self.closed:
             raise EngineError("this session is closed; live(store=…) opens it again")
-        if self._between is not None and os.getpid() != self._process:
+        if self._turn is not None and os.getpid() != self._process:
             raise EngineError(
                 "this session belongs to the process that opened it, and not to one forked from "
                 "it; finish its steps with finish_in_store(), or over REST"
@@ -287,13 +294,7 @@ class Store:
             )
 
     def own(self) -> None:
-        """Become the one process that plays the scenario; the operating system ends it with us.
-
-        Raises
-        ------
-        StoreError
-            If another session is playing it.
-        """
+        """Become the one process that plays the scenario, or raise a `StoreError`."""
         if self.path == IN_MEMORY:
             return
         try:
@@ -310,65 +311,77 @@ class Store:
                 "close that one first, or finish its steps through its REST endpoint"
             )
         self._owner = owner
-        with self.lock, self.transaction():
+        with self.transaction():
             word = secrets.token_hex(8)
-            self.tell(OWNER, word)
+            self.set_about(OWNER, word)
         self._word = word
 
-    def _check_log(self) -> None:
-        """Check that SQLite has read the whole log that a killed process has left.
-
-        It reads up to the first place that is damaged, and takes what follows for old.
-        """
-        assert self._held is not None
-        lost = commits_behind(self._held)
-        if lost > 1:
-            raise self.damaged(
-                f"{lost} writes are behind a damaged place of {self.path + '-wal'!r}"
-            )
-        if lost:  # a power failure in the middle of a write leaves the same
-            logger.warning(
-                "the last write in %s-wal is not whole and was left out: it was cut off before it "
-                "was acknowledged, or the file is damaged",
-                self.path,
-            )
-
     def close(self) -> None:
-        """Close the file and give its locks back."""
+        """Close the file and release its locks."""
         with self.lock:
             first, self.closed = not self.closed, True
             try:
                 if first and self._db is not None:
                     self._close_database(self._db)
             finally:
-                for one in (self._owner, self._between):
+                for one in (self._owner, self._turn):
                     if one is not None:
                         one.close()  # the file stays: the next process must find the same one
 
     def _close_database(self, db: sqlite3.Connection) -> None:
         """Close the connection; the last one leaves a database without a log beside it."""
         try:
-            if self._between:
-                self._between.acquire(patience=PATIENCE)
+            if self._turn:
+                self._turn.acquire(patience=PATIENCE)
         except OSError:
-            pass  # a lock that cannot be had is no reason to stay open
+            pass  # closing works without the lock
         finally:
             if self._held is not None:
                 self._held.close()
             db.close()
 
-    # --- talking to the database ------------------------------------------------------------------
+    # --- statements -------------------------------------------------------------------------------
 
-    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+    def do(self, statement: str, values: tuple[Any, ...] = ()) -> None:
+        """Execute one statement that writes, in a transaction."""
+        self.do_many(statement, [values])
+
+    def do_many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Execute a statement in a transaction once for each row."""
+        if not self.in_transaction:  # SQLite ends it by itself on a full disk
+            raise StoreError(f"store {self.path!r} cannot be written: its transaction has ended")
         assert self._db is not None
         try:
-            return self._db.execute(statement, values)
+            self._db.executemany(statement, rows)
+        except sqlite3.Error as error:
+            raise self._failure(error) from None
+
+    def one(self, query: str, values: tuple[Any, ...] = ()) -> Any:
+        """Return the first row of a query, or None."""
+        rows = self.all(query, values)
+        return rows[0] if rows else None
+
+    def all(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        """Return all rows of a query."""
+        with self.lock:
+            if self.in_transaction:
+                return self._execute(query, values)
+            try:
+                self._enter(shared=True)
+                return self._execute(query, values)
+            finally:
+                self._leave()
+
+    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        assert self._db is not None
+        try:
+            return self._db.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise self._failure(error) from None
 
     def _failure(self, error: sqlite3.Error) -> StoreError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in DAMAGED or "decode" in str(error):  # text that is no text
+        if code in DAMAGED or "decode" in str(error):  # text that cannot be decoded
             return self.damaged(str(error))
         return StoreError(
             f"store {self.path!r} cannot be written: {_reason(error)}; nothing was done"
@@ -381,47 +394,6 @@ class Store:
             "session.backup(path) in its place, or start a session in a new file"
         )
 
-    def do(self, statement: str, values: tuple[Any, ...] = ()) -> None:
-        """Execute one statement in a transaction."""
-        self._check_inside()
-        self._execute(statement, values)
-
-    def do_many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Execute a statement in a transaction once for each row."""
-        self._check_inside()
-        assert self._db is not None
-        try:
-            self._db.executemany(statement, rows)
-        except sqlite3.Error as error:
-            raise self._failure(error) from None
-
-    def _check_inside(self) -> None:
-        if not self.in_transaction:  # SQLite ends it by itself on a full disk
-            raise StoreError(f"store {self.path!r} cannot be written: its transaction has ended")
-
-    def one(self, query: str, values: tuple[Any, ...] = ()) -> Any:
-        """Return the first row of a query, or None."""
-        rows = self.all(query, values)
-        return rows[0] if rows else None
-
-    def all(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        """Return all rows of a query."""
-        with self.lock:
-            if self.in_transaction:
-                return self._rows(query, values)
-            try:
-                self._enter(shared=True)
-                return self._rows(query, values)
-            finally:
-                if self._between:
-                    self._between.release()
-
-    def _rows(self, query: str, values: tuple[Any, ...]) -> list[Any]:
-        try:
-            return self._execute(query, values).fetchall()
-        except sqlite3.Error as error:  # a row may fail that comes after the first
-            raise self._failure(error) from None
-
     def changed_outside(self) -> bool:
         """Return whether another process has committed something since the last call."""
         with self.lock:
@@ -429,13 +401,7 @@ class Store:
             return bool(before != self._version)
 
     def backup(self, path: str | Path) -> None:
-        """Copy the whole store into a new file, while it is in use (SQLite's backup API).
-
-        Raises
-        ------
-        ScenarioError
-            If there is such a file already, or it cannot be written.
-        """
+        """Copy the whole store into a new file, while it is in use; see `Session.backup`."""
         made = False
         try:
             if str(path) in ("", IN_MEMORY) or Path(path).exists():
@@ -453,23 +419,23 @@ class Store:
         except (sqlite3.Error, OSError, ValueError, TypeError) as error:
             if made:
                 with suppress(OSError, ValueError):
-                    Path(path).unlink(missing_ok=True)  # half a copy is none
+                    Path(path).unlink(missing_ok=True)  # half a copy is useless
             raise ScenarioError(f"path {str(path)!r} cannot be written: {_reason(error)}") from None
 
-    # --- what a session is ------------------------------------------------------------------------
+    # --- the description of the session -----------------------------------------------------------
 
-    def tell(self, key: str, value: Any) -> None:
-        """Record something about the session."""
+    def set_about(self, key: str, value: Any) -> None:
+        """Record a property of the session."""
         self.do("insert or replace into about values (?, ?)", (key, json.dumps(value)))
 
     def about(self, key: str, default: Any = None) -> Any:
-        """Return what was recorded about the session."""
+        """Return a property of the session."""
         row = self.one("select value from about where key = ?", (key,))
         return default if row is None else self.parsed(row[0])
 
     @property
     def empty(self) -> bool:
-        """Whether no session has begun here."""
+        """Whether the store holds no session yet."""
         return (
             self.one(
                 "select 1 from (select key from about where key != ? union all "
@@ -480,48 +446,41 @@ class Store:
         )
 
     def parsed(self, text: str | None) -> Any:
-        """Return what a text of the store holds (JSON); None for no text.
-
-        Raises
-        ------
-        StoreError
-            If it is damaged.
-        """
+        """Return the value of a JSON text of the store; None for no text."""
         try:
             return None if text is None else json.loads(text)
         except (ValueError, TypeError, RecursionError) as error:
             raise self.damaged(f"{str(text)[:40]!r} cannot be read ({error})") from None
 
     def clear(self) -> None:
-        """Delete all that a session has written; what was recorded about it stays."""
+        """Delete everything that a session has written but its description."""
         for table in ("waits", "fields", "deadlines", "responses", "inputs"):
             self.do(f"delete from {table}")
 
-    # --- playing again ----------------------------------------------------------------------------
+    # --- replaying --------------------------------------------------------------------------------
 
-    def rehearse(self) -> None:
+    def begin_replay(self) -> None:
         """Put empty tables in memory before those that follow from the others, until `roll_back`.
 
-        A session is played again into them, so that nothing has to be written.
+        A session is replayed into them, so that nothing has to be written.
         """
         try:
             self._enter()
         finally:
-            if self._between:
-                self._between.release()  # memory is this connection's own
+            self._leave()  # memory is this connection's own
         self._execute("begin")
         for statement in DERIVED.split(";"):
             words = statement.replace("create table ", "create table temp.")
             self._execute(words.replace("create index ", "create index temp."))
 
-    def different(self, *, counted_late: bool) -> str:
-        """Return a record that differs from what was played again since `rehearse`, or nothing.
+    def first_difference(self, *, counted_late: bool) -> str:
+        """Return a record that differs from the replay since `begin_replay`, or nothing.
 
-        Records with a finish that waits to be played are passed over. The checks of a record that
-        waits are as well if they are `counted_late`: only when the session is looked at.
+        Records with a finish that waits to be played are skipped. So are the checks of a record
+        that waits if they are `counted_late`: only when the session is looked at.
         """
-        if self._between:
-            self._between.acquire(shared=True, patience=PATIENCE)
+        if self._turn:
+            self._turn.acquire(shared=True, patience=PATIENCE)
         apart = "serial_number not in (select serial_number from main.inputs where instant is null)"
         for table, key, where in (
             ("waits", "serial_number", apart),
@@ -535,137 +494,57 @@ class Store:
                     for name in names
                 ]
             rows = f"select {', '.join(names)} from {{}}.{table} where {where}"
-            kept, played = rows.format("main"), rows.format("temp")
-            for one, other in ((kept, played), (played, kept)):
+            kept, replayed = rows.format("main"), rows.format("temp")
+            for one, other in ((kept, replayed), (replayed, kept)):
                 found = self.one(f"select {key} from ({one} except {other})")
                 if found is not None:
                     return f"the record of {found[0]!r} in {table!r}"
         return ""
 
 
-class Transaction:
-    """A transaction of a store as a context; threads exclude each other by `Store.lock`.
+def open_existing(path: object, *, read_only: bool = False) -> Store:
+    """Open a store whose file must exist, or raise a `ScenarioError`.
 
-    It has no code of its own around the body that an interrupt could split from it: what an
-    interrupt leaves half done, the next `Store.begin` undoes.
-    """
-
-    def __init__(self, store: Store, *, reading: bool = False) -> None:
-        self._store = store
-        self._reading = reading
-
-    def __enter__(self) -> None:
-        if self._reading:
-            self._store.begin_reading()
-        else:
-            self._store.begin()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        done = False
-        try:
-            if kind is None and not self._reading:
-                self._store.commit()
-                done = True
-        finally:
-            if not done:
-                self._store.roll_back()
-
-
-def commits_behind(files: HeldOpen) -> int:
-    """Return how many commits a write-ahead log holds behind the frames that SQLite has read.
-
-    Frames of the present generation carry the salts of the header, older ones do not; the one that
-    ends a commit names the size of the database. The index has the number of frames read. See
-    https://www.sqlite.org/fileformat2.html#walformat and https://www.sqlite.org/walformat.html.
-
-    A process that is killed between writing a commit and its entry in the index leaves one as
-    well, and several of them may leave the ends of theirs, one after the other. They differ from
-    commits behind a damaged place in the checksums, each of which goes on from that of the frame
-    before: only commits that go on from each other are counted together.
-    """
-    header = files.read("-wal", 0, 32)
-    if len(header) < 32:
-        return 0
-    size = 24 + int.from_bytes(header[8:12], "big")
-    salts = header[16:24] if _intact(header) else files.read("-wal", 40, 8)
-    ends, place = [], 32 + files.frames * size
-    while len(frame := files.read("-wal", place, 24)) == 24:
-        if frame[8:16] == salts and frame[4:8] != bytes(4):
-            ends.append(place)
-        place += size
-    most = together = 1
-    for k in range(1, len(ends)):
-        frames = range(ends[k - 1] + size, ends[k] + size, size)
-        together = together + 1 if all(_continues(files, at, size) for at in frames) else 1
-        most = max(most, together)
-    return most if ends else 0
-
-
-def _continues(files: HeldOpen, place: int, size: int) -> bool:
-    """Return whether the checksum of a frame goes on from that of the frame before."""
-    before, frame = files.read("-wal", place - size + 16, 8), files.read("-wal", place, size)
-    kind = files.read("-wal", 3, 1)[0]
-    return frame[16:24] == _checksum(frame[:8] + frame[24:], before, kind)
-
-
-def _checksum(data: bytes, before: bytes, kind: int) -> bytes:
-    """Return the checksum of data after a checksum; `kind` is the last byte of the magic number."""
-    order = ">" if kind & 1 else "<"
-    one, two = struct.unpack(">2I", before)
-    for first, second in struct.iter_unpack(f"{order}2I", data):
-        one = (one + first + two) % 2**32
-        two = (two + second + one) % 2**32
-    return struct.pack(">2I", one, two)
-
-
-def _intact(header: bytes) -> bool:
-    """Return whether the header of a write-ahead log fits its own checksum."""
-    return header[24:] == _checksum(header[:24], bytes(8), header[3])
-
-
-def _older_journal(db: sqlite3.Connection) -> str:
-    """Leave write-ahead mode, as for a store that was made elsewhere; return the new mode."""
-    # Alone with the file, SQLite reads what was written ahead without any shared memory
-    db.execute("pragma locking_mode = exclusive")
-    mode = db.execute("pragma journal_mode = delete").fetchone()[0]
-    db.execute("pragma locking_mode = normal")
-    db.execute("select count(*) from sqlite_master").fetchone()  # lets others in again
-    return str(mode)
-
-
-def _reason(error: Exception) -> str:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return REASONS.get(code, str(error))
-
-
-def existing(store: object) -> Store:
-    """Open a store that must be there already.
-
-    Raises
-    ------
-    ScenarioError
-        If there is no such file; none is made.
+    To be only read, a file that this process may not write is opened as a copy in memory.
     """
     try:
-        there = isinstance(store, (str, Path)) and Path(store).is_file()
+        exists = isinstance(path, (str, Path)) and Path(path).is_file()
     except (OSError, ValueError):  # a NUL or half a character in it
-        there = False
-    if not there:
-        raise ScenarioError(f"store must be a session's file, got {str(store)!r}: no such file")
-    assert isinstance(store, (str, Path))
-    return Store(store)
+        exists = False
+    if not exists:
+        raise ScenarioError(f"store must be a session's file, got {str(path)!r}: no such file")
+    assert isinstance(path, (str, Path))
+    file = Path(path).resolve()
+    if read_only and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+        return _copy_in_memory(file)
+    return Store(path)
 
 
-def written(value: object) -> str:
-    """Return what stands for a serial number as text that a database can hold."""
+def _copy_in_memory(file: Path) -> Store:
+    """Return a store in memory with the content of a file that cannot be written."""
+    log = Path(f"{file}-wal")
+    mode = "mode=ro" if log.exists() else "immutable=1"  # without a log SQLite would create one
+    copy = Store()
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True)) as source:
+            assert copy._db is not None
+            source.backup(copy._db)
+    except sqlite3.Error as error:
+        raise StoreError(f"store {str(file)!r} cannot be read: {_reason(error)}") from None
+    copy.path = str(file)  # for messages
+    return copy
+
+
+def as_text(value: object) -> str:
+    """Return a value that stands for a serial number as text that a database can hold."""
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def as_json(data: Any) -> str | None:
     """Return data fields as text."""
     return None if data is None else json.dumps(data, allow_nan=False)
+
+
+def _reason(error: Exception) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return REASONS.get(code, str(error))

@@ -8,11 +8,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncsim.errors import ScenarioError
+from asyncsim.live.session import Session
 from asyncsim.model.arrivals import Poisson
 from asyncsim.model.scenario import Scenario
 
 if TYPE_CHECKING:
+    from asyncsim.widgets.console import Console
     from asyncsim.widgets.explorer import Explorer
+    from asyncsim.widgets.view import View
+
+
+def console(session: Session) -> Console:
+    """Return the widget in which users finish waiting steps of a session."""
+    from asyncsim.widgets.console import Console
+
+    return Console(session)
+
+
+def view(session: Session) -> View:
+    """Return the widget in which instances move through the process of a session."""
+    from asyncsim.widgets.view import View
+
+    return View(session)
 
 
 def explore(scenario: Scenario | None = None) -> Explorer:

@@ -16,9 +16,9 @@ import traitlets
 
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, SerialNumberError
-from asyncsim.live.problem_documents import advice
-from asyncsim.live.responses import data_fields
+from asyncsim.live.journal import data_fields
 from asyncsim.live.session import AnswerLogEntry, Session
+from asyncsim.live.setup import advice
 from asyncsim.model.units import DAY, meant, text_of
 from asyncsim.widgets.base import SHORT_TIME, FieldError, SessionWidget, read_assets
 

@@ -163,15 +163,16 @@ def test_a_store_works_outside_the_drive_and_says_so_on_it(site):
     """A database is kept in Python's own files; closed, it can be copied to the drive and back."""
     code = """
 import shutil
-from asyncsim.live.store import Input, Store
+from asyncsim.live.store import Store
 store = Store("/tmp/kept.db")
 store.own()
-store.note(Input("finish", "5_31", {"InvoiceNo": 42}, instant=3.0, answer="FINISHED"))
+with store.transaction():
+    store.set_about("seed", 42)
 store.close()
 shutil.copy("/tmp/kept.db", "kept.db")
 shutil.copy("kept.db", "/tmp/again.db")
 store = Store("/tmp/again.db")
-print(store.inputs()[0].data)
+print(store.about("seed"))
 store.close()
 try:
     Store("wrong.db")
@@ -179,8 +180,8 @@ except Exception as error:
     print(type(error).__name__, error)
 """
     data, refused = site.python(PARTS + code).splitlines()
-    assert data == "{'InvoiceNo': 42}"
-    assert refused.startswith("ScenarioError store '/drive/notebooks/wrong.db' cannot be used")
+    assert data == "42"
+    assert refused.startswith("StoreError store '/drive/notebooks/wrong.db' cannot be used")
     assert "'/tmp/kept.db'" in refused
 
 
@@ -188,7 +189,7 @@ def test_there_are_no_processes_and_a_bar_and_a_clock_do_without_threads(site):
     """What asyncsim takes for granted elsewhere is really missing here, and it goes on."""
     code = """
 import asyncio, warnings
-from asyncsim.live.real_time_clock import Ticking
+from asyncsim.live.real_time_clock import RealTimeClock
 from asyncsim.experiment.parallel import processes, threads_start
 from asyncsim.experiment.parallel import progress_bar
 with warnings.catch_warnings(record=True) as said, processes(2) as executor:
@@ -201,7 +202,7 @@ instant = [0.0]
 def advance(target, budget):
     instant[0] = target
     return True
-clock = Ticking(advance, lambda: instant[0], speed=3600)
+clock = RealTimeClock(advance, lambda: instant[0], speed=3600)
 clock.start()
 while instant[0] < 60:
     await asyncio.sleep(0.01)

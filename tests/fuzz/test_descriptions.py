@@ -25,7 +25,7 @@ from scenarios import scenarios
 
 import asyncsim as sim
 from asyncsim.cli.options import parse_strategy
-from asyncsim.live.responses import data_fields
+from asyncsim.live.journal import data_fields
 from asyncsim.model import arrivals, units
 from asyncsim.model import calendar as calendars
 from asyncsim.model import server as limits

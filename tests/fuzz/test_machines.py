@@ -12,8 +12,8 @@ import pytest
 from fuzz.mutators import IN_A_FILE, WORDS, cases, damage_bytes, damage_table, guarded, pick
 
 import asyncsim as sim
-from asyncsim.live.endpoint import PATH
 from asyncsim.live.rest import application
+from asyncsim.live.setup import PATH
 
 TOKEN = "secret"
 

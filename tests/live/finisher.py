@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from asyncsim.engine.waits import Answer
-from asyncsim.live.records import StoredWaits, finish_record
+from asyncsim.live.journal import Finish
+from asyncsim.live.open import finish_record
+from asyncsim.live.records import StoredWaits
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
 
@@ -17,7 +19,9 @@ print("ready", flush=True)
 while not Path(path + ".go").exists():
     time.sleep(0.001)
 with ThreadPoolExecutor(8) as pool:
-    answers = list(pool.map(lambda _: finish_record(store, waits, number, {}), range(times)))
+    answers = list(
+        pool.map(lambda _: finish_record(store, waits, Finish(number, {})), range(times))
+    )
 assert set(answers) <= {Answer.FINISHED, Answer.DUPLICATE}, answers
 print(answers.count(Answer.FINISHED))
 store.close()

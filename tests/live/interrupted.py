@@ -1,6 +1,6 @@
 """Run as a program: plays and finishes while a thread presses Ctrl-C at random moments.
 
-``interrupted.py STORE COUNT`` ends after so many interrupts, and prints which numbers were finished
+``interrupted.py STORE COUNT`` ends after COUNT interrupts, and prints which numbers were finished
 and which may have been.
 """
 

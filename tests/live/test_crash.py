@@ -15,14 +15,15 @@ from thorough import times
 
 import asyncsim as sim
 from asyncsim.engine.waits import Answer
-from asyncsim.live.journal import Journal
-from asyncsim.live.records import StoredWaits, finish_record
+from asyncsim.live.journal import Finish, Journal
+from asyncsim.live.open import finish_record
+from asyncsim.live.records import StoredWaits
 from asyncsim.live.store import Store
 
 pytestmark = pytest.mark.slow
 
 KILLS = times(50)
-TOLD = 20
+FEWEST_FINISHES = 20
 CLIENTS = 3
 INSTANCES = 240
 PLAYERS = Path(__file__).with_name("players.py")
@@ -48,12 +49,12 @@ SCENARIO = sim.Scenario(
 
 
 class Client(threading.Thread):
-    """Finishes numbers that wait, some of them twice, and remembers what it was told."""
+    """Finishes numbers that wait, some of them twice, and counts those acknowledged."""
 
     def __init__(self, path, seed):
         super().__init__(daemon=True)
         self.path, self.random = path, random.Random(seed)
-        self.told = Counter()
+        self.acknowledged = Counter()
         self.handed = {}
         self.seen = set()
         self.broken = []
@@ -80,8 +81,8 @@ class Client(threading.Thread):
 
     def finish(self, store, waits, number):
         by = f"{self.name} {self.random.random()}"
-        if finish_record(store, waits, number, {"by": by}) is Answer.FINISHED:
-            self.told[number] += 1
+        if finish_record(store, waits, Finish(number, {"by": by})) is Answer.FINISHED:
+            self.acknowledged[number] += 1
             self.handed[number] = by
 
 
@@ -121,7 +122,7 @@ def now_of(path):
     """Return how far a store has come."""
     store = Store(path)
     try:
-        return Journal(store).load()
+        return Journal(store).load_head()
     finally:
         store.close()
 
@@ -129,18 +130,18 @@ def now_of(path):
 def account_for(path, clients):
     """Play the session to its end, and account for every serial number."""
     session = sim.live(store=path)
-    told = sum((client.told for client in clients), Counter())
-    assert len(told) > TOLD
+    acknowledged = sum((client.acknowledged for client in clients), Counter())
+    assert len(acknowledged) > FEWEST_FINISHES
     session.run_until("12:00")
     for number in session.waiting["serial_number"]:
-        told[number] += session.finish(number) is Answer.FINISHED
+        acknowledged[number] += session.finish(number) is Answer.FINISHED
     session.run_until("14:00")
     run = session.so_far()
     approved = run.waits[run.waits["step"] == "approve"]
     assert sorted(approved["serial_number"]) == sorted(f"{k + 1}_2" for k in range(INSTANCES))
     assert set(approved["outcome"]) == {"resumed"}
-    assert told == Counter(dict.fromkeys(approved["serial_number"], 1))
-    assert {number for client in clients for number in client.seen} <= set(told)
+    assert acknowledged == Counter(dict.fromkeys(approved["serial_number"], 1))
+    assert {number for client in clients for number in client.seen} <= set(acknowledged)
     assert set(run.instances["outcome"]) == {"done"}
     assert len(run.instances) == INSTANCES
     assert (run.steps["step"].value_counts() == INSTANCES).all()

@@ -39,7 +39,7 @@ SCENARIO = sim.Scenario(
 
 @contextlib.contextmanager
 def room_for(size):
-    """Let no file of this process grow beyond a size in bytes: what a full disk does to SQLite."""
+    """Limit the size of files of this process in bytes: to SQLite, a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -72,8 +72,8 @@ def hold_against(session, acknowledged):
     assert set(by_hand["serial_number"]) == set(acknowledged["finished"])
     for number, data in acknowledged["finished"].items():
         assert session.wait(number)["data"] == data
-    started = [given for given in session._sides.journal.inputs() if given.kind == "start"]
-    assert {int(given.answer): given.data for given in started} == acknowledged["started"]
+    started = [one for one in session._simulation.journal.played() if one.input.kind == "start"]
+    assert {int(one.answer): one.input.data for one in started} == acknowledged["started"]
     assert session.now >= acknowledged["now"]
 
 

@@ -33,7 +33,7 @@ SCENARIO = sim.Scenario(
 
 @pytest.fixture
 def path(tmp_path):
-    """A store with everything a session can have in it, that nobody plays."""
+    """A store with everything a session can have in it, which no session plays."""
     path = tmp_path / "s.db"
     more = {"on_response": lambda call: call.fields.update(Score=7), "heartbeat": "30min"}
     with sim.live(SCENARIO, hold=True, store=path, **more) as session:
@@ -150,7 +150,7 @@ class TestDamage:
             database.execute(edit)
         assert refused_or_same(path, truth)
 
-    def test_a_message_says_what_to_do(self, path):
+    def test_a_message_has_file_place_and_remedy(self, path):
         """It names the file, the place and the remedy."""
         with closing(sqlite3.connect(path)) as database, database:
             database.execute("""update inputs set data = '{"InvoiceNo": 666}' where seq = 2""")
@@ -272,7 +272,7 @@ class TestGrowth:
             assert after["callback"] == before["callback"]
 
     def test_an_early_finish_that_completes_the_work_is_played_again(self, tmp_path):
-        """It was turned away, and has told that the outside work is done."""
+        """It was rejected, but it has completed the external work."""
         scenario = SCENARIO.replace(
             process=sim.Process("p", [sim.AsyncStep("approve", "people", arm_delay="1min")])
         )
@@ -282,14 +282,14 @@ class TestGrowth:
             assert session.finish("1_1", strict=False) is Answer.EARLY
             assert session.finish("1_1", strict=False) is Answer.EARLY
         with sim.live(store=path) as session:
-            assert len(session._sides.journal.verified()[1]) == 1
+            assert len(session._simulation.journal.verified()[1]) == 1
             session.run_until(200)
             assert session.wait("1_1")["state"] == "finished"
 
 
 class TestIdempotency:
     def test_the_same_key_gets_the_same_answer(self, path):
-        """Also after a crash; another client's finish is told from it."""
+        """Also after a crash; another client's finish is distinguished from it."""
         with sim.live(store=path) as session:
             assert session.finish("1_1", {"InvoiceNo": 42}, key="key-1_1") is Answer.FINISHED
             with pytest.raises(sim.AlreadyFinished):
@@ -343,10 +343,10 @@ class TestIdempotency:
             assert session.finish("9_1", {"n": 1}, key="mine") is Answer.FINISHED
 
     def test_many_at_once_with_one_key_are_one_finish(self, path):
-        """Each of them is told that it was finished; the record was finished once."""
+        """Each of them is answered "finished"; the record was finished once."""
         with sim.live(store=path) as session, ThreadPoolExecutor(8) as pool:
-            told = list(pool.map(lambda _: session.finish("9_1", key="k"), range(64)))
-            assert set(told) == {Answer.FINISHED}
+            answers = list(pool.map(lambda _: session.finish("9_1", key="k"), range(64)))
+            assert set(answers) == {Answer.FINISHED}
             inputs = session.store.one("select count(*) from inputs where serial_number = '9_1'")
             assert inputs[0] == 1
 
@@ -357,10 +357,10 @@ def test_an_input_of_another_process_is_chained_before_and_after_it_is_played(pa
         sim.finish_in_store(path, number)
     store = Store(path)
     Journal(store).verified()
-    assert len(Journal(store).waiting()) == 3
+    assert len(Journal(store).unplayed()) == 3
     store.close()
     sim.live(store=path).close()
     store = Store(path)
-    assert not Journal(store).waiting()
+    assert not Journal(store).unplayed()
     Journal(store).verified()
     store.close()

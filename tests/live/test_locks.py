@@ -37,7 +37,7 @@ pytestmark = [
 
 @pytest.fixture
 def path(tmp_path):
-    """A store in which six hundred steps wait; nobody plays it."""
+    """A store in which six hundred steps wait; no session plays it."""
     path = tmp_path / "lab" / "s.db"
     with sim.live(SCENARIO, store=path, hold=True) as session:
         session.run_until("00:10")
@@ -77,7 +77,7 @@ def test_whatever_is_done_to_its_files_a_kill_loses_no_acknowledged_finish(path,
             stdout=subprocess.PIPE,
             text=True,
         ) as player:
-            told = Counter()
+            acknowledged = Counter()
             assert player.stdout.readline() == "ready\n"
             clients = [
                 subprocess.Popen(
@@ -88,32 +88,34 @@ def test_whatever_is_done_to_its_files_a_kill_loses_no_acknowledged_finish(path,
                 for k in range(2)
             ]
             lines = itertools.islice(iter(player.stdout.readline, ""), 60)
-            told.update(line.split()[1] for line in lines)
+            acknowledged.update(line.split()[1] for line in lines)
             player.send_signal(signal.SIGKILL)
-            told.update(line.split()[1] for line in player.stdout if line.endswith(".\n"))
+            acknowledged.update(line.split()[1] for line in player.stdout if line.endswith(".\n"))
             for client in clients:
                 with client:
                     client.send_signal(signal.SIGKILL)
-                    told.update(line.split()[1] for line in client.stdout if line.endswith(".\n"))
+                    acknowledged.update(
+                        line.split()[1] for line in client.stdout if line.endswith(".\n")
+                    )
         assert player.returncode == -signal.SIGKILL  # not SIGBUS, nor an error
-        assert set(told.values()) == {1}
+        assert set(acknowledged.values()) == {1}
         with sim.live(store=path) as session:
-            for number in told:
+            for number in acknowledged:
                 assert session.wait(number)["state"] == "finished"
 
 
 @pytest.mark.parametrize("ending", ["", "-wal"])
-@pytest.mark.parametrize("deed", ["delete", "rename", "replace"])
-def test_files_that_are_not_in_their_place_are_reported(path, ending, deed, tmp_path):
+@pytest.mark.parametrize("action", ["delete", "rename", "replace"])
+def test_files_that_are_not_in_their_place_are_reported(path, ending, action, tmp_path):
     """Nothing is acknowledged any more; the message names the file, and a backup has it all."""
     session = sim.live(store=path)
     session.finish("5_1")
     file, aside = Path(f"{path}{ending}"), tmp_path / "aside"
-    if deed == "delete":
+    if action == "delete":
         file.unlink()
     else:
         file.rename(aside)
-    if deed == "replace":
+    if action == "replace":
         shutil.copy(aside, file)
     with pytest.raises(
         sim.StoreError, match=r"was deleted, renamed, cut or replaced.*backup\(path\)"
@@ -121,7 +123,7 @@ def test_files_that_are_not_in_their_place_are_reported(path, ending, deed, tmp_
         session.finish("6_1")
     assert session.wait("6_1")["state"] == "waiting"
     session.backup(tmp_path / "rescue.db")
-    if deed == "rename":  # and put back
+    if action == "rename":  # and put back
         aside.rename(file)
         assert session.finish("6_1") is Answer.FINISHED
     session.close()
@@ -130,7 +132,7 @@ def test_files_that_are_not_in_their_place_are_reported(path, ending, deed, tmp_
         assert rescued.finish("7_1") is Answer.FINISHED
 
 
-def test_an_owner_whose_lock_file_was_removed_is_told_of_the_next_one(path):
+def test_an_owner_whose_lock_file_was_removed_stops_when_there_is_another(path):
     """The word in the store stops the first session at its next action."""
     first = sim.live(store=path)
     Path(f"{path}.owner").unlink()
@@ -171,7 +173,7 @@ def test_a_child_that_outlives_the_session_keeps_no_lock(path):
         os.waitpid(child, 0)
 
 
-def test_a_forked_process_is_told_that_the_session_is_not_its_own(path, tmp_path):
+def test_a_forked_process_cannot_use_the_session_of_its_parent(path, tmp_path):
     """It may finish in the store as any other process."""
     session, found = sim.live(store=path), tmp_path / "found"
     child = os.fork()
@@ -261,7 +263,7 @@ def test_a_lock_that_fails_is_reported_as_the_stores_error(path, monkeypatch):
         assert again.finish("5_1") is Answer.FINISHED
 
 
-def test_threads_that_read_the_files_disturb_nobody(path):
+def test_threads_that_read_the_files_disturb_no_process(path):
     """Reading store, log and index in a loop while others write: no SIGBUS, no lost finish."""
     session, over = sim.live(store=path), threading.Event()
 
@@ -275,16 +277,16 @@ def test_threads_that_read_the_files_disturb_nobody(path):
     try:
         chance = random.Random(3)
         numbers = [f"{k}_1" for k in chance.sample(range(1, 500), 60)]
-        told = {}
+        acknowledged = {}
         for k, number in enumerate(numbers):
             if k % 10 == 0:
-                told[number] = elsewhere(sim.finish_in_store, path, number)
+                acknowledged[number] = elsewhere(sim.finish_in_store, path, number)
             else:
-                told[number] = session.finish(number)
+                acknowledged[number] = session.finish(number)
     finally:
         over.set()
         reader.join()
-    assert set(told.values()) == {Answer.FINISHED}
+    assert set(acknowledged.values()) == {Answer.FINISHED}
     session.close()
     with sim.live(store=path) as again:
         assert all(again.wait(number)["state"] == "finished" for number in numbers)

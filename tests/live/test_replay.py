@@ -1,10 +1,16 @@
 """A session played again gives the same tables."""
 
+import os
+import shutil
+import tempfile
+import traceback
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 import asyncsim as sim
-from asyncsim.live.twins import StrategyTwins
+from asyncsim.live.live_simulation import StrategyTwins
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +41,7 @@ def session(tmp_path):
 
 
 def assert_same(session, again):
-    """Compare all tables of all lanes, and what everybody was told."""
+    """Compare all tables under all strategies, and all answers."""
     for label in session.strategies:
         expected, found = session.so_far(label), again.so_far(label)
         for name in TABLES:
@@ -58,7 +64,7 @@ def test_step_by_step_it_comes_to_the_same_tables(session, tmp_path):
         assert_same(session, again)
 
 
-def test_it_plays_for_so_long_if_it_is_told_how_long(session, tmp_path):
+def test_it_plays_at_most_as_long_as_asked(session, tmp_path):
     """By default all that was; and it says what it is."""
     again = sim.replay(tmp_path / "w.db")
     again.run_to_end(at_most="1h")
@@ -92,8 +98,8 @@ def test_other_strategies_can_be_set_beside_it(session, tmp_path):
     assert quick < session.so_far("polling 1 h").summary().loc[0, "mean_latency"]
 
 
-def test_nobody_can_take_part_in_it(session, tmp_path):
-    """It says how the session itself is gone on with."""
+def test_it_takes_no_inputs(session, tmp_path):
+    """The error says how to resume the session itself."""
     again = sim.replay(tmp_path / "w.db")
     again.run_until("10:00")
     for act in (lambda: again.finish("1_2"), again.start):
@@ -106,6 +112,40 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(sim.ScenarioError, match="no such file"):
         sim.replay(tmp_path / "nothing.db")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, which this system does not have")
+@pytest.mark.parametrize("log", [False, True], ids=["closed", "with a log"])
+def test_a_file_that_cannot_be_written_can_be_replayed(session, tmp_path, log):
+    """Only `live` needs to write; nothing is created beside the file."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, expected = Path(name), session.so_far().waits
+        if log:
+            for ending in ("", "-wal", "-shm"):
+                shutil.copy(tmp_path / f"w.db{ending}", folder / f"s.db{ending}")
+        else:
+            session.backup(folder / "s.db")
+        files = sorted(folder.iterdir())
+        for file in files:
+            file.chmod(0o444)
+        folder.chmod(0o555)
+        child = os.fork()
+        if child == 0:
+            try:
+                if os.getuid() == 0:
+                    os.setuid(65_534)  # root could write
+                again = sim.replay(folder / "s.db")
+                again.run_to_end()
+                pd.testing.assert_frame_equal(again.so_far().waits, expected)
+                with pytest.raises(sim.StoreError, match=r"s\.db' cannot be used"):
+                    sim.live(store=folder / "s.db")
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert sorted(folder.iterdir()) == files
+        folder.chmod(0o755)
 
 
 def test_a_journal_in_which_a_retry_has_no_number_is_still_played(tmp_path, monkeypatch):

@@ -14,8 +14,9 @@ from starlette.testclient import TestClient
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.live.endpoint import PATH
-from asyncsim.live.rest import application
+from asyncsim.live.http_server import Problem
+from asyncsim.live.rest import RateLimiter, application
+from asyncsim.live.setup import PATH
 from asyncsim.model.server import rate_limit
 
 TOKEN = "secret-of-these-tests"
@@ -107,8 +108,8 @@ class TestFinish:
         answer = client_of(session).post("/serverEvents/5_31/finish")
         assert_problem(answer, 410, "not waiting any more", "Do not")
 
-    def test_an_instance_that_has_not_started_is_told_so(self):
-        """The number is right; whoever sends it is early."""
+    def test_a_number_of_an_instance_that_has_not_started_is_explained(self):
+        """The number is right, but early."""
         client = client_of(sim.live(approval().scenario, hold=True))
         answer = client.post("/serverEvents/5_31/finish")
         assert_problem(answer, 404, "is not known", "Instance 5 has not started yet")
@@ -132,7 +133,7 @@ class TestFinish:
         assert session.wait("5_31")["state"] == "waiting"
 
     def test_a_body_that_is_too_large_is_not_read_to_its_end(self, session):
-        """413, whether its length is told or it comes in chunks without end."""
+        """413, whether it has a length or comes in chunks without end."""
         sent = []
 
         def endless():
@@ -196,12 +197,12 @@ class TestOtherPaths:
         assert_problem(client.post("/serverEvents/5_31/heartbeat"), 409, "finished before")
         assert_problem(client.post("/serverEvents/9_9/heartbeat"), 404)
 
-    def test_the_clock_is_told(self, session):
+    def test_the_clock_is_shown(self, session):
         """It stands still here."""
         found = client_of(session).get("/clock").json()
         assert found == {"now": "2026-01-05T00:00:10", "speed": 600.0, "playing": False}
 
-    def test_wrong_paths_and_methods_are_told(self, session):
+    def test_wrong_paths_and_methods_are_problems(self, session):
         """404 and 405, as problem documents."""
         client = client_of(session)
         assert_problem(client.get("/nothing"), 404, "/docs")
@@ -225,7 +226,7 @@ class TestOtherPaths:
         def fails(*_, **__):
             raise sim.StoreError("store '/srv/w.db' cannot be written: disk is full")
 
-        monkeypatch.setattr(session, "take" if word == "finish" else word, fails)
+        monkeypatch.setattr(session, "apply" if word == "finish" else word, fails)
         answer = client_of(session).post(f"/serverEvents/5_31/{word}")
         assert_problem(answer, 503, "store cannot be used now", "nothing was done", "Try again")
         assert answer.headers["retry-after"] == "5"
@@ -233,6 +234,21 @@ class TestOtherPaths:
         (record,) = caplog.records
         assert "disk is full" in record.getMessage()
         assert record.exc_info is None
+
+    def test_a_session_that_fails_is_no_fault_of_the_client(self, session, monkeypatch, caplog):
+        """500 with the reason, and the traceback in the log."""
+
+        def fails(*_, **__):
+            raise sim.EngineError("serial number '5_31' was given out twice")
+
+        monkeypatch.setattr(session, "apply", fails)
+        client = client_of(session)
+        for word in ("finish", "heartbeat", "retry"):
+            answer = client.post(f"/serverEvents/5_31/{word}")
+            assert_problem(answer, 500, "was given out twice", "log")
+        assert caplog.records[-1].exc_info
+        session.close()
+        assert_problem(client.post("/serverEvents/5_31/finish"), 503, "session is closed")
 
     def test_a_store_that_cannot_be_read_is_none_either(self, session, monkeypatch):
         """On the paths that look."""
@@ -267,7 +283,7 @@ class TestOtherPaths:
 
 class TestGuard:
     @pytest.mark.parametrize("words", ["", "Bearer wrong", "x"])
-    def test_without_the_token_nothing_is_told(self, session, words):
+    def test_without_the_token_nothing_is_shown(self, session, words):
         """401 on every path, also where there is nothing to find."""
         client = TestClient(application(session, TOKEN), base_url=f"http://here{PATH}")
         headers = {"Authorization": words} if words else {}
@@ -280,11 +296,11 @@ class TestGuard:
 
     @pytest.mark.parametrize("header", ["Idempotency-Key", "webhook-id"])
     def test_the_same_key_gets_the_same_answer(self, session, header):
-        """Another client's finish is told from one's own whose answer was lost."""
+        """Another client's finish is distinguished from a repeated one."""
         client, mine = client_of(session), {header: "msg_1"}
         path = "/serverEvents/5_31/finish"
-        told = [client.post(path, json={"n": 1}, headers=mine).status_code for _ in range(3)]
-        assert told == [204, 204, 204]
+        statuses = [client.post(path, json={"n": 1}, headers=mine).status_code for _ in range(3)]
+        assert statuses == [204, 204, 204]
         assert client.post(path, json={"n": 1}, headers={header: "msg_2"}).status_code == 409
         assert_problem(client.post(path, json={"n": 2}, headers=mine), 422, "was used to finish")
         assert_problem(client.post(path, headers={header: "a b"}), 400, "pattern")
@@ -294,7 +310,7 @@ class TestGuard:
         client = TestClient(application(session, TOKEN), base_url=f"http://here{PATH}")
         assert client.get(f"/clock?token={TOKEN}").status_code == 200
 
-    def test_too_many_requests_are_told_when_to_come_again(self, session):
+    def test_too_many_requests_get_the_time_to_wait(self, session):
         """429 with Retry-After; who has no token does not use up the limit of those who have."""
         client = client_of(session, "3 per 60 s")
         for _ in range(5):
@@ -304,8 +320,8 @@ class TestGuard:
         assert_problem(answer, 429, "try again in")
         assert 1 <= int(answer.headers["retry-after"]) <= 60
 
-    def test_if_nothing_else_is_said_finishes_meet_the_limit_of_the_server(self):
-        """Of the scenario; looking is free, and so is whoever is not a program."""
+    def test_by_default_finishes_meet_the_limit_of_the_server(self):
+        """Of the scenario; only finishes over REST count."""
         session = approval(finish_limit="2 per 60 s")
         client = client_of(session)
         answers = [client.post(f"/serverEvents/{k}_31/finish") for k in range(1, 4)]
@@ -317,10 +333,49 @@ class TestGuard:
         assert client.post("/serverEvents/5_31/finish").status_code == 429
 
     def test_a_limit_of_the_endpoint_takes_the_place_of_the_server_s(self):
-        """It is told when the endpoint is started."""
+        """It is an argument of `serve`."""
         client = client_of(approval(finish_limit="1 per 60 s"), "3 per 60 s")
         answers = [client.post(f"/serverEvents/{k}_31/finish") for k in range(1, 5)]
         assert [answer.status_code for answer in answers] == [204, 204, 204, 429]
+
+
+class TestRateLimiter:
+    """On the real clock."""
+
+    def test_a_request_above_the_limit_gets_the_time_to_wait(self):
+        """As 429, with whole seconds in Retry-After."""
+        gate = RateLimiter(rate_limit("2 per 60 s"))
+        gate()
+        gate()
+        with pytest.raises(Problem, match=r"try again in (60\.0|59\.\d) s") as caught:
+            gate()
+        assert caught.value.status_code == 429
+        assert caught.value.headers["Retry-After"] in ("60", "61")
+
+    def test_without_a_limit_everybody_is_let_in(self):
+        """However many."""
+        gate = RateLimiter(None)
+        for _ in range(1000):
+            gate()
+
+    def test_requests_on_many_threads_are_counted_together(self):
+        """Of 8 x 200 at once 100 are let in, and not one more."""
+        gate, admitted = RateLimiter(rate_limit("100 per 1h")), []
+
+        def knock():
+            for _ in range(200):
+                try:
+                    gate()
+                    admitted.append(1)
+                except Problem:
+                    pass
+
+        threads = [threading.Thread(target=knock) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(admitted) == 100
 
 
 def operations():
@@ -404,7 +459,7 @@ class TestRealClients:
 
     @pytest.mark.slow
     def test_a_thousand_finishes_of_one_number_are_one_204(self, endpoint):
-        """From eight clients at once; all others are told that it was finished before."""
+        """From eight clients at once; all others get a 409."""
         _, server = endpoint
         statuses = Counter()
 

@@ -1,4 +1,4 @@
-"""What people and programs can do in a session, and what they are told."""
+"""Inputs of people and programs to a session, and their answers."""
 
 import asyncio
 import threading
@@ -46,7 +46,7 @@ class TestFinishing:
         assert (found["outcome"], found["ended"]) == ("done", 10.0)
         assert found["fields"] == {"InvoiceNo": 42} == session.wait("5_31")["data"]
 
-    def test_every_other_finish_is_told_what_is_wrong(self):
+    def test_every_other_finish_raises_its_own_error(self):
         """A second, an unknown, a late and an early one each raise an error of their own."""
         steps = [sim.AsyncStep("approve", "people", timeout="1min", arm_delay="5s")]
         session = opened(approval(steps), until=5.0)
@@ -79,8 +79,8 @@ class TestFinishing:
             session.complete(number)
         session.finish("8_31")
         session.run_until(80.0)
-        told = session.so_far().deliveries[["serial_number", "sent", "outcome"]].values.tolist()
-        assert told == [
+        found = session.so_far().deliveries[["serial_number", "sent", "outcome"]].values.tolist()
+        assert found == [
             ["9_31", 10.0, "finished"],
             ["1_31", 10.0, "finished"],
             ["2_31", 10.0, "rate limited"],
@@ -134,7 +134,7 @@ class TestFinishing:
         assert overhead.loc["callback", "worker_seconds"] == pytest.approx(2.0)
 
     def test_a_system_that_was_not_asked_calls_back_all_the_same(self):
-        """Somebody was quicker than the system; its own callback is then a duplicate."""
+        """After a finish by hand, the callback of the system is a duplicate."""
         session = opened(hold=False)
         session.finish("5_31")
         session.run_until(2 * 3600)
@@ -143,15 +143,15 @@ class TestFinishing:
         assert session.instance(5)["ended"] == 10.0
 
     def test_threads_may_finish_while_the_session_is_played(self):
-        """Each of a hundred numbers is finished once, whoever else is at work."""
+        """Each of a hundred numbers is finished once, by three threads at a time."""
         session = sim.live(approval(instances=100), hold=True)
-        told = []
+        answers = []
 
         def finish_all():
             for k in range(100):
                 while (answer := session.finish(f"{k + 1}_31", strict=False)) is Answer.UNKNOWN:
                     time.sleep(0.002)
-                told.append(answer)
+                answers.append(answer)
 
         threads = [threading.Thread(target=finish_all, daemon=True) for _ in range(3)]
         for thread in threads:
@@ -161,8 +161,8 @@ class TestFinishing:
         for thread in threads:
             thread.join()
         assert (session.so_far().instances["outcome"] == "done").all()
-        assert told.count(Answer.FINISHED) == 100
-        assert told.count(Answer.DUPLICATE) == 200
+        assert answers.count(Answer.FINISHED) == 100
+        assert answers.count(Answer.DUPLICATE) == 200
 
 
 class TestTwins:
@@ -242,7 +242,7 @@ class TestCompleting:
         assert session.instance(5)["fields"] == {"ok": True}
 
     def test_nothing_is_completed_twice(self):
-        """The second time it is told that it was done."""
+        """The second time raises an error."""
         session = opened(strategy=sim.Callback("30s"))
         session.complete("5_31")
         with pytest.raises(sim.AlreadyFinished):
@@ -368,7 +368,7 @@ class TestRetry:
 
 class TestMisuse:
     def test_a_heartbeat_after_the_deadline_is_too_late(self):
-        """Also if nobody has looked at the clock since."""
+        """Also if the clock has not been read since."""
 
         async def late():
             session = opened(heartbeat="1min", speed=600.0)
@@ -392,8 +392,8 @@ class TestMisuse:
         assert "may look at the session, not act" in session.instance(6)["fields"]["error"]
         assert session.wait("5_31")["state"] == "waiting"
 
-    def test_a_listener_that_fails_fails_nobody_else(self, caplog):
-        """What was done is done, and the others are told."""
+    def test_a_listener_that_fails_fails_nothing_else(self, caplog):
+        """The action succeeds, and the other listeners are called."""
         session, heard = opened(), []
         session.listen(lambda: 1 / 0)
         session.listen(lambda: heard.append(1))
@@ -417,7 +417,7 @@ class TestMisuse:
         assert session.instances_count == 10
         assert session.finish("6_31") is Answer.FINISHED
 
-    def test_a_closed_session_says_so(self):
+    def test_a_closed_session_refuses_actions(self):
         """Twice closed is closed."""
         session = opened()
         session.close()
@@ -441,7 +441,7 @@ class TestMisuse:
 
 class TestLooking:
     def test_a_page_is_a_part_of_the_waiting_records(self):
-        """By serial number, step or system; how many there are in all is told."""
+        """By serial number, step or system; with their total number."""
         session = opened(approval(instances=200), until=200.0)
         total, page = session.page("1", first=10, most=5)
         assert total == 111  # 1, 10 to 19, 100 to 199
@@ -459,15 +459,15 @@ class TestLooking:
             session.instance(6)
 
     def test_a_slip_in_a_number_leads_to_the_same_instance_or_to_none(self):
-        """Somebody else's step would be finished, and that is worse than no hint."""
+        """Finishing another step is worse than no hint."""
         session = opened(approval(instances=320), until=320.0)
         for slip in ("300-31", "300 31", "300.31", " 300_31", "300%31"):
             with pytest.raises(sim.UnknownSerialNumber, match=r"did you mean '300_31'\?"):
                 session.finish(slip)
         for stranger in ("9999_31", "1300-31", "321_31", "_31", "31", "", f"{10**30}_31"):
-            with pytest.raises(sim.UnknownSerialNumber) as told:
+            with pytest.raises(sim.UnknownSerialNumber) as caught:
                 session.finish(stranger)
-            assert "did you mean" not in str(told.value), stranger
+            assert "did you mean" not in str(caught.value), stranger
 
     def test_an_instance_is_asked_for_by_the_number_in_a_table(self):
         """There it is one of NumPy's."""
@@ -524,7 +524,7 @@ class TestClock:
             session.run_until("tomorrow:ish")
 
     def test_it_needs_an_event_loop_to_run_by_itself(self):
-        """A script is told what to do instead."""
+        """In a script the error says what to do instead."""
         with pytest.raises(sim.EngineError, match="run_until"):
             opened().play()
 
@@ -551,7 +551,7 @@ class TestClock:
         assert session.instance(5)["outcome"] == "done"
         assert heard == sorted(heard)
 
-    def test_it_stops_and_says_so_when_something_goes_wrong(self, caplog):
+    def test_it_stops_and_logs_the_reason_when_something_goes_wrong(self, caplog):
         """A strategy of the user's own fails; the session stays as it was before, and usable."""
 
         class Wrong(sim.Callback):
@@ -642,7 +642,7 @@ class TestClock:
 
         async def watch(session):
             session.play()
-            session._ticking._since = session._ticking._since[0] - 1e5, session.now  # of sleep
+            session._clock._since = session._clock._since[0] - 1e5, session.now  # of sleep
             while session.playing:
                 await asyncio.sleep(0.001)
 

@@ -43,7 +43,7 @@ def test_it_writes_ahead_where_it_can(tmp_path):
         store.close()
 
 
-def test_a_session_goes_on_without_writing_ahead(no_shared_memory, tmp_path, caplog):
+def test_a_session_works_without_writing_ahead(no_shared_memory, tmp_path, caplog):
     """Finished steps are kept, one session plays, and the log says what is different."""
     path = tmp_path / "workshop.db"
     with caplog.at_level(logging.INFO, logger="asyncsim"):
@@ -66,7 +66,7 @@ def test_a_store_that_was_written_ahead_elsewhere_can_be_opened(tmp_path, reques
     """Copied while it was in use, it is in write-ahead mode, and a part lies in a second file."""
     before = Store(tmp_path / "a.db")
     with before.transaction():
-        before.tell("seed", 7)
+        before.set_about("seed", 7)
     for name in ("a.db", "a.db-wal"):
         shutil.copy(tmp_path / name, tmp_path / name.replace("a", "b", 1))
     before.close()
@@ -75,7 +75,7 @@ def test_a_store_that_was_written_ahead_elsewhere_can_be_opened(tmp_path, reques
     assert (after.journal, after.about("seed")) == ("delete", 7)
     other = Store(tmp_path / "b.db")
     with other.transaction():
-        other.tell("seed", 8)
+        other.set_about("seed", 8)
     assert after.changed_outside()
     assert after.about("seed") == 8
     other.close()

@@ -18,8 +18,10 @@ import pytest
 import asyncsim as sim
 from asyncsim.cli import serve_command as cli_serving
 from asyncsim.cli.main import main
-from asyncsim.live import serve as serving
-from asyncsim.live.endpoint import PATH
+from asyncsim.live import endpoint as serving
+from asyncsim.live.endpoint import host_names
+from asyncsim.live.setup import PATH
+from asyncsim.model.units import InvalidValue
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +71,19 @@ def test_a_thread_answers_while_the_loop_is_blocked():
     assert asyncio.run(work()) == 200
 
 
-def test_it_stops_when_told_to():
+def test_importing_the_package_imports_neither_servers_nor_widgets():
+    """A session finds what it is opened in, and that is imported when it is opened."""
+    code = """
+import sys, asyncsim
+print(*[name for name in ("fastapi", "uvicorn", "anywidget") if name in sys.modules])
+session = asyncsim.live(asyncsim.Scenario.load("example:nightly_ledger"))
+print(*[type(opened).__name__ for opened in (session.console(), session.view())])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\nConsole View\n"
+
+
+def test_stop_ends_serving():
     """And the port is free again."""
     session = sim.live(SCENARIO, hold=True)
     endpoint = session.serve()
@@ -81,7 +95,7 @@ def test_it_stops_when_told_to():
     again.stop()
 
 
-def test_the_endpoint_says_how_to_call_it():
+def test_the_endpoint_shows_how_to_call_it():
     """In a notebook with a link; each has a token of its own."""
     session = sim.live(SCENARIO, hold=True)
     endpoints = [session.serve(), session.serve()]
@@ -95,7 +109,7 @@ def test_the_endpoint_says_how_to_call_it():
         endpoint.stop()
 
 
-def test_what_stands_in_the_way_is_said(monkeypatch):
+def test_each_reason_why_it_cannot_serve_is_an_error_with_a_remedy(monkeypatch):
     """A port that is taken, one that is none, an unknown name, a package that is not there."""
     session = sim.live(SCENARIO)
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -117,19 +131,19 @@ def test_what_stands_in_the_way_is_said(monkeypatch):
 
 @pytest.mark.parametrize("token", ["ü", "two words", "", 5, "a\n"])
 def test_a_token_that_no_header_could_carry_is_refused(token):
-    """It would shut out those who have it; what it was is not told, for a log to keep."""
-    with pytest.raises(sim.ScenarioError, match="token must be visible ASCII characters") as told:
+    """No header could carry it; the error does not show it, since a log would keep it."""
+    with pytest.raises(sim.ScenarioError, match="token must be visible ASCII characters") as caught:
         sim.live(SCENARIO).serve(token=token)
-    assert "two words" not in str(told.value)
+    assert "two words" not in str(caught.value)
 
 
 @pytest.mark.parametrize("token", ["workshop", "x" * 15])
 def test_a_token_that_can_be_guessed_is_refused(token):
-    """Its length is told, and what to do."""
-    with pytest.raises(sim.ScenarioError, match="token must have at least 16 characters") as told:
+    """The error gives its length, and what to do."""
+    with pytest.raises(sim.ScenarioError, match="token must have at least 16 characters") as caught:
         sim.live(SCENARIO).serve(token=token)
-    assert f"got {len(token)}; leave it out" in str(told.value)
-    assert token not in str(told.value)
+    assert f"got {len(token)}; leave it out" in str(caught.value)
+    assert token not in str(caught.value)
 
 
 def test_the_line_for_a_terminal_holds_whatever_token_there_is():
@@ -151,7 +165,7 @@ def test_beyond_this_machine_it_warns():
 def served(store, *more):
     """Start the command; return the process, its address, and the token."""
     command = [sys.executable, "-m", "asyncsim", "serve", "--store", store, "--port", "0", *more]
-    # A shell's background jobs ignore Ctrl-C, and whoever runs the tests may be one
+    # A shell's background jobs ignore Ctrl-C, and the tests may run in one
     listens = (
         None if sys.platform == "win32" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     )
@@ -175,7 +189,7 @@ def finish(url, token, number):
         time.sleep(0.02)
 
 
-def test_the_command_is_killed_and_goes_on(tmp_path):
+def test_the_command_resumes_after_a_kill(tmp_path):
     """What was finished stays finished, what waited waits, and Ctrl-C ends it in good order."""
     file, store = tmp_path / "approval.toml", tmp_path / "w.db"
     SCENARIO.save(file)
@@ -201,7 +215,7 @@ def test_the_command_is_killed_and_goes_on(tmp_path):
 
 
 def test_the_command_shows_a_number_that_waits_or_will():
-    """Whoever copies the line at once is told how long nobody waits; later it finishes a step."""
+    """The line that is shown finishes a step; at first it says when the first instance starts."""
     steps = [sim.Step("read"), sim.AsyncStep("approve", "people")]
     scenario = SCENARIO.replace(
         process=sim.Process("approve", steps, first_activation=7),
@@ -384,7 +398,7 @@ def test_thirty_people_share_one_server(tmp_path):
     assert len({number for number, *_ in answers}) == 90
 
 
-def test_a_browser_has_no_sockets_and_is_told_what_it_has(monkeypatch):
+def test_in_a_browser_the_error_names_what_works_there(monkeypatch):
     """To try would end Python there."""
     session = sim.live(SCENARIO, hold=True)
     monkeypatch.setattr(sys, "platform", "emscripten")
@@ -392,7 +406,7 @@ def test_a_browser_has_no_sockets_and_is_told_what_it_has(monkeypatch):
         session.serve()
 
 
-def test_a_machine_without_sockets_is_told_so(monkeypatch):
+def test_a_machine_without_sockets_is_reported(monkeypatch):
     """No other port would help."""
 
     def fails(*_, **__):
@@ -406,7 +420,7 @@ def test_a_machine_without_sockets_is_told_so(monkeypatch):
 def test_where_no_thread_starts_a_loop_is_asked_for(monkeypatch):
     """The port is free again, and in a loop it is served all the same."""
     session = sim.live(SCENARIO, hold=True)
-    port = serving.listening("127.0.0.1", 0)
+    port = serving.listening_socket("127.0.0.1", 0)
     number = port.getsockname()[1]
     port.close()
 
@@ -423,3 +437,24 @@ def test_where_no_thread_starts_a_loop_is_asked_for(monkeypatch):
         await endpoint.stopped()
 
     asyncio.run(work())
+
+
+class TestHostNames:
+    def test_names_are_read_as_browsers_write_them(self):
+        """Addresses in brackets or not, and letters of all languages."""
+        given = ["room.example", "10.0.0.7", "[::1]", "fe80::2", "bücher.example"]
+        assert host_names(given) == (*given[:2], "::1", "fe80::2", "xn--bcher-kva.example")
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            *("room.example", [""], ["http://room.example"], ["room.example:80"], ["a b"], ["*"]),
+            *([5], None, ["a/b"], ["." * 70], ["\ud800"]),
+        ],
+    )
+    def test_what_is_no_name_is_refused(self, given):
+        """A scheme, a port, one text instead of a list."""
+        with pytest.raises(InvalidValue, match="without scheme and port"):
+            host_names(given)
+        with pytest.raises(sim.ScenarioError, match="allowed_hosts must be a list of hosts"):
+            sim.live(SCENARIO).serve(allowed_hosts=given)

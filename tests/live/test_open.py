@@ -21,7 +21,7 @@ def path(tmp_path):
     return tmp_path / "w.db"
 
 
-def test_a_store_knows_all_that_is_needed_to_go_on(path):
+def test_a_store_holds_everything_needed_to_resume(path):
     """Scenario, strategies, seed, what is held, and how late it is."""
     with sim.live(store=path) as session:
         assert session.scenario == SCENARIO
@@ -31,7 +31,7 @@ def test_a_store_knows_all_that_is_needed_to_go_on(path):
         assert session.waiting_count == session.instances_count  # the ledger is held
 
 
-def test_the_same_description_goes_on_with_it(path):
+def test_the_same_description_resumes_it(path):
     """So the same cell of a notebook can be run again after the kernel was killed."""
     with sim.live(SCENARIO, store=path, against=sim.Polling("15min"), hold=True) as session:
         assert session.now == 36000.0
@@ -64,14 +64,14 @@ def test_a_file_of_something_else_is_not_touched(tmp_path):
     with pytest.raises(sim.StoreError, match="database of something else"):
         sim.live(SCENARIO, store=other)
     text = tmp_path / "text.db"
-    text.write_text("This is no database, but long enough to be one. " * 20)
+    text.write_text("This is not a database, but long enough to be one. " * 20)
     with pytest.raises(sim.StoreError, match="cannot be used: file is not a database"):
         sim.live(SCENARIO, store=text)
-    assert text.read_text().startswith("This is no database")
+    assert text.read_text().startswith("This is not a database")
     assert not list(tmp_path.glob("*.turn"))
 
 
-def test_a_store_that_was_changed_by_hand_is_not_gone_on_with(path):
+def test_a_store_that_was_changed_by_hand_is_not_resumed(path):
     """Its records are not what its journal leads to; the first that differs is named."""
     database = sqlite3.connect(path)
     database.execute("update waits set state = 'finished' where serial_number = '3_31'")
@@ -105,7 +105,7 @@ def test_wrong_arguments_are_named(arguments, message):
         sim.live(**arguments)
 
 
-def test_a_strategy_of_ones_own_cannot_lie_in_a_file(tmp_path):
+def test_a_custom_strategy_cannot_be_stored_in_a_file(tmp_path):
     """But it can be played in memory."""
 
     class Mine(sim.Callback):
@@ -124,7 +124,7 @@ def test_a_strategy_written_down_is_read_again_as_it_was(strategy):
     assert strategy_from(strategy_table(strategy), "file") == strategy
 
 
-def test_a_session_in_memory_can_be_saved_and_gone_on_with(tmp_path):
+def test_a_session_in_memory_can_be_saved_and_resumed(tmp_path):
     """Or be replayed."""
     session = sim.live(SCENARIO, hold=True, seed=1)
     session.run_until("12:00")
@@ -146,11 +146,11 @@ def test_one_store_by_two_names_has_one_owner(path, tmp_path):
     sim.live(store=tmp_path / "link.db").close()
 
 
-def test_a_step_is_finished_while_nobody_plays(path):
-    """Whoever opens the store next lets its instance go on."""
+def test_a_step_is_finished_while_no_session_plays(path):
+    """Its instance continues when the store is next opened."""
     assert sim.finish_in_store(path, "5_31", {"by": "Ann"}).text == "finished"
     assert sim.finish_in_store(path, "5_31").text == "duplicate, rejected"
-    assert sim.finish_in_store(path, "nobody").text == "unknown, rejected"
+    assert sim.finish_in_store(path, "no number").text == "unknown, rejected"
     with sim.live(store=path) as session:
         assert session.instance(5)["fields"] == {"by": "Ann"}
 
@@ -170,7 +170,7 @@ def test_what_a_store_knows_is_not_given_again(path, arguments, message):
 
 
 def test_a_mistyped_store_is_not_made(tmp_path):
-    """There is nothing to go on with."""
+    """A session to resume must exist."""
     with pytest.raises(sim.ScenarioError, match="no such file"):
         sim.live(store=tmp_path / "typo.db")
     with pytest.raises(sim.ScenarioError, match="no such file"):

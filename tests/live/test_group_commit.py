@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 import asyncsim as sim
-from asyncsim.live import group_commit as module
-from asyncsim.live.endpoint import PATH
-from asyncsim.live.group_commit import MOST, Together
-from asyncsim.live.journal import Input
-from asyncsim.live.rest import application
+from asyncsim.engine.waits import Answer
+from asyncsim.live import rest
+from asyncsim.live.journal import Finish
+from asyncsim.live.rest import MOST_TOGETHER, GroupCommit, application
+from asyncsim.live.setup import PATH
 
 TOKEN = "secret-of-these-tests"
 ME = {"Authorization": f"Bearer {TOKEN}"}
@@ -97,21 +97,21 @@ def test_a_group_is_written_at_once_and_each_step_of_it_is_finished(session, com
     requests = [(number, {}, f'{{"no": "{number}"}}'.encode()) for number in numbers]
     assert statuses(posts(session, *requests)) == [204] * 50
     assert commits.count == 1
-    assert [given.serial_number for given in session._sides.journal.inputs()] == numbers
+    assert [one.input.serial_number for one in session._simulation.journal.played()] == numbers
     session.close()
     with sim.live(store=session.store.path) as again:
         assert finished(again) == 50
         assert [again.wait(number)["data"]["no"] for number in numbers] == numbers
 
 
-def test_nobody_is_told_before_it_is_on_the_disk(session, commits):
+def test_no_finish_is_acknowledged_before_it_is_on_the_disk(session, commits):
     """While one group is written, the next one gathers; then it is written at once."""
 
     async def work():
-        together = Together(session)
+        group_commit = GroupCommit(session)
 
         def finish(k):
-            return asyncio.create_task(together.answer(Input("finish", f"{k}_1", {})))
+            return asyncio.create_task(group_commit.finish(Finish(f"{k}_1", {})))
 
         first = [finish(k) for k in range(1, 11)]
         await asyncio.to_thread(commits.under_way.wait, 30)
@@ -121,7 +121,7 @@ def test_nobody_is_told_before_it_is_on_the_disk(session, commits):
         commits.go_on.set()
         return await asyncio.gather(*first, *second)
 
-    assert asyncio.run(work()) == ["FINISHED"] * 30
+    assert asyncio.run(work()) == [Answer.FINISHED] * 30
     assert commits.count == 2
 
 
@@ -129,11 +129,11 @@ def test_a_group_has_an_end(session, commits):
     """More than fit are several groups, and all are finished."""
     commits.go_on.set()
     assert statuses(posts(session, *plain(*(f"{k}_1" for k in range(1, 251))))) == [204] * 250
-    assert commits.count == -(-250 // MOST)
+    assert commits.count == -(-250 // MOST_TOGETHER)
 
 
 def test_of_one_number_in_a_group_one_is_finished(session, commits):
-    """The first; all others are told so."""
+    """The first; all others get a 409."""
     commits.go_on.set()
     assert statuses(posts(session, *plain(*["7_1"] * 20))) == [204] + [409] * 19
     assert (commits.count, finished(session)) == (1, 1)
@@ -169,15 +169,15 @@ def test_a_wrong_request_does_not_disturb_the_others(session):
 
 def test_what_fails_for_one_is_done_for_the_others(session, monkeypatch):
     """An error that is not the store's: each is played alone then."""
-    sides = session._sides.current()
-    real = type(sides).play
+    twins = session._simulation.current()
+    real = type(twins).play
 
     def play(self, given):
         if given.serial_number == "3_1":
-            raise RuntimeError("a system of one's own has failed")
+            raise RuntimeError("a custom system has failed")
         return real(self, given)
 
-    monkeypatch.setattr(type(sides), "play", play)
+    monkeypatch.setattr(type(twins), "play", play)
     assert statuses(posts(session, *plain(*(f"{k}_1" for k in range(1, 6))))) == (
         [204, 204, 500, 204, 204]
     )
@@ -185,7 +185,7 @@ def test_what_fails_for_one_is_done_for_the_others(session, monkeypatch):
     assert finished(session) == 4
 
 
-def test_a_full_disk_is_told_to_the_whole_group(session):
+def test_a_full_disk_is_reported_to_the_whole_group(session):
     """503 to each, nothing is left of it, and with room again all of them can be finished."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     requests = [(f"{k}_1", {}, b'{"x": "%s"}' % (b"x" * 5000)) for k in range(1, 31)]
@@ -197,36 +197,36 @@ def test_a_full_disk_is_told_to_the_whole_group(session):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert finished(session) == 0
-    assert session._sides.journal.inputs() == []
+    assert session._simulation.journal.played() == []
     assert statuses(posts(session, *requests)) == [204] * 30
 
 
-def test_when_no_thread_can_be_started_nobody_waits_for_ever(session, monkeypatch):
+def test_when_no_thread_can_be_started_no_finish_waits_for_ever(session, monkeypatch):
     """The error is everybody's, and the next finish is done."""
 
     async def none(*_):
         raise RuntimeError("can't start new thread")
 
     async def work():
-        together = Together(session)
+        group_commit = GroupCommit(session)
         with monkeypatch.context() as patch:
-            patch.setattr(module, "run_in_threadpool", none)
-            failed = [together.answer(Input("finish", f"{k}_1", {})) for k in (1, 2)]
+            patch.setattr(rest, "run_in_threadpool", none)
+            failed = [group_commit.finish(Finish(f"{k}_1", {})) for k in (1, 2)]
             errors = await asyncio.gather(*failed, return_exceptions=True)
         assert [type(error) for error in errors] == [RuntimeError] * 2
-        return await together.answer(Input("finish", "1_1", {}))
+        return await group_commit.finish(Finish("1_1", {}))
 
-    assert asyncio.run(work()) == "FINISHED"
+    assert asyncio.run(work()) is Answer.FINISHED
 
 
-def test_when_all_tasks_are_cancelled_nobody_waits_for_ever(session, commits):
-    """Nor does whoever comes afterwards."""
+def test_when_all_tasks_are_cancelled_no_finish_waits_for_ever(session, commits):
+    """Nor does a later finish."""
 
     async def work():
-        together = Together(session)
+        group_commit = GroupCommit(session)
 
         async def finish(k):
-            return await together.answer(Input("finish", f"{k}_1", {}))
+            return await group_commit.finish(Finish(f"{k}_1", {}))
 
         waiting = [asyncio.create_task(finish(k)) for k in (1, 2, 3)]
         await asyncio.to_thread(commits.under_way.wait, 30)
@@ -237,7 +237,7 @@ def test_when_all_tasks_are_cancelled_nobody_waits_for_ever(session, commits):
         assert [type(error) for error in done] == [asyncio.CancelledError] * 3
         return await finish(4)
 
-    assert asyncio.run(work()) == "FINISHED"
+    assert asyncio.run(work()) is Answer.FINISHED
 
 
 def sent(endpoint, number):
@@ -283,10 +283,10 @@ class TestServed:
         stopping.start()
         time.sleep(0.3)
         commits.go_on.set()
-        told = Counter(connection.recv(4096)[9:12] for connection in connections)
+        received = Counter(connection.recv(4096)[9:12] for connection in connections)
         stopping.join()
-        assert set(told) <= {b"204", b"503"}
-        assert told[b"204"] == finished(session) > 0
+        assert set(received) <= {b"204", b"503"}
+        assert received[b"204"] == finished(session) > 0
 
     @pytest.mark.slow
     def test_many_clients_at_once_are_each_answered_once(self, session):

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.live.records import StoredWaits, finish_record
+from asyncsim.live.journal import Finish
+from asyncsim.live.open import finish_record
+from asyncsim.live.records import StoredWaits
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
 
@@ -50,7 +52,7 @@ def finish_elsewhere(path, number, data):
     scenario = Setup.kept_in(other).scenario
     waits = StoredWaits(scenario, other)
     try:
-        return finish_record(other, waits, number, data)
+        return finish_record(other, waits, Finish(number, data))
     finally:
         other.close()
 

@@ -1,4 +1,4 @@
-"""A session in which nobody takes part is the simulation, instance by instance."""
+"""A session without inputs is the simulation, instance by instance."""
 
 import math
 import warnings
@@ -13,7 +13,7 @@ from plays import DISTRIBUTIONS
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.live.twins import with_one_more
+from asyncsim.live.live_simulation import insert_instance
 
 TABLES = ("waits", "steps", "instances", "deliveries")
 
@@ -36,7 +36,7 @@ def simulated(scenario, strategy, instant, draws=None):
 @settings(max_examples=times(40), suppress_health_check=list(HealthCheck))
 @given(scenarios.scenarios(), scenarios.strategies(), st.lists(st.floats(60, 90_000), max_size=4))
 def test_a_session_left_alone_is_the_simulation(scenario, strategy, stops):
-    """Stopped anywhere and gone on with, under any strategy, with every kind of system."""
+    """Stopped anywhere and continued, under any strategy, with every kind of system."""
     session = sim.live(scenario, strategy)
     for stop in [*sorted(stops), 90_000.0]:
         session.run_until(stop)
@@ -69,7 +69,7 @@ def test_an_instance_put_in_takes_the_numbers_of_the_spare_one():
     """Everybody after it keeps what was drawn for them."""
     scenario = sim.Scenario.load("data/lines_of_business.toml")
     draws, spares = scenario.draw(1), scenario.draw(2)
-    grown = with_one_more(draws, 3, draws.arrivals[3], spares, 7)
+    grown = insert_instance(draws, 3, draws.arrivals[3], spares, 7)
     assert len(grown) == len(draws) + 1
     for what in ("work", "external", "responses"):
         for name, values in getattr(draws, what).items():

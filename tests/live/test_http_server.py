@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 import asyncsim as sim
+from asyncsim.live import endpoint as serving
 from asyncsim.live import http_server as server
-from asyncsim.live.endpoint import PATH
-from asyncsim.live.serve import serve
+from asyncsim.live.http_server import Hosts
+from asyncsim.live.setup import PATH
 
 TOKEN = "secret-of-these-tests"
 ME = {"Authorization": f"Bearer {TOKEN}"}
@@ -26,7 +27,7 @@ HALF = {
     "half a body": FINISH + "Content-Length: 20\r\n\r\n{",
     "half a body without the token": FINISH.replace(TOKEN, "x") + "Content-Length: 20\r\n\r\n{",
     "a chunk of many": FINISH + "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
-    "told to send": FINISH + "Content-Length: 20\r\nExpect: 100-continue\r\n\r\n",
+    "asked to continue": FINISH + "Content-Length: 20\r\nExpect: 100-continue\r\n\r\n",
 }
 AGES = 600.0
 
@@ -78,10 +79,11 @@ def listening_in():
 
 
 @pytest.fixture
-def served(request):
+def served(request, monkeypatch):
     """A session, its endpoint in a thread, and what is logged; without any traceback."""
     session = approval()
-    endpoint = serve(session, token=TOKEN, patience=getattr(request, "param", AGES))
+    monkeypatch.setattr(serving, "PATIENCE", getattr(request, "param", AGES))
+    endpoint = session.serve(token=TOKEN)
     with listening_in() as log:
         yield session, endpoint, log
         endpoint.stop()
@@ -133,7 +135,7 @@ def finish(endpoint, number="6_31"):
 
 class TestSlowClients:
     @pytest.mark.parametrize("served", [0.7], indirect=True)
-    def test_two_hundred_half_requests_hold_up_nobody_and_end(self, served):
+    def test_two_hundred_half_requests_end_and_delay_no_other(self, served):
         """A finish is answered meanwhile; what has begun to arrive gets a 408."""
         session, endpoint, _ = served
         texts = list(HALF.values()) * 34
@@ -172,7 +174,7 @@ class TestSlowClients:
             time.sleep(0.02)
 
     def test_of_too_many_those_go_that_have_waited_longest(self, served, monkeypatch):
-        """Whoever comes next is served all the same."""
+        """The next client is served all the same."""
         endpoint = served[1]
         monkeypatch.setattr(server, "MOST_WAITING", 5)
         slow = [connected(endpoint) for _ in range(20)]
@@ -187,15 +189,15 @@ class TestSlowClients:
     def test_a_request_that_takes_its_time_here_is_not_cut_off(self, served, monkeypatch):
         """The client has sent all of it."""
         session, endpoint, _ = served
-        real = session.take
-        monkeypatch.setattr(session, "take", lambda *a, **k: (time.sleep(1.2), real(*a, **k))[1])
+        real = session.apply
+        monkeypatch.setattr(session, "apply", lambda *a, **k: (time.sleep(1.2), real(*a, **k))[1])
         assert finish(endpoint) == 204
 
 
 def test_a_client_that_leaves_is_one_line_in_the_log(served):
     """Whatever it had sent, and the step waits on."""
     session, endpoint, log = served
-    for name in ("half a body", "a chunk of many", "told to send"):
+    for name in ("half a body", "a chunk of many", "asked to continue"):
         log.records.clear()
         connection = connected(endpoint, HALF[name])
         time.sleep(0.1)  # it reads by now
@@ -213,14 +215,14 @@ class TestStopping:
     def test_what_is_under_way_is_answered(self, served, monkeypatch):
         """A finish that has arrived is done; one that has not is refused, and may come again."""
         session, endpoint, _ = served
-        under_way, go_on, real = threading.Event(), threading.Event(), session.take
+        under_way, go_on, real = threading.Event(), threading.Event(), session.apply
 
         def slowly(*given, **more):
             under_way.set()
             assert go_on.wait(30)
             return real(*given, **more)
 
-        monkeypatch.setattr(session, "take", slowly)
+        monkeypatch.setattr(session, "apply", slowly)
         whole = connected(endpoint, FINISH.replace("5_31", "6_31") + "\r\n")
         halves = {name: connected(endpoint, text) for name, text in HALF.items()}
         assert under_way.wait(30)
@@ -244,7 +246,7 @@ class TestStopping:
 
     @pytest.mark.parametrize("name", ["swagger-ui.css", "swagger-ui-bundle.js"])
     def test_an_answer_on_its_way_comes_whole(self, served, name):
-        """The client reads all of it only after the server was told to stop."""
+        """The client reads all of it only after the server was asked to stop."""
         endpoint = served[1]
         connection = socket.socket()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -264,7 +266,7 @@ class TestStopping:
 
         async def work():
             session = approval()
-            endpoint = serve(session, token=TOKEN)
+            endpoint = session.serve(token=TOKEN)
             async with httpx.AsyncClient(base_url=endpoint.url + PATH, headers=ME) as client:
                 first = await client.post("/serverEvents/5_31/finish")
                 endpoint.stop()
@@ -277,14 +279,14 @@ class TestStopping:
         assert second.headers["retry-after"] == "5"
         assert session.wait("6_31")["state"] == "waiting"
 
-    def test_a_session_that_is_closed_says_so(self):
-        """As long as its server has not noticed."""
+    def test_a_closed_session_is_reported(self):
+        """While its server still runs."""
 
         async def work():
             session = approval()
-            endpoint = serve(session, token=TOKEN)
+            endpoint = session.serve(token=TOKEN)
             async with httpx.AsyncClient(base_url=endpoint.url + PATH, headers=ME) as client:
-                session.close()
+                session.store.close()  # not the session, which stops its endpoints
                 answer = await client.post("/serverEvents/5_31/finish")
             endpoint.stop()
             await endpoint.stopped()
@@ -294,15 +296,15 @@ class TestStopping:
         assert answer.status_code == 503
         assert "The session is closed; nothing was done." in answer.json()["detail"]
 
-    def test_a_loop_that_ends_without_stop_cuts_nobody_off(self, monkeypatch):
+    def test_a_loop_that_ends_without_stop_cuts_no_client_off(self, monkeypatch):
         """As when the last cell of a script has run: whether it was done is to be looked up."""
         session = approval()
-        real = session.take
-        monkeypatch.setattr(session, "take", lambda *a, **k: (time.sleep(0.3), real(*a, **k))[1])
+        real = session.apply
+        monkeypatch.setattr(session, "apply", lambda *a, **k: (time.sleep(0.3), real(*a, **k))[1])
         answers = []
 
         async def work():
-            endpoint = serve(session, token=TOKEN)
+            endpoint = session.serve(token=TOKEN)
             with listening_in() as log:
                 connection = await asyncio.to_thread(connected, endpoint, FINISH + "\r\n")
                 client = threading.Thread(target=lambda: answers.append(rest_of(connection)))
@@ -396,3 +398,79 @@ class TestHostileClients:
         assert connection.recv(65_536).startswith(b"HTTP/1.1 401")
         connection.sendall(b"zz\r\n")
         assert b"HTTP/1.1" not in rest_of(connection)
+
+
+SERVER = ("192.168.0.10", 8765)
+"""The address of the machine to which a connection came."""
+
+
+def refused(hosts, *headers, server=SERVER):
+    """Return the host that is refused, if there is one."""
+    return hosts.refused(
+        {"headers": [(b"host", one.encode()) for one in headers], "server": server}
+    )
+
+
+class TestHosts:
+    @pytest.mark.parametrize(
+        "header",
+        [
+            *("localhost", "LOCALHOST:80", "localhost.", "127.0.0.1:8765", "127.0.0.1:"),
+            *("[::1]", "[::1]:8765", "[0:0:0:0:0:0:0:1]:1", "Room.Example:99", "192.168.0.10"),
+        ],
+    )
+    def test_these_are_answered(self, header):
+        """Names of this machine, the address a connection came to, and names that are allowed."""
+        assert refused(Hosts("127.0.0.1", "127.0.0.1", ["room.example"]), header) is None
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            *("evil.example", "evil.example:8765", "localhost.evil.example", "192.168.0.11"),
+            *("127.0.0.1.evil.example", "localhost@evil.example", "localhost:80@evil.example"),
+            *("localhost, evil.example", "", " ", "[", "[::2]", "::1", "localhost:x", "\x80", "0"),
+        ],
+    )
+    def test_no_other_one_is(self, header):
+        """Nor what merely looks like one, nor a second one after a good one."""
+        hosts = Hosts("127.0.0.1", "127.0.0.1")
+        assert refused(hosts, header) == header.encode().decode("latin-1")
+        assert refused(hosts, "localhost", header) is not None
+
+    def test_a_request_without_the_header_comes_from_no_browser(self):
+        """HTTP/1.0 has none."""
+        assert refused(Hosts("127.0.0.1", "127.0.0.1")) is None
+
+    def test_the_machine_has_names_where_it_listens_everywhere(self, monkeypatch):
+        """Its own, and that of its local network; on one address only, that one is meant."""
+        monkeypatch.setattr(socket, "gethostname", lambda: "room.school.example")
+        everywhere, here = Hosts("0.0.0.0", "0.0.0.0"), Hosts("127.0.0.1", "127.0.0.1")
+        for name in ("room", "room.local", "room.school.example", "0.0.0.0"):
+            assert refused(everywhere, name) is None
+            assert refused(here, name) == name
+        assert refused(Hosts("room.lan", "10.0.0.7"), "room.lan", "10.0.0.7") is None
+
+    def test_an_address_of_a_link_has_a_zone_that_does_not_count(self):
+        """Clients send it or not."""
+        hosts = Hosts("fe80::1%eth0", "fe80::1%eth0")
+        assert (
+            refused(hosts, "[fe80::1]:80", "[fe80::1%25eth0]", server=("fe80::1%eth0", 80)) is None
+        )
+
+
+def test_a_page_of_another_site_gets_no_answer():
+    """Its name may point here; it reads neither the description nor anything else."""
+    session = approval()
+    endpoint = session.serve(allowed_hosts=["room.example"])
+    me = {"Authorization": f"Bearer {endpoint.token}"}
+    for path in ("/docs", "/openapi.json", "/", f"{PATH}/clock", "/nothing"):
+        answer = httpx.get(endpoint.url + path, headers=me | {"Host": "evil.example"})
+        assert answer.status_code == 421
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["instance"] == path
+        for word in ("evil.example", "allowed_hosts=['NAME']", "--allow-host NAME"):
+            assert word in answer.json()["detail"]
+        for host in ("localhost:1", "[::1]", "room.example"):
+            answer = httpx.get(endpoint.url + path, headers=me | {"Host": host})
+            assert answer.status_code < 400 or path == "/nothing"
+    endpoint.stop()
