@@ -61,7 +61,7 @@ __all__ = [
     "with_unresumed",
 ]
 
-MODULES = ("answers", "calibration", "figures", "output", "style", "sweeps", "timelines")
+MODULES = ("comparisons", "convergence", "decisions", "fits", "style", "sweeps", "timelines")
 
 
 def __getattr__(name: str) -> Any:
