@@ -17,6 +17,7 @@ ROOMS = [
     "engine",
     "fast",
     "experiment",
+    "verification",
     "eventlog",
     "capacity",
     "calibration",

@@ -23,7 +23,7 @@ from asyncsim.calibration.batch_detection import clock_of
 from asyncsim.calibration.log_reader import TIMES, done_column
 from asyncsim.engine.run import Run
 from asyncsim.engine.run_arguments import check_played
-from asyncsim.experiment.notebook_html import table_html
+from asyncsim.experiment.output import table_html
 from asyncsim.experiment.replications import Replications, playing
 from asyncsim.experiment.statistics import check_confidence, check_replications, student_t
 from asyncsim.model.cached_tables import with_own_tables

@@ -13,7 +13,7 @@ import pandas as pd
 
 from asyncsim import plots
 from asyncsim.capacity.search import Axis, Trials
-from asyncsim.experiment.notebook_html import table_html
+from asyncsim.experiment.output import table_html
 from asyncsim.experiment.statistics import paired_interval
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from asyncsim.capacity.search import Effort, Options
 from asyncsim.engine.run import Run
 from asyncsim.engine.run_arguments import check_played
 from asyncsim.experiment import theory
-from asyncsim.experiment.notebook_html import table_html
+from asyncsim.experiment.output import table_html
 from asyncsim.experiment.replications import Replications, playing
 from asyncsim.experiment.statistics import Interval, mean_interval
 from asyncsim.model.cached_tables import with_own_tables

@@ -18,7 +18,7 @@ from typing import Any, TypedDict
 import pandas as pd
 from attrs import evolve, fields, frozen
 
-from asyncsim.capacity.target import Measure, never_resumed
+from asyncsim.capacity.target import Measure
 from asyncsim.engine.run import Run
 from asyncsim.engine.run_arguments import check_played
 from asyncsim.errors import ScenarioError
@@ -31,12 +31,13 @@ from asyncsim.experiment.parameters import (
     swept_labels,
 )
 from asyncsim.experiment.replications import (
-    Outcome,
     Playing,
     Replications,
+    RunSummary,
     jobs,
     labelled,
     playing,
+    unresumed_share,
 )
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.stability import (
@@ -100,9 +101,9 @@ class Axis:
             raise scenario_error("between", RIGHT, ends)
         low, high = read_ends(ends)
         known = low and (low.scale in SCALES or low.scale.startswith("rate"))
-        if not (known and low and high) or low.scale != high.scale or low.figure >= high.figure:
+        if not (known and low and high) or low.scale != high.scale or low.number >= high.number:
             raise scenario_error("between", RIGHT, ends)
-        return cls(field, low.scale, low.figure, high.figure, tolerance)
+        return cls(field, low.scale, low.number, high.number, tolerance)
 
     @property
     def whole(self) -> bool:
@@ -330,9 +331,9 @@ class Trial:
     @classmethod
     def of(cls, run: Run, measure: Measure) -> Trial:
         """Return what is needed of a run."""
-        outcome = Outcome.of(run)
-        waits, still = (int(outcome.figures[name]) for name in ("armed", "still_waiting"))
-        return cls(measure.of_run(outcome), waits, still, never_resumed(outcome), Asked.of(run))
+        summary = RunSummary.of(run)
+        waits, still = (int(summary.metrics[name]) for name in ("armed", "still_waiting"))
+        return cls(measure.of_run(summary), waits, still, summary.unresumed, Asked.of(run))
 
 
 @frozen
@@ -474,8 +475,7 @@ class Trials:
     def unresumed(self, x: float, strategy: int = 0) -> float:
         """Return the share of all armed waits at a value that never resumed."""
         runs = self._runs(x)[strategy]
-        waits = sum(one.waits for one in runs)
-        return sum(one.never for one in runs) / waits if waits else math.nan
+        return unresumed_share(sum(one.never for one in runs), sum(one.waits for one in runs))
 
     @property
     def _all(self) -> list[Trial]:

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from asyncsim.engine.metrics import METRICS, check_figure, metrics_of
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.replications import Outcome
+from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.statistics import quantile
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
@@ -136,20 +136,15 @@ class Measure:
     def _endless(self) -> bool:
         return self.figure in ENDLESS or (self.lateness_costs and self.figure in LATE_COSTS)
 
-    def of_run(self, outcome: Outcome) -> float:
+    def of_run(self, summary: RunSummary) -> float:
         """Return the figure of a run; NaN if there was nothing to measure."""
-        figures, never = outcome.figures, never_resumed(outcome)
+        figures, never = summary.metrics, summary.unresumed
         still = int(figures["still_waiting"])
         if self.quantile is not None:
-            return quantile_of_all(outcome.latencies, never, self.quantile)
+            return quantile_of_all(summary.latencies, never, self.quantile)
         if self.figure == "mean_latency" and never:
             return math.inf
         return math.inf if still and self._endless else figures[self.figure]
-
-
-def never_resumed(outcome: Outcome) -> int:
-    """Return how many armed waits of a run never resumed."""
-    return int(outcome.figures["armed"]) - len(outcome.latencies)
 
 
 def quantile_of_all(latencies: Floats, never: int, q: float) -> float:

@@ -174,10 +174,10 @@ def largest_volume(
     if between is None:
         if present is None:
             raise scenario_error("between", "must be given with a field of your own", between)
-        least = max(present.figure / LARGEST, 1.0 if present.scale == "whole number" else 0.0)
-        between = present.back(least), present.back(present.figure * LARGEST)
+        least = max(present.number / LARGEST, 1.0 if present.scale == "whole number" else 0.0)
+        between = present.back(least), present.back(present.number * LARGEST)
     axis = Axis.between(field or own[0], between)
-    start = present.figure if present and present.scale == axis.scale else axis.least
+    start = present.number if present and present.scale == axis.scale else axis.least
     return _limit("largest volume", scenario, strategy, wanted, axis, start, "low", chosen)
 
 

@@ -19,11 +19,17 @@ from attrs import frozen
 from asyncsim import plots
 from asyncsim.capacity.answers import Capacity
 from asyncsim.capacity.search import LOSS, Axis, Effort, Options, Trials, halved, trials
-from asyncsim.capacity.target import Measure, never_resumed
+from asyncsim.capacity.target import Measure
 from asyncsim.engine.run_arguments import check_played, check_scenario
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.notebook_html import table_html
-from asyncsim.experiment.replications import Outcome, Replications, labelled, playing
+from asyncsim.experiment.output import table_html
+from asyncsim.experiment.replications import (
+    Replications,
+    RunSummary,
+    WaitCounts,
+    labelled,
+    playing,
+)
 from asyncsim.experiment.statistics import Interval, interval_of, paired_interval
 from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.scenario import Scenario
@@ -403,15 +409,14 @@ def _measured(
     plan = Replications(scenario, tuple(by_label.values()), effort.seed, effort.engine)
     found: dict[str, Columns] = {label: ([], []) for label in by_label}
     runs = effort.replications * len(by_label)
-    never, armed = (dict.fromkeys(by_label, 0.0) for _ in range(2))
+    waits = {label: WaitCounts() for label in by_label}
     with playing(effort.n_jobs, effort.progress, "frontier", runs) as play:
-        for outcomes in play.kept(plan, Outcome.of, range(effort.replications)):
-            for (label, columns), outcome in zip(found.items(), outcomes, strict=True):
-                never[label] += never_resumed(outcome)
-                armed[label] += outcome.figures["armed"]
+        for summaries in play.kept(plan, RunSummary.of, range(effort.replications)):
+            for (label, columns), summary in zip(found.items(), summaries, strict=True):
+                waits[label].add(summary)
                 for values, measure in zip(columns, measures, strict=True):
-                    values.append(measure.of_run(outcome))
-    return found, {label: never[label] / max(armed[label], 1.0) for label in by_label}
+                    values.append(measure.of_run(summary))
+    return found, {label: one.unresumed_share for label, one in waits.items()}
 
 
 def _standing(label: str, found: Mapping[str, Columns], confidence: float) -> dict[str, str]:

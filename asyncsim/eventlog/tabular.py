@@ -26,7 +26,7 @@ import pandas as pd
 
 from asyncsim.engine.run import Run
 from asyncsim.errors import EngineError
-from asyncsim.experiment.file_output import write_csv_table
+from asyncsim.experiment.output import write_csv_table
 from asyncsim.model.calendar import Calendar
 
 
@@ -104,7 +104,7 @@ def write_csv(run: Run, path: Path) -> None:
     """Write CSV in UTF-8, with times in ISO 8601 such as ``2026-01-05T22:00:00.000000+01:00``.
 
     Names that a spreadsheet would run have a quote before them; see
-    `asyncsim.experiment.file_output`.
+    `asyncsim.experiment.output`.
     """
     log = run.event_log()
     log[AT] = in_zone(pd.DatetimeIndex(log[AT]))

@@ -9,7 +9,7 @@ from asyncsim.engine.run import Run
 from asyncsim.eventlog.ocel import write_ocel
 from asyncsim.eventlog.tabular import check_pyarrow, write_csv, write_parquet
 from asyncsim.eventlog.xes import write_xes
-from asyncsim.experiment.file_output import named_file, writing
+from asyncsim.experiment.output import named_file, writing
 from asyncsim.model.units import InvalidValue, nearest
 from asyncsim.model.validation import choice, scenario_error
 

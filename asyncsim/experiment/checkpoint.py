@@ -1,7 +1,6 @@
-"""Finished points of a sweep, kept in a file of SQLite: a sweep that was stopped can be resumed.
+"""Finished points of a sweep in a SQLite file: a sweep that was stopped can be resumed.
 
-Each row has a checksum. A point with a row that is not as it was written, or with one too many or
-too few, is played again.
+Each row has a checksum. A point with a damaged, missing or additional row is played again.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import numpy as np
 
 from asyncsim.engine.metrics import METRICS
 from asyncsim.errors import ScenarioError, warn
-from asyncsim.experiment.file_output import named_file
+from asyncsim.experiment.output import named_file
 from asyncsim.experiment.parameters import Point, Values
 from asyncsim.model import scenario_files
 from asyncsim.model.distributions import Floats
@@ -51,8 +50,8 @@ def identity(
     seed: int,
     engine: str,
 ) -> dict[str, str]:
-    """Return what two sweeps must agree in for one to go on where the other stopped."""
-    told = {label: _strategy_text(strategy) for label, strategy in strategies.items()}
+    """Return what two sweeps must share for one to resume the other."""
+    texts = {label: _strategy_text(strategy) for label, strategy in strategies.items()}
     return {
         VERSION: version("asyncsim"),
         "swept fields": ", ".join(grid),
@@ -62,7 +61,7 @@ def identity(
         "seed": str(seed),
         "engine": engine,
         "figures": ", ".join(METRICS),
-        "strategies": "\n".join(f"{label}: {text}" for label, text in told.items()),
+        "strategies": "\n".join(f"{label}: {text}" for label, text in texts.items()),
         "scenario": _scenario_text(scenario),
     }
 
@@ -70,7 +69,7 @@ def identity(
 def _scenario_text(scenario: Scenario) -> str:
     try:
         return scenario_files.dumps(scenario)
-    except ScenarioError:  # holds a class of one's own, which no file can hold
+    except ScenarioError:  # no file holds a custom class
         return _digest(scenario)
 
 
@@ -90,22 +89,22 @@ def _digest(described: object) -> str:
         ) from None
 
 
-class KeptPoints:
-    """The file; made if there is none yet.
+class Checkpoint:
+    """The file; created if there is none.
 
     Parameters
     ----------
     path
         A file of its own for each sweep.
     sweep
-        What `identity` says of the sweep.
+        The `identity` of the sweep.
     shape
         Replications and strategies of each point.
 
     Raises
     ------
     ScenarioError
-        If the file is no such file, cannot be read or written, or is of another version of
+        If the file is not a checkpoint, cannot be read or written, or is of another version of
         asyncsim or of another sweep, naming the difference.
     """
 
@@ -127,7 +126,7 @@ class KeptPoints:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Raise what SQLite says of the file as an error that names it, and what to do."""
+        """Raise errors of SQLite as a `ScenarioError` with the file and what to do."""
         try:
             yield
         except (sqlite3.Error, UnicodeError) as problem:
@@ -152,7 +151,7 @@ class KeptPoints:
         if found.get(VERSION) != sweep[VERSION]:
             raise ScenarioError(
                 f"resume must be a file of asyncsim {sweep[VERSION]}, got {str(self.path)!r} of "
-                f"{found.get(VERSION, 'an unknown version')!r}: take a new file, or go on with "
+                f"{found.get(VERSION, 'an unknown version')!r}: take a new file, or continue with "
                 "that version"
             )
         for what, here in sweep.items():
@@ -163,7 +162,7 @@ class KeptPoints:
                 )
 
     def of(self, points: Sequence[Point]) -> dict[int, Floats]:
-        """Return the figures of the points that are finished, by their numbers.
+        """Return the metrics of the finished points, by their numbers.
 
         Warns
         -----
@@ -183,8 +182,8 @@ class KeptPoints:
                 ).fetchall()
             good = [row for row in rows if row[2] == _checksum(key, row[0], row[1], row[3:])]
             if [row[:2] for row in good] == list(np.ndindex(self.shape)) and len(good) == len(rows):
-                figures = np.array([row[3:] for row in good], dtype=float)  # None becomes NaN
-                found[point.number] = figures.reshape(*self.shape, len(METRICS))
+                metrics = np.array([row[3:] for row in good], dtype=float)  # None becomes NaN
+                found[point.number] = metrics.reshape(*self.shape, len(METRICS))
             elif rows:
                 again += 1
                 damaged += max(len(rows), self.shape[0] * self.shape[1]) - len(good)
@@ -196,12 +195,12 @@ class KeptPoints:
             )
         return found
 
-    def put(self, values: Values, figures: Floats) -> None:
-        """Keep the figures of a finished point: all of them, or none if the machine stops now."""
+    def put(self, values: Values, metrics: Floats) -> None:
+        """Store the metrics of a finished point in one transaction."""
         key, marks = _key(values), ", ".join("?" * (4 + len(METRICS)))
         rows: list[tuple[Any, ...]] = []
         for k, s in np.ndindex(self.shape):
-            numbers = figures[k, s].tolist()
+            numbers = metrics[k, s].tolist()
             rows.append((key, k, s, *numbers, _checksum(key, k, s, numbers)))
         with self._reading(), self._db:
             self._db.execute("delete from runs where point = ?", (key,))
@@ -212,27 +211,27 @@ class KeptPoints:
         self._db.close()
 
 
-def _checksum(key: str, replication: object, strategy: object, figures: Iterable[object]) -> str:
+def _checksum(key: str, replication: object, strategy: object, metrics: Iterable[object]) -> str:
     """Return the checksum of a row as SQLite gives it back."""
-    text = repr((key, replication, strategy, [_as_kept(figure) for figure in figures]))
+    text = repr((key, replication, strategy, [_as_stored(metric) for metric in metrics]))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _as_kept(figure: object) -> object:
-    """Return what comes back of a figure: SQLite has no NaN, and no zero with a sign."""
-    if not isinstance(figure, float):
-        return figure
-    return None if math.isnan(figure) else figure + 0.0
+def _as_stored(value: object) -> object:
+    """Return a value as SQLite gives it back: it has no NaN, and no zero with a sign."""
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else value + 0.0
 
 
 def _key(values: Values) -> str:
-    """Tell points apart: by what is written, or by all that an object holds."""
+    """Return the key of a point: its values as text, objects by a digest of their content."""
     plain = (str, int, float, bool, date, timedelta, type(None))
     return repr([one if isinstance(one, plain) else _digest(one) for one in values])
 
 
 def _difference(there: str, here: str) -> str:
-    """Say in what two texts differ: the lines of long ones."""
+    """Return how two texts differ; of long ones the lines that do."""
     if "\n" not in there + here:
         return f"{there!r} there, {here!r} here"
     lines = list(difflib.unified_diff(there.splitlines(), here.splitlines(), "", "", "", "", 0))

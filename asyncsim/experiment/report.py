@@ -1,31 +1,50 @@
-"""One self-contained HTML file: tables, pictures and the checklist, readable in ten years."""
+"""One self-contained HTML file: tables, pictures and the checklist STRESS-DES.
+
+Monks, Currie, Onggo, Robinson, Kunc and Taylor: Strengthening the reporting of empirical simulation
+studies. Journal of Simulation 13 (2019) 55-67, doi:10.1080/17477778.2018.1442155. The items are
+those of its discrete-event checklist, in our own words, filled in from what a study knows. Items
+that only its authors can answer are left open.
+"""
 
 from __future__ import annotations
 
 import base64
+import importlib.metadata
 import io
+import platform
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.file_output import check_writable, named_file, write_csv_table, writing
-from asyncsim.experiment.notebook_html import table_html
-from asyncsim.experiment.stress_checklist import Item, Study, checklist
+from asyncsim.experiment.output import (
+    check_writable,
+    named_file,
+    table_html,
+    write_csv_table,
+    writing,
+)
+from asyncsim.experiment.steady_state import SteadyState
 from asyncsim.model import scenario_files
+from asyncsim.model.process import AsyncStep, Choice, Parallel, Step
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.units import text_of
 from asyncsim.model.validation import scenario_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ROWS = 300
-"""A table has this many rows on the page at the most; the file to download has all."""
+"""Largest number of rows of a table on the page; the file to download has all."""
+MOST_METRICS = 30
+MOST_LETTERS = 160
+"""Longest description of a part; the scenario file has all of it."""
+PACKAGES = ("asyncsim", "simpy", "numpy", "scipy", "pandas", "matplotlib", "numba")
 STYLE = """
 :root{color-scheme:light dark;--line:rgba(127,127,127,.35)}
 body{font:16px/1.5 system-ui,sans-serif;max-width:68rem;margin:2rem auto;padding:0 1rem}
@@ -36,6 +55,40 @@ td:first-child,.list td:nth-child(2){white-space:nowrap}td{overflow-wrap:anywher
 pre{overflow-x:auto;border:1px solid var(--line);padding:1rem;font-size:13px}
 .open{color:#b45309;font-weight:600}@media (prefers-color-scheme:dark){.open{color:#fbbf24}}
 """
+
+
+@runtime_checkable
+class Study(Protocol):
+    """What a report can show: a comparison, a sweep, or the answer to a question of capacity."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """What was played."""
+
+    @property
+    def replications(self) -> int:
+        """Number of replications."""
+
+    @property
+    def seed(self) -> int:
+        """Key of the random numbers."""
+
+    @property
+    def confidence(self) -> float:
+        """Of every interval."""
+
+    @property
+    def strategies(self) -> Sequence[str]:
+        """Labels of the strategies."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All results."""
+
+    def plot(self) -> Figure:
+        """Draw it."""
+
+    def _repr_html_(self) -> str: ...
 
 
 def report(
@@ -51,10 +104,10 @@ def report(
 ) -> Path:
     """Write studies as one HTML file that needs nothing else, not even the internet.
 
-    It has each study's table and picture, everything found as CSV to download (a name that begins
-    with ``=``, ``+``, ``-`` or ``@`` has a quote before it, for spreadsheets), the scenarios as
-    files, and the checklist STRESS-DES (Monks et al. 2019) for reporting discrete-event
-    simulations, filled in with versions, seeds, replications and the scenarios themselves.
+    It has each study's table and picture, all results as CSV to download (a name that begins with
+    ``=``, ``+``, ``-`` or ``@`` has a quote before it, for spreadsheets), the scenarios as files,
+    and the checklist STRESS-DES (Monks et al. 2019) for reporting discrete-event simulations,
+    filled in with versions, seeds, replications and the scenarios themselves.
 
     Parameters
     ----------
@@ -66,9 +119,9 @@ def report(
     title
         Heading of the page; by default the names of the scenarios.
     purpose, sources, preprocessing, assumptions, sharing
-        What only you know: what the model is for, where its figures come from and what was done to
-        them, what was assumed, and how others get at the model. What is left out is marked in the
-        checklist as still to be said.
+        What only you know: what the model is for, where its data come from and how they were
+        prepared, what was assumed, and how others get the model. The checklist marks what is
+        missing.
 
     Returns
     -------
@@ -91,13 +144,13 @@ def report(
     """
     shown, path = _checked(studies), report_file(path)
     check_writable(path)
-    said = {"purpose": purpose, "sources": sources, "preprocessing": preprocessing,
-            "assumptions": assumptions, "sharing": sharing}  # fmt: skip
-    for name, text in (said | {"title": title}).items():
+    authors = {"purpose": purpose, "sources": sources, "preprocessing": preprocessing,
+               "assumptions": assumptions, "sharing": sharing}  # fmt: skip
+    for name, text in (authors | {"title": title}).items():
         if not isinstance(text, str):
             raise scenario_error(name, "must be a text", text)
     names = dict.fromkeys(study.scenario.name for study in shown)
-    page = _page(title or ", ".join(names), shown, checklist(shown, said))
+    page = _page(title or ", ".join(names), shown, checklist(shown, authors))
     with writing(path):
         path.write_text(page, encoding="utf-8")
     return path
@@ -143,7 +196,7 @@ def _study(number: int, study: Study) -> str:
     kind = getattr(study, "question", type(study).__name__)
     heading = f"{number}. {kind}: {study.scenario.name}"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of layout, said when it was played
+        warnings.simplefilter("ignore", UserWarning)  # of layout, issued when it was played
         picture = _picture(study.plot(), f"Picture of study {number}: {kind}")
     return (
         f"<section><h2>{escape(heading)}</h2><div class=wide>{study._repr_html_()}</div>"
@@ -164,7 +217,7 @@ def _table(table: pd.DataFrame, number: int) -> str:
     rows = table_html(table.head(MOST_ROWS))
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
     return (
-        f"<details><summary>everything that was found{more}</summary>"
+        f"<details><summary>all results{more}</summary>"
         f'<p><a download="study_{number}.csv" href="data:text/csv;base64,{data}">as CSV</a></p>'
         f"<div class=wide>{rows}</div></details>"
     )
@@ -176,7 +229,7 @@ def _checklist(items: Sequence[Item]) -> str:
         if item.section != last:
             rows.append(f'<tr><th colspan="3">{escape(item.section)}</th></tr>')
             last = item.section
-        answer = escape(item.answer) or '<span class="open">still to be said by the authors</span>'
+        answer = escape(item.answer) or '<span class="open">to be answered by the authors</span>'
         rows.append(f"<tr><td>{item.number}</td><td>{escape(item.asks)}</td><td>{answer}</td></tr>")
     return (
         "<section><h2>Reporting checklist (STRESS-DES)</h2><p>After Monks et al. (2019), "
@@ -188,6 +241,189 @@ def _checklist(items: Sequence[Item]) -> str:
 def _scenario(scenario: Scenario) -> str:
     try:
         text = scenario_files.dumps(scenario)
-    except ScenarioError as problem:  # a class of one's own: no file holds it
+    except ScenarioError as problem:  # no file holds a custom class
         text = f"{problem}\n\n{scenario!r}"
     return f"<section><h2>Scenario: {escape(scenario.name)}</h2><pre>{escape(text)}</pre></section>"
+
+
+# --- the checklist --------------------------------------------------------------------------------
+
+RULES = (
+    "A worker does one thing at a time: a step's work, an outgoing call, a check, or the handling "
+    "of a callback. A wait is armed after its call; the first finish resumes the step exactly "
+    "once. A check sees completion if the work was complete when a worker picked the check up. "
+    "The full rules are in asyncsim's README, 'What the figures mean'."
+)
+ALGORITHMS = (
+    "Nightly batches, people, online services and chains as described in the scenario files; "
+    "serial numbers and answers to finishes by the server's policy."
+)
+QUEUES = "one FIFO queue before the workers; ties at one instant by kind of event, then instance"
+INITIALISATION = "terminating runs from an empty system, unless a warm-up is stated with a study"
+FOUND_WARM_UP = "of steady states the warm-up from an empty system is found by MSER-5 and left out"
+EXECUTION = "next-event time advance; both engines of asyncsim give the same answer"
+
+
+class Item(NamedTuple):
+    """One item of STRESS-DES: where it stands, what it asks for, and the answer, if known."""
+
+    section: str
+    number: str
+    asks: str
+    answer: str
+
+
+def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[Item]:
+    """Return the checklist for studies.
+
+    Parameters
+    ----------
+    studies
+        What is reported.
+    authors
+        What only the authors know: ``purpose, sources, preprocessing, assumptions, sharing``.
+    """
+    scenarios = list({id(s.scenario): s.scenario for s in studies}.values())
+
+    def each(describe: Callable[[Scenario], str]) -> str:
+        texts = [describe(scenario) for scenario in scenarios]
+        if len(set(texts)) == 1:
+            return texts[0]
+        return "; ".join(f"{s.name}: {text}" for s, text in zip(scenarios, texts, strict=True))
+
+    given = authors.get
+    return [
+        Item("Objectives", "1.1", "Purpose of the model", given("purpose", "")),
+        Item("Objectives", "1.2", "Model outputs", _outputs(studies)),
+        Item("Objectives", "1.3", "Aims of the experiments", _aims(studies)),
+        Item("Logic", "2.1", "Overview of the base model", each(_overview)),
+        Item("Logic", "2.2", "Logic of the base model", RULES),
+        Item("Logic", "2.3", "Logic of the scenarios", _strategies(studies)),
+        Item("Logic", "2.4", "Algorithms", ALGORITHMS),
+        Item("Logic", "2.5.1", "Entities", each(lambda s: f"instances of {s.process.name!r}")),
+        Item("Logic", "2.5.2", "Activities", each(_activities)),
+        Item("Logic", "2.5.3", "Resources", each(_resources)),
+        Item("Logic", "2.5.4", "Queues", QUEUES),
+        Item("Logic", "2.5.5", "Entry and exit points", each(_entry)),
+        Item("Data", "3.1", "Data sources", given("sources", "")),
+        Item("Data", "3.2", "Preprocessing", given("preprocessing", "")),
+        Item("Data", "3.3", "Input parameters", "the scenario files below, complete"),
+        Item("Data", "3.4", "Assumptions", given("assumptions", "")),
+        Item("Experimentation", "4.1", "Initialisation", _initialisation(studies)),
+        Item("Experimentation", "4.2", "Run length", each(_run_length)),
+        Item("Experimentation", "4.3", "Estimation approach", _estimation(studies)),
+        Item("Implementation", "5.1", "Software", _software()),
+        Item("Implementation", "5.2", "Random sampling", _sampling(studies)),
+        Item("Implementation", "5.3", "Model execution", EXECUTION),
+        Item("Implementation", "5.4", "System", f"{platform.system()} {platform.machine()}"),
+        Item("Code access", "6.1", "Sharing of the model", given("sharing", "")),
+    ]
+
+
+def _outputs(studies: Sequence[Study]) -> str:
+    names: dict[str, None] = {}
+    for study in studies:
+        if "figure" in study.table:
+            names |= dict.fromkeys(study.table["figure"].unique())
+    more = f" and {len(names) - MOST_METRICS} more" if len(names) > MOST_METRICS else ""
+    return ", ".join(list(names)[:MOST_METRICS]) + more or "see the tables"
+
+
+def _aims(studies: Sequence[Study]) -> str:
+    return " / ".join(
+        str(getattr(study, "question", f"{type(study).__name__} of {_names(study)}"))
+        for study in studies
+    )
+
+
+def _names(study: Study) -> str:
+    return "; ".join(study.strategies)
+
+
+def _strategies(studies: Sequence[Study]) -> str:
+    labels = dict.fromkeys(label for study in studies for label in study.strategies)
+    return "waiting strategies: " + "; ".join(labels)
+
+
+def _overview(scenario: Scenario) -> str:
+    parts = (f"{e.name} ({_kind(e)})" for e in scenario.process.steps)
+    about = (scenario.description or scenario.name).rstrip(".")
+    return f"{about}. Process: {' → '.join(parts)}"
+
+
+def _kind(element: object) -> str:
+    if isinstance(element, AsyncStep):
+        return f"waits for {element.system}"
+    return "choice" if isinstance(element, Choice) else (
+        "parallel" if isinstance(element, Parallel) else "work")  # fmt: skip
+
+
+def _activities(scenario: Scenario) -> str:
+    works = [f"{s.name}: {_brief(s.work)}" for s in scenario.process.of_type(Step)]
+    calls = [
+        f"call of {s.name}: {_brief(s.call_work)}" for s in scenario.process.of_type(AsyncStep)
+    ]
+    server = scenario.server
+    own = [
+        f"check: {text_of(server.poll_work)}, {server.check_operations:g} database operations",
+        f"callback: {text_of(server.callback_work)}, {server.callback_operations:g} of them",
+    ]
+    return "; ".join([*works, *calls, *own])
+
+
+def _brief(described: object) -> str:
+    text = repr(described).replace("(_", "(").replace(", _", ", ")  # such as _mean
+    return text if len(text) < MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
+
+
+def _resources(scenario: Scenario) -> str:
+    systems = ", ".join(f"{name} ({type(s).__name__})" for name, s in scenario.systems.items())
+    return f"{scenario.server.workers} workers; external systems: {systems or 'none'}"
+
+
+def _entry(scenario: Scenario) -> str:
+    return f"{_brief(scenario.arrivals)}; an instance leaves when it has ended"
+
+
+def _run_length(scenario: Scenario) -> str:
+    return (
+        f"arrivals for {text_of(scenario.length)} from {scenario.start}, midnight "
+        f"({scenario.zone or 'no daylight saving'}); each run goes on until all has ended"
+    )
+
+
+def _initialisation(studies: Sequence[Study]) -> str:
+    steady = any(isinstance(study, SteadyState) for study in studies)
+    others = not all(isinstance(study, SteadyState) for study in studies)
+    return "; ".join([INITIALISATION] * others + [FOUND_WARM_UP] * steady)
+
+
+def _estimation(studies: Sequence[Study]) -> str:
+    found = []
+    for study in studies:
+        n = study.replications
+        how = f"by {study.method}" if isinstance(study, SteadyState) else "by Student's t"
+        if n:  # a fit plays nothing
+            runs = f"{n} replication{'s' if n != 1 else ''}"
+            found.append(f"{runs}, {study.confidence:.0%} intervals {how}")
+    if any(len(study.strategies) > 1 for study in studies):
+        found.append("differences paired on common random numbers")
+    return "; ".join(dict.fromkeys(found))
+
+
+def _software() -> str:
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"{name} not installed")
+    return f"Python {platform.python_version()}; " + ", ".join(found)
+
+
+def _sampling(studies: Sequence[Study]) -> str:
+    seeds = ", ".join(str(seed) for seed in sorted({study.seed for study in studies}))
+    return (
+        f"seed {seeds}; NumPy's PCG64 with one stream per source and replication, keyed by name, "
+        "all drawn before a run"
+    )

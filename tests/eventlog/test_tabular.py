@@ -11,7 +11,7 @@ from plays import play, scenario_of, wait_for
 from pyarrow import parquet
 
 import asyncsim as sim
-from asyncsim.experiment.file_output import unquoted
+from asyncsim.experiment.output import unquoted
 
 
 @slow_input

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 import asyncsim as sim
-from asyncsim.experiment.batch_means import (
+from asyncsim.experiment.statistics import (
     FEWEST,
     LEVEL,
     MOST,
     adjusted_ends,
     batch_means,
     correlation,
+    mean_interval,
 )
-from asyncsim.experiment.statistics import mean_interval
 
 
 def ar1(rng, phi, n, runs=1):

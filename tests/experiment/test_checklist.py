@@ -3,7 +3,7 @@
 import numpy
 
 import asyncsim as sim
-from asyncsim.experiment.stress_checklist import checklist
+from asyncsim.experiment.report import checklist
 
 NUMBERS = [
     *("1.1", "1.2", "1.3", "2.1", "2.2", "2.3", "2.4", "2.5.1", "2.5.2", "2.5.3", "2.5.4", "2.5.5"),

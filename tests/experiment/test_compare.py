@@ -11,7 +11,7 @@ import asyncsim as sim
 from asyncsim.engine import tables
 from asyncsim.engine.metrics import metrics_of
 from asyncsim.experiment.precision import Precision, PrecisionTarget
-from asyncsim.experiment.replications import Outcome, Replications
+from asyncsim.experiment.replications import Replications, RunSummary
 from asyncsim.experiment.statistics import mean_interval, paired_interval
 
 
@@ -95,8 +95,8 @@ def test_the_number_of_replications_is_that_of_the_rule():
     rules = [Precision(PrecisionTarget(share=0.02)) for _ in PAIR]
     played = 0
     while not all(rule.enough for rule in rules):
-        for rule, outcome in zip(rules, plan.kept(Outcome.of, played), strict=True):
-            rule.add(outcome.figures["p95_latency"])
+        for rule, summary in zip(rules, plan.kept(RunSummary.of, played), strict=True):
+            rule.add(summary.metrics["p95_latency"])
         played += 1
     assert comparison.replications == played > 10
 

@@ -12,8 +12,7 @@ from multiprocessing.process import BaseProcess
 import pytest
 
 import asyncsim as sim
-from asyncsim.experiment import parallel as module
-from asyncsim.experiment.parallel import processes, threads_start
+from asyncsim.experiment.replications import NO_THREAD, processes, threads_start
 
 SCENARIO = sim.Scenario(
     name="outside",
@@ -51,7 +50,7 @@ def test_a_sweep_is_played_here_where_no_thread_starts(monkeypatch):
     """A pool needs a thread to talk to its processes, so that none is tried without."""
     grid = {"strategy.interval": ["1min", "2min"]}
     here = sim.sweep(SCENARIO, grid, STRATEGIES[1:], replications=2, progress=False)
-    monkeypatch.setattr(threading.Thread, "start", raising(RuntimeError(module.NO_THREAD)))
+    monkeypatch.setattr(threading.Thread, "start", raising(RuntimeError(NO_THREAD)))
     assert not threads_start()
     with pytest.warns(UserWarning, match="can't start new thread"):
         found = sim.sweep(SCENARIO, grid, STRATEGIES[1:], replications=2, n_jobs=2, progress=False)

@@ -5,7 +5,7 @@ import threading
 import pytest
 from tqdm.auto import tqdm
 
-from asyncsim.experiment.parallel import NO_THREAD, progress_bar
+from asyncsim.experiment.replications import NO_THREAD, progress_bar
 
 
 @pytest.mark.parametrize("threads", [True, False])

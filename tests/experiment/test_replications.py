@@ -6,7 +6,7 @@ import time
 import pytest
 
 import asyncsim as sim
-from asyncsim.experiment.replications import Outcome, Replications, jobs, mapping
+from asyncsim.experiment.replications import Replications, RunSummary, jobs, mapping
 
 SCENARIO = sim.Scenario(
     name="outside",
@@ -34,9 +34,9 @@ def test_results_come_in_the_order_of_the_replications(n_jobs):
 def test_an_outcome_is_what_the_run_says():
     """Figures, latencies and open waits are those of the runs themselves."""
     plan = Replications(SCENARIO, (sim.Callback("1s"), sim.Callback(loss=1.0)), 3, "auto")
-    for outcome, run in zip(plan.kept(Outcome.of, 2), plan.runs(2), strict=True):
+    for outcome, run in zip(plan.kept(RunSummary.of, 2), plan.runs(2), strict=True):
         assert run.draws.replication == 2
-        assert outcome.figures == pytest.approx(Outcome.of(run).figures, rel=0, nan_ok=True)
+        assert outcome.metrics == pytest.approx(RunSummary.of(run).metrics, rel=0, nan_ok=True)
         assert outcome.latencies.tolist() == run.waits.latency.dropna().tolist()
         assert outcome.censored == (run.waits.outcome == "waiting").sum()
 

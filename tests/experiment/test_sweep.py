@@ -16,7 +16,7 @@ from handed_out import assert_handed_out
 import asyncsim as sim
 from asyncsim.engine.metrics import metrics_of
 from asyncsim.experiment import sweep as tasks
-from asyncsim.experiment.checkpoint import KeptPoints
+from asyncsim.experiment.checkpoint import Checkpoint
 from asyncsim.model.field_paths import changed
 from asyncsim.model.units import seconds_of_day
 
@@ -58,7 +58,7 @@ class Counting(Executor):
         self.points, self.shut = [], False
 
     def submit(self, fn, /, task):
-        self.points += [piece.point for piece in task.pieces]
+        self.points += [piece.point for piece in task]
         future = Future()
         future.set_result(fn(task))
         return future
@@ -162,8 +162,8 @@ def test_the_size_of_tasks_changes_nothing(monkeypatch, serial, runs):
 def test_tasks_are_large_enough_to_be_worth_it():
     """Small points travel together."""
     points = swept(GRID | {"server.workers": list(range(1, 41))}, replications=1)._points
-    todo = tasks.tasks(points, 2, len(PAIR), 0, "auto")
-    assert sum(len(task.pieces) for task in todo) == 80
+    todo = tasks.tasks(points, 2, 0, "auto")
+    assert sum(len(task) for task in todo) == 80
     assert len(todo) == 80 * 2 * 2 / tasks.RUNS
 
 
@@ -199,11 +199,11 @@ def test_resuming_plays_nothing_twice(tmp_path, serial, monkeypatch):
     grid, file = GRID | {"server.workers": [1, 2, 3]}, tmp_path / "sweep.sqlite"
     play, begun = tasks._play, []
 
-    def interrupted(piece, task):
+    def interrupted(piece):
         begun.append(piece.point)
         if len(begun) == 5:
             raise KeyboardInterrupt
-        return play(piece, task)
+        return play(piece)
 
     with monkeypatch.context() as patched:
         patched.setattr(tasks, "_play", interrupted)
@@ -235,7 +235,7 @@ def test_an_interrupted_sweep_calls_off_what_has_not_begun(tmp_path, monkeypatch
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(KeptPoints, "put", interrupted)
+    monkeypatch.setattr(Checkpoint, "put", interrupted)
     monkeypatch.setattr(tasks, "RUNS", 8)
     executor = Slow()
     with pytest.raises(KeyboardInterrupt):
