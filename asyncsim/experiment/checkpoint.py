@@ -90,16 +90,9 @@ def _digest(described: object) -> str:
 
 
 class Checkpoint:
-    """The file; created if there is none.
+    """The file of one sweep; created if there is none.
 
-    Parameters
-    ----------
-    path
-        A file of its own for each sweep.
-    sweep
-        The `identity` of the sweep.
-    shape
-        Replications and strategies of each point.
+    `sweep` is its `identity`, `shape` the number of replications and strategies of each point.
 
     Raises
     ------

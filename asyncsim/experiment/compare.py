@@ -16,9 +16,8 @@ from asyncsim.engine.metrics import MetricInfo, check_figure, metrics_of
 from asyncsim.engine.result import WHOLE_RUN
 from asyncsim.engine.run import Run
 from asyncsim.engine.run_arguments import check_scenario, warm_up_of
-from asyncsim.errors import PrecisionWarning, warn
 from asyncsim.experiment.output import metrics_html, result_html
-from asyncsim.experiment.precision import FEWEST, Precision, target
+from asyncsim.experiment.precision import FEWEST, Precision, target, warn_missed
 from asyncsim.experiment.replications import (
     Replications,
     RunSummary,
@@ -52,22 +51,10 @@ if TYPE_CHECKING:
 FIGURE = "mean_latency"
 """The metric whose precision is asked for by default."""
 SHOWN = (
-    "unresumed_share",
-    "mean_latency",
-    "p95_latency",
-    "max_latency",
-    "checks_per_wait",
-    "wasted_share",
-    "overhead_worker_time",
-    "requests",
-    "database_operations",
-    "mean_cycle_time",
-    "longest_queue",
-    "cost",
-    "cost_of_lateness",
-    "timed_out",
-    "failed",
-    "still_waiting",
+    *("unresumed_share", "mean_latency", "p95_latency", "max_latency"),
+    *("checks_per_wait", "wasted_share", "overhead_worker_time", "requests", "database_operations"),
+    *("mean_cycle_time", "longest_queue", "cost", "cost_of_lateness"),
+    *("timed_out", "failed", "still_waiting"),
 )
 """The metrics of the short table; all of them are in `Comparison.table`."""
 IF_ANY = ("unresumed_share", "timed_out", "failed")
@@ -103,16 +90,7 @@ class StrategyResult:
 class Comparison:
     """Strategies side by side; made by `asyncsim.compare`.
 
-    Attributes
-    ----------
-    scenario
-        What was played.
-    replications
-        Number of replications.
-    confidence
-        Of every interval.
-    warm_up
-        Seconds of each run that are in no metric.
+    `warm_up` is the number of seconds of each run that are in no metric.
     """
 
     def __init__(
@@ -161,19 +139,11 @@ class Comparison:
         A quantile over resumed waits alone looks better the more waits are lost; among all armed
         waits those that never resumed count as infinitely late.
 
-        Parameters
-        ----------
-        qs
-            Which quantiles, each between 0 and 1.
-
-        Returns
-        -------
-        DataFrame
-            One row per strategy, quantile and kind of waits: ``strategy, q, of, waits`` (their
-            number), ``never`` (number of waits that never resumed), ``estimate`` (seconds, all
-            replications together), ``low`` (0 where no lower end is known: no latency is negative),
-            ``high, interval`` (how it was found, see
-            `asyncsim.experiment.statistics.replicated_quantile`), ``note``.
+        One row per strategy, quantile and kind of waits: ``strategy, q, of, waits`` (their number),
+        ``never`` (number of waits that never resumed), ``estimate`` (seconds, all replications
+        together), ``low`` (0 where no lower end is known: no latency is negative), ``high,
+        interval`` (how it was found, see `asyncsim.experiment.statistics.replicated_quantile`),
+        ``note``.
         """
         if not isinstance(qs, (list, tuple, np.ndarray)):
             raise scenario_error("qs", "must be a list such as [0.5, 0.95]", qs)
@@ -450,7 +420,7 @@ def compare(
                 play.bar.total = wanted * len(results)
     found = Comparison(scenario, results, seed, confidence, begin)
     warn_censored(found.notes)
-    _warn_missed(rules, figure, unit)
+    warn_missed(rules, figure, unit, "; raise most_replications, or accept the intervals")
     return found
 
 
@@ -470,16 +440,3 @@ def _add(
 def _still(rules: dict[str, Precision]) -> int:
     """Return the least number of further replications before all strategies can have enough."""
     return max(rule.still for rule in rules.values())
-
-
-def _warn_missed(rules: dict[str, Precision], figure: str, unit: str) -> None:
-    missed = {label: rule for label, rule in rules.items() if not rule.enough}
-    if missed:
-        rule = next(iter(missed.values()))
-        reasons = "; ".join(one.shortfall(label) for label, one in missed.items())
-        warn(
-            f"the {rule.wanted.text(unit)} of {figure} was not reached in {len(rule.steps)} "
-            f"replications ({reasons}); raise most_replications, or accept the intervals as they "
-            "are",
-            PrecisionWarning,
-        )

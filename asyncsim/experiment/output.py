@@ -134,18 +134,9 @@ def check_folder(path: Path, called: str) -> None:
 def result_html(
     title: str, body: str, note: str = "", warnings: Iterable[str] = (), of_title: str = ""
 ) -> str:
-    """Return a result as HTML.
+    """Return a result as HTML: title in bold, `of_title` behind it, warnings, body and a note.
 
-    Parameters
-    ----------
-    title
-        Set in bold.
-    body, note
-        HTML of the result itself, and of a small grey note below it.
-    warnings
-        Sentences to read first, each in a marked paragraph between title and body.
-    of_title
-        HTML behind the title.
+    `of_title`, `body` and `note` are HTML.
     """
     marked = "".join(f'<div style="{WARNING}">{escape(one)}</div>' for one in warnings)
     below = note_html(note) if note else ""
@@ -157,12 +148,7 @@ def metrics_html(
 ) -> str:
     """Return a table of metrics by strategy; hovering over a row shows its meaning.
 
-    Parameters
-    ----------
-    strategies
-        Heads of the columns.
-    rows
-        A head without its unit, the metric, and a text per strategy.
+    Each row has a head without its unit, the metric, and a text per strategy.
     """
     columns = "".join(f'<th style="text-align:right;{CELL}">{escape(s)}</th>' for s in strategies)
     body = ""

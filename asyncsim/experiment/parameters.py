@@ -41,25 +41,17 @@ OF_STRATEGY = "strategy."
 
 @frozen
 class Point:
-    """One point: the values of the swept fields, and the scenario they make.
-
-    Attributes
-    ----------
-    number
-        Place in the sweep, from 0.
-    values
-        As the user wrote them.
-    scenario, strategies
-        What is played; None if the values do not go together.
-    error
-        Why they do not; otherwise empty.
-    """
+    """One point: the values of the swept fields, and the scenario they make."""
 
     number: int
+    """Place in the sweep, from 0."""
     values: Values
+    """As the user wrote them."""
     scenario: Scenario | None
+    """None if the values do not go together."""
     strategies: tuple[Strategy, ...] = ()
     error: str = ""
+    """Why they do not; otherwise empty."""
 
 
 def points_of(
@@ -80,18 +72,24 @@ def points_of(
     if sample is not None:
         rows = _sampled(scenario, strategies, grid, sample, seed)
     else:
-        lists = [_values(name, grid[name]) for name in names]
-        rows = list(itertools.product(*lists))
-    points, refused = [], {}
+        rows = list(itertools.product(*(_values(name, grid[name]) for name in names)))
+    points, invalid = [], []
+    valid: list[set[str]] = [set() for _ in names]  # values that are valid at some point
     for number, row in enumerate(rows):
         try:
             changes = dict(zip(names, row, strict=True))
             points.append(Point(number, row, *made(scenario, strategies, changes)))
         except ScenarioError as problem:
             points.append(Point(number, row, None, error=format_error(problem)))
-            refused[number] = problem
+            invalid.append((row, problem))
+        else:
+            for known, value in zip(valid, row, strict=True):
+                known.add(repr(value))
     if sample is None:
-        _raise_valid_nowhere(points, refused)
+        for column, known in enumerate(valid):
+            for row, error in invalid:
+                if repr(row[column]) not in known:
+                    raise error
     return points
 
 
@@ -195,15 +193,6 @@ def _values(name: str, values: Any) -> list[Any]:
             raise scenario_error(f"grid[{name!r}]", "must hold each value once", value)
         found.append(value)
     return found
-
-
-def _raise_valid_nowhere(points: list[Point], refused: dict[int, ScenarioError]) -> None:
-    """Raise the error of a value that is valid at no point."""
-    for column in range(len(points[0].values)):
-        valid = [repr(point.values[column]) for point in points if point.scenario is not None]
-        for number, problem in refused.items():
-            if repr(points[number].values[column]) not in valid:
-                raise problem
 
 
 @frozen

@@ -65,14 +65,8 @@ class PrecisionTarget(NamedTuple):
 def target(precision: object, within: object, unit: str) -> PrecisionTarget:
     """Return the target that a user gave, checked.
 
-    Parameters
-    ----------
-    precision
-        A share of the mean between 0 and 1, or None.
-    within
-        A half-width in the unit of the metric (a duration where that is seconds), or None.
-    unit
-        Of the metric.
+    It is a share of the mean, or a half-width in the unit of the metric (a duration where that is
+    seconds).
 
     Raises
     ------
@@ -119,24 +113,8 @@ class Precision:
     h = t(n-1) s / √n and its share of the mean d = h / abs(m). The number of replications is the
     first n with d ≤ wanted that stays so for a further k·max(n, 100)/100 ones, k = 5: with few
     values the interval may be narrow by chance (Hoad, Robinson and Davies 2010).
-
-    Parameters
-    ----------
-    wanted
-        The target.
-    confidence
-        Of the interval.
-    first
-        Least number of replications.
-    look_ahead
-        The k above.
-    name
-        Of the metric, in errors.
-
-    Raises
-    ------
-    ScenarioError
-        If a share of the mean is wanted, and the mean is zero while the values are not.
+    `first` is the least number of replications, `look_ahead` the k above, `name` that of the metric
+    in errors. A share of a mean that is zero while the values are not raises a `ScenarioError`.
 
     Examples
     --------
@@ -240,21 +218,24 @@ class Precision:
         return f"{label}: {last.share:.3g}"
 
 
+def warn_missed(rules: dict[str, Precision], figure: str, unit: str, hint: str = "") -> None:
+    """Warn if a target was missed, with the reasons by strategy."""
+    missed = {label: rule for label, rule in rules.items() if not rule.enough}
+    if missed:
+        rule = next(iter(missed.values()))
+        reasons = "; ".join(one.shortfall(label) for label, one in missed.items())
+        warn(
+            f"the {rule.wanted.text(unit)} of {figure} was not reached in {len(rule.steps)} "
+            f"replications ({reasons}){hint}",
+            PrecisionWarning,
+        )
+
+
 # --- the answer -----------------------------------------------------------------------------------
 
 
 class NeededReplications:
-    """How many replications each strategy needs; made by `asyncsim.replications_for`.
-
-    Attributes
-    ----------
-    scenario, seed
-        What was played, and the key of the random numbers.
-    figure, unit
-        The metric.
-    confidence
-        Of the intervals.
-    """
+    """How many replications each strategy needs; made by `asyncsim.replications_for`."""
 
     def __init__(
         self,
@@ -401,7 +382,7 @@ def replications_for(
     """Find how many replications a metric needs for a given precision under each strategy.
 
     The rule is that of Hoad, Robinson and Davies (2010), see `asyncsim.experiment.precision`. A
-    strategy is no longer played once it has enough, so its number does not depend on the others.
+    strategy is not played further once it has enough, so its number does not depend on the others.
 
     Parameters
     ----------
@@ -472,10 +453,5 @@ def replications_for(
             todo = {label: one for label, one in todo.items() if not rules[label].enough}
     found = NeededReplications(scenario, figure, rules, waits, seed, confidence)
     warn_censored(found.notes)
-    if todo:
-        reasons = "; ".join(rules[label].shortfall(label) for label in todo)
-        warn(
-            f"the {goal.text(unit)} of {figure} was not reached in {most} replications ({reasons})",
-            PrecisionWarning,
-        )
+    warn_missed(rules, figure, unit)
     return found

@@ -13,7 +13,7 @@ import importlib.metadata
 import io
 import platform
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -122,11 +122,6 @@ def report(
         What only you know: what the model is for, where its data come from and how they were
         prepared, what was assumed, and how others get the model. The checklist marks what is
         missing.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
 
     Examples
     --------
@@ -248,21 +243,6 @@ def _scenario(scenario: Scenario) -> str:
 
 # --- the checklist --------------------------------------------------------------------------------
 
-RULES = (
-    "A worker does one thing at a time: a step's work, an outgoing call, a check, or the handling "
-    "of a callback. A wait is armed after its call; the first finish resumes the step exactly "
-    "once. A check sees completion if the work was complete when a worker picked the check up. "
-    "The full rules are in asyncsim's README, 'What the figures mean'."
-)
-ALGORITHMS = (
-    "Nightly batches, people, online services and chains as described in the scenario files; "
-    "serial numbers and answers to finishes by the server's policy."
-)
-QUEUES = "one FIFO queue before the workers; ties at one instant by kind of event, then instance"
-INITIALISATION = "terminating runs from an empty system, unless a warm-up is stated with a study"
-FOUND_WARM_UP = "of steady states the warm-up from an empty system is found by MSER-5 and left out"
-EXECUTION = "next-event time advance; both engines of asyncsim give the same answer"
-
 
 class Item(NamedTuple):
     """One item of STRESS-DES: where it stands, what it asks for, and the answer, if known."""
@@ -273,82 +253,100 @@ class Item(NamedTuple):
     answer: str
 
 
+ITEMS = {
+    "Objectives": {
+        "1.1": "Purpose of the model",
+        "1.2": "Model outputs",
+        "1.3": "Aims of the experiments",
+    },
+    "Logic": {
+        "2.1": "Overview of the base model",
+        "2.2": "Logic of the base model",
+        "2.3": "Logic of the scenarios",
+        "2.4": "Algorithms",
+        "2.5.1": "Entities",
+        "2.5.2": "Activities",
+        "2.5.3": "Resources",
+        "2.5.4": "Queues",
+        "2.5.5": "Entry and exit points",
+    },
+    "Data": {
+        "3.1": "Data sources",
+        "3.2": "Preprocessing",
+        "3.3": "Input parameters",
+        "3.4": "Assumptions",
+    },
+    "Experimentation": {
+        "4.1": "Initialisation",
+        "4.2": "Run length",
+        "4.3": "Estimation approach",
+    },
+    "Implementation": {
+        "5.1": "Software",
+        "5.2": "Random sampling",
+        "5.3": "Model execution",
+        "5.4": "System",
+    },
+    "Code access": {"6.1": "Sharing of the model"},
+}
+ALWAYS = {
+    "2.2": "A worker does one thing at a time: a step's work, an outgoing call, a check, or the "
+    "handling of a callback. A wait is armed after its call; the first finish resumes the step "
+    "exactly once. A check sees completion if the work was complete when a worker picked the check "
+    "up. The full rules are in asyncsim's README, 'What the figures mean'.",
+    "2.4": "Nightly batches, people, online services and chains as described in the scenario "
+    "files; serial numbers and answers to finishes by the server's policy.",
+    "2.5.4": "one FIFO queue before the workers; ties at one instant by kind of event, then "
+    "instance",
+    "3.3": "the scenario files below, complete",
+    "5.3": "next-event time advance; both engines of asyncsim give the same answer",
+    "5.4": f"{platform.system()} {platform.machine()}",
+}
+AUTHORS = {"1.1": "purpose", "3.1": "sources", "3.2": "preprocessing", "3.4": "assumptions",
+           "6.1": "sharing"}  # fmt: skip
+STUDENT = "Student's t"
+FROM_EMPTY = "terminating runs from an empty system, unless a warm-up is stated with a study"
+FOUND_WARM_UP = "of steady states the warm-up from an empty system is found by MSER-5 and left out"
+
+
 def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[Item]:
-    """Return the checklist for studies.
-
-    Parameters
-    ----------
-    studies
-        What is reported.
-    authors
-        What only the authors know: ``purpose, sources, preprocessing, assumptions, sharing``.
-    """
+    """Return the checklist for studies; `authors` holds what only they know, see `AUTHORS`."""
     scenarios = list({id(s.scenario): s.scenario for s in studies}.values())
-
-    def each(describe: Callable[[Scenario], str]) -> str:
-        texts = [describe(scenario) for scenario in scenarios]
-        if len(set(texts)) == 1:
-            return texts[0]
-        return "; ".join(f"{s.name}: {text}" for s, text in zip(scenarios, texts, strict=True))
-
-    given = authors.get
+    described = [_of_scenario(scenario) for scenario in scenarios]
+    answers = ALWAYS | _of_studies(studies)
+    answers |= {number: authors.get(name, "") for number, name in AUTHORS.items()}
+    for number in described[0]:
+        texts = [one[number] for one in described]
+        named = (f"{s.name}: {text}" for s, text in zip(scenarios, texts, strict=True))
+        answers[number] = texts[0] if len(set(texts)) == 1 else "; ".join(named)
     return [
-        Item("Objectives", "1.1", "Purpose of the model", given("purpose", "")),
-        Item("Objectives", "1.2", "Model outputs", _outputs(studies)),
-        Item("Objectives", "1.3", "Aims of the experiments", _aims(studies)),
-        Item("Logic", "2.1", "Overview of the base model", each(_overview)),
-        Item("Logic", "2.2", "Logic of the base model", RULES),
-        Item("Logic", "2.3", "Logic of the scenarios", _strategies(studies)),
-        Item("Logic", "2.4", "Algorithms", ALGORITHMS),
-        Item("Logic", "2.5.1", "Entities", each(lambda s: f"instances of {s.process.name!r}")),
-        Item("Logic", "2.5.2", "Activities", each(_activities)),
-        Item("Logic", "2.5.3", "Resources", each(_resources)),
-        Item("Logic", "2.5.4", "Queues", QUEUES),
-        Item("Logic", "2.5.5", "Entry and exit points", each(_entry)),
-        Item("Data", "3.1", "Data sources", given("sources", "")),
-        Item("Data", "3.2", "Preprocessing", given("preprocessing", "")),
-        Item("Data", "3.3", "Input parameters", "the scenario files below, complete"),
-        Item("Data", "3.4", "Assumptions", given("assumptions", "")),
-        Item("Experimentation", "4.1", "Initialisation", _initialisation(studies)),
-        Item("Experimentation", "4.2", "Run length", each(_run_length)),
-        Item("Experimentation", "4.3", "Estimation approach", _estimation(studies)),
-        Item("Implementation", "5.1", "Software", _software()),
-        Item("Implementation", "5.2", "Random sampling", _sampling(studies)),
-        Item("Implementation", "5.3", "Model execution", EXECUTION),
-        Item("Implementation", "5.4", "System", f"{platform.system()} {platform.machine()}"),
-        Item("Code access", "6.1", "Sharing of the model", given("sharing", "")),
+        Item(section, number, asks, answers[number])
+        for section, items in ITEMS.items()
+        for number, asks in items.items()
     ]
 
 
-def _outputs(studies: Sequence[Study]) -> str:
-    names: dict[str, None] = {}
-    for study in studies:
-        if "figure" in study.table:
-            names |= dict.fromkeys(study.table["figure"].unique())
-    more = f" and {len(names) - MOST_METRICS} more" if len(names) > MOST_METRICS else ""
-    return ", ".join(list(names)[:MOST_METRICS]) + more or "see the tables"
-
-
-def _aims(studies: Sequence[Study]) -> str:
-    return " / ".join(
-        str(getattr(study, "question", f"{type(study).__name__} of {_names(study)}"))
-        for study in studies
-    )
-
-
-def _names(study: Study) -> str:
-    return "; ".join(study.strategies)
-
-
-def _strategies(studies: Sequence[Study]) -> str:
-    labels = dict.fromkeys(label for study in studies for label in study.strategies)
-    return "waiting strategies: " + "; ".join(labels)
-
-
-def _overview(scenario: Scenario) -> str:
-    parts = (f"{e.name} ({_kind(e)})" for e in scenario.process.steps)
+def _of_scenario(scenario: Scenario) -> dict[str, str]:
+    """Return answers about a scenario."""
+    process, server = scenario.process, scenario.server
     about = (scenario.description or scenario.name).rstrip(".")
-    return f"{about}. Process: {' → '.join(parts)}"
+    parts = " → ".join(f"{element.name} ({_kind(element)})" for element in process.steps)
+    activities = [
+        *(f"{s.name}: {_brief(s.work)}" for s in process.of_type(Step)),
+        *(f"call of {s.name}: {_brief(s.call_work)}" for s in process.of_type(AsyncStep)),
+        f"check: {text_of(server.poll_work)}, {server.check_operations:g} database operations",
+        f"callback: {text_of(server.callback_work)}, {server.callback_operations:g} of them",
+    ]
+    systems = ", ".join(f"{name} ({type(s).__name__})" for name, s in scenario.systems.items())
+    return {
+        "2.1": f"{about}. Process: {parts}",
+        "2.5.1": f"instances of {process.name!r}",
+        "2.5.2": "; ".join(activities),
+        "2.5.3": f"{server.workers} workers; external systems: {systems or 'none'}",
+        "2.5.5": f"{_brief(scenario.arrivals)}; an instance leaves when it has ended",
+        "4.2": f"arrivals for {text_of(scenario.length)} from {scenario.start}, midnight "
+        f"({scenario.zone or 'no daylight saving'}); each run goes on until all has ended",
+    }
 
 
 def _kind(element: object) -> str:
@@ -358,72 +356,46 @@ def _kind(element: object) -> str:
         "parallel" if isinstance(element, Parallel) else "work")  # fmt: skip
 
 
-def _activities(scenario: Scenario) -> str:
-    works = [f"{s.name}: {_brief(s.work)}" for s in scenario.process.of_type(Step)]
-    calls = [
-        f"call of {s.name}: {_brief(s.call_work)}" for s in scenario.process.of_type(AsyncStep)
-    ]
-    server = scenario.server
-    own = [
-        f"check: {text_of(server.poll_work)}, {server.check_operations:g} database operations",
-        f"callback: {text_of(server.callback_work)}, {server.callback_operations:g} of them",
-    ]
-    return "; ".join([*works, *calls, *own])
-
-
 def _brief(described: object) -> str:
     text = repr(described).replace("(_", "(").replace(", _", ", ")  # such as _mean
     return text if len(text) < MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
 
 
-def _resources(scenario: Scenario) -> str:
-    systems = ", ".join(f"{name} ({type(s).__name__})" for name, s in scenario.systems.items())
-    return f"{scenario.server.workers} workers; external systems: {systems or 'none'}"
-
-
-def _entry(scenario: Scenario) -> str:
-    return f"{_brief(scenario.arrivals)}; an instance leaves when it has ended"
-
-
-def _run_length(scenario: Scenario) -> str:
-    return (
-        f"arrivals for {text_of(scenario.length)} from {scenario.start}, midnight "
-        f"({scenario.zone or 'no daylight saving'}); each run goes on until all has ended"
-    )
-
-
-def _initialisation(studies: Sequence[Study]) -> str:
-    steady = any(isinstance(study, SteadyState) for study in studies)
-    others = not all(isinstance(study, SteadyState) for study in studies)
-    return "; ".join([INITIALISATION] * others + [FOUND_WARM_UP] * steady)
-
-
-def _estimation(studies: Sequence[Study]) -> str:
-    found = []
+def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
+    """Return answers about the experiments and the software."""
+    metrics: dict[str, None] = {}
     for study in studies:
-        n = study.replications
-        how = f"by {study.method}" if isinstance(study, SteadyState) else "by Student's t"
-        if n:  # a fit plays nothing
-            runs = f"{n} replication{'s' if n != 1 else ''}"
-            found.append(f"{runs}, {study.confidence:.0%} intervals {how}")
+        if "figure" in study.table:
+            metrics |= dict.fromkeys(study.table["figure"].unique())
+    more = f" and {len(metrics) - MOST_METRICS} more" if len(metrics) > MOST_METRICS else ""
+    aims = [f"{type(one).__name__} of {'; '.join(one.strategies)}" for one in studies]
+    labels = dict.fromkeys(label for study in studies for label in study.strategies)
+    steady = [isinstance(study, SteadyState) for study in studies]
+    estimation = [
+        f"{one.replications} replication{'s' if one.replications != 1 else ''}, "
+        f"{one.confidence:.0%} intervals by {getattr(one, 'method', STUDENT)}"
+        for one in studies
+        if one.replications  # a fit plays nothing
+    ]
     if any(len(study.strategies) > 1 for study in studies):
-        found.append("differences paired on common random numbers")
-    return "; ".join(dict.fromkeys(found))
-
-
-def _software() -> str:
-    found = []
-    for name in PACKAGES:
-        try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            found.append(f"{name} not installed")
-    return f"Python {platform.python_version()}; " + ", ".join(found)
-
-
-def _sampling(studies: Sequence[Study]) -> str:
+        estimation.append("differences paired on common random numbers")
     seeds = ", ".join(str(seed) for seed in sorted({study.seed for study in studies}))
-    return (
-        f"seed {seeds}; NumPy's PCG64 with one stream per source and replication, keyed by name, "
-        "all drawn before a run"
-    )
+    return {
+        "1.2": ", ".join(list(metrics)[:MOST_METRICS]) + more or "see the tables",
+        "1.3": " / ".join(
+            str(getattr(one, "question", aim)) for one, aim in zip(studies, aims, strict=True)
+        ),
+        "2.3": "waiting strategies: " + "; ".join(labels),
+        "4.1": "; ".join([FROM_EMPTY] * (not all(steady)) + [FOUND_WARM_UP] * any(steady)),
+        "4.3": "; ".join(dict.fromkeys(estimation)),
+        "5.1": f"Python {platform.python_version()}; {', '.join(map(_version, PACKAGES))}",
+        "5.2": f"seed {seeds}; NumPy's PCG64 with one stream per source and replication, keyed by "
+        "name, all drawn before a run",
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{package} not installed"

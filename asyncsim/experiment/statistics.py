@@ -33,21 +33,13 @@ LEVEL = 0.1
 
 @frozen
 class Interval:
-    """A mean over replications and its confidence interval.
-
-    Attributes
-    ----------
-    mean
-        Mean of the replications.
-    half_width
-        Half the width of the interval; NaN with fewer than two replications.
-    n
-        Replications it rests on; those without the metric (NaN) are left out.
-    """
+    """A mean over replications and its confidence interval."""
 
     mean: float
     half_width: float
+    """NaN with fewer than two replications."""
     n: int
+    """Replications it rests on; those without the metric (NaN) are left out."""
 
     @property
     def low(self) -> float:
@@ -125,15 +117,7 @@ def _several(value: int) -> int:
 
 
 def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Return mean and t-interval of independent replications.
-
-    Parameters
-    ----------
-    values
-        One value per replication, shape ``(n,)``; NaN is left out.
-    confidence
-        Probability with which the interval covers the true mean, if means are nearly normal.
-    """
+    """Return mean and t-interval of one value per replication, shape ``(n,)``, without NaN."""
     check_confidence(confidence)
     found = np.asarray(values, dtype=float)
     found = found[~np.isnan(found)]
@@ -180,12 +164,8 @@ def ratio_values(sums: ArrayLike, weights: ArrayLike) -> Floats:
     divided by the mean weight. The mean of the ratios of unequal parts would be biased: the more
     there is to wait for, the longer each waits.
 
-    Parameters
-    ----------
-    sums
-        Sum of the observations of each part, shape ``(n,)``.
-    weights
-        Number of observations of each, shape ``(n,)``; parts without any are left out.
+    `sums` adds up the observations of each part, shape ``(n,)``, and `weights` counts them; parts
+    without any are left out.
 
     Examples
     --------
@@ -229,35 +209,19 @@ def share_interval(
 
 @frozen
 class QuantileInterval:
-    """A quantile and its confidence interval.
-
-    Attributes
-    ----------
-    value
-        The sample's quantile.
-    low, high
-        Ends of the interval; infinite where n is too small for an end to exist.
-    q
-        Which quantile.
-    coverage
-        Probability with which the interval covers the true quantile: at least this, and exactly
-        this for a distribution without ties; where an end is missing, what the other can give.
-    n
-        Number of values, or replications, it rests on.
-    method
-        How the interval was found.
-    note
-        What is missing, in words; otherwise empty.
-    """
+    """The `q` quantile of a sample and its confidence interval; an end may be infinite."""
 
     value: float
     low: float
     high: float
     q: float
     coverage: float
+    """Least probability of covering the true quantile; exact for a distribution without ties."""
     n: int
+    """Number of values, or replications, it rests on."""
     method: str = "order statistics"
     note: str = ""
+    """What is missing, in words; otherwise empty."""
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
@@ -357,14 +321,7 @@ def replicated_quantile(
     measures, Journal of the American Statistical Association 47, 635-646). The mean of the
     quantiles of short replications would be biased to the middle.
 
-    Parameters
-    ----------
-    samples
-        The values of each replication; infinite ones are allowed. Empty ones are left out.
-    q
-        Between 0 and 1.
-    confidence
-        Of the interval.
+    `samples` holds the values of each replication, which may be infinite; empty ones are left out.
     """
     q = argument("q", q, inner_share)
     full = [np.asarray(values, dtype=float) for values in samples if len(np.asarray(values))]
@@ -392,33 +349,20 @@ def replicated_quantile(
 @with_own_tables
 @frozen
 class BatchMeans:
-    """The batch means of a series; made by `batch_means`.
-
-    Attributes
-    ----------
-    interval
-        Mean over all batches, and an interval adjusted for their skewness and correlation.
-    size
-        Observations per batch.
-    means
-        The batch means.
-    left_out
-        Observations at the beginning that fill no batch.
-    lag_1
-        Correlation of neighbouring batch means.
-    chance
-        Probability that independent batch means look as correlated as these (von Neumann).
-    doubts
-        Reasons not to trust the interval, in words.
-    """
+    """The means of batches of `size` observations; made by `batch_means`."""
 
     interval: Interval
+    """Mean over all batches, and an interval adjusted for their skewness and correlation."""
     size: int
     means: Floats
     left_out: int
+    """Observations at the beginning that fill no batch."""
     lag_1: float
+    """Correlation of neighbouring batch means."""
     chance: float
+    """Probability that independent batch means look as correlated as these (von Neumann)."""
     doubts: tuple[str, ...]
+    """Reasons not to trust the interval, in words."""
 
 
 def batch_means(

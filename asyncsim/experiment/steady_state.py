@@ -68,61 +68,38 @@ WIDEST_BIN = 60.0
 class SteadyState:
     """A metric in the steady state; made by `asyncsim.steady_state`.
 
-    Attributes
-    ----------
-    scenario, strategy
-        What was played, and the label of the strategy.
-    replications, seed
-        Number of replications, and the key of the random numbers.
-    figure, unit, meaning
-        The metric.
-    cycle
-        Length of a cycle in seconds.
-    series
-        One row per replication and whole cycle: ``replication, cycle`` (from 1), ``start``
-        (seconds), ``value`` (the mean of the cycle), ``weight`` (what it rests on, in `observed`),
-        ``missing`` (waits or instances without a value, since they never ended), ``used``.
-    observed
-        What weights count: waits, instances or seconds.
-    averaged
-        The series averaged over replications, shape ``(cycles,)``.
-    warm_up
-        Number of cycles cut off at the beginning.
-    mser
-        How the cut was found.
-    estimate
-        Mean and interval of the rest.
-    method
-        ``"replication/deletion"`` or ``"batch means"``.
-    batches
-        The batch means, if it is those.
-    doubts
-        Reasons not to trust the estimate, in words.
-    left_out
-        What the estimate does not rest on, by kind: cycles of each replication, and observations
-        over all replications.
-    confidence
-        Of the interval.
+    `series` has one row per replication and whole cycle: ``replication, cycle`` (from 1), ``start``
+    (seconds), ``value`` (the mean of the cycle), ``weight`` (what it rests on, in `observed`),
+    ``missing`` (waits or instances without a value, since they never ended), ``used``.
     """
 
     scenario: Scenario
     strategy: str
+    """Its label."""
     replications: int
     seed: int
     figure: str
     unit: str
     meaning: str
     cycle: float
+    """Length of a cycle in seconds."""
     series: pd.DataFrame
     observed: str
+    """What weights count: waits, instances or seconds."""
     averaged: Floats
+    """The series averaged over replications, shape ``(cycles,)``."""
     warm_up: int
+    """Number of cycles cut off at the beginning."""
     mser: WarmUp
     estimate: Interval
+    """Mean and interval of the rest."""
     method: str
+    """``"replication/deletion"`` or ``"batch means"``."""
     batches: BatchMeans | None
     doubts: tuple[str, ...]
+    """Reasons not to trust the estimate, in words."""
     left_out: dict[str, int]
+    """Cycles of each replication, and observations over all, that are not in the estimate."""
     confidence: float
 
     @property
@@ -141,13 +118,7 @@ class SteadyState:
         return not self.doubts
 
     def plot(self, window: int | None = None) -> Figure:
-        """Draw the cycles with Welch's moving average, the warm-up and the estimate.
-
-        Parameters
-        ----------
-        window
-            The moving average is over 2·window + 1 cycles; by default a tenth of them.
-        """
+        """Draw the cycles, Welch's moving average of 2·window + 1, the warm-up and the estimate."""
         figure, (ax,) = plots.figure(1, width=8.0)
         n = len(self.averaged)
         smooth = moving_average(self.averaged, n // 20 if window is None else window)
@@ -393,7 +364,7 @@ def _estimated(
 
 
 def _weighted(values: Floats, weights: Floats, axis: int) -> Floats:
-    """Return weighted means; NaN where there is no weight."""
+    """Return weighted means; NaN where weights are zero."""
     total = weights.sum(axis=axis)
     sums = np.where(weights > 0, values * weights, 0.0).sum(axis=axis)
     means: Floats = np.divide(sums, total, out=np.full(total.shape, np.nan), where=total > 0)

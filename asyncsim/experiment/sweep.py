@@ -63,18 +63,8 @@ ROWS_SHOWN = 40
 class Sweep:
     """Metrics at every point of a sweep; made by `asyncsim.sweep`.
 
-    Attributes
-    ----------
-    scenario
-        What the points are made from.
-    names
-        Dotted names of the swept fields.
-    strategies
-        Labels of the strategies.
-    replications, seed, confidence
-        Of every point.
-    resumed
-        Number of points taken from the file of an earlier sweep.
+    `names` are the dotted names of the swept fields, `strategies` the labels; `resumed` is the
+    number of points taken from the file of an earlier sweep.
     """
 
     def __init__(
@@ -485,15 +475,8 @@ def drawn(
 ) -> Figure:
     """Draw one metric of a sweep: lines, heat maps, or points over each field.
 
-    Parameters
-    ----------
-    table
-        Rows of one metric, as in `Sweep.table`; ``unresumed``, the share of waits that never
-        resumed.
-    names, strategies
-        The swept fields, and labels.
-    sampled
-        Whether the points are those of a sample rather than of a grid.
+    `table` is as `Sweep.table`, of one metric, with ``unresumed``, the share of waits that never
+    resumed.
     """
     if len(names) == 2 and not sampled:
         figure = _maps(table, names, strategies)

@@ -38,24 +38,16 @@ CUT_LEVEL, CUT_LEVEL_OF_ONE = 0.01, 1e-4
 @with_own_tables
 @frozen
 class WarmUp:
-    """The cut of a series by MSER-5.
-
-    Attributes
-    ----------
-    truncated
-        Number of observations of warm-up at the beginning.
-    batches
-        Number of batches of five in the series.
-    statistic
-        MSER of each cut: entry d leaves out the first d batches.
-    doubts
-        Reasons not to trust the cut, in words.
-    """
+    """The cut of a series by MSER-5."""
 
     truncated: int
+    """Number of observations of warm-up at the beginning."""
     batches: int
+    """Number of batches of five in the series."""
     statistic: Floats
+    """MSER of each cut: entry d leaves out the first d batches."""
     doubts: tuple[str, ...]
+    """Reasons not to trust the cut, in words."""
 
 
 def mser5(values: ArrayLike) -> WarmUp:
@@ -71,11 +63,6 @@ def mser5(values: ArrayLike) -> WarmUp:
     settles. Observations behind the last full batch are ignored. In a short, strongly dependent
     series from a single run a chance peak near the beginning may look like a warm-up: average over
     replications first.
-
-    Parameters
-    ----------
-    values
-        The series, shape ``(n,)``, the mean over replications if there are several.
 
     Examples
     --------
@@ -121,14 +108,7 @@ def differs(values: ArrayLike, cut: int, level: float = CUT_LEVEL) -> bool:
     many: at 1 % the test cuts 7 % of the runs of M/M/1 at utilisation 0.8 that need no cut (60
     days, jobs of 5 min), at 0.01 % it cuts 0.4 %.
 
-    Parameters
-    ----------
-    values
-        The series, shape ``(n,)``.
-    cut
-        Number of values at the beginning that would be left out.
-    level
-        Of the test.
+    `cut` is the number of values at the beginning that would be left out, `level` that of the test.
     """
     z = _batches(np.asarray(values, dtype=float))
     first, rest = z[: cut // BATCH], z[cut // BATCH :]
@@ -145,19 +125,7 @@ def moving_average(values: ArrayLike, window: int) -> Floats:
     """Return Welch's moving average: of 2w + 1 values, of fewer at the beginning.
 
     Entry i (from 1) is the mean of values i - w … i + w, and for i ≤ w of values 1 … 2i - 1; the
-    last w have none (Welch 1983). NaN is left out of the means.
-
-    Parameters
-    ----------
-    values
-        Shape ``(n,)``, averaged over replications.
-    window
-        The w, at most n/4 as a rule.
-
-    Returns
-    -------
-    Floats
-        Shape ``(n - w,)``.
+    last w have none, so the shape is ``(n - w,)`` (Welch 1983). NaN is left out of the means.
 
     Examples
     --------
