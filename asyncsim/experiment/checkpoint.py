@@ -1,6 +1,6 @@
 """Finished points of a sweep in a SQLite file: a sweep that was stopped can be resumed.
 
-Each row has a checksum. A point with a damaged, missing or additional row is played again.
+Each point is a row with a checksum; if it is damaged, the point is played again.
 """
 
 from __future__ import annotations
@@ -8,10 +8,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import math
 import pickle
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from importlib.metadata import version
@@ -33,8 +32,7 @@ from asyncsim.platform import database_hint
 
 TABLES = """
 create table sweep (what text primary key, is_ text not null);
-create table runs (point text, replication integer, strategy integer, {columns}, checksum text,
-    primary key (point, replication, strategy));
+create table points (point text primary key, metrics blob, checksum text);
 """
 
 VERSION = "version of asyncsim"
@@ -51,7 +49,6 @@ def identity(
     engine: str,
 ) -> dict[str, str]:
     """Return what two sweeps must share for one to resume the other."""
-    texts = {label: _strategy_text(strategy) for label, strategy in strategies.items()}
     return {
         VERSION: version("asyncsim"),
         "swept fields": ", ".join(grid),
@@ -61,23 +58,18 @@ def identity(
         "seed": str(seed),
         "engine": engine,
         "figures": ", ".join(METRICS),
-        "strategies": "\n".join(f"{label}: {text}" for label, text in texts.items()),
-        "scenario": _scenario_text(scenario),
+        "strategies": "\n".join(f"{label}: {_text(one)}" for label, one in strategies.items()),
+        "scenario": _text(scenario),
     }
 
 
-def _scenario_text(scenario: Scenario) -> str:
+def _text(described: Scenario | Strategy) -> str:
     try:
-        return scenario_files.dumps(scenario)
+        if isinstance(described, Scenario):
+            return scenario_files.dumps(described)
+        return json.dumps(scenario_files.strategy_table(described))
     except ScenarioError:  # no file holds a custom class
-        return _digest(scenario)
-
-
-def _strategy_text(strategy: Strategy) -> str:
-    try:
-        return json.dumps(scenario_files.strategy_table(strategy))
-    except ScenarioError:
-        return _digest(strategy)
+        return _digest(described)
 
 
 def _digest(described: object) -> str:
@@ -135,8 +127,7 @@ class Checkpoint:
         if state != "ok":
             raise sqlite3.DatabaseError(state)
         if not self._db.execute("select count(*) from sqlite_master").fetchone()[0]:
-            columns = ", ".join(f"{name} real" for name in METRICS)
-            self._db.executescript(f"begin; {TABLES.format(columns=columns)} commit;")
+            self._db.executescript(f"begin; {TABLES} commit;")
             with self._db:
                 self._db.executemany("insert into sweep values (?, ?)", sweep.items())
             return
@@ -162,59 +153,39 @@ class Checkpoint:
         UserWarning
             If rows are damaged; their points are played again.
         """
-        found, damaged, again = {}, 0, 0
+        with self._reading():
+            rows = self._db.execute("select point, metrics, checksum from points").fetchall()
+        stored = {point: (metrics, checksum) for point, metrics, checksum in rows}
+        found, damaged = {}, 0
         for point in points:
-            if point.scenario is None:
-                continue
-            key = _key(point.values)
-            with self._reading():
-                rows = self._db.execute(
-                    "select replication, strategy, checksum, "
-                    f"{', '.join(METRICS)} from runs where point = ? order by 1, 2",
-                    (key,),
-                ).fetchall()
-            good = [row for row in rows if row[2] == _checksum(key, row[0], row[1], row[3:])]
-            if [row[:2] for row in good] == list(np.ndindex(self.shape)) and len(good) == len(rows):
-                metrics = np.array([row[3:] for row in good], dtype=float)  # None becomes NaN
-                found[point.number] = metrics.reshape(*self.shape, len(METRICS))
-            elif rows:
-                again += 1
-                damaged += max(len(rows), self.shape[0] * self.shape[1]) - len(good)
-        if again:
+            key = _key(point.values) if point.scenario else None
+            if key in stored:
+                metrics, checksum = stored[key]
+                if checksum == _checksum(key, metrics):
+                    found[point.number] = np.frombuffer(metrics).reshape(*self.shape, len(METRICS))
+                else:
+                    damaged += 1
+        if damaged:
             warn(
                 f"resume: {damaged} {'rows' if damaged > 1 else 'row'} of {str(self.path)!r} "
-                f"damaged or missing; {again} {'points are' if again > 1 else 'point is'} played "
-                "again"
+                f"damaged; {'their points are' if damaged > 1 else 'its point is'} played again"
             )
         return found
 
     def put(self, values: Values, metrics: Floats) -> None:
-        """Store the metrics of a finished point in one transaction."""
-        key, marks = _key(values), ", ".join("?" * (4 + len(METRICS)))
-        rows: list[tuple[Any, ...]] = []
-        for k, s in np.ndindex(self.shape):
-            numbers = metrics[k, s].tolist()
-            rows.append((key, k, s, *numbers, _checksum(key, k, s, numbers)))
+        """Store the metrics of a finished point."""
+        key, content = _key(values), metrics.tobytes()
         with self._reading(), self._db:
-            self._db.execute("delete from runs where point = ?", (key,))
-            self._db.executemany(f"insert into runs values ({marks})", rows)
+            row = (key, content, _checksum(key, content))
+            self._db.execute("insert or replace into points values (?, ?, ?)", row)
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
 
-def _checksum(key: str, replication: object, strategy: object, metrics: Iterable[object]) -> str:
-    """Return the checksum of a row as SQLite gives it back."""
-    text = repr((key, replication, strategy, [_as_stored(metric) for metric in metrics]))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _as_stored(value: object) -> object:
-    """Return a value as SQLite gives it back: it has no NaN, and no zero with a sign."""
-    if not isinstance(value, float):
-        return value
-    return None if math.isnan(value) else value + 0.0
+def _checksum(key: str | None, metrics: object) -> str:
+    return hashlib.sha256(repr((key, metrics)).encode()).hexdigest()
 
 
 def _key(values: Values) -> str:
