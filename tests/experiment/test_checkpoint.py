@@ -1,4 +1,4 @@
-"""What a file of finished points is trusted with, and what not."""
+"""Damage to a checkpoint is noticed."""
 
 import random
 import sqlite3
@@ -90,7 +90,7 @@ def test_rows_that_have_changed_places_are_played_again(file, right):
 
 
 def test_a_file_of_another_version_is_refused(file, monkeypatch):
-    """Figures of two versions are never mixed; the message says what to do."""
+    """Metrics of two versions are never mixed; the message says what to do."""
     monkeypatch.setattr(checkpoint, "version", lambda _: "99.0")
     with pytest.raises(
         sim.ScenarioError, match=r"resume must be a file of asyncsim 99\.0, .*: take a new file"
@@ -99,7 +99,7 @@ def test_a_file_of_another_version_is_refused(file, monkeypatch):
 
 
 def test_a_file_without_a_version_is_refused(file):
-    """Such as those of before there were versions in it."""
+    """The message says so."""
     edited(file, "delete from sweep where what like 'version%'")
     with pytest.raises(sim.ScenarioError, match="of 'an unknown version'"):
         swept(file)
@@ -114,7 +114,7 @@ def test_a_file_without_a_version_is_refused(file):
     ],
 )
 def test_what_a_sweep_is_may_be_damaged_as_well(change, file):
-    """Then the file is none of this sweep."""
+    """Then the file is not of this sweep."""
     with pytest.raises(sim.ScenarioError, match="resume must be a file of"):
         swept(edited(file, change))
 
@@ -128,7 +128,7 @@ def test_a_path_that_no_file_has_is_refused(path, tmp_path, monkeypatch):
 
 
 def test_a_file_that_cannot_be_written_any_more_is_named(file):
-    """Somebody else keeps it locked, or the disk is full."""
+    """It may be locked, or the disk full."""
     edited(file, "delete from points")
     other = sqlite3.connect(file)
     other.execute(

@@ -312,7 +312,7 @@ def test_too_few_replications_decide_nothing():
 
 
 def test_one_replication_is_refused():
-    """Without an interval there is no verdict."""
+    """A verdict needs an interval."""
     with pytest.raises(ScenarioError, match="replications must be 2 or more"):
         verify(1, experiments=islice(all_experiments(), 1), progress=False)
 
