@@ -1,8 +1,8 @@
 """Make slides of the notebooks: ``make slides``, into ``out/slides/``.
 
-A heading begins a slide; a prediction, a cell, its table and what is said about it come below, one
-after the other, so that nobody sees an answer before the question. reveal.js is taken from the
-package sphinx-revealjs, formulas become MathML: the slides ask for nothing from the internet.
+A heading begins a slide; a prediction, a cell, its table and the text about it come below, one
+after the other, so that the question appears before the answer. reveal.js comes from the package
+sphinx-revealjs and formulas become MathML: the slides load nothing from the internet.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).parent.parent
 TEMPLATES = Path(__file__).parent
-PARTS = re.compile(r"\n(?=#{1,3} |> \*\*Predict)|(?<=[.:])\n\n(?=\|)")
-"""A heading, a prediction, and a table after a paragraph begin a part."""
+PARTS = re.compile(r"\n(?=#{1,3} |> \*\*Predict|!\[)|(?<=[.:])\n\n(?=\|)|(?<=\.svg\))\n")
+"""Where parts begin: headings, predictions, pictures and what follows them, tables in a text."""
 MOST_LINES = 6
-"""Code that is longer leaves no room for what it shows."""
+"""Longer code leaves no room for its output."""
 WIDGET = "application/vnd.jupyter.widget-view+json"
-"""Progress bars are over, and a console lives in its notebook only."""
+"""Left out: progress bars are complete, and a console needs its notebook."""
 FORMULA = re.compile(r"\$([^$\n]+)\$")
 
 
@@ -48,7 +48,7 @@ def sliced(notebook: NotebookNode) -> NotebookNode:
 
 
 def _code_and_shown(cell: NotebookNode) -> list[NotebookNode]:
-    """Return a cell, or two if what it shows is a table, or needs the room that its code takes."""
+    """Return a cell; or two if its output is a table, or does not fit below its code."""
     cell["outputs"] = [shown for shown in cell.outputs if WIDGET not in shown.get("data", {})]
     table = any("<table" in shown.get("data", {}).get("text/html", "") for shown in cell.outputs)
     if not table and (not cell.outputs or cell.source.count("\n") < MOST_LINES):
@@ -65,11 +65,11 @@ def _placed(cell: NotebookNode, kind: str) -> NotebookNode:
 
 
 def slides(path: Path, folder: Path, run: bool = True) -> Path:
-    """Write the slides of one notebook; with `run`, with what its cells show."""
+    """Write the slides of one notebook; with `run`, with the output of its cells."""
     notebook = nbformat.read(path, as_version=4)
     if run:
         where = {"metadata": {"path": str(path.parent)}}
-        quiet = ["--IPKernelApp.log_level=ERROR"]  # else a warning of clear text for each
+        quiet = ["--IPKernelApp.log_level=ERROR"]  # no warning about encryption
         NotebookClient(
             notebook,
             timeout=600,
@@ -80,21 +80,24 @@ def slides(path: Path, folder: Path, run: bool = True) -> Path:
     exporter = SlidesExporter(
         template_name="slides_template", extra_template_basedirs=[str(TEMPLATES)]
     )
+    exporter.embed_images = True  # the slides lie in another folder than the notebook's pictures
     exporter.reveal_url_prefix = "reveal"
-    exporter.reveal_theme = "white"  # its fonts lie beside it; others ask for theirs outside
-    page, _ = exporter.from_notebook_node(sliced(notebook), {"metadata": {"name": path.stem}})
+    exporter.reveal_theme = "white"  # its fonts are in the package; other themes load theirs
+    page, _ = exporter.from_notebook_node(
+        sliced(notebook), {"metadata": {"name": path.stem, "path": str(path.parent)}}
+    )
     target = folder / f"{path.stem}.html"
     target.write_text(page, encoding="utf-8")
     return target
 
 
 def course(folder: Path) -> list[Path]:
-    """Return the notebooks of the course; those of a reader's own have names without a number."""
+    """Return the notebooks of the course, whose names begin with a number."""
     return sorted(folder.glob("[0-9][0-9]_*.ipynb"))
 
 
 def with_reveal(folder: Path) -> None:
-    """Lay reveal.js beside the slides."""
+    """Copy reveal.js beside the slides."""
     found = resources.files("sphinx_revealjs") / "_static" / "revealjs"
     with resources.as_file(found) as source:
         for name in ("dist", "plugin/notes", "LICENSE"):
@@ -111,13 +114,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("notebooks", nargs="*", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "slides")
-    parser.add_argument("--no-run", action="store_true", help="without what the cells show")
+    parser.add_argument("--no-run", action="store_true", help="without the output of the cells")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     with_reveal(arguments.out)
     for path in arguments.notebooks:
         if not path.is_file():
-            parser.error(f"{path}: is no file; give paths such as notebooks/00_start_here.ipynb")
+            parser.error(f"{path} is not a file; give paths such as notebooks/00_start_here.ipynb")
     paths = arguments.notebooks or course(ROOT / "notebooks")
     for path in paths:
         print(f"slides of {path.stem}", flush=True)

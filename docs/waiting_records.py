@@ -1,8 +1,8 @@
-"""Measure what steps hold while they wait in a live session; ``claims.md`` runs this by itself.
+"""Measure memory and disk space of steps that wait in a live session; ``claims.md`` runs this.
 
-``python docs/waiting_records.py 10000`` prints, as JSON, how many steps wait, how many bytes of
-memory the process occupies at the start of the session and when they wait, and how large the store
-is when it has been closed.
+``python docs/waiting_records.py 10000`` prints as JSON: the number of waiting steps, the memory of
+the process in bytes at the start of the session and while they wait, and the size of the closed
+store.
 """
 
 import gc
@@ -19,18 +19,18 @@ def occupied() -> int:
     """Return the memory of this process in bytes."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except OSError:  # not Linux: the most it ever had, in KiB, or in bytes on macOS
+    except OSError:  # not Linux: peak memory, in KiB, or in bytes on macOS
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most if sys.platform == "darwin" else most * 1024
 
 
 def main(waiting: int, seed: int) -> None:
-    """Let so many steps wait for people who do not finish them, and look."""
+    """Start a session in which this many steps wait for people, and measure it."""
     scenario = sim.Scenario(
         name="waiting",
         process=sim.Process("wait", [sim.AsyncStep("approve", system="people")]),
         systems={"people": sim.People(1, "10min")},
-        arrivals=sim.Scattered(waiting),
+        arrivals=sim.UniformArrivals(waiting),
         length="1h",
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -42,7 +42,7 @@ def main(waiting: int, seed: int) -> None:
         session.run_until("01:00")
         gc.collect()
         found |= {"when they wait": occupied(), "waiting": session.waiting_count}
-        session.close()  # which brings everything into the one file
+        session.close()  # merges the write-ahead log into the file
         print(json.dumps(found | {"store": store.stat().st_size}))
 
 

@@ -26,7 +26,14 @@ SLOW = (
     *(f"live/test_{name}.py" for name in ("crash", "failed_writes", "locks", "serving")),
     *(
         f"calibration/test_{name}.py"
-        for name in ("arrivals", "checking", "durations", "nights", "plausible", "rhythms")
+        for name in (
+            "arrival_rates",
+            "batch",
+            "check",
+            "cleaning",
+            "daily_rhythms",
+            "distribution_fit",
+        )
     ),
     *(f"capacity/test_{name}.py" for name in ("break_even", "cheapest", "sureness")),
 )

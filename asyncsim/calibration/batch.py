@@ -19,12 +19,18 @@ from asyncsim.calibration.carry_over import (
     lost_gaps,
 )
 from asyncsim.calibration.distribution_fit import LawFit, fit_law, six_digits
-from asyncsim.calibration.findings import Finding, FittedSystem, Gap
+from asyncsim.calibration.findings import (
+    Finding,
+    FittedSystem,
+    Gap,
+    lanes_finding,
+    law_finding,
+    law_gaps,
+)
 from asyncsim.calibration.lane_count import lanes_of_nights
 from asyncsim.calibration.log_reader import NO_ZONE
-from asyncsim.calibration.periodicity import clock_text, roundest
-from asyncsim.calibration.reporting import lanes_finding, law_finding, law_gaps
 from asyncsim.calibration.settings import Settings
+from asyncsim.calibration.working_hours import clock_text, roundest
 from asyncsim.experiment.statistics import student_t
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Fixed, Floats
@@ -36,18 +42,18 @@ SLACK = 60.0
 SOON = 1.0
 """A batch that is at its first item so soon, in seconds, is not late."""
 FINE = 3.0
-"""A clock is coarse if it shows less than so many steps between completions."""
+"""A clock is coarse if it shows fewer than this many steps between completions."""
 MANY = 0.1
 """More completions than this share outside the batch are hardly single strays."""
 BEFORE, AROUND = 3, 2
-"""A start is looked for so many standard errors before, or around, the one that was reckoned.
+"""A start is searched for this many standard errors before, or around, the estimated one.
 
 With fewer a round clock time that is right is missed; with more a rounder one is taken instead.
 """
 UNKNOWN = 900.0
-"""… and so many seconds before the earliest end where nothing tells of an error."""
-SURELY = 4
-"""A batch that is late by so many standard errors surely is: fewer would doubt good logs."""
+"""… and this many seconds before the earliest end where the error is unknown."""
+LATE_ERRORS = 4
+"""A batch counts as late from this many standard errors; fewer would question good logs."""
 AT_END = 0.9
 """Results come at the end if this share of the gaps within nights is nothing at all."""
 AT_ONCE = 1e-6
@@ -239,16 +245,18 @@ def _only_mean(item: LawFit, mean: float, ends: tuple[float, float]) -> LawFit:
 
 
 def _late(name: str, pace: _Pace, resolution: float) -> list[Gap]:
-    """Say whether nights begin later than a round clock time explains."""
+    """Report whether nights begin later than a round clock time explains."""
     late = pace.guess - pace.start
-    if not late > max(SURELY * pace.error, SOON, resolution):  # also where the error is not known
+    if not late > max(
+        LATE_ERRORS * pace.error, SOON, resolution
+    ):  # also where the error is not known
         return []
     meaning = "the scenario's batch is at its first item on the stroke of its start"
     return [Gap(name, "seconds from its start to its first item", f"{late:.3g}", meaning)]
 
 
 def _jump(name: str, first: Floats, nights: tuple[Night, ...], calendar: Calendar) -> list[Gap]:
-    """Say whether nights begin an hour earlier or later from one of them on.
+    """Report whether nights begin an hour earlier or later from one of them on.
 
     That is what a log in UTC shows of a batch that goes by a local clock.
     """
@@ -267,15 +275,15 @@ def _jump(name: str, first: Floats, nights: tuple[Night, ...], calendar: Calenda
 
 
 def _unknown(name: str, verdict: Verdict, pace: _Pace) -> list[Gap]:
-    """Say what completions cannot tell of a batch."""
+    """Report what completions cannot tell of a batch."""
     found = []
     if pace.lanes is None:
         meaning = "one is assumed; several lanes with longer items complete at the same pace"
-        found.append(Gap(name, "lanes of the batch", "cannot be told", meaning))
+        found.append(Gap(name, "lanes of the batch", "cannot be determined", meaning))
     if pace.at_end or pace.coarse:
         why = "results come at the end" if pace.at_end else "the log's clock is too coarse"
-        meaning = f"{why}, so that only the mean can be told"
-        found.append(Gap(name, "law of the item time", "cannot be told", meaning))
+        meaning = f"{why}, so that only the mean can be determined"
+        found.append(Gap(name, "law of the item time", "cannot be determined", meaning))
     if verdict.strays:
         share = verdict.strays / (
             verdict.strays + sum(len(night.items) for night in verdict.nights)

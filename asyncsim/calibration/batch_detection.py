@@ -1,4 +1,4 @@
-"""Tell whether there is a nightly batch behind completions, and cut them into its nights.
+"""Return whether there is a nightly batch behind completions, and cut them into its nights.
 
 Two things tell a batch from a service that answers when it can. Its completions fall into a short
 part of the day, shorter than if the same waits were dealt out to the requests anew (a permutation
@@ -31,17 +31,17 @@ CROSSED = 0.95
 FEWEST = 10
 """Fewer completions tell nothing of a part of the day."""
 EARLY, EARLY_GAPS = 600.0, 10
-"""A run may begin so many seconds, or usual gaps between completions, before the others begin.
+"""A run may begin this many seconds, or usual gaps between completions, before the others begin.
 
 With less the first items of a good night would stray; with more strays would be its first items.
 """
 PAUSE, PAUSE_GAPS = 3600.0, 50
-"""So many seconds and usual gaps without a completion divide strays from a run.
+"""This many seconds and usual gaps without a completion divide strays from a run.
 
 With less a run that stands still for a while would lose items; with more strays would lengthen it.
 """
 BELATED = 6
-"""A run begins at most so many times as much later; of later completions many must be there."""
+"""A run begins at most this many times as much later; of later completions many must be there."""
 FEW = 0.1
 """A day with less than this share of the usual completions, none of them in time, has no run."""
 
@@ -131,7 +131,7 @@ def shortest_arc(clocks: Floats, share: float = SHARE) -> tuple[float, float]:
 def find_batch(
     submitted: Floats, completed: Floats, calendar: Calendar, rng: np.random.Generator
 ) -> Verdict:
-    """Tell whether completions come from a nightly batch.
+    """Return whether completions come from a nightly batch.
 
     Parameters
     ----------

@@ -10,8 +10,8 @@ from attrs import frozen
 
 from asyncsim.calibration.batch_detection import Night, clock_of
 from asyncsim.calibration.findings import Finding, Gap, share_text
-from asyncsim.calibration.periodicity import clock_text, days_text, roundest
 from asyncsim.calibration.settings import LEVEL, SHOWN
+from asyncsim.calibration.working_hours import clock_text, days_text, roundest
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
 from asyncsim.model.units import DAY, DAY_NAMES
@@ -19,18 +19,18 @@ from asyncsim.model.units import DAY, DAY_NAMES
 FEWEST = 5
 """Fewer requests that had to wait for another night do not make a cut-off."""
 WRONG = 0.1
-"""A cut-off may be wrong about so many requests for one that it explains."""
+"""A cut-off may be wrong about this many requests for one that it explains."""
 BROKEN = 0.1
 """Nights that break down anywhere leave half of their work, not less than this in the median."""
 STANDS_OUT = 3
-"""Else a night broke down that left so many times what every night leaves.
+"""Otherwise a night broke down if it left this many times what every night leaves.
 
 With less nights that only trickle would be failures; with more a breakdown near the end is missed.
 """
 LEFT, LEFT_SHARE = 2, 0.01
 """A night that left fewer requests, or a smaller share of its items, left none worth explaining."""
 NEAR, NEAR_GAPS = 60.0, 10
-"""Ends within so many seconds, or usual gaps between completions, may be one clock time.
+"""Ends within this many seconds, or usual gaps between completions, may be one clock time.
 
 With less an end whose last item takes long is missed; with more breakdowns in a row look like one.
 """
@@ -208,7 +208,7 @@ def days_of(
 def limits_of(
     name: str, schedule: Schedule, lead: float, last: Floats, gap: float, confidence: float
 ) -> tuple[dict[str, object], list[Finding], list[Gap]]:
-    """Say why nights left requests that were in time: a limit, an end, or a breakdown.
+    """Report why nights left requests that were in time: a limit, an end, or a breakdown.
 
     Parameters
     ----------
@@ -264,7 +264,7 @@ def _in_time(schedule: Schedule, lead: float) -> tuple[Floats, Ints, Ints]:
 
 
 def _ends(last: Floats, left: Ints, full: Flags, sharp: bool) -> bool:
-    """Tell an end from a blur: nights that left nothing ended earlier.
+    """Distinguish an end from noise: nights that left nothing ended earlier.
 
     And what was left came after all that was done, or they ended earlier more often than by chance.
     """
@@ -277,7 +277,7 @@ def _ends(last: Floats, left: Ints, full: Flags, sharp: bool) -> bool:
 
 
 def _broken(share: Floats, full: Flags, left: Ints) -> Flags:
-    """Tell which nights broke down: anywhere, so that what they left is uniform (a KS test).
+    """Return which nights broke down: at a uniformly distributed item (a KS test).
 
     If it is not, only those that stand out from what every night leaves.
     """
@@ -288,7 +288,7 @@ def _broken(share: Floats, full: Flags, left: Ints) -> Flags:
 
 
 def _trickle(name: str, schedule: Schedule, lead: float, nights: Flags) -> Gap:
-    """Say that nights left a few requests without having broken down."""
+    """Report that nights left a few requests without having broken down."""
     left = np.flatnonzero(schedule.left & (schedule.lead >= lead))
     left = left[nights[schedule.due[left]]]
     before = float(np.median(schedule.lead[left])) / 3600 if len(left) else 0.0
@@ -301,13 +301,13 @@ def _trickle(name: str, schedule: Schedule, lead: float, nights: Flags) -> Gap:
 
 
 def lost_gaps(name: str, schedule: Schedule) -> list[Gap]:
-    """Say how many requests no night will complete any more."""
+    """Report how many requests no night will complete any more."""
     lost = int(schedule.lost.sum())
     if not lost:
         return []
     n = len(schedule.came)
     meaning = (
-        "open although later nights completed requests that came after them (or nobody was told "
-        "that they were done); the scenario's batch completes every request"
+        "open although later nights completed requests that came after them (or their completion "
+        "was not logged); the scenario's batch completes every request"
     )
     return [Gap(name, "lost or rejected", f"{lost} of {n} ({lost / n:.2%})", meaning)]

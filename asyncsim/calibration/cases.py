@@ -1,8 +1,7 @@
-"""From events to executed steps: which start belongs to which end.
+"""From the events of a log to executed steps, paths of cases, and damaged rows.
 
-What is wrong with the rows of a log: counted by kind, the first of them by place.
-
-The order in which cases go through steps: the commonest one, and who does not keep to it.
+`executions_of` pairs starts with ends; `paths_of` finds the commonest order of steps and the cases
+that deviate from it; `Problems` counts damaged rows by kind, with their first places.
 """
 
 from __future__ import annotations
@@ -163,7 +162,7 @@ def _numbered(events: pd.DataFrame) -> pd.Series[int]:
 def _with_systems(
     steps: pd.DataFrame, system: str | Mapping[str, str] | None, has: frozenset[str]
 ) -> pd.DataFrame:
-    """Say which steps wait, and for which system."""
+    """Report which steps wait, and for which system."""
     names = list(dict.fromkeys(steps["step"]))
     waiting = list(dict.fromkeys(steps["step"][steps["armed"].notna()]))
     resource = steps[steps["resource"] != ""].groupby("step")["resource"].agg(_commonest)
@@ -194,7 +193,7 @@ def _with_systems(
         begun = steps.sort_values(["case", "ended", "place"]).groupby("case")["ended"].shift()
     steps["armed"] = steps["armed"].mask(plain, begun)
     steps["resumed"] = steps["resumed"].mask(plain, steps["ended"])
-    if "resumed" not in has:  # a wait that is over is told by the end of its step only
+    if "resumed" not in has:  # only the end of its step shows that a wait is over
         over = steps["armed"].notna() & ~steps["aborted"]
         steps["resumed"] = steps["resumed"].mask(over, steps["ended"])
     return steps.drop(columns="resource")
@@ -271,7 +270,7 @@ class Paths:
         return self.on_it + self.open + self.unexplained
 
     def difference(self, path: tuple[str, ...]) -> str:
-        """Say in two or three words how a path differs from the main one."""
+        """Report in two or three words how a path differs from the main one."""
         if len(set(path)) < len(path):
             return LOOP
         kept = [step for step in path if step in self.main]

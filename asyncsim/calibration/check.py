@@ -1,9 +1,7 @@
-"""Figures of a log, and of a run of the scenario fitted to it, reckoned in the same way.
+"""A fitted scenario compared with its log: the same metrics of both.
 
-A log shows a part of what happens: some instants of some steps, until it ends. A run is reduced to
-the same part before its figures are reckoned.
-
-Holds a fitted scenario against the log it was fitted to: the same figures of both.
+A log shows part of what happens: some instants of some steps, until it ends. A run is reduced to
+the same part before its metrics are computed.
 """
 
 from __future__ import annotations
@@ -86,7 +84,7 @@ class Shown:
 
 
 def _all_over(steps: pd.DataFrame, instants: dict[str, list[str]]) -> bool:
-    """Tell whether every case of a log has come to the last instant of its last step."""
+    """Return whether every case of a log has come to the last instant of its last step."""
     if not instants:
         return True
     last, has = list(instants.items())[-1]
@@ -177,7 +175,7 @@ def _spread(what: str, times: pd.Series[float], mean: bool = False) -> dict[Any,
 
 def _nights(what: str, done: Floats, batch: NightlyBatch, calendar: Calendar) -> dict[Any, float]:
     """Return when the nights of a batch begin and end, how fast they go, and how many they do."""
-    if is_cron(batch.start) or not len(done):  # by cron there is no one clock time to count from
+    if is_cron(batch.start) or not len(done):  # cron has several clock times
         return {}
     start, done = seconds_of_day(batch.start), np.sort(done)
     clock = clock_of(done, calendar) - start

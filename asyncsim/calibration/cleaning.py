@@ -16,7 +16,7 @@ from asyncsim.model.units import DAY, HOUR, MINUTE
 
 GRIDS = (DAY, HOUR, MINUTE, 1.0)
 FEWEST = 8
-"""So many different instants on full hours, say, are no accident."""
+"""This many different instants on full hours, for example, are not a coincidence."""
 FAR = 90 * DAY
 """Dates that nothing comes near for so long are far from all others, …"""
 BEGINNINGS, USUAL = ("queued", "started", "armed"), 0.9
@@ -99,7 +99,7 @@ def begun_before(steps: pd.DataFrame, problems: Problems) -> set[str]:
     """Return the cases that began before the log does, and note them.
 
     The first that is seen of them is an end or a resumption, of a step that otherwise begins before
-    it ends. Such a case is no arrival.
+    it ends. Such a case does not count as an arrival.
 
     Parameters
     ----------

@@ -39,9 +39,9 @@ from asyncsim.model.distributions import (
 
 BOOTSTRAPS = 199
 MOST_TESTED = 1000
-"""A test on more times finds every speck of dust, and takes long; so many are chosen at random."""
+"""A test on more times is slow and rejects negligible differences: this many are sampled."""
 MOST_VALUES = 500
-"""An empirical law holds at most so many quantiles, or a scenario file would hold a whole log."""
+"""An empirical law holds at most this many quantiles, or a scenario file would hold a whole log."""
 FEWEST = 8
 """Fewer times do not tell one law from another: they are taken as they are."""
 ROUNDING = 3e-6
@@ -74,7 +74,7 @@ class LawFit:
     mean, low, high
         Their mean and its interval.
     rounded
-        Whether so many of them are equal that they must have been rounded.
+        Whether enough of them are equal to show that they were rounded.
     cut
         Times that were cut off, in seconds.
     """

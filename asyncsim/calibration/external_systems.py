@@ -1,8 +1,6 @@
-"""An external system that is no batch: a service that answers when it can, or people at work.
+"""The external system behind a waiting step: a nightly batch, an online service, or people.
 
-How long steps wait before they give up, told from the waits that were given up.
-
-The external system behind a waiting step: a nightly batch, or a service that answers.
+Time-outs are estimated from the waits that were given up.
 """
 
 from __future__ import annotations
@@ -17,13 +15,19 @@ from attrs import frozen
 from asyncsim.calibration.batch import fit_batch
 from asyncsim.calibration.batch_detection import SHORTER, Verdict, find_batch
 from asyncsim.calibration.distribution_fit import LawFit, fit_law, six_digits
-from asyncsim.calibration.findings import Finding, FittedSystem, Gap, p_text
+from asyncsim.calibration.findings import (
+    Finding,
+    FittedSystem,
+    Gap,
+    lanes_finding,
+    law_finding,
+    law_gaps,
+    p_text,
+)
 from asyncsim.calibration.lane_count import Queue, queue_of
 from asyncsim.calibration.log_reader import done_column
-from asyncsim.calibration.periodicity import break_gaps, rhythm_gaps
-from asyncsim.calibration.reporting import lanes_finding, law_finding, law_gaps
 from asyncsim.calibration.settings import LEVEL, SHOWN, Settings
-from asyncsim.calibration.working_hours import Working, working_hours
+from asyncsim.calibration.working_hours import Working, break_gaps, rhythm_gaps, working_hours
 from asyncsim.errors import ScenarioError
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
@@ -99,7 +103,7 @@ DEPENDENT = 0.1
 CEASED = 0.02
 """Answers have ceased if so few of them come in the second half of the time that is waited."""
 GIVEN_UP = 0.01
-"""If more waits than this were given up, nobody knows how long they kept a lane."""
+"""If more waits than this were given up, the time they occupied a lane is unknown."""
 
 
 def fit_service(
@@ -121,7 +125,7 @@ def fit_service(
     done
         When each was over; NaN for those that are open.
     verdict
-        That it is no batch, and why.
+        The verdict that it is not a batch, with the reason.
     calendar
         Whose clock people go by.
     settings
@@ -164,7 +168,7 @@ def fit_service(
 
 
 def _are_lost(times: Floats, after: Floats) -> bool:
-    """Tell whether waits were given up because no answer would have come, and not a late one.
+    """Return whether waits were given up because no answer would have come, and not a late one.
 
     Then answers have long ceased to come when they are given up.
     """
@@ -179,12 +183,12 @@ def _hours_finding(name: str, hours: Working | None) -> list[Finding]:
     if hours is None:
         return []
     found = f"{hours.between[0]} to {hours.between[1]}, {hours.days}"
-    how = "requests waited while nobody was there; the roundest clock times that agree"
+    how = "requests waited outside of working hours; the roundest clock times that agree"
     return [Finding(name, "working hours", found, hours.over_night, "", how)]
 
 
 def _unknown(name: str, hours: Working | None, queue: Queue, lanes: int | None) -> list[Gap]:
-    """Say what is assumed of lanes, and which working days were none."""
+    """Report what is assumed of lanes, and which working days were none."""
     found = []
     if lanes is None:
         many = f"{queue.peak} people are" if hours else "any number is"
@@ -192,7 +196,7 @@ def _unknown(name: str, hours: Working | None, queue: Queue, lanes: int | None) 
             f"{many} assumed, so that no request waits for another; if they do, times hold that "
             "waiting, and a larger volume would lengthen them"
         )
-        found.append(Gap(name, "lanes", "cannot be told", meaning))
+        found.append(Gap(name, "lanes", "cannot be determined", meaning))
     if hours is not None and hours.idle:
         some = ", ".join(str(day) for day in hours.idle[:SHOWN])
         more = f" and {len(hours.idle) - SHOWN} more" if len(hours.idle) > SHOWN else ""
@@ -202,7 +206,7 @@ def _unknown(name: str, hours: Working | None, queue: Queue, lanes: int | None) 
 
 
 def _left(name: str, verdict: Verdict, hours: Working | None, times: Floats) -> list[Gap]:
-    """Say what the times leave unexplained."""
+    """Report what the times leave unexplained."""
     found = []
     if len(times) >= 20 and float(np.ptp(times)) > 0:
         correlation = scipy.stats.spearmanr(times[:-1], times[1:])

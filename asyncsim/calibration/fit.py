@@ -1,59 +1,62 @@
-"""A capacity planner brings a log and leaves with a scenario, and with what it does not explain.
-
-What a fit gives back.
-"""
+"""Fit a scenario to an event log or a request log, with an account of what it does not explain."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import numpy as np
 import pandas as pd
 
 from asyncsim import plots
-from asyncsim.calibration.arrival_rates import ArrivalFit
+from asyncsim.calibration.arrival_rates import ArrivalFit, fit_arrivals
 from asyncsim.calibration.batch_detection import clock_of
-from asyncsim.calibration.check import Check, checked
-from asyncsim.calibration.distribution_fit import LawFit, frozen_law
-from asyncsim.calibration.external_systems import SystemFit
-from asyncsim.calibration.findings import Finding, Gap, Rows, table_of
-from asyncsim.model.distributions import Floats
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback
-from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.systems import NightlyBatch, OnlineService, People
-from asyncsim.model.units import DAY, seconds_of_day, text_of
-from asyncsim.model.validation import choice
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-from datetime import date, timedelta
-from pathlib import Path
-
-import attrs
-
-from asyncsim.calibration.arrival_rates import fit_arrivals
 from asyncsim.calibration.cases import Paths, paths_of
+from asyncsim.calibration.check import Check, checked
 from asyncsim.calibration.cleaning import begun_before, day_of, resolution_of, without_strays
-from asyncsim.calibration.external_systems import GivenUp, fit_system, given_up
-from asyncsim.calibration.log_reader import EVENTS, TIMES, Log, read_log
-from asyncsim.calibration.reporting import (
+from asyncsim.calibration.distribution_fit import LawFit, frozen_law
+from asyncsim.calibration.external_systems import GivenUp, SystemFit, fit_system, given_up
+from asyncsim.calibration.findings import (
+    Finding,
+    Gap,
+    Rows,
     arrival_findings,
     arrival_gaps,
     path_rows,
     problem_gaps,
+    table_of,
 )
+from asyncsim.calibration.log_reader import EVENTS, TIMES, Log, read_log
 from asyncsim.calibration.settings import Settings
 from asyncsim.calibration.work_times import ServerFit, fit_server
 from asyncsim.errors import LogWarning, ScenarioError, warn
 from asyncsim.experiment.statistics import check_confidence
 from asyncsim.model.calendar import Calendar
+from asyncsim.model.distributions import Floats
 from asyncsim.model.process import AsyncStep, Element, Process, Step
 from asyncsim.model.random_streams import key_part
-from asyncsim.model.units import LONGEST, MINUTE, InvalidValue, calendar_date, optional_count
-from asyncsim.model.validation import argument, scenario_error
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Callback
+from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.systems import NightlyBatch, OnlineService, People
+from asyncsim.model.units import (
+    DAY,
+    LONGEST,
+    MINUTE,
+    InvalidValue,
+    calendar_date,
+    optional_count,
+    seconds_of_day,
+    text_of,
+)
+from asyncsim.model.validation import argument, choice, scenario_error
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 POINTS = 200
 
@@ -458,10 +461,12 @@ def _outside(count: int) -> list[Gap]:
 
 
 def _coarse(resolution: float) -> list[Gap]:
-    """Say that a log's clock has no seconds."""
+    """Report that a log's clock has no seconds."""
     if resolution < MINUTE:
         return []
-    meaning = "shorter times than that cannot be told, and the order of events within it is lost"
+    meaning = (
+        "shorter times than that cannot be determined, and the order of events within it is lost"
+    )
     return [Gap("log", "resolution of its timestamps", f"{resolution / 60:g} min", meaning)]
 
 

@@ -1,4 +1,4 @@
-"""How many an external system works on at one time, told from when requests came and were done.
+"""The number of lanes of an external system, inferred from arrival and completion times.
 
 In a queue that is first come, first served by c lanes the i-th request (from 0) begins when it
 comes, or when i - c + 1 of those before it are done: with the completions in ascending order d,
@@ -27,7 +27,7 @@ NOTHING = 0.002
 COARSE = 0.1
 """A clock whose step is more than this share of a time does not tell so few lanes."""
 FEWEST, RARE = 20, 0.03
-"""So many must have waited in the queue, and this share, or there might be any number of lanes."""
+"""Least number and share of requests that must have waited to identify the number of lanes."""
 WEAK = 0.02
 """A rank correlation this near to zero is none, for all practical purposes."""
 UNEVEN = 0.3
@@ -102,7 +102,7 @@ def lanes_of_nights(
     """Find out how many lanes a batch had, and what its items took.
 
     All items of a night wait for its start. Those that begin it, one on each lane, must have taken
-    as long as the others, but where one lane tells itself: nobody was overtaken by anybody, and the
+    as long as the others, but where one lane tells itself: no request overtook another, and the
     gaps are too uneven for several lanes. Then a batch may also need a while to get going.
 
     Parameters
@@ -157,7 +157,7 @@ def _apart(times: Floats, lanes: int) -> Floats:
 
 
 def _alike(gaps: Floats, others: Floats, time: float) -> bool:
-    """Tell whether gaps are the same as others: by chance, or all of them next to nothing."""
+    """Return whether gaps are the same as others: by chance, or all of them next to nothing."""
     if not (len(gaps) and len(others)):
         return False
     nothing = max(gaps.max(), others.max()) <= EVEN * time
@@ -165,7 +165,7 @@ def _alike(gaps: Floats, others: Floats, time: float) -> bool:
 
 
 def _open_question(took: Floats, resolution: float) -> bool:
-    """Tell whether a clock is too coarse to rule so few lanes out, nor so any larger number in.
+    """Return whether timestamps are too coarse to identify the number of lanes.
 
     Whatever the clock, nothing is done a whole step of it before it was begun.
     """
@@ -174,20 +174,20 @@ def _open_question(took: Floats, resolution: float) -> bool:
 
 
 def _explains(took: Floats, free: Floats, resolution: float) -> bool:
-    """Tell whether times are possible, and have nothing to do with how long a lane was free."""
+    """Return whether times are possible, and have nothing to do with how long a lane was free."""
     known = np.isfinite(free)
     return _possible(took, resolution) and _unrelated(took[known], free[known])
 
 
 def _possible(took: Floats, resolution: float) -> bool:
-    """Tell whether hardly anything was done at the moment it began."""
+    """Return whether hardly anything was done at the moment it began."""
     step = resolution / max(float(took.mean()), 1e-9)
-    took = np.round(took, 5)  # a log's clock is no finer
+    took = np.round(took, 5)  # the resolution of a log is not finer
     return step <= COARSE and bool(np.mean(took <= 0) <= NOTHING + step)
 
 
 def _unrelated(times: Floats, there: Ints | Floats) -> bool:
-    """Tell whether times have nothing to do with something else, such as how many were there."""
+    """Return whether times have nothing to do with something else, such as how many were there."""
     if len(times) < FEWEST:
         return True
     low, middle, high = np.quantile(times, [0.05, 0.5, 0.95])

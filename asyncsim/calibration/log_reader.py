@@ -63,7 +63,7 @@ class Log:
     rows
         How many it has.
     as_utc
-        Whether its timestamps have offsets and nobody named a zone: its clock times are of UTC.
+        Whether its timestamps have offsets and no zone was given: its clock times are of UTC.
     """
 
     name: str
@@ -161,7 +161,7 @@ def _zone_of(log: pd.DataFrame | str | Path, column: str, zone: str | None) -> s
         tz = getattr(log[column].dtype, "tz", None)
         try:
             return zone_name(str(tz)) if tz is not None else None
-        except InvalidValue:  # a fixed offset is no zone with a calendar
+        except InvalidValue:  # a fixed offset has no calendar of its own
             return None
     return zone
 
@@ -173,7 +173,7 @@ def _as_utc(
     zone: str | None,
     problems: Problems,
 ) -> bool:
-    """Tell whether clock times are of UTC only; note rows without an offset among others."""
+    """Return whether clock times are of UTC only; note rows without an offset among others."""
     written = texts.str.strip() != ""
     aware = texts.str.contains(OFFSET) & texts.str.contains(":") & written
     if aware.any() and (~aware & written).any():
@@ -347,9 +347,9 @@ def _with_requests(
     numbers = set(steps["serial_number"]) - {""}
     if not numbers & set(done.index):
         raise ScenarioError("requests: no serial number of theirs is in the log's serial_number")
-    told = Problems(_place(requests), of="requests")
-    told.add("requests: rows that cannot be used", table.rejected["line"])
+    reported = Problems(_place(requests), of="requests")
+    reported.add("requests: rows that cannot be used", table.rejected["line"])
     known = raw["SN"].str.strip().isin(numbers) | raw["line"].isin(table.rejected["line"])
-    told.add("requests: serial number is not in the event log", raw["line"][~known])
-    problems.take(told)
+    reported.add("requests: serial number is not in the event log", raw["line"][~known])
+    problems.take(reported)
     return steps.assign(completed=steps["serial_number"].map(done))

@@ -13,7 +13,7 @@ LEVEL = 0.01
 A higher one would tell of more that is not there; a lower one needs longer logs to tell anything.
 """
 SHOWN = 5
-"""So many dates, paths or places of a kind are named; all are counted."""
+"""This many dates, paths or places of a kind are named; all are counted."""
 
 
 @frozen(eq=False)

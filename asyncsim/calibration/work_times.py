@@ -9,8 +9,7 @@ import pandas as pd
 from attrs import frozen
 
 from asyncsim.calibration.distribution_fit import LawFit, fit_law
-from asyncsim.calibration.findings import Finding, Gap
-from asyncsim.calibration.reporting import law_finding, law_gaps
+from asyncsim.calibration.findings import Finding, Gap, law_finding, law_gaps
 from asyncsim.calibration.settings import Settings
 from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.server import WorkflowServer
@@ -47,7 +46,7 @@ def fit_server(
 ) -> ServerFit:
     """Fit work times and count workers.
 
-    From queued to started a step waits for a worker: that is no work, and is not fitted; the
+    From queued to started a step waits for a worker: this is not work and is not fitted; the
     simulation makes it anew.
 
     Parameters
@@ -80,7 +79,7 @@ def fit_server(
                 if times.notna().any()
                 else "neither a start nor a step before it is in the log: no time is assumed"
             )
-            gaps.append(Gap(name, "work", "cannot be told", meaning))
+            gaps.append(Gap(name, "work", "cannot be determined", meaning))
         known = times[times >= 0].to_numpy()
         if not len(known) or not known.any():
             work[name] = Fixed(0.0)
@@ -105,7 +104,7 @@ def busiest(start: pd.Series[float], end: pd.Series[float]) -> int:
 def _workers(
     steps: pd.DataFrame, given: int | None
 ) -> tuple[WorkflowServer, list[Finding], list[Gap]]:
-    """Say how many workers there are, as far as a log can tell."""
+    """Report how many workers there are, as far as a log can tell."""
     findings, gaps = [], []
     usual = WorkflowServer().workers
     # A wait holds no worker: of an asynchronous step only the call counts
@@ -138,7 +137,7 @@ def _workers(
         meaning = f"{workers} are assumed; no step ever waited, so any larger number would do"
     else:
         meaning = f"{workers} are assumed; the log does not say how long steps were queued before"
-    gaps.append(Gap("server", "workers", "cannot be told for sure", meaning))
+    gaps.append(Gap("server", "workers", "cannot be determined with certainty", meaning))
     if not len(waiting):
         meaning = "instances arrive when their first step starts or, without a start, ends"
         gaps.append(Gap("arrivals", "waiting before the first step", "not in the log", meaning))

@@ -293,7 +293,7 @@ ALWAYS = {
     "2.2": "A worker does one thing at a time: a step's work, an outgoing call, a check, or the "
     "handling of a callback. A wait is armed after its call; the first finish resumes the step "
     "exactly once. A check sees completion if the work was complete when a worker picked the check "
-    "up. The full rules are in asyncsim's README, 'What the figures mean'.",
+    "up. The full rules are in asyncsim's manual, 'What the numbers mean'.",
     "2.4": "Nightly batches, people, online services and chains as described in the scenario "
     "files; serial numbers and answers to finishes by the server's policy.",
     "2.5.4": "one FIFO queue before the workers; ties at one instant by kind of event, then "

@@ -73,7 +73,17 @@ def added_gaps(rng: np.random.Generator, total: float, mean: float) -> Floats:
 
 @frozen(field_transformer=name_errors)
 class _InHours(Arrivals):
-    """Arrivals within a daily window on the days that count."""
+    """Arrivals within a daily window on the days that count.
+
+    Parameters
+    ----------
+    between
+        Daily window in which instances arrive.
+    days
+        Days of the week on which they arrive.
+    holidays
+        Place whose public holidays have no arrivals.
+    """
 
     between: tuple[str, str] = field(default=("00:00", "24:00"), converter=window, kw_only=True)
     days: str = field(default="every day", converter=days_of_week, kw_only=True)
@@ -110,9 +120,13 @@ class Poisson(_InHours):
         ``"300/h"``, or a number per second: while the window is open. A rate per day or week is
         the number for the whole day or week, all of it inside the window.
     size
-        So many instances arrive at each instant.
-    between, days, holidays
-        Daily window, days of the week, and the place whose public holidays are left out.
+        Number of instances that arrive at each instant.
+    between
+        Daily window in which instances arrive.
+    days
+        Days of the week on which they arrive.
+    holidays
+        Place whose public holidays have no arrivals.
     """
 
     rate: Rate = field(converter=rate)
@@ -142,6 +156,11 @@ class UniformArrivals(_InHours):
 
     >>> sim.UniformArrivals(10_000, between=("08:00", "20:00")).window_seconds
     43200.0
+
+    Parameters
+    ----------
+    count
+        Number of instances in the whole scenario.
     """
 
     count: int = field(converter=instances)
@@ -161,6 +180,13 @@ class Regular(_InHours):
 
     >>> sim.Regular("30min", offset="9h").draw_open_seconds(None, 36_000.0).tolist()
     [32400.0, 34200.0]
+
+    Parameters
+    ----------
+    every
+        Time between two arrivals.
+    offset
+        Time before the first arrival, counted while the window is open.
     """
 
     every: float = field(converter=positive_duration)
@@ -271,6 +297,11 @@ class ArrivalTimes(Arrivals):
 
     >>> sim.ArrivalTimes([60.0, 0.0]).times
     (60.0, 0.0)
+
+    Parameters
+    ----------
+    times
+        Instants of arrival in seconds from the scenario's start.
     """
 
     times: tuple[float, ...] = field(converter=from_the_start, repr=False)

@@ -20,6 +20,7 @@ LOG = ".csv"
 PATTERNS = (
     *("data/README.md", "data/*.toml", "data/*.csv", "data/*.sh", "data/*.py"),
     *("notebooks/[0-9][0-9]_*.ipynb", "notebooks/solutions/[0-9][0-9]_*.ipynb"),
+    "notebooks/idea.svg",
 )
 """What is an example; a notebook of your own beside them is none."""
 

@@ -78,6 +78,13 @@ class Step(Element):
 
     >>> sim.Step("validate", work=sim.exponential("200ms")).work.mean
     0.2
+
+    Parameters
+    ----------
+    name
+        Name of the step.
+    work
+        Worker time of one execution.
     """
 
     name: str = field(converter=text)
@@ -90,6 +97,15 @@ class Response:
 
     >>> sim.Response(accepted=0.9, rejected=0.1).done
     0.0
+
+    Parameters
+    ----------
+    accepted
+        Probability that the call is accepted: the step waits.
+    done
+        Probability that the work is done at once: the step does not wait.
+    rejected
+        Probability that the call is rejected: the step fails, unless `on_rejected` says otherwise.
     """
 
     accepted: float = field(default=1.0, converter=probability)
@@ -248,6 +264,13 @@ class Choice(Element):
 
     >>> len(sim.Choice("in stock?", [(0.8, [sim.Step("ship")]), (0.2, [])]).branches)
     2
+
+    Parameters
+    ----------
+    name
+        Name of the choice.
+    branches
+        Two or more branches; their probabilities add up to 1.
     """
 
     name: str = field(converter=text)
@@ -272,6 +295,13 @@ class Parallel(Element):
     >>> both = sim.Parallel("both", [[sim.Step("ship")], [sim.AsyncStep("bill", "ledger")]])
     >>> [part.name for part in both.parts()]
     ['both', 'ship', 'bill']
+
+    Parameters
+    ----------
+    name
+        Name of the element.
+    branches
+        Two or more lists of steps, none of them empty; all are started together.
     """
 
     name: str = field(converter=text)

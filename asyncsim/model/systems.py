@@ -281,10 +281,15 @@ def _shift(day: date, by: int) -> date:
 class OnlineService(ExternalSystem):
     """Answers as soon as it can: `lanes` requests at a time, FIFO.
 
-    `lanes` may be None, in files ``"unlimited"``, for any number.
-
     >>> sim.OnlineService(sim.exponential("10min"), lanes=None).item_time.mean
     600.0
+
+    Parameters
+    ----------
+    item_time
+        Time on one request.
+    lanes
+        Requests worked on at the same time; None, in files ``"unlimited"``, for any number.
     """
 
     item_time: Duration = field(converter=law)
@@ -360,6 +365,11 @@ class Chain(ExternalSystem):
 
     >>> len(sim.Chain([sim.OnlineService("2s"), sim.NightlyBatch("22:00", "1s")]).links)
     2
+
+    Parameters
+    ----------
+    systems
+        Two or more systems, in order; 100 at most, those of chains within it counted.
     """
 
     systems: tuple[ExternalSystem, ...] = field(converter=chained)

@@ -61,7 +61,7 @@ __all__ = [
     "with_unresumed",
 ]
 
-MODULES = ("comparisons", "convergence", "decisions", "fits", "style", "sweeps", "timelines")
+MODULES = ("decisions", "fits", "comparisons", "convergence", "style", "sweeps", "timelines")
 
 
 def __getattr__(name: str) -> Any:

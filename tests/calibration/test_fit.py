@@ -106,7 +106,7 @@ def test_a_fitted_scenario_is_saved_and_loaded(service_fit, tmp_path):
 
 
 def test_cases_on_other_paths_are_reported():
-    """A choice is no linear process: its share is said, and the main path is played."""
+    """A choice is not a linear process: its share is reported, and the main path is simulated."""
     steps = [
         sim.Step("check", "1s"),
         sim.Choice("big?", [sim.Branch(0.2, [sim.Step("audit", "5s")]), sim.Branch(0.8, [])]),

@@ -45,7 +45,7 @@ def test_what_follows_a_time_out_of_the_last_step_is_not_known(follows):
 
 @pytest.mark.filterwarnings("ignore::asyncsim.LogWarning")
 def test_waits_given_up_after_different_times_make_no_time_out():
-    """As when somebody cancels by hand; that is told."""
+    """As when a user cancels by hand; this is reported."""
     log = log_of("fail")
     gone = log[PHASE] == "ate_abort"
     starts = log[log[PHASE] == "suspend"].set_index("case:concept:name")["time:timestamp"]

@@ -1,4 +1,4 @@
-"""The documentation as a site: it builds without a warning, is complete, and asks for nothing."""
+"""The documentation site: it builds without a warning, is complete, and needs no internet."""
 
 import asyncio
 import re
@@ -36,12 +36,12 @@ LOADS = {
     "object": ("data",),
     "use": ("href",),
 }
-"""What a browser fetches by itself, by tag; `link` beside it, unless it only names a relation."""
+"""Attributes that a browser fetches, by tag; also `link`, unless it only names a relation."""
 ONLY_NAMES = {"next", "prev", "index", "search", "canonical", "author", "copyright"}
 
 
 class Page(HTMLParser):
-    """What a page holds: anchors, links, things it loads, pictures, and its names' descriptions."""
+    """Contents of a page: anchors, links, loaded files and pictures."""
 
     def __init__(self, path):
         super().__init__()
@@ -64,7 +64,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Build the site; the pages in docs/ are executed, notebooks have a test of their own."""
+    """Build the site; pages of docs/ are executed, notebooks have their own test."""
     folder = tmp_path_factory.mktemp("docs")
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-t", "quick"]
     command += ["-c", ROOT / "docs", "-d", folder / "doctrees", ROOT, folder / "site"]
@@ -75,7 +75,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(site):
-    """All pages but the listings of the source, by their place in the site."""
+    """Return all pages except source listings, by path."""
     found = {path: Page(path) for path in site.rglob("*.html")}
     return {path: page for path, page in found.items() if "_modules" not in path.parts}
 
@@ -83,14 +83,15 @@ def pages(site):
 def test_the_site_has_its_pages_and_builds_without_a_warning(site):
     """README comes first, every notebook has its page; Sphinx counts warnings as errors."""
     assert (site / "index.html").read_bytes() == (site / "README.html").read_bytes()
-    for name in ("CHANGELOG", "docs/how_the_engines_work", "docs/glossary", "docs/claims"):
-        assert (site / f"{name}.html").exists()
+    assert (site / "CHANGELOG.html").exists()
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert (site / "docs" / page.relative_to(ROOT / "docs")).with_suffix(".html").exists()
     for notebook in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"):
         assert (site / "notebooks" / f"{notebook.stem}.html").exists()
 
 
-def test_a_notebook_of_ones_own_is_no_page(tmp_path):
-    """The site has the course; what readers try beside it may fail, and has no title."""
+def test_a_notebook_outside_the_course_is_not_a_page(tmp_path):
+    """A reader's own notebooks may fail and may lack a title."""
     settings = eval_config_file(ROOT / "docs" / "conf.py", Tags())
     (tmp_path / "notebooks").mkdir()
     for name in ("01_quickstart.ipynb", "Untitled.ipynb"):
@@ -101,7 +102,7 @@ def test_a_notebook_of_ones_own_is_no_page(tmp_path):
 
 
 def test_a_page_that_fails_is_shown_with_its_cell_and_its_error(tmp_path):
-    """Who changed a notebook need not look for the file of a log."""
+    """The error output shows the failing cell, without a log file."""
     (tmp_path / "docs").mkdir()
     (tmp_path / "README.md").write_text("# Words\n")
     head = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n\n# A page\n\n"
@@ -116,7 +117,7 @@ def test_a_page_that_fails_is_shown_with_its_cell_and_its_error(tmp_path):
     assert "ZeroDivisionError" in built.stderr
     assert "division by zero" in built.stderr
     assert "reading docs/claims" in built.stdout
-    assert "without encryption" not in built.stderr  # red, for every page, and of no meaning here
+    assert "without encryption" not in built.stderr  # a warning of the kernel, irrelevant here
 
 
 def test_every_public_name_is_described_once(pages):
@@ -130,7 +131,7 @@ def test_every_public_name_is_described_once(pages):
 
 
 def test_no_page_asks_for_anything_outside(pages, site):
-    """Scripts, styles, fonts and pictures lie in the site itself; links to read further may not."""
+    """Scripts, styles, fonts and pictures are part of the site; only links lead outside."""
     for path, page in pages.items():
         for load in page.loads:
             assert not urlsplit(load).scheme or load.startswith("data:"), f"{path.name}: {load}"
@@ -142,7 +143,7 @@ def test_no_page_asks_for_anything_outside(pages, site):
 
 
 def test_links_lead_somewhere(pages):
-    """Each link within the site leads to a page, and to a place on it."""
+    """Each link within the site leads to an existing page and anchor."""
     for path, page in pages.items():
         for link in page.links:
             parts = urlsplit(link)
@@ -155,7 +156,7 @@ def test_links_lead_somewhere(pages):
 
 
 def test_pictures_have_a_text(pages):
-    """Who cannot see a picture is told what it shows."""
+    """Each picture has an alt text that is not its file name."""
     for path, page in pages.items():
         for picture in page.pictures:
             assert picture.get("alt", "").strip(), f"{path.name}: {picture['src']}"
@@ -163,7 +164,7 @@ def test_pictures_have_a_text(pages):
 
 
 def test_the_pages_were_executed(pages, site):
-    """The pages of docs/ show what their cells gave: pictures and tables, and no error."""
+    """The pages of docs/ show the output of their cells: pictures, tables, no error."""
     for name in ("how_the_engines_work", "claims"):
         page = pages[site / "docs" / f"{name}.html"]
         assert page.pictures
@@ -184,14 +185,15 @@ def test_there_are_terms():
 
 @pytest.mark.parametrize("term", terms())
 def test_terms_of_the_glossary_are_in_use(term):
-    """A word that nobody uses needs no entry: README or the package has it, as a whole word."""
-    texts = [ROOT / "README.md", *(ROOT / "asyncsim").rglob("*.py")]
+    """An unused term needs no entry: another page or the package has it, as a whole word."""
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if page != GLOSSARY]
+    texts = [ROOT / "README.md", *pages, *(ROOT / "asyncsim").rglob("*.py")]
     pattern = re.compile(r"\b" + term.replace(" ", r"\s+") + r"\b", re.IGNORECASE)
     assert any(pattern.search(text.read_text("utf-8")) for text in texts)
 
 
-def test_a_browser_asks_for_nothing_either_and_finds(site):
-    """In Chromium no page makes a request, and the search works from the disk."""
+def test_a_browser_makes_no_request_and_search_works(site):
+    """In Chromium no page makes a request, and the search works from disk."""
     playwright = pytest.importorskip("playwright.async_api")
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:

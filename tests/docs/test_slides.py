@@ -16,7 +16,7 @@ NOTEBOOKS = make_slides.course(ROOT / "notebooks")
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_prediction_is_asked_for_before_its_answer_is_seen(path):
-    """Every prediction is a step of its own, and code never stands on the slide of a heading."""
+    """Every prediction is a separate step, and code is never on the slide of a heading."""
     cells = make_slides.sliced(nbformat.read(path, as_version=4)).cells
     kinds = [cell.metadata.slideshow.slide_type for cell in cells]
     assert kinds[0] == "slide"
@@ -39,7 +39,7 @@ def test_a_prediction_is_asked_for_before_its_answer_is_seen(path):
     ],
 )
 def test_a_table_and_what_long_code_shows_have_a_slide_of_their_own(source, data, slides):
-    """Below long code, or in one with it, they would lie below the edge."""
+    """On one slide with long code they would be cut off."""
     outputs = [nbformat.v4.new_output("execute_result", data)] if data else []
     cell = nbformat.v4.new_code_cell(source, outputs=outputs)
     cells = make_slides.sliced(nbformat.v4.new_notebook(cells=[cell])).cells
@@ -48,8 +48,8 @@ def test_a_table_and_what_long_code_shows_have_a_slide_of_their_own(source, data
     assert [bool(part.outputs) for part in cells] == [False] * (slides - 1) + [bool(data)]
 
 
-def test_what_stands_alone_does_not_show_its_code_again(tmp_path):
-    """Its slide holds the table, and no empty box of code."""
+def test_a_table_on_its_own_slide_does_not_repeat_its_code(tmp_path):
+    """The slide holds the table, and no empty code box."""
     table = {"text/html": "<table><td>12345</td></table>"}
     output = nbformat.v4.new_output("execute_result", table)
     cell = nbformat.v4.new_code_cell("comparison", outputs=[output])
@@ -61,16 +61,25 @@ def test_what_stands_alone_does_not_show_its_code_again(tmp_path):
     assert "<pre>" in text
 
 
-def test_a_notebook_of_ones_own_is_no_part_of_the_course(tmp_path):
-    """JupyterLab opens in notebooks/, so that is where people make theirs."""
+def test_a_notebook_without_a_number_is_not_part_of_the_course(tmp_path):
+    """JupyterLab opens in notebooks/, so readers create their own there."""
     for name in ("00_start_here.ipynb", "Untitled.ipynb", "08_workshop_capstone.ipynb"):
         (tmp_path / name).touch()
     found = [path.stem for path in make_slides.course(tmp_path)]
     assert found == ["00_start_here", "08_workshop_capstone"]
 
 
+def test_a_picture_has_its_own_slide_and_needs_no_file_beside_it(tmp_path):
+    """The slides lie in another folder than the notebook."""
+    path = ROOT / "notebooks" / "00_start_here.ipynb"
+    text = make_slides.slides(path, tmp_path, run=False).read_text(encoding="utf-8")
+    (shown,) = [part for part in text.split("<section")[1:] if "data:image/svg+xml" in part]
+    assert "<h1" not in shown
+    assert "idea.svg" not in text
+
+
 def test_nothing_of_the_text_is_lost():
-    """All words of the notebook stand on some slide; formulas have become MathML."""
+    """All words of the notebook are on some slide; formulas are MathML."""
     path = ROOT / "notebooks" / "02_polling_or_callback.ipynb"
     notebook = nbformat.read(path, as_version=4)
     before = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
@@ -83,7 +92,7 @@ def test_nothing_of_the_text_is_lost():
 
 
 def test_slides_need_nothing_from_outside(tmp_path):
-    """No script, style, font or picture comes from the internet; reveal.js lies beside them."""
+    """No script, style, font or picture comes from the internet; reveal.js is included."""
     make_slides.with_reveal(tmp_path)
     page = make_slides.slides(ROOT / "notebooks" / "02_polling_or_callback.ipynb", tmp_path, False)
     text = page.read_text(encoding="utf-8")

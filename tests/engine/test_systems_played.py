@@ -450,7 +450,7 @@ def test_the_numbers_of_a_log_are_used():
 def test_a_log_with_fewer_completions_than_instances_is_refused_by_name():
     """The third instance has no completion in a log of two: the message says so."""
     log = sim.LoggedCompletions((50.0, 60.0))
-    with pytest.raises(sim.ScenarioError, match=r"Recorded\.completions .* 3"):
+    with pytest.raises(sim.ScenarioError, match=r"LoggedCompletions\.completions .* 3"):
         wait_for(sim.Callback(), 0.0, arrivals=(0.0, 1.0, 2.0), system=log)
 
 

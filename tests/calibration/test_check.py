@@ -76,7 +76,7 @@ def test_a_log_that_was_cut_off_is_compared_with_runs_cut_off_as_early():
 
 
 def test_a_table_of_requests_shows_no_work_and_no_queue():
-    """It has one instant for the call, which is no proof that nothing came before."""
+    """It has one instant for the call, which does not prove that nothing came before."""
     run = sim.simulate(BATCH, sim.Callback(), seed=3)
     table = run.waits.rename(columns={"serial_number": "SN"})
     table = pd.DataFrame(
@@ -162,7 +162,7 @@ def test_intervals_hold_what_they_promise():
 
 
 def test_few_counts_have_room_even_if_no_run_had_any():
-    """One count in the log is no proof against a scenario of which ten runs had none."""
+    """One count in the log is not evidence against a scenario of which ten runs had none."""
     assert _next(np.zeros(10), PER_DAY, 7.0, 0.95) == (0.0, 0.0, 1 / 7)
     # Of Poisson counts of mean 1 the next one lies within as often as was promised, or more
     counts = np.random.default_rng(1).poisson(1.0, (400, 21)) / 7.0
@@ -172,7 +172,7 @@ def test_few_counts_have_room_even_if_no_run_had_any():
 
 
 def test_what_no_run_has_is_outside_and_not_an_error(batch_fit):
-    """Where every callback is lost no step resumes: there is no time to compare."""
+    """Where every callback is lost no step resumes: no time can be compared."""
     table = batch_fit.check(sim.Callback(loss=1.0), replications=2, **QUIET).table
     row = table.set_index("figure").loc["post: external time, median"]
     assert not row["within"]

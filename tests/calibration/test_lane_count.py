@@ -1,4 +1,4 @@
-"""The number of lanes is told from who was done when, exactly, or not at all."""
+"""The number of lanes is inferred exactly from completion times, or not at all."""
 
 import functools
 import heapq
@@ -75,7 +75,7 @@ def test_most_that_are_open_at_one_time_are_counted():
 
 
 def poisson(rng, rate, days=14):
-    """Return instants of arrival, so many an hour round the clock."""
+    """Return instants of arrival, this many an hour round the clock."""
     return np.sort(rng.uniform(0, days * 86400.0, rng.poisson(rate * 24 * days)))
 
 
@@ -115,12 +115,12 @@ TIMES = {
 @pytest.mark.parametrize("rate", [300, 600])
 def test_many_at_a_time_are_no_lanes(law, rate):
     """At the busiest moments all are there at once, and take no longer for that."""
-    told = 0
+    reported = 0
     for seed in range(30):
         rng = np.random.default_rng(seed)
         came = poisson(rng, rate, days=1)
-        told += queue_of(came, came + TIMES[law](rng, len(came))).lanes is not None
-    assert told <= 2
+        reported += queue_of(came, came + TIMES[law](rng, len(came))).lanes is not None
+    assert reported <= 2
 
 
 DISCIPLINES = {
@@ -148,16 +148,16 @@ def test_queues_of_another_order_are_told_right_or_not_at_all(discipline, lanes,
 @pytest.mark.parametrize("lanes", [1, 2, 3])
 def test_a_clock_of_seconds_tells_no_lane_more(lanes):
     """Rounding makes times of nothing where there are none."""
-    wrong = told = 0
+    wrong = reported = 0
     for seed in range(8):
         rng = np.random.default_rng(seed)
         came = poisson(rng, 60 * lanes * 0.8, days=4)
         done = played(came, rng.exponential(60.0, len(came)), lanes, lambda k: k)
         found = queue_of(np.floor(came), np.floor(done), 1.0).lanes
-        told += found == lanes
+        reported += found == lanes
         wrong += found not in (None, lanes)
     assert wrong == 0
-    assert told >= 4
+    assert reported >= 4
 
 
 def nights(rng, lanes, draw, key=None):
@@ -187,38 +187,38 @@ def told_of_nights(rng, lanes, clock, draw):
 @pytest.mark.parametrize("lanes", [1, 2, 4])
 def test_lanes_of_a_batch_are_told(lanes, clock):
     """Also by a clock of seconds; the mean of an item's time is the true one."""
-    told = 0
+    reported = 0
     for seed in range(8):
         rng = np.random.default_rng(seed)
         draw = functools.partial(rng.exponential, 60.0)
         found, times = told_of_nights(rng, lanes, clock, draw)
-        told += found == lanes
+        reported += found == lanes
         if found:
             assert times.mean() == pytest.approx(60.0, rel=0.1)
-    assert told >= 6
+    assert reported >= 6
 
 
 @pytest.mark.parametrize("clock", [0.0, 1.0])
 @pytest.mark.parametrize("lanes", [3, 8, 16])
 def test_items_that_never_take_next_to_nothing_do_not_hide_a_lane(lanes, clock):
     """With a lane too few each seems to take a little less, and hardly any nothing at all."""
-    told = 0
+    reported = 0
     for seed in range(6):
         rng = np.random.default_rng(seed)
         draw = functools.partial(rng.uniform, 30.0, 90.0)
         found, times = told_of_nights(rng, lanes, clock, draw)
-        told += found == lanes
+        reported += found == lanes
         assert not found or times.mean() == pytest.approx(60.0, rel=0.05)
         arrived = poisson(rng, 60 * lanes * 0.9, days=1 + 4 / lanes)
         over = played(arrived, rng.uniform(30.0, 90.0, len(arrived)), lanes, lambda k: k)
         if clock:
             arrived, over = np.floor(arrived), np.floor(over)
         assert queue_of(arrived, over, clock).lanes in (None, lanes)
-    assert told >= (4 if lanes < 8 or not clock else 0)
+    assert reported >= (4 if lanes < 8 or not clock else 0)
 
 
 def test_a_clock_too_coarse_to_rule_one_lane_out_rules_no_other_in():
-    """Items of 5 s on one lane, told in whole seconds, were once those of three lanes."""
+    """Items of 5 s on one lane, logged in whole seconds, were once those of three lanes."""
     for seed in range(8):
         rng = np.random.default_rng(seed)
         came, done = nights(rng, 1, lambda n, rng=rng: rng.exponential(5.0, n))

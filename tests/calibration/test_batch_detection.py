@@ -1,4 +1,4 @@
-"""A nightly batch is told from services and people by its completions."""
+"""Completions distinguish a nightly batch from services and people."""
 
 from datetime import date
 

@@ -127,7 +127,7 @@ def what_is_said(fit):
 
 
 def test_requests_that_no_night_completes_are_lost_and_not_left_by_every_night():
-    """Two in a hundred without a completion: no night broke down, and how many is said."""
+    """Two in a hundred without a completion: no night broke down, and the number is reported."""
     table = requests(sim.NightlyBatch("22:00", "2s")).drop(columns="resumed")
     chosen = np.random.default_rng(4).random(len(table)) < 0.02
     table.loc[chosen, "completed"] = pd.NaT
@@ -175,7 +175,7 @@ def test_a_few_requests_left_by_every_night_are_no_breakdown_and_no_end():
 
 
 def test_breakdowns_are_told_from_the_few_that_every_night_leaves():
-    """Nights that stand out are counted, and the others are said."""
+    """Nights that stand out are counted, and the others are reported."""
     before = sim.OnlineService(sim.exponential("1h"), lanes=None)
     batch = sim.NightlyBatch("22:00", "2s", failure=0.3)
     fit = fitted(requests(sim.Chain([before, batch]), days=42))

@@ -263,8 +263,8 @@ def test_columns_of_different_zones_are_told():
     naive = table.astype("str").assign(
         completed=table["completed"].dt.strftime("%Y-%m-%dT%H:%M:%S+01:00")
     )
-    told = counts(read_log(naive))
-    assert told["no time zone, though others have one: read as UTC"][0] == len(table)
+    reported = counts(read_log(naive))
+    assert reported["no time zone, though others have one: read as UTC"][0] == len(table)
 
 
 def test_rows_of_the_requests_keep_their_places():
@@ -273,9 +273,9 @@ def test_rows_of_the_requests_keep_their_places():
     table = table_of(played).astype("str").reset_index(drop=True)
     table.loc[[10, 30], "completed"] = "bad"
     table.loc[20, "SN"] = "99999_1"
-    told = counts(read_log(played.event_log(), requests=table))
-    assert told["requests: rows that cannot be used"] == (2, "rows of requests 10, 30")
-    assert told["requests: serial number is not in the event log"] == (1, "row of requests 20")
+    reported = counts(read_log(played.event_log(), requests=table))
+    assert reported["requests: rows that cannot be used"] == (2, "rows of requests 10, 30")
+    assert reported["requests: serial number is not in the event log"] == (1, "row of requests 20")
 
 
 def test_a_parquet_file_is_read_as_its_table_is(tmp_path):

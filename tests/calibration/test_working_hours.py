@@ -50,7 +50,7 @@ def test_seconds_stand_still_while_nobody_is_there():
 
 
 def test_a_holiday_is_told():
-    """Work waited on a Wednesday that nobody came in."""
+    """Work waited on a Wednesday without staff."""
     people = sim.People(9, sim.exponential("10min"), between=("09:00", "17:00"), holidays="DE")
     found, *_ = hours_of(people, days=21, start="2026-04-20")  # 1 May is a Friday
     assert [str(day) for day in found.idle] == ["2026-05-01"]
@@ -73,7 +73,7 @@ def test_a_service_that_nobody_needs_at_night_has_no_hours():
     ids=["half an hour", "three hours", "a day", "two to three hours", "about an hour"],
 )
 def test_a_delay_has_no_hours_though_answers_keep_to_a_part_of_the_day(time):
-    """Requests come by day, so answers do; nobody was waited for."""
+    """Requests come by day, so answers do; no request waited for staff."""
     for seed in range(4):
         assert hours_of(sim.OnlineService(time, lanes=None), seed, arrivals=DAYTIME)[0] is None
 

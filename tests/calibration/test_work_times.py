@@ -1,4 +1,4 @@
-"""Workers are counted by what is worked on at one time; waiting is no work."""
+"""Workers are counted by what is worked on at one time; waiting is not work."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from asyncsim.calibration.work_times import busiest, fit_server
 
 
 def test_the_busiest_moment_counts_who_ends_as_gone():
-    """Two overlap; one that begins as another ends takes its place; no time is no work."""
+    """Two overlap; one that begins as another ends takes its place; zero time is not work."""
     start = pd.Series([0.0, 5.0, 10.0, 20.0, np.nan])
     assert busiest(start, pd.Series([10.0, 15.0, 12.0, 20.0, 3.0])) == 2
     assert busiest(start[:0], start[:0]) == 0

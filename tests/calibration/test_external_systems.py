@@ -33,7 +33,7 @@ def test_waits_that_are_open_when_the_log_ends_count_as_longer():
 
 
 def test_lost_answers_do_not_make_the_others_slow():
-    """One in fifty is open for days where others take ten minutes; they are told, and in no law."""
+    """One in fifty is open for days where others take ten minutes: reported, not fitted."""
     table = requests(sim.OnlineService(sim.exponential("10min"), lanes=None), days=10)
     lost = np.random.default_rng(1).random(len(table)) < 0.02
     seen = table.assign(completed=table["completed"].mask(lost))[["SN", "submitted", "completed"]]
@@ -77,7 +77,7 @@ def test_people_are_found_again_and_their_log_is_explained():
 
 
 def test_a_service_with_few_lanes_is_found_again():
-    """Its queue is no part of the item time; where lanes cannot be told, that is said."""
+    """The item time does not include queueing; lanes that cannot be determined are reported."""
     fit = sim.fit(requests(sim.OnlineService(sim.exponential("8min"), lanes=3)))
     (found,) = fit.scenario.systems.values()
     assert found.lanes == 3
@@ -89,7 +89,7 @@ def test_a_service_with_few_lanes_is_found_again():
 
 
 def test_a_team_without_a_queue_is_large_enough_for_the_log():
-    """Nobody ever waited for one of 200 people: as many as ever had a task are assumed."""
+    """No task ever waited for one of 200 people: as many as ever had a task are assumed."""
     team = sim.People(200, sim.exponential("1h"), between=("09:00", "18:00"), days="every day")
     fit = sim.fit(requests(team)[["SN", "submitted", "completed"]])
     (found,) = fit.scenario.systems.values()

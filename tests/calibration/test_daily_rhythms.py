@@ -1,4 +1,4 @@
-"""What clocks show that no scenario has is told, and is not seen where it is not."""
+"""Rhythms that a scenario does not model are reported, and only where they exist."""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ def fit_of(came, done):
     )
 
 
-def told(fit, what):
+def reported(fit, what):
     """Return the amounts of one kind of gap."""
     return [row.amount for row in fit.unexplained.itertuples() if row.what == what]
 
@@ -42,7 +42,7 @@ def worked_off(came, work, is_open, team=4):
 
 
 def office(at, closed=()):
-    """Tell whether an office is open: Monday to Friday, 9 to 17, but for hours of some days."""
+    """Return whether an office is open: Monday to Friday, 9 to 17, but for hours of some days."""
     day, hour = divmod(at / HOUR, 24)
     shut = any(day % 7 in days and low <= hour < high for days, low, high in closed)
     return day % 7 < 5 and 9 <= hour < 17 and not shut
@@ -66,7 +66,7 @@ def test_breaks_and_early_ends_are_told(closed, amounts):
         work = rng.gamma(4.0, 150.0, len(came))
         fit = fit_of(came, worked_off(came, work, lambda at: office(at, closed)))
         assert isinstance(fit.scenario.systems["outside system"], sim.People)
-        found = told(fit, "completions in working hours")
+        found = reported(fit, "completions in working hours")
         assert len(found) == bool(amounts)
         assert all(part in found[0] for part in amounts)
 
@@ -85,8 +85,8 @@ def test_batches_all_day_are_told_by_their_step(hours, text, come):
         run = np.ceil(came / period) * period
         place = np.arange(len(came)) - np.searchsorted(run, run)
         fit = fit_of(came, run + 5.0 * (place + 1))
-        assert told(fit, "completions by the clock") == [f"in step with every {text}"]
-        assert told(fit, "lanes") == ["cannot be told"]
+        assert reported(fit, "completions by the clock") == [f"in step with every {text}"]
+        assert reported(fit, "lanes") == ["cannot be determined"]
 
 
 def test_a_service_is_in_step_with_nothing():
@@ -96,10 +96,10 @@ def test_a_service_is_in_step_with_nothing():
         days = np.repeat(np.arange(28), 200)
         came = np.sort(days * DAY + rng.uniform(8 * HOUR, 18 * HOUR, len(days)))
         fit = fit_of(came, came + rng.exponential(300.0, len(came)))
-        assert told(fit, "completions by the clock") == []
+        assert reported(fit, "completions by the clock") == []
         came = np.sort(np.floor(came / HOUR) * HOUR + rng.exponential(60.0, len(came)))
         fit = fit_of(came, came + rng.exponential(300.0, len(came)))
-        assert told(fit, "completions by the clock") == []
+        assert reported(fit, "completions by the clock") == []
 
 
 def test_a_batch_with_some_second_tries_is_no_team_of_the_night():

@@ -1,4 +1,4 @@
-"""Default dates and clocks without seconds are told, and spoil nothing."""
+"""Default dates and clocks without seconds are reported, and do not distort the fit."""
 
 import datetime
 
@@ -81,8 +81,8 @@ def test_a_default_date_is_told_and_moves_nothing(table, column, date, message, 
     with pytest.warns(sim.LogWarning, match=message):
         fit = sim.fit(texts)
     clean = sim.fit(table.drop(index=100))
-    told = fit.problems.iloc[-1]  # an early one is out of order as well
-    assert (told["rows"], told["used"], told["first"]) == (1, used, "row 100")
+    reported = fit.problems.iloc[-1]  # an early one is out of order as well
+    assert (reported["rows"], reported["used"], reported["first"]) == (1, used, "row 100")
     assert fit.scenario.start == clean.scenario.start
     assert fit.scenario.length == clean.scenario.length
     ours, theirs = (one.scenario.systems["outside system"] for one in (fit, clean))
@@ -146,7 +146,7 @@ def test_an_hour_between_two_halves_of_a_log_is_told(table):
 
 @pytest.mark.parametrize("form", ["file", "fixed offset", "UTC"])
 def test_clock_times_of_offsets_are_said_to_be_those_of_utc(form, tmp_path):
-    """A batch at 22:00 in Berlin, in summer, is one at 20:00 unless somebody names the zone."""
+    """A batch at 22:00 in Berlin, in summer, is one at 20:00 unless the zone is given."""
     columns = ["SN", "submitted", "completed"]
     run = requests(BATCH, zone="Europe/Berlin", start="2026-06-01")[columns]
     if form == "file":
@@ -191,7 +191,7 @@ def test_the_coarsest_column_counts(table):
 
 
 def test_many_wrong_dates_are_refused_with_what_to_do(table):
-    """More than strays: nobody knows which half is right."""
+    """More than strays: it is unknown which half is right."""
     wrong = table.assign(submitted=table["submitted"].mask(table.index % 10 == 0, EPOCH))
     with pytest.raises(sim.ScenarioError, match="from 1970-01-01 to 2026-01-18: mend dates"):
         sim.fit(wrong)
@@ -199,7 +199,7 @@ def test_many_wrong_dates_are_refused_with_what_to_do(table):
 
 @pytest.mark.filterwarnings("ignore::asyncsim.LogWarning")
 def test_cases_that_began_before_the_log_are_no_arrivals():
-    """A log cut out of a longer one begins with resumptions of the night; nobody arrives then."""
+    """A log cut out of a longer one begins with resumptions of the night, not with arrivals."""
     log = sim.simulate(
         sim.Scenario(
             name="orders",
@@ -216,8 +216,8 @@ def test_cases_that_began_before_the_log_are_no_arrivals():
     fit = sim.fit(cut)
     late = fit.arrivals.table.query("hour >= 19")
     assert late["arrivals"].sum() == 0
-    told = fit.problems.set_index("problem")["rows"]
-    (number,) = [n for what, n in told.items() if what.startswith("begun before the log")]
+    reported = fit.problems.set_index("problem")["rows"]
+    (number,) = [n for what, n in reported.items() if what.startswith("begun before the log")]
     starts = log.groupby("case:concept:name")["time:timestamp"].min()
     ends = log.groupby("case:concept:name")["time:timestamp"].max()
     assert number == ((starts < begin) & (ends >= begin)).sum()
