@@ -22,7 +22,7 @@ from asyncsim.calibration.log_reader import TIMES, done_column
 from asyncsim.engine.run import Run
 from asyncsim.engine.run_arguments import check_played
 from asyncsim.experiment.output import table_html
-from asyncsim.experiment.replications import Replications, playing
+from asyncsim.experiment.replications import Replications, runner
 from asyncsim.experiment.statistics import check_confidence, check_replications, student_t
 from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.calendar import Calendar, is_cron
@@ -284,8 +284,8 @@ def checked(
     def keep(run: Run) -> dict[tuple[str, str], float]:
         return metrics_of(shown.of(steps_of(run), scenario.length), scenario)
 
-    with playing(1, progress, "check", replications) as play:
-        found = [figures for (figures,) in play.kept(plan, keep, range(replications))]
+    with runner(1, progress, "check", replications) as play:
+        found = [figures for (figures,) in play.collect(plan, keep, range(replications))]
     rows = []
     for name, unit in dict.fromkeys(key for figures in (log, *found) for key in figures):
         own = log.get((name, unit), math.nan)

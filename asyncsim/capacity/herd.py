@@ -16,7 +16,7 @@ from asyncsim.engine.run import Run
 from asyncsim.engine.run_arguments import check_played
 from asyncsim.experiment import theory
 from asyncsim.experiment.output import table_html
-from asyncsim.experiment.replications import Replications, playing
+from asyncsim.experiment.replications import Replications, runner
 from asyncsim.experiment.statistics import Interval, mean_interval
 from asyncsim.model.cached_tables import with_own_tables
 from asyncsim.model.distributions import Fixed
@@ -191,8 +191,8 @@ def herd_drain(
     chosen = Effort.of(effort)
     plan = Replications(scenario, (strategy,), chosen.seed, chosen.engine)
     keep = partial(herds_of, system=system, apart=gap)
-    with playing(chosen.n_jobs, chosen.progress, "herds", chosen.replications) as play:
-        parts = [part for (part,) in play.kept(plan, keep, range(chosen.replications))]
+    with runner(chosen.n_jobs, chosen.progress, "herds", chosen.replications) as play:
+        parts = [part for (part,) in play.collect(plan, keep, range(chosen.replications))]
     herds = pd.concat(parts, ignore_index=True)
     return HerdDrain(
         scenario,

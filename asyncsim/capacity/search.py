@@ -24,19 +24,19 @@ from asyncsim.engine.run_arguments import check_played
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.parameters import (
     OF_STRATEGY,
-    Reading,
+    ScaledValue,
     fields_of,
     made,
-    read_ends,
+    scaled_ends,
     swept_labels,
 )
 from asyncsim.experiment.replications import (
-    Playing,
     Replications,
+    Runner,
     RunSummary,
     jobs,
     labelled,
-    playing,
+    runner,
     unresumed_share,
 )
 from asyncsim.experiment.simulate import check_engine
@@ -81,7 +81,7 @@ class Axis:
     field
         Its dotted name.
     scale
-        As `Reading` has it.
+        As `ScaledValue` has it.
     least, most
         No value is outside.
     tolerance
@@ -99,7 +99,7 @@ class Axis:
         """Return the axis between two values as a person writes them."""
         if not isinstance(ends, (list, tuple)) or len(ends) != 2:
             raise scenario_error("between", RIGHT, ends)
-        low, high = read_ends(ends)
+        low, high = scaled_ends(ends)
         known = low and (low.scale in SCALES or low.scale.startswith("rate"))
         if not (known and low and high) or low.scale != high.scale or low.number >= high.number:
             raise scenario_error("between", RIGHT, ends)
@@ -117,7 +117,7 @@ class Axis:
 
     def written(self, x: float) -> Any:
         """Return a value as it is put into a scenario."""
-        return Reading(self.scale, x).back(int(x) if self.whole else x)
+        return ScaledValue(self.scale, x).back(int(x) if self.whole else x)
 
     def shown(self, x: float) -> str:
         """Return a value as a person says it."""
@@ -371,7 +371,7 @@ class Trials:
         axis: Axis,
         measure: Measure,
         effort: Effort,
-        play: Playing,
+        play: Runner,
         lost: float = 1.0,
     ) -> None:
         self.scenario = scenario
@@ -395,7 +395,7 @@ class Trials:
             found: list[list[Trial]] = [[] for _ in self.strategies]
             number = self.effort.replications * len(self.strategies)
             self._play.next_value(self.axis.shown(x), number)
-            for played in self._play.kept(plan, keep, range(self.effort.replications)):
+            for played in self._play.collect(plan, keep, range(self.effort.replications)):
                 for runs, one in zip(found, played, strict=True):
                     runs.append(one)
             self._found[x] = found
@@ -594,5 +594,5 @@ def trials(
     """Give trials that play on as many processes as wanted, under a progress bar."""
     for strategy in strategies:
         check_played(scenario, strategy, None)
-    with playing(effort.n_jobs, effort.progress, desc) as play:
+    with runner(effort.n_jobs, effort.progress, desc) as play:
         yield Trials(scenario, strategies, axis, measure, effort, play, lost)

@@ -30,7 +30,7 @@ from asyncsim.capacity.target import Measure, Target
 from asyncsim.engine.metrics import TOTALS
 from asyncsim.engine.run_arguments import check_played, check_scenario
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.parameters import reading
+from asyncsim.experiment.parameters import scaled_value
 from asyncsim.experiment.stability import goes_on
 from asyncsim.experiment.statistics import paired_interval
 from asyncsim.model.arrivals import Poisson, UniformArrivals, WeeklyPoisson
@@ -170,7 +170,7 @@ def largest_volume(
             f"field must be given for arrivals of class {type(arrivals).__name__}: the dotted name "
             "of what stands for volume"
         )
-    present = reading(own[1]) if own and field in (None, own[0]) else None
+    present = scaled_value(own[1]) if own and field in (None, own[0]) else None
     if between is None:
         if present is None:
             raise scenario_error("between", "must be given with a field of your own", between)

@@ -28,7 +28,7 @@ from asyncsim.experiment.replications import (
     RunSummary,
     WaitCounts,
     labelled,
-    playing,
+    runner,
 )
 from asyncsim.experiment.statistics import Interval, interval_of, paired_interval
 from asyncsim.model.cached_tables import with_own_tables
@@ -410,8 +410,8 @@ def _measured(
     found: dict[str, Columns] = {label: ([], []) for label in by_label}
     runs = effort.replications * len(by_label)
     waits = {label: WaitCounts() for label in by_label}
-    with playing(effort.n_jobs, effort.progress, "frontier", runs) as play:
-        for summaries in play.kept(plan, RunSummary.of, range(effort.replications)):
+    with runner(effort.n_jobs, effort.progress, "frontier", runs) as play:
+        for summaries in play.collect(plan, RunSummary.of, range(effort.replications)):
             for (label, columns), summary in zip(found.items(), summaries, strict=True):
                 waits[label].add(summary)
                 for values, measure in zip(columns, measures, strict=True):

@@ -100,17 +100,17 @@ class Checkpoint:
             )
         self.path = named_file(path, "resume")
         self.shape = shape
-        with self._reading():
+        with self._sqlite_errors():
             self._db = sqlite3.connect(self.path)
         try:
-            with self._reading():
+            with self._sqlite_errors():
                 self._open(sweep)
         except BaseException:
             self._db.close()
             raise
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _sqlite_errors(self) -> Iterator[None]:
         """Raise errors of SQLite as a `ScenarioError` with the file and what to do."""
         try:
             yield
@@ -153,7 +153,7 @@ class Checkpoint:
         UserWarning
             If rows are damaged; their points are played again.
         """
-        with self._reading():
+        with self._sqlite_errors():
             rows = self._db.execute("select point, metrics, checksum from points").fetchall()
         stored = {point: (metrics, checksum) for point, metrics, checksum in rows}
         found, damaged = {}, 0
@@ -175,7 +175,7 @@ class Checkpoint:
     def put(self, values: Values, metrics: Floats) -> None:
         """Store the metrics of a finished point."""
         key, content = _key(values), metrics.tobytes()
-        with self._reading(), self._db:
+        with self._sqlite_errors(), self._db:
             row = (key, content, _checksum(key, content))
             self._db.execute("insert or replace into points values (?, ?, ?)", row)
 

@@ -25,7 +25,7 @@ from asyncsim.experiment.replications import (
     censored,
     jobs,
     labelled,
-    playing,
+    runner,
     warn_censored,
 )
 from asyncsim.experiment.simulate import RESOLUTION
@@ -403,7 +403,7 @@ def compare(
         scenario, tuple(one.strategy for one in results.values()), key_part("seed", seed), engine
     )
     keep = partial(RunSummary.of, warm_up=begin)
-    with playing(n_jobs, progress, "comparing", wanted * len(results)) as play:
+    with runner(n_jobs, progress, "comparing", wanted * len(results)) as play:
         first = []
         for result, run in zip(results.values(), plan.runs(0), strict=True):
             result.first = run  # kept whole, so this replication is played in this process
@@ -412,7 +412,7 @@ def compare(
         _add(results, rules, first, figure)
         played = 1
         while played < wanted:
-            for summaries in play.kept(plan, keep, range(played, wanted)):
+            for summaries in play.collect(plan, keep, range(played, wanted)):
                 _add(results, rules, summaries, figure)
             played = wanted
             if rules:

@@ -196,7 +196,7 @@ def _values(name: str, values: Any) -> list[Any]:
 
 
 @frozen
-class Reading:
+class ScaledValue:
     """A value that a user wrote, as a number on a scale."""
 
     scale: str
@@ -214,31 +214,31 @@ class Reading:
         return float(number)
 
 
-def reading(value: Any) -> Reading | None:
+def scaled_value(value: Any) -> ScaledValue | None:
     """Return a value as a number on its scale, or None if it has none.
 
     Examples
     --------
-    >>> reading("15min")
-    Reading(scale='duration', number=900.0)
+    >>> scaled_value("15min")
+    ScaledValue(scale='duration', number=900.0)
     """
     if isinstance(value, str):
-        return _reading_of_text(value)
+        return _scaled_text(value)
     if isinstance(value, timedelta):
-        return Reading("duration", value.total_seconds())
+        return ScaledValue("duration", value.total_seconds())
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         return None
-    return Reading("whole number" if isinstance(value, Integral) else "number", float(value))
+    return ScaledValue("whole number" if isinstance(value, Integral) else "number", float(value))
 
 
-def _reading_of_text(text: str) -> Reading | None:
+def _scaled_text(text: str) -> ScaledValue | None:
     try:
         if "/" in text:
             found = rate(text)
-            return Reading(f"rate/{found.unit}", found.count)
+            return ScaledValue(f"rate/{found.unit}", found.count)
         if ":" in text:
-            return Reading("clock time", float(seconds_of_day(clock_time(text))))
-        return Reading("duration", duration(text))
+            return ScaledValue("clock time", float(seconds_of_day(clock_time(text))))
+        return ScaledValue("duration", duration(text))
     except InvalidValue:
         return None
 
@@ -267,21 +267,21 @@ def _sampled(
     return list(zip(*columns, strict=True))
 
 
-def _range(name: str, ends: Sequence[Any]) -> tuple[Reading, Reading]:
+def _range(name: str, ends: Sequence[Any]) -> tuple[ScaledValue, ScaledValue]:
     right = "must be a range (low, high) of numbers, durations, rates of one unit or clock times"
     if not isinstance(ends, (list, tuple)) or len(ends) != 2:
         raise scenario_error(f"grid[{name!r}]", f"{right} when sampled", ends)
-    low, high = read_ends(ends)
+    low, high = scaled_ends(ends)
     if low is None or high is None or low.scale != high.scale or low.number >= high.number:
         raise scenario_error(f"grid[{name!r}]", f"{right} when sampled", ends)
     return low, high
 
 
-def read_ends(ends: Sequence[Any]) -> tuple[Reading | None, Reading | None]:
+def scaled_ends(ends: Sequence[Any]) -> tuple[ScaledValue | None, ScaledValue | None]:
     """Read both ends of a range on a common scale; 0 and 1 are the ends of a share."""
-    low, high = reading(ends[0]), reading(ends[1])
+    low, high = scaled_value(ends[0]), scaled_value(ends[1])
     if low and high and {low.scale, high.scale} <= {"whole number", "number"}:
         shares = (low.number, high.number) == (0.0, 1.0)  # not counts
         if shares or low.scale != high.scale:
-            return Reading("number", low.number), Reading("number", high.number)
+            return ScaledValue("number", low.number), ScaledValue("number", high.number)
     return low, high

@@ -24,7 +24,7 @@ from asyncsim.experiment.replications import (
     WaitCounts,
     censored,
     labelled,
-    playing,
+    runner,
     warn_censored,
 )
 from asyncsim.experiment.simulate import check_engine
@@ -95,7 +95,7 @@ def target(precision: object, within: object, unit: str) -> PrecisionTarget:
         raise scenario_error("precision", InvalidValue(str(problem), hint), precision) from None
 
 
-class Step(NamedTuple):
+class PrecisionStep(NamedTuple):
     """State of the rule after n replications."""
 
     n: int
@@ -136,7 +136,7 @@ class Precision:
     ) -> None:
         self._first = max(argument("first", first, count), 2)
         self.wanted = wanted
-        self.steps: list[Step] = []
+        self.steps: list[PrecisionStep] = []
         self.known = 0
         """Replications that had the metric; NaN confirms nothing."""
         self._confidence = confidence
@@ -149,7 +149,7 @@ class Precision:
         """Take the metric of the next replication."""
         n = len(self.steps) + 1
         if math.isnan(value):
-            last = self.steps[-1] if self.steps else Step(0, *[math.nan] * 4)
+            last = self.steps[-1] if self.steps else PrecisionStep(0, *[math.nan] * 4)
             self.steps.append(last._replace(n=n, value=value))
             return
         self.known += 1
@@ -161,7 +161,7 @@ class Precision:
             deviation = math.sqrt(self._squares / (self.known - 1))
             half = student_t(self._confidence, self.known - 1) * deviation / math.sqrt(self.known)
         share = half / abs(self._mean) if self._mean else (math.nan if half else 0.0)
-        self.steps.append(Step(n, value, self._mean, half, share))
+        self.steps.append(PrecisionStep(n, value, self._mean, half, share))
         if self.known < self._first:
             return
         if not self._narrow(self.steps[-1]):
@@ -169,7 +169,7 @@ class Precision:
         elif self._since is None:
             self._since = n, self.known
 
-    def _narrow(self, step: Step) -> bool:
+    def _narrow(self, step: PrecisionStep) -> bool:
         if self.wanted.within is not None:
             return step.half_width <= self.wanted.within
         if math.isnan(step.share) and not math.isnan(step.half_width):
@@ -440,12 +440,12 @@ def replications_for(
     }
     todo, waits = dict(by_label), {label: WaitCounts() for label in by_label}
     so_far = 0
-    with playing(n_jobs, progress, "replications") as play:
+    with runner(n_jobs, progress, "replications") as play:
         while todo and so_far < most:
             plan = Replications(scenario, tuple(todo.values()), seed, engine)
             # No strategy can have enough before these, so none is played more than it needs
             stop = min(so_far + min(rules[label].still for label in todo), most)
-            for summaries in play.kept(plan, RunSummary.of, range(so_far, stop)):
+            for summaries in play.collect(plan, RunSummary.of, range(so_far, stop)):
                 for label, summary in zip(todo, summaries, strict=True):
                     rules[label].add(summary.metrics[figure])
                     waits[label].add(summary)

@@ -113,7 +113,7 @@ class Replications:
                 self.scenario, strategy, draws, engine=self.engine, resolution=self.resolution
             )
 
-    def kept(self, keep: Callable[[Run], T], replication: int) -> list[T]:
+    def collect(self, keep: Callable[[Run], T], replication: int) -> list[T]:
         """Play one replication of all strategies and return `keep(run)` of each."""
         return [keep(run) for run in self.runs(replication)]
 
@@ -169,7 +169,7 @@ def warn_censored(sentences: Iterable[str]) -> None:
 
 
 @define
-class Playing:
+class Runner:
     """Plays replications through a function like `map`, under a progress bar.
 
     A search does not know in advance how many values it tries: its bar restarts at each.
@@ -186,21 +186,21 @@ class Playing:
         self.bar.reset(total=runs)
         self.bar.set_description(f"{self.desc}: value no. {self.values}, {shown}")
 
-    def kept(
+    def collect(
         self, plan: Replications, keep: Callable[[Run], T], numbers: Iterable[int]
     ) -> Iterator[list[T]]:
         """Yield, replication by replication, what `keep` returns for each strategy."""
-        for found in self.each(partial(plan.kept, keep), numbers):
+        for found in self.each(partial(plan.collect, keep), numbers):
             self.bar.update(len(found))
             yield found
 
 
 @contextmanager
-def playing(n_jobs: int, progress: bool, desc: str, runs: int | None = None) -> Iterator[Playing]:
-    """Yield a `Playing` on `n_jobs` processes, with a bar of `runs` runs if that is known."""
+def runner(n_jobs: int, progress: bool, desc: str, runs: int | None = None) -> Iterator[Runner]:
+    """Yield a `Runner` on `n_jobs` processes, with a bar of `runs` runs if that is known."""
     bar = progress_bar(progress, total=runs, unit="run", desc=desc)
     with bar, mapping(jobs(n_jobs)) as each:
-        yield Playing(each, bar, desc)
+        yield Runner(each, bar, desc)
 
 
 def jobs(n_jobs: int) -> int:

@@ -171,7 +171,7 @@ def _checked(studies: object) -> list[Study]:
     return found
 
 
-def _page(title: str, studies: Sequence[Study], items: Sequence[Item]) -> str:
+def _page(title: str, studies: Sequence[Study], items: Sequence[ChecklistItem]) -> str:
     scenarios = {id(study.scenario): study.scenario for study in studies}
     parts = [
         f"<h1>{escape(title)}</h1><p>asyncsim, {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}</p>",
@@ -218,7 +218,7 @@ def _table(table: pd.DataFrame, number: int) -> str:
     )
 
 
-def _checklist(items: Sequence[Item]) -> str:
+def _checklist(items: Sequence[ChecklistItem]) -> str:
     rows, last = [], ""
     for item in items:
         if item.section != last:
@@ -244,7 +244,7 @@ def _scenario(scenario: Scenario) -> str:
 # --- the checklist --------------------------------------------------------------------------------
 
 
-class Item(NamedTuple):
+class ChecklistItem(NamedTuple):
     """One item of STRESS-DES: where it stands, what it asks for, and the answer, if known."""
 
     section: str
@@ -309,7 +309,7 @@ FROM_EMPTY = "terminating runs from an empty system, unless a warm-up is stated 
 FOUND_WARM_UP = "of steady states the warm-up from an empty system is found by MSER-5 and left out"
 
 
-def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[Item]:
+def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[ChecklistItem]:
     """Return the checklist for studies; `authors` holds what only they know, see `AUTHORS`."""
     scenarios = list({id(s.scenario): s.scenario for s in studies}.values())
     described = [_of_scenario(scenario) for scenario in scenarios]
@@ -320,7 +320,7 @@ def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[Item]:
         named = (f"{s.name}: {text}" for s, text in zip(scenarios, texts, strict=True))
         answers[number] = texts[0] if len(set(texts)) == 1 else "; ".join(named)
     return [
-        Item(section, number, asks, answers[number])
+        ChecklistItem(section, number, asks, answers[number])
         for section, items in ITEMS.items()
         for number, asks in items.items()
     ]

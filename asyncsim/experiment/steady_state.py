@@ -24,7 +24,7 @@ from asyncsim.engine.run import Run
 from asyncsim.engine.run_arguments import check_played, seconds
 from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning, warn
 from asyncsim.experiment.output import result_html
-from asyncsim.experiment.replications import Replications, playing, unresumed_share
+from asyncsim.experiment.replications import Replications, runner, unresumed_share
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.stability import Asked, near_full_load
 from asyncsim.experiment.statistics import (
@@ -276,8 +276,8 @@ def steady_state(
     seed, bins = key_part("seed", seed), resolution(span)
     plan = Replications(scenario, (strategy,), seed, engine, resolution=bins)
     keep = partial(_kept, figure=figure, edges=edges)
-    with playing(n_jobs, progress, "steady state", replications) as play:
-        kept = [run for (run,) in play.kept(plan, keep, range(replications))]
+    with runner(n_jobs, progress, "steady state", replications) as play:
+        kept = [run for (run,) in play.collect(plan, keep, range(replications))]
     runs, asked = [run for run, _ in kept], [one for _, one in kept]
     load = near_full_load(scenario, strategy, asked)
     found = _estimated(plan, figure, (edges, span), runs, load, confidence)

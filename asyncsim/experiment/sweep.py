@@ -31,7 +31,13 @@ from asyncsim.engine.metrics import (
 from asyncsim.engine.run_arguments import check_scenario
 from asyncsim.experiment.checkpoint import Checkpoint, identity
 from asyncsim.experiment.output import result_html, table_html
-from asyncsim.experiment.parameters import Point, format_error, points_of, reading, swept_labels
+from asyncsim.experiment.parameters import (
+    Point,
+    format_error,
+    points_of,
+    scaled_value,
+    swept_labels,
+)
 from asyncsim.experiment.replications import (
     STILL_OPEN,
     Replications,
@@ -526,7 +532,7 @@ def _maps(table: pd.DataFrame, names: Sequence[str], strategies: Sequence[str]) 
 def _places(values: Sequence[Any]) -> dict[str, tuple[float, str]]:
     """Return axis position and text of every value: numbers to scale, others equidistant."""
     different = {repr(value): value for value in values}
-    readings = [reading(value) for value in different.values()]
+    readings = [scaled_value(value) for value in different.values()]
     scales = {found.scale if found else "" for found in readings}
     to_scale = "" not in scales and (len(scales) == 1 or scales <= {"number", "whole number"})
     return {
@@ -545,7 +551,7 @@ def _ticks(places: dict[str, tuple[float, str]], sampled: bool) -> dict[float, s
     written = dict(places.values())
     if not sampled:
         return written
-    first = reading(next(iter(written.values())))
+    first = scaled_value(next(iter(written.values())))
     if first is None or first.scale != "clock time":
         return None
     return {x: first.back(x)[:5] for x in np.linspace(min(written), max(written), 4).tolist()}
@@ -559,7 +565,7 @@ def _ylabel(table: pd.DataFrame) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    found = reading(value)
+    found = scaled_value(value)
     if found and found.scale.startswith("rate"):  # of a sample: with all the digits of a float
         return min(f"{found.number:.6g}/{found.scale.partition('/')[2]}", str(value), key=len)
     return str(value)

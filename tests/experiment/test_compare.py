@@ -95,7 +95,7 @@ def test_the_number_of_replications_is_that_of_the_rule():
     rules = [Precision(PrecisionTarget(share=0.02)) for _ in PAIR]
     played = 0
     while not all(rule.enough for rule in rules):
-        for rule, summary in zip(rules, plan.kept(RunSummary.of, played), strict=True):
+        for rule, summary in zip(rules, plan.collect(RunSummary.of, played), strict=True):
             rule.add(summary.metrics["p95_latency"])
         played += 1
     assert comparison.replications == played > 10

@@ -51,7 +51,7 @@ def test_results_come_in_the_order_of_the_replications(n_jobs):
 def test_a_summary_is_that_of_the_run():
     """Metrics, latencies and open waits are those of the runs themselves."""
     plan = Replications(SCENARIO, (sim.Callback("1s"), sim.Callback(loss=1.0)), 3, "auto")
-    for summary, run in zip(plan.kept(RunSummary.of, 2), plan.runs(2), strict=True):
+    for summary, run in zip(plan.collect(RunSummary.of, 2), plan.runs(2), strict=True):
         assert run.draws.replication == 2
         assert summary.metrics == pytest.approx(RunSummary.of(run).metrics, rel=0, nan_ok=True)
         assert summary.latencies.tolist() == run.waits.latency.dropna().tolist()
