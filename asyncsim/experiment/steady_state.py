@@ -356,8 +356,8 @@ def _estimated(
         f"{what.observed} that never ended": int(missing.sum()),
     }
     return SteadyState(
-        plan.scenario, plan.strategies[0].label, len(runs), plan.seed, figure, what.figure.unit,
-        what.figure.meaning, span, series, what.observed, averaged, cut, mser, estimate,
+        plan.scenario, plan.strategies[0].label, len(runs), plan.seed, figure, what.metric.unit,
+        what.metric.meaning, span, series, what.observed, averaged, cut, mser, estimate,
         "replication/deletion" if batches is None else "batch means", batches, tuple(doubts),
         left_out, confidence,
     )  # fmt: skip
@@ -410,7 +410,7 @@ class Cycles(NamedTuple):
 class Series(NamedTuple):
     """A metric that has a mean per cycle."""
 
-    figure: MetricInfo
+    metric: MetricInfo
     observed: str
     """What is counted in weights."""
     of: Callable[[Record, Floats], Cycles]

@@ -398,15 +398,13 @@ class PointResult:
 
 def tasks(points: Sequence[Point], replications: int, seed: int, engine: str) -> list[Task]:
     """Return the tasks of the points that can be played."""
-    playable = [point for point in points if point.scenario is not None]
-    if not playable:
-        return []
-    at_once = max(RUNS // len(playable[0].strategies), 1)
+    strategies = max((len(point.strategies) for point in points), default=0)
+    at_once = max(RUNS // max(strategies, 1), 1)
     pieces = [
         Piece(point.number, point.scenario, point.strategies, seed, engine, first,
               min(first + at_once, replications))
-        for point in playable
-        if point.scenario is not None  # for the type checker
+        for point in points
+        if point.scenario is not None
         for first in range(0, replications, at_once)
     ]  # fmt: skip
     together = max(at_once // replications, 1)
