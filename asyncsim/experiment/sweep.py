@@ -374,10 +374,7 @@ class Piece:
     """Some replications of one point: all that travels to another process."""
 
     point: int
-    scenario: Scenario
-    strategies: tuple[Strategy, ...]
-    seed: int
-    engine: str
+    plan: Replications
     first: int
     stop: int
 
@@ -398,15 +395,17 @@ class PointResult:
 
 def tasks(points: Sequence[Point], replications: int, seed: int, engine: str) -> list[Task]:
     """Return the tasks of the points that can be played."""
-    strategies = max((len(point.strategies) for point in points), default=0)
-    at_once = max(RUNS // max(strategies, 1), 1)
-    pieces = [
-        Piece(point.number, point.scenario, point.strategies, seed, engine, first,
-              min(first + at_once, replications))
+    plans = {
+        point.number: Replications(point.scenario, point.strategies, seed, engine)
         for point in points
         if point.scenario is not None
+    }
+    at_once = max([1, *(RUNS // len(plan.strategies) for plan in plans.values())])
+    pieces = [
+        Piece(number, plan, first, min(first + at_once, replications))
+        for number, plan in plans.items()
         for first in range(0, replications, at_once)
-    ]  # fmt: skip
+    ]
     together = max(at_once // replications, 1)
     return [tuple(pieces[k : k + together]) for k in range(0, len(pieces), together)]
 
@@ -418,11 +417,10 @@ def play(task: Task) -> list[PointResult]:
 
 def _play(piece: Piece) -> PointResult:
     which = piece.point, piece.first, piece.stop
-    plan = Replications(piece.scenario, piece.strategies, piece.seed, piece.engine)
-    found = np.empty((piece.stop - piece.first, len(piece.strategies), len(METRICS)))
+    found = np.empty((piece.stop - piece.first, len(piece.plan.strategies), len(METRICS)))
     try:
         for replication in range(piece.first, piece.stop):
-            for k, run in enumerate(plan.runs(replication)):
+            for k, run in enumerate(piece.plan.runs(replication)):
                 row = figures(run.record, run.scenario)
                 found[replication - piece.first, k] = [row[name] for name in METRICS]
     except Exception as problem:  # a custom system may raise anything: it is data of its point
