@@ -1,6 +1,7 @@
 # make demo   the comparison of callback and polling, as a table and a picture
-# make test   everything that must hold before a change goes in
-# make fast   of these only the tests that take no seconds: some three minutes
+# make test   everything that must hold before a change goes in: at most six minutes on two cores
+# make quick  of it linters, types and the quick tests (no browser, no notebook, no long fuzz): 90 s
+# make lint   linters and types alone
 # make lab    JupyterLab on the notebooks
 # make lite   the same without installation, in a browser: a site in out/lite (docs/in_the_browser.md)
 # make bench  speed, against a plain hand-written SimPy model
@@ -20,7 +21,7 @@ NOTEBOOKS := $(wildcard notebooks/[0-9][0-9]_*.ipynb notebooks/solutions/*.ipynb
 # Jupyter refuses to run as root, as one is in many containers, unless told that this is meant
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help demo test fast lab lite bench docs slides pictures clean distclean
+.PHONY: help demo test quick lint lab lite bench docs slides pictures clean distclean
 .DELETE_ON_ERROR:
 
 help:
@@ -31,15 +32,17 @@ demo: $(VENV)/ready-demo
 	$(BIN)/asyncsim compare data/nightly_ledger.toml --strategy "callback delay=50ms" \
 		--strategy "polling 15min" --seed 1 --save out/nightly_ledger.png
 
-test: $(VENV)/ready-test
+test: lint
+	$(BIN)/python -m pytest -n 2
+
+quick: lint
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+lint: $(VENV)/ready-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/nbstripout --verify $(NOTEBOOKS)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
-
-fast: $(VENV)/ready-test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 lab: $(VENV)/ready-lab
 	$(BIN)/jupyter lab $(LAB_FLAGS) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from lxml import etree
 from scenarios import scenarios, strategies
+from thorough import times
 
 import asyncsim as sim
 
@@ -22,7 +23,7 @@ XES = "{http://www.xes-standard.org/}"
 AT = "time:timestamp"
 ODD_NAMES = st.sampled_from(["", "", "ä, ", "\"<&>' ", "two\nlines ", "\t", "NA "])
 slow_input = settings(
-    max_examples=25,
+    max_examples=times(10),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

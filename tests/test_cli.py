@@ -264,6 +264,7 @@ def test_a_path_that_no_file_can_have_is_refused_before_the_work(
     assert set(Path().iterdir()) == there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "option", "ending"), [*OUTPUTS[:5], *OUTPUTS[7:]])
 def test_a_disk_that_is_full_is_named(command, option, ending, scenario_file, tmp_path, capsys):
     """With what has been printed already, and no traceback."""
@@ -275,6 +276,7 @@ def test_a_disk_that_is_full_is_named(command, option, ending, scenario_file, tm
     assert "(No space left on device)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "encoding"),
     [(["compare", "FILE", "--replications", "2", "--save", b"a\xff.png"], "utf-8"),
@@ -388,6 +390,7 @@ def test_fit_prints_the_account_and_writes_a_scenario(tmp_path, capsys):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_fit_holds_the_scenario_against_its_log(tmp_path, capsys):
     """Figures that lie outside are printed; the report has the account and the check."""
     log = Path(__file__).parent.parent / "data" / "request_log.csv"

@@ -22,7 +22,7 @@ from asyncsim.model.examples import example_files
 
 pytest.importorskip("hatchling", reason="needs the group test")
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]  # it is built once
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = re.findall(r"^  (asyncsim .*)$", EPILOG, flags=re.MULTILINE)
@@ -53,10 +53,11 @@ def wheel(tmp_path_factory):
 def programs(wheel, tmp_path_factory):
     """Return the folder of programs of an environment in which the wheel is installed."""
     folder = tmp_path_factory.mktemp("clean") / "env"
-    venv.create(folder, with_pip=True)
+    venv.create(folder)
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
     python = str(programs / "python")
-    run(python, "-m", "pip", "install", "--no-deps", "--no-index", str(wheel), cwd=folder)
+    pip = (sys.executable, "-m", "pip", "--python", python)  # to install another takes seconds
+    run(*pip, "install", "--no-deps", "--no-index", str(wheel), cwd=folder)
     asked = "import sysconfig; print(sysconfig.get_path('purelib'))"
     packages = Path(run(python, "-c", asked, cwd=folder).strip())
     theirs = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]

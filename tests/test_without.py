@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 SESSION = """
 import asyncio, sys, threading, warnings
 for name in ("numba", "fastapi", "fastapi_offline", "uvicorn", "_multiprocessing", "_posixshmem"):
@@ -42,6 +44,7 @@ asyncio.run(live())
 """
 
 
+@pytest.mark.slow
 def test_a_workshop_needs_neither_numba_nor_threads_processes_or_sockets(tmp_path, request):
     """Comparing and finishing by hand work; what does not says what to do instead."""
     done = subprocess.run(

@@ -30,15 +30,28 @@ FLAGS = (
 )
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 QUIET = '{"fetchNews": "false", "checkForUpdates": false}'
-OPEN = """async (path) => {
+OPEN = """async ([path, id, run]) => {
   const app = window.jupyterapp;
-  const panel = await app.commands.execute("docmanager:open", { path, factory: "Notebook" });
+  const asked = { path, factory: "Notebook", kernel: id ? { id } : undefined };
+  const panel = await app.commands.execute("docmanager:open", asked);
   await panel.context.ready;
   await panel.sessionContext.ready;
   await panel.sessionContext.session.kernel.info;
   app.shell.activateById(panel.id);
-  await app.commands.execute("notebook:run-all-cells");
+  if (run) await app.commands.execute("notebook:run-all-cells");
+  return panel.sessionContext.session.kernel.id;
 }"""
+# Closing would ask whether to save
+CLOSE = """() => [...window.jupyterapp.shell.widgets("main")].forEach((panel) => panel.dispose())"""
+SHUT_DOWN = """async (id) => {
+  const manager = window.jupyterapp.serviceManager.kernels;
+  await manager.shutdown(id);
+}"""
+FORGET = """
+import ipywidgets
+ipywidgets.Widget.close_all()
+get_ipython().run_line_magic("reset", "-f")
+"""
 
 
 def free_port():
@@ -167,26 +180,39 @@ def page(browser_page):
         yield page
 
 
-@pytest.fixture
-def notebook(page, lab, request):
-    """Return what writes a notebook of some cells, opens it, and runs it."""
-    name = request.node.name.removeprefix("test_")
+@pytest.fixture(scope="session")
+def kernels():
+    """The kernel that notebooks use one after the other, once there is one."""
+    return []
 
-    def opened(*cells):
+
+@pytest.fixture
+def notebook(page, lab, request, kernels):
+    """Return what writes a notebook of some cells, opens it, and runs it.
+
+    One kernel does for all, since to start one and to import asyncsim takes as long as a test. With
+    ``fresh`` the notebook has a kernel of its own, and is not run yet.
+    """
+    name = request.node.name.removeprefix("test_")
+    own = []
+
+    def opened(*cells, fresh=False):
         made = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
             metadata={"kernelspec": KERNEL},  # else JupyterLab asks which one
         )
         nbformat.write(made, lab[1] / f"{name}.ipynb")
-        page.evaluate(OPEN, f"{name}.ipynb")
+        shared = None if fresh or not kernels else kernels[0]
+        kernel = page.evaluate(OPEN, [f"{name}.ipynb", shared, not fresh])
+        if fresh:
+            own.append(kernel)
+        elif not kernels:
+            kernels.append(kernel)
         return Notebook(page, name)
 
     yield opened
-    shut_down = """async () => {
-      // Closing would ask whether to save
-      for (const panel of [...window.jupyterapp.shell.widgets("main")]) panel.dispose();
-      const manager = window.jupyterapp.serviceManager.sessions;
-      await manager.refreshRunning();
-      await manager.shutdownAll();
-    }"""
-    page.evaluate(shut_down)
+    if not own:
+        page.evaluate(EVALUATE, FORGET)
+    page.evaluate(CLOSE)
+    for kernel in own:
+        page.evaluate(SHUT_DOWN, kernel)

@@ -2,7 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("browser")
 CELL = """
 import asyncsim as sim
 scenario = sim.Scenario(

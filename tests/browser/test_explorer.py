@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("browser")
 CELL = """
 import asyncsim as sim
 explorer = sim.explore()

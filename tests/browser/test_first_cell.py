@@ -2,7 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("browser")
 CELL = """
 import os, tempfile
 os.environ.setdefault("NUMBA_CACHE_DIR", tempfile.mkdtemp())  # as after an installation
@@ -26,8 +25,8 @@ OUTPUTS = """() => window.jupyterapp.shell.currentWidget.context.model.toJSON().
 def test_the_first_comparison_shows_what_goes_on_and_leaves_nothing(notebook):
     """The bar moves while kernels are compiled, says so, and is gone in the end; nothing is red."""
     pytest.importorskip("numba")
-    book = notebook(CELL)
-    book.page.evaluate(RUN)  # once more, to look while it runs
+    book = notebook(CELL, fresh=True)
+    book.page.evaluate(RUN)
     bar = book.panel.locator(".jp-OutputArea-output", has_text="compiling the kernels")
     bar.wait_for(timeout=60_000)
     book.screenshot("bar")

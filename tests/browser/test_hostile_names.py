@@ -17,7 +17,6 @@ from asyncsim.exercises.feedback import Feedback, Finding, Mark, Verdict
 from asyncsim.model.profiles import PROFILES
 from asyncsim.widgets.explorer import Explorer
 
-pytestmark = pytest.mark.xdist_group("browser")
 RUN = "window.hacked=1"
 MARKUP = (
     f"<img src=x class=hacked onerror=\"{RUN}\">\"><svg class=hacked onload='{RUN}'>'>"

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from in_browser import EVALUATE, SCREENSHOTS, running
 
-pytestmark = pytest.mark.xdist_group("browser")
 SITE = Path(__file__).parents[2] / "out" / "lite"
 if not (SITE / "index.html").is_file():
     pytest.skip("the site is not built: make lite builds it", allow_module_level=True)

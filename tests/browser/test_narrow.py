@@ -2,7 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("browser")
 SESSION = """
 import asyncsim as sim
 step = sim.AsyncStep("post to ledger", "ledger")

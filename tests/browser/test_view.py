@@ -1,8 +1,5 @@
 """The view in a real JupyterLab."""
 
-import pytest
-
-pytestmark = pytest.mark.xdist_group("browser")
 SIMPLE = """
 import asyncsim as sim
 arrivals = sim.UniformArrivals(1000, between=("08:00", "20:00"))

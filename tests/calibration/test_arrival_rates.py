@@ -10,6 +10,8 @@ import asyncsim as sim
 from asyncsim.calibration.arrival_rates import fit_arrivals
 from asyncsim.model.calendar import Calendar
 
+pytestmark = pytest.mark.slow
+
 MONDAY = Calendar(date(2026, 1, 5))
 DAY = 86400.0
 DAYTIME = [0.0] * 8 + [10, 30, 50, 40, 20, 30, 45, 40, 30, 20, 10, 5] + [0.0] * 4

@@ -11,6 +11,8 @@ from asyncsim.calibration.batch_detection import clock_of, find_batch, shortest_
 from asyncsim.calibration.log_reader import read_log
 from asyncsim.model.calendar import Calendar
 
+pytestmark = pytest.mark.slow
+
 
 def verdict(table, seed=1):
     log = read_log(table)

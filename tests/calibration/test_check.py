@@ -13,6 +13,8 @@ import asyncsim as sim
 from asyncsim.calibration.check import PER_DAY, Shown, _next, checked, metrics_of, steps_of
 from asyncsim.calibration.log_reader import read_log
 
+pytestmark = pytest.mark.slow
+
 QUIET = {"progress": False}
 NO_MORE = (None, None, None)  # zone, system, requests
 DAYTIME = sim.Poisson("150/day", between=("08:00", "20:00"))

@@ -9,6 +9,8 @@ from known_logs import requests, scenario
 
 import asyncsim as sim
 
+pytestmark = pytest.mark.slow
+
 BATCH = sim.NightlyBatch("22:00", sim.exponential("2s"))
 EPOCH = pd.Timestamp("1970-01-01")
 
@@ -17,6 +19,25 @@ EPOCH = pd.Timestamp("1970-01-01")
 def table():
     """Return two weeks of requests to a nightly batch, about 250 a day."""
     return requests(BATCH)[["SN", "submitted", "completed"]]
+
+
+@pytest.fixture(scope="module")
+def clean_fit(table):
+    """Return the fit to all requests but one."""
+    return sim.fit(table.drop(index=100))
+
+
+@pytest.fixture(scope="module")
+def event_log():
+    """Return an event log whose dates are text."""
+    run = sim.simulate(scenario(BATCH), sim.Callback(), seed=1)
+    return run.event_log().astype({"time:timestamp": str})
+
+
+@pytest.fixture(scope="module")
+def start(event_log):
+    """Return the day on which the scenario fitted to the event log begins."""
+    return sim.fit(event_log).scenario.start
 
 
 def floored(table, to):
@@ -74,33 +95,30 @@ def test_dates_without_a_time_are_refused(table):
         ("completed", "9999-12-30 12:00:00.5", "is not of the years 1700 to 2200", "yes"),
     ],
 )
-def test_a_default_date_is_told_and_moves_nothing(table, column, date, message, used):
+def test_a_default_date_is_told_and_moves_nothing(table, clean_fit, column, date, message, used):
     """One row of three thousand; without it the fit is the same but for that row."""
     texts = table.astype(str)
     texts.loc[100, column] = date
     with pytest.warns(sim.LogWarning, match=message):
         fit = sim.fit(texts)
-    clean = sim.fit(table.drop(index=100))
     reported = fit.problems.iloc[-1]  # an early one is out of order as well
     assert (reported["rows"], reported["used"], reported["first"]) == (1, used, "row 100")
-    assert fit.scenario.start == clean.scenario.start
-    assert fit.scenario.length == clean.scenario.length
-    ours, theirs = (one.scenario.systems["outside system"] for one in (fit, clean))
+    assert fit.scenario.start == clean_fit.scenario.start
+    assert fit.scenario.length == clean_fit.scenario.length
+    ours, theirs = (one.scenario.systems["outside system"] for one in (fit, clean_fit))
     assert (ours.start, ours.failure, ours.skip) == (theirs.start, theirs.failure, theirs.skip)
-    assert len(str(fit)) < 1.5 * len(str(clean))
+    assert len(str(fit)) < 1.5 * len(str(clean_fit))
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01 00:00:00.5", "1677-09-21 00:00:00.25"])
 @pytest.mark.parametrize("place", [0, 300])
-def test_a_default_date_in_an_event_log_moves_nothing(moment, place):
+def test_a_default_date_in_an_event_log_moves_nothing(event_log, start, moment, place):
     """One event of thousands; the scenario begins on the same day."""
-    run = sim.simulate(scenario(BATCH), sim.Callback(), seed=1)
-    clean = run.event_log().astype({"time:timestamp": str})
-    log = clean.copy()
+    log = event_log.copy()
     log.loc[place, "time:timestamp"] = moment
     with pytest.warns(sim.LogWarning, match="is not a timestamp: 1"):
         fit = sim.fit(log)
-    assert fit.scenario.start == sim.fit(clean).scenario.start
+    assert fit.scenario.start == start
 
 
 @pytest.mark.filterwarnings("ignore::asyncsim.LogWarning")

@@ -7,6 +7,8 @@ import pytest
 import asyncsim as sim
 from asyncsim.model.units import DAY, HOUR
 
+pytestmark = pytest.mark.slow
+
 MONDAY = pd.Timestamp("2026-03-02")
 
 

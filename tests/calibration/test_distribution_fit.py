@@ -8,6 +8,8 @@ import pytest
 import asyncsim as sim
 from asyncsim.calibration.distribution_fit import MOST_VALUES, fit_law
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "law",
@@ -135,13 +137,13 @@ def test_times_that_were_cut_off_count_as_longer(law):
 def test_the_test_of_a_law_keeps_its_level_although_times_are_cut_off():
     """Drawing them to their ends favours the law; it must not reject it more often."""
     below = 0
-    for seed in range(60):
+    for seed in range(40):
         rng = np.random.default_rng(seed)
         times = rng.exponential(60.0, 60)
         below += (
             fit_law(times[times <= 80.0], rng, cut=np.full((times > 80.0).sum(), 80.0)).p < 0.05
         )
-    assert below <= 9
+    assert below <= 7  # of 40 at a level of 0.05, more are less likely than 0.001
 
 
 def test_where_every_law_is_rejected_the_times_are_kaplan_and_meiers():

@@ -7,6 +7,8 @@ from known_logs import requests, scenario
 
 import asyncsim as sim
 
+pytestmark = pytest.mark.slow
+
 DAY = sim.Poisson("100/day", between=("08:00", "20:00"))
 SLOW = sim.OnlineService(sim.exponential("3 days"), lanes=None)
 

@@ -9,6 +9,8 @@ from known_logs import DAYTIME, requests, scenario, table_of
 
 import asyncsim as sim
 
+pytestmark = pytest.mark.slow
+
 PHASE = "lifecycle:transition"
 QUIET = {"progress": False}
 STEPS = [

@@ -10,6 +10,8 @@ from known_logs import scenario
 import asyncsim as sim
 from asyncsim.calibration.lane_count import lanes_of_nights, queue_of
 
+pytestmark = pytest.mark.slow
+
 DISTRIBUTIONS = {
     "exponential": sim.exponential,
     "even": lambda mean: sim.gamma(mean, mean / 4),

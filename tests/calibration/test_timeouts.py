@@ -5,6 +5,8 @@ from known_logs import scenario
 
 import asyncsim as sim
 
+pytestmark = pytest.mark.slow
+
 DAY = sim.Poisson("100/day", between=("08:00", "20:00"))
 SLOW = sim.OnlineService(sim.exponential("1h"), lanes=None)
 PHASE = "lifecycle:transition"

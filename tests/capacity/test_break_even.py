@@ -2,8 +2,11 @@
 
 import pytest
 from scipy import stats
+from thorough import times
 
 import asyncsim as sim
+
+pytestmark = pytest.mark.slow
 
 QUIET = {"progress": False}
 
@@ -25,8 +28,8 @@ def test_a_safety_poll_and_polling_break_even_where_the_closed_forms_cross():
     held = 0
     for seed in range(10):
         answer = sim.break_even(
-            outside(), safety, sim.Polling("10min", anchor="random"), "strategy.loss", (0.0, 1.0),
-            replications=8, confidence=0.8, seed=seed, **QUIET
+            outside(400), safety, sim.Polling("10min", anchor="random"), "strategy.loss",
+            (0.0, 1.0), replications=8, confidence=0.8, seed=seed, **QUIET
         )  # fmt: skip
         assert answer.value == pytest.approx(exact, rel=0.3)
         held += answer.low <= exact <= answer.high
@@ -114,7 +117,7 @@ def test_rare_losses_are_losses_at_any_volume():
 
 def test_retried_callbacks_are_judged_by_most_replications():
     """0.1 % lost in all attempts: half of the runs lose one at 693, and it is told why there."""
-    for seed in range(2):
+    for seed in range(times(1)):
         answer = sim.break_even(
             outside(timeout="1d"), sim.Callback("1s", loss=0.1, retries=["1s", "1s"]),
             sim.Polling("1h"), "arrivals.count", (20, 4000), replications=10, seed=seed, **QUIET

@@ -6,6 +6,8 @@ from scipy import stats
 import asyncsim as sim
 from asyncsim.experiment import theory
 
+pytestmark = pytest.mark.slow
+
 QUIET = {"progress": False}
 
 
@@ -41,7 +43,7 @@ def test_theorys_interval_is_among_those_that_cannot_be_told_apart():
     held = 0
     for seed in range(12):
         answer = sim.cheapest_interval(
-            priced(), between=("1min", "20min"), replications=8, seed=seed, **QUIET
+            priced(waits=200), between=("1min", "20min"), replications=8, seed=seed, **QUIET
         )
         held += answer.low * 0.97 <= best <= answer.high * 1.03
     assert held >= stats.binom.ppf(0.001, 12, 0.8)

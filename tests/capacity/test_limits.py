@@ -59,6 +59,7 @@ def test_the_largest_volume_is_that_of_the_closed_form():
     assert answer.field == "arrivals.count"
 
 
+@pytest.mark.slow
 def test_a_poisson_volume_has_an_interval_that_holds_the_closed_form():
     """Mean of ceil(N / 4) over Poisson N is about N / 4 + 3/8: 60 s are met up to 238.5 a day."""
     scenario = herd(arrivals=sim.Poisson("100/day", between=("08:00", "20:00")))
@@ -71,6 +72,7 @@ def test_a_poisson_volume_has_an_interval_that_holds_the_closed_form():
     assert answer.value.endswith("/day")
 
 
+@pytest.mark.slow
 def test_the_longest_interval_is_that_of_the_closed_form_as_often_as_it_says():
     """T/(1 - e^(-T/m)) - m = 4 min; the 80 % interval holds T in at least a fair share of seeds."""
     mean, target = 600.0, 240.0
@@ -229,6 +231,7 @@ def test_the_volume_of_weekly_arrivals_is_their_factor():
     assert answer.value == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
 def test_an_answer_in_the_middle_of_the_range_is_found():
     """Five checks at short intervals give up too soon, at long ones they come too late.

@@ -39,6 +39,7 @@ BATCHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
 def test_a_batch_with_enough_in_its_tray_does_what_a_week_allows(batch):
     """Of 1,050 nights the share that is skipped or breaks down is off by 3 % of itself or less."""

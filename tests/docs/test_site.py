@@ -20,8 +20,6 @@ from sphinx.config import eval_config_file
 from sphinx.project import Project
 from sphinx.util.tags import Tags
 
-pytestmark = pytest.mark.xdist_group("docs")  # one process builds the site, once
-
 ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
 GLOSSARY = ROOT / "docs" / "glossary.md"

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plays import only, play, scenario_of, wait_for
 from scenarios import scenarios, strategies
+from thorough import times
 
 import asyncsim as sim
 from asyncsim.engine.metrics import METRICS, figures, latencies, metrics_of
@@ -64,7 +65,7 @@ def from_tables(run):
     }
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=times(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scenarios(), strategies(), st.sampled_from([None, 40000.0]))
 def test_every_figure_follows_from_the_tables(scenario, strategy, until):
     """Random runs, also stopped ones: the summary agrees with what the tables hold."""

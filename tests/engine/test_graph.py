@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from scenarios import scenarios
+from thorough import times
 
 from asyncsim.engine.graph import (
     DONE,
@@ -137,7 +138,7 @@ def test_activation_numbers_follow_the_written_order():
     assert numbers == {"a": 30, "b": 31, "late": 32, "c": 33}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=times(50), deadline=None)
 @given(scenarios())
 def test_every_node_can_be_reached_and_every_way_leads_to_a_node_or_an_end(scenario):
     """Random processes: no dead node, no way into nowhere, and no way back."""

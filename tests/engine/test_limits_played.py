@@ -7,6 +7,7 @@ from both_engines import play_both
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plays import only, play, scenario_of
+from thorough import times
 
 import asyncsim as sim
 from asyncsim.fast.buffer_pool import Memory
@@ -59,7 +60,7 @@ def by_hand(words, externals, pauses, delay):
     return told
 
 
-@settings(deadline=None, max_examples=200 if can_compile() else 40)
+@settings(deadline=None, max_examples=times(60 if can_compile() else 12))
 @given(
     st.sampled_from(
         ["2 refilled 1/s", "1 refilled 0.5/s", "3 refilled 0.1/s", "3 per 10 s", "1 per 1s", "4/3s"]

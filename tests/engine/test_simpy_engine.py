@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from plays import only, scenario_of, wait_for
 from scenarios import scenarios, strategies
+from thorough import times
 
 import asyncsim as sim
 from asyncsim.engine.result import WaitOutcome
@@ -19,7 +20,9 @@ from asyncsim.engine.simulation import WAIT_CODES, record_of
 from asyncsim.engine.waits import Waits
 
 DAY, HOUR = 86400.0, 3600.0
-slow_input = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow_input = settings(
+    max_examples=times(30), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def quietly(scenario, strategy, **more):
@@ -165,6 +168,7 @@ def played(strategy):
 checking = strategies().filter(lambda s: type(s) in PLAYED and s.schedule is not None)
 
 
+@pytest.mark.slow
 @slow_input
 @given(scenarios(), checking, st.integers(0, 5))
 def test_checks_that_are_skipped_give_the_same_tables_as_checks_that_are_played(
@@ -181,6 +185,7 @@ def test_checks_that_are_skipped_give_the_same_tables_as_checks_that_are_played(
     exactly(*(run.summary() for run in runs))
 
 
+@pytest.mark.slow
 @slow_input
 @given(scenarios(), checking, st.sampled_from([5 * HOUR, 22 * HOUR, DAY]))
 def test_skipped_checks_are_counted_also_when_the_run_is_stopped(scenario, strategy, until):
@@ -246,7 +251,7 @@ def test_random_scenarios_end_keep_the_laws_and_resume_each_step_at_most_once(
         assert set(running.instance) <= set(run.waits[run.waits.outcome == "waiting"].instance)
 
 
-@settings(slow_input, max_examples=25)
+@settings(slow_input, max_examples=times(12))
 @given(scenarios(), strategies(), st.integers(0, 3))
 def test_the_same_seed_gives_the_same_tables(scenario, strategy, seed):
     """Two runs of one seed are equal to the last bit, timestamps and all."""
@@ -255,7 +260,7 @@ def test_the_same_seed_gives_the_same_tables(scenario, strategy, seed):
         exactly(getattr(one, table), getattr(other, table))
 
 
-@settings(slow_input, max_examples=40)
+@settings(slow_input, max_examples=times(20))
 @given(scenarios(), strategies())
 def test_the_order_of_the_systems_and_the_resolution_do_not_matter(scenario, strategy):
     """Naming the systems in another order, or counting load in other bins, changes no wait."""
@@ -266,7 +271,7 @@ def test_the_order_of_the_systems_and_the_resolution_do_not_matter(scenario, str
     exactly(one.waits, quietly(turned, strategy).waits)
 
 
-@settings(slow_input, max_examples=40)
+@settings(slow_input, max_examples=times(20))
 @given(scenarios())
 def test_a_callback_without_delay_and_handling_has_no_latency(scenario):
     """Delivered at once and handled at once, every step resumes in the instant of completion.

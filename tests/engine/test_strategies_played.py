@@ -8,6 +8,7 @@ from both_engines import play_both
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plays import only, play, scenario_of, wait_for
+from thorough import times
 
 import asyncsim as sim
 
@@ -72,7 +73,7 @@ def test_polling_at_a_random_phase_asks_at_evenly_spread_moments():
 
 
 @given(st.floats(1, 5000), st.integers(0, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=times(20), deadline=None)
 def test_jitter_makes_a_check_late_by_no_more_than_its_bound(external, seed):
     """The check that sees completion is on [grid, grid + jitter]; a missed one costs a cycle."""
     scenario = scenario_of([sim.AsyncStep("w", "out")])

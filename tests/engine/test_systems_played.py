@@ -9,6 +9,7 @@ from both_engines import play_both
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plays import FREE, play, scenario_of, wait_for
+from thorough import times
 
 import asyncsim as sim
 from asyncsim.model.field_paths import changed
@@ -454,7 +455,7 @@ def test_a_log_with_fewer_completions_than_instances_is_refused_by_name():
         wait_for(sim.Callback(), 0.0, arrivals=(0.0, 1.0, 2.0), system=log)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=times(20), deadline=None)
 @given(
     st.lists(st.integers(0, 47), min_size=1, max_size=12),
     st.integers(1, 3),

@@ -7,12 +7,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plays import only, play, scenario_of, wait_for
 from scenarios import scenarios, strategies
+from thorough import times
 
 import asyncsim as sim
 from asyncsim.engine.workers import Job
 from asyncsim.model.field_paths import changed
 
-slow_input = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow_input = settings(
+    max_examples=times(15), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 pytestmark = pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from plays import only, play, scenario_of, wait_for
 from scenarios import scenarios, strategies
+from thorough import times
 
 import asyncsim as sim
 from asyncsim.engine.wait_timeline import COLUMNS, trace
@@ -111,7 +112,7 @@ def test_a_strategy_of_ones_own_can_be_followed():
     assert table.end.max() == only(run.waits).resumed
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=times(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scenarios(), strategies())
 def test_taking_notes_changes_nothing(scenario, strategy):
     """The wait that is followed arms, completes, closes and is checked as in the run itself."""

@@ -12,6 +12,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from thorough import times
 
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.errors import (
@@ -161,7 +162,9 @@ class LifeOfWaits(RuleBasedStateMachine):
         assert self.waits.open_seconds == pytest.approx(spent, abs=1e-9)
 
 
-LifeOfWaits.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+LifeOfWaits.TestCase.settings = settings(
+    max_examples=times(40), stateful_step_count=40, deadline=None
+)
 TestLifeOfWaits = LifeOfWaits.TestCase
 
 

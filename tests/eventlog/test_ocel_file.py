@@ -13,6 +13,8 @@ from plays import FREE, play, scenario_of, wait_for
 
 import asyncsim as sim
 
+pytestmark = pytest.mark.slow
+
 TYPES = {"string": str, "time": str, "integer": int, "float": float}
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 END_OF_STEP = {

@@ -13,6 +13,8 @@ from pyarrow import parquet
 import asyncsim as sim
 from asyncsim.experiment.output import unquoted
 
+pytestmark = pytest.mark.slow
+
 
 @slow_input
 @given(runs())

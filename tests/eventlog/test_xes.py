@@ -22,6 +22,8 @@ from plays import FREE, play, scenario_of, wait_for
 
 import asyncsim as sim
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     "case:concept:name",
     "concept:name",

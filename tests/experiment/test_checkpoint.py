@@ -140,6 +140,7 @@ def test_a_file_that_cannot_be_written_any_more_is_named(file):
         swept(file)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_an_error_by_name_or_changes_nothing(file, right, tmp_path):
     """At 300 places, two thirds of them where something is written."""
     content, chance = file.read_bytes(), random.Random(5)

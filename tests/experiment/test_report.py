@@ -13,6 +13,8 @@ import asyncsim as sim
 from asyncsim.experiment import report as page
 from asyncsim.experiment.report import checklist
 
+pytestmark = pytest.mark.slow
+
 SCENARIO = sim.Scenario(
     name="orders & <co>",
     process=sim.Process("p", [sim.AsyncStep("post", "ledger")]),

@@ -161,6 +161,7 @@ def test_days_without_waits_are_left_out_and_counted():
     assert found.estimate.mean == pytest.approx(2.0)
 
 
+@pytest.mark.slow
 def test_the_result_is_the_same_on_any_number_of_processes_and_engine():
     """To the last bit on processes, to rounding on engines."""
     one, two = (found_of(nights(), replications=3, n_jobs=n, length="55 days") for n in (1, 2))
@@ -214,6 +215,7 @@ def test_a_load_too_near_to_full_is_reported_in_any_case(load):
         sim.steady_state(service, sim.Callback(), "cycle_time", progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::asyncsim.SteadyStateWarning")
 def test_one_run_is_not_biased_by_quiet_days_or_chance_peaks():
     """The mean of days' means is too low, and so is what a cut of chance peaks leaves.

@@ -120,6 +120,7 @@ def test_several_processes_give_the_same_frames(serial):
     same(serial, swept(GRID | {"server.workers": [1, 2, 3]}, replications=6, n_jobs=2))
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_gives_the_same_frames(serial, tmp_path):
     """A real one, with processes of its own."""
     distributed = pytest.importorskip("distributed", reason="Dask is not installed")

@@ -123,11 +123,12 @@ def beyond():
             sim.EngineError,
             "finite instant, got inf",
         ),
-        (
+        pytest.param(
             sim.OnlineService("40000d", lanes=None),
             sim.Polling("1d"),
             sim.EngineError,
             "give a coarser resolution, such as",
+            marks=pytest.mark.slow,
         ),
     ],
 )

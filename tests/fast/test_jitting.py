@@ -9,7 +9,7 @@ import pytest
 
 from asyncsim.fast import jit
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 needs_numba = pytest.mark.skipif(not jit.can_compile(), reason="Numba is not installed")
 SAME_ANSWER = "tests/fast/test_same_answer.py"
 PLAY = """
@@ -34,6 +34,7 @@ def python(code, **environment):
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["import sys, asyncsim\n", PLAY.format(engine="simpy")])
 def test_what_takes_long_to_import_is_imported_when_it_is_wanted(code):
     """Neither importing asyncsim nor playing with SimPy pays for Numba, SciPy or Matplotlib."""

@@ -12,6 +12,7 @@ from attrs import evolve
 from both_engines import play_both
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from thorough import times
 
 from asyncsim.engine.graph import Graph
 from asyncsim.fast import compiled
@@ -19,6 +20,8 @@ from asyncsim.fast.buffer_pool import Memory
 from asyncsim.fast.jit import can_compile
 from asyncsim.fast.layout import first_sizes
 from asyncsim.fast.straight_stages import stages
+
+pytestmark = pytest.mark.slow
 
 WITHIN = 1e-9
 TABLES = ("waits", "steps", "instances", "deliveries")
@@ -56,7 +59,7 @@ def assert_same_table(expected, found, name):
 stops = st.none() | st.sampled_from([1.0, 3600.0, 22 * 3600.0, 86400.0, 100_000.5])
 thorough = settings(
     deadline=None,
-    max_examples=1000 if can_compile() else 100,
+    max_examples=times(120 if can_compile() else 15),
     suppress_health_check=list(HealthCheck),
 )
 
@@ -68,14 +71,14 @@ def test_both_engines_agree_instance_by_instance(scenario, strategy, until):
     assert_same(*play_both(scenario, strategy, until))
 
 
-@settings(thorough, max_examples=400 if can_compile() else 50)
+@settings(thorough, max_examples=times(60 if can_compile() else 8))
 @given(scenarios.overloads(), st.sampled_from([1000.0, 7200.5, 86400.0]))
 def test_both_engines_agree_under_overload(scenario_and_strategy, until):
     """Checks queue for hours, fall off their grid, and are picked up long after they were due."""
     assert_same(*play_both(*scenario_and_strategy, until))
 
 
-@settings(thorough, max_examples=200 if can_compile() else 30)
+@settings(thorough, max_examples=times(40 if can_compile() else 6))
 @given(scenarios.overloads() | scenarios.overloads(least=30), st.sampled_from([7200.5, 86400.0]))
 def test_both_engines_agree_when_checks_are_scattered(scenario_and_strategy, until):
     """A crowd that overloads the workers; taken to be one from the beginning, few or many."""
@@ -84,14 +87,14 @@ def test_both_engines_agree_when_checks_are_scattered(scenario_and_strategy, unt
         assert_same(*play_both(*scenario_and_strategy, until))
 
 
-@settings(thorough, max_examples=200 if can_compile() else 30)
+@settings(thorough, max_examples=times(40 if can_compile() else 6))
 @given(scenarios.herds(), stops)
 def test_both_engines_agree_on_who_is_let_in(scenario_and_strategy, until):
     """Callbacks come together into a rate limit, are refused, and come again."""
     assert_same(*play_both(*scenario_and_strategy, until))
 
 
-@settings(thorough, max_examples=1000 if can_compile() else 100)
+@settings(thorough, max_examples=times(120 if can_compile() else 15))
 @given(scenarios.straights())
 def test_both_engines_agree_where_nothing_is_in_doubt(scenario_and_strategy):
     """Straight processes called back by batches are played without events, to the same end."""

@@ -1,7 +1,7 @@
 """What the fuzz has in common: hostile values, damage to tables, texts and bytes, and a guard.
 
-The same cases are played on each run. ``FUZZ=20 python -m pytest tests/fuzz`` plays 20 times as
-many (``FUZZ=0.1`` a tenth): the first of them are the usual ones, the others continue the series.
+The same cases are played on each run. With ``ASYNCSIM_THOROUGH=20`` they are 20 times as many: the
+first of them are the usual ones, the others continue the series.
 A case that fails is in the message, to be pasted; so is one that takes more than `PATIENCE`
 seconds of computing, which ends by a signal instead of going on for ever.
 """
@@ -9,7 +9,6 @@ seconds of computing, which ends by a signal instead of going on for ever.
 from __future__ import annotations
 
 import math
-import os
 import random
 import signal
 import traceback
@@ -24,10 +23,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from thorough import times
 
 import asyncsim as sim
 
-TIMES = float(os.environ.get("FUZZ", 1))
 PATIENCE = 5.0
 """Seconds of computing; no case takes a second on a machine of 2020."""
 OURS = (sim.CensoredWarning, sim.LogWarning, sim.PrecisionWarning, sim.SteadyStateWarning)
@@ -112,7 +111,7 @@ failures: dict[str, str] = {}
 def cases(name: str, number: int) -> Iterator[tuple[int, random.Random]]:
     """Yield cases, each with random numbers of its own; in the end, fail if any of them did."""
     failures.clear()
-    for k in range(int(number * TIMES)):
+    for k in range(times(number)):
         yield k, random.Random(f"{name} {k}")
     found = "\n\n".join(failures.values())
     assert not found, f"{len(failures)} kinds of failures\n{found}"

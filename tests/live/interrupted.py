@@ -15,7 +15,7 @@ from asyncsim.engine.waits import Answer
 
 path, count = sys.argv[1], int(sys.argv[2])
 chance = random.Random(1)
-armed, arrived = threading.Event(), threading.Event()
+armed, arrived, noticed = threading.Event(), threading.Event(), threading.Event()
 finished, perhaps = set(), set()
 
 
@@ -24,14 +24,16 @@ def press():
     while True:
         armed.wait()
         threading.Event().wait(chance.expovariate(1 / 0.001))
-        arrived.clear()
+        noticed.clear()
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        if arrived.wait(3.0):
+        noticed.wait(3.0)
+        if arrived.is_set():
             armed.clear()
             arrived.clear()
             acknowledged.set()
 
 
+sys.unraisablehook = lambda _: noticed.set()  # Python reports an interrupt that it swallows
 acknowledged = threading.Event()
 session = sim.live(store=path)
 threading.Thread(target=press, daemon=True).start()
@@ -47,6 +49,7 @@ while hits < count:
             number = f"{random.randrange(1, 100)}_2"
     except KeyboardInterrupt:
         arrived.set()
+        noticed.set()
         acknowledged.wait()  # until then another one may be on its way
         acknowledged.clear()
         hits += 1

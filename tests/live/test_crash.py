@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from thorough import times
 
 import asyncsim as sim
 from asyncsim.engine.waits import Answer
@@ -18,8 +19,10 @@ from asyncsim.live.journal import Journal
 from asyncsim.live.records import StoredWaits, finish_record
 from asyncsim.live.store import Store
 
-KILLS = 110
-TOLD = 50
+pytestmark = pytest.mark.slow
+
+KILLS = times(50)
+TOLD = 20
 CLIENTS = 3
 INSTANCES = 240
 PLAYERS = Path(__file__).with_name("players.py")
@@ -84,7 +87,7 @@ class Client(threading.Thread):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, which this system does not have")
 def test_no_wait_is_lost_and_none_resumes_twice_however_often_the_player_is_killed(tmp_path):
-    """110 kills at random moments: every serial number is accounted for."""
+    """50 kills at random moments: every serial number is accounted for."""
     path = tmp_path / "workshop.db"
     sim.live(SCENARIO, store=path, seed=5, hold="people").close()
     clients = [Client(path, seed) for seed in range(CLIENTS)]

@@ -8,11 +8,14 @@ import pytest
 import scenarios
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from thorough import times
 
 import asyncsim as sim
 from asyncsim.live.records import StoredWaits, finish_record
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
+
+pytestmark = pytest.mark.slow
 
 TABLES = ("waits", "steps", "instances", "deliveries")
 moves = st.one_of(
@@ -112,7 +115,7 @@ def test_a_callback_on_its_way_is_in_the_record(arm, tmp_path):
 
 
 @pytest.mark.parametrize("against", [(), sim.Polling("10min")], ids=["alone", "with a twin"])
-@settings(max_examples=30, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(12), suppress_health_check=list(HealthCheck))
 @given(scenario=scenarios.scenarios(), script=st.lists(moves, max_size=12), data=st.data())
 def test_crashes_change_nothing(tmp_path_factory, against, scenario, script, data):
     """Crashed after any of the moves, all tables are those of a session that was left alone."""

@@ -10,12 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from thorough import times
 
 import asyncsim as sim
 from asyncsim.engine.waits import Answer
 
-RUNS = 120
-INTERRUPTS = 500
+pytestmark = pytest.mark.slow
+
+RUNS = times(40)
+INTERRUPTS = times(200)
 INTERRUPTED = Path(__file__).with_name("interrupted.py")
 SCENARIO = sim.Scenario(
     name="approval",
@@ -75,7 +78,7 @@ def hold_against(session, acknowledged):
 
 
 def test_a_full_disk_loses_nothing_and_invents_nothing(tmp_path):
-    """120 sessions run into a full disk at a random write, go on when there is room, and reopen."""
+    """40 sessions run into a full disk at a random write, go on when there is room, and reopen."""
     errors = []
     for run in range(RUNS):
         chance = random.Random(run)
@@ -157,7 +160,7 @@ def test_a_session_that_cannot_write_any_more_can_be_closed(tmp_path, caplog):
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no pthread_kill on this system")
 def test_interrupts_at_any_moment_leave_a_session_that_works(tmp_path):
-    """500 times Ctrl-C in a process that plays and finishes; nothing is stuck, nothing invented."""
+    """200 times Ctrl-C in a process that plays and finishes; nothing is stuck, nothing invented."""
     path = tmp_path / "s.db"
     with sim.live(SCENARIO, store=path, hold="people") as session:
         session.run_for(20.0)

@@ -10,13 +10,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from thorough import times
 
 import asyncsim as sim
 from asyncsim.engine.waits import Answer
 from asyncsim.live.journal import Journal
 from asyncsim.live.store import Store
 
-FLIPS = 400
+FLIPS = times(150)
 SCENARIO = sim.Scenario(
     name="approval",
     process=sim.Process(
@@ -75,7 +76,7 @@ def refused_or_same(damaged, truth):
 class TestDamage:
     @pytest.mark.slow
     def test_no_bit_can_flip_unnoticed(self, path, tmp_path):
-        """400 of them: the file is named, or all is as it was."""
+        """150 of them: the file is named, or all is as it was."""
         whole, chance = path.read_bytes(), random.Random(4)
         shutil.copy(path, tmp_path / "whole.db")
         truth = seen(tmp_path / "whole.db")

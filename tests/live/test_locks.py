@@ -14,6 +14,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from elsewhere import elsewhere
+from thorough import times
 
 import asyncsim as sim
 from asyncsim.engine.waits import Answer
@@ -27,7 +29,10 @@ SCENARIO = sim.Scenario(
     arrivals=sim.Regular("1s"),
     length="10min",
 )
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows drops no locks")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name != "posix", reason="Windows drops no locks"),
+]
 
 
 @pytest.fixture
@@ -39,27 +44,18 @@ def path(tmp_path):
     return path
 
 
-def finished_elsewhere(path, number):
-    """Finish as another process does, from its start to its end."""
-    code = f"import asyncsim as sim; print(sim.finish_in_store({str(path)!r}, {number!r}).name)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
 @pytest.mark.parametrize("ending", ["", "-wal", "-shm", ".owner", ".turn"])
 def test_a_copy_made_in_the_kernel_takes_nothing_away(path, ending, tmp_path):
     """After it, another process finishes and leaves; all is one store, with one owner."""
     session = sim.live(store=path)
     session.finish("1_1")
     shutil.copy(f"{path}{ending}", tmp_path / "copy")
-    assert finished_elsewhere(path, "5_1") == "FINISHED"
+    assert elsewhere(sim.finish_in_store, path, "5_1") is Answer.FINISHED
     assert session.finish("5_1", strict=False) is Answer.DUPLICATE
     assert session.finish("6_1") is Answer.FINISHED
-    assert finished_elsewhere(path, "6_1") == "DUPLICATE"
-    code = f"import asyncsim as sim; sim.live(store={str(path)!r})"
-    second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "StoreError" in second.stderr
-    assert "being played by another session" in second.stderr
+    assert elsewhere(sim.finish_in_store, path, "6_1") is Answer.DUPLICATE
+    with pytest.raises(sim.StoreError, match="being played by another session"):
+        elsewhere(sim.live, store=path)
     session.close()
 
 
@@ -75,7 +71,7 @@ def test_a_folder_zipped_in_the_kernel_frees_no_lock(path, tmp_path):
 
 def test_whatever_is_done_to_its_files_a_kill_loses_no_acknowledged_finish(path, tmp_path):
     """The player copies, reads and zips its own files while it and two processes finish."""
-    for round_ in range(4):
+    for round_ in range(times(2)):
         with subprocess.Popen(
             [sys.executable, COPIER, path, tmp_path / f"copies{round_}", str(round_)],
             stdout=subprocess.PIPE,
@@ -282,13 +278,13 @@ def test_threads_that_read_the_files_disturb_nobody(path):
         told = {}
         for k, number in enumerate(numbers):
             if k % 10 == 0:
-                told[number] = finished_elsewhere(path, number)
+                told[number] = elsewhere(sim.finish_in_store, path, number)
             else:
-                told[number] = session.finish(number).name
+                told[number] = session.finish(number)
     finally:
         over.set()
         reader.join()
-    assert set(told.values()) == {"FINISHED"}
+    assert set(told.values()) == {Answer.FINISHED}
     session.close()
     with sim.live(store=path) as again:
         assert all(again.wait(number)["state"] == "finished" for number in numbers)

@@ -12,6 +12,8 @@ import pytest
 import asyncsim as sim
 from asyncsim.engine.waits import Answer, Wait
 
+pytestmark = pytest.mark.slow
+
 FINISHER = Path(__file__).with_name("finisher.py")
 
 

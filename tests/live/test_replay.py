@@ -6,6 +6,8 @@ import pytest
 import asyncsim as sim
 from asyncsim.live.twins import StrategyTwins
 
+pytestmark = pytest.mark.slow
+
 SCENARIO = sim.Scenario.load("data/person.toml")
 TABLES = ("waits", "steps", "instances", "deliveries", "server", "overhead")
 

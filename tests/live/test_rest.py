@@ -11,6 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
+from thorough import times
 
 import asyncsim as sim
 from asyncsim.live.endpoint import PATH
@@ -21,7 +22,7 @@ TOKEN = "secret-of-these-tests"
 ME = {"Authorization": f"Bearer {TOKEN}"}
 BATCH = Path(__file__).parents[2] / "data" / "nightly_batch.sh"
 WRONG_BODIES = [b"{", b"[]", b'"x"', b"7", b"\xff", b'{"x": NaN}', b"[" * 9999, b'{"x": "\\ud800"}']
-CASES = 120
+CASES = times(40)
 """For each path, of requests as described and of others."""
 
 
@@ -357,12 +358,12 @@ def sender(operation, mode, statuses):
 
 @pytest.mark.slow
 def test_it_keeps_to_its_own_description_whatever_is_sent():
-    """More than 2,000 random requests: no 5xx, and no answer that is not described."""
-    statuses = Counter()
-    for operation in operations():
+    """Hundreds of random requests: no 5xx, and no answer that is not described."""
+    statuses, paths = Counter(), operations()
+    for operation in paths:
         for mode in schemathesis.GenerationMode:
             sender(operation, mode, statuses)()
-    assert sum(statuses.values()) >= 2000, statuses
+    assert sum(statuses.values()) >= 0.9 * 2 * CASES * len(paths), statuses
     assert max(statuses) < 500, statuses
     assert {200, 201, 204, 400, 404} <= set(statuses), statuses
 
@@ -401,6 +402,7 @@ class TestRealClients:
         assert session.waiting_count == 0
         assert session.instance(7)["fields"] == {"PostedBy": "nightly batch"}
 
+    @pytest.mark.slow
     def test_a_thousand_finishes_of_one_number_are_one_204(self, endpoint):
         """From eight clients at once; all others are told that it was finished before."""
         _, server = endpoint

@@ -10,6 +10,7 @@ import scenarios
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plays import DISTRIBUTIONS
+from thorough import times
 
 import asyncsim as sim
 from asyncsim.live.twins import with_one_more
@@ -32,7 +33,7 @@ def simulated(scenario, strategy, instant, draws=None):
 
 
 @pytest.mark.slow
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(40), suppress_health_check=list(HealthCheck))
 @given(scenarios.scenarios(), scenarios.strategies(), st.lists(st.floats(60, 90_000), max_size=4))
 def test_a_session_left_alone_is_the_simulation(scenario, strategy, stops):
     """Stopped anywhere and gone on with, under any strategy, with every kind of system."""
@@ -43,6 +44,7 @@ def test_a_session_left_alone_is_the_simulation(scenario, strategy, stops):
     assert_same_run(expected, session.so_far())
 
 
+@pytest.mark.slow
 def test_twins_play_the_same_instances():
     """Each lane of a session is what simulate() gives for its strategy on the same numbers."""
     scenario = sim.Scenario.load("data/lines_of_business.toml")

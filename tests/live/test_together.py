@@ -288,6 +288,7 @@ class TestServed:
         assert set(told) <= {b"204", b"503"}
         assert told[b"204"] == finished(session) > 0
 
+    @pytest.mark.slow
     def test_many_clients_at_once_are_each_answered_once(self, session):
         """600 finishes by 16 clients, two of each step: one of them is done."""
         endpoint = session.serve(token=TOKEN, thread=True)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from thorough import times
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.calendar import (
@@ -269,7 +270,7 @@ def brute_open_seconds(hours, calendar, instant):
     return total
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(40))
 @example(Hours(("02:30", "03:15")), Calendar(SPRING, BERLIN), [10_000.0, 90_000.0])
 @example(Hours(("02:15", "02:45")), Calendar(AUTUMN, BERLIN), [8_000.0, 9_000.0, 12_000.0])
 @given(open_hours, calendars, st.lists(st.floats(0, 20 * 86400), max_size=8))
@@ -281,7 +282,7 @@ def test_open_time_is_the_time_inside_the_window(hours, calendar, at):
         assert office.open_seconds(instant) == pytest.approx(expected, abs=1e-6)
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(40))
 @example(Hours(("02:30", "03:15")), Calendar(SPRING, BERLIN), [0, 1800])
 @given(open_hours, calendars, st.lists(st.integers(0, 86400), max_size=8))
 def test_open_time_and_instants_are_inverse(hours, calendar, amounts):
@@ -297,7 +298,7 @@ def test_open_time_and_instants_are_inverse(hours, calendar, amounts):
         assert office.open_seconds(at_work + 0.5) > amount  # opening_of the last of them
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(40))
 @given(open_hours, calendars, st.lists(st.floats(0, 9 * 86400) | st.integers(0, 9 * 86400)))
 def test_many_openings_at_once_are_those_one_by_one(hours, calendar, amounts):
     """To the last bit, at closing times as well."""

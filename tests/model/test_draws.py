@@ -10,6 +10,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenarios import scenarios
+from thorough import times
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.arrivals import ArrivalTimes, Poisson
@@ -311,7 +312,7 @@ def test_what_own_draws_lack_is_drawn():
             assert np.array_equal(array, arrays(reference)[key][:3])
 
 
-@settings(max_examples=30)
+@settings(max_examples=times(20))
 @given(scenarios(), st.integers(0, 5))
 def test_complete_draws_stay_as_they_are(scenario, seed):
     """Completing what is complete changes nothing."""

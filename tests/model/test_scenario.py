@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from scenarios import scenarios
+from thorough import times
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.arrivals import Poisson, Regular
@@ -105,7 +106,7 @@ def test_a_changed_copy_is_checked_again():
         scenario.replace(systems={})
 
 
-@settings(max_examples=30)
+@settings(max_examples=times(20))
 @given(scenarios())
 def test_scenarios_travel_to_other_processes(scenario):
     """A pickled or copied scenario is equal to the original and draws the same numbers."""

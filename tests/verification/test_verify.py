@@ -24,6 +24,8 @@ from asyncsim.model.systems import NightlyBatch
 from asyncsim.verification.experiments import EXACT, MARGIN, all_experiments
 from asyncsim.verification.verify import played, verdict, verify
 
+pytestmark = pytest.mark.slow
+
 WRONG = 1.03
 QUICK = {(one.engine, one.name): one for one in all_experiments(quick=True)}
 LONG = {

@@ -81,6 +81,7 @@ class TestStanding:
             assert sum(standing.counts) == session.instances_count
         assert here == {"done": 200}
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["nightly_ledger", "person", "lines_of_business"])
     @pytest.mark.parametrize("strategy", [sim.Callback(), sim.Polling("15min")])
     def test_figures_agree_with_the_tables(self, name, strategy, pytestconfig):
@@ -215,6 +216,7 @@ class TestOutside:
             "lines": ["next batch starts Tue 06 Jan 22:00", "0 being worked on, 0 in line", ""],
         }
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["nightly_ledger", "person", "lines_of_business"])
     @pytest.mark.parametrize("strategy", [sim.Callback("1min"), sim.Polling("1h")])
     def test_items_and_waits_agree_with_the_tables(self, name, strategy, pytestconfig):
