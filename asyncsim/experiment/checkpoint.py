@@ -84,13 +84,9 @@ def _digest(described: object) -> str:
 class Checkpoint:
     """The file of one sweep; created if there is none.
 
-    `sweep` is its `identity`, `shape` the number of replications and strategies of each point.
-
-    Raises
-    ------
-    ScenarioError
-        If the file is not a checkpoint, cannot be read or written, or is of another version of
-        asyncsim or of another sweep, naming the difference.
+    `sweep` is its `identity`, `shape` the number of replications and strategies of each point. A
+    file that is not a checkpoint, cannot be read or written, or is of another version of asyncsim
+    or of another sweep raises a `ScenarioError` that names the difference.
     """
 
     def __init__(self, path: str | Path, sweep: dict[str, str], shape: tuple[int, int]) -> None:
@@ -146,13 +142,7 @@ class Checkpoint:
                 )
 
     def of(self, points: Sequence[Point]) -> dict[int, Floats]:
-        """Return the metrics of the finished points, by their numbers.
-
-        Warns
-        -----
-        UserWarning
-            If rows are damaged; their points are played again.
-        """
+        """Return the metrics of the finished points, by their numbers; warn of damaged rows."""
         with self._sqlite_errors():
             rows = self._db.execute("select point, metrics, checksum from points").fetchall()
         stored = {point: (metrics, checksum) for point, metrics, checksum in rows}

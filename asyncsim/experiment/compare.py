@@ -321,13 +321,10 @@ def compare(
 
     Parameters
     ----------
-    scenario
-        What is played.
-    strategies
-        The strategies; the others are compared with the first.
+    scenario, strategies
+        What is played, and how its steps wait; strategies are compared with the first.
     replications
-        Number of replications; by default 10, or as many as `precision` needs (it is then the
-        least number).
+        By default 10, or as many as `precision` needs (it is then the least number).
     precision
         Continue until the half-width of the interval of `figure` is at most this share of its mean
         under every strategy at once, and stays so for some more replications: the rule of
@@ -346,10 +343,8 @@ def compare(
         that begins empty; `asyncsim.steady_state` finds how long it is. Instances that arrived in
         it are not counted, load is that of the time after it, and metrics of whole runs
         (`longest_queue`, `connection_time`) are NaN. Pictures of a single run show all of it.
-    seed
-        Key of the random numbers.
-    confidence
-        Of every interval.
+    seed, confidence
+        Key of the random numbers, and level of every interval.
     engine, profile
         As in `asyncsim.simulate`.
     n_jobs

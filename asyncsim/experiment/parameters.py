@@ -63,10 +63,7 @@ def points_of(
 ) -> list[Point]:
     """Return the points of a grid, or `sample` points of a Latin hypercube.
 
-    Raises
-    ------
-    ScenarioError
-        If a name is unknown, or a value is valid at no point of the grid.
+    An unknown name, or a value that is valid at no point of the grid, raises a `ScenarioError`.
     """
     names = _names(grid)
     if sample is not None:

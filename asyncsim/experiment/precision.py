@@ -66,12 +66,7 @@ def target(precision: object, within: object, unit: str) -> PrecisionTarget:
     """Return the target that a user gave, checked.
 
     It is a share of the mean, or a half-width in the unit of the metric (a duration where that is
-    seconds).
-
-    Raises
-    ------
-    ScenarioError
-        If one is invalid, or both or neither are given.
+    seconds); exactly one must be given.
     """
     if (precision is None) == (within is None):
         raise ScenarioError(

@@ -119,13 +119,7 @@ class Replications:
 
 
 def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
-    """Return strategies by label, checked; repeated labels are numbered.
-
-    Raises
-    ------
-    ScenarioError
-        If they are not a non-empty list of strategies.
-    """
+    """Return strategies by label, checked; repeated labels are numbered."""
     if not isinstance(strategies, (list, tuple)) or not strategies:
         raise scenario_error(
             "strategies", "must be a list such as [Callback(), Polling('15min')]", strategies
@@ -204,13 +198,7 @@ def runner(n_jobs: int, progress: bool, desc: str, runs: int | None = None) -> I
 
 
 def jobs(n_jobs: int) -> int:
-    """Return a number of processes, checked; -1 stands for one per processor.
-
-    Raises
-    ------
-    ScenarioError
-        If it is neither -1 nor a whole number from 1.
-    """
+    """Return a number of processes, checked; -1 stands for one per processor."""
     if not isinstance(n_jobs, bool) and n_jobs == -1:
         return os.cpu_count() or 1
     try:
@@ -228,13 +216,7 @@ def mapping(n_jobs: int) -> Iterator[Map[Any, Any]]:
 
 @contextmanager
 def processes(n_jobs: int) -> Iterator[Executor | None]:
-    """Yield an executor on `n_jobs` processes; None for one, or where none can be started.
-
-    Warns
-    -----
-    UserWarning
-        If no process can be started, with the reason.
-    """
+    """Yield an executor on `n_jobs` processes; None for one, or if none starts (with a warning)."""
     pool = None if n_jobs == 1 else _pool(n_jobs)
     if pool is None:
         yield None

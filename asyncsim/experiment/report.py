@@ -102,7 +102,7 @@ def report(
     assumptions: str = "",
     sharing: str = "",
 ) -> Path:
-    """Write studies as one HTML file that needs nothing else, not even the internet.
+    """Write studies as one HTML file that needs nothing else, and return its path.
 
     It has each study's table and picture, all results as CSV to download (a name that begins with
     ``=``, ``+``, ``-`` or ``@`` has a quote before it, for spreadsheets), the scenarios as files,

@@ -200,9 +200,9 @@ def steady_state(
     """Estimate a metric in the steady state, without the warm-up of a run that begins empty.
 
     With a nightly batch or office hours everything goes up and down with the day, so single waits
-    have no steady state; means of whole cycles have. One observation is therefore the mean of one
-    cycle, of the waits armed or the instances arrived in it, or over its time. The last cycle is
-    left out: no further arrivals compete with those before its end.
+    have no steady state; means of whole cycles have. One observation is the mean of one cycle, of
+    the waits armed or the instances arrived in it, or over its time. The last cycle is left out:
+    no further arrivals compete with those at its end.
 
     MSER-5 (`asyncsim.experiment.warm_up.mser5`) finds the warm-up in the cycles averaged over
     replications. Its cut is made if what it leaves out differs from the rest by more than chance;

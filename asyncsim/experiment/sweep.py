@@ -260,17 +260,13 @@ def sweep(
         Any `concurrent.futures.Executor`, such as a process pool or ``Client().get_executor()`` of
         Dask; it stays open. The result is the same to the last bit on any of them.
     n_jobs
-        Without an executor: on how many processes, as in `asyncsim.compare`.
+        Number of processes without an executor, as in `asyncsim.compare`.
     resume
         File of finished points (SQLite; created if there is none). Points found there are not
         played again, except those with an error or a damaged row; values may be added to the grid.
         A file of another version of asyncsim is refused.
-    engine
-        As in `asyncsim.simulate`.
-    confidence
-        Of the intervals.
-    progress
-        Show a progress bar.
+    engine, confidence, progress
+        As in `asyncsim.compare`.
 
     Returns
     -------
