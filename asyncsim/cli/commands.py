@@ -12,8 +12,8 @@ from typing import Any
 
 from asyncsim import plots
 from asyncsim.calibration.fit import fit
+from asyncsim.capacity.questions import fewest_workers, largest_volume
 from asyncsim.capacity.search import Options
-from asyncsim.capacity.thresholds import fewest_workers, largest_volume
 from asyncsim.cli.options import (
     SEED_HELP,
     STRATEGY_HELP,
