@@ -19,10 +19,10 @@ from asyncsim.cli import commands as studies
 from asyncsim.cli.main import _parser, main
 from asyncsim.cli.options import parse_strategy
 from asyncsim.engine.metrics import METRICS
-from asyncsim.experiment.exact_experiments import exact_experiments
 from asyncsim.model.examples import LOG, SCENARIO, example_files, readable_file
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
+from asyncsim.verification.experiments import all_experiments
 
 
 @pytest.fixture
@@ -337,10 +337,10 @@ def test_an_interrupted_command_reports_it(problem, status, message, capsys, mon
 def test_verify_explains_its_verdicts_and_fails_if_one_is_not_ok(
     theory, status, passed, capsys, monkeypatch
 ):
-    """For both exit statuses the output names the engine and explains the verdicts."""
-    cut_off = next(iter(exact_experiments("simpy")))
+    """Whatever the exit status, the table has the engine, and the meaning stands below it."""
+    cut_off = next(one for one in all_experiments() if one.exact and one.engine == "simpy")
     wrong = attrs.evolve(cut_off, theory={"wasted_share": 0.5 * theory})
-    monkeypatch.setattr("asyncsim.experiment.verify.all_experiments", lambda quick: [wrong])
+    monkeypatch.setattr("asyncsim.verification.verify.all_experiments", lambda quick: [wrong])
     assert main(["verify", "--quick"]) == status
     shown = capsys.readouterr().out
     assert f"simpy: {passed} figures are equivalent to theory" in shown

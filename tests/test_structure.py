@@ -22,6 +22,7 @@ ROOMS = [
     "engine",
     "fast",
     "experiment",
+    "verification",
     "eventlog",
     "capacity",
     "calibration",

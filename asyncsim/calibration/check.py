@@ -21,8 +21,8 @@ from asyncsim.calibration.batch_detection import clock_of
 from asyncsim.calibration.log_reader import TIMES, done_column
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
-from asyncsim.experiment.notebook_html import table_html
-from asyncsim.experiment.replications import Replications, playing
+from asyncsim.experiment.output import table_html
+from asyncsim.experiment.replications import Replications, runner
 from asyncsim.experiment.statistics import check_confidence, check_replications, student_t
 from asyncsim.model.calendar import Calendar, is_cron
 from asyncsim.model.distributions import Floats
@@ -286,8 +286,8 @@ def checked(
     def keep(run: Run) -> dict[tuple[str, str], float]:
         return metrics_of(shown.of(steps_of(run), scenario.length), scenario)
 
-    with playing(1, progress, "check", replications) as play:
-        found = [figures for (figures,) in play.kept(plan, keep, range(replications))]
+    with runner(1, progress, "check", replications) as play:
+        found = [figures for (figures,) in play.collect(plan, keep, range(replications))]
     rows = []
     for name, unit in dict.fromkeys(key for figures in (log, *found) for key in figures):
         own = log.get((name, unit), math.nan)

@@ -18,7 +18,7 @@ from attrs import frozen
 
 from asyncsim.calibration.cases import KEPT, SORTED, Problems, executions_of
 from asyncsim.errors import EngineError, ScenarioError
-from asyncsim.experiment.file_output import unquoted
+from asyncsim.experiment.output import unquoted
 from asyncsim.model.calendar import Calendar, zone_name
 from asyncsim.model.examples import LOG, readable_file
 from asyncsim.model.request_log import (

@@ -11,7 +11,7 @@ import pandas as pd
 
 from asyncsim import plots
 from asyncsim.capacity.search import Evaluations
-from asyncsim.experiment.notebook_html import table_html
+from asyncsim.experiment.output import table_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

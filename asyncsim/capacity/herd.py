@@ -15,7 +15,7 @@ from asyncsim.capacity.search import Effort, Options
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
 from asyncsim.experiment import theory
-from asyncsim.experiment.replications import Replications, playing
+from asyncsim.experiment.replications import Replications, runner
 from asyncsim.experiment.statistics import Interval, mean_interval
 from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep
@@ -178,8 +178,8 @@ def herd_drain(
     chosen = Effort.of(effort)
     plan = Replications(scenario, (strategy,), chosen.seed, chosen.engine)
     keep = partial(herds_of, system=system, apart=gap)
-    with playing(chosen.n_jobs, chosen.progress, "herds", chosen.replications) as play:
-        parts = [part for (part,) in play.kept(plan, keep, range(chosen.replications))]
+    with runner(chosen.n_jobs, chosen.progress, "herds", chosen.replications) as play:
+        parts = [part for (part,) in play.collect(plan, keep, range(chosen.replications))]
     herds = pd.concat(parts, ignore_index=True)
     return HerdDrain(
         scenario,

@@ -30,7 +30,7 @@ from asyncsim.capacity.target import Measure, Target
 from asyncsim.engine.metrics import TOTALS
 from asyncsim.engine.simulation import check_played, check_scenario
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.parameters import OF_STRATEGY, fields_of, reading
+from asyncsim.experiment.parameters import OF_STRATEGY, fields_of, scaled_value
 from asyncsim.experiment.stability import goes_on
 from asyncsim.experiment.statistics import paired_interval
 from asyncsim.model.arrivals import Arrivals, Poisson, UniformArrivals, WeeklyPoisson
@@ -151,15 +151,15 @@ def largest_volume(
             f"field must be given for arrivals of class {type(scenario.arrivals).__name__}: the "
             "dotted name of what stands for volume"
         )
-    present = reading(volume) if field == own_field else None
+    present = scaled_value(volume) if field == own_field else None
     if between is None:
         if present is None:
             raise scenario_error("between", "must be given with a field of your own", between)
-        least = max(present.figure / LARGEST, 1.0 if present.scale == "whole number" else 0.0)
-        between = present.back(least), present.back(present.figure * LARGEST)
+        least = max(present.number / LARGEST, 1.0 if present.scale == "whole number" else 0.0)
+        between = present.back(least), present.back(present.number * LARGEST)
     tried, wanted = _prepared(scenario, strategy, target, field, between, effort)
     space = tried.space
-    start = present.figure if present and present.scale == space.scale else space.low
+    start = present.number if present and present.scale == space.scale else space.low
     return _just_met("largest volume", tried, wanted, start, "low")
 
 

@@ -18,18 +18,19 @@ import numpy as np
 import pandas as pd
 from attrs import Factory, define, evolve, fields, frozen
 
-from asyncsim.capacity.target import Measure, never_resumed
+from asyncsim.capacity.target import Measure
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.parameters import Reading, made, read_ends, swept_labels
+from asyncsim.experiment.parameters import ScaledValue, made, scaled_ends, swept_labels
 from asyncsim.experiment.replications import (
-    Outcome,
-    Playing,
     Replications,
+    Runner,
+    RunSummary,
     jobs,
     labelled,
-    playing,
+    runner,
+    unresumed_share,
 )
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.stability import (
@@ -78,7 +79,7 @@ NEGLIGIBLE = 0.01
 
 @frozen
 class SearchSpace:
-    """The range of a field that is searched, as numbers on the scale of its `Reading`."""
+    """The range of a field that is searched, as numbers on the scale of its `ScaledValue`."""
 
     field: str
     scale: str
@@ -90,11 +91,11 @@ class SearchSpace:
         """Return the space between two values as users write them."""
         if not isinstance(ends, (list, tuple)) or len(ends) != 2:
             raise scenario_error("between", RIGHT, ends)
-        low, high = read_ends(ends)
+        low, high = scaled_ends(ends)
         known = low and (low.scale in SCALES or low.scale.startswith("rate"))
-        if not (known and low and high) or low.scale != high.scale or low.figure >= high.figure:
+        if not (known and low and high) or low.scale != high.scale or low.number >= high.number:
             raise scenario_error("between", RIGHT, ends)
-        return cls(field, low.scale, low.figure, high.figure)
+        return cls(field, low.scale, low.number, high.number)
 
     @property
     def whole(self) -> bool:
@@ -115,7 +116,7 @@ class SearchSpace:
 
     def written(self, x: float) -> Any:
         """Return a value as a scenario takes it."""
-        return Reading(self.scale, x).back(int(x) if self.whole else x)
+        return ScaledValue(self.scale, x).back(int(x) if self.whole else x)
 
     def text(self, x: float, like: float | None = None) -> str:
         """Return a value as text, a duration in the unit that another one is shown in."""
@@ -257,9 +258,9 @@ class Sample:
     @classmethod
     def of(cls, run: Run, measure: Measure) -> Sample:
         """Return the sample of a run."""
-        outcome = Outcome.of(run)
-        armed, still = (int(outcome.figures[name]) for name in ("armed", "still_waiting"))
-        return cls(measure.of_run(outcome), armed, still, never_resumed(outcome), Asked.of(run))
+        summary = RunSummary.of(run)
+        armed, still = (int(summary.metrics[name]) for name in ("armed", "still_waiting"))
+        return cls(measure.of_run(summary), armed, still, summary.unresumed, Asked.of(run))
 
 
 @frozen
@@ -284,7 +285,7 @@ class Evaluations:
     measure: Measure
     effort: Effort
     lost: float = 1.0
-    _play: Playing | None = None
+    _play: Runner | None = None
     _samples: dict[float, list[list[Sample]]] = Factory(dict)
     _overloads: dict[float, Overload] = Factory(dict)
 
@@ -293,7 +294,7 @@ class Evaluations:
         """Open the processes and the progress bar of a search; strategies are checked."""
         for strategy in self.strategies:
             check_played(self.scenario, strategy, None)
-        with playing(self.effort.n_jobs, self.effort.progress, desc) as self._play:
+        with runner(self.effort.n_jobs, self.effort.progress, desc) as self._play:
             yield
         self._play = None
 
@@ -322,7 +323,7 @@ class Evaluations:
             keep = partial(Sample.of, measure=self.measure)
             assert self._play is not None
             self._play.next_value(shown, effort.replications * len(self.strategies))
-            played = self._play.kept(plan, keep, range(effort.replications))
+            played = self._play.collect(plan, keep, range(effort.replications))
             runs = [list(column) for column in zip(*played, strict=True)]
             self._samples[x] = runs
             if all(math.isnan(run.value) for column in runs for run in column):
@@ -427,8 +428,7 @@ class Evaluations:
     def unresumed_share(self, x: float, strategy: int = 0) -> float:
         """Return the share of all armed waits at a value that never resumed."""
         runs = self._runs(x)[strategy]
-        armed = sum(run.armed for run in runs)
-        return sum(run.unresumed for run in runs) / armed if armed else math.nan
+        return unresumed_share(sum(run.unresumed for run in runs), sum(run.armed for run in runs))
 
     def unresumed_notes(self) -> list[str]:
         """Return how the measure counts waits that never resumed."""

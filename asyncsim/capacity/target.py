@@ -14,7 +14,7 @@ from attrs import frozen
 
 from asyncsim.engine.metrics import METRICS, check_metric, metrics_of
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.replications import Outcome
+from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.statistics import quantile
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
@@ -89,11 +89,11 @@ class Measure:
     def _endless(self) -> bool:
         return self.metric in ENDLESS or (self.lateness_costs and self.metric in LATE_COSTS)
 
-    def of_run(self, outcome: Outcome) -> float:
+    def of_run(self, summary: RunSummary) -> float:
         """Return its value in a run; NaN if there was nothing to measure."""
-        figures, never = outcome.figures, never_resumed(outcome)
+        figures, never = summary.metrics, summary.unresumed
         if self.quantile is not None:
-            return quantile_of_all(outcome.latencies, never, self.quantile)
+            return quantile_of_all(summary.latencies, never, self.quantile)
         if self.metric == "mean_latency" and never:
             return math.inf
         return math.inf if figures["still_waiting"] and self._endless else figures[self.metric]
@@ -134,11 +134,6 @@ class Measure:
             f"any loss at all makes {self.metric} infinite, since a callback that is lost for good "
             f"is infinitely late; {remedy}"
         )
-
-
-def never_resumed(outcome: Outcome) -> int:
-    """Return how many armed waits of a run never resumed."""
-    return int(outcome.figures["armed"]) - len(outcome.latencies)
 
 
 def quantile_of_all(latencies: Floats, never: int, q: float) -> float:

@@ -19,11 +19,17 @@ from attrs import frozen
 from asyncsim import plots
 from asyncsim.capacity.answers import NOT_FOUND, Capacity, Found, PlannerAnswer
 from asyncsim.capacity.search import LOSS, Effort, Evaluations, Options, SearchSpace, bisect
-from asyncsim.capacity.target import Measure, never_resumed
+from asyncsim.capacity.target import Measure
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played, check_scenario
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.replications import Outcome, Replications, labelled, playing
+from asyncsim.experiment.replications import (
+    Replications,
+    RunSummary,
+    labelled,
+    runner,
+    unresumed_share,
+)
 from asyncsim.experiment.statistics import Interval, interval_of, paired_interval
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import (
@@ -367,9 +373,9 @@ Columns = tuple[list[float], list[float]]
 
 def _kept(run: Run, measures: tuple[Measure, Measure]) -> tuple[float, float, float, float]:
     """Return both measures of a run, and the numbers of unresumed and of armed waits."""
-    outcome = Outcome.of(run)
-    across, upwards = (measure.of_run(outcome) for measure in measures)
-    return across, upwards, never_resumed(outcome), outcome.figures["armed"]
+    summary = RunSummary.of(run)
+    across, upwards = (measure.of_run(summary) for measure in measures)
+    return across, upwards, summary.unresumed, summary.metrics["armed"]
 
 
 def _measured(
@@ -377,12 +383,12 @@ def _measured(
 ) -> Iterator[tuple[Columns, float]]:
     """Yield both measures of each strategy, and its share of waits that never resumed."""
     runs = effort.replications * len(plan.strategies)
-    with playing(effort.n_jobs, effort.progress, "frontier", runs) as play:
+    with runner(effort.n_jobs, effort.progress, "frontier", runs) as play:
         keep = partial(_kept, measures=measures)
-        played = list(play.kept(plan, keep, range(effort.replications)))
+        played = list(play.collect(plan, keep, range(effort.replications)))
     for rows in zip(*played, strict=True):
         across, upwards, never, armed = zip(*rows, strict=True)
-        yield (list(across), list(upwards)), sum(never) / max(sum(armed), 1.0)
+        yield (list(across), list(upwards)), unresumed_share(sum(never), sum(armed))
 
 
 def _dominance(label: str, measured: Mapping[str, Columns], confidence: float) -> dict[str, str]:

@@ -30,7 +30,7 @@ from asyncsim.engine.metrics import metrics_of
 from asyncsim.errors import ScenarioError
 from asyncsim.eventlog.write import event_log_format, write_event_log
 from asyncsim.experiment.compare import FIGURE, compare
-from asyncsim.experiment.file_output import (
+from asyncsim.experiment.output import (
     check_folder,
     named_file,
     save_picture,
@@ -39,10 +39,10 @@ from asyncsim.experiment.file_output import (
 )
 from asyncsim.experiment.report import report, report_file
 from asyncsim.experiment.simulate import simulate
-from asyncsim.experiment.verify import MEANING, verify
 from asyncsim.fast.background_compilation import warm_up
 from asyncsim.model.examples import example_files, examples_folder
 from asyncsim.model.scenario_files import scenario_file
+from asyncsim.verification.verify import MEANING, verify
 
 QUESTIONS = {"workers": fewest_workers, "volume": largest_volume}
 DEFAULT_STRATEGIES = ("callback delay=50ms", "polling 1min", "polling 15min")

@@ -14,7 +14,7 @@ import attrs
 
 from asyncsim.engine.metrics import METRICS
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.file_output import check_writable, named_file, writing
+from asyncsim.experiment.output import check_writable, named_file, writing
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import STRATEGIES

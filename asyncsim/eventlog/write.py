@@ -17,7 +17,7 @@ from asyncsim.errors import EngineError
 from asyncsim.eventlog.ocel import write_ocel
 from asyncsim.eventlog.text_output import AT, in_zone, run_description, text_file
 from asyncsim.eventlog.xes import write_xes
-from asyncsim.experiment.file_output import named_file, write_csv_table, writing
+from asyncsim.experiment.output import named_file, write_csv_table, writing
 from asyncsim.model.units import InvalidValue, nearest
 from asyncsim.model.validation import choice, scenario_error
 

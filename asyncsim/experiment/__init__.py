@@ -1,1 +1,4 @@
-"""Output analysis: how many replications, from when on, how sure."""
+"""Experiments: simulate, compare, replicate, sweep, and analyse the output.
+
+Begin with `asyncsim.experiment.simulate`, then read `replications` and `compare`.
+"""

@@ -1,7 +1,6 @@
-"""Finished points of a sweep, kept in a file of SQLite: a sweep that was stopped can be resumed.
+"""Finished points of a sweep in a SQLite file: a sweep that was stopped can be resumed.
 
-Each row has a checksum. A point with a row that is not as it was written, or with one too many or
-too few, is played again.
+Each point is a row with a checksum; if it is damaged, the point is played again.
 """
 
 from __future__ import annotations
@@ -9,10 +8,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import math
 import pickle
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from importlib.metadata import version
@@ -23,7 +21,7 @@ import numpy as np
 
 from asyncsim.engine.metrics import METRICS
 from asyncsim.errors import ScenarioError, warn
-from asyncsim.experiment.file_output import named_file
+from asyncsim.experiment.output import named_file
 from asyncsim.experiment.parameters import Point, Values
 from asyncsim.model import scenario_files
 from asyncsim.model.distributions import Floats
@@ -34,8 +32,7 @@ from asyncsim.platform import database_hint
 
 TABLES = """
 create table sweep (what text primary key, is_ text not null);
-create table runs (point text, replication integer, strategy integer, {columns}, checksum text,
-    primary key (point, replication, strategy));
+create table points (point text primary key, metrics blob, checksum text);
 """
 
 VERSION = "version of asyncsim"
@@ -51,8 +48,7 @@ def identity(
     seed: int,
     engine: str,
 ) -> dict[str, str]:
-    """Return what two sweeps must agree in for one to go on where the other stopped."""
-    told = {label: _strategy_text(strategy) for label, strategy in strategies.items()}
+    """Return what two sweeps must share for one to resume the other."""
     return {
         VERSION: version("asyncsim"),
         "swept fields": ", ".join(grid),
@@ -62,23 +58,18 @@ def identity(
         "seed": str(seed),
         "engine": engine,
         "figures": ", ".join(METRICS),
-        "strategies": "\n".join(f"{label}: {text}" for label, text in told.items()),
-        "scenario": _scenario_text(scenario),
+        "strategies": "\n".join(f"{label}: {_text(one)}" for label, one in strategies.items()),
+        "scenario": _text(scenario),
     }
 
 
-def _scenario_text(scenario: Scenario) -> str:
+def _text(described: Scenario | Strategy) -> str:
     try:
-        return scenario_files.dumps(scenario)
-    except ScenarioError:  # holds a class of one's own, which no file can hold
-        return _digest(scenario)
-
-
-def _strategy_text(strategy: Strategy) -> str:
-    try:
-        return json.dumps(scenario_files.strategy_table(strategy))
-    except ScenarioError:
-        return _digest(strategy)
+        if isinstance(described, Scenario):
+            return scenario_files.dumps(described)
+        return json.dumps(scenario_files.strategy_table(described))
+    except ScenarioError:  # no file holds a custom class
+        return _digest(described)
 
 
 def _digest(described: object) -> str:
@@ -90,23 +81,12 @@ def _digest(described: object) -> str:
         ) from None
 
 
-class KeptPoints:
-    """The file; made if there is none yet.
+class Checkpoint:
+    """The file of one sweep; created if there is none.
 
-    Parameters
-    ----------
-    path
-        A file of its own for each sweep.
-    sweep
-        What `identity` says of the sweep.
-    shape
-        Replications and strategies of each point.
-
-    Raises
-    ------
-    ScenarioError
-        If the file is no such file, cannot be read or written, or is of another version of
-        asyncsim or of another sweep, naming the difference.
+    `sweep` is its `identity`, `shape` the number of replications and strategies of each point. A
+    file that is not a checkpoint, cannot be read or written, or is of another version of asyncsim
+    or of another sweep raises a `ScenarioError` that names the difference.
     """
 
     def __init__(self, path: str | Path, sweep: dict[str, str], shape: tuple[int, int]) -> None:
@@ -116,18 +96,18 @@ class KeptPoints:
             )
         self.path = named_file(path, "resume")
         self.shape = shape
-        with self._reading():
+        with self._sqlite_errors():
             self._db = sqlite3.connect(self.path)
         try:
-            with self._reading():
+            with self._sqlite_errors():
                 self._open(sweep)
         except BaseException:
             self._db.close()
             raise
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Raise what SQLite says of the file as an error that names it, and what to do."""
+    def _sqlite_errors(self) -> Iterator[None]:
+        """Raise errors of SQLite as a `ScenarioError` with the file and what to do."""
         try:
             yield
         except (sqlite3.Error, UnicodeError) as problem:
@@ -143,8 +123,7 @@ class KeptPoints:
         if state != "ok":
             raise sqlite3.DatabaseError(state)
         if not self._db.execute("select count(*) from sqlite_master").fetchone()[0]:
-            columns = ", ".join(f"{name} real" for name in METRICS)
-            self._db.executescript(f"begin; {TABLES.format(columns=columns)} commit;")
+            self._db.executescript(f"begin; {TABLES} commit;")
             with self._db:
                 self._db.executemany("insert into sweep values (?, ?)", sweep.items())
             return
@@ -152,7 +131,7 @@ class KeptPoints:
         if found.get(VERSION) != sweep[VERSION]:
             raise ScenarioError(
                 f"resume must be a file of asyncsim {sweep[VERSION]}, got {str(self.path)!r} of "
-                f"{found.get(VERSION, 'an unknown version')!r}: take a new file, or go on with "
+                f"{found.get(VERSION, 'an unknown version')!r}: take a new file, or continue with "
                 "that version"
             )
         for what, here in sweep.items():
@@ -163,76 +142,50 @@ class KeptPoints:
                 )
 
     def of(self, points: Sequence[Point]) -> dict[int, Floats]:
-        """Return the figures of the points that are finished, by their numbers.
-
-        Warns
-        -----
-        UserWarning
-            If rows are damaged; their points are played again.
-        """
-        found, damaged, again = {}, 0, 0
+        """Return the metrics of the finished points, by their numbers; warn of damaged rows."""
+        with self._sqlite_errors():
+            rows = self._db.execute("select point, metrics, checksum from points").fetchall()
+        stored = {point: (metrics, checksum) for point, metrics, checksum in rows}
+        found, damaged = {}, 0
         for point in points:
-            if point.scenario is None:
-                continue
-            key = _key(point.values)
-            with self._reading():
-                rows = self._db.execute(
-                    "select replication, strategy, checksum, "
-                    f"{', '.join(METRICS)} from runs where point = ? order by 1, 2",
-                    (key,),
-                ).fetchall()
-            good = [row for row in rows if row[2] == _checksum(key, row[0], row[1], row[3:])]
-            if [row[:2] for row in good] == list(np.ndindex(self.shape)) and len(good) == len(rows):
-                figures = np.array([row[3:] for row in good], dtype=float)  # None becomes NaN
-                found[point.number] = figures.reshape(*self.shape, len(METRICS))
-            elif rows:
-                again += 1
-                damaged += max(len(rows), self.shape[0] * self.shape[1]) - len(good)
-        if again:
+            key = _key(point.values) if point.scenario else None
+            if key in stored:
+                metrics, checksum = stored[key]
+                if checksum == _checksum(key, metrics):
+                    found[point.number] = np.frombuffer(metrics).reshape(*self.shape, len(METRICS))
+                else:
+                    damaged += 1
+        if damaged:
             warn(
                 f"resume: {damaged} {'rows' if damaged > 1 else 'row'} of {str(self.path)!r} "
-                f"damaged or missing; {again} {'points are' if again > 1 else 'point is'} played "
-                "again"
+                f"damaged; {'their points are' if damaged > 1 else 'its point is'} played again"
             )
         return found
 
-    def put(self, values: Values, figures: Floats) -> None:
-        """Keep the figures of a finished point: all of them, or none if the machine stops now."""
-        key, marks = _key(values), ", ".join("?" * (4 + len(METRICS)))
-        rows: list[tuple[Any, ...]] = []
-        for k, s in np.ndindex(self.shape):
-            numbers = figures[k, s].tolist()
-            rows.append((key, k, s, *numbers, _checksum(key, k, s, numbers)))
-        with self._reading(), self._db:
-            self._db.execute("delete from runs where point = ?", (key,))
-            self._db.executemany(f"insert into runs values ({marks})", rows)
+    def put(self, values: Values, metrics: Floats) -> None:
+        """Store the metrics of a finished point."""
+        key, content = _key(values), metrics.tobytes()
+        with self._sqlite_errors(), self._db:
+            row = (key, content, _checksum(key, content))
+            self._db.execute("insert or replace into points values (?, ?, ?)", row)
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
 
-def _checksum(key: str, replication: object, strategy: object, figures: Iterable[object]) -> str:
-    """Return the checksum of a row as SQLite gives it back."""
-    text = repr((key, replication, strategy, [_as_kept(figure) for figure in figures]))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _as_kept(figure: object) -> object:
-    """Return what comes back of a figure: SQLite has no NaN, and no zero with a sign."""
-    if not isinstance(figure, float):
-        return figure
-    return None if math.isnan(figure) else figure + 0.0
+def _checksum(key: str | None, metrics: object) -> str:
+    return hashlib.sha256(repr((key, metrics)).encode()).hexdigest()
 
 
 def _key(values: Values) -> str:
-    """Tell points apart: by what is written, or by all that an object holds."""
+    """Return the key of a point: its values as text, objects by a digest of their content."""
     plain = (str, int, float, bool, date, timedelta, type(None))
     return repr([one if isinstance(one, plain) else _digest(one) for one in values])
 
 
 def _difference(there: str, here: str) -> str:
-    """Say in what two texts differ: the lines of long ones."""
+    """Return how two texts differ; of long ones the lines that do."""
     if "\n" not in there + here:
         return f"{there!r} there, {here!r} here"
     lines = list(difflib.unified_diff(there.splitlines(), here.splitlines(), "", "", "", "", 0))

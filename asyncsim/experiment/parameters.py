@@ -35,32 +35,22 @@ from asyncsim.model.validation import argument, scenario_error
 
 Values = tuple[Any, ...]
 OF_STRATEGY = "strategy."
-"""Names that begin so are fields of the strategies."""
+"""Prefix of the names of fields of the strategies."""
 
 
 @frozen
 class Point:
-    """One point: the values of the swept fields, and the scenario they make.
-
-    Attributes
-    ----------
-    number
-        Place in the sweep, from 0.
-    values
-        As they were written.
-    scenario
-        None if the values do not go together.
-    strategies
-        How its steps wait.
-    error
-        Why they do not; else empty.
-    """
+    """One point: the values of the swept fields, and the scenario they make."""
 
     number: int
+    """Place in the sweep, from 0."""
     values: Values
+    """As the user wrote them."""
     scenario: Scenario | None
+    """None if the values do not go together."""
     strategies: tuple[Strategy, ...] = ()
     error: str = ""
+    """Why they do not; otherwise empty."""
 
 
 def points_of(
@@ -70,29 +60,32 @@ def points_of(
     sample: int | None,
     seed: int,
 ) -> list[Point]:
-    """Return the points of a grid, or so many of a Latin hypercube; names and values are checked.
+    """Return the points of a grid, or `sample` points of a Latin hypercube.
 
-    Raises
-    ------
-    ScenarioError
-        If a name leads nowhere, or a value is good at no point of the grid.
+    An unknown name, or a value that is valid at no point of the grid, raises a `ScenarioError`.
     """
     names = _names(grid)
     if sample is not None:
         rows = _sampled(scenario, strategies, grid, sample, seed)
     else:
-        lists = [_values(name, grid[name]) for name in names]
-        rows = list(itertools.product(*lists))
-    points, refused = [], {}
+        rows = list(itertools.product(*(_values(name, grid[name]) for name in names)))
+    points, invalid = [], []
+    valid: list[set[str]] = [set() for _ in names]  # values that are valid at some point
     for number, row in enumerate(rows):
         try:
             changes = dict(zip(names, row, strict=True))
             points.append(Point(number, row, *made(scenario, strategies, changes)))
         except ScenarioError as problem:
-            points.append(Point(number, row, None, error=told(problem)))
-            refused[number] = problem
+            points.append(Point(number, row, None, error=format_error(problem)))
+            invalid.append((row, problem))
+        else:
+            for known, value in zip(valid, row, strict=True):
+                known.add(repr(value))
     if sample is None:
-        _refuse_good_at_no_point(points, refused)
+        for column, known in enumerate(valid):
+            for row, error in invalid:
+                if repr(row[column]) not in known:
+                    raise error
     return points
 
 
@@ -156,7 +149,7 @@ def swept_labels(strategies: Mapping[str, Strategy], names: Iterable[str]) -> tu
 
 
 def _kind_label(strategy: Strategy, alike: Sequence[Strategy], inner: set[str]) -> str:
-    """Return the kind of a strategy, with what tells it from the others of its kind."""
+    """Return the kind of a strategy, with the fields that differ from others of its kind."""
     kind = KIND_OF.get(type(strategy))
     if kind is None or len(alike) == 1:
         return kind or type(strategy).__name__
@@ -169,8 +162,8 @@ def _kind_label(strategy: Strategy, alike: Sequence[Strategy], inner: set[str]) 
     return " ".join([kind, *differing])
 
 
-def told(problem: BaseException) -> str:
-    """Write an error as the column ``error`` has it."""
+def format_error(problem: BaseException) -> str:
+    """Return an error as the column ``error`` shows it."""
     return f"{type(problem).__name__}: {problem}"
 
 
@@ -198,59 +191,50 @@ def _values(name: str, values: Any) -> list[Any]:
     return found
 
 
-def _refuse_good_at_no_point(points: list[Point], refused: dict[int, ScenarioError]) -> None:
-    """Raise the error of a value that no other value could make good."""
-    for column in range(len(points[0].values)):
-        good = [repr(point.values[column]) for point in points if point.scenario is not None]
-        for number, problem in refused.items():
-            if repr(points[number].values[column]) not in good:
-                raise problem
-
-
 @frozen
-class Reading:
-    """What a person wrote, as a number on a scale."""
+class ScaledValue:
+    """A value that a user wrote, as a number on a scale."""
 
     scale: str
-    figure: float
+    number: float
 
-    def back(self, figure: float) -> Any:
-        """Write another number of the same scale as a person would."""
+    def back(self, number: float) -> Any:
+        """Return another number of the same scale as a user would write it."""
         if self.scale == "whole number":
-            return int(figure)
+            return int(number)
         if self.scale == "clock time":
-            seconds = int(figure)
+            seconds = int(number)
             return clock_time(f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}")
         if self.scale.startswith("rate"):
-            return f"{figure!r}/{self.scale.partition('/')[2]}"
-        return float(figure)
+            return f"{number!r}/{self.scale.partition('/')[2]}"
+        return float(number)
 
 
-def reading(value: Any) -> Reading | None:
-    """Return a value as a number on its scale, or None if it is on none.
+def scaled_value(value: Any) -> ScaledValue | None:
+    """Return a value as a number on its scale, or None if it has none.
 
     Examples
     --------
-    >>> reading("15min")
-    Reading(scale='duration', figure=900.0)
+    >>> scaled_value("15min")
+    ScaledValue(scale='duration', number=900.0)
     """
     if isinstance(value, str):
-        return _reading_of_text(value)
+        return _scaled_text(value)
     if isinstance(value, timedelta):
-        return Reading("duration", value.total_seconds())
+        return ScaledValue("duration", value.total_seconds())
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         return None
-    return Reading("whole number" if isinstance(value, Integral) else "number", float(value))
+    return ScaledValue("whole number" if isinstance(value, Integral) else "number", float(value))
 
 
-def _reading_of_text(text: str) -> Reading | None:
+def _scaled_text(text: str) -> ScaledValue | None:
     try:
         if "/" in text:
             found = rate(text)
-            return Reading(f"rate/{found.unit}", found.count)
+            return ScaledValue(f"rate/{found.unit}", found.count)
         if ":" in text:
-            return Reading("clock time", float(seconds_of_day(clock_time(text))))
-        return Reading("duration", duration(text))
+            return ScaledValue("clock time", float(seconds_of_day(clock_time(text))))
+        return ScaledValue("duration", duration(text))
     except InvalidValue:
         return None
 
@@ -273,27 +257,27 @@ def _sampled(
     columns = []
     for (low, high), places_of_one in zip(ranges, places.T, strict=True):
         whole = low.scale in ("whole number", "clock time")
-        width = high.figure - low.figure + whole  # the last whole number is as likely as any
-        figures = low.figure + places_of_one * width
-        columns.append([low.back(figure) for figure in figures.tolist()])
+        width = high.number - low.number + whole  # the last whole number is as likely as any
+        numbers = low.number + places_of_one * width
+        columns.append([low.back(number) for number in numbers.tolist()])
     return list(zip(*columns, strict=True))
 
 
-def _range(name: str, ends: Sequence[Any]) -> tuple[Reading, Reading]:
+def _range(name: str, ends: Sequence[Any]) -> tuple[ScaledValue, ScaledValue]:
     right = "must be a range (low, high) of numbers, durations, rates of one unit or clock times"
     if not isinstance(ends, (list, tuple)) or len(ends) != 2:
         raise scenario_error(f"grid[{name!r}]", f"{right} when sampled", ends)
-    low, high = read_ends(ends)
-    if low is None or high is None or low.scale != high.scale or low.figure >= high.figure:
+    low, high = scaled_ends(ends)
+    if low is None or high is None or low.scale != high.scale or low.number >= high.number:
         raise scenario_error(f"grid[{name!r}]", f"{right} when sampled", ends)
     return low, high
 
 
-def read_ends(ends: Sequence[Any]) -> tuple[Reading | None, Reading | None]:
-    """Read both ends of a range: a whole number beside another is a number, as are 0 and 1."""
-    low, high = reading(ends[0]), reading(ends[1])
+def scaled_ends(ends: Sequence[Any]) -> tuple[ScaledValue | None, ScaledValue | None]:
+    """Read both ends of a range on a common scale; 0 and 1 are the ends of a share."""
+    low, high = scaled_value(ends[0]), scaled_value(ends[1])
     if low and high and {low.scale, high.scale} <= {"whole number", "number"}:
-        shares = (low.figure, high.figure) == (0.0, 1.0)  # and no counts
+        shares = (low.number, high.number) == (0.0, 1.0)  # not counts
         if shares or low.scale != high.scale:
-            return Reading("number", low.figure), Reading("number", high.figure)
+            return ScaledValue("number", low.number), ScaledValue("number", high.number)
     return low, high

@@ -1,6 +1,4 @@
-"""How many replications a figure needs to be known so well, strategy by strategy.
-
-How many replications are enough: the rule of Hoad, Robinson and Davies.
+"""How many replications are enough: the rule of Hoad, Robinson and Davies.
 
 K. Hoad, S. Robinson, R. Davies (2010), Automated selection of the number of replications for a
 discrete-event simulation, Journal of the Operational Research Society 61, 1632-1644.
@@ -14,19 +12,19 @@ from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
-from attrs import define
 
 from asyncsim import plots
 from asyncsim.engine.metrics import check_metric, metrics_of
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import PrecisionWarning, ScenarioError, warn
-from asyncsim.experiment.notebook_html import warnings_html
+from asyncsim.experiment.output import result_html
 from asyncsim.experiment.replications import (
-    Outcome,
     Replications,
+    RunSummary,
+    WaitCounts,
     censored,
     labelled,
-    playing,
+    runner,
     warn_censored,
 )
 from asyncsim.experiment.simulate import check_engine
@@ -41,15 +39,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FEWEST = 5
-"""A target is not believed on fewer replications than this (the paper begins with 3)."""
+"""A target needs at least this many replications (the paper begins with 3)."""
 LOOK_AHEAD = 5
-"""So many further replications must confirm it, as the paper recommends."""
+"""Number of further replications that must confirm it, as the paper recommends."""
 TIMES = ("s", "worker s")
-"""Units of figures whose target may be written as a duration."""
+"""Units of metrics whose target may be written as a duration."""
+
+
+# --- the rule -------------------------------------------------------------------------------------
 
 
 class PrecisionTarget(NamedTuple):
-    """How narrow an interval is to be: its half-width as a share of the mean, or outright."""
+    """Largest half-width of an interval: as a share of the mean, or in the metric's unit."""
 
     share: float | None = None
     within: float | None = None
@@ -62,21 +63,10 @@ class PrecisionTarget(NamedTuple):
 
 
 def target(precision: object, within: object, unit: str) -> PrecisionTarget:
-    """Return the target that a person gave, checked.
+    """Return the target that a user gave, checked.
 
-    Parameters
-    ----------
-    precision
-        A share of the mean between 0 and 1, or None.
-    within
-        A half-width in the unit of the figure (a duration where that is seconds), or None.
-    unit
-        Of the figure.
-
-    Raises
-    ------
-    ScenarioError
-        If one is wrong, or both or neither are given.
+    It is a share of the mean, or a half-width in the unit of the metric (a duration where that is
+    seconds); exactly one must be given.
     """
     if (precision is None) == (within is None):
         raise ScenarioError(
@@ -100,11 +90,10 @@ def target(precision: object, within: object, unit: str) -> PrecisionTarget:
         raise scenario_error("precision", InvalidValue(str(problem), hint), precision) from None
 
 
-class Step(NamedTuple):
-    """How things stood after a replication."""
+class PrecisionStep(NamedTuple):
+    """State of the rule after n replications."""
 
     n: int
-    """Replications so far."""
     value: float
     mean: float
     half_width: float
@@ -113,31 +102,14 @@ class Step(NamedTuple):
 
 
 class Precision:
-    """Is fed the figure of one replication after the other and tells when there are enough.
+    """Takes the metric of one replication after the other and decides when there are enough.
 
     After n replications with mean m and standard deviation s the interval's half-width is
     h = t(n-1) s / √n and its share of the mean d = h / abs(m). The number of replications is the
-    first n with d ≤ wanted that stays so for a further k·max(n, 100)/100 ones, k = 5: the
-    interval may be narrow by chance while few values have been seen (Hoad, Robinson and Davies
-    2010).
-
-    Parameters
-    ----------
-    wanted
-        The target.
-    confidence
-        Of the interval.
-    first
-        The rule does not begin before so many.
-    look_ahead
-        The k above.
-    name
-        What the figure is called in errors.
-
-    Raises
-    ------
-    ScenarioError
-        If a share of the mean is wanted, and the mean is zero while the values are not.
+    first n with d ≤ wanted that stays so for a further k·max(n, 100)/100 ones, k = 5: with few
+    values the interval may be narrow by chance (Hoad, Robinson and Davies 2010).
+    `first` is the least number of replications, `look_ahead` the k above, `name` that of the metric
+    in errors. A share of a mean that is zero while the values are not raises a `ScenarioError`.
 
     Examples
     --------
@@ -159,9 +131,9 @@ class Precision:
     ) -> None:
         self._first = max(argument("first", first, count), 2)
         self.wanted = wanted
-        self.steps: list[Step] = []
+        self.steps: list[PrecisionStep] = []
         self.known = 0
-        """Values that were numbers; a replication without the figure (NaN) confirms nothing."""
+        """Replications that had the metric; NaN confirms nothing."""
         self._confidence = confidence
         self._look_ahead = look_ahead
         self._name = name
@@ -169,10 +141,10 @@ class Precision:
         self._since: tuple[int, int] | None = None
 
     def add(self, value: float) -> None:
-        """Take the figure of the next replication."""
+        """Take the metric of the next replication."""
         n = len(self.steps) + 1
         if math.isnan(value):
-            last = self.steps[-1] if self.steps else Step(0, *[math.nan] * 4)
+            last = self.steps[-1] if self.steps else PrecisionStep(0, *[math.nan] * 4)
             self.steps.append(last._replace(n=n, value=value))
             return
         self.known += 1
@@ -184,7 +156,7 @@ class Precision:
             deviation = math.sqrt(self._squares / (self.known - 1))
             half = student_t(self._confidence, self.known - 1) * deviation / math.sqrt(self.known)
         share = half / abs(self._mean) if self._mean else (math.nan if half else 0.0)
-        self.steps.append(Step(n, value, self._mean, half, share))
+        self.steps.append(PrecisionStep(n, value, self._mean, half, share))
         if self.known < self._first:
             return
         if not self._narrow(self.steps[-1]):
@@ -192,7 +164,7 @@ class Precision:
         elif self._since is None:
             self._since = n, self.known
 
-    def _narrow(self, step: Step) -> bool:
+    def _narrow(self, step: PrecisionStep) -> bool:
         if self.wanted.within is not None:
             return step.half_width <= self.wanted.within
         if math.isnan(step.share) and not math.isnan(step.half_width):
@@ -211,13 +183,11 @@ class Precision:
     @property
     def enough(self) -> bool:
         """Whether that was confirmed by the further replications."""
-        return self._since is not None and self.known - self._since[1] >= self._ahead(
-            self._since[1]
-        )
+        return self._since is not None and not self.still
 
     @property
     def still(self) -> int:
-        """So many replications are needed at the very least before there can be enough."""
+        """Least number of further replications before there can be enough."""
         if self._since is not None:
             return max(self._since[1] + self._ahead(self._since[1]) - self.known, 0)
         begin = max(self.known + 1, self._first)
@@ -237,51 +207,37 @@ class Precision:
             return f"{label}: ± {last.half_width:.3g}"
         if not last.share < 1:
             return (
-                f"{label}: the mean cannot be told from zero, so a share of it makes no sense; "
-                "give within= instead"
+                f"{label}: the mean cannot be distinguished from zero, so a share of it makes no "
+                "sense; give within= instead"
             )
         return f"{label}: {last.share:.3g}"
 
 
-@define
-class _Waits:
-    """How many waits all runs of a strategy had, and what became of them."""
+def warn_missed(rules: dict[str, Precision], figure: str, unit: str, hint: str = "") -> None:
+    """Warn if a target was missed, with the reasons by strategy."""
+    missed = {label: rule for label, rule in rules.items() if not rule.enough}
+    if missed:
+        rule = next(iter(missed.values()))
+        reasons = "; ".join(one.shortfall(label) for label, one in missed.items())
+        warn(
+            f"the {rule.wanted.text(unit)} of {figure} was not reached in {len(rule.steps)} "
+            f"replications ({reasons}){hint}",
+            PrecisionWarning,
+        )
 
-    armed: float = 0.0
-    resumed: int = 0
-    still_open: int = 0
 
-    def add(self, outcome: Outcome) -> None:
-        """Count those of a run."""
-        self.armed += outcome.figures["armed"]
-        self.resumed += len(outcome.latencies)
-        self.still_open += outcome.censored
-
-    @property
-    def unresumed(self) -> float:
-        """The share that never resumed."""
-        return 1 - self.resumed / self.armed if self.armed else 0.0
+# --- the answer -----------------------------------------------------------------------------------
 
 
 class NeededReplications:
-    """How many replications each strategy needs; made by `asyncsim.replications_for`.
-
-    Attributes
-    ----------
-    scenario, seed
-        What was played, and the key of the random numbers.
-    figure, unit
-        What was measured.
-    confidence
-        Of the intervals.
-    """
+    """How many replications each strategy needs; made by `asyncsim.replications_for`."""
 
     def __init__(
         self,
         scenario: Scenario,
         figure: str,
         rules: dict[str, Precision],
-        waits: dict[str, _Waits],
+        waits: dict[str, WaitCounts],
         seed: int,
         confidence: float,
     ) -> None:
@@ -301,17 +257,21 @@ class NeededReplications:
 
     @property
     def replications(self) -> int:
-        """How many were played, of the strategy that was played most."""
+        """Number of replications played, of the strategy that was played most."""
         return max(len(rule.steps) for rule in self._rules.values())
 
     @property
     def notes(self) -> list[str]:
-        """What else there is to know: waits that were still open when runs stopped."""
-        return censored({label: waits.still_open for label, waits in self._waits.items()})
+        """Warnings: waits that were still open when runs stopped."""
+        return censored({label: waits.censored for label, waits in self._waits.items()})
+
+    @property
+    def _shares(self) -> dict[str, float]:
+        return {label: waits.unresumed_share for label, waits in self._waits.items()}
 
     @property
     def _lossy(self) -> bool:
-        return any(waits.unresumed > 0 for waits in self._waits.values())
+        return any(share > 0 for share in self._shares.values())
 
     @property
     def numbers(self) -> dict[str, int | None]:
@@ -344,14 +304,13 @@ class NeededReplications:
         """Draw mean and interval over the number of replications, and where it was reached."""
         figure, axes = plots.figure(len(self._rules))
         ylabel = plots.heading(self.figure, self.unit, self._lossy)
-        for ax, (label, table) in zip(
-            axes, self.table.groupby("strategy", sort=False), strict=True
-        ):
+        tables = self.table.groupby("strategy", sort=False)
+        for ax, (label, table) in zip(axes, tables, strict=True):
             n = self.numbers[str(label)]
             plots.cumulative_mean(table, ylabel, n, ax, legend=False)
-            told = "not reached" if n is None else f"{n} replications"
-            name = plots.with_unresumed(str(label), self._waits[str(label)].unresumed)
-            ax.set_title(f"{name}: {told}", loc="left", fontsize=11)
+            reached = "not reached" if n is None else f"{n} replications"
+            name = plots.with_unresumed(str(label), self._shares[str(label)])
+            ax.set_title(f"{name}: {reached}", loc="left", fontsize=11)
         title = f"{self.scenario.name}, {self._wanted.text(self.unit)}"
         figure.suptitle(title, x=0.01, ha="left")
         handles: dict[str, Any] = {}
@@ -377,32 +336,28 @@ class NeededReplications:
             }
         table = pd.DataFrame.from_dict(rows, orient="index")
         if self._lossy:  # they are in no mean, so their share stands beside it
-            unresumed = [self._waits[label].unresumed for label in self._rules]
-            table.insert(0, "never resumed", [plots.percent(share) for share in unresumed])
+            table.insert(0, "never resumed", [plots.percent(one) for one in self._shares.values()])
         return table
 
     @property
-    def _note(self) -> str:
-        return (
+    def _head(self) -> list[str]:
+        """What is in the table, and which metrics were constant."""
+        note = (
             f"{plots.heading(self.figure, self.unit, self._lossy)}: replications for a "
             f"{self._wanted.text(self.unit)}, {self.confidence:.0%} interval"
         )
-
-    @property
-    def _constant(self) -> str:
-        same = [one for one, rule in self._rules.items() if rule.steps[-1].half_width == 0]
-        told = "all values were equal, so nothing is known of what is rarer than that"
-        return f"{' and '.join(same)}: {told}" if same else ""
+        same = [label for label, rule in self._rules.items() if rule.steps[-1].half_width == 0]
+        constant = "all values were equal, so nothing is known of what is rarer than that"
+        return [note, *[f"{' and '.join(same)}: {constant}"] * bool(same)]
 
     def __repr__(self) -> str:
-        head = f"{self.scenario.name}, {self._note}\n{self._summary().to_string()}"
-        return "\n".join([head, *filter(None, [self._constant]), *self.notes])
+        note, *constant = self._head
+        head = f"{self.scenario.name}, {note}\n{self._summary().to_string()}"
+        return "\n".join([head, *constant, *self.notes])
 
     def _repr_html_(self) -> str:
-        table = self._summary().to_html(border=0)
-        notes = "<br>".join(escape(note) for note in (self._note, self._constant) if note)
-        head = f"<b>{escape(self.scenario.name)}</b>{warnings_html(self.notes)}"
-        return f"<div>{head}{table}{notes}</div>"
+        body = self._summary().to_html(border=0) + "<br>".join(map(escape, self._head))
+        return result_html(self.scenario.name, body, warnings=self.notes)
 
 
 def replications_for(
@@ -419,10 +374,10 @@ def replications_for(
     n_jobs: int = 1,
     progress: bool = True,
 ) -> NeededReplications:
-    """Find how many replications it takes to know a figure well enough under each strategy.
+    """Find how many replications a metric needs for a given precision under each strategy.
 
     The rule is that of Hoad, Robinson and Davies (2010), see `asyncsim.experiment.precision`. A
-    strategy is no longer played once it has enough, so its number does not depend on the others.
+    strategy is not played further once it has enough, so its number does not depend on the others.
 
     Parameters
     ----------
@@ -431,18 +386,18 @@ def replications_for(
     precision
         Half-width of the interval as a share of the mean; 0.05 if `within` is not given either.
     within
-        In place of it: the half-width itself, in the unit of the figure (``"5s"``).
+        In place of it: the half-width itself, in the unit of the metric (``"5s"``).
     figure
-        A name of `asyncsim.engine.metrics.METRICS`.
+        The metric, a name of `asyncsim.engine.metrics.METRICS`.
     most_replications
-        Give up after so many.
+        Upper limit.
     seed, confidence, engine, n_jobs, progress
         As in `asyncsim.compare`.
 
     Raises
     ------
     ScenarioError
-        If an argument is wrong, or a share is wanted of a mean that is zero.
+        If an argument is invalid, or a share is wanted of a mean that is zero.
 
     Warns
     -----
@@ -478,25 +433,20 @@ def replications_for(
     rules = {
         label: Precision(goal, confidence, name=f"{figure} under {label}") for label in by_label
     }
-    todo, waits = dict(by_label), {label: _Waits() for label in by_label}
+    todo, waits = dict(by_label), {label: WaitCounts() for label in by_label}
     so_far = 0
-    with playing(n_jobs, progress, "replications") as play:
+    with runner(n_jobs, progress, "replications") as play:
         while todo and so_far < most:
             plan = Replications(scenario, tuple(todo.values()), seed, engine)
-            # No strategy can have enough before these are played, so none is played in vain
+            # No strategy can have enough before these, so none is played more than it needs
             stop = min(so_far + min(rules[label].still for label in todo), most)
-            for outcomes in play.kept(plan, Outcome.of, range(so_far, stop)):
-                for label, outcome in zip(todo, outcomes, strict=True):
-                    rules[label].add(outcome.figures[figure])
-                    waits[label].add(outcome)
+            for summaries in play.collect(plan, RunSummary.of, range(so_far, stop)):
+                for label, summary in zip(todo, summaries, strict=True):
+                    rules[label].add(summary.metrics[figure])
+                    waits[label].add(summary)
             so_far = stop
             todo = {label: one for label, one in todo.items() if not rules[label].enough}
     found = NeededReplications(scenario, figure, rules, waits, seed, confidence)
     warn_censored(found.notes)
-    if todo:
-        told = "; ".join(rules[label].shortfall(label) for label in todo)
-        warn(
-            f"the {goal.text(unit)} of {figure} was not reached in {most} replications ({told})",
-            PrecisionWarning,
-        )
+    warn_missed(rules, figure, unit)
     return found

@@ -1,26 +1,31 @@
-"""Replications, played here or on several processes.
+"""Replications of a scenario, played in this process or in several.
 
-What travels to another process is a description and a number; what comes back is figures, not
-tables. Results come in the order of the replications, so they are the same on any number of
-processes.
+A description and a number travel to another process; metrics come back, no tables. Results arrive
+in the order of the replications, so they do not depend on the number of processes. Where no process
+can be started (a browser, some containers), everything is played in this one, with a warning.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import active_children
 from typing import Any, TypeVar
 
 from attrs import define, frozen
+from tqdm.auto import tqdm
 
 from asyncsim.engine.metrics import compute_metrics, latencies
 from asyncsim.engine.result import without_warm_up
 from asyncsim.engine.run import Run
 from asyncsim.errors import CensoredWarning, ScenarioError, warn
-from asyncsim.experiment.parallel import processes, progress_bar
 from asyncsim.experiment.simulate import RESOLUTION, played
+from asyncsim.fast import background_compilation
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
@@ -34,32 +39,67 @@ STILL_OPEN = (
 )
 T = TypeVar("T")
 R = TypeVar("R")
+Map = Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]
+"""A function like `map`."""
+
+
+# --- what is played, and what is kept -------------------------------------------------------------
 
 
 @frozen
-class Outcome:
+class RunSummary:
     """What is kept of one run."""
 
-    figures: dict[str, float]
+    metrics: dict[str, float]
     latencies: Floats
     censored: int
-    """Waits still open when it stopped."""
+    """Waits still open at the end."""
     left_out: int = 0
     """Waits of the warm-up."""
 
     @classmethod
-    def of(cls, run: Run, warm_up: float = 0.0) -> Outcome:
-        """Return the outcome of a run, without so many seconds of warm-up."""
+    def of(cls, run: Run, warm_up: float = 0.0) -> RunSummary:
+        """Summarise a run without its first `warm_up` seconds."""
         record = without_warm_up(run.record, warm_up)
         left_out = len(run.record.waits.row) - len(record.waits.row)
         return cls(
             compute_metrics(record, run.scenario), latencies(record), record.open_count, left_out
         )
 
+    @property
+    def unresumed(self) -> int:
+        """Number of armed waits that never resumed."""
+        return int(self.metrics["armed"]) - len(self.latencies)
+
+
+@define
+class WaitCounts:
+    """How many waits the runs of a strategy had, and how many of them never resumed."""
+
+    armed: int = 0
+    unresumed: int = 0
+    censored: int = 0
+
+    def add(self, summary: RunSummary) -> None:
+        """Add the waits of a run."""
+        self.armed += int(summary.metrics["armed"])
+        self.unresumed += summary.unresumed
+        self.censored += summary.censored
+
+    @property
+    def unresumed_share(self) -> float:
+        """The share that never resumed; NaN without waits."""
+        return unresumed_share(self.unresumed, self.armed)
+
+
+def unresumed_share(unresumed: float, armed: float) -> float:
+    """Return the share of the armed waits that never resumed; NaN without waits."""
+    return unresumed / armed if armed else math.nan
+
 
 @frozen
 class Replications:
-    """Strategies to be played on the same random numbers, again and again."""
+    """Strategies to be played on the same random numbers, replication by replication."""
 
     scenario: Scenario
     strategies: tuple[Strategy, ...]
@@ -68,65 +108,20 @@ class Replications:
     resolution: DurationLike = RESOLUTION
 
     def runs(self, replication: int) -> Iterator[Run]:
-        """Yield a run of each strategy, on the numbers of one replication."""
+        """Yield a run of each strategy on the numbers of one replication."""
         draws = self.scenario.draw(self.seed, replication)
         for strategy in self.strategies:
             yield played(
                 self.scenario, strategy, draws, engine=self.engine, resolution=self.resolution
             )
 
-    def kept(self, keep: Callable[[Run], T], replication: int) -> list[T]:
-        """Play all strategies on the numbers of one replication, and keep something of each run."""
+    def collect(self, keep: Callable[[Run], T], replication: int) -> list[T]:
+        """Play one replication of all strategies and return `keep(run)` of each."""
         return [keep(run) for run in self.runs(replication)]
 
 
-Each = Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]
-"""A function like `map`."""
-
-
-@define
-class Playing:
-    """Plays replications, here or on other processes, and tells a progress bar of every run.
-
-    Of a search nobody knows how many values it will try: then the bar is of one after the other.
-    """
-
-    each: Each[Any, Any]
-    bar: Any
-    desc: str
-    values: int = 0
-
-    def next_value(self, shown: str, runs: int) -> None:
-        """Begin with the next value of a search, which needs so many runs."""
-        self.values += 1
-        self.bar.reset(total=runs)
-        self.bar.set_description(f"{self.desc}: value no. {self.values}, {shown}")
-
-    def kept(
-        self, plan: Replications, keep: Callable[[Run], T], numbers: Iterable[int]
-    ) -> Iterator[list[T]]:
-        """Yield what is kept of the runs of each replication, one per strategy, in their order."""
-        for found in self.each(partial(plan.kept, keep), numbers):
-            self.bar.update(len(found))
-            yield found
-
-
-@contextmanager
-def playing(n_jobs: int, progress: bool, desc: str, runs: int | None = None) -> Iterator[Playing]:
-    """Give what plays on so many processes under a progress bar, of so many runs if known."""
-    bar = progress_bar(progress, total=runs, unit="run", desc=desc)
-    with bar, mapping(jobs(n_jobs)) as each:
-        yield Playing(each, bar, desc)
-
-
 def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
-    """Return strategies by label, checked; a label that comes again gets a number.
-
-    Raises
-    ------
-    ScenarioError
-        If they are no list of strategies, or an empty one.
-    """
+    """Return strategies by label, checked; repeated labels are numbered."""
     if not isinstance(strategies, (list, tuple)) or not strategies:
         raise scenario_error(
             "strategies", "must be a list such as [Callback(), Polling('15min')]", strategies
@@ -138,7 +133,7 @@ def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
 
 
 def distinct(labels: Iterable[str]) -> tuple[str, ...]:
-    """Return labels of which those that come again have a number.
+    """Return labels with a number at those that repeat.
 
     Examples
     --------
@@ -154,14 +149,58 @@ def distinct(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def jobs(n_jobs: int) -> int:
-    """Return a number of processes, checked; -1 stands for one per processor.
+def censored(open_waits: Mapping[str, int]) -> list[str]:
+    """Return the sentence on open waits by strategy, in a list; an empty list without any."""
+    counts = ", ".join(f"{n} under {label}" for label, n in open_waits.items() if n)
+    return [STILL_OPEN.format(counts)] if counts else []
 
-    Raises
-    ------
-    ScenarioError
-        If it is neither -1 nor a whole number from 1.
+
+def warn_censored(sentences: Iterable[str]) -> None:
+    """Warn of open waits, at the line of the caller's own code."""
+    for sentence in sentences:
+        warn(sentence, CensoredWarning)
+
+
+# --- where it is played ---------------------------------------------------------------------------
+
+
+@define
+class Runner:
+    """Plays replications through a function like `map`, under a progress bar.
+
+    A search does not know in advance how many values it tries: its bar restarts at each.
     """
+
+    each: Map[Any, Any]
+    bar: Any
+    desc: str
+    values: int = 0
+
+    def next_value(self, shown: str, runs: int) -> None:
+        """Restart the bar for the next value of a search, which needs this many runs."""
+        self.values += 1
+        self.bar.reset(total=runs)
+        self.bar.set_description(f"{self.desc}: value no. {self.values}, {shown}")
+
+    def collect(
+        self, plan: Replications, keep: Callable[[Run], T], numbers: Iterable[int]
+    ) -> Iterator[list[T]]:
+        """Yield, replication by replication, what `keep` returns for each strategy."""
+        for found in self.each(partial(plan.collect, keep), numbers):
+            self.bar.update(len(found))
+            yield found
+
+
+@contextmanager
+def runner(n_jobs: int, progress: bool, desc: str, runs: int | None = None) -> Iterator[Runner]:
+    """Yield a `Runner` on `n_jobs` processes, with a bar of `runs` runs if that is known."""
+    bar = progress_bar(progress, total=runs, unit="run", desc=desc)
+    with bar, mapping(jobs(n_jobs)) as each:
+        yield Runner(each, bar, desc)
+
+
+def jobs(n_jobs: int) -> int:
+    """Return a number of processes, checked; -1 stands for one per processor."""
     if not isinstance(n_jobs, bool) and n_jobs == -1:
         return os.cpu_count() or 1
     try:
@@ -171,19 +210,105 @@ def jobs(n_jobs: int) -> int:
 
 
 @contextmanager
-def mapping(n_jobs: int) -> Iterator[Each[Any, Any]]:
-    """Give a function like `map` that works on so many processes; on one, it works right here."""
+def mapping(n_jobs: int) -> Iterator[Map[Any, Any]]:
+    """Yield a parallel `map` (in this process if `n_jobs` is 1)."""
     with processes(n_jobs) as executor:
         yield map if executor is None else executor.map
 
 
-def censored(open_waits: Mapping[str, int]) -> list[str]:
-    """Return the sentence on waits still open, given by strategy; empty if there are none."""
-    told = ", ".join(f"{n} under {label}" for label, n in open_waits.items() if n)
-    return [STILL_OPEN.format(told)] if told else []
+@contextmanager
+def processes(n_jobs: int) -> Iterator[Executor | None]:
+    """Yield an executor on `n_jobs` processes; None for one, or if none starts (with a warning)."""
+    pool = None if n_jobs == 1 else _pool(n_jobs)
+    if pool is None:
+        yield None
+        return
+    with pool:
+        yield pool
 
 
-def warn_censored(sentences: Iterable[str]) -> None:
-    """Warn of waits still open, at the line of the caller's own code."""
-    for sentence in sentences:
-        warn(sentence, CensoredWarning)
+def _pool(n_jobs: int) -> Executor | None:
+    """Return a pool whose first process has been started, or None."""
+    before = active_children()
+    try:
+        if not threads_start():  # a pool keeps one to manage its processes
+            raise OSError(NO_THREAD)
+        from concurrent.futures import ProcessPoolExecutor  # some Pythons have none
+
+        pool = ProcessPoolExecutor(n_jobs)
+        pool.submit(int)  # a pool starts nothing before its first task
+    except (ImportError, NotImplementedError, OSError) as error:  # no semaphores, no fork …
+        for child in set(active_children()) - set(before):
+            child.terminate()  # otherwise this process would wait for them at its end
+        warn(
+            f"n_jobs={n_jobs} needs processes, and none can be started here ({error}), as in a "
+            "browser: everything is played in this one. The result is the same; n_jobs=1 "
+            "avoids this warning",
+        )
+        return None
+    return pool
+
+
+NO_THREAD = "can't start new thread"
+"""CPython's message where there is none; any other `RuntimeError` has another cause."""
+
+
+def threads_start() -> bool:
+    """Return whether a thread can be started here."""
+    try:
+        thread = threading.Thread(target=int)
+        thread.start()
+    except RuntimeError as error:
+        if NO_THREAD not in str(error):
+            raise
+        return False
+    thread.join()
+    return True
+
+
+# --- progress bars --------------------------------------------------------------------------------
+
+IN_NOTEBOOK = any(one.__name__ == "tqdm_notebook" for one in tqdm.__mro__)
+
+
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """A bar that also shows that kernels are being compiled, and leaves nothing in a notebook."""
+
+    container: Any  # of a bar in a notebook
+    displayed: bool
+
+    def __init__(self, **options: Any) -> None:
+        if IN_NOTEBOOK:
+            options["display"] = False
+        super().__init__(**options)
+        self._place: Any = None
+        if IN_NOTEBOOK and not self.disable:
+            from IPython.display import display
+
+            self._place = display(self.container, display_id=True)  # type: ignore[no-untyped-call]
+            self.displayed = True
+        background_compilation.shown.add(self)
+
+    def update(self, n: float | None = 1) -> bool | None:
+        """Advance, and renew the note on compilation."""
+        self.set_postfix_str(background_compilation.note(), refresh=False)
+        moved: bool | None = super().update(n)
+        return moved
+
+    def close(self) -> None:
+        """Remove the bar even if unfinished; otherwise a saved notebook would keep it."""
+        place = None if self.disable else self._place
+        super().close()
+        if place is not None:
+            self.container.close()
+            place.update({}, raw=True)
+
+
+def progress_bar(shown: bool, **options: Any) -> Any:
+    """Return tqdm's bar for a notebook or a terminal; it disappears when closed.
+
+    tqdm monitors slow bars in a thread, and warns each time where it cannot start one.
+    """
+    if shown and not threads_start():
+        tqdm.monitor_interval = 0
+    return _Bar(disable=not shown, leave=False, **options)

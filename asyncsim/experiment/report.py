@@ -1,31 +1,50 @@
-"""One self-contained HTML file: tables, pictures and the checklist, readable in ten years."""
+"""One self-contained HTML file: tables, pictures and the checklist STRESS-DES.
+
+Monks, Currie, Onggo, Robinson, Kunc and Taylor: Strengthening the reporting of empirical simulation
+studies. Journal of Simulation 13 (2019) 55-67, doi:10.1080/17477778.2018.1442155. The items are
+those of its discrete-event checklist, in our own words, filled in from what a study knows. Items
+that only its authors can answer are left open.
+"""
 
 from __future__ import annotations
 
 import base64
+import importlib.metadata
 import io
+import platform
 import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.file_output import check_writable, named_file, write_csv_table, writing
-from asyncsim.experiment.notebook_html import table_html
-from asyncsim.experiment.stress_checklist import Item, Study, checklist
+from asyncsim.experiment.output import (
+    check_writable,
+    named_file,
+    table_html,
+    write_csv_table,
+    writing,
+)
+from asyncsim.experiment.steady_state import SteadyState
 from asyncsim.model import scenario_files
+from asyncsim.model.process import AsyncStep, Choice, Parallel, Step
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.units import text_of
 from asyncsim.model.validation import scenario_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ROWS = 300
-"""A table has this many rows on the page at the most; the file to download has all."""
+"""Largest number of rows of a table on the page; the file to download has all."""
+MOST_METRICS = 30
+MOST_LETTERS = 160
+"""Longest description of a part; the scenario file has all of it."""
+PACKAGES = ("asyncsim", "simpy", "numpy", "scipy", "pandas", "matplotlib", "numba")
 STYLE = """
 :root{color-scheme:light dark;--line:rgba(127,127,127,.35)}
 body{font:16px/1.5 system-ui,sans-serif;max-width:68rem;margin:2rem auto;padding:0 1rem}
@@ -36,6 +55,40 @@ td:first-child,.list td:nth-child(2){white-space:nowrap}td{overflow-wrap:anywher
 pre{overflow-x:auto;border:1px solid var(--line);padding:1rem;font-size:13px}
 .open{color:#b45309;font-weight:600}@media (prefers-color-scheme:dark){.open{color:#fbbf24}}
 """
+
+
+@runtime_checkable
+class Study(Protocol):
+    """What a report can show: a comparison, a sweep, or the answer to a question of capacity."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """What was played."""
+
+    @property
+    def replications(self) -> int:
+        """Number of replications."""
+
+    @property
+    def seed(self) -> int:
+        """Key of the random numbers."""
+
+    @property
+    def confidence(self) -> float:
+        """Of every interval."""
+
+    @property
+    def strategies(self) -> Sequence[str]:
+        """Labels of the strategies."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All results."""
+
+    def plot(self) -> Figure:
+        """Draw it."""
+
+    def _repr_html_(self) -> str: ...
 
 
 def report(
@@ -49,12 +102,12 @@ def report(
     assumptions: str = "",
     sharing: str = "",
 ) -> Path:
-    """Write studies as one HTML file that needs nothing else, not even the internet.
+    """Write studies as one HTML file that needs nothing else, and return its path.
 
-    It has each study's table and picture, everything found as CSV to download (a name that begins
-    with ``=``, ``+``, ``-`` or ``@`` has a quote before it, for spreadsheets), the scenarios as
-    files, and the checklist STRESS-DES (Monks et al. 2019) for reporting discrete-event
-    simulations, filled in with versions, seeds, replications and the scenarios themselves.
+    It has each study's table and picture, all results as CSV to download (a name that begins with
+    ``=``, ``+``, ``-`` or ``@`` has a quote before it, for spreadsheets), the scenarios as files,
+    and the checklist STRESS-DES (Monks et al. 2019) for reporting discrete-event simulations,
+    filled in with versions, seeds, replications and the scenarios themselves.
 
     Parameters
     ----------
@@ -66,14 +119,9 @@ def report(
     title
         Heading of the page; by default the names of the scenarios.
     purpose, sources, preprocessing, assumptions, sharing
-        What only you know: what the model is for, where its figures come from and what was done to
-        them, what was assumed, and how others get at the model. What is left out is marked in the
-        checklist as still to be said.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
+        What only you know: what the model is for, where its data come from and how they were
+        prepared, what was assumed, and how others get the model. The checklist marks what is
+        missing.
 
     Examples
     --------
@@ -91,13 +139,13 @@ def report(
     """
     shown, path = _checked(studies), report_file(path)
     check_writable(path)
-    said = {"purpose": purpose, "sources": sources, "preprocessing": preprocessing,
-            "assumptions": assumptions, "sharing": sharing}  # fmt: skip
-    for name, text in (said | {"title": title}).items():
+    authors = {"purpose": purpose, "sources": sources, "preprocessing": preprocessing,
+               "assumptions": assumptions, "sharing": sharing}  # fmt: skip
+    for name, text in (authors | {"title": title}).items():
         if not isinstance(text, str):
             raise scenario_error(name, "must be a text", text)
     names = dict.fromkeys(study.scenario.name for study in shown)
-    page = _page(title or ", ".join(names), shown, checklist(shown, said))
+    page = _page(title or ", ".join(names), shown, checklist(shown, authors))
     with writing(path):
         path.write_text(page, encoding="utf-8")
     return path
@@ -123,7 +171,7 @@ def _checked(studies: object) -> list[Study]:
     return found
 
 
-def _page(title: str, studies: Sequence[Study], items: Sequence[Item]) -> str:
+def _page(title: str, studies: Sequence[Study], items: Sequence[ChecklistItem]) -> str:
     scenarios = {id(study.scenario): study.scenario for study in studies}
     parts = [
         f"<h1>{escape(title)}</h1><p>asyncsim, {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}</p>",
@@ -143,7 +191,7 @@ def _study(number: int, study: Study) -> str:
     kind = getattr(study, "question", type(study).__name__)
     heading = f"{number}. {kind}: {study.scenario.name}"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of layout, said when it was played
+        warnings.simplefilter("ignore", UserWarning)  # of layout, issued when it was played
         picture = _picture(study.plot(), f"Picture of study {number}: {kind}")
     return (
         f"<section><h2>{escape(heading)}</h2><div class=wide>{study._repr_html_()}</div>"
@@ -164,19 +212,19 @@ def _table(table: pd.DataFrame, number: int) -> str:
     rows = table_html(table.head(MOST_ROWS))
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
     return (
-        f"<details><summary>everything that was found{more}</summary>"
+        f"<details><summary>all results{more}</summary>"
         f'<p><a download="study_{number}.csv" href="data:text/csv;base64,{data}">as CSV</a></p>'
         f"<div class=wide>{rows}</div></details>"
     )
 
 
-def _checklist(items: Sequence[Item]) -> str:
+def _checklist(items: Sequence[ChecklistItem]) -> str:
     rows, last = [], ""
     for item in items:
         if item.section != last:
             rows.append(f'<tr><th colspan="3">{escape(item.section)}</th></tr>')
             last = item.section
-        answer = escape(item.answer) or '<span class="open">still to be said by the authors</span>'
+        answer = escape(item.answer) or '<span class="open">to be answered by the authors</span>'
         rows.append(f"<tr><td>{item.number}</td><td>{escape(item.asks)}</td><td>{answer}</td></tr>")
     return (
         "<section><h2>Reporting checklist (STRESS-DES)</h2><p>After Monks et al. (2019), "
@@ -188,6 +236,166 @@ def _checklist(items: Sequence[Item]) -> str:
 def _scenario(scenario: Scenario) -> str:
     try:
         text = scenario_files.dumps(scenario)
-    except ScenarioError as problem:  # a class of one's own: no file holds it
+    except ScenarioError as problem:  # no file holds a custom class
         text = f"{problem}\n\n{scenario!r}"
     return f"<section><h2>Scenario: {escape(scenario.name)}</h2><pre>{escape(text)}</pre></section>"
+
+
+# --- the checklist --------------------------------------------------------------------------------
+
+
+class ChecklistItem(NamedTuple):
+    """One item of STRESS-DES: where it stands, what it asks for, and the answer, if known."""
+
+    section: str
+    number: str
+    asks: str
+    answer: str
+
+
+ITEMS = {
+    "Objectives": {
+        "1.1": "Purpose of the model",
+        "1.2": "Model outputs",
+        "1.3": "Aims of the experiments",
+    },
+    "Logic": {
+        "2.1": "Overview of the base model",
+        "2.2": "Logic of the base model",
+        "2.3": "Logic of the scenarios",
+        "2.4": "Algorithms",
+        "2.5.1": "Entities",
+        "2.5.2": "Activities",
+        "2.5.3": "Resources",
+        "2.5.4": "Queues",
+        "2.5.5": "Entry and exit points",
+    },
+    "Data": {
+        "3.1": "Data sources",
+        "3.2": "Preprocessing",
+        "3.3": "Input parameters",
+        "3.4": "Assumptions",
+    },
+    "Experimentation": {
+        "4.1": "Initialisation",
+        "4.2": "Run length",
+        "4.3": "Estimation approach",
+    },
+    "Implementation": {
+        "5.1": "Software",
+        "5.2": "Random sampling",
+        "5.3": "Model execution",
+        "5.4": "System",
+    },
+    "Code access": {"6.1": "Sharing of the model"},
+}
+ALWAYS = {
+    "2.2": "A worker does one thing at a time: a step's work, an outgoing call, a check, or the "
+    "handling of a callback. A wait is armed after its call; the first finish resumes the step "
+    "exactly once. A check sees completion if the work was complete when a worker picked the check "
+    "up. The full rules are in asyncsim's manual, 'What the numbers mean'.",
+    "2.4": "Nightly batches, people, online services and chains as described in the scenario "
+    "files; serial numbers and answers to finishes by the server's policy.",
+    "2.5.4": "one FIFO queue before the workers; ties at one instant by kind of event, then "
+    "instance",
+    "3.3": "the scenario files below, complete",
+    "5.3": "next-event time advance; both engines of asyncsim give the same answer",
+    "5.4": f"{platform.system()} {platform.machine()}",
+}
+AUTHORS = {"1.1": "purpose", "3.1": "sources", "3.2": "preprocessing", "3.4": "assumptions",
+           "6.1": "sharing"}  # fmt: skip
+STUDENT = "Student's t"
+FROM_EMPTY = "terminating runs from an empty system, unless a warm-up is stated with a study"
+FOUND_WARM_UP = "of steady states the warm-up from an empty system is found by MSER-5 and left out"
+
+
+def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[ChecklistItem]:
+    """Return the checklist for studies; `authors` holds what only they know, see `AUTHORS`."""
+    scenarios = list({id(s.scenario): s.scenario for s in studies}.values())
+    described = [_of_scenario(scenario) for scenario in scenarios]
+    answers = ALWAYS | _of_studies(studies)
+    answers |= {number: authors.get(name, "") for number, name in AUTHORS.items()}
+    for number in described[0]:
+        texts = [one[number] for one in described]
+        named = (f"{s.name}: {text}" for s, text in zip(scenarios, texts, strict=True))
+        answers[number] = texts[0] if len(set(texts)) == 1 else "; ".join(named)
+    return [
+        ChecklistItem(section, number, asks, answers[number])
+        for section, items in ITEMS.items()
+        for number, asks in items.items()
+    ]
+
+
+def _of_scenario(scenario: Scenario) -> dict[str, str]:
+    """Return answers about a scenario."""
+    process, server = scenario.process, scenario.server
+    about = (scenario.description or scenario.name).rstrip(".")
+    parts = " → ".join(f"{element.name} ({_kind(element)})" for element in process.steps)
+    activities = [
+        *(f"{s.name}: {_brief(s.work)}" for s in process.of_type(Step)),
+        *(f"call of {s.name}: {_brief(s.call_work)}" for s in process.of_type(AsyncStep)),
+        f"check: {text_of(server.poll_work)}, {server.check_operations:g} database operations",
+        f"callback: {text_of(server.callback_work)}, {server.callback_operations:g} of them",
+    ]
+    systems = ", ".join(f"{name} ({type(s).__name__})" for name, s in scenario.systems.items())
+    return {
+        "2.1": f"{about}. Process: {parts}",
+        "2.5.1": f"instances of {process.name!r}",
+        "2.5.2": "; ".join(activities),
+        "2.5.3": f"{server.workers} workers; external systems: {systems or 'none'}",
+        "2.5.5": f"{_brief(scenario.arrivals)}; an instance leaves when it has ended",
+        "4.2": f"arrivals for {text_of(scenario.length)} from {scenario.start}, midnight "
+        f"({scenario.zone or 'no daylight saving'}); each run goes on until all has ended",
+    }
+
+
+def _kind(element: object) -> str:
+    if isinstance(element, AsyncStep):
+        return f"waits for {element.system}"
+    return "choice" if isinstance(element, Choice) else (
+        "parallel" if isinstance(element, Parallel) else "work")  # fmt: skip
+
+
+def _brief(described: object) -> str:
+    text = repr(described).replace("(_", "(").replace(", _", ", ")  # such as _mean
+    return text if len(text) < MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
+
+
+def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
+    """Return answers about the experiments and the software."""
+    metrics: dict[str, None] = {}
+    for study in studies:
+        if "figure" in study.table:
+            metrics |= dict.fromkeys(study.table["figure"].unique())
+    more = f" and {len(metrics) - MOST_METRICS} more" if len(metrics) > MOST_METRICS else ""
+    aims = [f"{type(one).__name__} of {'; '.join(one.strategies)}" for one in studies]
+    labels = dict.fromkeys(label for study in studies for label in study.strategies)
+    steady = [isinstance(study, SteadyState) for study in studies]
+    estimation = [
+        f"{one.replications} replication{'s' if one.replications != 1 else ''}, "
+        f"{one.confidence:.0%} intervals by {getattr(one, 'method', STUDENT)}"
+        for one in studies
+        if one.replications  # a fit plays nothing
+    ]
+    if any(len(study.strategies) > 1 for study in studies):
+        estimation.append("differences paired on common random numbers")
+    seeds = ", ".join(str(seed) for seed in sorted({study.seed for study in studies}))
+    return {
+        "1.2": ", ".join(list(metrics)[:MOST_METRICS]) + more or "see the tables",
+        "1.3": " / ".join(
+            str(getattr(one, "question", aim)) for one, aim in zip(studies, aims, strict=True)
+        ),
+        "2.3": "waiting strategies: " + "; ".join(labels),
+        "4.1": "; ".join([FROM_EMPTY] * (not all(steady)) + [FOUND_WARM_UP] * any(steady)),
+        "4.3": "; ".join(dict.fromkeys(estimation)),
+        "5.1": f"Python {platform.python_version()}; {', '.join(map(_version, PACKAGES))}",
+        "5.2": f"seed {seeds}; NumPy's PCG64 with one stream per source and replication, keyed by "
+        "name, all drawn before a run",
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{package} not installed"

@@ -20,9 +20,9 @@ logger = logging.getLogger("asyncsim")
 
 ENGINES = ("auto", "simpy", "compiled")
 RESOLUTION = 60.0
-"""Bins of the load, in seconds, where nobody says otherwise."""
-_told: set[tuple[str, ...]] = set()
-"""Parts of which a person has been told that only SimPy plays them."""
+"""Default width of the bins of the load, in seconds."""
+_logged: set[tuple[str, ...]] = set()
+"""Parts that only SimPy plays, as logged so far."""
 
 
 def simulate(
@@ -42,34 +42,33 @@ def simulate(
     Parameters
     ----------
     scenario, strategy
-        What is played, and how its waiting steps learn of completion.
+        What is played, and how its waiting steps notice completion.
     seed, replication
         Keys of the random numbers; the same keys give every strategy the same numbers.
     draws
-        Random numbers of your own in place of `seed` and `replication`.
+        Your own random numbers in place of `seed` and `replication`.
     until
-        Stop then (a duration from the scenario's start); by default when all is over.
+        When to stop (a duration from the scenario's start); by default once all is over.
     engine
         ``"simpy"``, the reference; ``"compiled"``, the same answer much faster; or ``"auto"``:
-        compiled if it plays every part of the scenario, else SimPy, which is logged once.
+        compiled if it plays every part of the scenario, otherwise SimPy (logged once).
     resolution
         Width of the bins of ``run.server`` and ``run.open_waits``.
     profile
-        Finishes are answered as this engine does, and its database operations are counted; see
+        Workflow product whose answers to finishes and database operations are used, see
         `Scenario.with_profile`.
 
     Raises
     ------
     ScenarioError
-        If an argument is wrong.
+        If an argument is invalid.
     EngineError
-        If the run broke one of the laws of `asyncsim.engine.invariants`, or ``"compiled"`` does not
-        play a part of it.
+        If the run violates an invariant of `asyncsim.engine.invariants`.
 
     Warns
     -----
     CensoredWarning
-        If waits were still open at the end: they have no latency and are not in the averages.
+        If waits were still open at the end: they have no latency and are in no average.
 
     Examples
     --------
@@ -104,9 +103,9 @@ def played(
     engine: str = "auto",
     resolution: DurationLike = RESOLUTION,
 ) -> Run:
-    """Play as `simulate` does, without a word about waits that are still open.
+    """Play as `simulate` does, without the warning of open waits.
 
-    To silence the warning instead would change the filters of all threads of this process.
+    Catching the warning instead would change the filters of all threads of this process.
     """
     check_engine(engine)
     draws = draws.completed_for(scenario)
@@ -124,14 +123,14 @@ def played(
 
 
 def _chosen(engine: str, scenario: Scenario, strategy: Strategy) -> str:
-    """Return the engine that plays, and say once if "auto" cannot take the fast one."""
+    """Return the engine to use; log once per part if "auto" cannot take the compiled one."""
     if engine != "auto":
         return engine
     others = unplayed(scenario, strategy)
     if not others:
         return "compiled"
-    if tuple(others) not in _told:
-        _told.add(tuple(others))
-        names = " and ".join(others)
-        logger.warning("%s: not built in, so SimPy plays it (slower, the same answer)", names)
+    if tuple(others) not in _logged:
+        _logged.add(tuple(others))
+        parts = " and ".join(others)
+        logger.warning("%s: not built in, so SimPy plays it (slower, the same answer)", parts)
     return "simpy"

@@ -1,7 +1,4 @@
-"""Intervals over replications.
-
-Quantiles, and how sure they are.
-"""
+"""Confidence intervals: of means over replications, of quantiles, and of one long run."""
 
 from __future__ import annotations
 
@@ -16,26 +13,32 @@ from numpy.typing import ArrayLike
 from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.units import InvalidValue, count, inner_share, number_text
-from asyncsim.model.validation import argument
+from asyncsim.model.validation import argument, with_own_tables
+
+WOODRUFF = "Student's t of the share below, over replications"
+FEWEST, MOST = 10, 30
+"""Batches: with fewer the interval is wide and hard to check, and more gain little (Schmeiser
+1982, Batch size effects in the analysis of simulation output, Operations Research 30, 556-568)."""
+MOST_CORRELATED = 0.8
+"""Cap on the correlation of neighbouring batch means; a larger one is among the doubts."""
+ROUNDING = 1e-6
+"""Variation below this share of the mean is rounding, or of no interest."""
+LEVEL = 0.1
+"""Level of the test for correlation: it should err on the side of longer batches."""
+
+
+# --- means over replications ----------------------------------------------------------------------
 
 
 @frozen
 class Interval:
-    """A mean over replications and its confidence interval.
-
-    Attributes
-    ----------
-    mean
-        Mean of the replications.
-    half_width
-        Half the width of the interval; NaN with fewer than two replications.
-    n
-        Replications it rests on (those without a figure, NaN, are left out and thus counted).
-    """
+    """A mean over replications and its confidence interval."""
 
     mean: float
     half_width: float
+    """NaN with fewer than two replications."""
     n: int
+    """Replications it rests on; those without the metric (NaN) are left out."""
 
     @property
     def low(self) -> float:
@@ -51,7 +54,7 @@ class Interval:
         return self.low <= value <= self.high
 
     def __str__(self) -> str:
-        """Return the mean with its half-width, in the digits that its half-width leaves it."""
+        """Return mean ± half-width, in as many digits as the half-width justifies."""
         if math.isnan(self.mean):
             return "–"
         if math.isinf(self.mean):
@@ -64,94 +67,10 @@ class Interval:
 
     @property
     def percent(self) -> str:
-        """The same of a share, in per cent."""
+        """The text of a share, in per cent."""
         if math.isnan(self.mean):
             return str(self)
         return f"{Interval(100 * self.mean, 100 * self.half_width, self.n)} %"
-
-
-def student_t(confidence: float, df: int) -> float:
-    """Return the two-sided quantile of Student's t."""
-    return float(scipy.special.stdtrit(df, (1 + confidence) / 2))
-
-
-def check_confidence(confidence: float) -> float:
-    """Return the confidence of an interval, checked: a share, and no percentage."""
-    return argument("confidence", confidence, inner_share)
-
-
-def check_replications(replications: int) -> int:
-    """Return a number of replications, checked: two or more."""
-    return argument("replications", replications, _several)
-
-
-def _several(value: int) -> int:
-    found = count(value)
-    if found < 2:
-        raise InvalidValue("must be 2 or more: one run has no interval")
-    return found
-
-
-def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Return mean and t-interval of independent replications.
-
-    Parameters
-    ----------
-    values
-        One figure per replication, shape ``(n,)``.
-    confidence
-        Probability with which the interval covers the true mean, if the means are near normal.
-    """
-    check_confidence(confidence)
-    found = np.asarray(values, dtype=float)
-    found = found[~np.isnan(found)]
-    n = len(found)
-    if n == 0:
-        return Interval(math.nan, math.nan, 0)
-    if n == 1:
-        return Interval(float(found[0]), math.nan, 1)
-    half = student_t(confidence, n - 1) * float(found.std(ddof=1)) / math.sqrt(n)
-    return Interval(float(found.mean()), half, n)
-
-
-def ratio_values(sums: ArrayLike, weights: ArrayLike) -> Floats:
-    """Return the ratio of all that was observed, and how far each part is from it, added up.
-
-    `mean_interval` of these values is the ratio, with its t-interval if parts are independent.
-    The mean of parts of unequal weight is not the mean of their means: the more there is to wait
-    for, the longer everybody waits. The ratio r = Σ s_i / Σ w_i has no such bias to speak of, and
-    its variance is that of the mean of s_i - r w_i, by the mean weight (the ratio estimator of
-    Cochran 1977, Sampling Techniques, chapter 6).
-
-    Parameters
-    ----------
-    sums
-        What was observed in each part, added up, shape ``(n,)``.
-    weights
-        How much was observed in each, shape ``(n,)``; parts without any are left out.
-
-    Examples
-    --------
-    >>> ratio_values([10.0, 90.0], [1.0, 3.0]).tolist()
-    [17.5, 32.5]
-    """
-    total, weight = np.asarray(sums, dtype=float), np.asarray(weights, dtype=float)
-    total, weight = total[weight > 0], weight[weight > 0]
-    if not len(weight):
-        return total
-    ratio = total.sum() / weight.sum()
-    found: Floats = ratio + (total - ratio * weight) / weight.mean()
-    return found
-
-
-def paired_interval(
-    first: Sequence[float], other: Sequence[float], confidence: float = 0.95
-) -> Interval:
-    """Return mean and t-interval of the differences ``other - first``, replication by replication.
-
-    With common random numbers most of the noise is in both and drops out of the difference.
-    """
-    return mean_interval(np.asarray(other, float) - np.asarray(first, float), confidence)
 
 
 @frozen
@@ -174,11 +93,57 @@ class Uneven(Interval):
         return f"{self.mean:.4g} ({self.low:.4g} to {self.high:.4g})"
 
 
-def interval_of(values: list[float], confidence: float) -> Interval:
-    """Return mean and interval over replications.
+def student_t(confidence: float, df: int) -> float:
+    """Return the two-sided quantile of Student's t."""
+    return float(scipy.special.stdtrit(df, (1 + confidence) / 2))
 
-    If some of them are infinite the mean is, and so is the upper end; the lower end is that of the
-    others, since the figure might be finite elsewhere. If all of them are, nothing speaks for that.
+
+def check_confidence(confidence: float) -> float:
+    """Return a confidence level, checked: a share, not a percentage."""
+    return argument("confidence", confidence, inner_share)
+
+
+def check_replications(replications: int) -> int:
+    """Return a number of replications, checked: two or more."""
+    return argument("replications", replications, _several)
+
+
+def _several(value: int) -> int:
+    found = count(value)
+    if found < 2:
+        raise InvalidValue("must be 2 or more: one run has no interval")
+    return found
+
+
+def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Return mean and t-interval of one value per replication, shape ``(n,)``, without NaN."""
+    check_confidence(confidence)
+    found = np.asarray(values, dtype=float)
+    found = found[~np.isnan(found)]
+    n = len(found)
+    if n == 0:
+        return Interval(math.nan, math.nan, 0)
+    if n == 1:
+        return Interval(float(found[0]), math.nan, 1)
+    half = student_t(confidence, n - 1) * float(found.std(ddof=1)) / math.sqrt(n)
+    return Interval(float(found.mean()), half, n)
+
+
+def paired_interval(
+    first: Sequence[float], other: Sequence[float], confidence: float = 0.95
+) -> Interval:
+    """Return mean and t-interval of the differences ``other - first``, replication by replication.
+
+    With common random numbers most of the noise is in both and cancels in the difference.
+    """
+    return mean_interval(np.asarray(other, float) - np.asarray(first, float), confidence)
+
+
+def interval_of(values: list[float], confidence: float) -> Interval:
+    """Return mean and interval of values of which some may be infinite.
+
+    Then the mean and the upper end are infinite; the lower end is that of the finite values, or
+    infinite if there are none.
     """
     known = [value for value in values if not math.isnan(value)]
     finite = [value for value in known if value < math.inf]
@@ -190,14 +155,39 @@ def interval_of(values: list[float], confidence: float) -> Interval:
     return Uneven(math.inf, math.inf, len(known), (-math.inf if math.isnan(low) else low, math.inf))
 
 
+def ratio_values(sums: ArrayLike, weights: ArrayLike) -> Floats:
+    """Return values whose mean is the ratio Σ sums / Σ weights, and whose spread is its error.
+
+    `mean_interval` of them is the ratio estimator with its t-interval (Cochran 1977, Sampling
+    Techniques, chapter 6): with r = Σ s_i / Σ w_i its variance is that of the mean of s_i - r w_i,
+    divided by the mean weight. The mean of the ratios of unequal parts would be biased: the more
+    there is to wait for, the longer each waits.
+
+    `sums` adds up the observations of each part, shape ``(n,)``, and `weights` counts them; parts
+    without any are left out.
+
+    Examples
+    --------
+    >>> ratio_values([10.0, 90.0], [1.0, 3.0]).tolist()
+    [17.5, 32.5]
+    """
+    total, weight = np.asarray(sums, dtype=float), np.asarray(weights, dtype=float)
+    total, weight = total[weight > 0], weight[weight > 0]
+    if not len(weight):
+        return total
+    ratio = total.sum() / weight.sum()
+    found: Floats = ratio + (total - ratio * weight) / weight.mean()
+    return found
+
+
 def share_interval(
     lost: Sequence[int], of: Sequence[int], confidence: float
 ) -> tuple[float, float]:
-    """Return the interval of a share that each replication counts, from no fewer than all of them.
+    """Return the interval of a share counted in each replication.
 
-    Few counts speak for little, and counts of one run may depend on each other: it is the wider of
-    the interval by Clopper and Pearson (1934, doi:10.2307/2331986) over all counts, and of the
-    t-interval over the replications.
+    It is the wider of two: the exact one of all counts (Clopper and Pearson 1934,
+    doi:10.2307/2331986), since few counts prove little, and the t-interval over replications, since
+    counts of one run may depend on each other.
 
     Examples
     --------
@@ -213,40 +203,24 @@ def share_interval(
     return float(np.nanmin([exact.low, runs.low])), float(np.nanmax([exact.high, runs.high]))
 
 
-WOODRUFF = "Student's t of the share below, over replications"
+# --- quantiles ------------------------------------------------------------------------------------
 
 
 @frozen
 class QuantileInterval:
-    """A quantile and an interval of it.
-
-    Attributes
-    ----------
-    value
-        The sample's quantile.
-    low, high
-        Ends of the interval; infinite where n is too small for an end to exist.
-    q
-        Which quantile.
-    coverage
-        Probability with which the interval covers the true quantile: at least, for values of a law
-        without ties exactly, as much as the ends that exist can give.
-    n
-        How many values, or replications, it rests on.
-    method
-        How the interval was found.
-    note
-        What is missing, in words; empty if nothing is.
-    """
+    """The `q` quantile of a sample and its confidence interval; an end may be infinite."""
 
     value: float
     low: float
     high: float
     q: float
     coverage: float
+    """Least probability of covering the true quantile; exact for a distribution without ties."""
     n: int
+    """Number of values, or replications, it rests on."""
     method: str = "order statistics"
     note: str = ""
+    """What is missing, in words; otherwise empty."""
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
@@ -259,7 +233,7 @@ class QuantileInterval:
 def quantile(values: ArrayLike, q: float) -> float:
     """Return a quantile by linear interpolation; infinite if it lies beyond a finite value.
 
-    As `numpy.quantile`, which cannot interpolate towards infinity. NaN without values.
+    `numpy.quantile` cannot interpolate towards infinity. NaN without values.
     """
     ordered = np.sort(np.asarray(values, dtype=float))
     if not len(ordered):
@@ -274,7 +248,7 @@ def quantile(values: ArrayLike, q: float) -> float:
 
 
 def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> QuantileInterval:
-    """Return a quantile of independent values with an interval that assumes nothing of their law.
+    """Return a quantile of independent values with a distribution-free interval.
 
     The number of values up to the true quantile is binomial, B(n, q). So the order statistics x(r)
     and x(s) enclose it with probability P(r ≤ B < s); r is the largest and s the smallest with at
@@ -309,18 +283,29 @@ def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> 
     below = scipy.stats.binom.cdf(np.arange(n + 1), n, q)  # P(B ≤ k)
     r = int(np.searchsorted(below, tail * (1 + 1e-12), side="right"))
     s = int(np.searchsorted(below, (1 - tail) * (1 - 1e-12), side="left")) + 1
-    low = float(ordered[r - 1]) if r else -math.inf
-    high = float(ordered[s - 1]) if s <= n else math.inf
+    low, high = _ends(ordered, r - 1, s - 1)
     covered = float((below[s - 1] if s <= n else 1.0) - (below[r - 1] if r else 0.0))
-    missing = [word for word, lacks in (("lower", r == 0), ("upper", s > n)) if lacks]
-    needed = max([1, *(_needed(q if word == "upper" else 1 - q, tail) for word in missing)])
-    note = f"no {' and no '.join(missing)} end: {n} values are too few, {needed} would do"
-    found = quantile(ordered, q)
-    return QuantileInterval(found, low, high, q, covered, n, note=note if missing else "")
+    needed = [_needed(p, tail) for p, lacks in ((1 - q, r == 0), (q, s > n)) if lacks]
+    note = _missing(r == 0, s > n, f"{n} values are too few, {max([1, *needed])} would do")
+    return QuantileInterval(quantile(ordered, q), low, high, q, covered, n, note=note)
+
+
+def _ends(ordered: Floats, low: int, high: int) -> tuple[float, float]:
+    """Return the order statistics at two places from 0; infinite outside."""
+    return (
+        float(ordered[low]) if low >= 0 else -math.inf,
+        float(ordered[high]) if high < len(ordered) else math.inf,
+    )
+
+
+def _missing(lower: bool, upper: bool, why: str) -> str:
+    """Return which ends are missing, and why; empty if none is."""
+    missing = ["no lower"] * lower + ["no upper"] * upper
+    return f"{' and '.join(missing)} end: {why}" if missing else ""
 
 
 def _needed(q: float, tail: float) -> int:
-    """Return the number of values from which the largest lies beyond the quantile surely enough."""
+    """Return how many values it takes until the largest exceeds the quantile but for `tail`."""
     return math.ceil(math.log(tail) / math.log(q) * (1 - 1e-12))
 
 
@@ -330,42 +315,202 @@ def replicated_quantile(
     """Return a quantile of simulated values with an interval over independent replications.
 
     Values within a replication depend on each other; replications do not. The share of values up to
-    the quantile of all of them, a ratio over replications, has a t-interval q ± h; the quantiles of
-    all values at q - h and q + h are the ends (Woodruff 1952, Confidence intervals for medians and
-    other position measures, Journal of the American Statistical Association 47, 635-646). Means of
-    the quantiles of replications would lean to the middle where these have few values.
+    the pooled quantile, a ratio over replications, has a t-interval q ± h; the pooled quantiles at
+    q - h and q + h are the ends (Woodruff 1952, Confidence intervals for medians and other position
+    measures, Journal of the American Statistical Association 47, 635-646). The mean of the
+    quantiles of short replications would be biased to the middle.
 
-    Parameters
-    ----------
-    samples
-        The values of each replication; infinite ones are allowed. Empty ones are left out.
-    q
-        Between 0 and 1.
-    confidence
-        Of the interval.
+    `samples` holds the values of each replication, which may be infinite; empty ones are left out.
     """
     q = argument("q", q, inner_share)
     full = [np.asarray(values, dtype=float) for values in samples if len(np.asarray(values))]
-    if len(full) < 2:
-        value = quantile(full[0], q) if full else math.nan
-        note = "one replication has no interval" if full else "there are no values"
-        none = (math.nan, math.nan, q, confidence, len(full), WOODRUFF, note)
-        return QuantileInterval(value, *none)
-    ordered = np.sort(np.concatenate(full))
+    ordered = np.sort(np.concatenate(full)) if full else np.empty(0)
     value, n = quantile(ordered, q), len(ordered)
-    below = [np.sum(values <= value) for values in full]
-    shares = ratio_values(below, [len(values) for values in full])
-    half = mean_interval(shares, confidence).half_width
-    low, high = math.floor((q - half) * (n - 1) + 1e-9), math.ceil((q + half) * (n - 1) - 1e-9)
-    missing = [word for word, lacks in (("lower", low < 0), ("upper", high >= n)) if lacks]
-    note = f"no {' and no '.join(missing)} end: give more replications, or longer ones"
-    return QuantileInterval(
-        value,
-        float(ordered[low]) if low >= 0 else -math.inf,
-        float(ordered[high]) if high < n else math.inf,
-        q,
-        confidence,
-        len(full),
-        WOODRUFF,
-        note if missing else "",
+    if len(full) < 2:
+        note = "one replication has no interval" if full else "there are no values"
+        low = high = math.nan
+    else:
+        below = [np.sum(values <= value) for values in full]
+        shares = ratio_values(below, [len(values) for values in full])
+        half = mean_interval(shares, confidence).half_width
+        first, last = (
+            math.floor((q - half) * (n - 1) + 1e-9),
+            math.ceil((q + half) * (n - 1) - 1e-9),
+        )
+        low, high = _ends(ordered, first, last)
+        note = _missing(first < 0, last >= n, "give more replications, or longer ones")
+    return QuantileInterval(value, low, high, q, confidence, len(full), WOODRUFF, note)
+
+
+# --- one long run: batch means --------------------------------------------------------------------
+
+
+@with_own_tables
+@frozen
+class BatchMeans:
+    """The means of batches of `size` observations; made by `batch_means`."""
+
+    interval: Interval
+    """Mean over all batches, and an interval adjusted for their skewness and correlation."""
+    size: int
+    means: Floats
+    left_out: int
+    """Observations at the beginning that fill no batch."""
+    lag_1: float
+    """Correlation of neighbouring batch means."""
+    chance: float
+    """Probability that independent batch means look as correlated as these (von Neumann)."""
+    doubts: tuple[str, ...]
+    """Reasons not to trust the interval, in words."""
+
+
+def batch_means(
+    values: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    size: int | None = None,
+    confidence: float = 0.95,
+) -> BatchMeans:
+    """Return mean and interval of a dependent, steady series from one run.
+
+    The means of long batches of neighbouring observations hardly depend on each other, and
+    Student's t applies to them (by `ratio_values`, since batches may differ in weight). The
+    shortest batches are taken (30 batches to begin with, at least 10) whose means pass von
+    Neumann's test for correlation at 10 %.
+
+    The batch means of a busy queue are skewed: rare high peaks carry much of the mean, and a series
+    without them has a low mean and a small variance at once, so that a plain t-interval lies below
+    the truth too often. The interval is therefore adjusted for skewness and remaining correlation,
+    as in Skart (Tafazzoli, Wilson, Lada and Steiger 2011, Performance of Skart, INFORMS Journal on
+    Computing 23, 297-314), and includes that of ten batches. For an independent series it covers
+    more than it promises: some 97 % at 95 %.
+
+    Parameters
+    ----------
+    values
+        The series after its warm-up, shape ``(n,)``.
+    weights
+        Weight of each value in the mean of its batch, shape ``(n,)``; a value of weight 0 may be
+        NaN. By default all alike.
+    size
+        Observations per batch; by default found as above. With a size the interval rests on
+        batches of that size alone.
+    confidence
+        Of the interval.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = batch_means(np.random.default_rng(2).normal(10, 1, 600))
+    >>> found.size, len(found.means), 10 in found.interval
+    (20, 30, True)
+    """
+    series = np.asarray(values, dtype=float)
+    weight = np.ones(len(series)) if weights is None else np.asarray(weights, dtype=float)
+    if weight.shape != series.shape or series.ndim != 1:
+        raise ScenarioError(
+            f"values and weights must be of one shape (n,), got {series.shape} and {weight.shape}"
+        )
+    n = len(series)
+    if size is None:
+        sizes = range(max(math.ceil(n / MOST), 1), max(n // FEWEST, 1) + 1)
+    else:
+        sizes = range(argument("size", size, count), size + 1)
+    for chosen in sizes:
+        sums, weights_of = _sums(series, weight, chosen)
+        around = ratio_values(sums, weights_of)
+        lag_1, chance = correlation(around)
+        if chance >= LEVEL:
+            break
+    means = np.divide(sums, weights_of, out=np.full(len(sums), np.nan), where=weights_of > 0)
+    doubts = []
+    if len(means) < FEWEST:
+        doubts.append(f"{len(means)} batches are too few: give a longer run, or replications")
+    elif chance < LEVEL:
+        doubts.append(
+            f"the batch means are still correlated ({lag_1:.2f} from one to the next), so the "
+            "interval is too narrow: give a longer run, or replications"
+        )
+    parts = [around]
+    if size is None and n >= FEWEST:
+        parts.append(ratio_values(*_sums(series, weight, n // FEWEST)))
+    interval = _widest(parts, confidence)
+    return BatchMeans(
+        interval, chosen, means, n - len(means) * chosen, lag_1, chance, tuple(doubts)
     )
+
+
+def _sums(series: Floats, weights: Floats, size: int) -> tuple[Floats, Floats]:
+    """Return weighted sums and weights of full batches, the last one at the end of the series."""
+    number = len(series) // size
+    first = len(series) - number * size
+    weight = weights[first:].reshape(number, size)
+    value = np.where(weight > 0, series[first:].reshape(number, size), 0.0)
+    return (weight * value).sum(axis=1), weight.sum(axis=1)
+
+
+def _widest(parts: list[Floats], confidence: float) -> Interval:
+    """Return the mean of the first values, and an interval that includes those of all."""
+    plain = mean_interval(parts[0], confidence)
+    if not plain.half_width > ROUNDING * abs(plain.mean):  # none, or rounding
+        return plain
+    ends = np.array([adjusted_ends(values, confidence) for values in parts])
+    low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
+    return Uneven(plain.mean, (high - low) / 2, plain.n, (low, high))
+
+
+def adjusted_ends(values: ArrayLike, confidence: float) -> tuple[float, float]:
+    """Return the ends of an interval of the mean of values that may be skewed and correlated.
+
+    With a = μ3 / (6 √n s³), where μ3 is the third central moment, the quantiles ±t of Student's t
+    are replaced by G(±t), G(r) = ((1 + 6 a (r - a))^(1/3) - 1) / (2 a) (Willink 2005, A confidence
+    interval and test for the mean of an asymmetric distribution, Communications in Statistics 34,
+    753-766). A positive lag-1 correlation φ widens both sides by √((1 + φ)/(1 - φ)), as if the
+    values were an autoregressive series.
+
+    Examples
+    --------
+    >>> low, high = adjusted_ends([1.0, 5.0, 1.0, 2.0, 1.0], 0.95)  # unadjusted: -0.15 to 4.15
+    >>> round(low, 2), round(high, 2)
+    (0.69, 7.8)
+    """
+    x = np.asarray(values, dtype=float)
+    n = len(x)
+    mean, error = float(x.mean()), float(x.std(ddof=1)) / math.sqrt(n)
+    third = n * float(np.sum((x - mean) ** 3)) / ((n - 1) * max(n - 2, 1))
+    phi = min(max(correlation(x)[0], 0.0), MOST_CORRELATED)
+    wider = math.sqrt((1 + phi) / (1 - phi))
+    t = student_t(confidence, n - 1)
+    a = third / (6 * n**2 * error**3) if error else 0.0
+    if abs(a) < 1e-6:
+        return mean - t * error * wider, mean + t * error * wider
+
+    def adjusted(r: float) -> float:
+        return (float(np.cbrt(1 + 6 * a * (r - a))) - 1) / (2 * a)
+
+    return mean - adjusted(t) * error * wider, mean - adjusted(-t) * error * wider
+
+
+def correlation(means: ArrayLike) -> tuple[float, float]:
+    """Return the lag-1 correlation of a series, and how likely independence gives as much.
+
+    With von Neumann's ratio Q = Σ (x_(i+1) - x_i)² / Σ (x_i - mean)², C = 1 - Q/2 is the lag-1
+    correlation but for an end effect; for independent normal values it has mean 0 and variance
+    (n - 2)/(n² - 1) and is nearly normal from n = 8 (von Neumann 1941, Annals of Mathematical
+    Statistics 12, 367-395; Fishman 1978, Management Science 24, 510-521). One-sided: only positive
+    correlation makes an interval too narrow.
+
+    Examples
+    --------
+    >>> lag_1, chance = correlation([1, 2, 3, 4, 5, 6, 7, 8])
+    >>> round(lag_1, 3), chance < 0.01
+    (0.917, True)
+    """
+    x = np.asarray(means, dtype=float)
+    x = x[~np.isnan(x)]
+    n = len(x)
+    squares = float(np.sum((x - x.mean()) ** 2)) if n else 0.0
+    if n < 3 or squares <= (ROUNDING * x.mean()) ** 2 * n:
+        return 0.0, 1.0
+    c = 1.0 - float(np.sum(np.diff(x) ** 2)) / (2.0 * squares)
+    return c, float(scipy.special.ndtr(-c * math.sqrt((n * n - 1) / (n - 2))))

@@ -1,14 +1,14 @@
 """The steady state of a scenario that goes on day after day.
 
-A run cut into cycles, such as days: one mean per cycle of whatever is looked at.
-
-What was found of a steady state, with all that speaks against it.
+A run is cut into cycles, such as days, with one mean per cycle. MSER-5 cuts off the warm-up; the
+rest gives the estimate, with every reason not to trust it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,238 +20,85 @@ from asyncsim import plots
 from asyncsim.engine import tables
 from asyncsim.engine.metrics import MetricInfo
 from asyncsim.engine.result import Outcome, Record
-from asyncsim.experiment.batch_means import BatchMeans
-from asyncsim.experiment.notebook_html import note_html, warnings_html
-from asyncsim.experiment.statistics import Interval
-from asyncsim.experiment.warm_up import WarmUp, moving_average
-from asyncsim.model.calendar import Calendar
-from asyncsim.model.distributions import Floats
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.units import DAY, text_of
-from asyncsim.model.validation import with_own_tables
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-from functools import partial
-
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played, seconds
 from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning, warn
-from asyncsim.experiment.batch_means import batch_means
-from asyncsim.experiment.replications import Replications, playing
+from asyncsim.experiment.output import result_html
+from asyncsim.experiment.replications import Replications, runner, unresumed_share
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.stability import Asked, near_full_load
-from asyncsim.experiment.statistics import check_confidence, mean_interval
+from asyncsim.experiment.statistics import (
+    BatchMeans,
+    Interval,
+    batch_means,
+    check_confidence,
+    mean_interval,
+)
 from asyncsim.experiment.warm_up import (
     CUT_LEVEL,
     CUT_LEVEL_OF_ONE,
     TREND_LEVEL,
+    WarmUp,
     differs,
+    moving_average,
     mser5,
     trend,
 )
 from asyncsim.model.arrivals import ArrivalTimes, UniformArrivals
+from asyncsim.model.calendar import Calendar
+from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import key_part
+from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategy_base import Strategy
-from asyncsim.model.units import DurationLike, InvalidValue, count
-from asyncsim.model.validation import argument, choice, scenario_error
+from asyncsim.model.units import DAY, DurationLike, InvalidValue, count, text_of
+from asyncsim.model.validation import argument, choice, scenario_error, with_own_tables
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WIDEST_BIN = 60.0
 
 
-class Cycles(NamedTuple):
-    """What one run says, cycle by cycle; all of shape ``(cycles,)``."""
-
-    values: Floats
-    """The mean of each; NaN where there is nothing to average."""
-    weights: Floats
-    """What it rests on: a number of waits or instances, or seconds."""
-    missing: Floats
-    """Waits or instances of the cycle that have no value because they never ended."""
-
-
-class Series(NamedTuple):
-    """Something that can be looked at cycle by cycle."""
-
-    figure: MetricInfo
-    observed: str
-    """What is counted in weights."""
-    of: Callable[[Record, Floats], Cycles]
-
-
-def cycle_edges(cycle: float, length: float, calendar: Calendar) -> Floats:
-    """Return the instants where whole cycles begin, and where the last of them ends.
-
-    Cycles of whole days begin at local midnight, also across a change of daylight saving time.
-    """
-    number = int(length / cycle * (1 + 1e-12))
-    if cycle % DAY or calendar.zone is None:
-        return np.arange(number + 1, dtype=float) * cycle
-    days = round(cycle / DAY)
-    found = [calendar.instant(calendar.day(k * days), "00:00") for k in range(number + 2)]
-    return np.array([at for at in found if at <= length + 1e-6])
-
-
-def resolution(cycle: float) -> float:
-    """Return a bin width for the load of a run that divides the cycle."""
-    return cycle / math.ceil(cycle / WIDEST_BIN)
-
-
-def _per_item(at: Floats, values: Floats, edges: Floats) -> Cycles:
-    """Return means over items by the cycle in which they began; NaN is a missing value."""
-    number = len(edges) - 1
-    place = np.searchsorted(edges, at, side="right") - 1
-    inside = (place >= 0) & (place < number)
-    place, values = place[inside], values[inside]
-    known = ~np.isnan(values)
-    count = np.bincount(place[known], minlength=number).astype(float)
-    total = np.bincount(place[known], values[known], minlength=number)
-    missing = np.bincount(place[~known], minlength=number).astype(float)
-    means = np.divide(total, count, out=np.full(number, np.nan), where=count > 0)
-    return Cycles(means, count, missing)
-
-
-def _over_time(integral: Floats, edges: Floats) -> Cycles:
-    """Return means over time from a time integral at the edges."""
-    seconds = np.diff(edges)
-    return Cycles(np.diff(integral) / seconds, seconds, np.zeros(len(seconds)))
-
-
-def _latency(record: Record, edges: Floats) -> Cycles:
-    waits = record.waits
-    late = np.where(waits.resumed, waits.closed - waits.completed, np.nan)
-    return _per_item(waits.armed, late, edges)
-
-
-def _checks(record: Record, edges: Floats) -> Cycles:
-    return _per_item(record.waits.armed, record.waits.checks.astype(float), edges)
-
-
-def _cycle_time(record: Record, edges: Floats) -> Cycles:
-    done = record.outcomes == Outcome.DONE
-    return _per_item(record.arrived, np.where(done, record.ended - record.arrived, np.nan), edges)
-
-
-def _standing(began: Floats, ended: Floats, edges: Floats) -> Cycles:
-    """Return how many stood between their beginning and their end, on average."""
-    known = np.sort(ended[~np.isnan(ended)])
-    integral = tables.time_since(np.sort(began), edges) - tables.time_since(known, edges)
-    return _over_time(integral, edges)
-
-
-def _open_waits(record: Record, edges: Floats) -> Cycles:
-    return _standing(record.waits.armed, record.waits.closed, edges)
-
-
-def _loads(what: str) -> Callable[[Record, Floats], Cycles]:
-    def of(record: Record, edges: Floats) -> Cycles:
-        bins = np.sum([getattr(load, what) for load in record.loads.values()], axis=0)
-        sums = np.concatenate([[0.0], np.cumsum(bins)]) * record.resolution
-        at = np.arange(len(sums)) * record.resolution
-        return _over_time(np.interp(edges, at, sums), edges)  # exact: edges fall on bins
-
-    return of
-
-
-def unended(record: Record, edges: Floats) -> Cycles:
-    """Return how many instances were under way, less those that never end at all.
-
-    Whatever is overloaded, the server or an outside system, here it shows as a rise.
-    """
-    ends = ~np.isnan(record.ended)
-    return _standing(record.arrived[ends], record.ended[ends], edges)
-
-
-SERIES: dict[str, Series] = {
-    "latency": Series(
-        MetricInfo("s", "time from completion to resumption, of waits armed in the cycle"),
-        "waits",
-        _latency,
-    ),
-    "checks_per_wait": Series(
-        MetricInfo("1", "checks made for waits armed in the cycle"), "waits", _checks
-    ),
-    "cycle_time": Series(
-        MetricInfo("s", "time from arrival to end, of instances that arrived in the cycle"),
-        "instances",
-        _cycle_time,
-    ),
-    "open_waits": Series(MetricInfo("1", "open waits, averaged over time"), "seconds", _open_waits),
-    "queue_length": Series(
-        MetricInfo("jobs", "jobs waiting for a worker, averaged over time"),
-        "seconds",
-        _loads("queue"),
-    ),
-    "busy_workers": Series(
-        MetricInfo("workers", "busy workers, averaged over time"), "seconds", _loads("busy")
-    ),
-}
-
-
-ENDED = {"waits": "resumed"}
-"""How what is observed ends well."""
+# --- the answer -----------------------------------------------------------------------------------
 
 
 @with_own_tables
 @frozen
 class SteadyState:
-    """A figure in the steady state; made by `asyncsim.steady_state`.
+    """A metric in the steady state; made by `asyncsim.steady_state`.
 
-    Attributes
-    ----------
-    scenario, strategy
-        What was played, and the label of how its steps waited.
-    replications, seed
-        How often, and the key of the random numbers.
-    figure, unit, meaning
-        What was looked at.
-    cycle
-        Length of a cycle in seconds.
-    series
-        One row per replication and whole cycle: ``replication, cycle`` (from 1), ``start``
-        (seconds), ``value`` (the mean of the cycle), ``weight`` (what it rests on, in `observed`),
-        ``missing`` (waits or instances without a value, since they never ended), ``used``.
-    observed
-        What weights count: waits, instances or seconds.
-    averaged
-        The series averaged over replications, shape ``(cycles,)``.
-    warm_up
-        So many cycles at the beginning were cut off.
-    mser
-        How the cut was found.
-    estimate
-        Mean and interval of the rest.
-    method
-        ``"replication/deletion"`` or ``"batch means"``.
-    batches
-        The batch means, if it is those.
-    doubts
-        Why the figure is not to be relied on, in words.
-    left_out
-        What the estimate does not rest on, by kind: cycles of each replication, and observations
-        over all replications.
-    confidence
-        Of the interval.
+    `series` has one row per replication and whole cycle: ``replication, cycle`` (from 1), ``start``
+    (seconds), ``value`` (the mean of the cycle), ``weight`` (what it rests on, in `observed`),
+    ``missing`` (waits or instances without a value, since they never ended), ``used``.
     """
 
     scenario: Scenario
     strategy: str
+    """Its label."""
     replications: int
     seed: int
     figure: str
     unit: str
     meaning: str
     cycle: float
+    """Length of a cycle in seconds."""
     series: pd.DataFrame
     observed: str
+    """What weights count: waits, instances or seconds."""
     averaged: Floats
+    """The series averaged over replications, shape ``(cycles,)``."""
     warm_up: int
+    """Number of cycles cut off at the beginning."""
     mser: WarmUp
     estimate: Interval
+    """Mean and interval of the rest."""
     method: str
+    """``"replication/deletion"`` or ``"batch means"``."""
     batches: BatchMeans | None
     doubts: tuple[str, ...]
+    """Reasons not to trust the estimate, in words."""
     left_out: dict[str, int]
+    """Cycles of each replication, and observations over all, that are not in the estimate."""
     confidence: float
 
     @property
@@ -266,17 +113,11 @@ class SteadyState:
 
     @property
     def reliable(self) -> bool:
-        """Whether nothing speaks against the estimate."""
+        """Whether there are no doubts."""
         return not self.doubts
 
     def plot(self, window: int | None = None) -> Figure:
-        """Draw the cycles with Welch's moving average, the warm-up and the estimate.
-
-        Parameters
-        ----------
-        window
-            The moving average is over 2·window + 1 cycles; by default a tenth of them.
-        """
+        """Draw the cycles, Welch's moving average of 2·window + 1, the warm-up and the estimate."""
         figure, (ax,) = plots.figure(1, width=8.0)
         n = len(self.averaged)
         smooth = moving_average(self.averaged, n // 20 if window is None else window)
@@ -287,9 +128,9 @@ class SteadyState:
             f"cycle of {text_of(self.cycle)}", found, ax,
         )  # fmt: skip
         brief = "; ".join(doubt.partition(":")[0] for doubt in self.doubts)
-        sure = "" if self.reliable else f"\nnot reliable: {brief}"
+        doubted = "" if self.reliable else f"\nnot reliable: {brief}"
         never = f" ({self._unresumed})" if self._unresumed else ""
-        ax.set_title(f"{self._head}{never}{sure}", loc="left", fontsize=11, wrap=True)
+        ax.set_title(f"{self._head}{never}{doubted}", loc="left", fontsize=11, wrap=True)
         return figure
 
     @property
@@ -299,7 +140,7 @@ class SteadyState:
         runs = f"{self.replications} replications" if self.replications > 1 else "one run"
         never = f"; {self._unresumed}" if self._unresumed else ""
         found = (
-            f"{self._name} {self.estimate}{unit} "
+            f"{plots.heading(self.figure, '1', bool(self._unresumed))} {self.estimate}{unit} "
             f"({self.confidence:.0%} interval, {self.method} over {runs}{never}), after "
             f"a warm-up of {self.warm_up} of {len(self.averaged)} cycles of {text_of(self.cycle)}"
         )
@@ -307,23 +148,20 @@ class SteadyState:
 
     @property
     def _unresumed(self) -> str:
-        """The share of waits or instances that have no value, if there are any, in words."""
+        """The share of waits or instances without a value, in words; empty if there are none."""
         missing = self.series["missing"].sum()
         if not missing:
             return ""
-        share = plots.percent(missing / (missing + self.series["weight"].sum()))
-        return f"{share} of {self.observed} never {ENDED.get(self.observed, 'ended')}"
-
-    @property
-    def _name(self) -> str:
-        return plots.heading(self.figure, "1", bool(self._unresumed))
+        share = plots.percent(unresumed_share(missing, missing + self.series["weight"].sum()))
+        ended = "resumed" if self.observed == "waits" else "ended"
+        return f"{share} of {self.observed} never {ended}"
 
     @property
     def notes(self) -> list[str]:
-        """What else there is to know: waits or instances that never ended."""
+        """Warnings: waits or instances that never ended."""
         never = self.left_out[f"{self.observed} that never ended"]
-        told = f"{never} {self.observed} never ended under {self.strategy}; they are in no mean"
-        return [told] if never else []
+        note = f"{never} {self.observed} never ended under {self.strategy}; they are in no mean"
+        return [note] if never else []
 
     @property
     def _left_out_text(self) -> str:
@@ -334,18 +172,14 @@ class SteadyState:
         return f"{self.scenario.name}, {self.strategy}"
 
     def __repr__(self) -> str:
-        head = f"{self._head}: {self.text}"
         doubts = [f"! {doubt}" for doubt in self.doubts]
-        return "\n".join([head, *doubts, self._left_out_text, *self.notes])
+        return "\n".join([f"{self._head}: {self.text}", *doubts, self._left_out_text, *self.notes])
 
     def _repr_html_(self) -> str:
+        answer = f': <span title="{escape(self.meaning)}">{escape(self.text)}</span>'
         doubts = "".join(f"<li>{escape(doubt)}</li>" for doubt in self.doubts)
-        told = f'<span title="{escape(self.meaning)}">{escape(self.text)}</span>'
-        return (
-            f"<div><b>{escape(self._head)}</b>: {told}{warnings_html(self.notes)}"
-            f"{f'<ul>{doubts}</ul>' if doubts else ''}"
-            f"{note_html(escape(self._left_out_text))}</div>"
-        )
+        body = f"<ul>{doubts}</ul>" if doubts else ""
+        return result_html(self._head, body, escape(self._left_out_text), self.notes, answer)
 
 
 def steady_state(
@@ -362,32 +196,33 @@ def steady_state(
     n_jobs: int = 1,
     progress: bool = True,
 ) -> SteadyState:
-    """Estimate a figure in the steady state, without the warm-up of a run that begins empty.
+    """Estimate a metric in the steady state, without the warm-up of a run that begins empty.
 
     With a nightly batch or office hours everything goes up and down with the day, so single waits
-    have no steady state; means of whole cycles have. One observation is therefore the mean of one
-    cycle, of the waits armed or the instances arrived in it, or over its time. The last cycle only
-    keeps arrivals coming, or those before it would end in unusual peace.
+    have no steady state; means of whole cycles have. One observation is the mean of one cycle, of
+    the waits armed or the instances arrived in it, or over its time. The last cycle is left out:
+    no further arrivals compete with those at its end.
 
-    The warm-up is found by MSER-5 (`asyncsim.experiment.warm_up.mser5`) on the cycles averaged
-    over replications. With several replications the means of what is left of each are independent,
-    and Student's t applies (replication/deletion; Law, Simulation Modeling and Analysis, chapter
-    9). With one it is non-overlapping batch means (`asyncsim.experiment.batch_means`). A cycle
-    counts in a mean as much as waits, instances or seconds are in it.
+    MSER-5 (`asyncsim.experiment.warm_up.mser5`) finds the warm-up in the cycles averaged over
+    replications. Its cut is made if what it leaves out differs from the rest by more than chance;
+    in a single run, whose chance peaks look like a warm-up, by far more. With several replications
+    the means of what is left of each are independent, and Student's t applies
+    (replication/deletion; Law, Simulation Modeling and Analysis, chapter 9). With one the interval
+    is that of `asyncsim.experiment.statistics.batch_means`. A cycle counts in a mean as much as
+    waits, instances or seconds are in it.
 
-    What MSER-5 would cut is left out if it differs from the rest by more than chance; in a single
-    run, whose chance peaks look like a warm-up, by far more. Doubts err on the safe side: of
-    systems that are steady one in eight or so is doubted without cause at 60 to 120 cycles, fewer
-    with more. For M/M/1 at utilisation 0.8 (60 days, jobs of 5 min) 96 % of the intervals of single
-    runs at 95 % cover the truth. Several replications are the surer way, and give narrower ones.
+    Doubts err on the safe side: of systems that are steady one in eight or so is doubted without
+    cause at 60 to 120 cycles, fewer with more. For M/M/1 at utilisation 0.8 (60 days, jobs of 5
+    min) 96 % of the intervals of single runs at 95 % cover the truth. Several replications are more
+    robust, and give narrower intervals.
 
     Parameters
     ----------
     scenario, strategy
         What is played, and how its steps wait.
     figure
-        ``latency``, ``checks_per_wait``, ``cycle_time``, ``open_waits``, ``queue_length`` or
-        ``busy_workers``.
+        The metric: ``latency``, ``checks_per_wait``, ``cycle_time``, ``open_waits``,
+        ``queue_length`` or ``busy_workers``.
     length
         How long instances arrive, in place of the scenario's length; None keeps that.
     cycle
@@ -400,14 +235,14 @@ def steady_state(
     Raises
     ------
     ScenarioError
-        If an argument is wrong, or a number of arrivals is fixed and the length is changed.
+        If an argument is invalid, or a number of arrivals is fixed and the length is changed.
 
     Warns
     -----
     SteadyStateWarning
         If there are doubts: too few cycles, a warm-up up to the second half, correlated batch
-        means, a trend (at the level of 1 %), or workers or an outside system that have too much to
-        do, so that there is no steady state, or so nearly too much that it takes longer to settle.
+        means, a trend (at the level of 1 %), or workers or an external system that are overloaded,
+        so that there is no steady state, or so nearly overloaded that it takes longer to settle.
     CensoredWarning
         If waits or instances never ended: they are in no mean.
 
@@ -429,7 +264,7 @@ def steady_state(
     check_confidence(confidence)
     choice("figure", figure, SERIES)
     replications = argument("replications", replications, count)
-    scenario = _lasting(scenario, length)
+    scenario = _of_length(scenario, length)
     span = seconds("cycle", cycle)
     edges = cycle_edges(span, scenario.length, scenario.calendar)[:-1]
     if len(edges) < 3:
@@ -440,17 +275,20 @@ def steady_state(
     seed, bins = key_part("seed", seed), resolution(span)
     plan = Replications(scenario, (strategy,), seed, engine, resolution=bins)
     keep = partial(_kept, figure=figure, edges=edges)
-    with playing(n_jobs, progress, "steady state", replications) as play:
-        kept = [run for (run,) in play.kept(plan, keep, range(replications))]
+    with runner(n_jobs, progress, "steady state", replications) as play:
+        kept = [run for (run,) in play.collect(plan, keep, range(replications))]
     runs, asked = [run for run, _ in kept], [one for _, one in kept]
     load = near_full_load(scenario, strategy, asked)
     found = _estimated(plan, figure, (edges, span), runs, load, confidence)
-    _tell(found)
+    for note in found.notes:
+        warn(note, CensoredWarning)
+    if found.doubts:
+        warn(f"{figure} under {found.strategy}: {'; '.join(found.doubts)}", SteadyStateWarning)
     return found
 
 
-def _lasting(scenario: Scenario, length: DurationLike | None) -> Scenario:
-    """Return the scenario with another length, if its arrivals go on for as long as wanted."""
+def _of_length(scenario: Scenario, length: DurationLike | None) -> Scenario:
+    """Return the scenario with another length, if its arrivals have a rate."""
     if length is None:
         return scenario
     wanted = seconds("length", length)
@@ -463,7 +301,7 @@ def _lasting(scenario: Scenario, length: DurationLike | None) -> Scenario:
 
 
 def _kept(run: Run, figure: str, edges: Floats) -> tuple[tuple[Cycles, Floats], Asked]:
-    """Return the cycles of a run with the instances under way in each, and what it asked for."""
+    """Return the cycles of a run, the unended instances of each, and the offered load."""
     found = SERIES[figure].of(run.record, edges), unended(run.record, edges).values
     return found, Asked.of(run)
 
@@ -517,15 +355,15 @@ def _estimated(
         f"{what.observed} that never ended": int(missing.sum()),
     }
     return SteadyState(
-        plan.scenario, plan.strategies[0].label, len(runs), plan.seed, figure, what.figure.unit,
-        what.figure.meaning, span, series, what.observed, averaged, cut, mser, estimate,
+        plan.scenario, plan.strategies[0].label, len(runs), plan.seed, figure, what.metric.unit,
+        what.metric.meaning, span, series, what.observed, averaged, cut, mser, estimate,
         "replication/deletion" if batches is None else "batch means", batches, tuple(doubts),
         left_out, confidence,
     )  # fmt: skip
 
 
 def _weighted(values: Floats, weights: Floats, axis: int) -> Floats:
-    """Return weighted means; NaN where there is no weight."""
+    """Return weighted means; NaN where weights are zero."""
     total = weights.sum(axis=axis)
     sums = np.where(weights > 0, values * weights, 0.0).sum(axis=axis)
     means: Floats = np.divide(sums, total, out=np.full(total.shape, np.nan), where=total > 0)
@@ -533,9 +371,9 @@ def _weighted(values: Floats, weights: Floats, axis: int) -> Floats:
 
 
 def _trends(averaged: Floats, unended: Floats, mser: WarmUp) -> list[str]:
-    """Return what trends say against a steady state: of the figure, and of all that is under way.
+    """Return doubts from trends: of the metric, and of the number of running instances.
 
-    Looked at is what MSER-5 leaves, but at least the second half.
+    The tests use what MSER-5 leaves, but at least the second half.
     """
     rising: list[str] = []
     falling: list[str] = []
@@ -547,18 +385,123 @@ def _trends(averaged: Floats, unended: Floats, mser: WarmUp) -> list[str]:
     if rising:
         found.append(
             f"still rising is {' and '.join(rising)}: if more comes in than can be done, by the "
-            "workers or outside, there is no steady state; else give a longer run"
+            "workers or outside, there is no steady state; otherwise give a longer run"
         )
     if falling:
         found.append(f"still falling is {' and '.join(falling)}: give a longer run")
     return found
 
 
-def _tell(found: SteadyState) -> None:
-    for note in found.notes:
-        warn(note, CensoredWarning)
-    if found.doubts:
-        warn(
-            f"{found.figure} under {found.strategy}: {'; '.join(found.doubts)}",
-            SteadyStateWarning,
-        )
+# --- means of cycles ------------------------------------------------------------------------------
+
+
+class Cycles(NamedTuple):
+    """Cycle means of one run; all of shape ``(cycles,)``."""
+
+    values: Floats
+    """The mean of each; NaN where there is nothing to average."""
+    weights: Floats
+    """What it rests on: a number of waits or instances, or seconds."""
+    missing: Floats
+    """Waits or instances of the cycle that have no value because they never ended."""
+
+
+class Series(NamedTuple):
+    """A metric that has a mean per cycle."""
+
+    metric: MetricInfo
+    observed: str
+    """What is counted in weights."""
+    of: Callable[[Record, Floats], Cycles]
+
+
+def cycle_edges(cycle: float, length: float, calendar: Calendar) -> Floats:
+    """Return the instants where whole cycles begin, and where the last of them ends.
+
+    Cycles of whole days begin at local midnight, also across a change of daylight saving time.
+    """
+    number = int(length / cycle * (1 + 1e-12))
+    if cycle % DAY or calendar.zone is None:
+        return np.arange(number + 1, dtype=float) * cycle
+    days = round(cycle / DAY)
+    found = [calendar.instant(calendar.day(k * days), "00:00") for k in range(number + 2)]
+    return np.array([at for at in found if at <= length + 1e-6])
+
+
+def resolution(cycle: float) -> float:
+    """Return a bin width for the load of a run that divides the cycle."""
+    return cycle / math.ceil(cycle / WIDEST_BIN)
+
+
+def _per_item(at: Floats, values: Floats, edges: Floats) -> Cycles:
+    """Return means over items by the cycle in which they began; NaN is a missing value."""
+    number = len(edges) - 1
+    place = np.searchsorted(edges, at, side="right") - 1
+    inside = (place >= 0) & (place < number)
+    place, values = place[inside], values[inside]
+    known = ~np.isnan(values)
+    count = np.bincount(place[known], minlength=number).astype(float)
+    total = np.bincount(place[known], values[known], minlength=number)
+    missing = np.bincount(place[~known], minlength=number).astype(float)
+    means = np.divide(total, count, out=np.full(number, np.nan), where=count > 0)
+    return Cycles(means, count, missing)
+
+
+def _over_time(integral: Floats, edges: Floats) -> Cycles:
+    """Return means over time from a time integral at the edges."""
+    seconds = np.diff(edges)
+    return Cycles(np.diff(integral) / seconds, seconds, np.zeros(len(seconds)))
+
+
+def _present(began: Floats, ended: Floats, edges: Floats) -> Cycles:
+    """Return the mean number of items between their beginning and their end."""
+    known = np.sort(ended[~np.isnan(ended)])
+    integral = tables.time_since(np.sort(began), edges) - tables.time_since(known, edges)
+    return _over_time(integral, edges)
+
+
+def _latency(record: Record, edges: Floats) -> Cycles:
+    waits = record.waits
+    late = np.where(waits.resumed, waits.closed - waits.completed, np.nan)
+    return _per_item(waits.armed, late, edges)
+
+
+def _cycle_time(record: Record, edges: Floats) -> Cycles:
+    done = record.outcomes == Outcome.DONE
+    return _per_item(record.arrived, np.where(done, record.ended - record.arrived, np.nan), edges)
+
+
+def _load(record: Record, edges: Floats, what: str) -> Cycles:
+    bins = np.sum([getattr(load, what) for load in record.loads.values()], axis=0)
+    sums = np.concatenate([[0.0], np.cumsum(bins)]) * record.resolution
+    at = np.arange(len(sums)) * record.resolution
+    return _over_time(np.interp(edges, at, sums), edges)  # exact: edges fall on bins
+
+
+def unended(record: Record, edges: Floats) -> Cycles:
+    """Return the number of running instances, less those that never end.
+
+    It rises if anything is overloaded, the server or an external system.
+    """
+    ends = ~np.isnan(record.ended)
+    return _present(record.arrived[ends], record.ended[ends], edges)
+
+
+SERIES: dict[str, Series] = {
+    name: Series(MetricInfo(unit, meaning), observed, of)
+    for name, unit, meaning, observed, of in (
+        ("latency", "s", "time from completion to resumption, of waits armed in the cycle",
+         "waits", _latency),
+        ("checks_per_wait", "1", "checks made for waits armed in the cycle", "waits",
+         lambda record, edges: _per_item(
+             record.waits.armed, record.waits.checks.astype(float), edges)),
+        ("cycle_time", "s", "time from arrival to end, of instances that arrived in the cycle",
+         "instances", _cycle_time),
+        ("open_waits", "1", "open waits, averaged over time", "seconds",
+         lambda record, edges: _present(record.waits.armed, record.waits.closed, edges)),
+        ("queue_length", "jobs", "jobs waiting for a worker, averaged over time", "seconds",
+         partial(_load, what="queue")),
+        ("busy_workers", "workers", "busy workers, averaged over time", "seconds",
+         partial(_load, what="busy")),
+    )
+}  # fmt: skip

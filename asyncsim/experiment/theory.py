@@ -1,8 +1,7 @@
 """Closed forms for queues, herds, checks that queue, and open waits.
 
-Strategies have closed forms of their own, on an idle server (`expected`).
-
-Service times have mean 1 where nothing else is said, so waits are in service times.
+Strategies have closed forms of their own, on an idle server (`expected`). Service times have mean 1
+unless a parameter gives them, so waits are in service times.
 """
 
 from __future__ import annotations
@@ -14,16 +13,13 @@ import scipy
 
 from asyncsim.errors import ScenarioError
 
+# --- queues ---------------------------------------------------------------------------------------
+
 
 def erlang_c(servers: int, load: float) -> float:
-    """Return the probability that a job has to wait in M/M/c (Erlang 1917).
+    """Return the probability that a job waits in M/M/c (Erlang 1917).
 
-    Parameters
-    ----------
-    servers
-        Number of servers c.
-    load
-        Offered load a = arrival rate x mean service time, below c.
+    The offered load a = arrival rate x mean service time must be below the number of servers c.
     """
     if not 0 < load < servers:
         raise ScenarioError(f"load must be above 0 and below servers ({servers}), got {load!r}")
@@ -41,12 +37,7 @@ def mmc_wait(servers: int, load: float) -> float:
 def mg1_wait(utilisation: float, squared_variation: float) -> float:
     """Return the mean queueing time in M/G/1 (Pollaczek-Khinchine): ρ(1 + c²) / (2(1 - ρ)).
 
-    Parameters
-    ----------
-    utilisation
-        ρ, below 1.
-    squared_variation
-        Squared coefficient of variation c² of the service time: 1 exponential, 0 fixed.
+    c² is the squared coefficient of variation of the service time: 1 exponential, 0 fixed.
     """
     return utilisation * (1 + squared_variation) / (2 * (1 - utilisation))
 
@@ -54,12 +45,7 @@ def mg1_wait(utilisation: float, squared_variation: float) -> float:
 def gm1_wait(utilisation: float, transform: Callable[[float], float]) -> float:
     """Return the mean queueing time in G/M/1: σ / (1 - σ), σ the root of σ = A*(1 - σ).
 
-    Parameters
-    ----------
-    utilisation
-        ρ, below 1.
-    transform
-        Laplace-Stieltjes transform A* of the time between arrivals, whose mean is 1/ρ.
+    `transform` is the Laplace-Stieltjes transform A* of the time between arrivals, of mean 1/ρ.
     """
     sigma = float(
         scipy.optimize.brentq(lambda x: x - transform(1 - x), 1e-12, 1 - (1 - utilisation) / 1e3)
@@ -78,13 +64,19 @@ def batch_wait(utilisation: float, size: int, squared_variation: float) -> float
     The first of a batch waits as in M/G/1 with whole batches as jobs; a member also waits for
     those before it in the batch, (size - 1)/2 services on average.
     """
-    batch_variation = squared_variation / size
-    whole_batches = size * mg1_wait(utilisation, batch_variation)
-    return whole_batches + (size - 1) / 2
+    return size * mg1_wait(utilisation, squared_variation / size) + (size - 1) / 2
+
+
+def open_waits(start_rate: float, mean_wait: float) -> float:
+    """Return the mean number of open waits, M/G/∞: rate x mean, for any distribution."""
+    return start_rate * mean_wait
+
+
+# --- herds: N jobs that come at once --------------------------------------------------------------
 
 
 def herd_mean_wait(jobs: int, servers: int) -> float:
-    """Return the mean queueing time when N jobs come at once to c exponential servers.
+    """Return the mean queueing time of a herd on c exponential servers.
 
     Job k > c starts when k - c services have ended, and they end at rate c:
     (N - c)(N - c + 1) / (2 N c).
@@ -94,12 +86,12 @@ def herd_mean_wait(jobs: int, servers: int) -> float:
 
 
 def herd_drained(jobs: int, servers: int, service: float) -> float:
-    """Return when the last of N jobs, come at once to c servers with fixed times, has left."""
+    """Return when the last job of a herd has left c servers with fixed times."""
     return service * math.ceil(jobs / servers)
 
 
 def herd_mean_end(jobs: int, servers: int, service: float) -> float:
-    """Return the mean time to the end of N jobs that come at once to c servers, fixed times.
+    """Return the mean time to the end of the jobs of a herd on c servers with fixed times.
 
     Job k ends with round ⌈k/c⌉. With q full rounds and r jobs in the last one the mean is
     s (c q (q + 1)/2 + r (q + 1)) / N.
@@ -123,10 +115,8 @@ def saturated_checks(waits: int, work: float, first: float, external: float) -> 
 
     Parameters
     ----------
-    waits
-        How many (N).
-    work
-        Worker time of a check (s).
+    waits, work
+        Number of waits (N), and worker time of a check (s).
     first
         Time from arming, and from the end of a check, to the next (T).
     external
@@ -142,16 +132,10 @@ def saturated_checks(waits: int, work: float, first: float, external: float) -> 
 
 
 def bucket_drained(requests: int, size: int, rate: float) -> float:
-    """Return when a token bucket has let in N requests that came at once: (N - B) / r.
+    """Return when a token bucket has admitted N requests that came at once: (N - B) / r.
 
-    Each comes again as soon as there is a token for it; a little later if by a schedule.
-
-    Parameters
-    ----------
-    requests
-        How many (N).
-    size, rate
-        Tokens in the full bucket (B), and refilled per second (r).
+    `size` tokens (B) fill the bucket, refilled at `rate` per second (r); each request is repeated
+    as soon as there is a token for it.
 
     Examples
     --------
@@ -162,9 +146,9 @@ def bucket_drained(requests: int, size: int, rate: float) -> float:
 
 
 def window_drained(requests: int, most: int, length: float) -> float:
-    """Return when a sliding window has let in N requests that came at once: l ⌊(N - 1) / n⌋.
+    """Return when a sliding window has admitted N requests that came at once: l ⌊(N - 1) / n⌋.
 
-    As `bucket_drained`, where n requests are let in in any time of length l.
+    As `bucket_drained`, where n requests are admitted in any time of length l.
 
     Examples
     --------
@@ -174,9 +158,7 @@ def window_drained(requests: int, most: int, length: float) -> float:
     return length * (max(requests - 1, 0) // most)
 
 
-def open_waits(start_rate: float, mean_wait: float) -> float:
-    """Return the mean number of open waits, M/G/∞: rate x mean, whatever the law."""
-    return start_rate * mean_wait
+# --- checks ---------------------------------------------------------------------------------------
 
 
 def renewal_latency(mean: float, second_moment: float) -> float:
@@ -202,12 +184,10 @@ def best_interval(check_cost: float, waiting_cost: float, mean: float) -> float:
 
     Parameters
     ----------
-    check_cost
-        Cost c_p of one check.
-    waiting_cost
-        Cost c_w per second of resume latency.
+    check_cost, waiting_cost
+        Cost of one check (c_p), and of a second of resume latency (c_w).
     mean
-        Mean external time m in seconds.
+        Mean external time in seconds (m).
     """
     ratio = check_cost / (waiting_cost * mean)
     high = 1.0

@@ -15,6 +15,7 @@ import scipy
 from attrs import frozen
 from numpy.typing import ArrayLike
 
+from asyncsim.experiment.statistics import ROUNDING
 from asyncsim.model.distributions import Floats
 from asyncsim.model.units import from_zero
 from asyncsim.model.validation import argument, scenario_error, with_own_tables
@@ -22,15 +23,13 @@ from asyncsim.model.validation import argument, scenario_error, with_own_tables
 BATCH = 5
 """Observations per batch: the five of MSER-5."""
 FEWEST_BATCHES = 10
-"""With fewer batches the minimum is not believed."""
+"""With fewer batches the minimum is doubted."""
 KEPT = 5
-"""That many batches are never cut off: the statistic of very few is small by chance."""
+"""Batches that are never cut off: the statistic of very few is small by chance."""
 PARTS = 10
-"""The test for a trend looks at so many parts of a series."""
-ROUNDING = 1e-6
-"""Variation below this share of the mean is rounding, or of no interest."""
+"""Number of parts of a series in the test for a trend."""
 TREND_LEVEL = 0.01
-"""How often the test for a trend is mistaken where there is none."""
+"""Level of the test for a trend."""
 CUT_LEVEL, CUT_LEVEL_OF_ONE = 0.01, 1e-4
 """Level of the test whether what a cut leaves out differs: over replications, and of one run."""
 
@@ -38,24 +37,16 @@ CUT_LEVEL, CUT_LEVEL_OF_ONE = 0.01, 1e-4
 @with_own_tables
 @frozen
 class WarmUp:
-    """Where a series was cut by MSER-5.
-
-    Attributes
-    ----------
-    truncated
-        So many observations at the beginning are warm-up.
-    batches
-        How many batches of five the series has.
-    statistic
-        MSER of each cut: entry d leaves out the first d batches.
-    doubts
-        Why the cut is not to be believed, in words; empty if it is.
-    """
+    """The cut of a series by MSER-5."""
 
     truncated: int
+    """Number of observations of warm-up at the beginning."""
     batches: int
+    """Number of batches of five in the series."""
     statistic: Floats
+    """MSER of each cut: entry d leaves out the first d batches."""
     doubts: tuple[str, ...]
+    """Reasons not to trust the cut, in words."""
 
 
 def mser5(values: ArrayLike) -> WarmUp:
@@ -68,14 +59,9 @@ def mser5(values: ArrayLike) -> WarmUp:
 
     smallest (the first of equals); at least five are left (White 1997; White, Cobb and Spratt
     2000). A minimum in the second half of the series means that it is too short, or that it never
-    settles. Observations behind the last full batch are not looked at. In a short, strongly
-    dependent series from a single run a chance peak near the beginning may look like a warm-up:
-    average over replications first.
-
-    Parameters
-    ----------
-    values
-        The series, shape ``(n,)``, the mean over replications if there are several.
+    settles. Observations behind the last full batch are ignored. In a short, strongly dependent
+    series from a single run a chance peak near the beginning may look like a warm-up: average over
+    replications first.
 
     Examples
     --------
@@ -87,8 +73,8 @@ def mser5(values: ArrayLike) -> WarmUp:
     series = np.asarray(values, dtype=float)
     m = len(series) // BATCH
     if m <= KEPT:
-        told = f"{len(series)} observations are too few: give at least {FEWEST_BATCHES * BATCH}"
-        return WarmUp(0, m, np.empty(0), (told,))
+        few = f"{len(series)} observations are too few: give at least {FEWEST_BATCHES * BATCH}"
+        return WarmUp(0, m, np.empty(0), (few,))
     z = _batches(series)
     left = np.arange(m, KEPT - 1, -1)
     statistic = np.array([np.sum((z[m - k :] - z[m - k :].mean()) ** 2) / k**2 for k in left])
@@ -115,20 +101,13 @@ def _batches(series: Floats) -> Floats:
 def differs(values: ArrayLike, cut: int, level: float = CUT_LEVEL) -> bool:
     """Return whether what a cut leaves out differs from the rest by more than chance.
 
-    MSER-5 likes to cut chance peaks off the beginning of a short series that needs no cut, and what
-    is left then is too low. Compared are the means of its batches of five (t test, with the
-    variance of the rest). The batches of one run are skewed and depend on each other, and MSER-5
-    has chosen the cut among many: at 1 % the test cuts 7 % of the runs of M/M/1 at utilisation 0.8
-    that need no cut (60 days, jobs of 5 min), at 0.01 % it cuts 0.4 %.
+    MSER-5 tends to cut chance peaks off the beginning of a short series that needs no cut, which
+    biases the rest. The test compares the means of batches of five (t test, with the variance of
+    the rest). The batches of one run are skewed and dependent, and MSER-5 has chosen the cut among
+    many: at 1 % the test cuts 7 % of the runs of M/M/1 at utilisation 0.8 that need no cut (60
+    days, jobs of 5 min), at 0.01 % it cuts 0.4 %.
 
-    Parameters
-    ----------
-    values
-        The series, shape ``(n,)``.
-    cut
-        Number of values at the beginning that would be left out.
-    level
-        Of the test.
+    `cut` is the number of values at the beginning that would be left out, `level` that of the test.
     """
     z = _batches(np.asarray(values, dtype=float))
     first, rest = z[: cut // BATCH], z[cut // BATCH :]
@@ -145,19 +124,7 @@ def moving_average(values: ArrayLike, window: int) -> Floats:
     """Return Welch's moving average: of 2w + 1 values, of fewer at the beginning.
 
     Entry i (from 1) is the mean of values i - w … i + w, and for i ≤ w of values 1 … 2i - 1; the
-    last w have none (Welch 1983). NaN is left out of the means.
-
-    Parameters
-    ----------
-    values
-        Shape ``(n,)``, averaged over replications.
-    window
-        The w, at most n/4 as a rule.
-
-    Returns
-    -------
-    Floats
-        Shape ``(n - w,)``.
+    last w have none, so the shape is ``(n - w,)`` (Welch 1983). NaN is left out of the means.
 
     Examples
     --------
@@ -181,11 +148,11 @@ def moving_average(values: ArrayLike, window: int) -> Floats:
 
 
 def trend(values: ArrayLike) -> tuple[float, float]:
-    """Return the slope of a series per observation, and how likely chance alone makes such a one.
+    """Return the slope of a series per observation, and its p-value.
 
     A line is fitted through the means of ten parts of equal length, which are much less dependent
-    than neighbouring observations; the probability is that of the t test for its slope. What does
-    not fill a part is left out at the beginning. Fewer than ten observations: 0 and 1.
+    than neighbouring observations; the p-value is that of the t test for its slope. Observations
+    that fill no part are left out at the beginning. Fewer than ten observations: 0 and 1.
     """
     series = np.asarray(values, dtype=float)
     size = len(series) // PARTS

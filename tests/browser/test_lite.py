@@ -190,8 +190,8 @@ def test_there_are_no_processes_and_a_bar_and_a_clock_do_without_threads(site):
     code = """
 import asyncio, warnings
 from asyncsim.live.real_time_clock import RealTimeClock
-from asyncsim.experiment.parallel import processes, threads_start
-from asyncsim.experiment.parallel import progress_bar
+from asyncsim.experiment.replications import processes, threads_start
+from asyncsim.experiment.replications import progress_bar
 with warnings.catch_warnings(record=True) as said, processes(2) as executor:
     print(executor, threads_start(), said[0].message)
 with warnings.catch_warnings():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from plays import play, scenario_of, wait_for
 
 import asyncsim as sim
-from asyncsim.capacity.target import Measure, Target, never_resumed, quantile_of_all
-from asyncsim.experiment.replications import Outcome
+from asyncsim.capacity.target import Measure, Target, quantile_of_all
+from asyncsim.experiment.replications import RunSummary
 
 SCENARIO = wait_for(sim.Callback()).scenario
 PRICED = SCENARIO.replace(costs=sim.CostModel(check=1.0))
@@ -75,13 +75,13 @@ def test_a_strategy_that_loses_callbacks_has_no_finite_latency():
     """Three of four are lost: the metric of the run leaves them out, the measure does not."""
     arrivals = tuple(10.0 * k for k in range(40))
     run = wait_for(sim.Callback(loss=0.5), 5.0, arrivals=arrivals, timeout="1h")
-    outcome = Outcome.of(run)
-    assert 0 < outcome.figures["timed_out"] < 40
-    assert outcome.figures["p95_latency"] == 0
-    assert Measure("p95_latency").of_run(outcome) == math.inf
-    assert Measure("mean_latency").of_run(outcome) == math.inf
-    assert Measure("p10_latency").of_run(outcome) == 0
-    assert Measure("requests").of_run(outcome) == outcome.figures["requests"]
+    summary = RunSummary.of(run)
+    assert 0 < summary.metrics["timed_out"] < 40
+    assert summary.metrics["p95_latency"] == 0
+    assert Measure("p95_latency").of_run(summary) == math.inf
+    assert Measure("mean_latency").of_run(summary) == math.inf
+    assert Measure("p10_latency").of_run(summary) == 0
+    assert Measure("requests").of_run(summary) == summary.metrics["requests"]
 
 
 def test_a_wait_cancelled_with_its_instance_never_resumed():
@@ -93,7 +93,7 @@ def test_a_wait_cancelled_with_its_instance_never_resumed():
         external={"quick": [9.0, 1.0], "slow": [9.0, 1.0]},
     )
     assert sorted(run.waits["outcome"]) == ["cancelled", "resumed", "resumed", "timed out"]
-    outcome = Outcome.of(run)
-    assert never_resumed(outcome) == 2
-    assert outcome.figures["unresumed_share"] == 0.5
-    assert Measure("p60_latency").of_run(outcome) == math.inf
+    summary = RunSummary.of(run)
+    assert summary.unresumed == 2
+    assert summary.metrics["unresumed_share"] == 0.5
+    assert Measure("p60_latency").of_run(summary) == math.inf

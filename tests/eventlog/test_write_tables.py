@@ -19,7 +19,7 @@ from plays import play, scenario_of, wait_for
 from pyarrow import parquet
 
 import asyncsim as sim
-from asyncsim.experiment.file_output import unquoted
+from asyncsim.experiment.output import unquoted
 
 pytestmark = pytest.mark.slow
 

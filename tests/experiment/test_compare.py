@@ -11,7 +11,7 @@ import asyncsim as sim
 from asyncsim.engine import tables
 from asyncsim.engine.metrics import metrics_of
 from asyncsim.experiment.precision import Precision, PrecisionTarget
-from asyncsim.experiment.replications import Outcome, Replications
+from asyncsim.experiment.replications import Replications, RunSummary
 from asyncsim.experiment.statistics import mean_interval, paired_interval
 
 
@@ -95,8 +95,8 @@ def test_the_number_of_replications_is_that_of_the_rule():
     rules = [Precision(PrecisionTarget(share=0.02)) for _ in PAIR]
     played = 0
     while not all(rule.enough for rule in rules):
-        for rule, outcome in zip(rules, plan.kept(Outcome.of, played), strict=True):
-            rule.add(outcome.figures["p95_latency"])
+        for rule, summary in zip(rules, plan.collect(RunSummary.of, played), strict=True):
+            rule.add(summary.metrics["p95_latency"])
         played += 1
     assert comparison.replications == played > 10
 
@@ -107,17 +107,17 @@ def test_a_target_can_be_a_half_width_outright():
     assert ((table["high"] - table["mean"]) <= 8).all()
 
 
-def test_a_target_missed_is_told_with_how_far_and_what_else_could_be_asked():
-    """A mean that cannot be told from zero has no share worth asking for."""
+def test_a_target_missed_is_reported_with_shortfall_and_alternative():
+    """A mean that cannot be distinguished from zero has no meaningful share."""
     rare = [sim.Callback(), sim.Callback(loss=0.01)]
     with pytest.warns() as caught:
         sim.compare(
             outside(), rare, precision=0.01, figure="still_waiting", most_replications=12,
             progress=False,
         )  # fmt: skip
-    (told,) = [str(one.message) for one in caught if one.category is sim.PrecisionWarning]
-    assert "precision of 0.01 of still_waiting was not reached in 12 replications" in told
-    assert "callback, 1 % lost: " in told
+    (message,) = [str(one.message) for one in caught if one.category is sim.PrecisionWarning]
+    assert "precision of 0.01 of still_waiting was not reached in 12 replications" in message
+    assert "callback, 1 % lost: " in message
 
 
 def test_replications_for_a_precision_target_are_bounded():
@@ -126,14 +126,14 @@ def test_replications_for_a_precision_target_are_bounded():
         assert compared(replications=None, precision=1e-4, most_replications=7).replications == 7
 
 
-def test_waits_without_end_are_told_with_their_number():
-    """Lost callbacks without a retry hang for ever: a warning names how many and under what."""
+def test_waits_without_end_are_counted_in_a_warning():
+    """Lost callbacks without a retry stay open: a warning gives their number by strategy."""
     strategies = [sim.Callback(), sim.Callback(loss=0.5)]
     with pytest.warns(sim.CensoredWarning, match=r"\d+ under callback, 50 % lost") as caught:
         comparison = sim.compare(outside(), strategies, replications=2, progress=False)
-    told = int(re.search(r"(\d+) under", str(caught[0].message))[1])
+    lost = int(re.search(r"(\d+) under", str(caught[0].message))[1])
     row = comparison.table.query("figure == 'still_waiting'").set_index("strategy")
-    assert row.loc["callback, 50 % lost", "mean"] * 2 == told
+    assert row.loc["callback, 50 % lost", "mean"] * 2 == lost
     assert row.loc["callback", "mean"] == 0
 
 
@@ -272,7 +272,7 @@ def test_costs_are_compared_in_their_currency():
     assert not [row for row in compared(replications=2).summary.index if "cost" in row]
 
 
-def test_a_warm_up_is_in_no_figure_and_is_told():
+def test_a_warm_up_is_in_no_metric_and_is_reported():
     """Of a system that begins empty the open waits of later days are nearer to the steady state."""
     scenario = outside("12h", sim.Poisson("100/day"), length="6 days")
     options = {"replications": 4, "progress": False}

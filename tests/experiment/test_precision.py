@@ -135,7 +135,7 @@ def test_a_share_of_nothing_is_refused_and_the_way_out_named():
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "shortfall"),
     [
         ([math.nan] * 3, "no replication had the figure"),
         ([10.0] * 6, "reached after 5, but not confirmed"),
@@ -143,12 +143,12 @@ def test_a_share_of_nothing_is_refused_and_the_way_out_named():
         ([0.0, 1.0, 0.0, 0.0, 0.0, 0.0], "give within= instead"),
     ],
 )
-def test_it_says_how_far_the_target_was_missed(values, told):
+def test_the_shortfall_is_reported(values, shortfall):
     """In words, with the way out where a share makes no sense."""
     rule = Precision(PrecisionTarget(share=0.01))
     for value in values:
         rule.add(value)
-    assert told in rule.shortfall("polling")
+    assert shortfall in rule.shortfall("polling")
 
 
 @pytest.mark.parametrize(

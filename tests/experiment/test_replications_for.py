@@ -56,7 +56,7 @@ def test_a_target_can_be_absolute_and_of_any_figure():
     assert found.unit == "s"
 
 
-def test_a_target_that_is_not_reached_is_told():
+def test_a_target_that_is_not_reached_is_reported():
     """The number is None then, of the strategy and of all."""
     with pytest.warns(sim.PrecisionWarning, match=r"not reached in 12 .*polling 5 min: 0\.0"):
         found = needed(precision=0.001, most_replications=12)
@@ -115,7 +115,7 @@ def test_waits_that_stay_open_stand_beside_the_mean_they_are_not_in():
 
 
 def test_waits_that_timed_out_never_resumed_either():
-    """They leave no wait open, so there is no warning; their share is there all the same."""
+    """They leave no wait open, so nothing warns; their share is shown all the same."""
     step = sim.AsyncStep("ask", system="office", timeout="5min")
     found = sim.replications_for(
         SCENARIO.replace(process=sim.Process("p", [step])), [sim.Callback("1s")], precision=0.5,

@@ -1,4 +1,4 @@
-"""One function plays a scenario; what it is given is checked, what is cut off is said."""
+"""One function plays a scenario: it checks its arguments and warns of what is cut off."""
 
 import warnings
 from datetime import timedelta
@@ -83,7 +83,7 @@ def test_a_run_that_is_cut_off_says_how_many_were_still_waiting():
 
 
 def test_a_run_that_ends_by_itself_does_not_warn():
-    """Nothing is open at the end, so nothing is said."""
+    """Nothing is open at the end, so it does not warn."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run = sim.simulate(SCENARIO, sim.Callback())
@@ -91,7 +91,7 @@ def test_a_run_that_ends_by_itself_does_not_warn():
 
 
 def test_draws_of_ones_own_are_completed_from_their_seed():
-    """Arrivals of one's own, external times drawn: the run keeps what it was played on."""
+    """Given arrivals, drawn external times: the run keeps what it was played on."""
     scenario = scenario_of([sim.AsyncStep("w", "out")], sim.OnlineService(sim.exponential(60)))
     draws = sim.Draws([5.0, 7.0], seed=3, replication=2)
     run = sim.simulate(scenario, sim.Callback(), draws=draws)

@@ -33,7 +33,7 @@ def test_common_noise_drops_out_of_paired_differences():
 
 
 def test_replications_without_a_figure_are_left_out_and_not_counted():
-    """NaN is no figure: mean and n are those of the rest."""
+    """NaN is left out: mean and n are those of the rest."""
     interval = mean_interval([1.0, math.nan, 3.0])
     assert (interval.mean, interval.n) == (2.0, 2)
 

@@ -1,4 +1,4 @@
-"""Figures in the steady state, with queueing theory as the oracle."""
+"""Metrics in the steady state, with queueing theory as the oracle."""
 
 import re
 
@@ -95,7 +95,7 @@ def test_a_warm_up_is_cut_and_brings_the_mean_nearer():
 
 
 @pytest.mark.parametrize("figure", ["cycle_time", "latency", "open_waits"])
-def test_an_overloaded_system_is_told_that_it_has_no_steady_state(figure):
+def test_an_overloaded_system_has_no_steady_state(figure):
     """More comes in than the batch can do: also where the figure itself does not show it."""
     scenario = nights(
         systems={"ledger": sim.NightlyBatch("22:00", "20min")},
@@ -136,15 +136,15 @@ def test_what_never_ended_is_counted_and_warned_of():
     """Lost callbacks have no latency, so they are in no mean."""
     with pytest.warns() as caught:
         found = found_of(nights(), strategy=sim.Callback(loss=0.2), length="60 days")
-    (told,) = [str(one.message) for one in caught if one.category is sim.CensoredWarning]
+    (message,) = [str(one.message) for one in caught if one.category is sim.CensoredWarning]
     lost = found.left_out["waits that never ended"]
-    assert f"{lost} waits never ended under callback, 20 % lost" in told
+    assert f"{lost} waits never ended under callback, 20 % lost" in message
     assert lost == found.series["missing"].sum() > 0
     share = lost / (lost + found.series["weight"].sum())
     for shown in (repr(found), found._repr_html_()):
         assert "latency of resumed waits" in shown
         assert f"{100 * share:.3g} % of waits never resumed" in shown
-        assert told in shown
+        assert message in shown
     assert "% of waits never resumed" in found.plot().axes[0].get_title(loc="left")
 
 
@@ -200,8 +200,8 @@ def test_wrong_arguments_are_named(options, message):
 
 
 @pytest.mark.parametrize("load", [0.9, 0.98, 1.02])
-def test_a_load_too_near_to_full_is_told_whatever_chance_shows(load):
-    """60 days are 11 relaxation times at 0.95 and jobs of 10 min: no interval is to be believed."""
+def test_a_load_too_near_to_full_is_reported_in_any_case(load):
+    """60 days are 11 relaxation times at 0.95 and jobs of 10 min: no interval can be trusted."""
     jobs = sim.Process("work", [sim.Step("work", work=sim.exponential("10min"))])
     near = queue("1/h", process=jobs).replace(arrivals=sim.Poisson(f"{6 * load}/h"))
     with pytest.warns(sim.SteadyStateWarning, match="the workers"):
@@ -234,3 +234,31 @@ def test_one_run_is_not_biased_by_quiet_days_or_chance_peaks():
     means = np.array([one.mean for one in found]) / truth
     assert abs(means.mean() - 1) < 3 * means.std(ddof=1) / np.sqrt(len(means))
     assert np.mean([truth in one for one in found]) >= 0.93
+
+
+def test_it_prints_shows_and_draws():
+    """Figure, method, warm-up; the plot shades what is cut."""
+    found = found_of(nights(), "cycle_time", sim.Polling("1h"), replications=4)
+    for shown in (repr(found), found._repr_html_()):
+        for part in (
+            "nights, polling 1 h",
+            "cycle time",
+            "replication/deletion over 4 replications",
+            "95%",
+        ):
+            assert part in shown
+    ax = found.plot(window=3).axes[0]
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert {"mean per cycle", "moving average", "estimate"} <= set(labels)
+    assert ("warm-up" in labels) == (found.warm_up > 0)
+
+
+def test_it_can_stand_in_a_report(tmp_path):
+    """A steady state and a number of replications are studies like the others."""
+    needed = sim.replications_for(nights(), [sim.Polling("1h")], precision=0.2, progress=False)
+    path = sim.report(
+        [found_of(nights(), strategy=sim.Polling("1h")), needed], tmp_path / "study.html"
+    )
+    text = path.read_text(encoding="utf-8")
+    assert "batch means" in text
+    assert "precision of 0.2" in text

@@ -16,7 +16,7 @@ from handed_out import assert_handed_out
 import asyncsim as sim
 from asyncsim.engine.metrics import metrics_of
 from asyncsim.experiment import sweep as tasks
-from asyncsim.experiment.checkpoint import KeptPoints
+from asyncsim.experiment.checkpoint import Checkpoint
 from asyncsim.model.scenario import changed
 from asyncsim.model.units import seconds_of_day
 
@@ -43,7 +43,7 @@ def swept(grid=GRID, strategies=PAIR, **options):
 
 
 class Fragile(sim.OnlineService):
-    """A system of one's own that breaks under three lanes."""
+    """A custom system that fails with three lanes."""
 
     def run(self, context):
         if self.lanes == 3:
@@ -52,13 +52,13 @@ class Fragile(sim.OnlineService):
 
 
 class Counting(Executor):
-    """Plays right here, and notes the points."""
+    """Plays in this process, and records the points."""
 
     def __init__(self):
         self.points, self.shut = [], False
 
     def submit(self, fn, /, task):
-        self.points += [piece.point for piece in task.pieces]
+        self.points += [piece.point for piece in task]
         future = Future()
         future.set_result(fn(task))
         return future
@@ -102,7 +102,7 @@ def serial():
 
 
 def same(one, two):
-    """Tell that two sweeps have the same frames to the last bit."""
+    """Assert that two sweeps have the same frames to the last bit."""
     pd.testing.assert_frame_equal(one.table, two.table, check_exact=True)
     pd.testing.assert_frame_equal(one.runs, two.runs, check_exact=True)
 
@@ -144,11 +144,11 @@ def test_a_dask_cluster_gives_the_same_frames(serial, tmp_path):
 def test_threads_do_not_warn_of_open_waits_one_by_one():
     """A warning is an error in these tests: one within a thread would be the error of a point."""
     lost = [sim.Callback(loss=1.0)]
-    with ThreadPoolExecutor(4) as executor, pytest.warns(sim.CensoredWarning) as told:
+    with ThreadPoolExecutor(4) as executor, pytest.warns(sim.CensoredWarning) as caught:
         found = swept({"server.workers": [1, 2, 3]}, lost, replications=40, executor=executor)
     assert found.errors.empty
-    assert len(told) == 1
-    assert told[0].filename == __file__
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize("runs", [1, 3, 10**6])
@@ -163,8 +163,8 @@ def test_the_size_of_tasks_changes_nothing(monkeypatch, serial, runs):
 def test_tasks_are_large_enough_to_be_worth_it():
     """Small points travel together."""
     points = swept(GRID | {"server.workers": list(range(1, 41))}, replications=1)._points
-    todo = tasks.tasks(points, 2, len(PAIR), 0, "auto")
-    assert sum(len(task.pieces) for task in todo) == 80
+    todo = tasks.tasks(points, 2, 0, "auto")
+    assert sum(len(task) for task in todo) == 80
     assert len(todo) == 80 * 2 * 2 / tasks.RUNS
 
 
@@ -200,11 +200,11 @@ def test_resuming_plays_nothing_twice(tmp_path, serial, monkeypatch):
     grid, file = GRID | {"server.workers": [1, 2, 3]}, tmp_path / "sweep.sqlite"
     play, begun = tasks._play, []
 
-    def interrupted(piece, task):
+    def interrupted(piece):
         begun.append(piece.point)
         if len(begun) == 5:
             raise KeyboardInterrupt
-        return play(piece, task)
+        return play(piece)
 
     with monkeypatch.context() as patched:
         patched.setattr(tasks, "_play", interrupted)
@@ -236,7 +236,7 @@ def test_an_interrupted_sweep_calls_off_what_has_not_begun(tmp_path, monkeypatch
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(KeptPoints, "put", interrupted)
+    monkeypatch.setattr(Checkpoint, "put", interrupted)
     monkeypatch.setattr(tasks, "RUNS", 8)
     executor = Slow()
     with pytest.raises(KeyboardInterrupt):
@@ -255,7 +255,7 @@ def test_values_may_be_added_to_the_grid_of_a_file(tmp_path):
 
 
 def test_missing_figures_come_back_from_a_file(tmp_path):
-    """NaN stays NaN: no wait resumed, so there is no latency."""
+    """NaN stays NaN: without a resumed wait latency is missing."""
     grid, lost = {"server.workers": [1]}, [sim.Callback(loss=1.0)]
     file = tmp_path / "s.sqlite"
     for _ in range(2):
@@ -286,9 +286,11 @@ def test_a_file_of_another_sweep_is_refused_naming_the_difference(tmp_path, opti
     file = tmp_path / "s.sqlite"
     swept(resume=file)
     before = file.read_bytes()
-    with pytest.raises(sim.ScenarioError, match="resume must be a file of this same sweep") as told:
+    with pytest.raises(
+        sim.ScenarioError, match="resume must be a file of this same sweep"
+    ) as caught:
         swept(**({"resume": file} | options))
-    assert message in str(told.value)
+    assert message in str(caught.value)
     assert file.read_bytes() == before
 
 

@@ -68,11 +68,11 @@ def test_a_series_that_never_settles_is_doubted():
     assert "no steady state" in found.doubts[0]
 
 
-@pytest.mark.parametrize(("n", "told"), [(0, "0 observations"), (29, "29"), (45, "9 batches")])
-def test_too_few_observations_are_told(n, told):
-    """Below ten batches the minimum is not believed, below six none is looked for."""
+@pytest.mark.parametrize(("n", "doubt"), [(0, "0 observations"), (29, "29"), (45, "9 batches")])
+def test_too_few_observations_are_doubted(n, doubt):
+    """Below ten batches the minimum is doubted, below six none is looked for."""
     found = mser5(np.random.default_rng(0).normal(0, 1, n))
-    assert told in found.doubts[0]
+    assert doubt in found.doubts[0]
     assert "at least" in found.doubts[0]
     assert found.truncated == 0 or n == 45
 
@@ -110,7 +110,7 @@ def test_a_trend_is_found_and_none_where_there_is_none():
 
 
 def test_constants_have_no_trend_and_short_series_none_that_is_known():
-    """Rounding is no slope."""
+    """Rounding has no slope."""
     assert trend(7.0 + 1e-9 * np.arange(60)) == (0.0, 1.0)
     assert trend(np.arange(9.0)) == (0.0, 1.0)
 

@@ -55,7 +55,7 @@ def test_auto_takes_the_compiled_engine_where_it_can():
 
 def test_auto_falls_back_to_simpy_and_says_so_once(caplog, monkeypatch):
     """A user's own parts are played all the same; one line, not one a run, says at what price."""
-    monkeypatch.setattr(module, "_told", set())
+    monkeypatch.setattr(module, "_logged", set())
     with caplog.at_level(logging.WARNING, "asyncsim"):
         runs = [sim.simulate(SCENARIO, Patient(60)) for _ in range(3)]
     assert {run.engine for run in runs} == {"simpy"}

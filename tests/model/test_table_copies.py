@@ -9,7 +9,7 @@ import pytest
 from handed_out import assert_handed_out
 
 import asyncsim as sim
-from asyncsim.experiment.batch_means import batch_means
+from asyncsim.experiment.statistics import batch_means
 
 INSIDE = {"Reading", "Log", "LogParts", "Record"}
 """Classes with tables that no result hands out."""

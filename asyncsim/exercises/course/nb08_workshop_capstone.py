@@ -12,7 +12,7 @@ from asyncsim.capacity.target import Measure
 from asyncsim.exercises.checkers import PropertyChecker
 from asyncsim.exercises.feedback import Finding
 from asyncsim.exercises.gradebook import Exercise
-from asyncsim.experiment.replications import Outcome
+from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.simulate import simulate
 from asyncsim.model.arrivals import Poisson
 from asyncsim.model.distributions import exponential, lognormal
@@ -124,11 +124,11 @@ def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Finding]:
         return
     yield from prescribed(design, strategy)
     runs = [simulate(design, strategy, replication=day) for day in range(DAYS)]
-    outcomes = [Outcome.of(run) for run in runs]
+    summaries = [RunSummary.of(run) for run in runs]
 
     def mean(metric: str) -> float:
         measure = Measure.of(metric, design)
-        return sum(measure.of_run(outcome) for outcome in outcomes) / DAYS
+        return sum(measure.of_run(one) for one in summaries) / DAYS
 
     late = mean("p95_latency")
     prompt = late <= MOST_LATE

@@ -1,15 +1,17 @@
-"""One HTML file that needs nothing else."""
+"""A report is one HTML file that needs nothing else; its checklist states what was played."""
 
 import base64
 import io
 import re
 from html.parser import HTMLParser
 
+import numpy
 import pandas as pd
 import pytest
 
 import asyncsim as sim
 from asyncsim.experiment import report as page
+from asyncsim.experiment.report import checklist
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +89,7 @@ def test_everything_that_was_found_can_be_downloaded(tmp_path, studies):
 
 
 def test_the_scenario_in_the_page_is_the_scenario(tmp_path, studies):
-    """Copied out of the page into a file, it can be played again."""
+    """Copied from the page into a file, it can be played again."""
     from html import unescape
 
     text = written(tmp_path, studies)
@@ -103,11 +105,11 @@ def test_a_long_table_is_cut_on_the_page_and_says_so(tmp_path, studies, monkeypa
     assert f"the first 3 of {len(studies[0].table)} rows" in text
 
 
-def test_classes_of_ones_own_can_be_reported(tmp_path):
-    """No file can hold them: they are described, and it is said."""
+def test_custom_classes_can_be_reported(tmp_path):
+    """No file can hold them: the report describes them instead."""
 
     class Mine(sim.OnlineService):
-        """A system of one's own."""
+        """A custom system."""
 
     scenario = SCENARIO.replace(systems={"ledger": Mine("1s")})
     text = written(tmp_path, sim.compare(scenario, PAIR, **QUIET))
@@ -147,3 +149,57 @@ def test_waits_without_end_are_in_the_page(tmp_path):
         assert str(one[0].message) in text
     assert "unresumed share" in text
     assert text.count("mean latency of resumed waits") >= 2
+
+
+NUMBERS = [
+    *("1.1", "1.2", "1.3", "2.1", "2.2", "2.3", "2.4", "2.5.1", "2.5.2", "2.5.3", "2.5.4", "2.5.5"),
+    *("3.1", "3.2", "3.3", "3.4", "4.1", "4.2", "4.3", "5.1", "5.2", "5.3", "5.4", "6.1"),
+]
+"""The items of STRESS-DES."""
+
+
+def items_of(seed=5, replications=3, **authors):
+    """The checklist of a comparison, by number."""
+    scenario = sim.Scenario.load("data/person.toml")
+    study = sim.compare(
+        scenario, [sim.Callback(), sim.Polling("1h")], seed=seed, replications=replications,
+        progress=False,
+    )  # fmt: skip
+    return {item.number: item for item in checklist([study], authors)}
+
+
+def test_every_item_is_there_once():
+    """In order; each asks for something."""
+    items = items_of()
+    assert list(items) == NUMBERS
+    assert all(item.asks and item.section for item in items.values())
+
+
+def test_it_is_filled_from_what_was_played():
+    """Seed, replications, versions, workers, strategies, length."""
+    items = items_of(seed=41, replications=4)
+    assert "seed 41" in items["5.2"].answer
+    assert "4 replications, 95% intervals" in items["4.3"].answer
+    assert f"numpy {numpy.__version__}" in items["5.1"].answer
+    scenario = sim.Scenario.load("data/person.toml")
+    assert f"{scenario.server.workers} workers" in items["2.5.3"].answer
+    assert str(scenario.start) in items["4.2"].answer
+    assert "callback; polling 1 h" in items["2.3"].answer
+    assert "mean_latency" in items["1.2"].answer
+
+
+def test_what_only_the_authors_know_is_never_made_up():
+    """Empty until they answer."""
+    asked = {"1.1", "3.1", "3.2", "3.4", "6.1"}
+    assert {number for number, item in items_of().items() if not item.answer} == asked
+    assert items_of(purpose="to learn")["1.1"].answer == "to learn"
+
+
+def test_scenarios_that_differ_are_named():
+    """Each by its name; what they share appears once."""
+    one = sim.Scenario.load("data/person.toml")
+    other = one.replace(name="more clerks", server=sim.WorkflowServer(workers=9))
+    both = [sim.compare(s, [sim.Callback()], replications=2, progress=False) for s in (one, other)]
+    items = {item.number: item.answer for item in checklist(both, {})}
+    assert "more clerks: 9 workers" in items["2.5.3"]
+    assert "more clerks" not in items["4.2"]

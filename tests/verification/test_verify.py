@@ -15,14 +15,14 @@ from asyncsim.engine.contexts import WaitContext
 from asyncsim.engine.workers import Workers
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment import theory
-from asyncsim.experiment.verify import all_experiments, played, verdict, verify
-from asyncsim.experiment.verify_experiments import EXACT, MARGIN, queue_experiments
 from asyncsim.fast.layout import Builder
 from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Backoff, Polling
 from asyncsim.model.systems import NightlyBatch
+from asyncsim.verification.experiments import EXACT, MARGIN, all_experiments
+from asyncsim.verification.verify import played, verdict, verify
 
 pytestmark = pytest.mark.slow
 
@@ -305,7 +305,7 @@ def test_a_mean_off_by_the_bound_passes_one_time_in_twenty(truth, most, least):
 
 def test_too_few_replications_decide_nothing():
     """A wide interval contains the theory by luck; the verdict is 'undecided', not 'ok'."""
-    short = next(one for one in queue_experiments("simpy", quick=True))
+    short = named("herd of 8000", "simpy", QUICK.values())
     few = attrs.evolve(short, margin=1e-6)
     found = verify(2, experiments=[few], progress=False)
     assert not found.passed
@@ -314,7 +314,7 @@ def test_too_few_replications_decide_nothing():
 
 
 def test_one_replication_is_refused():
-    """Without an interval there is no verdict."""
+    """A verdict needs an interval."""
     with pytest.raises(ScenarioError, match="replications must be 2 or more"):
         verify(1, experiments=islice(all_experiments(), 1), progress=False)
 
@@ -366,7 +366,7 @@ def test_the_answer_is_readable():
 def test_experiments_give_the_same_on_several_processes(monkeypatch):
     """Theory is held against the same replications, wherever they are played."""
     few = [one for one in QUICK.values() if "compiled" in one.engine][-3:]
-    monkeypatch.setattr("asyncsim.experiment.verify.all_experiments", lambda quick: iter(few))
+    monkeypatch.setattr("asyncsim.verification.verify.all_experiments", lambda quick: iter(few))
     one, two = (verify(3, quick=True, n_jobs=n, progress=False) for n in (1, 2))
     pd.testing.assert_frame_equal(one.table, two.table, check_exact=True)
 

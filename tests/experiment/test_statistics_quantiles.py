@@ -138,7 +138,7 @@ def test_intervals_cover_where_replications_have_few_values(runs, size, q):
 
 
 def test_a_quantile_beyond_the_values_has_no_upper_end():
-    """Two hundred values say little of the 99 % quantile, and that is told."""
+    """Two hundred values are too few for the 99 % quantile, and the note says so."""
     rng = np.random.default_rng(3)
     found = replicated_quantile(list(rng.exponential(1.0, (10, 20))), 0.995)
     assert found.high == math.inf

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 import asyncsim as sim
-from asyncsim.experiment.batch_means import (
+from asyncsim.experiment.statistics import (
     FEWEST,
     LEVEL,
     MOST,
     adjusted_ends,
     batch_means,
     correlation,
+    mean_interval,
 )
-from asyncsim.experiment.statistics import mean_interval
 
 
 def ar1(rng, phi, n, runs=1):
@@ -96,7 +96,7 @@ def test_intervals_of_a_dependent_series_cover_nearly_as_often():
 
 
 def test_batches_grow_until_their_means_are_independent():
-    """A strongly dependent series gets longer batches, and what is still correlated is told."""
+    """A strongly dependent series gets longer batches, and remaining correlation is a doubt."""
     rng = np.random.default_rng(3)
     sizes = [batch_means(x).size for x in ar1(rng, 0.95, 1200, 60)]
     plain = [batch_means(x).size for x in rng.normal(0, 1, (60, 1200))]

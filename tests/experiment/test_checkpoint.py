@@ -1,4 +1,4 @@
-"""What a file of finished points is trusted with, and what not."""
+"""Damage to a checkpoint is noticed."""
 
 import random
 import sqlite3
@@ -51,39 +51,46 @@ def edited(file, statement):
 @pytest.mark.parametrize(
     ("change", "rows"),
     [
-        ("update runs set mean_latency = -5 where rowid = 1", "1 row of"),
-        ("update runs set mean_latency = null where rowid = 1", "1 row of"),
-        ("update runs set requests = 9e999 where rowid = 1", "1 row of"),
-        ("update runs set requests = 'many' where rowid = 1", "1 row of"),
-        ("update runs set requests = x'00ff' where rowid = 1", "1 row of"),
-        ("update runs set checksum = null where rowid = 1", "1 row of"),
-        ("update runs set strategy = 7 where rowid = 1", "1 row of"),
-        ("delete from runs where rowid = 1", "1 row of"),
-        ("insert into runs select point, 9, 9, " + ", ".join(checkpoint.METRICS) + ", checksum "
-         "from runs where rowid = 1", "1 row of"),
-        ("update runs set p95_latency = p95_latency + 1 where replication = 0", "6 rows of"),
+        ("update points set metrics = zeroblob(length(metrics)) where rowid = 1", "1 row of"),
+        ("update points set metrics = x'00ff' where rowid = 1", "1 row of"),
+        ("update points set metrics = x'' where rowid = 1", "1 row of"),
+        ("update points set metrics = null where rowid = 1", "1 row of"),
+        ("update points set metrics = 'many' where rowid = 1", "1 row of"),
+        ("update points set metrics = 5 where rowid = 1", "1 row of"),
+        ("update points set checksum = null where rowid = 1", "1 row of"),
+        ("update points set checksum = x'00ff' where rowid = 1", "1 row of"),
+        ("update points set metrics = zeroblob(8)", "3 rows of"),
     ],
-)  # fmt: skip
-def test_a_row_that_is_not_as_it_was_is_played_again(change, rows, file, right):
+)
+def test_a_damaged_row_is_played_again(change, rows, file, right):
     """The user is warned how many there are; the file is whole afterwards."""
     edited(file, change)
-    with pytest.warns(UserWarning, match=f"resume: {rows} .*damaged or missing; .* played again"):
+    with pytest.warns(UserWarning, match=f"resume: {rows} .*damaged; .* played again"):
         found = swept(file)
-    assert found.resumed == 3 - (3 if "6" in rows else 1)
+    assert found.resumed == 3 - int(rows[0])
     pd.testing.assert_frame_equal(found.table, right.table)
     assert swept(file).resumed == 3
 
 
+def test_a_missing_row_is_played_again(file, right):
+    """It is a point that was not played yet."""
+    edited(file, "delete from points where rowid = 1")
+    found = swept(file)
+    assert found.resumed == 2
+    pd.testing.assert_frame_equal(found.table, right.table)
+
+
 def test_rows_that_have_changed_places_are_played_again(file, right):
     """Each row is good by itself, but of another point."""
-    edited(file, "update runs set point = '[9]' where point = '[1]'")
-    edited(file, "update runs set point = '[1]' where point = '[2]'")
-    with pytest.warns(UserWarning, match="resume: 4 rows"):
+    edited(file, "update points set point = '[9]' where point = '[1]'")
+    edited(file, "update points set point = '[1]' where point = '[2]'")
+    edited(file, "update points set point = '[2]' where point = '[9]'")
+    with pytest.warns(UserWarning, match="resume: 2 rows"):
         pd.testing.assert_frame_equal(swept(file).table, right.table)
 
 
 def test_a_file_of_another_version_is_refused(file, monkeypatch):
-    """Figures of two versions are never mixed; the message says what to do."""
+    """Metrics of two versions are never mixed; the message says what to do."""
     monkeypatch.setattr(checkpoint, "version", lambda _: "99.0")
     with pytest.raises(
         sim.ScenarioError, match=r"resume must be a file of asyncsim 99\.0, .*: take a new file"
@@ -92,7 +99,7 @@ def test_a_file_of_another_version_is_refused(file, monkeypatch):
 
 
 def test_a_file_without_a_version_is_refused(file):
-    """Such as those of before there were versions in it."""
+    """The message says so."""
     edited(file, "delete from sweep where what like 'version%'")
     with pytest.raises(sim.ScenarioError, match="of 'an unknown version'"):
         swept(file)
@@ -107,7 +114,7 @@ def test_a_file_without_a_version_is_refused(file):
     ],
 )
 def test_what_a_sweep_is_may_be_damaged_as_well(change, file):
-    """Then the file is none of this sweep."""
+    """Then the file is not of this sweep."""
     with pytest.raises(sim.ScenarioError, match="resume must be a file of"):
         swept(edited(file, change))
 
@@ -121,10 +128,12 @@ def test_a_path_that_no_file_has_is_refused(path, tmp_path, monkeypatch):
 
 
 def test_a_file_that_cannot_be_written_any_more_is_named(file):
-    """Somebody else keeps it locked, or the disk is full."""
-    edited(file, "delete from runs")
+    """It may be locked, or the disk full."""
+    edited(file, "delete from points")
     other = sqlite3.connect(file)
-    other.execute("create trigger full before insert on runs begin select raise(fail, 'full'); end")
+    other.execute(
+        "create trigger full before insert on points begin select raise(fail, 'full'); end"
+    )
     other.commit()
     other.close()
     with pytest.raises(sim.ScenarioError, match=r"resume must be .*\(full\); delete a damaged one"):

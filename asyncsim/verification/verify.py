@@ -1,10 +1,11 @@
-"""Theory held against simulation by equivalence: the oracle of the whole house.
+"""Compare both engines with closed forms, by tests of equivalence.
 
-Every experiment is played a number of times on one of the engines, and the mean of each figure is
-compared with a closed form θ. Each row states a bound b: 2 % of θ, or 1e-9 where nothing is left to
-chance. The verdict comes from two one-sided t-tests at 5 % (Schuirmann 1987, A comparison of the
-two one-sided tests procedure and the power approach, Journal of Pharmacokinetics and
-Biopharmaceutics 15, 657-680), which is to look where the 90 % interval of the mean lies:
+Every experiment is a scenario so simple that theory knows the answer. It is played a number of
+times on one of the engines, and the mean of each metric is compared with its closed form θ. Each
+row states a bound b: 2 % of θ, or 1e-9 where nothing is left to chance. The verdict comes from two
+one-sided t-tests at 5 % (Schuirmann 1987, A comparison of the two one-sided tests procedure and the
+power approach, Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680), which amounts to
+where the 90 % interval of the mean lies:
 
 ok
     All of it lies within θ ± b. If the true mean were off by b or more, this would happen in one
@@ -12,41 +13,30 @@ ok
 wrong
     Not ok, and θ lies outside the 95 % interval.
 undecided
-    Neither: too few replications to say.
+    Neither: too few replications.
 
-To lie inside the interval proves nothing: a wide interval holds many values. Lengths are chosen so
-that at 20 replications the 90 % interval reaches about a third of the bound to either side; a
+To lie inside the interval proves nothing: a wide interval contains many values. Lengths are chosen
+so that at 20 replications the 90 % interval reaches about a third of the bound to either side; a
 right engine then gets another verdict than ok in fewer than one of a hundred runs of all rows.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 
 import pandas as pd
 from attrs import frozen
 
-from asyncsim.experiment.exact_experiments import exact_experiments
-from asyncsim.experiment.notebook_html import note_html, table_html
-from asyncsim.experiment.parallel import progress_bar
-from asyncsim.experiment.replications import jobs, mapping
+from asyncsim.experiment.output import note_html, table_html
+from asyncsim.experiment.replications import jobs, mapping, progress_bar
 from asyncsim.experiment.statistics import check_replications, mean_interval
-from asyncsim.experiment.verify_experiments import (
-    Experiment,
-    cost_experiments,
-    cut_off_experiments,
-    delivery_experiments,
-    open_wait_experiments,
-    queue_experiments,
-    queued_experiments,
-    waiting_experiments,
-)
 from asyncsim.model.validation import with_own_tables
+from asyncsim.verification.experiments import Experiment, all_experiments
 
 LEVEL = 0.05
-"""Of each of the two one-sided tests, and of the test that calls a figure wrong."""
+"""Of each of the two one-sided tests, and of the test that calls a metric wrong."""
 OK, WRONG, UNDECIDED = "ok", "wrong", "undecided"
 MEANING = (
     "ok: the whole 90 % interval of the simulated mean (low to high) lies within theory ± bound "
@@ -59,25 +49,25 @@ MEANING = (
 @with_own_tables
 @frozen
 class Verification:
-    """What `verify` found.
+    """The answer of `verify`.
 
     Attributes
     ----------
     table
-        One row per figure: ``experiment, engine, figure, theory, bound, simulated, low, high``
-        (ends of the 90 % interval)``, n`` (replications) and ``verdict``.
+        One row per metric: ``experiment, engine, figure`` (the metric), ``theory, bound, simulated,
+        low, high`` (ends of the 90 % interval), ``n`` (replications) and ``verdict``.
     """
 
     table: pd.DataFrame
 
     @property
     def passed(self) -> bool:
-        """True if every figure is equivalent to its theory."""
+        """Whether every metric is equivalent to its theory."""
         return bool((self.table["verdict"] == OK).all())
 
     @property
     def text(self) -> str:
-        """How many figures have each verdict, by engine, and what the verdicts mean."""
+        """Number of metrics equivalent to theory by engine, the others, and what verdicts mean."""
         counts = self.table.groupby(["engine", "verdict"]).size()
         found = [
             f"{engine}: {counts[engine].get(OK, 0)} of {counts[engine].sum()} figures are "
@@ -116,19 +106,15 @@ def verify(
         Of each experiment; of those without chance two, which show that there is none.
     quick
         Leave out the experiments that take longest. Bounds and verdicts are the same.
-    seed
-        Key of the random numbers.
-    n_jobs
-        On how many processes, -1 for one per processor.
-    progress
-        Show a progress bar.
+    seed, n_jobs, progress
+        As in `asyncsim.compare`.
     experiments
         Which; by default `all_experiments`.
 
     Examples
     --------
-    >>> from asyncsim.experiment.exact_experiments import exact_experiments
-    >>> verify(experiments=exact_experiments("simpy"), progress=False).passed
+    >>> exact = [one for one in all_experiments() if one.exact and one.engine == "simpy"]
+    >>> verify(experiments=exact, progress=False).passed
     True
     """
     replications = check_replications(replications)
@@ -142,39 +128,26 @@ def verify(
         plays = each(partial(played, seed, replications), chosen)
         for experiment, found in zip(chosen, plays, strict=True):
             rows += [
-                _judged(experiment, figure, [one[figure] for one in found])
-                for figure in experiment.theory
+                _judged(experiment, metric, [one[metric] for one in found])
+                for metric in experiment.theory
             ]
             bar.update()
     return Verification(pd.DataFrame(rows))
 
 
-def all_experiments(quick: bool = False) -> Iterator[Experiment]:
-    """Yield all experiments; quick ones leave out those that take longest."""
-    for engine in ("compiled", "simpy"):
-        yield from waiting_experiments(engine, quick)
-        yield from delivery_experiments(engine, quick)
-        yield from exact_experiments(engine)
-        yield from queued_experiments(engine, quick)
-        yield from cost_experiments(engine, quick)
-        yield from queue_experiments(engine, quick)
-    yield from cut_off_experiments()
-    yield from open_wait_experiments()
-
-
 def played(seed: int, replications: int, experiment: Experiment) -> list[dict[str, float]]:
-    """Return the figures of each replication of an experiment, two if nothing is left to chance."""
+    """Return the metrics of each replication of an experiment, two if nothing is left to chance."""
     number = 2 if experiment.exact else replications
     return [experiment.play(seed, k) for k in range(number)]
 
 
-def _judged(experiment: Experiment, figure: str, found: list[float]) -> dict[str, object]:
-    theory, bound = experiment.theory[figure], experiment.bound(figure)
+def _judged(experiment: Experiment, metric: str, found: list[float]) -> dict[str, object]:
+    theory, bound = experiment.theory[metric], experiment.bound(metric)
     interval = mean_interval(found, 1 - 2 * LEVEL)
     return {
         "experiment": experiment.name,
         "engine": experiment.engine,
-        "figure": figure,
+        "figure": metric,
         "theory": theory,
         "bound": bound,
         "simulated": interval.mean,
@@ -186,12 +159,12 @@ def _judged(experiment: Experiment, figure: str, found: list[float]) -> dict[str
 
 
 def verdict(found: list[float], theory: float, bound: float) -> str:
-    """Return what replications say of a theory: equivalent within the bound, wrong or undecided.
+    """Return whether replications are equivalent to a theory within a bound, wrong or undecided.
 
     Parameters
     ----------
     found
-        One figure per replication; one that is NaN speaks against the theory.
+        One value per replication; NaN contradicts the theory.
     theory, bound
         The expected mean, and how far the mean may lie from it.
 

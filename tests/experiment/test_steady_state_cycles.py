@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import asyncsim as sim
-from asyncsim.experiment.steady_state import SERIES, edges, resolution, unended
+from asyncsim.experiment.steady_state import SERIES, cycle_edges, resolution, unended
 from asyncsim.model.calendar import Calendar
 
 SCENARIO = sim.Scenario(
@@ -28,10 +28,10 @@ def run():
 def test_days_begin_at_local_midnight_also_when_the_clock_changes():
     """In Berlin the 29th of March 2026 has 23 hours."""
     calendar = Calendar(date(2026, 3, 27), "Europe/Berlin")
-    hours = np.diff(edges(86400.0, 5 * 86400.0, calendar)) / 3600
+    hours = np.diff(cycle_edges(86400.0, 5 * 86400.0, calendar)) / 3600
     assert hours.tolist() == [24, 24, 23, 24, 24]
-    assert len(edges(86400.0, 5 * 86400.0 - 3601, calendar)) == 5
-    assert edges(5400.0, 86400.0, calendar).tolist() == [5400.0 * k for k in range(17)]
+    assert len(cycle_edges(86400.0, 5 * 86400.0 - 3601, calendar)) == 5
+    assert cycle_edges(5400.0, 86400.0, calendar).tolist() == [5400.0 * k for k in range(17)]
 
 
 @pytest.mark.parametrize("cycle", [86400.0, 3600.0, 100.0, 60.0, 7.5, 1e6])

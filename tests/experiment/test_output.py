@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asyncsim as sim
-from asyncsim.experiment.file_output import (
+from asyncsim.experiment.output import (
     check_writable,
     quoted,
     save_table,

@@ -48,7 +48,7 @@ def test_waits_that_never_resumed_are_counted_and_infinitely_late(comparison):
     assert by_kind.loc[("resumed waits", 0.95), "estimate"] == pytest.approx(1.0)
     assert by_kind.loc[("all armed waits", 0.5), "estimate"] == pytest.approx(1.0)
     assert by_kind.loc[("all armed waits", 0.95), "estimate"] == math.inf
-    assert by_kind.loc[("all armed waits", 0.95), "low"] == math.inf  # surely infinite
+    assert by_kind.loc[("all armed waits", 0.95), "low"] == math.inf  # certainly infinite
     assert (found["low"] >= 0).all()
     assert by_kind.loc[("all armed waits", 0.5), "waits"] == 400
     assert by_kind.loc[("resumed waits", 0.5), "waits"] == 400 - never

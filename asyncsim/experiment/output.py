@@ -1,0 +1,177 @@
+"""Results as files and as HTML.
+
+A spreadsheet takes a cell of a CSV file that begins with ``=``, ``+``, ``-`` or ``@`` for a formula
+and runs it, even if it is the name of a step from a stranger's file. `quoted` therefore puts a
+single quote before such texts, as OWASP advises
+(https://owasp.org/www-community/attacks/CSV_Injection), and `unquoted` removes it.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+import pandas as pd
+
+from asyncsim.engine.metrics import MetricInfo
+from asyncsim.errors import ScenarioError
+from asyncsim.model.units import file_name, number_text
+from asyncsim.model.validation import argument, scenario_error
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMULA = re.compile("['\\s]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n]")
+"""The beginning of a formula, full-width characters and a quote of its own included."""
+TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums"
+CELL = "padding:4px 12px;border-bottom:1px solid rgba(127,127,127,.35)"
+WARNING = "border-left:4px solid #d55e00;padding-left:8px;margin:4px 0"
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def quoted(text: Any) -> Any:
+    """Return a text that no spreadsheet runs; values other than texts are returned unchanged.
+
+    >>> [quoted(one) for one in ("=1+1", "'=1+1", "post", -5)]
+    ["'=1+1", "''=1+1", 'post', -5]
+    """
+    return f"'{text}" if isinstance(text, str) and FORMULA.match(text) else text
+
+
+def unquoted(text: str) -> str:
+    """Undo `quoted`.
+
+    >>> [unquoted(one) for one in ("'=1+1", "''=1+1", "post")]
+    ['=1+1', "'=1+1", 'post']
+    """
+    return text[1:] if text.startswith("'") and FORMULA.match(text[1:]) else text
+
+
+def write_csv_table(table: pd.DataFrame, file: TextIO | None = None) -> str | None:
+    """Write a table as CSV with `quoted` texts; return the text if no file is given."""
+    safe = table.set_axis([quoted(name) for name in table.columns], axis="columns")
+    style: Any = csv.QUOTE_MINIMAL
+    for k, dtype in enumerate(table.dtypes):
+        if dtype.kind in "OU":  # of texts, of categories, or mixed
+            cells = [quoted(cell) for cell in table.iloc[:, k].tolist()]
+            safe.isetitem(k, np.fromiter(cells, dtype=object, count=len(cells)))
+            if any("\r" in cell for cell in cells if isinstance(cell, str)):
+                style = csv.QUOTE_NONNUMERIC  # Python 3.11 leaves it bare, and it would end the row
+    text: str | None = safe.to_csv(file, index=False, lineterminator="\n", quoting=style)
+    return text
+
+
+def save_table(table: pd.DataFrame, path: Path, called: str = "path") -> None:
+    """Save a table as a CSV file, see `write_csv_table`."""
+    with writing(path, called), path.open("w", encoding="utf-8", newline="") as file:
+        write_csv_table(table, file)
+
+
+def save_picture(figure: Figure, path: Path, called: str = "path") -> None:
+    """Save a picture in the format of the file's ending."""
+    picture = io.BytesIO()  # drawn first, so that errors of the disk are those of `writing`
+    figure.savefig(picture, dpi=120, format=path.suffix.lstrip(".").lower())
+    with writing(path, called):
+        path.write_bytes(picture.getvalue())
+
+
+@contextmanager
+def writing(path: Path, called: str = "path", kind: str = "file") -> Iterator[None]:
+    """Raise errors of writing a file as a `ScenarioError` with the argument, file and reason."""
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        wrong = error.object[error.start : error.end]
+        raise _unwritten(path, called, kind, f"UTF-8 has no character {wrong!r}") from None
+    except BrokenPipeError:  # the reader at the other end has gone
+        raise
+    except OSError as error:
+        raise _unwritten(path, called, kind, error.strerror or str(error)) from None
+
+
+def _unwritten(path: Path, called: str, kind: str, why: str) -> ScenarioError:
+    return scenario_error(called, f"must be a {kind} that can be written ({why})", str(path))
+
+
+def named_file(path: str | Path, called: str = "path") -> Path:
+    """Return the path of a file, checked for names that the system cannot have."""
+    return argument(called, path, file_name)
+
+
+def check_writable(path: Path, called: str = "path") -> None:
+    """Raise a `ScenarioError` if a file cannot be written, before the work; leave no file."""
+    with writing(named_file(path, called), called):
+        try:
+            path.open("xb").close()
+        except FileExistsError:
+            if path.exists() and not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+        else:
+            path.unlink()
+
+
+def check_folder(path: Path, called: str) -> None:
+    """Create a folder for files unless it exists."""
+    with writing(named_file(path, called), called, "folder"):
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+# --- HTML for notebooks and reports ---------------------------------------------------------------
+
+
+def result_html(
+    title: str, body: str, note: str = "", warnings: Iterable[str] = (), of_title: str = ""
+) -> str:
+    """Return a result as HTML: title in bold, `of_title` behind it, warnings, body and a note.
+
+    `of_title`, `body` and `note` are HTML.
+    """
+    marked = "".join(f'<div style="{WARNING}">{escape(one)}</div>' for one in warnings)
+    below = note_html(note) if note else ""
+    return f"<div><b>{escape(title)}</b>{of_title}{marked}{body}{below}</div>"
+
+
+def metrics_html(
+    strategies: Sequence[str], rows: Iterable[tuple[str, MetricInfo, Sequence[str]]]
+) -> str:
+    """Return a table of metrics by strategy; hovering over a row shows its meaning.
+
+    Each row has a head without its unit, the metric, and a text per strategy.
+    """
+    columns = "".join(f'<th style="text-align:right;{CELL}">{escape(s)}</th>' for s in strategies)
+    body = ""
+    for head, (unit, meaning), texts in rows:
+        in_unit = "" if unit == "1" else f' <span style="opacity:.6">{escape(unit)}</span>'
+        body += (
+            f'<tr><th style="text-align:left;{CELL};font-weight:normal" title="{escape(meaning)}">'
+            f"{escape(head)}{in_unit}</th>"
+            + "".join(f'<td style="text-align:right;{CELL}">{escape(text)}</td>' for text in texts)
+            + "</tr>"
+        )
+    return (
+        f'<table style="{TABLE}"><thead><tr><th style="text-align:left;{CELL}"></th>{columns}</tr>'
+        f"</thead><tbody>{body}</tbody></table>"
+    )
+
+
+def note_html(html: str) -> str:
+    """Return a small grey note to stand below a result."""
+    return f'<div style="opacity:.7;font-size:90%">{html}</div>'
+
+
+def table_html(table: pd.DataFrame) -> str:
+    """Return a table as HTML with rounded numbers."""
+    html: str = table.to_html(index=False, border=0, float_format=number_text, na_rep="–")
+    return html

@@ -1,0 +1,1 @@
+"""Theory against simulation: the command `asyncsim verify`. Begin with `verify`."""
