@@ -20,7 +20,7 @@ from asyncsim.calibration.check import Check
 from asyncsim.calibration.fit import Fit, fit
 from asyncsim.capacity.answers import Capacity
 from asyncsim.capacity.herd import HerdDrain, herd_drain
-from asyncsim.capacity.thresholds import (
+from asyncsim.capacity.questions import (
     cheapest_interval,
     fewest_workers,
     largest_volume,
@@ -99,7 +99,7 @@ from asyncsim.model.systems import (
     OnlineService,
     People,
 )
-from asyncsim.widgets.open_explorer import explore
+from asyncsim.widgets import explore
 
 __version__ = _version("asyncsim")
 

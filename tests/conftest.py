@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 QUICK = "not slow"
 SLOW = ("benchmarks", "browser", "docs", "fuzz", "notebooks")
 """Folders of tests that take seconds; elsewhere a module or a test itself is marked slow."""
-SHARED = ("/browser/", "/docs/", "/test_wheel.py", "/test_sureness.py", "/test_verify.py")
+SHARED = ("/browser/", "/docs/", "/test_wheel.py", "/test_answers.py", "/test_verify.py")
 """Folders and modules whose tests share a JupyterLab, a site, a wheel or runs: one worker each."""
 
 

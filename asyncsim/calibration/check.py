@@ -249,7 +249,7 @@ class Check:
     def plot(self) -> Figure:
         """Draw where each figure of the log lies in its interval."""
         figure, (ax,) = plots.figure(1, width=9.0, height=1.2 + 0.2 * len(self.table))
-        plots.figures_checked(self.table, ax)
+        plots.metrics_checked(self.table, ax)
         return figure
 
     def __repr__(self) -> str:

@@ -213,7 +213,7 @@ class Fit:
         what = "external time" if whole else "item time"
         times, (grid, share), quantiles = _against(fitted.law)
         law = fitted.law.best.kind if fitted.law.best is not None else ""
-        plots.times_and_law(times, grid, share, (f"{system}: {what}", law), axes[2])
+        plots.times_and_distribution(times, grid, share, (f"{system}: {what}", law), axes[2])
         plots.quantiles_against(times, quantiles, (f"{system}: {what}", law), axes[3])
         clocks = clock_of(fitted.done, self.scenario.calendar) % DAY
         plots.completions_by_clock(clocks, *_window(fitted), axes[1])

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from html import escape
 from typing import TYPE_CHECKING, Unpack
 
 import pandas as pd
 from attrs import frozen
 
 from asyncsim import plots
+from asyncsim.capacity.answers import PlannerAnswer
 from asyncsim.capacity.search import Effort, Options
 from asyncsim.engine.run import Run
 from asyncsim.engine.run_arguments import check_played
 from asyncsim.experiment import theory
-from asyncsim.experiment.notebook_html import table_html
 from asyncsim.experiment.replications import Replications, playing
 from asyncsim.experiment.statistics import Interval, mean_interval
 from asyncsim.model.cached_tables import with_own_tables
@@ -37,8 +36,8 @@ COLUMNS = ["replication", "system", "ended", "herd", "drained", "theory", "never
 
 
 @with_own_tables
-@frozen
-class HerdDrain:
+@frozen(repr=False)
+class HerdDrain(PlannerAnswer):
     """How long herds took to drain; made by `asyncsim.herd_drain`.
 
     Attributes
@@ -48,11 +47,10 @@ class HerdDrain:
     system
         The external system whose herds these are.
     herds
-        One row per herd: ``replication, system``; ``ended`` (the last completion, in seconds from
-        the start); ``herd`` (how many waits); ``drained`` (seconds from the last completion to the
-        last resumption); ``theory`` (the same by the closed form, NaN where nobody calls back, or
-        not only); ``never`` (how many of them never resumed); ``others`` (steps and calls that the
-        workers had before them when the herd came).
+        One row per herd: ``replication, system``; ``ended`` (the last completion, in seconds);
+        ``herd`` (the number of waits); ``drained`` (seconds from the last completion to the last
+        resumption); ``theory`` (the same by the closed form, NaN for strategies that poll);
+        ``never`` (the number that never resumed); ``others`` (steps and calls before it).
     confidence
         Of the intervals.
     exact
@@ -68,6 +66,18 @@ class HerdDrain:
     confidence: float
     exact: bool
 
+    _folded_under = "by size"
+
+    @property
+    def question(self) -> str:
+        """The question in words."""
+        return "how long the herd takes to drain"
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The herds."""
+        return self.herds
+
     @property
     def drained(self) -> Interval:
         """Mean seconds to drain, over replications (the mean of each one's herds)."""
@@ -75,33 +85,19 @@ class HerdDrain:
 
     @property
     def theory(self) -> Interval:
-        """The same by the closed form, for the herds as large as they were."""
+        """The same by the closed form, for the simulated sizes."""
         return self._over_replications("theory")
 
     @property
     def per_size(self) -> pd.DataFrame:
         """Herds of equal size together: ``herd, herds, drained, theory, never`` (their means)."""
         grouped = self.herds.groupby("herd")
-        return grouped.agg(
-            herds=("drained", "size"),
-            drained=("drained", "mean"),
-            theory=("theory", "mean"),
-            never=("never", "mean"),
-        ).reset_index()
+        means = grouped[["drained", "theory", "never"]].mean()
+        return pd.concat([grouped.size().rename("herds"), means], axis=1).reset_index()
 
     def _over_replications(self, column: str) -> Interval:
         means = self.herds.groupby("replication")[column].mean()
         return mean_interval(means.to_numpy(), self.confidence)
-
-    @property
-    def question(self) -> str:
-        """What was asked."""
-        return "how long the herd takes to drain"
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """The herds, as every study has a table."""
-        return self.herds
 
     @property
     def _name(self) -> str:
@@ -115,25 +111,22 @@ class HerdDrain:
         ax.set_title(f"{self._name}: how long the herd takes", loc="left", fontsize=11)
         return figure
 
-    def __repr__(self) -> str:
+    def _sentence(self) -> str:
         size, never = (round(float(self.herds[name].mean())) for name in ("herd", "never"))
         kind = "theory says" if self.exact else "theory says at least"
         known = not self.herds["theory"].isna().all()
         bound = f"; {kind} {self.theory} s" if known else ""
         if self.herds["never"].any():
-            # Results may come one by one, and the last to resume be no late one
-            soon = self.drained.mean > 0
-            when = f"within {self.drained} s" if soon else "at once"
+            # If results come one by one, the last to resume may not be late
+            late = self.drained.mean > 0
+            when = f"within {self.drained} s" if late else "at once"
             some = f"{size - never:,} of {size:,} resume {when}" if size > never else "none resumes"
-            return f"{self._name}: {some}; {never:,} never{bound * soon}"
+            return f"{self._name}: {some}; {never:,} never{bound * late}"
         herd = self._over_replications("herd")
         return f"{self._name}: a herd of {herd} takes {self.drained} s to drain{bound}"
 
-    def _repr_html_(self) -> str:
-        table = table_html(self.per_size.head(20))
-        return (
-            f"<div>{escape(repr(self))}<details><summary>by size</summary>{table}</details></div>"
-        )
+    def _shown_table(self) -> pd.DataFrame:
+        return self.per_size.head(20)
 
 
 def herd_drain(
@@ -144,29 +137,25 @@ def herd_drain(
     apart: DurationLike = "30min",
     **effort: Unpack[Options],
 ) -> HerdDrain:
-    """Measure how long the workers need after a batch until the last of its waits has resumed.
+    """Measure the time from the end of a batch until the last of its waits has resumed.
 
     The closed form is that of N jobs of fixed length s that come at once to c idle workers: the
     last leaves at s⌈N/c⌉ (`asyncsim.experiment.theory.herd_drained`), after the network delay. It
-    is
-    exact if the batch gives its results at its end and every callback comes once and in time: steps
-    after the wait queue up behind the whole herd, since the queue is FIFO. Copies, retries, checks,
-    and callbacks that come too late for their waits make it longer. So does a limit on callbacks
-    (`WorkflowServer.finish_limit`), whose own bound is taken if it is later
-    (`asyncsim.experiment.theory.bucket_drained`, `window_drained`). If results come one by one
-    there is
-    hardly a herd: the workers began long before, and the bound is what is left of their work, or
-    one callback. For strategies that ask there is no such bound.
+    is exact if the batch gives its results at its end and every callback comes once and in time:
+    the queue is FIFO, so steps after the wait queue behind the whole herd. Copies, retries and late
+    callbacks take longer. So does `WorkflowServer.finish_limit`, with a bound of its own
+    (`asyncsim.experiment.theory.bucket_drained`, `window_drained`). If results come one by one, the
+    bound is what the workers have left at the end, or one callback; polling has no bound.
 
     Parameters
     ----------
     scenario
         What is played.
     strategy
-        How completion is noticed; by default a callback without delay.
+        By default a callback without delay.
     system
-        The external system whose herds are measured, by name; by default the nightly batch, or the
-        only system. Whoever has several must say which: an average over them says nothing.
+        The external system whose herds are measured, by name; by default the only nightly batch,
+        or the only system. Several have no common mean, so one must be named.
     apart
         Completions further apart than this belong to two herds.
     **effort
@@ -175,9 +164,7 @@ def herd_drain(
     Examples
     --------
     >>> import asyncsim as sim
-    >>> scenario = sim.Scenario(
-    ...     name="a herd",
-    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
+    >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
     ...     systems={"ledger": sim.NightlyBatch("22:00", "1ms", results="at end")},
     ...     server=sim.WorkflowServer(workers=4, callback_work="1s"),
     ...     arrivals=sim.UniformArrivals(602, between=("08:00", "20:00")),
@@ -203,7 +190,7 @@ def herd_drain(
         chosen.replications,
         chosen.seed,
         chosen.confidence,
-        _plain(scenario, strategy) and not herds[["others", "never"]].to_numpy().any(),
+        _single_burst(scenario, strategy) and not herds[["others", "never"]].to_numpy().any(),
     )
 
 
@@ -218,8 +205,8 @@ def _chosen(scenario: Scenario, system: str | None) -> str:
     return argument("system", system, lambda name: one_of(name, tuple(systems)))
 
 
-def _plain(scenario: Scenario, strategy: Strategy) -> bool:
-    """Tell whether the callbacks of one batch's end come to the workers at once, each once."""
+def _single_burst(scenario: Scenario, strategy: Strategy) -> bool:
+    """Return whether all callbacks of one batch reach the workers at once, each once."""
     systems = list(scenario.systems.values())
     batch = single_link(systems[0]) if len(systems) == 1 else None
     at_end = isinstance(batch, Batch) and batch.results == "at end"
@@ -236,18 +223,23 @@ def _callback(strategy: Strategy) -> Deliveries | None:
     return None
 
 
-def _let_in(run: Run, callbacks: int) -> float:
-    """Return when the server's limit has let in so many that came at once, by theory."""
-    limit = run.scenario.server.finish_limit
-    if limit is None or _callback(run.strategy) is None:
-        return 0.0
+def _bound(run: Run, callbacks: int, spread: float) -> float:
+    """Return the least time to drain callbacks that came within a spread; NaN for polling."""
+    server, limit = run.scenario.server, run.scenario.server.finish_limit
+    if _callback(run.strategy) is None:
+        return math.nan
+    admitted = 0.0
     if isinstance(limit, TokenBucket):
-        return theory.bucket_drained(callbacks, limit.size, limit.rate.per_second)
-    return theory.window_drained(callbacks, limit.most, limit.seconds)
+        admitted = theory.bucket_drained(callbacks, limit.size, limit.rate.per_second)
+    elif limit is not None:
+        admitted = theory.window_drained(callbacks, limit.most, limit.seconds)
+    handled = theory.herd_drained(callbacks, server.workers, server.callback_work)
+    last = max(handled, admitted + server.callback_work)
+    return max(last - spread, server.callback_work)
 
 
 def _others(run: Run, at: float) -> int:
-    """Return how many steps and calls the workers had before them when a herd came."""
+    """Return the number of steps and calls before a herd in the queue or in service."""
     work = run.steps[run.steps["kind"] == "step"]
     busy = int(((work["queued"] <= at) & (work["ended"] > at)).sum())
     if any(call.call_work != Fixed(0.0) for call in run.scenario.process.of_type(AsyncStep)):
@@ -257,7 +249,6 @@ def _others(run: Run, at: float) -> int:
 
 def herds_of(run: Run, system: str, apart: float) -> pd.DataFrame:
     """Return the herds of one system in a run; see `HerdDrain.herds`."""
-    server = run.scenario.server
     callback = _callback(run.strategy)
     delay = callback.delay if callback else None
     network = delay.value if isinstance(delay, Fixed) else 0.0
@@ -266,16 +257,10 @@ def herds_of(run: Run, system: str, apart: float) -> pd.DataFrame:
     number = (ordered["completed"].diff() > apart).cumsum()
     rows = []
     for _, herd in ordered.groupby(number.to_numpy()):
-        last, size = float(herd["completed"].max()), len(herd)
-        known = herd["resumed"].dropna()
-        drained = float(known.max()) - last if len(known) else math.nan
-        alone = theory.herd_drained(len(known), server.workers, server.callback_work)
-        spread = last - float(herd["completed"].min())
-        let_in = _let_in(run, len(known)) + server.callback_work
-        by_theory = network + max(max(alone, let_in) - spread, server.callback_work)
-        if callback is None:  # who asks needs no callback: their work is no bound
-            by_theory = math.nan
-        others = _others(run, last + network)
-        never = size - len(known)
-        rows.append((run.draws.replication, system, last, size, drained, by_theory, never, others))
+        first, last = float(herd["completed"].min()), float(herd["completed"].max())
+        resumed = herd["resumed"].dropna()
+        drained = float(resumed.max()) - last if len(resumed) else math.nan
+        bound = network + _bound(run, len(resumed), last - first)
+        counts = len(herd) - len(resumed), _others(run, last + network)
+        rows.append((run.draws.replication, system, last, len(herd), drained, bound, *counts))
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -1,35 +1,28 @@
-"""Runs at values of one field, all on the same random numbers, played once when asked for.
+"""Values of one field, the runs made at them, and the search for a value where something changes.
 
-The values of a field on a scale, and the search for the one at which something changes.
-
-Searches use that a figure goes one way along the field: they gallop from a value until the answer
-changes, and halve what is between. Common random numbers make the figure go one way from run to run
-as well, where the true one does.
+A search uses that a measure is monotone along the field. It strides from a start until the answer
+changes, doubling its steps, and bisects the rest. Every value meets the same random numbers, so
+runs are monotone too where the expectation is.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypedDict
 
+import numpy as np
 import pandas as pd
-from attrs import evolve, fields, frozen
+from attrs import Factory, define, evolve, fields, frozen
 
 from asyncsim.capacity.target import Measure, never_resumed
 from asyncsim.engine.run import Run
 from asyncsim.engine.run_arguments import check_played
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.parameters import (
-    OF_STRATEGY,
-    Reading,
-    fields_of,
-    made,
-    read_ends,
-    swept_labels,
-)
+from asyncsim.experiment.parameters import Reading, made, read_ends, swept_labels
 from asyncsim.experiment.replications import (
     Outcome,
     Playing,
@@ -55,6 +48,7 @@ from asyncsim.experiment.statistics import (
     check_confidence,
     check_replications,
     interval_of,
+    paired_interval,
     share_interval,
 )
 from asyncsim.model.random_streams import key_part
@@ -65,199 +59,147 @@ from asyncsim.model.units import SECONDS_PER_UNIT, nearest, number_text, text_of
 from asyncsim.model.validation import scenario_error
 
 RIGHT = "must be two values (low, high), such as ('1min', '1h'), (1, 64) or ('50/h', '5000/h')"
-SMALLEST = 0.01
-"""Values on an axis from zero are told apart down to the tolerance of this share of its length."""
-WEEKLY_VOLUME = "arrivals.volume"
-"""A factor to the rates of a week, as a log has them."""
 SCALES = ("duration", "number", "whole number")
+WORKERS_FIELD = "server.workers"
+WEEKLY_VOLUME = "arrivals.volume"
+"""A factor on the rates of a week."""
+LOSS = "strategy.loss"
+TOLERANCE = 0.01
+"""Values closer than this share of themselves count as one."""
+NEAR_ZERO = 0.01
+"""In a space from zero, the tolerance of values below this share of its length is absolute."""
+FEW = 5
+"""Runs that are enough to see whether a backlog grows."""
+NEARLY_FULL = 0.95
+"""Notes name systems and workers with a load above this share."""
+NEGLIGIBLE = 0.01
+"""Steps in the wrong direction by less than this share of a measure leave it monotone."""
 
 
 @frozen
-class Axis:
-    """The values of a field, as numbers on a scale.
-
-    Attributes
-    ----------
-    field
-        Its dotted name.
-    scale
-        As `Reading` has it.
-    least, most
-        No value is outside.
-    tolerance
-        Values closer than this share of themselves are taken as one.
-    """
+class SearchSpace:
+    """The range of a field that is searched, as numbers on the scale of its `Reading`."""
 
     field: str
     scale: str
-    least: float
-    most: float
-    tolerance: float = 0.01
+    low: float
+    high: float
 
     @classmethod
-    def between(cls, field: str, ends: Sequence[Any], tolerance: float = 0.01) -> Axis:
-        """Return the axis between two values as a person writes them."""
+    def between(cls, field: str, ends: Sequence[Any]) -> SearchSpace:
+        """Return the space between two values as users write them."""
         if not isinstance(ends, (list, tuple)) or len(ends) != 2:
             raise scenario_error("between", RIGHT, ends)
         low, high = read_ends(ends)
         known = low and (low.scale in SCALES or low.scale.startswith("rate"))
         if not (known and low and high) or low.scale != high.scale or low.figure >= high.figure:
             raise scenario_error("between", RIGHT, ends)
-        return cls(field, low.scale, low.figure, high.figure, tolerance)
+        return cls(field, low.scale, low.figure, high.figure)
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers are on it."""
+        """Whether it holds only whole numbers."""
         return self.scale == "whole number"
 
     @property
-    def by_ratio(self) -> bool:
-        """Whether distances are ratios rather than differences."""
-        return self.least > 0
-
-    def written(self, x: float) -> Any:
-        """Return a value as it is put into a scenario."""
-        return Reading(self.scale, x).back(int(x) if self.whole else x)
-
-    def shown(self, x: float) -> str:
-        """Return a value as a person says it."""
-        if self.scale == "duration":
-            return text_of(x) if x else "0 s"
-        return number_text(x) + self.unit
-
-    def shown_like(self, x: float, other: float) -> str:
-        """Return a value in the unit that another one has when it is said."""
-        if self.scale != "duration":
-            return self.shown(x)
-        unit = self.shown(other).split()[1]
-        return f"{x / SECONDS_PER_UNIT[unit]:.4g} {unit}"
+    def logarithmic(self) -> bool:
+        """Whether distances are ratios, not differences."""
+        return self.low > 0
 
     @property
     def unit(self) -> str:
-        """What comes after a number of the scale, such as ``"/day"``."""
+        """The text after a number of the scale, such as ``"/day"``."""
         if self.field == WEEKLY_VOLUME:
             return " times the rates"
         return self.scale.removeprefix("rate") if self.scale.startswith("rate") else ""
 
-    def neat(self, x: float) -> float:
-        """Return a value with as many digits as the tolerance needs, within the axis."""
-        if self.whole:
-            x = round(x)
-        elif x:
-            digits = 2 - math.floor(math.log10(self.tolerance)) - 1
-            x = round(x, digits - math.floor(math.log10(abs(x))))
-        return min(max(x, self.least), self.most)
+    def written(self, x: float) -> Any:
+        """Return a value as a scenario takes it."""
+        return Reading(self.scale, x).back(int(x) if self.whole else x)
+
+    def text(self, x: float, like: float | None = None) -> str:
+        """Return a value as text, a duration in the unit that another one is shown in."""
+        if self.scale != "duration":
+            return number_text(x) + self.unit
+        if like is None:
+            return text_of(x) if x else "0 s"
+        unit = self.text(like).split()[1]
+        return f"{x / SECONDS_PER_UNIT[unit]:.4g} {unit}"
+
+    def rounded(self, x: float) -> float:
+        """Return a value within the range, to four digits or as a whole number."""
+        x = round(x) if self.whole else float(f"{x:.4g}")
+        return min(max(x, self.low), self.high)
 
     def middle(self, a: float, b: float) -> float:
-        """Return a value between two."""
+        """Return the value halfway between two."""
         if self.whole:
             return float(int(a + b) // 2)
-        return self.neat(math.sqrt(a * b) if self.by_ratio else (a + b) / 2)
+        return self.rounded(math.sqrt(a * b) if self.logarithmic else (a + b) / 2)
+
+    def interpolated(self, a: float, b: float, part: float) -> float:
+        """Return the value at a part of the way from one value to another."""
+        return self.rounded(a * (b / a) ** part if self.logarithmic else a + (b - a) * part)
 
     def close(self, a: float, b: float) -> bool:
-        """Tell whether nothing between two values is worth trying."""
+        """Return whether no value between two is worth a trial."""
         if self.whole:
             return abs(a - b) <= 1
         size = max(abs(a), abs(b))
-        if not self.by_ratio:  # near zero nothing is close by its ratio
-            size = max(size, SMALLEST * (self.most - self.least))
-        return abs(a - b) <= self.tolerance * size or self.middle(a, b) in (a, b)
+        if not self.logarithmic:  # near zero no two values are close by their ratio
+            size = max(size, NEAR_ZERO * (self.high - self.low))
+        return abs(a - b) <= TOLERANCE * size or self.middle(a, b) in (a, b)
 
-    def onward(self, x: float, up: bool, stride: int) -> float:
-        """Return a value further on: strides double from the tolerance, or from one."""
-        if self.whole:
-            return self.neat(x + 2**stride if up else x - 2**stride)
-        if self.by_ratio:
-            grown = math.log1p(self.tolerance) * 2 ** min(stride, 30)
-            factor = math.exp(min(grown, math.log(2)))  # at most twice: overload is dear
-            return self.neat(x * factor if up else x / factor)
-        step = self.tolerance * (self.most - self.least) * 2**stride
-        return self.neat(x + step if up else x - step)
+    def step(self, x: float, up: bool, stride: int) -> float:
+        """Return a value 2^stride tolerances away; a ratio at most doubles or halves it."""
+        if self.logarithmic and not self.whole:
+            grown = math.log1p(TOLERANCE) * 2 ** min(stride, 30)
+            factor = math.exp(min(grown, math.log(2)))  # overloaded runs take long
+            return self.rounded(x * factor if up else x / factor)
+        size = 1 if self.whole else TOLERANCE * (self.high - self.low)
+        return self.rounded(x + size * 2**stride if up else x - size * 2**stride)
 
-    def spread(self, n: int) -> list[float]:
-        """Return so many values over the axis, its ends among them."""
-        if self.by_ratio and (not self.whole or self.most > n * self.least):
-            ratio = self.most / self.least
-            found = [self.least * ratio ** (k / (n - 1)) for k in range(n)]
-        else:
-            found = [self.least + (self.most - self.least) * k / (n - 1) for k in range(n)]
-        return sorted({self.neat(x) for x in found})
-
-
-def check_field(strategy: Strategy, field: str) -> None:
-    """Check that a strategy has a field of its own to be changed, and say what could be meant.
-
-    Raises
-    ------
-    ScenarioError
-        If it has none of that name.
-    """
-    name, known = field.removeprefix(OF_STRATEGY), fields_of(strategy)
-    if field.startswith(OF_STRATEGY) and name.partition(".")[0] in known:
-        return
-    if not field.startswith(OF_STRATEGY) and name not in known:
-        return  # of the scenario, which will say what it has
-    own = [one for one in ("interval", "every", "cap", "hold") if one in known]
-    hint = f"; name field={OF_STRATEGY + own[0]!r}" if own else "; it does not poll"
-    raise ScenarioError(f"field {field!r} is none of {strategy.label!r}{hint}")
+    def grid(self, n: int) -> list[float]:
+        """Return at most n values over the range, both ends among them."""
+        by_ratio = self.logarithmic and (not self.whole or self.high > n * self.low)
+        values = (np.geomspace if by_ratio else np.linspace)(self.low, self.high, n)
+        return sorted({self.rounded(x) for x in values.tolist()})
 
 
 def boundary(
-    meets: Callable[[float], bool], axis: Axis, start: float, good: str, stride: int = 0
+    meets: Callable[[float], bool], space: SearchSpace, start: float, good: str, stride: int = 0
 ) -> tuple[float | None, float | None]:
-    """Return the last value that meets, counted from the good end of the axis, and the next.
+    """Return the last value that meets a condition, from the good end of a space, and the next.
 
-    Parameters
-    ----------
-    meets
-        True at the good end and false at the bad one, changing once.
-    start
-        Where the search begins; near the answer is good.
-    good
-        ``"low"`` or ``"high"``: at which end of the axis it is met.
-    stride
-        The first step is 2^stride tolerances (or whole numbers) long.
-
-    Returns
-    -------
-    tuple of float or None
-        The last value that meets, None if there is none; and the first that does not, None if there
-        is none. On a scale of ratios they are about a tolerance apart, and the true one is between.
+    The condition holds at the good end (``"low"`` or ``"high"``) and changes once; the search
+    begins at `start` with a step of 2^stride tolerances or whole numbers. None where there is no
+    such value. On a logarithmic scale both are about a tolerance apart.
     """
-    here = axis.neat(start)
+    here = space.rounded(start)
     met = meets(here)
-    up = (good == "low") == met  # met: on towards the bad end; not met: back to the good one
+    up = (good == "low") == met  # towards the other end if met, back to the good end otherwise
     while True:
-        there = axis.onward(here, up, stride)
+        there = space.step(here, up, stride)
         if there == here:
-            if here in (axis.least, axis.most):
+            if here in (space.low, space.high):
                 return (here, None) if met else (None, here)
         elif meets(there) != met:
             break
         here, stride = there, stride + 1
-    inside, outside = (here, there) if met else (there, here)
-    return halved(meets, axis, inside, outside)
+    return bisect(meets, space, *((here, there) if met else (there, here)))
 
 
-def halved(
-    meets: Callable[[float], bool], axis: Axis, inside: float, outside: float
+def bisect(
+    meets: Callable[[float], bool], space: SearchSpace, inside: float, outside: float
 ) -> tuple[float, float]:
-    """Return the last value that meets and the next, from one that does and one that does not."""
-    while not axis.close(inside, outside):
-        middle = axis.middle(inside, outside)
+    """Return the last value that meets a condition and the next, from one of either kind."""
+    while not space.close(inside, outside):
+        middle = space.middle(inside, outside)
         if meets(middle):
             inside = middle
         else:
             outside = middle
     return inside, outside
-
-
-LOSS = "strategy.loss"
-OF_WORKERS = "server.workers"
-FEW = 5
-"""Runs that are enough to see whether a backlog grows."""
-NEARLY = 0.95
-"""Whoever needs more than this share of the time there is, is named."""
 
 
 class Options(TypedDict, total=False):
@@ -273,19 +215,7 @@ class Options(TypedDict, total=False):
 
 @frozen
 class Effort:
-    """How much is played, and how: what every question lets one choose.
-
-    Parameters
-    ----------
-    replications
-        Runs of each value that is tried.
-    seed, engine, n_jobs
-        As in `asyncsim.compare`.
-    confidence
-        Of all intervals.
-    progress
-        Show a progress bar.
-    """
+    """The options that all questions share, as in `asyncsim.compare`; runs are those of a value."""
 
     replications: int = 20
     seed: int = 0
@@ -296,7 +226,7 @@ class Effort:
 
     @classmethod
     def of(cls, options: Options) -> Effort:
-        """Return the effort that keywords ask for, their names checked."""
+        """Return the effort of keywords, their names checked."""
         known = [field.name for field in fields(cls)]
         for name in options:
             if name not in known:
@@ -315,287 +245,254 @@ class Effort:
 
 
 @frozen
-class Trial:
-    """What is kept of one run."""
+class Sample:
+    """What is kept of one run: the measure, the numbers of waits, and the demand."""
 
     value: float
-    """Of the measure."""
-    waits: int
-    """Those that resumed, and those that never did."""
+    armed: int
     still_waiting: int
-    """Waits still open at the end."""
-    never: int
-    """These, and waits that timed out, were given up or cancelled."""
-    asked: Asked
+    unresumed: int
+    demand: Asked
 
     @classmethod
-    def of(cls, run: Run, measure: Measure) -> Trial:
-        """Return what is needed of a run."""
+    def of(cls, run: Run, measure: Measure) -> Sample:
+        """Return the sample of a run."""
         outcome = Outcome.of(run)
-        waits, still = (int(outcome.figures[name]) for name in ("armed", "still_waiting"))
-        return cls(measure.of_run(outcome), waits, still, never_resumed(outcome), Asked.of(run))
+        armed, still = (int(outcome.figures[name]) for name in ("armed", "still_waiting"))
+        return cls(measure.of_run(outcome), armed, still, never_resumed(outcome), Asked.of(run))
 
 
 @frozen
 class Overload:
-    """Whether there is too much to do: surely, by the mean of what runs asked for, or perhaps."""
+    """Whether demand exceeds capacity: by its whole interval, by its mean, by its upper end."""
 
-    surely: bool
-    seems: bool
-    perhaps: bool
+    certain: bool
+    likely: bool
+    possible: bool
 
 
-class Trials:
-    """What was measured at the values of a field that were tried.
+@define(eq=False)
+class Evaluations:
+    """The runs at the values of a field, played once when asked for, while `playing` is open.
 
-    Parameters
-    ----------
-    scenario, strategies
-        What is played, and how its steps wait.
-    axis
-        The field.
-    measure
-        What is measured of each run.
-    effort
-        How much is played.
-    play
-        What plays them.
-    lost
-        The largest share of waits that may never resume.
+    A target is met only if no larger share of the waits than `lost` is lost.
     """
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        strategies: Sequence[Strategy],
-        axis: Axis,
-        measure: Measure,
-        effort: Effort,
-        play: Playing,
-        lost: float = 1.0,
-    ) -> None:
-        self.scenario = scenario
-        self.strategies = tuple(strategies)
-        self.axis = axis
-        self.measure = measure
-        self.effort = effort
-        self._play = play
-        self._lost = lost
-        self._found: dict[float, list[list[Trial]]] = {}
-        self._over: dict[float, Overload] = {}
+    scenario: Scenario
+    strategies: tuple[Strategy, ...]
+    space: SearchSpace
+    measure: Measure
+    effort: Effort
+    lost: float = 1.0
+    _play: Playing | None = None
+    _samples: dict[float, list[list[Sample]]] = Factory(dict)
+    _overloads: dict[float, Overload] = Factory(dict)
+
+    @contextmanager
+    def playing(self, desc: str) -> Iterator[None]:
+        """Open the processes and the progress bar of a search; strategies are checked."""
+        for strategy in self.strategies:
+            check_played(self.scenario, strategy, None)
+        with playing(self.effort.n_jobs, self.effort.progress, desc) as self._play:
+            yield
+        self._play = None
+
+    @property
+    def values(self) -> list[float]:
+        """The values played, in order."""
+        return sorted(self._samples)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the strategies, without the field that is searched."""
+        return swept_labels(labelled(self.strategies), [self.space.field])
+
+    def setup(self, x: float) -> tuple[Scenario, tuple[Strategy, ...]]:
+        """Return scenario and strategies with a value of the field."""
+        return made(self.scenario, self.strategies, {self.space.field: self.space.written(x)})
 
     def at(self, x: float) -> list[list[float]]:
         """Return the measure at a value, by strategy and replication."""
-        return [[one.value for one in runs] for runs in self._runs(x)]
+        return [[run.value for run in runs] for runs in self._runs(x)]
 
-    def _runs(self, x: float) -> list[list[Trial]]:
-        if x not in self._found:
-            plan = Replications(*self.made(x), self.effort.seed, self.effort.engine)
-            keep = partial(Trial.of, measure=self.measure)
-            found: list[list[Trial]] = [[] for _ in self.strategies]
-            number = self.effort.replications * len(self.strategies)
-            self._play.next_value(self.axis.shown(x), number)
-            for played in self._play.kept(plan, keep, range(self.effort.replications)):
-                for runs, one in zip(found, played, strict=True):
-                    runs.append(one)
-            self._found[x] = found
-            if all(math.isnan(one.value) for runs in found for one in runs):
+    def _runs(self, x: float) -> list[list[Sample]]:
+        if x not in self._samples:
+            effort, shown = self.effort, self.space.text(x)
+            plan = Replications(*self.setup(x), effort.seed, effort.engine)
+            keep = partial(Sample.of, measure=self.measure)
+            assert self._play is not None
+            self._play.next_value(shown, effort.replications * len(self.strategies))
+            played = self._play.kept(plan, keep, range(effort.replications))
+            runs = [list(column) for column in zip(*played, strict=True)]
+            self._samples[x] = runs
+            if all(math.isnan(run.value) for column in runs for run in column):
                 raise ScenarioError(
-                    f"{self.measure.figure} was seen in no run at {self.axis.field} = "
-                    f"{self.axis.shown(x)}: does any step wait there, or check?"
+                    f"{self.measure.metric} was seen in no run at {self.space.field} = {shown}: "
+                    "does any step wait there, or check?"
                 )
-        return self._found[x]
-
-    def made(self, x: float) -> tuple[Scenario, tuple[Strategy, ...]]:
-        """Return scenario and strategies with a value of the field."""
-        return made(self.scenario, self.strategies, {self.axis.field: self.axis.written(x)})
+        return self._samples[x]
 
     def interval(self, x: float, strategy: int = 0) -> Interval:
         """Return mean and interval at a value.
 
-        A quantile is infinite if more waits never resume than it leaves out. Where any did not, its
-        interval is finite, or infinite, only if that share surely is small enough, or too large.
+        A quantile is infinite if more waits are lost than it leaves out. Its upper end is finite,
+        and its lower end infinite, only if the interval of the lost share allows no other.
         """
         runs, confidence = self._runs(x)[strategy], self.effort.confidence
-        found = interval_of([one.value for one in runs], confidence)
+        interval = interval_of([run.value for run in runs], confidence)
         spare = self.measure.spare
-        if not spare or not self.never or not found.n:
-            return found
-        share = share_interval([one.never for one in runs], [one.waits for one in runs], confidence)
-        low = -math.inf if found.low == math.inf and share[0] <= spare else found.low
-        high = math.inf if share[1] >= spare else found.high
-        return Uneven(found.mean, found.half_width, found.n, (low, high))
+        if not spare or not any(run.unresumed for run in self._all) or not interval.n:
+            return interval
+        lost, armed = [run.unresumed for run in runs], [run.armed for run in runs]
+        least, most = share_interval(lost, armed, confidence)
+        low = -math.inf if interval.low == math.inf and least <= spare else interval.low
+        high = math.inf if most >= spare else interval.high
+        return Uneven(interval.mean, interval.half_width, interval.n, (low, high))
 
-    def overload_at(self, x: float) -> Overload:
-        """Tell whether a value has no steady state in which a target could be met.
-
-        An outside system is asked for more than it can do, or the workers have no time to spare:
-        queues of random arrivals grow for ever then. What follows a system that cannot keep up does
-        not come to workers that often; and more of them are of no help to it, but must be had where
-        they check ever more waits. Checks at short intervals only delay each other: a worker who
-        has no time for them makes fewer.
-        """
-        if x not in self._over:
-            self._over[x] = self._overload_of(x)
-        return self._over[x]
-
-    def _overload_of(self, x: float) -> Overload:
-        scenario, strategies = self.made(x)
-        found = [False, False, False]
-        for strategy, runs in zip(strategies, self._runs(x), strict=True):
-            if not goes_on(scenario):
-                break
-            asked = [one.asked for one in runs]
-            outside = outside_shares(scenario, asked, self.effort.confidence)
-            too_much = [
-                [name for name, share in outside.items() if end(share) > 1 + 1e-9]
-                for end in (_low, _mean, _high)
-            ]
-            busy = self._least_busy(scenario, strategy) > 1 - 1e-9
-            for k, names in enumerate(too_much):
-                harm = self.axis.field != OF_WORKERS or checks_never_end(scenario, strategy, names)
-                found[k] |= (bool(names) and harm) or (busy and not too_much[2 - k])
-        return Overload(*found)
-
-    def _least_busy(self, scenario: Scenario, strategy: Strategy) -> float:
-        return least_busy(scenario, strategy, self._lost)
-
-    def of_twice_the_length(self, x: float) -> Interval:
-        """Return mean and interval at a value, by a few runs of a scenario twice as long."""
+    def at_double_length(self, x: float) -> Interval:
+        """Return mean and interval at a value, by a few runs of twice the length."""
         scenario = self.scenario.replace(length=2 * self.scenario.length)
-        effort = evolve(self.effort, replications=min(FEW, self.effort.replications))
-        one = (scenario, self.strategies, self.axis, self.measure, effort, self._play)
-        return Trials(*one).interval(x)
+        few = evolve(self.effort, replications=min(FEW, self.effort.replications))
+        return evolve(self, scenario=scenario, effort=few, samples={}, overloads={}).interval(x)
 
-    @property
-    def never(self) -> int:
-        """Waits that never resumed, over all runs."""
-        return sum(one.never for one in self._all)
+    def overload(self, x: float) -> Overload:
+        """Return whether demand exceeds capacity at a value, so that queues grow without bound.
 
-    def unresumed(self, x: float, strategy: int = 0) -> float:
-        """Return the share of all armed waits at a value that never resumed."""
-        runs = self._runs(x)[strategy]
-        waits = sum(one.waits for one in runs)
-        return sum(one.never for one in runs) / waits if waits else math.nan
+        An overloaded system limits the steps after it, so workers count only where no system may be
+        overloaded. More workers do not help such a system, but are necessary where they check ever
+        more waits. Checks at short intervals do not overload: busy workers make fewer of them.
+        """
+        if x not in self._overloads:
+            self._overloads[x] = self._overload(x)
+        return self._overloads[x]
 
-    @property
-    def _all(self) -> list[Trial]:
-        return [one for found in self._found.values() for runs in found for one in runs]
+    def _overload(self, x: float) -> Overload:
+        scenario, strategies = self.setup(x)
+        if not goes_on(scenario):
+            return Overload(False, False, False)
+        over = [False, False, False]
+        for strategy, runs in zip(strategies, self._runs(x), strict=True):
+            demand = outside_shares(scenario, [run.demand for run in runs], self.effort.confidence)
+            ends = {name: _ends(share) for name, share in demand.items()}
+            systems = [[name for name in ends if ends[name][k] > 1 + 1e-9] for k in range(3)]
+            busy = least_busy(scenario, strategy, self.lost) > 1 - 1e-9
+            for k, names in enumerate(systems):
+                harm = self.space.field != WORKERS_FIELD or checks_never_end(
+                    scenario, strategy, names
+                )
+                over[k] |= (bool(names) and harm) or (busy and not systems[2 - k])
+        return Overload(*over)
 
-    def loses_any(self, strategy: int = 0) -> bool:
-        """Tell whether a figure is infinite with any loss, however small: so some run was.
+    def loses_callbacks(self, strategy: int = 0) -> bool:
+        """Return whether callbacks are lost for good and the measure leaves no wait out.
 
-        So it is where callbacks are lost for good, if the figure leaves out no waits: a run with
-        none lost is luck, and with more waits there would be one.
+        It is infinite then at any loss rate: runs without a loss are chance. One run must show it.
         """
         if self.measure.spare:
             return False
-        for x, found in self._found.items():
-            one = self.made(x)[1][strategy]
-            match specification_of(one):
+        for x, runs in self._samples.items():
+            match specification_of(self.setup(x)[1][strategy]):
                 case StrategySpecification(None, Deliveries(retries=()) as sent) if sent.loss:
-                    if any(trial.value == math.inf for trial in found[strategy]):
+                    if any(run.value == math.inf for run in runs[strategy]):
                         return True
         return False
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Labels of the strategies, without what is changed in them."""
-        return swept_labels(labelled(self.strategies), [self.axis.field])
+    def is_monotone(self, rising: bool) -> bool:
+        """Return whether the measure of the first strategy is monotone along the values played.
+
+        It is not if the interval of a step between neighbours lies in the wrong direction, by more
+        than `NEGLIGIBLE`. The confidence is that of all steps together (Bonferroni).
+        """
+        columns = [self.at(x)[0] for x in self.values]
+        infinite = [set(column) == {math.inf} for column in columns if not math.isnan(sum(column))]
+        if infinite != sorted(infinite, reverse=not rising):
+            return False
+        steps = [
+            (one, other)
+            for one, other in itertools.pairwise(columns)
+            if math.inf not in one and math.inf not in other
+        ]
+        confidence = 1 - (1 - self.effort.confidence) / max(len(steps), 1)
+        for one, other in steps:
+            step = paired_interval(one, other, confidence)
+            wrong = -step.high if rising else step.low
+            if wrong > NEGLIGIBLE * max(float(np.mean(one)), float(np.mean(other)), 0.0):
+                return False
+        return True
 
     @property
-    def values(self) -> list[float]:
-        """The values that were tried, in order."""
-        return sorted(self._found)
+    def _all(self) -> list[Sample]:
+        return [run for columns in self._samples.values() for runs in columns for run in runs]
 
-    def notes(self) -> list[str]:
-        """Return what is to be said of waits that never resumed."""
-        still_waiting = sum(one.still_waiting for one in self._all)
-        return self.measure.told(self.never - still_waiting, still_waiting)
+    def unresumed_share(self, x: float, strategy: int = 0) -> float:
+        """Return the share of all armed waits at a value that never resumed."""
+        runs = self._runs(x)[strategy]
+        armed = sum(run.armed for run in runs)
+        return sum(run.unresumed for run in runs) / armed if armed else math.nan
 
-    def infinite(self, x: float | None, strategy: int = 0) -> list[str]:
-        """Return what is to be said of a value beyond the answer where some runs are infinite."""
-        values = [] if x is None else self.at(x)[strategy]
+    def unresumed_notes(self) -> list[str]:
+        """Return how the measure counts waits that never resumed."""
+        still_waiting = sum(run.still_waiting for run in self._all)
+        ended = sum(run.unresumed for run in self._all) - still_waiting
+        return self.measure.unresumed_notes(ended, still_waiting)
+
+    def infinite_notes(self, x: float | None) -> list[str]:
+        """Return a note if some runs at a value beyond the answer are infinite, but not all."""
+        values = [] if x is None else self.at(x)[0]
         k, n = values.count(math.inf), len(values)
         if x is None or not 0 < k < n:
             return []
         return [
-            f"at {self.axis.shown(x)} {self.measure.figure} is infinite in {k} of {n} runs and "
-            "finite in the others: by so few runs it cannot be told whether it is met"
+            f"at {self.space.text(x)} {self.measure.metric} is infinite in {k} of {n} runs and "
+            "finite in the others: these are too few runs to decide whether it is met"
         ]
 
-    def told_of_overload(self, x: float) -> list[str]:
-        """Return what is to be said of systems or workers asked for nearly all they can do."""
-        scenario, strategies = self.made(x)
+    def load_notes(self, x: float) -> list[str]:
+        """Return a note for each system, and the workers, with little or no capacity to spare."""
+        scenario, strategies = self.setup(x)
         most: dict[str, Interval] = {}
         for strategy, runs in zip(strategies, self._runs(x), strict=True):
-            asked = [one.asked for one in runs]
-            found = outside_shares(scenario, asked, self.effort.confidence)
-            busy = shares(scenario, asked).get(WORKERS, 0.0)
-            least = self._least_busy(scenario, strategy)  # runs may have seen less
-            found[WORKERS] = Interval(max(least, busy), 0.0, len(runs))
-            for name, share in found.items():
-                most[name] = max(share, most.get(name, share), key=_mean)
-        sure = self.overload_at(x).surely
+            demand = [run.demand for run in runs]
+            loads = outside_shares(scenario, demand, self.effort.confidence)
+            busy = shares(scenario, demand).get(WORKERS, 0.0)
+            least = least_busy(scenario, strategy, self.lost)  # runs may have seen less
+            loads[WORKERS] = Interval(max(least, busy), 0.0, len(runs))
+            for name, load in loads.items():
+                most[name] = max(load, most.get(name, load), key=lambda one: one.mean)
+        certain = self.overload(x).certain
         unknown = [reason for strategy in strategies for reason in unbounded(scenario, strategy)]
         return list(dict.fromkeys(unknown)) + [
-            f"at {self.axis.shown(x)} {name} would need {_percent(share)} of the time there is, if "
-            f"days go on like that{_backlog(sure or name != WORKERS) * (share.mean > 1)}"
-            for name, share in most.items()
-            if share.mean > NEARLY
+            f"at {self.space.text(x)} {name} would need {_percent(load)} of the time there is, if "
+            f"all days are alike{_backlog(certain or name != WORKERS) * (load.mean > 1)}"
+            for name, load in most.items()
+            if load.mean > NEARLY_FULL
         ]
 
     def table(self) -> pd.DataFrame:
-        """One row per value and strategy.
-
-        ``value, x, strategy, mean, low, high, unresumed_share, n``.
-        """
+        """Return one row per value and strategy; the values also as numbers, in column ``x``."""
         rows = []
         for x in self.values:
             for k, label in enumerate(self.labels):
-                found = self.interval(x, k)
-                ends = found.mean, found.low, found.high
-                row = (self.axis.written(x), x, label, *ends, self.unresumed(x, k), found.n)
-                rows.append(row)
+                interval, lost = self.interval(x, k), self.unresumed_share(x, k)
+                ends = interval.mean, interval.low, interval.high
+                rows.append((self.space.written(x), x, label, *ends, lost, interval.n))
         columns = ["value", "x", "strategy", "mean", "low", "high", "unresumed_share", "n"]
         return pd.DataFrame(rows, columns=columns)
 
 
-def _mean(share: Interval) -> float:
-    return share.mean
-
-
-def _low(share: Interval) -> float:
-    return -math.inf if math.isnan(share.low) else share.low  # one run has no interval
-
-
-def _high(share: Interval) -> float:
-    return math.inf if math.isnan(share.high) else share.high
+def _ends(share: Interval) -> tuple[float, float, float]:
+    """Return low, mean and high of a share; one run has no interval."""
+    if math.isnan(share.half_width):
+        return -math.inf, share.mean, math.inf
+    return share.low, share.mean, share.high
 
 
 def _percent(share: Interval) -> str:
     return f"{share.mean:.1%}" + (f" ± {share.half_width:.1%}" if share.half_width > 5e-4 else "")
 
 
-def _backlog(sure: bool) -> str:
-    """Say what becomes of too much work: checks and what follows a wait may become less."""
-    if sure:
+def _backlog(certain: bool) -> str:
+    """Return the consequence of overload: there may be fewer checks, and less after a wait."""
+    if certain:
         return ": a backlog grows, which a longer length shows"
     return ": checks may become fewer and waits time out, or else a backlog grows"
-
-
-@contextmanager
-def trials(
-    scenario: Scenario,
-    strategies: Sequence[Strategy],
-    axis: Axis,
-    measure: Measure,
-    effort: Effort,
-    desc: str,
-    lost: float = 1.0,
-) -> Iterator[Trials]:
-    """Give trials that play on as many processes as wanted, under a progress bar."""
-    for strategy in strategies:
-        check_played(scenario, strategy, None)
-    with playing(effort.n_jobs, effort.progress, desc) as play:
-        yield Trials(scenario, strategies, axis, measure, effort, play, lost)

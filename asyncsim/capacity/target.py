@@ -1,4 +1,8 @@
-"""What a set-up must achieve, such as ``"p95_latency <= 60s"``."""
+"""What is measured of a run, and the bound it must keep, such as ``"p95_latency <= 60s"``.
+
+A wait that never resumes counts as infinitely late. The metrics of a run leave such waits out; a
+target that did the same would be met best by losing callbacks.
+"""
 
 from __future__ import annotations
 
@@ -18,89 +22,88 @@ from asyncsim.model.units import InvalidValue, duration, number, text_of
 from asyncsim.model.validation import scenario_error
 
 RIGHT = (
-    "must be words such as 'p95_latency <= 60s' or 'overhead_worker_time <= 3600' (a figure is to "
-    "be at most so much, never at least)"
+    "must be words such as 'p95_latency <= 60s' or 'overhead_worker_time <= 3600' (a figure is at "
+    "most its bound, never at least)"
 )
 QUANTILES = {"median_latency": 0.5, "max_latency": 1.0}
 ENDLESS = ("mean_cycle_time",)
-COUNTS = ("timed_out", "still_waiting", "failed")
-"""Figures that count such waits themselves, or what becomes of them."""
+"""Infinite if a wait is still open when the run stops."""
 LATE_COSTS = ("cost", "cost_per_wait", "cost_of_lateness")
-"""Without end where a wait is still open when the run stops: these last if lateness has a price."""
-_WORDS = re.compile(r"\s*(.+?)\s*(?:<=|<|\bunder\b|\bat most\b)\s*(.+?)\s*")
+"""The same, if lateness has a price."""
+COUNTS = ("timed_out", "still_waiting", "failed")
+"""Metrics that count unresumed waits themselves, or their instances."""
+_TARGET = re.compile(r"\s*(.+?)\s*(?:<=|<|\bunder\b|\bat most\b)\s*(.+?)\s*")
 _QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)_latency")
 
 
 @frozen
 class Measure:
-    """A figure of a run in which a wait that never resumed is infinitely late.
+    """A metric of a run in which a wait that never resumes is infinitely late.
 
-    The figures of a run leave such waits out; a target that did so would be met best by losing
-    callbacks.
-
-    Its cycle time is infinite too, and so is its cost, if lateness has a price. Figures of load and
-    overhead cannot tell a lost callback from one that was never needed: `never` counts them.
-
-    Attributes
-    ----------
-    figure
-        One of `METRICS`, or any quantile of the latency: ``"p90_latency"``, ``"p99.9_latency"``.
-    lateness_costs
-        Whether a minute of lateness has a price.
+    Its cycle time is infinite too, and so is its cost if lateness has a price. Metrics of load and
+    overhead do not depend on whether a wait resumes; notes report the unresumed waits beside them.
+    The metric is one of `METRICS`, or any quantile of the latency, such as ``"p99.9_latency"``.
     """
 
-    figure: str
+    metric: str
     lateness_costs: bool = False
 
     @classmethod
-    def of(cls, figure: str, scenario: Scenario) -> Measure:
-        """Return a measure by its name, checked."""
-        match = _QUANTILE.fullmatch(figure) if isinstance(figure, str) else None
+    def of(cls, metric: str, scenario: Scenario) -> Measure:
+        """Return the measure of a name, checked."""
+        match = _QUANTILE.fullmatch(metric) if isinstance(metric, str) else None
         if not (match and 0 < float(match[1]) < 100):
-            check_figure(figure, scenario)
-        prices = scenario.costs
-        return cls(figure, prices is not None and prices.late_minute > 0)
+            check_figure(metric, scenario)
+        return cls(metric, scenario.costs is not None and scenario.costs.late_minute > 0)
 
     @property
     def quantile(self) -> float | None:
         """Which quantile of the latency it is, if it is one."""
-        match = _QUANTILE.fullmatch(self.figure)
-        return float(match[1]) / 100 if match else QUANTILES.get(self.figure)
+        match = _QUANTILE.fullmatch(self.metric)
+        return float(match[1]) / 100 if match else QUANTILES.get(self.metric)
 
     def unit(self, scenario: Scenario) -> str:
         """Return its unit in a scenario."""
-        return metrics_of(scenario)[self.figure].unit if self.figure in METRICS else "s"
+        return metrics_of(scenario)[self.metric].unit if self.metric in METRICS else "s"
 
     @property
     def is_time(self) -> bool:
         """Whether it is in seconds."""
-        return self.figure not in METRICS or METRICS[self.figure].unit in ("s", "worker s")
+        return self.metric not in METRICS or METRICS[self.metric].unit in ("s", "worker s")
 
     @property
     def spare(self) -> float:
-        """The share of waits that may never resume while the figure is finite: of means, none."""
+        """The share of waits that may be lost while the metric is finite: 0 for means."""
         return 0.0 if self.quantile is None else 1.0 - self.quantile
 
     @property
     def lost_at_most(self) -> float:
-        """The share of waits that may never resume where a target of it is met."""
-        of_latency = self.quantile is not None or self.figure == "mean_latency"
-        return self.spare if of_latency else 1.0
+        """The share of waits that may be lost where a target of it is met."""
+        return self.spare if self._of_latency else 1.0
 
-    def told(self, ended: int, still_waiting: int) -> list[str]:
-        """Return whether and how the figure counts so many waits that never resumed.
+    @property
+    def _of_latency(self) -> bool:
+        return self.quantile is not None or self.metric == "mean_latency"
 
-        Parameters
-        ----------
-        ended
-            Those that timed out, were given up or cancelled.
-        still_waiting
-            Those that were still open at the end of their run.
-        """
-        never, name = ended + still_waiting, self.figure
+    @property
+    def _endless(self) -> bool:
+        return self.metric in ENDLESS or (self.lateness_costs and self.metric in LATE_COSTS)
+
+    def of_run(self, outcome: Outcome) -> float:
+        """Return its value in a run; NaN if there was nothing to measure."""
+        figures, never = outcome.figures, never_resumed(outcome)
+        if self.quantile is not None:
+            return quantile_of_all(outcome.latencies, never, self.quantile)
+        if self.metric == "mean_latency" and never:
+            return math.inf
+        return math.inf if figures["still_waiting"] and self._endless else figures[self.metric]
+
+    def unresumed_notes(self, ended: int, still_waiting: int) -> list[str]:
+        """Return how the metric counts waits that ended without resuming or are still open."""
+        never, name = ended + still_waiting, self.metric
         if not never or name in COUNTS:
             return []
-        if self.quantile is not None or name == "mean_latency":
+        if self._of_latency:
             when = f"more than {self.spare:.3g} of a run's waits are" if self.spare else "one is"
             return [
                 f"{never:,} waits never resumed (timed out, or lost without a safety poll); they "
@@ -108,43 +111,29 @@ class Measure:
             ]
         if not self._endless:
             return [f"{never:,} waits never resumed in these runs, of which {name} says nothing"]
-        late = "they cost their lateness up to then"
-        gone = "their instances went on and count, or failed and do not"
-        found = []
+        notes = []
         if ended:
-            how = gone if name in ENDLESS else late
-            found.append(f"{ended:,} waits timed out, were given up or cancelled; {how}")
+            how = "they cost their lateness up to then"
+            if name in ENDLESS:
+                how = "their instances went on and count, or failed and do not"
+            notes.append(f"{ended:,} waits timed out, were given up or cancelled; {how}")
         if still_waiting:
-            found.append(
+            notes.append(
                 f"{still_waiting:,} waits were still open at the end of their runs and count as "
                 f"infinitely late: one makes {name} infinite"
             )
-        return found
+        return notes
 
     @property
-    def any_loss(self) -> str:
-        """What is to be said where callbacks are lost for good and it leaves no wait out."""
-        mend = "give the strategy a safety poll, or ask for a quantile such as p95_latency"
-        if self.figure not in QUANTILES and self.figure != "mean_latency":
-            mend = "give the step a time-out or the strategy a safety poll"
+    def any_loss_note(self) -> str:
+        """The note where callbacks are lost for good and the metric leaves no wait out."""
+        remedy = "give the strategy a safety poll, or ask for a quantile such as p95_latency"
+        if self.metric not in QUANTILES and self.metric != "mean_latency":
+            remedy = "give the step a time-out or the strategy a safety poll"
         return (
-            f"any loss at all makes {self.figure} infinite, since a callback that is lost for good "
-            f"is infinitely late; {mend}"
+            f"any loss at all makes {self.metric} infinite, since a callback that is lost for good "
+            f"is infinitely late; {remedy}"
         )
-
-    @property
-    def _endless(self) -> bool:
-        return self.figure in ENDLESS or (self.lateness_costs and self.figure in LATE_COSTS)
-
-    def of_run(self, outcome: Outcome) -> float:
-        """Return the figure of a run; NaN if there was nothing to measure."""
-        figures, never = outcome.figures, never_resumed(outcome)
-        still = int(figures["still_waiting"])
-        if self.quantile is not None:
-            return quantile_of_all(outcome.latencies, never, self.quantile)
-        if self.figure == "mean_latency" and never:
-            return math.inf
-        return math.inf if still and self._endless else figures[self.figure]
 
 
 def never_resumed(outcome: Outcome) -> int:
@@ -153,16 +142,9 @@ def never_resumed(outcome: Outcome) -> int:
 
 
 def quantile_of_all(latencies: Floats, never: int, q: float) -> float:
-    """Return a quantile over resumed waits and others, which are infinitely late.
+    """Return a quantile, 0 to 1, over resumed waits and others that are infinitely late.
 
-    Parameters
-    ----------
-    latencies
-        Of the resumed waits.
-    never
-        How many waits did not resume.
-    q
-        From 0 to 1; between two waits it is interpolated, as `numpy.quantile` does.
+    Between two waits it is interpolated, as by `numpy.quantile`.
 
     Examples
     --------
@@ -176,64 +158,47 @@ def quantile_of_all(latencies: Floats, never: int, q: float) -> float:
 
 @frozen
 class Target:
-    """A figure that must not be above a bound.
-
-    Attributes
-    ----------
-    measure
-        What is measured.
-    most
-        The bound, in the figure's unit.
-    """
+    """A measure that must not exceed a bound, which is in its unit."""
 
     measure: Measure
-    most: float
+    bound: float
 
     @classmethod
     def parse(cls, words: str, scenario: Scenario) -> Target:
-        """Read a target.
-
-        Parameters
-        ----------
-        words
-            A figure, ``<=`` (or ``under``, ``at most``), and a bound: ``"p95_latency <= 60s"``,
-            ``"p95 latency under 60 s"``, ``"cost <= 100"``.
-        scenario
-            What it is about: a cost needs prices.
+        """Parse a metric, ``<=`` (or ``under``, ``at most``), and a bound in words.
 
         Raises
         ------
         ScenarioError
-            If the words are none, or there is no such figure.
+            If the words are not a target, or the scenario has no such metric: a cost needs prices.
         """
         if isinstance(words, Target):
             return words
-        match = _WORDS.fullmatch(words) if isinstance(words, str) else None
+        match = _TARGET.fullmatch(words) if isinstance(words, str) else None
         if match is None:
             raise scenario_error("target", RIGHT, words)
-        figure = match[1].lower().replace("resume latency", "latency").replace(" ", "_")
+        metric = match[1].lower().replace("resume latency", "latency").replace(" ", "_")
         try:
-            measure = Measure.of(figure, scenario)
+            measure = Measure.of(metric, scenario)
         except ScenarioError as problem:
             raise ScenarioError(f"target {words!r}: {problem}") from None
         try:
-            bound = float(match[2]) if _is_number(match[2]) else None
-            most = duration(match[2] if bound is None else bound) if measure.is_time else bound
-            if most is None:
-                unit = measure.unit(scenario)
-                raise InvalidValue(f"must be a number alone, such as 0.8; its unit is {unit}")
-            return cls(measure, number(most))
+            return cls(measure, _bound(match[2], measure, scenario))
         except InvalidValue as problem:
             raise scenario_error(f"target {words!r}: the bound", problem, match[2]) from None
 
     def __str__(self) -> str:
-        bound = text_of(self.most) if self.measure.is_time else f"{self.most:g}"
-        return f"{self.measure.figure} <= {bound}"
+        bound = text_of(self.bound) if self.measure.is_time else f"{self.bound:g}"
+        return f"{self.measure.metric} <= {bound}"
 
 
-def _is_number(text: str) -> bool:
+def _bound(text: str, measure: Measure, scenario: Scenario) -> float:
+    """Return a bound in the unit of its measure; a time without a unit is in seconds."""
     try:
-        float(text)
+        plain = float(text)
     except ValueError:
-        return False
-    return True
+        if measure.is_time:
+            return number(duration(text))
+        unit = measure.unit(scenario)
+        raise InvalidValue(f"must be a number alone, such as 0.8; its unit is {unit}") from None
+    return number(duration(plain) if measure.is_time else plain)

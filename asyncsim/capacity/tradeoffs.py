@@ -1,28 +1,28 @@
-"""The strategies between which there is only a choice, not a better one: latency against overhead.
+"""Choices between strategies: where one stops being better, and which of many nothing beats.
 
-A strategy is dominated if another is better in both (Pareto 1896). What is left is the frontier.
-
-Where one strategy stops being better than another.
+A strategy is dominated if another is better in two metrics at once (Pareto 1896). The others are
+the frontier: between them there is a choice, not a better one.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
-from html import escape
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import pandas as pd
 import scipy
 from attrs import frozen
 
 from asyncsim import plots
-from asyncsim.capacity.answers import Capacity
-from asyncsim.capacity.search import LOSS, Axis, Effort, Options, Trials, halved, trials
+from asyncsim.capacity.answers import NOT_FOUND, Capacity, Found, PlannerAnswer
+from asyncsim.capacity.search import LOSS, Effort, Evaluations, Options, SearchSpace, bisect
 from asyncsim.capacity.target import Measure, never_resumed
+from asyncsim.engine.run import Run
 from asyncsim.engine.run_arguments import check_played, check_scenario
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.notebook_html import table_html
 from asyncsim.experiment.replications import Outcome, Replications, labelled, playing
 from asyncsim.experiment.statistics import Interval, interval_of, paired_interval
 from asyncsim.model.cached_tables import with_own_tables
@@ -40,8 +40,17 @@ from asyncsim.model.validation import scenario_error
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LOOKED_AT = 7
-"""So many values over the range are tried to see who is ahead where."""
+GRID = 7
+"""Values of the whole range that are tried for changes of the better strategy."""
+USUAL: tuple[Strategy, ...] = (
+    Callback("50ms"),
+    CallbackWithSafetyPoll("50ms", every="15min"),
+    LongPolling("1min"),
+    *(Polling(every) for every in ("10s", "1min", "5min", "15min", "1h")),
+    Backoff("1s", 2.0, "5min"),
+)
+"""The default strategies of a frontier."""
+YES, PERHAPS, NO = "yes", "perhaps", "no"
 
 
 def break_even(
@@ -56,31 +65,30 @@ def break_even(
 ) -> Capacity:
     """Find the value of a field at which two strategies are equally good.
 
-    The figure's paired difference is followed along the field: both strategies meet the same random
-    numbers at every value, so little of the noise is left in it.
+    Paired differences are compared: both strategies meet the same random numbers, so most of the
+    noise cancels.
 
     Parameters
     ----------
     scenario, first, other
         What is played, and the strategies.
     field
-        What changes, of the scenario (``"arrivals.rate"``) or of the strategies that have it
+        A field of the scenario (``"arrivals.rate"``), or of the strategies that have it
         (``"strategy.loss"``, ``"strategy.interval"``).
     between
-        The smallest and the largest value to think of.
+        The range of the search.
     figure
-        What is to be small: any figure, or a quantile such as ``"p99_latency"``. A wait that never
-        resumes counts as infinitely late; where that happens, the replications that each strategy
-        wins are counted. If callbacks are lost for good, any loss at all makes a mean infinite: the
-        break-even is then at no loss, however few runs show it.
+        What is to be small: any metric, or a quantile such as ``"p99_latency"``. A wait that never
+        resumes counts as infinitely late; of infinite runs the better strategy wins more. Any loss
+        for good makes a mean infinite, and the break-even is at no loss.
     **effort
         ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
 
     Returns
     -------
     Capacity
-        ``value`` is None if one of them is ahead over the whole range, which ``text`` then says.
-        From ``low`` to ``high`` neither is surely ahead.
+        ``value`` is None if one strategy is better over the whole range; the notes name it. From
+        ``low`` to ``high`` the interval of the difference includes zero.
 
     Examples
     --------
@@ -88,10 +96,8 @@ def break_even(
     average, as polling every ten minutes is.
 
     >>> import asyncsim as sim
-    >>> scenario = sim.Scenario(
-    ...     name="outside",
-    ...     process=sim.Process("order", [sim.AsyncStep("ask", system="office")]),
-    ...     systems={"office": sim.OnlineService(sim.exponential("2h"), lanes=None)},
+    >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
+    ...     systems={"ledger": sim.OnlineService(sim.exponential("2h"), lanes=None)},
     ...     arrivals=sim.UniformArrivals(500),
     ... )
     >>> answer = sim.break_even(
@@ -102,170 +108,137 @@ def break_even(
     True
     """
     chosen = Effort.of(effort)
-    check_played(scenario, first, None)
-    check_played(scenario, other, None)
+    for strategy in (first, other):
+        check_played(scenario, strategy, None)
     measure = Measure.of(figure, scenario)
-    axis = Axis.between(field, between)
-    with trials(scenario, [first, other], axis, measure, chosen, "break-even") as tried:
-        looked = axis.spread(LOOKED_AT)
-        ahead = [lead(tried, x).sign for x in looked]
-        changes = [k for k in range(1, len(looked)) if ahead[k] != ahead[k - 1]]
-        found: Found = (None, None, None)
-        if changes:
-            found = _crossing(tried, looked, changes[0])
-    sure = [lead(tried, x).surely for x in looked]
-    labels = tried.labels
-    exactly = ""
-    losers = [k for k in range(2) if tried.loses_any(k)]
-    if losers:
-        found, exactly, notes = _without(tried, losers)
-    elif changes:
-        k = changes[0]
-        notes = [
-            f"{labels[0 if ahead[k - 1] < 0 else 1]} has the smaller {figure} below, "
-            f"{labels[0 if ahead[k] < 0 else 1]} above"
+    space = SearchSpace.between(field, between)
+    tried = Evaluations(scenario, (first, other), space, measure, chosen)
+    with tried.playing("break-even"):
+        grid = space.grid(GRID)
+        leads = [_lead(tried, x) for x in grid]
+        changes = [
+            pair
+            for pair in itertools.pairwise(grid)
+            if _lead(tried, pair[0]).seems != _lead(tried, pair[1]).seems
         ]
-        if found[0] is not None and not measure.spare:
-            notes += _by_luck(tried, found[0], figure)
+        found = _crossing(tried, *changes[0]) if changes else NOT_FOUND
+    labels, exactly = tried.labels, ""
+    losers = [k for k in range(2) if tried.loses_callbacks(k)]
+    if losers:
+        found, exactly, notes = _break_even_of_loss(tried, losers)
     else:
-        notes = [_winner(sure, ahead, labels, figure)]
+        notes = _lead_notes(tried, leads, found[0])
+    decided = [lead.certain for lead in leads if lead.certain]
+    turns = sum(one != next_one for one, next_one in itertools.pairwise(decided))
     return Capacity(
         f"break-even in {figure} of {labels[0]} and {labels[1]}",
         tried,
         found,
-        exactly=exactly,
-        one_way=bool(losers) or len(_turns(sure)) <= 1,
-        notes=[*notes, *tried.notes(), *_overload(tried, found[0])],
+        instead_of_interval=exactly,
+        one_way=bool(losers) or turns <= 1,
+        notes=[
+            *notes,
+            *tried.unresumed_notes(),
+            *([] if found[0] is None else tried.load_notes(found[0])),
+        ],
     )
 
 
-Found = tuple[float | None, float | None, float | None]
+class _Lead(NamedTuple):
+    """The better strategy at a value: -1 the first (or neither), 1 the other."""
+
+    seems: int
+    certain: int
+    """0 if the difference is not significant."""
 
 
-def _without(tried: Trials, losers: list[int]) -> tuple[Found, str, list[str]]:
-    """Return the answer where a strategy loses callbacks for good and its figure shows it."""
-    axis = tried.axis
-    names = " and ".join(tried.labels[k] for k in losers)
-    why = f"under {names} {tried.measure.any_loss}"
-    if axis.field == LOSS and axis.least == 0 and len(losers) == 1:
-        ahead = tried.labels[0 if lead(tried, 0.0).sign < 0 else 1]
-        if ahead == names:
-            return (0.0, 0.0, 0.0), "any loss at all", [why]
-    if len(losers) == 2:
-        return (None, None, None), "", [f"neither is better: {why}"]
-    other = tried.labels[1 - losers[0]]
-    return (None, None, None), "", [f"{other} is ahead wherever callbacks are lost: {why}"]
+def _lead(tried: Evaluations, x: float) -> _Lead:
+    """Return the better strategy, by the paired difference.
 
-
-def _by_luck(tried: Trials, value: float, figure: str) -> list[str]:
-    """Return what is to be said of a boundary that lies where most runs become infinite."""
-    nearest = [value, *[x for x in tried.values if x > value][:1]]
-    if not any(math.inf in column for x in nearest for column in tried.at(x)):
-        return []
-    return [
-        f"{figure} is infinite there in some runs: half of these runs hold a wait that never "
-        "resumes, and in longer ones the break-even may lie lower"
-    ]
-
-
-def _overload(tried: Trials, value: float | None) -> list[str]:
-    return [] if value is None else tried.told_of_overload(value)
-
-
-@frozen
-class Lead:
-    """Who is ahead at a value: -1 the first strategy, 1 the other; level counts as the first.
-
-    Attributes
-    ----------
-    sign
-        Who seems to be.
-    surely
-        Who surely is; 0 if nobody.
-    """
-
-    sign: int
-    surely: int
-
-
-def lead(tried: Trials, x: float) -> Lead:
-    """Tell who is ahead: by the mean paired difference, first less other.
-
-    Where a replication is infinite there is no mean. It goes by the number of replications that
-    each one wins then, and is sure if a fair coin would hardly give so many (sign test).
+    A difference of infinite replications has no mean. The strategy is better then that wins more
+    replications, by the sign test.
     """
     first, other = tried.at(x)
     confidence = tried.effort.confidence
     if math.inf not in first and math.inf not in other:
-        found = paired_interval(other, first, confidence)
-        surely = 1 if found.low > 0 else -1 if found.high < 0 else 0
-        return Lead(1 if found.mean > 0 else -1, surely)
+        gain = paired_interval(other, first, confidence)
+        certain = 1 if gain.low > 0 else -1 if gain.high < 0 else 0
+        return _Lead(1 if gain.mean > 0 else -1, certain)
     wins = sum(a < b for a, b in zip(first, other, strict=True))
     losses = sum(a > b for a, b in zip(first, other, strict=True))
-    sign = 1 if losses > wins else -1
-    sure = wins + losses and scipy.stats.binomtest(wins, wins + losses).pvalue < 1 - confidence
-    return Lead(sign, sign if sure else 0)
+    seems = 1 if losses > wins else -1
+    decided = wins + losses
+    sure = decided and scipy.stats.binomtest(wins, decided).pvalue < 1 - confidence
+    return _Lead(seems, seems if sure else 0)
 
 
-def _turns(sure: list[int]) -> list[int]:
-    """Return who is surely ahead, one after the other."""
-    decided = [sign for sign in sure if sign]
-    return [k for k in range(1, len(decided)) if decided[k] != decided[k - 1]]
+def _crossing(tried: Evaluations, below: float, above: float) -> Found:
+    """Return where the lead changes between two values, and where it is certain on either side."""
+    space, before = tried.space, _lead(tried, below).seems
 
+    def certain(x: float, lead: int) -> bool:
+        return _lead(tried, x).certain == lead
 
-def _crossing(
-    tried: Trials, looked: list[float], k: int
-) -> tuple[float, float | None, float | None]:
-    """Return where the lead changes between two values, and where it is sure on either side."""
-    axis, before = tried.axis, lead(tried, looked[k - 1]).sign
-    value, beyond = halved(lambda x: lead(tried, x).sign == before, axis, looked[k - 1], looked[k])
-    below = [x for x in tried.values if x <= value and lead(tried, x).surely == before]
-    above = [x for x in tried.values if x > value and lead(tried, x).surely == -before]
+    value, beyond = bisect(lambda x: _lead(tried, x).seems == before, space, below, above)
+    lower = [x for x in tried.values if x <= value and certain(x, before)]
+    upper = [x for x in tried.values if x > value and certain(x, -before)]
     low = high = None
-    if below:
-        low, _ = halved(lambda x: lead(tried, x).surely == before, axis, max(below), beyond)
-    if above:
-        high, _ = halved(lambda x: lead(tried, x).surely == -before, axis, min(above), value)
+    if lower:
+        low, _ = bisect(lambda x: certain(x, before), space, max(lower), beyond)
+    if upper:
+        high, _ = bisect(lambda x: certain(x, -before), space, min(upper), value)
     return value, low, high
 
 
-def _winner(sure: list[int], ahead: list[int], labels: tuple[str, ...], figure: str) -> str:
-    if ahead[0] == 1:
-        who, other = labels[1], labels[0]
-    else:
-        who, other = labels[0], labels[1]
-    if all(sign == 0 for sign in sure):
-        return f"neither has surely the smaller {figure} anywhere in this range"
-    return f"{who} has the smaller {figure} over the whole range, {other} never"
+def _break_even_of_loss(tried: Evaluations, losers: list[int]) -> tuple[Found, str, list[str]]:
+    """Return answer, text and notes where strategies lose callbacks for good."""
+    space, labels = tried.space, tried.labels
+    names = " and ".join(labels[k] for k in losers)
+    why = f"under {names} {tried.measure.any_loss_note}"
+    from_zero = space.field == LOSS and space.low == 0
+    if from_zero and len(losers) == 1 and labels[_lead(tried, 0.0).seems > 0] == names:
+        return (0.0, 0.0, 0.0), "any loss at all", [why]
+    if len(losers) == 2:
+        return NOT_FOUND, "", [f"neither is better: {why}"]
+    better = labels[1 - losers[0]]
+    return NOT_FOUND, "", [f"{better} is ahead wherever callbacks are lost: {why}"]
 
 
-USUAL: tuple[Strategy, ...] = (
-    Callback("50ms"),
-    CallbackWithSafetyPoll("50ms", every="15min"),
-    LongPolling("1min"),
-    *(Polling(every) for every in ("10s", "1min", "5min", "15min", "1h")),
-    Backoff("1s", 2.0, "5min"),
-)
-"""What is compared if no strategies are named."""
-YES, PERHAPS, NO = "yes", "perhaps", "no"
+def _lead_notes(tried: Evaluations, leads: list[_Lead], value: float | None) -> list[str]:
+    """Return which strategy is better where, and whether chance decides the break-even."""
+    metric = tried.measure.metric
+    below, above = tried.labels if leads[0].seems < 0 else tried.labels[::-1]
+    if value is None and not any(lead.certain for lead in leads):
+        return [f"neither is significantly better in {metric} anywhere in this range"]
+    if value is None:
+        return [f"{below} has the smaller {metric} over the whole range, {above} never"]
+    notes = [f"{below} has the smaller {metric} below, {above} above"]
+    nearest = [value, *[x for x in tried.values if x > value][:1]]
+    infinite = any(math.inf in column for x in nearest for column in tried.at(x))
+    if infinite and not tried.measure.spare:
+        notes.append(
+            f"{metric} is infinite there in some runs: half of these runs hold a wait that never "
+            "resumes, and in longer ones the break-even may lie lower"
+        )
+    return notes
 
 
 @with_own_tables
-@frozen
-class Frontier:
-    """Strategies by two figures, and which of them nothing beats; made by `asyncsim.frontier`.
+@frozen(repr=False)
+class Frontier(PlannerAnswer):
+    """Strategies by two metrics, and which of them nothing beats; made by `asyncsim.frontier`.
 
     Attributes
     ----------
     scenario
         What was played.
-    figures
-        The figure across, and the one upwards; both are better when small.
+    figures, units
+        The metric across and the one upwards, both better when small, and their units.
     table
-        One row per strategy: both figures with ``_low`` and ``_high``, ``unresumed_share`` (of all
-        its armed waits, the share that never resumed), ``on_frontier`` (*yes*: no
-        other is seen to be better in both; *no*: some other surely is; *perhaps*: one seems so) and
-        ``beaten_by``.
+        One row per strategy: both metrics with ``_low`` and ``_high``; ``unresumed_share`` (the
+        share of all its armed waits that never resumed); ``on_frontier`` (*yes*: no other has
+        better means in both; *no*: another is better in both by its whole interval; *perhaps*: one
+        is by its means) and ``beaten_by``.
     replications, seed, confidence
         What the intervals rest on.
     """
@@ -280,12 +253,12 @@ class Frontier:
 
     @property
     def question(self) -> str:
-        """What was asked."""
+        """The question in words."""
         return f"what nothing beats in {' and '.join(self.figures)}"
 
     @property
     def strategies(self) -> list[str]:
-        """Labels of the strategies, the promptest first."""
+        """Labels of the strategies, in the order of the first metric."""
         return list(self.table["strategy"])
 
     @property
@@ -302,7 +275,7 @@ class Frontier:
         plots.shared_legend(figure, self.strategies, self._named)
         return figure
 
-    def __repr__(self) -> str:
+    def _sentence(self) -> str:
         kept = self.table[self.table["on_frontier"] != NO]
         names = ", ".join(
             self._named[name] + (" (perhaps)" if on == PERHAPS else "")
@@ -310,18 +283,18 @@ class Frontier:
         )
         return f"{self.scenario.name}: nothing beats {names} in {' and '.join(self.figures)}"
 
-    def _repr_html_(self) -> str:
-        shown = self.table[["strategy"]].copy()
+    def _shown_table(self) -> pd.DataFrame:
+        table = self.table
+        shown = table[["strategy"]].copy()
+        if (table["unresumed_share"] > 0).any():
+            shown["never resumed"] = table["unresumed_share"].map(plots.percent)
         for name, unit in zip(self.figures, self.units, strict=True):
-            texts = [
+            shown[plots.heading(name, unit)] = [
                 str(Interval(mean, high - mean, self.replications))
-                for mean, high in zip(self.table[name], self.table[f"{name}_high"], strict=True)
+                for mean, high in zip(table[name], table[f"{name}_high"], strict=True)
             ]
-            shown[plots.heading(name, unit)] = texts
-        if (self.table["unresumed_share"] > 0).any():
-            shown.insert(1, "never resumed", self.table["unresumed_share"].map(plots.percent))
-        shown[["on_frontier", "beaten_by"]] = self.table[["on_frontier", "beaten_by"]]
-        return f"<div>{escape(repr(self))}{table_html(shown)}</div>"
+        shown[["on_frontier", "beaten_by"]] = table[["on_frontier", "beaten_by"]]
+        return shown
 
 
 def frontier(
@@ -330,7 +303,7 @@ def frontier(
     figures: tuple[str, str] = ("mean_latency", "overhead_worker_time"),
     **effort: Unpack[Options],
 ) -> Frontier:
-    """Find the strategies that no other beats in two figures at once.
+    """Find the strategies that no other beats in two metrics at once.
 
     Parameters
     ----------
@@ -340,7 +313,7 @@ def frontier(
         By default a callback with and without a safety poll, long polling, polling from 10 s to an
         hour, and backoff.
     figures
-        Two figures that are better when small, such as latency and overhead, requests or cost. A
+        Two metrics that are better when small, such as latency and overhead, requests or cost. A
         wait that never resumes counts as infinitely late.
     **effort
         ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
@@ -349,10 +322,10 @@ def frontier(
     --------
     >>> import asyncsim as sim
     >>> scenario = sim.Scenario.load("example:nightly_ledger")
-    >>> found = sim.frontier(
+    >>> answer = sim.frontier(
     ...     scenario, [sim.Callback("50ms"), sim.Polling("15min")], replications=2, progress=False
     ... )
-    >>> found.table["on_frontier"].tolist()
+    >>> answer.table["on_frontier"].tolist()
     ['yes', 'no']
     """
     chosen = Effort.of(effort)
@@ -365,25 +338,24 @@ def frontier(
     if figures[0] == figures[1]:
         raise scenario_error("figures", "must be two different ones", figures)
     across, upwards = (Measure.of(name, scenario) for name in figures)
-    found, unresumed = _measured(scenario, by_label, (across, upwards), chosen)
+    plan = Replications(scenario, tuple(by_label.values()), chosen.seed, chosen.engine)
+    found = dict(zip(by_label, _measured(plan, (across, upwards), chosen), strict=True))
+    measured = {label: columns for label, (columns, _) in found.items()}
     rows = []
-    for label, columns in found.items():
+    for label, (columns, unresumed) in found.items():
         row: dict[str, object] = {"strategy": label}
         for measure, values in zip((across, upwards), columns, strict=True):
             interval = interval_of(values, chosen.confidence)
-            row |= {
-                measure.figure: interval.mean,
-                f"{measure.figure}_low": interval.low,
-                f"{measure.figure}_high": interval.high,
-            }
-        row["unresumed_share"] = unresumed[label]
-        rows.append(row | _standing(label, found, chosen.confidence))
-    table = pd.DataFrame(rows).sort_values(across.figure, ignore_index=True)
+            row[measure.metric] = interval.mean
+            row[f"{measure.metric}_low"] = interval.low
+            row[f"{measure.metric}_high"] = interval.high
+        row["unresumed_share"] = unresumed
+        rows.append(row | _dominance(label, measured, chosen.confidence))
     return Frontier(
         scenario,
-        (across.figure, upwards.figure),
+        (across.metric, upwards.metric),
         (across.unit(scenario), upwards.unit(scenario)),
-        table,
+        pd.DataFrame(rows).sort_values(across.metric, ignore_index=True),
         chosen.replications,
         chosen.seed,
         chosen.confidence,
@@ -391,57 +363,59 @@ def frontier(
 
 
 Columns = tuple[list[float], list[float]]
+"""Two measures by replication."""
+
+
+def _kept(run: Run, measures: tuple[Measure, Measure]) -> tuple[float, float, float, float]:
+    """Return both measures of a run, and the numbers of unresumed and of armed waits."""
+    outcome = Outcome.of(run)
+    across, upwards = (measure.of_run(outcome) for measure in measures)
+    return across, upwards, never_resumed(outcome), outcome.figures["armed"]
 
 
 def _measured(
-    scenario: Scenario,
-    by_label: Mapping[str, Strategy],
-    measures: tuple[Measure, Measure],
-    effort: Effort,
-) -> tuple[dict[str, Columns], dict[str, float]]:
-    """Return both measures of every strategy, by replication; and the share never resumed."""
-    plan = Replications(scenario, tuple(by_label.values()), effort.seed, effort.engine)
-    found: dict[str, Columns] = {label: ([], []) for label in by_label}
-    runs = effort.replications * len(by_label)
-    never, armed = (dict.fromkeys(by_label, 0.0) for _ in range(2))
+    plan: Replications, measures: tuple[Measure, Measure], effort: Effort
+) -> Iterator[tuple[Columns, float]]:
+    """Yield both measures of each strategy, and its share of waits that never resumed."""
+    runs = effort.replications * len(plan.strategies)
     with playing(effort.n_jobs, effort.progress, "frontier", runs) as play:
-        for outcomes in play.kept(plan, Outcome.of, range(effort.replications)):
-            for (label, columns), outcome in zip(found.items(), outcomes, strict=True):
-                never[label] += never_resumed(outcome)
-                armed[label] += outcome.figures["armed"]
-                for values, measure in zip(columns, measures, strict=True):
-                    values.append(measure.of_run(outcome))
-    return found, {label: never[label] / max(armed[label], 1.0) for label in by_label}
+        keep = partial(_kept, measures=measures)
+        played = list(play.kept(plan, keep, range(effort.replications)))
+    for rows in zip(*played, strict=True):
+        across, upwards, never, armed = zip(*rows, strict=True)
+        yield (list(across), list(upwards)), sum(never) / max(sum(armed), 1.0)
 
 
-def _standing(label: str, found: Mapping[str, Columns], confidence: float) -> dict[str, str]:
-    """Tell whether another strategy beats one in both figures, by its mean or surely."""
-    beaten, surely = [], []
-    for other, columns in found.items():
+def _dominance(label: str, measured: Mapping[str, Columns], confidence: float) -> dict[str, str]:
+    """Return whether another strategy beats one in both measures, and its label."""
+    by_mean, certain = [], []
+    for other, columns in measured.items():
         if other == label:
             continue
         gaps = [
-            _gap(mine, his, confidence) for mine, his in zip(found[label], columns, strict=True)
+            _gap(own, others, confidence)
+            for own, others in zip(measured[label], columns, strict=True)
         ]
         means, highs = zip(*gaps, strict=True)
         if max(means) <= 0 and min(means) < 0:
-            beaten.append(other)
+            by_mean.append(other)
             if max(highs) <= 0 and min(highs) < 0:
-                surely.append(other)
-    standing = NO if surely else PERHAPS if beaten else YES
-    return {"on_frontier": standing, "beaten_by": ", ".join(surely or beaten)}
+                certain.append(other)
+    standing = NO if certain else PERHAPS if by_mean else YES
+    return {"on_frontier": standing, "beaten_by": ", ".join(certain or by_mean)}
 
 
-def _gap(mine: list[float], his: list[float], confidence: float) -> tuple[float, float]:
-    """Return mean and upper end of the paired difference, his less mine.
+def _gap(own: list[float], others: list[float], confidence: float) -> tuple[float, float]:
+    """Return mean and upper end of the paired difference of another strategy from one.
 
-    Infinite is what is so in more of the runs; it is sure where it is so in all of them.
+    Infinite is the strategy with more infinite runs; the upper end is finite only if each has all
+    runs infinite or none.
     """
-    mine_infinite, his_infinite = mine.count(math.inf), his.count(math.inf)
-    if mine_infinite or his_infinite:
-        more = his_infinite - mine_infinite
+    own_infinite, others_infinite = own.count(math.inf), others.count(math.inf)
+    if own_infinite or others_infinite:
+        more = others_infinite - own_infinite
         difference = math.copysign(math.inf, more) if more else 0.0
-        sure = {mine_infinite, his_infinite} <= {0, len(mine)}
-        return difference, difference if sure else math.inf
-    found = paired_interval(mine, his, confidence)
-    return found.mean, found.high
+        certain = {own_infinite, others_infinite} <= {0, len(own)}
+        return difference, difference if certain else math.inf
+    gap = paired_interval(own, others, confidence)
+    return gap.mean, gap.high

@@ -1,4 +1,4 @@
-"""The commands of ``asyncsim`` that end by themselves: all but ``serve``."""
+"""All commands of ``asyncsim`` except ``serve``: their options, and what they do."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 from asyncsim import plots
 from asyncsim.calibration.fit import fit
+from asyncsim.capacity.questions import fewest_workers, largest_volume
 from asyncsim.capacity.search import Options
-from asyncsim.capacity.thresholds import fewest_workers, largest_volume
 from asyncsim.cli.options import (
     SEED_HELP,
     STRATEGY_HELP,
@@ -53,9 +53,10 @@ def add_compare(commands: Any) -> None:
     command = add_command(
         commands,
         "compare",
-        "play strategies on the same random numbers",
+        _compare,
+        "compare strategies on the same random numbers",
         'example:nightly_ledger --strategy callback --strategy "polling 5min"',
-        figures=True,
+        metrics=True,
     )
     add_scenario(command)
     defaults = ", ".join(map(repr, DEFAULT_STRATEGIES))
@@ -66,185 +67,31 @@ def add_compare(commands: Any) -> None:
         help=f"{STRATEGY_HELP}; may be given several times (default: {defaults})",
     )
     command.add_argument(
-        "--replications", type=int, metavar="N", help="how often (default: 10; 5 with --log)"
+        "--replications", type=int, metavar="N", help="number of runs (default: 10; 5 with --log)"
     )
     command.add_argument(
-        "--precision", type=float, metavar="SHARE", help="go on until --figure is known so well"
+        "--precision",
+        type=float,
+        metavar="SHARE",
+        help="run until the interval of --figure has this half-width, as a share of its mean",
     )
     command.add_argument(
-        "--within", metavar="HALF-WIDTH", help="the same, not as a share of the mean: 5s, 0.5"
+        "--within", metavar="HALF-WIDTH", help="the same in units of the metric, such as 5s or 0.5"
     )
     command.add_argument(
-        "--figure", metavar="NAME", help=f"which one, see below (default: {FIGURE})"
+        "--figure",
+        metavar="NAME",
+        help=f"metric for --precision and --within, see below (default: {FIGURE})",
     )
     command.add_argument(
-        "--warm-up", metavar="DURATION", help="leave out the beginning of every run, such as 6h"
+        "--warm-up", metavar="DURATION", help="discard the beginning of every run, such as 6h"
     )
-    command.add_argument("--save", type=Path, metavar="PNG", help="save the picture there")
-    command.add_argument("--csv", type=Path, metavar="CSV", help="save the whole table there")
+    command.add_argument("--save", type=Path, metavar="PNG", help="save the picture")
+    command.add_argument("--csv", type=Path, metavar="CSV", help="save the whole table")
     command.add_argument(
-        "--report", type=Path, metavar="HTML", help="write tables, picture and checklist there"
+        "--report", type=Path, metavar="HTML", help="write a report: tables, picture and checklist"
     )
     add_jobs(command)
-    command.set_defaults(command=_compare)
-
-
-def add_run(commands: Any) -> None:
-    """Add ``asyncsim run``."""
-    command = add_command(
-        commands,
-        "run",
-        "play one strategy and write down what happened",
-        'example:nightly_ledger --strategy "polling 15min" --out tables/',
-    )
-    add_scenario(command)
-    add_strategy(command)
-    command.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="write waits, instances, steps … there as CSV"
-    )
-    command.add_argument(
-        "--event-log",
-        type=Path,
-        metavar="FILE",
-        help="write a log for process mining there: .csv, .parquet, .xes, .xes.gz, .json (OCEL)",
-    )
-    command.set_defaults(command=_run)
-
-
-def add_capacity(commands: Any) -> None:
-    """Add ``asyncsim capacity``."""
-    command = add_command(
-        commands,
-        "capacity",
-        "find the fewest workers and the largest volume for a target",
-        'example:nightly_ledger --target "p95_latency <= 60s" --question workers',
-        figures=True,
-    )
-    add_scenario(command)
-    command.add_argument(
-        "--target",
-        required=True,
-        metavar="WORDS",
-        help="such as 'p95_latency <= 60s'; figures see below",
-    )
-    add_strategy(command)
-    command.add_argument(
-        "--question",
-        choices=list(QUESTIONS),
-        help="only one of them (default: both); the volume takes longest, above all without Numba",
-    )
-    command.add_argument(
-        "--replications",
-        type=int,
-        default=20,
-        metavar="N",
-        help="of each value tried (default: 20)",
-    )
-    command.add_argument(
-        "--report", type=Path, metavar="HTML", help="write tables, pictures and checklist there"
-    )
-    add_jobs(command)
-    command.set_defaults(command=_capacity)
-
-
-def add_fit(commands: Any) -> None:
-    """Add ``asyncsim fit``."""
-    command = add_command(
-        commands,
-        "fit",
-        "fit a scenario to a log, and tell what the log does not explain",
-        "example:request_log --out fitted.toml --check callback",
-        profiles=False,
-    )
-    command.add_argument(
-        "log",
-        type=Path,
-        help="CSV: SN, submitted, completed; or events as process mining has them; or an example, "
-        "such as example:request_log",
-    )
-    command.add_argument("--out", type=Path, metavar="TOML", help="write the scenario there")
-    command.add_argument("--plot", type=Path, metavar="PNG", help="save the picture there")
-    command.add_argument(
-        "--check",
-        metavar="WORDS",
-        help="play it under the strategy the log was written with, such as 'polling 5min', and "
-        "hold its figures against the log's",
-    )
-    command.add_argument(
-        "--report", type=Path, metavar="HTML", help="write account, check and checklist there"
-    )
-    command.add_argument("--zone", metavar="NAME", help="time zone of the log: 'Europe/Berlin' …")
-    command.add_argument(
-        "--system",
-        action="append",
-        default=[],
-        metavar="WORDS",
-        help="name of the external system, or 'step=system' for each step that waits",
-    )
-    command.add_argument(
-        "--requests", type=Path, metavar="CSV", help="completions for an event log's serial numbers"
-    )
-    command.add_argument(
-        "--period", nargs=2, metavar="DAY", help="first and last day that the log covers"
-    )
-    command.add_argument("--workers", type=int, metavar="N", help="how many the server has")
-    command.set_defaults(command=_fit)
-
-
-def add_verify(commands: Any) -> None:
-    """Add ``asyncsim verify``."""
-    command = add_command(
-        commands, "verify", "hold both engines against theory", "--quick", profiles=False
-    )
-    meaning = textwrap.fill(f"verdicts: {MEANING}", 79, subsequent_indent="  ")
-    command.epilog = (
-        f"{command.epilog}\n\n{meaning}\n\nexit status: 0 if every verdict is ok, 1 if one is not"
-    )
-    command.add_argument(
-        "--quick",
-        action="store_true",
-        help="leave out the cases that take longest; half a minute in place of minutes",
-    )
-    command.add_argument(
-        "--replications",
-        type=int,
-        default=20,
-        metavar="N",
-        help="of each case (default: 20); two of a case without chance",
-    )
-    command.add_argument("--seed", type=int, default=1, help=SEED_HELP)
-    add_jobs(command)
-    command.set_defaults(command=_verify)
-
-
-def add_warm_up(commands: Any) -> None:
-    """Add ``asyncsim warm-up``."""
-    command = commands.add_parser(
-        "warm-up",
-        help="compile ahead what the first runs would compile beside them",
-        description="Compile the kernels of the compiled engine, once for each installation.",
-    )
-    command.set_defaults(command=_warm_up)
-
-
-def _warm_up(arguments: argparse.Namespace) -> int:
-    print(warm_up())
-    return 0
-
-
-def add_examples(commands: Any) -> None:
-    """Add ``asyncsim examples``."""
-    command = add_command(
-        commands, "examples", "write the notebooks and their data", "course", profiles=False
-    )
-    command.add_argument(
-        "folder",
-        type=Path,
-        metavar="DIR",
-        help="where to: notebooks in DIR/notebooks, scenario files and a log in DIR/data",
-    )
-    command.add_argument("--force", action="store_true", help="overwrite files that exist")
-    command.set_defaults(command=_examples)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -258,10 +105,10 @@ def _compare(arguments: argparse.Namespace) -> int:
     targets = (arguments.precision, arguments.within)
     if arguments.figure and targets == (None, None):
         raise ScenarioError(
-            f"--figure goes with --precision or --within, got --figure {arguments.figure} alone"
+            f"--figure needs --precision or --within, got --figure {arguments.figure} alone"
         )
     if arguments.log and replications is None and targets == (None, None):
-        replications = 5  # what is left to chance beside a log is little
+        replications = 5  # with a log little is left to chance
     comparison = compare(
         scenario_of(arguments),
         strategies,
@@ -286,30 +133,33 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _half_width(text: str | None) -> str | float | None:
-    """Return a number as one, and leave a duration to those who know whether the figure is one."""
+    """Return a number, or the text of a duration."""
     try:
         return None if text is None else float(text)
     except ValueError:
         return text
 
 
-def _capacity(arguments: argparse.Namespace) -> int:
-    scenario, strategy = scenario_of(arguments), parse_strategy(arguments.strategy)
-    ready_to_write(report=(arguments.report, report_file))
-    effort: Options = {
-        "replications": arguments.replications,
-        "seed": arguments.seed,
-        "engine": arguments.engine,
-        "n_jobs": arguments.jobs,
-    }
-    answers = []
-    for question, ask in QUESTIONS.items():
-        if arguments.question in (None, question):
-            answers.append(ask(scenario, strategy, arguments.target, **effort))
-            print(answers[-1], flush=True)
-    if arguments.report:
-        print(f"report: {report(answers, arguments.report)}")
-    return 0
+def add_run(commands: Any) -> None:
+    """Add ``asyncsim run``."""
+    command = add_command(
+        commands,
+        "run",
+        _run,
+        "simulate one strategy and print its metrics",
+        'example:nightly_ledger --strategy "polling 15min" --out tables/',
+    )
+    add_scenario(command)
+    add_strategy(command)
+    command.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write waits, instances, steps … as CSV files"
+    )
+    command.add_argument(
+        "--event-log",
+        type=Path,
+        metavar="FILE",
+        help="write a log for process mining: .csv, .parquet, .xes, .xes.gz, .json (OCEL)",
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -344,6 +194,107 @@ def _run(arguments: argparse.Namespace) -> int:
         write_event_log(run, arguments.event_log)
         print(f"event log: {arguments.event_log}")
     return 0
+
+
+def add_capacity(commands: Any) -> None:
+    """Add ``asyncsim capacity``."""
+    command = add_command(
+        commands,
+        "capacity",
+        _capacity,
+        "find the fewest workers and the largest volume for a target",
+        'example:nightly_ledger --target "p95_latency <= 60s" --question workers',
+        metrics=True,
+    )
+    add_scenario(command)
+    command.add_argument(
+        "--target",
+        required=True,
+        metavar="WORDS",
+        help="such as 'p95_latency <= 60s'; for metrics see below",
+    )
+    add_strategy(command)
+    command.add_argument(
+        "--question",
+        choices=list(QUESTIONS),
+        help="only one of them (default: both); the volume takes longest, especially without Numba",
+    )
+    command.add_argument(
+        "--replications",
+        type=int,
+        default=20,
+        metavar="N",
+        help="runs of each value (default: 20)",
+    )
+    command.add_argument(
+        "--report", type=Path, metavar="HTML", help="write a report: tables, pictures and checklist"
+    )
+    add_jobs(command)
+
+
+def _capacity(arguments: argparse.Namespace) -> int:
+    scenario, strategy = scenario_of(arguments), parse_strategy(arguments.strategy)
+    ready_to_write(report=(arguments.report, report_file))
+    effort: Options = {
+        "replications": arguments.replications,
+        "seed": arguments.seed,
+        "engine": arguments.engine,
+        "n_jobs": arguments.jobs,
+    }
+    answers = []
+    for question, ask in QUESTIONS.items():
+        if arguments.question in (None, question):
+            answers.append(ask(scenario, strategy, arguments.target, **effort))
+            print(answers[-1], flush=True)
+    if arguments.report:
+        print(f"report: {report(answers, arguments.report)}")
+    return 0
+
+
+def add_fit(commands: Any) -> None:
+    """Add ``asyncsim fit``."""
+    command = add_command(
+        commands,
+        "fit",
+        _fit,
+        "fit a scenario to a log, and report what it does not explain",
+        "example:request_log --out fitted.toml --check callback",
+        profiles=False,
+    )
+    command.add_argument(
+        "log",
+        type=Path,
+        help="CSV with SN, submitted, completed; or an event log of process mining; or an example, "
+        "such as example:request_log",
+    )
+    command.add_argument("--out", type=Path, metavar="TOML", help="write the scenario")
+    command.add_argument("--plot", type=Path, metavar="PNG", help="save the picture")
+    command.add_argument(
+        "--check",
+        metavar="WORDS",
+        help="simulate it under the strategy of the log, such as 'polling 5min', and compare its "
+        "metrics with the log's",
+    )
+    command.add_argument(
+        "--report", type=Path, metavar="HTML", help="write a report: findings, check and checklist"
+    )
+    command.add_argument(
+        "--zone", metavar="NAME", help="time zone of the log, such as 'Europe/Berlin'"
+    )
+    command.add_argument(
+        "--system",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="name of the external system, or 'step=system' for each step that waits",
+    )
+    command.add_argument(
+        "--requests", type=Path, metavar="CSV", help="completions for an event log's serial numbers"
+    )
+    command.add_argument(
+        "--period", nargs=2, metavar="DAY", help="first and last day that the log covers"
+    )
+    command.add_argument("--workers", type=int, metavar="N", help="number of workers of the server")
 
 
 def _fit(arguments: argparse.Namespace) -> int:
@@ -381,6 +332,31 @@ def _fit(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def add_verify(commands: Any) -> None:
+    """Add ``asyncsim verify``."""
+    command = add_command(
+        commands, "verify", _verify, "compare both engines with theory", "--quick", profiles=False
+    )
+    meaning = textwrap.fill(f"verdicts: {MEANING}", 79, subsequent_indent="  ")
+    command.epilog = (
+        f"{command.epilog}\n\n{meaning}\n\nexit status: 0 if every verdict is ok, 1 if one is not"
+    )
+    command.add_argument(
+        "--quick",
+        action="store_true",
+        help="skip the longest cases; takes 30 s instead of minutes",
+    )
+    command.add_argument(
+        "--replications",
+        type=int,
+        default=20,
+        metavar="N",
+        help="runs of each case (default: 20); two of a deterministic case",
+    )
+    command.add_argument("--seed", type=int, default=1, help=SEED_HELP)
+    add_jobs(command)
+
+
 def _verify(arguments: argparse.Namespace) -> int:
     found = verify(
         arguments.replications, quick=arguments.quick, seed=arguments.seed, n_jobs=arguments.jobs
@@ -389,21 +365,51 @@ def _verify(arguments: argparse.Namespace) -> int:
     return 0 if found.passed else 1
 
 
+def add_warm_up(commands: Any) -> None:
+    """Add ``asyncsim warm-up``."""
+    summary = "compile the compiled engine ahead of the first run, once per installation"
+    add_command(commands, "warm-up", _warm_up, summary, profiles=False)
+
+
+def _warm_up(arguments: argparse.Namespace) -> int:
+    print(warm_up())
+    return 0
+
+
+def add_examples(commands: Any) -> None:
+    """Add ``asyncsim examples``."""
+    command = add_command(
+        commands,
+        "examples",
+        _examples,
+        "write the notebooks of the course and their data",
+        "course",
+        profiles=False,
+    )
+    command.add_argument(
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="folder: notebooks in DIR/notebooks, scenario files and a log in DIR/data",
+    )
+    command.add_argument("--force", action="store_true", help="overwrite existing files")
+
+
 def _examples(arguments: argparse.Namespace) -> int:
     source, folder = examples_folder(), named_file(arguments.folder, "DIR")
     examples = example_files()
     there = [str(folder / one) for one in examples if (folder / one).exists()]
     if there and not arguments.force:
         some = ", ".join(there[:3]) + (f" and {len(there) - 3} more" if len(there) > 3 else "")
-        raise ScenarioError(f"{some} would be overwritten; name another folder, or give --force")
+        raise ScenarioError(f"{some} would be overwritten; choose another folder, or use --force")
     for one in examples:
         check_folder((folder / one).parent, "DIR")
         with writing(folder / one, "DIR"):
             shutil.copyfile(source / one, folder / one)
             shutil.copymode(source / one, folder / one)
     print(
-        f"{len(examples)} files in {folder / 'notebooks'} and {folder / 'data'}. Open the course, "
-        f"after pip install 'asyncsim[fast,serve,lab]':\n"
+        f"{len(examples)} files in {folder / 'notebooks'} and {folder / 'data'}. To open the "
+        f"course (it needs pip install 'asyncsim[fast,serve,lab]'):\n"
         f"  jupyter lab {shlex.quote(str(folder / 'notebooks' / '00_start_here.ipynb'))}"
     )
     return 0

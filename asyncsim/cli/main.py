@@ -1,4 +1,4 @@
-"""The command line as a whole: what it knows, and what is said when something is wrong."""
+"""Entry point of the command line: parser, messages, and exit status."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from asyncsim.cli.serve_command import add_serve
 from asyncsim.errors import AsyncsimError, CensoredWarning
 
 EPILOG = """\
-a step waits for something outside: a nightly batch, a person, another system. It can poll (ask
-every so often) or be called back, by its serial number such as 5_31. Begin with one of these:
+A workflow step waits for outside work: a nightly batch, a person, another system. It notices
+completion by polling, or by a callback with its serial number, such as 5_31. Start with:
 
   asyncsim compare example:nightly_ledger
-      callback and polling side by side: how late, and at what cost
+      latency and overhead of callback and polling, side by side
   asyncsim compare example:nightly_ledger --strategy callback --strategy "polling 5min"
       strategies of your choice; --save picture.png, --report study.html
   asyncsim capacity example:nightly_ledger --target "p95_latency <= 60s" --question workers
-      how many workers that takes; --question volume: up to which volume it holds
+      the workers this needs; --question volume: the largest volume that meets the target
   asyncsim fit example:request_log --out mine.toml
-      a scenario made from a log, with what the log does not explain
+      a scenario fitted to a log, with the parts of the log that it does not explain
   asyncsim serve example:workshop --hold all
-      a live session: finish 1_31 yourself, with curl
+      a live session: finish 1_31 yourself with curl
 
-asyncsim COMMAND --help tells what each takes. asyncsim examples DIR writes all examples, with the
-notebooks of the course.
+asyncsim COMMAND --help shows the options of a command. asyncsim examples DIR writes all examples,
+with the notebooks of the course.
 """
 
 
-QUOTES = '; put quotes around words that belong together, such as --strategy "polling 15min"'
+QUOTES = '; put quotes around a strategy, such as --strategy "polling 15min"'
 
 LOOK_ALIKES = {
     **{"±": "+/-", "–": "-", "—": "-", "−": "-", "→": "->", "←": "<-", "×": "x", "·": "*"},
@@ -53,14 +53,14 @@ LOOK_ALIKES = {
     **{"‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'},
     **{"█": "#", "▏": "|", "✓": "+", "✗": "x", "▶": ">", "€": "EUR", "£": "GBP", "ß": "ss"},
 }
-"""Characters of ASCII for what has none in its decomposition."""
+"""ASCII substitutes for characters whose decomposition has none."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; return 0 if all went well, 1 if a check failed, 2 for wrong input."""
+    """Run a command line; return 0 for success, 1 for a failed check, 2 for invalid input."""
     codecs.register_error("look-alike", _look_alike)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # not every terminal shows every character
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack characters
             stream.reconfigure(errors="look-alike")
     try:
         try:
@@ -71,20 +71,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("asyncsim: interrupted", file=sys.stderr)
         return 130
     except MemoryError:
-        print("asyncsim: this takes more memory than there is", file=sys.stderr)
+        print("asyncsim: not enough memory", file=sys.stderr)
         return 2
     except OSError as error:
-        if error.filename is None:  # of the output itself; what is left of it goes nowhere
+        if error.filename is None:  # standard output failed: discard the rest of it
             with suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):  # as `asyncsim … | head` makes it
+        if not isinstance(error, BrokenPipeError):  # as in `asyncsim … | head`
             place = error.filename or "standard output"
             print(f"asyncsim: {place}: {error.strerror or error}", file=sys.stderr)
         return 2
 
 
 def _look_alike(problem: UnicodeError) -> tuple[str, int]:
-    """Return characters of ASCII in place of what a terminal cannot show, and where to go on."""
+    """Return ASCII for characters that a terminal lacks, and where to continue."""
     if not isinstance(problem, UnicodeEncodeError):
         raise problem
     return "".join(map(_plain, problem.object[problem.start : problem.end])), problem.end
@@ -94,7 +94,7 @@ def _plain(character: str) -> str:
     if unicodedata.combining(character):
         return ""
     simple = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-    rest = character.encode("ascii", "backslashreplace").decode()  # as names of files may have it
+    rest = character.encode("ascii", "backslashreplace").decode()  # bytes in the name of a file
     return LOOK_ALIKES.get(character) or simple or rest
 
 
@@ -115,13 +115,13 @@ def _run(words: Sequence[str]) -> int:
         print(f"asyncsim: {_as_typed(str(error), arguments)}", file=sys.stderr)
         return 2
     for note in noted:
-        if not issubclass(note.category, CensoredWarning):  # the output has its sentence
+        if not issubclass(note.category, CensoredWarning):  # the output reports open waits itself
             print(f"asyncsim: note: {note.message}", file=sys.stderr)
     return status
 
 
 def _as_typed(message: str, arguments: argparse.Namespace) -> str:
-    """Return a message with the name of an option in place of the argument's in Python.
+    """Return a message with the name of the option instead of the Python argument.
 
     >>> _as_typed("n_jobs must be a whole number", argparse.Namespace(jobs=0))
     '--jobs must be a whole number'

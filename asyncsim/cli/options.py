@@ -1,7 +1,4 @@
-"""Options that several commands share.
-
-Strategies in words, as a command line has them.
-"""
+"""Options that several commands share, and the parser of strategies in words."""
 
 from __future__ import annotations
 
@@ -26,10 +23,10 @@ from asyncsim.model.units import LONGEST_WORDS, nearest
 from asyncsim.model.validation import scenario_error, shown
 
 UNNAMED = {"callback with safety poll": "every"}
-"""Which argument a word without a name is, where it is not the first."""
+"""The argument that a word without a name sets, if it is not the first one."""
 CONSTANTS = {"None": None, "True": True, "False": False}
 STRATEGY_HELP = (
-    "how waiting steps learn of completion, in words: 'callback', 'callback delay=50ms loss=0.02 "
+    "how completion is noticed, in words: 'callback', 'callback delay=50ms loss=0.02 "
     "retries=5s,5min', 'polling 15min anchor=clock', 'backoff 1s factor=2 cap=10min', "
     "'long polling 30s', 'callback with safety poll every=5min'"
 )
@@ -38,13 +35,13 @@ STRATEGY_HELP = (
 def parse_strategy(words: str) -> Strategy:
     """Return the strategy that words describe, such as ``"polling 15min anchor=clock"``.
 
-    The longest name that fits comes first, then the first argument if it has no name, then
-    ``name=value``; lists are separated by commas.
+    They are the name of the strategy, its main argument with or without a name, then
+    ``name=value``; items of a list are separated by commas.
 
     Raises
     ------
     ScenarioError
-        Naming the word that is wrong and the nearest valid one.
+        The message names the wrong word and the nearest valid one.
     """
     if len(words) > LONGEST_WORDS:
         raise scenario_error("strategy", f"must have {LONGEST_WORDS:,} characters at most", words)
@@ -67,8 +64,8 @@ def parse_strategy(words: str) -> Strategy:
         key = key or (unnamed if k == 0 else "")
         if key not in fields:
             raise ScenarioError(
-                f"{cls.__name__} has no argument {shown(key or word)}"
-                f"{nearest(key or word, fields)}; it has {', '.join(fields)}"
+                f"{cls.__name__} has no argument {shown(key or word)} (it has "
+                f"{', '.join(fields)}){nearest(key or word, fields)}"
             )
         if key in values:
             raise ScenarioError(f"strategy {shown(words)} has {key!r} twice")
@@ -82,13 +79,13 @@ def parse_strategy(words: str) -> Strategy:
 
 
 def _tidy(words: str) -> str:
-    """Close the gaps in ``15 min``, ``anchor = clock`` and ``5s, 5min``."""
+    """Remove the spaces in ``15 min``, ``anchor = clock`` and ``5s, 5min``."""
     words = re.sub(r"(?<=\d) +(?=[a-z]+\b(?!\s*=))", "", words)
     return re.sub(r"\s*([=,])\s*", r"\1", words)
 
 
 def _value(word: str) -> Any:
-    """Return the value that a word stands for, as Python reads it: none of them has brackets."""
+    """Return the Python value of a word: a constant, a number or a text."""
     if word in CONSTANTS:
         return CONSTANTS[word]
     for kind in (int, float):
@@ -99,25 +96,32 @@ def _value(word: str) -> Any:
 
 
 SCENARIO_HELP = "a scenario file (TOML), or an example, such as example:nightly_ledger"
-SEED_HELP = "key of the random numbers (default: 1)"
+SEED_HELP = "seed of the random numbers (default: 1)"
 
 
 def add_command(
-    commands: Any, name: str, says: str, example: str, figures: bool = False, profiles: bool = True
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    example: str = "",
+    metrics: bool = False,
+    profiles: bool = True,
 ) -> argparse.ArgumentParser:
-    """Add a command, whose help says what it does, shows it, and names figures and profiles."""
-    parts = [f"example:\n  asyncsim {name} {example}"]
-    if figures:
-        parts.append(_listed("figures (those of cost with prices only)", METRICS))
+    """Add a command whose help has a summary, an example, and the names of metrics and profiles."""
+    parts = [f"example:\n  asyncsim {name} {example}".rstrip()]
+    if metrics:
+        parts.append(_listed("metrics (those of cost need prices)", METRICS))
     if profiles:
         parts.append(_listed("profiles", map(repr, PROFILES)))
     command: argparse.ArgumentParser = commands.add_parser(
         name,
-        help=says,
-        description=f"{says[0].upper()}{says[1:]}.",
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
         epilog="\n\n".join(parts),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    command.set_defaults(command=run)
     return command
 
 
@@ -126,14 +130,14 @@ def _listed(title: str, names: Iterable[str]) -> str:
 
 
 def add_scenario(command: argparse.ArgumentParser) -> None:
-    """Add what every command that plays a scenario is told."""
+    """Add the options of every command that simulates a scenario."""
     command.add_argument("scenario", type=Path, help=SCENARIO_HELP)
     command.add_argument("--seed", type=int, default=1, help=SEED_HELP)
     command.add_argument(
         "--engine",
         default="auto",
         metavar="NAME",
-        help="simpy, compiled, or auto (default): compiled where it plays every part",
+        help="simpy, compiled, or auto (default): compiled if it supports every part",
     )
     add_profile(command)
     command.add_argument(
@@ -143,42 +147,42 @@ def add_scenario(command: argparse.ArgumentParser) -> None:
         help="take arrivals and external times from a log, such as example:request_log",
     )
     command.add_argument(
-        "--step", metavar="NAME", help="the step whose requests the log holds, if there are several"
+        "--step", metavar="NAME", help="the step whose requests the log has, if several steps wait"
     )
 
 
 def add_jobs(command: argparse.ArgumentParser) -> None:
-    """Add the number of processes."""
+    """Add the number of parallel processes."""
     command.add_argument(
         "--jobs",
         type=int,
         default=1,
         metavar="N",
-        help="on N processes; -1: one per processor (default: 1)",
+        help="number of parallel processes; -1: one per processor (default: 1)",
     )
 
 
 def add_profile(command: argparse.ArgumentParser) -> None:
-    """Add whose answers finishes get."""
+    """Add the profile that answers finishes."""
     command.add_argument(
         "--profile",
         metavar="NAME",
-        help="answer finishes as another engine does, see below (default: as the scenario says)",
+        help="profile that answers finishes, see below (default: the scenario's)",
     )
 
 
 def scenario_of(arguments: argparse.Namespace) -> Scenario:
-    """Return the scenario that is to be played."""
+    """Return the scenario to simulate."""
     scenario = Scenario.load(arguments.scenario)
     if arguments.step and not arguments.log:
-        raise ScenarioError(f"--step goes with --log, got --step {arguments.step!r} alone")
+        raise ScenarioError(f"--step needs --log, got --step {arguments.step!r} alone")
     if arguments.log:
         scenario = scenario.with_log(arguments.log, step=arguments.step)
     return scenario.with_profile(arguments.profile)
 
 
 def add_strategy(command: argparse.ArgumentParser, default: str | None = "callback") -> None:
-    """Add the one strategy of a command that plays one."""
+    """Add the strategy of a command that simulates one."""
     command.add_argument(
         "--strategy",
         default=default,
@@ -189,9 +193,9 @@ def add_strategy(command: argparse.ArgumentParser, default: str | None = "callba
 
 
 def ready_to_write(**outputs: tuple[Path | None, Callable[..., object] | None]) -> None:
-    """Check where results go, by option, and make the folders: before the work, not after.
+    """Check the output files of options and create their folders, before the work starts.
 
-    Each has a path, and a function of it and ``called`` that refuses a bad name, if one does.
+    Each has a path and, optionally, a function of it and ``called`` that rejects invalid names.
     """
     wanted = {
         f"--{name.replace('_', '-')}": (path, check)
@@ -213,7 +217,7 @@ def ready_to_write(**outputs: tuple[Path | None, Callable[..., object] | None]) 
 
 
 def picture_file(path: Path, called: str) -> Path:
-    """Return the path of a picture to save, checked."""
+    """Return the path of a picture, if its format is supported."""
     from matplotlib.backend_bases import FigureCanvasBase
 
     kinds = set(FigureCanvasBase.get_supported_filetypes()) - {"pgf"}  # needs LaTeX
@@ -224,7 +228,7 @@ def picture_file(path: Path, called: str) -> Path:
 
 
 class Once(argparse.Action):
-    """An option that is refused when it is given a second time, rather than the first forgotten."""
+    """An option that may be given only once."""
 
     def __call__(
         self,
@@ -233,7 +237,7 @@ class Once(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        """Keep the value, if it is the first."""
+        """Store the first value, and reject a second one."""
         given = namespace.__dict__.setdefault("given", set())
         if self.dest in given:
             parser.error(f"{option_string} may be given once here; compare takes several")

@@ -40,14 +40,18 @@ def add_serve(commands: Any) -> None:
     command = add_command(
         commands,
         "serve",
-        "play a scenario on the clock, and let programs finish its steps over REST",
+        _serve,
+        "run a live session, and let programs finish its steps over REST",
         "example:workshop --hold all --store session.db",
     )
     command.add_argument(
-        "scenario", type=Path, nargs="?", help=f"{SCENARIO_HELP}; left out, the store's own"
+        "scenario", type=Path, nargs="?", help=f"{SCENARIO_HELP}; default: that of the store"
     )
     command.add_argument(
-        "--store", type=Path, metavar="DB", help="keep all waiting steps there; go on from there"
+        "--store",
+        type=Path,
+        metavar="DB",
+        help="keep the session in this file, and resume it from there",
     )
     add_strategy(command, default=None)
     command.add_argument(
@@ -58,7 +62,7 @@ def add_serve(commands: Any) -> None:
         "--hold",
         action="append",
         metavar="SYSTEM",
-        help="a system that completes nothing by itself, or 'all'; may be given several times",
+        help="a system whose work only you complete, or 'all'; may be given several times",
     )
     command.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
@@ -70,13 +74,13 @@ def add_serve(commands: Any) -> None:
         "--allow-host",
         action="append",
         metavar="NAME",
-        help="a further name that clients write for this machine; may be given several times",
+        help="a further name of this machine that clients use; may be given several times",
     )
     command.add_argument(
         "--token",
         metavar="TEXT",
-        help="what requests must hold, 16 characters or more (default: new); a list of processes "
-        f"(ps) shows it, so rather take --token-file or the environment variable {VARIABLE}",
+        help="token of requests, 16 characters or more (default: a new one); visible in lists of "
+        f"processes (ps), so prefer --token-file or the environment variable {VARIABLE}",
     )
     command.add_argument(
         "--token-file", type=Path, metavar="FILE", help="a file with the token in its first line"
@@ -84,10 +88,9 @@ def add_serve(commands: Any) -> None:
     command.add_argument(
         "--rate-limit",
         metavar="WORDS",
-        help="such as '100 per 60 s' or '3000 refilled 500/s'; else the server's finish_limit",
+        help="such as '100 per 60 s' or '3000 refilled 500/s' (default: the server's limit)",
     )
     add_profile(command)
-    command.set_defaults(command=_serve)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -107,26 +110,26 @@ def _serve(arguments: argparse.Namespace) -> int:
     session = live(scenario, store=arguments.store, speed=arguments.speed, **described)
     with session, suppress(KeyboardInterrupt):
         asyncio.run(_served(session, arguments, token, in_shell))
-    again = " The same command goes on with it." if arguments.store else ""
+    again = " The same command resumes it." if arguments.store else ""
     print(f"closed at {session.at:%Y-%m-%d %H:%M:%S}.{again}")
     return 0
 
 
 def _check_alone(arguments: argparse.Namespace) -> None:
-    """Refuse what would be without effect: a store knows what it plays."""
+    """Reject options that have no effect, because the store has its own settings."""
     for name in ("strategy", "seed", "hold", "profile"):
         value = getattr(arguments, name)
         if value is not None:
-            said = " ".join(value) if isinstance(value, list) else value
+            given = " ".join(value) if isinstance(value, list) else value
             raise ScenarioError(
-                f"--{name} goes with a scenario; the store knows its own, got --{name} {said}"
+                f"--{name} needs a scenario; the store has its own, got --{name} {given}"
             )
 
 
 def _token(arguments: argparse.Namespace) -> tuple[str | None, str | None]:
-    """Return the token, if one is given, and what a shell reads it from if it is not to be shown.
+    """Return the token, if one is given, and the shell expression that reads a hidden one.
 
-    Of an option, a file and an environment variable the first one counts.
+    Options take precedence over the environment variable.
     """
     path = arguments.token_file
     if arguments.token is not None and path is not None:
@@ -170,31 +173,33 @@ async def _served(
             rate_limit=arguments.rate_limit,
             allowed_hosts=arguments.allow_host,
         )
-    with suppress(RuntimeError):  # Windows has no such signal, and a thread gets none
+    with suppress(RuntimeError):  # not on Windows, nor in a thread
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, endpoint.stop)
     for note in noted:
         print(f"asyncsim: note: {note.message}", file=sys.stderr)
     print(
-        f"{session.scenario.name}: it is {session.at:%Y-%m-%d %H:%M:%S}, one second here is "
-        f"{text_of(session.speed)} there\n"
+        f"{session.scenario.name}: simulated time {session.at:%Y-%m-%d %H:%M:%S}, 1 s of real time "
+        f"is {text_of(session.speed)}\n"
         f"description: {endpoint.url}/docs\ntoken: {in_shell or endpoint.token}\n\n"
-        f"Finish a step, once it waits{_first(session)}:\n"
+        f"To finish a step once it waits{_first(session)}:\n"
         f"{endpoint.curl(_example(session), token_in_shell=in_shell)}\n\n"
         "Ctrl-C ends.",
         flush=True,
     )
     if arguments.host == "0.0.0.0":
-        print("Others in the network write this machine's address for 0.0.0.0.", flush=True)
+        print(
+            "Clients in the network use the address of this machine instead of 0.0.0.0.", flush=True
+        )
     session.play()
     try:
         await endpoint.stopped()
-    finally:  # also after Ctrl-C, requests that are under way are answered
+    finally:  # answer pending requests, also after Ctrl-C
         endpoint.stop()
         await endpoint.stopped()
 
 
 def _example(session: Session) -> str:
-    """Return the serial number of a step that waits now, or will in the fifth instance."""
+    """Return the serial number of a step that waits now, or of one in the fifth instance."""
     waiting = session.page(most=1)[1]["serial_number"]
     process = session.scenario.process
     step = next((one.name for one in process.of_type(AsyncStep)), None)
@@ -203,7 +208,7 @@ def _example(session: Session) -> str:
 
 
 def _first(session: Session) -> str:
-    """Say when the first instance starts, if none has."""
+    """Return when the first instance starts, or nothing if one has started."""
     arrivals = session.lane().numbers.arrivals
     if session.instances_count or not arrivals:
         return ""

@@ -1,4 +1,1 @@
-"""Runs as files that process-mining tools read: CSV, Parquet, XES and OCEL.
-
-See `asyncsim.eventlog.write`.
-"""
+"""Runs as files for process-mining tools: CSV, Parquet, XES and OCEL; begin with `write`."""

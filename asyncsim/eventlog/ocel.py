@@ -1,25 +1,22 @@
-"""A run as objects and events, in the terms of OCEL 2.0 (https://www.ocel-standard.org).
+"""A run as objects and events, in OCEL 2.0 (https://www.ocel-standard.org), written as JSON.
 
 ===================== ==========================================================================
 type of object        what it is
 ===================== ==========================================================================
 ``instance``          an instance of the process
 ``step``              a step of the process
-``serial number``     the wait of an asynchronous step, or what a callback came for before it waited
-``external system``   who does the outside work
+``serial number``     the wait of an asynchronous step, or of a callback that came before it waited
+``external system``   where the outside work is done
 ===================== ==========================================================================
 
-A serial number belongs to its instance and its step, and is handed to an external system
-(relations between objects). Every event names the objects it happened to, and the step as an
-attribute, too, for readers that flatten; checks are too many to be events, and are counted in the
-serial number.
+A serial number is related to its instance, its step and its external system, an event to the
+objects that take part. The step is also an attribute of events, for readers that flatten the log.
+Checks are not events, since there are too many; serial numbers count them.
 
 A value of an object holds from the instant at which it is known: the step of a serial number from
-the arming of the wait, outcome and figures from its closing, the number of deliveries, which late
-ones add to, from the end of the run. One that never came, such as the latency of an open wait, is
-left out.
-
-A run as OCEL 2.0 in JSON, written piece by piece so that a large run needs no large tree.
+the arming of the wait, outcome and metrics from its closing, the number of deliveries from the end
+of the run, since late ones add to it. A value that never came, such as the latency of an open wait,
+is left out.
 """
 
 from __future__ import annotations
@@ -35,29 +32,31 @@ from attrs import Factory, frozen
 
 from asyncsim.engine.graph import Graph
 from asyncsim.engine.run import Run
-from asyncsim.eventlog.tabular import facts, in_utc, text_file
+from asyncsim.eventlog.text_output import in_utc, run_description, text_file
 from asyncsim.model.process import AsyncStep
 
 LAST = 2**31
 """In place of an activation number: after all steps of an instance."""
+CHUNK = 50_000
+"""The number of events or objects that are text in memory at a time."""
 
 
 @frozen
 class EventType:
-    """A type of events, and where to find them.
+    """A type of events, and the rows of a run that have them.
 
     Attributes
     ----------
     name
-        What it is called.
+        Its name in the log.
     table, at
-        The table of the run that has them as rows, and its column of their seconds.
+        The table of the run (see `_tables`), and its column of instants in seconds.
     attributes
-        Types of its attributes, by their column.
+        Types of its attributes, by column.
     objects
-        Qualifiers of its relations, by the type of object.
+        Qualifiers of its relations, by type of object.
     outcomes
-        Only rows with one of these outcomes are such events; by default all.
+        Outcomes of the rows that are such events; by default all.
     """
 
     name: str
@@ -113,7 +112,7 @@ EVENT_TYPES = (
     ),
     EventType("instance ended", "instances", "ended", OUTCOME, INSTANCE),
 )  # fmt: skip
-"""In the order in which they happen at one instant to one step."""
+"""In the order of the events of one step at one instant."""
 
 COLUMNS = {
     "instance": "instance",
@@ -121,7 +120,7 @@ COLUMNS = {
     "serial number": "serial_number",
     "external system": "system",
 }
-"""Where tables have the objects of each type."""
+"""The column of tables that names the objects of each type."""
 OBJECT_TYPES = {
     "instance": {"arrived": "time", "outcome": "string", "cycle_time": "float"},
     "step": {"kind": "string"},
@@ -136,6 +135,11 @@ OBJECT_TYPES = {
     "external system": {"kind": "string"},
 }
 """Attributes of objects, and their types; latency and cycle time are seconds."""
+RELATED = {
+    "step": {"external system": "calls"},
+    "serial number": {"instance": "waits for", "step": "in", "external system": "handed to"},
+}
+"""Qualifiers of the relations of objects to others."""
 
 
 def event_types() -> dict[str, dict[str, str]]:
@@ -147,10 +151,10 @@ def event_types() -> dict[str, dict[str, str]]:
 
 
 def events(run: Run) -> pd.DataFrame:
-    """Return all events of a run in time: seconds, kind (place in `EVENT_TYPES`), and their values.
+    """Return all events of a run in order of time.
 
-    The columns are ``seconds, kind, instance, step, system, serial_number, outcome, attempt,
-    latency``; empty where an event has no such thing.
+    The columns are ``seconds, kind`` (the place in `EVENT_TYPES`), ``instance, step, system,
+    serial_number, outcome, attempt, latency``; missing where the type of event has no such value.
     """
     tables = _tables(run)
     activations = run.scenario.process.activations
@@ -177,7 +181,7 @@ def _tables(run: Run) -> dict[str, pd.DataFrame]:
     """Return the tables of a run by the names that `EventType.table` has."""
     numbers, steps = serial_numbers(run), run.steps
     calls = steps[steps["kind"] == "async step"]
-    # An operator's retry gives a step another number, and its times are those of the last try
+    # After an operator's retry a step has another number, and the times of the last attempt
     last = numbers.drop_duplicates(["instance", "step"], keep="last")
     known = numbers.set_index("serial_number")[["instance", "step", "system"]]
     deliveries = run.deliveries.join(known, on="serial_number")
@@ -194,7 +198,7 @@ def _tables(run: Run) -> dict[str, pd.DataFrame]:
 
 
 def serial_numbers(run: Run) -> pd.DataFrame:
-    """Return every serial number that waited or was called back for, in order of its instance.
+    """Return every serial number of a wait or a callback, in order of instances.
 
     The columns are ``serial_number, instance, step, system``.
     """
@@ -205,15 +209,15 @@ def serial_numbers(run: Run) -> pd.DataFrame:
     called["system"] = called["step"].map(_systems(run))
     called = called[~called["serial_number"].isin(waits["serial_number"])]
     found = pd.concat([waits, called.drop_duplicates("serial_number")], ignore_index=True)
-    found = found.astype({"serial_number": "str", "step": "str"})  # also if there are none
+    found = found.astype({"serial_number": "str", "step": "str"})  # for an empty table too
     return found.sort_values("instance", kind="stable", ignore_index=True)
 
 
 def objects(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield each type of object with a table of its objects.
 
-    ``name`` and the type make the id of an object. ``known_at`` is the instant in seconds from
-    which its values hold, but for those that have an instant of their own, ``<value>_known_at``.
+    The id of an object is its type and ``name``. A value holds from ``<value>_known_at`` if there
+    is such a column, and from ``known_at`` otherwise (seconds).
     """
     end, systems, process = run.record.end, run.scenario.systems, run.scenario.process
     kinds = [type(system).__name__ for system in systems.values()]
@@ -249,26 +253,17 @@ def _systems(run: Run) -> dict[str, str]:
     return {step.name: step.system for step in run.scenario.process.of_type(AsyncStep)}
 
 
-CHUNK = 50_000
-"""So many events are text in memory at a time."""
-RELATED = {
-    "step": {"external system": "calls"},
-    "serial number": {"instance": "waits for", "step": "in", "external system": "handed to"},
-}
-"""Qualifiers of the relations of objects to others."""
-
-
 def write_ocel(run: Run, path: Path) -> None:
-    """Write OCEL 2.0 in JSON; see `asyncsim.eventlog.ocel` for what is in it.
+    """Write OCEL 2.0 in JSON, piece by piece.
 
-    Beside the four parts of the standard the file has a key ``asyncsim``, which says what was
-    played and what its clock is.
+    Beside the four parts of the standard the file has a key ``asyncsim``, the description of the
+    run.
     """
     with text_file(path) as file:
         file.write("{\n")
         file.write(f'"objectTypes": {_types(OBJECT_TYPES)},\n')
         file.write(f'"eventTypes": {_types(event_types())},\n')
-        file.write(f'"asyncsim": {json.dumps(facts(run))},\n"objects": [\n')
+        file.write(f'"asyncsim": {json.dumps(run_description(run))},\n"objects": [\n')
         file.writelines(_separated(_objects(run)))
         file.write('],\n"events": [\n')
         file.writelines(_separated(_events(run)))
@@ -288,7 +283,7 @@ def _types(types: dict[str, dict[str, str]]) -> str:
 
 
 def _separated(chunks: Iterable[list[str]]) -> Iterator[str]:
-    """Put a comma between all texts of all chunks."""
+    """Yield all texts of all chunks with commas between them."""
     between = ""
     for chunk in chunks:
         if chunk:
@@ -386,7 +381,7 @@ def _times(run: Run, seconds: pd.Series[float]) -> list[str]:
 
 
 def _encoded(values: pd.Series[Any] | list[str], type_: str) -> list[str]:
-    """Return values as JSON, and an empty text for one that is not there."""
+    """Return values as JSON; missing ones are empty texts."""
     column = pd.Series(values)
     if type_ in ("string", "time"):
         codes, distinct = pd.factorize(column)

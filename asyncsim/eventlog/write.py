@@ -1,15 +1,23 @@
-"""A run as a file that process-mining tools read, in the format that the file's name says."""
+"""Writing a run as an event log: the choice of a format, and the formats that are tables.
+
+CSV and Parquet have the columns of `asyncsim.engine.run.Run.event_log`. An instance without an
+event, in a process with an empty path, has no row.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
+
 from asyncsim.engine.run import Run
+from asyncsim.errors import EngineError
 from asyncsim.eventlog.ocel import write_ocel
-from asyncsim.eventlog.tabular import check_pyarrow, write_csv, write_parquet
+from asyncsim.eventlog.text_output import AT, in_zone, run_description, text_file
 from asyncsim.eventlog.xes import write_xes
-from asyncsim.experiment.file_output import named_file, writing
+from asyncsim.experiment.file_output import named_file, write_csv_table, writing
 from asyncsim.model.units import InvalidValue, nearest
 from asyncsim.model.validation import choice, scenario_error
 
@@ -21,16 +29,10 @@ EXTENSIONS = {
     ".json": "ocel",
     ".jsonocel": "ocel",
 }
-WRITERS: dict[str, Callable[[Run, Path], None]] = {
-    "csv": write_csv,
-    "parquet": write_parquet,
-    "xes": write_xes,
-    "ocel": write_ocel,
-}
 
 
 def write_event_log(run: Run, path: str | Path, *, format: str | None = None) -> None:
-    """Write what happened in a run as an event log for process-mining tools.
+    """Write the events of a run as a log for process-mining tools.
 
     ============================= ================================================================
     name of the file              what is written
@@ -43,32 +45,31 @@ def write_event_log(run: Run, path: str | Path, *, format: str | None = None) ->
                                   (`asyncsim.eventlog.ocel`)
     ============================= ================================================================
 
-    What did not end is written as it stands: a wait that is still open has been suspended and not
-    resumed; XES counts it as ``open_waits`` of its trace, OCEL has its ``outcome``, *waiting*.
+    A wait that is still open is suspended and not resumed; XES counts it in ``open_waits`` of its
+    trace, and its ``outcome`` in OCEL is *waiting*.
 
-    Times are exact to the microsecond and carry their offset from UTC. If the scenario has no
-    zone, its local times are written as UTC; XES, OCEL and Parquet say so in their ``clock``.
+    Times have microseconds and an offset from UTC. If the scenario has no zone, local times are
+    written as UTC; ``clock`` in XES, OCEL and Parquet reports that.
 
-    In CSV a name that begins with ``=``, ``+``, ``-`` or ``@`` has a single quote before it, so
-    that no spreadsheet takes it for a formula; `asyncsim.fit` takes the quote away when it reads
-    the file.
+    In CSV a single quote precedes a name that begins with ``=``, ``+``, ``-`` or ``@``, so that
+    spreadsheets do not evaluate it; `asyncsim.fit` removes the quote.
 
     Parameters
     ----------
     run
-        What `asyncsim.simulate` or `Session.so_far` returned.
+        From `asyncsim.simulate` or `Session.so_far`.
     path
-        Where to write; a file that is there is overwritten.
+        An existing file is overwritten.
     format
-        ``"csv"``, ``"parquet"``, ``"xes"`` or ``"ocel"``, if the name of the file does not say it.
+        ``"csv"``, ``"parquet"``, ``"xes"`` or ``"ocel"``; by default that of the extension.
 
     Raises
     ------
     ScenarioError
-        If the extension or the format is none of these, the file cannot be written, or a name
-        cannot be written in the format.
+        If the extension or the format is unknown, the file cannot be written, or the format has no
+        way to write a name.
     EngineError
-        If Parquet is wanted and pyarrow is not installed.
+        If pyarrow is not installed, and the format is Parquet.
 
     Examples
     --------
@@ -106,14 +107,9 @@ def write_event_log(run: Run, path: str | Path, *, format: str | None = None) ->
 
 
 def event_log_format(path: str | Path, format: str | None = None, called: str = "path") -> str:
-    """Return the format of a file, by its name unless it is given; errors call it `called`.
+    """Return the format of a file, checked, by its extension unless it is given.
 
-    Raises
-    ------
-    ScenarioError
-        If the extension or the format is not known.
-    EngineError
-        If it is Parquet and pyarrow is not installed.
+    Errors call the path `called`.
 
     Examples
     --------
@@ -122,19 +118,53 @@ def event_log_format(path: str | Path, format: str | None = None, called: str = 
     """
     place = named_file(path, called)
     if format is None:
-        format = _format_named(place, called)
+        format = _format_of_name(place, called)
     else:
         choice("format", format, WRITERS)
-    if format == "parquet":
-        check_pyarrow()
+    if format == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise EngineError(
+            "writing Parquet needs pyarrow; install the extra: pip install 'asyncsim[logs]'"
+        )
     return format
 
 
-def _format_named(place: Path, called: str) -> str:
+def _format_of_name(place: Path, called: str) -> str:
     name = place.name.lower()
-    for extension, found in EXTENSIONS.items():
+    for extension, format in EXTENSIONS.items():
         if name.endswith(extension):
-            return found
+            return format
     known = ", ".join(EXTENSIONS)
     hint = nearest(place.suffix.lower(), EXTENSIONS)
     raise scenario_error(called, InvalidValue(f"must end in one of {known}", hint), str(place))
+
+
+def write_csv(run: Run, path: Path) -> None:
+    """Write CSV in UTF-8, with times in ISO 8601 such as ``2026-01-05T22:00:00.000000+01:00``."""
+    log = run.event_log()
+    log[AT] = in_zone(pd.DatetimeIndex(log[AT]))
+    with text_file(path) as file:
+        write_csv_table(log, file)
+
+
+def write_parquet(run: Run, path: Path) -> None:
+    """Write Parquet, with timestamps in microseconds.
+
+    The description of the run is in the pandas metadata (``pandas.read_parquet(path).attrs``).
+    """
+    log = run.event_log()
+    if log[AT].dt.tz is None:
+        log[AT] = log[AT].dt.tz_localize("UTC")
+    log[AT] = log[AT].dt.as_unit("us")
+    # A column without a value would have no type
+    texts = {name: pd.StringDtype(na_value=float("nan")) for name in log.columns if name != AT}
+    log = log.astype(texts)
+    log.attrs.update(run_description(run))
+    log.to_parquet(path, engine="pyarrow", index=False)
+
+
+WRITERS: dict[str, Callable[[Run, Path], None]] = {
+    "csv": write_csv,
+    "parquet": write_parquet,
+    "xes": write_xes,
+    "ocel": write_ocel,
+}

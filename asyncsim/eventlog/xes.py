@@ -1,10 +1,9 @@
 """The event log of a run as XES, the XML of IEEE 1849-2016.
 
-One trace per instance, with its ``arrived``, ``ended`` and ``outcome``, and the number of its waits
-that are still ``open_waits``; also for an instance without events. Events are those of
-`asyncsim.engine.run.Run.event_log`, where the lifecycle is explained; ``serial_number`` and
-``outcome`` are attributes of no extension. The file is written trace by trace, so it takes no more
-memory than the table of the events.
+Every instance is a trace, with or without events: its attributes are ``arrived``, ``ended``,
+``outcome`` and ``open_waits``, the number of its waits that are still open. Events and lifecycle
+are those of `asyncsim.engine.run.Run.event_log`; ``serial_number`` and ``outcome`` belong to no
+extension. The file is written trace by trace, so memory holds only the table of the events.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ import pandas as pd
 
 from asyncsim.engine.run import Run
 from asyncsim.errors import ScenarioError
-from asyncsim.eventlog.tabular import AT, facts, in_zone, text_file
+from asyncsim.eventlog.text_output import AT, in_zone, run_description, text_file
 
 NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that no XML 1.0 document can hold, by any spelling."""
+"""Characters that XML 1.0 cannot represent, escaped or not."""
 
-# The order of parts, and names without blanks, are what the schema of the standard wants
+# The schema of the standard requires this order of parts, and names without blanks
 HEAD = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <log xes.version="1849.2016" xes.features="" xmlns="http://www.xes-standard.org/">
@@ -57,10 +56,10 @@ def write_xes(run: Run, path: Path) -> None:
     Raises
     ------
     ScenarioError
-        If a name holds a character that XML does not have, such as a null.
+        If a name has a character that XML cannot represent, such as a null.
     """
     pieces = _pieces(run)
-    head = next(pieces)  # names are checked before there is a file
+    head = next(pieces)  # checks all names before the file is opened
     with text_file(path) as file:
         file.write(head)
         file.writelines(pieces)
@@ -68,25 +67,25 @@ def write_xes(run: Run, path: Path) -> None:
 
 def _pieces(run: Run) -> Iterator[str]:
     log = run.event_log()
-    told = facts(run)
-    told = {"concept:name": told.pop("scenario"), "lifecycle:model": "standard"} | told
+    described = run_description(run)
+    head = {"concept:name": described.pop("scenario"), "lifecycle:model": "standard"} | described
     open_waits = int(np.sum(run.waits["outcome"] == "waiting"))
     texts = {name: _quoted(log[name]) for name in log.columns if name != AT}
     yield (
         HEAD
-        + "".join(_attribute("string", key, value) for key, value in told.items())
+        + "".join(_attribute("string", key, value) for key, value in head.items())
         + _attribute("int", "open_waits", open_waits)
     )
     instance = log["case:concept:name"].astype(np.int64).to_numpy()
-    by_instance = np.argsort(instance, kind="stable")  # within an instance they are in time
+    by_instance = np.argsort(instance, kind="stable")  # keeps the order in time
     stamps = np.array(in_zone(pd.DatetimeIndex(log[AT])), dtype=object)
     columns = {name: column[by_instance] for name, column in texts.items()}
     columns[AT] = stamps[by_instance]
     traces = _trace_heads(run)
     edges = np.searchsorted(instance[by_instance], np.arange(len(traces) + 1) + 1)
-    for k, head in enumerate(traces):
+    for k, trace in enumerate(traces):
         rows = slice(edges[k], edges[k + 1])
-        yield f"<trace>\n{head}"
+        yield f"<trace>\n{trace}"
         yield from _events({name: column[rows] for name, column in columns.items()})
         yield "</trace>\n"
     yield "</log>\n"
@@ -118,7 +117,7 @@ def _trace_heads(run: Run) -> list[str]:
 
 
 def _events(columns: dict[str, Any]) -> Iterable[str]:
-    """Return events as XML; texts are quoted already, and empty where there is none."""
+    """Return events as XML; their texts are quoted, and empty for missing values."""
     rows = zip(
         columns["concept:name"],
         columns["lifecycle:transition"],
@@ -145,7 +144,7 @@ def _attribute(kind: str, key: str, value: object) -> str:
 
 
 def _quoted(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
-    """Return texts as values of XML attributes, each distinct one made once; nothing as ``""``."""
+    """Return a column as values of XML attributes; missing values are empty texts."""
     codes, distinct = pd.factorize(column)
     texts = [_quote(str(text)) for text in distinct]
     return np.array([*texts, ""], dtype=object)[codes]

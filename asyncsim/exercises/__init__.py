@@ -1,19 +1,19 @@
-"""Exercises of the course, and a checker that never just says *wrong*.
+"""Exercises of the course, with feedback that explains what is wrong and why.
 
 >>> from asyncsim import exercises
 >>> exercises.check("02 best interval", "1min").passed
 False
 >>> exercises.check("02 best interval", ...)  # doctest: +ELLIPSIS
 02 best interval: not answered yet
-  … Put your answer in place of the dots. ...
+  … Replace the dots with your answer. ...
 """
 
 from asyncsim.exercises.gradebook import Gradebook, chapters
 
-_desk = Gradebook(chapters())
-check = _desk.check
-hint = _desk.hint
-all = _desk.all
-given = _desk.given
+_gradebook = Gradebook(chapters())
+check = _gradebook.check
+hint = _gradebook.hint
+all = _gradebook.all
+given = _gradebook.given
 
 __all__ = ["all", "check", "given", "hint"]

@@ -1,8 +1,6 @@
-"""A number is the answer: how far off it is, and which slip would explain that.
+"""Checkers of answers: a choice, an order, a number, or an object with measured properties.
 
-One of several statements, or names in an order: each wrong one has an answer of its own.
-
-A strategy or a scenario is the answer: it must have a property, which is measured.
+Each of them judges an answer by computing or simulating what is right, and explains what is wrong.
 """
 
 from __future__ import annotations
@@ -24,13 +22,14 @@ from asyncsim.model.units import duration, number
 
 @frozen
 class Option:
-    """A statement to choose, as it stands in the notebook, and what is said to whoever does.
+    """A statement to choose, as in the notebook, and the explanation for a reader who chooses it.
 
-    For the right one `because` is what to take along; for the others, the misconception behind it.
+    The explanation of the right one is what to remember; that of the others names the
+    misconception.
     """
 
-    says: str
-    because: str
+    statement: str
+    explanation: str
 
 
 @frozen
@@ -42,119 +41,117 @@ class Choice:
     options
         Statements by their letters.
     truth
-        Finds out which is right: returns its letter, and a sentence with what was measured.
+        Determines the right one: returns its letter, and a sentence with what was measured.
     """
 
     options: Mapping[str, Option]
     truth: Callable[[], tuple[str, str]]
 
     def judge(self, answer: object) -> Verdict:
-        """Answer to the choice that was made."""
+        """Judge the chosen letter."""
         letter = answer.strip(" ().'\"").lower() if isinstance(answer, str) else ""
         if letter not in self.options:
             letters = " or ".join(repr(each) for each in self.options)
             return unreadable(f"the letter of one of the statements, {letters}", answer)
-        chosen = self.options[letter]
+        explanation = self.options[letter].explanation
         right, measured = self.truth()
         if letter == right:
-            return verdict([Finding(True, measured)], chosen.because)
-        return verdict([Finding(False, f"Not ({letter}): {chosen.because}")])
+            return verdict([Finding(True, measured)], explanation)
+        return verdict([Finding(False, f"Not ({letter}): {explanation}")])
 
 
 @frozen
 class Ordering:
-    """Checks a list of names in an order.
+    """Checks the order of names in a list.
 
     Parameters
     ----------
-    figures
-        Computes the figure by which the names are ordered, the smallest first.
+    values
+        Computes the value by which the names are ordered, the smallest first.
     right
-        What is said when the order is right.
+        Feedback for the right order.
     swaps
-        What to say to whoever puts the first of two names before the second, which is smaller.
+        Feedback for two names in the wrong order, by that pair.
     unit
-        Of the figures.
+        Unit of the values.
 
     Examples
     --------
-    >>> size = Ordering(lambda: {"mouse": 0.1, "cat": 0.5, "cow": 2}, "As it is.", unit="m")
-    >>> size.judge(["cat", "mouse", "cow"]).findings[-1].says
-    "'cat' stands before 'mouse', but is the larger of the two."
+    >>> size = Ordering(lambda: {"mouse": 0.1, "cat": 0.5, "cow": 2}, "By size.", unit="m")
+    >>> size.judge(["cat", "mouse", "cow"]).findings[-1].text
+    "'cat' comes before 'mouse', but is the larger of the two."
     """
 
-    figures: Callable[[], Mapping[str, float]]
+    values: Callable[[], Mapping[str, float]]
     right: str
     swaps: Mapping[tuple[str, str], str] = field(factory=dict)
     unit: str = ""
 
     def judge(self, answer: object) -> Verdict:
-        """Look for the first two neighbours that stand the wrong way round."""
-        figures = self.figures()
-        names = ", ".join(repr(name) for name in figures)
+        """Judge a list of names; explain one pair in the wrong order."""
+        values = self.values()
         given = list(answer) if isinstance(answer, (list, tuple)) else []
-        if any(not isinstance(name, str) for name in given) or sorted(given) != sorted(figures):
+        if any(not isinstance(name, str) for name in given) or sorted(given) != sorted(values):
+            names = ", ".join(repr(name) for name in values)
             return unreadable(f"a list of these names, each once: {names}", answer)
-        ordered = sorted(given, key=figures.__getitem__)
+        ordered = sorted(given, key=values.__getitem__)
         if given == ordered:
-            shown = ", ".join(f"{name} {figures[name]:.3g} {self.unit}" for name in ordered)
+            shown = ", ".join(f"{name} {values[name]:.3g} {self.unit}" for name in ordered)
             return verdict([Finding(True, f"{shown}.")], self.right)
         if given == ordered[::-1]:
-            return verdict([Finding(False, "The order is right, but the wrong way round.")])
+            return verdict([Finding(False, "The order is right, but reversed.")])
         placed = sum(one == other for one, other in zip(given, ordered, strict=True))
-        head = Finding(placed > 0, f"{placed} of {len(given)} stand in their places.")
-        return verdict([head, Finding(False, self._first_swap(given, figures))])
+        head = Finding(placed > 0, f"{placed} of {len(given)} are in the right place.")
+        return verdict([head, Finding(False, self._wrong_pair(given, values))])
 
-    def _first_swap(self, given: list[str], figures: Mapping[str, float]) -> str:
-        """Return what is known about a pair that is swapped, or which pair it is."""
+    def _wrong_pair(self, given: list[str], values: Mapping[str, float]) -> str:
+        """Return the feedback for a pair in the wrong order, its own if there is one."""
         pairs = [
             (first, second)
             for place, first in enumerate(given)
             for second in given[place + 1 :]
-            if figures[first] > figures[second]
+            if values[first] > values[second]
         ]
-        for pair in pairs:
-            if pair in self.swaps:
-                return self.swaps[pair]
         first, second = pairs[0]
-        return f"{first!r} stands before {second!r}, but is the larger of the two."
+        general = f"{first!r} comes before {second!r}, but is the larger of the two."
+        return next((self.swaps[pair] for pair in pairs if pair in self.swaps), general)
 
 
-WANTED = {
+EXPECTED_FORM = {
     "s": "a duration: seconds as a number, or a text such as '90s' or '1min 30s'",
     "share": "a share from 0 to 1, such as 0.25",
 }
 CLOSE, FAR = 1.25, 2.9
-"""Factors: a slip explains an answer only if it is off by the first, a unit only if by the second;
-the slips that an exercise names itself are looked for at any distance."""
+"""Factors from the right value: below the first no general mistake is looked for, below the second
+no wrong unit; the mistakes that an exercise lists are looked for at any distance."""
 A_FEW = 3
-"""A count that is off by no more than this is told so, and not in per cent."""
-TWICE = "that is twice as much: perhaps a whole interval was taken where half of it counts"
-HALF = "that is half as much: perhaps something was halved that counts in full"
-IN_OTHER_UNITS = {
+"""Counts that differ by no more than this are reported as a difference, not in per cent."""
+TWICE = "that is twice as much: perhaps you took a whole interval where half of it counts"
+HALF = "that is half as much: perhaps you halved something that counts in full"
+OTHER_UNIT = {
     "s": (1 / 60, " (read as minutes, but plain numbers are seconds here)"),
-    "share": (100.0, " (read as per cent, but a share from 0 to 1 is asked)"),
+    "share": (100.0, " (read as per cent, but the answer is a share from 0 to 1)"),
 }
-"""How likely mistakes are typed in once more: as what part of themselves, and what to say of it."""
-UNITS = {
+"""The unit in which a mistake may have been entered: its factor, and a remark."""
+UNIT_MISTAKES = {
     "s": {
-        1 / 60: "that is the right figure in minutes; plain numbers are seconds here",
+        1 / 60: "that is the right value in minutes; plain numbers are seconds here",
         60.0: "that is sixty times as much: minutes were taken for seconds somewhere",
-        1 / 3600: "that is the right figure in hours; plain numbers are seconds here",
+        1 / 3600: "that is the right value in hours; plain numbers are seconds here",
         3600.0: "that is 3600 times as much: hours were taken for seconds somewhere",
-        1000.0: "that is the right figure in milliseconds; plain numbers are seconds here",
+        1000.0: "that is the right value in milliseconds; plain numbers are seconds here",
         0.001: "that is a thousandth: seconds were taken for milliseconds somewhere",
     },
     "share": {
-        100.0: "that is the right figure in per cent; a share from 0 to 1 is asked",
+        100.0: "that is the right value in per cent; the answer is a share from 0 to 1",
         0.01: "that is a hundredth: the share was divided by 100 once too often",
     },
 }
-"""Answer over expected value, by unit, and what that tells."""
+"""Explanations by unit, and by the ratio of answer to expected value."""
 
 
 def closed_form(strategy: Strategy, external: Duration) -> Expected:
-    """Return what theory expects of a strategy that has a closed form."""
+    """Return the closed form of a strategy that has one."""
     expected = strategy.expected(external)
     if expected is None:
         raise ValueError(f"no closed form for {strategy.label}")
@@ -162,7 +159,7 @@ def closed_form(strategy: Strategy, external: Duration) -> Expected:
 
 
 def share(answer: object) -> float:
-    """Read a share, which may be written in per cent, with its sign."""
+    """Return a share, given as a number or as a text in per cent."""
     if isinstance(answer, str) and answer.rstrip().endswith("%"):
         return number(float(answer.rstrip().removesuffix("%"))) / 100
     return number(answer)
@@ -171,44 +168,32 @@ def share(answer: object) -> float:
 READERS: dict[str, Callable[[Any], float]] = {"s": duration, "share": share}
 
 
-def known(value: float | Callable[[], float]) -> float:
-    """Return a figure that may have to be computed first."""
-    return float(value()) if callable(value) else value
-
-
-@frozen
-class CommonMistake:
-    """A value somebody gets who made a certain mistake, and what to say about it."""
-
-    value: float | Callable[[], float]
-    why: str
-
-
 @frozen
 class NumberChecker:
-    """Checks a number, or a duration, against one that is computed.
+    """Checks a number or a duration.
 
     Parameters
     ----------
     expected
         Computes the right value, in seconds for durations.
     right
-        What is said when it is right.
+        Feedback for the right answer.
     unit
-        ``"s"`` for a duration (anything the library reads as one), ``"share"``, or any other word.
+        ``"s"`` for a duration in any form that the library reads, ``"share"``, or any other word.
     within
         Relative tolerance; 0 for a count.
-    slips
-        Likely mistakes of this exercise; those of units, factors and signs are known already.
+    mistakes
+        Values that likely mistakes of this exercise lead to, or functions that compute them, with
+        the explanation of each; mistakes of units, factors and signs are built in.
 
     Examples
     --------
-    >>> leap = CommonMistake(61.0, "a leap second")
-    >>> minute = NumberChecker(lambda: 60.0, "A minute.", "s", slips=(leap,))
-    >>> [minute.judge(answer).findings[0].says for answer in ("1min", 1, "3min")]
+    >>> leap = {61.0: "that is with a leap second"}
+    >>> minute = NumberChecker(lambda: 60.0, "A minute.", "s", mistakes=leap)
+    >>> [minute.judge(answer).findings[0].text for answer in ("1min", 1, "3min")]
     ... # doctest: +NORMALIZE_WHITESPACE
     ['A minute.',
-     'Not 1 s: that is the right figure in minutes; plain numbers are seconds here.',
+     'Not 1 s: that is the right value in minutes; plain numbers are seconds here.',
      'Not 180 s: that is too large by a factor of about 3.']
     """
 
@@ -216,29 +201,30 @@ class NumberChecker:
     right: str
     unit: str = ""
     within: float = 0.02
-    slips: tuple[CommonMistake, ...] = ()
+    mistakes: Mapping[float | Callable[[], float], str] = field(factory=dict)
 
     def judge(self, answer: object) -> Verdict:
-        """Compare, and look for a slip that explains the difference."""
-        wanted = WANTED.get(self.unit, "a number")
+        """Judge a number; look for a mistake that explains the difference."""
         try:
             value = READERS.get(self.unit, number)(answer)
         except ValueError:
-            return unreadable(wanted, answer)
+            return unreadable(EXPECTED_FORM.get(self.unit, "a number"), answer)
         expected = float(self.expected())
         if near(value, expected, self.within):
             return verdict([Finding(True, self.right)])
         unit = "" if self.unit == "share" or not self.unit else f" {self.unit}"
-        reason = self.reason(value, expected)
-        return verdict([Finding(False, f"Not {value:.6g}{unit}: {reason}.")])
+        explanation = self._explanation(value, expected)
+        return verdict([Finding(False, f"Not {value:.6g}{unit}: {explanation}.")])
 
-    def reason(self, value: float, expected: float) -> str:
-        """Return the slip nearest to a value, or how far it is off."""
-        own = [(known(slip.value), slip.why) for slip in self.slips]
+    def _explanation(self, value: float, expected: float) -> str:
+        """Return the nearest mistake that explains a value, or how far it is off."""
+        own = [(computed(wrong), why) for wrong, why in self.mistakes.items()]
         tolerance = max(min(self.within, 0.05), 0.002)
-        for slips in (own, *self._guesses(own, value, expected)):  # the first knows better
+        for mistakes in (own, *self._general(own, value, expected)):  # the exercise's own first
             found = [
-                (abs(value - slip), why) for slip, why in slips if near(value, slip, tolerance)
+                (abs(value - wrong), why)
+                for wrong, why in mistakes
+                if near(value, wrong, tolerance)
             ]
             if found:
                 return min(found)[1]
@@ -246,69 +232,70 @@ class NumberChecker:
             return f"that is {by:.0f} too {'many' if value > expected else 'few'}"
         return how_far(value, expected)
 
-    def _guesses(
+    def _general(
         self, own: list[tuple[float, str]], value: float, expected: float
     ) -> Iterator[list[tuple[float, str]]]:
-        """Yield slips that the exercise does not name itself, if the value is far off."""
+        """Yield mistakes that the exercise does not list, if the value is far off."""
         factor = max(value / expected, expected / value) if value * expected > 0 else math.inf
-        if factor >= CLOSE:
-            yield list(self._general_slips(expected))
-        part, aside = IN_OTHER_UNITS.get(self.unit, (0.0, ""))
-        if factor >= FAR and part:
-            yield [(slip * part, why + aside) for slip, why in own if slip]
+        if factor >= CLOSE and expected:
+            ratios = {**UNIT_MISTAKES.get(self.unit, {}), 2.0: TWICE, 0.5: HALF}
+            general = [(ratio * expected, why) for ratio, why in ratios.items()]
+            if self.unit == "share":
+                general.append((1 - expected, "that is the share of all the others"))
+            general.append((-expected, "the size is right, the sign is not"))
+            reciprocal = "that is the reciprocal: the division is the wrong way round"
+            yield [*general, (1 / expected, reciprocal)]
+        scale, remark = OTHER_UNIT.get(self.unit, (0.0, ""))
+        if factor >= FAR and scale:
+            yield [(wrong * scale, why + remark) for wrong, why in own if wrong]
 
-    def _general_slips(self, expected: float) -> Iterator[tuple[float, str]]:
-        """Give those of units, factors and signs."""
-        if not expected:
-            return
-        for factor, why in UNITS.get(self.unit, {}).items():
-            yield factor * expected, why
-        if self.unit == "share":
-            yield 1 - expected, "that is the share of all the others"
-        yield from ((2 * expected, TWICE), (expected / 2, HALF))
-        yield -expected, "the size is right, the sign is not"
-        yield 1 / expected, "that is upside down: one divided by the other, the wrong way round"
+
+def computed(value: float | Callable[[], float]) -> float:
+    """Return a value that may have to be computed first."""
+    return float(value()) if callable(value) else value
 
 
 def near(value: float, other: float, relative: float) -> bool:
-    """Return whether a value is another one, give or take a share of it (and rounding)."""
+    """Return whether two values agree within a relative tolerance, and rounding."""
     return abs(value - other) <= relative * abs(other) + 1e-9
 
 
 def how_far(value: float, expected: float) -> str:
-    """Say in which direction and by about what factor a value is off.
+    """Return in which direction and by about what factor a value is off.
 
     >>> how_far(1.1, 1.0), how_far(30.0, 90.0), how_far(0.0, 90.0)  # doctest: +ELLIPSIS
     ('that is close, but about 10 % too large...', 'that is too small by a factor of about 3', ...)
     """
     direction = "large" if value > expected else "small"
     if value * expected <= 0:
-        nothing = "nothing at all is too little" if value == 0 else "not even the sign is right"
+        nothing = (
+            "zero is too small: the value is positive"
+            if value == 0
+            else "not even the sign is right"
+        )
         return nothing if expected > 0 else f"that is too {direction}"
     factor = max(value / expected, expected / value)
     if factor < CLOSE:
         percent = max(abs(value / expected - 1) * 100, 0.1)
-        return (
-            f"that is close, but about {percent:.2g} % too {direction}, more than is let pass here"
-        )
+        return f"that is close, but about {percent:.2g} % too {direction}, beyond the tolerance"
     order = "the order of magnitude is right, but " if factor < FAR else ""
     return f"{order}that is too {direction} by a factor of about {factor:.2g}"
 
 
 @frozen
 class PropertyChecker:
-    """Checks what somebody built, by closed form or by playing it.
+    """Checks the properties of a strategy or a design, by closed form or by simulation.
 
     Parameters
     ----------
     wanted
-        What has to be given, in words.
+        What the answer must be, in words.
     fits
-        Whether an answer is such a thing.
+        Returns whether an answer is such an object.
     measure
-        Looks at each condition, and says what was measured and, if it fails, why that may be.
+        Yields a finding for each condition: what was measured and, if it fails, why.
     right
-        What is said when all conditions are met.
+        Feedback if all conditions are met.
     """
 
     wanted: str
@@ -317,13 +304,13 @@ class PropertyChecker:
     right: str
 
     def judge(self, answer: object) -> Verdict:
-        """Measure every condition; what cannot be played is said."""
+        """Measure every condition; report errors of the simulation as feedback."""
         if not self.fits(answer):
             return unreadable(self.wanted, answer)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CensoredWarning)  # the findings say how many hang
+            warnings.simplefilter("ignore", CensoredWarning)  # the findings count open waits
             try:
                 return verdict(self.measure(answer), self.right)
             except AsyncsimError as error:
-                said = Finding(False, f"It could not be played: {error}")
-                return Verdict(Mark.UNREADABLE, (said,))
+                problem = Finding(False, f"It could not be simulated: {error}")
+                return Verdict(Mark.UNREADABLE, (problem,))

@@ -1,4 +1,4 @@
-"""What a checker finds, and how a participant gets to see it."""
+"""Findings of a checker, and the feedback that shows them as text and as HTML."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import frozen
 
 
 class Mark(Enum):
-    """How an answer stands."""
+    """Result for an answer."""
 
     RIGHT = "right"
     NOT_YET = "not yet"
@@ -29,29 +29,29 @@ COLOURS = {
 
 @frozen
 class Finding:
-    """One thing that was looked at, and a sentence that says why.
+    """One condition that was checked, and a sentence about it.
 
-    `good` is whether it is as it should be, or None if there was nothing to look at.
+    `good` is whether it is met, or None if there was nothing to check.
     """
 
     good: bool | None
-    says: str
+    text: str
 
     def __str__(self) -> str:
         mark = "…" if self.good is None else "✓" if self.good else "✗"
-        return f"{mark} {self.says}"
+        return f"{mark} {self.text}"
 
 
 @frozen
 class Verdict:
-    """What a checker found out about one answer."""
+    """What a checker found in one answer."""
 
     mark: Mark
     findings: tuple[Finding, ...]
 
 
 def verdict(findings: Iterable[Finding], right: str = "") -> Verdict:
-    """Return RIGHT if every finding is good, followed by what is to be taken along.
+    """Return RIGHT, with a concluding sentence, if every finding is good.
 
     >>> verdict([Finding(True, "asks twice"), Finding(False, "is late by an hour")]).mark.value
     'not yet'
@@ -63,7 +63,7 @@ def verdict(findings: Iterable[Finding], right: str = "") -> Verdict:
 
 
 def unreadable(wanted: str, answer: object) -> Verdict:
-    """Return that an answer has not the form that was asked for."""
+    """Return the verdict for an answer that does not have the required form."""
     shown = repr(answer)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     return Verdict(Mark.UNREADABLE, (Finding(False, f"The answer must be {wanted}; got {shown}."),))
@@ -71,7 +71,7 @@ def unreadable(wanted: str, answer: object) -> Verdict:
 
 @frozen
 class Feedback:
-    """What a participant is told; shows itself in a notebook and as text.
+    """Feedback for an answer, with a representation for notebooks and one as text.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Feedback:
     more
         How many hints are left.
     solution
-        Where the solution stands, under ``notebooks/``.
+        Path of the solution, under ``notebooks/``.
     """
 
     name: str
@@ -100,12 +100,12 @@ class Feedback:
 
     @property
     def _afterwards(self) -> str:
-        """What comes after the hints: how many are left, or where the solution is."""
+        """Number of hints left, or the place of the solution."""
         if self.passed or not self.hints:
             return ""
         if self.more:
             return f"{self.more} more hint{'s' if self.more > 1 else ''}: try again."
-        return f"That was the last hint. A solution stands in {self.solution}."
+        return f"That was the last hint. The solution is in {self.solution}."
 
     def __repr__(self) -> str:
         lines = [f"{self.name}: {self.verdict.mark.value}"]
@@ -128,5 +128,5 @@ class Feedback:
 
 
 def _html(text: str) -> str:
-    """Return a text as HTML, what stands in backticks as code."""
+    """Return a text as HTML, with code where it has backticks."""
     return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))

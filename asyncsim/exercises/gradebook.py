@@ -1,7 +1,4 @@
-"""Where exercises are handed in: finds them by name, counts the hints, remembers what was given.
-
-One exercise: its name, what it asks, who checks it, and a ladder of hints.
-"""
+"""Exercises and their gradebook: it finds them by name, and counts hints and answers."""
 
 from __future__ import annotations
 
@@ -13,7 +10,6 @@ from typing import Protocol
 import pandas as pd
 from attrs import frozen
 
-from asyncsim.errors import ScenarioError
 from asyncsim.exercises import course
 from asyncsim.exercises.feedback import Feedback, Finding, Mark, Verdict
 from asyncsim.model.units import InvalidValue, nearest
@@ -21,10 +17,10 @@ from asyncsim.model.validation import scenario_error
 
 
 class Checker(Protocol):
-    """Anything that can judge an answer."""
+    """An object that judges answers; see `asyncsim.exercises.checkers`."""
 
     def judge(self, answer: object) -> Verdict:
-        """Say what is right about an answer, what is not, and why that might be."""
+        """Return what is right about an answer, what is not, and a likely reason."""
 
 
 @frozen
@@ -36,11 +32,11 @@ class Exercise:
     name
         Number of the notebook and a few words, such as ``"02 best interval"``.
     asks
-        What is asked, in a line.
+        The question, in a line.
     checker
         Judges answers.
     hints
-        From a nudge to the way; the last one leaves only the computing.
+        From a first idea to the method; the last one leaves only the calculation.
     """
 
     name: str
@@ -49,15 +45,15 @@ class Exercise:
     hints: tuple[str, ...]
 
     def judge(self, answer: object) -> Verdict:
-        """Judge an answer, or say that there is none yet."""
+        """Judge an answer, or return the question if there is none yet."""
         if unanswered(answer):
-            said = Finding(None, f"Put your answer in place of the dots. {self.asks}")
-            return Verdict(Mark.OPEN, (said,))
+            task = Finding(None, f"Replace the dots with your answer. {self.asks}")
+            return Verdict(Mark.OPEN, (task,))
         return self.checker.judge(answer)
 
 
 def unanswered(answer: object) -> bool:
-    """Return whether an answer is still ``...`` or None, or has one of them in it.
+    """Return whether an answer is still ``...`` or None, or contains one of them.
 
     >>> unanswered(...), unanswered(["callback", ...]), unanswered(None), unanswered(0)
     (True, True, True, False)
@@ -71,7 +67,7 @@ PREFIX = "nb"
 
 
 def chapters() -> dict[str, tuple[Exercise, ...]]:
-    """Return the exercises by notebook: every module of `asyncsim.exercises.course` is one."""
+    """Return the exercises by notebook, one for each module of `asyncsim.exercises.course`."""
     found = {}
     for module in sorted(info.name for info in pkgutil.iter_modules(course.__path__)):
         content = importlib.import_module(f"{course.__name__}.{module}")
@@ -80,7 +76,7 @@ def chapters() -> dict[str, tuple[Exercise, ...]]:
 
 
 class Gradebook:
-    """Takes answers to exercises.
+    """Checks answers, and keeps the number of hints and the latest feedback of each exercise.
 
     Parameters
     ----------
@@ -95,27 +91,27 @@ class Gradebook:
         self._given: dict[str, Feedback] = {}
 
     def check(self, name: str, answer: object = ...) -> Feedback:
-        """Return what is right about an answer, what is not, and why that might be.
+        """Return what is right about an answer, what is not, and a likely reason.
 
-        Every try that is not right gets one more hint. Before the first answer (``...``, None or
-        nothing) there is the task, and no hint.
+        Every wrong answer earns one more hint. Without an answer (``...``, None or nothing) the
+        feedback is the question, and no hint.
 
         Parameters
         ----------
         name
             Name of the exercise, as in `all`.
         answer
-            A number, a letter, a list, a strategy …: whatever the exercise asks for.
+            A number, a letter, a list, a strategy or a design, as the exercise requires.
 
         Raises
         ------
         ScenarioError
-            If there is no such exercise; the nearest name is told.
+            If the name is unknown; the message suggests the nearest one.
         """
         exercise = self._find(name)
         found = exercise.judge(answer)
         if found.mark is Mark.NOT_YET:
-            self._climb(exercise)
+            self._reveal_hint(exercise)
         feedback = self._feedback(exercise, found)
         self._given[exercise.name] = feedback
         return feedback
@@ -123,30 +119,27 @@ class Gradebook:
     def hint(self, name: str) -> Feedback:
         """Return one more hint for an exercise, and all those before it."""
         exercise = self._find(name)
-        self._climb(exercise)
+        self._reveal_hint(exercise)
         last = self._given.get(exercise.name)
         return self._feedback(exercise, last.verdict if last else exercise.judge(...))
 
     def all(self) -> pd.DataFrame:
-        """Return a table of the exercises: name, notebook, and what is asked."""
+        """Return a table of the exercises: name, notebook, and question."""
         rows = [(name, self._notebooks[name], e.asks) for name, e in self._exercises.items()]
         return pd.DataFrame(rows, columns=["name", "notebook", "asks"])
 
     def given(self) -> dict[str, Feedback]:
-        """Return the last feedback for every exercise that was handed in, by name."""
+        """Return the latest feedback for every exercise that was checked, by name."""
         return dict(self._given)
 
     def _find(self, name: str) -> Exercise:
         wanted = name.strip().lower() if isinstance(name, str) else ""
         if wanted in self._exercises:
             return self._exercises[wanted]
-        raise self._no_such_exercise(name, wanted)
-
-    def _no_such_exercise(self, name: object, wanted: str) -> ScenarioError:
         problem = "must be the name of an exercise (exercises.all() lists them)"
-        return scenario_error("name", InvalidValue(problem, nearest(wanted, self._exercises)), name)
+        raise scenario_error("name", InvalidValue(problem, nearest(wanted, self._exercises)), name)
 
-    def _climb(self, exercise: Exercise) -> None:
+    def _reveal_hint(self, exercise: Exercise) -> None:
         shown = self._hints[exercise.name]
         self._hints[exercise.name] = min(shown + 1, len(exercise.hints))
 

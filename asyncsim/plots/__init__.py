@@ -1,6 +1,7 @@
-"""Tables in, pictures out. Knows no other room, so every room may use it.
+"""Tables in, figures out; every other room may use this one.
 
-Matplotlib is imported with the first picture, not with asyncsim: it takes a third of that time.
+Matplotlib is imported with the first figure, because it takes a third of the time of asyncsim's
+import.
 """
 
 from importlib import import_module
@@ -8,18 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asyncsim.plots.comparisons import (
+        frontier,
+        herd_drained,
         latency_distribution,
         load_around_batch,
         overhead_against_latency,
     )
     from asyncsim.plots.convergence import cumulative_mean, warm_up
-    from asyncsim.plots.decisions import frontier, herd_drained, mark_answer, near, spread_out
+    from asyncsim.plots.fields import (
+        figure_over_field,
+        figure_over_two_fields,
+        mark_answer,
+        near,
+        spread_out,
+    )
     from asyncsim.plots.fits import (
         arrival_rates,
         completions_by_clock,
-        figures_checked,
+        metrics_checked,
         quantiles_against,
-        times_and_law,
+        times_and_distribution,
     )
     from asyncsim.plots.style import (
         counted,
@@ -30,7 +39,6 @@ if TYPE_CHECKING:
         shared_legend,
         with_unresumed,
     )
-    from asyncsim.plots.sweeps import figure_over_field, figure_over_two_fields
     from asyncsim.plots.timelines import timeline
 
 __all__ = [
@@ -41,7 +49,6 @@ __all__ = [
     "figure",
     "figure_over_field",
     "figure_over_two_fields",
-    "figures_checked",
     "frontier",
     "grid",
     "heading",
@@ -49,6 +56,7 @@ __all__ = [
     "latency_distribution",
     "load_around_batch",
     "mark_answer",
+    "metrics_checked",
     "near",
     "overhead_against_latency",
     "percent",
@@ -56,16 +64,16 @@ __all__ = [
     "shared_legend",
     "spread_out",
     "timeline",
-    "times_and_law",
+    "times_and_distribution",
     "warm_up",
     "with_unresumed",
 ]
 
-MODULES = ("decisions", "fits", "comparisons", "convergence", "style", "sweeps", "timelines")
+MODULES = ("comparisons", "convergence", "fields", "fits", "style", "timelines")
 
 
 def __getattr__(name: str) -> Any:
-    """Return a function of one of the modules, imported now."""
+    """Return a function, and import its module."""
     if name in __all__:
         for module in MODULES:
             found = vars(import_module(f"asyncsim.plots.{module}"))

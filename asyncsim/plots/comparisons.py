@@ -1,4 +1,4 @@
-"""The three figures of a comparison."""
+"""Comparisons of strategies: latencies, overhead, open waits, frontier and herds."""
 
 from __future__ import annotations
 
@@ -9,15 +9,27 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-from asyncsim.plots.style import Floats, figure, look, readable, tidy, time_axis, with_unresumed
+from asyncsim.plots.style import (
+    BLUE,
+    GREY,
+    WIDE,
+    Floats,
+    figure,
+    heading,
+    look,
+    readable,
+    tidy,
+    time_axis,
+    with_unresumed,
+)
 
 SHORTEST = 1e-3
-"""Latencies below a millisecond are drawn at a millisecond: a logarithmic axis has no zero."""
+"""Latencies below a millisecond are drawn at it, because a logarithmic axis has no zero."""
 MOST_POINTS = 2000
 
 
 def with_legend(ax: Axes, legend: bool) -> Axes:
-    """Return the Axes, with a legend if it is to have one of its own."""
+    """Return the Axes, with a legend if wanted."""
     if legend and ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False, fontsize=9)
     return ax
@@ -36,8 +48,8 @@ def latency_distribution(
     latencies
         Resume latencies in seconds, by strategy.
     out_of
-        Number of all waits by strategy: a line ends below 1 where some never resumed, and the
-        legend shows their share.
+        Number of all waits by strategy: with unresumed waits a line ends below 1, and the legend
+        shows their share.
     """
     ax = ax or figure(1)[1][0]
     looks = look(latencies)
@@ -53,27 +65,27 @@ def latency_distribution(
         keep = np.unique(np.linspace(0, len(ordered) - 1, MOST_POINTS).astype(int))
         style = looks[label] | {"marker": None}
         ax.step(ordered[keep], share[keep], where="post", label=text, lw=2, **style)
-        if waits > len(ordered):  # it never gets any higher
+        if waits > len(ordered):  # the others never resume
             ax.axhline(share[-1], color=style["color"], lw=1, ls=":")
         low, high = min(low, ordered[0]), max(high, ordered[-1])
     time_axis(ax, low, high)
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter("{x:.0%}")
-    tidy(ax, "How late is the step resumed?", "resume latency", "share of waits resumed by then")
+    tidy(ax, "How late are steps resumed?", "resume latency", "share of waits resumed by then")
     return with_legend(ax, legend)
 
 
 def overhead_against_latency(
     table: pd.DataFrame, ax: Axes | None = None, legend: bool = True
 ) -> Axes:
-    """Draw what noticing costs against how late it is: near the lower left is good.
+    """Draw requests against latency, one point per strategy: lower left is better.
 
     Parameters
     ----------
     table
         One row per strategy (the index); ``latency`` in seconds and ``requests`` per wait, each
-        with ``latency_half_width`` and ``requests_half_width``; ``unresumed``, the share of waits
-        that have no latency, may be left out.
+        with ``latency_half_width`` and ``requests_half_width``; optionally ``unresumed``, the share
+        of waits without latency.
     """
     ax = ax or figure(1)[1][0]
     looks = look(table.index)
@@ -99,7 +111,7 @@ def overhead_against_latency(
     ax.set_ylim(0, max(2.0, float(table["requests"].max(skipna=True)) * 2))
     ax.yaxis.set_major_formatter("{x:g}")
     late = "mean resume latency" + " of resumed waits" * bool((unresumed > 0).any())
-    tidy(ax, "What does noticing cost?", late, "requests per wait")
+    tidy(ax, "Overhead and latency", late, "requests per wait")
     return with_legend(ax, legend)
 
 
@@ -109,14 +121,14 @@ def load_around_batch(
     ax: Axes | None = None,
     legend: bool = True,
 ) -> Axes:
-    """Draw the waits that are open around the moment when most of them close.
+    """Draw the open waits around the time when most of them resume.
 
     Parameters
     ----------
     open_waits
         ``time`` (seconds), ``time_at`` (timestamps) and ``open`` per time bin, by strategy.
     span
-        First and last second to show; found from the data if left out.
+        First and last second to show; by default the drain of the first busy night.
     """
     ax = ax or figure(1)[1][0]
     looks = look(open_waits)
@@ -124,7 +136,7 @@ def load_around_batch(
     for label, table in open_waits.items():
         shown = table[(table["time"] >= first) & (table["time"] <= last)]
         at, count = shown["time_at"].tolist(), shown["open"].tolist()
-        if at and table["time"].iloc[-1] < last:  # this run was over; its last number stands
+        if at and table["time"].iloc[-1] < last:  # this run has ended; extend its last value
             at.append(table["time_at"].iloc[0] + pd.Timedelta(seconds=last))
             count.append(count[-1])
         ax.plot(at, count, label=label, lw=2, **(looks[label] | {"marker": None}))
@@ -132,12 +144,12 @@ def load_around_batch(
     locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    tidy(ax, "Who still waits?", f"clock ({readable(last - first)} shown)", "open waits")
+    tidy(ax, "Open waits over time", f"clock ({readable(last - first)} shown)", "open waits")
     return with_legend(ax, legend)
 
 
 def drain_span(open_waits: Mapping[str, pd.DataFrame]) -> tuple[float, float]:
-    """Return the span in which the waits of the first busy night drain, with room around it."""
+    """Return the span in which the waits of the first busy night drain, with a margin."""
     first, last = np.inf, -np.inf
     for table in open_waits.values():
         count = table["open"].to_numpy()
@@ -146,7 +158,7 @@ def drain_span(open_waits: Mapping[str, pd.DataFrame]) -> tuple[float, float]:
         peak = int(count.argmax())
         below = np.flatnonzero(count[peak:] <= 0.02 * count[peak])
         end = peak + int(below[0]) if len(below) else len(count) - 1
-        # Where the number has fallen a little below its peak, draining has begun
+        # Draining begins where the number falls below its peak
         fallen = np.flatnonzero(count[peak:] < 0.99 * count[peak])
         begin = peak + int(fallen[0]) if len(fallen) else peak
         first = min(first, float(table["time"].iloc[begin]))
@@ -155,3 +167,66 @@ def drain_span(open_waits: Mapping[str, pd.DataFrame]) -> tuple[float, float]:
         return 0.0, 1.0
     room = max(last - first, 60.0)
     return max(first - room / 3, 0.0), last + room / 5
+
+
+def frontier(
+    table: pd.DataFrame, metrics: tuple[str, str], units: tuple[str, str], ax: Axes | None = None
+) -> Axes:
+    """Draw strategies by two metrics: lower left is better; dominated strategies are pale.
+
+    Parameters
+    ----------
+    table
+        One row per strategy: ``strategy``, both metrics with ``_low`` and ``_high``, and
+        ``on_frontier`` (yes, perhaps, no).
+    metrics, units
+        Names of the metrics on the x and y axes, and their units.
+    """
+    ax = ax or figure(1)[1][0]
+    across, upwards = metrics
+    looks = look(table["strategy"])
+    known = table[np.isfinite(table[across]) & np.isfinite(table[upwards])]
+    for row in known.to_dict("records"):
+        style = looks[row["strategy"]]
+        errors = [
+            [[row[name] - row[f"{name}_low"]], [row[f"{name}_high"] - row[name]]]
+            for name in metrics
+        ]
+        ax.errorbar(
+            row[across], row[upwards], xerr=np.maximum(errors[0], 0), yerr=np.maximum(errors[1], 0),
+            fmt=style["marker"], color=style["color"], ms=10, capsize=4, label=row["strategy"],
+            alpha=0.35 if row["on_frontier"] == "no" else 1.0,
+        )  # fmt: skip
+    best = known[known["on_frontier"] != "no"].sort_values(across)
+    ax.step(best[across], best[upwards], where="post", color=GREY, lw=1, zorder=0)
+    for axis, name in ((ax.xaxis, across), (ax.yaxis, upwards)):
+        positive = known.loc[known[name] > 0, name]
+        if len(positive) and positive.max() > WIDE * positive.min():
+            scale = ax.set_xscale if axis is ax.xaxis else ax.set_yscale
+            scale("symlog", linthresh=float(positive.min()))
+    tidy(ax, "", *map(heading, metrics, units))
+    return ax
+
+
+def herd_drained(herds: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the drain time of herds over their size, with the closed form as a line.
+
+    Parameters
+    ----------
+    herds
+        One row per herd: ``herd`` (its size), ``drained`` and ``theory`` in seconds, ``never``
+        (number of unresumed waits).
+    """
+    ax = ax or figure(1)[1][0]
+    ordered = herds.sort_values("herd")
+    if ordered["theory"].notna().any():
+        ax.plot(ordered["herd"], ordered["theory"], color=GREY, lw=1.5, label="closed form")
+    ax.plot(
+        ordered["herd"], ordered["drained"], "o", color=BLUE, ms=5, alpha=0.6,
+        label=with_unresumed("simulated", herds["never"].sum() / max(herds["herd"].sum(), 1)),
+    )  # fmt: skip
+    highest = np.nanmax([*ordered["theory"], *ordered["drained"], 0.0])
+    ax.set_ylim(0, 1.15 * highest if highest > 0 else 1.0)  # room for the legend
+    ax.legend(frameon=False)
+    tidy(ax, "", "waits in the herd", "last completion to last resumption [s]")
+    return ax

@@ -1,4 +1,4 @@
-"""How sure a figure is: means that settle, warm-up periods."""
+"""Precision of a metric: cumulative means, and warm-up periods."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def cumulative_mean(
     table
         ``n, value, mean, low, high``.
     ylabel
-        What the mean is of.
+        Name of the value.
     reached
-        The number from which the interval was narrow enough.
+        Number of replications at which the interval was narrow enough.
     """
     ax = ax or figure(1, width=7.0)[1][0]
     n, seen = table["n"], table[table["low"].notna()]
@@ -37,7 +37,7 @@ def cumulative_mean(
     ax.fill_between(seen["n"], seen["low"], seen["high"], color=BLUE, alpha=0.2, lw=0)
     if reached is not None:
         ax.axvline(reached, color=ORANGE, lw=1.5, ls="--", label="narrow enough from here")
-    # The interval of two or three values is so wide that nothing else could be seen
+    # The interval of two or three values is too wide for the scale
     late = seen.loc[seen["n"] >= 5, ["low", "high"]].to_numpy(dtype=float)
     _limits(ax, np.concatenate([late.ravel(), table["value"].to_numpy(dtype=float)]))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -56,16 +56,16 @@ def warm_up(
     interval: tuple[float, float, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a series, its moving average, what is cut off as warm-up, and the estimate (Welch).
+    """Draw a series, its moving average, the warm-up, and the estimate over the rest (Welch).
 
     Parameters
     ----------
     series
         Means per cycle, averaged over replications; shape ``(n,)``.
     smooth
-        Their moving average, for the first of them; shape ``(m,)``, m ≤ n.
+        Moving average of the first m of them; shape ``(m,)``, m ≤ n.
     truncated
-        So many cycles are cut off.
+        Number of warm-up cycles.
     interval
         Estimate and ends of its interval, drawn over the rest.
     """
@@ -94,7 +94,7 @@ def _legend_below(ax: Axes) -> None:
 
 
 def _limits(ax: Axes, shown: Floats) -> None:
-    """Let the y axis span what is shown; around a constant, rounding is not made a mountain."""
+    """Set limits of the y axis; a constant gets a wide range, so that rounding is invisible."""
     shown = shown[np.isfinite(shown)]
     if len(shown):
         low, high = float(shown.min()), float(shown.max())

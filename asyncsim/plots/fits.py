@@ -1,4 +1,4 @@
-"""What was fitted to a log, beside the log."""
+"""A log beside what was fitted to it: arrivals, completions, distributions, and checks."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from asyncsim.plots.style import (
 
 MOST_POINTS = 1000
 FARTHEST = 3.0
-"""Half-widths of an interval; what lies farther away is drawn there."""
+"""Largest distance drawn, in half-widths of an interval."""
 
 
 def arrival_rates(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw fitted rates by hour as steps with bands of their intervals, one line per kind of day.
+    """Draw fitted rates by hour as steps, with intervals as bands, one line per kind of day.
 
     Parameters
     ----------
     table
-        ``days`` (text), ``hour`` (0 to 23, or missing: all of them), ``rate, low, high`` per hour.
+        ``days`` (text), ``hour`` (0 to 23, or missing for all), ``rate, low, high`` per hour.
     """
     ax = ax or figure(1, width=8.0)[1][0]
     for k, (days, rows) in enumerate(table.groupby("days", sort=False)):
@@ -60,7 +60,7 @@ def _short(days: str) -> str:
 def completions_by_clock(
     clocks: Floats,
     window: tuple[float, float] | None,
-    said: tuple[str, str],
+    labels: tuple[str, str],
     ax: Axes | None = None,
 ) -> Axes:
     """Draw completions by time of day, and the window of a batch or of working hours.
@@ -70,9 +70,9 @@ def completions_by_clock(
     clocks
         Times of day in seconds.
     window
-        Its start and length, in seconds; None if there is none.
-    said
-        What the window is, for the title, and how long it is, beside it.
+        Its start and length in seconds, or None.
+    labels
+        Meaning of the window, for the title, and its length in words.
     """
     ax = ax or figure(1, width=8.0)[1][0]
     counts, edges = np.histogram(clocks / 3600, bins=np.arange(0, 24.01, 0.25))
@@ -83,7 +83,7 @@ def completions_by_clock(
             ax.axvspan(begin, begin + length, color=ORANGE, alpha=0.25, lw=0, zorder=0)
         ax.axvline(start, color=ORANGE, lw=2)
         ax.annotate(
-            f"{said[1]} ",
+            f"{labels[1]} ",
             (start, 0.97), xycoords=("data", "axes fraction"), ha="right" if start > 8 else "left",
             va="top", fontsize=9, color="#A04300",
         )  # fmt: skip
@@ -91,30 +91,30 @@ def completions_by_clock(
     ax.xaxis.set_major_formatter("{x:.0f}:00")
     tidy(
         ax,
-        f"Completions by time of day: {said[0]}",
+        f"Completions by time of day: {labels[0]}",
         "time of day",
         "completions in a quarter of an hour",
     )
     return ax
 
 
-def times_and_law(
+def times_and_distribution(
     times: Floats,
     grid: Floats,
     share: Floats | None,
     names: tuple[str, str],
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the share of times below each time, of the log and of the best law.
+    """Draw the cumulative distributions of a log and of the best fit.
 
     Parameters
     ----------
     times
         In seconds, sorted.
     grid, share
-        Times, and the share that the law has below each; None without a law.
+        Times, and the fitted share below each; None without a fit.
     names
-        What takes the time, and what the law is called.
+        Name of the time, and of the fitted distribution.
     """
     ax = ax or figure(1)[1][0]
     keep = np.unique(np.linspace(0, len(times) - 1, MOST_POINTS).astype(int))
@@ -125,30 +125,30 @@ def times_and_law(
     plain_time_axis(ax, 0.0, float(grid[-1]))
     ax.yaxis.set_major_formatter("{x:.0%}")
     ax.legend(frameon=False, fontsize=9, loc="lower right")
-    tidy(ax, f"{names[0]}: how many take at most so long?", "time", "share")
+    tidy(ax, f"{names[0]}: cumulative share", "time", "share")
     return ax
 
 
 def quantiles_against(
     times: Floats, quantiles: Floats | None, names: tuple[str, str], ax: Axes | None = None
 ) -> Axes:
-    """Draw quantiles of the log against those of the best law: on the line where they agree.
+    """Draw quantiles of the log over those of the best fit; they agree on the diagonal.
 
     Parameters
     ----------
     times, quantiles
-        In seconds, both sorted; None without a law.
+        In seconds, both sorted; None without a fit.
     names
-        What takes the time, and what the law is called.
+        Name of the time, and of the fitted distribution.
     """
     ax = ax or figure(1)[1][0]
-    tidy(ax, f"{names[0]}: quantiles", f"{names[1]} law", "log")
+    tidy(ax, f"{names[0]}: quantiles", f"{names[1]} distribution", "log")
     if quantiles is None:
         ax.set_axis_off()
-        ax.text(0.5, 0.5, "no parametric law", ha="center", va="center", color=PALE)
+        ax.text(0.5, 0.5, "no parametric distribution", ha="center", va="center", color=PALE)
         return ax
     ends = np.linspace(0, len(times) - 1, MOST_POINTS).astype(int)
-    tails = np.r_[:20, len(times) - 20 : len(times)]  # where laws differ
+    tails = np.r_[:20, len(times) - 20 : len(times)]  # where distributions differ most
     keep = np.unique(np.clip(np.concatenate([ends, tails]), 0, len(times) - 1))
     ax.plot(quantiles[keep], times[keep], "o", ms=3.5, color=BLUE, alpha=0.6)
     high = float(max(quantiles[keep].max(), times[-1])) or 1.0
@@ -159,8 +159,8 @@ def quantiles_against(
     return ax
 
 
-def figures_checked(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw where each figure of a log lies in its interval, one row per figure.
+def metrics_checked(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw the position of each metric of a log in its interval, one row per metric.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def figures_checked(table: pd.DataFrame, ax: Axes) -> Axes:
     middle = (table["low"] + table["high"]) / 2
     half = (table["high"] - table["low"]) / 2
     away = ((table["log"] - middle) / half.where(half > 0)).fillna(0.0)
-    away = away.mask(~table["within"] & (away == 0), FARTHEST)  # no width, or nothing to compare
+    away = away.mask(~table["within"] & (away == 0), FARTHEST)  # no width, or no interval
     at = away.clip(-FARTHEST, FARTHEST).to_numpy()
     rows = np.arange(len(table))
     ax.axvspan(-1, 1, color=BLUE, alpha=0.15, lw=0)
@@ -183,5 +183,5 @@ def figures_checked(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xticks([-1, 0, 1], ["low", "mean", "high"])
     ax.set_yticks(rows, table["figure"].tolist(), fontsize=8)
     ax.legend(frameon=False, fontsize=9, loc="upper right")
-    tidy(ax, "The log's figures in the intervals of the simulation", "interval of a run", "")
+    tidy(ax, "Metrics of the log in the intervals of the simulation", "interval of a run", "")
     return ax

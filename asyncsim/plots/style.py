@@ -1,4 +1,4 @@
-"""One style for every figure: colour-blind safe, quiet, large enough for a slide."""
+"""The style of every figure: safe for colour-blind readers, and readable on a slide."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 NAMED = re.compile(r"(?!.*\\mathdefault).*\$.*", re.DOTALL)
-"""A text with a dollar sign that is no power of ten on a logarithmic axis."""
+"""A text with a dollar sign, except powers of ten on a logarithmic axis."""
 Floats = NDArray[np.float64]
 
 COLOURS = (
@@ -27,18 +27,18 @@ COLOURS = (
 BLUE, ORANGE, GREEN, PINK = COLOURS[:4]
 PALE = COLOURS[-1]
 GREY = "#666666"
-"""Of marks and lines that are no strategy's."""
+"""Colour of marks and lines that belong to no strategy."""
 MARKERS = "osD^vP*<X"
 LINES = ("-", "--", "-.", ":")
 WIDE = 50
-"""A scale whose ends are further apart than this is logarithmic."""
+"""Ratio of largest to smallest value above which a scale is logarithmic."""
 
 
 class PlainFigure(Figure):
-    """A figure in which a name with dollar signs is that name, and no formula to be set."""
+    """A figure that shows dollar signs in names as they are, not as formulas."""
 
     def draw(self, renderer: RendererBase) -> None:
-        """Draw everything; what matplotlib itself sets as formulas are the ticks of logarithms."""
+        """Draw everything; only ticks of logarithmic axes are formulas."""
         for text in self.findobj(Text):
             if isinstance(text, Text) and NAMED.fullmatch(text.get_text()):
                 text.set_parse_math(False)
@@ -46,15 +46,15 @@ class PlainFigure(Figure):
 
 
 def figure(columns: int, width: float = 5.2, height: float = 4.0) -> tuple[Figure, list[Axes]]:
-    """Return a figure with some axes side by side; in a notebook the caller shows it once."""
+    """Return a figure with a row of axes."""
     return grid(1, columns, width, height)
 
 
 def grid(
     rows: int, columns: int, width: float = 6.0, height: float = 3.8, sharex: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure with rows of axes, from left to right and downwards."""
-    from matplotlib import pyplot as plt  # most of the time that importing Matplotlib takes
+    """Return a figure with rows of axes, and the axes row by row."""
+    from matplotlib import pyplot as plt  # slow to import
 
     drawn, axes = plt.subplots(
         rows,
@@ -65,7 +65,7 @@ def grid(
         squeeze=False,
         FigureClass=PlainFigure,
     )
-    plt.close(drawn)  # or a notebook would show it a second time
+    plt.close(drawn)  # otherwise a notebook shows it twice
     return drawn, list(axes.flat)
 
 
@@ -84,16 +84,16 @@ def look(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
 def shared_legend(
     drawn: Figure, labels: Iterable[str], texts: Mapping[str, str] | None = None
 ) -> None:
-    """Put one legend for all axes under the figure, with colour, line and marker.
+    """Add a legend for all axes below the figure, with colour, line and marker.
 
     Parameters
     ----------
     drawn
         The figure.
     labels
-        One for each colour, in order.
+        Labels in order of the colours.
     texts
-        What the legend shows for them, if not the labels themselves.
+        Texts to show instead of labels.
     """
     texts = texts or {}
     handles = [
@@ -106,14 +106,14 @@ def shared_legend(
 
 
 def heading(name: str, unit: str, lossy: bool = False) -> str:
-    """Return the name of a figure in words, with its unit if it has one.
+    """Return the name of a metric in words, with its unit if it has one.
 
     Parameters
     ----------
     name, unit
-        As in the table of figures.
+        As in the table of metrics.
     lossy
-        Whether some waits never resumed: the name then says what the figure averages.
+        Whether some waits never resumed: the name then includes what the metric averages.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def heading(name: str, unit: str, lossy: bool = False) -> str:
 
 
 def counted(name: str) -> str:
-    """Return what a figure averages that leaves out the waits which never resumed, if it does.
+    """Return what a metric averages, if it excludes unresumed waits, or an empty text.
 
     Examples
     --------
@@ -151,14 +151,14 @@ def percent(share: float) -> str:
 
 
 def with_unresumed(label: str, share: float, most: bool = False) -> str:
-    """Return the label of a strategy with the share of its waits that never resumed, if any.
+    """Return the label of a strategy with its unresumed share, if any.
 
     Parameters
     ----------
     label
         The label.
     share
-        From 0 to 1; NaN where there were no waits.
+        From 0 to 1; NaN without waits.
     most
         Whether it is the largest of several shares.
 
@@ -171,7 +171,7 @@ def with_unresumed(label: str, share: float, most: bool = False) -> str:
 
 
 def tidy(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
-    """Give an Axes its title and labels, and take away what does not speak."""
+    """Set title and labels of an Axes, and remove unneeded lines."""
     ax.set_title(title, loc="left", fontsize=11)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
@@ -180,7 +180,7 @@ def tidy(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
 
 
 def readable(seconds: float) -> str:
-    """Return a time as a person says it: 0.5 ms, 70 ms, 30 s, 15 min, 2 h."""
+    """Return a time in a readable unit: 0.5 ms, 70 ms, 30 s, 15 min, 2 h."""
     for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
@@ -191,7 +191,7 @@ TIME_TICKS = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 6 * 3600, 86400, 7 * 86400
 
 
 def time_axis(ax: Axes, low: float, high: float) -> None:
-    """Make the x axis a logarithmic time axis with ticks people know."""
+    """Make the x axis a logarithmic time axis with ticks at usual times."""
     ax.set_xscale("log")
     ticks = [t for t in TIME_TICKS if low / 2 <= t <= high * 2]
     ax.set_xticks(ticks, [readable(t) for t in ticks])
@@ -202,7 +202,7 @@ TIME_STEPS = (0.001, 0.01, 0.1, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 180
 
 
 def plain_time_axis(ax: Axes, low: float, high: float) -> None:
-    """Put ticks that people know on a linear x axis of seconds."""
+    """Set ticks at usual times on a linear x axis of seconds."""
     steps = [*TIME_STEPS, *(3600.0 * k for k in (2, 6, 12, 24, 48, 168))]
     weeks = steps[-1] * math.ceil((high - low) / (7 * steps[-1]))
     step = next((s for s in steps if (high - low) / s <= 7), weeks)

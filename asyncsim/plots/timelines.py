@@ -1,4 +1,4 @@
-"""The life of one waiting step under several strategies, one above the other."""
+"""Timeline of one waiting step under several strategies, one above the other."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ class _Event(NamedTuple):
     text: str
 
 
-def timeline(lanes: Mapping[str, pd.DataFrame], title: str) -> Figure:
-    """Draw events of one wait around its completion, one lane per strategy.
+def timeline(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """Draw events of one wait around its completion, one row per strategy.
 
     Parameters
     ----------
-    lanes
+    tables
         By strategy: events with ``event``, ``start``, ``end`` (seconds) and ``text``.
     title
-        The title above all lanes.
+        The title above all rows.
     """
-    n = len(lanes)
+    n = len(tables)
     drawn, axes = grid(n, 1, width=10.0, height=1.9 + 0.6 / n, sharex=True)
-    events = {label: _events(table) for label, table in lanes.items()}
-    fallback = _completion([event for lane in events.values() for event in lane])
+    events = {label: _events(table) for label, table in tables.items()}
+    fallback = _completion([event for row in events.values() for event in row])
     shown = {}
-    for label, lane in events.items():  # a later step completes at another instant in each lane
-        origin = _completion(lane, fallback)
-        shown[label] = [_shifted(event, origin) for event in lane]
+    for label, row in events.items():  # completion of a later step differs between rows
+        origin = _completion(row, fallback)
+        shown[label] = [_shifted(event, origin) for event in row]
     low, high = _span(shown)
-    for ax, (label, lane) in zip(axes, shown.items(), strict=True):
-        _draw_lane(ax, lane, low, high)
+    for ax, (label, row) in zip(axes, shown.items(), strict=True):
+        _draw_row(ax, row, low, high)
         ax.set_title(label, loc="left", fontsize=11)
     last = axes[-1]
     last.set_xlabel("time from completion of the outside work")
@@ -80,20 +80,20 @@ def _completion(events: list[_Event], fallback: float | None = None) -> float:
 
 
 def _span(events: Mapping[str, list[_Event]]) -> tuple[float, float]:
-    """Show the end of every lane and the last checks before completion, no more."""
+    """Return the time range: from the last checks before completion to the end of every row."""
     low, high = 0.0, 0.0
-    for lane in events.values():
-        checks = [e.start for e in lane if e.name == "check" and e.start <= 0]
+    for row in events.values():
+        checks = [e.start for e in row if e.name == "check" and e.start <= 0]
         low = min([low, *checks[-CHECKS_SHOWN:]])
-        ends = [e.end for e in lane if e.name not in ("arrived", "called")]
+        ends = [e.end for e in row if e.name not in ("arrived", "called")]
         high = max([high, *(end for end in ends if math.isfinite(end))])
     width = max(high - low, 1e-3)
     return low - width * 0.14, high + width * 0.14
 
 
-def _draw_lane(ax: Axes, lane: list[_Event], low: float, high: float) -> None:
-    """Draw one lane: waiting as a bar, checks and deliveries as marks, completion as a line."""
-    at = {event.name: event.start for event in lane}
+def _draw_row(ax: Axes, row: list[_Event], low: float, high: float) -> None:
+    """Draw one row: waiting as a bar, checks and deliveries as marks, completion as a line."""
+    at = {event.name: event.start for event in row}
     end = min([at[name] for name in ENDINGS if math.isfinite(at.get(name, math.inf))] + [high])
     if "armed" in at:
         start = max(at["armed"], low)
@@ -101,7 +101,7 @@ def _draw_lane(ax: Axes, lane: list[_Event], low: float, high: float) -> None:
     if "resumed" in at and end > 0:
         ax.barh(0, end, left=0.0, height=0.34, color=ORANGE, alpha=0.7)
         ax.annotate(f"{readable(end)} late", (end, 0.27), color="#A04300", fontsize=10)
-    for event in lane:
+    for event in row:
         if low <= event.start <= high:
             _mark(ax, event, high)
     ax.axvline(0.0, color=BLUE, lw=2, zorder=0)
@@ -117,16 +117,16 @@ def _mark(ax: Axes, event: _Event, high: float) -> None:
     if event.name == "check":
         colour = GREEN if event.text == "done" else PINK
         ax.plot(event.start, 0, marker="v", ms=11, color=colour)
-        _say(ax, f"check: {event.text}", event.start)
+        _annotate(ax, f"check: {event.text}", event.start)
     elif event.name == "delivery":
         arrived = event.end if event.end <= high else event.start
         lost = event.text in ("lost", "dead letter", "rate limited")
         ax.plot(arrived, 0, marker="X" if lost else "D", ms=9, color=PINK if lost else GREEN)
-        _say(ax, f"callback: {event.text}", arrived)
+        _annotate(ax, f"callback: {event.text}", arrived)
     elif event.name in ENDINGS:
         ax.plot(event.start, 0, marker="|", ms=30, mew=3, color=GREEN)
 
 
-def _say(ax: Axes, text: str, at: float) -> None:
+def _annotate(ax: Axes, text: str, at: float) -> None:
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
     ax.annotate(text, (at, -0.45), ha="center", fontsize=9, color="#444444", bbox=box)

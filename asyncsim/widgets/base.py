@@ -1,13 +1,8 @@
-"""When a widget shows what has changed: soon, but never more often than an eye can follow.
+"""What all widgets share: messages from pages, throttled updates, and the controls of a clock.
 
-A session tells of a change from any thread, thousands of times a second if it must. What is shown
-is shown in the thread of the kernel's event loop, where alone a kernel may talk to its widgets.
-
-What every widget is: a view of something that changes, in the thread of the event loop.
-
-A session's clock in a widget: what it shows, and what the buttons do.
-
-What the widgets of a live session have in common: they watch it, and hear what people do.
+`BaseWidget` is the base of the explorer, `SessionWidget` that of the console and the view, which
+show a live session. A session reports changes from any thread and at any rate; `Throttle` turns
+them into updates in the thread of the kernel's event loop, the only one that may talk to widgets.
 """
 
 from __future__ import annotations
@@ -26,159 +21,126 @@ from asyncsim.errors import AsyncsimError, ScenarioError, SerialNumberError
 from asyncsim.live.real_time_clock import batches
 from asyncsim.live.session import Session
 
-HERE = Path(__file__).parent
+SPEEDS = (1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0)
+"""Speeds to choose from, in simulated seconds per real second."""
+LONG_TIME = "%a %Y-%m-%d %H:%M:%S"
+SHORT_TIME = "%a %d %b %H:%M:%S"
+INTERVAL = 0.1
+"""Shortest time between two updates, in seconds."""
+UNACKNOWLEDGED = 20
+"""Updates that are sent although no page has acknowledged one."""
 
 
-def pieces(*names: str) -> str:
-    """Return the text of files beside this one, one after the other."""
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+def read_assets(*names: str) -> str:
+    """Return the concatenated text of files in this folder."""
+    folder = Path(__file__).parent
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
 
 
-class Watching(anywidget.AnyWidget):
-    """A view of something that changes; its page's messages are heard in the loop's thread."""
+class BaseWidget(anywidget.AnyWidget):
+    """A widget whose updates and messages run in the thread of the event loop."""
 
-    _css = pieces("widgets.css")
+    _css = read_assets("widgets.css")
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
-        self._pace = Throttle(self.refresh, running_loop())
-        self.on_msg(lambda _, message, __: self._pace.call(lambda: self.hear(message)))
+        self._throttle = Throttle(self.refresh, running_loop())
+        self.on_msg(
+            lambda _, message, __: self._throttle.call(lambda: self.on_message(message)),
+        )
 
     def refresh(self) -> None:
-        """Show how things stand."""
+        """Send the current state to the page."""
         raise NotImplementedError
 
-    def hear(self, message: Mapping[str, Any]) -> None:
-        """Do what a page asks for, then show what has come of it."""
+    def on_message(self, message: Mapping[str, Any]) -> None:
+        """Handle a message from a page, and show the result."""
         raise NotImplementedError
 
 
-INTERVAL = 0.1
-"""Shortest time between two pictures, in seconds."""
-UNSEEN = 20
-"""Pictures that are sent on trust; then nothing more is shown until somebody has seen one."""
-
-
-class Throttle:
-    """Shows what has changed, at most ten times a second.
-
-    A page that shows a widget says so after each picture. Widgets that nobody sees any more, as
-    their cell has been run again, cost nothing for that reason, and a slow browser is never
-    flooded.
+class SessionWidget(BaseWidget):
+    """A widget over a live session.
 
     Parameters
     ----------
-    show
-        Sends a picture; called in the loop's thread.
-    loop
-        The event loop that is running in the thread that makes this object; None, as in a script,
-        shows each change at once.
-    now
-        The clock, in seconds.
+    session
+        Made by `asyncsim.live`.
     """
 
-    def __init__(
-        self,
-        show: Callable[[], None],
-        loop: asyncio.AbstractEventLoop | None,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._show = show
-        self._loop = loop
-        self._thread = threading.get_ident()
-        self._now = now
-        self._last = -INTERVAL
-        self._timer: asyncio.TimerHandle | None = None
-        self._credit = UNSEEN
-        self._dirty = False
-        self._called = False
+    choices = traitlets.Dict().tag(sync=True)
+    """What stays the same during a session: scenario, speeds, whether there is a batch."""
+    clock = traitlets.Dict().tag(sync=True)
+    """The present moment, whether the clock runs, and its speed."""
+    notice = traitlets.Unicode("").tag(sync=True)
+    """Result of the last request, and errors that belong to no field."""
+    problems = traitlets.Dict().tag(sync=True)
+    """Errors in what was entered, by the name of the field."""
 
-    def changed(self) -> None:
-        """Hear that something has changed, in any thread."""
-        self._dirty = True
-        if self._is_here():
-            self._soon()
-        elif not self._called:  # a flood of changes calls the loop once
-            self._called = True
-            self.call(self._soon)
+    def __init__(self, session: Session) -> None:
+        choices = {
+            "scenario": session.scenario.name,
+            "speeds": sorted({*SPEEDS, session.speed}),
+            "batch": bool(batches(session.scenario)),
+            "why_no_reset": session.why_no_reset,
+        }
+        super().__init__(choices=choices, clock=clock_of(session))
+        self._live = session
+        self._end_listening = session.listen(self._throttle.changed)
 
-    def call(self, deed: Callable[[], None]) -> None:
-        """Do something in the loop's thread: now if this is it, else as soon as it is free."""
-        if self._is_here():
-            deed()
-        else:
-            assert self._loop is not None
-            self._loop.call_soon_threadsafe(deed)
+    def refresh(self) -> None:
+        """Send the current state to the page."""
+        self.clock = clock_of(self._live)
 
-    def show(self) -> None:
-        """Show how things stand, whether or not it is time: a person has done something."""
-        self._dirty = self._called = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._last = self._now()
-        self._show()
+    def on_message(self, message: Mapping[str, Any]) -> None:
+        """Handle a message from a page, and show the result.
 
-    def seen(self) -> None:
-        """Hear that a page has shown a picture."""
-        self._credit = UNSEEN
-        if self._dirty:
-            self._soon()
-
-    def _is_here(self) -> bool:
-        no_loop = self._loop is None or self._loop.is_closed()
-        return no_loop or threading.get_ident() == self._thread
-
-    def _soon(self) -> None:
-        self._called = False
-        if not self._dirty or not self._credit:
+        Parameters
+        ----------
+        message
+            ``{"do": "finish", …}``; see `act`.
+        """
+        action = str(message.get("do"))
+        if action == "seen":
+            self._throttle.acknowledged()
             return
-        wait = self._last + INTERVAL - self._now()
-        # The loop may be busy with the very thing that is to be watched, so no timer is relied on
-        if wait <= 0 or self._loop is None or self._loop.is_closed():
-            self._credit -= 1
-            self.show()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(wait, self._on_time)
+        if action not in READING:
+            self.notify("")
+            self.problems = {}
+        try:
+            self.act(action, message)
+        except AsyncsimError as problem:
+            field = field_of(action, problem)
+            if field:
+                self.problems = {field: str(problem)}
+            else:
+                self.notify(str(problem))
+        self._throttle.update()
 
-    def _on_time(self) -> None:
-        self._timer = None
-        self._soon()
+    def act(self, action: str, message: Mapping[str, Any]) -> None:
+        """Perform an action; a page that has just opened sends ``hello``."""
+        if action in ACTIONS:
+            ACTIONS[action](self._live, message)
+        elif action == "hello":
+            self._throttle.acknowledged()
 
+    def notify(self, text: str) -> None:
+        """Show a text on the page until the next action."""
+        self.notice = text
 
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that is running in this thread, as one does in a notebook."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-SPEEDS = (1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0)
-"""Simulated seconds per real second that can be chosen from."""
-MOMENT = "%a %Y-%m-%d %H:%M:%S"
-SHORT = "%a %d %b %H:%M:%S"
-"""Where there are many below each other."""
+    def close(self) -> None:
+        """Remove the widget from every page."""
+        self._end_listening()
+        super().close()
 
 
 def clock_of(session: Session) -> dict[str, Any]:
-    """Return how the clock stands."""
-    return {"at": f"{session.at:{MOMENT}}", "playing": session.playing, "speed": session.speed}
-
-
-def choices_of(session: Session) -> dict[str, Any]:
-    """Return what does not change while a session goes on."""
-    return {
-        "scenario": session.scenario.name,
-        "speeds": sorted({*SPEEDS, session.speed}),
-        "batch": bool(batches(session.scenario)),
-        "why_no_reset": session.why_no_reset,
-    }
+    """Return the state of a session's clock."""
+    return {"at": f"{session.at:{LONG_TIME}}", "playing": session.playing, "speed": session.speed}
 
 
 def _step(session: Session, _: Mapping[str, Any]) -> None:
     if not session.step():
-        raise ScenarioError("nothing happens any more by itself")
+        raise ScenarioError("no event is left: nothing more happens by itself")
 
 
 def _until(session: Session, message: Mapping[str, Any]) -> None:
@@ -201,19 +163,15 @@ ACTIONS: dict[str, Callable[[Session, Mapping[str, Any]], object]] = {
     "batch": lambda session, _: session.run_to_next_batch(),
     "reset": lambda session, _: session.reset(),
 }
-"""What a page may ask of the clock, by the name it has in the message."""
-
-
-LOOKING = ("hello", "choose", "turn")
-"""What a page asks for only to look: what was told before still stands."""
-
-
+"""Controls of the clock, by their name in a message."""
+READING = ("hello", "choose", "turn")
+"""Actions that change nothing: notices and problems stay on the page."""
 FIELDS = {"until": "moment", "speed": "speed"}
-"""The field that a request of the clock takes what it needs from."""
+"""The field of the page that an action of the clock reads."""
 
 
 class FieldError(ScenarioError):
-    """Reports that what was entered in a field of a page cannot be used.
+    """Reports invalid input in a field of a page.
 
     Parameters
     ----------
@@ -228,79 +186,103 @@ class FieldError(ScenarioError):
         self.field = field
 
 
-class SessionWidget(Watching):
-    """A widget over a live session.
-
-    Parameters
-    ----------
-    session
-        Made by `asyncsim.live`.
-    """
-
-    choices = traitlets.Dict().tag(sync=True)
-    """What does not change: name of the scenario, speeds, whether there is a batch."""
-    clock = traitlets.Dict().tag(sync=True)
-    """The present moment, whether the clock runs, and its speed."""
-    notice = traitlets.Unicode("").tag(sync=True)
-    """Result of the last request, and errors that concern no field."""
-    problems = traitlets.Dict().tag(sync=True)
-    """What is wrong with what was entered, by the name of the field."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(choices=choices_of(session), clock=clock_of(session))
-        self._live = session
-        self._end_listening = session.listen(self._pace.changed)
-
-    def refresh(self) -> None:
-        """Show how things stand."""
-        self.clock = clock_of(self._live)
-
-    def hear(self, message: Mapping[str, Any]) -> None:
-        """Do what a page asks for, then show what has come of it.
-
-        Parameters
-        ----------
-        message
-            ``{"do": "finish", …}``; see `do`.
-        """
-        deed = str(message.get("do"))
-        if deed == "seen":
-            self._pace.seen()
-            return
-        if deed not in LOOKING:
-            self.tell("")
-            self.problems = {}
-        try:
-            self.do(deed, message)
-        except AsyncsimError as problem:
-            field = field_of(deed, problem)
-            if field:
-                self.problems = {field: str(problem)}
-            else:
-                self.tell(str(problem))
-        self._pace.show()
-
-    def do(self, deed: str, message: Mapping[str, Any]) -> None:
-        """Do one thing that a page asks for; ``hello`` is said by a page that has just opened."""
-        if deed in ACTIONS:
-            ACTIONS[deed](self._live, message)
-        elif deed == "hello":
-            self._pace.seen()
-
-    def tell(self, text: str) -> None:
-        """Tell the person at the page something; it stands until the next deed."""
-        self.notice = text
-
-    def close(self) -> None:
-        """Take the widget off every page."""
-        self._end_listening()
-        super().close()
-
-
-def field_of(deed: str, problem: AsyncsimError) -> str | None:
-    """Return the field that an error concerns, or None."""
+def field_of(action: str, problem: AsyncsimError) -> str | None:
+    """Return the field that an error belongs to, or None."""
     if isinstance(problem, FieldError):
         return problem.field
     if isinstance(problem, SerialNumberError):
         return "number"
-    return FIELDS.get(deed) if isinstance(problem, ScenarioError) else None
+    return FIELDS.get(action) if isinstance(problem, ScenarioError) else None
+
+
+class Throttle:
+    """Limits updates to ten a second, and stops them when no page shows the widget.
+
+    A page acknowledges each update. A widget that has left every page, because its cell was
+    run again, therefore costs nothing, and a slow browser is never flooded.
+
+    Parameters
+    ----------
+    show
+        Sends an update; called in the loop's thread.
+    loop
+        The event loop of the current thread; None, as in a script, sends every update at once.
+    now
+        The clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        show: Callable[[], None],
+        loop: asyncio.AbstractEventLoop | None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._show = show
+        self._loop = loop
+        self._thread = threading.get_ident()
+        self._now = now
+        self._last = -INTERVAL
+        self._timer: asyncio.TimerHandle | None = None
+        self._credit = UNACKNOWLEDGED
+        self._dirty = False
+        self._scheduled = False
+
+    def changed(self) -> None:
+        """Schedule an update; may be called from any thread."""
+        self._dirty = True
+        if self._in_loop_thread():
+            self._update_when_due()
+        elif not self._scheduled:  # a flood of changes calls the loop once
+            self._scheduled = True
+            self.call(self._update_when_due)
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Run a function in the loop's thread: now in that thread, otherwise soon."""
+        if self._in_loop_thread():
+            action()
+        else:
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(action)
+
+    def update(self) -> None:
+        """Send an update at once, as after an action of the user."""
+        self._dirty = self._scheduled = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._last = self._now()
+        self._show()
+
+    def acknowledged(self) -> None:
+        """Record that a page has shown an update."""
+        self._credit = UNACKNOWLEDGED
+        if self._dirty:
+            self._update_when_due()
+
+    def _in_loop_thread(self) -> bool:
+        no_loop = self._loop is None or self._loop.is_closed()
+        return no_loop or threading.get_ident() == self._thread
+
+    def _update_when_due(self) -> None:
+        self._scheduled = False
+        if not self._dirty or not self._credit:
+            return
+        wait = self._last + INTERVAL - self._now()
+        # The loop may be busy with the run that is shown, so a timer alone is not enough
+        if wait <= 0 or self._loop is None or self._loop.is_closed():
+            self._credit -= 1
+            self.update()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(wait, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._update_when_due()
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, as in a notebook, or None."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

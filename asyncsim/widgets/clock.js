@@ -1,6 +1,6 @@
-// What the widgets of a live session share: following what changes, and the clock's controls.
+// Shared by the widgets of a live session: following traits, and the controls of the clock.
 
-/** Call a function once things have been quiet for a while. */
+/** Call a function after a pause without further calls. */
 function onceQuiet(milliseconds, call) {
   let timer = 0;
   return (...values) => {
@@ -9,7 +9,7 @@ function onceQuiet(milliseconds, call) {
   };
 }
 
-/** Tell the kernel that a picture has been shown, at most once per frame. */
+/** Acknowledge updates to the kernel, at most once per frame. */
 function acknowledge(model) {
   let asked = false;
   return () => {
@@ -22,7 +22,7 @@ function acknowledge(model) {
   };
 }
 
-/** A form in which Enter in any field submits, also where a notebook keeps browsers from it. */
+/** A form in which Enter in any field submits, even where a notebook intercepts the key. */
 function formWith(className, submit, ...children) {
   const send = (event) => {
     event.preventDefault();
@@ -36,7 +36,7 @@ function formWith(className, submit, ...children) {
   } }, ...children);
 }
 
-/** Call functions when traits change, and now, until the signal. */
+/** Call functions now, and whenever their traits change, until the signal. */
 function follow(model, signal, handlers) {
   for (const [name, handler] of Object.entries(handlers)) {
     model.on(`change:${name}`, handler);
@@ -51,7 +51,7 @@ function speedText(speed) {
   return `1 s shows ${+(speed / size).toPrecision(4)} ${unit}`;
 }
 
-/** Show what is wrong at each field, by name; `fields` returns those there are. */
+/** Show problems at their fields; `fields` returns the fields by name. */
 function followProblems(model, signal, fields) {
   follow(model, signal, { problems: () => {
     const problems = model.get("problems") ?? {};
@@ -59,9 +59,9 @@ function followProblems(model, signal, fields) {
   } });
 }
 
-/** The present moment, play and pause, speed, step, to a clock time, to the next batch. */
+/** Controls of the clock: play and pause, speed, step, to a time, to the next batch. */
 function clockBar(model, signal) {
-  const ask = (deed, more = {}) => model.send({ do: deed, ...more });
+  const ask = (action, more = {}) => model.send({ do: action, ...more });
   const title = make("strong");
   const at = make("output", { className: "asyncsim-now", ariaLabel: "present moment" });
   const play = button("▶ Play", () => ask(model.get("clock").playing ? "pause" : "play"),
@@ -69,7 +69,7 @@ function clockBar(model, signal) {
   const speed = make("select", {
     on: { change: () => ask("speed", { speed: Number(speed.value) }) } });
   const step = button("Step", () => ask("step"),
-    { title: "play the next instant at which anything happens" });
+    { title: "advance to the next event" });
   const moment = make("input", { size: 9, placeholder: "22:00", autocomplete: "off",
     title: "a clock time, or a date and time: 2026-01-06 07:00" });
   const problems = { moment: problemOf(moment), speed: problemOf(speed) };
@@ -77,7 +77,7 @@ function clockBar(model, signal) {
     labelled("run until", moment), make("button", { type: "submit", text: "Go" }),
     problems.moment.line);
   const batch = button("To next batch", () => ask("batch"),
-    { title: "play up to a second before the next batch begins" });
+    { title: "advance to one second before the next batch starts" });
   const notice = make("p", { className: "asyncsim-notice", role: "status" });
 
   follow(model, signal, {

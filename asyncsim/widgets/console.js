@@ -1,9 +1,9 @@
-// The console: records that wait, a form that finishes them, and a log of the answers.
+// The console: waiting records, a form that finishes them, and a log of the answers.
 
 const KIND = { 2: "ok", 4: "refused" };
 const MARK = { ok: "✓", refused: "✗" };
 
-/** The table of waiting records, one page of it, and what turns the pages. */
+/** One page of the waiting records, a filter, and buttons to turn pages. */
 function recordsPart(model, signal, pick) {
   const turn = (first) => model.send({ do: "turn", like: filter.value, first });
   const filter = make("input", { type: "search", className: "asyncsim-filter", size: 14,
@@ -15,13 +15,13 @@ function recordsPart(model, signal, pick) {
   const head = ["serial number", "process", "step", "system", "waiting since"];
   const body = make("tbody");
   const table = make("table", { className: "asyncsim-records" },
-    make("caption", { text: "Records that wait" }),
+    make("caption", { text: "Waiting records" }),
     make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col", text })))),
     body);
 
   const newRow = () => {
     const taken = button("", () => pick(taken.textContent),
-      { className: "asyncsim-pick", title: "take this number" });
+      { className: "asyncsim-pick", title: "select this number" });
     return make("tr", {}, make("td", {}, taken), ...head.slice(1).map(() => make("td")));
   };
   const draw = () => {
@@ -35,7 +35,7 @@ function recordsPart(model, signal, pick) {
       for (let c = 1; c < cells.length; c++) setText(row.cells[c], cells[c]);
     });
     const shown = rows.length ? `${first + 1}–${first + rows.length} of ` : "";
-    const fits = like ? ` that fit, ${waiting.toLocaleString("en")} in all` : "";
+    const fits = like ? ` that match, of ${waiting.toLocaleString("en")}` : "";
     setText(count, `${shown}${total.toLocaleString("en")} waiting${fits}`);
     before.disabled = first === 0;
     after.disabled = first + rows.length >= total;
@@ -45,7 +45,7 @@ function recordsPart(model, signal, pick) {
     make("div", { className: "asyncsim-row" }, labelled("find", filter), count,
       make("span", { className: "asyncsim-row" }, before, after)),
     make("div", { className: "asyncsim-scroll", tabIndex: 0, role: "region",
-      ariaLabel: "records that wait" }, table));
+      ariaLabel: "waiting records" }, table));
 }
 
 /** Names and values of data fields; a new row opens when the last one is used. */
@@ -72,7 +72,7 @@ function fieldsPart() {
   return { list, read, problems };
 }
 
-/** The form: a number, data fields, and what can be done with them. */
+/** The form: a serial number, data fields, and buttons for actions. */
 function formPart(model, signal) {
   const number = make("input", { className: "asyncsim-serial", size: 10, autocomplete: "off",
     spellcheck: false, placeholder: "5_31", on: {
@@ -83,24 +83,24 @@ function formPart(model, signal) {
   let asked = false;
   const back = () => {
     number.focus();
-    number.select(); // typing replaces it, Enter sends it once more
+    number.select(); // typing replaces it, Enter sends it again
   };
-  // The number goes with the message: no key can be overtaken by the Enter after it
-  const ask = (deed) => {
-    model.send({ do: deed, number: number.value, fields: fields.read() });
+  // The number is part of the message, so that Enter never overtakes the last key
+  const ask = (action) => {
+    model.send({ do: action, number: number.value, fields: fields.read() });
     asked = true;
     back();
   };
   const form = formWith("asyncsim-form", () => ask("finish"),
     labelled("serial number", number), ofNumber.line,
-    make("fieldset", {}, make("legend", { text: "data fields handed back" }), fields.list,
+    make("fieldset", {}, make("legend", { text: "data fields to return" }), fields.list,
       fields.problems.fields.line),
     make("div", { className: "asyncsim-row" },
       make("button", { type: "submit", className: "asyncsim-main", text: "Finish" }),
       button("Retry", () => ask("retry"),
-        { title: "as an operator does: enter the step once more, under a new number" }),
+        { title: "enter the step again under a new number, as an operator does" }),
       button("Start instance", () => ask("start"),
-        { title: "start an instance of the process, with these data fields" })));
+        { title: "start an instance of the process with these data fields" })));
   const pick = (text) => {
     number.value = text;
     model.send({ do: "choose", number: text });
@@ -112,14 +112,14 @@ function formPart(model, signal) {
     if (wrong && asked && form.contains(document.activeElement)) wrong.focus();
     asked = asked && !wrong;
   } });
-  return { form, pick, fates: fatesPart(model, signal) };
+  return { form, pick, twinStates: twinStatesPart(model, signal) };
 }
 
-/** How the chosen number stands under each strategy. */
-function fatesPart(model, signal) {
+/** State of the selected number under each strategy. */
+function twinStatesPart(model, signal) {
   const list = make("dl", { className: "asyncsim-beside" });
-  follow(model, signal, { fates: () => {
-    const { number, rows } = model.get("fates");
+  follow(model, signal, { twin_states: () => {
+    const { number, rows } = model.get("twin_states");
     while (list.children.length < rows.length * 2) list.append(make("dt"), make("dd"));
     while (list.children.length > rows.length * 2) list.lastElementChild.remove();
     rows.forEach(([strategy, words], k) => {
@@ -130,7 +130,7 @@ function fatesPart(model, signal) {
   return list;
 }
 
-/** Answers, the latest on top; a screen reader reads those that come in. */
+/** Answers, newest first; a screen reader announces new ones. */
 function logPart(model, signal) {
   const list = make("ol");
   const log = make("div", { className: "asyncsim-log", role: "log", ariaLabel: "answers",
@@ -157,15 +157,15 @@ export default {
     const ending = new AbortController();
     const { signal } = ending;
     const { bar, notice } = clockBar(model, signal);
-    const { form, pick, fates } = formPart(model, signal);
+    const { form, pick, twinStates } = formPart(model, signal);
     const root = panelOf("console");
     root.append(bar, notice,
       make("div", { className: "asyncsim-sides" },
         recordsPart(model, signal, pick),
-        make("div", { className: "asyncsim-side" }, form, fates, logPart(model, signal))));
+        make("div", { className: "asyncsim-side" }, form, twinStates, logPart(model, signal))));
     el.append(root);
     const seen = acknowledge(model);
-    for (const name of ["clock", "records", "answers", "fates"]) {
+    for (const name of ["clock", "records", "answers", "twin_states"]) {
       model.on(`change:${name}`, seen);
       signal.addEventListener("abort", () => model.off(`change:${name}`, seen));
     }

@@ -1,6 +1,6 @@
-"""What a console shows, made from a live session without any page.
+"""The console of a live session: users finish waiting steps by their serial number.
 
-The console of a live session: people finish waiting steps by their serial number.
+`Console` is the widget; `ConsoleState` holds what it shows, and needs no page.
 """
 
 from __future__ import annotations
@@ -20,30 +20,83 @@ from asyncsim.live.problem_documents import advice
 from asyncsim.live.responses import data_fields
 from asyncsim.live.session import AnswerLogEntry, Session
 from asyncsim.model.units import DAY, meant, text_of
-from asyncsim.widgets.base import SHORT, FieldError, SessionWidget, pieces
+from asyncsim.widgets.base import SHORT_TIME, FieldError, SessionWidget, read_assets
 
 ROWS = 20
-"""Records on one page."""
+"""Records per page."""
 LOGGED = 40
-"""Answers that are shown, the latest first."""
+"""Number of answers shown."""
 BY_TEXT = {answer.text: answer for answer in Answer}
-HAPPENED = {  # where the sender is told that all is well
-    Answer.FINISHED: "is finished: its process goes on.",
-    Answer.BUFFERED: "does not wait yet: the finish is kept until it does.",
-    Answer.IGNORED_EARLY: "does not wait yet: accepted without effect, so finish it again later.",
-    Answer.ACCEPTED_DUPLICATE: "was finished before: accepted again, without effect.",
-    Answer.ACCEPTED_LATE: "does not wait any more: accepted, without effect.",
-    Answer.IGNORED_UNKNOWN: "is not known: accepted without effect, so check the number.",
+ACCEPTED = {
+    Answer.FINISHED: "is finished; its process resumes.",
+    Answer.BUFFERED: "is not waiting yet; the finish is kept until it is.",
+    Answer.IGNORED_EARLY: "is not waiting yet; accepted without effect, so finish it again later.",
+    Answer.ACCEPTED_DUPLICATE: "was already finished; accepted again without effect.",
+    Answer.ACCEPTED_LATE: "is no longer waiting; accepted without effect.",
+    Answer.IGNORED_UNKNOWN: "is unknown; accepted without effect, so check the number.",
 }
-OTHER_DEEDS = {
-    "complete": "was declared complete: the strategy does the rest.",
-    "heartbeat": "gave a sign of life.",
-    "retry": "is retried: the step now waits as {}.",
+"""What an accepted finish did."""
+OTHER_ACTIONS = {
+    "complete": "was marked complete; the strategy notices it.",
+    "heartbeat": "sent a heartbeat.",
+    "retry": "was retried; the step now waits as {}.",
 }
+
+
+class Console(SessionWidget):
+    """A page of waiting records, a form that finishes them, and a log of the answers.
+
+    Parameters
+    ----------
+    session
+        Made by `asyncsim.live`.
+
+    Examples
+    --------
+    >>> session = sim.live(scenario, against=sim.Polling("15min"), hold=True)  # doctest: +SKIP
+    >>> session.console()                                                      # doctest: +SKIP
+    """
+
+    _esm = read_assets("elements.js", "clock.js", "console.js")
+
+    records = traitlets.Dict().tag(sync=True)
+    """One page of the waiting records, and their number."""
+    twin_states = traitlets.Dict().tag(sync=True)
+    """State of the chosen number under each strategy."""
+    answers: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
+    """The latest inputs from outside and their answers, newest first."""
+
+    def __init__(self, session: Session) -> None:
+        self.state = ConsoleState(session)
+        super().__init__(session)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Send what has changed to the page."""
+        with self.hold_sync():
+            super().refresh()
+            for name, value in self.state.shown().items():
+                setattr(self, name, value)
+
+    def act(self, action: str, message: Mapping[str, Any]) -> None:
+        """Perform an action of the page."""
+        number, fields = str(message.get("number", "")), message.get("fields", [])
+        if action == "finish":
+            self.state.finish(number, fields)
+        elif action == "choose":
+            self.state.choose(number)
+        elif action == "turn":
+            self.state.turn_to(str(message.get("like", "")), int(message.get("first", 0)))
+        elif action == "retry":
+            self.notify(self.state.retry(number))
+        elif action == "start":
+            self.notify(self.state.start(fields))
+        else:
+            super().act(action, message)
 
 
 class ConsoleState:
-    """What a console shows of a session, and what is chosen in it.
+    """What a console shows of a session, and what is selected in it.
 
     Parameters
     ----------
@@ -55,77 +108,72 @@ class ConsoleState:
         self._session = session
         self._like, self._first = "", 0
         self._chosen = ""
-        self._last_said: AnswerLogEntry | None = None
-        self._count = 0
-        self._answers: deque[dict[str, Any]] = deque(maxlen=LOGGED)
+        self._log: deque[dict[str, Any]] = deque(maxlen=LOGGED)
+        self._logged = 0
+        self._latest: AnswerLogEntry | None = None
         self._source = session.answers_given
 
-    # --- what a person does -----------------------------------------------------------------------
-
     def turn_to(self, like: str, first: int) -> None:
-        """Turn to a page of the records that fit a text."""
+        """Select the records that match a text, and the first one to show."""
         self._like, self._first = like.strip(), max(first, 0)
 
     def choose(self, serial_number: str) -> None:
-        """Choose the number whose fate is shown, or none."""
+        """Select the number whose state under each strategy is shown; empty: none."""
         self._chosen = serial_number.strip()
 
     def finish(self, serial_number: str, fields: Iterable[Sequence[str]]) -> None:
-        """Finish a step; the answer is in the log.
+        """Finish a step; the answer appears in the log.
 
         Raises
         ------
         FieldError
-            If a field is not as it must be, or the number is turned away.
+            If a field is invalid, or the finish is rejected.
         """
-        number = _given(serial_number)
+        number = _required(serial_number)
         self.choose(number)
         data = fields_of(fields)
         answer = self._session.finish(number, data or None, strict=False)
         if answer.error is not None:
-            raise FieldError("number", self._words(answer, number))
+            raise FieldError("number", self._sentence(answer, number))
 
     def retry(self, serial_number: str) -> str:
-        """Enter a step once more, as an operator does; return the message about it."""
-        new = self._session.retry(_given(serial_number))
+        """Enter a step again, as an operator does; return the notice."""
+        new = self._session.retry(_required(serial_number))
         self.choose(new)
         return f"Retried: the step now waits as {new}"
 
     def start(self, fields: Iterable[Sequence[str]]) -> str:
-        """Start an instance; return the message about it."""
-        return f"instance {self._session.start(fields_of(fields))} has started"
-
-    # --- what is shown ----------------------------------------------------------------------------
+        """Start an instance; return the notice."""
+        return f"Instance {self._session.start(fields_of(fields))} has started"
 
     def shown(self) -> dict[str, Any]:
-        """Return everything that is shown, by name."""
-        with self._session.store.lock:  # one moment, not several
+        """Return everything that is shown, by the name of its trait."""
+        with self._session.store.lock:  # all of it at the same moment
             return {
                 "records": self.records(),
-                "fates": {"number": self._chosen, "rows": self.twin_states()},
+                "twin_states": {"number": self._chosen, "rows": self.twin_states()},
                 "answers": self.answers(),
             }
 
     def records(self) -> dict[str, Any]:
-        """Return the page of waiting records."""
+        """Return the current page of waiting records."""
         total, table = self._session.page(self._like, self._first, ROWS)
         if self._first >= total and self._first:
             self._first = max(total - 1, 0) // ROWS * ROWS
             total, table = self._session.page(self._like, self._first, ROWS)
-        since = [f"{moment:{SHORT}}" for moment in table["armed_at"]]
+        since = [f"{moment:{SHORT_TIME}}" for moment in table["armed_at"]]
         columns = (table[name] for name in ("serial_number", "process", "step", "system"))
-        rows = [list(row) for row in zip(*columns, since, strict=True)]
         return {
             "like": self._like,
             "first": self._first,
             "most": ROWS,
             "total": total,
             "waiting": self._session.waiting_count,
-            "rows": rows,
+            "rows": [list(row) for row in zip(*columns, since, strict=True)],
         }
 
     def twin_states(self) -> list[list[str]]:
-        """Return how the chosen step stands under each strategy: label and words."""
+        """Return the label of each strategy, and the state of the chosen step under it."""
         if not self._chosen:
             return []
         try:
@@ -133,94 +181,89 @@ class ConsoleState:
         except SerialNumberError:
             return []
         return [
-            [str(row["strategy"]), fate(row, self._session.now)]
+            [str(row["strategy"]), state_in_words(row, self._session.now)]
             for row in table.to_dict(orient="records")
         ]
 
     def answers(self) -> list[dict[str, Any]]:
-        """Return the latest answers to what came from outside, the latest first."""
-        if self._source is not self._session.answers_given:  # the session was reset
-            self._source = self._session.answers_given
-            self._answers.clear()
+        """Return the latest answers to inputs from outside, newest first."""
+        given = self._session.answers_given
+        if self._source is not given:  # the session was reset
+            self._source = given
+            self._log.clear()
         new: list[AnswerLogEntry] = []
-        for said in reversed(self._session.answers_given):
-            if said is self._last_said or len(new) == LOGGED:
+        for entry in reversed(given):
+            if entry is self._latest or len(new) == LOGGED:
                 break
-            new.append(said)
-        for said in reversed(new):
-            self._count += 1
-            self._answers.appendleft(self._entry(said))
-        if new:
-            self._last_said = new[0]
-        return list(self._answers)
+            new.append(entry)
+        for entry in reversed(new):
+            self._logged += 1
+            self._log.appendleft({"key": self._logged, **self._shown_entry(entry)})
+            self._latest = entry
+        return list(self._log)
 
-    def _entry(self, said: AnswerLogEntry) -> dict[str, Any]:
-        answer = BY_TEXT.get(said.answer)
-        number = said.serial_number
+    def _shown_entry(self, entry: AnswerLogEntry) -> dict[str, Any]:
+        answer, number = BY_TEXT.get(entry.answer), entry.serial_number
         if answer is not None:
             code = self._session.setup.status_of(answer)
-            words = self._words(answer, str(number))
-        elif said.kind == "start":
-            code, words = 201, f"Instance {said.answer} has started."
+            words = self._sentence(answer, str(number))
+        elif entry.kind == "start":
+            code, words = 201, f"Instance {entry.answer} has started."
         else:
-            words = OTHER_DEEDS.get(said.kind, said.answer).format(said.answer)
+            words = OTHER_ACTIONS.get(entry.kind, entry.answer).format(entry.answer)
             code, words = 200, f"{number} {words}"
-        at = f"{self._session.timestamp(said.instant):{SHORT}}"
-        data = json.dumps(said.data, ensure_ascii=False) if said.data else ""
-        return {"key": self._count, "at": at, "code": code, "words": words, "data": data}
+        at = f"{self._session.timestamp(entry.instant):{SHORT_TIME}}"
+        data = json.dumps(entry.data, ensure_ascii=False) if entry.data else ""
+        return {"at": at, "code": code, "words": words, "data": data}
 
-    def _words(self, answer: Answer, number: str) -> str:
-        """Say what has happened and what to do now."""
-        if answer in HAPPENED:
-            return f"{number} {HAPPENED[answer]}"
+    def _sentence(self, answer: Answer, number: str) -> str:
+        """Return what happened to a finish, and what to do next."""
+        if answer in ACCEPTED:
+            return f"{number} {ACCEPTED[answer]}"
         did_you_mean = ""
         if answer is Answer.UNKNOWN:
             with self._session.store.lock:
                 guess = meant(number, self._session.lane().waits.like(number))
             did_you_mean = f" Did you mean {guess!r}?" if guess else ""
-        now = advice(answer, number, self._session.instances_count)
-        return f"{number}: {answer.text}.{did_you_mean} {now}"
+        next_step = advice(answer, number, self._session.instances_count)
+        return f"{number}: {answer.text}.{did_you_mean} {next_step}"
 
 
-def fate(row: Mapping[Any, Any], now: float) -> str:
-    """Say how a step stands under one strategy; `row` is one of `Session.beside`."""
+def state_in_words(row: Mapping[Any, Any], now: float) -> str:
+    """Return the state of a step under one strategy; `row` is one of `Session.beside`."""
     state, checks = row["state"], int(row["checks"])
-    asked = f" ({checks} check{'' if checks == 1 else 's'} so far)" if checks else ""
+    counted = f" ({checks} check{'' if checks == 1 else 's'}" if checks else ""
     if state == "resumed":
-        words = f"went on at {row['resumed_at']:%H:%M:%S}"
+        words = f"resumed at {row['resumed_at']:%H:%M:%S}"
         if row["latency"] == 0:
             words += ", the moment the work was complete"
         elif row["latency"] > 0:
-            words += f", {_length(row['latency'])} after the work was complete"
-        return words + asked.replace(" so far", "")
+            late = row["latency"]
+            late = text_of(round(late, 3 if late < 10 else 0))
+            words += f", {late} after the work was complete"
+        return words + (f"{counted})" if counted else "")
     if state != "waiting":
         return str(state)
     words = "still waiting"
     if not math.isnan(row["completed"]):
-        words += f", though the work is complete since {row['completed_at']:%H:%M:%S}"
+        words += f", although the work was complete at {row['completed_at']:%H:%M:%S}"
     if not pd.isna(row["next_check_at"]):
-        words += f"; next check {_moment(row['next_check_at'], row['next_check'] - now)}"
-    return words + asked
+        ahead = row["next_check"] - now
+        form = "%H:%M:%S" if ahead < DAY else SHORT_TIME
+        words += f"; next check {row['next_check_at']:{form}}"
+    return words + (f"{counted} so far)" if counted else "")
 
 
-def _moment(at: pd.Timestamp, ahead: float) -> str:
-    return f"{at:%H:%M:%S}" if ahead < DAY else f"{at:{SHORT}}"
-
-
-def _length(seconds: float) -> str:
-    return text_of(round(seconds, 3 if seconds < 10 else 0))
-
-
-def _given(serial_number: str) -> str:
+def _required(serial_number: str) -> str:
     number = serial_number.strip()
     if not number:
-        text = "a serial number is needed, such as 5_31: type one, or pick a record"
+        text = "a serial number is needed, such as 5_31: enter one, or select a record"
         raise FieldError("number", text)
     return number
 
 
 def fields_of(pairs: Iterable[Sequence[str]]) -> dict[str, Any]:
-    """Return data fields from names and values as they were typed.
+    """Return data fields from names and values as they were entered.
 
     Raises
     ------
@@ -228,8 +271,8 @@ def fields_of(pairs: Iterable[Sequence[str]]) -> dict[str, Any]:
         If a value has no name or is malformed JSON, or two have the same name.
     """
     fields: dict[str, Any] = {}
-    for k, (typed, text) in enumerate(pairs, 1):
-        name = typed.strip()
+    for k, (entered, text) in enumerate(pairs, 1):
+        name = entered.strip()
         if not name and not text.strip():
             continue
         if not name:
@@ -247,19 +290,19 @@ def fields_of(pairs: Iterable[Sequence[str]]) -> dict[str, Any]:
 
 
 def value_of(text: str) -> Any:
-    """Return what was typed as JSON would read it, or else as the text it is.
+    """Return what a text means as JSON, or the text itself.
 
     Raises
     ------
     ScenarioError
-        If it begins as JSON does, and is not valid.
+        If it begins like JSON but is malformed.
     """
 
-    def scenario_error(constant: str) -> None:
+    def not_json(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
 
     try:
-        return json.loads(text, parse_constant=scenario_error)
+        return json.loads(text, parse_constant=not_json)
     except (ValueError, RecursionError) as problem:
         if not text.lstrip().startswith(tuple('{["')):
             return text
@@ -270,55 +313,3 @@ def value_of(text: str) -> Any:
             f"value looks like JSON but is not ({why}); to send it as text, put it in double "
             f"quotes; got {text!r:.40}"
         ) from None
-
-
-class Console(SessionWidget):
-    """A page of waiting records, a form that finishes them, and the answers.
-
-    Parameters
-    ----------
-    session
-        Made by `asyncsim.live`.
-
-    Examples
-    --------
-    >>> session = sim.live(scenario, against=sim.Polling("15min"), hold=True)  # doctest: +SKIP
-    >>> session.console()                                                      # doctest: +SKIP
-    """
-
-    _esm = pieces("elements.js", "clock.js", "console.js")
-
-    records = traitlets.Dict().tag(sync=True)
-    """One page of the waiting records, and how many there are."""
-    twin_states = traitlets.Dict().tag(sync=True)
-    """How the chosen number stands under each strategy."""
-    answers: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
-    """What came from outside lately and what it was answered, the latest first."""
-
-    def __init__(self, session: Session) -> None:
-        self.state = ConsoleState(session)
-        super().__init__(session)
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Show how things stand; only what has changed is sent."""
-        with self.hold_sync():
-            super().refresh()
-            for name, value in self.state.shown().items():
-                setattr(self, name, value)
-
-    def do(self, deed: str, message: Mapping[str, Any]) -> None:
-        """Do one thing that a page asks for."""
-        number, fields = str(message.get("number", "")), message.get("fields", [])
-        if deed == "finish":
-            self.state.finish(number, fields)
-        elif deed == "choose":
-            self.state.choose(number)
-        elif deed == "turn":
-            self.state.turn_to(str(message.get("like", "")), int(message.get("first", 0)))
-        elif deed == "retry":
-            self.tell(self.state.retry(number))
-        elif deed == "start":
-            self.tell(self.state.start(fields))
-        else:
-            super().do(deed, message)

@@ -1,4 +1,4 @@
-// One lane of the view: the process drawn on a canvas, and the instances that move through it.
+// One simulation of the view: a process drawn on a canvas, with instances that move through it.
 
 const ROW = 118; // height of a row of the process
 const OUTSIDE = 74; // height of a row of external systems below it
@@ -7,16 +7,16 @@ const SYSTEM = 230; // the least width of an external system
 const GAP = 14;
 const TITLE = 32;
 const NOWHERE = 0xffff;
-const CALLING = 0x8000; // added to a place: the call is being made, the wait has not begun
+const CALLING = 0x8000; // added to a place while the step makes its call
 const SETTLED = 0.3; // pixels
-const FLIGHT = 650; // milliseconds that a check or a callback is on its way
-const STAGGER = 250; // milliseconds over which those of one picture set out
+const FLIGHT = 650; // milliseconds that a check or a callback takes
+const STAGGER = 250; // milliseconds over which the marks of one picture start
 const MOST_MARKS = 80;
-const COLOURS = { step: "--work", room: "--wait", end: "--ended", failed: "--refused" };
+const COLOURS = { step: "--work", "async step": "--wait", end: "--ended", failed: "--refused" };
 
 const number = (value) => value.toLocaleString("en");
 
-/** Where the boxes of the places are, for a width in pixels. */
+/** Boxes of the places, for a width in pixels. */
 function boxesOf(plan, width) {
   const whole = plan.widths.reduce((sum, w) => sum + w, 0);
   const unit = (width - GAP) / whole;
@@ -38,10 +38,10 @@ function boxesOf(plan, width) {
   });
 }
 
-/** Where the boxes of the external systems are, by name, below the process. */
+/** Boxes of the external systems below the process, by name. */
 function systemBoxesOf(plan, width) {
-  const rooms = plan.places.filter((place) => place?.[0] === "room");
-  const names = [...new Set(rooms.map((place) => place[2]))];
+  const steps = plan.places.filter((place) => place?.[0] === "async step");
+  const names = [...new Set(steps.map((place) => place[2]))];
   const columns = Math.max(Math.min(Math.floor((width - GAP) / SYSTEM), names.length), 1);
   const w = (width - GAP) / columns;
   return Object.fromEntries(names.map((name, k) => [name, {
@@ -53,13 +53,13 @@ function systemBoxesOf(plan, width) {
   }]));
 }
 
-/** Checks and callbacks on their way between the server and the external systems. */
+/** Checks and callbacks between the server and the external systems. */
 class Marks {
   constructor() {
     this.marks = [];
   }
 
-  /** Send off those of a picture. */
+  /** Start the marks of a picture. */
   add({ checks = [], callbacks = [] }, now) {
     for (const [place, n] of checks) this.send("check", place, n, now);
     for (const [place, n, lost] of callbacks) {
@@ -74,22 +74,22 @@ class Marks {
     }
   }
 
-  /** Forget those that have arrived; false once there are none. */
+  /** Remove those that have arrived; false if none is left. */
   move(now) {
     this.marks = this.marks.filter(({ from }) => now - from < FLIGHT);
     return this.marks.length > 0;
   }
 
-  /** Draw each where it is; `still` keeps them in the middle of their way. */
+  /** Draw each mark; `still` puts all of them half-way. */
   draw(ctx, colour, boxes, systems, now, still) {
     for (const { kind, place, from, aside } of this.marks) {
-      const [room, system] = [boxes[place], systems[boxes[place]?.system]];
+      const [step, system] = [boxes[place], systems[boxes[place]?.system]];
       const share = still ? 0.5 : (now - from) / FLIGHT;
       if (!system || share < 0) continue;
-      const middle = room.x + room.w / 2 + aside;
+      const middle = step.x + step.w / 2 + aside;
       const x = Math.min(Math.max(middle, system.x + 8), system.x + system.w - 8);
-      const [top, bottom] = [room.y + room.h - 26, system.y + system.h - 14];
-      // A check goes there and comes back, a callback comes; a lost one comes half the way
+      const [top, bottom] = [step.y + step.h - 26, system.y + system.h - 14];
+      // A check goes there and back, a callback comes, a lost one stops half-way
       const way = still ? 0.5 : { check: 1 - Math.abs(1 - 2 * share), callback: 1 - share,
         lost: 1 - share / 2 }[kind];
       MARKS[kind](ctx, colour, middle + (x - middle) * way, top + (bottom - top) * way);
@@ -128,7 +128,7 @@ const MARKS = {
   },
 };
 
-/** Tokens of one lane: where each is, and where it goes. */
+/** Tokens of one simulation, with present and target positions. */
 class Tokens {
   constructor() {
     this.count = this.each = 0;
@@ -138,11 +138,11 @@ class Tokens {
     this.sizes = [];
   }
 
-  /** Take in a new picture; `fresh` lets every token stand where it belongs at once. */
-  take(encoded, boxes, ways, fresh) {
+  /** Apply a new picture; `fresh` puts every token at its target at once. */
+  take(encoded, boxes, tracks, fresh) {
     const calling = Uint8Array.from(encoded, (place) => place !== NOWHERE && place >= CALLING);
     const places = encoded.map((place, i) => (calling[i] ? place - CALLING : place));
-    const each = ways ? places.length / ways : 0;
+    const each = tracks ? places.length / tracks : 0;
     const old = { ...this };
     const size = places.length;
     Object.assign(this, { count: size, each, places, calling, encoded });
@@ -164,7 +164,7 @@ class Tokens {
     this.sizes = piles.map((one) => (one ? Math.max(one.cell - (one.cell > 3 ? 1 : 0.4), 0.8) : 0));
   }
 
-  /** Move on towards where each goes; false once all have come there. */
+  /** Move every token towards its target; false once all have arrived. */
   move(share) {
     let moving = false;
     for (let i = 0; i < this.count; i++) {
@@ -183,14 +183,14 @@ class Tokens {
   }
 }
 
-/** Where a token was in the picture before, in which there were fewer instances on each way. */
+/** Index of a token in the previous picture, which had fewer instances on each track. */
 function indexBefore(i, each, old) {
   const instance = i % each;
   const was = Math.floor(i / each) * old.each + instance;
   return instance < old.each && was < old.count ? was : -1;
 }
 
-/** How the tokens at each place are piled up: smaller where there are many. */
+/** Arrangement of the tokens at each place: smaller where there are many. */
 function pile(places, boxes) {
   const counts = new Uint32Array(boxes.length);
   for (const place of places) if (place !== NOWHERE) counts[place]++;
@@ -204,7 +204,7 @@ function pile(places, boxes) {
   });
 }
 
-/** The canvas of one lane. */
+/** The canvas of one simulation. */
 class Diagram {
   constructor(canvas) {
     this.canvas = canvas;
@@ -213,7 +213,7 @@ class Diagram {
     this.boxes = [];
     this.systems = {};
     this.width = 0;
-    this.lane = null;
+    this.simulation = null;
   }
 
   resize(plan, width) {
@@ -228,12 +228,12 @@ class Diagram {
     this.canvas.height = Math.round(this.height * ratio);
     this.canvas.style.height = `${this.height}px`;
     this.ratio = ratio;
-    if (this.lane) this.take(this.lane, this.tokens.encoded, true);
+    if (this.simulation) this.take(this.simulation, this.tokens.encoded, true);
   }
 
-  take(lane, places, fresh) {
-    this.lane = lane;
-    this.tokens.take(places, this.boxes, this.plan.ways, fresh);
+  take(simulation, places, fresh) {
+    this.simulation = simulation;
+    this.tokens.take(places, this.boxes, this.plan.tracks, fresh);
   }
 
   move(share, now) {
@@ -242,7 +242,7 @@ class Diagram {
   }
 
   draw(history, most, hours, now, still) {
-    if (!this.lane || !this.width) return;
+    if (!this.simulation || !this.width) return;
     const style = getComputedStyle(this.canvas);
     const colour = (name) => style.getPropertyValue(name).trim() || "#888";
     const ctx = this.canvas.getContext("2d");
@@ -273,17 +273,17 @@ class Diagram {
     }
   }
 
-  /** An external system: two edges, what it says, and a square for each item that is worked on. */
+  /** An external system: double border, text, and a square for each item in progress. */
   drawSystem(ctx, colour, name) {
-    const [box, state] = [this.systems[name], this.lane.outside?.[name]];
+    const [box, state] = [this.systems[name], this.simulation.outside?.[name]];
     if (!state) return;
     ctx.lineWidth = 1;
     ctx.strokeStyle = colour("--line");
     ctx.setLineDash([2, 4]);
-    for (const room of this.boxes.filter((one) => one?.kind === "room" && one.system === name)) {
-      const x = room.x + room.w / 2;
+    for (const step of this.boxes.filter((one) => one?.kind === "async step" && one.system === name)) {
+      const x = step.x + step.w / 2;
       ctx.beginPath();
-      ctx.moveTo(x, room.y + room.h);
+      ctx.moveTo(x, step.y + step.h);
       ctx.lineTo(Math.min(Math.max(x, box.x + 8), box.x + box.w - 8), box.y);
       ctx.stroke();
     }
@@ -308,10 +308,10 @@ class Diagram {
 
   drawBox(ctx, colour, box, k) {
     const narrow = isNarrow(box);
-    ctx.strokeStyle = colour(box.kind === "room" ? "--wait" : "--soft");
-    ctx.lineWidth = box.kind === "room" ? 2 : 1;
+    ctx.strokeStyle = colour(box.kind === "async step" ? "--wait" : "--soft");
+    ctx.lineWidth = box.kind === "async step" ? 2 : 1;
     ctx.fillStyle = colour("--raised");
-    ctx.setLineDash(box.kind === "room" ? [5, 3] : []);
+    ctx.setLineDash(box.kind === "async step" ? [5, 3] : []);
     ctx.beginPath();
     if (narrow) {
       const [x, y] = [box.x + box.w / 2, box.y + box.h / 2];
@@ -332,9 +332,9 @@ class Diagram {
     }
     const sign = box.kind === "failed" ? "✗ " : "";
     writeIn(ctx, colour("--text"), sign + box.name, box.x + 6, box.y + 14, box.w - 10);
-    const [count, calling] = [this.lane.counts[k], this.lane.calling[k]];
-    const called = calling ? `, ${number(calling)} call it` : "";
-    const what = box.kind === "room"
+    const [count, calling] = [this.simulation.counts[k], this.simulation.calling[k]];
+    const called = calling ? `, ${number(calling)} calling` : "";
+    const what = box.kind === "async step"
       ? `${number(count - calling)} wait for ${box.system}${called}` : number(count);
     writeIn(ctx, colour("--soft"), what, box.x + 6, box.y + 28, box.w - 10);
   }
@@ -353,17 +353,17 @@ class Diagram {
   }
 }
 
-/** What only parts or joins ways is a small diamond in the middle of its box. */
+/** Gateways are drawn as a small diamond in the middle of their box. */
 function isNarrow(box) {
   return ["choice", "fork", "join"].includes(box.kind);
 }
 
-/** How far from the sides of its box a place begins. */
+/** Distance of a place from the sides of its box. */
 function inset(box) {
   return isNarrow(box) ? Math.max(box.w / 2 - 11, 0) : 0;
 }
 
-/** Write text no wider than its place. */
+/** Write text, shortened to a width. */
 function writeIn(ctx, colour, text, x, y, width) {
   ctx.fillStyle = colour;
   let shown = text;
@@ -371,7 +371,7 @@ function writeIn(ctx, colour, text, x, y, width) {
   ctx.fillText(shown, x, y);
 }
 
-/** The records that wait over time, at the foot of the canvas. */
+/** Waiting records over time, at the bottom of the canvas. */
 function drawChart(ctx, colour, { times, values, most, hours }, width, height) {
   const top = height - CHART + 18;
   const bottom = height - 4;
@@ -382,7 +382,7 @@ function drawChart(ctx, colour, { times, values, most, hours }, width, height) {
   ctx.moveTo(left, bottom + 0.5);
   ctx.lineTo(right, bottom + 0.5);
   ctx.stroke();
-  const label = `Records that wait, over the last ${hours} hours (full height: ${number(most)})`;
+  const label = `Waiting records in the last ${hours} hours (full height: ${number(most)})`;
   writeIn(ctx, colour("--soft"), label, left, top - 6, right - left);
   if (times.length < 2 || !most) return;
   const span = hours * 3600;

@@ -1,5 +1,5 @@
-// What the widgets share: making elements in one line. Everything is a native element, so that
-// keyboards and screen readers know what to do with it.
+// Shared by all widgets: making elements in one line. All of them are native elements, which
+// keyboards and screen readers can handle.
 
 function make(tag, options = {}, ...children) {
   const element = document.createElement(tag);
@@ -18,8 +18,8 @@ function make(tag, options = {}, ...children) {
   return element;
 }
 
-// The whole of a widget. JupyterLab would take the arrow keys of a slider, and letters typed on a
-// button, for its own shortcuts.
+// The outermost element of a widget. It keeps keys to itself: JupyterLab would treat the arrow keys
+// of a slider, and letters typed on a button, as its own shortcuts.
 function panelOf(name) {
   const own = (event) => event.stopPropagation();
   return make("div", { className: `asyncsim asyncsim-${name}`, on: { keydown: own },
@@ -42,7 +42,7 @@ function labelled(text, input) {
   return make("span", { className: "asyncsim-field" }, make("label", { htmlFor: id, text }), input);
 }
 
-/** Where it stands what is wrong with a field; typing in the field takes the message away. */
+/** The line that shows the problem of a field; typing in the field clears it. */
 function problemOf(field) {
   const line = withId(make("span", { className: "asyncsim-problem", "aria-live": "polite" }));
   const show = (text = "") => {

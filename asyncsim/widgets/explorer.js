@@ -1,5 +1,5 @@
 // The explorer: sliders on the left, the distribution of latencies and the overhead on the right.
-// State comes as model.get("state"); a move of a slider goes back as { moves: { name: place }, stamp }.
+// State arrives as model.get("state"); a slider sends { moves: { name: place }, stamp }.
 
 const COLOURS = ["var(--callback)", "var(--polling)"];
 const DASHES = ["", "6 3"];
@@ -37,9 +37,9 @@ function render({ model, el }) {
   const problem = make("div", { className: "asyncsim-message", role: "alert" });
   const picture = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", class: "asyncsim-picture" });
   const table = make("table", { className: "asyncsim-figures" });
-  const said = make("div", { className: "asyncsim-hidden", "aria-live": "polite" });
+  const spoken = make("div", { className: "asyncsim-hidden", "aria-live": "polite" });
   root.append(title, make("div", { className: "asyncsim-columns" }, sliders,
-    make("div", {}, problem, make("div", { className: "asyncsim-scroll" }, picture), table, said)));
+    make("div", {}, problem, make("div", { className: "asyncsim-scroll" }, picture), table, spoken)));
   el.append(root);
 
   const inputs = new Map();
@@ -47,19 +47,19 @@ function render({ model, el }) {
     const shown = make("output", { className: "asyncsim-value" });
     const input = make("input", {
       type: "range", min: 0, max: control.texts.length - 1, step: 1,
-      on: { input: () => { tell(input, shown, control); send(control.name, Number(input.value)); } },
+      on: { input: () => { showValue(input, shown, control); send(control.name, Number(input.value)); } },
     });
     const row = labelled(control.label, input);
     row.append(shown);
     sliders.append(row);
     inputs.set(control.name, { input, shown, control });
   }
-  function tell(input, shown, control) {
+  function showValue(input, shown, control) {
     const text = control.texts[Number(input.value)];
     setText(shown, text);
     input.setAttribute("aria-valuetext", text);
   }
-  // While the kernel plays one setting, moves are kept; of a flood of them the last one is sent
+  // While the kernel computes one setting, moves are collected; the last of each slider is sent
   const moves = new Map();
   let asked = 0;
   function send(name, place) {
@@ -95,7 +95,7 @@ function render({ model, el }) {
   }
 
   function line(strategy, k, shares) {
-    // The quantiles are those of resumed waits; of all armed ones, the curve ends where the lost ones begin
+    // Quantiles of resumed waits: among all armed waits, the curve ends where unresumed ones begin
     const resumed = 1 - unresumed(strategy);
     const points = strategy.curve.map((seconds, i) => `${x(seconds).toFixed(1)},${y(shares[i] * resumed).toFixed(1)}`);
     const parts = [svg("polyline", { points: points.join(" "), fill: "none", stroke: COLOURS[k], "stroke-width": 2.5, "stroke-dasharray": DASHES[k] })];
@@ -119,7 +119,7 @@ function render({ model, el }) {
       const { input, shown } = inputs.get(control.name);
       if (document.activeElement !== input || !input.dataset.set) input.value = state.places[control.name];
       input.dataset.set = "yes";
-      tell(input, shown, control);
+      showValue(input, shown, control);
     }
     setText(problem, state.problem);
     picture.replaceChildren(...axes(), ...state.strategies.flatMap((strategy, k) => line(strategy, k, state.shares)));
@@ -136,10 +136,10 @@ function render({ model, el }) {
     ];
     table.replaceChildren(make("thead", {}, make("tr", {}, make("td"),
       ...state.strategies.map((s, k) => make("th", { scope: "col", className: `asyncsim-name-${k}`, text: s.name })))),
-    make("tbody", {}, ...rows.map(([name, says, lost]) => make("tr", {}, make("th", { scope: "row", text: name }),
-      ...state.strategies.map((s) => make("td", { className: lost && lost(s) ? "asyncsim-lost" : "", text: says(s) }))))));
+    make("tbody", {}, ...rows.map(([name, format, lost]) => make("tr", {}, make("th", { scope: "row", text: name }),
+      ...state.strategies.map((s) => make("td", { className: lost && lost(s) ? "asyncsim-lost" : "", text: format(s) }))))));
     const sentence = state.strategies.map((s) => `${s.name}: ${s.unresumed ? `never resumed ${counted(s)}, ` : ""}mean latency${ofResumed} ${duration(s.mean)}, ${s.requests.toFixed(1)} requests per wait`).join("; ");
-    setText(said, sentence);
+    setText(spoken, sentence);
     picture.setAttribute("aria-label", `Share of steps resumed within a time. ${sentence}`);
     if (state.stamp && state.stamp === asked) {
       asked = 0;

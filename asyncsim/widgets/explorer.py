@@ -1,4 +1,4 @@
-"""The explorer: sliders, and what they do to latency and overhead."""
+"""The explorer: sliders, and their effect on latency and overhead."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import traitlets
 
 from asyncsim.model.scenario import Scenario
-from asyncsim.widgets.base import Watching, pieces
+from asyncsim.widgets.base import BaseWidget, read_assets
 from asyncsim.widgets.explorer_state import SHARES, Exploration
 
 
-class Explorer(Watching):
-    """Sliders and a picture of callback and polling; made by `explore`.
+class Explorer(BaseWidget):
+    """Sliders, and a chart of callback and polling; made by `asyncsim.explore`.
 
     Parameters
     ----------
@@ -21,10 +21,10 @@ class Explorer(Watching):
         Where to begin.
     """
 
-    _esm = pieces("elements.js", "explorer.js")
+    _esm = read_assets("elements.js", "explorer.js")
 
     state = traitlets.Dict().tag(sync=True)
-    """Sliders and picture; see `Exploration.picture`."""
+    """Sliders and results; see `Exploration.picture`."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.exploration = Exploration(scenario)
@@ -33,12 +33,12 @@ class Explorer(Watching):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show what the settings lead to."""
+        """Send the results of the present settings to the page."""
         exploration = self.exploration
         self.state = {
             "scenario": exploration.scenario.name,
             "controls": [
-                {"name": control.name, "label": control.label, "texts": list(control.texts)}
+                {"name": control.name, "label": control.label, "texts": control.texts}
                 for control in exploration.controls
             ],
             "places": dict(exploration.places),
@@ -47,8 +47,8 @@ class Explorer(Watching):
             **exploration.picture(),
         }
 
-    def hear(self, message: Mapping[str, Any]) -> None:
-        """Move sliders; the page sends nothing more until it has the picture of them."""
+    def on_message(self, message: Mapping[str, Any]) -> None:
+        """Move sliders; the page sends no further moves before it has the results."""
         for name, place in message["moves"].items():
             self.exploration.set(name, place)
         self._stamp = message["stamp"]

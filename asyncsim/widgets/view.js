@@ -1,11 +1,11 @@
-// The view: a diagram for each strategy, and the same figures as a table.
+// The view: a diagram for each strategy, and its numbers as a table.
 
-const GLIDE = 110; // milliseconds in which a token covers two thirds of its way
-const HOURS = 4; // of simulated time in a chart
-const POINTS = 800; // of a chart; every second one is dropped beyond
-const SPEAK = 2000; // milliseconds between two changes of what a screen reader finds
+const GLIDE = 110; // milliseconds in which a token covers two thirds of its path
+const HOURS = 4; // simulated hours in a chart
+const POINTS = 800; // in a chart; beyond that every second one is dropped
+const SPEAK = 2000; // milliseconds between updates for a screen reader
 
-/** Figures over the last hours. */
+/** Values of the last hours. */
 class History {
   constructor() {
     this.times = [];
@@ -31,89 +31,89 @@ class History {
   }
 }
 
-/** What there is to say about a lane in one line; the ends are the last two places. */
-function saysOf({ label, waiting, counts }) {
+/** A simulation in one sentence; its last two places are the ends. */
+function summaryOf({ label, waiting, counts }) {
   const [done, failed] = counts.slice(-2);
   const lost = failed ? `, ${number(failed)} failed` : "";
   return `${label}: ${number(waiting)} waiting, ${number(done)} done${lost}`;
 }
 
-/** What the external systems of a lane do, in words. */
+/** The external systems of a simulation in words. */
 function outsideOf({ outside = {} }) {
   return Object.entries(outside).map(([name, { lines }]) =>
     `; outside, ${name}: ${lines.filter(Boolean).join(", ")}`).join("");
 }
 
 const LEGEND = [
-  ["■", "work", "an instance at work, or in the queue for a worker"],
+  ["■", "work", "an instance in a step, or in the queue for a worker"],
   ["■", "wait", "an instance that waits: a record in a dashed box"],
-  ["■", "ended", "an instance that is done"],
+  ["■", "ended", "an instance that has ended"],
   ["■", "refused", "an instance that has failed"],
-  ["■", "outside", "an item that an external system works on (box with two edges, ▶ while a batch runs)"],
-  ["○", "polling", "a check: goes outside, and comes back"],
-  ["▲", "third", "a callback: comes from outside"],
-  ["✗", "refused", "a callback that is lost on its way"],
+  ["■", "outside", "an item that an external system processes (double border; ▶ while a batch runs)"],
+  ["○", "polling", "a check: goes to the external system and back"],
+  ["▲", "third", "a callback: comes from the external system"],
+  ["✗", "refused", "a callback that is lost"],
 ];
 
-/** What the shapes and colours mean, in words. */
+/** Meaning of shapes and colours. */
 function legendPart() {
   const items = LEGEND.map(([sign, colour, text]) => make("li", {},
     make("span", { className: `asyncsim-sign asyncsim-sign-${colour}`, text: sign, "aria-hidden": "true" }),
     text));
   return make("details", { className: "asyncsim-legend", open: true }, make("summary", { text: "Legend" }),
-    make("ul", {}, ...items, make("li", { text: "at most 12 checks and 12 callbacks of a step at a time" })));
+    make("ul", {}, ...items, make("li", { text: "shows at most 12 checks and 12 callbacks per step at a time" })));
 }
 
-/** Start again from the beginning; where that would lose a journal, the button says so. */
+/** A button that starts the scenario again, unless that would delete a journal. */
 function resetButton(model) {
   const why = model.get("choices").why_no_reset ?? "";
   return button("Reset", () => model.send({ do: "reset" }), { disabled: Boolean(why),
-    title: why || "start the scenario again from its beginning; what was done is forgotten" });
+    title: why || "restart the scenario from the beginning; your actions are discarded" });
 }
 
-/** Everything about one lane on the page. */
-function lanePart() {
+/** One simulation of the page: its summary, its load and its diagram. */
+function simulationPart() {
   const says = make("span", { className: "asyncsim-says" });
   const load = make("span", { className: "asyncsim-load" });
   const canvas = make("canvas", { className: "asyncsim-canvas" });
   canvas.setAttribute("role", "img");
-  const section = make("section", { className: "asyncsim-lane" },
+  const section = make("section", { className: "asyncsim-simulation" },
     make("div", { className: "asyncsim-row" }, says, load), canvas);
   return { section, canvas, diagram: new Diagram(canvas), history: new History(),
-    show: (lane) => {
-      setText(says, saysOf(lane));
-      const { busy, workers, queue } = lane;
+    show: (simulation) => {
+      setText(says, summaryOf(simulation));
+      const { busy, workers, queue } = simulation;
       const boxes = workers <= 16 ? `${"■".repeat(busy)}${"□".repeat(workers - busy)} ` : "";
       setText(load, `${boxes}${busy} of ${workers} workers busy, ${number(queue)} jobs in the queue`);
     } };
 }
 
-/** The figures of all lanes as a table. */
-function figuresPart() {
+/** The numbers of all simulations as a table. */
+function tablePart() {
   const head = make("tr");
   const body = make("tbody");
   const table = make("table", { className: "asyncsim-places" },
     make("caption", { text: "Instances by place, for each strategy" }), make("thead", {}, head), body);
-  return { table, show: (plan, lanes) => {
+  return { table, show: (plan, simulations) => {
     const places = plan.places.map((place, k) => [k, place]).filter(([, place]) =>
-      place && ["step", "room", "end"].includes(place[0]));
+      place && ["step", "async step", "end"].includes(place[0]));
     places.sort(([, a], [, b]) => a[3] - b[3] || a[4] - b[4]);
-    const names = ["strategy", "records that wait", ...places.map(([, place]) => place[1])];
+    const names = ["strategy", "waiting records", ...places.map(([, place]) => place[1])];
     while (head.cells.length < names.length) head.append(make("th", { scope: "col" }));
     names.forEach((text, k) => setText(head.cells[k], text));
-    while (body.rows.length < lanes.length) {
+    while (body.rows.length < simulations.length) {
       body.append(make("tr", {}, make("th", { scope: "row" }),
         ...names.slice(1).map(() => make("td"))));
     }
-    lanes.forEach((lane, r) => {
-      const cells = [lane.label, number(lane.waiting),
-        ...places.map(([k]) => number(lane.counts[k]))];
+    simulations.forEach((simulation, r) => {
+      const cells = [simulation.label, number(simulation.waiting),
+        ...places.map(([k]) => number(simulation.counts[k]))];
       cells.forEach((text, k) => setText(body.rows[r].cells[k], text));
     });
   } };
 }
 
-/** Draws when there is something to draw, once per frame at most. */
+/** Draws on request, at most once per frame. */
 function painter(parts, root) {
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let frame = 0;
@@ -138,19 +138,19 @@ function painter(parts, root) {
   return { ask, stop: () => cancelAnimationFrame(frame) };
 }
 
-/** Take in a picture from the kernel. */
+/** Apply a picture from the kernel. */
 function takePicture(message, buffers, plan, parts) {
-  message.lanes.forEach((lane, k) => {
+  message.simulations.forEach((simulation, k) => {
     const bytes = buffers[k];
-    // A copy: the bytes may start at any address, numbers of two bytes may not
+    // A copy, because an array of two-byte numbers needs an aligned start
     const places = new Uint16Array(
       bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
     const { diagram, history, show } = parts[k];
     const again = message.now < history.times.at(-1); // the session was reset
-    diagram.take(lane, places, diagram.lane === null || again);
-    diagram.marks.add(lane, performance.now());
-    history.add(message.now, lane.waiting);
-    show(lane);
+    diagram.take(simulation, places, diagram.simulation === null || again);
+    diagram.marks.add(simulation, performance.now());
+    history.add(message.now, simulation.waiting);
+    show(simulation);
   });
 }
 
@@ -160,8 +160,8 @@ export default {
     const { signal } = ending;
     const { bar, notice } = clockBar(model, signal);
     const root = panelOf("view");
-    const lanes = make("div", { className: "asyncsim-lanes" });
-    const figures = figuresPart();
+    const simulations = make("div", { className: "asyncsim-simulations" });
+    const table = tablePart();
     const parts = [];
     const paint = painter(() => parts, root);
     const seen = acknowledge(model);
@@ -169,7 +169,7 @@ export default {
     let spoken = -SPEAK;
 
     const resize = () => {
-      const width = Math.floor(lanes.clientWidth);
+      const width = Math.floor(simulations.clientWidth);
       if (!width) return;
       for (const { diagram } of parts) if (diagram.width !== width) diagram.resize(plan(), width);
       paint.ask();
@@ -177,32 +177,32 @@ export default {
     const speak = (all) => {
       if (performance.now() - spoken < SPEAK) return;
       spoken = performance.now();
-      all.forEach((lane, k) => parts[k].canvas.setAttribute("aria-label",
-        `${model.get("process")} under ${saysOf(lane)}${outsideOf(lane)}`));
+      all.forEach((simulation, k) => parts[k].canvas.setAttribute("aria-label",
+        `${model.get("process")} under ${summaryOf(simulation)}${outsideOf(simulation)}`));
     };
-    const hear = (message, buffers) => {
-      while (parts.length < message.lanes.length) {
-        parts.push(lanePart());
-        lanes.append(parts.at(-1).section);
-        parts.at(-1).diagram.resize(plan(), Math.max(Math.floor(lanes.clientWidth), 300));
+    const onMessage = (message, buffers) => {
+      while (parts.length < message.simulations.length) {
+        parts.push(simulationPart());
+        simulations.append(parts.at(-1).section);
+        parts.at(-1).diagram.resize(plan(), Math.max(Math.floor(simulations.clientWidth), 300));
       }
       takePicture(message, buffers, plan(), parts);
-      figures.show(plan(), message.lanes);
-      speak(message.lanes);
+      table.show(plan(), message.simulations);
+      speak(message.simulations);
       paint.ask();
       seen();
     };
     bar.append(resetButton(model));
-    root.append(bar, notice, legendPart(), lanes, make("div", { className: "asyncsim-scroll" }, figures.table));
+    root.append(bar, notice, legendPart(), simulations, make("div", { className: "asyncsim-scroll" }, table.table));
     el.append(root);
     const watcher = new ResizeObserver(resize);
-    watcher.observe(lanes);
-    // A canvas does not follow a change of theme by itself, and its style sheet takes a moment
+    watcher.observe(simulations);
+    // A canvas does not follow a change of theme; the style sheet needs a moment to load
     const theme = new MutationObserver(() => setTimeout(paint.ask, 300));
     theme.observe(document.body, { attributeFilter: ["data-jp-theme-light", "class"] });
-    model.on("msg:custom", hear);
+    model.on("msg:custom", onMessage);
     signal.addEventListener("abort", () => {
-      model.off("msg:custom", hear);
+      model.off("msg:custom", onMessage);
       watcher.disconnect();
       theme.disconnect();
       paint.stop();

@@ -1,10 +1,8 @@
-"""The outside of a lane for the view: its systems, and what passes between them and the server.
+"""The view of a live session: instances move through the process, under each strategy.
 
-Where every instance of a lane stands at this moment, as arrays a page can draw at once.
-
-Where the nodes of a process stand in a picture of it: columns to the right, branches below.
-
-The view of a live session: instances move through the process, under each strategy.
+`View` is the widget. `Snapshot` holds where the instances of one simulation are, as arrays that a
+page draws at once; `Outside` shows its external systems, checks and callbacks; `DiagramLayout`
+places the nodes of the process: columns to the right, branches below each other.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import traitlets
-from attrs import define, evolve, field
+from attrs import asdict, define, evolve, field
 from numpy.typing import NDArray
 
 from asyncsim.engine.contexts import ExternalSystemContext, WaitContext
@@ -28,141 +26,188 @@ from asyncsim.engine.waits import State, Wait
 from asyncsim.live.live_simulation import LiveSimulation
 from asyncsim.live.session import Session
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Process
-from asyncsim.model.specifications import (
-    Batch,
-    Night,
-    Service,
-    Staff,
-)
+from asyncsim.model.specifications import Batch, Night, Service, Staff
 from asyncsim.model.strategy_base import schedule_of
 from asyncsim.model.systems import ExternalSystem, single_link
-from asyncsim.widgets.base import SessionWidget, pieces
+from asyncsim.widgets.base import SessionWidget, read_assets
+
+
+class View(SessionWidget):
+    """The process with its instances, once for each strategy, on the same random numbers.
+
+    Parameters
+    ----------
+    session
+        Made by `asyncsim.live`.
+
+    Examples
+    --------
+    >>> session = sim.live(scenario, against=sim.Polling("15min"))  # doctest: +SKIP
+    >>> session.view()                                              # doctest: +SKIP
+    """
+
+    _esm = read_assets("elements.js", "clock.js", "diagram.js", "view.js")
+
+    plan = traitlets.Dict().tag(sync=True)
+    """The layout: places of the process, and the lines between them."""
+    process = traitlets.Unicode().tag(sync=True)
+    """The name of the process."""
+
+    def __init__(self, session: Session) -> None:
+        self._layout = DiagramLayout.of(session.scenario.process)
+        self._outside = Outside(session, self._layout)
+        super().__init__(session)
+        self.plan = self._layout.as_json()
+        self.process = session.scenario.process.name
+
+    def refresh(self) -> None:
+        """Send a picture of this moment."""
+        super().refresh()
+        message, buffers = self.picture()
+        self.send(message, buffers)
+
+    def picture(self) -> tuple[dict[str, Any], list[bytes]]:
+        """Return the state of every simulation, and the places of its instances as bytes.
+
+        Checks and callbacks are those since the previous picture.
+        """
+        session = self._live
+        with session.store.lock:  # all of it at the same moment
+            snapshots = self.snapshots()
+            simulations = [
+                one.as_json() | self._outside.picture(session.lane(one.label), one)
+                for one in snapshots
+            ]
+            message = {"now": session.now, "simulations": simulations}
+        return message, [one.places.astype("<u2").tobytes() for one in snapshots]
+
+    def snapshots(self) -> list[Snapshot]:
+        """Return the state of the simulation under each strategy."""
+        session = self._live
+        with session.store.lock:
+            return [
+                evolve(snapshot_of(session.lane(label), self._layout), label=label)
+                for label in session.strategies
+            ]
+
 
 NOWHERE = 0xFFFF
-"""In place of a place: no token on this way."""
+"""In place of a place: no token on this track."""
 CALLING = 0x8000
-"""Added to the place of an asynchronous step whose call is being made: it does not wait yet."""
+"""Added to the place of an asynchronous step that is still making its call."""
 
 
 @define
 class Snapshot:
-    """How one lane stands."""
+    """Where the instances of one simulation are, and the load of its server."""
 
     label: str
     places: NDArray[np.uint16]
-    """By way and instance: index of the place, perhaps with `CALLING`, or `NOWHERE`."""
+    """By track and instance: index of the place, with `CALLING` added, or `NOWHERE`."""
     counts: list[int]
-    """How many instances are at each place."""
+    """Number of instances at each place."""
     calling: list[int]
     """How many of them are `CALLING`."""
     waiting: int
-    """Records of waits that are open."""
+    """Number of open waits."""
     workers: int
     busy: int
     queue: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return all but the places, which are sent as bytes."""
-        return {
-            "label": self.label,
-            "counts": self.counts,
-            "calling": self.calling,
-            "waiting": self.waiting,
-            "workers": self.workers,
-            "busy": self.busy,
-            "queue": self.queue,
-        }
+        """Return everything but the places, which are sent as bytes."""
+        return asdict(self, filter=lambda attribute, _: attribute.name != "places")
 
 
-def standing_of(lane: LiveSimulation, plan: DiagramLayout) -> Snapshot:
-    """Return how a lane stands now; hold the store's lock, so that it stands still."""
-    places = places_of(lane, plan)
-    size = len(plan.places)
+def snapshot_of(simulation: LiveSimulation, layout: DiagramLayout) -> Snapshot:
+    """Return the present state of a simulation; the caller holds the lock of the store."""
+    places = places_of(simulation, layout)
+    size = len(layout.places)
     there = places[places != NOWHERE]
     calling = there[there >= CALLING] - CALLING
-    busy, queue = lane.workers.load_now(lane.now)
+    busy, queue = simulation.workers.load_now(simulation.now)
     return Snapshot(
-        label=lane.strategy.label,
+        label=simulation.strategy.label,
         places=places,
         counts=np.bincount(there % CALLING, minlength=size).tolist(),
         calling=np.bincount(calling, minlength=size).tolist(),
-        waiting=lane.waits.open_count,
-        workers=lane.scenario.server.workers,
+        waiting=simulation.waits.open_count,
+        workers=simulation.scenario.server.workers,
         busy=busy,
         queue=queue,
     )
 
 
-def places_of(lane: LiveSimulation, plan: DiagramLayout) -> NDArray[np.uint16]:
-    """Return the place of every instance that has arrived, by way."""
-    n = lane.arrived
-    places = np.full((plan.ways, n), NOWHERE, dtype=np.uint16)
-    since = np.full((plan.ways, n), -np.inf)
+def places_of(simulation: LiveSimulation, layout: DiagramLayout) -> NDArray[np.uint16]:
+    """Return the place of every instance that has arrived, by track."""
+    n = simulation.arrived
+    places = np.full((layout.tracks, n), NOWHERE, dtype=np.uint16)
+    since = np.full((layout.tracks, n), -np.inf)
     last, last_since = np.full(n, NOWHERE, dtype=np.uint16), np.full(n, -np.inf)
-    for node in reversed(lane.graph.nodes):  # laid out from the last, so this is their order
-        place = plan.places[node.index]
+    for node in reversed(simulation.graph.nodes):  # nodes are numbered from the last one on
+        place = layout.places[node.index]
         if place is None or not isinstance(node, (Work, Call)):
             continue
-        columns = lane.columns[node.index]
+        columns = simulation.columns[node.index]
         queued = np.array(columns.queued[:n])
         ended = np.array(columns.ended[:n])
-        came = queued >= last_since  # NaN, where it has not come here, is not
+        came = queued >= last_since  # false for NaN: not been here
         last[came], last_since[came] = node.index, queued[came]
-        # An instance that came here once more has ended here before
-        here = (queued >= since[place.way]) & ~(ended >= queued)
-        places[place.way, here], since[place.way, here] = node.index, queued[here]
+        # An instance that returned here has ended here before
+        here = (queued >= since[place.track]) & ~(ended >= queued)
+        places[place.track, here], since[place.track, here] = node.index, queued[here]
         if isinstance(node, Call):
-            work = np.array(lane.numbers.work[node.index][:n])
-            at_work = here & (np.array(columns.started[:n]) + work > lane.now)
-            places[place.way, at_work] += CALLING
-    ended = np.array(lane.ended[:n])
+            work = np.array(simulation.numbers.work[node.index][:n])
+            at_work = here & (np.array(columns.started[:n]) + work > simulation.now)
+            places[place.track, at_work] += CALLING
+    ended = np.array(simulation.ended[:n])
     running = np.isnan(ended)
     lost = running & (places == NOWHERE).all(axis=0)
-    places[0, lost] = last[lost]  # on its way, or waiting again under a new number
+    places[0, lost] = last[lost]  # in transit, or waiting again under a new number
     places[:, ~running] = NOWHERE
-    places[0, ~running] = plan.done
-    outcomes = np.fromiter(lane.outcomes[:n], dtype=np.int8, count=n)
-    places[0, outcomes == Outcome.FAILED] = plan.failed
+    places[0, ~running] = layout.done
+    outcomes = np.fromiter(simulation.outcomes[:n], dtype=np.int8, count=n)
+    places[0, outcomes == Outcome.FAILED] = layout.failed
     return places
 
 
 KINDS: dict[type[Node], str] = {
     Work: "step",
-    Call: "room",
+    Call: "async step",
     Choose: "choice",
     Fork: "fork",
     Join: "join",
 }
-WIDTHS = {"room": 2.0, "step": 1.2, "end": 1.4}
-"""Of a column, by the widest thing in it; what only parts or joins ways is narrow."""
+WIDTHS = {"async step": 2.0, "step": 1.2, "end": 1.4}
+"""Width of a column, by its widest element; columns of gateways alone are narrow."""
 NARROW = 0.5
 
 
 @define
 class Place:
-    """Where instances can be: a node, or the end.
+    """Where instances can be: a node, or an end.
 
-    `way` tells parallel branches apart: an instance has one token on each way that it goes.
+    `track` separates parallel branches: an instance has one token on each of its tracks.
     """
 
     kind: str
     name: str
     column: int
     row: int
-    way: int
+    track: int
     system: str = ""
 
 
 @define
 class DiagramLayout:
-    """The picture's plan: places by index of their node, and behind them the two ends."""
+    """Layout of a process: places by index of their node, followed by the two ends."""
 
     places: list[Place | None]
-    """None for a node that is no place of its own."""
+    """None for a node without a place of its own."""
     lines: list[tuple[int, int]]
-    """From which place to which one can come."""
+    """Pairs of places that are connected."""
     rows: int
-    ways: int
+    tracks: int
     done: int
     failed: int
 
@@ -170,74 +215,68 @@ class DiagramLayout:
     def of(cls, process: Process) -> DiagramLayout:
         """Lay out a process."""
         graph = Graph.of(process)
-        plan = _Plan(graph)
-        columns, rows, ways = plan.sequence(process.steps, 0, 0, 0)
+        builder = _LayoutBuilder(graph)
+        columns, rows, tracks = builder.sequence(process.steps, 0, 0, 0)
         n = len(graph.nodes)
-        places = [plan.found.get(node.index) for node in graph.nodes]
-        ends = [
-            Place("end", "done", columns, 0, 0),
-            Place("end", "failed", columns, 0, 0),  # they share a column
-        ]
-        return cls([*places, *ends], _lines(graph, n), rows, ways, n, n + 1)
+        places = [builder.found.get(node.index) for node in graph.nodes]
+        # Both ends share a column
+        ends = [Place("end", name, columns, 0, 0) for name in ("done", "failed")]
+        return cls([*places, *ends], _lines(graph, n), rows, tracks, n, n + 1)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what a page needs to draw it."""
-        shown = [
-            None if p is None else [p.kind, p.name, p.system, p.column, p.row] for p in self.places
-        ]
-        columns = max(p.column for p in self.places if p) + 1
-        widths = [
-            max(
-                (WIDTHS.get(p.kind, NARROW) for p in self.places if p and p.column == column),
-                default=NARROW,
-            )
-            for column in range(columns)
-        ]
+        """Return the layout as the page draws it."""
+        places = [place for place in self.places if place]
+        widths = [NARROW] * (max(place.column for place in places) + 1)
+        for place in places:
+            width = WIDTHS.get(place.kind, NARROW)
+            widths[place.column] = max(widths[place.column], width)
         return {
-            "places": shown,
+            "places": [
+                place and [place.kind, place.name, place.system, place.column, place.row]
+                for place in self.places
+            ],
             "lines": self.lines,
             "widths": widths,
             "rows": self.rows,
-            "ways": self.ways,
+            "tracks": self.tracks,
         }
 
 
-class _Plan:
-    """Goes through the elements as they are written, and finds the node of each."""
+class _LayoutBuilder:
+    """Visits the elements of a process in order, and places the node of each."""
 
     def __init__(self, graph: Graph) -> None:
         self.found: dict[int, Place] = {}
         self._index = {(type(node), node.name): node.index for node in graph.nodes}
 
     def sequence(
-        self, elements: Sequence[Element], column: int, row: int, way: int
+        self, elements: Sequence[Element], column: int, row: int, track: int
     ) -> tuple[int, int, int]:
-        """Lay out elements; return the next free column, and how many rows and ways they take."""
-        rows = ways = 1
+        """Place elements; return the next free column, and the numbers of rows and tracks."""
+        rows = tracks = 1
         for element in elements:
-            column, high, wide = self._element(element, column, row, way)
-            rows, ways = max(rows, high), max(ways, wide)
-        return column, rows, ways
+            column, high, wide = self._element(element, column, row, track)
+            rows, tracks = max(rows, high), max(tracks, wide)
+        return column, rows, tracks
 
-    def _element(self, element: Element, column: int, row: int, way: int) -> tuple[int, int, int]:
+    def _element(self, element: Element, column: int, row: int, track: int) -> tuple[int, int, int]:
         if isinstance(element, AsyncStep):
-            self._put(Call, element.name, column, row, way, element.system)
+            self._put(Call, element.name, column, row, track, element.system)
             paths = (element.on_accepted, element.on_done, element.on_rejected, element.on_timeout)
             below = [path for path in paths if path and not isinstance(path, str)]
-            end, rows, ways = self._branches(below, column, row + 1, way, parallel=False)
-            return max(end, column + 1), 1 + rows, ways
+            end, rows, tracks = self._branches(below, column, row + 1, track)
+            return max(end, column + 1), 1 + rows, tracks
         if isinstance(element, Choice):
-            self._put(Choose, element.name, column, row, way)
+            self._put(Choose, element.name, column, row, track)
             heads = [branch.steps for branch in element.branches]
-            end, rows, ways = self._branches(heads, column + 1, row, way, parallel=False)
-            return end, rows, ways
+            return self._branches(heads, column + 1, row, track)
         if isinstance(element, Parallel):
-            self._put(Fork, element.name, column, row, way)
+            self._put(Fork, element.name, column, row, track)
             heads = list(element.branches)
-            end, rows, ways = self._branches(heads, column + 1, row, way, parallel=True)
-            self._put(Join, element.name, end, row, way)
-            return end + 1, rows, ways
-        self._put(Work, element.name, column, row, way)
+            end, rows, tracks = self._branches(heads, column + 1, row, track, parallel=True)
+            self._put(Join, element.name, end, row, track)
+            return end + 1, rows, tracks
+        self._put(Work, element.name, column, row, track)
         return column + 1, 1, 1
 
     def _branches(
@@ -245,27 +284,27 @@ class _Plan:
         branches: Sequence[Sequence[Element]],
         column: int,
         row: int,
-        way: int,
+        track: int,
         *,
-        parallel: bool,
+        parallel: bool = False,
     ) -> tuple[int, int, int]:
-        """Lay out branches one below the other; in parallel ones each has ways of its own."""
-        end, rows, ways = column, 0, 0 if parallel else 1
+        """Place branches below each other; parallel ones have tracks of their own."""
+        end, rows, tracks = column, 0, 0 if parallel else 1
         for branch in branches:
-            start = way + ways if parallel else way
+            start = track + tracks if parallel else track
             last, high, wide = self.sequence(branch, column, row + rows, start)
             end, rows = max(end, last), rows + high
-            ways = ways + wide if parallel else max(ways, wide)
-        return end, rows, ways
+            tracks = tracks + wide if parallel else max(tracks, wide)
+        return end, rows, tracks
 
     def _put(
-        self, kind: type[Node], name: str, column: int, row: int, way: int, system: str = ""
+        self, kind: type[Node], name: str, column: int, row: int, track: int, system: str = ""
     ) -> None:
-        self.found[self._index[kind, name]] = Place(KINDS[kind], name, column, row, way, system)
+        self.found[self._index[kind, name]] = Place(KINDS[kind], name, column, row, track, system)
 
 
 def _lines(graph: Graph, done: int) -> list[tuple[int, int]]:
-    """Return from where to where one can come; the ways of failure are left out, for clarity."""
+    """Return the connected places; paths to failure are omitted for clarity."""
     lines = set()
     for node in graph.nodes:
         start, ends = node.index, [node.next]
@@ -284,58 +323,60 @@ def _lines(graph: Graph, done: int) -> list[tuple[int, int]]:
 
 
 SAMPLE = 12
-"""Waits of a step whose checks are drawn, and the most of its callbacks that are."""
-MOST = 1000
-"""Deliveries that are looked at for one picture."""
+"""Most waits of a step whose checks are drawn, and most of its callbacks that are."""
+MOST_DELIVERIES = 1000
+"""Most deliveries counted for one picture."""
 SHORT_DAY = "%a %d %b %H:%M"
 
 
 class Outside:
-    """Returns how the systems of a lane stand, and what has moved since it was last asked.
+    """External systems of a simulation, and the checks and callbacks since the previous picture.
 
     Parameters
     ----------
     session
         Made by `asyncsim.live`.
-    plan
+    layout
         The places of its process.
     """
 
-    def __init__(self, session: Session, plan: DiagramLayout) -> None:
+    def __init__(self, session: Session, layout: DiagramLayout) -> None:
         self._session = session
-        self._rooms = {
-            k: place.system for k, place in enumerate(plan.places) if place and place.kind == "room"
+        self._layout = layout
+        self._steps = {
+            k: place.system
+            for k, place in enumerate(layout.places)
+            if place and place.kind == "async step"
         }
-        self._plan = plan
         self._clocks = {
             name: [_words_of(link, session) for link in system.links]
             for name, system in session.scenario.systems.items()
         }
-        self._seen: dict[str, Seen] = {}
+        self._movements: dict[str, Movements] = {}
 
-    def picture(self, lane: LiveSimulation, standing: Snapshot) -> dict[str, Any]:
-        """Return systems by name, and checks and callbacks that have moved, by place."""
-        names = dict.fromkeys(self._rooms.values())
-        seen = self._seen.get(standing.label)
-        if seen is None or seen.lane is not lane:  # at first, or after a reset
-            seen = self._seen[standing.label] = Seen(lane)
-        open_rows = {k: self._open_rows(k, standing) for k in self._rooms}
+    def picture(self, simulation: LiveSimulation, snapshot: Snapshot) -> dict[str, Any]:
+        """Return systems by name, and the new checks and callbacks by place."""
+        names = dict.fromkeys(self._steps.values())
+        movements = self._movements.get(snapshot.label)
+        if not movements or movements.simulation is not simulation:  # at first, or after a reset
+            movements = self._movements[snapshot.label] = Movements(simulation)
+        open_rows = {k: self._open_rows(k, snapshot) for k in self._steps}
         return {
-            "outside": {name: self._system(name, lane, standing) for name in names},
-            "checks": [] if self._session.store.closed else seen.checks(open_rows),
-            "callbacks": seen.callbacks(),
+            "outside": {name: self._system(name, simulation, snapshot) for name in names},
+            "checks": [] if self._session.store.closed else movements.checks(open_rows),
+            "callbacks": movements.callbacks(),
         }
 
-    def _open_rows(self, k: int, standing: Snapshot) -> Any:
-        place = self._plan.places[k]
+    def _open_rows(self, k: int, snapshot: Snapshot) -> Any:
+        place = self._layout.places[k]
         assert place is not None
-        return np.flatnonzero(standing.places[place.way] == k)
+        return np.flatnonzero(snapshot.places[place.track] == k)
 
-    def _system(self, name: str, lane: LiveSimulation, standing: Snapshot) -> dict[str, Any]:
-        """Return how many items a system has, how many of them are worked on, and words."""
-        rooms = [k for k, system in self._rooms.items() if system == name]
-        unnoticed = sum(lane.unnoticed[k] for k in rooms)
-        desks = lane.desks(name)
+    def _system(self, name: str, simulation: LiveSimulation, snapshot: Snapshot) -> dict[str, Any]:
+        """Return how many items of a system wait and are being processed, and its text."""
+        steps = [k for k, system in self._steps.items() if system == name]
+        unnoticed = sum(simulation.unnoticed[k] for k in steps)
+        desks = simulation.desks(name)
         if desks:
             taken = [min(max(desk.taken, 0), _servers(desk.system)) for desk in desks]
             working = int(sum(taken))
@@ -343,10 +384,10 @@ class Outside:
             words = [
                 text
                 for words, desk in zip(self._clocks[name], desks, strict=True)
-                if (text := words(desk, lane.now))
+                if (text := words(desk, simulation.now))
             ]
         else:
-            there = sum(standing.counts[k] - standing.calling[k] for k in rooms)
+            there = sum(snapshot.counts[k] - snapshot.calling[k] for k in steps)
             working, waiting, words = there - unnoticed, 0, ["finished from outside"]
         batches = [desk for desk in desks if isinstance(single_link(desk.system), Batch)]
         return {
@@ -355,8 +396,8 @@ class Outside:
             "runs": any(desk.taken > 0 for desk in batches),
             "lines": [
                 " · ".join(words),
-                f"{working:,} being worked on, {waiting:,} in line",
-                f"{unnoticed:,} done, not noticed yet" if unnoticed else "",
+                f"{working:,} in progress, {waiting:,} in the queue",
+                f"{unnoticed:,} complete, not noticed yet" if unnoticed else "",
             ],
         }
 
@@ -372,7 +413,7 @@ def _servers(system: ExternalSystem) -> float:
 def _words_of(
     link: ExternalSystem, session: Session
 ) -> Callable[[ExternalSystemContext, float], str]:
-    """Return what says what a system does by the clock."""
+    """Return a function that describes what a system does at a time of day."""
     calendar, found = session.scenario.calendar, single_link(link)
     if isinstance(found, Batch):
         nights = Nights(partial(found.nights, calendar))
@@ -381,7 +422,7 @@ def _words_of(
             start = nights.next_start(now)
             when = "" if start is None else f"{session.timestamp(start):{SHORT_DAY}}"
             if desk.taken > 0:
-                return f"the batch runs{when and f', the next one starts {when}'}"
+                return f"batch running{when and f', next one starts {when}'}"
             return f"next batch starts {when}" if when else "no further batch"
 
         return batch
@@ -390,7 +431,7 @@ def _words_of(
 
         def people(_: ExternalSystemContext, now: float) -> str:
             at_work = office.open_seconds(now + 1.0) > office.open_seconds(now)
-            return "people at work" if at_work else "people at home"
+            return "people at work" if at_work else "outside working hours"
 
         return people
     return lambda *_: ""
@@ -398,7 +439,7 @@ def _words_of(
 
 @define
 class Nights:
-    """The nights of a batch, gone through as time passes."""
+    """The nights of a batch, in order of time."""
 
     source: Callable[[], Iterator[Night]]
     asked: float = math.inf
@@ -416,34 +457,34 @@ class Nights:
         return self.start
 
 
-class Seen:
-    """What was last seen of a lane: how many deliveries, and the checks of some of its waits.
+class Movements:
+    """Counts what has moved in a simulation: deliveries, and checks of a sample of its waits.
 
     Parameters
     ----------
-    lane
-        The lane; what has happened in it before is passed over.
+    simulation
+        The simulation; what has happened in it before does not count.
     """
 
-    def __init__(self, lane: LiveSimulation) -> None:
-        self.lane = lane
-        self._deliveries = len(lane.deliveries)
-        self._asks = lane.strategy.polls
-        self._sample: dict[int, list[Watched]] = {}
+    def __init__(self, simulation: LiveSimulation) -> None:
+        self.simulation = simulation
+        self._deliveries = len(simulation.deliveries)
+        self._asks = simulation.strategy.polls
+        self._sample: dict[int, list[WatchedWait]] = {}
 
     def callbacks(self) -> list[list[int]]:
-        """Return place, callbacks that have arrived, and lost ones, since the last call."""
+        """Return place, arrived and lost callbacks since the previous call."""
         arrived, lost = Counter[int](), Counter[int]()
-        total = len(self.lane.deliveries)
-        for one in self.lane.deliveries.since(max(self._deliveries, total - MOST)):
-            if one.attempt >= 0:  # a dead letter is none that was sent
+        total = len(self.simulation.deliveries)
+        for one in self.simulation.deliveries.since(max(self._deliveries, total - MOST_DELIVERIES)):
+            if one.attempt >= 0:  # a dead letter was never sent
                 (lost if math.isnan(one.arrived) else arrived)[one.node] += 1
         self._deliveries = total
         places = sorted(arrived.keys() | lost.keys())
         return [[k, min(arrived[k], SAMPLE), min(lost[k], SAMPLE)] for k in places]
 
     def checks(self, open_rows: dict[int, Any]) -> list[list[int]]:
-        """Return place, and how many waits of a sample were checked since the last call."""
+        """Return place, and number of sampled waits checked since the previous call."""
         if not self._asks:
             return []
         found = []
@@ -452,100 +493,46 @@ class Seen:
             checked = sum(watched.checked() for watched in sample)
             if checked:
                 found.append([k, checked])
-            still = [one for one in sample if one.wait.state is State.ARMED]
-            self._sample[k] = still + self._more(k, rows, still)
+            still_open = [one for one in sample if one.wait.state is State.ARMED]
+            self._sample[k] = still_open + self._more(k, rows, still_open)
         return found
 
-    def _more(self, k: int, rows: Any, watched: list[Watched]) -> list[Watched]:
-        """Return further open waits, some of all that there are."""
+    def _more(self, k: int, rows: Any, watched: list[WatchedWait]) -> list[WatchedWait]:
+        """Return further open waits, spread evenly over all of them."""
         if len(watched) >= SAMPLE:
             return []
-        node, lane = self.lane.graph.nodes[k], self.lane
+        node, simulation = self.simulation.graph.nodes[k], self.simulation
         assert isinstance(node, Call)
         others = np.setdiff1d(rows, [one.wait.row for one in watched])
         number = min(SAMPLE - len(watched), len(others))
         chosen = others[np.linspace(0, len(others) - 1, number).astype(int)]
-        waits = [lane.waits.records.get(lane.serial_number(node, int(row))) for row in chosen]
-        return [Watched(lane, wait) for wait in waits if wait and wait.state is State.ARMED]
+        waits = [
+            simulation.waits.records.get(simulation.serial_number(node, int(row))) for row in chosen
+        ]
+        return [
+            WatchedWait(simulation, wait) for wait in waits if wait and wait.state is State.ARMED
+        ]
 
 
-class Watched:
+class WatchedWait:
     """A wait whose checks are drawn."""
 
-    def __init__(self, lane: LiveSimulation, wait: Wait) -> None:
+    def __init__(self, simulation: LiveSimulation, wait: Wait) -> None:
         self.wait = wait
-        self._lane = lane
-        self._step = WaitContext(lane, wait, EventKind.CHECK_DUE)
+        self._simulation = simulation
+        self._step = WaitContext(simulation, wait, EventKind.CHECK_DUE)
         self._made = self._step.checks = 0
         self._made = self._count()
 
     def checked(self) -> bool:
-        """Return whether there was a check since the last call."""
+        """Return whether there was a check since the previous call."""
         before, self._made = self._made, self._count()
         return self._made > before
 
     def _count(self) -> int:
-        schedule = schedule_of(self._lane.strategy)
-        if self._lane.skipped is None or schedule is None or self.wait.state is not State.ARMED:
+        schedule, open_wait = schedule_of(self._simulation.strategy), self.wait.state is State.ARMED
+        if self._simulation.skipped is None or schedule is None or not open_wait:
             return self.wait.checks
-        # Checks free of charge are not played: they are counted by their schedule, from the last on
-        schedule.skip(self._step, math.nextafter(self._lane.now, math.inf))
+        # Checks without worker time are not simulated: count them from the schedule
+        schedule.skip(self._step, math.nextafter(self._simulation.now, math.inf))
         return self._step.checks
-
-
-class View(SessionWidget):
-    """The process with its instances in it, once for each strategy, on the same random numbers.
-
-    Parameters
-    ----------
-    session
-        Made by `asyncsim.live`.
-
-    Examples
-    --------
-    >>> session = sim.live(scenario, against=sim.Polling("15min"))  # doctest: +SKIP
-    >>> session.view()                                              # doctest: +SKIP
-    """
-
-    _esm = pieces("elements.js", "clock.js", "diagram.js", "view.js")
-
-    plan = traitlets.Dict().tag(sync=True)
-    """The places of the process and the lines between them."""
-    process = traitlets.Unicode().tag(sync=True)
-    """The name of the process."""
-
-    def __init__(self, session: Session) -> None:
-        self._places = DiagramLayout.of(session.scenario.process)
-        self._outside = Outside(session, self._places)
-        super().__init__(session)
-        self.plan = self._places.as_json()
-        self.process = session.scenario.process.name
-
-    def refresh(self) -> None:
-        """Send a picture of this moment."""
-        super().refresh()
-        message, buffers = self.picture()
-        self.send(message, buffers)
-
-    def picture(self) -> tuple[dict[str, Any], list[bytes]]:
-        """Return how every lane stands: figures, and the places of its instances as bytes.
-
-        Checks and callbacks are those since the picture before.
-        """
-        with self._live.store.lock:  # one moment for all of it
-            now, lanes = self._live.now, self.lanes()
-            pictures = [
-                lane.as_json() | self._outside.picture(self._live.lane(lane.label), lane)
-                for lane in lanes
-            ]
-        message = {"now": now, "lanes": pictures}
-        return message, [lane.places.astype("<u2").tobytes() for lane in lanes]
-
-    def lanes(self) -> list[Snapshot]:
-        """Return how every lane stands at this moment."""
-        session = self._live
-        with session.store.lock:
-            return [
-                evolve(standing_of(session.lane(label), self._places), label=label)
-                for label in session.strategies
-            ]

@@ -30,8 +30,8 @@ def main() -> None:
     rows = []
     for name, first in (("interval", 3), ("loss", 0), ("workers", 3), ("start", 40)):
         moves = [{"moves": {name: first + k}, "stamp": 1.0} for k in range(2)]
-        explorer.hear(moves[1])
-        found = milliseconds(lambda k, moves=moves: explorer.hear(moves[k % 2]))
+        explorer.on_message(moves[1])
+        found = milliseconds(lambda k, moves=moves: explorer.on_message(moves[k % 2]))
         rows.append((f"explorer, 10,000 instances, {name} moved", *found))
     thousand = ledger.replace(arrivals=sim.UniformArrivals(1000, between=("08:00", "20:00")))
     session = sim.live(thousand, against=sim.Polling("15min"), seed=1)
@@ -46,11 +46,11 @@ def main() -> None:
     view.close()
     console = session.console()
     rows.append(("console, 10,000 waiting", *milliseconds(lambda _: console.refresh())))
-    console.hear({"do": "turn", "like": "99"})
+    console.on_message({"do": "turn", "like": "99"})
     rows.append(("console, 10,000 waiting, a search", *milliseconds(lambda _: console.refresh())))
-    console.hear({"do": "turn", "like": ""})
-    console.hear({"do": "choose", "number": "5_31"})
-    finish = milliseconds(lambda k: console.hear({"do": "finish", "number": f"{k + 1}_31"}))
+    console.on_message({"do": "turn", "like": ""})
+    console.on_message({"do": "choose", "number": "5_31"})
+    finish = milliseconds(lambda k: console.on_message({"do": "finish", "number": f"{k + 1}_31"}))
     rows.append(("console, a finish among 10,000", *finish))
     print(f"{'one picture':45} {'median':>9} {'worst':>9}")
     for what, median, worst in rows:

@@ -1,7 +1,7 @@
 """A real JupyterLab in a real Chromium, one of each for the whole test session.
 
-Where there is no Chromium the tests are skipped and say what to install. No browser is ever
-downloaded: it is the Debian package `chromium`, driven by the Python package `playwright`.
+Without Chromium the tests are skipped, and name what to install. No browser is ever downloaded:
+it is the Debian package `chromium`, driven by the Python package `playwright`.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ get_ipython().run_line_magic("reset", "-f")
 
 
 def free_port():
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
 

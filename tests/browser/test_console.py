@@ -39,7 +39,7 @@ def codes(widget):
 
 
 def wait_for_text(book, element, test, text):
-    """Wait until what an element says passes a test of JavaScript."""
+    """Wait until the text of an element passes a test in JavaScript."""
     handle = element.element_handle()
     book.page.wait_for_function(f"([e, text]) => e.textContent.{test}", arg=[handle, text])
 
@@ -63,8 +63,8 @@ def wait_for_problem(book, field, text):
         assert abs(field.evaluate(BESIDE)) < 40
 
 
-def test_console_says_what_is_wrong_at_the_field(console):
-    """Beside the number, the value or the name; typing takes it away; the field has the focus."""
+def test_console_reports_errors_at_their_field(console):
+    """Beside the number, the value or the name; typing clears it; the field has the focus."""
     book, widget = console
     keyboard = book.page.keyboard
     number, value = number_of(widget), widget.get_by_label("value of data field 1")
@@ -89,14 +89,14 @@ def test_console_says_what_is_wrong_at_the_field(console):
     assert book.kernel("print(session.wait('5_31')['state'])") == "waiting"
 
 
-def test_console_says_the_new_number_of_a_retry(console):
-    """In the line of the result and in the log; nothing from the inside of the kernel."""
+def test_console_shows_the_new_number_of_a_retry(console):
+    """In the notice and in the log, without internals of the kernel."""
     book, widget = console
     number_of(widget).fill("9_31")
     widget.get_by_role("button", name="Retry").click()
     widget.locator(".asyncsim-log li").first.wait_for()
-    said = widget.get_by_role("status").last
-    wait_for_text(book, said, "includes(text)", "Retried: the step now waits as 9_33")
+    notice = widget.get_by_role("status").last
+    wait_for_text(book, notice, "includes(text)", "Retried: the step now waits as 9_33")
     assert widget.locator("tr[data-number='9_33']").count() == 1
     assert "now waits as 9_33" in widget.locator(".asyncsim-log li").first.inner_text()
     assert "node" not in widget.inner_text()
@@ -106,7 +106,7 @@ def test_console_says_the_new_number_of_a_retry(console):
 
 
 def test_console_finishes_5_31(console):
-    """Typed and finished: the record is gone, the kernel saw it, the twin still waits."""
+    """The record disappears, the kernel has the result, and the twin still waits."""
     book, widget = console
     assert widget.locator("tr[data-number='5_31']").count() == 1
     book.screenshot("before")
@@ -117,16 +117,16 @@ def test_console_finishes_5_31(console):
     widget.locator(".asyncsim-log li").first.wait_for()
     assert codes(widget) == ["204"]
     assert widget.locator("tr[data-number='5_31']").count() == 0
-    assert "still waiting, though the work is complete" in widget.locator("dl").inner_text()
-    said = book.kernel("print(session.wait('5_31')['state'], session.instance(5)['fields'])")
-    assert said == "finished {'InvoiceNo': 42}"
+    assert "still waiting, although the work was complete" in widget.locator("dl").inner_text()
+    found = book.kernel("print(session.wait('5_31')['state'], session.instance(5)['fields'])")
+    assert found == "finished {'InvoiceNo': 42}"
+    book.screenshot("after")
     widget.get_by_role("button", name="Finish").click()
     widget.locator(".asyncsim-log li").nth(1).wait_for()
     assert codes(widget) == ["409", "204"]
-    book.kernel("answer = session.finish('6_31')")  # from elsewhere: it is shown all the same
+    book.kernel("answer = session.finish('6_31')")  # from Python: it is shown too
     widget.locator(".asyncsim-log li").nth(2).wait_for()
     assert widget.locator("tr[data-number='6_31']").count() == 0
-    book.screenshot("after")
     assert book.barriers(".asyncsim-console") == []
     book.theme(dark=True)
     book.screenshot("dark")
@@ -135,7 +135,7 @@ def test_console_finishes_5_31(console):
 
 
 def test_console_by_keyboard_alone(console):
-    """Type, Enter; Enter again is a second finish, and is told so; the field keeps the focus."""
+    """Enter finishes; a second Enter is a duplicate; the field keeps the focus."""
     book, widget = console
     keyboard = book.page.keyboard
     number_of(widget).focus()
@@ -157,11 +157,11 @@ def test_console_by_keyboard_alone(console):
     assert book.page.evaluate("document.activeElement.value") == "9_31"
     widget.get_by_role("button", name="Step").focus()
     cells = book.panel.locator(".jp-Cell").count()
-    keyboard.press("a")  # in JupyterLab's hands this would add a cell
+    keyboard.press("a")  # JupyterLab's shortcut for adding a cell
     assert book.panel.locator(".jp-Cell").count() == cells
 
 
-def test_console_turns_pages_and_finds(console):
+def test_console_pages_and_filters(console):
     """The kernel filters; the page shows twenty records."""
     _, widget = console
     rows = widget.locator("tr[data-number]")
@@ -176,7 +176,7 @@ def test_console_turns_pages_and_finds(console):
 
 
 def test_console_plays_the_clock(console):
-    """Play moves it, pause stops it, and the kernel answers all the while."""
+    """Play starts it, pause stops it, and the kernel stays responsive."""
     book, widget = console
     now = widget.locator(".asyncsim-now")
     before = now.inner_text()

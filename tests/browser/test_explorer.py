@@ -12,7 +12,7 @@ explorer
 
 
 def check_losses(book, widget):
-    """With 20 % lost the curve ends at 80 %, 95 % are never there, and losses stand first."""
+    """With 20 % lost the curve ends at 80 %, 95 % are never reached, and losses come first."""
     widget.get_by_label("callbacks lost").press("End")
     first = widget.locator("tbody tr").first
     first.get_by_text(" of ").wait_for()
@@ -40,8 +40,8 @@ def check_losses(book, widget):
     book.screenshot("lost")
 
 
-def test_explorer_draws_what_a_slider_says(notebook):
-    """A slider moved by keyboard: the picture changes, and so do the figures in the kernel."""
+def test_explorer_draws_the_setting_of_a_slider(notebook):
+    """A slider moved by keyboard changes the picture and the settings in the kernel."""
     book = notebook(CELL)
     widget = book.panel.locator(".asyncsim-explorer")
     widget.wait_for()

@@ -1,7 +1,7 @@
 """Names and values that are markup stay text, wherever a browser shows them.
 
-They come from scenario files, logs and clients, so whoever wrote those would else run a script in
-the page of whoever looks.
+They come from scenario files, logs and clients, whose authors could otherwise run a script in the
+reader's page.
 """
 
 import base64
@@ -30,16 +30,16 @@ HARMED = """() => ({
 })"""
 RENDER = """async ([source, state, messages]) => {
   const widget = (await import(`data:text/javascript;base64,${source}`)).default;
-  const hear = [];
+  const listeners = [];
   const model = {
     get: (name) => state[name],
-    on: (name, act) => name === "msg:custom" && hear.push(act),
+    on: (name, act) => name === "msg:custom" && listeners.push(act),
     off: () => {},
     send: () => {},
   };
   widget.render({ model, el: document.body });
   for (const [message, buffers] of messages)
-    for (const act of hear)
+    for (const act of listeners)
       act(message, buffers.map((one) => new DataView(Uint8Array.from(one).buffer)));
 }"""
 QUIET = {"replications": 2, "progress": False}
@@ -84,13 +84,13 @@ def plain_page(browser):
 
 
 def assert_unharmed(page):
-    """Check that nothing ran, that there is no element of the markup, and that it is shown."""
+    """Check that no script ran and the page has no element of the markup."""
     page.wait_for_timeout(100)  # a picture fails to load a moment later
     assert page.evaluate(HARMED) == {"ran": False, "elements": []}
 
 
 def test_the_harness_sees_what_runs(plain_page):
-    """Markup that is not escaped does harm; else these tests would say nothing."""
+    """Unescaped markup does harm, so that these tests can fail."""
     plain_page.set_content(MARKUP)
     plain_page.wait_for_function("window.hacked === 1")
     assert len(plain_page.evaluate(HARMED)["elements"]) >= 3
@@ -182,13 +182,13 @@ def test_the_widgets(plain_page):
         console, view = session.console(), session.view()
         number = session.page()[1]["serial_number"].iloc[-1]
         fields = [[hostile("field"), hostile("value")]]
-        console.hear({"do": "finish", "number": number, "fields": fields})
-        console.hear({"do": "finish", "number": hostile("number"), "fields": fields})
-        console.hear({"do": "choose", "number": number})
-        console.hear({"do": "until", "moment": hostile("noon")})
+        console.on_message({"do": "finish", "number": number, "fields": fields})
+        console.on_message({"do": "finish", "number": hostile("number"), "fields": fields})
+        console.on_message({"do": "choose", "number": number})
+        console.on_message({"do": "until", "moment": hostile("noon")})
         console.refresh()
         both = ["choices", "clock", "notice", "problems"]
-        shown = rendered(plain_page, console, [*both, "records", "fates", "answers"])
+        shown = rendered(plain_page, console, [*both, "records", "twin_states", "answers"])
         for word in ("scenario", "post", "ledger", "strategy", "number", "value", "noon"):
             assert hostile(word)[:20] in shown, word
         shown = rendered(plain_page, view, [*both, "plan", "process"], [view.picture()])

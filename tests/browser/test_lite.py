@@ -118,8 +118,8 @@ def test_what_is_pure_python_is_there(site):
 def test_widgets_appear(site):
     """One of ipywidgets and one of anywidget, which console, view and explorer are made of."""
     code = """
-class Told(anywidget.AnyWidget):
-    _esm = "export default { render({ el }) { el.innerHTML = '<b class=told>5_31</b>'; } }"
+class Shown(anywidget.AnyWidget):
+    _esm = "export default { render({ el }) { el.innerHTML = '<b class=shown>5_31</b>'; } }"
 """
     assert site.python(code) == ""
     show = """async (code) => {
@@ -130,9 +130,9 @@ class Told(anywidget.AnyWidget):
         app.shell.currentWidget.content.widgets.indexOf(cell);
       await app.commands.execute("notebook:run-cell");
     }"""
-    site.page.evaluate(show, "ipywidgets.VBox([ipywidgets.IntSlider(), Told()])")
+    site.page.evaluate(show, "ipywidgets.VBox([ipywidgets.IntSlider(), Shown()])")
     site.page.wait_for_selector(".widget-slider")
-    assert site.page.locator("b.told").inner_text() == "5_31"
+    assert site.page.locator("b.shown").inner_text() == "5_31"
 
 
 def test_the_wheel_installs_and_asks_pyodide_for_the_rest(site):

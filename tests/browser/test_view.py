@@ -56,7 +56,7 @@ def wait_for_frames(book, widget, more_than):
 
 
 def test_view_moves_as_the_clock_runs(notebook, pytestconfig):
-    """Something is drawn, and another picture when time has passed; the numbers agree."""
+    """The canvas changes as time passes, and its numbers agree with the session."""
     path = str(pytestconfig.rootpath / "data" / "nightly_ledger.toml")
     book, widget = shown(notebook, SIMPLE.format(path=path))
     canvas = widget.locator("canvas")
@@ -113,19 +113,19 @@ RECORD = """() => {
 
 
 def heights(book, kind):
-    """Return how high marks of a kind were drawn, frame by frame."""
+    """Return the heights at which marks of a kind were drawn, frame by frame."""
     return book.page.evaluate("(kind) => window.drawn[kind].splice(0)", kind)
 
 
 def test_view_shows_the_outside_and_what_moves(notebook, pytestconfig):
-    """Checks go there and back, callbacks come; with less motion they stand; words say it all."""
+    """Checks go there and back, callbacks come; with less motion they stand still."""
     path = str(pytestconfig.rootpath / "data" / "nightly_ledger.toml")
     book, widget = shown(notebook, SIMPLE.format(path=path))
     legend = widget.locator(".asyncsim-legend").inner_text()
     for word in ("check", "callback", "lost", "external system", "waits", "failed"):
         assert word in legend
     label = widget.locator("canvas").first.get_attribute("aria-label")
-    assert "outside, ledger: next batch starts Mon 05 Jan 22:00, 0 being worked on, " in label
+    assert "outside, ledger: next batch starts Mon 05 Jan 22:00, 0 in progress, " in label
     book.page.evaluate(RECORD)
     book.kernel("session.run_for('15min')")
     book.page.wait_for_function("window.drawn.check.length > 60")
@@ -140,7 +140,7 @@ def test_view_shows_the_outside_and_what_moves(notebook, pytestconfig):
     book.page.wait_for_timeout(2100)  # a screen reader finds changes every two seconds
     book.kernel("session.run_for('1s')")
     book.page.wait_for_function(
-        "(canvas) => canvas.getAttribute('aria-label').includes('the batch runs')",
+        "(canvas) => canvas.getAttribute('aria-label').includes('batch running')",
         arg=widget.locator("canvas").first.element_handle(),
     )
     book.page.wait_for_timeout(900)
@@ -157,7 +157,7 @@ def test_view_shows_the_outside_and_what_moves(notebook, pytestconfig):
 
 
 def test_view_is_reset(notebook, pytestconfig):
-    """From the beginning; the chart is empty again."""
+    """It starts from the beginning, with an empty chart."""
     path = str(pytestconfig.rootpath / "data" / "nightly_ledger.toml")
     book, widget = shown(notebook, SIMPLE.format(path=path))
     widget.get_by_role("button", name="Play").click()
@@ -171,7 +171,7 @@ def test_view_is_reset(notebook, pytestconfig):
 
 
 def test_view_of_a_store_is_not_reset(notebook, pytestconfig, tmp_path):
-    """The button is disabled, and its tooltip says why."""
+    """The button is disabled, and its tooltip gives the reason."""
     cell = SIMPLE.format(path=str(pytestconfig.rootpath / "data" / "nightly_ledger.toml"))
     cell = cell.replace("seed=1", f"seed=1, store={str(tmp_path / 's.db')!r}")
     _, widget = shown(notebook, cell)
@@ -185,7 +185,7 @@ def test_view_of_choices_and_parallel_branches(notebook):
     book, widget = shown(notebook, BRANCHES)
     names = widget.locator(".asyncsim-places thead th").all_inner_texts()
     assert names == [
-        *("strategy", "records that wait", "validate", "rate", "ask", "post", "print", "ship"),
+        *("strategy", "waiting records", "validate", "rate", "ask", "post", "print", "ship"),
         *("notify", "done", "failed"),
     ]
     book.page.wait_for_timeout(800)  # until all have settled, for the picture

@@ -22,7 +22,7 @@ def nights(results="at end", after=(), **changes):
     return scenario.replace(**changes)
 
 
-def test_herds_of_a_batch_that_answers_at_its_end_drain_as_the_closed_form_says():
+def test_herds_of_a_batch_that_answers_at_its_end_drain_as_the_closed_form_predicts():
     """s * ceil(N / c) plus the network delay, for every herd."""
     found = sim.herd_drain(nights(), sim.Callback("2s"), replications=4, **QUIET)
     assert found.exact
@@ -63,7 +63,7 @@ def test_a_limit_on_callbacks_makes_it_longer_and_its_own_bound_holds(words):
     assert above.between(-1e-6, 0.5 + 0.5 * 30 / 3).all()
 
 
-def test_callbacks_that_are_refused_for_good_are_no_part_of_the_bound():
+def test_callbacks_that_are_rejected_for_good_are_not_part_of_the_bound():
     """30 of some 300 get through: ten rounds of three workers, 5 s."""
     limited = sim.WorkflowServer(3, callback_work="500ms", finish_limit="30 per 1h")
     found = sim.herd_drain(nights(server=limited), replications=2, **QUIET)
@@ -82,7 +82,7 @@ def test_results_that_come_one_by_one_are_hardly_a_herd(item):
 
 
 def test_lost_callbacks_are_counted_not_drained():
-    """They are left out of the time, and said."""
+    """The time leaves them out, and the sentence counts them."""
     scenario = nights(process=sim.Process("p", [sim.AsyncStep("post", "ledger", timeout="2d")]))
     found = sim.herd_drain(scenario, sim.Callback(loss=0.1), replications=3, **QUIET)
     lost = int(found.herds["never"].sum())
@@ -93,7 +93,7 @@ def test_lost_callbacks_are_counted_not_drained():
 
 
 def test_callbacks_that_a_limit_turns_away_for_good_never_resume():
-    """Handled at once, 30 of each herd are let in, and nobody tries the others again."""
+    """Handled at once, 30 of each herd are let in, and the others are not sent again."""
     limited = sim.WorkflowServer(3, callback_work=0, finish_limit="30 per 1h")
     found = sim.herd_drain(nights(server=limited), replications=2, **QUIET)
     size = found.herds["herd"].mean()
@@ -142,7 +142,7 @@ def two_waits(**systems):
     return nights(process=sim.Process("p", steps), systems=systems, length="1d")
 
 
-def test_a_day_of_a_service_is_no_herd():
+def test_completions_of_a_service_are_not_a_herd():
     """Of a service and a batch, the batch alone is measured: 300 of 0.5 s on three workers."""
     batch = sim.NightlyBatch("22:00", "100ms", results="at end")
     scenario = two_waits(stock=sim.OnlineService("1min", lanes=None), ledger=batch)
@@ -158,7 +158,7 @@ def test_a_day_of_a_service_is_no_herd():
 
 
 def test_herds_of_two_batches_are_not_averaged():
-    """They are two figures, so somebody must say which; any other name is told the nearest."""
+    """They have no common mean, so one must be named; an unknown name raises with the nearest."""
     first = sim.NightlyBatch("21:00", "100ms", results="at end")
     scenario = two_waits(stock=first, ledger=sim.NightlyBatch("23:00", "100ms", results="at end"))
     with pytest.raises(sim.ScenarioError, match="system must be one of 'stock', 'ledger'"):

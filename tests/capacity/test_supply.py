@@ -12,7 +12,7 @@ WEEKS, WEEK = 150, 7 * 86400
 
 
 def crowded(system, items=200):
-    """So many items come on the first morning."""
+    """All items come on the first morning."""
     return sim.Scenario(
         name="crowded",
         process=sim.Process("p", [sim.AsyncStep("post", "ledger")]),

@@ -1,4 +1,4 @@
-"""Targets: read from words, and measured so that losing callbacks is no way to meet them."""
+"""Targets: parsed from words, and measured so that lost callbacks do not meet them."""
 
 import math
 
@@ -17,7 +17,7 @@ PRICED = SCENARIO.replace(costs=sim.CostModel(check=1.0))
 
 
 @pytest.mark.parametrize(
-    ("words", "figure", "most"),
+    ("words", "metric", "bound"),
     [
         ("p95_latency <= 60s", "p95_latency", 60.0),
         ("p95 resume latency under 1 min", "p95_latency", 60.0),
@@ -27,10 +27,10 @@ PRICED = SCENARIO.replace(costs=sim.CostModel(check=1.0))
         ("cost<=1e3", "cost", 1000.0),
     ],
 )
-def test_a_target_is_read_from_words(words, figure, most):
+def test_a_target_is_parsed_from_words(words, metric, bound):
     """A time bound is a duration, any other a number."""
-    assert Target.parse(words, PRICED) == Target(Measure(figure), most)
-    assert Target.parse(str(Target.parse(words, PRICED)), PRICED).most == most
+    assert Target.parse(words, PRICED) == Target(Measure(metric), bound)
+    assert Target.parse(str(Target.parse(words, PRICED)), PRICED).bound == bound
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_target_is_read_from_words(words, figure, most):
         ("p95_latency >= 60s", "never at least"),
     ],
 )
-def test_a_target_that_is_none_is_named(words, match):
+def test_an_invalid_target_raises(words, match):
     """The message has the words, what is wrong with them, and what would be right."""
     with pytest.raises(sim.ScenarioError, match=match):
         Target.parse(words, SCENARIO)
@@ -72,7 +72,7 @@ def test_waits_that_never_resumed_count_as_later_than_any_other(values, never, q
 
 
 def test_a_strategy_that_loses_callbacks_has_no_finite_latency():
-    """Three of four are lost: the figure of the run says nothing of it, the measure does."""
+    """Three of four are lost: the metric of the run leaves them out, the measure does not."""
     arrivals = tuple(10.0 * k for k in range(40))
     run = wait_for(sim.Callback(loss=0.5), 5.0, arrivals=arrivals, timeout="1h")
     outcome = Outcome.of(run)

@@ -1,4 +1,4 @@
-"""A run as objects and events: the story of a serial number, told in order."""
+"""A run as objects and events, in order."""
 
 from plays import play, scenario_of, wait_for
 
@@ -14,21 +14,21 @@ from asyncsim.eventlog.ocel import (
 )
 
 
-def story(run):
+def named_events(run):
     """Return seconds and name of every event, in order."""
     log = events(run)
     names = [EVENT_TYPES[kind].name for kind in log.kind]
     return list(zip(log.seconds.tolist(), names, strict=True))
 
 
-def test_a_step_that_is_called_back_tells_its_life_in_order():
+def test_the_events_of_a_step_that_is_called_back_are_in_order():
     """Called for 2 s, armed, completed at 13 s, called back a second later, for half a second."""
     steps = [sim.AsyncStep("w", "out", call_work=2.0), sim.Step("z", 0.0)]
     run = play(
         sim.Callback("1s"), scenario_of(steps, arrivals=[1.0], callback_work=0.5),
         external={"w": 10.0},
     )  # fmt: skip
-    assert story(run) == [
+    assert named_events(run) == [
         (1.0, "instance arrived"),
         (1.0, "call queued"),
         (1.0, "call started"),
@@ -52,9 +52,9 @@ def test_a_step_that_is_called_back_tells_its_life_in_order():
 
 
 def test_a_lost_callback_a_time_out_and_a_late_completion_are_events():
-    """The wait times out at 5 s; the work is done at 10 s all the same, and nobody hears of it."""
+    """The wait times out at 5 s; the work is done at 10 s all the same, without any effect."""
     run = wait_for(sim.Callback(loss=1.0, retries=["3s"]), 10.0, timeout=5.0, on_timeout="fail")
-    assert story(run)[3:] == [
+    assert named_events(run)[3:] == [
         (0.0, "wait armed"),
         (5.0, "wait timed out"),
         (5.0, "step failed"),
@@ -102,7 +102,7 @@ def test_values_hold_from_when_they_are_known():
 
 
 def test_a_run_without_a_single_instance_has_no_events():
-    """Nothing breaks, and the system is there."""
+    """The system is still an object."""
     run = wait_for(sim.Callback(), arrivals=[10.0], until=5.0)
     assert events(run).empty
     assert {kind: len(table) for kind, table in objects(run)} == {

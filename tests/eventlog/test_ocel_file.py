@@ -1,4 +1,4 @@
-"""OCEL files hold every time and figure of a run, and keep to OCEL 2.0."""
+"""OCEL files hold every time and metric of a run, and conform to OCEL 2.0."""
 
 import json
 import re
@@ -29,11 +29,11 @@ END_OF_STEP = {
 
 @slow_input
 @given(runs())
-def test_the_tables_of_the_run_can_be_had_from_the_file(run):
+def test_the_file_holds_the_tables_of_the_run(run):
     """Times of steps, waits and callbacks to the microsecond; all figures of waits."""
     with tempfile.TemporaryDirectory() as folder:
         found = ocel_file(written(run, folder, "log.json"))
-    assert sorted(_told(found)) == sorted(_expected(run))
+    assert sorted(_events_of(found)) == sorted(_expected(run))
     numbers = [thing for thing in found["objects"] if thing["type"] == "serial number"]
     waits = run.waits.set_index("serial_number")
     names = [thing["id"].removeprefix("serial number ") for thing in numbers]
@@ -43,11 +43,11 @@ def test_the_tables_of_the_run_can_be_had_from_the_file(run):
             assert values(thing).keys() == {"step"}
             continue
         row = waits.loc[name]
-        told = {"step": row.step, "outcome": row.outcome, "checks": row.checks}
-        told |= {"wasted_checks": row.wasted_checks, "deliveries": row.deliveries}
+        expected = {"step": row.step, "outcome": row.outcome, "checks": row.checks}
+        expected |= {"wasted_checks": row.wasted_checks, "deliveries": row.deliveries}
         if pd.notna(row.latency):
-            told["latency"] = row.latency  # the same float, to the last bit
-        assert values(thing) == told
+            expected["latency"] = row.latency  # the same float, to the last bit
+        assert values(thing) == expected
         assert relations(thing) == {
             "waits for": f"instance {row.instance}",
             "in": f"step {row.step}",
@@ -55,7 +55,7 @@ def test_the_tables_of_the_run_can_be_had_from_the_file(run):
         }
 
 
-def _told(found):
+def _events_of(found):
     """Yield each event as type, instance, step, serial number, outcome, attempt and time."""
     for event in found["events"]:
         has, to = values(event), relations(event)
@@ -128,7 +128,7 @@ def _event(kind, instance, at, *, step=None, number="", outcome=None, attempt=No
 
 @slow_input
 @given(runs())
-def test_the_file_keeps_to_ocel(run):
+def test_the_file_conforms_to_ocel(run):
     """Ids are unique; types, attributes and objects are declared; times are in UTC, in order."""
     with tempfile.TemporaryDirectory() as folder:
         found = ocel_file(written(run, folder, "log.jsonocel"))
@@ -185,7 +185,7 @@ def test_pm4py_reads_the_same_log(run):
     assert set(log.relations[columns].itertuples(index=False, name=None)) == related
     seen = {name for _, name, _ in related}
     assert set(log.objects["ocel:oid"]) == seen
-    # Only steps that nobody came to, and their systems, have no events
+    # Only steps that no instance reached, and their systems, have no events
     unseen = {thing["id"] for thing in plain["objects"]} - seen
     assert all(name.startswith(("step", "external system")) for name in unseen)
     columns = ["ocel:oid", "ocel:oid_2", "ocel:qualifier"]
@@ -211,8 +211,8 @@ def test_names_come_back_as_they_were(tmp_path):
     assert name in {values(event).get("step") for event in found["events"]}
 
 
-def test_the_file_says_what_was_played_and_what_its_clock_is(tmp_path):
-    """Under a key of its own, which readers of OCEL pass over."""
+def test_the_file_describes_the_run_and_its_clock(tmp_path):
+    """Under a key of its own, which readers of OCEL ignore."""
     found = ocel_file(written(wait_for(sim.Polling("5min"), 10.0), tmp_path, "log.json"))
     assert found["asyncsim"]["strategy"] == "polling 5 min"
     assert "written as UTC" in found["asyncsim"]["clock"]
@@ -248,7 +248,7 @@ def test_values_of_objects_hold_from_when_they_are_known(tmp_path):
     assert run.record.end > 14
 
 
-def test_many_events_are_written_in_pieces_without_a_seam(tmp_path, monkeypatch):
+def test_many_events_are_written_in_pieces_without_a_difference(tmp_path, monkeypatch):
     """The file does not depend on how many events are text at a time."""
     run = wait_for(sim.Callback(), 10.0, arrivals=range(20))
     whole = written(run, tmp_path, "whole.json").read_text()

@@ -1,10 +1,16 @@
-"""The name of a file says what is written; a name that says nothing is refused with the others."""
+"""The name of a file chooses its format; an unknown name raises with the known ones."""
 
 import json
 
 import pandas as pd
 import pytest
-from mining import XES, ocel_file, relations, written, xes_tree
+from mining import (
+    XES,
+    ocel_file,
+    relations,
+    written,
+    xes_tree,
+)
 from plays import wait_for
 
 import asyncsim as sim
@@ -20,7 +26,7 @@ def run():
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
-def test_the_extension_says_the_format(extension, run, tmp_path):
+def test_the_extension_chooses_the_format(extension, run, tmp_path):
     """In capitals, too; the file begins as its format does."""
     for path in (tmp_path / f"log{extension}", tmp_path / f"LOG{extension.upper()}"):
         sim.write_event_log(run, path)
@@ -31,8 +37,8 @@ def test_the_extension_says_the_format(extension, run, tmp_path):
 
 
 @pytest.mark.parametrize("format", WRITERS)
-def test_a_format_that_is_given_goes_before_the_name(format, run, tmp_path):
-    """So that a file may be called as one likes, and the path be a text."""
+def test_a_given_format_takes_precedence_over_the_name(format, run, tmp_path):
+    """The file may have any name, and the path may be a string."""
     sim.write_event_log(run, str(tmp_path / "log.txt"), format=format)
     assert (tmp_path / "log.txt").read_bytes().startswith(BEGINNINGS[format])
 
@@ -74,14 +80,14 @@ def test_a_file_that_is_there_is_overwritten(run, tmp_path):
         ("nowhere/log.xes", None, r"path must lie in a folder that exists, not '.*nowhere'"),
     ],
 )
-def test_a_wrong_name_is_refused(path, format, message, run, tmp_path):
+def test_a_wrong_name_raises(path, format, message, run, tmp_path):
     """With the value, and what would be right."""
     with pytest.raises(sim.ScenarioError, match=message):
         sim.write_event_log(run, tmp_path / path, format=format)
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_no_run_no_path_or_a_folder_is_refused(run, tmp_path):
+def test_an_object_other_than_a_run_or_a_path_and_a_folder_raise(run, tmp_path):
     """Such as the table instead of the run."""
     with pytest.raises(sim.ScenarioError, match=r"run must be a run, such as simulate\(\) returns"):
         sim.write_event_log(run.event_log(), tmp_path / "log.csv")
@@ -92,14 +98,14 @@ def test_what_is_no_run_no_path_or_a_folder_is_refused(run, tmp_path):
         sim.write_event_log(run, tmp_path / "log.csv")
 
 
-def test_the_format_can_be_asked_for_before_there_is_a_run():
-    """As the command line does, which says a wrong name before it plays."""
+def test_the_format_is_known_before_there_is_a_run():
+    """The command line reports a wrong name before it plays."""
     assert event_log_format("a.b/c.XES.GZ") == "xes"
     with pytest.raises(sim.ScenarioError, match="path must end in"):
         event_log_format("a.xes/c")
 
 
-def test_a_live_session_is_written_as_far_as_it_has_come(tmp_path):
+def test_a_live_session_is_written_up_to_now(tmp_path):
     """Also after an operator's retry, under whose new number the step waits."""
     scenario = sim.Scenario(
         name="live",

@@ -1,4 +1,4 @@
-"""XES files hold every event of a run and keep to IEEE 1849-2016."""
+"""XES files hold every event of a run and conform to IEEE 1849-2016."""
 
 import re
 import tempfile
@@ -61,7 +61,7 @@ def test_every_event_reads_back_with_pm4py(run):
 @slow_input
 @given(runs())
 def test_traces_are_the_instances_also_those_without_events(run):
-    """With outcome, arrival, end, and the number of waits that are open: none gets lost."""
+    """With outcome, arrival, end, and the number of waits that are open: none is left out."""
     with tempfile.TemporaryDirectory() as folder:
         tree = xes_tree(written(run, folder, "log.xes.gz"))
     traces = tree.findall(f"{XES}trace")
@@ -114,16 +114,16 @@ def test_the_head_is_what_the_schema_of_the_standard_wants(tmp_path):
     assert attributes(tree)["lifecycle:model"] == "standard"
 
 
-def test_the_log_says_what_was_played_and_what_its_clock_is(tmp_path):
-    """Without a zone the times are called UTC, and the file says that they are not."""
+def test_the_log_describes_the_run_and_its_clock(tmp_path):
+    """Without a zone the times are written as UTC, and the file reports that."""
     run = wait_for(sim.Callback("1s"), 10.0)
-    told = attributes(xes_tree(written(run, tmp_path, "log.xes")))
-    assert told["concept:name"] == "by hand"
-    assert told["strategy"] == run.strategy.label
-    assert told["clock"] == "no time zone in the scenario; its local times are written as UTC"
+    head = attributes(xes_tree(written(run, tmp_path, "log.xes")))
+    assert head["concept:name"] == "by hand"
+    assert head["strategy"] == run.strategy.label
+    assert head["clock"] == "no time zone in the scenario; its local times are written as UTC"
 
 
-def test_steps_that_failed_are_aborted_and_their_instance_tells(tmp_path):
+def test_steps_that_failed_are_aborted_and_so_is_their_instance(tmp_path):
     """A rejected call aborts its step; what waited in another branch goes with the instance."""
     ways = [
         [sim.AsyncStep("first", "out")],
@@ -142,7 +142,7 @@ def test_steps_that_failed_are_aborted_and_their_instance_tells(tmp_path):
 
 @pytest.mark.parametrize("name", ["a\x00b", "bell\x07", "\ufffe"])
 def test_a_character_that_xml_does_not_have_is_named(name, tmp_path):
-    """Nothing is replaced in silence, and no file is begun."""
+    """No character is replaced silently, and no file is opened."""
     scenario = scenario_of([sim.Step(name, 1.0)])
     with pytest.raises(sim.ScenarioError, match=r"XML has no character .* write \.csv or \.json"):
         sim.write_event_log(play(sim.Callback(), scenario), tmp_path / "log.xes")

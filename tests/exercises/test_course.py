@@ -1,4 +1,4 @@
-"""What must hold for every exercise of the course: nobody is just told that something is wrong."""
+"""Every exercise of the course explains wrong answers."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from asyncsim.exercises.checkers import (
     NumberChecker,
     Ordering,
     PropertyChecker,
-    known,
+    computed,
     near,
 )
 from asyncsim.exercises.feedback import Mark
@@ -25,62 +25,62 @@ def of_kind(kind):
 
 
 def wrong_answers(checker):
-    """Give wrong answers of every kind; those to properties stand with their notebooks' tests."""
+    """Yield wrong answers; those to properties are in the tests of each notebook."""
     if isinstance(checker, NumberChecker):
         expected = checker.expected()
-        yield from (known(slip.value) for slip in checker.slips)
+        yield from map(computed, checker.mistakes)
         yield from (factor * expected for factor in FACTORS)
     elif isinstance(checker, Choice):
         yield from (letter for letter in checker.options if letter != checker.truth()[0])
     elif isinstance(checker, Ordering):
-        figures = checker.figures()
-        right = sorted(figures, key=figures.__getitem__)
+        values = checker.values()
+        right = sorted(values, key=values.__getitem__)
         yield from (list(p) for p in itertools.permutations(right) if list(p) != right)
 
 
 @of_kind((NumberChecker, Choice, Ordering))
-def test_a_wrong_answer_is_told_why(exercise):
-    """Every wrong answer is NOT YET, with a sentence that says more than that."""
+def test_a_wrong_answer_is_explained(exercise):
+    """Every wrong answer is NOT YET, with a reason."""
     answers = list(wrong_answers(exercise.checker))
     assert len(answers) >= 2
     for answer in answers:
         verdict = exercise.judge(answer)
         assert verdict.mark is Mark.NOT_YET, answer
-        reasons = [each.says for each in verdict.findings if not each.good]
+        reasons = [each.text for each in verdict.findings if not each.good]
         assert reasons
         assert len(reasons[-1]) > 30, reasons
         assert "wrong." not in reasons[-1].lower()
 
 
 @of_kind(NumberChecker)
-def test_each_slip_is_told_by_its_own_sentence(exercise):
-    """No slip hides behind another one or behind the right answer."""
-    for slip in exercise.checker.slips:
-        value = known(slip.value)
-        assert slip.why in exercise.judge(value).findings[0].says, value
+def test_each_mistake_gets_its_own_explanation(exercise):
+    """No mistake is hidden by another one or by the right answer."""
+    for mistake, why in exercise.checker.mistakes.items():
+        value = computed(mistake)
+        assert why in exercise.judge(value).findings[0].text, value
 
 
 @of_kind(NumberChecker)
 def test_near_the_right_answer_no_unit_is_guessed(exercise):
-    """Whatever slips the exercise knows, in seconds or as a share."""
+    """Whatever mistakes the exercise lists, in seconds or as a share."""
     for factor in (0.81, 0.9, 1.1, 1.2):
-        found = exercise.judge(factor * exercise.checker.expected()).findings[0].says
+        found = exercise.judge(factor * exercise.checker.expected()).findings[0].text
         assert "read as" not in found
 
 
 @of_kind(Choice)
-def test_every_wrong_choice_has_an_answer_of_its_own(exercise):
-    """The right letter is found by measuring; no two choices are answered alike."""
+def test_every_choice_has_its_own_explanation(exercise):
+    """The right letter is measured; no two explanations are alike."""
     right, measured = exercise.checker.truth()
     assert exercise.judge(right).mark is Mark.RIGHT
     assert len(measured) > 30
-    answers = [option.because for option in exercise.checker.options.values()]
+    answers = [option.explanation for option in exercise.checker.options.values()]
     assert len(set(answers)) == len(answers) >= 3
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_form(exercise):
-    """A line that asks, two hints or more, and neither dots nor nonsense raises."""
+    """A question, two hints or more, and neither dots nor nonsense raises."""
     assert exercise.asks.endswith(("?", ".", ")"))
     assert len(exercise.hints) >= 2
     assert len(set(exercise.hints)) == len(exercise.hints)
@@ -91,7 +91,7 @@ def test_form(exercise):
 
 @of_kind(NumberChecker)
 def test_hints_do_not_give_the_number_away(exercise):
-    """The last hint leads to the way, and leaves the computing."""
+    """The last hint gives the method, not the result."""
     expected = exercise.checker.expected()
     for hint in exercise.hints:
         for word in hint.replace("=", " ").replace(",", " ").replace(";", " ").split():
@@ -101,6 +101,6 @@ def test_hints_do_not_give_the_number_away(exercise):
 
 
 @of_kind(PropertyChecker)
-def test_properties_say_what_they_want(exercise):
-    """What cannot be measured is told what would be right."""
-    assert exercise.checker.wanted in exercise.judge("a good one").findings[0].says
+def test_properties_name_the_expected_kind(exercise):
+    """For an answer that cannot be measured."""
+    assert exercise.checker.wanted in exercise.judge("a good one").findings[0].text

@@ -1,18 +1,18 @@
-"""What a participant is told, as text and as HTML."""
+"""Feedback for a participant, as text and as HTML."""
 
 from asyncsim.exercises.feedback import Feedback, Finding, Mark, Verdict, unreadable, verdict
 
 
 def test_one_bad_finding_is_enough():
-    """RIGHT needs every finding to be good, and only then there is something to take along."""
-    good, bad = Finding(True, "prompt"), Finding(False, "dear: too many checks")
+    """RIGHT needs every finding to be good; only then there is a concluding sentence."""
+    good, bad = Finding(True, "prompt"), Finding(False, "expensive: too many checks")
     assert verdict([good], "Well.").mark is Mark.RIGHT
-    assert verdict([good], "Well.").findings[-1].says == "Well."
+    assert verdict([good], "Well.").findings[-1].text == "Well."
     assert verdict([good, bad], "Well.") == Verdict(Mark.NOT_YET, (good, bad))
 
 
-def test_text_names_findings_hints_and_what_is_left():
-    """The text has all of it, and the number of hints that are left."""
+def test_text_has_findings_hints_and_their_number_left():
+    """In this order."""
     found = verdict([Finding(True, "asks twice"), Finding(False, "is late by an hour")])
     shown = repr(Feedback("02 x", found, ("look", "think"), 1, "notebooks/solutions/02.ipynb"))
     assert shown.splitlines() == [
@@ -24,13 +24,11 @@ def test_text_names_findings_hints_and_what_is_left():
         "  1 more hint: try again.",
     ]
     last = repr(Feedback("02 x", found, ("look",), 0, "notebooks/solutions/02.ipynb"))
-    assert last.endswith(
-        "That was the last hint. A solution stands in notebooks/solutions/02.ipynb."
-    )
+    assert last.endswith("That was the last hint. The solution is in notebooks/solutions/02.ipynb.")
 
 
 def test_html_escapes_what_a_participant_wrote():
-    """An answer is shown as text, and what stands in backticks as code."""
+    """An answer is shown as text, a word in backticks as code."""
     html = Feedback("02 x", unreadable("a number", "<b>"), ("try `simulate`",), 2)._repr_html_()
     assert "&lt;b&gt;" in html
     assert "<b>" not in html.replace("<b>02 x</b>", "")
@@ -39,12 +37,12 @@ def test_html_escapes_what_a_participant_wrote():
 
 
 def test_a_long_answer_is_cut():
-    """A table given by mistake does not fill the page."""
-    assert len(unreadable("a number", "x" * 1000).findings[0].says) < 150
+    """A table as answer does not fill the page."""
+    assert len(unreadable("a number", "x" * 1000).findings[0].text) < 150
 
 
-def test_what_is_right_needs_no_hint():
-    """Nothing is offered to whoever has passed."""
+def test_a_right_answer_gets_no_hint():
+    """No further hint is offered."""
     passed = Feedback("02 x", verdict([Finding(True, "yes")]), (), 3)
     assert passed.passed
     assert "hint" not in repr(passed)

@@ -174,9 +174,9 @@ def test_the_plot_has_three_parts_and_every_strategy():
     figure = compared().plot()
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     assert titles == [
-        "How late is the step resumed?",
-        "What does noticing cost?",
-        "Who still waits?",
+        "How late are steps resumed?",
+        "Overhead and latency",
+        "Open waits over time",
     ]
     shown = [text.get_text() for text in figure.legends[0].get_texts()]
     assert shown == ["callback", "polling 5 min"]

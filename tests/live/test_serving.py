@@ -190,7 +190,7 @@ def test_the_command_is_killed_and_goes_on(tmp_path):
         assert finish(url, token, "6_1") == 204
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
-        assert "The same command goes on with it." in process.stdout.read()
+        assert "The same command resumes it." in process.stdout.read()
     session = sim.live(store=store)
     assert [session.wait(f"{k}_1")["state"] for k in (4, 5, 6)] == [
         "waiting",
@@ -244,7 +244,7 @@ def test_a_store_knows_what_it_plays_and_no_option_is_dropped(tmp_path, capsys, 
     sim.live(SCENARIO, store=tmp_path / "w.db").close()
     assert main(["serve", "--store", str(tmp_path / "w.db"), "--port", "0", *option]) == 2
     said = " ".join(option)
-    assert f"{option[0]} goes with a scenario; the store knows its own, got {said}" in (
+    assert f"{option[0]} needs a scenario; the store has its own, got {said}" in (
         capsys.readouterr().err
     )
 

@@ -138,4 +138,4 @@ def test_choices_stand_before_their_check(path: Path) -> None:
     for exercise in CHAPTERS[path.stem]:
         if isinstance(exercise.checker, Choice):
             for letter, option in exercise.checker.options.items():
-                assert f"* ({letter}) {option.says}" in task[exercise.name]
+                assert f"* ({letter}) {option.statement}" in task[exercise.name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncsim.exercises.checkers import CommonMistake, NumberChecker, closed_form
+from asyncsim.exercises.checkers import NumberChecker, closed_form
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.model.distributions import fixed
 from asyncsim.model.strategies import Polling
@@ -14,42 +14,36 @@ WAIT = fixed("10h 10s")  # from noon to ten seconds past 22:00
 
 
 def checks() -> float:
-    """Return the checks of one wait: closed form for a fixed time, anchored at arming."""
+    """Return the checks of one wait: closed form for a fixed time, from arming."""
     return closed_form(HALF_HOUR, WAIT).checks
 
 
 HOW_OFTEN = Exercise(
     "00 how often",
-    "How many times does a poller ask that begins to wait at 12:00:00, asks every half hour, and "
-    "whose order is booked at 22:00:10?",
+    "A wait begins at 12:00:00, its order is booked at 22:00:10, and a poller checks every half "
+    "hour. How many checks does it make?",
     NumberChecker(
         checks,
-        "All but the last are wasted, and the last comes nearly half an hour late, because the one "
-        "at 22:00:00 came ten seconds early.",
+        "All but the last are wasted, and the last is nearly half an hour late, because the one at "
+        "22:00:00 came ten seconds early.",
         within=0.0,
-        slips=(
-            CommonMistake(20, "the check at 22:00:00 is the 20th, and comes ten seconds too early"),
-            CommonMistake(
-                22, "the grid begins with the first check at 12:30, not with one at 12:00"
+        mistakes={
+            20: "the check at 22:00:00 is the 20th, and is ten seconds too early",
+            22: "the grid begins with the first check at 12:30, not with one at 12:00",
+            WAIT.mean / HALF_HOUR.interval: "the number of checks is a whole number",
+            40: (
+                "that is the number of checks by 22:00:00 at one every quarter of an hour, and the "
+                "one at 22:00:00 is ten seconds too early"
             ),
-            CommonMistake(
-                WAIT.mean / HALF_HOUR.interval, "checks are counted, and there is no part of one"
-            ),
-            CommonMistake(
-                40,
-                "that is how often a poller has asked by 22:00:00 that asks every quarter of an "
-                "hour, and at 22:00:00 it is ten seconds too early",
-            ),
-            CommonMistake(41, "that is how often a poller asks every quarter of an hour"),
-            CommonMistake(
-                1, "that is how often a callback is sent; a poller cannot know when to ask"
-            ),
-        ),
+            41: "that is the number of checks at one every quarter of an hour",
+            1: "that is the number of callbacks; a poller cannot know when to check",
+        },
     ),
     (
         "Write down the times of the first three checks. The first is not at 12:00.",
         "Which check is at 22:00:00, and is the order booked by then?",
-        "Divide the whole wait by the interval, and round up: the check that sees it counts.",
+        "Divide the whole wait by the interval and round up: the check that sees completion "
+        "counts.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Overhead of a callback, the queue that a batch leaves, and whose clock a poller goes by."""
+"""Overhead of callbacks, the queue that a batch leaves, and the grid of each poller."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from asyncsim.exercises.checkers import Choice, CommonMistake, NumberChecker, Option, closed_form
+from asyncsim.exercises.checkers import Choice, NumberChecker, Option, closed_form
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment.simulate import simulate
 from asyncsim.experiment.statistics import mean_interval
@@ -40,51 +40,38 @@ SHOWN: dict[str, object] = {"scenario": LEDGER}
 
 
 def callback_overhead() -> float:
-    """Return the worker time of a day spent on callbacks: orders x deliveries x handling."""
+    """Return the worker time of a day for callbacks: orders x deliveries x handling."""
     deliveries = closed_form(Callback("50ms"), lognormal(mean=ITEM, sd="100ms")).deliveries
     return ORDERS * deliveries * CALLBACK_WORK
 
 
 OVERHEAD = Exercise(
     "01 callback overhead",
-    "How many seconds a day do the workers of the first scenario spend on noticing, under "
-    "callback?",
+    "How many seconds a day do the workers of the first scenario spend on callbacks?",
     NumberChecker(
         callback_overhead,
-        "Little, and not nothing: each callback is received, its record looked up, the step woken. "
-        "Polling every 15 minutes takes about 16 times as long, and still no more than minutes a "
-        "day.",
+        "Little, but not nothing: each callback is received, its record found, its step resumed. "
+        "Polling every 15 minutes takes about 16 times as much, which is still only minutes a day.",
         "s",
-        within=0.1,  # what a day of the simulation shows is as good as the mean
-        slips=(
-            CommonMistake(
-                0, "'callbacks have no overhead' is the claim; but somebody has to handle each"
+        within=0.1,  # the value of one simulated day passes as well
+        mistakes={
+            0: "'callbacks have no overhead' is only a claim: a worker handles each of them",
+            CALLBACK_WORK: "that is one callback, but every order of the day has one",
+            ORDERS * POLL_WORK: "a callback is not a poll: handling one takes 20 ms, not 10",
+            ORDERS * CALLBACK_WORK * WORKERS: (
+                "each callback is handled by one of the four workers, not by all of them"
             ),
-            CommonMistake(
-                CALLBACK_WORK, "that is one callback, and there is one for every order of the day"
+            ORDERS * 0.05: "the 50 ms are network time, which keeps no worker busy",
+            ORDERS * (0.05 + CALLBACK_WORK): (
+                "that is the latency of all orders; the 50 ms on the network keep no worker busy"
             ),
-            CommonMistake(
-                ORDERS * POLL_WORK, "a callback is not a poll: handling one takes 20 ms, not 10"
-            ),
-            CommonMistake(
-                ORDERS * CALLBACK_WORK * WORKERS,
-                "each callback is handled by one of the four workers, not by all of them",
-            ),
-            CommonMistake(ORDERS * 0.05, "the 50 ms are on the network, and keep no worker busy"),
-            CommonMistake(
-                ORDERS * (0.05 + CALLBACK_WORK),
-                "that is the latency of all of them; the 50 ms on the network keep no worker busy",
-            ),
-            CommonMistake(
-                ORDERS * 0.4, "that is the work of the steps themselves, which is no overhead"
-            ),
-        ),
+            ORDERS * 0.4: "that is the work of the steps themselves, not overhead",
+        },
     ),
     (
-        "Who does something when a callback arrives, and for how long?",
-        "Every order brings one callback. Time on the network is nobody's work.",
-        "Orders per day times `callback_work`; hold it against 'overhead worker time' of the "
-        "table.",
+        "What happens when a callback arrives, and how long does it take?",
+        "Every order has one callback. Time on the network keeps no worker busy.",
+        "Orders per day times `callback_work`; compare with 'overhead worker time' in the table.",
     ),
 )
 
@@ -101,85 +88,82 @@ def last_latency() -> float:
 
 LAST = Exercise(
     "01 last callback",
-    "With callback_work='1s': how late is the last callback handled? (to within 15 %)",
+    "With callback_work='1s', how late is the last callback handled? (within 15 %)",
     NumberChecker(
         last_latency,
-        "The batch hands over six or seven orders a second and the workers take fewer than four, "
-        "so the queue grows as long as the batch runs. Who comes last waits for all of it.",
+        "The batch completes six or seven orders a second and the workers handle fewer than four, "
+        "so the queue grows while the batch runs. The last callback waits for the whole queue.",
         "s",
         within=0.15,
-        slips=(
-            CommonMistake(
-                ORDERS * (SLOW / WORKERS - ITEM),
-                "that is what the callbacks alone would take; the same workers also notify the "
-                "customer of every order that was resumed",
+        mistakes={
+            ORDERS * (SLOW / WORKERS - ITEM): (
+                "that is the time for the callbacks alone; the same workers also notify the "
+                "customer of every resumed order"
             ),
-            CommonMistake(
-                ORDERS * SLOW / WORKERS,
-                "that is how long the workers need for all; but the last order is only booked when "
-                "the batch ends, and its latency begins there",
+            ORDERS * SLOW / WORKERS: (
+                "that is the time the workers need for all callbacks; but the last order is booked "
+                "when the batch ends, and its latency begins then"
             ),
-            CommonMistake(
-                ORDERS * SLOW, "that is one worker alone, and counted from the batch's start"
-            ),
-            CommonMistake(ORDERS * (SLOW - ITEM), "that is one worker alone, and there are four"),
-            CommonMistake(
-                SLOW, "that is a callback that finds a worker free; the others stand in a queue"
-            ),
-        ),
+            ORDERS * SLOW: "that is one worker alone, counted from the start of the batch",
+            ORDERS * (SLOW - ITEM): "that is one worker alone, but there are four",
+            SLOW: "that is a callback that finds a worker free; the others wait in a queue",
+        },
     ),
     (
-        "How many callbacks come per second while the batch runs, and how many can be handled?",
+        "How many callbacks arrive per second while the batch runs, and how many are handled?",
         "About 600 orders, one every 150 ms: the batch runs for a minute and a half. How much work "
-        "is left at its end? A resumed step also brings 200 ms of 'notify'.",
-        "Play it: replace the server by one with callback_work='1s', simulate under "
+        "is left when it ends? Each resumed order also needs 200 ms for 'notify'.",
+        "Simulate it: replace the server by one with callback_work='1s', simulate under "
         "Callback('50ms'), and read `max_latency` in `run.summary()`.",
     ),
 )
 
 
 def own_grid() -> tuple[str, str]:
-    """Play a day, and hold each latency against the grid from the arming of its own wait."""
+    """Simulate a day; compare each latency with the grid from the arming of its own wait."""
     poll = Polling("15min")
     waits = simulate(LEDGER, poll, seed=1).waits
     waited = waits["completed"] - waits["armed"]
     by_grid = np.ceil(waited / poll.interval) * poll.interval - waited
     off = float((waits["latency"] - by_grid).abs().max())
     measured = (
-        f"Played: of {len(waits)} waits, each was late by what was left to the next quarter of an "
-        f"hour after its own arming, plus {off * 1000:.0f} ms for the check."
+        f"Simulated: each of {len(waits)} waits was late by the time left to the next quarter of "
+        f"an hour after its own arming, plus {off * 1000:.0f} ms for the check."
     )
     return ("b" if off < 1.0 else "c"), measured
 
 
 NUMBERS = Exercise(
     "01 another number",
-    "1_31 and 100_31 both asked every 15 minutes; why is one resumed later after its booking?",
+    "1_31 and 100_31 were both checked every 15 minutes; why did one resume later after its "
+    "booking?",
     Choice(
         {
             "a": Option(
                 "the batch took it later",
-                "It did, but latency is counted from each order's own booking, so that falls out.",
+                "It did, but latency is counted from each order's own booking, so this has no "
+                "effect.",
             ),
             "b": Option(
                 "each counts its quarters of an hour from its own beginning",
-                "So the lateness of one step says nothing of another's; only their mean is steady.",
+                "So the latency of one step says nothing about another's; only their mean is "
+                "stable.",
             ),
             "c": Option(
                 "the workers were busy with others",
-                "They have little to do: a check takes 10 ms, and hardly one of them had to queue. "
-                "Look at 'longest queue'.",
+                "They have little to do: a check takes 10 ms, and hardly any of them had to queue. "
+                "See 'longest queue'.",
             ),
             "d": Option(
                 "polling every 15 minutes is late by 7.5 minutes, give or take chance",
-                "7.5 minutes is a mean over many. For one step nothing is left to chance: when it "
-                "began to wait and when it was booked say exactly how late it is.",
+                "7.5 minutes is a mean over many waits. For one step nothing is random: the times "
+                "of arming and booking determine exactly how late it is.",
             ),
         },
         own_grid,
     ),
     (
-        "Look at `armed_at` of both, minutes and seconds only.",
+        "Compare minutes and seconds of `armed_at` for both.",
         "When is the first check after 22:00 of a step that was armed at 08:02? And at 10:11?",
         "Add quarters of an hour to `armed_at` until you are past `completed_at`, for both.",
     ),

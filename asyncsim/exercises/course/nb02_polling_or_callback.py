@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from asyncsim.exercises.checkers import CommonMistake, NumberChecker, PropertyChecker, closed_form
+from asyncsim.exercises.checkers import NumberChecker, PropertyChecker, closed_form
 from asyncsim.exercises.feedback import Finding
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment import theory
@@ -25,7 +25,7 @@ SHOWN: dict[str, object] = {"service_time": SERVICE}
 
 
 def from_arming(interval: str) -> Expected:
-    """Return the closed form for polling the service, counted from arming."""
+    """Return the closed form for polling the service from arming."""
     return closed_form(Polling(interval), SERVICE)
 
 
@@ -35,38 +35,34 @@ HALF = Exercise(
     "average?",
     NumberChecker(
         lambda: from_arming("20min").latency,
-        "Nearly two thirds of the interval. Half of it is right for a poller on a clock of its "
-        "own, and nearly right from arming while the interval is short against the outside work.",
+        "Nearly two thirds of the interval. Half of it is exact for a random phase, and nearly "
+        "right from arming if the interval is short compared with the outside work.",
         "s",
         within=0.05,
-        slips=(
-            CommonMistake(
-                600,
-                "T/2 is the rule for a random phase; who counts from arming never looks before one "
-                "whole interval has passed, and most answers came long before",
+        mistakes={
+            600: (
+                "T/2 is the rule for a random phase; from arming, the first check comes after a "
+                "whole interval, and most answers come long before"
             ),
-            CommonMistake(
-                from_arming("10min").latency,
-                "that is the figure for an interval of 10 minutes, from section 1",
+            from_arming("10min").latency: (
+                "that is the value for an interval of 10 minutes, from section 1"
             ),
-            CommonMistake(
-                1200,
-                "a whole interval late would be who was answered at once; the others came later, "
-                "and waited less",
+            1200: (
+                "only an answer that came at once would be a whole interval late; the others came "
+                "later, and waited less"
             ),
-            CommonMistake(
-                20 * 60 * from_arming("20min").checks,
-                "that is the time from arming to the check that sees it; the latency begins at "
-                "completion",
+            20 * 60 * from_arming("20min").checks: (
+                "that is the time from arming to the check that sees completion; the latency "
+                "begins at completion"
             ),
-        ),
+        },
     ),
     (
-        "How many of the answers are there before the first check at 20 minutes?",
+        "How many of the answers come before the first check at 20 minutes?",
         "Nearly nine in ten waits end with the first check, after 20 minutes. Their answers came "
-        "after 7 minutes on average, not 10: the slow ones are not among them.",
-        "Ask theory: `sim.Polling('20min').expected(service_time).latency`, and find out in which "
-        "case it would be T/2.",
+        "after 7 minutes on average, not 10, because the slow ones are not among them.",
+        "See the closed form, `sim.Polling('20min').expected(service_time).latency`, and find out "
+        "when it would be T/2.",
     ),
 )
 
@@ -74,40 +70,37 @@ CHECK, WAITING, MEAN = 0.1, 60 / 3600, SERVICE.mean  # cents, cents per second, 
 
 
 def rule(check: float = CHECK, waiting: float = WAITING, mean: float = MEAN) -> float:
-    """Return √(2 c_p m / c_w), the guess for the best interval."""
+    """Return √(2 c_p m / c_w), the rule of thumb for the best interval."""
     return math.sqrt(2 * check * mean / waiting)
 
 
 BEST = Exercise(
     "02 best interval",
     "A check costs 0.1 cent and an hour of lateness 60 cents; the service takes 10 minutes on "
-    "average. Which polling interval is the cheapest?",
+    "average. Which polling interval is cheapest?",
     NumberChecker(
         lambda: theory.best_interval(CHECK, WAITING, MEAN),
-        "The rule with the root is 2 % above the exact value, and the costs hardly differ: the "
-        "minimum is flat.",
+        "The rule of thumb is 2 % above the exact value, and the costs hardly differ: the minimum "
+        "is flat.",
         "s",
         within=0.03,  # the rule of thumb passes as well
-        slips=(
-            CommonMistake(
-                rule(waiting=60),
-                "that is the right figure in minutes, or the price of lateness was left per hour "
-                "while the times are in seconds",
+        mistakes={
+            rule(waiting=60): (
+                "that is the right value in minutes, or the price of lateness was left per hour "
+                "while the times are in seconds"
             ),
-            CommonMistake(rule(CHECK / 2), "the 2 under the root was left out"),
-            CommonMistake(rule() ** 2, "the root has not been taken yet"),
-            CommonMistake(
-                rule(mean=10), "the mean is in minutes there, and the price of lateness per second"
-            ),
-            CommonMistake(rule(waiting=WAITING / 100), "one price is in cents, the other in euros"),
-            CommonMistake(rule(CHECK / 100), "one price is in euros, the other in cents"),
-            CommonMistake(rule(WAITING, CHECK), "the two prices have changed places"),
-            CommonMistake(MEAN, "that is the mean of the outside work, not an interval"),
-        ),
+            rule(CHECK / 2): "the 2 under the root is missing",
+            rule() ** 2: "the square root is missing",
+            rule(mean=10): "the mean is in minutes there, and the price of lateness per second",
+            rule(waiting=WAITING / 100): "one price is in cents, the other in euros",
+            rule(CHECK / 100): "one price is in euros, the other in cents",
+            rule(WAITING, CHECK): "the two prices are swapped",
+            MEAN: "that is the mean of the outside work, not an interval",
+        },
     ),
     (
-        "Two costs work against each other. Which of them grows with the interval?",
-        "Bring all to cents and seconds: 60 cents an hour are 1/60 cent a second.",
+        "Two costs oppose each other. Which of them grows with the interval?",
+        "Convert everything to cents and seconds: 60 cents an hour are 1/60 cent a second.",
         "√(2 c_p m / c_w) with c_p = 0.1, m = 600 and c_w = 1/60; the result is in seconds.",
     ),
 )
@@ -117,7 +110,7 @@ STARTS = ("22:00", "22:15", "22:30")
 
 
 def ledger(start: str) -> Scenario:
-    """Return a ledger whose batch starts at a clock time, and takes a minute and a half."""
+    """Return a ledger whose batch starts at a time of day and takes a minute and a half."""
     return Scenario(
         name="ledger",
         process=Process("order", [AsyncStep("post", "ledger")]),
@@ -127,14 +120,14 @@ def ledger(start: str) -> Scenario:
 
 
 def out_of_step(strategy: Strategy) -> Iterator[Finding]:
-    """Play three nights for each start of the batch: a good poller is late by the same in all."""
+    """Simulate three nights for each start of the batch; a good poller is equally late in all."""
     if isinstance(strategy, Callback | LongPolling):
-        which = "An open line" if isinstance(strategy, LongPolling) else "A callback"
+        which = "An open connection" if isinstance(strategy, LongPolling) else "A callback"
         yield Finding(
             False,
-            f"{which} would do it, but this ledger calls nobody and keeps nobody on the line: it "
-            "answers at once when asked. What is wanted is a poller (and a safety poll on the hour "
-            "meets the batch no better).",
+            f"{which} would work, but this ledger sends no callbacks and holds no connections: it "
+            "answers every request at once. The answer must be a poller (and a safety poll on the "
+            "hour meets the batch no better).",
         )
         return
     late: dict[str, float] = {}
@@ -146,22 +139,22 @@ def out_of_step(strategy: Strategy) -> Iterator[Finding]:
         asked.append(mean_interval([row["checks_per_wait"] for row in rows]).mean)
         hang += sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs)
     if hang:
-        yield Finding(False, f"{hang} waits do not resume: it gives up before the batch.")
+        yield Finding(False, f"{hang} waits do not resume: the poller gives up before the batch.")
     checks = max(asked)
     spare = checks <= MOST_CHECKS
     yield Finding(
         spare,
-        f"It asks {checks:.1f} times per wait"
-        + ("." if spare else ": more than 10, so it buys promptness with checks, not with phase."),
+        f"It makes {checks:.1f} checks per wait"
+        + ("." if spare else ": more than 10, so it is prompt by more checks, not by their phase."),
     )
     worst = max(late, key=late.__getitem__)
-    told = ", ".join(
+    means = ", ".join(
         f"{seconds / 60:.0f} min (batch at {start})" for start, seconds in late.items()
     )
     if late[worst] <= MOST_LATE:
-        yield Finding(True, f"It is late by {told}.")
+        yield Finding(True, f"It is late by {means}.")
     else:
-        yield Finding(False, f"It is late by {told}: {_why_late(strategy)}")
+        yield Finding(False, f"It is late by {means}: {_why_late(strategy)}")
 
 
 def _why_late(strategy: Strategy) -> str:
@@ -169,30 +162,29 @@ def _why_late(strategy: Strategy) -> str:
         if strategy.jitter:
             return "the jitter is too small to spread the checks over the whole interval."
         return (
-            "all waits ask at the same moments of the clock, and so does the batch. It is a matter "
-            "of luck where in the interval it falls (aliasing)."
+            "all waits are checked at the same times of day, and the batch also starts at a fixed "
+            "time. Where it falls in the interval is a matter of luck (aliasing)."
         )
-    return "it does not ask often enough."
+    return "it does not check often enough."
 
 
 IN_STEP = Exercise(
     "02 out of step",
-    "A poller asks every hour on the hour. Find one that asks no more often (10 checks per wait at "
-    "most) and is late by 40 minutes at most on average, whenever the batch starts.",
+    "A poller checks every hour on the hour. Find one that checks no more often (at most 10 checks "
+    "per wait) and is at most 40 minutes late on average, whenever the batch starts.",
     PropertyChecker(
         "a strategy, such as sim.Polling('1h', 'clock')",
         lambda answer: isinstance(answer, Strategy),
         out_of_step,
-        "Checks that are spread over the interval meet the batch anywhere in it: about half an "
-        "hour late, every night, with no more checks. (Jitter is up to 37.5 minutes late, because "
-        "its gaps are uneven.)",
+        "Checks that are spread over the interval are about half an hour late every night, "
+        "without more checks. (Jitter is up to 37.5 minutes late, because its gaps are uneven.)",
     ),
     (
-        "Asking more often is not allowed. What else can be changed about a check on the hour?",
-        "Polls counted from arming escape the batch, since orders come at any minute. What would "
-        "do the same for a poller that has to go by the clock?",
-        "Polling has an argument that makes each check late by chance, up to a whole interval; and "
-        "an anchor that begins anywhere.",
+        "More checks are not allowed. What else can be changed about a check on the hour?",
+        "Checks counted from arming are not in step with the batch, because orders arrive at any "
+        "minute. What has the same effect for a poller that follows the clock?",
+        "Polling has an argument that delays each check at random, by up to a whole interval; and "
+        "an anchor with a random phase.",
     ),
 )
 
@@ -202,7 +194,7 @@ ATTEMPTS = math.ceil(math.log(MOST_OPEN) / math.log(BAD_LOSS))
 
 
 def bad_day(strategy: Callback) -> Iterator[Finding]:
-    """Look at the closed form: with n attempts p^n are never delivered."""
+    """Compare with the closed form: after n attempts a share of p^n is undelivered."""
     yield Finding(
         strategy.loss == BAD_LOSS,
         f"{strategy.loss:.0%} of the deliveries are lost"
@@ -217,17 +209,17 @@ def bad_day(strategy: Callback) -> Iterator[Finding]:
         spare = attempts - ATTEMPTS
         yield Finding(
             spare == 0,
-            "No fewer attempts would do."
+            "Fewer attempts would not be enough."
             if spare == 0
-            else f"That is {spare} more than needed: one attempt divides what is left by five.",
+            else f"That is {spare} more than needed: each attempt divides the rest by five.",
         )
 
 
 def _too_few(attempts: int) -> str:
     if attempts == ATTEMPTS - 1:
         return (
-            ", which is more than 0.0001. One is missing; is that the first attempt, which is no "
-            "retry, or was 'fewer than' read as 'about'?"
+            ", which is more than 0.0001. One is missing: was the first attempt counted as a "
+            "retry, or 'fewer than' read as 'about'?"
         )
     return ", which is more than 0.0001. Each further attempt leaves a fifth of that."
 
@@ -240,16 +232,16 @@ BAD_DAY = Exercise(
         "sim.Callback('2s', loss=0.2, retries=[…]) with your pauses",
         lambda answer: type(answer) is Callback,
         bad_day,
-        "Losses that are independent go down quickly. On a really bad day they are not: the "
-        "network is away for an hour, and all quick retries fall into it. Hence schedules that "
-        "grow.",
+        "Independent losses become rare quickly. On a really bad day they are not independent: the "
+        "network is down for an hour, and all quick retries fail. Hence the growing pauses in "
+        "schedules.",
     ),
     (
         "After one attempt 20 % are open, after two 20 % of those.",
-        "How often must 0.2 be multiplied by itself to get below 0.0001? The first attempt is no "
+        "Which power of 0.2 is the first below 0.0001? The first attempt does not count as a "
         "retry.",
         "Try `sim.Callback('2s', loss=0.2, retries=['1min'] * "
-        "n).expected(service_time).unresolved` for growing n, and take the first that is small "
+        "n).expected(service_time).unresolved` for n = 1, 2, 3 …, and take the first that is small "
         "enough.",
     ),
 )

@@ -1,8 +1,8 @@
-"""How late one twin is, and what a batch does that comes second."""
+"""Latency of one twin, and a batch that finishes second."""
 
 from __future__ import annotations
 
-from asyncsim.exercises.checkers import Choice, CommonMistake, NumberChecker, Option, closed_form
+from asyncsim.exercises.checkers import Choice, NumberChecker, Option, closed_form
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.live.open import live
 from asyncsim.model.arrivals import Regular
@@ -25,39 +25,34 @@ def twin_latency() -> float:
 
 LATE_TWIN = Exercise(
     "03 late twin",
-    "Armed at 08:07:30, finished by you at 12:20:00: how late is its twin, polled every 15 minutes "
-    "from arming?",
+    "A step is armed at 08:07:30, and you finish it at 12:20:00. How late is its twin, polled "
+    "every 15 minutes from arming?",
     NumberChecker(
         twin_latency,
-        "Who knows when a wait was armed and when it was done knows its lateness to the second. "
-        "Half the interval is a mean over many waits, and the lateness of hardly one of them.",
+        "The times of arming and completion determine the latency to the second. Half the interval "
+        "is a mean over many waits, and the latency of hardly any of them.",
         "s",
-        slips=(
-            CommonMistake(
-                450, "half the interval is a mean over many waits; of this one you know all times"
+        mistakes={
+            450: "half the interval is a mean over many waits; for this one you know all times",
+            600: "these checks are not on the quarters of the hour: they count from 08:07:30",
+            750: (
+                "that is the time since the previous check; the latency runs from 12:20:00 to the "
+                "next one"
             ),
-            CommonMistake(
-                600, "these checks are not on the clock's quarters: they count from 08:07:30"
-            ),
-            CommonMistake(
-                750,
-                "that is the time since the last check, which found nothing; the latency runs from "
-                "12:20:00 to the next one",
-            ),
-            CommonMistake(900, "a whole interval late is only who is done just after a check"),
-            CommonMistake(0, "that is the callback's; a twin knows nothing until its next check"),
-        ),
+            900: "only a step that completes just after a check is a whole interval late",
+            0: "that is the latency of the callback; the twin notices at its next check",
+        },
     ),
     (
-        "At which minutes of the hour does this twin ask?",
-        "From 08:07:30 in steps of a quarter of an hour: which checks are around 12:20?",
+        "At which minutes of the hour is this twin checked?",
+        "From 08:07:30 in steps of a quarter of an hour: which checks are next to 12:20?",
         "Take the first check after 12:20:00, and subtract 12:20:00.",
     ),
 )
 
 
 def second_finisher() -> tuple[str, str]:
-    """Play a live session: finish by hand just before the batch, and see what the batch gets."""
+    """Run a live session: finish by hand just before the batch, and see its delivery."""
     small = Scenario(
         name="ledger",
         process=Process("order", [AsyncStep("post", "ledger")], first_activation=31),
@@ -70,13 +65,13 @@ def second_finisher() -> tuple[str, str]:
         session.run_until("21:59")
         session.finish("9_31")
         session.run_until("22:05")
-        far = session.so_far()
+        run = session.so_far()
     finally:
         session.close()
-    outcomes = far.deliveries.query("serial_number == '9_31'")["outcome"].tolist()
-    resumed = far.steps.query("instance == 9 and step == 'post'")["ended"].notna().sum()
+    outcomes = run.deliveries.query("serial_number == '9_31'")["outcome"].tolist()
+    resumed = run.steps.query("instance == 9 and step == 'post'")["ended"].notna().sum()
     measured = (
-        f"Played: the deliveries of 9_31 are {' and '.join(map(repr, outcomes))}, and its "
+        f"Simulated: the deliveries of 9_31 are {' and '.join(map(repr, outcomes))}, and its "
         f"step ended {'once' if resumed == 1 else f'{resumed} times'}."
     )
     if len(outcomes) == 1:
@@ -91,28 +86,28 @@ SECOND = Exercise(
         {
             "a": Option(
                 "one row, yours; the batch leaves out what is finished",
-                "How should the batch know? It works through its own list, and nobody told it that "
-                "you had been quicker.",
+                "The batch cannot know: it processes its own list, and does not learn that you "
+                "were faster.",
             ),
             "b": Option(
-                "two rows; the batch calls as well, and is told that it is a duplicate",
-                "Nobody told the batch beforehand, and nobody need: a finish is answered once, and "
-                "whoever comes second is told so. (The order has still been booked by the batch, "
-                "whatever you did by hand.)",
+                "two rows; the batch calls as well, and is answered as a duplicate",
+                "The batch need not know beforehand: the first finish wins, and the second is "
+                "answered as a duplicate. (The batch has still booked the order, whatever you did "
+                "by hand.)",
             ),
             "c": Option(
                 "two rows; the step resumes a second time, and the process goes on twice",
-                "That would be the bug that serial numbers are there to prevent: whoever comes "
-                "second changes nothing in the process.",
+                "Serial numbers prevent exactly this bug: a second finish changes nothing in the "
+                "process.",
             ),
         },
         second_finisher,
     ),
     (
-        "Who knows at 22:00 that 9_31 is finished? Does the batch?",
-        "What were you told in section 2 when you finished 5_31 a second time?",
-        "Play it: a session without `hold`, `run_until('21:59')`, `finish('9_31')`, "
-        "`run_until('22:05')`, and look at `session.so_far().deliveries`.",
+        "Which systems know at 22:00 that 9_31 is finished? Does the batch?",
+        "What was the answer in section 2 when you finished 5_31 a second time?",
+        "Try it: a session without `hold`, `run_until('21:59')`, `finish('9_31')`, "
+        "`run_until('22:05')`; then see `session.so_far().deliveries`.",
     ),
 )
 

@@ -1,10 +1,10 @@
-"""Workers for a herd, a spread that is wide enough, and a herd before a rate limit."""
+"""Workers for a herd, a spread that is wide enough, and a herd at a rate limit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from asyncsim.exercises.checkers import CommonMistake, NumberChecker, PropertyChecker
+from asyncsim.exercises.checkers import NumberChecker, PropertyChecker
 from asyncsim.exercises.feedback import Finding
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment import theory
@@ -18,7 +18,7 @@ from asyncsim.model.strategies import Callback
 from asyncsim.model.systems import NightlyBatch
 
 HERD, CALLBACK_WORK, NOTIFY, WORKERS = 10_000, 0.02, 0.2, 4
-PROMISE = 10.0
+LIMIT_SECONDS = 10.0
 LEDGER = Scenario(
     name="end of day",
     process=Process(
@@ -38,47 +38,42 @@ SHOWN: dict[str, object] = {"ledger": LEDGER}
 
 
 def fewest_workers() -> float:
-    """Return the smallest c for which s⌈N/c⌉ keeps the promise."""
+    """Return the smallest c for which s⌈N/c⌉ keeps the limit."""
     workers = 1
-    while theory.herd_drained(HERD, workers, CALLBACK_WORK) > PROMISE:
+    while theory.herd_drained(HERD, workers, CALLBACK_WORK) > LIMIT_SECONDS:
         workers += 1
     return float(workers)
 
 
 HOW_MANY = Exercise(
     "05 how many workers",
-    "A herd of exactly 10,000 callbacks of 20 ms: the last step must resume within 10 seconds. How "
-    "many workers does that take?",
+    "A herd has exactly 10,000 callbacks of 20 ms, and the last step must resume within 10 "
+    "seconds. How many workers are needed?",
     NumberChecker(
         fewest_workers,
-        "By hand it fits without a second to spare. A real night has some more orders or fewer, "
-        "and the search over such nights asks for one worker more: plan with room.",
+        "By hand it fits exactly. Real nights have a few more orders or fewer, and the search over "
+        "such nights asks for one more worker: plan with a reserve.",
         within=0.0,
-        slips=(
-            CommonMistake(
-                fewest_workers() + 1,
-                "that is what the search says, whose nights often have more than 10,000 orders; by "
-                "hand, with exactly 10,000, one fewer will do",
+        mistakes={
+            fewest_workers() + 1: (
+                "that is the answer of the search, whose nights often have more than 10,000 "
+                "orders; with exactly 10,000 one fewer is enough"
             ),
-            CommonMistake(
-                fewest_workers() - WORKERS,
-                "these would come on top of the four that are there; all are asked",
+            fewest_workers() - WORKERS: (
+                "these would be added to the present four; the question is how many in all"
             ),
-            CommonMistake(
-                40, "that is the number of section 4, which drains the herd in half the time"
+            40: "that is the number in section 4, which drains the herd in less time",
+            HERD * CALLBACK_WORK: (
+                "that is the work of the herd in seconds, and there are ten seconds"
             ),
-            CommonMistake(
-                HERD * CALLBACK_WORK, "that is the work of the herd in seconds; it has ten"
+            HERD * (NOTIFY + CALLBACK_WORK) / LIMIT_SECONDS: (
+                "that includes the notifications, which come after the steps have resumed"
             ),
-            CommonMistake(
-                HERD * (NOTIFY + CALLBACK_WORK) / PROMISE,
-                "that counts the notifications as well, which come after the steps resumed",
-            ),
-        ),
+        },
     ),
     (
-        "How many seconds of work does the herd bring? The notifications come after resuming.",
-        "How much of that does one worker get done within the promise?",
+        "How many seconds of work is the herd? The notifications come after resuming.",
+        "How much of that does one worker finish within 10 seconds?",
         "s⌈N/c⌉ ≤ 10 s with s = 0.02 s and N = 10,000: solve for c.",
     ),
 )
@@ -87,7 +82,7 @@ MOST_QUEUED, MOST_LATE = 100.0, 390.0
 
 
 def spread_out(strategy: Callback) -> Iterator[Finding]:
-    """Play three nights: the queue has to stay short, and the steps must not be late for ever."""
+    """Simulate three nights: the queue must stay short, and the latency within its limit."""
     runs = [simulate(LEDGER, strategy, seed=5, replication=night) for night in range(3)]
     rows = [run.summary().iloc[0] for run in runs]
     queued = sum(float(row["longest_queue"]) for row in rows) / len(rows)
@@ -102,71 +97,71 @@ def spread_out(strategy: Callback) -> Iterator[Finding]:
     yield Finding(
         prompt,
         f"The steps are late by {late / 60:.1f} min on average"
-        + ("." if prompt else ", more than 6.5: wider than it need be (or late for no use)."),
+        + (
+            "."
+            if prompt
+            else ", more than 6.5: the spread is wider than necessary (or a constant delay)."
+        ),
     )
     lost = sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs)
     if lost:
-        yield Finding(False, f"{lost} steps never resume; spreading is not losing.")
+        yield Finding(False, f"{lost} steps never resume: callbacks must be spread, not lost.")
 
 
 def _why_queued(strategy: Callback) -> str:
     if isinstance(strategy.delay, Fixed):
-        return "the same delay for all moves the herd to another time and does not spread it"
+        return "the same delay for all moves the herd to another time but does not spread it"
     return (
-        "the callbacks come faster than the workers can do what each of them sets free, the "
-        "notification included"
+        "the callbacks arrive faster than the workers finish the work that each of them starts, "
+        "the notification included"
     )
 
 
 SPREAD = Exercise(
     "05 wide enough",
-    "Find a delay of the callback at which the longest queue stays under a hundred, and the mean "
+    "Find a delay of the callback that keeps the longest queue under a hundred and the mean "
     "latency within 6.5 minutes.",
     PropertyChecker(
         "a callback with a delay, such as sim.Callback(delay=sim.uniform(0, '5min'))",
         lambda answer: isinstance(answer, Callback),
         spread_out,
-        "The workers need 10,000 times 220 ms by four, a little more than nine minutes. A spread "
-        "that is a little wider than this gets by without a queue; a narrower one never does.",
+        "Four workers need 10,000 times 220 ms, divided by four: a little more than nine minutes. "
+        "A spread slightly wider than this has no long queue; a narrower one always does.",
     ),
     (
-        "How much work does one callback set free, all in all?",
+        "How much work does one callback start in all?",
         "How long are four workers busy with the whole herd *and* its notifications?",
         "Spread a little wider than 10,000 · (20 ms + 200 ms) / 4; `sim.uniform(0, t)` is late by "
-        "half of t on average.",
+        "t/2 on average.",
     ),
 )
 
 CONNECTOR, MINUTE, SMALL_HERD = 100, 60.0, 1000
 LIMIT = Exercise(
     "05 your limit",
-    "100 calls in 60 seconds are let in, a herd of 1,000 comes at once, and each that is turned "
-    "away tries again every minute. How long until the last one is in?",
+    "A limit admits 100 calls in 60 seconds, a herd of 1,000 arrives at once, and every rejected "
+    "call is retried each minute. How long until the last one is admitted?",
     NumberChecker(
         lambda: theory.window_drained(SMALL_HERD, CONNECTOR, MINUTE),
-        "A hundred are in at once, and a hundred more each minute. With ten thousand orders it "
-        "would be more than an hour and a half: know your limit, and how large a herd can be.",
+        "A hundred are admitted at once, and a hundred more each minute. With ten thousand orders "
+        "it would take more than an hour and a half: know your limit and your largest herd.",
         "s",
-        slips=(
-            CommonMistake(
-                SMALL_HERD / CONNECTOR * MINUTE,
-                "that lets the first hundred wait for a minute too; they are in at once",
+        mistakes={
+            SMALL_HERD / CONNECTOR * MINUTE: (
+                "there the first hundred wait for a minute too, but they are admitted at once"
             ),
-            CommonMistake(MINUTE, "only a hundred of them get in with every new minute"),
-            CommonMistake(
-                SMALL_HERD * MINUTE,
-                "that lets in one a minute; the limit is a hundred",
+            MINUTE: "only a hundred of them are admitted each minute",
+            SMALL_HERD * MINUTE: "that admits one a minute; the limit is a hundred",
+            SMALL_HERD * CALLBACK_WORK / WORKERS: (
+                "that is the time the workers need; the limit delays the callbacks before they "
+                "reach them"
             ),
-            CommonMistake(
-                SMALL_HERD * CALLBACK_WORK / WORKERS,
-                "that is what the workers need; the limit keeps the callbacks away from them",
-            ),
-        ),
+        },
     ),
     (
-        "How many are in at the first moment, and how many a minute later?",
-        "Write a list: minute 0, minute 1, minute 2 … and how many are in by then.",
-        "The last hundred comes in the tenth round, and the first round is at minute 0.",
+        "How many are admitted at once, and how many a minute later?",
+        "List minute 0, minute 1, minute 2 … and how many have been admitted by then.",
+        "The last hundred is admitted in the tenth round, and the first round is at minute 0.",
     ),
 )
 

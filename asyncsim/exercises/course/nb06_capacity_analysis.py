@@ -1,4 +1,4 @@
-"""One long run, and the average of averages."""
+"""Standard error of one long run, and the average of averages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from asyncsim.exercises.checkers import Choice, CommonMistake, NumberChecker, Option
+from asyncsim.exercises.checkers import Choice, NumberChecker, Option
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment.simulate import simulate
 from asyncsim.model.arrivals import Poisson
@@ -38,19 +38,19 @@ def latencies(scenario: Scenario, replication: int = 0) -> Floats:
 
 @cache
 def spread_ratio() -> tuple[float, float, float]:
-    """Return the spread of daily means, what one day promises as s/√n, and their ratio."""
+    """Return the spread of daily means, the standard error s/√n of one day, and their ratio."""
     days = [latencies(ORDERS, k) for k in range(DAYS)]
-    seen = float(np.std([day.mean() for day in days], ddof=1))
-    promised = float(np.mean([day.std(ddof=1) / np.sqrt(len(day)) for day in days]))
-    return seen, promised, seen / promised
+    observed = float(np.std([day.mean() for day in days], ddof=1))
+    estimated = float(np.mean([day.std(ddof=1) / np.sqrt(len(day)) for day in days]))
+    return observed, estimated, observed / estimated
 
 
 def long_run() -> tuple[str, str]:
-    """Hold the standard error of a single day against the spread of many days."""
-    seen, promised, ratio = spread_ratio()
+    """Compare the standard error of a single day with the spread of many days."""
+    observed, estimated, ratio = spread_ratio()
     measured = (
-        f"Played: the means of {DAYS} days spread by {seen:.3f} s; one day alone promises "
-        f"{promised:.4f} s. That is too little by a factor of {ratio:.0f}."
+        f"Simulated: the means of {DAYS} days have a standard deviation of {observed:.3f} s; one "
+        f"day alone estimates {estimated:.4f} s. That is too small by a factor of {ratio:.0f}."
     )
     if ratio > FAR_TOO_NARROW:
         return "c", measured
@@ -59,36 +59,37 @@ def long_run() -> tuple[str, str]:
 
 LONG_RUN = Exercise(
     "06 one long run",
-    "One day has 72,000 latencies. Is their standard error, s/√n, what the daily mean may be off "
-    "by?",
+    "One day has 72,000 latencies. Is their standard error, s/√n, a measure of how far the daily "
+    "mean may be off?",
     Choice(
         {
             "a": Option(
                 "yes, about; with 72,000 values one long run is enough",
-                "s/√n is for values that know nothing of each other. Who resumes in a long queue "
-                "has neighbours in the same queue: 72,000 latencies hold far fewer pieces of news.",
+                "s/√n is for independent values. Steps that resume in a long queue share that "
+                "queue with their neighbours: 72,000 latencies contain far less information.",
             ),
             "b": Option(
                 "nearly; it is too small by a fifth or a half",
-                "The direction is right. But think how long a queue at 87 % utilisation lasts, and "
-                "how many orders stand in the same one.",
+                "The direction is right. But consider how long a queue at 87 % utilisation lasts, "
+                "and how many orders wait in it.",
             ),
             "c": Option(
                 "no; it is too small by a factor of five or more",
-                "Latencies of one day hang together, days do not: so an interval is computed from "
-                "days. A longer run helps too, but says nothing of how much.",
+                "Latencies of one day are correlated, days are independent: so compute an interval "
+                "from days. A longer run helps too, but does not show how much.",
             ),
             "d": Option(
-                "no; it is too large, since so many values cancel out",
-                "Dividing by √n has done that already. Values that resemble their neighbours "
-                "cancel out less than this, not more.",
+                "no; it is too large, since most deviations cancel out",
+                "Dividing by √n includes that already. Values that resemble their neighbours "
+                "cancel out less, not more.",
             ),
         },
         long_run,
     ),
     (
-        "Look at section 1: by how much did the days differ, though each had 72,000 orders?",
-        "Is the latency of an order news, once you know that of the order before it?",
+        "See section 1: by how much did the days differ, although each had 72,000 orders?",
+        "How much new information is in the latency of an order, once you know that of the order "
+        "before it?",
         "Compute both: `latency.std() / len(latency) ** 0.5` of one day, and the spread of the "
         "means of ten days (`replication=0 … 9`).",
     ),
@@ -113,32 +114,30 @@ def of_averages() -> float:
 
 AVERAGES = Exercise(
     "06 average of averages",
-    "A quiet and a busy day: how late is a step on average, over the steps of both days?",
+    "For a quiet and a busy day: how late is a step on average, over the steps of both days?",
     NumberChecker(
         overall,
         "Most steps belong to the busy day, and that is the slow one. The average of the two daily "
-        "averages describes a day drawn by lot, which no customer ever sees.",
+        "averages describes a day chosen at random, not the experience of a customer.",
         "s",
-        slips=(
-            CommonMistake(
-                of_averages,
+        mistakes={
+            of_averages: (
                 "that is the average of two averages: it gives a step of the quiet day ten times "
-                "the weight of one of the busy day",
+                "the weight of one of the busy day"
             ),
-            CommonMistake(
-                lambda: two_days()[1].mean() + two_days()[0].mean(),
-                "the two means were added; a mean lies between them",
-            ),
-            CommonMistake(lambda: two_days()[0].mean(), "that is the quiet day alone"),
-            CommonMistake(lambda: two_days()[1].mean(), "that is the busy day alone"),
-        ),
+            (
+                lambda: two_days()[1].mean() + two_days()[0].mean()
+            ): "the two means were added; the mean lies between them",
+            (lambda: two_days()[0].mean()): "that is the quiet day alone",
+            (lambda: two_days()[1].mean()): "that is the busy day alone",
+        },
         within=0.01,
     ),
     (
-        "On which of the two days does a customer, drawn by lot, order?",
+        "On which of the two days does a randomly chosen customer order?",
         "Weigh each day's mean by the number of its waits.",
-        "(n₁·m₁ + n₂·m₂) / (n₁ + n₂), with counts and means as printed; or put both days' "
-        "latencies into one list.",
+        "(n₁·m₁ + n₂·m₂) / (n₁ + n₂), with counts and means as printed; or put the "
+        "latencies of both days into one list.",
     ),
 )
 

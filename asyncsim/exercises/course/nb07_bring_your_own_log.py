@@ -1,11 +1,11 @@
-"""What is work in a log, and what a log says of workers."""
+"""Work times in a log, and what a log reveals about workers."""
 
 from __future__ import annotations
 
 from functools import cache
 
 from asyncsim.engine.run import Run
-from asyncsim.exercises.checkers import Choice, CommonMistake, NumberChecker, Option
+from asyncsim.exercises.checkers import Choice, NumberChecker, Option
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment.simulate import simulate
 from asyncsim.model.arrivals import Poisson
@@ -28,7 +28,7 @@ SHOWN: dict[str, object] = {"busy": BUSY}
 
 @cache
 def run() -> Run:
-    """Play the day whose log is read."""
+    """Return the simulated day whose log is read."""
     return simulate(BUSY, Callback(), seed=1)
 
 
@@ -45,32 +45,28 @@ WORK = Exercise(
     "From the event log of a busy day: how long is the work of the step 'check', on average?",
     NumberChecker(
         lambda: means()[0],
-        "From start to complete. Whoever takes schedule to complete as work puts the queue into "
-        "the data, and the simulation makes the same queue once more on top of it.",
+        "From start to complete. With schedule to complete the queue becomes part of the work, and "
+        "the simulation adds the same queue again.",
         "s",
-        slips=(
-            CommonMistake(
-                lambda: means()[2],
-                "that is from *schedule* to *complete*, so the wait for a worker is in it",
-            ),
-            CommonMistake(
-                lambda: means()[1],
-                "that is from *schedule* to *start*: the wait for a worker, and none of the work",
-            ),
-        ),
+        mistakes={
+            (
+                lambda: means()[2]
+            ): "that is from *schedule* to *complete*, so it includes the wait for a worker",
+            (lambda: means()[1]): "that is from *schedule* to *start*: only the wait for a worker",
+        },
         within=0.005,
     ),
     (
-        "Which of schedule, start and complete tell that a worker is at it?",
+        "Which of schedule, start and complete show that a worker is busy?",
         "Put start and complete of each case side by side: `log.pivot(index='case:concept:name', "
         "columns='lifecycle:transition', values='time:timestamp')` for the rows of 'check'.",
-        "The mean of complete less start, in seconds.",
+        "The mean of complete minus start, in seconds.",
     ),
 )
 
 
 def workers() -> tuple[str, str]:
-    """Show that a server with idle workers writes the same log as a smaller one."""
+    """Compare the logs of a server with idle workers and of a smaller one."""
     quiet = BUSY.replace(arrivals=Poisson("6/h", between=("08:00", "18:00")))
     logs = [
         simulate(quiet.replace(server=WorkflowServer(n)), Callback(), seed=1).event_log()
@@ -78,7 +74,7 @@ def workers() -> tuple[str, str]:
     ]
     same = logs[0].equals(logs[1])
     measured = (
-        "Played: a quiet day with 8 workers and with 80 "
+        "Simulated: a quiet day with 8 workers and with 80 "
         f"{'writes the same log, to the last row' if same else 'writes two different logs'}."
     )
     return ("b" if same else "a"), measured
@@ -86,35 +82,35 @@ def workers() -> tuple[str, str]:
 
 BOUND = Exercise(
     "07 workers in a log",
-    "In the log of a quiet day three steps were worked on at once, at most, and none waited for a "
+    "In the log of a quiet day at most three steps were in progress at once, and none waited for a "
     "worker. How many workers does the server have?",
     Choice(
         {
             "a": Option(
                 "three",
-                "A fourth that was never needed leaves no trace. The log shows who worked, not who "
-                "stood by.",
+                "A fourth worker that was never needed leaves no trace. The log shows busy "
+                "workers, not idle ones.",
             ),
             "b": Option(
                 "three or more",
-                "A bound from below is all there is, until something has had to wait. Capacity "
-                "questions hang on this number, so ask somebody who knows.",
+                "The log only gives a lower bound, until a step had to wait. Capacity depends on "
+                "this number, so ask the operator of the server.",
             ),
             "c": Option(
                 "three or fewer",
-                "It is the other way round: three were seen at once, so there are not fewer.",
+                "It is the other way round: three were busy at once, so there are not fewer.",
             ),
             "d": Option(
                 "nothing can be said",
-                "Something can: three pieces of work at one time need three who do them.",
+                "Something can: three steps in progress at once need three workers.",
             ),
         },
         workers,
     ),
     (
-        "What would the log look like if one more worker had been there?",
-        "And what if there had been one fewer?",
-        "The first changes nothing, the second makes somebody wait.",
+        "What would the log look like with one more worker?",
+        "And with one fewer?",
+        "The first changes nothing, the second makes a step wait.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""A design, held against the conditions of the house."""
+"""A design, checked against the conditions of the company."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ LOSS, MOST_LATE, MOST_COST = 0.02, 120.0, 130.0
 
 
 def waiting(name: str, system: str, timeout: str) -> AsyncStep:
-    """Return a step of the house that waits."""
+    """Return an asynchronous step of the company."""
     return AsyncStep(name, system, call_work="20ms", timeout=timeout, on_timeout="continue")
 
 
-HOUSE = Scenario(  # data/capstone.toml, as a test holds
+HOUSE = Scenario(  # as in data/capstone.toml; a test compares them
     name="mail order",
     process=Process(
         "order to cash",
@@ -63,8 +63,8 @@ HOUSE = Scenario(  # data/capstone.toml, as a test holds
 DAYS = 3
 PARTS = {
     "cost_of_requests": "requests: ask less often",
-    "cost_of_workers": "workers: fewer may do",
-    "cost_of_lateness": "lateness: notice sooner, or find the lost ones sooner",
+    "cost_of_workers": "workers: fewer may be enough",
+    "cost_of_lateness": "lateness: notice completion sooner, or find lost callbacks sooner",
 }
 
 
@@ -78,57 +78,57 @@ def a_design(answer: Any) -> bool:
     )
 
 
-def elsewhere(design: Scenario) -> Iterator[Finding]:
-    """Look for what nobody but the house decides, and is another all the same."""
+def forbidden_changes(design: Scenario) -> Iterator[Finding]:
+    """Report changes to parts that a design must not change."""
     parts = ("process", "systems", "arrivals", "costs", "length")
     other = [part for part in parts if getattr(design, part) != getattr(HOUSE, part)]
     if other:
         yield Finding(
             False,
-            f"That is another house: it has other {', '.join(other)}. Load data/capstone.toml "
-            "again, and change nothing of it but the server.",
+            f"That is another company: its {', '.join(other)} differ. Load data/capstone.toml "
+            "again, and change only the server.",
         )
 
 
-def keeps_the_rules(design: Scenario, strategy: Strategy) -> Iterator[Finding]:
-    """Look at what the house has laid down."""
+def prescribed(design: Scenario, strategy: Strategy) -> Iterator[Finding]:
+    """Check the work times, losses and retries that the company prescribes."""
     same = evolve(design.server, workers=HOUSE.server.workers) == HOUSE.server
     yield Finding(
         same,
         "A check takes 20 ms and a callback 30 ms of a worker."
         if same
-        else "The server is another than the house's, which has poll_work='20ms', "
-        "callback_work='30ms' (a new WorkflowServer begins with none), and no limit or policy of "
-        "its own.",
+        else "The server differs from the company's, which has poll_work='20ms', "
+        "callback_work='30ms' (a new WorkflowServer has zero), and no limit or policy of its own.",
     )
     if isinstance(strategy, LongPolling):
         yield Finding(
             False,
-            "The ledger and the warehouse hold no line open for eight thousand orders: they answer "
-            "at once when asked, or call back.",
+            "The ledger and the warehouse hold no connections open for eight thousand orders: they "
+            "answer at once, or send a callback.",
         )
     if isinstance(strategy, Callback):
-        told = bool(strategy.retries)
-        yield Finding(not told, "Retries need a sender that is told." if told else "No retries.")
+        retries = bool(strategy.retries)
+        reason = "Retries need a sender that notices losses." if retries else "No retries."
+        yield Finding(not retries, reason)
         yield Finding(
             strategy.loss >= LOSS,
             f"{strategy.loss:.0%} of the callbacks are lost"
-            + ("." if strategy.loss >= LOSS else "; in this house it is 2 %, loss=0.02."),
+            + ("." if strategy.loss >= LOSS else "; in this company it is 2 %, loss=0.02."),
         )
 
 
 def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Finding]:
-    """Play three days, and hold lateness, losses and costs against the conditions."""
+    """Simulate three days; compare lateness, losses and costs with the conditions."""
     design, strategy = answer
-    if strange := list(elsewhere(design)):
-        yield from strange
+    if changes := list(forbidden_changes(design)):
+        yield from changes
         return
-    yield from keeps_the_rules(design, strategy)
+    yield from prescribed(design, strategy)
     runs = [simulate(design, strategy, replication=day) for day in range(DAYS)]
     outcomes = [Outcome.of(run) for run in runs]
 
-    def mean(figure: str) -> float:
-        measure = Measure.of(figure, design)
+    def mean(metric: str) -> float:
+        measure = Measure.of(metric, design)
         return sum(measure.of_run(outcome) for outcome in outcomes) / DAYS
 
     late = mean("p95_latency")
@@ -143,7 +143,7 @@ def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Finding]:
     lost = sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs) / DAYS
     yield Finding(
         lost == 0,
-        "No step is left to its time-out."
+        "No step times out."
         if lost == 0
         else f"{lost:.0f} steps a day never resume: {_why_lost(strategy)}.",
     )
@@ -153,44 +153,44 @@ def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Finding]:
     yield Finding(
         cheap,
         f"A day costs {cost:.0f} euros"
-        + ("." if cheap else f", not under {MOST_COST:.0f}: {_dearest(parts)}."),
+        + ("." if cheap else f", not under {MOST_COST:.0f}: {_largest(parts)}."),
     )
 
 
 def _why_late(strategy: Strategy, late: float) -> str:
     if isinstance(strategy, Callback):
-        return "the callbacks of a night come together, and queue up for too few workers"
+        return "the callbacks of a night arrive together and queue for too few workers"
     if isinstance(strategy, Polling) and late > strategy.interval:
-        return "checks come later than the interval says, since they queue up for too few workers"
-    return "a poller is late by up to its interval, and a shorter one asks more often"
+        return "checks are later than their interval, because they queue for too few workers"
+    return "a poller is late by up to its interval, and a shorter interval costs more requests"
 
 
 def _why_lost(strategy: Strategy) -> str:
     if isinstance(strategy, Callback):
-        return "nobody looks for what was lost; a safety poll would"
-    return "whoever stops asking does not hear"
+        return "no check finds lost callbacks; a safety poll would"
+    return "a poller that stops checking notices nothing"
 
 
-def _dearest(parts: Mapping[str, float]) -> str:
+def _largest(parts: Mapping[str, float]) -> str:
     name = max(parts, key=parts.__getitem__)
     return f"most of it, {parts[name]:.0f}, is for {PARTS[name]}"
 
 
 DESIGN = Exercise(
     "08 your design",
-    "Give (design, strategy): does it keep the five conditions of the house?",
+    "Give (design, strategy): does it meet the five conditions of the company?",
     PropertyChecker(
-        "a pair (design, strategy): a scenario and a way of waiting",
+        "a pair (design, strategy): a scenario and a strategy",
         a_design,
         holds,
-        "It can be defended. How much room is there to each limit, and what will a colleague ask "
-        "who chose another one?",
+        "You can defend it. How much room is left to each limit, and what would a colleague with "
+        "another design ask?",
     ),
     (
-        "Which of the first four strategies loses nothing and is prompt? What makes it dear?",
-        "A callback for the many, a slow poll for the few that are lost. How slow may it be?",
-        "Take the shape of section 4's curve: between too many requests and too much lateness. "
-        "Then try the smallest number of workers that still keeps two minutes.",
+        "Which of the first four strategies loses nothing and is prompt? What makes it expensive?",
+        "A callback for most steps, a slow poll for the few lost ones. How slow may it be?",
+        "The curve of section 4 has its minimum between too many requests and too much lateness. "
+        "Then try the fewest workers that still keep two minutes.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The fencepost of a poll."""
+"""Number of checks of one wait."""
 
 from asyncsim.exercises.course import nb00_start_here as book
 from asyncsim.experiment.simulate import simulate
@@ -8,8 +8,8 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.systems import NightlyBatch
 
 
-def test_how_often_as_played():
-    """An order at noon, booked at 22:00:10: played, it is asked for as often as the form says."""
+def test_how_often_by_simulation():
+    """An order at noon, booked at 22:00:10: the simulation makes as many checks."""
     scenario = Scenario(
         name="one order",
         process=Process("order", [AsyncStep("post", "ledger")]),

@@ -1,4 +1,4 @@
-"""Half the interval, the best one, a poller in step with the batch, and retries."""
+"""Half the interval, the best interval, a poller in step with the batch, and retries."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from asyncsim.exercises.feedback import Mark
 from asyncsim.experiment.statistics import mean_interval
 
 
-def test_the_hint_tells_what_the_answers_before_the_first_check_are():
+def test_the_hint_about_answers_before_the_first_check_is_true():
     """Nearly nine in ten come within 20 minutes, after 7 minutes on average."""
     waits = np.random.default_rng(1).exponential(10, 100_000)
     before = waits[waits < 20]
@@ -19,7 +19,7 @@ def test_the_hint_tells_what_the_answers_before_the_first_check_are():
     assert "after 7 minutes" in book.HALF.hints[1]
 
 
-def test_half_the_interval_as_played():
+def test_half_the_interval_by_simulation():
     """The simulation agrees with the closed form, and not with T/2."""
     scenario = sim.Scenario(
         name="service",
@@ -66,20 +66,20 @@ def test_pollers_that_are_out_of_step(poller):
         (sim.Polling("1h", "clock"), "aliasing"),
         (sim.Polling("90min", "clock"), "aliasing"),
         (sim.Polling("1h", "clock", jitter="30min"), "jitter is too small"),
-        (sim.Polling("15min", "random"), "buys promptness with checks"),
-        (sim.Polling("3h", "random"), "not ask often enough"),
+        (sim.Polling("15min", "random"), "prompt by more checks"),
+        (sim.Polling("3h", "random"), "not check often enough"),
         (sim.Polling("1h", "random", limit=3), "gives up before the batch"),
-        (sim.Callback(), "calls nobody"),
-        (sim.CallbackWithSafetyPoll(every="1h"), "calls nobody"),
-        (sim.LongPolling("1h"), "keeps nobody on the line"),
+        (sim.Callback(), "sends no callbacks"),
+        (sim.CallbackWithSafetyPoll(every="1h"), "sends no callbacks"),
+        (sim.LongPolling("1h"), "holds no connections"),
     ],
     ids=lambda value: getattr(value, "label", ""),
 )
 def test_pollers_that_are_not(poller, why):
-    """Each fails for its own reason, which is said."""
+    """Each fails for its own reason, which the feedback names."""
     verdict = book.IN_STEP.judge(poller)
     assert verdict.mark is Mark.NOT_YET
-    assert any(why in each.says for each in verdict.findings if not each.good)
+    assert any(why in each.text for each in verdict.findings if not each.good)
 
 
 @pytest.mark.parametrize("start", book.STARTS)
@@ -97,7 +97,7 @@ def test_jitter_is_late_by_its_closed_form(start):
 
 @pytest.mark.parametrize("retries", range(9))
 def test_only_the_fewest_attempts_pass(retries):
-    """Held against the strategy's own closed form for what is never resolved."""
+    """Compared with the closed form of the strategy for the unresumed share."""
     strategy = sim.Callback("2s", loss=0.2, retries=["1min"] * retries)
     enough = strategy.expected(book.SERVICE).unresolved < book.MOST_OPEN
     fewer = sim.Callback("2s", loss=0.2, retries=["1min"] * max(retries - 1, 0))
@@ -105,15 +105,15 @@ def test_only_the_fewest_attempts_pass(retries):
     verdict = book.BAD_DAY.judge(strategy)
     assert (verdict.mark is Mark.RIGHT) == fewest
     if not enough:
-        assert "more than 0.0001" in verdict.findings[1].says
+        assert "more than 0.0001" in verdict.findings[1].text
     elif not fewest:
-        assert "more than needed" in verdict.findings[2].says
+        assert "more than needed" in verdict.findings[2].text
 
 
 def test_a_bad_day_has_its_loss():
-    """Two per cent are not twenty, and a safety poll is another cure."""
+    """2 % are not 20 %, and a safety poll is another remedy."""
     mild = book.BAD_DAY.judge(sim.Callback("2s", loss=0.02, retries=["1min"] * 5))
     assert mild.mark is Mark.NOT_YET
-    assert "loss=0.2" in mild.findings[0].says
+    assert "loss=0.2" in mild.findings[0].text
     other = book.BAD_DAY.judge(sim.CallbackWithSafetyPoll("2s", loss=0.2))
     assert other.mark is Mark.UNREADABLE

@@ -1,4 +1,4 @@
-"""The lateness of one twin, and who comes second."""
+"""Latency of one twin, and a second finish."""
 
 from asyncsim.exercises.course import nb03_fire_the_callback as book
 
@@ -12,7 +12,7 @@ def test_twin_latency_by_counting():
 
 
 def test_the_batch_comes_second():
-    """Played live: two deliveries, one resumption."""
+    """In a live session: two deliveries, one resumption."""
     letter, measured = book.second_finisher()
     assert letter == "b"
     assert "duplicate" in measured

@@ -1,4 +1,4 @@
-"""Early and late callbacks, and cures, held against integrals and plays."""
+"""Early and late callbacks and remedies, compared with integrals and simulations."""
 
 import pytest
 from scipy.integrate import quad
@@ -21,8 +21,8 @@ def test_how_early_by_integration():
 
 
 @pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
-def test_keep_it_as_played():
-    """Days of the simulation, with early callbacks kept for 50 ms, agree with the closed form."""
+def test_keep_it_by_simulation():
+    """Simulated days, with early callbacks buffered for 50 ms, agree with the closed form."""
     kept = PROFILES["camunda 8"].with_buffer("50ms")
     few = book.QUICK.replace(arrivals=sim.Poisson("4000/day"))
     runs = [
@@ -33,14 +33,14 @@ def test_keep_it_as_played():
 
 
 def test_a_late_callback_is_not_harmless():
-    """Played: the clerk is refused, and the invoice was approved by two."""
+    """The callback of the clerk is rejected, and the invoice was approved twice."""
     letter, measured = book.late_callback()
     assert letter == "b"
     assert "late" in measured
     assert "paid once" in measured
 
 
-def test_order_of_the_cures():
+def test_order_of_the_remedies():
     """By hand: a safety poll p R/2 + (1-p) d up to d²/2R, polls T/2."""
     found = book.mean_latencies()
     assert found["polling 1min"] == 30

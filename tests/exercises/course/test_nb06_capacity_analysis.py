@@ -1,4 +1,4 @@
-"""Why days are counted, and not waits."""
+"""Days, not waits, are the independent observations."""
 
 import numpy as np
 
@@ -6,15 +6,15 @@ from asyncsim.exercises.course import nb06_capacity_analysis as book
 
 
 def test_one_long_run_is_not_enough():
-    """The spread of daily means is many times what one day promises."""
-    seen, promised, ratio = book.spread_ratio()
-    assert ratio == seen / promised
+    """The spread of daily means is many times the standard error of one day."""
+    observed, estimated, ratio = book.spread_ratio()
+    assert ratio == observed / estimated
     assert ratio > book.FAR_TOO_NARROW
     assert book.long_run()[0] == "c"
 
 
 def test_the_average_of_averages_is_another_number():
-    """Weighing by waits gives the mean of all; the average of averages is far from it."""
+    """The mean weighted by waits is that of all; the average of averages is far from it."""
     quiet, busy = book.two_days()
     weighed = np.average([quiet.mean(), busy.mean()], weights=[len(quiet), len(busy)])
     assert np.isclose(book.overall(), weighed)

@@ -1,13 +1,13 @@
-"""What a log says of work and of workers, and what it does not."""
+"""What a log shows about work and workers, and what it does not."""
 
 from asyncsim.exercises.course import nb07_bring_your_own_log as book
 
 
 def test_the_queue_is_not_part_of_the_work():
-    """The mean from start to complete is that of the law; from schedule on it is far longer."""
+    """The mean from start to complete is that of the distribution; from schedule it is longer."""
     work, queued, both = book.means()
-    law = book.BUSY.process.steps[0].work
-    assert abs(work - law.mean) < 2.0
+    distribution = book.BUSY.process.steps[0].work
+    assert abs(work - distribution.mean) < 2.0
     assert both > 1.5 * work
     assert both == work + queued
 

@@ -1,4 +1,4 @@
-"""Designs that can be defended, and those that cannot."""
+"""Designs that meet the conditions, and designs that do not."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ def judged(workers, strategy, **work):
     )
 
 
-def test_the_house_is_that_of_the_file():
-    """All of it but the words."""
+def test_the_company_is_that_of_the_file():
+    """Except for its description."""
     assert ORDERS.replace(description="") == book.HOUSE
 
 
@@ -36,20 +36,20 @@ def test_the_house_is_that_of_the_file():
         ({"process.steps.notify.work": "0s"}, "process"),
     ],
 )
-def test_another_house_is_not_judged(changes, part):
-    """However good the design is there."""
+def test_another_company_is_not_judged(changes, part):
+    """Even if the design would be good there."""
     strategy = sim.CallbackWithSafetyPoll(**LOSSY, every="30min")
     verdict = book.DESIGN.judge((changed(ORDERS, changes), strategy))
     assert verdict.mark is Mark.NOT_YET
-    assert [each.says for each in verdict.findings] == [
-        f"That is another house: it has other {part}. Load data/capstone.toml again, and change "
-        "nothing of it but the server."
+    assert [each.text for each in verdict.findings] == [
+        f"That is another company: its {part} differ. Load data/capstone.toml again, and change "
+        "only the server."
     ]
 
 
 @pytest.mark.parametrize("every", ["20min", "30min"])
 def test_a_design_that_passes(every):
-    """A callback for the many and a safety poll for the few."""
+    """A callback for most steps, and a safety poll for the lost ones."""
     verdict = judged(2, sim.CallbackWithSafetyPoll(**LOSSY, every=every))
     assert verdict.mark is Mark.RIGHT
 
@@ -60,27 +60,27 @@ def test_a_design_that_passes(every):
         (2, sim.Polling("15min"), "a poller is late by up to its interval"),
         (2, sim.Polling("15min"), "is for lateness"),
         (2, sim.Polling("1min"), "is for requests"),
-        (2, sim.Callback(**LOSSY), "nobody looks for what was lost"),
-        (1, sim.CallbackWithSafetyPoll(**LOSSY, every="15min"), "queue up for too few workers"),
+        (2, sim.Callback(**LOSSY), "no check finds lost callbacks"),
+        (1, sim.CallbackWithSafetyPoll(**LOSSY, every="15min"), "queue for too few workers"),
         (8, sim.CallbackWithSafetyPoll(**LOSSY, every="15min"), "is for workers"),
-        (2, sim.CallbackWithSafetyPoll("1s", every="15min"), "in this house it is 2 %"),
+        (2, sim.CallbackWithSafetyPoll("1s", every="15min"), "in this company it is 2 %"),
         (2, sim.CallbackWithSafetyPoll(**LOSSY, every="1h"), "is for lateness"),
-        (2, sim.LongPolling("1h"), "hold no line open"),
-        (2, sim.Polling("15min", limit=2), "whoever stops asking"),
-        (2, sim.Callback(**LOSSY, retries=["1min"]), "a sender that is told"),
+        (2, sim.LongPolling("1h"), "hold no connections open"),
+        (2, sim.Polling("15min", limit=2), "a poller that stops checking"),
+        (2, sim.Callback(**LOSSY, retries=["1min"]), "a sender that notices"),
     ],
 )
-def test_designs_that_fail_are_told_where(workers, strategy, why):
-    """Each condition that is not met has its reason."""
+def test_designs_that_fail_are_explained(workers, strategy, why):
+    """Each failed condition has its reason."""
     verdict = judged(workers, strategy)
     assert verdict.mark is Mark.NOT_YET
-    assert any(why in each.says for each in verdict.findings if not each.good)
+    assert any(why in each.text for each in verdict.findings if not each.good)
 
 
 def test_a_server_that_works_for_nothing():
     """Leaving out the times of the house is a slip of its own."""
     verdict = judged(2, sim.Polling("15min"), poll_work=0)
-    assert "poll_work='20ms'" in verdict.findings[0].says
+    assert "poll_work='20ms'" in verdict.findings[0].text
 
 
 @pytest.mark.parametrize("answer", [(ORDERS,), [ORDERS, sim.Callback()], (sim.Callback(), ORDERS)])

@@ -1,5 +1,4 @@
-"""How sure an answer is: where runs are infinite, where a figure goes up and down, where a day is
-too short."""
+"""The certainty of answers: infinite runs, metrics that go up and down, runs that are too short."""
 
 import functools
 import itertools
@@ -50,28 +49,28 @@ def asked(share, replications, confidence):
     ]  # fmt: skip
 
 
-def test_where_runs_are_infinite_by_chance_intervals_agree_as_often_as_they_say():
-    """Two of 80 % hold the same truth in 64 %, so as many overlap at least."""
+def test_where_runs_are_infinite_by_chance_intervals_agree_as_often_as_they_claim():
+    """Two of 80 % hold the same truth in 64 %, so at least that share overlaps."""
     found = [volumes(answer) for answer in asked(0.05, 3, 0.8)]
     pairs = list(itertools.combinations(found, 2))
     agree = sum(max(a[0], b[0]) <= min(a[1], b[1]) for a, b in pairs)
     assert agree >= 0.64 * len(pairs)
 
 
-def test_no_volume_is_surely_good_if_too_many_waits_time_out():
-    """8 % do, so of p95 nothing is left at any volume; a lucky run at a small one tells nothing."""
+def test_no_volume_is_met_with_certainty_if_too_many_waits_time_out():
+    """8 % do, so p95 is infinite at any volume; a lucky run at a small one does not count."""
     sure = sum(answer.low is not None for answer in asked(0.08, 5, 0.8))
     assert sure <= stats.binom.ppf(0.999, SEEDS, 0.2)
 
 
-def test_no_volume_is_surely_bad_if_few_enough_waits_time_out():
-    """3 % do: p95 is nought in the long run, however unlucky small runs are."""
+def test_no_volume_fails_with_certainty_if_few_enough_waits_time_out():
+    """3 % do: p95 is zero in the long run, however unlucky small runs are."""
     answers = asked(0.03, 5, 0.8)
     bad = sum("not met" in set(answer.table["verdict"]) for answer in answers)
     assert bad <= stats.binom.ppf(0.999, SEEDS, 0.2)
 
 
-def test_it_is_told_that_only_some_runs_were_infinite():
+def test_a_note_reports_that_only_some_runs_were_infinite():
     """How many of how many, just beyond the answer."""
     answers = asked(0.05, 3, 0.8)
     assert any("p95_latency is infinite in" in repr(answer) for answer in answers)
@@ -86,7 +85,7 @@ def test_an_interval_over_some_infinite_values_begins_with_the_others():
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3])
-def test_the_interval_of_a_share_holds_it_as_often_as_it_says(share):
+def test_the_interval_of_a_share_holds_it_as_often_as_it_claims(share):
     """Ten runs of twenty waits, 80 %."""
     held = 0
     for seed in range(200):
@@ -108,7 +107,7 @@ def lost(rate):
 
 @pytest.mark.parametrize("rate", ["50/day", "500/day", "5000/day"])
 def test_any_loss_makes_a_mean_infinite_at_any_volume(rate):
-    """A run of so many that loses none is luck: the answer is no figure of the run's size."""
+    """A run without a loss is chance: the answer does not depend on the size of the run."""
     answer = sim.break_even(
         lost(rate), sim.Callback("50ms"), sim.Polling("5min"), "strategy.loss", (0.0, 0.5),
         replications=4, **QUIET
@@ -177,7 +176,7 @@ def test_what_a_system_does_in_a_week_bounds_the_volume(system, per_week):
     assert float(answer.value.removesuffix("/day")) == pytest.approx(per_week, rel=0.02)
 
 
-def test_fixed_numbers_may_be_worked_off_later_but_it_is_told():
+def test_fixed_numbers_may_be_done_later_and_a_note_reports_the_demand():
     """11,360 at once on one day, and no more after that, is what may be meant."""
     crowd = slow(arrivals=sim.UniformArrivals(11_360, between=("08:00", "20:00")))
     answer = sim.fewest_workers(crowd, sim.Callback(), TARGET, replications=2, **QUIET)
@@ -188,8 +187,8 @@ def test_fixed_numbers_may_be_worked_off_later_but_it_is_told():
     )
 
 
-def test_an_answer_lies_between_its_ends_and_all_that_is_undecided_too():
-    """Also where the figure goes up and down, and no interval of 95 % is claimed then."""
+def test_an_answer_and_all_undecided_values_lie_between_its_ends():
+    """Also where the figure goes up and down, and the answer claims no interval of 95 % then."""
     herd = lost("200/day").replace(arrivals=sim.UniformArrivals(200, between=("08:00", "08:01")))
     herd = herd.replace(systems={"ledger": sim.NightlyBatch("22:00", "1ms", results="at end")})
     answer = sim.longest_interval(
@@ -203,7 +202,7 @@ def test_an_answer_lies_between_its_ends_and_all_that_is_undecided_too():
 
 
 @pytest.mark.parametrize("seed", range(times(1)))
-def test_all_that_cannot_be_told_from_the_answer_is_in_its_interval(seed):
+def test_all_values_not_distinguished_from_the_answer_are_in_its_interval(seed):
     """A queue's length is rough along the volume."""
     scenario = sim.Scenario.load("data/nightly_ledger.toml").replace(
         arrivals=sim.Poisson("500/day", between=("08:00", "20:00"))
@@ -220,23 +219,26 @@ def test_all_that_cannot_be_told_from_the_answer_is_in_its_interval(seed):
     assert shown.loc[shown["verdict"] == "undecided", "volume"].between(low, high).all()
 
 
-def test_it_is_told_whether_a_figure_counts_waits_that_never_resumed():
+def test_notes_report_whether_a_metric_counts_waits_that_never_resumed():
     """Quantiles count them, cycle times those that are still open, queues none."""
-    assert "p95_latency is infinite where more than 0.05" in Measure("p95_latency").told(3, 0)[0]
-    assert Measure("longest_queue").told(3, 4) == [
+    assert (
+        "p95_latency is infinite where more than 0.05"
+        in Measure("p95_latency").unresumed_notes(3, 0)[0]
+    )
+    assert Measure("longest_queue").unresumed_notes(3, 4) == [
         "7 waits never resumed in these runs, of which longest_queue says nothing"
     ]
-    gone, still = Measure("mean_cycle_time").told(3, 4)
+    gone, still = Measure("mean_cycle_time").unresumed_notes(3, 4)
     assert gone.startswith("3 waits timed out")
     assert "their instances went on and count" in gone
     assert "4 waits were still open" in still
     assert "one makes mean_cycle_time infinite" in still
-    assert "cost their lateness" in Measure("cost", lateness_costs=True).told(3, 0)[0]
-    assert "of which cost says nothing" in Measure("cost").told(3, 0)[0]
-    assert Measure("mean_latency").told(0, 0) == []
+    assert "cost their lateness" in Measure("cost", lateness_costs=True).unresumed_notes(3, 0)[0]
+    assert "of which cost says nothing" in Measure("cost").unresumed_notes(3, 0)[0]
+    assert Measure("mean_latency").unresumed_notes(0, 0) == []
 
 
-def test_a_quantile_that_is_met_in_spite_of_losses_does_not_say_it_leaves_them_out():
+def test_a_quantile_that_is_met_despite_losses_counts_them():
     """1 % lost of p95: they were counted, and there was room for them."""
     answer = sim.fewest_workers(
         lost("2000/day"), sim.Callback(loss=0.01), "p95_latency <= 60s", replications=3, **QUIET
@@ -246,7 +248,7 @@ def test_a_quantile_that_is_met_in_spite_of_losses_does_not_say_it_leaves_them_o
     assert "count as infinitely late" in repr(answer)
 
 
-def test_what_comes_first_is_said_to_whoever_has_it_the_other_way_round():
+def test_swapped_arguments_raise_with_the_right_order():
     """The scenario, the target, the strategy."""
     with pytest.raises(sim.ScenarioError, match=r"takes \(scenario, target, strategy\)"):
         sim.longest_interval(lost("10/day"), sim.Polling("5min"), "mean_latency <= 2min", **QUIET)
@@ -268,16 +270,16 @@ def test_what_comes_first_is_said_to_whoever_has_it_the_other_way_round():
         lambda **more: sim.herd_drain(slow(), **more),
     ],
 )
-def test_an_unknown_keyword_is_told_with_those_that_are_known(ask):
-    """In the usual words, before anything is played."""
+def test_an_unknown_keyword_raises_with_the_known_ones(ask):
+    """Before anything is played."""
     with pytest.raises(sim.ScenarioError, match="'replication'; did you mean 'replications'"):
         ask(replication=3)
     with pytest.raises(sim.ScenarioError, match="must be some of 'replications', 'seed'"):
         ask(reps=3)
 
 
-def test_an_end_that_is_not_in_the_range_is_said_to_be_so():
-    """No question marks; and what matters stands first in the table."""
+def test_an_end_outside_the_range_is_reported():
+    """Without question marks; the value and its verdict come first in the table."""
     answer = sim.largest_volume(
         lost("200/day"), sim.Callback(), "p95_latency <= 1min", between=("100/day", "300/day"),
         replications=2, **QUIET
@@ -323,7 +325,7 @@ def test_other_limits_at_the_end_of_their_range_are_open_too():
 
 
 def test_the_picture_is_of_where_the_search_ends():
-    """It began at a hundredth of the answer; how many values lie outside is said."""
+    """It began at a hundredth of the answer; the title counts the values outside."""
     scenario = lost("50/day").replace(server=sim.WorkflowServer(1, callback_work="1s"))
     answer = sim.largest_volume(
         scenario, sim.Callback(), "max_latency <= 1h", replications=2, **QUIET
@@ -335,14 +337,14 @@ def test_the_picture_is_of_where_the_search_ends():
     assert "further off" in ax.get_title(loc="left")
 
 
-SELDOM = sim.Choice(
+RARE_BRANCH = sim.Choice(
     "which", [(0.05, [sim.AsyncStep("a", "slow")]), (0.95, [sim.AsyncStep("b", "fast")])]
 )
-RARELY = sim.AsyncStep("a", "slow", response=sim.Response(accepted=0.05, done=0.95))
+RARE_RESPONSE = sim.AsyncStep("a", "slow", response=sim.Response(accepted=0.05, done=0.95))
 
 
-@pytest.mark.parametrize("element", [SELDOM, RARELY], ids=["a branch", "a response"])
-def test_the_interval_of_a_volume_holds_the_chance_of_who_needs_the_narrow_place(element):
+@pytest.mark.parametrize("element", [RARE_BRANCH, RARE_RESPONSE], ids=["a branch", "a response"])
+def test_the_interval_of_a_volume_includes_the_chance_of_needing_the_bottleneck(element):
     """14.4 items a day are done, and one instance in twenty asks for one: 288 a day at the most.
 
     The intervals of eight seeds hold that but for one or two (three is less likely than 0.006).
@@ -388,8 +390,8 @@ def test_a_total_over_twice_the_length_is_twice_as_much_and_no_reason_to_play_lo
     assert "longer length" in repr(sim.largest_volume(busy, sim.Polling("1min"), **number))
 
 
-def test_a_volume_of_weekly_rates_is_said_in_words():
-    """A factor alone says nothing."""
+def test_a_volume_of_weekly_rates_has_its_instances_in_words():
+    """A factor alone is not a volume."""
     rates = [[10.0] * 24] * 7
     scenario = sim.Scenario(
         name="weekly",

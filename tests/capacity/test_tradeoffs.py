@@ -1,4 +1,4 @@
-"""Strategies that no other beats in two figures."""
+"""Strategies that no other beats in two metrics."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_a_callback_beats_all_of_them_and_is_named():
     assert "callback" in table.loc["polling 20 min", "beaten_by"]
 
 
-def test_a_callback_that_is_lost_beats_nobody():
+def test_a_callback_that_is_lost_beats_no_other():
     """What never resumes is infinitely late, whatever the mean of the others."""
     table = found([*POLLINGS, sim.Callback("50ms", loss=0.1)]).table.set_index("strategy")
     assert table.loc["callback, 10 % lost", "mean_latency"] == np.inf
@@ -72,7 +72,7 @@ def test_figures_are_two_that_exist():
 
 
 @pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
-def test_one_unlucky_run_makes_nobody_surely_beaten():
+def test_one_unlucky_run_does_not_decide_that_a_strategy_is_beaten():
     """Of 300 waits 4 % are lost: in some runs more than the 5 % that the 95th percentile spares."""
     scenario = SCENARIO.replace(process=sim.Process("p", [sim.AsyncStep("ask", "office")]))
     pair = [sim.Callback(loss=0.04), sim.Callback(loss=0.5)]

@@ -1,5 +1,6 @@
-"""Timestamps as text: exact to the microsecond, with the right offset on both change nights."""
+"""Timestamps are exact to the microsecond, also on both change nights; text files compress."""
 
+import gzip
 from datetime import date
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsim.eventlog.tabular import clock_of, in_utc, in_zone
+from asyncsim.eventlog.text_output import clock_of, in_utc, in_zone, text_file
 from asyncsim.model.calendar import Calendar
 
 ZONES = [None, "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "UTC"]
@@ -49,7 +50,31 @@ def test_an_offset_west_of_greenwich_is_negative():
     assert in_utc(stamps) == ["2026-01-05T17:30:00.250000Z"]
 
 
-def test_a_file_says_what_its_clock_is():
+def test_a_file_describes_its_clock():
     """The zone, or that there is none."""
     assert clock_of(Calendar(date(2026, 1, 5), "Europe/Berlin")).endswith("Europe/Berlin")
     assert "written as UTC" in clock_of(Calendar(date(2026, 1, 5)))
+
+
+TEXT = "eins\nzwei\r\nährlich\n"
+
+
+@pytest.mark.parametrize("name", ["log.xes", "log.xes.gz", "LOG.GZ"])
+def test_the_file_holds_the_text(name, tmp_path):
+    """In UTF-8, with line ends as they are."""
+    with text_file(tmp_path / name) as file:
+        file.write(TEXT)
+    data = (tmp_path / name).read_bytes()
+    if name.lower().endswith(".gz"):
+        data = gzip.decompress(data)
+    assert data == TEXT.encode("utf-8")
+
+
+def test_the_same_text_makes_the_same_bytes(tmp_path):
+    """Neither the name nor the time of writing is in a compressed file."""
+    for name in ("a.gz", "b.gz"):
+        with text_file(tmp_path / name) as file:
+            file.write(TEXT)
+    data = (tmp_path / "a.gz").read_bytes()
+    assert data == (tmp_path / "b.gz").read_bytes()
+    assert data[4:8] == bytes(4)  # the field for the time

@@ -1,4 +1,4 @@
-"""The pictures of a fit show what their tables hold."""
+"""Figures of a fit show the values of their tables."""
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,8 @@ def rates(days, hours):
     )
 
 
-def test_rates_are_steps_by_hour_one_line_for_each_kind_of_day():
-    """Weekdays in a row are written short; one rate is a flat line."""
+def test_rates_are_steps_by_hour_one_line_per_kind_of_day():
+    """Consecutive weekdays are abbreviated; a single rate is a flat line."""
     table = pd.concat([rates("Mon, Tue, Wed, Thu, Fri", range(24)), rates("Sat, Sun", range(24))])
     ax = plots.arrival_rates(table)
     assert [line.get_label() for line in ax.lines] == ["Mon–Fri", "Sat, Sun"]
@@ -27,7 +27,7 @@ def test_rates_are_steps_by_hour_one_line_for_each_kind_of_day():
 
 @pytest.mark.parametrize(("window", "title"), [(None, "no batch"), ((79200.0, 1800.0), "a batch")])
 def test_completions_are_counted_by_quarters_of_an_hour(window, title):
-    """All of them are in the bars; the title says whether there is a batch."""
+    """Bars contain all of them; the title has the label of the window."""
     ax = plots.completions_by_clock(
         np.array([0.0, 79201.0, 79300.0, 86399.0]), window, (title, "long")
     )
@@ -36,14 +36,14 @@ def test_completions_are_counted_by_quarters_of_an_hour(window, title):
     assert [text.get_text() for text in ax.texts] == (["long "] if window else [])
 
 
-def test_times_and_their_law_are_drawn_together():
-    """The log as steps, the law as a line with its name; the quantiles around the diagonal."""
+def test_times_and_their_distribution_are_drawn_together():
+    """The log as steps, the fit as a line with its name; the quantiles around the diagonal."""
     times = np.sort(np.random.default_rng(1).exponential(60, 5000))
     grid = np.linspace(0, 300, 50)
-    ax = plots.times_and_law(times, grid, 1 - np.exp(-grid / 60), ("wait", "exponential"))
+    ax = plots.times_and_distribution(times, grid, 1 - np.exp(-grid / 60), ("wait", "exponential"))
     assert [line.get_label() for line in ax.lines] == ["log", "exponential"]
     assert ax.lines[0].get_ydata()[-1] == 1
-    assert len(plots.times_and_law(times, grid, None, ("wait", "")).lines) == 1
+    assert len(plots.times_and_distribution(times, grid, None, ("wait", "")).lines) == 1
     quantiles = -60 * np.log1p(-(np.arange(5000) + 0.5) / 5000)
     against = plots.quantiles_against(times, quantiles, ("wait", "exponential"))
     x, y = against.lines[0].get_data()
@@ -51,8 +51,8 @@ def test_times_and_their_law_are_drawn_together():
     assert len(plots.quantiles_against(times, None, ("wait", "")).lines) == 0
 
 
-def test_figures_of_a_check_lie_where_they_are_in_their_intervals():
-    """In half-widths from the middle; what is far away or has no width is put at the edge."""
+def test_metrics_of_a_check_are_drawn_by_their_place_in_the_interval():
+    """In half-widths from the middle; those far away or without width are at the edge."""
     table = pd.DataFrame(
         {
             "figure": ["middle", "low end", "far above", "no width", "no run has it"],
@@ -63,7 +63,7 @@ def test_figures_of_a_check_lie_where_they_are_in_their_intervals():
         }
     )
     _, (ax,) = plots.figure(1)
-    plots.figures_checked(table, ax)
+    plots.metrics_checked(table, ax)
     within, outside = ax.lines
     assert within.get_label() == "within: 2"
     assert within.get_xdata().tolist() == [0.0, -1.0]

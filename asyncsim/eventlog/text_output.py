@@ -1,20 +1,12 @@
-"""The event log of a run as a table in a file: CSV or Parquet.
+"""What all writers of event logs need: timestamps as text, text files, the description of a run.
 
-The columns are those of `asyncsim.engine.run.Run.event_log`. An instance without a single event,
-of a process that has an empty way through it, leaves no row.
-
-Instants as ISO 8601 text with an offset from UTC, to the microsecond, many at a time.
-
-A scenario without a zone has a clock that belongs to no place. Files of event logs need an offset,
-so its times are written as if they were UTC, and the file says so.
-
-Text files to write to, compressed if their name says so.
+Timestamps are ISO 8601 with an offset from UTC, to the microsecond, converted column by column. A
+scenario without a zone has local times only; they are written as UTC, and the file reports that.
 """
 
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,13 +17,16 @@ import numpy as np
 import pandas as pd
 
 from asyncsim.engine.run import Run
-from asyncsim.errors import EngineError
-from asyncsim.experiment.file_output import write_csv_table
 from asyncsim.model.calendar import Calendar
+
+AT = "time:timestamp"
+"""The column of the instants in `Run.event_log`."""
+COMPRESSION = 6
+"""Level of gzip; 9 takes three times as long for a file that is hardly smaller."""
 
 
 def clock_of(calendar: Calendar) -> str:
-    """Return what a file says about its clock.
+    """Return the description of a clock for a file.
 
     >>> from datetime import date
     >>> clock_of(Calendar(date(2026, 1, 5)))
@@ -43,7 +38,7 @@ def clock_of(calendar: Calendar) -> str:
 
 
 def in_zone(stamps: pd.DatetimeIndex) -> list[str]:
-    """Return timestamps as the clock shows them, with its offset; none may be NaT.
+    """Return timestamps in local time with its offset; none may be NaT.
 
     >>> noon = pd.DatetimeIndex(["2026-07-01 12:00:00.5"])
     >>> in_zone(noon), in_zone(noon.tz_localize("Europe/Berlin"))
@@ -75,15 +70,11 @@ def _texts(naive: pd.DatetimeIndex) -> list[str]:
     return texts
 
 
-COMPRESSION = 6
-"""Level of gzip; 9 takes three times as long for a file that is hardly smaller."""
-
-
 @contextmanager
 def text_file(path: Path) -> Iterator[TextIO]:
-    """Open a file for text in UTF-8; a name that ends in ``.gz`` is compressed.
+    """Open a text file in UTF-8, compressed if its name ends in ``.gz``.
 
-    The same text makes the same bytes: a compressed file carries no date.
+    A compressed file has no date, so the same text gives the same bytes.
     """
     with path.open("wb") as raw:
         if path.suffix.lower() == ".gz":
@@ -97,48 +88,8 @@ def text_file(path: Path) -> Iterator[TextIO]:
                 yield text
 
 
-AT = "time:timestamp"
-
-
-def write_csv(run: Run, path: Path) -> None:
-    """Write CSV in UTF-8, with times in ISO 8601 such as ``2026-01-05T22:00:00.000000+01:00``.
-
-    Names that a spreadsheet would run have a quote before them; see
-    `asyncsim.experiment.file_output`.
-    """
-    log = run.event_log()
-    log[AT] = in_zone(pd.DatetimeIndex(log[AT]))
-    with text_file(path) as file:
-        write_csv_table(log, file)
-
-
-def write_parquet(run: Run, path: Path) -> None:
-    """Write Parquet, with times as timestamps in microseconds.
-
-    What is played, and the note on the clock, are in the file's pandas metadata
-    (``pandas.read_parquet(path).attrs``).
-    """
-    log = run.event_log()
-    if log[AT].dt.tz is None:
-        log[AT] = log[AT].dt.tz_localize("UTC")
-    log[AT] = log[AT].dt.as_unit("us")
-    # A column without a value would have no type
-    texts = {name: pd.StringDtype(na_value=float("nan")) for name in log.columns if name != AT}
-    log = log.astype(texts)
-    log.attrs.update(facts(run))
-    log.to_parquet(path, engine="pyarrow", index=False)
-
-
-def check_pyarrow() -> None:
-    """Check that Parquet can be written here."""
-    if importlib.util.find_spec("pyarrow") is None:
-        raise EngineError(
-            "writing Parquet needs pyarrow; install the extra: pip install 'asyncsim[logs]'"
-        )
-
-
-def facts(run: Run) -> dict[str, str]:
-    """Return what a file says about the run it holds."""
+def run_description(run: Run) -> dict[str, str]:
+    """Return the description of a run for its file."""
     return {
         "scenario": run.scenario.name,
         "process": run.scenario.process.name,

@@ -73,7 +73,7 @@ def test_a_poisson_volume_has_an_interval_that_holds_the_closed_form():
 
 
 @pytest.mark.slow
-def test_the_longest_interval_is_that_of_the_closed_form_as_often_as_it_says():
+def test_the_longest_interval_is_that_of_the_closed_form_as_often_as_it_claims():
     """T/(1 - e^(-T/m)) - m = 4 min; the 80 % interval holds T in at least a fair share of seeds."""
     mean, target = 600.0, 240.0
     exact = brentq(lambda t: t / -math.expm1(-t / mean) - mean - target, 1, 3600)
@@ -92,8 +92,8 @@ def test_the_longest_interval_is_that_of_the_closed_form_as_often_as_it_says():
     assert held >= stats.binom.ppf(0.001, 20, 0.8)
 
 
-def test_a_target_that_cannot_be_met_is_said_with_what_is_best():
-    """Not even at a thousand workers; no number is invented."""
+def test_a_target_that_cannot_be_met_is_reported_with_the_best_value():
+    """Not even at a thousand workers: the value is None."""
     answer = sim.fewest_workers(
         herd(), sim.Callback("5s"), "max_latency <= 2s", replications=2, **QUIET
     )
@@ -102,8 +102,8 @@ def test_a_target_that_cannot_be_met_is_said_with_what_is_best():
     assert set(answer.table["verdict"]) == {"not met"}
 
 
-def test_losing_callbacks_is_no_way_to_meet_a_target():
-    """A fifth never resumes: no number of workers helps, and the answer says why."""
+def test_losing_callbacks_does_not_meet_a_target():
+    """A fifth never resumes: no number of workers helps, and the answer explains it."""
     scenario = herd(process=sim.Process("p", [sim.AsyncStep("post", "ledger", timeout="1d")]))
     answer = sim.fewest_workers(
         scenario,
@@ -118,8 +118,8 @@ def test_losing_callbacks_is_no_way_to_meet_a_target():
     answer.plot()
 
 
-def test_a_queue_is_not_kept_short_by_losing_callbacks_unseen():
-    """The figure cannot tell; the answer says how many never resumed."""
+def test_callbacks_lost_while_a_queue_stays_short_are_reported():
+    """The metric does not show them; the answer counts the waits that never resumed."""
     scenario = herd(process=sim.Process("p", [sim.AsyncStep("post", "ledger", timeout="1d")]))
     lossy = sim.Callback(loss=0.9)
     answer = sim.largest_volume(
@@ -136,8 +136,8 @@ def test_a_queue_is_not_kept_short_by_losing_callbacks_unseen():
 
 
 @pytest.mark.parametrize("target", ["mean_cycle_time <= 1d", "cost <= 1e9"])
-def test_what_never_ends_takes_and_costs_for_ever(target):
-    """A tenth of the callbacks are lost, and nobody looks: no such target is met."""
+def test_an_endless_wait_has_infinite_cycle_time_and_cost(target):
+    """A tenth of the callbacks are lost without a safety poll: no such target is met."""
     prices = sim.CostModel(check=0.01, late_minute=0.01)
     answer = sim.fewest_workers(
         herd(costs=prices), sim.Callback(loss=0.1), target, between=(1, 4), replications=2, **QUIET
@@ -146,7 +146,7 @@ def test_what_never_ends_takes_and_costs_for_ever(target):
     assert "count as infinitely late" in repr(answer)
 
 
-def test_a_strategy_without_the_field_is_told_which_it_has():
+def test_a_field_that_a_strategy_lacks_raises_with_its_own():
     """A callback does not poll; a backoff has a cap."""
     with pytest.raises(sim.ScenarioError, match=r"is none of 'callback'; it does not poll"):
         sim.longest_interval(outside(), "mean_latency <= 60s", sim.Callback(), **QUIET)
@@ -156,14 +156,14 @@ def test_a_strategy_without_the_field_is_told_which_it_has():
         sim.longest_interval(outside(), "mean_latency <= 60s", field="interval", **QUIET)
 
 
-def test_where_nothing_waits_it_is_said_at_once():
-    """No search over a thousand workers for a figure that nothing has."""
+def test_a_metric_that_no_run_has_raises_at_once():
+    """Without a search over a thousand workers."""
     scenario = herd(process=sim.Process("p", [sim.Step("work", "1s")]))
     with pytest.raises(sim.ScenarioError, match=r"p95_latency was seen in no run.*any step wait"):
         sim.fewest_workers(scenario, sim.Callback(), "p95_latency <= 1s", replications=2, **QUIET)
 
 
-def test_a_figure_that_goes_up_and_down_is_told():
+def test_a_metric_that_is_not_monotone_is_reported():
     """Everything takes ten minutes: the interval that divides them is best, by luck."""
     scenario = outside(systems={"office": sim.OnlineService("10min", lanes=None)}, waits=5)
     answer = sim.longest_interval(
@@ -173,7 +173,7 @@ def test_a_figure_that_goes_up_and_down_is_told():
     assert "does not go one way" in repr(answer)
 
 
-def test_processes_change_nothing():
+def test_the_number_of_processes_changes_nothing():
     """The same table on one process and on two."""
     one, two = (
         sim.fewest_workers(herd(), sim.Callback(), "max_latency <= 60s", n_jobs=n, replications=4,
@@ -269,7 +269,7 @@ def test_a_cost_that_falls_and_rises_with_workers_has_a_fewest_number():
 
 @pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
 @pytest.mark.parametrize("figure", ["timed_out", "failed"])
-def test_figures_that_count_waits_without_an_end_are_not_said_to_leave_them_out(figure):
+def test_metrics_that_count_unresumed_waits_have_no_note_that_they_ignore_them(figure):
     """They are these waits, or the instances of them."""
     scenario = sim.Scenario(
         name="asked",

@@ -6,7 +6,15 @@ import tempfile
 import pandas as pd
 import pytest
 from hypothesis import given
-from mining import AT, by_case, in_utc, plain, runs, slow_input, written
+from mining import (
+    AT,
+    by_case,
+    in_utc,
+    plain,
+    runs,
+    slow_input,
+    written,
+)
 from plays import play, scenario_of, wait_for
 from pyarrow import parquet
 
@@ -34,7 +42,7 @@ def test_tables_read_back_as_they_were(run):
         assert in_utc(found[AT]).tolist() == in_utc(log[AT]).tolist()
 
 
-def test_pm4py_takes_the_csv_for_an_event_log(tmp_path):
+def test_pm4py_reads_the_csv(tmp_path):
     """Cases, events and activities are those of the run."""
     import pm4py
 
@@ -48,7 +56,7 @@ def test_pm4py_takes_the_csv_for_an_event_log(tmp_path):
     assert in_utc(log[AT]).tolist() == expected[AT].tolist()
 
 
-def test_parquet_has_types_and_says_what_was_played(tmp_path):
+def test_parquet_has_types_and_describes_the_run(tmp_path):
     """Times are timestamps in the zone, texts are texts even where there is none."""
     run = play(sim.Callback(), scenario_of([sim.Step("s", 1.0)], zone="Europe/Berlin"))
     log = pd.read_parquet(written(run, tmp_path, "log.parquet"))
@@ -61,7 +69,7 @@ def test_parquet_has_types_and_says_what_was_played(tmp_path):
 
 
 def test_a_clock_without_a_zone_is_written_as_utc(tmp_path):
-    """Both tables have an offset, and Parquet says that it is no real one."""
+    """Both tables have an offset, and Parquet reports that the scenario has none."""
     run = wait_for(sim.Callback(), 10.0)
     lines = written(run, tmp_path, "log.csv").read_text().splitlines()
     assert lines[-1].endswith("2026-01-05T00:00:10.000000+00:00")
@@ -70,8 +78,8 @@ def test_a_clock_without_a_zone_is_written_as_utc(tmp_path):
     assert "written as UTC" in log.attrs["clock"]
 
 
-def test_without_pyarrow_one_is_told_what_to_install(tmp_path, monkeypatch):
-    """And no file is begun."""
+def test_without_pyarrow_the_error_names_what_to_install(tmp_path, monkeypatch):
+    """And no file is opened."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(sim.EngineError, match=r"pip install 'asyncsim\[logs\]'"):
         sim.write_event_log(wait_for(sim.Callback()), tmp_path / "log.parquet")

@@ -1,4 +1,4 @@
-"""Where callback and polling are equally good, and where callback loses."""
+"""Where two strategies are equally good, and where a callback is worse than polling."""
 
 import pytest
 from scipy import stats
@@ -83,7 +83,7 @@ def test_the_interval_at_which_polling_is_as_late_as_a_retried_callback():
     assert "polling has the smaller mean_latency below, callback, 50 % lost" in repr(answer)
 
 
-def test_lost_callbacks_are_dear_without_end():
+def test_lost_callbacks_cost_without_bound():
     """Without time-outs the runs stop while waits are open: any loss makes polling cheaper."""
     prices = sim.CostModel(check=0.001, late_minute=0.02)
     answer = sim.break_even(
@@ -94,8 +94,8 @@ def test_lost_callbacks_are_dear_without_end():
     assert "one makes cost infinite" in repr(answer)
 
 
-def test_what_timed_out_is_part_of_the_cost():
-    """The lost are late for a day, so few may be lost; the answer says that they are counted."""
+def test_waits_that_timed_out_are_part_of_the_cost():
+    """The lost are late for a day, so few may be lost; the answer reports that they are counted."""
     prices = sim.CostModel(check=0.001, late_minute=0.02)
     answer = sim.break_even(
         outside(500, timeout="1d").replace(costs=prices), sim.Callback(), sim.Polling("5min"),
@@ -116,7 +116,7 @@ def test_rare_losses_are_losses_at_any_volume():
 
 
 def test_retried_callbacks_are_judged_by_most_replications():
-    """0.1 % lost in all attempts: half of the runs lose one at 693, and it is told why there."""
+    """0.1 % lost in all attempts: half of the runs lose one at 693, and a note explains it."""
     for seed in range(times(1)):
         answer = sim.break_even(
             outside(timeout="1d"), sim.Callback("1s", loss=0.1, retries=["1s", "1s"]),
@@ -126,7 +126,7 @@ def test_retried_callbacks_are_judged_by_most_replications():
         assert "in longer ones the break-even may lie lower" in repr(answer)
 
 
-def test_where_one_is_always_ahead_no_value_is_invented():
+def test_where_one_strategy_is_always_better_there_is_no_value():
     """A callback that is never lost is ahead at any volume."""
     answer = sim.break_even(
         outside(), sim.Callback("2s"), sim.Polling("10min"), "arrivals.count", (10, 500),
@@ -136,18 +136,18 @@ def test_where_one_is_always_ahead_no_value_is_invented():
     assert "callback has the smaller mean_latency over the whole range" in repr(answer)
 
 
-def test_two_equal_strategies_are_told_as_such():
-    """Nobody is surely ahead."""
+def test_two_equal_strategies_have_no_break_even():
+    """The interval of the difference includes zero."""
     answer = sim.break_even(
         outside(50), sim.Polling("5min"), sim.Polling("5min"), "arrivals.count", (10, 100),
         replications=3, **QUIET
     )  # fmt: skip
     assert answer.value is None
-    assert "neither has surely the smaller mean_latency" in repr(answer)
+    assert "neither is significantly better in mean_latency" in repr(answer)
 
 
-def test_a_field_that_is_none_is_named():
-    """With the nearest one."""
+def test_an_unknown_field_raises_with_the_nearest():
+    """The message has both."""
     with pytest.raises(sim.ScenarioError, match=r"'arrivals.cuont' names no field.*'count'"):
         sim.break_even(
             outside(), sim.Callback(), sim.Polling(60), "arrivals.cuont", (1, 2), **QUIET
@@ -155,7 +155,7 @@ def test_a_field_that_is_none_is_named():
 
 
 def test_a_break_even_shows_what_each_strategy_loses():
-    """Of a figure that says nothing of lost callbacks, too."""
+    """For a metric that does not count lost callbacks, too."""
     answer = sim.break_even(
         outside(50, timeout="1d"), sim.Callback(loss=0.3), sim.Polling("5min"),
         "strategy.interval", ("1min", "1h"), figure="requests", replications=2, progress=False,

@@ -37,8 +37,8 @@ def test_the_cheapest_interval_costs_what_the_best_one_of_theory_does(check):
     assert answer.low < answer.high
 
 
-def test_theorys_interval_is_among_those_that_cannot_be_told_apart():
-    """In most of some seeds: the values that chance favoured make the interval a little narrow."""
+def test_the_interval_of_theory_is_between_the_ends():
+    """In most of some seeds: the choice of the best value makes the interval a little narrow."""
     best = theory.best_interval(1.0, 1 / 60, 600.0)
     held = 0
     for seed in range(12):
@@ -49,7 +49,7 @@ def test_theorys_interval_is_among_those_that_cannot_be_told_apart():
     assert held >= stats.binom.ppf(0.001, 12, 0.8)
 
 
-def test_any_figure_can_be_least():
+def test_any_metric_can_be_least():
     """The fewest requests: an interval so long that one check is enough, or any longer one."""
     answer = sim.cheapest_interval(
         priced(), figure="requests", between=("1min", "2h"), replications=3, **QUIET
@@ -60,6 +60,6 @@ def test_any_figure_can_be_least():
 
 
 def test_a_cost_needs_prices():
-    """No zeros are made least."""
+    """Zeros have no minimum."""
     with pytest.raises(sim.ScenarioError, match="figure 'cost' needs prices"):
         sim.cheapest_interval(priced().replace(costs=None), **QUIET)

@@ -1,4 +1,4 @@
-"""Means that settle and warm-ups: what is drawn is what the table says."""
+"""Cumulative means and warm-ups: the figures show the values of their tables."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ import pytest
 from asyncsim import plots
 
 
-def settling(values):
+def cumulative(values):
     n = np.arange(1, len(values) + 1)
     mean = np.cumsum(values) / n
     half = np.where(n > 1, 3.0 / n, np.nan)
@@ -16,34 +16,34 @@ def settling(values):
     )
 
 
-def test_the_mean_so_far_is_drawn_with_the_point_where_it_was_reached():
-    """One line of means, one of single values, one upright at the number."""
+def test_the_cumulative_mean_is_drawn_with_the_number_that_was_enough():
+    """A line of means, dots of single values, and a vertical line at the number."""
     values = [4.0, 6.0, 5.0, 7.0, 3.0, 5.0, 5.0]
-    ax = plots.cumulative_mean(settling(values), "latency [s]", 6)
+    ax = plots.cumulative_mean(cumulative(values), "latency [s]", 6)
     dots, line, mark = ax.lines
     assert dots.get_ydata().tolist() == values
     np.testing.assert_allclose(line.get_ydata()[-1], 5.0)
     assert list(mark.get_xdata()) == [6, 6]
     low, high = ax.get_ylim()
     assert low < min(values)
-    assert max(values) < high < 10  # the wide intervals at the beginning do not set the scale
+    assert max(values) < high < 10  # the first wide intervals do not set the scale
 
 
-def test_a_number_not_reached_is_not_marked():
-    """There is nothing to mark."""
-    assert len(plots.cumulative_mean(settling([1.0, 2.0]), "x").lines) == 2
+def test_without_that_number_there_is_no_mark():
+    """The interval was never narrow enough."""
+    assert len(plots.cumulative_mean(cumulative([1.0, 2.0]), "x").lines) == 2
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0])
-def test_a_constant_does_not_look_like_mountains(value):
-    """Rounding of the last digit is no variation worth an axis."""
-    table = settling(value * (1 + 1e-10 * np.arange(8))).assign(low=value, high=value)
+def test_a_constant_is_drawn_as_a_flat_line(value):
+    """Rounding errors do not set the scale."""
+    table = cumulative(value * (1 + 1e-10 * np.arange(8))).assign(low=value, high=value)
     low, high = plots.cumulative_mean(table, "x").get_ylim()
     assert high - low > 0.5
 
 
-def test_a_warm_up_is_shaded_and_the_estimate_drawn_over_the_rest():
-    """Cycles count from 1; the average may be shorter than the series; gaps stay gaps."""
+def test_a_warm_up_is_shaded_and_the_estimate_is_drawn_over_the_rest():
+    """Cycles count from 1; the average may be shorter than the series; NaN leaves a gap."""
     series = np.array([0.0, 4.0, np.nan, 5.0, 5.0, 5.0])
     ax = plots.warm_up(series, series[:4], 2, "open waits", "cycle of 1 d", (5.0, 4.5, 5.5))
     raw, smooth, estimate = ax.lines

@@ -1,0 +1,552 @@
+"""The questions that search for a value of one field.
+
+`fewest_workers`, `largest_volume` and `longest_interval` find the value at which a target is just
+met, `cheapest_interval` the one with the least cost. All values that are tried meet the same random
+numbers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any, Unpack
+
+from attrs import frozen
+
+from asyncsim.capacity.answers import NOT_FOUND, Capacity
+from asyncsim.capacity.search import (
+    LOSS,
+    WEEKLY_VOLUME,
+    WORKERS_FIELD,
+    Effort,
+    Evaluations,
+    Options,
+    SearchSpace,
+    bisect,
+    boundary,
+)
+from asyncsim.capacity.target import Measure, Target
+from asyncsim.engine.metrics import TOTALS
+from asyncsim.engine.run_arguments import check_played, check_scenario
+from asyncsim.errors import ScenarioError
+from asyncsim.experiment.parameters import OF_STRATEGY, fields_of, reading
+from asyncsim.experiment.stability import goes_on
+from asyncsim.experiment.statistics import paired_interval
+from asyncsim.model.arrivals import Arrivals, Poisson, UniformArrivals, WeeklyPoisson
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Polling
+from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.units import number_text, text_of
+from asyncsim.model.validation import scenario_error
+
+MET, NOT_MET, UNDECIDED, OVERLOADED = "met", "not met", "undecided", "overloaded"
+TARGET_GRID = 25
+"""Values of the whole range that are tried before no value meets a target."""
+LEAST_GRID = 9
+"""Values of the whole range that are tried before golden-section search."""
+LARGEST = 1024
+"""The default end of the range: workers, or times the present volume."""
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+def fewest_workers(
+    scenario: Scenario,
+    strategy: Strategy,
+    target: str,
+    *,
+    between: tuple[int, int] = (1, LARGEST),
+    **effort: Unpack[Options],
+) -> Capacity:
+    """Find the fewest workers with which a target is met.
+
+    Parameters
+    ----------
+    scenario, strategy
+        What is played; the search begins with the scenario's own number of workers.
+    target
+        Such as ``"p95_latency <= 60s"``: of the mean over replications. A wait that never resumes
+        counts as infinitely late.
+    between
+        The range of the search.
+    **effort
+        ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
+
+    Returns
+    -------
+    Capacity
+        The mean meets the target at ``value``, its whole interval at ``high``. Workers who cannot
+        keep up with a rate of arrivals in the long run are too few (*overloaded*); a note reports
+        if twice the length undoes the answer. A cost that falls and then rises with workers who are
+        paid for has ``one_way`` false.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
+    ...     server=sim.WorkflowServer(workers=1, callback_work="1s"),
+    ...     systems={"ledger": sim.NightlyBatch("22:00", "1ms", results="at end")},
+    ...     arrivals=sim.UniformArrivals(600, between=("08:00", "20:00")),
+    ... )
+    >>> answer = sim.fewest_workers(
+    ...     scenario, sim.Callback(), "max_latency <= 1min", replications=3, progress=False
+    ... )
+    >>> answer.value  # 600 callbacks of a second on ten workers take a minute
+    10
+    """
+    tried, wanted = _prepared(scenario, strategy, target, WORKERS_FIELD, between, effort)
+    return _just_met("fewest workers", tried, wanted, float(scenario.server.workers), "high")
+
+
+def largest_volume(
+    scenario: Scenario,
+    strategy: Strategy,
+    target: str,
+    *,
+    field: str | None = None,
+    between: tuple[Any, Any] | None = None,
+    **effort: Unpack[Options],
+) -> Capacity:
+    """Find the largest volume at which a target is met.
+
+    Parameters
+    ----------
+    scenario, strategy, target
+        As in `fewest_workers`; the search begins with the scenario's own volume.
+    field
+        The dotted name of the volume; by default the rate of Poisson arrivals or the count of
+        uniform ones.
+    between
+        The range of the search; by default from a 1024th to 1024 times the scenario's own volume.
+    **effort
+        ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
+
+    Returns
+    -------
+    Capacity
+        ``value`` is the last volume whose mean meets the target, ``low`` the last one whose whole
+        interval does. A rate with which an external system or the workers cannot keep up in the
+        long run does not meet it (*overloaded*); a note reports if twice the length undoes the
+        answer.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
+    ...     server=sim.WorkflowServer(workers=4, callback_work="1s"),
+    ...     systems={"ledger": sim.NightlyBatch("22:00", "0s", results="at end")},
+    ...     arrivals=sim.UniformArrivals(100, between=("08:00", "20:00")),
+    ... )
+    >>> answer = sim.largest_volume(
+    ...     scenario, sim.Callback(), "max_latency <= 1min", replications=2, progress=False
+    ... )
+    >>> answer.value  # four workers handle 240 callbacks in a minute
+    240
+    """
+    check_scenario(scenario)
+    own_field, volume = _volume(scenario.arrivals)
+    field = field or own_field
+    if not field:
+        raise ScenarioError(
+            f"field must be given for arrivals of class {type(scenario.arrivals).__name__}: the "
+            "dotted name of what stands for volume"
+        )
+    present = reading(volume) if field == own_field else None
+    if between is None:
+        if present is None:
+            raise scenario_error("between", "must be given with a field of your own", between)
+        least = max(present.figure / LARGEST, 1.0 if present.scale == "whole number" else 0.0)
+        between = present.back(least), present.back(present.figure * LARGEST)
+    tried, wanted = _prepared(scenario, strategy, target, field, between, effort)
+    space = tried.space
+    start = present.figure if present and present.scale == space.scale else space.low
+    return _just_met("largest volume", tried, wanted, start, "low")
+
+
+def _volume(arrivals: Arrivals) -> tuple[str, Any]:
+    """Return the field that is the volume of arrivals, and its value; an empty name if none is."""
+    if isinstance(arrivals, Poisson):
+        return "arrivals.rate", str(arrivals.rate)
+    if isinstance(arrivals, WeeklyPoisson):
+        return WEEKLY_VOLUME, arrivals.volume
+    return ("arrivals.count", arrivals.count) if isinstance(arrivals, UniformArrivals) else ("", 0)
+
+
+def longest_interval(
+    scenario: Scenario,
+    target: str,
+    strategy: Strategy | None = None,
+    *,
+    field: str = "strategy.interval",
+    between: tuple[Any, Any] = ("1s", "1d"),
+    **effort: Unpack[Options],
+) -> Capacity:
+    """Find the longest polling interval with which a target is met.
+
+    Parameters
+    ----------
+    scenario, target
+        As in `fewest_workers`.
+    strategy
+        The strategy whose interval is changed; by default `Polling`, anchored at the arming.
+    field
+        The interval: ``"strategy.cap"`` of a `Backoff`, ``"strategy.every"`` of a
+        `CallbackWithSafetyPoll`.
+    between
+        The range of the search.
+    **effort
+        ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
+
+    Returns
+    -------
+    Capacity
+        ``value`` in seconds. Where all instances wait for the same batch, a fixed interval can hit
+        its end by chance; ``one_way`` is then false. There is none where an external system or
+        the workers cannot keep up with a rate of arrivals (*overloaded*); checks that fill all
+        workers are not an overload, since each wait needs only one.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> answer = sim.longest_interval(
+    ...     sim.Scenario.load("example:nightly_ledger"), "mean_latency <= 60s",
+    ...     between=("1min", "5min"), replications=2, progress=False
+    ... )
+    >>> 100 < answer.value < 140  # half an interval late on average
+    True
+    """
+    strategy = Polling(60.0) if strategy is None else strategy
+    if isinstance(target, Strategy):
+        raise ScenarioError(
+            "longest_interval takes (scenario, target, strategy), got the strategy before the "
+            f"target: {target!r}"
+        )
+    tried, wanted = _prepared(scenario, strategy, target, field, between, effort)
+    _check_field(strategy, field)
+    start = tried.space.middle(tried.space.low, tried.space.high)
+    return _just_met("longest interval", tried, wanted, start, "low")
+
+
+def _prepared(
+    scenario: Scenario, strategy: Strategy, target: str, field: str, between: Any, options: Options
+) -> tuple[Evaluations, Target]:
+    """Return the evaluations of a search and the target, all arguments checked."""
+    effort = Effort.of(options)
+    check_played(scenario, strategy, None)
+    wanted = Target.parse(target, scenario)
+    space = SearchSpace.between(field, between)
+    measure, lost = wanted.measure, wanted.measure.lost_at_most
+    return Evaluations(scenario, (strategy,), space, measure, effort, lost), wanted
+
+
+def _check_field(strategy: Strategy, field: str) -> None:
+    """Raise if a strategy lacks a field; the error has the fields that could be meant."""
+    name, known = field.removeprefix(OF_STRATEGY), fields_of(strategy)
+    if field.startswith(OF_STRATEGY) and name.partition(".")[0] in known:
+        return
+    if not field.startswith(OF_STRATEGY) and name not in known:
+        return  # a field of the scenario, which checks it
+    own = [one for one in ("interval", "every", "cap", "hold") if one in known]
+    hint = f"; name field={OF_STRATEGY + own[0]!r}" if own else "; it does not poll"
+    raise ScenarioError(f"field {field!r} is none of {strategy.label!r}{hint}")
+
+
+def _just_met(what: str, tried: Evaluations, target: Target, start: float, good: str) -> Capacity:
+    """Find the last value, from the good end of the space, that meets a target."""
+    space = tried.space
+    with tried.playing(what):
+        search = _TargetSearch(tried, target.bound, good)
+        value, beyond = search.by_mean(start)
+        low, high = search.ends(value)
+        lossy = tried.loses_callbacks()
+        free = lossy and space.field == LOSS and (space.low, good) == (0, "low")
+        free = free and search.met(0.0)
+        longer = [] if lossy or value is None else search.value_notes(value)
+    verdicts = [search.verdict(x) for x in tried.values]
+    why_none = instead = ""
+    notes = tried.unresumed_notes()
+    if lossy:
+        why_none = f": {target.measure.any_loss_note}"
+        value, low, high = (0.0, 0.0, 0.0) if free else NOT_FOUND
+        verdicts = [MET if x == value else NOT_MET for x in tried.values]
+        notes += [target.measure.any_loss_note, *tried.load_notes(0.0)] if free else []
+    else:
+        best, worst = search.range
+        if value is None:
+            why_none = f"; at {space.text(best)} it is {tried.interval(best)}"
+        notes += search.notes(value, beyond, verdicts) + longer
+        if value is not None and beyond is None and (high if good == "low" else low) is None:
+            end = space.text(worst)
+            notes.append(f"{end} is where the range looked at ends: `between` widens it")
+            more = "or more" if good == "low" else "or fewer"
+            instead = more if value in (low, high) else ""
+    return Capacity(
+        f"{what} for {target} under {tried.labels[0]}",
+        tried,
+        (value, low, high),
+        verdicts=verdicts,
+        bound=target.bound,
+        why_none=why_none,
+        instead_of_interval=instead,
+        one_way=tried.is_monotone(rising=good == "low"),
+        notes=notes,
+    )
+
+
+@frozen
+class _TargetSearch:
+    """The search for the last value, from the good end of a space, that meets a target.
+
+    Overload aside, a value is *met* if its whole interval keeps the bound, *not met* if none of it
+    does, and *undecided* otherwise.
+    """
+
+    tried: Evaluations
+    bound: float
+    good: str
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The good end of the space, and the other."""
+        low, high = self.tried.space.low, self.tried.space.high
+        return (low, high) if self.good == "low" else (high, low)
+
+    def verdict(self, x: float) -> str:
+        """Return the verdict on a value."""
+        interval, overload = self.tried.interval(x), self.tried.overload(x)
+        if overload.certain:
+            return OVERLOADED
+        if interval.high <= self.bound:
+            return UNDECIDED if overload.possible else MET
+        return NOT_MET if interval.low > self.bound or not interval.n else UNDECIDED
+
+    def met(self, x: float) -> bool:
+        """Return whether a value meets the target by its whole interval."""
+        return self.verdict(x) == MET
+
+    def possible(self, x: float) -> bool:
+        """Return whether a value meets it by a part of its interval."""
+        return self.verdict(x) in (MET, UNDECIDED)
+
+    def met_by_mean(self, x: float) -> bool:
+        """Return whether a value meets it by its mean."""
+        return self.tried.interval(x).mean <= self.bound and not self.tried.overload(x).likely
+
+    def by_mean(self, start: float) -> tuple[float | None, float | None]:
+        """Return the last value that meets it by its mean and the next; search by the others too.
+
+        If no value near the good end does, costs and infinite measures may still do so in the
+        middle of the range.
+        """
+        tried, space, good = self.tried, self.tried.space, self.good
+        stride = 0 if space.whole else 6  # 1.01^64 is about 2
+        value, beyond = boundary(self.met_by_mean, space, start, good, stride)
+        if value is None and (
+            "cost" in tried.measure.metric or tried.interval(self.range[0]).mean == math.inf
+        ):
+            better = [x for x in space.grid(TARGET_GRID) if self.met_by_mean(x)]
+            if better:
+                nearest = better[0] if good == "high" else better[-1]
+                value, beyond = boundary(self.met_by_mean, space, nearest, good)
+        for test in (self.met, self.possible):
+            boundary(test, space, start if value is None else value, good)
+        return value, beyond
+
+    def ends(self, value: float | None) -> tuple[float | None, float | None]:
+        """Return the ends of the interval.
+
+        The target is met at all values tried before the first end, and not met behind the other.
+        """
+        space, good = self.tried.space, self.good
+        for test, edge in ((self.met, self._end_of_met), (self.possible, self._end_of_possible)):
+            inside, outside = edge()  # values between them may be tried
+            if inside is not None and outside is not None:
+                bisect(test, space, inside, outside)
+        possible, too_far = self._end_of_possible()
+        if too_far is None and possible is not None and possible != self.range[1]:  # seen by chance
+            boundary(self.possible, space, possible, good)
+            possible, too_far = self._end_of_possible()
+        met, _ = self._end_of_met()
+        if not space.whole and too_far is not None:
+            possible = too_far
+        if too_far is None and possible is not None:  # the range ends first; one worker is least
+            possible = 1.0 if space.whole and good == "high" and possible == 1 else None
+        if value is not None and met is not None:  # isolated values may meet it further on
+            met = min(met, value) if good == "low" else max(met, value)
+        return (met, possible) if good == "low" else (possible, met)
+
+    def _end_of_met(self) -> tuple[float | None, float | None]:
+        """Return the last value up to which all are met, and the next."""
+        values = self._values()
+        return _neighbours(values, len(list(itertools.takewhile(self.met, values))))
+
+    def _end_of_possible(self) -> tuple[float | None, float | None]:
+        """Return the last value that is possible, and the next."""
+        values = self._values()
+        known = (k for k in range(len(values), 0, -1) if self.possible(values[k - 1]))
+        return _neighbours(values, next(known, 0))
+
+    def _values(self) -> list[float]:
+        return self.tried.values if self.good == "low" else self.tried.values[::-1]
+
+    def notes(self, value: float | None, beyond: float | None, verdicts: list[str]) -> list[str]:
+        """Return notes on an answer and the next value: on decisions, load and volume."""
+        tried, notes = self.tried, []
+        if value is None and UNDECIDED in verdicts:
+            notes.append("some values are undecided by this number of runs: give more replications")
+        notes += tried.infinite_notes(beyond)
+        if beyond is not None and tried.overload(beyond).likely:
+            offered = "no more is" if self.good == "low" else "no fewer are"
+            offered = "none is" if value is None else offered
+            notes.append(f"{offered} offered: {'; '.join(tried.load_notes(beyond))}")
+        elif value is not None:
+            notes += tried.load_notes(value)
+        return notes
+
+    def value_notes(self, x: float) -> list[str]:
+        """Return notes on a value: if twice the length undoes it, and of a factor what it is."""
+        tried, notes = self.tried, []
+        scenario, shown = tried.setup(x)[0], tried.space.text(x)
+        if goes_on(scenario):
+            interval = tried.at_double_length(x)
+            total = tried.measure.metric in TOTALS  # may be twice as much
+            if interval.low > self.bound * (2 if total else 1):
+                unit = tried.measure.unit(tried.scenario)
+                notes.append(
+                    f"over {text_of(2 * tried.scenario.length)} {tried.measure.metric} is "
+                    f"{interval}{'' if unit == '1' else ' ' + unit}"
+                    f"{', more than twice as much,' * total} at {shown}: give a longer length"
+                )
+        if tried.space.field == WEEKLY_VOLUME and isinstance(scenario.arrivals, WeeklyPoisson):
+            week = number_text(scenario.arrivals.per_week)
+            notes.append(f"{shown} are {week} instances a week")
+        return notes
+
+
+def _neighbours(values: list[float], k: int) -> tuple[float | None, float | None]:
+    """Return the values before and after a place, None beyond the ends."""
+    return values[k - 1] if k else None, values[k] if k < len(values) else None
+
+
+def cheapest_interval(
+    scenario: Scenario,
+    strategy: Strategy | None = None,
+    *,
+    figure: str = "cost",
+    field: str = "strategy.interval",
+    between: tuple[Any, Any] = ("1s", "1d"),
+    **effort: Unpack[Options],
+) -> Capacity:
+    """Find the polling interval with the least cost.
+
+    Golden-section search (Kiefer 1953, doi:10.2307/2032161) follows a grid over the whole range.
+    For exponential external times and checks anchored at the arming,
+    `asyncsim.experiment.theory.best_interval` is the closed form.
+
+    Parameters
+    ----------
+    scenario
+        What is played; with prices in `Scenario.costs`, if `figure` is a cost.
+    strategy
+        The strategy whose interval is changed; by default `Polling`, anchored at the arming.
+    figure
+        What is to be least.
+    field, between
+        As in `longest_interval`.
+    **effort
+        ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
+
+    Returns
+    -------
+    Capacity
+        ``value`` in seconds. The costs from ``low`` to ``high`` do not differ significantly from
+        the least one: near a minimum the curve is flat. None where an external system or the
+        workers cannot keep up with a rate of arrivals at any interval.
+
+    Examples
+    --------
+    >>> import asyncsim as sim
+    >>> scenario = sim.Scenario.load("example:person").replace(
+    ...     costs=sim.CostModel(check=0.001, late_minute=0.02), length="1d"
+    ... )
+    >>> answer = sim.cheapest_interval(
+    ...     scenario, between=("10s", "2h"), replications=2, progress=False
+    ... )
+    >>> 10 <= answer.low <= answer.value <= answer.high <= 7200
+    True
+    """
+    chosen = Effort.of(effort)
+    strategy = Polling(60.0) if strategy is None else strategy
+    _check_field(strategy, field)
+    check_scenario(scenario)
+    measure = Measure.of(figure, scenario)
+    space = SearchSpace.between(field, between)
+    tried = Evaluations(scenario, (strategy,), space, measure, chosen)
+    with tried.playing("cheapest interval"):
+        best = _least(
+            lambda x: math.inf if tried.overload(x).certain else tried.interval(x).mean, space
+        )
+        overloaded = tried.overload(best).certain
+        found = NOT_FOUND
+        if not overloaded:
+            low, high = (_first_worse(tried, best, end) for end in (space.low, space.high))
+            found = (best, low, high)
+    return Capacity(
+        f"interval of the least {figure} under {tried.labels[0]}",
+        tried,
+        found,
+        one_way=overloaded or _one_valley(tried, best),
+        shape="has more than one valley along",
+        why_none=": overloaded at all that were tried" if overloaded else "",
+        notes=[*tried.unresumed_notes(), *tried.load_notes(best)],
+    )
+
+
+def _least(measure: Callable[[float], float], space: SearchSpace) -> float:
+    """Return the value at which a measure is least, by a grid and golden-section search."""
+    grid = space.grid(LEAST_GRID)
+    best = min(range(len(grid)), key=lambda k: (measure(grid[k]), k))
+    if measure(grid[best]) == math.inf:
+        return grid[best]
+    a, d = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+    seen = [grid[best]]
+    while not space.close(a, d):
+        b, c = space.interpolated(a, d, 1 - GOLDEN), space.interpolated(a, d, GOLDEN)
+        if not a < b < c < d:
+            break
+        seen += [b, c]
+        if measure(b) <= measure(c):
+            d = c
+        else:
+            a = b
+    return min(seen, key=lambda x: (measure(x), x))
+
+
+def _first_worse(tried: Evaluations, best: float, end: float) -> float | None:
+    """Return the first value towards an end whose interval is worse; None if the end's is not."""
+
+    def as_good(x: float) -> bool:
+        return not tried.overload(x).certain and _excess(tried, best, x) <= 0
+
+    return None if end == best or as_good(end) else bisect(as_good, tried.space, best, end)[1]
+
+
+def _excess(tried: Evaluations, best: float, x: float) -> float:
+    """Return the lower end of the interval of how much worse than the best a value is."""
+    one, other = tried.at(best)[0], tried.at(x)[0]
+    if math.inf in other and math.inf not in one:
+        return math.inf
+    return paired_interval(one, other, tried.effort.confidence).low
+
+
+def _one_valley(tried: Evaluations, best: float) -> bool:
+    """Return whether the measure rises from the best value to both ends, but for chance."""
+    xs = tried.values
+    for near, far in [*itertools.pairwise(xs), *itertools.pairwise(xs[::-1])]:
+        outwards = best <= near < far or best >= near > far
+        one, other = tried.at(near)[0], tried.at(far)[0]
+        if not outwards or math.inf in one + other:
+            continue
+        if paired_interval(one, other, tried.effort.confidence).high < 0:
+            return False
+    return True
