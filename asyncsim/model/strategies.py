@@ -53,6 +53,14 @@ class CheckingStrategy(Strategy):
     ...         return step.last_check + 3600.0
     >>> Hourly().label
     'Hourly'
+
+    With a specification of known kinds it has a closed form and plays on the compiled engine, too:
+
+    >>> from asyncsim.model.specifications import Grid, StrategySpecification
+    >>> class TwiceAnHour(sim.CheckingStrategy):
+    ...     specification = StrategySpecification(Grid("30min", "clock"))
+    >>> TwiceAnHour().expected(sim.exponential("2h")).latency
+    900.0
     """
 
     def wait(self, step: WaitingStep) -> SimProcess:
