@@ -160,3 +160,16 @@ def test_what_users_may_install_is_no_tool_of_development():
     declared = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     assert set(declared["project"]["optional-dependencies"]) == {"fast", "lab", "logs", "serve"}
     assert {"test", "docs", "lite", "dev"} <= set(declared["dependency-groups"])
+
+
+def test_no_name_of_a_file_or_class_is_used_twice():
+    """A reader who searches for a name finds one thing."""
+    classes = [
+        node.name
+        for path in MODULES.values()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    files = [path.stem for path in MODULES.values()]
+    for names in (classes, files):
+        assert not {name for name in names if names.count(name) > 1}

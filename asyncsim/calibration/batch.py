@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 from attrs import frozen
 
-from asyncsim.calibration.batch_detection import Night, Verdict, clock_of
+from asyncsim.calibration.batch_detection import BatchVerdict, ObservedNight, clock_of
 from asyncsim.calibration.carry_over import (
     Schedule,
     cut_off_of,
@@ -80,7 +80,7 @@ def _pace_of(
     last: Floats,
     came: Floats,
     done: Floats,
-    nights: tuple[Night, ...],
+    nights: tuple[ObservedNight, ...],
     settings: Settings,
 ) -> _Pace:
     """Return the pace of nights.
@@ -114,7 +114,7 @@ def _pace_of(
 
 
 def _lanes_of(
-    came: Floats, done: Floats, nights: tuple[Night, ...], gaps: Floats, resolution: float
+    came: Floats, done: Floats, nights: tuple[ObservedNight, ...], gaps: Floats, resolution: float
 ) -> tuple[int | None, Floats]:
     """Return how many items are worked on at a time, and the times they took.
 
@@ -130,7 +130,7 @@ def fit_batch(
     name: str,
     submitted: Floats,
     completed: Floats,
-    verdict: Verdict,
+    verdict: BatchVerdict,
     calendar: Calendar,
     settings: Settings,
 ) -> FittedSystem:
@@ -255,7 +255,9 @@ def _late(name: str, pace: _Pace, resolution: float) -> list[Gap]:
     return [Gap(name, "seconds from its start to its first item", f"{late:.3g}", meaning)]
 
 
-def _jump(name: str, first: Floats, nights: tuple[Night, ...], calendar: Calendar) -> list[Gap]:
+def _jump(
+    name: str, first: Floats, nights: tuple[ObservedNight, ...], calendar: Calendar
+) -> list[Gap]:
     """Report whether nights begin an hour earlier or later from one of them on.
 
     That is what a log in UTC shows of a batch that goes by a local clock.
@@ -274,7 +276,7 @@ def _jump(name: str, first: Floats, nights: tuple[Night, ...], calendar: Calenda
     return []
 
 
-def _unknown(name: str, verdict: Verdict, pace: _Pace) -> list[Gap]:
+def _unknown(name: str, verdict: BatchVerdict, pace: _Pace) -> list[Gap]:
     """Report what completions cannot tell of a batch."""
     found = []
     if pace.lanes is None:

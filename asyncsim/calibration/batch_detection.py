@@ -47,7 +47,7 @@ FEW = 0.1
 
 
 @frozen(eq=False)
-class Night:
+class ObservedNight:
     """One run of a batch as a log shows it."""
 
     date: int
@@ -57,13 +57,13 @@ class Night:
     first: float
     last: float
 
-    def at(self, positions: Positions) -> Night:
+    def at(self, positions: Positions) -> ObservedNight:
         """Return the night with its requests at other positions."""
-        return Night(self.date, positions[self.items], self.first, self.last)
+        return ObservedNight(self.date, positions[self.items], self.first, self.last)
 
 
 @frozen(eq=False)
-class Verdict:
+class BatchVerdict:
     """Whether completions come from a batch.
 
     Attributes
@@ -90,7 +90,7 @@ class Verdict:
     expected_arc: float
     p: float
     crossed: float
-    nights: tuple[Night, ...] = ()
+    nights: tuple[ObservedNight, ...] = ()
     strays: int = 0
 
     @property
@@ -130,7 +130,7 @@ def shortest_arc(clocks: Floats, share: float = SHARE) -> tuple[float, float]:
 
 def find_batch(
     submitted: Floats, completed: Floats, calendar: Calendar, rng: np.random.Generator
-) -> Verdict:
+) -> BatchVerdict:
     """Return whether completions come from a nightly batch.
 
     Parameters
@@ -146,7 +146,7 @@ def find_batch(
     clocks = clock_of(completed, calendar)
     start, length = shortest_arc(clocks) if n else (0.0, 0.0)
     if n < FEWEST:
-        return Verdict(False, length / 3600, math.nan, math.nan, math.nan)
+        return BatchVerdict(False, length / 3600, math.nan, math.nan, math.nan)
     chosen = rng.permutation(n)[:MOST_SHUFFLED]
     came, waits = clock_of(submitted[chosen], calendar), (completed - submitted)[chosen]
     seen = shortest_arc(clocks[chosen])[1]
@@ -154,18 +154,18 @@ def find_batch(
     p = float((1 + np.sum(shuffled <= seen)) / (1 + SHUFFLES))
     arcs = length / 3600, float(shuffled.mean()) / 3600
     if p >= LEVEL or length > SHORTER * shuffled.mean():
-        return Verdict(False, *arcs, p, math.nan)
+        return BatchVerdict(False, *arcs, p, math.nan)
     nights, strays = _nights(completed, clocks, start, length)
     before = sum(int(np.sum(submitted[night.items] <= night.first)) for night in nights)
     crossed = before / sum(len(night.items) for night in nights)
     if crossed < CROSSED:
-        return Verdict(False, *arcs, p, crossed)
-    return Verdict(True, *arcs, p, crossed, tuple(nights), strays)
+        return BatchVerdict(False, *arcs, p, crossed)
+    return BatchVerdict(True, *arcs, p, crossed, tuple(nights), strays)
 
 
 def _nights(
     completed: Floats, clocks: Floats, start: float, length: float
-) -> tuple[list[Night], int]:
+) -> tuple[list[ObservedNight], int]:
     """Cut completions into nights, half-way between the arc that holds most of them and the next.
 
     What a long pause divides from most of its night strays, as does what comes before the others
@@ -187,7 +187,7 @@ def _nights(
         kept = items[offset[items] >= usual - early]
         if len(kept) and (offset[kept[0]] <= usual + BELATED * early or len(kept) > FEW * size):
             at = completed[kept]
-            nights.append(Night(int(day[kept[0]]), kept, float(at[0]), float(at[-1])))
+            nights.append(ObservedNight(int(day[kept[0]]), kept, float(at[0]), float(at[-1])))
     return nights, len(completed) - sum(len(night.items) for night in nights)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 from attrs import frozen
 
-from asyncsim.calibration.batch_detection import Night, clock_of
+from asyncsim.calibration.batch_detection import ObservedNight, clock_of
 from asyncsim.calibration.findings import Finding, Gap, share_text
 from asyncsim.calibration.settings import LEVEL, SHOWN
 from asyncsim.calibration.working_hours import clock_text, days_text, roundest
@@ -66,13 +66,13 @@ class Schedule:
     clock: Floats
     done: Ints
     waiting: Flags
-    nights: tuple[Night, ...]
+    nights: tuple[ObservedNight, ...]
     start: float
     calendar: Calendar
 
     @classmethod
     def of(
-        cls, came: Floats, completed: Floats, nights: tuple[Night, ...], start: float,
+        cls, came: Floats, completed: Floats, nights: tuple[ObservedNight, ...], start: float,
         calendar: Calendar,
     ) -> Schedule:  # fmt: skip
         """Return the schedule of requests; `completed` has NaN for those that are open."""

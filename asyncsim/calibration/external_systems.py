@@ -13,7 +13,7 @@ import scipy
 from attrs import frozen
 
 from asyncsim.calibration.batch import fit_batch
-from asyncsim.calibration.batch_detection import SHORTER, Verdict, find_batch
+from asyncsim.calibration.batch_detection import SHORTER, BatchVerdict, find_batch
 from asyncsim.calibration.distribution_fit import LawFit, fit_law, six_digits
 from asyncsim.calibration.findings import (
     Finding,
@@ -110,7 +110,7 @@ def fit_service(
     name: str,
     waits: pd.DataFrame,
     done: Floats,
-    verdict: Verdict,
+    verdict: BatchVerdict,
     calendar: Calendar,
     settings: Settings,
 ) -> FittedSystem:
@@ -205,7 +205,7 @@ def _unknown(name: str, hours: Working | None, queue: Queue, lanes: int | None) 
     return found
 
 
-def _left(name: str, verdict: Verdict, hours: Working | None, times: Floats) -> list[Gap]:
+def _left(name: str, verdict: BatchVerdict, hours: Working | None, times: Floats) -> list[Gap]:
     """Report what the times leave unexplained."""
     found = []
     if len(times) >= 20 and float(np.ptp(times)) > 0:
@@ -252,7 +252,7 @@ class SystemFit:
 
     system: ExternalSystem
     law: LawFit
-    verdict: Verdict
+    verdict: BatchVerdict
     armed: Floats
     done: Floats
     what: str

@@ -53,7 +53,7 @@ class SimulationContext(Protocol):
     callback_work: float
     admission: Admission | None
     """Admits or refuses callbacks, if the server has a limit."""
-    deliveries: Deliveries
+    deliveries: DeliveryLog
     collections: set[float]
     """Instants at which a batch collects what has been submitted."""
 
@@ -449,7 +449,7 @@ class Delivery(NamedTuple):
     outcome: str
 
 
-class Deliveries:
+class DeliveryLog:
     """All deliveries of a run, in order, as columns: a live session keeps them for days."""
 
     def __init__(self) -> None:

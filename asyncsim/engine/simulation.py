@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from asyncsim.engine.contexts import (
     CheckFastForward,
-    Deliveries,
+    DeliveryLog,
     ExternalSystemContext,
     HeldConnections,
     WaitContext,
@@ -116,7 +116,7 @@ class Simulation:
         self.admission = admission(scenario.server.finish_limit)
         self.connections = HeldConnections(self.clock)
         self.arrived = 0
-        self.deliveries = Deliveries()
+        self.deliveries = DeliveryLog()
         self.collections: set[float] = set()
         self.stopped = False
         """Whether the last run was stopped at an instant, or continued to its own end."""

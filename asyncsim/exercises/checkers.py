@@ -13,7 +13,7 @@ from typing import Any
 from attrs import field, frozen
 
 from asyncsim.errors import AsyncsimError, CensoredWarning
-from asyncsim.exercises.feedback import Finding, Mark, Verdict, unreadable, verdict
+from asyncsim.exercises.feedback import Judgement, Mark, Remark, unreadable, verdict
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import Duration
 from asyncsim.model.strategy_base import Strategy
@@ -33,7 +33,7 @@ class Option:
 
 
 @frozen
-class Choice:
+class ChoiceChecker:
     """Checks which of several statements was chosen.
 
     Parameters
@@ -47,7 +47,7 @@ class Choice:
     options: Mapping[str, Option]
     truth: Callable[[], tuple[str, str]]
 
-    def judge(self, answer: object) -> Verdict:
+    def judge(self, answer: object) -> Judgement:
         """Judge the chosen letter."""
         letter = answer.strip(" ().'\"").lower() if isinstance(answer, str) else ""
         if letter not in self.options:
@@ -56,12 +56,12 @@ class Choice:
         explanation = self.options[letter].explanation
         right, measured = self.truth()
         if letter == right:
-            return verdict([Finding(True, measured)], explanation)
-        return verdict([Finding(False, f"Not ({letter}): {explanation}")])
+            return verdict([Remark(True, measured)], explanation)
+        return verdict([Remark(False, f"Not ({letter}): {explanation}")])
 
 
 @frozen
-class Ordering:
+class OrderingChecker:
     """Checks the order of names in a list.
 
     Parameters
@@ -77,7 +77,7 @@ class Ordering:
 
     Examples
     --------
-    >>> size = Ordering(lambda: {"mouse": 0.1, "cat": 0.5, "cow": 2}, "By size.", unit="m")
+    >>> size = OrderingChecker(lambda: {"mouse": 0.1, "cat": 0.5, "cow": 2}, "By size.", unit="m")
     >>> size.judge(["cat", "mouse", "cow"]).findings[-1].text
     "'cat' comes before 'mouse', but is the larger of the two."
     """
@@ -87,7 +87,7 @@ class Ordering:
     swaps: Mapping[tuple[str, str], str] = field(factory=dict)
     unit: str = ""
 
-    def judge(self, answer: object) -> Verdict:
+    def judge(self, answer: object) -> Judgement:
         """Judge a list of names; explain one pair in the wrong order."""
         values = self.values()
         given = list(answer) if isinstance(answer, (list, tuple)) else []
@@ -97,12 +97,12 @@ class Ordering:
         ordered = sorted(given, key=values.__getitem__)
         if given == ordered:
             shown = ", ".join(f"{name} {values[name]:.3g} {self.unit}" for name in ordered)
-            return verdict([Finding(True, f"{shown}.")], self.right)
+            return verdict([Remark(True, f"{shown}.")], self.right)
         if given == ordered[::-1]:
-            return verdict([Finding(False, "The order is right, but reversed.")])
+            return verdict([Remark(False, "The order is right, but reversed.")])
         placed = sum(one == other for one, other in zip(given, ordered, strict=True))
-        head = Finding(placed > 0, f"{placed} of {len(given)} are in the right place.")
-        return verdict([head, Finding(False, self._wrong_pair(given, values))])
+        head = Remark(placed > 0, f"{placed} of {len(given)} are in the right place.")
+        return verdict([head, Remark(False, self._wrong_pair(given, values))])
 
     def _wrong_pair(self, given: list[str], values: Mapping[str, float]) -> str:
         """Return the feedback for a pair in the wrong order, its own if there is one."""
@@ -203,7 +203,7 @@ class NumberChecker:
     within: float = 0.02
     mistakes: Mapping[float | Callable[[], float], str] = field(factory=dict)
 
-    def judge(self, answer: object) -> Verdict:
+    def judge(self, answer: object) -> Judgement:
         """Judge a number; look for a mistake that explains the difference."""
         try:
             value = READERS.get(self.unit, number)(answer)
@@ -211,10 +211,10 @@ class NumberChecker:
             return unreadable(EXPECTED_FORM.get(self.unit, "a number"), answer)
         expected = float(self.expected())
         if near(value, expected, self.within):
-            return verdict([Finding(True, self.right)])
+            return verdict([Remark(True, self.right)])
         unit = "" if self.unit == "share" or not self.unit else f" {self.unit}"
         explanation = self._explanation(value, expected)
-        return verdict([Finding(False, f"Not {value:.6g}{unit}: {explanation}.")])
+        return verdict([Remark(False, f"Not {value:.6g}{unit}: {explanation}.")])
 
     def _explanation(self, value: float, expected: float) -> str:
         """Return the nearest mistake that explains a value, or how far it is off."""
@@ -300,10 +300,10 @@ class PropertyChecker:
 
     wanted: str
     fits: Callable[[Any], bool]
-    measure: Callable[[Any], Iterable[Finding]]
+    measure: Callable[[Any], Iterable[Remark]]
     right: str
 
-    def judge(self, answer: object) -> Verdict:
+    def judge(self, answer: object) -> Judgement:
         """Measure every condition; report errors of the simulation as feedback."""
         if not self.fits(answer):
             return unreadable(self.wanted, answer)
@@ -312,5 +312,5 @@ class PropertyChecker:
             try:
                 return verdict(self.measure(answer), self.right)
             except AsyncsimError as error:
-                problem = Finding(False, f"It could not be simulated: {error}")
-                return Verdict(Mark.UNREADABLE, (problem,))
+                problem = Remark(False, f"It could not be simulated: {error}")
+                return Judgement(Mark.UNREADABLE, (problem,))

@@ -28,7 +28,7 @@ COLOURS = {
 
 
 @frozen
-class Finding:
+class Remark:
     """One condition that was checked, and a sentence about it.
 
     `good` is whether it is met, or None if there was nothing to check.
@@ -43,30 +43,32 @@ class Finding:
 
 
 @frozen
-class Verdict:
+class Judgement:
     """What a checker found in one answer."""
 
     mark: Mark
-    findings: tuple[Finding, ...]
+    findings: tuple[Remark, ...]
 
 
-def verdict(findings: Iterable[Finding], right: str = "") -> Verdict:
+def verdict(findings: Iterable[Remark], right: str = "") -> Judgement:
     """Return RIGHT, with a concluding sentence, if every finding is good.
 
-    >>> verdict([Finding(True, "asks twice"), Finding(False, "is late by an hour")]).mark.value
+    >>> verdict([Remark(True, "asks twice"), Remark(False, "is late by an hour")]).mark.value
     'not yet'
     """
     found = tuple(findings)
     if not all(each.good for each in found):
-        return Verdict(Mark.NOT_YET, found)
-    return Verdict(Mark.RIGHT, (*found, Finding(True, right)) if right else found)
+        return Judgement(Mark.NOT_YET, found)
+    return Judgement(Mark.RIGHT, (*found, Remark(True, right)) if right else found)
 
 
-def unreadable(wanted: str, answer: object) -> Verdict:
+def unreadable(wanted: str, answer: object) -> Judgement:
     """Return the verdict for an answer that does not have the required form."""
     shown = repr(answer)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return Verdict(Mark.UNREADABLE, (Finding(False, f"The answer must be {wanted}; got {shown}."),))
+    return Judgement(
+        Mark.UNREADABLE, (Remark(False, f"The answer must be {wanted}; got {shown}."),)
+    )
 
 
 @frozen
@@ -88,7 +90,7 @@ class Feedback:
     """
 
     name: str
-    verdict: Verdict
+    verdict: Judgement
     hints: tuple[str, ...] = ()
     more: int = 0
     solution: str = ""

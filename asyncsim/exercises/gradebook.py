@@ -11,7 +11,7 @@ import pandas as pd
 from attrs import frozen
 
 from asyncsim.exercises import course
-from asyncsim.exercises.feedback import Feedback, Finding, Mark, Verdict
+from asyncsim.exercises.feedback import Feedback, Judgement, Mark, Remark
 from asyncsim.model.units import InvalidValue, nearest
 from asyncsim.model.validation import scenario_error
 
@@ -19,7 +19,7 @@ from asyncsim.model.validation import scenario_error
 class Checker(Protocol):
     """An object that judges answers; see `asyncsim.exercises.checkers`."""
 
-    def judge(self, answer: object) -> Verdict:
+    def judge(self, answer: object) -> Judgement:
         """Return what is right about an answer, what is not, and a likely reason."""
 
 
@@ -44,11 +44,11 @@ class Exercise:
     checker: Checker
     hints: tuple[str, ...]
 
-    def judge(self, answer: object) -> Verdict:
+    def judge(self, answer: object) -> Judgement:
         """Judge an answer, or return the question if there is none yet."""
         if unanswered(answer):
-            task = Finding(None, f"Replace the dots with your answer. {self.asks}")
-            return Verdict(Mark.OPEN, (task,))
+            task = Remark(None, f"Replace the dots with your answer. {self.asks}")
+            return Judgement(Mark.OPEN, (task,))
         return self.checker.judge(answer)
 
 
@@ -143,7 +143,7 @@ class Gradebook:
         shown = self._hints[exercise.name]
         self._hints[exercise.name] = min(shown + 1, len(exercise.hints))
 
-    def _feedback(self, exercise: Exercise, found: Verdict) -> Feedback:
+    def _feedback(self, exercise: Exercise, found: Judgement) -> Feedback:
         count = 0 if found.mark is Mark.RIGHT else self._hints[exercise.name]
         solution = f"notebooks/solutions/{self._notebooks[exercise.name]}.ipynb"
         left = len(exercise.hints) - count

@@ -79,7 +79,7 @@ def _name(owner: object, field: attrs.Attribute[Any]) -> str:
 
 
 @attrs.frozen
-class Check:
+class Validator:
     """An attrs validator: a reader whose errors name the field, and whose result is not used."""
 
     read: Callable[[Any], object]
@@ -89,7 +89,7 @@ class Check:
         argument(_name(owner, field), value, self.read)
 
 
-def instance_of(kind: type[Any], example: str, *, optional: bool = False) -> Check:
+def instance_of(kind: type[Any], example: str, *, optional: bool = False) -> Validator:
     """Return a validator: the value must be of a class, such as `example`, or None if optional."""
 
     def read(value: T) -> T:
@@ -97,17 +97,17 @@ def instance_of(kind: type[Any], example: str, *, optional: bool = False) -> Che
             return value
         raise InvalidValue(f"must be {example}")
 
-    return Check(read)
+    return Validator(read)
 
 
-def word_of(*valid: str) -> Check:
+def word_of(*valid: str) -> Validator:
     """Return a validator: the value must be one of some words."""
-    return Check(lambda word: one_of(word, valid))
+    return Validator(lambda word: one_of(word, valid))
 
 
 def reader_of(field: attrs.Attribute[Any]) -> Any:
     """Return the reader of a field, without the name that `name_errors` adds; None without one."""
-    if isinstance(field.validator, Check):
+    if isinstance(field.validator, Validator):
         return field.validator.read
     return getattr(getattr(field.converter, "converter", None), "__wrapped__", None)
 

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from asyncsim.errors import CensoredWarning, ScenarioError
 from asyncsim.exercises.checkers import (
-    Choice,
+    ChoiceChecker,
     NumberChecker,
     Option,
-    Ordering,
+    OrderingChecker,
     PropertyChecker,
     closed_form,
     how_far,
 )
-from asyncsim.exercises.feedback import Finding, Mark
+from asyncsim.exercises.feedback import Mark, Remark
 from asyncsim.exercises.gradebook import chapters
 from asyncsim.model.distributions import exponential
 from asyncsim.model.strategies import Polling
@@ -29,9 +29,9 @@ WHY = {
     "a": Option("by a check", "A callback needs no checks."),
     "b": Option("by a callback", "With its serial number."),
 }
-CHOICE = Choice(WHY, lambda: ("b", "Simulated: 1 delivery."))
+CHOICE = ChoiceChecker(WHY, lambda: ("b", "Simulated: 1 delivery."))
 SIZES = {"mouse": 0.1, "cat": 0.5, "cow": 2.0, "whale": 30.0}
-ORDER = Ordering(
+ORDER = OrderingChecker(
     lambda: SIZES, "By size.", {("whale", "cow"): "a whale is not a fish, but large"}, unit="m"
 )
 
@@ -306,7 +306,7 @@ def measure(value):
     warnings.warn("3 waits are open", CensoredWarning, stacklevel=1)
     if value > 100:
         raise ScenarioError("interval must be below 100")
-    yield Finding(value > 0, f"{value} is measured")
+    yield Remark(value > 0, f"{value} is measured")
 
 
 POSITIVE = PropertyChecker(

@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from asyncsim.exercises.checkers import (
-    Choice,
+    ChoiceChecker,
     NumberChecker,
-    Ordering,
+    OrderingChecker,
     PropertyChecker,
     computed,
     near,
@@ -30,15 +30,15 @@ def wrong_answers(checker):
         expected = checker.expected()
         yield from map(computed, checker.mistakes)
         yield from (factor * expected for factor in FACTORS)
-    elif isinstance(checker, Choice):
+    elif isinstance(checker, ChoiceChecker):
         yield from (letter for letter in checker.options if letter != checker.truth()[0])
-    elif isinstance(checker, Ordering):
+    elif isinstance(checker, OrderingChecker):
         values = checker.values()
         right = sorted(values, key=values.__getitem__)
         yield from (list(p) for p in itertools.permutations(right) if list(p) != right)
 
 
-@of_kind((NumberChecker, Choice, Ordering))
+@of_kind((NumberChecker, ChoiceChecker, OrderingChecker))
 def test_a_wrong_answer_is_explained(exercise):
     """Every wrong answer is NOT YET, with a reason."""
     answers = list(wrong_answers(exercise.checker))
@@ -68,7 +68,7 @@ def test_near_the_right_answer_no_unit_is_guessed(exercise):
         assert "read as" not in found
 
 
-@of_kind(Choice)
+@of_kind(ChoiceChecker)
 def test_every_choice_has_its_own_explanation(exercise):
     """The right letter is measured; no two explanations are alike."""
     right, measured = exercise.checker.truth()

@@ -1,19 +1,19 @@
 """Feedback for a participant, as text and as HTML."""
 
-from asyncsim.exercises.feedback import Feedback, Finding, Mark, Verdict, unreadable, verdict
+from asyncsim.exercises.feedback import Feedback, Judgement, Mark, Remark, unreadable, verdict
 
 
 def test_one_bad_finding_is_enough():
     """RIGHT needs every finding to be good; only then there is a concluding sentence."""
-    good, bad = Finding(True, "prompt"), Finding(False, "expensive: too many checks")
+    good, bad = Remark(True, "prompt"), Remark(False, "expensive: too many checks")
     assert verdict([good], "Well.").mark is Mark.RIGHT
     assert verdict([good], "Well.").findings[-1].text == "Well."
-    assert verdict([good, bad], "Well.") == Verdict(Mark.NOT_YET, (good, bad))
+    assert verdict([good, bad], "Well.") == Judgement(Mark.NOT_YET, (good, bad))
 
 
 def test_text_has_findings_hints_and_their_number_left():
     """In this order."""
-    found = verdict([Finding(True, "asks twice"), Finding(False, "is late by an hour")])
+    found = verdict([Remark(True, "asks twice"), Remark(False, "is late by an hour")])
     shown = repr(Feedback("02 x", found, ("look", "think"), 1, "notebooks/solutions/02.ipynb"))
     assert shown.splitlines() == [
         "02 x: not yet",
@@ -43,6 +43,6 @@ def test_a_long_answer_is_cut():
 
 def test_a_right_answer_gets_no_hint():
     """No further hint is offered."""
-    passed = Feedback("02 x", verdict([Finding(True, "yes")]), (), 3)
+    passed = Feedback("02 x", verdict([Remark(True, "yes")]), (), 3)
     assert passed.passed
     assert "hint" not in repr(passed)

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from asyncsim.exercises.checkers import Choice, NumberChecker, Option, closed_form
+from asyncsim.exercises.checkers import ChoiceChecker, NumberChecker, Option, closed_form
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment.simulate import simulate
 from asyncsim.experiment.statistics import mean_interval
@@ -137,7 +137,7 @@ NUMBERS = Exercise(
     "01 another number",
     "1_31 and 100_31 were both checked every 15 minutes; why did one resume later after its "
     "booking?",
-    Choice(
+    ChoiceChecker(
         {
             "a": Option(
                 "the batch took it later",

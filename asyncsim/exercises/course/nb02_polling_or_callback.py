@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from asyncsim.exercises.checkers import NumberChecker, PropertyChecker, closed_form
-from asyncsim.exercises.feedback import Finding
+from asyncsim.exercises.feedback import Remark
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment import theory
 from asyncsim.experiment.simulate import simulate
@@ -119,11 +119,11 @@ def ledger(start: str) -> Scenario:
     )
 
 
-def out_of_step(strategy: Strategy) -> Iterator[Finding]:
+def out_of_step(strategy: Strategy) -> Iterator[Remark]:
     """Simulate three nights for each start of the batch; a good poller is equally late in all."""
     if isinstance(strategy, Callback | LongPolling):
         which = "An open connection" if isinstance(strategy, LongPolling) else "A callback"
-        yield Finding(
+        yield Remark(
             False,
             f"{which} would work, but this ledger sends no callbacks and holds no connections: it "
             "answers every request at once. The answer must be a poller (and a safety poll on the "
@@ -139,10 +139,10 @@ def out_of_step(strategy: Strategy) -> Iterator[Finding]:
         asked.append(mean_interval([row["checks_per_wait"] for row in rows]).mean)
         hang += sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs)
     if hang:
-        yield Finding(False, f"{hang} waits do not resume: the poller gives up before the batch.")
+        yield Remark(False, f"{hang} waits do not resume: the poller gives up before the batch.")
     checks = max(asked)
     spare = checks <= MOST_CHECKS
-    yield Finding(
+    yield Remark(
         spare,
         f"It makes {checks:.1f} checks per wait"
         + ("." if spare else ": more than 10, so it is prompt by more checks, not by their phase."),
@@ -152,9 +152,9 @@ def out_of_step(strategy: Strategy) -> Iterator[Finding]:
         f"{seconds / 60:.0f} min (batch at {start})" for start, seconds in late.items()
     )
     if late[worst] <= MOST_LATE:
-        yield Finding(True, f"It is late by {means}.")
+        yield Remark(True, f"It is late by {means}.")
     else:
-        yield Finding(False, f"It is late by {means}: {_why_late(strategy)}")
+        yield Remark(False, f"It is late by {means}: {_why_late(strategy)}")
 
 
 def _why_late(strategy: Strategy) -> str:
@@ -193,9 +193,9 @@ ATTEMPTS = math.ceil(math.log(MOST_OPEN) / math.log(BAD_LOSS))
 """The fewest n with p^n below one in ten thousand."""
 
 
-def bad_day(strategy: Callback) -> Iterator[Finding]:
+def bad_day(strategy: Callback) -> Iterator[Remark]:
     """Compare with the closed form: after n attempts a share of p^n is undelivered."""
-    yield Finding(
+    yield Remark(
         strategy.loss == BAD_LOSS,
         f"{strategy.loss:.0%} of the deliveries are lost"
         + ("." if strategy.loss == BAD_LOSS else ": a bad day has 20 %, loss=0.2."),
@@ -204,10 +204,10 @@ def bad_day(strategy: Callback) -> Iterator[Finding]:
     open_share = BAD_LOSS**attempts
     few = open_share < MOST_OPEN
     reason = "." if few else _too_few(attempts)
-    yield Finding(few, f"{attempts} attempts leave {open_share:.2g} of the waits open{reason}")
+    yield Remark(few, f"{attempts} attempts leave {open_share:.2g} of the waits open{reason}")
     if few:
         spare = attempts - ATTEMPTS
-        yield Finding(
+        yield Remark(
             spare == 0,
             "Fewer attempts would not be enough."
             if spare == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncsim.exercises.checkers import Choice, NumberChecker, Option, closed_form
+from asyncsim.exercises.checkers import ChoiceChecker, NumberChecker, Option, closed_form
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.live.open import live
 from asyncsim.model.arrivals import Regular
@@ -82,7 +82,7 @@ def second_finisher() -> tuple[str, str]:
 SECOND = Exercise(
     "03 second finisher",
     "You finish 9_31 by hand at 21:59; the batch starts at 22:00. What do the deliveries show?",
-    Choice(
+    ChoiceChecker(
         {
             "a": Option(
                 "one row, yours; the batch leaves out what is finished",

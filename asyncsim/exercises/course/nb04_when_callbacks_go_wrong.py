@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from asyncsim.exercises.checkers import (
-    Choice,
+    ChoiceChecker,
     NumberChecker,
     Option,
-    Ordering,
+    OrderingChecker,
     closed_form,
 )
 from asyncsim.exercises.gradebook import Exercise
@@ -133,7 +133,7 @@ LATE = Exercise(
     "04 late callback",
     "The clerk takes two and a half hours, but the time-out is two hours. What has happened once "
     "the clerk's callback has arrived?",
-    Choice(
+    ChoiceChecker(
         {
             "a": Option(
                 "nothing; a late callback does nothing",
@@ -183,7 +183,7 @@ IN_ORDER = Exercise(
     "04 in order",
     "Five per cent of the callbacks are lost. Sort 'retries', 'safety poll', 'polling 1min' and "
     "'polling 2min' by mean latency, the smallest first.",
-    Ordering(
+    OrderingChecker(
         mean_latencies,
         "A mean hides the differences: with the safety poll 95 of 100 steps resume after two "
         "seconds, and five after a quarter of an hour on average. Under polling all wait a little.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from asyncsim.exercises.checkers import NumberChecker, PropertyChecker
-from asyncsim.exercises.feedback import Finding
+from asyncsim.exercises.feedback import Remark
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment import theory
 from asyncsim.experiment.simulate import simulate
@@ -81,20 +81,20 @@ HOW_MANY = Exercise(
 MOST_QUEUED, MOST_LATE = 100.0, 390.0
 
 
-def spread_out(strategy: Callback) -> Iterator[Finding]:
+def spread_out(strategy: Callback) -> Iterator[Remark]:
     """Simulate three nights: the queue must stay short, and the latency within its limit."""
     runs = [simulate(LEDGER, strategy, seed=5, replication=night) for night in range(3)]
     rows = [run.summary().iloc[0] for run in runs]
     queued = sum(float(row["longest_queue"]) for row in rows) / len(rows)
     late = sum(float(row["mean_latency"]) for row in rows) / len(rows)
     short = queued < MOST_QUEUED
-    yield Finding(
+    yield Remark(
         short,
         f"The longest queue has {queued:,.0f} jobs"
         + ("." if short else f", not under 100: {_why_queued(strategy)}."),
     )
     prompt = late <= MOST_LATE
-    yield Finding(
+    yield Remark(
         prompt,
         f"The steps are late by {late / 60:.1f} min on average"
         + (
@@ -105,7 +105,7 @@ def spread_out(strategy: Callback) -> Iterator[Finding]:
     )
     lost = sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs)
     if lost:
-        yield Finding(False, f"{lost} steps never resume: callbacks must be spread, not lost.")
+        yield Remark(False, f"{lost} steps never resume: callbacks must be spread, not lost.")
 
 
 def _why_queued(strategy: Callback) -> str:

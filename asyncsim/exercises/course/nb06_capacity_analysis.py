@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from asyncsim.exercises.checkers import Choice, NumberChecker, Option
+from asyncsim.exercises.checkers import ChoiceChecker, NumberChecker, Option
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment.simulate import simulate
 from asyncsim.model.arrivals import Poisson
@@ -61,7 +61,7 @@ LONG_RUN = Exercise(
     "06 one long run",
     "One day has 72,000 latencies. Is their standard error, s/√n, a measure of how far the daily "
     "mean may be off?",
-    Choice(
+    ChoiceChecker(
         {
             "a": Option(
                 "yes, about; with 72,000 values one long run is enough",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from asyncsim.engine.run import Run
-from asyncsim.exercises.checkers import Choice, NumberChecker, Option
+from asyncsim.exercises.checkers import ChoiceChecker, NumberChecker, Option
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment.simulate import simulate
 from asyncsim.model.arrivals import Poisson
@@ -84,7 +84,7 @@ BOUND = Exercise(
     "07 workers in a log",
     "In the log of a quiet day at most three steps were in progress at once, and none waited for a "
     "worker. How many workers does the server have?",
-    Choice(
+    ChoiceChecker(
         {
             "a": Option(
                 "three",

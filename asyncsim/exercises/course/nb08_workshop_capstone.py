@@ -10,7 +10,7 @@ from attrs import evolve
 
 from asyncsim.capacity.target import Measure
 from asyncsim.exercises.checkers import PropertyChecker
-from asyncsim.exercises.feedback import Finding
+from asyncsim.exercises.feedback import Remark
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.simulate import simulate
@@ -77,22 +77,22 @@ def a_design(answer: Any) -> bool:
     )
 
 
-def forbidden_changes(design: Scenario) -> Iterator[Finding]:
+def forbidden_changes(design: Scenario) -> Iterator[Remark]:
     """Report changes to parts that a design must not change."""
     parts = ("process", "systems", "arrivals", "costs", "length")
     other = [part for part in parts if getattr(design, part) != getattr(HOUSE, part)]
     if other:
-        yield Finding(
+        yield Remark(
             False,
             f"That is another company: its {', '.join(other)} differ. Load data/capstone.toml "
             "again, and change only the server.",
         )
 
 
-def prescribed(design: Scenario, strategy: Strategy) -> Iterator[Finding]:
+def prescribed(design: Scenario, strategy: Strategy) -> Iterator[Remark]:
     """Check the work times, losses and retries that the company prescribes."""
     same = evolve(design.server, workers=HOUSE.server.workers) == HOUSE.server
-    yield Finding(
+    yield Remark(
         same,
         "A check takes 20 ms and a callback 30 ms of a worker."
         if same
@@ -100,7 +100,7 @@ def prescribed(design: Scenario, strategy: Strategy) -> Iterator[Finding]:
         "callback_work='30ms' (a new WorkflowServer has zero), and no limit or policy of its own.",
     )
     if isinstance(strategy, LongPolling):
-        yield Finding(
+        yield Remark(
             False,
             "The ledger and the warehouse hold no connections open for eight thousand orders: they "
             "answer at once, or send a callback.",
@@ -108,15 +108,15 @@ def prescribed(design: Scenario, strategy: Strategy) -> Iterator[Finding]:
     if isinstance(strategy, Callback):
         retries = bool(strategy.retries)
         reason = "Retries need a sender that notices losses." if retries else "No retries."
-        yield Finding(not retries, reason)
-        yield Finding(
+        yield Remark(not retries, reason)
+        yield Remark(
             strategy.loss >= LOSS,
             f"{strategy.loss:.0%} of the callbacks are lost"
             + ("." if strategy.loss >= LOSS else "; in this company it is 2 %, loss=0.02."),
         )
 
 
-def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Finding]:
+def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Remark]:
     """Simulate three days; compare lateness, losses and costs with the conditions."""
     design, strategy = answer
     if changes := list(forbidden_changes(design)):
@@ -132,7 +132,7 @@ def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Finding]:
 
     late = mean("p95_latency")
     prompt = late <= MOST_LATE
-    yield Finding(
+    yield Remark(
         prompt,
         f"95 of 100 steps resume within {late:.0f} s"
         + ("." if prompt else f", not within two minutes: {_why_late(strategy, late)}.")
@@ -140,7 +140,7 @@ def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Finding]:
         else f"More than 5 of 100 steps never resume: {_why_lost(strategy)}.",
     )
     lost = sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs) / DAYS
-    yield Finding(
+    yield Remark(
         lost == 0,
         "No step times out."
         if lost == 0
@@ -149,7 +149,7 @@ def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Finding]:
     cost = mean("cost")
     parts = {name: mean(name) for name in PARTS}
     cheap = cost < MOST_COST
-    yield Finding(
+    yield Remark(
         cheap,
         f"A day costs {cost:.0f} euros"
         + ("." if cheap else f", not under {MOST_COST:.0f}: {_largest(parts)}."),
