@@ -113,6 +113,7 @@ docs/facilitator
 docs/in_the_browser
 docs/glossary
 CHANGELOG
+ARCHITECTURE
 CONTRIBUTING
 SECURITY
 ```

@@ -130,3 +130,21 @@ def test_readme_names_only_files_that_exist():
             assert (ROOT / target).exists(), target
     for target in re.findall(r"`((?:asyncsim|data|notebooks|tests)/[\w./]*)`", README):
         assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_files_and_rooms_that_a_page_names_exist(page):
+    """A file is named by its path from the project or from the package, a room with a slash."""
+    named = re.findall(r"`([\w./]+(?:\.py|\.md|/))`", (ROOT / page).read_text(encoding="utf-8"))
+    assert len(named) > 10
+    rooms = re.findall(
+        r"^\| `(\w+)/` \|.*\| `(\w+\.py)` \|$", (ROOT / page).read_text("utf-8"), re.M
+    )
+    begin = {file: f"{room}/{file}" for room, file in rooms}
+    for name in [name for name in named if not name.startswith("out/")]:
+        places = [
+            ROOT / name,
+            ROOT / "asyncsim" / begin.get(name, name),
+            ROOT / "asyncsim/cli" / name,
+        ]
+        assert any(place.exists() for place in places), f"{page} names {name}"
