@@ -6,11 +6,9 @@ The rate limit on finishes in the kernels: the arithmetic of `asyncsim.engine.ra
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from asyncsim.engine import rate_limiter
 from asyncsim.engine.rate_limiter import ROUNDING
-from asyncsim.fast.buffer_pool import Memory
 from asyncsim.fast.counter_rng import chance
 from asyncsim.fast.event_queue import ROW_SHIFT, push
 from asyncsim.fast.jit import kernel
@@ -19,7 +17,6 @@ from asyncsim.fast.state import (
     A_EARLY,
     A_LIMITED,
     A_LOST,
-    BUCKET_LIMIT,
     CALLBACK_HANDLED,
     DELIVERY,
     J_CALLBACK,
@@ -27,139 +24,116 @@ from asyncsim.fast.state import (
     K_LOSS,
     SYSTEM,
     WINDOW_LIMIT,
-    World,
+    State,
 )
 from asyncsim.fast.wait_kernels import finish
 from asyncsim.fast.worker_kernels import book_worker
-from asyncsim.model.server import RateLimit, SlidingWindow
 
 until_out = kernel(rate_limiter.until_out)
 refilled = kernel(rate_limiter.refilled)
 until_token = kernel(rate_limiter.until_token)
 
 
-def limit_fields(limit: RateLimit | None, deliveries: int, memory: Memory) -> dict[str, Any]:
-    """Return the fields of the world for a limit, none if so few deliveries never meet it."""
-    if limit is None:
-        return {}
-    if isinstance(limit, SlidingWindow):
-        if limit.most >= deliveries:
-            return {}
-        return {
-            "finish_limit": WINDOW_LIMIT,
-            "window_most": limit.most,
-            "window_length": limit.seconds,
-            "admitted": memory.floats(limit.most, -math.inf),
-        }
-    return {
-        "finish_limit": BUCKET_LIMIT,
-        "bucket_size": float(limit.size),
-        "bucket_rate": limit.rate.per_second,
-        "tokens": float(limit.size),
-        "tokens_since": -math.inf,
-    }
-
-
 @kernel
-def is_admitted(m: World) -> bool:
+def is_admitted(s: State) -> bool:
     """Admit a delivery that arrives now, or refuse it."""
-    if m.finish_limit == WINDOW_LIMIT:
-        oldest = m.admitted[m.admitted_at]  # of a ring
-        if until_out(oldest, m.window_length, m.now) >= ROUNDING:
+    if s.finish_limit == WINDOW_LIMIT:
+        oldest = s.admitted[s.admitted_at]  # of a ring
+        if until_out(oldest, s.window_length, s.now) >= ROUNDING:
             return False
-        m.admitted[m.admitted_at] = m.now
-        m.admitted_at = m.admitted_at + 1 if m.admitted_at + 1 < m.window_most else 0
+        s.admitted[s.admitted_at] = s.now
+        s.admitted_at = s.admitted_at + 1 if s.admitted_at + 1 < s.window_most else 0
         return True
-    m.tokens = refilled(m.tokens, m.tokens_since, m.now, m.bucket_rate, m.bucket_size)
-    m.tokens_since = m.now
-    if until_token(m.tokens, m.bucket_rate) >= ROUNDING:
+    s.tokens = refilled(s.tokens, s.tokens_since, s.now, s.bucket_rate, s.bucket_size)
+    s.tokens_since = s.now
+    if until_token(s.tokens, s.bucket_rate) >= ROUNDING:
         return False
-    m.tokens -= 1.0
+    s.tokens -= 1.0
     return True
 
 
 @kernel
-def send(m: World, w: int, attempt: int) -> None:
+def send(s: State, w: int, attempt: int) -> None:
     """Send the callback, from an attempt on, until one gets on its way or all are lost."""
-    call, row = m.call_of[w], m.row_of[w]
-    while m.loss and chance(m, K_LOSS, call, row, attempt) < m.loss:
-        m.deliveries[w] += 1
-        tell(m, note(m, w, attempt, math.nan, 0), A_LOST)
+    call, row = s.call_of[w], s.row_of[w]
+    while s.loss and chance(s, K_LOSS, call, row, attempt) < s.loss:
+        s.deliveries[w] += 1
+        record_outcome(s, note(s, w, attempt, math.nan, 0), A_LOST)
         attempt += 1
-        if pauses_before(m, w, attempt):
+        if pauses_before(s, w, attempt):
             return
-    delay = m.delay[attempt * m.waits + w] if m.delays_vary else m.delay[0]
-    dispatch(m, w, attempt, delay, 0)
-    if m.duplicates and chance(m, K_DUPLICATE, call, row, attempt) < m.duplicates:
-        dispatch(m, w, attempt, delay + m.duplicate_delay, 1)
+    delay = s.delay[attempt * s.waits + w] if s.delays_vary else s.delay[0]
+    dispatch(s, w, attempt, delay, 0)
+    if s.duplicates and chance(s, K_DUPLICATE, call, row, attempt) < s.duplicates:
+        dispatch(s, w, attempt, delay + s.duplicate_delay, 1)
 
 
 @kernel
-def pauses_before(m: World, w: int, attempt: int) -> bool:
+def pauses_before(s: State, w: int, attempt: int) -> bool:
     """Pause before an attempt, or give up after the last; false if it comes at once."""
-    if attempt == m.attempts:
-        tell(m, note(m, w, -1, math.nan, 0), A_DEAD)
+    if attempt == s.attempts:
+        record_outcome(s, note(s, w, -1, math.nan, 0), A_DEAD)
         return True
-    pause = m.pause[attempt]
+    pause = s.pause[attempt]
     if not pause:
         return False
-    key = m.key_of[w] + (1 << ROW_SHIFT)
-    push(m, m.now + pause, SYSTEM, key, -1 - (attempt * m.waits + w))
+    key = s.key_of[w] + (1 << ROW_SHIFT)
+    push(s, s.now + pause, SYSTEM, key, -1 - (attempt * s.waits + w))
     return True
 
 
 @kernel
-def dispatch(m: World, w: int, attempt: int, delay: float, copy: int) -> None:
+def dispatch(s: State, w: int, attempt: int, delay: float, copy: int) -> None:
     """Put a delivery on its way."""
-    m.deliveries[w] += 1
-    push(m, m.now + delay, DELIVERY, m.key_of[w], note(m, w, attempt, m.now + delay, copy))
+    s.deliveries[w] += 1
+    push(s, s.now + delay, DELIVERY, s.key_of[w], note(s, w, attempt, s.now + delay, copy))
 
 
 @kernel
-def note(m: World, w: int, attempt: int, arrives: float, copy: int) -> int:
+def note(s: State, w: int, attempt: int, arrives: float, copy: int) -> int:
     """Write a delivery down; return its index."""
-    d = m.deliveries_n
-    m.deliveries_n = d + 1
-    m.delivered[d], m.attempt[d], m.is_copy[d] = w, attempt, copy
-    m.sent[d], m.arrived[d], m.handled[d] = m.now, arrives, math.nan
+    d = s.deliveries_n
+    s.deliveries_n = d + 1
+    s.delivered[d], s.attempt[d], s.is_copy[d] = w, attempt, copy
+    s.sent[d], s.arrived[d], s.handled[d] = s.now, arrives, math.nan
     return int(d)
 
 
 @kernel
-def tell(m: World, d: int, answer: int) -> None:
+def record_outcome(s: State, d: int, answer: int) -> None:
     """Note what a delivery came to."""
-    m.answer[d] = answer
-    m.told[m.told_n] = d
-    m.told_n += 1
+    s.answer[d] = answer
+    s.settled[s.settled_n] = d
+    s.settled_n += 1
 
 
 @kernel
-def delivery_arrives(m: World, d: int) -> None:
+def delivery_arrives(s: State, d: int) -> None:
     """Have a worker handle a callback that has arrived, if the rate limit lets it in."""
-    if m.finish_limit and not is_admitted(m):
-        tell(m, d, A_LIMITED)
-        try_again(m, d)
+    if s.finish_limit and not is_admitted(s):
+        record_outcome(s, d, A_LIMITED)
+        try_again(s, d)
         return
-    if not m.callback_work:
-        delivery_handled(m, d)
+    if not s.callback_work:
+        delivery_handled(s, d)
         return
-    handled = book_worker(m, J_CALLBACK, m.now, m.callback_work) + m.callback_work
-    push(m, handled, CALLBACK_HANDLED, m.key_of[m.delivered[d]], d)
+    handled = book_worker(s, J_CALLBACK, s.now, s.callback_work) + s.callback_work
+    push(s, handled, CALLBACK_HANDLED, s.key_of[s.delivered[d]], d)
 
 
 @kernel
-def delivery_handled(m: World, d: int) -> None:
+def delivery_handled(s: State, d: int) -> None:
     """Finish the wait by its callback; try again if it came too early."""
-    m.handled[d] = m.now
-    answer = finish(m, m.delivered[d])
-    tell(m, d, answer)
+    s.handled[d] = s.now
+    answer = finish(s, s.delivered[d])
+    record_outcome(s, d, answer)
     if answer == A_EARLY:
-        try_again(m, d)
+        try_again(s, d)
 
 
 @kernel
-def try_again(m: World, d: int) -> None:
+def try_again(s: State, d: int) -> None:
     """Have a callback sent once more; nobody cares about the answer to a copy."""
-    w, attempt = m.delivered[d], m.attempt[d] + 1
-    if not m.is_copy[d] and not pauses_before(m, w, attempt):
-        send(m, w, attempt)
+    w, attempt = s.delivered[d], s.attempt[d] + 1
+    if not s.is_copy[d] and not pauses_before(s, w, attempt):
+        send(s, w, attempt)

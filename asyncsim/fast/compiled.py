@@ -112,13 +112,13 @@ def play_compiled(
     sizes = first_sizes(scenario, draws, resolution)
     stop = math.inf if until is None else until
     status = at.INTERRUPTED
-    while status != at.FINE:
+    while status != at.OK:
         with jit.steady_kernels():
             builder = Builder(scenario, strategy, draws, stop, resolution, sizes)
             fields = builder.world()
-            whole, floats = play(laid_out(at.World, fields))
+            whole, floats = play(laid_out(at.State, fields))
         status, where = whole[:2]
-        if status not in (at.FINE, at.INTERRUPTED):
+        if status not in (at.OK, at.INTERRUPTED):
             sizes = _more(sizes, status, where, builder)
     _hint(time.monotonic() - begun)
     return _Answer(builder, fields, whole[2:], floats).record(stop)
@@ -146,8 +146,6 @@ def _more(sizes: Sizes, status: int, where: int, builder: Builder) -> Sizes:
         sizes.lane, sizes.heap = 2 * sizes.lane, 2 * sizes.heap
     elif status == at.MORE_INTERVALS:
         sizes.intervals *= 2
-    elif status == at.NOT_STRAIGHT:
-        sizes.straight = False
     elif status == at.NOT_FINITE:
         raise EngineError("an event must happen at a finite instant, got inf")
     elif status == at.NO_NIGHT or (status == at.MORE_HOURS and sizes.days > LAST_DAY):
@@ -257,7 +255,7 @@ class _Answer:
 
     def _deliveries(self, number: int) -> DeliveryColumns:
         """Return the deliveries whose outcome is known."""
-        told = _picked(self.told[:number])
+        told = _picked(self.settled[:number])
         waits = self.delivered[told]
         return DeliveryColumns(
             row=self.row_of[waits],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from asyncsim.fast.jit import kernel, unsigned
-from asyncsim.fast.state import World
+from asyncsim.fast.state import State
 
 MASK = (1 << 64) - 1
 BY_ROW, BY_PLACE = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03
@@ -21,8 +21,8 @@ def mixed(z: Any) -> Any:
 
 
 @kernel
-def chance(m: World, purpose: int, call: int, row: int, k: int) -> float:
+def chance(s: State, purpose: int, call: int, row: int, k: int) -> float:
     """Return the k-th uniform number in [0, 1) of a wait, for one purpose."""
-    key = unsigned(m.chance_key[purpose * m.calls + call]) & MASK
+    key = unsigned(s.chance_key[purpose * s.calls + call]) & MASK
     place = mixed((key + unsigned(row + 1) * BY_ROW) & MASK)
     return float((mixed((place + unsigned(k + 1) * BY_PLACE) & MASK) >> unsigned(11)) * 2.0**-53)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from asyncsim.fast.batch_recursion import run_straight
 from asyncsim.fast.callback_kernels import delivery_arrives, delivery_handled
 from asyncsim.fast.check_fast_forward import can_look_ahead, look_ahead
 from asyncsim.fast.check_kernels import check_due, check_ended, last_look, line_released
@@ -15,8 +14,8 @@ from asyncsim.fast.event_queue import (
     ROW_SHIFT,
     drop_first,
     drop_head,
-    head_about,
     head_key,
+    head_payload,
     next_lane,
 )
 from asyncsim.fast.jit import cached_kernel, kernel
@@ -30,14 +29,14 @@ from asyncsim.fast.state import (
     CHECK_ENDED,
     COLLECTION,
     DELIVERY,
-    FINE,
     LAST_LOOK,
+    OK,
     SYSTEM,
     TIMED_OUT,
     TIMEOUT,
     WORK_ENDED,
-    World,
-    world_of,
+    State,
+    state_of,
 )
 from asyncsim.fast.system_kernels import collect, system_event, wake_up
 from asyncsim.fast.wait_kernels import expire, go_on
@@ -52,7 +51,7 @@ def play(numbers: Any) -> Any:
     Parameters
     ----------
     numbers
-        The fields of a `World`, as `structure.laid_out` returns them. Its arrays hold the answer
+        The fields of a `State`, as `structure.laid_out` returns them. Its arrays hold the answer
         afterwards.
 
     Returns
@@ -61,102 +60,99 @@ def play(numbers: Any) -> Any:
     told of, open waits, the longest queue; the time integral of open waits and up to when it is
     summed up, and the time that lines were held.
     """
-    m = world_of(numbers)
-    if m.stages:
-        run_straight(m)
-    else:
-        run(m)
-    whole = (m.status, m.where, m.arrivals_n, m.told_n, m.open_count, m.longest)
-    return whole, (m.open_seconds, m.last_change, m.line_seconds)
+    s = state_of(numbers)
+    run(s)
+    whole = (s.status, s.where, s.arrivals_n, s.settled_n, s.open_count, s.longest)
+    return whole, (s.open_seconds, s.last_change, s.line_seconds)
 
 
 @kernel
-def run(m: World) -> None:
+def run(s: State) -> None:
     """Run through all events, and count what was left uncounted at the end."""
-    m.lane_head[ARRIVAL] = m.arrival[0] if m.n else math.inf
-    looks_ahead = can_look_ahead(m)
-    while m.status == FINE:
-        lane = next_lane(m)
-        if lane < 0 or m.lane_head[lane] >= m.until:
+    s.lane_head[ARRIVAL] = s.arrival[0] if s.n else math.inf
+    looks_ahead = can_look_ahead(s)
+    while s.status == OK:
+        lane = next_lane(s)
+        if lane < 0 or s.lane_head[lane] >= s.until:
             break
         may_be_check = lane == CHECK_DUE or lane == 0
-        if not (looks_ahead and may_be_check and look_ahead(m, lane)):
-            step(m, lane)
-    if m.status == FINE:
-        if m.until < math.inf:
-            m.now, m.reached = m.until, 0
-        if m.checks_are_free:
-            count_open_waits(m)
+        if not (looks_ahead and may_be_check and look_ahead(s, lane)):
+            step(s, lane)
+    if s.status == OK:
+        if s.until < math.inf:
+            s.now, s.reached = s.until, 0
+        if s.checks_are_free:
+            count_open_waits(s)
 
 
 @kernel
-def count_open_waits(m: World) -> None:
+def count_open_waits(s: State) -> None:
     """Count the free checks of the waits that are still open."""
-    for w in range(m.waits):
-        if m.state[w] == ARMED:
-            count_skipped(m, w)
+    for w in range(s.waits):
+        if s.state[w] == ARMED:
+            count_skipped(s, w)
 
 
 @kernel
-def step(m: World, lane: int) -> None:
+def step(s: State, lane: int) -> None:
     """Let the next event happen, and all that follows from it at once."""
-    at, key, about = m.lane_head[lane], 0, 0
+    at, key, payload = s.lane_head[lane], 0, 0
     if lane == 0:
-        key, about = m.heap_key[0], m.heap_about[0]
-        drop_first(m)
+        key, payload = s.heap_key[0], s.heap_payload[0]
+        drop_first(s)
     elif lane == ARRIVAL:
-        key = head_key(m, lane)
-        m.arrivals_n += 1
-        m.lane_head[ARRIVAL] = m.arrival[m.arrivals_n] if m.arrivals_n < m.n else math.inf
+        key = head_key(s, lane)
+        s.arrivals_n += 1
+        s.lane_head[ARRIVAL] = s.arrival[s.arrivals_n] if s.arrivals_n < s.n else math.inf
     else:
-        key, about = head_key(m, lane), head_about(m, lane)
-        drop_head(m, lane)
-    m.reached = max(key, m.reached) if at == m.now else key
-    m.now = at
+        key, payload = head_key(s, lane), head_payload(s, lane)
+        drop_head(s, lane)
+    s.reached = max(key, s.reached) if at == s.now else key
+    s.now = at
     row = (key >> ROW_SHIFT) & ROW_MASK
-    happen(m, key >> KIND_SHIFT, row, about)
-    walk(m, row)
-    while m.urgent_n or m.soon_head < m.soon_tail:
-        if m.urgent_n:
-            hold_lines(m)
+    dispatch(s, key >> KIND_SHIFT, row, payload)
+    walk(s, row)
+    while s.urgent_n or s.soon_head < s.soon_tail:
+        if s.urgent_n:
+            hold_lines(s)
         else:
-            happen_soon(m)
+            happen_soon(s)
 
 
 @kernel
-def happen_soon(m: World) -> None:
+def happen_soon(s: State) -> None:
     """Let a line or a desk act that was told to act at once."""
-    what = m.soon[m.soon_head & (m.room - 1)]
-    m.soon_head += 1
-    if what >= m.waits:
-        wake_up(m, what - m.waits)
+    what = s.soon[s.soon_head & (s.room - 1)]
+    s.soon_head += 1
+    if what >= s.waits:
+        wake_up(s, what - s.waits)
     else:
-        line_released(m, what)
-        walk(m, m.row_of[what])
+        line_released(s, what)
+        walk(s, s.row_of[what])
 
 
 @kernel
-def happen(m: World, kind: int, row: int, about: int) -> None:
+def dispatch(s: State, kind: int, row: int, payload: int) -> None:
     """Let one event happen."""
     if kind == WORK_ENDED:
-        work_ended(m, row, about)
+        work_ended(s, row, payload)
     elif kind == ARRIVAL:
-        go_on(m, m.start_node)
+        go_on(s, s.start_node)
     elif kind == SYSTEM:
-        system_event(m, about)
+        system_event(s, payload)
     elif kind == DELIVERY:
-        delivery_arrives(m, about)
+        delivery_arrives(s, payload)
     elif kind == CALLBACK_HANDLED:
-        delivery_handled(m, about)
+        delivery_handled(s, payload)
     elif kind == CHECK_DUE:
-        check_due(m, about)
+        check_due(s, payload)
     elif kind == CHECK_ENDED:
-        check_ended(m, about)
+        check_ended(s, payload)
     elif kind == ARMING:
-        arm(m, about)
+        arm(s, payload)
     elif kind == TIMEOUT:
-        expire(m, about, TIMED_OUT)
+        expire(s, payload, TIMED_OUT)
     elif kind == COLLECTION:
-        collect(m, about)
+        collect(s, payload)
     elif kind == LAST_LOOK:
-        last_look(m, about)
+        last_look(s, payload)

@@ -94,7 +94,7 @@ def _types_of(described: type) -> dict[str, Any]:
         "int": types.int64,
         "float": types.float64,
         "Floats": types.CPointer(types.float64),
-        "Wholes": types.CPointer(types.int64),
+        "Ints": types.CPointer(types.int64),
     }
     return {name: kinds[kind] for name, kind in described.__annotations__.items()}
 

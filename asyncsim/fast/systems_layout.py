@@ -12,7 +12,6 @@ from attrs import define, field
 
 from asyncsim.engine.graph import Call
 from asyncsim.fast import state as at
-from asyncsim.fast.buffer_pool import Memory
 from asyncsim.model.calendar import Calendar, Days, Hours
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
@@ -111,7 +110,7 @@ class OutsideWorld:
             found.append((night.start, night.cut_off, night.end, float(skipped), breaks))
         return found
 
-    def fields(self, memory: Memory) -> dict[str, Any]:
+    def fields(self) -> dict[str, Any]:
         """Return the fields of the world that have to do with desks."""
         names = [
             "desk_kind",
@@ -147,8 +146,8 @@ class OutsideWorld:
             if len(self.times) == 1
             else np.concatenate([[], *self.times]),
             "times_at": self.times_at,
-            "tray": memory.wholes(self.tray_room),
-            "submitted": memory.floats(self.tray_room),
+            "tray": np.empty(self.tray_room, np.int64),
+            "submitted": np.empty(self.tray_room),
         }
 
 

@@ -34,133 +34,133 @@ from asyncsim.fast.state import (
     STEP_CANCELLED,
     STEP_GAVE_UP,
     STEP_TIMED_OUT,
-    World,
+    State,
 )
 
 
 @kernel
-def is_open(m: World, w: int) -> bool:
+def is_open(s: State, w: int) -> bool:
     """Tell whether a wait is armed."""
-    return bool(m.state[w] == ARMED)
+    return bool(s.state[w] == ARMED)
 
 
 @kernel
-def count_open(m: World, change: int) -> None:
+def count_open(s: State, change: int) -> None:
     """Note that a wait has opened or closed."""
-    m.open_seconds += m.open_count * (m.now - m.last_change)
-    m.last_change = m.now
-    m.open_count += change
+    s.open_seconds += s.open_count * (s.now - s.last_change)
+    s.last_change = s.now
+    s.open_count += change
 
 
 @kernel
-def close(m: World, w: int, state: int) -> None:
+def close(s: State, w: int, state: int) -> None:
     """Close an armed wait."""
-    m.state[w] = state
-    m.closed[w] = m.now
-    m.attention[w] = -math.inf
-    count_open(m, -1)
+    s.state[w] = state
+    s.closed[w] = s.now
+    s.visible_from[w] = -math.inf
+    count_open(s, -1)
 
 
 @kernel
-def tidy_up(m: World, w: int) -> None:
+def tidy_up(s: State, w: int) -> None:
     """Count the checks of a closed wait that were skipped, let go of its line."""
-    if m.checks_are_free:
-        count_skipped(m, w)
-    release(m, w)
+    if s.checks_are_free:
+        count_skipped(s, w)
+    release(s, w)
 
 
 @kernel
-def release(m: World, w: int) -> None:
+def release(s: State, w: int) -> None:
     """Let the line of a wait go, if one is held."""
-    if m.line[w] == HELD:
-        m.line[w] = RELEASED
-        act_soon(m, w)
+    if s.line[w] == HELD:
+        s.line[w] = RELEASED
+        act_soon(s, w)
 
 
 @kernel
-def act_soon(m: World, what: int) -> None:
+def act_soon(s: State, what: int) -> None:
     """Let a released line (or, after all waits, a desk) act at once, after the present event."""
-    if m.soon_tail - m.soon_head >= m.room:
-        m.status = MORE_ROOM
+    if s.soon_tail - s.soon_head >= s.room:
+        s.status = MORE_ROOM
         return
-    m.soon[m.soon_tail & (m.room - 1)] = what
-    m.soon_tail += 1
+    s.soon[s.soon_tail & (s.room - 1)] = what
+    s.soon_tail += 1
 
 
 @kernel
-def leave(m: World, w: int, outcome: int) -> None:
+def leave(s: State, w: int, outcome: int) -> None:
     """Note how and when an asynchronous step ended."""
-    m.left[w] = m.now
-    m.outcome[w] = outcome
+    s.left[w] = s.now
+    s.outcome[w] = outcome
 
 
 @kernel
-def go_on(m: World, node: int) -> None:
+def go_on(s: State, node: int) -> None:
     """Have the process go on at a node, in the present event."""
-    m.stack[m.stack_n] = node
-    m.stack_n += 1
+    s.stack[s.stack_n] = node
+    s.stack_n += 1
 
 
 @kernel
-def resume(m: World, w: int) -> None:
+def resume(s: State, w: int) -> None:
     """Let the process move on from a finished wait."""
-    leave(m, w, RESUMED)
-    go_on(m, m.on_resumed[m.call_of[w]])
+    leave(s, w, RESUMED)
+    go_on(s, s.on_resumed[s.call_of[w]])
 
 
 @kernel
-def finish(m: World, w: int) -> int:
+def finish(s: State, w: int) -> int:
     """Finish a wait; the first finish resumes it. Return the answer."""
-    state = m.state[w]
+    state = s.state[w]
     if state == ARMED:
-        close(m, w, FINISHED)
-        tidy_up(m, w)
-        resume(m, w)
+        close(s, w, FINISHED)
+        tidy_up(s, w)
+        resume(s, w)
         return A_FINISHED
     if state == CALLED:
-        if m.early == BUFFER:
-            if math.isnan(m.buffered[w]) or is_stale(m, m.buffered[w]):
-                m.buffered[w] = m.now
+        if s.early == BUFFER:
+            if math.isnan(s.buffered[w]) or is_stale(s, s.buffered[w]):
+                s.buffered[w] = s.now
             return A_BUFFERED
-        return A_EARLY if m.early == REJECT else A_IGNORED_EARLY
+        return A_EARLY if s.early == REJECT else A_IGNORED_EARLY
     if state == FINISHED:
-        return A_ACCEPTED_DUPLICATE if m.duplicate == ACCEPT else A_DUPLICATE
-    return A_ACCEPTED_LATE if m.late == ACCEPT else A_LATE
+        return A_ACCEPTED_DUPLICATE if s.duplicate == ACCEPT else A_DUPLICATE
+    return A_ACCEPTED_LATE if s.late == ACCEPT else A_LATE
 
 
 @kernel
-def is_stale(m: World, kept_since: float) -> bool:
+def is_stale(s: State, kept_since: float) -> bool:
     """Tell whether a buffered finish is too old to be applied."""
-    return bool(m.now > kept_since + m.buffer_for)
+    return bool(s.now > kept_since + s.buffer_for)
 
 
 @kernel
-def expire(m: World, w: int, state: int) -> None:
+def expire(s: State, w: int, state: int) -> None:
     """Let a wait time out or give it up, if it is still open."""
-    if is_open(m, w):
-        close(m, w, state)
-        tidy_up(m, w)
-        leave(m, w, STEP_GAVE_UP if state == GAVE_UP else STEP_TIMED_OUT)
-        go_on(m, m.on_timeout[m.call_of[w]])
+    if is_open(s, w):
+        close(s, w, state)
+        tidy_up(s, w)
+        leave(s, w, STEP_GAVE_UP if state == GAVE_UP else STEP_TIMED_OUT)
+        go_on(s, s.on_timeout[s.call_of[w]])
 
 
 @kernel
-def cancel(m: World, w: int) -> bool:
+def cancel(s: State, w: int) -> bool:
     """Cancel a wait; false if it is over."""
-    if m.state[w] == CALLED:
-        m.state[w] = CANCELLED
-    elif m.state[w] == ARMED:
-        close(m, w, CANCELLED)
+    if s.state[w] == CALLED:
+        s.state[w] = CANCELLED
+    elif s.state[w] == ARMED:
+        close(s, w, CANCELLED)
     else:
         return False
-    tidy_up(m, w)
+    tidy_up(s, w)
     return True
 
 
 @kernel
-def cancel_all(m: World, row: int) -> None:
+def cancel_all(s: State, row: int) -> None:
     """Cancel all that a failed instance was waiting for."""
-    for call in range(m.calls):
-        w = call * m.n + row
-        if cancel(m, w):
-            leave(m, w, STEP_CANCELLED)
+    for call in range(s.calls):
+        w = call * s.n + row
+        if cancel(s, w):
+            leave(s, w, STEP_CANCELLED)
