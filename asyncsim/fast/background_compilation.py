@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncsim.fast import jit
-from asyncsim.fast.state import INTERRUPTED
-from asyncsim.fast.struct import set_in_plain
+from asyncsim.fast.state import INTERRUPTED, set_in_plain
 from asyncsim.platform import can_compile
 
 LOCKS = importlib.util.find_spec("fcntl") is not None

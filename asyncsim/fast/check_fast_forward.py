@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import math
 
-from asyncsim.fast.check_kernels import serve_check
-from asyncsim.fast.check_schedule import next_check, next_point
 from asyncsim.fast.event_queue import (
     KIND_SHIFT,
     LANE_KINDS,
@@ -33,6 +31,7 @@ from asyncsim.fast.state import (
     POLLS,
     State,
 )
+from asyncsim.fast.wait_kernels import next_check, next_point, serve_check
 from asyncsim.fast.worker_kernels import (
     MOMENTS,
     book_worker,

@@ -3,7 +3,7 @@
 The decorators only register functions; importing the kernels imports no Numba. `use_compiled` puts
 the compiled kernels in the place of the plain ones, in every module of this package, once and for
 the rest of the session. Both give the same answer to the last bit. Machine code is kept on disk,
-where `compiled.ahead` compiles it in a process of its own.
+where `background_compilation` compiles it in a process of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a scenario, a strategy and its random numbers to the world that the kernels work on."""
+"""From a scenario, a strategy and its random numbers to the state that the kernels work on."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from asyncsim.model.server import RateLimit, SlidingWindow
 from asyncsim.model.strategies import Backoff, Callback, LongPolling, Polling
 from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.units import DAY
+from asyncsim.platform import checks_bounds
 
 NEVER = -1.0
 FIRST_BINS = 20_000
@@ -54,7 +55,7 @@ NODES = {
 
 @define
 class Sizes:
-    """How much room a run is given; what was too little is multiplied, and the run begun again."""
+    """Array sizes of a run; it restarts with larger ones on overflow."""
 
     bins: int
     """Of time, in which the load of the server is kept."""
@@ -69,7 +70,7 @@ class Sizes:
 
 @define
 class Builder:
-    """Fills the fields of the world of one run."""
+    """Fills the fields of the state of one run."""
 
     scenario: Scenario
     strategy: Strategy
@@ -84,8 +85,8 @@ class Builder:
         self.graph = Graph.of(self.scenario.process)
         self.calls = [node for node in self.graph.nodes if isinstance(node, Call)]
 
-    def world(self) -> dict[str, Any]:
-        """Return the fields of a `asyncsim.fast.state.State` by name, in its order."""
+    def state(self) -> dict[str, Any]:
+        """Return the fields of an `asyncsim.fast.state.State` by name, in its order."""
         outside = OutsideWorld.of(self.scenario, self.draws, self.calls, self.sizes.days)
         found = self._server() | self._strategy() | self._nodes() | self._calls(outside)
         found |= outside.fields() | _allocated(self._waits() | self._rest())
@@ -333,7 +334,7 @@ def _allocated(fields: dict[str, Any]) -> dict[str, Any]:
     rooms = {name: room for name, room in fields.items() if isinstance(room, _Room)}
     block, place = np.empty(sum(room.size for room in rooms.values())), 0
     for name, room in rooms.items():
-        array = block[place : place + room.size].view(room.kind)
+        array: Any = block[place : place + room.size].view(room.kind)
         if room.value is not None:
             array.fill(room.value)
         fields[name] = array
@@ -364,7 +365,7 @@ def limit_fields(limit: RateLimit | None, deliveries: int) -> dict[str, Any]:
 
 
 def first_sizes(scenario: Scenario, draws: Draws, resolution: float) -> Sizes:
-    """Return how much room a run is given at first."""
+    """Return the array sizes with which a run starts."""
     horizon = max(scenario.length, float(draws.arrivals[-1]) if len(draws) else 0.0)
     days = int(horizon // DAY) + 3
     bins = int(min(days * DAY / resolution + 2, FIRST_BINS))
@@ -402,7 +403,23 @@ def _array(values: Any, kind: type) -> Any:
         return np.ascontiguousarray(values, kind)
     if not (are_compiled() and isinstance(values, list)):
         values = np.asarray(values, kind).tolist()
-    return values or [0]
+    values = values or [0]
+    return CheckedList(values) if checks_bounds() else values
+
+
+class CheckedList(list[Any]):
+    """A list that accepts no index counted from its end, which would hide a mistake of a kernel."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return super().__getitem__(self._checked(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        super().__setitem__(self._checked(index), value)
+
+    def _checked(self, index: Any) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} is out of bounds of an array of {len(self)}")
+        return index
 
 
 NOTHING: dict[str, Any] = {"int": 0, "float": 0.0, "Floats": [], "Ints": []}

@@ -1,19 +1,28 @@
-"""What the kernels work on: one *world*, whose fields are numbers and flat arrays.
+"""What the kernels work on: one `State`, whose fields are numbers and flat arrays.
 
-Records lie field by field: ``s.armed[w]`` is when wait `w` was armed, ``s.next_node[k]`` what comes
-after node `k`. Waits lie call by call, so that ``w = call * s.n + row``. Under Numba a world is a
-structure handed over by its address, and its arrays are addresses too: they know no length. Without
-Numba it is an object with lists for arrays, which are far quicker there than NumPy's.
+Records lie field by field: ``s.armed[w]`` is when wait `w` was armed. Waits lie call by call, so
+that ``w = call * s.n + row``.
+
+Under Numba a state is a row of words, each a number or the address at which an array begins; a
+kernel gets the address of the row. (Numba's own structures, `numba.experimental.structref`, count
+references to every array that is read, which costs the kernels half their speed.) So arrays know no
+length there. Without Numba a state is an object with lists for arrays, which are much faster there
+than NumPy's; with ``ASYNCSIM_BOUNDSCHECK=1`` these lists raise at every index out of bounds.
 """
 
 from __future__ import annotations
 
+import struct
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from asyncsim.engine.environment import EventKind
 from asyncsim.engine.result import DELIVERY_OUTCOMES, Outcome, StepOutcome, WaitOutcome
 from asyncsim.engine.workers import Job
-from asyncsim.fast.struct import maker_of
+from asyncsim.fast.jit import are_compiled, replaceable
 
 Floats = Any
 Ints = Any
@@ -83,11 +92,11 @@ class State:
     window_most: int
     window_length: float
     admitted: Floats
-    """When the last so many deliveries were admitted, a ring."""
+    """When the latest `window_most` deliveries were admitted, a ring."""
     bucket_size: float
     bucket_rate: float
     watch: int
-    """What a waiting step does: nothing, polls, backs off, holds a line."""
+    """How a step checks: not at all, by polling, backing off or long polling."""
     notify: int
     checks_are_free: int
     scatters: int
@@ -200,11 +209,11 @@ class State:
     holds: Ints
     held_since: Floats
     visible_from: Floats
-    """When a check will have something to do other than see nothing; infinite, not known."""
+    """When a check can see something; infinite as long as that is unknown."""
     not_before: Floats
     """An instant before which the work is known not to be complete."""
     at_desk: Ints
-    """The batch in whose tray the item lies, or -1."""
+    """The batch in whose queue the item waits, or -1."""
     # Steps, by slot and instance; instances
     queued: Floats
     started: Floats
@@ -275,6 +284,151 @@ class State:
     soon: Ints
     soon_head: int
     soon_tail: int
+
+
+class _Latest:
+    """The state that plain kernels work on, for an interrupt from another thread."""
+
+    made: Callable[[], Any] = staticmethod(lambda: None)
+
+
+def set_in_plain(field: str, value: int) -> None:
+    """Set a field of the state that plain kernels work on, if any."""
+    if (made := _Latest.made()) is not None:
+        setattr(made, field, value)
+
+
+def laid_out(described: type, fields: Mapping[str, Any]) -> Any:
+    """Return the fields of a structure as `maker_of` takes them.
+
+    Parameters
+    ----------
+    described
+        The class that annotates the fields.
+    fields
+        Their values, in order. Arrays are contiguous, of 64-bit numbers, and the caller keeps them
+        alive while a kernel runs; lists, which are only read, are copied to the end of the row.
+        Where kernels are not compiled, all arrays are lists.
+    """
+    if not are_compiled():
+        return tuple(fields.values())
+    row: list[int] = []
+    lists: list[int] = []
+    places: dict[int, int] = {}
+    kinds = described.__annotations__.values()
+    for k, (kind, value) in enumerate(zip(kinds, fields.values(), strict=True)):
+        if isinstance(value, list):
+            places[k] = len(fields) + len(lists)
+            lists += _bits(value) if kind == "Floats" else value
+            row.append(0)
+        elif isinstance(value, np.ndarray):
+            row.append(value.ctypes.data)
+        else:
+            row += _bits([value]) if kind == "float" else [value]
+    words = np.array(row + lists, np.int64)
+    words[list(places)] = words.ctypes.data + 8 * np.array(list(places.values()))
+    return words
+
+
+def _bits(values: list[float]) -> tuple[int, ...]:
+    """Return floats as whole numbers of the same 64 bits."""
+    size = len(values)
+    return struct.unpack(f"{size}q", struct.pack(f"{size}d", *values))
+
+
+def maker_of(described: type) -> Callable[[Any], Any]:
+    """Return a function that makes a structure with the annotated fields of a class.
+
+    It takes what `laid_out` returns, and returns an object of the class; its compiled form can be
+    called in a kernel only.
+    """
+    names = list(described.__annotations__)
+
+    def make(values: Any) -> Any:
+        made = described()
+        vars(made).update(zip(names, values, strict=True))
+        _Latest.made = weakref.ref(made)
+        return made
+
+    return replaceable(make, lambda: _compiled_maker(described))
+
+
+def _types_of(described: type) -> dict[str, Any]:
+    """Return the fields of a structure with their types in kernels."""
+    from numba import types
+
+    kinds = {
+        "int": types.int64,
+        "float": types.float64,
+        "Floats": types.CPointer(types.float64),
+        "Ints": types.CPointer(types.int64),
+    }
+    return {name: kinds[kind] for name, kind in described.__annotations__.items()}
+
+
+def _compiled_maker(described: type) -> Callable[[Any], Any]:
+    """Define a Numba type whose values are addresses (see its "Low-level extension API").
+
+    These functions are not run by kernels; they generate the machine code that is.
+    """
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.core.typing.templates import AttributeTemplate
+    from numba.extending import (
+        infer_getattr,
+        intrinsic,
+        lower_getattr_generic,
+        lower_setattr_generic,
+        models,
+        register_model,
+    )
+
+    fields = _types_of(described)
+    names = list(fields)
+
+    class Address(types.Type):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(name=described.__name__)
+
+    address = Address()
+
+    def layout(manager: Any) -> Any:
+        return ir.LiteralStructType(
+            [manager.lookup(kind).get_value_type() for kind in fields.values()]
+        )
+
+    @register_model(Address)
+    class _Model(models.PrimitiveModel):  # type: ignore[misc]
+        def __init__(self, manager: Any, kind: Address) -> None:
+            super().__init__(manager, kind, layout(manager).as_pointer())
+
+    @infer_getattr
+    class _Fields(AttributeTemplate):  # type: ignore[misc]
+        key = Address
+
+        def generic_resolve(self, kind: Address, name: str) -> Any:
+            return fields.get(name)
+
+    @lower_getattr_generic(Address)  # type: ignore[untyped-decorator]
+    def _read(context: Any, builder: Any, kind: Address, value: Any, name: str) -> Any:
+        return builder.load(cgutils.gep_inbounds(builder, value, 0, names.index(name)))
+
+    @lower_setattr_generic(Address)  # type: ignore[untyped-decorator]
+    def _write(context: Any, builder: Any, signature: Any, values: Any, name: str) -> None:
+        place = cgutils.gep_inbounds(builder, values[0], 0, names.index(name))
+        builder.store(values[1], place)
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def make(typing_context: Any, words: Any) -> Any:
+        def begin(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            row = context.make_array(signature.args[0])(context, builder, given[0])
+            return builder.bitcast(row.data, layout(context.data_model_manager).as_pointer())
+
+        return address(words), begin
+
+    maker: Callable[[Any], Any] = make
+    return maker
 
 
 state_of = maker_of(State)

@@ -1,34 +1,156 @@
-"""External systems in the kernels: what each does when it wakes up (`asyncsim.model.systems`).
+"""External systems and their callbacks in the kernels.
 
-Working hours of people: time counted while the office is open (`asyncsim.model.calendar`).
+Systems are those of `asyncsim.model.systems`, with the office hours of `asyncsim.model.calendar`;
+callbacks may be lost, refused by the rate limit, duplicated and retried
+(`asyncsim.model.strategies.Callback`, `asyncsim.engine.rate_limiter`).
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from asyncsim.fast.callback_kernels import send
-from asyncsim.fast.check_schedule import see_completion
+from asyncsim.engine import rate_limiter
+from asyncsim.engine.rate_limiter import ROUNDING
 from asyncsim.fast.event_queue import ROW_SHIFT, push
 from asyncsim.fast.jit import kernel
 from asyncsim.fast.state import (
+    A_DEAD,
+    A_EARLY,
+    A_LIMITED,
+    A_LOST,
     BATCH,
+    CALLBACK_HANDLED,
     COLLECTION,
+    DELIVERY,
+    J_CALLBACK,
+    K_DUPLICATE,
+    K_LOSS,
     MORE_HOURS,
     MORE_NIGHTS,
     NO_NIGHT,
     PEOPLE,
     RECORDED,
     SYSTEM,
+    WINDOW_LIMIT,
     State,
 )
-from asyncsim.fast.wait_kernels import act_soon, is_open, release
-from asyncsim.fast.worker_kernels import book_lane
+from asyncsim.fast.wait_kernels import act_soon, chance, finish, is_open, release, see_completion
+from asyncsim.fast.worker_kernels import book_lane, book_worker
+
+until_out = kernel(rate_limiter.until_out)
+refilled = kernel(rate_limiter.refilled)
+until_token = kernel(rate_limiter.until_token)
+
+
+@kernel
+def is_admitted(s: State) -> bool:
+    """Admit a delivery that arrives now, or refuse it."""
+    if s.finish_limit == WINDOW_LIMIT:
+        oldest = s.admitted[s.admitted_at]  # of a ring
+        if until_out(oldest, s.window_length, s.now) >= ROUNDING:
+            return False
+        s.admitted[s.admitted_at] = s.now
+        s.admitted_at = s.admitted_at + 1 if s.admitted_at + 1 < s.window_most else 0
+        return True
+    s.tokens = refilled(s.tokens, s.tokens_since, s.now, s.bucket_rate, s.bucket_size)
+    s.tokens_since = s.now
+    if until_token(s.tokens, s.bucket_rate) >= ROUNDING:
+        return False
+    s.tokens -= 1.0
+    return True
+
+
+@kernel
+def send(s: State, w: int, attempt: int) -> None:
+    """Send a callback, attempt by attempt, until one is not lost or all are."""
+    call, row = s.call_of[w], s.row_of[w]
+    while s.loss and chance(s, K_LOSS, call, row, attempt) < s.loss:
+        s.deliveries[w] += 1
+        record_outcome(s, note(s, w, attempt, math.nan, 0), A_LOST)
+        attempt += 1
+        if pauses_before(s, w, attempt):
+            return
+    delay = s.delay[attempt * s.waits + w] if s.delays_vary else s.delay[0]
+    dispatch(s, w, attempt, delay, 0)
+    if s.duplicates and chance(s, K_DUPLICATE, call, row, attempt) < s.duplicates:
+        dispatch(s, w, attempt, delay + s.duplicate_delay, 1)
+
+
+@kernel
+def pauses_before(s: State, w: int, attempt: int) -> bool:
+    """Pause before an attempt, or give up after the last; return false if it comes at once."""
+    if attempt == s.attempts:
+        record_outcome(s, note(s, w, -1, math.nan, 0), A_DEAD)
+        return True
+    pause = s.pause[attempt]
+    if not pause:
+        return False
+    key = s.key_of[w] + (1 << ROW_SHIFT)
+    push(s, s.now + pause, SYSTEM, key, -1 - (attempt * s.waits + w))
+    return True
+
+
+@kernel
+def dispatch(s: State, w: int, attempt: int, delay: float, copy: int) -> None:
+    """Schedule the arrival of a delivery."""
+    s.deliveries[w] += 1
+    push(s, s.now + delay, DELIVERY, s.key_of[w], note(s, w, attempt, s.now + delay, copy))
+
+
+@kernel
+def note(s: State, w: int, attempt: int, arrives: float, copy: int) -> int:
+    """Record a delivery; return its index."""
+    d = s.deliveries_n
+    s.deliveries_n = d + 1
+    s.delivered[d], s.attempt[d], s.is_copy[d] = w, attempt, copy
+    s.sent[d], s.arrived[d], s.handled[d] = s.now, arrives, math.nan
+    return int(d)
+
+
+@kernel
+def record_outcome(s: State, d: int, answer: int) -> None:
+    """Record the outcome of a delivery."""
+    s.answer[d] = answer
+    s.settled[s.settled_n] = d
+    s.settled_n += 1
+
+
+@kernel
+def delivery_arrives(s: State, d: int) -> None:
+    """Book a worker for a callback that has arrived, if the rate limit admits it."""
+    if s.finish_limit and not is_admitted(s):
+        record_outcome(s, d, A_LIMITED)
+        try_again(s, d)
+        return
+    if not s.callback_work:
+        delivery_handled(s, d)
+        return
+    handled = book_worker(s, J_CALLBACK, s.now, s.callback_work) + s.callback_work
+    push(s, handled, CALLBACK_HANDLED, s.key_of[s.delivered[d]], d)
+
+
+@kernel
+def delivery_handled(s: State, d: int) -> None:
+    """Finish the wait by its callback; try again if it came too early."""
+    s.handled[d] = s.now
+    answer = finish(s, s.delivered[d])
+    record_outcome(s, d, answer)
+    if answer == A_EARLY:
+        try_again(s, d)
+
+
+@kernel
+def try_again(s: State, d: int) -> None:
+    """Send a callback once more; the outcome of a copy is ignored."""
+    w, attempt = s.delivered[d], s.attempt[d] + 1
+    if not s.is_copy[d] and not pauses_before(s, w, attempt):
+        send(s, w, attempt)
 
 
 @kernel
 def when_worked(s: State, desk: int, duration: float) -> float:
-    """Return when the person who is free first is done with a task submitted now."""
+    """Return when the team member who is free first completes a task submitted now."""
     ready = open_seconds(s, desk)
     ended = book_lane(s.free_at, s.lanes_at[desk], s.lanes_n[desk], ready, duration)
     return max(instant_of(s, desk, ended), s.now)
@@ -76,7 +198,7 @@ def instant_of(s: State, desk: int, seconds: float) -> float:
 
 @kernel
 def submit(s: State, w: int, desk: int) -> None:
-    """Lay an item into the tray of a desk, and wake it if it was idle."""
+    """Put an item into the queue of a system, and wake it if it was idle."""
     place = s.tray_at[desk] + s.tray_tail[desk]
     s.tray_tail[desk] += 1
     s.tray[place] = w
@@ -90,7 +212,7 @@ def submit(s: State, w: int, desk: int) -> None:
 
 @kernel
 def wake_up(s: State, desk: int) -> None:
-    """Let a desk look into its tray."""
+    """Serve the items in the queue of a system."""
     if s.desk_kind[desk] == BATCH:
         await_night(s, desk)
         return
@@ -103,7 +225,7 @@ def wake_up(s: State, desk: int) -> None:
 
 @kernel
 def take_on(s: State, w: int, desk: int) -> None:
-    """Have a service, a team or a log work on an item, and schedule its completion."""
+    """Start work on an item, and schedule its completion."""
     kind, lanes = s.desk_kind[desk], s.lanes_n[desk]
     if kind == RECORDED:
         at = max(s.completion[s.nights_at[desk] + s.row_of[w]], s.now)
@@ -125,7 +247,7 @@ def complete_at(s: State, w: int, desk: int, at: float) -> None:
 
 @kernel
 def item_time(s: State, w: int, desk: int) -> float:
-    """Return how long a desk works on an item."""
+    """Return how long a system works on an item."""
     return float(s.external[s.times_at[s.call_of[w]] + s.link[desk] * s.n + s.row_of[w]])
 
 
@@ -146,7 +268,7 @@ def item_done(s: State, w: int, desk: int) -> None:
 
 @kernel
 def await_night(s: State, desk: int) -> None:
-    """Have a batch wait for the first night whose cut-off is not before its oldest item."""
+    """Schedule the first night whose cut-off is not before the oldest item of a batch."""
     oldest = s.submitted[s.tray_at[desk] + s.tray_head[desk]]
     night, nights, base = s.next_night[desk], s.nights_n[desk], s.nights_at[desk]
     while night < nights and s.cut_off[base + night] < oldest:
@@ -164,7 +286,7 @@ def await_night(s: State, desk: int) -> None:
 
 @kernel
 def first_left_over(s: State, desk: int) -> int:
-    """Return the first item in the tray of a batch that tonight's run leaves for another night."""
+    """Return the first queued item of a batch that tonight's run leaves for another night."""
     night, head, tray = s.tonight[desk], s.tray_head[desk], s.tray_at[desk]
     if s.skipped[night]:
         return int(head)
@@ -178,7 +300,7 @@ def first_left_over(s: State, desk: int) -> int:
 
 @kernel
 def collect(s: State, desk: int) -> None:
-    """Have a batch take what was submitted by the cut-off, and work through it."""
+    """Process the items of a batch that were submitted by the cut-off."""
     night, head, tray = s.tonight[desk], s.tray_head[desk], s.tray_at[desk]
     lanes_at, lanes = s.lanes_at[desk], s.lanes_n[desk]
     for k in range(lanes_at, lanes_at + lanes):
@@ -203,7 +325,7 @@ def collect(s: State, desk: int) -> None:
 
 @kernel
 def look_again(s: State, desk: int) -> None:
-    """Let a batch that is through with a night go back to its tray."""
+    """Schedule the next run of a batch, or mark it idle."""
     if s.tray_head[desk] < s.tray_tail[desk]:
         act_soon(s, s.waits + desk)
     else:
@@ -212,7 +334,7 @@ def look_again(s: State, desk: int) -> None:
 
 @kernel
 def system_event(s: State, payload: int) -> None:
-    """Let a system be done with an item, or a callback be tried again."""
+    """Complete an item, or send a callback again."""
     if payload < 0:
         again = -1 - payload
         send(s, again % s.waits, again // s.waits)

@@ -75,7 +75,7 @@ def take_first(free_at: Any, first: int, last: int, end: float) -> int:
 
 @kernel
 def join_queue(s: State, now: float, start: float) -> None:
-    """Note how many jobs wait for a worker, this one among them."""
+    """Add a job to the queue for a worker, and update the longest queue."""
     mask = s.room - 1
     first, after = s.starts_head, s.starts_tail
     while first < after and s.starts[first & mask] <= now:
@@ -92,7 +92,7 @@ def join_queue(s: State, now: float, start: float) -> None:
 
 @inner_kernel
 def count_job(s: State, job: int, queued: float, start: float, end: float) -> None:
-    """Sum a job up in the bins of its moments (see `asyncsim.engine.workers.Load`)."""
+    """Add a job to the bins of its moments (see `asyncsim.engine.workers.Load`)."""
     if start > s.until:
         s.not_started[job] += 1
         start = s.until

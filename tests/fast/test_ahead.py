@@ -9,7 +9,7 @@ import pytest
 
 from asyncsim.fast import background_compilation, jit
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 needs_numba = pytest.mark.skipif(not jit.can_compile(), reason="Numba is not installed")
 BEGIN = """
 import sys, time

@@ -275,7 +275,7 @@ def test_the_answer_of_a_check_is_of_the_moment_a_worker_picks_it_up(
 @pytest.mark.parametrize("strategy", [sim.Callback(), sim.Polling("1h"), sim.Callback(loss=1e-9)])
 @pytest.mark.parametrize("before", [[], [20 * 3600.0 - 1]])
 def test_a_cut_off_is_inclusive(strategy, before):
-    """Submitted at 20:00:00 an item is in time, alone or behind another; a second later it is not."""
+    """An item submitted at 20:00:00 is in time, alone or behind another; a second later, not."""
     arrivals = [*before, 20 * 3600.0, 20 * 3600.0 + 1]
     batch = sim.NightlyBatch("22:00", 10.0, cut_off="20:00")
     scenario = scenario_of([sim.AsyncStep("w", "out")], batch, arrivals)
