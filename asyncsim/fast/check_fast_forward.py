@@ -31,7 +31,7 @@ from asyncsim.fast.state import (
     POLLS,
     State,
 )
-from asyncsim.fast.wait_kernels import next_check, next_point, serve_check
+from asyncsim.fast.wait_kernels import next_check, next_point
 from asyncsim.fast.worker_kernels import (
     MOMENTS,
     book_worker,
@@ -72,7 +72,7 @@ def look_ahead(s: State, lane: int) -> bool:
     if lane == 0:
         return make_on_heap(s)
     full = s.lane_after[CHECK_DUE] - s.lane_first[CHECK_DUE] >= s.capacity
-    return (s.watch == POLLS and not full and turn_ring(s)) or make_one_by_one(s)
+    return (s.watch == POLLS and not full and turn_ring(s)) or make_in_lane(s)
 
 
 @kernel
@@ -154,45 +154,18 @@ def move_forward(s: State, first: int, after: int, at: float, w: int) -> int:
 
 
 @kernel
-def make_one_by_one(s: State) -> bool:
-    """Make checks that fit no faster loop, or have to queue so long that one cannot tell ahead.
-
-    Such a check is booked when it is due, and answered when it ends. This goes on until a faster
-    loop can take over, or one has something else to do; false if that is the first.
-    """
+def make_in_lane(s: State) -> bool:
+    """Make the first checks of the lane, as far as they keep no cyclic order."""
     others, made = next_other(s), False
-    has_faster = s.watch == POLLS
-    while s.status == OK:
-        ending, due = s.lane_head[CHECK_ENDED], s.lane_head[CHECK_DUE]
-        if min(ending, due) >= min(others, s.until):
+    before = min(others, s.until, s.lane_head[CHECK_ENDED])
+    while s.lane_head[CHECK_DUE] < before and s.status == OK:
+        w = head_payload(s, CHECK_DUE)
+        if not make_blindly(s, w, s.lane_head[CHECK_DUE], others):
             break
-        if made and has_faster and ending == math.inf:
-            break
-        kind = CHECK_ENDED if ending <= due else CHECK_DUE
-        w = head_payload(s, kind)
-        if kind == CHECK_DUE and s.visible_from[w] > due:
-            drop_head(s, CHECK_DUE)
-            make(s, w, due, others)
-        elif (
-            kind == CHECK_ENDED
-            and s.visible_from[w] > s.picked_up[w]
-            and s.checks[w] + 1 != s.limit
-        ):
-            s.now = s.last_check[w] = ending
-            s.checks[w] += 1
-            drop_head(s, CHECK_ENDED)
-            push(s, next_check(s, w), CHECK_DUE, s.key_of[w], w)
-        else:
-            break
-        others = min(others, s.lane_head[0])
-        made = True
+        drop_head(s, CHECK_DUE)
+        push(s, next_check(s, w), CHECK_DUE, s.key_of[w], w)
+        before, made = min(before, s.lane_head[0]), True
     return made
-
-
-@kernel
-def sees_nothing(s: State, w: int) -> bool:
-    """Return whether a check that ends now saw nothing, and another one follows."""
-    return bool(s.visible_from[w] > s.picked_up[w] and s.checks[w] + 1 != s.limit)
 
 
 @kernel
@@ -214,16 +187,6 @@ def make_on_heap(s: State) -> bool:
             before = min(before, s.lane_head[CHECK_DUE])
         made = True
     return made
-
-
-@kernel
-def make(s: State, w: int, due: float, others: float) -> None:
-    """Make a check at once if it sees nothing; begin it otherwise."""
-    if make_blindly(s, w, due, others):
-        push(s, next_check(s, w), CHECK_DUE, s.key_of[w], w)
-    else:
-        s.now = due
-        serve_check(s, w)
 
 
 @kernel

@@ -47,7 +47,9 @@ def push(s: State, at: float, kind: int, key: int, payload: int) -> None:
     place = -1
     if kind < LANE_KINDS and not (kind == CHECK_DUE and s.scatters):
         first, after = s.lane_first[kind], s.lane_after[kind]
-        if after - first <= mask:
+        if after == first or s.lane_t[kind * s.capacity + ((after - 1) & mask)] < at:
+            place = after if after - first <= mask else -1
+        elif after - first <= mask:
             place = place_in_lane(s, kind, at, key)
     if place < 0:
         push_on_heap(s, at, key, payload)
