@@ -251,16 +251,18 @@ class Builder:
         rows = np.arange(n, dtype=np.int64)  # as a browser counts, a key has no room in 32 bits
         keys = [(rows << ROW_SHIFT) | call.number for call in self.calls]
         joins = sum(isinstance(node, Join) for node in self.graph.nodes)
-        zeros = ("last_check", "picked_up", "grid_start", "slept", "held_since", "not_before")
-        counts = ("state", "outcome", "checks", "seen", "deliveries", "passed", "slept_k", "line")
+        set_first = ("last_check", "picked_up", "grid_start", "slept", "held_since")
+        counts = ("state", "outcome", "checks", "seen", "deliveries", "line", "holds")
         return {
             "call_of": np.repeat(np.arange(len(self.calls), dtype=np.int64), n),
-            "row_of": np.tile(rows, len(self.calls)),
+            "row_of": _joined([rows] * len(self.calls)),
             "key_of": _joined(keys),
             **_filled(("completed", "visible_from"), waits, math.inf),
             **_filled(("called", "armed", "closed", "left", "buffered"), waits, math.nan),
-            **_filled(zeros, waits, 0.0),
-            **_filled((*counts, "holds"), waits, 0),
+            **_filled(("not_before",), waits, 0.0),
+            **_filled(counts, waits, 0),
+            **_unset(set_first, waits, np.float64),
+            **_unset(("passed", "slept_k"), waits, np.int64),
             **_filled(("at_desk",), waits, -1),
             **_filled(("join_count",), n * joins, 0),
         }

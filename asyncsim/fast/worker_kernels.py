@@ -134,15 +134,18 @@ def count_moments(
 
 @kernel
 def turn_bins(s: State, row: int, queued: float, start: float, end: float) -> None:
-    """Turn to the bins of three moments of a job."""
-    turn_to_bin(s, row, int(queued // s.resolution))
-    turn_to_bin(s, row + 1, int(start // s.resolution))
-    turn_to_bin(s, row + 2, int(end // s.resolution))
+    """Turn to the bins of three moments of a job, where they change."""
+    turn_to_bin(s, row, queued)
+    turn_to_bin(s, row + 1, start)
+    turn_to_bin(s, row + 2, end)
 
 
 @kernel
-def turn_to_bin(s: State, row: int, k: int) -> None:
-    """Turn to another bin of one moment."""
+def turn_to_bin(s: State, row: int, moment: float) -> None:
+    """Turn to the bin of one moment."""
+    if s.bin_begins[row] <= moment < s.bin_ends[row]:
+        return
+    k = int(moment // s.resolution)
     if k >= s.bins:
         s.status, s.where = MORE_BINS, k
         k = s.bins - 1
