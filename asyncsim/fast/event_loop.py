@@ -17,7 +17,7 @@ from asyncsim.fast.event_queue import (
     next_lane,
     push,
 )
-from asyncsim.fast.jit import cached_kernel, kernel
+from asyncsim.fast.jit import cached_kernel, inner_kernel, kernel
 from asyncsim.fast.state import (
     ARMED,
     ARMING,
@@ -134,7 +134,7 @@ def count_open_waits(s: State) -> None:
             count_skipped(s, w)
 
 
-@kernel
+@inner_kernel
 def step(s: State, lane: int) -> None:
     """Play the next event, and all that follows from it at once."""
     at, key, payload = s.lane_head[lane], 0, 0
@@ -172,7 +172,7 @@ def act_next(s: State) -> None:
         walk(s, s.row_of[what])
 
 
-@kernel
+@inner_kernel
 def dispatch(s: State, kind: int, row: int, payload: int) -> None:
     """Call the handler of an event."""
     if kind == WORK_ENDED:

@@ -13,7 +13,7 @@ import math
 from typing import Any
 
 from asyncsim.engine.environment import INSTANCE_BITS, STEP_BITS
-from asyncsim.fast.jit import kernel
+from asyncsim.fast.jit import inner_kernel, kernel
 from asyncsim.fast.state import (
     ARRIVAL,
     CHECK_DUE,
@@ -157,7 +157,7 @@ def earlier(s: State, t: Any, i: int, j: int) -> int:
     return int(i + (t[j] < t[i]) * (j - i))
 
 
-@kernel
+@inner_kernel
 def next_lane(s: State) -> int:
     """Return the lane with the next event, 0 for the heap, or -1 if nothing is left."""
     best, at = -1, math.inf
@@ -185,7 +185,7 @@ def next_other(s: State) -> float:
     return float(at)
 
 
-@kernel
+@inner_kernel
 def head_key(s: State, lane: int) -> int:
     """Return the key of the first event of a lane."""
     if lane == ARRIVAL:
@@ -193,7 +193,7 @@ def head_key(s: State, lane: int) -> int:
     return key_at(s, lane, lane * s.capacity + (s.lane_first[lane] & (s.capacity - 1)))
 
 
-@kernel
+@inner_kernel
 def key_at(s: State, kind: int, place: int) -> int:
     """Return the key of an event in a lane; the ring of checks stores none."""
     if kind == CHECK_DUE and s.watch != HOLDS_LINE:
@@ -201,13 +201,13 @@ def key_at(s: State, kind: int, place: int) -> int:
     return int(s.lane_key[place])
 
 
-@kernel
+@inner_kernel
 def head_payload(s: State, lane: int) -> int:
     """Return the payload of the first event of a lane."""
     return int(s.lane_payload[lane * s.capacity + (s.lane_first[lane] & (s.capacity - 1))])
 
 
-@kernel
+@inner_kernel
 def drop_head(s: State, lane: int) -> None:
     """Take the first event off a lane."""
     first = s.lane_first[lane] + 1
