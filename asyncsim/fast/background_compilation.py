@@ -1,6 +1,6 @@
 """Compile the kernels in a process of its own, while this one runs them as plain Python.
 
-Compiling takes half a minute, once for each installation. A run need not wait for it: both forms of
+Compiling takes about ten seconds, once for each installation. A run need not wait for it: both forms of
 the kernels give the same answer. A plain run that still goes on when the machine code is there
 is interrupted, and begun again with it. Only a run that is large waits, for want of memory.
 """
@@ -69,7 +69,7 @@ def begin(large: bool = False) -> None:
     place = jit.cache_directory()
     if place is None or not _started(place):
         why = "" if place else f", in every session: {NOWHERE}"
-        logger.warning("compiling asyncsim's kernels takes half a minute%s", why)
+        logger.warning("compiling asyncsim's kernels takes about ten seconds%s", why)
         compile_now()
     elif large:
         while _under_way():

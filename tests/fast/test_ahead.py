@@ -57,7 +57,7 @@ def python(code, cache, **environment):
 def test_a_fresh_installation_plays_at_once_and_goes_on_with_compiled_kernels(tmp_path):
     """First runs import no Numba; then the kernels are there, and every digit stays the same.
 
-    It compiles, which takes half a minute: no quicker test shows the change in the middle of a run.
+    It compiles, which takes about ten seconds: no quicker test shows the change in the middle of a run.
     """
     lines, errors = python(BEGIN + FIRST, tmp_path)
     assert lines == ["False", "False", "compiling the kernels", "True", "''", "True"]
@@ -93,7 +93,7 @@ background_compilation.compile_now = lambda: None
 sim.simulate(scenario, sim.Callback())
 """
     _, errors = python(BEGIN + code, tmp_path / "file")
-    assert "takes half a minute, in every session: no folder" in errors
+    assert "takes about ten seconds, in every session: no folder" in errors
     assert "NUMBA_CACHE_DIR" in errors
 
 
