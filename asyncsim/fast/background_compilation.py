@@ -1,8 +1,9 @@
 """Compile the kernels in a process of its own, while this one runs them as plain Python.
 
-Compiling takes about ten seconds, once for each installation. A run need not wait for it: both forms of
-the kernels give the same answer. A plain run that still goes on when the machine code is there
-is interrupted, and begun again with it. Only a run that is large waits, for want of memory.
+Compiling takes about ten seconds, once for each installation. A run need not wait for it: both
+forms of the kernels give the same answer. A plain run that is still going when the machine code is
+ready is interrupted, and restarted with it. Only a large run waits, as it would need too much
+memory.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def python(code, cache, **environment):
 def test_a_fresh_installation_plays_at_once_and_goes_on_with_compiled_kernels(tmp_path):
     """First runs import no Numba; then the kernels are there, and every digit stays the same.
 
-    It compiles, which takes about ten seconds: no quicker test shows the change in the middle of a run.
+    It compiles, for about ten seconds: no quicker test shows the change in the middle of a run.
     """
     lines, errors = python(BEGIN + FIRST, tmp_path)
     assert lines == ["False", "False", "compiling the kernels", "True", "''", "True"]
