@@ -29,14 +29,23 @@ def database_hint() -> str:
 SWITCH = "ASYNCSIM_NUMBA"
 """Environment variable; ``0`` runs the kernels as plain Python although Numba is installed."""
 
+BOUNDSCHECK = "ASYNCSIM_BOUNDSCHECK"
+"""Environment variable; ``1`` runs the kernels as plain Python that checks every index."""
+
+
+def checks_bounds() -> bool:
+    """Return whether kernels check that every index lies within its array."""
+    return os.environ.get(BOUNDSCHECK) == "1"
+
 
 @cache
 def can_compile() -> bool:
     """Return whether Numba is installed and not switched off.
 
-    ``ASYNCSIM_NUMBA=0`` and Numba's own ``NUMBA_DISABLE_JIT=1`` switch it off.
+    ``ASYNCSIM_NUMBA=0``, ``ASYNCSIM_BOUNDSCHECK=1`` and Numba's own ``NUMBA_DISABLE_JIT=1`` switch
+    it off.
     """
-    disabled = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+    disabled = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0") or checks_bounds()
     return not disabled and os.environ.get(SWITCH) != "0" and numba_installed()
 
 

@@ -427,29 +427,3 @@ def herds(draw: st.DrawFn) -> tuple[Scenario, Strategy]:
     limited = evolve(scenario.server, finish_limit=draw(limits))
     together = ArrivalTimes(sorted(draw(st.lists(instants, min_size=4, max_size=20))))
     return scenario.replace(server=limited, arrivals=together), strategy
-
-
-@st.composite
-def straights(draw: st.DrawFn) -> tuple[Scenario, Strategy]:
-    """Make processes without branches, done by batches that call back without fail."""
-    work = st.sampled_from([Fixed(0.0), Fixed(1.0), Fixed(60.0), Exponential(10.0), Uniform(0, 5)])
-    elements: list[Element] = []
-    systems: dict[str, ExternalSystem] = {}
-    for k in range(draw(st.integers(1, 3))):
-        if draw(st.booleans()):
-            elements.append(Step(f"step {k}", draw(work)))
-        systems[f"system {k}"] = draw(batches())
-        elements.append(AsyncStep(f"wait {k}", f"system {k}", call_work=draw(work)))
-    if draw(st.booleans()):
-        elements.append(Step("last", draw(work)))
-    scenario = Scenario(
-        name="straight",
-        process=Process("p", elements),
-        systems=systems,
-        arrivals=draw(arrivals()),
-        server=WorkflowServer(
-            draw(st.integers(1, 3)), 0.0, draw(st.sampled_from([0.0, 1.0, 10.0]))
-        ),
-        length=draw(st.sampled_from([DAY, 2 * DAY])),
-    )
-    return scenario, Callback(draw(st.sampled_from([0.0, 1.0, 60.0])))

@@ -1,8 +1,9 @@
 """Compile the kernels in a process of its own, while this one runs them as plain Python.
 
-Compiling takes half a minute, once for each installation. A run need not wait for it: both forms of
-the kernels give the same answer. A plain run that still goes on when the machine code is there
-is interrupted, and begun again with it. Only a run that is large waits, for want of memory.
+Compiling takes about ten seconds, once for each installation. A run need not wait for it: both
+forms of the kernels give the same answer. A plain run that is still going when the machine code is
+ready is interrupted, and restarted with it. Only a large run waits, as it would need too much
+memory.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncsim.fast import jit
-from asyncsim.fast.state import INTERRUPTED
-from asyncsim.fast.struct import set_in_plain
+from asyncsim.fast.state import INTERRUPTED, set_in_plain
 from asyncsim.platform import can_compile
 
 LOCKS = importlib.util.find_spec("fcntl") is not None
@@ -47,7 +47,7 @@ shown: weakref.WeakSet[Any] = weakref.WeakSet()
 """Progress bars, which show `note`; a run that waits for compiling calls their ``update(0)``."""
 
 
-class _State:
+class _Compilation:
     """What this session knows of compiling."""
 
     child: subprocess.Popen[bytes] | None = None
@@ -65,12 +65,12 @@ def begin(large: bool = False) -> None:
     large
         Return only when the machine code is there.
     """
-    if jit.are_compiled() or _State.failed or not can_compile() or jit.on_disk():
+    if jit.are_compiled() or _Compilation.failed or not can_compile() or jit.on_disk():
         return
     place = jit.cache_directory()
     if place is None or not _started(place):
         why = "" if place else f", in every session: {NOWHERE}"
-        logger.warning("compiling asyncsim's kernels takes half a minute%s", why)
+        logger.warning("compiling asyncsim's kernels takes about ten seconds%s", why)
         compile_now()
     elif large:
         while _under_way():
@@ -81,9 +81,11 @@ def begin(large: bool = False) -> None:
 
 def note() -> str:
     """Return what a progress bar shows about compiling; mostly nothing."""
-    if jit.are_compiled() or not (_State.child or _State.elsewhere) or not _under_way():
+    if jit.are_compiled() or not (_Compilation.child or _Compilation.elsewhere) or not _under_way():
         return ""
-    return f"compiling the kernels ({time.monotonic() - _State.since:.0f} s), slower until then"
+    return (
+        f"compiling the kernels ({time.monotonic() - _Compilation.since:.0f} s), slower until then"
+    )
 
 
 def compile_now() -> None:
@@ -116,10 +118,10 @@ def warm_up() -> str:
 
 def _started(place: Path) -> bool:
     """Return whether some process compiles into a folder, after starting one if there was none."""
-    if _State.child or (_State.elsewhere and _under_way()):
+    if _Compilation.child or (_Compilation.elsewhere and _under_way()):
         return True
     with _lock(place, wait=False) as lock:
-        _State.since, _State.elsewhere = time.monotonic(), lock is None
+        _Compilation.since, _Compilation.elsewhere = time.monotonic(), lock is None
         if lock is None:
             return True
         command = [sys.executable, "-c", CHILD, json.dumps(sys.path)]
@@ -136,7 +138,7 @@ def _started(place: Path) -> bool:
             threading.Thread(target=_wait_for, args=(child,), daemon=True).start()
         except (OSError, RuntimeError):  # no processes, no threads
             return False
-        _State.child = child
+        _Compilation.child = child
     return True
 
 
@@ -147,8 +149,8 @@ def _wait_for(child: subprocess.Popen[bytes]) -> None:
     """
     if child.wait() == 0:
         set_in_plain("status", INTERRUPTED)
-    elif not _State.failed:
-        _State.failed = True
+    elif not _Compilation.failed:
+        _Compilation.failed = True
         logger.warning(
             "the kernels could not be compiled, so they run as plain Python (slower, the same "
             "answer); `asyncsim warm-up` shows why"
@@ -161,7 +163,7 @@ def _under_way() -> bool:
     if place is None or jit.on_disk():
         return False
     if not LOCKS:
-        return _State.child is not None and _State.child.poll() is None
+        return _Compilation.child is not None and _Compilation.child.poll() is None
     with _lock(place, wait=False) as lock:
         return lock is None
 

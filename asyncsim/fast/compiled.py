@@ -1,38 +1,24 @@
-"""How the compiled engine works.
+"""The compiled engine: the reference engine's answer, orders of magnitude faster.
 
-It is a discrete-event simulation like the reference engine (`asyncsim.engine.simulation`), event
-by event and with the same rule for ties, but nothing in it is an object: waits, steps and desks are
-places in flat arrays (`world`), and the functions that change them (the *kernels*) are compiled by
-Numba (Lam, Pitrou & Seibert 2015, doi:10.1145/2833157.2833162) where it is installed. What makes it
-fast is what it does not do:
+It is a discrete-event simulation like the reference engine (`asyncsim.engine.simulation`), event by
+event and with the same rule for ties, but without objects: waits, steps and systems are indices
+into flat arrays (`state`), and Numba compiles the functions that change them, the *kernels* (Lam,
+Pitrou & Seibert 2015, doi:10.1145/2833157.2833162). It is fast by what it leaves out:
 
-* **No queue for the server.** A FIFO server whose service times are known when a job is queued is
-  booked ahead: start and end follow from the worker that is free first (`booking`; Kiefer &
-  Wolfowitz 1955, doi:10.2307/1992945). The same for the lanes of external systems.
-* **Hardly a heap for the events.** Events of one kind are scheduled almost in the order in which
-  they happen: a check every minute comes round in the same order every minute. Each kind has a ring
-  (`events`), the next event is the earliest of their heads, and only what does not fit in goes to a
-  heap: jitter, backoff, mixes. Checks that only a long queue scatters keep to a few rounds, each in
-  order of time (`scattered`).
-* **No end of blind checks.** A check picked up before the work can be complete sees nothing, so it
-  is over as soon as it is booked, and the next one of its wait takes its place: checks of a fixed
-  interval turn in their ring at nearly the speed of memory (`blind`).
-* **No free checks.** Where a check costs no worker, only the one that sees completion is played;
-  how many came before follows from ``⌈(completed − anchor) / interval⌉`` (`skipping`).
-* **No events at all** where nothing is in doubt: a process without branches that is called back by
-  nightly batches is a recursion over lines of jobs (`stages`, `straight`).
-* **Hardly any fresh memory.** Runs of a session use the same memory one after the other (`memory`),
-  and a kernel is handed one row of addresses, however many arrays there are (`structure`).
-* **No tables.** A run hands over its arrays; tables are built when somebody asks for them.
+* **A queue for the server.** Service times are known when a job is queued, so its start and end
+  follow at once from the worker that is free first (`worker_kernels`; Kiefer & Wolfowitz 1955,
+  doi:10.2307/1992945). The same holds for the lanes of external systems.
+* **A heap for most events.** Events of one kind are scheduled almost in the order in which they
+  happen, so each kind has a ring; only what does not fit goes to a heap (`event_queue`).
+* **The end of unsuccessful checks.** A check picked up before the work can be complete is over as
+  soon as it is booked, and the next check of its wait takes its place (`check_fast_forward`).
+* **Free checks.** Where a check costs no work, only the one that sees completion is an event; the
+  number of those before it follows from a formula (`wait_kernels`).
 
-The way through the code: `building` and `outside_world` lay a scenario out as a `world`; `loop`
-plays it, calling `walking` (the process), `closing` (waits), `asking` and `blind` (checks),
-`delivering` (callbacks), `outside` and `office` (external systems); this module takes the record
-down. What can be played is the table in `parts`; how a kernel is compiled stands in `jitting` and
-`structure`, and how that happens beside the first runs in `ahead`.
-
-Room is guessed (bins of time, nights of a batch, events); if a run needs more it is begun again
-with several times as much, which is allowed because a run is a function of its draws.
+`layout` and `systems_layout` lay a scenario out as a state, `event_loop` plays it, and this module
+returns the record. Array sizes are estimated; on overflow the run restarts with larger arrays,
+which is allowed because a run is a function of its draws. `jit` compiles the kernels, and
+`background_compilation` does so beside the first runs.
 """
 
 from __future__ import annotations
@@ -54,7 +40,7 @@ from asyncsim.fast import background_compilation, jit
 from asyncsim.fast import state as at
 from asyncsim.fast.event_loop import play
 from asyncsim.fast.layout import Builder, Sizes, first_sizes
-from asyncsim.fast.struct import laid_out
+from asyncsim.fast.state import laid_out
 from asyncsim.fast.worker_kernels import MOMENTS
 from asyncsim.model.calendar import LAST_DAY
 from asyncsim.model.distributions import Floats
@@ -69,7 +55,7 @@ from asyncsim.platform import in_browser, numba_installed
 logger = logging.getLogger("asyncsim")
 
 LARGE = 1_000_000
-"""Steps of a run from which it waits for compiled kernels: as plain Python it needs much memory."""
+"""Steps of a run from which it waits for compiled kernels: plain Python needs much memory."""
 SLOW = 5.0
 """Seconds of a run from which a hint is logged, once, that Numba is not installed."""
 
@@ -113,13 +99,13 @@ def play_compiled(
     sizes = first_sizes(scenario, draws, resolution)
     stop = math.inf if until is None else until
     status = at.INTERRUPTED
-    while status != at.FINE:
+    while status != at.OK:
         with jit.steady_kernels():
             builder = Builder(scenario, strategy, draws, stop, resolution, sizes)
-            fields = builder.world()
-            whole, floats = play(laid_out(at.World, fields))
+            fields = builder.state()
+            whole, floats = play(laid_out(at.State, fields))
         status, where = whole[:2]
-        if status not in (at.FINE, at.INTERRUPTED):
+        if status not in (at.OK, at.INTERRUPTED):
             sizes = _more(sizes, status, where, builder)
     _hint(time.monotonic() - begun)
     return _Answer(builder, fields, whole[2:], floats).record(stop)
@@ -138,7 +124,7 @@ def _hint(seconds: float) -> None:
 
 
 def _more(sizes: Sizes, status: int, where: int, builder: Builder) -> Sizes:
-    """Return larger sizes for what was too small, or say why there is no more."""
+    """Return larger sizes for what was too small, or raise if there is no more."""
     if status == at.MORE_BINS:
         if where >= MOST_BINS or sizes.bins == MOST_BINS:
             raise too_many_bins(max(where, MOST_BINS) + 1, builder.resolution)
@@ -147,8 +133,6 @@ def _more(sizes: Sizes, status: int, where: int, builder: Builder) -> Sizes:
         sizes.lane, sizes.heap = 2 * sizes.lane, 2 * sizes.heap
     elif status == at.MORE_INTERVALS:
         sizes.intervals *= 2
-    elif status == at.NOT_STRAIGHT:
-        sizes.straight = False
     elif status == at.NOT_FINITE:
         raise EngineError("an event must happen at a finite instant, got inf")
     elif status == at.NO_NIGHT or (status == at.MORE_HOURS and sizes.days > LAST_DAY):
@@ -168,7 +152,7 @@ def _out_of_days(builder: Builder, desk: int) -> None:
 
 @define
 class _Answer:
-    """What the kernels leave behind, taken down as a record."""
+    """The arrays that the kernels leave behind, from which it makes a record."""
 
     builder: Builder
     fields: dict[str, Any]
@@ -180,12 +164,12 @@ class _Answer:
         return np.asarray(self.fields[name])
 
     def record(self, stop: float) -> Record:
-        """Take down the record of a run stopped at an instant, or ended by itself."""
+        """Return the record of a run stopped at an instant, or ended by itself."""
         builder = self.builder
-        n, told, open_count, longest = self.whole
+        n, settled_n, open_count, longest = self.whole
         open_seconds, last_change, line_seconds = self.floats
         arrived = builder.draws.arrivals[:n]
-        deliveries = self._deliveries(told)
+        deliveries = self._deliveries(settled_n)
         end = stop if stop < math.inf else self._latest(arrived, deliveries)
         held = self.held_since[self.line != at.NO_LINE]
         return Record(
@@ -258,16 +242,16 @@ class _Answer:
 
     def _deliveries(self, number: int) -> DeliveryColumns:
         """Return the deliveries whose outcome is known."""
-        told = _picked(self.told[:number])
-        waits = self.delivered[told]
+        settled = _picked(self.settled[:number])
+        waits = self.delivered[settled]
         return DeliveryColumns(
             row=self.row_of[waits],
             node=self.call_node[self.call_of[waits]],
-            attempt=self.attempt[told],
-            sent=self.sent[told],
-            arrived=self.arrived[told],
-            handled=self.handled[told],
-            outcome=self.answer[told],
+            attempt=self.attempt[settled],
+            sent=self.sent[settled],
+            arrived=self.arrived[settled],
+            handled=self.handled[settled],
+            outcome=self.answer[settled],
         )
 
     def _loads(self, end: float) -> dict[Job, JobLoad]:
@@ -279,7 +263,7 @@ class _Answer:
         counts, rests = (
             part.reshape(shape)[:, :, :bins] for part in (self.bin_count, self.bin_rest)
         )
-        if bins > size:  # nothing was served then
+        if bins > size:  # nothing was served after them
             missing = ((0, 0), (0, 0), (0, bins - size))
             counts, rests = np.pad(counts, missing), np.pad(rests, missing)
         loads = {}

@@ -1,162 +1,363 @@
-"""The loop over the events of a run."""
+"""The event loop, and the way of an instance through the nodes of its process."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from asyncsim.fast.batch_recursion import run_straight
-from asyncsim.fast.callback_kernels import delivery_arrives, delivery_handled
+from asyncsim.engine.graph import DONE, FAILED, STANDS
 from asyncsim.fast.check_fast_forward import can_look_ahead, look_ahead
-from asyncsim.fast.check_kernels import check_due, check_ended, last_look, line_released
-from asyncsim.fast.check_schedule import count_skipped
 from asyncsim.fast.event_queue import (
     KIND_SHIFT,
     ROW_SHIFT,
     drop_first,
     drop_head,
-    head_about,
     head_key,
+    head_payload,
     next_lane,
+    push,
 )
-from asyncsim.fast.jit import cached_kernel, kernel
-from asyncsim.fast.process_kernels import arm, hold_lines, walk, work_ended
+from asyncsim.fast.jit import cached_kernel, inner_kernel, kernel
 from asyncsim.fast.state import (
     ARMED,
     ARMING,
     ARRIVAL,
+    AT_ONCE,
     CALLBACK_HANDLED,
+    CALLED,
     CHECK_DUE,
     CHECK_ENDED,
     COLLECTION,
     DELIVERY,
-    FINE,
+    FINISHED,
+    HAS_FAILED,
+    HOLDS_LINE,
+    IS_AWAIT,
+    IS_CALL,
+    IS_CHOOSE,
+    IS_DONE,
+    IS_FORK,
+    IS_WORK,
+    J_CALL,
+    J_WORK,
     LAST_LOOK,
+    OK,
+    REJECTED,
+    RUNNING,
     SYSTEM,
     TIMED_OUT,
     TIMEOUT,
     WORK_ENDED,
-    World,
-    world_of,
+    State,
+    state_of,
 )
-from asyncsim.fast.system_kernels import collect, system_event, wake_up
-from asyncsim.fast.wait_kernels import expire, go_on
+from asyncsim.fast.system_kernels import (
+    collect,
+    delivery_arrives,
+    delivery_handled,
+    submit,
+    system_event,
+    wake_up,
+)
+from asyncsim.fast.wait_kernels import (
+    begin_schedule,
+    cancel,
+    cancel_all,
+    check_due,
+    check_ended,
+    close,
+    count_open,
+    count_skipped,
+    expire,
+    go_on,
+    hold_line,
+    hold_next,
+    is_stale,
+    last_look,
+    leave,
+    line_released,
+    resume,
+    schedule_check,
+    see_completion,
+)
+from asyncsim.fast.worker_kernels import book_worker
 
 ROW_MASK = (1 << (KIND_SHIFT - ROW_SHIFT)) - 1
 
 
 @cached_kernel
 def play(numbers: Any) -> Any:
-    """Let one event happen after the other until nothing is left.
+    """Play all events of a run in order.
 
     Parameters
     ----------
     numbers
-        The fields of a `World`, as `structure.laid_out` returns them. Its arrays hold the answer
-        afterwards.
+        The fields of a `State`, as `asyncsim.fast.state.laid_out` returns them. Its arrays hold the
+        result afterwards.
 
     Returns
     -------
-    How it went, and where there was too little room; instances that have arrived, deliveries
-    told of, open waits, the longest queue; the time integral of open waits and up to when it is
-    summed up, and the time that lines were held.
+    Status, and where there was too little room; numbers of arrived instances, recorded deliveries
+    and open waits, the longest queue; the time integral of open waits, its end, and the time that
+    lines were held.
     """
-    m = world_of(numbers)
-    if m.stages:
-        run_straight(m)
-    else:
-        run(m)
-    whole = (m.status, m.where, m.arrivals_n, m.told_n, m.open_count, m.longest)
-    return whole, (m.open_seconds, m.last_change, m.line_seconds)
+    s = state_of(numbers)
+    run(s)
+    whole = (s.status, s.where, s.arrivals_n, s.settled_n, s.open_count, s.longest)
+    return whole, (s.open_seconds, s.last_change, s.line_seconds)
 
 
 @kernel
-def run(m: World) -> None:
-    """Run through all events, and count what was left uncounted at the end."""
-    m.lane_head[ARRIVAL] = m.arrival[0] if m.n else math.inf
-    looks_ahead = can_look_ahead(m)
-    while m.status == FINE:
-        lane = next_lane(m)
-        if lane < 0 or m.lane_head[lane] >= m.until:
+def run(s: State) -> None:
+    """Play all events, and count the free checks of waits that stay open."""
+    s.lane_head[ARRIVAL] = s.arrival[0] if s.n else math.inf
+    looks_ahead = can_look_ahead(s)
+    while s.status == OK:
+        lane = next_lane(s)
+        if lane < 0 or s.lane_head[lane] >= s.until:
             break
         may_be_check = lane == CHECK_DUE or lane == 0
-        if not (looks_ahead and may_be_check and look_ahead(m, lane)):
-            step(m, lane)
-    if m.status == FINE:
-        if m.until < math.inf:
-            m.now, m.reached = m.until, 0
-        if m.checks_are_free:
-            count_open_waits(m)
+        if not (looks_ahead and may_be_check and look_ahead(s, lane)):
+            step(s, lane)
+    if s.status == OK:
+        if s.until < math.inf:
+            s.now, s.reached = s.until, 0
+        if s.checks_are_free:
+            count_open_waits(s)
 
 
 @kernel
-def count_open_waits(m: World) -> None:
+def count_open_waits(s: State) -> None:
     """Count the free checks of the waits that are still open."""
-    for w in range(m.waits):
-        if m.state[w] == ARMED:
-            count_skipped(m, w)
+    for w in range(s.waits):
+        if s.state[w] == ARMED:
+            count_skipped(s, w)
 
 
-@kernel
-def step(m: World, lane: int) -> None:
-    """Let the next event happen, and all that follows from it at once."""
-    at, key, about = m.lane_head[lane], 0, 0
+@inner_kernel
+def step(s: State, lane: int) -> None:
+    """Play the next event, and all that follows from it at once."""
+    at, key, payload = s.lane_head[lane], 0, 0
     if lane == 0:
-        key, about = m.heap_key[0], m.heap_about[0]
-        drop_first(m)
+        key, payload = s.heap_key[0], s.heap_payload[0]
+        drop_first(s)
     elif lane == ARRIVAL:
-        key = head_key(m, lane)
-        m.arrivals_n += 1
-        m.lane_head[ARRIVAL] = m.arrival[m.arrivals_n] if m.arrivals_n < m.n else math.inf
+        key = head_key(s, lane)
+        s.arrivals_n += 1
+        s.lane_head[ARRIVAL] = s.arrival[s.arrivals_n] if s.arrivals_n < s.n else math.inf
     else:
-        key, about = head_key(m, lane), head_about(m, lane)
-        drop_head(m, lane)
-    m.reached = max(key, m.reached) if at == m.now else key
-    m.now = at
+        key, payload = head_key(s, lane), head_payload(s, lane)
+        drop_head(s, lane)
+    s.reached = max(key, s.reached) if at == s.now else key
+    s.now = at
     row = (key >> ROW_SHIFT) & ROW_MASK
-    happen(m, key >> KIND_SHIFT, row, about)
-    walk(m, row)
-    while m.urgent_n or m.soon_head < m.soon_tail:
-        if m.urgent_n:
-            hold_lines(m)
+    dispatch(s, key >> KIND_SHIFT, row, payload)
+    walk(s, row)
+    while s.urgent_n or s.soon_head < s.soon_tail:
+        if s.urgent_n:
+            hold_lines(s)
         else:
-            happen_soon(m)
+            act_next(s)
 
 
 @kernel
-def happen_soon(m: World) -> None:
-    """Let a line or a desk act that was told to act at once."""
-    what = m.soon[m.soon_head & (m.room - 1)]
-    m.soon_head += 1
-    if what >= m.waits:
-        wake_up(m, what - m.waits)
+def act_next(s: State) -> None:
+    """Run the first line or system that waits to act after the present event."""
+    what = s.soon[s.soon_head & (s.room - 1)]
+    s.soon_head += 1
+    if what >= s.waits:
+        wake_up(s, what - s.waits)
     else:
-        line_released(m, what)
-        walk(m, m.row_of[what])
+        line_released(s, what)
+        walk(s, s.row_of[what])
+
+
+@inner_kernel
+def dispatch(s: State, kind: int, row: int, payload: int) -> None:
+    """Call the handler of an event."""
+    if kind == WORK_ENDED:
+        work_ended(s, row, payload)
+    elif kind == ARRIVAL:
+        go_on(s, s.start_node)
+    elif kind == SYSTEM:
+        system_event(s, payload)
+    elif kind == DELIVERY:
+        delivery_arrives(s, payload)
+    elif kind == CALLBACK_HANDLED:
+        delivery_handled(s, payload)
+    elif kind == CHECK_DUE:
+        check_due(s, payload)
+    elif kind == CHECK_ENDED:
+        check_ended(s, payload)
+    elif kind == ARMING:
+        arm(s, payload)
+    elif kind == TIMEOUT:
+        expire(s, payload, TIMED_OUT)
+    elif kind == COLLECTION:
+        collect(s, payload)
+    elif kind == LAST_LOOK:
+        last_look(s, payload)
 
 
 @kernel
-def happen(m: World, kind: int, row: int, about: int) -> None:
-    """Let one event happen."""
-    if kind == WORK_ENDED:
-        work_ended(m, row, about)
-    elif kind == ARRIVAL:
-        go_on(m, m.start_node)
-    elif kind == SYSTEM:
-        system_event(m, about)
-    elif kind == DELIVERY:
-        delivery_arrives(m, about)
-    elif kind == CALLBACK_HANDLED:
-        delivery_handled(m, about)
-    elif kind == CHECK_DUE:
-        check_due(m, about)
-    elif kind == CHECK_ENDED:
-        check_ended(m, about)
-    elif kind == ARMING:
-        arm(m, about)
-    elif kind == TIMEOUT:
-        expire(m, about, TIMED_OUT)
-    elif kind == COLLECTION:
-        collect(m, about)
-    elif kind == LAST_LOOK:
-        last_look(m, about)
+def walk(s: State, row: int) -> None:
+    """Visit all nodes on the stack, the last one first."""
+    while s.stack_n:
+        s.stack_n -= 1
+        node = s.stack[s.stack_n]
+        while node >= 0 and s.instance_outcome[row] == RUNNING:  # may have failed in a branch
+            node = visit(s, row, node)
+        if node == DONE:
+            end_instance(s, row, IS_DONE)
+        elif node == FAILED:
+            end_instance(s, row, HAS_FAILED)
+
+
+@kernel
+def end_instance(s: State, row: int, outcome: int) -> None:
+    """End an instance; a failed one cancels what else it was waiting for."""
+    if s.instance_outcome[row] == RUNNING:
+        s.instance_outcome[row] = outcome
+        s.ended[row] = s.now
+        if outcome == HAS_FAILED:
+            cancel_all(s, row)
+
+
+@kernel
+def visit(s: State, row: int, node: int) -> int:
+    """Visit a node; return the node that follows at once."""
+    what = s.what[node]
+    if what == IS_WORK:
+        return STANDS if work_at(s, row, node, J_WORK) else int(s.next_node[node])
+    if what == IS_CALL:
+        return begin_call(s, row, node)
+    if what == IS_AWAIT:
+        arm_soon(s, s.node_call[node] * s.n + row)
+        return STANDS
+    if what == IS_CHOOSE:
+        return choose(s, node, s.uniform[s.slot[node] * s.n + row])
+    if what == IS_FORK:
+        join, ways = s.next_node[node], s.heads_n[node]
+        s.join_count[row * s.joins + s.slot[join]] = ways
+        for k in range(ways - 1, -1, -1):
+            go_on(s, s.heads[s.heads_at[node] + k])
+        return STANDS
+    place = row * s.joins + s.slot[node]
+    s.join_count[place] -= 1
+    return STANDS if s.join_count[place] else int(s.next_node[node])
+
+
+@kernel
+def choose(s: State, node: int, uniform: float) -> int:
+    """Return the first node of the branch that a uniform number chooses."""
+    heads, last = s.heads_at[node], s.heads_at[node] + s.heads_n[node] - 1
+    while heads < last and uniform >= s.bounds[heads]:
+        heads += 1
+    return int(s.heads[heads])
+
+
+@kernel
+def work_at(s: State, row: int, node: int, job: int) -> bool:
+    """Book a worker for a step or a call; return false if there is no work."""
+    place = s.slot[node] * s.n + row
+    work = s.work[place]
+    s.queued[place] = s.started[place] = s.now
+    if not work:
+        if job == J_WORK:
+            s.step_ended[place] = s.now
+        return False
+    start = book_worker(s, job, s.now, work)
+    s.started[place] = start
+    push(s, start + work, WORK_ENDED, (row << ROW_SHIFT) | s.number[node], node)
+    return True
+
+
+@kernel
+def work_ended(s: State, row: int, node: int) -> None:
+    """Continue after the work of a step or a call."""
+    if s.what[node] == IS_CALL:
+        go_on(s, after_call(s, row, s.node_call[node]))
+        return
+    s.step_ended[s.slot[node] * s.n + row] = s.now
+    go_on(s, s.next_node[node])
+
+
+@kernel
+def begin_call(s: State, row: int, node: int) -> int:
+    """Record a wait and make the call."""
+    call = s.node_call[node]
+    w = call * s.n + row
+    s.called[w] = s.now
+    s.state[w] = CALLED
+    if s.arms_before[call]:
+        arm(s, w)
+    if work_at(s, row, node, J_CALL):
+        return STANDS
+    return after_call(s, row, call)
+
+
+@kernel
+def after_call(s: State, row: int, call: int) -> int:
+    """React to the immediate response of a call; return the node that follows at once."""
+    w = call * s.n + row
+    uniform = s.uniform[s.response[s.call_node[call]] * s.n + row]
+    if uniform < s.accepted_below[call]:
+        if s.on_accepted[call] == STANDS:
+            arm_soon(s, w)
+        submit(s, w, s.first_desk[call])
+        return int(s.on_accepted[call])
+    if s.state[w] != CALLED and s.state[w] != ARMED:
+        return STANDS  # timed out, or the instance has failed, while the call was being made
+    cancel(s, w)
+    if uniform < s.done_below[call] or not s.can_reject[call]:
+        leave(s, w, AT_ONCE)
+        return int(s.on_done[call])
+    leave(s, w, REJECTED)
+    return int(s.on_rejected[call])
+
+
+@kernel
+def arm_soon(s: State, w: int) -> None:
+    """Arm a wait, now or after the delay of its step."""
+    delay = s.arm_delay[s.call_of[w]]
+    if delay:
+        push(s, s.now + delay, ARMING, s.key_of[w], w)
+    else:
+        arm(s, w)
+
+
+@kernel
+def arm(s: State, w: int) -> None:
+    """Arm a wait: from now on it can be finished."""
+    if s.state[w] != CALLED:
+        return  # armed before the call, or the instance has failed
+    s.state[w] = ARMED
+    s.armed[w] = s.now
+    count_open(s, 1)
+    if not math.isnan(s.buffered[w]) and not is_stale(s, s.buffered[w]):
+        close(s, w, FINISHED)
+        resume(s, w)
+        return
+    timeout = s.timeout[s.call_of[w]]
+    if timeout >= 0.0:
+        push(s, s.now + timeout, TIMEOUT, s.key_of[w], w)
+    if s.checks_are_free:
+        if s.completed[w] <= s.now:
+            see_completion(s, w)
+    elif s.watch == HOLDS_LINE:
+        hold_next(s, w)
+    elif s.watch:
+        begin_schedule(s, w)
+        schedule_check(s, w)
+
+
+@kernel
+def hold_lines(s: State) -> None:
+    """Open pending long-poll connections in FIFO order."""
+    k = 0
+    while k < s.urgent_n:  # the list may grow meanwhile
+        w = s.urgent[k]
+        hold_line(s, w)
+        walk(s, s.row_of[w])
+        k += 1
+    s.urgent_n = 0

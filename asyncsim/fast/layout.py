@@ -1,4 +1,4 @@
-"""From a scenario, a strategy and its random numbers to the world that the kernels work on."""
+"""From a scenario, a strategy and its random numbers to the state that the kernels work on."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from attrs import define, field
+from attrs import define, field, frozen
 
 from asyncsim.engine.graph import Await, Call, Choose, Fork, Graph, Join, Node, Work
 from asyncsim.engine.workers import Job
 from asyncsim.fast import state as at
-from asyncsim.fast.buffer_pool import Memory
-from asyncsim.fast.callback_kernels import limit_fields
-from asyncsim.fast.check_heap import ROUNDS
 from asyncsim.fast.event_queue import LANE_KINDS, ROW_SHIFT
 from asyncsim.fast.jit import are_compiled
-from asyncsim.fast.straight_stages import stages
 from asyncsim.fast.supported import played_specification
 from asyncsim.fast.systems_layout import OutsideWorld
+from asyncsim.fast.worker_kernels import MOMENTS
 from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.server import RateLimit, SlidingWindow
 from asyncsim.model.specifications import (
     Deliveries,
     Grid,
@@ -33,6 +31,7 @@ from asyncsim.model.specifications import (
 )
 from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.units import DAY
+from asyncsim.platform import checks_bounds
 
 NEVER = -1.0
 FIRST_BINS = 20_000
@@ -63,7 +62,7 @@ NODES = {
 
 @define
 class Sizes:
-    """How much room a run is given; what was too little is multiplied, and the run begun again."""
+    """Array sizes of a run; it restarts with larger ones on overflow."""
 
     bins: int
     """Of time, in which the load of the server is kept."""
@@ -74,15 +73,11 @@ class Sizes:
     days: int
     """Runs of a batch, or days on which people work."""
     intervals: int = 4096
-    misfits: int = 4
-    """Checks of a wait that may not fit into their lane before all are taken to be scattered."""
-    straight: bool = True
-    """Whether a straight run may be played as one."""
 
 
 @define
 class Builder:
-    """Fills the fields of the world of one run."""
+    """Fills the fields of the state of one run."""
 
     scenario: Scenario
     strategy: Strategy
@@ -90,9 +85,6 @@ class Builder:
     until: float
     resolution: float
     sizes: Sizes
-    memory: Memory = field(factory=Memory)
-    """What lies in here is handed over with the record."""
-    scratch: Memory = field(factory=Memory)
     specification: StrategySpecification = field(init=False)
     graph: Graph = field(init=False)
     calls: list[Call] = field(init=False)
@@ -102,19 +94,14 @@ class Builder:
         self.graph = Graph.of(self.scenario.process)
         self.calls = [node for node in self.graph.nodes if isinstance(node, Call)]
 
-    def world(self) -> dict[str, Any]:
-        """Return the fields of a `asyncsim.fast.state.World` by name, in its order."""
+    def state(self) -> dict[str, Any]:
+        """Return the fields of an `asyncsim.fast.state.State` by name, in its order."""
         outside = OutsideWorld.of(self.scenario, self.draws, self.calls, self.sizes.days)
         found = self._server() | self._strategy() | self._nodes() | self._calls(outside)
-        straight = {}
-        if self.sizes.straight and self.until == math.inf:
-            straight = stages(self.scenario, self.strategy, self.draws, self.graph, self.scratch)
-        found |= straight or (self._open_ended() | self._queue(outside))
-        found |= outside.fields(self.scratch) | self._waits() | self._rest()
-        found["free_at"] = self.memory.floats(self.scenario.server.workers + outside.lanes, 0.0)
-        self.memory.close()
-        self.scratch.close()
-        kinds = at.World.__annotations__
+        found |= outside.fields() | _allocated(self._waits() | self._rest())
+        found |= _allocated(self._queue())
+        found["free_at"] = np.zeros(self.scenario.server.workers + outside.lanes)
+        kinds = at.State.__annotations__
         assert found.keys() <= kinds.keys(), found.keys() - kinds.keys()
         # What a run has no use for stays 0, or empty
         return {name: CASTS[kind](found.get(name, NOTHING[kind])) for name, kind in kinds.items()}
@@ -131,7 +118,6 @@ class Builder:
             "bins": self.sizes.bins,
             "capacity": self.sizes.lane,
             "room": self.sizes.heap,
-            "misfits_borne": self.sizes.misfits * self._wait_count,
             "start_node": self.graph.start,
             "until": self.until,
             "resolution": self.resolution,
@@ -174,7 +160,6 @@ class Builder:
             found["limit"] = -1 if checks.limit is None else checks.limit
             found["checks_are_free"] = checks.limit is None and not self.scenario.server.poll_work
             found["scatters"] = checks.jitter not in (0.0, "none")
-            found["has_rounds"] = not found["scatters"]
         if self.specification.deliveries is not None:
             found |= self._deliveries(self.specification.deliveries)
         return found
@@ -271,95 +256,127 @@ class Builder:
         }
 
     def _waits(self) -> dict[str, Any]:
-        """Return the fields of waits that every run fills."""
-        n, waits, memory = len(self.draws), self._wait_count, self.memory
+        n, waits = len(self.draws), self._wait_count
         rows = np.arange(n, dtype=np.int64)  # as a browser counts, a key has no room in 32 bits
         keys = [(rows << ROW_SHIFT) | call.number for call in self.calls]
+        joins = sum(isinstance(node, Join) for node in self.graph.nodes)
+        set_first = ("last_check", "picked_up", "grid_start", "slept", "held_since")
+        counts = ("state", "outcome", "checks", "seen", "deliveries", "line", "holds")
         return {
             "call_of": np.repeat(np.arange(len(self.calls), dtype=np.int64), n),
-            "row_of": np.tile(rows, len(self.calls)),
+            "row_of": _joined([rows] * len(self.calls)),
             "key_of": _joined(keys),
-            "completed": memory.floats(waits, math.inf),
-            **{
-                name: memory.floats(waits, math.nan)
-                for name in ("called", "armed", "closed", "left")
-            },
-            **{
-                name: memory.wholes(waits, 0)
-                for name in ("state", "outcome", "checks", "seen", "deliveries")
-            },
-        }
-
-    def _open_ended(self) -> dict[str, Any]:
-        """Return the fields of waits and instances that a straight run has no use for."""
-        waits, memory = self._wait_count, self.scratch
-        joins = sum(isinstance(node, Join) for node in self.graph.nodes)
-        return {
-            "attention": memory.floats(waits, math.inf),
-            "at_desk": memory.wholes(waits, -1),
-            "buffered": memory.floats(waits, math.nan),
-            **{
-                name: memory.floats(waits, 0.0)
-                for name in ("last_check", "picked_up", "grid_start", "slept")
-            },
-            **{name: memory.floats(waits, 0.0) for name in ("held_since", "not_before")},
-            **{name: memory.wholes(waits, 0) for name in ("passed", "slept_k", "line", "holds")},
-            "join_count": memory.wholes(len(self.draws) * joins, 0),
+            **_filled(("completed", "visible_from"), waits, math.inf),
+            **_filled(("called", "armed", "closed", "left", "buffered"), waits, math.nan),
+            **_filled(("not_before",), waits, 0.0),
+            **_filled(counts, waits, 0),
+            **_unset(set_first, waits, np.float64),
+            **_unset(("passed", "slept_k"), waits, np.int64),
+            **_filled(("at_desk",), waits, -1),
+            **_filled(("join_count",), n * joins, 0),
         }
 
     def _rest(self) -> dict[str, Any]:
         """Return the fields of steps, instances, deliveries, and the load of the server."""
-        n, callback, memory = len(self.draws), self.specification.deliveries, self.memory
+        n, callback = len(self.draws), self.specification.deliveries
         steps = n * sum(isinstance(node, (Work, Call)) for node in self.graph.nodes)
         room = 0
         if callback is not None:
             attempts = (1 + len(callback.retries)) * (2 if callback.duplicates else 1)
             room = self._wait_count * (attempts + 1)  # and a dead letter
-        moments = len(Job) * 3 * self.sizes.bins
+        moments = len(Job) * MOMENTS
         return {
-            **{
-                name: memory.floats(steps, math.nan) for name in ("queued", "started", "step_ended")
-            },
-            "ended": memory.floats(n, math.nan),
-            "instance_outcome": memory.wholes(n, 0),
-            **{name: memory.wholes(room) for name in ("delivered", "attempt", "is_copy", "answer")},
-            "told": memory.wholes(room),
-            **limit_fields(self.scenario.server.finish_limit, room, self.scratch),
-            **{name: memory.floats(room) for name in ("sent", "arrived", "handled")},
-            "starts": self.scratch.floats(self.sizes.heap),
-            "bin_count": self.scratch.floats(moments, 0.0),
-            "bin_rest": self.scratch.floats(moments, 0.0),
-            "bin_place": [0] * len(Job) * 3,
-            **{name: [0.0] * len(Job) * 3 for name in ("bin_begins", "bin_ends")},
-            **{name: memory.wholes(len(Job), 0) for name in ("jobs", "not_started")},
-            **{name: memory.floats(len(Job), 0.0) for name in ("busy", "queueing")},
+            **_filled(("queued", "started", "step_ended"), steps, math.nan),
+            **_filled(("ended",), n, math.nan),
+            **_filled(("instance_outcome",), n, 0),
+            **_unset(("delivered", "attempt", "is_copy", "answer", "settled"), room, np.int64),
+            **_unset(("sent", "arrived", "handled"), room, np.float64),
+            **limit_fields(self.scenario.server.finish_limit, room),
+            "bin_place": [0] * moments,
+            **{name: [0.0] * moments for name in ("bin_begins", "bin_ends")},
+            **_filled(("jobs", "not_started"), len(Job), 0),
+            **_filled(("busy", "queueing"), len(Job), 0.0),
         }
 
-    def _queue(self, outside: OutsideWorld) -> dict[str, Any]:
-        lane, heap, memory = self.sizes.lane, self.sizes.heap, self.scratch
+    def _queue(self) -> dict[str, Any]:
+        """Return the fields of the queues of events and of the server, and of its load."""
+        lanes, heap = self.sizes.lane * LANE_KINDS, self.sizes.heap
+        moments = len(Job) * MOMENTS
         return {
             "lane_head": [math.inf] * LANE_KINDS,
             **{name: [0] * LANE_KINDS for name in ("lane_first", "lane_after")},
-            "lane_t": memory.floats(lane * LANE_KINDS),
-            **{name: memory.wholes(lane * LANE_KINDS) for name in ("lane_key", "lane_about")},
-            "check_t": memory.floats(heap),
-            "check_w": memory.wholes(heap),
-            "first_round": -1,
-            "round_t": memory.floats(lane * ROUNDS),
-            "round_w": memory.wholes(lane * ROUNDS),
-            **{name: [0] * ROUNDS for name in ("round_first", "round_after")},
-            "round_head": [math.inf] * ROUNDS,
-            "round_tail": [-math.inf] * ROUNDS,
-            "heap_t": memory.floats(heap),
-            **{name: memory.wholes(heap) for name in ("heap_key", "heap_sequence", "heap_about")},
-            "soon": memory.wholes(heap),
+            **_unset(("lane_t",), lanes, np.float64),
+            **_unset(("lane_key", "lane_payload"), lanes, np.int64),
+            **_unset(("heap_t", "starts"), heap, np.float64),
+            **_filled(("bin_count", "bin_rest"), moments * self.sizes.bins, 0.0),
+            **_unset(("heap_key", "heap_sequence", "heap_payload", "soon"), heap, np.int64),
             "stack": [0] * (4 * len(self.graph.nodes) + 16),
             "urgent": [0] * (len(self.calls) + 16),
         }
 
 
+@frozen
+class _Room:
+    """An array to be laid out."""
+
+    size: int
+    kind: type
+    value: float | None = None
+    """Of every element; None if a run writes an element before it reads it."""
+
+
+def _filled(names: Sequence[str], size: int, value: float) -> dict[str, Any]:
+    """Return room for arrays of one value, of 64-bit integers if the value is one."""
+    kind = np.int64 if isinstance(value, int) else np.float64
+    return dict.fromkeys(names, _Room(size, kind, value))
+
+
+def _unset(names: Sequence[str], size: int, kind: type) -> dict[str, Any]:
+    """Return room for arrays whose elements a run writes before it reads them."""
+    return dict.fromkeys(names, _Room(size, kind))
+
+
+def _allocated(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields whose arrays lie in one block of memory.
+
+    Allocators keep a block of a few megabytes for the next run; they return many arrays of that
+    size to the operating system, which takes longer to provide them again than a short run lasts.
+    """
+    rooms = {name: room for name, room in fields.items() if isinstance(room, _Room)}
+    block, place = np.empty(sum(room.size for room in rooms.values())), 0
+    for name, room in rooms.items():
+        array: Any = block[place : place + room.size].view(room.kind)
+        if room.value is not None:
+            array.fill(room.value)
+        fields[name] = array
+        place += room.size
+    return fields
+
+
+def limit_fields(limit: RateLimit | None, deliveries: int) -> dict[str, Any]:
+    """Return the fields of a rate limit; none if it can never refuse that many deliveries."""
+    if limit is None:
+        return {}
+    if isinstance(limit, SlidingWindow):
+        if limit.most >= deliveries:
+            return {}
+        return {
+            "finish_limit": at.WINDOW_LIMIT,
+            "window_most": limit.most,
+            "window_length": limit.seconds,
+            "admitted": np.full(limit.most, -math.inf),
+        }
+    return {
+        "finish_limit": at.BUCKET_LIMIT,
+        "bucket_size": float(limit.size),
+        "bucket_rate": limit.rate.per_second,
+        "tokens": float(limit.size),
+        "tokens_since": -math.inf,
+    }
+
+
 def first_sizes(scenario: Scenario, draws: Draws, resolution: float) -> Sizes:
-    """Return how much room a run is given at first."""
+    """Return the array sizes with which a run starts."""
     horizon = max(scenario.length, float(draws.arrivals[-1]) if len(draws) else 0.0)
     days = int(horizon // DAY) + 3
     bins = int(min(days * DAY / resolution + 2, FIRST_BINS))
@@ -387,7 +404,7 @@ def _floats(values: Any) -> Any:
     return _array(values, np.float64)
 
 
-def _wholes(values: Any) -> Any:
+def _ints(values: Any) -> Any:
     return _array(values, np.int64)
 
 
@@ -397,14 +414,30 @@ def _array(values: Any, kind: type) -> Any:
         return np.ascontiguousarray(values, kind)
     if not (are_compiled() and isinstance(values, list)):
         values = np.asarray(values, kind).tolist()
-    return values or [0]
+    values = values or [0]
+    return CheckedList(values) if checks_bounds() else values
 
 
-NOTHING: dict[str, Any] = {"int": 0, "float": 0.0, "Floats": [], "Wholes": []}
+class CheckedList(list[Any]):
+    """A list that accepts no index counted from its end, which would hide a mistake of a kernel."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return super().__getitem__(self._checked(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        super().__setitem__(self._checked(index), value)
+
+    def _checked(self, index: Any) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} is out of bounds of an array of {len(self)}")
+        return index
+
+
+NOTHING: dict[str, Any] = {"int": 0, "float": 0.0, "Floats": [], "Ints": []}
 CASTS: dict[str, Callable[[Any], Any]] = {
     "int": int,
     "float": float,
     "Floats": _floats,
-    "Wholes": _wholes,
+    "Ints": _ints,
 }
 """How a field gets the type that its annotation names."""

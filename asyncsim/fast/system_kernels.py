@@ -1,37 +1,159 @@
-"""External systems in the kernels: what each does when it wakes up (`asyncsim.model.systems`).
+"""External systems and their callbacks in the kernels.
 
-Working hours of people: time counted while the office is open (`asyncsim.model.calendar`).
+Systems are those of `asyncsim.model.systems`, with the office hours of `asyncsim.model.calendar`;
+callbacks may be lost, refused by the rate limit, duplicated and retried
+(`asyncsim.model.strategies.Callback`, `asyncsim.engine.rate_limiter`).
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from asyncsim.fast.callback_kernels import send
-from asyncsim.fast.check_schedule import see_completion
+from asyncsim.engine import rate_limiter
+from asyncsim.engine.rate_limiter import ROUNDING
 from asyncsim.fast.event_queue import ROW_SHIFT, push
 from asyncsim.fast.jit import kernel
 from asyncsim.fast.state import (
+    A_DEAD,
+    A_EARLY,
+    A_LIMITED,
+    A_LOST,
     BATCH,
+    CALLBACK_HANDLED,
     COLLECTION,
+    DELIVERY,
+    J_CALLBACK,
+    K_DUPLICATE,
+    K_LOSS,
     MORE_HOURS,
     MORE_NIGHTS,
     NO_NIGHT,
     PEOPLE,
     RECORDED,
     SYSTEM,
-    World,
+    WINDOW_LIMIT,
+    State,
 )
-from asyncsim.fast.wait_kernels import act_soon, is_open, release
-from asyncsim.fast.worker_kernels import book_lane
+from asyncsim.fast.wait_kernels import act_soon, chance, finish, is_open, release, see_completion
+from asyncsim.fast.worker_kernels import book_lane, book_worker
+
+until_out = kernel(rate_limiter.until_out)
+refilled = kernel(rate_limiter.refilled)
+until_token = kernel(rate_limiter.until_token)
 
 
 @kernel
-def when_worked(m: World, desk: int, duration: float) -> float:
-    """Return when the person who is free first is done with a task submitted now."""
-    ready = open_seconds(m, desk)
-    ended = book_lane(m.free_at, m.lanes_at[desk], m.lanes_n[desk], ready, duration)
-    return max(instant_of(m, desk, ended), m.now)
+def is_admitted(s: State) -> bool:
+    """Admit a delivery that arrives now, or refuse it."""
+    if s.finish_limit == WINDOW_LIMIT:
+        oldest = s.admitted[s.admitted_at]  # of a ring
+        if until_out(oldest, s.window_length, s.now) >= ROUNDING:
+            return False
+        s.admitted[s.admitted_at] = s.now
+        s.admitted_at = s.admitted_at + 1 if s.admitted_at + 1 < s.window_most else 0
+        return True
+    s.tokens = refilled(s.tokens, s.tokens_since, s.now, s.bucket_rate, s.bucket_size)
+    s.tokens_since = s.now
+    if until_token(s.tokens, s.bucket_rate) >= ROUNDING:
+        return False
+    s.tokens -= 1.0
+    return True
+
+
+@kernel
+def send(s: State, w: int, attempt: int) -> None:
+    """Send a callback, attempt by attempt, until one is not lost or all are."""
+    call, row = s.call_of[w], s.row_of[w]
+    while s.loss and chance(s, K_LOSS, call, row, attempt) < s.loss:
+        s.deliveries[w] += 1
+        record_outcome(s, note(s, w, attempt, math.nan, 0), A_LOST)
+        attempt += 1
+        if pauses_before(s, w, attempt):
+            return
+    delay = s.delay[attempt * s.waits + w] if s.delays_vary else s.delay[0]
+    dispatch(s, w, attempt, delay, 0)
+    if s.duplicates and chance(s, K_DUPLICATE, call, row, attempt) < s.duplicates:
+        dispatch(s, w, attempt, delay + s.duplicate_delay, 1)
+
+
+@kernel
+def pauses_before(s: State, w: int, attempt: int) -> bool:
+    """Pause before an attempt, or give up after the last; return false if it comes at once."""
+    if attempt == s.attempts:
+        record_outcome(s, note(s, w, -1, math.nan, 0), A_DEAD)
+        return True
+    pause = s.pause[attempt]
+    if not pause:
+        return False
+    key = s.key_of[w] + (1 << ROW_SHIFT)
+    push(s, s.now + pause, SYSTEM, key, -1 - (attempt * s.waits + w))
+    return True
+
+
+@kernel
+def dispatch(s: State, w: int, attempt: int, delay: float, copy: int) -> None:
+    """Schedule the arrival of a delivery."""
+    s.deliveries[w] += 1
+    push(s, s.now + delay, DELIVERY, s.key_of[w], note(s, w, attempt, s.now + delay, copy))
+
+
+@kernel
+def note(s: State, w: int, attempt: int, arrives: float, copy: int) -> int:
+    """Record a delivery; return its index."""
+    d = s.deliveries_n
+    s.deliveries_n = d + 1
+    s.delivered[d], s.attempt[d], s.is_copy[d] = w, attempt, copy
+    s.sent[d], s.arrived[d], s.handled[d] = s.now, arrives, math.nan
+    return int(d)
+
+
+@kernel
+def record_outcome(s: State, d: int, answer: int) -> None:
+    """Record the outcome of a delivery."""
+    s.answer[d] = answer
+    s.settled[s.settled_n] = d
+    s.settled_n += 1
+
+
+@kernel
+def delivery_arrives(s: State, d: int) -> None:
+    """Book a worker for a callback that has arrived, if the rate limit admits it."""
+    if s.finish_limit and not is_admitted(s):
+        record_outcome(s, d, A_LIMITED)
+        try_again(s, d)
+        return
+    if not s.callback_work:
+        delivery_handled(s, d)
+        return
+    handled = book_worker(s, J_CALLBACK, s.now, s.callback_work) + s.callback_work
+    push(s, handled, CALLBACK_HANDLED, s.key_of[s.delivered[d]], d)
+
+
+@kernel
+def delivery_handled(s: State, d: int) -> None:
+    """Finish the wait by its callback; try again if it came too early."""
+    s.handled[d] = s.now
+    answer = finish(s, s.delivered[d])
+    record_outcome(s, d, answer)
+    if answer == A_EARLY:
+        try_again(s, d)
+
+
+@kernel
+def try_again(s: State, d: int) -> None:
+    """Send a callback once more; the outcome of a copy is ignored."""
+    w, attempt = s.delivered[d], s.attempt[d] + 1
+    if not s.is_copy[d] and not pauses_before(s, w, attempt):
+        send(s, w, attempt)
+
+
+@kernel
+def when_worked(s: State, desk: int, duration: float) -> float:
+    """Return when the team member who is free first completes a task submitted now."""
+    ready = open_seconds(s, desk)
+    ended = book_lane(s.free_at, s.lanes_at[desk], s.lanes_n[desk], ready, duration)
+    return max(instant_of(s, desk, ended), s.now)
 
 
 @kernel
@@ -49,178 +171,178 @@ def last_before(field: Any, base: int, number: int, value: float, inclusive: boo
 
 
 @kernel
-def open_seconds(m: World, desk: int) -> float:
+def open_seconds(s: State, desk: int) -> float:
     """Return how long the office has been open until now."""
-    base, number = m.nights_at[desk], m.nights_n[desk]
-    if m.closes[base + number - 1] < m.now:
-        m.status, m.where = MORE_HOURS, desk
+    base, number = s.nights_at[desk], s.nights_n[desk]
+    if s.closes[base + number - 1] < s.now:
+        s.status, s.where = MORE_HOURS, desk
         return 0.0
-    k = last_before(m.opens, base, number, m.now, True)
+    k = last_before(s.opens, base, number, s.now, True)
     if k < 0:
         return 0.0
     k += base
-    return float(m.open_before[k] + min(m.now, m.closes[k]) - m.opens[k])
+    return float(s.open_before[k] + min(s.now, s.closes[k]) - s.opens[k])
 
 
 @kernel
-def instant_of(m: World, desk: int, seconds: float) -> float:
+def instant_of(s: State, desk: int, seconds: float) -> float:
     """Return the first instant by which the office has been open that long."""
-    base, number = m.nights_at[desk], m.nights_n[desk]
+    base, number = s.nights_at[desk], s.nights_n[desk]
     last = base + number - 1
-    if m.open_before[last] + m.closes[last] - m.opens[last] < seconds:
-        m.status, m.where = MORE_HOURS, desk
+    if s.open_before[last] + s.closes[last] - s.opens[last] < seconds:
+        s.status, s.where = MORE_HOURS, desk
         return 0.0
-    k = base + max(last_before(m.open_before, base, number, seconds, False), 0)
-    return float(m.opens[k] + (seconds - m.open_before[k]))
+    k = base + max(last_before(s.open_before, base, number, seconds, False), 0)
+    return float(s.opens[k] + (seconds - s.open_before[k]))
 
 
 @kernel
-def submit(m: World, w: int, desk: int) -> None:
-    """Lay an item into the tray of a desk, and wake it if it was idle."""
-    place = m.tray_at[desk] + m.tray_tail[desk]
-    m.tray_tail[desk] += 1
-    m.tray[place] = w
-    m.submitted[place] = m.now
-    if m.desk_kind[desk] == BATCH:
-        m.at_desk[w] = desk
-    if m.idle[desk]:
-        m.idle[desk] = 0
-        act_soon(m, m.waits + desk)
+def submit(s: State, w: int, desk: int) -> None:
+    """Put an item into the queue of a system, and wake it if it was idle."""
+    place = s.tray_at[desk] + s.tray_tail[desk]
+    s.tray_tail[desk] += 1
+    s.tray[place] = w
+    s.submitted[place] = s.now
+    if s.desk_kind[desk] == BATCH:
+        s.at_desk[w] = desk
+    if s.idle[desk]:
+        s.idle[desk] = 0
+        act_soon(s, s.waits + desk)
 
 
 @kernel
-def wake_up(m: World, desk: int) -> None:
-    """Let a desk look into its tray."""
-    if m.desk_kind[desk] == BATCH:
-        await_night(m, desk)
+def wake_up(s: State, desk: int) -> None:
+    """Serve the items in the queue of a system."""
+    if s.desk_kind[desk] == BATCH:
+        await_night(s, desk)
         return
-    while m.tray_head[desk] < m.tray_tail[desk]:
-        w = m.tray[m.tray_at[desk] + m.tray_head[desk]]
-        m.tray_head[desk] += 1
-        take_on(m, w, desk)
-    m.idle[desk] = 1
+    while s.tray_head[desk] < s.tray_tail[desk]:
+        w = s.tray[s.tray_at[desk] + s.tray_head[desk]]
+        s.tray_head[desk] += 1
+        take_on(s, w, desk)
+    s.idle[desk] = 1
 
 
 @kernel
-def take_on(m: World, w: int, desk: int) -> None:
-    """Have a service, a team or a log work on an item, and schedule its completion."""
-    kind, lanes = m.desk_kind[desk], m.lanes_n[desk]
+def take_on(s: State, w: int, desk: int) -> None:
+    """Start work on an item, and schedule its completion."""
+    kind, lanes = s.desk_kind[desk], s.lanes_n[desk]
     if kind == RECORDED:
-        at = max(m.completion[m.nights_at[desk] + m.row_of[w]], m.now)
+        at = max(s.completion[s.nights_at[desk] + s.row_of[w]], s.now)
     elif kind == PEOPLE:
-        at = when_worked(m, desk, item_time(m, w, desk))
+        at = when_worked(s, desk, item_time(s, w, desk))
     elif lanes:
-        at = book_lane(m.free_at, m.lanes_at[desk], lanes, m.now, item_time(m, w, desk))
+        at = book_lane(s.free_at, s.lanes_at[desk], lanes, s.now, item_time(s, w, desk))
     else:
-        at = m.now + item_time(m, w, desk)
-    complete_at(m, w, desk, at)
+        at = s.now + item_time(s, w, desk)
+    complete_at(s, w, desk, at)
 
 
 @kernel
-def complete_at(m: World, w: int, desk: int, at: float) -> None:
+def complete_at(s: State, w: int, desk: int, at: float) -> None:
     """Schedule the completion of an item; ties go by instance, then step."""
-    m.not_before[w] = at
-    push(m, at, SYSTEM, m.key_of[w] + (1 << ROW_SHIFT), desk * m.waits + w)
+    s.not_before[w] = at
+    push(s, at, SYSTEM, s.key_of[w] + (1 << ROW_SHIFT), desk * s.waits + w)
 
 
 @kernel
-def item_time(m: World, w: int, desk: int) -> float:
-    """Return how long a desk works on an item."""
-    return float(m.external[m.times_at[m.call_of[w]] + m.link[desk] * m.n + m.row_of[w]])
+def item_time(s: State, w: int, desk: int) -> float:
+    """Return how long a system works on an item."""
+    return float(s.external[s.times_at[s.call_of[w]] + s.link[desk] * s.n + s.row_of[w]])
 
 
 @kernel
-def item_done(m: World, w: int, desk: int) -> None:
+def item_done(s: State, w: int, desk: int) -> None:
     """Pass an item on to the next link, or complete it."""
-    if m.successor[desk] >= 0:
-        submit(m, w, m.successor[desk])
+    if s.successor[desk] >= 0:
+        submit(s, w, s.successor[desk])
         return
-    m.completed[w] = m.attention[w] = m.now
-    if m.notify:
-        send(m, w, 0)
-    if is_open(m, w):
-        if m.checks_are_free:
-            see_completion(m, w)
-        release(m, w)
+    s.completed[w] = s.visible_from[w] = s.now
+    if s.notify:
+        send(s, w, 0)
+    if is_open(s, w):
+        if s.checks_are_free:
+            see_completion(s, w)
+        release(s, w)
 
 
 @kernel
-def await_night(m: World, desk: int) -> None:
-    """Have a batch wait for the first night whose cut-off is not before its oldest item."""
-    oldest = m.submitted[m.tray_at[desk] + m.tray_head[desk]]
-    night, nights, base = m.next_night[desk], m.nights_n[desk], m.nights_at[desk]
-    while night < nights and m.cut_off[base + night] < oldest:
+def await_night(s: State, desk: int) -> None:
+    """Schedule the first night whose cut-off is not before the oldest item of a batch."""
+    oldest = s.submitted[s.tray_at[desk] + s.tray_head[desk]]
+    night, nights, base = s.next_night[desk], s.nights_n[desk], s.nights_at[desk]
+    while night < nights and s.cut_off[base + night] < oldest:
         night += 1
     if night == nights:
-        m.status = NO_NIGHT if m.exhausted[desk] else MORE_NIGHTS
-        m.where = desk
+        s.status = NO_NIGHT if s.exhausted[desk] else MORE_NIGHTS
+        s.where = desk
         return
-    m.next_night[desk] = night + 1
-    m.tonight[desk] = base + night
-    m.collected_at[desk] = m.collects_at[desk]
-    m.collects_at[desk] = max(m.night_start[base + night], m.now)
-    push(m, m.collects_at[desk], COLLECTION, desk + 1, desk)
+    s.next_night[desk] = night + 1
+    s.tonight[desk] = base + night
+    s.collected_at[desk] = s.collects_at[desk]
+    s.collects_at[desk] = max(s.night_start[base + night], s.now)
+    push(s, s.collects_at[desk], COLLECTION, desk + 1, desk)
 
 
 @kernel
-def first_left_over(m: World, desk: int) -> int:
-    """Return the first item in the tray of a batch that tonight's run leaves for another night."""
-    night, head, tray = m.tonight[desk], m.tray_head[desk], m.tray_at[desk]
-    if m.skipped[night]:
+def first_left_over(s: State, desk: int) -> int:
+    """Return the first queued item of a batch that tonight's run leaves for another night."""
+    night, head, tray = s.tonight[desk], s.tray_head[desk], s.tray_at[desk]
+    if s.skipped[night]:
         return int(head)
-    after = min(m.tray_tail[desk], head + m.most_items[desk])
-    while after > head and m.submitted[tray + after - 1] > m.cut_off[night]:
+    after = min(s.tray_tail[desk], head + s.most_items[desk])
+    while after > head and s.submitted[tray + after - 1] > s.cut_off[night]:
         after -= 1
-    if m.breaks[night] < 0.0:
+    if s.breaks[night] < 0.0:
         return int(after)
-    return int(head if m.at_end[desk] else head + int(m.breaks[night] * (after - head)))
+    return int(head if s.at_end[desk] else head + int(s.breaks[night] * (after - head)))
 
 
 @kernel
-def collect(m: World, desk: int) -> None:
-    """Have a batch take what was submitted by the cut-off, and work through it."""
-    night, head, tray = m.tonight[desk], m.tray_head[desk], m.tray_at[desk]
-    lanes_at, lanes = m.lanes_at[desk], m.lanes_n[desk]
+def collect(s: State, desk: int) -> None:
+    """Process the items of a batch that were submitted by the cut-off."""
+    night, head, tray = s.tonight[desk], s.tray_head[desk], s.tray_at[desk]
+    lanes_at, lanes = s.lanes_at[desk], s.lanes_n[desk]
     for k in range(lanes_at, lanes_at + lanes):
-        m.free_at[k] = m.now
-    until, taken, last = first_left_over(m, desk), head, m.now
-    while taken < until and m.free_at[lanes_at] < m.night_end[night]:
-        w = m.tray[tray + taken]
-        ended = book_lane(m.free_at, lanes_at, lanes, m.now, item_time(m, w, desk))
+        s.free_at[k] = s.now
+    until, taken, last = first_left_over(s, desk), head, s.now
+    while taken < until and s.free_at[lanes_at] < s.night_end[night]:
+        w = s.tray[tray + taken]
+        ended = book_lane(s.free_at, lanes_at, lanes, s.now, item_time(s, w, desk))
         last = max(last, ended)
-        m.at_desk[w] = -1
-        if not m.at_end[desk]:
-            complete_at(m, w, desk, ended)
+        s.at_desk[w] = -1
+        if not s.at_end[desk]:
+            complete_at(s, w, desk, ended)
         taken += 1
-    if m.at_end[desk]:
+    if s.at_end[desk]:
         for k in range(head, taken):
-            complete_at(m, m.tray[tray + k], desk, last)
-    m.tray_head[desk] = taken
-    m.remaining[desk] = taken - head
+            complete_at(s, s.tray[tray + k], desk, last)
+    s.tray_head[desk] = taken
+    s.remaining[desk] = taken - head
     if taken == head:
-        look_again(m, desk)
+        look_again(s, desk)
 
 
 @kernel
-def look_again(m: World, desk: int) -> None:
-    """Let a batch that is through with a night go back to its tray."""
-    if m.tray_head[desk] < m.tray_tail[desk]:
-        act_soon(m, m.waits + desk)
+def look_again(s: State, desk: int) -> None:
+    """Schedule the next run of a batch, or mark it idle."""
+    if s.tray_head[desk] < s.tray_tail[desk]:
+        act_soon(s, s.waits + desk)
     else:
-        m.idle[desk] = 1
+        s.idle[desk] = 1
 
 
 @kernel
-def system_event(m: World, about: int) -> None:
-    """Let a system be done with an item, or a callback be tried again."""
-    if about < 0:
-        again = -1 - about
-        send(m, again % m.waits, again // m.waits)
+def system_event(s: State, payload: int) -> None:
+    """Complete an item, or send a callback again."""
+    if payload < 0:
+        again = -1 - payload
+        send(s, again % s.waits, again // s.waits)
         return
-    desk = 0 if about < m.waits else about // m.waits
-    w = about - desk * m.waits
-    item_done(m, w, desk)
-    if m.desk_kind[desk] == BATCH:
-        m.remaining[desk] -= 1
-        if not m.remaining[desk]:
-            look_again(m, desk)
+    desk = 0 if payload < s.waits else payload // s.waits
+    w = payload - desk * s.waits
+    item_done(s, w, desk)
+    if s.desk_kind[desk] == BATCH:
+        s.remaining[desk] -= 1
+        if not s.remaining[desk]:
+            look_again(s, desk)

@@ -12,7 +12,6 @@ from attrs import define, field
 
 from asyncsim.engine.graph import Call
 from asyncsim.fast import state as at
-from asyncsim.fast.buffer_pool import Memory
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import (
@@ -107,7 +106,7 @@ class OutsideWorld:
             found.append((night.start, night.cut_off, night.end, float(skipped), breaks))
         return found
 
-    def fields(self, memory: Memory) -> dict[str, Any]:
+    def fields(self) -> dict[str, Any]:
         """Return the fields of the world that have to do with desks."""
         names = [
             "desk_kind",
@@ -143,6 +142,6 @@ class OutsideWorld:
             if len(self.times) == 1
             else np.concatenate([[], *self.times]),
             "times_at": self.times_at,
-            "tray": memory.wholes(self.tray_room),
-            "submitted": memory.floats(self.tray_room),
+            "tray": np.empty(self.tray_room, np.int64),
+            "submitted": np.empty(self.tray_room),
         }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from asyncsim.fast.jit import inner_kernel, kernel
-from asyncsim.fast.state import MORE_BINS, MORE_ROOM, World
+from asyncsim.fast.state import MORE_BINS, MORE_ROOM, State
 
 MOMENTS = 3
 """Of each job the moments are counted at which it was queued, started and ended."""
@@ -45,15 +45,15 @@ def book_lane(free_at: Any, base: int, size: int, ready: float, duration: float)
 
 
 @inner_kernel
-def book_worker(m: World, job: int, now: float, work: float) -> float:
+def book_worker(s: State, job: int, now: float, work: float) -> float:
     """Queue a job; return when a worker picks it up. It ends `work` later."""
-    start = m.free_at[m.free_first]
+    start = s.free_at[s.free_first]
     if start > now:
-        join_queue(m, now, start)
+        join_queue(s, now, start)
     else:
         start = now
-    m.free_first = take_first(m.free_at, m.free_first, m.workers - 1, start + work)
-    count_job(m, job, now, start, start + work)
+    s.free_first = take_first(s.free_at, s.free_first, s.workers - 1, start + work)
+    count_job(s, job, now, start, start + work)
     return float(start)
 
 
@@ -74,77 +74,80 @@ def take_first(free_at: Any, first: int, last: int, end: float) -> int:
 
 
 @kernel
-def join_queue(m: World, now: float, start: float) -> None:
-    """Note how many jobs wait for a worker, this one among them."""
-    mask = m.room - 1
-    first, after = m.starts_head, m.starts_tail
-    while first < after and m.starts[first & mask] <= now:
+def join_queue(s: State, now: float, start: float) -> None:
+    """Add a job to the queue for a worker, and update the longest queue."""
+    mask = s.room - 1
+    first, after = s.starts_head, s.starts_tail
+    while first < after and s.starts[first & mask] <= now:
         first += 1
     if after - first > mask:
-        m.status = MORE_ROOM
+        s.status = MORE_ROOM
         return
-    m.starts[after & mask] = start
+    s.starts[after & mask] = start
     after += 1
-    m.starts_head, m.starts_tail = first, after
-    if after - first > m.longest:
-        m.longest = after - first
+    s.starts_head, s.starts_tail = first, after
+    if after - first > s.longest:
+        s.longest = after - first
 
 
 @inner_kernel
-def count_job(m: World, job: int, queued: float, start: float, end: float) -> None:
-    """Sum a job up in the bins of its moments (see `asyncsim.engine.workers.Load`)."""
-    if start > m.until:
-        m.not_started[job] += 1
-        start = m.until
-    if end > m.until:
-        end = m.until
+def count_job(s: State, job: int, queued: float, start: float, end: float) -> None:
+    """Add a job to the bins of its moments (see `asyncsim.engine.workers.Load`)."""
+    if start > s.until:
+        s.not_started[job] += 1
+        start = s.until
+    if end > s.until:
+        end = s.until
     row = job * MOMENTS
-    ends_elsewhere = end >= m.bin_ends[row + 2] or end < m.bin_begins[row + 2]
-    if queued >= m.bin_ends[row] or start >= m.bin_ends[row + 1] or ends_elsewhere:
-        turn_bins(m, row, queued, start, end)
+    ends_elsewhere = end >= s.bin_ends[row + 2] or end < s.bin_begins[row + 2]
+    if queued >= s.bin_ends[row] or start >= s.bin_ends[row + 1] or ends_elsewhere:
+        turn_bins(s, row, queued, start, end)
     count_moments(
-        m,
+        s,
         job,
         1,
-        m.bin_ends[row] - queued,
-        m.bin_ends[row + 1] - start,
-        m.bin_ends[row + 2] - end,
+        s.bin_ends[row] - queued,
+        s.bin_ends[row + 1] - start,
+        s.bin_ends[row + 2] - end,
     )
-    m.busy[job] += end - start
-    m.queueing[job] += start - queued
+    s.busy[job] += end - start
+    s.queueing[job] += start - queued
 
 
 @inner_kernel
 def count_moments(
-    m: World, job: int, number: int, queued: float, started: float, ended: float
+    s: State, job: int, number: int, queued: float, started: float, ended: float
 ) -> None:
     """Add jobs to the present bins of their three moments, with what was left of the bins."""
-    m.jobs[job] += number
+    s.jobs[job] += number
     row = job * MOMENTS
-    place = m.bin_place[row]
-    m.bin_count[place] += number
-    m.bin_rest[place] += queued
-    place = m.bin_place[row + 1]
-    m.bin_count[place] += number
-    m.bin_rest[place] += started
-    place = m.bin_place[row + 2]
-    m.bin_count[place] += number
-    m.bin_rest[place] += ended
+    place = s.bin_place[row]
+    s.bin_count[place] += number
+    s.bin_rest[place] += queued
+    place = s.bin_place[row + 1]
+    s.bin_count[place] += number
+    s.bin_rest[place] += started
+    place = s.bin_place[row + 2]
+    s.bin_count[place] += number
+    s.bin_rest[place] += ended
 
 
 @kernel
-def turn_bins(m: World, row: int, queued: float, start: float, end: float) -> None:
-    """Turn to the bins of three moments of a job."""
-    turn_to_bin(m, row, int(queued // m.resolution))
-    turn_to_bin(m, row + 1, int(start // m.resolution))
-    turn_to_bin(m, row + 2, int(end // m.resolution))
+def turn_bins(s: State, row: int, queued: float, start: float, end: float) -> None:
+    """Turn to the bins of three moments of a job, where they change."""
+    turn_to_bin(s, row, queued)
+    turn_to_bin(s, row + 1, start)
+    turn_to_bin(s, row + 2, end)
 
 
 @kernel
-def turn_to_bin(m: World, row: int, k: int) -> None:
-    """Turn to another bin of one moment."""
-    if k >= m.bins:
-        m.status, m.where = MORE_BINS, k
-        k = m.bins - 1
-    m.bin_place[row] = row * m.bins + k
-    m.bin_begins[row], m.bin_ends[row] = k * m.resolution, (k + 1) * m.resolution
+def turn_to_bin(s: State, row: int, moment: float) -> None:
+    """Turn to the bin of one moment."""
+    if s.bin_begins[row] <= moment < s.bin_ends[row]:
+        return
+    k = int(moment // s.resolution)
+    if k >= s.bins:
+        s.status, s.where = MORE_BINS, k
+        k = s.bins - 1
+    s.bin_place[row] = row * s.bins + k
+    s.bin_begins[row], s.bin_ends[row] = k * s.resolution, (k + 1) * s.resolution

@@ -10,9 +10,8 @@ from plays import only, play, scenario_of
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.fast.buffer_pool import Memory
-from asyncsim.fast.callback_kernels import limit_fields
 from asyncsim.fast.jit import can_compile
+from asyncsim.fast.layout import limit_fields
 from asyncsim.model.scenario import changed
 from asyncsim.model.server import SlidingWindow, rate_limit
 
@@ -165,6 +164,6 @@ def test_a_safety_poll_rescues_a_callback_that_was_refused():
 
 def test_a_window_wider_than_all_deliveries_needs_no_memory():
     """A billion places would be 8 GB."""
-    assert limit_fields(rate_limit("1000000000 per 1h"), 20, Memory()) == {}
+    assert limit_fields(rate_limit("1000000000 per 1h"), 20) == {}
     (_, compiled) = herd("1000000000 per 1h", sim.Callback(), [1.0] * 3)
     assert compiled.deliveries.outcome.tolist() == ["finished"] * 3

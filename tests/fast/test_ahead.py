@@ -68,7 +68,7 @@ def python(code, cache, **environment):
 def test_a_fresh_installation_plays_at_once_and_goes_on_with_compiled_kernels(tmp_path):
     """First runs import no Numba; then the kernels are there, and every digit stays the same.
 
-    The other process compiles, which takes half a minute, only if the tests are to be thorough;
+    The other process compiles, which takes ten seconds, only if the tests are to be thorough;
     else it finds the machine code of these tests once the first runs are over.
     """
     kept, go = jit.cache_directory(), str(tmp_path / "go")
@@ -89,7 +89,7 @@ def test_a_compiler_that_fails_is_reported_once_and_runs_stay_plain(tmp_path):
 background_compilation.CHILD = "raise SystemExit(1)"
 for k in range(3):
     run = sim.simulate(scenario, sim.Callback())
-    while not background_compilation._State.failed:
+    while not background_compilation._Compilation.failed:
         time.sleep(0.01)
 show(jit.are_compiled(), len(run.waits))
 """
@@ -108,7 +108,7 @@ background_compilation.compile_now = lambda: None
 sim.simulate(scenario, sim.Callback())
 """
     _, errors = python(BEGIN + code, tmp_path / "file")
-    assert "takes half a minute, in every session: no folder" in errors
+    assert "takes about ten seconds, in every session: no folder" in errors
     assert "NUMBA_CACHE_DIR" in errors
 
 
@@ -121,7 +121,7 @@ place = jit.cache_directory()
 with background_compilation._lock(place, wait=False) as lock:
     sim.simulate(scenario, sim.Callback())
     note = background_compilation.note().split(" (")[0]
-    show(lock is not None, background_compilation._State.child, note)
+    show(lock is not None, background_compilation._Compilation.child, note)
 show(repr(background_compilation.note()))
 """
     lines, errors = python(BEGIN + code, tmp_path)

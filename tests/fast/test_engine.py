@@ -8,11 +8,8 @@ from plays import FREE, scenario_of
 from test_same_answer import assert_same
 
 import asyncsim as sim
-from asyncsim.engine.graph import Graph
 from asyncsim.fast import compiled, layout
-from asyncsim.fast.buffer_pool import Memory
 from asyncsim.fast.layout import Builder, first_sizes
-from asyncsim.fast.straight_stages import stages
 from asyncsim.model.scenario import changed
 
 ENGINES = ["simpy", "compiled"]
@@ -179,7 +176,7 @@ def test_a_retry_at_the_instant_at_which_a_batch_completes_another_item():
     assert together.serial_number.tolist() == ["1_1", "1_1", "3_1"]
 
 
-def test_callbacks_that_take_no_time_are_told_as_they_come():
+def test_callbacks_that_take_no_time_are_recorded_as_they_come():
     """Found by comparing engines: two batches at one instant, the second begins with the first.
 
     Both instances are called back by the first batch before the second one collects, although the
@@ -195,7 +192,7 @@ def test_callbacks_that_take_no_time_are_told_as_they_come():
 def test_a_cut_off_that_is_later_than_the_start_takes_nothing_from_the_future():
     """On the night on which 02:30 is skipped, the cut-off is the start, 03:00.
 
-    A straight run knows ahead who is submitted later, but the batch cannot.
+    Items submitted later must not be in the batch.
     """
     batch = sim.NightlyBatch("03:00", 600.0, cut_off="02:30")
     late = scenario_of(
@@ -279,10 +276,7 @@ def test_the_answer_of_a_check_is_of_the_moment_a_worker_picks_it_up(
 @pytest.mark.parametrize("strategy", [sim.Callback(), sim.Polling("1h"), sim.Callback(loss=1e-9)])
 @pytest.mark.parametrize("before", [[], [20 * 3600.0 - 1]])
 def test_a_cut_off_is_inclusive(strategy, before):
-    """Submitted at 20:00:00 an item is in time, alone or behind another; a second later it is not.
-
-    Callbacks that are never lost make a straight run, the others an ordinary one.
-    """
+    """An item submitted at 20:00:00 is in time, alone or behind another; a second later, not."""
     arrivals = [*before, 20 * 3600.0, 20 * 3600.0 + 1]
     batch = sim.NightlyBatch("22:00", 10.0, cut_off="20:00")
     scenario = scenario_of([sim.AsyncStep("w", "out")], batch, arrivals)
@@ -307,7 +301,7 @@ def test_a_copy_of_a_callback_is_not_tried_again(limit):
 
 @pytest.mark.parametrize("results", ["per item", "at end"])
 def test_callbacks_that_take_no_time_keep_the_order_of_their_instants(results):
-    """A straight run without callback work: two lanes, three items submitted as 3, 2, 1.
+    """Two lanes, three items submitted as 3, 2, 1, callbacks without work.
 
     By item they are done after 90, 90 and 60 s; at the end all are done together.
     """
@@ -319,7 +313,6 @@ def test_callbacks_that_take_no_time_keep_the_order_of_their_instants(results):
         work={"first": [3e3, 2e3, 1e3], "w": [0.0] * 3, "last": [7.0] * 3},
         external={"w": [30.0, 90.0, 60.0]},
     )
-    assert stages(scenario, sim.Callback(), draws, Graph.of(scenario.process), Memory())
     runs = play_both(scenario, sim.Callback(), draws=draws)
     assert_same(*runs)
     order = ["1_2", "2_2", "3_2"] if results == "at end" else ["3_2", "1_2", "2_2"]
@@ -333,7 +326,6 @@ def test_an_arrival_comes_before_a_step_behind_a_callback_that_takes_no_time():
     steps = [sim.Step("first", 1.0), sim.AsyncStep("w", "out"), sim.Step("last", 1.0)]
     scenario = scenario_of(steps, sim.NightlyBatch("22:00", 10.0), [0.0, ten], workers=1)
     draws = scenario.draw()
-    assert stages(scenario, sim.Callback(), draws, Graph.of(scenario.process), Memory())
     for run in play_both(scenario, sim.Callback(), draws=draws):
         started = run.steps.set_index(["instance", "step"]).started
         assert (started[2, "first"], started[1, "last"]) == (ten, ten + 1.0)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from asyncsim.fast import jit
+from asyncsim.fast.layout import CheckedList
+from asyncsim.platform import BOUNDSCHECK
 
 ROOT = Path(__file__).parents[2]
 needs_numba = pytest.mark.skipif(not jit.can_compile(), reason="Numba is not installed")
@@ -55,12 +57,12 @@ def test_machine_code_is_kept_on_disk():
 
 
 @pytest.mark.slow
-def test_without_numba_the_same_functions_run_as_they_stand():
-    """Numba away: the comparison of both engines holds for plain Python as well."""
+def test_plain_kernels_give_the_same_answer_and_no_index_is_out_of_bounds():
+    """Arrays of compiled kernels know no length, so plain ones check every index in their place."""
     found = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", SAME_ANSWER],
         cwd=ROOT,
-        env=os.environ | {jit.SWITCH: "0"},
+        env=os.environ | {BOUNDSCHECK: "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -68,6 +70,18 @@ def test_without_numba_the_same_functions_run_as_they_stand():
     assert found.returncode == 0, found.stdout
     code = PLAY.format(engine="auto") + "print('numba' in sys.modules)"
     assert python(code, **{jit.SWITCH: "0"}) == "False\n"
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_a_checked_array_raises_at_an_index_out_of_bounds(index):
+    """Also at a negative one, which a list counts from its end."""
+    array = CheckedList([1, 2, 3])
+    with pytest.raises(IndexError, match="out of bounds"):
+        array[index]
+    with pytest.raises(IndexError, match="out of bounds"):
+        array[index] = 4
+    array[2] = array[0]
+    assert array == [1, 2, 1]
 
 
 def test_machine_code_goes_to_the_users_caches_if_the_package_cannot_be_written_to(

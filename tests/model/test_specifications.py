@@ -16,12 +16,9 @@ import asyncsim as sim
 from asyncsim.calibration.check import metrics_of
 from asyncsim.capacity.herd import herds_of
 from asyncsim.engine.contexts import CheckFastForward
-from asyncsim.engine.graph import Graph
 from asyncsim.engine.simulation import Simulation
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.experiment.stability import Asked, least_work, near_full_load, shares, unbounded
-from asyncsim.fast.buffer_pool import Memory
-from asyncsim.fast.straight_stages import stages
 from asyncsim.fast.supported import unplayed
 from asyncsim.live.real_time_clock import next_batch
 from asyncsim.model.specifications import (
@@ -283,13 +280,6 @@ def fast_forward(strategy):
     return CheckFastForward.of(Simulation(scenario(), strategy)) is not None
 
 
-def straight(strategy):
-    """Return whether the run is a recursion without events."""
-    played = scenario(sim.NightlyBatch("22:00", "1s"))
-    draws = played.draw(1)
-    return bool(stages(played, strategy, draws, Graph.of(played.process), Memory()))
-
-
 def explorer_theory(strategy):
     """Return whether the explorer draws a mean of theory."""
     return closed_form(strategy, scenario())["theory"] is not None
@@ -317,7 +307,6 @@ STRATEGY_READERS = {
     "bounds": (lambda one: not unbounded(scenario(), one), {*"GIHDB"}),
     "explorer": (explorer_theory, {*"GIHDB"}),
     "fast-forward": (fast_forward, {*"GIB"}),
-    "straight runs": (straight, {*"D"}),
     "herd": (herd_theory, {*"D"}),
 }
 """What a reader answers, and the kinds it can answer for."""

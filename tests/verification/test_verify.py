@@ -155,13 +155,13 @@ def scaled(*fields):
     """Return a plant: fields that the compiled engine reads are 3 % too large."""
 
     def plant(monkeypatch):
-        right = Builder.world
+        right = Builder.state
 
-        def world(self):
+        def state(self):
             built = right(self)
             return built | {name: np.multiply(built[name], WRONG) for name in fields}
 
-        monkeypatch.setattr(Builder, "world", world)
+        monkeypatch.setattr(Builder, "state", state)
 
     return plant
 
