@@ -29,7 +29,7 @@ from asyncsim.fast.state import (
     J_CHECK,
     OK,
     POLLS,
-    State,
+    RunState,
 )
 from asyncsim.fast.wait_kernels import next_check, next_point
 from asyncsim.fast.worker_kernels import (
@@ -43,13 +43,13 @@ from asyncsim.fast.worker_kernels import (
 
 
 @kernel
-def can_look_ahead(s: State) -> bool:
+def can_look_ahead(s: RunState) -> bool:
     """Return whether workers make the checks of a run, by a schedule."""
     return bool(s.poll_work > 0.0 and s.watch and s.watch != HOLDS_LINE)
 
 
 @kernel
-def is_blind(s: State, w: int, start: float, others: float) -> bool:
+def is_blind(s: RunState, w: int, start: float, others: float) -> bool:
     """Return whether a check picked up then cannot see completion.
 
     `others` is when the next event is due that is no check.
@@ -60,14 +60,14 @@ def is_blind(s: State, w: int, start: float, others: float) -> bool:
 
 
 @kernel
-def earliest(s: State, w: int) -> float:
+def earliest(s: RunState, w: int) -> float:
     """Return an instant before which the work of a wait cannot be complete."""
     desk = s.at_desk[w]
     return float(s.not_before[w] if desk < 0 else s.collects_at[desk])
 
 
 @kernel
-def look_ahead(s: State, lane: int) -> bool:
+def look_ahead(s: RunState, lane: int) -> bool:
     """Make the checks that come next as long as they see nothing; return false if none was made."""
     if lane == 0:
         return make_on_heap(s)
@@ -76,7 +76,7 @@ def look_ahead(s: State, lane: int) -> bool:
 
 
 @kernel
-def turn_ring(s: State) -> bool:
+def turn_ring(s: RunState) -> bool:
     """Make the checks on a grid.
 
     All of them take the same time, so few numbers count them until a moment of one falls into
@@ -146,7 +146,7 @@ def turn_ring(s: State) -> bool:
 
 
 @kernel
-def move_forward(s: State, first: int, after: int, at: float, w: int) -> int:
+def move_forward(s: RunState, first: int, after: int, at: float, w: int) -> int:
     """Schedule a check that is due before the last one in the ring; return where the ring ends."""
     s.lane_first[CHECK_DUE], s.lane_after[CHECK_DUE] = first, after
     push(s, at, CHECK_DUE, s.key_of[w], w)
@@ -154,7 +154,7 @@ def move_forward(s: State, first: int, after: int, at: float, w: int) -> int:
 
 
 @kernel
-def make_in_lane(s: State) -> bool:
+def make_in_lane(s: RunState) -> bool:
     """Make the first checks of the lane, as far as they keep no cyclic order."""
     others, made = next_other(s), False
     before = min(others, s.until, s.lane_head[CHECK_ENDED])
@@ -169,7 +169,7 @@ def make_in_lane(s: State) -> bool:
 
 
 @kernel
-def make_on_heap(s: State) -> bool:
+def make_on_heap(s: RunState) -> bool:
     """Make the checks at the top of the heap; return false if none was made."""
     before, made = s.until, False
     for lane in range(1, LANE_KINDS):
@@ -190,7 +190,7 @@ def make_on_heap(s: State) -> bool:
 
 
 @kernel
-def make_blindly(s: State, w: int, due: float, others: float) -> bool:
+def make_blindly(s: RunState, w: int, due: float, others: float) -> bool:
     """Make a check that sees nothing; return false if it may see something."""
     if not is_blind(s, w, max(due, s.free_at[s.free_first]), others):
         return False
@@ -201,7 +201,7 @@ def make_blindly(s: State, w: int, due: float, others: float) -> bool:
 
 
 @kernel
-def count_checks(s: State, made: int, waited: float, left: float) -> None:
+def count_checks(s: RunState, made: int, waited: float, left: float) -> None:
     """Count checks whose moments fell into the present bins.
 
     `waited` is how long they waited for a worker, `left` what was left of the bin when each was

@@ -103,7 +103,7 @@ def play_compiled(
         with jit.steady_kernels():
             builder = Builder(scenario, strategy, draws, stop, resolution, sizes)
             fields = builder.state()
-            whole, floats = play(laid_out(at.State, fields))
+            whole, floats = play(laid_out(at.RunState, fields))
         status, where = whole[:2]
         if status not in (at.OK, at.INTERRUPTED):
             sizes = _more(sizes, status, where, builder)

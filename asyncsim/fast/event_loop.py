@@ -48,7 +48,7 @@ from asyncsim.fast.state import (
     TIMED_OUT,
     TIMEOUT,
     WORK_ENDED,
-    State,
+    RunState,
     state_of,
 )
 from asyncsim.fast.system_kernels import (
@@ -92,7 +92,7 @@ def play(numbers: Any) -> Any:
     Parameters
     ----------
     numbers
-        The fields of a `State`, as `asyncsim.fast.state.laid_out` returns them. Its arrays hold the
+        The fields of a `RunState`, as `asyncsim.fast.state.laid_out` returns them. Its arrays hold the
         result afterwards.
 
     Returns
@@ -108,7 +108,7 @@ def play(numbers: Any) -> Any:
 
 
 @kernel
-def run(s: State) -> None:
+def run(s: RunState) -> None:
     """Play all events, and count the free checks of waits that stay open."""
     s.lane_head[ARRIVAL] = s.arrival[0] if s.n else math.inf
     looks_ahead = can_look_ahead(s)
@@ -127,7 +127,7 @@ def run(s: State) -> None:
 
 
 @kernel
-def count_open_waits(s: State) -> None:
+def count_open_waits(s: RunState) -> None:
     """Count the free checks of the waits that are still open."""
     for w in range(s.waits):
         if s.state[w] == ARMED:
@@ -135,7 +135,7 @@ def count_open_waits(s: State) -> None:
 
 
 @inner_kernel
-def step(s: State, lane: int) -> None:
+def step(s: RunState, lane: int) -> None:
     """Play the next event, and all that follows from it at once."""
     at, key, payload = s.lane_head[lane], 0, 0
     if lane == 0:
@@ -161,7 +161,7 @@ def step(s: State, lane: int) -> None:
 
 
 @kernel
-def act_next(s: State) -> None:
+def act_next(s: RunState) -> None:
     """Run the first line or system that waits to act after the present event."""
     what = s.soon[s.soon_head & (s.room - 1)]
     s.soon_head += 1
@@ -173,7 +173,7 @@ def act_next(s: State) -> None:
 
 
 @inner_kernel
-def dispatch(s: State, kind: int, row: int, payload: int) -> None:
+def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
     """Call the handler of an event."""
     if kind == WORK_ENDED:
         work_ended(s, row, payload)
@@ -200,7 +200,7 @@ def dispatch(s: State, kind: int, row: int, payload: int) -> None:
 
 
 @kernel
-def walk(s: State, row: int) -> None:
+def walk(s: RunState, row: int) -> None:
     """Visit all nodes on the stack, the last one first."""
     while s.stack_n:
         s.stack_n -= 1
@@ -214,7 +214,7 @@ def walk(s: State, row: int) -> None:
 
 
 @kernel
-def end_instance(s: State, row: int, outcome: int) -> None:
+def end_instance(s: RunState, row: int, outcome: int) -> None:
     """End an instance; a failed one cancels what else it was waiting for."""
     if s.instance_outcome[row] == RUNNING:
         s.instance_outcome[row] = outcome
@@ -224,7 +224,7 @@ def end_instance(s: State, row: int, outcome: int) -> None:
 
 
 @kernel
-def visit(s: State, row: int, node: int) -> int:
+def visit(s: RunState, row: int, node: int) -> int:
     """Visit a node; return the node that follows at once."""
     what = s.what[node]
     if what == IS_WORK:
@@ -248,7 +248,7 @@ def visit(s: State, row: int, node: int) -> int:
 
 
 @kernel
-def choose(s: State, node: int, uniform: float) -> int:
+def choose(s: RunState, node: int, uniform: float) -> int:
     """Return the first node of the branch that a uniform number chooses."""
     heads, last = s.heads_at[node], s.heads_at[node] + s.heads_n[node] - 1
     while heads < last and uniform >= s.bounds[heads]:
@@ -257,7 +257,7 @@ def choose(s: State, node: int, uniform: float) -> int:
 
 
 @kernel
-def work_at(s: State, row: int, node: int, job: int) -> bool:
+def work_at(s: RunState, row: int, node: int, job: int) -> bool:
     """Book a worker for a step or a call; return false if there is no work."""
     place = s.slot[node] * s.n + row
     work = s.work[place]
@@ -273,7 +273,7 @@ def work_at(s: State, row: int, node: int, job: int) -> bool:
 
 
 @kernel
-def work_ended(s: State, row: int, node: int) -> None:
+def work_ended(s: RunState, row: int, node: int) -> None:
     """Continue after the work of a step or a call."""
     if s.what[node] == IS_CALL:
         go_on(s, after_call(s, row, s.node_call[node]))
@@ -283,7 +283,7 @@ def work_ended(s: State, row: int, node: int) -> None:
 
 
 @kernel
-def begin_call(s: State, row: int, node: int) -> int:
+def begin_call(s: RunState, row: int, node: int) -> int:
     """Record a wait and make the call."""
     call = s.node_call[node]
     w = call * s.n + row
@@ -297,7 +297,7 @@ def begin_call(s: State, row: int, node: int) -> int:
 
 
 @kernel
-def after_call(s: State, row: int, call: int) -> int:
+def after_call(s: RunState, row: int, call: int) -> int:
     """React to the immediate response of a call; return the node that follows at once."""
     w = call * s.n + row
     uniform = s.uniform[s.response[s.call_node[call]] * s.n + row]
@@ -317,7 +317,7 @@ def after_call(s: State, row: int, call: int) -> int:
 
 
 @kernel
-def arm_soon(s: State, w: int) -> None:
+def arm_soon(s: RunState, w: int) -> None:
     """Arm a wait, now or after the delay of its step."""
     delay = s.arm_delay[s.call_of[w]]
     if delay:
@@ -327,7 +327,7 @@ def arm_soon(s: State, w: int) -> None:
 
 
 @kernel
-def arm(s: State, w: int) -> None:
+def arm(s: RunState, w: int) -> None:
     """Arm a wait: from now on it can be finished."""
     if s.state[w] != CALLED:
         return  # armed before the call, or the instance has failed
@@ -352,7 +352,7 @@ def arm(s: State, w: int) -> None:
 
 
 @kernel
-def hold_lines(s: State) -> None:
+def hold_lines(s: RunState) -> None:
     """Open pending long-poll connections in FIFO order."""
     k = 0
     while k < s.urgent_n:  # the list may grow meanwhile

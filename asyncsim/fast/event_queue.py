@@ -22,7 +22,7 @@ from asyncsim.fast.state import (
     HOLDS_LINE,
     MORE_ROOM,
     NOT_FINITE,
-    State,
+    RunState,
 )
 
 LANE_KINDS = COLLECTION
@@ -33,7 +33,7 @@ ROW_SHIFT, KIND_SHIFT = STEP_BITS, STEP_BITS + INSTANCE_BITS
 
 
 @kernel
-def push(s: State, at: float, kind: int, key: int, payload: int) -> None:
+def push(s: RunState, at: float, kind: int, key: int, payload: int) -> None:
     """Schedule an event at an instant, or now if that is past.
 
     `key` orders events of one kind at one instant: row and number, as in ``s.key_of``.
@@ -62,7 +62,7 @@ def push(s: State, at: float, kind: int, key: int, payload: int) -> None:
 
 
 @kernel
-def place_in_lane(s: State, kind: int, at: float, key: int) -> int:
+def place_in_lane(s: RunState, kind: int, at: float, key: int) -> int:
     """Make room for an event in a lane, near its end; return -1 if it belongs further forward."""
     first, after, mask = s.lane_first[kind], s.lane_after[kind], s.capacity - 1
     lane = kind * s.capacity
@@ -82,7 +82,7 @@ def place_in_lane(s: State, kind: int, at: float, key: int) -> int:
 
 
 @kernel
-def push_on_heap(s: State, at: float, key: int, payload: int) -> None:
+def push_on_heap(s: RunState, at: float, key: int, payload: int) -> None:
     """Put an event on the heap."""
     k = s.heap_n
     if k >= s.room:
@@ -101,14 +101,14 @@ def push_on_heap(s: State, at: float, key: int, payload: int) -> None:
 
 
 @kernel
-def move(s: State, source: int, to: int) -> None:
+def move(s: RunState, source: int, to: int) -> None:
     """Move an event to another place on the heap."""
     s.heap_t[to], s.heap_key[to] = s.heap_t[source], s.heap_key[source]
     s.heap_sequence[to], s.heap_payload[to] = s.heap_sequence[source], s.heap_payload[source]
 
 
 @kernel
-def drop_first(s: State) -> None:
+def drop_first(s: RunState) -> None:
     """Take the first event off the heap."""
     last = s.heap_n - 1
     s.heap_n = last
@@ -118,14 +118,14 @@ def drop_first(s: State) -> None:
 
 
 @kernel
-def replace_first(s: State, at: float, key: int, payload: int) -> None:
+def replace_first(s: RunState, at: float, key: int, payload: int) -> None:
     """Replace the first event on the heap by a later one."""
     s.sequence += 1
     sink(s, at, key, s.sequence, payload)
 
 
 @kernel
-def sink(s: State, at: float, key: int, sequence: int, payload: int) -> None:
+def sink(s: RunState, at: float, key: int, sequence: int, payload: int) -> None:
     """Put an event at the top of the heap, and let it sink to its place."""
     k, size, t = 0, s.heap_n, s.heap_t
     while 4 * k + 1 < size:
@@ -148,7 +148,7 @@ def sink(s: State, at: float, key: int, sequence: int, payload: int) -> None:
 
 
 @kernel
-def earlier(s: State, t: Any, i: int, j: int) -> int:
+def earlier(s: RunState, t: Any, i: int, j: int) -> int:
     """Return which place has the earlier event, mostly without a branch that is hard to predict."""
     if t[i] == t[j]:
         if s.heap_key[i] == s.heap_key[j]:
@@ -158,7 +158,7 @@ def earlier(s: State, t: Any, i: int, j: int) -> int:
 
 
 @inner_kernel
-def next_lane(s: State) -> int:
+def next_lane(s: RunState) -> int:
     """Return the lane with the next event, 0 for the heap, or -1 if nothing is left."""
     best, at = -1, math.inf
     for lane in range(1, LANE_KINDS):
@@ -173,7 +173,7 @@ def next_lane(s: State) -> int:
 
 
 @kernel
-def next_other(s: State) -> float:
+def next_other(s: RunState) -> float:
     """Return when the next event is due that neither begins nor ends a check.
 
     Beginnings and ends of checks complete no work. The heap counts as other events.
@@ -186,7 +186,7 @@ def next_other(s: State) -> float:
 
 
 @inner_kernel
-def head_key(s: State, lane: int) -> int:
+def head_key(s: RunState, lane: int) -> int:
     """Return the key of the first event of a lane."""
     if lane == ARRIVAL:
         return (ARRIVAL << KIND_SHIFT) | (s.arrivals_n << ROW_SHIFT)
@@ -194,7 +194,7 @@ def head_key(s: State, lane: int) -> int:
 
 
 @inner_kernel
-def key_at(s: State, kind: int, place: int) -> int:
+def key_at(s: RunState, kind: int, place: int) -> int:
     """Return the key of an event in a lane; the ring of checks stores none."""
     if kind == CHECK_DUE and s.watch != HOLDS_LINE:
         return (CHECK_DUE << KIND_SHIFT) | int(s.key_of[s.lane_payload[place]])
@@ -202,13 +202,13 @@ def key_at(s: State, kind: int, place: int) -> int:
 
 
 @inner_kernel
-def head_payload(s: State, lane: int) -> int:
+def head_payload(s: RunState, lane: int) -> int:
     """Return the payload of the first event of a lane."""
     return int(s.lane_payload[lane * s.capacity + (s.lane_first[lane] & (s.capacity - 1))])
 
 
 @inner_kernel
-def drop_head(s: State, lane: int) -> None:
+def drop_head(s: RunState, lane: int) -> None:
     """Take the first event off a lane."""
     first = s.lane_first[lane] + 1
     if first < s.lane_after[lane]:

@@ -95,13 +95,13 @@ class Builder:
         self.calls = [node for node in self.graph.nodes if isinstance(node, Call)]
 
     def state(self) -> dict[str, Any]:
-        """Return the fields of an `asyncsim.fast.state.State` by name, in its order."""
+        """Return the fields of an `asyncsim.fast.state.RunState` by name, in its order."""
         outside = OutsideWorld.of(self.scenario, self.draws, self.calls, self.sizes.days)
         found = self._server() | self._strategy() | self._nodes() | self._calls(outside)
         found |= outside.fields() | _allocated(self._waits() | self._rest())
         found |= _allocated(self._queue())
         found["free_at"] = np.zeros(self.scenario.server.workers + outside.lanes)
-        kinds = at.State.__annotations__
+        kinds = at.RunState.__annotations__
         assert found.keys() <= kinds.keys(), found.keys() - kinds.keys()
         # What a run has no use for stays 0, or empty
         return {name: CASTS[kind](found.get(name, NOTHING[kind])) for name, kind in kinds.items()}

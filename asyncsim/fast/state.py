@@ -1,4 +1,4 @@
-"""What the kernels work on: one `State`, whose fields are numbers and flat arrays.
+"""What the kernels work on: one `RunState`, whose fields are numbers and flat arrays.
 
 Records lie field by field: ``s.armed[w]`` is when wait `w` was armed. Waits lie call by call, so
 that ``w = call * s.n + row``.
@@ -63,7 +63,7 @@ J_WORK, J_CALL, J_CHECK, J_CALLBACK = map(int, Job)
 ) = range(9)  # fmt: skip
 
 
-class State:
+class RunState:
     """All numbers of one run."""
 
     # What is given: sizes, server, strategy
@@ -431,5 +431,5 @@ def _compiled_maker(described: type) -> Callable[[Any], Any]:
     return maker
 
 
-state_of = maker_of(State)
+state_of = maker_of(RunState)
 """Make a world of its fields laid out."""

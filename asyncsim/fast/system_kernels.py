@@ -33,7 +33,7 @@ from asyncsim.fast.state import (
     RECORDED,
     SYSTEM,
     WINDOW_LIMIT,
-    State,
+    RunState,
 )
 from asyncsim.fast.wait_kernels import act_soon, chance, finish, is_open, release, see_completion
 from asyncsim.fast.worker_kernels import book_lane, book_worker
@@ -44,7 +44,7 @@ until_token = kernel(rate_limiter.until_token)
 
 
 @kernel
-def is_admitted(s: State) -> bool:
+def is_admitted(s: RunState) -> bool:
     """Admit a delivery that arrives now, or refuse it."""
     if s.finish_limit == WINDOW_LIMIT:
         oldest = s.admitted[s.admitted_at]  # of a ring
@@ -62,7 +62,7 @@ def is_admitted(s: State) -> bool:
 
 
 @kernel
-def send(s: State, w: int, attempt: int) -> None:
+def send(s: RunState, w: int, attempt: int) -> None:
     """Send a callback, attempt by attempt, until one is not lost or all are."""
     call, row = s.call_of[w], s.row_of[w]
     while s.loss and chance(s, K_LOSS, call, row, attempt) < s.loss:
@@ -78,7 +78,7 @@ def send(s: State, w: int, attempt: int) -> None:
 
 
 @kernel
-def pauses_before(s: State, w: int, attempt: int) -> bool:
+def pauses_before(s: RunState, w: int, attempt: int) -> bool:
     """Pause before an attempt, or give up after the last; return false if it comes at once."""
     if attempt == s.attempts:
         record_outcome(s, note(s, w, -1, math.nan, 0), A_DEAD)
@@ -92,14 +92,14 @@ def pauses_before(s: State, w: int, attempt: int) -> bool:
 
 
 @kernel
-def dispatch(s: State, w: int, attempt: int, delay: float, copy: int) -> None:
+def dispatch(s: RunState, w: int, attempt: int, delay: float, copy: int) -> None:
     """Schedule the arrival of a delivery."""
     s.deliveries[w] += 1
     push(s, s.now + delay, DELIVERY, s.key_of[w], note(s, w, attempt, s.now + delay, copy))
 
 
 @kernel
-def note(s: State, w: int, attempt: int, arrives: float, copy: int) -> int:
+def note(s: RunState, w: int, attempt: int, arrives: float, copy: int) -> int:
     """Record a delivery; return its index."""
     d = s.deliveries_n
     s.deliveries_n = d + 1
@@ -109,7 +109,7 @@ def note(s: State, w: int, attempt: int, arrives: float, copy: int) -> int:
 
 
 @kernel
-def record_outcome(s: State, d: int, answer: int) -> None:
+def record_outcome(s: RunState, d: int, answer: int) -> None:
     """Record the outcome of a delivery."""
     s.answer[d] = answer
     s.settled[s.settled_n] = d
@@ -117,7 +117,7 @@ def record_outcome(s: State, d: int, answer: int) -> None:
 
 
 @kernel
-def delivery_arrives(s: State, d: int) -> None:
+def delivery_arrives(s: RunState, d: int) -> None:
     """Book a worker for a callback that has arrived, if the rate limit admits it."""
     if s.finish_limit and not is_admitted(s):
         record_outcome(s, d, A_LIMITED)
@@ -131,7 +131,7 @@ def delivery_arrives(s: State, d: int) -> None:
 
 
 @kernel
-def delivery_handled(s: State, d: int) -> None:
+def delivery_handled(s: RunState, d: int) -> None:
     """Finish the wait by its callback; try again if it came too early."""
     s.handled[d] = s.now
     answer = finish(s, s.delivered[d])
@@ -141,7 +141,7 @@ def delivery_handled(s: State, d: int) -> None:
 
 
 @kernel
-def try_again(s: State, d: int) -> None:
+def try_again(s: RunState, d: int) -> None:
     """Send a callback once more; the outcome of a copy is ignored."""
     w, attempt = s.delivered[d], s.attempt[d] + 1
     if not s.is_copy[d] and not pauses_before(s, w, attempt):
@@ -149,7 +149,7 @@ def try_again(s: State, d: int) -> None:
 
 
 @kernel
-def when_worked(s: State, desk: int, duration: float) -> float:
+def when_worked(s: RunState, desk: int, duration: float) -> float:
     """Return when the team member who is free first completes a task submitted now."""
     ready = open_seconds(s, desk)
     ended = book_lane(s.free_at, s.lanes_at[desk], s.lanes_n[desk], ready, duration)
@@ -171,7 +171,7 @@ def last_before(field: Any, base: int, number: int, value: float, inclusive: boo
 
 
 @kernel
-def open_seconds(s: State, desk: int) -> float:
+def open_seconds(s: RunState, desk: int) -> float:
     """Return how long the office has been open until now."""
     base, number = s.nights_at[desk], s.nights_n[desk]
     if s.closes[base + number - 1] < s.now:
@@ -185,7 +185,7 @@ def open_seconds(s: State, desk: int) -> float:
 
 
 @kernel
-def instant_of(s: State, desk: int, seconds: float) -> float:
+def instant_of(s: RunState, desk: int, seconds: float) -> float:
     """Return the first instant by which the office has been open that long."""
     base, number = s.nights_at[desk], s.nights_n[desk]
     last = base + number - 1
@@ -197,7 +197,7 @@ def instant_of(s: State, desk: int, seconds: float) -> float:
 
 
 @kernel
-def submit(s: State, w: int, desk: int) -> None:
+def submit(s: RunState, w: int, desk: int) -> None:
     """Put an item into the queue of a system, and wake it if it was idle."""
     place = s.tray_at[desk] + s.tray_tail[desk]
     s.tray_tail[desk] += 1
@@ -211,7 +211,7 @@ def submit(s: State, w: int, desk: int) -> None:
 
 
 @kernel
-def wake_up(s: State, desk: int) -> None:
+def wake_up(s: RunState, desk: int) -> None:
     """Serve the items in the queue of a system."""
     if s.desk_kind[desk] == BATCH:
         await_night(s, desk)
@@ -224,7 +224,7 @@ def wake_up(s: State, desk: int) -> None:
 
 
 @kernel
-def take_on(s: State, w: int, desk: int) -> None:
+def take_on(s: RunState, w: int, desk: int) -> None:
     """Start work on an item, and schedule its completion."""
     kind, lanes = s.desk_kind[desk], s.lanes_n[desk]
     if kind == RECORDED:
@@ -239,20 +239,20 @@ def take_on(s: State, w: int, desk: int) -> None:
 
 
 @kernel
-def complete_at(s: State, w: int, desk: int, at: float) -> None:
+def complete_at(s: RunState, w: int, desk: int, at: float) -> None:
     """Schedule the completion of an item; ties go by instance, then step."""
     s.not_before[w] = at
     push(s, at, SYSTEM, s.key_of[w] + (1 << ROW_SHIFT), desk * s.waits + w)
 
 
 @kernel
-def item_time(s: State, w: int, desk: int) -> float:
+def item_time(s: RunState, w: int, desk: int) -> float:
     """Return how long a system works on an item."""
     return float(s.external[s.times_at[s.call_of[w]] + s.link[desk] * s.n + s.row_of[w]])
 
 
 @kernel
-def item_done(s: State, w: int, desk: int) -> None:
+def item_done(s: RunState, w: int, desk: int) -> None:
     """Pass an item on to the next link, or complete it."""
     if s.successor[desk] >= 0:
         submit(s, w, s.successor[desk])
@@ -267,7 +267,7 @@ def item_done(s: State, w: int, desk: int) -> None:
 
 
 @kernel
-def await_night(s: State, desk: int) -> None:
+def await_night(s: RunState, desk: int) -> None:
     """Schedule the first night whose cut-off is not before the oldest item of a batch."""
     oldest = s.submitted[s.tray_at[desk] + s.tray_head[desk]]
     night, nights, base = s.next_night[desk], s.nights_n[desk], s.nights_at[desk]
@@ -285,7 +285,7 @@ def await_night(s: State, desk: int) -> None:
 
 
 @kernel
-def first_left_over(s: State, desk: int) -> int:
+def first_left_over(s: RunState, desk: int) -> int:
     """Return the first queued item of a batch that tonight's run leaves for another night."""
     night, head, tray = s.tonight[desk], s.tray_head[desk], s.tray_at[desk]
     if s.skipped[night]:
@@ -299,7 +299,7 @@ def first_left_over(s: State, desk: int) -> int:
 
 
 @kernel
-def collect(s: State, desk: int) -> None:
+def collect(s: RunState, desk: int) -> None:
     """Process the items of a batch that were submitted by the cut-off."""
     night, head, tray = s.tonight[desk], s.tray_head[desk], s.tray_at[desk]
     lanes_at, lanes = s.lanes_at[desk], s.lanes_n[desk]
@@ -324,7 +324,7 @@ def collect(s: State, desk: int) -> None:
 
 
 @kernel
-def look_again(s: State, desk: int) -> None:
+def look_again(s: RunState, desk: int) -> None:
     """Schedule the next run of a batch, or mark it idle."""
     if s.tray_head[desk] < s.tray_tail[desk]:
         act_soon(s, s.waits + desk)
@@ -333,7 +333,7 @@ def look_again(s: State, desk: int) -> None:
 
 
 @kernel
-def system_event(s: State, payload: int) -> None:
+def system_event(s: RunState, payload: int) -> None:
     """Complete an item, or send a callback again."""
     if payload < 0:
         again = -1 - payload

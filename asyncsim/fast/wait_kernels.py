@@ -54,7 +54,7 @@ from asyncsim.fast.state import (
     STEP_CANCELLED,
     STEP_GAVE_UP,
     STEP_TIMED_OUT,
-    State,
+    RunState,
 )
 from asyncsim.fast.worker_kernels import book_worker
 from asyncsim.model import specifications
@@ -66,13 +66,13 @@ FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 @kernel
-def is_open(s: State, w: int) -> bool:
+def is_open(s: RunState, w: int) -> bool:
     """Return whether a wait is armed."""
     return bool(s.state[w] == ARMED)
 
 
 @kernel
-def count_open(s: State, change: int) -> None:
+def count_open(s: RunState, change: int) -> None:
     """Count a wait that opens or closes."""
     s.open_seconds += s.open_count * (s.now - s.last_change)
     s.last_change = s.now
@@ -80,7 +80,7 @@ def count_open(s: State, change: int) -> None:
 
 
 @kernel
-def close(s: State, w: int, state: int) -> None:
+def close(s: RunState, w: int, state: int) -> None:
     """Close an armed wait."""
     s.state[w] = state
     s.closed[w] = s.now
@@ -89,7 +89,7 @@ def close(s: State, w: int, state: int) -> None:
 
 
 @kernel
-def tidy_up(s: State, w: int) -> None:
+def tidy_up(s: RunState, w: int) -> None:
     """Count the skipped checks of a closed wait, and release its line."""
     if s.checks_are_free:
         count_skipped(s, w)
@@ -97,7 +97,7 @@ def tidy_up(s: State, w: int) -> None:
 
 
 @kernel
-def release(s: State, w: int) -> None:
+def release(s: RunState, w: int) -> None:
     """Release the line of a wait, if it holds one."""
     if s.line[w] == HELD:
         s.line[w] = RELEASED
@@ -105,7 +105,7 @@ def release(s: State, w: int) -> None:
 
 
 @kernel
-def act_soon(s: State, what: int) -> None:
+def act_soon(s: RunState, what: int) -> None:
     """Schedule a released line, or a system (`s.waits` + its index), after the present event."""
     if s.soon_tail - s.soon_head >= s.room:
         s.status = MORE_ROOM
@@ -115,28 +115,28 @@ def act_soon(s: State, what: int) -> None:
 
 
 @kernel
-def leave(s: State, w: int, outcome: int) -> None:
+def leave(s: RunState, w: int, outcome: int) -> None:
     """Record how and when an asynchronous step ended."""
     s.left[w] = s.now
     s.outcome[w] = outcome
 
 
 @kernel
-def go_on(s: State, node: int) -> None:
+def go_on(s: RunState, node: int) -> None:
     """Continue the process at a node, within the present event."""
     s.stack[s.stack_n] = node
     s.stack_n += 1
 
 
 @kernel
-def resume(s: State, w: int) -> None:
+def resume(s: RunState, w: int) -> None:
     """Resume the process after a finished wait."""
     leave(s, w, RESUMED)
     go_on(s, s.on_resumed[s.call_of[w]])
 
 
 @kernel
-def finish(s: State, w: int) -> int:
+def finish(s: RunState, w: int) -> int:
     """Finish a wait; the first finish resumes it. Return the outcome of the delivery."""
     state = s.state[w]
     if state == ARMED:
@@ -156,13 +156,13 @@ def finish(s: State, w: int) -> int:
 
 
 @kernel
-def is_stale(s: State, kept_since: float) -> bool:
+def is_stale(s: RunState, kept_since: float) -> bool:
     """Return whether a buffered finish is too old to be applied."""
     return bool(s.now > kept_since + s.buffer_for)
 
 
 @kernel
-def expire(s: State, w: int, state: int) -> None:
+def expire(s: RunState, w: int, state: int) -> None:
     """Close a wait that times out or gives up, if it is still open."""
     if is_open(s, w):
         close(s, w, state)
@@ -172,7 +172,7 @@ def expire(s: State, w: int, state: int) -> None:
 
 
 @kernel
-def cancel(s: State, w: int) -> bool:
+def cancel(s: RunState, w: int) -> bool:
     """Cancel a wait; return false if it is over."""
     if s.state[w] == CALLED:
         s.state[w] = CANCELLED
@@ -185,7 +185,7 @@ def cancel(s: State, w: int) -> bool:
 
 
 @kernel
-def cancel_all(s: State, row: int) -> None:
+def cancel_all(s: RunState, row: int) -> None:
     """Cancel all waits of a failed instance."""
     for call in range(s.calls):
         w = call * s.n + row
@@ -194,13 +194,13 @@ def cancel_all(s: State, row: int) -> None:
 
 
 @kernel
-def schedule_check(s: State, w: int) -> None:
+def schedule_check(s: RunState, w: int) -> None:
     """Schedule the next check of a wait."""
     push(s, next_check(s, w), CHECK_DUE, s.key_of[w], w)
 
 
 @kernel
-def check_due(s: State, payload: int) -> None:
+def check_due(s: RunState, payload: int) -> None:
     """Begin a check that is due, or release a line held for its maximum."""
     if s.watch == HOLDS_LINE:
         w = payload % s.waits
@@ -216,7 +216,7 @@ def check_due(s: State, payload: int) -> None:
 
 
 @kernel
-def begin_check(s: State, w: int) -> None:
+def begin_check(s: RunState, w: int) -> None:
     """Book a worker for a check, or answer it at once if it takes no time."""
     if s.poll_work:
         serve_check(s, w)
@@ -227,7 +227,7 @@ def begin_check(s: State, w: int) -> None:
 
 
 @kernel
-def serve_check(s: State, w: int) -> None:
+def serve_check(s: RunState, w: int) -> None:
     """Book a worker for a check; a released line answers with what it saw when released."""
     start = book_worker(s, J_CHECK, s.now, s.poll_work)
     s.picked_up[w] = s.now if s.watch == HOLDS_LINE else start
@@ -235,7 +235,7 @@ def serve_check(s: State, w: int) -> None:
 
 
 @kernel
-def is_collected_now(s: State) -> bool:
+def is_collected_now(s: RunState) -> bool:
     """Return whether a batch collects at this instant what has been submitted."""
     for desk in range(s.desks):
         if s.now == s.collects_at[desk] or s.now == s.collected_at[desk]:
@@ -244,13 +244,13 @@ def is_collected_now(s: State) -> bool:
 
 
 @kernel
-def check_ended(s: State, w: int) -> None:
+def check_ended(s: RunState, w: int) -> None:
     """Handle the answer of a check when its worker is done."""
     answered(s, w, s.completed[w] <= s.picked_up[w])
 
 
 @kernel
-def last_look(s: State, w: int) -> None:
+def last_look(s: RunState, w: int) -> None:
     """Check once more, after everything collected at this instant."""
     if not s.checks_are_free:
         answered(s, w, is_open(s, w) and s.completed[w] <= s.now)
@@ -262,7 +262,7 @@ def last_look(s: State, w: int) -> None:
 
 
 @kernel
-def answered(s: State, w: int, seen: bool) -> None:
+def answered(s: RunState, w: int, seen: bool) -> None:
     """Count a check; schedule the next one if it did not see completion."""
     s.last_check[w] = s.now
     s.checks[w] += 1
@@ -281,14 +281,14 @@ def answered(s: State, w: int, seen: bool) -> None:
 
 
 @kernel
-def hold_next(s: State, w: int) -> None:
+def hold_next(s: RunState, w: int) -> None:
     """Open a connection for a wait before anything else happens."""
     s.urgent[s.urgent_n] = w
     s.urgent_n += 1
 
 
 @kernel
-def hold_line(s: State, w: int) -> None:
+def hold_line(s: RunState, w: int) -> None:
     """Check, and hold the line until the work is complete."""
     if not is_open(s, w):
         return
@@ -302,7 +302,7 @@ def hold_line(s: State, w: int) -> None:
 
 
 @kernel
-def line_released(s: State, w: int) -> None:
+def line_released(s: RunState, w: int) -> None:
     """Close a released line, and handle its answer."""
     s.line[w] = NO_LINE
     s.line_seconds += s.now - s.held_since[w]
@@ -313,7 +313,7 @@ def line_released(s: State, w: int) -> None:
 
 
 @kernel
-def line_answers(s: State, w: int) -> None:
+def line_answers(s: RunState, w: int) -> None:
     """Handle the answer of an open line."""
     if s.poll_work:
         serve_check(s, w)
@@ -322,7 +322,7 @@ def line_answers(s: State, w: int) -> None:
 
 
 @kernel
-def begin_schedule(s: State, w: int) -> None:
+def begin_schedule(s: RunState, w: int) -> None:
     """Set where the schedule of a wait begins."""
     s.last_check[w] = s.grid_start[w] = s.armed[w]
     if s.watch != POLLS:
@@ -337,7 +337,7 @@ def begin_schedule(s: State, w: int) -> None:
 
 
 @kernel
-def next_point(s: State, w: int, after: float) -> int:
+def next_point(s: RunState, w: int, after: float) -> int:
     """Return the index of the first grid point of a wait later than the end of its last check.
 
     It is the next one, unless that check took too long.
@@ -350,7 +350,7 @@ def next_point(s: State, w: int, after: float) -> int:
 
 
 @kernel
-def next_check(s: State, w: int) -> float:
+def next_check(s: RunState, w: int) -> float:
     """Return when the next check of a wait is due."""
     last = s.last_check[w]
     if s.watch == POLLS:
@@ -372,13 +372,13 @@ def next_check(s: State, w: int) -> float:
 
 
 @kernel
-def jitter(s: State, w: int, k: int) -> float:
+def jitter(s: RunState, w: int, k: int) -> float:
     """Return the uniform number of the k-th check."""
     return chance(s, K_JITTER, s.call_of[w], s.row_of[w], k)
 
 
 @kernel
-def backoff(s: State, k: int) -> float:
+def backoff(s: RunState, k: int) -> float:
     """Return the k-th interval before jitter."""
     last = s.intervals_n - 1
     if k > last and s.intervals_go_on:
@@ -387,7 +387,7 @@ def backoff(s: State, k: int) -> float:
 
 
 @kernel
-def decorrelated(s: State, w: int, k: int) -> float:
+def decorrelated(s: RunState, w: int, k: int) -> float:
     """Return the k-th interval of decorrelated jitter, which grows out of the ones before."""
     first, slept = s.intervals[0], s.slept[w]
     for j in range(s.slept_k[w] + 1, k + 1):
@@ -398,7 +398,7 @@ def decorrelated(s: State, w: int, k: int) -> float:
 
 
 @kernel
-def skip_checks(s: State, w: int, inclusive: bool) -> None:
+def skip_checks(s: RunState, w: int, inclusive: bool) -> None:
     """Count the checks due before now, or up to and including now, from the arming on."""
     now = s.now
     s.checks[w] = 0
@@ -423,20 +423,20 @@ def skip_checks(s: State, w: int, inclusive: bool) -> None:
 
 
 @kernel
-def is_over(s: State, w: int) -> bool:
+def is_over(s: RunState, w: int) -> bool:
     """Return whether a check due at this instant comes before the present event."""
     return bool(((CHECK_DUE << KIND_SHIFT) | s.key_of[w]) < s.reached)
 
 
 @kernel
-def count_skipped(s: State, w: int) -> None:
+def count_skipped(s: RunState, w: int) -> None:
     """Count the checks of a wait until now, if its work is not complete."""
     if s.completed[w] == math.inf and not math.isnan(s.armed[w]):
         skip_checks(s, w, is_over(s, w))
 
 
 @kernel
-def see_completion(s: State, w: int) -> None:
+def see_completion(s: RunState, w: int) -> None:
     """Count the free checks before now, and schedule the one that sees completion."""
     skip_checks(s, w, False)
     at = next_check(s, w)
@@ -453,7 +453,7 @@ def mixed(z: Any) -> Any:
 
 
 @kernel
-def chance(s: State, purpose: int, call: int, row: int, k: int) -> float:
+def chance(s: RunState, purpose: int, call: int, row: int, k: int) -> float:
     """Return the k-th uniform number in [0, 1) of a wait, for one purpose."""
     key = unsigned(s.chance_key[purpose * s.calls + call]) & MASK
     place = mixed((key + unsigned(row + 1) * BY_ROW) & MASK)

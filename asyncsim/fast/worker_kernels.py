@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from asyncsim.fast.jit import inner_kernel, kernel
-from asyncsim.fast.state import MORE_BINS, MORE_ROOM, State
+from asyncsim.fast.state import MORE_BINS, MORE_ROOM, RunState
 
 MOMENTS = 3
 """Of each job the moments are counted at which it was queued, started and ended."""
@@ -45,7 +45,7 @@ def book_lane(free_at: Any, base: int, size: int, ready: float, duration: float)
 
 
 @inner_kernel
-def book_worker(s: State, job: int, now: float, work: float) -> float:
+def book_worker(s: RunState, job: int, now: float, work: float) -> float:
     """Queue a job; return when a worker picks it up. It ends `work` later."""
     start = s.free_at[s.free_first]
     if start > now:
@@ -74,7 +74,7 @@ def take_first(free_at: Any, first: int, last: int, end: float) -> int:
 
 
 @kernel
-def join_queue(s: State, now: float, start: float) -> None:
+def join_queue(s: RunState, now: float, start: float) -> None:
     """Add a job to the queue for a worker, and update the longest queue."""
     mask = s.room - 1
     first, after = s.starts_head, s.starts_tail
@@ -91,7 +91,7 @@ def join_queue(s: State, now: float, start: float) -> None:
 
 
 @inner_kernel
-def count_job(s: State, job: int, queued: float, start: float, end: float) -> None:
+def count_job(s: RunState, job: int, queued: float, start: float, end: float) -> None:
     """Add a job to the bins of its moments (see `asyncsim.engine.workers.Load`)."""
     if start > s.until:
         s.not_started[job] += 1
@@ -116,7 +116,7 @@ def count_job(s: State, job: int, queued: float, start: float, end: float) -> No
 
 @inner_kernel
 def count_moments(
-    s: State, job: int, number: int, queued: float, started: float, ended: float
+    s: RunState, job: int, number: int, queued: float, started: float, ended: float
 ) -> None:
     """Add jobs to the present bins of their three moments, with what was left of the bins."""
     s.jobs[job] += number
@@ -133,7 +133,7 @@ def count_moments(
 
 
 @kernel
-def turn_bins(s: State, row: int, queued: float, start: float, end: float) -> None:
+def turn_bins(s: RunState, row: int, queued: float, start: float, end: float) -> None:
     """Turn to the bins of three moments of a job, where they change."""
     turn_to_bin(s, row, queued)
     turn_to_bin(s, row + 1, start)
@@ -141,7 +141,7 @@ def turn_bins(s: State, row: int, queued: float, start: float, end: float) -> No
 
 
 @kernel
-def turn_to_bin(s: State, row: int, moment: float) -> None:
+def turn_to_bin(s: RunState, row: int, moment: float) -> None:
     """Turn to the bin of one moment."""
     if s.bin_begins[row] <= moment < s.bin_ends[row]:
         return
