@@ -6,10 +6,10 @@
     ├── ScenarioError           something described is wrong; names the argument, value and remedy
     ├── SerialNumberError       a finish that was refused
     │   ├── UnknownSerialNumber     no wait ever had this number
-    │   ├── AlreadyFinished         somebody was first
+    │   ├── AlreadyFinished         finished before
     │   ├── NotArmedYet             the wait is not recorded yet; try again later
     │   └── WaitExpired             the wait timed out or was cancelled
-    ├── EngineError             a run broke one of its own laws, or was asked for the impossible
+    ├── EngineError             a run violated an invariant, or cannot play what was asked
     └── StoreError              the file of a live session cannot be read or written, or is damaged
 
     CensoredWarning             waits were still open when the run stopped
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 OURS = ("asyncsim", "contextlib", "concurrent")
-"""Packages whose lines are nobody's own code."""
+"""Packages whose lines are not the user's code."""
 
 
 class AsyncsimError(Exception):
@@ -89,7 +89,7 @@ class AlreadyFinished(SerialNumberError):
 
 
 class NotArmedYet(SerialNumberError):
-    """The wait is not recorded yet, so nobody can finish it.
+    """The wait is not armed yet, so it cannot be finished.
 
     >>> sim.Waits().error_for(sim.Answer.EARLY, "5_31")
     NotArmedYet("serial number '5_31' is not waiting yet; try again in a moment")

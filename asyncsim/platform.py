@@ -1,4 +1,4 @@
-"""The Python that plays: what it lacks in a browser, and what to do there instead."""
+"""Platform detection: Pyodide in a browser, Numba, bounds checks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 
 
 def in_browser() -> bool:
-    """Tell whether this is Pyodide, Python in a browser: no processes, threads or sockets."""
+    """Return whether this is Pyodide, Python in a browser: no processes, threads or sockets."""
     return sys.platform in ("emscripten", "wasi")
 
 

@@ -154,12 +154,12 @@ def described(wheel: Path) -> dict[str, Any]:
     with ZipFile(wheel) as archive:
         names = archive.namelist()
         metadata = next(name for name in names if name.endswith(".dist-info/METADATA"))
-        told = Parser().parsestr(archive.read(metadata).decode())
-    required = [one for one in told.get_all("Requires-Dist", []) if ";" not in one]
+        parsed = Parser().parsestr(archive.read(metadata).decode())
+    required = [one for one in parsed.get_all("Requires-Dist", []) if ";" not in one]
     depends = {normal(re.split(r"[^\w.-]", one)[0]) for one in required}
     return {
-        "name": told["Name"],
-        "version": told["Version"],
+        "name": parsed["Name"],
+        "version": parsed["Version"],
         "file_name": wheel.name,
         "install_dir": "site",
         "sha256": digest(wheel),

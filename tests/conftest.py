@@ -12,7 +12,7 @@ from thorough import times
 
 from asyncsim.fast import background_compilation
 
-# A slow machine is no error: the first call of a function may import half of SciPy
+# A slow machine is not an error: the first call of a function may import half of SciPy
 settings.register_profile("asyncsim", deadline=None, max_examples=times(50))
 settings.load_profile("asyncsim")
 

@@ -20,7 +20,7 @@ EVALUATE = """async (code) => {
 
 @contextmanager
 def running(loop):
-    """Have Playwright's loop run for a while."""
+    """Run Playwright's loop for a while."""
     asyncio._set_running_loop(loop)
     try:
         yield

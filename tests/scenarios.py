@@ -366,7 +366,7 @@ def strategies() -> st.SearchStrategy[Strategy]:
 def overloads(draw: st.DrawFn, least: int = 3) -> tuple[Scenario, Strategy]:
     """Make scenarios whose checks alone are more than the workers can do, until the night.
 
-    At least so many instances arrive.
+    The least number of instances that arrive.
     """
     instants = st.integers(0, 90).map(lambda k: 20.0 * k)
     poll_work = draw(st.sampled_from([5.0, 7.5, 10.0, 61.0]))

@@ -24,7 +24,7 @@ def test_the_tree_is_as_drawn():
 
 
 def test_refused_finishes_are_one_family():
-    """Whoever catches SerialNumberError catches every refused finish, and LookupError does too."""
+    """SerialNumberError covers every refused finish, and so does LookupError."""
     for name in ("UnknownSerialNumber", "AlreadyFinished", "NotArmedYet", "WaitExpired"):
         assert issubclass(getattr(errors, name), errors.SerialNumberError)
     assert issubclass(errors.SerialNumberError, LookupError)
@@ -45,6 +45,6 @@ def test_a_warning_names_the_line_of_whoever_called(tmp_path):
         lambda: sim.compare(scenario, [strategy], replications=2, progress=False),
         lambda: sim.sweep(scenario, {"server.workers": [1]}, [strategy], progress=False),
     ):
-        with pytest.warns() as told:
+        with pytest.warns() as caught:
             act()
-        assert {one.filename for one in told} == {__file__}
+        assert {one.filename for one in caught} == {__file__}

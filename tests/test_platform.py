@@ -1,4 +1,4 @@
-"""What Python lacks in a browser is said there, and nowhere else."""
+"""Hints about what Python lacks in a browser appear there only."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The public face of the package, name by name: whoever changes it changes this list."""
+"""The public face of the package, name by name; a change of it changes this list."""
 
 import tomllib
 from pathlib import Path

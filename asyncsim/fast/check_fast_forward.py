@@ -52,7 +52,7 @@ def can_look_ahead(s: RunState) -> bool:
 def is_blind(s: RunState, w: int, start: float, others: float) -> bool:
     """Return whether a check picked up then cannot see completion.
 
-    `others` is when the next event is due that is no check.
+    `others` is the instant of the next event other than a check.
     """
     if s.visible_from[w] <= start or start + s.poll_work >= s.until or s.checks[w] + 1 == s.limit:
         return False

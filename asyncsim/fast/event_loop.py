@@ -92,7 +92,7 @@ def play(numbers: Any) -> Any:
     Parameters
     ----------
     numbers
-        The fields of a `RunState`, as `asyncsim.fast.state.laid_out` returns them. Its arrays hold the
+        The `RunState`, as `asyncsim.fast.state.laid_out` returns it. Its arrays hold the
         result afterwards.
 
     Returns
@@ -258,7 +258,7 @@ def choose(s: RunState, node: int, uniform: float) -> int:
 
 @kernel
 def work_at(s: RunState, row: int, node: int, job: int) -> bool:
-    """Book a worker for a step or a call; return false if there is no work."""
+    """Book a worker for a step or a call; return false if it has none."""
     place = s.slot[node] * s.n + row
     work = s.work[place]
     s.queued[place] = s.started[place] = s.now

@@ -25,7 +25,7 @@ from asyncsim.model.specifications import (
 TAIL = 1e-12
 MOST_TERMS = 4_000_000
 MOST_STEPS = 200_000
-"""Longer sums (by arrays, and one by one) take seconds and are given up: there is no number."""
+"""Longer sums (by arrays, and one by one) would take seconds; the result is None."""
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""Scenario R as somebody would write it by hand with SimPy: the yardstick of every speed ratio.
+"""Scenario R written by hand with SimPy: the yardstick of every speed ratio.
 
 N instances arrive over 08:00-20:00; a step (exponential, 0.2 s) on 4 workers; an external batch at
 22:00 works through the items one after the other (lognormal, about 0.15 s, within 0.05-0.5 s);

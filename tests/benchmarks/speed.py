@@ -33,7 +33,7 @@ from asyncsim.fast.compiled import play_compiled
 from asyncsim.fast.jit import can_compile
 
 SIMPY_MOST = 1.3
-"""The SimPy engine may take so many times as long as the hand-written model."""
+"""The SimPy engine may take this many times as long as the hand-written model."""
 SIZES = [1_000, 10_000, 100_000, 1_000_000]
 PATIENCE = 60.0
 """The hand-written model is not played at sizes at which it would take more seconds than this."""

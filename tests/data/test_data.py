@@ -41,7 +41,7 @@ def test_scenario_file_says_what_it_is(path: Path) -> None:
 @pytest.mark.parametrize("strategy", [PERSISTENT, sim.Polling("1h")], ids=str)
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_every_instance_ends(path: Path, strategy: sim.Strategy) -> None:
-    """Nobody is left waiting, and none fails."""
+    """No instance is left waiting, and none fails."""
     run = sim.simulate(sim.Scenario.load(path), strategy, seed=1)
     assert len(run.instances) >= 100
     assert set(run.instances["outcome"]) == {"done"}

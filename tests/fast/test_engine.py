@@ -226,7 +226,7 @@ def test_a_delivery_at_no_finite_instant_is_an_error(engine, strategy):
 
 
 class Narrow:
-    """NumPy where whole numbers have 32 bits unless told otherwise, as in a browser."""
+    """NumPy where whole numbers have 32 bits by default, as in a browser."""
 
     def __getattr__(self, name):
         return getattr(np, name)

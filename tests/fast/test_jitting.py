@@ -87,7 +87,7 @@ def test_a_checked_array_raises_at_an_index_out_of_bounds(index):
 def test_machine_code_goes_to_the_users_caches_if_the_package_cannot_be_written_to(
     monkeypatch, tmp_path
 ):
-    """Installed for all by somebody else: the user's cache; that neither: no cache."""
+    """Installed for all by another user: the user's cache; that neither: no cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     beside = Path(jit.__file__).parent
@@ -98,7 +98,7 @@ def test_machine_code_goes_to_the_users_caches_if_the_package_cannot_be_written_
 
 
 def test_nobody_without_a_home_is_turned_away(monkeypatch):
-    """In many containers a user has no home, and the package belongs to somebody else."""
+    """In many containers a user has no home, and the package belongs to another user."""
 
     def homeless(path):
         raise RuntimeError("Could not determine home directory.")

@@ -52,8 +52,8 @@ def test_every_answer_to_a_delivery_has_its_own_number():
     """The codes of deliveries are places in the tuple of their words."""
     names = {answer.text: answer.name for answer in Answer}
     names |= {"lost": "LOST", "dead letter": "DEAD", "rate limited": "LIMITED"}
-    told = {text: getattr(world, f"A_{name}") for text, name in names.items()}
-    assert told == {text: code for code, text in enumerate(DELIVERY_OUTCOMES)}
+    codes = {text: getattr(world, f"A_{name}") for text, name in names.items()}
+    assert codes == {text: code for code, text in enumerate(DELIVERY_OUTCOMES)}
 
 
 def test_a_kernel_orders_events_as_the_clock_does():

@@ -127,7 +127,7 @@ def _stop(*_: object) -> None:
 
 @contextmanager
 def guarded(*case: object) -> Iterator[None]:
-    """Let through the errors and warnings of asyncsim; whatever else happens is a failure."""
+    """Accept the errors and warnings of asyncsim; anything else is a failure."""
     before = signal.signal(signal.SIGPROF, _stop)
     signal.setitimer(signal.ITIMER_PROF, PATIENCE)
     try:

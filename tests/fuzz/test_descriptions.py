@@ -88,7 +88,7 @@ def documents():
 
 @pytest.fixture
 def few(monkeypatch):
-    """Let a run have few instances, by the very checks that otherwise let it have millions."""
+    """Limit runs to few instances, by the checks that normally allow millions."""
     for module in (arrivals, units):
         monkeypatch.setattr(module, "MOST_INSTANCES", FEW)
 

@@ -213,11 +213,11 @@ def test_stores(good, tmp_path):
             old.unlink()
         shutil.copy(good, path := tmp_path / "damaged.db")
         how = garble(path, rng)
-        deed = rng.choice(["open", "open", "replay", "finish"])
-        with guarded(f"case {k} of stores", deed, how):
-            if deed == "open":
+        action = rng.choice(["open", "open", "replay", "finish"])
+        with guarded(f"case {k} of stores", action, how):
+            if action == "open":
                 assert kept(path) == truth, "the session is not as it was"
-            elif deed == "replay":
+            elif action == "replay":
                 with closing(sim.replay(path)) as again:
                     again.run_to_end()
                     assert again.wait("1_1")["state"] == "finished"

@@ -43,7 +43,7 @@ def played(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: str
 ) -> dict[str, object]:
     """Run all cells and one more, whose last line of output is returned; no cell may raise."""
-    # Settings and sockets of whoever runs the tests are left alone
+    # Settings and sockets of the user who runs the tests are left alone
     for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     monkeypatch.delenv("MPLBACKEND", raising=False)  # figures are to be drawn as a reader sees them
@@ -127,7 +127,7 @@ def test_notebook_is_short_and_ends_with_exercises(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem in CHAPTERS], ids=lambda p: p.stem)
 def test_choices_stand_before_their_check(path: Path) -> None:
-    """Whoever chooses reads the statements as the checker knows them."""
+    """The statements in the notebook are those of the checker."""
     cells = nbformat.read(path, as_version=4).cells
     task = {
         name: before.source
