@@ -135,7 +135,7 @@ class Polling(CheckingStrategy):
 class Backoff(CheckingStrategy):
     """Checks at growing intervals, each counted from the end of the check before.
 
-    >>> [sim.Backoff("1s", cap="10s").schedule.interval(k) for k in range(5)]
+    >>> [sim.Backoff("1s", cap="10s").interval(k) for k in range(5)]
     [1.0, 2.0, 4.0, 8.0, 10.0]
 
     Parameters
@@ -158,6 +158,10 @@ class Backoff(CheckingStrategy):
     cap: float | None = field(default=HOUR, converter=optional_duration, validator=not_below_first)
     jitter: str = field(default="none", converter=jitter_kind)
     limit: int | None = field(default=None, converter=optional_count, kw_only=True)
+
+    def interval(self, k: int) -> float:
+        """Return the k-th interval (k = 0, 1, …) in seconds, before jitter."""
+        return Intervals.of(self).interval(k)
 
     @cached_property
     def specification(self) -> StrategySpecification:

@@ -27,7 +27,6 @@ from asyncsim.model.distributions import Duration, exponential, fixed, gamma, lo
 from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import CostModel, WorkflowServer
-from asyncsim.model.specifications import Intervals
 from asyncsim.model.strategies import (
     Backoff,
     Callback,
@@ -265,7 +264,7 @@ def _checks(number: int) -> Iterator[Experiment]:
 
 def _gap_after_check(backoff: Backoff, k: int) -> float:
     """Return the time between checks whose intervals count from the end of the one before."""
-    return Intervals.of(backoff).interval(k) + (WORK if k else 0.0)
+    return backoff.interval(k) + (WORK if k else 0.0)
 
 
 def _checked(
