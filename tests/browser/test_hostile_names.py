@@ -13,7 +13,7 @@ import pytest
 from in_browser import running
 
 import asyncsim as sim
-from asyncsim.exercises.feedback import Feedback, Finding, Mark, Verdict
+from asyncsim.exercises.feedback import Feedback, Judgement, Mark, Remark
 from asyncsim.model.profiles import PROFILES
 from asyncsim.widgets.explorer import Explorer
 
@@ -126,9 +126,9 @@ def shown_in_notebooks(folder):
     """Return one result of each kind that shows itself as HTML."""
     played, pair = scenario(), [sim.Callback("1s"), Checks("5min")]
     fitted = sim.fit(log_of(folder))
-    wrong = Finding(False, hostile("`answer`"))
+    wrong = Remark(False, hostile("`answer`"))
     feedback = Feedback(
-        hostile("e"), Verdict(Mark.NOT_YET, (wrong,)), (hostile("hint"),), 0, MARKUP
+        hostile("e"), Judgement(Mark.NOT_YET, (wrong,)), (hostile("hint"),), 0, MARKUP
     )
     studies = [
         sim.compare(played, pair, **QUIET),

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from asyncsim.exercises.checkers import Choice
+from asyncsim.exercises.checkers import ChoiceChecker
 from asyncsim.exercises.gradebook import chapters
 
 NotebookClient = pytest.importorskip("nbclient", reason="needs the group dev").NotebookClient
@@ -136,6 +136,6 @@ def test_choices_stand_before_their_check(path: Path) -> None:
         if cell.cell_type == "code"
     }
     for exercise in CHAPTERS[path.stem]:
-        if isinstance(exercise.checker, Choice):
+        if isinstance(exercise.checker, ChoiceChecker):
             for letter, option in exercise.checker.options.items():
                 assert f"* ({letter}) {option.statement}" in task[exercise.name]

@@ -19,8 +19,8 @@ from asyncsim.fast.layout import Builder
 from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Backoff, Polling
-from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.specifications import Batch, Intervals
+from asyncsim.model.strategies import Polling
 from asyncsim.verification.experiments import EXACT, MARGIN, all_experiments
 from asyncsim.verification.verify import played, verdict, verify
 
@@ -208,9 +208,9 @@ def likelier(purpose):
 
 def larger_factor(monkeypatch):
     """Plant: intervals grow by a factor 3 % too large (both engines, and the closed form)."""
-    right = Backoff.interval
+    right = Intervals.interval
     monkeypatch.setattr(
-        Backoff,
+        Intervals,
         "interval",
         lambda self, k: right(attrs.evolve(self, factor=self.factor * WRONG), k),
     )
@@ -229,13 +229,13 @@ def dearer(unit):
 
 def later_cut_off(monkeypatch):
     """Plant: the cut-off is later by 3 % of the ten hours from opening."""
-    right = NightlyBatch.nights
+    right = Batch.nights
 
     def nights(self, calendar):
         for night in right(self, calendar):
             yield attrs.evolve(night, cut_off=night.cut_off + (WRONG - 1) * 36_000)
 
-    monkeypatch.setattr(NightlyBatch, "nights", nights)
+    monkeypatch.setattr(Batch, "nights", nights)
 
 
 PLANTS = [
