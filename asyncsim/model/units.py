@@ -141,13 +141,6 @@ def file_name(value: str | Path) -> Path:
     raise InvalidValue(A_FILE)
 
 
-def yes_or_no(value: bool) -> bool:
-    """Return True or False; a text would be taken for True."""
-    if isinstance(value, bool):
-        return value
-    raise InvalidValue("must be True or False")
-
-
 # --- numbers ------------------------------------------------------------------------------------
 
 
