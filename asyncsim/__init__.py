@@ -12,6 +12,10 @@
 ... )
 >>> comparison.strategies
 ['callback', 'polling 15 min']
+
+Begin with `Scenario`, `simulate` and `compare`; `live` starts a session whose steps are finished by
+serial number, `fit` reads a log, and `fewest_workers` and its neighbours answer a planner's
+questions. ARCHITECTURE.md shows the rooms of the package.
 """
 
 from importlib.metadata import version as _version

@@ -1,1 +1,1 @@
-"""The command ``asyncsim``: thin, calls the same public functions as a notebook."""
+"""The command ``asyncsim``: thin, calls the same functions as a notebook; begin with `commands`."""

@@ -1,1 +1,5 @@
-"""Engines: deterministic functions of scenario, strategy and draws."""
+"""The SimPy engine, the rules of finishing, and the tables and metrics of a run.
+
+Begin with `simulation.Simulation`, then read `waits`, the life of a wait, and `contexts`, what
+strategies and systems can see and do.
+"""
