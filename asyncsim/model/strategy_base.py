@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from simpy import Event
 
+from asyncsim.errors import ScenarioError
 from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import DistributionLike, Duration, external_distribution
@@ -138,7 +139,15 @@ def specification_of(strategy: Strategy) -> StrategySpecification | None:
     60.0
     >>> specification_of(Patient("1min")) is None
     True
+
+    Raises
+    ------
+    ScenarioError
+        If a class defines its checks twice: by a specification, and by a `next_check` of its own.
     """
+    if {"specification", "next_check"} <= vars(type(strategy)).keys():
+        name = type(strategy).__name__
+        raise ScenarioError(f"{name} must define either a specification or next_check, got both")
     return own_specification(strategy, StrategySpecification, "a StrategySpecification")
 
 

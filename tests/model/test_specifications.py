@@ -292,15 +292,6 @@ def herd_theory(strategy):
     return bool(herds_of(run, "out", 60.0)["theory"].notna().all())
 
 
-def live_next_check(strategy):
-    """Return whether a live session knows the next check of a wait."""
-    session = sim.live(scenario(), strategy)
-    session.run_to("60s")
-    known = session.waiting["next_check"].notna().any()
-    session.close()
-    return bool(known)
-
-
 STRATEGY_READERS = {
     "compiled engine": (lambda one: not unplayed(scenario(), one), {*"GIHDB"}),
     "closed form": (lambda one: one.expected(60.0) is not None, {*"GIHDB"}),
@@ -419,6 +410,23 @@ def test_a_link_without_a_specification_hides_no_overload():
     assert shares(scenario(slow), items)["out"] > 1
     quick = sim.Chain([sim.OnlineService("2s"), Casino("2s")])
     assert math.isnan(shares(scenario(quick), items)["out"])
+
+
+class Contradictory(sim.CheckingStrategy):
+    """Says that it checks on a grid, and checks otherwise."""
+
+    specification = StrategySpecification(Grid("10min"))
+    label = "contradictory"
+
+    def next_check(self, step):
+        return step.last_check + 3600.0
+
+
+@pytest.mark.parametrize("engine", ["simpy", "compiled", "auto"])
+def test_checks_that_are_defined_twice_are_refused(engine):
+    """A schedule and a method of its own could differ, and the engines with them."""
+    with pytest.raises(ScenarioError, match=r"Contradictory must define either .* got both"):
+        sim.simulate(scenario(), Contradictory(), engine=engine)
 
 
 # --- a new strategy -------------------------------------------------------------------------------
