@@ -13,6 +13,7 @@ import threading
 import asyncsim as sim
 from asyncsim.engine.waits import Answer
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores Ctrl-C
 path, count = sys.argv[1], int(sys.argv[2])
 chance = random.Random(1)
 armed, arrived, noticed = threading.Event(), threading.Event(), threading.Event()
