@@ -143,12 +143,13 @@ def specification_of(strategy: Strategy) -> StrategySpecification | None:
     Raises
     ------
     ScenarioError
-        If a class defines its checks twice: by a specification, and by a `next_check` of its own.
+        If a class defines its checks twice: by a schedule, and by a `next_check` of its own.
     """
-    if {"specification", "next_check"} <= vars(type(strategy)).keys():
+    found = own_specification(strategy, StrategySpecification, "a StrategySpecification")
+    if found is not None and found.schedule is not None and "next_check" in vars(type(strategy)):
         name = type(strategy).__name__
         raise ScenarioError(f"{name} must define either a specification or next_check, got both")
-    return own_specification(strategy, StrategySpecification, "a StrategySpecification")
+    return found
 
 
 def schedule_of(strategy: Strategy) -> Schedule | None:
