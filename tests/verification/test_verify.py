@@ -19,8 +19,7 @@ from asyncsim.fast.layout import Builder
 from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.specifications import Batch, Intervals
-from asyncsim.model.strategies import Polling
+from asyncsim.model.specifications import Batch, Grid, Intervals
 from asyncsim.verification.experiments import EXACT, MARGIN, all_experiments
 from asyncsim.verification.verify import played, verdict, verify
 
@@ -129,9 +128,9 @@ def longer_jobs(monkeypatch):
 
 def longer_grid(monkeypatch):
     """Plant: the grid of checks is 3 % too wide (SimPy)."""
-    right = Polling.next_check
+    right = Grid.next_check
     monkeypatch.setattr(
-        Polling,
+        Grid,
         "next_check",
         lambda self, step: right(attrs.evolve(self, interval=self.interval * WRONG), step),
     )
