@@ -92,8 +92,8 @@ from asyncsim.model.strategies import (
     CheckingStrategy,
     LongPolling,
     Polling,
+    Strategy,
 )
-from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.systems import (
     Chain,
     ExternalSystem,

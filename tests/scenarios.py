@@ -49,8 +49,8 @@ from asyncsim.model.strategies import (
     CallbackWithSafetyPoll,
     LongPolling,
     Polling,
+    Strategy,
 )
-from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.systems import (
     Chain,
     ExternalSystem,

@@ -30,7 +30,7 @@ from asyncsim.model.process import AsyncStep, Step
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Batch
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.systems import single_link
 from asyncsim.model.units import DAY, DAY_NAMES, seconds_of_day
 from asyncsim.model.validation import with_own_tables

@@ -41,8 +41,7 @@ from asyncsim.model.process import AsyncStep, Element, Process, Step
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Batch, Service, Staff
-from asyncsim.model.strategies import Callback
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.model.systems import single_link
 from asyncsim.model.units import (
     DAY,

@@ -22,8 +22,7 @@ from asyncsim.model.process import AsyncStep
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import TokenBucket
 from asyncsim.model.specifications import Batch, Deliveries, StrategySpecification
-from asyncsim.model.strategies import Callback
-from asyncsim.model.strategy_base import Strategy, specification_of
+from asyncsim.model.strategies import Callback, Strategy, specification_of
 from asyncsim.model.systems import single_link
 from asyncsim.model.units import DurationLike, one_of, positive_duration
 from asyncsim.model.validation import argument, with_own_tables

@@ -35,8 +35,7 @@ from asyncsim.experiment.stability import goes_on
 from asyncsim.experiment.statistics import paired_interval
 from asyncsim.model.arrivals import Arrivals, Poisson, UniformArrivals, WeeklyPoisson
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Polling
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Polling, Strategy
 from asyncsim.model.units import number_text, text_of
 from asyncsim.model.validation import scenario_error
 

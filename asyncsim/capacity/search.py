@@ -55,7 +55,7 @@ from asyncsim.experiment.statistics import (
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Deliveries, StrategySpecification
-from asyncsim.model.strategy_base import Strategy, specification_of
+from asyncsim.model.strategies import Strategy, specification_of
 from asyncsim.model.units import SECONDS_PER_UNIT, nearest, number_text, text_of
 from asyncsim.model.validation import scenario_error
 

@@ -38,8 +38,8 @@ from asyncsim.model.strategies import (
     CallbackWithSafetyPoll,
     LongPolling,
     Polling,
+    Strategy,
 )
-from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.validation import scenario_error, with_own_tables
 
 if TYPE_CHECKING:

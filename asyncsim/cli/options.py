@@ -17,8 +17,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.experiment.output import check_writable, named_file, writing
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import STRATEGIES
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.model.units import LONGEST_WORDS, nearest
 from asyncsim.model.validation import scenario_error, shown
 

@@ -1,6 +1,6 @@
 """The views of a simulation that strategies and external systems get.
 
-`WaitContext` is the `asyncsim.model.strategy_base.WaitingStep` of a strategy,
+`WaitContext` is the `asyncsim.model.strategies.WaitingStep` of a strategy,
 `ExternalSystemContext` the `asyncsim.model.systems.SystemContext` of a system. Both need a
 `SimulationContext`: the part of `asyncsim.engine.simulation.Simulation` that they act on, with the
 deliveries of callbacks and the connections of long polling. `CheckFastForward` counts checks that
@@ -20,21 +20,22 @@ import simpy
 
 from asyncsim.engine.environment import (
     NO_LENGTH,
+    Admission,
     Environment,
     EventKind,
+    Job,
     TrackingEnvironment,
+    Workers,
     order,
 )
 from asyncsim.engine.graph import Graph
-from asyncsim.engine.rate_limiter import Admission
 from asyncsim.engine.result import RATE_LIMITED
 from asyncsim.engine.waits import Answer, State, Wait, Waits
-from asyncsim.engine.workers import Job, Workers
 from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Schedule
-from asyncsim.model.strategy_base import Answered, Strategy, schedule_of
+from asyncsim.model.strategies import Answered, Strategy, schedule_of
 from asyncsim.model.systems import ExternalSystem, Item
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from asyncsim.engine.environment import Job
 from asyncsim.engine.graph import Call, Graph, Work
 from asyncsim.engine.result import Outcome, Record, StepOutcome, WaitOutcome
-from asyncsim.engine.workers import Job
 from asyncsim.errors import EngineError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asyncsim.engine import tables
+from asyncsim.engine import result as tables
+from asyncsim.engine.environment import Job
 from asyncsim.engine.result import Outcome, Record, WaitOutcome
-from asyncsim.engine.workers import Job
 from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from asyncsim import plots
-from asyncsim.engine import tables
+from asyncsim.engine import result as tables
 from asyncsim.engine.graph import Graph
 from asyncsim.engine.metrics import compute_metrics, metrics_of
 from asyncsim.engine.result import Record, warm_up_of, without_warm_up
@@ -19,8 +19,7 @@ from asyncsim.errors import ScenarioError, UnknownSerialNumber
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
-from asyncsim.model.strategies import Callback, Polling
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Callback, Polling, Strategy
 from asyncsim.model.units import DurationLike, nearest, number_text
 from asyncsim.model.validation import cached_table
 from asyncsim.platform import can_compile

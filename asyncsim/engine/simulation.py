@@ -29,7 +29,7 @@ from asyncsim.engine.contexts import (
     WaitContext,
     WorkItem,
 )
-from asyncsim.engine.environment import Environment, EventKind, order
+from asyncsim.engine.environment import Environment, EventKind, Job, Workers, admission, order
 from asyncsim.engine.graph import (
     DONE,
     FAILED,
@@ -43,7 +43,6 @@ from asyncsim.engine.graph import (
     Node,
     Work,
 )
-from asyncsim.engine.rate_limiter import admission
 from asyncsim.engine.result import (
     DELIVERY_OUTCOMES,
     DeliveryColumns,
@@ -55,12 +54,11 @@ from asyncsim.engine.result import (
     WaitOutcome,
 )
 from asyncsim.engine.waits import Answer, State, Wait, Waits
-from asyncsim.engine.workers import Job, Workers
 from asyncsim.errors import EngineError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategy_base import SimProcess, Strategy
+from asyncsim.model.strategies import SimProcess, Strategy
 from asyncsim.model.units import DurationLike, positive_duration
 from asyncsim.model.validation import argument, scenario_error
 

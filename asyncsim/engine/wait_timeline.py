@@ -11,7 +11,7 @@ from asyncsim.engine.result import RATE_LIMITED
 from asyncsim.engine.simulation import Simulation, record_of
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategy_base import Answered, SimProcess, Strategy, WaitingStep
+from asyncsim.model.strategies import Answered, SimProcess, Strategy, WaitingStep
 
 COLUMNS = ["event", "start", "end", "text"]
 

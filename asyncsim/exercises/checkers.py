@@ -16,7 +16,7 @@ from asyncsim.errors import AsyncsimError, CensoredWarning
 from asyncsim.exercises.feedback import Judgement, Mark, Remark, unreadable, verdict
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import Duration
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import duration, number
 
 

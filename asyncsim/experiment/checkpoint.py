@@ -26,7 +26,7 @@ from asyncsim.experiment.parameters import Point, Values
 from asyncsim.model import scenario_files
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.validation import scenario_error
 from asyncsim.platform import database_hint
 

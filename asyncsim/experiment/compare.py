@@ -40,7 +40,7 @@ from asyncsim.model.distributions import Floats
 from asyncsim.model.profiles import Profile
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import DurationLike, count, text_of
 from asyncsim.model.validation import argument, cached_table, choice, scenario_error
 

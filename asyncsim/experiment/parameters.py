@@ -21,7 +21,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.experiment.replications import distinct
 from asyncsim.model.scenario import Scenario, changed
 from asyncsim.model.scenario_files import KIND_OF, strategy_table
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import (
     InvalidValue,
     clock_time,

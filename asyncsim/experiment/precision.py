@@ -31,7 +31,7 @@ from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.statistics import check_confidence, student_t
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import DurationLike, InvalidValue, count, number, positive_duration
 from asyncsim.model.validation import argument, scenario_error
 

@@ -29,7 +29,7 @@ from asyncsim.fast import background_compilation
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import DurationLike, InvalidValue, count
 from asyncsim.model.validation import scenario_error
 

@@ -8,11 +8,11 @@ from asyncsim.engine import invariants
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import Simulation, check_played, record_of, seconds
 from asyncsim.errors import CensoredWarning, warn
-from asyncsim.fast.supported import unplayed
+from asyncsim.fast.layout import unplayed
 from asyncsim.model.profiles import Profile
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import DurationLike
 from asyncsim.model.validation import choice
 

@@ -43,7 +43,7 @@ from asyncsim.model.specifications import (
     Staff,
     StrategySpecification,
 )
-from asyncsim.model.strategy_base import Strategy, specification_of
+from asyncsim.model.strategies import Strategy, specification_of
 from asyncsim.model.systems import links_of, single_link
 from asyncsim.model.units import DAY, WEEK, day_numbers, text_of
 

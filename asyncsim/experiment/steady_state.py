@@ -17,7 +17,7 @@ import pandas as pd
 from attrs import frozen
 
 from asyncsim import plots
-from asyncsim.engine import tables
+from asyncsim.engine import result as tables
 from asyncsim.engine.metrics import MetricInfo
 from asyncsim.engine.result import Outcome, Record
 from asyncsim.engine.run import Run
@@ -49,7 +49,7 @@ from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import DAY, DurationLike, InvalidValue, count, text_of
 from asyncsim.model.validation import argument, choice, scenario_error, with_own_tables
 

@@ -52,7 +52,7 @@ from asyncsim.experiment.statistics import Interval, check_confidence, mean_inte
 from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import count
 from asyncsim.model.validation import argument, cached_table, scenario_error
 

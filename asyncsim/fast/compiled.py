@@ -15,7 +15,7 @@ Pitrou & Seibert 2015, doi:10.1145/2833157.2833162). It is fast by what it leave
 * **Free checks.** Where a check costs no work, only the one that sees completion is an event; the
   number of those before it follows from a formula (`wait_kernels`).
 
-`layout` and `systems_layout` lay a scenario out as a state, `event_loop` plays it, and this module
+`layout` lays a scenario out as a state, `event_loop` plays it, and this module
 returns the record. Array sizes are estimated; on overflow the run restarts with larger arrays,
 which is allowed because a run is a function of its draws. `jit` compiles the kernels, and
 `background_compilation` does so beside the first runs.
@@ -32,9 +32,9 @@ import numpy as np
 from attrs import define
 from numpy.typing import NDArray
 
+from asyncsim.engine.environment import MOST_BINS, Job, JobLoad, too_many_bins
 from asyncsim.engine.graph import Call, Work
 from asyncsim.engine.result import DeliveryColumns, Record, StepColumns, WaitColumns
-from asyncsim.engine.workers import MOST_BINS, Job, JobLoad, too_many_bins
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.fast import background_compilation, jit
 from asyncsim.fast import state as at
@@ -47,7 +47,7 @@ from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Batch
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.systems import links_of
 from asyncsim.model.validation import scenario_error
 from asyncsim.platform import in_browser, numba_installed
@@ -89,7 +89,7 @@ def play_compiled(
     ScenarioError
         If the calendar of a system runs out of days.
     EngineError
-        If a part is not in `asyncsim.fast.supported.PLAYED`, the load needs too many bins, or a
+        If a part is not in `asyncsim.fast.layout.PLAYED`, the load needs too many bins, or a
         check would be due at no finite instant.
     """
     background_compilation.begin(

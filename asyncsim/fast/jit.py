@@ -20,7 +20,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from asyncsim.engine import environment, graph, rate_limiter, result, waits, workers
+from asyncsim.engine import environment, graph, result, waits
 from asyncsim.model import process, specifications
 from asyncsim.platform import SWITCH as SWITCH
 from asyncsim.platform import can_compile
@@ -28,7 +28,7 @@ from asyncsim.platform import can_compile
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-SHARED = (rate_limiter, environment, graph, specifications, process, result, waits, workers)
+SHARED = (environment, graph, specifications, process, result, waits)
 """Modules outside of this package whose functions, or numbers, are part of the machine code."""
 PACKAGE = __name__.rpartition(".")[0]
 

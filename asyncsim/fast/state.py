@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from asyncsim.engine.environment import EventKind
+from asyncsim.engine.environment import EventKind, Job
 from asyncsim.engine.result import DELIVERY_OUTCOMES, Outcome, StepOutcome, WaitOutcome
-from asyncsim.engine.workers import Job
 from asyncsim.fast.jit import are_compiled, replaceable
 
 Floats = Any

@@ -2,7 +2,7 @@
 
 Systems are those of `asyncsim.model.systems`, with the office hours of `asyncsim.model.calendar`;
 callbacks may be lost, refused by the rate limit, duplicated and retried
-(`asyncsim.model.strategies.Callback`, `asyncsim.engine.rate_limiter`).
+(`asyncsim.model.strategies.Callback`, `asyncsim.engine.environment`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from asyncsim.engine import rate_limiter
-from asyncsim.engine.rate_limiter import ROUNDING
+from asyncsim.engine import environment
+from asyncsim.engine.environment import ROUNDING
 from asyncsim.fast.event_queue import ROW_SHIFT, push
 from asyncsim.fast.jit import kernel
 from asyncsim.fast.state import (
@@ -38,9 +38,9 @@ from asyncsim.fast.state import (
 from asyncsim.fast.wait_kernels import act_soon, chance, finish, is_open, release, see_completion
 from asyncsim.fast.worker_kernels import book_lane, book_worker
 
-until_out = kernel(rate_limiter.until_out)
-refilled = kernel(rate_limiter.refilled)
-until_token = kernel(rate_limiter.until_token)
+until_out = kernel(environment.until_out)
+refilled = kernel(environment.refilled)
+until_token = kernel(environment.until_token)
 
 
 @kernel

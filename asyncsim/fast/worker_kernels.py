@@ -92,7 +92,7 @@ def join_queue(s: RunState, now: float, start: float) -> None:
 
 @inner_kernel
 def count_job(s: RunState, job: int, queued: float, start: float, end: float) -> None:
-    """Add a job to the bins of its moments (see `asyncsim.engine.workers.Load`)."""
+    """Add a job to the bins of its moments (see `asyncsim.engine.environment.Load`)."""
     if start > s.until:
         s.not_started[job] += 1
         start = s.until

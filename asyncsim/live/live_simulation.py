@@ -20,13 +20,17 @@ import pandas as pd
 from attrs import evolve
 
 from asyncsim.engine.contexts import Delivery, ExternalSystemContext, WaitContext, WorkItem
-from asyncsim.engine.environment import Environment, EventKind, order
+from asyncsim.engine.environment import Environment, EventKind, Job, order
 from asyncsim.engine.graph import Call, Choose, Fork, Work
-from asyncsim.engine.result import DELIVERY_OUTCOMES, DeliveryColumns, Outcome, Record
+from asyncsim.engine.result import (
+    DELIVERY_OUTCOMES,
+    DeliveryColumns,
+    Outcome,
+    Record,
+    with_timestamps,
+)
 from asyncsim.engine.simulation import Simulation
-from asyncsim.engine.tables import with_timestamps
 from asyncsim.engine.waits import Answer, State, Wait, Waits
-from asyncsim.engine.workers import Job
 from asyncsim.live.journal import (
     WITHOUT_ANSWER,
     Complete,
@@ -41,7 +45,7 @@ from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
 from asyncsim.model.random_streams import Draws, draw_for
 from asyncsim.model.scenario_files import told_apart
-from asyncsim.model.strategy_base import SimProcess, Strategy, schedule_of
+from asyncsim.model.strategies import SimProcess, Strategy, schedule_of
 
 NEVER = (float("inf"), 0, 0)
 BLOCK = 256

@@ -28,7 +28,7 @@ from asyncsim.live.setup import Setup, checked_strategies
 from asyncsim.live.store import IN_MEMORY, Store, as_text, open_existing
 from asyncsim.model.profiles import Profile
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import DurationLike, duration
 from asyncsim.model.validation import argument, scenario_error
 

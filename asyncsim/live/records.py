@@ -18,7 +18,7 @@ import pandas as pd
 from attrs import define, field
 
 from asyncsim.engine.graph import Call, Graph
-from asyncsim.engine.tables import with_timestamps
+from asyncsim.engine.result import with_timestamps
 from asyncsim.engine.waits import State, Wait, Waits
 from asyncsim.errors import ScenarioError
 from asyncsim.live.journal import chain_digest, data_fields

@@ -24,7 +24,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from asyncsim.engine.rate_limiter import admission
+from asyncsim.engine.environment import admission
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, StoreError, UnknownSerialNumber
 from asyncsim.live.http_server import (

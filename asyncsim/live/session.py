@@ -20,10 +20,9 @@ import numpy as np
 import pandas as pd
 
 from asyncsim.engine import invariants
-from asyncsim.engine.result import Outcome
+from asyncsim.engine.result import INSTANCE_OUTCOMES, Outcome
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import record_of
-from asyncsim.engine.tables import INSTANCE_OUTCOMES
 from asyncsim.engine.waits import Answer, State, Wait
 from asyncsim.errors import (
     AlreadyFinished,

@@ -24,8 +24,7 @@ from asyncsim.model.process import AsyncStep
 from asyncsim.model.profiles import Profile, profile_named
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
-from asyncsim.model.strategies import Callback
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.model.units import DurationLike, nearest, positive_duration
 from asyncsim.model.validation import argument, scenario_error
 

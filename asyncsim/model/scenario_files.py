@@ -40,8 +40,7 @@ from asyncsim.model.server import (
     TokenBucket,
     WorkflowServer,
 )
-from asyncsim.model.strategies import STRATEGIES
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.model.systems import SYSTEMS, ExternalSystem
 from asyncsim.model.units import Rate, nearest
 from asyncsim.model.validation import argument, choice, reader_of, scenario_error, shown

@@ -1,6 +1,6 @@
 """The workflow server: workers, rate limits, answers to finishes, and the prices of its work.
 
-The arithmetic of a rate limit is in `asyncsim.engine.rate_limiter`, that of costs in
+The arithmetic of a rate limit is in `asyncsim.engine.environment`, that of costs in
 `asyncsim.engine.metrics`.
 """
 

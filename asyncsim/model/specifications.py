@@ -126,7 +126,7 @@ class Kind:
 
 
 class ScheduledWait(Protocol):
-    """What a schedule of checks needs of a wait; see `asyncsim.model.strategy_base.WaitingStep`."""
+    """What a schedule of checks needs of a wait; see `asyncsim.model.strategies.WaitingStep`."""
 
     armed: float
     checks: int

@@ -31,7 +31,7 @@ from asyncsim.model.specifications import (
     own_specification,
     visibility,
 )
-from asyncsim.model.strategy_base import SimProcess
+from asyncsim.model.strategies import SimProcess
 from asyncsim.model.units import (
     LONGEST_TIME,
     InvalidValue,

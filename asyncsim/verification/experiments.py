@@ -14,10 +14,10 @@ from itertools import chain
 import numpy as np
 from attrs import evolve, frozen
 
+from asyncsim.engine.environment import Job
 from asyncsim.engine.metrics import compute_metrics
 from asyncsim.engine.result import DELIVERY_OUTCOMES, Record
 from asyncsim.engine.waits import Answer
-from asyncsim.engine.workers import Job
 from asyncsim.experiment import theory
 from asyncsim.experiment.simulate import played
 from asyncsim.model import closed_forms
@@ -33,8 +33,8 @@ from asyncsim.model.strategies import (
     CallbackWithSafetyPoll,
     LongPolling,
     Polling,
+    Strategy,
 )
-from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.systems import NightlyBatch, OnlineService
 from asyncsim.model.units import DAY, HOUR, MINUTE
 

@@ -21,8 +21,7 @@ from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario, changed
 from asyncsim.model.specifications import Batch, Grid
-from asyncsim.model.strategies import Callback, Polling
-from asyncsim.model.strategy_base import Strategy, specification_of
+from asyncsim.model.strategies import Callback, Polling, Strategy, specification_of
 from asyncsim.model.systems import single_link
 from asyncsim.model.units import text_of
 

@@ -27,7 +27,7 @@ from asyncsim.live.live_simulation import LiveSimulation
 from asyncsim.live.session import Session
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Process
 from asyncsim.model.specifications import Batch, Night, Service, Staff
-from asyncsim.model.strategy_base import schedule_of
+from asyncsim.model.strategies import schedule_of
 from asyncsim.model.systems import ExternalSystem, single_link
 from asyncsim.widgets.base import SessionWidget, read_assets
 

@@ -8,8 +8,8 @@ from plays import play, scenario_of
 
 import asyncsim as sim
 from asyncsim.engine import invariants
+from asyncsim.engine.environment import Job
 from asyncsim.engine.result import Outcome, StepOutcome, WaitOutcome
-from asyncsim.engine.workers import Job
 
 SCENARIO = scenario_of(
     [sim.Step("s", 3.0), sim.AsyncStep("w", "out", call_work=2.0), sim.Step("z", 1.0)],

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from plays import play, scenario_of, wait_for
 
 import asyncsim as sim
-from asyncsim.engine import tables
+from asyncsim.engine import result as tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
 

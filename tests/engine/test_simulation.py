@@ -20,7 +20,7 @@ from asyncsim.engine.graph import Call, Choose, Graph, Work
 from asyncsim.engine.result import WaitOutcome
 from asyncsim.engine.simulation import WAIT_CODES, DrawLists, record_of
 from asyncsim.engine.waits import Waits
-from asyncsim.model.strategy_base import schedule_of, specification_of
+from asyncsim.model.strategies import schedule_of, specification_of
 
 DAY, HOUR = 86400.0, 3600.0
 slow_input = settings(

@@ -8,7 +8,7 @@ import pytest
 from handed_out import assert_handed_out
 
 import asyncsim as sim
-from asyncsim.engine import tables
+from asyncsim.engine import result as tables
 from asyncsim.engine.metrics import metrics_of
 from asyncsim.experiment.precision import Precision, PrecisionTarget
 from asyncsim.experiment.replications import Replications, RunSummary

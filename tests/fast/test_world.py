@@ -4,10 +4,9 @@ import inspect
 
 import pytest
 
-from asyncsim.engine.environment import EventKind, order
+from asyncsim.engine.environment import EventKind, Job, order
 from asyncsim.engine.result import DELIVERY_OUTCOMES, Outcome, StepOutcome, WaitOutcome
 from asyncsim.engine.waits import Answer
-from asyncsim.engine.workers import Job
 from asyncsim.fast import jit
 from asyncsim.fast import state as world
 from asyncsim.fast.event_queue import KIND_SHIFT, ROW_SHIFT

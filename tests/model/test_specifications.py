@@ -19,7 +19,7 @@ from asyncsim.engine.contexts import CheckFastForward
 from asyncsim.engine.simulation import Simulation
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.experiment.stability import Asked, least_work, near_full_load, shares, unbounded
-from asyncsim.fast.supported import unplayed
+from asyncsim.fast.layout import unplayed
 from asyncsim.live.real_time_clock import next_batch
 from asyncsim.model.specifications import (
     Deliveries,
@@ -30,8 +30,7 @@ from asyncsim.model.specifications import (
     Service,
     StrategySpecification,
 )
-from asyncsim.model.strategies import STRATEGIES
-from asyncsim.model.strategy_base import schedule_of, specification_of
+from asyncsim.model.strategies import STRATEGIES, schedule_of, specification_of
 from asyncsim.model.systems import SYSTEMS, links_of, single_link
 from asyncsim.widgets.explorer_state import Exploration, closed_form
 

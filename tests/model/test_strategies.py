@@ -21,8 +21,8 @@ from asyncsim.model.strategies import (
     CallbackWithSafetyPoll,
     LongPolling,
     Polling,
+    Strategy,
 )
-from asyncsim.model.strategy_base import Strategy
 from asyncsim.model.units import text_of
 
 # --- polling ------------------------------------------------------------------------------------

@@ -6,8 +6,7 @@ from fake_step import FakeStep, play
 
 from asyncsim.errors import EngineError
 from asyncsim.model.specifications import Deliveries, Grid, Intervals, StrategySpecification
-from asyncsim.model.strategies import Backoff, CheckingStrategy
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Backoff, CheckingStrategy, Strategy
 
 
 @frozen

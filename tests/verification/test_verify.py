@@ -10,9 +10,9 @@ import pytest
 
 from asyncsim.engine import metrics as costing
 from asyncsim.engine import metrics as figures
-from asyncsim.engine import tables
+from asyncsim.engine import result as tables
 from asyncsim.engine.contexts import WaitContext
-from asyncsim.engine.workers import Workers
+from asyncsim.engine.environment import Workers
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment import theory
 from asyncsim.fast.layout import Builder

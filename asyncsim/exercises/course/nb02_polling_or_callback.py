@@ -16,8 +16,7 @@ from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import exponential
 from asyncsim.model.process import AsyncStep, Process
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, LongPolling, Polling
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Callback, LongPolling, Polling, Strategy
 from asyncsim.model.systems import NightlyBatch
 
 SERVICE = exponential("10min")

@@ -19,8 +19,7 @@ from asyncsim.model.distributions import exponential, lognormal
 from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import CostModel, WorkflowServer
-from asyncsim.model.strategies import Callback, LongPolling, Polling
-from asyncsim.model.strategy_base import Strategy
+from asyncsim.model.strategies import Callback, LongPolling, Polling, Strategy
 from asyncsim.model.systems import NightlyBatch, OnlineService
 
 SHOWN: dict[str, object] = {}

@@ -9,7 +9,7 @@ from plays import scenario_of
 import asyncsim as sim
 from asyncsim.experiment import simulate as module
 from asyncsim.fast.compiled import play_compiled
-from asyncsim.fast.supported import PLAYED, unplayed
+from asyncsim.fast.layout import PLAYED, unplayed
 from asyncsim.model.process import Element
 from asyncsim.model.specifications import Kind, StrategySpecification
 

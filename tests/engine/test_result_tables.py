@@ -10,7 +10,7 @@ from scenarios import scenarios, strategies
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.engine.workers import Job
+from asyncsim.engine.environment import Job
 from asyncsim.model.scenario import changed
 
 slow_input = settings(

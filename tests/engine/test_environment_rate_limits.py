@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsim.engine.rate_limiter import admission
+from asyncsim.engine.environment import admission
 from asyncsim.model.server import SlidingWindow, rate_limit
 
 WORDS = ["3 per 10 s", "1 per 60 s", "2 refilled 1/s", "5 refilled 0.3/s", "1 refilled 7/min"]

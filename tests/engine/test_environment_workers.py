@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncsim.engine.workers import FLUSH_AT, Job, Load, Workers
+from asyncsim.engine.environment import FLUSH_AT, Job, Load, Workers
 
 round_jobs = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), max_size=40)
 rough_jobs = st.lists(st.tuples(st.floats(0, 500), st.floats(0.01, 90)), max_size=30)
