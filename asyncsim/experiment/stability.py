@@ -61,7 +61,7 @@ def unbounded(scenario: Scenario, strategy: Strategy) -> list[str]:
     ['the workers: the checks of Patient have no specification, so bounds leave them out']
     """
     found = []
-    if _known(strategy) is None:
+    if known_specification(strategy) is None:
         name = type(strategy).__name__
         found.append(
             f"{WORKERS}: the checks of {name} have no specification, so bounds leave them out"
@@ -73,7 +73,7 @@ def unbounded(scenario: Scenario, strategy: Strategy) -> list[str]:
     return found
 
 
-def _known(strategy: Strategy) -> StrategySpecification | None:
+def known_specification(strategy: Strategy) -> StrategySpecification | None:
     """Return the specification of a strategy if all of it is known here."""
     found = specification_of(strategy)
     if found is None or type(found.checks) not in CHECKS:
@@ -202,7 +202,7 @@ class _Walk:
             return 0.0
         if self._notice or step.arm == "before call":
             return 0.0
-        match _known(self.strategy):
+        match known_specification(self.strategy):
             case StrategySpecification(None, Deliveries(Fixed(later))):
                 pass
             case StrategySpecification(Grid() as grid, None):
@@ -214,7 +214,10 @@ class _Walk:
 
     def _resumes(self, step: AsyncStep) -> bool:
         """Return whether the wait is certain to end with its completion, if it may last."""
-        links, found = links_of(self.scenario.systems[step.system]), _known(self.strategy)
+        links, found = (
+            links_of(self.scenario.systems[step.system]),
+            known_specification(self.strategy),
+        )
         if found is None or not all(type(link) in LINKS for link in links):
             return False
         match found:
@@ -229,7 +232,7 @@ class _Walk:
     @property
     def _notice(self) -> float:
         """The least work of a callback or check that ends a wait; 0 if that is not known."""
-        server, found = self.scenario.server, _known(self.strategy)
+        server, found = self.scenario.server, known_specification(self.strategy)
         work = []
         if found is not None and found.deliveries is not None:
             work.append(server.callback_work)
@@ -298,11 +301,11 @@ def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
     instances = sum(one.instances for one in asked)
     if not instances:
         return {}
-    times = _instances_of_a_week(scenario, instances / len(asked)) / instances
+    times = instances_of_a_week(scenario, instances / len(asked)) / instances
     found = {}
     for name, system in scenario.systems.items():
         items = times * sum(one.waits[name] for one in asked)
-        capacities = [_items_of_a_week(link, scenario.calendar) for link in links_of(system)]
+        capacities = [items_of_a_week(link, scenario.calendar) for link in links_of(system)]
         known = [capacity for capacity in capacities if not math.isnan(capacity)]
         share = items / min(known, default=math.inf)
         found[name] = share if len(known) == len(capacities) or share > 1 else math.nan
@@ -324,7 +327,7 @@ def least_busy(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> flo
     """
     if not goes_on(scenario):
         return 0.0
-    work = least_work(scenario, strategy, lost) * _instances_of_a_week(scenario, 0.0)
+    work = least_work(scenario, strategy, lost) * instances_of_a_week(scenario, 0.0)
     return work / (scenario.server.workers * WEEK)
 
 
@@ -387,7 +390,7 @@ def near_full_load(scenario: Scenario, strategy: Strategy, asked: Sequence[Asked
 
 def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection[str]) -> bool:
     """Return whether workers check ever more waits, if the demand on systems accumulates."""
-    found = _known(strategy)
+    found = known_specification(strategy)
     match found.checks if found else None:
         case None | Intervals(cap=None):  # without a cap checks are ever less frequent
             return False
@@ -399,7 +402,8 @@ def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection
     return any(step.timeout is None for step in calls if step.system in systems)
 
 
-def _instances_of_a_week(scenario: Scenario, of_run: float) -> float:
+def instances_of_a_week(scenario: Scenario, of_run: float) -> float:
+    """Return the instances of a week; those of a run, by day, where arrivals have no rate."""
     arrivals = scenario.arrivals
     if isinstance(arrivals, WeeklyPoisson):
         return arrivals.per_week
@@ -409,7 +413,7 @@ def _instances_of_a_week(scenario: Scenario, of_run: float) -> float:
     return of_run * 7 / math.ceil(scenario.length / DAY)
 
 
-def _items_of_a_week(system: Link | None, calendar: Calendar) -> float:
+def items_of_a_week(system: Link | None, calendar: Calendar) -> float:
     """Return the weekly capacity of a link of a system in items; NaN if it is unknown."""
     most = seconds = math.inf
     if isinstance(system, Completions):

@@ -1,0 +1,378 @@
+"""What theory expects of a scenario, without a run: loads, waiting, herds, and each waiting step.
+
+Each estimate is exact under a condition, which stands beside it, or gives the reason for none.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import scipy
+from attrs import evolve, frozen
+
+from asyncsim.capacity.flow import flow_of
+from asyncsim.capacity.noticing import NEGLIGIBLE, Noticing, rate_day_and_night, work_of
+from asyncsim.experiment import theory
+from asyncsim.experiment.stability import (
+    WORKERS,
+    goes_on,
+    instances_of_a_week,
+    items_of_a_week,
+    least_work,
+)
+from asyncsim.model.arrivals import Poisson, UniformArrivals, WeeklyPoisson
+from asyncsim.model.calendar import Days, Hours
+from asyncsim.model.distributions import Duration, Exponential, Fixed
+from asyncsim.model.process import AsyncStep, Step
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.specifications import Batch, Service
+from asyncsim.model.strategies import Strategy
+from asyncsim.model.systems import links_of, single_link
+from asyncsim.model.units import HOUR, WEEK
+
+LOAD = "load"
+RARE = 1e-9
+"""Rounding of a load."""
+
+
+@frozen
+class Estimate:
+    """A number that theory expects, or why there is none.
+
+    Attributes
+    ----------
+    part, what
+        What it is about (the workers, a system, a step), and which number.
+    value, unit
+        NaN where there is none; seconds (``"s"``), ``"worker s"``, or ``"1"``.
+    formula
+        Name of the closed form.
+    why
+        The condition under which the value holds; the reason where there is none.
+    at_least
+        Whether the value is a lower bound.
+    """
+
+    part: str
+    what: str
+    value: float
+    unit: str
+    formula: str
+    why: str
+    at_least: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a value."""
+        return not math.isnan(self.value)
+
+
+def unknown(part: str, what: str, unit: str, reason: str) -> Estimate:
+    """Return the reason why there is no value."""
+    return Estimate(part, what, math.nan, unit, "", reason)
+
+
+class Expectations:
+    """The estimates of a scenario under a strategy."""
+
+    def __init__(self, scenario: Scenario, strategy: Strategy) -> None:
+        self.scenario, self.strategy, self.server = scenario, strategy, scenario.server
+        self.calls = scenario.process.of_type(AsyncStep)
+        self.steps = scenario.process.of_type(Step)
+        self.per_week = instances_of_a_week(scenario, _of_run(scenario))
+        self.noticing = Noticing(scenario, strategy)
+        self.flow = flow_of(scenario, strategy, {})
+        loads = self._system_loads()
+        full = {name: 1 / one.value for name, one in loads.items() if one.value > 1}
+        if full:  # what passes an overloaded system is its capacity, not what is asked for
+            self.flow = flow_of(scenario, strategy, full)
+            loads = self._system_loads()
+        self.loads = {WORKERS: self._worker_load(bool(full)), **loads}
+
+    # --- loads ------------------------------------------------------------------------------------
+
+    def _system_loads(self) -> dict[str, Estimate]:
+        return {name: self._system_load(name) for name in self.scenario.systems}
+
+    def _system_load(self, name: str) -> Estimate:
+        asking = [call for call in self.calls if call.system == name]
+        sure = [call for call in asking if call.name in self.flow.sure]
+        items = sum(self.flow.visits[call.name] * call.response.accepted for call in sure)
+        links = links_of(self.scenario.systems[name])
+        each = [items_of_a_week(link, self.scenario.calendar) for link in links]
+        known = [one for one in each if not math.isnan(one)]
+        value = self.per_week * items / min(known, default=math.inf)
+        if len(known) < len(each) and value <= 1:
+            kind = type(self.scenario.systems[name]).__name__
+            return unknown(name, LOAD, "1", f"{kind} has no specification")
+        at_least = len(sure) < len(asking)
+        why = self.flow.doubt if at_least else "items of a week to the most it can do"
+        return Estimate(name, LOAD, value, "1", "offered load", why, at_least)
+
+    def _worker_load(self, overloaded_systems: bool) -> Estimate:
+        flow, doubt = self.flow, self.flow.doubt
+        work = sum(flow.visits[s.name] * s.work.mean for s in self.steps if s.name in flow.sure)
+        for call in self.calls:
+            notice, armed = self.noticing.of[call.name], flow.armed[call.name]
+            if call.name not in flow.sure:
+                continue
+            work += flow.visits[call.name] * call.call_work.mean
+            if overloaded_systems and armed:
+                doubt = doubt or "an overloaded system leaves waits open"
+            elif armed and (reason := self._disturbed(call)):
+                doubt = doubt or f"checks of {call.name!r} are left out: {reason}"
+            elif armed:
+                work += armed * notice.work
+        if doubt and not overloaded_systems:
+            work = max(work, least_work(self.scenario, self.strategy))
+        value = work * self.per_week / (self.server.workers * WEEK)
+        why = doubt or "work of a week to that of the workers"
+        return Estimate(WORKERS, LOAD, value, "1", "offered load", why, bool(doubt))
+
+    @property
+    def overloaded(self) -> list[str]:
+        """Parts that are asked for more than they can do.
+
+        Where the workers are, systems receive less than is asked for, and count by that.
+        """
+        busy = max(self.loads[WORKERS].value, 1.0)
+        share = {name: one.value / busy for name, one in self.loads.items()}
+        share[WORKERS] = self.loads[WORKERS].value
+        return [name for name, value in share.items() if value > 1 + RARE]
+
+    # --- waiting for workers ----------------------------------------------------------------------
+
+    @property
+    def _jobs(self) -> list[tuple[float, Duration]]:
+        """The jobs of an instance that take worker time: how many of each, and their time."""
+        flow, notice_work = self.flow, Fixed(self.server.poll_work or self.server.callback_work)
+        found = [(flow.visits[step.name], step.work) for step in self.steps]
+        found += [(flow.visits[call.name], call.call_work) for call in self.calls]
+        found += [
+            (flow.armed[c.name] * self.noticing.of[c.name].jobs, notice_work) for c in self.calls
+        ]
+        return [(number, time) for number, time in found if number and time.mean]
+
+    def waiting(self) -> Estimate:
+        """Return the mean time that a job waits for a worker, where one formula has it."""
+        what, own = "waiting for a worker", self._first_job()
+        notices = self.noticing.of.values()
+        if self.flow.doubt:
+            return unknown(WORKERS, what, "s", self.flow.doubt)
+        if not self._jobs:
+            return Estimate(WORKERS, what, 0.0, "s", "no work", "no job takes worker time")
+        if own is None or len(self._jobs) > 1 or any(n.needs_worker for n in notices):
+            return unknown(WORKERS, what, "s", "jobs of several kinds share the workers")
+        rate, arrivals = rate_day_and_night(self.scenario.arrivals), self.scenario.arrivals
+        if rate is None or not isinstance(arrivals, Poisson):
+            return unknown(WORKERS, what, "s", "arrivals are not Poisson day and night")
+        workers, size = self.server.workers, arrivals.size
+        load = rate * size * own.mean
+        if load >= workers:
+            return unknown(WORKERS, what, "s", "the workers are overloaded")
+        if workers == 1:
+            wait = theory.batch_wait(load, size, (own.sd / own.mean) ** 2)
+            formula = "M/G/1 (Pollaczek-Khinchine)"
+        elif isinstance(own, Exponential) and size == 1:
+            wait, formula = theory.mmc_wait(workers, load), "M/M/c (Erlang C)"
+        else:
+            return unknown(WORKERS, what, "s", "several workers, and work that is not exponential")
+        why = "Poisson arrivals with one job each, in steady state"
+        return Estimate(WORKERS, what, own.mean * wait, "s", formula, why)
+
+    def _first_job(self) -> Duration | None:
+        """Return the time of the first job, if every instance comes to it straight away."""
+        for element in self.scenario.process.steps:
+            if not isinstance(element, Step | AsyncStep):
+                return None
+            if work_of(element).mean:
+                return work_of(element)
+            if isinstance(element, AsyncStep):
+                return None
+        return None
+
+    def _wait(self) -> tuple[float, str]:
+        """Return about how long a job waits for a worker, or why it is not known."""
+        rate = _peak_rate(self.scenario)
+        if rate is None:
+            return math.nan, "instances may arrive together"
+        if self.flow.doubt or any(math.isnan(number) for number, _ in self._jobs):
+            return math.nan, "the load of the workers is not known"
+        for call in self.calls:
+            link = single_link(self.scenario.systems[call.system])
+            if self.flow.armed[call.name] and not isinstance(link, Service):
+                return math.nan, f"completions of {call.system} may come together"
+        first = sum(n * time.mean for n, time in self._jobs)
+        second = sum(n * (time.mean**2 + time.sd**2) for n, time in self._jobs)
+        if rate * first >= self.server.workers:
+            return math.nan, "the workers are overloaded"
+        waits = theory.mmc_wait(self.server.workers, rate * first)
+        return waits * second / (2 * first), ""
+
+    def _disturbed(self, call: AsyncStep) -> str:
+        """Return why the number of checks is not known, such as a queue that delays them."""
+        notice = self.noticing.of[call.name]
+        if math.isnan(notice.work):
+            return notice.why
+        if not notice.needs_worker or not notice.checks:
+            return ""
+        wait, reason = self._wait()
+        late = not wait <= NEGLIGIBLE * notice.interval
+        return (reason or "checks wait for a worker, and become fewer") if late else ""
+
+    # --- batches ----------------------------------------------------------------------------------
+
+    def herd(self, name: str) -> Estimate:
+        """Return how many items a run of a batch has on average."""
+        batch, what = single_link(self.scenario.systems[name]), "items of a run"
+        assert isinstance(batch, Batch)
+        load, reason = self.loads[name], ""
+        if load.at_least or not load.known:
+            reason = load.why
+        elif load.value > 1:
+            reason = "it is overloaded"
+        elif batch.max_items or batch.end or batch.skip or batch.failure or batch.holidays:
+            reason = "a run may leave items for the next one"
+        elif not isinstance(self.scenario.arrivals, Poisson) or self.scenario.arrivals.holidays:
+            reason = "arrivals differ from week to week"
+        if reason:
+            return unknown(name, what, "1", reason)
+        items = load.value * items_of_a_week(batch, self.scenario.calendar)
+        value = items / _runs_of_a_week(batch, self.scenario)
+        return Estimate(name, what, value, "1", "arrivals between two runs", "on average")
+
+    def _drained(self, call: AsyncStep) -> tuple[float, str] | None:
+        """Return the mean wait of the callbacks that come at once when a batch ends."""
+        batch, found = single_link(self.scenario.systems[call.system]), self.noticing.found
+        arrivals, work = self.scenario.arrivals, self.server.callback_work
+        if not isinstance(batch, Batch) or batch.results != "at end" or batch.days != "every day":
+            return None
+        if found is None or not found.only_certain_callbacks or len(self.calls) > 1:
+            return None
+        each_day = isinstance(arrivals, Poisson) and arrivals.days == "every day"
+        size, rate = self.herd(call.system), _peak_rate(self.scenario)
+        if not each_day or not size.known or rate is None:
+            return None
+        other = sum(n * time.mean for n, time in self._jobs) - self.flow.armed[call.name] * work
+        if rate * other > NEGLIGIBLE * self.server.workers:
+            return None
+        numbers = np.arange(1, int(size.value + 12 * math.sqrt(size.value)) + 12)
+        weight = scipy.stats.poisson.pmf(numbers, size.value) * numbers
+        ends = [theory.herd_mean_end(n, self.server.workers, work) for n in numbers.tolist()]
+        return float(weight @ ends / weight.sum()) - work, "herd of fixed times"
+
+    # --- steps ------------------------------------------------------------------------------------
+
+    def latency(self, call: AsyncStep) -> Estimate:
+        """Return the mean resume latency of a step, queueing for workers included."""
+        what, notice = "resume latency", self.noticing.of[call.name]
+        if not self.flow.armed[call.name]:
+            return unknown(call.name, what, "s", "no instance comes to this wait")
+        if math.isnan(notice.latency):
+            return unknown(call.name, what, "s", notice.why)
+        value, formula, why = notice.latency, notice.formula, notice.why
+        if notice.needs_worker:
+            exact = self._drained(call) or self._one_queue(call)
+            if exact is not None:
+                return Estimate(
+                    call.name, what, value + exact[0], "s", f"{formula}; {exact[1]}", why
+                )
+            wait, reason = self._wait()
+            if not wait <= NEGLIGIBLE * value:
+                reason = reason or "what notices the completion waits for a worker"
+                return unknown(call.name, what, "s", reason)
+            why = f"{why}; waiting for a worker is negligible"
+        return Estimate(call.name, what, value, "s", formula, why)
+
+    def _one_queue(self, call: AsyncStep) -> tuple[float, str] | None:
+        """Return the mean wait of callbacks that are the only jobs of one worker."""
+        rate, found = rate_day_and_night(self.scenario.arrivals), self.noticing.found
+        external = self.noticing.external[call.name]
+        if rate is None or self.server.workers > 1 or len(self._jobs) > 1 or self.flow.doubt:
+            return None
+        if found is None or found.checks is not None or len(self.calls) > 1:
+            return None
+        sent, alone = found.deliveries, getattr(self.scenario.arrivals, "size", 0) == 1
+        if sent is None or sent.retries or sent.duplicates or not alone or not external.poisson:
+            return None
+        number, time = self._jobs[0]
+        load = rate * number * time.mean
+        if load >= 1:
+            return None
+        return time.mean * theory.mg1_wait(load, 0.0), "M/D/1 (Pollaczek-Khinchine)"
+
+    def of_step(self, call: AsyncStep) -> Iterator[Estimate]:
+        """Yield the estimates of a step that waits."""
+        name, external = call.name, self.noticing.external[call.name]
+        notice, latency = self.noticing.of[call.name], self.latency(call)
+        if math.isnan(external.mean):
+            yield unknown(name, "external time", "s", external.why)
+        else:
+            yield Estimate(
+                name, "external time", external.mean, "s", external.formula, external.why
+            )
+        yield latency
+        numbers = [("overhead per wait", notice.work, "worker s")]
+        if self.noticing.found is None or self.noticing.found.checks is not None:
+            numbers += [("checks per wait", notice.checks, "1")]
+            numbers += [("wasted share", notice.wasted_share, "1")]
+        disturbed = self._disturbed(call)
+        for what, value, unit in numbers:
+            if disturbed or math.isnan(value):
+                yield unknown(name, what, unit, disturbed or notice.why)
+            else:
+                yield Estimate(name, what, value, unit, notice.formula, notice.why)
+        yield self._open_waits(call, external.mean + latency.value, external.why, latency.why)
+
+    def _open_waits(self, call: AsyncStep, whole: float, *reasons: str) -> Estimate:
+        what, external = "open waits", self.noticing.external[call.name]
+        if not goes_on(self.scenario):
+            return unknown(call.name, what, "1", "arrivals have no rate")
+        if self.flow.doubt or self.flow.resumed[call.name] < 1:
+            return unknown(call.name, what, "1", self.flow.doubt or "some waits never end")
+        if math.isnan(whole):
+            return unknown(call.name, what, "1", reasons[not math.isnan(external.mean)])
+        rate = self.flow.armed[call.name] * self.per_week / WEEK
+        return Estimate(call.name, what, rate * whole, "1", "Little's law", "mean of a whole week")
+
+    def all(self) -> Iterator[Estimate]:
+        """Yield every estimate: loads, waiting, batches, and each step that waits."""
+        yield self.loads[WORKERS]
+        yield self.waiting()
+        for name, system in self.scenario.systems.items():
+            yield self.loads[name]
+            if isinstance(single_link(system), Batch):
+                yield self.herd(name)
+        for call in self.calls:
+            yield from self.of_step(call)
+
+
+def _of_run(scenario: Scenario) -> float:
+    """Return the number of instances of a run whose arrivals have no rate."""
+    if goes_on(scenario):
+        return 0.0
+    rng = np.random.default_rng(0)
+    return float(len(scenario.arrivals.draw(rng, scenario.calendar, scenario.length)))
+
+
+def _peak_rate(scenario: Scenario) -> float | None:
+    """Return the largest rate of arrivals per second; None if they may come together."""
+    match scenario.arrivals:
+        case Poisson(size=1) as arrivals:
+            return arrivals.per_open_second
+        case WeeklyPoisson(size=1) as arrivals:
+            return float(np.max(arrivals.rates)) * arrivals.volume / HOUR
+        case UniformArrivals() as arrivals:
+            hours = Hours(arrivals.between, Days(arrivals.days, arrivals.holidays))
+            seconds = hours.opened(scenario.calendar).open_seconds(scenario.length)
+            return arrivals.count / seconds if seconds else None
+    return None
+
+
+def _runs_of_a_week(batch: Batch, scenario: Scenario) -> int:
+    """Return how often a batch runs in a week without public holidays."""
+    nights = evolve(batch, holidays=None).nights(scenario.calendar)
+    return sum(1 for _ in itertools.takewhile(lambda night: night.start < WEEK, nights))
