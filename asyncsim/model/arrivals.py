@@ -15,10 +15,13 @@ from asyncsim.model.calendar import Calendar, Days, Hours, holiday_calendar
 from asyncsim.model.distributions import Floats, finite_numbers
 from asyncsim.model.systems import instants
 from asyncsim.model.units import (
+    DAY,
     HIGHEST,
+    HOUR,
     MOST,
     MOST_INSTANCES,
     SECONDS_PER_UNIT,
+    WEEK,
     InvalidValue,
     Rate,
     count,
@@ -29,6 +32,7 @@ from asyncsim.model.units import (
     number,
     positive_duration,
     rate,
+    require,
     seconds_of_day,
     text_of,
     window,
@@ -53,12 +57,8 @@ class Arrivals(abc.ABC):
 def check_number(where: str, value: object, expected: float, seconds: float) -> None:
     """Raise a ScenarioError if more instances are expected in that time than a run can have."""
     if expected > MOST_INSTANCES:
-        raise scenario_error(
-            where,
-            f"must bring {MOST_INSTANCES:,} instances at most in {text_of(seconds)} of open time "
-            f"(it would be about {expected:.3g})",
-            value,
-        )
+        most = f"must bring {MOST_INSTANCES:,} instances at most in {text_of(seconds)} of open time"
+        raise scenario_error(where, f"{most} (it would be about {expected:.3g})", value)
 
 
 def exponential_sums(rng: np.random.Generator, total: float, mean: float) -> Floats:
@@ -101,8 +101,8 @@ class _InHours(Arrivals):
     @property
     def window_seconds(self) -> float:
         """Length of the daily window."""
-        opens, closes = self.between
-        return float(seconds_of_day(closes) - seconds_of_day(opens))
+        opens, closes = map(seconds_of_day, self.between)
+        return float(closes - opens)
 
 
 @frozen(field_transformer=name_errors)
@@ -133,12 +133,10 @@ class Poisson(_InHours):
     @property
     def per_open_second(self) -> float:
         """Arrival instants per second while the window is open."""
-        seconds = SECONDS_PER_UNIT[self.rate.unit]
-        if seconds >= SECONDS_PER_UNIT["week"]:
-            return self.rate.count / (len(day_numbers(self.days)) * self.window_seconds)
-        if seconds >= SECONDS_PER_UNIT["day"]:
-            return self.rate.count / self.window_seconds
-        return self.rate.per_second
+        days = {WEEK: len(day_numbers(self.days)), DAY: 1}.get(SECONDS_PER_UNIT[self.rate.unit])
+        if days is None:
+            return self.rate.per_second
+        return self.rate.count / (days * self.window_seconds)
 
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Return a Poisson process of rate `per_open_second`, `size` at each instant."""
@@ -209,26 +207,25 @@ def weekly_rates(value: ArrayLike) -> tuple[tuple[float, ...], ...]:
         raise InvalidValue(problem) from None
     if table.shape == (1, 24):
         table = np.tile(table, (7, 1))
-    if table.shape != (7, 24) or table.min() < 0 or not table.any():
-        raise InvalidValue(problem)
-    if table.max() > HIGHEST * SECONDS_PER_UNIT["h"]:
-        raise InvalidValue(f"must be {HIGHEST * SECONDS_PER_UNIT['h']:g} per hour at most")
+    require(table.shape == (7, 24) and bool(table.min() >= 0 and table.any()), problem)
+    require(bool(table.max() <= HIGHEST * HOUR), f"must be {HIGHEST * HOUR:g} per hour at most")
     return tuple(tuple(row) for row in table.tolist())
 
 
 def positive_factor(value: float) -> float:
     """Return a positive number within nine orders of magnitude of 1."""
     found = number(value)
-    if found <= 0:
-        raise InvalidValue("must be positive")
-    if not 1 / MOST <= found <= MOST:
-        raise InvalidValue(f"must be from {1 / MOST:g} to {MOST:g}")
+    require(found > 0, "must be positive")
+    require(1 / MOST <= found <= MOST, f"must be from {1 / MOST:g} to {MOST:g}")
     return found
 
 
 @frozen(field_transformer=name_errors)
 class WeeklyPoisson(Arrivals):
     """A Poisson process whose rate depends on the weekday and the hour of the wall clock.
+
+    >>> sim.WeeklyPoisson([0] * 8 + [60, 30] + [10] * 8 + [0] * 6).per_week  # busy mornings
+    1190.0
 
     It is drawn by inversion (Çinlar 1975): the k-th arrival is where the expected number of
     arrivals reaches the sum of k exponential gaps of mean 1.
@@ -244,12 +241,6 @@ class WeeklyPoisson(Arrivals):
         Instances that arrive at each instant.
     holidays
         Place whose public holidays have no arrivals.
-
-    Examples
-    --------
-    >>> busy_mornings = WeeklyPoisson([0] * 8 + [60, 30] + [10] * 8 + [0] * 6)
-    >>> busy_mornings.per_week
-    1190.0
     """
 
     rates: tuple[tuple[float, ...], ...] = field(converter=weekly_rates, repr=False)
@@ -268,7 +259,7 @@ class WeeklyPoisson(Arrivals):
         rates = np.asarray(self.rates)[hours["weekday"], hours["hour"]] * self.volume
         days = Days("every day", self.holidays)
         free = [k for k in range(int(hours["day"].max()) + 1) if calendar.day(k) not in days]
-        rates = np.where(hours["day"].isin(free), 0.0, rates) / SECONDS_PER_UNIT["h"]
+        rates = np.where(hours["day"].isin(free), 0.0, rates) / HOUR
         starts = hours["start"].to_numpy()
         before = np.concatenate([[0.0], np.cumsum(rates * (hours["end"].to_numpy() - starts))])
         expected = float(before[-1])
@@ -283,8 +274,7 @@ class WeeklyPoisson(Arrivals):
 def arrival_instants(value: Sequence[float]) -> tuple[float, ...]:
     """Return instants, none before the scenario's start."""
     found = instants(value)
-    if min(found) < 0:
-        raise InvalidValue("must not begin before the scenario's start, instant 0")
+    require(min(found) >= 0, "must not begin before the scenario's start, instant 0")
     return found
 
 
@@ -306,7 +296,7 @@ class ArrivalTimes(Arrivals):
     def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
         """Return the instants within the scenario's length, sorted; nothing is drawn."""
         times = np.sort(np.array(self.times))
-        return times[(times >= 0) & (times < length)]
+        return times[times < length]
 
 
 ARRIVALS: dict[str, type[Arrivals]] = {

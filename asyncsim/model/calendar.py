@@ -189,15 +189,14 @@ class Calendar:
     def cron_times(self, expression: str, days: Days) -> Iterator[Moment]:
         """Yield the moments of a cron expression on the days that count."""
         last = self.day(LAST_DAY)
-        moments = CronSim(expression, self._local(self.start, 0) - timedelta(seconds=1))
+        moments = CronSim(expression, self._local(self.start, -1))
         while (at := next(moments, None)) is not None and at.date() <= last:
             if at.date() in days:
                 asked = _unskipped(expression, at)
                 clock = asked.hour * 3600 + asked.minute * 60
                 yield Moment(asked.date(), clock, self.seconds(at))
             else:  # skip its other moments on this day, up to 1,440 of them
-                midnight = self._local(at.date() + timedelta(days=1), 0)
-                moments = CronSim(expression, midnight - timedelta(seconds=1))
+                moments = CronSim(expression, self._local(at.date(), 86_399))
 
 
 def _unskipped(expression: str, at: datetime) -> datetime:
