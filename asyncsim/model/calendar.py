@@ -299,13 +299,10 @@ class OpenTime:
             return np.empty(0)
         while not self._before or self._before[-1] <= open_seconds.max():
             self._extend()
-        opens, closes = np.array(self._opens), np.array(self._closes)
-        before = np.array(self._before)
+        opens, closes, before = map(np.array, (self._opens, self._closes, self._before))
         k = np.searchsorted(before, open_seconds, side="right") - 1
         at = opens[k] + (open_seconds - before[k])
-        shut = at >= closes[k]  # by rounding
-        at[shut] = opens[k[shut] + 1]
-        return np.asarray(at)
+        return np.asarray(np.where(at < closes[k], at, opens[k + 1]))  # closed by rounding
 
     def instant_of(self, open_seconds: float) -> float:
         """Return the first instant by which it has been open for that many seconds."""

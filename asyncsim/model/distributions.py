@@ -23,8 +23,9 @@ from asyncsim.model.units import (
     number,
     optional_duration,
     positive_duration,
+    require,
 )
-from asyncsim.model.validation import argument, name_errors, scenario_error
+from asyncsim.model.validation import name_errors, scenario_error
 
 __all__ = ["Duration", "empirical", "exponential", "fixed", "gamma", "lognormal", "uniform"]
 
@@ -125,8 +126,8 @@ class Lognormal(Duration):
     high: float | None = field(default=None, converter=optional_duration)
 
     def __attrs_post_init__(self) -> None:
-        if self.high is not None:
-            _check_above("Lognormal", self.low, self.high)
+        if self.high is not None and self.high <= self.low:
+            raise scenario_error("Lognormal.high", f"must be above low ({self.low} s)", self.high)
 
     @property
     def sigma(self) -> float:
@@ -180,7 +181,8 @@ class Uniform(Duration):
     high: float = field(converter=positive_duration)
 
     def __attrs_post_init__(self) -> None:
-        _check_above("Uniform", self.low, self.high)
+        if self.high <= self.low:
+            raise scenario_error("Uniform.high", f"must be above low ({self.low} s)", self.high)
 
     @property
     def mean(self) -> float:
@@ -196,11 +198,6 @@ class Uniform(Duration):
     def survival(self, x: ArrayLike) -> Floats:
         at = np.asarray(x, dtype=float)
         return np.clip((self.high - at) / (self.high - self.low), 0.0, 1.0)
-
-
-def _check_above(name: str, low: float, high: float) -> None:
-    if high <= low:
-        raise scenario_error(f"{name}.high", f"must be above low ({low} s)", high)
 
 
 @frozen(field_transformer=name_errors)
@@ -231,12 +228,11 @@ class Gamma(Duration):
 
 def finite_numbers(value: ArrayLike) -> tuple[float, ...]:
     """Return a list or an array of finite numbers as floats; dates and time spans are refused."""
-    if isinstance(value, (list, tuple)):
-        return tuple(number(each) for each in value)
-    array = np.asarray(value)
-    if array.dtype.kind not in "iufO":  # an array of timestamps would pass as nanoseconds
-        raise InvalidValue("must hold finite numbers")
-    return tuple(number(each) for each in array.ravel().tolist())
+    if not isinstance(value, (list, tuple)):
+        array = np.asarray(value)  # an array of timestamps would pass as nanoseconds
+        require(array.dtype.kind in "iufO", "must hold finite numbers")
+        value = array.ravel().tolist()
+    return tuple(number(each) for each in value)
 
 
 def _observed(values: ArrayLike) -> tuple[float, ...]:
@@ -244,8 +240,7 @@ def _observed(values: ArrayLike) -> tuple[float, ...]:
         found = tuple(duration(value) for value in finite_numbers(values))
     except (InvalidValue, TypeError, ValueError):
         raise InvalidValue("must be a list of finite durations in seconds, none negative") from None
-    if not found:
-        raise InvalidValue("must hold at least one observed duration")
+    require(len(found) > 0, "must hold at least one observed duration")
     return found
 
 
@@ -294,8 +289,3 @@ def as_distribution(value: DistributionLike) -> Duration:
     except InvalidValue as problem:
         either = f"{A_DURATION}, or a distribution such as exponential('10min')"
         raise InvalidValue(str(problem).replace(A_DURATION, either)) from None
-
-
-def external_distribution(value: DistributionLike) -> Duration:
-    """Return the distribution of the external time that a closed form is given, checked."""
-    return argument("external", value, as_distribution)

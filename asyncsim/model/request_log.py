@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -257,34 +257,25 @@ def _problems(
     serial = raw["SN"].str.strip()
     found = pd.DataFrame({"problem": "", "kind": ""}, index=raw.index)
 
-    def mark(
-        where: pd.Series[bool],
-        kind: str,
-        detail: pd.Series[str] | None = None,
-        show: Callable[[str], str] = shown,
-    ) -> None:
+    def mark(where: pd.Series[bool], kind: str, detail: pd.Series[str] | None = None) -> None:
         new = where & (found["kind"] == "")
         if new.any():
-            problem = kind if detail is None else f"{kind}: " + detail[new].map(show)
-            found.loc[new, "problem"] = problem
+            found.loc[new, "problem"] = kind if detail is None else f"{kind}: " + detail[new]
             found.loc[new, "kind"] = kind
 
-    def mark_time(column: str, at: pd.Series[pd.Timestamp]) -> None:
-        texts = raw[column]
-        missing = at.isna()
-        years = texts[missing].str.strip().where(lambda text: text.str.match(A_DAY)).str[:4]
-        beyond = years.notna() & ~years.between(str(YEARS[0]), str(YEARS[1]))
-        mark(beyond.reindex(at.index, fill_value=False), f"{column} {BEYOND}", texts)
-        mark(missing, f"{column} {NO_TIME}", texts)
-
     mark(serial == "", "no serial number")
-    mark_time("submitted", submitted)
-    mark(raw["completed"].str.strip() == "", "not completed")
-    mark_time("completed", completed)
+    for column, at in (("submitted", submitted), ("completed", completed)):
+        if column == "completed":
+            mark(raw[column].str.strip() == "", "not completed")
+        texts = raw[column][at.isna()]
+        years = texts.str.strip().where(lambda text: text.str.match(A_DAY)).str[:4]
+        beyond = years.notna() & ~years.between(str(YEARS[0]), str(YEARS[1]))
+        details = texts.map(shown).reindex(raw.index)
+        mark(beyond.reindex(raw.index, fill_value=False), f"{column} {BEYOND}", details)
+        mark(at.isna(), f"{column} {NO_TIME}", details)
     mark(completed < submitted, "completed before it was submitted")
     good = found["kind"] == ""  # the first good row of a number is the one that counts
     first_line = raw["line"].where(good).groupby(serial).transform("min")
-    again = good & (raw["line"] > first_line)
     where_first = f"first in {place} " + first_line.map("{:.0f}".format)
-    mark(again, "serial number comes again", where_first, str)
+    mark(good & (raw["line"] > first_line), "serial number comes again", where_first)
     return found

@@ -23,13 +23,7 @@ from simpy import Event
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
-from asyncsim.model.distributions import (
-    DistributionLike,
-    Duration,
-    Fixed,
-    as_distribution,
-    external_distribution,
-)
+from asyncsim.model.distributions import DistributionLike, Duration, Fixed, as_distribution
 from asyncsim.model.specifications import (
     Deliveries,
     Grid,
@@ -55,7 +49,7 @@ from asyncsim.model.units import (
     probability,
     text_of,
 )
-from asyncsim.model.validation import name_errors
+from asyncsim.model.validation import argument, name_errors
 
 SimProcess = Generator[Event, Any, None]
 Answered = Generator[Event, Any, bool]
@@ -156,8 +150,9 @@ class Strategy:
         external
             The distribution of the time from arming to completion.
         """
-        specification, law = specification_of(self), external_distribution(external)
-        return None if specification is None else closed_forms.expected(specification, law)
+        times = argument("external", external, as_distribution)
+        specification = specification_of(self)
+        return None if specification is None else closed_forms.expected(specification, times)
 
     @property
     def label(self) -> str:
