@@ -11,32 +11,11 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import ArrayLike
 
+from asyncsim.model import units
 from asyncsim.model.calendar import Calendar, Days, Hours, holiday_calendar
 from asyncsim.model.distributions import Floats, finite_numbers
 from asyncsim.model.systems import instants
-from asyncsim.model.units import (
-    DAY,
-    HIGHEST,
-    HOUR,
-    MOST,
-    MOST_INSTANCES,
-    SECONDS_PER_UNIT,
-    WEEK,
-    InvalidValue,
-    Rate,
-    count,
-    day_numbers,
-    days_of_week,
-    duration,
-    instances,
-    number,
-    positive_duration,
-    rate,
-    require,
-    seconds_of_day,
-    text_of,
-    window,
-)
+from asyncsim.model.units import DAY, HOUR, WEEK, InvalidValue, Rate, require
 from asyncsim.model.validation import name_errors, scenario_error
 
 CHUNK = 4096
@@ -56,9 +35,10 @@ class Arrivals(abc.ABC):
 
 def check_number(where: str, value: object, expected: float, seconds: float) -> None:
     """Raise a ScenarioError if more instances are expected in that time than a run can have."""
-    if expected > MOST_INSTANCES:
-        most = f"must bring {MOST_INSTANCES:,} instances at most in {text_of(seconds)} of open time"
-        raise scenario_error(where, f"{most} (it would be about {expected:.3g})", value)
+    if expected > units.MOST_INSTANCES:
+        most = f"must bring {units.MOST_INSTANCES:,} instances at most in {units.text_of(seconds)}"
+        problem = f"{most} of open time (it would be about {expected:.3g})"
+        raise scenario_error(where, problem, value)
 
 
 def exponential_sums(rng: np.random.Generator, total: float, mean: float) -> Floats:
@@ -85,8 +65,10 @@ class _InHours(Arrivals):
         Place whose public holidays have no arrivals.
     """
 
-    between: tuple[str, str] = field(default=("00:00", "24:00"), converter=window, kw_only=True)
-    days: str = field(default="every day", converter=days_of_week, kw_only=True)
+    between: tuple[str, str] = field(
+        default=("00:00", "24:00"), converter=units.window, kw_only=True
+    )
+    days: str = field(default="every day", converter=units.days_of_week, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
 
     def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
@@ -101,7 +83,7 @@ class _InHours(Arrivals):
     @property
     def window_seconds(self) -> float:
         """Length of the daily window."""
-        opens, closes = map(seconds_of_day, self.between)
+        opens, closes = map(units.seconds_of_day, self.between)
         return float(closes - opens)
 
 
@@ -127,13 +109,14 @@ class Poisson(_InHours):
         Place whose public holidays have no arrivals.
     """
 
-    rate: Rate = field(converter=rate)
-    size: int = field(default=1, converter=count, kw_only=True)
+    rate: Rate = field(converter=units.rate)
+    size: int = field(default=1, converter=units.count, kw_only=True)
 
     @property
     def per_open_second(self) -> float:
         """Arrival instants per second while the window is open."""
-        days = {WEEK: len(day_numbers(self.days)), DAY: 1}.get(SECONDS_PER_UNIT[self.rate.unit])
+        days_of = {WEEK: len(units.day_numbers(self.days)), DAY: 1}
+        days = days_of.get(units.SECONDS_PER_UNIT[self.rate.unit])
         if days is None:
             return self.rate.per_second
         return self.rate.count / (days * self.window_seconds)
@@ -159,7 +142,7 @@ class UniformArrivals(_InHours):
         Number of instances in the whole scenario.
     """
 
-    count: int = field(converter=instances)
+    count: int = field(converter=units.instances)
 
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Return that many sorted uniform numbers."""
@@ -185,12 +168,12 @@ class Regular(_InHours):
         Time before the first arrival, counted while the window is open.
     """
 
-    every: float = field(converter=positive_duration)
-    offset: float = field(default=0.0, converter=duration, kw_only=True)
+    every: float = field(converter=units.positive_duration)
+    offset: float = field(default=0.0, converter=units.duration, kw_only=True)
 
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Return the multiples of the interval; no random number is used."""
-        check_number("Regular.every", text_of(self.every), total / self.every, total)
+        check_number("Regular.every", units.text_of(self.every), total / self.every, total)
         n = max(math.ceil((total - self.offset) / self.every), 0)
         offsets = self.offset + np.arange(n) * self.every
         return np.asarray(offsets[offsets < total], dtype=float)
@@ -208,15 +191,18 @@ def weekly_rates(value: ArrayLike) -> tuple[tuple[float, ...], ...]:
     if table.shape == (1, 24):
         table = np.tile(table, (7, 1))
     require(table.shape == (7, 24) and bool(table.min() >= 0 and table.any()), problem)
-    require(bool(table.max() <= HIGHEST * HOUR), f"must be {HIGHEST * HOUR:g} per hour at most")
+    most = units.HIGHEST * HOUR
+    require(bool(table.max() <= most), f"must be {most:g} per hour at most")
     return tuple(tuple(row) for row in table.tolist())
 
 
 def positive_factor(value: float) -> float:
     """Return a positive number within nine orders of magnitude of 1."""
-    found = number(value)
+    found = units.number(value)
     require(found > 0, "must be positive")
-    require(1 / MOST <= found <= MOST, f"must be from {1 / MOST:g} to {MOST:g}")
+    require(
+        1 / units.MOST <= found <= units.MOST, f"must be from {1 / units.MOST:g} to {units.MOST:g}"
+    )
     return found
 
 
@@ -245,7 +231,7 @@ class WeeklyPoisson(Arrivals):
 
     rates: tuple[tuple[float, ...], ...] = field(converter=weekly_rates, repr=False)
     volume: float = field(default=1.0, converter=positive_factor, kw_only=True)
-    size: int = field(default=1, converter=count, kw_only=True)
+    size: int = field(default=1, converter=units.count, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
 
     @property

@@ -25,17 +25,8 @@ from cronsim import CronSim, CronSimError
 from numpy.typing import NDArray
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.units import (
-    LONGEST_WORDS,
-    InvalidValue,
-    clock_time,
-    day_numbers,
-    days_of_week,
-    nearest,
-    require,
-    seconds_of_day,
-    window,
-)
+from asyncsim.model import units
+from asyncsim.model.units import LONGEST_WORDS, InvalidValue, require
 from asyncsim.model.validation import name_errors
 
 A_PLACE = "must be a country such as 'DE' or a subdivision such as 'DE-BY'"
@@ -52,7 +43,7 @@ def zone_name(value: str | None) -> str | None:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        hint = nearest(value, _zones()) if isinstance(value, str) else ""
+        hint = units.nearest(value, _zones()) if isinstance(value, str) else ""
         raise InvalidValue(
             "must be a time zone such as 'Europe/Berlin', or left out", hint
         ) from None
@@ -84,11 +75,11 @@ def holidays_of(place: str) -> Any:
 class Days:
     """The dates that count: days of the week, less the public holidays of a place."""
 
-    of_week: str = field(default="every day", converter=days_of_week)
+    of_week: str = field(default="every day", converter=units.days_of_week)
     holidays: str | None = field(default=None, converter=holiday_calendar)
 
     def __contains__(self, day: date) -> bool:
-        if day.weekday() not in day_numbers(self.of_week):
+        if day.weekday() not in units.day_numbers(self.of_week):
             return False
         return self.holidays is None or day not in holidays_of(self.holidays)
 
@@ -132,7 +123,7 @@ class Calendar:
 
     def instant(self, day: date, clock: str) -> float:
         """Return the instant of a clock time (``"24:00"`` allowed) on a date."""
-        return self.seconds(self._local(day, seconds_of_day(clock)))
+        return self.seconds(self._local(day, units.seconds_of_day(clock)))
 
     def _local(self, day: date, seconds: int) -> datetime:
         return datetime.combine(day, time(), tzinfo=self.tz) + timedelta(seconds=seconds)
@@ -184,7 +175,7 @@ class Calendar:
         """Yield the moments of a daily clock time on the days that count."""
         for day in map(self.day, range(LAST_DAY)):
             if day in days:
-                yield Moment(day, seconds_of_day(clock), self.instant(day, clock))
+                yield Moment(day, units.seconds_of_day(clock), self.instant(day, clock))
 
     def cron_times(self, expression: str, days: Days) -> Iterator[Moment]:
         """Yield the moments of a cron expression on the days that count."""
@@ -221,7 +212,7 @@ def clock_or_cron(value: str) -> str:
             raise InvalidValue(f"is not a valid cron expression ({error})") from None
         return words
     try:
-        return clock_time(value)
+        return units.clock_time(value)
     except InvalidValue:
         problem = "must be a clock time such as '22:00' or a cron expression such as '0 22 * * 1-5'"
         raise InvalidValue(problem) from None
@@ -236,7 +227,7 @@ def is_cron(value: str) -> bool:
 class Hours:
     """Opening hours: a window of the day on the days that count."""
 
-    between: tuple[str, str] = field(default=("00:00", "24:00"), converter=window)
+    between: tuple[str, str] = field(default=("00:00", "24:00"), converter=units.window)
     days: Days = Days()
 
     def opened(self, calendar: Calendar) -> OpenTime:

@@ -15,16 +15,8 @@ import scipy
 from attrs import field, frozen
 from numpy.typing import ArrayLike, NDArray
 
-from asyncsim.model.units import (
-    A_DURATION,
-    DurationLike,
-    InvalidValue,
-    duration,
-    number,
-    optional_duration,
-    positive_duration,
-    require,
-)
+from asyncsim.model import units
+from asyncsim.model.units import DurationLike, InvalidValue, require
 from asyncsim.model.validation import name_errors, scenario_error
 
 __all__ = ["Duration", "empirical", "exponential", "fixed", "gamma", "lognormal", "uniform"]
@@ -69,7 +61,7 @@ class Fixed(Duration):
     """
 
     kind: ClassVar[str] = "fixed"
-    value: float = field(converter=duration)
+    value: float = field(converter=units.duration)
     sd: ClassVar[float] = 0.0
 
     @property
@@ -94,7 +86,7 @@ class Exponential(Duration):
     """
 
     kind: ClassVar[str] = "exponential"
-    mean: float = field(converter=positive_duration)
+    mean: float = field(converter=units.positive_duration)
 
     @property
     def sd(self) -> float:
@@ -120,10 +112,10 @@ class Lognormal(Duration):
     """
 
     kind: ClassVar[str] = "lognormal"
-    _mean: float = field(converter=positive_duration)
-    _sd: float = field(converter=positive_duration)
-    low: float = field(default=0.0, converter=duration)
-    high: float | None = field(default=None, converter=optional_duration)
+    _mean: float = field(converter=units.positive_duration)
+    _sd: float = field(converter=units.positive_duration)
+    low: float = field(default=0.0, converter=units.duration)
+    high: float | None = field(default=None, converter=units.optional_duration)
 
     def __attrs_post_init__(self) -> None:
         if self.high is not None and self.high <= self.low:
@@ -177,8 +169,8 @@ class Uniform(Duration):
     """
 
     kind: ClassVar[str] = "uniform"
-    low: float = field(converter=duration)
-    high: float = field(converter=positive_duration)
+    low: float = field(converter=units.duration)
+    high: float = field(converter=units.positive_duration)
 
     def __attrs_post_init__(self) -> None:
         if self.high <= self.low:
@@ -211,8 +203,8 @@ class Gamma(Duration):
     """
 
     kind: ClassVar[str] = "gamma"
-    mean: float = field(converter=positive_duration)
-    sd: float = field(converter=positive_duration)
+    mean: float = field(converter=units.positive_duration)
+    sd: float = field(converter=units.positive_duration)
 
     @property
     def shape(self) -> float:
@@ -232,12 +224,12 @@ def finite_numbers(value: ArrayLike) -> tuple[float, ...]:
         array = np.asarray(value)  # an array of timestamps would pass as nanoseconds
         require(array.dtype.kind in "iufO", "must hold finite numbers")
         value = array.ravel().tolist()
-    return tuple(number(each) for each in value)
+    return tuple(units.number(each) for each in value)
 
 
 def _observed(values: ArrayLike) -> tuple[float, ...]:
     try:
-        found = tuple(duration(value) for value in finite_numbers(values))
+        found = tuple(units.duration(value) for value in finite_numbers(values))
     except (InvalidValue, TypeError, ValueError):
         raise InvalidValue("must be a list of finite durations in seconds, none negative") from None
     require(len(found) > 0, "must hold at least one observed duration")
@@ -285,7 +277,7 @@ def as_distribution(value: DistributionLike) -> Duration:
     if isinstance(value, Duration):
         return value
     try:
-        return Fixed(duration(value))
+        return Fixed(units.duration(value))
     except InvalidValue as problem:
-        either = f"{A_DURATION}, or a distribution such as exponential('10min')"
-        raise InvalidValue(str(problem).replace(A_DURATION, either)) from None
+        either = f"{units.A_DURATION}, or a distribution such as exponential('10min')"
+        raise InvalidValue(str(problem).replace(units.A_DURATION, either)) from None
