@@ -186,7 +186,7 @@ def weekly_rates(value: ArrayLike) -> tuple[tuple[float, ...], ...]:
         rows: Any = value.tolist() if isinstance(value, np.ndarray) else value
         nested = isinstance(rows, (list, tuple)) and isinstance(rows[0], (list, tuple))
         table = np.array([finite_numbers(row) for row in (rows if nested else [rows])])
-    except (InvalidValue, TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError):
         raise InvalidValue(problem) from None
     if table.shape == (1, 24):
         table = np.tile(table, (7, 1))
@@ -200,9 +200,8 @@ def positive_factor(value: float) -> float:
     """Return a positive number within nine orders of magnitude of 1."""
     found = units.number(value)
     require(found > 0, "must be positive")
-    require(
-        1 / units.MOST <= found <= units.MOST, f"must be from {1 / units.MOST:g} to {units.MOST:g}"
-    )
+    most = units.MOST
+    require(1 / most <= found <= most, f"must be from {1 / most:g} to {most:g}")
     return found
 
 

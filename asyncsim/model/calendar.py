@@ -79,9 +79,8 @@ class Days:
     holidays: str | None = field(default=None, converter=holiday_calendar)
 
     def __contains__(self, day: date) -> bool:
-        if day.weekday() not in units.day_numbers(self.of_week):
-            return False
-        return self.holidays is None or day not in holidays_of(self.holidays)
+        counts = day.weekday() in units.day_numbers(self.of_week)
+        return counts and (self.holidays is None or day not in holidays_of(self.holidays))
 
 
 class Moment(NamedTuple):

@@ -22,6 +22,7 @@ from asyncsim.model.validation import name_errors, scenario_error
 __all__ = ["Duration", "empirical", "exponential", "fixed", "gamma", "lognormal", "uniform"]
 
 Floats = NDArray[np.float64]
+Numbers = tuple[float, ...]
 
 
 class Duration(abc.ABC):
@@ -218,20 +219,22 @@ class Gamma(Duration):
         return np.asarray(scipy.special.gammaincc(self.shape, at * self.shape / self.mean))
 
 
-def finite_numbers(value: ArrayLike) -> tuple[float, ...]:
+def finite_numbers(value: ArrayLike, problem: str = "must hold finite numbers") -> Numbers:
     """Return a list or an array of finite numbers as floats; dates and time spans are refused."""
-    if not isinstance(value, (list, tuple)):
-        array = np.asarray(value)  # an array of timestamps would pass as nanoseconds
-        require(array.dtype.kind in "iufO", "must hold finite numbers")
-        value = array.ravel().tolist()
-    return tuple(units.number(each) for each in value)
-
-
-def _observed(values: ArrayLike) -> tuple[float, ...]:
     try:
-        found = tuple(units.duration(value) for value in finite_numbers(values))
-    except (InvalidValue, TypeError, ValueError):
-        raise InvalidValue("must be a list of finite durations in seconds, none negative") from None
+        if not isinstance(value, (list, tuple)):
+            array = np.asarray(value)  # an array of timestamps would pass as nanoseconds
+            require(array.dtype.kind in "iufO", problem)
+            value = array.ravel().tolist()
+        return tuple(units.number(each) for each in value)
+    except (TypeError, ValueError):
+        raise InvalidValue(problem) from None
+
+
+def _observed(value: ArrayLike) -> Numbers:
+    problem = "must be a list of finite durations in seconds, none negative"
+    found = finite_numbers(value, problem)
+    require(all(0 <= seconds <= units.LONGEST_TIME for seconds in found), problem)
     require(len(found) > 0, "must hold at least one observed duration")
     return found
 
@@ -245,7 +248,7 @@ class Empirical(Duration):
     """
 
     kind: ClassVar[str] = "empirical"
-    values: tuple[float, ...] = field(converter=_observed)
+    values: Numbers = field(converter=_observed)
 
     @property
     def mean(self) -> float:

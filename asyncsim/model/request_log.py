@@ -119,14 +119,8 @@ class RequestLog:
     ) -> RequestLog:
         """Return the log of a table of texts; rejected rows raise no warning.
 
-        Parameters
-        ----------
-        raw
-            ``line`` and, as texts, ``SN, submitted, completed``.
-        name, zone
-            Name in messages; zone as in `read`.
-        place
-            Word for a row's number: ``"line"`` of a file, ``"row"`` of a DataFrame.
+        The columns of `raw` are ``line, SN, submitted, completed``. Messages call the table `name`,
+        and number its rows by `place`: ``"line"`` of a file, ``"row"`` of a DataFrame.
         """
         if raw.empty:
             raise ScenarioError(f"{name}: has no rows")

@@ -401,10 +401,7 @@ class Chain(ExternalSystem):
 
 def instants(value: Sequence[float]) -> tuple[float, ...]:
     """Return instants in seconds, in the order given, no further away than a time is long."""
-    try:
-        found = finite_numbers(value)
-    except (InvalidValue, TypeError, ValueError):
-        raise InvalidValue("must be a list of finite instants in seconds") from None
+    found = finite_numbers(value, "must be a list of finite instants in seconds")
     if not found:
         raise InvalidValue("must hold at least one instant")
     if max(found) > LONGEST_TIME or min(found) < -LONGEST_TIME:

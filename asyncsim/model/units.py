@@ -217,10 +217,7 @@ def optional_count(value: int | None) -> int | None:
 
 
 def count_or_unlimited(value: int | str | None) -> int | None:
-    """Return a whole number of at least 1, or None for None and ``"unlimited"``.
-
-    Files use the word, since TOML has no None.
-    """
+    """Return a whole number of at least 1, or None for None and, in files, ``"unlimited"``."""
     if value is None or (isinstance(value, str) and value == UNLIMITED):
         return None
     try:
@@ -282,10 +279,7 @@ def _seconds_from_text(text: str) -> float:
 
 
 def duration(value: DurationLike) -> float:
-    """Return a duration in seconds, from 0 to `LONGEST_TIME`.
-
-    Accepts ``"15min"``, ``"1h 30min"``, seconds, `datetime.timedelta` and `pandas.Timedelta`.
-    """
+    """Return a duration in seconds, from 0 to `LONGEST_TIME`, read from a text or a time span."""
     seconds = _seconds(value)
     require(seconds >= 0, "must not be negative")
     require(seconds <= LONGEST_TIME, f"must be {LONGEST_TIME:g} s at most, some 3,000 years")
