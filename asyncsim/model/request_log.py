@@ -109,8 +109,8 @@ class RequestLog:
             named = [f"line {r.line}: {r.problem}" for r in log.rejected[:NAMED_ROWS].itertuples()]
             if n > NAMED_ROWS:
                 named.append(f"and {n - NAMED_ROWS} more")
-            used = f"{n} of {n + len(log.rows)} rows are not used"
-            warn(f"{path}: {used}: {'; '.join(named)}", LogWarning)
+            unused = f"{n} of {n + len(log.rows)} rows are not used"
+            warn(f"{path}: {unused}: {'; '.join(named)}", LogWarning)
         return log
 
     @classmethod
