@@ -75,9 +75,9 @@ def expected(specification: StrategySpecification, external: Duration) -> Expect
             return checks_at_given_times(external, checks.interval)
         case Hold(), None:
             return long_polling(external, checks.seconds)
-        case None, Deliveries(delay, loss, retries, duplicates):
-            return callback(delay.mean, loss, retries, duplicates)
-        case Grid(every, "clock" | "random", 0.0), Deliveries(delay, loss, ()):
+        case None, Deliveries() as sent:
+            return callback(sent.delay.mean, sent.loss, sent.retries, sent.duplicates)
+        case Grid(every, "clock" | "random", jitter=0.0), Deliveries(delay, loss=loss, retries=()):
             return callback_with_safety_poll(external, delay, loss, every)
     return None
 

@@ -23,39 +23,20 @@ from simpy import Event
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
-from asyncsim.model.distributions import (
-    DistributionLike,
-    Duration,
-    Fixed,
-    as_distribution,
-    external_distribution,
-)
+from asyncsim.model.distributions import DistributionLike, Duration, external_distribution
 from asyncsim.model.specifications import (
     Deliveries,
+    Described,
     Grid,
     Hold,
     Intervals,
     Schedule,
     ScheduledWait,
     StrategySpecification,
-    anchor_kind,
-    growth_factor,
-    jitter_kind,
-    not_below_first,
     own_specification,
-    retry_schedule,
-    within_interval,
 )
-from asyncsim.model.units import (
-    HOUR,
-    duration,
-    optional_count,
-    optional_duration,
-    poll_interval,
-    probability,
-    text_of,
-)
-from asyncsim.model.validation import name_errors
+from asyncsim.model.units import poll_interval, text_of
+from asyncsim.model.validation import name_errors, word_of
 
 SimProcess = Generator[Event, Any, None]
 Answered = Generator[Event, Any, bool]
@@ -103,7 +84,7 @@ class WaitingStep(ScheduledWait, Protocol):
         """Record that the sender has given up."""
 
 
-class Strategy:
+class Strategy(Described):
     """How completion is noticed. Override `wait`, `notify` or both.
 
     >>> class Hourly(sim.Strategy):
@@ -123,14 +104,6 @@ class Strategy:
         """Notify the server; a SimPy process of the external system, or None.
 
         It starts at the instant of completion.
-        """
-        return None
-
-    @property
-    def specification(self) -> StrategySpecification | None:
-        """What `wait` and `notify` do, in values that need no SimPy to be read.
-
-        It stands for this very class: a subclass may behave in another way and defines its own.
         """
         return None
 
@@ -230,21 +203,24 @@ class CheckingStrategy(Strategy):
     @property
     def limit(self) -> int | None:
         """The number of checks after which it gives up; None never gives up."""
-        found = self.specification
-        return found.schedule.limit if found is not None and found.schedule else None
+        return self._schedule.limit if self._schedule else None
 
     @property
     def schedule(self) -> Schedule:
         """The schedule of its specification."""
-        found = None if self.specification is None else self.specification.schedule
-        if found is None:
+        if self._schedule is None:
             name = type(self).__name__
             raise EngineError(f"{name} must define next_check, or a specification with a schedule")
-        return found
+        return self._schedule
+
+    @property
+    def _schedule(self) -> Schedule | None:
+        found: StrategySpecification | None = self.specification
+        return found.schedule if found else None
 
 
 @frozen(field_transformer=name_errors)
-class Polling(CheckingStrategy):
+class Polling(Grid, CheckingStrategy):
     """Checks at fixed intervals, on a grid.
 
     >>> sim.Polling("10min").expected(sim.exponential("10min")).latency  # 0.582 of the interval
@@ -264,11 +240,6 @@ class Polling(CheckingStrategy):
         Gives up after this many checks; None never gives up.
     """
 
-    interval: float = field(converter=poll_interval)
-    anchor: str = field(default="arming", converter=anchor_kind)
-    jitter: float = field(default=0.0, converter=duration, validator=within_interval, kw_only=True)
-    limit: int | None = field(default=None, converter=optional_count, kw_only=True)
-
     @cached_property
     def specification(self) -> StrategySpecification:
         """Checks on the grid."""
@@ -284,7 +255,7 @@ class Polling(CheckingStrategy):
 
 
 @frozen(field_transformer=name_errors)
-class Backoff(CheckingStrategy):
+class Backoff(Intervals, CheckingStrategy):
     """Checks at growing intervals, each counted from the end of the check before.
 
     >>> [sim.Backoff("1s", cap="10s").interval(k) for k in range(5)]
@@ -304,16 +275,6 @@ class Backoff(CheckingStrategy):
     limit
         Gives up after this many checks; None never gives up.
     """
-
-    first: float = field(default=1.0, converter=poll_interval)
-    factor: float = field(default=2.0, converter=growth_factor)
-    cap: float | None = field(default=HOUR, converter=optional_duration, validator=not_below_first)
-    jitter: str = field(default="none", converter=jitter_kind)
-    limit: int | None = field(default=None, converter=optional_count, kw_only=True)
-
-    def interval(self, k: int) -> float:
-        """Return the k-th interval (k = 0, 1, …) in seconds, before jitter."""
-        return Intervals.of(self).interval(k)
 
     @cached_property
     def specification(self) -> StrategySpecification:
@@ -372,7 +333,7 @@ class LongPolling(Strategy):
 
 
 @frozen(field_transformer=name_errors)
-class Callback(Strategy):
+class Callback(Deliveries, Strategy):
     """The external system finishes the step by its serial number; the server does not check.
 
     >>> sim.Callback("50ms", loss=0.1, retries=["5s", "5min"]).label
@@ -393,12 +354,6 @@ class Callback(Strategy):
     duplicate_delay
         How much later the second copy arrives.
     """
-
-    delay: Duration = field(default=Fixed(0.0), converter=as_distribution)
-    loss: float = field(default=0.0, converter=probability, kw_only=True)
-    retries: tuple[float, ...] = field(default=(), converter=retry_schedule, kw_only=True)
-    duplicates: float = field(default=0.0, converter=probability, kw_only=True)
-    duplicate_delay: float = field(default=1.0, converter=duration, kw_only=True)
 
     def notify(self, step: WaitingStep) -> SimProcess:
         """Deliver, and retry by the schedule until the server has given an answer."""
@@ -447,7 +402,9 @@ class CallbackWithSafetyPoll(Callback):
     """
 
     every: float = field(default=300.0, converter=poll_interval, kw_only=True)
-    anchor: str = field(default="arming", converter=anchor_kind, kw_only=True)
+    anchor: str = field(
+        default="arming", validator=word_of("arming", "clock", "random"), kw_only=True
+    )
 
     @property
     def safety_poll(self) -> Polling:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from heapq import heapreplace
 from typing import Protocol
@@ -18,32 +18,21 @@ from typing import Protocol
 from attrs import field, frozen
 from simpy import Event
 
-from asyncsim.model.calendar import Calendar, clock_or_cron, holiday_calendar
+from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Duration, as_distribution, finite_numbers
 from asyncsim.model.specifications import (
     Batch,
     Completions,
+    Described,
     Link,
     Night,
     Service,
     Staff,
     SystemSpecification,
     own_specification,
-    visibility,
 )
 from asyncsim.model.strategies import SimProcess
-from asyncsim.model.units import (
-    LONGEST_TIME,
-    InvalidValue,
-    chance_below_one,
-    count_or_unlimited,
-    days_of_week,
-    optional_clock_time,
-    optional_count,
-    servers,
-    texts,
-    window,
-)
+from asyncsim.model.units import LONGEST_TIME, InvalidValue, texts
 from asyncsim.model.validation import name_errors, scenario_error
 
 
@@ -125,7 +114,7 @@ class SystemContext(Protocol):
         """Return the k-th uniform random number in [0, 1) of this system, for one purpose."""
 
 
-class ExternalSystem(abc.ABC):
+class ExternalSystem(Described, abc.ABC):
     """Does the outside work. `item_time` is the distribution of the time it works on one item.
 
     >>> sim.OnlineService("2s").links
@@ -141,14 +130,6 @@ class ExternalSystem(abc.ABC):
     @abc.abstractmethod
     def run(self, context: SystemContext) -> SimProcess:
         """Work through the queue: a SimPy process that never ends."""
-
-    @property
-    def specification(self) -> SystemSpecification | None:
-        """What `run` does, in values that need no SimPy to be read: one for each of `links`.
-
-        It stands for this very class: a subclass may behave in another way and defines its own.
-        """
-        return None
 
     @property
     def links(self) -> tuple[ExternalSystem, ...]:
@@ -174,7 +155,7 @@ def single_link(system: ExternalSystem) -> Link | None:
 
 
 @frozen(field_transformer=name_errors)
-class NightlyBatch(ExternalSystem):
+class NightlyBatch(Batch, ExternalSystem):
     """A batch that runs by the clock over whatever has been submitted by its cut-off.
 
     A batch still running when the next one is due lets that one start late. An item counts as
@@ -211,31 +192,10 @@ class NightlyBatch(ExternalSystem):
         Seen ``"per item"`` or only ``"at end"`` of the batch.
     """
 
-    start: str = field(converter=clock_or_cron)
-    item_time: Duration = field(converter=as_distribution)
-    days: str = field(default="every day", converter=days_of_week, kw_only=True)
-    holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
-    cut_off: str | None = field(default=None, converter=optional_clock_time, kw_only=True)
-    lanes: int = field(default=1, converter=servers, kw_only=True)
-    max_items: int | None = field(default=None, converter=optional_count, kw_only=True)
-    end: str | None = field(default=None, converter=optional_clock_time, kw_only=True)
-    skip: float = field(default=0.0, converter=chance_below_one, kw_only=True)
-    failure: float = field(default=0.0, converter=chance_below_one, kw_only=True)
-    results: str = field(default="per item", converter=visibility, kw_only=True)
-
-    def __attrs_post_init__(self) -> None:
-        no_time = (self.start, self.end) == ("24:00", "00:00")  # of the next day
-        if self.end is not None and (no_time or self.end == self.start):
-            raise scenario_error("NightlyBatch.end", "must differ from the start", self.end)
-
     @cached_property
     def specification(self) -> SystemSpecification:
         """Runs by the clock."""
         return (Batch.of(self),)
-
-    def nights(self, calendar: Calendar) -> Iterator[Night]:
-        """Yield the scheduled runs in order."""
-        return Batch.of(self).nights(calendar)
 
     def run(self, context: SystemContext) -> SimProcess:
         """Every night: take what is there, work through it, publish the results."""
@@ -278,7 +238,7 @@ class NightlyBatch(ExternalSystem):
 
 
 @frozen(field_transformer=name_errors)
-class OnlineService(ExternalSystem):
+class OnlineService(Service, ExternalSystem):
     """Answers as soon as it can: `lanes` requests at a time, FIFO.
 
     >>> sim.OnlineService(sim.exponential("10min"), lanes=None).item_time.mean
@@ -291,9 +251,6 @@ class OnlineService(ExternalSystem):
     lanes
         Requests worked on at the same time; None, in files ``"unlimited"``, for any number.
     """
-
-    item_time: Duration = field(converter=as_distribution)
-    lanes: int | None = field(default=1, converter=count_or_unlimited, kw_only=True)
 
     @cached_property
     def specification(self) -> SystemSpecification:
@@ -314,7 +271,7 @@ class OnlineService(ExternalSystem):
 
 
 @frozen(field_transformer=name_errors)
-class People(ExternalSystem):
+class People(Staff, ExternalSystem):
     """A team that takes tasks one by one, in its working hours.
 
     Unfinished tasks continue on the next working day.
@@ -332,12 +289,6 @@ class People(ExternalSystem):
         Working hours, days of the week, and the place whose public holidays are free.
     """
 
-    team: int = field(converter=servers)
-    item_time: Duration = field(converter=as_distribution)
-    between: tuple[str, str] = field(default=("08:00", "17:00"), converter=window, kw_only=True)
-    days: str = field(default="Mon-Fri", converter=days_of_week, kw_only=True)
-    holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
-
     @cached_property
     def specification(self) -> SystemSpecification:
         """Works in its hours."""
@@ -345,7 +296,7 @@ class People(ExternalSystem):
 
     def run(self, context: SystemContext) -> SimProcess:
         """Give each task to the first free member of the team; count working time only."""
-        office = Staff.of(self).hours(context.calendar)
+        office = self.hours(context.calendar)
         team = LanePool(self.team)
         while True:
             yield context.wait_for_work()
