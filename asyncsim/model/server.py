@@ -1,8 +1,4 @@
-"""The workflow server: workers, rate limits, answers to finishes, and the prices of its work.
-
-The arithmetic of a rate limit is in `asyncsim.engine.environment`, that of costs in
-`asyncsim.engine.metrics`.
-"""
+"""The workflow server: workers, rate limits, answers to finishes, and the prices of its work."""
 
 from __future__ import annotations
 
@@ -31,7 +27,6 @@ from asyncsim.model.validation import choice, instance_of, name_errors, word_of
 
 # --- rate limits --------------------------------------------------------------------------------
 
-A_LIMIT = "must be words such as '100 per 60 s' or '3000 refilled 500/s'"
 _WINDOW = re.compile(r"(\d{1,12})\s*(?:per|/)\s*(\S.*)")
 _BUCKET = re.compile(r"(\d{1,12})\s+refilled\s+(\S.*)")
 
@@ -40,8 +35,6 @@ _BUCKET = re.compile(r"(\d{1,12})\s+refilled\s+(\S.*)")
 class SlidingWindow:
     """At most `most` requests in any interval of `seconds` (a connector of K2: 100 in 60 s).
 
-    Examples
-    --------
     >>> str(SlidingWindow(100, "1min"))
     '100 per 1min'
     """
@@ -56,17 +49,8 @@ class SlidingWindow:
 
 @frozen(field_transformer=name_errors)
 class TokenBucket:
-    """A burst of `size` requests, then `rate` (Step Functions: 3,000, and 500/s).
+    """A burst of `size` requests, then `rate`; full at first (Step Functions: 3,000, and 500/s).
 
-    Parameters
-    ----------
-    size
-        Tokens that the bucket holds; it is full at first, and a request takes one.
-    rate
-        Tokens it is refilled with, such as ``"500/s"``.
-
-    Examples
-    --------
     >>> str(TokenBucket(3000, "500/s"))
     '3000 refilled 500/s'
     """
@@ -82,21 +66,9 @@ RateLimit = SlidingWindow | TokenBucket
 
 
 def rate_limit(value: str | RateLimit | None) -> RateLimit | None:
-    """Return a rate limit, also from words.
+    """Return a rate limit, also from ``"100 per 60 s"`` or ``"3000 refilled 500/s"``.
 
-    Parameters
-    ----------
-    value
-        ``"100 per 60 s"`` (also ``"100/60s"``) or ``"3000 refilled 500/s"``; None for no limit.
-
-    Raises
-    ------
-    InvalidValue
-        If the words are neither.
-
-    Examples
-    --------
-    >>> rate_limit("100 per 60 s")
+    >>> rate_limit("100/60s")
     SlidingWindow(most=100, seconds=60.0)
     """
     if value is None or isinstance(value, RateLimit):
@@ -109,7 +81,7 @@ def rate_limit(value: str | RateLimit | None) -> RateLimit | None:
                 return SlidingWindow(count(int(window[1])), positive_duration(window[2]))
         except InvalidValue:
             pass
-    raise InvalidValue(A_LIMIT)
+    raise InvalidValue("must be words such as '100 per 60 s' or '3000 refilled 500/s'")
 
 
 # --- the server ---------------------------------------------------------------------------------
@@ -172,12 +144,8 @@ class WorkflowServer:
         the next check or the answer is written. `asyncsim.profiles` shows what was measured in
         other engines.
 
-    Examples
-    --------
-    >>> WorkflowServer(finish_limit="3000 refilled 500/s").finish_limit.size
+    >>> sim.WorkflowServer(finish_limit="3000 refilled 500/s", check_operations=1).finish_limit.size
     3000
-    >>> WorkflowServer(check_operations=1, callback_operations=12).callback_operations
-    12
     """
 
     workers: int = field(default=4, converter=servers)
@@ -194,16 +162,12 @@ class WorkflowServer:
 
 # --- prices -------------------------------------------------------------------------------------
 
-HIGHEST_PRICE = 1e12
+
+def _price(value: float) -> float:
+    return not_negative(value, 1e12)
 
 
-def price(value: float) -> float:
-    """Return a price, zero or more."""
-    return not_negative(value, HIGHEST_PRICE)
-
-
-def transitions(value: int) -> int:
-    """Return a number of state transitions, zero or more."""
+def _transitions(value: int) -> int:
     return 0 if from_zero(value) == 0 else count(value)
 
 
@@ -240,21 +204,19 @@ class CostModel:
     source
         Source of the prices, with its date.
 
-    Examples
-    --------
     >>> prices = CostModel(check=0.001, late_minute=2.0, service_level="5min", currency="EUR")
     >>> prices.service_level
     300.0
     """
 
-    check: float = field(default=0.0, converter=price)
-    request: float = field(default=0.0, converter=price)
-    transition: float = field(default=0.0, converter=price)
-    transitions_per_check: int = field(default=3, converter=transitions)
-    transitions_per_call: int = field(default=1, converter=transitions)
-    worker_hour: float = field(default=0.0, converter=price)
+    check: float = field(default=0.0, converter=_price)
+    request: float = field(default=0.0, converter=_price)
+    transition: float = field(default=0.0, converter=_price)
+    transitions_per_check: int = field(default=3, converter=_transitions)
+    transitions_per_call: int = field(default=1, converter=_transitions)
+    worker_hour: float = field(default=0.0, converter=_price)
     worker_time: str = field(default="overhead", validator=word_of("overhead", "busy", "provided"))
-    late_minute: float = field(default=0.0, converter=price)
+    late_minute: float = field(default=0.0, converter=_price)
     service_level: float = field(default=0.0, converter=duration)
     currency: str = field(default="USD", converter=text)
     source: str = field(default="", converter=any_text)
@@ -268,7 +230,7 @@ class CostModel:
         return PRESETS[choice("CostModel.preset", name, PRESETS)]
 
 
-PRESETS = {
+PRESETS = {  # [V] read in a public source, [D] derived
     "aws step functions": CostModel(
         transition=0.025 / 1000,
         currency="USD",
@@ -277,7 +239,6 @@ PRESETS = {
         "one a callback [D]",
     ),
 }
-"""Published prices. [V] read in a public source, [D] derived."""
 
 
 def cost_presets() -> pd.DataFrame:
@@ -291,8 +252,6 @@ def cost_presets() -> pd.DataFrame:
         Index ``name``; ``transition, transitions_per_check, transitions_per_call, currency,
         source``.
 
-    Examples
-    --------
     >>> float(cost_presets().loc["aws step functions", "transition"])
     2.5e-05
     """
