@@ -7,22 +7,9 @@ import re
 import pandas as pd
 from attrs import field, frozen
 
-from asyncsim.model.units import (
-    InvalidValue,
-    Rate,
-    any_text,
-    count,
-    duration,
-    format_duration,
-    from_zero,
-    not_negative,
-    operations,
-    optional_duration,
-    positive_duration,
-    rate,
-    servers,
-    text,
-)
+from asyncsim.errors import ScenarioError
+from asyncsim.model import units
+from asyncsim.model.units import InvalidValue, Rate
 from asyncsim.model.validation import choice, instance_of, name_errors, word_of
 
 # --- rate limits --------------------------------------------------------------------------------
@@ -39,11 +26,11 @@ class SlidingWindow:
     '100 per 1min'
     """
 
-    most: int = field(converter=count)
-    seconds: float = field(converter=positive_duration)
+    most: int = field(converter=units.count)
+    seconds: float = field(converter=units.positive_duration)
 
     def __str__(self) -> str:
-        length = format_duration(self.seconds)
+        length = units.format_duration(self.seconds)
         return f"{self.most} per {length if isinstance(length, str) else f'{length!r} s'}"
 
 
@@ -55,8 +42,8 @@ class TokenBucket:
     '3000 refilled 500/s'
     """
 
-    size: int = field(converter=count)
-    rate: Rate = field(converter=rate)
+    size: int = field(converter=units.count)
+    rate: Rate = field(converter=units.rate)
 
     def __str__(self) -> str:
         return f"{self.size} refilled {self.rate}"
@@ -76,10 +63,10 @@ def rate_limit(value: str | RateLimit | None) -> RateLimit | None:
     if isinstance(value, str):
         try:
             if bucket := _BUCKET.fullmatch(value.strip()):
-                return TokenBucket(count(int(bucket[1])), rate(bucket[2]))
+                return TokenBucket(int(bucket[1]), bucket[2])
             if window := _WINDOW.fullmatch(value.strip()):
-                return SlidingWindow(count(int(window[1])), positive_duration(window[2]))
-        except InvalidValue:
+                return SlidingWindow(int(window[1]), window[2])
+        except ScenarioError:
             pass
     raise InvalidValue("must be words such as '100 per 60 s' or '3000 refilled 500/s'")
 
@@ -113,7 +100,7 @@ class FinishPolicy:
     """
 
     early: str = field(default="reject", validator=word_of("reject", "buffer", "ignore"))
-    buffer_for: float | None = field(default=None, converter=optional_duration)
+    buffer_for: float | None = field(default=None, converter=units.optional_duration)
     duplicate: str = field(default="reject", validator=word_of("reject", "accept"))
     late: str = field(default="reject", validator=word_of("reject", "accept"))
     unknown: str = field(default="reject", validator=word_of("reject", "ignore"))
@@ -148,27 +135,27 @@ class WorkflowServer:
     3000
     """
 
-    workers: int = field(default=4, converter=servers)
-    poll_work: float = field(default=0.0, converter=duration)
-    callback_work: float = field(default=0.0, converter=duration)
+    workers: int = field(default=4, converter=units.servers)
+    poll_work: float = field(default=0.0, converter=units.duration)
+    callback_work: float = field(default=0.0, converter=units.duration)
     policy: FinishPolicy = field(
         default=FinishPolicy(),
         validator=instance_of(FinishPolicy, "a FinishPolicy(early=…, duplicate=…)"),
     )
     finish_limit: RateLimit | None = field(default=None, converter=rate_limit)
-    check_operations: float = field(default=2, converter=operations)
-    callback_operations: float = field(default=2, converter=operations)
+    check_operations: float = field(default=2, converter=units.operations)
+    callback_operations: float = field(default=2, converter=units.operations)
 
 
 # --- prices -------------------------------------------------------------------------------------
 
 
 def _price(value: float) -> float:
-    return not_negative(value, 1e12)
+    return units.not_negative(value, 1e12)
 
 
 def _transitions(value: int) -> int:
-    return 0 if from_zero(value) == 0 else count(value)
+    return 0 if units.from_zero(value) == 0 else units.count(value)
 
 
 @frozen(field_transformer=name_errors)
@@ -217,9 +204,9 @@ class CostModel:
     worker_hour: float = field(default=0.0, converter=_price)
     worker_time: str = field(default="overhead", validator=word_of("overhead", "busy", "provided"))
     late_minute: float = field(default=0.0, converter=_price)
-    service_level: float = field(default=0.0, converter=duration)
-    currency: str = field(default="USD", converter=text)
-    source: str = field(default="", converter=any_text)
+    service_level: float = field(default=0.0, converter=units.duration)
+    currency: str = field(default="USD", converter=units.text)
+    source: str = field(default="", converter=units.any_text)
 
     @classmethod
     def preset(cls, name: str) -> CostModel:
