@@ -46,6 +46,9 @@ def example_files() -> list[Path]:
 def readable_file(path: str | Path, ending: str, called: str = "path") -> Path:
     """Return the path of a file to read, or of an example.
 
+    >>> readable_file("example:person", SCENARIO).name
+    'person.toml'
+
     Parameters
     ----------
     path
@@ -59,9 +62,6 @@ def readable_file(path: str | Path, ending: str, called: str = "path") -> Path:
     ------
     ScenarioError
         If no file can have this name, or no example has it, with the names of all examples.
-
-    >>> readable_file("example:person", SCENARIO).name
-    'person.toml'
     """
     place = argument(called, path, file_name)
     if not str(path).startswith(PREFIX):

@@ -162,6 +162,10 @@ def _transitions(value: int) -> int:
 class CostModel:
     """Prices of checks, callbacks, workers and lateness; zero by default.
 
+    >>> prices = CostModel(check=0.001, late_minute=2.0, service_level="5min", currency="EUR")
+    >>> prices.service_level
+    300.0
+
     Parameters
     ----------
     check
@@ -190,10 +194,6 @@ class CostModel:
         Of all prices.
     source
         Source of the prices, with its date.
-
-    >>> prices = CostModel(check=0.001, late_minute=2.0, service_level="5min", currency="EUR")
-    >>> prices.service_level
-    300.0
     """
 
     check: float = field(default=0.0, converter=_price)
@@ -233,14 +233,14 @@ def cost_presets() -> pd.DataFrame:
 
     Vendors that publish no price per use, K2 among them, are missing: make your own `CostModel`.
 
+    >>> float(cost_presets().loc["aws step functions", "transition"])
+    2.5e-05
+
     Returns
     -------
     pandas.DataFrame
         Index ``name``; ``transition, transitions_per_check, transitions_per_call, currency,
         source``.
-
-    >>> float(cost_presets().loc["aws step functions", "transition"])
-    2.5e-05
     """
     columns = ["transition", "transitions_per_check", "transitions_per_call", "currency", "source"]
     rows = [[getattr(prices, column) for column in columns] for prices in PRESETS.values()]
