@@ -43,15 +43,7 @@ T = TypeVar("T")
 
 
 class Described:
-    """Base of strategies and systems; a built-in one inherits the fields of its kind."""
-
-    @property
-    def specification(self) -> Any:
-        """What the methods do, in values that need no SimPy to be read; None for no such values.
-
-        It stands for this very class: a subclass may behave in another way and defines its own.
-        """
-        return None
+    """Base of strategies and systems. A built-in one inherits its fields from its kind."""
 
 
 class Kind:
@@ -69,19 +61,20 @@ class Kind:
         return cls(**{one.name: getattr(described, one.name) for one in attrs.fields(cls)})  # type: ignore[arg-type]
 
 
-def own_specification(described: Described, kind: type[T], right: str) -> T | None:
-    """Return the specification of a strategy or system; None if its very class defines none.
+def own_specification(described: Any, kind: type[T], right: str) -> T | None:
+    """Return the specification of a strategy or system; None if its very class has none.
 
-    `kind` is the type of the specification, and `right` describes it in messages.
+    The class defines one, or has a kind among its bases; a subclass of it may behave in another
+    way. `kind` is the type of the specification, and `right` describes it in messages.
     """
-    if "specification" not in vars(type(described)):
+    cls = type(described)
+    if "specification" not in vars(cls) and not any(Kind in one.__bases__ for one in cls.__bases__):
         return None
     found: Any = described.specification
     values = attrs.astuple(found, recurse=False) if attrs.has(type(found)) else found or ()
     if isinstance(found, kind | None) and not any(isinstance(one, Described) for one in values):
         return found
-    name = f"{type(described).__name__}.specification"
-    raise scenario_error(name, f"must be {right}, or None", found)
+    raise scenario_error(f"{cls.__name__}.specification", f"must be {right}, or None", found)
 
 
 # --- strategies -----------------------------------------------------------------------------------

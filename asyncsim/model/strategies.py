@@ -108,6 +108,17 @@ class Strategy(Described):
         return None
 
     @property
+    def specification(self) -> StrategySpecification | None:
+        """What `wait` and `notify` do, in values that need no SimPy to be read.
+
+        Built-in strategies have that of the kind whose fields they inherit. It stands for this very
+        class: a subclass may behave in another way and defines its own.
+        """
+        checks = next((kind.of(self) for kind in (Grid, Intervals) if isinstance(self, kind)), None)
+        deliveries = Deliveries.of(self) if isinstance(self, Deliveries) else None
+        return StrategySpecification(checks, deliveries) if checks or deliveries else None
+
+    @property
     def polls(self) -> bool:
         """Whether the server does anything while the step waits."""
         return type(self).wait is not Strategy.wait
@@ -215,7 +226,7 @@ class CheckingStrategy(Strategy):
 
     @property
     def _schedule(self) -> Schedule | None:
-        found: StrategySpecification | None = self.specification
+        found = self.specification
         return found.schedule if found else None
 
 
@@ -239,11 +250,6 @@ class Polling(Grid, CheckingStrategy):
     limit
         Gives up after this many checks; None never gives up.
     """
-
-    @cached_property
-    def specification(self) -> StrategySpecification:
-        """Checks on the grid."""
-        return StrategySpecification(Grid.of(self))
 
     @property
     def label(self) -> str:
@@ -275,11 +281,6 @@ class Backoff(Intervals, CheckingStrategy):
     limit
         Gives up after this many checks; None never gives up.
     """
-
-    @cached_property
-    def specification(self) -> StrategySpecification:
-        """Checks at the intervals."""
-        return StrategySpecification(Intervals.of(self))
 
     @property
     def label(self) -> str:
@@ -369,11 +370,6 @@ class Callback(Deliveries, Strategy):
             if (yield from step.deliver(delay, attempt)):
                 return
         step.dead_letter()
-
-    @cached_property
-    def specification(self) -> StrategySpecification:
-        """Deliveries, and no check."""
-        return StrategySpecification(deliveries=Deliveries.of(self))
 
     @property
     def label(self) -> str:

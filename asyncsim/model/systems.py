@@ -132,6 +132,16 @@ class ExternalSystem(Described, abc.ABC):
         """Work through the queue: a SimPy process that never ends."""
 
     @property
+    def specification(self) -> SystemSpecification | None:
+        """What `run` does, in values that need no SimPy to be read: one for each of `links`.
+
+        Built-in systems have that of the kind whose fields they inherit. It stands for this very
+        class: a subclass may behave in another way and defines its own.
+        """
+        kinds = [kind for kind in (Batch, Service, Staff) if isinstance(self, kind)]
+        return tuple(kind.of(self) for kind in kinds) or None
+
+    @property
     def links(self) -> tuple[ExternalSystem, ...]:
         """The systems an item goes through, one after the other: usually just this one."""
         return (self,)
@@ -192,11 +202,6 @@ class NightlyBatch(Batch, ExternalSystem):
         Seen ``"per item"`` or only ``"at end"`` of the batch.
     """
 
-    @cached_property
-    def specification(self) -> SystemSpecification:
-        """Runs by the clock."""
-        return (Batch.of(self),)
-
     def run(self, context: SystemContext) -> SimProcess:
         """Every night: take what is there, work through it, publish the results."""
         nights = self.nights(context.calendar)
@@ -205,9 +210,8 @@ class NightlyBatch(Batch, ExternalSystem):
             oldest = context.queue[0].submitted
             night = next((night for night in nights if night.cut_off >= oldest), None)
             if night is None:
-                raise scenario_error(
-                    "NightlyBatch.start", "must come round again on some day", self.start
-                )
+                problem = "must come round again on some day"
+                raise scenario_error("NightlyBatch.start", problem, self.start)
             yield context.until_after(night.start)
             if self.skip and context.chance("skip", night.index) < self.skip:
                 continue
@@ -224,9 +228,8 @@ class NightlyBatch(Batch, ExternalSystem):
         """Return what gets done and when; the rest goes back to the queue."""
         broken_at = len(items)
         if self.failure and context.chance("failure", night.index) < self.failure:
-            broken_at = int(context.chance("breakdown", night.index) * len(items))
-            if self.results == "at end":
-                broken_at = 0
+            share = context.chance("breakdown", night.index)
+            broken_at = 0 if self.results == "at end" else int(share * len(items))
         lanes, done = LanePool(self.lanes, free_at=context.now), []
         for k, item in enumerate(items):
             if k == broken_at or lanes.next_free >= night.end:
@@ -252,22 +255,14 @@ class OnlineService(Service, ExternalSystem):
         Requests worked on at the same time; None, in files ``"unlimited"``, for any number.
     """
 
-    @cached_property
-    def specification(self) -> SystemSpecification:
-        """Serves at once."""
-        return (Service.of(self),)
-
     def run(self, context: SystemContext) -> SimProcess:
         """Give each request the lane that is free first."""
         lanes = LanePool(self.lanes) if self.lanes else None
         while True:
             yield context.wait_for_work()
             for item in context.take():
-                if lanes is None:
-                    context.complete(item, at=context.now + item.time)
-                else:
-                    _, ended = lanes.book(context.now, item.time)
-                    context.complete(item, at=ended)
+                now, work = context.now, item.time
+                context.complete(item, at=lanes.book(now, work)[1] if lanes else now + work)
 
 
 @frozen(field_transformer=name_errors)
@@ -289,11 +284,6 @@ class People(Staff, ExternalSystem):
         Working hours, days of the week, and the place whose public holidays are free.
     """
 
-    @cached_property
-    def specification(self) -> SystemSpecification:
-        """Works in its hours."""
-        return (Staff.of(self),)
-
     def run(self, context: SystemContext) -> SimProcess:
         """Give each task to the first free member of the team; count working time only."""
         office = self.hours(context.calendar)
@@ -308,16 +298,13 @@ class People(Staff, ExternalSystem):
 MOST_LINKS = 100
 
 
-def chained(value: Sequence[ExternalSystem]) -> tuple[ExternalSystem, ...]:
-    """Return two or more systems, checked."""
+def _chained(value: Sequence[ExternalSystem]) -> tuple[ExternalSystem, ...]:
     several = isinstance(value, (list, tuple)) and len(value) >= 2
-    if several and all(isinstance(system, ExternalSystem) for system in value):
-        if sum(len(system.links) for system in value) > MOST_LINKS:
-            raise InvalidValue(
-                f"must have {MOST_LINKS} links at most, those of chains in it counted"
-            )
-        return tuple(value)
-    raise InvalidValue("must be a list of two or more external systems")
+    if not several or not all(isinstance(system, ExternalSystem) for system in value):
+        raise InvalidValue("must be a list of two or more external systems")
+    if sum(len(system.links) for system in value) > MOST_LINKS:
+        raise InvalidValue(f"must have {MOST_LINKS} links at most, those of chains in it counted")
+    return tuple(value)
 
 
 @frozen(field_transformer=name_errors)
@@ -333,7 +320,7 @@ class Chain(ExternalSystem):
         Two or more systems, in order; 100 at most, those of chains within it counted.
     """
 
-    systems: tuple[ExternalSystem, ...] = field(converter=chained)
+    systems: tuple[ExternalSystem, ...] = field(converter=_chained)
 
     @property
     def links(self) -> tuple[ExternalSystem, ...]:
@@ -384,11 +371,8 @@ class LoggedCompletions(ExternalSystem):
     def __attrs_post_init__(self) -> None:
         n = len(self.serial_numbers)
         if n and (n != len(self.completions) or len(set(self.serial_numbers)) != n):
-            raise scenario_error(
-                "LoggedCompletions.serial_numbers",
-                "must be unique, and as many as the completions",
-                n,
-            )
+            problem = "must be unique, and as many as the completions"
+            raise scenario_error("LoggedCompletions.serial_numbers", problem, n)
 
     @property
     def item_time(self) -> Duration:  # type: ignore[override]
