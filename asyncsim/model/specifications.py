@@ -8,9 +8,6 @@ that it cannot tell; no kind is ever taken for another, so none has subclasses.
   external system *delivers* its callback (`Deliveries`).
 * The specification of a system is a tuple with one value for each link: `Batch`, `Service`, `Staff`
   or `Completions`; None stands for a link that has none.
-
-A specification counts only if the very class of a strategy or system defines it: a subclass may
-behave in another way (`own_specification`).
 """
 
 from __future__ import annotations
@@ -85,10 +82,8 @@ class ScheduledWait(Protocol):
 
     armed: float
     checks: int
-    last_check: float
-    """When the last check ended; before the first, when the wait was armed."""
-    notes: dict[str, Any]
-    """A place for what a strategy wants to remember of this wait."""
+    last_check: float  # when the last check ended; before the first, when the wait was armed
+    notes: dict[str, Any]  # for what a strategy wants to remember of this wait
 
     def chance(self, what: str, k: int = 0) -> float:
         """Return the k-th uniform random number in [0, 1) of this wait, for one purpose."""

@@ -39,9 +39,8 @@ from asyncsim.model.validation import name_errors, scenario_error
 class LanePool:
     """`count` identical servers behind one FIFO queue, booked ahead.
 
-    The service time of a job is known when it joins the queue, so it gets the lane that is free
-    first, and its start and end are known at once: the recursion of Kiefer and Wolfowitz (1955,
-    doi:10.2307/1992945). Jobs must be booked in the order in which they join.
+    A job gets the lane that is free first, and its start and end are known when it joins: the
+    recursion of Kiefer and Wolfowitz (1955, doi:10.2307/1992945). Book jobs in order of joining.
     """
 
     __slots__ = ("_free_at",)
@@ -67,12 +66,9 @@ class Item(Protocol):
     """A piece of work on its way through an external system."""
 
     serial_number: str
-    submitted: float
-    """When it came to this system."""
-    time: float
-    """How long this system works on it, in seconds."""
-    number: int
-    """Number of the instance it belongs to, from 1."""
+    submitted: float  # when it came to this system
+    time: float  # seconds that this system works on it
+    number: int  # of the instance it belongs to, from 1
 
 
 class SystemContext(Protocol):
@@ -122,10 +118,8 @@ class ExternalSystem(Described, abc.ABC):
     """
 
     item_time: Duration
-    serial_numbers: Sequence[str] = ()
-    """The numbers of a log for instance 1, 2, …, used in place of the simulated ones."""
-    instances: int | None = None
-    """How many instances a log has completions for; None if any number can be played."""
+    serial_numbers: Sequence[str] = ()  # in a log, for instance 1, 2, …, in place of simulated ones
+    instances: int | None = None  # that a log has completions for; None for any number
 
     @abc.abstractmethod
     def run(self, context: SystemContext) -> SimProcess:
