@@ -14,13 +14,7 @@ import numpy as np
 from attrs import frozen
 
 from asyncsim.model.distributions import Duration, Fixed
-from asyncsim.model.specifications import (
-    Deliveries,
-    Grid,
-    Hold,
-    Intervals,
-    StrategySpecification,
-)
+from asyncsim.model.specifications import Deliveries, Grid, Hold, Intervals, StrategySpecification
 
 TAIL = 1e-12
 MOST_TERMS, MOST_STEPS = 4_000_000, 200_000  # of sums by arrays and one by one, about a second

@@ -37,12 +37,7 @@ from asyncsim.model.validation import argument, choice, reader_of, scenario_erro
 
 T = TypeVar("T")
 Kinds = Mapping[str, type[Any]]
-ELEMENTS: Kinds = {
-    "step": Step,
-    "async step": AsyncStep,
-    "choice": Choice,
-    "parallel": Parallel,
-}
+ELEMENTS: Kinds = {"step": Step, "async step": AsyncStep, "choice": Choice, "parallel": Parallel}
 KIND_OF: dict[type, str] = {
     cls: kind for table in (ELEMENTS, SYSTEMS, ARRIVALS, STRATEGIES) for kind, cls in table.items()
 }
@@ -63,12 +58,7 @@ ARRAYS: dict[str, type[Any] | Kinds] = {  # what the tables of an array under a 
     **dict.fromkeys(PATH_KEYS, ELEMENTS),
 }
 DISTRIBUTION_KEYS = ("work", "call_work", "item_time", "delay")
-DURATION_READERS = (
-    units.duration,
-    units.positive_duration,
-    units.length,
-    units.optional_duration,
-)
+DURATION_READERS = (units.duration, units.positive_duration, units.length, units.optional_duration)
 WIDTH = 100
 MOST_CHARACTERS = 50_000_000  # enough for a log of a million requests
 MOST_PARTS = 3 * MOST_NESTED  # of a key `a.b.c`, and levels of arrays; a level of steps needs two
@@ -237,21 +227,18 @@ def dumps(scenario: object) -> str:
 def _in_lines(array: re.Match[str]) -> str:
     """Return an array of numbers with many of them in a line; a week of rates is 168."""
     indent, numbers = array["indent"], " ".join(array["numbers"].split()).removesuffix(",")
-    start = indent + (array["key"] or "")
-    text = f"{start}[{numbers}]"
-    if len(text) <= WIDTH:
+    start, inner = indent + (array["key"] or ""), indent + "    "
+    if len(text := f"{start}[{numbers}]") <= WIDTH:
         return text
-    lines = textwrap.fill(numbers, WIDTH, initial_indent=indent + "    ",
-                          subsequent_indent=indent + "    ")  # fmt: skip
+    lines = textwrap.fill(numbers, WIDTH, initial_indent=inner, subsequent_indent=inner)
     return f"{start}[\n{lines},\n{indent}]"
 
 
 def strategy_table(strategy: Strategy) -> dict[str, Any]:
     """Return a strategy as a table; `strategy_from` returns an equal one."""
     if type(strategy) not in STRATEGIES.values():
-        raise ScenarioError(
-            f"{type(strategy).__name__} is a strategy of your own: no file holds it"
-        )
+        name = type(strategy).__name__
+        raise ScenarioError(f"{name} is a strategy of your own: no file holds it")
     return _table(strategy)
 
 
@@ -280,9 +267,8 @@ def _default(field: attrs.Attribute[Any]) -> Any:
 def _value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
     if isinstance(value, Duration):
         if type(value) not in DISTRIBUTIONS.values():
-            raise ScenarioError(
-                f"{type(value).__name__} is a distribution of your own: no file can hold it"
-            )
+            name = type(value).__name__
+            raise ScenarioError(f"{name} is a distribution of your own: no file can hold it")
         if isinstance(value, Fixed):
             return units.format_duration(value.value)
         return {"law": value.kind} | _table(value)
@@ -311,9 +297,7 @@ def told_apart(strategies: Sequence[Strategy]) -> tuple[str, ...]:
     for one in strategies:
         alike = [other for other in strategies if other.label == one.label]
         of_kind = [other for other in alike if type(other) is type(one)]
-        words = [one.label]
-        if len(of_kind) < len(alike):
-            words.append(type(one).__name__)
+        words = [one.label, *([type(one).__name__] if len(of_kind) < len(alike) else [])]
         cls: type[Any] = type(one)
         for field in attrs.fields(cls) if attrs.has(cls) else ():
             value = getattr(one, field.name)

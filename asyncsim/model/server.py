@@ -224,7 +224,7 @@ PRESETS = {  # [V] read in a public source, [D] derived
         source="AWS Step Functions, standard workflows: $0.025 per 1,000 state transitions "
         "(text of 2023; prices differ by region and change) [V]; three transitions a check and "
         "one a callback [D]",
-    ),
+    )
 }
 
 

@@ -34,8 +34,8 @@ from asyncsim.model.distributions import Duration, Fixed, as_distribution
 from asyncsim.model.units import DAY, HOUR, DurationLike, InvalidValue, seconds_of_day
 from asyncsim.model.validation import name_errors, scenario_error, word_of
 
-MOST_FACTOR = 1_000_000
-MOST_RETRIES = 1000
+MOST_FACTOR, MOST_RETRIES = 1_000_000, 1000
+ANCHORS = word_of("arming", "clock", "random")
 T = TypeVar("T")
 
 
@@ -103,12 +103,19 @@ def grid_index(anchor: float, interval: float, after: float) -> int:
     return k
 
 
+def _skip_one_by_one(schedule: Schedule, step: ScheduledWait, before: float) -> None:
+    """Count the checks due before an instant."""
+    while (due := schedule.next_check(step)) < before:
+        step.checks += 1
+        step.last_check = due
+
+
 @frozen(field_transformer=name_errors)
 class Grid(Kind):
     """Checks at fixed intervals; the parameters are those of `asyncsim.Polling`."""
 
     interval: float = field(converter=units.poll_interval)
-    anchor: str = field(default="arming", validator=word_of("arming", "clock", "random"))
+    anchor: str = field(default="arming", validator=ANCHORS)
     jitter: float = field(default=0.0, converter=units.duration, kw_only=True)
     limit: int | None = field(default=None, converter=units.optional_count, kw_only=True)
 
@@ -187,11 +194,9 @@ class Intervals(Kind):
         k = step.checks
         if self.jitter == "decorrelated":
             return step.last_check + self._decorrelated(step, k)
-        share = 1.0
-        if self.jitter == "full":
-            share = step.chance("jitter", k)
-        elif self.jitter == "equal":
-            share = (1 + step.chance("jitter", k)) / 2
+        share = 1.0 if self.jitter == "none" else step.chance("jitter", k)
+        if self.jitter == "equal":
+            share = (1 + share) / 2
         return step.last_check + share * self.interval(k)
 
     def _decorrelated(self, step: ScheduledWait, k: int) -> float:
@@ -202,18 +207,10 @@ class Intervals(Kind):
         step.notes["slept"] = k, slept
         return float(slept)
 
-    def skip(self, step: ScheduledWait, before: float) -> None:
-        """Count the checks due before an instant."""
-        _skip_one_by_one(self, step, before)
+    skip = _skip_one_by_one
 
 
 Schedule = Grid | Intervals
-
-
-def _skip_one_by_one(schedule: Schedule, step: ScheduledWait, before: float) -> None:
-    while (due := schedule.next_check(step)) < before:
-        step.checks += 1
-        step.last_check = due
 
 
 @frozen(field_transformer=name_errors)

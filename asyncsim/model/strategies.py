@@ -24,6 +24,7 @@ from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import DistributionLike, Duration, external_distribution
 from asyncsim.model.specifications import (
+    ANCHORS,
     Deliveries,
     Described,
     Grid,
@@ -35,7 +36,7 @@ from asyncsim.model.specifications import (
     own_specification,
 )
 from asyncsim.model.units import poll_interval, text_of
-from asyncsim.model.validation import name_errors, word_of
+from asyncsim.model.validation import name_errors
 
 SimProcess = Generator[Event, Any, None]
 Answered = Generator[Event, Any, bool]
@@ -378,9 +379,7 @@ class CallbackWithSafetyPoll(Callback):
     """
 
     every: float = field(default=300.0, converter=poll_interval, kw_only=True)
-    anchor: str = field(
-        default="arming", validator=word_of("arming", "clock", "random"), kw_only=True
-    )
+    anchor: str = field(default="arming", validator=ANCHORS, kw_only=True)
 
     @property
     def safety_poll(self) -> Polling:
