@@ -19,9 +19,9 @@ from typing import Any
 import pandas as pd
 from attrs import evolve, field, frozen
 
-from asyncsim.errors import ScenarioError
 from asyncsim.model.server import FinishPolicy, WorkflowServer
-from asyncsim.model.units import nearest
+from asyncsim.model.units import one_of
+from asyncsim.model.validation import argument, scenario_error
 
 MARKS = {"V": "verified", "D": "derived", "R": "measured", "U": "not verified"}
 KINDS = ("early", "duplicate", "unknown", "late")
@@ -90,13 +90,9 @@ class Profile:
 
     def applied_to(self, server: WorkflowServer) -> WorkflowServer:
         """Return a server with the policy, and the database operations that were measured."""
-        check, callback = self.check_operations, self.callback_operations
-        return evolve(
-            server,
-            policy=self.policy,
-            check_operations=server.check_operations if check is None else check,
-            callback_operations=server.callback_operations if callback is None else callback,
-        )
+        numbers = ("check_operations", "callback_operations")
+        measured = {one: value for one in numbers if (value := getattr(self, one)) is not None}
+        return evolve(server, policy=self.policy, **measured)
 
     def table(self) -> pd.DataFrame:
         """Return one row per point: what is known, how well, and what the policy does."""
@@ -140,26 +136,19 @@ def profile_named(value: str | Profile) -> Profile:
     """Return a profile, also by its name: ``"camunda 8"``, ``"Camunda-8"``."""
     if isinstance(value, Profile):
         return value
-    names = ", ".join(map(repr, PROFILES))
-    if not isinstance(value, str):
-        raise ScenarioError(f"profile must be a Profile or one of {names}, got {value!r}")
-    plain = " ".join(value.lower().replace("_", " ").replace("-", " ").split())
-    if plain not in PROFILES:
-        hint = nearest(plain, PROFILES)
-        raise ScenarioError(f"profile must be one of {names}, got {value!r}{hint}")
-    return PROFILES[plain]
+    if isinstance(value, str):
+        plain = " ".join(value.lower().replace("_", " ").replace("-", " ").split())
+        return PROFILES[argument("profile", value, lambda _: one_of(plain, PROFILES))]
+    raise scenario_error(
+        "profile", f"must be a Profile or one of {', '.join(map(repr, PROFILES))}", value
+    )
 
 
 def profiles() -> pd.DataFrame:
     """Return all profiles, one row each; every cell ends with its mark.
 
-    Examples
-    --------
-    >>> import asyncsim as sim
-    >>> sim.profiles().loc["n8n", "early"]
-    '409 [V]'
-    >>> sim.profiles().loc["k2", "late"]
-    'unknown to us [U]'
+    >>> sim.profiles().loc["n8n", "early"], sim.profiles().loc["k2", "late"]
+    ('409 [V]', 'unknown to us [U]')
     >>> sim.profiles().loc["dbos", "operations"]
     '1 a check, 12 a callback [R]'
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import attrs
 import pandas as pd
 from attrs import field, frozen
 
@@ -110,7 +111,7 @@ class FinishPolicy:
 class WorkflowServer:
     """Identical workers over one FIFO queue. A job of no duration needs no worker.
 
-    >>> sim.WorkflowServer(workers=4, poll_work="10ms", callback_work="20ms").poll_work
+    >>> sim.WorkflowServer(workers=4, poll_work="10ms", finish_limit="100 per 60 s").poll_work
     0.01
 
     Parameters
@@ -130,9 +131,6 @@ class WorkflowServer:
         is a convention of this model, not a measurement: the record of the wait is read, and
         the next check or the answer is written. `asyncsim.profiles` shows what was measured in
         other engines.
-
-    >>> sim.WorkflowServer(finish_limit="3000 refilled 500/s", check_operations=1).finish_limit.size
-    3000
     """
 
     workers: int = field(default=4, converter=units.servers)
@@ -210,10 +208,7 @@ class CostModel:
 
     @classmethod
     def preset(cls, name: str) -> CostModel:
-        """Return published prices by name, such as ``"aws step functions"``.
-
-        `asyncsim.cost_presets` shows all of them.
-        """
+        """Return published prices by name; `asyncsim.cost_presets` shows all of them."""
         return PRESETS[choice("CostModel.preset", name, PRESETS)]
 
 
@@ -243,5 +238,5 @@ def cost_presets() -> pd.DataFrame:
         source``.
     """
     columns = ["transition", "transitions_per_check", "transitions_per_call", "currency", "source"]
-    rows = [[getattr(prices, column) for column in columns] for prices in PRESETS.values()]
-    return pd.DataFrame(rows, columns=columns, index=pd.Index(PRESETS, name="name"))
+    table = pd.DataFrame(map(attrs.asdict, PRESETS.values()), index=pd.Index(PRESETS, name="name"))
+    return table[columns]

@@ -128,9 +128,9 @@ class Strategy(Described):
     def expected(self, external: DistributionLike) -> Expected | None:
         """Return the closed form for an idle server, or None where there is none.
 
-        A grid by the wall clock is taken to have a random phase, which is right where armings are
-        spread evenly over the interval. There is no closed form with jitter, with a limit of
-        checks, for retries beside a safety poll, or for a strategy without a specification.
+        A grid by the wall clock counts as one with a random phase, which is right for armings that
+        are spread evenly over the interval. Jitter, a limit of checks, retries beside a safety
+        poll, and strategies without a specification have no closed form.
 
         Parameters
         ----------
@@ -184,8 +184,6 @@ class CheckingStrategy(Strategy):
     >>> from asyncsim.model.specifications import Grid, StrategySpecification
     >>> class TwiceAnHour(sim.CheckingStrategy):
     ...     specification = StrategySpecification(Grid("30min", "clock"))
-    >>> TwiceAnHour().expected(sim.exponential("2h")).latency
-    900.0
     """
 
     def wait(self, step: WaitingStep) -> SimProcess:

@@ -100,11 +100,7 @@ class SystemContext(Protocol):
         """Put items back at the front of the queue."""
 
     def complete(self, item: Item, at: float | None = None) -> None:
-        """Mark an item complete, now or at an instant.
-
-        Items that are complete at one instant are shown, or passed on, in the order of instances
-        and their steps.
-        """
+        """Mark an item complete, now or at an instant; ties by instance, then step."""
 
     def chance(self, what: str, k: int = 0) -> float:
         """Return the k-th uniform random number in [0, 1) of this system, for one purpose."""
