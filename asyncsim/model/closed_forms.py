@@ -58,7 +58,7 @@ def expected(specification: StrategySpecification, external: Duration) -> Expect
         case Intervals(jitter="none"), None:
             return checks_at_given_times(external, checks.interval)
         case Hold(), None:
-            return long_polling(external, checks.seconds)
+            return long_polling(external, checks.hold)
         case None, Deliveries() as sent:
             return callback(sent.delay.mean, sent.loss, sent.retries, sent.duplicates)
         case Grid(every, "clock" | "random", jitter=0.0), Deliveries(delay, loss=loss, retries=()):

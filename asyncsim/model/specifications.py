@@ -215,9 +215,9 @@ Schedule = Grid | Intervals
 
 @frozen(field_transformer=name_errors)
 class Hold(Kind):
-    """Requests held open one after the other, each for at most `seconds`."""
+    """Requests held open one after the other; the parameter is that of `asyncsim.LongPolling`."""
 
-    seconds: float = field(converter=units.poll_interval)
+    hold: float = field(default=30.0, converter=units.poll_interval)
 
 
 def _retry_schedule(value: Sequence[DurationLike]) -> tuple[float, ...]:

@@ -111,7 +111,8 @@ class Strategy(Described):
         Built-in strategies have that of the kind whose fields they inherit. It stands for this very
         class: a subclass may behave in another way and defines its own.
         """
-        checks = next((kind.of(self) for kind in (Grid, Intervals) if isinstance(self, kind)), None)
+        kinds = (Grid, Intervals, Hold)
+        checks = next((kind.of(self) for kind in kinds if isinstance(self, kind)), None)
         deliveries = Deliveries.of(self) if isinstance(self, Deliveries) else None
         return StrategySpecification(checks, deliveries) if checks or deliveries else None
 
@@ -275,7 +276,7 @@ class Backoff(Intervals, CheckingStrategy):
 
 
 @frozen(field_transformer=name_errors)
-class LongPolling(Strategy):
+class LongPolling(Hold, Strategy):
     """Checks once and holds the connection until the work is complete or the hold time is over.
 
     A held connection costs no worker (asynchronous input and output), only the connection; a worker
@@ -293,18 +294,11 @@ class LongPolling(Strategy):
         The longest time for which one request is held, 1 ms or more.
     """
 
-    hold: float = field(default=30.0, converter=poll_interval)
-
     def wait(self, step: WaitingStep) -> SimProcess:
         """Hold one request after the other until one brings the completion."""
         while True:
             if (yield from step.hold(self.hold)):
                 return
-
-    @cached_property
-    def specification(self) -> StrategySpecification:
-        """Requests held open."""
-        return StrategySpecification(Hold(self.hold))
 
     @property
     def label(self) -> str:

@@ -128,7 +128,7 @@ class ExternalSystem(Described, abc.ABC):
         Built-in systems have that of the kind whose fields they inherit. It stands for this very
         class: a subclass may behave in another way and defines its own.
         """
-        kinds = [kind for kind in (Batch, Service, Staff) if isinstance(self, kind)]
+        kinds = [kind for kind in (Batch, Service, Staff, Completions) if isinstance(self, kind)]
         return tuple(kind.of(self) for kind in kinds) or None
 
     @property
@@ -341,7 +341,7 @@ def instants(value: Sequence[float]) -> tuple[float, ...]:
 
 
 @frozen(field_transformer=name_errors)
-class LoggedCompletions(ExternalSystem):
+class LoggedCompletions(Completions, ExternalSystem):
     """Completes each item at the instant in a log, or at once if that is past.
 
     >>> sim.LoggedCompletions([3600.0, 60.0], ["1_31", "2_31"]).serial_numbers
@@ -373,11 +373,6 @@ class LoggedCompletions(ExternalSystem):
     def instances(self) -> int:  # type: ignore[override]
         """The number of completions."""
         return len(self.completions)
-
-    @cached_property
-    def specification(self) -> SystemSpecification:
-        """Completes at given instants."""
-        return (Completions.of(self),)
 
     def run(self, context: SystemContext) -> SimProcess:
         """Look each item up in the log."""

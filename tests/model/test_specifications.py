@@ -172,7 +172,7 @@ def test_a_kind_has_no_subclasses():
         (lambda: Grid(60, "noon"), "Grid.anchor must be one of"),
         (lambda: Intervals(10, cap=5), "Intervals.cap must be at least first"),
         (lambda: Intervals(10, 0.5), "Intervals.factor must be 1 or more"),
-        (lambda: Hold(0), "Hold.seconds must be positive"),
+        (lambda: Hold(0), "Hold.hold must be positive"),
         (lambda: Deliveries(loss=2), "Deliveries.loss must be a probability"),
         (lambda: Service(-1), "Service.item_time must not be negative"),
     ],
