@@ -348,3 +348,6 @@ class Process:
         """The activation number of every step, by name."""
         numbered = [e for e in self.parts() if isinstance(e, (Step, AsyncStep))]
         return {e.name: self.first_activation + k for k, e in enumerate(numbered)}
+
+
+ELEMENTS = {"step": Step, "async step": AsyncStep, "choice": Choice, "parallel": Parallel}

@@ -14,21 +14,10 @@ import attrs
 import tomli_w
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model import units
+from asyncsim.model import process, units
 from asyncsim.model.arrivals import ARRIVALS, Arrivals
 from asyncsim.model.distributions import DISTRIBUTIONS, Duration, Fixed
 from asyncsim.model.examples import SCENARIO, file_read_error, readable_file
-from asyncsim.model.process import (
-    MOST_NESTED,
-    AsyncStep,
-    Branch,
-    Choice,
-    Element,
-    Parallel,
-    Process,
-    Step,
-)
-from asyncsim.model.process import Response as ResponseShares
 from asyncsim.model.server import CostModel, FinishPolicy, RateLimit, WorkflowServer
 from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.model.systems import SYSTEMS, ExternalSystem
@@ -37,31 +26,31 @@ from asyncsim.model.validation import argument, choice, reader_of, scenario_erro
 
 T = TypeVar("T")
 Kinds = Mapping[str, type[Any]]
-ELEMENTS: Kinds = {"step": Step, "async step": AsyncStep, "choice": Choice, "parallel": Parallel}
-KIND_OF: dict[type, str] = {
-    cls: kind for table in (ELEMENTS, SYSTEMS, ARRIVALS, STRATEGIES) for kind, cls in table.items()
-}
-OF_SOME_KIND = (Element, ExternalSystem, Arrivals)
+ALL_KINDS = (process.ELEMENTS, SYSTEMS, ARRIVALS, STRATEGIES)
+KIND_OF: dict[type, str] = {cls: kind for table in ALL_KINDS for kind, cls in table.items()}
+OF_SOME_KIND = (process.Element, ExternalSystem, Arrivals)
 OBJECTS: dict[str, type[Any] | Kinds] = {  # what the table under a key holds
-    "process": Process,
+    "process": process.Process,
     "arrivals": ARRIVALS,
     "server": WorkflowServer,
     "policy": FinishPolicy,
     "costs": CostModel,
-    "response": ResponseShares,
+    "response": process.Response,
 }
 PATH_KEYS = ("on_accepted", "on_done", "on_rejected", "on_timeout")
 ARRAYS: dict[str, type[Any] | Kinds] = {  # what the tables of an array under a key hold
-    "steps": ELEMENTS,
-    "branches": Branch,
+    "steps": process.ELEMENTS,
+    "branches": process.Branch,
     "systems": SYSTEMS,
-    **dict.fromkeys(PATH_KEYS, ELEMENTS),
+    **dict.fromkeys(PATH_KEYS, process.ELEMENTS),
 }
 DISTRIBUTION_KEYS = ("work", "call_work", "item_time", "delay")
 DURATION_READERS = (units.duration, units.positive_duration, units.length, units.optional_duration)
 WIDTH = 100
 MOST_CHARACTERS = 50_000_000  # enough for a log of a million requests
-MOST_PARTS = 3 * MOST_NESTED  # of a key `a.b.c`, and levels of arrays; a level of steps needs two
+MOST_PARTS = (
+    3 * process.MOST_NESTED
+)  # of a key `a.b.c`, and levels of arrays: two for each of steps
 _NUMBERS = re.compile(  # an array of numbers as tomli_w writes it, one to a line
     r"^(?P<indent> *)(?P<key>[\w-]+ = )?\[\n(?P<numbers>(?: *[-+.\de]+,\n)+) *\]", re.MULTILINE
 )
@@ -184,7 +173,7 @@ def _value_of(cls: type[Any], key: str, value: Any, place: _Place) -> Any:
     if key not in ARRAYS or (key in PATH_KEYS and not isinstance(value, list)):
         return value
     parts = enumerate(place.checked(value, list, "an array"))
-    if cls is Parallel:
+    if cls is process.Parallel:
         return [_branch(part, place.inside(k)) for k, part in parts]
     return [_make(ARRAYS[key], part, place.inside(k)) for k, part in parts]
 
@@ -195,7 +184,7 @@ def _branch(data: object, place: _Place) -> Any:
     for key in table:
         if key != "steps":
             raise place.error(f"a parallel branch has no key {shown(key)}{nearest(key, ['steps'])}")
-    return _value_of(Branch, "steps", table.get("steps", []), place.inside("steps"))
+    return _value_of(process.Branch, "steps", table.get("steps", []), place.inside("steps"))
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -251,7 +240,7 @@ def _table(obj: Any) -> dict[str, Any]:
         value = getattr(obj, field.name)
         if value != _default(field):
             table[field.alias] = units.UNLIMITED if value is None else _value(value, field)
-    if isinstance(obj, Parallel):
+    if isinstance(obj, process.Parallel):
         table["branches"] = [{"steps": steps} for steps in table["branches"]]
     return table
 

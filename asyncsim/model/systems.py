@@ -19,7 +19,7 @@ from attrs import field, frozen
 from simpy import Event
 
 from asyncsim.model.calendar import Calendar
-from asyncsim.model.distributions import Duration, as_distribution, finite_numbers
+from asyncsim.model.distributions import Duration, Fixed, finite_numbers
 from asyncsim.model.specifications import (
     Batch,
     Completions,
@@ -355,6 +355,7 @@ class LoggedCompletions(Completions, ExternalSystem):
         Their serial numbers in the log, used in place of the simulated ones.
     """
 
+    item_time = Fixed(0.0)  # nothing is drawn: the log has the completion itself
     completions: tuple[float, ...] = field(converter=instants, repr=False)
     serial_numbers: tuple[str, ...] = field(default=(), converter=texts, repr=False)
 
@@ -363,11 +364,6 @@ class LoggedCompletions(Completions, ExternalSystem):
         if n and (n != len(self.completions) or len(set(self.serial_numbers)) != n):
             problem = "must be unique, and as many as the completions"
             raise scenario_error("LoggedCompletions.serial_numbers", problem, n)
-
-    @property
-    def item_time(self) -> Duration:  # type: ignore[override]
-        """No time is drawn: the log has the completion itself."""
-        return as_distribution(0.0)
 
     @property
     def instances(self) -> int:  # type: ignore[override]
