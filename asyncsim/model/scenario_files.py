@@ -7,6 +7,7 @@ import textwrap
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -100,11 +101,9 @@ def _bounded(text: str, name: str) -> str:
     plain = _NO_STRUCTURE.sub("_", text)
     if _DOTTED.search(plain):
         raise ScenarioError(f"{name}: a key must have {MOST_PARTS} dotted parts at most")
-    depth = 0
-    for sign in _NO_BRACKETS.sub("", plain):
-        depth += 1 if sign in "[{" else -1
-        if depth > MOST_PARTS:
-            raise ScenarioError(f"{name}: arrays must not be nested deeper than {MOST_PARTS}")
+    depths = accumulate(1 if sign in "[{" else -1 for sign in _NO_BRACKETS.sub("", plain))
+    if max(depths, default=0) > MOST_PARTS:
+        raise ScenarioError(f"{name}: arrays must not be nested deeper than {MOST_PARTS}")
     return text
 
 
