@@ -62,7 +62,7 @@ def readable_file(path: str | Path, ending: str, called: str = "path") -> Path:
     return examples_folder() / "data" / f"{name}{ending}"
 
 
-def file_read_error(path: str | Path, error: OSError, ending: str) -> ScenarioError:
+def file_read_error(path: str | Path, error: OSError, ending: str = "") -> ScenarioError:
     """Return the error for a file that cannot be read, with the place and the likely file meant.
 
     That may be an example with the same name and this ending.
