@@ -11,28 +11,11 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import ArrayLike
 
+from asyncsim.model import units
 from asyncsim.model.calendar import Calendar, Days, Hours, holiday_calendar
 from asyncsim.model.distributions import Floats, finite_numbers
 from asyncsim.model.systems import instants
-from asyncsim.model.units import (
-    HIGHEST,
-    MOST,
-    MOST_INSTANCES,
-    SECONDS_PER_UNIT,
-    InvalidValue,
-    Rate,
-    count,
-    day_numbers,
-    days_of_week,
-    duration,
-    instances,
-    number,
-    positive_duration,
-    rate,
-    seconds_of_day,
-    text_of,
-    window,
-)
+from asyncsim.model.units import DAY, HOUR, WEEK, InvalidValue, Rate, require
 from asyncsim.model.validation import name_errors, scenario_error
 
 CHUNK = 4096
@@ -52,13 +35,10 @@ class Arrivals(abc.ABC):
 
 def check_number(where: str, value: object, expected: float, seconds: float) -> None:
     """Raise a ScenarioError if more instances are expected in that time than a run can have."""
-    if expected > MOST_INSTANCES:
-        raise scenario_error(
-            where,
-            f"must bring {MOST_INSTANCES:,} instances at most in {text_of(seconds)} of open time "
-            f"(it would be about {expected:.3g})",
-            value,
-        )
+    if expected > units.MOST_INSTANCES:
+        most = f"must bring {units.MOST_INSTANCES:,} instances at most in {units.text_of(seconds)}"
+        problem = f"{most} of open time (it would be about {expected:.3g})"
+        raise scenario_error(where, problem, value)
 
 
 def exponential_sums(rng: np.random.Generator, total: float, mean: float) -> Floats:
@@ -85,8 +65,10 @@ class _InHours(Arrivals):
         Place whose public holidays have no arrivals.
     """
 
-    between: tuple[str, str] = field(default=("00:00", "24:00"), converter=window, kw_only=True)
-    days: str = field(default="every day", converter=days_of_week, kw_only=True)
+    between: tuple[str, str] = field(
+        default=("00:00", "24:00"), converter=units.window, kw_only=True
+    )
+    days: str = field(default="every day", converter=units.days_of_week, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
 
     def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
@@ -101,8 +83,8 @@ class _InHours(Arrivals):
     @property
     def window_seconds(self) -> float:
         """Length of the daily window."""
-        opens, closes = self.between
-        return float(seconds_of_day(closes) - seconds_of_day(opens))
+        opens, closes = map(units.seconds_of_day, self.between)
+        return float(closes - opens)
 
 
 @frozen(field_transformer=name_errors)
@@ -127,18 +109,17 @@ class Poisson(_InHours):
         Place whose public holidays have no arrivals.
     """
 
-    rate: Rate = field(converter=rate)
-    size: int = field(default=1, converter=count, kw_only=True)
+    rate: Rate = field(converter=units.rate)
+    size: int = field(default=1, converter=units.count, kw_only=True)
 
     @property
     def per_open_second(self) -> float:
         """Arrival instants per second while the window is open."""
-        seconds = SECONDS_PER_UNIT[self.rate.unit]
-        if seconds >= SECONDS_PER_UNIT["week"]:
-            return self.rate.count / (len(day_numbers(self.days)) * self.window_seconds)
-        if seconds >= SECONDS_PER_UNIT["day"]:
-            return self.rate.count / self.window_seconds
-        return self.rate.per_second
+        days_of = {WEEK: len(units.day_numbers(self.days)), DAY: 1}
+        days = days_of.get(units.SECONDS_PER_UNIT[self.rate.unit])
+        if days is None:
+            return self.rate.per_second
+        return self.rate.count / (days * self.window_seconds)
 
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Return a Poisson process of rate `per_open_second`, `size` at each instant."""
@@ -161,7 +142,7 @@ class UniformArrivals(_InHours):
         Number of instances in the whole scenario.
     """
 
-    count: int = field(converter=instances)
+    count: int = field(converter=units.instances)
 
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Return that many sorted uniform numbers."""
@@ -187,12 +168,12 @@ class Regular(_InHours):
         Time before the first arrival, counted while the window is open.
     """
 
-    every: float = field(converter=positive_duration)
-    offset: float = field(default=0.0, converter=duration, kw_only=True)
+    every: float = field(converter=units.positive_duration)
+    offset: float = field(default=0.0, converter=units.duration, kw_only=True)
 
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Return the multiples of the interval; no random number is used."""
-        check_number("Regular.every", text_of(self.every), total / self.every, total)
+        check_number("Regular.every", units.text_of(self.every), total / self.every, total)
         n = max(math.ceil((total - self.offset) / self.every), 0)
         offsets = self.offset + np.arange(n) * self.every
         return np.asarray(offsets[offsets < total], dtype=float)
@@ -205,30 +186,31 @@ def weekly_rates(value: ArrayLike) -> tuple[tuple[float, ...], ...]:
         rows: Any = value.tolist() if isinstance(value, np.ndarray) else value
         nested = isinstance(rows, (list, tuple)) and isinstance(rows[0], (list, tuple))
         table = np.array([finite_numbers(row) for row in (rows if nested else [rows])])
-    except (InvalidValue, TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError):
         raise InvalidValue(problem) from None
     if table.shape == (1, 24):
         table = np.tile(table, (7, 1))
-    if table.shape != (7, 24) or table.min() < 0 or not table.any():
-        raise InvalidValue(problem)
-    if table.max() > HIGHEST * SECONDS_PER_UNIT["h"]:
-        raise InvalidValue(f"must be {HIGHEST * SECONDS_PER_UNIT['h']:g} per hour at most")
+    require(table.shape == (7, 24) and bool(table.min() >= 0 and table.any()), problem)
+    most = units.HIGHEST * HOUR
+    require(bool(table.max() <= most), f"must be {most:g} per hour at most")
     return tuple(tuple(row) for row in table.tolist())
 
 
 def positive_factor(value: float) -> float:
     """Return a positive number within nine orders of magnitude of 1."""
-    found = number(value)
-    if found <= 0:
-        raise InvalidValue("must be positive")
-    if not 1 / MOST <= found <= MOST:
-        raise InvalidValue(f"must be from {1 / MOST:g} to {MOST:g}")
+    found = units.number(value)
+    require(found > 0, "must be positive")
+    most = units.MOST
+    require(1 / most <= found <= most, f"must be from {1 / most:g} to {most:g}")
     return found
 
 
 @frozen(field_transformer=name_errors)
 class WeeklyPoisson(Arrivals):
     """A Poisson process whose rate depends on the weekday and the hour of the wall clock.
+
+    >>> sim.WeeklyPoisson([0] * 8 + [60, 30] + [10] * 8 + [0] * 6).per_week  # busy mornings
+    1190.0
 
     It is drawn by inversion (Çinlar 1975): the k-th arrival is where the expected number of
     arrivals reaches the sum of k exponential gaps of mean 1.
@@ -244,17 +226,11 @@ class WeeklyPoisson(Arrivals):
         Instances that arrive at each instant.
     holidays
         Place whose public holidays have no arrivals.
-
-    Examples
-    --------
-    >>> busy_mornings = WeeklyPoisson([0] * 8 + [60, 30] + [10] * 8 + [0] * 6)
-    >>> busy_mornings.per_week
-    1190.0
     """
 
     rates: tuple[tuple[float, ...], ...] = field(converter=weekly_rates, repr=False)
     volume: float = field(default=1.0, converter=positive_factor, kw_only=True)
-    size: int = field(default=1, converter=count, kw_only=True)
+    size: int = field(default=1, converter=units.count, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
 
     @property
@@ -268,7 +244,7 @@ class WeeklyPoisson(Arrivals):
         rates = np.asarray(self.rates)[hours["weekday"], hours["hour"]] * self.volume
         days = Days("every day", self.holidays)
         free = [k for k in range(int(hours["day"].max()) + 1) if calendar.day(k) not in days]
-        rates = np.where(hours["day"].isin(free), 0.0, rates) / SECONDS_PER_UNIT["h"]
+        rates = np.where(hours["day"].isin(free), 0.0, rates) / HOUR
         starts = hours["start"].to_numpy()
         before = np.concatenate([[0.0], np.cumsum(rates * (hours["end"].to_numpy() - starts))])
         expected = float(before[-1])
@@ -283,8 +259,7 @@ class WeeklyPoisson(Arrivals):
 def arrival_instants(value: Sequence[float]) -> tuple[float, ...]:
     """Return instants, none before the scenario's start."""
     found = instants(value)
-    if min(found) < 0:
-        raise InvalidValue("must not begin before the scenario's start, instant 0")
+    require(min(found) >= 0, "must not begin before the scenario's start, instant 0")
     return found
 
 
@@ -306,7 +281,7 @@ class ArrivalTimes(Arrivals):
     def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
         """Return the instants within the scenario's length, sorted; nothing is drawn."""
         times = np.sort(np.array(self.times))
-        return times[(times >= 0) & (times < length)]
+        return times[times < length]
 
 
 ARRIVALS: dict[str, type[Arrivals]] = {

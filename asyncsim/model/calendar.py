@@ -12,6 +12,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import functools
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
@@ -24,23 +25,13 @@ from cronsim import CronSim, CronSimError
 from numpy.typing import NDArray
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.units import (
-    HOUR,
-    LONGEST_WORDS,
-    InvalidValue,
-    clock_time,
-    day_numbers,
-    days_of_week,
-    nearest,
-    seconds_of_day,
-    window,
-)
+from asyncsim.model import units
+from asyncsim.model.units import LONGEST_WORDS, InvalidValue, require
 from asyncsim.model.validation import name_errors
 
 A_PLACE = "must be a country such as 'DE' or a subdivision such as 'DE-BY'"
 LAST_SHOWN = datetime(9999, 12, 30)
-LAST_DAY = 366 * 40
-"""Days of a calendar; one with no open day ends here."""
+LAST_DAY = 366 * 40  # of a calendar; one with no open day ends here
 
 _zones = functools.cache(available_timezones)  # which reads hundreds of files
 
@@ -52,7 +43,7 @@ def zone_name(value: str | None) -> str | None:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        hint = nearest(value, _zones()) if isinstance(value, str) else ""
+        hint = units.nearest(value, _zones()) if isinstance(value, str) else ""
         raise InvalidValue(
             "must be a time zone such as 'Europe/Berlin', or left out", hint
         ) from None
@@ -62,8 +53,7 @@ def zone_name(value: str | None) -> str | None:
 def holiday_calendar(value: str | None) -> str | None:
     """Return a country, or country and subdivision, whose public holidays are known ('DE-BY')."""
     if value is not None:
-        if not isinstance(value, str):
-            raise InvalidValue(A_PLACE)
+        require(isinstance(value, str), A_PLACE)
         holidays_of(value)
     return value
 
@@ -74,12 +64,10 @@ def holidays_of(place: str) -> Any:
     import holidays  # a large package, needed only where a country is named
 
     country, _, part = place.partition("-")
-    try:
+    found = None
+    with contextlib.suppress(NotImplementedError, TypeError):  # TypeError: another of its names
         found = holidays.country_holidays(country, subdiv=part or None)
-    except (NotImplementedError, TypeError):  # TypeError: some other name of that package
-        raise InvalidValue(A_PLACE) from None
-    if getattr(found, "country", None) is None:
-        raise InvalidValue(A_PLACE)
+    require(getattr(found, "country", None) is not None, A_PLACE)
     return found
 
 
@@ -87,13 +75,12 @@ def holidays_of(place: str) -> Any:
 class Days:
     """The dates that count: days of the week, less the public holidays of a place."""
 
-    of_week: str = field(default="every day", converter=days_of_week)
+    of_week: str = field(default="every day", converter=units.days_of_week)
     holidays: str | None = field(default=None, converter=holiday_calendar)
 
     def __contains__(self, day: date) -> bool:
-        if day.weekday() not in day_numbers(self.of_week):
-            return False
-        return self.holidays is None or day not in holidays_of(self.holidays)
+        counts = day.weekday() in units.day_numbers(self.of_week)
+        return counts and (self.holidays is None or day not in holidays_of(self.holidays))
 
 
 class Moment(NamedTuple):
@@ -135,21 +122,19 @@ class Calendar:
 
     def instant(self, day: date, clock: str) -> float:
         """Return the instant of a clock time (``"24:00"`` allowed) on a date."""
-        return self.seconds(self._local(day, seconds_of_day(clock)))
+        return self.seconds(self._local(day, units.seconds_of_day(clock)))
 
     def _local(self, day: date, seconds: int) -> datetime:
-        whole_days, rest = divmod(seconds, 86400)
-        at = (datetime.min + timedelta(seconds=rest)).time()
-        return datetime.combine(day + timedelta(days=whole_days), at, tzinfo=self.tz)
+        return datetime.combine(day, time(), tzinfo=self.tz) + timedelta(seconds=seconds)
 
     def seconds(self, moment: datetime) -> float:
         """Return the instant of a datetime (in its own zone, or the scenario's if naive)."""
-        origin = datetime.combine(self.start, time(), tzinfo=self.tz)
-        if self.tz is None:
-            return (moment.replace(tzinfo=None) - origin).total_seconds()
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=self.tz)
-        # Subtracting in UTC counts elapsed seconds; within one zone Python would count clock hands.
-        return (aware.astimezone(UTC) - origin.astimezone(UTC)).total_seconds()
+        origin = self._local(self.start, 0)
+        if self.tz is None or moment.tzinfo is None:
+            moment = moment.replace(tzinfo=self.tz)
+        if self.tz is not None:  # in UTC elapsed seconds are counted, within a zone clock hands
+            moment, origin = moment.astimezone(UTC), origin.astimezone(UTC)
+        return (moment - origin).total_seconds()
 
     def timestamps(self, seconds: NDArray[np.floating[Any]]) -> pd.DatetimeIndex:
         """Return instants as timestamps in the zone; NaN and years after 9999 become NaT."""
@@ -169,18 +154,10 @@ class Calendar:
         ``weekday`` (Monday = 0) and ``hour`` (0 to 23). A spring night lacks an hour, an autumn
         night has one twice.
         """
-        days = 0
-        while self.instant(self.day(days), "00:00") < length:
-            days += 1
-        if self.tz is None:
-            edges = np.arange(24 * days + 1) * HOUR
-        else:
-            clocks = [
-                self._local(self.day(k), 3600 * hour) for k in range(days) for hour in range(24)
-            ]
-            both = [at.replace(fold=fold) for at in clocks for fold in (0, 1)]
-            last = self.instant(self.day(days), "00:00")
-            edges = np.unique([*(self.seconds(at) for at in both), last])
+        days = next(k for k in itertools.count() if self.instant(self.day(k), "00:00") >= length)
+        clocks = [self._local(self.start, 3600 * k) for k in range(24 * days + 1)]
+        second = [at.replace(fold=1) for at in clocks[:-1]]  # where a night has the hour twice
+        edges = np.unique([self.seconds(at) for at in clocks + second])
         shown = self.timestamps(edges[:-1])
         first = self.start.toordinal()
         return pd.DataFrame(
@@ -193,29 +170,23 @@ class Calendar:
             }
         )
 
-    def dates(self) -> Iterator[date]:
-        """Yield the dates from the start on, `LAST_DAY` of them."""
-        for index in range(LAST_DAY):
-            yield self.day(index)
-
     def times_of(self, clock: str, days: Days) -> Iterator[Moment]:
         """Yield the moments of a daily clock time on the days that count."""
-        for day in self.dates():
+        for day in map(self.day, range(LAST_DAY)):
             if day in days:
-                yield Moment(day, seconds_of_day(clock), self.instant(day, clock))
+                yield Moment(day, units.seconds_of_day(clock), self.instant(day, clock))
 
     def cron_times(self, expression: str, days: Days) -> Iterator[Moment]:
         """Yield the moments of a cron expression on the days that count."""
         last = self.day(LAST_DAY)
-        moments = CronSim(expression, self._local(self.start, 0) - timedelta(seconds=1))
+        moments = CronSim(expression, self._local(self.start, -1))
         while (at := next(moments, None)) is not None and at.date() <= last:
             if at.date() in days:
                 asked = _unskipped(expression, at)
                 clock = asked.hour * 3600 + asked.minute * 60
                 yield Moment(asked.date(), clock, self.seconds(at))
             else:  # skip its other moments on this day, up to 1,440 of them
-                midnight = self._local(at.date() + timedelta(days=1), 0)
-                moments = CronSim(expression, midnight - timedelta(seconds=1))
+                moments = CronSim(expression, self._local(at.date(), 86_399))
 
 
 def _unskipped(expression: str, at: datetime) -> datetime:
@@ -233,15 +204,14 @@ def clock_or_cron(value: str) -> str:
     """Return a clock time ('22:00') or a five-field cron expression ('0 22 * * 1-5')."""
     if isinstance(value, str) and len(value.split()) == 5:
         words = " ".join(value.split())
-        if len(words) > LONGEST_WORDS:
-            raise InvalidValue(f"must have {LONGEST_WORDS:,} characters at most")
+        require(len(words) <= LONGEST_WORDS, f"must have {LONGEST_WORDS:,} characters at most")
         try:
             CronSim(words, datetime(2026, 1, 1))
         except (CronSimError, ValueError, AssertionError) as error:  # '0 0 * * 5L/2' asserts
             raise InvalidValue(f"is not a valid cron expression ({error})") from None
         return words
     try:
-        return clock_time(value)
+        return units.clock_time(value)
     except InvalidValue:
         problem = "must be a clock time such as '22:00' or a cron expression such as '0 22 * * 1-5'"
         raise InvalidValue(problem) from None
@@ -256,12 +226,15 @@ def is_cron(value: str) -> bool:
 class Hours:
     """Opening hours: a window of the day on the days that count."""
 
-    between: tuple[str, str] = field(default=("00:00", "24:00"), converter=window)
+    between: tuple[str, str] = field(default=("00:00", "24:00"), converter=units.window)
     days: Days = Days()
 
     def opened(self, calendar: Calendar) -> OpenTime:
         """Compile the hours for one calendar."""
-        return OpenTime(self, calendar)
+        both = zip(*(calendar.times_of(clock, self.days) for clock in self.between), strict=True)
+        spans = ((opens.instant, closes.instant) for opens, closes in both)
+        # 02:30 to 03:00 is empty where a night skips 02:30
+        return OpenTime((opens, closes) for opens, closes in spans if opens < closes)
 
 
 class OpenTime:
@@ -271,31 +244,21 @@ class OpenTime:
     day by day as far as they are needed.
     """
 
-    def __init__(self, hours: Hours, calendar: Calendar) -> None:
-        self._source = self._intervals(hours, calendar)
+    def __init__(self, spans: Iterator[tuple[float, float]]) -> None:
+        self._spans = spans
         self._opens: list[float] = []
         self._closes: list[float] = []
         self._before: list[float] = []  # open seconds before each interval
 
-    @staticmethod
-    def _intervals(hours: Hours, calendar: Calendar) -> Iterator[tuple[float, float]]:
-        first, last = hours.between
-        for day in calendar.dates():
-            if day in hours.days:
-                opens, closes = calendar.instant(day, first), calendar.instant(day, last)
-                if opens < closes:  # 02:30 to 03:00 is empty where a night skips 02:30
-                    yield opens, closes
-
     def _extend(self) -> None:
-        try:
-            opens, closes = next(self._source)
-        except StopIteration:
+        span = next(self._spans, None)
+        if span is None:
             raise ScenarioError(
                 "Hours.days: the calendar ran out of open days; check days and holidays"
-            ) from None
+            )
         total = self._before[-1] + self._closes[-1] - self._opens[-1] if self._before else 0.0
-        self._opens.append(opens)
-        self._closes.append(closes)
+        self._opens.append(span[0])
+        self._closes.append(span[1])
         self._before.append(total)
 
     def first(self, number: int) -> NDArray[np.float64]:
@@ -317,36 +280,24 @@ class OpenTime:
             return 0.0
         return self._before[k] + min(instant, self._closes[k]) - self._opens[k]
 
-    def opening_of(self, open_seconds: float) -> float:
-        """Return the instant, within ``[open, close)``, by which it has been open that long.
+    def openings_of(self, open_seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the instants, within ``[open, close)``, by which it has been open that long.
 
         Unlike `instant_of`, it returns the next opening in place of a closing time.
         """
-        at = self.instant_of(open_seconds)
-        k = bisect.bisect_left(self._closes, at)
-        if at < self._closes[k]:
-            return at
-        while len(self._opens) < k + 2:
-            self._extend()
-        return self._opens[k + 1]
-
-    def openings_of(self, open_seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return `opening_of` of many times at once, none negative."""
         if not len(open_seconds):
             return np.empty(0)
-        self.opening_of(float(open_seconds.max()))  # extends the intervals as far as needed
-        opens, closes = np.array(self._opens), np.array(self._closes)
-        before = np.array(self._before)
+        while not self._before or self._before[-1] <= open_seconds.max():
+            self._extend()
+        opens, closes, before = map(np.array, (self._opens, self._closes, self._before))
         k = np.searchsorted(before, open_seconds, side="right") - 1
         at = opens[k] + (open_seconds - before[k])
-        shut = at >= closes[k]  # by rounding
-        at[shut] = opens[k[shut] + 1]
-        return np.asarray(at)
+        return np.asarray(np.where(at < closes[k], at, opens[k + 1]))  # closed by rounding
 
     def instant_of(self, open_seconds: float) -> float:
         """Return the first instant by which it has been open for that many seconds."""
-        while not self._before or self._before[-1] + self._closes[-1] - self._opens[-1] < (
-            open_seconds
+        while not self._before or (
+            self._before[-1] + self._closes[-1] - self._opens[-1] < open_seconds
         ):
             self._extend()
         k = max(bisect.bisect_left(self._before, open_seconds) - 1, 0)

@@ -1,7 +1,7 @@
 """Distributions of durations: of work and of external times.
 
 Each has a mean, a standard deviation, a sampler and a survival function P(D > x); simulations and
-closed forms need nothing else.
+closed forms need nothing else. `Duration` documents these four for all classes.
 """
 
 from __future__ import annotations
@@ -15,18 +15,14 @@ import scipy
 from attrs import field, frozen
 from numpy.typing import ArrayLike, NDArray
 
-from asyncsim.model.units import (
-    A_DURATION,
-    DurationLike,
-    InvalidValue,
-    duration,
-    number,
-    optional_duration,
-    positive_duration,
-)
-from asyncsim.model.validation import argument, name_errors, scenario_error
+from asyncsim.model import units
+from asyncsim.model.units import DurationLike, InvalidValue, require
+from asyncsim.model.validation import name_errors, scenario_error
+
+__all__ = ["Duration", "empirical", "exponential", "fixed", "gamma", "lognormal", "uniform"]
 
 Floats = NDArray[np.float64]
+Numbers = tuple[float, ...]
 
 
 class Duration(abc.ABC):
@@ -59,70 +55,68 @@ class Duration(abc.ABC):
 
 @frozen(field_transformer=name_errors)
 class Fixed(Duration):
-    """Always the same time."""
+    """The distribution that is always `value`.
+
+    >>> sim.fixed("2s").mean
+    2.0
+    """
 
     kind: ClassVar[str] = "fixed"
-    value: float = field(converter=duration)
+    value: float = field(converter=units.duration)
+    sd: ClassVar[float] = 0.0
 
     @property
     def mean(self) -> float:
-        """Mean in seconds."""
         return self.value
 
-    @property
-    def sd(self) -> float:
-        """Standard deviation in seconds: zero."""
-        return 0.0
-
     def sample(self, rng: np.random.Generator, n: int) -> Floats:
-        """Return `n` times the value; no random number is used."""
-        return np.full(n, self.value)
+        return np.full(n, self.value)  # no random number is used
 
     def survival(self, x: ArrayLike) -> Floats:
-        """Return P(D > x)."""
         return np.where(np.asarray(x, dtype=float) < self.value, 1.0, 0.0)
 
 
 @frozen(field_transformer=name_errors)
 class Exponential(Duration):
-    """Exponential distribution: memoryless, the usual first guess for service times."""
+    """Exponential durations by their mean.
+
+    They are memoryless, the usual first guess for service times.
+
+    >>> sim.exponential("200ms").mean
+    0.2
+    """
 
     kind: ClassVar[str] = "exponential"
-    _mean: float = field(converter=positive_duration)
-
-    @property
-    def mean(self) -> float:
-        """Mean in seconds."""
-        return self._mean
+    mean: float = field(converter=units.positive_duration)
 
     @property
     def sd(self) -> float:
-        """Standard deviation in seconds, equal to the mean."""
-        return self._mean
+        return self.mean
 
     def sample(self, rng: np.random.Generator, n: int) -> Floats:
-        """Draw `n` durations."""
-        return rng.exponential(self._mean, n)
+        return rng.exponential(self.mean, n)
 
     def survival(self, x: ArrayLike) -> Floats:
-        """Return P(D > x) = exp(-x / mean)."""
-        return np.asarray(np.exp(-np.maximum(np.asarray(x, dtype=float), 0.0) / self._mean))
+        return np.asarray(np.exp(-np.maximum(np.asarray(x, dtype=float), 0.0) / self.mean))
 
 
 @frozen(field_transformer=name_errors)
 class Lognormal(Duration):
-    """Lognormal distribution by its own mean and standard deviation, optionally clipped.
+    """Lognormal durations by their own mean and sd, optionally clipped to ``[low, high]``.
 
     With `low` or `high`, draws outside are set to the bound, as by a system with a minimum time or
     its own time-out. The arguments `mean` and `sd` are those before clipping, the properties those
-    after it.
+    after it; `mu` and `sigma` are mean and standard deviation of the logarithm before clipping.
+
+    >>> round(sim.lognormal("150ms", sd="100ms").sd, 9)
+    0.1
     """
 
     kind: ClassVar[str] = "lognormal"
-    _mean: float = field(converter=positive_duration)
-    _sd: float = field(converter=positive_duration)
-    low: float = field(default=0.0, converter=duration)
-    high: float | None = field(default=None, converter=optional_duration)
+    _mean: float = field(converter=units.positive_duration)
+    _sd: float = field(converter=units.positive_duration)
+    low: float = field(default=0.0, converter=units.duration)
+    high: float | None = field(default=None, converter=units.optional_duration)
 
     def __attrs_post_init__(self) -> None:
         if self.high is not None and self.high <= self.low:
@@ -130,22 +124,18 @@ class Lognormal(Duration):
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of the logarithm."""
         return math.sqrt(math.log1p((self._sd / self._mean) ** 2))
 
     @property
     def mu(self) -> float:
-        """Mean of the logarithm."""
         return math.log(self._mean) - self.sigma**2 / 2
 
     @property
     def mean(self) -> float:
-        """Mean in seconds, after clipping."""
         return self._clipped_moment(1)
 
     @property
     def sd(self) -> float:
-        """Standard deviation in seconds, after clipping."""
         return math.sqrt(max(self._clipped_moment(2) - self._clipped_moment(1) ** 2, 0.0))
 
     def _clipped_moment(self, k: int) -> float:
@@ -161,11 +151,9 @@ class Lognormal(Duration):
         return float(total)
 
     def sample(self, rng: np.random.Generator, n: int) -> Floats:
-        """Draw `n` durations."""
         return np.clip(rng.lognormal(self.mu, self.sigma, n), self.low, self.high)
 
     def survival(self, x: ArrayLike) -> Floats:
-        """Return P(D > x)."""
         at = np.asarray(x, dtype=float)
         with np.errstate(divide="ignore"):
             z = (np.log(np.maximum(at, 0.0)) - self.mu) / self.sigma
@@ -175,11 +163,15 @@ class Lognormal(Duration):
 
 @frozen(field_transformer=name_errors)
 class Uniform(Duration):
-    """Uniform distribution between two bounds."""
+    """Durations uniformly distributed between two bounds.
+
+    >>> sim.uniform("1min", "3min").mean
+    120.0
+    """
 
     kind: ClassVar[str] = "uniform"
-    low: float = field(converter=duration)
-    high: float = field(converter=positive_duration)
+    low: float = field(converter=units.duration)
+    high: float = field(converter=units.positive_duration)
 
     def __attrs_post_init__(self) -> None:
         if self.high <= self.low:
@@ -187,109 +179,99 @@ class Uniform(Duration):
 
     @property
     def mean(self) -> float:
-        """Mean in seconds."""
         return (self.low + self.high) / 2
 
     @property
     def sd(self) -> float:
-        """Standard deviation in seconds."""
         return (self.high - self.low) / math.sqrt(12)
 
     def sample(self, rng: np.random.Generator, n: int) -> Floats:
-        """Draw `n` durations."""
         return rng.uniform(self.low, self.high, n)
 
     def survival(self, x: ArrayLike) -> Floats:
-        """Return P(D > x)."""
         at = np.asarray(x, dtype=float)
         return np.clip((self.high - at) / (self.high - self.low), 0.0, 1.0)
 
 
 @frozen(field_transformer=name_errors)
 class Gamma(Duration):
-    """Gamma distribution by mean and standard deviation; Erlang where (mean/sd)² is whole."""
+    """Gamma durations by mean and standard deviation.
+
+    An Erlang distribution where `shape`, (mean/sd)², is whole.
+
+    >>> sim.gamma("10min", sd="5min").shape
+    4.0
+    """
 
     kind: ClassVar[str] = "gamma"
-    _mean: float = field(converter=positive_duration)
-    _sd: float = field(converter=positive_duration)
-
-    @property
-    def mean(self) -> float:
-        """Mean in seconds."""
-        return self._mean
-
-    @property
-    def sd(self) -> float:
-        """Standard deviation in seconds."""
-        return self._sd
+    mean: float = field(converter=units.positive_duration)
+    sd: float = field(converter=units.positive_duration)
 
     @property
     def shape(self) -> float:
-        """Shape parameter, (mean/sd)²."""
-        return (self._mean / self._sd) ** 2
+        return (self.mean / self.sd) ** 2
 
     def sample(self, rng: np.random.Generator, n: int) -> Floats:
-        """Draw `n` durations."""
-        return rng.gamma(self.shape, self._mean / self.shape, n)
+        return rng.gamma(self.shape, self.mean / self.shape, n)
 
     def survival(self, x: ArrayLike) -> Floats:
-        """Return P(D > x)."""
         at = np.maximum(np.asarray(x, dtype=float), 0.0)
-        return np.asarray(scipy.special.gammaincc(self.shape, at * self.shape / self._mean))
+        return np.asarray(scipy.special.gammaincc(self.shape, at * self.shape / self.mean))
 
 
-def finite_numbers(value: ArrayLike) -> tuple[float, ...]:
+def finite_numbers(value: ArrayLike, problem: str = "must hold finite numbers") -> Numbers:
     """Return a list or an array of finite numbers as floats; dates and time spans are refused."""
-    if isinstance(value, (list, tuple)):
-        return tuple(number(each) for each in value)
-    array = np.asarray(value)
-    if array.dtype.kind not in "iufO":  # an array of timestamps would pass as nanoseconds
-        raise InvalidValue("must hold finite numbers")
-    return tuple(number(each) for each in array.ravel().tolist())
-
-
-def _observed(values: ArrayLike) -> tuple[float, ...]:
     try:
-        found = tuple(duration(value) for value in finite_numbers(values))
-    except (InvalidValue, TypeError, ValueError):
-        raise InvalidValue("must be a list of finite durations in seconds, none negative") from None
-    if not found:
-        raise InvalidValue("must hold at least one observed duration")
+        if not isinstance(value, (list, tuple)):
+            array = np.asarray(value)  # an array of timestamps would pass as nanoseconds
+            require(array.dtype.kind in "iufO", problem)
+            value = array.ravel().tolist()
+        return tuple(units.number(each) for each in value)
+    except (TypeError, ValueError):
+        raise InvalidValue(problem) from None
+
+
+def _observed(value: ArrayLike) -> Numbers:
+    problem = "must be a list of finite durations in seconds, none negative"
+    found = finite_numbers(value, problem)
+    require(all(0 <= seconds <= units.LONGEST_TIME for seconds in found), problem)
+    require(len(found) > 0, "must hold at least one observed duration")
     return found
 
 
 @frozen(field_transformer=name_errors)
 class Empirical(Duration):
-    """Observed durations in seconds, drawn again with replacement."""
+    """Observed durations in seconds, drawn again with replacement.
+
+    >>> sim.empirical([3.0, 5.0, 10.0]).mean
+    6.0
+    """
 
     kind: ClassVar[str] = "empirical"
-    values: tuple[float, ...] = field(converter=_observed)
+    values: Numbers = field(converter=_observed)
 
     @property
     def mean(self) -> float:
-        """Mean of the observations in seconds."""
         return float(np.mean(self.values))
 
     @property
     def sd(self) -> float:
-        """Standard deviation of the observations in seconds."""
         return float(np.std(self.values))
 
     def sample(self, rng: np.random.Generator, n: int) -> Floats:
-        """Draw `n` of the observations with replacement."""
         return rng.choice(np.asarray(self.values), n)
 
     def survival(self, x: ArrayLike) -> Floats:
-        """Return the share of observations above x."""
         ordered = np.sort(self.values)
         at = np.asarray(x, dtype=float)
         return 1.0 - np.searchsorted(ordered, at, side="right") / len(ordered)
 
 
+fixed, exponential, lognormal = Fixed, Exponential, Lognormal
+uniform, gamma, empirical = Uniform, Gamma, Empirical
 DISTRIBUTIONS: dict[str, type[Duration]] = {
     cls.kind: cls for cls in (Fixed, Exponential, Lognormal, Uniform, Gamma, Empirical)
 }
-
 DistributionLike = Duration | DurationLike
 
 
@@ -298,71 +280,7 @@ def as_distribution(value: DistributionLike) -> Duration:
     if isinstance(value, Duration):
         return value
     try:
-        return Fixed(duration(value))
+        return Fixed(units.duration(value))
     except InvalidValue as problem:
-        either = f"{A_DURATION}, or a distribution such as exponential('10min')"
-        raise InvalidValue(str(problem).replace(A_DURATION, either)) from None
-
-
-def external_distribution(value: DistributionLike) -> Duration:
-    """Return the distribution of the external time that a closed form is given, checked."""
-    return argument("external", value, as_distribution)
-
-
-def fixed(value: DurationLike) -> Fixed:
-    """Return the distribution that is always `value`.
-
-    >>> sim.fixed("2s").mean
-    2.0
-    """
-    return Fixed(value)
-
-
-def exponential(mean: DurationLike) -> Exponential:
-    """Return exponential durations by their mean.
-
-    >>> sim.exponential("200ms").mean
-    0.2
-    """
-    return Exponential(mean)
-
-
-def lognormal(
-    mean: DurationLike,
-    sd: DurationLike,
-    low: DurationLike = 0.0,
-    high: DurationLike | None = None,
-) -> Lognormal:
-    """Return lognormal durations by their own mean and sd, optionally clipped to ``[low, high]``.
-
-    >>> round(sim.lognormal("150ms", sd="100ms").sd, 9)
-    0.1
-    """
-    return Lognormal(mean, sd, low, high)
-
-
-def uniform(low: DurationLike, high: DurationLike) -> Uniform:
-    """Return durations uniformly distributed between two bounds.
-
-    >>> sim.uniform("1min", "3min").mean
-    120.0
-    """
-    return Uniform(low, high)
-
-
-def gamma(mean: DurationLike, sd: DurationLike) -> Gamma:
-    """Return gamma durations by mean and standard deviation.
-
-    >>> sim.gamma("10min", sd="5min").shape
-    4.0
-    """
-    return Gamma(mean, sd)
-
-
-def empirical(values: ArrayLike) -> Empirical:
-    """Return observed durations in seconds, drawn again with replacement.
-
-    >>> sim.empirical([3.0, 5.0, 10.0]).mean
-    6.0
-    """
-    return Empirical(values)
+        either = f"{units.A_DURATION}, or a distribution such as exponential('10min')"
+        raise InvalidValue(str(problem).replace(units.A_DURATION, either)) from None

@@ -8,7 +8,8 @@ deterministic function of scenario, strategy and draws; you can bring your own d
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -17,13 +18,15 @@ from numpy.typing import ArrayLike
 from asyncsim.errors import ScenarioError
 from asyncsim.model.arrivals import Arrivals
 from asyncsim.model.calendar import Calendar
-from asyncsim.model.distributions import Duration, Floats
+from asyncsim.model.distributions import Duration, Floats, Uniform
 from asyncsim.model.process import AsyncStep, Choice, Process, Step
 from asyncsim.model.systems import ExternalSystem
 from asyncsim.model.units import from_zero, nearest
 from asyncsim.model.validation import argument, scenario_error
 
 MASK = (1 << 64) - 1
+CHANCE = Uniform(0.0, 1.0)
+Columns = dict[str, Duration]  # of an array: its streams, and what is drawn from each
 
 
 def mix(z: int) -> int:
@@ -47,28 +50,19 @@ def _name_key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
 
 
-class Drawable(Protocol):
+class _Drawable(Protocol):
     """The part of a scenario that its numbers depend on."""
 
     @property
-    def process(self) -> Process:
-        """The elements of an instance."""
-
+    def process(self) -> Process: ...
     @property
-    def systems(self) -> Mapping[str, ExternalSystem]:
-        """External systems by name."""
-
+    def systems(self) -> Mapping[str, ExternalSystem]: ...
     @property
-    def arrivals(self) -> Arrivals:
-        """When instances start."""
-
+    def arrivals(self) -> Arrivals: ...
     @property
-    def calendar(self) -> Calendar:
-        """The clock that instants refer to."""
-
+    def calendar(self) -> Calendar: ...
     @property
-    def length(self) -> float:
-        """How long instances arrive, in seconds."""
+    def length(self) -> float: ...
 
 
 class Draws:
@@ -109,14 +103,14 @@ class Draws:
         seed: int = 0,
         replication: int = 0,
     ) -> None:
-        self.arrivals = _times("arrivals", arrivals, None)
+        self.arrivals = _checked("arrivals", arrivals)
         if np.any(np.diff(self.arrivals) < 0):
             raise ScenarioError("Draws.arrivals must be sorted, the earliest first")
         n = len(self.arrivals)
-        self.work = _by_name("work", work, n, _times)
-        self.external = _by_name("external", external, n, _times)
-        self.choices = _by_name("choices", choices, n, _uniforms)
-        self.responses = _by_name("responses", responses, n, _uniforms)
+        self.work = _by_name("work", work, n)
+        self.external = _by_name("external", external, n)
+        self.choices = _by_name("choices", choices, n, below=1)
+        self.responses = _by_name("responses", responses, n, below=1)
         self.seed = key_part("Draws.seed", seed)
         self.replication = key_part("Draws.replication", replication)
         self._columns: dict[tuple[str, Duration, int], Floats] = {}
@@ -143,59 +137,67 @@ class Draws:
             self._columns[place] = distribution.sample(self.rng(f"{name}/{k}"), len(self))
         return self._columns[place]
 
-    def completed_for(self, scenario: Drawable) -> Draws:
+    def completed_for(self, scenario: _Drawable) -> Draws:
         """Return these draws with what the scenario needs besides drawn from the seed.
 
         Raises
         ------
         ScenarioError
-            If they hold a name that the scenario does not have, or an array of a wrong shape.
+            If they hold a name that the scenario does not have, or an array of a wrong shape; or
+            if a system taken from a log has fewer completions than there are instances.
         """
-        needed, missing = _shapes(scenario, len(self)), False
-        _check_logs(scenario, len(self))
-        for what, shapes in needed.items():
-            own = getattr(self, what)
-            for name in own:
-                if name not in shapes:
+        needed = _needed(scenario, len(self))
+        for what, arrays in needed.items():
+            for name, array in getattr(self, what).items():
+                if name not in arrays:
                     raise ScenarioError(
                         f"Draws.{what} has {name!r}, which the scenario does not know"
-                        f"{nearest(name, shapes)}"
+                        f"{nearest(name, arrays)}"
                     )
-                if own[name].shape != shapes[name]:
+                links = len(arrays[name])
+                shape = (len(self),) if links == 1 else (len(self), links)
+                if array.shape != shape:
                     raise ScenarioError(
-                        f"Draws.{what}[{name!r}] must have shape {shapes[name]}, "
-                        f"got {own[name].shape}"
+                        f"Draws.{what}[{name!r}] must have shape {shape}, got {array.shape}"
                     )
-            missing = missing or len(own) < len(shapes)
-        if not missing:
+        if all(len(getattr(self, what)) == len(arrays) for what, arrays in needed.items()):
             return self
-        merged = draw_for(scenario, self.seed, self.replication, self.arrivals)
-        for what in needed:
-            getattr(merged, what).update(getattr(self, what))
-        return merged
+        completed: dict[str, dict[str, Floats]] = {}
+        for what, arrays in needed.items():
+            own = getattr(self, what)
+            completed[what] = own | {
+                name: self._drawn(columns) for name, columns in arrays.items() if name not in own
+            }
+        return Draws(self.arrivals, **completed, seed=self.seed, replication=self.replication)
+
+    def _drawn(self, columns: Columns) -> Floats:
+        drawn = [times.sample(self.rng(name), len(self)) for name, times in columns.items()]
+        return drawn[0] if len(drawn) == 1 else np.stack(drawn, axis=1)
 
 
-def _shapes(scenario: Drawable, n: int) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Return the shapes of all arrays that `n` instances of a scenario need."""
+def _needed(scenario: _Drawable, n: int) -> dict[str, dict[str, Columns]]:
+    """Return the columns of all arrays of `n` instances, by the kind and the name of the array."""
     process, calls = scenario.process, scenario.process.of_type(AsyncStep)
-    links = {call.name: len(scenario.systems[call.system].links) for call in calls}
-    return {
-        "work": {step.name: (n,) for step in (*process.of_type(Step), *calls)},
-        "external": {name: (n,) if k == 1 else (n, k) for name, k in links.items()},
-        "choices": {choice.name: (n,) for choice in process.of_type(Choice)},
-        "responses": {call.name: (n,) for call in calls},
-    }
-
-
-def _check_logs(scenario: Drawable, n: int) -> None:
-    """Raise a ScenarioError if a system taken from a log has fewer than `n` completions."""
-    for step in scenario.process.of_type(AsyncStep):
-        for link in scenario.systems[step.system].links:
+    external: dict[str, Columns] = {}
+    for call in calls:
+        links = scenario.systems[call.system].links
+        for link in links:
             if link.instances is not None and link.instances < n:
                 raise ScenarioError(
                     f"LoggedCompletions.completions must hold an instant for each of {n} "
                     f"instances, got {link.instances}"
                 )
+        external[call.name] = {
+            f"external/{call.name}/{k}": link.item_time for k, link in enumerate(links)
+        }
+    work = {step.name: step.work for step in process.of_type(Step)}
+    work |= {call.name: call.call_work for call in calls}
+    return {
+        "work": {name: {f"work/{name}": times} for name, times in work.items()},
+        "external": external,
+        "choices": {c.name: {f"choice/{c.name}": CHANCE} for c in process.of_type(Choice)},
+        "responses": {call.name: {f"response/{call.name}": CHANCE} for call in calls},
+    }
 
 
 def stream(name: str, seed: int, replication: int) -> np.random.Generator:
@@ -208,40 +210,13 @@ def stream(name: str, seed: int, replication: int) -> np.random.Generator:
 
 
 def draw_for(
-    scenario: Drawable, seed: int, replication: int, arrivals: Floats | None = None
+    scenario: _Drawable, seed: int, replication: int, arrivals: Floats | None = None
 ) -> Draws:
     """Return all draws of a scenario, for given arrivals or for those of its own."""
-
-    def rng(name: str) -> np.random.Generator:
-        return stream(name, seed, replication)
-
     if arrivals is None:
-        arrivals = scenario.arrivals.draw(rng("arrivals"), scenario.calendar, scenario.length)
-    n = len(arrivals)
-    _check_logs(scenario, n)
-    process = scenario.process
-    calls = process.of_type(AsyncStep)
-    work = {s.name: s.work.sample(rng(f"work/{s.name}"), n) for s in process.of_type(Step)}
-    work |= {s.name: s.call_work.sample(rng(f"work/{s.name}"), n) for s in calls}
-    external: dict[str, Floats] = {}
-    for step in calls:
-        links = scenario.systems[step.system].links
-        times = [
-            link.item_time.sample(rng(f"external/{step.name}/{k}"), n)
-            for k, link in enumerate(links)
-        ]
-        external[step.name] = np.stack(times, axis=1) if len(links) > 1 else times[0]
-    choices = {c.name: rng(f"choice/{c.name}").random(n) for c in process.of_type(Choice)}
-    responses = {s.name: rng(f"response/{s.name}").random(n) for s in calls}
-    return Draws(
-        arrivals,
-        work=work,
-        external=external,
-        choices=choices,
-        responses=responses,
-        seed=seed,
-        replication=replication,
-    )
+        rng = stream("arrivals", seed, replication)
+        arrivals = scenario.arrivals.draw(rng, scenario.calendar, scenario.length)
+    return Draws(arrivals, seed=seed, replication=replication).completed_for(scenario)
 
 
 def key_part(name: str, value: int) -> int:
@@ -249,7 +224,20 @@ def key_part(name: str, value: int) -> int:
     return argument(name, value, from_zero)
 
 
-def _times(name: str, values: ArrayLike, n: int | None) -> Floats:
+def _by_name(
+    what: str, arrays: Mapping[str, ArrayLike] | None, n: int, below: float = math.inf
+) -> dict[str, Floats]:
+    if arrays is None:
+        return {}
+    if not isinstance(arrays, Mapping) or not all(isinstance(name, str) for name in arrays):
+        raise scenario_error(f"Draws.{what}", "must map names of steps to arrays", arrays)
+    return {
+        name: _checked(f"{what}[{name!r}]", values, n, below) for name, values in arrays.items()
+    }
+
+
+def _checked(name: str, values: ArrayLike, n: int | None = None, below: float = math.inf) -> Floats:
+    """Return an array of numbers from 0 to below a bound: `n` rows, or one axis of any length."""
     try:
         found = np.asarray(values)
         if found.dtype.kind not in "iufO":  # timestamps would pass as nanoseconds
@@ -263,29 +251,9 @@ def _times(name: str, values: ArrayLike, n: int | None) -> Floats:
         raise ScenarioError(
             f"Draws.{name} must have one number per instance ({n}), got {len(array)}"
         )
-    if not np.all(np.isfinite(array)) or np.any(array < 0):
-        bad = int(np.argmax(~(np.isfinite(array.ravel()) & (array.ravel() >= 0))))
-        raise scenario_error(
-            f"Draws.{name}", "must be finite and not negative", float(array.ravel()[bad])
-        )
-    return array
-
-
-def _by_name(
-    what: str,
-    arrays: Mapping[str, ArrayLike] | None,
-    n: int,
-    read: Callable[[str, ArrayLike, int], Floats],
-) -> dict[str, Floats]:
-    if arrays is None:
-        return {}
-    if not isinstance(arrays, Mapping) or not all(isinstance(name, str) for name in arrays):
-        raise scenario_error(f"Draws.{what}", "must map names of steps to arrays", arrays)
-    return {name: read(f"{what}[{name!r}]", values, n) for name, values in arrays.items()}
-
-
-def _uniforms(name: str, values: ArrayLike, n: int) -> Floats:
-    array = _times(name, values, n)
-    if np.any(array >= 1):
+    wrong = array[~(np.isfinite(array) & (array >= 0))]
+    if len(wrong):
+        raise scenario_error(f"Draws.{name}", "must be finite and not negative", float(wrong[0]))
+    if np.any(array >= below):
         raise scenario_error(f"Draws.{name}", "must be below 1", float(array.max()))
     return array

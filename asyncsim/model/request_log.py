@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -30,16 +31,14 @@ COLUMNS = ("SN", "submitted", "completed")
 RIGHT = (
     "timestamps are ISO 8601, such as 2026-03-02 09:13:22; pandas.to_datetime makes them of others"
 )
+# Timestamps of the centuries for which pandas has nanoseconds
 PLAIN = r"(?:1[7-9]|2[01])[0-9]{2}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?"
-"""Timestamps of the centuries for which pandas has nanoseconds."""
 NO_TIME = "is not a timestamp"
 YEARS = FIRST_DATE.year, LAST_DATE.year
 BEYOND = f"is not of the years {YEARS[0]} to {YEARS[1]}"
-A_DAY = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}(?!\d)|\d{8}(?!\d)")
-"""Beginning of a timestamp: year, month, day."""
+A_DAY = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}(?!\d)|\d{8}(?!\d)")  # a timestamp's beginning
 SEPARATORS = ",;\t"
-NAMED_ROWS = 5
-"""Rejected rows that a warning names; all of them are in the table."""
+NAMED_ROWS = 5  # rejected rows that a warning names; all of them are in the table
 
 
 @frozen
@@ -106,16 +105,12 @@ class RequestLog:
         """
         argument("RequestLog.read: zone", zone, zone_name)
         log = cls.checked(read_rows(path, COLUMNS), str(path), zone)
-        if len(log.rejected):
-            named = "; ".join(
-                f"line {r.line}: {r.problem}" for r in log.rejected[:NAMED_ROWS].itertuples()
-            )
-            more = len(log.rejected) - NAMED_ROWS
-            warn(
-                f"{path}: {len(log.rejected)} of {len(log.rejected) + len(log.rows)} rows are not "
-                f"used: {named}{f'; and {more} more' if more > 0 else ''}",
-                LogWarning,
-            )
+        if n := len(log.rejected):
+            named = [f"line {r.line}: {r.problem}" for r in log.rejected[:NAMED_ROWS].itertuples()]
+            if n > NAMED_ROWS:
+                named.append(f"and {n - NAMED_ROWS} more")
+            unused = f"{n} of {n + len(log.rows)} rows are not used"
+            warn(f"{path}: {unused}: {'; '.join(named)}", LogWarning)
         return log
 
     @classmethod
@@ -124,16 +119,8 @@ class RequestLog:
     ) -> RequestLog:
         """Return the log of a table of texts; rejected rows raise no warning.
 
-        Parameters
-        ----------
-        raw
-            ``line`` and, as texts, ``SN, submitted, completed``.
-        name
-            Name in messages.
-        zone
-            As in `read`.
-        place
-            Word for a row's number: ``"line"`` of a file, ``"row"`` of a DataFrame.
+        The columns of `raw` are ``line, SN, submitted, completed``. Messages call the table `name`,
+        and number its rows by `place`: ``"line"`` of a file, ``"row"`` of a DataFrame.
         """
         if raw.empty:
             raise ScenarioError(f"{name}: has no rows")
@@ -149,35 +136,29 @@ class RequestLog:
         rows = pd.DataFrame({"SN": serial, "submitted": submitted, "completed": completed})
         open_ones = completed.isna() & submitted.notna() & (serial != "")
         open_ones &= ~serial.isin(serial[usable]) & ~serial.where(open_ones).duplicated()
-        return cls(
-            name,
-            rows[usable].sort_values(["submitted", "SN"], kind="stable").reset_index(drop=True),
-            rejected,
-            rows.assign(line=raw["line"])[open_ones][["line", "SN", "submitted"]].reset_index(
-                drop=True
-            ),
-        )
+        ordered = rows[usable].sort_values(["submitted", "SN"], kind="stable", ignore_index=True)
+        unfinished = rows.assign(line=raw["line"])[open_ones].reset_index(drop=True)
+        return cls(name, ordered, rejected, unfinished[["line", "SN", "submitted"]])
 
     def replayed(self, zone: str | None) -> LogParts:
         """Return the log in instants of a calendar that begins on the day of the first request."""
-        submitted, completed = self.rows["submitted"], self.rows["completed"]
-        if zone and submitted.dt.tz is not None:  # the first day is a day of the calendar
-            submitted = submitted.dt.tz_convert(zone)
-        calendar = Calendar(submitted.iloc[0].date(), zone)
-        day_after = submitted.iloc[-1].date() + timedelta(days=1)
-        length = calendar.instant(day_after, "00:00")
+        days = self.rows["submitted"]
+        if zone and days.dt.tz is not None:  # the first day is a day of the calendar
+            days = days.dt.tz_convert(zone)
+        first, last = days.iloc[0].date(), days.iloc[-1].date()
+        calendar = Calendar(first, zone)
+        length = calendar.instant(last, "24:00")
         if length > LONGEST:
             raise ScenarioError(
-                f"{self.path}: must span 40 years at most, got {calendar.start} to "
-                f"{submitted.iloc[-1].date()}; is the year of one of them wrong?"
+                f"{self.path}: must span 40 years at most, got {first} to {last}; "
+                "is the year of one of them wrong?"
             )
-        done = [calendar.seconds(at.to_pydatetime()) for at in completed]
-        return LogParts(
-            start=calendar.start,
-            length=length,
-            arrivals=ArrivalTimes([calendar.seconds(at.to_pydatetime()) for at in submitted]),
-            system=LoggedCompletions(done, tuple(self.rows["SN"])),
+        submitted, completed = (
+            [calendar.seconds(at.to_pydatetime()) for at in self.rows[column]]
+            for column in ("submitted", "completed")
         )
+        system = LoggedCompletions(completed, tuple(self.rows["SN"]))
+        return LogParts(first, length, ArrivalTimes(submitted), system)
 
 
 def read_rows(
@@ -185,15 +166,9 @@ def read_rows(
 ) -> pd.DataFrame:
     """Return columns of a CSV file as texts, with the line of each row in ``line``.
 
-    Optional columns that the file lacks are left out.
-
-    Raises
-    ------
-    ScenarioError
-        If the file cannot be read or lacks a column.
+    Raises a ScenarioError if the file lacks a column that is not optional.
     """
-    place = readable_file(path, LOG)
-    with _opened(place) as reader:
+    with _opened(path) as reader:
         names = _names(reader)
         for column in columns:
             if column not in names:
@@ -208,14 +183,8 @@ def read_rows(
 
 
 def header_of(path: str | Path) -> list[str]:
-    """Return the names of a CSV file's columns.
-
-    Raises
-    ------
-    ScenarioError
-        If the file cannot be read.
-    """
-    with _opened(readable_file(path, LOG)) as reader:
+    """Return the names of a CSV file's columns."""
+    with _opened(path) as reader:
         return _names(reader)
 
 
@@ -224,8 +193,9 @@ def _names(reader: csv.DictReader[str]) -> list[str]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[csv.DictReader[str]]:
+def _opened(given: str | Path) -> Iterator[csv.DictReader[str]]:
     """Open a CSV file; spreadsheets of many countries separate its columns by semicolons."""
+    path = readable_file(given, LOG)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             header = file.readline()
@@ -242,13 +212,8 @@ def _opened(path: Path) -> Iterator[csv.DictReader[str]]:
 def timestamps(texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timestamp]:
     """Return ISO timestamps read from texts; those that cannot be read become NaT.
 
-    Parameters
-    ----------
-    texts
-        Such as ``"2026-03-02 09:13:22.5"``.
-    zone
-        Zone of those without an offset, to which the others are converted; if None, those with an
-        offset become clock times of UTC.
+    Those without an offset are of the zone, to which the others are converted; if it is None, those
+    with an offset become clock times of UTC.
     """
     tz = ZoneInfo(zone) if zone else None
 
@@ -269,8 +234,7 @@ def timestamps(texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timestam
     dtype = pd.DatetimeTZDtype("us", tz) if tz else "datetime64[us]"
     plain = texts.str.fullmatch(PLAIN) & (tz is None)  # many at once, for large logs
     rest = texts[~plain]
-    found: pd.Series[pd.Timestamp]
-    found = pd.Series([one(text) for text in rest], index=rest.index, dtype=dtype)
+    found: pd.Series[Any] = pd.Series([one(text) for text in rest], index=rest.index, dtype=dtype)
     if plain.any():
         many = pd.to_datetime(texts[plain], format="ISO8601", errors="coerce").dt.floor("us")
         found = pd.concat([found, many.astype("datetime64[us]")]).reindex(texts.index)
@@ -287,34 +251,25 @@ def _problems(
     serial = raw["SN"].str.strip()
     found = pd.DataFrame({"problem": "", "kind": ""}, index=raw.index)
 
-    def mark(
-        where: pd.Series[bool],
-        kind: str,
-        detail: pd.Series[str] | None = None,
-        show: Callable[[str], str] = shown,
-    ) -> None:
+    def mark(where: pd.Series[bool], kind: str, detail: pd.Series[str] | None = None) -> None:
         new = where & (found["kind"] == "")
         if new.any():
-            problem = kind if detail is None else f"{kind}: " + detail[new].map(show)
-            found.loc[new, "problem"] = problem
+            found.loc[new, "problem"] = kind if detail is None else f"{kind}: " + detail[new]
             found.loc[new, "kind"] = kind
 
-    def mark_time(column: str, at: pd.Series[pd.Timestamp]) -> None:
-        texts = raw[column]
-        missing = at.isna()
-        years = texts[missing].str.strip().where(lambda text: text.str.match(A_DAY)).str[:4]
-        beyond = years.notna() & ~years.between(str(YEARS[0]), str(YEARS[1]))
-        mark(beyond.reindex(at.index, fill_value=False), f"{column} {BEYOND}", texts)
-        mark(missing, f"{column} {NO_TIME}", texts)
-
     mark(serial == "", "no serial number")
-    mark_time("submitted", submitted)
-    mark(raw["completed"].str.strip() == "", "not completed")
-    mark_time("completed", completed)
+    for column, at in (("submitted", submitted), ("completed", completed)):
+        if column == "completed":
+            mark(raw[column].str.strip() == "", "not completed")
+        texts = raw[column][at.isna()]
+        years = texts.str.strip().where(lambda text: text.str.match(A_DAY)).str[:4]
+        beyond = years.notna() & ~years.between(str(YEARS[0]), str(YEARS[1]))
+        details = texts.map(shown).reindex(raw.index)
+        mark(beyond.reindex(raw.index, fill_value=False), f"{column} {BEYOND}", details)
+        mark(at.isna(), f"{column} {NO_TIME}", details)
     mark(completed < submitted, "completed before it was submitted")
     good = found["kind"] == ""  # the first good row of a number is the one that counts
     first_line = raw["line"].where(good).groupby(serial).transform("min")
-    again = good & (raw["line"] > first_line)
     where_first = f"first in {place} " + first_line.map("{:.0f}".format)
-    mark(again, "serial number comes again", where_first, str)
+    mark(good & (raw["line"] > first_line), "serial number comes again", where_first)
     return found

@@ -7,6 +7,7 @@ and the value are added where the value enters (`asyncsim.model.validation`).
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
 import numbers
@@ -15,6 +16,7 @@ import re
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -23,21 +25,9 @@ DurationLike = float | str | timedelta | np.timedelta64
 ClockTimeLike = str | time
 
 MINUTE, HOUR, DAY, WEEK = 60.0, 3600.0, 86400.0, 604800.0
-SECONDS_PER_UNIT = {
-    "ms": 0.001,
-    "s": 1.0,
-    "sec": 1.0,
-    "second": 1.0,
-    "min": MINUTE,
-    "m": MINUTE,
-    "minute": MINUTE,
-    "h": HOUR,
-    "hour": HOUR,
-    "d": DAY,
-    "day": DAY,
-    "w": WEEK,
-    "week": WEEK,
-}
+SECONDS_PER_UNIT = {"ms": 0.001, "s": 1.0, "min": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
+SECONDS_PER_UNIT |= {"sec": 1.0, "second": 1.0, "m": MINUTE, "minute": MINUTE}
+SECONDS_PER_UNIT |= {"hour": HOUR, "day": DAY, "week": WEEK}
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 UNLIMITED = "unlimited"
 
@@ -45,18 +35,15 @@ MOST = 1_000_000_000
 MOST_SERVERS = 1_000_000  # each of them is kept in memory
 MOST_INSTANCES = 20_000_000  # of one run: each of them takes about 600 bytes
 LONGEST = 40 * 365.25 * DAY
-LONGEST_TIME = 1e11
-"""Seconds, about 3,169 years: every instant has a date, and a float resolves 20 µs."""
+LONGEST_TIME = 1e11  # about 3,169 years: every instant has a date, and a float resolves 20 µs
 SHORTEST_TIME = 1e-9  # nothing that measures time shows less
+# Timestamps with nanoseconds end in 1677 and 2262: room for 40 years and what is then left
 FIRST_DATE, LAST_DATE = date(1700, 1, 1), date(2200, 12, 31)
-"""Timestamps with nanoseconds end in 1677 and 2262: room for 40 years and what is then left."""
-LONGEST_WORDS = 1000
-"""Characters of a duration, clock time, rate, cron expression or name."""
-HIGHEST, LOWEST = 1e9, 1e-11
-"""Rates per second: one in the shortest time there is, and in the longest."""
+LONGEST_WORDS = 1000  # characters of a duration, clock time, rate, cron expression or name
+HIGHEST, LOWEST = 1e9, 1e-11  # rates per second: one in the shortest time, and in the longest
 
 A_DURATION = "must be a duration such as '15min', '1h 30min', 90 (seconds) or a timedelta"
-A_FILE = "must be the name of a file"
+A_PROBABILITY = "must be a probability from 0 to 1"
 A_RATE = "must be a rate such as '300/h', '10000/day' or 0.5 (per second)"
 DAYS = "must name days such as 'Mon-Fri', 'Mon, Wed, Sat' or 'every day'"
 
@@ -75,6 +62,12 @@ class InvalidValue(ValueError):
     def __init__(self, problem: str, hint: str = "") -> None:
         super().__init__(problem)
         self.hint = hint
+
+
+def require(fulfilled: bool, problem: str) -> None:
+    """Raise `InvalidValue` unless a condition is fulfilled."""
+    if not fulfilled:
+        raise InvalidValue(problem)
 
 
 # --- words --------------------------------------------------------------------------------------
@@ -105,17 +98,14 @@ def one_of(value: str, valid: Iterable[str]) -> str:
 
 def text(value: str) -> str:
     """Return a non-empty text of at most `LONGEST_WORDS` characters."""
-    if not (isinstance(value, str) and value.strip()):
-        raise InvalidValue("must be a non-empty text")
-    if len(value) > LONGEST_WORDS:
-        raise InvalidValue(f"must have {LONGEST_WORDS:,} characters at most")
+    require(isinstance(value, str) and value.strip() != "", "must be a non-empty text")
+    require(len(value) <= LONGEST_WORDS, f"must have {LONGEST_WORDS:,} characters at most")
     return any_text(value)
 
 
 def any_text(value: str) -> str:
     """Return a text, which may be empty."""
-    if not isinstance(value, str):
-        raise InvalidValue("must be a text")
+    require(isinstance(value, str), "must be a text")
     try:
         value.encode()
     except UnicodeEncodeError:  # half a character, as "\ud800", which no file can hold
@@ -133,12 +123,10 @@ def texts(value: Iterable[str]) -> tuple[str, ...]:
 def file_name(value: str | Path) -> Path:
     """Return the path of a file."""
     if isinstance(value, (str, Path)) and "\0" not in str(value) and len(str(value)) <= 4096:
-        try:
+        with contextlib.suppress(UnicodeEncodeError):  # half a character, as "\ud800"
             os.fsencode(value)
-        except UnicodeEncodeError:  # half a character, as "\ud800"
-            raise InvalidValue(A_FILE) from None
-        return Path(value)
-    raise InvalidValue(A_FILE)
+            return Path(value)
+    raise InvalidValue("must be the name of a file")
 
 
 # --- numbers ------------------------------------------------------------------------------------
@@ -147,22 +135,17 @@ def file_name(value: str | Path) -> Path:
 def number(value: object) -> float:
     """Return a finite number as float; booleans, NaN, infinity and texts are refused."""
     if not isinstance(value, (bool, np.timedelta64)) and isinstance(value, numbers.Real):
-        try:
-            result = float(value)
-        except OverflowError:  # 10**400
-            result = math.inf
-        if math.isfinite(result):
-            return result
+        with contextlib.suppress(OverflowError):  # 10**400
+            if math.isfinite(result := float(value)):
+                return result
     raise InvalidValue("must be a finite number")
 
 
 def not_negative(value: object, most: float = MOST) -> float:
     """Return a number from 0 to `most`."""
     result = number(value)
-    if result < 0:
-        raise InvalidValue("must not be negative")
-    if result > most:
-        raise InvalidValue(f"must be {most:,g} at most")
+    require(result >= 0, "must not be negative")
+    require(result <= most, f"must be {most:,g} at most")
     return result
 
 
@@ -179,36 +162,30 @@ def probability(value: float | str) -> float:
     except InvalidValue:
         share = _SHARE.fullmatch(value) if isinstance(value, str) else None
         hint = f"; write {float(share[1]) / 100:g}" if share else ""
-        raise InvalidValue("must be a probability from 0 to 1", hint) from None
-    if not 0.0 <= result <= 1.0:
-        raise InvalidValue("must be a probability from 0 to 1")
+        raise InvalidValue(A_PROBABILITY, hint) from None
+    require(0.0 <= result <= 1.0, A_PROBABILITY)
     return result
 
 
 def chance_below_one(value: float) -> float:
     """Return a probability below 1, for what must succeed some time."""
     result = probability(value)
-    if result == 1.0:
-        raise InvalidValue("must be below 1, or the work would never be done")
+    require(result < 1.0, "must be below 1, or the work would never be done")
     return result
 
 
 def inner_share(value: float) -> float:
     """Return a number above 0 and below 1."""
-    try:
-        result = number(value)
-    except InvalidValue:
-        result = math.nan
-    if not 0 < result < 1:
-        raise InvalidValue("must be between 0 and 1")
-    return result
+    with contextlib.suppress(InvalidValue):
+        if 0 < (result := number(value)) < 1:
+            return result
+    raise InvalidValue("must be between 0 and 1")
 
 
 def _whole(value: object, least: int, most: float) -> int:
     if not isinstance(value, (bool, np.timedelta64)) and isinstance(value, numbers.Integral):
         result = int(value)
-        if result > most:
-            raise InvalidValue(f"must be {most:,} at most")
+        require(result <= most, f"must be {most:,} at most")
         if result >= least:
             return result
     raise InvalidValue(f"must be a whole number, {least} or more")
@@ -240,10 +217,7 @@ def optional_count(value: int | None) -> int | None:
 
 
 def count_or_unlimited(value: int | str | None) -> int | None:
-    """Return a whole number of at least 1, or None for None and ``"unlimited"``.
-
-    Files use the word, since TOML has no None.
-    """
+    """Return a whole number of at least 1, or None for None and, in files, ``"unlimited"``."""
     if value is None or (isinstance(value, str) and value == UNLIMITED):
         return None
     try:
@@ -255,8 +229,6 @@ def count_or_unlimited(value: int | str | None) -> int | None:
 def number_text(value: float, digits: int = 4) -> str:
     """Return a number for display: its whole part, or `digits` significant digits; NaN is "–".
 
-    Examples
-    --------
     >>> number_text(35219.4), number_text(0.98765432), number_text(12.0), number_text(math.nan)
     ('35,219', '0.9877', '12', '–')
     """
@@ -283,8 +255,7 @@ def _seconds(value: DurationLike) -> float:
 
 def _short(words: str, problem: str) -> str:
     """Return words to be parsed, which takes longer than their length."""
-    if len(words) > LONGEST_WORDS:
-        raise InvalidValue(f"{problem}, in {LONGEST_WORDS:,} characters at most")
+    require(len(words) <= LONGEST_WORDS, f"{problem}, in {LONGEST_WORDS:,} characters at most")
     return words
 
 
@@ -293,59 +264,46 @@ def _seconds_from_text(text: str) -> float:
     sign = -1.0 if rest.startswith("-") else 1.0
     rest = rest.removeprefix("-" if sign < 0 else "+")
     total, position = 0.0, 0
-    for part in _DURATION_PART.finditer(rest):
-        if part.start() != position:
-            break
-        unit = part.group(2)
+    while part := _DURATION_PART.match(rest, position):
+        amount, unit = float(part[1]), part[2]
         singular = unit.removesuffix("s") if len(unit) > 3 else unit  # '5 mss' are not minutes
         seconds = SECONDS_PER_UNIT.get(singular)
         if seconds is None:
             hint = nearest(unit, SECONDS_PER_UNIT)
             raise InvalidValue(f"{A_DURATION} (unknown unit {unit!r})", hint)
         # 9 ms are 0.009 s: divide, since 9 * 0.001 is not the float nearest to 0.009
-        amount = float(part.group(1))
         total += amount / 1000.0 if seconds == 0.001 else amount * seconds
         position = part.end()
-    if position == 0 or position != len(rest) or not math.isfinite(total):
-        raise InvalidValue(A_DURATION)
+    require(0 < position == len(rest) and math.isfinite(total), A_DURATION)
     return sign * total
 
 
 def duration(value: DurationLike) -> float:
-    """Return a duration in seconds, from 0 to `LONGEST_TIME`.
-
-    Accepts ``"15min"``, ``"1h 30min"``, seconds, `datetime.timedelta` and `pandas.Timedelta`.
-    """
+    """Return a duration in seconds, from 0 to `LONGEST_TIME`, read from a text or a time span."""
     seconds = _seconds(value)
-    if seconds < 0:
-        raise InvalidValue("must not be negative")
-    if seconds > LONGEST_TIME:
-        raise InvalidValue(f"must be {LONGEST_TIME:g} s at most, some 3,000 years")
+    require(seconds >= 0, "must not be negative")
+    require(seconds <= LONGEST_TIME, f"must be {LONGEST_TIME:g} s at most, some 3,000 years")
     return seconds
 
 
 def positive_duration(value: DurationLike) -> float:
     """Return a duration in seconds, at least `SHORTEST_TIME`."""
-    if _seconds(value) <= 0:
-        raise InvalidValue("must be positive")
+    require(_seconds(value) > 0, "must be positive")
     seconds = duration(value)
-    if seconds < SHORTEST_TIME:
-        raise InvalidValue("must be at least 1 ns")
+    require(seconds >= SHORTEST_TIME, "must be at least 1 ns")
     return seconds
 
 
 def length(value: DurationLike) -> float:
     """Return how long instances arrive, in seconds; a calendar has at most 40 years."""
-    if _seconds(value) > LONGEST:
-        raise InvalidValue("must be 40 years at most")
+    require(_seconds(value) <= LONGEST, "must be 40 years at most")
     return positive_duration(value)
 
 
 def poll_interval(value: DurationLike) -> float:
     """Return an interval of checks in seconds, at least 1 ms."""
     seconds = positive_duration(value)
-    if seconds < 0.001:
-        raise InvalidValue("must be at least 1 ms")
+    require(seconds >= 0.001, "must be at least 1 ms")
     return seconds
 
 
@@ -391,28 +349,21 @@ class Rate:
 
 def rate(value: float | str | Rate) -> Rate:
     """Return a positive rate, read from ``"300/h"``, ``"10000/day"`` or a number per second."""
-    unit: object = "s"
-    amount: object = value
-    if isinstance(value, Rate):
-        unit, amount = value.unit, value.count
-    elif isinstance(value, str):
-        match = _RATE.fullmatch(value) if len(value) <= LONGEST_WORDS else None
-        unit = match.group(2) if match else ""
-        try:
-            amount = float(match.group(1)) if match else math.nan
-        except ValueError:
-            raise InvalidValue(A_RATE) from None
-    if not isinstance(unit, str) or unit not in SECONDS_PER_UNIT:
-        raise InvalidValue(A_RATE)
+    amount: Any = value
+    unit = "s"
     try:
-        per_unit = number(amount)
-    except InvalidValue:
+        if isinstance(value, Rate):
+            amount, unit = value.count, value.unit
+        elif isinstance(value, str):
+            match = _RATE.fullmatch(_short(value, A_RATE))
+            amount, unit = (float(match[1]), match[2]) if match else (value, unit)
+        found = Rate(number(amount), unit)
+        per_second = found.per_second
+    except (ValueError, TypeError, KeyError):
         raise InvalidValue(A_RATE) from None
-    if per_unit <= 0:
-        raise InvalidValue("must be a positive rate")
-    found = Rate(per_unit, unit)
-    if not LOWEST <= found.per_second <= HIGHEST:
-        raise InvalidValue(f"must be from {LOWEST:g} to {HIGHEST:g} per second")
+    require(found.count > 0, "must be a positive rate")
+    bounds = f"must be from {LOWEST:g} to {HIGHEST:g} per second"
+    require(LOWEST <= per_second <= HIGHEST, bounds)
     return found
 
 
@@ -459,15 +410,13 @@ def days_of_week(value: str) -> str:
 
 def day_numbers(value: str) -> frozenset[int]:
     """Return the days named by `days_of_week` as numbers, Monday = 0."""
-    if not isinstance(value, str):
-        raise InvalidValue(DAYS)
+    require(isinstance(value, str), DAYS)
     if _short(value, DAYS).strip().lower() == "every day":
         return frozenset(range(7))
     found: set[int] = set()
     for part in value.split(","):
         ends = [_day_number(name) for name in part.split("-")]
-        if len(ends) > 2:
-            raise InvalidValue(DAYS)
+        require(len(ends) <= 2, DAYS)
         first, last = ends[0], ends[-1]
         found.update((first + k) % 7 for k in range((last - first) % 7 + 1))
     return frozenset(found)
@@ -483,12 +432,11 @@ def _day_number(name: str) -> int:
 
 def calendar_date(value: str | date) -> date:
     """Return a date from 1700 to 2200, read from ``"2026-01-05"`` or a `datetime.date`."""
-    found = value
-    if not isinstance(value, date) or isinstance(value, datetime):
-        try:
-            found = date.fromisoformat(value)  # type: ignore[arg-type]
-        except (ValueError, TypeError):
-            raise InvalidValue("must be a date such as '2026-01-05'") from None
-    if not FIRST_DATE <= found <= LAST_DATE:  # type: ignore[operator]
-        raise InvalidValue(f"must be a date from {FIRST_DATE} to {LAST_DATE}")
-    return found  # type: ignore[return-value]
+    written: Any = value
+    try:
+        a_date = isinstance(value, date) and not isinstance(value, datetime)
+        found: date = written if a_date else date.fromisoformat(written)
+    except (ValueError, TypeError):
+        raise InvalidValue("must be a date such as '2026-01-05'") from None
+    require(FIRST_DATE <= found <= LAST_DATE, f"must be a date from {FIRST_DATE} to {LAST_DATE}")
+    return found

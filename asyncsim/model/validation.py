@@ -16,7 +16,7 @@ import attrs
 import pandas as pd
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.units import InvalidValue, one_of
+from asyncsim.model.units import InvalidValue, one_of, require
 
 T = TypeVar("T")
 
@@ -36,9 +36,7 @@ def shown(value: object) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of 5,000 digits, a list within a list within …
         text = f"a value of type {type(value).__name__}"
-    if len(text) > 80:  # the end stays: a file's name and ending stand there
-        text = f"{text[:37]}...{text[-40:]}"
-    return text
+    return text if len(text) <= 80 else f"{text[:37]}...{text[-40:]}"  # a file's ending stays
 
 
 def argument(name: str, value: Any, read: Callable[[Any], T]) -> T:
@@ -59,43 +57,38 @@ def choice(name: str, value: Any, valid: Iterable[str]) -> str:
 
 def name_errors(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
     """Make the errors of every converter of a class name the field (an attrs transformer)."""
-    return [_with_name(field) if field.converter else field for field in fields]
+    return [_with_name(field) for field in fields]
 
 
 def _with_name(field: attrs.Attribute[Any]) -> attrs.Attribute[Any]:
-    if isinstance(field.converter, attrs.Converter):  # inherited, hence named already
+    read: Any = field.converter
+    if read is None or isinstance(read, attrs.Converter):  # which is inherited, hence named already
         return field
-    read: Callable[[Any], Any] = field.converter  # type: ignore[assignment]
 
     @functools.wraps(read)
     def convert(value: Any, owner: object, field: attrs.Attribute[Any]) -> Any:
-        return argument(_name(owner, field), value, read)
+        return Validator(read)(owner, field, value)
 
     return field.evolve(converter=attrs.Converter(convert, takes_self=True, takes_field=True))
 
 
-def _name(owner: object, field: attrs.Attribute[Any]) -> str:
-    return f"{type(owner).__name__}.{field.alias}"  # the alias of _mean is mean
-
-
 @attrs.frozen
 class Validator:
-    """An attrs validator: a reader whose errors name the field, and whose result is not used."""
+    """A reader whose errors name the field."""
 
-    read: Callable[[Any], object]
+    read: Callable[[Any], Any]
 
-    def __call__(self, owner: object, field: attrs.Attribute[Any], value: object) -> None:
-        """Check a value."""
-        argument(_name(owner, field), value, self.read)
+    def __call__(self, owner: object, field: attrs.Attribute[Any], value: object) -> Any:
+        """Return what the reader makes of a value; attrs validators do not use it."""
+        return argument(f"{type(owner).__name__}.{field.alias}", value, self.read)
 
 
 def instance_of(kind: type[Any], example: str, *, optional: bool = False) -> Validator:
     """Return a validator: the value must be of a class, such as `example`, or None if optional."""
 
     def read(value: T) -> T:
-        if isinstance(value, kind) or (optional and value is None):
-            return value
-        raise InvalidValue(f"must be {example}")
+        require(isinstance(value, kind) or (optional and value is None), f"must be {example}")
+        return value
 
     return Validator(read)
 
@@ -138,8 +131,6 @@ class cached_table(functools.cached_property[pd.DataFrame]):
 def with_own_tables(cls: type[T]) -> type[T]:
     """Return an attrs class (with slots) whose tables and arrays are read as copies.
 
-    Examples
-    --------
     >>> @with_own_tables
     ... @attrs.frozen
     ... class Found:

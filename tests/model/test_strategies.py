@@ -67,7 +67,7 @@ def test_a_check_is_never_before_the_end_of_the_last(polling, armed, busy, numbe
 def test_jitter_delays_grid_points(polling, armed, number):
     """A check is late on its grid point by at most the jitter."""
     step = FakeStep(armed, number=number)
-    start = Grid.of(polling).start(step)
+    start = polling._start(step)
     for _ in range(3):
         due = polling.next_check(step)
         k = grid_index(start, polling.interval, step.last_check)
@@ -88,7 +88,7 @@ def test_skipping_on_the_grid_is_walking_it(polling, armed, busy, intervals, bes
     last_check = armed + busy
     fast, slow = FakeStep(armed, last_check), FakeStep(armed, last_check)
     grid = Grid.of(polling)
-    before = grid.start(fast) + intervals * polling.interval + beside
+    before = grid._start(fast) + intervals * polling.interval + beside
     grid.skip(fast, before)
     while (due := polling.next_check(slow)) < before:
         slow.checks += 1
