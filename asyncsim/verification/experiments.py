@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from attrs import evolve, frozen
@@ -38,64 +39,42 @@ from asyncsim.model.strategies import (
 from asyncsim.model.systems import NightlyBatch, OnlineService
 from asyncsim.model.units import DAY, HOUR, MINUTE
 
-MEAN = 600.0
-"""Mean external time of the experiments with strategies, in seconds."""
-WORK = 2.0
-"""Worker time of a check and of a callback in them, in seconds."""
-CHECK_OPERATIONS, CALLBACK_OPERATIONS = 3, 5
-"""Database operations of a check and of a callback."""
-SVIX_RETRIES = ("5s", "5min", "30min")
-"""The first pauses of a sender of the Svix type; later attempts are too rare to be measured."""
-MARGIN = 0.02
-"""The simulated mean is to lie within this share of the theory."""
-EXACT = 1e-9
-"""The same where nothing is left to chance, and there also in absolute terms."""
+MEAN = 600.0  # mean external time of the experiments with strategies, in seconds
+WORK = 2.0  # worker time of a check and of a callback in them, in seconds
+CHECK_OPERATIONS, CALLBACK_OPERATIONS = 3, 5  # database operations of each
+SVIX_RETRIES = ("5s", "5min", "30min")  # pauses of a Svix sender; later attempts are too rare
+MARGIN = 0.02  # the simulated mean is to lie within this share of the theory
+EXACT = 1e-9  # the same where nothing is left to chance, and there also in absolute terms
+WARM_UP = 1 / 8  # share of the jobs left out of the means of a queue, which starts empty
 SERVER = WorkflowServer(
     poll_work=WORK,
     callback_work=WORK,
     check_operations=CHECK_OPERATIONS,
     callback_operations=CALLBACK_OPERATIONS,
 )
-ROOMY = evolve(SERVER, workers=20_000)
-"""A server on which no check ever queues."""
-WARM_UP = 1 / 8
-"""Share of the jobs left out of the means of a queue, which starts empty."""
+ROOMY = evolve(SERVER, workers=20_000)  # no check ever queues on it
+BY_DAY = ("08:00", "20:00")
 
-BOTH = {("compiled", False), ("compiled", True), ("simpy", False), ("simpy", True)}
-"""Engine and `quick` with which an experiment is played: always."""
-NOT_QUICK_SIMPY = BOTH - {("simpy", True)}
-COMPILED = {("compiled", False), ("compiled", True)}
+# Engine and `quick` with which an experiment is played
 LONG = {("compiled", False)}
+COMPILED = LONG | {("compiled", True)}
+NOT_QUICK_SIMPY = COMPILED | {("simpy", False)}
+BOTH = NOT_QUICK_SIMPY | {("simpy", True)}
 
 
 @frozen
 class Experiment:
-    """A scenario and what theory expects of it.
-
-    Attributes
-    ----------
-    name
-        What it is.
-    scenario, strategy
-        What is played.
-    theory
-        The expected metrics: names of `asyncsim.engine.metrics.METRICS` or of `MEASURES`.
-    playable
-        Engines with `quick` that play it, such as `BOTH`.
-    exact
-        Whether nothing is left to chance; two replications then show it, within `EXACT`.
-    engine
-        Which engine plays.
-    margin
-        The simulated mean is to lie within this share of the theory.
-    """
+    """A scenario and what theory expects of it."""
 
     name: str
     scenario: Scenario
     strategy: Strategy
     theory: dict[str, float]
+    """The expected metrics: names of `asyncsim.engine.metrics.METRICS` or of `MEASURES`."""
     playable: set[tuple[str, bool]] = BOTH
+    """Engines with `quick` that play it."""
     exact: bool = False
+    """Whether nothing is left to chance; two replications then show it, within `EXACT`."""
     engine: str = "compiled"
     margin: float = MARGIN
 
@@ -103,9 +82,8 @@ class Experiment:
         """Play one replication; return the simulated metrics."""
         draws = self.scenario.draw(seed, replication)
         record = played(self.scenario, self.strategy, draws, engine=self.engine).record
-        known = (
-            compute_metrics(record, self.scenario) if self.theory.keys() - MEASURES.keys() else {}
-        )
+        of_run = self.theory.keys() - MEASURES.keys()
+        known = compute_metrics(record, self.scenario) if of_run else {}
         return {
             name: MEASURES[name](record) if name in MEASURES else known[name]
             for name in self.theory
@@ -132,7 +110,7 @@ def all_experiments(quick: bool = False) -> Iterator[Experiment]:
         ):
             if (engine, quick) in experiment.playable:
                 yield evolve(experiment, engine=engine)
-    yield from chain(_cut_off(), _open_waits())
+    yield from _over_a_day()
 
 
 # --- what is measured besides the metrics of a run ------------------------------------------------
@@ -152,60 +130,50 @@ def _noticing_queueing(record: Record) -> float:
 
 
 def _share_of(outcome: str) -> Callable[[Record], float]:
-    def of(record: Record) -> float:
-        found = record.deliveries.outcome == DELIVERY_OUTCOMES.index(outcome)
-        return float(np.sum(found)) / len(record.waits.row)
-
-    return of
+    code = DELIVERY_OUTCOMES.index(outcome)
+    return lambda run: float(np.sum(run.deliveries.outcome == code)) / len(run.waits.row)
 
 
 MEASURES: dict[str, Callable[[Record], float]] = {
-    "queueing_time": lambda record: float(_queueing(record, WARM_UP).mean()),
-    "share_queueing": lambda record: float(np.mean(_queueing(record, WARM_UP) > 0)),
-    "herd_queueing_time": lambda record: float(_queueing(record, 0).mean()),
+    "queueing_time": lambda run: float(_queueing(run, WARM_UP).mean()),
+    "share_queueing": lambda run: float(np.mean(_queueing(run, WARM_UP) > 0)),
+    "herd_queueing_time": lambda run: float(_queueing(run, 0).mean()),
     "noticing_queueing_time": _noticing_queueing,
-    "drained": lambda record: float(
-        np.nanmax(record.waits.closed) - np.nanmax(record.waits.completed)
-    ),
+    "drained": lambda run: float(np.nanmax(run.waits.closed) - np.nanmax(run.waits.completed)),
     "dead_letters": _share_of("dead letter"),
     "copies": _share_of(Answer.DUPLICATE.text),
     "early_callbacks": _share_of(Answer.EARLY.text),
-    "open_wait_seconds": lambda record: record.open_seconds,
-    "outside_time": lambda record: float(np.mean(record.waits.completed - record.waits.called)),
-    "missed_tonight": lambda record: float(np.mean(record.waits.completed > DAY)),
+    "open_wait_seconds": lambda run: run.open_seconds,
+    "outside_time": lambda run: float(np.mean(run.waits.completed - run.waits.called)),
+    "missed_tonight": lambda run: float(np.mean(run.waits.completed > DAY)),
 }
 
 
-# --- scenarios ------------------------------------------------------------------------------------
+# --- scenarios and expected metrics ---------------------------------------------------------------
 
 
 def _waits(
-    external: Duration, arrivals: int | Arrivals, server: WorkflowServer = ROOMY
+    outside: Duration | NightlyBatch,
+    arrivals: int | Arrivals,
+    server: WorkflowServer = ROOMY,
+    **more: Any,
 ) -> Scenario:
     """Return a scenario of nothing but waits: a number of them spread over a day, or arrivals."""
+    system = outside if isinstance(outside, NightlyBatch) else OnlineService(outside, lanes=None)
     return Scenario(
         name="waits",
         process=Process("wait", [AsyncStep("wait", system="outside")]),
-        systems={"outside": OnlineService(external, lanes=None)},
+        systems={"outside": system},
         arrivals=UniformArrivals(arrivals) if isinstance(arrivals, int) else arrivals,
         server=server,
+        **more,
     )
 
 
 def _jobs(arrivals: Arrivals, work: Duration, workers: int, length: float) -> Scenario:
     """Return a scenario of one step of work."""
-    return Scenario(
-        name="jobs",
-        process=Process("work", [Step("work", work=work)]),
-        systems={},
-        arrivals=arrivals,
-        server=WorkflowServer(workers),
-        length=length,
-    )
-
-
-def _at_once(waits: int) -> Arrivals:
-    return ArrivalTimes([0.0] * waits)
+    process, server = Process("work", [Step("work", work=work)]), WorkflowServer(workers)
+    return Scenario("jobs", process, {}, arrivals, server, length=length)
 
 
 def _overhead(checks: float = 0.0, callbacks: float = 0.0, work: float = WORK) -> dict[str, float]:
@@ -214,6 +182,10 @@ def _overhead(checks: float = 0.0, callbacks: float = 0.0, work: float = WORK) -
         "overhead_worker_time": (checks + callbacks) * work,
         "database_operations": checks * CHECK_OPERATIONS + callbacks * CALLBACK_OPERATIONS,
     }
+
+
+def _checked(latency: float, checks: float, wasted_share: float) -> dict[str, float]:
+    return {"mean_latency": latency, "checks_per_wait": checks, "wasted_share": wasted_share}
 
 
 def _known(expected: Expected | None) -> Expected:
@@ -231,25 +203,31 @@ def _checks(number: int) -> Iterator[Experiment]:
         "lognormal": lognormal(MEAN, MEAN / 2),
         "gamma": gamma(MEAN, 2 * MEAN),
     }
-    memoryless = distributions["exponential"]
-    for interval, name, anchor, times, playable in (
-        (MEAN, "exponential", "arming", 2, BOTH),
-        (300.0, "lognormal", "random", 1, BOTH),
-        (0.1 * MEAN, "exponential", "arming", 2, NOT_QUICK_SIMPY),
-        (3 * MEAN, "exponential", "arming", 10, COMPILED),
-        (300.0, "lognormal", "arming", 1, NOT_QUICK_SIMPY),
-        (300.0, "lognormal", "clock", 1, NOT_QUICK_SIMPY),
-        (300.0, "gamma", "arming", 3, NOT_QUICK_SIMPY),
-        (300.0, "gamma", "random", 3, NOT_QUICK_SIMPY),
-        (300.0, "gamma", "clock", 3, NOT_QUICK_SIMPY),
+    strategy: Strategy
+    for strategy, name, times, playable in (
+        (Polling(MEAN), "exponential", 2, BOTH),
+        (Polling(300.0, anchor="random"), "lognormal", 1, BOTH),
+        (Polling(0.1 * MEAN), "exponential", 2, NOT_QUICK_SIMPY),
+        (Polling(3 * MEAN), "exponential", 10, COMPILED),
+        (Polling(300.0), "lognormal", 1, NOT_QUICK_SIMPY),
+        (Polling(300.0, anchor="clock"), "lognormal", 1, NOT_QUICK_SIMPY),
+        (Polling(300.0), "gamma", 3, NOT_QUICK_SIMPY),
+        (Polling(300.0, anchor="random"), "gamma", 3, NOT_QUICK_SIMPY),
+        (Polling(300.0, anchor="clock"), "gamma", 3, NOT_QUICK_SIMPY),
+        (Backoff(1.0, 2.0, None), "exponential", 2, NOT_QUICK_SIMPY),
+        (Backoff(1.0, 2.0, 60.0), "exponential", 2, NOT_QUICK_SIMPY),
+        (Backoff(60.0, 1.0, 60.0), "exponential", 2, NOT_QUICK_SIMPY),
     ):
-        polling, external = Polling(interval, anchor=anchor), distributions[name]
-        expected = _known(polling.expected(external))
-        yield _checked(polling, name, external, times * number, expected, playable)
-    for backoff in (Backoff(1.0, 2.0, None), Backoff(1.0, 2.0, 60.0), Backoff(60.0, 1.0, 60.0)):
-        gaps = partial(_gap_after_check, backoff)
-        expected = _known(closed_forms.checks_at_given_times(memoryless, gaps))
-        yield _checked(backoff, "exponential", memoryless, 2 * number, expected, NOT_QUICK_SIMPY)
+        external, waits = distributions[name], times * number
+        if isinstance(strategy, Backoff):
+            gaps = partial(_gap_after_check, strategy)
+            expected = _known(closed_forms.checks_at_given_times(external, gaps))
+        else:
+            expected = _known(strategy.expected(external))
+        metrics = _checked(expected.latency + WORK, expected.checks, expected.wasted_share)
+        metrics |= _overhead(waits * expected.checks)
+        name = f"{strategy.label}; external {name}"
+        yield Experiment(name, _waits(external, waits), strategy, metrics, playable)
     yield _long_polling(2 * number)
     yield _safety_poll(5 * number)
     # Full jitter on a fixed interval, after so long that the start is forgotten
@@ -267,29 +245,6 @@ def _gap_after_check(backoff: Backoff, k: int) -> float:
     return backoff.interval(k) + (WORK if k else 0.0)
 
 
-def _checked(
-    strategy: Strategy,
-    name: str,
-    external: Duration,
-    waits: int,
-    expected: Expected,
-    playable: set[tuple[str, bool]],
-) -> Experiment:
-    """Return an experiment with checks that take a worker's time, none of which queues."""
-    return Experiment(
-        f"{strategy.label}; external {name}",
-        _waits(external, waits),
-        strategy,
-        {
-            "mean_latency": expected.latency + WORK,
-            "checks_per_wait": expected.checks,
-            "wasted_share": expected.wasted_share,
-        }
-        | _overhead(waits * expected.checks),
-        playable,
-    )
-
-
 def _long_polling(waits: int) -> Experiment:
     """Return long polling (hold H) of exponential work (mean m), each answer handled for s seconds.
 
@@ -300,15 +255,13 @@ def _long_polling(waits: int) -> Experiment:
     hold, work = 200.0, 10.0
     cycle = 1 / -math.expm1(-(hold + work) / MEAN)  # sum of P(D > k (H + s))
     empty = math.exp(-hold / MEAN) * cycle
-    strategy = LongPolling(hold)
+    strategy, late = LongPolling(hold), work + MEAN * math.expm1(-work / MEAN)
     return Experiment(
         f"{strategy.label}; external exponential",
         _waits(exponential(MEAN), waits, evolve(ROOMY, poll_work=work)),
         strategy,
-        {
-            "mean_latency": work + empty * (work + MEAN * math.expm1(-work / MEAN)),
-            "checks_per_wait": 1 + empty,
-            "wasted_share": empty / (1 + empty),
+        _checked(work + empty * late, 1 + empty, empty / (1 + empty))
+        | {
             "connection_time": waits * -MEAN * math.expm1(-hold / MEAN) * cycle,
             "overhead_worker_time": waits * (1 + empty) * work,
         },
@@ -324,17 +277,14 @@ def _safety_poll(waits: int) -> Experiment:
     """
     delay, loss, external = 20.0, 0.2, exponential(MEAN)
     strategy = CallbackWithSafetyPoll(delay, loss=loss, every=300.0, anchor="random")
+    latency = _known(strategy.expected(external)).latency + WORK
     counted = _known(evolve(strategy, delay=delay + WORK).expected(external))
     return Experiment(
         f"{strategy.label}; external exponential",
         _waits(external, waits),
         strategy,
-        {
-            "mean_latency": _known(strategy.expected(external)).latency + WORK,
-            "checks_per_wait": counted.checks,
-            "wasted_share": counted.wasted_share,
-            "requests": waits * (counted.checks + 1),
-        }
+        _checked(latency, counted.checks, counted.wasted_share)
+        | {"requests": waits * (counted.checks + 1)}
         | _overhead(waits * counted.checks, waits * (1 - loss)),
         NOT_QUICK_SIMPY,
     )
@@ -345,6 +295,7 @@ def _first_checks() -> Iterator[Experiment]:
 
     The work is complete where the range begins, so the mean latency is half of its width.
     """
+    strategy: Strategy
     for strategy, begin, width, playable in (
         (Polling(300.0, jitter=300.0), 300.0, 300.0, BOTH),
         (Backoff(300.0, 1.0, 300.0, jitter="full"), 0.0, 300.0, NOT_QUICK_SIMPY),
@@ -366,39 +317,30 @@ def _callbacks(early: int) -> Iterator[Experiment]:
         (Callback("2s", loss=0.5, retries=SVIX_RETRIES), 70_000, COMPILED),
     ):
         expected = _known(strategy.expected(0.0))
-        dead = {"dead_letters": expected.unresolved} if playable == COMPILED else {}
-        yield Experiment(
-            f"{strategy.label}; {strategy.loss:.0%} of attempts lost",
-            _waits(exponential(MEAN), waits),
-            strategy,
-            {"mean_latency": expected.latency + WORK, "deliveries_per_wait": expected.deliveries}
-            | _overhead(callbacks=waits * (1 - expected.unresolved))
-            | dead,
-            playable,
-        )
+        metrics = {
+            "mean_latency": expected.latency + WORK,
+            "deliveries_per_wait": expected.deliveries,
+        } | _overhead(callbacks=waits * (1 - expected.unresolved))
+        if playable == COMPILED:
+            metrics["dead_letters"] = expected.unresolved
+        name = f"{strategy.label}; {strategy.loss:.0%} of attempts lost"
+        yield Experiment(name, _waits(exponential(MEAN), waits), strategy, metrics, playable)
     for strategy, metric in (
         (Callback("1min", loss=0.8), "dead_letters"),
         (Callback("1min", duplicates=0.8), "copies"),
     ):
         yield Experiment(strategy.label, _waits(fixed(0.0), 1000), strategy, {metric: 0.8})
     copied = Callback("1min", duplicates=0.3)  # each copy is a delivery and takes a worker
-    yield Experiment(
-        copied.label,
-        _waits(exponential(MEAN), 4000),
-        copied,
-        {"deliveries_per_wait": 1.3} | _overhead(callbacks=4000 * 1.3),
-        NOT_QUICK_SIMPY,
-    )
+    metrics = {"deliveries_per_wait": 1.3} | _overhead(callbacks=4000 * 1.3)
+    scenario = _waits(exponential(MEAN), 4000)
+    yield Experiment(copied.label, scenario, copied, metrics, NOT_QUICK_SIMPY)
     # A callback after exponential C against a wait armed A after the call: early 1 - e^(-A/m)
     step = AsyncStep("wait", system="outside", arm_delay="400ms")
     scenario = _waits(exponential("300ms"), early, WorkflowServer())
-    yield Experiment(
-        "callback before the wait is armed",
-        scenario.replace(process=Process("wait", [step])),
-        Callback(),
-        {"early_callbacks": -math.expm1(-4 / 3)},
-        NOT_QUICK_SIMPY,
-    )
+    scenario = scenario.replace(process=Process("wait", [step]))
+    metrics = {"early_callbacks": -math.expm1(-4 / 3)}
+    name = "callback before the wait is armed"
+    yield Experiment(name, scenario, Callback(), metrics, NOT_QUICK_SIMPY)
 
 
 # --- queues ---------------------------------------------------------------------------------------
@@ -424,8 +366,8 @@ def _queueing_for_workers(overlong: int) -> Iterator[Experiment]:
     # Each wait is complete when its first check comes; each answer or callback is handled alike
     interval, work, load, waits = 60.0, 3.0, 0.5, 40_000
     server = WorkflowServer(1, poll_work=work, callback_work=work)
-    scenario = _waits(fixed(interval), Poisson(load / work), server)
-    scenario = scenario.replace(length=waits * work / load)
+    arrivals, length = Poisson(load / work), waits * work / load
+    scenario = _waits(fixed(interval), arrivals, server, length=length)
     queueing = work * theory.mg1_wait(load, 0.0)
     for name, strategy, delay, more in (
         ("checks", Polling(interval), 0.0, {"checks_per_wait": 1.0}),
@@ -440,11 +382,10 @@ def _queueing_for_workers(overlong: int) -> Iterator[Experiment]:
 def _queues() -> Iterator[Experiment]:
     """Yield M/M/c, M/D/1, D/M/1, M^10/M/1, M^10/D/1 and a herd of exponential jobs."""
     jobs, workers = 8000, 20
+    scenario = _jobs(ArrivalTimes([0.0] * jobs), exponential(1.0), workers, 1.0)
+    metrics = {"herd_queueing_time": theory.herd_mean_wait(jobs, workers)}
     yield Experiment(
-        f"herd of {jobs} on {workers} exponential workers",
-        _jobs(_at_once(jobs), exponential(1.0), workers, 1.0),
-        Callback(),
-        {"herd_queueing_time": theory.herd_mean_wait(jobs, workers)},
+        f"herd of {jobs} on {workers} exponential workers", scenario, Callback(), metrics
     )
     for workers, utilisation, jobs, playable in (
         (1, 0.5, 120_000, {("simpy", False)}),
@@ -458,16 +399,13 @@ def _queues() -> Iterator[Experiment]:
         (20, 0.9, 5_000_000, LONG),
     ):
         load = utilisation * workers
-        yield Experiment(
-            f"M/M/{workers}, utilisation {utilisation}",
-            _jobs(Poisson(load), exponential(1.0), workers, jobs / load),
-            Callback(),
-            {
-                "share_queueing": theory.erlang_c(workers, load),
-                "queueing_time": theory.mmc_wait(workers, load),
-            },
-            playable,
-        )
+        scenario = _jobs(Poisson(load), exponential(1.0), workers, jobs / load)
+        metrics = {
+            "share_queueing": theory.erlang_c(workers, load),
+            "queueing_time": theory.mmc_wait(workers, load),
+        }
+        name = f"M/M/{workers}, utilisation {utilisation}"
+        yield Experiment(name, scenario, Callback(), metrics, playable)
     load = 0.8  # ten jobs of a batch tell little more than one, so these need more of them
     in_tens = Poisson(load / 10, size=10)
     for name, arrivals, jobs, service, expected, playable in (
@@ -481,7 +419,7 @@ def _queues() -> Iterator[Experiment]:
         yield Experiment(f"{name}, utilisation {load}", scenario, Callback(), metrics, playable)
 
 
-# --- costs, cut-offs, open waits ------------------------------------------------------------------
+# --- costs, and what spreads over a day -----------------------------------------------------------
 
 
 def _costs() -> Iterator[Experiment]:
@@ -490,44 +428,35 @@ def _costs() -> Iterator[Experiment]:
     strategy, external = Polling(interval, anchor="random"), lognormal(MEAN, MEAN / 2)
     prices = CostModel(check=0.003, late_minute=0.2, service_level=level, worker_hour=50.0)
     checks = waits * _known(strategy.expected(external)).checks
-    beyond = theory.mean_beyond(interval, level - WORK)
     parts = {
         "cost_of_checks": 0.003 * checks,
         "cost_of_workers": 50.0 * checks * WORK / HOUR,
-        "cost_of_lateness": 0.2 * waits * beyond / MINUTE,
+        "cost_of_lateness": 0.2 * waits * theory.mean_beyond(interval, level - WORK) / MINUTE,
     }
     name = f"costs of {strategy.label}; external lognormal"
-    scenario = _waits(external, waits).replace(costs=prices)
     metrics = parts | {"cost": sum(parts.values())}
-    yield Experiment(name, scenario, strategy, metrics, NOT_QUICK_SIMPY)
+    yield Experiment(
+        name, _waits(external, waits, costs=prices), strategy, metrics, NOT_QUICK_SIMPY
+    )
 
 
-def _cut_off() -> Iterator[Experiment]:
-    """Yield the share of a day's items that come after the cut-off, and how long all take.
-
-    Submitted evenly from 08:00 to 20:00: those up to 18:00, five in six, are done at 22:00, nine
-    hours later on average; the others a day later, 27 hours on average.
-    """
+def _over_a_day() -> Iterator[Experiment]:
+    """Yield items that come after the cut-off, and open waits."""
+    # Submitted evenly from 08:00 to 20:00: those up to 18:00, five in six, are done at 22:00, nine
+    # hours later on average; the others a day later, 27 hours on average
     batch = NightlyBatch("22:00", 1e-6, cut_off="18:00")
-    arrivals = UniformArrivals(22_000, between=("08:00", "20:00"))
-    scenario = _waits(fixed(1e-6), arrivals).replace(systems={"outside": batch})
     metrics = {"missed_tonight": 1 / 6, "outside_time": (9 * 5 / 6 + 27 / 6) * HOUR}
-    name = "cut-off four hours before the batch"
-    yield Experiment(name, scenario, Callback(), metrics)
-
-
-def _open_waits() -> Iterator[Experiment]:
-    """Yield the number of open waits for distributions that differ in all but their mean."""
+    scenario = _waits(batch, UniformArrivals(22_000, between=BY_DAY))
+    yield Experiment("cut-off four hours before the batch", scenario, Callback(), metrics)
     length = 10 * MEAN
-    for name, external, waits in (
+    for name, external, waits in (  # distributions that differ in all but their mean
         ("fixed", fixed(MEAN), 5000),
         ("lognormal", lognormal(MEAN, 2 * MEAN), 25_000),
     ):
-        scenario = _waits(external, Poisson(waits / length)).replace(length=length)
         # Summed over all time, as if all of it fell within the length
-        seconds = theory.open_waits(waits / length, MEAN + WORK) * length
-        name = f"M/G/inf open waits; external {name}"
-        yield Experiment(name, scenario, Callback(), {"open_wait_seconds": seconds})
+        metrics = {"open_wait_seconds": theory.open_waits(waits / length, MEAN + WORK) * length}
+        scenario = _waits(external, Poisson(waits / length), length=length)
+        yield Experiment(f"M/G/inf open waits; external {name}", scenario, Callback(), metrics)
 
 
 # --- nothing left to chance -----------------------------------------------------------------------
@@ -542,12 +471,7 @@ def _without_chance() -> Iterator[Experiment]:
         "requests of 100 s in turn; external fixed",
         _waits(fixed(1095.0), 20, evolve(ROOMY, poll_work=10.0)),
         LongPolling(100.0),
-        {
-            "mean_latency": 1100.0 + 10.0 - 1095.0,
-            "checks_per_wait": 11.0,
-            "wasted_share": 10 / 11,
-            "connection_time": 10.0 * 100.0 * 20,
-        },
+        _checked(1100.0 + 10.0 - 1095.0, 11.0, 10 / 11) | {"connection_time": 10.0 * 100.0 * 20},
     )
     # Intervals that double, without end or up to 60 s, each from the end of a check of 2 s: check
     # k = 0, 1, … is due 2^(k + 1) - 1 + 2 k seconds after arming; from the sixth on, if capped,
@@ -562,10 +486,9 @@ def _without_chance() -> Iterator[Experiment]:
     # Of four items, one comes just after the cut-off at 18:00, and one long after
     submitted = [8 * HOUR, 18 * HOUR, 18 * HOUR + 1, 20 * HOUR]
     completed = [22 * HOUR + 1, 22 * HOUR + 2, 46 * HOUR + 1, 46 * HOUR + 2]
-    batch = NightlyBatch("22:00", "1s", cut_off="18:00")
     yield Experiment(
         "cut-off four hours before the batch, by hand",
-        _waits(fixed(1.0), ArrivalTimes(submitted)).replace(systems={"outside": batch}),
+        _waits(NightlyBatch("22:00", "1s", cut_off="18:00"), ArrivalTimes(submitted)),
         Callback(),
         {"missed_tonight": 0.5, "outside_time": (sum(completed) - sum(submitted)) / 4},
     )
@@ -574,13 +497,18 @@ def _without_chance() -> Iterator[Experiment]:
 def _herds_of_checks() -> Iterator[Experiment]:
     # N waits armed at once ask at T and at 2T; each time the checks queue for c workers
     waits, workers, work, interval, external = 1001, 20, 0.02, 60.0, 90.0
+    begun = 2 * interval - external
     yield Experiment(
         f"herd of {waits} checks on {workers} workers, twice",
-        _waits(fixed(external), _at_once(waits), evolve(SERVER, workers=workers, poll_work=work)),
+        _waits(
+            fixed(external),
+            ArrivalTimes([0.0] * waits),
+            evolve(SERVER, workers=workers, poll_work=work),
+        ),
         Polling(interval),
         {
-            "mean_latency": 2 * interval - external + theory.herd_mean_end(waits, workers, work),
-            "drained": 2 * interval - external + theory.herd_drained(waits, workers, work),
+            "mean_latency": begun + theory.herd_mean_end(waits, workers, work),
+            "drained": begun + theory.herd_drained(waits, workers, work),
             "checks_per_wait": 2.0,
             "wasted_share": 0.5,
         }
@@ -591,7 +519,9 @@ def _herds_of_checks() -> Iterator[Experiment]:
     latency, checks = theory.saturated_checks(waits, work, interval, external)
     yield Experiment(
         f"{waits} waits whose checks keep the only worker busy",
-        _waits(fixed(external), _at_once(waits), evolve(SERVER, workers=1, poll_work=work)),
+        _waits(
+            fixed(external), ArrivalTimes([0.0] * waits), evolve(SERVER, workers=1, poll_work=work)
+        ),
         Backoff(interval, 1.0, interval),
         {"mean_latency": latency, "checks_per_wait": checks / waits} | _overhead(checks, work=work),
     )
@@ -599,16 +529,12 @@ def _herds_of_checks() -> Iterator[Experiment]:
 
 def _herds_of_callbacks() -> Iterator[Experiment]:
     """Yield herds at the end of a batch: on busy workers, and into a limit, retried or not."""
-
-    def herd(waits: int, server: WorkflowServer) -> Scenario:
-        batch = NightlyBatch("22:00", "1ms", results="at end")
-        arrivals = UniformArrivals(waits, between=("08:00", "20:00"))
-        return _waits(fixed(1.0), arrivals, server).replace(systems={"outside": batch})
-
+    batch = NightlyBatch("22:00", "1ms", results="at end")
     waits, workers, work = 1001, 20, 0.02
+    server = evolve(SERVER, workers=workers, callback_work=work)
     yield Experiment(
         f"herd of {waits} callbacks on {workers} workers, 20 ms each",
-        herd(waits, evolve(SERVER, workers=workers, callback_work=work)),
+        _waits(batch, UniformArrivals(waits, between=BY_DAY), server),
         Callback(),
         {
             "drained": theory.herd_drained(waits, workers, work),
@@ -616,19 +542,19 @@ def _herds_of_callbacks() -> Iterator[Experiment]:
         }
         | _overhead(callbacks=waits, work=work),
     )
+    retried = Callback(retries=["500ms"] * 40)
     for waits, limit, first, drained in (
         (1000, "300 refilled 50/s", 300, theory.bucket_drained(1000, 300, 50)),
         (1000, "200 refilled 100/s", 200, theory.bucket_drained(1000, 200, 100)),
         (250, "100 per 10 s", 100, theory.window_drained(250, 100, 10.0)),
     ):
-        scenario = herd(waits, WorkflowServer(finish_limit=limit))
-        retried = Callback(retries=["500ms"] * 40)
-        for name, strategy, metrics in (
-            ("tried again every 500 ms", retried, {"drained": drained, "dead_letters": 0.0}),
-            ("never tried again", Callback(), {"dead_letters": 1 - first / waits}),
-        ):
-            name = f"herd of {waits} callbacks into a limit of {limit}, {name}"
-            yield Experiment(name, scenario, strategy, metrics)
+        server = WorkflowServer(finish_limit=limit)
+        scenario = _waits(batch, UniformArrivals(waits, between=BY_DAY), server)
+        name = f"herd of {waits} callbacks into a limit of {limit},"
+        metrics = {"drained": drained, "dead_letters": 0.0}
+        yield Experiment(f"{name} tried again every 500 ms", scenario, retried, metrics)
+        metrics = {"dead_letters": 1 - first / waits}
+        yield Experiment(f"{name} never tried again", scenario, Callback(), metrics)
 
 
 def _costs_without_chance() -> Iterator[Experiment]:
@@ -646,12 +572,10 @@ def _costs_without_chance() -> Iterator[Experiment]:
         "cost_of_workers": 50.0 * checks * WORK / HOUR,
         "cost_of_lateness": 0.2 * waits * (late - 90.0) / MINUTE,
     }
-    yield Experiment(
-        "costs of polling 6.667 min; external fixed",
-        _waits(fixed(external), waits).replace(costs=prices),
-        Polling(interval),
-        {"mean_latency": late, "cost": sum(parts.values()), **parts},
-    )
+    metrics = {"mean_latency": late, "cost": sum(parts.values()), **parts}
+    scenario = _waits(fixed(external), waits, costs=prices)
+    name = "costs of polling 6.667 min; external fixed"
+    yield Experiment(name, scenario, Polling(interval), metrics)
     # One callback each, a minute on its way; the workers are paid for the whole day
     prices = CostModel(
         request=0.002, transition=0.001, worker_hour=0.5, worker_time="provided", late_minute=0.2
@@ -663,9 +587,6 @@ def _costs_without_chance() -> Iterator[Experiment]:
         "cost_of_lateness": 0.2 * waits * (60.0 + WORK) / MINUTE,
     }
     cost = sum(parts.values())
-    yield Experiment(
-        "costs of a callback; external fixed",
-        _waits(fixed(MEAN), waits, evolve(ROOMY, workers=200)).replace(costs=prices),
-        Callback("1min"),
-        {"cost": cost, "cost_per_wait": cost / waits, **parts},
-    )
+    metrics = {"cost": cost, "cost_per_wait": cost / waits, **parts}
+    scenario = _waits(fixed(MEAN), waits, evolve(ROOMY, workers=200), costs=prices)
+    yield Experiment("costs of a callback; external fixed", scenario, Callback("1min"), metrics)
