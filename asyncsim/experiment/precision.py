@@ -105,12 +105,6 @@ class Precision:
     values the interval may be narrow by chance (Hoad, Robinson and Davies 2010).
     `first` is the least number of replications, `look_ahead` the k above, `name` that of the metric
     in errors. A share of a mean that is zero while the values are not raises a `ScenarioError`.
-
-    >>> rule = Precision(PrecisionTarget(share=0.1))
-    >>> for value in [10.0, 10.2, 9.9, 10.1, 9.8, 10.0, 10.1, 9.9, 10.0, 10.2]:
-    ...     rule.add(value)
-    >>> rule.enough, rule.number
-    (True, 5)
     """
 
     wanted: PrecisionTarget

@@ -151,9 +151,6 @@ def ratio_values(sums: ArrayLike, weights: ArrayLike) -> Floats:
     Techniques, chapter 6): with r = Σ s_i / Σ w_i its variance is that of the mean of s_i - r w_i,
     divided by the mean weight. The mean of the ratios of unequal parts would be biased. Parts of
     weight 0 are left out.
-
-    >>> ratio_values([10.0, 90.0], [1.0, 3.0]).tolist()
-    [17.5, 32.5]
     """
     total, weight = np.asarray(sums, dtype=float), np.asarray(weights, dtype=float)
     total, weight = total[weight > 0], weight[weight > 0]
@@ -172,10 +169,6 @@ def share_interval(
     It is the wider of two: the exact one of all counts (Clopper and Pearson 1934,
     doi:10.2307/2331986), since few counts prove little, and the t-interval over replications, since
     counts of one run may depend on each other.
-
-    >>> low, high = share_interval([0, 0, 0], [10, 10, 10], 0.95)
-    >>> low, round(high, 2)  # none of thirty
-    (0.0, 0.12)
     """
     some, number = sum(lost), sum(of)
     if not number:
@@ -362,10 +355,6 @@ def batch_means(
     more than it promises: some 97 % at 95 %.
 
     `values` and `weights` have shape ``(n,)``; a value of weight 0 may be NaN.
-
-    >>> found = batch_means(np.random.default_rng(2).normal(10, 1, 600))
-    >>> found.size, len(found.means), 10 in found.interval
-    (20, 30, True)
     """
     series = np.asarray(values, dtype=float)
     weight = np.ones(len(series)) if weights is None else np.asarray(weights, dtype=float)
@@ -421,10 +410,6 @@ def adjusted_ends(values: ArrayLike, confidence: float) -> tuple[float, float]:
     interval and test for the mean of an asymmetric distribution, Communications in Statistics 34,
     753-766). A positive lag-1 correlation φ widens both sides by √((1 + φ)/(1 - φ)), as if the
     values were an autoregressive series.
-
-    >>> low, high = adjusted_ends([1.0, 5.0, 1.0, 2.0, 1.0], 0.95)  # unadjusted: -0.15 to 4.15
-    >>> round(low, 2), round(high, 2)
-    (0.69, 7.8)
     """
     x = np.asarray(values, dtype=float)
     n = len(x)
@@ -448,10 +433,6 @@ def correlation(means: ArrayLike) -> tuple[float, float]:
     (n - 2)/(n² - 1) and is nearly normal from n = 8 (von Neumann 1941, Annals of Mathematical
     Statistics 12, 367-395; Fishman 1978, Management Science 24, 510-521). One-sided: only positive
     correlation makes an interval too narrow.
-
-    >>> lag_1, chance = correlation([1, 2, 3, 4, 5, 6, 7, 8])
-    >>> round(lag_1, 3), chance < 0.01
-    (0.917, True)
     """
     x = np.asarray(means, dtype=float)
     x = x[~np.isnan(x)]

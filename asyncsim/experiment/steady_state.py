@@ -428,10 +428,6 @@ def mser5(values: ArrayLike) -> WarmUp:
     series means that it is too short, or that it never settles. Observations behind the last full
     batch are ignored. In a short, strongly dependent series from a single run a chance peak near
     the beginning may look like a warm-up: average over replications first.
-
-    >>> settled = np.random.default_rng(1).normal(10, 1, 90)
-    >>> mser5(np.concatenate([np.linspace(0, 10, 10), settled])).truncated
-    10
     """
     series = np.asarray(values, dtype=float)
     m = len(series) // BATCH
@@ -486,9 +482,6 @@ def moving_average(values: ArrayLike, window: int) -> Floats:
 
     Entry i (from 1) is the mean of values i - w … i + w, and for i ≤ w of values 1 … 2i - 1; the
     last w have none, so the shape is ``(n - w,)``. NaN is left out of the means.
-
-    >>> moving_average([0.0, 3.0, 6.0, 0.0], 1).tolist()
-    [0.0, 3.0, 3.0]
     """
     series = np.asarray(values, dtype=float)
     if argument("window", window, from_zero) > max(len(series) - 1, 0):

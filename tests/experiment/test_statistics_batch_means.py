@@ -133,6 +133,9 @@ def test_the_correlation_is_that_of_theory():
     share = np.mean(np.array(chances) < LEVEL)
     assert abs(share - LEVEL) < 4 * math.sqrt(LEVEL * (1 - LEVEL) / 2000)
     assert correlation([3.0] * 20) == (0.0, 1.0)
+    lag_1, chance = correlation(range(1, 9))  # Q = 7/42
+    assert lag_1 == pytest.approx(1 - 7 / 84)
+    assert chance < 0.01
 
 
 def test_very_short_series_have_no_interval_and_say_so():
