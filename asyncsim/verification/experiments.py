@@ -28,6 +28,7 @@ from asyncsim.model.distributions import Duration, exponential, fixed, gamma, lo
 from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import CostModel, WorkflowServer
+from asyncsim.model.specifications import Intervals
 from asyncsim.model.strategies import (
     Backoff,
     Callback,
@@ -159,7 +160,7 @@ def _waits(
     **more: Any,
 ) -> Scenario:
     """Return a scenario of nothing but waits: a number of them spread over a day, or arrivals."""
-    system = outside if isinstance(outside, NightlyBatch) else OnlineService(outside, lanes=None)
+    system = OnlineService(outside, lanes=None) if isinstance(outside, Duration) else outside
     return Scenario(
         name="waits",
         process=Process("wait", [AsyncStep("wait", system="outside")]),
@@ -203,7 +204,7 @@ def _checks(number: int) -> Iterator[Experiment]:
         "lognormal": lognormal(MEAN, MEAN / 2),
         "gamma": gamma(MEAN, 2 * MEAN),
     }
-    strategy: Strategy
+    strategy: Polling | Backoff
     for strategy, name, times, playable in (
         (Polling(MEAN), "exponential", 2, BOTH),
         (Polling(300.0, anchor="random"), "lognormal", 1, BOTH),
@@ -219,8 +220,9 @@ def _checks(number: int) -> Iterator[Experiment]:
         (Backoff(60.0, 1.0, 60.0), "exponential", 2, NOT_QUICK_SIMPY),
     ):
         external, waits = distributions[name], times * number
-        if isinstance(strategy, Backoff):
-            gaps = partial(_gap_after_check, strategy)
+        checks = strategy.specification.checks
+        if isinstance(checks, Intervals):
+            gaps = partial(_gap_after_check, checks)
             expected = _known(closed_forms.checks_at_given_times(external, gaps))
         else:
             expected = _known(strategy.expected(external))
@@ -240,9 +242,9 @@ def _checks(number: int) -> Iterator[Experiment]:
     )
 
 
-def _gap_after_check(backoff: Backoff, k: int) -> float:
+def _gap_after_check(checks: Intervals, k: int) -> float:
     """Return the time between checks whose intervals count from the end of the one before."""
-    return backoff.interval(k) + (WORK if k else 0.0)
+    return checks.interval(k) + (WORK if k else 0.0)
 
 
 def _long_polling(waits: int) -> Experiment:
