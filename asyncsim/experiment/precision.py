@@ -51,7 +51,7 @@ class PrecisionTarget(NamedTuple):
     """Largest half-width of an interval: as a share of the mean, or in the metric's unit."""
 
     share: float | None = None
-    within: float | None = None
+    within: float = math.nan
 
     def text(self, unit: str) -> str:
         """Return it in words."""
@@ -144,14 +144,13 @@ class Precision:
             self._since = n, self.known
 
     def _narrow(self, step: PrecisionStep) -> bool:
-        if self.wanted.within is not None:
+        if self.wanted.share is None:
             return step.half_width <= self.wanted.within
         if math.isnan(step.share) and not math.isnan(step.half_width):
             raise ScenarioError(
                 f"precision is a share of the mean, and the mean of {self.name} is zero after "
                 f"{step.n} replications; give a half-width in its own unit, such as within='5s'"
             )
-        assert self.wanted.share is not None
         return step.share <= self.wanted.share
 
     @property
@@ -174,17 +173,17 @@ class Precision:
         """Return how far the target was missed, in words."""
         if not self.known:
             return f"{label}: no replication had the figure"
-        last = self.steps[-1]
         if self.number is not None:
             return f"{label}: reached after {self.number}, but not confirmed by enough further ones"
-        if self.wanted.within is not None:
-            return f"{label}: ± {last.half_width:.3g}"
-        if not last.share < 1:
-            return (
-                f"{label}: the mean cannot be distinguished from zero, so a share of it makes no "
-                "sense; give within= instead"
-            )
-        return f"{label}: {last.share:.3g}"
+        *_, half_width, share = self.steps[-1]
+        if self.wanted.share is None:
+            return f"{label}: ± {half_width:.3g}"
+        if share < 1:
+            return f"{label}: {share:.3g}"
+        return (
+            f"{label}: the mean cannot be distinguished from zero, so a share of it makes no "
+            "sense; give within= instead"
+        )
 
 
 def warn_missed(rules: dict[str, Precision], figure: str, unit: str, hint: str = "") -> None:
@@ -264,13 +263,13 @@ class NeededReplications:
         ``strategy, n, value, mean, low, high, share``: of the first n replications the mean, the
         ends of its interval and its half-width as a share of it.
         """
-        rows = [
-            (label, s.n, s.value, s.mean, s.mean - s.half_width, s.mean + s.half_width, s.share)
-            for label, rule in self._rules.items()
-            for s in rule.steps
-        ]
-        columns = ["strategy", "n", "value", "mean", "low", "high", "share"]
-        return pd.DataFrame(rows, columns=columns)
+        rows = pd.DataFrame(
+            [(label, *step) for label, rule in self._rules.items() for step in rule.steps],
+            columns=["strategy", *PrecisionStep._fields],
+        )
+        rows["low"] = rows["mean"] - rows["half_width"]
+        rows["high"] = rows["mean"] + rows["half_width"]
+        return rows[["strategy", "n", "value", "mean", "low", "high", "share"]]
 
     def plot(self) -> Figure:
         """Draw mean and interval over the number of replications, and where it was reached."""

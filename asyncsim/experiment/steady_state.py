@@ -24,9 +24,8 @@ from attrs import frozen
 from numpy.typing import ArrayLike
 
 from asyncsim import plots
-from asyncsim.engine import result as tables
 from asyncsim.engine.metrics import MetricInfo
-from asyncsim.engine.result import Outcome, Record
+from asyncsim.engine.result import Outcome, Record, time_since
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played, seconds
 from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning, warn
@@ -337,13 +336,12 @@ def _estimated(
         batches = batch_means(rest[0][0], rest[1][0], confidence=confidence)
         estimate, first = batches.interval, cut + batches.left_out
         doubts += batches.doubts
-    number = values.shape[1]
-    cycle = np.tile(np.arange(number), len(runs))
+    replication, cycle = (index.ravel() for index in np.indices(values.shape))
     series = pd.DataFrame(
         {
-            "replication": np.repeat(np.arange(len(runs)), number),
+            "replication": replication,
             "cycle": cycle + 1,
-            "start": np.tile(edges[:-1], len(runs)),
+            "start": edges[cycle],
             "value": values.ravel(),
             "weight": weights.ravel(),
             "missing": missing.ravel(),
@@ -581,7 +579,7 @@ def _over_time(integral: Floats, edges: Floats) -> Cycles:
 def _present(began: Floats, ended: Floats, edges: Floats) -> Cycles:
     """Return the mean number of items between their beginning and their end."""
     known = np.sort(ended[~np.isnan(ended)])
-    integral = tables.time_since(np.sort(began), edges) - tables.time_since(known, edges)
+    integral = time_since(np.sort(began), edges) - time_since(known, edges)
     return _over_time(integral, edges)
 
 
