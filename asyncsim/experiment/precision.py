@@ -44,9 +44,6 @@ LOOK_AHEAD = 5  # further replications that must confirm it, as the paper recomm
 TIMES = ("s", "worker s")  # units of metrics whose target may be written as a duration
 
 
-# --- the rule -------------------------------------------------------------------------------------
-
-
 class PrecisionTarget(NamedTuple):
     """Largest half-width of an interval: as a share of the mean, or in the metric's unit."""
 
@@ -197,9 +194,6 @@ def warn_missed(rules: dict[str, Precision], figure: str, unit: str, hint: str =
             f"replications ({reasons}){hint}",
             PrecisionWarning,
         )
-
-
-# --- the answer -----------------------------------------------------------------------------------
 
 
 @frozen(eq=False)
@@ -359,7 +353,7 @@ def replications_for(
     precision
         Half-width of the interval as a share of the mean; 0.05 if `within` is not given either.
     within
-        In place of it: the half-width itself, in the unit of the metric (``"5s"``).
+        The half-width itself, in the unit of the metric (``"5s"``).
     figure
         The metric, a name of `asyncsim.engine.metrics.METRICS`.
     most_replications

@@ -347,7 +347,13 @@ def _items_of_a_week(system: Link | None, calendar: Calendar) -> float:
                 begun *= 1 - system.failure
             seconds = min(WEEK, begun * sum(night.end - night.start + each for night in week))
         if system.max_items is not None:
-            most = len(week) * _items_of_a_night(system, system.max_items)
+            # A breakdown comes at any item, each as likely: if each is the first left undone once,
+            # (n - 1)/2 of n are done. What is taken may be more than the night has time for: then
+            # a backlog makes it ever less likely that the breakdown comes before the end.
+            taken = system.max_items
+            of_failed = 0.0 if system.results == "at end" else (taken - 1) / 2
+            each_night = (1 - system.skip) * (taken + system.failure * (of_failed - taken))
+            most = len(week) * each_night
         seconds *= system.lanes
     elif isinstance(system, Staff):
         hours = attrs.evolve(system, holidays=None).hours(calendar)
@@ -355,14 +361,3 @@ def _items_of_a_week(system: Link | None, calendar: Calendar) -> float:
     elif system.lanes is not None:
         seconds = system.lanes * WEEK
     return min(most, seconds / each) if each else most
-
-
-def _items_of_a_night(system: Batch, taken: int) -> float:
-    """Return how many of the items taken a night does on average.
-
-    It may not run, or break down at any of them, each as likely: if each is the first left undone
-    once, (n - 1)/2 of n are done. What is taken may be more than the night has time for: then a
-    backlog makes it ever less likely that the breakdown comes before the end.
-    """
-    of_failed = 0.0 if system.results == "at end" else (taken - 1) / 2
-    return (1 - system.skip) * (taken + system.failure * (of_failed - taken))

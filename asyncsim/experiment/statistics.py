@@ -217,9 +217,7 @@ def quantile(values: ArrayLike, q: float) -> float:
     if abs(place - round(place)) < 1e-9:  # 0.95 of 20 steps is 19, but for rounding
         place = round(place)
     low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
-    if low == high or place == math.floor(place):
-        return float(low)
-    return float(low + (high - low) * (place - math.floor(place)))
+    return float(low if low == high else low + (high - low) * (place - math.floor(place)))
 
 
 def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> QuantileInterval:
@@ -235,10 +233,8 @@ def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> 
     ----------
     values
         Independent values, shape ``(n,)``; infinite ones are allowed, NaN is not.
-    q
-        Between 0 and 1: 0.95 for the value that 95 % stay below.
-    confidence
-        Least probability of covering the true quantile.
+    q, confidence
+        The quantile, such as 0.95, and the least probability of covering it; between 0 and 1.
 
     Examples
     --------
@@ -258,7 +254,7 @@ def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> 
     below = scipy.stats.binom.cdf(np.arange(n + 1), n, q)  # P(B ≤ k)
     r = int(np.searchsorted(below, tail * (1 + 1e-12), side="right"))
     s = int(np.searchsorted(below, (1 - tail) * (1 - 1e-12), side="left")) + 1
-    covered = float((below[s - 1] if s <= n else 1.0) - (below[r - 1] if r else 0.0))
+    covered = float(below[s - 1] - (below[r - 1] if r else 0.0))
     needed = [  # values until the largest, or smallest, exceeds the quantile but for the tail
         math.ceil(math.log(tail) / math.log(p) * (1 - 1e-12))
         for p, lacks in ((1 - q, r == 0), (q, s > n))
@@ -334,18 +330,14 @@ class BatchMeans:
 
 
 def batch_means(
-    values: ArrayLike,
-    weights: ArrayLike | None = None,
-    *,
-    size: int | None = None,
-    confidence: float = 0.95,
+    values: ArrayLike, weights: ArrayLike | None = None, confidence: float = 0.95
 ) -> BatchMeans:
     """Return mean and interval of a dependent, steady series from one run, after its warm-up.
 
     The means of long batches of neighbouring observations hardly depend on each other, and
     Student's t applies to them (by `ratio_values`, since batches may differ in weight). The
     shortest batches are taken (30 batches to begin with, at least 10) whose means pass von
-    Neumann's test for correlation at 10 %; with a `size` the interval rests on such batches alone.
+    Neumann's test for correlation at 10 %.
 
     The batch means of a busy queue are skewed: rare high peaks carry much of the mean, and a series
     without them has a low mean and a small variance at once, so that a plain t-interval lies below
@@ -358,17 +350,9 @@ def batch_means(
     """
     series = np.asarray(values, dtype=float)
     weight = np.ones(len(series)) if weights is None else np.asarray(weights, dtype=float)
-    if weight.shape != series.shape or series.ndim != 1:
-        raise ScenarioError(
-            f"values and weights must be of one shape (n,), got {series.shape} and {weight.shape}"
-        )
     n = len(series)
-    if size is None:
-        sizes = range(max(math.ceil(n / MOST), 1), max(n // FEWEST, 1) + 1)
-    else:
-        sizes = range(argument("size", size, count), size + 1)
-    for chosen in sizes:
-        sums, weights_of = _sums(series, weight, chosen)
+    for size in range(max(math.ceil(n / MOST), 1), max(n // FEWEST, 1) + 1):
+        sums, weights_of = _sums(series, weight, size)
         around = ratio_values(sums, weights_of)
         lag_1, chance = correlation(around)
         if chance >= LEVEL:
@@ -385,12 +369,12 @@ def batch_means(
     interval = mean_interval(around, confidence)
     if interval.half_width > ROUNDING * abs(interval.mean):  # neither NaN nor rounding
         parts = [around]
-        if size is None and n >= FEWEST:
+        if n >= FEWEST:
             parts.append(ratio_values(*_sums(series, weight, n // FEWEST)))
         lows, highs = zip(*(adjusted_ends(part, confidence) for part in parts), strict=True)
         low, high = min(lows), max(highs)
         interval = Uneven(interval.mean, (high - low) / 2, interval.n, (low, high))
-    return BatchMeans(interval, chosen, means, n - len(means) * chosen, lag_1, chance, doubts)
+    return BatchMeans(interval, size, means, n - len(means) * size, lag_1, chance, doubts)
 
 
 def _sums(series: Floats, weights: Floats, size: int) -> tuple[Floats, Floats]:

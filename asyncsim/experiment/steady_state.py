@@ -63,9 +63,6 @@ TREND_LEVEL = 0.01  # of that test
 CUT_LEVEL, CUT_LEVEL_OF_ONE = 0.01, 1e-4
 
 
-# --- the answer -----------------------------------------------------------------------------------
-
-
 @with_own_tables
 @frozen
 class SteadyState:
@@ -204,16 +201,15 @@ def steady_state(
 
     With a nightly batch or office hours everything goes up and down with the day, so single waits
     have no steady state; means of whole cycles have. One observation is the mean of one cycle, of
-    the waits armed or the instances arrived in it, or over its time; it counts as much as waits,
-    instances or seconds are in it. The last cycle is left out: no further arrivals compete with
-    those at its end.
+    the waits armed or the instances arrived in it, or over its time, weighted by their number or
+    its seconds. The last cycle is left out: no further arrivals compete with those at its end.
 
     MSER-5 (`asyncsim.experiment.steady_state.mser5`) finds the warm-up in the cycles averaged over
     replications. Its cut is made if what it leaves out differs from the rest by more than chance;
-    in a single run, whose chance peaks look like a warm-up, by far more. With several replications
-    the means of what is left of each are independent, and Student's t applies
-    (replication/deletion; Law, Simulation Modeling and Analysis, chapter 9). With one the interval
-    is that of `asyncsim.experiment.statistics.batch_means`.
+    in a single run, whose chance peaks look like a warm-up, by far more. Student's t applies to the
+    means of what is left of several replications (replication/deletion; Law, Simulation Modeling
+    and Analysis, chapter 9); the interval of a single one is that of
+    `asyncsim.experiment.statistics.batch_means`.
 
     Doubts err on the safe side: of systems that are steady one in eight or so is doubted without
     cause at 60 to 120 cycles, fewer with more. For M/M/1 at utilisation 0.8 (60 days, jobs of 5
@@ -228,7 +224,7 @@ def steady_state(
         The metric: ``latency``, ``checks_per_wait``, ``cycle_time``, ``open_waits``,
         ``queue_length`` or ``busy_workers``.
     length
-        How long instances arrive, in place of the scenario's length; None keeps that.
+        How long instances arrive; None keeps the scenario's length.
     cycle
         What repeats: a day, or a week if week-ends differ.
     replications
@@ -245,8 +241,8 @@ def steady_state(
     -----
     SteadyStateWarning
         If there are doubts: too few cycles, a warm-up up to the second half, correlated batch
-        means, a trend (at the level of 1 %), or workers or an external system that are overloaded,
-        so that there is no steady state, or so nearly overloaded that it takes longer to settle.
+        means, a trend (at the level of 1 %), or overloaded workers or systems, which have no steady
+        state, or nearly overloaded ones, which take longer to settle.
     CensoredWarning
         If waits or instances never ended: they are in no mean.
 
@@ -281,9 +277,7 @@ def steady_state(
     keep = partial(_kept, figure=figure, edges=edges)
     with runner(n_jobs, progress, "steady state", replications) as play:
         kept = [run for (run,) in play.collect(plan, keep, range(replications))]
-    runs, asked = [run for run, _ in kept], [one for _, one in kept]
-    load = near_full_load(scenario, strategy, asked)
-    found = _estimated(plan, figure, (edges, span), runs, load, confidence)
+    found = _estimated(plan, figure, (edges, span), kept, confidence)
     for note in found.notes:
         warn(note, CensoredWarning)
     if found.doubts:
@@ -299,41 +293,41 @@ def _of_length(scenario: Scenario, length: DurationLike | None) -> Scenario:
     if isinstance(scenario.arrivals, (UniformArrivals, ArrivalTimes)) and wanted != scenario.length:
         kind = type(scenario.arrivals).__name__
         hint = f"; {kind} arrivals are a fixed number over the scenario's length, take Poisson"
-        problem = "must be None (the scenario's own length)"
-        raise scenario_error("length", InvalidValue(problem, hint), length)
+        problem = InvalidValue("must be None (the scenario's own length)", hint)
+        raise scenario_error("length", problem, length)
     return scenario.replace(length=wanted)
 
 
-def _kept(run: Run, figure: str, edges: Floats) -> tuple[tuple[Cycles, Floats], Asked]:
+def _kept(run: Run, figure: str, edges: Floats) -> tuple[Cycles, Floats, Asked]:
     """Return the cycles of a run, the unended instances of each, and the offered load."""
-    found = SERIES[figure].of(run.record, edges), unended(run.record, edges).values
-    return found, Asked.of(run)
+    record = run.record
+    return SERIES[figure].of(record, edges), unended(record, edges).values, Asked.of(run)
 
 
 def _estimated(
     plan: Replications,
     figure: str,
     cut_at: tuple[Floats, float],
-    runs: list[tuple[Cycles, Floats]],
-    load: list[str],
+    runs: list[tuple[Cycles, Floats, Asked]],
     confidence: float,
 ) -> SteadyState:
-    edges, span = cut_at
-    values, weights, missing = (np.array([run[k] for run, _ in runs]) for k in range(3))
+    (edges, span), (strategy,) = cut_at, plan.strategies
+    cycles, unended_of, asked = zip(*runs, strict=True)
+    values, weights, missing = (np.array([run[k] for run in cycles]) for k in range(3))
     averaged = _weighted(values, weights, axis=0)
     known = np.flatnonzero(~np.isnan(averaged))
     mser = mser5(averaged[known])
     level = CUT_LEVEL if len(runs) > 1 else CUT_LEVEL_OF_ONE
     needed = mser.truncated and differs(averaged[known], mser.truncated, level)
     cut = int(known[mser.truncated]) if needed else 0
-    trends = _trends(averaged[known], np.mean([n for _, n in runs], axis=0), mser)
-    doubts = [*load, *mser.doubts, *trends]
-    rest = (values[:, cut:], weights[:, cut:])
-    batches, first = None, cut
+    doubts = [*near_full_load(plan.scenario, strategy, asked), *mser.doubts]
+    doubts += _trends(averaged[known], np.mean(unended_of, axis=0), mser)
+    batches, first, method = None, cut, "replication/deletion"
     if len(runs) > 1:
-        estimate = mean_interval(_weighted(*rest, axis=1), confidence)
+        means = _weighted(values[:, cut:], weights[:, cut:], axis=1)
+        estimate = mean_interval(means, confidence)
     else:
-        batches = batch_means(rest[0][0], rest[1][0], confidence=confidence)
+        batches, method = batch_means(values[0, cut:], weights[0, cut:], confidence), "batch means"
         estimate, first = batches.interval, cut + batches.left_out
         doubts += batches.doubts
     replication, cycle = (index.ravel() for index in np.indices(values.shape))
@@ -358,10 +352,9 @@ def _estimated(
         f"{what.observed} that never ended": int(missing.sum()),
     }
     return SteadyState(
-        plan.scenario, plan.strategies[0].label, len(runs), plan.seed, figure, what.metric.unit,
+        plan.scenario, strategy.label, len(runs), plan.seed, figure, what.metric.unit,
         what.metric.meaning, span, series, what.observed, averaged, cut, mser, estimate,
-        "replication/deletion" if batches is None else "batch means", batches, tuple(doubts),
-        left_out, confidence,
+        method, batches, tuple(doubts), left_out, confidence,
     )  # fmt: skip
 
 
@@ -487,12 +480,12 @@ def moving_average(values: ArrayLike, window: int) -> Floats:
             "window", f"must be less than the number of values, {len(series)}", window
         )
     known = ~np.isnan(series)
-    sums = np.concatenate([[0.0], np.cumsum(np.where(known, series, 0.0))])
-    counts = np.concatenate([[0], np.cumsum(known)])
     i = np.arange(len(series) - window)
     reach = np.minimum(i, window)
-    number = counts[i + reach + 1] - counts[i - reach]
-    total = sums[i + reach + 1] - sums[i - reach]
+    total, number = (
+        sums[i + reach + 1] - sums[i - reach]
+        for sums in (np.cumsum([0.0, *np.where(known, series, 0.0)]), np.cumsum([0, *known]))
+    )
     means: Floats = np.divide(total, number, out=np.full(len(i), np.nan), where=number > 0)
     return means
 

@@ -7,13 +7,10 @@ unless a parameter gives them, so waits are in service times.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import scipy
 
 from asyncsim.errors import ScenarioError
-
-# --- queues ---------------------------------------------------------------------------------------
 
 
 def erlang_c(servers: int, load: float) -> float:
@@ -42,20 +39,15 @@ def mg1_wait(utilisation: float, squared_variation: float) -> float:
     return utilisation * (1 + squared_variation) / (2 * (1 - utilisation))
 
 
-def gm1_wait(utilisation: float, transform: Callable[[float], float]) -> float:
-    """Return the mean queueing time in G/M/1: σ / (1 - σ), σ the root of σ = A*(1 - σ).
-
-    `transform` is the Laplace-Stieltjes transform A* of the time between arrivals, of mean 1/ρ.
-    """
-    sigma = float(
-        scipy.optimize.brentq(lambda x: x - transform(1 - x), 1e-12, 1 - (1 - utilisation) / 1e3)
-    )
-    return sigma / (1 - sigma)
-
-
 def dm1_wait(utilisation: float) -> float:
-    """Return the mean queueing time in D/M/1, arrivals at fixed distances."""
-    return gm1_wait(utilisation, lambda s: math.exp(-s / utilisation))
+    """Return the mean queueing time in D/M/1, arrivals at fixed distances: σ / (1 - σ).
+
+    σ is the root of σ = A*(1 - σ) with the Laplace-Stieltjes transform A*(s) = e^(-s/ρ) of the time
+    between arrivals (G/M/1).
+    """
+    end = 1 - (1 - utilisation) / 1e3
+    sigma = scipy.optimize.brentq(lambda x: x - math.exp(-(1 - x) / utilisation), 1e-12, end)
+    return float(sigma / (1 - sigma))
 
 
 def batch_wait(utilisation: float, size: int, squared_variation: float) -> float:
@@ -70,9 +62,6 @@ def batch_wait(utilisation: float, size: int, squared_variation: float) -> float
 def open_waits(start_rate: float, mean_wait: float) -> float:
     """Return the mean number of open waits, M/G/∞: rate x mean, for any distribution."""
     return start_rate * mean_wait
-
-
-# --- herds: N jobs that come at once --------------------------------------------------------------
 
 
 def herd_mean_wait(jobs: int, servers: int) -> float:
@@ -133,9 +122,6 @@ def window_drained(requests: int, most: int, length: float) -> float:
     As `bucket_drained`, where n requests are admitted in any time of length l.
     """
     return length * (max(requests - 1, 0) // most)
-
-
-# --- checks ---------------------------------------------------------------------------------------
 
 
 def renewal_latency(mean: float, second_moment: float) -> float:

@@ -114,9 +114,6 @@ def all_experiments(quick: bool = False) -> Iterator[Experiment]:
     yield from _over_a_day()
 
 
-# --- what is measured besides the metrics of a run ------------------------------------------------
-
-
 def _queueing(record: Record, skip: float) -> np.ndarray:
     """Return the queueing times of the first step, without the first share of the jobs."""
     columns = record.steps[0]
@@ -148,9 +145,6 @@ MEASURES: dict[str, Callable[[Record], float]] = {
     "outside_time": lambda run: float(np.mean(run.waits.completed - run.waits.called)),
     "missed_tonight": lambda run: float(np.mean(run.waits.completed > DAY)),
 }
-
-
-# --- scenarios and expected metrics ---------------------------------------------------------------
 
 
 def _waits(
@@ -194,7 +188,7 @@ def _known(expected: Expected | None) -> Expected:
     return expected
 
 
-# --- checks on a server with workers to spare -----------------------------------------------------
+# --- the experiments ------------------------------------------------------------------------------
 
 
 def _checks(number: int) -> Iterator[Experiment]:
@@ -309,9 +303,6 @@ def _first_checks() -> Iterator[Experiment]:
         yield Experiment(name, _waits(fixed(begin), 1200), strategy, metrics, playable)
 
 
-# --- callbacks ------------------------------------------------------------------------------------
-
-
 def _callbacks(early: int) -> Iterator[Experiment]:
     """Yield retries of lost callbacks, copies, and callbacks that come before the wait is armed."""
     for strategy, waits, playable in (
@@ -343,9 +334,6 @@ def _callbacks(early: int) -> Iterator[Experiment]:
     metrics = {"early_callbacks": -math.expm1(-4 / 3)}
     name = "callback before the wait is armed"
     yield Experiment(name, scenario, Callback(), metrics, NOT_QUICK_SIMPY)
-
-
-# --- queues ---------------------------------------------------------------------------------------
 
 
 def _queueing_for_workers(overlong: int) -> Iterator[Experiment]:
@@ -421,9 +409,6 @@ def _queues() -> Iterator[Experiment]:
         yield Experiment(f"{name}, utilisation {load}", scenario, Callback(), metrics, playable)
 
 
-# --- costs, and what spreads over a day -----------------------------------------------------------
-
-
 def _costs() -> Iterator[Experiment]:
     """Yield the costs of polling at a random phase: latency is uniform on an interval."""
     waits, interval, level = 6000, 300.0, 100.0
@@ -459,9 +444,6 @@ def _over_a_day() -> Iterator[Experiment]:
         metrics = {"open_wait_seconds": theory.open_waits(waits / length, MEAN + WORK) * length}
         scenario = _waits(external, Poisson(waits / length), length=length)
         yield Experiment(f"M/G/inf open waits; external {name}", scenario, Callback(), metrics)
-
-
-# --- nothing left to chance -----------------------------------------------------------------------
 
 
 def _without_chance() -> Iterator[Experiment]:
