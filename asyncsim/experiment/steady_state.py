@@ -551,14 +551,13 @@ def resolution(cycle: float) -> float:
 
 def _per_item(at: Floats, values: Floats, edges: Floats) -> Cycles:
     """Return means over items by the cycle in which they began; NaN is a missing value."""
-    number = len(edges) - 1
-    place = np.searchsorted(edges, at, side="right") - 1
-    inside = (place >= 0) & (place < number)
-    place, values = place[inside], values[inside]
+    cycle, number = np.digitize(at, edges) - 1, len(edges) - 1  # what comes later is cut off
     known = ~np.isnan(values)
-    count = np.bincount(place[known], minlength=number).astype(float)
-    total = np.bincount(place[known], values[known], minlength=number)
-    missing = np.bincount(place[~known], minlength=number).astype(float)
+    total = np.bincount(cycle[known], values[known], number + 1)[:number]
+    count, missing = (
+        np.bincount(cycle[those], minlength=number + 1)[:number].astype(float)
+        for those in (known, ~known)
+    )
     means = np.divide(total, count, out=np.full(number, np.nan), where=count > 0)
     return Cycles(means, count, missing)
 
