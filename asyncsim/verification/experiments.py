@@ -54,6 +54,7 @@ SERVER = WorkflowServer(
     callback_operations=CALLBACK_OPERATIONS,
 )
 ROOMY = evolve(SERVER, workers=20_000)  # no check ever queues on it
+WAIT = Process("wait", [AsyncStep("wait", system="outside")])
 BY_DAY = ("08:00", "20:00")
 
 # Engine and `quick` with which an experiment is played
@@ -148,27 +149,37 @@ MEASURES: dict[str, Callable[[Record], float]] = {
 
 
 def _waits(
+    name: str,
+    strategy: Strategy,
     outside: Duration | NightlyBatch,
     arrivals: int | Arrivals,
+    metrics: dict[str, float],
+    playable: set[tuple[str, bool]] = BOTH,
     server: WorkflowServer = ROOMY,
+    process: Process = WAIT,
     **more: Any,
-) -> Scenario:
-    """Return a scenario of nothing but waits: a number of them spread over a day, or arrivals."""
+) -> Experiment:
+    """Return an experiment of nothing but waits: a number of them over a day, or arrivals."""
     system = OnlineService(outside, lanes=None) if isinstance(outside, Duration) else outside
-    return Scenario(
-        name="waits",
-        process=Process("wait", [AsyncStep("wait", system="outside")]),
-        systems={"outside": system},
-        arrivals=UniformArrivals(arrivals) if isinstance(arrivals, int) else arrivals,
-        server=server,
-        **more,
-    )
+    if isinstance(arrivals, int):
+        arrivals = UniformArrivals(arrivals)
+    scenario = Scenario("waits", process, {"outside": system}, arrivals, server, **more)
+    return Experiment(name, scenario, strategy, metrics, playable)
 
 
-def _jobs(arrivals: Arrivals, work: Duration, workers: int, length: float) -> Scenario:
-    """Return a scenario of one step of work."""
+def _jobs(
+    name: str,
+    arrivals: Arrivals,
+    work: Duration,
+    length: float,
+    metrics: dict[str, float],
+    playable: set[tuple[str, bool]] = BOTH,
+    workers: int = 1,
+) -> Experiment:
+    """Return an experiment of one step of work, in which no step waits."""
     process, server = Process("work", [Step("work", work=work)]), WorkflowServer(workers)
-    return Scenario("jobs", process, {}, arrivals, server, length=length)
+    scenario = Scenario("jobs", process, {}, arrivals, server, length=length)
+    return Experiment(name, scenario, Callback(), metrics, playable)
 
 
 def _overhead(checks: float = 0.0, callbacks: float = 0.0, work: float = WORK) -> dict[str, float]:
@@ -223,16 +234,18 @@ def _checks(number: int) -> Iterator[Experiment]:
         metrics = _checked(expected.latency + WORK, expected.checks, expected.wasted_share)
         metrics |= _overhead(waits * expected.checks)
         name = f"{strategy.label}; external {name}"
-        yield Experiment(name, _waits(external, waits), strategy, metrics, playable)
+        yield _waits(name, strategy, external, waits, metrics, playable)
     yield _long_polling(2 * number)
     yield _safety_poll(5 * number)
     # Full jitter on a fixed interval, after so long that the start is forgotten
-    yield Experiment(
+    yield _waits(
         "fixed interval, full jitter; long external",
-        _waits(lognormal(3600.0, 1800.0, low=1200.0), number, WorkflowServer()),
         Backoff(60.0, 1.0, 60.0, jitter="full"),
+        lognormal(3600.0, 1800.0, low=1200.0),
+        number,
         {"mean_latency": theory.renewal_latency(30.0, 60.0**2 / 3)},
         NOT_QUICK_SIMPY,
+        server=WorkflowServer(),
     )
 
 
@@ -252,17 +265,12 @@ def _long_polling(waits: int) -> Experiment:
     cycle = 1 / -math.expm1(-(hold + work) / MEAN)  # sum of P(D > k (H + s))
     empty = math.exp(-hold / MEAN) * cycle
     strategy, late = LongPolling(hold), work + MEAN * math.expm1(-work / MEAN)
-    return Experiment(
-        f"{strategy.label}; external exponential",
-        _waits(exponential(MEAN), waits, evolve(ROOMY, poll_work=work)),
-        strategy,
-        _checked(work + empty * late, 1 + empty, empty / (1 + empty))
-        | {
-            "connection_time": waits * -MEAN * math.expm1(-hold / MEAN) * cycle,
-            "overhead_worker_time": waits * (1 + empty) * work,
-        },
-        NOT_QUICK_SIMPY,
-    )
+    metrics = _checked(work + empty * late, 1 + empty, empty / (1 + empty))
+    metrics["connection_time"] = waits * -MEAN * math.expm1(-hold / MEAN) * cycle
+    metrics["overhead_worker_time"] = waits * (1 + empty) * work
+    name, server = f"{strategy.label}; external exponential", evolve(ROOMY, poll_work=work)
+    external = exponential(MEAN)
+    return _waits(name, strategy, external, waits, metrics, NOT_QUICK_SIMPY, server=server)
 
 
 def _safety_poll(waits: int) -> Experiment:
@@ -275,15 +283,11 @@ def _safety_poll(waits: int) -> Experiment:
     strategy = CallbackWithSafetyPoll(delay, loss=loss, every=300.0, anchor="random")
     latency = _known(strategy.expected(external)).latency + WORK
     counted = _known(evolve(strategy, delay=delay + WORK).expected(external))
-    return Experiment(
-        f"{strategy.label}; external exponential",
-        _waits(external, waits),
-        strategy,
-        _checked(latency, counted.checks, counted.wasted_share)
-        | {"requests": waits * (counted.checks + 1)}
-        | _overhead(waits * counted.checks, waits * (1 - loss)),
-        NOT_QUICK_SIMPY,
-    )
+    metrics = _checked(latency, counted.checks, counted.wasted_share)
+    metrics["requests"] = waits * (counted.checks + 1)
+    metrics |= _overhead(waits * counted.checks, waits * (1 - loss))
+    name = f"{strategy.label}; external exponential"
+    return _waits(name, strategy, external, waits, metrics, NOT_QUICK_SIMPY)
 
 
 def _first_checks() -> Iterator[Experiment]:
@@ -300,7 +304,7 @@ def _first_checks() -> Iterator[Experiment]:
     ):
         metrics = {"mean_latency": width / 2 + WORK, "checks_per_wait": 1.0}
         name = f"first check; {strategy.label}"
-        yield Experiment(name, _waits(fixed(begin), 1200), strategy, metrics, playable)
+        yield _waits(name, strategy, fixed(begin), 1200, metrics, playable)
 
 
 def _callbacks(early: int) -> Iterator[Experiment]:
@@ -309,55 +313,52 @@ def _callbacks(early: int) -> Iterator[Experiment]:
         (Callback("1min", loss=0.2, retries=["1min"] * 2), 1000, BOTH),
         (Callback("2s", loss=0.5, retries=SVIX_RETRIES), 70_000, COMPILED),
     ):
-        expected = _known(strategy.expected(0.0))
-        metrics = {
-            "mean_latency": expected.latency + WORK,
-            "deliveries_per_wait": expected.deliveries,
-        } | _overhead(callbacks=waits * (1 - expected.unresolved))
+        found = _known(strategy.expected(0.0))
+        metrics = {"mean_latency": found.latency + WORK, "deliveries_per_wait": found.deliveries}
+        metrics |= _overhead(callbacks=waits * (1 - found.unresolved))
         if playable == COMPILED:
-            metrics["dead_letters"] = expected.unresolved
+            metrics["dead_letters"] = found.unresolved
         name = f"{strategy.label}; {strategy.loss:.0%} of attempts lost"
-        yield Experiment(name, _waits(exponential(MEAN), waits), strategy, metrics, playable)
+        yield _waits(name, strategy, exponential(MEAN), waits, metrics, playable)
     for strategy, metric in (
         (Callback("1min", loss=0.8), "dead_letters"),
         (Callback("1min", duplicates=0.8), "copies"),
     ):
-        yield Experiment(strategy.label, _waits(fixed(0.0), 1000), strategy, {metric: 0.8})
+        yield _waits(strategy.label, strategy, fixed(0.0), 1000, {metric: 0.8})
     copied = Callback("1min", duplicates=0.3)  # each copy is a delivery and takes a worker
     metrics = {"deliveries_per_wait": 1.3} | _overhead(callbacks=4000 * 1.3)
-    scenario = _waits(exponential(MEAN), 4000)
-    yield Experiment(copied.label, scenario, copied, metrics, NOT_QUICK_SIMPY)
+    yield _waits(copied.label, copied, exponential(MEAN), 4000, metrics, NOT_QUICK_SIMPY)
     # A callback after exponential C against a wait armed A after the call: early 1 - e^(-A/m)
-    step = AsyncStep("wait", system="outside", arm_delay="400ms")
-    scenario = _waits(exponential("300ms"), early, WorkflowServer())
-    scenario = scenario.replace(process=Process("wait", [step]))
-    metrics = {"early_callbacks": -math.expm1(-4 / 3)}
-    name = "callback before the wait is armed"
-    yield Experiment(name, scenario, Callback(), metrics, NOT_QUICK_SIMPY)
+    yield _waits(
+        "callback before the wait is armed",
+        Callback(),
+        exponential("300ms"),
+        early,
+        {"early_callbacks": -math.expm1(-4 / 3)},
+        NOT_QUICK_SIMPY,
+        process=Process("wait", [AsyncStep("wait", system="outside", arm_delay="400ms")]),
+        server=WorkflowServer(),
+    )
 
 
 def _queueing_for_workers(overlong: int) -> Iterator[Experiment]:
     """Yield checks longer than their interval, and checks and callbacks as arrivals at M/D/1."""
     # Checks of 15 s every 10 s: the next one is due at every second grid point
     work, interval, external = 15.0, 10.0, exponential(60.0)
-    expected = _known(
+    found = _known(
         closed_forms.checks_at_given_times(external, lambda k: 2 * interval if k else interval)
     )
-    yield Experiment(
-        "checks of 15 s every 10 s; external exponential",
-        _waits(external, overlong, evolve(ROOMY, poll_work=work)),
-        Polling(interval),
-        {
-            "mean_latency": expected.latency + work,
-            "checks_per_wait": expected.checks,
-            "overhead_worker_time": overlong * expected.checks * work,
-        },
-    )
+    metrics = {
+        "mean_latency": found.latency + work,
+        "checks_per_wait": found.checks,
+        "overhead_worker_time": overlong * found.checks * work,
+    }
+    name, server = "checks of 15 s every 10 s; external exponential", evolve(ROOMY, poll_work=work)
+    yield _waits(name, Polling(interval), external, overlong, metrics, server=server)
     # Each wait is complete when its first check comes; each answer or callback is handled alike
     interval, work, load, waits = 60.0, 3.0, 0.5, 40_000
-    server = WorkflowServer(1, poll_work=work, callback_work=work)
     arrivals, length = Poisson(load / work), waits * work / load
-    scenario = _waits(fixed(interval), arrivals, server, length=length)
+    server = WorkflowServer(1, poll_work=work, callback_work=work)
     queueing = work * theory.mg1_wait(load, 0.0)
     for name, strategy, delay, more in (
         ("checks", Polling(interval), 0.0, {"checks_per_wait": 1.0}),
@@ -365,18 +366,18 @@ def _queueing_for_workers(overlong: int) -> Iterator[Experiment]:
         ("callbacks", Callback("5s"), 5.0, {}),
     ):
         metrics = {"mean_latency": delay + work + queueing, "noticing_queueing_time": queueing}
-        name = f"{name} as arrivals at M/D/1, utilisation 0.5"
-        yield Experiment(name, scenario, strategy, metrics | more, NOT_QUICK_SIMPY)
+        yield _waits(
+            f"{name} as arrivals at M/D/1, utilisation 0.5", strategy, fixed(interval), arrivals,
+            metrics | more, NOT_QUICK_SIMPY, server=server, length=length,
+        )  # fmt: skip
 
 
 def _queues() -> Iterator[Experiment]:
     """Yield M/M/c, M/D/1, D/M/1, M^10/M/1, M^10/D/1 and a herd of exponential jobs."""
-    jobs, workers = 8000, 20
-    scenario = _jobs(ArrivalTimes([0.0] * jobs), exponential(1.0), workers, 1.0)
+    jobs, workers, one = 8000, 20, exponential(1.0)
     metrics = {"herd_queueing_time": theory.herd_mean_wait(jobs, workers)}
-    yield Experiment(
-        f"herd of {jobs} on {workers} exponential workers", scenario, Callback(), metrics
-    )
+    name, herd = f"herd of {jobs} on {workers} exponential workers", ArrivalTimes([0.0] * jobs)
+    yield _jobs(name, herd, one, 1.0, metrics, workers=workers)
     for workers, utilisation, jobs, playable in (
         (1, 0.5, 120_000, {("simpy", False)}),
         (1, 0.8, 500_000, COMPILED),
@@ -389,24 +390,22 @@ def _queues() -> Iterator[Experiment]:
         (20, 0.9, 5_000_000, LONG),
     ):
         load = utilisation * workers
-        scenario = _jobs(Poisson(load), exponential(1.0), workers, jobs / load)
         metrics = {
             "share_queueing": theory.erlang_c(workers, load),
             "queueing_time": theory.mmc_wait(workers, load),
         }
         name = f"M/M/{workers}, utilisation {utilisation}"
-        yield Experiment(name, scenario, Callback(), metrics, playable)
+        yield _jobs(name, Poisson(load), one, jobs / load, metrics, playable, workers)
     load = 0.8  # ten jobs of a batch tell little more than one, so these need more of them
     in_tens = Poisson(load / 10, size=10)
     for name, arrivals, jobs, service, expected, playable in (
         ("M/D/1", Poisson(load), 250_000, fixed(1.0), theory.mg1_wait(load, 0.0), COMPILED),
-        ("M^10/M/1", in_tens, 2_000_000, exponential(1.0), theory.batch_wait(load, 10, 1.0), LONG),
+        ("M^10/M/1", in_tens, 2_000_000, one, theory.batch_wait(load, 10, 1.0), LONG),
         ("M^10/D/1", in_tens, 2_000_000, fixed(1.0), theory.batch_wait(load, 10, 0.0), LONG),
-        ("D/M/1", Regular(1 / load), 250_000, exponential(1.0), theory.dm1_wait(load), LONG),
+        ("D/M/1", Regular(1 / load), 250_000, one, theory.dm1_wait(load), LONG),
     ):
-        scenario = _jobs(arrivals, service, 1, jobs / load)
-        metrics = {"queueing_time": expected}
-        yield Experiment(f"{name}, utilisation {load}", scenario, Callback(), metrics, playable)
+        metrics, name = {"queueing_time": expected}, f"{name}, utilisation {load}"
+        yield _jobs(name, arrivals, service, jobs / load, metrics, playable)
 
 
 def _costs() -> Iterator[Experiment]:
@@ -422,9 +421,7 @@ def _costs() -> Iterator[Experiment]:
     }
     name = f"costs of {strategy.label}; external lognormal"
     metrics = parts | {"cost": sum(parts.values())}
-    yield Experiment(
-        name, _waits(external, waits, costs=prices), strategy, metrics, NOT_QUICK_SIMPY
-    )
+    yield _waits(name, strategy, external, waits, metrics, NOT_QUICK_SIMPY, costs=prices)
 
 
 def _over_a_day() -> Iterator[Experiment]:
@@ -433,8 +430,8 @@ def _over_a_day() -> Iterator[Experiment]:
     # hours later on average; the others a day later, 27 hours on average
     batch = NightlyBatch("22:00", 1e-6, cut_off="18:00")
     metrics = {"missed_tonight": 1 / 6, "outside_time": (9 * 5 / 6 + 27 / 6) * HOUR}
-    scenario = _waits(batch, UniformArrivals(22_000, between=BY_DAY))
-    yield Experiment("cut-off four hours before the batch", scenario, Callback(), metrics)
+    name, evenly = "cut-off four hours before the batch", UniformArrivals(22_000, between=BY_DAY)
+    yield _waits(name, Callback(), batch, evenly, metrics)
     length = 10 * MEAN
     for name, external, waits in (  # distributions that differ in all but their mean
         ("fixed", fixed(MEAN), 5000),
@@ -442,8 +439,8 @@ def _over_a_day() -> Iterator[Experiment]:
     ):
         # Summed over all time, as if all of it fell within the length
         metrics = {"open_wait_seconds": theory.open_waits(waits / length, MEAN + WORK) * length}
-        scenario = _waits(external, Poisson(waits / length), length=length)
-        yield Experiment(f"M/G/inf open waits; external {name}", scenario, Callback(), metrics)
+        name, arrivals = f"M/G/inf open waits; external {name}", Poisson(waits / length)
+        yield _waits(name, Callback(), external, arrivals, metrics, length=length)
 
 
 def _without_chance() -> Iterator[Experiment]:
@@ -451,12 +448,10 @@ def _without_chance() -> Iterator[Experiment]:
     yield from _herds_of_checks()
     # Ten requests are held 100 s and handled 10 s each; the work is complete as the tenth is.
     # The eleventh, 1,100 s after arming, is answered at once.
-    yield Experiment(
-        "requests of 100 s in turn; external fixed",
-        _waits(fixed(1095.0), 20, evolve(ROOMY, poll_work=10.0)),
-        LongPolling(100.0),
-        _checked(1100.0 + 10.0 - 1095.0, 11.0, 10 / 11) | {"connection_time": 10.0 * 100.0 * 20},
-    )
+    metrics = _checked(1100.0 + 10.0 - 1095.0, 11.0, 10 / 11)
+    metrics["connection_time"] = 10.0 * 100.0 * 20
+    name, server = "requests of 100 s in turn; external fixed", evolve(ROOMY, poll_work=10.0)
+    yield _waits(name, LongPolling(100.0), fixed(1095.0), 20, metrics, server=server)
     # Intervals that double, without end or up to 60 s, each from the end of a check of 2 s: check
     # k = 0, 1, … is due 2^(k + 1) - 1 + 2 k seconds after arming; from the sixth on, if capped,
     # 63 + 62 (k - 5) + 10 seconds after it. The work is complete after 1,000 s.
@@ -464,81 +459,77 @@ def _without_chance() -> Iterator[Experiment]:
         strategy = Backoff(1.0, 2.0, cap)
         metrics = {"mean_latency": due + WORK - 1000.0, "checks_per_wait": float(checks)}
         name = f"{strategy.label}; external fixed"
-        yield Experiment(name, _waits(fixed(1000.0), 20), strategy, metrics)
+        yield _waits(name, strategy, fixed(1000.0), 20, metrics)
     yield from _herds_of_callbacks()
     yield from _costs_without_chance()
     # Of four items, one comes just after the cut-off at 18:00, and one long after
     submitted = [8 * HOUR, 18 * HOUR, 18 * HOUR + 1, 20 * HOUR]
     completed = [22 * HOUR + 1, 22 * HOUR + 2, 46 * HOUR + 1, 46 * HOUR + 2]
-    yield Experiment(
+    metrics = {"missed_tonight": 0.5, "outside_time": (sum(completed) - sum(submitted)) / 4}
+    name, batch = (
         "cut-off four hours before the batch, by hand",
-        _waits(NightlyBatch("22:00", "1s", cut_off="18:00"), ArrivalTimes(submitted)),
-        Callback(),
-        {"missed_tonight": 0.5, "outside_time": (sum(completed) - sum(submitted)) / 4},
+        NightlyBatch("22:00", "1s", cut_off="18:00"),
     )
+    yield _waits(name, Callback(), batch, ArrivalTimes(submitted), metrics)
 
 
 def _herds_of_checks() -> Iterator[Experiment]:
     # N waits armed at once ask at T and at 2T; each time the checks queue for c workers
     waits, workers, work, interval, external = 1001, 20, 0.02, 60.0, 90.0
     begun = 2 * interval - external
-    yield Experiment(
+    metrics = {
+        "mean_latency": begun + theory.herd_mean_end(waits, workers, work),
+        "drained": begun + theory.herd_drained(waits, workers, work),
+        "checks_per_wait": 2.0,
+        "wasted_share": 0.5,
+    } | _overhead(2 * waits, work=work)
+    name, at_once = (
         f"herd of {waits} checks on {workers} workers, twice",
-        _waits(
-            fixed(external),
-            ArrivalTimes([0.0] * waits),
-            evolve(SERVER, workers=workers, poll_work=work),
-        ),
-        Polling(interval),
-        {
-            "mean_latency": begun + theory.herd_mean_end(waits, workers, work),
-            "drained": begun + theory.herd_drained(waits, workers, work),
-            "checks_per_wait": 2.0,
-            "wasted_share": 0.5,
-        }
-        | _overhead(2 * waits, work=work),
+        ArrivalTimes([0.0] * waits),
     )
+    server = evolve(SERVER, workers=workers, poll_work=work)
+    yield _waits(name, Polling(interval), fixed(external), at_once, metrics, server=server)
     # N waits keep the only worker busy with their checks until the work is complete
     waits, work, external = 50, 5.0, 1002.0
     latency, checks = theory.saturated_checks(waits, work, interval, external)
-    yield Experiment(
+    metrics = {"mean_latency": latency, "checks_per_wait": checks / waits}
+    metrics |= _overhead(checks, work=work)
+    name, at_once = (
         f"{waits} waits whose checks keep the only worker busy",
-        _waits(
-            fixed(external), ArrivalTimes([0.0] * waits), evolve(SERVER, workers=1, poll_work=work)
-        ),
-        Backoff(interval, 1.0, interval),
-        {"mean_latency": latency, "checks_per_wait": checks / waits} | _overhead(checks, work=work),
+        ArrivalTimes([0.0] * waits),
     )
+    strategy, server = Backoff(interval, 1.0, interval), evolve(SERVER, workers=1, poll_work=work)
+    yield _waits(name, strategy, fixed(external), at_once, metrics, server=server)
 
 
 def _herds_of_callbacks() -> Iterator[Experiment]:
     """Yield herds at the end of a batch: on busy workers, and into a limit, retried or not."""
     batch = NightlyBatch("22:00", "1ms", results="at end")
     waits, workers, work = 1001, 20, 0.02
+    metrics = {
+        "drained": theory.herd_drained(waits, workers, work),
+        "mean_latency": theory.herd_mean_end(waits, workers, work),
+    } | _overhead(callbacks=waits, work=work)
     server = evolve(SERVER, workers=workers, callback_work=work)
-    yield Experiment(
-        f"herd of {waits} callbacks on {workers} workers, 20 ms each",
-        _waits(batch, UniformArrivals(waits, between=BY_DAY), server),
-        Callback(),
-        {
-            "drained": theory.herd_drained(waits, workers, work),
-            "mean_latency": theory.herd_mean_end(waits, workers, work),
-        }
-        | _overhead(callbacks=waits, work=work),
-    )
+    name = f"herd of {waits} callbacks on {workers} workers, 20 ms each"
+    arrivals = UniformArrivals(waits, between=BY_DAY)
+    yield _waits(name, Callback(), batch, arrivals, metrics, server=server)
     retried = Callback(retries=["500ms"] * 40)
     for waits, limit, first, drained in (
         (1000, "300 refilled 50/s", 300, theory.bucket_drained(1000, 300, 50)),
         (1000, "200 refilled 100/s", 200, theory.bucket_drained(1000, 200, 100)),
         (250, "100 per 10 s", 100, theory.window_drained(250, 100, 10.0)),
     ):
-        server = WorkflowServer(finish_limit=limit)
-        scenario = _waits(batch, UniformArrivals(waits, between=BY_DAY), server)
-        name = f"herd of {waits} callbacks into a limit of {limit},"
-        metrics = {"drained": drained, "dead_letters": 0.0}
-        yield Experiment(f"{name} tried again every 500 ms", scenario, retried, metrics)
-        metrics = {"dead_letters": 1 - first / waits}
-        yield Experiment(f"{name} never tried again", scenario, Callback(), metrics)
+        server, arrivals = (
+            WorkflowServer(finish_limit=limit),
+            UniformArrivals(waits, between=BY_DAY),
+        )
+        for name, strategy, metrics in (
+            ("tried again every 500 ms", retried, {"drained": drained, "dead_letters": 0.0}),
+            ("never tried again", Callback(), {"dead_letters": 1 - first / waits}),
+        ):
+            name = f"herd of {waits} callbacks into a limit of {limit}, {name}"
+            yield _waits(name, strategy, batch, arrivals, metrics, server=server)
 
 
 def _costs_without_chance() -> Iterator[Experiment]:
@@ -557,9 +548,8 @@ def _costs_without_chance() -> Iterator[Experiment]:
         "cost_of_lateness": 0.2 * waits * (late - 90.0) / MINUTE,
     }
     metrics = {"mean_latency": late, "cost": sum(parts.values()), **parts}
-    scenario = _waits(fixed(external), waits, costs=prices)
     name = "costs of polling 6.667 min; external fixed"
-    yield Experiment(name, scenario, Polling(interval), metrics)
+    yield _waits(name, Polling(interval), fixed(external), waits, metrics, costs=prices)
     # One callback each, a minute on its way; the workers are paid for the whole day
     prices = CostModel(
         request=0.002, transition=0.001, worker_hour=0.5, worker_time="provided", late_minute=0.2
@@ -572,5 +562,6 @@ def _costs_without_chance() -> Iterator[Experiment]:
     }
     cost = sum(parts.values())
     metrics = {"cost": cost, "cost_per_wait": cost / waits, **parts}
-    scenario = _waits(fixed(MEAN), waits, evolve(ROOMY, workers=200), costs=prices)
-    yield Experiment("costs of a callback; external fixed", scenario, Callback("1min"), metrics)
+    name, server = "costs of a callback; external fixed", evolve(ROOMY, workers=200)
+    callback = Callback("1min")
+    yield _waits(name, callback, fixed(MEAN), waits, metrics, server=server, costs=prices)
