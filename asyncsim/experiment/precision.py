@@ -88,8 +88,7 @@ class PrecisionStep(NamedTuple):
     value: float
     mean: float
     half_width: float
-    share: float
-    """Half-width as a share of the mean; NaN where there is none."""
+    share: float  # half-width as a share of the mean; NaN where there is none
 
 
 @define
@@ -110,8 +109,7 @@ class Precision:
     look_ahead: int = field(default=LOOK_AHEAD, kw_only=True)
     name: str = field(default="the figure", kw_only=True)
     steps: list[PrecisionStep] = field(init=False, factory=list)
-    known: int = field(init=False, default=0)
-    """Replications that had the metric; NaN confirms nothing."""
+    known: int = field(init=False, default=0)  # replications that had the metric
     _mean: float = field(init=False, default=0.0)
     _squares: float = field(init=False, default=0.0)
     _since: tuple[int, int] | None = field(init=False, default=None)

@@ -31,10 +31,8 @@ class Interval:
     """A mean over replications and its confidence interval."""
 
     mean: float
-    half_width: float
-    """NaN with fewer than two replications."""
-    n: int
-    """Replications it rests on; those without the metric (NaN) are left out."""
+    half_width: float  # NaN with fewer than two replications
+    n: int  # replications it rests on; those without the metric (NaN) are left out
 
     @property
     def low(self) -> float:
@@ -56,7 +54,7 @@ class Interval:
         if math.isinf(self.mean):
             return "never"
         half = self.half_width
-        if math.isnan(half) or half <= 1e-6 * abs(self.mean):  # none, or rounding
+        if math.isnan(half) or half <= ROUNDING * abs(self.mean):  # none, or rounding
             return number_text(self.mean, 3)
         decimals = max(1 - math.floor(math.log10(half)), 0)
         return f"{self.mean:,.{decimals}f} ± {half:,.{decimals}f}"
@@ -121,10 +119,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
 def paired_interval(
     first: Sequence[float], other: Sequence[float], confidence: float = 0.95
 ) -> Interval:
-    """Return mean and t-interval of the differences ``other - first``, replication by replication.
-
-    With common random numbers most of the noise is in both and cancels in the difference.
-    """
+    """Return mean and t-interval of ``other - first``, in which common noise cancels."""
     return mean_interval(np.asarray(other, float) - np.asarray(first, float), confidence)
 
 
@@ -315,18 +310,13 @@ def replicated_quantile(
 class BatchMeans:
     """The means of batches of `size` observations; made by `batch_means`."""
 
-    interval: Interval
-    """Mean over all batches, and an interval adjusted for their skewness and correlation."""
+    interval: Interval  # of the mean over all batches, adjusted for skewness and correlation
     size: int
     means: Floats
-    left_out: int
-    """Observations at the beginning that fill no batch."""
-    lag_1: float
-    """Correlation of neighbouring batch means."""
-    chance: float
-    """Probability that independent batch means look as correlated as these (von Neumann)."""
-    doubts: tuple[str, ...]
-    """Reasons not to trust the interval, in words."""
+    left_out: int  # observations at the beginning that fill no batch
+    lag_1: float  # correlation of neighbouring batch means
+    chance: float  # that independent batch means look as correlated as these (von Neumann)
+    doubts: tuple[str, ...]  # reasons not to trust the interval, in words
 
 
 def batch_means(

@@ -397,14 +397,10 @@ def _trends(averaged: Floats, unended: Floats, mser: WarmUp) -> list[str]:
 class WarmUp:
     """The cut of a series by MSER-5."""
 
-    truncated: int
-    """Number of observations of warm-up at the beginning."""
-    batches: int
-    """Number of batches of five in the series."""
-    statistic: Floats
-    """MSER of each cut: entry d leaves out the first d batches."""
-    doubts: tuple[str, ...]
-    """Reasons not to trust the cut, in words."""
+    truncated: int  # observations of warm-up at the beginning
+    batches: int  # batches of five in the series
+    statistic: Floats  # MSER of each cut: entry d leaves out the first d batches
+    doubts: tuple[str, ...]  # reasons not to trust the cut, in words
 
 
 def mser5(values: ArrayLike) -> WarmUp:
@@ -514,20 +510,16 @@ def trend(values: ArrayLike) -> tuple[float, float]:
 class Cycles(NamedTuple):
     """Cycle means of one run; all of shape ``(cycles,)``."""
 
-    values: Floats
-    """The mean of each; NaN where there is nothing to average."""
-    weights: Floats
-    """What it rests on: a number of waits or instances, or seconds."""
-    missing: Floats
-    """Waits or instances of the cycle that have no value because they never ended."""
+    values: Floats  # the mean of each; NaN where there is nothing to average
+    weights: Floats  # what it rests on: a number of waits or instances, or seconds
+    missing: Floats  # waits or instances of the cycle without a value: they never ended
 
 
 class Series(NamedTuple):
     """A metric that has a mean per cycle."""
 
     metric: MetricInfo
-    observed: str
-    """What is counted in weights."""
+    observed: str  # what is counted in weights
     of: Callable[[Record, Floats], Cycles]
 
 

@@ -71,12 +71,9 @@ class Experiment:
     name: str
     scenario: Scenario
     strategy: Strategy
-    theory: dict[str, float]
-    """The expected metrics: names of `asyncsim.engine.metrics.METRICS` or of `MEASURES`."""
+    theory: dict[str, float]  # expected metrics, named as in `METRICS` or `MEASURES`
     playable: set[tuple[str, bool]] = BOTH
-    """Engines with `quick` that play it."""
-    exact: bool = False
-    """Whether nothing is left to chance; two replications then show it, within `EXACT`."""
+    exact: bool = False  # nothing is left to chance; two replications show it, within `EXACT`
     engine: str = "compiled"
     margin: float = MARGIN
 
