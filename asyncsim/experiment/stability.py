@@ -100,9 +100,11 @@ class _Walk:
     known: StrategySpecification | None
     all_resume: bool = False
 
-    def through(self, elements: Sequence[Element]) -> tuple[float, float]:
+    def through(self, path: Path) -> tuple[float, float]:
+        if isinstance(path, str):
+            return 0.0, 0.0 if path == "fail" else 1.0
         work, chance = 0.0, 1.0
-        for element in elements:
+        for element in path:
             more, on = self._element(element)
             work, chance = work + chance * more, chance * on
         return work, chance
@@ -129,20 +131,15 @@ class _Walk:
             return 0.0, 0.0
         return sum(work for work, _ in branches), 1.0
 
-    def _path(self, path: Path) -> tuple[float, float]:
-        if isinstance(path, str):
-            return 0.0, 0.0 if path == "fail" else 1.0
-        return self.through(path)
-
     def _call(self, step: AsyncStep) -> tuple[float, float]:
         response = step.response
         ways = [
             (response.accepted, *self._wait(step)),
-            (response.done, *self._path(step.on_done)),
-            (response.rejected, *self._path(step.on_rejected)),
+            (response.done, *self.through(step.on_done)),
+            (response.rejected, *self.through(step.on_rejected)),
         ]
         if step.timeout is not None and step.arm == "before call" and not self.all_resume:
-            work, on = self._path(step.on_timeout)  # it may be over before there is a response
+            work, on = self.through(step.on_timeout)  # it may be over before there is a response
             ways = [(p, min(w, work), min(c, on)) for p, w, c in ways]
         work = step.call_work.mean + sum(p * w for p, w, _ in ways)
         return work, sum(p * c for p, _, c in ways)
@@ -150,7 +147,7 @@ class _Walk:
     def _wait(self, step: AsyncStep) -> tuple[float, float]:
         work, on = self.through(step.on_accepted)
         chance = 1.0 if self.all_resume else self._chance(step)
-        late, goes_on = (0.0, 0.0) if step.timeout is None else self._path(step.on_timeout)
+        late, goes_on = (0.0, 0.0) if step.timeout is None else self.through(step.on_timeout)
         least = min(self._notice, chance * self._notice + (1 - chance) * late)
         return work + on * least, on * (chance + (1 - chance) * goes_on)
 

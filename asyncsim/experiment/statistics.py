@@ -124,11 +124,7 @@ def paired_interval(
 
 
 def interval_of(values: list[float], confidence: float) -> Interval:
-    """Return mean and interval of values of which some may be infinite.
-
-    Then the mean and the upper end are infinite; the lower end is that of the finite values, or
-    infinite if there are none.
-    """
+    """Return mean and interval; with infinite values the lower end is that of the finite ones."""
     known = [value for value in values if not math.isnan(value)]
     finite = [value for value in known if value < math.inf]
     if len(finite) == len(known):
@@ -201,10 +197,7 @@ class QuantileInterval:
 
 
 def quantile(values: ArrayLike, q: float) -> float:
-    """Return a quantile by linear interpolation; infinite if it lies beyond a finite value.
-
-    `numpy.quantile` cannot interpolate towards infinity. NaN without values.
-    """
+    """Return a quantile by linear interpolation, as `numpy.quantile` cannot towards infinity."""
     ordered = np.sort(np.asarray(values, dtype=float))
     if not len(ordered):
         return math.nan

@@ -367,10 +367,7 @@ def _weighted(values: Floats, weights: Floats, axis: int) -> Floats:
 
 
 def _trends(averaged: Floats, unended: Floats, mser: WarmUp) -> list[str]:
-    """Return doubts from trends: of the metric, and of the number of running instances.
-
-    The tests use what MSER-5 leaves, but at least the second half.
-    """
+    """Return doubts from trends in what MSER-5 leaves, but at least the second half."""
     found: dict[str, list[str]] = {"rising": [], "falling": []}
     for what, series in (("the figure", averaged), ("the number of running instances", unended)):
         slope, chance = trend(series[min(mser.truncated, len(series) // 2) :])
@@ -406,15 +403,14 @@ class WarmUp:
 def mser5(values: ArrayLike) -> WarmUp:
     """Cut a series where the rest has the smallest standard error of its mean, taken as white.
 
-    The observations are put into batches of five with means z. Of the m batches the first d are
-    left out that make
+    Of m batches of five observations with means z the first d are left out that make
 
         MSER(d) = Σ (z_i - mean of z_(d+1) … z_m)² / (m - d)²,   sum over i = d + 1 … m
 
     smallest (the first of equals); at least five are left. A minimum in the second half of the
-    series means that it is too short, or that it never settles. Observations behind the last full
-    batch are ignored. In a short, strongly dependent series from a single run a chance peak near
-    the beginning may look like a warm-up: average over replications first.
+    series means that it is too short, or that it never settles. In a short, strongly dependent
+    series from a single run a chance peak near the beginning may look like a warm-up: average over
+    replications first.
     """
     series = np.asarray(values, dtype=float)
     m = len(series) // BATCH
@@ -524,10 +520,7 @@ class Series(NamedTuple):
 
 
 def cycle_edges(cycle: float, length: float, calendar: Calendar) -> Floats:
-    """Return the instants where whole cycles begin, and where the last of them ends.
-
-    Cycles of whole days begin at local midnight, also across a change of daylight saving time.
-    """
+    """Return where cycles begin and the last ends; days begin at midnight of the local clock."""
     number = int(length / cycle * (1 + 1e-12))
     if cycle % DAY or calendar.zone is None:
         return np.arange(number + 1, dtype=float) * cycle
@@ -586,10 +579,7 @@ def _load(record: Record, edges: Floats, what: str) -> Cycles:
 
 
 def unended(record: Record, edges: Floats) -> Cycles:
-    """Return the number of running instances, less those that never end.
-
-    It rises if anything is overloaded, the server or an external system.
-    """
+    """Return the running instances less those that never end; they rise under any overload."""
     ends = ~np.isnan(record.ended)
     return _present(record.arrived[ends], record.ended[ends], edges)
 
