@@ -23,7 +23,13 @@ from simpy import Event
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
-from asyncsim.model.distributions import DistributionLike, Duration, Fixed, as_distribution
+from asyncsim.model.distributions import (
+    DistributionLike,
+    Duration,
+    Fixed,
+    as_distribution,
+    external_distribution,
+)
 from asyncsim.model.specifications import (
     Deliveries,
     Grid,
@@ -49,7 +55,7 @@ from asyncsim.model.units import (
     probability,
     text_of,
 )
-from asyncsim.model.validation import argument, name_errors
+from asyncsim.model.validation import name_errors
 
 SimProcess = Generator[Event, Any, None]
 Answered = Generator[Event, Any, bool]
@@ -150,9 +156,8 @@ class Strategy:
         external
             The distribution of the time from arming to completion.
         """
-        times = argument("external", external, as_distribution)
-        specification = specification_of(self)
-        return None if specification is None else closed_forms.expected(specification, times)
+        specification, law = specification_of(self), external_distribution(external)
+        return None if specification is None else closed_forms.expected(specification, law)
 
     @property
     def label(self) -> str:
