@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from asyncsim.model import units
 from asyncsim.model.units import DurationLike, InvalidValue, require
-from asyncsim.model.validation import name_errors, scenario_error
+from asyncsim.model.validation import argument, name_errors, scenario_error
 
 __all__ = ["Duration", "empirical", "exponential", "fixed", "gamma", "lognormal", "uniform"]
 
@@ -284,3 +284,8 @@ def as_distribution(value: DistributionLike) -> Duration:
     except InvalidValue as problem:
         either = f"{units.A_DURATION}, or a distribution such as exponential('10min')"
         raise InvalidValue(str(problem).replace(units.A_DURATION, either)) from None
+
+
+def external_distribution(value: DistributionLike) -> Duration:
+    """Return the distribution of the external time that a closed form is given, checked."""
+    return argument("external", value, as_distribution)

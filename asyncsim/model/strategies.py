@@ -22,7 +22,7 @@ from simpy import Event
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
-from asyncsim.model.distributions import DistributionLike, Duration, as_distribution
+from asyncsim.model.distributions import DistributionLike, Duration, external_distribution
 from asyncsim.model.specifications import (
     ANCHORS,
     Deliveries,
@@ -36,7 +36,7 @@ from asyncsim.model.specifications import (
     own_specification,
 )
 from asyncsim.model.units import poll_interval, text_of
-from asyncsim.model.validation import argument, name_errors
+from asyncsim.model.validation import name_errors
 
 SimProcess = Generator[Event, Any, None]
 Answered = Generator[Event, Any, bool]
@@ -138,9 +138,8 @@ class Strategy(Described):
         external
             The distribution of the time from arming to completion.
         """
-        times = argument("external", external, as_distribution)
-        specification = specification_of(self)
-        return None if specification is None else closed_forms.expected(specification, times)
+        specification, law = specification_of(self), external_distribution(external)
+        return None if specification is None else closed_forms.expected(specification, law)
 
     @property
     def label(self) -> str:

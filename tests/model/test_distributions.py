@@ -22,7 +22,6 @@ from asyncsim.model.distributions import (
     as_distribution,
 )
 from asyncsim.model.process import Step
-from asyncsim.model.strategies import Polling
 from asyncsim.model.units import InvalidValue
 
 N = 200_000
@@ -185,9 +184,9 @@ def test_other_values_are_refused(value, problem):
 
 def test_an_external_distribution_is_named():
     """A closed form asked about nonsense says which argument was wrong."""
-    assert Polling("1min").expected("2s") == Polling("1min").expected(Fixed(2.0))
+    assert durations.external_distribution("2s") == Fixed(2.0)
     with pytest.raises(ScenarioError, match=r"^external must not be negative, got -1"):
-        Polling("1min").expected(-1)
+        durations.external_distribution(-1)
 
 
 def test_every_distribution_has_its_kind():

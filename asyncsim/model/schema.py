@@ -1,0 +1,246 @@
+"""A JSON Schema of scenario files, made from the classes: editors complete and check with it.
+
+Keys, defaults and kinds come from the classes, meanings from the "Parameters" of their docstrings,
+and accepted values from the readers of their fields (`VALUES`). What depends on two keys at once
+(a cut-off after the start, say) only `Scenario.load` finds.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from typing import Any
+
+import attrs
+
+from asyncsim.model import calendar, distributions, process, units
+from asyncsim.model.distributions import DISTRIBUTIONS, Duration
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.scenario_files import ARRAYS, DISTRIBUTION_KEYS, OBJECTS, PATH_KEYS
+from asyncsim.model.server import rate_limit
+from asyncsim.model.systems import SYSTEMS
+from asyncsim.model.validation import reader_of
+
+Fragment = dict[str, Any]
+SCALARS = ["string", "number", "boolean", "array"]
+DIALECT = "http://json-schema.org/draft-07/schema#"
+PARAMETERS = re.compile(
+    r"^Parameters\n-+\n(.*?)(?=\n\n\S[^\n]*\n-+\n|\Z)", re.DOTALL | re.MULTILINE
+)
+ENTRY = re.compile(r"^(\w[\w, ]*)\n((?:(?:    .*)?(?:\n|\Z))+)", re.MULTILINE)
+
+_UNIT = "|".join(f"{name}s?" if len(name) > 2 else name for name in units.SECONDS_PER_UNIT)
+_AMOUNT = r"(\d+(\.\d*)?([eE][+-]?\d+)?|\.\d+)"
+_CLOCK = r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?|24:00(:00)?"
+
+
+def _text(pattern: str, **rest: Any) -> Fragment:
+    return {"type": "string", "pattern": f"^({pattern})$", **rest}
+
+
+def _duration(**bounds: float) -> Fragment:
+    words = _text(rf"\s*\+?(\s*{_AMOUNT}\s*({_UNIT})\s*)+", examples=["15min", "1h 30min"])
+    return {"anyOf": [words, {"type": "number", "maximum": units.LONGEST_TIME, **bounds}]}
+
+
+def _whole(least: int, most: float = units.MOST) -> Fragment:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+def _numbers(items: Fragment, **rest: Any) -> Fragment:
+    return {"type": "array", "items": items, **rest}
+
+
+_NAME: Fragment = {"type": "string", "minLength": 1}
+_PROBABILITY: Fragment = {"type": "number", "minimum": 0, "maximum": 1}
+_PRICE: Fragment = {"type": "number", "minimum": 0}
+_CLOCK_TIME = _text(_CLOCK, examples=["22:00"])
+_DAY = rf"\s*({'|'.join(rf'{name[:3]}[a-z]*' for name in units.DAY_NAMES)})\s*"
+_DAYS = _text(rf"\s*every day\s*|{_DAY}(-{_DAY})?(,{_DAY}(-{_DAY})?)*", examples=["Mon-Fri"])
+_DATE = _text(r"\d{4}-?\d\d-?\d\d", examples=["2026-01-05"])
+VALUES: dict[Callable[..., Any], Fragment] = {
+    units.duration: _duration(minimum=0),
+    units.positive_duration: _duration(exclusiveMinimum=0),
+    units.optional_duration: _duration(exclusiveMinimum=0),
+    units.length: _duration(exclusiveMinimum=0),
+    units.poll_interval: _duration(minimum=0.001),
+    units.count: _whole(1),
+    units.optional_count: _whole(1),
+    units.servers: _whole(1, units.MOST_SERVERS),
+    units.instances: _whole(1, units.MOST_INSTANCES),
+    units.count_or_unlimited: {
+        "anyOf": [_whole(1, units.MOST_SERVERS), {"const": units.UNLIMITED}]
+    },
+    units.probability: _PROBABILITY,
+    units.chance_below_one: {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+    units.operations: _PRICE,
+    units.text: _NAME,
+    units.any_text: {"type": "string"},
+    units.texts: _numbers({"type": "string"}),
+    units.rate: {
+        "anyOf": [
+            _text(r"\s*[0-9.eE+_-]+\s*/\s*[a-zA-Z]+\s*", examples=["300/h", "10000/day"]),
+            {"type": "number", "exclusiveMinimum": 0},
+        ],
+    },
+    units.calendar_date: _DATE,
+    units.optional_clock_time: _CLOCK_TIME,
+    units.window: _numbers(_CLOCK_TIME, minItems=2, maxItems=2, examples=[["08:00", "20:00"]]),
+    units.days_of_week: _DAYS,
+    calendar.clock_or_cron: _text(rf"{_CLOCK}|\s*(\S+\s+){{4}}\S+\s*", examples=["22:00"]),
+    calendar.holiday_calendar: _text(r"[A-Z]{2}(-[A-Z0-9]+)?", examples=["DE", "DE-BY"]),
+    calendar.zone_name: {"type": "string", "examples": ["Europe/Berlin"]},
+    rate_limit: _text(
+        r"\s*\d{1,12}\s*((per|/)|refilled)\s*\S.*", examples=["100 per 60 s", "3000 refilled 500/s"]
+    ),
+}
+"""What a reader of a value accepts."""
+OF_KEYS: dict[str, Fragment] = {
+    "factor": {"type": "number", "minimum": 1},
+    "volume": {"type": "number", "exclusiveMinimum": 0},
+    "retries": _numbers(_duration(minimum=0)),
+    "values": _numbers(_PRICE, minItems=1),
+    "times": _numbers(_PRICE, minItems=1),
+    "completions": _numbers({"type": "number"}, minItems=1),
+    "rates": {
+        "anyOf": [
+            _numbers(_PRICE, minItems=24, maxItems=24),
+            _numbers(_numbers(_PRICE, minItems=24, maxItems=24), minItems=7, maxItems=7),
+        ]
+    },
+    "when": {"type": "object", "additionalProperties": {"type": SCALARS}},
+    **dict.fromkeys(("check", "request", "transition", "worker_hour", "late_minute"), _PRICE),
+    **dict.fromkeys(("transitions_per_check", "transitions_per_call"), _whole(0)),
+}
+"""What a key holds whose reader is private to its class."""
+
+
+_TIMES = (
+    *(units.duration, units.positive_duration, units.length, units.poll_interval),
+    *(units.optional_duration, distributions.as_distribution),
+)
+
+
+def json_schema() -> Fragment:
+    """Return a JSON Schema (draft 7) of scenario files.
+
+    Examples
+    --------
+    >>> json_schema()["properties"]["length"]["description"][:12]
+    'For how long'
+    """
+    definitions = {cls.__name__: _table_of(cls, kind) for kind, cls in sorted(_classes())}
+    root = _table_of(Scenario)
+    return {"$schema": DIALECT, "title": "asyncsim scenario", **root, "definitions": definitions}
+
+
+def _classes() -> Iterator[tuple[str, type[Any]]]:
+    """Yield every class that has a table in a file, with the word of its kind."""
+    for what in (*OBJECTS.values(), *ARRAYS.values(), DISTRIBUTIONS):
+        if isinstance(what, Mapping):
+            yield from what.items()
+        else:
+            yield "", what
+
+
+def _table_of(cls: type[Any], kind: str = "") -> Fragment:
+    """Return the schema of the table of a class."""
+    word = "law" if issubclass(cls, Duration) else "kind"
+    fields = attrs.fields(cls)
+    meanings = meanings_of(cls)
+    properties = {word: {"const": kind}} if kind else {}
+    for field in fields:
+        found = dict(_value_of(cls, field))
+        default = default_of(field)
+        if default is not None:
+            found["default"] = default
+        properties[field.alias] = {"description": meanings.get(field.alias, ""), **found}
+    required = [field.alias for field in fields if field.default is attrs.NOTHING]
+    return {
+        "type": "object",
+        "description": inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0],
+        "properties": properties,
+        "required": [word, *required] if kind else required,
+        "additionalProperties": False,
+    }
+
+
+def _value_of(cls: type[Any], field: attrs.Attribute[Any]) -> Fragment:
+    """Return the schema of the value of a key."""
+    key, reader = field.alias, reader_of(field)
+    if key in OBJECTS:
+        return _one_of(OBJECTS[key])
+    if key in DISTRIBUTION_KEYS:
+        return _if_else("object", _one_of(DISTRIBUTIONS), VALUES[units.duration])
+    if key == "systems" and cls is Scenario:
+        return {"type": "object", "additionalProperties": _one_of(SYSTEMS)}
+    if cls is process.Parallel and key == "branches":
+        steps = {"steps": {"type": "array", "items": _one_of(process.ELEMENTS)}}
+        return _numbers({"type": "object", "properties": steps, "additionalProperties": False})
+    if key in ARRAYS:
+        array = {"type": "array", "items": _one_of(ARRAYS[key])}
+        words = {"enum": ["fail", "continue"]}
+        either = key in PATH_KEYS and key != "on_accepted"
+        return _if_else("array", array, words) if either else array
+    if reader in VALUES:
+        return VALUES[reader]
+    return OF_KEYS[key] if key in OF_KEYS else {"enum": _words_of(reader)}
+
+
+def _one_of(what: type[Any] | Mapping[str, type[Any]]) -> Fragment:
+    """Return the schema of a table of a class, or of the class that its kind names."""
+    if not isinstance(what, Mapping):
+        return {"$ref": f"#/definitions/{what.__name__}"}
+    word = "law" if what is DISTRIBUTIONS else "kind"
+    cases = [
+        {
+            "if": {"properties": {word: {"const": kind}}, "required": [word]},
+            "then": {"$ref": f"#/definitions/{cls.__name__}"},
+        }
+        for kind, cls in what.items()
+    ]
+    kinds = {word: {"enum": list(what)}}
+    return {"type": "object", "properties": kinds, "required": [word], "allOf": cases}
+
+
+def _if_else(kind: str, one: Fragment, other: Fragment) -> Fragment:
+    """Return a schema that depends on the type of the value; errors keep their own path."""
+    return {"if": {"type": kind}, "then": one, "else": other}
+
+
+def _words_of(reader: Any) -> list[str]:
+    """Return the words that a reader accepts, as its error lists them."""
+    try:
+        reader(object())
+    except units.InvalidValue as problem:
+        return re.findall(r"'([^']*)'", str(problem))
+    raise LookupError(f"{reader} accepts everything")
+
+
+def meanings_of(cls: type) -> dict[str, str]:
+    """Return the meaning of each parameter of a class, from its docstring or an ancestor's."""
+    found: dict[str, str] = {}
+    for one in reversed(cls.__mro__):
+        section = PARAMETERS.search(inspect.cleandoc(one.__doc__ or ""))
+        for names, text in ENTRY.findall(section[1] if section else ""):
+            plain = re.sub(r"`{1,2}(?:~?asyncsim\.)?([^`]+)`{1,2}", r"`\1`", " ".join(text.split()))
+            found |= dict.fromkeys(names.split(", "), plain)
+    return found
+
+
+def default_of(field: attrs.Attribute[Any]) -> Any:
+    """Return the default of a key as a file spells it; None for none, and for whole tables."""
+    value: Any = field.default
+    if value is attrs.NOTHING or isinstance(value, attrs.Factory):  # type: ignore[arg-type]
+        return None
+    if isinstance(value, Duration):
+        value = value.mean
+    if isinstance(value, float) and field.alias not in OF_KEYS:
+        return units.format_duration(value) if reader_of(field) in _TIMES else value
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return list(value)
+    return value if isinstance(value, str | int | float) else None
