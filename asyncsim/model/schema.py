@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 
 from asyncsim.model import calendar, distributions, process, units
+from asyncsim.model.arrivals import ARRIVALS
 from asyncsim.model.distributions import DISTRIBUTIONS, Duration
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import ARRAYS, DISTRIBUTION_KEYS, OBJECTS, PATH_KEYS
@@ -24,6 +25,12 @@ from asyncsim.model.systems import SYSTEMS
 from asyncsim.model.validation import reader_of
 
 Fragment = dict[str, Any]
+KINDS: dict[str, Mapping[str, type[Any]]] = {
+    "element": process.ELEMENTS,
+    "system": SYSTEMS,
+    "arrivals": ARRIVALS,
+    "distribution": DISTRIBUTIONS,
+}
 SCALARS = ["string", "number", "boolean", "array"]
 DIALECT = "http://json-schema.org/draft-07/schema#"
 PARAMETERS = re.compile(
@@ -57,7 +64,8 @@ _NAME: Fragment = {"type": "string", "minLength": 1}
 _PROBABILITY: Fragment = {"type": "number", "minimum": 0, "maximum": 1}
 _PRICE: Fragment = {"type": "number", "minimum": 0}
 _CLOCK_TIME = _text(_CLOCK, examples=["22:00"])
-_DAY = rf"\s*({'|'.join(rf'{name[:3]}[a-z]*' for name in units.DAY_NAMES)})\s*"
+_STEMS = ("".join(f"[{c.upper()}{c.lower()}]" for c in name[:3]) for name in units.DAY_NAMES)
+_DAY = rf"\s*({'|'.join(_STEMS)})[a-zA-Z]*\s*"
 _DAYS = _text(rf"\s*every day\s*|{_DAY}(-{_DAY})?(,{_DAY}(-{_DAY})?)*", examples=["Mon-Fri"])
 _DATE = _text(r"\d{4}-?\d\d-?\d\d", examples=["2026-01-05"])
 VALUES: dict[Callable[..., Any], Fragment] = {
@@ -131,7 +139,9 @@ def json_schema() -> Fragment:
     >>> json_schema()["properties"]["length"]["description"][:12]
     'For how long'
     """
-    definitions = {cls.__name__: _table_of(cls, kind) for kind, cls in sorted(_classes())}
+    definitions = {cls.__name__: _table_of(cls, kind) for kind, cls in _classes()}
+    for name, kinds in KINDS.items():
+        definitions[name] = _by_kind(kinds)
     root = _table_of(Scenario)
     return {"$schema": DIALECT, "title": "asyncsim scenario", **root, "definitions": definitions}
 
@@ -147,7 +157,7 @@ def _classes() -> Iterator[tuple[str, type[Any]]]:
 
 def _table_of(cls: type[Any], kind: str = "") -> Fragment:
     """Return the schema of the table of a class."""
-    word = "law" if issubclass(cls, Duration) else "kind"
+    word = _word_of(cls)
     fields = attrs.fields(cls)
     meanings = meanings_of(cls)
     properties = {word: {"const": kind}} if kind else {}
@@ -190,19 +200,29 @@ def _value_of(cls: type[Any], field: attrs.Attribute[Any]) -> Fragment:
 
 
 def _one_of(what: type[Any] | Mapping[str, type[Any]]) -> Fragment:
-    """Return the schema of a table of a class, or of the class that its kind names."""
-    if not isinstance(what, Mapping):
-        return {"$ref": f"#/definitions/{what.__name__}"}
-    word = "law" if what is DISTRIBUTIONS else "kind"
+    """Return a reference to the schema of a class, or of one of several kinds."""
+    if isinstance(what, Mapping):
+        return {"$ref": f"#/definitions/{next(name for name in KINDS if KINDS[name] is what)}"}
+    return {"$ref": f"#/definitions/{what.__name__}"}
+
+
+def _by_kind(kinds: Mapping[str, type[Any]]) -> Fragment:
+    """Return the schema of a table of the class that its kind names; errors keep their path."""
+    word = _word_of(next(iter(kinds.values())))
     cases = [
         {
             "if": {"properties": {word: {"const": kind}}, "required": [word]},
             "then": {"$ref": f"#/definitions/{cls.__name__}"},
         }
-        for kind, cls in what.items()
+        for kind, cls in kinds.items()
     ]
-    kinds = {word: {"enum": list(what)}}
-    return {"type": "object", "properties": kinds, "required": [word], "allOf": cases}
+    words = {word: {"enum": list(kinds)}}
+    return {"type": "object", "properties": words, "required": [word], "allOf": cases}
+
+
+def _word_of(cls: type[Any]) -> str:
+    """Return the key that names the kind of a class."""
+    return "law" if issubclass(cls, Duration) else "kind"
 
 
 def _if_else(kind: str, one: Fragment, other: Fragment) -> Fragment:
