@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import textwrap
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import tomli_w
@@ -62,6 +64,9 @@ _NO_STRUCTURE = re.compile(  # strings and comments of TOML
     r"|'[^'\n]*+'|#[^\n]*+",
     re.DOTALL,
 )
+_HEADER = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?\s*(?:#.*)?")
+_KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_NAME = re.compile(r"""([\w-]+)|"([^"]*)"|'([^']*)'""")
 _DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{MOST_PARTS}}}")
 _NO_BRACKETS = re.compile(r"[^][{}]+")
 
@@ -90,8 +95,7 @@ def loads(text: str, cls: type[T], name: str) -> T:
         log = Path(name).suffix.lower() in (".csv", ".xes")
         hint = "; a log? fit makes a scenario from it (asyncsim fit)" if log else ""
         raise ScenarioError(f"{name}: is not valid TOML: {error}{hint}") from None
-    scenario: T = _make(cls, data, _Place(name))
-    return scenario
+    return _read(cls, data, _Place(name), text)
 
 
 def _bounded(text: str, name: str) -> str:
@@ -109,55 +113,105 @@ def _bounded(text: str, name: str) -> str:
 
 def strategy_from(table: object, name: str) -> Strategy:
     """Read a strategy from a table of a file, which messages call `name`."""
-    strategy: Strategy = _make(STRATEGIES, table, _Place(name).inside("strategy"))
-    return strategy
+    return _read(STRATEGIES, table, _Place(name).inside("strategy"), "")
 
 
 @attrs.frozen
 class _Place:
-    """A place in a file, for messages."""
+    """A place in a file, and the mistakes that were found in all of it."""
 
     file: str
-    key: str = ""
+    path: tuple[str | int, ...] = ()
+    mistakes: list[tuple[tuple[str | int, ...], str]] = attrs.field(factory=list)
 
     def inside(self, key: str | int) -> _Place:
-        step = f"[{key + 1}]" if isinstance(key, int) else f".{key}" if self.key else key
-        return _Place(self.file, self.key + step)
+        return attrs.evolve(self, path=(*self.path, key))
 
-    def error(self, problem: object) -> ScenarioError:
-        return ScenarioError(f"{self.file}: {self.key + ': ' if self.key else ''}{problem}")
+    @property
+    def key(self) -> str:
+        """The place in words, such as ``process.steps[2]``."""
+        steps = (f"[{one + 1}]" if isinstance(one, int) else f".{one}" for one in self.path)
+        return "".join(steps).removeprefix(".")
 
-    def checked(self, value: object, kind: type[T], words: str) -> T:
-        if isinstance(value, kind):
-            return value
-        raise self.error(f"must be {words}, got {shown(value)}")
+    def note(self, problem: object) -> object:
+        """Note a mistake; return what stands for the value that it spoils."""
+        self.mistakes.append((self.path, f"{self.key + ': ' if self.key else ''}{problem}"))
+        return FAULTY
+
+    def is_a(self, value: object, kind: type, words: str) -> bool:
+        if not isinstance(value, kind):
+            self.note(f"must be {words}, got {shown(value)}")
+        return isinstance(value, kind)
+
+
+FAULTY = object()
+"""Stands for a value with mistakes."""
+
+
+def _read(what: type[T] | Mapping[str, type[T]], data: object, place: _Place, text: str) -> T:
+    """Return what a file describes.
+
+    Raises
+    ------
+    ScenarioError
+        With all mistakes of the file and their lines.
+    """
+    found = _make(what, data, place)
+    if not place.mistakes:
+        return cast(T, found)
+    lines = lines_of(text) if text else {}
+    mistakes = []
+    for path, mistake in place.mistakes:
+        known = (lines[path[:k]] for k in range(len(path), 0, -1) if path[:k] in lines)
+        line = next(known, 0)
+        mistakes.append((line, f"line {line}: {mistake}" if line else mistake))
+    texts = [mistake for _, mistake in sorted(mistakes, key=itemgetter(0))]
+    if len(texts) == 1:
+        raise ScenarioError(f"{place.file}: {texts[0]}")
+    raise ScenarioError("\n  ".join([f"{place.file}: {len(texts)} mistakes", *texts]))
 
 
 def _make(what: type[Any] | Kinds, data: object, place: _Place) -> Any:
     """Return an object of an attrs class, or of the class that the key ``kind`` names."""
-    table = dict(place.checked(data, dict, "a table"))
+    if not place.is_a(data, dict, "a table"):
+        return FAULTY
+    table: dict[str, Any] = dict(data)  # type: ignore[call-overload]
     cls: Any = what
     if isinstance(what, Mapping):
         key = "law" if what is DISTRIBUTIONS else "kind"
         try:
             cls = what[choice(key, table.pop(key, None), what)]
         except ScenarioError as error:
-            raise place.error(error) from None
+            return place.note(error)
     keys = {field.alias: field for field in attrs.fields(cls)}
-    values = {
-        key: _value_of(cls, key, value, place.inside(key)) if key in keys else value
-        for key, value in table.items()
-    }
-    for key in values:
-        if key not in keys:
-            raise place.error(f"{cls.__name__} has no key {shown(key)}{nearest(key, keys)}")
+    values, before = {}, len(place.mistakes)
+    for key, value in table.items():
+        inner = place.inside(key)
+        if key in keys:
+            values[key] = _value_of(cls, key, value, inner)
+        else:
+            inner.note(f"{cls.__name__} has no key {shown(key)}{nearest(key, keys)}")
     for key, field in keys.items():
-        if field.default is attrs.NOTHING and key not in values:
-            raise place.error(f"{cls.__name__} lacks the key {key!r}")
+        if field.default is attrs.NOTHING and key not in table:
+            place.note(f"{cls.__name__} lacks the key {key!r}")
+    if len(place.mistakes) == before:
+        try:
+            return cls(**values)
+        except ScenarioError as error:
+            problem = str(error)
+    for key, value in values.items():
+        _check(cls, keys[key], value, place.inside(key))
+    return place.note(problem) if len(place.mistakes) == before else FAULTY
+
+
+def _check(cls: type[Any], field: attrs.Attribute[Any], value: Any, place: _Place) -> None:
+    """Note the mistake in the value of one key."""
+    if value is FAULTY or (reader := reader_of(field)) is None:
+        return
     try:
-        return cls(**values)
+        argument(f"{cls.__name__}.{field.alias}", value, reader)
     except ScenarioError as error:
-        raise place.error(error) from None
+        place.note(error)
 
 
 def _value_of(cls: type[Any], key: str, value: Any, place: _Place) -> Any:
@@ -167,23 +221,72 @@ def _value_of(cls: type[Any], key: str, value: Any, place: _Place) -> Any:
     if key in DISTRIBUTION_KEYS and isinstance(value, dict):
         return _make(DISTRIBUTIONS, value, place)
     if key == "systems" and not issubclass(cls, ExternalSystem):
-        systems = place.checked(value, dict, "a table").items()
-        return {name: _make(SYSTEMS, table, place.inside(name)) for name, table in systems}
+        if not place.is_a(value, dict, "a table"):
+            return FAULTY
+        found = {name: _make(SYSTEMS, table, place.inside(name)) for name, table in value.items()}
+        return FAULTY if FAULTY in found.values() else found
     if key not in ARRAYS or (key in PATH_KEYS and not isinstance(value, list)):
         return value
-    parts = enumerate(place.checked(value, list, "an array"))
-    if cls is process.Parallel:
-        return [_branch(part, place.inside(k)) for k, part in parts]
-    return [_make(ARRAYS[key], part, place.inside(k)) for k, part in parts]
+    if not place.is_a(value, list, "an array"):
+        return FAULTY
+    what = None if cls is process.Parallel else ARRAYS[key]
+    parts = [
+        _branch(part, place.inside(k)) if what is None else _make(what, part, place.inside(k))
+        for k, part in enumerate(value)
+    ]
+    return FAULTY if FAULTY in parts else parts
 
 
 def _branch(data: object, place: _Place) -> Any:
     """Return the steps of a branch of `Parallel`."""
-    table = place.checked(data, dict, "a table")
-    for key in table:
-        if key != "steps":
-            raise place.error(f"a parallel branch has no key {shown(key)}{nearest(key, ['steps'])}")
-    return _value_of(process.Branch, "steps", table.get("steps", []), place.inside("steps"))
+    if not place.is_a(data, dict, "a table"):
+        return FAULTY
+    table: dict[str, Any] = data  # type: ignore[assignment]
+    before = len(place.mistakes)
+    for key in table.keys() - {"steps"}:
+        hint = nearest(key, ["steps"])
+        place.inside(key).note(f"a parallel branch has no key {shown(key)}{hint}")
+    found = _value_of(process.Branch, "steps", table.get("steps", []), place.inside("steps"))
+    return found if len(place.mistakes) == before else FAULTY
+
+
+def lines_of(text: str) -> dict[tuple[str | int, ...], int]:
+    """Return the line of each table and key of a TOML file; keys of inline tables have none."""
+    lines: dict[tuple[str | int, ...], int] = {}
+    numbers: Counter[tuple[str | int, ...]] = Counter()
+    table: tuple[str | int, ...] = ()
+    quoted = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        was_quoted, quotes = quoted, line.count('"""') + line.count("'''")
+        quoted = quoted != bool(quotes % 2)
+        if was_quoted:
+            continue
+        if header := _HEADER.fullmatch(line):
+            table = _numbered(_names(header[2]), numbers)
+            if header[1] == "[[":
+                table = (*table[:-1], cast(str, table[-1]), numbers[table])
+                numbers[table[:-1]] += 1
+            lines.setdefault(table, number)
+        elif key := _KEY.match(line):
+            lines.setdefault((*table, *_names(key[1])), number)
+    return lines
+
+
+def _names(dotted: str) -> tuple[str, ...]:
+    """Return the parts of a dotted key."""
+    return tuple(part[0] or part[1] or part[2] for part in _NAME.findall(dotted))
+
+
+def _numbered(
+    names: tuple[str, ...], numbers: Mapping[tuple[str | int, ...], int]
+) -> tuple[str | int, ...]:
+    """Return the path of a table: within an array of tables it is in the last one so far."""
+    path: tuple[str | int, ...] = ()
+    for k, name in enumerate(names):
+        path = (*path, name)
+        if k < len(names) - 1 and path in numbers:
+            path = (*path, numbers[path] - 1)
+    return path
 
 
 # --- writing --------------------------------------------------------------------------------------
