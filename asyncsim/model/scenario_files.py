@@ -133,9 +133,10 @@ class _Place:
         steps = (f"[{one + 1}]" if isinstance(one, int) else f".{one}" for one in self.path)
         return "".join(steps).removeprefix(".")
 
-    def note(self, problem: object) -> object:
-        """Note a mistake; return what stands for the value that it spoils."""
-        self.mistakes.append((self.path, f"{self.key + ': ' if self.key else ''}{problem}"))
+    def note(self, problem: object, *key: str) -> object:
+        """Note a mistake, perhaps one that a key makes; return what stands for the value."""
+        place = (*self.path, *key)
+        self.mistakes.append((place, f"{self.key + ': ' if self.key else ''}{problem}"))
         return FAULTY
 
     def is_a(self, value: object, kind: type, words: str) -> bool:
@@ -186,13 +187,13 @@ def _make(what: type[Any] | Kinds, data: object, place: _Place) -> Any:
     keys = {field.alias: field for field in attrs.fields(cls)}
     values, before = {}, len(place.mistakes)
     for key, value in table.items():
-        inner = place.inside(key)
         if key in keys:
-            values[key] = _value_of(cls, key, value, inner)
+            values[key] = _value_of(cls, key, value, place.inside(key))
         else:
-            inner.note(f"{cls.__name__} has no key {shown(key)}{nearest(key, keys)}")
+            place.note(f"{cls.__name__} has no key {shown(key)}{nearest(key, keys)}", key)
+    misspelt = {units.meant(key, keys) for key in table if key not in keys}
     for key, field in keys.items():
-        if field.default is attrs.NOTHING and key not in table:
+        if field.default is attrs.NOTHING and key not in table and key not in misspelt:
             place.note(f"{cls.__name__} lacks the key {key!r}")
     if len(place.mistakes) == before:
         try:
@@ -200,7 +201,7 @@ def _make(what: type[Any] | Kinds, data: object, place: _Place) -> Any:
         except ScenarioError as error:
             problem = str(error)
     for key, value in values.items():
-        _check(cls, keys[key], value, place.inside(key))
+        _check(cls, keys[key], value, place)
     return place.note(problem) if len(place.mistakes) == before else FAULTY
 
 
@@ -211,7 +212,7 @@ def _check(cls: type[Any], field: attrs.Attribute[Any], value: Any, place: _Plac
     try:
         argument(f"{cls.__name__}.{field.alias}", value, reader)
     except ScenarioError as error:
-        place.note(error)
+        place.note(error, str(field.alias))
 
 
 def _value_of(cls: type[Any], key: str, value: Any, place: _Place) -> Any:
@@ -245,7 +246,7 @@ def _branch(data: object, place: _Place) -> Any:
     before = len(place.mistakes)
     for key in table.keys() - {"steps"}:
         hint = nearest(key, ["steps"])
-        place.inside(key).note(f"a parallel branch has no key {shown(key)}{hint}")
+        place.note(f"a parallel branch has no key {shown(key)}{hint}", key)
     found = _value_of(process.Branch, "steps", table.get("steps", []), place.inside("steps"))
     return found if len(place.mistakes) == before else FAULTY
 
