@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
+from attrs import define, field, frozen
 
 from asyncsim import plots
 from asyncsim.engine.metrics import check_metric, metrics_of
@@ -38,22 +39,16 @@ from asyncsim.model.validation import argument, scenario_error
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FEWEST = 5
-"""A target needs at least this many replications (the paper begins with 3)."""
-LOOK_AHEAD = 5
-"""Number of further replications that must confirm it, as the paper recommends."""
-TIMES = ("s", "worker s")
-"""Units of metrics whose target may be written as a duration."""
-
-
-# --- the rule -------------------------------------------------------------------------------------
+FEWEST = 5  # replications that a target needs at least (the paper begins with 3)
+LOOK_AHEAD = 5  # further replications that must confirm it, as the paper recommends
+TIMES = ("s", "worker s")  # units of metrics whose target may be written as a duration
 
 
 class PrecisionTarget(NamedTuple):
     """Largest half-width of an interval: as a share of the mean, or in the metric's unit."""
 
     share: float | None = None
-    within: float | None = None
+    within: float = math.nan
 
     def text(self, unit: str) -> str:
         """Return it in words."""
@@ -63,11 +58,7 @@ class PrecisionTarget(NamedTuple):
 
 
 def target(precision: object, within: object, unit: str) -> PrecisionTarget:
-    """Return the target that a user gave, checked.
-
-    It is a share of the mean, or a half-width in the unit of the metric (a duration where that is
-    seconds); exactly one must be given.
-    """
+    """Return the target that a user gave, checked: a share, or a half-width in a metric's unit."""
     if (precision is None) == (within is None):
         raise ScenarioError(
             "give precision (a share of the mean, such as 0.05) or within (a half-width such as "
@@ -97,10 +88,10 @@ class PrecisionStep(NamedTuple):
     value: float
     mean: float
     half_width: float
-    share: float
-    """Half-width as a share of the mean; NaN where there is none."""
+    share: float  # half-width as a share of the mean; NaN where there is none
 
 
+@define
 class Precision:
     """Takes the metric of one replication after the other and decides when there are enough.
 
@@ -110,35 +101,18 @@ class Precision:
     values the interval may be narrow by chance (Hoad, Robinson and Davies 2010).
     `first` is the least number of replications, `look_ahead` the k above, `name` that of the metric
     in errors. A share of a mean that is zero while the values are not raises a `ScenarioError`.
-
-    Examples
-    --------
-    >>> rule = Precision(PrecisionTarget(share=0.1))
-    >>> for value in [10.0, 10.2, 9.9, 10.1, 9.8, 10.0, 10.1, 9.9, 10.0, 10.2]:
-    ...     rule.add(value)
-    >>> rule.enough, rule.number
-    (True, 5)
     """
 
-    def __init__(
-        self,
-        wanted: PrecisionTarget,
-        confidence: float = 0.95,
-        *,
-        first: int = FEWEST,
-        look_ahead: int = LOOK_AHEAD,
-        name: str = "the figure",
-    ) -> None:
-        self._first = max(argument("first", first, count), 2)
-        self.wanted = wanted
-        self.steps: list[PrecisionStep] = []
-        self.known = 0
-        """Replications that had the metric; NaN confirms nothing."""
-        self._confidence = confidence
-        self._look_ahead = look_ahead
-        self._name = name
-        self._mean = self._squares = 0.0
-        self._since: tuple[int, int] | None = None
+    wanted: PrecisionTarget
+    confidence: float = 0.95
+    first: int = field(default=FEWEST, kw_only=True)
+    look_ahead: int = field(default=LOOK_AHEAD, kw_only=True)
+    name: str = field(default="the figure", kw_only=True)
+    steps: list[PrecisionStep] = field(init=False, factory=list)
+    known: int = field(init=False, default=0)  # replications that had the metric
+    _mean: float = field(init=False, default=0.0)
+    _squares: float = field(init=False, default=0.0)
+    _since: tuple[int, int] | None = field(init=False, default=None)
 
     def add(self, value: float) -> None:
         """Take the metric of the next replication."""
@@ -154,10 +128,10 @@ class Precision:
         half = math.nan
         if self.known > 1:
             deviation = math.sqrt(self._squares / (self.known - 1))
-            half = student_t(self._confidence, self.known - 1) * deviation / math.sqrt(self.known)
+            half = student_t(self.confidence, self.known - 1) * deviation / math.sqrt(self.known)
         share = half / abs(self._mean) if self._mean else (math.nan if half else 0.0)
         self.steps.append(PrecisionStep(n, value, self._mean, half, share))
-        if self.known < self._first:
+        if self.known < self.first:
             return
         if not self._narrow(self.steps[-1]):
             self._since = None
@@ -165,14 +139,13 @@ class Precision:
             self._since = n, self.known
 
     def _narrow(self, step: PrecisionStep) -> bool:
-        if self.wanted.within is not None:
+        if self.wanted.share is None:
             return step.half_width <= self.wanted.within
         if math.isnan(step.share) and not math.isnan(step.half_width):
             raise ScenarioError(
-                f"precision is a share of the mean, and the mean of {self._name} is zero after "
+                f"precision is a share of the mean, and the mean of {self.name} is zero after "
                 f"{step.n} replications; give a half-width in its own unit, such as within='5s'"
             )
-        assert self.wanted.share is not None
         return step.share <= self.wanted.share
 
     @property
@@ -188,29 +161,24 @@ class Precision:
     @property
     def still(self) -> int:
         """Least number of further replications before there can be enough."""
-        if self._since is not None:
-            return max(self._since[1] + self._ahead(self._since[1]) - self.known, 0)
-        begin = max(self.known + 1, self._first)
-        return begin - self.known + self._ahead(begin)
-
-    def _ahead(self, n: int) -> int:
-        return self._look_ahead * max(n, 100) // 100
+        begin = self._since[1] if self._since else max(self.known + 1, self.first)
+        return max(begin + self.look_ahead * max(begin, 100) // 100 - self.known, 0)
 
     def shortfall(self, label: str) -> str:
         """Return how far the target was missed, in words."""
         if not self.known:
             return f"{label}: no replication had the figure"
-        last = self.steps[-1]
         if self.number is not None:
             return f"{label}: reached after {self.number}, but not confirmed by enough further ones"
-        if self.wanted.within is not None:
-            return f"{label}: ± {last.half_width:.3g}"
-        if not last.share < 1:
-            return (
-                f"{label}: the mean cannot be distinguished from zero, so a share of it makes no "
-                "sense; give within= instead"
-            )
-        return f"{label}: {last.share:.3g}"
+        *_, half_width, share = self.steps[-1]
+        if self.wanted.share is None:
+            return f"{label}: ± {half_width:.3g}"
+        if share < 1:
+            return f"{label}: {share:.3g}"
+        return (
+            f"{label}: the mean cannot be distinguished from zero, so a share of it makes no "
+            "sense; give within= instead"
+        )
 
 
 def warn_missed(rules: dict[str, Precision], figure: str, unit: str, hint: str = "") -> None:
@@ -226,29 +194,25 @@ def warn_missed(rules: dict[str, Precision], figure: str, unit: str, hint: str =
         )
 
 
-# --- the answer -----------------------------------------------------------------------------------
-
-
+@frozen(eq=False)
 class NeededReplications:
     """How many replications each strategy needs; made by `asyncsim.replications_for`."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        figure: str,
-        rules: dict[str, Precision],
-        waits: dict[str, WaitCounts],
-        seed: int,
-        confidence: float,
-    ) -> None:
-        self.scenario = scenario
-        self.figure = figure
-        self.unit = metrics_of(scenario)[figure].unit
-        self.seed = seed
-        self.confidence = confidence
-        self._rules = rules
-        self._waits = waits
-        self._wanted = next(iter(rules.values())).wanted
+    scenario: Scenario
+    figure: str
+    seed: int
+    confidence: float
+    _rules: dict[str, Precision]
+    _waits: dict[str, WaitCounts]
+
+    @property
+    def unit(self) -> str:
+        """Of the metric."""
+        return metrics_of(self.scenario)[self.figure].unit
+
+    @property
+    def _target(self) -> str:
+        return next(iter(self._rules.values())).wanted.text(self.unit)
 
     @property
     def strategies(self) -> list[str]:
@@ -281,9 +245,8 @@ class NeededReplications:
     @property
     def number(self) -> int | None:
         """Enough for every strategy; None if one of them was not reached."""
-        found = list(self.numbers.values())
-        known = [n for n in found if n is not None]
-        return max(known) if len(known) == len(found) else None
+        known = [n for n in self.numbers.values() if n is not None]
+        return max(known) if len(known) == len(self._rules) else None
 
     @property
     def table(self) -> pd.DataFrame:
@@ -292,13 +255,13 @@ class NeededReplications:
         ``strategy, n, value, mean, low, high, share``: of the first n replications the mean, the
         ends of its interval and its half-width as a share of it.
         """
-        rows = [
-            (label, s.n, s.value, s.mean, s.mean - s.half_width, s.mean + s.half_width, s.share)
-            for label, rule in self._rules.items()
-            for s in rule.steps
-        ]
-        columns = ["strategy", "n", "value", "mean", "low", "high", "share"]
-        return pd.DataFrame(rows, columns=columns)
+        rows = pd.DataFrame(
+            [(label, *step) for label, rule in self._rules.items() for step in rule.steps],
+            columns=["strategy", *PrecisionStep._fields],
+        )
+        rows["low"] = rows["mean"] - rows["half_width"]
+        rows["high"] = rows["mean"] + rows["half_width"]
+        return rows[["strategy", "n", "value", "mean", "low", "high", "share"]]
 
     def plot(self) -> Figure:
         """Draw mean and interval over the number of replications, and where it was reached."""
@@ -311,11 +274,13 @@ class NeededReplications:
             reached = "not reached" if n is None else f"{n} replications"
             name = plots.with_unresumed(str(label), self._shares[str(label)])
             ax.set_title(f"{name}: {reached}", loc="left", fontsize=11)
-        title = f"{self.scenario.name}, {self._wanted.text(self.unit)}"
+        title = f"{self.scenario.name}, {self._target}"
         figure.suptitle(title, x=0.01, ha="left")
-        handles: dict[str, Any] = {}
-        for ax in axes:  # the mark is only in those where it was reached
-            handles |= {text: h for h, text in zip(*ax.get_legend_handles_labels(), strict=True)}
+        handles = {  # the mark is only in those where it was reached
+            text: handle
+            for ax in axes
+            for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)
+        }
         figure.legend(
             handles.values(), handles, loc="outside lower center", frameon=False,
             ncols=3 if len(axes) > 1 else 1,  # one is too narrow for three columns
@@ -344,11 +309,11 @@ class NeededReplications:
         """What is in the table, and which metrics were constant."""
         note = (
             f"{plots.heading(self.figure, self.unit, self._lossy)}: replications for a "
-            f"{self._wanted.text(self.unit)}, {self.confidence:.0%} interval"
+            f"{self._target}, {self.confidence:.0%} interval"
         )
         same = [label for label, rule in self._rules.items() if rule.steps[-1].half_width == 0]
         constant = "all values were equal, so nothing is known of what is rarer than that"
-        return [note, *[f"{' and '.join(same)}: {constant}"] * bool(same)]
+        return [note, f"{' and '.join(same)}: {constant}"] if same else [note]
 
     def __repr__(self) -> str:
         note, *constant = self._head
@@ -386,7 +351,7 @@ def replications_for(
     precision
         Half-width of the interval as a share of the mean; 0.05 if `within` is not given either.
     within
-        In place of it: the half-width itself, in the unit of the metric (``"5s"``).
+        The half-width itself, in the unit of the metric (``"5s"``).
     figure
         The metric, a name of `asyncsim.engine.metrics.METRICS`.
     most_replications
@@ -429,12 +394,9 @@ def replications_for(
     most = argument("most_replications", most_replications, count)
     if most < FEWEST:
         raise scenario_error("most_replications", f"must be {FEWEST} or more", most)
-    by_label, seed = labelled(strategies), key_part("seed", seed)
-    rules = {
-        label: Precision(goal, confidence, name=f"{figure} under {label}") for label in by_label
-    }
-    todo, waits = dict(by_label), {label: WaitCounts() for label in by_label}
-    so_far = 0
+    todo, seed = labelled(strategies), key_part("seed", seed)
+    rules = {label: Precision(goal, confidence, name=f"{figure} under {label}") for label in todo}
+    waits, so_far = {label: WaitCounts() for label in todo}, 0
     with runner(n_jobs, progress, "replications") as play:
         while todo and so_far < most:
             plan = Replications(scenario, tuple(todo.values()), seed, engine)
@@ -446,7 +408,7 @@ def replications_for(
                     waits[label].add(summary)
             so_far = stop
             todo = {label: one for label, one in todo.items() if not rules[label].enough}
-    found = NeededReplications(scenario, figure, rules, waits, seed, confidence)
+    found = NeededReplications(scenario, figure, seed, confidence, rules, waits)
     warn_censored(found.notes)
     warn_missed(rules, figure, unit)
     return found

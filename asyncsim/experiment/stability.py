@@ -44,33 +44,29 @@ from asyncsim.model.specifications import (
     StrategySpecification,
 )
 from asyncsim.model.strategies import Strategy, specification_of
-from asyncsim.model.systems import links_of, single_link
+from asyncsim.model.systems import ExternalSystem, links_of, single_link
 from asyncsim.model.units import DAY, WEEK, day_numbers, text_of
 
 CHECKS = (type(None), Grid, Intervals, Hold)
 LINKS = (Batch, Service, Staff, Completions)
+WORKERS = "the workers"
+NEAR = 0.5  # below this load a queue settles soon
+ENOUGH = 100  # a run of this many relaxation times shows what a steady state is like
 
 
 def unbounded(scenario: Scenario, strategy: Strategy) -> list[str]:
-    """Return why bounds cannot tell of a strategy or systems, one sentence each.
+    """Return why bounds cannot tell of a strategy or systems, one sentence each."""
+    name = type(strategy).__name__
+    checks = f"{WORKERS}: the checks of {name} have no specification, so bounds leave them out"
+    return [checks] * (_known(strategy) is None) + [
+        f"{name}: {type(system).__name__} has no specification, so its capacity is unknown"
+        for name, system in scenario.systems.items()
+        if not _all_known(system)
+    ]
 
-    >>> import asyncsim as sim
-    >>> class Patient(sim.Polling):
-    ...     pass
-    >>> unbounded(sim.Scenario.load("example:nightly_ledger"), Patient("1min"))
-    ['the workers: the checks of Patient have no specification, so bounds leave them out']
-    """
-    found = []
-    if _known(strategy) is None:
-        name = type(strategy).__name__
-        found.append(
-            f"{WORKERS}: the checks of {name} have no specification, so bounds leave them out"
-        )
-    for name, system in scenario.systems.items():
-        if not all(type(link) in LINKS for link in links_of(system)):
-            kind = type(system).__name__
-            found.append(f"{name}: {kind} has no specification, so its capacity is unknown")
-    return found
+
+def _all_known(system: ExternalSystem) -> bool:
+    return all(type(link) in LINKS for link in links_of(system))
 
 
 def _known(strategy: Strategy) -> StrategySpecification | None:
@@ -84,58 +80,31 @@ def _known(strategy: Strategy) -> StrategySpecification | None:
 def least_work(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> float:
     """Return a lower bound of the mean worker time of an instance, in seconds.
 
-    Parameters
-    ----------
-    scenario, strategy
-        What is played.
-    lost
-        The largest share of all waits that never resume. Each of them spares no more than the work
-        of all that is described.
-
-    Examples
-    --------
-    >>> import asyncsim as sim
-    >>> ask = sim.AsyncStep("ask", "office", call_work="1h")
-    >>> scenario = sim.Scenario(
-    ...     name="calls",
-    ...     process=sim.Process("call", [ask, sim.Step("file", "10min")]),
-    ...     systems={"office": sim.OnlineService("1min", lanes=None)},
-    ...     server=sim.WorkflowServer(8, callback_work="1s"),
-    ...     arrivals=sim.Poisson("9/h"),
-    ... )
-    >>> least_work(scenario, sim.Callback())
-    4201.0
-    >>> least_work(scenario, sim.Callback(loss=0.1))  # what is lost does not go on
-    3600.0
-    >>> least_work(scenario, sim.Callback(loss=0.1), lost=0.0)  # unless none is
-    4201.0
+    `lost` is the largest share of all waits that never resume. Each of them spares no more than the
+    work of all that is described.
     """
-    steps = scenario.process.steps
-    work = _Walk(scenario, strategy).through(steps)[0]
+    steps, known = scenario.process.steps, _known(strategy)
+    work = _Walk(scenario, known).through(steps)[0]
     if lost >= 1:
         return work
-    walk = _Walk(scenario, strategy, all_resume=True)
+    walk = _Walk(scenario, known, all_resume=True)
     waits = len(scenario.process.of_type(AsyncStep))
     return max(work, walk.through(steps)[0] - lost * waits * walk.everything)
 
 
 @frozen
 class _Walk:
-    """Gives, for parts of a process, the least work in them and the least chance to continue.
-
-    Attributes
-    ----------
-    all_resume
-        Take every wait to resume.
-    """
+    """Gives, for parts of a process, the least work in them and the least chance to continue."""
 
     scenario: Scenario
-    strategy: Strategy
+    known: StrategySpecification | None
     all_resume: bool = False
 
-    def through(self, elements: Sequence[Element]) -> tuple[float, float]:
+    def through(self, path: Path) -> tuple[float, float]:
+        if isinstance(path, str):
+            return 0.0, 0.0 if path == "fail" else 1.0
         work, chance = 0.0, 1.0
-        for element in elements:
+        for element in path:
             more, on = self._element(element)
             work, chance = work + chance * more, chance * on
         return work, chance
@@ -162,20 +131,15 @@ class _Walk:
             return 0.0, 0.0
         return sum(work for work, _ in branches), 1.0
 
-    def _path(self, path: Path) -> tuple[float, float]:
-        if isinstance(path, str):
-            return 0.0, 0.0 if path == "fail" else 1.0
-        return self.through(path)
-
     def _call(self, step: AsyncStep) -> tuple[float, float]:
         response = step.response
         ways = [
             (response.accepted, *self._wait(step)),
-            (response.done, *self._path(step.on_done)),
-            (response.rejected, *self._path(step.on_rejected)),
+            (response.done, *self.through(step.on_done)),
+            (response.rejected, *self.through(step.on_rejected)),
         ]
         if step.timeout is not None and step.arm == "before call" and not self.all_resume:
-            work, on = self._path(step.on_timeout)  # it may be over before there is a response
+            work, on = self.through(step.on_timeout)  # it may be over before there is a response
             ways = [(p, min(w, work), min(c, on)) for p, w, c in ways]
         work = step.call_work.mean + sum(p * w for p, w, _ in ways)
         return work, sum(p * c for p, _, c in ways)
@@ -183,7 +147,7 @@ class _Walk:
     def _wait(self, step: AsyncStep) -> tuple[float, float]:
         work, on = self.through(step.on_accepted)
         chance = 1.0 if self.all_resume else self._chance(step)
-        late, goes_on = (0.0, 0.0) if step.timeout is None else self._path(step.on_timeout)
+        late, goes_on = (0.0, 0.0) if step.timeout is None else self.through(step.on_timeout)
         least = min(self._notice, chance * self._notice + (1 - chance) * late)
         return work + on * least, on * (chance + (1 - chance) * goes_on)
 
@@ -193,8 +157,19 @@ class _Walk:
         With a time-out it is above 0 only where nothing that may be busy is needed: neither a
         worker to notice, nor a lane of the external system.
         """
-        if not self._resumes(step):
+        known = self.known
+        if known is None or not _all_known(self.scenario.systems[step.system]):
             return 0.0
+        match known:
+            case StrategySpecification(Grid(limit=None) | Intervals(limit=None) | Hold()):
+                pass
+            case StrategySpecification(_, Deliveries(loss=0.0)):
+                # A callback that comes before the wait is armed may be lost
+                limited = self.scenario.server.finish_limit is not None
+                if limited or step.on_accepted or step.arm_delay:
+                    return 0.0
+            case _:
+                return 0.0
         if step.timeout is None:
             return 1.0
         service = single_link(self.scenario.systems[step.system])
@@ -202,7 +177,7 @@ class _Walk:
             return 0.0
         if self._notice or step.arm == "before call":
             return 0.0
-        match _known(self.strategy):
+        match known:
             case StrategySpecification(None, Deliveries(Fixed(later))):
                 pass
             case StrategySpecification(Grid() as grid, None):
@@ -212,37 +187,14 @@ class _Walk:
         left = (step.timeout - later) * (1 - 1e-9)  # at the same instant it may be too late
         return 1.0 - float(service.item_time.survival(left)) if left > 0 else 0.0
 
-    def _resumes(self, step: AsyncStep) -> bool:
-        """Return whether the wait is certain to end with its completion, if it may last."""
-        links, found = links_of(self.scenario.systems[step.system]), _known(self.strategy)
-        if found is None or not all(type(link) in LINKS for link in links):
-            return False
-        match found:
-            case StrategySpecification(Grid(limit=None) | Intervals(limit=None) | Hold()):
-                return True
-            case StrategySpecification(_, Deliveries(loss=0.0)):
-                # A callback that comes before the wait is armed may be lost
-                safe = self.scenario.server.finish_limit is None
-                return safe and not step.on_accepted and not step.arm_delay
-        return False
-
     @property
     def _notice(self) -> float:
         """The least work of a callback or check that ends a wait; 0 if that is not known."""
-        server, found = self.scenario.server, _known(self.strategy)
-        work = []
-        if found is not None and found.deliveries is not None:
-            work.append(server.callback_work)
-        if found is not None and found.checks is not None:
-            work.append(server.poll_work)
-        return min(work, default=0.0)
-
-
-WORKERS = "the workers"
-NEAR = 0.5
-"""Below this load a queue settles soon."""
-ENOUGH = 100
-"""A run of this many relaxation times shows what a steady state is like."""
+        if (known := self.known) is None:
+            return 0.0
+        server = self.scenario.server
+        parts = (known.deliveries, server.callback_work), (known.checks, server.poll_work)
+        return min((work for part, work in parts if part is not None), default=0.0)
 
 
 @frozen
@@ -271,29 +223,8 @@ def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
 
     The week is one without public holidays; for a batch that skips nights or breaks down it is the
     average one, with as much in its queue as it can do at most. Arrivals with a rate give its
-    number of instances; otherwise every day is like those of the run. NaN stands for a system of
-    which bounds cannot tell.
-
-    Parameters
-    ----------
-    scenario
-        What was played.
-    asked
-        The demand of each replication; only the mean of an instance is taken from it.
-
-    Examples
-    --------
-    A day has 86,400 seconds, and each of the 9,600 items takes fifteen.
-
-    >>> import asyncsim as sim
-    >>> scenario = sim.Scenario(
-    ...     name="a batch",
-    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
-    ...     systems={"ledger": sim.NightlyBatch("22:00", "15s")},
-    ...     arrivals=sim.Poisson("9600/day"),
-    ... )
-    >>> round(shares(scenario, [Asked(90, {"ledger": 90}, 0.0)])["ledger"], 3)
-    1.667
+    number of instances; otherwise every day is like those of the run. Of the demand of each
+    replication only the mean of an instance counts. NaN: the bounds cannot tell of a system.
     """
     instances = sum(one.instances for one in asked)
     if not instances:
@@ -317,11 +248,7 @@ def goes_on(scenario: Scenario) -> bool:
 
 
 def least_busy(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> float:
-    """Return a lower bound of the share of the workers' time that is asked for.
-
-    It is 0 where arrivals have no rate. With `lost`, at most this share of the waits is taken never
-    to resume.
-    """
+    """Return a lower bound of the workers' load, see `least_work`; 0 if arrivals have no rate."""
     if not goes_on(scenario):
         return 0.0
     work = least_work(scenario, strategy, lost) * _instances_of_a_week(scenario, 0.0)
@@ -331,10 +258,7 @@ def least_busy(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> flo
 def outside_shares(
     scenario: Scenario, asked: Sequence[Asked], confidence: float
 ) -> dict[str, Interval]:
-    """Return the weekly load of each external system, as `shares`, with an interval.
-
-    How often an instance calls a system may be random and differ from run to run.
-    """
+    """Return the weekly load of each external system, as `shares`, with an interval over runs."""
     each = [shares(scenario, [one]) for one in asked if one.instances]
     return {
         name: mean_interval([one[name] for one in each], confidence)
@@ -349,13 +273,6 @@ def near_full_load(scenario: Scenario, strategy: Strategy, asked: Sequence[Asked
     A queue before c servers with service time s relaxes within about s/(c (1 - √ρ)²): the
     slowest term of the transient M/M/1 queue decays at the rate (√μ - √λ)². What bounds cannot tell
     is named as well.
-
-    Parameters
-    ----------
-    scenario, strategy
-        What was played.
-    asked
-        The demand of each replication.
     """
     if not goes_on(scenario):
         return []
@@ -427,7 +344,13 @@ def _items_of_a_week(system: Link | None, calendar: Calendar) -> float:
                 begun *= 1 - system.failure
             seconds = min(WEEK, begun * sum(night.end - night.start + each for night in week))
         if system.max_items is not None:
-            most = len(week) * _items_of_a_night(system, system.max_items)
+            # A breakdown comes at any item, each as likely: if each is the first left undone once,
+            # (n - 1)/2 of n are done. What is taken may be more than the night has time for: then
+            # a backlog makes it ever less likely that the breakdown comes before the end.
+            taken = system.max_items
+            of_failed = 0.0 if system.results == "at end" else (taken - 1) / 2
+            each_night = (1 - system.skip) * (taken + system.failure * (of_failed - taken))
+            most = len(week) * each_night
         seconds *= system.lanes
     elif isinstance(system, Staff):
         hours = attrs.evolve(system, holidays=None).hours(calendar)
@@ -435,14 +358,3 @@ def _items_of_a_week(system: Link | None, calendar: Calendar) -> float:
     elif system.lanes is not None:
         seconds = system.lanes * WEEK
     return min(most, seconds / each) if each else most
-
-
-def _items_of_a_night(system: Batch, taken: int) -> float:
-    """Return how many of the items taken a night does on average.
-
-    It may not run, or break down at any of them, each as likely: if each is the first left undone
-    once, (n - 1)/2 of n are done. What is taken may be more than the night has time for: then a
-    backlog makes it ever less likely that the breakdown comes before the end.
-    """
-    of_failed = 0.0 if system.results == "at end" else (taken - 1) / 2
-    return (1 - system.skip) * (taken + system.failure * (of_failed - taken))

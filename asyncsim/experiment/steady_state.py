@@ -2,6 +2,11 @@
 
 A run is cut into cycles, such as days, with one mean per cycle. MSER-5 cuts off the warm-up; the
 rest gives the estimate, with every reason not to trust it.
+
+MSER-5: K. P. White (1997), An effective truncation heuristic for bias reduction in simulation
+output, Simulation 69, 323-334; K. P. White, M. J. Cobb, S. C. Spratt (2000), A comparison of five
+steady-state truncation heuristics for simulation, Proceedings of the Winter Simulation Conference,
+755-760. Moving average: P. D. Welch (1983), in Computer Performance Modeling Handbook, 268-328.
 """
 
 from __future__ import annotations
@@ -14,12 +19,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy
 from attrs import frozen
+from numpy.typing import ArrayLike
 
 from asyncsim import plots
-from asyncsim.engine import result as tables
 from asyncsim.engine.metrics import MetricInfo
-from asyncsim.engine.result import Outcome, Record
+from asyncsim.engine.result import Outcome, Record, time_since
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played, seconds
 from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning, warn
@@ -28,21 +34,12 @@ from asyncsim.experiment.replications import Replications, runner, unresumed_sha
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.stability import Asked, near_full_load
 from asyncsim.experiment.statistics import (
+    ROUNDING,
     BatchMeans,
     Interval,
     batch_means,
     check_confidence,
     mean_interval,
-)
-from asyncsim.experiment.warm_up import (
-    CUT_LEVEL,
-    CUT_LEVEL_OF_ONE,
-    TREND_LEVEL,
-    WarmUp,
-    differs,
-    moving_average,
-    mser5,
-    trend,
 )
 from asyncsim.model.arrivals import ArrivalTimes, UniformArrivals
 from asyncsim.model.calendar import Calendar
@@ -50,16 +47,20 @@ from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.model.units import DAY, DurationLike, InvalidValue, count, text_of
+from asyncsim.model.units import DAY, DurationLike, InvalidValue, count, from_zero, text_of
 from asyncsim.model.validation import argument, choice, scenario_error, with_own_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDEST_BIN = 60.0
-
-
-# --- the answer -----------------------------------------------------------------------------------
+BATCH = 5  # observations per batch: the five of MSER-5
+FEWEST_BATCHES = 10  # with fewer the minimum of MSER-5 is doubted
+KEPT = 5  # batches that are never cut off: the statistic of very few is small by chance
+PARTS = 10  # parts of a series in the test for a trend
+TREND_LEVEL = 0.01  # of that test
+# Level of the test whether what a cut leaves out differs: over replications, and of one run
+CUT_LEVEL, CUT_LEVEL_OF_ONE = 0.01, 1e-4
 
 
 @with_own_tables
@@ -200,16 +201,15 @@ def steady_state(
 
     With a nightly batch or office hours everything goes up and down with the day, so single waits
     have no steady state; means of whole cycles have. One observation is the mean of one cycle, of
-    the waits armed or the instances arrived in it, or over its time. The last cycle is left out:
-    no further arrivals compete with those at its end.
+    the waits armed or the instances arrived in it, or over its time, weighted by their number or
+    its seconds. The last cycle is left out: no further arrivals compete with those at its end.
 
-    MSER-5 (`asyncsim.experiment.warm_up.mser5`) finds the warm-up in the cycles averaged over
+    MSER-5 (`asyncsim.experiment.steady_state.mser5`) finds the warm-up in the cycles averaged over
     replications. Its cut is made if what it leaves out differs from the rest by more than chance;
-    in a single run, whose chance peaks look like a warm-up, by far more. With several replications
-    the means of what is left of each are independent, and Student's t applies
-    (replication/deletion; Law, Simulation Modeling and Analysis, chapter 9). With one the interval
-    is that of `asyncsim.experiment.statistics.batch_means`. A cycle counts in a mean as much as
-    waits, instances or seconds are in it.
+    in a single run, whose chance peaks look like a warm-up, by far more. Student's t applies to the
+    means of what is left of several replications (replication/deletion; Law, Simulation Modeling
+    and Analysis, chapter 9); the interval of a single one is that of
+    `asyncsim.experiment.statistics.batch_means`.
 
     Doubts err on the safe side: of systems that are steady one in eight or so is doubted without
     cause at 60 to 120 cycles, fewer with more. For M/M/1 at utilisation 0.8 (60 days, jobs of 5
@@ -224,7 +224,7 @@ def steady_state(
         The metric: ``latency``, ``checks_per_wait``, ``cycle_time``, ``open_waits``,
         ``queue_length`` or ``busy_workers``.
     length
-        How long instances arrive, in place of the scenario's length; None keeps that.
+        How long instances arrive; None keeps the scenario's length.
     cycle
         What repeats: a day, or a week if week-ends differ.
     replications
@@ -241,8 +241,8 @@ def steady_state(
     -----
     SteadyStateWarning
         If there are doubts: too few cycles, a warm-up up to the second half, correlated batch
-        means, a trend (at the level of 1 %), or workers or an external system that are overloaded,
-        so that there is no steady state, or so nearly overloaded that it takes longer to settle.
+        means, a trend (at the level of 1 %), or overloaded workers or systems, which have no steady
+        state, or nearly overloaded ones, which take longer to settle.
     CensoredWarning
         If waits or instances never ended: they are in no mean.
 
@@ -277,9 +277,7 @@ def steady_state(
     keep = partial(_kept, figure=figure, edges=edges)
     with runner(n_jobs, progress, "steady state", replications) as play:
         kept = [run for (run,) in play.collect(plan, keep, range(replications))]
-    runs, asked = [run for run, _ in kept], [one for _, one in kept]
-    load = near_full_load(scenario, strategy, asked)
-    found = _estimated(plan, figure, (edges, span), runs, load, confidence)
+    found = _estimated(plan, figure, (edges, span), kept, confidence)
     for note in found.notes:
         warn(note, CensoredWarning)
     if found.doubts:
@@ -295,50 +293,49 @@ def _of_length(scenario: Scenario, length: DurationLike | None) -> Scenario:
     if isinstance(scenario.arrivals, (UniformArrivals, ArrivalTimes)) and wanted != scenario.length:
         kind = type(scenario.arrivals).__name__
         hint = f"; {kind} arrivals are a fixed number over the scenario's length, take Poisson"
-        problem = "must be None (the scenario's own length)"
-        raise scenario_error("length", InvalidValue(problem, hint), length)
+        problem = InvalidValue("must be None (the scenario's own length)", hint)
+        raise scenario_error("length", problem, length)
     return scenario.replace(length=wanted)
 
 
-def _kept(run: Run, figure: str, edges: Floats) -> tuple[tuple[Cycles, Floats], Asked]:
+def _kept(run: Run, figure: str, edges: Floats) -> tuple[Cycles, Floats, Asked]:
     """Return the cycles of a run, the unended instances of each, and the offered load."""
-    found = SERIES[figure].of(run.record, edges), unended(run.record, edges).values
-    return found, Asked.of(run)
+    record = run.record
+    return SERIES[figure].of(record, edges), unended(record, edges).values, Asked.of(run)
 
 
 def _estimated(
     plan: Replications,
     figure: str,
     cut_at: tuple[Floats, float],
-    runs: list[tuple[Cycles, Floats]],
-    load: list[str],
+    runs: list[tuple[Cycles, Floats, Asked]],
     confidence: float,
 ) -> SteadyState:
-    edges, span = cut_at
-    values, weights, missing = (np.array([run[k] for run, _ in runs]) for k in range(3))
+    (edges, span), (strategy,) = cut_at, plan.strategies
+    cycles, unended_of, asked = zip(*runs, strict=True)
+    values, weights, missing = (np.array([run[k] for run in cycles]) for k in range(3))
     averaged = _weighted(values, weights, axis=0)
     known = np.flatnonzero(~np.isnan(averaged))
     mser = mser5(averaged[known])
     level = CUT_LEVEL if len(runs) > 1 else CUT_LEVEL_OF_ONE
     needed = mser.truncated and differs(averaged[known], mser.truncated, level)
     cut = int(known[mser.truncated]) if needed else 0
-    trends = _trends(averaged[known], np.mean([n for _, n in runs], axis=0), mser)
-    doubts = [*load, *mser.doubts, *trends]
-    rest = (values[:, cut:], weights[:, cut:])
-    batches, first = None, cut
+    doubts = [*near_full_load(plan.scenario, strategy, asked), *mser.doubts]
+    doubts += _trends(averaged[known], np.mean(unended_of, axis=0), mser)
+    batches, first, method = None, cut, "replication/deletion"
     if len(runs) > 1:
-        estimate = mean_interval(_weighted(*rest, axis=1), confidence)
+        means = _weighted(values[:, cut:], weights[:, cut:], axis=1)
+        estimate = mean_interval(means, confidence)
     else:
-        batches = batch_means(rest[0][0], rest[1][0], confidence=confidence)
+        batches, method = batch_means(values[0, cut:], weights[0, cut:], confidence), "batch means"
         estimate, first = batches.interval, cut + batches.left_out
         doubts += batches.doubts
-    number = values.shape[1]
-    cycle = np.tile(np.arange(number), len(runs))
+    replication, cycle = (index.ravel() for index in np.indices(values.shape))
     series = pd.DataFrame(
         {
-            "replication": np.repeat(np.arange(len(runs)), number),
+            "replication": replication,
             "cycle": cycle + 1,
-            "start": np.tile(edges[:-1], len(runs)),
+            "start": edges[cycle],
             "value": values.ravel(),
             "weight": weights.ravel(),
             "missing": missing.ravel(),
@@ -355,10 +352,9 @@ def _estimated(
         f"{what.observed} that never ended": int(missing.sum()),
     }
     return SteadyState(
-        plan.scenario, plan.strategies[0].label, len(runs), plan.seed, figure, what.metric.unit,
+        plan.scenario, strategy.label, len(runs), plan.seed, figure, what.metric.unit,
         what.metric.meaning, span, series, what.observed, averaged, cut, mser, estimate,
-        "replication/deletion" if batches is None else "batch means", batches, tuple(doubts),
-        left_out, confidence,
+        method, batches, tuple(doubts), left_out, confidence,
     )  # fmt: skip
 
 
@@ -371,25 +367,137 @@ def _weighted(values: Floats, weights: Floats, axis: int) -> Floats:
 
 
 def _trends(averaged: Floats, unended: Floats, mser: WarmUp) -> list[str]:
-    """Return doubts from trends: of the metric, and of the number of running instances.
-
-    The tests use what MSER-5 leaves, but at least the second half.
-    """
-    rising: list[str] = []
-    falling: list[str] = []
+    """Return doubts from trends in what MSER-5 leaves, but at least the second half."""
+    found: dict[str, list[str]] = {"rising": [], "falling": []}
     for what, series in (("the figure", averaged), ("the number of running instances", unended)):
         slope, chance = trend(series[min(mser.truncated, len(series) // 2) :])
         if chance < TREND_LEVEL:
-            (rising if slope > 0 else falling).append(f"{what} ({abs(slope):.3g} per cycle)")
-    found = []
-    if rising:
-        found.append(
-            f"still rising is {' and '.join(rising)}: if more comes in than can be done, by the "
-            "workers or outside, there is no steady state; otherwise give a longer run"
+            way = "rising" if slope > 0 else "falling"
+            found[way].append(f"{what} ({abs(slope):.3g} per cycle)")
+    advice = {
+        "rising": "if more comes in than can be done, by the workers or outside, there is no "
+        "steady state; otherwise give a longer run",
+        "falling": "give a longer run",
+    }
+    return [
+        f"still {way} is {' and '.join(names)}: {advice[way]}"
+        for way, names in found.items()
+        if names
+    ]
+
+
+# --- where the warm-up ends -----------------------------------------------------------------------
+
+
+@with_own_tables
+@frozen
+class WarmUp:
+    """The cut of a series by MSER-5."""
+
+    truncated: int  # observations of warm-up at the beginning
+    batches: int  # batches of five in the series
+    statistic: Floats  # MSER of each cut: entry d leaves out the first d batches
+    doubts: tuple[str, ...]  # reasons not to trust the cut, in words
+
+
+def mser5(values: ArrayLike) -> WarmUp:
+    """Cut a series where the rest has the smallest standard error of its mean, taken as white.
+
+    Of m batches of five observations with means z the first d are left out that make
+
+        MSER(d) = Σ (z_i - mean of z_(d+1) … z_m)² / (m - d)²,   sum over i = d + 1 … m
+
+    smallest (the first of equals); at least five are left. A minimum in the second half of the
+    series means that it is too short, or that it never settles. In a short, strongly dependent
+    series from a single run a chance peak near the beginning may look like a warm-up: average over
+    replications first.
+    """
+    series = np.asarray(values, dtype=float)
+    m = len(series) // BATCH
+    if m <= KEPT:
+        few = f"{len(series)} observations are too few: give at least {FEWEST_BATCHES * BATCH}"
+        return WarmUp(0, m, np.empty(0), (few,))
+    z = _batches(series)
+    left = np.arange(m, KEPT - 1, -1)
+    statistic = np.array([np.sum((z[m - k :] - z[m - k :].mean()) ** 2) / k**2 for k in left])
+    d = int(np.argmin(statistic))
+    doubts = []
+    if m < FEWEST_BATCHES:
+        doubts.append(
+            f"{m} batches of {BATCH} observations are too few: give at least {FEWEST_BATCHES}"
         )
-    if falling:
-        found.append(f"still falling is {' and '.join(falling)}: give a longer run")
-    return found
+    if d > m / 2 or d == len(statistic) - 1:
+        doubts.append(
+            "the warm-up reaches into the second half of the series: it is too short, or there is "
+            "no steady state"
+        )
+    return WarmUp(d * BATCH, m, statistic, tuple(doubts))
+
+
+def _batches(series: Floats) -> Floats:
+    """Return the means of the full batches from the beginning."""
+    means: Floats = series[: len(series) // BATCH * BATCH].reshape(-1, BATCH).mean(axis=1)
+    return means
+
+
+def differs(values: ArrayLike, cut: int, level: float = CUT_LEVEL) -> bool:
+    """Return whether the first `cut` values differ from the rest by more than chance.
+
+    MSER-5 tends to cut chance peaks off the beginning of a short series that needs no cut, which
+    biases the rest. The test compares the means of batches of five (t test, with the variance of
+    the rest). The batches of one run are skewed and dependent, and MSER-5 has chosen the cut among
+    many: at 1 % the test cuts 7 % of the runs of M/M/1 at utilisation 0.8 that need no cut (60
+    days, jobs of 5 min), at 0.01 % it cuts 0.4 %.
+    """
+    z = _batches(np.asarray(values, dtype=float))
+    first, rest = z[: cut // BATCH], z[cut // BATCH :]
+    if not len(first) or len(rest) < 2:
+        return False
+    error = float(rest.std(ddof=1)) * math.sqrt(1 / len(first) + 1 / len(rest))
+    gap, rounding = abs(float(first.mean() - rest.mean())), ROUNDING * abs(float(rest.mean()))
+    if error <= rounding:
+        return gap > rounding
+    return bool(2 * scipy.stats.t.sf(gap / error, len(rest) - 1) < level)
+
+
+def moving_average(values: ArrayLike, window: int) -> Floats:
+    """Return Welch's moving average: of 2w + 1 values, of fewer at the beginning.
+
+    Entry i (from 1) is the mean of values i - w … i + w, and for i ≤ w of values 1 … 2i - 1; the
+    last w have none, so the shape is ``(n - w,)``. NaN is left out of the means.
+    """
+    series = np.asarray(values, dtype=float)
+    if argument("window", window, from_zero) > max(len(series) - 1, 0):
+        raise scenario_error(
+            "window", f"must be less than the number of values, {len(series)}", window
+        )
+    known = ~np.isnan(series)
+    i = np.arange(len(series) - window)
+    reach = np.minimum(i, window)
+    total, number = (
+        sums[i + reach + 1] - sums[i - reach]
+        for sums in (np.cumsum([0.0, *np.where(known, series, 0.0)]), np.cumsum([0, *known]))
+    )
+    means: Floats = np.divide(total, number, out=np.full(len(i), np.nan), where=number > 0)
+    return means
+
+
+def trend(values: ArrayLike) -> tuple[float, float]:
+    """Return the slope of a series per observation, and its p-value.
+
+    A line is fitted through the means of ten parts of equal length, which are much less dependent
+    than neighbouring observations; the p-value is that of the t test for its slope. Observations
+    that fill no part are left out at the beginning. Fewer than ten observations: 0 and 1.
+    """
+    series = np.asarray(values, dtype=float)
+    size = len(series) // PARTS
+    if not size:
+        return 0.0, 1.0
+    means = series[len(series) - size * PARTS :].reshape(PARTS, size).mean(axis=1)
+    if np.ptp(means) <= ROUNDING * np.abs(means).max():
+        return 0.0, 1.0
+    line = scipy.stats.linregress(np.arange(PARTS) * size, means)
+    return float(line.slope), float(line.pvalue)
 
 
 # --- means of cycles ------------------------------------------------------------------------------
@@ -398,28 +506,21 @@ def _trends(averaged: Floats, unended: Floats, mser: WarmUp) -> list[str]:
 class Cycles(NamedTuple):
     """Cycle means of one run; all of shape ``(cycles,)``."""
 
-    values: Floats
-    """The mean of each; NaN where there is nothing to average."""
-    weights: Floats
-    """What it rests on: a number of waits or instances, or seconds."""
-    missing: Floats
-    """Waits or instances of the cycle that have no value because they never ended."""
+    values: Floats  # the mean of each; NaN where there is nothing to average
+    weights: Floats  # what it rests on: a number of waits or instances, or seconds
+    missing: Floats  # waits or instances of the cycle without a value: they never ended
 
 
 class Series(NamedTuple):
     """A metric that has a mean per cycle."""
 
     metric: MetricInfo
-    observed: str
-    """What is counted in weights."""
+    observed: str  # what is counted in weights
     of: Callable[[Record, Floats], Cycles]
 
 
 def cycle_edges(cycle: float, length: float, calendar: Calendar) -> Floats:
-    """Return the instants where whole cycles begin, and where the last of them ends.
-
-    Cycles of whole days begin at local midnight, also across a change of daylight saving time.
-    """
+    """Return where cycles begin and the last ends; days begin at midnight of the local clock."""
     number = int(length / cycle * (1 + 1e-12))
     if cycle % DAY or calendar.zone is None:
         return np.arange(number + 1, dtype=float) * cycle
@@ -435,14 +536,13 @@ def resolution(cycle: float) -> float:
 
 def _per_item(at: Floats, values: Floats, edges: Floats) -> Cycles:
     """Return means over items by the cycle in which they began; NaN is a missing value."""
-    number = len(edges) - 1
-    place = np.searchsorted(edges, at, side="right") - 1
-    inside = (place >= 0) & (place < number)
-    place, values = place[inside], values[inside]
+    cycle, number = np.digitize(at, edges) - 1, len(edges) - 1  # what comes later is cut off
     known = ~np.isnan(values)
-    count = np.bincount(place[known], minlength=number).astype(float)
-    total = np.bincount(place[known], values[known], minlength=number)
-    missing = np.bincount(place[~known], minlength=number).astype(float)
+    total = np.bincount(cycle[known], values[known], number + 1)[:number]
+    count, missing = (
+        np.bincount(cycle[those], minlength=number + 1)[:number].astype(float)
+        for those in (known, ~known)
+    )
     means = np.divide(total, count, out=np.full(number, np.nan), where=count > 0)
     return Cycles(means, count, missing)
 
@@ -456,7 +556,7 @@ def _over_time(integral: Floats, edges: Floats) -> Cycles:
 def _present(began: Floats, ended: Floats, edges: Floats) -> Cycles:
     """Return the mean number of items between their beginning and their end."""
     known = np.sort(ended[~np.isnan(ended)])
-    integral = tables.time_since(np.sort(began), edges) - tables.time_since(known, edges)
+    integral = time_since(np.sort(began), edges) - time_since(known, edges)
     return _over_time(integral, edges)
 
 
@@ -479,10 +579,7 @@ def _load(record: Record, edges: Floats, what: str) -> Cycles:
 
 
 def unended(record: Record, edges: Floats) -> Cycles:
-    """Return the number of running instances, less those that never end.
-
-    It rises if anything is overloaded, the server or an external system.
-    """
+    """Return the running instances less those that never end; they rise under any overload."""
     ends = ~np.isnan(record.ended)
     return _present(record.arrived[ends], record.ended[ends], edges)
 

@@ -7,13 +7,10 @@ unless a parameter gives them, so waits are in service times.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import scipy
 
 from asyncsim.errors import ScenarioError
-
-# --- queues ---------------------------------------------------------------------------------------
 
 
 def erlang_c(servers: int, load: float) -> float:
@@ -42,20 +39,15 @@ def mg1_wait(utilisation: float, squared_variation: float) -> float:
     return utilisation * (1 + squared_variation) / (2 * (1 - utilisation))
 
 
-def gm1_wait(utilisation: float, transform: Callable[[float], float]) -> float:
-    """Return the mean queueing time in G/M/1: σ / (1 - σ), σ the root of σ = A*(1 - σ).
-
-    `transform` is the Laplace-Stieltjes transform A* of the time between arrivals, of mean 1/ρ.
-    """
-    sigma = float(
-        scipy.optimize.brentq(lambda x: x - transform(1 - x), 1e-12, 1 - (1 - utilisation) / 1e3)
-    )
-    return sigma / (1 - sigma)
-
-
 def dm1_wait(utilisation: float) -> float:
-    """Return the mean queueing time in D/M/1, arrivals at fixed distances."""
-    return gm1_wait(utilisation, lambda s: math.exp(-s / utilisation))
+    """Return the mean queueing time in D/M/1, arrivals at fixed distances: σ / (1 - σ).
+
+    σ is the root of σ = A*(1 - σ) with the Laplace-Stieltjes transform A*(s) = e^(-s/ρ) of the time
+    between arrivals (G/M/1).
+    """
+    end = 1 - (1 - utilisation) / 1e3
+    sigma = scipy.optimize.brentq(lambda x: x - math.exp(-(1 - x) / utilisation), 1e-12, end)
+    return float(sigma / (1 - sigma))
 
 
 def batch_wait(utilisation: float, size: int, squared_variation: float) -> float:
@@ -70,9 +62,6 @@ def batch_wait(utilisation: float, size: int, squared_variation: float) -> float
 def open_waits(start_rate: float, mean_wait: float) -> float:
     """Return the mean number of open waits, M/G/∞: rate x mean, for any distribution."""
     return start_rate * mean_wait
-
-
-# --- herds: N jobs that come at once --------------------------------------------------------------
 
 
 def herd_mean_wait(jobs: int, servers: int) -> float:
@@ -95,32 +84,19 @@ def herd_mean_end(jobs: int, servers: int, service: float) -> float:
 
     Job k ends with round ⌈k/c⌉. With q full rounds and r jobs in the last one the mean is
     s (c q (q + 1)/2 + r (q + 1)) / N.
-
-    Examples
-    --------
-    >>> herd_mean_end(3, 2, 1.0)  # two end after 1 s, one after 2 s
-    1.3333333333333333
     """
     full, rest = divmod(jobs, servers)
     return service * (servers * full * (full + 1) / 2 + rest * (full + 1)) / jobs
 
 
 def saturated_checks(waits: int, work: float, first: float, external: float) -> tuple[float, int]:
-    """Return mean latency and number of checks of N waits that keep one worker busy.
+    """Return mean latency and number of checks of N `waits` that keep one worker busy.
 
-    All are armed at once, check for the first time after T, and again T after the end of a check
-    of s seconds. If (N - 1) s ≥ T the worker always finds the next check in the queue, so that
-    checks begin at T, T + s, T + 2s, … The first ⌈(D - T)/s⌉ of them come before completion at D;
-    the N next ones resume a wait each.
-
-    Parameters
-    ----------
-    waits, work
-        Number of waits (N), and worker time of a check (s).
-    first
-        Time from arming, and from the end of a check, to the next (T).
-    external
-        Time from arming to completion (D), at least T.
+    All are armed at once, check `first` seconds (T) after that, and T after the end of each check
+    of s seconds (`work`). They are complete D seconds after arming (`external`), at least T. If
+    (N - 1) s ≥ T the worker always finds the next check in the queue, so that checks begin at T,
+    T + s, T + 2s, … The first ⌈(D - T)/s⌉ of them come before completion; the N next ones resume a
+    wait each.
     """
     if (waits - 1) * work < first or external < first:
         raise ScenarioError(
@@ -136,11 +112,6 @@ def bucket_drained(requests: int, size: int, rate: float) -> float:
 
     `size` tokens (B) fill the bucket, refilled at `rate` per second (r); each request is repeated
     as soon as there is a token for it.
-
-    Examples
-    --------
-    >>> bucket_drained(10_000, 3000, 500)
-    14.0
     """
     return max(requests - size, 0) / rate
 
@@ -149,16 +120,8 @@ def window_drained(requests: int, most: int, length: float) -> float:
     """Return when a sliding window has admitted N requests that came at once: l ⌊(N - 1) / n⌋.
 
     As `bucket_drained`, where n requests are admitted in any time of length l.
-
-    Examples
-    --------
-    >>> window_drained(350, 100, 60.0)
-    180.0
     """
     return length * (max(requests - 1, 0) // most)
-
-
-# --- checks ---------------------------------------------------------------------------------------
 
 
 def renewal_latency(mean: float, second_moment: float) -> float:
@@ -167,13 +130,7 @@ def renewal_latency(mean: float, second_moment: float) -> float:
 
 
 def mean_beyond(longest: float, level: float) -> float:
-    """Return the mean of U - s where that is positive, for U uniform on (0, T): (T - s)² / (2T).
-
-    Examples
-    --------
-    >>> mean_beyond(300.0, 100.0)
-    66.66666666666667
-    """
+    """Return E[max(U - s, 0)] for U uniform on (0, T): (T - s)² / (2T)."""
     return max(longest - level, 0.0) ** 2 / (2 * longest)
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from attrs import evolve, frozen
@@ -27,6 +28,7 @@ from asyncsim.model.distributions import Duration, exponential, fixed, gamma, lo
 from asyncsim.model.process import AsyncStep, Process, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import CostModel, WorkflowServer
+from asyncsim.model.specifications import Intervals
 from asyncsim.model.strategies import (
     Backoff,
     Callback,
@@ -38,64 +40,40 @@ from asyncsim.model.strategies import (
 from asyncsim.model.systems import NightlyBatch, OnlineService
 from asyncsim.model.units import DAY, HOUR, MINUTE
 
-MEAN = 600.0
-"""Mean external time of the experiments with strategies, in seconds."""
-WORK = 2.0
-"""Worker time of a check and of a callback in them, in seconds."""
-CHECK_OPERATIONS, CALLBACK_OPERATIONS = 3, 5
-"""Database operations of a check and of a callback."""
-SVIX_RETRIES = ("5s", "5min", "30min")
-"""The first pauses of a sender of the Svix type; later attempts are too rare to be measured."""
-MARGIN = 0.02
-"""The simulated mean is to lie within this share of the theory."""
-EXACT = 1e-9
-"""The same where nothing is left to chance, and there also in absolute terms."""
+MEAN = 600.0  # mean external time of the experiments with strategies, in seconds
+WORK = 2.0  # worker time of a check and of a callback in them, in seconds
+CHECK_OPERATIONS, CALLBACK_OPERATIONS = 3, 5  # database operations of each
+SVIX_RETRIES = ("5s", "5min", "30min")  # pauses of a Svix sender; later attempts are too rare
+MARGIN = 0.02  # the simulated mean is to lie within this share of the theory
+EXACT = 1e-9  # the same where nothing is left to chance, and there also in absolute terms
+WARM_UP = 1 / 8  # share of the jobs left out of the means of a queue, which starts empty
 SERVER = WorkflowServer(
     poll_work=WORK,
     callback_work=WORK,
     check_operations=CHECK_OPERATIONS,
     callback_operations=CALLBACK_OPERATIONS,
 )
-ROOMY = evolve(SERVER, workers=20_000)
-"""A server on which no check ever queues."""
-WARM_UP = 1 / 8
-"""Share of the jobs left out of the means of a queue, which starts empty."""
+ROOMY = evolve(SERVER, workers=20_000)  # no check ever queues on it
+WAIT = Process("wait", [AsyncStep("wait", system="outside")])
+BY_DAY = ("08:00", "20:00")
 
-BOTH = {("compiled", False), ("compiled", True), ("simpy", False), ("simpy", True)}
-"""Engine and `quick` with which an experiment is played: always."""
-NOT_QUICK_SIMPY = BOTH - {("simpy", True)}
-COMPILED = {("compiled", False), ("compiled", True)}
+# Engine and `quick` with which an experiment is played
 LONG = {("compiled", False)}
+COMPILED = LONG | {("compiled", True)}
+NOT_QUICK_SIMPY = COMPILED | {("simpy", False)}
+BOTH = NOT_QUICK_SIMPY | {("simpy", True)}
 
 
 @frozen
 class Experiment:
-    """A scenario and what theory expects of it.
-
-    Attributes
-    ----------
-    name
-        What it is.
-    scenario, strategy
-        What is played.
-    theory
-        The expected metrics: names of `asyncsim.engine.metrics.METRICS` or of `MEASURES`.
-    playable
-        Engines with `quick` that play it, such as `BOTH`.
-    exact
-        Whether nothing is left to chance; two replications then show it, within `EXACT`.
-    engine
-        Which engine plays.
-    margin
-        The simulated mean is to lie within this share of the theory.
-    """
+    """A scenario and what theory expects of it."""
 
     name: str
     scenario: Scenario
     strategy: Strategy
-    theory: dict[str, float]
+    theory: dict[str, float]  # expected metrics, named as in `METRICS` or `MEASURES`
     playable: set[tuple[str, bool]] = BOTH
-    exact: bool = False
+    exact: bool = False  # nothing is left to chance; two replications show it, within `EXACT`
     engine: str = "compiled"
     margin: float = MARGIN
 
@@ -103,9 +81,8 @@ class Experiment:
         """Play one replication; return the simulated metrics."""
         draws = self.scenario.draw(seed, replication)
         record = played(self.scenario, self.strategy, draws, engine=self.engine).record
-        known = (
-            compute_metrics(record, self.scenario) if self.theory.keys() - MEASURES.keys() else {}
-        )
+        of_run = self.theory.keys() - MEASURES.keys()
+        known = compute_metrics(record, self.scenario) if of_run else {}
         return {
             name: MEASURES[name](record) if name in MEASURES else known[name]
             for name in self.theory
@@ -132,10 +109,7 @@ def all_experiments(quick: bool = False) -> Iterator[Experiment]:
         ):
             if (engine, quick) in experiment.playable:
                 yield evolve(experiment, engine=engine)
-    yield from chain(_cut_off(), _open_waits())
-
-
-# --- what is measured besides the metrics of a run ------------------------------------------------
+    yield from _over_a_day()
 
 
 def _queueing(record: Record, skip: float) -> np.ndarray:
@@ -152,60 +126,57 @@ def _noticing_queueing(record: Record) -> float:
 
 
 def _share_of(outcome: str) -> Callable[[Record], float]:
-    def of(record: Record) -> float:
-        found = record.deliveries.outcome == DELIVERY_OUTCOMES.index(outcome)
-        return float(np.sum(found)) / len(record.waits.row)
-
-    return of
+    code = DELIVERY_OUTCOMES.index(outcome)
+    return lambda run: float(np.sum(run.deliveries.outcome == code)) / len(run.waits.row)
 
 
 MEASURES: dict[str, Callable[[Record], float]] = {
-    "queueing_time": lambda record: float(_queueing(record, WARM_UP).mean()),
-    "share_queueing": lambda record: float(np.mean(_queueing(record, WARM_UP) > 0)),
-    "herd_queueing_time": lambda record: float(_queueing(record, 0).mean()),
+    "queueing_time": lambda run: float(_queueing(run, WARM_UP).mean()),
+    "share_queueing": lambda run: float(np.mean(_queueing(run, WARM_UP) > 0)),
+    "herd_queueing_time": lambda run: float(_queueing(run, 0).mean()),
     "noticing_queueing_time": _noticing_queueing,
-    "drained": lambda record: float(
-        np.nanmax(record.waits.closed) - np.nanmax(record.waits.completed)
-    ),
+    "drained": lambda run: float(np.nanmax(run.waits.closed) - np.nanmax(run.waits.completed)),
     "dead_letters": _share_of("dead letter"),
     "copies": _share_of(Answer.DUPLICATE.text),
     "early_callbacks": _share_of(Answer.EARLY.text),
-    "open_wait_seconds": lambda record: record.open_seconds,
-    "outside_time": lambda record: float(np.mean(record.waits.completed - record.waits.called)),
-    "missed_tonight": lambda record: float(np.mean(record.waits.completed > DAY)),
+    "open_wait_seconds": lambda run: run.open_seconds,
+    "outside_time": lambda run: float(np.mean(run.waits.completed - run.waits.called)),
+    "missed_tonight": lambda run: float(np.mean(run.waits.completed > DAY)),
 }
 
 
-# --- scenarios ------------------------------------------------------------------------------------
-
-
 def _waits(
-    external: Duration, arrivals: int | Arrivals, server: WorkflowServer = ROOMY
-) -> Scenario:
-    """Return a scenario of nothing but waits: a number of them spread over a day, or arrivals."""
-    return Scenario(
-        name="waits",
-        process=Process("wait", [AsyncStep("wait", system="outside")]),
-        systems={"outside": OnlineService(external, lanes=None)},
-        arrivals=UniformArrivals(arrivals) if isinstance(arrivals, int) else arrivals,
-        server=server,
-    )
+    name: str,
+    strategy: Strategy,
+    outside: Duration | NightlyBatch,
+    arrivals: int | Arrivals,
+    metrics: dict[str, float],
+    playable: set[tuple[str, bool]] = BOTH,
+    server: WorkflowServer = ROOMY,
+    process: Process = WAIT,
+    **more: Any,
+) -> Experiment:
+    """Return an experiment of nothing but waits: a number of them over a day, or arrivals."""
+    system = OnlineService(outside, lanes=None) if isinstance(outside, Duration) else outside
+    if isinstance(arrivals, int):
+        arrivals = UniformArrivals(arrivals)
+    scenario = Scenario("waits", process, {"outside": system}, arrivals, server, **more)
+    return Experiment(name, scenario, strategy, metrics, playable)
 
 
-def _jobs(arrivals: Arrivals, work: Duration, workers: int, length: float) -> Scenario:
-    """Return a scenario of one step of work."""
-    return Scenario(
-        name="jobs",
-        process=Process("work", [Step("work", work=work)]),
-        systems={},
-        arrivals=arrivals,
-        server=WorkflowServer(workers),
-        length=length,
-    )
-
-
-def _at_once(waits: int) -> Arrivals:
-    return ArrivalTimes([0.0] * waits)
+def _jobs(
+    name: str,
+    arrivals: Arrivals,
+    work: Duration,
+    length: float,
+    metrics: dict[str, float],
+    playable: set[tuple[str, bool]] = BOTH,
+    workers: int = 1,
+) -> Experiment:
+    """Return an experiment of one step of work, in which no step waits."""
+    process, server = Process("work", [Step("work", work=work)]), WorkflowServer(workers)
+    scenario = Scenario("jobs", process, {}, arrivals, server, length=length)
+    return Experiment(name, scenario, Callback(), metrics, playable)
 
 
 def _overhead(checks: float = 0.0, callbacks: float = 0.0, work: float = WORK) -> dict[str, float]:
@@ -216,12 +187,16 @@ def _overhead(checks: float = 0.0, callbacks: float = 0.0, work: float = WORK) -
     }
 
 
+def _checked(latency: float, checks: float, wasted_share: float) -> dict[str, float]:
+    return {"mean_latency": latency, "checks_per_wait": checks, "wasted_share": wasted_share}
+
+
 def _known(expected: Expected | None) -> Expected:
     assert expected is not None
     return expected
 
 
-# --- checks on a server with workers to spare -----------------------------------------------------
+# --- the experiments ------------------------------------------------------------------------------
 
 
 def _checks(number: int) -> Iterator[Experiment]:
@@ -231,63 +206,49 @@ def _checks(number: int) -> Iterator[Experiment]:
         "lognormal": lognormal(MEAN, MEAN / 2),
         "gamma": gamma(MEAN, 2 * MEAN),
     }
-    memoryless = distributions["exponential"]
-    for interval, name, anchor, times, playable in (
-        (MEAN, "exponential", "arming", 2, BOTH),
-        (300.0, "lognormal", "random", 1, BOTH),
-        (0.1 * MEAN, "exponential", "arming", 2, NOT_QUICK_SIMPY),
-        (3 * MEAN, "exponential", "arming", 10, COMPILED),
-        (300.0, "lognormal", "arming", 1, NOT_QUICK_SIMPY),
-        (300.0, "lognormal", "clock", 1, NOT_QUICK_SIMPY),
-        (300.0, "gamma", "arming", 3, NOT_QUICK_SIMPY),
-        (300.0, "gamma", "random", 3, NOT_QUICK_SIMPY),
-        (300.0, "gamma", "clock", 3, NOT_QUICK_SIMPY),
+    strategy: Polling | Backoff
+    for strategy, name, times, playable in (
+        (Polling(MEAN), "exponential", 2, BOTH),
+        (Polling(300.0, anchor="random"), "lognormal", 1, BOTH),
+        (Polling(0.1 * MEAN), "exponential", 2, NOT_QUICK_SIMPY),
+        (Polling(3 * MEAN), "exponential", 10, COMPILED),
+        (Polling(300.0), "lognormal", 1, NOT_QUICK_SIMPY),
+        (Polling(300.0, anchor="clock"), "lognormal", 1, NOT_QUICK_SIMPY),
+        (Polling(300.0), "gamma", 3, NOT_QUICK_SIMPY),
+        (Polling(300.0, anchor="random"), "gamma", 3, NOT_QUICK_SIMPY),
+        (Polling(300.0, anchor="clock"), "gamma", 3, NOT_QUICK_SIMPY),
+        (Backoff(1.0, 2.0, None), "exponential", 2, NOT_QUICK_SIMPY),
+        (Backoff(1.0, 2.0, 60.0), "exponential", 2, NOT_QUICK_SIMPY),
+        (Backoff(60.0, 1.0, 60.0), "exponential", 2, NOT_QUICK_SIMPY),
     ):
-        polling, external = Polling(interval, anchor=anchor), distributions[name]
-        expected = _known(polling.expected(external))
-        yield _checked(polling, name, external, times * number, expected, playable)
-    for backoff in (Backoff(1.0, 2.0, None), Backoff(1.0, 2.0, 60.0), Backoff(60.0, 1.0, 60.0)):
-        gaps = partial(_gap_after_check, backoff)
-        expected = _known(closed_forms.checks_at_given_times(memoryless, gaps))
-        yield _checked(backoff, "exponential", memoryless, 2 * number, expected, NOT_QUICK_SIMPY)
+        external, waits = distributions[name], times * number
+        checks = strategy.specification.checks
+        if isinstance(checks, Intervals):
+            gaps = partial(_gap_after_check, checks)
+            expected = _known(closed_forms.checks_at_given_times(external, gaps))
+        else:
+            expected = _known(strategy.expected(external))
+        metrics = _checked(expected.latency + WORK, expected.checks, expected.wasted_share)
+        metrics |= _overhead(waits * expected.checks)
+        name = f"{strategy.label}; external {name}"
+        yield _waits(name, strategy, external, waits, metrics, playable)
     yield _long_polling(2 * number)
     yield _safety_poll(5 * number)
     # Full jitter on a fixed interval, after so long that the start is forgotten
-    yield Experiment(
+    yield _waits(
         "fixed interval, full jitter; long external",
-        _waits(lognormal(3600.0, 1800.0, low=1200.0), number, WorkflowServer()),
         Backoff(60.0, 1.0, 60.0, jitter="full"),
+        lognormal(3600.0, 1800.0, low=1200.0),
+        number,
         {"mean_latency": theory.renewal_latency(30.0, 60.0**2 / 3)},
         NOT_QUICK_SIMPY,
+        server=WorkflowServer(),
     )
 
 
-def _gap_after_check(backoff: Backoff, k: int) -> float:
+def _gap_after_check(checks: Intervals, k: int) -> float:
     """Return the time between checks whose intervals count from the end of the one before."""
-    return backoff.interval(k) + (WORK if k else 0.0)
-
-
-def _checked(
-    strategy: Strategy,
-    name: str,
-    external: Duration,
-    waits: int,
-    expected: Expected,
-    playable: set[tuple[str, bool]],
-) -> Experiment:
-    """Return an experiment with checks that take a worker's time, none of which queues."""
-    return Experiment(
-        f"{strategy.label}; external {name}",
-        _waits(external, waits),
-        strategy,
-        {
-            "mean_latency": expected.latency + WORK,
-            "checks_per_wait": expected.checks,
-            "wasted_share": expected.wasted_share,
-        }
-        | _overhead(waits * expected.checks),
-        playable,
-    )
+    return checks.interval(k) + (WORK if k else 0.0)
 
 
 def _long_polling(waits: int) -> Experiment:
@@ -300,20 +261,13 @@ def _long_polling(waits: int) -> Experiment:
     hold, work = 200.0, 10.0
     cycle = 1 / -math.expm1(-(hold + work) / MEAN)  # sum of P(D > k (H + s))
     empty = math.exp(-hold / MEAN) * cycle
-    strategy = LongPolling(hold)
-    return Experiment(
-        f"{strategy.label}; external exponential",
-        _waits(exponential(MEAN), waits, evolve(ROOMY, poll_work=work)),
-        strategy,
-        {
-            "mean_latency": work + empty * (work + MEAN * math.expm1(-work / MEAN)),
-            "checks_per_wait": 1 + empty,
-            "wasted_share": empty / (1 + empty),
-            "connection_time": waits * -MEAN * math.expm1(-hold / MEAN) * cycle,
-            "overhead_worker_time": waits * (1 + empty) * work,
-        },
-        NOT_QUICK_SIMPY,
-    )
+    strategy, late = LongPolling(hold), work + MEAN * math.expm1(-work / MEAN)
+    metrics = _checked(work + empty * late, 1 + empty, empty / (1 + empty))
+    metrics["connection_time"] = waits * -MEAN * math.expm1(-hold / MEAN) * cycle
+    metrics["overhead_worker_time"] = waits * (1 + empty) * work
+    name, server = f"{strategy.label}; external exponential", evolve(ROOMY, poll_work=work)
+    external = exponential(MEAN)
+    return _waits(name, strategy, external, waits, metrics, NOT_QUICK_SIMPY, server=server)
 
 
 def _safety_poll(waits: int) -> Experiment:
@@ -324,20 +278,13 @@ def _safety_poll(waits: int) -> Experiment:
     """
     delay, loss, external = 20.0, 0.2, exponential(MEAN)
     strategy = CallbackWithSafetyPoll(delay, loss=loss, every=300.0, anchor="random")
+    latency = _known(strategy.expected(external)).latency + WORK
     counted = _known(evolve(strategy, delay=delay + WORK).expected(external))
-    return Experiment(
-        f"{strategy.label}; external exponential",
-        _waits(external, waits),
-        strategy,
-        {
-            "mean_latency": _known(strategy.expected(external)).latency + WORK,
-            "checks_per_wait": counted.checks,
-            "wasted_share": counted.wasted_share,
-            "requests": waits * (counted.checks + 1),
-        }
-        | _overhead(waits * counted.checks, waits * (1 - loss)),
-        NOT_QUICK_SIMPY,
-    )
+    metrics = _checked(latency, counted.checks, counted.wasted_share)
+    metrics["requests"] = waits * (counted.checks + 1)
+    metrics |= _overhead(waits * counted.checks, waits * (1 - loss))
+    name = f"{strategy.label}; external exponential"
+    return _waits(name, strategy, external, waits, metrics, NOT_QUICK_SIMPY)
 
 
 def _first_checks() -> Iterator[Experiment]:
@@ -345,6 +292,7 @@ def _first_checks() -> Iterator[Experiment]:
 
     The work is complete where the range begins, so the mean latency is half of its width.
     """
+    strategy: Strategy
     for strategy, begin, width, playable in (
         (Polling(300.0, jitter=300.0), 300.0, 300.0, BOTH),
         (Backoff(300.0, 1.0, 300.0, jitter="full"), 0.0, 300.0, NOT_QUICK_SIMPY),
@@ -353,10 +301,7 @@ def _first_checks() -> Iterator[Experiment]:
     ):
         metrics = {"mean_latency": width / 2 + WORK, "checks_per_wait": 1.0}
         name = f"first check; {strategy.label}"
-        yield Experiment(name, _waits(fixed(begin), 1200), strategy, metrics, playable)
-
-
-# --- callbacks ------------------------------------------------------------------------------------
+        yield _waits(name, strategy, fixed(begin), 1200, metrics, playable)
 
 
 def _callbacks(early: int) -> Iterator[Experiment]:
@@ -365,67 +310,52 @@ def _callbacks(early: int) -> Iterator[Experiment]:
         (Callback("1min", loss=0.2, retries=["1min"] * 2), 1000, BOTH),
         (Callback("2s", loss=0.5, retries=SVIX_RETRIES), 70_000, COMPILED),
     ):
-        expected = _known(strategy.expected(0.0))
-        dead = {"dead_letters": expected.unresolved} if playable == COMPILED else {}
-        yield Experiment(
-            f"{strategy.label}; {strategy.loss:.0%} of attempts lost",
-            _waits(exponential(MEAN), waits),
-            strategy,
-            {"mean_latency": expected.latency + WORK, "deliveries_per_wait": expected.deliveries}
-            | _overhead(callbacks=waits * (1 - expected.unresolved))
-            | dead,
-            playable,
-        )
+        found = _known(strategy.expected(0.0))
+        metrics = {"mean_latency": found.latency + WORK, "deliveries_per_wait": found.deliveries}
+        metrics |= _overhead(callbacks=waits * (1 - found.unresolved))
+        if playable == COMPILED:
+            metrics["dead_letters"] = found.unresolved
+        name = f"{strategy.label}; {strategy.loss:.0%} of attempts lost"
+        yield _waits(name, strategy, exponential(MEAN), waits, metrics, playable)
     for strategy, metric in (
         (Callback("1min", loss=0.8), "dead_letters"),
         (Callback("1min", duplicates=0.8), "copies"),
     ):
-        yield Experiment(strategy.label, _waits(fixed(0.0), 1000), strategy, {metric: 0.8})
+        yield _waits(strategy.label, strategy, fixed(0.0), 1000, {metric: 0.8})
     copied = Callback("1min", duplicates=0.3)  # each copy is a delivery and takes a worker
-    yield Experiment(
-        copied.label,
-        _waits(exponential(MEAN), 4000),
-        copied,
-        {"deliveries_per_wait": 1.3} | _overhead(callbacks=4000 * 1.3),
-        NOT_QUICK_SIMPY,
-    )
+    metrics = {"deliveries_per_wait": 1.3} | _overhead(callbacks=4000 * 1.3)
+    yield _waits(copied.label, copied, exponential(MEAN), 4000, metrics, NOT_QUICK_SIMPY)
     # A callback after exponential C against a wait armed A after the call: early 1 - e^(-A/m)
-    step = AsyncStep("wait", system="outside", arm_delay="400ms")
-    scenario = _waits(exponential("300ms"), early, WorkflowServer())
-    yield Experiment(
+    yield _waits(
         "callback before the wait is armed",
-        scenario.replace(process=Process("wait", [step])),
         Callback(),
+        exponential("300ms"),
+        early,
         {"early_callbacks": -math.expm1(-4 / 3)},
         NOT_QUICK_SIMPY,
+        process=Process("wait", [AsyncStep("wait", system="outside", arm_delay="400ms")]),
+        server=WorkflowServer(),
     )
-
-
-# --- queues ---------------------------------------------------------------------------------------
 
 
 def _queueing_for_workers(overlong: int) -> Iterator[Experiment]:
     """Yield checks longer than their interval, and checks and callbacks as arrivals at M/D/1."""
     # Checks of 15 s every 10 s: the next one is due at every second grid point
     work, interval, external = 15.0, 10.0, exponential(60.0)
-    expected = _known(
+    found = _known(
         closed_forms.checks_at_given_times(external, lambda k: 2 * interval if k else interval)
     )
-    yield Experiment(
-        "checks of 15 s every 10 s; external exponential",
-        _waits(external, overlong, evolve(ROOMY, poll_work=work)),
-        Polling(interval),
-        {
-            "mean_latency": expected.latency + work,
-            "checks_per_wait": expected.checks,
-            "overhead_worker_time": overlong * expected.checks * work,
-        },
-    )
+    metrics = {
+        "mean_latency": found.latency + work,
+        "checks_per_wait": found.checks,
+        "overhead_worker_time": overlong * found.checks * work,
+    }
+    name, server = "checks of 15 s every 10 s; external exponential", evolve(ROOMY, poll_work=work)
+    yield _waits(name, Polling(interval), external, overlong, metrics, server=server)
     # Each wait is complete when its first check comes; each answer or callback is handled alike
     interval, work, load, waits = 60.0, 3.0, 0.5, 40_000
+    arrivals, length = Poisson(load / work), waits * work / load
     server = WorkflowServer(1, poll_work=work, callback_work=work)
-    scenario = _waits(fixed(interval), Poisson(load / work), server)
-    scenario = scenario.replace(length=waits * work / load)
     queueing = work * theory.mg1_wait(load, 0.0)
     for name, strategy, delay, more in (
         ("checks", Polling(interval), 0.0, {"checks_per_wait": 1.0}),
@@ -433,19 +363,18 @@ def _queueing_for_workers(overlong: int) -> Iterator[Experiment]:
         ("callbacks", Callback("5s"), 5.0, {}),
     ):
         metrics = {"mean_latency": delay + work + queueing, "noticing_queueing_time": queueing}
-        name = f"{name} as arrivals at M/D/1, utilisation 0.5"
-        yield Experiment(name, scenario, strategy, metrics | more, NOT_QUICK_SIMPY)
+        yield _waits(
+            f"{name} as arrivals at M/D/1, utilisation 0.5", strategy, fixed(interval), arrivals,
+            metrics | more, NOT_QUICK_SIMPY, server=server, length=length,
+        )  # fmt: skip
 
 
 def _queues() -> Iterator[Experiment]:
     """Yield M/M/c, M/D/1, D/M/1, M^10/M/1, M^10/D/1 and a herd of exponential jobs."""
-    jobs, workers = 8000, 20
-    yield Experiment(
-        f"herd of {jobs} on {workers} exponential workers",
-        _jobs(_at_once(jobs), exponential(1.0), workers, 1.0),
-        Callback(),
-        {"herd_queueing_time": theory.herd_mean_wait(jobs, workers)},
-    )
+    jobs, workers, one = 8000, 20, exponential(1.0)
+    metrics = {"herd_queueing_time": theory.herd_mean_wait(jobs, workers)}
+    name, herd = f"herd of {jobs} on {workers} exponential workers", ArrivalTimes([0.0] * jobs)
+    yield _jobs(name, herd, one, 1.0, metrics, workers=workers)
     for workers, utilisation, jobs, playable in (
         (1, 0.5, 120_000, {("simpy", False)}),
         (1, 0.8, 500_000, COMPILED),
@@ -458,30 +387,22 @@ def _queues() -> Iterator[Experiment]:
         (20, 0.9, 5_000_000, LONG),
     ):
         load = utilisation * workers
-        yield Experiment(
-            f"M/M/{workers}, utilisation {utilisation}",
-            _jobs(Poisson(load), exponential(1.0), workers, jobs / load),
-            Callback(),
-            {
-                "share_queueing": theory.erlang_c(workers, load),
-                "queueing_time": theory.mmc_wait(workers, load),
-            },
-            playable,
-        )
+        metrics = {
+            "share_queueing": theory.erlang_c(workers, load),
+            "queueing_time": theory.mmc_wait(workers, load),
+        }
+        name = f"M/M/{workers}, utilisation {utilisation}"
+        yield _jobs(name, Poisson(load), one, jobs / load, metrics, playable, workers)
     load = 0.8  # ten jobs of a batch tell little more than one, so these need more of them
     in_tens = Poisson(load / 10, size=10)
     for name, arrivals, jobs, service, expected, playable in (
         ("M/D/1", Poisson(load), 250_000, fixed(1.0), theory.mg1_wait(load, 0.0), COMPILED),
-        ("M^10/M/1", in_tens, 2_000_000, exponential(1.0), theory.batch_wait(load, 10, 1.0), LONG),
+        ("M^10/M/1", in_tens, 2_000_000, one, theory.batch_wait(load, 10, 1.0), LONG),
         ("M^10/D/1", in_tens, 2_000_000, fixed(1.0), theory.batch_wait(load, 10, 0.0), LONG),
-        ("D/M/1", Regular(1 / load), 250_000, exponential(1.0), theory.dm1_wait(load), LONG),
+        ("D/M/1", Regular(1 / load), 250_000, one, theory.dm1_wait(load), LONG),
     ):
-        scenario = _jobs(arrivals, service, 1, jobs / load)
-        metrics = {"queueing_time": expected}
-        yield Experiment(f"{name}, utilisation {load}", scenario, Callback(), metrics, playable)
-
-
-# --- costs, cut-offs, open waits ------------------------------------------------------------------
+        metrics, name = {"queueing_time": expected}, f"{name}, utilisation {load}"
+        yield _jobs(name, arrivals, service, jobs / load, metrics, playable)
 
 
 def _costs() -> Iterator[Experiment]:
@@ -490,47 +411,33 @@ def _costs() -> Iterator[Experiment]:
     strategy, external = Polling(interval, anchor="random"), lognormal(MEAN, MEAN / 2)
     prices = CostModel(check=0.003, late_minute=0.2, service_level=level, worker_hour=50.0)
     checks = waits * _known(strategy.expected(external)).checks
-    beyond = theory.mean_beyond(interval, level - WORK)
     parts = {
         "cost_of_checks": 0.003 * checks,
         "cost_of_workers": 50.0 * checks * WORK / HOUR,
-        "cost_of_lateness": 0.2 * waits * beyond / MINUTE,
+        "cost_of_lateness": 0.2 * waits * theory.mean_beyond(interval, level - WORK) / MINUTE,
     }
     name = f"costs of {strategy.label}; external lognormal"
-    scenario = _waits(external, waits).replace(costs=prices)
     metrics = parts | {"cost": sum(parts.values())}
-    yield Experiment(name, scenario, strategy, metrics, NOT_QUICK_SIMPY)
+    yield _waits(name, strategy, external, waits, metrics, NOT_QUICK_SIMPY, costs=prices)
 
 
-def _cut_off() -> Iterator[Experiment]:
-    """Yield the share of a day's items that come after the cut-off, and how long all take.
-
-    Submitted evenly from 08:00 to 20:00: those up to 18:00, five in six, are done at 22:00, nine
-    hours later on average; the others a day later, 27 hours on average.
-    """
+def _over_a_day() -> Iterator[Experiment]:
+    """Yield items that come after the cut-off, and open waits."""
+    # Submitted evenly from 08:00 to 20:00: those up to 18:00, five in six, are done at 22:00, nine
+    # hours later on average; the others a day later, 27 hours on average
     batch = NightlyBatch("22:00", 1e-6, cut_off="18:00")
-    arrivals = UniformArrivals(22_000, between=("08:00", "20:00"))
-    scenario = _waits(fixed(1e-6), arrivals).replace(systems={"outside": batch})
     metrics = {"missed_tonight": 1 / 6, "outside_time": (9 * 5 / 6 + 27 / 6) * HOUR}
-    name = "cut-off four hours before the batch"
-    yield Experiment(name, scenario, Callback(), metrics)
-
-
-def _open_waits() -> Iterator[Experiment]:
-    """Yield the number of open waits for distributions that differ in all but their mean."""
+    name, evenly = "cut-off four hours before the batch", UniformArrivals(22_000, between=BY_DAY)
+    yield _waits(name, Callback(), batch, evenly, metrics)
     length = 10 * MEAN
-    for name, external, waits in (
+    for name, external, waits in (  # distributions that differ in all but their mean
         ("fixed", fixed(MEAN), 5000),
         ("lognormal", lognormal(MEAN, 2 * MEAN), 25_000),
     ):
-        scenario = _waits(external, Poisson(waits / length)).replace(length=length)
         # Summed over all time, as if all of it fell within the length
-        seconds = theory.open_waits(waits / length, MEAN + WORK) * length
-        name = f"M/G/inf open waits; external {name}"
-        yield Experiment(name, scenario, Callback(), {"open_wait_seconds": seconds})
-
-
-# --- nothing left to chance -----------------------------------------------------------------------
+        metrics = {"open_wait_seconds": theory.open_waits(waits / length, MEAN + WORK) * length}
+        name, arrivals = f"M/G/inf open waits; external {name}", Poisson(waits / length)
+        yield _waits(name, Callback(), external, arrivals, metrics, length=length)
 
 
 def _without_chance() -> Iterator[Experiment]:
@@ -538,17 +445,10 @@ def _without_chance() -> Iterator[Experiment]:
     yield from _herds_of_checks()
     # Ten requests are held 100 s and handled 10 s each; the work is complete as the tenth is.
     # The eleventh, 1,100 s after arming, is answered at once.
-    yield Experiment(
-        "requests of 100 s in turn; external fixed",
-        _waits(fixed(1095.0), 20, evolve(ROOMY, poll_work=10.0)),
-        LongPolling(100.0),
-        {
-            "mean_latency": 1100.0 + 10.0 - 1095.0,
-            "checks_per_wait": 11.0,
-            "wasted_share": 10 / 11,
-            "connection_time": 10.0 * 100.0 * 20,
-        },
-    )
+    metrics = _checked(1100.0 + 10.0 - 1095.0, 11.0, 10 / 11)
+    metrics["connection_time"] = 10.0 * 100.0 * 20
+    name, server = "requests of 100 s in turn; external fixed", evolve(ROOMY, poll_work=10.0)
+    yield _waits(name, LongPolling(100.0), fixed(1095.0), 20, metrics, server=server)
     # Intervals that double, without end or up to 60 s, each from the end of a check of 2 s: check
     # k = 0, 1, … is due 2^(k + 1) - 1 + 2 k seconds after arming; from the sixth on, if capped,
     # 63 + 62 (k - 5) + 10 seconds after it. The work is complete after 1,000 s.
@@ -556,79 +456,77 @@ def _without_chance() -> Iterator[Experiment]:
         strategy = Backoff(1.0, 2.0, cap)
         metrics = {"mean_latency": due + WORK - 1000.0, "checks_per_wait": float(checks)}
         name = f"{strategy.label}; external fixed"
-        yield Experiment(name, _waits(fixed(1000.0), 20), strategy, metrics)
+        yield _waits(name, strategy, fixed(1000.0), 20, metrics)
     yield from _herds_of_callbacks()
     yield from _costs_without_chance()
     # Of four items, one comes just after the cut-off at 18:00, and one long after
     submitted = [8 * HOUR, 18 * HOUR, 18 * HOUR + 1, 20 * HOUR]
     completed = [22 * HOUR + 1, 22 * HOUR + 2, 46 * HOUR + 1, 46 * HOUR + 2]
-    batch = NightlyBatch("22:00", "1s", cut_off="18:00")
-    yield Experiment(
+    metrics = {"missed_tonight": 0.5, "outside_time": (sum(completed) - sum(submitted)) / 4}
+    name, batch = (
         "cut-off four hours before the batch, by hand",
-        _waits(fixed(1.0), ArrivalTimes(submitted)).replace(systems={"outside": batch}),
-        Callback(),
-        {"missed_tonight": 0.5, "outside_time": (sum(completed) - sum(submitted)) / 4},
+        NightlyBatch("22:00", "1s", cut_off="18:00"),
     )
+    yield _waits(name, Callback(), batch, ArrivalTimes(submitted), metrics)
 
 
 def _herds_of_checks() -> Iterator[Experiment]:
     # N waits armed at once ask at T and at 2T; each time the checks queue for c workers
     waits, workers, work, interval, external = 1001, 20, 0.02, 60.0, 90.0
-    yield Experiment(
+    begun = 2 * interval - external
+    metrics = {
+        "mean_latency": begun + theory.herd_mean_end(waits, workers, work),
+        "drained": begun + theory.herd_drained(waits, workers, work),
+        "checks_per_wait": 2.0,
+        "wasted_share": 0.5,
+    } | _overhead(2 * waits, work=work)
+    name, at_once = (
         f"herd of {waits} checks on {workers} workers, twice",
-        _waits(fixed(external), _at_once(waits), evolve(SERVER, workers=workers, poll_work=work)),
-        Polling(interval),
-        {
-            "mean_latency": 2 * interval - external + theory.herd_mean_end(waits, workers, work),
-            "drained": 2 * interval - external + theory.herd_drained(waits, workers, work),
-            "checks_per_wait": 2.0,
-            "wasted_share": 0.5,
-        }
-        | _overhead(2 * waits, work=work),
+        ArrivalTimes([0.0] * waits),
     )
+    server = evolve(SERVER, workers=workers, poll_work=work)
+    yield _waits(name, Polling(interval), fixed(external), at_once, metrics, server=server)
     # N waits keep the only worker busy with their checks until the work is complete
     waits, work, external = 50, 5.0, 1002.0
     latency, checks = theory.saturated_checks(waits, work, interval, external)
-    yield Experiment(
+    metrics = {"mean_latency": latency, "checks_per_wait": checks / waits}
+    metrics |= _overhead(checks, work=work)
+    name, at_once = (
         f"{waits} waits whose checks keep the only worker busy",
-        _waits(fixed(external), _at_once(waits), evolve(SERVER, workers=1, poll_work=work)),
-        Backoff(interval, 1.0, interval),
-        {"mean_latency": latency, "checks_per_wait": checks / waits} | _overhead(checks, work=work),
+        ArrivalTimes([0.0] * waits),
     )
+    strategy, server = Backoff(interval, 1.0, interval), evolve(SERVER, workers=1, poll_work=work)
+    yield _waits(name, strategy, fixed(external), at_once, metrics, server=server)
 
 
 def _herds_of_callbacks() -> Iterator[Experiment]:
     """Yield herds at the end of a batch: on busy workers, and into a limit, retried or not."""
-
-    def herd(waits: int, server: WorkflowServer) -> Scenario:
-        batch = NightlyBatch("22:00", "1ms", results="at end")
-        arrivals = UniformArrivals(waits, between=("08:00", "20:00"))
-        return _waits(fixed(1.0), arrivals, server).replace(systems={"outside": batch})
-
+    batch = NightlyBatch("22:00", "1ms", results="at end")
     waits, workers, work = 1001, 20, 0.02
-    yield Experiment(
-        f"herd of {waits} callbacks on {workers} workers, 20 ms each",
-        herd(waits, evolve(SERVER, workers=workers, callback_work=work)),
-        Callback(),
-        {
-            "drained": theory.herd_drained(waits, workers, work),
-            "mean_latency": theory.herd_mean_end(waits, workers, work),
-        }
-        | _overhead(callbacks=waits, work=work),
-    )
+    metrics = {
+        "drained": theory.herd_drained(waits, workers, work),
+        "mean_latency": theory.herd_mean_end(waits, workers, work),
+    } | _overhead(callbacks=waits, work=work)
+    server = evolve(SERVER, workers=workers, callback_work=work)
+    name = f"herd of {waits} callbacks on {workers} workers, 20 ms each"
+    arrivals = UniformArrivals(waits, between=BY_DAY)
+    yield _waits(name, Callback(), batch, arrivals, metrics, server=server)
+    retried = Callback(retries=["500ms"] * 40)
     for waits, limit, first, drained in (
         (1000, "300 refilled 50/s", 300, theory.bucket_drained(1000, 300, 50)),
         (1000, "200 refilled 100/s", 200, theory.bucket_drained(1000, 200, 100)),
         (250, "100 per 10 s", 100, theory.window_drained(250, 100, 10.0)),
     ):
-        scenario = herd(waits, WorkflowServer(finish_limit=limit))
-        retried = Callback(retries=["500ms"] * 40)
+        server, arrivals = (
+            WorkflowServer(finish_limit=limit),
+            UniformArrivals(waits, between=BY_DAY),
+        )
         for name, strategy, metrics in (
             ("tried again every 500 ms", retried, {"drained": drained, "dead_letters": 0.0}),
             ("never tried again", Callback(), {"dead_letters": 1 - first / waits}),
         ):
             name = f"herd of {waits} callbacks into a limit of {limit}, {name}"
-            yield Experiment(name, scenario, strategy, metrics)
+            yield _waits(name, strategy, batch, arrivals, metrics, server=server)
 
 
 def _costs_without_chance() -> Iterator[Experiment]:
@@ -646,12 +544,9 @@ def _costs_without_chance() -> Iterator[Experiment]:
         "cost_of_workers": 50.0 * checks * WORK / HOUR,
         "cost_of_lateness": 0.2 * waits * (late - 90.0) / MINUTE,
     }
-    yield Experiment(
-        "costs of polling 6.667 min; external fixed",
-        _waits(fixed(external), waits).replace(costs=prices),
-        Polling(interval),
-        {"mean_latency": late, "cost": sum(parts.values()), **parts},
-    )
+    metrics = {"mean_latency": late, "cost": sum(parts.values()), **parts}
+    name = "costs of polling 6.667 min; external fixed"
+    yield _waits(name, Polling(interval), fixed(external), waits, metrics, costs=prices)
     # One callback each, a minute on its way; the workers are paid for the whole day
     prices = CostModel(
         request=0.002, transition=0.001, worker_hour=0.5, worker_time="provided", late_minute=0.2
@@ -663,9 +558,7 @@ def _costs_without_chance() -> Iterator[Experiment]:
         "cost_of_lateness": 0.2 * waits * (60.0 + WORK) / MINUTE,
     }
     cost = sum(parts.values())
-    yield Experiment(
-        "costs of a callback; external fixed",
-        _waits(fixed(MEAN), waits, evolve(ROOMY, workers=200)).replace(costs=prices),
-        Callback("1min"),
-        {"cost": cost, "cost_per_wait": cost / waits, **parts},
-    )
+    metrics = {"cost": cost, "cost_per_wait": cost / waits, **parts}
+    name, server = "costs of a callback; external fixed", evolve(ROOMY, workers=200)
+    callback = Callback("1min")
+    yield _waits(name, callback, fixed(MEAN), waits, metrics, server=server, costs=prices)

@@ -1,11 +1,10 @@
 """Compare both engines with closed forms, by tests of equivalence.
 
-Every experiment is a scenario so simple that theory knows the answer. It is played a number of
-times on one of the engines, and the mean of each metric is compared with its closed form θ. Each
-row states a bound b: 2 % of θ, or 1e-9 where nothing is left to chance. The verdict comes from two
-one-sided t-tests at 5 % (Schuirmann 1987, A comparison of the two one-sided tests procedure and the
-power approach, Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680), which amounts to
-where the 90 % interval of the mean lies:
+Each experiment is played a number of times on one of the engines, and the mean of each metric is
+compared with its closed form θ, within a bound b: 2 % of θ, or 1e-9 where nothing is left to
+chance. The verdict comes from two one-sided t-tests at 5 % (Schuirmann 1987, A comparison of the
+two one-sided tests procedure and the power approach, Journal of Pharmacokinetics and
+Biopharmaceutics 15, 657-680), which amounts to where the 90 % interval of the mean lies:
 
 ok
     All of it lies within θ ± b. If the true mean were off by b or more, this would happen in one
@@ -35,8 +34,7 @@ from asyncsim.experiment.statistics import check_replications, mean_interval
 from asyncsim.model.validation import with_own_tables
 from asyncsim.verification.experiments import Experiment, all_experiments
 
-LEVEL = 0.05
-"""Of each of the two one-sided tests, and of the test that calls a metric wrong."""
+LEVEL = 0.05  # of each one-sided test, and of the test that calls a metric wrong
 OK, WRONG, UNDECIDED = "ok", "wrong", "undecided"
 MEANING = (
     "ok: the whole 90 % interval of the simulated mean (low to high) lies within theory ± bound "
@@ -49,16 +47,11 @@ MEANING = (
 @with_own_tables
 @frozen
 class Verification:
-    """The answer of `verify`.
-
-    Attributes
-    ----------
-    table
-        One row per metric: ``experiment, engine, figure`` (the metric), ``theory, bound, simulated,
-        low, high`` (ends of the 90 % interval), ``n`` (replications) and ``verdict``.
-    """
+    """The answer of `verify`."""
 
     table: pd.DataFrame
+    """One row per metric: ``experiment, engine, figure`` (the metric), ``theory, bound, simulated,
+    low, high`` (ends of the 90 % interval), ``n`` (replications) and ``verdict``."""
 
     @property
     def passed(self) -> bool:
@@ -68,18 +61,17 @@ class Verification:
     @property
     def text(self) -> str:
         """Number of metrics equivalent to theory by engine, the others, and what verdicts mean."""
-        counts = self.table.groupby(["engine", "verdict"]).size()
-        found = [
-            f"{engine}: {counts[engine].get(OK, 0)} of {counts[engine].sum()} figures are "
-            "equivalent to theory"
-            for engine in self.table["engine"].unique()
+        lines = [
+            f"{engine}: {(rows['verdict'] == OK).sum()} of {len(rows)} figures are equivalent to "
+            "theory"
+            for engine, rows in self.table.groupby("engine", sort=False)
         ]
         bad = self.table[self.table["verdict"] != OK]
-        named = [
+        lines += [
             f"! {row.verdict}: {row.experiment} ({row.engine}), {row.figure}"
             for row in bad.itertuples()
         ]
-        return "\n".join([*found, *named, MEANING])
+        return "\n".join([*lines, MEANING])
 
     def __repr__(self) -> str:
         table = self.table.to_string(index=False, float_format=lambda x: f"{x:.5g}")
@@ -120,17 +112,14 @@ def verify(
     replications = check_replications(replications)
     n_jobs = jobs(n_jobs)
     chosen = list(all_experiments(quick) if experiments is None else experiments)
-    rows = []
+    rows: list[dict[str, object]] = []
     with (
         progress_bar(progress, total=len(chosen), desc="verifying") as bar,
         mapping(n_jobs) as each,
     ):
         plays = each(partial(played, seed, replications), chosen)
         for experiment, found in zip(chosen, plays, strict=True):
-            rows += [
-                _judged(experiment, metric, [one[metric] for one in found])
-                for metric in experiment.theory
-            ]
+            rows += (_judged(experiment, metric, found) for metric in experiment.theory)
             bar.update()
     return Verification(pd.DataFrame(rows))
 
@@ -141,9 +130,12 @@ def played(seed: int, replications: int, experiment: Experiment) -> list[dict[st
     return [experiment.play(seed, k) for k in range(number)]
 
 
-def _judged(experiment: Experiment, metric: str, found: list[float]) -> dict[str, object]:
+def _judged(
+    experiment: Experiment, metric: str, found: list[dict[str, float]]
+) -> dict[str, object]:
+    values = [one[metric] for one in found]
     theory, bound = experiment.theory[metric], experiment.bound(metric)
-    interval = mean_interval(found, 1 - 2 * LEVEL)
+    interval = mean_interval(values, 1 - 2 * LEVEL)
     return {
         "experiment": experiment.name,
         "engine": experiment.engine,
@@ -154,31 +146,18 @@ def _judged(experiment: Experiment, metric: str, found: list[float]) -> dict[str
         "low": interval.low,
         "high": interval.high,
         "n": interval.n,
-        "verdict": verdict(found, theory, bound),
+        "verdict": verdict(values, theory, bound),
     }
 
 
 def verdict(found: list[float], theory: float, bound: float) -> str:
-    """Return whether replications are equivalent to a theory within a bound, wrong or undecided.
+    """Return whether one value per replication is equivalent to a theory, wrong or undecided.
 
-    Parameters
-    ----------
-    found
-        One value per replication; NaN contradicts the theory.
-    theory, bound
-        The expected mean, and how far the mean may lie from it.
-
-    Examples
-    --------
-    >>> verdict([9.9, 10.0, 10.1], 10.0, 0.3), verdict([9.9, 10.0, 10.1], 10.0, 0.1)
-    ('ok', 'undecided')
-    >>> verdict([9.9, 10.0, 10.1], 11.0, 0.3)
-    'wrong'
+    NaN contradicts the theory; `bound` is how far the mean may lie from it.
     """
     if any(math.isnan(value) for value in found):
         return WRONG
-    inner = mean_interval(found, 1 - 2 * LEVEL)
+    inner, outer = (mean_interval(found, 1 - alpha) for alpha in (2 * LEVEL, LEVEL))
     if theory - bound <= inner.low and inner.high <= theory + bound:
         return OK
-    outer = mean_interval(found, 1 - LEVEL)
-    return UNDECIDED if outer.low <= theory <= outer.high else WRONG
+    return UNDECIDED if theory in outer else WRONG

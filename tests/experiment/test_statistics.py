@@ -7,7 +7,13 @@ import pytest
 from scipy import stats
 
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.statistics import mean_interval, paired_interval, student_t
+from asyncsim.experiment.statistics import (
+    mean_interval,
+    paired_interval,
+    ratio_values,
+    share_interval,
+    student_t,
+)
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
@@ -54,3 +60,18 @@ def test_a_confidence_outside_0_and_1_is_refused(confidence):
             ScenarioError, match=f"confidence must be between 0 and 1, got {confidence!r}"
         ):
             mean_interval(values, confidence)
+
+
+def test_a_ratio_of_sums_is_the_mean_of_its_values():
+    """Ten of one and ninety of three are 25 on average, not 20; parts of weight 0 drop out."""
+    assert ratio_values([10.0, 90.0, 0.0], [1.0, 3.0, 0.0]).tolist() == [17.5, 32.5]
+    assert not len(ratio_values([0.0], [0.0]))
+
+
+def test_none_of_thirty_proves_less_than_no_spread_suggests():
+    """The exact interval reaches 1 - 0.025^(1/30); without counts anything may be."""
+    assert share_interval([0, 0, 0], [10, 10, 10], 0.95) == (
+        0.0,
+        pytest.approx(1 - 0.025 ** (1 / 30)),
+    )
+    assert share_interval([0], [0], 0.95) == (0.0, 1.0)

@@ -61,12 +61,6 @@ def test_single_server_queues_equal_the_published_table():
     assert theory.batch_wait(0.8, 10, 0.0) == pytest.approx(24.5)
 
 
-def test_a_poisson_stream_makes_gm1_the_mm1_queue():
-    """With exponential gaps, the root of G/M/1 is the utilisation."""
-    wait = theory.gm1_wait(0.7, lambda s: 0.7 / (0.7 + s))
-    assert wait == pytest.approx(theory.mmc_wait(1, 0.7))
-
-
 def test_herd_equals_the_published_figure_and_brute_force():
     """1,000 on 20: 24.03 service times; and the mean of the starts, one by one."""
     assert theory.herd_mean_wait(1000, 20) == pytest.approx(24.03, abs=0.01)

@@ -118,36 +118,40 @@ def test_a_formula_of_retries_with_latencies_3_percent_wrong_is_caught(monkeypat
     assert set(found.values()) == {"ok"}
 
 
-def longer_jobs(monkeypatch):
-    """Plant: a worker takes 3 % longer for each job (SimPy)."""
-    right = Workers.book
-    monkeypatch.setattr(
-        Workers, "book", lambda self, job, now, work: right(self, job, now, work * WRONG)
-    )
+def larger_argument(owner, method, number):
+    """Return a plant: an argument of a method, counted from 0, is 3 % too large."""
+
+    def plant(monkeypatch):
+        right = getattr(owner, method)
+
+        def wrong(self, *given):
+            return right(self, *given[:number], given[number] * WRONG, *given[number + 1 :])
+
+        monkeypatch.setattr(owner, method, wrong)
+
+    return plant
 
 
-def longer_grid(monkeypatch):
-    """Plant: the grid of checks is 3 % too wide (SimPy)."""
-    right = Grid.next_check
-    monkeypatch.setattr(
-        Grid,
-        "next_check",
-        lambda self, step: right(attrs.evolve(self, interval=self.interval * WRONG), step),
-    )
+def larger_field(owner, method, name):
+    """Return a plant: a method sees a field of its object that is 3 % too large."""
+
+    def plant(monkeypatch):
+        right = getattr(owner, method)
+
+        def wrong(self, *given):
+            return right(attrs.evolve(self, **{name: getattr(self, name) * WRONG}), *given)
+
+        monkeypatch.setattr(owner, method, wrong)
+
+    return plant
 
 
-def slower_network(monkeypatch):
-    """Plant: a callback takes 3 % longer to arrive (SimPy)."""
-    right = WaitContext.deliver
-    monkeypatch.setattr(
-        WaitContext, "deliver", lambda self, delay, attempt: right(self, delay * WRONG, attempt)
-    )
-
-
-def later_retries(monkeypatch):
-    """Plant: a sender waits 3 % longer before it tries again (SimPy)."""
-    right = WaitContext.after
-    monkeypatch.setattr(WaitContext, "after", lambda self, pause: right(self, pause * WRONG))
+longer_jobs = larger_argument(Workers, "book", 2)  # of SimPy
+slower_network = larger_argument(WaitContext, "deliver", 0)  # of SimPy
+later_retries = larger_argument(WaitContext, "after", 0)  # of SimPy
+longer_hold = larger_argument(WaitContext, "hold", 0)  # of SimPy
+longer_grid = larger_field(Grid, "next_check", "interval")  # of SimPy
+larger_factor = larger_field(Intervals, "interval", "factor")  # engines and the closed form
 
 
 def scaled(*fields):
@@ -203,22 +207,6 @@ def likelier(purpose):
         monkeypatch.setattr(WaitContext, "chance", chance)
 
     return plant
-
-
-def larger_factor(monkeypatch):
-    """Plant: intervals grow by a factor 3 % too large (both engines, and the closed form)."""
-    right = Intervals.interval
-    monkeypatch.setattr(
-        Intervals,
-        "interval",
-        lambda self, k: right(attrs.evolve(self, factor=self.factor * WRONG), k),
-    )
-
-
-def longer_hold(monkeypatch):
-    """Plant: a connection is held 3 % longer (SimPy)."""
-    right = WaitContext.hold
-    monkeypatch.setattr(WaitContext, "hold", lambda self, hold: right(self, hold * WRONG))
 
 
 def dearer(unit):
