@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from attrs import define
 
 from asyncsim import plots
 from asyncsim.engine.metrics import MetricInfo, check_metric, metrics_of
@@ -57,31 +58,19 @@ IF_ANY = ("unresumed_share", "timed_out", "failed")  # shown only where some str
 PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time", "cost")  # with differences
 
 
+@define(slots=False, eq=False)
 class Comparison:
     """Strategies side by side; made by `asyncsim.compare`.
 
     `warm_up` is the number of seconds of each run that are in no metric.
     """
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        summaries: Mapping[str, Sequence[RunSummary]],
-        first: dict[str, Run],
-        seed: int,
-        confidence: float,
-        warm_up: float = 0.0,
-    ) -> None:
-        self.scenario = scenario
-        self.seed = seed
-        self.confidence = confidence
-        self.warm_up = warm_up
-        self._summaries = summaries
-        self._first = first
-        self._waits = {label: WaitCounts() for label in summaries}
-        for label, runs in summaries.items():
-            for one in runs:
-                self._waits[label].add(one)
+    scenario: Scenario
+    seed: int
+    confidence: float
+    warm_up: float
+    _summaries: Mapping[str, Sequence[RunSummary]]
+    _first: Mapping[str, Run]
 
     @property
     def replications(self) -> int:
@@ -92,6 +81,14 @@ class Comparison:
     def strategies(self) -> list[str]:
         """Labels of the strategies; the others are compared with the first."""
         return list(self._first)
+
+    @cached_property
+    def _waits(self) -> dict[str, WaitCounts]:
+        found = {label: WaitCounts() for label in self._summaries}
+        for label, runs in self._summaries.items():
+            for one in runs:
+                found[label].add(one)
+        return found
 
     @property
     def notes(self) -> list[str]:
@@ -384,7 +381,7 @@ def compare(
                 wanted = min(len(kept) + _still(rules), most)
                 play.bar.total = wanted * len(by_label)
     by_strategy = dict(zip(by_label, zip(*kept, strict=True), strict=True))
-    comparison = Comparison(scenario, by_strategy, first, seed, confidence, begin)
+    comparison = Comparison(scenario, seed, confidence, begin, by_strategy, first)
     warn_censored(comparison.notes)
     if rules:
         hint = "; raise most_replications, or accept the intervals"

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     )
     from asyncsim.plots.convergence import cumulative_mean, warm_up
     from asyncsim.plots.fields import (
-        figure_over_field,
-        figure_over_two_fields,
         mark_answer,
+        metric_over_field,
+        metric_over_two_fields,
         near,
         spread_out,
     )
@@ -47,8 +47,6 @@ __all__ = [
     "counted",
     "cumulative_mean",
     "figure",
-    "figure_over_field",
-    "figure_over_two_fields",
     "frontier",
     "grid",
     "heading",
@@ -56,6 +54,8 @@ __all__ = [
     "latency_distribution",
     "load_around_batch",
     "mark_answer",
+    "metric_over_field",
+    "metric_over_two_fields",
     "metrics_checked",
     "near",
     "overhead_against_latency",

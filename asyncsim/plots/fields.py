@@ -32,7 +32,7 @@ NEAR = 3.0
 """Values within this factor of an answer and its interval are near it."""
 
 
-def figure_over_field(
+def metric_over_field(
     lines: Mapping[str, pd.DataFrame],
     xlabel: str,
     ylabel: str,
@@ -74,7 +74,7 @@ def figure_over_field(
     return ax
 
 
-def figure_over_two_fields(
+def metric_over_two_fields(
     values: ArrayLike,
     columns: Sequence[str],
     rows: Sequence[str],

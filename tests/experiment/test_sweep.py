@@ -17,6 +17,7 @@ import asyncsim as sim
 from asyncsim.engine.metrics import metrics_of
 from asyncsim.experiment import sweep as tasks
 from asyncsim.experiment.checkpoint import Checkpoint
+from asyncsim.experiment.replications import Replications
 from asyncsim.model.scenario import changed
 from asyncsim.model.units import seconds_of_day
 
@@ -163,7 +164,10 @@ def test_the_size_of_tasks_changes_nothing(monkeypatch, serial, runs):
 def test_tasks_are_large_enough_to_be_worth_it():
     """Small points travel together."""
     points = swept(GRID | {"server.workers": list(range(1, 41))}, replications=1)._points
-    todo = tasks.tasks(points, 2, 0, "auto")
+    plans = {
+        point.number: Replications(point.scenario, point.strategies, 0, "auto") for point in points
+    }
+    todo = tasks.tasks(plans, 2)
     assert sum(len(task) for task in todo) == 80
     assert len(todo) == 80 * 2 * 2 / tasks.RUNS
 
@@ -198,7 +202,7 @@ def test_values_that_do_not_go_together_are_a_row_with_their_error():
 def test_resuming_plays_nothing_twice(tmp_path, serial, monkeypatch):
     """A sweep that was stopped goes on where it stopped, to the same frames."""
     grid, file = GRID | {"server.workers": [1, 2, 3]}, tmp_path / "sweep.sqlite"
-    play, begun = tasks._play, []
+    play, begun = tasks.Piece.play, []
 
     def interrupted(piece):
         begun.append(piece.point)
@@ -207,7 +211,7 @@ def test_resuming_plays_nothing_twice(tmp_path, serial, monkeypatch):
         return play(piece)
 
     with monkeypatch.context() as patched:
-        patched.setattr(tasks, "_play", interrupted)
+        patched.setattr(tasks.Piece, "play", interrupted)
         with pytest.raises(KeyboardInterrupt):
             swept(grid, replications=6, resume=file)
     rest = Counting()

@@ -10,12 +10,12 @@ def test_a_map_shows_the_unresumed_share_below_its_value():
     """In each cell; if there are too many cells, the title has the largest."""
     lost = np.array([[0.0, 0.2]])
     labels, span = ("callback", "loss", "workers"), (1.0, 2.0)
-    ax = plots.figure_over_two_fields(
+    ax = plots.metric_over_two_fields(
         [[1.0, 2.0]], ["0", "0.2"], ["1"], labels, span, unresumed=lost
     ).axes
     assert [text.get_text() for text in ax.texts] == ["1", "2\n20 % never"]
     many = np.ones((1, 99))
-    ax = plots.figure_over_two_fields(
+    ax = plots.metric_over_two_fields(
         many, ["x"] * 99, ["1"], labels, span, unresumed=many * 0.2
     ).axes
     assert ax.get_title(loc="left") == "callback (up to 20 % never resumed)"
