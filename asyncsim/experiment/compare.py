@@ -114,10 +114,9 @@ class Comparison:
         waits those that never resumed count as infinitely late.
 
         One row per strategy, quantile and kind of waits: ``strategy, q, of, waits`` (their number),
-        ``never`` (number of waits that never resumed), ``estimate`` (seconds, all replications
-        together), ``low`` (0 where no lower end is known: no latency is negative), ``high,
-        interval`` (how it was found, see `asyncsim.experiment.statistics.replicated_quantile`),
-        ``note``.
+        ``never`` (resumed), ``estimate`` (seconds, all replications together), ``low`` (0 where no
+        lower end is known), ``high, interval`` (how it was found, see
+        `asyncsim.experiment.statistics.replicated_quantile`), ``note``.
         """
         if not isinstance(qs, (list, tuple, np.ndarray)):
             raise scenario_error("qs", "must be a list such as [0.5, 0.95]", qs)
@@ -169,14 +168,11 @@ class Comparison:
 
         The last rows are paired differences to the first strategy.
         """
-        return pd.DataFrame(
-            [texts for _, _, texts in self._rows],
-            index=[
-                plots.heading(name, self._metrics[name].unit, self._lossy) + suffix
-                for name, suffix, _ in self._rows
-            ],
-            columns=pd.Index(self.strategies),
-        )
+        rows = {
+            plots.heading(name, self._metrics[name].unit, self._lossy) + suffix: texts
+            for name, suffix, texts in self._rows
+        }
+        return pd.DataFrame.from_dict(rows, orient="index", columns=self.strategies)
 
     @cached_property
     def _rows(self) -> list[tuple[str, str, list[str]]]:
@@ -293,21 +289,19 @@ def compare(
         By default 10, or as many as `precision` needs (it is then the least number).
     precision
         Continue until the half-width of the interval of `figure` is at most this share of its mean
-        under every strategy, confirmed by further replications: the rule of
-        `asyncsim.experiment.precision`, from 5 replications on.
+        under every strategy, by the rule of `asyncsim.experiment.precision`.
     within
-        In place of `precision`: the half-width itself, in the unit of the metric (``"5s"``), for
-        means near zero, of which a share makes no sense.
+        In place of it, for means near zero: the half-width in the metric's unit (``"5s"``).
     figure
         The metric that `precision` or `within` is about, a name of
         `asyncsim.engine.metrics.METRICS`.
     most_replications
         Upper limit with `precision` or `within`.
     warm_up
-        Leave this much of each run out of every metric (``"2 days"``), for a scenario of many days
-        that begins empty; `asyncsim.steady_state` finds how long it is. Instances that arrived in
-        it are not counted, load is that of the time after it, and metrics of whole runs
-        (`longest_queue`, `connection_time`) are NaN. Pictures of a single run show all of it.
+        Leave this much of each run out of every metric (``"2 days"``), if a scenario of many days
+        begins empty; `asyncsim.steady_state` finds how long. Instances that arrived in it are not
+        counted, and metrics of whole runs (`longest_queue`, `connection_time`) are NaN. Pictures
+        of a single run show all of it.
     seed, confidence
         Key of the random numbers, and level of every interval.
     engine, profile

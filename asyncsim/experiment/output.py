@@ -29,8 +29,8 @@ from asyncsim.model.validation import argument, scenario_error
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# The beginning of a formula, full-width characters and a quote of its own included
 FORMULA = re.compile("['\\s]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n]")
-"""The beginning of a formula, full-width characters and a quote of its own included."""
 TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums"
 CELL = "padding:4px 12px;border-bottom:1px solid rgba(127,127,127,.35)"
 WARNING = "border-left:4px solid #d55e00;padding-left:8px;margin:4px 0"

@@ -89,10 +89,7 @@ def points_of(
 def made(
     scenario: Scenario, strategies: Sequence[Strategy], changes: dict[str, Any]
 ) -> tuple[Scenario, tuple[Strategy, ...]]:
-    """Return scenario and strategies with the values of a point.
-
-    A field of a strategy is changed in all strategies that have one of that name.
-    """
+    """Return scenario and strategies with other values, the latter where they have the field."""
     outer = {name: value for name, value in changes.items() if not name.startswith(OF_STRATEGY)}
     inner = {
         name.removeprefix(OF_STRATEGY): value
@@ -135,26 +132,19 @@ def swept_labels(strategies: Mapping[str, Strategy], names: Iterable[str]) -> tu
     inner = {
         _first(name.removeprefix(OF_STRATEGY)) for name in names if name.startswith(OF_STRATEGY)
     }
-    swept = [one for one in strategies.values() if inner & fields_of(one)]
     labels = []
     for label, strategy in strategies.items():
-        alike = [one for one in swept if type(one) is type(strategy)]
-        labels.append(_kind_label(strategy, alike, inner) if strategy in swept else label)
+        if inner & fields_of(strategy):
+            kind = KIND_OF.get(type(strategy))
+            label = kind or type(strategy).__name__
+            alike = [one for one in strategies.values() if type(one) is type(strategy)]
+            if kind and len(alike) > 1:  # show what else differs
+                tables = [strategy_table(one) for one in alike]
+                for name, value in strategy_table(strategy).items():
+                    if name not in inner and any(table.get(name) != value for table in tables):
+                        label += f" {name}={value}"
+        labels.append(label)
     return distinct(labels)
-
-
-def _kind_label(strategy: Strategy, alike: Sequence[Strategy], inner: set[str]) -> str:
-    """Return the kind of a strategy, with the fields that differ from others of its kind."""
-    kind = KIND_OF.get(type(strategy))
-    if kind is None or len(alike) == 1:
-        return kind or type(strategy).__name__
-    own, *tables = map(strategy_table, (strategy, *alike))
-    differing = (
-        f"{name}={value}"
-        for name, value in own.items()
-        if name not in inner and any(table.get(name) != value for table in tables)
-    )
-    return " ".join([kind, *differing])
 
 
 def format_error(problem: BaseException) -> str:

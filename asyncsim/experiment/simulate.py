@@ -19,10 +19,8 @@ from asyncsim.model.validation import choice
 logger = logging.getLogger("asyncsim")
 
 ENGINES = ("auto", "simpy", "compiled")
-RESOLUTION = 60.0
-"""Default width of the bins of the load, in seconds."""
-_logged: set[tuple[str, ...]] = set()
-"""Parts that only SimPy plays, as logged so far."""
+RESOLUTION = 60.0  # default width of the bins of the load, in seconds
+_logged: set[tuple[str, ...]] = set()  # parts that only SimPy plays
 
 
 def simulate(

@@ -25,7 +25,6 @@ from asyncsim import plots
 from asyncsim.engine.metrics import (
     METRIC_ORDER,
     METRICS,
-    MetricInfo,
     check_metric,
     compute_metrics,
     metrics_of,
@@ -91,10 +90,6 @@ class Sweep:
         every = (self.scenario, *(p.scenario for p in self._points if p.scenario))
         return next((one for one in every if one.costs), self.scenario)
 
-    @cached_property
-    def _meanings(self) -> dict[str, MetricInfo]:
-        return metrics_of(self._priced)
-
     @cached_table
     def table(self) -> pd.DataFrame:
         """One row per point, strategy and metric.
@@ -103,14 +98,14 @@ class Sweep:
         ``unit``; ``mean, low, high`` over replications, as in `asyncsim.Comparison.table`; ``n``
         replications that had the metric; ``error``, empty where the point could be played.
         """
-        rows = []
+        rows, metrics = [], metrics_of(self._priced)
+        unplayed = np.empty((0, len(self.strategies), len(METRICS)))
         for point in self._points:
-            found = self._metrics.get(point.number)
+            found = self._metrics.get(point.number, unplayed)
             units = metrics_of(point.scenario) if point.scenario else {}
             for s, label in enumerate(self.strategies):
-                for name, metric in self._meanings.items():
-                    values = np.empty(0) if found is None else found[:, s, METRIC_ORDER[name]]
-                    mean = mean_interval(values, self.confidence)
+                for name, metric in metrics.items():
+                    mean = mean_interval(found[:, s, METRIC_ORDER[name]], self.confidence)
                     unit = units.get(name, metric).unit  # currencies may be swept, too
                     head = (point.number, *point.values, label, name, unit)
                     rows.append((*head, mean.mean, mean.low, mean.high, mean.n, point.error))
@@ -123,7 +118,8 @@ class Sweep:
 
         Points with an error have no runs.
         """
-        shown = [METRIC_ORDER[name] for name in self._meanings]
+        metrics = metrics_of(self._priced)
+        shown = [METRIC_ORDER[name] for name in metrics]
         rows = [
             (point.number, *point.values, label, k, *self._metrics[point.number][k, s, shown])
             for point in self._points
@@ -132,7 +128,7 @@ class Sweep:
             for k in range(self.replications)
         ]
         head = ["point", *self.names, "strategy", "replication"]
-        return pd.DataFrame(rows, columns=[*head, *self._meanings])
+        return pd.DataFrame(rows, columns=[*head, *metrics])
 
     @property
     def notes(self) -> list[str]:
@@ -298,8 +294,7 @@ def sweep(
 ) -> Sweep:
     """Play a scenario under several strategies with many values of its fields.
 
-    Every point and every strategy has the same random numbers: streams are keyed by seed,
-    replication and name, as in `asyncsim.compare`, whose metrics each point has to the last bit.
+    Every point has the same random numbers, and the metrics of `asyncsim.compare` to the last bit.
 
     Parameters
     ----------
@@ -313,19 +308,15 @@ def sweep(
     replications, seed
         Number of replications of each point, and the key of the random numbers.
     sample
-        Play this many points of a Latin hypercube instead, chosen by `seed`; `grid` then maps names
-        to ranges ``(low, high)``, such as ``{"server.workers": (2, 16), "arrivals.rate": ("50/h",
-        "300/h")}``.
+        Play this many points of a Latin hypercube instead, chosen by `seed`; `grid` then has
+        ranges ``(low, high)``, such as ``{"arrivals.rate": ("50/h", "300/h")}``.
     executor
-        Any `concurrent.futures.Executor`, such as a process pool or ``Client().get_executor()`` of
-        Dask; it stays open. The result is the same to the last bit on any of them.
-    n_jobs
-        Number of processes without an executor, as in `asyncsim.compare`.
+        Any `concurrent.futures.Executor`, such as ``Client().get_executor()`` of Dask; it stays
+        open, and the result is the same to the last bit.
     resume
-        File of finished points (SQLite; created if there is none). Points found there are not
-        played again, except those with an error or a damaged row; values may be added to the grid.
-        A file of another version of asyncsim is refused.
-    engine, confidence, progress
+        File of finished points (SQLite; created if there is none), which are not played again.
+        Points with an error or a damaged row are, and values may be added to the grid.
+    engine, confidence, n_jobs, progress
         As in `asyncsim.compare`.
 
     Returns
