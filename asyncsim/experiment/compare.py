@@ -169,7 +169,7 @@ class Comparison:
         The last rows are paired differences to the first strategy.
         """
         rows = {
-            plots.heading(name, self._metrics[name].unit, self._lossy) + suffix: texts
+            self._heading(name, self._metrics[name].unit) + suffix: texts
             for name, suffix, texts in self._rows
         }
         return pd.DataFrame.from_dict(rows, orient="index", columns=self.strategies)
@@ -190,43 +190,38 @@ class Comparison:
         return rows
 
     @property
-    def _lossy(self) -> bool:
-        return any(one.unresumed for one in self._waits.values())
-
-    @cached_property
     def _metrics(self) -> dict[str, MetricInfo]:
         return metrics_of(self.scenario)
+
+    def _heading(self, name: str, unit: str) -> str:
+        return plots.heading(name, unit, any(one.unresumed for one in self._waits.values()))
 
     def plot(self) -> Figure:
         """Draw latency distribution, overhead against latency, and the load around the batch."""
         figure, axes = plots.figure(3)
-        latencies = {label: self.latencies(label) for label in self.strategies}
-        open_waits = {label: self.run(label).open_waits for label in self.strategies}
-        armed = {label: one.armed for label, one in self._waits.items()}
-        plots.latency_distribution(latencies, axes[0], out_of=armed, legend=False)
-        plots.overhead_against_latency(self._overhead_points(), axes[1], legend=False)
-        plots.load_around_batch(open_waits, ax=axes[2], legend=False)
-        shares = {label: one.unresumed_share for label, one in self._waits.items()}
-        texts = {label: plots.with_unresumed(label, share) for label, share in shares.items()}
-        plots.shared_legend(figure, self.strategies, texts)
-        figure.suptitle(f"{self.scenario.name}, {self._times}", x=0.01, ha="left")
-        return figure
-
-    def _overhead_points(self) -> pd.DataFrame:
-        rows = {}
+        points, texts = {}, {}
         for label, waits in self._waits.items():
             armed = np.array(self._values(label, "armed"))
             per_wait = self._values(label, "requests") / np.where(armed > 0, armed, np.nan)
-            late = self._intervals["mean_latency", label][0]
             requests = mean_interval(per_wait, self.confidence)
-            rows[label] = {
+            late = self._intervals["mean_latency", label][0]
+            points[label] = {
                 "latency": late.mean,
                 "latency_half_width": np.nan_to_num(late.half_width),
                 "unresumed": waits.unresumed_share,
                 "requests": requests.mean,
                 "requests_half_width": np.nan_to_num(requests.half_width),
             }
-        return pd.DataFrame.from_dict(rows, orient="index")
+            texts[label] = plots.with_unresumed(label, waits.unresumed_share)
+        latencies = {label: self.latencies(label) for label in self.strategies}
+        all_armed = {label: waits.armed for label, waits in self._waits.items()}
+        open_waits = {label: run.open_waits for label, run in self._first.items()}
+        plots.latency_distribution(latencies, axes[0], all_armed)
+        plots.overhead_against_latency(pd.DataFrame.from_dict(points, orient="index"), axes[1])
+        plots.load_around_batch(open_waits, axes[2])
+        plots.shared_legend(figure, self.strategies, texts)
+        figure.suptitle(f"{self.scenario.name}, {self._times}", x=0.01, ha="left")
+        return figure
 
     @property
     def _times(self) -> str:
@@ -254,11 +249,13 @@ class Comparison:
             f"Replications: {self.replications}, {self._note}; mean ± half-width of the "
             f"{self.confidence:.0%} interval. Hover over a row for its meaning."
         )
-        rows = [
-            (plots.heading(name, "1", self._lossy) + suffix, self._metrics[name], texts)
-            for name, suffix, texts in self._rows
-        ]
-        table = metrics_html(self.strategies, rows)
+        table = metrics_html(
+            self.strategies,
+            [
+                (self._heading(n, "1") + end, self._metrics[n], texts)
+                for n, end, texts in self._rows
+            ],
+        )
         return result_html(self.scenario.name, table, note, self.notes)
 
 

@@ -125,12 +125,7 @@ def report(
     Examples
     --------
     >>> import asyncsim as sim, tempfile
-    >>> scenario = sim.Scenario(
-    ...     name="a day of orders",
-    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
-    ...     systems={"ledger": sim.NightlyBatch(start="22:00", item_time="150ms")},
-    ...     arrivals=sim.Poisson("100/day", between=("08:00", "20:00")),
-    ... )
+    >>> scenario = sim.Scenario.load("example:nightly_ledger")
     >>> found = sim.compare(scenario, [sim.Callback()], replications=2, progress=False)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     sim.report(found, folder + "/report.html", purpose="an example").name

@@ -269,12 +269,10 @@ def _ticks(places: Places, sampled: bool) -> dict[float, str] | None:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    found = scaled_value(value)
+    found = None if isinstance(value, float) else scaled_value(value)
     if found and found.scale.startswith("rate"):  # of a sample: with all the digits of a float
         return min(f"{found.number:.6g}/{found.scale.partition('/')[2]}", str(value), key=len)
-    return str(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def sweep(
@@ -340,12 +338,7 @@ def sweep(
     Examples
     --------
     >>> import asyncsim as sim
-    >>> scenario = sim.Scenario(
-    ...     name="a day of orders",
-    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
-    ...     systems={"ledger": sim.NightlyBatch(start="22:00", item_time="150ms")},
-    ...     arrivals=sim.Poisson("100/day", between=("08:00", "20:00")),
-    ... )
+    >>> scenario = sim.Scenario.load("example:nightly_ledger")
     >>> grid = {"systems.ledger.start": ["21:00", "22:00"], "server.workers": [1, 4]}
     >>> found = sim.sweep(scenario, grid, [sim.Callback()], replications=2, progress=False)
     >>> len(found.of("mean_latency"))

@@ -27,23 +27,15 @@ SHORTEST = 1e-3  # latencies below it are drawn at it, because a logarithmic axi
 MOST_POINTS = 2000
 
 
-def with_legend(ax: Axes, legend: bool) -> Axes:
-    """Return the Axes, with a legend if wanted."""
-    if legend and ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize=9)
-    return ax
-
-
 def latency_distribution(
     latencies: Mapping[str, Floats],
     ax: Axes | None = None,
     out_of: Mapping[str, int] | None = None,
-    legend: bool = True,
 ) -> Axes:
     """Draw the share of waits that resumed within a time, one line per strategy.
 
     `latencies` are in seconds, by strategy. `out_of` is the number of all waits: with unresumed
-    ones a line ends below 1, and the legend shows their share.
+    ones a line ends below 1, and its label shows their share.
     """
     ax = ax or figure(1)[1][0]
     looks = look(latencies)
@@ -66,12 +58,10 @@ def latency_distribution(
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter("{x:.0%}")
     tidy(ax, "How late are steps resumed?", "resume latency", "share of waits resumed by then")
-    return with_legend(ax, legend)
+    return ax
 
 
-def overhead_against_latency(
-    table: pd.DataFrame, ax: Axes | None = None, legend: bool = True
-) -> Axes:
+def overhead_against_latency(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw requests against latency, one point per strategy: lower left is better.
 
     `table` has one row per strategy (the index): ``latency`` in seconds and ``requests`` per wait,
@@ -98,23 +88,18 @@ def overhead_against_latency(
     ax.yaxis.set_major_formatter("{x:g}")
     late = "mean resume latency" + " of resumed waits" * bool((unresumed > 0).any())
     tidy(ax, "Overhead and latency", late, "requests per wait")
-    return with_legend(ax, legend)
+    return ax
 
 
-def load_around_batch(
-    open_waits: Mapping[str, pd.DataFrame],
-    span: tuple[float, float] | None = None,
-    ax: Axes | None = None,
-    legend: bool = True,
-) -> Axes:
-    """Draw the open waits around the time when most of them resume.
+def load_around_batch(open_waits: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
+    """Draw the open waits while those of the first busy night drain.
 
     `open_waits` has ``time`` (seconds), ``time_at`` (timestamps) and ``open`` per time bin, by
-    strategy; `span` is what is shown, by default the drain of the first busy night.
+    strategy.
     """
     ax = ax or figure(1)[1][0]
     looks = look(open_waits)
-    first, last = span if span is not None else drain_span(open_waits)
+    first, last = drain_span(open_waits)
     for label, table in open_waits.items():
         shown = table[(table["time"] >= first) & (table["time"] <= last)]
         at, count = shown["time_at"].tolist(), shown["open"].tolist()
@@ -127,7 +112,7 @@ def load_around_batch(
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     tidy(ax, "Open waits over time", f"clock ({readable(last - first)} shown)", "open waits")
-    return with_legend(ax, legend)
+    return ax
 
 
 def drain_span(open_waits: Mapping[str, pd.DataFrame]) -> tuple[float, float]:

@@ -159,7 +159,6 @@ def cumulative_mean(
     ylabel: str,
     reached: int | None = None,
     ax: Axes | None = None,
-    legend: bool = True,
 ) -> Axes:
     """Draw the mean of the first n replications with its interval, over n.
 
@@ -177,8 +176,6 @@ def cumulative_mean(
     late = seen.loc[seen["n"] >= 5, ["low", "high"]].to_numpy(dtype=float)
     _limits(ax, np.concatenate([late.ravel(), table["value"].to_numpy(dtype=float)]))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if legend:
-        _legend_below(ax)
     tidy(ax, "", "replications", ylabel)
     return ax
 
@@ -213,13 +210,9 @@ def warm_up(
     ax.set_xlim(0.5, len(series) + 0.5)
     _limits(ax, np.concatenate([series, interval or ()]))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend_below(ax)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize=9)
     tidy(ax, "", xlabel, ylabel)
     return ax
-
-
-def _legend_below(ax: Axes) -> None:
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize=9)
 
 
 def _limits(ax: Axes, shown: Floats) -> None:
@@ -227,7 +220,6 @@ def _limits(ax: Axes, shown: Floats) -> None:
     shown = shown[np.isfinite(shown)]
     if len(shown):
         low, high = float(shown.min()), float(shown.max())
-        room = 0.05 * (high - low)
-        if high - low <= ROUNDING * abs(high):
-            room = abs(high) / 2 or 1.0
+        alike = high - low <= ROUNDING * abs(high)
+        room = (abs(high) / 2 or 1.0) if alike else 0.05 * (high - low)
         ax.set_ylim(low - room, high + room)
