@@ -62,10 +62,11 @@ def points_of(
 
     An unknown name, or a value that is valid at no point of the grid, raises a `ScenarioError`.
     """
-    found = isinstance(grid, Mapping) and len(grid)
-    for wrong in [one for one in grid if not isinstance(one, str)] if found else [grid]:
-        right = 'must map dotted names of fields to values, such as {"server.workers": [2, 4, 8]}'
-        raise scenario_error("grid", right, wrong)
+    right = 'must map dotted names of fields to values, such as {"server.workers": [2, 4, 8]}'
+    if not isinstance(grid, Mapping) or not grid:
+        raise scenario_error("grid", right, grid)
+    if wrong := [name for name in grid if not isinstance(name, str)]:
+        raise scenario_error("grid", right, wrong[0])
     if sample is not None:
         rows = _sampled(scenario, strategies, grid, sample, seed)
     else:

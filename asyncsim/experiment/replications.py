@@ -211,31 +211,26 @@ def mapping(n_jobs: int) -> Iterator[Callable[..., Iterator[Any]]]:
 @contextmanager
 def processes(n_jobs: int) -> Iterator[Executor | None]:
     """Yield an executor on `n_jobs` processes; None for one, or if none starts (with a warning)."""
-    pool = None if n_jobs == 1 else _pool(n_jobs)
+    pool, before = None, active_children()
+    if n_jobs > 1:
+        try:
+            if not threads_start():  # a pool keeps one to manage its processes
+                raise OSError(NO_THREAD)
+            from concurrent.futures import ProcessPoolExecutor  # some Pythons have none
+
+            pool = ProcessPoolExecutor(n_jobs)
+            pool.submit(int)  # a pool starts nothing before its first task
+        except (ImportError, NotImplementedError, OSError) as error:  # no semaphores, no fork …
+            pool = None
+            for child in set(active_children()) - set(before):
+                child.terminate()  # otherwise this process would wait for them at its end
+            warn(
+                f"n_jobs={n_jobs} needs processes, and none can be started here ({error}), as in a "
+                "browser: everything is played in this one. The result is the same; n_jobs=1 "
+                "avoids this warning",
+            )
     with pool or nullcontext():
         yield pool
-
-
-def _pool(n_jobs: int) -> Executor | None:
-    """Return a pool whose first process has been started, or None."""
-    before = active_children()
-    try:
-        if not threads_start():  # a pool keeps one to manage its processes
-            raise OSError(NO_THREAD)
-        from concurrent.futures import ProcessPoolExecutor  # some Pythons have none
-
-        pool = ProcessPoolExecutor(n_jobs)
-        pool.submit(int)  # a pool starts nothing before its first task
-    except (ImportError, NotImplementedError, OSError) as error:  # no semaphores, no fork …
-        for child in set(active_children()) - set(before):
-            child.terminate()  # otherwise this process would wait for them at its end
-        warn(
-            f"n_jobs={n_jobs} needs processes, and none can be started here ({error}), as in a "
-            "browser: everything is played in this one. The result is the same; n_jobs=1 "
-            "avoids this warning",
-        )
-        return None
-    return pool
 
 
 def threads_start() -> bool:

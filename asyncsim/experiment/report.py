@@ -132,7 +132,7 @@ def report(
     'report.html'
     """
     shown: list[Any] = list(studies) if isinstance(studies, (list, tuple)) else [studies]
-    for study in shown or [studies]:
+    for study in shown or [studies]:  # an empty list is no study either
         if not isinstance(study, Study) or isinstance(study, type):
             right = "must be a study such as compare(…) returns, or a list of them"
             raise scenario_error("studies", right, study)
