@@ -43,13 +43,13 @@ def latency_distribution(
     for label, values in latencies.items():
         waits = out_of[label] if out_of else len(values)
         text = with_unresumed(label, 1 - len(values) / waits if waits else 0.0)
+        style = looks[label] | {"marker": None}
         if not len(values):
-            ax.plot([], [], label=text, lw=2, **(looks[label] | {"marker": None}))
+            ax.plot([], [], label=text, lw=2, **style)
             continue
         ordered = np.maximum(np.sort(values), SHORTEST)
         share = np.arange(1, len(ordered) + 1) / waits
         keep = np.unique(np.linspace(0, len(ordered) - 1, MOST_POINTS).astype(int))
-        style = looks[label] | {"marker": None}
         ax.step(ordered[keep], share[keep], where="post", label=text, lw=2, **style)
         if waits > len(ordered):  # the others never resume
             ax.axhline(share[-1], color=style["color"], lw=1, ls=":")

@@ -53,8 +53,7 @@ def metric_over_field(
     for label, table in lines.items():
         known = table.dropna(subset="mean").sort_values("x")
         x, mean = known["x"].to_numpy(), known["mean"].to_numpy()
-        low = known["low"].fillna(known["mean"]).to_numpy()
-        high = known["high"].fillna(known["mean"]).to_numpy()
+        low, high = (known[end].fillna(known["mean"]).to_numpy() for end in ("low", "high"))
         style = looks[label]
         if joined:
             ax.plot(x, mean, label=label, lw=2, ms=5, **style)
@@ -135,18 +134,15 @@ def spread_out(ax: Axes, table: pd.DataFrame, scale: str) -> Axes:
 
     `scale` is that of the x axis: ``"duration"`` (seconds), ``"whole number"`` or any other.
     """
-    times = scale == "duration"
     x, y = table["x"], table["mean"]
-    if len(table) and x.min() > 0 and x.max() > WIDE * x.min():
-        if times:
-            time_axis(ax, float(x.min()), float(x.max()))
-        else:
-            ax.set_xscale("log")
-    elif times and len(table):
-        plain_time_axis(ax, float(x.min()), float(x.max()))
+    wide = x.min() > 0 and x.max() > WIDE * x.min()
+    if scale == "duration" and len(table):
+        (time_axis if wide else plain_time_axis)(ax, float(x.min()), float(x.max()))
+    elif wide:
+        ax.set_xscale("log")
     elif scale == "whole number":
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(table) and y.min() > 0 and y.max() > WIDE * y.min():
+    if y.min() > 0 and y.max() > WIDE * y.min():
         ax.set_yscale("log")
     return ax
 

@@ -36,7 +36,10 @@ def arrival_rates(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         at = np.append(rows["hour"].to_numpy(dtype=float), float(rows["hour"].iloc[-1]) + 1)
         rate, low, high = (np.append(rows[c], rows[c].iloc[-1]) for c in ("rate", "low", "high"))
         colour, line = COLOURS[k % len(COLOURS)], LINES[k // len(COLOURS) % len(LINES)]
-        ax.step(at, rate, where="post", color=colour, ls=line, lw=2, label=_short(str(days)))
+        label = str(days)
+        if label.count(",") > 1 and label in "Mon, Tue, Wed, Thu, Fri, Sat, Sun":  # in a row
+            label = f"{label[:3]}–{label[-3:]}"
+        ax.step(at, rate, where="post", color=colour, ls=line, lw=2, label=label)
         ax.fill_between(at, low, high, step="post", color=colour, alpha=0.2, lw=0)
     ax.set(xlim=(0, 24), xticks=range(0, 25, 4))
     ax.set_ylim(bottom=0)
@@ -44,12 +47,6 @@ def arrival_rates(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.legend(frameon=False, fontsize=9)
     tidy(ax, "Arrivals: fitted rate and its interval", "time of day", "arrivals per hour")
     return ax
-
-
-def _short(days: str) -> str:
-    names = days.split(", ")
-    in_a_row = len(names) > 2 and days in "Mon, Tue, Wed, Thu, Fri, Sat, Sun"
-    return f"{names[0]}–{names[-1]}" if in_a_row else days
 
 
 def completions_by_clock(
@@ -72,9 +69,8 @@ def completions_by_clock(
             ax.axvspan(begin, begin + length, color=ORANGE, alpha=0.25, lw=0, zorder=0)
         ax.axvline(start, color=ORANGE, lw=2)
         ax.annotate(
-            f"{labels[1]} ",
-            (start, 0.97), xycoords=("data", "axes fraction"), ha="right" if start > 8 else "left",
-            va="top", fontsize=9, color="#A04300",
+            f"{labels[1]} ", (start, 0.97), xycoords=("data", "axes fraction"), color="#A04300",
+            ha="right" if start > 8 else "left", va="top", fontsize=9,
         )  # fmt: skip
     ax.set(xlim=(0, 24), xticks=range(0, 25, 4))
     ax.xaxis.set_major_formatter("{x:.0f}:00")
