@@ -1,8 +1,7 @@
 """Play a scenario with many values of its fields, all on the same random numbers.
 
-The points of a sweep are played in tasks large enough to be worth sending to another process: a
-handful of replications of one point, or several small points. The tasks depend on the sweep alone,
-so the result is the same on any executor.
+The replications of all points are played in tasks that are worth sending to another process. The
+result is the same on any executor.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from attrs import define, evolve, frozen
+from attrs import define, evolve
 
 from asyncsim import plots
 from asyncsim.engine.metrics import (
@@ -61,7 +60,7 @@ from asyncsim.model.validation import argument, cached_table, scenario_error
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RUNS = 32  # per task: even short ones take longer than handing a task to Dask (2 ms)
+RUNS = 32  # of a task: even short ones take longer than handing a task to Dask (2 ms)
 ROWS_SHOWN = 40  # points in the table of a notebook
 
 
@@ -392,42 +391,25 @@ def sweep(
 # --- tasks ----------------------------------------------------------------------------------------
 
 
-@frozen
-class Piece:
-    """Some replications of one point: all that travels to another process."""
+Task = Sequence[tuple[int, Replications, int]]  # replications to play: point, its plan, number
 
-    point: int
-    plan: Replications
-    replications: range
 
-    def play(self) -> Floats | str:
-        """Return the metrics, replications × strategies × `METRICS`, or an error as text."""
+def play(task: Task) -> list[Floats | str]:
+    """Return the metrics of each replication, strategies × `METRICS`, or its error as text."""
+    found: list[Floats | str] = []
+    failed: dict[int, str] = {}  # points, which are not played further
+    for point, plan, replication in task:
         try:
-            return np.array([self.plan.collect(_metrics, k) for k in self.replications])
+            found.append(failed.get(point) or np.array(plan.collect(_metrics, replication)))
         except Exception as problem:  # a custom system may raise anything: it is data of its point
-            return format_error(problem)
+            failed[point] = format_error(problem)
+            found.append(failed[point])
+    return found
 
 
 def _metrics(run: Run) -> list[float]:
     found = compute_metrics(run.record, run.scenario)
     return [found[name] for name in METRICS]
-
-
-def tasks(plans: Mapping[int, Replications], replications: int) -> list[list[Piece]]:
-    """Return the tasks of the points that can be played."""
-    at_once = max([1, *(RUNS // len(plan.strategies) for plan in plans.values())])
-    pieces = [
-        Piece(number, plan, range(first, min(first + at_once, replications)))
-        for number, plan in plans.items()
-        for first in range(0, replications, at_once)
-    ]
-    together = max(at_once // replications, 1)
-    return [pieces[k : k + together] for k in range(0, len(pieces), together)]
-
-
-def play(task: list[Piece]) -> list[Floats | str]:
-    """Play a task; the error of a piece takes the place of its metrics."""
-    return [piece.play() for piece in task]
 
 
 def _played(
@@ -437,23 +419,24 @@ def _played(
 
     Closing the generator cancels the tasks that have not begun.
     """
-    todo = tasks(plans, replications)
-    waiting: dict[int, dict[range, Any]] = defaultdict(dict)
+    every = [(point, plan, k) for point, plan in plans.items() for k in range(replications)]
+    waiting: dict[int, dict[int, Any]] = defaultdict(dict)
     with processes(n_jobs) if executor is None else nullcontext(executor) as pool:
+        size = max([1, *(RUNS // len(plan.strategies) for plan in plans.values())])
+        size = size if pool else replications  # one point
+        todo = [every[k : k + size] for k in range(0, len(every), size)]
         futures = {pool.submit(play, task): task for task in todo} if pool else {}
         if pool:
             played = ((futures[done], done.result()) for done in as_completed(futures))
         else:
             played = ((task, play(task)) for task in todo)
         try:
-            for piece, found in chain.from_iterable(zip(*one, strict=True) for one in played):
-                parts = waiting[piece.point]
-                parts[piece.replications] = found
-                if sum(map(len, parts)) == replications:
-                    waiting.pop(piece.point)
-                    in_order = [parts[k] for k in sorted(parts, key=lambda some: some.start)]
+            for (point, _, k), found in chain.from_iterable(zip(*p, strict=True) for p in played):
+                waiting[point][k] = found
+                if len(waiting[point]) == replications:
+                    in_order = [found for _, found in sorted(waiting.pop(point).items())]
                     error = next((one for one in in_order if isinstance(one, str)), None)
-                    yield piece.point, error or np.concatenate(in_order)
+                    yield point, error or np.stack(in_order)
         finally:
             for future in futures:
                 future.cancel()
