@@ -230,7 +230,7 @@ class Comparison:
 
     @property
     def _note(self) -> str:
-        """Seed, warm-up and kind of interval, in words."""
+        """Seed and warm-up in words."""
         without = ""
         if self.warm_up:
             waits = max(sum(one.left_out for one in runs) for runs in self._summaries.values())
@@ -249,13 +249,11 @@ class Comparison:
             f"Replications: {self.replications}, {self._note}; mean ± half-width of the "
             f"{self.confidence:.0%} interval. Hover over a row for its meaning."
         )
-        table = metrics_html(
-            self.strategies,
-            [
-                (self._heading(n, "1") + end, self._metrics[n], texts)
-                for n, end, texts in self._rows
-            ],
-        )
+        rows = [
+            (self._heading(name, "1") + suffix, self._metrics[name], texts)
+            for name, suffix, texts in self._rows
+        ]
+        table = metrics_html(self.strategies, rows)
         return result_html(self.scenario.name, table, note, self.notes)
 
 

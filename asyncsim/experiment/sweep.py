@@ -311,8 +311,8 @@ def sweep(
         Any `concurrent.futures.Executor`, such as ``Client().get_executor()`` of Dask; it stays
         open, and the result is the same to the last bit.
     resume
-        File of finished points (SQLite; created if there is none), which are not played again.
-        Points with an error or a damaged row are, and values may be added to the grid.
+        File of finished points (SQLite; created if there is none). They are not played again,
+        unless they have an error or a damaged row; values may be added to the grid.
     engine, confidence, n_jobs, progress
         As in `asyncsim.compare`.
 
