@@ -183,7 +183,7 @@ class Capacity(PlannerAnswer):
         shown = plots.near(finite, self._found) if limited else finite
         lines = {label: shown[shown["strategy"] == label] for label in strategies}
         xlabel = self.field + (f" [{self._space.unit.strip()}]" if self._space.unit else "")
-        plots.figure_over_field(lines, xlabel, plots.heading(self._metric, self._unit), ax)
+        plots.metric_over_field(lines, xlabel, plots.heading(self._metric, self._unit), ax)
         plots.mark_answer(ax, self._found, self._bound)
         plots.spread_out(ax, shown, self._space.scale)
         off, endless = len(finite) - len(shown), len(self._tried) - len(finite)
