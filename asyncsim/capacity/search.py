@@ -12,13 +12,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
-from attrs import Factory, define, evolve, fields, frozen
+from attrs import Factory, define, evolve, fields_dict, frozen
 
-from asyncsim.capacity.target import Measure
+from asyncsim.capacity.target import Measure, Target
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
 from asyncsim.errors import ScenarioError
@@ -59,22 +59,15 @@ from asyncsim.model.strategies import Strategy, specification_of
 from asyncsim.model.units import SECONDS_PER_UNIT, nearest, number_text, text_of
 from asyncsim.model.validation import scenario_error
 
-RIGHT = "must be two values (low, high), such as ('1min', '1h'), (1, 64) or ('50/h', '5000/h')"
+RANGE = "must be two values (low, high), such as ('1min', '1h'), (1, 64) or ('50/h', '5000/h')"
 SCALES = ("duration", "number", "whole number")
-WORKERS_FIELD = "server.workers"
-WEEKLY_VOLUME = "arrivals.volume"
-"""A factor on the rates of a week."""
-LOSS = "strategy.loss"
-TOLERANCE = 0.01
-"""Values closer than this share of themselves count as one."""
-NEAR_ZERO = 0.01
-"""In a space from zero, the tolerance of values below this share of its length is absolute."""
-FEW = 5
-"""Runs that are enough to see whether a backlog grows."""
-NEARLY_FULL = 0.95
-"""Notes name systems and workers with a load above this share."""
-NEGLIGIBLE = 0.01
-"""Steps in the wrong direction by less than this share of a measure leave it monotone."""
+WORKERS_FIELD, LOSS = "server.workers", "strategy.loss"
+WEEKLY_VOLUME = "arrivals.volume"  # a factor on the rates of a week
+TOLERANCE = 0.01  # values closer than this share of themselves count as one
+NEAR_ZERO = 0.01  # in a space from zero, tolerance is absolute below this share of its length
+FEW = 5  # runs that are enough to see whether a backlog grows
+NEARLY_FULL = 0.95  # notes name systems and workers with a load above this share
+NEGLIGIBLE = 0.01  # a smaller step in the wrong direction leaves a measure monotone
 
 
 @frozen
@@ -90,11 +83,11 @@ class SearchSpace:
     def between(cls, field: str, ends: Sequence[Any]) -> SearchSpace:
         """Return the space between two values as users write them."""
         if not isinstance(ends, (list, tuple)) or len(ends) != 2:
-            raise scenario_error("between", RIGHT, ends)
+            raise scenario_error("between", RANGE, ends)
         low, high = scaled_ends(ends)
-        known = low and (low.scale in SCALES or low.scale.startswith("rate"))
+        known = low and low.scale.startswith((*SCALES, "rate"))
         if not (known and low and high) or low.scale != high.scale or low.number >= high.number:
-            raise scenario_error("between", RIGHT, ends)
+            raise scenario_error("between", RANGE, ends)
         return cls(field, low.scale, low.number, high.number)
 
     @property
@@ -110,9 +103,8 @@ class SearchSpace:
     @property
     def unit(self) -> str:
         """The text after a number of the scale, such as ``"/day"``."""
-        if self.field == WEEKLY_VOLUME:
-            return " times the rates"
-        return self.scale.removeprefix("rate") if self.scale.startswith("rate") else ""
+        rate = self.scale.removeprefix("rate") if self.scale.startswith("rate") else ""
+        return " times the rates" if self.field == WEEKLY_VOLUME else rate
 
     def written(self, x: float) -> Any:
         """Return a value as a scenario takes it."""
@@ -134,9 +126,8 @@ class SearchSpace:
 
     def middle(self, a: float, b: float) -> float:
         """Return the value halfway between two."""
-        if self.whole:
-            return float(int(a + b) // 2)
-        return self.rounded(math.sqrt(a * b) if self.logarithmic else (a + b) / 2)
+        between = math.sqrt(a * b) if self.logarithmic else (a + b) / 2
+        return float(int(a + b) // 2) if self.whole else self.rounded(between)
 
     def interpolated(self, a: float, b: float, part: float) -> float:
         """Return the value at a part of the way from one value to another."""
@@ -157,8 +148,8 @@ class SearchSpace:
             grown = math.log1p(TOLERANCE) * 2 ** min(stride, 30)
             factor = math.exp(min(grown, math.log(2)))  # overloaded runs take long
             return self.rounded(x * factor if up else x / factor)
-        size = 1 if self.whole else TOLERANCE * (self.high - self.low)
-        return self.rounded(x + size * 2**stride if up else x - size * 2**stride)
+        size = (1 if self.whole else TOLERANCE * (self.high - self.low)) * 2**stride
+        return self.rounded(x + size if up else x - size)
 
     def grid(self, n: int) -> list[float]:
         """Return at most n values over the range, both ends among them."""
@@ -172,9 +163,8 @@ def boundary(
 ) -> tuple[float | None, float | None]:
     """Return the last value that meets a condition, from the good end of a space, and the next.
 
-    The condition holds at the good end (``"low"`` or ``"high"``) and changes once; the search
-    begins at `start` with a step of 2^stride tolerances or whole numbers. None where there is no
-    such value. On a logarithmic scale both are about a tolerance apart.
+    The condition holds at the good end (``"low"`` or ``"high"``) and changes once. The first step,
+    from `start`, has 2^stride tolerances or whole numbers. None where there is no such value.
     """
     here = space.rounded(start)
     met = meets(here)
@@ -196,15 +186,12 @@ def bisect(
     """Return the last value that meets a condition and the next, from one of either kind."""
     while not space.close(inside, outside):
         middle = space.middle(inside, outside)
-        if meets(middle):
-            inside = middle
-        else:
-            outside = middle
+        inside, outside = (middle, outside) if meets(middle) else (inside, middle)
     return inside, outside
 
 
 class Options(TypedDict, total=False):
-    """The keywords of `Effort`."""
+    """The keywords of `Effort`, for type checkers."""
 
     replications: int
     seed: int
@@ -228,13 +215,12 @@ class Effort:
     @classmethod
     def of(cls, options: Options) -> Effort:
         """Return the effort of keywords, their names checked."""
-        known = [field.name for field in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise ScenarioError(
-                    f"keywords must be some of {', '.join(map(repr, known))}, got {name!r}"
-                    f"{nearest(name, known)}"
-                )
+        known = fields_dict(cls)
+        if wrong := [name for name in options if name not in known]:
+            raise ScenarioError(
+                f"keywords must be some of {', '.join(map(repr, known))}, got {wrong[0]!r}"
+                f"{nearest(wrong[0], known)}"
+            )
         return cls(**options)
 
     def __attrs_post_init__(self) -> None:
@@ -263,8 +249,7 @@ class Sample:
         return cls(measure.of_run(summary), armed, still, summary.unresumed, Asked.of(run))
 
 
-@frozen
-class Overload:
+class Overload(NamedTuple):
     """Whether demand exceeds capacity: by its whole interval, by its mean, by its upper end."""
 
     certain: bool
@@ -274,26 +259,47 @@ class Overload:
 
 @define(eq=False)
 class Evaluations:
-    """The runs at the values of a field, played once when asked for, while `playing` is open.
-
-    A target is met only if no larger share of the waits than `lost` is lost.
-    """
+    """The runs at the values of a field, played once when asked for, while `playing` is open."""
 
     scenario: Scenario
     strategies: tuple[Strategy, ...]
     space: SearchSpace
-    measure: Measure
+    target: Target
     effort: Effort
-    lost: float = 1.0
     _play: Runner | None = None
     _samples: dict[float, list[list[Sample]]] = Factory(dict)
     _overloads: dict[float, Overload] = Factory(dict)
 
+    @classmethod
+    def of(
+        cls,
+        scenario: Scenario,
+        strategies: tuple[Strategy, ...],
+        field: str,
+        between: Sequence[Any],
+        options: Options,
+        *,
+        target: str = "",
+        figure: str | None = None,
+    ) -> Evaluations:
+        """Return the evaluations of a target, or of a metric without a bound; all are checked."""
+        effort = Effort.of(options)
+        for strategy in strategies:
+            check_played(scenario, strategy, None)
+        if figure is None:
+            wanted = Target.parse(target, scenario)
+        else:
+            wanted = Target(Measure.of(figure, scenario), math.inf)
+        return cls(scenario, strategies, SearchSpace.between(field, between), wanted, effort)
+
+    @property
+    def measure(self) -> Measure:
+        """What is measured of each run."""
+        return self.target.measure
+
     @contextmanager
     def playing(self, desc: str) -> Iterator[None]:
-        """Open the processes and the progress bar of a search; strategies are checked."""
-        for strategy in self.strategies:
-            check_played(self.scenario, strategy, None)
+        """Open the processes and the progress bar of a search."""
         with runner(self.effort.n_jobs, self.effort.progress, desc) as self._play:
             yield
         self._play = None
@@ -360,14 +366,11 @@ class Evaluations:
         """Return whether demand exceeds capacity at a value, so that queues grow without bound.
 
         An overloaded system limits the steps after it, so workers count only where no system may be
-        overloaded. More workers do not help such a system, but are necessary where they check ever
-        more waits. Checks at short intervals do not overload: busy workers make fewer of them.
+        overloaded. More workers help where they check ever more waits, but no system. Checks at
+        short intervals do not overload: busy workers make fewer of them.
         """
-        if x not in self._overloads:
-            self._overloads[x] = self._overload(x)
-        return self._overloads[x]
-
-    def _overload(self, x: float) -> Overload:
+        if x in self._overloads:
+            return self._overloads[x]
         scenario, strategies = self.setup(x)
         if not goes_on(scenario):
             return Overload(False, False, False)
@@ -376,13 +379,13 @@ class Evaluations:
             demand = outside_shares(scenario, [run.demand for run in runs], self.effort.confidence)
             ends = {name: _ends(share) for name, share in demand.items()}
             systems = [[name for name in ends if ends[name][k] > 1 + 1e-9] for k in range(3)]
-            busy = least_busy(scenario, strategy, self.lost) > 1 - 1e-9
+            busy = least_busy(scenario, strategy, self.target.lost) > 1 - 1e-9
+            outside = self.space.field != WORKERS_FIELD
             for k, names in enumerate(systems):
-                harm = self.space.field != WORKERS_FIELD or checks_never_end(
-                    scenario, strategy, names
-                )
-                over[k] |= (bool(names) and harm) or (busy and not systems[2 - k])
-        return Overload(*over)
+                harm = bool(names) and (outside or checks_never_end(scenario, strategy, names))
+                over[k] |= harm or (busy and not systems[2 - k])
+        self._overloads[x] = Overload(*over)
+        return self._overloads[x]
 
     def loses_callbacks(self, strategy: int = 0) -> bool:
         """Return whether callbacks are lost for good and the measure leaves no wait out.
@@ -408,11 +411,7 @@ class Evaluations:
         infinite = [set(column) == {math.inf} for column in columns if not math.isnan(sum(column))]
         if infinite != sorted(infinite, reverse=not rising):
             return False
-        steps = [
-            (one, other)
-            for one, other in itertools.pairwise(columns)
-            if math.inf not in one and math.inf not in other
-        ]
+        steps = [pair for pair in itertools.pairwise(columns) if math.inf not in pair[0] + pair[1]]
         confidence = 1 - (1 - self.effort.confidence) / max(len(steps), 1)
         for one, other in steps:
             step = paired_interval(one, other, confidence)
@@ -425,27 +424,11 @@ class Evaluations:
     def _all(self) -> list[Sample]:
         return [run for columns in self._samples.values() for runs in columns for run in runs]
 
-    def unresumed_share(self, x: float, strategy: int = 0) -> float:
-        """Return the share of all armed waits at a value that never resumed."""
-        runs = self._runs(x)[strategy]
-        return unresumed_share(sum(run.unresumed for run in runs), sum(run.armed for run in runs))
-
     def unresumed_notes(self) -> list[str]:
         """Return how the measure counts waits that never resumed."""
         still_waiting = sum(run.still_waiting for run in self._all)
         ended = sum(run.unresumed for run in self._all) - still_waiting
         return self.measure.unresumed_notes(ended, still_waiting)
-
-    def infinite_notes(self, x: float | None) -> list[str]:
-        """Return a note if some runs at a value beyond the answer are infinite, but not all."""
-        values = [] if x is None else self.at(x)[0]
-        k, n = values.count(math.inf), len(values)
-        if x is None or not 0 < k < n:
-            return []
-        return [
-            f"at {self.space.text(x)} {self.measure.metric} is infinite in {k} of {n} runs and "
-            "finite in the others: these are too few runs to decide whether it is met"
-        ]
 
     def load_notes(self, x: float) -> list[str]:
         """Return a note for each system, and the workers, with little or no capacity to spare."""
@@ -455,27 +438,33 @@ class Evaluations:
             demand = [run.demand for run in runs]
             loads = outside_shares(scenario, demand, self.effort.confidence)
             busy = shares(scenario, demand).get(WORKERS, 0.0)
-            least = least_busy(scenario, strategy, self.lost)  # runs may have seen less
+            least = least_busy(scenario, strategy, self.target.lost)  # runs may have seen less
             loads[WORKERS] = Interval(max(least, busy), 0.0, len(runs))
             for name, load in loads.items():
                 most[name] = max(load, most.get(name, load), key=lambda one: one.mean)
-        certain = self.overload(x).certain
-        unknown = [reason for strategy in strategies for reason in unbounded(scenario, strategy)]
-        return list(dict.fromkeys(unknown)) + [
-            f"at {self.space.text(x)} {name} would need {_percent(load)} of the time there is, if "
-            f"all days are alike{_backlog(certain or name != WORKERS) * (load.mean > 1)}"
-            for name, load in most.items()
-            if load.mean > NEARLY_FULL
-        ]
+        notes = [reason for strategy in strategies for reason in unbounded(scenario, strategy)]
+        for name, load in most.items():
+            if load.mean <= NEARLY_FULL:
+                continue
+            half = f" ± {load.half_width:.1%}" if load.half_width > 5e-4 else ""
+            backlog = ": checks may become fewer and waits time out, or else a backlog grows"
+            if self.overload(x).certain or name != WORKERS:
+                backlog = ": a backlog grows, which a longer length shows"
+            notes.append(
+                f"at {self.space.text(x)} {name} would need {load.mean:.1%}{half} of the time "
+                f"there is, if all days are alike{backlog * (load.mean > 1)}"
+            )
+        return list(dict.fromkeys(notes))
 
     def table(self) -> pd.DataFrame:
         """Return one row per value and strategy; the values also as numbers, in column ``x``."""
         rows = []
         for x in self.values:
-            for k, label in enumerate(self.labels):
-                interval, lost = self.interval(x, k), self.unresumed_share(x, k)
-                ends = interval.mean, interval.low, interval.high
-                rows.append((self.space.written(x), x, label, *ends, lost, interval.n))
+            for k, (label, runs) in enumerate(zip(self.labels, self._runs(x), strict=True)):
+                mean = self.interval(x, k)
+                never, armed = sum(run.unresumed for run in runs), sum(run.armed for run in runs)
+                ends = mean.mean, mean.low, mean.high, unresumed_share(never, armed), mean.n
+                rows.append((self.space.written(x), x, label, *ends))
         columns = ["value", "x", "strategy", "mean", "low", "high", "unresumed_share", "n"]
         return pd.DataFrame(rows, columns=columns)
 
@@ -485,14 +474,3 @@ def _ends(share: Interval) -> tuple[float, float, float]:
     if math.isnan(share.half_width):
         return -math.inf, share.mean, math.inf
     return share.low, share.mean, share.high
-
-
-def _percent(share: Interval) -> str:
-    return f"{share.mean:.1%}" + (f" ± {share.half_width:.1%}" if share.half_width > 5e-4 else "")
-
-
-def _backlog(certain: bool) -> str:
-    """Return the consequence of overload: there may be fewer checks, and less after a wait."""
-    if certain:
-        return ": a backlog grows, which a longer length shows"
-    return ": checks may become fewer and waits time out, or else a backlog grows"

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import pandas as pd
@@ -17,18 +16,17 @@ import scipy
 from attrs import frozen
 
 from asyncsim import plots
-from asyncsim.capacity.answers import NOT_FOUND, Capacity, Found, PlannerAnswer
-from asyncsim.capacity.search import LOSS, Effort, Evaluations, Options, SearchSpace, bisect
+from asyncsim.capacity.questions import NOT_FOUND, Capacity, Found, PlannerAnswer
+from asyncsim.capacity.search import LOSS, Effort, Evaluations, Options, bisect
 from asyncsim.capacity.target import Measure
-from asyncsim.engine.run import Run
-from asyncsim.engine.simulation import check_played, check_scenario
+from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.replications import (
     Replications,
     RunSummary,
+    WaitCounts,
     labelled,
     runner,
-    unresumed_share,
 )
 from asyncsim.experiment.statistics import Interval, interval_of, paired_interval
 from asyncsim.model.scenario import Scenario
@@ -45,16 +43,14 @@ from asyncsim.model.validation import scenario_error, with_own_tables
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-GRID = 7
-"""Values of the whole range that are tried for changes of the better strategy."""
+GRID = 7  # values of the whole range that are tried for changes of the better strategy
 USUAL: tuple[Strategy, ...] = (
     Callback("50ms"),
     CallbackWithSafetyPoll("50ms", every="15min"),
     LongPolling("1min"),
     *(Polling(every) for every in ("10s", "1min", "5min", "15min", "1h")),
     Backoff("1s", 2.0, "5min"),
-)
-"""The default strategies of a frontier."""
+)  # the default strategies of a frontier
 YES, PERHAPS, NO = "yes", "perhaps", "no"
 
 
@@ -112,22 +108,17 @@ def break_even(
     >>> 15 * 60 < answer.value < 25 * 60  # callback: 10 min late on average; polling: T/2
     True
     """
-    chosen = Effort.of(effort)
-    for strategy in (first, other):
-        check_played(scenario, strategy, None)
-    measure = Measure.of(figure, scenario)
-    space = SearchSpace.between(field, between)
-    tried = Evaluations(scenario, (first, other), space, measure, chosen)
+    tried = Evaluations.of(scenario, (first, other), field, between, effort, figure=figure)
     with tried.playing("break-even"):
-        grid = space.grid(GRID)
+        grid = tried.space.grid(GRID)
         leads = [_lead(tried, x) for x in grid]
         changes = [
-            pair
-            for pair in itertools.pairwise(grid)
-            if _lead(tried, pair[0]).seems != _lead(tried, pair[1]).seems
+            (below, above)
+            for (below, one), (above, next_one) in itertools.pairwise(zip(grid, leads, strict=True))
+            if one.seems != next_one.seems
         ]
         found = _crossing(tried, *changes[0]) if changes else NOT_FOUND
-    labels, exactly = tried.labels, ""
+    exactly = ""
     losers = [k for k in range(2) if tried.loses_callbacks(k)]
     if losers:
         found, exactly, notes = _break_even_of_loss(tried, losers)
@@ -135,17 +126,14 @@ def break_even(
         notes = _lead_notes(tried, leads, found[0])
     decided = [lead.certain for lead in leads if lead.certain]
     turns = sum(one != next_one for one, next_one in itertools.pairwise(decided))
+    load_notes = [] if found[0] is None else tried.load_notes(found[0])
     return Capacity(
-        f"break-even in {figure} of {labels[0]} and {labels[1]}",
+        f"break-even in {figure} of {' and '.join(tried.labels)}",
         tried,
         found,
         instead_of_interval=exactly,
         one_way=bool(losers) or turns <= 1,
-        notes=[
-            *notes,
-            *tried.unresumed_notes(),
-            *([] if found[0] is None else tried.load_notes(found[0])),
-        ],
+        notes=[*notes, *tried.unresumed_notes(), *load_notes],
     )
 
 
@@ -153,8 +141,7 @@ class _Lead(NamedTuple):
     """The better strategy at a value: -1 the first (or neither), 1 the other."""
 
     seems: int
-    certain: int
-    """0 if the difference is not significant."""
+    certain: int  # 0 if the difference is not significant
 
 
 def _lead(tried: Evaluations, x: float) -> _Lead:
@@ -165,10 +152,9 @@ def _lead(tried: Evaluations, x: float) -> _Lead:
     """
     first, other = tried.at(x)
     confidence = tried.effort.confidence
-    if math.inf not in first and math.inf not in other:
+    if math.inf not in first + other:
         gain = paired_interval(other, first, confidence)
-        certain = 1 if gain.low > 0 else -1 if gain.high < 0 else 0
-        return _Lead(1 if gain.mean > 0 else -1, certain)
+        return _Lead(1 if gain.mean > 0 else -1, int(gain.low > 0) - int(gain.high < 0))
     wins = sum(a < b for a, b in zip(first, other, strict=True))
     losses = sum(a > b for a, b in zip(first, other, strict=True))
     seems = 1 if losses > wins else -1
@@ -189,9 +175,9 @@ def _crossing(tried: Evaluations, below: float, above: float) -> Found:
     upper = [x for x in tried.values if x > value and certain(x, -before)]
     low = high = None
     if lower:
-        low, _ = bisect(lambda x: certain(x, before), space, max(lower), beyond)
+        low, _ = bisect(lambda x: certain(x, before), space, lower[-1], beyond)
     if upper:
-        high, _ = bisect(lambda x: certain(x, -before), space, min(upper), value)
+        high, _ = bisect(lambda x: certain(x, -before), space, upper[0], value)
     return value, low, high
 
 
@@ -240,10 +226,9 @@ class Frontier(PlannerAnswer):
     figures, units
         The metric across and the one upwards, both better when small, and their units.
     table
-        One row per strategy: both metrics with ``_low`` and ``_high``; ``unresumed_share`` (the
-        share of all its armed waits that never resumed); ``on_frontier`` (*yes*: no other has
-        better means in both; *no*: another is better in both by its whole interval; *perhaps*: one
-        is by its means) and ``beaten_by``.
+        One row per strategy: both metrics with ``_low`` and ``_high``; ``unresumed_share`` of its
+        armed waits; ``on_frontier`` (*yes*: no other has better means in both; *no*: another is
+        better in both by its whole interval; *perhaps*: by its means) and ``beaten_by``.
     replications, seed, confidence
         What the intervals rest on.
     """
@@ -344,17 +329,22 @@ def frontier(
         raise scenario_error("figures", "must be two different ones", figures)
     across, upwards = (Measure.of(name, scenario) for name in figures)
     plan = Replications(scenario, tuple(by_label.values()), chosen.seed, chosen.engine)
-    found = dict(zip(by_label, _measured(plan, (across, upwards), chosen), strict=True))
-    measured = {label: columns for label, (columns, _) in found.items()}
+    measured: dict[str, Columns] = {label: ([], []) for label in by_label}
+    counts = {label: WaitCounts() for label in by_label}
+    runs = chosen.replications * len(by_label)
+    with runner(chosen.n_jobs, chosen.progress, "frontier", runs) as play:
+        for summaries in play.collect(plan, RunSummary.of, range(chosen.replications)):
+            for label, summary in zip(by_label, summaries, strict=True):
+                counts[label].add(summary)
+                measured[label][0].append(across.of_run(summary))
+                measured[label][1].append(upwards.of_run(summary))
     rows = []
-    for label, (columns, unresumed) in found.items():
+    for label, columns in measured.items():
         row: dict[str, object] = {"strategy": label}
         for measure, values in zip((across, upwards), columns, strict=True):
-            interval = interval_of(values, chosen.confidence)
-            row[measure.metric] = interval.mean
-            row[f"{measure.metric}_low"] = interval.low
-            row[f"{measure.metric}_high"] = interval.high
-        row["unresumed_share"] = unresumed
+            mean, name = interval_of(values, chosen.confidence), measure.metric
+            row |= {name: mean.mean, f"{name}_low": mean.low, f"{name}_high": mean.high}
+        row["unresumed_share"] = counts[label].unresumed_share
         rows.append(row | _dominance(label, measured, chosen.confidence))
     return Frontier(
         scenario,
@@ -367,28 +357,7 @@ def frontier(
     )
 
 
-Columns = tuple[list[float], list[float]]
-"""Two measures by replication."""
-
-
-def _kept(run: Run, measures: tuple[Measure, Measure]) -> tuple[float, float, float, float]:
-    """Return both measures of a run, and the numbers of unresumed and of armed waits."""
-    summary = RunSummary.of(run)
-    across, upwards = (measure.of_run(summary) for measure in measures)
-    return across, upwards, summary.unresumed, summary.metrics["armed"]
-
-
-def _measured(
-    plan: Replications, measures: tuple[Measure, Measure], effort: Effort
-) -> Iterator[tuple[Columns, float]]:
-    """Yield both measures of each strategy, and its share of waits that never resumed."""
-    runs = effort.replications * len(plan.strategies)
-    with runner(effort.n_jobs, effort.progress, "frontier", runs) as play:
-        keep = partial(_kept, measures=measures)
-        played = list(play.collect(plan, keep, range(effort.replications)))
-    for rows in zip(*played, strict=True):
-        across, upwards, never, armed = zip(*rows, strict=True)
-        yield (list(across), list(upwards)), unresumed_share(sum(never), sum(armed))
+Columns = tuple[list[float], list[float]]  # two measures by replication
 
 
 def _dominance(label: str, measured: Mapping[str, Columns], confidence: float) -> dict[str, str]:
@@ -397,11 +366,8 @@ def _dominance(label: str, measured: Mapping[str, Columns], confidence: float) -
     for other, columns in measured.items():
         if other == label:
             continue
-        gaps = [
-            _gap(own, others, confidence)
-            for own, others in zip(measured[label], columns, strict=True)
-        ]
-        means, highs = zip(*gaps, strict=True)
+        pairs = zip(measured[label], columns, strict=True)
+        means, highs = zip(*(_gap(own, one, confidence) for own, one in pairs), strict=True)
         if max(means) <= 0 and min(means) < 0:
             by_mean.append(other)
             if max(highs) <= 0 and min(highs) < 0:
