@@ -13,16 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
-from asyncsim.cli.commands import (
-    add_capacity,
-    add_compare,
-    add_examples,
-    add_fit,
-    add_run,
-    add_verify,
-    add_warm_up,
-)
-from asyncsim.cli.serve_command import add_serve
+from asyncsim.cli.commands import COMMANDS
 from asyncsim.errors import AsyncsimError, CensoredWarning
 
 EPILOG = """\
@@ -52,8 +43,7 @@ LOOK_ALIKES = {
     **{"≤": "<=", "≥": ">=", "≈": "~", "∞": "inf", "√": "sqrt", "µ": "u", "μ": "u"},
     **{"‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'},
     **{"█": "#", "▏": "|", "✓": "+", "✗": "x", "▶": ">", "€": "EUR", "£": "GBP", "ß": "ss"},
-}
-"""ASCII substitutes for characters whose decomposition has none."""
+}  # in ASCII, of characters whose decomposition has none
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -141,12 +131,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"asyncsim {version('asyncsim')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    add_compare(commands)
-    add_run(commands)
-    add_capacity(commands)
-    add_serve(commands)
-    add_fit(commands)
-    add_verify(commands)
-    add_warm_up(commands)
-    add_examples(commands)
+    for command in COMMANDS:
+        command.add_to(commands)
     return parser

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import asyncsim as sim
 from asyncsim.exercises.checkers import NumberChecker, closed_form
 from asyncsim.exercises.gradebook import Exercise
-from asyncsim.model.distributions import fixed
-from asyncsim.model.strategies import Polling
 
 SHOWN: dict[str, object] = {}
 
-HALF_HOUR = Polling("30min")
-WAIT = fixed("10h 10s")  # from noon to ten seconds past 22:00
+HALF_HOUR = sim.Polling("30min")
+WAIT = sim.fixed("10h 10s")  # from noon to ten seconds past 22:00
 
 
 def checks() -> float:

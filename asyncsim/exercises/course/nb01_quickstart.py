@@ -6,42 +6,35 @@ from functools import cache
 
 import numpy as np
 
+import asyncsim as sim
 from asyncsim.exercises.checkers import ChoiceChecker, NumberChecker, Option, closed_form
 from asyncsim.exercises.gradebook import Exercise
-from asyncsim.experiment.simulate import simulate
 from asyncsim.experiment.statistics import mean_interval
-from asyncsim.model.arrivals import Poisson
-from asyncsim.model.distributions import exponential, lognormal
-from asyncsim.model.process import AsyncStep, Process, Step
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import WorkflowServer
-from asyncsim.model.strategies import Callback, Polling
-from asyncsim.model.systems import NightlyBatch
 
 ORDERS = 600
 ITEM, CALLBACK_WORK, POLL_WORK, SLOW = 0.15, 0.02, 0.01, 1.0
 WORKERS = 4
-LEDGER = Scenario(
+LEDGER = sim.Scenario(
     name="nightly ledger",
-    process=Process(
+    process=sim.Process(
         "order to cash",
         [
-            Step("validate", work=exponential("200ms")),
-            AsyncStep("post to ledger", system="ledger"),
-            Step("notify", work=exponential("200ms")),
+            sim.Step("validate", work=sim.exponential("200ms")),
+            sim.AsyncStep("post to ledger", system="ledger"),
+            sim.Step("notify", work=sim.exponential("200ms")),
         ],
         first_activation=30,
     ),
-    systems={"ledger": NightlyBatch("22:00", item_time=lognormal(mean=ITEM, sd="100ms"))},
-    server=WorkflowServer(WORKERS, poll_work=POLL_WORK, callback_work=CALLBACK_WORK),
-    arrivals=Poisson(f"{ORDERS}/day", between=("08:00", "20:00")),
+    systems={"ledger": sim.NightlyBatch("22:00", item_time=sim.lognormal(mean=ITEM, sd="100ms"))},
+    server=sim.WorkflowServer(WORKERS, poll_work=POLL_WORK, callback_work=CALLBACK_WORK),
+    arrivals=sim.Poisson(f"{ORDERS}/day", between=("08:00", "20:00")),
 )
 SHOWN: dict[str, object] = {"scenario": LEDGER}
 
 
 def callback_overhead() -> float:
     """Return the worker time of a day for callbacks: orders x deliveries x handling."""
-    deliveries = closed_form(Callback("50ms"), lognormal(mean=ITEM, sd="100ms")).deliveries
+    deliveries = closed_form(sim.Callback("50ms"), sim.lognormal(mean=ITEM, sd="100ms")).deliveries
     return ORDERS * deliveries * CALLBACK_WORK
 
 
@@ -80,9 +73,9 @@ OVERHEAD = Exercise(
 def last_latency() -> float:
     """Return the mean of the largest latency of a day, over ten replications."""
     slow = LEDGER.replace(
-        server=WorkflowServer(WORKERS, poll_work=POLL_WORK, callback_work=SLOW),
+        server=sim.WorkflowServer(WORKERS, poll_work=POLL_WORK, callback_work=SLOW),
     )
-    runs = (simulate(slow, Callback("50ms"), seed=11, replication=k) for k in range(10))
+    runs = (sim.simulate(slow, sim.Callback("50ms"), seed=11, replication=k) for k in range(10))
     return mean_interval([run.summary()["max_latency"].iloc[0] for run in runs]).mean
 
 
@@ -121,8 +114,8 @@ LAST = Exercise(
 
 def own_grid() -> tuple[str, str]:
     """Simulate a day; compare each latency with the grid from the arming of its own wait."""
-    poll = Polling("15min")
-    waits = simulate(LEDGER, poll, seed=1).waits
+    poll = sim.Polling("15min")
+    waits = sim.simulate(LEDGER, poll, seed=1).waits
     waited = waits["completed"] - waits["armed"]
     by_grid = np.ceil(waited / poll.interval) * poll.interval - waited
     off = float((waits["latency"] - by_grid).abs().max())

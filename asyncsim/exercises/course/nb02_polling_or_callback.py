@@ -5,27 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import asyncsim as sim
 from asyncsim.exercises.checkers import NumberChecker, PropertyChecker, closed_form
 from asyncsim.exercises.feedback import Remark
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment import theory
-from asyncsim.experiment.simulate import simulate
 from asyncsim.experiment.statistics import mean_interval
-from asyncsim.model.arrivals import Poisson
-from asyncsim.model.closed_forms import Expected
-from asyncsim.model.distributions import exponential
-from asyncsim.model.process import AsyncStep, Process
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, LongPolling, Polling, Strategy
-from asyncsim.model.systems import NightlyBatch
 
-SERVICE = exponential("10min")
+SERVICE = sim.exponential("10min")
 SHOWN: dict[str, object] = {"service_time": SERVICE}
 
 
-def from_arming(interval: str) -> Expected:
+def from_arming(interval: str) -> sim.Expected:
     """Return the closed form for polling the service from arming."""
-    return closed_form(Polling(interval), SERVICE)
+    return closed_form(sim.Polling(interval), SERVICE)
 
 
 HALF = Exercise(
@@ -108,20 +101,20 @@ MOST_LATE, MOST_CHECKS = 40 * 60.0, 10.0
 STARTS = ("22:00", "22:15", "22:30")
 
 
-def ledger(start: str) -> Scenario:
+def ledger(start: str) -> sim.Scenario:
     """Return a ledger whose batch starts at a time of day and takes a minute and a half."""
-    return Scenario(
+    return sim.Scenario(
         name="ledger",
-        process=Process("order", [AsyncStep("post", "ledger")]),
-        systems={"ledger": NightlyBatch(start, item_time="150ms")},
-        arrivals=Poisson("600/day", between=("08:00", "20:00")),
+        process=sim.Process("order", [sim.AsyncStep("post", "ledger")]),
+        systems={"ledger": sim.NightlyBatch(start, item_time="150ms")},
+        arrivals=sim.Poisson("600/day", between=("08:00", "20:00")),
     )
 
 
-def out_of_step(strategy: Strategy) -> Iterator[Remark]:
+def out_of_step(strategy: sim.Strategy) -> Iterator[Remark]:
     """Simulate three nights for each start of the batch; a good poller is equally late in all."""
-    if isinstance(strategy, Callback | LongPolling):
-        which = "An open connection" if isinstance(strategy, LongPolling) else "A callback"
+    if isinstance(strategy, sim.Callback | sim.LongPolling):
+        which = "An open connection" if isinstance(strategy, sim.LongPolling) else "A callback"
         yield Remark(
             False,
             f"{which} would work, but this ledger sends no callbacks and holds no connections: it "
@@ -132,7 +125,7 @@ def out_of_step(strategy: Strategy) -> Iterator[Remark]:
     late: dict[str, float] = {}
     asked, hang = [], 0
     for start in STARTS:
-        runs = [simulate(ledger(start), strategy, seed=5, replication=k) for k in range(3)]
+        runs = [sim.simulate(ledger(start), strategy, seed=5, replication=k) for k in range(3)]
         rows = [run.summary().iloc[0] for run in runs]
         late[start] = mean_interval([row["mean_latency"] for row in rows]).mean
         asked.append(mean_interval([row["checks_per_wait"] for row in rows]).mean)
@@ -156,8 +149,8 @@ def out_of_step(strategy: Strategy) -> Iterator[Remark]:
         yield Remark(False, f"It is late by {means}: {_why_late(strategy)}")
 
 
-def _why_late(strategy: Strategy) -> str:
-    if isinstance(strategy, Polling) and strategy.anchor == "clock":
+def _why_late(strategy: sim.Strategy) -> str:
+    if isinstance(strategy, sim.Polling) and strategy.anchor == "clock":
         if strategy.jitter:
             return "the jitter is too small to spread the checks over the whole interval."
         return (
@@ -173,7 +166,7 @@ IN_STEP = Exercise(
     "per wait) and is at most 40 minutes late on average, whenever the batch starts.",
     PropertyChecker(
         "a strategy, such as sim.Polling('1h', 'clock')",
-        lambda answer: isinstance(answer, Strategy),
+        lambda answer: isinstance(answer, sim.Strategy),
         out_of_step,
         "Checks that are spread over the interval are about half an hour late every night, "
         "without more checks. (Jitter is up to 37.5 minutes late, because its gaps are uneven.)",
@@ -192,7 +185,7 @@ ATTEMPTS = math.ceil(math.log(MOST_OPEN) / math.log(BAD_LOSS))
 """The fewest n with p^n below one in ten thousand."""
 
 
-def bad_day(strategy: Callback) -> Iterator[Remark]:
+def bad_day(strategy: sim.Callback) -> Iterator[Remark]:
     """Compare with the closed form: after n attempts a share of p^n is undelivered."""
     yield Remark(
         strategy.loss == BAD_LOSS,
@@ -229,7 +222,7 @@ BAD_DAY = Exercise(
     "attempts as possible?",
     PropertyChecker(
         "sim.Callback('2s', loss=0.2, retries=[…]) with your pauses",
-        lambda answer: type(answer) is Callback,
+        lambda answer: type(answer) is sim.Callback,
         bad_day,
         "Independent losses become rare quickly. On a really bad day they are not independent: the "
         "network is down for an hour, and all quick retries fail. Hence the growing pauses in "

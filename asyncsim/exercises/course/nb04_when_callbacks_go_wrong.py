@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncsim as sim
 from asyncsim.exercises.checkers import (
     ChoiceChecker,
     NumberChecker,
@@ -10,34 +11,27 @@ from asyncsim.exercises.checkers import (
     closed_form,
 )
 from asyncsim.exercises.gradebook import Exercise
-from asyncsim.experiment.simulate import simulate
-from asyncsim.model.arrivals import Poisson, Regular
-from asyncsim.model.distributions import exponential
-from asyncsim.model.process import AsyncStep, Process, Step
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, CallbackWithSafetyPoll, Polling
-from asyncsim.model.systems import OnlineService, People
 
 ARMING, KEPT = 0.1, 0.05
-ANSWER = exponential("200ms")
-QUICK = Scenario(
+ANSWER = sim.exponential("200ms")
+QUICK = sim.Scenario(
     name="quick service",
-    process=Process("request", [AsyncStep("ask", "service", arm_delay=ARMING)]),
-    systems={"service": OnlineService(ANSWER, lanes=None)},
-    arrivals=Poisson("20000/day"),
+    process=sim.Process("request", [sim.AsyncStep("ask", "service", arm_delay=ARMING)]),
+    systems={"service": sim.OnlineService(ANSWER, lanes=None)},
+    arrivals=sim.Poisson("20000/day"),
 )
 
 
-def approvals(clerk: str) -> Scenario:
+def approvals(clerk: str) -> sim.Scenario:
     """Return an approval with a time-out of two hours, and a clerk with a given work time."""
-    ask = AsyncStep(
-        "approve", "clerk", timeout="2h", on_timeout=[AsyncStep("approve by deputy", "deputy")]
+    ask = sim.AsyncStep(
+        "approve", "clerk", timeout="2h", on_timeout=[sim.AsyncStep("approve by deputy", "deputy")]
     )
-    return Scenario(
+    return sim.Scenario(
         name="approval",
-        process=Process("approve invoice", [ask, Step("pay")], first_activation=31),
-        systems={"clerk": People(1, clerk), "deputy": People(1, "5min")},
-        arrivals=Regular("30min", offset="9h"),
+        process=sim.Process("approve invoice", [ask, sim.Step("pay")], first_activation=31),
+        systems={"clerk": sim.People(1, clerk), "deputy": sim.People(1, "5min")},
+        arrivals=sim.Regular("30min", offset="9h"),
         length="12h",
     )
 
@@ -115,7 +109,7 @@ KEEP = Exercise(
 
 def late_callback() -> tuple[str, str]:
     """Simulate a clerk who is slower than the time-out; count approvals and payments."""
-    run = simulate(approvals("150min").replace(length="9h 10min"), Callback(), seed=1)
+    run = sim.simulate(approvals("150min").replace(length="9h 10min"), sim.Callback(), seed=1)
     delivered = run.deliveries.set_index("serial_number")["outcome"]
     timed_out = run.waits.query("outcome == 'timed out'")
     deputy = run.waits.query("step == 'approve by deputy' and outcome == 'resumed'")
@@ -165,12 +159,12 @@ LATE = Exercise(
     ),
 )
 
-LOSS, TEN_MINUTES = 0.05, exponential("10min")
+LOSS, TEN_MINUTES = 0.05, sim.exponential("10min")
 REMEDIES = {
-    "retries": Callback("2s", loss=LOSS, retries=["5s", "5min", "30min"]),
-    "safety poll": CallbackWithSafetyPoll("2s", loss=LOSS, every="30min", anchor="random"),
-    "polling 1min": Polling("1min", "random"),
-    "polling 2min": Polling("2min", "random"),
+    "retries": sim.Callback("2s", loss=LOSS, retries=["5s", "5min", "30min"]),
+    "safety poll": sim.CallbackWithSafetyPoll("2s", loss=LOSS, every="30min", anchor="random"),
+    "polling 1min": sim.Polling("1min", "random"),
+    "polling 2min": sim.Polling("2min", "random"),
 }
 
 

@@ -4,35 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import asyncsim as sim
 from asyncsim.exercises.checkers import NumberChecker, PropertyChecker
 from asyncsim.exercises.feedback import Remark
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment import theory
-from asyncsim.experiment.simulate import simulate
-from asyncsim.model.arrivals import Poisson
-from asyncsim.model.distributions import Fixed, exponential
-from asyncsim.model.process import AsyncStep, Process, Step
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import WorkflowServer
-from asyncsim.model.strategies import Callback
-from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.distributions import Fixed
 
 HERD, CALLBACK_WORK, NOTIFY, WORKERS = 10_000, 0.02, 0.2, 4
 LIMIT_SECONDS = 10.0
-LEDGER = Scenario(
+LEDGER = sim.Scenario(
     name="end of day",
-    process=Process(
+    process=sim.Process(
         "order to cash",
         [
-            Step("validate", work=exponential("200ms")),
-            AsyncStep("post to ledger", system="ledger"),
-            Step("notify", work=exponential(NOTIFY)),
+            sim.Step("validate", work=sim.exponential("200ms")),
+            sim.AsyncStep("post to ledger", system="ledger"),
+            sim.Step("notify", work=sim.exponential(NOTIFY)),
         ],
         first_activation=30,
     ),
-    systems={"ledger": NightlyBatch("22:00", "100ms", results="at end")},
-    server=WorkflowServer(WORKERS, poll_work="10ms", callback_work=CALLBACK_WORK),
-    arrivals=Poisson(f"{HERD}/day", between=("08:00", "20:00")),
+    systems={"ledger": sim.NightlyBatch("22:00", "100ms", results="at end")},
+    server=sim.WorkflowServer(WORKERS, poll_work="10ms", callback_work=CALLBACK_WORK),
+    arrivals=sim.Poisson(f"{HERD}/day", between=("08:00", "20:00")),
 )
 SHOWN: dict[str, object] = {"ledger": LEDGER}
 
@@ -81,9 +75,9 @@ HOW_MANY = Exercise(
 MOST_QUEUED, MOST_LATE = 100.0, 390.0
 
 
-def spread_out(strategy: Callback) -> Iterator[Remark]:
+def spread_out(strategy: sim.Callback) -> Iterator[Remark]:
     """Simulate three nights: the queue must stay short, and the latency within its limit."""
-    runs = [simulate(LEDGER, strategy, seed=5, replication=night) for night in range(3)]
+    runs = [sim.simulate(LEDGER, strategy, seed=5, replication=night) for night in range(3)]
     rows = [run.summary().iloc[0] for run in runs]
     queued = sum(float(row["longest_queue"]) for row in rows) / len(rows)
     late = sum(float(row["mean_latency"]) for row in rows) / len(rows)
@@ -108,7 +102,7 @@ def spread_out(strategy: Callback) -> Iterator[Remark]:
         yield Remark(False, f"{lost} steps never resume: callbacks must be spread, not lost.")
 
 
-def _why_queued(strategy: Callback) -> str:
+def _why_queued(strategy: sim.Callback) -> str:
     if isinstance(strategy.delay, Fixed):
         return "the same delay for all moves the herd to another time but does not spread it"
     return (
@@ -123,7 +117,7 @@ SPREAD = Exercise(
     "latency within 6.5 minutes.",
     PropertyChecker(
         "a callback with a delay, such as sim.Callback(delay=sim.uniform(0, '5min'))",
-        lambda answer: isinstance(answer, Callback),
+        lambda answer: isinstance(answer, sim.Callback),
         spread_out,
         "Four workers need 10,000 times 220 ms, divided by four: a little more than nine minutes. "
         "A spread slightly wider than this has no long queue; a narrower one always does.",

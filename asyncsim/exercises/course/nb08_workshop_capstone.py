@@ -8,47 +8,40 @@ from typing import Any
 
 from attrs import evolve
 
+import asyncsim as sim
 from asyncsim.capacity.target import Measure
 from asyncsim.exercises.checkers import PropertyChecker
 from asyncsim.exercises.feedback import Remark
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment.replications import RunSummary
-from asyncsim.experiment.simulate import simulate
-from asyncsim.model.arrivals import Poisson
-from asyncsim.model.distributions import exponential, lognormal
-from asyncsim.model.process import AsyncStep, Process, Step
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import CostModel, WorkflowServer
-from asyncsim.model.strategies import Callback, LongPolling, Polling, Strategy
-from asyncsim.model.systems import NightlyBatch, OnlineService
 
 SHOWN: dict[str, object] = {}
 LOSS, MOST_LATE, MOST_COST = 0.02, 120.0, 130.0
 
 
-def waiting(name: str, system: str, timeout: str) -> AsyncStep:
+def waiting(name: str, system: str, timeout: str) -> sim.AsyncStep:
     """Return an asynchronous step of the company."""
-    return AsyncStep(name, system, call_work="20ms", timeout=timeout, on_timeout="continue")
+    return sim.AsyncStep(name, system, call_work="20ms", timeout=timeout, on_timeout="continue")
 
 
-HOUSE = Scenario(  # as in data/capstone.toml; a test compares them
+HOUSE = sim.Scenario(  # as in data/capstone.toml; a test compares them
     name="mail order",
-    process=Process(
+    process=sim.Process(
         "order to cash",
         [
-            Step("validate", exponential("200ms")),
+            sim.Step("validate", sim.exponential("200ms")),
             waiting("check stock", "warehouse", timeout="1d"),
             waiting("post to ledger", "ledger", timeout="2d"),
-            Step("notify", exponential("200ms")),
+            sim.Step("notify", sim.exponential("200ms")),
         ],
     ),
     systems={
-        "warehouse": OnlineService(lognormal("4min", "3min"), lanes=None),
-        "ledger": NightlyBatch("22:00", lognormal("100ms", "60ms"), results="at end"),
+        "warehouse": sim.OnlineService(sim.lognormal("4min", "3min"), lanes=None),
+        "ledger": sim.NightlyBatch("22:00", sim.lognormal("100ms", "60ms"), results="at end"),
     },
-    arrivals=Poisson("8000/day", between=("08:00", "20:00")),
-    server=WorkflowServer(2, poll_work="20ms", callback_work="30ms"),
-    costs=CostModel(
+    arrivals=sim.Poisson("8000/day", between=("08:00", "20:00")),
+    server=sim.WorkflowServer(2, poll_work="20ms", callback_work="30ms"),
+    costs=sim.CostModel(
         request=0.0002,
         worker_hour=1.0,
         worker_time="provided",
@@ -68,7 +61,7 @@ PARTS = {
 
 def a_design(answer: Any) -> bool:
     """Return whether an answer is a scenario and a strategy."""
-    kinds = (Scenario, Strategy)
+    kinds = (sim.Scenario, sim.Strategy)
     return (
         isinstance(answer, tuple)
         and len(answer) == 2
@@ -76,7 +69,7 @@ def a_design(answer: Any) -> bool:
     )
 
 
-def forbidden_changes(design: Scenario) -> Iterator[Remark]:
+def forbidden_changes(design: sim.Scenario) -> Iterator[Remark]:
     """Report changes to parts that a design must not change."""
     parts = ("process", "systems", "arrivals", "costs", "length")
     other = [part for part in parts if getattr(design, part) != getattr(HOUSE, part)]
@@ -88,7 +81,7 @@ def forbidden_changes(design: Scenario) -> Iterator[Remark]:
         )
 
 
-def prescribed(design: Scenario, strategy: Strategy) -> Iterator[Remark]:
+def prescribed(design: sim.Scenario, strategy: sim.Strategy) -> Iterator[Remark]:
     """Check the work times, losses and retries that the company prescribes."""
     same = evolve(design.server, workers=HOUSE.server.workers) == HOUSE.server
     yield Remark(
@@ -98,13 +91,13 @@ def prescribed(design: Scenario, strategy: Strategy) -> Iterator[Remark]:
         else "The server differs from the company's, which has poll_work='20ms', "
         "callback_work='30ms' (a new WorkflowServer has zero), and no limit or policy of its own.",
     )
-    if isinstance(strategy, LongPolling):
+    if isinstance(strategy, sim.LongPolling):
         yield Remark(
             False,
             "The ledger and the warehouse hold no connections open for eight thousand orders: they "
             "answer at once, or send a callback.",
         )
-    if isinstance(strategy, Callback):
+    if isinstance(strategy, sim.Callback):
         retries = bool(strategy.retries)
         reason = "Retries need a sender that notices losses." if retries else "No retries."
         yield Remark(not retries, reason)
@@ -115,14 +108,14 @@ def prescribed(design: Scenario, strategy: Strategy) -> Iterator[Remark]:
         )
 
 
-def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Remark]:
+def holds(answer: tuple[sim.Scenario, sim.Strategy]) -> Iterator[Remark]:
     """Simulate three days; compare lateness, losses and costs with the conditions."""
     design, strategy = answer
     if changes := list(forbidden_changes(design)):
         yield from changes
         return
     yield from prescribed(design, strategy)
-    runs = [simulate(design, strategy, replication=day) for day in range(DAYS)]
+    runs = [sim.simulate(design, strategy, replication=day) for day in range(DAYS)]
     summaries = [RunSummary.of(run) for run in runs]
 
     def mean(metric: str) -> float:
@@ -155,16 +148,16 @@ def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Remark]:
     )
 
 
-def _why_late(strategy: Strategy, late: float) -> str:
-    if isinstance(strategy, Callback):
+def _why_late(strategy: sim.Strategy, late: float) -> str:
+    if isinstance(strategy, sim.Callback):
         return "the callbacks of a night arrive together and queue for too few workers"
-    if isinstance(strategy, Polling) and late > strategy.interval:
+    if isinstance(strategy, sim.Polling) and late > strategy.interval:
         return "checks are later than their interval, because they queue for too few workers"
     return "a poller is late by up to its interval, and a shorter interval costs more requests"
 
 
-def _why_lost(strategy: Strategy) -> str:
-    if isinstance(strategy, Callback):
+def _why_lost(strategy: sim.Strategy) -> str:
+    if isinstance(strategy, sim.Callback):
         return "no check finds lost callbacks; a safety poll would"
     return "a poller that stops checking notices nothing"
 
