@@ -14,20 +14,8 @@ from asyncsim.experiment.statistics import mean_interval
 ORDERS = 600
 ITEM, CALLBACK_WORK, POLL_WORK, SLOW = 0.15, 0.02, 0.01, 1.0
 WORKERS = 4
-LEDGER = sim.Scenario(
-    name="nightly ledger",
-    process=sim.Process(
-        "order to cash",
-        [
-            sim.Step("validate", work=sim.exponential("200ms")),
-            sim.AsyncStep("post to ledger", system="ledger"),
-            sim.Step("notify", work=sim.exponential("200ms")),
-        ],
-        first_activation=30,
-    ),
-    systems={"ledger": sim.NightlyBatch("22:00", item_time=sim.lognormal(mean=ITEM, sd="100ms"))},
-    server=sim.WorkflowServer(WORKERS, poll_work=POLL_WORK, callback_work=CALLBACK_WORK),
-    arrivals=sim.Poisson(f"{ORDERS}/day", between=("08:00", "20:00")),
+LEDGER = sim.Scenario.load("example:nightly_ledger").replace(
+    description="", arrivals=sim.Poisson(f"{ORDERS}/day", between=("08:00", "20:00"))
 )
 SHOWN: dict[str, object] = {"scenario": LEDGER}
 
@@ -51,13 +39,11 @@ OVERHEAD = Exercise(
             0: "'callbacks have no overhead' is only a claim: a worker handles each of them",
             CALLBACK_WORK: "that is one callback, but every order of the day has one",
             ORDERS * POLL_WORK: "a callback is not a poll: handling one takes 20 ms, not 10",
-            ORDERS * CALLBACK_WORK * WORKERS: (
-                "each callback is handled by one of the four workers, not by all of them"
-            ),
+            ORDERS * CALLBACK_WORK * WORKERS: "each callback is handled by one of the four "
+            "workers, not by all of them",
             ORDERS * 0.05: "the 50 ms are network time, which keeps no worker busy",
-            ORDERS * (0.05 + CALLBACK_WORK): (
-                "that is the latency of all orders; the 50 ms on the network keep no worker busy"
-            ),
+            ORDERS * (0.05 + CALLBACK_WORK): "that is the latency of all orders; the 50 ms on the "
+            "network keep no worker busy",
             ORDERS * 0.4: "that is the work of the steps themselves, not overhead",
         },
     ),
@@ -72,9 +58,7 @@ OVERHEAD = Exercise(
 @cache
 def last_latency() -> float:
     """Return the mean of the largest latency of a day, over ten replications."""
-    slow = LEDGER.replace(
-        server=sim.WorkflowServer(WORKERS, poll_work=POLL_WORK, callback_work=SLOW),
-    )
+    slow = LEDGER.replace(server=sim.WorkflowServer(WORKERS, POLL_WORK, SLOW))
     runs = (sim.simulate(slow, sim.Callback("50ms"), seed=11, replication=k) for k in range(10))
     return mean_interval([run.summary()["max_latency"].iloc[0] for run in runs]).mean
 
@@ -89,14 +73,10 @@ LAST = Exercise(
         "s",
         within=0.15,
         mistakes={
-            ORDERS * (SLOW / WORKERS - ITEM): (
-                "that is the time for the callbacks alone; the same workers also notify the "
-                "customer of every resumed order"
-            ),
-            ORDERS * SLOW / WORKERS: (
-                "that is the time the workers need for all callbacks; but the last order is booked "
-                "when the batch ends, and its latency begins then"
-            ),
+            ORDERS * (SLOW / WORKERS - ITEM): "that is the time for the callbacks alone; the same "
+            "workers also notify the customer of every resumed order",
+            ORDERS * SLOW / WORKERS: "that is the time the workers need for all callbacks; but "
+            "the last order is booked when the batch ends, and its latency begins then",
             ORDERS * SLOW: "that is one worker alone, counted from the start of the batch",
             ORDERS * (SLOW - ITEM): "that is one worker alone, but there are four",
             SLOW: "that is a callback that finds a worker free; the others wait in a queue",

@@ -29,10 +29,8 @@ LATE_TWIN = Exercise(
         mistakes={
             450: "half the interval is a mean over many waits; for this one you know all times",
             600: "these checks are not on the quarters of the hour: they count from 08:07:30",
-            750: (
-                "that is the time since the previous check; the latency runs from 12:20:00 to the "
-                "next one"
-            ),
+            750: "that is the time since the previous check; the latency runs from 12:20:00 to "
+            "the next one",
             900: "only a step that completes just after a check is a whole interval late",
             0: "that is the latency of the callback; the twin notices at its next check",
         },

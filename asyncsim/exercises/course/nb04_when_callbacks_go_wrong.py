@@ -59,13 +59,10 @@ HOW_EARLY = Exercise(
         "than long ones lose. A mean alone does not determine how often something happens.",
         "share",
         mistakes={
-            early_share(ARMING): (
-                "that is the share for the fixed arming time of section 1; now it varies, and is "
-                "mostly shorter than its mean"
-            ),
-            ARMING / ANSWER.mean: (
-                "that is one mean divided by the other; a share is a part of their sum"
-            ),
+            early_share(ARMING): "that is the share for the fixed arming time of section 1; now "
+            "it varies, and is mostly shorter than its mean",
+            ARMING / ANSWER.mean: "that is one mean divided by the other; a share is a part of "
+            "their sum",
             0: "arming is sooner on average, but not every time",
         },
     ),
@@ -89,13 +86,11 @@ KEEP = Exercise(
         within=0.03,  # the value of one simulated day passes as well
         mistakes={
             early_share(ARMING): "that is without a buffer, as in section 1",
-            early_share(ARMING) - early_share(ARMING - KEPT): (
-                "these are the steps that the buffer saves; the others hang"
-            ),
+            early_share(ARMING) - early_share(ARMING - KEPT): "these are the steps that the "
+            "buffer saves; the others hang",
             0: "that would be a buffer without a limit; this one drops callbacks after 50 ms",
-            early_share(ARMING) / 2: (
-                "half the arming time does not save half of them: short answers are more frequent"
-            ),
+            early_share(ARMING) / 2: "half the arming time does not save half of them: short "
+            "answers are more frequent",
         },
     ),
     (
@@ -182,26 +177,18 @@ IN_ORDER = Exercise(
         "A mean hides the differences: with the safety poll 95 of 100 steps resume after two "
         "seconds, and five after a quarter of an hour on average. Under polling all wait a little.",
         {
-            ("safety poll", "polling 1min"): (
-                "'safety poll' before 'polling 1min': most callbacks arrive after 2 s, but the "
-                "lost 5 % wait half of 30 minutes on average, which adds 45 s to the mean."
-            ),
-            ("safety poll", "retries"): (
-                "'safety poll' before 'retries': a sender that notices the loss retries after 5 s; "
-                "the safety poll only runs every 30 minutes."
-            ),
-            ("polling 1min", "retries"): (
-                "'polling 1min' before 'retries': 95 % of the callbacks need 2 s, and nearly all "
-                "others about 5 s more; polling is late by half a minute on average."
-            ),
-            ("polling 2min", "safety poll"): (
-                "'polling 2min' before 'safety poll': compare half of two minutes with 5 % of half "
-                "of thirty."
-            ),
-            ("polling 2min", "polling 1min"): (
-                "'polling 2min' before 'polling 1min': with a random phase polling is late by half "
-                "its interval, so the longer one is later."
-            ),
+            ("safety poll", "polling 1min"): "'safety poll' before 'polling 1min': most callbacks "
+            "arrive after 2 s, but the lost 5 % wait half of 30 minutes on average, which adds 45 "
+            "s to the mean.",
+            ("safety poll", "retries"): "'safety poll' before 'retries': a sender that notices "
+            "the loss retries after 5 s; the safety poll only runs every 30 minutes.",
+            ("polling 1min", "retries"): "'polling 1min' before 'retries': 95 % of the callbacks "
+            "need 2 s, and nearly all others about 5 s more; polling is late by half a minute on "
+            "average.",
+            ("polling 2min", "safety poll"): "'polling 2min' before 'safety poll': compare half "
+            "of two minutes with 5 % of half of thirty.",
+            ("polling 2min", "polling 1min"): "'polling 2min' before 'polling 1min': with a "
+            "random phase polling is late by half its interval, so the longer one is later.",
         },
         unit="s",
     ),

@@ -6,26 +6,17 @@ from collections.abc import Iterator
 
 import asyncsim as sim
 from asyncsim.exercises.checkers import NumberChecker, PropertyChecker
-from asyncsim.exercises.feedback import Remark
+from asyncsim.exercises.feedback import Remark, condition
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment import theory
 from asyncsim.model.distributions import Fixed
 
 HERD, CALLBACK_WORK, NOTIFY, WORKERS = 10_000, 0.02, 0.2, 4
 LIMIT_SECONDS = 10.0
-LEDGER = sim.Scenario(
+LEDGER = sim.Scenario.load("example:nightly_ledger").replace(
     name="end of day",
-    process=sim.Process(
-        "order to cash",
-        [
-            sim.Step("validate", work=sim.exponential("200ms")),
-            sim.AsyncStep("post to ledger", system="ledger"),
-            sim.Step("notify", work=sim.exponential(NOTIFY)),
-        ],
-        first_activation=30,
-    ),
+    description="",
     systems={"ledger": sim.NightlyBatch("22:00", "100ms", results="at end")},
-    server=sim.WorkflowServer(WORKERS, poll_work="10ms", callback_work=CALLBACK_WORK),
     arrivals=sim.Poisson(f"{HERD}/day", between=("08:00", "20:00")),
 )
 SHOWN: dict[str, object] = {"ledger": LEDGER}
@@ -49,20 +40,15 @@ HOW_MANY = Exercise(
         "such nights asks for one more worker: plan with a reserve.",
         within=0.0,
         mistakes={
-            fewest_workers() + 1: (
-                "that is the answer of the search, whose nights often have more than 10,000 "
-                "orders; with exactly 10,000 one fewer is enough"
-            ),
-            fewest_workers() - WORKERS: (
-                "these would be added to the present four; the question is how many in all"
-            ),
+            fewest_workers() + 1: "that is the answer of the search, whose nights often have more "
+            "than 10,000 orders; with exactly 10,000 one fewer is enough",
+            fewest_workers() - WORKERS: "these would be added to the present four; the question "
+            "is how many in all",
             40: "that is the number in section 4, which drains the herd in less time",
-            HERD * CALLBACK_WORK: (
-                "that is the work of the herd in seconds, and there are ten seconds"
-            ),
-            HERD * (NOTIFY + CALLBACK_WORK) / LIMIT_SECONDS: (
-                "that includes the notifications, which come after the steps have resumed"
-            ),
+            HERD * CALLBACK_WORK: "that is the work of the herd in seconds, and there are ten "
+            "seconds",
+            HERD * (NOTIFY + CALLBACK_WORK) / LIMIT_SECONDS: "that includes the notifications, "
+            "which come after the steps have resumed",
         },
     ),
     (
@@ -81,34 +67,20 @@ def spread_out(strategy: sim.Callback) -> Iterator[Remark]:
     rows = [run.summary().iloc[0] for run in runs]
     queued = sum(float(row["longest_queue"]) for row in rows) / len(rows)
     late = sum(float(row["mean_latency"]) for row in rows) / len(rows)
-    short = queued < MOST_QUEUED
-    yield Remark(
-        short,
-        f"The longest queue has {queued:,.0f} jobs"
-        + ("." if short else f", not under 100: {_why_queued(strategy)}."),
-    )
-    prompt = late <= MOST_LATE
-    yield Remark(
-        prompt,
-        f"The steps are late by {late / 60:.1f} min on average"
-        + (
-            "."
-            if prompt
-            else ", more than 6.5: the spread is wider than necessary (or a constant delay)."
-        ),
-    )
-    lost = sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs)
-    if lost:
-        yield Remark(False, f"{lost} steps never resume: callbacks must be spread, not lost.")
-
-
-def _why_queued(strategy: sim.Callback) -> str:
-    if isinstance(strategy.delay, Fixed):
-        return "the same delay for all moves the herd to another time but does not spread it"
-    return (
+    why = (
         "the callbacks arrive faster than the workers finish the work that each of them starts, "
         "the notification included"
     )
+    if isinstance(strategy.delay, Fixed):
+        why = "the same delay for all moves the herd to another time but does not spread it"
+    longest = f"The longest queue has {queued:,.0f} jobs"
+    yield condition(queued < MOST_QUEUED, longest, f", not under 100: {why}.")
+    mean = f"The steps are late by {late / 60:.1f} min on average"
+    why = ", more than 6.5: the spread is wider than necessary (or a constant delay)."
+    yield condition(late <= MOST_LATE, mean, why)
+    lost = sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs)
+    if lost:
+        yield Remark(False, f"{lost} steps never resume: callbacks must be spread, not lost.")
 
 
 SPREAD = Exercise(
@@ -141,15 +113,12 @@ LIMIT = Exercise(
         "it would take more than an hour and a half: know your limit and your largest herd.",
         "s",
         mistakes={
-            SMALL_HERD / CONNECTOR * MINUTE: (
-                "there the first hundred wait for a minute too, but they are admitted at once"
-            ),
+            SMALL_HERD / CONNECTOR * MINUTE: "there the first hundred wait for a minute too, but "
+            "they are admitted at once",
             MINUTE: "only a hundred of them are admitted each minute",
             SMALL_HERD * MINUTE: "that admits one a minute; the limit is a hundred",
-            SMALL_HERD * CALLBACK_WORK / WORKERS: (
-                "that is the time the workers need; the limit delays the callbacks before they "
-                "reach them"
-            ),
+            SMALL_HERD * CALLBACK_WORK / WORKERS: "that is the time the workers need; the limit "
+            "delays the callbacks before they reach them",
         },
     ),
     (

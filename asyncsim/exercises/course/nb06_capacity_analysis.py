@@ -115,10 +115,8 @@ AVERAGES = Exercise(
         "averages describes a day chosen at random, not the experience of a customer.",
         "s",
         mistakes={
-            of_averages: (
-                "that is the average of two averages: it gives a step of the quiet day ten times "
-                "the weight of one of the busy day"
-            ),
+            of_averages: "that is the average of two averages: it gives a step of the quiet day "
+            "ten times the weight of one of the busy day",
             (
                 lambda: two_days()[1].mean() + two_days()[0].mean()
             ): "the two means were added; the mean lies between them",
