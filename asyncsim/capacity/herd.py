@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, ClassVar, Unpack
 
 import pandas as pd
 from attrs import frozen
@@ -55,6 +55,9 @@ class HerdDrain(PlannerAnswer):
         Whether the closed form is exact here, or a lower bound.
     """
 
+    question: ClassVar[str] = "how long the herd takes to drain"
+    _folded_under = "by size"
+
     scenario: Scenario
     strategies: list[str]
     system: str
@@ -63,13 +66,6 @@ class HerdDrain(PlannerAnswer):
     seed: int
     confidence: float
     exact: bool
-
-    _folded_under = "by size"
-
-    @property
-    def question(self) -> str:
-        """The question in words."""
-        return "how long the herd takes to drain"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -161,7 +157,6 @@ def herd_drain(
 
     Examples
     --------
-    >>> import asyncsim as sim
     >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
     ...     systems={"ledger": sim.NightlyBatch("22:00", "1ms", results="at end")},
     ...     server=sim.WorkflowServer(workers=4, callback_work="1s"),
@@ -180,16 +175,9 @@ def herd_drain(
     with runner(chosen.n_jobs, chosen.progress, "herds", chosen.replications) as play:
         parts = [part for (part,) in play.collect(plan, keep, range(chosen.replications))]
     herds = pd.concat(parts, ignore_index=True)
-    return HerdDrain(
-        scenario,
-        [strategy.label],
-        system,
-        herds,
-        chosen.replications,
-        chosen.seed,
-        chosen.confidence,
-        _single_burst(scenario, strategy) and not herds[["others", "never"]].to_numpy().any(),
-    )
+    exact = _single_burst(scenario, strategy) and not herds[["others", "never"]].to_numpy().any()
+    effort_made = chosen.replications, chosen.seed, chosen.confidence
+    return HerdDrain(scenario, [strategy.label], system, herds, *effort_made, exact)
 
 
 def _chosen(scenario: Scenario, system: str | None) -> str:

@@ -101,8 +101,8 @@ class Capacity(PlannerAnswer):
         One row per value and strategy: ``value``; ``verdict`` if there is a target; ``mean, low,
         high, unresumed_share, n, figure, unit, strategy``.
     one_way
-        False if the measure was seen to go up and down along the field by more than chance (to have
-        more than one valley, if the least is searched): the search may have missed a better value.
+        False if the measure goes up and down along the field by more than chance (has more than one
+        valley, if the least is searched): the search may have missed a better value.
     notes
         Sentences on losses, overload and the range.
     scenario, strategies, field, replications, seed, confidence
@@ -249,20 +249,16 @@ def fewest_workers(
     Capacity
         The mean meets the target at ``value``, its whole interval at ``high``. Workers who cannot
         keep up with a rate of arrivals are too few (*overloaded*); a note reports if twice the
-        length undoes the answer. A cost that falls and rises with the workers has ``one_way``
-        false.
+        length undoes the answer. ``one_way`` is false if a cost falls and rises with the workers.
 
     Examples
     --------
-    >>> import asyncsim as sim
     >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
     ...     server=sim.WorkflowServer(workers=1, callback_work="1s"),
     ...     systems={"ledger": sim.NightlyBatch("22:00", "1ms", results="at end")},
     ...     arrivals=sim.UniformArrivals(600, between=("08:00", "20:00")),
     ... )
-    >>> sim.fewest_workers(
-    ...     scenario, sim.Callback(), "max_latency <= 1min", replications=3, progress=False
-    ... ).value  # 600 callbacks of a second on ten workers take a minute
+    >>> sim.fewest_workers(scenario, sim.Callback(), "max_latency <= 1min", progress=False).value
     10
     """
     tried = Evaluations.of(scenario, (strategy,), WORKERS_FIELD, between, effort, target=target)
@@ -301,15 +297,12 @@ def largest_volume(
 
     Examples
     --------
-    >>> import asyncsim as sim
     >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
     ...     server=sim.WorkflowServer(workers=4, callback_work="1s"),
     ...     systems={"ledger": sim.NightlyBatch("22:00", "0s", results="at end")},
     ...     arrivals=sim.UniformArrivals(100, between=("08:00", "20:00")),
     ... )
-    >>> sim.largest_volume(
-    ...     scenario, sim.Callback(), "max_latency <= 1min", replications=2, progress=False
-    ... ).value  # four workers handle 240 callbacks in a minute
+    >>> sim.largest_volume(scenario, sim.Callback(), "max_latency <= 1min", progress=False).value
     240
     """
     check_scenario(scenario)
@@ -369,13 +362,12 @@ def longest_interval(
     -------
     Capacity
         ``value`` in seconds. Where all instances wait for the same batch, a fixed interval can hit
-        its end by chance; ``one_way`` is then false. There is none where an external system or
-        the workers cannot keep up with a rate of arrivals (*overloaded*); checks that fill all
-        workers are not an overload, since each wait needs only one.
+        its end by chance; ``one_way`` is then false. There is none where a system or the workers
+        cannot keep up with a rate of arrivals (*overloaded*); checks that fill all workers are not
+        an overload, since each wait needs only one.
 
     Examples
     --------
-    >>> import asyncsim as sim
     >>> answer = sim.longest_interval(
     ...     sim.Scenario.load("example:nightly_ledger"), "mean_latency <= 60s",
     ...     between=("1min", "5min"), replications=2, progress=False
@@ -469,11 +461,9 @@ class _TargetSearch:
         return NOT_MET if interval.low > bound or not interval.n else UNDECIDED
 
     def met(self, x: float) -> bool:
-        """Return whether a value meets the target by its whole interval."""
         return self.verdict(x) == MET
 
     def possible(self, x: float) -> bool:
-        """Return whether a value meets it by a part of its interval."""
         return self.verdict(x) in (MET, UNDECIDED)
 
     def met_by_mean(self, x: float) -> bool:
@@ -537,15 +527,13 @@ class _TargetSearch:
         tried, notes = self.tried, list[str]()
         if value is None and UNDECIDED in verdicts:
             notes.append("some values are undecided by this number of runs: give more replications")
-        if beyond is not None:
-            measured = tried.at(beyond)[0]
-            k, n = measured.count(math.inf), len(measured)
-            if 0 < k < n:
-                notes.append(
-                    f"at {tried.space.text(beyond)} {tried.measure.metric} is infinite in {k} of "
-                    f"{n} runs and finite in the others: these are too few runs to decide whether "
-                    "it is met"
-                )
+        measured = [] if beyond is None else tried.at(beyond)[0]
+        if beyond is not None and 0 < measured.count(math.inf) < len(measured):
+            notes.append(
+                f"at {tried.space.text(beyond)} {tried.measure.metric} is infinite in "
+                f"{measured.count(math.inf)} of {len(measured)} runs and finite in the others: "
+                "these are too few runs to decide whether it is met"
+            )
         if beyond is not None and tried.overload(beyond).likely:
             offered = "no more is" if self.good == "low" else "no fewer are"
             offered = "none is" if value is None else offered
@@ -609,18 +597,15 @@ def cheapest_interval(
     -------
     Capacity
         ``value`` in seconds. The costs from ``low`` to ``high`` do not differ significantly from
-        the least one: near a minimum the curve is flat. None where an external system or the
-        workers cannot keep up with a rate of arrivals at any interval.
+        the least one: near a minimum the curve is flat. None where a system or the workers cannot
+        keep up with a rate of arrivals at any interval.
 
     Examples
     --------
-    >>> import asyncsim as sim
     >>> scenario = sim.Scenario.load("example:person").replace(
     ...     costs=sim.CostModel(check=0.001, late_minute=0.02), length="1d"
     ... )
-    >>> answer = sim.cheapest_interval(
-    ...     scenario, between=("10s", "2h"), replications=2, progress=False
-    ... )
+    >>> answer = sim.cheapest_interval(scenario, between=("10s", "2h"), progress=False)
     >>> 10 <= answer.low <= answer.value <= answer.high <= 7200
     True
     """

@@ -22,36 +22,11 @@ from asyncsim.capacity.target import Measure, Target
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
 from asyncsim.errors import ScenarioError
+from asyncsim.experiment import replications, stability, statistics
 from asyncsim.experiment.parameters import ScaledValue, made, scaled_ends, swept_labels
-from asyncsim.experiment.replications import (
-    Replications,
-    Runner,
-    RunSummary,
-    jobs,
-    labelled,
-    runner,
-    unresumed_share,
-)
+from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.simulate import check_engine
-from asyncsim.experiment.stability import (
-    WORKERS,
-    Asked,
-    checks_never_end,
-    goes_on,
-    least_busy,
-    outside_shares,
-    shares,
-    unbounded,
-)
-from asyncsim.experiment.statistics import (
-    Interval,
-    Uneven,
-    check_confidence,
-    check_replications,
-    interval_of,
-    paired_interval,
-    share_interval,
-)
+from asyncsim.experiment.statistics import Interval
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Deliveries, StrategySpecification
@@ -224,29 +199,29 @@ class Effort:
         return cls(**options)
 
     def __attrs_post_init__(self) -> None:
-        check_replications(self.replications)
+        statistics.check_replications(self.replications)
         key_part("seed", self.seed)
         check_engine(self.engine)
-        jobs(self.n_jobs)
-        check_confidence(self.confidence)
+        replications.jobs(self.n_jobs)
+        statistics.check_confidence(self.confidence)
 
 
-@frozen
-class Sample:
-    """What is kept of one run: the measure, the numbers of waits, and the demand."""
+class Sample(NamedTuple):
+    """What is kept of the runs of a strategy at a value, run by run."""
 
-    value: float
-    armed: int
-    still_waiting: int
-    unresumed: int
-    demand: Asked
+    measure: list[float]
+    armed: list[int]
+    still_waiting: list[int]
+    unresumed: list[int]
+    demand: list[stability.Asked]
 
-    @classmethod
-    def of(cls, run: Run, measure: Measure) -> Sample:
-        """Return the sample of a run."""
-        summary = RunSummary.of(run)
-        armed, still = (int(summary.metrics[name]) for name in ("armed", "still_waiting"))
-        return cls(measure.of_run(summary), armed, still, summary.unresumed, Asked.of(run))
+
+def _of_run(run: Run, measure: Measure) -> tuple[float, int, int, int, stability.Asked]:
+    """Return what a `Sample` holds of one run."""
+    summary = RunSummary.of(run)
+    armed, still_waiting = (int(summary.metrics[name]) for name in ("armed", "still_waiting"))
+    value, demand = measure.of_run(summary), stability.Asked.of(run)
+    return value, armed, still_waiting, summary.unresumed, demand
 
 
 class Overload(NamedTuple):
@@ -266,8 +241,8 @@ class Evaluations:
     space: SearchSpace
     target: Target
     effort: Effort
-    _play: Runner | None = None
-    _samples: dict[float, list[list[Sample]]] = Factory(dict)
+    _play: replications.Runner | None = None
+    _samples: dict[float, list[Sample]] = Factory(dict)
     _overloads: dict[float, Overload] = Factory(dict)
 
     @classmethod
@@ -300,7 +275,7 @@ class Evaluations:
     @contextmanager
     def playing(self, desc: str) -> Iterator[None]:
         """Open the processes and the progress bar of a search."""
-        with runner(self.effort.n_jobs, self.effort.progress, desc) as self._play:
+        with replications.runner(self.effort.n_jobs, self.effort.progress, desc) as self._play:
             yield
         self._play = None
 
@@ -312,7 +287,7 @@ class Evaluations:
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels of the strategies, without the field that is searched."""
-        return swept_labels(labelled(self.strategies), [self.space.field])
+        return swept_labels(replications.labelled(self.strategies), [self.space.field])
 
     def setup(self, x: float) -> tuple[Scenario, tuple[Strategy, ...]]:
         """Return scenario and strategies with a value of the field."""
@@ -320,19 +295,18 @@ class Evaluations:
 
     def at(self, x: float) -> list[list[float]]:
         """Return the measure at a value, by strategy and replication."""
-        return [[run.value for run in runs] for runs in self._runs(x)]
+        return [runs.measure for runs in self._runs(x)]
 
-    def _runs(self, x: float) -> list[list[Sample]]:
+    def _runs(self, x: float) -> list[Sample]:
         if x not in self._samples:
             effort, shown = self.effort, self.space.text(x)
-            plan = Replications(*self.setup(x), effort.seed, effort.engine)
-            keep = partial(Sample.of, measure=self.measure)
+            plan = replications.Replications(*self.setup(x), effort.seed, effort.engine)
+            keep = partial(_of_run, measure=self.measure)
             assert self._play is not None
             self._play.next_value(shown, effort.replications * len(self.strategies))
-            played = self._play.collect(plan, keep, range(effort.replications))
-            runs = [list(column) for column in zip(*played, strict=True)]
-            self._samples[x] = runs
-            if all(math.isnan(run.value) for column in runs for run in column):
+            played = zip(*self._play.collect(plan, keep, range(effort.replications)), strict=True)
+            self._samples[x] = [Sample(*map(list, zip(*runs, strict=True))) for runs in played]
+            if all(math.isnan(value) for measure in self.at(x) for value in measure):
                 raise ScenarioError(
                     f"{self.measure.metric} was seen in no run at {self.space.field} = {shown}: "
                     "does any step wait there, or check?"
@@ -346,15 +320,13 @@ class Evaluations:
         and its lower end infinite, only if the interval of the lost share allows no other.
         """
         runs, confidence = self._runs(x)[strategy], self.effort.confidence
-        interval = interval_of([run.value for run in runs], confidence)
-        spare = self.measure.spare
-        if not spare or not any(run.unresumed for run in self._all) or not interval.n:
+        interval, spare = statistics.interval_of(runs.measure, confidence), self.measure.spare
+        if not spare or not any(any(one.unresumed) for one in self._all) or not interval.n:
             return interval
-        lost, armed = [run.unresumed for run in runs], [run.armed for run in runs]
-        least, most = share_interval(lost, armed, confidence)
+        least, most = statistics.share_interval(runs.unresumed, runs.armed, confidence)
         low = -math.inf if interval.low == math.inf and least <= spare else interval.low
         high = math.inf if most >= spare else interval.high
-        return Uneven(interval.mean, interval.half_width, interval.n, (low, high))
+        return statistics.Uneven(interval.mean, interval.half_width, interval.n, (low, high))
 
     def at_double_length(self, x: float) -> Interval:
         """Return mean and interval at a value, by a few runs of twice the length."""
@@ -372,17 +344,18 @@ class Evaluations:
         if x in self._overloads:
             return self._overloads[x]
         scenario, strategies = self.setup(x)
-        if not goes_on(scenario):
+        if not stability.goes_on(scenario):
             return Overload(False, False, False)
         over = [False, False, False]
         for strategy, runs in zip(strategies, self._runs(x), strict=True):
-            demand = outside_shares(scenario, [run.demand for run in runs], self.effort.confidence)
+            demand = stability.outside_shares(scenario, runs.demand, self.effort.confidence)
             ends = {name: _ends(share) for name, share in demand.items()}
             systems = [[name for name in ends if ends[name][k] > 1 + 1e-9] for k in range(3)]
-            busy = least_busy(scenario, strategy, self.target.lost) > 1 - 1e-9
+            busy = stability.least_busy(scenario, strategy, self.target.lost) > 1 - 1e-9
             outside = self.space.field != WORKERS_FIELD
             for k, names in enumerate(systems):
-                harm = bool(names) and (outside or checks_never_end(scenario, strategy, names))
+                never_end = stability.checks_never_end(scenario, strategy, names)
+                harm = bool(names) and (outside or never_end)
                 over[k] |= harm or (busy and not systems[2 - k])
         self._overloads[x] = Overload(*over)
         return self._overloads[x]
@@ -397,7 +370,7 @@ class Evaluations:
         for x, runs in self._samples.items():
             match specification_of(self.setup(x)[1][strategy]):
                 case StrategySpecification(None, Deliveries(retries=()) as sent) if sent.loss:
-                    if any(run.value == math.inf for run in runs[strategy]):
+                    if math.inf in runs[strategy].measure:
                         return True
         return False
 
@@ -414,7 +387,7 @@ class Evaluations:
         steps = [pair for pair in itertools.pairwise(columns) if math.inf not in pair[0] + pair[1]]
         confidence = 1 - (1 - self.effort.confidence) / max(len(steps), 1)
         for one, other in steps:
-            step = paired_interval(one, other, confidence)
+            step = statistics.paired_interval(one, other, confidence)
             wrong = -step.high if rising else step.low
             if wrong > NEGLIGIBLE * max(float(np.mean(one)), float(np.mean(other)), 0.0):
                 return False
@@ -422,12 +395,12 @@ class Evaluations:
 
     @property
     def _all(self) -> list[Sample]:
-        return [run for columns in self._samples.values() for runs in columns for run in runs]
+        return list(itertools.chain(*self._samples.values()))
 
     def unresumed_notes(self) -> list[str]:
         """Return how the measure counts waits that never resumed."""
-        still_waiting = sum(run.still_waiting for run in self._all)
-        ended = sum(run.unresumed for run in self._all) - still_waiting
+        still_waiting = sum(sum(runs.still_waiting) for runs in self._all)
+        ended = sum(sum(runs.unresumed) for runs in self._all) - still_waiting
         return self.measure.unresumed_notes(ended, still_waiting)
 
     def load_notes(self, x: float) -> list[str]:
@@ -435,20 +408,20 @@ class Evaluations:
         scenario, strategies = self.setup(x)
         most: dict[str, Interval] = {}
         for strategy, runs in zip(strategies, self._runs(x), strict=True):
-            demand = [run.demand for run in runs]
-            loads = outside_shares(scenario, demand, self.effort.confidence)
-            busy = shares(scenario, demand).get(WORKERS, 0.0)
-            least = least_busy(scenario, strategy, self.target.lost)  # runs may have seen less
-            loads[WORKERS] = Interval(max(least, busy), 0.0, len(runs))
+            loads = stability.outside_shares(scenario, runs.demand, self.effort.confidence)
+            busy = stability.shares(scenario, runs.demand).get(stability.WORKERS, 0.0)
+            least = stability.least_busy(scenario, strategy, self.target.lost)
+            busy = max(least, busy)  # runs may have seen less
+            loads[stability.WORKERS] = Interval(busy, 0.0, len(runs.demand))
             for name, load in loads.items():
                 most[name] = max(load, most.get(name, load), key=lambda one: one.mean)
-        notes = [reason for strategy in strategies for reason in unbounded(scenario, strategy)]
+        notes = [why for strategy in strategies for why in stability.unbounded(scenario, strategy)]
         for name, load in most.items():
             if load.mean <= NEARLY_FULL:
                 continue
             half = f" ± {load.half_width:.1%}" if load.half_width > 5e-4 else ""
             backlog = ": checks may become fewer and waits time out, or else a backlog grows"
-            if self.overload(x).certain or name != WORKERS:
+            if self.overload(x).certain or name != stability.WORKERS:
                 backlog = ": a backlog grows, which a longer length shows"
             notes.append(
                 f"at {self.space.text(x)} {name} would need {load.mean:.1%}{half} of the time "
@@ -461,10 +434,9 @@ class Evaluations:
         rows = []
         for x in self.values:
             for k, (label, runs) in enumerate(zip(self.labels, self._runs(x), strict=True)):
-                mean = self.interval(x, k)
-                never, armed = sum(run.unresumed for run in runs), sum(run.armed for run in runs)
-                ends = mean.mean, mean.low, mean.high, unresumed_share(never, armed), mean.n
-                rows.append((self.space.written(x), x, label, *ends))
+                one, value = self.interval(x, k), self.space.written(x)
+                lost = replications.unresumed_share(sum(runs.unresumed), sum(runs.armed))
+                rows.append((value, x, label, one.mean, one.low, one.high, lost, one.n))
         columns = ["value", "x", "strategy", "mean", "low", "high", "unresumed_share", "n"]
         return pd.DataFrame(rows, columns=columns)
 

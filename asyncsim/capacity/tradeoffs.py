@@ -80,8 +80,8 @@ def break_even(
         The range of the search.
     figure
         What is to be small: any metric, or a quantile such as ``"p99_latency"``. A wait that never
-        resumes counts as infinitely late; of infinite runs the better strategy wins more. Any loss
-        for good makes a mean infinite, and the break-even is at no loss.
+        resumes counts as infinitely late: any loss for good makes a mean infinite, and the
+        break-even is at no loss.
     **effort
         ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
 
@@ -93,17 +93,14 @@ def break_even(
 
     Examples
     --------
-    Half of the callbacks arrive in the second attempt, ten minutes later: five minutes late on
-    average, as polling every ten minutes is.
-
-    >>> import asyncsim as sim
     >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
     ...     systems={"ledger": sim.OnlineService(sim.exponential("2h"), lanes=None)},
     ...     arrivals=sim.UniformArrivals(500),
     ... )
+    >>> callback = sim.Callback(loss=0.5, retries=["10min"] * 30)
     >>> answer = sim.break_even(
-    ...     scenario, sim.Callback(loss=0.5, retries=["10min"] * 30), sim.Polling("10min"),
-    ...     "strategy.interval", ("1min", "1h"), replications=5, progress=False
+    ...     scenario, callback, sim.Polling("10min"), "strategy.interval", ("1min", "1h"),
+    ...     replications=5, progress=False
     ... )
     >>> 15 * 60 < answer.value < 25 * 60  # callback: 10 min late on average; polling: T/2
     True
@@ -147,8 +144,7 @@ class _Lead(NamedTuple):
 def _lead(tried: Evaluations, x: float) -> _Lead:
     """Return the better strategy, by the paired difference.
 
-    A difference of infinite replications has no mean. The strategy is better then that wins more
-    replications, by the sign test.
+    Of infinite replications there is none: the better strategy wins more of them, by the sign test.
     """
     first, other = tried.at(x)
     confidence = tried.effort.confidence
@@ -158,9 +154,8 @@ def _lead(tried: Evaluations, x: float) -> _Lead:
     wins = sum(a < b for a, b in zip(first, other, strict=True))
     losses = sum(a > b for a, b in zip(first, other, strict=True))
     seems = 1 if losses > wins else -1
-    decided = wins + losses
-    sure = decided and scipy.stats.binomtest(wins, decided).pvalue < 1 - confidence
-    return _Lead(seems, seems if sure else 0)
+    chance = scipy.stats.binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
+    return _Lead(seems, seems if chance < 1 - confidence else 0)
 
 
 def _crossing(tried: Evaluations, below: float, above: float) -> Found:
@@ -310,11 +305,9 @@ def frontier(
 
     Examples
     --------
-    >>> import asyncsim as sim
     >>> scenario = sim.Scenario.load("example:nightly_ledger")
-    >>> answer = sim.frontier(
-    ...     scenario, [sim.Callback("50ms"), sim.Polling("15min")], replications=2, progress=False
-    ... )
+    >>> two = [sim.Callback("50ms"), sim.Polling("15min")]
+    >>> answer = sim.frontier(scenario, two, replications=2, progress=False)
     >>> answer.table["on_frontier"].tolist()
     ['yes', 'no']
     """
@@ -382,11 +375,10 @@ def _gap(own: list[float], others: list[float], confidence: float) -> tuple[floa
     Infinite is the strategy with more infinite runs; the upper end is finite only if each has all
     runs infinite or none.
     """
-    own_infinite, others_infinite = own.count(math.inf), others.count(math.inf)
-    if own_infinite or others_infinite:
-        more = others_infinite - own_infinite
-        difference = math.copysign(math.inf, more) if more else 0.0
-        certain = {own_infinite, others_infinite} <= {0, len(own)}
-        return difference, difference if certain else math.inf
-    gap = paired_interval(own, others, confidence)
-    return gap.mean, gap.high
+    infinite = own.count(math.inf), others.count(math.inf)
+    if not any(infinite):
+        gap = paired_interval(own, others, confidence)
+        return gap.mean, gap.high
+    more = infinite[1] - infinite[0]
+    difference = math.copysign(math.inf, more) if more else 0.0
+    return difference, difference if {*infinite} <= {0, len(own)} else math.inf

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import shlex
 import shutil
 import textwrap
@@ -14,18 +13,8 @@ from asyncsim import plots
 from asyncsim.calibration.fit import fit
 from asyncsim.capacity.questions import fewest_workers, largest_volume
 from asyncsim.capacity.search import Options
-from asyncsim.cli.options import (
-    DEFAULTS,
-    JOBS,
-    SCENARIO,
-    SEED,
-    STRATEGY,
-    STRATEGY_HELP,
-    Command,
-    parse_strategy,
-    ready_to_write,
-    scenario_of,
-)
+from asyncsim.cli import options
+from asyncsim.cli.options import Command, parse_strategy, ready_to_write, scenario_of
 from asyncsim.cli.serve_command import SERVE
 from asyncsim.engine.metrics import metrics_of
 from asyncsim.errors import ScenarioError
@@ -85,8 +74,8 @@ COMPARE = Command(
     "compare strategies on the same random numbers",
     'example:nightly_ledger --strategy callback --strategy "polling 5min"',
     {
-        **SCENARIO,
-        "--strategy WORDS ...": f"{STRATEGY_HELP}; may be given several times (default: "
+        **options.SCENARIO,
+        "--strategy WORDS ...": f"{options.STRATEGY_HELP}; may be given several times (default: "
         f"{', '.join(map(repr, DEFAULT_STRATEGIES))})",
         "--replications N": "number of runs (default: 10; 5 with --log)",
         "--precision SHARE": "run until the interval of --figure has this half-width, as a share "
@@ -97,9 +86,9 @@ COMPARE = Command(
         "--save PNG": "save the picture",
         "--csv CSV": "save the whole table",
         "--report HTML": "write a report: tables, picture and checklist",
-        **JOBS,
+        **options.JOBS,
     },
-    DEFAULTS,
+    options.DEFAULTS,
     metrics=True,
     profiles=True,
 )
@@ -120,9 +109,8 @@ def _run(arguments: argparse.Namespace) -> int:
     lossy = bool(summary["unresumed_share"] > 0)
     for name, value in summary.items():
         unit = units[str(name)].unit if name in units else "1"
-        absent = isinstance(value, float) and math.isnan(value)
         number = f"{value:,.6g}" if isinstance(value, float) else str(value)
-        shown = "–" if absent else number
+        shown = "–" if number == "nan" else number
         counted = plots.counted(str(name)) if lossy else ""
         print(f"{name:24} {shown} {unit if unit != '1' else ''}".rstrip(), end="")
         print(f", of {counted}" if counted else "")
@@ -145,13 +133,13 @@ RUN = Command(
     "simulate one strategy and print its metrics",
     'example:nightly_ledger --strategy "polling 15min" --out tables/',
     {
-        **SCENARIO,
-        **STRATEGY,
+        **options.SCENARIO,
+        **options.STRATEGY,
         "--out FOLDER": "write waits, instances, steps … as CSV files",
         "--event-log FILE": "write a log for process mining: .csv, .parquet, .xes, .xes.gz, .json "
         "(OCEL)",
     },
-    DEFAULTS | {"strategy": "callback"},
+    options.DEFAULTS | {"strategy": "callback"},
     profiles=True,
 )
 
@@ -181,16 +169,16 @@ CAPACITY = Command(
     "find the fewest workers and the largest volume for a target",
     'example:nightly_ledger --target "p95_latency <= 60s" --question workers',
     {
-        **SCENARIO,
+        **options.SCENARIO,
         "--target WORDS required": "such as 'p95_latency <= 60s'; for metrics see below",
-        **STRATEGY,
+        **options.STRATEGY,
         "--question workers|volume": "only one of them (default: both); the volume takes longest, "
         "especially without Numba",
         "--replications N": "runs of each value (default: 20)",
         "--report HTML": "write a report: tables, pictures and checklist",
-        **JOBS,
+        **options.JOBS,
     },
-    DEFAULTS | {"replications": 20, "strategy": "callback"},
+    options.DEFAULTS | {"replications": 20, "strategy": "callback"},
     metrics=True,
     profiles=True,
 )
@@ -267,8 +255,8 @@ VERIFY = Command(
     {
         "--quick": "skip the longest cases; takes 30 s instead of minutes",
         "--replications N": "runs of each case (default: 20); two of a deterministic case",
-        **SEED,
-        **JOBS,
+        **options.SEED,
+        **options.JOBS,
     },
     {"jobs": 1, "replications": 20, "seed": 1},
     footer=textwrap.fill(f"verdicts: {MEANING}", 79, subsequent_indent="  ")

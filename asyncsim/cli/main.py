@@ -34,10 +34,7 @@ completion by polling, or by a callback with its serial number, such as 5_31. St
 asyncsim COMMAND --help shows the options of a command. asyncsim examples DIR writes all examples,
 with the notebooks of the course.
 """
-
-
 QUOTES = '; put quotes around a strategy, such as --strategy "polling 15min"'
-
 LOOK_ALIKES = {
     **{"±": "+/-", "–": "-", "—": "-", "−": "-", "→": "->", "←": "<-", "×": "x", "·": "*"},
     **{"≤": "<=", "≥": ">=", "≈": "~", "∞": "inf", "√": "sqrt", "µ": "u", "μ": "u"},
@@ -77,15 +74,13 @@ def _look_alike(problem: UnicodeError) -> tuple[str, int]:
     """Return ASCII for characters that a terminal lacks, and where to continue."""
     if not isinstance(problem, UnicodeEncodeError):
         raise problem
-    return "".join(map(_plain, problem.object[problem.start : problem.end])), problem.end
-
-
-def _plain(character: str) -> str:
-    if unicodedata.combining(character):
-        return ""
-    simple = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-    rest = character.encode("ascii", "backslashreplace").decode()  # bytes in the name of a file
-    return LOOK_ALIKES.get(character) or simple or rest
+    found = ""
+    for character in problem.object[problem.start : problem.end]:
+        simple = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+        rest = character.encode("ascii", "backslashreplace").decode()  # bytes in a file's name
+        if not unicodedata.combining(character):
+            found += LOOK_ALIKES.get(character) or simple or rest
+    return found, problem.end
 
 
 def _run(words: Sequence[str]) -> int:

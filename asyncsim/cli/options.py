@@ -47,15 +47,15 @@ def parse_strategy(words: str) -> Strategy:
     """
     if len(words) > LONGEST_WORDS:
         raise scenario_error("strategy", f"must have {LONGEST_WORDS:,} characters at most", words)
-    names = sorted(STRATEGIES, key=len, reverse=True)
-    name = next((n for n in names if words.strip() == n or words.strip().startswith(n + " ")), None)
-    if name is None:
+    begun = [name for name in STRATEGIES if f"{words.strip()} ".startswith(f"{name} ")]
+    if not begun:
         known = ", ".join(repr(n) for n in STRATEGIES)
         first = words.split("=")[0].rsplit(" ", 1)[0] if "=" in words else words
         raise ScenarioError(
             f"strategy must begin with one of {known}, got {shown(words)}"
             f"{nearest(first, STRATEGIES)}"
         )
+    name = max(begun, key=len)
     cls = STRATEGIES[name]
     attributes = attrs.fields(cls)  # type: ignore[arg-type]
     fields = [field.alias for field in attributes]
