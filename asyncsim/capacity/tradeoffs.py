@@ -6,9 +6,9 @@ the frontier: between them there is a choice, not a better one.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import pandas as pd
@@ -21,13 +21,7 @@ from asyncsim.capacity.search import LOSS, Effort, Evaluations, Options, bisect
 from asyncsim.capacity.target import Measure
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.replications import (
-    Replications,
-    RunSummary,
-    WaitCounts,
-    labelled,
-    runner,
-)
+from asyncsim.experiment.replications import Replications, RunSummary, WaitCounts, labelled, runner
 from asyncsim.experiment.statistics import Interval, interval_of, paired_interval
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import (
@@ -109,12 +103,10 @@ def break_even(
     with tried.playing("break-even"):
         grid = tried.space.grid(GRID)
         leads = [_lead(tried, x) for x in grid]
-        changes = [
-            (below, above)
-            for (below, one), (above, next_one) in itertools.pairwise(zip(grid, leads, strict=True))
-            if one.seems != next_one.seems
-        ]
-        found = _crossing(tried, *changes[0]) if changes else NOT_FOUND
+        changes = [k for k, two in enumerate(pairwise(leads)) if two[0].seems != two[1].seems]
+        found = NOT_FOUND
+        if changes:
+            found = _crossing(tried, grid[changes[0]], grid[changes[0] + 1])
     exactly = ""
     losers = [k for k in range(2) if tried.loses_callbacks(k)]
     if losers:
@@ -122,7 +114,7 @@ def break_even(
     else:
         notes = _lead_notes(tried, leads, found[0])
     decided = [lead.certain for lead in leads if lead.certain]
-    turns = sum(one != next_one for one, next_one in itertools.pairwise(decided))
+    turns = sum(one != next_one for one, next_one in pairwise(decided))
     load_notes = [] if found[0] is None else tried.load_notes(found[0])
     return Capacity(
         f"break-even in {figure} of {' and '.join(tried.labels)}",
@@ -162,17 +154,17 @@ def _crossing(tried: Evaluations, below: float, above: float) -> Found:
     """Return where the lead changes between two values, and where it is certain on either side."""
     space, before = tried.space, _lead(tried, below).seems
 
-    def certain(x: float, lead: int) -> bool:
-        return _lead(tried, x).certain == lead
+    def first(x: float) -> bool:
+        return _lead(tried, x).certain == before
+
+    def other(x: float) -> bool:
+        return _lead(tried, x).certain == -before
 
     value, beyond = bisect(lambda x: _lead(tried, x).seems == before, space, below, above)
-    lower = [x for x in tried.values if x <= value and certain(x, before)]
-    upper = [x for x in tried.values if x > value and certain(x, -before)]
-    low = high = None
-    if lower:
-        low, _ = bisect(lambda x: certain(x, before), space, lower[-1], beyond)
-    if upper:
-        high, _ = bisect(lambda x: certain(x, -before), space, upper[0], value)
+    lower = [x for x in tried.values if x <= value and first(x)]
+    upper = [x for x in tried.values if x > value and other(x)]
+    low = bisect(first, space, lower[-1], beyond)[0] if lower else None
+    high = bisect(other, space, upper[0], value)[0] if upper else None
     return value, low, high
 
 

@@ -172,8 +172,8 @@ CAPACITY = Command(
         **options.SCENARIO,
         "--target WORDS required": "such as 'p95_latency <= 60s'; for metrics see below",
         **options.STRATEGY,
-        "--question workers|volume": "only one of them (default: both); the volume takes longest, "
-        "especially without Numba",
+        f"--question {'|'.join(QUESTIONS)}": "only one of them (default: both); the volume takes "
+        "longest, especially without Numba",
         "--replications N": "runs of each value (default: 20)",
         "--report HTML": "write a report: tables, pictures and checklist",
         **options.JOBS,
