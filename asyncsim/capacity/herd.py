@@ -176,8 +176,8 @@ def herd_drain(
         parts = [part for (part,) in play.collect(plan, keep, range(chosen.replications))]
     herds = pd.concat(parts, ignore_index=True)
     exact = _single_burst(scenario, strategy) and not herds[["others", "never"]].to_numpy().any()
-    effort_made = chosen.replications, chosen.seed, chosen.confidence
-    return HerdDrain(scenario, [strategy.label], system, herds, *effort_made, exact)
+    rests_on = chosen.replications, chosen.seed, chosen.confidence
+    return HerdDrain(scenario, [strategy.label], system, herds, *rests_on, exact)
 
 
 def _chosen(scenario: Scenario, system: str | None) -> str:
@@ -224,14 +224,11 @@ def _others(run: Run, at: float) -> int:
 
 def herds_of(run: Run, system: str, apart: float) -> pd.DataFrame:
     """Return the herds of one system in a run; see `HerdDrain.herds`."""
-    network, polls = 0.0, False
     match specification_of(run.strategy):
-        case StrategySpecification(None, Deliveries(Fixed() as delay)):
-            network = delay.value
-        case StrategySpecification(None, Deliveries()):
-            pass
+        case StrategySpecification(None, Deliveries(delay)):
+            network, polls = delay.value if isinstance(delay, Fixed) else 0.0, False
         case _:
-            polls = True
+            network, polls = 0.0, True
     waits = run.waits[run.waits["completed"].notna() & (run.waits["system"] == system)]
     ordered = waits.sort_values("completed")
     number = (ordered["completed"].diff() > apart).cumsum()

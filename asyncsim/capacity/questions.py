@@ -471,17 +471,12 @@ class _TargetSearch:
         return self.tried.interval(x).mean <= bound and not self.tried.overload(x).likely
 
     def by_mean(self, start: float) -> tuple[float | None, float | None]:
-        """Return the last value that meets it by its mean and the next; search by the others too.
-
-        If no value near the good end does, costs and infinite measures may still do so in the
-        middle of the range.
-        """
+        """Return the last value that meets it by its mean and the next; try the other tests too."""
         tried, space, good = self.tried, self.tried.space, self.good
         stride = 0 if space.whole else 6  # 1.01^64 is about 2
         value, beyond = boundary(self.met_by_mean, space, start, good, stride)
-        if value is None and (
-            "cost" in tried.measure.metric or tried.interval(self.range[0]).mean == math.inf
-        ):
+        costs = "cost" in tried.measure.metric  # may be less in the middle of the range
+        if value is None and (costs or tried.interval(self.range[0]).mean == math.inf):
             better = [x for x in space.grid(TARGET_GRID) if self.met_by_mean(x)]
             if better:
                 nearest = better[0] if good == "high" else better[-1]
@@ -491,10 +486,7 @@ class _TargetSearch:
         return value, beyond
 
     def ends(self, value: float | None) -> tuple[float | None, float | None]:
-        """Return the ends of the interval.
-
-        The target is met at all values tried before the first end, and not met behind the other.
-        """
+        """Return the ends of the interval: all before one are met, none behind the other is."""
         space, good = self.tried.space, self.good
         for certain, test in ((True, self.met), (False, self.possible)):
             inside, outside = self._edge(certain)  # values between them may be tried

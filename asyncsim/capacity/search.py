@@ -314,15 +314,12 @@ class Evaluations:
         return self._samples[x]
 
     def interval(self, x: float, strategy: int = 0) -> Interval:
-        """Return mean and interval at a value.
-
-        A quantile is infinite if more waits are lost than it leaves out. Its upper end is finite,
-        and its lower end infinite, only if the interval of the lost share allows no other.
-        """
+        """Return mean and interval at a value; that of a quantile includes the chance of losses."""
         runs, confidence = self._runs(x)[strategy], self.effort.confidence
         interval, spare = statistics.interval_of(runs.measure, confidence), self.measure.spare
         if not spare or not any(any(one.unresumed) for one in self._all) or not interval.n:
             return interval
+        # A quantile is infinite if more waits are lost than it leaves out
         least, most = statistics.share_interval(runs.unresumed, runs.armed, confidence)
         low = -math.inf if interval.low == math.inf and least <= spare else interval.low
         high = math.inf if most >= spare else interval.high
@@ -361,31 +358,24 @@ class Evaluations:
         return self._overloads[x]
 
     def loses_callbacks(self, strategy: int = 0) -> bool:
-        """Return whether callbacks are lost for good and the measure leaves no wait out.
-
-        It is infinite then at any loss rate: runs without a loss are chance. One run must show it.
-        """
+        """Return whether callbacks are lost for good and the measure leaves no wait out."""
         if self.measure.spare:
             return False
         for x, runs in self._samples.items():
             match specification_of(self.setup(x)[1][strategy]):
                 case StrategySpecification(None, Deliveries(retries=()) as sent) if sent.loss:
-                    if math.inf in runs[strategy].measure:
+                    if math.inf in runs[strategy].measure:  # a run without is chance
                         return True
         return False
 
     def is_monotone(self, rising: bool) -> bool:
-        """Return whether the measure of the first strategy is monotone along the values played.
-
-        It is not if the interval of a step between neighbours lies in the wrong direction, by more
-        than `NEGLIGIBLE`. The confidence is that of all steps together (Bonferroni).
-        """
+        """Return whether the measure of the first strategy is monotone along the values played."""
         columns = [self.at(x)[0] for x in self.values]
         infinite = [set(column) == {math.inf} for column in columns if not math.isnan(sum(column))]
         if infinite != sorted(infinite, reverse=not rising):
             return False
         steps = [pair for pair in itertools.pairwise(columns) if math.inf not in pair[0] + pair[1]]
-        confidence = 1 - (1 - self.effort.confidence) / max(len(steps), 1)
+        confidence = 1 - (1 - self.effort.confidence) / max(len(steps), 1)  # Bonferroni
         for one, other in steps:
             step = statistics.paired_interval(one, other, confidence)
             wrong = -step.high if rising else step.low

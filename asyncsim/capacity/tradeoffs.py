@@ -134,10 +134,7 @@ class _Lead(NamedTuple):
 
 
 def _lead(tried: Evaluations, x: float) -> _Lead:
-    """Return the better strategy, by the paired difference.
-
-    Of infinite replications there is none: the better strategy wins more of them, by the sign test.
-    """
+    """Return the better strategy: by paired differences, or the sign test if any is infinite."""
     first, other = tried.at(x)
     confidence = tried.effort.confidence
     if math.inf not in first + other:
@@ -362,15 +359,12 @@ def _dominance(label: str, measured: Mapping[str, Columns], confidence: float) -
 
 
 def _gap(own: list[float], others: list[float], confidence: float) -> tuple[float, float]:
-    """Return mean and upper end of the paired difference of another strategy from one.
-
-    Infinite is the strategy with more infinite runs; the upper end is finite only if each has all
-    runs infinite or none.
-    """
+    """Return mean and upper end of the paired difference of another strategy from one."""
     infinite = own.count(math.inf), others.count(math.inf)
     if not any(infinite):
         gap = paired_interval(own, others, confidence)
         return gap.mean, gap.high
-    more = infinite[1] - infinite[0]
+    more = infinite[1] - infinite[0]  # worse is the strategy with more infinite runs
     difference = math.copysign(math.inf, more) if more else 0.0
-    return difference, difference if {*infinite} <= {0, len(own)} else math.inf
+    certain = {*infinite} <= {0, len(own)}  # all runs of each or none
+    return difference, difference if certain else math.inf
