@@ -195,13 +195,7 @@ def changed(described: T, changes: Mapping[str, Any]) -> T:
     steps by name (``"process.steps.post.timeout"``), and to links of a chain and branches of a
     choice by number from 1 (``"systems.saga.systems.2.item_time"``).
 
-    >>> changed(sim.WorkflowServer(), {"workers": 8}).workers
-    8
-
-    Raises
-    ------
-    ScenarioError
-        If a name has no field, with the nearest one that has; or if a value is wrong.
+    A name without a field is an error that shows the nearest one.
     """
     if not isinstance(changes, Mapping) or not all(isinstance(name, str) for name in changes):
         raise ScenarioError(
