@@ -348,7 +348,7 @@ class Builder:
             found["intervals"], found["intervals_go_on"] = self._intervals(checks)
             found["intervals_n"] = len(found["intervals"])
         elif isinstance(checks, Hold):
-            found |= {"watch": at.HOLDS_LINE, "interval": checks.seconds}
+            found |= {"watch": at.HOLDS_LINE, "interval": checks.hold}
         if isinstance(checks, Grid | Intervals):
             found["limit"] = -1 if checks.limit is None else checks.limit
             found["checks_are_free"] = checks.limit is None and not self.scenario.server.poll_work

@@ -14,18 +14,10 @@ import numpy as np
 from attrs import frozen
 
 from asyncsim.model.distributions import Duration, Fixed
-from asyncsim.model.specifications import (
-    Deliveries,
-    Grid,
-    Hold,
-    Intervals,
-    StrategySpecification,
-)
+from asyncsim.model.specifications import Deliveries, Grid, Hold, Intervals, StrategySpecification
 
 TAIL = 1e-12
-MOST_TERMS = 4_000_000
-MOST_STEPS = 200_000
-"""Longer sums (by arrays, and one by one) would take seconds; the result is None."""
+MOST_TERMS, MOST_STEPS = 4_000_000, 200_000  # of sums by arrays and one by one, about a second
 
 
 @frozen
@@ -54,15 +46,7 @@ class Expected:
 
 
 def expected(specification: StrategySpecification, external: Duration) -> Expected | None:
-    """Return the closed form of a strategy; None where there is none.
-
-    Parameters
-    ----------
-    specification
-        Of the strategy.
-    external
-        The distribution of D.
-    """
+    """Return the closed form of a strategy, `external` being D; None where there is none."""
     checks, deliveries = specification.checks, specification.deliveries
     match checks, deliveries:
         case ((Grid() | Intervals()), _) if checks.limit is not None:
@@ -74,19 +58,16 @@ def expected(specification: StrategySpecification, external: Duration) -> Expect
         case Intervals(jitter="none"), None:
             return checks_at_given_times(external, checks.interval)
         case Hold(), None:
-            return long_polling(external, checks.seconds)
-        case None, Deliveries(delay, loss, retries, duplicates):
-            return callback(delay.mean, loss, retries, duplicates)
-        case Grid(every, "clock" | "random", 0.0), Deliveries(delay, loss, ()):
+            return long_polling(external, checks.hold)
+        case None, Deliveries() as sent:
+            return callback(sent.delay.mean, sent.loss, sent.retries, sent.duplicates)
+        case Grid(every, "clock" | "random", jitter=0.0), Deliveries(delay, loss=loss, retries=()):
             return callback_with_safety_poll(external, delay, loss, every)
     return None
 
 
 def _sum_of_survival(external: Duration, interval: float) -> float | None:
-    """Return S(T) + S(2T) + …, the mean number of grid points before completion.
-
-    None if the tail is so long that the sum would be cut off.
-    """
+    """Return S(T) + S(2T) + …, or None if the tail is so long that the sum would be cut off."""
     total, first, block = 0.0, 1, 4096
     while first < MOST_TERMS:
         terms = external.survival(np.arange(first, first + block) * interval)
@@ -97,8 +78,8 @@ def _sum_of_survival(external: Duration, interval: float) -> float | None:
     return None
 
 
-def _share(checks: float, wasted: float) -> float:
-    return wasted / checks if checks else 0.0
+def _by_checks(latency: float, wasted: float) -> Expected:
+    return Expected(latency, 1.0 + wasted, wasted / (1.0 + wasted))
 
 
 def polling_from_arming(external: Duration, interval: float) -> Expected | None:
@@ -108,16 +89,12 @@ def polling_from_arming(external: Duration, interval: float) -> Expected | None:
     is T/(1 - exp(-T/m)) - m; for a fixed D it is T ceil(D/T) - D.
     """
     wasted = _sum_of_survival(external, interval)
-    if wasted is None:
-        return None
-    checks = 1.0 + wasted
-    return Expected(interval * checks - external.mean, checks, _share(checks, wasted))
+    return None if wasted is None else _by_checks(interval * (1 + wasted) - external.mean, wasted)
 
 
 def polling_at_random_phase(external: Duration, interval: float) -> Expected:
     """Grid at a random phase: latency T/2 and 1 + m/T checks, for any distribution of D."""
-    wasted = external.mean / interval
-    return Expected(interval / 2, 1.0 + wasted, _share(1.0 + wasted, wasted))
+    return _by_checks(interval / 2, external.mean / interval)
 
 
 def checks_at_given_times(external: Duration, gap: Callable[[int], float]) -> Expected | None:
@@ -136,16 +113,13 @@ def checks_at_given_times(external: Duration, gap: Callable[[int], float]) -> Ex
         reached += step * alive
         due += step
         k += 1
-    checks = 1.0 + wasted
-    return Expected(reached - external.mean, checks, _share(checks, wasted))
+    return _by_checks(reached - external.mean, wasted)
 
 
 def long_polling(external: Duration, hold: float) -> Expected | None:
     """Hold requests of length H one after the other: 1 + S(H) + S(2H) + … of them, no latency."""
     wasted = _sum_of_survival(external, hold)
-    if wasted is None:
-        return None
-    return Expected(0.0, 1.0 + wasted, _share(1.0 + wasted, wasted))
+    return None if wasted is None else _by_checks(0.0, wasted)
 
 
 def callback(
@@ -172,30 +146,22 @@ def callback_with_safety_poll(
 
     The distance V from completion to the next check is uniform on (0, R). Latency is
     p R/2 + (1-p) E[min(d, V)], close to (1-p) d + p R/2 while d is small against R; m/R checks
-    come before completion, and one more if the check comes before the callback.
+    come before completion, and one more, with probability E[min(d, R)]/R, before the callback.
     """
-    sooner = _mean_of_smaller(delay, every)
-    latency = loss * every / 2 + (1 - loss) * sooner
+    if isinstance(delay, Fixed):
+        below = min(delay.value, every)
+        sooner = below - below * below / (2 * every)
+    else:
+        below = _integral(delay, every, lambda x: 1.0)  # E[min(d, R)]
+        sooner = _integral(delay, every, lambda x: 1 - x / every)  # E[min(d, V)]
     wasted = external.mean / every
-    check_first = loss + (1 - loss) * min(_mean_up_to(delay, every) / every, 1.0)
-    checks = wasted + check_first
-    return Expected(latency, checks, _share(checks, wasted), deliveries=1.0)
+    checks = wasted + (loss + (1 - loss) * min(below / every, 1.0))
+    share = wasted / checks if checks else 0.0
+    return Expected(loss * every / 2 + (1 - loss) * sooner, checks, share, deliveries=1.0)
 
 
-def _mean_up_to(delay: Duration, bound: float) -> float:
-    """Return E[min(d, bound)]."""
-    if isinstance(delay, Fixed):
-        return min(delay.value, bound)
+def _integral(delay: Duration, bound: float, weight: Callable[[float], float]) -> float:
+    """Return the integral of P(d > x) weight(x) from 0 to a bound."""
     from scipy.integrate import quad
 
-    return float(quad(lambda x: float(delay.survival(x)), 0, bound, limit=200)[0])
-
-
-def _mean_of_smaller(delay: Duration, bound: float) -> float:
-    """Return E[min(d, V)] for V uniform on (0, bound): the integral of S_d(x) (1 - x/bound)."""
-    if isinstance(delay, Fixed):
-        d = min(delay.value, bound)
-        return d - d * d / (2 * bound)
-    from scipy.integrate import quad
-
-    return float(quad(lambda x: float(delay.survival(x)) * (1 - x / bound), 0, bound, limit=200)[0])
+    return float(quad(lambda x: float(delay.survival(x)) * weight(x), 0, bound, limit=200)[0])

@@ -14,23 +14,16 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model.units import file_name, nearest
 from asyncsim.model.validation import argument
 
-PREFIX = "example:"
-SCENARIO = ".toml"
-LOG = ".csv"
-PATTERNS = (
+PREFIX, SCENARIO, LOG = "example:", ".toml", ".csv"
+PATTERNS = (  # of the examples; other notebooks beside them are not
     *("data/README.md", "data/*.toml", "data/*.csv", "data/*.sh", "data/*.py"),
     *("notebooks/[0-9][0-9]_*.ipynb", "notebooks/solutions/[0-9][0-9]_*.ipynb"),
     "notebooks/idea.svg",
 )
-"""The examples; other notebooks beside them are not."""
 
 
 def examples_folder() -> Path:
-    """Return the folder that holds ``data/`` and ``notebooks/``.
-
-    >>> sorted(path.name for path in examples_folder().glob("data/night*"))
-    ['nightly_batch.sh', 'nightly_ledger.toml']
-    """
+    """Return the folder that holds ``data/`` and ``notebooks/``."""
     package = Path(str(files("asyncsim")))
     shipped = package / "examples"
     return shipped if shipped.is_dir() else package.parent
@@ -43,25 +36,14 @@ def example_files() -> list[Path]:
     return [path.relative_to(folder) for path in found]
 
 
+def _names(ending: str) -> list[str]:
+    return sorted(one.stem for one in example_files() if one.suffix == ending)
+
+
 def readable_file(path: str | Path, ending: str, called: str = "path") -> Path:
-    """Return the path of a file to read, or of an example.
+    """Return the path of a file to read, or of an example, which needs no ending.
 
-    Parameters
-    ----------
-    path
-        A path, or ``"example:nightly_ledger"``, with or without its ending.
-    ending
-        Ending of the examples that can be read here: `SCENARIO` or `LOG`.
-    called
-        Name of the argument in messages.
-
-    Raises
-    ------
-    ScenarioError
-        If no file can have this name, or no example has it, with the names of all examples.
-
-    >>> readable_file("example:person", SCENARIO).name
-    'person.toml'
+    Messages call the argument `called`; an unknown example is an error that lists all of them.
     """
     place = argument(called, path, file_name)
     if not str(path).startswith(PREFIX):
@@ -77,37 +59,17 @@ def readable_file(path: str | Path, ending: str, called: str = "path") -> Path:
     return examples_folder() / "data" / f"{name}{ending}"
 
 
-def example_like(path: str | Path, ending: str) -> str:
-    """Return the name of the example whose file has the same name, or an empty string.
-
-    >>> example_like("data/person.toml", SCENARIO), example_like("mine.toml", SCENARIO)
-    ('example:person', '')
-    """
-    name = Path(path).name.rpartition(":")[2].removesuffix(ending)
-    return PREFIX + name if name in _names(ending) else ""
-
-
 def file_read_error(path: str | Path, error: OSError, ending: str = "") -> ScenarioError:
     """Return the error for a file that cannot be read, with the place and the likely file meant.
 
-    Parameters
-    ----------
-    path, error
-        The file, and the error of the operating system.
-    ending
-        Ending of the examples that could be meant.
+    That may be an example with the same name and this ending.
     """
-    problem, place = error.strerror, Path(path)
-    hint = ""
+    problem, place, hint = error.strerror, Path(path), ""
     if isinstance(error, FileNotFoundError) and not place.is_absolute():
         others = (Path("..") / place, Path("data") / place.name, Path("../data") / place.name)
         found = [other.as_posix() for other in others if other.is_file()]
-        found += [example] if ending and (example := example_like(path, ending)) else []
+        name = place.name.rpartition(":")[2].removesuffix(ending)
+        found += [PREFIX + name] if name in _names(ending) else []
         problem = f"{problem} in {Path.cwd()}"
         hint = f"; did you mean {found[0]!r}?" if found else ""
     return ScenarioError(f"{path}: cannot be read ({problem}){hint}")
-
-
-def _names(ending: str) -> list[str]:
-    """Return the names of all examples with an ending."""
-    return sorted(one.stem for one in example_files() if one.suffix == ending)

@@ -9,24 +9,14 @@ from typing import Any, TypeVar
 from attrs import field, frozen
 
 from asyncsim.errors import ScenarioError
+from asyncsim.model import units
 from asyncsim.model.distributions import Duration, Fixed, as_distribution
-from asyncsim.model.units import (
-    InvalidValue,
-    any_text,
-    count,
-    duration,
-    one_of,
-    optional_duration,
-    probability,
-    text,
-)
+from asyncsim.model.units import InvalidValue
 from asyncsim.model.validation import name_errors, scenario_error, word_of
 
 T = TypeVar("T")
-MOST_NESTED = 50
-"""Engines and files walk choices, branches and paths by recursion."""
-LAST_ACTIVATION = 65_535
-"""The largest number that the order of events has room for (`asyncsim.engine.environment`)."""
+MOST_NESTED = 50  # engines and files walk choices, branches and paths by recursion
+LAST_ACTIVATION = 65_535  # fits the order of events (`asyncsim.engine.environment`)
 
 
 class Element:
@@ -41,33 +31,30 @@ class Element:
     def parts(self) -> Iterator[Element]:
         """Yield this element and everything inside it, in written order."""
         yield self
-        yield from _parts_of(self.within())
-
-
-def sequence(value: Sequence[Element]) -> tuple[Element, ...]:
-    """Return a sequence of process elements as a tuple, checked."""
-    if isinstance(value, (list, tuple)) and all(isinstance(part, Element) for part in value):
-        return tuple(value)
-    raise InvalidValue("must be a list of steps (Step, AsyncStep, Choice, Parallel)")
-
-
-def steps(value: Sequence[Element]) -> tuple[Element, ...]:
-    """Return a sequence of at least one process element."""
-    found = sequence(value)
-    if not found:
-        raise InvalidValue("must hold at least one step")
-    return found
+        for element in self.within():
+            yield from element.parts()
 
 
 Path = str | tuple[Element, ...]
 
 
-def path(value: str | Sequence[Element]) -> Path:
-    """Return 'fail', 'continue', or a sequence of elements to execute before continuing."""
+def _sequence(value: Sequence[Element]) -> tuple[Element, ...]:
+    if isinstance(value, (list, tuple)) and all(isinstance(part, Element) for part in value):
+        return tuple(value)
+    raise InvalidValue("must be a list of steps (Step, AsyncStep, Choice, Parallel)")
+
+
+def _steps(value: Sequence[Element]) -> tuple[Element, ...]:
+    if found := _sequence(value):
+        return found
+    raise InvalidValue("must hold at least one step")
+
+
+def _path(value: str | Sequence[Element]) -> Path:
     if isinstance(value, str):
-        return one_of(value, ("fail", "continue"))
+        return units.one_of(value, ("fail", "continue"))
     try:
-        return sequence(value)
+        return _sequence(value)
     except InvalidValue:
         raise InvalidValue("must be 'fail', 'continue' or a list of steps") from None
 
@@ -87,7 +74,7 @@ class Step(Element):
         Worker time of one execution.
     """
 
-    name: str = field(converter=text)
+    name: str = field(converter=units.text)
     work: Duration = field(default=Fixed(0.0), converter=as_distribution)
 
 
@@ -108,9 +95,9 @@ class Response:
         Probability that the call is rejected: the step fails, unless `on_rejected` says otherwise.
     """
 
-    accepted: float = field(default=1.0, converter=probability)
-    done: float = field(default=0.0, converter=probability)
-    rejected: float = field(default=0.0, converter=probability)
+    accepted: float = field(default=1.0, converter=units.probability)
+    done: float = field(default=0.0, converter=units.probability)
+    rejected: float = field(default=0.0, converter=units.probability)
 
     def __attrs_post_init__(self) -> None:
         total = self.accepted + self.done + self.rejected
@@ -118,8 +105,7 @@ class Response:
             raise scenario_error("Response", "probabilities must add up to 1", total)
 
 
-def response(value: Response | dict[str, float]) -> Response:
-    """Return a `Response`, also from a mapping such as ``{"accepted": 0.9, "done": 0.1}``."""
+def _response(value: Response | dict[str, float]) -> Response:
     if isinstance(value, Response):
         return value
     if isinstance(value, dict) and set(value) <= {"accepted", "done", "rejected"}:
@@ -156,28 +142,25 @@ class AsyncStep(Element):
         a list of steps is executed first. `on_timeout` also follows a strategy that gave up.
     """
 
-    name: str = field(converter=text)
-    system: str = field(converter=text)
+    name: str = field(converter=units.text)
+    system: str = field(converter=units.text)
     call_work: Duration = field(default=Fixed(0.0), converter=as_distribution, kw_only=True)
     arm: str = field(
         default="after call", validator=word_of("after call", "before call"), kw_only=True
     )
-    arm_delay: float = field(default=0.0, converter=duration, kw_only=True)
-    response: Response = field(factory=Response, converter=response, kw_only=True)
-    timeout: float | None = field(default=None, converter=optional_duration, kw_only=True)
-    on_accepted: tuple[Element, ...] = field(default=(), converter=sequence, kw_only=True)
-    on_done: Path = field(default="continue", converter=path, kw_only=True)
-    on_rejected: Path = field(default="fail", converter=path, kw_only=True)
-    on_timeout: Path = field(default="fail", converter=path, kw_only=True)
+    arm_delay: float = field(default=0.0, converter=units.duration, kw_only=True)
+    response: Response = field(factory=Response, converter=_response, kw_only=True)
+    timeout: float | None = field(default=None, converter=units.optional_duration, kw_only=True)
+    on_accepted: tuple[Element, ...] = field(default=(), converter=_sequence, kw_only=True)
+    on_done: Path = field(default="continue", converter=_path, kw_only=True)
+    on_rejected: Path = field(default="fail", converter=_path, kw_only=True)
+    on_timeout: Path = field(default="fail", converter=_path, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        if self.arm == "before call" and self.arm_delay:
-            raise scenario_error(
-                "AsyncStep.arm_delay", "must be 0 with arm='before call'", self.arm_delay
-            )
-        if self.arm == "before call" and self.on_accepted:
-            problem = "must be empty with arm='before call'"
-            raise scenario_error("AsyncStep.on_accepted", problem, self.on_accepted)
+        for name, right in (("arm_delay", "0"), ("on_accepted", "empty")):
+            if self.arm == "before call" and (value := getattr(self, name)):
+                problem = f"must be {right} with arm='before call'"
+                raise scenario_error(f"AsyncStep.{name}", problem, value)
 
     def within(self) -> Sequence[Element]:
         """Return the elements of its paths."""
@@ -185,20 +168,18 @@ class AsyncStep(Element):
         return [element for way in ways if not isinstance(way, str) for element in way]
 
 
-def conditions(value: Mapping[str, Any] | None) -> Mapping[str, tuple[Any, ...]]:
-    """Return the values that data fields may have, each a tuple of alternatives."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+def _conditions(value: Mapping[str, Any] | None) -> Mapping[str, tuple[Any, ...]]:
+    given = {} if value is None else value
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise InvalidValue("must map names of data fields to values, such as {'approved': True}")
-    several = {k: v if isinstance(v, (list, tuple)) else (v,) for k, v in value.items()}
-    return {any_text(name): tuple(map(_condition, several[name])) for name in several}
+    several = {k: v if isinstance(v, (list, tuple)) else (v,) for k, v in given.items()}
+    return {units.any_text(k): tuple(map(_condition, values)) for k, values in several.items()}
 
 
 def _condition(value: Any) -> Any:
     """Return a value that a file can hold and that can be compared."""
     if isinstance(value, str):
-        return any_text(value)
+        return units.any_text(value)
     if isinstance(value, int) and -(2**63) <= value < 2**63:  # truth values among them
         return value
     if isinstance(value, float) and math.isfinite(value):
@@ -225,10 +206,10 @@ class Branch:
         the first branch whose fields agree; a simulation has no data and uses the probabilities.
     """
 
-    probability: float = field(converter=probability)
-    steps: tuple[Element, ...] = field(default=(), converter=sequence)
+    probability: float = field(converter=units.probability)
+    steps: tuple[Element, ...] = field(default=(), converter=_sequence)
     when: Mapping[str, tuple[Any, ...]] = field(
-        default=None, converter=conditions, kw_only=True, hash=False
+        default=None, converter=_conditions, kw_only=True, hash=False
     )
 
     def agrees_with(self, fields: Mapping[str, Any]) -> bool:
@@ -238,21 +219,17 @@ class Branch:
         )
 
 
-def branches(value: Sequence[Branch | tuple[float, Sequence[Element]]]) -> tuple[Branch, ...]:
-    """Return branches, also from pairs such as ``(0.8, [Step(...)])``."""
+def _branches(value: Sequence[Branch | tuple[float, Sequence[Element]]]) -> tuple[Branch, ...]:
     if not isinstance(value, (list, tuple)) or len(value) < 2:
         raise InvalidValue("must be a list of two or more branches such as (0.8, [Step('ship')])")
-    found = tuple(part if isinstance(part, Branch) else _branch(part) for part in value)
+    pairs = [part for part in value if not isinstance(part, Branch)]
+    if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
+        raise InvalidValue("must be pairs of a probability and a list of steps")
+    found = tuple(part if isinstance(part, Branch) else Branch(*part) for part in value)
     total = sum(branch.probability for branch in found)
     if abs(total - 1.0) > 1e-9:
         raise InvalidValue(f"must have probabilities that add up to 1 (they add up to {total:g})")
     return found
-
-
-def _branch(value: object) -> Branch:
-    if isinstance(value, (list, tuple)) and len(value) == 2:
-        return Branch(value[0], value[1])
-    raise InvalidValue("must be pairs of a probability and a list of steps")
 
 
 @frozen(field_transformer=name_errors)
@@ -270,19 +247,18 @@ class Choice(Element):
         Two or more branches; their probabilities add up to 1.
     """
 
-    name: str = field(converter=text)
-    branches: tuple[Branch, ...] = field(converter=branches)
+    name: str = field(converter=units.text)
+    branches: tuple[Branch, ...] = field(converter=_branches)
 
     def within(self) -> Sequence[Element]:
         """Return the elements of its branches."""
         return [element for branch in self.branches for element in branch.steps]
 
 
-def parallel_branches(value: Sequence[Sequence[Element]]) -> tuple[tuple[Element, ...], ...]:
-    """Return two or more sequences of elements, none of them empty."""
+def _parallel_branches(value: Sequence[Sequence[Element]]) -> tuple[tuple[Element, ...], ...]:
     if not isinstance(value, (list, tuple)) or len(value) < 2:
         raise InvalidValue("must be a list of two or more lists of steps")
-    return tuple(steps(branch) for branch in value)
+    return tuple(map(_steps, value))
 
 
 @frozen(field_transformer=name_errors)
@@ -301,17 +277,12 @@ class Parallel(Element):
         Two or more lists of steps, none of them empty; all are started together.
     """
 
-    name: str = field(converter=text)
-    branches: tuple[tuple[Element, ...], ...] = field(converter=parallel_branches)
+    name: str = field(converter=units.text)
+    branches: tuple[tuple[Element, ...], ...] = field(converter=_parallel_branches)
 
     def within(self) -> Sequence[Element]:
         """Return the elements of its branches."""
         return [element for branch in self.branches for element in branch]
-
-
-def _parts_of(elements: Sequence[Element]) -> Iterator[Element]:
-    for element in elements:
-        yield from element.parts()
 
 
 def _too_much(elements: Sequence[Element], depth: int) -> bool:
@@ -336,38 +307,30 @@ class Process:
         Its elements, in order.
     first_activation
         Number of the first step; the others follow in written order. It is the second half of a
-        serial number: with ``first_activation=30`` the second step of instance 5 waits as
-        ``5_31``.
+        serial number: with ``first_activation=30`` the second step of instance 5 waits as ``5_31``.
     """
 
-    name: str = field(converter=text)
-    steps: tuple[Element, ...] = field(converter=steps)
-    first_activation: int = field(default=1, converter=count, kw_only=True)
+    name: str = field(converter=units.text)
+    steps: tuple[Element, ...] = field(converter=_steps)
+    first_activation: int = field(default=1, converter=units.count, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if _too_much(self.steps, MOST_NESTED):
-            raise ScenarioError(
-                f"Process.steps must hold {LAST_ACTIVATION:,} elements at most, nested no deeper "
-                f"than {MOST_NESTED}"
-            )
+            most = f"{LAST_ACTIVATION:,} elements at most, nested no deeper than {MOST_NESTED}"
+            raise ScenarioError(f"Process.steps must hold {most}")
         seen: set[str] = set()
-        for element in self.parts():
-            if element.name in seen:
-                raise ScenarioError(
-                    f"Process.steps must have unique names, got {element.name!r} twice"
-                )
-            seen.add(element.name)
-        last = max(self.activations.values(), default=0)
-        if last > LAST_ACTIVATION:
-            raise scenario_error(
-                "Process.first_activation",
-                f"must leave every step a number of {LAST_ACTIVATION} at most",
-                self.first_activation,
-            )
+        for name in (element.name for element in self.parts()):
+            if name in seen:
+                raise ScenarioError(f"Process.steps must have unique names, got {name!r} twice")
+            seen.add(name)
+        if max(self.activations.values(), default=0) > LAST_ACTIVATION:
+            problem = f"must leave every step a number of {LAST_ACTIVATION} at most"
+            raise scenario_error("Process.first_activation", problem, self.first_activation)
 
     def parts(self) -> Iterator[Element]:
         """Yield every element, also inside choices, branches and paths, in written order."""
-        yield from _parts_of(self.steps)
+        for element in self.steps:
+            yield from element.parts()
 
     def of_type(self, kind: type[T]) -> list[T]:
         """Return the elements of one kind, in written order."""
@@ -378,3 +341,6 @@ class Process:
         """The activation number of every step, by name."""
         numbered = [e for e in self.parts() if isinstance(e, (Step, AsyncStep))]
         return {e.name: self.first_activation + k for k, e in enumerate(numbered)}
+
+
+ELEMENTS = {"step": Step, "async step": AsyncStep, "choice": Choice, "parallel": Parallel}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ import attrs
 from attrs import field, frozen
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model import scenario_files
+from asyncsim.model import scenario_files, units
 from asyncsim.model.arrivals import Arrivals
 from asyncsim.model.calendar import Calendar, zone_name
 from asyncsim.model.process import AsyncStep, Element, Process
@@ -21,14 +22,13 @@ from asyncsim.model.random_streams import Draws, draw_for, key_part
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.server import CostModel, WorkflowServer
 from asyncsim.model.systems import ExternalSystem
-from asyncsim.model.units import DAY, InvalidValue, any_text, calendar_date, nearest, text
-from asyncsim.model.units import length as a_length
+from asyncsim.model.units import DAY, InvalidValue, nearest
 from asyncsim.model.validation import choice, instance_of, name_errors, shown
 
 T = TypeVar("T")
 
 
-def systems_by_name(value: Mapping[str, ExternalSystem]) -> Mapping[str, ExternalSystem]:
+def _systems(value: Mapping[str, ExternalSystem]) -> Mapping[str, ExternalSystem]:
     """Return a read-only mapping of names to external systems, checked."""
     if not isinstance(value, Mapping) or not all(
         isinstance(name, str) and isinstance(system, ExternalSystem)
@@ -37,12 +37,20 @@ def systems_by_name(value: Mapping[str, ExternalSystem]) -> Mapping[str, Externa
         raise InvalidValue(
             'must map names to external systems, such as {"ledger": NightlyBatch(…)}'
         )
-    return MappingProxyType({text(name): system for name, system in value.items()})
+    return MappingProxyType({units.text(name): system for name, system in value.items()})
 
 
 @frozen(field_transformer=name_errors, unsafe_hash=False)
 class Scenario:
     """What is simulated: a process, the systems it calls, a server, arrivals, and a calendar.
+
+    >>> scenario = sim.Scenario(
+    ...     name="a day of orders",
+    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
+    ...     systems={"ledger": sim.NightlyBatch(start="22:00", item_time="150ms")},
+    ...     arrivals=sim.Poisson("100/day", between=("08:00", "20:00")),
+    ... )
+    >>> run = sim.simulate(scenario, sim.Callback(), seed=1)
 
     Parameters
     ----------
@@ -66,30 +74,19 @@ class Scenario:
         A sentence or two for the reader.
     costs
         Prices, for metrics of cost; see `CostModel`.
-
-    Examples
-    --------
-    >>> import asyncsim as sim
-    >>> scenario = sim.Scenario(
-    ...     name="a day of orders",
-    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
-    ...     systems={"ledger": sim.NightlyBatch(start="22:00", item_time="150ms")},
-    ...     arrivals=sim.Poisson("100/day", between=("08:00", "20:00")),
-    ... )
-    >>> run = sim.simulate(scenario, sim.Callback(), seed=1)
     """
 
-    name: str = field(converter=text)
+    name: str = field(converter=units.text)
     process: Process = field(validator=instance_of(Process, "a Process(name, [steps])"))
-    systems: Mapping[str, ExternalSystem] = field(converter=systems_by_name)
+    systems: Mapping[str, ExternalSystem] = field(converter=_systems)
     arrivals: Arrivals = field(validator=instance_of(Arrivals, "arrivals such as Poisson('300/h')"))
     server: WorkflowServer = field(
         factory=WorkflowServer, validator=instance_of(WorkflowServer, "a WorkflowServer(workers=…)")
     )
-    start: date = field(default=date(2026, 1, 5), converter=calendar_date)
-    length: float = field(default=DAY, converter=a_length)
+    start: date = field(default=date(2026, 1, 5), converter=units.calendar_date)
+    length: float = field(default=DAY, converter=units.length)
     zone: str | None = field(default=None, converter=zone_name)
-    description: str = field(default="", converter=any_text)
+    description: str = field(default="", converter=units.any_text)
     costs: CostModel | None = field(
         default=None,
         validator=instance_of(CostModel, "a CostModel(check=…, late_minute=…)", optional=True),
@@ -107,7 +104,7 @@ class Scenario:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by the values: a read-only mapping cannot be pickled."""
         values = {part.name: getattr(self, part.name) for part in attrs.fields(type(self))}
-        return _unpickled, (type(self), values | {"systems": dict(self.systems)})
+        return partial(type(self), **values | {"systems": dict(self.systems)}), ()
 
     @property
     def calendar(self) -> Calendar:
@@ -117,10 +114,7 @@ class Scenario:
     def draw(self, seed: int = 0, replication: int = 0) -> Draws:
         """Draw all random numbers of one replication ahead.
 
-        Parameters
-        ----------
-        seed, replication
-            Whole numbers from 0; every stream is keyed by them and by its own name.
+        `seed` and `replication` are whole numbers from 0; they key every stream, with its name.
         """
         return draw_for(self, key_part("seed", seed), key_part("replication", replication))
 
@@ -129,15 +123,10 @@ class Scenario:
         return attrs.evolve(self, **changes)
 
     def with_profile(self, profile: str | Profile | None) -> Scenario:
-        """Return the scenario with finishes answered as by another engine.
+        """Return the scenario with finishes answered as by another engine, or unchanged for None.
 
         Database operations are also those of that engine, where they were measured.
-
-        Parameters
-        ----------
-        profile
-            Such as ``"camunda 8"``; `asyncsim.profiles` shows all of them and what is verified.
-            None changes nothing.
+        `asyncsim.profiles` shows all of them and what is verified, such as ``"camunda 8"``.
         """
         if profile is None:
             return self
@@ -162,34 +151,27 @@ class Scenario:
         if step is None and len(calls) == 1:
             step = next(iter(calls))
         step = choice("step", step, calls)
-        log = path
-        if not isinstance(log, RequestLog):
-            log = RequestLog.read(log, zone=self.zone)
-        self._refuse_shared_system(calls[step])
+        system = calls[step].system
+        log = path if isinstance(path, RequestLog) else RequestLog.read(path, zone=self.zone)
+        for other in calls.values():
+            if other.system == system and other.name != step:
+                raise ScenarioError(
+                    f"a log of step {step!r} cannot stand for system {system!r}, which "
+                    f"step {other.name!r} calls as well; give each step a system of its own"
+                )
         replay = log.replayed(self.zone)
         return self.replace(
             start=replay.start,
             length=replay.length,
             arrivals=replay.arrivals,
-            systems=dict(self.systems) | {calls[step].system: replay.system},
+            systems=dict(self.systems) | {system: replay.system},
         )
-
-    def _refuse_shared_system(self, step: AsyncStep) -> None:
-        for other in self.process.of_type(AsyncStep):
-            if other.system == step.system and other is not step:
-                raise ScenarioError(
-                    f"a log of step {step.name!r} cannot stand for system {step.system!r}, which "
-                    f"step {other.name!r} calls as well; give each step a system of its own"
-                )
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:
         """Read a scenario from a TOML file, of 50 million characters at most.
 
-        Parameters
-        ----------
-        path
-            The file; ``"example:nightly_ledger"`` comes with the package.
+        The file ``"example:nightly_ledger"``, for one, comes with the package.
 
         Raises
         ------
@@ -203,89 +185,65 @@ class Scenario:
         scenario_files.save(self, path)
 
 
-def _unpickled(cls: type[Scenario], values: dict[str, Any]) -> Scenario:
-    return cls(**values)
-
-
 # --- changes by dotted names --------------------------------------------------------------------
 
 
 def changed(described: T, changes: Mapping[str, Any]) -> T:
-    """Return a copy of a scenario, or of any other description, with some fields changed.
+    """Return a copy of a frozen description, such as a scenario, with some fields changed at once.
 
-    All changes of one object are made at once, so that fields which must agree, such as the shares
-    of a response, can be changed together.
+    Dotted names lead to fields of fields (``"server.policy.early"``), to systems and, at any depth,
+    steps by name (``"process.steps.post.timeout"``), and to links of a chain and branches of a
+    choice by number from 1 (``"systems.saga.systems.2.item_time"``).
 
-    Parameters
-    ----------
-    described
-        A frozen description such as a `Scenario`.
-    changes
-        New values by dotted names: fields of fields (``"server.policy.early"``), systems and steps
-        by name, steps at any depth (``"systems.ledger.start"``, ``"process.steps.post.timeout"``),
-        links of a chain and branches of a choice by number from 1
-        (``"systems.saga.systems.2.item_time"``).
-
-    Raises
-    ------
-    ScenarioError
-        If a name has no field, with the nearest one that has; or if a value is wrong.
-
-    Examples
-    --------
-    >>> from asyncsim.model.server import WorkflowServer
-    >>> changed(WorkflowServer(), {"workers": 8}).workers
-    8
+    A name without a field is an error that shows the nearest one.
     """
     if not isinstance(changes, Mapping) or not all(isinstance(name, str) for name in changes):
         raise ScenarioError(
             f'changes must map dotted names to values, such as {{"server.workers": 8}}, '
             f"got {shown(changes)}"
         )
-    result: T = _change_fields(described, dict(changes), "")
+    result: T = _change_parts(described, dict(changes), "")
     return result
-
-
-def _change_fields(owner: Any, changes: dict[str, Any], where: str) -> Any:
-    """Change the fields of one object."""
-    if not attrs.has(type(owner)):
-        raise ScenarioError(
-            f"{where!r} holds {shown(owner)}, which has no fields to change; name {where!r} "
-            f"itself, got {shown(where + '.' + next(iter(changes)))}"
-        )
-    fields = {field.alias: field.name for field in attrs.fields(type(owner)) if field.init}
-    values = {}
-    for name, inner in _by_first_part(changes, fields, where, type(owner).__name__).items():
-        values[name] = _change_value(getattr(owner, fields[name]), inner, _dotted(where, name))
-    return attrs.evolve(owner, **values)
 
 
 def _change_value(old: Any, changes: dict[str, Any], where: str) -> Any:
     """Return the new value; a change of the value itself has the name ``""``."""
-    if "" in changes:
-        if len(changes) > 1:
-            other = next(name for name in changes if name)
-            raise ScenarioError(
-                f"{where!r} cannot be changed together with {_dotted(where, other)!r}, which is "
-                "a part of it; name one of them"
-            )
-        return changes[""]
-    if isinstance(old, Mapping):
-        firsts = _by_first_part(changes, old, where, where)
-        return dict(old) | {
-            name: _change_value(old[name], inner, _dotted(where, name))
-            for name, inner in firsts.items()
-        }
-    if isinstance(old, tuple) and old and all(isinstance(part, Element) for part in old):
+    if "" not in changes:
+        return _change_parts(old, changes, where)
+    if len(changes) > 1:
+        other = next(name for name in changes if name)
+        raise ScenarioError(
+            f"{where!r} cannot be changed together with {_dotted(where, other)!r}, which is "
+            "a part of it; name one of them"
+        )
+    return changes[""]
+
+
+def _change_parts(old: Any, changes: dict[str, Any], where: str) -> Any:
+    """Change fields of an object, values of a mapping, steps, or other parts by their numbers."""
+    owner, parts = where, {}
+    listed = isinstance(old, tuple) and bool(old)
+    if listed and all(isinstance(part, Element) for part in old):
         return _change_steps(old, changes, where)
-    if isinstance(old, tuple) and old and all(attrs.has(type(part)) for part in old):
-        numbers = {str(k): part for k, part in enumerate(old, 1)}
-        firsts = _by_first_part(changes, numbers, where, where)
-        new = {
-            k: _change_value(numbers[k], inner, _dotted(where, k)) for k, inner in firsts.items()
-        }
-        return [new.get(k, part) for k, part in numbers.items()]
-    return _change_fields(old, changes, where)
+    if listed and all(attrs.has(type(part)) for part in old):
+        parts = {str(k): part for k, part in enumerate(old, 1)}
+    elif isinstance(old, Mapping):
+        parts = dict(old)
+    elif attrs.has(type(old)):
+        owner, fields = type(old).__name__, attrs.fields(type(old))
+        parts = {field.alias: getattr(old, field.name) for field in fields if field.init}
+    else:
+        raise ScenarioError(
+            f"{where!r} holds {shown(old)}, which has no fields to change; name {where!r} "
+            f"itself, got {shown(where + '.' + next(iter(changes)))}"
+        )
+    new = {
+        name: _change_value(parts[name], inner, _dotted(where, name))
+        for name, inner in _by_first_part(changes, parts, where, owner).items()
+    }
+    if attrs.has(type(old)):
+        return attrs.evolve(old, **new)
+    return list((parts | new).values()) if listed else parts | new
 
 
 def _change_steps(elements: tuple[Element, ...], changes: dict[str, Any], where: str) -> Any:
@@ -295,16 +253,12 @@ def _change_steps(elements: tuple[Element, ...], changes: dict[str, Any], where:
 
     def change(part: Any) -> Any:
         if isinstance(part, tuple):
-            return tuple(change(each) for each in part)
+            return tuple(map(change, part))
         if not attrs.has(type(part)):
             return part
-        nested = {
-            field.alias: value
-            for field in attrs.fields(type(part))
-            if isinstance(value := getattr(part, field.name), tuple)
-        }
-        deeper = {name: new for name, old in nested.items() if (new := change(old)) != old}
-        part = attrs.evolve(part, **deeper) if deeper else part
+        fields = ((field.alias, getattr(part, field.name)) for field in attrs.fields(type(part)))
+        nested = {name: change(old) for name, old in fields if isinstance(old, tuple)}
+        part = attrs.evolve(part, **nested) if nested else part
         if isinstance(part, Element) and part.name in by_name:
             return _change_value(part, by_name[part.name], _dotted(where, part.name))
         return part
@@ -320,9 +274,9 @@ def _by_first_part(
     A part may contain dots itself (a system called "sap.fi"), so the longest match is taken.
     """
     found: dict[str, dict[str, Any]] = {}
-    longest_first = sorted(known, key=len, reverse=True)
     for name, value in changes.items():
-        first = next((each for each in longest_first if _begins_with(name, each)), None)
+        begins = [one for one in known if name == one or f"{one}." == name[: len(one) + 1] != name]
+        first = max(begins, key=len, default=None)
         if first is None:
             word = name.partition(".")[0]
             words = ", ".join(shown(each) for each in known)
@@ -332,10 +286,6 @@ def _by_first_part(
             )
         found.setdefault(first, {})[name[len(first) + 1 :]] = value
     return found
-
-
-def _begins_with(name: str, first: str) -> bool:
-    return name == first or (name.startswith(f"{first}.") and len(name) > len(first) + 1)
 
 
 def _dotted(where: str, name: str) -> str:

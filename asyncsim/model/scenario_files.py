@@ -1,16 +1,13 @@
-"""Scenario files: TOML in, TOML out.
-
-The classes define the keys and check their values. This module finds the class for a table, and
-adds to an error *where* in the file it is.
-"""
+"""Scenario files: TOML in, TOML out. The classes define the keys and check their values."""
 
 from __future__ import annotations
 
 import re
 import textwrap
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,80 +15,55 @@ import attrs
 import tomli_w
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model import units
+from asyncsim.model import process, units
 from asyncsim.model.arrivals import ARRIVALS, Arrivals
 from asyncsim.model.distributions import DISTRIBUTIONS, Duration, Fixed
 from asyncsim.model.examples import SCENARIO, file_read_error, readable_file
-from asyncsim.model.process import (
-    MOST_NESTED,
-    AsyncStep,
-    Branch,
-    Choice,
-    Element,
-    Parallel,
-    Process,
-    Step,
-)
-from asyncsim.model.process import Response as ResponseShares
-from asyncsim.model.server import (
-    CostModel,
-    FinishPolicy,
-    SlidingWindow,
-    TokenBucket,
-    WorkflowServer,
-)
+from asyncsim.model.server import CostModel, FinishPolicy, RateLimit, WorkflowServer
 from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.model.systems import SYSTEMS, ExternalSystem
 from asyncsim.model.units import Rate, nearest
 from asyncsim.model.validation import argument, choice, reader_of, scenario_error, shown
 
 T = TypeVar("T")
-ELEMENTS: dict[str, type[Element]] = {
-    "step": Step,
-    "async step": AsyncStep,
-    "choice": Choice,
-    "parallel": Parallel,
+Kinds = Mapping[str, type[Any]]
+ALL_KINDS = (process.ELEMENTS, SYSTEMS, ARRIVALS, STRATEGIES)
+KIND_OF: dict[type, str] = {cls: kind for table in ALL_KINDS for kind, cls in table.items()}
+OF_SOME_KIND = (process.Element, ExternalSystem, Arrivals)
+OBJECTS: dict[str, type[Any] | Kinds] = {  # what the table under a key holds
+    "process": process.Process,
+    "arrivals": ARRIVALS,
+    "server": WorkflowServer,
+    "policy": FinishPolicy,
+    "costs": CostModel,
+    "response": process.Response,
 }
-KIND_OF: dict[type, str] = {
-    cls: kind for table in (ELEMENTS, SYSTEMS, ARRIVALS, STRATEGIES) for kind, cls in table.items()
+PATH_KEYS = ("on_accepted", "on_done", "on_rejected", "on_timeout")
+ARRAYS: dict[str, type[Any] | Kinds] = {  # what the tables of an array under a key hold
+    "steps": process.ELEMENTS,
+    "branches": process.Branch,
+    "systems": SYSTEMS,
+    **dict.fromkeys(PATH_KEYS, process.ELEMENTS),
 }
-OF_SOME_KIND = (Element, ExternalSystem, Arrivals)
-NUMBERS = re.compile(
+DISTRIBUTION_KEYS = ("work", "call_work", "item_time", "delay")
+DURATION_READERS = (units.duration, units.positive_duration, units.length, units.optional_duration)
+WIDTH = 100
+MOST_CHARACTERS = 50_000_000  # enough for a log of a million requests
+MOST_PARTS = (
+    3 * process.MOST_NESTED
+)  # of a key `a.b.c`, and levels of arrays: two for each of steps
+_NUMBERS = re.compile(  # an array of numbers as tomli_w writes it, one to a line
     r"^(?P<indent> *)(?P<key>[\w-]+ = )?\[\n(?P<numbers>(?: *[-+.\de]+,\n)+) *\]", re.MULTILINE
 )
-"""An array of numbers as tomli_w writes it, one to a line."""
-WIDTH = 100
-MOST_CHARACTERS = 50_000_000
-"""Enough for a log of a million requests."""
-MOST_PARTS = 3 * MOST_NESTED
-"""Of a key such as ``a.b.c``, and levels of arrays: a file needs two for each level of steps."""
-NO_STRUCTURE = re.compile(
+_NO_STRUCTURE = re.compile(  # strings and comments of TOML
     r'"""(?:[^"\\]|\\.|"(?!""))*+"{3,5}'
     r"|'''(?:[^']|'(?!''))*+'{3,5}"
     r'|"(?:[^"\\\n]|\\.)*+"'
     r"|'[^'\n]*+'|#[^\n]*+",
     re.DOTALL,
 )
-"""Strings and comments of TOML."""
-DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{MOST_PARTS}}}")
-NO_BRACKETS = re.compile(r"[^][{}]+")
-OBJECTS: dict[str, type[Any] | Mapping[str, type[Any]]] = {
-    "process": Process,
-    "arrivals": ARRIVALS,
-    "server": WorkflowServer,
-    "policy": FinishPolicy,
-    "costs": CostModel,
-    "response": ResponseShares,
-}
-"""Classes, or kinds of them, of the tables under a key."""
-DISTRIBUTION_KEYS = ("work", "call_work", "item_time", "delay")
-PATH_KEYS = ("on_accepted", "on_done", "on_rejected", "on_timeout")
-DURATION_READERS = (
-    units.duration,
-    units.positive_duration,
-    units.length,
-    units.optional_duration,
-)
+_DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{MOST_PARTS}}}")
+_NO_BRACKETS = re.compile(r"[^][{}]+")
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -126,14 +98,12 @@ def _bounded(text: str, name: str) -> str:
     """Return the text of a file, checked: it can be parsed in time linear in its length."""
     if len(text) > MOST_CHARACTERS:
         raise ScenarioError(f"{name}: must have {MOST_CHARACTERS:,} characters at most")
-    plain = NO_STRUCTURE.sub("_", text)
-    if DOTTED.search(plain):
+    plain = _NO_STRUCTURE.sub("_", text)
+    if _DOTTED.search(plain):
         raise ScenarioError(f"{name}: a key must have {MOST_PARTS} dotted parts at most")
-    depth = 0
-    for sign in NO_BRACKETS.sub("", plain):
-        depth += 1 if sign in "[{" else -1
-        if depth > MOST_PARTS:
-            raise ScenarioError(f"{name}: arrays must not be nested deeper than {MOST_PARTS}")
+    depths = accumulate(1 if sign in "[{" else -1 for sign in _NO_BRACKETS.sub("", plain))
+    if max(depths, default=0) > MOST_PARTS:
+        raise ScenarioError(f"{name}: arrays must not be nested deeper than {MOST_PARTS}")
     return text
 
 
@@ -143,43 +113,36 @@ def strategy_from(table: object, name: str) -> Strategy:
     return strategy
 
 
+@attrs.frozen
 class _Place:
     """A place in a file, for messages."""
 
-    def __init__(self, file: str, key: str = "") -> None:
-        self.file = file
-        self.key = key
+    file: str
+    key: str = ""
 
     def inside(self, key: str | int) -> _Place:
         step = f"[{key + 1}]" if isinstance(key, int) else f".{key}" if self.key else key
         return _Place(self.file, self.key + step)
 
-    def error(self, problem: str) -> ScenarioError:
+    def error(self, problem: object) -> ScenarioError:
         return ScenarioError(f"{self.file}: {self.key + ': ' if self.key else ''}{problem}")
 
-    def table(self, value: object) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise self.error(f"must be a table, got {shown(value)}")
-        return value
-
-    def array(self, value: object) -> list[Any]:
-        if not isinstance(value, list):
-            raise self.error(f"must be an array, got {shown(value)}")
-        return value
-
-    def choice(self, key: str, value: object, valid: Iterable[str]) -> str:
-        try:
-            return choice(key, value, valid)
-        except ScenarioError as error:
-            raise self.error(str(error)) from None
+    def checked(self, value: object, kind: type[T], words: str) -> T:
+        if isinstance(value, kind):
+            return value
+        raise self.error(f"must be {words}, got {shown(value)}")
 
 
-def _make(what: type[Any] | Mapping[str, type[Any]], data: object, place: _Place) -> Any:
+def _make(what: type[Any] | Kinds, data: object, place: _Place) -> Any:
     """Return an object of an attrs class, or of the class that the key ``kind`` names."""
-    table = dict(place.table(data))
+    table = dict(place.checked(data, dict, "a table"))
     cls: Any = what
     if isinstance(what, Mapping):
-        cls = what[place.choice("kind", table.pop("kind", None), what)]
+        key = "law" if what is DISTRIBUTIONS else "kind"
+        try:
+            cls = what[choice(key, table.pop(key, None), what)]
+        except ScenarioError as error:
+            raise place.error(error) from None
     keys = {field.alias: field for field in attrs.fields(cls)}
     values = {
         key: _value_of(cls, key, value, place.inside(key)) if key in keys else value
@@ -194,38 +157,33 @@ def _make(what: type[Any] | Mapping[str, type[Any]], data: object, place: _Place
     try:
         return cls(**values)
     except ScenarioError as error:
-        raise place.error(str(error)) from None
+        raise place.error(error) from None
 
 
 def _value_of(cls: type[Any], key: str, value: Any, place: _Place) -> Any:
     """Return the value of a key, with the tables in it made into objects."""
     if key in OBJECTS:
         return _make(OBJECTS[key], value, place)
-    if key == "steps" or (key in PATH_KEYS and isinstance(value, list)):
-        return [_make(ELEMENTS, part, place.inside(k)) for k, part in enumerate(place.array(value))]
-    if key == "branches" and cls is Parallel:
-        return [_way(part, place.inside(k)) for k, part in enumerate(place.array(value))]
-    if key == "branches":
-        return [_make(Branch, part, place.inside(k)) for k, part in enumerate(place.array(value))]
-    if key == "systems" and issubclass(cls, ExternalSystem):
-        return [_make(SYSTEMS, part, place.inside(k)) for k, part in enumerate(place.array(value))]
-    if key == "systems":
-        systems = place.table(value).items()
-        return {name: _make(SYSTEMS, table, place.inside(name)) for name, table in systems}
     if key in DISTRIBUTION_KEYS and isinstance(value, dict):
-        table = dict(value)
-        kind = place.choice("law", table.pop("law", None), DISTRIBUTIONS)
-        return _make(DISTRIBUTIONS[kind], table, place)
-    return value
+        return _make(DISTRIBUTIONS, value, place)
+    if key == "systems" and not issubclass(cls, ExternalSystem):
+        systems = place.checked(value, dict, "a table").items()
+        return {name: _make(SYSTEMS, table, place.inside(name)) for name, table in systems}
+    if key not in ARRAYS or (key in PATH_KEYS and not isinstance(value, list)):
+        return value
+    parts = enumerate(place.checked(value, list, "an array"))
+    if cls is process.Parallel:
+        return [_branch(part, place.inside(k)) for k, part in parts]
+    return [_make(ARRAYS[key], part, place.inside(k)) for k, part in parts]
 
 
-def _way(data: object, place: _Place) -> Any:
+def _branch(data: object, place: _Place) -> Any:
     """Return the steps of a branch of `Parallel`."""
-    table = place.table(data)
+    table = place.checked(data, dict, "a table")
     for key in table:
         if key != "steps":
             raise place.error(f"a parallel branch has no key {shown(key)}{nearest(key, ['steps'])}")
-    return _value_of(Parallel, "steps", table.get("steps", []), place.inside("steps"))
+    return _value_of(process.Branch, "steps", table.get("steps", []), place.inside("steps"))
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -251,27 +209,24 @@ def scenario_file(path: str | Path, called: str = "path") -> Path:
 
 def dumps(scenario: object) -> str:
     """Return the text of a scenario's file."""
-    return NUMBERS.sub(_in_lines, tomli_w.dumps(_table(scenario)))
+    return _NUMBERS.sub(_in_lines, tomli_w.dumps(_table(scenario)))
 
 
 def _in_lines(array: re.Match[str]) -> str:
     """Return an array of numbers with many of them in a line; a week of rates is 168."""
     indent, numbers = array["indent"], " ".join(array["numbers"].split()).removesuffix(",")
-    start = indent + (array["key"] or "")
-    text = f"{start}[{numbers}]"
-    if len(text) <= WIDTH:
+    start, inner = indent + (array["key"] or ""), indent + "    "
+    if len(text := f"{start}[{numbers}]") <= WIDTH:
         return text
-    lines = textwrap.fill(numbers, WIDTH, initial_indent=indent + "    ",
-                          subsequent_indent=indent + "    ")  # fmt: skip
+    lines = textwrap.fill(numbers, WIDTH, initial_indent=inner, subsequent_indent=inner)
     return f"{start}[\n{lines},\n{indent}]"
 
 
 def strategy_table(strategy: Strategy) -> dict[str, Any]:
     """Return a strategy as a table; `strategy_from` returns an equal one."""
     if type(strategy) not in STRATEGIES.values():
-        raise ScenarioError(
-            f"{type(strategy).__name__} is a strategy of your own: no file holds it"
-        )
+        name = type(strategy).__name__
+        raise ScenarioError(f"{name} is a strategy of your own: no file holds it")
     return _table(strategy)
 
 
@@ -284,33 +239,30 @@ def _table(obj: Any) -> dict[str, Any]:
         value = getattr(obj, field.name)
         if value != _default(field):
             table[field.alias] = units.UNLIMITED if value is None else _value(value, field)
-    if isinstance(obj, Parallel):
+    if isinstance(obj, process.Parallel):
         table["branches"] = [{"steps": steps} for steps in table["branches"]]
     return table
 
 
 def _default(field: attrs.Attribute[Any]) -> Any:
     default: Any = field.default
-    if default is attrs.NOTHING:
-        return default
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
         default = default.factory()
     reader = reader_of(field)
-    return reader(default) if reader else default
+    return reader(default) if reader and default is not attrs.NOTHING else default
 
 
 def _value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
     if isinstance(value, Duration):
         if type(value) not in DISTRIBUTIONS.values():
-            raise ScenarioError(
-                f"{type(value).__name__} is a distribution of your own: no file can hold it"
-            )
+            name = type(value).__name__
+            raise ScenarioError(f"{name} is a distribution of your own: no file can hold it")
         if isinstance(value, Fixed):
             return units.format_duration(value.value)
         return {"law": value.kind} | _table(value)
     if isinstance(value, float) and field and reader_of(field) in DURATION_READERS:
         return units.format_duration(value)
-    if isinstance(value, (Rate, date, SlidingWindow, TokenBucket)):
+    if isinstance(value, (Rate, date, RateLimit)):
         return str(value)
     if isinstance(value, Mapping):
         return {name: _value(part) for name, part in value.items()}
@@ -324,21 +276,12 @@ def _value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
 
 
 def told_apart(strategies: Sequence[Strategy]) -> tuple[str, ...]:
-    """Return a label for each strategy; equal labels also show the parameters that differ.
-
-    Examples
-    --------
-    >>> from asyncsim.model.strategies import Callback, Polling
-    >>> told_apart([Callback("50ms"), Callback("1s"), Polling("1min")])
-    ('callback, delay 50 ms', 'callback, delay 1 s', 'polling 1 min')
-    """
+    """Return a label for each strategy; equal labels also show the parameters that differ."""
     labels = []
     for one in strategies:
         alike = [other for other in strategies if other.label == one.label]
         of_kind = [other for other in alike if type(other) is type(one)]
-        words = [one.label]
-        if len(of_kind) < len(alike):
-            words.append(type(one).__name__)
+        words = [one.label, *([type(one).__name__] if len(of_kind) < len(alike) else [])]
         cls: type[Any] = type(one)
         for field in attrs.fields(cls) if attrs.has(cls) else ():
             value = getattr(one, field.name)

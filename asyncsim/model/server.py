@@ -1,78 +1,42 @@
-"""The workflow server: workers, rate limits, answers to finishes, and the prices of its work.
-
-The arithmetic of a rate limit is in `asyncsim.engine.environment`, that of costs in
-`asyncsim.engine.metrics`.
-"""
+"""The workflow server: workers, rate limits, answers to finishes, and the prices of its work."""
 
 from __future__ import annotations
 
 import re
 
+import attrs
 import pandas as pd
 from attrs import field, frozen
 
-from asyncsim.model.units import (
-    InvalidValue,
-    Rate,
-    any_text,
-    count,
-    duration,
-    format_duration,
-    from_zero,
-    not_negative,
-    operations,
-    optional_duration,
-    positive_duration,
-    rate,
-    servers,
-    text,
-)
+from asyncsim.errors import ScenarioError
+from asyncsim.model import units
+from asyncsim.model.units import InvalidValue, Rate
 from asyncsim.model.validation import choice, instance_of, name_errors, word_of
 
 # --- rate limits --------------------------------------------------------------------------------
 
-A_LIMIT = "must be words such as '100 per 60 s' or '3000 refilled 500/s'"
 _WINDOW = re.compile(r"(\d{1,12})\s*(?:per|/)\s*(\S.*)")
 _BUCKET = re.compile(r"(\d{1,12})\s+refilled\s+(\S.*)")
 
 
 @frozen(field_transformer=name_errors)
 class SlidingWindow:
-    """At most `most` requests in any interval of `seconds` (a connector of K2: 100 in 60 s).
+    """At most `most` requests in any interval of `seconds` (a connector of K2: 100 in 60 s)."""
 
-    Examples
-    --------
-    >>> str(SlidingWindow(100, "1min"))
-    '100 per 1min'
-    """
-
-    most: int = field(converter=count)
-    seconds: float = field(converter=positive_duration)
+    most: int = field(converter=units.count)
+    seconds: float = field(converter=units.positive_duration)
 
     def __str__(self) -> str:
-        length = format_duration(self.seconds)
+        length = units.format_duration(self.seconds)
         return f"{self.most} per {length if isinstance(length, str) else f'{length!r} s'}"
 
 
 @frozen(field_transformer=name_errors)
 class TokenBucket:
-    """A burst of `size` requests, then `rate` (Step Functions: 3,000, and 500/s).
+    """A burst of `size` requests, then `rate`; full at first (Step Functions: 3,000, and 500/s)."""
 
-    Parameters
-    ----------
-    size
-        Tokens that the bucket holds; it is full at first, and a request takes one.
-    rate
-        Tokens it is refilled with, such as ``"500/s"``.
-
-    Examples
-    --------
-    >>> str(TokenBucket(3000, "500/s"))
-    '3000 refilled 500/s'
-    """
-
-    size: int = field(converter=count)
-    rate: Rate = field(converter=rate)
+    size: int = field(converter=units.count)
+    rate: Rate = field(converter=units.rate)
 
     def __str__(self) -> str:
         return f"{self.size} refilled {self.rate}"
@@ -82,34 +46,18 @@ RateLimit = SlidingWindow | TokenBucket
 
 
 def rate_limit(value: str | RateLimit | None) -> RateLimit | None:
-    """Return a rate limit, also from words.
-
-    Parameters
-    ----------
-    value
-        ``"100 per 60 s"`` (also ``"100/60s"``) or ``"3000 refilled 500/s"``; None for no limit.
-
-    Raises
-    ------
-    InvalidValue
-        If the words are neither.
-
-    Examples
-    --------
-    >>> rate_limit("100 per 60 s")
-    SlidingWindow(most=100, seconds=60.0)
-    """
+    """Return a rate limit, also from ``"100 per 60 s"`` or ``"3000 refilled 500/s"``."""
     if value is None or isinstance(value, RateLimit):
         return value
     if isinstance(value, str):
         try:
             if bucket := _BUCKET.fullmatch(value.strip()):
-                return TokenBucket(count(int(bucket[1])), rate(bucket[2]))
+                return TokenBucket(int(bucket[1]), bucket[2])
             if window := _WINDOW.fullmatch(value.strip()):
-                return SlidingWindow(count(int(window[1])), positive_duration(window[2]))
-        except InvalidValue:
+                return SlidingWindow(int(window[1]), window[2])
+        except ScenarioError:
             pass
-    raise InvalidValue(A_LIMIT)
+    raise InvalidValue("must be words such as '100 per 60 s' or '3000 refilled 500/s'")
 
 
 # --- the server ---------------------------------------------------------------------------------
@@ -141,7 +89,7 @@ class FinishPolicy:
     """
 
     early: str = field(default="reject", validator=word_of("reject", "buffer", "ignore"))
-    buffer_for: float | None = field(default=None, converter=optional_duration)
+    buffer_for: float | None = field(default=None, converter=units.optional_duration)
     duplicate: str = field(default="reject", validator=word_of("reject", "accept"))
     late: str = field(default="reject", validator=word_of("reject", "accept"))
     unknown: str = field(default="reject", validator=word_of("reject", "ignore"))
@@ -151,7 +99,7 @@ class FinishPolicy:
 class WorkflowServer:
     """Identical workers over one FIFO queue. A job of no duration needs no worker.
 
-    >>> sim.WorkflowServer(workers=4, poll_work="10ms", callback_work="20ms").poll_work
+    >>> sim.WorkflowServer(workers=4, poll_work="10ms", finish_limit="100 per 60 s").poll_work
     0.01
 
     Parameters
@@ -171,45 +119,38 @@ class WorkflowServer:
         is a convention of this model, not a measurement: the record of the wait is read, and
         the next check or the answer is written. `asyncsim.profiles` shows what was measured in
         other engines.
-
-    Examples
-    --------
-    >>> WorkflowServer(finish_limit="3000 refilled 500/s").finish_limit.size
-    3000
-    >>> WorkflowServer(check_operations=1, callback_operations=12).callback_operations
-    12
     """
 
-    workers: int = field(default=4, converter=servers)
-    poll_work: float = field(default=0.0, converter=duration)
-    callback_work: float = field(default=0.0, converter=duration)
+    workers: int = field(default=4, converter=units.servers)
+    poll_work: float = field(default=0.0, converter=units.duration)
+    callback_work: float = field(default=0.0, converter=units.duration)
     policy: FinishPolicy = field(
         default=FinishPolicy(),
         validator=instance_of(FinishPolicy, "a FinishPolicy(early=…, duplicate=…)"),
     )
     finish_limit: RateLimit | None = field(default=None, converter=rate_limit)
-    check_operations: float = field(default=2, converter=operations)
-    callback_operations: float = field(default=2, converter=operations)
+    check_operations: float = field(default=2, converter=units.operations)
+    callback_operations: float = field(default=2, converter=units.operations)
 
 
 # --- prices -------------------------------------------------------------------------------------
 
-HIGHEST_PRICE = 1e12
+
+def _price(value: float) -> float:
+    return units.not_negative(value, 1e12)
 
 
-def price(value: float) -> float:
-    """Return a price, zero or more."""
-    return not_negative(value, HIGHEST_PRICE)
-
-
-def transitions(value: int) -> int:
-    """Return a number of state transitions, zero or more."""
-    return 0 if from_zero(value) == 0 else count(value)
+def _transitions(value: int) -> int:
+    return 0 if units.from_zero(value) == 0 else units.count(value)
 
 
 @frozen(field_transformer=name_errors)
 class CostModel:
     """Prices of checks, callbacks, workers and lateness; zero by default.
+
+    >>> prices = CostModel(check=0.001, late_minute=2.0, service_level="5min", currency="EUR")
+    >>> prices.service_level
+    300.0
 
     Parameters
     ----------
@@ -239,45 +180,35 @@ class CostModel:
         Of all prices.
     source
         Source of the prices, with its date.
-
-    Examples
-    --------
-    >>> prices = CostModel(check=0.001, late_minute=2.0, service_level="5min", currency="EUR")
-    >>> prices.service_level
-    300.0
     """
 
-    check: float = field(default=0.0, converter=price)
-    request: float = field(default=0.0, converter=price)
-    transition: float = field(default=0.0, converter=price)
-    transitions_per_check: int = field(default=3, converter=transitions)
-    transitions_per_call: int = field(default=1, converter=transitions)
-    worker_hour: float = field(default=0.0, converter=price)
+    check: float = field(default=0.0, converter=_price)
+    request: float = field(default=0.0, converter=_price)
+    transition: float = field(default=0.0, converter=_price)
+    transitions_per_check: int = field(default=3, converter=_transitions)
+    transitions_per_call: int = field(default=1, converter=_transitions)
+    worker_hour: float = field(default=0.0, converter=_price)
     worker_time: str = field(default="overhead", validator=word_of("overhead", "busy", "provided"))
-    late_minute: float = field(default=0.0, converter=price)
-    service_level: float = field(default=0.0, converter=duration)
-    currency: str = field(default="USD", converter=text)
-    source: str = field(default="", converter=any_text)
+    late_minute: float = field(default=0.0, converter=_price)
+    service_level: float = field(default=0.0, converter=units.duration)
+    currency: str = field(default="USD", converter=units.text)
+    source: str = field(default="", converter=units.any_text)
 
     @classmethod
     def preset(cls, name: str) -> CostModel:
-        """Return published prices by name, such as ``"aws step functions"``.
-
-        `asyncsim.cost_presets` shows all of them.
-        """
+        """Return published prices by name; `asyncsim.cost_presets` shows all of them."""
         return PRESETS[choice("CostModel.preset", name, PRESETS)]
 
 
-PRESETS = {
+PRESETS = {  # [V] read in a public source, [D] derived
     "aws step functions": CostModel(
         transition=0.025 / 1000,
         currency="USD",
         source="AWS Step Functions, standard workflows: $0.025 per 1,000 state transitions "
         "(text of 2023; prices differ by region and change) [V]; three transitions a check and "
         "one a callback [D]",
-    ),
+    )
 }
-"""Published prices. [V] read in a public source, [D] derived."""
 
 
 def cost_presets() -> pd.DataFrame:
@@ -285,17 +216,15 @@ def cost_presets() -> pd.DataFrame:
 
     Vendors that publish no price per use, K2 among them, are missing: make your own `CostModel`.
 
+    >>> float(cost_presets().loc["aws step functions", "transition"])
+    2.5e-05
+
     Returns
     -------
     pandas.DataFrame
         Index ``name``; ``transition, transitions_per_check, transitions_per_call, currency,
         source``.
-
-    Examples
-    --------
-    >>> float(cost_presets().loc["aws step functions", "transition"])
-    2.5e-05
     """
     columns = ["transition", "transitions_per_check", "transitions_per_call", "currency", "source"]
-    rows = [[getattr(prices, column) for column in columns] for prices in PRESETS.values()]
-    return pd.DataFrame(rows, columns=columns, index=pd.Index(PRESETS, name="name"))
+    table = pd.DataFrame(map(attrs.asdict, PRESETS.values()), index=pd.Index(PRESETS, name="name"))
+    return table[columns]

@@ -8,21 +8,19 @@ that it cannot tell; no kind is ever taken for another, so none has subclasses.
   external system *delivers* its callback (`Deliveries`).
 * The specification of a system is a tuple with one value for each link: `Batch`, `Service`, `Staff`
   or `Completions`; None stands for a link that has none.
-
-A specification counts only if the very class of a strategy or system defines it: a subclass may
-behave in another way (`own_specification`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, Protocol, Self, TypeVar
 
 import attrs
 from attrs import field, frozen
 
+from asyncsim.model import units
 from asyncsim.model.calendar import (
     Calendar,
     Days,
@@ -33,93 +31,47 @@ from asyncsim.model.calendar import (
     is_cron,
 )
 from asyncsim.model.distributions import Duration, Fixed, as_distribution
-from asyncsim.model.units import (
-    DAY,
-    HOUR,
-    DurationLike,
-    InvalidValue,
-    chance_below_one,
-    count_or_unlimited,
-    days_of_week,
-    duration,
-    number,
-    one_of,
-    optional_clock_time,
-    optional_count,
-    optional_duration,
-    poll_interval,
-    probability,
-    seconds_of_day,
-    servers,
-    window,
-)
-from asyncsim.model.validation import name_errors, scenario_error
+from asyncsim.model.units import DAY, HOUR, DurationLike, InvalidValue, seconds_of_day
+from asyncsim.model.validation import name_errors, scenario_error, word_of
 
-MOST_FACTOR = 1_000_000
-MOST_RETRIES = 1000
+MOST_FACTOR, MOST_RETRIES = 1_000_000, 1000
+ANCHORS = word_of("arming", "clock", "random")
+T = TypeVar("T")
 
 
-def anchor_kind(value: str) -> str:
-    """Return where a grid of checks starts, checked."""
-    return one_of(value, ("arming", "clock", "random"))
-
-
-def jitter_kind(value: str) -> str:
-    """Return a kind of jitter of growing intervals, checked."""
-    return one_of(value, ("none", "full", "equal", "decorrelated"))
-
-
-def visibility(value: str) -> str:
-    """Return when the results of a batch can be seen, checked."""
-    return one_of(value, ("per item", "at end"))
-
-
-def growth_factor(value: float) -> float:
-    """Return a factor of at least 1."""
-    factor = number(value)
-    if factor < 1:
-        raise InvalidValue("must be 1 or more")
-    if factor > MOST_FACTOR:
-        raise InvalidValue(f"must be {MOST_FACTOR:,} at most")
-    return factor
-
-
-def retry_schedule(value: Sequence[DurationLike]) -> tuple[float, ...]:
-    """Return the pauses before the second, third, … attempt, in seconds."""
-    if isinstance(value, (list, tuple)):
-        if len(value) > MOST_RETRIES:
-            raise InvalidValue(f"must be {MOST_RETRIES:,} pauses at most")
-        return tuple(duration(pause) for pause in value)
-    raise InvalidValue("must be a list of pauses such as ['5s', '5min', '30min']")
-
-
-def within_interval(owner: Any, field: attrs.Attribute[Any], jitter: float) -> None:
-    """Check that no check is later than the next grid point (an attrs validator)."""
-    if jitter > owner.interval:
-        problem = f"must not exceed the interval ({owner.interval} s)"
-        raise scenario_error(f"{type(owner).__name__}.{field.alias}", problem, jitter)
-
-
-def not_below_first(owner: Any, field: attrs.Attribute[Any], cap: float | None) -> None:
-    """Check that the first interval is below the cap (an attrs validator)."""
-    if cap is not None and cap < owner.first:
-        problem = f"must be at least first ({owner.first} s)"
-        raise scenario_error(f"{type(owner).__name__}.{field.alias}", problem, cap)
+class Described:
+    """Base of strategies and systems. A built-in one inherits its fields from its kind."""
 
 
 class Kind:
-    """Base of all kinds. A kind has no subclasses, which would be taken for it."""
+    """Base of all kinds. Nothing but a strategy or system inherits from a kind."""
 
     __slots__ = ()
 
     def __init_subclass__(cls) -> None:
-        if cls.__bases__ != (Kind,):
+        if cls.__bases__ != (Kind,) and not issubclass(cls, Described):
             raise TypeError(f"{cls.__name__}: a kind of specification has no subclasses")
 
     @classmethod
     def of(cls, described: object) -> Self:
         """Return the values of a strategy or system that has the same fields."""
         return cls(**{one.name: getattr(described, one.name) for one in attrs.fields(cls)})  # type: ignore[arg-type]
+
+
+def own_specification(described: Any, kind: type[T], right: str) -> T | None:
+    """Return the specification of a strategy or system; None if its very class has none.
+
+    The class defines one, or has a kind among its bases; a subclass of it may behave in another
+    way. `kind` is the type of the specification, and `right` describes it in messages.
+    """
+    cls = type(described)
+    if "specification" not in vars(cls) and not any(Kind in one.__bases__ for one in cls.__bases__):
+        return None
+    found: Any = described.specification
+    values = attrs.astuple(found, recurse=False) if attrs.has(type(found)) else found or ()
+    if isinstance(found, kind | None) and not any(isinstance(one, Described) for one in values):
+        return found
+    raise scenario_error(f"{cls.__name__}.specification", f"must be {right}, or None", found)
 
 
 # --- strategies -----------------------------------------------------------------------------------
@@ -130,10 +82,8 @@ class ScheduledWait(Protocol):
 
     armed: float
     checks: int
-    last_check: float
-    """When the last check ended; before the first, when the wait was armed."""
-    notes: dict[str, Any]
-    """A place for what a strategy wants to remember of this wait."""
+    last_check: float  # when the last check ended; before the first, when the wait was armed
+    notes: dict[str, Any]  # for what a strategy wants to remember of this wait
 
     def chance(self, what: str, k: int = 0) -> float:
         """Return the k-th uniform random number in [0, 1) of this wait, for one purpose."""
@@ -153,37 +103,47 @@ def grid_index(anchor: float, interval: float, after: float) -> int:
     return k
 
 
+def _skip_one_by_one(schedule: Schedule, step: ScheduledWait, before: float) -> None:
+    """Count the checks due before an instant."""
+    while (due := schedule.next_check(step)) < before:
+        step.checks += 1
+        step.last_check = due
+
+
 @frozen(field_transformer=name_errors)
 class Grid(Kind):
     """Checks at fixed intervals; the parameters are those of `asyncsim.Polling`."""
 
-    interval: float = field(converter=poll_interval)
-    anchor: str = field(default="arming", converter=anchor_kind)
-    jitter: float = field(default=0.0, converter=duration, validator=within_interval)
-    limit: int | None = field(default=None, converter=optional_count)
+    interval: float = field(converter=units.poll_interval)
+    anchor: str = field(default="arming", validator=ANCHORS)
+    jitter: float = field(default=0.0, converter=units.duration, kw_only=True)
+    limit: int | None = field(default=None, converter=units.optional_count, kw_only=True)
 
-    def start(self, step: ScheduledWait) -> float:
+    def __attrs_post_init__(self) -> None:
+        if self.jitter > self.interval:
+            name = f"{type(self).__name__}.jitter"
+            problem = f"must not exceed the interval ({self.interval} s)"
+            raise scenario_error(name, problem, self.jitter)
+
+    def _start(self, step: ScheduledWait) -> float:
         """Return the instant of grid point 0 for a wait."""
         if self.anchor == "arming":
             return step.armed
-        if self.anchor == "clock":
-            return 0.0
-        return step.armed - step.chance("phase") * self.interval
+        return 0.0 if self.anchor == "clock" else step.armed - step.chance("phase") * self.interval
 
     def next_check(self, step: ScheduledWait) -> float:
         """Return the first grid point later than the end of the last check, plus its jitter."""
-        start = self.start(step)
+        start = self._start(step)
         k = grid_index(start, self.interval, step.last_check)
-        if self.jitter:
-            return start + k * self.interval + step.chance("jitter", k) * self.jitter
-        return start + k * self.interval
+        late = step.chance("jitter", k) * self.jitter if self.jitter else 0.0
+        return start + k * self.interval + late
 
     def skip(self, step: ScheduledWait, before: float) -> None:
         """Count the checks due before an instant, by arithmetic where there is no jitter."""
         if self.jitter:
             _skip_one_by_one(self, step, before)
             return
-        start = self.start(step)
+        start = self._start(step)
         first = grid_index(start, self.interval, step.last_check)
         last = grid_index(start, self.interval, before)
         while last > 0 and start + last * self.interval >= before:
@@ -193,38 +153,51 @@ class Grid(Kind):
             step.last_check = start + last * self.interval
 
 
+def _growth_factor(value: float) -> float:
+    factor = units.number(value)
+    if factor < 1:
+        raise InvalidValue("must be 1 or more")
+    if factor > MOST_FACTOR:
+        raise InvalidValue(f"must be {MOST_FACTOR:,} at most")
+    return factor
+
+
 @frozen(field_transformer=name_errors)
 class Intervals(Kind):
     """Checks at growing intervals; the parameters are those of `asyncsim.Backoff`."""
 
-    first: float = field(converter=poll_interval)
-    factor: float = field(default=2.0, converter=growth_factor)
-    cap: float | None = field(default=HOUR, converter=optional_duration, validator=not_below_first)
-    jitter: str = field(default="none", converter=jitter_kind)
-    limit: int | None = field(default=None, converter=optional_count)
+    first: float = field(default=1.0, converter=units.poll_interval)
+    factor: float = field(default=2.0, converter=_growth_factor)
+    cap: float | None = field(default=HOUR, converter=units.optional_duration)
+    jitter: str = field(default="none", validator=word_of("none", "full", "equal", "decorrelated"))
+    limit: int | None = field(default=None, converter=units.optional_count, kw_only=True)
 
-    def interval(self, k: int) -> float:
-        """Return the k-th interval (k = 0, 1, …) before jitter."""
-        try:
-            return min(self.first * self.factor**k, self.longest)
-        except OverflowError:
-            return self.longest
+    def __attrs_post_init__(self) -> None:
+        if self.longest < self.first:
+            name, problem = f"{type(self).__name__}.cap", f"must be at least first ({self.first} s)"
+            raise scenario_error(name, problem, self.cap)
 
     @property
     def longest(self) -> float:
         """The cap in seconds, infinite if there is none."""
         return math.inf if self.cap is None else self.cap
 
+    def interval(self, k: int) -> float:
+        """Return the k-th interval (k = 0, 1, …) in seconds, before jitter."""
+        try:
+            return min(self.first * self.factor**k, self.longest)
+        except OverflowError:
+            return self.longest
+
     def next_check(self, step: ScheduledWait) -> float:
         """Return the end of the last check plus the next interval."""
         k = step.checks
-        if self.jitter == "none":
-            return step.last_check + self.interval(k)
-        if self.jitter == "full":
-            return step.last_check + step.chance("jitter", k) * self.interval(k)
+        if self.jitter == "decorrelated":
+            return step.last_check + self._decorrelated(step, k)
+        share = 1.0 if self.jitter == "none" else step.chance("jitter", k)
         if self.jitter == "equal":
-            return step.last_check + (1 + step.chance("jitter", k)) / 2 * self.interval(k)
-        return step.last_check + self._decorrelated(step, k)
+            share = (1 + share) / 2
+        return step.last_check + share * self.interval(k)
 
     def _decorrelated(self, step: ScheduledWait, k: int) -> float:
         done, slept = step.notes.get("slept", (-1, self.first))
@@ -234,25 +207,25 @@ class Intervals(Kind):
         step.notes["slept"] = k, slept
         return float(slept)
 
-    def skip(self, step: ScheduledWait, before: float) -> None:
-        """Count the checks due before an instant."""
-        _skip_one_by_one(self, step, before)
+    skip = _skip_one_by_one
 
 
 Schedule = Grid | Intervals
 
 
-def _skip_one_by_one(schedule: Schedule, step: ScheduledWait, before: float) -> None:
-    while (due := schedule.next_check(step)) < before:
-        step.checks += 1
-        step.last_check = due
-
-
 @frozen(field_transformer=name_errors)
 class Hold(Kind):
-    """Requests held open one after the other, each for at most `seconds`."""
+    """Requests held open one after the other; the parameter is that of `asyncsim.LongPolling`."""
 
-    seconds: float = field(converter=poll_interval)
+    hold: float = field(default=30.0, converter=units.poll_interval)
+
+
+def _retry_schedule(value: Sequence[DurationLike]) -> tuple[float, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise InvalidValue("must be a list of pauses such as ['5s', '5min', '30min']")
+    if len(value) > MOST_RETRIES:
+        raise InvalidValue(f"must be {MOST_RETRIES:,} pauses at most")
+    return tuple(map(units.duration, value))
 
 
 @frozen(field_transformer=name_errors)
@@ -260,10 +233,10 @@ class Deliveries(Kind):
     """A callback sent at completion; the parameters are those of `asyncsim.Callback`."""
 
     delay: Duration = field(default=Fixed(0.0), converter=as_distribution)
-    loss: float = field(default=0.0, converter=probability)
-    retries: tuple[float, ...] = field(default=(), converter=retry_schedule)
-    duplicates: float = field(default=0.0, converter=probability)
-    duplicate_delay: float = field(default=1.0, converter=duration)
+    loss: float = field(default=0.0, converter=units.probability, kw_only=True)
+    retries: tuple[float, ...] = field(default=(), converter=_retry_schedule, kw_only=True)
+    duplicates: float = field(default=0.0, converter=units.probability, kw_only=True)
+    duplicate_delay: float = field(default=1.0, converter=units.duration, kw_only=True)
 
 
 @frozen
@@ -306,38 +279,38 @@ class Batch(Kind):
 
     start: str = field(converter=clock_or_cron)
     item_time: Duration = field(converter=as_distribution)
-    days: str = field(default="every day", converter=days_of_week)
-    holidays: str | None = field(default=None, converter=holiday_calendar)
-    cut_off: str | None = field(default=None, converter=optional_clock_time)
-    lanes: int = field(default=1, converter=servers)
-    max_items: int | None = field(default=None, converter=optional_count)
-    end: str | None = field(default=None, converter=optional_clock_time)
-    skip: float = field(default=0.0, converter=chance_below_one)
-    failure: float = field(default=0.0, converter=chance_below_one)
-    results: str = field(default="per item", converter=visibility)
+    days: str = field(default="every day", converter=units.days_of_week, kw_only=True)
+    holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
+    cut_off: str | None = field(default=None, converter=units.optional_clock_time, kw_only=True)
+    lanes: int = field(default=1, converter=units.servers, kw_only=True)
+    max_items: int | None = field(default=None, converter=units.optional_count, kw_only=True)
+    end: str | None = field(default=None, converter=units.optional_clock_time, kw_only=True)
+    skip: float = field(default=0.0, converter=units.chance_below_one, kw_only=True)
+    failure: float = field(default=0.0, converter=units.chance_below_one, kw_only=True)
+    results: str = field(default="per item", validator=word_of("per item", "at end"), kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        no_time = (self.start, self.end) == ("24:00", "00:00")  # of the next day
+        if self.end is not None and (no_time or self.end == self.start):
+            name = f"{type(self).__name__}.end"
+            raise scenario_error(name, "must differ from the start", self.end)
 
     def nights(self, calendar: Calendar) -> Iterator[Night]:
         """Yield the scheduled runs in order."""
-        days = Days(self.days, self.holidays)
-        if is_cron(self.start):
-            starts = calendar.cron_times(self.start, days)
-        else:
-            starts = calendar.times_of(self.start, days)
+        times = calendar.cron_times if is_cron(self.start) else calendar.times_of
+        one_day = timedelta(days=1)
+        starts = times(self.start, Days(self.days, self.holidays))
         for index, (day, clock, start) in enumerate(starts):
             cut_off, end = start, math.inf
             if self.cut_off is not None:
                 earlier = seconds_of_day(self.cut_off) > clock
-                cut_off = min(calendar.instant(_shift(day, -earlier), self.cut_off), start)
+                cut_off = min(calendar.instant(day - one_day * earlier, self.cut_off), start)
             if self.end is not None:
                 later = seconds_of_day(self.end) <= clock
-                end = calendar.instant(_shift(day, later), self.end)
+                end = calendar.instant(day + one_day * later, self.end)
                 if end <= start:  # the start is skipped, or is the second of its kind
                     end = start + seconds_of_day(self.end) + DAY * later - clock
             yield Night(index, start, cut_off, end)
-
-
-def _shift(day: date, by: int) -> date:
-    return day + timedelta(days=int(by))
 
 
 @frozen(field_transformer=name_errors)
@@ -345,18 +318,20 @@ class Service(Kind):
     """Serves at once, `lanes` items at a time (None: any number), FIFO."""
 
     item_time: Duration = field(converter=as_distribution)
-    lanes: int | None = field(default=1, converter=count_or_unlimited)
+    lanes: int | None = field(default=1, converter=units.count_or_unlimited, kw_only=True)
 
 
 @frozen(field_transformer=name_errors)
 class Staff(Kind):
     """A team with working hours; the parameters are those of `asyncsim.People`."""
 
-    team: int = field(converter=servers)
+    team: int = field(converter=units.servers)
     item_time: Duration = field(converter=as_distribution)
-    between: tuple[str, str] = field(default=("08:00", "17:00"), converter=window)
-    days: str = field(default="Mon-Fri", converter=days_of_week)
-    holidays: str | None = field(default=None, converter=holiday_calendar)
+    between: tuple[str, str] = field(
+        default=("08:00", "17:00"), converter=units.window, kw_only=True
+    )
+    days: str = field(default="Mon-Fri", converter=units.days_of_week, kw_only=True)
+    holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
 
     def hours(self, calendar: Calendar) -> OpenTime:
         """Return the working hours in instants."""
@@ -372,26 +347,3 @@ class Completions(Kind):
 
 Link = Batch | Service | Staff | Completions
 SystemSpecification = tuple[Link | None, ...]
-
-
-T = TypeVar("T")
-
-
-def own_specification(described: Any, kind: type[T], right: str) -> T | None:
-    """Return the specification of a strategy or system; None if its very class defines none.
-
-    A subclass inherits the property but may override what it stands for, so it has to define one
-    of its own.
-
-    Parameters
-    ----------
-    described, kind, right
-        A strategy or system, the type of its specification, and words for what is right.
-    """
-    if "specification" not in vars(type(described)):
-        return None
-    found = described.specification
-    if not isinstance(found, kind | None):
-        name = f"{type(described).__name__}.specification"
-        raise scenario_error(name, f"must be {right}, or None", found)
-    return found

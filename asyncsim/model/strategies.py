@@ -5,10 +5,9 @@ A strategy has two sides, each a short SimPy process in the words of the domain:
 * `Strategy.wait`: what the *workflow server* does while the step waits (check, again and again);
 * `Strategy.notify`: what the *external system* does when the work is complete (call back).
 
-Leaving one out means that nothing happens there: under `Callback` nothing runs on the server, the
-waiting step is a record. Its `specification` says the same in plain values, for the compiled engine
-and the closed forms. Subclass `Strategy` for a strategy of your own; SimPy plays it.
-`WaitingStep` is what a strategy sees of a waiting step and can do with it.
+Leaving one out means that nothing happens there: under `Callback` the waiting step is a record. The
+`specification` of a strategy says the same in plain values, for the compiled engine and the closed
+forms. Subclass `Strategy` for a strategy of your own; SimPy plays it.
 """
 
 from __future__ import annotations
@@ -23,38 +22,20 @@ from simpy import Event
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
-from asyncsim.model.distributions import (
-    DistributionLike,
-    Duration,
-    Fixed,
-    as_distribution,
-    external_distribution,
-)
+from asyncsim.model.distributions import DistributionLike, Duration, external_distribution
 from asyncsim.model.specifications import (
+    ANCHORS,
     Deliveries,
+    Described,
     Grid,
     Hold,
     Intervals,
     Schedule,
     ScheduledWait,
     StrategySpecification,
-    anchor_kind,
-    growth_factor,
-    jitter_kind,
-    not_below_first,
     own_specification,
-    retry_schedule,
-    within_interval,
 )
-from asyncsim.model.units import (
-    HOUR,
-    duration,
-    optional_count,
-    optional_duration,
-    poll_interval,
-    probability,
-    text_of,
-)
+from asyncsim.model.units import poll_interval, text_of
 from asyncsim.model.validation import name_errors
 
 SimProcess = Generator[Event, Any, None]
@@ -103,7 +84,7 @@ class WaitingStep(ScheduledWait, Protocol):
         """Record that the sender has given up."""
 
 
-class Strategy:
+class Strategy(Described):
     """How completion is noticed. Override `wait`, `notify` or both.
 
     >>> class Hourly(sim.Strategy):
@@ -120,19 +101,20 @@ class Strategy:
         return None
 
     def notify(self, step: WaitingStep) -> SimProcess | None:
-        """Notify the server; a SimPy process of the external system, or None.
-
-        It starts at the instant of completion.
-        """
+        """Notify the server; a SimPy process of the external system from completion, or None."""
         return None
 
     @property
     def specification(self) -> StrategySpecification | None:
         """What `wait` and `notify` do, in values that need no SimPy to be read.
 
-        It stands for this very class: a subclass may behave in another way and defines its own.
+        Built-in strategies have that of the kind whose fields they inherit. It stands for this very
+        class: a subclass may behave in another way and defines its own.
         """
-        return None
+        kinds = (Grid, Intervals, Hold)
+        checks = next((kind.of(self) for kind in kinds if isinstance(self, kind)), None)
+        deliveries = Deliveries.of(self) if isinstance(self, Deliveries) else None
+        return StrategySpecification(checks, deliveries) if checks or deliveries else None
 
     @property
     def polls(self) -> bool:
@@ -147,9 +129,9 @@ class Strategy:
     def expected(self, external: DistributionLike) -> Expected | None:
         """Return the closed form for an idle server, or None where there is none.
 
-        A grid by the wall clock is taken to have a random phase, which is right where armings are
-        spread evenly over the interval. There is no closed form with jitter, with a limit of
-        checks, for retries beside a safety poll, or for a strategy without a specification.
+        A grid by the wall clock counts as one with a random phase, which is right for armings that
+        are spread evenly over the interval. Jitter, a limit of checks, retries beside a safety
+        poll, and strategies without a specification have no closed form.
 
         Parameters
         ----------
@@ -169,23 +151,9 @@ class Strategy:
 
 
 def specification_of(strategy: Strategy) -> StrategySpecification | None:
-    """Return the specification of a strategy; None if its very class does not define one.
-
-    >>> class Patient(sim.Polling):
-    ...     def next_check(self, step):
-    ...         return super().next_check(step) + 60
-    >>> specification_of(sim.Polling("1min")).schedule.interval
-    60.0
-    >>> specification_of(Patient("1min")) is None
-    True
-
-    Raises
-    ------
-    ScenarioError
-        If a class defines its checks twice: by a schedule, and by a `next_check` of its own.
-    """
+    """Return the specification of a strategy; None if its very class does not have one."""
     found = own_specification(strategy, StrategySpecification, "a StrategySpecification")
-    if found is not None and found.schedule is not None and "next_check" in vars(type(strategy)):
+    if found and found.schedule and "next_check" in vars(type(strategy)):
         name = type(strategy).__name__
         raise ScenarioError(f"{name} must define either a specification or next_check, got both")
     return found
@@ -211,8 +179,6 @@ class CheckingStrategy(Strategy):
     >>> from asyncsim.model.specifications import Grid, StrategySpecification
     >>> class TwiceAnHour(sim.CheckingStrategy):
     ...     specification = StrategySpecification(Grid("30min", "clock"))
-    >>> TwiceAnHour().expected(sim.exponential("2h")).latency
-    900.0
     """
 
     def wait(self, step: WaitingStep) -> SimProcess:
@@ -231,20 +197,19 @@ class CheckingStrategy(Strategy):
     def limit(self) -> int | None:
         """The number of checks after which it gives up; None never gives up."""
         found = self.specification
-        return found.schedule.limit if found is not None and found.schedule else None
+        return found.schedule.limit if found and found.schedule else None
 
     @property
     def schedule(self) -> Schedule:
         """The schedule of its specification."""
-        found = None if self.specification is None else self.specification.schedule
-        if found is None:
-            name = type(self).__name__
-            raise EngineError(f"{name} must define next_check, or a specification with a schedule")
-        return found
+        if (found := self.specification) and found.schedule:
+            return found.schedule
+        name = type(self).__name__
+        raise EngineError(f"{name} must define next_check, or a specification with a schedule")
 
 
 @frozen(field_transformer=name_errors)
-class Polling(CheckingStrategy):
+class Polling(Grid, CheckingStrategy):
     """Checks at fixed intervals, on a grid.
 
     >>> sim.Polling("10min").expected(sim.exponential("10min")).latency  # 0.582 of the interval
@@ -264,16 +229,6 @@ class Polling(CheckingStrategy):
         Gives up after this many checks; None never gives up.
     """
 
-    interval: float = field(converter=poll_interval)
-    anchor: str = field(default="arming", converter=anchor_kind)
-    jitter: float = field(default=0.0, converter=duration, validator=within_interval, kw_only=True)
-    limit: int | None = field(default=None, converter=optional_count, kw_only=True)
-
-    @cached_property
-    def specification(self) -> StrategySpecification:
-        """Checks on the grid."""
-        return StrategySpecification(Grid.of(self))
-
     @property
     def label(self) -> str:
         """A short name for tables and legends."""
@@ -284,7 +239,7 @@ class Polling(CheckingStrategy):
 
 
 @frozen(field_transformer=name_errors)
-class Backoff(CheckingStrategy):
+class Backoff(Intervals, CheckingStrategy):
     """Checks at growing intervals, each counted from the end of the check before.
 
     >>> [sim.Backoff("1s", cap="10s").interval(k) for k in range(5)]
@@ -305,21 +260,6 @@ class Backoff(CheckingStrategy):
         Gives up after this many checks; None never gives up.
     """
 
-    first: float = field(default=1.0, converter=poll_interval)
-    factor: float = field(default=2.0, converter=growth_factor)
-    cap: float | None = field(default=HOUR, converter=optional_duration, validator=not_below_first)
-    jitter: str = field(default="none", converter=jitter_kind)
-    limit: int | None = field(default=None, converter=optional_count, kw_only=True)
-
-    def interval(self, k: int) -> float:
-        """Return the k-th interval (k = 0, 1, …) in seconds, before jitter."""
-        return Intervals.of(self).interval(k)
-
-    @cached_property
-    def specification(self) -> StrategySpecification:
-        """Checks at the intervals."""
-        return StrategySpecification(Intervals.of(self))
-
     @property
     def label(self) -> str:
         """A short name for tables and legends."""
@@ -330,18 +270,14 @@ class Backoff(CheckingStrategy):
 
 
 @frozen(field_transformer=name_errors)
-class LongPolling(Strategy):
+class LongPolling(Hold, Strategy):
     """Checks once and holds the connection until the work is complete or the hold time is over.
 
-    A held connection costs no worker (asynchronous input and output), only the connection; the
-    worker time of a check is spent when its answer comes, and the next request follows at once.
-
-    The external system answers when the connection is released, so the answer is of that moment,
-    not of the moment at which a worker handles it. Say a check takes 10 s of the only worker, which
-    is busy from 55 s to 115 s after the arming; held for 60 s, with the work complete at 70 s, the
-    first request brings "not yet", which is handled until 125 s. The second is answered at once and
-    handled until 135 s: a latency of 65 s, and 2 checks. A request that a time-out would cut at
-    the instant of its beginning (within a microsecond) is not made.
+    A held connection costs no worker (asynchronous input and output), only the connection; a worker
+    handles the answer, and then the next request is sent. The answer is of the moment at which the
+    external system releases the connection: work that gets complete while "not yet" waits for a
+    worker is found by the next request only. A request that a time-out would cut at the instant of
+    its beginning (within a microsecond) is not made.
 
     >>> sim.LongPolling("30s").label
     'long polling 30 s'
@@ -352,18 +288,11 @@ class LongPolling(Strategy):
         The longest time for which one request is held, 1 ms or more.
     """
 
-    hold: float = field(default=30.0, converter=poll_interval)
-
     def wait(self, step: WaitingStep) -> SimProcess:
         """Hold one request after the other until one brings the completion."""
         while True:
             if (yield from step.hold(self.hold)):
                 return
-
-    @cached_property
-    def specification(self) -> StrategySpecification:
-        """Requests held open."""
-        return StrategySpecification(Hold(self.hold))
 
     @property
     def label(self) -> str:
@@ -372,7 +301,7 @@ class LongPolling(Strategy):
 
 
 @frozen(field_transformer=name_errors)
-class Callback(Strategy):
+class Callback(Deliveries, Strategy):
     """The external system finishes the step by its serial number; the server does not check.
 
     >>> sim.Callback("50ms", loss=0.1, retries=["5s", "5min"]).label
@@ -394,12 +323,6 @@ class Callback(Strategy):
         How much later the second copy arrives.
     """
 
-    delay: Duration = field(default=Fixed(0.0), converter=as_distribution)
-    loss: float = field(default=0.0, converter=probability, kw_only=True)
-    retries: tuple[float, ...] = field(default=(), converter=retry_schedule, kw_only=True)
-    duplicates: float = field(default=0.0, converter=probability, kw_only=True)
-    duplicate_delay: float = field(default=1.0, converter=duration, kw_only=True)
-
     def notify(self, step: WaitingStep) -> SimProcess:
         """Deliver, and retry by the schedule until the server has given an answer."""
         for attempt, pause in enumerate((0.0, *self.retries)):
@@ -414,11 +337,6 @@ class Callback(Strategy):
             if (yield from step.deliver(delay, attempt)):
                 return
         step.dead_letter()
-
-    @cached_property
-    def specification(self) -> StrategySpecification:
-        """Deliveries, and no check."""
-        return StrategySpecification(deliveries=Deliveries.of(self))
 
     @property
     def label(self) -> str:
@@ -447,7 +365,7 @@ class CallbackWithSafetyPoll(Callback):
     """
 
     every: float = field(default=300.0, converter=poll_interval, kw_only=True)
-    anchor: str = field(default="arming", converter=anchor_kind, kw_only=True)
+    anchor: str = field(default="arming", validator=ANCHORS, kw_only=True)
 
     @property
     def safety_poll(self) -> Polling:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from heapq import heapreplace
 from typing import Protocol
@@ -18,41 +18,29 @@ from typing import Protocol
 from attrs import field, frozen
 from simpy import Event
 
-from asyncsim.model.calendar import Calendar, clock_or_cron, holiday_calendar
-from asyncsim.model.distributions import Duration, as_distribution, finite_numbers
+from asyncsim.model.calendar import Calendar
+from asyncsim.model.distributions import Duration, Fixed, finite_numbers
 from asyncsim.model.specifications import (
     Batch,
     Completions,
+    Described,
     Link,
     Night,
     Service,
     Staff,
     SystemSpecification,
     own_specification,
-    visibility,
 )
 from asyncsim.model.strategies import SimProcess
-from asyncsim.model.units import (
-    LONGEST_TIME,
-    InvalidValue,
-    chance_below_one,
-    count_or_unlimited,
-    days_of_week,
-    optional_clock_time,
-    optional_count,
-    servers,
-    texts,
-    window,
-)
+from asyncsim.model.units import LONGEST_TIME, InvalidValue, texts
 from asyncsim.model.validation import name_errors, scenario_error
 
 
 class LanePool:
     """`count` identical servers behind one FIFO queue, booked ahead.
 
-    The service time of a job is known when it joins the queue, so it gets the lane that is free
-    first, and its start and end are known at once: the recursion of Kiefer and Wolfowitz (1955,
-    doi:10.2307/1992945). Jobs must be booked in the order in which they join.
+    A job gets the lane that is free first, and its start and end are known when it joins: the
+    recursion of Kiefer and Wolfowitz (1955, doi:10.2307/1992945). Book jobs in order of joining.
     """
 
     __slots__ = ("_free_at",)
@@ -78,12 +66,9 @@ class Item(Protocol):
     """A piece of work on its way through an external system."""
 
     serial_number: str
-    submitted: float
-    """When it came to this system."""
-    time: float
-    """How long this system works on it, in seconds."""
-    number: int
-    """Number of the instance it belongs to, from 1."""
+    submitted: float  # when it came to this system
+    time: float  # seconds that this system works on it
+    number: int  # of the instance it belongs to, from 1
 
 
 class SystemContext(Protocol):
@@ -115,17 +100,13 @@ class SystemContext(Protocol):
         """Put items back at the front of the queue."""
 
     def complete(self, item: Item, at: float | None = None) -> None:
-        """Mark an item complete, now or at an instant.
-
-        Items that are complete at one instant are shown, or passed on, in the order of instances
-        and their steps.
-        """
+        """Mark an item complete, now or at an instant; ties by instance, then step."""
 
     def chance(self, what: str, k: int = 0) -> float:
         """Return the k-th uniform random number in [0, 1) of this system, for one purpose."""
 
 
-class ExternalSystem(abc.ABC):
+class ExternalSystem(Described, abc.ABC):
     """Does the outside work. `item_time` is the distribution of the time it works on one item.
 
     >>> sim.OnlineService("2s").links
@@ -133,10 +114,8 @@ class ExternalSystem(abc.ABC):
     """
 
     item_time: Duration
-    serial_numbers: Sequence[str] = ()
-    """The numbers of a log for instance 1, 2, …, used in place of the simulated ones."""
-    instances: int | None = None
-    """How many instances a log has completions for; None if any number can be played."""
+    serial_numbers: Sequence[str] = ()  # in a log, for instance 1, 2, …, in place of simulated ones
+    instances: int | None = None  # that a log has completions for; None for any number
 
     @abc.abstractmethod
     def run(self, context: SystemContext) -> SimProcess:
@@ -146,9 +125,11 @@ class ExternalSystem(abc.ABC):
     def specification(self) -> SystemSpecification | None:
         """What `run` does, in values that need no SimPy to be read: one for each of `links`.
 
-        It stands for this very class: a subclass may behave in another way and defines its own.
+        Built-in systems have that of the kind whose fields they inherit. It stands for this very
+        class: a subclass may behave in another way and defines its own.
         """
-        return None
+        kinds = [kind for kind in (Batch, Service, Staff, Completions) if isinstance(self, kind)]
+        return tuple(kind.of(self) for kind in kinds) or None
 
     @property
     def links(self) -> tuple[ExternalSystem, ...]:
@@ -174,7 +155,7 @@ def single_link(system: ExternalSystem) -> Link | None:
 
 
 @frozen(field_transformer=name_errors)
-class NightlyBatch(ExternalSystem):
+class NightlyBatch(Batch, ExternalSystem):
     """A batch that runs by the clock over whatever has been submitted by its cut-off.
 
     A batch still running when the next one is due lets that one start late. An item counts as
@@ -211,32 +192,6 @@ class NightlyBatch(ExternalSystem):
         Seen ``"per item"`` or only ``"at end"`` of the batch.
     """
 
-    start: str = field(converter=clock_or_cron)
-    item_time: Duration = field(converter=as_distribution)
-    days: str = field(default="every day", converter=days_of_week, kw_only=True)
-    holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
-    cut_off: str | None = field(default=None, converter=optional_clock_time, kw_only=True)
-    lanes: int = field(default=1, converter=servers, kw_only=True)
-    max_items: int | None = field(default=None, converter=optional_count, kw_only=True)
-    end: str | None = field(default=None, converter=optional_clock_time, kw_only=True)
-    skip: float = field(default=0.0, converter=chance_below_one, kw_only=True)
-    failure: float = field(default=0.0, converter=chance_below_one, kw_only=True)
-    results: str = field(default="per item", converter=visibility, kw_only=True)
-
-    def __attrs_post_init__(self) -> None:
-        no_time = (self.start, self.end) == ("24:00", "00:00")  # of the next day
-        if self.end is not None and (no_time or self.end == self.start):
-            raise scenario_error("NightlyBatch.end", "must differ from the start", self.end)
-
-    @cached_property
-    def specification(self) -> SystemSpecification:
-        """Runs by the clock."""
-        return (Batch.of(self),)
-
-    def nights(self, calendar: Calendar) -> Iterator[Night]:
-        """Yield the scheduled runs in order."""
-        return Batch.of(self).nights(calendar)
-
     def run(self, context: SystemContext) -> SimProcess:
         """Every night: take what is there, work through it, publish the results."""
         nights = self.nights(context.calendar)
@@ -245,9 +200,8 @@ class NightlyBatch(ExternalSystem):
             oldest = context.queue[0].submitted
             night = next((night for night in nights if night.cut_off >= oldest), None)
             if night is None:
-                raise scenario_error(
-                    "NightlyBatch.start", "must come round again on some day", self.start
-                )
+                problem = "must come round again on some day"
+                raise scenario_error("NightlyBatch.start", problem, self.start)
             yield context.until_after(night.start)
             if self.skip and context.chance("skip", night.index) < self.skip:
                 continue
@@ -264,9 +218,8 @@ class NightlyBatch(ExternalSystem):
         """Return what gets done and when; the rest goes back to the queue."""
         broken_at = len(items)
         if self.failure and context.chance("failure", night.index) < self.failure:
-            broken_at = int(context.chance("breakdown", night.index) * len(items))
-            if self.results == "at end":
-                broken_at = 0
+            share = context.chance("breakdown", night.index)
+            broken_at = 0 if self.results == "at end" else int(share * len(items))
         lanes, done = LanePool(self.lanes, free_at=context.now), []
         for k, item in enumerate(items):
             if k == broken_at or lanes.next_free >= night.end:
@@ -278,7 +231,7 @@ class NightlyBatch(ExternalSystem):
 
 
 @frozen(field_transformer=name_errors)
-class OnlineService(ExternalSystem):
+class OnlineService(Service, ExternalSystem):
     """Answers as soon as it can: `lanes` requests at a time, FIFO.
 
     >>> sim.OnlineService(sim.exponential("10min"), lanes=None).item_time.mean
@@ -292,29 +245,18 @@ class OnlineService(ExternalSystem):
         Requests worked on at the same time; None, in files ``"unlimited"``, for any number.
     """
 
-    item_time: Duration = field(converter=as_distribution)
-    lanes: int | None = field(default=1, converter=count_or_unlimited, kw_only=True)
-
-    @cached_property
-    def specification(self) -> SystemSpecification:
-        """Serves at once."""
-        return (Service.of(self),)
-
     def run(self, context: SystemContext) -> SimProcess:
         """Give each request the lane that is free first."""
         lanes = LanePool(self.lanes) if self.lanes else None
         while True:
             yield context.wait_for_work()
             for item in context.take():
-                if lanes is None:
-                    context.complete(item, at=context.now + item.time)
-                else:
-                    _, ended = lanes.book(context.now, item.time)
-                    context.complete(item, at=ended)
+                now, work = context.now, item.time
+                context.complete(item, at=lanes.book(now, work)[1] if lanes else now + work)
 
 
 @frozen(field_transformer=name_errors)
-class People(ExternalSystem):
+class People(Staff, ExternalSystem):
     """A team that takes tasks one by one, in its working hours.
 
     Unfinished tasks continue on the next working day.
@@ -332,20 +274,9 @@ class People(ExternalSystem):
         Working hours, days of the week, and the place whose public holidays are free.
     """
 
-    team: int = field(converter=servers)
-    item_time: Duration = field(converter=as_distribution)
-    between: tuple[str, str] = field(default=("08:00", "17:00"), converter=window, kw_only=True)
-    days: str = field(default="Mon-Fri", converter=days_of_week, kw_only=True)
-    holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
-
-    @cached_property
-    def specification(self) -> SystemSpecification:
-        """Works in its hours."""
-        return (Staff.of(self),)
-
     def run(self, context: SystemContext) -> SimProcess:
         """Give each task to the first free member of the team; count working time only."""
-        office = Staff.of(self).hours(context.calendar)
+        office = self.hours(context.calendar)
         team = LanePool(self.team)
         while True:
             yield context.wait_for_work()
@@ -357,16 +288,13 @@ class People(ExternalSystem):
 MOST_LINKS = 100
 
 
-def chained(value: Sequence[ExternalSystem]) -> tuple[ExternalSystem, ...]:
-    """Return two or more systems, checked."""
+def _chained(value: Sequence[ExternalSystem]) -> tuple[ExternalSystem, ...]:
     several = isinstance(value, (list, tuple)) and len(value) >= 2
-    if several and all(isinstance(system, ExternalSystem) for system in value):
-        if sum(len(system.links) for system in value) > MOST_LINKS:
-            raise InvalidValue(
-                f"must have {MOST_LINKS} links at most, those of chains in it counted"
-            )
-        return tuple(value)
-    raise InvalidValue("must be a list of two or more external systems")
+    if not several or not all(isinstance(system, ExternalSystem) for system in value):
+        raise InvalidValue("must be a list of two or more external systems")
+    if sum(len(system.links) for system in value) > MOST_LINKS:
+        raise InvalidValue(f"must have {MOST_LINKS} links at most, those of chains in it counted")
+    return tuple(value)
 
 
 @frozen(field_transformer=name_errors)
@@ -382,7 +310,7 @@ class Chain(ExternalSystem):
         Two or more systems, in order; 100 at most, those of chains within it counted.
     """
 
-    systems: tuple[ExternalSystem, ...] = field(converter=chained)
+    systems: tuple[ExternalSystem, ...] = field(converter=_chained)
 
     @property
     def links(self) -> tuple[ExternalSystem, ...]:
@@ -410,7 +338,7 @@ def instants(value: Sequence[float]) -> tuple[float, ...]:
 
 
 @frozen(field_transformer=name_errors)
-class LoggedCompletions(ExternalSystem):
+class LoggedCompletions(Completions, ExternalSystem):
     """Completes each item at the instant in a log, or at once if that is past.
 
     >>> sim.LoggedCompletions([3600.0, 60.0], ["1_31", "2_31"]).serial_numbers
@@ -424,32 +352,20 @@ class LoggedCompletions(ExternalSystem):
         Their serial numbers in the log, used in place of the simulated ones.
     """
 
+    item_time = Fixed(0.0)  # nothing is drawn: the log has the completion itself
     completions: tuple[float, ...] = field(converter=instants, repr=False)
     serial_numbers: tuple[str, ...] = field(default=(), converter=texts, repr=False)
 
     def __attrs_post_init__(self) -> None:
         n = len(self.serial_numbers)
         if n and (n != len(self.completions) or len(set(self.serial_numbers)) != n):
-            raise scenario_error(
-                "LoggedCompletions.serial_numbers",
-                "must be unique, and as many as the completions",
-                n,
-            )
-
-    @property
-    def item_time(self) -> Duration:  # type: ignore[override]
-        """No time is drawn: the log has the completion itself."""
-        return as_distribution(0.0)
+            problem = "must be unique, and as many as the completions"
+            raise scenario_error("LoggedCompletions.serial_numbers", problem, n)
 
     @property
     def instances(self) -> int:  # type: ignore[override]
         """The number of completions."""
         return len(self.completions)
-
-    @cached_property
-    def specification(self) -> SystemSpecification:
-        """Completes at given instants."""
-        return (Completions.of(self),)
 
     def run(self, context: SystemContext) -> SimProcess:
         """Look each item up in the log."""

@@ -52,7 +52,7 @@ STRATEGIES_PLAYED = [
 ]
 READERS = [
     *[rate, as_distribution, instants, arrivals.weekly_rates, arrivals.positive_factor],
-    limits.price,
+    limits._price,
     *[limits.rate_limit, calendars.zone_name, calendars.holiday_calendar, calendars.clock_or_cron],
     *[texts.text, texts.any_text, texts.texts],
     *[read for read in vars(units).values() if getattr(read, "__code__", None)

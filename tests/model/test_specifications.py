@@ -113,15 +113,15 @@ def test_every_built_in_class_has_a_specification_of_its_own(cls):
 def test_the_kinds_of_the_built_in_strategies():
     """Each field arrives in the kind it belongs to."""
     found = specification_of(EXAMPLES[sim.Polling])
-    assert found == StrategySpecification(Grid(60, "clock", 5))
+    assert found == StrategySpecification(Grid(60, "clock", jitter=5))
     assert specification_of(EXAMPLES[sim.Backoff]).checks == Intervals(
-        2, 3, 3600, "decorrelated", 100
+        2, 3, 3600, "decorrelated", limit=100
     )
     assert specification_of(EXAMPLES[sim.LongPolling]).checks == Hold(30)
-    delivered = Deliveries(sim.fixed(2), 0.1, [5], 0.1)
+    delivered = Deliveries(sim.fixed(2), loss=0.1, retries=[5], duplicates=0.1)
     assert specification_of(EXAMPLES[sim.Callback]) == StrategySpecification(None, delivered)
     both = specification_of(EXAMPLES[sim.CallbackWithSafetyPoll])
-    assert both == StrategySpecification(Grid(600), Deliveries(sim.fixed(2), 0.5))
+    assert both == StrategySpecification(Grid(600), Deliveries(sim.fixed(2), loss=0.5))
 
 
 @pytest.mark.parametrize("cls", STRATEGIES.values())
@@ -146,11 +146,22 @@ def test_a_chain_has_one_specification_for_each_link():
 
 
 def test_a_kind_has_no_subclasses():
-    """A reader that knows a grid would take a subclass of it for one."""
+    """A reader that knows a grid would take a subclass of it for one, or a strategy that is one."""
     with pytest.raises(TypeError, match="Shifted: a kind of specification has no subclasses"):
 
         class Shifted(Grid):
             pass
+
+    class Odd(sim.Strategy):
+        specification = StrategySpecification(Late(60))
+
+    class OddSystem(sim.OnlineService):
+        specification = (SERVICE,)
+
+    with pytest.raises(ScenarioError, match=r"^Odd\.specification must be a StrategySpec"):
+        specification_of(Odd())
+    with pytest.raises(ScenarioError, match=r"^OddSystem\.specification must be a tuple"):
+        links_of(OddSystem(60))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +172,7 @@ def test_a_kind_has_no_subclasses():
         (lambda: Grid(60, "noon"), "Grid.anchor must be one of"),
         (lambda: Intervals(10, cap=5), "Intervals.cap must be at least first"),
         (lambda: Intervals(10, 0.5), "Intervals.factor must be 1 or more"),
-        (lambda: Hold(0), "Hold.seconds must be positive"),
+        (lambda: Hold(0), "Hold.hold must be positive"),
         (lambda: Deliveries(loss=2), "Deliveries.loss must be a probability"),
         (lambda: Service(-1), "Service.item_time must not be negative"),
     ],
@@ -435,12 +446,12 @@ NEW_STRATEGY = '''
 class FromOpening(CheckingStrategy):
     """Checks every hour by the clock."""
 
-    hours: int = field(default=1, converter=optional_count)
+    hours: int = field(default=1)
 
     @cached_property
     def specification(self) -> StrategySpecification:
         """Checks on the grid."""
-        return StrategySpecification(Grid(self.hours * 3600.0, "clock", 60.0))
+        return StrategySpecification(Grid(self.hours * 3600.0, "clock", jitter=60.0))
 
     @property
     def label(self) -> str:
