@@ -36,6 +36,7 @@ from asyncsim.model.strategies import (
     LongPolling,
     Polling,
     Strategy,
+    schedule_of,
 )
 from asyncsim.model.systems import NightlyBatch, OnlineService
 from asyncsim.model.units import DAY, HOUR, MINUTE
@@ -222,7 +223,7 @@ def _checks(number: int) -> Iterator[Experiment]:
         (Backoff(60.0, 1.0, 60.0), "exponential", 2, NOT_QUICK_SIMPY),
     ):
         external, waits = distributions[name], times * number
-        checks = strategy.specification.checks
+        checks = schedule_of(strategy)
         if isinstance(checks, Intervals):
             gaps = partial(_gap_after_check, checks)
             expected = _known(closed_forms.checks_at_given_times(external, gaps))
