@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from attrs import frozen
 
-from asyncsim.engine import result as tables
 from asyncsim.engine.environment import Job
-from asyncsim.engine.result import Outcome, Record, WaitOutcome
+from asyncsim.engine.result import (
+    DELIVERY_OUTCOMES,
+    RATE_LIMITED,
+    Outcome,
+    Record,
+    WaitOutcome,
+)
 from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import CostModel
+from asyncsim.model.server import CostModel, WorkflowServer
 from asyncsim.model.units import HOUR, MINUTE, nearest
 
 UNSUCCESSFUL = (WaitOutcome.TIMED_OUT, WaitOutcome.GAVE_UP)
@@ -127,13 +133,55 @@ def latencies(record: Record) -> Floats:
     return result
 
 
+@frozen
+class Spent:
+    """Overhead of one kind: a row of `overhead`."""
+
+    kind: str
+    count: int
+    wasted: int
+    worker_seconds: float
+    requests: int
+    database_operations: float
+    connection_seconds: float = 0.0
+
+
+def spent(record: Record, server: WorkflowServer) -> list[Spent]:
+    """Return the overhead by kind, as plain numbers.
+
+    A check and a delivery are one request each, also a delivery that is lost or refused by the rate
+    limit. Database operations are those of the server, per check and per delivery that arrives.
+    Writing and closing the record of the wait is the same under every strategy and not counted.
+    """
+    checks = int(record.waits.checks.sum())
+    wasted = int(record.waits.wasted_checks.sum())
+    lost, refused = (
+        int(np.sum(record.deliveries.outcome == DELIVERY_OUTCOMES.index(text)))
+        for text in ("lost", RATE_LIMITED)
+    )
+    taken = int(np.sum(~np.isnan(record.deliveries.arrived))) - refused
+    busy = {job: record.loads[job].busy_seconds for job in (Job.CHECK, Job.CALLBACK)}
+    return [
+        Spent(
+            *("check", checks, wasted, busy[Job.CHECK]),
+            *(checks, checks * server.check_operations, record.connection_seconds),
+        ),
+        Spent(
+            *("callback", taken, 0, busy[Job.CALLBACK]),
+            *(taken, taken * server.callback_operations),
+        ),
+        Spent("lost callback", lost, lost, 0.0, lost, 0),
+        Spent("rate limited callback", refused, refused, 0.0, refused, 0),
+    ]
+
+
 def compute_metrics(record: Record, scenario: Scenario) -> dict[str, float]:
     """Return every metric of `METRICS`; NaN where there is nothing to average, or no price."""
     late = latencies(record)
     waits, armed = record.waits, len(record.waits.row)
     checks = int(waits.checks.sum())
-    spent = tables.spent(record, scenario.server)
-    requests = float(sum(one.requests for one in spent))
+    overhead = spent(record, scenario.server)
+    requests = float(sum(one.requests for one in overhead))
     cycle = (record.ended - record.arrived)[record.outcomes == Outcome.DONE]
     quantiles = np.quantile(late, [0.5, 0.95, 0.99, 1.0]) if len(late) else [np.nan] * 4
     return {
@@ -146,9 +194,9 @@ def compute_metrics(record: Record, scenario: Scenario) -> dict[str, float]:
         "checks_per_wait": _ratio(checks, armed),
         "wasted_share": _ratio(int(waits.wasted_checks.sum()), checks),
         "deliveries_per_wait": _ratio(int(waits.deliveries.sum()), armed),
-        "overhead_worker_time": float(sum(one.worker_seconds for one in spent)),
+        "overhead_worker_time": float(sum(one.worker_seconds for one in overhead)),
         "requests": requests,
-        "database_operations": float(sum(one.database_operations for one in spent)),
+        "database_operations": float(sum(one.database_operations for one in overhead)),
         "connection_time": record.connection_seconds,
         "utilisation": _ratio(
             record.busy_seconds(scenario.server), scenario.server.workers * record.span
