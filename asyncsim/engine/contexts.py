@@ -2,7 +2,7 @@
 
 `WaitContext` is the `asyncsim.model.strategies.WaitingStep` of a strategy,
 `ExternalSystemContext` the `asyncsim.model.systems.SystemContext` of a system. Both need a
-`SimulationContext`: the part of `asyncsim.engine.simulation.Simulation` that they act on, with the
+`_Simulation`: the part of `asyncsim.engine.simulation.Simulation` that they act on, with the
 deliveries of callbacks and the connections of long polling. `CheckFastForward` counts checks that
 need not be played.
 """
@@ -13,9 +13,9 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
 
+import numpy as np
 import simpy
 
 from asyncsim.engine.environment import (
@@ -29,7 +29,7 @@ from asyncsim.engine.environment import (
     order,
 )
 from asyncsim.engine.graph import Graph
-from asyncsim.engine.result import RATE_LIMITED
+from asyncsim.engine.result import DELIVERY_OUTCOMES, RATE_LIMITED, DeliveryColumns
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.random_streams import Draws, counter_based_uniform
@@ -39,7 +39,7 @@ from asyncsim.model.strategies import Answered, Strategy, schedule_of
 from asyncsim.model.systems import ExternalSystem, Item
 
 
-class SimulationContext(Protocol):
+class _Simulation(Protocol):
     """The part of a simulation that its strategies and systems act on."""
 
     scenario: Scenario
@@ -52,23 +52,14 @@ class SimulationContext(Protocol):
     connections: HeldConnections
     poll_work: float
     callback_work: float
-    admission: Admission | None
-    """Admits or refuses callbacks, if the server has a limit."""
+    admission: Admission | None  # of callbacks, if the server has a limit
     deliveries: DeliveryLog
-    collections: set[float]
-    """Instants at which a batch collects what has been submitted."""
+    collections: set[float]  # instants at which a batch collects what has been submitted
 
-    def completed(self, wait: Wait) -> None:
-        """Record the completion of the outside work, and notify the strategy."""
-
-    def finish(self, wait: Wait) -> Answer:
-        """Finish a step by its serial number; the first one resumes it."""
-
-    def expire(self, wait: Wait, state: State) -> None:
-        """Time an open wait out, or give it up."""
-
-    def key_of(self, what: str, index: int) -> int:
-        """Return the key of a strategy's endless table of uniform numbers, for one step."""
+    def completed(self, wait: Wait) -> None: ...
+    def finish(self, wait: Wait) -> Answer: ...
+    def expire(self, wait: Wait, state: State) -> None: ...
+    def key_of(self, what: str, index: int) -> int: ...
 
 
 class WaitContext:
@@ -76,7 +67,7 @@ class WaitContext:
 
     __slots__ = ("_key", "_simulation", "_wait", "armed", "checks", "last_check", "notes", "saw")
 
-    def __init__(self, simulation: SimulationContext, wait: Wait, kind: EventKind) -> None:
+    def __init__(self, simulation: _Simulation, wait: Wait, kind: EventKind) -> None:
         self._simulation = simulation
         self._wait = wait
         # A strategy's events at the external system come after the systems', which have row 0
@@ -105,8 +96,7 @@ class WaitContext:
 
     def after(self, seconds: float) -> simpy.Event:
         """Wait for that many seconds."""
-        clock = self._simulation.clock
-        return clock.at(clock.now + seconds, self._key)
+        return self.until(self.now + seconds)
 
     def chance(self, what: str, k: int = 0) -> float:
         """Return the k-th uniform random number in [0, 1) of this wait, for one purpose."""
@@ -197,8 +187,7 @@ class WaitContext:
 
     def deliver_copy(self, delay: float, attempt: int = 0) -> None:
         """Send a second copy of the callback, whose answer has no effect."""
-        clock = self._simulation.clock
-        clock.process(self.deliver(delay, attempt))
+        self._simulation.clock.process(self.deliver(delay, attempt))
 
     def lose(self, attempt: int = 0) -> None:
         """Record a delivery that was lost on the way."""
@@ -213,11 +202,8 @@ class WaitContext:
         self, attempt: int, sent: float, arrived: float, handled: float, outcome: str
     ) -> None:
         wait = self._wait
-        self._simulation.deliveries.append(
-            Delivery(
-                wait.serial_number, wait.row, wait.step, attempt, sent, arrived, handled, outcome
-            )
-        )
+        place = wait.serial_number, wait.row, wait.step, attempt
+        self._simulation.deliveries.append(Delivery(*place, sent, arrived, handled, outcome))
         self._simulation.waits.changed(wait)  # its number of deliveries
 
 
@@ -226,7 +212,7 @@ class ExternalSystemContext:
 
     def __init__(
         self,
-        simulation: SimulationContext,
+        simulation: _Simulation,
         system: ExternalSystem,
         name: str,
         index: int,
@@ -348,14 +334,14 @@ class CheckFastForward:
     others follows from the completion. The tables are bit for bit those of a run with all checks.
     """
 
-    def __init__(self, simulation: SimulationContext, schedule: Schedule) -> None:
+    def __init__(self, simulation: _Simulation, schedule: Schedule) -> None:
         self.clock = TrackingEnvironment()
         """The clock of the simulation, since the count depends on the order of events."""
         self._simulation = simulation
         self._schedule = schedule
 
     @classmethod
-    def of(cls, simulation: SimulationContext) -> CheckFastForward | None:
+    def of(cls, simulation: _Simulation) -> CheckFastForward | None:
         """Return the fast-forward of a simulation, or None if its checks have to be played."""
         schedule = schedule_of(simulation.strategy)
         if schedule is None or schedule.limit is not None or simulation.scenario.server.poll_work:
@@ -411,9 +397,7 @@ class HeldConnections:
         """Open a connection; return its event: completion, the instant, or `release`."""
         connection = self._clock.event()
         self._open[wait.serial_number] = connection, self._clock.now
-        expiry = self._clock.at(until, key)
-        assert expiry.callbacks is not None
-        expiry.callbacks.append(partial(_release, connection))
+        self._clock.at(until, key).callbacks.append(lambda _: _release(connection))
         return connection
 
     def release(self, wait: Wait) -> None:
@@ -432,7 +416,7 @@ class HeldConnections:
         return self._seconds + sum(end - since for _, since in self._open.values())
 
 
-def _release(connection: simpy.Event, _: object = None) -> None:
+def _release(connection: simpy.Event) -> None:
     if not connection.triggered:
         connection.succeed()
 
@@ -454,17 +438,17 @@ class DeliveryLog:
     """All deliveries of a run, in order, as columns: a live session keeps them for days."""
 
     def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._places, self._times = array("q"), array("d")
+        self._serial_numbers: list[str] = []
+        self._codes, self._times = array("q"), array("d")
 
     def append(self, delivery: Delivery) -> None:
         """Add a delivery."""
-        self._texts += delivery.serial_number, delivery.outcome
-        self._places.extend(delivery[1:4])
+        self._serial_numbers.append(delivery.serial_number)
+        self._codes.extend((*delivery[1:4], DELIVERY_OUTCOMES.index(delivery.outcome)))
         self._times.extend(delivery[4:7])
 
     def __len__(self) -> int:
-        return len(self._texts) // 2
+        return len(self._serial_numbers)
 
     def __iter__(self) -> Iterator[Delivery]:
         return self.since(0)
@@ -472,7 +456,14 @@ class DeliveryLog:
     def since(self, first: int) -> Iterator[Delivery]:
         """Yield the deliveries from an index on."""
         for k in range(first, len(self)):
-            number, outcome = self._texts[2 * k : 2 * k + 2]
-            row, node, attempt = self._places[3 * k : 3 * k + 3]
+            row, node, attempt, code = self._codes[4 * k : 4 * k + 4]
             sent, arrived, handled = self._times[3 * k : 3 * k + 3]
+            number, outcome = self._serial_numbers[k], DELIVERY_OUTCOMES[code]
             yield Delivery(number, row, node, attempt, sent, arrived, handled, outcome)
+
+    def columns(self) -> DeliveryColumns:
+        """Return all deliveries as they stand in a record."""
+        row, node, attempt, outcome = np.array(self._codes, dtype=np.int64).reshape(-1, 4).T
+        sent, arrived, handled = np.array(self._times).reshape(-1, 3).T
+        serial_numbers = list(self._serial_numbers)
+        return DeliveryColumns(row, node, attempt, sent, arrived, handled, outcome, serial_numbers)

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import simpy
 from attrs import frozen
-from numpy.typing import NDArray
 
 from asyncsim.engine.contexts import (
     CheckFastForward,
@@ -40,12 +39,9 @@ from asyncsim.engine.graph import (
     Fork,
     Graph,
     Join,
-    Node,
     Work,
 )
 from asyncsim.engine.result import (
-    DELIVERY_OUTCOMES,
-    DeliveryColumns,
     Outcome,
     Record,
     StepColumns,
@@ -55,7 +51,6 @@ from asyncsim.engine.result import (
 )
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.errors import EngineError
-from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import SimProcess, Strategy
@@ -203,7 +198,7 @@ class Simulation:
             elif isinstance(node, Call):
                 index = yield from self._call(node, row)
             elif isinstance(node, Await):
-                self._arm_soon(self._wait_of(node.call, row))
+                self._arm_soon(self.waits.records[self.serial_number(self._node(node.call), row)])
                 index = STANDS
             elif isinstance(node, Choose):
                 index = self._choice_at(node, row)
@@ -251,18 +246,13 @@ class Simulation:
 
     def _arm_soon(self, wait: Wait) -> None:
         """Arm a wait, now or after the delay of its step."""
-        delay = self._node(wait).step.arm_delay
+        delay = self._node(wait.step).step.arm_delay
         if delay:
             armed_at = self.clock.now + delay
             arming = self.clock.at(armed_at, order(EventKind.ARMING, wait.row, wait.number))
             arming.callbacks.append(lambda _: self._arm(wait))
         else:
             self._arm(wait)
-
-    def _wait_of(self, call: int, row: int) -> Wait:
-        node = self.graph.nodes[call]
-        assert isinstance(node, Call)
-        return self.waits.records[self.serial_number(node, row)]
 
     def serial_number(self, node: Call, row: int) -> str:
         """Return the serial number of a wait: a log's own, or instance and activation."""
@@ -321,7 +311,7 @@ class Simulation:
         if self.waits.arm(wait, now):
             self._resume(wait)
             return
-        timeout = self._node(wait).step.timeout
+        timeout = self._node(wait.step).step.timeout
         if timeout is not None:
             self._set_deadline(wait, now + timeout)
         if self.skipped:
@@ -338,8 +328,8 @@ class Simulation:
         if process is not None:
             self.clock.process(process)
 
-    def _node(self, wait: Wait) -> Call:
-        node: Node = self.graph.nodes[wait.step]
+    def _node(self, index: int) -> Call:
+        node = self.graph.nodes[index]
         assert isinstance(node, Call)
         return node
 
@@ -373,14 +363,14 @@ class Simulation:
 
     def _resume(self, wait: Wait) -> None:
         self._leave(wait, StepOutcome.RESUMED)
-        self._start_walk(wait.row, self._node(wait).next)
+        self._start_walk(wait.row, self._node(wait.step).next)
 
     def expire(self, wait: Wait, state: State) -> None:
         """Time an open wait out, or give it up; the step follows its `on_timeout`."""
         if self.waits.expire(wait, self.clock.now, state):
             self._closed(wait)
             self._leave(wait, StepOutcome[state.name])
-            self._start_walk(wait.row, self._node(wait).on_timeout)
+            self._start_walk(wait.row, self._node(wait.step).on_timeout)
 
     def _closed(self, wait: Wait) -> None:
         """Clean up after a wait: count its skipped checks, release its connection."""
@@ -405,33 +395,19 @@ class DrawLists:
     """The draws of a run as plain lists by node and instance; a node without any has an empty one.
 
     Reading one number from a list takes a third of the time it takes from an array.
-
-    Attributes
-    ----------
-    arrivals
-        Instant of arrival of each instance, in seconds.
-    work
-        Worker time of steps and calls, in seconds.
-    uniforms
-        Uniform numbers that decide choices and responses.
-    times
-        Times of external systems, a list with one per link for each instance, in seconds.
     """
 
     arrivals: list[float]
     work: list[list[float]]
-    uniforms: list[list[float]]
-    times: list[list[list[float]]]
+    uniforms: list[list[float]]  # decide choices and responses
+    times: list[list[list[float]]]  # of external systems: for each instance one per link
 
     @classmethod
     def of(cls, draws: Draws, graph: Graph) -> DrawLists:
         """Return draws by node."""
         nodes = graph.nodes
         numbers = cls(
-            arrivals=draws.arrivals.tolist(),
-            work=[[] for _ in nodes],
-            uniforms=[[] for _ in nodes],
-            times=[[] for _ in nodes],
+            draws.arrivals.tolist(), [[] for _ in nodes], [[] for _ in nodes], [[] for _ in nodes]
         )
         for k, node in enumerate(nodes):
             if isinstance(node, (Work, Call)):
@@ -450,6 +426,14 @@ class StepLists:
     def __init__(self, n: int) -> None:
         self.queued, self.started, self.ended = (array("d", [math.nan]) * n for _ in range(3))
         self.outcomes = array("b", [StepOutcome.OPEN]) * n
+
+    def until(self, n: int, call: bool) -> StepColumns:
+        """Return the first n instances as they stand in a record."""
+        queued, started, ended = (
+            np.array(part[:n]) for part in (self.queued, self.started, self.ended)
+        )
+        outcomes = np.array(self.outcomes[:n], dtype=np.int64) if call else None
+        return StepColumns(queued, started, ended, outcomes)
 
     def add_row(self) -> None:
         """Add an instance."""
@@ -479,16 +463,18 @@ def record_of(simulation: Simulation) -> Record:
         for wait in waits:
             if wait.state is State.ARMED:
                 simulation.skipped.count(wait)
-    pairs = zip(simulation.graph.nodes, simulation.columns, strict=True)
     return Record(
         engine="simpy",
         end=end,
         arrived=simulation.draws.arrivals[:n],
         ended=np.array(simulation.ended[:n], dtype=float),
         outcomes=np.array(simulation.outcomes[:n], dtype=np.int64),
-        steps=[_executed_steps(node, lists, n) for node, lists in pairs],
-        waits=_waits(waits),
-        deliveries=_deliveries(simulation),
+        steps=[
+            lists.until(n, isinstance(node, Call))
+            for node, lists in zip(simulation.graph.nodes, simulation.columns, strict=True)
+        ],
+        waits=_wait_columns(waits),
+        deliveries=simulation.deliveries.columns(),
         loads=simulation.workers.load_until(end),
         resolution=simulation.workers.loads[0].resolution,
         longest_queue=simulation.workers.longest_queue,
@@ -512,48 +498,21 @@ def _end_of(simulation: Simulation, waits: Sequence[Wait]) -> float:
     return float(max((t for t in instants if t < math.inf), default=0.0))  # NaN is not below
 
 
-def _waits(waits: Sequence[Wait]) -> WaitColumns:
+def _wait_columns(waits: Sequence[Wait]) -> WaitColumns:
     armed = [w for w in waits if not math.isnan(w.armed)]
     armed.sort(key=lambda w: (w.row, w.number))
-
-    def times(name: str) -> Floats:
-        return np.array([getattr(w, name) for w in armed], dtype=float)
-
-    def numbers(name: str) -> NDArray[np.int64]:
-        return np.array([getattr(w, name) for w in armed], dtype=np.int64)
-
-    completed = times("completed")
+    columns: dict[str, Any] = {}
+    for name in ("called", "armed", "completed", "closed"):
+        columns[name] = np.array([getattr(w, name) for w in armed], dtype=float)
+    for name in ("row", "step", "checks", "wasted_checks", "deliveries"):
+        columns[name] = np.array([getattr(w, name) for w in armed], dtype=np.int64)
+    columns["completed"][np.isinf(columns["completed"])] = np.nan
     return WaitColumns(
-        row=numbers("row"),
-        node=numbers("step"),
-        called=times("called"),
-        armed=times("armed"),
-        completed=np.where(np.isinf(completed), np.nan, completed),
-        closed=times("closed"),
-        checks=numbers("checks"),
-        wasted_checks=numbers("wasted_checks"),
-        deliveries=numbers("deliveries"),
+        node=columns.pop("step"),
         outcome=np.array([WAIT_CODES[w.state] for w in armed], dtype=np.int64),
         serial_numbers=[w.serial_number for w in armed],
+        **columns,
     )
-
-
-def _executed_steps(node: Node, lists: StepLists, n: int) -> StepColumns:
-    queued, started, ended = (
-        np.array(part[:n]) for part in (lists.queued, lists.started, lists.ended)
-    )
-    outcomes = np.array(lists.outcomes[:n], dtype=np.int64) if isinstance(node, Call) else None
-    return StepColumns(queued, started, ended, outcomes)
-
-
-def _deliveries(simulation: Simulation) -> DeliveryColumns:
-    rows = list(simulation.deliveries)
-    codes = {text: code for code, text in enumerate(DELIVERY_OUTCOMES)}
-    whole = [(d.row, d.node, d.attempt, codes[d.outcome]) for d in rows]
-    row, node, attempt, outcome = np.array(whole, dtype=np.int64).reshape(-1, 4).T
-    sent, arrived, handled = np.array([d[4:7] for d in rows], dtype=float).reshape(-1, 3).T
-    serial_numbers = [d.serial_number for d in rows]
-    return DeliveryColumns(row, node, attempt, sent, arrived, handled, outcome, serial_numbers)
 
 
 # --- arguments ------------------------------------------------------------------------------------
