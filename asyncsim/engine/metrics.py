@@ -31,32 +31,29 @@ class MetricInfo(NamedTuple):
     meaning: str
 
 
+class Total(MetricInfo):
+    """A metric that adds up over runs."""
+
+
+OF_RESUMED = "of the resumed waits, interpolated between the two nearest"
 METRICS: dict[str, MetricInfo] = {
     "unresumed_share": MetricInfo(
         "1", "share of the armed waits that never resumed: open, timed out, given up or cancelled"
     ),
     "mean_latency": MetricInfo("s", "mean time from completion to resumption, over resumed waits"),
-    "median_latency": MetricInfo(
-        "s", "median latency of the resumed waits, interpolated between the two nearest"
-    ),
-    "p95_latency": MetricInfo(
-        "s",
-        "95 % quantile of the latency of the resumed waits, interpolated between the two nearest",
-    ),
-    "p99_latency": MetricInfo(
-        "s",
-        "99 % quantile of the latency of the resumed waits, interpolated between the two nearest",
-    ),
+    "median_latency": MetricInfo("s", f"median latency {OF_RESUMED}"),
+    "p95_latency": MetricInfo("s", f"95 % quantile of the latency {OF_RESUMED}"),
+    "p99_latency": MetricInfo("s", f"99 % quantile of the latency {OF_RESUMED}"),
     "max_latency": MetricInfo("s", "the longest resume latency"),
     "checks_per_wait": MetricInfo("1", "checks made, per armed wait"),
     "wasted_share": MetricInfo(
         "1", "share of the checks that found the work not complete; none without checks"
     ),
     "deliveries_per_wait": MetricInfo("1", "callback attempts, per armed wait"),
-    "overhead_worker_time": MetricInfo("worker s", "worker time spent on checks and callbacks"),
-    "requests": MetricInfo("1", "requests sent to notice completion, checks and deliveries"),
-    "database_operations": MetricInfo("1", "reads and writes of wait records to notice completion"),
-    "connection_time": MetricInfo("s", "time that connections were held open, added up"),
+    "overhead_worker_time": Total("worker s", "worker time spent on checks and callbacks"),
+    "requests": Total("1", "requests sent to notice completion, checks and deliveries"),
+    "database_operations": Total("1", "reads and writes of wait records to notice completion"),
+    "connection_time": Total("s", "time that connections were held open, added up"),
     "utilisation": MetricInfo("1", "share of the workers' time that was busy, arrival to last end"),
     "longest_queue": MetricInfo("jobs", "most jobs waiting for a worker at any moment"),
     "mean_cycle_time": MetricInfo(
@@ -65,34 +62,19 @@ METRICS: dict[str, MetricInfo] = {
     "mean_open_waits": MetricInfo(
         "1", "open waits, averaged from the first arrival to the last end"
     ),
-    "armed": MetricInfo("1", "waits that were armed"),
-    "timed_out": MetricInfo("1", "waits that timed out or were given up"),
-    "still_waiting": MetricInfo("1", "waits still open when the run stopped"),
-    "failed": MetricInfo("1", "instances that failed"),
-    "cost": MetricInfo(
-        "money", "what noticing, late resumption and workers came to, at your prices"
-    ),
+    "armed": Total("1", "waits that were armed"),
+    "timed_out": Total("1", "waits that timed out or were given up"),
+    "still_waiting": Total("1", "waits still open when the run stopped"),
+    "failed": Total("1", "instances that failed"),
+    "cost": Total("money", "what noticing, late resumption and workers came to, at your prices"),
     "cost_per_wait": MetricInfo("money", "the cost, per armed wait"),
-    "cost_of_checks": MetricInfo("money", "checks, at the price of a check"),
-    "cost_of_requests": MetricInfo("money", "checks and deliveries, at the price of a request"),
-    "cost_of_transitions": MetricInfo("money", "state transitions of calls and checks"),
-    "cost_of_workers": MetricInfo("money", "worker hours, those that the prices count"),
-    "cost_of_lateness": MetricInfo("money", "minutes of resume latency beyond the service level"),
+    "cost_of_checks": Total("money", "checks, at the price of a check"),
+    "cost_of_requests": Total("money", "checks and deliveries, at the price of a request"),
+    "cost_of_transitions": Total("money", "state transitions of calls and checks"),
+    "cost_of_workers": Total("money", "worker hours, those that the prices count"),
+    "cost_of_lateness": Total("money", "minutes of resume latency beyond the service level"),
 }
-TOTALS = frozenset(
-    {
-        "overhead_worker_time",
-        "requests",
-        "database_operations",
-        "connection_time",
-        "armed",
-        "timed_out",
-        "still_waiting",
-        "failed",
-        *(name for name in METRICS if name.startswith("cost") and name != "cost_per_wait"),
-    }
-)
-"""Metrics that add up over runs."""
+TOTALS = frozenset(name for name, metric in METRICS.items() if isinstance(metric, Total))
 METRIC_ORDER = {name: place for place, name in enumerate(METRICS)}
 
 
@@ -155,21 +137,17 @@ def spent(record: Record, server: WorkflowServer) -> list[Spent]:
     """
     checks = int(record.waits.checks.sum())
     wasted = int(record.waits.wasted_checks.sum())
+    outcomes = record.deliveries.outcome
     lost, refused = (
-        int(np.sum(record.deliveries.outcome == DELIVERY_OUTCOMES.index(text)))
-        for text in ("lost", RATE_LIMITED)
+        int(np.sum(outcomes == DELIVERY_OUTCOMES.index(text))) for text in ("lost", RATE_LIMITED)
     )
     taken = int(np.sum(~np.isnan(record.deliveries.arrived))) - refused
-    busy = {job: record.loads[job].busy_seconds for job in (Job.CHECK, Job.CALLBACK)}
+    asking, handling = record.loads[Job.CHECK], record.loads[Job.CALLBACK]
+    reads, writes = checks * server.check_operations, taken * server.callback_operations
+    held = record.connection_seconds
     return [
-        Spent(
-            *("check", checks, wasted, busy[Job.CHECK]),
-            *(checks, checks * server.check_operations, record.connection_seconds),
-        ),
-        Spent(
-            *("callback", taken, 0, busy[Job.CALLBACK]),
-            *(taken, taken * server.callback_operations),
-        ),
+        Spent("check", checks, wasted, asking.busy_seconds, checks, reads, held),
+        Spent("callback", taken, 0, handling.busy_seconds, taken, writes),
         Spent("lost callback", lost, lost, 0.0, lost, 0),
         Spent("rate limited callback", refused, refused, 0.0, refused, 0),
     ]
@@ -236,8 +214,8 @@ def costs(record: Record, scenario: Scenario, requests: float) -> dict[str, floa
         "cost_of_workers": prices.worker_hour * _worker_seconds(record, scenario, prices) / HOUR,
         "cost_of_lateness": prices.late_minute * _late_seconds(record, prices) / MINUTE,
     }
-    total = sum(parts.values())
-    return {"cost": total, "cost_per_wait": _ratio(total, armed)} | parts
+    cost = sum(parts.values())
+    return {"cost": cost, "cost_per_wait": _ratio(cost, armed)} | parts
 
 
 def _transitions(record: Record, prices: CostModel, checks: int) -> int:

@@ -445,13 +445,7 @@ class StepLists:
 # --- the record of a simulation -------------------------------------------------------------------
 
 
-WAIT_CODES = {
-    State.ARMED: WaitOutcome.WAITING,
-    State.FINISHED: WaitOutcome.RESUMED,
-    State.TIMED_OUT: WaitOutcome.TIMED_OUT,
-    State.GAVE_UP: WaitOutcome.GAVE_UP,
-    State.CANCELLED: WaitOutcome.CANCELLED,
-}
+WAIT_CODES = dict(zip(list(State)[1:], WaitOutcome, strict=True))  # in the same order
 
 
 def record_of(simulation: Simulation) -> Record:
