@@ -1,10 +1,9 @@
-"""The views of a simulation that strategies and external systems get.
+"""What strategies and external systems see of a simulation, and what they do in it.
 
 `WaitContext` is the `asyncsim.model.strategies.WaitingStep` of a strategy,
-`ExternalSystemContext` the `asyncsim.model.systems.SystemContext` of a system. Both need a
-`_Simulation`: the part of `asyncsim.engine.simulation.Simulation` that they act on, with the
-deliveries of callbacks and the connections of long polling. `CheckFastForward` counts checks that
-need not be played.
+`ExternalSystemContext` the `asyncsim.model.systems.SystemContext` of a system. `HeldConnections`
+are those of long polling, and a `DeliveryLog` keeps the callbacks. `CheckFastForward` counts checks
+that need not be played.
 """
 
 from __future__ import annotations
@@ -77,8 +76,7 @@ class WaitContext:
         self.last_check = wait.armed
         self.checks = wait.checks
         self.notes: dict[str, Any] = {}
-        self.saw = False
-        """Whether the last check saw the completion."""
+        self.saw = False  # whether the last check saw the completion
 
     @property
     def serial_number(self) -> str:
@@ -116,16 +114,20 @@ class WaitContext:
         wait, simulation = self._wait, self._simulation
         if not self._is_open():
             return True
-        start = end = simulation.clock.now
+        start = end = self.now
         if simulation.poll_work:
             start, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
-            yield simulation.clock.at(end, order(EventKind.CHECK_ENDED, wait.row, wait.number))
+            yield self._event(EventKind.CHECK_ENDED, end)
         elif wait.completed > start and start in simulation.collections:
-            yield simulation.clock.at(start, order(EventKind.LAST_LOOK, wait.row, wait.number))
+            yield self._event(EventKind.LAST_LOOK, start)
             if not self._is_open():
                 return self._answered(False, end)
         # Compare times: the order of the events of this instant does not matter
         return self._answered(wait.completed <= start, end)
+
+    def _event(self, kind: EventKind, instant: float) -> simpy.Event:
+        key = order(kind, self._wait.row, self._wait.number)
+        return self._simulation.clock.at(instant, key)
 
     def _answered(self, seen: bool, ended: float) -> bool:
         """Count a check that saw completion or not; return whether the wait is over."""
@@ -148,18 +150,17 @@ class WaitContext:
         wait, simulation = self._wait, self._simulation
         if not self._is_open():
             return True
-        asked = simulation.clock.now
+        asked = self.now
         if wait.completed > asked:
             yield simulation.connections.hold(wait, asked + seconds, self._key)
             simulation.connections.close(wait)
-        start = end = simulation.clock.now
-        if not self._is_open():  # the connection was cut; a request only if it had any length
-            if start - asked <= NO_LENGTH:
-                return True
-            return self._answered(wait.completed <= start, start)
-        if simulation.poll_work:
+        start = end = self.now
+        is_open = self._is_open()
+        if not is_open and start - asked <= NO_LENGTH:
+            return True  # the connection was cut before it had any length, so it is no request
+        if is_open and simulation.poll_work:
             _, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
-            yield simulation.clock.at(end, order(EventKind.CHECK_ENDED, wait.row, wait.number))
+            yield self._event(EventKind.CHECK_ENDED, end)
         return self._answered(wait.completed <= start, end)
 
     def give_up(self) -> None:
@@ -169,18 +170,17 @@ class WaitContext:
     def deliver(self, delay: float, attempt: int = 0) -> Answered:
         """Send the callback; true if the answer of the server settles it."""
         wait, simulation = self._wait, self._simulation
-        clock = simulation.clock
         wait.deliveries += 1
         simulation.waits.changed(wait)  # a session may be closed while the callback is on its way
-        sent = clock.now
+        sent = self.now
         arrived = handled = sent + delay
-        yield clock.at(arrived, order(EventKind.DELIVERY, wait.row, wait.number))
-        if simulation.admission and simulation.admission.admit(clock.now):
+        yield self._event(EventKind.DELIVERY, arrived)
+        if simulation.admission and simulation.admission.admit(self.now):
             self._add_delivery(attempt, sent, arrived, math.nan, RATE_LIMITED)
             return False
         if simulation.callback_work:
             _, handled = simulation.workers.book(Job.CALLBACK, arrived, simulation.callback_work)
-            yield clock.at(handled, order(EventKind.CALLBACK_HANDLED, wait.row, wait.number))
+            yield self._event(EventKind.CALLBACK_HANDLED, handled)
         answer = simulation.finish(wait)
         self._add_delivery(attempt, sent, arrived, handled, answer.text)
         return answer.settled
@@ -220,8 +220,7 @@ class ExternalSystemContext:
     ) -> None:
         self.calendar = simulation.scenario.calendar
         self.system = system
-        self.taken = 0
-        """Items that the system has taken and not completed."""
+        self.taken = 0  # and not completed
         self._queue: deque[WorkItem] = deque()
         self._simulation = simulation
         self._name = name
@@ -335,8 +334,7 @@ class CheckFastForward:
     """
 
     def __init__(self, simulation: _Simulation, schedule: Schedule) -> None:
-        self.clock = TrackingEnvironment()
-        """The clock of the simulation, since the count depends on the order of events."""
+        self.clock = TrackingEnvironment()  # the count depends on the order of events
         self._simulation = simulation
         self._schedule = schedule
 

@@ -21,8 +21,6 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import CostModel, WorkflowServer
 from asyncsim.model.units import HOUR, MINUTE, nearest
 
-UNSUCCESSFUL = (WaitOutcome.TIMED_OUT, WaitOutcome.GAVE_UP)
-
 
 class MetricInfo(NamedTuple):
     """Unit and meaning of a metric."""
@@ -160,6 +158,7 @@ def compute_metrics(record: Record, scenario: Scenario) -> dict[str, float]:
     checks = int(waits.checks.sum())
     overhead = spent(record, scenario.server)
     requests = float(sum(one.requests for one in overhead))
+    unsuccessful = np.isin(waits.outcome, (WaitOutcome.TIMED_OUT, WaitOutcome.GAVE_UP))
     cycle = (record.ended - record.arrived)[record.outcomes == Outcome.DONE]
     quantiles = np.quantile(late, [0.5, 0.95, 0.99, 1.0]) if len(late) else [np.nan] * 4
     return {
@@ -183,7 +182,7 @@ def compute_metrics(record: Record, scenario: Scenario) -> dict[str, float]:
         "mean_cycle_time": _mean(cycle),
         "mean_open_waits": _ratio(record.open_seconds, record.span),
         "armed": float(armed),
-        "timed_out": float(np.isin(waits.outcome, UNSUCCESSFUL).sum()),
+        "timed_out": float(unsuccessful.sum()),
         "still_waiting": float(record.open_count),
         "failed": float(np.sum(record.outcomes == Outcome.FAILED)),
         **costs(record, scenario, requests),
@@ -198,33 +197,24 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
 
-PARTS = tuple(name for name in METRICS if name.startswith("cost_of_"))
-
-
 def costs(record: Record, scenario: Scenario, requests: float) -> dict[str, float]:
     """Return each part of the cost of a run, and their sum; NaN if the scenario has no prices."""
     prices = scenario.costs
     if prices is None:
-        return dict.fromkeys(("cost", "cost_per_wait", *PARTS), float("nan"))
+        return {name: float("nan") for name in METRICS if name.startswith("cost")}
     checks, armed = int(record.waits.checks.sum()), len(record.waits.armed)
+    called = [columns for columns in record.steps if columns.outcome is not None]
+    calls = sum(int(np.sum(~np.isnan(columns.started))) for columns in called)
+    transitions = prices.transitions_per_check * checks + prices.transitions_per_call * calls
     parts = {
         "cost_of_checks": prices.check * checks,
         "cost_of_requests": prices.request * requests,
-        "cost_of_transitions": prices.transition * _transitions(record, prices, checks),
+        "cost_of_transitions": prices.transition * transitions,
         "cost_of_workers": prices.worker_hour * _worker_seconds(record, scenario, prices) / HOUR,
         "cost_of_lateness": prices.late_minute * _late_seconds(record, prices) / MINUTE,
     }
     cost = sum(parts.values())
     return {"cost": cost, "cost_per_wait": _ratio(cost, armed)} | parts
-
-
-def _transitions(record: Record, prices: CostModel, checks: int) -> int:
-    calls = sum(
-        int(np.sum(~np.isnan(columns.started)))
-        for columns in record.steps
-        if columns.outcome is not None  # only calls have one
-    )
-    return prices.transitions_per_check * checks + prices.transitions_per_call * calls
 
 
 def _worker_seconds(record: Record, scenario: Scenario, prices: CostModel) -> float:

@@ -29,18 +29,7 @@ from asyncsim.engine.contexts import (
     WorkItem,
 )
 from asyncsim.engine.environment import Environment, EventKind, Job, Workers, admission, order
-from asyncsim.engine.graph import (
-    DONE,
-    FAILED,
-    STANDS,
-    Await,
-    Call,
-    Choose,
-    Fork,
-    Graph,
-    Join,
-    Work,
-)
+from asyncsim.engine.graph import DONE, FAILED, STANDS, Await, Call, Choose, Fork, Graph, Join, Work
 from asyncsim.engine.result import (
     Outcome,
     Record,
@@ -94,10 +83,8 @@ class Simulation:
         waits: Waits | None = None,
     ) -> None:
         check_played(scenario, strategy, draws)
-        self.scenario = scenario
-        self.strategy = strategy
-        if draws is None:
-            draws = scenario.draw(seed, replication)
+        self.scenario, self.strategy = scenario, strategy
+        draws = scenario.draw(seed, replication) if draws is None else draws
         self.draws = draws.completed_for(scenario)
         self.skipped = CheckFastForward.of(self)
         self.clock = self.skipped.clock if self.skipped else Environment()
@@ -111,12 +98,10 @@ class Simulation:
         self.arrived = 0
         self.deliveries = DeliveryLog()
         self.collections: set[float] = set()
-        self.stopped = False
-        """Whether the last run was stopped at an instant, or continued to its own end."""
+        self.stopped = False  # whether the last run was stopped at an instant
         self._joins: dict[tuple[int, int], int] = {}
         self._keys: dict[tuple[str, int], int] = {}
-        self._waits_actively = strategy.polls
-        self._notifies = strategy.notifies
+        self._polls, self._notifies = strategy.polls, strategy.notifies
         self.numbers = DrawLists.of(self.draws, self.graph)
         self.columns = [StepLists(len(self.draws)) for _ in self.graph.nodes]
         self.ended = array("d", [math.nan]) * len(self.draws)
@@ -179,10 +164,7 @@ class Simulation:
         self._advance(self._walk(row, index))
 
     def _advance(self, walk: SimProcess, _: simpy.Event | None = None) -> None:
-        """Advance a walk to its next event.
-
-        A walk needs no more of a SimPy process, and saves the events of its beginning and its end.
-        """
+        """Advance a walk to its next event; a SimPy process would need two events more."""
         event = next(walk, None)
         if event is not None:
             assert event.callbacks is not None
@@ -210,10 +192,8 @@ class Simulation:
             elif isinstance(node, Join):
                 self._joins[row, index] -= 1
                 index = STANDS if self._joins[row, index] else node.next
-        if index == DONE:
-            self._end(row, Outcome.DONE)
-        elif index == FAILED:
-            self._end(row, Outcome.FAILED)
+        if index in (DONE, FAILED):
+            self._end(row, Outcome.DONE if index == DONE else Outcome.FAILED)
 
     def _work_at(self, node: Work | Call, row: int, job: Job = Job.WORK) -> SimProcess:
         """Occupy a worker with the work of a step or of a call."""
@@ -246,20 +226,16 @@ class Simulation:
 
     def _arm_soon(self, wait: Wait) -> None:
         """Arm a wait, now or after the delay of its step."""
-        delay = self._node(wait.step).step.arm_delay
-        if delay:
-            armed_at = self.clock.now + delay
-            arming = self.clock.at(armed_at, order(EventKind.ARMING, wait.row, wait.number))
-            arming.callbacks.append(lambda _: self._arm(wait))
+        if delay := self._node(wait.step).step.arm_delay:
+            key = order(EventKind.ARMING, wait.row, wait.number)
+            self.clock.at(self.clock.now + delay, key).callbacks.append(lambda _: self._arm(wait))
         else:
             self._arm(wait)
 
     def serial_number(self, node: Call, row: int) -> str:
         """Return the serial number of a wait: a log's own, or instance and activation."""
         logged = self.scenario.systems[node.step.system].serial_numbers
-        if logged:
-            return logged[row]
-        return f"{row + 1}_{self.activation(node, row)}"
+        return logged[row] if logged else f"{row + 1}_{self.activation(node, row)}"
 
     def activation(self, node: Call, row: int) -> int:
         """Return the activation number under which an instance waits at a call now."""
@@ -292,15 +268,15 @@ class Simulation:
         """End an instance; if it failed, cancel its other waits."""
         if self.outcomes[row]:
             return
-        self.outcomes[row] = outcome
-        self.ended[row] = self.clock.now
-        if outcome is Outcome.FAILED:
-            for node in self.graph.nodes:
-                if isinstance(node, Call):
-                    wait = self.waits.records.get(self.serial_number(node, row))
-                    if wait is not None and self.waits.cancel(wait, self.clock.now):
-                        self._closed(wait)
-                        self._leave(wait, StepOutcome.CANCELLED)
+        self.outcomes[row], self.ended[row] = outcome, self.clock.now
+        if outcome is Outcome.DONE:
+            return
+        for node in self.graph.nodes:
+            if isinstance(node, Call):
+                wait = self.waits.records.get(self.serial_number(node, row))
+                if wait is not None and self.waits.cancel(wait, self.clock.now):
+                    self._closed(wait)
+                    self._leave(wait, StepOutcome.CANCELLED)
 
     # --- the life of a wait ---------------------------------------------------------------------
 
@@ -317,7 +293,7 @@ class Simulation:
         if self.skipped:
             if wait.completed <= now:
                 self.skipped.completed(wait)
-        elif self._waits_actively:
+        elif self._polls:
             self._start(self.strategy.wait(WaitContext(self, wait, EventKind.CHECK_DUE)))
 
     def _set_deadline(self, wait: Wait, instant: float) -> None:
@@ -380,11 +356,10 @@ class Simulation:
 
     def key_of(self, what: str, index: int) -> int:
         """Return the key of a strategy's endless table of uniform numbers, for one step."""
-        key = self._keys.get((what, index))
-        if key is None:
-            key = self.draws.key(f"strategy/{what}/{self.graph.nodes[index].name}")
-            self._keys[what, index] = key
-        return key
+        if (what, index) not in self._keys:
+            name = self.graph.nodes[index].name
+            self._keys[what, index] = self.draws.key(f"strategy/{what}/{name}")
+        return self._keys[what, index]
 
 
 # --- random numbers and times by node -------------------------------------------------------------
@@ -424,20 +399,19 @@ class StepLists:
     """Times of one node, and outcomes of its calls, by instance."""
 
     def __init__(self, n: int) -> None:
-        self.queued, self.started, self.ended = (array("d", [math.nan]) * n for _ in range(3))
+        self._times = tuple(array("d", [math.nan]) * n for _ in range(3))
+        self.queued, self.started, self.ended = self._times
         self.outcomes = array("b", [StepOutcome.OPEN]) * n
 
     def until(self, n: int, call: bool) -> StepColumns:
         """Return the first n instances as they stand in a record."""
-        queued, started, ended = (
-            np.array(part[:n]) for part in (self.queued, self.started, self.ended)
-        )
+        queued, started, ended = (np.array(part[:n]) for part in self._times)
         outcomes = np.array(self.outcomes[:n], dtype=np.int64) if call else None
         return StepColumns(queued, started, ended, outcomes)
 
     def add_row(self) -> None:
         """Add an instance."""
-        for times in (self.queued, self.started, self.ended):
+        for times in self._times:
             times.append(math.nan)
         self.outcomes.append(StepOutcome.OPEN)
 
