@@ -21,14 +21,11 @@ from asyncsim.errors import AsyncsimError, ScenarioError, SerialNumberError
 from asyncsim.live.real_time_clock import batches
 from asyncsim.live.session import Session
 
-SPEEDS = (1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0)
-"""Speeds to choose from, in simulated seconds per real second."""
+SPEEDS = (1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0)  # simulated seconds per real second
 LONG_TIME = "%a %Y-%m-%d %H:%M:%S"
 SHORT_TIME = "%a %d %b %H:%M:%S"
-INTERVAL = 0.1
-"""Shortest time between two updates, in seconds."""
-UNACKNOWLEDGED = 20
-"""Updates that are sent although no page has acknowledged one."""
+INTERVAL = 0.1  # shortest time between two updates, in seconds
+UNACKNOWLEDGED = 20  # updates that are sent although no page has acknowledged one
 
 
 def read_assets(*names: str) -> str:
@@ -44,7 +41,11 @@ class BaseWidget(anywidget.AnyWidget):
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
-        self._throttle = Throttle(self.refresh, running_loop())
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # as in a script
+            loop = None
+        self._throttle = Throttle(self.refresh, loop)
         self.on_msg(
             lambda _, message, __: self._throttle.call(lambda: self.on_message(message)),
         )
@@ -84,21 +85,15 @@ class SessionWidget(BaseWidget):
             "why_no_reset": session.why_no_reset,
         }
         super().__init__(choices=choices, clock=clock_of(session))
-        self._live = session
+        self.session = session
         self._end_listening = session.listen(self._throttle.changed)
 
     def refresh(self) -> None:
         """Send the current state to the page."""
-        self.clock = clock_of(self._live)
+        self.clock = clock_of(self.session)
 
     def on_message(self, message: Mapping[str, Any]) -> None:
-        """Handle a message from a page, and show the result.
-
-        Parameters
-        ----------
-        message
-            ``{"do": "finish", …}``; see `act`.
-        """
+        """Handle a message such as ``{"do": "finish", …}``, and show the result."""
         action = str(message.get("do"))
         if action == "seen":
             self._throttle.acknowledged()
@@ -119,7 +114,7 @@ class SessionWidget(BaseWidget):
     def act(self, action: str, message: Mapping[str, Any]) -> None:
         """Perform an action; a page that has just opened sends ``hello``."""
         if action in ACTIONS:
-            ACTIONS[action](self._live, message)
+            ACTIONS[action](self.session, message)
         elif action == "hello":
             self._throttle.acknowledged()
 
@@ -278,11 +273,3 @@ class Throttle:
     def _on_timer(self) -> None:
         self._timer = None
         self._update_when_due()
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that runs in this thread, as in a notebook, or None."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -71,7 +71,7 @@ class View(SessionWidget):
 
         Checks and callbacks are those since the previous picture.
         """
-        session = self._live
+        session = self.session
         with session.store.lock:  # all of it at the same moment
             snapshots = self.snapshots()
             simulations = [
@@ -83,7 +83,7 @@ class View(SessionWidget):
 
     def snapshots(self) -> list[Snapshot]:
         """Return the state of the simulation under each strategy."""
-        session = self._live
+        session = self.session
         with session.store.lock:
             return [
                 evolve(snapshot_of(session.lane(label), self._layout), label=label)
