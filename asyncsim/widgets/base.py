@@ -104,7 +104,9 @@ class SessionWidget(BaseWidget):
         try:
             self.act(action, message)
         except AsyncsimError as problem:
-            field = field_of(action, problem)
+            field = FIELDS.get(action) if isinstance(problem, ScenarioError) else None
+            if isinstance(problem, FieldError | SerialNumberError):
+                field = getattr(problem, "field", "number")
             if field:
                 self.problems = {field: str(problem)}
             else:
@@ -113,10 +115,28 @@ class SessionWidget(BaseWidget):
 
     def act(self, action: str, message: Mapping[str, Any]) -> None:
         """Perform an action; a page that has just opened sends ``hello``."""
-        if action in ACTIONS:
-            ACTIONS[action](self.session, message)
-        elif action == "hello":
-            self._throttle.acknowledged()
+        session = self.session
+        match action:
+            case "hello":
+                self._throttle.acknowledged()
+            case "play":
+                session.play()
+            case "pause":
+                session.pause()
+            case "speed":
+                session.speed = message.get("speed", session.speed)
+            case "step":
+                if not session.step():
+                    raise ScenarioError("no event is left: nothing more happens by itself")
+            case "until":
+                moment = str(message.get("moment", "")).strip()
+                if not moment:
+                    raise ScenarioError("a moment is needed, such as 12:00 or 2026-01-06 07:00")
+                session.run_until(moment)
+            case "batch":
+                session.run_to_next_batch()
+            case "reset":
+                session.reset()
 
     def notify(self, text: str) -> None:
         """Show a text on the page until the next action."""
@@ -133,61 +153,16 @@ def clock_of(session: Session) -> dict[str, Any]:
     return {"at": f"{session.at:{LONG_TIME}}", "playing": session.playing, "speed": session.speed}
 
 
-def _step(session: Session, _: Mapping[str, Any]) -> None:
-    if not session.step():
-        raise ScenarioError("no event is left: nothing more happens by itself")
-
-
-def _until(session: Session, message: Mapping[str, Any]) -> None:
-    moment = str(message.get("moment", "")).strip()
-    if not moment:
-        raise ScenarioError("a moment is needed, such as 12:00 or 2026-01-06 07:00")
-    session.run_until(moment)
-
-
-def _speed(session: Session, message: Mapping[str, Any]) -> None:
-    session.speed = message.get("speed", session.speed)
-
-
-ACTIONS: dict[str, Callable[[Session, Mapping[str, Any]], object]] = {
-    "play": lambda session, _: session.play(),
-    "pause": lambda session, _: session.pause(),
-    "speed": _speed,
-    "step": _step,
-    "until": _until,
-    "batch": lambda session, _: session.run_to_next_batch(),
-    "reset": lambda session, _: session.reset(),
-}
-"""Controls of the clock, by their name in a message."""
-READING = ("hello", "choose", "turn")
-"""Actions that change nothing: notices and problems stay on the page."""
-FIELDS = {"until": "moment", "speed": "speed"}
-"""The field of the page that an action of the clock reads."""
+READING = ("hello", "choose", "turn")  # change nothing: notices and problems stay on the page
+FIELDS = {"until": "moment", "speed": "speed"}  # of the page, by the action that reads them
 
 
 class FieldError(ScenarioError):
-    """Reports invalid input in a field of a page.
-
-    Parameters
-    ----------
-    field
-        Name of the field, as the page knows it.
-    text
-        The message.
-    """
+    """Reports invalid input in a field of a page, by the name that the page knows it by."""
 
     def __init__(self, field: str, text: str) -> None:
         super().__init__(text)
         self.field = field
-
-
-def field_of(action: str, problem: AsyncsimError) -> str | None:
-    """Return the field that an error belongs to, or None."""
-    if isinstance(problem, FieldError):
-        return problem.field
-    if isinstance(problem, SerialNumberError):
-        return "number"
-    return FIELDS.get(action) if isinstance(problem, ScenarioError) else None
 
 
 class Throttle:
