@@ -60,13 +60,7 @@ class BaseWidget(anywidget.AnyWidget):
 
 
 class SessionWidget(BaseWidget):
-    """A widget over a live session.
-
-    Parameters
-    ----------
-    session
-        Made by `asyncsim.live`.
-    """
+    """A widget over a live session."""
 
     choices = traitlets.Dict().tag(sync=True)
     """What stays the same during a session: scenario, speeds, whether there is a batch."""
@@ -84,13 +78,16 @@ class SessionWidget(BaseWidget):
             "batch": bool(batches(session.scenario)),
             "why_no_reset": session.why_no_reset,
         }
-        super().__init__(choices=choices, clock=clock_of(session))
+        super().__init__(choices=choices)
         self.session = session
+        SessionWidget.refresh(self)
         self._end_listening = session.listen(self._throttle.changed)
 
     def refresh(self) -> None:
         """Send the current state to the page."""
-        self.clock = clock_of(self.session)
+        session = self.session
+        at = f"{session.at:{LONG_TIME}}"
+        self.clock = {"at": at, "playing": session.playing, "speed": session.speed}
 
     def on_message(self, message: Mapping[str, Any]) -> None:
         """Handle a message such as ``{"do": "finish", …}``, and show the result."""
@@ -105,8 +102,10 @@ class SessionWidget(BaseWidget):
             self.act(action, message)
         except AsyncsimError as problem:
             field = FIELDS.get(action) if isinstance(problem, ScenarioError) else None
-            if isinstance(problem, FieldError | SerialNumberError):
-                field = getattr(problem, "field", "number")
+            if isinstance(problem, FieldError):
+                field = problem.field
+            elif isinstance(problem, SerialNumberError):
+                field = "number"
             if field:
                 self.problems = {field: str(problem)}
             else:
@@ -148,11 +147,6 @@ class SessionWidget(BaseWidget):
         super().close()
 
 
-def clock_of(session: Session) -> dict[str, Any]:
-    """Return the state of a session's clock."""
-    return {"at": f"{session.at:{LONG_TIME}}", "playing": session.playing, "speed": session.speed}
-
-
 READING = ("hello", "choose", "turn")  # change nothing: notices and problems stay on the page
 FIELDS = {"until": "moment", "speed": "speed"}  # of the page, by the action that reads them
 
@@ -169,16 +163,8 @@ class Throttle:
     """Limits updates to ten a second, and stops them when no page shows the widget.
 
     A page acknowledges each update. A widget that has left every page, because its cell was
-    run again, therefore costs nothing, and a slow browser is never flooded.
-
-    Parameters
-    ----------
-    show
-        Sends an update; called in the loop's thread.
-    loop
-        The event loop of the current thread; None, as in a script, sends every update at once.
-    now
-        The clock, in seconds.
+    run again, therefore costs nothing, and a slow browser is never flooded. `show` sends an update
+    in the thread of the loop, the current one; without a loop, every update is sent at once.
     """
 
     def __init__(

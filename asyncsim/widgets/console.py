@@ -198,13 +198,7 @@ def state_in_words(row: Mapping[Any, Any], now: float) -> str:
 
 
 def fields_of(pairs: Iterable[Sequence[str]]) -> dict[str, Any]:
-    """Return data fields from names and values as they were entered.
-
-    Raises
-    ------
-    FieldError
-        If a value has no name or is malformed JSON, or two have the same name.
-    """
+    """Return data fields from names and values as they were entered, or raise a FieldError."""
     fields: dict[str, Any] = {}
     for k, (entered, text) in enumerate(pairs, 1):
         name = entered.strip()
@@ -225,13 +219,7 @@ def fields_of(pairs: Iterable[Sequence[str]]) -> dict[str, Any]:
 
 
 def value_of(text: str) -> Any:
-    """Return what a text means as JSON, or the text itself.
-
-    Raises
-    ------
-    ScenarioError
-        If it begins like JSON but is malformed.
-    """
+    """Return what a text means as JSON, or the text itself unless it is malformed JSON."""
 
     def not_json(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")

@@ -34,13 +34,7 @@ T = TypeVar("T")
 
 
 class Explorer(BaseWidget):
-    """Sliders, and a chart of callback and polling; made by `asyncsim.explore`.
-
-    Parameters
-    ----------
-    scenario
-        Where to begin.
-    """
+    """Sliders, and a chart of callback and polling; made by `asyncsim.explore`."""
 
     _esm = read_assets("elements.js", "explorer.js")
 
@@ -120,10 +114,7 @@ UNUSED = {"callback": ("interval", "poll_work"), "polling": ("loss", "callback_w
 class Exploration:
     """A scenario whose main settings can be changed, and the results.
 
-    Parameters
-    ----------
-    scenario
-        Where to begin. It has no sliders for parts it lacks, such as a nightly batch.
+    There are no sliders for parts that the scenario lacks, such as a nightly batch.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -152,9 +143,7 @@ class Exploration:
     @property
     def settings(self) -> dict[str, Any]:
         """Value of each slider, by name."""
-        return {
-            control.name: control.values[self.places[control.name]] for control in self.controls
-        }
+        return {one.name: one.values[self.places[one.name]] for one in self.controls}
 
     @property
     def scenario(self) -> Scenario:

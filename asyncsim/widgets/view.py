@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from asyncsim.engine.contexts import ExternalSystemContext, WaitContext
 from asyncsim.engine.environment import EventKind
-from asyncsim.engine.graph import Await, Call, Choose, Fork, Graph, Join, Node, Work
+from asyncsim.engine.graph import DONE, Await, Call, Choose, Fork, Graph, Join, Work
 from asyncsim.engine.result import Outcome
 from asyncsim.engine.waits import State, Wait
 from asyncsim.live.live_simulation import LiveSimulation
@@ -156,12 +156,9 @@ class Snapshot:
     label: str
     places: NDArray[np.uint16]
     """By track and instance: index of the place, with `CALLING` added, or `NOWHERE`."""
-    counts: list[int]
-    """Number of instances at each place."""
-    calling: list[int]
-    """How many of them are `CALLING`."""
-    waiting: int
-    """Number of open waits."""
+    counts: list[int]  # of instances at each place
+    calling: list[int]  # how many of them are `CALLING`
+    waiting: int  # open waits
     workers: int
     busy: int
     queue: int
@@ -223,30 +220,20 @@ def places_of(simulation: LiveSimulation, layout: DiagramLayout) -> NDArray[np.u
     return places
 
 
-KINDS: dict[type[Node], str] = {
-    Work: "step",
-    Call: "async step",
-    Choose: "choice",
-    Fork: "fork",
-    Join: "join",
-}
-WIDTHS = {"async step": 2.0, "step": 1.2, "end": 1.4}
-"""Width of a column, by its widest element; columns of gateways alone are narrow."""
-NARROW = 0.5
+KINDS = {Work: "step", Call: "async step", Choose: "choice", Fork: "fork", Join: "join"}
+WIDTHS = {"async step": 2.0, "step": 1.2, "end": 1.4}  # of a column, by its widest element
+NARROW = 0.5  # of a column of gateways alone
 
 
 @define
 class Place:
-    """Where instances can be: a node, or an end.
-
-    `track` separates parallel branches: an instance has one token on each of its tracks.
-    """
+    """Where instances can be: a node, or an end."""
 
     kind: str
     name: str
     column: int
     row: int
-    track: int
+    track: int  # parallel branches have their own: an instance has one token on each of its tracks
     system: str = ""
 
 
@@ -254,10 +241,8 @@ class Place:
 class DiagramLayout:
     """Layout of a process: places by index of their node, followed by the two ends."""
 
-    places: list[Place | None]
-    """None for a node without a place of its own."""
-    lines: list[tuple[int, int]]
-    """Pairs of places that are connected."""
+    places: list[Place | None]  # None for a node without a place of its own
+    lines: list[tuple[int, int]]  # pairs of places that are connected
     rows: int
     tracks: int
     done: int
@@ -270,28 +255,22 @@ class DiagramLayout:
         builder = _LayoutBuilder(graph)
         columns, rows, tracks = builder.sequence(process.steps, 0, 0, 0)
         n = len(graph.nodes)
-        places = [builder.found.get(node.index) for node in graph.nodes]
-        # Both ends share a column
         ends = [Place("end", name, columns, 0, 0) for name in ("done", "failed")]
-        return cls([*places, *ends], _lines(graph, n), rows, tracks, n, n + 1)
+        places = [*map(builder.found.get, range(n)), *ends]
+        return cls(places, _lines(graph), rows, tracks, n, n + 1)
 
     def as_json(self) -> dict[str, Any]:
         """Return the layout as the page draws it."""
         places = [place for place in self.places if place]
         widths = [NARROW] * (max(place.column for place in places) + 1)
         for place in places:
-            width = WIDTHS.get(place.kind, NARROW)
-            widths[place.column] = max(widths[place.column], width)
-        return {
-            "places": [
-                place and [place.kind, place.name, place.system, place.column, place.row]
-                for place in self.places
-            ],
-            "lines": self.lines,
-            "widths": widths,
-            "rows": self.rows,
-            "tracks": self.tracks,
-        }
+            widths[place.column] = max(widths[place.column], WIDTHS.get(place.kind, NARROW))
+        shown = [
+            place and [place.kind, place.name, place.system, place.column, place.row]
+            for place in self.places
+        ]
+        sizes = {"rows": self.rows, "tracks": self.tracks}
+        return {"places": shown, "lines": self.lines, "widths": widths} | sizes
 
 
 class _LayoutBuilder:
@@ -299,7 +278,7 @@ class _LayoutBuilder:
 
     def __init__(self, graph: Graph) -> None:
         self.found: dict[int, Place] = {}
-        self._index = {(type(node), node.name): node.index for node in graph.nodes}
+        self._index = {(KINDS.get(type(node)), node.name): node.index for node in graph.nodes}
 
     def sequence(
         self, elements: Sequence[Element], column: int, row: int, track: int
@@ -313,22 +292,22 @@ class _LayoutBuilder:
 
     def _element(self, element: Element, column: int, row: int, track: int) -> tuple[int, int, int]:
         if isinstance(element, AsyncStep):
-            self._put(Call, element.name, column, row, track, element.system)
+            self._put("async step", element, column, row, track)
             paths = (element.on_accepted, element.on_done, element.on_rejected, element.on_timeout)
             below = [path for path in paths if path and not isinstance(path, str)]
             end, rows, tracks = self._branches(below, column, row + 1, track)
             return max(end, column + 1), 1 + rows, tracks
         if isinstance(element, Choice):
-            self._put(Choose, element.name, column, row, track)
+            self._put("choice", element, column, row, track)
             heads = [branch.steps for branch in element.branches]
             return self._branches(heads, column + 1, row, track)
         if isinstance(element, Parallel):
-            self._put(Fork, element.name, column, row, track)
+            self._put("fork", element, column, row, track)
             heads = list(element.branches)
             end, rows, tracks = self._branches(heads, column + 1, row, track, parallel=True)
-            self._put(Join, element.name, end, row, track)
+            self._put("join", element, end, row, track)
             return end + 1, rows, tracks
-        self._put(Work, element.name, column, row, track)
+        self._put("step", element, column, row, track)
         return column + 1, 1, 1
 
     def _branches(
@@ -349,29 +328,26 @@ class _LayoutBuilder:
             tracks = tracks + wide if parallel else max(tracks, wide)
         return end, rows, tracks
 
-    def _put(
-        self, kind: type[Node], name: str, column: int, row: int, track: int, system: str = ""
-    ) -> None:
-        self.found[self._index[kind, name]] = Place(KINDS[kind], name, column, row, track, system)
+    def _put(self, kind: str, element: Element, column: int, row: int, track: int) -> None:
+        place = Place(kind, element.name, column, row, track, getattr(element, "system", ""))
+        self.found[self._index[kind, element.name]] = place
 
 
-def _lines(graph: Graph, done: int) -> list[tuple[int, int]]:
+def _lines(graph: Graph) -> list[tuple[int, int]]:
     """Return the connected places; paths to failure are omitted for clarity."""
-    lines = set()
+    lines: set[tuple[int, int]] = set()
+    awaits = {node.index: node.call for node in graph.nodes if isinstance(node, Await)}
     for node in graph.nodes:
-        start, ends = node.index, [node.next]
+        ends = [node.next]
         if isinstance(node, Call):
             ends += [node.on_accepted, node.on_done, node.on_rejected, node.on_timeout]
         elif isinstance(node, (Choose, Fork)):
             ends = node.heads
         elif isinstance(node, Await):
-            start = node.call
-            ends = []
-        for end in ends:
-            if end >= 0 or end == -1:
-                lines.add((start, done if end == -1 else end))
-    awaits = {node.index: node.call for node in graph.nodes if isinstance(node, Await)}
-    return sorted((a, awaits.get(b, b)) for a, b in lines)
+            continue
+        lines |= {(node.index, end) for end in ends if end >= DONE}
+    done = {DONE: len(graph.nodes)}
+    return sorted((a, (done | awaits).get(b, b)) for a, b in lines)
 
 
 SAMPLE = 12  # most waits of a step whose checks are drawn, and most of its callbacks that are
