@@ -73,8 +73,7 @@ class StepColumns:
     queued: Floats
     started: Floats
     ended: Floats
-    outcome: Codes | None = None
-    """Outcomes of calls, of `StepOutcome`; None for plain work."""
+    outcome: Codes | None = None  # of calls, in `StepOutcome`; None for plain work
 
 
 @define
@@ -90,16 +89,13 @@ class WaitColumns:
     checks: NDArray[np.int64]
     wasted_checks: NDArray[np.int64]
     deliveries: NDArray[np.int64]
-    outcome: Codes
-    """Of `WaitOutcome`."""
-    serial_numbers: list[str] | None = None
-    """None where they follow from instance and node."""
+    outcome: Codes  # in `WaitOutcome`
+    serial_numbers: list[str] | None = None  # None where they follow from instance and node
 
     @property
     def resumed(self) -> NDArray[np.bool_]:
         """Which waits resumed their step."""
-        resumed: NDArray[np.bool_] = self.outcome == WaitOutcome.RESUMED
-        return resumed
+        return np.asarray(self.outcome == WaitOutcome.RESUMED)
 
 
 @define
@@ -112,8 +108,7 @@ class DeliveryColumns:
     sent: Floats
     arrived: Floats
     handled: Floats
-    outcome: Codes
-    """Of `DELIVERY_OUTCOMES`."""
+    outcome: Codes  # in `DELIVERY_OUTCOMES`
     serial_numbers: list[str] | None = None
 
 
@@ -122,26 +117,21 @@ class Record:
     """Everything that happened in a run."""
 
     engine: str
-    end: float
-    """The instant up to which it was played; no metric includes anything later."""
-    arrived: Floats
-    """Arrivals until `end`; `ended` and `outcomes` have the same order."""
+    end: float  # the instant up to which it was played; no metric includes anything later
+    arrived: Floats  # until `end`; `ended` and `outcomes` have the same order
     ended: Floats
-    outcomes: NDArray[np.int64]
+    outcomes: Codes
     steps: list[StepColumns]
     waits: WaitColumns
     deliveries: DeliveryColumns
     loads: dict[Job, JobLoad]
     resolution: float
     longest_queue: float
-    open_seconds: float
-    """Time integral of the open waits, counted during the run."""
+    open_seconds: float  # time integral of the open waits, counted during the run
     open_count: int
     connection_seconds: float
-    begin: float | None = None
-    """The end of a warm-up that was removed (`without_warm_up`)."""
-    stopped: bool = False
-    """Whether it was stopped at `end`, or came to its own end."""
+    begin: float | None = None  # the end of a warm-up that was removed (`without_warm_up`)
+    stopped: bool = False  # whether it was stopped at `end`, or came to its own end
 
     @property
     def last_end(self) -> float:
@@ -191,13 +181,11 @@ def warm_up_of(name: str, value: DurationLike, scenario: Scenario, resolution: f
     """Return a warm-up in seconds, shorter than the scenario, and a multiple of the resolution."""
     found = argument(name, value, positive_duration)
     if found >= scenario.length:
-        raise scenario_error(
-            name, f"must be shorter than the scenario ({scenario.length:g} s)", value
-        )
+        right = f"must be shorter than the scenario ({scenario.length:g} s)"
+        raise scenario_error(name, right, value)
     if not is_bin_edge(found, resolution):
-        raise scenario_error(
-            name, f"must be a multiple of {resolution:g} s, the bins of the load", value
-        )
+        right = f"must be a multiple of {resolution:g} s, the bins of the load"
+        raise scenario_error(name, right, value)
     return found
 
 
@@ -207,18 +195,11 @@ def is_bin_edge(instant: float, resolution: float) -> bool:
 
 
 def without_warm_up(record: Record, begin: float) -> Record:
-    """Return the record without a warm-up; the record itself at 0.
+    """Return the record of a whole run without its warm-up; the record itself at 0.
 
-    Instances that arrived before `begin` are removed with their steps, waits and deliveries. The
-    load and the open waits are those of the time from then on, whichever instance caused them. The
-    metrics of `WHOLE_RUN` become NaN.
-
-    Parameters
-    ----------
-    record
-        The record of a whole run.
-    begin
-        End of the warm-up, in seconds from the scenario's start, between two bins of the load.
+    Instances that arrived before `begin` (in seconds, between two bins of the load) are removed
+    with their steps, waits and deliveries. The load and the open waits are those of the time from
+    then on, whichever instance caused them. The metrics of `WHOLE_RUN` become NaN.
     """
     if not begin:
         return record
@@ -273,8 +254,7 @@ def time_since(moments: Floats, edges: Floats) -> Floats:
     """Return, at each edge, the sum of the times since all earlier moments."""
     sums = np.concatenate([[0.0], np.cumsum(moments)])
     before = np.searchsorted(moments, edges)
-    result: Floats = before * edges - sums[before]
-    return result
+    return np.asarray(before * edges - sums[before])
 
 
 def with_timestamps(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -349,16 +348,13 @@ class Run:
         """Return serial numbers: those of a log, or instance and activation."""
         found = columns.serial_numbers
         if found is None:
-            own: dict[int, Sequence[str]] = {}
-            numbers: dict[int, int] = {}
-            for index in np.unique(columns.node).tolist():
-                node = self._graph.nodes[index]
-                assert isinstance(node, Call)
-                numbers[index] = node.number
-                if logged := self.scenario.systems[node.step.system].serial_numbers:
-                    own[index] = logged
+            calls = {node.index: node for node in self._graph.nodes if isinstance(node, Call)}
+            systems = self.scenario.systems
+            logged = {k: systems[call.step.system].serial_numbers for k, call in calls.items()}
             pairs = zip(columns.row.tolist(), columns.node.tolist(), strict=True)
-            found = [own[k][i] if k in own else f"{i + 1}_{numbers[k]}" for i, k in pairs]
+            found = [
+                own[i] if (own := logged[k]) else f"{i + 1}_{calls[k].number}" for i, k in pairs
+            ]
         return pd.Series(found, dtype="str")
 
     def __repr__(self) -> str:

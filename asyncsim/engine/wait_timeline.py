@@ -8,7 +8,8 @@ import pandas as pd
 
 from asyncsim.engine.contexts import WaitContext
 from asyncsim.engine.result import RATE_LIMITED
-from asyncsim.engine.simulation import Simulation, record_of
+from asyncsim.engine.simulation import Simulation
+from asyncsim.engine.waits import State
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Answered, SimProcess, Strategy, WaitingStep
@@ -30,22 +31,18 @@ def wait_timeline(
     wait = simulation.waits.records.get(serial_number)
     if wait is None:
         return pd.DataFrame(columns=COLUMNS)
-    record = record_of(simulation)
-    rows = [
-        ("arrived", record.arrived[wait.row], record.arrived[wait.row], ""),
-        ("called", wait.called, wait.called, ""),
-        ("armed", wait.armed, wait.armed, ""),
-        ("completed", wait.completed, wait.completed, ""),
-        *recording.checks,
-    ]
+    arrived = draws.arrivals[wait.row]
+    instants = {"arrived": arrived, "called": wait.called, "armed": wait.armed}
+    instants["completed"] = wait.completed
+    rows = [(event, instant, instant, "") for event, instant in instants.items()]
+    rows += recording.checks
     for delivery in simulation.deliveries:
         if delivery.serial_number == serial_number:
-            refused = delivery.outcome == RATE_LIMITED
-            end = delivery.arrived if refused else delivery.handled
+            end = delivery.arrived if delivery.outcome == RATE_LIMITED else delivery.handled
             rows.append(("delivery", delivery.sent, end, delivery.outcome))
-    rows.append((wait.state.value, wait.closed, wait.closed, ""))
+    ending = "resumed" if wait.state is State.FINISHED else wait.state.value
+    rows.append((ending, wait.closed, wait.closed, ""))
     table = pd.DataFrame(rows, columns=COLUMNS)
-    table["event"] = table["event"].replace("finished", "resumed")
     return table.sort_values("start", kind="stable", ignore_index=True)
 
 
