@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import simpy
+from attrs import define
 
 from asyncsim.engine.environment import (
     NO_LENGTH,
@@ -293,8 +294,7 @@ class ExternalSystemContext:
             self._done(work)
         else:
             key = order(EventKind.SYSTEM, work.number, work.activation)
-            done = self._simulation.clock.at(at, key)
-            done.callbacks.append(lambda _: self._done(work))
+            self._simulation.clock.call_at(at, key, lambda: self._done(work))
 
     def _done(self, item: WorkItem) -> None:
         self.taken -= 1
@@ -310,19 +310,17 @@ class ExternalSystemContext:
         return counter_based_uniform(key, 0, k)
 
 
+@define(eq=False)
 class WorkItem:
     """The outside work of one wait, on its way through the links of a system."""
 
-    __slots__ = ("activation", "link", "number", "serial_number", "submitted", "time", "times")
-
-    def __init__(self, wait: Wait, times: Sequence[float]) -> None:
-        self.serial_number = wait.serial_number  # all that the outside sees of the wait
-        self.number = wait.row + 1
-        self.activation = wait.number
-        self.times = times
-        self.link = 0
-        self.time = times[0]
-        self.submitted = math.nan
+    serial_number: str  # all that the outside sees of the wait
+    number: int
+    activation: int
+    times: Sequence[float]
+    link: int = 0
+    time: float = math.nan
+    submitted: float = math.nan
 
 
 class CheckFastForward:
@@ -353,8 +351,8 @@ class CheckFastForward:
         at = self._schedule.next_check(step)
         again = at == clock.now and self._was_due(wait)
         kind = EventKind.LAST_LOOK if again else EventKind.CHECK_DUE
-        due = clock.at(at, order(kind, wait.row, wait.number))
-        due.callbacks.append(lambda _: self._check(wait, again))
+        key = order(kind, wait.row, wait.number)
+        clock.call_at(at, key, lambda: self._check(wait, again))
 
     def _check(self, wait: Wait, again: bool) -> None:
         if wait.state is State.ARMED:
@@ -395,7 +393,7 @@ class HeldConnections:
         """Open a connection; return its event: completion, the instant, or `release`."""
         connection = self._clock.event()
         self._open[wait.serial_number] = connection, self._clock.now
-        self._clock.at(until, key).callbacks.append(lambda _: _release(connection))
+        self._clock.call_at(until, key, lambda: _release(connection))
         return connection
 
     def release(self, wait: Wait) -> None:

@@ -17,6 +17,7 @@ import gc
 import math
 from array import array
 from collections import deque
+from collections.abc import Callable
 from heapq import heappush, heapreplace
 
 import numpy as np
@@ -76,6 +77,10 @@ class Environment(simpy.Environment):
         heappush(self._queue, (when, key, next(self._eid), event))  # type: ignore[misc]
         return event
 
+    def call_at(self, instant: float, key: int, action: Callable[[], None]) -> None:
+        """Call a function at an instant, or now if that is past."""
+        self.at(instant, key).callbacks.append(lambda _: action())
+
     def soon(self) -> simpy.Event:
         """Return an event that happens at once, before anything else at this instant."""
         return self.at(self._now, NORMAL)
@@ -103,8 +108,7 @@ class Environment(simpy.Environment):
 class TrackingEnvironment(Environment):
     """Tracks which events of the present instant have happened, at a tenth of the speed."""
 
-    reached = 0
-    """The largest key at the present instant: events with smaller ones have happened."""
+    reached = 0  # the largest key at the present instant: events with smaller ones have happened
 
     def move_to(self, instant: float) -> None:
         """Advance the clock over time without events; those due at the instant have happened."""
@@ -148,21 +152,15 @@ class JobLoad:
 
     @classmethod
     def of(
-        cls,
-        jobs: int,
-        busy_seconds: float,
-        queue_seconds: float,
-        counts: NDArray[np.float64],
-        rests: NDArray[np.float64],
-        resolution: float,
+        cls, totals: tuple[int, float, float], counts: Floats, rests: Floats, resolution: float
     ) -> JobLoad:
         """Return the load of totals and sums per bin (see `Load`)."""
         before = np.cumsum(counts, axis=1) - counts
         integral = rests + before * resolution  # of the number of events until now
         busy = (integral[STARTED] - integral[ENDED]) / resolution
         queue = (integral[QUEUED] - integral[STARTED]) / resolution
-        started, busy, queue = counts[STARTED].copy(), np.maximum(busy, 0.0), np.maximum(queue, 0.0)
-        return cls(jobs, busy_seconds, queue_seconds, started, busy, queue)
+        started = counts[STARTED].copy()
+        return cls(*totals, started, np.maximum(busy, 0.0), np.maximum(queue, 0.0))
 
 
 def too_many_bins(size: int, resolution: float) -> EngineError:
@@ -174,17 +172,10 @@ def too_many_bins(size: int, resolution: float) -> EngineError:
 
 
 class Workers:
-    """`count` identical workers over one FIFO queue.
+    """`count` identical workers over one FIFO queue; `resolution` is the width of their time bins.
 
     The time of a job is known when it is queued, so it is booked at once, as in
     `asyncsim.model.systems.LanePool`. Jobs that take no time need no worker and are not booked.
-
-    Parameters
-    ----------
-    count
-        Number of workers.
-    resolution
-        Width of the time bins of the load, in seconds.
     """
 
     def __init__(self, count: int, resolution: float) -> None:
@@ -216,9 +207,7 @@ class Workers:
 
     def load_now(self, now: float) -> tuple[int, int]:
         """Return the number of busy workers and of queued jobs at an instant."""
-        busy = sum(1 for free_at in self._free_at if free_at > now)
-        queue = sum(1 for start in self._starts if start > now)
-        return busy, queue
+        return sum(t > now for t in self._free_at), sum(start > now for start in self._starts)
 
     @property
     def last_end(self) -> float:
@@ -243,11 +232,8 @@ class Load:
         self.resolution = resolution
         self.queued, self.started, self.ended = array("d"), array("d"), array("d")
         self.flush_at = FLUSH_AT
-        self.jobs = 0
-        self.busy_seconds = 0.0
-        self.queue_seconds = 0.0
-        self._counts = np.zeros((3, 0))
-        self._rests = np.zeros((3, 0))
+        self.jobs, self.busy_seconds, self.queue_seconds = 0, 0.0, 0.0
+        self._counts, self._rests = np.zeros((2, 3, 0))
 
     def flush(self, now: float) -> None:
         """Add the jobs that have ended to the bins."""
@@ -265,10 +251,9 @@ class Load:
         seen._add_to_bins(np.minimum(unfinished, end))
         bins = int(end // self.resolution) + 1
         seen._grow(bins)
-        load = JobLoad.of(
-            *(seen.jobs, seen.busy_seconds, seen.queue_seconds),
-            *(seen._counts[:, :bins], seen._rests[:, :bins], self.resolution),
-        )
+        totals = seen.jobs, seen.busy_seconds, seen.queue_seconds
+        counts, rests = seen._counts[:, :bins], seen._rests[:, :bins]
+        load = JobLoad.of(totals, counts, rests, self.resolution)
         load.started[-1] -= np.sum(unfinished[STARTED] > end)
         return load
 

@@ -210,8 +210,8 @@ class Simulation:
     def _call(self, node: Call, row: int) -> Generator[simpy.Event, Any, int]:
         """Make the call and leave the record of a wait; return the node to continue at."""
         step = node.step
-        number, now = self.activation(node, row), self.clock.now
-        wait = Wait(self.serial_number(node, row), row, node.index, number, now)
+        place = row, node.index, self.activation(node, row)
+        wait = Wait(self.serial_number(node, row), *place, self.clock.now)
         self.waits.register(wait)
         if step.arm == "before call":
             self._arm(wait)
@@ -221,14 +221,16 @@ class Simulation:
             return self._skip_wait(wait, node, response)
         if node.on_accepted == STANDS:
             self._arm_soon(wait)
-        self._systems[step.system].submit(WorkItem(wait, self.numbers.times[node.index][row]))
+        times = self.numbers.times[node.index][row]
+        item = WorkItem(wait.serial_number, row + 1, wait.number, times)
+        self._systems[step.system].submit(item)
         return node.on_accepted
 
     def _arm_soon(self, wait: Wait) -> None:
         """Arm a wait, now or after the delay of its step."""
         if delay := self._node(wait.step).step.arm_delay:
             key = order(EventKind.ARMING, wait.row, wait.number)
-            self.clock.at(self.clock.now + delay, key).callbacks.append(lambda _: self._arm(wait))
+            self.clock.call_at(self.clock.now + delay, key, lambda: self._arm(wait))
         else:
             self._arm(wait)
 
@@ -255,9 +257,8 @@ class Simulation:
             return STANDS  # timed out, or the instance has failed, during the call
         self.waits.cancel(wait, self.clock.now)
         self._closed(wait)
-        done = response == "done"
-        self._leave(wait, StepOutcome.DONE if done else StepOutcome.REJECTED)
-        return node.on_done if done else node.on_rejected
+        self._leave(wait, StepOutcome[response.upper()])
+        return node.on_done if response == "done" else node.on_rejected
 
     def _leave(self, wait: Wait, outcome: StepOutcome) -> None:
         columns = self.columns[wait.step]
@@ -297,8 +298,8 @@ class Simulation:
             self._start(self.strategy.wait(WaitContext(self, wait, EventKind.CHECK_DUE)))
 
     def _set_deadline(self, wait: Wait, instant: float) -> None:
-        deadline = self.clock.at(instant, order(EventKind.TIMEOUT, wait.row, wait.number))
-        deadline.callbacks.append(lambda _: self.expire(wait, State.TIMED_OUT))
+        key = order(EventKind.TIMEOUT, wait.row, wait.number)
+        self.clock.call_at(instant, key, lambda: self.expire(wait, State.TIMED_OUT))
 
     def _start(self, process: SimProcess | None) -> None:
         if process is not None:
