@@ -57,6 +57,7 @@ class _Simulation(Protocol):
     collections: set[float]  # instants at which a batch collects what has been submitted
 
     def completed(self, wait: Wait) -> None: ...
+    def checked(self, wait: Wait, asked: float, seen: bool) -> None: ...
     def finish(self, wait: Wait) -> Answer: ...
     def expire(self, wait: Wait, state: State) -> None: ...
     def key_of(self, what: str, index: int) -> int: ...
@@ -65,7 +66,7 @@ class _Simulation(Protocol):
 class WaitContext:
     """A waiting step, as its strategy sees and controls it."""
 
-    __slots__ = ("_key", "_simulation", "_wait", "armed", "checks", "last_check", "notes", "saw")
+    __slots__ = ("_key", "_simulation", "_wait", "armed", "checks", "last_check", "notes")
 
     def __init__(self, simulation: _Simulation, wait: Wait, kind: EventKind) -> None:
         self._simulation = simulation
@@ -77,7 +78,6 @@ class WaitContext:
         self.last_check = wait.armed
         self.checks = wait.checks
         self.notes: dict[str, Any] = {}
-        self.saw = False  # whether the last check saw the completion
 
     @property
     def serial_number(self) -> str:
@@ -115,32 +115,32 @@ class WaitContext:
         wait, simulation = self._wait, self._simulation
         if not self._is_open():
             return True
-        start = end = self.now
+        asked = start = end = self.now
         if simulation.poll_work:
             start, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
             yield self._event(EventKind.CHECK_ENDED, end)
         elif wait.completed > start and start in simulation.collections:
             yield self._event(EventKind.LAST_LOOK, start)
             if not self._is_open():
-                return self._answered(False, end)
+                return self._answered(asked, False, end)
         # Compare times: the order of the events of this instant does not matter
-        return self._answered(wait.completed <= start, end)
+        return self._answered(asked, wait.completed <= start, end)
 
     def _event(self, kind: EventKind, instant: float) -> simpy.Event:
         key = order(kind, self._wait.row, self._wait.number)
         return self._simulation.clock.at(instant, key)
 
-    def _answered(self, seen: bool, ended: float) -> bool:
+    def _answered(self, asked: float, seen: bool, ended: float) -> bool:
         """Count a check that saw completion or not; return whether the wait is over."""
         wait = self._wait
-        self.last_check, self.saw = ended, seen
+        self.last_check = ended
         self.checks += 1
         wait.checks += 1
         if not seen:
             wait.wasted_checks += 1
         elif self._is_open():
             self._simulation.finish(wait)
-        self._simulation.waits.changed(wait)  # its number of checks
+        self._simulation.checked(wait, asked, seen)
         return not self._is_open()
 
     def _is_open(self) -> bool:
@@ -162,7 +162,7 @@ class WaitContext:
         if is_open and simulation.poll_work:
             _, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
             yield self._event(EventKind.CHECK_ENDED, end)
-        return self._answered(wait.completed <= start, end)
+        return self._answered(asked, wait.completed <= start, end)
 
     def give_up(self) -> None:
         """Stop waiting; the step follows its `on_timeout`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from asyncsim.engine.metrics import compute_metrics, metrics_of, spent
 from asyncsim.engine.result import (
     DELIVERY_OUTCOMES,
     INSTANCE_OUTCOMES,
+    RATE_LIMITED,
     STEP_OUTCOMES,
     WAIT_OUTCOMES,
     DeliveryColumns,
@@ -27,7 +29,8 @@ from asyncsim.engine.result import (
     with_timestamps,
     without_warm_up,
 )
-from asyncsim.engine.wait_timeline import wait_timeline
+from asyncsim.engine.simulation import Simulation
+from asyncsim.engine.waits import State, Wait
 from asyncsim.errors import ScenarioError, UnknownSerialNumber
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
@@ -40,6 +43,7 @@ from asyncsim.platform import can_compile
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+TIMELINE_COLUMNS = ["event", "start", "end", "text"]
 STEP_COLUMNS = ["instance", "activation", "step", "kind", "queued", "started", "ended", "outcome"]
 EVENT_COLUMNS = {
     "step": "concept:name",
@@ -373,3 +377,46 @@ class Run:
         table = pd.Series(rows).to_frame(self.strategy.label)
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         return f"<b>{escape(self.scenario.name)}</b>{notes}{table.to_html()}"
+
+
+def wait_timeline(
+    scenario: Scenario, strategy: Strategy, draws: Draws, serial_number: str
+) -> pd.DataFrame:
+    """Return the events of one wait: event, start, end (seconds) and a text.
+
+    Events are arrived, called, armed, completed, check, delivery, resumed, and other endings of
+    the wait; the table is empty if no wait has the number.
+    """
+    simulation = _EveryCheck(scenario, strategy, draws)
+    simulation.run()
+    wait = simulation.waits.records.get(serial_number)
+    if wait is None:
+        return pd.DataFrame(columns=TIMELINE_COLUMNS)
+    arrived = draws.arrivals[wait.row]
+    instants = {"arrived": arrived, "called": wait.called, "armed": wait.armed}
+    instants["completed"] = wait.completed
+    rows = [(event, instant, instant, "") for event, instant in instants.items()]
+    rows += simulation.checks[serial_number]
+    for delivery in simulation.deliveries:
+        if delivery.serial_number == serial_number:
+            end = delivery.arrived if delivery.outcome == RATE_LIMITED else delivery.handled
+            rows.append(("delivery", delivery.sent, end, delivery.outcome))
+    ending = "resumed" if wait.state is State.FINISHED else wait.state.value
+    rows.append((ending, wait.closed, wait.closed, ""))
+    table = pd.DataFrame(rows, columns=TIMELINE_COLUMNS)
+    return table.sort_values("start", kind="stable", ignore_index=True)
+
+
+class _EveryCheck(Simulation):
+    """Plays and records every check."""
+
+    skips_checks = False
+
+    def __init__(self, scenario: Scenario, strategy: Strategy, draws: Draws) -> None:
+        super().__init__(scenario, strategy, draws)
+        self.checks = defaultdict[str, list[tuple[str, float, float, str]]](list)
+
+    def checked(self, wait: Wait, asked: float, seen: bool) -> None:
+        super().checked(wait, asked, seen)
+        text = "done" if seen else "not yet"
+        self.checks[wait.serial_number].append(("check", asked, self.now, text))

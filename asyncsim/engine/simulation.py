@@ -71,6 +71,8 @@ class Simulation:
     1
     """
 
+    skips_checks = True  # that take no worker: they are counted in the end
+
     def __init__(
         self,
         scenario: Scenario,
@@ -86,7 +88,7 @@ class Simulation:
         self.scenario, self.strategy = scenario, strategy
         draws = scenario.draw(seed, replication) if draws is None else draws
         self.draws = draws.completed_for(scenario)
-        self.skipped = CheckFastForward.of(self)
+        self.skipped = CheckFastForward.of(self) if self.skips_checks else None
         self.clock = self.skipped.clock if self.skipped else Environment()
         self.graph = Graph.of(scenario.process)
         self.waits = waits or Waits(scenario.server.policy)
@@ -330,6 +332,10 @@ class Simulation:
         if self._notifies:
             self._start(self.strategy.notify(WaitContext(self, wait, EventKind.SYSTEM)))
 
+    def checked(self, wait: Wait, asked: float, seen: bool) -> None:
+        """Handle a check that ends now, begun at `asked`, which saw the completion or not."""
+        self.waits.changed(wait)  # its number of checks
+
     def finish(self, wait: Wait) -> Answer:
         """Finish a step by its serial number; the first one resumes it."""
         answer = self.waits.finish(wait.serial_number, self.clock.now)
@@ -427,7 +433,7 @@ def record_of(simulation: Simulation) -> Record:
     """Return the record of a simulation until now; it can continue afterwards."""
     waits = list(simulation.waits.records.values())  # once: they may lie in a database
     end, n = _end_of(simulation, waits), simulation.arrived
-    simulation.waits.settle(end)
+    simulation.waits.count_open(end)
     if simulation.skipped:
         for wait in waits:
             if wait.state is State.ARMED:

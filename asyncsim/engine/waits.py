@@ -153,7 +153,7 @@ class Waits:
             raise EngineError(f"{wait!r} cannot be armed")
         wait.state = State.ARMED
         wait.armed = now
-        self._count_open(now, 1)
+        self.count_open(now, 1)
         self.changed(wait)
         if wait.buffered is None:
             return False
@@ -239,14 +239,11 @@ class Waits:
     def _close(self, wait: Wait, state: State, now: float) -> None:
         wait.state = state
         wait.closed = now
-        self._count_open(now, -1)
+        self.count_open(now, -1)
         self.changed(wait)
 
-    def _count_open(self, now: float, change: int) -> None:
+    def count_open(self, now: float, change: int = 0) -> None:
+        """Bring `open_seconds` up to an instant, at which the number of open waits changes."""
         self.open_seconds += self.open_count * (now - self._last_change)
         self._last_change = now
         self.open_count += change
-
-    def settle(self, now: float) -> None:
-        """Bring `open_seconds` up to an instant."""
-        self._count_open(now, 0)
