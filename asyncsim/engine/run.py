@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -387,7 +386,7 @@ def wait_timeline(
     Events are arrived, called, armed, completed, check, delivery, resumed, and other endings of
     the wait; the table is empty if no wait has the number.
     """
-    simulation = _EveryCheck(scenario, strategy, draws)
+    simulation = _EveryCheck(scenario, strategy, draws, serial_number)
     simulation.run()
     wait = simulation.waits.records.get(serial_number)
     if wait is None:
@@ -396,7 +395,7 @@ def wait_timeline(
     instants = {"arrived": arrived, "called": wait.called, "armed": wait.armed}
     instants["completed"] = wait.completed
     rows = [(event, instant, instant, "") for event, instant in instants.items()]
-    rows += simulation.checks[serial_number]
+    rows += simulation.checks
     for delivery in simulation.deliveries:
         if delivery.serial_number == serial_number:
             end = delivery.arrived if delivery.outcome == RATE_LIMITED else delivery.handled
@@ -408,15 +407,18 @@ def wait_timeline(
 
 
 class _EveryCheck(Simulation):
-    """Plays and records every check."""
+    """Plays every check, and records those of one wait."""
 
     skips_checks = False
 
-    def __init__(self, scenario: Scenario, strategy: Strategy, draws: Draws) -> None:
+    def __init__(
+        self, scenario: Scenario, strategy: Strategy, draws: Draws, serial_number: str
+    ) -> None:
         super().__init__(scenario, strategy, draws)
-        self.checks = defaultdict[str, list[tuple[str, float, float, str]]](list)
+        self._serial_number = serial_number
+        self.checks: list[tuple[str, float, float, str]] = []
 
     def checked(self, wait: Wait, asked: float, seen: bool) -> None:
         super().checked(wait, asked, seen)
-        text = "done" if seen else "not yet"
-        self.checks[wait.serial_number].append(("check", asked, self.now, text))
+        if wait.serial_number == self._serial_number:
+            self.checks.append(("check", asked, self.now, "done" if seen else "not yet"))
