@@ -177,13 +177,13 @@ class WaitContext:
         arrived = handled = sent + delay
         yield self._event(EventKind.DELIVERY, arrived)
         if simulation.admission and simulation.admission.admit(self.now):
-            self._add_delivery(attempt, sent, arrived, math.nan, RATE_LIMITED)
+            self._add_delivery(RATE_LIMITED, attempt, sent, arrived)
             return False
         if simulation.callback_work:
             _, handled = simulation.workers.book(Job.CALLBACK, arrived, simulation.callback_work)
             yield self._event(EventKind.CALLBACK_HANDLED, handled)
         answer = simulation.finish(wait)
-        self._add_delivery(attempt, sent, arrived, handled, answer.text)
+        self._add_delivery(answer.text, attempt, sent, arrived, handled)
         return answer.settled
 
     def deliver_copy(self, delay: float, attempt: int = 0) -> None:
@@ -193,16 +193,14 @@ class WaitContext:
     def lose(self, attempt: int = 0) -> None:
         """Record a delivery that was lost on the way."""
         self._wait.deliveries += 1
-        self._add_delivery(attempt, self.now, math.nan, math.nan, "lost")
+        self._add_delivery("lost", attempt, self.now)
 
     def dead_letter(self) -> None:
         """Record that the sender has given up."""
-        self._add_delivery(-1, self.now, math.nan, math.nan, "dead letter")
+        self._add_delivery("dead letter", -1, self.now)
 
-    def _add_delivery(
-        self, attempt: int, sent: float, arrived: float, handled: float, outcome: str
-    ) -> None:
-        wait = self._wait
+    def _add_delivery(self, outcome: str, attempt: int, *times: float) -> None:
+        wait, (sent, arrived, handled) = self._wait, (*times, math.nan, math.nan)[:3]
         place = wait.serial_number, wait.row, wait.step, attempt
         self._simulation.deliveries.append(Delivery(*place, sent, arrived, handled, outcome))
         self._simulation.waits.changed(wait)  # its number of deliveries

@@ -130,13 +130,7 @@ MOST_BINS = 6_000_000  # eleven years by the minute; more would exhaust the memo
 QUEUED, STARTED, ENDED = range(3)
 
 
-class Job(enum.IntEnum):
-    """Kinds of jobs of a worker."""
-
-    WORK = 0
-    CALL = 1
-    CHECK = 2
-    CALLBACK = 3
+Job = enum.IntEnum("Job", "WORK CALL CHECK CALLBACK", start=0)  # kinds of jobs of a worker
 
 
 @define

@@ -24,36 +24,12 @@ from asyncsim.model.server import WorkflowServer
 from asyncsim.model.units import DurationLike, positive_duration
 from asyncsim.model.validation import argument, scenario_error
 
-
-class Outcome(enum.IntEnum):
-    """Status of an instance."""
-
-    RUNNING = 0
-    DONE = 1
-    FAILED = 2
-
-
-class StepOutcome(enum.IntEnum):
-    """How an asynchronous step ended."""
-
-    OPEN = 0
-    RESUMED = 1
-    DONE = 2
-    REJECTED = 3
-    TIMED_OUT = 4
-    GAVE_UP = 5
-    CANCELLED = 6
-
-
-class WaitOutcome(enum.IntEnum):
-    """Status of a wait."""
-
-    WAITING = 0
-    RESUMED = 1
-    TIMED_OUT = 2
-    GAVE_UP = 3
-    CANCELLED = 4
-
+# How an instance, an asynchronous step and a wait stand, or have ended
+Outcome = enum.IntEnum("Outcome", "RUNNING DONE FAILED", start=0)
+StepOutcome = enum.IntEnum(
+    "StepOutcome", "OPEN RESUMED DONE REJECTED TIMED_OUT GAVE_UP CANCELLED", start=0
+)
+WaitOutcome = enum.IntEnum("WaitOutcome", "WAITING RESUMED TIMED_OUT GAVE_UP CANCELLED", start=0)
 
 INSTANCE_OUTCOMES, STEP_OUTCOMES, WAIT_OUTCOMES = (
     tuple(outcome.name.lower().replace("_", " ") for outcome in outcomes)

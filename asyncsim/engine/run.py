@@ -86,14 +86,16 @@ class Run:
         """
         w, nodes = self.record.waits, self._graph.nodes
         names = np.array([node.name for node in nodes], dtype=object)
-        systems = [node.step.system if isinstance(node, Call) else "" for node in nodes]
+        systems = np.array(
+            [node.step.system if isinstance(node, Call) else "" for node in nodes], dtype=object
+        )
         resumed = np.where(w.resumed, w.closed, np.nan)
         table = pd.DataFrame(
             {
                 "serial_number": self._serial_numbers(w),
                 "instance": w.row + 1,
-                "step": names[w.node],
-                "system": np.array(systems, dtype=object)[w.node],
+                "step": names[w.node] if len(w.node) else [],
+                "system": systems[w.node] if len(w.node) else [],
                 "strategy": self.strategy.label,
                 "called": w.called,
                 "armed": w.armed,
