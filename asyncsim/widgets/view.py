@@ -449,7 +449,8 @@ class Movements:
         others = np.setdiff1d(rows, [one.wait.row for one in watched])
         number = min(SAMPLE - len(watched), len(others))
         chosen = others[np.linspace(0, len(others) - 1, number).astype(int)].tolist()
-        waits = [simulation.waits.records.get(simulation.serial_number(node, k)) for k in chosen]
+        numbers = [simulation.serial_number(node, row) for row in chosen]
+        waits = map(simulation.waits.records.get, numbers)
         return [WatchedWait(simulation, one) for one in waits if one and one.state is State.ARMED]
 
 
