@@ -87,13 +87,7 @@ def metrics_of(scenario: Scenario) -> dict[str, MetricInfo]:
 
 
 def check_metric(name: str, scenario: Scenario) -> str:
-    """Return the name of a metric of a scenario, checked.
-
-    Raises
-    ------
-    ScenarioError
-        If the metric does not exist, or it is a cost and the scenario has no prices.
-    """
+    """Return the name of a metric, or raise a ScenarioError if the scenario has no such metric."""
     known = metrics_of(scenario)
     if name in known:
         return name

@@ -85,8 +85,8 @@ class Control:
         return attrs.evolve(self, values=values)
 
 
+# Probabilities at which quantiles of the latencies are drawn
 SHARES = np.concatenate([[0.0], np.linspace(0.02, 0.98, 49), [0.99, 0.995, 1.0]])
-"""Probabilities at which quantiles of the latencies are drawn."""
 SEED = 1
 CLOCK = tuple(f"{hour:02d}:{half}" for hour in range(24) for half in ("00", "30"))
 WORK = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
