@@ -158,7 +158,7 @@ class WaitContext:
         start = end = self.now
         is_open = self._is_open()
         if not is_open and start - asked <= NO_LENGTH:
-            return True  # the connection was cut before it had any length, so it is no request
+            return True  # cut before it had any length: such a request does not count
         if is_open and simulation.poll_work:
             _, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
             yield self._event(EventKind.CHECK_ENDED, end)
