@@ -303,20 +303,20 @@ class LiveSimulation(Simulation):
         super()._arm(wait)
         if called and wait.state is State.ARMED and wait.completed < math.inf:
             self.unnoticed[wait.step] += 1
-        step = self._node(wait).step
+        step = self._node(wait.step).step
         if self._deadlines and wait.state is State.ARMED and step.name in self._heartbeats:
             timeout = None if step.timeout is None else wait.armed + step.timeout
             self._expect_heartbeat(wait, timeout)
 
     def _expect_heartbeat(self, wait: Wait, timeout: float | None) -> None:
         assert self._deadlines is not None
-        due = self.clock.now + self._heartbeats[self._node(wait).name]
+        due = self.clock.now + self._heartbeats[self._node(wait.step).name]
         self._deadlines.set(wait, due if timeout is None else min(due, timeout), timeout)
 
     def _set_deadline(self, wait: Wait, instant: float) -> None:
         if self._deadlines is None:
             super()._set_deadline(wait, instant)
-        elif self._node(wait).name not in self._heartbeats:
+        elif self._node(wait.step).name not in self._heartbeats:
             self._deadlines.set(wait, instant, instant)
 
     def _time_out(self, serial_number: str) -> None:
@@ -335,7 +335,7 @@ class LiveSimulation(Simulation):
         if (
             wait.state is not State.ARMED
             or not self._deadlines
-            or self._node(wait).name not in self._heartbeats
+            or self._node(wait.step).name not in self._heartbeats
         ):
             return False
         self._expect_heartbeat(wait, self._deadlines.timeout_of(serial_number))
@@ -369,7 +369,7 @@ class LiveSimulation(Simulation):
             self._activations[place] = number
         if wait is None or self.why_no_retry(wait):
             return  # a twin may be further on
-        node, row, now = self._node(wait), wait.row, self.clock.now
+        node, row, now = self._node(wait.step), wait.row, self.clock.now
         if self.waits.cancel(wait, now):
             self._closed(wait)
         self.outcomes[row], self.ended[row] = Outcome.RUNNING, math.nan
