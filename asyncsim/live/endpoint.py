@@ -229,7 +229,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     if not ipaddress.ip_address(address).is_loopback:
         warn(
             f"the endpoint listens on {address}: everybody in that network can reach it, and the "
-            "token travels in clear text",
+            "token travels in clear text"
         )
     return listener
 

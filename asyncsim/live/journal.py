@@ -28,16 +28,12 @@ from asyncsim.model.validation import shown
 HEAD = "head"
 COLUMNS = "seq, kind, serial_number, data, instant, answer, noted_at, key, effective, digest"
 INSERT = f"insert into inputs ({COLUMNS}) values ({', '.join('?' * 10)})"
-MOST_BYTES = 65_536
-"""Size of the data fields of one input, as JSON."""
+MOST_BYTES = 65_536  # of the data fields of one input, as JSON
 LONGEST_KEY = 255
 KEY = rf"[!-~]{{1,{LONGEST_KEY}}}"
-NOT_BEGUN = -1.0
-"""The instant reached when nothing has been played, not even what happens at the start."""
-WITHOUT_ANSWER = "done"
-"""The answer to an input that has no other; in older journals also to a retry."""
-LATEST = 1000
-"""Answers that a session shows."""
+NOT_BEGUN = -1.0  # the instant reached when not even the start has been played
+WITHOUT_ANSWER = "done"  # the answer to an input without another; in older journals also to a retry
+LATEST = 1000  # answers that a session shows
 
 
 @frozen
@@ -180,17 +176,18 @@ class Journal:
             self._digest = self._first_digest() if row is None else row[0]
         return found
 
-    def set_played(self, entry: JournalEntry) -> None:
-        """Record the instant at which an input of another process was played, and its effect."""
-        (row,) = self._rows("seq = ?", entry.seq)
-        cells = (*row[:4], entry.instant, *row[5:8], int(entry.effective))
+    def set_played(self, seq: int, instant: float, effective: bool) -> None:
+        """Record when an input of another process was played, and whether it has changed anything.
+
+        The inputs before it have been recorded so already.
+        """
+        (row,) = self._rows("seq = ?", seq)
+        cells = (*row[:4], instant, *row[5:8], int(effective))
         self._digest = chain_digest(self._digest, cells)
         self._store.do(
             "update inputs set instant = ?, effective = ?, digest = ? where seq = ?",
-            (entry.instant, int(entry.effective), self._digest, entry.seq),
+            (instant, int(effective), self._digest, seq),
         )
-
-    # --- reading ----------------------------------------------------------------------------------
 
     def with_key(self, key: str | None) -> JournalEntry | None:
         """Return the entry with an idempotency key, if there is one."""
@@ -253,12 +250,12 @@ class Journal:
         )
         return chain_digest("", tuple(rows))
 
-    def _entries(self, where: str, *values: object) -> list[JournalEntry]:
-        return [self._entry(row) for row in self._rows(where, *values)]
-
     def _rows(self, where: str = "true", *values: object) -> list[Any]:
         query = f"select {COLUMNS} from inputs where {where} order by seq"
         return self._store.all(query, values)
+
+    def _entries(self, where: str, *values: object) -> list[JournalEntry]:
+        return [self._entry(row) for row in self._rows(where, *values)]
 
     def _entry(self, row: tuple[Any, ...]) -> JournalEntry:
         seq, kind, number, data, instant, answer, _, key, effective, _ = row

@@ -31,15 +31,7 @@ from asyncsim.engine.result import (
 )
 from asyncsim.engine.simulation import Simulation
 from asyncsim.engine.waits import Answer, State, Wait, Waits
-from asyncsim.live.journal import (
-    WITHOUT_ANSWER,
-    Complete,
-    Finish,
-    Heartbeat,
-    Input,
-    Retry,
-    Start,
-)
+from asyncsim.live.journal import WITHOUT_ANSWER, Complete, Finish, Heartbeat, Input, Retry, Start
 from asyncsim.live.records import ResponseRecords, Responses, StoredFields, StoredWaits
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
@@ -48,15 +40,14 @@ from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategies import SimProcess, Strategy, schedule_of
 
 NEVER = (float("inf"), 0, 0)
-BLOCK = 256
-"""Random numbers for instances that are started by hand are drawn for this many at a time."""
+BLOCK = 256  # instances started by hand for which random numbers are drawn at a time
 
 
 class Deadlines:
     """When waits time out: stored, with only the next deadline on the simulation's clock.
 
     A timer for each of a hundred thousand waits would keep each of them in memory. `expire` is
-    called with the serial number of a wait whose deadline has come.
+    called with the serial number when a deadline has come.
     """
 
     def __init__(self, store: Store, clock: Environment, expire: Callable[[str], None]) -> None:
@@ -72,12 +63,6 @@ class Deadlines:
             (wait.serial_number, due, timeout, wait.row + 1, wait.number),
         )
         self._schedule((due, wait.row, wait.number))
-
-    def timeout_of(self, serial_number: str) -> float | None:
-        """Return the latest instant at which a wait times out, if it has one."""
-        query = "select timeout from deadlines where serial_number = ?"
-        found = self._store.one(query, (serial_number,))
-        return found[0] if found else None
 
     def drop(self, serial_number: str) -> None:
         """Forget the deadline of a wait that is over."""
@@ -95,18 +80,14 @@ class Deadlines:
         if deadline != self._next:
             return  # an earlier one was set after this, and has scheduled the next one
         due, row, number = deadline
-        found = self._store.one(
-            "select serial_number from deadlines where due = ? and instance = ? and number = ?",
-            (due, row + 1, number),
-        )
+        query = "select serial_number from deadlines where due = ? and instance = ? and number = ?"
+        found = self._store.one(query, (due, row + 1, number))
         self._next = NEVER
         if found is not None:  # it may have been dropped, or moved by a heartbeat
             self.drop(found[0])
             self._expire(found[0])
         query = "select due, instance, number from deadlines order by due, instance, number limit 1"
-        following = self._store.one(query)
-        if following is not None:
-            due, instance, number = following
+        for due, instance, number in self._store.all(query):
             self._schedule((due, instance - 1, number))
 
 
@@ -135,19 +116,13 @@ class LiveSimulation(Simulation):
         self._heartbeats = setup.heartbeats
         self._responses = responses
         self.stopped = True  # it ends with the session
-        self.unnoticed = Counter[int]()
-        """Open waits whose work is complete, by node."""
-        self.retried = False
-        """Whether a step was entered again, so that the times are those of the last try."""
-        self._ahead: set[str] = set()
-        """Waits that are complete before this simulation has made their call."""
-        self._handed: dict[str, Mapping[str, Any]] = {}
-        """Data of completions, until the wait resumes."""
-        self._activations: dict[tuple[int, int], int] = {}
-        """The activation numbers of retries, by node and row."""
-        self._replaced_by: dict[str, str] = {}
-        self._waits_again: dict[str, str] = {}
-        """New serial numbers by old: of all retries, and of those without a new call."""
+        self.unnoticed = Counter[int]()  # open waits whose work is complete, by node
+        self.retried = False  # whether a step was entered again: its times are of the last try
+        self._ahead: set[str] = set()  # complete before this simulation has made their call
+        self._handed: dict[str, Mapping[str, Any]] = {}  # data of completions, until the resume
+        self._activations: dict[tuple[int, int], int] = {}  # numbers of retries, by node and row
+        self.replaced_by: dict[str, str] = {}  # new serial numbers by old, of all retries
+        self._waits_again: dict[str, str] = {}  # the same, of retries without a new call
 
     def _open_systems(self) -> None:
         super()._open_systems()
@@ -158,8 +133,6 @@ class LiveSimulation(Simulation):
         """Return the links of a system, to look at; none if its steps are finished from outside."""
         return [] if system in self.held else list(self._systems[system].links())
 
-    # --- the clock --------------------------------------------------------------------------------
-
     @property
     def next_instant(self) -> float:
         """When something happens next; infinite if nothing will."""
@@ -169,8 +142,6 @@ class LiveSimulation(Simulation):
         """Play everything up to an instant, and at it."""
         while self.clock.peek() <= instant:
             self.clock.step()
-
-    # --- instances --------------------------------------------------------------------------------
 
     def _arrive(self) -> SimProcess:
         for instant in list(self.numbers.arrivals):  # those started by hand come in between
@@ -239,16 +210,6 @@ class LiveSimulation(Simulation):
         completes = still_open and wait.completed == math.inf
         if not (completes or answer is Answer.FINISHED or wait.buffered is not kept):
             return answer, False
-        self._count_delivery(wait, answer)
-        if answer is Answer.FINISHED:
-            self._closed(wait)
-        if completes:
-            wait.completed = self.clock.now
-        if answer is Answer.FINISHED:
-            self._resume(wait)
-        return answer, True
-
-    def _count_delivery(self, wait: Wait, answer: Answer) -> None:
         now = handled = self.clock.now
         if self.callback_work:
             _, handled = self.workers.book(Job.CALLBACK, now, self.callback_work)
@@ -258,6 +219,13 @@ class LiveSimulation(Simulation):
         self.deliveries.append(
             Delivery(*place, wait.deliveries - 1, now, now, handled, answer.text)
         )
+        if answer is Answer.FINISHED:
+            self._closed(wait)
+        if completes:
+            wait.completed = now
+        if answer is Answer.FINISHED:
+            self._resume(wait)
+        return answer, True
 
     def complete_from_outside(self, serial_number: str, data: Mapping[str, Any] | None) -> bool:
         """Complete the work of a wait; false if it is complete already.
@@ -303,15 +271,22 @@ class LiveSimulation(Simulation):
         super()._arm(wait)
         if called and wait.state is State.ARMED and wait.completed < math.inf:
             self.unnoticed[wait.step] += 1
-        step = self._node(wait).step
-        if self._deadlines and wait.state is State.ARMED and step.name in self._heartbeats:
-            timeout = None if step.timeout is None else wait.armed + step.timeout
-            self._expect_heartbeat(wait, timeout)
+        if wait.state is State.ARMED:
+            self.heartbeat(wait)
 
-    def _expect_heartbeat(self, wait: Wait, timeout: float | None) -> None:
-        assert self._deadlines is not None
-        due = self.clock.now + self._heartbeats[self._node(wait).name]
-        self._deadlines.set(wait, due if timeout is None else min(due, timeout), timeout)
+    def heartbeat(self, wait: Wait) -> bool:
+        """Postpone the deadline of a wait; false if it has none that heartbeats postpone."""
+        step = self._node(wait).step
+        if wait.state is not State.ARMED or not self._deadlines:
+            return False
+        if step.name not in self._heartbeats:
+            return False
+        due, timeout = self.clock.now + self._heartbeats[step.name], None
+        if step.timeout is not None:
+            timeout = wait.armed + step.timeout
+            due = min(due, timeout)
+        self._deadlines.set(wait, due, timeout)
+        return True
 
     def _set_deadline(self, wait: Wait, instant: float) -> None:
         if self._deadlines is None:
@@ -329,25 +304,15 @@ class LiveSimulation(Simulation):
             self._deadlines.drop(wait.serial_number)
         super()._closed(wait)
 
-    def heartbeat(self, serial_number: str) -> bool:
-        """Postpone the deadline of a wait; false if it has none that heartbeats postpone."""
-        wait = self.waits.records[serial_number]
-        if (
-            wait.state is not State.ARMED
-            or not self._deadlines
-            or self._node(wait).name not in self._heartbeats
-        ):
-            return False
-        self._expect_heartbeat(wait, self._deadlines.timeout_of(serial_number))
-        return True
-
     # --- retries by an operator -------------------------------------------------------------------
 
     def why_no_retry(self, wait: Wait) -> str:
         """Return why a step cannot be entered again, or nothing if it can."""
-        failed = self.outcomes[wait.row] is Outcome.FAILED
-        if wait.serial_number in self._replaced_by or not (wait.state is State.ARMED or failed):
-            now = self._replaced_by.get(wait.serial_number)
+        failed, now = (
+            self.outcomes[wait.row] is Outcome.FAILED,
+            self.replaced_by.get(wait.serial_number),
+        )
+        if now or not (wait.state is State.ARMED or failed):
             hint = f"; it was tried again as {now!r}" if now else ""
             return f"its instance has gone on from there ({wait.state.value}){hint}"
         if failed and any(isinstance(node, Fork) for node in self.graph.nodes):
@@ -375,7 +340,7 @@ class LiveSimulation(Simulation):
         self.outcomes[row], self.ended[row] = Outcome.RUNNING, math.nan
         self._activations[node.index, row] = number
         self.retried = True
-        self._replaced_by[serial_number] = f"{row + 1}_{number}"
+        self.replaced_by[serial_number] = f"{row + 1}_{number}"
         if call:
             self._start_walk(row, node.index)
             return
@@ -390,10 +355,6 @@ class LiveSimulation(Simulation):
         if (node.index, row) in self._activations:  # even where a log has numbers of its own
             return f"{row + 1}_{self._activations[node.index, row]}"
         return super().serial_number(node, row)
-
-    def waits_now_as(self, serial_number: str) -> str | None:
-        """Return the number under which a retry has replaced another."""
-        return self._replaced_by.get(serial_number)
 
     def activation(self, node: Call, row: int) -> int:
         """Return the activation number under which an instance waits at a call now."""
@@ -414,7 +375,7 @@ class HeldSystemContext(ExternalSystemContext):
     """A system that works on nothing: the record of the wait is all there is of the request."""
 
     def __init__(self) -> None:
-        """Take no part in the simulation."""
+        pass  # it takes no part in the simulation
 
     def submit(self, item: WorkItem) -> None:
         """Leave the work to people and programs."""
@@ -483,7 +444,7 @@ class StrategyTwins:
                 for one in self.all:
                     one.complete_from_outside(number, data)
             case Heartbeat():
-                return WITHOUT_ANSWER, self.main.heartbeat(number)
+                return WITHOUT_ANSWER, self.main.heartbeat(self.main.waits.records[number])
             case Retry():
                 new = self._retry(number, given.call)
                 return new, bool(new)
@@ -565,12 +526,9 @@ def with_rejected_finishes(
         return record
     numbers, instances, nodes, instants, answers = zip(*finishes, strict=True)
     d, waits = record.deliveries, record.waits
-    sent = np.array(instants, dtype=float)
+    sent, late = np.array(instants, dtype=float), pd.Series(numbers)
     before, more = Counter(d.serial_numbers or ()), Counter(numbers)
-    attempts = []
-    for number in numbers:
-        attempts.append(before[number])
-        before[number] += 1
+    attempts = late.map(before) + late.groupby(late).cumcount()
     added = [more[number] for number in waits.serial_numbers or ()]
     return evolve(
         record,

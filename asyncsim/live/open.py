@@ -234,7 +234,7 @@ class Replay(Session):
         """Play the next instant with an event or an input; false at the end."""
         if self.over:
             return False
-        instant = self._simulation.main.next_instant
+        instant = self._main.next_instant
         if self._script:
             instant = min(instant, self._script[0].instant or 0.0)
         self._run_to(min(instant, self.end))
@@ -268,10 +268,7 @@ class Replay(Session):
 
 
 def replay(
-    store: str | Path,
-    *,
-    against: Strategy | Sequence[Strategy] | None = None,
-    speed: float = 600.0,
+    store: str | Path, *, against: Strategy | Sequence[Strategy] | None = None, speed: float = 600.0
 ) -> Replay:
     """Replay the session that a store holds, step by step or on the clock.
 

@@ -50,10 +50,7 @@ class RealTimeClock:
     """
 
     def __init__(
-        self,
-        advance: Callable[[float, float], bool],
-        now: Callable[[], float],
-        speed: float,
+        self, advance: Callable[[float, float], bool], now: Callable[[], float], speed: float
     ) -> None:
         self._advance = advance
         self._now = now

@@ -34,16 +34,9 @@ COLUMNS = (
 )
 WRITE = f"insert or replace into waits ({COLUMNS}) values ({', '.join('?' * 17)})"
 READ = f"select {COLUMNS} from waits"
-MANY = 20_000
-"""Changed records that are kept before they are written, so that memory stays flat."""
+MANY = 20_000  # changed records that are kept before they are written, so that memory stays flat
 SHOWN = "serial_number instance step system state called armed completed closed checks deliveries"
-LISTED = """
-select w.serial_number, w.instance, w.step, w.system, w.armed, d.due
-from waits w left join deadlines d on d.serial_number = w.serial_number
-where w.state = 'waiting'
-"""
-LONGEST_LIKE = 1000
-"""Characters; SQLite takes no pattern that is much longer."""
+LONGEST_LIKE = 1000  # characters; SQLite takes no pattern that is much longer
 LIKE = " or ".join(f"w.{name} like ? escape '!'" for name in ("serial_number", "step", "system"))
 
 
@@ -78,12 +71,10 @@ class Records(MutableMapping[str, Wait]):
         raise TypeError("records of waits are kept")
 
     def __iter__(self) -> Iterator[str]:
-        self.write()
-        return iter([n for (n,) in self._store.all("select serial_number from waits")])
+        return (wait.serial_number for wait in self.values())
 
     def __len__(self) -> int:
-        self.write()
-        return int(self._store.one("select count(*) from waits")[0])
+        return len(self.values())
 
     def values(self) -> Any:
         """Return all waits, by instance and activation."""
@@ -163,9 +154,6 @@ class StoredWaits(Waits):
         return [number for (number,) in self._store.all(query, (int(instance[1]),))]
 
 
-# --- what a session shows of its waits ------------------------------------------------------------
-
-
 def waiting_page(
     store: Store, scenario: Scenario, now: float, like: str = "", first: int = 0, most: int = -1
 ) -> tuple[int, pd.DataFrame]:
@@ -178,7 +166,11 @@ def waiting_page(
     with store.lock:
         count = f"select count(*) from waits w where w.state = 'waiting'{where}"
         total = int(store.one(count, matches)[0])
-        query = f"{LISTED}{where} order by w.instance, w.number limit ? offset ?"
+        query = (
+            "select w.serial_number, w.instance, w.step, w.system, w.armed, d.due "
+            "from waits w left join deadlines d on d.serial_number = w.serial_number "
+            f"where w.state = 'waiting'{where} order by w.instance, w.number limit ? offset ?"
+        )
         rows = store.all(query, (*matches, most, first))
     names = ["serial_number", "instance", "step", "system", "armed", "deadline"]
     table = pd.DataFrame(rows, columns=names).astype({"armed": float, "deadline": float})
@@ -200,9 +192,6 @@ def wait_records(store: Store, column: str, value: object) -> list[dict[str, Any
     return [one | {"data": store.parsed(one["data"])} for one in records]
 
 
-# --- data fields, and responses to calls ----------------------------------------------------------
-
-
 class StoredFields:
     """Data fields of instances, by row, in the store."""
 
@@ -216,9 +205,6 @@ class StoredFields:
 
     def __setitem__(self, row: int, data: Mapping[str, Any]) -> None:
         self._store.do("insert or replace into fields values (?, ?)", (row + 1, as_json(data)))
-
-
-RESPONSES = ("accepted", "done", "rejected")
 
 
 @define
@@ -251,16 +237,15 @@ class OutgoingCall:
 
 
 Handler = Callable[[OutgoingCall], str | None]
+# The answers of functions, with the data fields as text, by serial number
 ResponseRecords = Mapping[str, tuple[str, str | None]]
-"""The answers of functions, with the data fields as text, by serial number."""
 
 
 class Responses:
     """Calls the functions of the user and stores their answers: a replay does not call them.
 
     A function is called once for each call, or again if the process was killed before the answer
-    was durable. `handlers` has functions by the name of the step, `replayed` the answers to use
-    while a session is replayed.
+    was durable. `handlers` has them by step, `replayed` the answers to use while replaying.
     """
 
     def __init__(
@@ -277,6 +262,7 @@ class Responses:
 
         A twin does not `ask`: if it makes the call before the main simulation, it uses `drawn`.
         """
+        handler = self._handlers.get(node.name) if ask and self.replayed is None else None
         if self.replayed is not None:
             known = self.replayed.get(wait.serial_number)
         else:
@@ -284,15 +270,14 @@ class Responses:
             known = self._store.one(query, (wait.serial_number,))
         if known is not None:
             return known[0], self._store.parsed(known[1])
-        handler = self._handlers.get(node.name)
-        if handler is None or not ask or self.replayed is not None:
+        if handler is None:
             return drawn, None
         place = wait.serial_number, wait.row + 1, node.name, node.step.system
         call = OutgoingCall(*place, drawn, dict(fields))
         try:
             response = handler(call) or drawn
-            if response not in RESPONSES:
-                words = ", ".join(repr(word) for word in RESPONSES)
+            if response not in ("accepted", "done", "rejected"):
+                words = "'accepted', 'done', 'rejected'"
                 raise ScenarioError(f"must return one of {words} or nothing, got {response!r}")
             data = data_fields(call.fields)
         except Exception as problem:  # a user's code may raise anything
@@ -313,8 +298,7 @@ def stored_responses(store: Store) -> dict[str, tuple[str, str | None]]:
     found = {}
     for *cells, digest in store.all("select * from responses"):
         if chain_digest("", tuple(cells)) != digest:
-            raise store.damaged(
-                f"the response to the call of {cells[0]!r} is not as it was written"
-            )
+            what = f"the response to the call of {cells[0]!r}"
+            raise store.damaged(f"{what} is not as it was written")
         found[cells[0]] = (cells[1], cells[2])
     return found

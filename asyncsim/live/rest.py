@@ -327,8 +327,7 @@ def add_server_events(router: APIRouter, views: Views, session: Session) -> None
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         offset: Annotated[int, Query(ge=0, le=MOST)] = 0,
         like: Annotated[
-            str,
-            Query(description="Part of a number, a step or a system.", max_length=LONGEST_LIKE),
+            str, Query(description="Part of a number, a step or a system.", max_length=LONGEST_LIKE)
         ] = "",
     ) -> ServerEvents:
         """List the steps that wait now."""
