@@ -35,17 +35,11 @@ from asyncsim.live.setup import STATUS, advice
 logger = logging.getLogger("asyncsim")
 
 MEDIA_TYPE = "application/problem+json"
-PAUSE = 5
-"""Seconds after which a client may try again."""
-MOST_WAITING = 500
-"""Connections that wait for their client; a process often may have 1,024 files open."""
-
+PAUSE = 5  # seconds after which a client may try again
+MOST_WAITING = 500  # connections that wait for their client; a process may often open 1,024 files
 STOPS = "The server stops;"
 HEADER = re.compile(r"(\[[^\[\]\s]*\]|[^\[\]:/@\s]+)(?::\d*)?", re.ASCII)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-# --- problem documents ----------------------------------------------------------------------------
 
 
 class ProblemDocument(BaseModel):
@@ -64,12 +58,9 @@ class Problem(HTTPException):
     def answer(self, path: str) -> JSONResponse:
         """Return the document, for the path that was asked for."""
         status = HTTPStatus(self.status_code)
-        document = ProblemDocument(
-            title=status.phrase, status=status, detail=self.detail, instance=path
-        )
-        return JSONResponse(
-            document.model_dump(), status, headers=self.headers, media_type=MEDIA_TYPE
-        )
+        words = {"title": status.phrase, "detail": self.detail, "instance": path}
+        document = ProblemDocument(status=status, **words).model_dump()
+        return JSONResponse(document, status, headers=self.headers, media_type=MEDIA_TYPE)
 
     def as_http(self, path: str) -> bytes:
         """Return the last answer of a connection, byte for byte."""
@@ -88,14 +79,8 @@ def unavailable(detail: str, **headers: str) -> Problem:
 
 def described_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return problem documents of some statuses as OpenAPI describes them."""
-    schema = {"$ref": "#/components/schemas/ProblemDocument"}
-    return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": schema}},
-        }
-        for status in statuses
-    }
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    return {one: {"description": HTTPStatus(one).phrase, "content": content} for one in statuses}
 
 
 @contextmanager
@@ -165,9 +150,6 @@ def _problem_of(request: Request, error: Exception, session: Session) -> Problem
             return Problem(500, words)
 
 
-# --- hosts ----------------------------------------------------------------------------------------
-
-
 class Hosts:
     """The hosts an endpoint answers to: of this machine, and those it is started with.
 
@@ -186,18 +168,15 @@ class Hosts:
 
     def refused(self, scope: Mapping[str, Any]) -> str | None:
         """Return the host that a request names, if it is not one of these; it may name none."""
-        for name, value in scope["headers"]:
-            if name == b"host" and not self._answers(value.decode("latin-1"), scope["server"]):
-                return str(value.decode("latin-1"))
-        return None
-
-    def _answers(self, header: str, server: tuple[str, int | None] | None) -> bool:
-        found = HEADER.fullmatch(header)
-        if found is None:
-            return False
-        host = _normal_form(found[1])
         # The address of this connection is the machine's own, on any of its interfaces
-        return host in self._names or (server is not None and host == _normal_form(server[0]))
+        own = _normal_form(scope["server"][0]) if scope["server"] else None
+        for name, value in scope["headers"]:
+            if name == b"host":
+                header: str = value.decode("latin-1")
+                found = HEADER.fullmatch(header)
+                if found is None or _normal_form(found[1]) not in {*self._names, own}:
+                    return header
+        return None
 
 
 def _normal_form(host: str) -> str:
@@ -206,9 +185,6 @@ def _normal_form(host: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError:
         return text
-
-
-# --- the server -----------------------------------------------------------------------------------
 
 
 class Connection(H11Protocol):
@@ -261,22 +237,19 @@ class Connection(H11Protocol):
 
     def _update_waiting(self) -> None:
         """Wait while it is the client's turn; a single byte does not restart the time."""
-        if not self._is_clients_turn():
-            self._stop_waiting()
-        elif self not in self._waiting:
-            self._waiting[self] = self.loop.call_later(self._patience, self._give_up)
-            if len(self._waiting) > MOST_WAITING:
-                next(iter(self._waiting))._give_up()
-
-    def _is_clients_turn(self) -> bool:
         cycle = self.cycle
-        return (
+        if not (
             cycle is None
             or cycle.more_body
             or cycle.response_complete
             or self.flow.write_paused
             or self.transport.is_closing()  # while what is written has not been read
-        )
+        ):
+            self._stop_waiting()
+        elif self not in self._waiting:
+            self._waiting[self] = self.loop.call_later(self._patience, self._give_up)
+            if len(self._waiting) > MOST_WAITING:
+                next(iter(self._waiting))._give_up()
 
     def _stop_waiting(self) -> None:
         timer = self._waiting.pop(self, None)
@@ -289,9 +262,7 @@ class Connection(H11Protocol):
         self._end(Problem(408, words), self._next_has_begun())
 
     def _next_has_begun(self) -> bool:
-        left = bool(self.conn.trailing_data[0])
-        rest_of_last = self.cycle and self.cycle.more_body
-        return left and not rest_of_last
+        return bool(self.conn.trailing_data[0]) and not (self.cycle and self.cycle.more_body)
 
     def _end(self, problem: Problem, next_has_begun: bool) -> None:
         """Close the connection; answer a request that has begun to arrive with a problem."""
@@ -315,11 +286,8 @@ class Connection(H11Protocol):
     def shutdown(self) -> None:
         """Shut down gracefully: a complete request is answered, and the answer is sent."""
         cycle = self.cycle
-        if (
-            cycle
-            and not cycle.response_complete
-            and (cycle.response_started or not cycle.more_body)
-        ):
+        open_ = cycle and not cycle.response_complete
+        if open_ and (cycle.response_started or not cycle.more_body):
             cycle.keep_alive = False
         elif self.transport.get_write_buffer_size():
             self.transport.close()  # when all of it has been read
@@ -360,26 +328,22 @@ class Server(uvicorn.Server):
                 listener.close()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
+        path, app = scope["path"], self._app
         host = self._hosts.refused(scope)
-        app: ASGIApp = self._app if host is None else misdirected(host).answer(path)
-        if "\0" in path:  # some releases of Starlette fail on such a path
-            app = Problem(404, "Nothing here has a NUL in its name.").answer(path)
         if self.should_exit:
             app = unavailable(f"{STOPS} nothing was done.", Connection="close").answer(path)
+        elif "\0" in path:  # some releases of Starlette fail on such a path
+            app = Problem(404, "Nothing here has a NUL in its name.").answer(path)
+        elif host is not None:
+            words = (
+                f"This endpoint does not answer to the host {host!r:.100}. Take the address that "
+                "was printed when it was started, or start it with "
+                "serve(allowed_hosts=['NAME']) or asyncsim serve --allow-host NAME."
+            )
+            app = Problem(421, words).answer(path)
         try:
             await app(scope, receive, send)
         except asyncio.CancelledError:  # the loop ends, and the server was not stopped before
             cut = unavailable(f"{STOPS} what was asked for may have been done.", Connection="close")
             with suppress(RuntimeError):  # an answer has begun
                 await cut.answer(path)(scope, receive, send)
-
-
-def misdirected(host: str) -> Problem:
-    """Return the problem of a request for a host that the endpoint does not answer to."""
-    return Problem(
-        421,
-        f"This endpoint does not answer to the host {host!r:.100}. Take the address that was "
-        "printed when it was started, or start it with serve(allowed_hosts=['NAME']) or "
-        "asyncsim serve --allow-host NAME.",
-    )

@@ -107,13 +107,13 @@ class LiveSimulation(Simulation):
         store: Store | None = None,
     ) -> None:
         scenario = setup.scenario
-        self.held = setup.held
+        self.held = setup.hold
         waits = Waits(scenario.server.policy) if store is None else StoredWaits(scenario, store)
         super().__init__(scenario, strategy, draws, waits=waits)
         self.fields: StoredFields | dict[int, Mapping[str, Any]]
         self.fields = {} if store is None else StoredFields(store)
         self._deadlines = None if store is None else Deadlines(store, self.clock, self._time_out)
-        self._heartbeats = setup.heartbeats
+        self._heartbeats = setup.heartbeat
         self._responses = responses
         self.stopped = True  # it ends with the session
         self.unnoticed = Counter[int]()  # open waits whose work is complete, by node

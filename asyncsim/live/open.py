@@ -59,8 +59,8 @@ def live(
     speed
         Simulated seconds per real second once `play()` is called.
     store
-        A database file (SQLite) with a record of each wait. If this process is killed at any
-        moment, open the file again, and the session resumes. By default all is kept in memory.
+        A database file (SQLite) with a record of each wait; by default all is kept in memory.
+        A session that is killed at any moment resumes when the file is opened again.
     seed
         Key of the random numbers.
     hold
@@ -68,18 +68,18 @@ def live(
     heartbeat
         A wait times out if `Session.heartbeat` is not called for this long; also by step.
     profile
-        Answer finishes as another engine does, such as ``"camunda 8"``: by policy, and over REST
-        by its status codes where a source names them; see `asyncsim.profiles`.
+        Answer finishes by the policy and the REST status codes of another engine, such as
+        ``"camunda 8"``; see `asyncsim.profiles`.
     on_response
         A function that handles the immediate response of a call before the step waits; see
-        `OutgoingCall`. Also by step. It is not kept in a store: give it again.
+        `OutgoingCall`. Also by step. It is not kept in a store.
 
     Raises
     ------
     ScenarioError
         If an argument is wrong, or the store holds another session than the one described.
     StoreError
-        If the store cannot be read or written, is damaged, or is being played by another session.
+        If the store cannot be read or written, is damaged, or is played by another session.
 
     Examples
     --------
@@ -104,7 +104,12 @@ def live(
         setup, kept = None, open_existing(store)
     try:
         if setup is None:
-            _check_alone(strategy, against, seed, hold, heartbeat, profile)
+            described = (strategy, against, seed, hold, heartbeat, profile)
+            names = ("strategy", "against", "seed", "hold", "heartbeat", "profile")
+            for name, value in zip(names, described, strict=True):
+                if value not in (None, (), 0, False):  # a store knows what it plays
+                    given = f"the store knows its own, got {name}={value!r}"
+                    raise ScenarioError(f"{name} goes with a scenario; {given}")
         kept.own()
         if kept.empty and setup is not None:
             if store is not None:
@@ -125,16 +130,6 @@ def live(
         raise
 
 
-def _check_alone(*described: object) -> None:
-    """Refuse arguments without effect: a store knows what it plays."""
-    names = ("strategy", "against", "seed", "hold", "heartbeat", "profile")
-    for name, value in zip(names, described, strict=True):
-        if value not in (None, (), 0, False):
-            raise ScenarioError(
-                f"{name} goes with a scenario; the store knows its own, got {name}={value!r}"
-            )
-
-
 def finish_in_store(
     store: str | Path,
     serial_number: str,
@@ -144,8 +139,8 @@ def finish_in_store(
 ) -> Answer:
     """Finish a waiting step in a store, whether or not a process plays its session.
 
-    The record is finished when this returns. The instance continues when the process that plays
-    the session next looks at the store, or when the store is next opened.
+    The record is finished when this returns; the instance continues when its player next looks at
+    the store.
 
     Parameters
     ----------
@@ -199,7 +194,7 @@ def finish_record(store: Store, waits: StoredWaits, given: Finish) -> Answer:
 
 
 class Replay(Session):
-    """A session played again from its first instant, to be watched; made by `asyncsim.replay`.
+    """A session played again from its first instant; made by `asyncsim.replay`.
 
     It has the clock and the tables of a session, but takes no inputs.
     """
@@ -275,8 +270,7 @@ def replay(
     Parameters
     ----------
     store
-        The file of the session (`Session.backup`, or its own store). It is only read, also while
-        the session is played.
+        The file of the session, or a backup. It is only read, also while the session is played.
     against
         Other strategies to play beside it than those of the session.
     speed

@@ -16,7 +16,6 @@ import time
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Annotated, Any
-from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -125,17 +124,16 @@ Serial numbers are small whole numbers in order, and easy to guess. What protect
 right to call: give the token as `Authorization: Bearer …` (the button *Authorize*), or as
 `?token=…`.
 """
-WORKFLOW = 1
-"""Number of the only workflow of a session."""
+WORKFLOW = 1  # number of the only workflow of a session
 KEY_HELP = (
     "The same finish with the same key gets the answer of the first one again, also after a crash."
 )
 LIST_QUERY = ("limit", "offset", "like")
+# Where a token may stand, as OpenAPI puts it; one of these must hold it
 TOKEN_PLACES = {
     "HTTPBearer": {"type": "http", "scheme": "bearer"},
     "APIKeyQuery": {"type": "apiKey", "in": "query", "name": "token"},
 }
-"""Where a token may stand, as OpenAPI puts it; one of these must hold it."""
 
 
 class RateLimiter:
@@ -179,16 +177,13 @@ class Guard:
                 headers={"WWW-Authenticate": "Bearer"},
             )
         self._check_limit()
-        reject_unknown_query(request)
-
-
-def reject_unknown_query(request: Request) -> None:
-    """Reject unknown query parameters: they are mistakes."""
-    known = ["token", *(LIST_QUERY if request.scope["path"].endswith("/serverEvents") else ())]
-    for name in request.query_params:
-        if name not in known:
-            words = ", ".join(repr(word) for word in known)
-            raise Problem(400, f"The query may have {words}, got {name!r}{nearest(name, known)}")
+        known = ["token", *(LIST_QUERY if request.scope["path"].endswith("/serverEvents") else ())]
+        for name in request.query_params:
+            if name not in known:
+                words = ", ".join(repr(word) for word in known)
+                raise Problem(
+                    400, f"The query may have {words}, got {name!r}{nearest(name, known)}"
+                )
 
 
 async def body_fields(request: Request) -> dict[str, Any] | None:
@@ -209,15 +204,18 @@ async def body_fields(request: Request) -> dict[str, Any] | None:
     return fields
 
 
-def json_body(**content: object) -> dict[str, Any]:
-    """Return an optional JSON body as OpenAPI describes it."""
+def checked(fields: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return data fields, checked; raise a 400 if a record cannot hold them."""
+    with problem(400, ScenarioError):
+        return None if fields is None else data_fields(fields)
+
+
+def _json_body(**content: object) -> dict[str, Any]:
     return {"requestBody": {"required": False, "content": {"application/json": content}}}
 
 
 DataFields = Annotated[dict[str, Any] | None, Depends(body_fields)]
-BODY = json_body(schema={"type": "object"}, example={"InvoiceNo": 42})
-RETRY_BODY = json_body(schema=RetryOptions.model_json_schema())
-FINISH_PROBLEMS = described_problems(404, 409, 410, 413, 422)
+BODY = _json_body(schema={"type": "object"}, example={"InvoiceNo": 42})
 
 
 def application(session: Session, token: str, limit: RateLimit | None = None) -> FastAPI:
@@ -238,24 +236,18 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
         dependencies=[Depends(Guard(token, limit))],
         responses=described_problems(400, 401, 408, 421, 429, 503),
     )
-    views = Views(session)
-    add_server_events(router, views, session)
-    add_finish(router, session, session.scenario.server.finish_limit if limit is None else None)
-    add_actions(router, session)
-    add_workflows(router, views, session)
+    _add_server_events(router, session)
+    _add_finish(router, session, session.scenario.server.finish_limit if limit is None else None)
+    _add_actions(router, session)
+    _add_workflows(router, session)
     app.include_router(router)
-    app.get("/", include_in_schema=False)(redirect_to_docs)
+    app.get("/", include_in_schema=False)(lambda: RedirectResponse("/docs"))
     answer_problems(app, session)
-    adapt_description(app, title)
+    _adapt_description(app, title)
     return app
 
 
-def redirect_to_docs() -> Response:
-    """Redirect / to /docs."""
-    return RedirectResponse("/docs")
-
-
-def adapt_description(app: FastAPI, title: str) -> None:
+def _adapt_description(app: FastAPI, title: str) -> None:
     """Describe the place of the token, and problem documents in place of FastAPI's own errors."""
     plain = app.openapi
 
@@ -278,62 +270,40 @@ def adapt_description(app: FastAPI, title: str) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-class Views:
-    """Records and instances of a session, as JSON documents."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def moment(self, instant: float | None) -> str | None:
-        """Return an instant as a moment of the scenario's calendar."""
-        if instant is None or math.isnan(instant):
-            return None
-        return self._session.timestamp(instant).isoformat()
-
-    def event(self, record: Mapping[str, Any]) -> ServerEvent:
-        """Return a record."""
-        return ServerEvent(
-            serialNumber=record["serial_number"],
-            instanceId=record["instance"],
-            workflow=self._session.scenario.process.name,
-            step=record["step"],
-            system=record["system"],
-            state=record.get("state", "waiting"),
-            waitingSince=self.moment(record["armed"]),
-            deadline=self.moment(record["deadline"]),
-            dataFields=record.get("data"),
-        )
-
-    def instance(self, number: int) -> Instance:
-        """Return an instance."""
-        with problem(404, ScenarioError):
-            found = self._session.instance(number)
-        return Instance(
-            id=number,
-            workflow=found["process"],
-            outcome=found["outcome"],
-            started=self.moment(found["arrived"]),
-            ended=self.moment(found["ended"]),
-            dataFields=found["fields"],
-            serverEvents=[self.event(record) for record in found["waits"]],
-        )
+def _moment(session: Session, instant: float | None) -> str | None:
+    if instant is None or math.isnan(instant):
+        return None
+    return session.timestamp(instant).isoformat()
 
 
-def add_server_events(router: APIRouter, views: Views, session: Session) -> None:
-    """Add the paths of steps that wait."""
+def _event(session: Session, record: Mapping[str, Any]) -> ServerEvent:
+    return ServerEvent(
+        serialNumber=record["serial_number"],
+        instanceId=record["instance"],
+        workflow=session.scenario.process.name,
+        step=record["step"],
+        system=record["system"],
+        state=record.get("state", "waiting"),
+        waitingSince=_moment(session, record["armed"]),
+        deadline=_moment(session, record["deadline"]),
+        dataFields=record.get("data"),
+    )
 
+
+def _add_server_events(router: APIRouter, session: Session) -> None:
     @router.get("/serverEvents", tags=["server events"])
     def list_server_events(
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         offset: Annotated[int, Query(ge=0, le=MOST)] = 0,
         like: Annotated[
-            str, Query(description="Part of a number, a step or a system.", max_length=LONGEST_LIKE)
+            str,
+            Query(description="Part of a number, a step or a system.", max_length=LONGEST_LIKE),
         ] = "",
     ) -> ServerEvents:
         """List the steps that wait now."""
         total, page = session.page(like, offset, limit)
         rows: Any = page.to_dict("records")
-        return ServerEvents(total=total, items=[views.event(record) for record in rows])
+        return ServerEvents(total=total, items=[_event(session, record) for record in rows])
 
     @router.get(
         "/serverEvents/{serialNumber}", tags=["server events"], responses=described_problems(404)
@@ -341,11 +311,10 @@ def add_server_events(router: APIRouter, views: Views, session: Session) -> None
     def get_server_event(serialNumber: str) -> ServerEvent:
         """Return one step, in whatever state it is."""
         with problem(404, UnknownSerialNumber):
-            return views.event(session.wait(serialNumber))
+            return _event(session, session.wait(serialNumber))
 
 
-def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> None:
-    """Add the path that finishes a step."""
+def _add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> None:
     check_limit, group_commit = RateLimiter(limit), GroupCommit(session)
 
     @router.post(
@@ -353,7 +322,10 @@ def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> 
         status_code=204,
         tags=["server events"],
         openapi_extra=BODY,
-        responses={202: {"description": "Kept until the step waits."}, **FINISH_PROBLEMS},
+        responses={
+            202: {"description": "Kept until the step waits."},
+            **described_problems(404, 409, 410, 413, 422),
+        },
     )
     async def finish_server_event(
         serialNumber: str,
@@ -377,9 +349,7 @@ def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> 
         raise session.error_for(answer, serialNumber)
 
 
-def add_actions(router: APIRouter, session: Session) -> None:
-    """Add the paths of other actions on a step that waits."""
-
+def _add_actions(router: APIRouter, session: Session) -> None:
     @router.post(
         "/serverEvents/{serialNumber}/heartbeat",
         status_code=204,
@@ -394,7 +364,7 @@ def add_actions(router: APIRouter, session: Session) -> None:
     @router.post(
         "/serverEvents/{serialNumber}/retry",
         tags=["server events"],
-        openapi_extra=RETRY_BODY,
+        openapi_extra=_json_body(schema=RetryOptions.model_json_schema()),
         responses=described_problems(404, 409, 410, 413),
     )
     def retry(serialNumber: str, fields: DataFields) -> SerialNumber:
@@ -407,9 +377,7 @@ def add_actions(router: APIRouter, session: Session) -> None:
         return SerialNumber(serialNumber=session.retry(serialNumber, call=options.call))
 
 
-def add_workflows(router: APIRouter, views: Views, session: Session) -> None:
-    """Add the paths of workflows and their instances, and the clock's."""
-
+def _add_workflows(router: APIRouter, session: Session) -> None:
     def known(workflow: int) -> None:
         if workflow != WORKFLOW:
             raise Problem(404, f"There is one workflow here, number {WORKFLOW}.")
@@ -442,7 +410,17 @@ def add_workflows(router: APIRouter, views: Views, session: Session) -> None:
     def get_instance(workflow: int, instance: int) -> Instance:
         """Return the state of an instance."""
         known(workflow)
-        return views.instance(instance)
+        with problem(404, ScenarioError):
+            found = session.instance(instance)
+        return Instance(
+            id=instance,
+            workflow=found["process"],
+            outcome=found["outcome"],
+            started=_moment(session, found["arrived"]),
+            ended=_moment(session, found["ended"]),
+            dataFields=found["fields"],
+            serverEvents=[_event(session, record) for record in found["waits"]],
+        )
 
     @router.get("/clock", tags=["clock"])
     def get_clock() -> ClockState:
@@ -450,63 +428,43 @@ def add_workflows(router: APIRouter, views: Views, session: Session) -> None:
         return ClockState(now=session.at.isoformat(), speed=session.speed, playing=session.playing)
 
 
-def checked(fields: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return data fields, checked; raise a 400 if a record cannot hold them."""
-    with problem(400, ScenarioError):
-        return None if fields is None else data_fields(fields)
-
-
-MOST_TOGETHER = 100
-"""Finishes in a group, so that each is answered soon."""
-WaitingFinish = tuple[Finish, asyncio.Future[str]]
+MOST_TOGETHER = 100  # finishes in a group, so that each is answered soon
 
 
 class GroupCommit:
     """Plays the finishes that wait at the same moment together, in a thread, with one commit.
 
     A disk is slow, and a group costs no more than one. Each finish is acknowledged when it is on
-    the disk. While a group is written, the next one gathers.
+    the disk. While a group is written, the next one gathers. All is done in one event loop.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, list[WaitingFinish]]
-        self._waiting = WeakKeyDictionary()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._gathering: list[Finish] | None = None
+        self._task: asyncio.Task[Sequence[str | Exception]] | None = None  # plays the last group
 
     async def finish(self, given: Finish) -> Answer:
         """Return the answer to a finish when it is durable, or raise the error it has led to."""
-        loop = asyncio.get_running_loop()
-        mine: asyncio.Future[str] = loop.create_future()
-        waiting = self._waiting.setdefault(loop, [])
-        waiting.append((given, mine))
-        if len(waiting) == 1:
-            task = loop.create_task(self._answer_all(waiting))
-            self._tasks.add(task)  # a loop holds its tasks weakly
-            task.add_done_callback(self._tasks.discard)
-        return Answer[await mine]
+        before = None if self._task is None or self._task.done() else self._task
+        group, task = self._gathering, before
+        if group is None or task is None or len(group) == MOST_TOGETHER:
+            group = self._gathering = []
+            task = self._task = asyncio.create_task(self._play(group, before))
+        group.append(given)
+        place = len(group) - 1
+        answer = (await asyncio.shield(task))[place]
+        if isinstance(answer, Exception):
+            raise answer
+        return Answer[answer]
 
-    async def _answer_all(self, waiting: list[WaitingFinish]) -> None:
-        try:
-            while group := waiting[:MOST_TOGETHER]:
-                inputs = [given for given, _ in group]
-                answers: Sequence[str | Exception]
-                try:
-                    answers = await run_in_threadpool(self._answers, inputs)
-                except Exception as error:  # no thread can be started
-                    answers = [error] * len(inputs)
-                del waiting[: len(group)]  # not before: the first to come starts this task
-                for (_, future), answer in zip(group, answers, strict=True):
-                    if future.done():  # cancelled, with its request
-                        continue
-                    if isinstance(answer, Exception):
-                        future.set_exception(answer)
-                    else:
-                        future.set_result(answer)
-        finally:  # if this task is cancelled, so are all that would wait for ever
-            for _, future in waiting:
-                future.cancel()
-            waiting.clear()
+    async def _play(
+        self, group: list[Finish], before: asyncio.Task[Any] | None
+    ) -> Sequence[str | Exception]:
+        if before is not None:
+            await asyncio.wait([before])
+        if group is self._gathering:
+            self._gathering = None
+        return await run_in_threadpool(self._answers, group)
 
     def _answers(self, inputs: Sequence[Finish]) -> Sequence[str | Exception]:
         """Return the answer to each input, or its error."""

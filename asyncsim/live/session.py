@@ -169,14 +169,10 @@ class Session:
         Parameters
         ----------
         serial_number
-            Of a wait that is open, or whose instance has failed. It is stale afterwards.
+            Of a wait that is open, or whose instance has failed. It is stale afterwards. For any
+            other one a `SerialNumberError` is raised.
         call
             Whether the external system is called again, or the step only waits again.
-
-        Raises
-        ------
-        SerialNumberError
-            If the number is not known, or its instance has continued.
         """
         if not isinstance(call, bool):
             raise scenario_error("call", "must be True or False", call)
@@ -272,14 +268,10 @@ class Session:
             self._clock.speed = positive_speed(value)
 
     def play(self) -> None:
-        """Start the clock, without blocking the event loop (a notebook's kernel).
+        """Start the clock, in the event loop that is running (a notebook's kernel).
 
-        At the last moment of a session, 40 years after the start, it stops and logs a warning.
-
-        Raises
-        ------
-        EngineError
-            If no event loop is running here, as in a plain script.
+        Where none is running, as in a plain script, an `EngineError` is raised. At the last moment
+        of a session, 40 years after the start, the clock stops and logs a warning.
         """
         self._clock.start()
         self._notify_listeners()
@@ -315,10 +307,7 @@ class Session:
     def run_to_next_batch(self) -> pd.Timestamp:
         """Play up to a second before the next nightly batch begins; return that moment.
 
-        Raises
-        ------
-        ScenarioError
-            If no system of the scenario is a nightly batch.
+        Where no system of the scenario is a nightly batch, a `ScenarioError` is raised.
         """
         found = next_batch(self.scenario, self.now + BEFORE_BATCH)
         if found is None:
@@ -417,23 +406,14 @@ class Session:
         return as_text(serial_number) in self._simulation.twins.records
 
     def wait(self, serial_number: str) -> dict[str, Any]:
-        """Return the record of one wait, in whatever state it is.
-
-        Raises
-        ------
-        UnknownSerialNumber
-            If there is none.
-        """
+        """Return the record of one wait, in whatever state, or raise `UnknownSerialNumber`."""
         with self._written():
             return wait_records(self.store, "serial_number", self._known(serial_number))[0]
 
     def instance(self, instance: int) -> dict[str, Any]:
         """Return the state of an instance: outcome, times, data fields, and its waits.
 
-        Raises
-        ------
-        ScenarioError
-            If no instance has this number.
+        If no instance has this number, a `ScenarioError` is raised.
         """
         with self._written():
             main = self._main
@@ -514,12 +494,8 @@ class Session:
     def reset(self) -> None:
         """Start the scenario again from its beginning, on the same random numbers.
 
-        The clock is paused, and all inputs are deleted.
-
-        Raises
-        ------
-        EngineError
-            If the session has a store: its journal is not deleted.
+        The clock is paused, and all inputs are deleted. If the session has a store, its journal is
+        not deleted, and an `EngineError` is raised.
         """
         if self.why_no_reset:
             raise EngineError(self.why_no_reset)
@@ -533,12 +509,8 @@ class Session:
         """Copy the session into a new file, which can be opened or replayed.
 
         Use this, and not a copy of the store's files, while the session is open. It also saves a
-        session whose own file cannot be written any more.
-
-        Raises
-        ------
-        ScenarioError
-            If there is such a file already, or it cannot be written.
+        session whose own file cannot be written any more. A file that exists already, or cannot be
+        written, raises a `ScenarioError`.
         """
         with self.store.lock:
             if self.store.about("format") is None:  # until now in memory only
