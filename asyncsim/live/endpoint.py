@@ -151,10 +151,8 @@ class Endpoint:
         header = shlex.quote(f"Authorization: Bearer {self.token}")
         if token_in_shell is not None:
             header = f'"Authorization: Bearer {token_in_shell}"'
-        return (
-            f"curl -si -X POST {self.url}{PATH}/serverEvents/{serial_number}/finish "
-            f"-H {header} -d {shlex.quote(data)}"
-        )
+        url = f"{self.url}{PATH}/serverEvents/{serial_number}/finish"
+        return f"curl -si -X POST {url} -H {header} -d {shlex.quote(data)}"
 
     def stop(self) -> None:
         """Stop serving; the session goes on."""
@@ -224,9 +222,8 @@ def host_names(value: Iterable[str]) -> tuple[str, ...]:
     try:
         return tuple(_host_name(name) for name in texts(value))
     except ValueError:  # InvalidValue among them
-        raise InvalidValue(
-            "must be a list of hosts without scheme and port, such as ['room.example']"
-        ) from None
+        right = "must be a list of hosts without scheme and port, such as ['room.example']"
+        raise InvalidValue(right) from None
 
 
 def _host_name(name: str) -> str:

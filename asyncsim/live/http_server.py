@@ -132,10 +132,8 @@ def _problem_of(request: Request, error: Exception, session: Session) -> Problem
             return Problem(session.setup.status_of(answer), f"{_sentence(error)} {next_step}")
         case StoreError():
             logger.warning("%s: %s", where, error)
-            return unavailable(
-                "The session's store cannot be used now, and nothing was done. "
-                "The server's log says why."
-            )
+            unusable = "The session's store cannot be used now, and nothing was done."
+            return unavailable(f"{unusable} The server's log says why.")
         case EngineError():
             logger.error("%s: %s", where, error, exc_info=error)
             return Problem(500, f"The session has failed: {error}. See the server's log.")
@@ -187,6 +185,16 @@ def _normal_form(host: str) -> str:
         return text
 
 
+def _then_update(name: str) -> Any:
+    """Return a method of uvicorn's connection after which it may be another one's turn."""
+
+    def method(self: Connection, *given: Any) -> None:
+        getattr(H11Protocol, name)(self, *given)
+        self._update_waiting()
+
+    return method
+
+
 class Connection(H11Protocol):
     """A connection that ends when its client keeps the server waiting.
 
@@ -205,35 +213,16 @@ class Connection(H11Protocol):
         self._waiting = waiting
         self._patience = patience
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start waiting for a request."""
-        super().connection_made(transport)
-        self._update_waiting()
+    connection_made = _then_update("connection_made")
+    data_received = _then_update("data_received")
+    on_response_complete = _then_update("on_response_complete")
+    pause_writing = _then_update("pause_writing")
+    resume_writing = _then_update("resume_writing")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         super().connection_lost(exc)
         self._stop_waiting()
-
-    def data_received(self, data: bytes) -> None:
-        """Read what has arrived; keep waiting if it is not a whole request."""
-        super().data_received(data)
-        self._update_waiting()
-
-    def on_response_complete(self) -> None:
-        """Start waiting for the next request."""
-        super().on_response_complete()
-        self._update_waiting()
-
-    def pause_writing(self) -> None:
-        """Start waiting for the client to read."""
-        super().pause_writing()
-        self._update_waiting()
-
-    def resume_writing(self) -> None:
-        """Stop waiting for the client to read."""
-        super().resume_writing()
-        self._update_waiting()
 
     def _update_waiting(self) -> None:
         """Wait while it is the client's turn; a single byte does not restart the time."""

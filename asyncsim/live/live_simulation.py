@@ -58,10 +58,8 @@ class Deadlines:
 
     def set(self, wait: Wait, due: float, timeout: float | None) -> None:
         """Set when a wait times out; `timeout` is the latest instant, in spite of heartbeats."""
-        self._store.do(
-            "insert or replace into deadlines values (?, ?, ?, ?, ?)",
-            (wait.serial_number, due, timeout, wait.row + 1, wait.number),
-        )
+        cells = wait.serial_number, due, timeout, wait.row + 1, wait.number
+        self._store.do("insert or replace into deadlines values (?, ?, ?, ?, ?)", cells)
         self._schedule((due, wait.row, wait.number))
 
     def drop(self, serial_number: str) -> None:
@@ -185,9 +183,8 @@ class LiveSimulation(Simulation):
     def _response_to(self, wait: Wait, node: Call) -> str:
         drawn = super()._response_to(wait, node)
         fields = self.fields.get(wait.row, {})
-        response, data = self._responses.to_call(
-            wait, node, drawn, fields, self._deadlines is not None
-        )
+        asks = self._deadlines is not None
+        response, data = self._responses.to_call(wait, node, drawn, fields, asks)
         self._add_fields(wait.row, data)
         return response
 
@@ -215,10 +212,8 @@ class LiveSimulation(Simulation):
             _, handled = self.workers.book(Job.CALLBACK, now, self.callback_work)
         wait.deliveries += 1
         self.waits.changed(wait)
-        place = wait.serial_number, wait.row, wait.step
-        self.deliveries.append(
-            Delivery(*place, wait.deliveries - 1, now, now, handled, answer.text)
-        )
+        place = wait.serial_number, wait.row, wait.step, wait.deliveries - 1
+        self.deliveries.append(Delivery(*place, now, now, handled, answer.text))
         if answer is Answer.FINISHED:
             self._closed(wait)
         if completes:
@@ -308,10 +303,8 @@ class LiveSimulation(Simulation):
 
     def why_no_retry(self, wait: Wait) -> str:
         """Return why a step cannot be entered again, or nothing if it can."""
-        failed, now = (
-            self.outcomes[wait.row] is Outcome.FAILED,
-            self.replaced_by.get(wait.serial_number),
-        )
+        now = self.replaced_by.get(wait.serial_number)
+        failed = self.outcomes[wait.row] is Outcome.FAILED
         if now or not (wait.state is State.ARMED or failed):
             hint = f"; it was tried again as {now!r}" if now else ""
             return f"its instance has gone on from there ({wait.state.value}){hint}"

@@ -12,20 +12,12 @@ from attrs import evolve
 
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import EngineError, ScenarioError
-from asyncsim.live.journal import (
-    WITHOUT_ANSWER,
-    Finish,
-    Input,
-    Journal,
-    JournalEntry,
-    data_fields,
-    idempotency_key,
-)
+from asyncsim.live.journal import WITHOUT_ANSWER, Finish, Input, Journal, JournalEntry
 from asyncsim.live.real_time_clock import positive_speed
 from asyncsim.live.records import Handler, StoredWaits, store_response, stored_responses
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup, checked_strategies
-from asyncsim.live.store import IN_MEMORY, Store, as_text, open_existing
+from asyncsim.live.store import IN_MEMORY, Store, open_existing
 from asyncsim.model.profiles import Profile
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
@@ -169,9 +161,7 @@ def finish_in_store(
     kept = open_existing(store)
     try:
         waits = StoredWaits(Setup.kept_in(kept).scenario, kept)
-        fields = None if data is None else data_fields(data)
-        given = Finish(as_text(serial_number), fields, idempotency_key(key))
-        return finish_record(kept, waits, given)
+        return finish_record(kept, waits, Finish.of(serial_number, data, key))
     finally:
         kept.close()
 
@@ -256,10 +246,8 @@ class Replay(Session):
 
     def apply(self, inputs: Sequence[Input]) -> list[str | ScenarioError]:
         """Refuse inputs: all of them are in the journal."""
-        raise EngineError(
-            f"{inputs[0].kind} is not for a replay, which plays what was; "
-            "take live(store=…) to resume the session"
-        )
+        plays = "which plays what was; take live(store=…) to resume the session"
+        raise EngineError(f"{inputs[0].kind} is not for a replay, {plays}")
 
 
 def replay(

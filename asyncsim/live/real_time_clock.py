@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import pandas as pd
@@ -149,21 +150,15 @@ def next_batch(scenario: Scenario, now: float) -> tuple[float, str] | None:
     """Return when the next batch starts, and the name of its system; None if there is none."""
     starts = []
     for name, batch in batches(scenario):
-        nights = batch.nights(scenario.calendar)
-        start = next((night.start for night in nights if night.start > now), None)
-        if start is not None:
-            starts.append((start, name))
+        later = (one.start for one in batch.nights(scenario.calendar) if one.start > now)
+        starts += [(start, name) for start in islice(later, 1)]
     return min(starts, default=None)
 
 
 def batches(scenario: Scenario) -> list[tuple[str, Batch]]:
     """Return all nightly batches, links of chains among them, with the names of their systems."""
-    return [
-        (name, link)
-        for name, system in scenario.systems.items()
-        for link in links_of(system)
-        if isinstance(link, Batch)
-    ]
+    links = [(name, link) for name, one in scenario.systems.items() for link in links_of(one)]
+    return [(name, link) for name, link in links if isinstance(link, Batch)]
 
 
 def positive_speed(value: Any) -> float:

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from fastapi.security import APIKeyQuery, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -129,11 +130,8 @@ KEY_HELP = (
     "The same finish with the same key gets the answer of the first one again, also after a crash."
 )
 LIST_QUERY = ("limit", "offset", "like")
-# Where a token may stand, as OpenAPI puts it; one of these must hold it
-TOKEN_PLACES = {
-    "HTTPBearer": {"type": "http", "scheme": "bearer"},
-    "APIKeyQuery": {"type": "apiKey", "in": "query", "name": "token"},
-}
+BEARER = HTTPBearer(auto_error=False)  # the places where a token may stand, also in OpenAPI
+IN_QUERY = APIKeyQuery(name="token", auto_error=False)
 
 
 class RateLimiter:
@@ -150,11 +148,8 @@ class RateLimiter:
         with self._lock:
             pause = self._admission.admit(time.monotonic())
         if pause > 0:
-            raise Problem(
-                429,
-                f"Too many requests: try again in {pause:.1f} s.",
-                headers={"Retry-After": str(int(pause) + 1)},
-            )
+            again = {"Retry-After": str(int(pause) + 1)}
+            raise Problem(429, f"Too many requests: try again in {pause:.1f} s.", headers=again)
 
 
 class Guard:
@@ -164,18 +159,20 @@ class Guard:
         self._token = token.encode()
         self._check_limit = RateLimiter(limit)
 
-    async def __call__(self, request: Request) -> None:  # in the loop: a thread costs more
+    async def __call__(  # in the loop: a thread costs more
+        self,
+        request: Request,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
+        in_query: Annotated[str | None, Depends(IN_QUERY)],
+    ) -> None:
         """Raise a 401 without the token, a 429 above the limit, a 400 for an unknown parameter."""
-        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-        given = bearer.strip() if scheme.lower() == "bearer" else ""
-        given = given or request.query_params.get("token", "")
+        given = (bearer.credentials.strip() if bearer else "") or in_query or ""
         if not secrets.compare_digest(given.encode(), self._token):
-            raise Problem(
-                401,
+            words = (
                 "Give the token that was printed when the endpoint was started, as "
-                "'Authorization: Bearer …' or as '?token=…'.",
-                headers={"WWW-Authenticate": "Bearer"},
+                "'Authorization: Bearer …' or as '?token=…'."
             )
+            raise Problem(401, words, headers={"WWW-Authenticate": "Bearer"})
         self._check_limit()
         known = ["token", *(LIST_QUERY if request.scope["path"].endswith("/serverEvents") else ())]
         for name in request.query_params:
@@ -225,17 +222,11 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
     finishes.
     """
     title = f"asyncsim: {session.scenario.name}"
-    app: FastAPI = FastAPIOffline(
-        title=escape(title),  # it goes into the page as it is
-        version="1",
-        description=ABOUT,
-        redoc_url=None,
-    )
-    router = APIRouter(
-        prefix=PATH,
-        dependencies=[Depends(Guard(token, limit))],
-        responses=described_problems(400, 401, 408, 421, 429, 503),
-    )
+    shown = escape(title)  # it goes into the page as it is
+    app: FastAPI = FastAPIOffline(title=shown, version="1", description=ABOUT, redoc_url=None)
+    common = described_problems(400, 401, 408, 421, 429, 503)
+    guards = [Depends(Guard(token, limit))]
+    router = APIRouter(prefix=PATH, dependencies=guards, responses=common)
     _add_server_events(router, session)
     _add_finish(router, session, session.scenario.server.finish_limit if limit is None else None)
     _add_actions(router, session)
@@ -248,20 +239,18 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
 
 
 def _adapt_description(app: FastAPI, title: str) -> None:
-    """Describe the place of the token, and problem documents in place of FastAPI's own errors."""
+    """Describe problem documents in place of FastAPI's own errors."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         whole = plain()  # made once, so what is changed here stays changed
         whole["info"]["title"] = title
-        whole["components"]["securitySchemes"] = TOKEN_PLACES
         schemas = whole["components"]["schemas"]
         for own in ("HTTPValidationError", "ValidationError"):
             schemas.pop(own, None)
         schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
         for path in whole["paths"].values():
             for operation in path.values():
-                operation["security"] = [{place: []} for place in TOKEN_PLACES]
                 own = operation["responses"].get("422", {}).get("content", {})
                 if "application/json" in own:
                     del operation["responses"]["422"]

@@ -41,7 +41,6 @@ from asyncsim.live.journal import (
     Retry,
     Start,
     data_fields,
-    idempotency_key,
 )
 from asyncsim.live.journaled_simulation import JournaledSimulation
 from asyncsim.live.live_simulation import LiveSimulation, with_rejected_finishes
@@ -135,11 +134,9 @@ class Session:
         """
         if not isinstance(strict, bool):
             raise scenario_error("strict", "must be True or False", strict)
-        fields = None if data is None else data_fields(data)
-        number = as_text(serial_number)
-        answer = Answer[self._apply(Finish(number, fields, idempotency_key(key)))]
+        answer = Answer[self._apply(Finish.of(serial_number, data, key))]
         if strict and not answer.accepted:
-            raise self.error_for(answer, number)
+            raise self.error_for(answer, as_text(serial_number))
         return answer
 
     def complete(self, serial_number: str, data: Mapping[str, Any] | None = None) -> None:

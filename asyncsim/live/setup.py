@@ -138,9 +138,8 @@ class Setup:
     def kept_in(cls, store: Store, on_response: Any = None) -> Setup:
         """Return the setup that a store was made for."""
         if store.empty:
-            raise ScenarioError(
-                f"store {store.path!r} is empty; start a session with live(scenario, store=…)"
-            )
+            start = "start a session with live(scenario, store=…)"
+            raise ScenarioError(f"store {store.path!r} is empty; {start}")
         if store.about("format") != FORMAT:
             made = store.about("asyncsim", "an early version")
             raise StoreError(
@@ -149,9 +148,8 @@ class Setup:
             )
         Journal(store).verify_description()
         scenario = scenario_files.loads(store.about("scenario"), Scenario, store.path)
-        main, *others = (
-            scenario_files.strategy_from(table, store.path) for table in store.about("strategies")
-        )
+        tables = store.about("strategies")
+        main, *others = (scenario_files.strategy_from(table, store.path) for table in tables)
         seed, hold, heartbeat = (store.about(name) for name in ("seed", "hold", "heartbeat"))
         made = cls.of(scenario, main, others, seed, hold, heartbeat or None, None, on_response)
         return evolve(made, profile=store.about("profile"), statuses=store.about("statuses"))
@@ -208,7 +206,6 @@ def _by_step(argument: str, value: Any, scenario: Scenario) -> dict[str, Any]:
         return dict.fromkeys(names, value)
     for name in value:
         if name not in names:
-            raise ScenarioError(
-                f"{argument} must name asynchronous steps, got {name!r}{nearest(str(name), names)}"
-            )
+            hint = nearest(str(name), names)
+            raise ScenarioError(f"{argument} must name asynchronous steps, got {name!r}{hint}")
     return dict(value)

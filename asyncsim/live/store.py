@@ -172,9 +172,8 @@ class Store:
         # Of the log that a killed process has left, SQLite reads up to the first damaged place
         lost = held.commits_behind()
         if lost > 1:
-            raise self.damaged(
-                f"{lost} writes are behind a damaged place of {self.path + '-wal'!r}"
-            )
+            log = f"{self.path}-wal"
+            raise self.damaged(f"{lost} writes are behind a damaged place of {log!r}")
         if lost:  # a power failure in the middle of a write leaves the same
             logger.warning(
                 "the last write in %s-wal is not whole and was left out: it was cut off before it "
@@ -437,23 +436,19 @@ class Store:
     def first_difference(self, *, counted_late: bool) -> str:
         """Return a record that differs from the replay since `begin_replay`, or nothing.
 
-        Records with a finish that waits to be played are skipped. So are the checks of a record
-        that waits if they are `counted_late`: only when the session is looked at.
+        Records with a finish that waits to be played are skipped, and so are the checks of a
+        record that waits if they are `counted_late`: only when the session is looked at.
         """
         if self._turn:
             self._turn.acquire(shared=True, patience=PATIENCE)
         apart = "serial_number not in (select serial_number from main.inputs where instant is null)"
-        for table, key, where in (
-            ("waits", "serial_number", apart),
-            ("fields", "instance", "true"),
-            ("deadlines", "serial_number", "true"),
-        ):
+        keys = {"waits": "serial_number", "fields": "instance", "deadlines": "serial_number"}
+        for table, key in keys.items():
+            where = apart if table == "waits" else "true"
             names = [row[1] for row in self.all(f"pragma main.table_info({table})")]
             if counted_late:
-                names = [
-                    f"iif(state = 'waiting', 0, {name})" if "checks" in name else name
-                    for name in names
-                ]
+                waits = "iif(state = 'waiting', 0, {})"
+                names = [waits.format(one) if "checks" in one else one for one in names]
             rows = f"select {', '.join(names)} from {{}}.{table} where {where}"
             kept, replayed = rows.format("main"), rows.format("temp")
             for one, other in ((kept, replayed), (replayed, kept)):
