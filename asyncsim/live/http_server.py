@@ -149,12 +149,10 @@ def _problem_of(request: Request, error: Exception, session: Session) -> Problem
 
 
 class Hosts:
-    """The hosts an endpoint answers to: of this machine, and those it is started with.
+    """The hosts an endpoint answers to: where it was asked to listen, its IP address, and others.
 
     A page of another site can have its own name point to this machine (DNS rebinding) and then read
     answers as if they came from its own server. Its requests carry that name as ``Host``.
-
-    `host` and `address` are where it was asked to listen, and the IP address it listens on.
     """
 
     def __init__(self, host: str, address: str, allowed: Iterable[str] = ()) -> None:
@@ -198,8 +196,8 @@ def _then_update(name: str) -> Any:
 class Connection(H11Protocol):
     """A connection that ends when its client keeps the server waiting.
 
-    `waiting` has all connections of the server that wait for their client, the longest first;
-    `patience` is the time in seconds within which a request must arrive, and an answer be read.
+    `waiting` has all that do, the longest first; within `patience` seconds a request must have
+    arrived, and an answer have been read.
     """
 
     def __init__(
@@ -292,16 +290,8 @@ class Server(uvicorn.Server):
         self._hosts = hosts
         waiting: dict[Connection, asyncio.TimerHandle] = {}
         connection: Any = functools.partial(Connection, waiting=waiting, patience=patience)
-        config = uvicorn.Config(
-            self._answer,
-            interface="asgi3",
-            http=connection,
-            ws="none",
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-        )
-        super().__init__(config)
+        quiet: Any = {"ws": "none", "lifespan": "off", "log_level": "warning", "access_log": False}
+        super().__init__(uvicorn.Config(self._answer, interface="asgi3", http=connection, **quiet))
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

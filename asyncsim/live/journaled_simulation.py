@@ -24,9 +24,8 @@ T = TypeVar("T")
 class JournaledSimulation:
     """Plays a setup from the instant that its store has reached.
 
-    `on_input` is called with every input that is played, those of the journal among them: when it
-    was played, what it was, and its answer in words. A `StoreError` is raised if the store's
-    records are not the result of its journal.
+    `on_input` is called with instant, input and answer in words of all that is played, and first
+    of the journal. If the records are not the result of the journal, a `StoreError` is raised.
     """
 
     def __init__(
@@ -57,8 +56,6 @@ class JournaledSimulation:
         with self.store.lock:
             self._twins = self._twins or self._replayed()
             return self._twins
-
-    # --- actions ----------------------------------------------------------------------------------
 
     def advance(self, target: float, budget: float) -> bool:
         """Play up to an instant; false if `budget` seconds of real time were too few."""
@@ -163,8 +160,6 @@ class JournaledSimulation:
             self.journal.set_played(entry.seq, twins.now, effective)
             entries.append((twins.now, entry))
         return entries
-
-    # --- replaying --------------------------------------------------------------------------------
 
     def _replayed(self) -> StrategyTwins:
         """Replay the journal, and compare the result with the records."""

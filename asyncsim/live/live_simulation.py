@@ -92,8 +92,7 @@ class Deadlines:
 class LiveSimulation(Simulation):
     """A scenario under one strategy, played up to the session's present instant.
 
-    With a store it is the main simulation, whose waits, data fields and deadlines are records;
-    without one it is a twin and keeps them in memory.
+    The main one has a store of waits, data fields and deadlines; a twin keeps them in memory.
     """
 
     def __init__(
@@ -188,8 +187,6 @@ class LiveSimulation(Simulation):
         self._add_fields(wait.row, data)
         return response
 
-    # --- what comes from outside ------------------------------------------------------------------
-
     def finish_from_outside(
         self, serial_number: str, data: Mapping[str, Any] | None
     ) -> tuple[Answer, bool]:
@@ -256,8 +253,6 @@ class LiveSimulation(Simulation):
         self._add_fields(wait.row, wait.data or self._handed.pop(wait.serial_number, None))
         super()._resume(wait)
 
-    # --- deadlines and heartbeats -----------------------------------------------------------------
-
     def _arm(self, wait: Wait) -> None:
         if wait.serial_number in self._ahead:
             self._ahead.remove(wait.serial_number)
@@ -272,11 +267,10 @@ class LiveSimulation(Simulation):
     def heartbeat(self, wait: Wait) -> bool:
         """Postpone the deadline of a wait; false if it has none that heartbeats postpone."""
         step = self._node(wait).step
-        if wait.state is not State.ARMED or not self._deadlines:
+        expected = self._heartbeats.get(step.name)
+        if wait.state is not State.ARMED or not self._deadlines or expected is None:
             return False
-        if step.name not in self._heartbeats:
-            return False
-        due, timeout = self.clock.now + self._heartbeats[step.name], None
+        due, timeout = self.clock.now + expected, None
         if step.timeout is not None:
             timeout = wait.armed + step.timeout
             due = min(due, timeout)
@@ -298,8 +292,6 @@ class LiveSimulation(Simulation):
         if self._deadlines is not None:
             self._deadlines.drop(wait.serial_number)
         super()._closed(wait)
-
-    # --- retries by an operator -------------------------------------------------------------------
 
     def why_no_retry(self, wait: Wait) -> str:
         """Return why a step cannot be entered again, or nothing if it can."""
@@ -345,9 +337,8 @@ class LiveSimulation(Simulation):
 
     def serial_number(self, node: Call, row: int) -> str:
         """Return the serial number under which an instance waits at a call now."""
-        if (node.index, row) in self._activations:  # even where a log has numbers of its own
-            return f"{row + 1}_{self._activations[node.index, row]}"
-        return super().serial_number(node, row)
+        number = self._activations.get((node.index, row))  # even where a log has its own
+        return super().serial_number(node, row) if number is None else f"{row + 1}_{number}"
 
     def activation(self, node: Call, row: int) -> int:
         """Return the activation number under which an instance waits at a call now."""
@@ -378,8 +369,7 @@ class StrategyTwins:
     """The main simulation of a session and its twins: one for each strategy, on the same numbers.
 
     Between two calls each has played everything up to and including `now`, so the instant of an
-    input suffices to replay it in its place. `replayed` has the answers of users' functions to
-    calls that are replayed.
+    input suffices to replay it; `replayed` has the answers of users' functions meanwhile.
     """
 
     def __init__(self, setup: Setup, store: Store, replayed: ResponseRecords | None = None) -> None:

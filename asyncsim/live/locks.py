@@ -97,9 +97,8 @@ class FileLock:
 class HeldOpen:
     """Holds a database's files open, so that no other process takes them for unused.
 
-    SQLite deletes the write-ahead log, and cuts its index to size, when it can lock them alone:
-    which it can once the record locks of this process are gone. These locks stay. The database is
-    open already, and writes ahead if it has a ``-wal`` file.
+    SQLite deletes the write-ahead log, and cuts its index, when it can lock them alone: once the
+    record locks of this process are gone. These locks stay. The database must be open already.
     """
 
     def __init__(self, path: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +113,9 @@ def live(
         found = Setup.kept_in(kept, on_response)
         what = setup.difference(found) if setup is not None else ""
         if what:
+            resume = "leave the scenario out to resume it, or take a new file"
             raise ScenarioError(
-                f"store {kept.path!r} holds a session with another {what}; leave the scenario out "
-                "to resume it, or take a new file"
+                f"store {kept.path!r} holds a session with another {what}; {resume}"
             )
         return Session(found, kept, speed)
     except BaseException:
@@ -158,12 +159,9 @@ def finish_in_store(
     'finished'
     >>> folder.cleanup()
     """
-    kept = open_existing(store)
-    try:
+    with closing(open_existing(store)) as kept:
         waits = StoredWaits(Setup.kept_in(kept).scenario, kept)
         return finish_record(kept, waits, Finish.of(serial_number, data, key))
-    finally:
-        kept.close()
 
 
 def finish_record(store: Store, waits: StoredWaits, given: Finish) -> Answer:
@@ -284,11 +282,8 @@ def replay(
     ('finished', True)
     >>> again.close(); session.close(); folder.cleanup()
     """
-    source = open_existing(store, read_only=True)
-    try:
+    with closing(open_existing(store, read_only=True)) as source:
         setup = Setup.kept_in(source)
         if against is not None:
             setup = evolve(setup, strategies=checked_strategies(setup.strategies[0], against))
         return Replay(setup, source, positive_speed(speed))
-    finally:
-        source.close()

@@ -138,12 +138,11 @@ def instant_of(moment: DurationLike | datetime, scenario: Scenario, now: float) 
         return float(calendar.seconds(moment))
     except (InvalidValue, ValueError, OverflowError, StopIteration):
         # Dates before year 1, say, or a clock time after the calendar's last day
-        raise scenario_error(
-            "until",
+        right = (
             "must be a clock time such as '22:00', a moment such as '2026-01-06 07:00', or a "
-            "duration from the scenario's start",
-            moment,
-        ) from None
+            "duration from the scenario's start"
+        )
+        raise scenario_error("until", right, moment) from None
 
 
 def next_batch(scenario: Scenario, now: float) -> tuple[float, str] | None:

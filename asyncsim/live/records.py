@@ -155,7 +155,7 @@ class StoredWaits(Waits):
 
 
 def waiting_page(
-    store: Store, scenario: Scenario, now: float, like: str = "", first: int = 0, most: int = -1
+    store: Store, scenario: Scenario, now: float, like: str, first: int, most: int
 ) -> tuple[int, pd.DataFrame]:
     """Return how many waiting records match a text, and `most` of them from `first` on."""
     if len(like) > LONGEST_LIKE:
@@ -163,19 +163,18 @@ def waiting_page(
     plain = re.sub("([%_!])", r"!\1", like)
     matches = (f"{plain}%", f"%{plain}%", f"%{plain}%") if like else ()
     where = f" and ({LIKE})" if like else ""
+    names = ["serial_number", "instance", "process", "step", "system"]
+    seconds = ["armed", "waiting_for", "deadline"]
     with store.lock:
         count = f"select count(*) from waits w where w.state = 'waiting'{where}"
         total = int(store.one(count, matches)[0])
         query = (
-            "select w.serial_number, w.instance, w.step, w.system, w.armed, d.due "
+            "select w.serial_number, w.instance, ?, w.step, w.system, w.armed, ? - w.armed, d.due "
             "from waits w left join deadlines d on d.serial_number = w.serial_number "
             f"where w.state = 'waiting'{where} order by w.instance, w.number limit ? offset ?"
         )
-        rows = store.all(query, (*matches, most, first))
-    names = ["serial_number", "instance", "step", "system", "armed", "deadline"]
-    table = pd.DataFrame(rows, columns=names).astype({"armed": float, "deadline": float})
-    table.insert(2, "process", scenario.process.name)
-    table.insert(6, "waiting_for", now - table["armed"])
+        rows = store.all(query, (scenario.process.name, now, *matches, most, first))
+    table = pd.DataFrame(rows, columns=[*names, *seconds]).astype(dict.fromkeys(seconds, float))
     return total, with_timestamps(table, scenario.calendar, ("armed", "deadline"))
 
 

@@ -152,28 +152,23 @@ class RateLimiter:
             raise Problem(429, f"Too many requests: try again in {pause:.1f} s.", headers=again)
 
 
-class Guard:
-    """Admits requests that hold the token, up to the rate limit."""
+def guard(token: str, limit: RateLimit | None) -> Any:
+    """Return a dependency that admits requests which hold the token, up to the rate limit."""
+    check_limit = RateLimiter(limit)
 
-    def __init__(self, token: str, limit: RateLimit | None) -> None:
-        self._token = token.encode()
-        self._check_limit = RateLimiter(limit)
-
-    async def __call__(  # in the loop: a thread costs more
-        self,
+    async def check(  # in the loop: a thread costs more
         request: Request,
         bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
         in_query: Annotated[str | None, Depends(IN_QUERY)],
     ) -> None:
-        """Raise a 401 without the token, a 429 above the limit, a 400 for an unknown parameter."""
         given = (bearer.credentials.strip() if bearer else "") or in_query or ""
-        if not secrets.compare_digest(given.encode(), self._token):
+        if not secrets.compare_digest(given.encode(), token.encode()):
             words = (
                 "Give the token that was printed when the endpoint was started, as "
                 "'Authorization: Bearer …' or as '?token=…'."
             )
             raise Problem(401, words, headers={"WWW-Authenticate": "Bearer"})
-        self._check_limit()
+        check_limit()
         known = ["token", *(LIST_QUERY if request.scope["path"].endswith("/serverEvents") else ())]
         for name in request.query_params:
             if name not in known:
@@ -181,6 +176,8 @@ class Guard:
                 raise Problem(
                     400, f"The query may have {words}, got {name!r}{nearest(name, known)}"
                 )
+
+    return check
 
 
 async def body_fields(request: Request) -> dict[str, Any] | None:
@@ -211,8 +208,15 @@ def _json_body(**content: object) -> dict[str, Any]:
     return {"requestBody": {"required": False, "content": {"application/json": content}}}
 
 
+async def _session(request: Request) -> Session:  # in the loop: a thread costs more
+    session: Session = request.app.state.session
+    return session
+
+
 DataFields = Annotated[dict[str, Any] | None, Depends(body_fields)]
+Served = Annotated[Session, Depends(_session)]
 BODY = _json_body(schema={"type": "object"}, example={"InvoiceNo": 42})
+router = APIRouter(prefix=PATH, responses=described_problems(400, 401, 408, 421, 429, 503))
 
 
 def application(session: Session, token: str, limit: RateLimit | None = None) -> FastAPI:
@@ -224,14 +228,11 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
     title = f"asyncsim: {session.scenario.name}"
     shown = escape(title)  # it goes into the page as it is
     app: FastAPI = FastAPIOffline(title=shown, version="1", description=ABOUT, redoc_url=None)
-    common = described_problems(400, 401, 408, 421, 429, 503)
-    guards = [Depends(Guard(token, limit))]
-    router = APIRouter(prefix=PATH, dependencies=guards, responses=common)
-    _add_server_events(router, session)
-    _add_finish(router, session, session.scenario.server.finish_limit if limit is None else None)
-    _add_actions(router, session)
-    _add_workflows(router, session)
-    app.include_router(router)
+    finish_limit = session.scenario.server.finish_limit
+    app.state.session = session
+    app.state.group_commit = GroupCommit(session)
+    app.state.check_limit = RateLimiter(finish_limit if limit is None else None)
+    app.include_router(router, dependencies=[Depends(guard(token, limit))])
     app.get("/", include_in_schema=False)(lambda: RedirectResponse("/docs"))
     answer_problems(app, session)
     _adapt_description(app, title)
@@ -279,142 +280,145 @@ def _event(session: Session, record: Mapping[str, Any]) -> ServerEvent:
     )
 
 
-def _add_server_events(router: APIRouter, session: Session) -> None:
-    @router.get("/serverEvents", tags=["server events"])
-    def list_server_events(
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        offset: Annotated[int, Query(ge=0, le=MOST)] = 0,
-        like: Annotated[
-            str,
-            Query(description="Part of a number, a step or a system.", max_length=LONGEST_LIKE),
-        ] = "",
-    ) -> ServerEvents:
-        """List the steps that wait now."""
-        total, page = session.page(like, offset, limit)
-        rows: Any = page.to_dict("records")
-        return ServerEvents(total=total, items=[_event(session, record) for record in rows])
+@router.get("/serverEvents", tags=["server events"])
+def list_server_events(
+    session: Served,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=MOST)] = 0,
+    like: Annotated[
+        str, Query(description="Part of a number, a step or a system.", max_length=LONGEST_LIKE)
+    ] = "",
+) -> ServerEvents:
+    """List the steps that wait now."""
+    total, page = session.page(like, offset, limit)
+    rows: Any = page.to_dict("records")
+    return ServerEvents(total=total, items=[_event(session, record) for record in rows])
 
-    @router.get(
-        "/serverEvents/{serialNumber}", tags=["server events"], responses=described_problems(404)
+
+@router.get(
+    "/serverEvents/{serialNumber}", tags=["server events"], responses=described_problems(404)
+)
+def get_server_event(session: Served, serialNumber: str) -> ServerEvent:
+    """Return one step, in whatever state it is."""
+    with problem(404, UnknownSerialNumber):
+        return _event(session, session.wait(serialNumber))
+
+
+@router.post(
+    "/serverEvents/{serialNumber}/finish",
+    status_code=204,
+    tags=["server events"],
+    openapi_extra=BODY,
+    responses={
+        202: {"description": "Kept until the step waits."},
+        **described_problems(404, 409, 410, 413, 422),
+    },
+)
+async def finish_server_event(
+    session: Served,
+    serialNumber: str,
+    request: Request,
+    idempotency: Annotated[
+        str | None, Header(alias="Idempotency-Key", description=KEY_HELP, pattern=f"^{KEY}$")
+    ] = None,
+    webhook: Annotated[
+        str | None, Header(alias="webhook-id", description=KEY_HELP, pattern=f"^{KEY}$")
+    ] = None,
+) -> Response:
+    """Finish a step: its process continues, with the data fields that are handed back."""
+    request.app.state.check_limit()
+    fields = checked(await body_fields(request))
+    given = Finish(as_text(serialNumber), fields, webhook if idempotency is None else idempotency)
+    with problem(422, ScenarioError):
+        answer: Answer = await request.app.state.group_commit.finish(given)
+    status = session.setup.status_of(answer)
+    if status < 400:
+        return Response(status_code=status)
+    raise session.error_for(answer, serialNumber)
+
+
+@router.post(
+    "/serverEvents/{serialNumber}/heartbeat",
+    status_code=204,
+    tags=["server events"],
+    responses=described_problems(404, 409, 410),
+)
+def heartbeat(session: Served, serialNumber: str) -> Response:
+    """Send a heartbeat to keep the step from timing out."""
+    session.heartbeat(serialNumber)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/serverEvents/{serialNumber}/retry",
+    tags=["server events"],
+    openapi_extra=_json_body(schema=RetryOptions.model_json_schema()),
+    responses=described_problems(404, 409, 410, 413),
+)
+def retry(session: Served, serialNumber: str, fields: DataFields) -> SerialNumber:
+    """Enter a step again, as an operator does; it then waits under a new number."""
+    try:
+        options = RetryOptions.model_validate(fields or {}, strict=True)
+    except ValidationError:
+        given = f'The body may be {{}} or {{"call": true or false}}, got {fields!r:.80}.'
+        raise Problem(400, given) from None
+    return SerialNumber(serialNumber=session.retry(serialNumber, call=options.call))
+
+
+def _check_workflow(workflow: int) -> None:
+    if workflow != WORKFLOW:
+        raise Problem(404, f"There is one workflow here, number {WORKFLOW}.")
+
+
+@router.get("/workflows", tags=["workflows"])
+def list_workflows(session: Served) -> list[Workflow]:
+    """List what can be started."""
+    process = session.scenario.process
+    return [Workflow(id=WORKFLOW, name=process.name, steps=list(process.activations))]
+
+
+@router.post(
+    "/workflows/{workflow}",
+    status_code=201,
+    tags=["workflows"],
+    openapi_extra=BODY,
+    responses=described_problems(404, 409, 413),
+)
+def start_workflow(
+    session: Served, workflow: int, fields: DataFields, response: Response
+) -> Started:
+    """Start an instance, with data fields."""
+    _check_workflow(workflow)
+    number = session.start(checked(fields))
+    response.headers["Location"] = f"{PATH}/workflows/{WORKFLOW}/instances/{number}"
+    return Started(id=number)
+
+
+@router.get(
+    "/workflows/{workflow}/instances/{instance}",
+    tags=["workflows"],
+    responses=described_problems(404),
+)
+def get_instance(session: Served, workflow: int, instance: int) -> Instance:
+    """Return the state of an instance."""
+    _check_workflow(workflow)
+    with problem(404, ScenarioError):
+        found = session.instance(instance)
+    return Instance(
+        id=instance,
+        workflow=found["process"],
+        outcome=found["outcome"],
+        started=_moment(session, found["arrived"]),
+        ended=_moment(session, found["ended"]),
+        dataFields=found["fields"],
+        serverEvents=[_event(session, record) for record in found["waits"]],
     )
-    def get_server_event(serialNumber: str) -> ServerEvent:
-        """Return one step, in whatever state it is."""
-        with problem(404, UnknownSerialNumber):
-            return _event(session, session.wait(serialNumber))
 
 
-def _add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> None:
-    check_limit, group_commit = RateLimiter(limit), GroupCommit(session)
-
-    @router.post(
-        "/serverEvents/{serialNumber}/finish",
-        status_code=204,
-        tags=["server events"],
-        openapi_extra=BODY,
-        responses={
-            202: {"description": "Kept until the step waits."},
-            **described_problems(404, 409, 410, 413, 422),
-        },
-    )
-    async def finish_server_event(
-        serialNumber: str,
-        request: Request,
-        idempotency: Annotated[
-            str | None, Header(alias="Idempotency-Key", description=KEY_HELP, pattern=f"^{KEY}$")
-        ] = None,
-        webhook: Annotated[
-            str | None, Header(alias="webhook-id", description=KEY_HELP, pattern=f"^{KEY}$")
-        ] = None,
-    ) -> Response:
-        """Finish a step: its process continues, with the data fields that are handed back."""
-        check_limit()
-        fields = checked(await body_fields(request))
-        key = webhook if idempotency is None else idempotency
-        with problem(422, ScenarioError):
-            answer = await group_commit.finish(Finish(as_text(serialNumber), fields, key))
-        status = session.setup.status_of(answer)
-        if status < 400:
-            return Response(status_code=status)
-        raise session.error_for(answer, serialNumber)
-
-
-def _add_actions(router: APIRouter, session: Session) -> None:
-    @router.post(
-        "/serverEvents/{serialNumber}/heartbeat",
-        status_code=204,
-        tags=["server events"],
-        responses=described_problems(404, 409, 410),
-    )
-    def heartbeat(serialNumber: str) -> Response:
-        """Send a heartbeat to keep the step from timing out."""
-        session.heartbeat(serialNumber)
-        return Response(status_code=204)
-
-    @router.post(
-        "/serverEvents/{serialNumber}/retry",
-        tags=["server events"],
-        openapi_extra=_json_body(schema=RetryOptions.model_json_schema()),
-        responses=described_problems(404, 409, 410, 413),
-    )
-    def retry(serialNumber: str, fields: DataFields) -> SerialNumber:
-        """Enter a step again, as an operator does; it then waits under a new number."""
-        try:
-            options = RetryOptions.model_validate(fields or {}, strict=True)
-        except ValidationError:
-            given = f'The body may be {{}} or {{"call": true or false}}, got {fields!r:.80}.'
-            raise Problem(400, given) from None
-        return SerialNumber(serialNumber=session.retry(serialNumber, call=options.call))
-
-
-def _add_workflows(router: APIRouter, session: Session) -> None:
-    def known(workflow: int) -> None:
-        if workflow != WORKFLOW:
-            raise Problem(404, f"There is one workflow here, number {WORKFLOW}.")
-
-    @router.get("/workflows", tags=["workflows"])
-    def list_workflows() -> list[Workflow]:
-        """List what can be started."""
-        process = session.scenario.process
-        return [Workflow(id=WORKFLOW, name=process.name, steps=list(process.activations))]
-
-    @router.post(
-        "/workflows/{workflow}",
-        status_code=201,
-        tags=["workflows"],
-        openapi_extra=BODY,
-        responses=described_problems(404, 409, 413),
-    )
-    def start_workflow(workflow: int, fields: DataFields, response: Response) -> Started:
-        """Start an instance, with data fields."""
-        known(workflow)
-        number = session.start(checked(fields))
-        response.headers["Location"] = f"{PATH}/workflows/{WORKFLOW}/instances/{number}"
-        return Started(id=number)
-
-    @router.get(
-        "/workflows/{workflow}/instances/{instance}",
-        tags=["workflows"],
-        responses=described_problems(404),
-    )
-    def get_instance(workflow: int, instance: int) -> Instance:
-        """Return the state of an instance."""
-        known(workflow)
-        with problem(404, ScenarioError):
-            found = session.instance(instance)
-        return Instance(
-            id=instance,
-            workflow=found["process"],
-            outcome=found["outcome"],
-            started=_moment(session, found["arrived"]),
-            ended=_moment(session, found["ended"]),
-            dataFields=found["fields"],
-            serverEvents=[_event(session, record) for record in found["waits"]],
-        )
-
-    @router.get("/clock", tags=["clock"])
-    def get_clock() -> ClockState:
-        """Return the present moment of the scenario."""
-        return ClockState(now=session.at.isoformat(), speed=session.speed, playing=session.playing)
+@router.get("/clock", tags=["clock"])
+def get_clock(session: Served) -> ClockState:
+    """Return the present moment of the scenario."""
+    return ClockState(now=session.at.isoformat(), speed=session.speed, playing=session.playing)
 
 
 MOST_TOGETHER = 100  # finishes in a group, so that each is answered soon

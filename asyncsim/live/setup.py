@@ -66,17 +66,13 @@ class Setup:
     """Everything that decides what happens in a session, except its inputs."""
 
     scenario: Scenario
-    strategies: tuple[Strategy, ...]
-    """The main one first, then those of the twins."""
+    strategies: tuple[Strategy, ...]  # the main one first, then those of the twins
     seed: int
     hold: frozenset[str]
     heartbeat: Mapping[str, float]
-    profile: str | None
-    """The name of the engine that is imitated; the scenario has its policy already."""
-    statuses: Mapping[str, int]
-    """Its HTTP status codes by kind of finish, where a source names them."""
-    handlers: Mapping[str, Handler]
-    """Not kept in a store: functions are given again when it is opened."""
+    profile: str | None  # the engine that is imitated; the scenario has its policy already
+    statuses: Mapping[str, int]  # its HTTP status codes by kind of finish, where a source has them
+    handlers: Mapping[str, Handler]  # not kept in a store: given again when it is opened
 
     @classmethod
     def of(

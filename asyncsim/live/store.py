@@ -138,7 +138,7 @@ class Store:
                 db.execute("rollback")
         if self.path != IN_MEMORY:
             self._held = HeldOpen(self.path)
-            self._check_log(self._held)
+            self._check_log(self._held.commits_behind())
         self._version = db.execute("pragma data_version").fetchone()[0]
 
     def _set_journal_mode(self, db: sqlite3.Connection) -> str:
@@ -160,25 +160,20 @@ class Store:
             db.execute("pragma locking_mode = normal")
             db.execute("select count(*) from sqlite_master").fetchone()  # lets others in again
         if mode not in ("wal", "memory"):
-            logger.info(
-                "store %s lies where SQLite cannot write ahead; it keeps a journal of the kind "
-                "%r instead: as safe, but readers wait for writers",
-                self.path,
-                mode,
-            )
+            place = f"store {self.path} lies where SQLite cannot write ahead"
+            instead = f"it keeps a journal of the kind {mode!r} instead"
+            logger.info("%s; %s: as safe, but readers wait for writers", place, instead)
         return str(mode)
 
-    def _check_log(self, held: HeldOpen) -> None:
+    def _check_log(self, lost: int) -> None:
         # Of the log that a killed process has left, SQLite reads up to the first damaged place
-        lost = held.commits_behind()
         if lost > 1:
             log = f"{self.path}-wal"
             raise self.damaged(f"{lost} writes are behind a damaged place of {log!r}")
         if lost:  # a power failure in the middle of a write leaves the same
+            why = "it was cut off before it was acknowledged, or the file is damaged"
             logger.warning(
-                "the last write in %s-wal is not whole and was left out: it was cut off before it "
-                "was acknowledged, or the file is damaged",
-                self.path,
+                "the last write in %s-wal is not whole and was left out: %s", self.path, why
             )
 
     # --- transactions -----------------------------------------------------------------------------
