@@ -33,7 +33,6 @@ LONGEST_KEY = 255
 KEY = rf"[!-~]{{1,{LONGEST_KEY}}}"
 NOT_BEGUN = -1.0  # the instant reached when not even the start has been played
 WITHOUT_ANSWER = "done"  # the answer to an input without another; in older journals also to a retry
-LATEST = 1000  # answers that a session shows
 
 
 @frozen
@@ -183,11 +182,6 @@ class Journal:
     def played(self) -> list[JournalEntry]:
         """Return all inputs that were played, in order, those without effect among them."""
         return self._entries("instant is not null")
-
-    def latest(self) -> list[JournalEntry]:
-        """Return the last inputs that were played, in order."""
-        last = "select seq from inputs where instant is not null order by seq desc limit ?"
-        return self._entries(f"seq in ({last})", LATEST)
 
     def finishes_without_effect(self) -> list[tuple[str, int, int, float, str]]:
         """Return number, instance, node, instant and answer of each."""

@@ -41,7 +41,7 @@ class JournaledSimulation:
             with store.transaction():
                 self.journal.begin()
         self._twins = self._replayed()
-        for entry in self.journal.latest():
+        for entry in self.journal.played():
             on_input(entry.instant or 0.0, entry.input, entry.text)
         if self.journal.load_head() == NOT_BEGUN:
             self._commit_together(lambda twins: twins.advance(0.0))

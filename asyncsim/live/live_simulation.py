@@ -22,13 +22,7 @@ from attrs import evolve
 from asyncsim.engine.contexts import Delivery, ExternalSystemContext, WaitContext, WorkItem
 from asyncsim.engine.environment import Environment, EventKind, Job, order
 from asyncsim.engine.graph import Call, Choose, Fork, Work
-from asyncsim.engine.result import (
-    DELIVERY_OUTCOMES,
-    DeliveryColumns,
-    Outcome,
-    Record,
-    with_timestamps,
-)
+from asyncsim.engine.result import DELIVERY_OUTCOMES, Outcome, Record, with_timestamps
 from asyncsim.engine.simulation import Simulation
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.live.journal import WITHOUT_ANSWER, Complete, Finish, Heartbeat, Input, Retry, Start
@@ -508,22 +502,18 @@ def with_rejected_finishes(
     if not finishes:
         return record
     numbers, instances, nodes, instants, answers = zip(*finishes, strict=True)
-    d, waits = record.deliveries, record.waits
-    sent, late = np.array(instants, dtype=float), pd.Series(numbers)
-    before, more = Counter(d.serial_numbers or ()), Counter(numbers)
-    attempts = late.map(before) + late.groupby(late).cumcount()
+    known, waits = record.deliveries, record.waits
+    late, more = pd.Series(numbers), Counter(numbers)
+    attempts = late.map(Counter(known.serial_numbers or ())) + late.groupby(late).cumcount()
     added = [more[number] for number in waits.serial_numbers or ()]
+    outcomes = [DELIVERY_OUTCOMES.index(Answer[answer].text) for answer in answers]
+    cells: dict[str, Any] = dict.fromkeys(("sent", "arrived", "handled"), instants)
+    cells |= {"row": np.array(instances) - 1, "node": nodes}
+    cells |= {"attempt": attempts, "outcome": outcomes}
+    longer = {name: np.append(getattr(known, name), cells[name]) for name in cells}
+    everyone = [*(known.serial_numbers or ()), *numbers]
     return evolve(
         record,
-        deliveries=DeliveryColumns(
-            np.append(d.row, np.array(instances) - 1),
-            np.append(d.node, nodes),
-            np.append(d.attempt, attempts),
-            np.append(d.sent, sent),
-            np.append(d.arrived, sent),
-            np.append(d.handled, sent),
-            np.append(d.outcome, [DELIVERY_OUTCOMES.index(Answer[one].text) for one in answers]),
-            [*(d.serial_numbers or ()), *numbers],
-        ),
+        deliveries=evolve(known, serial_numbers=everyone, **longer),
         waits=evolve(waits, deliveries=waits.deliveries + np.array(added, dtype=np.int64)),
     )

@@ -64,7 +64,7 @@ class RealTimeClock:
 
     @speed.setter
     def speed(self, value: float) -> None:
-        self._speed = value
+        self._speed = positive_speed(value)
         self._anchor()
 
     @property

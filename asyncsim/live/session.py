@@ -32,25 +32,10 @@ from asyncsim.errors import (
     StoreError,
     WaitExpired,
 )
-from asyncsim.live.journal import (
-    LATEST,
-    Complete,
-    Finish,
-    Heartbeat,
-    Input,
-    Retry,
-    Start,
-    data_fields,
-)
+from asyncsim.live.journal import Complete, Finish, Heartbeat, Input, Retry, Start, data_fields
 from asyncsim.live.journaled_simulation import JournaledSimulation
 from asyncsim.live.live_simulation import LiveSimulation, with_rejected_finishes
-from asyncsim.live.real_time_clock import (
-    LAST_INSTANT,
-    RealTimeClock,
-    instant_of,
-    next_batch,
-    positive_speed,
-)
+from asyncsim.live.real_time_clock import LAST_INSTANT, RealTimeClock, instant_of, next_batch
 from asyncsim.live.records import wait_records, waiting_page
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import IN_MEMORY, Store, as_text
@@ -64,6 +49,7 @@ logger = logging.getLogger("asyncsim")
 MOST = 2**53  # records on a page, and before it: more than there can be, and exact in JSON
 AT_ONCE = 0.25  # real seconds after which a long run commits what it has played, and others act
 BEFORE_BATCH = 1.0
+LATEST = 1000  # answers that are shown
 
 
 class AnswerLogEntry(NamedTuple):
@@ -262,7 +248,7 @@ class Session:
     @speed.setter
     def speed(self, value: float) -> None:
         with self.store.lock:
-            self._clock.speed = positive_speed(value)
+            self._clock.speed = value
 
     def play(self) -> None:
         """Start the clock, in the event loop that is running (a notebook's kernel).
