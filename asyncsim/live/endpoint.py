@@ -183,10 +183,9 @@ def checked_token(token: str) -> str:
     if not (isinstance(token, str) and VISIBLE.fullmatch(token)):
         raise ScenarioError("token must be visible ASCII characters, which a header can carry")
     if len(token) < SHORTEST_TOKEN:
-        raise ScenarioError(
-            f"token must have at least {SHORTEST_TOKEN} characters, got {len(token)}; "
-            "leave it out, and a new one is made"
-        )
+        hint = "leave it out, and a new one is made"
+        short = f"token must have at least {SHORTEST_TOKEN} characters, got {len(token)}"
+        raise ScenarioError(f"{short}; {hint}")
     return token
 
 

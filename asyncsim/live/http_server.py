@@ -15,6 +15,7 @@ import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from html import unescape
 from http import HTTPStatus
 from typing import Any
 
@@ -98,7 +99,7 @@ def _sentence(error: Exception) -> str:
 
 
 def answer_problems(app: FastAPI, session: Session) -> None:
-    """Answer every error of an application by a problem document."""
+    """Answer every error of an application by a problem document, and describe it so."""
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
         problem = _problem_of(request, error, session)
@@ -106,6 +107,23 @@ def answer_problems(app: FastAPI, session: Session) -> None:
 
     for kind in (AsyncsimError, HTTPException, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(kind, answer)
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        whole = plain()  # made once, so what is changed here stays changed
+        whole["info"]["title"] = unescape(app.title)
+        schemas = whole["components"]["schemas"]
+        for own in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(own, None)
+        schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
+        for path in whole["paths"].values():
+            for operation in path.values():
+                own = operation["responses"].get("422", {}).get("content", {})
+                if "application/json" in own:
+                    del operation["responses"]["422"]
+        return whole
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _problem_of(request: Request, error: Exception, session: Session) -> Problem:

@@ -27,13 +27,7 @@ from starlette.concurrency import run_in_threadpool
 from asyncsim.engine.environment import admission
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, StoreError, UnknownSerialNumber
-from asyncsim.live.http_server import (
-    Problem,
-    ProblemDocument,
-    answer_problems,
-    described_problems,
-    problem,
-)
+from asyncsim.live.http_server import Problem, answer_problems, described_problems, problem
 from asyncsim.live.journal import KEY, MOST_BYTES, Finish, data_fields
 from asyncsim.live.records import LONGEST_LIKE
 from asyncsim.live.session import MOST, Session
@@ -225,9 +219,8 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
     `limit` is the rate limit of all requests; left out, the server's `finish_limit` is that of
     finishes.
     """
-    title = f"asyncsim: {session.scenario.name}"
-    shown = escape(title)  # it goes into the page as it is
-    app: FastAPI = FastAPIOffline(title=shown, version="1", description=ABOUT, redoc_url=None)
+    title = escape(f"asyncsim: {session.scenario.name}")  # it goes into the page as it is
+    app: FastAPI = FastAPIOffline(title=title, version="1", description=ABOUT, redoc_url=None)
     finish_limit = session.scenario.server.finish_limit
     app.state.session = session
     app.state.group_commit = GroupCommit(session)
@@ -235,29 +228,7 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
     app.include_router(router, dependencies=[Depends(guard(token, limit))])
     app.get("/", include_in_schema=False)(lambda: RedirectResponse("/docs"))
     answer_problems(app, session)
-    _adapt_description(app, title)
     return app
-
-
-def _adapt_description(app: FastAPI, title: str) -> None:
-    """Describe problem documents in place of FastAPI's own errors."""
-    plain = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        whole = plain()  # made once, so what is changed here stays changed
-        whole["info"]["title"] = title
-        schemas = whole["components"]["schemas"]
-        for own in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(own, None)
-        schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
-        for path in whole["paths"].values():
-            for operation in path.values():
-                own = operation["responses"].get("422", {}).get("content", {})
-                if "application/json" in own:
-                    del operation["responses"]["422"]
-        return whole
-
-    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _moment(session: Session, instant: float | None) -> str | None:
