@@ -286,7 +286,6 @@ def get_server_event(session: Served, serialNumber: str) -> ServerEvent:
     },
 )
 async def finish_server_event(
-    session: Served,
     serialNumber: str,
     request: Request,
     idempotency: Annotated[
@@ -297,11 +296,13 @@ async def finish_server_event(
     ] = None,
 ) -> Response:
     """Finish a step: its process continues, with the data fields that are handed back."""
-    request.app.state.check_limit()
+    state = request.app.state
+    session: Session = state.session
+    state.check_limit()
     fields = checked(await body_fields(request))
     given = Finish(as_text(serialNumber), fields, webhook if idempotency is None else idempotency)
     with problem(422, ScenarioError):
-        answer: Answer = await request.app.state.group_commit.finish(given)
+        answer: Answer = await state.group_commit.finish(given)
     status = session.setup.status_of(answer)
     if status < 400:
         return Response(status_code=status)

@@ -300,18 +300,21 @@ class Store:
             first, self.closed = not self.closed, True
             try:
                 if first and hasattr(self, "_db"):
-                    if self._turn:  # the last to close leaves a database without a log beside it
-                        with suppress(OSError):  # closing works without the lock
-                            self._turn.acquire(patience=PATIENCE)
-                    try:
-                        if self._held is not None:
-                            self._held.close()
-                    finally:
-                        self._db.close()
+                    self._close_database()
             finally:
                 for one in (self._owner, self._turn):
                     if one is not None:
                         one.close()  # the file stays: the next process must find the same one
+
+    def _close_database(self) -> None:
+        try:
+            if self._turn:  # the last to close leaves a database without a log beside it
+                with suppress(OSError):  # closing works without the lock
+                    self._turn.acquire(patience=PATIENCE)
+        finally:
+            if self._held is not None:
+                self._held.close()
+            self._db.close()
 
     # --- statements -------------------------------------------------------------------------------
 
