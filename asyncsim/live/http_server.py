@@ -202,7 +202,7 @@ def _normal_form(host: str) -> str:
 
 
 def _then_update(name: str) -> Any:
-    """Return a method of uvicorn's connection after which it may be another one's turn."""
+    """Return a method of uvicorn's connection after which it may be the other side's turn."""
 
     def method(self: Connection, *given: Any) -> None:
         getattr(H11Protocol, name)(self, *given)

@@ -511,9 +511,9 @@ def with_rejected_finishes(
     cells |= {"row": np.array(instances) - 1, "node": nodes}
     cells |= {"attempt": attempts, "outcome": outcomes}
     longer = {name: np.append(getattr(known, name), cells[name]) for name in cells}
-    everyone = [*(known.serial_numbers or ()), *numbers]
+    all_numbers = [*(known.serial_numbers or ()), *numbers]
     return evolve(
         record,
-        deliveries=evolve(known, serial_numbers=everyone, **longer),
+        deliveries=evolve(known, serial_numbers=all_numbers, **longer),
         waits=evolve(waits, deliveries=waits.deliveries + np.array(added, dtype=np.int64)),
     )

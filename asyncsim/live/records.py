@@ -181,12 +181,12 @@ def waiting_page(
 def wait_records(store: Store, column: str, value: object) -> list[dict[str, Any]]:
     """Return the waits with a value in a column as mappings; times are seconds or None."""
     names = [*SHOWN.split(), "data"]
-    rows = store.all(
+    query = (
         f"select {', '.join(f'w.{name}' for name in names)}, d.due from waits w "
         "left join deadlines d on d.serial_number = w.serial_number "
-        f"where w.{column} = ? order by w.number",
-        (value,),
+        f"where w.{column} = ? order by w.number"
     )
+    rows = store.all(query, (value,))
     records = [dict(zip((*names, "deadline"), row, strict=True)) for row in rows]
     return [one | {"data": store.parsed(one["data"])} for one in records]
 

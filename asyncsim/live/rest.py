@@ -166,10 +166,8 @@ def guard(token: str, limit: RateLimit | None) -> Any:
         known = ["token", *(LIST_QUERY if request.scope["path"].endswith("/serverEvents") else ())]
         for name in request.query_params:
             if name not in known:
-                words = ", ".join(repr(word) for word in known)
-                raise Problem(
-                    400, f"The query may have {words}, got {name!r}{nearest(name, known)}"
-                )
+                words, hint = ", ".join(repr(word) for word in known), nearest(name, known)
+                raise Problem(400, f"The query may have {words}, got {name!r}{hint}")
 
     return check
 
