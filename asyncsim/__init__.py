@@ -22,9 +22,9 @@ from importlib.metadata import version as _version
 
 from asyncsim.calibration.check import Check
 from asyncsim.calibration.fit import Fit, fit
-from asyncsim.capacity.answers import Capacity
 from asyncsim.capacity.herd import HerdDrain, herd_drain
 from asyncsim.capacity.questions import (
+    Capacity,
     cheapest_interval,
     fewest_workers,
     largest_volume,

@@ -39,8 +39,7 @@ __all__ = [
     "WaitExpired",
 ]
 
-OURS = ("asyncsim", "contextlib", "concurrent")
-"""Packages whose lines are not the user's code."""
+OURS = ("asyncsim", "contextlib", "concurrent")  # packages whose lines are not the user's code
 
 
 class AsyncsimError(Exception):
@@ -55,7 +54,7 @@ class AsyncsimError(Exception):
 
 
 class ScenarioError(AsyncsimError, ValueError):
-    """Something a person described is wrong.
+    """A description is wrong.
 
     >>> sim.WorkflowServer(workers=0)
     Traceback (most recent call last):
@@ -105,11 +104,11 @@ class WaitExpired(SerialNumberError):
 
 
 class EngineError(AsyncsimError, RuntimeError):
-    """A run broke one of its own laws, or was asked for something it cannot do.
+    """A run violated an invariant, or cannot play what was asked.
 
     >>> waits, wait = sim.Waits(), sim.Wait("5_31", row=4, step=0, number=31, called=0.0)
-    >>> waits.register(wait)
-    >>> waits.register(wait)
+    >>> for _ in range(2):
+    ...     waits.register(wait)
     Traceback (most recent call last):
         ...
     asyncsim.errors.EngineError: serial number '5_31' was given out twice
@@ -120,68 +119,62 @@ class StoreError(AsyncsimError, RuntimeError):
     """The file of a live session cannot be read or written, is damaged, or is in use.
 
     >>> import pathlib, tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> notes = pathlib.Path(folder.name, "notes.txt")
-    >>> _ = notes.write_text("no database " * 99)
-    >>> sim.live(sim.Scenario.load("example:nightly_ledger"), store=notes)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     notes = pathlib.Path(folder, "notes.txt")
+    ...     size = notes.write_text("no database " * 99)
+    ...     session = sim.live(sim.Scenario.load("example:nightly_ledger"), store=notes)
     Traceback (most recent call last):
         ...
     asyncsim.errors.StoreError: store ... cannot be used: file is not a database
-    >>> folder.cleanup()
     """
 
 
 class CensoredWarning(UserWarning):
-    """Waits were still open when the run stopped: their latencies are not in the figures.
+    """Waits were still open when the run stopped: the metrics leave out their latencies.
 
-    >>> import warnings
     >>> scenario = sim.Scenario.load("example:nightly_ledger")
-    >>> with warnings.catch_warnings(record=True) as caught:
-    ...     warnings.simplefilter("always")
-    ...     run = sim.simulate(scenario, sim.Callback(loss=0.01), seed=1)
-    >>> str(caught[0].message).split(" under ")[1]
-    'callback, 1 % lost; they have no latency and are in no average'
+    >>> with warnings.catch_warnings(action="error"):
+    ...     sim.simulate(scenario, sim.Callback(loss=0.01), seed=1)
+    Traceback (most recent call last):
+        ...
+    asyncsim.errors.CensoredWarning: 21 of 2020 waits were still open ...
     """
 
 
 class LogWarning(UserWarning):
     """Rows of a log could not be used; the text names the first of them by line.
 
-    >>> import warnings
-    >>> with warnings.catch_warnings(record=True) as caught:
-    ...     warnings.simplefilter("always")
+    >>> with warnings.catch_warnings(action="error"):
     ...     log = sim.RequestLog.read("example:request_log")
-    >>> caught[0].category.__name__, len(log.rejected) > 0
-    ('LogWarning', True)
+    Traceback (most recent call last):
+        ...
+    asyncsim.errors.LogWarning: example:request_log: 12 of 3920 rows are not used: line 230: ...
     """
 
 
 class PrecisionWarning(UserWarning):
-    """As many replications were played as were allowed, and the intervals are still too wide.
+    """The most replications allowed were played, and the intervals are still too wide.
 
-    >>> import warnings
     >>> scenario = sim.Scenario.load("example:nightly_ledger")
-    >>> with warnings.catch_warnings(record=True) as caught:
-    ...     warnings.simplefilter("always")
+    >>> with warnings.catch_warnings(action="error"):
     ...     sim.compare(
     ...         scenario, [sim.Callback()], precision=1e-9, most_replications=5, progress=False
-    ...     ).replications
-    5
-    >>> caught[0].category.__name__
-    'PrecisionWarning'
+    ...     )
+    Traceback (most recent call last):
+        ...
+    asyncsim.errors.PrecisionWarning: the precision of 1e-09 of mean_latency was not reached ...
     """
 
 
 class SteadyStateWarning(UserWarning):
-    """A figure is given as that of the steady state, and there are reasons to doubt it.
+    """There are reasons to doubt that a metric is that of the steady state.
 
-    >>> import warnings
     >>> scenario = sim.Scenario.load("example:nightly_ledger")
-    >>> with warnings.catch_warnings(record=True) as caught:
-    ...     warnings.simplefilter("always")
-    ...     found = sim.steady_state(scenario, sim.Callback(), length="12 days", progress=False)
-    >>> found.reliable, caught[0].category.__name__
-    (False, 'SteadyStateWarning')
+    >>> with warnings.catch_warnings(action="error"):
+    ...     sim.steady_state(scenario, sim.Callback(), length="12 days", progress=False)
+    Traceback (most recent call last):
+        ...
+    asyncsim.errors.SteadyStateWarning: latency under callback: 11 observations are too few: ...
     """
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, ClassVar, Unpack
 
 import pandas as pd
 from attrs import frozen
 
 from asyncsim import plots
-from asyncsim.capacity.answers import PlannerAnswer
+from asyncsim.capacity.questions import PlannerAnswer
 from asyncsim.capacity.search import Effort, Options
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
@@ -30,7 +30,7 @@ from asyncsim.model.validation import argument, with_own_tables
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS = ["replication", "system", "ended", "herd", "drained", "theory", "never", "others"]
+COLUMNS = ("replication", "system", "ended", "herd", "drained", "theory", "never", "others")
 
 
 @with_own_tables
@@ -46,14 +46,17 @@ class HerdDrain(PlannerAnswer):
         The external system whose herds these are.
     herds
         One row per herd: ``replication, system``; ``ended`` (the last completion, in seconds);
-        ``herd`` (the number of waits); ``drained`` (seconds from the last completion to the last
-        resumption); ``theory`` (the same by the closed form, NaN for strategies that poll);
-        ``never`` (the number that never resumed); ``others`` (steps and calls before it).
+        ``herd`` (the number of waits); ``drained`` (seconds from there to the last resumption);
+        ``theory`` (the same by the closed form, NaN for polling); ``never`` (the number that never
+        resumed); ``others`` (steps and calls before it).
     confidence
         Of the intervals.
     exact
         Whether the closed form is exact here, or a lower bound.
     """
+
+    question: ClassVar[str] = "how long the herd takes to drain"
+    _folded_under = "by size"
 
     scenario: Scenario
     strategies: list[str]
@@ -63,13 +66,6 @@ class HerdDrain(PlannerAnswer):
     seed: int
     confidence: float
     exact: bool
-
-    _folded_under = "by size"
-
-    @property
-    def question(self) -> str:
-        """The question in words."""
-        return "how long the herd takes to drain"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -139,9 +135,9 @@ def herd_drain(
 
     The closed form is that of N jobs of fixed length s that come at once to c idle workers: the
     last leaves at s⌈N/c⌉ (`asyncsim.experiment.theory.herd_drained`), after the network delay. It
-    is exact if the batch gives its results at its end and every callback comes once and in time:
-    the queue is FIFO, so steps after the wait queue behind the whole herd. Copies, retries and late
-    callbacks take longer. So does `WorkflowServer.finish_limit`, with a bound of its own
+    is exact if the batch gives its results at its end and every callback comes once and in time,
+    since steps after the wait queue behind the whole herd. Copies, retries and late callbacks take
+    longer. `WorkflowServer.finish_limit` has a bound of its own
     (`asyncsim.experiment.theory.bucket_drained`, `window_drained`). If results come one by one, the
     bound is what the workers have left at the end, or one callback; polling has no bound.
 
@@ -153,7 +149,7 @@ def herd_drain(
         By default a callback without delay.
     system
         The external system whose herds are measured, by name; by default the only nightly batch,
-        or the only system. Several have no common mean, so one must be named.
+        or the only system.
     apart
         Completions further apart than this belong to two herds.
     **effort
@@ -161,7 +157,6 @@ def herd_drain(
 
     Examples
     --------
-    >>> import asyncsim as sim
     >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
     ...     systems={"ledger": sim.NightlyBatch("22:00", "1ms", results="at end")},
     ...     server=sim.WorkflowServer(workers=4, callback_work="1s"),
@@ -180,26 +175,18 @@ def herd_drain(
     with runner(chosen.n_jobs, chosen.progress, "herds", chosen.replications) as play:
         parts = [part for (part,) in play.collect(plan, keep, range(chosen.replications))]
     herds = pd.concat(parts, ignore_index=True)
-    return HerdDrain(
-        scenario,
-        [strategy.label],
-        system,
-        herds,
-        chosen.replications,
-        chosen.seed,
-        chosen.confidence,
-        _single_burst(scenario, strategy) and not herds[["others", "never"]].to_numpy().any(),
-    )
+    exact = _single_burst(scenario, strategy) and not herds[["others", "never"]].to_numpy().any()
+    rests_on = chosen.replications, chosen.seed, chosen.confidence
+    return HerdDrain(scenario, [strategy.label], system, herds, *rests_on, exact)
 
 
 def _chosen(scenario: Scenario, system: str | None) -> str:
     """Return the system whose herds are meant: the one named, the only batch, or the only one."""
     systems = scenario.systems
-    if system is None:
-        batches = [name for name, one in systems.items() if isinstance(single_link(one), Batch)]
-        candidates = batches or list(systems)
-        if len(candidates) == 1:
-            return candidates[0]
+    batches = [name for name, one in systems.items() if isinstance(single_link(one), Batch)]
+    candidates = batches or list(systems)
+    if system is None and len(candidates) == 1:
+        return candidates[0]
     return argument("system", system, lambda name: one_of(name, tuple(systems)))
 
 
@@ -213,19 +200,9 @@ def _single_burst(scenario: Scenario, strategy: Strategy) -> bool:
     return at_end and plain and scenario.server.finish_limit is None
 
 
-def _callback(strategy: Strategy) -> Deliveries | None:
-    """Return how callbacks are delivered, if nothing else notices completion."""
-    match specification_of(strategy):
-        case StrategySpecification(None, Deliveries() as deliveries):
-            return deliveries
-    return None
-
-
 def _bound(run: Run, callbacks: int, spread: float) -> float:
-    """Return the least time to drain callbacks that came within a spread; NaN for polling."""
+    """Return the least time to drain callbacks that come within a spread."""
     server, limit = run.scenario.server, run.scenario.server.finish_limit
-    if _callback(run.strategy) is None:
-        return math.nan
     admitted = 0.0
     if isinstance(limit, TokenBucket):
         admitted = theory.bucket_drained(callbacks, limit.size, limit.rate.per_second)
@@ -247,9 +224,11 @@ def _others(run: Run, at: float) -> int:
 
 def herds_of(run: Run, system: str, apart: float) -> pd.DataFrame:
     """Return the herds of one system in a run; see `HerdDrain.herds`."""
-    callback = _callback(run.strategy)
-    delay = callback.delay if callback else None
-    network = delay.value if isinstance(delay, Fixed) else 0.0
+    match specification_of(run.strategy):
+        case StrategySpecification(None, Deliveries(delay)):
+            network, polls = delay.value if isinstance(delay, Fixed) else 0.0, False
+        case _:
+            network, polls = 0.0, True
     waits = run.waits[run.waits["completed"].notna() & (run.waits["system"] == system)]
     ordered = waits.sort_values("completed")
     number = (ordered["completed"].diff() > apart).cumsum()
@@ -258,7 +237,7 @@ def herds_of(run: Run, system: str, apart: float) -> pd.DataFrame:
         first, last = float(herd["completed"].min()), float(herd["completed"].max())
         resumed = herd["resumed"].dropna()
         drained = float(resumed.max()) - last if len(resumed) else math.nan
-        bound = network + _bound(run, len(resumed), last - first)
+        bound = math.nan if polls else network + _bound(run, len(resumed), last - first)
         counts = len(herd) - len(resumed), _others(run, last + network)
         rows.append((run.draws.replication, system, last, len(herd), drained, bound, *counts))
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -1,35 +1,37 @@
-"""The questions that search for a value of one field.
+"""The questions that search for a value of one field, and their answers.
 
 `fewest_workers`, `largest_volume` and `longest_interval` find the value at which a target is just
 met, `cheapest_interval` the one with the least cost. All values that are tried meet the same random
-numbers.
+numbers. An answer is a sentence with notes, the table of what was played, and a picture.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
-from typing import Any, Unpack
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any, Unpack
 
+import pandas as pd
 from attrs import frozen
 
-from asyncsim.capacity.answers import NOT_FOUND, Capacity
+from asyncsim import plots
 from asyncsim.capacity.search import (
     LOSS,
     WEEKLY_VOLUME,
     WORKERS_FIELD,
-    Effort,
     Evaluations,
     Options,
     SearchSpace,
     bisect,
     boundary,
 )
-from asyncsim.capacity.target import Measure, Target
 from asyncsim.engine.metrics import TOTALS
-from asyncsim.engine.simulation import check_played, check_scenario
+from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import ScenarioError
+from asyncsim.experiment.output import table_html
 from asyncsim.experiment.parameters import OF_STRATEGY, fields_of, scaled_value
 from asyncsim.experiment.stability import goes_on
 from asyncsim.experiment.statistics import paired_interval
@@ -39,14 +41,185 @@ from asyncsim.model.strategies import Polling, Strategy
 from asyncsim.model.units import number_text, text_of
 from asyncsim.model.validation import scenario_error
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Found = tuple[float | None, float | None, float | None]  # an answer and the ends of its interval
+NOT_FOUND: Found = (None, None, None)
 MET, NOT_MET, UNDECIDED, OVERLOADED = "met", "not met", "undecided", "overloaded"
-TARGET_GRID = 25
-"""Values of the whole range that are tried before no value meets a target."""
-LEAST_GRID = 9
-"""Values of the whole range that are tried before golden-section search."""
-LARGEST = 1024
-"""The default end of the range: workers, or times the present volume."""
+TARGET_GRID = 25  # values of the whole range that are tried before no value meets a target
+LEAST_GRID = 9  # values of the whole range that are tried before golden-section search
+LARGEST = 1024  # the default end of the range: workers, or times the present volume
 GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+class PlannerAnswer(ABC):
+    """Base of answers: shows a sentence, notes and a table in a notebook."""
+
+    notes: Sequence[str] = ()
+    _folded_under = ""  # the heading of a folded table
+
+    @abstractmethod
+    def _sentence(self) -> str:
+        """Return the question and its answer in words."""
+
+    @abstractmethod
+    def _shown_table(self) -> pd.DataFrame:
+        """Return the table of the HTML."""
+
+    def _sentence_html(self) -> str:
+        return escape(self._sentence())
+
+    def __repr__(self) -> str:
+        return "\n".join([self._sentence(), *self.notes])
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<div>{escape(note)}</div>" for note in self.notes)
+        table = table_html(self._shown_table())
+        if self._folded_under:
+            table = f"<details><summary>{self._folded_under}</summary>{table}</details>"
+        return f"<div>{self._sentence_html()}{notes}{table}</div>"
+
+
+class Capacity(PlannerAnswer):
+    """The value of a field that answers a question, with its interval.
+
+    Attributes
+    ----------
+    question, text
+        The question and its answer in words.
+    value
+        The answer as a scenario takes it (a duration in seconds); None if the range has none.
+    low, high
+        Ends of its confidence interval, None beyond the range: these replications do not
+        distinguish the values between them from the answer. Where the measure is not monotone
+        they have no confidence level: they span the answer and the values without a verdict.
+    table
+        One row per value and strategy: ``value``; ``verdict`` if there is a target; ``mean, low,
+        high, unresumed_share, n, figure, unit, strategy``.
+    one_way
+        False if the measure goes up and down along the field by more than chance (has more than one
+        valley, if the least is searched): the search may have missed a better value.
+    notes
+        Sentences on losses, overload and the range.
+    scenario, strategies, field, replications, seed, confidence
+        What was played, under which strategies (by label), and how often.
+    """
+
+    _folded_under = "what was tried"
+
+    def __init__(
+        self,
+        question: str,
+        tried: Evaluations,
+        found: Found,
+        *,
+        verdicts: Sequence[str] | None = None,
+        why_none: str = "",
+        instead_of_interval: str = "",
+        one_way: bool = True,
+        shape: str = "does not go one way along",
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.question, self.one_way, self.notes = question, one_way, list(notes)
+        self.scenario, self.strategies = tried.scenario, list(tried.labels)
+        self.replications, self.seed = tried.effort.replications, tried.effort.seed
+        self.confidence, self.field = tried.effort.confidence, tried.space.field
+        self._space, self._found, self._bound = tried.space, found, tried.target.bound
+        self.value, self.low, self.high = (
+            None if x is None else tried.space.written(x) for x in found
+        )
+        self._why_none, self._instead_of_interval = why_none, instead_of_interval
+        self._metric, self._unit = tried.measure.metric, tried.measure.unit(tried.scenario)
+        self._tried = tried.table().assign(figure=self._metric, unit=self._unit)
+        if verdicts is not None:
+            self._tried["verdict"] = list(verdicts)
+        if not one_way:
+            self.notes.append(
+                f"{self._metric} {shape} {self.field}: a search may have missed a better value; "
+                "look at .plot()"
+            )
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """What was played, in the order of the values."""
+        verdict = ["verdict"] if "verdict" in self._tried else []
+        rest = ["unresumed_share", "n", "figure", "unit", "strategy"]
+        return self._tried[["value", *verdict, "mean", "low", "high", *rest]]
+
+    def _shown_table(self) -> pd.DataFrame:
+        return self.table
+
+    def _sentence(self) -> str:
+        return f"{self.question}: {self.text}"
+
+    def _sentence_html(self) -> str:
+        return f"{escape(self.question)}: <b>{escape(self.text)}</b>"
+
+    @property
+    def text(self) -> str:
+        """The answer in words."""
+        value, space = self._found[0], self._space
+        if value is None:
+            span = f"{space.text(space.low)} to {space.text(space.high)}"
+            return f"none from {span}{self._why_none}{self._losses(self._tried)}"
+        certainty = self._instead_of_interval or self._interval_text(value)
+        losses = self._losses(self._tried[self._tried["x"] == value])
+        return f"{space.text(value)} ({certainty}{losses})"
+
+    def _losses(self, rows: pd.DataFrame) -> str:
+        """Return the share of waits that never resumed, under each strategy that lost any."""
+        shares = rows.groupby("strategy", sort=False)["unresumed_share"].agg(["min", "max"])
+        texts = [
+            "up to " * (low < high)
+            + f"{plots.percent(high)} of waits"
+            + f" under {label}" * (len(self.strategies) > 1)
+            for label, low, high in shares.itertuples()
+            if high > 0
+        ]
+        return f"; never resumed: {', '.join(texts)}" if texts else ""
+
+    def _interval_text(self, value: float) -> str:
+        low, high = (
+            None if x is None else self._space.text(x, like=value) for x in self._found[1:]
+        )
+        if low is None and high is None:
+            return f"no {self.confidence:.0%} interval: its ends are not in the range looked at"
+        span = f"{low} to {high}"
+        if low is None:
+            span = f"up to {high}, its lower end is not in the range looked at"
+        elif high is None:
+            span = f"from {low}, its upper end is not in the range looked at"
+        if not self.one_way:
+            return f"no confidence interval; undecided: {span}"
+        return f"{self.confidence:.0%} interval {span}"
+
+    def plot(self) -> Figure:
+        """Draw what was played near the answer, the bound, and the answer with its interval."""
+        figure, (ax,) = plots.figure(1, width=7.0)
+        finite = self._tried[self._tried["mean"].abs() < math.inf]
+        limited = self._bound < math.inf  # the search may have begun far from the answer
+        shown = plots.near(finite, self._found) if limited else finite
+        shares = self._tried.groupby("strategy", sort=False)["unresumed_share"].max()
+        most: dict[Any, float] = shares.to_dict()
+        lines = {label: shown[shown["strategy"] == label] for label in most}
+        xlabel = self.field + (f" [{self._space.unit.strip()}]" if self._space.unit else "")
+        plots.metric_over_field(lines, xlabel, plots.heading(self._metric, self._unit), ax)
+        plots.mark_answer(ax, self._found, self._bound if limited else None)
+        plots.spread_out(ax, shown, self._space.scale)
+        off, endless = len(finite) - len(shown), len(self._tried) - len(finite)
+        missing = [f"{off} further off"] * bool(off) + [f"{endless} infinite"] * bool(endless)
+        more = f"\n(tried but not shown: {', '.join(missing)})" if missing else ""
+        ax.set_title(f"{self.question}\n{self.text}{more}", loc="left", fontsize=11, wrap=True)
+        legend = {s: plots.with_unresumed(s, share, most=True) for s, share in most.items()}
+        plots.shared_legend(figure, list(most), legend)
+        return figure
+
+
+# --- a target that is just met --------------------------------------------------------------------
 
 
 def fewest_workers(
@@ -75,26 +248,21 @@ def fewest_workers(
     -------
     Capacity
         The mean meets the target at ``value``, its whole interval at ``high``. Workers who cannot
-        keep up with a rate of arrivals in the long run are too few (*overloaded*); a note reports
-        if twice the length undoes the answer. A cost that falls and then rises with workers who are
-        paid for has ``one_way`` false.
+        keep up with a rate of arrivals are too few (*overloaded*); a note reports if twice the
+        length undoes the answer. ``one_way`` is false if a cost falls and rises with the workers.
 
     Examples
     --------
-    >>> import asyncsim as sim
     >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
     ...     server=sim.WorkflowServer(workers=1, callback_work="1s"),
     ...     systems={"ledger": sim.NightlyBatch("22:00", "1ms", results="at end")},
     ...     arrivals=sim.UniformArrivals(600, between=("08:00", "20:00")),
     ... )
-    >>> answer = sim.fewest_workers(
-    ...     scenario, sim.Callback(), "max_latency <= 1min", replications=3, progress=False
-    ... )
-    >>> answer.value  # 600 callbacks of a second on ten workers take a minute
+    >>> sim.fewest_workers(scenario, sim.Callback(), "max_latency <= 1min", progress=False).value
     10
     """
-    tried, wanted = _prepared(scenario, strategy, target, WORKERS_FIELD, between, effort)
-    return _just_met("fewest workers", tried, wanted, float(scenario.server.workers), "high")
+    tried = Evaluations.of(scenario, (strategy,), WORKERS_FIELD, between, effort, target=target)
+    return _just_met("fewest workers", tried, float(scenario.server.workers), "high")
 
 
 def largest_volume(
@@ -124,22 +292,17 @@ def largest_volume(
     -------
     Capacity
         ``value`` is the last volume whose mean meets the target, ``low`` the last one whose whole
-        interval does. A rate with which an external system or the workers cannot keep up in the
-        long run does not meet it (*overloaded*); a note reports if twice the length undoes the
-        answer.
+        interval does. A rate with which an external system or the workers cannot keep up does not
+        meet it (*overloaded*); a note reports if twice the length undoes the answer.
 
     Examples
     --------
-    >>> import asyncsim as sim
     >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
     ...     server=sim.WorkflowServer(workers=4, callback_work="1s"),
     ...     systems={"ledger": sim.NightlyBatch("22:00", "0s", results="at end")},
     ...     arrivals=sim.UniformArrivals(100, between=("08:00", "20:00")),
     ... )
-    >>> answer = sim.largest_volume(
-    ...     scenario, sim.Callback(), "max_latency <= 1min", replications=2, progress=False
-    ... )
-    >>> answer.value  # four workers handle 240 callbacks in a minute
+    >>> sim.largest_volume(scenario, sim.Callback(), "max_latency <= 1min", progress=False).value
     240
     """
     check_scenario(scenario)
@@ -156,10 +319,9 @@ def largest_volume(
             raise scenario_error("between", "must be given with a field of your own", between)
         least = max(present.number / LARGEST, 1.0 if present.scale == "whole number" else 0.0)
         between = present.back(least), present.back(present.number * LARGEST)
-    tried, wanted = _prepared(scenario, strategy, target, field, between, effort)
-    space = tried.space
-    start = present.number if present and present.scale == space.scale else space.low
-    return _just_met("largest volume", tried, wanted, start, "low")
+    tried = Evaluations.of(scenario, (strategy,), field, between, effort, target=target)
+    start = present.number if present and present.scale == tried.space.scale else tried.space.low
+    return _just_met("largest volume", tried, start, "low")
 
 
 def _volume(arrivals: Arrivals) -> tuple[str, Any]:
@@ -200,13 +362,12 @@ def longest_interval(
     -------
     Capacity
         ``value`` in seconds. Where all instances wait for the same batch, a fixed interval can hit
-        its end by chance; ``one_way`` is then false. There is none where an external system or
-        the workers cannot keep up with a rate of arrivals (*overloaded*); checks that fill all
-        workers are not an overload, since each wait needs only one.
+        its end by chance; ``one_way`` is then false. There is none where a system or the workers
+        cannot keep up with a rate of arrivals (*overloaded*); checks that fill all workers are not
+        an overload, since each wait needs only one.
 
     Examples
     --------
-    >>> import asyncsim as sim
     >>> answer = sim.longest_interval(
     ...     sim.Scenario.load("example:nightly_ledger"), "mean_latency <= 60s",
     ...     between=("1min", "5min"), replications=2, progress=False
@@ -220,75 +381,56 @@ def longest_interval(
             "longest_interval takes (scenario, target, strategy), got the strategy before the "
             f"target: {target!r}"
         )
-    tried, wanted = _prepared(scenario, strategy, target, field, between, effort)
+    tried = Evaluations.of(scenario, (strategy,), field, between, effort, target=target)
     _check_field(strategy, field)
     start = tried.space.middle(tried.space.low, tried.space.high)
-    return _just_met("longest interval", tried, wanted, start, "low")
-
-
-def _prepared(
-    scenario: Scenario, strategy: Strategy, target: str, field: str, between: Any, options: Options
-) -> tuple[Evaluations, Target]:
-    """Return the evaluations of a search and the target, all arguments checked."""
-    effort = Effort.of(options)
-    check_played(scenario, strategy, None)
-    wanted = Target.parse(target, scenario)
-    space = SearchSpace.between(field, between)
-    measure, lost = wanted.measure, wanted.measure.lost_at_most
-    return Evaluations(scenario, (strategy,), space, measure, effort, lost), wanted
+    return _just_met("longest interval", tried, start, "low")
 
 
 def _check_field(strategy: Strategy, field: str) -> None:
     """Raise if a strategy lacks a field; the error has the fields that could be meant."""
     name, known = field.removeprefix(OF_STRATEGY), fields_of(strategy)
-    if field.startswith(OF_STRATEGY) and name.partition(".")[0] in known:
-        return
-    if not field.startswith(OF_STRATEGY) and name not in known:
-        return  # a field of the scenario, which checks it
+    if field.startswith(OF_STRATEGY) == (name.partition(".")[0] in known):
+        return  # also a field of the scenario, which checks it
     own = [one for one in ("interval", "every", "cap", "hold") if one in known]
     hint = f"; name field={OF_STRATEGY + own[0]!r}" if own else "; it does not poll"
     raise ScenarioError(f"field {field!r} is none of {strategy.label!r}{hint}")
 
 
-def _just_met(what: str, tried: Evaluations, target: Target, start: float, good: str) -> Capacity:
+def _just_met(what: str, tried: Evaluations, start: float, good: str) -> Capacity:
     """Find the last value, from the good end of the space, that meets a target."""
-    space = tried.space
+    space, target = tried.space, tried.target
     with tried.playing(what):
-        search = _TargetSearch(tried, target.bound, good)
+        search = _TargetSearch(tried, good)
         value, beyond = search.by_mean(start)
         low, high = search.ends(value)
-        lossy = tried.loses_callbacks()
-        free = lossy and space.field == LOSS and (space.low, good) == (0, "low")
-        free = free and search.met(0.0)
-        longer = [] if lossy or value is None else search.value_notes(value)
-    verdicts = [search.verdict(x) for x in tried.values]
-    why_none = instead = ""
-    notes = tried.unresumed_notes()
-    if lossy:
-        why_none = f": {target.measure.any_loss_note}"
-        value, low, high = (0.0, 0.0, 0.0) if free else NOT_FOUND
-        verdicts = [MET if x == value else NOT_MET for x in tried.values]
-        notes += [target.measure.any_loss_note, *tried.load_notes(0.0)] if free else []
-    else:
-        best, worst = search.range
-        if value is None:
-            why_none = f"; at {space.text(best)} it is {tried.interval(best)}"
-        notes += search.notes(value, beyond, verdicts) + longer
-        if value is not None and beyond is None and (high if good == "low" else low) is None:
-            end = space.text(worst)
-            notes.append(f"{end} is where the range looked at ends: `between` widens it")
-            more = "or more" if good == "low" else "or fewer"
-            instead = more if value in (low, high) else ""
+        verdicts = [search.verdict(x) for x in tried.values]
+        why_none = instead = ""
+        if tried.loses_callbacks():
+            loss = target.measure.any_loss_note
+            free = (space.field, space.low, good) == (LOSS, 0, "low") and search.met(0.0)
+            value, low, high = (0.0, 0.0, 0.0) if free else NOT_FOUND
+            verdicts = [MET if x == value else NOT_MET for x in tried.values]
+            why_none, notes = f": {loss}", [loss, *tried.load_notes(0.0)] if free else []
+        else:
+            best, worst = search.range
+            if value is None:
+                why_none = f"; at {space.text(best)} it is {tried.interval(best)}"
+            notes = search.notes(value, beyond, verdicts)
+            if value is not None and beyond is None and (high if good == "low" else low) is None:
+                end = space.text(worst)
+                notes.append(f"{end} is where the range looked at ends: `between` widens it")
+                more = "or more" if good == "low" else "or fewer"
+                instead = more if value in (low, high) else ""
     return Capacity(
         f"{what} for {target} under {tried.labels[0]}",
         tried,
         (value, low, high),
         verdicts=verdicts,
-        bound=target.bound,
         why_none=why_none,
         instead_of_interval=instead,
         one_way=tried.is_monotone(rising=good == "low"),
-        notes=notes,
+        notes=[*tried.unresumed_notes(), *notes],
     )
 
 
@@ -301,7 +443,6 @@ class _TargetSearch:
     """
 
     tried: Evaluations
-    bound: float
     good: str
 
     @property
@@ -311,38 +452,31 @@ class _TargetSearch:
         return (low, high) if self.good == "low" else (high, low)
 
     def verdict(self, x: float) -> str:
-        """Return the verdict on a value."""
         interval, overload = self.tried.interval(x), self.tried.overload(x)
+        bound = self.tried.target.bound
         if overload.certain:
             return OVERLOADED
-        if interval.high <= self.bound:
+        if interval.high <= bound:
             return UNDECIDED if overload.possible else MET
-        return NOT_MET if interval.low > self.bound or not interval.n else UNDECIDED
+        return NOT_MET if interval.low > bound or not interval.n else UNDECIDED
 
     def met(self, x: float) -> bool:
-        """Return whether a value meets the target by its whole interval."""
         return self.verdict(x) == MET
 
     def possible(self, x: float) -> bool:
-        """Return whether a value meets it by a part of its interval."""
         return self.verdict(x) in (MET, UNDECIDED)
 
     def met_by_mean(self, x: float) -> bool:
-        """Return whether a value meets it by its mean."""
-        return self.tried.interval(x).mean <= self.bound and not self.tried.overload(x).likely
+        bound = self.tried.target.bound
+        return self.tried.interval(x).mean <= bound and not self.tried.overload(x).likely
 
     def by_mean(self, start: float) -> tuple[float | None, float | None]:
-        """Return the last value that meets it by its mean and the next; search by the others too.
-
-        If no value near the good end does, costs and infinite measures may still do so in the
-        middle of the range.
-        """
+        """Return the last value that meets it by its mean and the next; try the other tests too."""
         tried, space, good = self.tried, self.tried.space, self.good
         stride = 0 if space.whole else 6  # 1.01^64 is about 2
         value, beyond = boundary(self.met_by_mean, space, start, good, stride)
-        if value is None and (
-            "cost" in tried.measure.metric or tried.interval(self.range[0]).mean == math.inf
-        ):
+        costs = "cost" in tried.measure.metric  # may be less in the middle of the range
+        if value is None and (costs or tried.interval(self.range[0]).mean == math.inf):
             better = [x for x in space.grid(TARGET_GRID) if self.met_by_mean(x)]
             if better:
                 nearest = better[0] if good == "high" else better[-1]
@@ -352,20 +486,17 @@ class _TargetSearch:
         return value, beyond
 
     def ends(self, value: float | None) -> tuple[float | None, float | None]:
-        """Return the ends of the interval.
-
-        The target is met at all values tried before the first end, and not met behind the other.
-        """
+        """Return the ends of the interval: all before one are met, none behind the other is."""
         space, good = self.tried.space, self.good
-        for test, edge in ((self.met, self._end_of_met), (self.possible, self._end_of_possible)):
-            inside, outside = edge()  # values between them may be tried
+        for certain, test in ((True, self.met), (False, self.possible)):
+            inside, outside = self._edge(certain)  # values between them may be tried
             if inside is not None and outside is not None:
                 bisect(test, space, inside, outside)
-        possible, too_far = self._end_of_possible()
+        possible, too_far = self._edge(certain=False)
         if too_far is None and possible is not None and possible != self.range[1]:  # seen by chance
             boundary(self.possible, space, possible, good)
-            possible, too_far = self._end_of_possible()
-        met, _ = self._end_of_met()
+            possible, too_far = self._edge(certain=False)
+        met, _ = self._edge(certain=True)
         if not space.whole and too_far is not None:
             possible = too_far
         if too_far is None and possible is not None:  # the range ends first; one worker is least
@@ -374,42 +505,43 @@ class _TargetSearch:
             met = min(met, value) if good == "low" else max(met, value)
         return (met, possible) if good == "low" else (possible, met)
 
-    def _end_of_met(self) -> tuple[float | None, float | None]:
-        """Return the last value up to which all are met, and the next."""
-        values = self._values()
-        return _neighbours(values, len(list(itertools.takewhile(self.met, values))))
-
-    def _end_of_possible(self) -> tuple[float | None, float | None]:
-        """Return the last value that is possible, and the next."""
-        values = self._values()
-        known = (k for k in range(len(values), 0, -1) if self.possible(values[k - 1]))
-        return _neighbours(values, next(known, 0))
-
-    def _values(self) -> list[float]:
-        return self.tried.values if self.good == "low" else self.tried.values[::-1]
+    def _edge(self, certain: bool) -> tuple[float | None, float | None]:
+        """Return the last value up to which all are met, or the last possible one, and the next."""
+        values = self.tried.values if self.good == "low" else self.tried.values[::-1]
+        if certain:
+            k = len(list(itertools.takewhile(self.met, values)))
+        else:
+            k = next((k for k in range(len(values), 0, -1) if self.possible(values[k - 1])), 0)
+        return values[k - 1] if k else None, values[k] if k < len(values) else None
 
     def notes(self, value: float | None, beyond: float | None, verdicts: list[str]) -> list[str]:
         """Return notes on an answer and the next value: on decisions, load and volume."""
-        tried, notes = self.tried, []
+        tried, notes = self.tried, list[str]()
         if value is None and UNDECIDED in verdicts:
             notes.append("some values are undecided by this number of runs: give more replications")
-        notes += tried.infinite_notes(beyond)
+        measured = [] if beyond is None else tried.at(beyond)[0]
+        if beyond is not None and 0 < measured.count(math.inf) < len(measured):
+            notes.append(
+                f"at {tried.space.text(beyond)} {tried.measure.metric} is infinite in "
+                f"{measured.count(math.inf)} of {len(measured)} runs and finite in the others: "
+                "these are too few runs to decide whether it is met"
+            )
         if beyond is not None and tried.overload(beyond).likely:
             offered = "no more is" if self.good == "low" else "no fewer are"
             offered = "none is" if value is None else offered
             notes.append(f"{offered} offered: {'; '.join(tried.load_notes(beyond))}")
         elif value is not None:
             notes += tried.load_notes(value)
-        return notes
+        return notes if value is None else notes + self._value_notes(value)
 
-    def value_notes(self, x: float) -> list[str]:
+    def _value_notes(self, x: float) -> list[str]:
         """Return notes on a value: if twice the length undoes it, and of a factor what it is."""
         tried, notes = self.tried, []
         scenario, shown = tried.setup(x)[0], tried.space.text(x)
         if goes_on(scenario):
             interval = tried.at_double_length(x)
             total = tried.measure.metric in TOTALS  # may be twice as much
-            if interval.low > self.bound * (2 if total else 1):
+            if interval.low > tried.target.bound * (2 if total else 1):
                 unit = tried.measure.unit(tried.scenario)
                 notes.append(
                     f"over {text_of(2 * tried.scenario.length)} {tried.measure.metric} is "
@@ -422,9 +554,7 @@ class _TargetSearch:
         return notes
 
 
-def _neighbours(values: list[float], k: int) -> tuple[float | None, float | None]:
-    """Return the values before and after a place, None beyond the ends."""
-    return values[k - 1] if k else None, values[k] if k < len(values) else None
+# --- the least cost -------------------------------------------------------------------------------
 
 
 def cheapest_interval(
@@ -459,28 +589,22 @@ def cheapest_interval(
     -------
     Capacity
         ``value`` in seconds. The costs from ``low`` to ``high`` do not differ significantly from
-        the least one: near a minimum the curve is flat. None where an external system or the
-        workers cannot keep up with a rate of arrivals at any interval.
+        the least one: near a minimum the curve is flat. None where a system or the workers cannot
+        keep up with a rate of arrivals at any interval.
 
     Examples
     --------
-    >>> import asyncsim as sim
     >>> scenario = sim.Scenario.load("example:person").replace(
     ...     costs=sim.CostModel(check=0.001, late_minute=0.02), length="1d"
     ... )
-    >>> answer = sim.cheapest_interval(
-    ...     scenario, between=("10s", "2h"), replications=2, progress=False
-    ... )
+    >>> answer = sim.cheapest_interval(scenario, between=("10s", "2h"), progress=False)
     >>> 10 <= answer.low <= answer.value <= answer.high <= 7200
     True
     """
-    chosen = Effort.of(effort)
     strategy = Polling(60.0) if strategy is None else strategy
+    tried = Evaluations.of(scenario, (strategy,), field, between, effort, figure=figure)
     _check_field(strategy, field)
-    check_scenario(scenario)
-    measure = Measure.of(figure, scenario)
-    space = SearchSpace.between(field, between)
-    tried = Evaluations(scenario, (strategy,), space, measure, chosen)
+    space = tried.space
     with tried.playing("cheapest interval"):
         best = _least(
             lambda x: math.inf if tried.overload(x).certain else tried.interval(x).mean, space
@@ -514,28 +638,20 @@ def _least(measure: Callable[[float], float], space: SearchSpace) -> float:
         if not a < b < c < d:
             break
         seen += [b, c]
-        if measure(b) <= measure(c):
-            d = c
-        else:
-            a = b
+        a, d = (a, c) if measure(b) <= measure(c) else (b, d)
     return min(seen, key=lambda x: (measure(x), x))
 
 
 def _first_worse(tried: Evaluations, best: float, end: float) -> float | None:
     """Return the first value towards an end whose interval is worse; None if the end's is not."""
+    least = tried.at(best)[0]
 
     def as_good(x: float) -> bool:
-        return not tried.overload(x).certain and _excess(tried, best, x) <= 0
+        if tried.overload(x).certain or math.inf in set(tried.at(x)[0]) - set(least):
+            return False
+        return paired_interval(least, tried.at(x)[0], tried.effort.confidence).low <= 0
 
     return None if end == best or as_good(end) else bisect(as_good, tried.space, best, end)[1]
-
-
-def _excess(tried: Evaluations, best: float, x: float) -> float:
-    """Return the lower end of the interval of how much worse than the best a value is."""
-    one, other = tried.at(best)[0], tried.at(x)[0]
-    if math.inf in other and math.inf not in one:
-        return math.inf
-    return paired_interval(one, other, tried.effort.confidence).low
 
 
 def _one_valley(tried: Evaluations, best: float) -> bool:

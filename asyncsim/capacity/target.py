@@ -26,12 +26,9 @@ RIGHT = (
     "most its bound, never at least)"
 )
 QUANTILES = {"median_latency": 0.5, "max_latency": 1.0}
-ENDLESS = ("mean_cycle_time",)
-"""Infinite if a wait is still open when the run stops."""
-LATE_COSTS = ("cost", "cost_per_wait", "cost_of_lateness")
-"""The same, if lateness has a price."""
-COUNTS = ("timed_out", "still_waiting", "failed")
-"""Metrics that count unresumed waits themselves, or their instances."""
+ENDLESS = ("mean_cycle_time",)  # infinite if a wait is still open when the run stops
+LATE_COSTS = ("cost", "cost_per_wait", "cost_of_lateness")  # the same, if lateness has a price
+COUNTS = ("timed_out", "still_waiting", "failed")  # of unresumed waits, or of their instances
 _TARGET = re.compile(r"\s*(.+?)\s*(?:<=|<|\bunder\b|\bat most\b)\s*(.+?)\s*")
 _QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)_latency")
 
@@ -40,9 +37,9 @@ _QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)_latency")
 class Measure:
     """A metric of a run in which a wait that never resumes is infinitely late.
 
-    Its cycle time is infinite too, and so is its cost if lateness has a price. Metrics of load and
-    overhead do not depend on whether a wait resumes; notes report the unresumed waits beside them.
-    The metric is one of `METRICS`, or any quantile of the latency, such as ``"p99.9_latency"``.
+    Its cycle time is infinite too, and so is its cost if lateness has a price. Notes report the
+    unresumed waits beside metrics of load and overhead. The metric is one of `METRICS`, or any
+    quantile of the latency, such as ``"p99.9_latency"``.
     """
 
     metric: str
@@ -77,12 +74,8 @@ class Measure:
         return 0.0 if self.quantile is None else 1.0 - self.quantile
 
     @property
-    def lost_at_most(self) -> float:
-        """The share of waits that may be lost where a target of it is met."""
-        return self.spare if self._of_latency else 1.0
-
-    @property
-    def _of_latency(self) -> bool:
+    def of_latency(self) -> bool:
+        """Whether it is a mean or a quantile of the latency."""
         return self.quantile is not None or self.metric == "mean_latency"
 
     @property
@@ -103,7 +96,7 @@ class Measure:
         never, name = ended + still_waiting, self.metric
         if not never or name in COUNTS:
             return []
-        if self._of_latency:
+        if self.of_latency:
             when = f"more than {self.spare:.3g} of a run's waits are" if self.spare else "one is"
             return [
                 f"{never:,} waits never resumed (timed out, or lost without a safety poll); they "
@@ -111,25 +104,22 @@ class Measure:
             ]
         if not self._endless:
             return [f"{never:,} waits never resumed in these runs, of which {name} says nothing"]
-        notes = []
-        if ended:
-            how = "they cost their lateness up to then"
-            if name in ENDLESS:
-                how = "their instances went on and count, or failed and do not"
-            notes.append(f"{ended:,} waits timed out, were given up or cancelled; {how}")
-        if still_waiting:
-            notes.append(
-                f"{still_waiting:,} waits were still open at the end of their runs and count as "
-                f"infinitely late: one makes {name} infinite"
-            )
-        return notes
+        how = "they cost their lateness up to then"
+        if name in ENDLESS:
+            how = "their instances went on and count, or failed and do not"
+        notes = {
+            f"{ended:,} waits timed out, were given up or cancelled; {how}": ended,
+            f"{still_waiting:,} waits were still open at the end of their runs and count as "
+            f"infinitely late: one makes {name} infinite": still_waiting,
+        }
+        return [note for note, count in notes.items() if count]
 
     @property
     def any_loss_note(self) -> str:
         """The note where callbacks are lost for good and the metric leaves no wait out."""
-        remedy = "give the strategy a safety poll, or ask for a quantile such as p95_latency"
-        if self.metric not in QUANTILES and self.metric != "mean_latency":
-            remedy = "give the step a time-out or the strategy a safety poll"
+        remedy = "give the step a time-out or the strategy a safety poll"
+        if self.metric in QUANTILES or self.metric == "mean_latency":
+            remedy = "give the strategy a safety poll, or ask for a quantile such as p95_latency"
         return (
             f"any loss at all makes {self.metric} infinite, since a callback that is lost for good "
             f"is infinitely late; {remedy}"
@@ -158,6 +148,12 @@ class Target:
     measure: Measure
     bound: float
 
+    @property
+    def lost(self) -> float:
+        """The share of waits that may be lost where it is met."""
+        bounded = self.measure.of_latency and self.bound < math.inf
+        return self.measure.spare if bounded else 1.0
+
     @classmethod
     def parse(cls, words: str, scenario: Scenario) -> Target:
         """Parse a metric, ``<=`` (or ``under``, ``at most``), and a bound in words.
@@ -167,8 +163,6 @@ class Target:
         ScenarioError
             If the words are not a target, or the scenario has no such metric: a cost needs prices.
         """
-        if isinstance(words, Target):
-            return words
         match = _TARGET.fullmatch(words) if isinstance(words, str) else None
         if match is None:
             raise scenario_error("target", RIGHT, words)
@@ -178,7 +172,7 @@ class Target:
         except ScenarioError as problem:
             raise ScenarioError(f"target {words!r}: {problem}") from None
         try:
-            return cls(measure, _bound(match[2], measure, scenario))
+            return cls(measure, _bound(match[2], measure, measure.unit(scenario)))
         except InvalidValue as problem:
             raise scenario_error(f"target {words!r}: the bound", problem, match[2]) from None
 
@@ -187,13 +181,14 @@ class Target:
         return f"{self.measure.metric} <= {bound}"
 
 
-def _bound(text: str, measure: Measure, scenario: Scenario) -> float:
+def _bound(text: str, measure: Measure, unit: str) -> float:
     """Return a bound in the unit of its measure; a time without a unit is in seconds."""
     try:
-        plain = float(text)
+        plain: float | str = float(text)
     except ValueError:
-        if measure.is_time:
-            return number(duration(text))
-        unit = measure.unit(scenario)
-        raise InvalidValue(f"must be a number alone, such as 0.8; its unit is {unit}") from None
-    return number(duration(plain) if measure.is_time else plain)
+        plain = text
+    if measure.is_time:
+        return number(duration(plain))
+    if isinstance(plain, str):
+        raise InvalidValue(f"must be a number alone, such as 0.8; its unit is {unit}")
+    return number(plain)

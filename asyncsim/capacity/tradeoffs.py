@@ -6,10 +6,9 @@ the frontier: between them there is a choice, not a better one.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import pandas as pd
@@ -17,19 +16,12 @@ import scipy
 from attrs import frozen
 
 from asyncsim import plots
-from asyncsim.capacity.answers import NOT_FOUND, Capacity, Found, PlannerAnswer
-from asyncsim.capacity.search import LOSS, Effort, Evaluations, Options, SearchSpace, bisect
+from asyncsim.capacity.questions import NOT_FOUND, Capacity, Found, PlannerAnswer
+from asyncsim.capacity.search import LOSS, Effort, Evaluations, Options, bisect
 from asyncsim.capacity.target import Measure
-from asyncsim.engine.run import Run
-from asyncsim.engine.simulation import check_played, check_scenario
+from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment.replications import (
-    Replications,
-    RunSummary,
-    labelled,
-    runner,
-    unresumed_share,
-)
+from asyncsim.experiment.replications import Replications, RunSummary, WaitCounts, labelled, runner
 from asyncsim.experiment.statistics import Interval, interval_of, paired_interval
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import (
@@ -45,16 +37,14 @@ from asyncsim.model.validation import scenario_error, with_own_tables
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-GRID = 7
-"""Values of the whole range that are tried for changes of the better strategy."""
+GRID = 7  # values of the whole range that are tried for changes of the better strategy
 USUAL: tuple[Strategy, ...] = (
     Callback("50ms"),
     CallbackWithSafetyPoll("50ms", every="15min"),
     LongPolling("1min"),
     *(Polling(every) for every in ("10s", "1min", "5min", "15min", "1h")),
     Backoff("1s", 2.0, "5min"),
-)
-"""The default strategies of a frontier."""
+)  # the default strategies of a frontier
 YES, PERHAPS, NO = "yes", "perhaps", "no"
 
 
@@ -84,8 +74,8 @@ def break_even(
         The range of the search.
     figure
         What is to be small: any metric, or a quantile such as ``"p99_latency"``. A wait that never
-        resumes counts as infinitely late; of infinite runs the better strategy wins more. Any loss
-        for good makes a mean infinite, and the break-even is at no loss.
+        resumes counts as infinitely late: any loss for good makes a mean infinite, and the
+        break-even is at no loss.
     **effort
         ``replications, seed, engine, n_jobs, confidence, progress``, as in `asyncsim.compare`.
 
@@ -97,55 +87,42 @@ def break_even(
 
     Examples
     --------
-    Half of the callbacks arrive in the second attempt, ten minutes later: five minutes late on
-    average, as polling every ten minutes is.
-
-    >>> import asyncsim as sim
     >>> scenario = sim.Scenario.load("example:nightly_ledger").replace(
     ...     systems={"ledger": sim.OnlineService(sim.exponential("2h"), lanes=None)},
     ...     arrivals=sim.UniformArrivals(500),
     ... )
+    >>> callback = sim.Callback(loss=0.5, retries=["10min"] * 30)
     >>> answer = sim.break_even(
-    ...     scenario, sim.Callback(loss=0.5, retries=["10min"] * 30), sim.Polling("10min"),
-    ...     "strategy.interval", ("1min", "1h"), replications=5, progress=False
+    ...     scenario, callback, sim.Polling("10min"), "strategy.interval", ("1min", "1h"),
+    ...     replications=5, progress=False
     ... )
     >>> 15 * 60 < answer.value < 25 * 60  # callback: 10 min late on average; polling: T/2
     True
     """
-    chosen = Effort.of(effort)
-    for strategy in (first, other):
-        check_played(scenario, strategy, None)
-    measure = Measure.of(figure, scenario)
-    space = SearchSpace.between(field, between)
-    tried = Evaluations(scenario, (first, other), space, measure, chosen)
+    tried = Evaluations.of(scenario, (first, other), field, between, effort, figure=figure)
     with tried.playing("break-even"):
-        grid = space.grid(GRID)
+        grid = tried.space.grid(GRID)
         leads = [_lead(tried, x) for x in grid]
-        changes = [
-            pair
-            for pair in itertools.pairwise(grid)
-            if _lead(tried, pair[0]).seems != _lead(tried, pair[1]).seems
-        ]
-        found = _crossing(tried, *changes[0]) if changes else NOT_FOUND
-    labels, exactly = tried.labels, ""
+        changes = [k for k, two in enumerate(pairwise(leads)) if two[0].seems != two[1].seems]
+        found = NOT_FOUND
+        if changes:
+            found = _crossing(tried, grid[changes[0]], grid[changes[0] + 1])
+    exactly = ""
     losers = [k for k in range(2) if tried.loses_callbacks(k)]
     if losers:
         found, exactly, notes = _break_even_of_loss(tried, losers)
     else:
         notes = _lead_notes(tried, leads, found[0])
     decided = [lead.certain for lead in leads if lead.certain]
-    turns = sum(one != next_one for one, next_one in itertools.pairwise(decided))
+    turns = sum(one != next_one for one, next_one in pairwise(decided))
+    load_notes = [] if found[0] is None else tried.load_notes(found[0])
     return Capacity(
-        f"break-even in {figure} of {labels[0]} and {labels[1]}",
+        f"break-even in {figure} of {' and '.join(tried.labels)}",
         tried,
         found,
         instead_of_interval=exactly,
         one_way=bool(losers) or turns <= 1,
-        notes=[
-            *notes,
-            *tried.unresumed_notes(),
-            *([] if found[0] is None else tried.load_notes(found[0])),
-        ],
+        notes=[*notes, *tried.unresumed_notes(), *load_notes],
     )
 
 
@@ -153,45 +130,38 @@ class _Lead(NamedTuple):
     """The better strategy at a value: -1 the first (or neither), 1 the other."""
 
     seems: int
-    certain: int
-    """0 if the difference is not significant."""
+    certain: int  # 0 if the difference is not significant
 
 
 def _lead(tried: Evaluations, x: float) -> _Lead:
-    """Return the better strategy, by the paired difference.
-
-    A difference of infinite replications has no mean. The strategy is better then that wins more
-    replications, by the sign test.
-    """
+    """Return the better strategy: by paired differences, or the sign test if any is infinite."""
     first, other = tried.at(x)
     confidence = tried.effort.confidence
-    if math.inf not in first and math.inf not in other:
+    if math.inf not in first + other:
         gain = paired_interval(other, first, confidence)
-        certain = 1 if gain.low > 0 else -1 if gain.high < 0 else 0
-        return _Lead(1 if gain.mean > 0 else -1, certain)
+        return _Lead(1 if gain.mean > 0 else -1, int(gain.low > 0) - int(gain.high < 0))
     wins = sum(a < b for a, b in zip(first, other, strict=True))
     losses = sum(a > b for a, b in zip(first, other, strict=True))
     seems = 1 if losses > wins else -1
-    decided = wins + losses
-    sure = decided and scipy.stats.binomtest(wins, decided).pvalue < 1 - confidence
-    return _Lead(seems, seems if sure else 0)
+    chance = scipy.stats.binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
+    return _Lead(seems, seems if chance < 1 - confidence else 0)
 
 
 def _crossing(tried: Evaluations, below: float, above: float) -> Found:
     """Return where the lead changes between two values, and where it is certain on either side."""
     space, before = tried.space, _lead(tried, below).seems
 
-    def certain(x: float, lead: int) -> bool:
-        return _lead(tried, x).certain == lead
+    def first(x: float) -> bool:
+        return _lead(tried, x).certain == before
+
+    def other(x: float) -> bool:
+        return _lead(tried, x).certain == -before
 
     value, beyond = bisect(lambda x: _lead(tried, x).seems == before, space, below, above)
-    lower = [x for x in tried.values if x <= value and certain(x, before)]
-    upper = [x for x in tried.values if x > value and certain(x, -before)]
-    low = high = None
-    if lower:
-        low, _ = bisect(lambda x: certain(x, before), space, max(lower), beyond)
-    if upper:
-        high, _ = bisect(lambda x: certain(x, -before), space, min(upper), value)
+    lower = [x for x in tried.values if x <= value and first(x)]
+    upper = [x for x in tried.values if x > value and other(x)]
+    low = bisect(first, space, lower[-1], beyond)[0] if lower else None
+    high = bisect(other, space, upper[0], value)[0] if upper else None
     return value, low, high
 
 
@@ -240,10 +210,9 @@ class Frontier(PlannerAnswer):
     figures, units
         The metric across and the one upwards, both better when small, and their units.
     table
-        One row per strategy: both metrics with ``_low`` and ``_high``; ``unresumed_share`` (the
-        share of all its armed waits that never resumed); ``on_frontier`` (*yes*: no other has
-        better means in both; *no*: another is better in both by its whole interval; *perhaps*: one
-        is by its means) and ``beaten_by``.
+        One row per strategy: both metrics with ``_low`` and ``_high``; ``unresumed_share`` of its
+        armed waits; ``on_frontier`` (*yes*: no other has better means in both; *no*: another is
+        better in both by its whole interval; *perhaps*: by its means) and ``beaten_by``.
     replications, seed, confidence
         What the intervals rest on.
     """
@@ -325,11 +294,9 @@ def frontier(
 
     Examples
     --------
-    >>> import asyncsim as sim
     >>> scenario = sim.Scenario.load("example:nightly_ledger")
-    >>> answer = sim.frontier(
-    ...     scenario, [sim.Callback("50ms"), sim.Polling("15min")], replications=2, progress=False
-    ... )
+    >>> two = [sim.Callback("50ms"), sim.Polling("15min")]
+    >>> answer = sim.frontier(scenario, two, replications=2, progress=False)
     >>> answer.table["on_frontier"].tolist()
     ['yes', 'no']
     """
@@ -344,17 +311,22 @@ def frontier(
         raise scenario_error("figures", "must be two different ones", figures)
     across, upwards = (Measure.of(name, scenario) for name in figures)
     plan = Replications(scenario, tuple(by_label.values()), chosen.seed, chosen.engine)
-    found = dict(zip(by_label, _measured(plan, (across, upwards), chosen), strict=True))
-    measured = {label: columns for label, (columns, _) in found.items()}
+    measured: dict[str, Columns] = {label: ([], []) for label in by_label}
+    counts = {label: WaitCounts() for label in by_label}
+    runs = chosen.replications * len(by_label)
+    with runner(chosen.n_jobs, chosen.progress, "frontier", runs) as play:
+        for summaries in play.collect(plan, RunSummary.of, range(chosen.replications)):
+            for label, summary in zip(by_label, summaries, strict=True):
+                counts[label].add(summary)
+                measured[label][0].append(across.of_run(summary))
+                measured[label][1].append(upwards.of_run(summary))
     rows = []
-    for label, (columns, unresumed) in found.items():
+    for label, columns in measured.items():
         row: dict[str, object] = {"strategy": label}
         for measure, values in zip((across, upwards), columns, strict=True):
-            interval = interval_of(values, chosen.confidence)
-            row[measure.metric] = interval.mean
-            row[f"{measure.metric}_low"] = interval.low
-            row[f"{measure.metric}_high"] = interval.high
-        row["unresumed_share"] = unresumed
+            mean, name = interval_of(values, chosen.confidence), measure.metric
+            row |= {name: mean.mean, f"{name}_low": mean.low, f"{name}_high": mean.high}
+        row["unresumed_share"] = counts[label].unresumed_share
         rows.append(row | _dominance(label, measured, chosen.confidence))
     return Frontier(
         scenario,
@@ -367,28 +339,7 @@ def frontier(
     )
 
 
-Columns = tuple[list[float], list[float]]
-"""Two measures by replication."""
-
-
-def _kept(run: Run, measures: tuple[Measure, Measure]) -> tuple[float, float, float, float]:
-    """Return both measures of a run, and the numbers of unresumed and of armed waits."""
-    summary = RunSummary.of(run)
-    across, upwards = (measure.of_run(summary) for measure in measures)
-    return across, upwards, summary.unresumed, summary.metrics["armed"]
-
-
-def _measured(
-    plan: Replications, measures: tuple[Measure, Measure], effort: Effort
-) -> Iterator[tuple[Columns, float]]:
-    """Yield both measures of each strategy, and its share of waits that never resumed."""
-    runs = effort.replications * len(plan.strategies)
-    with runner(effort.n_jobs, effort.progress, "frontier", runs) as play:
-        keep = partial(_kept, measures=measures)
-        played = list(play.collect(plan, keep, range(effort.replications)))
-    for rows in zip(*played, strict=True):
-        across, upwards, never, armed = zip(*rows, strict=True)
-        yield (list(across), list(upwards)), unresumed_share(sum(never), sum(armed))
+Columns = tuple[list[float], list[float]]  # two measures by replication
 
 
 def _dominance(label: str, measured: Mapping[str, Columns], confidence: float) -> dict[str, str]:
@@ -397,11 +348,8 @@ def _dominance(label: str, measured: Mapping[str, Columns], confidence: float) -
     for other, columns in measured.items():
         if other == label:
             continue
-        gaps = [
-            _gap(own, others, confidence)
-            for own, others in zip(measured[label], columns, strict=True)
-        ]
-        means, highs = zip(*gaps, strict=True)
+        pairs = zip(measured[label], columns, strict=True)
+        means, highs = zip(*(_gap(own, one, confidence) for own, one in pairs), strict=True)
         if max(means) <= 0 and min(means) < 0:
             by_mean.append(other)
             if max(highs) <= 0 and min(highs) < 0:
@@ -411,16 +359,12 @@ def _dominance(label: str, measured: Mapping[str, Columns], confidence: float) -
 
 
 def _gap(own: list[float], others: list[float], confidence: float) -> tuple[float, float]:
-    """Return mean and upper end of the paired difference of another strategy from one.
-
-    Infinite is the strategy with more infinite runs; the upper end is finite only if each has all
-    runs infinite or none.
-    """
-    own_infinite, others_infinite = own.count(math.inf), others.count(math.inf)
-    if own_infinite or others_infinite:
-        more = others_infinite - own_infinite
-        difference = math.copysign(math.inf, more) if more else 0.0
-        certain = {own_infinite, others_infinite} <= {0, len(own)}
-        return difference, difference if certain else math.inf
-    gap = paired_interval(own, others, confidence)
-    return gap.mean, gap.high
+    """Return mean and upper end of the paired difference of another strategy from one."""
+    infinite = own.count(math.inf), others.count(math.inf)
+    if not any(infinite):
+        gap = paired_interval(own, others, confidence)
+        return gap.mean, gap.high
+    more = infinite[1] - infinite[0]  # worse is the strategy with more infinite runs
+    difference = math.copysign(math.inf, more) if more else 0.0
+    certain = {*infinite} <= {0, len(own)}  # all runs of each or none
+    return difference, difference if certain else math.inf

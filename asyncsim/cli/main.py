@@ -13,16 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
-from asyncsim.cli.commands import (
-    add_capacity,
-    add_compare,
-    add_examples,
-    add_fit,
-    add_run,
-    add_verify,
-    add_warm_up,
-)
-from asyncsim.cli.serve_command import add_serve
+from asyncsim.cli.commands import COMMANDS
 from asyncsim.errors import AsyncsimError, CensoredWarning
 
 EPILOG = """\
@@ -43,17 +34,13 @@ completion by polling, or by a callback with its serial number, such as 5_31. St
 asyncsim COMMAND --help shows the options of a command. asyncsim examples DIR writes all examples,
 with the notebooks of the course.
 """
-
-
 QUOTES = '; put quotes around a strategy, such as --strategy "polling 15min"'
-
 LOOK_ALIKES = {
     **{"±": "+/-", "–": "-", "—": "-", "−": "-", "→": "->", "←": "<-", "×": "x", "·": "*"},
     **{"≤": "<=", "≥": ">=", "≈": "~", "∞": "inf", "√": "sqrt", "µ": "u", "μ": "u"},
     **{"‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'},
     **{"█": "#", "▏": "|", "✓": "+", "✗": "x", "▶": ">", "€": "EUR", "£": "GBP", "ß": "ss"},
-}
-"""ASCII substitutes for characters whose decomposition has none."""
+}  # in ASCII, of characters whose decomposition has none
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,15 +74,13 @@ def _look_alike(problem: UnicodeError) -> tuple[str, int]:
     """Return ASCII for characters that a terminal lacks, and where to continue."""
     if not isinstance(problem, UnicodeEncodeError):
         raise problem
-    return "".join(map(_plain, problem.object[problem.start : problem.end])), problem.end
-
-
-def _plain(character: str) -> str:
-    if unicodedata.combining(character):
-        return ""
-    simple = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-    rest = character.encode("ascii", "backslashreplace").decode()  # bytes in the name of a file
-    return LOOK_ALIKES.get(character) or simple or rest
+    found = ""
+    for character in problem.object[problem.start : problem.end]:
+        simple = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+        rest = character.encode("ascii", "backslashreplace").decode()  # bytes in a file's name
+        if not unicodedata.combining(character):
+            found += LOOK_ALIKES.get(character) or simple or rest
+    return found, problem.end
 
 
 def _run(words: Sequence[str]) -> int:
@@ -141,12 +126,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"asyncsim {version('asyncsim')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    add_compare(commands)
-    add_run(commands)
-    add_capacity(commands)
-    add_serve(commands)
-    add_fit(commands)
-    add_verify(commands)
-    add_warm_up(commands)
-    add_examples(commands)
+    for command in COMMANDS:
+        command.add_to(commands)
     return parser

@@ -5,24 +5,27 @@ from __future__ import annotations
 import argparse
 import re
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import attrs
+from attrs import frozen
 
 from asyncsim.engine.metrics import METRICS
 from asyncsim.errors import ScenarioError
+from asyncsim.eventlog.write import event_log_format
 from asyncsim.experiment.output import check_writable, named_file, writing
+from asyncsim.experiment.report import report_file
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.scenario_files import scenario_file
 from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.model.units import LONGEST_WORDS, nearest
 from asyncsim.model.validation import scenario_error, shown
 
-UNNAMED = {"callback with safety poll": "every"}
-"""The argument that a word without a name sets, if it is not the first one."""
+UNNAMED = {"callback with safety poll": "every"}  # set by a word without a name, if not the first
 CONSTANTS = {"None": None, "True": True, "False": False}
 STRATEGY_HELP = (
     "how completion is noticed, in words: 'callback', 'callback delay=50ms loss=0.02 "
@@ -44,21 +47,22 @@ def parse_strategy(words: str) -> Strategy:
     """
     if len(words) > LONGEST_WORDS:
         raise scenario_error("strategy", f"must have {LONGEST_WORDS:,} characters at most", words)
-    names = sorted(STRATEGIES, key=len, reverse=True)
-    name = next((n for n in names if words.strip() == n or words.strip().startswith(n + " ")), None)
-    if name is None:
+    begun = [name for name in STRATEGIES if f"{words.strip()} ".startswith(f"{name} ")]
+    if not begun:
         known = ", ".join(repr(n) for n in STRATEGIES)
         first = words.split("=")[0].rsplit(" ", 1)[0] if "=" in words else words
         raise ScenarioError(
             f"strategy must begin with one of {known}, got {shown(words)}"
             f"{nearest(first, STRATEGIES)}"
         )
+    name = max(begun, key=len)
     cls = STRATEGIES[name]
     attributes = attrs.fields(cls)  # type: ignore[arg-type]
     fields = [field.alias for field in attributes]
     values: dict[str, Any] = {}
     unnamed = UNNAMED.get(name, fields[0])
-    for k, word in enumerate(_tidy(words.strip()[len(name) :]).split()):
+    given = _tidy(words.strip()[len(name) :]).split()
+    for k, word in enumerate(given):
         key, _, value = word.rpartition("=")
         key = key or (unnamed if k == 0 else "")
         if key not in fields:
@@ -71,9 +75,8 @@ def parse_strategy(words: str) -> Strategy:
         values[key] = value.split(",") if key == "retries" else _value(value)
     for field in attributes:
         if field.default is attrs.NOTHING and field.alias not in values:
-            raise ScenarioError(
-                f"strategy {shown(words)} lacks {field.alias!r}, such as 'polling 15min'"
-            )
+            example = shown(" ".join([name, "15min", *given]))
+            raise ScenarioError(f"strategy {shown(words)} lacks {field.alias!r}, such as {example}")
     return cls(**values)
 
 
@@ -94,138 +97,6 @@ def _value(word: str) -> Any:
     return word[1:-1] if quoted else word
 
 
-SCENARIO_HELP = "a scenario file (TOML), or an example, such as example:nightly_ledger"
-SEED_HELP = "seed of the random numbers (default: 1)"
-
-
-def add_command(
-    commands: Any,
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    summary: str,
-    example: str = "",
-    metrics: bool = False,
-    profiles: bool = True,
-) -> argparse.ArgumentParser:
-    """Add a command whose help has a summary, an example, and the names of metrics and profiles."""
-    parts = [f"example:\n  asyncsim {name} {example}".rstrip()]
-    if metrics:
-        parts.append(_listed("metrics (those of cost need prices)", METRICS))
-    if profiles:
-        parts.append(_listed("profiles", map(repr, PROFILES)))
-    command: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog="\n\n".join(parts),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(command=run)
-    return command
-
-
-def _listed(title: str, names: Iterable[str]) -> str:
-    return textwrap.fill(f"{title}: {', '.join(names)}", 79, subsequent_indent="  ")
-
-
-def add_scenario(command: argparse.ArgumentParser) -> None:
-    """Add the options of every command that simulates a scenario."""
-    command.add_argument("scenario", type=Path, help=SCENARIO_HELP)
-    command.add_argument("--seed", type=int, default=1, help=SEED_HELP)
-    command.add_argument(
-        "--engine",
-        default="auto",
-        metavar="NAME",
-        help="simpy, compiled, or auto (default): compiled if it supports every part",
-    )
-    add_profile(command)
-    command.add_argument(
-        "--log",
-        type=Path,
-        metavar="CSV",
-        help="take arrivals and external times from a log, such as example:request_log",
-    )
-    command.add_argument(
-        "--step", metavar="NAME", help="the step whose requests the log has, if several steps wait"
-    )
-
-
-def add_jobs(command: argparse.ArgumentParser) -> None:
-    """Add the number of parallel processes."""
-    command.add_argument(
-        "--jobs",
-        type=int,
-        default=1,
-        metavar="N",
-        help="number of parallel processes; -1: one per processor (default: 1)",
-    )
-
-
-def add_profile(command: argparse.ArgumentParser) -> None:
-    """Add the profile that answers finishes."""
-    command.add_argument(
-        "--profile",
-        metavar="NAME",
-        help="profile that answers finishes, see below (default: the scenario's)",
-    )
-
-
-def scenario_of(arguments: argparse.Namespace) -> Scenario:
-    """Return the scenario to simulate."""
-    scenario = Scenario.load(arguments.scenario)
-    if arguments.step and not arguments.log:
-        raise ScenarioError(f"--step needs --log, got --step {arguments.step!r} alone")
-    if arguments.log:
-        scenario = scenario.with_log(arguments.log, step=arguments.step)
-    return scenario.with_profile(arguments.profile)
-
-
-def add_strategy(command: argparse.ArgumentParser, default: str | None = "callback") -> None:
-    """Add the strategy of a command that simulates one."""
-    command.add_argument(
-        "--strategy",
-        default=default,
-        action=Once,
-        metavar="WORDS",
-        help=f"{STRATEGY_HELP} (default: callback)",
-    )
-
-
-def ready_to_write(**outputs: tuple[Path | None, Callable[..., object] | None]) -> None:
-    """Check the output files of options and create their folders, before the work starts.
-
-    Each has a path and, optionally, a function of it and ``called`` that rejects invalid names.
-    """
-    wanted = {
-        f"--{name.replace('_', '-')}": (path, check)
-        for name, (path, check) in outputs.items()
-        if path is not None
-    }
-    for option, (path, check) in wanted.items():
-        named_file(path, option)
-        if check is not None:
-            check(path, called=option)
-        with writing(path, option):
-            is_folder = path.is_dir()
-        if is_folder:
-            raise ScenarioError(f"{option} {path} is a folder; it must be a file to write")
-    for option, (path, _) in wanted.items():
-        with writing(path, option):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        check_writable(path, option)
-
-
-def picture_file(path: Path, called: str) -> Path:
-    """Return the path of a picture, if its format is supported."""
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    kinds = set(FigureCanvasBase.get_supported_filetypes()) - {"pgf"}  # needs LaTeX
-    if path.suffix.lstrip(".").lower() not in kinds:
-        words = ", ".join(f".{kind}" for kind in sorted(kinds))
-        raise ScenarioError(f"{called} must end in one of {words}, got {str(path)!r}")
-    return path
-
-
 class Once(argparse.Action):
     """An option that may be given only once."""
 
@@ -242,3 +113,137 @@ class Once(argparse.Action):
             parser.error(f"{option_string} may be given once here; compare takes several")
         given.add(self.dest)
         setattr(namespace, self.dest, values)
+
+
+FILES = ("CSV", "DB", "DIR", "FILE", "FOLDER", "HTML", "PNG", "TOML")
+TYPES: dict[str, Any] = {
+    **{"N": int, "PORT": int, "SEED": int, "SHARE": float, "SPEED": float},
+    **dict.fromkeys(FILES, Path),
+}
+MARKS: dict[str, dict[str, Any]] = {
+    "...": {"action": "append"},
+    "once": {"action": Once},
+    "required": {"required": True},
+    "?": {"nargs": "?"},
+}
+SCENARIO_HELP = "a scenario file (TOML), or an example, such as example:nightly_ledger"
+SEED = {"--seed SEED": "seed of the random numbers (default: 1)"}
+PROFILE = {"--profile NAME": "profile that answers finishes, see below (default: the scenario's)"}
+JOBS = {"--jobs N": "number of parallel processes; -1: one per processor (default: 1)"}
+STRATEGY = {"--strategy WORDS once": f"{STRATEGY_HELP} (default: callback)"}
+SCENARIO = {
+    "scenario": SCENARIO_HELP,
+    **SEED,
+    "--engine NAME": "simpy, compiled, or auto (default): compiled if it supports every part",
+    **PROFILE,
+    "--log CSV": "take arrivals and external times from a log, such as example:request_log",
+    "--step NAME": "the step whose requests the log has, if several steps wait",
+}  # of every command that simulates one; see `scenario_of`
+DEFAULTS = {"seed": 1, "engine": "auto", "jobs": 1}
+
+
+@frozen
+class Command:
+    """A command: what it does, an example, and its arguments with their help.
+
+    An option is named with its metavar, which determines the type, such as ``"--jobs N"``; one
+    without is a flag. It may be followed by ``once``, ``required``, or ``...`` if it may be given
+    several times. A name without dashes is a path, and may be left out with ``?``.
+    """
+
+    name: str
+    run: Callable[[argparse.Namespace], int]
+    summary: str
+    example: str = ""
+    arguments: Mapping[str, str] = {}
+    defaults: Mapping[str, Any] = {}
+    metrics: bool = False
+    profiles: bool = False
+    footer: str = ""
+
+    def add_to(self, commands: Any) -> None:
+        """Add the command, whose help has the names of metrics and profiles."""
+        parts = [f"example:\n  asyncsim {self.name} {self.example}".rstrip()]
+        if self.metrics:
+            parts.append(_listed("metrics (those of cost need prices)", METRICS))
+        if self.profiles:
+            parts.append(_listed("profiles", map(repr, PROFILES)))
+        command: argparse.ArgumentParser = commands.add_parser(
+            self.name,
+            help=self.summary,
+            description=f"{self.summary[0].upper()}{self.summary[1:]}.",
+            epilog="\n\n".join([*parts, self.footer]).rstrip(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for words, text in self.arguments.items():
+            _add_argument(command, words, text)
+        command.set_defaults(command=self.run, **self.defaults)
+
+
+def _listed(title: str, names: Iterable[str]) -> str:
+    return textwrap.fill(f"{title}: {', '.join(names)}", 79, subsequent_indent="  ")
+
+
+def _add_argument(command: argparse.ArgumentParser, words: str, text: str) -> None:
+    name, *more = words.split()
+    metavars = [word for word in more if word.isupper()]
+    settings: dict[str, Any] = {"help": text}
+    if metavars:
+        settings |= {"metavar": metavars[0], "type": TYPES.get(metavars[0], str)}
+    elif not name.startswith("--"):
+        settings["type"] = Path
+    elif not more:
+        settings["action"] = "store_true"
+    if len(metavars) > 1:
+        settings["nargs"] = len(metavars)
+    for word in more:
+        settings |= {"choices": word.split("|")} if "|" in word else MARKS.get(word, {})
+    command.add_argument(name, **settings)
+
+
+def scenario_of(arguments: argparse.Namespace) -> Scenario:
+    """Return the scenario to simulate."""
+    scenario = Scenario.load(arguments.scenario)
+    if arguments.step and not arguments.log:
+        raise ScenarioError(f"--step needs --log, got --step {arguments.step!r} alone")
+    if arguments.log:
+        scenario = scenario.with_log(arguments.log, step=arguments.step)
+    return scenario.with_profile(arguments.profile)
+
+
+def ready_to_write(arguments: argparse.Namespace, *options: str) -> None:
+    """Check the output files of options and create their folders, before the work starts."""
+    paths = {option: getattr(arguments, option.strip("-").replace("-", "_")) for option in options}
+    wanted: dict[str, Path] = {option: path for option, path in paths.items() if path is not None}
+    for option, path in wanted.items():
+        named_file(path, option)
+        if option in FORMATS:
+            FORMATS[option](path, called=option)
+        with writing(path, option):
+            is_folder = path.is_dir()
+        if is_folder:
+            raise ScenarioError(f"{option} {path} is a folder; it must be a file to write")
+    for option, path in wanted.items():
+        with writing(path, option):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(path, option)
+
+
+def picture_file(path: Path, called: str) -> Path:
+    """Return the path of a picture, if its format is supported."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    kinds = set(FigureCanvasBase.get_supported_filetypes()) - {"pgf"}  # needs LaTeX
+    if path.suffix.lstrip(".").lower() not in kinds:
+        words = ", ".join(f".{kind}" for kind in sorted(kinds))
+        raise ScenarioError(f"{called} must end in one of {words}, got {str(path)!r}")
+    return path
+
+
+FORMATS: dict[str, Callable[..., object]] = {
+    "--event-log": event_log_format,
+    "--out": scenario_file,
+    "--plot": picture_file,
+    "--report": report_file,
+    "--save": picture_file,
+}  # each rejects names without the ending of a format

@@ -10,17 +10,9 @@ import signal
 import sys
 import warnings
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from asyncsim.cli.options import (
-    SCENARIO_HELP,
-    SEED_HELP,
-    add_command,
-    add_profile,
-    add_strategy,
-    parse_strategy,
-)
+from asyncsim.cli.options import PROFILE, SCENARIO_HELP, SEED, STRATEGY, Command, parse_strategy
 from asyncsim.errors import ScenarioError
 from asyncsim.live.endpoint import checked_token, host_names
 from asyncsim.live.open import live
@@ -34,95 +26,33 @@ VARIABLE = "ASYNCSIM_TOKEN"
 LONGEST_LINE = 10_000
 
 
-def add_serve(commands: Any) -> None:
-    """Add ``asyncsim serve``."""
-    command = add_command(
-        commands,
-        "serve",
-        _serve,
-        "run a live session, and let programs finish its steps over REST",
-        "example:workshop --hold all --store session.db",
-    )
-    command.add_argument(
-        "scenario", type=Path, nargs="?", help=f"{SCENARIO_HELP}; default: that of the store"
-    )
-    command.add_argument(
-        "--store",
-        type=Path,
-        metavar="DB",
-        help="keep the session in this file, and resume it from there",
-    )
-    add_strategy(command, default=None)
-    command.add_argument(
-        "--speed", type=float, default=600.0, help="simulated seconds per second (default: 600)"
-    )
-    command.add_argument("--seed", type=int, help=SEED_HELP)
-    command.add_argument(
-        "--hold",
-        action="append",
-        metavar="SYSTEM",
-        help="a system whose work only you complete, or 'all'; may be given several times",
-    )
-    command.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
-    )
-    command.add_argument(
-        "--port", type=int, default=8765, help="port to listen on; 0: any (default: 8765)"
-    )
-    command.add_argument(
-        "--allow-host",
-        action="append",
-        metavar="NAME",
-        help="a further name of this machine that clients use; may be given several times",
-    )
-    command.add_argument(
-        "--token",
-        metavar="TEXT",
-        help="token of requests, 16 characters or more (default: a new one); visible in lists of "
-        f"processes (ps), so prefer --token-file or the environment variable {VARIABLE}",
-    )
-    command.add_argument(
-        "--token-file", type=Path, metavar="FILE", help="a file with the token in its first line"
-    )
-    command.add_argument(
-        "--rate-limit",
-        metavar="WORDS",
-        help="such as '100 per 60 s' or '3000 refilled 500/s' (default: the server's limit)",
-    )
-    add_profile(command)
-
-
 def _serve(arguments: argparse.Namespace) -> int:
     described: dict[str, Any] = {}
     scenario = None
     token, in_shell = _token(arguments)
     arguments.allow_host = argument("--allow-host", arguments.allow_host or [], host_names)
-    if arguments.scenario is None:
-        _check_alone(arguments)
-    else:
-        hold = arguments.hold or []
-        described["hold"] = True if "all" in hold else hold
-        described["strategy"] = parse_strategy(arguments.strategy or "callback")
-        described["seed"] = 1 if arguments.seed is None else arguments.seed
-        described["profile"] = arguments.profile
+    hold = arguments.hold or []
+    if arguments.scenario is not None:
+        described = {
+            "hold": True if "all" in hold else hold,
+            "strategy": parse_strategy(arguments.strategy or "callback"),
+            "seed": 1 if arguments.seed is None else arguments.seed,
+            "profile": arguments.profile,
+        }
         scenario = Scenario.load(arguments.scenario)
+    else:  # the store has its own settings
+        for name in ("strategy", "seed", "hold", "profile"):
+            if getattr(arguments, name) is not None:
+                given = " ".join(hold) if name == "hold" else getattr(arguments, name)
+                raise ScenarioError(
+                    f"--{name} needs a scenario; the store has its own, got --{name} {given}"
+                )
     session = live(scenario, store=arguments.store, speed=arguments.speed, **described)
     with session, suppress(KeyboardInterrupt):
         asyncio.run(_served(session, arguments, token, in_shell))
     again = " The same command resumes it." if arguments.store else ""
     print(f"closed at {session.at:%Y-%m-%d %H:%M:%S}.{again}")
     return 0
-
-
-def _check_alone(arguments: argparse.Namespace) -> None:
-    """Reject options that have no effect, because the store has its own settings."""
-    for name in ("strategy", "seed", "hold", "profile"):
-        value = getattr(arguments, name)
-        if value is not None:
-            given = " ".join(value) if isinstance(value, list) else value
-            raise ScenarioError(
-                f"--{name} needs a scenario; the store has its own, got --{name} {given}"
-            )
 
 
 def _token(arguments: argparse.Namespace) -> tuple[str | None, str | None]:
@@ -135,29 +65,20 @@ def _token(arguments: argparse.Namespace) -> tuple[str | None, str | None]:
         raise ScenarioError("--token and --token-file exclude each other; give one of them")
     if arguments.token is not None:
         return checked_token(arguments.token), None
+    source, token, in_shell = VARIABLE, os.environ.get(VARIABLE, ""), f"${VARIABLE}"
     if path is not None:
-        source, token = f"--token-file {str(path)!r}", _first_line(path)
-        in_shell = f"$(head -n 1 {shlex.quote(str(path))})"
-    else:
-        source, token, in_shell = VARIABLE, os.environ.get(VARIABLE, ""), f"${VARIABLE}"
+        source, in_shell = f"--token-file {str(path)!r}", f"$(head -n 1 {shlex.quote(str(path))})"
+        try:
+            with path.open("rb") as file:
+                token = file.readline(LONGEST_LINE).strip().decode("ascii", "replace")
+        except OSError as error:
+            raise ScenarioError(f"{source} cannot be read ({error.strerror})") from None
         if not token:
-            return None, None
+            raise ScenarioError(f"{source} has no token in its first line")
     try:
-        return checked_token(token), in_shell
+        return (checked_token(token), in_shell) if token else (None, None)
     except ScenarioError as error:
         raise ScenarioError(f"{source}: {error}") from None
-
-
-def _first_line(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            line = file.readline(LONGEST_LINE).strip()
-    except OSError as error:
-        reason = error.strerror
-        raise ScenarioError(f"--token-file {str(path)!r} cannot be read ({reason})") from None
-    if not line:
-        raise ScenarioError(f"--token-file {str(path)!r} has no token in its first line")
-    return line.decode("ascii", "replace")
 
 
 async def _served(
@@ -213,3 +134,33 @@ def _first(session: Session) -> str:
         return ""
     left = text_of(round((arrivals[0] - session.now) / session.speed, 1))
     return f" (the first instance starts in {left}, at {session.timestamp(arrivals[0]):%H:%M:%S})"
+
+
+SERVE = Command(
+    "serve",
+    _serve,
+    "run a live session, and let programs finish its steps over REST",
+    "example:workshop --hold all --store session.db",
+    {
+        "scenario ?": f"{SCENARIO_HELP}; default: that of the store",
+        "--store DB": "keep the session in this file, and resume it from there",
+        **STRATEGY,
+        "--speed SPEED": "simulated seconds per second (default: 600)",
+        **SEED,
+        "--hold SYSTEM ...": "a system whose work only you complete, or 'all'; may be given "
+        "several times",
+        "--host HOST": "address to listen on (default: 127.0.0.1)",
+        "--port PORT": "port to listen on; 0: any (default: 8765)",
+        "--allow-host NAME ...": "a further name of this machine that clients use; may be given "
+        "several times",
+        "--token TEXT": "token of requests, 16 characters or more (default: a new one); visible "
+        "in lists of processes (ps), so prefer --token-file or the environment variable "
+        f"{VARIABLE}",
+        "--token-file FILE": "a file with the token in its first line",
+        "--rate-limit WORDS": "such as '100 per 60 s' or '3000 refilled 500/s' (default: the "
+        "server's limit)",
+        **PROFILE,
+    },
+    {"host": "127.0.0.1", "port": 8765, "speed": 600.0},
+    profiles=True,
+)

@@ -1,10 +1,9 @@
-"""The views of a simulation that strategies and external systems get.
+"""What strategies and external systems see of a simulation, and what they do in it.
 
 `WaitContext` is the `asyncsim.model.strategies.WaitingStep` of a strategy,
-`ExternalSystemContext` the `asyncsim.model.systems.SystemContext` of a system. Both need a
-`SimulationContext`: the part of `asyncsim.engine.simulation.Simulation` that they act on, with the
-deliveries of callbacks and the connections of long polling. `CheckFastForward` counts checks that
-need not be played.
+`ExternalSystemContext` the `asyncsim.model.systems.SystemContext` of a system. `HeldConnections`
+are those of long polling, and a `DeliveryLog` keeps the callbacks. `CheckFastForward` counts checks
+that need not be played.
 """
 
 from __future__ import annotations
@@ -13,10 +12,11 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
 
+import numpy as np
 import simpy
+from attrs import define
 
 from asyncsim.engine.environment import (
     NO_LENGTH,
@@ -29,7 +29,7 @@ from asyncsim.engine.environment import (
     order,
 )
 from asyncsim.engine.graph import Graph
-from asyncsim.engine.result import RATE_LIMITED
+from asyncsim.engine.result import DELIVERY_OUTCOMES, RATE_LIMITED, DeliveryColumns
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.random_streams import Draws, counter_based_uniform
@@ -39,7 +39,7 @@ from asyncsim.model.strategies import Answered, Strategy, schedule_of
 from asyncsim.model.systems import ExternalSystem, Item
 
 
-class SimulationContext(Protocol):
+class _Simulation(Protocol):
     """The part of a simulation that its strategies and systems act on."""
 
     scenario: Scenario
@@ -52,31 +52,23 @@ class SimulationContext(Protocol):
     connections: HeldConnections
     poll_work: float
     callback_work: float
-    admission: Admission | None
-    """Admits or refuses callbacks, if the server has a limit."""
+    admission: Admission | None  # of callbacks, if the server has a limit
     deliveries: DeliveryLog
-    collections: set[float]
-    """Instants at which a batch collects what has been submitted."""
+    collections: set[float]  # instants at which a batch collects what has been submitted
 
-    def completed(self, wait: Wait) -> None:
-        """Record the completion of the outside work, and notify the strategy."""
-
-    def finish(self, wait: Wait) -> Answer:
-        """Finish a step by its serial number; the first one resumes it."""
-
-    def expire(self, wait: Wait, state: State) -> None:
-        """Time an open wait out, or give it up."""
-
-    def key_of(self, what: str, index: int) -> int:
-        """Return the key of a strategy's endless table of uniform numbers, for one step."""
+    def completed(self, wait: Wait) -> None: ...
+    def checked(self, wait: Wait, asked: float, seen: bool) -> None: ...
+    def finish(self, wait: Wait) -> Answer: ...
+    def expire(self, wait: Wait, state: State) -> None: ...
+    def key_of(self, what: str, index: int) -> int: ...
 
 
 class WaitContext:
     """A waiting step, as its strategy sees and controls it."""
 
-    __slots__ = ("_key", "_simulation", "_wait", "armed", "checks", "last_check", "notes", "saw")
+    __slots__ = ("_key", "_simulation", "_wait", "armed", "checks", "last_check", "notes")
 
-    def __init__(self, simulation: SimulationContext, wait: Wait, kind: EventKind) -> None:
+    def __init__(self, simulation: _Simulation, wait: Wait, kind: EventKind) -> None:
         self._simulation = simulation
         self._wait = wait
         # A strategy's events at the external system come after the systems', which have row 0
@@ -86,8 +78,6 @@ class WaitContext:
         self.last_check = wait.armed
         self.checks = wait.checks
         self.notes: dict[str, Any] = {}
-        self.saw = False
-        """Whether the last check saw the completion."""
 
     @property
     def serial_number(self) -> str:
@@ -105,8 +95,7 @@ class WaitContext:
 
     def after(self, seconds: float) -> simpy.Event:
         """Wait for that many seconds."""
-        clock = self._simulation.clock
-        return clock.at(clock.now + seconds, self._key)
+        return self.until(self.now + seconds)
 
     def chance(self, what: str, k: int = 0) -> float:
         """Return the k-th uniform random number in [0, 1) of this wait, for one purpose."""
@@ -126,28 +115,32 @@ class WaitContext:
         wait, simulation = self._wait, self._simulation
         if not self._is_open():
             return True
-        start = end = simulation.clock.now
+        asked = start = end = self.now
         if simulation.poll_work:
             start, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
-            yield simulation.clock.at(end, order(EventKind.CHECK_ENDED, wait.row, wait.number))
+            yield self._event(EventKind.CHECK_ENDED, end)
         elif wait.completed > start and start in simulation.collections:
-            yield simulation.clock.at(start, order(EventKind.LAST_LOOK, wait.row, wait.number))
+            yield self._event(EventKind.LAST_LOOK, start)
             if not self._is_open():
-                return self._answered(False, end)
+                return self._answered(asked, False, end)
         # Compare times: the order of the events of this instant does not matter
-        return self._answered(wait.completed <= start, end)
+        return self._answered(asked, wait.completed <= start, end)
 
-    def _answered(self, seen: bool, ended: float) -> bool:
+    def _event(self, kind: EventKind, instant: float) -> simpy.Event:
+        key = order(kind, self._wait.row, self._wait.number)
+        return self._simulation.clock.at(instant, key)
+
+    def _answered(self, asked: float, seen: bool, ended: float) -> bool:
         """Count a check that saw completion or not; return whether the wait is over."""
         wait = self._wait
-        self.last_check, self.saw = ended, seen
+        self.last_check = ended
         self.checks += 1
         wait.checks += 1
         if not seen:
             wait.wasted_checks += 1
         elif self._is_open():
             self._simulation.finish(wait)
-        self._simulation.waits.changed(wait)  # its number of checks
+        self._simulation.checked(wait, asked, seen)
         return not self._is_open()
 
     def _is_open(self) -> bool:
@@ -158,19 +151,18 @@ class WaitContext:
         wait, simulation = self._wait, self._simulation
         if not self._is_open():
             return True
-        asked = simulation.clock.now
+        asked = self.now
         if wait.completed > asked:
             yield simulation.connections.hold(wait, asked + seconds, self._key)
             simulation.connections.close(wait)
-        start = end = simulation.clock.now
-        if not self._is_open():  # the connection was cut; a request only if it had any length
-            if start - asked <= NO_LENGTH:
-                return True
-            return self._answered(wait.completed <= start, start)
-        if simulation.poll_work:
+        start = end = self.now
+        is_open = self._is_open()
+        if not is_open and start - asked <= NO_LENGTH:
+            return True  # cut before it had any length: such a request does not count
+        if is_open and simulation.poll_work:
             _, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
-            yield simulation.clock.at(end, order(EventKind.CHECK_ENDED, wait.row, wait.number))
-        return self._answered(wait.completed <= start, end)
+            yield self._event(EventKind.CHECK_ENDED, end)
+        return self._answered(asked, wait.completed <= start, end)
 
     def give_up(self) -> None:
         """Stop waiting; the step follows its `on_timeout`."""
@@ -179,45 +171,38 @@ class WaitContext:
     def deliver(self, delay: float, attempt: int = 0) -> Answered:
         """Send the callback; true if the answer of the server settles it."""
         wait, simulation = self._wait, self._simulation
-        clock = simulation.clock
         wait.deliveries += 1
         simulation.waits.changed(wait)  # a session may be closed while the callback is on its way
-        sent = clock.now
+        sent = self.now
         arrived = handled = sent + delay
-        yield clock.at(arrived, order(EventKind.DELIVERY, wait.row, wait.number))
-        if simulation.admission and simulation.admission.admit(clock.now):
-            self._add_delivery(attempt, sent, arrived, math.nan, RATE_LIMITED)
+        yield self._event(EventKind.DELIVERY, arrived)
+        if simulation.admission and simulation.admission.admit(self.now):
+            self._add_delivery(RATE_LIMITED, attempt, sent, arrived)
             return False
         if simulation.callback_work:
             _, handled = simulation.workers.book(Job.CALLBACK, arrived, simulation.callback_work)
-            yield clock.at(handled, order(EventKind.CALLBACK_HANDLED, wait.row, wait.number))
+            yield self._event(EventKind.CALLBACK_HANDLED, handled)
         answer = simulation.finish(wait)
-        self._add_delivery(attempt, sent, arrived, handled, answer.text)
+        self._add_delivery(answer.text, attempt, sent, arrived, handled)
         return answer.settled
 
     def deliver_copy(self, delay: float, attempt: int = 0) -> None:
         """Send a second copy of the callback, whose answer has no effect."""
-        clock = self._simulation.clock
-        clock.process(self.deliver(delay, attempt))
+        self._simulation.clock.process(self.deliver(delay, attempt))
 
     def lose(self, attempt: int = 0) -> None:
         """Record a delivery that was lost on the way."""
         self._wait.deliveries += 1
-        self._add_delivery(attempt, self.now, math.nan, math.nan, "lost")
+        self._add_delivery("lost", attempt, self.now)
 
     def dead_letter(self) -> None:
         """Record that the sender has given up."""
-        self._add_delivery(-1, self.now, math.nan, math.nan, "dead letter")
+        self._add_delivery("dead letter", -1, self.now)
 
-    def _add_delivery(
-        self, attempt: int, sent: float, arrived: float, handled: float, outcome: str
-    ) -> None:
-        wait = self._wait
-        self._simulation.deliveries.append(
-            Delivery(
-                wait.serial_number, wait.row, wait.step, attempt, sent, arrived, handled, outcome
-            )
-        )
+    def _add_delivery(self, outcome: str, attempt: int, *times: float) -> None:
+        wait, (sent, arrived, handled) = self._wait, (*times, math.nan, math.nan)[:3]
+        place = wait.serial_number, wait.row, wait.step, attempt
+        self._simulation.deliveries.append(Delivery(*place, sent, arrived, handled, outcome))
         self._simulation.waits.changed(wait)  # its number of deliveries
 
 
@@ -226,7 +211,7 @@ class ExternalSystemContext:
 
     def __init__(
         self,
-        simulation: SimulationContext,
+        simulation: _Simulation,
         system: ExternalSystem,
         name: str,
         index: int,
@@ -234,8 +219,7 @@ class ExternalSystemContext:
     ) -> None:
         self.calendar = simulation.scenario.calendar
         self.system = system
-        self.taken = 0
-        """Items that the system has taken and not completed."""
+        self.taken = 0  # and not completed
         self._queue: deque[WorkItem] = deque()
         self._simulation = simulation
         self._name = name
@@ -308,8 +292,7 @@ class ExternalSystemContext:
             self._done(work)
         else:
             key = order(EventKind.SYSTEM, work.number, work.activation)
-            done = self._simulation.clock.at(at, key)
-            done.callbacks.append(lambda _: self._done(work))
+            self._simulation.clock.call_at(at, key, lambda: self._done(work))
 
     def _done(self, item: WorkItem) -> None:
         self.taken -= 1
@@ -325,19 +308,17 @@ class ExternalSystemContext:
         return counter_based_uniform(key, 0, k)
 
 
+@define(eq=False)
 class WorkItem:
     """The outside work of one wait, on its way through the links of a system."""
 
-    __slots__ = ("activation", "link", "number", "serial_number", "submitted", "time", "times")
-
-    def __init__(self, wait: Wait, times: Sequence[float]) -> None:
-        self.serial_number = wait.serial_number  # all that the outside sees of the wait
-        self.number = wait.row + 1
-        self.activation = wait.number
-        self.times = times
-        self.link = 0
-        self.time = times[0]
-        self.submitted = math.nan
+    serial_number: str  # all that the outside sees of the wait
+    number: int
+    activation: int
+    times: Sequence[float]
+    link: int = 0
+    time: float = math.nan
+    submitted: float = math.nan
 
 
 class CheckFastForward:
@@ -348,14 +329,13 @@ class CheckFastForward:
     others follows from the completion. The tables are bit for bit those of a run with all checks.
     """
 
-    def __init__(self, simulation: SimulationContext, schedule: Schedule) -> None:
-        self.clock = TrackingEnvironment()
-        """The clock of the simulation, since the count depends on the order of events."""
+    def __init__(self, simulation: _Simulation, schedule: Schedule) -> None:
+        self.clock = TrackingEnvironment()  # the count depends on the order of events
         self._simulation = simulation
         self._schedule = schedule
 
     @classmethod
-    def of(cls, simulation: SimulationContext) -> CheckFastForward | None:
+    def of(cls, simulation: _Simulation) -> CheckFastForward | None:
         """Return the fast-forward of a simulation, or None if its checks have to be played."""
         schedule = schedule_of(simulation.strategy)
         if schedule is None or schedule.limit is not None or simulation.scenario.server.poll_work:
@@ -369,8 +349,8 @@ class CheckFastForward:
         at = self._schedule.next_check(step)
         again = at == clock.now and self._was_due(wait)
         kind = EventKind.LAST_LOOK if again else EventKind.CHECK_DUE
-        due = clock.at(at, order(kind, wait.row, wait.number))
-        due.callbacks.append(lambda _: self._check(wait, again))
+        key = order(kind, wait.row, wait.number)
+        clock.call_at(at, key, lambda: self._check(wait, again))
 
     def _check(self, wait: Wait, again: bool) -> None:
         if wait.state is State.ARMED:
@@ -411,9 +391,7 @@ class HeldConnections:
         """Open a connection; return its event: completion, the instant, or `release`."""
         connection = self._clock.event()
         self._open[wait.serial_number] = connection, self._clock.now
-        expiry = self._clock.at(until, key)
-        assert expiry.callbacks is not None
-        expiry.callbacks.append(partial(_release, connection))
+        self._clock.call_at(until, key, lambda: _release(connection))
         return connection
 
     def release(self, wait: Wait) -> None:
@@ -432,7 +410,7 @@ class HeldConnections:
         return self._seconds + sum(end - since for _, since in self._open.values())
 
 
-def _release(connection: simpy.Event, _: object = None) -> None:
+def _release(connection: simpy.Event) -> None:
     if not connection.triggered:
         connection.succeed()
 
@@ -454,17 +432,17 @@ class DeliveryLog:
     """All deliveries of a run, in order, as columns: a live session keeps them for days."""
 
     def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._places, self._times = array("q"), array("d")
+        self._serial_numbers: list[str] = []
+        self._codes, self._times = array("q"), array("d")
 
     def append(self, delivery: Delivery) -> None:
         """Add a delivery."""
-        self._texts += delivery.serial_number, delivery.outcome
-        self._places.extend(delivery[1:4])
+        self._serial_numbers.append(delivery.serial_number)
+        self._codes.extend((*delivery[1:4], DELIVERY_OUTCOMES.index(delivery.outcome)))
         self._times.extend(delivery[4:7])
 
     def __len__(self) -> int:
-        return len(self._texts) // 2
+        return len(self._serial_numbers)
 
     def __iter__(self) -> Iterator[Delivery]:
         return self.since(0)
@@ -472,7 +450,14 @@ class DeliveryLog:
     def since(self, first: int) -> Iterator[Delivery]:
         """Yield the deliveries from an index on."""
         for k in range(first, len(self)):
-            number, outcome = self._texts[2 * k : 2 * k + 2]
-            row, node, attempt = self._places[3 * k : 3 * k + 3]
+            row, node, attempt, code = self._codes[4 * k : 4 * k + 4]
             sent, arrived, handled = self._times[3 * k : 3 * k + 3]
+            number, outcome = self._serial_numbers[k], DELIVERY_OUTCOMES[code]
             yield Delivery(number, row, node, attempt, sent, arrived, handled, outcome)
+
+    def columns(self) -> DeliveryColumns:
+        """Return all deliveries as they stand in a record."""
+        row, node, attempt, outcome = np.array(self._codes, dtype=np.int64).reshape(-1, 4).T
+        sent, arrived, handled = np.array(self._times).reshape(-1, 3).T
+        serial_numbers = list(self._serial_numbers)
+        return DeliveryColumns(row, node, attempt, sent, arrived, handled, outcome, serial_numbers)

@@ -11,14 +11,13 @@ Both engines use these functions, since they must agree to the last bit.
 
 from __future__ import annotations
 
-import abc
+import copy
 import enum
 import gc
 import math
 from array import array
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from heapq import heappush, heapreplace
 
 import numpy as np
@@ -30,7 +29,7 @@ from simpy.events import NORMAL, URGENT
 from asyncsim.errors import EngineError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.process import LAST_ACTIVATION
-from asyncsim.model.server import RateLimit, SlidingWindow
+from asyncsim.model.server import RateLimit, SlidingWindow, TokenBucket
 
 
 class EventKind(enum.IntEnum):
@@ -49,8 +48,7 @@ class EventKind(enum.IntEnum):
     LAST_LOOK = 11  # of a free check, at what was complete as soon as it was collected
 
 
-NO_LENGTH = 1e-6
-"""Seconds: a request cut by then is not counted, because sums of times differ by rounding."""
+NO_LENGTH = 1e-6  # seconds: a request cut by then is not counted, since sums differ by rounding
 INSTANCE_BITS = 32
 STEP_BITS = LAST_ACTIVATION.bit_length()
 
@@ -79,13 +77,13 @@ class Environment(simpy.Environment):
         heappush(self._queue, (when, key, next(self._eid), event))  # type: ignore[misc]
         return event
 
+    def call_at(self, instant: float, key: int, action: Callable[[], None]) -> None:
+        """Call a function at an instant, or now if that is past."""
+        self.at(instant, key).callbacks.append(lambda _: action())
+
     def soon(self) -> simpy.Event:
         """Return an event that happens at once, before anything else at this instant."""
-        event = simpy.Event(self)
-        event._ok = True
-        event._value = None
-        self.schedule(event, NORMAL)
-        return event
+        return self.at(self._now, NORMAL)
 
     def move_to(self, instant: float) -> None:
         """Advance the clock over time without events; do nothing if the instant is past."""
@@ -98,15 +96,19 @@ class Environment(simpy.Environment):
         """Run until no event is left, or until an instant, before the events at it."""
         # SimPy's run() would turn a number into a delay, and miss the instant by rounding
         stop = None if until is None else self.at(until, URGENT)
-        with _no_garbage_collection():
+        enabled = gc.isenabled()
+        gc.disable()  # it would visit a million live events again and again
+        try:
             self.run(stop)
+        finally:
+            if enabled:
+                gc.enable()
 
 
 class TrackingEnvironment(Environment):
     """Tracks which events of the present instant have happened, at a tenth of the speed."""
 
-    reached = 0
-    """The largest key at the present instant: events with smaller ones have happened."""
+    reached = 0  # the largest key at the present instant: events with smaller ones have happened
 
     def move_to(self, instant: float) -> None:
         """Advance the clock over time without events; those due at the instant have happened."""
@@ -121,31 +123,14 @@ class TrackingEnvironment(Environment):
         super().step()
 
 
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Pause garbage collection, which would visit a million live events again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+# --- workers and their load -----------------------------------------------------------------------
 
-
-FLUSH_AT = 65_536
-MOST_BINS = 6_000_000
-"""Eleven years by the minute; more would exhaust the memory."""
+FLUSH_AT = 65_536  # jobs
+MOST_BINS = 6_000_000  # eleven years by the minute; more would exhaust the memory
 QUEUED, STARTED, ENDED = range(3)
 
 
-class Job(enum.IntEnum):
-    """Kinds of jobs of a worker."""
-
-    WORK = 0
-    CALL = 1
-    CHECK = 2
-    CALLBACK = 3
+Job = enum.IntEnum("Job", "WORK CALL CHECK CALLBACK", start=0)  # kinds of jobs of a worker
 
 
 @define
@@ -161,23 +146,15 @@ class JobLoad:
 
     @classmethod
     def of(
-        cls,
-        jobs: int,
-        busy_seconds: float,
-        queue_seconds: float,
-        counts: NDArray[np.float64],
-        rests: NDArray[np.float64],
-        resolution: float,
+        cls, totals: tuple[int, float, float], counts: Floats, rests: Floats, resolution: float
     ) -> JobLoad:
         """Return the load of totals and sums per bin (see `Load`)."""
-        if not jobs:
-            return cls(0, 0.0, 0.0, *np.zeros((3, counts.shape[1])))
         before = np.cumsum(counts, axis=1) - counts
         integral = rests + before * resolution  # of the number of events until now
         busy = (integral[STARTED] - integral[ENDED]) / resolution
         queue = (integral[QUEUED] - integral[STARTED]) / resolution
-        per_bin = counts[STARTED].copy(), np.maximum(busy, 0.0), np.maximum(queue, 0.0)
-        return cls(jobs, busy_seconds, queue_seconds, *per_bin)
+        started = counts[STARTED].copy()
+        return cls(*totals, started, np.maximum(busy, 0.0), np.maximum(queue, 0.0))
 
 
 def too_many_bins(size: int, resolution: float) -> EngineError:
@@ -189,17 +166,10 @@ def too_many_bins(size: int, resolution: float) -> EngineError:
 
 
 class Workers:
-    """`count` identical workers over one FIFO queue.
+    """`count` identical workers over one FIFO queue; `resolution` is the width of their time bins.
 
     The time of a job is known when it is queued, so it is booked at once, as in
     `asyncsim.model.systems.LanePool`. Jobs that take no time need no worker and are not booked.
-
-    Parameters
-    ----------
-    count
-        Number of workers.
-    resolution
-        Width of the time bins of the load, in seconds.
     """
 
     def __init__(self, count: int, resolution: float) -> None:
@@ -212,7 +182,11 @@ class Workers:
         """Queue a job; return when a worker picks it up and when it ends."""
         start = self._free_at[0]
         if start > now:
-            self._join_queue(now, start)
+            starts = self._starts
+            while starts and starts[0] <= now:
+                starts.popleft()
+            starts.append(start)
+            self.longest_queue = max(self.longest_queue, len(starts))
         else:
             start = now
         end = start + work
@@ -225,18 +199,9 @@ class Workers:
             load.flush(now)
         return start, end
 
-    def _join_queue(self, now: float, start: float) -> None:
-        starts = self._starts
-        while starts and starts[0] <= now:
-            starts.popleft()
-        starts.append(start)
-        self.longest_queue = max(self.longest_queue, len(starts))
-
     def load_now(self, now: float) -> tuple[int, int]:
         """Return the number of busy workers and of queued jobs at an instant."""
-        busy = sum(1 for free_at in self._free_at if free_at > now)
-        queue = sum(1 for start in self._starts if start > now)
-        return busy, queue
+        return sum(t > now for t in self._free_at), sum(start > now for start in self._starts)
 
     @property
     def last_end(self) -> float:
@@ -245,8 +210,7 @@ class Workers:
 
     def load_until(self, end: float) -> dict[Job, JobLoad]:
         """Return the load of each kind of job up to an instant."""
-        bins = int(end // self.loads[0].resolution) + 1
-        return {job: load.until(end, bins) for job, load in zip(Job, self.loads, strict=True)}
+        return {job: load.until(end) for job, load in zip(Job, self.loads, strict=True)}
 
 
 class Load:
@@ -262,11 +226,8 @@ class Load:
         self.resolution = resolution
         self.queued, self.started, self.ended = array("d"), array("d"), array("d")
         self.flush_at = FLUSH_AT
-        self.jobs = 0
-        self.busy_seconds = 0.0
-        self.queue_seconds = 0.0
-        self._counts = np.zeros((3, 0))
-        self._rests = np.zeros((3, 0))
+        self.jobs, self.busy_seconds, self.queue_seconds = 0, 0.0, 0.0
+        self._counts, self._rests = np.zeros((2, 3, 0))
 
     def flush(self, now: float) -> None:
         """Add the jobs that have ended to the bins."""
@@ -277,20 +238,17 @@ class Load:
         self.queued, self.started, self.ended = (array("d", row.tolist()) for row in kept)
         self.flush_at = FLUSH_AT + 2 * kept.shape[1]
 
-    def until(self, end: float, bins: int) -> JobLoad:
+    def until(self, end: float) -> JobLoad:
         """Return the load up to an instant, not before the last flush."""
         self.flush(end)
-        going = self._kept()
-        seen = Load(self.resolution)
-        seen.jobs, seen.busy_seconds = self.jobs, self.busy_seconds
-        seen.queue_seconds = self.queue_seconds
-        seen._counts, seen._rests = self._counts.copy(), self._rests.copy()
-        seen._add_to_bins(np.minimum(going, end))
+        unfinished, seen = self._kept(), copy.deepcopy(self)
+        seen._add_to_bins(np.minimum(unfinished, end))
+        bins = int(end // self.resolution) + 1
         seen._grow(bins)
-        counts, rests = seen._counts[:, :bins], seen._rests[:, :bins]
         totals = seen.jobs, seen.busy_seconds, seen.queue_seconds
-        load = JobLoad.of(*totals, counts, rests, self.resolution)
-        load.started[int(end // self.resolution)] -= np.sum(going[STARTED] > end)
+        counts, rests = seen._counts[:, :bins], seen._rests[:, :bins]
+        load = JobLoad.of(totals, counts, rests, self.resolution)
+        load.started[-1] -= np.sum(unfinished[STARTED] > end)
         return load
 
     def _kept(self) -> NDArray[np.float64]:
@@ -319,8 +277,9 @@ class Load:
             self._rests = np.pad(self._rests, ((0, 0), (0, missing)))
 
 
-ROUNDING = 1e-9
-"""Seconds: a request that comes after the returned pause is admitted, whatever the rounding."""
+# --- rate limits ----------------------------------------------------------------------------------
+
+ROUNDING = 1e-9  # seconds: a request after the returned pause is admitted, whatever the rounding
 
 
 def until_out(admitted: float, length: float, now: float) -> float:
@@ -338,20 +297,12 @@ def until_token(tokens: float, rate: float) -> float:
     return (1.0 - tokens) / rate
 
 
-class Admission(abc.ABC):
-    """Admits requests under a rate limit."""
+class WindowAdmission:
+    """Admits requests under the limit of a sliding window."""
 
-    @abc.abstractmethod
-    def admit(self, now: float) -> float:
-        """Admit a request and return 0, or return the seconds until one can be admitted."""
-
-
-class WindowAdmission(Admission):
-    """Admits at most `most` requests in any interval of `length` seconds."""
-
-    def __init__(self, most: int, length: float) -> None:
-        self._length = length
-        self._admitted: deque[float] = deque(maxlen=most)  # the last ones
+    def __init__(self, limit: SlidingWindow) -> None:
+        self._length = limit.seconds
+        self._admitted: deque[float] = deque(maxlen=limit.most)  # the last ones
 
     def admit(self, now: float) -> float:
         """Admit a request and return 0, or return the seconds until one can be admitted."""
@@ -364,13 +315,12 @@ class WindowAdmission(Admission):
         return 0.0
 
 
-class BucketAdmission(Admission):
-    """Admits a request for every token in a bucket; `rate` is per second."""
+class BucketAdmission:
+    """Admits a request for every token in a bucket."""
 
-    def __init__(self, size: int, rate: float) -> None:
-        self._size = float(size)
-        self._rate = rate
-        self._tokens = self._size
+    def __init__(self, limit: TokenBucket) -> None:
+        self._tokens = self._size = float(limit.size)
+        self._rate = limit.rate.per_second
         self._since = -math.inf
 
     def admit(self, now: float) -> float:
@@ -384,18 +334,20 @@ class BucketAdmission(Admission):
         return 0.0
 
 
+Admission = WindowAdmission | BucketAdmission
+
+
 def admission(limit: RateLimit | None) -> Admission | None:
     """Return the admission of a limit before its first request; None for no limit.
 
-    Examples
-    --------
     >>> from asyncsim.model.server import TokenBucket
     >>> bucket = admission(TokenBucket(2, "0.5/s"))
     >>> [bucket.admit(now) for now in (0.0, 0.0, 0.0, 2.0)]
     [0.0, 0.0, 2.0, 0.0]
     """
-    if limit is None:
-        return None
-    if isinstance(limit, SlidingWindow):
-        return WindowAdmission(limit.most, limit.seconds)
-    return BucketAdmission(limit.size, limit.rate.per_second)
+    match limit:
+        case SlidingWindow():
+            return WindowAdmission(limit)
+        case TokenBucket():
+            return BucketAdmission(limit)
+    return None

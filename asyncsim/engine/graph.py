@@ -6,28 +6,18 @@ stored: the index of a node. Both engines walk these nodes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 
-from asyncsim.model.process import (
-    AsyncStep,
-    Choice,
-    Element,
-    Parallel,
-    Path,
-    Process,
-    Step,
-)
+from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path, Process, Step
 
-DONE = -1
-"""In place of a next node: the instance has ended successfully."""
-FAILED = -2
-"""In place of a next node: the instance fails."""
-STANDS = -3
-"""In place of a next node: the walk ends here; a record, or another branch, continues."""
+# In place of a next node
+DONE = -1  # the instance has ended successfully
+FAILED = -2  # the instance fails
+STANDS = -3  # the walk ends here; a record, or another branch, continues
 
 
 @define
@@ -116,63 +106,55 @@ class Join(Node):
 class Graph:
     """The nodes of a process and where it starts."""
 
-    nodes: list[Node] = field(factory=list)
-    start: int = DONE
+    nodes: list[Node]
+    start: int
 
     @classmethod
     def of(cls, process: Process) -> Graph:
         """Return the graph of a process."""
-        graph = cls()
-        graph.start = _Layout(graph, process.activations).sequence(process.steps, DONE)
-        return graph
+        layout = _Layout(process)
+        start = layout.path(process.steps, DONE)
+        return cls(layout.nodes, start)
 
 
 class _Layout:
     """Adds the nodes of elements from the last to the first, so that each knows its successor."""
 
-    def __init__(self, graph: Graph, numbers: dict[str, int]) -> None:
-        self.nodes = graph.nodes
-        self.numbers = numbers
-
-    def sequence(self, elements: Sequence[Element], after: int) -> int:
-        """Add elements; return the index of the first, or `after` if there are none."""
-        for element in reversed(elements):
-            after = self.element(element, after)
-        return after
+    def __init__(self, process: Process) -> None:
+        self.nodes: list[Node] = []
+        self.numbers = process.activations
 
     def path(self, path: Path, after: int) -> int:
-        """Add the elements of a path; return the index of its first node."""
+        """Add the elements of a path; return the index of its first node, or `after`."""
         if isinstance(path, str):
             return FAILED if path == "fail" else after
-        return self.sequence(path, after)
+        for element in reversed(path):
+            after = self._element(element, after)
+        return after
 
-    def element(self, element: Element, after: int) -> int:
-        """Add one element; return its index."""
+    def _element(self, element: Element, after: int) -> int:
         name = element.name
         if isinstance(element, Step):
             return self._add(Work(len(self.nodes), name, after, self.numbers[name]))
         if isinstance(element, AsyncStep):
             return self._call(element, after)
         if isinstance(element, Choice):
-            heads = [self.sequence(branch.steps, after) for branch in element.branches]
+            heads = [self.path(branch.steps, after) for branch in element.branches]
             bounds = list(accumulate(branch.probability for branch in element.branches))
             return self._add(Choose(len(self.nodes), name, after, heads, bounds, element))
         assert isinstance(element, Parallel), element
         join = self._add(Join(len(self.nodes), name, after, len(element.branches)))
-        heads = [self.sequence(branch, join) for branch in element.branches]
+        heads = [self.path(branch, join) for branch in element.branches]
         return self._add(Fork(len(self.nodes), name, join, heads))
 
     def _call(self, step: AsyncStep, after: int) -> int:
-        done = self.path(step.on_done, after)
-        rejected = self.path(step.on_rejected, after)
-        timeout = self.path(step.on_timeout, after)
-        accepted = STANDS
+        done, rejected, timeout = (
+            self.path(path, after) for path in (step.on_done, step.on_rejected, step.on_timeout)
+        )
+        accepted, arming = STANDS, Await(len(self.nodes), step.name, after, call=-1)
         if step.on_accepted:
-            arming = Await(len(self.nodes), step.name, after, call=-1)
-            accepted = self.sequence(step.on_accepted, self._add(arming))
-        index = len(self.nodes)
-        if step.on_accepted:
-            arming.call = index
+            accepted = self.path(step.on_accepted, self._add(arming))
+        arming.call = index = len(self.nodes)
         number = self.numbers[step.name]
         return self._add(
             Call(index, step.name, after, number, step, accepted, done, rejected, timeout)

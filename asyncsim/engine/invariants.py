@@ -15,19 +15,25 @@ from asyncsim.errors import EngineError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
 
-RELATIVE = 1e-6
-"""Relative difference allowed between sums of floats in different orders."""
+RELATIVE = 1e-6  # difference allowed between sums of floats in different orders
 
 
 def check(record: Record, scenario: Scenario) -> None:
     """Check all invariants; raise an EngineError with the first violated one and its numbers."""
-    check_times(record)
-    check_flow(record)
-    check_workers(record, scenario.server.workers)
-    check_little(record, Graph.of(scenario.process))
+    _check_times(record)
+    _check_flow(record)
+    workers = scenario.server.workers
+    busy = np.sum([load.busy for load in record.loads.values()], axis=0)
+    if busy.max(initial=0.0) > workers * (1 + RELATIVE):
+        raise _broken("utilisation", f"{busy.max():.6f} of {workers} workers were busy")
+    _check_little(record, Graph.of(scenario.process))
 
 
-def check_times(record: Record) -> None:
+def _broken(invariant: str, how: str) -> EngineError:
+    return EngineError(f"{invariant} invariant broken: {how}")
+
+
+def _check_times(record: Record) -> None:
     """Check that time only moves forward in every step, wait and instance."""
     for columns in record.steps:
         _ordered("a step was queued", columns.queued, "picked up", columns.started)
@@ -38,7 +44,7 @@ def check_times(record: Record) -> None:
     resumed = w.resumed
     _ordered("work was completed", w.completed[resumed], "its step resumed", w.closed[resumed])
     if np.isnan(w.completed[resumed]).any():
-        raise EngineError("times invariant broken: a step resumed whose work was never completed")
+        raise _broken("times", "a step resumed whose work was never completed")
     _ordered("an instance arrived", record.arrived, "ended", record.ended)
 
 
@@ -46,41 +52,26 @@ def _ordered(first: str, earlier: Floats, then: str, later: Floats) -> None:
     wrong = earlier > later  # NaN, not reached, is never wrong
     if wrong.any():
         k = int(np.argmax(wrong))
-        raise EngineError(
-            f"times invariant broken: {first} at {earlier[k]} s and {then} at {later[k]} s"
-        )
+        raise _broken("times", f"{first} at {earlier[k]} s and {then} at {later[k]} s")
 
 
-def check_flow(record: Record) -> None:
+def _check_flow(record: Record) -> None:
     """Check that every wait and instance that began has ended or is still open."""
     still = int(np.sum(record.waits.outcome == WaitOutcome.WAITING))
     if still != record.open_count:
-        raise EngineError(
-            f"flow invariant broken: {still} waits are open in the table, "
-            f"{record.open_count} counted"
-        )
+        how = f"{still} waits are open in the table, {record.open_count} counted"
+        raise _broken("flow", how)
     resumed = int(record.waits.resumed.sum())
     calls = [columns.outcome for columns in record.steps if columns.outcome is not None]
     left = sum(int(np.sum(outcome == StepOutcome.RESUMED)) for outcome in calls)
     if resumed != left:
-        raise EngineError(
-            f"flow invariant broken: {resumed} waits resumed, but {left} steps continued"
-        )
+        raise _broken("flow", f"{resumed} waits resumed, but {left} steps continued")
     ended = int(np.sum(~np.isnan(record.ended)))
     if ended != int(np.sum(record.outcomes != Outcome.RUNNING)):
-        raise EngineError("flow invariant broken: an instance ended without an outcome")
+        raise _broken("flow", "an instance ended without an outcome")
 
 
-def check_workers(record: Record, workers: int) -> None:
-    """Check that no time bin has more busy workers than there are."""
-    busy = np.sum([load.busy for load in record.loads.values()], axis=0)
-    if len(busy) and busy.max() > workers * (1 + RELATIVE):
-        raise EngineError(
-            f"utilisation invariant broken: {busy.max():.6f} of {workers} workers were busy"
-        )
-
-
-def check_little(record: Record, graph: Graph) -> None:
+def _check_little(record: Record, graph: Graph) -> None:
     """Check Little's law for the open waits and for the queue of the server.
 
     Little (1961): the time integral of the number present equals the sum of the times spent.
@@ -94,8 +85,7 @@ def check_little(record: Record, graph: Graph) -> None:
             if isinstance(node, kind):
                 started = np.minimum(columns.started, record.end)
                 queued += float(np.nansum(started - columns.queued))
-        load = record.loads[job]
-        by_bins = float(load.queue.sum()) * record.resolution
+        by_bins = float(record.loads[job].queue.sum()) * record.resolution
         scale = max(record.end * RELATIVE, queued)
         _same(f"queue of {job.name.lower()} jobs", by_bins, queued, scale)
 

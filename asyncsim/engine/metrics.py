@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from attrs import frozen
 
-from asyncsim.engine import result as tables
 from asyncsim.engine.environment import Job
-from asyncsim.engine.result import Outcome, Record, WaitOutcome
+from asyncsim.engine.result import (
+    DELIVERY_OUTCOMES,
+    RATE_LIMITED,
+    Outcome,
+    Record,
+    WaitOutcome,
+)
 from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import CostModel
+from asyncsim.model.server import CostModel, WorkflowServer
 from asyncsim.model.units import HOUR, MINUTE, nearest
-
-UNSUCCESSFUL = (WaitOutcome.TIMED_OUT, WaitOutcome.GAVE_UP)
 
 
 class MetricInfo(NamedTuple):
@@ -25,32 +29,29 @@ class MetricInfo(NamedTuple):
     meaning: str
 
 
+class Total(MetricInfo):
+    """A metric that adds up over runs."""
+
+
+OF_RESUMED = "of the resumed waits, interpolated between the two nearest"
 METRICS: dict[str, MetricInfo] = {
     "unresumed_share": MetricInfo(
         "1", "share of the armed waits that never resumed: open, timed out, given up or cancelled"
     ),
     "mean_latency": MetricInfo("s", "mean time from completion to resumption, over resumed waits"),
-    "median_latency": MetricInfo(
-        "s", "median latency of the resumed waits, interpolated between the two nearest"
-    ),
-    "p95_latency": MetricInfo(
-        "s",
-        "95 % quantile of the latency of the resumed waits, interpolated between the two nearest",
-    ),
-    "p99_latency": MetricInfo(
-        "s",
-        "99 % quantile of the latency of the resumed waits, interpolated between the two nearest",
-    ),
+    "median_latency": MetricInfo("s", f"median latency {OF_RESUMED}"),
+    "p95_latency": MetricInfo("s", f"95 % quantile of the latency {OF_RESUMED}"),
+    "p99_latency": MetricInfo("s", f"99 % quantile of the latency {OF_RESUMED}"),
     "max_latency": MetricInfo("s", "the longest resume latency"),
     "checks_per_wait": MetricInfo("1", "checks made, per armed wait"),
     "wasted_share": MetricInfo(
         "1", "share of the checks that found the work not complete; none without checks"
     ),
     "deliveries_per_wait": MetricInfo("1", "callback attempts, per armed wait"),
-    "overhead_worker_time": MetricInfo("worker s", "worker time spent on checks and callbacks"),
-    "requests": MetricInfo("1", "requests sent to notice completion, checks and deliveries"),
-    "database_operations": MetricInfo("1", "reads and writes of wait records to notice completion"),
-    "connection_time": MetricInfo("s", "time that connections were held open, added up"),
+    "overhead_worker_time": Total("worker s", "worker time spent on checks and callbacks"),
+    "requests": Total("1", "requests sent to notice completion, checks and deliveries"),
+    "database_operations": Total("1", "reads and writes of wait records to notice completion"),
+    "connection_time": Total("s", "time that connections were held open, added up"),
     "utilisation": MetricInfo("1", "share of the workers' time that was busy, arrival to last end"),
     "longest_queue": MetricInfo("jobs", "most jobs waiting for a worker at any moment"),
     "mean_cycle_time": MetricInfo(
@@ -59,34 +60,19 @@ METRICS: dict[str, MetricInfo] = {
     "mean_open_waits": MetricInfo(
         "1", "open waits, averaged from the first arrival to the last end"
     ),
-    "armed": MetricInfo("1", "waits that were armed"),
-    "timed_out": MetricInfo("1", "waits that timed out or were given up"),
-    "still_waiting": MetricInfo("1", "waits still open when the run stopped"),
-    "failed": MetricInfo("1", "instances that failed"),
-    "cost": MetricInfo(
-        "money", "what noticing, late resumption and workers came to, at your prices"
-    ),
+    "armed": Total("1", "waits that were armed"),
+    "timed_out": Total("1", "waits that timed out or were given up"),
+    "still_waiting": Total("1", "waits still open when the run stopped"),
+    "failed": Total("1", "instances that failed"),
+    "cost": Total("money", "what noticing, late resumption and workers came to, at your prices"),
     "cost_per_wait": MetricInfo("money", "the cost, per armed wait"),
-    "cost_of_checks": MetricInfo("money", "checks, at the price of a check"),
-    "cost_of_requests": MetricInfo("money", "checks and deliveries, at the price of a request"),
-    "cost_of_transitions": MetricInfo("money", "state transitions of calls and checks"),
-    "cost_of_workers": MetricInfo("money", "worker hours, those that the prices count"),
-    "cost_of_lateness": MetricInfo("money", "minutes of resume latency beyond the service level"),
+    "cost_of_checks": Total("money", "checks, at the price of a check"),
+    "cost_of_requests": Total("money", "checks and deliveries, at the price of a request"),
+    "cost_of_transitions": Total("money", "state transitions of calls and checks"),
+    "cost_of_workers": Total("money", "worker hours, those that the prices count"),
+    "cost_of_lateness": Total("money", "minutes of resume latency beyond the service level"),
 }
-TOTALS = frozenset(
-    {
-        "overhead_worker_time",
-        "requests",
-        "database_operations",
-        "connection_time",
-        "armed",
-        "timed_out",
-        "still_waiting",
-        "failed",
-        *(name for name in METRICS if name.startswith("cost") and name != "cost_per_wait"),
-    }
-)
-"""Metrics that add up over runs."""
+TOTALS = frozenset(name for name, metric in METRICS.items() if isinstance(metric, Total))
 METRIC_ORDER = {name: place for place, name in enumerate(METRICS)}
 
 
@@ -101,13 +87,7 @@ def metrics_of(scenario: Scenario) -> dict[str, MetricInfo]:
 
 
 def check_metric(name: str, scenario: Scenario) -> str:
-    """Return the name of a metric of a scenario, checked.
-
-    Raises
-    ------
-    ScenarioError
-        If the metric does not exist, or it is a cost and the scenario has no prices.
-    """
+    """Return the name of a metric, or raise a ScenarioError if the scenario has no such metric."""
     known = metrics_of(scenario)
     if name in known:
         return name
@@ -127,13 +107,52 @@ def latencies(record: Record) -> Floats:
     return result
 
 
+@frozen
+class Spent:
+    """Overhead of one kind: a row of `overhead`."""
+
+    kind: str
+    count: int
+    wasted: int
+    worker_seconds: float
+    requests: int
+    database_operations: float
+    connection_seconds: float = 0.0
+
+
+def spent(record: Record, server: WorkflowServer) -> list[Spent]:
+    """Return the overhead by kind, as plain numbers.
+
+    A check and a delivery are one request each, also a delivery that is lost or refused by the rate
+    limit. Database operations are those of the server, per check and per delivery that arrives.
+    Writing and closing the record of the wait is the same under every strategy and not counted.
+    """
+    checks = int(record.waits.checks.sum())
+    wasted = int(record.waits.wasted_checks.sum())
+    outcomes = record.deliveries.outcome
+    lost, refused = (
+        int(np.sum(outcomes == DELIVERY_OUTCOMES.index(text))) for text in ("lost", RATE_LIMITED)
+    )
+    taken = int(np.sum(~np.isnan(record.deliveries.arrived))) - refused
+    asking, handling = record.loads[Job.CHECK], record.loads[Job.CALLBACK]
+    reads, writes = checks * server.check_operations, taken * server.callback_operations
+    held = record.connection_seconds
+    return [
+        Spent("check", checks, wasted, asking.busy_seconds, checks, reads, held),
+        Spent("callback", taken, 0, handling.busy_seconds, taken, writes),
+        Spent("lost callback", lost, lost, 0.0, lost, 0),
+        Spent("rate limited callback", refused, refused, 0.0, refused, 0),
+    ]
+
+
 def compute_metrics(record: Record, scenario: Scenario) -> dict[str, float]:
     """Return every metric of `METRICS`; NaN where there is nothing to average, or no price."""
     late = latencies(record)
     waits, armed = record.waits, len(record.waits.row)
     checks = int(waits.checks.sum())
-    spent = tables.spent(record, scenario.server)
-    requests = float(sum(one.requests for one in spent))
+    overhead = spent(record, scenario.server)
+    requests = float(sum(one.requests for one in overhead))
+    unsuccessful = np.isin(waits.outcome, (WaitOutcome.TIMED_OUT, WaitOutcome.GAVE_UP))
     cycle = (record.ended - record.arrived)[record.outcomes == Outcome.DONE]
     quantiles = np.quantile(late, [0.5, 0.95, 0.99, 1.0]) if len(late) else [np.nan] * 4
     return {
@@ -146,9 +165,9 @@ def compute_metrics(record: Record, scenario: Scenario) -> dict[str, float]:
         "checks_per_wait": _ratio(checks, armed),
         "wasted_share": _ratio(int(waits.wasted_checks.sum()), checks),
         "deliveries_per_wait": _ratio(int(waits.deliveries.sum()), armed),
-        "overhead_worker_time": float(sum(one.worker_seconds for one in spent)),
+        "overhead_worker_time": float(sum(one.worker_seconds for one in overhead)),
         "requests": requests,
-        "database_operations": float(sum(one.database_operations for one in spent)),
+        "database_operations": float(sum(one.database_operations for one in overhead)),
         "connection_time": record.connection_seconds,
         "utilisation": _ratio(
             record.busy_seconds(scenario.server), scenario.server.workers * record.span
@@ -157,7 +176,7 @@ def compute_metrics(record: Record, scenario: Scenario) -> dict[str, float]:
         "mean_cycle_time": _mean(cycle),
         "mean_open_waits": _ratio(record.open_seconds, record.span),
         "armed": float(armed),
-        "timed_out": float(np.isin(waits.outcome, UNSUCCESSFUL).sum()),
+        "timed_out": float(unsuccessful.sum()),
         "still_waiting": float(record.open_count),
         "failed": float(np.sum(record.outcomes == Outcome.FAILED)),
         **costs(record, scenario, requests),
@@ -172,33 +191,24 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
 
-PARTS = tuple(name for name in METRICS if name.startswith("cost_of_"))
-
-
 def costs(record: Record, scenario: Scenario, requests: float) -> dict[str, float]:
     """Return each part of the cost of a run, and their sum; NaN if the scenario has no prices."""
     prices = scenario.costs
     if prices is None:
-        return dict.fromkeys(("cost", "cost_per_wait", *PARTS), float("nan"))
+        return {name: float("nan") for name in METRICS if name.startswith("cost")}
     checks, armed = int(record.waits.checks.sum()), len(record.waits.armed)
+    called = [columns for columns in record.steps if columns.outcome is not None]
+    calls = sum(int(np.sum(~np.isnan(columns.started))) for columns in called)
+    transitions = prices.transitions_per_check * checks + prices.transitions_per_call * calls
     parts = {
         "cost_of_checks": prices.check * checks,
         "cost_of_requests": prices.request * requests,
-        "cost_of_transitions": prices.transition * _transitions(record, prices, checks),
+        "cost_of_transitions": prices.transition * transitions,
         "cost_of_workers": prices.worker_hour * _worker_seconds(record, scenario, prices) / HOUR,
         "cost_of_lateness": prices.late_minute * _late_seconds(record, prices) / MINUTE,
     }
-    total = sum(parts.values())
-    return {"cost": total, "cost_per_wait": _ratio(total, armed)} | parts
-
-
-def _transitions(record: Record, prices: CostModel, checks: int) -> int:
-    calls = sum(
-        int(np.sum(~np.isnan(columns.started)))
-        for columns in record.steps
-        if columns.outcome is not None  # only calls have one
-    )
-    return prices.transitions_per_check * checks + prices.transitions_per_call * calls
+    cost = sum(parts.values())
+    return {"cost": cost, "cost_per_wait": _ratio(cost, armed)} | parts
 
 
 def _worker_seconds(record: Record, scenario: Scenario, prices: CostModel) -> float:

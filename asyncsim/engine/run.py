@@ -8,13 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from attrs import asdict
 
 from asyncsim import plots
-from asyncsim.engine import result as tables
-from asyncsim.engine.graph import Graph
-from asyncsim.engine.metrics import compute_metrics, metrics_of
-from asyncsim.engine.result import Record, warm_up_of, without_warm_up
-from asyncsim.engine.wait_timeline import wait_timeline
+from asyncsim.engine.environment import Job
+from asyncsim.engine.graph import Call, Graph, Work
+from asyncsim.engine.metrics import compute_metrics, metrics_of, spent
+from asyncsim.engine.result import (
+    DELIVERY_OUTCOMES,
+    INSTANCE_OUTCOMES,
+    RATE_LIMITED,
+    STEP_OUTCOMES,
+    WAIT_OUTCOMES,
+    DeliveryColumns,
+    Record,
+    WaitColumns,
+    time_since,
+    warm_up_of,
+    with_timestamps,
+    without_warm_up,
+)
+from asyncsim.engine.simulation import Simulation
+from asyncsim.engine.waits import State, Wait
 from asyncsim.errors import ScenarioError, UnknownSerialNumber
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
@@ -26,6 +41,19 @@ from asyncsim.platform import can_compile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+TIMELINE_COLUMNS = ["event", "start", "end", "text"]
+STEP_COLUMNS = ["instance", "activation", "step", "kind", "queued", "started", "ended", "outcome"]
+EVENT_COLUMNS = {
+    "step": "concept:name",
+    "transition": "lifecycle:transition",
+    "resource": "org:resource",
+    "serial_number": "serial_number",
+    "outcome": "outcome",
+}
+"""Columns of an event log, by those they are made of."""
+ABORTED = {"rejected": "ate_abort", "timed out": "ate_abort", "gave up": "ate_abort"}
+ABORTED |= {"cancelled": "pi_abort"}  # all other steps that end are complete
 
 
 class Run:
@@ -56,7 +84,32 @@ class Run:
         closed, latency`` (seconds), ``checks, wasted_checks, deliveries, outcome``: resumed, timed
         out, gave up, cancelled, or waiting (still open).
         """
-        return tables.waits(self.record, self.scenario, self.strategy.label)
+        w, nodes = self.record.waits, self._graph.nodes
+        names = np.array([node.name for node in nodes], dtype=object)
+        systems = np.array(
+            [node.step.system if isinstance(node, Call) else "" for node in nodes], dtype=object
+        )
+        resumed = np.where(w.resumed, w.closed, np.nan)
+        table = pd.DataFrame(
+            {
+                "serial_number": self._serial_numbers(w),
+                "instance": w.row + 1,
+                "step": names[w.node] if len(w.node) else [],
+                "system": systems[w.node] if len(w.node) else [],
+                "strategy": self.strategy.label,
+                "called": w.called,
+                "armed": w.armed,
+                "completed": w.completed,
+                "resumed": resumed,
+                "closed": w.closed,
+                "latency": resumed - w.completed,
+                "checks": w.checks,
+                "wasted_checks": w.wasted_checks,
+                "deliveries": w.deliveries,
+                "outcome": np.array(WAIT_OUTCOMES, dtype=object)[w.outcome],
+            }
+        )
+        return self._stamped(table, "armed", "completed", "resumed")
 
     @property
     def notes(self) -> list[str]:
@@ -74,7 +127,17 @@ class Run:
     @cached_table
     def instances(self) -> pd.DataFrame:
         """One row per instance: ``instance, arrived, ended, cycle_time, outcome``."""
-        return tables.instances(self.record, self.scenario.calendar)
+        record = self.record
+        table = pd.DataFrame(
+            {
+                "instance": np.arange(len(record.arrived)) + 1,
+                "arrived": record.arrived,
+                "ended": record.ended,
+                "cycle_time": record.ended - record.arrived,
+                "outcome": np.array(INSTANCE_OUTCOMES, dtype=object)[record.outcomes],
+            }
+        )
+        return self._stamped(table, "arrived", "ended")
 
     @cached_table
     def steps(self) -> pd.DataFrame:
@@ -83,27 +146,81 @@ class Run:
         An asynchronous step is queued and started with its call and ends when it resumes, with its
         ``outcome``.
         """
-        return tables.steps(self.record, self._graph, self.scenario.calendar)
+        parts = []
+        for node, columns in zip(self._graph.nodes, self.record.steps, strict=True):
+            if not isinstance(node, (Work, Call)):
+                continue
+            rows = np.flatnonzero(~np.isnan(columns.queued))
+            kind, started = "step", columns.started[rows]
+            outcome: Any = "done"
+            if columns.outcome is not None:
+                kind = "async step"
+                outcome = np.array(STEP_OUTCOMES, dtype=object)[columns.outcome[rows]]
+            started = np.where(started <= self.record.end, started, np.nan)
+            times = columns.queued[rows], started, columns.ended[rows]
+            values = rows + 1, node.number, node.name, kind, *times, outcome
+            parts.append(pd.DataFrame(dict(zip(STEP_COLUMNS, values, strict=True))))
+        table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=STEP_COLUMNS)
+        table.loc[table["ended"].isna(), "outcome"] = "open"
+        table = table.sort_values(["instance", "activation"], kind="stable", ignore_index=True)
+        return self._stamped(table, "queued", "started", "ended")
 
     @cached_table
     def deliveries(self) -> pd.DataFrame:
         """One row per callback delivery: ``sent, arrived, handled`` and the answer."""
-        return tables.deliveries(self.record, self.scenario)
+        d = self.record.deliveries
+        table = pd.DataFrame(
+            {
+                "serial_number": self._serial_numbers(d),
+                "attempt": d.attempt + 1,  # from 1; a dead letter has 0
+                "sent": d.sent,
+                "arrived": d.arrived,
+                "handled": d.handled,
+                "outcome": np.array(DELIVERY_OUTCOMES, dtype=object)[d.outcome],
+            }
+        )
+        return self._stamped(table, "sent", "arrived", "handled")
 
     @cached_table
     def server(self) -> pd.DataFrame:
         """Load per time bin: mean busy workers and queue length, by kind of job."""
-        return tables.server(self.record, self.scenario.calendar)
+        loads = {job.name.lower(): load for job, load in self.record.loads.items()}
+        bins = np.arange(len(loads["work"].busy))
+        columns: dict[str, Any] = {"time": bins * self.record.resolution}
+        for what in ("busy", "queue", "started"):
+            by_kind = {f"{what}_{kind}": getattr(load, what) for kind, load in loads.items()}
+            columns |= {what: np.sum(list(by_kind.values()), axis=0)} | by_kind
+        return self._stamped(pd.DataFrame(columns), "time")
 
     @cached_table
     def open_waits(self) -> pd.DataFrame:
         """Open waits per time bin: number at its start, mean, age of the oldest in seconds."""
-        return tables.open_waits(self.record, self.scenario.calendar)
+        record, waits = self.record, self.record.waits
+        size = len(record.loads[Job.WORK].busy) + 1  # includes the end of the run
+        time = np.arange(size, dtype=np.float64) * record.resolution
+        by_age = np.argsort(waits.armed, kind="stable")
+        armed = waits.armed[by_age]
+        closed = np.where(np.isnan(waits.closed), np.inf, waits.closed)[by_age]
+        ordered = np.sort(closed)
+        count = np.searchsorted(armed, time, "right") - np.searchsorted(ordered, time, "right")
+        edges = np.minimum(np.append(time, time[-1] + record.resolution), record.end)
+        integral = time_since(armed, edges) - time_since(ordered[np.isfinite(ordered)], edges)
+        # The oldest open wait is the first that closes later than all before it, and than now
+        oldest = np.searchsorted(np.maximum.accumulate(closed), time, "right")
+        table = pd.DataFrame(
+            {
+                "time": time,
+                "open": count,
+                "mean_open": np.diff(integral) / record.resolution,
+                "oldest_age": np.maximum(time - np.append(armed, np.inf)[oldest], 0.0),
+            }
+        )
+        return self._stamped(table, "time")
 
     @cached_table
     def overhead(self) -> pd.DataFrame:
         """Overhead by kind: worker-seconds, requests, database operations."""
-        return tables.overhead(self.record, self.scenario.server)
+        return pd.DataFrame([asdict(one) for one in spent(self.record, self.scenario.server)])
 
     def event_log(self) -> pd.DataFrame:
         """Return the run as an event log in the column names of process mining (XES, pm4py).
@@ -137,7 +254,30 @@ class Run:
         the server's queue. For the same reason a step that arms its wait before the call can be
         suspended, and even aborted, before it starts.
         """
-        return tables.event_log(self.record, self._graph, self.scenario)
+        done, waits = self.steps, self.waits.rename(columns={"system": "resource"})
+        done = done.assign(resource="workflow server", serial_number=None)
+        waits["activation"] = waits["step"].map(self.scenario.process.activations).astype(int)
+        end = done["outcome"].map(ABORTED).fillna("complete")
+        # The order of the events of a step at one instant; the next step comes after them
+        parts = [
+            (done.assign(transition="schedule", outcome=None), "queued"),
+            (done.assign(transition="start", outcome=None), "started"),
+            (waits.assign(transition="suspend", outcome=None), "armed"),
+            (waits.assign(transition="resume", outcome=None), "resumed"),
+            (done.assign(transition=end), "ended"),
+        ]
+        columns = ["instance", "activation", "seconds", "rank", *EVENT_COLUMNS]
+        log = pd.concat(
+            [
+                table.assign(seconds=table[instant], rank=rank)[columns]
+                for rank, (table, instant) in enumerate(parts)
+            ],
+            ignore_index=True,
+        ).dropna(subset="seconds")
+        log = log.sort_values(["seconds", "instance", "activation", "rank"], ignore_index=True)
+        log.insert(0, "case:concept:name", log["instance"].astype(str))
+        log["time:timestamp"] = self.scenario.calendar.timestamps(log["seconds"].to_numpy())
+        return log.drop(columns=columns[:4]).rename(columns=EVENT_COLUMNS)
 
     def summary(self, after: DurationLike | None = None) -> pd.DataFrame:
         """Return one tidy row: the scenario, the strategy, the seed, and every metric.
@@ -206,6 +346,22 @@ class Run:
     def _graph(self) -> Graph:
         return Graph.of(self.scenario.process)
 
+    def _stamped(self, table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+        return with_timestamps(table, self.scenario.calendar, columns)
+
+    def _serial_numbers(self, columns: WaitColumns | DeliveryColumns) -> pd.Series[str]:
+        """Return serial numbers: those of a log, or instance and activation."""
+        found = columns.serial_numbers
+        if found is None:
+            calls = {node.index: node for node in self._graph.nodes if isinstance(node, Call)}
+            systems = self.scenario.systems
+            logged = {k: systems[call.step.system].serial_numbers for k, call in calls.items()}
+            pairs = zip(columns.row.tolist(), columns.node.tolist(), strict=True)
+            found = [
+                own[i] if (own := logged[k]) else f"{i + 1}_{calls[k].number}" for i, k in pairs
+            ]
+        return pd.Series(found, dtype="str")
+
     def __repr__(self) -> str:
         n = len(self.record.arrived)
         plain = self.engine == "compiled" and not can_compile()
@@ -222,3 +378,49 @@ class Run:
         table = pd.Series(rows).to_frame(self.strategy.label)
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         return f"<b>{escape(self.scenario.name)}</b>{notes}{table.to_html()}"
+
+
+def wait_timeline(
+    scenario: Scenario, strategy: Strategy, draws: Draws, serial_number: str
+) -> pd.DataFrame:
+    """Return the events of one wait: event, start, end (seconds) and a text.
+
+    Events are arrived, called, armed, completed, check, delivery, resumed, and other endings of
+    the wait; the table is empty if no wait has the number.
+    """
+    simulation = _EveryCheck(scenario, strategy, draws, serial_number)
+    simulation.run()
+    wait = simulation.waits.records.get(serial_number)
+    if wait is None:
+        return pd.DataFrame(columns=TIMELINE_COLUMNS)
+    arrived = draws.arrivals[wait.row]
+    instants = {"arrived": arrived, "called": wait.called, "armed": wait.armed}
+    instants["completed"] = wait.completed
+    rows = [(event, instant, instant, "") for event, instant in instants.items()]
+    rows += simulation.checks
+    for delivery in simulation.deliveries:
+        if delivery.serial_number == serial_number:
+            end = delivery.arrived if delivery.outcome == RATE_LIMITED else delivery.handled
+            rows.append(("delivery", delivery.sent, end, delivery.outcome))
+    ending = "resumed" if wait.state is State.FINISHED else wait.state.value
+    rows.append((ending, wait.closed, wait.closed, ""))
+    table = pd.DataFrame(rows, columns=TIMELINE_COLUMNS)
+    return table.sort_values("start", kind="stable", ignore_index=True)
+
+
+class _EveryCheck(Simulation):
+    """Plays every check, and records those of one wait."""
+
+    skips_checks = False
+
+    def __init__(
+        self, scenario: Scenario, strategy: Strategy, draws: Draws, serial_number: str
+    ) -> None:
+        super().__init__(scenario, strategy, draws)
+        self._serial_number = serial_number
+        self.checks: list[tuple[str, float, float, str]] = []
+
+    def checked(self, wait: Wait, asked: float, seen: bool) -> None:
+        super().checked(wait, asked, seen)
+        if wait.serial_number == self._serial_number:
+            self.checks.append(("check", asked, self.now, "done" if seen else "not yet"))

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import simpy
 from attrs import frozen
-from numpy.typing import NDArray
 
 from asyncsim.engine.contexts import (
     CheckFastForward,
@@ -30,22 +29,8 @@ from asyncsim.engine.contexts import (
     WorkItem,
 )
 from asyncsim.engine.environment import Environment, EventKind, Job, Workers, admission, order
-from asyncsim.engine.graph import (
-    DONE,
-    FAILED,
-    STANDS,
-    Await,
-    Call,
-    Choose,
-    Fork,
-    Graph,
-    Join,
-    Node,
-    Work,
-)
+from asyncsim.engine.graph import DONE, FAILED, STANDS, Await, Call, Choose, Fork, Graph, Join, Work
 from asyncsim.engine.result import (
-    DELIVERY_OUTCOMES,
-    DeliveryColumns,
     Outcome,
     Record,
     StepColumns,
@@ -55,7 +40,6 @@ from asyncsim.engine.result import (
 )
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.errors import EngineError
-from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import SimProcess, Strategy
@@ -87,6 +71,8 @@ class Simulation:
     1
     """
 
+    skips_checks = True  # that take no worker: they are counted in the end
+
     def __init__(
         self,
         scenario: Scenario,
@@ -99,12 +85,10 @@ class Simulation:
         waits: Waits | None = None,
     ) -> None:
         check_played(scenario, strategy, draws)
-        self.scenario = scenario
-        self.strategy = strategy
-        if draws is None:
-            draws = scenario.draw(seed, replication)
+        self.scenario, self.strategy = scenario, strategy
+        draws = scenario.draw(seed, replication) if draws is None else draws
         self.draws = draws.completed_for(scenario)
-        self.skipped = CheckFastForward.of(self)
+        self.skipped = CheckFastForward.of(self) if self.skips_checks else None
         self.clock = self.skipped.clock if self.skipped else Environment()
         self.graph = Graph.of(scenario.process)
         self.waits = waits or Waits(scenario.server.policy)
@@ -116,12 +100,10 @@ class Simulation:
         self.arrived = 0
         self.deliveries = DeliveryLog()
         self.collections: set[float] = set()
-        self.stopped = False
-        """Whether the last run was stopped at an instant, or continued to its own end."""
+        self.stopped = False  # whether the last run was stopped at an instant
         self._joins: dict[tuple[int, int], int] = {}
         self._keys: dict[tuple[str, int], int] = {}
-        self._waits_actively = strategy.polls
-        self._notifies = strategy.notifies
+        self._polls, self._notifies = strategy.polls, strategy.notifies
         self.numbers = DrawLists.of(self.draws, self.graph)
         self.columns = [StepLists(len(self.draws)) for _ in self.graph.nodes]
         self.ended = array("d", [math.nan]) * len(self.draws)
@@ -184,10 +166,7 @@ class Simulation:
         self._advance(self._walk(row, index))
 
     def _advance(self, walk: SimProcess, _: simpy.Event | None = None) -> None:
-        """Advance a walk to its next event.
-
-        A walk needs no more of a SimPy process, and saves the events of its beginning and its end.
-        """
+        """Advance a walk to its next event; a SimPy process would need two events more."""
         event = next(walk, None)
         if event is not None:
             assert event.callbacks is not None
@@ -203,7 +182,7 @@ class Simulation:
             elif isinstance(node, Call):
                 index = yield from self._call(node, row)
             elif isinstance(node, Await):
-                self._arm_soon(self._wait_of(node.call, row))
+                self._arm_soon(self.waits.records[self.serial_number(self._node(node.call), row)])
                 index = STANDS
             elif isinstance(node, Choose):
                 index = self._choice_at(node, row)
@@ -215,10 +194,8 @@ class Simulation:
             elif isinstance(node, Join):
                 self._joins[row, index] -= 1
                 index = STANDS if self._joins[row, index] else node.next
-        if index == DONE:
-            self._end(row, Outcome.DONE)
-        elif index == FAILED:
-            self._end(row, Outcome.FAILED)
+        if index in (DONE, FAILED):
+            self._end(row, Outcome.DONE if index == DONE else Outcome.FAILED)
 
     def _work_at(self, node: Work | Call, row: int, job: Job = Job.WORK) -> SimProcess:
         """Occupy a worker with the work of a step or of a call."""
@@ -235,8 +212,8 @@ class Simulation:
     def _call(self, node: Call, row: int) -> Generator[simpy.Event, Any, int]:
         """Make the call and leave the record of a wait; return the node to continue at."""
         step = node.step
-        number, now = self.activation(node, row), self.clock.now
-        wait = Wait(self.serial_number(node, row), row, node.index, number, now)
+        place = row, node.index, self.activation(node, row)
+        wait = Wait(self.serial_number(node, row), *place, self.clock.now)
         self.waits.register(wait)
         if step.arm == "before call":
             self._arm(wait)
@@ -246,30 +223,23 @@ class Simulation:
             return self._skip_wait(wait, node, response)
         if node.on_accepted == STANDS:
             self._arm_soon(wait)
-        self._systems[step.system].submit(WorkItem(wait, self.numbers.times[node.index][row]))
+        times = self.numbers.times[node.index][row]
+        item = WorkItem(wait.serial_number, row + 1, wait.number, times)
+        self._systems[step.system].submit(item)
         return node.on_accepted
 
     def _arm_soon(self, wait: Wait) -> None:
         """Arm a wait, now or after the delay of its step."""
-        delay = self._node(wait).step.arm_delay
-        if delay:
-            armed_at = self.clock.now + delay
-            arming = self.clock.at(armed_at, order(EventKind.ARMING, wait.row, wait.number))
-            arming.callbacks.append(lambda _: self._arm(wait))
+        if delay := self._node(wait.step).step.arm_delay:
+            key = order(EventKind.ARMING, wait.row, wait.number)
+            self.clock.call_at(self.clock.now + delay, key, lambda: self._arm(wait))
         else:
             self._arm(wait)
-
-    def _wait_of(self, call: int, row: int) -> Wait:
-        node = self.graph.nodes[call]
-        assert isinstance(node, Call)
-        return self.waits.records[self.serial_number(node, row)]
 
     def serial_number(self, node: Call, row: int) -> str:
         """Return the serial number of a wait: a log's own, or instance and activation."""
         logged = self.scenario.systems[node.step.system].serial_numbers
-        if logged:
-            return logged[row]
-        return f"{row + 1}_{self.activation(node, row)}"
+        return logged[row] if logged else f"{row + 1}_{self.activation(node, row)}"
 
     def activation(self, node: Call, row: int) -> int:
         """Return the activation number under which an instance waits at a call now."""
@@ -289,9 +259,8 @@ class Simulation:
             return STANDS  # timed out, or the instance has failed, during the call
         self.waits.cancel(wait, self.clock.now)
         self._closed(wait)
-        done = response == "done"
-        self._leave(wait, StepOutcome.DONE if done else StepOutcome.REJECTED)
-        return node.on_done if done else node.on_rejected
+        self._leave(wait, StepOutcome[response.upper()])
+        return node.on_done if response == "done" else node.on_rejected
 
     def _leave(self, wait: Wait, outcome: StepOutcome) -> None:
         columns = self.columns[wait.step]
@@ -302,15 +271,15 @@ class Simulation:
         """End an instance; if it failed, cancel its other waits."""
         if self.outcomes[row]:
             return
-        self.outcomes[row] = outcome
-        self.ended[row] = self.clock.now
-        if outcome is Outcome.FAILED:
-            for node in self.graph.nodes:
-                if isinstance(node, Call):
-                    wait = self.waits.records.get(self.serial_number(node, row))
-                    if wait is not None and self.waits.cancel(wait, self.clock.now):
-                        self._closed(wait)
-                        self._leave(wait, StepOutcome.CANCELLED)
+        self.outcomes[row], self.ended[row] = outcome, self.clock.now
+        if outcome is Outcome.DONE:
+            return
+        for node in self.graph.nodes:
+            if isinstance(node, Call):
+                wait = self.waits.records.get(self.serial_number(node, row))
+                if wait is not None and self.waits.cancel(wait, self.clock.now):
+                    self._closed(wait)
+                    self._leave(wait, StepOutcome.CANCELLED)
 
     # --- the life of a wait ---------------------------------------------------------------------
 
@@ -321,25 +290,25 @@ class Simulation:
         if self.waits.arm(wait, now):
             self._resume(wait)
             return
-        timeout = self._node(wait).step.timeout
+        timeout = self._node(wait.step).step.timeout
         if timeout is not None:
             self._set_deadline(wait, now + timeout)
         if self.skipped:
             if wait.completed <= now:
                 self.skipped.completed(wait)
-        elif self._waits_actively:
+        elif self._polls:
             self._start(self.strategy.wait(WaitContext(self, wait, EventKind.CHECK_DUE)))
 
     def _set_deadline(self, wait: Wait, instant: float) -> None:
-        deadline = self.clock.at(instant, order(EventKind.TIMEOUT, wait.row, wait.number))
-        deadline.callbacks.append(lambda _: self.expire(wait, State.TIMED_OUT))
+        key = order(EventKind.TIMEOUT, wait.row, wait.number)
+        self.clock.call_at(instant, key, lambda: self.expire(wait, State.TIMED_OUT))
 
     def _start(self, process: SimProcess | None) -> None:
         if process is not None:
             self.clock.process(process)
 
-    def _node(self, wait: Wait) -> Call:
-        node: Node = self.graph.nodes[wait.step]
+    def _node(self, index: int) -> Call:
+        node = self.graph.nodes[index]
         assert isinstance(node, Call)
         return node
 
@@ -363,6 +332,10 @@ class Simulation:
         if self._notifies:
             self._start(self.strategy.notify(WaitContext(self, wait, EventKind.SYSTEM)))
 
+    def checked(self, wait: Wait, asked: float, seen: bool) -> None:
+        """Handle a check that ends now, begun at `asked`, which saw the completion or not."""
+        self.waits.changed(wait)  # its number of checks
+
     def finish(self, wait: Wait) -> Answer:
         """Finish a step by its serial number; the first one resumes it."""
         answer = self.waits.finish(wait.serial_number, self.clock.now)
@@ -373,14 +346,14 @@ class Simulation:
 
     def _resume(self, wait: Wait) -> None:
         self._leave(wait, StepOutcome.RESUMED)
-        self._start_walk(wait.row, self._node(wait).next)
+        self._start_walk(wait.row, self._node(wait.step).next)
 
     def expire(self, wait: Wait, state: State) -> None:
         """Time an open wait out, or give it up; the step follows its `on_timeout`."""
         if self.waits.expire(wait, self.clock.now, state):
             self._closed(wait)
             self._leave(wait, StepOutcome[state.name])
-            self._start_walk(wait.row, self._node(wait).on_timeout)
+            self._start_walk(wait.row, self._node(wait.step).on_timeout)
 
     def _closed(self, wait: Wait) -> None:
         """Clean up after a wait: count its skipped checks, release its connection."""
@@ -390,11 +363,10 @@ class Simulation:
 
     def key_of(self, what: str, index: int) -> int:
         """Return the key of a strategy's endless table of uniform numbers, for one step."""
-        key = self._keys.get((what, index))
-        if key is None:
-            key = self.draws.key(f"strategy/{what}/{self.graph.nodes[index].name}")
-            self._keys[what, index] = key
-        return key
+        if (what, index) not in self._keys:
+            name = self.graph.nodes[index].name
+            self._keys[what, index] = self.draws.key(f"strategy/{what}/{name}")
+        return self._keys[what, index]
 
 
 # --- random numbers and times by node -------------------------------------------------------------
@@ -405,33 +377,19 @@ class DrawLists:
     """The draws of a run as plain lists by node and instance; a node without any has an empty one.
 
     Reading one number from a list takes a third of the time it takes from an array.
-
-    Attributes
-    ----------
-    arrivals
-        Instant of arrival of each instance, in seconds.
-    work
-        Worker time of steps and calls, in seconds.
-    uniforms
-        Uniform numbers that decide choices and responses.
-    times
-        Times of external systems, a list with one per link for each instance, in seconds.
     """
 
     arrivals: list[float]
     work: list[list[float]]
-    uniforms: list[list[float]]
-    times: list[list[list[float]]]
+    uniforms: list[list[float]]  # decide choices and responses
+    times: list[list[list[float]]]  # of external systems: for each instance one per link
 
     @classmethod
     def of(cls, draws: Draws, graph: Graph) -> DrawLists:
         """Return draws by node."""
         nodes = graph.nodes
         numbers = cls(
-            arrivals=draws.arrivals.tolist(),
-            work=[[] for _ in nodes],
-            uniforms=[[] for _ in nodes],
-            times=[[] for _ in nodes],
+            draws.arrivals.tolist(), [[] for _ in nodes], [[] for _ in nodes], [[] for _ in nodes]
         )
         for k, node in enumerate(nodes):
             if isinstance(node, (Work, Call)):
@@ -448,12 +406,19 @@ class StepLists:
     """Times of one node, and outcomes of its calls, by instance."""
 
     def __init__(self, n: int) -> None:
-        self.queued, self.started, self.ended = (array("d", [math.nan]) * n for _ in range(3))
+        self._times = tuple(array("d", [math.nan]) * n for _ in range(3))
+        self.queued, self.started, self.ended = self._times
         self.outcomes = array("b", [StepOutcome.OPEN]) * n
+
+    def until(self, n: int, call: bool) -> StepColumns:
+        """Return the first n instances as they stand in a record."""
+        queued, started, ended = (np.array(part[:n]) for part in self._times)
+        outcomes = np.array(self.outcomes[:n], dtype=np.int64) if call else None
+        return StepColumns(queued, started, ended, outcomes)
 
     def add_row(self) -> None:
         """Add an instance."""
-        for times in (self.queued, self.started, self.ended):
+        for times in self._times:
             times.append(math.nan)
         self.outcomes.append(StepOutcome.OPEN)
 
@@ -461,34 +426,30 @@ class StepLists:
 # --- the record of a simulation -------------------------------------------------------------------
 
 
-WAIT_CODES = {
-    State.ARMED: WaitOutcome.WAITING,
-    State.FINISHED: WaitOutcome.RESUMED,
-    State.TIMED_OUT: WaitOutcome.TIMED_OUT,
-    State.GAVE_UP: WaitOutcome.GAVE_UP,
-    State.CANCELLED: WaitOutcome.CANCELLED,
-}
+WAIT_CODES = dict(zip(list(State)[1:], WaitOutcome, strict=True))  # in the same order
 
 
 def record_of(simulation: Simulation) -> Record:
     """Return the record of a simulation until now; it can continue afterwards."""
     waits = list(simulation.waits.records.values())  # once: they may lie in a database
     end, n = _end_of(simulation, waits), simulation.arrived
-    simulation.waits.settle(end)
+    simulation.waits.count_open(end)
     if simulation.skipped:
         for wait in waits:
             if wait.state is State.ARMED:
                 simulation.skipped.count(wait)
-    pairs = zip(simulation.graph.nodes, simulation.columns, strict=True)
     return Record(
         engine="simpy",
         end=end,
         arrived=simulation.draws.arrivals[:n],
         ended=np.array(simulation.ended[:n], dtype=float),
         outcomes=np.array(simulation.outcomes[:n], dtype=np.int64),
-        steps=[_executed_steps(node, lists, n) for node, lists in pairs],
-        waits=_waits(waits),
-        deliveries=_deliveries(simulation),
+        steps=[
+            lists.until(n, isinstance(node, Call))
+            for node, lists in zip(simulation.graph.nodes, simulation.columns, strict=True)
+        ],
+        waits=_wait_columns(waits),
+        deliveries=simulation.deliveries.columns(),
         loads=simulation.workers.load_until(end),
         resolution=simulation.workers.loads[0].resolution,
         longest_queue=simulation.workers.longest_queue,
@@ -512,48 +473,21 @@ def _end_of(simulation: Simulation, waits: Sequence[Wait]) -> float:
     return float(max((t for t in instants if t < math.inf), default=0.0))  # NaN is not below
 
 
-def _waits(waits: Sequence[Wait]) -> WaitColumns:
+def _wait_columns(waits: Sequence[Wait]) -> WaitColumns:
     armed = [w for w in waits if not math.isnan(w.armed)]
     armed.sort(key=lambda w: (w.row, w.number))
-
-    def times(name: str) -> Floats:
-        return np.array([getattr(w, name) for w in armed], dtype=float)
-
-    def numbers(name: str) -> NDArray[np.int64]:
-        return np.array([getattr(w, name) for w in armed], dtype=np.int64)
-
-    completed = times("completed")
+    columns: dict[str, Any] = {}
+    for name in ("called", "armed", "completed", "closed"):
+        columns[name] = np.array([getattr(w, name) for w in armed], dtype=float)
+    for name in ("row", "step", "checks", "wasted_checks", "deliveries"):
+        columns[name] = np.array([getattr(w, name) for w in armed], dtype=np.int64)
+    columns["completed"][np.isinf(columns["completed"])] = np.nan
     return WaitColumns(
-        row=numbers("row"),
-        node=numbers("step"),
-        called=times("called"),
-        armed=times("armed"),
-        completed=np.where(np.isinf(completed), np.nan, completed),
-        closed=times("closed"),
-        checks=numbers("checks"),
-        wasted_checks=numbers("wasted_checks"),
-        deliveries=numbers("deliveries"),
+        node=columns.pop("step"),
         outcome=np.array([WAIT_CODES[w.state] for w in armed], dtype=np.int64),
         serial_numbers=[w.serial_number for w in armed],
+        **columns,
     )
-
-
-def _executed_steps(node: Node, lists: StepLists, n: int) -> StepColumns:
-    queued, started, ended = (
-        np.array(part[:n]) for part in (lists.queued, lists.started, lists.ended)
-    )
-    outcomes = np.array(lists.outcomes[:n], dtype=np.int64) if isinstance(node, Call) else None
-    return StepColumns(queued, started, ended, outcomes)
-
-
-def _deliveries(simulation: Simulation) -> DeliveryColumns:
-    rows = list(simulation.deliveries)
-    codes = {text: code for code, text in enumerate(DELIVERY_OUTCOMES)}
-    whole = [(d.row, d.node, d.attempt, codes[d.outcome]) for d in rows]
-    row, node, attempt, outcome = np.array(whole, dtype=np.int64).reshape(-1, 4).T
-    sent, arrived, handled = np.array([d[4:7] for d in rows], dtype=float).reshape(-1, 3).T
-    serial_numbers = [d.serial_number for d in rows]
-    return DeliveryColumns(row, node, attempt, sent, arrived, handled, outcome, serial_numbers)
 
 
 # --- arguments ------------------------------------------------------------------------------------

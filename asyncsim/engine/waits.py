@@ -18,6 +18,8 @@ import math
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
+from attrs import define, field
+
 from asyncsim.errors import (
     AlreadyFinished,
     EngineError,
@@ -80,6 +82,7 @@ class Answer(enum.Enum):
         return self is not Answer.EARLY
 
 
+@define(eq=False)
 class Wait:
     """The record of one asynchronous step waiting. Times are seconds; NaN means not (yet).
 
@@ -87,42 +90,23 @@ class Wait:
     Wait('5_31', called)
     """
 
-    __slots__ = (
-        "__weakref__",  # a store caches only the records in use
-        "armed",
-        "buffered",
-        "called",
-        "checks",
-        "closed",
-        "completed",
-        "data",
-        "deliveries",
-        "number",
-        "row",
-        "serial_number",
-        "state",
-        "step",
-        "wasted_checks",
-    )
-
-    def __init__(self, serial_number: str, row: int, step: int, number: int, called: float) -> None:
-        self.serial_number = serial_number
-        self.row = row
-        """Index of the instance, from 0."""
-        self.step = step
-        """Index of the node at which it waits."""
-        self.number = number
-        """Activation number, the second half of the serial number."""
-        self.called = called
-        self.armed = math.nan
-        self.completed = math.inf  # not yet: later than every check
-        self.closed = math.nan
-        self.state = State.CALLED
-        self.checks = 0
-        self.wasted_checks = 0
-        self.deliveries = 0
-        self.data: Mapping[str, Any] | None = None
-        self.buffered: tuple[float, Mapping[str, Any] | None] | None = None
+    serial_number: str
+    row: int
+    """Index of the instance, from 0."""
+    step: int
+    """Index of the node at which it waits."""
+    number: int
+    """Activation number, the second half of the serial number."""
+    called: float
+    armed: float = field(default=math.nan, init=False)
+    completed: float = field(default=math.inf, init=False)  # not yet: later than every check
+    closed: float = field(default=math.nan, init=False)
+    state: State = field(default=State.CALLED, init=False)
+    checks: int = field(default=0, init=False)
+    wasted_checks: int = field(default=0, init=False)
+    deliveries: int = field(default=0, init=False)
+    data: Mapping[str, Any] | None = field(default=None, init=False)
+    buffered: tuple[float, Mapping[str, Any] | None] | None = field(default=None, init=False)
 
     def __repr__(self) -> str:
         return f"Wait({self.serial_number!r}, {self.state.value})"
@@ -169,7 +153,7 @@ class Waits:
             raise EngineError(f"{wait!r} cannot be armed")
         wait.state = State.ARMED
         wait.armed = now
-        self._count_open(now, 1)
+        self.count_open(now, 1)
         self.changed(wait)
         if wait.buffered is None:
             return False
@@ -255,14 +239,11 @@ class Waits:
     def _close(self, wait: Wait, state: State, now: float) -> None:
         wait.state = state
         wait.closed = now
-        self._count_open(now, -1)
+        self.count_open(now, -1)
         self.changed(wait)
 
-    def _count_open(self, now: float, change: int) -> None:
+    def count_open(self, now: float, change: int = 0) -> None:
+        """Bring `open_seconds` up to an instant, at which the number of open waits changes."""
         self.open_seconds += self.open_count * (now - self._last_change)
         self._last_change = now
         self.open_count += change
-
-    def settle(self, now: float) -> None:
-        """Bring `open_seconds` up to an instant."""
-        self._count_open(now, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 from attrs import field, frozen
@@ -22,11 +23,7 @@ from asyncsim.model.units import duration, number
 
 @frozen
 class Option:
-    """A statement to choose, as in the notebook, and the explanation for a reader who chooses it.
-
-    The explanation of the right one is what to remember; that of the others names the
-    misconception.
-    """
+    """A statement to choose, as in the notebook, and what to remember, or the misconception."""
 
     statement: str
     explanation: str
@@ -34,14 +31,9 @@ class Option:
 
 @frozen
 class ChoiceChecker:
-    """Checks which of several statements was chosen.
+    """Checks which of several statements was chosen, by its letter.
 
-    Parameters
-    ----------
-    options
-        Statements by their letters.
-    truth
-        Determines the right one: returns its letter, and a sentence with what was measured.
+    `truth` determines the right one: its letter, and a sentence with what was measured.
     """
 
     options: Mapping[str, Option]
@@ -62,21 +54,10 @@ class ChoiceChecker:
 
 @frozen
 class OrderingChecker:
-    """Checks the order of names in a list.
+    """Checks the order of names in a list: the one of the smallest value is first.
 
-    Parameters
-    ----------
-    values
-        Computes the value by which the names are ordered, the smallest first.
-    right
-        Feedback for the right order.
-    swaps
-        Feedback for two names in the wrong order, by that pair.
-    unit
-        Unit of the values.
+    `right` is the feedback for the right order, `swaps` that for a pair in the wrong one.
 
-    Examples
-    --------
     >>> size = OrderingChecker(lambda: {"mouse": 0.1, "cat": 0.5, "cow": 2}, "By size.", unit="m")
     >>> size.judge(["cat", "mouse", "cow"]).findings[-1].text
     "'cat' comes before 'mouse', but is the larger of the two."
@@ -102,37 +83,25 @@ class OrderingChecker:
             return verdict([Remark(False, "The order is right, but reversed.")])
         placed = sum(one == other for one, other in zip(given, ordered, strict=True))
         head = Remark(placed > 0, f"{placed} of {len(given)} are in the right place.")
-        return verdict([head, Remark(False, self._wrong_pair(given, values))])
-
-    def _wrong_pair(self, given: list[str], values: Mapping[str, float]) -> str:
-        """Return the feedback for a pair in the wrong order, its own if there is one."""
-        pairs = [
-            (first, second)
-            for place, first in enumerate(given)
-            for second in given[place + 1 :]
-            if values[first] > values[second]
-        ]
-        first, second = pairs[0]
-        general = f"{first!r} comes before {second!r}, but is the larger of the two."
-        return next((self.swaps[pair] for pair in pairs if pair in self.swaps), general)
+        pairs = [pair for pair in combinations(given, 2) if values[pair[0]] > values[pair[1]]]
+        general = "{!r} comes before {!r}, but is the larger of the two.".format(*pairs[0])
+        why = next((self.swaps[pair] for pair in pairs if pair in self.swaps), general)
+        return verdict([head, Remark(False, why)])
 
 
 EXPECTED_FORM = {
     "s": "a duration: seconds as a number, or a text such as '90s' or '1min 30s'",
     "share": "a share from 0 to 1, such as 0.25",
 }
-CLOSE, FAR = 1.25, 2.9
-"""Factors from the right value: below the first no general mistake is looked for, below the second
-no wrong unit; the mistakes that an exercise lists are looked for at any distance."""
-A_FEW = 3
-"""Counts that differ by no more than this are reported as a difference, not in per cent."""
+CLOSE = 1.25  # factor from the right value; below it only the exercise's own mistakes are tried
+FAR = 2.9  # the same for mistakes in the unit
+A_FEW = 3  # counts that differ by no more than this are reported as a difference, not in per cent
 TWICE = "that is twice as much: perhaps you took a whole interval where half of it counts"
 HALF = "that is half as much: perhaps you halved something that counts in full"
 OTHER_UNIT = {
     "s": (1 / 60, " (read as minutes, but plain numbers are seconds here)"),
     "share": (100.0, " (read as per cent, but the answer is a share from 0 to 1)"),
-}
-"""The unit in which a mistake may have been entered: its factor, and a remark."""
+}  # the unit in which a mistake may have been entered: its factor, and a remark
 UNIT_MISTAKES = {
     "s": {
         1 / 60: "that is the right value in minutes; plain numbers are seconds here",
@@ -146,8 +115,7 @@ UNIT_MISTAKES = {
         100.0: "that is the right value in per cent; the answer is a share from 0 to 1",
         0.01: "that is a hundredth: the share was divided by 100 once too often",
     },
-}
-"""Explanations by unit, and by the ratio of answer to expected value."""
+}  # by the ratio of answer to expected value
 
 
 def closed_form(strategy: Strategy, external: Duration) -> Expected:
@@ -174,20 +142,16 @@ class NumberChecker:
 
     Parameters
     ----------
-    expected
-        Computes the right value, in seconds for durations.
-    right
-        Feedback for the right answer.
+    expected, right
+        Computes the right value, in seconds for durations; the feedback for it.
     unit
         ``"s"`` for a duration in any form that the library reads, ``"share"``, or any other word.
     within
         Relative tolerance; 0 for a count.
     mistakes
-        Values that likely mistakes of this exercise lead to, or functions that compute them, with
-        the explanation of each; mistakes of units, factors and signs are built in.
+        Values of likely mistakes, or functions that compute them, with the explanation of each;
+        mistakes of units, factors and signs are built in.
 
-    Examples
-    --------
     >>> leap = {61.0: "that is with a leap second"}
     >>> minute = NumberChecker(lambda: 60.0, "A minute.", "s", mistakes=leap)
     >>> [minute.judge(answer).findings[0].text for answer in ("1min", 1, "3min")]
@@ -221,13 +185,9 @@ class NumberChecker:
         own = [(computed(wrong), why) for wrong, why in self.mistakes.items()]
         tolerance = max(min(self.within, 0.05), 0.002)
         for mistakes in (own, *self._general(own, value, expected)):  # the exercise's own first
-            found = [
-                (abs(value - wrong), why)
-                for wrong, why in mistakes
-                if near(value, wrong, tolerance)
-            ]
-            if found:
-                return min(found)[1]
+            close = [pair for pair in mistakes if near(value, pair[0], tolerance)]
+            if close:
+                return min((abs(value - wrong), why) for wrong, why in close)[1]
         if not self.within and 0 < (by := abs(value - expected)) <= A_FEW and by % 1 == 0:
             return f"that is {by:.0f} too {'many' if value > expected else 'few'}"
         return how_far(value, expected)
@@ -239,12 +199,13 @@ class NumberChecker:
         factor = max(value / expected, expected / value) if value * expected > 0 else math.inf
         if factor >= CLOSE and expected:
             ratios = {**UNIT_MISTAKES.get(self.unit, {}), 2.0: TWICE, 0.5: HALF}
-            general = [(ratio * expected, why) for ratio, why in ratios.items()]
-            if self.unit == "share":
-                general.append((1 - expected, "that is the share of all the others"))
-            general.append((-expected, "the size is right, the sign is not"))
-            reciprocal = "that is the reciprocal: the division is the wrong way round"
-            yield [*general, (1 / expected, reciprocal)]
+            others = (1 - expected, "that is the share of all the others")
+            yield [
+                *((ratio * expected, why) for ratio, why in ratios.items()),
+                *([others] if self.unit == "share" else []),
+                (-expected, "the size is right, the sign is not"),
+                (1 / expected, "that is the reciprocal: the division is the wrong way round"),
+            ]
         scale, remark = OTHER_UNIT.get(self.unit, (0.0, ""))
         if factor >= FAR and scale:
             yield [(wrong * scale, why + remark) for wrong, why in own if wrong]
@@ -267,13 +228,10 @@ def how_far(value: float, expected: float) -> str:
     ('that is close, but about 10 % too large...', 'that is too small by a factor of about 3', ...)
     """
     direction = "large" if value > expected else "small"
+    if value * expected <= 0 and expected > 0:
+        return "not even the sign is right" if value else "zero is too small: the value is positive"
     if value * expected <= 0:
-        nothing = (
-            "zero is too small: the value is positive"
-            if value == 0
-            else "not even the sign is right"
-        )
-        return nothing if expected > 0 else f"that is too {direction}"
+        return f"that is too {direction}"
     factor = max(value / expected, expected / value)
     if factor < CLOSE:
         percent = max(abs(value / expected - 1) * 100, 0.1)
@@ -286,16 +244,8 @@ def how_far(value: float, expected: float) -> str:
 class PropertyChecker:
     """Checks the properties of a strategy or a design, by closed form or by simulation.
 
-    Parameters
-    ----------
-    wanted
-        What the answer must be, in words.
-    fits
-        Returns whether an answer is such an object.
-    measure
-        Yields a finding for each condition: what was measured and, if it fails, why.
-    right
-        Feedback if all conditions are met.
+    An answer must be what `wanted` describes, which `fits` decides. `measure` yields a finding for
+    each condition: what was measured and, if it fails, why. `right` is the feedback if all are met.
     """
 
     wanted: str

@@ -19,12 +19,7 @@ class Mark(Enum):
     OPEN = "not answered yet"
 
 
-COLOURS = {
-    Mark.RIGHT: "#009E73",
-    Mark.NOT_YET: "#E69F00",
-    Mark.UNREADABLE: "#E69F00",
-    Mark.OPEN: "rgba(127,127,127,.6)",
-}
+COLOURS = {Mark.RIGHT: "#009E73", Mark.OPEN: "rgba(127,127,127,.6)"}  # all others are orange
 
 
 @frozen
@@ -40,6 +35,11 @@ class Remark:
     def __str__(self) -> str:
         mark = "…" if self.good is None else "✓" if self.good else "✗"
         return f"{mark} {self.text}"
+
+
+def condition(good: bool, fact: str, reason: str) -> Remark:
+    """Return whether a condition is met: the fact, and the reason if it is not."""
+    return Remark(good, f"{fact}{'.' if good else reason}")
 
 
 @frozen
@@ -66,9 +66,8 @@ def unreadable(wanted: str, answer: object) -> Judgement:
     """Return the verdict for an answer that does not have the required form."""
     shown = repr(answer)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return Judgement(
-        Mark.UNREADABLE, (Remark(False, f"The answer must be {wanted}; got {shown}."),)
-    )
+    problem = Remark(False, f"The answer must be {wanted}; got {shown}.")
+    return Judgement(Mark.UNREADABLE, (problem,))
 
 
 @frozen
@@ -77,14 +76,10 @@ class Feedback:
 
     Attributes
     ----------
-    name
-        Name of the exercise.
-    verdict
-        What the checker found.
-    hints
-        The hints given so far, the newest last.
-    more
-        How many hints are left.
+    name, verdict
+        Name of the exercise, and what the checker found.
+    hints, more
+        The hints given until now, the newest last, and how many are left.
     solution
         Path of the solution, under ``notebooks/``.
     """
@@ -116,7 +111,7 @@ class Feedback:
         return "\n".join([*lines, f"  {self._afterwards}"] if self._afterwards else lines)
 
     def _repr_html_(self) -> str:
-        colour = COLOURS[self.verdict.mark]
+        colour = COLOURS.get(self.verdict.mark, "#E69F00")
         findings = "".join(f"<div>{_html(str(each))}</div>" for each in self.verdict.findings)
         hints = "".join(
             f"<div><i>Hint {k}.</i> {_html(hint)}</div>" for k, hint in enumerate(self.hints, 1)

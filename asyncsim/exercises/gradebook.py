@@ -27,16 +27,8 @@ class Checker(Protocol):
 class Exercise:
     """An exercise of the course.
 
-    Attributes
-    ----------
-    name
-        Number of the notebook and a few words, such as ``"02 best interval"``.
-    asks
-        The question, in a line.
-    checker
-        Judges answers.
-    hints
-        From a first idea to the method; the last one leaves only the calculation.
+    Its name is the number of the notebook and a few words, such as ``"02 best interval"``. Hints go
+    from a first idea to the method; the last one leaves only the calculation.
     """
 
     name: str
@@ -63,26 +55,17 @@ def unanswered(answer: object) -> bool:
     return answer is ... or answer is None
 
 
-PREFIX = "nb"
-
-
 def chapters() -> dict[str, tuple[Exercise, ...]]:
     """Return the exercises by notebook, one for each module of `asyncsim.exercises.course`."""
     found = {}
     for module in sorted(info.name for info in pkgutil.iter_modules(course.__path__)):
         content = importlib.import_module(f"{course.__name__}.{module}")
-        found[module.removeprefix(PREFIX)] = tuple(content.EXERCISES)
+        found[module.removeprefix("nb")] = tuple(content.EXERCISES)
     return found
 
 
 class Gradebook:
-    """Checks answers, and keeps the number of hints and the latest feedback of each exercise.
-
-    Parameters
-    ----------
-    chapters
-        Exercises by the name of their notebook.
-    """
+    """Checks answers, and keeps the number of hints and the latest feedback of each exercise."""
 
     def __init__(self, chapters: Mapping[str, Iterable[Exercise]]) -> None:
         self._exercises = {each.name: each for group in chapters.values() for each in group}

@@ -11,7 +11,7 @@ import json
 import pickle
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import date, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -34,7 +34,6 @@ TABLES = """
 create table sweep (what text primary key, is_ text not null);
 create table points (point text primary key, metrics blob, checksum text);
 """
-
 VERSION = "version of asyncsim"
 OTHER = dict.fromkeys(("swept fields", "replications", "figures", "strategies"), "other")
 
@@ -91,23 +90,17 @@ class Checkpoint:
 
     def __init__(self, path: str | Path, sweep: dict[str, str], shape: tuple[int, int]) -> None:
         if not isinstance(path, (str, Path)) or not str(path):
-            raise scenario_error(
-                "resume", "must be the path of a file such as 'sweep.sqlite'", path
-            )
+            right = "must be the path of a file such as 'sweep.sqlite'"
+            raise scenario_error("resume", right, path)
         self.path = named_file(path, "resume")
         self.shape = shape
-        with self._sqlite_errors():
-            self._db = sqlite3.connect(self.path)
-        try:
-            with self._sqlite_errors():
-                self._open(sweep)
-        except BaseException:
-            self._db.close()
-            raise
+        with self._sqlite_errors(), ExitStack() as stack:
+            self._db = stack.enter_context(closing(sqlite3.connect(self.path)))
+            self._open(sweep)
+            stack.pop_all()  # open until it is closed, unless something was wrong
 
     @contextmanager
     def _sqlite_errors(self) -> Iterator[None]:
-        """Raise errors of SQLite as a `ScenarioError` with the file and what to do."""
         try:
             yield
         except (sqlite3.Error, UnicodeError) as problem:
@@ -127,7 +120,7 @@ class Checkpoint:
             with self._db:
                 self._db.executemany("insert into sweep values (?, ?)", sweep.items())
             return
-        found = {str(k): str(is_) for k, is_ in self._db.execute("select what, is_ from sweep")}
+        found = {str(k): str(v) for k, v in self._db.execute("select what, is_ from sweep")}
         if found.get(VERSION) != sweep[VERSION]:
             raise ScenarioError(
                 f"resume must be a file of asyncsim {sweep[VERSION]}, got {str(self.path)!r} of "
@@ -145,22 +138,23 @@ class Checkpoint:
         """Return the metrics of the finished points, by their numbers; warn of damaged rows."""
         with self._sqlite_errors():
             rows = self._db.execute("select point, metrics, checksum from points").fetchall()
-        stored = {point: (metrics, checksum) for point, metrics, checksum in rows}
-        found, damaged = {}, 0
-        for point in points:
-            key = _key(point.values) if point.scenario else None
-            if key in stored:
-                metrics, checksum = stored[key]
-                if checksum == _checksum(key, metrics):
-                    found[point.number] = np.frombuffer(metrics).reshape(*self.shape, len(METRICS))
-                else:
-                    damaged += 1
+        stored = {
+            key: metrics if checksum == _checksum(key, metrics) else None
+            for key, metrics, checksum in rows
+        }
+        keys = {point.number: _key(point.values) for point in points if point.scenario}
+        found = {number: stored[key] for number, key in keys.items() if key in stored}
+        damaged = sum(metrics is None for metrics in found.values())
         if damaged:
             warn(
                 f"resume: {damaged} {'rows' if damaged > 1 else 'row'} of {str(self.path)!r} "
                 f"damaged; {'their points are' if damaged > 1 else 'its point is'} played again"
             )
-        return found
+        return {
+            number: np.frombuffer(metrics).reshape(*self.shape, len(METRICS))
+            for number, metrics in found.items()
+            if metrics is not None
+        }
 
     def put(self, values: Values, metrics: Floats) -> None:
         """Store the metrics of a finished point."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from attrs import define, field
+from attrs import define
 
 from asyncsim import plots
 from asyncsim.engine.metrics import MetricInfo, check_metric, metrics_of
@@ -47,90 +47,65 @@ from asyncsim.model.validation import argument, cached_table, choice, scenario_e
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FIGURE = "mean_latency"
-"""The metric whose precision is asked for by default."""
+FIGURE = "mean_latency"  # whose precision is asked for by default
 SHOWN = (
     *("unresumed_share", "mean_latency", "p95_latency", "max_latency"),
     *("checks_per_wait", "wasted_share", "overhead_worker_time", "requests", "database_operations"),
     *("mean_cycle_time", "longest_queue", "cost", "cost_of_lateness"),
     *("timed_out", "failed", "still_waiting"),
-)
-"""The metrics of the short table; all of them are in `Comparison.table`."""
-IF_ANY = ("unresumed_share", "timed_out", "failed")
-"""Shown only where they are not zero under every strategy."""
-PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time", "cost")
-"""Metrics whose differences to the first strategy are in the short table."""
+)  # the metrics of the short table; all of them are in `Comparison.table`
+IF_ANY = ("unresumed_share", "timed_out", "failed")  # shown only where some strategy has any
+PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time", "cost")  # with differences
 
 
-@define
-class StrategyResult:
-    """What is kept of one strategy: summaries of all replications, the whole first run."""
-
-    strategy: Strategy
-    summaries: list[RunSummary] = field(factory=list)
-    waits: WaitCounts = field(factory=WaitCounts)
-    first: Run | None = None
-
-    def add(self, summary: RunSummary) -> None:
-        """Add the next replication."""
-        self.summaries.append(summary)
-        self.waits.add(summary)
-
-    @property
-    def latencies(self) -> list[Floats]:
-        """Latencies of each replication."""
-        return [one.latencies for one in self.summaries]
-
-    def column(self, metric: str) -> list[float]:
-        """Return a metric of all replications."""
-        return [one.metrics[metric] for one in self.summaries]
-
-
+@define(slots=False, eq=False)
 class Comparison:
     """Strategies side by side; made by `asyncsim.compare`.
 
     `warm_up` is the number of seconds of each run that are in no metric.
     """
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        results: dict[str, StrategyResult],
-        seed: int,
-        confidence: float,
-        warm_up: float = 0.0,
-    ) -> None:
-        self.scenario = scenario
-        self.seed = seed
-        self.confidence = confidence
-        self.warm_up = warm_up
-        self._results = results
+    scenario: Scenario
+    seed: int
+    confidence: float
+    warm_up: float
+    _summaries: Mapping[str, Sequence[RunSummary]]
+    _first: Mapping[str, Run]
 
     @property
     def replications(self) -> int:
         """Number of replications played."""
-        return len(next(iter(self._results.values())).summaries)
+        return len(next(iter(self._summaries.values())))
 
     @property
     def strategies(self) -> list[str]:
         """Labels of the strategies; the others are compared with the first."""
-        return list(self._results)
+        return list(self._first)
+
+    @cached_property
+    def _waits(self) -> dict[str, WaitCounts]:
+        found = {label: WaitCounts() for label in self._summaries}
+        for label, runs in self._summaries.items():
+            for one in runs:
+                found[label].add(one)
+        return found
 
     @property
     def notes(self) -> list[str]:
         """Warnings: waits that were still open when runs stopped."""
-        return censored({label: one.waits.censored for label, one in self._results.items()})
+        return censored({label: one.censored for label, one in self._waits.items()})
 
     def run(self, strategy: str) -> Run:
         """Return the first replication of a strategy, by its label."""
-        run = self._results[choice("strategy", strategy, self._results)].first
-        assert run is not None
-        return run
+        return self._first[choice("strategy", strategy, self._first)]
 
     def latencies(self, strategy: str) -> Floats:
         """Return the resume latencies of all replications of a strategy, in seconds."""
-        self.run(strategy)  # names an unknown label
-        return np.concatenate(self._results[strategy].latencies)
+        label = choice("strategy", strategy, self._summaries)
+        return np.concatenate([one.latencies for one in self._summaries[label]])
+
+    def _values(self, label: str, metric: str) -> list[float]:
+        return [one.metrics[metric] for one in self._summaries[label]]
 
     def quantiles(self, qs: Sequence[float] = (0.5, 0.95, 0.99)) -> pd.DataFrame:
         """Return quantiles of the resume latency, of resumed waits and of all armed waits.
@@ -139,24 +114,20 @@ class Comparison:
         waits those that never resumed count as infinitely late.
 
         One row per strategy, quantile and kind of waits: ``strategy, q, of, waits`` (their number),
-        ``never`` (number of waits that never resumed), ``estimate`` (seconds, all replications
-        together), ``low`` (0 where no lower end is known: no latency is negative), ``high,
-        interval`` (how it was found, see `asyncsim.experiment.statistics.replicated_quantile`),
-        ``note``.
+        ``never`` (resumed), ``estimate`` (seconds, all replications together), ``low`` (0 where no
+        lower end is known), ``high, interval`` (how it was found, see
+        `asyncsim.experiment.statistics.replicated_quantile`), ``note``.
         """
         if not isinstance(qs, (list, tuple, np.ndarray)):
             raise scenario_error("qs", "must be a list such as [0.5, 0.95]", qs)
         rows = []
-        for label, result in self._results.items():
-            lost = [np.full(one.unresumed, np.inf) for one in result.summaries]
-            armed = [np.append(*pair) for pair in zip(result.latencies, lost, strict=True)]
+        for label, runs in self._summaries.items():
+            resumed = [one.latencies for one in runs]
+            armed = [np.append(one.latencies, np.full(one.unresumed, np.inf)) for one in runs]
             for q in qs:
-                for kind, samples in (
-                    ("resumed waits", result.latencies),
-                    ("all armed waits", armed),
-                ):
+                for kind, samples in (("resumed waits", resumed), ("all armed waits", armed)):
                     found = replicated_quantile(samples, q, self.confidence)
-                    head = label, q, kind, sum(map(len, samples)), result.waits.unresumed
+                    head = label, q, kind, sum(map(len, samples)), self._waits[label].unresumed
                     low = 0.0 if found.low == -math.inf else found.low
                     rows.append((*head, found.value, low, found.high, found.method, found.note))
         columns = ["strategy", "q", "of", "waits", "never", "estimate", "low", "high"]
@@ -173,8 +144,7 @@ class Comparison:
         rows = []
         for (name, label), (mean, gap) in self._intervals.items():
             unit, meaning = self._metrics[name]
-            none = (math.nan, math.nan, math.nan)
-            gaps = (gap.mean, gap.low, gap.high) if gap else none
+            gaps = (gap.mean, gap.low, gap.high) if gap else (math.nan,) * 3
             rows.append((name, unit, label, mean.mean, mean.low, mean.high, *gaps, mean.n, meaning))
         columns = ["figure", "unit", "strategy", "mean", "low", "high"]
         gap_columns = ["difference", "difference_low", "difference_high"]
@@ -184,13 +154,11 @@ class Comparison:
     def _intervals(self) -> dict[tuple[str, str], tuple[Interval, Interval | None]]:
         """Interval of every metric and strategy, and of its paired difference to the first."""
         found: dict[tuple[str, str], tuple[Interval, Interval | None]] = {}
-        first = next(iter(self._results.values()))
         for name in self._metrics:
-            for label, result in self._results.items():
-                values = result.column(name)
-                gap = None
-                if result is not first:
-                    gap = paired_interval(first.column(name), values, self.confidence)
+            first = self._values(self.strategies[0], name)
+            for k, label in enumerate(self.strategies):
+                values = self._values(label, name)
+                gap = paired_interval(first, values, self.confidence) if k else None
                 found[name, label] = mean_interval(values, self.confidence), gap
         return found
 
@@ -200,14 +168,11 @@ class Comparison:
 
         The last rows are paired differences to the first strategy.
         """
-        return pd.DataFrame(
-            [texts for _, _, texts in self._rows],
-            index=[
-                plots.heading(name, self._metrics[name].unit, self._lossy) + suffix
-                for name, suffix, _ in self._rows
-            ],
-            columns=pd.Index(self.strategies),
-        )
+        rows = {
+            self._heading(name, self._metrics[name].unit) + suffix: texts
+            for name, suffix, texts in self._rows
+        }
+        return pd.DataFrame.from_dict(rows, orient="index", columns=self.strategies)
 
     @cached_property
     def _rows(self) -> list[tuple[str, str, list[str]]]:
@@ -225,45 +190,38 @@ class Comparison:
         return rows
 
     @property
-    def _lossy(self) -> bool:
-        return any(one.waits.unresumed_share > 0 for one in self._results.values())
-
-    @cached_property
     def _metrics(self) -> dict[str, MetricInfo]:
         return metrics_of(self.scenario)
+
+    def _heading(self, name: str, unit: str) -> str:
+        return plots.heading(name, unit, any(one.unresumed for one in self._waits.values()))
 
     def plot(self) -> Figure:
         """Draw latency distribution, overhead against latency, and the load around the batch."""
         figure, axes = plots.figure(3)
-        latencies = {label: self.latencies(label) for label in self.strategies}
-        open_waits = {label: self.run(label).open_waits for label in self.strategies}
-        armed = {label: one.waits.armed for label, one in self._results.items()}
-        plots.latency_distribution(latencies, axes[0], out_of=armed, legend=False)
-        plots.overhead_against_latency(self._overhead_points(), axes[1], legend=False)
-        plots.load_around_batch(open_waits, ax=axes[2], legend=False)
-        texts = {
-            label: plots.with_unresumed(label, one.waits.unresumed_share)
-            for label, one in self._results.items()
-        }
-        plots.shared_legend(figure, self.strategies, texts)
-        figure.suptitle(f"{self.scenario.name}, {self._times}", x=0.01, ha="left")
-        return figure
-
-    def _overhead_points(self) -> pd.DataFrame:
-        rows = {}
-        for label, result in self._results.items():
-            armed = np.array(result.column("armed"))
-            per_wait = np.array(result.column("requests")) / np.where(armed > 0, armed, np.nan)
-            late = mean_interval(result.column("mean_latency"), self.confidence)
+        points, texts = {}, {}
+        for label, waits in self._waits.items():
+            armed = np.array(self._values(label, "armed"))
+            per_wait = self._values(label, "requests") / np.where(armed > 0, armed, np.nan)
             requests = mean_interval(per_wait, self.confidence)
-            rows[label] = {
+            late = self._intervals["mean_latency", label][0]
+            points[label] = {
                 "latency": late.mean,
                 "latency_half_width": np.nan_to_num(late.half_width),
-                "unresumed": result.waits.unresumed_share,
+                "unresumed": waits.unresumed_share,
                 "requests": requests.mean,
                 "requests_half_width": np.nan_to_num(requests.half_width),
             }
-        return pd.DataFrame.from_dict(rows, orient="index")
+            texts[label] = plots.with_unresumed(label, waits.unresumed_share)
+        latencies = {label: self.latencies(label) for label in self.strategies}
+        all_armed = {label: waits.armed for label, waits in self._waits.items()}
+        open_waits = {label: run.open_waits for label, run in self._first.items()}
+        plots.latency_distribution(latencies, axes[0], all_armed)
+        plots.overhead_against_latency(pd.DataFrame.from_dict(points, orient="index"), axes[1])
+        plots.load_around_batch(open_waits, axes[2])
+        plots.shared_legend(figure, self.strategies, texts)
+        figure.suptitle(f"{self.scenario.name}, {self._times}", x=0.01, ha="left")
+        return figure
 
     @property
     def _times(self) -> str:
@@ -272,10 +230,10 @@ class Comparison:
 
     @property
     def _note(self) -> str:
-        """Seed, warm-up and kind of interval, in words."""
+        """Seed and warm-up in words."""
         without = ""
         if self.warm_up:
-            waits = max(sum(s.left_out for s in one.summaries) for one in self._results.values())
+            waits = max(sum(one.left_out for one in runs) for runs in self._summaries.values())
             without = f"; without a warm-up of {text_of(self.warm_up)} each ({waits:,} waits)"
         return f"seed {self.seed}{without}"
 
@@ -292,7 +250,7 @@ class Comparison:
             f"{self.confidence:.0%} interval. Hover over a row for its meaning."
         )
         rows = [
-            (plots.heading(name, "1", self._lossy) + suffix, self._metrics[name], texts)
+            (self._heading(name, "1") + suffix, self._metrics[name], texts)
             for name, suffix, texts in self._rows
         ]
         table = metrics_html(self.strategies, rows)
@@ -326,30 +284,27 @@ def compare(
         By default 10, or as many as `precision` needs (it is then the least number).
     precision
         Continue until the half-width of the interval of `figure` is at most this share of its mean
-        under every strategy at once, and stays so for some more replications: the rule of
-        `asyncsim.experiment.precision`, with at least 5 replications and at most
-        `most_replications`.
+        under every strategy, by the rule of `asyncsim.experiment.precision`.
     within
-        In place of `precision`: the half-width itself, in the unit of the metric (``"5s"``), for
-        means near zero, of which a share makes no sense.
+        In place of it, for means near zero: the half-width in the metric's unit (``"5s"``).
     figure
         The metric that `precision` or `within` is about, a name of
         `asyncsim.engine.metrics.METRICS`.
     most_replications
         Upper limit with `precision` or `within`.
     warm_up
-        Leave this much of each run out of every metric (``"2 days"``), for a scenario of many days
-        that begins empty; `asyncsim.steady_state` finds how long it is. Instances that arrived in
-        it are not counted, load is that of the time after it, and metrics of whole runs
-        (`longest_queue`, `connection_time`) are NaN. Pictures of a single run show all of it.
+        Leave this much of each run out of every metric (``"2 days"``), if a scenario of many days
+        begins empty; `asyncsim.steady_state` finds how long. Instances that arrived in it are not
+        counted, and metrics of whole runs (`longest_queue`, `connection_time`) are NaN. Pictures
+        of a single run show all of it.
     seed, confidence
         Key of the random numbers, and level of every interval.
     engine, profile
         As in `asyncsim.simulate`.
     n_jobs
-        Number of processes, -1 for one per processor; the result does not depend on it. Your own
-        classes must then be defined at the level of a module, and a script on Windows or macOS
-        must stand behind ``if __name__ == "__main__":``.
+        Number of processes, -1 for one per processor; the result does not depend on it. Define your
+        own classes at the level of a module, and on Windows or macOS begin a script with
+        ``if __name__ == "__main__":``.
     progress
         Show a progress bar.
 
@@ -371,18 +326,18 @@ def compare(
     check_scenario(scenario)
     scenario = scenario.with_profile(profile)
     check_confidence(confidence)
-    results = {label: StrategyResult(one) for label, one in labelled(strategies).items()}
-    rules: dict[str, Precision] = {}
+    by_label = labelled(strategies)
+    rules: list[Precision] = []
     unit = metrics_of(scenario)[check_metric(figure, scenario)].unit
     wanted = argument("replications", 10 if replications is None else replications, count)
     most = argument("most_replications", most_replications, count)
     if precision is not None or within is not None:
         goal = target(precision, within, unit)
         least = FEWEST if replications is None else max(FEWEST, wanted)
-        rules = {
-            label: Precision(goal, confidence, first=least, name=f"{figure} under {label}")
-            for label in results
-        }
+        rules = [
+            Precision(goal, confidence, first=least, name=f"{figure} under {label}")
+            for label in by_label
+        ]
         most = max(most, least)
         wanted = min(_still(rules), most)
     elif figure != FIGURE:
@@ -393,44 +348,36 @@ def compare(
         begin = warm_up_of("warm_up", warm_up, scenario, RESOLUTION)
         if rules and figure in WHOLE_RUN:
             raise scenario_error("figure", "must be known without the warm-up as well", figure)
-    plan = Replications(
-        scenario, tuple(one.strategy for one in results.values()), key_part("seed", seed), engine
-    )
+    plan = Replications(scenario, tuple(by_label.values()), key_part("seed", seed), engine)
     keep = partial(RunSummary.of, warm_up=begin)
-    with runner(n_jobs, progress, "comparing", wanted * len(results)) as play:
-        first = []
-        for result, run in zip(results.values(), plan.runs(0), strict=True):
-            result.first = run  # kept whole, so this replication is played in this process
-            first.append(keep(run))
+    first: dict[str, Run] = {}
+    kept: list[list[RunSummary]] = []
+
+    def add(summaries: list[RunSummary]) -> None:
+        kept.append(summaries)
+        for rule, one in zip(rules, summaries, strict=False):  # there may be no rules
+            rule.add(one.metrics[figure])
+
+    with runner(n_jobs, progress, "comparing", wanted * len(by_label)) as play:
+        for label, run in zip(by_label, plan.runs(0), strict=True):
+            first[label] = run  # kept whole, so this replication is played in this process
             play.bar.update()
-        _add(results, rules, first, figure)
-        played = 1
-        while played < wanted:
-            for summaries in play.collect(plan, keep, range(played, wanted)):
-                _add(results, rules, summaries, figure)
-            played = wanted
+        add([keep(run) for run in first.values()])
+        while len(kept) < wanted:
+            for summaries in play.collect(plan, keep, range(len(kept), wanted)):
+                add(summaries)
             if rules:
-                wanted = min(played + _still(rules), most)
-                play.bar.total = wanted * len(results)
-    found = Comparison(scenario, results, seed, confidence, begin)
-    warn_censored(found.notes)
-    warn_missed(rules, figure, unit, "; raise most_replications, or accept the intervals")
-    return found
+                wanted = min(len(kept) + _still(rules), most)
+                play.bar.total = wanted * len(by_label)
+    by_strategy = dict(zip(by_label, zip(*kept, strict=True), strict=True))
+    comparison = Comparison(scenario, seed, confidence, begin, by_strategy, first)
+    warn_censored(comparison.notes)
+    if rules:
+        hint = "; raise most_replications, or accept the intervals"
+        warn_missed(dict(zip(by_label, rules, strict=True)), figure, unit, hint)
+    return comparison
 
 
-def _add(
-    results: dict[str, StrategyResult],
-    rules: dict[str, Precision],
-    summaries: list[RunSummary],
-    figure: str,
-) -> None:
-    """Add a replication to the results, and to the rules if there are any."""
-    for (label, result), summary in zip(results.items(), summaries, strict=True):
-        result.add(summary)
-        if rules:
-            rules[label].add(summary.metrics[figure])
-
-
-def _still(rules: dict[str, Precision]) -> int:
+def _still(rules: list[Precision]) -> int:
     """Return the least number of further replications before all strategies can have enough."""
-    return max(rule.still for rule in rules.values())
+    return max(rule.still for rule in rules)

@@ -23,15 +23,14 @@ import numpy as np
 import pandas as pd
 
 from asyncsim.engine.metrics import MetricInfo
-from asyncsim.errors import ScenarioError
 from asyncsim.model.units import file_name, number_text
 from asyncsim.model.validation import argument, scenario_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# The beginning of a formula, full-width characters and a quote of its own included
 FORMULA = re.compile("['\\s]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n]")
-"""The beginning of a formula, full-width characters and a quote of its own included."""
 TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums"
 CELL = "padding:4px 12px;border-bottom:1px solid rgba(127,127,127,.35)"
 WARNING = "border-left:4px solid #d55e00;padding-left:8px;margin:4px 0"
@@ -90,17 +89,15 @@ def writing(path: Path, called: str = "path", kind: str = "file") -> Iterator[No
     """Raise errors of writing a file as a `ScenarioError` with the argument, file and reason."""
     try:
         yield
-    except UnicodeEncodeError as error:
-        wrong = error.object[error.start : error.end]
-        raise _unwritten(path, called, kind, f"UTF-8 has no character {wrong!r}") from None
     except BrokenPipeError:  # the reader at the other end has gone
         raise
-    except OSError as error:
-        raise _unwritten(path, called, kind, error.strerror or str(error)) from None
-
-
-def _unwritten(path: Path, called: str, kind: str, why: str) -> ScenarioError:
-    return scenario_error(called, f"must be a {kind} that can be written ({why})", str(path))
+    except (OSError, UnicodeEncodeError) as error:
+        if isinstance(error, OSError):
+            why = error.strerror or str(error)
+        else:
+            why = f"UTF-8 has no character {error.object[error.start : error.end]!r}"
+        right = f"must be a {kind} that can be written ({why})"
+        raise scenario_error(called, right, str(path)) from None
 
 
 def named_file(path: str | Path, called: str = "path") -> Path:
@@ -134,10 +131,7 @@ def check_folder(path: Path, called: str) -> None:
 def result_html(
     title: str, body: str, note: str = "", warnings: Iterable[str] = (), of_title: str = ""
 ) -> str:
-    """Return a result as HTML: title in bold, `of_title` behind it, warnings, body and a note.
-
-    `of_title`, `body` and `note` are HTML.
-    """
+    """Return a result as HTML; `of_title` (behind the title), `body` and `note` are HTML."""
     marked = "".join(f'<div style="{WARNING}">{escape(one)}</div>' for one in warnings)
     below = note_html(note) if note else ""
     return f"<div><b>{escape(title)}</b>{of_title}{marked}{body}{below}</div>"
@@ -150,19 +144,19 @@ def metrics_html(
 
     Each row has a head without its unit, the metric, and a text per strategy.
     """
-    columns = "".join(f'<th style="text-align:right;{CELL}">{escape(s)}</th>' for s in strategies)
+    left, right = f"text-align:left;{CELL}", f"text-align:right;{CELL}"
+    columns = "".join(f'<th style="{right}">{escape(one)}</th>' for one in strategies)
     body = ""
     for head, (unit, meaning), texts in rows:
         in_unit = "" if unit == "1" else f' <span style="opacity:.6">{escape(unit)}</span>'
+        cells = "".join(f'<td style="{right}">{escape(text)}</td>' for text in texts)
         body += (
-            f'<tr><th style="text-align:left;{CELL};font-weight:normal" title="{escape(meaning)}">'
-            f"{escape(head)}{in_unit}</th>"
-            + "".join(f'<td style="text-align:right;{CELL}">{escape(text)}</td>' for text in texts)
-            + "</tr>"
+            f'<tr><th style="{left};font-weight:normal" title="{escape(meaning)}">'
+            f"{escape(head)}{in_unit}</th>{cells}</tr>"
         )
     return (
-        f'<table style="{TABLE}"><thead><tr><th style="text-align:left;{CELL}"></th>{columns}</tr>'
-        f"</thead><tbody>{body}</tbody></table>"
+        f'<table style="{TABLE}"><thead><tr><th style="{left}"></th>{columns}</tr></thead>'
+        f"<tbody>{body}</tbody></table>"
     )
 
 

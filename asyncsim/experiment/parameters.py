@@ -34,23 +34,21 @@ from asyncsim.model.units import (
 from asyncsim.model.validation import argument, scenario_error
 
 Values = tuple[Any, ...]
-OF_STRATEGY = "strategy."
-"""Prefix of the names of fields of the strategies."""
+OF_STRATEGY = "strategy."  # prefix of the names of fields of the strategies
 
 
 @frozen
 class Point:
-    """One point: the values of the swept fields, and the scenario they make."""
+    """One point: its place in the sweep, the values as written, and the scenario they make.
+
+    The scenario is None, and `error` says why, if the values do not go together.
+    """
 
     number: int
-    """Place in the sweep, from 0."""
     values: Values
-    """As the user wrote them."""
     scenario: Scenario | None
-    """None if the values do not go together."""
     strategies: tuple[Strategy, ...] = ()
     error: str = ""
-    """Why they do not; otherwise empty."""
 
 
 def points_of(
@@ -64,38 +62,35 @@ def points_of(
 
     An unknown name, or a value that is valid at no point of the grid, raises a `ScenarioError`.
     """
-    names = _names(grid)
+    right = 'must map dotted names of fields to values, such as {"server.workers": [2, 4, 8]}'
+    if not isinstance(grid, Mapping) or not grid:
+        raise scenario_error("grid", right, grid)
+    if wrong := [name for name in grid if not isinstance(name, str)]:
+        raise scenario_error("grid", right, wrong[0])
     if sample is not None:
         rows = _sampled(scenario, strategies, grid, sample, seed)
     else:
-        rows = list(itertools.product(*(_values(name, grid[name]) for name in names)))
-    points, invalid = [], []
-    valid: list[set[str]] = [set() for _ in names]  # values that are valid at some point
+        rows = list(itertools.product(*(_values(name, grid[name]) for name in grid)))
+    points, invalid = [], {}
     for number, row in enumerate(rows):
         try:
-            changes = dict(zip(names, row, strict=True))
+            changes = dict(zip(grid, row, strict=True))
             points.append(Point(number, row, *made(scenario, strategies, changes)))
         except ScenarioError as problem:
             points.append(Point(number, row, None, error=format_error(problem)))
-            invalid.append((row, problem))
-        else:
-            for known, value in zip(valid, row, strict=True):
-                known.add(repr(value))
-    if sample is None:
-        for column, known in enumerate(valid):
-            for row, error in invalid:
-                if repr(row[column]) not in known:
-                    raise error
+            invalid[number] = problem
+    for k in range(len(grid) if sample is None else 0):
+        valid = {repr(point.values[k]) for point in points if point.scenario}
+        for number, error in invalid.items():
+            if repr(rows[number][k]) not in valid:
+                raise error
     return points
 
 
 def made(
     scenario: Scenario, strategies: Sequence[Strategy], changes: dict[str, Any]
 ) -> tuple[Scenario, tuple[Strategy, ...]]:
-    """Return scenario and strategies with the values of a point.
-
-    A field of a strategy is changed in all strategies that have one of that name.
-    """
+    """Return scenario and strategies with other values, the latter where they have the field."""
     outer = {name: value for name, value in changes.items() if not name.startswith(OF_STRATEGY)}
     inner = {
         name.removeprefix(OF_STRATEGY): value
@@ -130,8 +125,6 @@ def fields_of(strategy: Strategy) -> set[str]:
 def swept_labels(strategies: Mapping[str, Strategy], names: Iterable[str]) -> tuple[str, ...]:
     """Return the labels of strategies in a sweep: without the value of a field that is swept.
 
-    Examples
-    --------
     >>> from asyncsim.model.strategies import Callback, Polling
     >>> pair = {"polling 1 min": Polling("1min"), "callback": Callback()}
     >>> swept_labels(pair, ["strategy.interval"])
@@ -140,41 +133,24 @@ def swept_labels(strategies: Mapping[str, Strategy], names: Iterable[str]) -> tu
     inner = {
         _first(name.removeprefix(OF_STRATEGY)) for name in names if name.startswith(OF_STRATEGY)
     }
-    swept = [one for one in strategies.values() if inner & fields_of(one)]
     labels = []
     for label, strategy in strategies.items():
-        alike = [one for one in swept if type(one) is type(strategy)]
-        labels.append(_kind_label(strategy, alike, inner) if strategy in swept else label)
+        if inner & fields_of(strategy):
+            kind = KIND_OF.get(type(strategy))
+            label = kind or type(strategy).__name__
+            alike = [one for one in strategies.values() if type(one) is type(strategy)]
+            if kind and len(alike) > 1:  # show what else differs
+                tables = [strategy_table(one) for one in alike]
+                for name, value in strategy_table(strategy).items():
+                    if name not in inner and any(table.get(name) != value for table in tables):
+                        label += f" {name}={value}"
+        labels.append(label)
     return distinct(labels)
-
-
-def _kind_label(strategy: Strategy, alike: Sequence[Strategy], inner: set[str]) -> str:
-    """Return the kind of a strategy, with the fields that differ from others of its kind."""
-    kind = KIND_OF.get(type(strategy))
-    if kind is None or len(alike) == 1:
-        return kind or type(strategy).__name__
-    own, *tables = map(strategy_table, (strategy, *alike))
-    differing = (
-        f"{name}={value}"
-        for name, value in own.items()
-        if name not in inner and any(table.get(name) != value for table in tables)
-    )
-    return " ".join([kind, *differing])
 
 
 def format_error(problem: BaseException) -> str:
     """Return an error as the column ``error`` shows it."""
     return f"{type(problem).__name__}: {problem}"
-
-
-def _names(grid: Mapping[str, Any]) -> tuple[str, ...]:
-    right = 'must map dotted names of fields to values, such as {"server.workers": [2, 4, 8]}'
-    if not isinstance(grid, Mapping) or not grid:
-        raise scenario_error("grid", right, grid)
-    for name in grid:
-        if not isinstance(name, str):
-            raise scenario_error("grid", right, name)
-    return tuple(grid)
 
 
 def _values(name: str, values: Any) -> list[Any]:
@@ -213,30 +189,24 @@ class ScaledValue:
 def scaled_value(value: Any) -> ScaledValue | None:
     """Return a value as a number on its scale, or None if it has none.
 
-    Examples
-    --------
     >>> scaled_value("15min")
     ScaledValue(scale='duration', number=900.0)
     """
     if isinstance(value, str):
-        return _scaled_text(value)
+        try:
+            if "/" in value:
+                found = rate(value)
+                return ScaledValue(f"rate/{found.unit}", found.count)
+            if ":" in value:
+                return ScaledValue("clock time", float(seconds_of_day(clock_time(value))))
+            return ScaledValue("duration", duration(value))
+        except InvalidValue:
+            return None
     if isinstance(value, timedelta):
         return ScaledValue("duration", value.total_seconds())
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         return None
     return ScaledValue("whole number" if isinstance(value, Integral) else "number", float(value))
-
-
-def _scaled_text(text: str) -> ScaledValue | None:
-    try:
-        if "/" in text:
-            found = rate(text)
-            return ScaledValue(f"rate/{found.unit}", found.count)
-        if ":" in text:
-            return ScaledValue("clock time", float(seconds_of_day(clock_time(text))))
-        return ScaledValue("duration", duration(text))
-    except InvalidValue:
-        return None
 
 
 def _sampled(
@@ -264,13 +234,12 @@ def _sampled(
 
 
 def _range(name: str, ends: Sequence[Any]) -> tuple[ScaledValue, ScaledValue]:
+    if isinstance(ends, (list, tuple)) and len(ends) == 2:
+        low, high = scaled_ends(ends)
+        if low and high and low.scale == high.scale and low.number < high.number:
+            return low, high
     right = "must be a range (low, high) of numbers, durations, rates of one unit or clock times"
-    if not isinstance(ends, (list, tuple)) or len(ends) != 2:
-        raise scenario_error(f"grid[{name!r}]", f"{right} when sampled", ends)
-    low, high = scaled_ends(ends)
-    if low is None or high is None or low.scale != high.scale or low.number >= high.number:
-        raise scenario_error(f"grid[{name!r}]", f"{right} when sampled", ends)
-    return low, high
+    raise scenario_error(f"grid[{name!r}]", f"{right} when sampled", ends)
 
 
 def scaled_ends(ends: Sequence[Any]) -> tuple[ScaledValue | None, ScaledValue | None]:

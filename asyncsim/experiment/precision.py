@@ -270,7 +270,7 @@ class NeededReplications:
         tables = self.table.groupby("strategy", sort=False)
         for ax, (label, table) in zip(axes, tables, strict=True):
             n = self.numbers[str(label)]
-            plots.cumulative_mean(table, ylabel, n, ax, legend=False)
+            plots.cumulative_mean(table, ylabel, n, ax)
             reached = "not reached" if n is None else f"{n} replications"
             name = plots.with_unresumed(str(label), self._shares[str(label)])
             ax.set_title(f"{name}: {reached}", loc="left", fontsize=11)

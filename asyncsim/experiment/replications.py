@@ -1,8 +1,8 @@
 """Replications of a scenario, played in this process or in several.
 
-A description and a number travel to another process; metrics come back, no tables. Results arrive
-in the order of the replications, so they do not depend on the number of processes. Where no process
-can be started (a browser, some containers), everything is played in this one, with a warning.
+A description and a number travel to another process; metrics come back, no tables. The order of the
+results does not depend on the number of processes. Where no process can be started (a browser, some
+containers), everything is played in this one, with a warning.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from multiprocessing import active_children
 from typing import Any, TypeVar
@@ -37,10 +37,9 @@ STILL_OPEN = (
     "waits still open when runs stopped: {}; they have no latency and are in no average (give the "
     "step a timeout, or the strategy a safety poll)"
 )
+NO_THREAD = "can't start new thread"  # CPython's message; another `RuntimeError` has another cause
+IN_NOTEBOOK = any(one.__name__ == "tqdm_notebook" for one in tqdm.__mro__)
 T = TypeVar("T")
-R = TypeVar("R")
-Map = Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]
-"""A function like `map`."""
 
 
 # --- what is played, and what is kept -------------------------------------------------------------
@@ -48,23 +47,20 @@ Map = Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]
 
 @frozen
 class RunSummary:
-    """What is kept of one run."""
+    """What is kept of one run: metrics, latencies, open waits, and waits of the warm-up."""
 
     metrics: dict[str, float]
     latencies: Floats
     censored: int
-    """Waits still open at the end."""
     left_out: int = 0
-    """Waits of the warm-up."""
 
     @classmethod
     def of(cls, run: Run, warm_up: float = 0.0) -> RunSummary:
         """Summarise a run without its first `warm_up` seconds."""
         record = without_warm_up(run.record, warm_up)
         left_out = len(run.record.waits.row) - len(record.waits.row)
-        return cls(
-            compute_metrics(record, run.scenario), latencies(record), record.open_count, left_out
-        )
+        metrics = compute_metrics(record, run.scenario)
+        return cls(metrics, latencies(record), record.open_count, left_out)
 
     @property
     def unresumed(self) -> int:
@@ -110,10 +106,8 @@ class Replications:
     def runs(self, replication: int) -> Iterator[Run]:
         """Yield a run of each strategy on the numbers of one replication."""
         draws = self.scenario.draw(self.seed, replication)
-        for strategy in self.strategies:
-            yield played(
-                self.scenario, strategy, draws, engine=self.engine, resolution=self.resolution
-            )
+        for one in self.strategies:
+            yield played(self.scenario, one, draws, engine=self.engine, resolution=self.resolution)
 
     def collect(self, keep: Callable[[Run], T], replication: int) -> list[T]:
         """Play one replication of all strategies and return `keep(run)` of each."""
@@ -121,7 +115,7 @@ class Replications:
 
 
 def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
-    """Return strategies by label, checked; repeated labels are numbered."""
+    """Return strategies by label, checked; equal labels show what differs, or a number."""
     if not isinstance(strategies, (list, tuple)) or not strategies:
         raise scenario_error(
             "strategies", "must be a list such as [Callback(), Polling('15min')]", strategies
@@ -129,14 +123,15 @@ def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
     for strategy in strategies:
         if not isinstance(strategy, Strategy):
             raise ScenarioError(f"strategies must hold strategies only, got {strategy!r}")
-    return dict(zip(distinct(told_apart(strategies)), strategies, strict=True))
+    found = {one.label: one for one in strategies}
+    if len(found) < len(strategies):
+        found = dict(zip(distinct(told_apart(strategies)), strategies, strict=True))
+    return found
 
 
 def distinct(labels: Iterable[str]) -> tuple[str, ...]:
     """Return labels with a number at those that repeat.
 
-    Examples
-    --------
     >>> distinct(["polling", "callback", "polling"])
     ('polling', 'callback', 'polling (2)')
     """
@@ -166,12 +161,9 @@ def warn_censored(sentences: Iterable[str]) -> None:
 
 @define
 class Runner:
-    """Plays replications through a function like `map`, under a progress bar.
+    """Plays replications through a function like `map`, under a progress bar."""
 
-    A search does not know in advance how many values it tries: its bar restarts at each.
-    """
-
-    each: Map[Any, Any]
+    each: Callable[..., Iterator[Any]]
     bar: Any
     desc: str
     values: int = 0
@@ -210,47 +202,35 @@ def jobs(n_jobs: int) -> int:
 
 
 @contextmanager
-def mapping(n_jobs: int) -> Iterator[Map[Any, Any]]:
+def mapping(n_jobs: int) -> Iterator[Callable[..., Iterator[Any]]]:
     """Yield a parallel `map` (in this process if `n_jobs` is 1)."""
     with processes(n_jobs) as executor:
-        yield map if executor is None else executor.map
+        yield executor.map if executor else map
 
 
 @contextmanager
 def processes(n_jobs: int) -> Iterator[Executor | None]:
     """Yield an executor on `n_jobs` processes; None for one, or if none starts (with a warning)."""
-    pool = None if n_jobs == 1 else _pool(n_jobs)
-    if pool is None:
-        yield None
-        return
-    with pool:
+    pool, before = None, active_children()
+    if n_jobs > 1:
+        try:
+            if not threads_start():  # a pool keeps one to manage its processes
+                raise OSError(NO_THREAD)
+            from concurrent.futures import ProcessPoolExecutor  # some Pythons have none
+
+            pool = ProcessPoolExecutor(n_jobs)
+            pool.submit(int)  # a pool starts nothing before its first task
+        except (ImportError, NotImplementedError, OSError) as error:  # no semaphores, no fork …
+            pool = None
+            for child in set(active_children()) - set(before):
+                child.terminate()  # otherwise this process would wait for them at its end
+            warn(
+                f"n_jobs={n_jobs} needs processes, and none can be started here ({error}), as in a "
+                "browser: everything is played in this one. The result is the same; n_jobs=1 "
+                "avoids this warning",
+            )
+    with pool or nullcontext():
         yield pool
-
-
-def _pool(n_jobs: int) -> Executor | None:
-    """Return a pool whose first process has been started, or None."""
-    before = active_children()
-    try:
-        if not threads_start():  # a pool keeps one to manage its processes
-            raise OSError(NO_THREAD)
-        from concurrent.futures import ProcessPoolExecutor  # some Pythons have none
-
-        pool = ProcessPoolExecutor(n_jobs)
-        pool.submit(int)  # a pool starts nothing before its first task
-    except (ImportError, NotImplementedError, OSError) as error:  # no semaphores, no fork …
-        for child in set(active_children()) - set(before):
-            child.terminate()  # otherwise this process would wait for them at its end
-        warn(
-            f"n_jobs={n_jobs} needs processes, and none can be started here ({error}), as in a "
-            "browser: everything is played in this one. The result is the same; n_jobs=1 "
-            "avoids this warning",
-        )
-        return None
-    return pool
-
-
-NO_THREAD = "can't start new thread"
-"""CPython's message where there is none; any other `RuntimeError` has another cause."""
 
 
 def threads_start() -> bool:
@@ -268,8 +248,6 @@ def threads_start() -> bool:
 
 # --- progress bars --------------------------------------------------------------------------------
 
-IN_NOTEBOOK = any(one.__name__ == "tqdm_notebook" for one in tqdm.__mro__)
-
 
 class _Bar(tqdm):  # type: ignore[type-arg]
     """A bar that also shows that kernels are being compiled, and leaves nothing in a notebook."""
@@ -282,7 +260,9 @@ class _Bar(tqdm):  # type: ignore[type-arg]
             options["display"] = False
         super().__init__(**options)
         self._place: Any = None
-        if IN_NOTEBOOK and not self.disable:
+        if self.disable:
+            return
+        if IN_NOTEBOOK:
             from IPython.display import display
 
             self._place = display(self.container, display_id=True)  # type: ignore[no-untyped-call]
@@ -291,7 +271,8 @@ class _Bar(tqdm):  # type: ignore[type-arg]
 
     def update(self, n: float | None = 1) -> bool | None:
         """Advance, and renew the note on compilation."""
-        self.set_postfix_str(background_compilation.note(), refresh=False)
+        if not self.disable:
+            self.set_postfix_str(background_compilation.note(), refresh=False)
         moved: bool | None = super().update(n)
         return moved
 
@@ -305,10 +286,7 @@ class _Bar(tqdm):  # type: ignore[type-arg]
 
 
 def progress_bar(shown: bool, **options: Any) -> Any:
-    """Return tqdm's bar for a notebook or a terminal; it disappears when closed.
-
-    tqdm monitors slow bars in a thread, and warns each time where it cannot start one.
-    """
+    """Return tqdm's bar for a notebook or a terminal; it disappears when closed."""
     if shown and not threads_start():
-        tqdm.monitor_interval = 0
+        tqdm.monitor_interval = 0  # tqdm would warn that it cannot monitor slow bars in a thread
     return _Bar(disable=not shown, leave=False, **options)

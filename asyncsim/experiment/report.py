@@ -1,9 +1,9 @@
 """One self-contained HTML file: tables, pictures and the checklist STRESS-DES.
 
 Monks, Currie, Onggo, Robinson, Kunc and Taylor: Strengthening the reporting of empirical simulation
-studies. Journal of Simulation 13 (2019) 55-67, doi:10.1080/17477778.2018.1442155. The items are
-those of its discrete-event checklist, in our own words, filled in from what a study knows. Items
-that only its authors can answer are left open.
+studies. Journal of Simulation 13 (2019) 55-67, doi:10.1080/17477778.2018.1442155. The items are in
+``stress_des.toml``, filled in from what a study knows; those that only its authors can answer are
+left open.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import base64
 import importlib.metadata
 import io
 import platform
+import tomllib
 import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from html import escape
+from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -39,11 +42,9 @@ from asyncsim.model.validation import scenario_error
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_ROWS = 300
-"""Largest number of rows of a table on the page; the file to download has all."""
+MOST_ROWS = 300  # of a table on the page; the file to download has all
 MOST_METRICS = 30
-MOST_LETTERS = 160
-"""Longest description of a part; the scenario file has all of it."""
+MOST_LETTERS = 160  # of the description of a part; the scenario file has all of it
 PACKAGES = ("asyncsim", "simpy", "numpy", "scipy", "pandas", "matplotlib", "numba")
 STYLE = """
 :root{color-scheme:light dark;--line:rgba(127,127,127,.35)}
@@ -104,10 +105,9 @@ def report(
 ) -> Path:
     """Write studies as one HTML file that needs nothing else, and return its path.
 
-    It has each study's table and picture, all results as CSV to download (a name that begins with
-    ``=``, ``+``, ``-`` or ``@`` has a quote before it, for spreadsheets), the scenarios as files,
-    and the checklist STRESS-DES (Monks et al. 2019) for reporting discrete-event simulations,
-    filled in with versions, seeds, replications and the scenarios themselves.
+    It has each study's table and picture, all results as CSV to download (names that a spreadsheet
+    would take for formulas have a quote before them), the scenarios as files, and the checklist
+    STRESS-DES (Monks et al. 2019) for reporting discrete-event simulations.
 
     Parameters
     ----------
@@ -120,32 +120,31 @@ def report(
         Heading of the page; by default the names of the scenarios.
     purpose, sources, preprocessing, assumptions, sharing
         What only you know: what the model is for, where its data come from and how they were
-        prepared, what was assumed, and how others get the model. The checklist marks what is
-        missing.
+        prepared, what was assumed, and how others get the model. The checklist marks gaps.
 
     Examples
     --------
     >>> import asyncsim as sim, tempfile
-    >>> scenario = sim.Scenario(
-    ...     name="a day of orders",
-    ...     process=sim.Process("order", [sim.AsyncStep("post", system="ledger")]),
-    ...     systems={"ledger": sim.NightlyBatch(start="22:00", item_time="150ms")},
-    ...     arrivals=sim.Poisson("100/day", between=("08:00", "20:00")),
-    ... )
+    >>> scenario = sim.Scenario.load("example:nightly_ledger")
     >>> found = sim.compare(scenario, [sim.Callback()], replications=2, progress=False)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     sim.report(found, folder + "/report.html", purpose="an example").name
     'report.html'
     """
-    shown, path = _checked(studies), report_file(path)
+    shown: list[Any] = list(studies) if isinstance(studies, (list, tuple)) else [studies]
+    for study in shown or [studies]:  # an empty list is no study either
+        if not isinstance(study, Study) or isinstance(study, type):
+            right = "must be a study such as compare(…) returns, or a list of them"
+            raise scenario_error("studies", right, study)
+    path = report_file(path)
     check_writable(path)
     authors = {"purpose": purpose, "sources": sources, "preprocessing": preprocessing,
                "assumptions": assumptions, "sharing": sharing}  # fmt: skip
     for name, text in (authors | {"title": title}).items():
         if not isinstance(text, str):
             raise scenario_error(name, "must be a text", text)
-    names = dict.fromkeys(study.scenario.name for study in shown)
-    page = _page(title or ", ".join(names), shown, checklist(shown, authors))
+    title = title or ", ".join(dict.fromkeys(study.scenario.name for study in shown))
+    page = _page(title, shown, checklist(shown, authors))
     with writing(path):
         path.write_text(page, encoding="utf-8")
     return path
@@ -157,18 +156,6 @@ def report_file(path: str | Path, called: str = "path") -> Path:
     if place.suffix.lower() not in (".html", ".htm"):
         raise scenario_error(called, "must end in .html", str(path))
     return place
-
-
-def _checked(studies: object) -> list[Study]:
-    right = "must be a study such as compare(…) returns, or a list of them"
-    found: list[Study] = []
-    for study in studies if isinstance(studies, (list, tuple)) else [studies]:
-        if not isinstance(study, Study) or isinstance(study, type):
-            raise scenario_error("studies", right, study)
-        found.append(study)
-    if not found:
-        raise scenario_error("studies", right, studies)
-    return found
 
 
 def _page(title: str, studies: Sequence[Study], items: Sequence[ChecklistItem]) -> str:
@@ -188,44 +175,34 @@ def _page(title: str, studies: Sequence[Study], items: Sequence[ChecklistItem]) 
 
 
 def _study(number: int, study: Study) -> str:
+    """Return a study as a section: its own HTML, its picture, and its table with a CSV file."""
     kind = getattr(study, "question", type(study).__name__)
-    heading = f"{number}. {kind}: {study.scenario.name}"
+    heading = escape(f"{number}. {kind}: {study.scenario.name}")
+    picture = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of layout, issued when it was played
-        picture = _picture(study.plot(), f"Picture of study {number}: {kind}")
-    return (
-        f"<section><h2>{escape(heading)}</h2><div class=wide>{study._repr_html_()}</div>"
-        f"{picture}{_table(study.table, number)}</section>"
-    )
-
-
-def _picture(figure: Figure, alt: str) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<p><img alt="{escape(alt)}" src="data:image/png;base64,{data}"></p>'
-
-
-def _table(table: pd.DataFrame, number: int) -> str:
+        study.plot().savefig(picture, format="png", dpi=110)
+    png = base64.b64encode(picture.getvalue()).decode()
+    table = study.table
     text = (write_csv_table(table) or "").encode(errors="backslashreplace")
-    data = base64.b64encode(text).decode()
-    rows = table_html(table.head(MOST_ROWS))
+    csv = base64.b64encode(text).decode()
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
     return (
-        f"<details><summary>all results{more}</summary>"
-        f'<p><a download="study_{number}.csv" href="data:text/csv;base64,{data}">as CSV</a></p>'
-        f"<div class=wide>{rows}</div></details>"
+        f"<section><h2>{heading}</h2><div class=wide>{study._repr_html_()}</div>"
+        f'<p><img alt="{escape(f"Picture of study {number}: {kind}")}" '
+        f'src="data:image/png;base64,{png}"></p><details><summary>all results{more}</summary>'
+        f'<p><a download="study_{number}.csv" href="data:text/csv;base64,{csv}">as CSV</a></p>'
+        f"<div class=wide>{table_html(table.head(MOST_ROWS))}</div></details></section>"
     )
 
 
 def _checklist(items: Sequence[ChecklistItem]) -> str:
-    rows, last = [], ""
-    for item in items:
-        if item.section != last:
-            rows.append(f'<tr><th colspan="3">{escape(item.section)}</th></tr>')
-            last = item.section
-        answer = escape(item.answer) or '<span class="open">to be answered by the authors</span>'
-        rows.append(f"<tr><td>{item.number}</td><td>{escape(item.asks)}</td><td>{answer}</td></tr>")
+    rows = []
+    for section, some in groupby(items, key=lambda item: item.section):
+        rows.append(f'<tr><th colspan="3">{escape(section)}</th></tr>')
+        for _, number, asks, found in some:
+            answer = escape(found) or '<span class="open">to be answered by the authors</span>'
+            rows.append(f"<tr><td>{number}</td><td>{escape(asks)}</td><td>{answer}</td></tr>")
     return (
         "<section><h2>Reporting checklist (STRESS-DES)</h2><p>After Monks et al. (2019), "
         "doi:10.1080/17477778.2018.1442155.</p>"
@@ -253,77 +230,28 @@ class ChecklistItem(NamedTuple):
     answer: str
 
 
-ITEMS = {
-    "Objectives": {
-        "1.1": "Purpose of the model",
-        "1.2": "Model outputs",
-        "1.3": "Aims of the experiments",
-    },
-    "Logic": {
-        "2.1": "Overview of the base model",
-        "2.2": "Logic of the base model",
-        "2.3": "Logic of the scenarios",
-        "2.4": "Algorithms",
-        "2.5.1": "Entities",
-        "2.5.2": "Activities",
-        "2.5.3": "Resources",
-        "2.5.4": "Queues",
-        "2.5.5": "Entry and exit points",
-    },
-    "Data": {
-        "3.1": "Data sources",
-        "3.2": "Preprocessing",
-        "3.3": "Input parameters",
-        "3.4": "Assumptions",
-    },
-    "Experimentation": {
-        "4.1": "Initialisation",
-        "4.2": "Run length",
-        "4.3": "Estimation approach",
-    },
-    "Implementation": {
-        "5.1": "Software",
-        "5.2": "Random sampling",
-        "5.3": "Model execution",
-        "5.4": "System",
-    },
-    "Code access": {"6.1": "Sharing of the model"},
-}
-ALWAYS = {
-    "2.2": "A worker does one thing at a time: a step's work, an outgoing call, a check, or the "
-    "handling of a callback. A wait is armed after its call; the first finish resumes the step "
-    "exactly once. A check sees completion if the work was complete when a worker picked the check "
-    "up. The full rules are in asyncsim's manual, 'What the numbers mean'.",
-    "2.4": "Nightly batches, people, online services and chains as described in the scenario "
-    "files; serial numbers and answers to finishes by the server's policy.",
-    "2.5.4": "one FIFO queue before the workers; ties at one instant by kind of event, then "
-    "instance",
-    "3.3": "the scenario files below, complete",
-    "5.3": "next-event time advance; both engines of asyncsim give the same answer",
-    "5.4": f"{platform.system()} {platform.machine()}",
-}
-AUTHORS = {"1.1": "purpose", "3.1": "sources", "3.2": "preprocessing", "3.4": "assumptions",
-           "6.1": "sharing"}  # fmt: skip
 STUDENT = "Student's t"
 FROM_EMPTY = "terminating runs from an empty system, unless a warm-up is stated with a study"
 FOUND_WARM_UP = "of steady states the warm-up from an empty system is found by MSER-5 and left out"
 
 
 def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[ChecklistItem]:
-    """Return the checklist for studies; `authors` holds what only they know, see `AUTHORS`."""
+    """Return the checklist for studies; `authors` holds what only they know."""
     scenarios = list({id(s.scenario): s.scenario for s in studies}.values())
     described = [_of_scenario(scenario) for scenario in scenarios]
-    answers = ALWAYS | _of_studies(studies)
-    answers |= {number: authors.get(name, "") for number, name in AUTHORS.items()}
+    answers = _of_studies(studies)
     for number in described[0]:
         texts = [one[number] for one in described]
         named = (f"{s.name}: {text}" for s, text in zip(scenarios, texts, strict=True))
         answers[number] = texts[0] if len(set(texts)) == 1 else "; ".join(named)
-    return [
-        ChecklistItem(section, number, asks, answers[number])
-        for section, items in ITEMS.items()
-        for number, asks in items.items()
-    ]
+    known = files("asyncsim.experiment").joinpath("stress_des.toml").read_text(encoding="utf-8")
+    found = []
+    for section, items in tomllib.loads(known).items():
+        for number, item in items.items():
+            theirs = authors.get(item.get("author"), "")
+            answer = answers.get(number, item.get("answer", theirs))
+            found.append(ChecklistItem(section, number, item["asks"], answer))
+    return found
 
 
 def _of_scenario(scenario: Scenario) -> dict[str, str]:
@@ -352,8 +280,9 @@ def _of_scenario(scenario: Scenario) -> dict[str, str]:
 def _kind(element: object) -> str:
     if isinstance(element, AsyncStep):
         return f"waits for {element.system}"
-    return "choice" if isinstance(element, Choice) else (
-        "parallel" if isinstance(element, Parallel) else "work")  # fmt: skip
+    if isinstance(element, Choice):
+        return "choice"
+    return "parallel" if isinstance(element, Parallel) else "work"
 
 
 def _brief(described: object) -> str:
@@ -391,6 +320,7 @@ def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
         "5.1": f"Python {platform.python_version()}; {', '.join(map(_version, PACKAGES))}",
         "5.2": f"seed {seeds}; NumPy's PCG64 with one stream per source and replication, keyed by "
         "name, all drawn before a run",
+        "5.4": f"{platform.system()} {platform.machine()}",
     }
 
 

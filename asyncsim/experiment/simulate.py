@@ -19,10 +19,8 @@ from asyncsim.model.validation import choice
 logger = logging.getLogger("asyncsim")
 
 ENGINES = ("auto", "simpy", "compiled")
-RESOLUTION = 60.0
-"""Default width of the bins of the load, in seconds."""
-_logged: set[tuple[str, ...]] = set()
-"""Parts that only SimPy plays, as logged so far."""
+RESOLUTION = 60.0  # default width of the bins of the load, in seconds
+_logged: set[tuple[str, ...]] = set()  # parts that only SimPy plays
 
 
 def simulate(
@@ -42,13 +40,13 @@ def simulate(
     Parameters
     ----------
     scenario, strategy
-        What is played, and how its waiting steps notice completion.
+        What is played, and how its steps wait.
     seed, replication
         Keys of the random numbers; the same keys give every strategy the same numbers.
     draws
         Your own random numbers in place of `seed` and `replication`.
     until
-        When to stop (a duration from the scenario's start); by default once all is over.
+        When to stop (a duration from the scenario's start); by default once all has ended.
     engine
         ``"simpy"``, the reference; ``"compiled"``, the same answer much faster; or ``"auto"``:
         compiled if it plays every part of the scenario, otherwise SimPy (logged once).

@@ -269,7 +269,7 @@ class _Answer:
         loads = {}
         for job in Job:
             totals = int(self.jobs[job]), float(self.busy[job]), float(self.queueing[job])
-            loads[job] = JobLoad.of(*totals, counts[job], rests[job], width)
+            loads[job] = JobLoad.of(totals, counts[job], rests[job], width)
             loads[job].started[-1] -= self.not_started[job]
         return loads
 

@@ -16,6 +16,7 @@ import shlex
 import socket
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from html import escape
 from typing import Any
 
@@ -29,8 +30,7 @@ from asyncsim.model.validation import argument
 from asyncsim.platform import in_browser
 
 NEEDED = ("fastapi", "uvicorn", "fastapi_offline")
-PATIENCE = 10.0
-"""Seconds within which a request must arrive; a slower one gets a 408."""
+PATIENCE = 10.0  # seconds within which a request must arrive; a slower one gets a 408
 VISIBLE = re.compile(r"[!-~]+")
 SHORTEST_TOKEN = 16
 NO_SOCKETS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
@@ -61,15 +61,13 @@ def serve(
     token
         What requests must hold, 16 characters or more; by default a new one.
     rate_limit
-        Such as ``"100 per 60 s"`` or ``"3000 refilled 500/s"``, of requests of any kind; requests
-        above it get a 429. Left out, the server's `finish_limit` holds for finishes. Both use the
-        real clock, as callers do; the simulated callbacks have their own limit.
+        Such as ``"100 per 60 s"`` or ``"3000 refilled 500/s"`` (real time), of requests of any
+        kind; those above it get a 429. Left out, the server's `finish_limit` holds for finishes.
     thread
         Serve from a thread in any case.
     allowed_hosts
         Further names by which clients reach the endpoint, such as that of a proxy. Requests for any
-        other host than this machine get a 421: a page of another site may have sent them (DNS
-        rebinding).
+        other host get a 421: a page of another site may have sent them (DNS rebinding).
 
     Raises
     ------
@@ -83,9 +81,8 @@ def serve(
         )
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        raise EngineError(
-            f"serving needs {', '.join(missing)}; install the extra: pip install 'asyncsim[serve]'"
-        )
+        install = "install the extra: pip install 'asyncsim[serve]'"
+        raise EngineError(f"serving needs {', '.join(missing)}; {install}")
     limit = argument("rate_limit", rate_limit, as_rate_limit)
     names = argument("allowed_hosts", allowed_hosts, host_names)
     from asyncsim.live.http_server import Hosts, Server
@@ -125,19 +122,13 @@ class Endpoint:
     def start(self, thread: bool = False) -> None:
         """Serve, in the running event loop if there is one and no thread is wanted.
 
-        Raises
-        ------
-        EngineError
-            If a thread is needed and none can be started.
+        If a thread is needed and none can be started, an `EngineError` is raised.
         """
         work = self._server.serve(sockets=[self._listener])
-        try:
-            loop = None if thread else asyncio.get_running_loop()
-        except RuntimeError:
-            loop = None
-        if loop is not None:
-            self._task = loop.create_task(work)
-            return
+        if not thread:
+            with suppress(RuntimeError):
+                self._task = asyncio.get_running_loop().create_task(work)
+                return
         self._thread = threading.Thread(target=asyncio.run, args=(work,), daemon=True)
         try:
             self._thread.start()
@@ -152,23 +143,16 @@ class Endpoint:
     def curl(
         self, serial_number: str, data: str = "{}", *, token_in_shell: str | None = None
     ) -> str:
-        """Return a line for a terminal that finishes a step.
+        """Return a line for a terminal that finishes a step with data fields (as JSON).
 
-        Parameters
-        ----------
-        serial_number, data
-            The step, and the data fields as JSON.
-        token_in_shell
-            What the shell puts in place of the token, such as ``$TOKEN``; by default the line
-            holds the token itself.
+        `token_in_shell` is an expression that the shell replaces by the token, such as ``$TOKEN``;
+        by default the line holds the token itself.
         """
         header = shlex.quote(f"Authorization: Bearer {self.token}")
         if token_in_shell is not None:
             header = f'"Authorization: Bearer {token_in_shell}"'
-        return (
-            f"curl -si -X POST {self.url}{PATH}/serverEvents/{serial_number}/finish "
-            f"-H {header} -d {shlex.quote(data)}"
-        )
+        url = f"{self.url}{PATH}/serverEvents/{serial_number}/finish"
+        return f"curl -si -X POST {url} -H {header} -d {shlex.quote(data)}"
 
     def stop(self) -> None:
         """Stop serving; the session goes on."""
@@ -199,10 +183,9 @@ def checked_token(token: str) -> str:
     if not (isinstance(token, str) and VISIBLE.fullmatch(token)):
         raise ScenarioError("token must be visible ASCII characters, which a header can carry")
     if len(token) < SHORTEST_TOKEN:
-        raise ScenarioError(
-            f"token must have at least {SHORTEST_TOKEN} characters, got {len(token)}; "
-            "leave it out, and a new one is made"
-        )
+        hint = "leave it out, and a new one is made"
+        short = f"token must have at least {SHORTEST_TOKEN} characters, got {len(token)}"
+        raise ScenarioError(f"{short}; {hint}")
     return token
 
 
@@ -222,14 +205,13 @@ def listening_socket(host: str, port: int) -> socket.socket:
             hint = "check the name of the host"
         elif error.errno in NO_SOCKETS:
             hint = "there are no sockets here; take session.finish('5_31', {…}) or console()"
-        raise EngineError(
-            f"cannot listen on {host}, port {port}: {error.strerror}; {hint}"
-        ) from None
+        problem = f"cannot listen on {host}, port {port}: {error.strerror}; {hint}"
+        raise EngineError(problem) from None
     address = listener.getsockname()[0]
     if not ipaddress.ip_address(address).is_loopback:
         warn(
             f"the endpoint listens on {address}: everybody in that network can reach it, and the "
-            "token travels in clear text",
+            "token travels in clear text"
         )
     return listener
 
@@ -239,9 +221,8 @@ def host_names(value: Iterable[str]) -> tuple[str, ...]:
     try:
         return tuple(_host_name(name) for name in texts(value))
     except ValueError:  # InvalidValue among them
-        raise InvalidValue(
-            "must be a list of hosts without scheme and port, such as ['room.example']"
-        ) from None
+        right = "must be a list of hosts without scheme and port, such as ['room.example']"
+        raise InvalidValue(right) from None
 
 
 def _host_name(name: str) -> str:

@@ -15,6 +15,7 @@ import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from html import unescape
 from http import HTTPStatus
 from typing import Any
 
@@ -35,17 +36,11 @@ from asyncsim.live.setup import STATUS, advice
 logger = logging.getLogger("asyncsim")
 
 MEDIA_TYPE = "application/problem+json"
-PAUSE = 5
-"""Seconds after which a client may try again."""
-MOST_WAITING = 500
-"""Connections that wait for their client; a process often may have 1,024 files open."""
-
+PAUSE = 5  # seconds after which a client may try again
+MOST_WAITING = 500  # connections that wait for their client; a process may often open 1,024 files
 STOPS = "The server stops;"
 HEADER = re.compile(r"(\[[^\[\]\s]*\]|[^\[\]:/@\s]+)(?::\d*)?", re.ASCII)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-# --- problem documents ----------------------------------------------------------------------------
 
 
 class ProblemDocument(BaseModel):
@@ -64,12 +59,9 @@ class Problem(HTTPException):
     def answer(self, path: str) -> JSONResponse:
         """Return the document, for the path that was asked for."""
         status = HTTPStatus(self.status_code)
-        document = ProblemDocument(
-            title=status.phrase, status=status, detail=self.detail, instance=path
-        )
-        return JSONResponse(
-            document.model_dump(), status, headers=self.headers, media_type=MEDIA_TYPE
-        )
+        words = {"title": status.phrase, "detail": self.detail, "instance": path}
+        document = ProblemDocument(status=status, **words).model_dump()
+        return JSONResponse(document, status, headers=self.headers, media_type=MEDIA_TYPE)
 
     def as_http(self, path: str) -> bytes:
         """Return the last answer of a connection, byte for byte."""
@@ -88,14 +80,8 @@ def unavailable(detail: str, **headers: str) -> Problem:
 
 def described_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return problem documents of some statuses as OpenAPI describes them."""
-    schema = {"$ref": "#/components/schemas/ProblemDocument"}
-    return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": schema}},
-        }
-        for status in statuses
-    }
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    return {one: {"description": HTTPStatus(one).phrase, "content": content} for one in statuses}
 
 
 @contextmanager
@@ -113,7 +99,7 @@ def _sentence(error: Exception) -> str:
 
 
 def answer_problems(app: FastAPI, session: Session) -> None:
-    """Answer every error of an application by a problem document."""
+    """Answer every error of an application by a problem document, and describe it so."""
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
         problem = _problem_of(request, error, session)
@@ -121,6 +107,23 @@ def answer_problems(app: FastAPI, session: Session) -> None:
 
     for kind in (AsyncsimError, HTTPException, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(kind, answer)
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        whole = plain()  # made once, so what is changed here stays changed
+        whole["info"]["title"] = unescape(app.title)
+        schemas = whole["components"]["schemas"]
+        for own in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(own, None)
+        schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
+        for path in whole["paths"].values():
+            for operation in path.values():
+                own = operation["responses"].get("422", {}).get("content", {})
+                if "application/json" in own:
+                    del operation["responses"]["422"]
+        return whole
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _problem_of(request: Request, error: Exception, session: Session) -> Problem:
@@ -147,10 +150,8 @@ def _problem_of(request: Request, error: Exception, session: Session) -> Problem
             return Problem(session.setup.status_of(answer), f"{_sentence(error)} {next_step}")
         case StoreError():
             logger.warning("%s: %s", where, error)
-            return unavailable(
-                "The session's store cannot be used now, and nothing was done. "
-                "The server's log says why."
-            )
+            unusable = "The session's store cannot be used now, and nothing was done."
+            return unavailable(f"{unusable} The server's log says why.")
         case EngineError():
             logger.error("%s: %s", where, error, exc_info=error)
             return Problem(500, f"The session has failed: {error}. See the server's log.")
@@ -165,16 +166,11 @@ def _problem_of(request: Request, error: Exception, session: Session) -> Problem
             return Problem(500, words)
 
 
-# --- hosts ----------------------------------------------------------------------------------------
-
-
 class Hosts:
-    """The hosts an endpoint answers to: of this machine, and those it is started with.
+    """The hosts an endpoint answers to: where it was asked to listen, its IP address, and others.
 
     A page of another site can have its own name point to this machine (DNS rebinding) and then read
     answers as if they came from its own server. Its requests carry that name as ``Host``.
-
-    `host` and `address` are where it was asked to listen, and the IP address it listens on.
     """
 
     def __init__(self, host: str, address: str, allowed: Iterable[str] = ()) -> None:
@@ -186,18 +182,15 @@ class Hosts:
 
     def refused(self, scope: Mapping[str, Any]) -> str | None:
         """Return the host that a request names, if it is not one of these; it may name none."""
-        for name, value in scope["headers"]:
-            if name == b"host" and not self._answers(value.decode("latin-1"), scope["server"]):
-                return str(value.decode("latin-1"))
-        return None
-
-    def _answers(self, header: str, server: tuple[str, int | None] | None) -> bool:
-        found = HEADER.fullmatch(header)
-        if found is None:
-            return False
-        host = _normal_form(found[1])
         # The address of this connection is the machine's own, on any of its interfaces
-        return host in self._names or (server is not None and host == _normal_form(server[0]))
+        own = _normal_form(scope["server"][0]) if scope["server"] else None
+        for name, value in scope["headers"]:
+            if name == b"host":
+                header: str = value.decode("latin-1")
+                found = HEADER.fullmatch(header)
+                if found is None or _normal_form(found[1]) not in {*self._names, own}:
+                    return header
+        return None
 
 
 def _normal_form(host: str) -> str:
@@ -208,14 +201,21 @@ def _normal_form(host: str) -> str:
         return text
 
 
-# --- the server -----------------------------------------------------------------------------------
+def _then_update(name: str) -> Any:
+    """Return a method of uvicorn's connection after which it may be the other side's turn."""
+
+    def method(self: Connection, *given: Any) -> None:
+        getattr(H11Protocol, name)(self, *given)
+        self._update_waiting()
+
+    return method
 
 
 class Connection(H11Protocol):
     """A connection that ends when its client keeps the server waiting.
 
-    `waiting` has all connections of the server that wait for their client, the longest first;
-    `patience` is the time in seconds within which a request must arrive, and an answer be read.
+    `waiting` has all that do, the longest first; within `patience` seconds a request must have
+    arrived, and an answer have been read.
     """
 
     def __init__(
@@ -229,54 +229,32 @@ class Connection(H11Protocol):
         self._waiting = waiting
         self._patience = patience
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start waiting for a request."""
-        super().connection_made(transport)
-        self._update_waiting()
+    connection_made = _then_update("connection_made")
+    data_received = _then_update("data_received")
+    on_response_complete = _then_update("on_response_complete")
+    pause_writing = _then_update("pause_writing")
+    resume_writing = _then_update("resume_writing")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         super().connection_lost(exc)
         self._stop_waiting()
 
-    def data_received(self, data: bytes) -> None:
-        """Read what has arrived; keep waiting if it is not a whole request."""
-        super().data_received(data)
-        self._update_waiting()
-
-    def on_response_complete(self) -> None:
-        """Start waiting for the next request."""
-        super().on_response_complete()
-        self._update_waiting()
-
-    def pause_writing(self) -> None:
-        """Start waiting for the client to read."""
-        super().pause_writing()
-        self._update_waiting()
-
-    def resume_writing(self) -> None:
-        """Stop waiting for the client to read."""
-        super().resume_writing()
-        self._update_waiting()
-
     def _update_waiting(self) -> None:
         """Wait while it is the client's turn; a single byte does not restart the time."""
-        if not self._is_clients_turn():
-            self._stop_waiting()
-        elif self not in self._waiting:
-            self._waiting[self] = self.loop.call_later(self._patience, self._give_up)
-            if len(self._waiting) > MOST_WAITING:
-                next(iter(self._waiting))._give_up()
-
-    def _is_clients_turn(self) -> bool:
         cycle = self.cycle
-        return (
+        if not (
             cycle is None
             or cycle.more_body
             or cycle.response_complete
             or self.flow.write_paused
             or self.transport.is_closing()  # while what is written has not been read
-        )
+        ):
+            self._stop_waiting()
+        elif self not in self._waiting:
+            self._waiting[self] = self.loop.call_later(self._patience, self._give_up)
+            if len(self._waiting) > MOST_WAITING:
+                next(iter(self._waiting))._give_up()
 
     def _stop_waiting(self) -> None:
         timer = self._waiting.pop(self, None)
@@ -289,9 +267,7 @@ class Connection(H11Protocol):
         self._end(Problem(408, words), self._next_has_begun())
 
     def _next_has_begun(self) -> bool:
-        left = bool(self.conn.trailing_data[0])
-        rest_of_last = self.cycle and self.cycle.more_body
-        return left and not rest_of_last
+        return bool(self.conn.trailing_data[0]) and not (self.cycle and self.cycle.more_body)
 
     def _end(self, problem: Problem, next_has_begun: bool) -> None:
         """Close the connection; answer a request that has begun to arrive with a problem."""
@@ -315,11 +291,8 @@ class Connection(H11Protocol):
     def shutdown(self) -> None:
         """Shut down gracefully: a complete request is answered, and the answer is sent."""
         cycle = self.cycle
-        if (
-            cycle
-            and not cycle.response_complete
-            and (cycle.response_started or not cycle.more_body)
-        ):
+        open_ = cycle and not cycle.response_complete
+        if open_ and (cycle.response_started or not cycle.more_body):
             cycle.keep_alive = False
         elif self.transport.get_write_buffer_size():
             self.transport.close()  # when all of it has been read
@@ -335,16 +308,8 @@ class Server(uvicorn.Server):
         self._hosts = hosts
         waiting: dict[Connection, asyncio.TimerHandle] = {}
         connection: Any = functools.partial(Connection, waiting=waiting, patience=patience)
-        config = uvicorn.Config(
-            self._answer,
-            interface="asgi3",
-            http=connection,
-            ws="none",
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-        )
-        super().__init__(config)
+        quiet: Any = {"ws": "none", "lifespan": "off", "log_level": "warning", "access_log": False}
+        super().__init__(uvicorn.Config(self._answer, interface="asgi3", http=connection, **quiet))
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -360,26 +325,22 @@ class Server(uvicorn.Server):
                 listener.close()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
+        path, app = scope["path"], self._app
         host = self._hosts.refused(scope)
-        app: ASGIApp = self._app if host is None else misdirected(host).answer(path)
-        if "\0" in path:  # some releases of Starlette fail on such a path
-            app = Problem(404, "Nothing here has a NUL in its name.").answer(path)
         if self.should_exit:
             app = unavailable(f"{STOPS} nothing was done.", Connection="close").answer(path)
+        elif "\0" in path:  # some releases of Starlette fail on such a path
+            app = Problem(404, "Nothing here has a NUL in its name.").answer(path)
+        elif host is not None:
+            words = (
+                f"This endpoint does not answer to the host {host!r:.100}. Take the address that "
+                "was printed when it was started, or start it with "
+                "serve(allowed_hosts=['NAME']) or asyncsim serve --allow-host NAME."
+            )
+            app = Problem(421, words).answer(path)
         try:
             await app(scope, receive, send)
         except asyncio.CancelledError:  # the loop ends, and the server was not stopped before
             cut = unavailable(f"{STOPS} what was asked for may have been done.", Connection="close")
             with suppress(RuntimeError):  # an answer has begun
                 await cut.answer(path)(scope, receive, send)
-
-
-def misdirected(host: str) -> Problem:
-    """Return the problem of a request for a host that the endpoint does not answer to."""
-    return Problem(
-        421,
-        f"This endpoint does not answer to the host {host!r:.100}. Take the address that was "
-        "printed when it was started, or start it with serve(allowed_hosts=['NAME']) or "
-        "asyncsim serve --allow-host NAME.",
-    )

@@ -22,22 +22,17 @@ from attrs import frozen
 
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError
-from asyncsim.live.store import OWNER, Store, as_json
-from asyncsim.model.validation import shown
+from asyncsim.live.store import OWNER, Store, as_json, as_text
+from asyncsim.model.validation import scenario_error
 
 HEAD = "head"
 COLUMNS = "seq, kind, serial_number, data, instant, answer, noted_at, key, effective, digest"
 INSERT = f"insert into inputs ({COLUMNS}) values ({', '.join('?' * 10)})"
-MOST_BYTES = 65_536
-"""Size of the data fields of one input, as JSON."""
+MOST_BYTES = 65_536  # of the data fields of one input, as JSON
 LONGEST_KEY = 255
 KEY = rf"[!-~]{{1,{LONGEST_KEY}}}"
-NOT_BEGUN = -1.0
-"""The instant reached when nothing has been played, not even what happens at the start."""
-WITHOUT_ANSWER = "done"
-"""The answer to an input that has no other; in older journals also to a retry."""
-LATEST = 1000
-"""Answers that a session shows."""
+NOT_BEGUN = -1.0  # the instant reached when not even the start has been played
+WITHOUT_ANSWER = "done"  # the answer to an input without another; in older journals also to a retry
 
 
 @frozen
@@ -46,8 +41,7 @@ class Input:
 
     serial_number: str | None = None
     data: Mapping[str, Any] | None = None
-    key: str | None = None
-    """The client's idempotency key."""
+    key: str | None = None  # the client's idempotency key
 
     @property
     def kind(self) -> str:
@@ -56,11 +50,9 @@ class Input:
 
     def check_repeats(self, earlier: Input) -> None:
         """Raise a `ScenarioError` if this is not the same as an earlier input with its key."""
-        mine, other = (
-            (given.kind, given.serial_number, json.dumps(given.data or {}, sort_keys=True))
-            for given in (self, earlier)
-        )
-        if mine != other:
+        same = (self.kind, self.serial_number) == (earlier.kind, earlier.serial_number)
+        mine, other = (json.dumps(one.data or {}, sort_keys=True) for one in (self, earlier))
+        if not same or mine != other:
             raise ScenarioError(
                 f"key {self.key!r} was used to {earlier.kind} {earlier.serial_number!r} with "
                 "other data or another number; take a new key for each finish"
@@ -69,6 +61,15 @@ class Input:
 
 class Finish(Input):
     """Finish the wait with a serial number; `data` are the fields handed back."""
+
+    @classmethod
+    def of(cls, serial_number: object, data: Mapping[str, Any] | None, key: object) -> Finish:
+        """Return a finish of what a user gives, checked."""
+        fields = None if data is None else data_fields(data)
+        if key is not None and not (isinstance(key, str) and re.fullmatch(KEY, key)):
+            right = f"1 to {LONGEST_KEY} visible ASCII characters"
+            raise ScenarioError(f"key must be {right}, got {key!r:.60}")
+        return cls(as_text(serial_number), fields, key)
 
 
 class Complete(Input):
@@ -101,25 +102,18 @@ class JournalEntry:
 
     input: Input
     seq: int = 0
-    instant: float | None = None
-    """When it was played, in seconds; None if it has not been yet."""
-    answer: str = WITHOUT_ANSWER
-    """A name of `Answer`, the number of a new instance or wait, or "done"."""
-    effective: bool = True
-    """Whether it has changed anything; other inputs are recorded, but not replayed."""
+    instant: float | None = None  # None if it has not been played yet
+    answer: str = WITHOUT_ANSWER  # a name of Answer, the number of a new instance or wait, "done"
+    effective: bool = True  # whether it has changed anything; only these are replayed
 
     @property
     def text(self) -> str:
         """The answer in words."""
-        known = self.answer in Answer.__members__
-        return Answer[self.answer].text if known else self.answer
+        return Answer[self.answer].text if self.answer in Answer.__members__ else self.answer
 
 
 class Journal:
-    """The journal in a store, and its head.
-
-    Writing is done in a transaction of the store: `load_head`, changes, `write_head`.
-    """
+    """The journal in a store; write in a transaction: `load_head`, changes, `write_head`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -154,43 +148,31 @@ class Journal:
         """Record an input, with its key only if the answer to it is final."""
         given, answer = entry.input, Answer.__members__.get(entry.answer)
         self._size += 1
-        cells = (
-            self._size,
-            given.kind,
-            given.serial_number,
-            as_json(given.data),
-            entry.instant,
-            entry.answer,
-            datetime.now(UTC).isoformat(timespec="milliseconds"),
-            None if answer is not None and not answer.settled else given.key,
-            int(entry.effective),
-        )
+        key = None if answer is not None and not answer.settled else given.key
+        noted_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        asked = self._size, given.kind, given.serial_number, as_json(given.data)
+        cells = (*asked, entry.instant, entry.answer, noted_at, key, int(entry.effective))
         self._digest = chain_digest(self._digest, cells)
         self._store.do(INSERT, (*cells, self._digest))
 
     def unplayed(self) -> list[JournalEntry]:
-        """Return the inputs of other processes that have not been played yet, in order.
+        """Return the inputs of other processes that have not been played yet: the last ones.
 
-        They are the last ones; each has to be played, and recorded by `set_played`.
+        Each has to be played and recorded by `set_played`, in order.
         """
         found = self._entries("instant is null")
         if found:
-            before = "select digest from inputs where seq = ?"
-            row = self._store.one(before, (found[0].seq - 1,))
-            self._digest = self._first_digest() if row is None else row[0]
+            before = self._rows("seq = ?", found[0].seq - 1)
+            self._digest = before[0][-1] if before else self._first_digest()
         return found
 
-    def set_played(self, entry: JournalEntry) -> None:
-        """Record the instant at which an input of another process was played, and its effect."""
-        (row,) = self._rows("seq = ?", entry.seq)
-        cells = (*row[:4], entry.instant, *row[5:8], int(entry.effective))
+    def set_played(self, seq: int, instant: float, effective: bool) -> None:
+        """Record when an input of another process was played, and whether it changed anything."""
+        (row,) = self._rows("seq = ?", seq)
+        cells = (*row[:4], instant, *row[5:8], int(effective))
         self._digest = chain_digest(self._digest, cells)
-        self._store.do(
-            "update inputs set instant = ?, effective = ?, digest = ? where seq = ?",
-            (entry.instant, int(entry.effective), self._digest, entry.seq),
-        )
-
-    # --- reading ----------------------------------------------------------------------------------
+        update = "update inputs set instant = ?, effective = ?, digest = ? where seq = ?"
+        self._store.do(update, (instant, int(effective), self._digest, seq))
 
     def with_key(self, key: str | None) -> JournalEntry | None:
         """Return the entry with an idempotency key, if there is one."""
@@ -200,11 +182,6 @@ class Journal:
     def played(self) -> list[JournalEntry]:
         """Return all inputs that were played, in order, those without effect among them."""
         return self._entries("instant is not null")
-
-    def latest(self) -> list[JournalEntry]:
-        """Return the last inputs that were played, in order."""
-        last = "select seq from inputs where instant is not null order by seq desc limit ?"
-        return self._entries(f"seq in ({last})", LATEST)
 
     def finishes_without_effect(self) -> list[tuple[str, int, int, float, str]]:
         """Return number, instance, node, instant and answer of each."""
@@ -223,9 +200,8 @@ class Journal:
         if rows:
             found, kept = chain_digest(found, rows[0][:-1]), rows[0][-1]
         if found != kept:
-            raise self._store.damaged(
-                "the description of its session, or row 1 of its journal, is not as it was written"
-            )
+            what = "the description of its session, or row 1 of its journal,"
+            raise self._store.damaged(f"{what} is not as it was written")
 
     def verified(self) -> tuple[float, list[JournalEntry]]:
         """Check all rows; return the instant reached, and the inputs to replay."""
@@ -247,18 +223,15 @@ class Journal:
         return now, [one for one in entries if one.instant is not None and one.effective]
 
     def _first_digest(self) -> str:
-        """Return the digest of the description of the session."""
-        rows = self._store.all(
-            "select key, value from about where key not in (?, ?) order by key", (HEAD, OWNER)
-        )
-        return chain_digest("", tuple(rows))
-
-    def _entries(self, where: str, *values: object) -> list[JournalEntry]:
-        return [self._entry(row) for row in self._rows(where, *values)]
+        query = "select key, value from about where key not in (?, ?) order by key"
+        return chain_digest("", tuple(self._store.all(query, (HEAD, OWNER))))
 
     def _rows(self, where: str = "true", *values: object) -> list[Any]:
         query = f"select {COLUMNS} from inputs where {where} order by seq"
         return self._store.all(query, values)
+
+    def _entries(self, where: str, *values: object) -> list[JournalEntry]:
+        return [self._entry(row) for row in self._rows(where, *values)]
 
     def _entry(self, row: tuple[Any, ...]) -> JournalEntry:
         seq, kind, number, data, instant, answer, _, key, effective, _ = row
@@ -278,9 +251,8 @@ def data_fields(value: Mapping[str, Any] | None) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise ScenarioError(
-            f"data must map names to values, such as {{'InvoiceNo': 42}}, got {shown(value)}"
-        )
+        right = "must map names to values, such as {'InvoiceNo': 42}"
+        raise scenario_error("data", right, value)
     try:
         text = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)
         size = len(text.encode())  # half a character, as "\ud800", has no bytes
@@ -290,12 +262,3 @@ def data_fields(value: Mapping[str, Any] | None) -> dict[str, Any]:
         raise ScenarioError(f"data must not exceed {MOST_BYTES} bytes, got {size}")
     fields: dict[str, Any] = json.loads(text)
     return fields
-
-
-def idempotency_key(key: object) -> str | None:
-    """Return an idempotency key, checked; None for none."""
-    if key is None:
-        return None
-    if isinstance(key, str) and re.fullmatch(KEY, key):
-        return key
-    raise ScenarioError(f"key must be 1 to {LONGEST_KEY} visible ASCII characters, got {key!r:.60}")

@@ -12,32 +12,25 @@ from typing import TypeVar
 
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import EngineError, ScenarioError, StoreError
-from asyncsim.live.journal import (
-    NOT_BEGUN,
-    WITHOUT_ANSWER,
-    Finish,
-    Input,
-    Journal,
-    JournalEntry,
-)
-from asyncsim.live.live_simulation import LiveSimulation, StrategyTwins
+from asyncsim.live.journal import NOT_BEGUN, WITHOUT_ANSWER, Finish, Input, Journal, JournalEntry
+from asyncsim.live.live_simulation import StrategyTwins
 from asyncsim.live.records import stored_responses
 from asyncsim.live.setup import VERSION, Setup
 from asyncsim.live.store import Store
 
 T = TypeVar("T")
-InputListener = Callable[[float, Input, str], None]
-"""Called with every input: when it was played, what it was, and its answer in words."""
 
 
 class JournaledSimulation:
     """Plays a setup from the instant that its store has reached.
 
-    `on_input` is called with every input that is played, those of the journal among them. A
-    `StoreError` is raised if the store's records are not the result of its journal.
+    `on_input` is called with instant, input and answer in words of all that is played, and first
+    of the journal. If the records are not the result of the journal, a `StoreError` is raised.
     """
 
-    def __init__(self, setup: Setup, store: Store, on_input: InputListener) -> None:
+    def __init__(
+        self, setup: Setup, store: Store, on_input: Callable[[float, Input, str], None]
+    ) -> None:
         self.setup = setup
         self.store = store
         self.journal = Journal(store)
@@ -47,47 +40,27 @@ class JournaledSimulation:
         if store.empty:  # in memory: a strategy of the user's own cannot be kept in a file
             with store.transaction():
                 self.journal.begin()
-        self.current()
-        for entry in self.journal.latest():
+        self._twins = self._replayed()
+        for entry in self.journal.played():
             on_input(entry.instant or 0.0, entry.input, entry.text)
         if self.journal.load_head() == NOT_BEGUN:
             self._commit_together(lambda twins: twins.advance(0.0))
         elif self.journal.unplayed():
             self.commit()
 
-    def current(self) -> StrategyTwins:
-        """Return the simulations, replayed from the store if the last action has failed."""
+    @property
+    def twins(self) -> StrategyTwins:
+        """The simulations, replayed from the store if the last action has failed."""
         if self._twins is not None:
             return self._twins
         with self.store.lock:
-            if self._twins is None:
-                self._twins = self._replayed()
+            self._twins = self._twins or self._replayed()
             return self._twins
-
-    @property
-    def now(self) -> float:
-        """The present instant in seconds."""
-        return self.current().now
-
-    @property
-    def main(self) -> LiveSimulation:
-        """The simulation that people see."""
-        return self.current().main
-
-    def knows(self, serial_number: str) -> bool:
-        """Return whether there is a record with this number."""
-        return serial_number in self.current().records
-
-    def write(self) -> None:
-        """Write changed records: a user's function may look at them during an action."""
-        self.current().records.write()
-
-    # --- actions ----------------------------------------------------------------------------------
 
     def advance(self, target: float, budget: float) -> bool:
         """Play up to an instant; false if `budget` seconds of real time were too few."""
         with self.store.lock:
-            twins = self.current()
+            twins = self.twins
             target = max(target, twins.now)
             quiet = min(one.next_instant for one in twins.all) > target
             if not quiet or self._busy or self.store.changed_outside():
@@ -104,12 +77,8 @@ class JournaledSimulation:
         An input with the idempotency key of an earlier one is not played: it gets the same answer,
         or an error if it asks for something else.
         """
-
-        def play(twins: StrategyTwins) -> list[JournalEntry]:
-            return [self._play(twins, given) for given in inputs]
-
         with self.store.lock:
-            entries = self._commit_together(play)
+            entries = self._commit_together(lambda twins: [self._play(twins, i) for i in inputs])
             return [self._answer(*pair) for pair in zip(inputs, entries, strict=True)]
 
     def _play(self, twins: StrategyTwins, given: Input) -> JournalEntry:
@@ -133,7 +102,7 @@ class JournaledSimulation:
             except ScenarioError as error:
                 return error
             text += ", repeated"
-        self._on_input(self.now, given, text)
+        self._on_input(self.twins.now, given, text)
         return entry.answer
 
     def commit(self) -> None:
@@ -155,7 +124,7 @@ class JournaledSimulation:
         """Play the inputs of other processes, then act, and make all of it durable together."""
         with self.store.lock:
             self._check_idle()
-            twins = self.current()
+            twins = self.twins
             self._busy = True
             try:
                 self.store.begin()  # if this fails, nothing has been played
@@ -188,13 +157,9 @@ class JournaledSimulation:
                 twins.records.reopen(entry.input.serial_number or "")
             effective = self._play_again(twins, entry)
             twins.records.write()
-            self.journal.set_played(
-                JournalEntry(entry.input, entry.seq, twins.now, entry.answer, effective)
-            )
+            self.journal.set_played(entry.seq, twins.now, effective)
             entries.append((twins.now, entry))
         return entries
-
-    # --- replaying --------------------------------------------------------------------------------
 
     def _replayed(self) -> StrategyTwins:
         """Replay the journal, and compare the result with the records."""

@@ -22,24 +22,10 @@ from attrs import evolve
 from asyncsim.engine.contexts import Delivery, ExternalSystemContext, WaitContext, WorkItem
 from asyncsim.engine.environment import Environment, EventKind, Job, order
 from asyncsim.engine.graph import Call, Choose, Fork, Work
-from asyncsim.engine.result import (
-    DELIVERY_OUTCOMES,
-    DeliveryColumns,
-    Outcome,
-    Record,
-    with_timestamps,
-)
+from asyncsim.engine.result import DELIVERY_OUTCOMES, Outcome, Record, with_timestamps
 from asyncsim.engine.simulation import Simulation
 from asyncsim.engine.waits import Answer, State, Wait, Waits
-from asyncsim.live.journal import (
-    WITHOUT_ANSWER,
-    Complete,
-    Finish,
-    Heartbeat,
-    Input,
-    Retry,
-    Start,
-)
+from asyncsim.live.journal import WITHOUT_ANSWER, Complete, Finish, Heartbeat, Input, Retry, Start
 from asyncsim.live.records import ResponseRecords, Responses, StoredFields, StoredWaits
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
@@ -48,15 +34,14 @@ from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategies import SimProcess, Strategy, schedule_of
 
 NEVER = (float("inf"), 0, 0)
-BLOCK = 256
-"""Random numbers for instances that are started by hand are drawn for this many at a time."""
+BLOCK = 256  # instances started by hand for which random numbers are drawn at a time
 
 
 class Deadlines:
     """When waits time out: stored, with only the next deadline on the simulation's clock.
 
     A timer for each of a hundred thousand waits would keep each of them in memory. `expire` is
-    called with the serial number of a wait whose deadline has come.
+    called with the serial number when a deadline has come.
     """
 
     def __init__(self, store: Store, clock: Environment, expire: Callable[[str], None]) -> None:
@@ -67,17 +52,9 @@ class Deadlines:
 
     def set(self, wait: Wait, due: float, timeout: float | None) -> None:
         """Set when a wait times out; `timeout` is the latest instant, in spite of heartbeats."""
-        self._store.do(
-            "insert or replace into deadlines values (?, ?, ?, ?, ?)",
-            (wait.serial_number, due, timeout, wait.row + 1, wait.number),
-        )
+        cells = wait.serial_number, due, timeout, wait.row + 1, wait.number
+        self._store.do("insert or replace into deadlines values (?, ?, ?, ?, ?)", cells)
         self._schedule((due, wait.row, wait.number))
-
-    def timeout_of(self, serial_number: str) -> float | None:
-        """Return the latest instant at which a wait times out, if it has one."""
-        query = "select timeout from deadlines where serial_number = ?"
-        found = self._store.one(query, (serial_number,))
-        return found[0] if found else None
 
     def drop(self, serial_number: str) -> None:
         """Forget the deadline of a wait that is over."""
@@ -95,26 +72,21 @@ class Deadlines:
         if deadline != self._next:
             return  # an earlier one was set after this, and has scheduled the next one
         due, row, number = deadline
-        found = self._store.one(
-            "select serial_number from deadlines where due = ? and instance = ? and number = ?",
-            (due, row + 1, number),
-        )
+        query = "select serial_number from deadlines where due = ? and instance = ? and number = ?"
+        found = self._store.one(query, (due, row + 1, number))
         self._next = NEVER
         if found is not None:  # it may have been dropped, or moved by a heartbeat
             self.drop(found[0])
             self._expire(found[0])
         query = "select due, instance, number from deadlines order by due, instance, number limit 1"
-        following = self._store.one(query)
-        if following is not None:
-            due, instance, number = following
+        for due, instance, number in self._store.all(query):
             self._schedule((due, instance - 1, number))
 
 
 class LiveSimulation(Simulation):
     """A scenario under one strategy, played up to the session's present instant.
 
-    With a store it is the main simulation, whose waits, data fields and deadlines are records;
-    without one it is a twin and keeps them in memory.
+    The main one has a store of waits, data fields and deadlines; a twin keeps them in memory.
     """
 
     def __init__(
@@ -126,28 +98,22 @@ class LiveSimulation(Simulation):
         store: Store | None = None,
     ) -> None:
         scenario = setup.scenario
-        self.held = setup.held
+        self.held = setup.hold
         waits = Waits(scenario.server.policy) if store is None else StoredWaits(scenario, store)
         super().__init__(scenario, strategy, draws, waits=waits)
         self.fields: StoredFields | dict[int, Mapping[str, Any]]
         self.fields = {} if store is None else StoredFields(store)
         self._deadlines = None if store is None else Deadlines(store, self.clock, self._time_out)
-        self._heartbeats = setup.heartbeats
+        self._heartbeats = setup.heartbeat
         self._responses = responses
         self.stopped = True  # it ends with the session
-        self.unnoticed = Counter[int]()
-        """Open waits whose work is complete, by node."""
-        self.retried = False
-        """Whether a step was entered again, so that the times are those of the last try."""
-        self._ahead: set[str] = set()
-        """Waits that are complete before this simulation has made their call."""
-        self._handed: dict[str, Mapping[str, Any]] = {}
-        """Data of completions, until the wait resumes."""
-        self._activations: dict[tuple[int, int], int] = {}
-        """The activation numbers of retries, by node and row."""
-        self._replaced_by: dict[str, str] = {}
-        self._waits_again: dict[str, str] = {}
-        """New serial numbers by old: of all retries, and of those without a new call."""
+        self.unnoticed = Counter[int]()  # open waits whose work is complete, by node
+        self.retried = False  # whether a step was entered again: its times are of the last try
+        self._ahead: set[str] = set()  # complete before this simulation has made their call
+        self._handed: dict[str, Mapping[str, Any]] = {}  # data of completions, until the resume
+        self._activations: dict[tuple[int, int], int] = {}  # numbers of retries, by node and row
+        self.replaced_by: dict[str, str] = {}  # new serial numbers by old, of all retries
+        self._waits_again: dict[str, str] = {}  # the same, of retries without a new call
 
     def _open_systems(self) -> None:
         super()._open_systems()
@@ -158,8 +124,6 @@ class LiveSimulation(Simulation):
         """Return the links of a system, to look at; none if its steps are finished from outside."""
         return [] if system in self.held else list(self._systems[system].links())
 
-    # --- the clock --------------------------------------------------------------------------------
-
     @property
     def next_instant(self) -> float:
         """When something happens next; infinite if nothing will."""
@@ -169,8 +133,6 @@ class LiveSimulation(Simulation):
         """Play everything up to an instant, and at it."""
         while self.clock.peek() <= instant:
             self.clock.step()
-
-    # --- instances --------------------------------------------------------------------------------
 
     def _arrive(self) -> SimProcess:
         for instant in list(self.numbers.arrivals):  # those started by hand come in between
@@ -214,13 +176,10 @@ class LiveSimulation(Simulation):
     def _response_to(self, wait: Wait, node: Call) -> str:
         drawn = super()._response_to(wait, node)
         fields = self.fields.get(wait.row, {})
-        response, data = self._responses.to_call(
-            wait, node, drawn, fields, self._deadlines is not None
-        )
+        asks = self._deadlines is not None
+        response, data = self._responses.to_call(wait, node, drawn, fields, asks)
         self._add_fields(wait.row, data)
         return response
-
-    # --- what comes from outside ------------------------------------------------------------------
 
     def finish_from_outside(
         self, serial_number: str, data: Mapping[str, Any] | None
@@ -239,25 +198,20 @@ class LiveSimulation(Simulation):
         completes = still_open and wait.completed == math.inf
         if not (completes or answer is Answer.FINISHED or wait.buffered is not kept):
             return answer, False
-        self._count_delivery(wait, answer)
-        if answer is Answer.FINISHED:
-            self._closed(wait)
-        if completes:
-            wait.completed = self.clock.now
-        if answer is Answer.FINISHED:
-            self._resume(wait)
-        return answer, True
-
-    def _count_delivery(self, wait: Wait, answer: Answer) -> None:
         now = handled = self.clock.now
         if self.callback_work:
             _, handled = self.workers.book(Job.CALLBACK, now, self.callback_work)
         wait.deliveries += 1
         self.waits.changed(wait)
-        place = wait.serial_number, wait.row, wait.step
-        self.deliveries.append(
-            Delivery(*place, wait.deliveries - 1, now, now, handled, answer.text)
-        )
+        place = wait.serial_number, wait.row, wait.step, wait.deliveries - 1
+        self.deliveries.append(Delivery(*place, now, now, handled, answer.text))
+        if answer is Answer.FINISHED:
+            self._closed(wait)
+        if completes:
+            wait.completed = now
+        if answer is Answer.FINISHED:
+            self._resume(wait)
+        return answer, True
 
     def complete_from_outside(self, serial_number: str, data: Mapping[str, Any] | None) -> bool:
         """Complete the work of a wait; false if it is complete already.
@@ -293,8 +247,6 @@ class LiveSimulation(Simulation):
         self._add_fields(wait.row, wait.data or self._handed.pop(wait.serial_number, None))
         super()._resume(wait)
 
-    # --- deadlines and heartbeats -----------------------------------------------------------------
-
     def _arm(self, wait: Wait) -> None:
         if wait.serial_number in self._ahead:
             self._ahead.remove(wait.serial_number)
@@ -303,20 +255,26 @@ class LiveSimulation(Simulation):
         super()._arm(wait)
         if called and wait.state is State.ARMED and wait.completed < math.inf:
             self.unnoticed[wait.step] += 1
-        step = self._node(wait).step
-        if self._deadlines and wait.state is State.ARMED and step.name in self._heartbeats:
-            timeout = None if step.timeout is None else wait.armed + step.timeout
-            self._expect_heartbeat(wait, timeout)
+        if wait.state is State.ARMED:
+            self.heartbeat(wait)
 
-    def _expect_heartbeat(self, wait: Wait, timeout: float | None) -> None:
-        assert self._deadlines is not None
-        due = self.clock.now + self._heartbeats[self._node(wait).name]
-        self._deadlines.set(wait, due if timeout is None else min(due, timeout), timeout)
+    def heartbeat(self, wait: Wait) -> bool:
+        """Postpone the deadline of a wait; false if it has none that heartbeats postpone."""
+        step = self._node(wait.step).step
+        expected = self._heartbeats.get(step.name)
+        if wait.state is not State.ARMED or not self._deadlines or expected is None:
+            return False
+        due, timeout = self.clock.now + expected, None
+        if step.timeout is not None:
+            timeout = wait.armed + step.timeout
+            due = min(due, timeout)
+        self._deadlines.set(wait, due, timeout)
+        return True
 
     def _set_deadline(self, wait: Wait, instant: float) -> None:
         if self._deadlines is None:
             super()._set_deadline(wait, instant)
-        elif self._node(wait).name not in self._heartbeats:
+        elif self._node(wait.step).name not in self._heartbeats:
             self._deadlines.set(wait, instant, instant)
 
     def _time_out(self, serial_number: str) -> None:
@@ -329,25 +287,11 @@ class LiveSimulation(Simulation):
             self._deadlines.drop(wait.serial_number)
         super()._closed(wait)
 
-    def heartbeat(self, serial_number: str) -> bool:
-        """Postpone the deadline of a wait; false if it has none that heartbeats postpone."""
-        wait = self.waits.records[serial_number]
-        if (
-            wait.state is not State.ARMED
-            or not self._deadlines
-            or self._node(wait).name not in self._heartbeats
-        ):
-            return False
-        self._expect_heartbeat(wait, self._deadlines.timeout_of(serial_number))
-        return True
-
-    # --- retries by an operator -------------------------------------------------------------------
-
     def why_no_retry(self, wait: Wait) -> str:
         """Return why a step cannot be entered again, or nothing if it can."""
+        now = self.replaced_by.get(wait.serial_number)
         failed = self.outcomes[wait.row] is Outcome.FAILED
-        if wait.serial_number in self._replaced_by or not (wait.state is State.ARMED or failed):
-            now = self._replaced_by.get(wait.serial_number)
+        if now or not (wait.state is State.ARMED or failed):
             hint = f"; it was tried again as {now!r}" if now else ""
             return f"its instance has gone on from there ({wait.state.value}){hint}"
         if failed and any(isinstance(node, Fork) for node in self.graph.nodes):
@@ -369,13 +313,13 @@ class LiveSimulation(Simulation):
             self._activations[place] = number
         if wait is None or self.why_no_retry(wait):
             return  # a twin may be further on
-        node, row, now = self._node(wait), wait.row, self.clock.now
+        node, row, now = self._node(wait.step), wait.row, self.clock.now
         if self.waits.cancel(wait, now):
             self._closed(wait)
         self.outcomes[row], self.ended[row] = Outcome.RUNNING, math.nan
         self._activations[node.index, row] = number
         self.retried = True
-        self._replaced_by[serial_number] = f"{row + 1}_{number}"
+        self.replaced_by[serial_number] = f"{row + 1}_{number}"
         if call:
             self._start_walk(row, node.index)
             return
@@ -387,13 +331,8 @@ class LiveSimulation(Simulation):
 
     def serial_number(self, node: Call, row: int) -> str:
         """Return the serial number under which an instance waits at a call now."""
-        if (node.index, row) in self._activations:  # even where a log has numbers of its own
-            return f"{row + 1}_{self._activations[node.index, row]}"
-        return super().serial_number(node, row)
-
-    def waits_now_as(self, serial_number: str) -> str | None:
-        """Return the number under which a retry has replaced another."""
-        return self._replaced_by.get(serial_number)
+        number = self._activations.get((node.index, row))  # even where a log has its own
+        return super().serial_number(node, row) if number is None else f"{row + 1}_{number}"
 
     def activation(self, node: Call, row: int) -> int:
         """Return the activation number under which an instance waits at a call now."""
@@ -414,7 +353,7 @@ class HeldSystemContext(ExternalSystemContext):
     """A system that works on nothing: the record of the wait is all there is of the request."""
 
     def __init__(self) -> None:
-        """Take no part in the simulation."""
+        pass  # it takes no part in the simulation
 
     def submit(self, item: WorkItem) -> None:
         """Leave the work to people and programs."""
@@ -424,8 +363,7 @@ class StrategyTwins:
     """The main simulation of a session and its twins: one for each strategy, on the same numbers.
 
     Between two calls each has played everything up to and including `now`, so the instant of an
-    input suffices to replay it in its place. `replayed` has the answers of users' functions to
-    calls that are replayed.
+    input suffices to replay it; `replayed` has the answers of users' functions meanwhile.
     """
 
     def __init__(self, setup: Setup, store: Store, replayed: ResponseRecords | None = None) -> None:
@@ -483,7 +421,7 @@ class StrategyTwins:
                 for one in self.all:
                     one.complete_from_outside(number, data)
             case Heartbeat():
-                return WITHOUT_ANSWER, self.main.heartbeat(number)
+                return WITHOUT_ANSWER, self.main.heartbeat(self.main.waits.records[number])
             case Retry():
                 new = self._retry(number, given.call)
                 return new, bool(new)
@@ -564,25 +502,18 @@ def with_rejected_finishes(
     if not finishes:
         return record
     numbers, instances, nodes, instants, answers = zip(*finishes, strict=True)
-    d, waits = record.deliveries, record.waits
-    sent = np.array(instants, dtype=float)
-    before, more = Counter(d.serial_numbers or ()), Counter(numbers)
-    attempts = []
-    for number in numbers:
-        attempts.append(before[number])
-        before[number] += 1
+    known, waits = record.deliveries, record.waits
+    late, more = pd.Series(numbers), Counter(numbers)
+    attempts = late.map(Counter(known.serial_numbers or ())) + late.groupby(late).cumcount()
     added = [more[number] for number in waits.serial_numbers or ()]
+    outcomes = [DELIVERY_OUTCOMES.index(Answer[answer].text) for answer in answers]
+    cells: dict[str, Any] = dict.fromkeys(("sent", "arrived", "handled"), instants)
+    cells |= {"row": np.array(instances) - 1, "node": nodes}
+    cells |= {"attempt": attempts, "outcome": outcomes}
+    longer = {name: np.append(getattr(known, name), cells[name]) for name in cells}
+    all_numbers = [*(known.serial_numbers or ()), *numbers]
     return evolve(
         record,
-        deliveries=DeliveryColumns(
-            np.append(d.row, np.array(instances) - 1),
-            np.append(d.node, nodes),
-            np.append(d.attempt, attempts),
-            np.append(d.sent, sent),
-            np.append(d.arrived, sent),
-            np.append(d.handled, sent),
-            np.append(d.outcome, [DELIVERY_OUTCOMES.index(Answer[one].text) for one in answers]),
-            [*(d.serial_numbers or ()), *numbers],
-        ),
+        deliveries=evolve(known, serial_numbers=all_numbers, **longer),
         waits=evolve(waits, deliveries=waits.deliveries + np.array(added, dtype=np.int64)),
     )

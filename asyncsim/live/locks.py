@@ -20,17 +20,14 @@ import time
 import weakref
 from collections.abc import Callable
 
+# False on Windows and in a browser, where nothing drops SQLite's own locks
 LOCKS = importlib.util.find_spec("fcntl") is not None
-"""False on Windows and in a browser, where nothing drops SQLite's own locks."""
 if LOCKS:
     import fcntl
 
-SHARED_BYTES = 0x40000002, 510
-"""The bytes of a database file that every reader of SQLite locks (``os_unix.c``)."""
-IN_USE_BYTE = 128, 1
-"""The byte of a ``-shm`` file that every process locks while it uses it (``os_unix.c``)."""
-FLOCK = "hhqqi4x"
-"""``struct flock`` of 64-bit Linux: type, whence, start, length, process."""
+SHARED_BYTES = 0x40000002, 510  # what every reader of a database file locks (os_unix.c)
+IN_USE_BYTE = 128, 1  # what every process that uses a -shm file locks (os_unix.c)
+FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux: type, whence, start, length, process
 FIRST_PAUSE, LONGEST_PAUSE = 0.0002, 0.02
 UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 _open_here: weakref.WeakSet[FileLock | HeldOpen] = weakref.WeakSet()
@@ -45,13 +42,12 @@ class FileLock:
     def __init__(self, path: str) -> None:
         self.path = path
         self._fd = -1
-        self._useless = False
-        self.release: Callable[[], object] = nothing
-        """Release the lock; one call into C, which no interrupt can split."""
+        self._useless = not LOCKS
+        self.release: Callable[[], object] = nothing  # in C, so that no interrupt can split it
         self._open()
 
     def _open(self) -> None:
-        if not LOCKS:
+        if self._useless:
             return
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         self.close()
@@ -61,7 +57,7 @@ class FileLock:
 
     def acquire(self, *, shared: bool = False, patience: float = 0.0) -> bool:
         """Take the lock, waiting for `patience` seconds at most; return whether it is taken."""
-        if not LOCKS or self._useless:
+        if self._useless:
             return True
         if self._fd < 0:
             raise OSError(errno.EBADF, "the lock is closed", self.path)
@@ -70,6 +66,8 @@ class FileLock:
         while True:
             try:
                 fcntl.flock(self._fd, kind)
+                if is_at(self._fd, self.path):
+                    return True
             except BlockingIOError:
                 if time.monotonic() >= stop:
                     return False
@@ -77,11 +75,9 @@ class FileLock:
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
             except OSError as error:
-                if error.errno in UNSUPPORTED:  # a network drive: SQLite's own must do
-                    self._useless, self.release = True, nothing
-                    return True
-                raise
-            if is_at(self._fd, self.path):
+                if error.errno not in UNSUPPORTED:
+                    raise
+                self._useless, self.release = True, nothing  # a network drive: SQLite's must do
                 return True
             try:
                 self._open()  # the file was removed meanwhile: others would lock another one
@@ -95,16 +91,14 @@ class FileLock:
         if fd >= 0:
             os.close(fd)
 
-    def __del__(self) -> None:
-        self.close()  # an interrupt may have kept its owner from closing it
+    __del__ = close  # an interrupt may have kept its owner from closing it
 
 
 class HeldOpen:
     """Holds a database's files open, so that no other process takes them for unused.
 
-    SQLite deletes the write-ahead log, and cuts its index to size, when it can lock them alone:
-    which it can once the record locks of this process are gone. These locks stay. The database is
-    open already, and writes ahead if it has a ``-wal`` file.
+    SQLite deletes the write-ahead log, and cuts its index, when it can lock them alone: once the
+    record locks of this process are gone. These locks stay. The database must be open already.
     """
 
     def __init__(self, path: str) -> None:
@@ -114,17 +108,13 @@ class HeldOpen:
             return
         _open_here.add(self)
         logged = os.path.exists(path + "-wal")
-        places: list[tuple[str, tuple[int, int] | None]] = [(path, SHARED_BYTES)]
-        if logged:  # otherwise a writer needs those bytes for itself
-            places += [(path + "-wal", None), (path + "-shm", IN_USE_BYTE)]
-        for name, place in places:
-            try:
-                fd = os.open(name, os.O_RDWR | os.O_CLOEXEC)
-            except OSError:
-                continue
-            self._files[name] = fd
-            if logged and place is not None:
-                _lock_bytes(fd, *place)
+        for ending, place in (("", SHARED_BYTES), ("-wal", None), ("-shm", IN_USE_BYTE)):
+            if ending and not logged:
+                break
+            with contextlib.suppress(OSError):
+                fd = self._files[path + ending] = os.open(path + ending, os.O_RDWR | os.O_CLOEXEC)
+                if logged and place is not None:  # otherwise a writer needs those bytes for itself
+                    _lock_bytes(fd, *place)
         page = int.from_bytes(self.read("", 16, 2), "big")
         self._frame = 24 + (65_536 if page == 1 else page)
 
@@ -157,23 +147,18 @@ class HeldOpen:
         while self._files:
             os.close(self._files.popitem()[1])
 
-    def __del__(self) -> None:
-        self.close()
-
-    # --- the write-ahead log ----------------------------------------------------------------------
+    __del__ = close
 
     def commits_behind(self) -> int:
         """Return how many commits the write-ahead log holds behind the frames SQLite has read.
 
         Frames of the present generation carry the salts of the header, older ones do not; the
-        frame that ends a commit has the size of the database, others 0. See
-        https://www.sqlite.org/fileformat2.html#walformat and
-        https://www.sqlite.org/walformat.html.
+        frame that ends a commit has the size of the database, others 0
+        (https://www.sqlite.org/fileformat2.html#walformat, https://www.sqlite.org/walformat.html).
 
-        A process that is killed between writing a commit and its entry in the index leaves one as
-        well, and several killed processes may leave the ends of theirs, one after the other. Such
-        commits do not continue each other's checksums, as commits behind a damaged place do: only
-        those that continue are counted together.
+        Processes that are killed between writing a commit and its entry in the index leave one
+        each. These do not continue each other's checksums, as commits behind a damaged place do:
+        only those that continue are counted together.
         """
         header = self.read("-wal", 0, 32)
         if len(header) < 32:
@@ -194,14 +179,13 @@ class HeldOpen:
         return most if ends else 0
 
     def _continues(self, place: int, size: int) -> bool:
-        """Return whether the checksum of a frame continues that of the frame before."""
         before, frame = self.read("-wal", place - size + 16, 8), self.read("-wal", place, size)
         kind = self.read("-wal", 3, 1)[0]
         return frame[16:24] == _checksum(frame[:8] + frame[24:], before, kind)
 
 
 def _checksum(data: bytes, before: bytes, kind: int) -> bytes:
-    """Return the checksum of data after a checksum; `kind` is the last byte of the magic number."""
+    # The kind is the last byte of the magic number
     order = ">" if kind & 1 else "<"
     one, two = struct.unpack(">2I", before)
     for first, second in struct.iter_unpack(f"{order}2I", data):
@@ -224,16 +208,14 @@ def is_at(fd: int, path: str) -> bool:
 
 
 def _lock_bytes(fd: int, start: int, length: int) -> None:
-    """Share some bytes of a file by a lock of this open file, where the system has such locks."""
-    if not sys.platform.startswith("linux") or struct.calcsize("P") != 8:
-        return
-    with contextlib.suppress(OSError, AttributeError):
-        words = fcntl.F_RDLCK, os.SEEK_SET, start, length, 0
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack(FLOCK, *words))
+    # A lock of this open file, on the systems that have such locks
+    if sys.platform.startswith("linux") and struct.calcsize("P") == 8:
+        with contextlib.suppress(OSError, AttributeError):
+            words = fcntl.F_RDLCK, os.SEEK_SET, start, length, 0
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack(FLOCK, *words))
 
 
-def _close_in_child() -> None:
-    """Leave the locks to the parent process, which a child may outlive."""
+def _close_in_child() -> None:  # it may outlive its parent, which keeps the locks
     for one in list(_open_here):
         one.close()
 

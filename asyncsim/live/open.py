@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,12 @@ from attrs import evolve
 
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import EngineError, ScenarioError
-from asyncsim.live.journal import (
-    WITHOUT_ANSWER,
-    Finish,
-    Input,
-    Journal,
-    JournalEntry,
-    data_fields,
-    idempotency_key,
-)
+from asyncsim.live.journal import WITHOUT_ANSWER, Finish, Input, Journal, JournalEntry
 from asyncsim.live.real_time_clock import positive_speed
 from asyncsim.live.records import Handler, StoredWaits, store_response, stored_responses
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup, checked_strategies
-from asyncsim.live.store import IN_MEMORY, Store, as_text, open_existing
+from asyncsim.live.store import IN_MEMORY, Store, open_existing
 from asyncsim.model.profiles import Profile
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
@@ -59,8 +52,8 @@ def live(
     speed
         Simulated seconds per real second once `play()` is called.
     store
-        A database file (SQLite) with a record of each wait. If this process is killed at any
-        moment, open the file again, and the session resumes. By default all is kept in memory.
+        A database file (SQLite) with a record of each wait; by default all is kept in memory.
+        A session that is killed at any moment resumes when the file is opened again.
     seed
         Key of the random numbers.
     hold
@@ -68,18 +61,18 @@ def live(
     heartbeat
         A wait times out if `Session.heartbeat` is not called for this long; also by step.
     profile
-        Answer finishes as another engine does, such as ``"camunda 8"``: by policy, and over REST
-        by its status codes where a source names them; see `asyncsim.profiles`.
+        Answer finishes by the policy and the REST status codes of another engine, such as
+        ``"camunda 8"``; see `asyncsim.profiles`.
     on_response
         A function that handles the immediate response of a call before the step waits; see
-        `OutgoingCall`. Also by step. It is not kept in a store: give it again.
+        `OutgoingCall`. Also by step. It is not kept in a store.
 
     Raises
     ------
     ScenarioError
         If an argument is wrong, or the store holds another session than the one described.
     StoreError
-        If the store cannot be read or written, is damaged, or is being played by another session.
+        If the store cannot be read or written, is damaged, or is played by another session.
 
     Examples
     --------
@@ -104,7 +97,12 @@ def live(
         setup, kept = None, open_existing(store)
     try:
         if setup is None:
-            _check_alone(strategy, against, seed, hold, heartbeat, profile)
+            described = (strategy, against, seed, hold, heartbeat, profile)
+            names = ("strategy", "against", "seed", "hold", "heartbeat", "profile")
+            for name, value in zip(names, described, strict=True):
+                if value not in (None, (), 0, False):  # a store knows what it plays
+                    given = f"the store knows its own, got {name}={value!r}"
+                    raise ScenarioError(f"{name} goes with a scenario; {given}")
         kept.own()
         if kept.empty and setup is not None:
             if store is not None:
@@ -115,24 +113,14 @@ def live(
         found = Setup.kept_in(kept, on_response)
         what = setup.difference(found) if setup is not None else ""
         if what:
+            resume = "leave the scenario out to resume it, or take a new file"
             raise ScenarioError(
-                f"store {kept.path!r} holds a session with another {what}; leave the scenario out "
-                "to resume it, or take a new file"
+                f"store {kept.path!r} holds a session with another {what}; {resume}"
             )
         return Session(found, kept, speed)
     except BaseException:
         kept.close()
         raise
-
-
-def _check_alone(*described: object) -> None:
-    """Refuse arguments without effect: a store knows what it plays."""
-    names = ("strategy", "against", "seed", "hold", "heartbeat", "profile")
-    for name, value in zip(names, described, strict=True):
-        if value not in (None, (), 0, False):
-            raise ScenarioError(
-                f"{name} goes with a scenario; the store knows its own, got {name}={value!r}"
-            )
 
 
 def finish_in_store(
@@ -144,8 +132,8 @@ def finish_in_store(
 ) -> Answer:
     """Finish a waiting step in a store, whether or not a process plays its session.
 
-    The record is finished when this returns. The instance continues when the process that plays
-    the session next looks at the store, or when the store is next opened.
+    The record is finished when this returns; the instance continues when its player next looks at
+    the store.
 
     Parameters
     ----------
@@ -171,14 +159,9 @@ def finish_in_store(
     'finished'
     >>> folder.cleanup()
     """
-    kept = open_existing(store)
-    try:
+    with closing(open_existing(store)) as kept:
         waits = StoredWaits(Setup.kept_in(kept).scenario, kept)
-        fields = None if data is None else data_fields(data)
-        given = Finish(as_text(serial_number), fields, idempotency_key(key))
-        return finish_record(kept, waits, given)
-    finally:
-        kept.close()
+        return finish_record(kept, waits, Finish.of(serial_number, data, key))
 
 
 def finish_record(store: Store, waits: StoredWaits, given: Finish) -> Answer:
@@ -199,7 +182,7 @@ def finish_record(store: Store, waits: StoredWaits, given: Finish) -> Answer:
 
 
 class Replay(Session):
-    """A session played again from its first instant, to be watched; made by `asyncsim.replay`.
+    """A session played again from its first instant; made by `asyncsim.replay`.
 
     It has the clock and the tables of a session, but takes no inputs.
     """
@@ -234,7 +217,7 @@ class Replay(Session):
         """Play the next instant with an event or an input; false at the end."""
         if self.over:
             return False
-        instant = self._simulation.main.next_instant
+        instant = self._main.next_instant
         if self._script:
             instant = min(instant, self._script[0].instant or 0.0)
         self._run_to(min(instant, self.end))
@@ -261,25 +244,19 @@ class Replay(Session):
 
     def apply(self, inputs: Sequence[Input]) -> list[str | ScenarioError]:
         """Refuse inputs: all of them are in the journal."""
-        raise EngineError(
-            f"{inputs[0].kind} is not for a replay, which plays what was; "
-            "take live(store=…) to resume the session"
-        )
+        plays = "which plays what was; take live(store=…) to resume the session"
+        raise EngineError(f"{inputs[0].kind} is not for a replay, {plays}")
 
 
 def replay(
-    store: str | Path,
-    *,
-    against: Strategy | Sequence[Strategy] | None = None,
-    speed: float = 600.0,
+    store: str | Path, *, against: Strategy | Sequence[Strategy] | None = None, speed: float = 600.0
 ) -> Replay:
     """Replay the session that a store holds, step by step or on the clock.
 
     Parameters
     ----------
     store
-        The file of the session (`Session.backup`, or its own store). It is only read, also while
-        the session is played.
+        The file of the session, or a backup. It is only read, also while the session is played.
     against
         Other strategies to play beside it than those of the session.
     speed
@@ -305,11 +282,8 @@ def replay(
     ('finished', True)
     >>> again.close(); session.close(); folder.cleanup()
     """
-    source = open_existing(store, read_only=True)
-    try:
+    with closing(open_existing(store, read_only=True)) as source:
         setup = Setup.kept_in(source)
         if against is not None:
             setup = evolve(setup, strategies=checked_strategies(setup.strategies[0], against))
         return Replay(setup, source, positive_speed(speed))
-    finally:
-        source.close()

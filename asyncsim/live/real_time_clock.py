@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import pandas as pd
@@ -29,16 +30,11 @@ from asyncsim.model.validation import scenario_error
 
 logger = logging.getLogger("asyncsim")
 
-PATIENCE = 0.5
-"""Real seconds that an action may wait until the session has reached the present instant."""
-SLICE = 0.008
-"""Longest time that is played without giving way to other tasks, in seconds."""
-PAUSE = 0.02
-"""Time between two slices when nothing is behind, in seconds."""
-FASTEST = 1e6
-"""Simulated seconds per real second: a year in half a minute."""
-LAST_INSTANT = LAST_DAY * DAY
-"""Where the calendar ends, and with it every session: some 40 years after the start."""
+PATIENCE = 0.5  # real seconds that an action may wait until the session has caught up
+SLICE = 0.008  # real seconds that are played without giving way to other tasks
+PAUSE = 0.02  # real seconds between two slices when nothing is behind
+FASTEST = 1e6  # simulated seconds per real second: a year in half a minute
+LAST_INSTANT = LAST_DAY * DAY  # the calendar ends, and every session: 40 years after the start
 DATED = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -50,10 +46,7 @@ class RealTimeClock:
     """
 
     def __init__(
-        self,
-        advance: Callable[[float, float], bool],
-        now: Callable[[], float],
-        speed: float,
+        self, advance: Callable[[float, float], bool], now: Callable[[], float], speed: float
     ) -> None:
         self._advance = advance
         self._now = now
@@ -71,7 +64,7 @@ class RealTimeClock:
 
     @speed.setter
     def speed(self, value: float) -> None:
-        self._speed = value
+        self._speed = positive_speed(value)
         self._anchor()
 
     @property
@@ -80,13 +73,7 @@ class RealTimeClock:
         return self._task is not None and not self._task.done()
 
     def start(self) -> None:
-        """Start the clock, in the event loop that is running.
-
-        Raises
-        ------
-        EngineError
-            If no event loop is running here.
-        """
+        """Start the clock, in the event loop that is running; raise an EngineError without one."""
         if self.on:
             return
         try:
@@ -134,66 +121,43 @@ class RealTimeClock:
 def instant_of(moment: DurationLike | datetime, scenario: Scenario, now: float) -> float:
     """Return the instant of a moment, in seconds from the scenario's start.
 
-    Parameters
-    ----------
-    moment
-        A clock time (``"22:00"``: the next one), a date and time (``"2026-01-06 07:00"``), or a
-        duration from the start: a number of seconds, ``"2 days"``, a timedelta.
-    scenario
-        The calendar is its own.
-    now
-        The present instant.
+    The moment is a clock time (``"22:00"``: the next one), a date and time
+    (``"2026-01-06 07:00"``), or a duration from the start: seconds, ``"2 days"``, a timedelta.
     """
+    calendar = scenario.calendar
     try:
         if isinstance(moment, str) and ":" in moment:
             if not DATED.match(moment.strip()):
-                return _next(clock_time(moment.strip()), scenario, now)
+                times = calendar.times_of(clock_time(moment.strip()), Days())
+                return next(one.instant for one in times if one.instant > now)
             moment = pd.Timestamp(moment).to_pydatetime()
-        if isinstance(moment, datetime):
-            return _of_date(moment, scenario)
-        return float(duration(moment))
-    except (InvalidValue, ValueError, OverflowError):  # of dates before year 1, say
-        raise scenario_error(
-            "until",
+        if not isinstance(moment, datetime):
+            return float(duration(moment))
+        if pd.isna(moment) or (moment.tzinfo is not None and scenario.zone is None):
+            raise InvalidValue("")  # the scenario has no zone to convert to
+        return float(calendar.seconds(moment))
+    except (InvalidValue, ValueError, OverflowError, StopIteration):
+        # Dates before year 1, say, or a clock time after the calendar's last day
+        right = (
             "must be a clock time such as '22:00', a moment such as '2026-01-06 07:00', or a "
-            "duration from the scenario's start",
-            moment,
-        ) from None
-
-
-def _of_date(moment: datetime, scenario: Scenario) -> float:
-    if pd.isna(moment) or (moment.tzinfo is not None and scenario.zone is None):
-        raise InvalidValue("")  # the scenario has no zone to convert to
-    return float(scenario.calendar.seconds(moment))
-
-
-def _next(clock: str, scenario: Scenario, now: float) -> float:
-    times = scenario.calendar.times_of(clock, Days())
-    found = next((moment.instant for moment in times if moment.instant > now), None)
-    if found is None:
-        raise InvalidValue("")  # the calendar has no more days
-    return found
+            "duration from the scenario's start"
+        )
+        raise scenario_error("until", right, moment) from None
 
 
 def next_batch(scenario: Scenario, now: float) -> tuple[float, str] | None:
     """Return when the next batch starts, and the name of its system; None if there is none."""
     starts = []
     for name, batch in batches(scenario):
-        nights = batch.nights(scenario.calendar)
-        start = next((night.start for night in nights if night.start > now), None)
-        if start is not None:
-            starts.append((start, name))
+        later = (one.start for one in batch.nights(scenario.calendar) if one.start > now)
+        starts += [(start, name) for start in islice(later, 1)]
     return min(starts, default=None)
 
 
 def batches(scenario: Scenario) -> list[tuple[str, Batch]]:
     """Return all nightly batches, links of chains among them, with the names of their systems."""
-    return [
-        (name, link)
-        for name, system in scenario.systems.items()
-        for link in links_of(system)
-        if isinstance(link, Batch)
-    ]
+    links = [(name, link) for name, one in scenario.systems.items() for link in links_of(one)]
+    return [(name, link) for name, link in links if isinstance(link, Batch)]
 
 
 def positive_speed(value: Any) -> float:

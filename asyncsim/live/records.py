@@ -34,16 +34,9 @@ COLUMNS = (
 )
 WRITE = f"insert or replace into waits ({COLUMNS}) values ({', '.join('?' * 17)})"
 READ = f"select {COLUMNS} from waits"
-MANY = 20_000
-"""Changed records that are kept before they are written, so that memory stays flat."""
+MANY = 20_000  # changed records that are kept before they are written, so that memory stays flat
 SHOWN = "serial_number instance step system state called armed completed closed checks deliveries"
-LISTED = """
-select w.serial_number, w.instance, w.step, w.system, w.armed, d.due
-from waits w left join deadlines d on d.serial_number = w.serial_number
-where w.state = 'waiting'
-"""
-LONGEST_LIKE = 1000
-"""Characters; SQLite takes no pattern that is much longer."""
+LONGEST_LIKE = 1000  # characters; SQLite takes no pattern that is much longer
 LIKE = " or ".join(f"w.{name} like ? escape '!'" for name in ("serial_number", "step", "system"))
 
 
@@ -78,12 +71,10 @@ class Records(MutableMapping[str, Wait]):
         raise TypeError("records of waits are kept")
 
     def __iter__(self) -> Iterator[str]:
-        self.write()
-        return iter([n for (n,) in self._store.all("select serial_number from waits")])
+        return (wait.serial_number for wait in self.values())
 
     def __len__(self) -> int:
-        self.write()
-        return int(self._store.one("select count(*) from waits")[0])
+        return len(self.values())
 
     def values(self) -> Any:
         """Return all waits, by instance and activation."""
@@ -163,11 +154,8 @@ class StoredWaits(Waits):
         return [number for (number,) in self._store.all(query, (int(instance[1]),))]
 
 
-# --- what a session shows of its waits ------------------------------------------------------------
-
-
 def waiting_page(
-    store: Store, scenario: Scenario, now: float, like: str = "", first: int = 0, most: int = -1
+    store: Store, scenario: Scenario, now: float, like: str, first: int, most: int
 ) -> tuple[int, pd.DataFrame]:
     """Return how many waiting records match a text, and `most` of them from `first` on."""
     if len(like) > LONGEST_LIKE:
@@ -175,32 +163,32 @@ def waiting_page(
     plain = re.sub("([%_!])", r"!\1", like)
     matches = (f"{plain}%", f"%{plain}%", f"%{plain}%") if like else ()
     where = f" and ({LIKE})" if like else ""
+    names = ["serial_number", "instance", "process", "step", "system"]
+    seconds = ["armed", "waiting_for", "deadline"]
     with store.lock:
         count = f"select count(*) from waits w where w.state = 'waiting'{where}"
         total = int(store.one(count, matches)[0])
-        query = f"{LISTED}{where} order by w.instance, w.number limit ? offset ?"
-        rows = store.all(query, (*matches, most, first))
-    names = ["serial_number", "instance", "step", "system", "armed", "deadline"]
-    table = pd.DataFrame(rows, columns=names).astype({"armed": float, "deadline": float})
-    table.insert(2, "process", scenario.process.name)
-    table.insert(6, "waiting_for", now - table["armed"])
+        query = (
+            "select w.serial_number, w.instance, ?, w.step, w.system, w.armed, ? - w.armed, d.due "
+            "from waits w left join deadlines d on d.serial_number = w.serial_number "
+            f"where w.state = 'waiting'{where} order by w.instance, w.number limit ? offset ?"
+        )
+        rows = store.all(query, (scenario.process.name, now, *matches, most, first))
+    table = pd.DataFrame(rows, columns=[*names, *seconds]).astype(dict.fromkeys(seconds, float))
     return total, with_timestamps(table, scenario.calendar, ("armed", "deadline"))
 
 
 def wait_records(store: Store, column: str, value: object) -> list[dict[str, Any]]:
     """Return the waits with a value in a column as mappings; times are seconds or None."""
     names = [*SHOWN.split(), "data"]
-    rows = store.all(
+    query = (
         f"select {', '.join(f'w.{name}' for name in names)}, d.due from waits w "
         "left join deadlines d on d.serial_number = w.serial_number "
-        f"where w.{column} = ? order by w.number",
-        (value,),
+        f"where w.{column} = ? order by w.number"
     )
+    rows = store.all(query, (value,))
     records = [dict(zip((*names, "deadline"), row, strict=True)) for row in rows]
     return [one | {"data": store.parsed(one["data"])} for one in records]
-
-
-# --- data fields, and responses to calls ----------------------------------------------------------
 
 
 class StoredFields:
@@ -216,9 +204,6 @@ class StoredFields:
 
     def __setitem__(self, row: int, data: Mapping[str, Any]) -> None:
         self._store.do("insert or replace into fields values (?, ?)", (row + 1, as_json(data)))
-
-
-RESPONSES = ("accepted", "done", "rejected")
 
 
 @define
@@ -251,16 +236,15 @@ class OutgoingCall:
 
 
 Handler = Callable[[OutgoingCall], str | None]
+# The answers of functions, with the data fields as text, by serial number
 ResponseRecords = Mapping[str, tuple[str, str | None]]
-"""The answers of functions, with the data fields as text, by serial number."""
 
 
 class Responses:
     """Calls the functions of the user and stores their answers: a replay does not call them.
 
     A function is called once for each call, or again if the process was killed before the answer
-    was durable. `handlers` has functions by the name of the step, `replayed` the answers to use
-    while a session is replayed.
+    was durable. `handlers` has them by step, `replayed` the answers to use while replaying.
     """
 
     def __init__(
@@ -277,6 +261,7 @@ class Responses:
 
         A twin does not `ask`: if it makes the call before the main simulation, it uses `drawn`.
         """
+        handler = self._handlers.get(node.name) if ask and self.replayed is None else None
         if self.replayed is not None:
             known = self.replayed.get(wait.serial_number)
         else:
@@ -284,15 +269,14 @@ class Responses:
             known = self._store.one(query, (wait.serial_number,))
         if known is not None:
             return known[0], self._store.parsed(known[1])
-        handler = self._handlers.get(node.name)
-        if handler is None or not ask or self.replayed is not None:
+        if handler is None:
             return drawn, None
         place = wait.serial_number, wait.row + 1, node.name, node.step.system
         call = OutgoingCall(*place, drawn, dict(fields))
         try:
             response = handler(call) or drawn
-            if response not in RESPONSES:
-                words = ", ".join(repr(word) for word in RESPONSES)
+            if response not in ("accepted", "done", "rejected"):
+                words = "'accepted', 'done', 'rejected'"
                 raise ScenarioError(f"must return one of {words} or nothing, got {response!r}")
             data = data_fields(call.fields)
         except Exception as problem:  # a user's code may raise anything
@@ -313,8 +297,7 @@ def stored_responses(store: Store) -> dict[str, tuple[str, str | None]]:
     found = {}
     for *cells, digest in store.all("select * from responses"):
         if chain_digest("", tuple(cells)) != digest:
-            raise store.damaged(
-                f"the response to the call of {cells[0]!r} is not as it was written"
-            )
+            what = f"the response to the call of {cells[0]!r}"
+            raise store.damaged(f"{what} is not as it was written")
         found[cells[0]] = (cells[1], cells[2])
     return found

@@ -16,10 +16,10 @@ import time
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Annotated, Any
-from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from fastapi.security import APIKeyQuery, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -27,13 +27,7 @@ from starlette.concurrency import run_in_threadpool
 from asyncsim.engine.environment import admission
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, StoreError, UnknownSerialNumber
-from asyncsim.live.http_server import (
-    Problem,
-    ProblemDocument,
-    answer_problems,
-    described_problems,
-    problem,
-)
+from asyncsim.live.http_server import Problem, answer_problems, described_problems, problem
 from asyncsim.live.journal import KEY, MOST_BYTES, Finish, data_fields
 from asyncsim.live.records import LONGEST_LIKE
 from asyncsim.live.session import MOST, Session
@@ -125,17 +119,13 @@ Serial numbers are small whole numbers in order, and easy to guess. What protect
 right to call: give the token as `Authorization: Bearer …` (the button *Authorize*), or as
 `?token=…`.
 """
-WORKFLOW = 1
-"""Number of the only workflow of a session."""
+WORKFLOW = 1  # number of the only workflow of a session
 KEY_HELP = (
     "The same finish with the same key gets the answer of the first one again, also after a crash."
 )
 LIST_QUERY = ("limit", "offset", "like")
-TOKEN_PLACES = {
-    "HTTPBearer": {"type": "http", "scheme": "bearer"},
-    "APIKeyQuery": {"type": "apiKey", "in": "query", "name": "token"},
-}
-"""Where a token may stand, as OpenAPI puts it; one of these must hold it."""
+BEARER = HTTPBearer(auto_error=False)  # the places where a token may stand, also in OpenAPI
+IN_QUERY = APIKeyQuery(name="token", auto_error=False)
 
 
 class RateLimiter:
@@ -152,43 +142,34 @@ class RateLimiter:
         with self._lock:
             pause = self._admission.admit(time.monotonic())
         if pause > 0:
-            raise Problem(
-                429,
-                f"Too many requests: try again in {pause:.1f} s.",
-                headers={"Retry-After": str(int(pause) + 1)},
-            )
+            again = {"Retry-After": str(int(pause) + 1)}
+            raise Problem(429, f"Too many requests: try again in {pause:.1f} s.", headers=again)
 
 
-class Guard:
-    """Admits requests that hold the token, up to the rate limit."""
+def guard(token: str, limit: RateLimit | None) -> Any:
+    """Return a dependency that admits requests which hold the token, up to the rate limit."""
+    check_limit = RateLimiter(limit)
 
-    def __init__(self, token: str, limit: RateLimit | None) -> None:
-        self._token = token.encode()
-        self._check_limit = RateLimiter(limit)
-
-    async def __call__(self, request: Request) -> None:  # in the loop: a thread costs more
-        """Raise a 401 without the token, a 429 above the limit, a 400 for an unknown parameter."""
-        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-        given = bearer.strip() if scheme.lower() == "bearer" else ""
-        given = given or request.query_params.get("token", "")
-        if not secrets.compare_digest(given.encode(), self._token):
-            raise Problem(
-                401,
+    async def check(  # in the loop: a thread costs more
+        request: Request,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
+        in_query: Annotated[str | None, Depends(IN_QUERY)],
+    ) -> None:
+        given = (bearer.credentials.strip() if bearer else "") or in_query or ""
+        if not secrets.compare_digest(given.encode(), token.encode()):
+            words = (
                 "Give the token that was printed when the endpoint was started, as "
-                "'Authorization: Bearer …' or as '?token=…'.",
-                headers={"WWW-Authenticate": "Bearer"},
+                "'Authorization: Bearer …' or as '?token=…'."
             )
-        self._check_limit()
-        reject_unknown_query(request)
+            raise Problem(401, words, headers={"WWW-Authenticate": "Bearer"})
+        check_limit()
+        known = ["token", *(LIST_QUERY if request.scope["path"].endswith("/serverEvents") else ())]
+        for name in request.query_params:
+            if name not in known:
+                words, hint = ", ".join(repr(word) for word in known), nearest(name, known)
+                raise Problem(400, f"The query may have {words}, got {name!r}{hint}")
 
-
-def reject_unknown_query(request: Request) -> None:
-    """Reject unknown query parameters: they are mistakes."""
-    known = ["token", *(LIST_QUERY if request.scope["path"].endswith("/serverEvents") else ())]
-    for name in request.query_params:
-        if name not in known:
-            words = ", ".join(repr(word) for word in known)
-            raise Problem(400, f"The query may have {words}, got {name!r}{nearest(name, known)}")
+    return check
 
 
 async def body_fields(request: Request) -> dict[str, Any] | None:
@@ -209,15 +190,25 @@ async def body_fields(request: Request) -> dict[str, Any] | None:
     return fields
 
 
-def json_body(**content: object) -> dict[str, Any]:
-    """Return an optional JSON body as OpenAPI describes it."""
+def checked(fields: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return data fields, checked; raise a 400 if a record cannot hold them."""
+    with problem(400, ScenarioError):
+        return None if fields is None else data_fields(fields)
+
+
+def _json_body(**content: object) -> dict[str, Any]:
     return {"requestBody": {"required": False, "content": {"application/json": content}}}
 
 
+async def _session(request: Request) -> Session:  # in the loop: a thread costs more
+    session: Session = request.app.state.session
+    return session
+
+
 DataFields = Annotated[dict[str, Any] | None, Depends(body_fields)]
-BODY = json_body(schema={"type": "object"}, example={"InvoiceNo": 42})
-RETRY_BODY = json_body(schema=RetryOptions.model_json_schema())
-FINISH_PROBLEMS = described_problems(404, 409, 410, 413, 422)
+Served = Annotated[Session, Depends(_session)]
+BODY = _json_body(schema={"type": "object"}, example={"InvoiceNo": 42})
+router = APIRouter(prefix=PATH, responses=described_problems(400, 401, 408, 421, 429, 503))
 
 
 def application(session: Session, token: str, limit: RateLimit | None = None) -> FastAPI:
@@ -226,288 +217,217 @@ def application(session: Session, token: str, limit: RateLimit | None = None) ->
     `limit` is the rate limit of all requests; left out, the server's `finish_limit` is that of
     finishes.
     """
-    title = f"asyncsim: {session.scenario.name}"
-    app: FastAPI = FastAPIOffline(
-        title=escape(title),  # it goes into the page as it is
-        version="1",
-        description=ABOUT,
-        redoc_url=None,
-    )
-    router = APIRouter(
-        prefix=PATH,
-        dependencies=[Depends(Guard(token, limit))],
-        responses=described_problems(400, 401, 408, 421, 429, 503),
-    )
-    views = Views(session)
-    add_server_events(router, views, session)
-    add_finish(router, session, session.scenario.server.finish_limit if limit is None else None)
-    add_actions(router, session)
-    add_workflows(router, views, session)
-    app.include_router(router)
-    app.get("/", include_in_schema=False)(redirect_to_docs)
+    title = escape(f"asyncsim: {session.scenario.name}")  # it goes into the page as it is
+    app: FastAPI = FastAPIOffline(title=title, version="1", description=ABOUT, redoc_url=None)
+    finish_limit = session.scenario.server.finish_limit
+    app.state.session = session
+    app.state.group_commit = GroupCommit(session)
+    app.state.check_limit = RateLimiter(finish_limit if limit is None else None)
+    app.include_router(router, dependencies=[Depends(guard(token, limit))])
+    app.get("/", include_in_schema=False)(lambda: RedirectResponse("/docs"))
     answer_problems(app, session)
-    adapt_description(app, title)
     return app
 
 
-def redirect_to_docs() -> Response:
-    """Redirect / to /docs."""
-    return RedirectResponse("/docs")
+def _moment(session: Session, instant: float | None) -> str | None:
+    if instant is None or math.isnan(instant):
+        return None
+    return session.timestamp(instant).isoformat()
 
 
-def adapt_description(app: FastAPI, title: str) -> None:
-    """Describe the place of the token, and problem documents in place of FastAPI's own errors."""
-    plain = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        whole = plain()  # made once, so what is changed here stays changed
-        whole["info"]["title"] = title
-        whole["components"]["securitySchemes"] = TOKEN_PLACES
-        schemas = whole["components"]["schemas"]
-        for own in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(own, None)
-        schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
-        for path in whole["paths"].values():
-            for operation in path.values():
-                operation["security"] = [{place: []} for place in TOKEN_PLACES]
-                own = operation["responses"].get("422", {}).get("content", {})
-                if "application/json" in own:
-                    del operation["responses"]["422"]
-        return whole
-
-    app.openapi = openapi  # type: ignore[method-assign]
-
-
-class Views:
-    """Records and instances of a session, as JSON documents."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def moment(self, instant: float | None) -> str | None:
-        """Return an instant as a moment of the scenario's calendar."""
-        if instant is None or math.isnan(instant):
-            return None
-        return self._session.timestamp(instant).isoformat()
-
-    def event(self, record: Mapping[str, Any]) -> ServerEvent:
-        """Return a record."""
-        return ServerEvent(
-            serialNumber=record["serial_number"],
-            instanceId=record["instance"],
-            workflow=self._session.scenario.process.name,
-            step=record["step"],
-            system=record["system"],
-            state=record.get("state", "waiting"),
-            waitingSince=self.moment(record["armed"]),
-            deadline=self.moment(record["deadline"]),
-            dataFields=record.get("data"),
-        )
-
-    def instance(self, number: int) -> Instance:
-        """Return an instance."""
-        with problem(404, ScenarioError):
-            found = self._session.instance(number)
-        return Instance(
-            id=number,
-            workflow=found["process"],
-            outcome=found["outcome"],
-            started=self.moment(found["arrived"]),
-            ended=self.moment(found["ended"]),
-            dataFields=found["fields"],
-            serverEvents=[self.event(record) for record in found["waits"]],
-        )
-
-
-def add_server_events(router: APIRouter, views: Views, session: Session) -> None:
-    """Add the paths of steps that wait."""
-
-    @router.get("/serverEvents", tags=["server events"])
-    def list_server_events(
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        offset: Annotated[int, Query(ge=0, le=MOST)] = 0,
-        like: Annotated[
-            str,
-            Query(description="Part of a number, a step or a system.", max_length=LONGEST_LIKE),
-        ] = "",
-    ) -> ServerEvents:
-        """List the steps that wait now."""
-        total, page = session.page(like, offset, limit)
-        rows: Any = page.to_dict("records")
-        return ServerEvents(total=total, items=[views.event(record) for record in rows])
-
-    @router.get(
-        "/serverEvents/{serialNumber}", tags=["server events"], responses=described_problems(404)
+def _event(session: Session, record: Mapping[str, Any]) -> ServerEvent:
+    return ServerEvent(
+        serialNumber=record["serial_number"],
+        instanceId=record["instance"],
+        workflow=session.scenario.process.name,
+        step=record["step"],
+        system=record["system"],
+        state=record.get("state", "waiting"),
+        waitingSince=_moment(session, record["armed"]),
+        deadline=_moment(session, record["deadline"]),
+        dataFields=record.get("data"),
     )
-    def get_server_event(serialNumber: str) -> ServerEvent:
-        """Return one step, in whatever state it is."""
-        with problem(404, UnknownSerialNumber):
-            return views.event(session.wait(serialNumber))
 
 
-def add_finish(router: APIRouter, session: Session, limit: RateLimit | None) -> None:
-    """Add the path that finishes a step."""
-    check_limit, group_commit = RateLimiter(limit), GroupCommit(session)
+@router.get("/serverEvents", tags=["server events"])
+def list_server_events(
+    session: Served,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=MOST)] = 0,
+    like: Annotated[
+        str, Query(description="Part of a number, a step or a system.", max_length=LONGEST_LIKE)
+    ] = "",
+) -> ServerEvents:
+    """List the steps that wait now."""
+    total, page = session.page(like, offset, limit)
+    rows: Any = page.to_dict("records")
+    return ServerEvents(total=total, items=[_event(session, record) for record in rows])
 
-    @router.post(
-        "/serverEvents/{serialNumber}/finish",
-        status_code=204,
-        tags=["server events"],
-        openapi_extra=BODY,
-        responses={202: {"description": "Kept until the step waits."}, **FINISH_PROBLEMS},
+
+@router.get(
+    "/serverEvents/{serialNumber}", tags=["server events"], responses=described_problems(404)
+)
+def get_server_event(session: Served, serialNumber: str) -> ServerEvent:
+    """Return one step, in whatever state it is."""
+    with problem(404, UnknownSerialNumber):
+        return _event(session, session.wait(serialNumber))
+
+
+@router.post(
+    "/serverEvents/{serialNumber}/finish",
+    status_code=204,
+    tags=["server events"],
+    openapi_extra=BODY,
+    responses={
+        202: {"description": "Kept until the step waits."},
+        **described_problems(404, 409, 410, 413, 422),
+    },
+)
+async def finish_server_event(
+    serialNumber: str,
+    request: Request,
+    idempotency: Annotated[
+        str | None, Header(alias="Idempotency-Key", description=KEY_HELP, pattern=f"^{KEY}$")
+    ] = None,
+    webhook: Annotated[
+        str | None, Header(alias="webhook-id", description=KEY_HELP, pattern=f"^{KEY}$")
+    ] = None,
+) -> Response:
+    """Finish a step: its process continues, with the data fields that are handed back."""
+    state = request.app.state
+    session: Session = state.session
+    state.check_limit()
+    fields = checked(await body_fields(request))
+    given = Finish(as_text(serialNumber), fields, webhook if idempotency is None else idempotency)
+    with problem(422, ScenarioError):
+        answer: Answer = await state.group_commit.finish(given)
+    status = session.setup.status_of(answer)
+    if status < 400:
+        return Response(status_code=status)
+    raise session.error_for(answer, serialNumber)
+
+
+@router.post(
+    "/serverEvents/{serialNumber}/heartbeat",
+    status_code=204,
+    tags=["server events"],
+    responses=described_problems(404, 409, 410),
+)
+def heartbeat(session: Served, serialNumber: str) -> Response:
+    """Send a heartbeat to keep the step from timing out."""
+    session.heartbeat(serialNumber)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/serverEvents/{serialNumber}/retry",
+    tags=["server events"],
+    openapi_extra=_json_body(schema=RetryOptions.model_json_schema()),
+    responses=described_problems(404, 409, 410, 413),
+)
+def retry(session: Served, serialNumber: str, fields: DataFields) -> SerialNumber:
+    """Enter a step again, as an operator does; it then waits under a new number."""
+    try:
+        options = RetryOptions.model_validate(fields or {}, strict=True)
+    except ValidationError:
+        given = f'The body may be {{}} or {{"call": true or false}}, got {fields!r:.80}.'
+        raise Problem(400, given) from None
+    return SerialNumber(serialNumber=session.retry(serialNumber, call=options.call))
+
+
+def _check_workflow(workflow: int) -> None:
+    if workflow != WORKFLOW:
+        raise Problem(404, f"There is one workflow here, number {WORKFLOW}.")
+
+
+@router.get("/workflows", tags=["workflows"])
+def list_workflows(session: Served) -> list[Workflow]:
+    """List what can be started."""
+    process = session.scenario.process
+    return [Workflow(id=WORKFLOW, name=process.name, steps=list(process.activations))]
+
+
+@router.post(
+    "/workflows/{workflow}",
+    status_code=201,
+    tags=["workflows"],
+    openapi_extra=BODY,
+    responses=described_problems(404, 409, 413),
+)
+def start_workflow(
+    session: Served, workflow: int, fields: DataFields, response: Response
+) -> Started:
+    """Start an instance, with data fields."""
+    _check_workflow(workflow)
+    number = session.start(checked(fields))
+    response.headers["Location"] = f"{PATH}/workflows/{WORKFLOW}/instances/{number}"
+    return Started(id=number)
+
+
+@router.get(
+    "/workflows/{workflow}/instances/{instance}",
+    tags=["workflows"],
+    responses=described_problems(404),
+)
+def get_instance(session: Served, workflow: int, instance: int) -> Instance:
+    """Return the state of an instance."""
+    _check_workflow(workflow)
+    with problem(404, ScenarioError):
+        found = session.instance(instance)
+    return Instance(
+        id=instance,
+        workflow=found["process"],
+        outcome=found["outcome"],
+        started=_moment(session, found["arrived"]),
+        ended=_moment(session, found["ended"]),
+        dataFields=found["fields"],
+        serverEvents=[_event(session, record) for record in found["waits"]],
     )
-    async def finish_server_event(
-        serialNumber: str,
-        request: Request,
-        idempotency: Annotated[
-            str | None, Header(alias="Idempotency-Key", description=KEY_HELP, pattern=f"^{KEY}$")
-        ] = None,
-        webhook: Annotated[
-            str | None, Header(alias="webhook-id", description=KEY_HELP, pattern=f"^{KEY}$")
-        ] = None,
-    ) -> Response:
-        """Finish a step: its process continues, with the data fields that are handed back."""
-        check_limit()
-        fields = checked(await body_fields(request))
-        key = webhook if idempotency is None else idempotency
-        with problem(422, ScenarioError):
-            answer = await group_commit.finish(Finish(as_text(serialNumber), fields, key))
-        status = session.setup.status_of(answer)
-        if status < 400:
-            return Response(status_code=status)
-        raise session.error_for(answer, serialNumber)
 
 
-def add_actions(router: APIRouter, session: Session) -> None:
-    """Add the paths of other actions on a step that waits."""
-
-    @router.post(
-        "/serverEvents/{serialNumber}/heartbeat",
-        status_code=204,
-        tags=["server events"],
-        responses=described_problems(404, 409, 410),
-    )
-    def heartbeat(serialNumber: str) -> Response:
-        """Send a heartbeat to keep the step from timing out."""
-        session.heartbeat(serialNumber)
-        return Response(status_code=204)
-
-    @router.post(
-        "/serverEvents/{serialNumber}/retry",
-        tags=["server events"],
-        openapi_extra=RETRY_BODY,
-        responses=described_problems(404, 409, 410, 413),
-    )
-    def retry(serialNumber: str, fields: DataFields) -> SerialNumber:
-        """Enter a step again, as an operator does; it then waits under a new number."""
-        try:
-            options = RetryOptions.model_validate(fields or {}, strict=True)
-        except ValidationError:
-            given = f'The body may be {{}} or {{"call": true or false}}, got {fields!r:.80}.'
-            raise Problem(400, given) from None
-        return SerialNumber(serialNumber=session.retry(serialNumber, call=options.call))
+@router.get("/clock", tags=["clock"])
+def get_clock(session: Served) -> ClockState:
+    """Return the present moment of the scenario."""
+    return ClockState(now=session.at.isoformat(), speed=session.speed, playing=session.playing)
 
 
-def add_workflows(router: APIRouter, views: Views, session: Session) -> None:
-    """Add the paths of workflows and their instances, and the clock's."""
-
-    def known(workflow: int) -> None:
-        if workflow != WORKFLOW:
-            raise Problem(404, f"There is one workflow here, number {WORKFLOW}.")
-
-    @router.get("/workflows", tags=["workflows"])
-    def list_workflows() -> list[Workflow]:
-        """List what can be started."""
-        process = session.scenario.process
-        return [Workflow(id=WORKFLOW, name=process.name, steps=list(process.activations))]
-
-    @router.post(
-        "/workflows/{workflow}",
-        status_code=201,
-        tags=["workflows"],
-        openapi_extra=BODY,
-        responses=described_problems(404, 409, 413),
-    )
-    def start_workflow(workflow: int, fields: DataFields, response: Response) -> Started:
-        """Start an instance, with data fields."""
-        known(workflow)
-        number = session.start(checked(fields))
-        response.headers["Location"] = f"{PATH}/workflows/{WORKFLOW}/instances/{number}"
-        return Started(id=number)
-
-    @router.get(
-        "/workflows/{workflow}/instances/{instance}",
-        tags=["workflows"],
-        responses=described_problems(404),
-    )
-    def get_instance(workflow: int, instance: int) -> Instance:
-        """Return the state of an instance."""
-        known(workflow)
-        return views.instance(instance)
-
-    @router.get("/clock", tags=["clock"])
-    def get_clock() -> ClockState:
-        """Return the present moment of the scenario."""
-        return ClockState(now=session.at.isoformat(), speed=session.speed, playing=session.playing)
-
-
-def checked(fields: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return data fields, checked; raise a 400 if a record cannot hold them."""
-    with problem(400, ScenarioError):
-        return None if fields is None else data_fields(fields)
-
-
-MOST_TOGETHER = 100
-"""Finishes in a group, so that each is answered soon."""
-WaitingFinish = tuple[Finish, asyncio.Future[str]]
+MOST_TOGETHER = 100  # finishes in a group, so that each is answered soon
 
 
 class GroupCommit:
     """Plays the finishes that wait at the same moment together, in a thread, with one commit.
 
     A disk is slow, and a group costs no more than one. Each finish is acknowledged when it is on
-    the disk. While a group is written, the next one gathers.
+    the disk. While a group is written, the next one gathers. All is done in one event loop.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, list[WaitingFinish]]
-        self._waiting = WeakKeyDictionary()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._gathering: list[Finish] | None = None
+        self._task: asyncio.Task[Sequence[str | Exception]] | None = None  # plays the last group
 
     async def finish(self, given: Finish) -> Answer:
         """Return the answer to a finish when it is durable, or raise the error it has led to."""
-        loop = asyncio.get_running_loop()
-        mine: asyncio.Future[str] = loop.create_future()
-        waiting = self._waiting.setdefault(loop, [])
-        waiting.append((given, mine))
-        if len(waiting) == 1:
-            task = loop.create_task(self._answer_all(waiting))
-            self._tasks.add(task)  # a loop holds its tasks weakly
-            task.add_done_callback(self._tasks.discard)
-        return Answer[await mine]
+        before = None if self._task is None or self._task.done() else self._task
+        group, task = self._gathering, before
+        if group is None or task is None or len(group) == MOST_TOGETHER:
+            group = self._gathering = []
+            task = self._task = asyncio.create_task(self._play(group, before))
+        group.append(given)
+        place = len(group) - 1
+        answer = (await asyncio.shield(task))[place]
+        if isinstance(answer, Exception):
+            raise answer
+        return Answer[answer]
 
-    async def _answer_all(self, waiting: list[WaitingFinish]) -> None:
-        try:
-            while group := waiting[:MOST_TOGETHER]:
-                inputs = [given for given, _ in group]
-                answers: Sequence[str | Exception]
-                try:
-                    answers = await run_in_threadpool(self._answers, inputs)
-                except Exception as error:  # no thread can be started
-                    answers = [error] * len(inputs)
-                del waiting[: len(group)]  # not before: the first to come starts this task
-                for (_, future), answer in zip(group, answers, strict=True):
-                    if future.done():  # cancelled, with its request
-                        continue
-                    if isinstance(answer, Exception):
-                        future.set_exception(answer)
-                    else:
-                        future.set_result(answer)
-        finally:  # if this task is cancelled, so are all that would wait for ever
-            for _, future in waiting:
-                future.cancel()
-            waiting.clear()
+    async def _play(
+        self, group: list[Finish], before: asyncio.Task[Any] | None
+    ) -> Sequence[str | Exception]:
+        if before is not None:
+            await asyncio.wait([before])
+        if group is self._gathering:
+            self._gathering = None
+        return await run_in_threadpool(self._answers, group)
 
     def _answers(self, inputs: Sequence[Finish]) -> Sequence[str | Exception]:
         """Return the answer to each input, or its error."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -32,26 +32,10 @@ from asyncsim.errors import (
     StoreError,
     WaitExpired,
 )
-from asyncsim.live.journal import (
-    LATEST,
-    Complete,
-    Finish,
-    Heartbeat,
-    Input,
-    Retry,
-    Start,
-    data_fields,
-    idempotency_key,
-)
+from asyncsim.live.journal import Complete, Finish, Heartbeat, Input, Retry, Start, data_fields
 from asyncsim.live.journaled_simulation import JournaledSimulation
 from asyncsim.live.live_simulation import LiveSimulation, with_rejected_finishes
-from asyncsim.live.real_time_clock import (
-    LAST_INSTANT,
-    RealTimeClock,
-    instant_of,
-    next_batch,
-    positive_speed,
-)
+from asyncsim.live.real_time_clock import LAST_INSTANT, RealTimeClock, instant_of, next_batch
 from asyncsim.live.records import wait_records, waiting_page
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import IN_MEMORY, Store, as_text
@@ -62,11 +46,10 @@ from asyncsim.model.validation import argument, choice, scenario_error
 
 logger = logging.getLogger("asyncsim")
 
-MOST = 2**53
-"""Records on a page, and before it: more than there can be, and exact in JSON."""
-AT_ONCE = 0.25
-"""Real seconds after which a long run commits what it has played and lets others in."""
+MOST = 2**53  # records on a page, and before it: more than there can be, and exact in JSON
+AT_ONCE = 0.25  # real seconds after which a long run commits what it has played, and others act
 BEFORE_BATCH = 1.0
+LATEST = 1000  # answers that are shown
 
 
 class AnswerLogEntry(NamedTuple):
@@ -96,7 +79,11 @@ class Session:
         self._listeners: list[Callable[[], None]] = []
         self._at_close: list[Callable[[], object]] = []
         self._simulation = JournaledSimulation(setup, store, self._log_answer)
-        self._clock = RealTimeClock(self._tick, lambda: self._simulation.now, speed)
+        self._clock = RealTimeClock(self._tick, lambda: self.now, speed)
+
+    @property
+    def _main(self) -> LiveSimulation:
+        return self._simulation.twins.main
 
     # --- inputs -----------------------------------------------------------------------------------
 
@@ -133,11 +120,9 @@ class Session:
         """
         if not isinstance(strict, bool):
             raise scenario_error("strict", "must be True or False", strict)
-        fields = None if data is None else data_fields(data)
-        number = as_text(serial_number)
-        answer = Answer[self._apply(Finish(number, fields, idempotency_key(key)))]
-        if strict and answer.error is not None:
-            raise self.error_for(answer, number)
+        answer = Answer[self._apply(Finish.of(serial_number, data, key))]
+        if strict and not answer.accepted:
+            raise self.error_for(answer, as_text(serial_number))
         return answer
 
     def complete(self, serial_number: str, data: Mapping[str, Any] | None = None) -> None:
@@ -167,23 +152,19 @@ class Session:
         Parameters
         ----------
         serial_number
-            Of a wait that is open, or whose instance has failed. It is stale afterwards.
+            Of a wait that is open, or whose instance has failed. It is stale afterwards. For any
+            other one a `SerialNumberError` is raised.
         call
             Whether the external system is called again, or the step only waits again.
-
-        Raises
-        ------
-        SerialNumberError
-            If the number is not known, or its instance has continued.
         """
         if not isinstance(call, bool):
             raise scenario_error("call", "must be True or False", call)
         with self.store.lock:
             wait = self._wait_now(serial_number)
-            number, why = wait.serial_number, self._simulation.main.why_no_retry(wait)
+            number, why = wait.serial_number, self._main.why_no_retry(wait)
             new = "" if why else self._apply(Retry(number, None if call else {"call": False}))
             if not new:  # it may have resumed as the clock caught up again
-                why = why or self._simulation.main.why_no_retry(wait)
+                why = why or self._main.why_no_retry(wait)
                 raise WaitExpired(f"serial number {number!r} cannot be tried again: {why}")
             return new
 
@@ -217,21 +198,20 @@ class Session:
 
     def _wait_now(self, serial_number: str) -> Wait:
         self._catch_up()
-        return self._simulation.main.waits.records[self._known(serial_number)]
+        return self._main.waits.records[self._known(serial_number)]
 
     def _known(self, serial_number: str) -> str:
         number = as_text(serial_number)
-        if not self._simulation.knows(number):
+        if not self.knows(number):
             raise self.error_for(Answer.UNKNOWN, number)
         return number
 
     def error_for(self, answer: Answer, serial_number: str) -> SerialNumberError:
         """Return the error for an answer that rejects a finish."""
         with self.store.lock:
-            main = self._simulation.main
-            error = main.waits.error_for(answer, serial_number)
+            error = self._main.waits.error_for(answer, serial_number)
             assert error is not None, answer
-            now = main.waits_now_as(serial_number) if answer is Answer.LATE else None
+            now = self._main.replaced_by.get(serial_number) if answer is Answer.LATE else None
             return type(error)(f"{error}; it was tried again, as {now!r}") if now else error
 
     def _log_answer(self, now: float, given: Input, answer: str) -> None:
@@ -243,7 +223,7 @@ class Session:
     @property
     def now(self) -> float:
         """The present instant, in seconds from the scenario's start."""
-        return self._simulation.now
+        return self._simulation.twins.now
 
     @property
     def at(self) -> pd.Timestamp:
@@ -268,17 +248,13 @@ class Session:
     @speed.setter
     def speed(self, value: float) -> None:
         with self.store.lock:
-            self._clock.speed = positive_speed(value)
+            self._clock.speed = value
 
     def play(self) -> None:
-        """Start the clock, without blocking the event loop (a notebook's kernel).
+        """Start the clock, in the event loop that is running (a notebook's kernel).
 
-        At the last moment of a session, 40 years after the start, it stops and logs a warning.
-
-        Raises
-        ------
-        EngineError
-            If no event loop is running here, as in a plain script.
+        Where none is running, as in a plain script, an `EngineError` is raised. At the last moment
+        of a session, 40 years after the start, the clock stops and logs a warning.
         """
         self._clock.start()
         self._notify_listeners()
@@ -293,19 +269,17 @@ class Session:
 
         After the last moment of a session, 40 years after the start, nothing does.
         """
-        instant = self._simulation.main.next_instant
-        if instant > LAST_INSTANT:
-            return False
-        self._run_to(instant)
-        return True
+        instant = self._main.next_instant
+        if instant <= LAST_INSTANT:
+            self._run_to(instant)
+        return instant <= LAST_INSTANT
 
     def run_until(self, until: DurationLike | datetime) -> None:
         """Play up to a moment: a clock time (the next one), a date and time, or a duration."""
         instant = instant_of(until, self.scenario, self.now)
         if instant < self.now:
-            raise scenario_error(
-                "until", f"must not be past (it is {self.at:%Y-%m-%d %H:%M:%S})", until
-            )
+            past = f"must not be past (it is {self.at:%Y-%m-%d %H:%M:%S})"
+            raise scenario_error("until", past, until)
         self._run_to(self._within_calendar("until", until, instant))
 
     def run_for(self, length: DurationLike) -> None:
@@ -316,10 +290,7 @@ class Session:
     def run_to_next_batch(self) -> pd.Timestamp:
         """Play up to a second before the next nightly batch begins; return that moment.
 
-        Raises
-        ------
-        ScenarioError
-            If no system of the scenario is a nightly batch.
+        Where no system of the scenario is a nightly batch, a `ScenarioError` is raised.
         """
         found = next_batch(self.scenario, self.now + BEFORE_BATCH)
         if found is None:
@@ -330,15 +301,14 @@ class Session:
     def run_to_end(self, at_most: DurationLike = "30 days") -> None:
         """Play until nothing more will happen by itself, or for `at_most`: polling has no end."""
         end = min(self.now + argument("at_most", at_most, duration), LAST_INSTANT)
-        while self._simulation.main.next_instant <= end and self.now < end:
-            self._run_to(min(self._simulation.main.next_instant + 60.0, end))
+        while self._main.next_instant <= end and self.now < end:
+            self._run_to(min(self._main.next_instant + 60.0, end))
 
     def _within_calendar(self, name: str, value: object, instant: float) -> float:
         if instant > LAST_INSTANT:
             day = self.scenario.calendar.day(int(LAST_INSTANT // DAY))
-            raise scenario_error(
-                name, f"must not lead beyond {day}, where the calendar ends", value
-            )
+            beyond = f"must not lead beyond {day}, where the calendar ends"
+            raise scenario_error(name, beyond, value)
         return instant
 
     def _run_to(self, instant: float) -> None:
@@ -348,8 +318,7 @@ class Session:
         self._clock.speed = self.speed  # the clock continues from here
 
     def _tick(self, target: float, budget: float) -> bool:
-        """Advance by the clock, unless it was stopped after the target was computed."""
-        with self.store.lock:
+        with self.store.lock:  # the clock may have stopped after it computed the target
             return not self.playing or self._advance(target, budget)
 
     def _advance(self, target: float, budget: float) -> bool:
@@ -387,14 +356,12 @@ class Session:
     @property
     def waiting(self) -> pd.DataFrame:
         """The records that wait now, one row each, by instance."""
-        with self.store.lock:
-            self._simulation.write()
-            return waiting_page(self.store, self.scenario, self.now)[1]
+        return self.page(most=MOST)[1]
 
     @property
     def waiting_count(self) -> int:
         """How many records wait now."""
-        return self._simulation.main.waits.open_count
+        return self._main.waits.open_count
 
     def page(self, like: str = "", first: int = 0, most: int = 50) -> tuple[int, pd.DataFrame]:
         """Return how many waiting records match a text, and some of them.
@@ -406,40 +373,33 @@ class Session:
         first, most
             Which of them are returned.
         """
-        with self.store.lock:
-            self._simulation.write()
-            first = min(argument("first", first, from_zero), MOST)
-            most = min(argument("most", most, from_zero), MOST)
+        first = min(argument("first", first, from_zero), MOST)
+        most = min(argument("most", most, from_zero), MOST)
+        with self._written():
             return waiting_page(self.store, self.scenario, self.now, as_text(like), first, most)
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        with self.store.lock:
+            self._simulation.twins.records.write()
+            yield
 
     def knows(self, serial_number: str) -> bool:
         """Return whether there is a record with this number, in whatever state."""
-        return self._simulation.knows(as_text(serial_number))
+        return as_text(serial_number) in self._simulation.twins.records
 
     def wait(self, serial_number: str) -> dict[str, Any]:
-        """Return the record of one wait, in whatever state it is.
-
-        Raises
-        ------
-        UnknownSerialNumber
-            If there is none.
-        """
-        with self.store.lock:
-            self._simulation.write()
-            number = self._known(serial_number)
-            return wait_records(self.store, "serial_number", number)[0]
+        """Return the record of one wait, in whatever state, or raise `UnknownSerialNumber`."""
+        with self._written():
+            return wait_records(self.store, "serial_number", self._known(serial_number))[0]
 
     def instance(self, instance: int) -> dict[str, Any]:
         """Return the state of an instance: outcome, times, data fields, and its waits.
 
-        Raises
-        ------
-        ScenarioError
-            If no instance has this number.
+        If no instance has this number, a `ScenarioError` is raised.
         """
-        with self.store.lock:
-            self._simulation.write()
-            main = self._simulation.main
+        with self._written():
+            main = self._main
             try:
                 number = count(instance)
             except InvalidValue:
@@ -448,13 +408,12 @@ class Session:
                 have = f"1 to {main.arrived}" if main.arrived else "none yet"
                 raise ScenarioError(f"instance must be a known one ({have}), got {instance!r}")
             row = number - 1
-            ended = main.ended[row]
             return {
                 "instance": number,
                 "process": self.scenario.process.name,
                 "outcome": INSTANCE_OUTCOMES[Outcome(main.outcomes[row])],
                 "arrived": float(main.numbers.arrivals[row]),
-                "ended": None if math.isnan(ended) else ended,
+                "ended": None if math.isnan(main.ended[row]) else main.ended[row],
                 "fields": dict(main.fields.get(row, {})),
                 "waits": wait_records(self.store, "instance", number),
             }
@@ -462,13 +421,12 @@ class Session:
     @property
     def instances_count(self) -> int:
         """How many instances have arrived."""
-        return self._simulation.main.arrived
+        return self._main.arrived
 
     def beside(self, serial_number: str) -> pd.DataFrame:
         """Return the state of the same step under each strategy, one row each."""
         with self.store.lock:
-            number = self._known(serial_number)
-            return self._simulation.current().beside(number)
+            return self._simulation.twins.beside(self._known(serial_number))
 
     @property
     def answers(self) -> pd.DataFrame:
@@ -483,10 +441,10 @@ class Session:
 
         Only look at it: what is changed there is not in the store.
         """
-        labels = self.strategies
+        labels, twins = self.strategies, self._simulation.twins
         if strategy is None:
-            return self._simulation.main
-        return self._simulation.current().all[labels.index(choice("strategy", strategy, labels))]
+            return twins.main
+        return twins.all[labels.index(choice("strategy", strategy, labels))]
 
     def so_far(self, strategy: str | None = None) -> Run:
         """Return what has happened until now under a strategy: the tables of a run.
@@ -499,7 +457,7 @@ class Session:
             record = record_of(simulation)
             if not simulation.retried:
                 invariants.check(record, self.scenario)
-            if simulation is self._simulation.main:
+            if simulation is self._main:
                 finishes = self._simulation.journal.finishes_without_effect()
                 record = with_rejected_finishes(record, finishes)
             return Run(self.scenario, simulation.strategy, simulation.draws, record)
@@ -519,12 +477,8 @@ class Session:
     def reset(self) -> None:
         """Start the scenario again from its beginning, on the same random numbers.
 
-        The clock is paused, and all inputs are deleted.
-
-        Raises
-        ------
-        EngineError
-            If the session has a store: its journal is not deleted.
+        The clock is paused, and all inputs are deleted. If the session has a store, its journal is
+        not deleted, and an `EngineError` is raised.
         """
         if self.why_no_reset:
             raise EngineError(self.why_no_reset)
@@ -538,12 +492,8 @@ class Session:
         """Copy the session into a new file, which can be opened or replayed.
 
         Use this, and not a copy of the store's files, while the session is open. It also saves a
-        session whose own file cannot be written any more.
-
-        Raises
-        ------
-        ScenarioError
-            If there is such a file already, or it cannot be written.
+        session whose own file cannot be written any more. A file that exists already, or cannot be
+        written, raises a `ScenarioError`.
         """
         with self.store.lock:
             if self.store.about("format") is None:  # until now in memory only

@@ -28,11 +28,10 @@ from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.model.units import DurationLike, nearest, positive_duration
 from asyncsim.model.validation import argument, scenario_error
 
-FORMAT = 2
-"""Version of the store's format; a store of another one is refused."""
+FORMAT = 2  # version of the store's format; a store of another one is refused
 VERSION = version("asyncsim")
-PATH = "/api/workflow/v1"
-"""Where the REST endpoint has its resources."""
+PATH = "/api/workflow/v1"  # where the REST endpoint has its resources
+# Only the 204 of a finished step is documented by the vendor of K2; the others are ours
 STATUS: dict[Answer, int] = {
     Answer.FINISHED: 204,
     Answer.BUFFERED: 202,
@@ -45,14 +44,13 @@ STATUS: dict[Answer, int] = {
     Answer.LATE: 410,
     Answer.UNKNOWN: 404,
 }
-"""Only the 204 of a finished step is documented by the vendor of K2; the others are ours."""
+# What the sender should do about an answer that rejects a finish
 ADVICE: dict[Answer, str] = {
     Answer.EARLY: "The step has made its call and does not wait yet: try again in a moment.",
     Answer.DUPLICATE: "Nothing to do: the step was finished before, and has resumed once.",
     Answer.LATE: "Do not try again: the wait is over. Look at its instance to see how it went on.",
     Answer.UNKNOWN: "Check the number: it is the instance, an underscore, the step's activation.",
 }
-"""What the sender should do about an answer that rejects a finish."""
 
 
 def advice(answer: Answer, serial_number: str, started: int) -> str:
@@ -68,17 +66,13 @@ class Setup:
     """Everything that decides what happens in a session, except its inputs."""
 
     scenario: Scenario
-    strategies: tuple[Strategy, ...]
-    """The main one first, then those of the twins."""
+    strategies: tuple[Strategy, ...]  # the main one first, then those of the twins
     seed: int
-    held: frozenset[str]
-    heartbeats: Mapping[str, float]
-    profile: str | None
-    """The name of the engine that is imitated; the scenario has its policy already."""
-    statuses: Mapping[str, int]
-    """Its HTTP status codes by kind of finish, where a source names them."""
-    handlers: Mapping[str, Handler]
-    """Not kept in a store: functions are given again when it is opened."""
+    hold: frozenset[str]
+    heartbeat: Mapping[str, float]
+    profile: str | None  # the engine that is imitated; the scenario has its policy already
+    statuses: Mapping[str, int]  # its HTTP status codes by kind of finish, where a source has them
+    handlers: Mapping[str, Handler]  # not kept in a store: given again when it is opened
 
     @classmethod
     def of(
@@ -90,25 +84,33 @@ class Setup:
         hold: bool | str | Iterable[str],
         heartbeat: DurationLike | Mapping[str, DurationLike] | None,
         profile: str | Profile | None,
-        on_response: Handler | Mapping[str, Handler] | None,
+        on_response: Any,
     ) -> Setup:
         """Return the setup of the arguments of `asyncsim.live`, checked."""
         if not isinstance(scenario, Scenario):
             raise scenario_error("scenario", "must be a Scenario", scenario)
         known = None if profile is None else profile_named(profile)
         scenario = scenario.with_profile(known)
+        heartbeats = {
+            name: argument(f"heartbeat[{name!r}]", value, positive_duration)
+            for name, value in _by_step("heartbeat", heartbeat, scenario).items()
+        }
+        if not callable(on_response) and not isinstance(on_response, Mapping | None):
+            right = "must be a function, or map steps to them"
+            raise scenario_error("on_response", right, on_response)
+        handlers = _by_step("on_response", on_response, scenario)
+        for name, handler in handlers.items():
+            if not callable(handler):
+                raise scenario_error(f"on_response[{name!r}]", "must be a function", handler)
         return cls(
             scenario,
             checked_strategies(Callback() if strategy is None else strategy, against),
             seed,
             _held_systems(hold, scenario),
-            {
-                name: argument(f"heartbeat[{name!r}]", value, positive_duration)
-                for name, value in _by_step("heartbeat", heartbeat, scenario).items()
-            },
+            heartbeats,
             known.name if known else None,
             dict(known.statuses) if known else {},
-            _checked_handlers(on_response, scenario),
+            handlers,
         )
 
     def keep(self, store: Store) -> None:
@@ -120,8 +122,8 @@ class Setup:
             "scenario": scenario_files.dumps(self.scenario),
             "strategies": tables,
             "seed": self.seed,
-            "hold": sorted(self.held),
-            "heartbeat": dict(self.heartbeats),
+            "hold": sorted(self.hold),
+            "heartbeat": dict(self.heartbeat),
             "profile": self.profile,
             "statuses": dict(self.statuses),
         }.items():
@@ -132,9 +134,8 @@ class Setup:
     def kept_in(cls, store: Store, on_response: Any = None) -> Setup:
         """Return the setup that a store was made for."""
         if store.empty:
-            raise ScenarioError(
-                f"store {store.path!r} is empty; start a session with live(scenario, store=…)"
-            )
+            start = "start a session with live(scenario, store=…)"
+            raise ScenarioError(f"store {store.path!r} is empty; {start}")
         if store.about("format") != FORMAT:
             made = store.about("asyncsim", "an early version")
             raise StoreError(
@@ -143,9 +144,8 @@ class Setup:
             )
         Journal(store).verify_description()
         scenario = scenario_files.loads(store.about("scenario"), Scenario, store.path)
-        main, *others = (
-            scenario_files.strategy_from(table, store.path) for table in store.about("strategies")
-        )
+        tables = store.about("strategies")
+        main, *others = (scenario_files.strategy_from(table, store.path) for table in tables)
         seed, hold, heartbeat = (store.about(name) for name in ("seed", "hold", "heartbeat"))
         made = cls.of(scenario, main, others, seed, hold, heartbeat or None, None, on_response)
         return evolve(made, profile=store.about("profile"), statuses=store.about("statuses"))
@@ -157,17 +157,9 @@ class Setup:
 
     def difference(self, other: Setup) -> str:
         """Return the argument in which this differs from another, or nothing."""
-        arguments = {
-            "scenario": "scenario",
-            "strategies": "strategy, or others against it",
-            "seed": "seed",
-            "held": "hold",
-            "heartbeats": "heartbeat",
-            "profile": "profile",
-        }
-        for name, called in arguments.items():
+        for name in ("scenario", "strategies", "seed", "hold", "heartbeat", "profile"):
             if getattr(self, name) != getattr(other, name):
-                return called
+                return "strategy, or others against it" if name == "strategies" else name
         return ""
 
 
@@ -179,15 +171,13 @@ def checked_strategies(
     check_strategy("strategy", main)
     for other in others:
         check_strategy("against", other)
-    strategies: tuple[Strategy, ...] = (main, *others)
-    labels = told_apart(strategies)
+    labels = told_apart((main, *others))
     if len(set(labels)) < len(labels):
         raise ScenarioError(f"against must differ from the strategy, got {list(labels)} in all")
-    return strategies
+    return (main, *others)
 
 
 def _held_systems(hold: bool | str | Iterable[str], scenario: Scenario) -> frozenset[str]:
-    """Return names of systems: all of them, none, or those given."""
     if isinstance(hold, bool):
         return frozenset(scenario.systems if hold else ())
     if not isinstance(hold, Iterable):
@@ -212,20 +202,6 @@ def _by_step(argument: str, value: Any, scenario: Scenario) -> dict[str, Any]:
         return dict.fromkeys(names, value)
     for name in value:
         if name not in names:
-            raise ScenarioError(
-                f"{argument} must name asynchronous steps, got {name!r}{nearest(str(name), names)}"
-            )
+            hint = nearest(str(name), names)
+            raise ScenarioError(f"{argument} must name asynchronous steps, got {name!r}{hint}")
     return dict(value)
-
-
-def _checked_handlers(
-    on_response: Handler | Mapping[str, Handler] | None, scenario: Scenario
-) -> dict[str, Handler]:
-    """Return functions by the name of their step."""
-    if not callable(on_response) and not isinstance(on_response, Mapping | None):
-        raise scenario_error("on_response", "must be a function, or map steps to them", on_response)
-    found = _by_step("on_response", on_response, scenario)
-    for name, handler in found.items():
-        if not callable(handler):
-            raise scenario_error(f"on_response[{name!r}]", "must be a function", handler)
-    return found

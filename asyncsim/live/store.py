@@ -30,8 +30,8 @@ from asyncsim.platform import database_hint, in_browser
 logger = logging.getLogger("asyncsim")
 
 IN_MEMORY = ":memory:"
-PATIENCE = 30.0
-"""Seconds for which a process waits for the transaction of another one to end."""
+PATIENCE = 30.0  # seconds to wait for the transaction of another process to end
+# What follows from the other tables: a session can be replayed without it
 DERIVED = """
 create table waits (
     serial_number text primary key, instance integer not null, step text not null,
@@ -49,10 +49,7 @@ create table deadlines (
 ) without rowid;
 create index next_due on deadlines (due, instance, number);
 """
-"""Tables that follow from the others: a session can be replayed without them."""
-SCHEMA = (
-    DERIVED
-    + """
+DESCRIBED = """
 create table about (key text primary key, value text not null) without rowid;
 create table responses (
     serial_number text primary key, response text not null, data text, digest text not null
@@ -65,9 +62,8 @@ create table inputs (
 create index unplayed on inputs (seq) where instant is null;
 create unique index keys on inputs (key) where key is not null;
 """
-)
+# An error is that of a statement that does not fit the tables
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-"""Codes of a damaged file; also that of a statement that does not fit its tables."""
 REASONS = {
     sqlite3.SQLITE_FULL: "disk full",
     sqlite3.SQLITE_IOERR: "the disk is full or fails (disk I/O error)",
@@ -75,10 +71,9 @@ REASONS = {
     sqlite3.SQLITE_BUSY: f"another program has kept it locked for {PATIENCE:g} s",
     sqlite3.SQLITE_LOCKED: "another program keeps it locked",
 }
+# A NUL in a path is a ValueError, a circle of links a RuntimeError
 CANNOT_OPEN = (sqlite3.Error, OSError, ValueError, RuntimeError)
-"""A NUL in a path is a ValueError, a circle of links a RuntimeError."""
-OWNER = "owner"
-"""Key of the word that names the session that owns the store at present."""
+OWNER = "owner"  # key of the word that names the session that owns the store at present
 
 
 class Store:
@@ -88,54 +83,62 @@ class Store:
     in memory. A `StoreError` is raised if it cannot be opened, or is something else.
     """
 
+    _db: sqlite3.Connection
+
     def __init__(self, path: str | Path = IN_MEMORY) -> None:
         self.path = str(path)
         self.closed = False
-        self._process = os.getpid()
         self.lock = threading.RLock()
+        self._process = os.getpid()
         self._turn: FileLock | None = None
         self._owner: FileLock | None = None
         self._word: str | None = None
         self._held: HeldOpen | None = None
-        self._db: sqlite3.Connection | None = None
-        made = ""
+        made = None
         try:
             if self.path != IN_MEMORY:
-                self.path = str(Path(path).resolve())
-                Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-                turn = self.path + ".turn"
-                made = "" if Path(turn).exists() else turn
-                self._turn = FileLock(turn)
-            self._enter()
-            try:
-                self._open()
-            finally:
-                self._leave()
+                file = Path(path).resolve()
+                self.path = str(file)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                turn = Path(f"{file}.turn")
+                made = None if turn.exists() else turn
+                self._turn = FileLock(str(turn))
+            self._db = sqlite3.connect(
+                self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+            )
+            # A session may be dropped without close()
+            weakref.finalize(self, self._db.close).atexit = False
+            with self._locked():
+                self._open(self._db)
         except BaseException as error:
             self.close()
-            if made:  # beside a file of something else, nothing is left
-                Path(made).unlink(missing_ok=True)
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
+            if made is not None:  # beside a file of something else, nothing is left
+                made.unlink(missing_ok=True)
+            if _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
                 raise self.damaged(str(error)) from None
             if isinstance(error, CANNOT_OPEN) and not isinstance(error, AsyncsimError):
-                raise StoreError(
-                    f"store {self.path!r} cannot be used: {_reason(error)}{database_hint()}"
-                ) from None
+                raise self._error(f"cannot be used: {_reason(error)}{database_hint()}") from None
             raise
 
-    def _open(self) -> None:
-        self._db = db = sqlite3.connect(
-            self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
-        )
-        weakref.finalize(self, db.close).atexit = False  # a session may be dropped without close()
+    def _open(self, db: sqlite3.Connection) -> None:
         self.journal = self._set_journal_mode(db)
         db.execute("pragma synchronous = full")
         db.execute("pragma temp_store = memory")  # a replay must not need the disk
-        self._create_tables(db)
+        db.execute("begin immediate")
+        try:
+            tables = {name for (name,) in db.execute("select name from sqlite_master")}
+            if not tables:
+                for statement in (DERIVED + DESCRIBED).split(";"):
+                    db.execute(statement)
+            elif not {"waits", "inputs", "about"} <= tables:
+                raise self._error("is a database of something else; take another file")
+            db.execute("commit")
+        finally:
+            if db.in_transaction:
+                db.execute("rollback")
         if self.path != IN_MEMORY:
             self._held = HeldOpen(self.path)
-            self._check_log(self._held)
+            self._check_log(self._held.commits_behind())
         self._version = db.execute("pragma data_version").fetchone()[0]
 
     def _set_journal_mode(self, db: sqlite3.Connection) -> str:
@@ -157,45 +160,20 @@ class Store:
             db.execute("pragma locking_mode = normal")
             db.execute("select count(*) from sqlite_master").fetchone()  # lets others in again
         if mode not in ("wal", "memory"):
-            logger.info(
-                "store %s lies where SQLite cannot write ahead; it keeps a journal of the kind "
-                "%r instead: as safe, but readers wait for writers",
-                self.path,
-                mode,
-            )
+            place = f"store {self.path} lies where SQLite cannot write ahead"
+            instead = f"it keeps a journal of the kind {mode!r} instead"
+            logger.info("%s; %s: as safe, but readers wait for writers", place, instead)
         return str(mode)
 
-    def _create_tables(self, db: sqlite3.Connection) -> None:
-        db.execute("begin immediate")
-        try:
-            tables = {name for (name,) in db.execute("select name from sqlite_master")}
-            if not tables:
-                for statement in SCHEMA.split(";"):
-                    db.execute(statement)
-            elif not {"waits", "inputs", "about"} <= tables:
-                raise StoreError(
-                    f"store {self.path!r} is a database of something else; take another file"
-                )
-            db.execute("commit")
-        finally:
-            if db.in_transaction:
-                db.execute("rollback")
-
-    def _check_log(self, held: HeldOpen) -> None:
-        """Check that SQLite has read the whole log that a killed process has left.
-
-        It reads up to the first place that is damaged, and takes what follows for old.
-        """
-        lost = held.commits_behind()
+    def _check_log(self, lost: int) -> None:
+        # Of the log that a killed process has left, SQLite reads up to the first damaged place
         if lost > 1:
-            raise self.damaged(
-                f"{lost} writes are behind a damaged place of {self.path + '-wal'!r}"
-            )
+            log = f"{self.path}-wal"
+            raise self.damaged(f"{lost} writes are behind a damaged place of {log!r}")
         if lost:  # a power failure in the middle of a write leaves the same
+            why = "it was cut off before it was acknowledged, or the file is damaged"
             logger.warning(
-                "the last write in %s-wal is not whole and was left out: it was cut off before it "
-                "was acknowledged, or the file is damaged",
-                self.path,
+                "the last write in %s-wal is not whole and was left out: %s", self.path, why
             )
 
     # --- transactions -----------------------------------------------------------------------------
@@ -218,7 +196,7 @@ class Store:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction of this process is open."""
-        return not self.closed and self._db is not None and self._db.in_transaction
+        return not self.closed and self._db.in_transaction
 
     def begin(self, *, reading: bool = False) -> None:
         """Begin a transaction; only one that reads runs beside those of other processes."""
@@ -226,10 +204,11 @@ class Store:
             self._enter(shared=reading)
             if reading:
                 self._execute("begin")
-            else:
-                self._check_place()
-                self._execute("begin immediate")
-                self._check_owner()
+                return
+            self._check_place()
+            self._execute("begin immediate")
+            if self._word is not None and self.about(OWNER) != self._word:
+                raise self._error("was taken over by another session; close this one")
         except BaseException:
             self.roll_back()
             raise
@@ -248,28 +227,16 @@ class Store:
         finally:
             self._leave()
 
+    @contextmanager
+    def _locked(self, *, shared: bool = False) -> Iterator[None]:
+        try:
+            self._enter(shared=shared)
+            yield
+        finally:
+            self._leave()
+
     def _enter(self, *, shared: bool = False) -> None:
         """Keep the transactions of other processes out, and undo what an interrupt has left."""
-        self._check_open()
-        if self._db is not None and self._db.in_transaction:
-            self._db.execute("rollback")
-        if self._turn is None:
-            return
-        try:
-            locked = self._turn.acquire(shared=shared, patience=PATIENCE)
-        except OSError as error:
-            raise StoreError(f"store {self.path!r} cannot be locked: {error}") from None
-        if not locked:
-            raise StoreError(
-                f"store {self.path!r} cannot be used: another process has kept it locked for "
-                f"{PATIENCE:g} s; nothing was done"
-            )
-
-    def _leave(self) -> None:
-        if self._turn:
-            self._turn.release()
-
-    def _check_open(self) -> None:
         if self.closed:
             raise EngineError("this session is closed; live(store=…) opens it again")
         if self._turn is not None and os.getpid() != self._process:
@@ -277,20 +244,31 @@ class Store:
                 "this session belongs to the process that opened it, and not to one forked from "
                 "it; finish its steps with finish_in_store(), or over REST"
             )
+        if self._db.in_transaction:
+            self._db.execute("rollback")
+        if self._turn is None:
+            return
+        try:
+            locked = self._turn.acquire(shared=shared, patience=PATIENCE)
+        except OSError as error:
+            raise self._error(f"cannot be locked: {error}") from None
+        if not locked:
+            raise self._error(
+                f"cannot be used: another process has kept it locked for {PATIENCE:g} s; "
+                "nothing was done"
+            )
+
+    def _leave(self) -> None:
+        if self._turn:
+            self._turn.release()
 
     def _check_place(self) -> None:
         missing = self._held.missing() if self._held else ""
         if missing:
-            raise StoreError(
-                f"store {self.path!r} cannot be written: {missing!r} was deleted, renamed, cut or "
-                "replaced while the session was open; put it back, or save what the session "
-                "still has with session.backup(path)"
-            )
-
-    def _check_owner(self) -> None:
-        if self._word is not None and self.about(OWNER) != self._word:
-            raise StoreError(
-                f"store {self.path!r} was taken over by another session; close this one"
+            raise self._error(
+                f"cannot be written: {missing!r} was deleted, renamed, cut or replaced while the "
+                "session was open; put it back, or save what the session still has with "
+                "session.backup(path)"
             )
 
     def own(self) -> None:
@@ -300,14 +278,14 @@ class Store:
         try:
             owner = FileLock(self.path + ".owner")
         except OSError as error:
-            raise StoreError(
-                f"store {self.path!r} cannot be owned: {error.strerror} ({error.filename!r}); "
+            raise self._error(
+                f"cannot be owned: {error.strerror} ({error.filename!r}); "
                 "the store needs this file for a lock: remove what is in its place"
             ) from None
         if not owner.acquire():
             owner.close()
-            raise StoreError(
-                f"store {self.path!r} is being played by another session; "
+            raise self._error(
+                "is being played by another session; "
                 "close that one first, or finish its steps through its REST endpoint"
             )
         self._owner = owner
@@ -321,24 +299,22 @@ class Store:
         with self.lock:
             first, self.closed = not self.closed, True
             try:
-                if first and self._db is not None:
-                    self._close_database(self._db)
+                if first and hasattr(self, "_db"):
+                    self._close_database()
             finally:
                 for one in (self._owner, self._turn):
                     if one is not None:
                         one.close()  # the file stays: the next process must find the same one
 
-    def _close_database(self, db: sqlite3.Connection) -> None:
-        """Close the connection; the last one leaves a database without a log beside it."""
+    def _close_database(self) -> None:
         try:
-            if self._turn:
-                self._turn.acquire(patience=PATIENCE)
-        except OSError:
-            pass  # closing works without the lock
+            if self._turn:  # the last to close leaves a database without a log beside it
+                with suppress(OSError):  # closing works without the lock
+                    self._turn.acquire(patience=PATIENCE)
         finally:
             if self._held is not None:
                 self._held.close()
-            db.close()
+            self._db.close()
 
     # --- statements -------------------------------------------------------------------------------
 
@@ -349,8 +325,7 @@ class Store:
     def do_many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Execute a statement in a transaction once for each row."""
         if not self.in_transaction:  # SQLite ends it by itself on a full disk
-            raise StoreError(f"store {self.path!r} cannot be written: its transaction has ended")
-        assert self._db is not None
+            raise self._error("cannot be written: its transaction has ended")
         try:
             self._db.executemany(statement, rows)
         except sqlite3.Error as error:
@@ -358,41 +333,36 @@ class Store:
 
     def one(self, query: str, values: tuple[Any, ...] = ()) -> Any:
         """Return the first row of a query, or None."""
-        rows = self.all(query, values)
-        return rows[0] if rows else None
+        return next(iter(self.all(query, values)), None)
 
     def all(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         """Return all rows of a query."""
         with self.lock:
             if self.in_transaction:
                 return self._execute(query, values)
-            try:
-                self._enter(shared=True)
+            with self._locked(shared=True):
                 return self._execute(query, values)
-            finally:
-                self._leave()
 
     def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        assert self._db is not None
         try:
             return self._db.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise self._failure(error) from None
 
     def _failure(self, error: sqlite3.Error) -> StoreError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in DAMAGED or "decode" in str(error):  # text that cannot be decoded
+        if _code(error) in DAMAGED or "decode" in str(error):  # text that cannot be decoded
             return self.damaged(str(error))
-        return StoreError(
-            f"store {self.path!r} cannot be written: {_reason(error)}; nothing was done"
-        )
+        return self._error(f"cannot be written: {_reason(error)}; nothing was done")
 
     def damaged(self, what: str) -> StoreError:
         """Return the error that reports damage."""
-        return StoreError(
-            f"store {self.path!r} is damaged or was changed by hand: {what}; put a copy made by "
+        return self._error(
+            f"is damaged or was changed by hand: {what}; put a copy made by "
             "session.backup(path) in its place, or start a session in a new file"
         )
+
+    def _error(self, problem: str) -> StoreError:
+        return StoreError(f"store {self.path!r} {problem}")
 
     def changed_outside(self) -> bool:
         """Return whether another process has committed something since the last call."""
@@ -402,25 +372,19 @@ class Store:
 
     def backup(self, path: str | Path) -> None:
         """Copy the whole store into a new file, while it is in use; see `Session.backup`."""
-        made = False
+        new = False
         try:
-            if str(path) in ("", IN_MEMORY) or Path(path).exists():
-                raise ScenarioError(f"path must be a new file, got {str(path)!r}")
-            made = True
-            with self.lock, closing(sqlite3.connect(path)) as copy:
-                try:
-                    self._enter(shared=True)
-                    assert self._db is not None
+            new = str(path) not in ("", IN_MEMORY) and not Path(path).exists()
+            if new:
+                with self.lock, closing(sqlite3.connect(path)) as copy, self._locked(shared=True):
                     self._db.backup(copy)
-                finally:
-                    self._leave()
-        except ScenarioError:
-            raise
         except (sqlite3.Error, OSError, ValueError, TypeError) as error:
-            if made:
+            if new:
                 with suppress(OSError, ValueError):
                     Path(path).unlink(missing_ok=True)  # half a copy is useless
             raise ScenarioError(f"path {str(path)!r} cannot be written: {_reason(error)}") from None
+        if not new:
+            raise ScenarioError(f"path must be a new file, got {str(path)!r}")
 
     # --- the description of the session -----------------------------------------------------------
 
@@ -436,14 +400,11 @@ class Store:
     @property
     def empty(self) -> bool:
         """Whether the store holds no session yet."""
-        return (
-            self.one(
-                "select 1 from (select key from about where key != ? union all "
-                "select kind from inputs union all select step from waits) limit 1",
-                (OWNER,),
-            )
-            is None
+        query = (
+            "select 1 from (select key from about where key != ? union all "
+            "select kind from inputs union all select step from waits) limit 1"
         )
+        return self.one(query, (OWNER,)) is None
 
     def parsed(self, text: str | None) -> Any:
         """Return the value of a JSON text of the store; None for no text."""
@@ -464,11 +425,8 @@ class Store:
 
         A session is replayed into them, so that nothing has to be written.
         """
-        try:
-            self._enter()
-        finally:
-            self._leave()  # memory is this connection's own
-        self._execute("begin")
+        with self._locked():  # no longer: memory is this connection's own
+            self._execute("begin")
         for statement in DERIVED.split(";"):
             words = statement.replace("create table ", "create table temp.")
             self._execute(words.replace("create index ", "create index temp."))
@@ -476,23 +434,19 @@ class Store:
     def first_difference(self, *, counted_late: bool) -> str:
         """Return a record that differs from the replay since `begin_replay`, or nothing.
 
-        Records with a finish that waits to be played are skipped. So are the checks of a record
-        that waits if they are `counted_late`: only when the session is looked at.
+        Records with a finish that waits to be played are skipped, and so are the checks of a
+        record that waits if they are `counted_late`: only when the session is looked at.
         """
         if self._turn:
             self._turn.acquire(shared=True, patience=PATIENCE)
         apart = "serial_number not in (select serial_number from main.inputs where instant is null)"
-        for table, key, where in (
-            ("waits", "serial_number", apart),
-            ("fields", "instance", "true"),
-            ("deadlines", "serial_number", "true"),
-        ):
+        keys = {"waits": "serial_number", "fields": "instance", "deadlines": "serial_number"}
+        for table, key in keys.items():
+            where = apart if table == "waits" else "true"
             names = [row[1] for row in self.all(f"pragma main.table_info({table})")]
             if counted_late:
-                names = [
-                    f"iif(state = 'waiting', 0, {name})" if "checks" in name else name
-                    for name in names
-                ]
+                waits = "iif(state = 'waiting', 0, {})"
+                names = [waits.format(one) if "checks" in one else one for one in names]
             rows = f"select {', '.join(names)} from {{}}.{table} where {where}"
             kept, replayed = rows.format("main"), rows.format("temp")
             for one, other in ((kept, replayed), (replayed, kept)):
@@ -513,21 +467,13 @@ def open_existing(path: object, *, read_only: bool = False) -> Store:
         exists = False
     if not exists:
         raise ScenarioError(f"store must be a session's file, got {str(path)!r}: no such file")
-    assert isinstance(path, (str, Path))
-    file = Path(path).resolve()
-    if read_only and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
-        return _copy_in_memory(file)
-    return Store(path)
-
-
-def _copy_in_memory(file: Path) -> Store:
-    """Return a store in memory with the content of a file that cannot be written."""
-    log = Path(f"{file}-wal")
-    mode = "mode=ro" if log.exists() else "immutable=1"  # without a log SQLite would create one
+    file = Path(str(path)).resolve()
+    if not read_only or (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+        return Store(file)
+    mode = "mode=ro" if Path(f"{file}-wal").exists() else "immutable=1"  # it would create a log
     copy = Store()
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True)) as source:
-            assert copy._db is not None
             source.backup(copy._db)
     except sqlite3.Error as error:
         raise StoreError(f"store {str(file)!r} cannot be read: {_reason(error)}") from None
@@ -545,6 +491,9 @@ def as_json(data: Any) -> str | None:
     return None if data is None else json.dumps(data, allow_nan=False)
 
 
+def _code(error: BaseException) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
 def _reason(error: Exception) -> str:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return REASONS.get(code, str(error))
+    return REASONS.get(_code(error), str(error))

@@ -44,9 +44,6 @@ def readable_file(path: str | Path, ending: str, called: str = "path") -> Path:
     """Return the path of a file to read, or of an example, which needs no ending.
 
     Messages call the argument `called`; an unknown example is an error that lists all of them.
-
-    >>> readable_file("example:person", SCENARIO).name
-    'person.toml'
     """
     place = argument(called, path, file_name)
     if not str(path).startswith(PREFIX):

@@ -169,14 +169,11 @@ class AsyncStep(Element):
 
 
 def _conditions(value: Mapping[str, Any] | None) -> Mapping[str, tuple[Any, ...]]:
-    """Return the values that data fields may have, each a tuple of alternatives."""
     given = {} if value is None else value
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise InvalidValue("must map names of data fields to values, such as {'approved': True}")
     several = {k: v if isinstance(v, (list, tuple)) else (v,) for k, v in given.items()}
-    return {
-        units.any_text(name): tuple(map(_condition, values)) for name, values in several.items()
-    }
+    return {units.any_text(k): tuple(map(_condition, values)) for k, values in several.items()}
 
 
 def _condition(value: Any) -> Any:
@@ -223,7 +220,6 @@ class Branch:
 
 
 def _branches(value: Sequence[Branch | tuple[float, Sequence[Element]]]) -> tuple[Branch, ...]:
-    """Return branches, also from pairs such as ``(0.8, [Step(...)])``."""
     if not isinstance(value, (list, tuple)) or len(value) < 2:
         raise InvalidValue("must be a list of two or more branches such as (0.8, [Step('ship')])")
     pairs = [part for part in value if not isinstance(part, Branch)]
@@ -311,8 +307,7 @@ class Process:
         Its elements, in order.
     first_activation
         Number of the first step; the others follow in written order. It is the second half of a
-        serial number: with ``first_activation=30`` the second step of instance 5 waits as
-        ``5_31``.
+        serial number: with ``first_activation=30`` the second step of instance 5 waits as ``5_31``.
     """
 
     name: str = field(converter=units.text)
@@ -321,10 +316,8 @@ class Process:
 
     def __attrs_post_init__(self) -> None:
         if _too_much(self.steps, MOST_NESTED):
-            raise ScenarioError(
-                f"Process.steps must hold {LAST_ACTIVATION:,} elements at most, nested no deeper "
-                f"than {MOST_NESTED}"
-            )
+            most = f"{LAST_ACTIVATION:,} elements at most, nested no deeper than {MOST_NESTED}"
+            raise ScenarioError(f"Process.steps must hold {most}")
         seen: set[str] = set()
         for name in (element.name for element in self.parts()):
             if name in seen:

@@ -380,11 +380,7 @@ def _value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
 
 
 def told_apart(strategies: Sequence[Strategy]) -> tuple[str, ...]:
-    """Return a label for each strategy; equal labels also show the parameters that differ.
-
-    >>> told_apart([sim.Callback("50ms"), sim.Callback("1s"), sim.Polling("1min")])
-    ('callback, delay 50 ms', 'callback, delay 1 s', 'polling 1 min')
-    """
+    """Return a label for each strategy; equal labels also show the parameters that differ."""
     labels = []
     for one in strategies:
         alike = [other for other in strategies if other.label == one.label]

@@ -21,11 +21,7 @@ _BUCKET = re.compile(r"(\d{1,12})\s+refilled\s+(\S.*)")
 
 @frozen(field_transformer=name_errors)
 class SlidingWindow:
-    """At most `most` requests in any interval of `seconds` (a connector of K2: 100 in 60 s).
-
-    >>> str(SlidingWindow(100, "1min"))
-    '100 per 1min'
-    """
+    """At most `most` requests in any interval of `seconds` (a connector of K2: 100 in 60 s)."""
 
     most: int = field(converter=units.count)
     seconds: float = field(converter=units.positive_duration)
@@ -37,11 +33,7 @@ class SlidingWindow:
 
 @frozen(field_transformer=name_errors)
 class TokenBucket:
-    """A burst of `size` requests, then `rate`; full at first (Step Functions: 3,000, and 500/s).
-
-    >>> str(TokenBucket(3000, "500/s"))
-    '3000 refilled 500/s'
-    """
+    """A burst of `size` requests, then `rate`; full at first (Step Functions: 3,000, and 500/s)."""
 
     size: int = field(converter=units.count)
     rate: Rate = field(converter=units.rate)
@@ -54,11 +46,7 @@ RateLimit = SlidingWindow | TokenBucket
 
 
 def rate_limit(value: str | RateLimit | None) -> RateLimit | None:
-    """Return a rate limit, also from ``"100 per 60 s"`` or ``"3000 refilled 500/s"``.
-
-    >>> rate_limit("100/60s")
-    SlidingWindow(most=100, seconds=60.0)
-    """
+    """Return a rate limit, also from ``"100 per 60 s"`` or ``"3000 refilled 500/s"``."""
     if value is None or isinstance(value, RateLimit):
         return value
     if isinstance(value, str):

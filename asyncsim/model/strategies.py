@@ -151,13 +151,7 @@ class Strategy(Described):
 
 
 def specification_of(strategy: Strategy) -> StrategySpecification | None:
-    """Return the specification of a strategy; None if its very class does not have one.
-
-    >>> specification_of(sim.Polling("1min")).schedule.interval
-    60.0
-    >>> specification_of(type("Patient", (sim.Polling,), {})("1min")) is None
-    True
-    """
+    """Return the specification of a strategy; None if its very class does not have one."""
     found = own_specification(strategy, StrategySpecification, "a StrategySpecification")
     if found and found.schedule and "next_check" in vars(type(strategy)):
         name = type(strategy).__name__

@@ -23,33 +23,19 @@ from asyncsim.plots.style import (
     with_unresumed,
 )
 
-SHORTEST = 1e-3
-"""Latencies below a millisecond are drawn at it, because a logarithmic axis has no zero."""
+SHORTEST = 1e-3  # latencies below it are drawn at it, because a logarithmic axis has no zero
 MOST_POINTS = 2000
-
-
-def with_legend(ax: Axes, legend: bool) -> Axes:
-    """Return the Axes, with a legend if wanted."""
-    if legend and ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize=9)
-    return ax
 
 
 def latency_distribution(
     latencies: Mapping[str, Floats],
     ax: Axes | None = None,
     out_of: Mapping[str, int] | None = None,
-    legend: bool = True,
 ) -> Axes:
     """Draw the share of waits that resumed within a time, one line per strategy.
 
-    Parameters
-    ----------
-    latencies
-        Resume latencies in seconds, by strategy.
-    out_of
-        Number of all waits by strategy: with unresumed waits a line ends below 1, and the legend
-        shows their share.
+    `latencies` are in seconds, by strategy. `out_of` is the number of all waits: with unresumed
+    ones a line ends below 1, and its label shows their share.
     """
     ax = ax or figure(1)[1][0]
     looks = look(latencies)
@@ -57,13 +43,13 @@ def latency_distribution(
     for label, values in latencies.items():
         waits = out_of[label] if out_of else len(values)
         text = with_unresumed(label, 1 - len(values) / waits if waits else 0.0)
+        style = looks[label] | {"marker": None}
         if not len(values):
-            ax.plot([], [], label=text, lw=2, **(looks[label] | {"marker": None}))
+            ax.plot([], [], label=text, lw=2, **style)
             continue
         ordered = np.maximum(np.sort(values), SHORTEST)
         share = np.arange(1, len(ordered) + 1) / waits
         keep = np.unique(np.linspace(0, len(ordered) - 1, MOST_POINTS).astype(int))
-        style = looks[label] | {"marker": None}
         ax.step(ordered[keep], share[keep], where="post", label=text, lw=2, **style)
         if waits > len(ordered):  # the others never resume
             ax.axhline(share[-1], color=style["color"], lw=1, ls=":")
@@ -72,67 +58,48 @@ def latency_distribution(
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter("{x:.0%}")
     tidy(ax, "How late are steps resumed?", "resume latency", "share of waits resumed by then")
-    return with_legend(ax, legend)
+    return ax
 
 
-def overhead_against_latency(
-    table: pd.DataFrame, ax: Axes | None = None, legend: bool = True
-) -> Axes:
+def overhead_against_latency(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw requests against latency, one point per strategy: lower left is better.
 
-    Parameters
-    ----------
-    table
-        One row per strategy (the index); ``latency`` in seconds and ``requests`` per wait, each
-        with ``latency_half_width`` and ``requests_half_width``; optionally ``unresumed``, the share
-        of waits without latency.
+    `table` has one row per strategy (the index): ``latency`` in seconds and ``requests`` per wait,
+    each with its ``_half_width``; optionally ``unresumed``, the share of waits without latency.
     """
     ax = ax or figure(1)[1][0]
     looks = look(table.index)
     latency = table["latency"].clip(lower=SHORTEST)
     unresumed = table["unresumed"] if "unresumed" in table else latency * 0.0
     for label in table.index:
-        style = looks[label]
+        row, style = table.loc[label], looks[label]
         ax.errorbar(
-            latency[label],
-            table.loc[label, "requests"],
-            xerr=min(table.loc[label, "latency_half_width"], latency[label] * 0.99),
-            yerr=table.loc[label, "requests_half_width"],
-            fmt=style["marker"],
-            color=style["color"],
-            ms=10,
-            capsize=4,
+            latency[label], row["requests"], yerr=row["requests_half_width"],
+            xerr=min(row["latency_half_width"], latency[label] * 0.99), fmt=style["marker"],
+            color=style["color"], ms=10, capsize=4,
             label=with_unresumed(label, unresumed[label]),
-        )
+        )  # fmt: skip
     if latency.notna().any():
-        time_axis(ax, float(latency.min()) / 3, float(latency.max()) * 3)
-        ax.set_xlim(float(latency.min()) / 3, float(latency.max()) * 3)
+        low, high = float(latency.min()) / 3, float(latency.max()) * 3
+        time_axis(ax, low, high)
+        ax.set_xlim(low, high)
     ax.set_yscale("symlog", linthresh=1.0)
     ax.set_ylim(0, max(2.0, float(table["requests"].max(skipna=True)) * 2))
     ax.yaxis.set_major_formatter("{x:g}")
     late = "mean resume latency" + " of resumed waits" * bool((unresumed > 0).any())
     tidy(ax, "Overhead and latency", late, "requests per wait")
-    return with_legend(ax, legend)
+    return ax
 
 
-def load_around_batch(
-    open_waits: Mapping[str, pd.DataFrame],
-    span: tuple[float, float] | None = None,
-    ax: Axes | None = None,
-    legend: bool = True,
-) -> Axes:
-    """Draw the open waits around the time when most of them resume.
+def load_around_batch(open_waits: Mapping[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
+    """Draw the open waits while those of the first busy night drain.
 
-    Parameters
-    ----------
-    open_waits
-        ``time`` (seconds), ``time_at`` (timestamps) and ``open`` per time bin, by strategy.
-    span
-        First and last second to show; by default the drain of the first busy night.
+    `open_waits` has ``time`` (seconds), ``time_at`` (timestamps) and ``open`` per time bin, by
+    strategy.
     """
     ax = ax or figure(1)[1][0]
     looks = look(open_waits)
-    first, last = span if span is not None else drain_span(open_waits)
+    first, last = drain_span(open_waits)
     for label, table in open_waits.items():
         shown = table[(table["time"] >= first) & (table["time"] <= last)]
         at, count = shown["time_at"].tolist(), shown["open"].tolist()
@@ -145,24 +112,21 @@ def load_around_batch(
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     tidy(ax, "Open waits over time", f"clock ({readable(last - first)} shown)", "open waits")
-    return with_legend(ax, legend)
+    return ax
 
 
 def drain_span(open_waits: Mapping[str, pd.DataFrame]) -> tuple[float, float]:
     """Return the span in which the waits of the first busy night drain, with a margin."""
     first, last = np.inf, -np.inf
     for table in open_waits.values():
-        count = table["open"].to_numpy()
+        count, time = table["open"].to_numpy(), table["time"].to_numpy()
         if not count.any():
             continue
         peak = int(count.argmax())
+        fallen = np.flatnonzero(count[peak:] < 0.99 * count[peak])  # where draining begins
         below = np.flatnonzero(count[peak:] <= 0.02 * count[peak])
-        end = peak + int(below[0]) if len(below) else len(count) - 1
-        # Draining begins where the number falls below its peak
-        fallen = np.flatnonzero(count[peak:] < 0.99 * count[peak])
-        begin = peak + int(fallen[0]) if len(fallen) else peak
-        first = min(first, float(table["time"].iloc[begin]))
-        last = max(last, float(table["time"].iloc[end]))
+        first = min(first, float(time[peak + fallen[0] if len(fallen) else peak]))
+        last = max(last, float(time[peak + below[0] if len(below) else -1]))
     if not np.isfinite(first):
         return 0.0, 1.0
     room = max(last - first, 60.0)
@@ -174,13 +138,8 @@ def frontier(
 ) -> Axes:
     """Draw strategies by two metrics: lower left is better; dominated strategies are pale.
 
-    Parameters
-    ----------
-    table
-        One row per strategy: ``strategy``, both metrics with ``_low`` and ``_high``, and
-        ``on_frontier`` (yes, perhaps, no).
-    metrics, units
-        Names of the metrics on the x and y axes, and their units.
+    `table` has one row per strategy: ``strategy``, both metrics with ``_low`` and ``_high``, and
+    ``on_frontier`` (yes, perhaps, no).
     """
     ax = ax or figure(1)[1][0]
     across, upwards = metrics
@@ -211,11 +170,8 @@ def frontier(
 def herd_drained(herds: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the drain time of herds over their size, with the closed form as a line.
 
-    Parameters
-    ----------
-    herds
-        One row per herd: ``herd`` (its size), ``drained`` and ``theory`` in seconds, ``never``
-        (number of unresumed waits).
+    `herds` has ``herd`` (its size), ``drained`` and ``theory`` in seconds, and ``never`` (number of
+    unresumed waits) per herd.
     """
     ax = ax or figure(1)[1][0]
     ordered = herds.sort_values("herd")

@@ -1,4 +1,4 @@
-"""A metric over one field as lines, over two as a map, and an answer marked among them."""
+"""A metric over one field or two, with an answer marked; over replications, and over cycles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from asyncsim.plots.style import (
+    BLUE,
+    GREEN,
     GREY,
+    ORANGE,
     WIDE,
     Floats,
     figure,
@@ -26,13 +29,13 @@ from asyncsim.plots.style import (
 )
 
 MOST_TICKS = 8
-MOST_NUMBERS = 60
-"""Most cells of a map whose values are written in."""
-NEAR = 3.0
-"""Values within this factor of an answer and its interval are near it."""
+MOST_NUMBERS = 60  # cells of a map whose values are written in
+NEAR = 3.0  # values within this factor of an answer and its interval are near it
+ROUNDING = 1e-6
+Answer = tuple[float | None, float | None, float | None]  # with its ends; None where there is none
 
 
-def figure_over_field(
+def metric_over_field(
     lines: Mapping[str, pd.DataFrame],
     xlabel: str,
     ylabel: str,
@@ -42,22 +45,15 @@ def figure_over_field(
 ) -> Axes:
     """Draw a metric over a field: per strategy a line, and its interval as a band.
 
-    Parameters
-    ----------
-    lines
-        By strategy: ``x, mean, low, high``.
-    ticks
-        Labels of the x axis, by value.
-    joined
-        Whether points are joined; otherwise, as where other fields differ, they have error bars.
+    `lines` has ``x, mean, low, high`` by strategy, `ticks` the labels of the x axis by value.
+    Points that are not `joined`, as where other fields differ, have error bars.
     """
     ax = ax or figure(1)[1][0]
     looks = look(lines)
     for label, table in lines.items():
         known = table.dropna(subset="mean").sort_values("x")
         x, mean = known["x"].to_numpy(), known["mean"].to_numpy()
-        low = known["low"].fillna(known["mean"]).to_numpy()
-        high = known["high"].fillna(known["mean"]).to_numpy()
+        low, high = (known[end].fillna(known["mean"]).to_numpy() for end in ("low", "high"))
         style = looks[label]
         if joined:
             ax.plot(x, mean, label=label, lw=2, ms=5, **style)
@@ -74,7 +70,7 @@ def figure_over_field(
     return ax
 
 
-def figure_over_two_fields(
+def metric_over_two_fields(
     values: ArrayLike,
     columns: Sequence[str],
     rows: Sequence[str],
@@ -85,18 +81,9 @@ def figure_over_two_fields(
 ) -> AxesImage:
     """Draw a metric as a heat map with its values written in; return the image for a colour bar.
 
-    Parameters
-    ----------
-    values
-        Rows × columns; NaN for missing values.
-    columns, rows
-        The values of the two fields.
-    labels
-        Title, and names of the fields across and upwards.
-    span
-        Smallest and largest value of the colour scale.
-    unresumed
-        Rows × columns: unresumed share of the waits, written below the value.
+    `values` are rows × columns, NaN where missing; `labels` are the title and the names of the
+    fields across and upwards, `span` the ends of the colour scale, `unresumed` the unresumed share
+    of the waits, rows × columns, written below the value.
     """
     ax = ax or figure(1)[1][0]
     shown: Floats = np.asarray(values, dtype=float)
@@ -121,20 +108,8 @@ def figure_over_two_fields(
     return image
 
 
-def mark_answer(
-    ax: Axes, found: tuple[float | None, float | None, float | None], bound: float | None = None
-) -> Axes:
-    """Mark an answer and its interval on the x axis, and the bound of the target.
-
-    Parameters
-    ----------
-    ax
-        Axes of a metric over a field.
-    found
-        The answer and the ends of its interval; None where there is none.
-    bound
-        A horizontal line, if there is one.
-    """
+def mark_answer(ax: Axes, found: Answer, bound: float | None = None) -> Axes:
+    """Mark an answer and its interval on the x axis, and a bound as a horizontal line."""
     value, low, high = found
     if low is not None and high is not None:
         ax.axvspan(low, high, color=GREY, alpha=0.15, lw=0)
@@ -145,18 +120,8 @@ def mark_answer(
     return ax
 
 
-def near(
-    table: pd.DataFrame, found: tuple[float | None, float | None, float | None]
-) -> pd.DataFrame:
-    """Return the evaluations near an answer and its interval, within a factor of `NEAR`.
-
-    Parameters
-    ----------
-    table
-        Evaluations with ``x``, above zero.
-    found
-        As in `mark_answer`; without an answer all are near.
-    """
+def near(table: pd.DataFrame, found: Answer) -> pd.DataFrame:
+    """Return the evaluations (``x``) near an answer and its interval; all without an answer."""
     value, *ends = found
     if value is None or not (table["x"] > 0).all():
         return table
@@ -165,26 +130,92 @@ def near(
 
 
 def spread_out(ax: Axes, table: pd.DataFrame, scale: str) -> Axes:
-    """Choose scales that separate small and large values.
+    """Choose scales that separate small and large values of a table, ``x`` and ``mean``.
 
-    Parameters
-    ----------
-    table
-        What is drawn: ``x`` and ``mean``.
-    scale
-        What the x axis is: ``"duration"`` (seconds), ``"whole number"`` or any other.
+    `scale` is that of the x axis: ``"duration"`` (seconds), ``"whole number"`` or any other.
     """
-    times = scale == "duration"
     x, y = table["x"], table["mean"]
-    if len(table) and x.min() > 0 and x.max() > WIDE * x.min():
-        if times:
-            time_axis(ax, float(x.min()), float(x.max()))
-        else:
-            ax.set_xscale("log")
-    elif times and len(table):
-        plain_time_axis(ax, float(x.min()), float(x.max()))
+    wide = x.min() > 0 and x.max() > WIDE * x.min()
+    if scale == "duration" and len(table):
+        (time_axis if wide else plain_time_axis)(ax, float(x.min()), float(x.max()))
+    elif wide:
+        ax.set_xscale("log")
     elif scale == "whole number":
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(table) and y.min() > 0 and y.max() > WIDE * y.min():
+    if y.min() > 0 and y.max() > WIDE * y.min():
         ax.set_yscale("log")
     return ax
+
+
+# --- over replications, and over cycles -----------------------------------------------------------
+
+
+def cumulative_mean(
+    table: pd.DataFrame,
+    ylabel: str,
+    reached: int | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the mean of the first n replications with its interval, over n.
+
+    `table` has ``n, value, mean, low, high``; `reached` is the number of replications at which the
+    interval was narrow enough.
+    """
+    ax = ax or figure(1, width=7.0)[1][0]
+    n, seen = table["n"], table[table["low"].notna()]
+    ax.plot(n, table["value"], ".", color=GREY, alpha=0.5, ms=5, label="single replications")
+    ax.plot(n, table["mean"], color=BLUE, lw=2, label="mean so far")
+    ax.fill_between(seen["n"], seen["low"], seen["high"], color=BLUE, alpha=0.2, lw=0)
+    if reached is not None:
+        ax.axvline(reached, color=ORANGE, lw=1.5, ls="--", label="narrow enough from here")
+    # The interval of two or three values is too wide for the scale
+    late = seen.loc[seen["n"] >= 5, ["low", "high"]].to_numpy(dtype=float)
+    _limits(ax, np.concatenate([late.ravel(), table["value"].to_numpy(dtype=float)]))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    tidy(ax, "", "replications", ylabel)
+    return ax
+
+
+def warm_up(
+    series: Floats,
+    smooth: Floats,
+    truncated: int,
+    ylabel: str,
+    xlabel: str,
+    interval: tuple[float, float, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a series, its moving average, the warm-up, and the estimate over the rest (Welch).
+
+    `series` has the means per cycle, averaged over replications, `smooth` the moving average of its
+    beginning; the first `truncated` cycles are the warm-up, `interval` is the estimate with its
+    ends, drawn over the rest.
+    """
+    ax = ax or figure(1, width=7.0)[1][0]
+    cycles = np.arange(1, len(series) + 1)
+    ax.plot(cycles, series, ".-", color=GREY, alpha=0.5, lw=1, ms=5, label="mean per cycle")
+    ax.plot(cycles[: len(smooth)], smooth, color=BLUE, lw=2, label="moving average")
+    if truncated:
+        ax.axvspan(0.5, truncated + 0.5, color=ORANGE, alpha=0.15, lw=0, label="warm-up")
+    if interval is not None and np.isfinite(interval[0]):
+        mean, low, high = interval
+        rest = cycles[truncated:]
+        ax.plot(rest, np.full(len(rest), mean), color=GREEN, lw=2, ls="--", label="estimate")
+        if np.isfinite([low, high]).all():
+            ax.fill_between(rest, low, high, color=GREEN, alpha=0.2, lw=0)
+    ax.set_xlim(0.5, len(series) + 0.5)
+    _limits(ax, np.concatenate([series, interval or ()]))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize=9)
+    tidy(ax, "", xlabel, ylabel)
+    return ax
+
+
+def _limits(ax: Axes, shown: Floats) -> None:
+    """Set limits of the y axis; a constant gets a wide range, so that rounding is invisible."""
+    shown = shown[np.isfinite(shown)]
+    if len(shown):
+        low, high = float(shown.min()), float(shown.max())
+        alike = high - low <= ROUNDING * abs(high)
+        room = (abs(high) / 2 or 1.0) if alike else 0.05 * (high - low)
+        ax.set_ylim(low - room, high + room)

@@ -19,17 +19,14 @@ from asyncsim.plots.style import (
 )
 
 MOST_POINTS = 1000
-FARTHEST = 3.0
-"""Largest distance drawn, in half-widths of an interval."""
+FARTHEST = 3.0  # distance drawn, in half-widths of an interval
 
 
 def arrival_rates(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw fitted rates by hour as steps, with intervals as bands, one line per kind of day.
 
-    Parameters
-    ----------
-    table
-        ``days`` (text), ``hour`` (0 to 23, or missing for all), ``rate, low, high`` per hour.
+    `table` has ``days`` (text), ``hour`` (0 to 23, or missing for all), and ``rate, low, high`` per
+    hour.
     """
     ax = ax or figure(1, width=8.0)[1][0]
     for k, (days, rows) in enumerate(table.groupby("days", sort=False)):
@@ -39,7 +36,10 @@ def arrival_rates(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         at = np.append(rows["hour"].to_numpy(dtype=float), float(rows["hour"].iloc[-1]) + 1)
         rate, low, high = (np.append(rows[c], rows[c].iloc[-1]) for c in ("rate", "low", "high"))
         colour, line = COLOURS[k % len(COLOURS)], LINES[k // len(COLOURS) % len(LINES)]
-        ax.step(at, rate, where="post", color=colour, ls=line, lw=2, label=_short(str(days)))
+        label = str(days)
+        if label.count(",") > 1 and label in "Mon, Tue, Wed, Thu, Fri, Sat, Sun":  # in a row
+            label = f"{label[:3]}–{label[-3:]}"
+        ax.step(at, rate, where="post", color=colour, ls=line, lw=2, label=label)
         ax.fill_between(at, low, high, step="post", color=colour, alpha=0.2, lw=0)
     ax.set(xlim=(0, 24), xticks=range(0, 25, 4))
     ax.set_ylim(bottom=0)
@@ -47,14 +47,6 @@ def arrival_rates(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.legend(frameon=False, fontsize=9)
     tidy(ax, "Arrivals: fitted rate and its interval", "time of day", "arrivals per hour")
     return ax
-
-
-def _short(days: str) -> str:
-    names = days.split(", ")
-    week = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
-    if len(names) > 2 and names == week[week.index(names[0]) :][: len(names)]:
-        return f"{names[0]}–{names[-1]}"
-    return days
 
 
 def completions_by_clock(
@@ -65,14 +57,8 @@ def completions_by_clock(
 ) -> Axes:
     """Draw completions by time of day, and the window of a batch or of working hours.
 
-    Parameters
-    ----------
-    clocks
-        Times of day in seconds.
-    window
-        Its start and length in seconds, or None.
-    labels
-        Meaning of the window, for the title, and its length in words.
+    `clocks` are times of day in seconds; `window` is its start and length in seconds, `labels` its
+    meaning, for the title, and its length in words.
     """
     ax = ax or figure(1, width=8.0)[1][0]
     counts, edges = np.histogram(clocks / 3600, bins=np.arange(0, 24.01, 0.25))
@@ -83,18 +69,13 @@ def completions_by_clock(
             ax.axvspan(begin, begin + length, color=ORANGE, alpha=0.25, lw=0, zorder=0)
         ax.axvline(start, color=ORANGE, lw=2)
         ax.annotate(
-            f"{labels[1]} ",
-            (start, 0.97), xycoords=("data", "axes fraction"), ha="right" if start > 8 else "left",
-            va="top", fontsize=9, color="#A04300",
+            f"{labels[1]} ", (start, 0.97), xycoords=("data", "axes fraction"), color="#A04300",
+            ha="right" if start > 8 else "left", va="top", fontsize=9,
         )  # fmt: skip
     ax.set(xlim=(0, 24), xticks=range(0, 25, 4))
     ax.xaxis.set_major_formatter("{x:.0f}:00")
-    tidy(
-        ax,
-        f"Completions by time of day: {labels[0]}",
-        "time of day",
-        "completions in a quarter of an hour",
-    )
+    title = f"Completions by time of day: {labels[0]}"
+    tidy(ax, title, "time of day", "completions in a quarter of an hour")
     return ax
 
 
@@ -107,14 +88,8 @@ def times_and_distribution(
 ) -> Axes:
     """Draw the cumulative distributions of a log and of the best fit.
 
-    Parameters
-    ----------
-    times
-        In seconds, sorted.
-    grid, share
-        Times, and the fitted share below each; None without a fit.
-    names
-        Name of the time, and of the fitted distribution.
+    `times` are in seconds, sorted; `share` is the fitted share below each of `grid`, None without a
+    fit; `names` are those of the time and of the fitted distribution.
     """
     ax = ax or figure(1)[1][0]
     keep = np.unique(np.linspace(0, len(times) - 1, MOST_POINTS).astype(int))
@@ -134,12 +109,8 @@ def quantiles_against(
 ) -> Axes:
     """Draw quantiles of the log over those of the best fit; they agree on the diagonal.
 
-    Parameters
-    ----------
-    times, quantiles
-        In seconds, both sorted; None without a fit.
-    names
-        Name of the time, and of the fitted distribution.
+    `times` and `quantiles` (None without a fit) are in seconds and sorted; `names` are those of the
+    time and of the fitted distribution.
     """
     ax = ax or figure(1)[1][0]
     tidy(ax, f"{names[0]}: quantiles", f"{names[1]} distribution", "log")
@@ -162,10 +133,7 @@ def quantiles_against(
 def metrics_checked(table: pd.DataFrame, ax: Axes) -> Axes:
     """Draw the position of each metric of a log in its interval, one row per metric.
 
-    Parameters
-    ----------
-    table
-        ``figure, log, low, high, within``.
+    `table` has ``figure, log, low, high, within``.
     """
     middle = (table["low"] + table["high"]) / 2
     half = (table["high"] - table["low"]) / 2

@@ -15,23 +15,25 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-NAMED = re.compile(r"(?!.*\\mathdefault).*\$.*", re.DOTALL)
-"""A text with a dollar sign, except powers of ten on a logarithmic axis."""
 Floats = NDArray[np.float64]
-
+# A text with a dollar sign, except powers of ten on a logarithmic axis
+NAMED = re.compile(r"(?!.*\\mathdefault).*\$.*", re.DOTALL)
+# Okabe and Ito's palette (2008), with Tol's wine and grey: safe for colour-blind readers
 COLOURS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
     *("#882255", "#999999"),
 )
-"""Okabe and Ito's palette (2008), with Tol's wine and grey: safe for colour-blind readers."""
 BLUE, ORANGE, GREEN, PINK = COLOURS[:4]
 PALE = COLOURS[-1]
-GREY = "#666666"
-"""Colour of marks and lines that belong to no strategy."""
+GREY = "#666666"  # of marks and lines that belong to no strategy
 MARKERS = "osD^vP*<X"
 LINES = ("-", "--", "-.", ":")
-WIDE = 50
-"""Ratio of largest to smallest value above which a scale is logarithmic."""
+WIDE = 50  # ratio of largest to smallest value above which a scale is logarithmic
+TIME_TICKS = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 6 * 3600, 86400, 7 * 86400)
+TIME_STEPS = (
+    *(0.001, 0.01, 0.1, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600),
+    *(3600.0 * k for k in (2, 6, 12, 24, 48, 168)),
+)
 
 
 class PlainFigure(Figure):
@@ -57,14 +59,9 @@ def grid(
     from matplotlib import pyplot as plt  # slow to import
 
     drawn, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(width * columns, height * rows),
-        sharex=sharex,
-        layout="constrained",
-        squeeze=False,
-        FigureClass=PlainFigure,
-    )
+        rows, columns, figsize=(width * columns, height * rows), sharex=sharex,
+        layout="constrained", squeeze=False, FigureClass=PlainFigure,
+    )  # fmt: skip
     plt.close(drawn)  # otherwise a notebook shows it twice
     return drawn, list(axes.flat)
 
@@ -84,17 +81,7 @@ def look(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
 def shared_legend(
     drawn: Figure, labels: Iterable[str], texts: Mapping[str, str] | None = None
 ) -> None:
-    """Add a legend for all axes below the figure, with colour, line and marker.
-
-    Parameters
-    ----------
-    drawn
-        The figure.
-    labels
-        Labels in order of the colours.
-    texts
-        Texts to show instead of labels.
-    """
+    """Add a legend below the figure; `labels` are in order of the colours, `texts` replace some."""
     texts = texts or {}
     handles = [
         Line2D([], [], label=texts.get(label, label), lw=2, ms=8, **one)
@@ -108,15 +95,8 @@ def shared_legend(
 def heading(name: str, unit: str, lossy: bool = False) -> str:
     """Return the name of a metric in words, with its unit if it has one.
 
-    Parameters
-    ----------
-    name, unit
-        As in the table of metrics.
-    lossy
-        Whether some waits never resumed: the name then includes what the metric averages.
+    If some waits never resumed (`lossy`), the name includes what the metric averages.
 
-    Examples
-    --------
     >>> heading("mean_latency", "s"), heading("checks_per_wait", "1")
     ('mean latency [s]', 'checks per wait')
     >>> heading("mean_latency", "s", lossy=True)
@@ -129,8 +109,6 @@ def heading(name: str, unit: str, lossy: bool = False) -> str:
 def counted(name: str) -> str:
     """Return what a metric averages, if it excludes unresumed waits, or an empty text.
 
-    Examples
-    --------
     >>> counted("p95_latency"), counted("mean_cycle_time"), counted("requests")
     ('resumed waits', 'instances that are done', '')
     """
@@ -142,8 +120,6 @@ def counted(name: str) -> str:
 def percent(share: float) -> str:
     """Return a share in per cent.
 
-    Examples
-    --------
     >>> percent(0.194), percent(0.0002), percent(1.0)
     ('19.4 %', '0.02 %', '100 %')
     """
@@ -151,19 +127,8 @@ def percent(share: float) -> str:
 
 
 def with_unresumed(label: str, share: float, most: bool = False) -> str:
-    """Return the label of a strategy with its unresumed share, if any.
+    """Return the label of a strategy with its unresumed share, if any (or the largest, `most`).
 
-    Parameters
-    ----------
-    label
-        The label.
-    share
-        From 0 to 1; NaN without waits.
-    most
-        Whether it is the largest of several shares.
-
-    Examples
-    --------
     >>> with_unresumed("callback", 0.2), with_unresumed("polling", 0.0)
     ('callback (20 % never resumed)', 'polling')
     """
@@ -187,9 +152,6 @@ def readable(seconds: float) -> str:
     return f"{seconds * 1000:.3g} ms" if seconds else "0"
 
 
-TIME_TICKS = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 6 * 3600, 86400, 7 * 86400)
-
-
 def time_axis(ax: Axes, low: float, high: float) -> None:
     """Make the x axis a logarithmic time axis with ticks at usual times."""
     ax.set_xscale("log")
@@ -198,13 +160,9 @@ def time_axis(ax: Axes, low: float, high: float) -> None:
     ax.minorticks_off()
 
 
-TIME_STEPS = (0.001, 0.01, 0.1, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
-
-
 def plain_time_axis(ax: Axes, low: float, high: float) -> None:
     """Set ticks at usual times on a linear x axis of seconds."""
-    steps = [*TIME_STEPS, *(3600.0 * k for k in (2, 6, 12, 24, 48, 168))]
-    weeks = steps[-1] * math.ceil((high - low) / (7 * steps[-1]))
-    step = next((s for s in steps if (high - low) / s <= 7), weeks)
+    weeks = TIME_STEPS[-1] * math.ceil((high - low) / (7 * TIME_STEPS[-1]))
+    step = next((s for s in TIME_STEPS if (high - low) / s <= 7), weeks)
     ticks = [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
     ax.set_xticks(ticks, [readable(t) for t in ticks])

@@ -19,7 +19,7 @@ TICK_STEPS = (0.001, 0.01, 0.1, 1, 5, 15, 60, 300, 900, 3600, 6 * 3600, 86400, 7
 
 
 class _Event(NamedTuple):
-    name: str
+    event: str
     start: float
     end: float
     text: str
@@ -28,21 +28,19 @@ class _Event(NamedTuple):
 def timeline(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
     """Draw events of one wait around its completion, one row per strategy.
 
-    Parameters
-    ----------
-    tables
-        By strategy: events with ``event``, ``start``, ``end`` (seconds) and ``text``.
-    title
-        The title above all rows.
+    `tables` has ``event``, ``start``, ``end`` (seconds) and ``text`` by strategy.
     """
     n = len(tables)
     drawn, axes = grid(n, 1, width=10.0, height=1.9 + 0.6 / n, sharex=True)
-    events = {label: _events(table) for label, table in tables.items()}
-    fallback = _completion([event for row in events.values() for event in row])
+    events = {
+        label: [_Event(*row) for row in table[list(_Event._fields)].itertuples(index=False)]
+        for label, table in tables.items()
+    }
+    fallback = _completion([one for row in events.values() for one in row])
     shown = {}
     for label, row in events.items():  # completion of a later step differs between rows
-        origin = _completion(row, fallback)
-        shown[label] = [_shifted(event, origin) for event in row]
+        at = _completion(row, fallback)
+        shown[label] = [one._replace(start=one.start - at, end=one.end - at) for one in row]
     low, high = _span(shown)
     for ax, (label, row) in zip(axes, shown.items(), strict=True):
         _draw_row(ax, row, low, high)
@@ -56,15 +54,6 @@ def timeline(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
     return drawn
 
 
-def _events(table: pd.DataFrame) -> list[_Event]:
-    columns = (table[name].tolist() for name in ("event", "start", "end", "text"))
-    return [_Event(*values) for values in zip(*columns, strict=True)]
-
-
-def _shifted(event: _Event, origin: float) -> _Event:
-    return event._replace(start=event.start - origin, end=event.end - origin)
-
-
 def _signed(seconds: float) -> str:
     if abs(seconds) < 1e-9:
         return "0"
@@ -73,7 +62,7 @@ def _signed(seconds: float) -> str:
 
 def _completion(events: list[_Event], fallback: float | None = None) -> float:
     """Return the instant of completion; if it never came, the fallback or the last instant."""
-    done = [e.start for e in events if e.name == "completed" and math.isfinite(e.start)]
+    done = [e.start for e in events if e.event == "completed" and math.isfinite(e.start)]
     if done:
         return done[0]
     return max(e.start for e in events if e.start < math.inf) if fallback is None else fallback
@@ -83,9 +72,9 @@ def _span(events: Mapping[str, list[_Event]]) -> tuple[float, float]:
     """Return the time range: from the last checks before completion to the end of every row."""
     low, high = 0.0, 0.0
     for row in events.values():
-        checks = [e.start for e in row if e.name == "check" and e.start <= 0]
+        checks = [e.start for e in row if e.event == "check" and e.start <= 0]
         low = min([low, *checks[-CHECKS_SHOWN:]])
-        ends = [e.end for e in row if e.name not in ("arrived", "called")]
+        ends = [e.end for e in row if e.event not in ("arrived", "called")]
         high = max([high, *(end for end in ends if math.isfinite(end))])
     width = max(high - low, 1e-3)
     return low - width * 0.14, high + width * 0.14
@@ -93,7 +82,7 @@ def _span(events: Mapping[str, list[_Event]]) -> tuple[float, float]:
 
 def _draw_row(ax: Axes, row: list[_Event], low: float, high: float) -> None:
     """Draw one row: waiting as a bar, checks and deliveries as marks, completion as a line."""
-    at = {event.name: event.start for event in row}
+    at = {event.event: event.start for event in row}
     end = min([at[name] for name in ENDINGS if math.isfinite(at.get(name, math.inf))] + [high])
     if "armed" in at:
         start = max(at["armed"], low)
@@ -114,16 +103,16 @@ def _draw_row(ax: Axes, row: list[_Event], low: float, high: float) -> None:
 
 def _mark(ax: Axes, event: _Event, high: float) -> None:
     """Mark one check, delivery or ending."""
-    if event.name == "check":
+    if event.event == "check":
         colour = GREEN if event.text == "done" else PINK
         ax.plot(event.start, 0, marker="v", ms=11, color=colour)
         _annotate(ax, f"check: {event.text}", event.start)
-    elif event.name == "delivery":
+    elif event.event == "delivery":
         arrived = event.end if event.end <= high else event.start
         lost = event.text in ("lost", "dead letter", "rate limited")
         ax.plot(arrived, 0, marker="X" if lost else "D", ms=9, color=PINK if lost else GREEN)
         _annotate(ax, f"callback: {event.text}", arrived)
-    elif event.name in ENDINGS:
+    elif event.event in ENDINGS:
         ax.plot(event.start, 0, marker="|", ms=30, mew=3, color=GREEN)
 
 

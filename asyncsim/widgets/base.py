@@ -21,14 +21,11 @@ from asyncsim.errors import AsyncsimError, ScenarioError, SerialNumberError
 from asyncsim.live.real_time_clock import batches
 from asyncsim.live.session import Session
 
-SPEEDS = (1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0)
-"""Speeds to choose from, in simulated seconds per real second."""
+SPEEDS = (1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0)  # simulated seconds per real second
 LONG_TIME = "%a %Y-%m-%d %H:%M:%S"
 SHORT_TIME = "%a %d %b %H:%M:%S"
-INTERVAL = 0.1
-"""Shortest time between two updates, in seconds."""
-UNACKNOWLEDGED = 20
-"""Updates that are sent although no page has acknowledged one."""
+INTERVAL = 0.1  # shortest time between two updates, in seconds
+UNACKNOWLEDGED = 20  # updates that are sent although no page has acknowledged one
 
 
 def read_assets(*names: str) -> str:
@@ -44,7 +41,11 @@ class BaseWidget(anywidget.AnyWidget):
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
-        self._throttle = Throttle(self.refresh, running_loop())
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # as in a script
+            loop = None
+        self._throttle = Throttle(self.refresh, loop)
         self.on_msg(
             lambda _, message, __: self._throttle.call(lambda: self.on_message(message)),
         )
@@ -59,13 +60,7 @@ class BaseWidget(anywidget.AnyWidget):
 
 
 class SessionWidget(BaseWidget):
-    """A widget over a live session.
-
-    Parameters
-    ----------
-    session
-        Made by `asyncsim.live`.
-    """
+    """A widget over a live session."""
 
     choices = traitlets.Dict().tag(sync=True)
     """What stays the same during a session: scenario, speeds, whether there is a batch."""
@@ -83,22 +78,19 @@ class SessionWidget(BaseWidget):
             "batch": bool(batches(session.scenario)),
             "why_no_reset": session.why_no_reset,
         }
-        super().__init__(choices=choices, clock=clock_of(session))
-        self._live = session
+        super().__init__(choices=choices)
+        self.session = session
+        SessionWidget.refresh(self)
         self._end_listening = session.listen(self._throttle.changed)
 
     def refresh(self) -> None:
         """Send the current state to the page."""
-        self.clock = clock_of(self._live)
+        session = self.session
+        at = f"{session.at:{LONG_TIME}}"
+        self.clock = {"at": at, "playing": session.playing, "speed": session.speed}
 
     def on_message(self, message: Mapping[str, Any]) -> None:
-        """Handle a message from a page, and show the result.
-
-        Parameters
-        ----------
-        message
-            ``{"do": "finish", …}``; see `act`.
-        """
+        """Handle a message such as ``{"do": "finish", …}``, and show the result."""
         action = str(message.get("do"))
         if action == "seen":
             self._throttle.acknowledged()
@@ -109,7 +101,11 @@ class SessionWidget(BaseWidget):
         try:
             self.act(action, message)
         except AsyncsimError as problem:
-            field = field_of(action, problem)
+            field = FIELDS.get(action) if isinstance(problem, ScenarioError) else None
+            if isinstance(problem, FieldError):
+                field = problem.field
+            elif isinstance(problem, SerialNumberError):
+                field = "number"
             if field:
                 self.problems = {field: str(problem)}
             else:
@@ -118,10 +114,28 @@ class SessionWidget(BaseWidget):
 
     def act(self, action: str, message: Mapping[str, Any]) -> None:
         """Perform an action; a page that has just opened sends ``hello``."""
-        if action in ACTIONS:
-            ACTIONS[action](self._live, message)
-        elif action == "hello":
-            self._throttle.acknowledged()
+        session = self.session
+        match action:
+            case "hello":
+                self._throttle.acknowledged()
+            case "play":
+                session.play()
+            case "pause":
+                session.pause()
+            case "speed":
+                session.speed = message.get("speed", session.speed)
+            case "step":
+                if not session.step():
+                    raise ScenarioError("no event is left: nothing more happens by itself")
+            case "until":
+                moment = str(message.get("moment", "")).strip()
+                if not moment:
+                    raise ScenarioError("a moment is needed, such as 12:00 or 2026-01-06 07:00")
+                session.run_until(moment)
+            case "batch":
+                session.run_to_next_batch()
+            case "reset":
+                session.reset()
 
     def notify(self, text: str) -> None:
         """Show a text on the page until the next action."""
@@ -133,82 +147,24 @@ class SessionWidget(BaseWidget):
         super().close()
 
 
-def clock_of(session: Session) -> dict[str, Any]:
-    """Return the state of a session's clock."""
-    return {"at": f"{session.at:{LONG_TIME}}", "playing": session.playing, "speed": session.speed}
-
-
-def _step(session: Session, _: Mapping[str, Any]) -> None:
-    if not session.step():
-        raise ScenarioError("no event is left: nothing more happens by itself")
-
-
-def _until(session: Session, message: Mapping[str, Any]) -> None:
-    moment = str(message.get("moment", "")).strip()
-    if not moment:
-        raise ScenarioError("a moment is needed, such as 12:00 or 2026-01-06 07:00")
-    session.run_until(moment)
-
-
-def _speed(session: Session, message: Mapping[str, Any]) -> None:
-    session.speed = message.get("speed", session.speed)
-
-
-ACTIONS: dict[str, Callable[[Session, Mapping[str, Any]], object]] = {
-    "play": lambda session, _: session.play(),
-    "pause": lambda session, _: session.pause(),
-    "speed": _speed,
-    "step": _step,
-    "until": _until,
-    "batch": lambda session, _: session.run_to_next_batch(),
-    "reset": lambda session, _: session.reset(),
-}
-"""Controls of the clock, by their name in a message."""
-READING = ("hello", "choose", "turn")
-"""Actions that change nothing: notices and problems stay on the page."""
-FIELDS = {"until": "moment", "speed": "speed"}
-"""The field of the page that an action of the clock reads."""
+READING = ("hello", "choose", "turn")  # change nothing: notices and problems stay on the page
+FIELDS = {"until": "moment", "speed": "speed"}  # of the page, by the action that reads them
 
 
 class FieldError(ScenarioError):
-    """Reports invalid input in a field of a page.
-
-    Parameters
-    ----------
-    field
-        Name of the field, as the page knows it.
-    text
-        The message.
-    """
+    """Reports invalid input in a field of a page, by the name that the page knows it by."""
 
     def __init__(self, field: str, text: str) -> None:
         super().__init__(text)
         self.field = field
 
 
-def field_of(action: str, problem: AsyncsimError) -> str | None:
-    """Return the field that an error belongs to, or None."""
-    if isinstance(problem, FieldError):
-        return problem.field
-    if isinstance(problem, SerialNumberError):
-        return "number"
-    return FIELDS.get(action) if isinstance(problem, ScenarioError) else None
-
-
 class Throttle:
     """Limits updates to ten a second, and stops them when no page shows the widget.
 
     A page acknowledges each update. A widget that has left every page, because its cell was
-    run again, therefore costs nothing, and a slow browser is never flooded.
-
-    Parameters
-    ----------
-    show
-        Sends an update; called in the loop's thread.
-    loop
-        The event loop of the current thread; None, as in a script, sends every update at once.
-    now
-        The clock, in seconds.
+    run again, therefore costs nothing, and a slow browser is never flooded. `show` sends an update
+    in the thread of the loop, the current one; without a loop, every update is sent at once.
     """
 
     def __init__(
@@ -278,11 +234,3 @@ class Throttle:
     def _on_timer(self) -> None:
         self._timer = None
         self._update_when_due()
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that runs in this thread, as in a notebook, or None."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

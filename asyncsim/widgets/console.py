@@ -1,7 +1,4 @@
-"""The console of a live session: users finish waiting steps by their serial number.
-
-`Console` is the widget; `ConsoleState` holds what it shows, and needs no page.
-"""
+"""The console of a live session: users finish waiting steps by their serial number."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice, takewhile
 from typing import Any
 
 import pandas as pd
@@ -22,10 +20,8 @@ from asyncsim.live.setup import advice
 from asyncsim.model.units import DAY, meant, text_of
 from asyncsim.widgets.base import SHORT_TIME, FieldError, SessionWidget, read_assets
 
-ROWS = 20
-"""Records per page."""
-LOGGED = 40
-"""Number of answers shown."""
+ROWS = 20  # per page
+LOGGED = 40  # answers shown
 BY_TEXT = {answer.text: answer for answer in Answer}
 ACCEPTED = {
     Answer.FINISHED: "is finished; its process resumes.",
@@ -67,100 +63,53 @@ class Console(SessionWidget):
     """The latest inputs from outside and their answers, newest first."""
 
     def __init__(self, session: Session) -> None:
-        self.state = ConsoleState(session)
+        self._like, self._first = "", 0
+        self._chosen = ""  # the number whose state under each strategy is shown
+        self._log: deque[dict[str, Any]] = deque(maxlen=LOGGED)
+        self._logged = 0
+        self._latest: AnswerLogEntry | None = None
+        self._source = session.answers_given
         super().__init__(session)
         self.refresh()
 
     def refresh(self) -> None:
         """Send what has changed to the page."""
-        with self.hold_sync():
+        with self.hold_sync(), self.session.store.lock:  # all of it at the same moment
             super().refresh()
-            for name, value in self.state.shown().items():
-                setattr(self, name, value)
+            self.records = self._page()
+            self.twin_states = {"number": self._chosen, "rows": self._states()}
+            self.answers = self._answers()
 
     def act(self, action: str, message: Mapping[str, Any]) -> None:
         """Perform an action of the page."""
-        number, fields = str(message.get("number", "")), message.get("fields", [])
-        if action == "finish":
-            self.state.finish(number, fields)
-        elif action == "choose":
-            self.state.choose(number)
-        elif action == "turn":
-            self.state.turn_to(str(message.get("like", "")), int(message.get("first", 0)))
-        elif action == "retry":
-            self.notify(self.state.retry(number))
-        elif action == "start":
-            self.notify(self.state.start(fields))
-        else:
-            super().act(action, message)
+        number, fields = str(message.get("number", "")).strip(), message.get("fields", [])
+        if action in ("finish", "retry") and not number:
+            text = "a serial number is needed, such as 5_31: enter one, or select a record"
+            raise FieldError("number", text)
+        match action:
+            case "finish":
+                self._chosen = number
+                answer = self.session.finish(number, fields_of(fields) or None, strict=False)
+                if answer.error is not None:
+                    raise FieldError("number", self._sentence(answer, number))
+            case "choose":
+                self._chosen = number
+            case "turn":
+                self._like = str(message.get("like", "")).strip()
+                self._first = max(int(message.get("first", 0)), 0)
+            case "retry":
+                self._chosen = self.session.retry(number)
+                self.notify(f"Retried: the step now waits as {self._chosen}")
+            case "start":
+                self.notify(f"Instance {self.session.start(fields_of(fields))} has started")
+            case _:
+                super().act(action, message)
 
-
-class ConsoleState:
-    """What a console shows of a session, and what is selected in it.
-
-    Parameters
-    ----------
-    session
-        Made by `asyncsim.live`.
-    """
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._like, self._first = "", 0
-        self._chosen = ""
-        self._log: deque[dict[str, Any]] = deque(maxlen=LOGGED)
-        self._logged = 0
-        self._latest: AnswerLogEntry | None = None
-        self._source = session.answers_given
-
-    def turn_to(self, like: str, first: int) -> None:
-        """Select the records that match a text, and the first one to show."""
-        self._like, self._first = like.strip(), max(first, 0)
-
-    def choose(self, serial_number: str) -> None:
-        """Select the number whose state under each strategy is shown; empty: none."""
-        self._chosen = serial_number.strip()
-
-    def finish(self, serial_number: str, fields: Iterable[Sequence[str]]) -> None:
-        """Finish a step; the answer appears in the log.
-
-        Raises
-        ------
-        FieldError
-            If a field is invalid, or the finish is rejected.
-        """
-        number = _required(serial_number)
-        self.choose(number)
-        data = fields_of(fields)
-        answer = self._session.finish(number, data or None, strict=False)
-        if answer.error is not None:
-            raise FieldError("number", self._sentence(answer, number))
-
-    def retry(self, serial_number: str) -> str:
-        """Enter a step again, as an operator does; return the notice."""
-        new = self._session.retry(_required(serial_number))
-        self.choose(new)
-        return f"Retried: the step now waits as {new}"
-
-    def start(self, fields: Iterable[Sequence[str]]) -> str:
-        """Start an instance; return the notice."""
-        return f"Instance {self._session.start(fields_of(fields))} has started"
-
-    def shown(self) -> dict[str, Any]:
-        """Return everything that is shown, by the name of its trait."""
-        with self._session.store.lock:  # all of it at the same moment
-            return {
-                "records": self.records(),
-                "twin_states": {"number": self._chosen, "rows": self.twin_states()},
-                "answers": self.answers(),
-            }
-
-    def records(self) -> dict[str, Any]:
-        """Return the current page of waiting records."""
-        total, table = self._session.page(self._like, self._first, ROWS)
+    def _page(self) -> dict[str, Any]:
+        total, table = self.session.page(self._like, self._first, ROWS)
         if self._first >= total and self._first:
             self._first = max(total - 1, 0) // ROWS * ROWS
-            total, table = self._session.page(self._like, self._first, ROWS)
+            total, table = self.session.page(self._like, self._first, ROWS)
         since = [f"{moment:{SHORT_TIME}}" for moment in table["armed_at"]]
         columns = (table[name] for name in ("serial_number", "process", "step", "system"))
         return {
@@ -168,34 +117,28 @@ class ConsoleState:
             "first": self._first,
             "most": ROWS,
             "total": total,
-            "waiting": self._session.waiting_count,
+            "waiting": self.session.waiting_count,
             "rows": [list(row) for row in zip(*columns, since, strict=True)],
         }
 
-    def twin_states(self) -> list[list[str]]:
-        """Return the label of each strategy, and the state of the chosen step under it."""
+    def _states(self) -> list[list[str]]:
         if not self._chosen:
             return []
         try:
-            table = self._session.beside(self._chosen)
+            table = self.session.beside(self._chosen)
         except SerialNumberError:
             return []
         return [
-            [str(row["strategy"]), state_in_words(row, self._session.now)]
+            [str(row["strategy"]), state_in_words(row, self.session.now)]
             for row in table.to_dict(orient="records")
         ]
 
-    def answers(self) -> list[dict[str, Any]]:
-        """Return the latest answers to inputs from outside, newest first."""
-        given = self._session.answers_given
+    def _answers(self) -> list[dict[str, Any]]:
+        given = self.session.answers_given
         if self._source is not given:  # the session was reset
             self._source = given
             self._log.clear()
-        new: list[AnswerLogEntry] = []
-        for entry in reversed(given):
-            if entry is self._latest or len(new) == LOGGED:
-                break
-            new.append(entry)
+        new = list(islice(takewhile(lambda one: one is not self._latest, reversed(given)), LOGGED))
         for entry in reversed(new):
             self._logged += 1
             self._log.appendleft({"key": self._logged, **self._shown_entry(entry)})
@@ -205,14 +148,14 @@ class ConsoleState:
     def _shown_entry(self, entry: AnswerLogEntry) -> dict[str, Any]:
         answer, number = BY_TEXT.get(entry.answer), entry.serial_number
         if answer is not None:
-            code = self._session.setup.status_of(answer)
+            code = self.session.setup.status_of(answer)
             words = self._sentence(answer, str(number))
         elif entry.kind == "start":
             code, words = 201, f"Instance {entry.answer} has started."
         else:
             words = OTHER_ACTIONS.get(entry.kind, entry.answer).format(entry.answer)
             code, words = 200, f"{number} {words}"
-        at = f"{self._session.timestamp(entry.instant):{SHORT_TIME}}"
+        at = f"{self.session.timestamp(entry.instant):{SHORT_TIME}}"
         data = json.dumps(entry.data, ensure_ascii=False) if entry.data else ""
         return {"at": at, "code": code, "words": words, "data": data}
 
@@ -222,10 +165,10 @@ class ConsoleState:
             return f"{number} {ACCEPTED[answer]}"
         did_you_mean = ""
         if answer is Answer.UNKNOWN:
-            with self._session.store.lock:
-                guess = meant(number, self._session.lane().waits.like(number))
+            with self.session.store.lock:
+                guess = meant(number, self.session.lane().waits.like(number))
             did_you_mean = f" Did you mean {guess!r}?" if guess else ""
-        next_step = advice(answer, number, self._session.instances_count)
+        next_step = advice(answer, number, self.session.instances_count)
         return f"{number}: {answer.text}.{did_you_mean} {next_step}"
 
 
@@ -254,22 +197,8 @@ def state_in_words(row: Mapping[Any, Any], now: float) -> str:
     return words + (f"{counted} so far)" if counted else "")
 
 
-def _required(serial_number: str) -> str:
-    number = serial_number.strip()
-    if not number:
-        text = "a serial number is needed, such as 5_31: enter one, or select a record"
-        raise FieldError("number", text)
-    return number
-
-
 def fields_of(pairs: Iterable[Sequence[str]]) -> dict[str, Any]:
-    """Return data fields from names and values as they were entered.
-
-    Raises
-    ------
-    FieldError
-        If a value has no name or is malformed JSON, or two have the same name.
-    """
+    """Return data fields from names and values as they were entered, or raise a FieldError."""
     fields: dict[str, Any] = {}
     for k, (entered, text) in enumerate(pairs, 1):
         name = entered.strip()
@@ -290,13 +219,7 @@ def fields_of(pairs: Iterable[Sequence[str]]) -> dict[str, Any]:
 
 
 def value_of(text: str) -> Any:
-    """Return what a text means as JSON, or the text itself.
-
-    Raises
-    ------
-    ScenarioError
-        If it begins like JSON but is malformed.
-    """
+    """Return what a text means as JSON, or the text itself unless it is malformed JSON."""
 
     def not_json(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")

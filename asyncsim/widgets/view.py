@@ -1,26 +1,26 @@
 """The view of a live session: instances move through the process, under each strategy.
 
 `View` is the widget. `Snapshot` holds where the instances of one simulation are, as arrays that a
-page draws at once; `Outside` shows its external systems, checks and callbacks; `DiagramLayout`
-places the nodes of the process: columns to the right, branches below each other.
+page draws at once; `Movements` counts its checks and callbacks; `DiagramLayout` places the nodes of
+the process: columns to the right, branches below each other.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 import traitlets
-from attrs import asdict, define, evolve, field
+from attrs import asdict, define, field
 from numpy.typing import NDArray
 
 from asyncsim.engine.contexts import ExternalSystemContext, WaitContext
 from asyncsim.engine.environment import EventKind
-from asyncsim.engine.graph import Await, Call, Choose, Fork, Graph, Join, Node, Work
+from asyncsim.engine.graph import DONE, Await, Call, Choose, Fork, Graph, Join, Work
 from asyncsim.engine.result import Outcome
 from asyncsim.engine.waits import State, Wait
 from asyncsim.live.live_simulation import LiveSimulation
@@ -55,7 +55,16 @@ class View(SessionWidget):
 
     def __init__(self, session: Session) -> None:
         self._layout = DiagramLayout.of(session.scenario.process)
-        self._outside = Outside(session, self._layout)
+        self._systems_of = {
+            k: place.system
+            for k, place in enumerate(self._layout.places)
+            if place and place.kind == "async step"
+        }
+        self._activities = {
+            name: [_activity_of(link, session) for link in system.links]
+            for name, system in session.scenario.systems.items()
+        }
+        self._movements: dict[str, Movements] = {}
         super().__init__(session)
         self.plan = self._layout.as_json()
         self.process = session.scenario.process.name
@@ -71,30 +80,73 @@ class View(SessionWidget):
 
         Checks and callbacks are those since the previous picture.
         """
-        session = self._live
+        session = self.session
         with session.store.lock:  # all of it at the same moment
             snapshots = self.snapshots()
             simulations = [
-                one.as_json() | self._outside.picture(session.lane(one.label), one)
-                for one in snapshots
+                one.as_json() | self._outside(session.lane(one.label), one) for one in snapshots
             ]
             message = {"now": session.now, "simulations": simulations}
         return message, [one.places.astype("<u2").tobytes() for one in snapshots]
 
     def snapshots(self) -> list[Snapshot]:
         """Return the state of the simulation under each strategy."""
-        session = self._live
+        session = self.session
         with session.store.lock:
             return [
-                evolve(snapshot_of(session.lane(label), self._layout), label=label)
+                snapshot_of(session.lane(label), label, self._layout)
                 for label in session.strategies
             ]
 
+    def _outside(self, simulation: LiveSimulation, snapshot: Snapshot) -> dict[str, Any]:
+        """Return systems by name, and the new checks and callbacks by place."""
+        movements = self._movements.get(snapshot.label)
+        if not movements or movements.simulation is not simulation:  # at first, or after a reset
+            movements = self._movements[snapshot.label] = Movements(simulation)
+        open_rows = {
+            k: np.flatnonzero(snapshot.places[place.track] == k)
+            for k, place in enumerate(self._layout.places)
+            if place and k in self._systems_of
+        }
+        return {
+            "outside": {
+                name: self._system(name, simulation, snapshot)
+                for name in dict.fromkeys(self._systems_of.values())
+            },
+            "checks": [] if self.session.store.closed else movements.checks(open_rows),
+            "callbacks": movements.callbacks(),
+        }
 
-NOWHERE = 0xFFFF
-"""In place of a place: no token on this track."""
-CALLING = 0x8000
-"""Added to the place of an asynchronous step that is still making its call."""
+    def _system(self, name: str, simulation: LiveSimulation, snapshot: Snapshot) -> dict[str, Any]:
+        """Return how many items of a system wait and are being processed, and its text."""
+        steps = [k for k, system in self._systems_of.items() if system == name]
+        unnoticed = sum(simulation.unnoticed[k] for k in steps)
+        desks = simulation.desks(name)
+        if desks:
+            taken = [max(desk.taken, 0) for desk in desks]
+            servers = [_servers(desk.system) for desk in desks]
+            working = int(sum(map(min, taken, servers)))
+            waiting = sum(len(desk.queue) for desk in desks) + sum(taken) - working
+            pairs = zip(self._activities[name], desks, strict=True)
+            words = [activity(desk, simulation.now) for activity, desk in pairs]
+        else:
+            there = sum(snapshot.counts[k] - snapshot.calling[k] for k in steps)
+            working, waiting, words = there - unnoticed, 0, ["finished from outside"]
+        batches = [desk for desk in desks if isinstance(single_link(desk.system), Batch)]
+        return {
+            "waiting": waiting,
+            "working": working,
+            "runs": any(desk.taken > 0 for desk in batches),
+            "lines": [
+                " · ".join(filter(None, words)),
+                f"{working:,} in progress, {waiting:,} in the queue",
+                f"{unnoticed:,} complete, not noticed yet" if unnoticed else "",
+            ],
+        }
+
+
+NOWHERE = 0xFFFF  # in place of a place: no token on this track
+CALLING = 0x8000  # added to the place of an asynchronous step that is still making its call
 
 
 @define
@@ -104,12 +156,9 @@ class Snapshot:
     label: str
     places: NDArray[np.uint16]
     """By track and instance: index of the place, with `CALLING` added, or `NOWHERE`."""
-    counts: list[int]
-    """Number of instances at each place."""
-    calling: list[int]
-    """How many of them are `CALLING`."""
-    waiting: int
-    """Number of open waits."""
+    counts: list[int]  # of instances at each place
+    calling: list[int]  # how many of them are `CALLING`
+    waiting: int  # open waits
     workers: int
     busy: int
     queue: int
@@ -119,7 +168,7 @@ class Snapshot:
         return asdict(self, filter=lambda attribute, _: attribute.name != "places")
 
 
-def snapshot_of(simulation: LiveSimulation, layout: DiagramLayout) -> Snapshot:
+def snapshot_of(simulation: LiveSimulation, label: str, layout: DiagramLayout) -> Snapshot:
     """Return the present state of a simulation; the caller holds the lock of the store."""
     places = places_of(simulation, layout)
     size = len(layout.places)
@@ -127,7 +176,7 @@ def snapshot_of(simulation: LiveSimulation, layout: DiagramLayout) -> Snapshot:
     calling = there[there >= CALLING] - CALLING
     busy, queue = simulation.workers.load_now(simulation.now)
     return Snapshot(
-        label=simulation.strategy.label,
+        label=label,
         places=places,
         counts=np.bincount(there % CALLING, minlength=size).tolist(),
         calling=np.bincount(calling, minlength=size).tolist(),
@@ -171,30 +220,20 @@ def places_of(simulation: LiveSimulation, layout: DiagramLayout) -> NDArray[np.u
     return places
 
 
-KINDS: dict[type[Node], str] = {
-    Work: "step",
-    Call: "async step",
-    Choose: "choice",
-    Fork: "fork",
-    Join: "join",
-}
-WIDTHS = {"async step": 2.0, "step": 1.2, "end": 1.4}
-"""Width of a column, by its widest element; columns of gateways alone are narrow."""
-NARROW = 0.5
+KINDS = {Work: "step", Call: "async step", Choose: "choice", Fork: "fork", Join: "join"}
+WIDTHS = {"async step": 2.0, "step": 1.2, "end": 1.4}  # of a column, by its widest element
+NARROW = 0.5  # of a column of gateways alone
 
 
 @define
 class Place:
-    """Where instances can be: a node, or an end.
-
-    `track` separates parallel branches: an instance has one token on each of its tracks.
-    """
+    """Where instances can be: a node, or an end."""
 
     kind: str
     name: str
     column: int
     row: int
-    track: int
+    track: int  # parallel branches have their own: an instance has one token on each of its tracks
     system: str = ""
 
 
@@ -202,10 +241,8 @@ class Place:
 class DiagramLayout:
     """Layout of a process: places by index of their node, followed by the two ends."""
 
-    places: list[Place | None]
-    """None for a node without a place of its own."""
-    lines: list[tuple[int, int]]
-    """Pairs of places that are connected."""
+    places: list[Place | None]  # None for a node without a place of its own
+    lines: list[tuple[int, int]]  # pairs of places that are connected
     rows: int
     tracks: int
     done: int
@@ -218,28 +255,22 @@ class DiagramLayout:
         builder = _LayoutBuilder(graph)
         columns, rows, tracks = builder.sequence(process.steps, 0, 0, 0)
         n = len(graph.nodes)
-        places = [builder.found.get(node.index) for node in graph.nodes]
-        # Both ends share a column
         ends = [Place("end", name, columns, 0, 0) for name in ("done", "failed")]
-        return cls([*places, *ends], _lines(graph, n), rows, tracks, n, n + 1)
+        places = [*map(builder.found.get, range(n)), *ends]
+        return cls(places, _lines(graph), rows, tracks, n, n + 1)
 
     def as_json(self) -> dict[str, Any]:
         """Return the layout as the page draws it."""
         places = [place for place in self.places if place]
         widths = [NARROW] * (max(place.column for place in places) + 1)
         for place in places:
-            width = WIDTHS.get(place.kind, NARROW)
-            widths[place.column] = max(widths[place.column], width)
-        return {
-            "places": [
-                place and [place.kind, place.name, place.system, place.column, place.row]
-                for place in self.places
-            ],
-            "lines": self.lines,
-            "widths": widths,
-            "rows": self.rows,
-            "tracks": self.tracks,
-        }
+            widths[place.column] = max(widths[place.column], WIDTHS.get(place.kind, NARROW))
+        shown = [
+            place and [place.kind, place.name, place.system, place.column, place.row]
+            for place in self.places
+        ]
+        sizes = {"rows": self.rows, "tracks": self.tracks}
+        return {"places": shown, "lines": self.lines, "widths": widths} | sizes
 
 
 class _LayoutBuilder:
@@ -247,7 +278,7 @@ class _LayoutBuilder:
 
     def __init__(self, graph: Graph) -> None:
         self.found: dict[int, Place] = {}
-        self._index = {(type(node), node.name): node.index for node in graph.nodes}
+        self._index = {(KINDS.get(type(node)), node.name): node.index for node in graph.nodes}
 
     def sequence(
         self, elements: Sequence[Element], column: int, row: int, track: int
@@ -261,22 +292,22 @@ class _LayoutBuilder:
 
     def _element(self, element: Element, column: int, row: int, track: int) -> tuple[int, int, int]:
         if isinstance(element, AsyncStep):
-            self._put(Call, element.name, column, row, track, element.system)
+            self._put("async step", element, column, row, track)
             paths = (element.on_accepted, element.on_done, element.on_rejected, element.on_timeout)
             below = [path for path in paths if path and not isinstance(path, str)]
             end, rows, tracks = self._branches(below, column, row + 1, track)
             return max(end, column + 1), 1 + rows, tracks
         if isinstance(element, Choice):
-            self._put(Choose, element.name, column, row, track)
+            self._put("choice", element, column, row, track)
             heads = [branch.steps for branch in element.branches]
             return self._branches(heads, column + 1, row, track)
         if isinstance(element, Parallel):
-            self._put(Fork, element.name, column, row, track)
+            self._put("fork", element, column, row, track)
             heads = list(element.branches)
             end, rows, tracks = self._branches(heads, column + 1, row, track, parallel=True)
-            self._put(Join, element.name, end, row, track)
+            self._put("join", element, end, row, track)
             return end + 1, rows, tracks
-        self._put(Work, element.name, column, row, track)
+        self._put("step", element, column, row, track)
         return column + 1, 1, 1
 
     def _branches(
@@ -297,109 +328,31 @@ class _LayoutBuilder:
             tracks = tracks + wide if parallel else max(tracks, wide)
         return end, rows, tracks
 
-    def _put(
-        self, kind: type[Node], name: str, column: int, row: int, track: int, system: str = ""
-    ) -> None:
-        self.found[self._index[kind, name]] = Place(KINDS[kind], name, column, row, track, system)
+    def _put(self, kind: str, element: Element, column: int, row: int, track: int) -> None:
+        place = Place(kind, element.name, column, row, track, getattr(element, "system", ""))
+        self.found[self._index[kind, element.name]] = place
 
 
-def _lines(graph: Graph, done: int) -> list[tuple[int, int]]:
+def _lines(graph: Graph) -> list[tuple[int, int]]:
     """Return the connected places; paths to failure are omitted for clarity."""
-    lines = set()
+    lines: set[tuple[int, int]] = set()
+    awaits = {node.index: node.call for node in graph.nodes if isinstance(node, Await)}
     for node in graph.nodes:
-        start, ends = node.index, [node.next]
+        ends = [node.next]
         if isinstance(node, Call):
             ends += [node.on_accepted, node.on_done, node.on_rejected, node.on_timeout]
         elif isinstance(node, (Choose, Fork)):
             ends = node.heads
         elif isinstance(node, Await):
-            start = node.call
-            ends = []
-        for end in ends:
-            if end >= 0 or end == -1:
-                lines.add((start, done if end == -1 else end))
-    awaits = {node.index: node.call for node in graph.nodes if isinstance(node, Await)}
-    return sorted((a, awaits.get(b, b)) for a, b in lines)
+            continue
+        lines |= {(node.index, end) for end in ends if end >= DONE}
+    done = {DONE: len(graph.nodes)}
+    return sorted((a, (done | awaits).get(b, b)) for a, b in lines)
 
 
-SAMPLE = 12
-"""Most waits of a step whose checks are drawn, and most of its callbacks that are."""
-MOST_DELIVERIES = 1000
-"""Most deliveries counted for one picture."""
+SAMPLE = 12  # most waits of a step whose checks are drawn, and most of its callbacks that are
+MOST_DELIVERIES = 1000  # counted for one picture
 SHORT_DAY = "%a %d %b %H:%M"
-
-
-class Outside:
-    """External systems of a simulation, and the checks and callbacks since the previous picture.
-
-    Parameters
-    ----------
-    session
-        Made by `asyncsim.live`.
-    layout
-        The places of its process.
-    """
-
-    def __init__(self, session: Session, layout: DiagramLayout) -> None:
-        self._session = session
-        self._layout = layout
-        self._steps = {
-            k: place.system
-            for k, place in enumerate(layout.places)
-            if place and place.kind == "async step"
-        }
-        self._clocks = {
-            name: [_words_of(link, session) for link in system.links]
-            for name, system in session.scenario.systems.items()
-        }
-        self._movements: dict[str, Movements] = {}
-
-    def picture(self, simulation: LiveSimulation, snapshot: Snapshot) -> dict[str, Any]:
-        """Return systems by name, and the new checks and callbacks by place."""
-        names = dict.fromkeys(self._steps.values())
-        movements = self._movements.get(snapshot.label)
-        if not movements or movements.simulation is not simulation:  # at first, or after a reset
-            movements = self._movements[snapshot.label] = Movements(simulation)
-        open_rows = {k: self._open_rows(k, snapshot) for k in self._steps}
-        return {
-            "outside": {name: self._system(name, simulation, snapshot) for name in names},
-            "checks": [] if self._session.store.closed else movements.checks(open_rows),
-            "callbacks": movements.callbacks(),
-        }
-
-    def _open_rows(self, k: int, snapshot: Snapshot) -> Any:
-        place = self._layout.places[k]
-        assert place is not None
-        return np.flatnonzero(snapshot.places[place.track] == k)
-
-    def _system(self, name: str, simulation: LiveSimulation, snapshot: Snapshot) -> dict[str, Any]:
-        """Return how many items of a system wait and are being processed, and its text."""
-        steps = [k for k, system in self._steps.items() if system == name]
-        unnoticed = sum(simulation.unnoticed[k] for k in steps)
-        desks = simulation.desks(name)
-        if desks:
-            taken = [min(max(desk.taken, 0), _servers(desk.system)) for desk in desks]
-            working = int(sum(taken))
-            waiting = sum(len(desk.queue) + max(desk.taken, 0) for desk in desks) - working
-            words = [
-                text
-                for words, desk in zip(self._clocks[name], desks, strict=True)
-                if (text := words(desk, simulation.now))
-            ]
-        else:
-            there = sum(snapshot.counts[k] - snapshot.calling[k] for k in steps)
-            working, waiting, words = there - unnoticed, 0, ["finished from outside"]
-        batches = [desk for desk in desks if isinstance(single_link(desk.system), Batch)]
-        return {
-            "waiting": waiting,
-            "working": working,
-            "runs": any(desk.taken > 0 for desk in batches),
-            "lines": [
-                " · ".join(words),
-                f"{working:,} in progress, {waiting:,} in the queue",
-                f"{unnoticed:,} complete, not noticed yet" if unnoticed else "",
-            ],
-        }
 
 
 def _servers(system: ExternalSystem) -> float:
@@ -410,16 +363,16 @@ def _servers(system: ExternalSystem) -> float:
     return math.inf
 
 
-def _words_of(
+def _activity_of(
     link: ExternalSystem, session: Session
 ) -> Callable[[ExternalSystemContext, float], str]:
     """Return a function that describes what a system does at a time of day."""
     calendar, found = session.scenario.calendar, single_link(link)
     if isinstance(found, Batch):
-        nights = Nights(partial(found.nights, calendar))
+        starts = NightStarts(found.nights(calendar))
 
         def batch(desk: ExternalSystemContext, now: float) -> str:
-            start = nights.next_start(now)
+            start = starts.after(now)
             when = "" if start is None else f"{session.timestamp(start):{SHORT_DAY}}"
             if desk.taken > 0:
                 return f"batch running{when and f', next one starts {when}'}"
@@ -438,38 +391,28 @@ def _words_of(
 
 
 @define
-class Nights:
-    """The nights of a batch, in order of time."""
+class NightStarts:
+    """The starts of a batch, listed as far as needed."""
 
-    source: Callable[[], Iterator[Night]]
-    asked: float = math.inf
-    start: float | None = None
-    _nights: Iterator[Night] = field(init=False, factory=lambda: iter(()))
+    _nights: Iterator[Night]
+    _starts: list[float] = field(init=False, factory=list)
 
-    def next_start(self, now: float) -> float | None:
-        """Return when the next night begins, or None if there is none."""
-        if now < self.asked:  # at first, or after a reset
-            self._nights, self.start = self.source(), -math.inf
-        self.asked = now
-        while self.start is not None and self.start <= now:
+    def after(self, now: float) -> float | None:
+        """Return the first start after an instant, or None if there is none."""
+        while not self._starts or self._starts[-1] <= now:
             night = next(self._nights, None)
-            self.start = None if night is None else night.start
-        return self.start
+            if night is None:
+                return None
+            self._starts.append(night.start)
+        return self._starts[bisect_right(self._starts, now)]
 
 
 class Movements:
-    """Counts what has moved in a simulation: deliveries, and checks of a sample of its waits.
-
-    Parameters
-    ----------
-    simulation
-        The simulation; what has happened in it before does not count.
-    """
+    """Counts what moves in a simulation from now on: deliveries, and checks of a few waits."""
 
     def __init__(self, simulation: LiveSimulation) -> None:
         self.simulation = simulation
         self._deliveries = len(simulation.deliveries)
-        self._asks = simulation.strategy.polls
         self._sample: dict[int, list[WatchedWait]] = {}
 
     def callbacks(self) -> list[list[int]]:
@@ -485,7 +428,7 @@ class Movements:
 
     def checks(self, open_rows: dict[int, Any]) -> list[list[int]]:
         """Return place, and number of sampled waits checked since the previous call."""
-        if not self._asks:
+        if not self.simulation.strategy.polls:
             return []
         found = []
         for k, rows in open_rows.items():
@@ -505,13 +448,10 @@ class Movements:
         assert isinstance(node, Call)
         others = np.setdiff1d(rows, [one.wait.row for one in watched])
         number = min(SAMPLE - len(watched), len(others))
-        chosen = others[np.linspace(0, len(others) - 1, number).astype(int)]
-        waits = [
-            simulation.waits.records.get(simulation.serial_number(node, int(row))) for row in chosen
-        ]
-        return [
-            WatchedWait(simulation, wait) for wait in waits if wait and wait.state is State.ARMED
-        ]
+        chosen = others[np.linspace(0, len(others) - 1, number).astype(int)].tolist()
+        numbers = [simulation.serial_number(node, row) for row in chosen]
+        waits = map(simulation.waits.records.get, numbers)
+        return [WatchedWait(simulation, one) for one in waits if one and one.state is State.ARMED]
 
 
 class WatchedWait:

@@ -63,3 +63,10 @@ def test_a_cost_needs_prices():
     """Zeros have no minimum."""
     with pytest.raises(sim.ScenarioError, match="figure 'cost' needs prices"):
         sim.cheapest_interval(priced().replace(costs=None), **QUIET)
+
+
+def test_words_are_no_strategy():
+    """The error names the argument, as for the other questions."""
+    scenario = sim.Scenario.load("example:nightly_ledger")
+    with pytest.raises(sim.ScenarioError, match="strategy must be a strategy such as Callback"):
+        sim.cheapest_interval(scenario, "polling 15min", figure="requests", progress=False)

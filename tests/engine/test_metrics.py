@@ -13,6 +13,7 @@ from scenarios import scenarios, strategies
 from thorough import times
 
 import asyncsim as sim
+from asyncsim import plots
 from asyncsim.engine.metrics import METRICS, compute_metrics, latencies, metrics_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
@@ -131,6 +132,14 @@ def test_where_there_is_nothing_to_average_there_is_no_metric():
     assert math.isnan(row.mean_cycle_time)
     assert (row.timed_out, row.failed, row.checks_per_wait) == (1, 1, 0)
     assert len(latencies(run.record)) == 0
+
+
+def test_what_has_no_value_without_a_resumed_wait_is_marked_where_waits_were_lost():
+    """One wait, checked and still open: what is absent averages resumed waits or done instances."""
+    run = wait_for(sim.Polling(10.0), 100.0, until=50.0)
+    found = compute_metrics(run.record, run.scenario)
+    absent = {name for name in metrics_of(run.scenario) if math.isnan(found[name])}
+    assert absent == {name for name in METRICS if plots.counted(name)}
 
 
 def test_a_share_of_no_checks_is_absent():

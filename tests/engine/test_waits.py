@@ -158,7 +158,7 @@ class LifeOfWaits(RuleBasedStateMachine):
         still_open = [s for s in armed if self.stage[s] == "waiting"]
         assert self.waits.open_count == len(still_open)
         spent = sum(self.closed_at.get(s, self.now) - self.armed_at[s] for s in armed)
-        self.waits.settle(self.now)
+        self.waits.count_open(self.now)
         assert self.waits.open_seconds == pytest.approx(spent, abs=1e-9)
 
 

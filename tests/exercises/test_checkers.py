@@ -90,24 +90,10 @@ def test_other_names_are_unreadable(answer):
     assert "'mouse', 'cat', 'cow', 'whale'" in verdict.findings[0].text
 
 
-SECONDS = NumberChecker(
-    lambda: 84.0,
-    "Yes.",
-    "s",
-    mistakes={
-        (lambda: 50.0): "the 2 was left out",
-    },
-)
+SECONDS = NumberChecker(lambda: 84.0, "Yes.", "s", mistakes={(lambda: 50.0): "the 2 was left out"})
 SHARE = NumberChecker(lambda: 0.2, "Yes.", "share")
 COUNT = NumberChecker(lambda: 21.0, "Yes.", within=0.0)
-SHARE_WITH_MISTAKE = NumberChecker(
-    lambda: 0.2,
-    "Yes.",
-    "share",
-    mistakes={
-        0.5: "the wrong half",
-    },
-)
+SHARE_WITH_MISTAKE = NumberChecker(lambda: 0.2, "Yes.", "share", mistakes={0.5: "the wrong half"})
 
 
 def explanation(checker, answer):
@@ -185,60 +171,12 @@ def test_explanations_end_without_a_full_stop(group):
     ("checker", "answer", "why"),
     [
         # 450 s is a likely mistake; 7.5 is that in minutes, and nearly the right number of seconds
-        (
-            NumberChecker(
-                lambda: 7.4,
-                "",
-                "s",
-                0.01,
-                {
-                    450.0: "all was counted",
-                },
-            ),
-            7.5,
-            "is close",
-        ),
-        (
-            NumberChecker(
-                lambda: 7.4,
-                "",
-                "s",
-                0.01,
-                {
-                    888.0: "all was counted",
-                },
-            ),
-            14.8,
-            "twice",
-        ),
-        (
-            NumberChecker(
-                lambda: 9.0,
-                "",
-                "s",
-                0.01,
-                {
-                    900.0: "all was counted",
-                },
-            ),
-            15.0,
-            "order of",
-        ),
+        (NumberChecker(lambda: 7.4, "", "s", 0.01, {450.0: "all was counted"}), 7.5, "is close"),
+        (NumberChecker(lambda: 7.4, "", "s", 0.01, {888.0: "all was counted"}), 14.8, "twice"),
+        (NumberChecker(lambda: 9.0, "", "s", 0.01, {900.0: "all was counted"}), 15.0, "order of"),
         (NumberChecker(lambda: 0.48, "", "share"), 0.52, "is close"),
         (NumberChecker(lambda: 0.95, ""), 1.06, "is close"),
-        (
-            NumberChecker(
-                lambda: 7.4,
-                "",
-                "s",
-                0.01,
-                {
-                    9e3: "all was counted",
-                },
-            ),
-            150,
-            "read as minu",
-        ),
+        (NumberChecker(lambda: 7.4, "", "s", 0.01, {9e3: "all was counted"}), 150, "read as minu"),
         (NumberChecker(lambda: 444.0, "", "s"), 7.4, "in minutes"),
     ],
 )
@@ -249,26 +187,13 @@ def test_a_unit_is_guessed_only_where_the_plain_reading_is_far_off(checker, answ
 
 def test_mistakes_of_the_exercise_come_before_general_ones():
     """A factor of two may have its own meaning in an exercise."""
-    own = NumberChecker(
-        lambda: 10.0,
-        "Yes.",
-        mistakes={
-            20.0: "all four workers were counted",
-        },
-    )
+    own = NumberChecker(lambda: 10.0, "Yes.", mistakes={20.0: "all four workers were counted"})
     assert "all four workers" in explanation(own, 20)
 
 
 def test_of_two_mistakes_the_nearer_one_is_explained():
     """Mistakes may be close together."""
-    two = NumberChecker(
-        lambda: 10.0,
-        "Yes.",
-        mistakes={
-            20.0: "rounded",
-            20.1: "not rounded",
-        },
-    )
+    two = NumberChecker(lambda: 10.0, "Yes.", mistakes={20.0: "rounded", 20.1: "not rounded"})
     assert "not rounded" not in explanation(two, 20.0)
     assert "not rounded" in explanation(two, 20.1)
 

@@ -55,10 +55,11 @@ class Counting(Executor):
     """Plays in this process, and records the points."""
 
     def __init__(self):
-        self.points, self.shut = [], False
+        self.points, self.tasks, self.shut = [], 0, False
 
     def submit(self, fn, /, task):
-        self.points += [piece.point for piece in task]
+        self.points += dict.fromkeys(point for point, _, _ in task)
+        self.tasks += 1
         future = Future()
         future.set_result(fn(task))
         return future
@@ -162,10 +163,10 @@ def test_the_size_of_tasks_changes_nothing(monkeypatch, serial, runs):
 
 def test_tasks_are_large_enough_to_be_worth_it():
     """Small points travel together."""
-    points = swept(GRID | {"server.workers": list(range(1, 41))}, replications=1)._points
-    todo = tasks.tasks(points, 2, 0, "auto")
-    assert sum(len(task) for task in todo) == 80
-    assert len(todo) == 80 * 2 * 2 / tasks.RUNS
+    executor = Counting()
+    found = swept(GRID | {"server.workers": list(range(1, 41))}, replications=2, executor=executor)
+    assert len(found.runs) == 80 * 2 * 2
+    assert executor.tasks == 80 * 2 * 2 / tasks.RUNS
 
 
 def test_a_point_that_fails_is_a_row_with_its_error():
@@ -198,16 +199,16 @@ def test_values_that_do_not_go_together_are_a_row_with_their_error():
 def test_resuming_plays_nothing_twice(tmp_path, serial, monkeypatch):
     """A sweep that was stopped goes on where it stopped, to the same frames."""
     grid, file = GRID | {"server.workers": [1, 2, 3]}, tmp_path / "sweep.sqlite"
-    play, begun = tasks._play, []
+    play, begun = tasks.play, []
 
-    def interrupted(piece):
-        begun.append(piece.point)
+    def interrupted(task):
+        begun.append(task[0][0])
         if len(begun) == 5:
             raise KeyboardInterrupt
-        return play(piece)
+        return play(task)
 
     with monkeypatch.context() as patched:
-        patched.setattr(tasks, "_play", interrupted)
+        patched.setattr(tasks, "play", interrupted)
         with pytest.raises(KeyboardInterrupt):
             swept(grid, replications=6, resume=file)
     rest = Counting()

@@ -169,7 +169,7 @@ def test_a_wrong_request_does_not_disturb_the_others(session):
 
 def test_what_fails_for_one_is_done_for_the_others(session, monkeypatch):
     """An error that is not the store's: each is played alone then."""
-    twins = session._simulation.current()
+    twins = session._simulation.twins
     real = type(twins).play
 
     def play(self, given):

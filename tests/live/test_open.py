@@ -138,6 +138,15 @@ def test_a_session_in_memory_can_be_saved_and_resumed(tmp_path):
     assert replayed.waiting_count == session.waiting_count
 
 
+def test_a_backup_takes_no_file_that_exists(tmp_path):
+    """It stays as it is."""
+    session, taken = sim.live(SCENARIO, hold=True), tmp_path / "taken.db"
+    taken.write_text("something else")
+    with pytest.raises(sim.ScenarioError, match="must be a new file"):
+        session.backup(taken)
+    assert taken.read_text() == "something else"
+
+
 def test_one_store_by_two_names_has_one_owner(path, tmp_path):
     """Also by a link, and after the first has come and gone."""
     (tmp_path / "link.db").symlink_to(path)

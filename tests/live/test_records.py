@@ -98,7 +98,7 @@ def test_timeouts_need_no_object_per_wait_either():
     """Two thousand wait with a deadline; they time out all the same, each at its own moment."""
     session = workshop(instances=2000, timeout="1h", on_timeout="continue")
     assert waits_in_memory(session) == 0
-    assert len(session._simulation.main.clock._queue) < 10
+    assert len(session._main.clock._queue) < 10
     session.run_to_end()
     waits = session.so_far().waits
     assert set(waits["outcome"]) == {"timed out"}

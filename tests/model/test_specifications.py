@@ -32,7 +32,7 @@ from asyncsim.model.specifications import (
 )
 from asyncsim.model.strategies import STRATEGIES, schedule_of, specification_of
 from asyncsim.model.systems import SYSTEMS, links_of, single_link
-from asyncsim.widgets.explorer_state import Exploration, closed_form
+from asyncsim.widgets.explorer import Exploration, closed_form
 
 STEP = [sim.AsyncStep("w", "out")]
 SERVICE = sim.OnlineService("7min", lanes=None)

@@ -5,27 +5,35 @@ import math
 
 import numpy as np
 import pytest
+from attrs import frozen
 from fake_step import FakeStep, play
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scenarios import backoffs, pollings, strategies
 
-from asyncsim.errors import ScenarioError
+from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.model.distributions import exponential
 from asyncsim.model.scenario_files import told_apart
-from asyncsim.model.specifications import Grid, Intervals, grid_index
+from asyncsim.model.specifications import (
+    Deliveries,
+    Grid,
+    Intervals,
+    StrategySpecification,
+    grid_index,
+)
 from asyncsim.model.strategies import (
     STRATEGIES,
     Backoff,
     Callback,
     CallbackWithSafetyPoll,
+    CheckingStrategy,
     LongPolling,
     Polling,
     Strategy,
 )
 from asyncsim.model.units import text_of
 
-# --- polling ------------------------------------------------------------------------------------
+# --- polling -----------------------------------------------------------------------------------
 
 
 def test_anchors():
@@ -97,7 +105,7 @@ def test_skipping_on_the_grid_is_walking_it(polling, armed, busy, intervals, bes
     assert polling.next_check(fast) >= before
 
 
-# --- backoff ------------------------------------------------------------------------------------
+# --- backoff -----------------------------------------------------------------------------------
 
 
 def test_intervals_double_up_to_the_cap():
@@ -158,7 +166,7 @@ def test_backoff_checks_go_forward(backoff, checks, number):
     assert 60.0 <= backoff.next_check(step) <= 60.0 + backoff.cap
 
 
-# --- long polling and callback ------------------------------------------------------------------
+# --- long polling and callback -----------------------------------------------------------------
 
 
 def test_long_polling_holds_one_request_after_the_other():
@@ -226,7 +234,7 @@ def test_a_safety_poll_is_a_poll_beside_a_callback():
     assert called.acts == [("deliver", 2.0, 0)]
 
 
-# --- what all of them have ----------------------------------------------------------------------
+# --- what all of them have ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -395,3 +403,145 @@ def test_no_two_strategies_that_differ_have_one_label(found):
         zip(found, labels, strict=True), 2
     ):
         assert (label == another) == (one == other)
+
+
+# --- what a strategy leaves out -------------------------------------------------------------------
+
+
+@frozen
+class EveryTenSeconds(CheckingStrategy):
+    limit: int | None = None
+
+    def next_check(self, step):
+        return step.last_check + 10.0
+
+
+def test_a_plain_strategy_waits_and_notifies_nobody():
+    """Leaving wait and notify out means that nothing happens, and nothing is promised."""
+    strategy = Strategy()
+    assert strategy.wait(FakeStep()) is None
+    assert strategy.notify(FakeStep()) is None
+    assert strategy.expected(5.0) is None
+    assert strategy.specification is None
+    assert not strategy.polls
+    assert not strategy.notifies
+    assert str(strategy) == "Strategy"
+
+
+def test_next_check_must_be_given():
+    """A checking strategy with neither next_check nor a schedule is refused by its name."""
+
+    class Undecided(CheckingStrategy):
+        pass
+
+    message = "^Undecided must define next_check, or a specification with a schedule$"
+    with pytest.raises(EngineError, match=message):
+        play(Undecided().wait(FakeStep()))
+
+
+def test_checks_go_on_until_the_work_is_complete():
+    """Complete at 25: wasted checks at 10 and 20, the last at 30."""
+    step = FakeStep(complete=25.0)
+    play(EveryTenSeconds().wait(step))
+    assert step.acts == [("check", 10.0), ("check", 20.0), ("check", 30.0)]
+
+
+def test_a_check_at_the_very_instant_of_completion_sees_it():
+    """Complete at 20: the check at 20 is the last one."""
+    step = FakeStep(complete=20.0)
+    play(EveryTenSeconds().wait(step))
+    assert step.checks == 2
+
+
+def test_giving_up_after_the_limit():
+    """With a limit of 2 there are two checks, then it gives up; the second may still succeed."""
+    step = FakeStep(complete=25.0)
+    play(EveryTenSeconds(limit=2).wait(step))
+    assert step.acts == [("check", 10.0), ("check", 20.0), ("give up", 20.0)]
+    step = FakeStep(complete=15.0)
+    play(EveryTenSeconds(limit=2).wait(step))
+    assert step.acts == [("check", 10.0), ("check", 20.0)]
+
+
+@pytest.mark.parametrize("schedule", [Grid(10), Intervals(10, 1), Grid(10, jitter=1e-9)])
+def test_skipped_checks_are_counted(schedule):
+    """Before 30 lie the checks at 10 and 20; the one at 30 is not before it."""
+    step = FakeStep()
+    schedule.skip(step, 30.0)
+    assert step.checks == 2
+    assert step.last_check == pytest.approx(20.0)
+
+
+def test_the_limit_of_a_schedule_holds_without_a_field_of_that_name():
+    """A strategy that only has a specification gives up as the specification says."""
+
+    class Twice(CheckingStrategy):
+        specification = StrategySpecification(Grid(10, limit=2))
+
+    step = FakeStep(complete=25.0)
+    play(Twice().wait(step))
+    assert step.acts == [("check", 10.0), ("check", 20.0), ("give up", 20.0)]
+    assert Backoff(limit=3).limit == Backoff(limit=3).schedule.limit == 3
+
+
+def test_a_schedule_of_its_own_needs_none_in_the_specification():
+    """With next_check, a specification of deliveries only neither limits nor schedules checks."""
+
+    class Called(CheckingStrategy):
+        specification = StrategySpecification(deliveries=Deliveries())
+        next_check = EveryTenSeconds.next_check
+
+    step = FakeStep(complete=15.0)
+    play(Called().wait(step))
+    assert step.acts == [("check", 10.0), ("check", 20.0)]
+
+
+# --- grids ----------------------------------------------------------------------------------------
+
+
+class Counted(float):
+    """An interval that counts how often a grid point is worked out."""
+
+    looked_at = 0
+
+    def __rmul__(self, k):
+        Counted.looked_at += 1
+        return k * float(self)
+
+
+anchors = st.floats(-1e6, 1e8) | st.integers(0, 10**6).map(float)
+intervals = st.floats(1e-3, 1e6) | st.integers(1, 3600).map(float) | st.sampled_from([0.1, 0.3])
+
+
+@example(0.0, 0.1, 0.3)  # 3 * 0.1 is later than 0.3
+@example(0.0, 1e-3, 1e9)
+@example(1e8, 0.1, 0.0)
+@given(anchors, intervals, st.floats(-1e6, 1e9))
+def test_the_next_grid_point_is_the_first_one_later(anchor, interval, after):
+    """k >= 1 is the smallest index whose grid point is later, found in a few comparisons."""
+    Counted.looked_at = 0
+    k = grid_index(anchor, Counted(interval), after)
+    assert Counted.looked_at <= 8
+    assert k >= 1
+    assert anchor + k * interval > after
+    assert k == 1 or anchor + (k - 1) * interval <= after
+
+
+@given(anchors, intervals, st.integers(1, 10**6))
+def test_a_clock_on_a_grid_point_goes_on_to_the_next(anchor, interval, k):
+    """At grid point k the next one is k + 1; just before it, it is k; no point is seen twice."""
+    point = anchor + k * interval
+    assume(anchor + (k - 1) * interval < point < anchor + (k + 1) * interval)
+    assert grid_index(anchor, interval, point) == k + 1
+    assert grid_index(anchor, interval, math.nextafter(point, -math.inf)) == k
+
+
+@given(anchors, st.integers(1, 3600).map(float), st.integers(1, 300))
+def test_walking_the_grid_visits_every_point_once(anchor, interval, n):
+    """From each point to the next: k = 1, 2, … without a gap or a repetition."""
+    visited, at = [], anchor
+    for _ in range(n):
+        k = grid_index(anchor, interval, at)
+        visited.append(k)
+        at = anchor + k * interval
+    assert visited == list(range(1, n + 1))

@@ -31,7 +31,7 @@ def test_zero_latencies_and_empty_strategies_can_be_drawn():
 
 
 def test_unresumed_waits_keep_the_line_below_one():
-    """Seven of ten resumed: the curve ends at 70 %, and the legend shows the rest."""
+    """Seven of ten resumed: the curve ends at 70 %, and its label shows the rest."""
     latencies = {
         "lossy": np.arange(1.0, 8.0),
         "all lost": np.array([]),
@@ -40,7 +40,7 @@ def test_unresumed_waits_keep_the_line_below_one():
     out_of = {"lossy": 10, "all lost": 3, "safe": 7}
     ax = plots.latency_distribution(latencies, out_of=out_of)
     assert ax.lines[0].get_ydata()[-1] == pytest.approx(0.7)
-    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    texts = ax.get_legend_handles_labels()[1]
     assert texts == ["lossy (30 % never resumed)", "all lost (100 % never resumed)", "safe"]
 
 
@@ -61,7 +61,7 @@ def test_overhead_against_latency_has_a_point_per_strategy():
 
 
 def test_overhead_against_latency_shows_unresumed_waits():
-    """The latency is that of resumed waits, and the legend shows the unresumed share."""
+    """The latency is that of resumed waits, and a label shows the unresumed share."""
     table = pd.DataFrame(
         {"latency": [0.07, 450.0], "latency_half_width": 0.0, "requests": 1.0,
          "requests_half_width": 0.0, "unresumed": [0.2, 0.0]},
@@ -69,7 +69,7 @@ def test_overhead_against_latency_shows_unresumed_waits():
     )  # fmt: skip
     ax = plots.overhead_against_latency(table)
     assert ax.get_xlabel() == "mean resume latency of resumed waits"
-    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    texts = ax.get_legend_handles_labels()[1]
     assert texts == ["callback (20 % never resumed)", "polling"]
     sound = plots.overhead_against_latency(table.drop(columns="unresumed"))
     assert sound.get_xlabel() == "mean resume latency"

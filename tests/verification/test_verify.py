@@ -10,7 +10,6 @@ import pytest
 
 from asyncsim.engine import metrics as costing
 from asyncsim.engine import metrics as figures
-from asyncsim.engine import result as tables
 from asyncsim.engine.contexts import WaitContext
 from asyncsim.engine.environment import Workers
 from asyncsim.errors import ScenarioError
@@ -183,7 +182,7 @@ def longer_work(monkeypatch):
 
 def more_operations(monkeypatch):
     """Plant: 3 % more database operations are counted."""
-    right = tables.spent
+    right = figures.spent
 
     def spent(*given):
         return [
@@ -191,7 +190,7 @@ def more_operations(monkeypatch):
             for one in right(*given)
         ]
 
-    monkeypatch.setattr(figures.tables, "spent", spent)
+    monkeypatch.setattr(figures, "spent", spent)
 
 
 def likelier(purpose):

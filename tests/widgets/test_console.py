@@ -57,7 +57,7 @@ class TestFinishing:
         assert console.records["waiting"] == console.records["total"] == 9
         assert codes(console) == [204]
         assert console.answers[0]["words"] == "5_31 is finished; its process resumes."
-        found = console.state._session.wait("5_31")
+        found = console.session.wait("5_31")
         assert (found["state"], found["data"]) == ("finished", {"InvoiceNo": 42, "by": "Ann"})
 
     def test_a_second_finish_gets_409(self):
@@ -144,7 +144,7 @@ class TestFinishing:
     def test_calls_from_python_are_in_the_log_too(self):
         """Finishes, starts and retries."""
         console = opened()
-        session = console.state._session
+        session = console.session
         session.finish("5_31", strict=False)
         session.start({"amount": 7})
         console.on_message({"do": "retry", "number": "6_31"})
@@ -159,7 +159,7 @@ class TestFinishing:
         console = opened()
         console.on_message({"do": "start", "fields": [["amount", "7"]]})
         assert console.notice == "Instance 11 has started"
-        assert console.state._session.instance(11)["fields"] == {"amount": 7}
+        assert console.session.instance(11)["fields"] == {"amount": 7}
 
     def test_a_reset_clears_the_log_and_the_records(self):
         """No earlier answer is left, even if the page asks late."""
@@ -220,7 +220,7 @@ class TestClock:
         console = opened()
         assert console.choices["batch"]
         console.on_message({"do": "until", "moment": "12:00"})
-        assert console.clock["at"] == f"{console.state._session.at:%a %Y-%m-%d} 12:00:00"
+        assert console.clock["at"] == f"{console.session.at:%a %Y-%m-%d} 12:00:00"
         console.on_message({"do": "batch"})
         assert console.clock["at"].endswith("21:59:59")
         console.on_message({"do": "until", "moment": "noon"})
@@ -238,7 +238,7 @@ class TestClock:
         """Instance 2 arrives a second after the first."""
         console = opened(until=0.5)
         console.on_message({"do": "step"})
-        assert console.state._session.now == 1.0
+        assert console.session.now == 1.0
 
     def test_play_without_a_loop_is_reported(self):
         """A script has none."""

@@ -5,7 +5,7 @@ import pytest
 from plays import DISTRIBUTIONS
 
 import asyncsim as sim
-from asyncsim.widgets.explorer_state import INTERVAL, Exploration, scaled
+from asyncsim.widgets.explorer import INTERVAL, Exploration, scaled
 
 LEDGER = sim.Scenario.load("data/nightly_ledger.toml")
 

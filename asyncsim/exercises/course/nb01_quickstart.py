@@ -6,42 +6,23 @@ from functools import cache
 
 import numpy as np
 
+import asyncsim as sim
 from asyncsim.exercises.checkers import ChoiceChecker, NumberChecker, Option, closed_form
 from asyncsim.exercises.gradebook import Exercise
-from asyncsim.experiment.simulate import simulate
 from asyncsim.experiment.statistics import mean_interval
-from asyncsim.model.arrivals import Poisson
-from asyncsim.model.distributions import exponential, lognormal
-from asyncsim.model.process import AsyncStep, Process, Step
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import WorkflowServer
-from asyncsim.model.strategies import Callback, Polling
-from asyncsim.model.systems import NightlyBatch
 
 ORDERS = 600
 ITEM, CALLBACK_WORK, POLL_WORK, SLOW = 0.15, 0.02, 0.01, 1.0
 WORKERS = 4
-LEDGER = Scenario(
-    name="nightly ledger",
-    process=Process(
-        "order to cash",
-        [
-            Step("validate", work=exponential("200ms")),
-            AsyncStep("post to ledger", system="ledger"),
-            Step("notify", work=exponential("200ms")),
-        ],
-        first_activation=30,
-    ),
-    systems={"ledger": NightlyBatch("22:00", item_time=lognormal(mean=ITEM, sd="100ms"))},
-    server=WorkflowServer(WORKERS, poll_work=POLL_WORK, callback_work=CALLBACK_WORK),
-    arrivals=Poisson(f"{ORDERS}/day", between=("08:00", "20:00")),
+LEDGER = sim.Scenario.load("example:nightly_ledger").replace(
+    description="", arrivals=sim.Poisson(f"{ORDERS}/day", between=("08:00", "20:00"))
 )
 SHOWN: dict[str, object] = {"scenario": LEDGER}
 
 
 def callback_overhead() -> float:
     """Return the worker time of a day for callbacks: orders x deliveries x handling."""
-    deliveries = closed_form(Callback("50ms"), lognormal(mean=ITEM, sd="100ms")).deliveries
+    deliveries = closed_form(sim.Callback("50ms"), sim.lognormal(mean=ITEM, sd="100ms")).deliveries
     return ORDERS * deliveries * CALLBACK_WORK
 
 
@@ -58,13 +39,11 @@ OVERHEAD = Exercise(
             0: "'callbacks have no overhead' is only a claim: a worker handles each of them",
             CALLBACK_WORK: "that is one callback, but every order of the day has one",
             ORDERS * POLL_WORK: "a callback is not a poll: handling one takes 20 ms, not 10",
-            ORDERS * CALLBACK_WORK * WORKERS: (
-                "each callback is handled by one of the four workers, not by all of them"
-            ),
+            ORDERS * CALLBACK_WORK * WORKERS: "each callback is handled by one of the four "
+            "workers, not by all of them",
             ORDERS * 0.05: "the 50 ms are network time, which keeps no worker busy",
-            ORDERS * (0.05 + CALLBACK_WORK): (
-                "that is the latency of all orders; the 50 ms on the network keep no worker busy"
-            ),
+            ORDERS * (0.05 + CALLBACK_WORK): "that is the latency of all orders; the 50 ms on the "
+            "network keep no worker busy",
             ORDERS * 0.4: "that is the work of the steps themselves, not overhead",
         },
     ),
@@ -79,10 +58,8 @@ OVERHEAD = Exercise(
 @cache
 def last_latency() -> float:
     """Return the mean of the largest latency of a day, over ten replications."""
-    slow = LEDGER.replace(
-        server=WorkflowServer(WORKERS, poll_work=POLL_WORK, callback_work=SLOW),
-    )
-    runs = (simulate(slow, Callback("50ms"), seed=11, replication=k) for k in range(10))
+    slow = LEDGER.replace(server=sim.WorkflowServer(WORKERS, POLL_WORK, SLOW))
+    runs = (sim.simulate(slow, sim.Callback("50ms"), seed=11, replication=k) for k in range(10))
     return mean_interval([run.summary()["max_latency"].iloc[0] for run in runs]).mean
 
 
@@ -96,14 +73,10 @@ LAST = Exercise(
         "s",
         within=0.15,
         mistakes={
-            ORDERS * (SLOW / WORKERS - ITEM): (
-                "that is the time for the callbacks alone; the same workers also notify the "
-                "customer of every resumed order"
-            ),
-            ORDERS * SLOW / WORKERS: (
-                "that is the time the workers need for all callbacks; but the last order is booked "
-                "when the batch ends, and its latency begins then"
-            ),
+            ORDERS * (SLOW / WORKERS - ITEM): "that is the time for the callbacks alone; the same "
+            "workers also notify the customer of every resumed order",
+            ORDERS * SLOW / WORKERS: "that is the time the workers need for all callbacks; but "
+            "the last order is booked when the batch ends, and its latency begins then",
             ORDERS * SLOW: "that is one worker alone, counted from the start of the batch",
             ORDERS * (SLOW - ITEM): "that is one worker alone, but there are four",
             SLOW: "that is a callback that finds a worker free; the others wait in a queue",
@@ -121,8 +94,8 @@ LAST = Exercise(
 
 def own_grid() -> tuple[str, str]:
     """Simulate a day; compare each latency with the grid from the arming of its own wait."""
-    poll = Polling("15min")
-    waits = simulate(LEDGER, poll, seed=1).waits
+    poll = sim.Polling("15min")
+    waits = sim.simulate(LEDGER, poll, seed=1).waits
     waited = waits["completed"] - waits["armed"]
     by_grid = np.ceil(waited / poll.interval) * poll.interval - waited
     off = float((waits["latency"] - by_grid).abs().max())

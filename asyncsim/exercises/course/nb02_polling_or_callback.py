@@ -5,27 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import asyncsim as sim
 from asyncsim.exercises.checkers import NumberChecker, PropertyChecker, closed_form
-from asyncsim.exercises.feedback import Remark
+from asyncsim.exercises.feedback import Remark, condition
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment import theory
-from asyncsim.experiment.simulate import simulate
 from asyncsim.experiment.statistics import mean_interval
-from asyncsim.model.arrivals import Poisson
-from asyncsim.model.closed_forms import Expected
-from asyncsim.model.distributions import exponential
-from asyncsim.model.process import AsyncStep, Process
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, LongPolling, Polling, Strategy
-from asyncsim.model.systems import NightlyBatch
 
-SERVICE = exponential("10min")
+SERVICE = sim.exponential("10min")
 SHOWN: dict[str, object] = {"service_time": SERVICE}
 
 
-def from_arming(interval: str) -> Expected:
+def from_arming(interval: str) -> sim.Expected:
     """Return the closed form for polling the service from arming."""
-    return closed_form(Polling(interval), SERVICE)
+    return closed_form(sim.Polling(interval), SERVICE)
 
 
 HALF = Exercise(
@@ -39,21 +32,14 @@ HALF = Exercise(
         "s",
         within=0.05,
         mistakes={
-            600: (
-                "T/2 is the rule for a random phase; from arming, the first check comes after a "
-                "whole interval, and most answers come long before"
-            ),
-            from_arming("10min").latency: (
-                "that is the value for an interval of 10 minutes, from section 1"
-            ),
-            1200: (
-                "only an answer that came at once would be a whole interval late; the others came "
-                "later, and waited less"
-            ),
-            20 * 60 * from_arming("20min").checks: (
-                "that is the time from arming to the check that sees completion; the latency "
-                "begins at completion"
-            ),
+            600: "T/2 is the rule for a random phase; from arming, the first check comes after a "
+            "whole interval, and most answers come long before",
+            from_arming("10min").latency: "that is the value for an interval of 10 minutes, from "
+            "section 1",
+            1200: "only an answer that came at once would be a whole interval late; the others "
+            "came later, and waited less",
+            20 * 60 * from_arming("20min").checks: "that is the time from arming to the check "
+            "that sees completion; the latency begins at completion",
         },
     ),
     (
@@ -84,10 +70,8 @@ BEST = Exercise(
         "s",
         within=0.03,  # the rule of thumb passes as well
         mistakes={
-            rule(waiting=60): (
-                "that is the right value in minutes, or the price of lateness was left per hour "
-                "while the times are in seconds"
-            ),
+            rule(waiting=60): "that is the right value in minutes, or the price of lateness was "
+            "left per hour while the times are in seconds",
             rule(CHECK / 2): "the 2 under the root is missing",
             rule() ** 2: "the square root is missing",
             rule(mean=10): "the mean is in minutes there, and the price of lateness per second",
@@ -108,20 +92,20 @@ MOST_LATE, MOST_CHECKS = 40 * 60.0, 10.0
 STARTS = ("22:00", "22:15", "22:30")
 
 
-def ledger(start: str) -> Scenario:
+def ledger(start: str) -> sim.Scenario:
     """Return a ledger whose batch starts at a time of day and takes a minute and a half."""
-    return Scenario(
+    return sim.Scenario(
         name="ledger",
-        process=Process("order", [AsyncStep("post", "ledger")]),
-        systems={"ledger": NightlyBatch(start, item_time="150ms")},
-        arrivals=Poisson("600/day", between=("08:00", "20:00")),
+        process=sim.Process("order", [sim.AsyncStep("post", "ledger")]),
+        systems={"ledger": sim.NightlyBatch(start, item_time="150ms")},
+        arrivals=sim.Poisson("600/day", between=("08:00", "20:00")),
     )
 
 
-def out_of_step(strategy: Strategy) -> Iterator[Remark]:
+def out_of_step(strategy: sim.Strategy) -> Iterator[Remark]:
     """Simulate three nights for each start of the batch; a good poller is equally late in all."""
-    if isinstance(strategy, Callback | LongPolling):
-        which = "An open connection" if isinstance(strategy, LongPolling) else "A callback"
+    if isinstance(strategy, sim.Callback | sim.LongPolling):
+        which = "An open connection" if isinstance(strategy, sim.LongPolling) else "A callback"
         yield Remark(
             False,
             f"{which} would work, but this ledger sends no callbacks and holds no connections: it "
@@ -132,39 +116,25 @@ def out_of_step(strategy: Strategy) -> Iterator[Remark]:
     late: dict[str, float] = {}
     asked, hang = [], 0
     for start in STARTS:
-        runs = [simulate(ledger(start), strategy, seed=5, replication=k) for k in range(3)]
+        runs = [sim.simulate(ledger(start), strategy, seed=5, replication=k) for k in range(3)]
         rows = [run.summary().iloc[0] for run in runs]
         late[start] = mean_interval([row["mean_latency"] for row in rows]).mean
         asked.append(mean_interval([row["checks_per_wait"] for row in rows]).mean)
         hang += sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs)
     if hang:
         yield Remark(False, f"{hang} waits do not resume: the poller gives up before the batch.")
-    checks = max(asked)
-    spare = checks <= MOST_CHECKS
-    yield Remark(
-        spare,
-        f"It makes {checks:.1f} checks per wait"
-        + ("." if spare else ": more than 10, so it is prompt by more checks, not by their phase."),
-    )
-    worst = max(late, key=late.__getitem__)
-    means = ", ".join(
-        f"{seconds / 60:.0f} min (batch at {start})" for start, seconds in late.items()
-    )
-    if late[worst] <= MOST_LATE:
-        yield Remark(True, f"It is late by {means}.")
-    else:
-        yield Remark(False, f"It is late by {means}: {_why_late(strategy)}")
-
-
-def _why_late(strategy: Strategy) -> str:
-    if isinstance(strategy, Polling) and strategy.anchor == "clock":
-        if strategy.jitter:
-            return "the jitter is too small to spread the checks over the whole interval."
-        return (
+    more = ": more than 10, so it is prompt by more checks, not by their phase."
+    yield condition(max(asked) <= MOST_CHECKS, f"It makes {max(asked):.1f} checks per wait", more)
+    means = ", ".join(f"{late[start] / 60:.0f} min (batch at {start})" for start in STARTS)
+    why = "it does not check often enough."
+    if isinstance(strategy, sim.Polling) and strategy.anchor == "clock":
+        why = (
             "all waits are checked at the same times of day, and the batch also starts at a fixed "
             "time. Where it falls in the interval is a matter of luck (aliasing)."
         )
-    return "it does not check often enough."
+        if strategy.jitter:
+            why = "the jitter is too small to spread the checks over the whole interval."
+    yield condition(max(late.values()) <= MOST_LATE, f"It is late by {means}", f": {why}")
 
 
 IN_STEP = Exercise(
@@ -173,7 +143,7 @@ IN_STEP = Exercise(
     "per wait) and is at most 40 minutes late on average, whenever the batch starts.",
     PropertyChecker(
         "a strategy, such as sim.Polling('1h', 'clock')",
-        lambda answer: isinstance(answer, Strategy),
+        lambda answer: isinstance(answer, sim.Strategy),
         out_of_step,
         "Checks that are spread over the interval are about half an hour late every night, "
         "without more checks. (Jitter is up to 37.5 minutes late, because its gaps are uneven.)",
@@ -188,39 +158,29 @@ IN_STEP = Exercise(
 )
 
 MOST_OPEN, BAD_LOSS = 1e-4, 0.2
-ATTEMPTS = math.ceil(math.log(MOST_OPEN) / math.log(BAD_LOSS))
-"""The fewest n with p^n below one in ten thousand."""
+ATTEMPTS = math.ceil(math.log(MOST_OPEN) / math.log(BAD_LOSS))  # the fewest n with p^n below it
 
 
-def bad_day(strategy: Callback) -> Iterator[Remark]:
+def bad_day(strategy: sim.Callback) -> Iterator[Remark]:
     """Compare with the closed form: after n attempts a share of p^n is undelivered."""
-    yield Remark(
-        strategy.loss == BAD_LOSS,
-        f"{strategy.loss:.0%} of the deliveries are lost"
-        + ("." if strategy.loss == BAD_LOSS else ": a bad day has 20 %, loss=0.2."),
-    )
+    lost = f"{strategy.loss:.0%} of the deliveries are lost"
+    yield condition(strategy.loss == BAD_LOSS, lost, ": a bad day has 20 %, loss=0.2.")
     attempts = 1 + len(strategy.retries)
     open_share = BAD_LOSS**attempts
-    few = open_share < MOST_OPEN
-    reason = "." if few else _too_few(attempts)
-    yield Remark(few, f"{attempts} attempts leave {open_share:.2g} of the waits open{reason}")
-    if few:
-        spare = attempts - ATTEMPTS
-        yield Remark(
-            spare == 0,
-            "Fewer attempts would not be enough."
-            if spare == 0
-            else f"That is {spare} more than needed: each attempt divides the rest by five.",
+    few, spare = open_share < MOST_OPEN, attempts - ATTEMPTS
+    more = "Each further attempt leaves a fifth of that."
+    if spare == -1:
+        more = (
+            "One is missing: was the first attempt counted as a retry, or 'fewer than' read as "
+            "'about'?"
         )
-
-
-def _too_few(attempts: int) -> str:
-    if attempts == ATTEMPTS - 1:
-        return (
-            ", which is more than 0.0001. One is missing: was the first attempt counted as a "
-            "retry, or 'fewer than' read as 'about'?"
-        )
-    return ", which is more than 0.0001. Each further attempt leaves a fifth of that."
+    left = f"{attempts} attempts leave {open_share:.2g} of the waits open"
+    yield condition(few, left, f", which is more than 0.0001. {more}")
+    if few and spare == 0:
+        yield Remark(True, "Fewer attempts would not be enough.")
+    elif few:
+        needed = f"That is {spare} more than needed: each attempt divides the rest by five."
+        yield Remark(False, needed)
 
 
 BAD_DAY = Exercise(
@@ -229,7 +189,7 @@ BAD_DAY = Exercise(
     "attempts as possible?",
     PropertyChecker(
         "sim.Callback('2s', loss=0.2, retries=[…]) with your pauses",
-        lambda answer: type(answer) is Callback,
+        lambda answer: type(answer) is sim.Callback,
         bad_day,
         "Independent losses become rare quickly. On a really bad day they are not independent: the "
         "network is down for an hour, and all quick retries fail. Hence the growing pauses in "

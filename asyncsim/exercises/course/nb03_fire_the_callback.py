@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+import asyncsim as sim
 from asyncsim.exercises.checkers import ChoiceChecker, NumberChecker, Option, closed_form
 from asyncsim.exercises.gradebook import Exercise
-from asyncsim.live.open import live
-from asyncsim.model.arrivals import Regular
-from asyncsim.model.distributions import fixed
-from asyncsim.model.process import AsyncStep, Process
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Polling
-from asyncsim.model.systems import NightlyBatch
 
 SHOWN: dict[str, object] = {}
 
-TWIN = Polling("15min")
-WAITED = fixed("4h 12min 30s")  # from 08:07:30 to 12:20:00
+TWIN = sim.Polling("15min")
+WAITED = sim.fixed("4h 12min 30s")  # from 08:07:30 to 12:20:00
 
 
 def twin_latency() -> float:
@@ -35,10 +29,8 @@ LATE_TWIN = Exercise(
         mistakes={
             450: "half the interval is a mean over many waits; for this one you know all times",
             600: "these checks are not on the quarters of the hour: they count from 08:07:30",
-            750: (
-                "that is the time since the previous check; the latency runs from 12:20:00 to the "
-                "next one"
-            ),
+            750: "that is the time since the previous check; the latency runs from 12:20:00 to "
+            "the next one",
             900: "only a step that completes just after a check is a whole interval late",
             0: "that is the latency of the callback; the twin notices at its next check",
         },
@@ -53,14 +45,14 @@ LATE_TWIN = Exercise(
 
 def second_finisher() -> tuple[str, str]:
     """Run a live session: finish by hand just before the batch, and see its delivery."""
-    small = Scenario(
+    small = sim.Scenario(
         name="ledger",
-        process=Process("order", [AsyncStep("post", "ledger")], first_activation=31),
-        systems={"ledger": NightlyBatch("22:00", item_time="150ms")},
-        arrivals=Regular("1h", offset="8h"),
+        process=sim.Process("order", [sim.AsyncStep("post", "ledger")], first_activation=31),
+        systems={"ledger": sim.NightlyBatch("22:00", item_time="150ms")},
+        arrivals=sim.Regular("1h", offset="8h"),
         length="20h",
     )
-    session = live(small)
+    session = sim.live(small)
     try:
         session.run_until("21:59")
         session.finish("9_31")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncsim as sim
 from asyncsim.exercises.checkers import (
     ChoiceChecker,
     NumberChecker,
@@ -10,34 +11,27 @@ from asyncsim.exercises.checkers import (
     closed_form,
 )
 from asyncsim.exercises.gradebook import Exercise
-from asyncsim.experiment.simulate import simulate
-from asyncsim.model.arrivals import Poisson, Regular
-from asyncsim.model.distributions import exponential
-from asyncsim.model.process import AsyncStep, Process, Step
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, CallbackWithSafetyPoll, Polling
-from asyncsim.model.systems import OnlineService, People
 
 ARMING, KEPT = 0.1, 0.05
-ANSWER = exponential("200ms")
-QUICK = Scenario(
+ANSWER = sim.exponential("200ms")
+QUICK = sim.Scenario(
     name="quick service",
-    process=Process("request", [AsyncStep("ask", "service", arm_delay=ARMING)]),
-    systems={"service": OnlineService(ANSWER, lanes=None)},
-    arrivals=Poisson("20000/day"),
+    process=sim.Process("request", [sim.AsyncStep("ask", "service", arm_delay=ARMING)]),
+    systems={"service": sim.OnlineService(ANSWER, lanes=None)},
+    arrivals=sim.Poisson("20000/day"),
 )
 
 
-def approvals(clerk: str) -> Scenario:
+def approvals(clerk: str) -> sim.Scenario:
     """Return an approval with a time-out of two hours, and a clerk with a given work time."""
-    ask = AsyncStep(
-        "approve", "clerk", timeout="2h", on_timeout=[AsyncStep("approve by deputy", "deputy")]
+    ask = sim.AsyncStep(
+        "approve", "clerk", timeout="2h", on_timeout=[sim.AsyncStep("approve by deputy", "deputy")]
     )
-    return Scenario(
+    return sim.Scenario(
         name="approval",
-        process=Process("approve invoice", [ask, Step("pay")], first_activation=31),
-        systems={"clerk": People(1, clerk), "deputy": People(1, "5min")},
-        arrivals=Regular("30min", offset="9h"),
+        process=sim.Process("approve invoice", [ask, sim.Step("pay")], first_activation=31),
+        systems={"clerk": sim.People(1, clerk), "deputy": sim.People(1, "5min")},
+        arrivals=sim.Regular("30min", offset="9h"),
         length="12h",
     )
 
@@ -65,13 +59,10 @@ HOW_EARLY = Exercise(
         "than long ones lose. A mean alone does not determine how often something happens.",
         "share",
         mistakes={
-            early_share(ARMING): (
-                "that is the share for the fixed arming time of section 1; now it varies, and is "
-                "mostly shorter than its mean"
-            ),
-            ARMING / ANSWER.mean: (
-                "that is one mean divided by the other; a share is a part of their sum"
-            ),
+            early_share(ARMING): "that is the share for the fixed arming time of section 1; now "
+            "it varies, and is mostly shorter than its mean",
+            ARMING / ANSWER.mean: "that is one mean divided by the other; a share is a part of "
+            "their sum",
             0: "arming is sooner on average, but not every time",
         },
     ),
@@ -95,13 +86,11 @@ KEEP = Exercise(
         within=0.03,  # the value of one simulated day passes as well
         mistakes={
             early_share(ARMING): "that is without a buffer, as in section 1",
-            early_share(ARMING) - early_share(ARMING - KEPT): (
-                "these are the steps that the buffer saves; the others hang"
-            ),
+            early_share(ARMING) - early_share(ARMING - KEPT): "these are the steps that the "
+            "buffer saves; the others hang",
             0: "that would be a buffer without a limit; this one drops callbacks after 50 ms",
-            early_share(ARMING) / 2: (
-                "half the arming time does not save half of them: short answers are more frequent"
-            ),
+            early_share(ARMING) / 2: "half the arming time does not save half of them: short "
+            "answers are more frequent",
         },
     ),
     (
@@ -115,7 +104,7 @@ KEEP = Exercise(
 
 def late_callback() -> tuple[str, str]:
     """Simulate a clerk who is slower than the time-out; count approvals and payments."""
-    run = simulate(approvals("150min").replace(length="9h 10min"), Callback(), seed=1)
+    run = sim.simulate(approvals("150min").replace(length="9h 10min"), sim.Callback(), seed=1)
     delivered = run.deliveries.set_index("serial_number")["outcome"]
     timed_out = run.waits.query("outcome == 'timed out'")
     deputy = run.waits.query("step == 'approve by deputy' and outcome == 'resumed'")
@@ -165,12 +154,12 @@ LATE = Exercise(
     ),
 )
 
-LOSS, TEN_MINUTES = 0.05, exponential("10min")
+LOSS, TEN_MINUTES = 0.05, sim.exponential("10min")
 REMEDIES = {
-    "retries": Callback("2s", loss=LOSS, retries=["5s", "5min", "30min"]),
-    "safety poll": CallbackWithSafetyPoll("2s", loss=LOSS, every="30min", anchor="random"),
-    "polling 1min": Polling("1min", "random"),
-    "polling 2min": Polling("2min", "random"),
+    "retries": sim.Callback("2s", loss=LOSS, retries=["5s", "5min", "30min"]),
+    "safety poll": sim.CallbackWithSafetyPoll("2s", loss=LOSS, every="30min", anchor="random"),
+    "polling 1min": sim.Polling("1min", "random"),
+    "polling 2min": sim.Polling("2min", "random"),
 }
 
 
@@ -188,26 +177,18 @@ IN_ORDER = Exercise(
         "A mean hides the differences: with the safety poll 95 of 100 steps resume after two "
         "seconds, and five after a quarter of an hour on average. Under polling all wait a little.",
         {
-            ("safety poll", "polling 1min"): (
-                "'safety poll' before 'polling 1min': most callbacks arrive after 2 s, but the "
-                "lost 5 % wait half of 30 minutes on average, which adds 45 s to the mean."
-            ),
-            ("safety poll", "retries"): (
-                "'safety poll' before 'retries': a sender that notices the loss retries after 5 s; "
-                "the safety poll only runs every 30 minutes."
-            ),
-            ("polling 1min", "retries"): (
-                "'polling 1min' before 'retries': 95 % of the callbacks need 2 s, and nearly all "
-                "others about 5 s more; polling is late by half a minute on average."
-            ),
-            ("polling 2min", "safety poll"): (
-                "'polling 2min' before 'safety poll': compare half of two minutes with 5 % of half "
-                "of thirty."
-            ),
-            ("polling 2min", "polling 1min"): (
-                "'polling 2min' before 'polling 1min': with a random phase polling is late by half "
-                "its interval, so the longer one is later."
-            ),
+            ("safety poll", "polling 1min"): "'safety poll' before 'polling 1min': most callbacks "
+            "arrive after 2 s, but the lost 5 % wait half of 30 minutes on average, which adds 45 "
+            "s to the mean.",
+            ("safety poll", "retries"): "'safety poll' before 'retries': a sender that notices "
+            "the loss retries after 5 s; the safety poll only runs every 30 minutes.",
+            ("polling 1min", "retries"): "'polling 1min' before 'retries': 95 % of the callbacks "
+            "need 2 s, and nearly all others about 5 s more; polling is late by half a minute on "
+            "average.",
+            ("polling 2min", "safety poll"): "'polling 2min' before 'safety poll': compare half "
+            "of two minutes with 5 % of half of thirty.",
+            ("polling 2min", "polling 1min"): "'polling 2min' before 'polling 1min': with a "
+            "random phase polling is late by half its interval, so the longer one is later.",
         },
         unit="s",
     ),

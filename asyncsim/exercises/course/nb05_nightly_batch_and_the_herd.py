@@ -4,35 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import asyncsim as sim
 from asyncsim.exercises.checkers import NumberChecker, PropertyChecker
-from asyncsim.exercises.feedback import Remark
+from asyncsim.exercises.feedback import Remark, condition
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment import theory
-from asyncsim.experiment.simulate import simulate
-from asyncsim.model.arrivals import Poisson
-from asyncsim.model.distributions import Fixed, exponential
-from asyncsim.model.process import AsyncStep, Process, Step
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import WorkflowServer
-from asyncsim.model.strategies import Callback
-from asyncsim.model.systems import NightlyBatch
+from asyncsim.model.distributions import Fixed
 
 HERD, CALLBACK_WORK, NOTIFY, WORKERS = 10_000, 0.02, 0.2, 4
 LIMIT_SECONDS = 10.0
-LEDGER = Scenario(
+LEDGER = sim.Scenario.load("example:nightly_ledger").replace(
     name="end of day",
-    process=Process(
-        "order to cash",
-        [
-            Step("validate", work=exponential("200ms")),
-            AsyncStep("post to ledger", system="ledger"),
-            Step("notify", work=exponential(NOTIFY)),
-        ],
-        first_activation=30,
-    ),
-    systems={"ledger": NightlyBatch("22:00", "100ms", results="at end")},
-    server=WorkflowServer(WORKERS, poll_work="10ms", callback_work=CALLBACK_WORK),
-    arrivals=Poisson(f"{HERD}/day", between=("08:00", "20:00")),
+    description="",
+    systems={"ledger": sim.NightlyBatch("22:00", "100ms", results="at end")},
+    arrivals=sim.Poisson(f"{HERD}/day", between=("08:00", "20:00")),
 )
 SHOWN: dict[str, object] = {"ledger": LEDGER}
 
@@ -55,20 +40,15 @@ HOW_MANY = Exercise(
         "such nights asks for one more worker: plan with a reserve.",
         within=0.0,
         mistakes={
-            fewest_workers() + 1: (
-                "that is the answer of the search, whose nights often have more than 10,000 "
-                "orders; with exactly 10,000 one fewer is enough"
-            ),
-            fewest_workers() - WORKERS: (
-                "these would be added to the present four; the question is how many in all"
-            ),
+            fewest_workers() + 1: "that is the answer of the search, whose nights often have more "
+            "than 10,000 orders; with exactly 10,000 one fewer is enough",
+            fewest_workers() - WORKERS: "these would be added to the present four; the question "
+            "is how many in all",
             40: "that is the number in section 4, which drains the herd in less time",
-            HERD * CALLBACK_WORK: (
-                "that is the work of the herd in seconds, and there are ten seconds"
-            ),
-            HERD * (NOTIFY + CALLBACK_WORK) / LIMIT_SECONDS: (
-                "that includes the notifications, which come after the steps have resumed"
-            ),
+            HERD * CALLBACK_WORK: "that is the work of the herd in seconds, and there are ten "
+            "seconds",
+            HERD * (NOTIFY + CALLBACK_WORK) / LIMIT_SECONDS: "that includes the notifications, "
+            "which come after the steps have resumed",
         },
     ),
     (
@@ -81,40 +61,26 @@ HOW_MANY = Exercise(
 MOST_QUEUED, MOST_LATE = 100.0, 390.0
 
 
-def spread_out(strategy: Callback) -> Iterator[Remark]:
+def spread_out(strategy: sim.Callback) -> Iterator[Remark]:
     """Simulate three nights: the queue must stay short, and the latency within its limit."""
-    runs = [simulate(LEDGER, strategy, seed=5, replication=night) for night in range(3)]
+    runs = [sim.simulate(LEDGER, strategy, seed=5, replication=night) for night in range(3)]
     rows = [run.summary().iloc[0] for run in runs]
     queued = sum(float(row["longest_queue"]) for row in rows) / len(rows)
     late = sum(float(row["mean_latency"]) for row in rows) / len(rows)
-    short = queued < MOST_QUEUED
-    yield Remark(
-        short,
-        f"The longest queue has {queued:,.0f} jobs"
-        + ("." if short else f", not under 100: {_why_queued(strategy)}."),
-    )
-    prompt = late <= MOST_LATE
-    yield Remark(
-        prompt,
-        f"The steps are late by {late / 60:.1f} min on average"
-        + (
-            "."
-            if prompt
-            else ", more than 6.5: the spread is wider than necessary (or a constant delay)."
-        ),
-    )
-    lost = sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs)
-    if lost:
-        yield Remark(False, f"{lost} steps never resume: callbacks must be spread, not lost.")
-
-
-def _why_queued(strategy: Callback) -> str:
-    if isinstance(strategy.delay, Fixed):
-        return "the same delay for all moves the herd to another time but does not spread it"
-    return (
+    why = (
         "the callbacks arrive faster than the workers finish the work that each of them starts, "
         "the notification included"
     )
+    if isinstance(strategy.delay, Fixed):
+        why = "the same delay for all moves the herd to another time but does not spread it"
+    longest = f"The longest queue has {queued:,.0f} jobs"
+    yield condition(queued < MOST_QUEUED, longest, f", not under 100: {why}.")
+    mean = f"The steps are late by {late / 60:.1f} min on average"
+    why = ", more than 6.5: the spread is wider than necessary (or a constant delay)."
+    yield condition(late <= MOST_LATE, mean, why)
+    lost = sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs)
+    if lost:
+        yield Remark(False, f"{lost} steps never resume: callbacks must be spread, not lost.")
 
 
 SPREAD = Exercise(
@@ -123,7 +89,7 @@ SPREAD = Exercise(
     "latency within 6.5 minutes.",
     PropertyChecker(
         "a callback with a delay, such as sim.Callback(delay=sim.uniform(0, '5min'))",
-        lambda answer: isinstance(answer, Callback),
+        lambda answer: isinstance(answer, sim.Callback),
         spread_out,
         "Four workers need 10,000 times 220 ms, divided by four: a little more than nine minutes. "
         "A spread slightly wider than this has no long queue; a narrower one always does.",
@@ -147,15 +113,12 @@ LIMIT = Exercise(
         "it would take more than an hour and a half: know your limit and your largest herd.",
         "s",
         mistakes={
-            SMALL_HERD / CONNECTOR * MINUTE: (
-                "there the first hundred wait for a minute too, but they are admitted at once"
-            ),
+            SMALL_HERD / CONNECTOR * MINUTE: "there the first hundred wait for a minute too, but "
+            "they are admitted at once",
             MINUTE: "only a hundred of them are admitted each minute",
             SMALL_HERD * MINUTE: "that admits one a minute; the limit is a hundred",
-            SMALL_HERD * CALLBACK_WORK / WORKERS: (
-                "that is the time the workers need; the limit delays the callbacks before they "
-                "reach them"
-            ),
+            SMALL_HERD * CALLBACK_WORK / WORKERS: "that is the time the workers need; the limit "
+            "delays the callbacks before they reach them",
         },
     ),
     (

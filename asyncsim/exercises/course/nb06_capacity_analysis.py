@@ -6,33 +6,27 @@ from functools import cache
 
 import numpy as np
 
+import asyncsim as sim
 from asyncsim.exercises.checkers import ChoiceChecker, NumberChecker, Option
 from asyncsim.exercises.gradebook import Exercise
-from asyncsim.experiment.simulate import simulate
-from asyncsim.model.arrivals import Poisson
-from asyncsim.model.distributions import Floats, exponential
-from asyncsim.model.process import AsyncStep, Process, Step
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import WorkflowServer
-from asyncsim.model.strategies import Callback
-from asyncsim.model.systems import OnlineService
+from asyncsim.model.distributions import Floats
 
-ORDERS = Scenario(
+ORDERS = sim.Scenario(
     name="orders",
     description="Orders wait for a service that answers after ten minutes on average.",
-    process=Process("order", [AsyncStep("ask", "service"), Step("book", "1s")]),
-    systems={"service": OnlineService(exponential("10min"), lanes=None)},
-    server=WorkflowServer(workers=2, poll_work="50ms", callback_work="50ms"),
-    arrivals=Poisson("6000/h", between=("08:00", "20:00")),
+    process=sim.Process("order", [sim.AsyncStep("ask", "service"), sim.Step("book", "1s")]),
+    systems={"service": sim.OnlineService(sim.exponential("10min"), lanes=None)},
+    server=sim.WorkflowServer(workers=2, poll_work="50ms", callback_work="50ms"),
+    arrivals=sim.Poisson("6000/h", between=("08:00", "20:00")),
 )
-QUIET = ORDERS.replace(arrivals=Poisson("600/h", between=("08:00", "20:00")))
+QUIET = ORDERS.replace(arrivals=sim.Poisson("600/h", between=("08:00", "20:00")))
 SHOWN: dict[str, object] = {"orders": ORDERS, "quiet_day": QUIET}
 DAYS, FAR_TOO_NARROW, ABOUT_RIGHT = 12, 5.0, 1.5
 
 
-def latencies(scenario: Scenario, replication: int = 0) -> Floats:
+def latencies(scenario: sim.Scenario, replication: int = 0) -> Floats:
     """Return the latencies of one day."""
-    run = simulate(scenario, Callback(), seed=1, replication=replication)
+    run = sim.simulate(scenario, sim.Callback(), seed=1, replication=replication)
     return run.waits["latency"].dropna().to_numpy()
 
 
@@ -121,10 +115,8 @@ AVERAGES = Exercise(
         "averages describes a day chosen at random, not the experience of a customer.",
         "s",
         mistakes={
-            of_averages: (
-                "that is the average of two averages: it gives a step of the quiet day ten times "
-                "the weight of one of the busy day"
-            ),
+            of_averages: "that is the average of two averages: it gives a step of the quiet day "
+            "ten times the weight of one of the busy day",
             (
                 lambda: two_days()[1].mean() + two_days()[0].mean()
             ): "the two means were added; the mean lies between them",

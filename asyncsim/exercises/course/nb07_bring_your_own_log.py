@@ -4,32 +4,26 @@ from __future__ import annotations
 
 from functools import cache
 
-from asyncsim.engine.run import Run
+import asyncsim as sim
 from asyncsim.exercises.checkers import ChoiceChecker, NumberChecker, Option
 from asyncsim.exercises.gradebook import Exercise
-from asyncsim.experiment.simulate import simulate
-from asyncsim.model.arrivals import Poisson
-from asyncsim.model.distributions import exponential, gamma
-from asyncsim.model.process import AsyncStep, Process, Step
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import WorkflowServer
-from asyncsim.model.strategies import Callback
-from asyncsim.model.systems import OnlineService
 
-BUSY = Scenario(
+BUSY = sim.Scenario(
     name="busy",
-    process=Process("order", [Step("check", work=gamma("40s", "20s")), AsyncStep("ask", "office")]),
-    systems={"office": OnlineService(exponential("1h"), lanes=None)},
-    server=WorkflowServer(workers=1),
-    arrivals=Poisson("80/h", between=("08:00", "18:00")),
+    process=sim.Process(
+        "order", [sim.Step("check", work=sim.gamma("40s", "20s")), sim.AsyncStep("ask", "office")]
+    ),
+    systems={"office": sim.OnlineService(sim.exponential("1h"), lanes=None)},
+    server=sim.WorkflowServer(workers=1),
+    arrivals=sim.Poisson("80/h", between=("08:00", "18:00")),
 )
 SHOWN: dict[str, object] = {"busy": BUSY}
 
 
 @cache
-def run() -> Run:
+def run() -> sim.Run:
     """Return the simulated day whose log is read."""
-    return simulate(BUSY, Callback(), seed=1)
+    return sim.simulate(BUSY, sim.Callback(), seed=1)
 
 
 def means() -> tuple[float, float, float]:
@@ -67,9 +61,11 @@ WORK = Exercise(
 
 def workers() -> tuple[str, str]:
     """Compare the logs of a server with idle workers and of a smaller one."""
-    quiet = BUSY.replace(arrivals=Poisson("6/h", between=("08:00", "18:00")))
+    quiet = BUSY.replace(arrivals=sim.Poisson("6/h", between=("08:00", "18:00")))
     logs = [
-        simulate(quiet.replace(server=WorkflowServer(n)), Callback(), seed=1).event_log()
+        sim.simulate(
+            quiet.replace(server=sim.WorkflowServer(n)), sim.Callback(), seed=1
+        ).event_log()
         for n in (8, 80)
     ]
     same = logs[0].equals(logs[1])

@@ -2,62 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
 from attrs import evolve
 
+import asyncsim as sim
 from asyncsim.capacity.target import Measure
 from asyncsim.exercises.checkers import PropertyChecker
-from asyncsim.exercises.feedback import Remark
+from asyncsim.exercises.feedback import Remark, condition
 from asyncsim.exercises.gradebook import Exercise
 from asyncsim.experiment.replications import RunSummary
-from asyncsim.experiment.simulate import simulate
-from asyncsim.model.arrivals import Poisson
-from asyncsim.model.distributions import exponential, lognormal
-from asyncsim.model.process import AsyncStep, Process, Step
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import CostModel, WorkflowServer
-from asyncsim.model.strategies import Callback, LongPolling, Polling, Strategy
-from asyncsim.model.systems import NightlyBatch, OnlineService
 
 SHOWN: dict[str, object] = {}
 LOSS, MOST_LATE, MOST_COST = 0.02, 120.0, 130.0
-
-
-def waiting(name: str, system: str, timeout: str) -> AsyncStep:
-    """Return an asynchronous step of the company."""
-    return AsyncStep(name, system, call_work="20ms", timeout=timeout, on_timeout="continue")
-
-
-HOUSE = Scenario(  # as in data/capstone.toml; a test compares them
-    name="mail order",
-    process=Process(
-        "order to cash",
-        [
-            Step("validate", exponential("200ms")),
-            waiting("check stock", "warehouse", timeout="1d"),
-            waiting("post to ledger", "ledger", timeout="2d"),
-            Step("notify", exponential("200ms")),
-        ],
-    ),
-    systems={
-        "warehouse": OnlineService(lognormal("4min", "3min"), lanes=None),
-        "ledger": NightlyBatch("22:00", lognormal("100ms", "60ms"), results="at end"),
-    },
-    arrivals=Poisson("8000/day", between=("08:00", "20:00")),
-    server=WorkflowServer(2, poll_work="20ms", callback_work="30ms"),
-    costs=CostModel(
-        request=0.0002,
-        worker_hour=1.0,
-        worker_time="provided",
-        late_minute=0.004,
-        service_level="30s",
-        currency="EUR",
-    ),
-    start="2026-01-05",
-)
+HOUSE = sim.Scenario.load("example:capstone")
 DAYS = 3
 PARTS = {
     "cost_of_requests": "requests: ask less often",
@@ -68,15 +28,13 @@ PARTS = {
 
 def a_design(answer: Any) -> bool:
     """Return whether an answer is a scenario and a strategy."""
-    kinds = (Scenario, Strategy)
-    return (
-        isinstance(answer, tuple)
-        and len(answer) == 2
-        and all(isinstance(part, kind) for part, kind in zip(answer, kinds, strict=True))
-    )
+    match answer:
+        case tuple((sim.Scenario(), sim.Strategy())):
+            return True
+    return False
 
 
-def forbidden_changes(design: Scenario) -> Iterator[Remark]:
+def forbidden_changes(design: sim.Scenario) -> Iterator[Remark]:
     """Report changes to parts that a design must not change."""
     parts = ("process", "systems", "arrivals", "costs", "length")
     other = [part for part in parts if getattr(design, part) != getattr(HOUSE, part)]
@@ -88,90 +46,72 @@ def forbidden_changes(design: Scenario) -> Iterator[Remark]:
         )
 
 
-def prescribed(design: Scenario, strategy: Strategy) -> Iterator[Remark]:
+def prescribed(design: sim.Scenario, strategy: sim.Strategy) -> Iterator[Remark]:
     """Check the work times, losses and retries that the company prescribes."""
-    same = evolve(design.server, workers=HOUSE.server.workers) == HOUSE.server
-    yield Remark(
-        same,
-        "A check takes 20 ms and a callback 30 ms of a worker."
-        if same
-        else "The server differs from the company's, which has poll_work='20ms', "
-        "callback_work='30ms' (a new WorkflowServer has zero), and no limit or policy of its own.",
-    )
-    if isinstance(strategy, LongPolling):
+    if evolve(design.server, workers=HOUSE.server.workers) == HOUSE.server:
+        yield Remark(True, "A check takes 20 ms and a callback 30 ms of a worker.")
+    else:
+        yield Remark(
+            False,
+            "The server differs from the company's, which has poll_work='20ms', "
+            "callback_work='30ms' (a new WorkflowServer has zero), and no limit or policy of its "
+            "own.",
+        )
+    if isinstance(strategy, sim.LongPolling):
         yield Remark(
             False,
             "The ledger and the warehouse hold no connections open for eight thousand orders: they "
             "answer at once, or send a callback.",
         )
-    if isinstance(strategy, Callback):
+    if isinstance(strategy, sim.Callback):
         retries = bool(strategy.retries)
         reason = "Retries need a sender that notices losses." if retries else "No retries."
         yield Remark(not retries, reason)
-        yield Remark(
-            strategy.loss >= LOSS,
-            f"{strategy.loss:.0%} of the callbacks are lost"
-            + ("." if strategy.loss >= LOSS else "; in this company it is 2 %, loss=0.02."),
-        )
+        lost = f"{strategy.loss:.0%} of the callbacks are lost"
+        yield condition(strategy.loss >= LOSS, lost, "; in this company it is 2 %, loss=0.02.")
 
 
-def holds(answer: tuple[Scenario, Strategy]) -> Iterator[Remark]:
+def holds(answer: tuple[sim.Scenario, sim.Strategy]) -> Iterator[Remark]:
     """Simulate three days; compare lateness, losses and costs with the conditions."""
     design, strategy = answer
     if changes := list(forbidden_changes(design)):
         yield from changes
         return
     yield from prescribed(design, strategy)
-    runs = [simulate(design, strategy, replication=day) for day in range(DAYS)]
+    runs = [sim.simulate(design, strategy, replication=day) for day in range(DAYS)]
     summaries = [RunSummary.of(run) for run in runs]
 
     def mean(metric: str) -> float:
         measure = Measure.of(metric, design)
         return sum(measure.of_run(one) for one in summaries) / DAYS
 
-    late = mean("p95_latency")
-    prompt = late <= MOST_LATE
-    yield Remark(
-        prompt,
-        f"95 of 100 steps resume within {late:.0f} s"
-        + ("." if prompt else f", not within two minutes: {_why_late(strategy, late)}.")
-        if isfinite(late)
-        else f"More than 5 of 100 steps never resume: {_why_lost(strategy)}.",
-    )
+    late, why_lost = mean("p95_latency"), "a poller that stops checking notices nothing"
+    if isinstance(strategy, sim.Callback):
+        why_lost = "no check finds lost callbacks; a safety poll would"
+    if isfinite(late):
+        why = f", not within two minutes: {_why_late(strategy, late)}."
+        fact = f"95 of 100 steps resume within {late:.0f} s"
+        yield condition(late <= MOST_LATE, fact, why)
+    else:
+        yield Remark(False, f"More than 5 of 100 steps never resume: {why_lost}.")
     lost = sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs) / DAYS
-    yield Remark(
-        lost == 0,
-        "No step times out."
-        if lost == 0
-        else f"{lost:.0f} steps a day never resume: {_why_lost(strategy)}.",
-    )
-    cost = mean("cost")
-    parts = {name: mean(name) for name in PARTS}
-    cheap = cost < MOST_COST
-    yield Remark(
-        cheap,
-        f"A day costs {cost:.0f} euros"
-        + ("." if cheap else f", not under {MOST_COST:.0f}: {_largest(parts)}."),
-    )
+    if lost:
+        yield Remark(False, f"{lost:.0f} steps a day never resume: {why_lost}.")
+    else:
+        yield Remark(True, "No step times out.")
+    cost, parts = mean("cost"), {name: mean(name) for name in PARTS}
+    largest = max(parts, key=parts.__getitem__)
+    most = f"most of it, {parts[largest]:.0f}, is for {PARTS[largest]}"
+    why = f", not under {MOST_COST:.0f}: {most}."
+    yield condition(cost < MOST_COST, f"A day costs {cost:.0f} euros", why)
 
 
-def _why_late(strategy: Strategy, late: float) -> str:
-    if isinstance(strategy, Callback):
+def _why_late(strategy: sim.Strategy, late: float) -> str:
+    if isinstance(strategy, sim.Callback):
         return "the callbacks of a night arrive together and queue for too few workers"
-    if isinstance(strategy, Polling) and late > strategy.interval:
+    if isinstance(strategy, sim.Polling) and late > strategy.interval:
         return "checks are later than their interval, because they queue for too few workers"
     return "a poller is late by up to its interval, and a shorter interval costs more requests"
-
-
-def _why_lost(strategy: Strategy) -> str:
-    if isinstance(strategy, Callback):
-        return "no check finds lost callbacks; a safety poll would"
-    return "a poller that stops checking notices nothing"
-
-
-def _largest(parts: Mapping[str, float]) -> str:
-    name = max(parts, key=parts.__getitem__)
-    return f"most of it, {parts[name]:.0f}, is for {PARTS[name]}"
 
 
 DESIGN = Exercise(

@@ -18,4 +18,4 @@ def test_how_often_by_simulation():
     )
     wait = simulate(scenario, book.HALF_HOUR).waits.iloc[0]
     assert wait["completed"] - wait["armed"] == book.WAIT.mean
-    assert wait["checks"] == book.checks() == 1 + 10 * 2
+    assert wait["checks"] == book.HOW_OFTEN.checker.expected() == 1 + 10 * 2

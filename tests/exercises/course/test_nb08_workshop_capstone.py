@@ -20,11 +20,6 @@ def judged(workers, strategy, **work):
     )
 
 
-def test_the_company_is_that_of_the_file():
-    """Except for its description."""
-    assert ORDERS.replace(description="") == book.HOUSE
-
-
 @pytest.mark.parametrize(
     ("changes", "part"),
     [

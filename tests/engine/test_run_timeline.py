@@ -9,7 +9,7 @@ from scenarios import scenarios, strategies
 from thorough import times
 
 import asyncsim as sim
-from asyncsim.engine.wait_timeline import COLUMNS, wait_timeline
+from asyncsim.engine.run import TIMELINE_COLUMNS, wait_timeline
 from asyncsim.model.scenario import changed
 
 
@@ -92,7 +92,7 @@ def test_an_unknown_number_has_no_life():
     """The table is empty, with its columns."""
     table = life(wait_for(sim.Callback(), 10.0), "5_31")
     assert table.empty
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == TIMELINE_COLUMNS
 
 
 class Own(sim.Strategy):
