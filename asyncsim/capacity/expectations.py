@@ -196,21 +196,27 @@ class Expectations:
 
     def _wait(self) -> tuple[float, str]:
         """Return about how long a job waits for a worker, or why it is not known."""
-        rate = _peak_rate(self.scenario)
+        rate, workers = _peak_rate(self.scenario), self.server.workers
         if rate is None:
             return math.nan, "instances may arrive together"
         if self.flow.doubt or any(math.isnan(number) for number, _ in self._jobs):
             return math.nan, "the load of the workers is not known"
+        jobs = [(rate * number, time) for number, time in self._jobs]
         for call in self.calls:
             link = single_link(self.scenario.systems[call.system])
-            if self.flow.armed[call.name] and not isinstance(link, Service):
+            if isinstance(link, Service) or not self.flow.armed[call.name]:
+                continue
+            even, notice = self.noticing.external[call.name].even, self.noticing.of[call.name]
+            if not even or not notice.checks > 0:
                 return math.nan, f"completions of {call.system} may come together"
-        first = sum(n * time.mean for n, time in self._jobs)
-        second = sum(n * (time.mean**2 + time.sd**2) for n, time in self._jobs)
-        if rate * first >= self.server.workers:
+            # At most all waits of a day are open, each with a check in every interval
+            open_ = rate * even * self.flow.armed[call.name]
+            jobs.append((open_ / notice.interval, Fixed(self.server.poll_work)))
+        first = sum(n * time.mean for n, time in jobs)
+        second = sum(n * (time.mean**2 + time.sd**2) for n, time in jobs)
+        if first >= workers:
             return math.nan, "the workers are overloaded"
-        waits = theory.mmc_wait(self.server.workers, rate * first)
-        return waits * second / (2 * first), ""
+        return theory.mmc_wait(workers, first) * second / (2 * first) if first else 0.0, ""
 
     def _disturbed(self, call: AsyncStep) -> str:
         """Return why the number of checks is not known, such as a queue that delays them."""

@@ -149,7 +149,7 @@ def number_in_words(one: Estimate) -> str:
     if not one.known:
         return "-"
     if one.unit in ("s", "worker s"):
-        text = "0 s" if one.value == 0 else text_of(float(f"{one.value:.3g}"))
+        text = text_of(one.value) if one.value else "0 s"
     elif one.what in (LOAD, "wasted share"):
         text = f"{one.value:.1%}"
     else:

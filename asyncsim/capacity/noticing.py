@@ -36,6 +36,8 @@ from asyncsim.model.units import DAY, seconds_of_day
 EVERY_DAY = ("every day", None)
 LONG_WORK = 10
 """Work before a call takes hardly ever longer than this many times its mean."""
+MANY = 40
+"""External times that are evenly spread over this many intervals have any phase."""
 NEGLIGIBLE = 0.005
 """Queueing below this share of a latency is left out; numbers hold within 3 %."""
 
@@ -71,6 +73,8 @@ class External:
     why: str
     poisson: bool = False
     """Whether completions of Poisson calls are Poisson."""
+    even: float = 0.0
+    """Seconds over which external times are evenly spread; 0 if they are not."""
 
 
 class Noticing:
@@ -92,9 +96,9 @@ class Noticing:
             mean = self._of_batch(call, link)
             if mean is None:
                 return evolve(none, why="the batch starts by the clock")
-            return External(
-                None, mean, "time to the start, and place in the run", "every day alike"
-            )
+            how = "time to the start, place in the run"
+            even = _even_length(self.scenario)
+            return External(None, mean, how, "each day alike", even=even)
         reasons = {
             Staff: "the team has working hours",
             Completions: "the log has the completions",
@@ -151,7 +155,7 @@ class Noticing:
         alone = sum(one.system == call.system for one in self.calls) == 1
         if not isinstance(arrivals, Poisson) or before is None or not alone:
             return None
-        if self.found is None or (self.found.checks is not None and self.server.poll_work):
+        if self.found is None:
             return None
         daily = (arrivals.days, arrivals.holidays) == (batch.days, batch.holidays) == EVERY_DAY
         plain = not (batch.cut_off or batch.max_items or batch.end or batch.skip or batch.failure)
@@ -160,6 +164,11 @@ class Noticing:
         opens, closes = map(seconds_of_day, arrivals.between)
         start = DAY if is_cron(batch.start) else seconds_of_day(batch.start)
         number = arrivals.per_open_second * arrivals.window_seconds * call.response.accepted
+        if self.server.poll_work and self.found.checks is not None:
+            grid = self.found.checks
+            busy = number * arrivals.size * self.server.poll_work / self.server.workers
+            if not isinstance(grid, Grid) or busy > grid.interval / 2:
+                return None
         last = batch.item_time.mean * number * arrivals.size
         if is_cron(batch.start) or closes + LONG_WORK * before > start or last > DAY / 2:
             return None
@@ -244,7 +253,7 @@ class Noticing:
             return evolve(one, interval=schedule.first)
         if poll >= schedule.interval:
             return Notice(why="a check takes longer than the interval")
-        if schedule.anchor == "arming":
+        if schedule.anchor == "arming" and external.even < MANY * schedule.interval:
             if external.law is None:
                 return self._without_law(external)
             found = closed_forms.polling_from_arming(external.law, schedule.interval)
@@ -284,10 +293,10 @@ class Noticing:
 
     def _not_uniform(self, call: AsyncStep, grid: Grid, external: External, poll: float) -> str:
         """Return why completions do not fall evenly between the points of a grid."""
-        if grid.anchor == "random":
+        if grid.anchor != "clock":
             return ""
         if external.law is None:
-            return external.why or "only the mean of the external time is known"
+            return "the batch starts by the clock, and so do the checks"
         if poll:
             return "the checks of all waits come at once"
         if call is not self.calls[0]:

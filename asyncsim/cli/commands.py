@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import shutil
 import textwrap
@@ -11,9 +12,12 @@ from typing import Any
 
 from asyncsim import plots
 from asyncsim.calibration.fit import fit
+from asyncsim.capacity.explain import explain
 from asyncsim.capacity.questions import fewest_workers, largest_volume
 from asyncsim.capacity.search import Options
 from asyncsim.cli import options
+from asyncsim.cli.new_file import SYSTEMS as NEW_SYSTEMS
+from asyncsim.cli.new_file import new_file
 from asyncsim.cli.options import Command, parse_strategy, ready_to_write, scenario_of
 from asyncsim.cli.serve_command import SERVE
 from asyncsim.engine.metrics import metrics_of
@@ -25,6 +29,8 @@ from asyncsim.experiment.report import report
 from asyncsim.experiment.simulate import simulate
 from asyncsim.fast.background_compilation import warm_up
 from asyncsim.model.examples import example_files, examples_folder
+from asyncsim.model.scenario_files import scenario_file
+from asyncsim.model.schema import json_schema
 from asyncsim.verification.verify import MEANING, verify
 
 QUESTIONS = {"workers": fewest_workers, "volume": largest_volume}
@@ -306,4 +312,66 @@ EXAMPLES = Command(
         "--force": "overwrite existing files",
     },
 )
-COMMANDS = (COMPARE, RUN, CAPACITY, SERVE, FIT, VERIFY, WARM_UP, EXAMPLES)
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    print(explain(scenario_of(arguments), parse_strategy(arguments.strategy)))
+    return 0
+
+
+EXPLAIN = Command(
+    "explain",
+    _explain,
+    "report what theory expects, and why, without a run",
+    'example:nightly_ledger --strategy "polling 15min anchor=random"',
+    {**options.SCENARIO, **options.STRATEGY},
+    options.DEFAULTS | {"strategy": "callback"},
+)
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    path = scenario_file(arguments.file, "FILE")
+    if path.exists() and not arguments.force:
+        raise ScenarioError(f"{path} exists; choose another name, or use --force")
+    with writing(path, "FILE"):
+        path.write_text(new_file(arguments.kind), encoding="utf-8", newline="\n")
+    print(f"{path}: edit it, then: asyncsim compare {shlex.quote(str(path))}")
+    return 0
+
+
+NEW = Command(
+    "new",
+    _new,
+    "write a scenario file to begin with, with a comment for every key",
+    "mine.toml --kind people",
+    {
+        "file FILE": "the file to write, which ends in .toml",
+        f"--kind {'|'.join(NEW_SYSTEMS)}": "its external system (default: nightly-batch)",
+        "--force": "overwrite an existing file",
+    },
+    {"kind": "nightly-batch"},
+)
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    text = json.dumps(json_schema(), indent=2)
+    if arguments.out is None:
+        print(text)
+        return 0
+    with writing(arguments.out, "--out"):
+        arguments.out.write_text(text + "\n", encoding="utf-8", newline="\n")
+    print(f"{arguments.out}: begin a scenario file with the line  #:schema {arguments.out}")
+    return 0
+
+
+SCHEMA = Command(
+    "schema",
+    _schema,
+    "print the JSON Schema of scenario files, with which editors complete and check them",
+    "--out asyncsim.schema.json",
+    {"--out FILE": "write it to a file"},
+)
+COMMANDS = (
+    *(COMPARE, RUN, EXPLAIN, CAPACITY, SERVE, FIT, VERIFY, WARM_UP),
+    *(EXAMPLES, NEW, SCHEMA),
+)

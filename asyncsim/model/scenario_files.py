@@ -313,7 +313,7 @@ def scenario_file(path: str | Path, called: str = "path") -> Path:
 
 def dumps(scenario: object) -> str:
     """Return the text of a scenario's file."""
-    return _NUMBERS.sub(_in_lines, tomli_w.dumps(_table(scenario)))
+    return _NUMBERS.sub(_in_lines, tomli_w.dumps(table_of(scenario)))
 
 
 def _in_lines(array: re.Match[str]) -> str:
@@ -331,10 +331,10 @@ def strategy_table(strategy: Strategy) -> dict[str, Any]:
     if type(strategy) not in STRATEGIES.values():
         name = type(strategy).__name__
         raise ScenarioError(f"{name} is a strategy of your own: no file holds it")
-    return _table(strategy)
+    return table_of(strategy)
 
 
-def _table(obj: Any) -> dict[str, Any]:
+def table_of(obj: Any) -> dict[str, Any]:
     """Return an attrs object as a table, without the values that equal their defaults."""
     if isinstance(obj, OF_SOME_KIND) and type(obj) not in KIND_OF:
         raise ScenarioError(f"{type(obj).__name__} is a class of your own: no file can hold it")
@@ -363,7 +363,7 @@ def _value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
             raise ScenarioError(f"{name} is a distribution of your own: no file can hold it")
         if isinstance(value, Fixed):
             return units.format_duration(value.value)
-        return {"law": value.kind} | _table(value)
+        return {"law": value.kind} | table_of(value)
     if isinstance(value, float) and field and reader_of(field) in DURATION_READERS:
         return units.format_duration(value)
     if isinstance(value, (Rate, date, RateLimit)):
@@ -373,7 +373,7 @@ def _value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_value(part) for part in value]
     described = attrs.has(type(value)) or isinstance(value, OF_SOME_KIND)
-    return _table(value) if described else value
+    return table_of(value) if described else value
 
 
 # --- labels ---------------------------------------------------------------------------------------
