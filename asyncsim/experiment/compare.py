@@ -16,6 +16,7 @@ from asyncsim.engine.metrics import MetricInfo, check_metric, metrics_of
 from asyncsim.engine.result import WHOLE_RUN, warm_up_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
+from asyncsim.experiment.claims import Claim, claims
 from asyncsim.experiment.output import metrics_html, result_html
 from asyncsim.experiment.precision import FEWEST, Precision, target, warn_missed
 from asyncsim.experiment.replications import (
@@ -106,6 +107,43 @@ class Comparison:
 
     def _values(self, label: str, metric: str) -> list[float]:
         return [one.metrics[metric] for one in self._summaries[label]]
+
+    def __getitem__(self, metric: str) -> pd.DataFrame:
+        """Return one metric: ``mean, low, high, unit``, one row per strategy.
+
+        >>> comparison["mean_latency"].loc["callback", "mean"]  # doctest: +SKIP
+        """
+        check_metric(metric, self.scenario)
+        found = [self._intervals[metric, label][0] for label in self.strategies]
+        rows = [(one.mean, one.low, one.high, self._metrics[metric].unit) for one in found]
+        index = pd.Index(self.strategies, name="strategy")
+        return pd.DataFrame(rows, columns=["mean", "low", "high", "unit"], index=index)
+
+    def findings(self) -> list[str]:
+        """Return what matters most, in up to five sentences with numbers and intervals.
+
+        Which waits never resume, who resumes earlier and by how much, what it costs, and what does
+        not differ beyond chance. One replication has no interval, and so no findings.
+        """
+        return [f"{one.text[0].upper()}{one.text[1:]}." for one in self._claims]
+
+    @cached_property
+    def _claims(self) -> list[Claim]:
+        if self.replications < 2:
+            return []
+
+        def paired(metric: str, one: str, other: str) -> Interval:
+            values = self._values(other, metric), self._values(one, metric)
+            return paired_interval(*values, self.confidence)
+
+        unit = self._metrics["cost"].unit if "cost" in self._metrics else ""
+        return claims(
+            self.strategies,
+            list(self._metrics),
+            lambda metric, label: self._intervals[metric, label][0],
+            paired,
+            unit,
+        )
 
     def quantiles(self, qs: Sequence[float] = (0.5, 0.95, 0.99)) -> pd.DataFrame:
         """Return quantiles of the resume latency, of resumed waits and of all armed waits.

@@ -1,0 +1,137 @@
+"""What a comparison shows, in up to five sentences, each with numbers and their intervals.
+
+A sentence claims a difference only where its interval excludes zero. Losses come first, so that no
+latency stands without the share of waits that never resume.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from attrs import frozen
+
+from asyncsim.experiment.statistics import Interval
+from asyncsim.model.units import number_text, text_of
+
+Of = Callable[[str, str], Interval]
+"""The interval of a metric under a strategy."""
+Paired = Callable[[str, str, str], Interval]
+"""The interval of a metric under a strategy, less that under another one."""
+ROUNDING = 1e-9  # of a difference between equal numbers
+PRICES = ("cost", "overhead_worker_time", "requests")  # the first that differs is reported
+SECONDS = ("mean_latency", "mean_cycle_time", "overhead_worker_time")
+WORDS = {
+    "mean_latency": "{one} resumes {number} earlier than {other} on average",
+    "mean_cycle_time": "instances take {number} less under {one} than under {other}",
+    "cost": "{one} costs {number} less per run than {other}",
+    "overhead_worker_time": "{one} takes {number} less worker time per run than {other} to notice "
+    "completions",
+    "requests": "{one} sends {number} fewer requests per run than {other}",
+}
+NAMES = {
+    "mean_latency": "mean latency",
+    "mean_cycle_time": "mean cycle time",
+    "cost": "cost per run",
+    "overhead_worker_time": "worker time for noticing",
+    "requests": "number of requests",
+}
+
+
+@frozen
+class Claim:
+    """A sentence, and the interval that it rests on.
+
+    Attributes
+    ----------
+    kind
+        ``"never resumed"``, ``"less"`` or ``"no difference"``.
+    metric, strategy, other
+        What is claimed of which strategy, less the other one if it is a difference.
+    interval
+        Of the metric, or of the difference.
+    text
+        The sentence.
+    """
+
+    kind: str
+    metric: str
+    strategy: str
+    other: str
+    interval: Interval
+    text: str
+
+
+def claims(
+    strategies: Sequence[str], metrics: Sequence[str], of: Of, paired: Paired, unit: str
+) -> list[Claim]:
+    """Return what matters: losses, who resumes earlier, who is cheaper, what does not differ.
+
+    Parameters
+    ----------
+    strategies, metrics
+        Labels, and the names of the metrics that there are.
+    of, paired
+        Return intervals.
+    unit
+        Of costs.
+    """
+    found = list(_losses(strategies, of))
+    lossy = {one.strategy for one in found}
+    resumed = [label for label in strategies if label not in lossy]  # comparable latencies
+    ends = _least_and_most("mean_latency", resumed, of)
+    if ends:
+        least, second, most = ends
+        for other in dict.fromkeys((most, second)):
+            found.append(_difference("mean_latency", least, other, paired, unit))
+        found.append(_difference("mean_cycle_time", least, most, paired, unit))
+    for metric in (name for name in PRICES if name in metrics):
+        prices = _least_and_most(metric, strategies, of)
+        if prices and of(metric, prices[2]).mean > of(metric, prices[0]).mean:
+            found.append(_difference(metric, prices[0], prices[2], paired, unit))
+            break
+    return found
+
+
+def _losses(strategies: Sequence[str], of: Of) -> Iterator[Claim]:
+    """Yield the share of waits that never resume, of every strategy that has any."""
+    for label in strategies:
+        share = of("unresumed_share", label)
+        if share.mean > 0:
+            low, high = 100 * max(share.low, 0.0), 100 * min(share.high, 1.0)
+            part = f"{100 * share.mean:.3g} % ({low:.3g} to {high:.3g} %)"
+            text = f"{part} of the waits under '{label}' never resume"
+            yield Claim("never resumed", "unresumed_share", label, "", share, text)
+
+
+def _least_and_most(metric: str, strategies: Sequence[str], of: Of) -> tuple[str, str, str] | None:
+    """Return the strategies with the least, the second least and the largest mean."""
+    known = [label for label in strategies if math.isfinite(of(metric, label).mean)]
+    if len(known) < 2:
+        return None
+    ordered = sorted(known, key=lambda label: of(metric, label).mean)
+    return ordered[0], ordered[1], ordered[-1]
+
+
+def _difference(metric: str, one: str, other: str, paired: Paired, unit: str) -> Claim:
+    """Return by how much less a metric is under one strategy, or that it does not differ."""
+    gap = paired(metric, other, one)  # positive if `one` has less
+
+    def words(value: float) -> str:
+        return _number(metric, value, unit)
+
+    between = f"{words(gap.low)} to {words(gap.high)}"
+    if gap.low > ROUNDING * abs(gap.mean) > 0:
+        names = {"one": f"'{one}'", "other": f"'{other}'"}
+        text = WORDS[metric].format(**names, number=words(gap.mean))
+        return Claim("less", metric, one, other, gap, f"{text} ({between})")
+    text = f"the {NAMES[metric]} of '{one}' and '{other}' does not differ beyond "
+    text += f"chance: {between}"
+    return Claim("no difference", metric, one, other, gap, text)
+
+
+def _number(metric: str, value: float, unit: str) -> str:
+    """Return a value of a metric in human units."""
+    if metric in SECONDS:
+        return f"{'-' if value < 0 else ''}{text_of(abs(value))}" if value else "0 s"
+    return number_text(value) + (f" {unit}" if metric == "cost" else "")
