@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncsim.fast import jit
-from asyncsim.fast.state import INTERRUPTED, set_in_plain
+from asyncsim.fast.state import INTERRUPTED, RunState
 from asyncsim.platform import can_compile
 
 LOCKS = importlib.util.find_spec("fcntl") is not None
@@ -148,7 +148,8 @@ def _wait_for(child: subprocess.Popen[bytes]) -> None:
     A daemon thread does this, so a session that ends does not wait for the process.
     """
     if child.wait() == 0:
-        set_in_plain("status", INTERRUPTED)
+        if (plain := RunState.latest()) is not None:
+            plain.status = INTERRUPTED
     elif not _Compilation.failed:
         _Compilation.failed = True
         logger.warning(

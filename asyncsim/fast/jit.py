@@ -27,7 +27,6 @@ from asyncsim.platform import can_compile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
 SHARED = (environment, graph, specifications, process, result, waits)
 """Modules outside of this package whose functions, or numbers, are part of the machine code."""
 PACKAGE = __name__.rpartition(".")[0]
@@ -140,10 +139,9 @@ def _linked_pipeline() -> Any:
 
 
 def _cached(function: Any) -> Any:
-    """Return a function compiled to `cache_directory`.
+    """Return a function compiled to `cache_directory`, or anew in every session if there is none.
 
-    Numba looks at the age of one source file only, so that directory is named after the contents
-    of all of them. Where nothing can be written, it is compiled in every session.
+    Numba looks at the age of one source file only; the name of that directory is of all of them.
     """
     import numba
 
@@ -154,6 +152,80 @@ def _cached(function: Any) -> Any:
         return numba.njit(cache=place is not None, error_model="numpy")(function)
     finally:
         numba.config.CACHE_DIR = usual
+
+
+def compiled_structure(name: str, fields: dict[str, str]) -> Any:
+    """Return what makes a structure of an array of words, for kernels only.
+
+    Its values are addresses (see "Low-level extension API" in Numba's documentation). The functions
+    below are not run by kernels; they generate the machine code that is.
+
+    Parameters
+    ----------
+    name
+        Of the Numba type.
+    fields
+        For each field, in the order of the words: ``"int"`` or ``"float"`` for a number, ``"ints"``
+        or ``"floats"`` for the address of the first of several.
+    """
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.core.typing.templates import AttributeTemplate
+    from numba.extending import (
+        infer_getattr,
+        intrinsic,
+        lower_getattr_generic,
+        lower_setattr_generic,
+        models,
+        register_model,
+    )
+
+    numbers = {"int": types.int64, "float": types.float64}
+    kinds = numbers | {f"{kind}s": types.CPointer(number) for kind, number in numbers.items()}
+    types_of = {field: kinds[kind] for field, kind in fields.items()}
+    places = {field: place for place, field in enumerate(fields)}
+
+    class Address(types.Type):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(name=name)
+
+    address = Address()
+
+    def pointer(manager: Any) -> Any:
+        words = [manager.lookup(kind).get_value_type() for kind in types_of.values()]
+        return ir.LiteralStructType(words).as_pointer()
+
+    @register_model(Address)
+    class _Model(models.PrimitiveModel):  # type: ignore[misc]
+        def __init__(self, manager: Any, kind: Address) -> None:
+            super().__init__(manager, kind, pointer(manager))
+
+    @infer_getattr
+    class _Fields(AttributeTemplate):  # type: ignore[misc]
+        key = Address
+
+        def generic_resolve(self, kind: Address, field: str) -> Any:
+            return types_of.get(field)
+
+    @lower_getattr_generic(Address)  # type: ignore[untyped-decorator]
+    def _read(context: Any, builder: Any, kind: Address, value: Any, field: str) -> Any:
+        return builder.load(cgutils.gep_inbounds(builder, value, 0, places[field]))
+
+    @lower_setattr_generic(Address)  # type: ignore[untyped-decorator]
+    def _write(context: Any, builder: Any, signature: Any, values: Any, field: str) -> None:
+        place = cgutils.gep_inbounds(builder, values[0], 0, places[field])
+        builder.store(values[1], place)
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def make(typing_context: Any, words: Any) -> Any:
+        def begin(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            row = context.make_array(signature.args[0])(context, builder, given[0])
+            return builder.bitcast(row.data, pointer(context.data_model_manager))
+
+        return address(words), begin
+
+    return make
 
 
 def unsigned(value: int) -> int:
