@@ -210,7 +210,10 @@ def compiled_structure(name: str, fields: dict[str, str]) -> Any:
 
     @lower_getattr_generic(Address)  # type: ignore[untyped-decorator]
     def _read(context: Any, builder: Any, kind: Address, value: Any, field: str) -> Any:
-        return builder.load(cgutils.gep_inbounds(builder, value, 0, places[field]))
+        found = builder.load(cgutils.gep_inbounds(builder, value, 0, places[field]))
+        if fields[field] not in numbers:  # where an array begins never changes
+            found.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return found
 
     @lower_setattr_generic(Address)  # type: ignore[untyped-decorator]
     def _write(context: Any, builder: Any, signature: Any, values: Any, field: str) -> None:
