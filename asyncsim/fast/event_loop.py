@@ -60,8 +60,8 @@ def run(s: RunState) -> None:
         if s.until < math.inf:
             s.now, s.reached = s.until, 0
         for w in range(s.waits):
-            if s.state[w] == ARMED:
-                waits.count_skipped(s, w)
+            if s.state[w] == ARMED and s.completed[w] == math.inf:
+                waits.skip_checks(s, w, waits.is_over(s, w))
 
 
 @inner_kernel
@@ -134,7 +134,8 @@ def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
     elif kind == state.COLLECTION:
         systems.collect(s, payload)
     elif kind == state.LAST_LOOK:
-        waits.last_look(s, payload)
+        seen = s.state[payload] == ARMED and s.completed[payload] <= s.now
+        waits.answered(s, payload, seen)
 
 
 @kernel
@@ -161,7 +162,7 @@ def end_instance(s: RunState, row: int, outcome: int) -> None:
     for call in range(s.calls if outcome == state.HAS_FAILED else 0):
         w = call * s.n + row
         if waits.cancel(s, w):
-            waits.leave(s, w, state.STEP_CANCELLED)
+            s.left[w], s.outcome[w] = s.now, state.STEP_CANCELLED
 
 
 @kernel
@@ -176,7 +177,11 @@ def visit(s: RunState, row: int, node: int) -> int:
         arm_soon(s, s.node_call[node] * s.n + row)
         return STANDS
     if what == state.IS_CHOOSE:
-        return choose(s, node, s.uniform[s.slot[node] * s.n + row])
+        uniform, head = s.uniform[s.slot[node] * s.n + row], s.heads_at[node]
+        last = head + s.heads_n[node] - 1
+        while head < last and uniform >= s.bounds[head]:
+            head += 1
+        return int(s.heads[head])
     if what == state.IS_FORK:
         join, ways = s.next_node[node], s.heads_n[node]
         s.join_count[row * s.joins + s.slot[join]] = ways
@@ -186,15 +191,6 @@ def visit(s: RunState, row: int, node: int) -> int:
     place = row * s.joins + s.slot[node]
     s.join_count[place] -= 1
     return STANDS if s.join_count[place] else int(s.next_node[node])
-
-
-@kernel
-def choose(s: RunState, node: int, uniform: float) -> int:
-    """Return the first node of the branch that a uniform number chooses."""
-    heads, last = s.heads_at[node], s.heads_at[node] + s.heads_n[node] - 1
-    while heads < last and uniform >= s.bounds[heads]:
-        heads += 1
-    return int(s.heads[heads])
 
 
 @kernel
@@ -247,10 +243,11 @@ def after_call(s: RunState, row: int, call: int) -> int:
         return int(s.on_accepted[call])
     if not waits.cancel(s, w):
         return STANDS  # timed out, or the instance has failed, while the call was being made
+    s.left[w] = s.now
     if uniform < s.done_below[call] or not s.can_reject[call]:
-        waits.leave(s, w, state.AT_ONCE)
+        s.outcome[w] = state.AT_ONCE
         return int(s.on_done[call])
-    waits.leave(s, w, state.REJECTED)
+    s.outcome[w] = state.REJECTED
     return int(s.on_rejected[call])
 
 
@@ -272,7 +269,7 @@ def arm(s: RunState, w: int) -> None:
     s.state[w] = ARMED
     s.armed[w] = s.now
     waits.count_open(s, 1)
-    if not math.isnan(s.buffered[w]) and not waits.is_stale(s, s.buffered[w]):
+    if s.now <= s.buffered[w] + s.buffer_for:  # not if none is buffered (NaN)
         waits.resume(s, w)
         return
     timeout = s.timeout[s.call_of[w]]
@@ -282,7 +279,8 @@ def arm(s: RunState, w: int) -> None:
         if s.completed[w] <= s.now:
             waits.see_completion(s, w)
     elif s.watch == state.HOLDS_LINE:
-        waits.hold_next(s, w)
+        s.urgent[s.urgent_n] = w
+        s.urgent_n += 1
     elif s.watch:
         waits.begin_schedule(s, w)
         push(s, waits.next_check(s, w), state.CHECK_DUE, s.key_of[w], w)

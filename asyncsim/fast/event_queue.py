@@ -210,15 +210,28 @@ def book_lane(free_at: Any, base: int, size: int, ready: float, duration: float)
 
 @inner_kernel
 def book_worker(s: RunState, job: int, now: float, work: float) -> float:
-    """Queue a job; return when a worker picks it up. It ends `work` later."""
-    start = s.free_at[s.free_first]
+    """Queue a job; return when a worker picks it up. It ends `work` later.
+
+    Its moments are counted in bins (see `asyncsim.engine.environment.Load`).
+    """
+    start = max(s.free_at[s.free_first], now)
+    end = start + work
     if start > now:
         join_queue(s, now, start)
-    else:
-        start = now
-    s.free_first = take_first(s.free_at, s.free_first, s.workers - 1, start + work)
-    count_job(s, job, now, start, start + work)
-    return float(start)
+    s.free_first = take_first(s.free_at, s.free_first, s.workers - 1, end)
+    picked_up = start
+    if start > s.until:
+        s.not_started[job] += 1
+        start = s.until
+    end = min(end, s.until)
+    row, ends = job * MOMENTS, s.bin_ends
+    ends_elsewhere = end >= ends[row + 2] or end < s.bin_begins[row + 2]
+    if now >= ends[row] or start >= ends[row + 1] or ends_elsewhere:
+        turn_bins(s, row, now, start, end)
+    count_moments(s, job, 1, ends[row] - now, ends[row + 1] - start, ends[row + 2] - end)
+    s.busy[job] += end - start
+    s.queueing[job] += start - now
+    return float(picked_up)
 
 
 @inner_kernel
@@ -250,23 +263,6 @@ def join_queue(s: RunState, now: float, start: float) -> None:
     s.starts[after & mask] = start
     s.starts_head, s.starts_tail = first, after + 1
     s.longest = max(s.longest, after + 1 - first)
-
-
-@inner_kernel
-def count_job(s: RunState, job: int, queued: float, start: float, end: float) -> None:
-    """Add a job to the bins of its moments (see `asyncsim.engine.environment.Load`)."""
-    if start > s.until:
-        s.not_started[job] += 1
-        start = s.until
-    if end > s.until:
-        end = s.until
-    row, ends = job * MOMENTS, s.bin_ends
-    ends_elsewhere = end >= ends[row + 2] or end < s.bin_begins[row + 2]
-    if queued >= ends[row] or start >= ends[row + 1] or ends_elsewhere:
-        turn_bins(s, row, queued, start, end)
-    count_moments(s, job, 1, ends[row] - queued, ends[row + 1] - start, ends[row + 2] - end)
-    s.busy[job] += end - start
-    s.queueing[job] += start - queued
 
 
 @inner_kernel

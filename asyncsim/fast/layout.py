@@ -14,10 +14,10 @@ import numpy as np
 from attrs import define, field
 
 from asyncsim.engine.environment import Job
-from asyncsim.engine.graph import Await, Call, Choose, Fork, Graph, Join, Work
+from asyncsim.engine.graph import Await, Call, Choose, Graph, Join, Work
 from asyncsim.errors import EngineError
 from asyncsim.fast import state
-from asyncsim.fast.state import LANES, MOMENTS, ROW_SHIFT, Room
+from asyncsim.fast.state import ANCHORS, ANSWERS, JITTERS, LANES, MOMENTS, NODES, PURPOSES, Room
 from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep, Choice, Parallel, Step
 from asyncsim.model.random_streams import Draws, counter_based_uniform
@@ -96,31 +96,6 @@ ANY_NUMBER = 1 << 60
 NEVER = -1.0
 FIRST_BINS = 20_000
 """Bins of time laid out at first, at the most."""
-ANSWERS = {
-    "reject": state.REJECT,
-    "buffer": state.BUFFER,
-    "ignore": state.IGNORE,
-    "accept": state.ACCEPT,
-}
-ANCHORS = {"arming": state.FROM_ARMING, "clock": state.FROM_CLOCK, "random": state.FROM_RANDOM}
-JITTERS = {
-    "none": state.NO_JITTER,
-    "full": state.FULL,
-    "equal": state.EQUAL,
-    "decorrelated": state.DECORRELATED,
-}
-PURPOSES = ("loss", "duplicate", "jitter", "phase")
-"""Of chances, in the order of `state.K_LOSS`, `state.K_DUPLICATE`, …"""
-NODES = {
-    Work: state.IS_WORK,
-    Call: state.IS_CALL,
-    Await: state.IS_AWAIT,
-    Choose: state.IS_CHOOSE,
-    Fork: state.IS_FORK,
-    Join: state.IS_JOIN,
-}
-
-
 LINK_FIELDS = (
     "system_kind successor link idle lanes_at lanes_n queue_at queue_head queue_tail nights_at "
     "nights_n next_night tonight exhausted most_items at_end remaining"
@@ -203,10 +178,10 @@ class Builder:
             "resolution": self.resolution,
             "poll_work": server.poll_work,
             "callback_work": server.callback_work,
-            "early": ANSWERS[policy.early],
+            "early": ANSWERS.index(policy.early),
             "buffer_for": math.inf if keep is None else keep,
-            "duplicate": ANSWERS[policy.duplicate],
-            "late": ANSWERS[policy.late],
+            "duplicate": ANSWERS.index(policy.duplicate),
+            "late": ANSWERS.index(policy.late),
             "arrival": self.draws.arrivals,
         } | limit_fields(server.finish_limit, self._most_deliveries)
 
@@ -236,14 +211,14 @@ class Builder:
         if isinstance(checks, Grid):
             return found | {
                 "watch": state.POLLS,
-                "anchor": ANCHORS[checks.anchor],
+                "anchor": ANCHORS.index(checks.anchor),
                 "interval": checks.interval,
                 "jitter": checks.jitter,
             }
         intervals, go_on = self._intervals(checks)
         return found | {
             "watch": state.BACKS_OFF,
-            "backoff_kind": JITTERS[checks.jitter],
+            "backoff_kind": JITTERS.index(checks.jitter),
             "cap": checks.longest,
             "intervals": intervals,
             "intervals_n": len(intervals),
@@ -309,7 +284,7 @@ class Builder:
             for node in choices
         ]
         return {
-            "what": [NODES[type(node)] for node in nodes],
+            "what": [NODES.index(type(node)) for node in nodes],
             "next_node": [node.next for node in nodes],
             "number": [getattr(node, "number", 0) for node in nodes],
             "slot": [slots.get(node.index, 0) for node in nodes],
@@ -425,7 +400,7 @@ class Builder:
         return {
             "call_of": np.repeat(np.arange(len(self.calls), dtype=np.int64), n),
             "row_of": _joined([rows] * len(self.calls)),
-            "key_of": _joined([(rows << ROW_SHIFT) | call.number for call in self.calls]),
+            "key_of": _joined([(rows << state.ROW_SHIFT) | call.number for call in self.calls]),
         }
 
     def _rooms(self, lanes: int) -> dict[str, Any]:

@@ -21,9 +21,16 @@ import numpy as np
 from attrs import frozen
 
 from asyncsim.engine.environment import INSTANCE_BITS, STEP_BITS, EventKind, Job
+from asyncsim.engine.graph import Await, Call, Choose, Fork, Join, Work
 from asyncsim.engine.result import DELIVERY_OUTCOMES, Outcome, StepOutcome, WaitOutcome
 from asyncsim.fast.jit import are_compiled, compiled_structure, replaceable
 from asyncsim.platform import checks_bounds
+
+NODES = (Work, Call, Await, Choose, Fork, Join)
+ANCHORS = ("arming", "clock", "random")
+JITTERS = ("none", "full", "equal", "decorrelated")
+ANSWERS = ("reject", "buffer", "ignore", "accept")
+PURPOSES = ("loss", "duplicate", "jitter", "phase")
 
 # Plain numbers: to a kernel they are constants. What other modules number is taken from there, in
 # its order, so that one more or less is an error here; that the names agree is tested.
@@ -35,7 +42,7 @@ ARMED, FINISHED, TIMED_OUT, GAVE_UP, CANCELLED = (2 + outcome for outcome in Wai
 ) = map(int, StepOutcome)  # fmt: skip
 NO_LINE, HELD, RELEASED = range(3)
 RUNNING, IS_DONE, HAS_FAILED = map(int, Outcome)
-IS_WORK, IS_CALL, IS_AWAIT, IS_CHOOSE, IS_FORK, IS_JOIN = range(6)
+IS_WORK, IS_CALL, IS_AWAIT, IS_CHOOSE, IS_FORK, IS_JOIN = map(NODES.index, NODES)
 BATCH, SERVICE, PEOPLE, RECORDED = range(4)
 (
     A_FINISHED, A_BUFFERED, A_IGNORED_EARLY, A_ACCEPTED_DUPLICATE, A_ACCEPTED_LATE,
@@ -43,12 +50,12 @@ BATCH, SERVICE, PEOPLE, RECORDED = range(4)
     A_LIMITED,
 ) = range(len(DELIVERY_OUTCOMES))  # fmt: skip
 NOT_WATCHED, POLLS, BACKS_OFF, HOLDS_LINE = range(4)
-FROM_ARMING, FROM_CLOCK, FROM_RANDOM = range(3)
-NO_JITTER, FULL, EQUAL, DECORRELATED = range(4)
-REJECT, BUFFER, IGNORE, ACCEPT = range(4)
+FROM_ARMING, FROM_CLOCK, FROM_RANDOM = map(ANCHORS.index, ANCHORS)
+NO_JITTER, FULL, EQUAL, DECORRELATED = map(JITTERS.index, JITTERS)
+REJECT, BUFFER, IGNORE, ACCEPT = map(ANSWERS.index, ANSWERS)
 NO_LIMIT, WINDOW_LIMIT, BUCKET_LIMIT = range(3)
-# Purposes of chances, a key for each call
-K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE = range(4)
+# A key of chances for each purpose and call
+K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE = map(PURPOSES.index, PURPOSES)
 (
     WORK_ENDED, ARMING, SYSTEM, CALLBACK_HANDLED, CHECK_ENDED, ARRIVAL, DELIVERY, CHECK_DUE,
     TIMEOUT, COLLECTION, LAST_LOOK,

@@ -178,30 +178,24 @@ def submit(s: RunState, w: int, system: int) -> None:
 
 @kernel
 def wake_up(s: RunState, system: int) -> None:
-    """Serve the items in the queue of a system."""
+    """Start work on the items in the queue of a system, and schedule their completion."""
     if s.system_kind[system] == state.BATCH:
         await_night(s, system)
         return
     while s.queue_head[system] < s.queue_tail[system]:
         w = s.queue[s.queue_at[system] + s.queue_head[system]]
         s.queue_head[system] += 1
-        take_on(s, w, system)
+        kind, lanes = s.system_kind[system], s.lanes_n[system]
+        if kind == state.RECORDED:
+            at = max(s.completion[s.nights_at[system] + s.row_of[w]], s.now)
+        elif kind == state.PEOPLE:
+            at = when_worked(s, system, item_time(s, w, system))
+        elif lanes:
+            at = book_lane(s.free_at, s.lanes_at[system], lanes, s.now, item_time(s, w, system))
+        else:
+            at = s.now + item_time(s, w, system)
+        complete_at(s, w, system, at)
     s.idle[system] = 1
-
-
-@kernel
-def take_on(s: RunState, w: int, system: int) -> None:
-    """Start work on an item, and schedule its completion."""
-    kind, lanes = s.system_kind[system], s.lanes_n[system]
-    if kind == state.RECORDED:
-        at = max(s.completion[s.nights_at[system] + s.row_of[w]], s.now)
-    elif kind == state.PEOPLE:
-        at = when_worked(s, system, item_time(s, w, system))
-    elif lanes:
-        at = book_lane(s.free_at, s.lanes_at[system], lanes, s.now, item_time(s, w, system))
-    else:
-        at = s.now + item_time(s, w, system)
-    complete_at(s, w, system, at)
 
 
 @kernel
@@ -226,7 +220,7 @@ def item_done(s: RunState, w: int, system: int) -> None:
     s.completed[w] = s.visible_from[w] = s.now
     if s.notify:
         send(s, w, 0)
-    if waits.is_open(s, w):
+    if s.state[w] == state.ARMED:
         if s.checks_are_free:
             waits.see_completion(s, w)
         waits.release(s, w)

@@ -32,28 +32,13 @@ from asyncsim.fast.event_queue import (
     turn_bins,
 )
 from asyncsim.fast.jit import kernel, unsigned
-from asyncsim.fast.state import (
-    ARMED,
-    CHECK_DUE,
-    CHECK_ENDED,
-    J_CHECK,
-    KIND_SHIFT,
-    LANES,
-    MOMENTS,
-    RunState,
-)
+from asyncsim.fast.state import ARMED, CHECK_DUE, CHECK_ENDED, J_CHECK, KIND_SHIFT, RunState
 from asyncsim.model import specifications
 
 grid_index = kernel(specifications.grid_index)
 MASK = (1 << 64) - 1
 BY_ROW, BY_PLACE = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03
 FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-
-
-@kernel
-def is_open(s: RunState, w: int) -> bool:
-    """Return whether a wait is armed."""
-    return bool(s.state[w] == ARMED)
 
 
 @kernel
@@ -71,8 +56,8 @@ def close(s: RunState, w: int, outcome: int) -> None:
     s.closed[w] = s.now
     s.visible_from[w] = -math.inf
     count_open(s, -1)
-    if s.checks_are_free:
-        count_skipped(s, w)
+    if s.checks_are_free and s.completed[w] == math.inf:
+        skip_checks(s, w, is_over(s, w))
     release(s, w)
 
 
@@ -95,13 +80,6 @@ def act_soon(s: RunState, what: int) -> None:
 
 
 @kernel
-def leave(s: RunState, w: int, outcome: int) -> None:
-    """Record how and when an asynchronous step ended."""
-    s.left[w] = s.now
-    s.outcome[w] = outcome
-
-
-@kernel
 def go_on(s: RunState, node: int) -> None:
     """Continue the process at a node, within the present event."""
     s.stack[s.stack_n] = node
@@ -112,7 +90,7 @@ def go_on(s: RunState, node: int) -> None:
 def resume(s: RunState, w: int) -> None:
     """Close a wait that is finished, and resume the process."""
     close(s, w, state.FINISHED)
-    leave(s, w, state.RESUMED)
+    s.left[w], s.outcome[w] = s.now, state.RESUMED
     go_on(s, s.on_resumed[s.call_of[w]])
 
 
@@ -125,7 +103,7 @@ def finish(s: RunState, w: int) -> int:
         return state.A_FINISHED
     if found == state.CALLED:
         if s.early == state.BUFFER:
-            if math.isnan(s.buffered[w]) or is_stale(s, s.buffered[w]):
+            if not s.now <= s.buffered[w] + s.buffer_for:  # none is buffered, or it is too old
                 s.buffered[w] = s.now
             return state.A_BUFFERED
         return state.A_EARLY if s.early == state.REJECT else state.A_IGNORED_EARLY
@@ -136,18 +114,12 @@ def finish(s: RunState, w: int) -> int:
 
 
 @kernel
-def is_stale(s: RunState, kept_since: float) -> bool:
-    """Return whether a buffered finish is too old to be applied."""
-    return bool(s.now > kept_since + s.buffer_for)
-
-
-@kernel
 def expire(s: RunState, w: int, outcome: int) -> None:
     """Close a wait that times out or gives up, if it is still open."""
-    if is_open(s, w):
+    if s.state[w] == ARMED:
         close(s, w, outcome)
-        gave_up = outcome == state.GAVE_UP
-        leave(s, w, state.STEP_GAVE_UP if gave_up else state.STEP_TIMED_OUT)
+        s.left[w] = s.now
+        s.outcome[w] = state.STEP_GAVE_UP if outcome == state.GAVE_UP else state.STEP_TIMED_OUT
         go_on(s, s.on_timeout[s.call_of[w]])
 
 
@@ -157,7 +129,7 @@ def cancel(s: RunState, w: int) -> bool:
     if s.state[w] == state.CALLED:
         s.state[w] = state.CANCELLED
         return True
-    if is_open(s, w):
+    if s.state[w] == ARMED:
         close(s, w, state.CANCELLED)
         return True
     return False
@@ -171,26 +143,25 @@ def check_due(s: RunState, payload: int) -> None:
         w = payload % s.waits
         if s.holds[w] == payload // s.waits:
             release(s, w)
-    elif not is_open(s, w):
-        return
-    elif s.checks_are_free:
-        s.checks[w] += 1
-        s.seen[w] += 1
-        finish(s, w)
-    elif s.poll_work:
-        serve_check(s, w)
-    elif s.completed[w] > s.now and is_collected_now(s):
-        push(s, s.now, state.LAST_LOOK, s.key_of[w], w)
-    else:
-        answered(s, w, s.completed[w] <= s.now)
+    elif s.state[w] == ARMED:
+        if not s.poll_work and s.completed[w] > s.now and is_collected_now(s):
+            push(s, s.now, state.LAST_LOOK, s.key_of[w], w)
+        else:
+            check(s, w)
 
 
 @kernel
-def serve_check(s: RunState, w: int) -> None:
-    """Book a worker for a check; a released line answers with what it saw when released."""
-    start = book_worker(s, J_CHECK, s.now, s.poll_work)
-    s.picked_up[w] = s.now if s.watch == state.HOLDS_LINE else start
-    push(s, start + s.poll_work, CHECK_ENDED, s.key_of[w], w)
+def check(s: RunState, w: int) -> None:
+    """Book a worker for a check, or answer it at once if it takes no time.
+
+    A released line answers with what it saw when released.
+    """
+    if s.poll_work:
+        start = book_worker(s, J_CHECK, s.now, s.poll_work)
+        s.picked_up[w] = s.now if s.watch == state.HOLDS_LINE else start
+        push(s, start + s.poll_work, CHECK_ENDED, s.key_of[w], w)
+    else:
+        answered(s, w, s.completed[w] <= s.now)
 
 
 @kernel
@@ -203,30 +174,19 @@ def is_collected_now(s: RunState) -> bool:
 
 
 @kernel
-def last_look(s: RunState, w: int) -> None:
-    """Check once more, after everything collected at this instant."""
-    if not s.checks_are_free:
-        answered(s, w, is_open(s, w) and s.completed[w] <= s.now)
-        return
-    s.checks[w] += 1
-    if is_open(s, w):  # else its first look was made before the wait was over
-        s.seen[w] += 1
-        finish(s, w)
-
-
-@kernel
 def answered(s: RunState, w: int, seen: bool) -> None:
     """Count a check; schedule the next one if it did not see completion."""
     s.last_check[w] = s.now
     s.checks[w] += 1
     if seen:
         s.seen[w] += 1
-        if is_open(s, w):
+        if s.state[w] == ARMED:
             finish(s, w)
-    if not is_open(s, w):
+    if s.state[w] != ARMED:
         return
     if s.watch == state.HOLDS_LINE:
-        hold_next(s, w)
+        s.urgent[s.urgent_n] = w
+        s.urgent_n += 1
     elif s.checks[w] == s.limit:
         expire(s, w, state.GAVE_UP)
     else:
@@ -237,19 +197,12 @@ def answered(s: RunState, w: int, seen: bool) -> None:
 
 
 @kernel
-def hold_next(s: RunState, w: int) -> None:
-    """Open a connection for a wait before anything else happens."""
-    s.urgent[s.urgent_n] = w
-    s.urgent_n += 1
-
-
-@kernel
 def hold_line(s: RunState, w: int) -> None:
     """Check, and hold the line until the work is complete."""
-    if not is_open(s, w):
+    if s.state[w] != ARMED:
         return
     if s.completed[w] <= s.now:
-        line_answers(s, w)
+        check(s, w)
         return
     s.line[w] = state.HELD
     s.held_since[w] = s.now
@@ -262,18 +215,9 @@ def line_released(s: RunState, w: int) -> None:
     """Close a released line, and handle its answer."""
     s.line[w] = state.NO_LINE
     s.line_seconds += s.now - s.held_since[w]
-    if is_open(s, w):
-        line_answers(s, w)
+    if s.state[w] == ARMED:
+        check(s, w)
     elif s.now - s.held_since[w] > NO_LENGTH:  # the line was cut
-        answered(s, w, s.completed[w] <= s.now)
-
-
-@kernel
-def line_answers(s: RunState, w: int) -> None:
-    """Handle the answer of an open line."""
-    if s.poll_work:
-        serve_check(s, w)
-    else:
         answered(s, w, s.completed[w] <= s.now)
 
 
@@ -401,13 +345,6 @@ def is_over(s: RunState, w: int) -> bool:
 
 
 @kernel
-def count_skipped(s: RunState, w: int) -> None:
-    """Count the checks of a wait until now, if its work is not complete."""
-    if s.completed[w] == math.inf:
-        skip_checks(s, w, is_over(s, w))
-
-
-@kernel
 def see_completion(s: RunState, w: int) -> None:
     """Count the free checks before now, and schedule the one that sees completion."""
     skip_checks(s, w, False)
@@ -438,7 +375,7 @@ def next_other(s: RunState) -> float:
     Beginnings and ends of checks complete no work. The heap counts as other events.
     """
     at = s.lane_head[0]
-    for lane in range(1, LANES):
+    for lane in range(1, state.LANES):
         if lane != CHECK_DUE and lane != CHECK_ENDED and s.lane_head[lane] < at:
             at = s.lane_head[lane]
     return float(at)
@@ -490,7 +427,7 @@ def turn_ring(s: RunState) -> bool:
     others, interval, work, limit = next_other(s), s.interval, s.poll_work, s.limit
     due_before = min(others, s.lane_head[CHECK_ENDED])
     bound = min(due_before, s.until - 2 * work)
-    lane, mask, row = CHECK_DUE * s.capacity, s.capacity - 1, J_CHECK * MOMENTS
+    lane, mask, row = CHECK_DUE * s.capacity, s.capacity - 1, J_CHECK * state.MOMENTS
     first, after = s.lane_first[CHECK_DUE], s.lane_after[CHECK_DUE]
     began, counted, latest = first, first, t[lane + ((after - 1) & mask)]
     worker, last_worker, waited, left = s.free_first, s.workers - 1, 0.0, 0.0
@@ -560,7 +497,7 @@ def count_checks(s: RunState, made: int, waited: float, left: float) -> None:
     """
     s.busy[J_CHECK] += made * s.poll_work
     s.queueing[J_CHECK] += waited
-    row = J_CHECK * MOMENTS
+    row = J_CHECK * state.MOMENTS
     started = left - waited + made * (s.bin_ends[row + 1] - s.bin_ends[row])
     ended = started + made * (s.bin_ends[row + 2] - s.bin_ends[row + 1] - s.poll_work)
     count_moments(s, J_CHECK, made, left, started, ended)
