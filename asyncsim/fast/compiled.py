@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from typing import Any
 
@@ -58,18 +59,11 @@ SLOW = 5.0
 """Seconds of a run from which a hint is logged, once, that Numba is not installed."""
 
 
-class _Hint:
-    """What has been logged in this session."""
-
-    given = False
+_hinted = threading.Event()
 
 
 def play_compiled(
-    scenario: Scenario,
-    strategy: Strategy,
-    draws: Draws,
-    until: float | None,
-    resolution: float,
+    scenario: Scenario, strategy: Strategy, draws: Draws, until: float | None, resolution: float
 ) -> Record:
     """Play a scenario and return what happened.
 
@@ -90,9 +84,8 @@ def play_compiled(
         If a part is not in `asyncsim.fast.layout.PLAYED`, the load needs too many bins, or a
         check would be due at no finite instant.
     """
-    background_compilation.begin(
-        large=len(draws) * (len(draws.work) + len(draws.external)) >= LARGE
-    )
+    steps = len(draws) * (len(draws.work) + len(draws.external))
+    background_compilation.begin(large=steps >= LARGE)
     begun = time.monotonic()
     sizes = first_sizes(scenario, draws, resolution)
     stop = math.inf if until is None else until
@@ -111,9 +104,9 @@ def play_compiled(
 
 def _hint(seconds: float) -> None:
     """Log once that Numba would help, after a run that was slow without it."""
-    if seconds < SLOW or _Hint.given or numba_installed() or in_browser():
+    if seconds < SLOW or _hinted.is_set() or numba_installed() or in_browser():
         return
-    _Hint.given = True
+    _hinted.set()
     logger.warning(
         "this run took %.0f s as plain Python; pip install 'asyncsim[fast]' makes the next ones "
         "faster",
@@ -258,9 +251,8 @@ class _Answer:
         if bins > MOST_BINS:
             raise too_many_bins(bins, width)
         shape = (len(Job), MOMENTS, size)
-        counts, rests = (
-            part.reshape(shape)[:, :, :bins] for part in (self.bin_count, self.bin_rest)
-        )
+        counts = self.bin_count.reshape(shape)[:, :, :bins]
+        rests = self.bin_rest.reshape(shape)[:, :, :bins]
         if bins > size:  # nothing was served after them
             missing = ((0, 0), (0, 0), (0, bins - size))
             counts, rests = np.pad(counts, missing), np.pad(rests, missing)

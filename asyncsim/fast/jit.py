@@ -110,29 +110,20 @@ def _linked_pipeline() -> Any:
     from numba.core.codegen import JITCodeLibrary
     from numba.core.compiler import CompilerBase, DefaultPassBuilder
 
-    class Linked(JITCodeLibrary):  # type: ignore[misc]
-        """Intermediate code that waits to be linked into a caller."""
-
-        def _optimize_final_module(self) -> None:
-            pass
-
-        def _finalize_final_module(self) -> None:
-            self._finalized = True
-
-        def get_pointer_to_function(self, name: str) -> int:
-            return 0
-
-        @property
-        def codegen(self) -> Any:
-            return self
-
-        def set_env(self, name: str, env: Any) -> None:
-            """Do nothing: no kernel needs an environment of Python objects."""
+    # Intermediate code that waits to be linked into a caller; no kernel needs Python's objects
+    linked = {
+        "_optimize_final_module": lambda library: None,
+        "_finalize_final_module": lambda library: setattr(library, "_finalized", True),
+        "get_pointer_to_function": lambda library, name: 0,
+        "codegen": property(lambda library: library),
+        "set_env": lambda library, name, env: None,
+    }
+    library_class: Any = type("Linked", (JITCodeLibrary,), linked)
 
     class Compiler(CompilerBase):  # type: ignore[misc]
         def define_pipelines(self) -> Any:
             state = self.state
-            state.library = Linked(state.targetctx.codegen(), state.func_id.func_qualname)
+            state.library = library_class(state.targetctx.codegen(), state.func_id.func_qualname)
             return [DefaultPassBuilder.define_nopython_pipeline(state)]
 
     return Compiler
@@ -187,10 +178,9 @@ def compiled_structure(name: str, fields: dict[str, str]) -> Any:
     places = {field: place for place, field in enumerate(fields)}
 
     class Address(types.Type):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__(name=name)
+        pass
 
-    address = Address()
+    address = Address(name)
 
     def pointer(manager: Any) -> Any:
         words = [manager.lookup(kind).get_value_type() for kind in types_of.values()]

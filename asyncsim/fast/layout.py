@@ -409,17 +409,19 @@ class Builder:
         nodes, jobs, sizes = self.graph.nodes, len(Job), self.sizes
         steps = n * sum(isinstance(node, (Work, Call)) for node in nodes)
         joins = n * sum(isinstance(node, Join) for node in nodes)
-        rooms: list[tuple[int, float | None, str]] = [
+        kept: list[tuple[int, float | None, str]] = [
             (waits, math.inf, "completed visible_from"),
             (waits, math.nan, "called armed closed left buffered"),
             (waits, 0, "not_before state outcome checks seen deliveries line holds"),
             (waits, -1, "in_batch"),
             (waits, None, "last_check picked_up grid_start passed slept slept_k held_since"),
-            (joins, 0, "join_count"),
             (steps, math.nan, "queued started step_ended"),
             (n, math.nan, "ended"),
             (n, 0, "instance_outcome"),
             (deliveries, None, "delivered attempt is_copy answer settled sent arrived handled"),
+        ]
+        rooms: list[tuple[int, float | None, str]] = [
+            (joins, 0, "join_count"),
             (lanes, 0, "free_at"),
             (jobs, 0, "jobs busy queueing not_started"),
             (jobs * MOMENTS, 0, "bin_place bin_begins bin_ends"),
@@ -431,7 +433,12 @@ class Builder:
             (4 * len(nodes) + 16, None, "stack"),
             (len(self.calls) + 16, None, "urgent"),
         ]
-        return {name: Room(size, value) for size, value, names in rooms for name in names.split()}
+        return {
+            name: Room(size, value, part is kept)
+            for part in (kept, rooms)
+            for size, value, names in part
+            for name in names.split()
+        }
 
 
 def limit_fields(limit: RateLimit | None, deliveries: int) -> dict[str, Any]:

@@ -183,11 +183,13 @@ ARRAYS = [place for place, kind in enumerate(FIELDS.values()) if kind in DTYPES]
 class Room(NamedTuple):
     """An array to be laid out: its size, and the value of every element.
 
-    The value is None if a run writes an element before it reads it.
+    The value is None if a run writes an element before it reads it. An array that becomes part of
+    the record of the run is `kept`.
     """
 
     size: int
     value: float | None
+    kept: bool = False
 
 
 class CheckedList(list[Any]):
@@ -212,8 +214,7 @@ class Memory:
     argument: Any
     """What `asyncsim.fast.event_loop.play` takes."""
     arrays: dict[str, Any]
-    """Arrays and lists, or where they lie in the block."""
-    block: Any = None
+    """Arrays and lists, or the block in which an array lies, and where."""
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Memory:
@@ -223,10 +224,11 @@ class Memory:
 
     def __getitem__(self, name: str) -> Any:
         """Return an array as the kernels left it."""
-        found = self.arrays[name]
-        if isinstance(found, slice):
-            return self.block[found].view(DTYPES[FIELDS[name]])
-        return np.asarray(found, DTYPES[FIELDS[name]])
+        found, kind = self.arrays[name], DTYPES[FIELDS[name]]
+        if isinstance(found, tuple):
+            block, begin, end = found
+            return block[begin:end].view(kind)
+        return np.asarray(found, kind)
 
     @classmethod
     def _in_lists(cls, found: Mapping[str, Any]) -> Memory:
@@ -244,44 +246,60 @@ class Memory:
 
     @classmethod
     def _in_words(cls, found: Mapping[str, Any]) -> Memory:
-        """Return one block of memory: a word for each field, a spare one, then lists and rooms.
+        """Return two blocks: a word for each field, a spare one, lists and rooms; and what is kept.
 
         Allocators keep a block of a few megabytes for the next run; they return many arrays of that
         size to the operating system, which takes longer to provide them again than a short run
         lasts.
         """
-        groups: dict[Any, list[str]] = {}
+        groups: tuple[dict[Any, list[str]], ...] = ({}, {})
         arrays: dict[str, Any] = {}
         for name, value in found.items():
             if (kind := FIELDS[name]) not in DTYPES:
                 continue
             if isinstance(value, Room):
-                groups.setdefault(value.value, []).append(name)
+                groups[value.kept].setdefault(value.value, []).append(name)
             elif isinstance(value, list):
-                groups.setdefault(kind, []).append(name)
+                groups[False].setdefault(kind, []).append(name)
             else:
                 arrays[name] = np.ascontiguousarray(value, DTYPES[kind])
-        size = len(FIELDS) + 1
-        for names in groups.values():
-            for name in names:
-                begin, value = size, found[name]
-                size += value.size if isinstance(value, Room) else len(value)
-                arrays[name] = slice(begin, size)
-        block = np.empty(size)
-        words, start = block.view(np.int64), block.ctypes.data
+        addresses = {name: array.ctypes.data for name, array in arrays.items()}
+        block, words = _block(len(FIELDS) + 1, groups[False], found, arrays, addresses)
+        _block(0, groups[True], found, arrays, addresses)
         words[: len(FIELDS) + 1] = 0
-        words[ARRAYS] = start + 8 * len(FIELDS)  # where there is no array, the spare word
-        words[[PLACES[name] for name in arrays]] = [
-            start + 8 * array.start if isinstance(array, slice) else array.ctypes.data
-            for array in arrays.values()
-        ]
+        words[ARRAYS] = block.ctypes.data + 8 * len(FIELDS)  # of no array: the spare word
+        words[[PLACES[name] for name in addresses]] = list(addresses.values())
         for numbers, names in ((words, INT_NAMES), (block, FLOAT_NAMES)):
             numbers[[PLACES[name] for name in names]] = [found.get(name, 0) for name in names]
-        for value, names in groups.items():
-            whole = slice(arrays[names[0]].start, arrays[names[-1]].stop)
-            if value in DTYPES:
-                numbers = words if value == "ints" else block
-                numbers[whole] = list(chain.from_iterable(found[name] for name in names))
-            elif value is not None:
-                (words if isinstance(value, int) else block)[whole] = value
-        return cls(words[: len(FIELDS)], arrays, block)
+        return cls(words[: len(FIELDS)], arrays)
+
+
+def _block(
+    size: int,
+    groups: dict[Any, list[str]],
+    found: Mapping[str, Any],
+    arrays: dict[str, Any],
+    addresses: dict[str, int],
+) -> tuple[Any, Any]:
+    """Return a block of floats, and the same as whole numbers, with arrays behind `size` words.
+
+    Each group of arrays has one value, or is made of lists of one kind.
+    """
+    bounds = {}
+    for names in groups.values():
+        for name in names:
+            begin, value = size, found[name]
+            size += value.size if isinstance(value, Room) else len(value)
+            bounds[name] = begin, size
+    block = np.empty(size)
+    words, start = block.view(np.int64), block.ctypes.data
+    for name, (begin, end) in bounds.items():
+        arrays[name], addresses[name] = (block, begin, end), start + 8 * begin
+    for value, names in groups.items():
+        whole = slice(bounds[names[0]][0], bounds[names[-1]][1])
+        if value in DTYPES:
+            numbers = words if value == "ints" else block
+            numbers[whole] = list(chain.from_iterable(found[name] for name in names))
+        elif value is not None:
+            (words if isinstance(value, int) else block)[whole] = value
+    return block, words
