@@ -172,7 +172,12 @@ def visit(s: RunState, row: int, node: int) -> int:
     if what == state.IS_WORK:
         return STANDS if work_at(s, row, node, state.J_WORK) else int(s.next_node[node])
     if what == state.IS_CALL:
-        return begin_call(s, row, node)
+        call = s.node_call[node]
+        w = call * s.n + row
+        s.called[w], s.state[w] = s.now, state.CALLED
+        if s.arms_before[call]:
+            arm(s, w)
+        return STANDS if work_at(s, row, node, state.J_CALL) else after_call(s, row, call)
     if what == state.IS_AWAIT:
         arm_soon(s, s.node_call[node] * s.n + row)
         return STANDS
@@ -217,18 +222,6 @@ def work_ended(s: RunState, row: int, node: int) -> None:
         return
     s.step_ended[s.slot[node] * s.n + row] = s.now
     waits.go_on(s, s.next_node[node])
-
-
-@kernel
-def begin_call(s: RunState, row: int, node: int) -> int:
-    """Record a wait and make the call."""
-    call = s.node_call[node]
-    w = call * s.n + row
-    s.called[w] = s.now
-    s.state[w] = state.CALLED
-    if s.arms_before[call]:
-        arm(s, w)
-    return STANDS if work_at(s, row, node, state.J_CALL) else after_call(s, row, call)
 
 
 @kernel

@@ -33,11 +33,8 @@ PACKAGE = __name__.rpartition(".")[0]
 
 
 class _State:
-    """Which kernels are in use."""
-
-    compiled = False
-    lock = threading.RLock()
-    """Held while plain kernels run: they must not be replaced in the middle of a run."""
+    compiled = False  # whether compiled kernels are in use
+    lock = threading.RLock()  # held by a plain run: its kernels must not be replaced in the middle
 
 
 if hasattr(os, "register_at_fork"):  # a thread that held the lock is not in the new process

@@ -212,21 +212,6 @@ def item_time(s: RunState, w: int, system: int) -> float:
 
 
 @kernel
-def item_done(s: RunState, w: int, system: int) -> None:
-    """Pass an item on to the next link, or complete it."""
-    if s.successor[system] >= 0:
-        submit(s, w, s.successor[system])
-        return
-    s.completed[w] = s.visible_from[w] = s.now
-    if s.notify:
-        send(s, w, 0)
-    if s.state[w] == state.ARMED:
-        if s.checks_are_free:
-            waits.see_completion(s, w)
-        waits.release(s, w)
-
-
-@kernel
 def await_night(s: RunState, system: int) -> None:
     """Schedule the first night whose cut-off is not before the oldest item of a batch."""
     oldest = s.submitted[s.queue_at[system] + s.queue_head[system]]
@@ -294,14 +279,23 @@ def look_again(s: RunState, system: int) -> None:
 
 @kernel
 def system_event(s: RunState, payload: int) -> None:
-    """Complete an item, or send a callback again."""
+    """Complete an item, or pass it on to the next link; or send a callback again."""
     if payload < 0:
         again = -1 - payload
         send(s, again % s.waits, again // s.waits)
         return
     system = 0 if payload < s.waits else payload // s.waits
     w = payload - system * s.waits
-    item_done(s, w, system)
+    if s.successor[system] >= 0:
+        submit(s, w, s.successor[system])
+    else:
+        s.completed[w] = s.visible_from[w] = s.now
+        if s.notify:
+            send(s, w, 0)
+        if s.state[w] == state.ARMED:
+            if s.checks_are_free:
+                waits.see_completion(s, w)
+            waits.release(s, w)
     if s.system_kind[system] == state.BATCH:
         s.remaining[system] -= 1
         if not s.remaining[system]:
