@@ -210,11 +210,10 @@ class _Answer:
     def _waits(self) -> WaitColumns:
         calls = self.builder.calls
         armed = np.flatnonzero(~np.isnan(self.armed)) if calls else np.zeros(0, np.int64)
-        row, call = self.row_of[armed], self.call_of[armed]
         if len(calls) > 1:
-            order = np.lexsort((self.key_of[armed],))
-            armed, row, call = armed[order], row[order], call[order]
+            armed = armed[np.argsort(self.key_of[armed])]  # no key occurs twice
         armed = _picked(armed)
+        row, call = self.row_of[armed], self.call_of[armed]
         completed = self.completed[armed]
         if (unknown := np.isinf(completed)).any():
             completed = np.where(unknown, np.nan, completed)

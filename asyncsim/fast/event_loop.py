@@ -138,7 +138,7 @@ def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
         waits.answered(s, payload, seen)
 
 
-@kernel
+@inner_kernel
 def walk(s: RunState, row: int) -> None:
     """Visit all nodes on the stack, the last one first."""
     while s.stack_n:
@@ -165,7 +165,7 @@ def end_instance(s: RunState, row: int, outcome: int) -> None:
             s.left[w], s.outcome[w] = s.now, state.STEP_CANCELLED
 
 
-@kernel
+@inner_kernel
 def visit(s: RunState, row: int, node: int) -> int:
     """Visit a node; return the node that follows at once."""
     what = s.what[node]
@@ -198,7 +198,7 @@ def visit(s: RunState, row: int, node: int) -> int:
     return STANDS if s.join_count[place] else int(s.next_node[node])
 
 
-@kernel
+@inner_kernel
 def work_at(s: RunState, row: int, node: int, job: int) -> bool:
     """Book a worker for a step or a call; return false if it has none."""
     place = s.slot[node] * s.n + row
@@ -214,7 +214,7 @@ def work_at(s: RunState, row: int, node: int, job: int) -> bool:
     return True
 
 
-@kernel
+@inner_kernel
 def work_ended(s: RunState, row: int, node: int) -> None:
     """Continue after the work of a step or a call."""
     if s.what[node] == state.IS_CALL:

@@ -15,7 +15,7 @@ from asyncsim.engine.environment import ROUNDING
 from asyncsim.fast import state
 from asyncsim.fast import wait_kernels as waits
 from asyncsim.fast.event_queue import book_lane, book_worker, push
-from asyncsim.fast.jit import kernel
+from asyncsim.fast.jit import inner_kernel, kernel
 from asyncsim.fast.state import ROW_SHIFT, RunState
 
 until_out = kernel(environment.until_out)
@@ -70,14 +70,14 @@ def pauses_before(s: RunState, w: int, attempt: int) -> bool:
     return True
 
 
-@kernel
+@inner_kernel
 def deliver(s: RunState, w: int, attempt: int, delay: float, copy: int) -> None:
     """Schedule the arrival of a delivery."""
     s.deliveries[w] += 1
     push(s, s.now + delay, state.DELIVERY, s.key_of[w], note(s, w, attempt, s.now + delay, copy))
 
 
-@kernel
+@inner_kernel
 def note(s: RunState, w: int, attempt: int, arrives: float, copy: int) -> int:
     """Record a delivery; return its index."""
     d = s.deliveries_n
@@ -87,7 +87,7 @@ def note(s: RunState, w: int, attempt: int, arrives: float, copy: int) -> int:
     return int(d)
 
 
-@kernel
+@inner_kernel
 def record_outcome(s: RunState, d: int, answer: int) -> None:
     """Record the outcome of a delivery."""
     s.answer[d] = answer
@@ -95,7 +95,7 @@ def record_outcome(s: RunState, d: int, answer: int) -> None:
     s.settled_n += 1
 
 
-@kernel
+@inner_kernel
 def delivery_arrives(s: RunState, d: int) -> None:
     """Book a worker for a callback that has arrived, if the rate limit admits it."""
     if s.finish_limit and not is_admitted(s):
@@ -277,7 +277,7 @@ def look_again(s: RunState, system: int) -> None:
         s.idle[system] = 1
 
 
-@kernel
+@inner_kernel
 def system_event(s: RunState, payload: int) -> None:
     """Complete an item, or pass it on to the next link; or send a callback again."""
     if payload < 0:

@@ -31,7 +31,7 @@ from asyncsim.fast.event_queue import (
     take_first,
     turn_bins,
 )
-from asyncsim.fast.jit import kernel, unsigned
+from asyncsim.fast.jit import inner_kernel, kernel, unsigned
 from asyncsim.fast.state import ARMED, CHECK_DUE, CHECK_ENDED, J_CHECK, KIND_SHIFT, RunState
 from asyncsim.model import specifications
 
@@ -41,7 +41,7 @@ BY_ROW, BY_PLACE = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03
 FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
-@kernel
+@inner_kernel
 def count_open(s: RunState, change: int) -> None:
     """Count a wait that opens or closes."""
     s.open_seconds += s.open_count * (s.now - s.last_change)
@@ -49,7 +49,7 @@ def count_open(s: RunState, change: int) -> None:
     s.open_count += change
 
 
-@kernel
+@inner_kernel
 def close(s: RunState, w: int, outcome: int) -> None:
     """Close an armed wait, count its skipped checks, and release its line."""
     s.state[w] = outcome
@@ -61,7 +61,7 @@ def close(s: RunState, w: int, outcome: int) -> None:
     release(s, w)
 
 
-@kernel
+@inner_kernel
 def release(s: RunState, w: int) -> None:
     """Release the line of a wait, if it holds one."""
     if s.line[w] == state.HELD:
@@ -86,7 +86,7 @@ def go_on(s: RunState, node: int) -> None:
     s.stack_n += 1
 
 
-@kernel
+@inner_kernel
 def resume(s: RunState, w: int) -> None:
     """Close a wait that is finished, and resume the process."""
     close(s, w, state.FINISHED)
