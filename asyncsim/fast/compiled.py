@@ -115,7 +115,7 @@ def _hint(seconds: float) -> None:
 
 
 def _more(sizes: Sizes, status: int, where: int, builder: Builder) -> Sizes:
-    """Return larger sizes for what was too small, or raise if there is no more."""
+    """Return larger sizes for what was too small, or raise if none are possible."""
     if status == state.MORE_BINS:
         if where >= MOST_BINS or sizes.bins == MOST_BINS:
             raise too_many_bins(max(where, MOST_BINS) + 1, builder.resolution)

@@ -137,7 +137,7 @@ def test_what_has_no_end_is_the_same_error(engine, system, strategy, error, mess
 
 
 def test_every_field_is_laid_out_under_its_own_name(monkeypatch):
-    """A field that the world does not have is a mistake, not a guess."""
+    """A field that the state does not have is a mistake, not a guess."""
     monkeypatch.setattr(Builder, "_waits", lambda builder: {"no_such_field": 1})
     with pytest.raises(AssertionError, match="no_such_field"):
         sim.simulate(scenario(), sim.Callback(), engine="compiled")
