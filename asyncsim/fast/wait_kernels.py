@@ -419,8 +419,8 @@ def turn_ring(s: RunState) -> bool:
     """Make checks on a grid as long as they see nothing; return false if none was made.
 
     All of them take the same time, so few numbers count them until a moment of one falls into
-    another bin. Polling spends its time in this loop, so what it needs is kept at hand, and indices
-    have no sign, which would have to be looked at.
+    another bin. Polling spends its time in this loop, so what it needs is kept in local variables,
+    and indices are unsigned, which saves a test for negative ones.
     """
     t, payload, free_at, ends = s.lane_t, s.lane_payload, s.free_at, s.bin_ends
     visible_from, checks, grid_start, passed = s.visible_from, s.checks, s.grid_start, s.passed
