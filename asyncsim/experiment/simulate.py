@@ -130,5 +130,7 @@ def _chosen(engine: str, scenario: Scenario, strategy: Strategy) -> str:
     if tuple(others) not in _logged:
         _logged.add(tuple(others))
         parts = " and ".join(others)
-        logger.warning("%s: not built in, so SimPy plays it (slower, the same answer)", parts)
+        logger.warning(
+            "%s: unknown to the compiled engine, so SimPy plays it (slower, the same answer)", parts
+        )
     return "simpy"
