@@ -23,7 +23,7 @@ import pandas as pd
 import scipy
 from attrs import frozen
 
-from asyncsim.calibration.settings import LEVEL
+from asyncsim.calibration.findings import LEVEL, Finding, Gap, p_text
 from asyncsim.experiment.statistics import student_t
 from asyncsim.model.distributions import (
     Duration,
@@ -38,18 +38,11 @@ from asyncsim.model.distributions import (
 from asyncsim.model.validation import with_own_tables
 
 BOOTSTRAPS = 199
-MOST_TESTED = 1000
-"""A test on more times is slow and rejects negligible differences: this many are sampled."""
-MOST_VALUES = 500
-"""An empirical law holds at most this many quantiles, or a scenario file would hold a whole log."""
-FEWEST = 8
-"""Fewer times do not tell one law from another: they are taken as they are."""
-ROUNDING = 3e-6
-"""Times that differ by less are equal: the timestamps of a log are whole microseconds."""
-CLOSE = 2.0
-"""The simpler law comes first unless another is better by more (Burnham & Anderson 2002)."""
-
-
+MOST_TESTED = 1000  # times sampled for a test: more is slow and rejects negligible differences
+MOST_VALUES = 500  # quantiles of an empirical law, or a scenario file would hold a whole log
+FEWEST = 8  # fewer times are taken as they are: they do not tell one law from another
+ROUNDING = 3e-6  # times that differ by less are equal: timestamps are whole microseconds
+CLOSE = 2.0  # the simpler law wins unless another has a lower AIC by this (Burnham & Anderson)
 NONE: Floats = np.empty(0)
 
 
@@ -60,23 +53,18 @@ class LawFit:
 
     Attributes
     ----------
-    law
-        What a scenario plays.
-    rejected
-        Whether the best parametric law was rejected, so that the times themselves are the law.
+    law, best, rejected
+        What a scenario plays; the best parametric law, or None; and whether that was rejected, so
+        that the times themselves are the law.
     candidates
         One row per parametric law, the best first: ``law, parameters, aic, statistic, p`` (of the
         test; NaN for those that were not tested).
-    best
-        The best parametric law, or None.
-    times
-        The times in seconds, sorted.
+    times, cut
+        The times in seconds, sorted; those that were cut off.
     mean, low, high
         Their mean and its interval.
     rounded
         Whether enough of them are equal to show that they were rounded.
-    cut
-        Times that were cut off, in seconds.
     """
 
     law: Duration
@@ -158,23 +146,9 @@ def frozen_law(law: Duration) -> Any:
 
 
 def fit_law(
-    times: Floats,
-    rng: np.random.Generator,
-    confidence: float = 0.95,
-    cut: Floats = NONE,
+    times: Floats, rng: np.random.Generator, confidence: float = 0.95, cut: Floats = NONE
 ) -> LawFit:
-    """Fit a law of durations to times.
-
-    Parameters
-    ----------
-    times
-        In seconds, none negative, at least one, shape ``(n,)``.
-    rng
-        For the bootstrap.
-    confidence
-        Of the interval of the mean.
-    cut
-        Times after which others were cut off, shape ``(m,)``.
+    """Fit a distribution to times in seconds, none negative; `cut` are those that were cut off.
 
     Examples
     --------
@@ -252,7 +226,6 @@ def _ranked(times: Floats, cut: Floats, rng: np.random.Generator) -> pd.DataFram
 
 
 def _tested(family: _Family, times: Floats, rng: np.random.Generator) -> tuple[float, float]:
-    """Return the statistic and the p-value of the goodness of a fit."""
     some = rng.choice(times, MOST_TESTED, replace=False) if len(times) > MOST_TESTED else times
     statistic = "cvm" if some.min() <= 0 else family.statistic  # the other is infinite at zero
     try:
@@ -271,3 +244,40 @@ def _parameters(law: Duration) -> str:
     if isinstance(law, Uniform):
         return f"from {law.low:.4g} to {law.high:.4g} s"
     return f"mean {law.mean:.4g} s, sd {law.sd:.4g} s"
+
+
+def law_finding(part: str, what: str, fit: LawFit) -> Finding:
+    """Return a fitted law as a row of the account."""
+    how = "the times themselves: too few for a law"
+    if isinstance(fit.law, Fixed):
+        how = "always the same" if np.ptp(fit.times) <= fit.mean / 100 else "only its mean is known"
+    elif fit.rejected:
+        best = fit.candidates.iloc[0]
+        how = f"the times themselves: {best['law']}, the best law, is rejected (p = {fit.p:.2g})"
+    elif fit.best is not None:
+        best = fit.candidates.iloc[0]
+        how = f"{best['parameters']}; best AIC, not rejected (p = {fit.p:.2g})"
+    if len(fit.cut):
+        how += f"; {len(fit.cut)} that were cut off count as longer"
+    interval = f"mean {fit.low:.4g} to {fit.high:.4g} s" if math.isfinite(fit.low) else ""
+    found = f"{fit.law.kind}, mean {fit.law.mean:.4g} s"
+    return Finding(part, what, found, len(fit.times) + len(fit.cut), interval, how)
+
+
+def law_gaps(part: str, what: str, law: LawFit) -> list[Gap]:
+    """Report what a fitted law leaves open."""
+    found = []
+    if law.rejected:
+        best = law.candidates["law"].iloc[0]
+        meaning = (
+            "the times themselves are drawn again; nothing above the longest of them can happen"
+        )
+        found.append(
+            Gap(part, f"law of the {what}", f"{best} rejected ({p_text(law.p)})", meaning)
+        )  # fmt: skip
+    if law.rounded and law.rejected:
+        meaning = (
+            "many times are equal, so they were rounded: tests of a law reject it for that alone"
+        )
+        found.append(Gap(part, f"rounding of the {what}", "yes", meaning))
+    return found

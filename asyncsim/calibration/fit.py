@@ -13,25 +13,28 @@ import numpy as np
 import pandas as pd
 
 from asyncsim import plots
-from asyncsim.calibration.arrival_rates import ArrivalFit, fit_arrivals
-from asyncsim.calibration.batch_detection import clock_of
-from asyncsim.calibration.cases import Paths, paths_of
-from asyncsim.calibration.check import Check, checked
-from asyncsim.calibration.cleaning import begun_before, day_of, resolution_of, without_strays
-from asyncsim.calibration.distribution_fit import LawFit, frozen_law
-from asyncsim.calibration.external_systems import GivenUp, SystemFit, fit_system, given_up
-from asyncsim.calibration.findings import (
-    Finding,
-    Gap,
-    Rows,
+from asyncsim.calibration.arrival_rates import (
+    ArrivalFit,
     arrival_findings,
     arrival_gaps,
-    path_rows,
-    problem_gaps,
-    table_of,
+    fit_arrivals,
 )
-from asyncsim.calibration.log_reader import EVENTS, TIMES, Log, read_log
-from asyncsim.calibration.settings import Settings
+from asyncsim.calibration.batch_detection import clock_of
+from asyncsim.calibration.cases import Paths, path_rows, paths_of, problem_gaps
+from asyncsim.calibration.check import Check, checked
+from asyncsim.calibration.distribution_fit import LawFit, frozen_law
+from asyncsim.calibration.external_systems import GivenUp, SystemFit, fit_system, given_up
+from asyncsim.calibration.findings import Finding, Gap, Rows, Settings, table_of
+from asyncsim.calibration.log_reader import (
+    EVENTS,
+    TIMES,
+    Log,
+    begun_before,
+    day_of,
+    read_log,
+    resolution_of,
+    without_strays,
+)
 from asyncsim.calibration.work_times import ServerFit, fit_server
 from asyncsim.errors import LogWarning, ScenarioError, warn
 from asyncsim.experiment.statistics import check_confidence
@@ -85,18 +88,10 @@ class Fit:
 
     def __init__(
         self,
-        scenario: Scenario,
-        findings: Sequence[Finding],
-        gaps: Sequence[Gap],
-        problems: pd.DataFrame,
-        *,
-        arrivals: ArrivalFit,
-        systems: Mapping[str, SystemFit],
-        work: Mapping[str, LawFit],
-        steps: pd.DataFrame,
-        seed: int,
-        confidence: float,
-    ) -> None:
+        scenario: Scenario, findings: Sequence[Finding], gaps: Sequence[Gap],
+        problems: pd.DataFrame, *, arrivals: ArrivalFit, systems: Mapping[str, SystemFit],
+        work: Mapping[str, LawFit], steps: pd.DataFrame, seed: int, confidence: float,
+    ) -> None:  # fmt: skip
         self.scenario = scenario
         self._account = table_of(findings, Finding)
         self._unexplained = table_of(gaps, Gap)
@@ -109,18 +104,12 @@ class Fit:
 
     @property
     def account(self) -> pd.DataFrame:
-        """What was found.
-
-        ``part, what, found, rows`` (of the log, or nights, hours …), ``interval, how``.
-        """
+        """What was found: ``part, what, found, rows`` (or nights, hours …), ``interval, how``."""
         return self._account.copy()
 
     @property
     def unexplained(self) -> pd.DataFrame:
-        """What the scenario does not explain, or a log cannot show.
-
-        ``part, what, amount, meaning``.
-        """
+        """What a scenario does not explain, or a log not show: ``part, what, amount, meaning``."""
         return self._unexplained.copy()
 
     @property
@@ -137,13 +126,12 @@ class Fit:
     def laws(self) -> pd.DataFrame:
         """All laws that were tried, by AIC: ``of, law, parameters, aic, statistic, p``."""
         fits = {name: fitted.law for name, fitted in self.systems.items()} | self.work
-        tables = [
-            one.candidates.assign(of=name) for name, one in fits.items() if len(one.candidates)
-        ]
+        tables = {name: one.candidates for name, one in fits.items() if len(one.candidates)}
         columns = ["of", "law", "parameters", "aic", "statistic", "p"]
         if not tables:
             return pd.DataFrame(columns=columns)
-        return pd.concat(tables, ignore_index=True)[columns]
+        named = [table.assign(of=name) for name, table in tables.items()]
+        return pd.concat(named, ignore_index=True)[columns]
 
     def check(
         self,
@@ -156,15 +144,14 @@ class Fit:
     ) -> Check:
         """Play the scenario and hold figures of the log against those of the simulation.
 
-        Arrivals by day, weekday and hour; per step its work and, if it waits, external time,
-        latency and completions by hour; the nights of a batch; waiting for a worker, and the cycle
-        time: what the log shows of them. A figure of the log is one draw, so it is held against the
-        interval in which the next replication would lie, not against that of the mean.
+        Figures are arrivals by day, weekday and hour; work, external time, latency and completions
+        by hour of each step; the nights of a batch; waiting for a worker, and the cycle time, as
+        far as the log shows them. A figure of the log is one draw, so its interval is where the
+        next replication would lie, not that of the mean.
 
-        It cannot see what leaves all of these as they are, such as lanes of a batch or dependence
-        from one request to the next. The scenario was fitted to the same log, so agreement speaks
-        for the shape of the model, not for next month; a good fit has fewer figures outside than
-        chance would have.
+        The check cannot see what leaves all of these as they are, such as lanes of a batch or
+        dependence of requests. The scenario was fitted to the same log: agreement supports the
+        shape of the model, not a forecast, and fewer figures lie outside than by chance.
 
         Parameters
         ----------
@@ -175,8 +162,8 @@ class Fit:
         seed
             Key of the random numbers.
         confidence
-            Of the intervals: of a hundred figures of a scenario that is true, and was not fitted to
-            this log, five lie outside at 0.95.
+            Of the intervals: at 0.95, 5 of 100 figures of a true scenario that was not fitted to
+            this log lie outside.
         progress
             Show a progress bar.
 
@@ -229,33 +216,31 @@ class Fit:
             f"{len(self.unexplained)} things unexplained, {len(self.problems)} kinds of problems)"
         )
 
+    @property
+    def _parts(self) -> dict[str, pd.DataFrame]:
+        return {
+            "what was found": self.account,
+            "what is not explained": self.unexplained,
+            "problems of the log": self.problems,
+        }
+
     def __str__(self) -> str:
-        parts = (
-            ("What was found", self.account),
-            ("What is not explained", self.unexplained),
-            ("Problems of the log", self.problems),
-        )
         found = [self.scenario.name]
-        for title, table in parts:
-            found += ["", title, *(_line(row) for row in table.to_dict("records"))]
+        for title, table in self._parts.items():
+            lines = (_line(row) for row in table.to_dict("records"))
+            found += ["", title.capitalize(), *lines]
         return "\n".join(found)
 
     def _repr_html_(self) -> str:
-        parts = (
-            ("what was found", self.account),
-            ("what is not explained", self.unexplained),
-            ("problems of the log", self.problems),
-        )
         tables = "".join(
             f'<div style="margin-top:8px">{escape(title)}</div>{Rows(table)._repr_html_()}'
-            for title, table in parts
+            for title, table in self._parts.items()
             if len(table)
         )
         return f"<div><b>{escape(self.scenario.name)}</b>{tables}</div>"
 
 
 def _line(row: dict[object, object]) -> str:
-    """Return a row of a table as a line that can be read without the others."""
     values = [str(value) for value in row.values()]
     if "part" in row:
         part, what, found, *rest = values
@@ -293,8 +278,7 @@ def _window(fitted: SystemFit) -> tuple[tuple[float, float] | None, tuple[str, s
     return None, ("no batch", "")
 
 
-AGREED = 0.9
-"""Serial numbers tell the number of a step if this share of them agrees."""
+AGREED = 0.9  # share of serial numbers that must agree to show the number of a step
 
 
 def fit(
@@ -314,25 +298,24 @@ def fit(
     Parameters
     ----------
     log
-        A DataFrame, a CSV file (parted by commas, semicolons or tabs) or a Parquet file, in one of
-        two forms. Either events in the columns
-        of process mining: ``case:concept:name``, ``concept:name``, ``time:timestamp``, and if there
-        are any ``lifecycle:transition`` (schedule, start, suspend, resume, complete; all complete
-        if left out), ``org:resource`` and ``serial_number``: what `Run.event_log` gives. Or
-        requests: ``SN, submitted, completed`` as an external system's table has them, and
-        ``resumed`` if it is known.
+        A DataFrame, a CSV file (separated by commas, semicolons or tabs) or a Parquet file, in one
+        of two forms. Either events in the columns of process mining, as `Run.event_log` has them:
+        ``case:concept:name``, ``concept:name``, ``time:timestamp``, optionally
+        ``lifecycle:transition`` (schedule, start, suspend, resume, complete; by default complete),
+        ``org:resource`` and ``serial_number``. Or the table of an external system:
+        ``SN, submitted, completed``, and ``resumed`` if it is known.
     zone
-        Time zone such as ``"Europe/Berlin"`` in which timestamps without an offset are understood,
-        and whose clock batches and arrivals go by. By default that of a DataFrame's timestamps, or
-        none: then timestamps with an offset are converted to UTC, which the account says.
+        Time zone such as ``"Europe/Berlin"``, of timestamps without an offset and of the clock that
+        batches and arrivals go by. By default that of a DataFrame's timestamps, or none: then
+        timestamps with an offset are converted to UTC, and the account reports that.
     system
         Name of the external system. For an event log whose waits are not written as suspend and
         resume, a mapping of the steps that wait to the systems they wait for.
     requests
         Beside an event log: the table of requests, which has the completions of its serial numbers.
     period
-        First and last day on which arrivals were recorded, such as
-        ``("2026-03-02", "2026-03-15")``; by default the days of the first and the last arrival.
+        First and last day of recorded arrivals, such as ``("2026-03-02", "2026-03-15")``; by
+        default the days of the first and the last arrival.
     workers
         Number of the server's workers; a log tells little about it.
     name
@@ -377,8 +360,8 @@ def fit(
     found = read_log(log, zone, system, requests)
     known = without_strays(found.steps, found.calendar, found.problems)
     before = begun_before(known, found.problems)
-    if found.problems.worth_a_warning:
-        warn(found.problems.sentence(found.name, found.rows), LogWarning)
+    if damage := found.problems.sentence(found.name, found.rows):
+        warn(damage, LogWarning)
     steps = known.assign(first=known[[*TIMES]].min(axis=1))
     came = steps.groupby("case", sort=False)["first"].min()
     came = came[~came.index.isin(before)]
@@ -415,18 +398,26 @@ def fit(
     for one in gone.values():
         findings += one.findings
         gaps += one.gaps
-    gaps = [*arrival_gaps(arrivals), *_outside(outside), *gaps, *_coarse(settings.resolution)]
+    early = arrival_gaps(arrivals)
+    if outside:
+        meaning = "in no rate; their steps are used"
+        early.append(Gap("arrivals", "arrivals outside the period", str(outside), meaning))
+    if settings.resolution >= MINUTE:
+        meaning = (
+            "shorter times than that cannot be determined, and the order of events within it is "
+            "lost"
+        )
+        amount = f"{settings.resolution / 60:g} min"
+        gaps.append(Gap("log", "resolution of its timestamps", amount, meaning))
     return Fit(
-        scenario, [*arrival_findings(arrivals), *findings], gaps, found.problems.table,
+        scenario, [*arrival_findings(arrivals), *findings], [*early, *gaps], found.problems.table,
         arrivals=arrivals, systems=systems, work=server.laws, steps=steps,
         seed=seed, confidence=confidence,
     )  # fmt: skip
 
 
 def _period(
-    came: pd.Series[float],
-    calendar: Calendar,
-    period: tuple[str | date, str | date] | None,
+    came: pd.Series[float], calendar: Calendar, period: tuple[str | date, str | date] | None
 ) -> tuple[Calendar, float, float, int]:
     """Return the calendar of the days, how far it is shifted, its length, and who is outside."""
     first, last = shown = [day_of(float(end), calendar) for end in (came.min(), came.max())]
@@ -454,21 +445,6 @@ def _period(
             "period", f"must hold arrivals of the log ({shown[0]} to {shown[1]})", period
         )
     return moved, shift, length, outside
-
-
-def _outside(count: int) -> list[Gap]:
-    meaning = "in no rate; their steps are used"
-    return [Gap("arrivals", "arrivals outside the period", str(count), meaning)] if count else []
-
-
-def _coarse(resolution: float) -> list[Gap]:
-    """Report that a log's clock has no seconds."""
-    if resolution < MINUTE:
-        return []
-    meaning = (
-        "shorter times than that cannot be determined, and the order of events within it is lost"
-    )
-    return [Gap("log", "resolution of its timestamps", f"{resolution / 60:g} min", meaning)]
 
 
 def _process(
@@ -505,14 +481,9 @@ def _process(
 
 
 def _accounts(
-    log: Log,
-    before: set[str],
-    paths: Paths,
-    server: ServerFit,
-    systems: Mapping[str, SystemFit],
+    log: Log, before: set[str], paths: Paths, server: ServerFit, systems: Mapping[str, SystemFit],
     settings: Settings,
-) -> tuple[list[Finding], list[Gap]]:
-    """Return what was found beside the arrivals, and what is not explained."""
+) -> tuple[list[Finding], list[Gap]]:  # fmt: skip
     findings, gaps = path_rows(paths, settings)
     if log.form != EVENTS:
         findings, gaps = [], []
