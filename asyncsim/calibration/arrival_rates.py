@@ -122,7 +122,7 @@ def bunched(instants: Floats, hours: pd.DataFrame) -> tuple[float, float]:
     sums = PARTS * (counts**2).sum(axis=1) / n - n
     mean = len(n) * (PARTS - 1)
     sd = math.sqrt(float(np.sum(2 * (PARTS - 1) * (1 - 1 / n))))
-    # A gamma law with this mean and variance; for large n it is the chi-square law
+    # A gamma distribution with this mean and variance; for large n it is chi-square
     shape = (mean / sd) ** 2
     above = float(scipy.stats.gamma.sf(sums.sum(), shape, scale=mean / shape))
     return float(sums.sum()) / mean, 2 * min(above, 1 - above)
@@ -192,7 +192,7 @@ def _between(hours: pd.DataFrame, cells: Cells, excess: float) -> tuple[Floats, 
 
     One count for each day and rate: hours of a day that share a rate are good or bad together. Each
     count's term has mean 1 and variance 2 + 1/expected for Poisson counts; the p-value rests on a
-    gamma law with the mean and the variance of their sum.
+    gamma distribution with the mean and the variance of their sum.
     """
     sums = _sums(hours, cells)
     rate = (sums["count"] / sums["time"]).to_numpy()[cells]

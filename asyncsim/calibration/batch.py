@@ -12,7 +12,13 @@ import scipy
 from attrs import frozen
 
 from asyncsim.calibration.batch_detection import BatchVerdict, ObservedNight, clock_of
-from asyncsim.calibration.distribution_fit import LawFit, fit_law, law_finding, law_gaps, six_digits
+from asyncsim.calibration.distribution_fit import (
+    DistributionFit,
+    distribution_finding,
+    distribution_gaps,
+    fit_distribution,
+    six_digits,
+)
 from asyncsim.calibration.findings import LEVEL, SHOWN, Finding, Gap, Settings, share_text
 from asyncsim.calibration.lane_count import lanes_finding, lanes_of_nights
 from asyncsim.calibration.log_reader import NO_ZONE
@@ -41,10 +47,10 @@ class FittedSystem:
     """An external system as it was found."""
 
     system: ExternalSystem  # what a scenario plays
-    law: LawFit  # of its item time
+    law: DistributionFit  # of its item time
     findings: tuple[Finding, ...]  # for the account
     gaps: tuple[Gap, ...]
-    never: int  # waits that did not end and are in no law, beside those that `gaps` has
+    never: int  # waits that did not end and are in no distribution, beside those that `gaps` has
 
 
 @frozen(eq=False)
@@ -52,7 +58,7 @@ class _Pace:
     start: float
     guess: float
     error: float
-    item: LawFit
+    item: DistributionFit
     how: str
     at_end: bool = False
     coarse: bool = False
@@ -122,7 +128,7 @@ def fit_batch(
             f"{pace.how}; the roundest clock time that agrees",
         ),
         *day_findings,
-        law_finding(name, "item time", pace.item),
+        distribution_finding(name, "item time", pace.item),
         Finding(name, "results", system.results, items, "", pace.together),
         *lanes_finding(name, pace.lanes, items),
         cut_finding,
@@ -131,7 +137,7 @@ def fit_batch(
     unexplained = (
         *_unknown(name, verdict, pace), *_late(name, pace, settings.resolution),
         *_jump(name, first, nights, calendar), *_lost(name, schedule), *gaps_left,
-        *law_gaps(name, "item time", pace.item),
+        *distribution_gaps(name, "item time", pace.item),
     )  # fmt: skip
     waiting = int(schedule.waiting.sum() - schedule.lost.sum())
     return FittedSystem(system, pace.item, findings, unexplained, waiting)
@@ -143,7 +149,7 @@ def _from_gaps(first: Floats, times: Floats, lanes: int, coarse: bool, settings:
     Of several lanes it is the shortest of as many item times. A coarse clock shows the mean of
     the item time only, by how long the nights last.
     """
-    item = fit_law(times if len(times) else np.zeros(1), settings.rng, settings.confidence)
+    item = fit_distribution(times if len(times) else np.zeros(1), settings.rng, settings.confidence)
     if coarse:
         item = _only_mean(item, float(times.mean()), (item.low, item.high))
     shortest = float(np.quantile(item.times, 1 - 0.5 ** (1 / lanes)))  # its median
@@ -172,11 +178,12 @@ def _from_ends(last: Floats, counts: np.ndarray[Any, Any], settings: Settings) -
     mean = max(float(np.mean((last - start) / counts)), 0.0)
     half = student_t(settings.confidence, max(n - 2, 1)) * slope_error
     ends = (mean - half, mean + half)
-    item = fit_law(np.maximum((last - start) / counts, 0.0), settings.rng, settings.confidence)
+    times = np.maximum((last - start) / counts, 0.0)
+    item = fit_distribution(times, settings.rng, settings.confidence)
     return _Pace(start, guess, error, _only_mean(item, mean, ends), how)
 
 
-def _only_mean(item: LawFit, mean: float, ends: tuple[float, float]) -> LawFit:
+def _only_mean(item: DistributionFit, mean: float, ends: tuple[float, float]) -> DistributionFit:
     low, high = ends
     return attrs.evolve(
         item, law=Fixed(six_digits(mean)), rejected=False, candidates=item.candidates[:0],

@@ -280,8 +280,8 @@ def checked(
 def _next(values: Floats, unit: str, days: float, confidence: float) -> tuple[float, float, float]:
     """Return the mean of a figure over replications, and where the next one would lie.
 
-    Normal, by Student's t; few counts by their predictive law, if they are Poisson counts of an
-    unknown mean with Jeffreys' prior: a negative binomial one.
+    Normal, by Student's t; few counts by their predictive distribution, if they are Poisson counts
+    of an unknown mean with Jeffreys' prior: a negative binomial one.
     """
     values = values[~np.isnan(values)]
     n = len(values)
@@ -290,8 +290,8 @@ def _next(values: Floats, unit: str, days: float, confidence: float) -> tuple[fl
     mean = float(values.mean())
     if unit == PER_DAY and mean * days < FEW:
         total = float(values.sum()) * days
-        law = scipy.stats.nbinom(total + 0.5, n / (n + 1))
-        low, high = law.ppf([(1 - confidence) / 2, (1 + confidence) / 2]) / days
+        counts = scipy.stats.nbinom(total + 0.5, n / (n + 1))
+        low, high = counts.ppf([(1 - confidence) / 2, (1 + confidence) / 2]) / days
         return mean, float(low), float(high)
     if n < 2:
         return mean, math.nan, math.nan

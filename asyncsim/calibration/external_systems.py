@@ -14,7 +14,13 @@ from attrs import frozen
 
 from asyncsim.calibration.batch import FittedSystem, fit_batch
 from asyncsim.calibration.batch_detection import SHORTER, BatchVerdict, find_batch
-from asyncsim.calibration.distribution_fit import LawFit, fit_law, law_finding, law_gaps, six_digits
+from asyncsim.calibration.distribution_fit import (
+    DistributionFit,
+    distribution_finding,
+    distribution_gaps,
+    fit_distribution,
+    six_digits,
+)
 from asyncsim.calibration.findings import LEVEL, SHOWN, Finding, Gap, Settings, p_text
 from asyncsim.calibration.lane_count import Queue, lanes_finding, queue_of
 from asyncsim.calibration.log_reader import done_column
@@ -103,16 +109,19 @@ def fit_service(
     lanes = queue.lanes if telling else None
     times, cut = (over - begun)[~is_open], (over - begun)[is_open & (over > begun)]
     times = times[times > 0] if lanes else np.maximum(times, 0.0)
-    law = fit_law(times, settings.rng, settings.confidence, cut)
+    law = fit_distribution(times, settings.rng, settings.confidence, cut)
     n, what = int((~is_open).sum()), "item time" if hours or lanes else "external time"
     findings = [
         Finding(name, "nightly batch", "no", n, "", verdict.why),
-        *_hours_finding(name, hours),
         *lanes_finding(name, lanes, n),
-        law_finding(name, what, law),
+        distribution_finding(name, what, law),
     ]
+    if hours is not None:
+        found = f"{hours.between[0]} to {hours.between[1]}, {hours.days}"
+        how = "requests waited outside of working hours; the roundest clock times that agree"
+        findings.insert(1, Finding(name, "working hours", found, hours.over_night, "", how))
     left = _left(name, verdict, hours, times)
-    gaps = (*seen, *_unknown(name, hours, queue, lanes), *left, *law_gaps(name, what, law))
+    gaps = (*seen, *_unknown(name, hours, queue, lanes), *left, *distribution_gaps(name, what, law))
     system: ExternalSystem = OnlineService(law.law, lanes=lanes)
     if hours is not None:
         system = People(lanes or queue.peak, law.law, between=hours.between, days=hours.days)
@@ -129,14 +138,6 @@ def _are_lost(times: Floats, after: Floats) -> bool:
     late = float(np.median(after)) / 2
     early, rest = int(np.sum(times <= late)), int(np.sum(times > late))
     return rest < CEASED * early and len(after) > rest
-
-
-def _hours_finding(name: str, hours: Working | None) -> list[Finding]:
-    if hours is None:
-        return []
-    found = f"{hours.between[0]} to {hours.between[1]}, {hours.days}"
-    how = "requests waited outside of working hours; the roundest clock times that agree"
-    return [Finding(name, "working hours", found, hours.over_night, "", how)]
 
 
 def _unknown(name: str, hours: Working | None, queue: Queue, lanes: int | None) -> list[Gap]:
@@ -161,22 +162,18 @@ def _left(name: str, verdict: BatchVerdict, hours: Working | None, times: Floats
     if len(times) >= 20 and float(np.ptp(times)) > 0:
         correlation = scipy.stats.spearmanr(times[:-1], times[1:])
         if float(correlation.pvalue) < LEVEL and abs(float(correlation.statistic)) > DEPENDENT:
-            found.append(
-                Gap(
-                    name, "dependence of external times",
-                    f"rank correlation {correlation.statistic:.2f} with the next",
-                    "as in a queue that is not first come, first served, or where hours of the day "
-                    "matter; the scenario draws them independently",
-                )
-            )  # fmt: skip
-    if hours is None and verdict.p < LEVEL and verdict.arc < SHORTER * verdict.expected_arc:
-        found.append(
-            Gap(
-                name, "completions by time of day", p_text(verdict.p),
-                "they keep to a part of the day, yet neither as a batch nor as people at work do; "
-                "the scenario lets them happen at any time",
+            amount = f"rank correlation {correlation.statistic:.2f} with the next"
+            meaning = (
+                "as in a queue that is not first come, first served, or where hours of the day "
+                "matter; the scenario draws them independently"
             )
-        )  # fmt: skip
+            found.append(Gap(name, "dependence of external times", amount, meaning))
+    if hours is None and verdict.p < LEVEL and verdict.arc < SHORTER * verdict.expected_arc:
+        meaning = (
+            "they keep to a part of the day, yet neither as a batch nor as people at work do; "
+            "the scenario lets them happen at any time"
+        )
+        found.append(Gap(name, "completions by time of day", p_text(verdict.p), meaning))
     return found
 
 
@@ -196,7 +193,7 @@ class SystemFit:
     """
 
     system: ExternalSystem
-    law: LawFit
+    law: DistributionFit
     verdict: BatchVerdict
     armed: Floats
     done: Floats
@@ -218,28 +215,21 @@ def fit_system(name: str, waits: pd.DataFrame, calendar: Calendar, settings: Set
         found = fit_batch(name, armed, done, verdict, calendar, settings)
     else:
         found = fit_service(name, waits, done, verdict, calendar, settings)
-    gaps = (*found.gaps, *_log_gaps(name, what, found.never, len(ended)))
-    return SystemFit(
-        found.system, found.law, verdict, armed[ended], done[ended], what, found.findings, gaps
-    )
-
-
-def _log_gaps(name: str, what: str, never: int, waits: int) -> list[Gap]:
-    found = []
+    gaps = [*found.gaps]
     if what == "resumed":
-        found.append(
-            Gap(
-                name, "completions", "not in the log",
-                "external times end when the step resumed, and hold the delay of noticing as "
-                "well; give requests= with the completions by serial number",
-            )
-        )  # fmt: skip
-    if never:
-        found.append(
-            Gap(
-                name, "waits that have not ended", f"{never} of {waits}",
-                "given up or open at the end of the log, longer than others took or until a next "
-                "night: in no law",
-            )
-        )  # fmt: skip
-    return found
+        meaning = (
+            "external times end when the step resumed, and hold the delay of noticing as "
+            "well; give requests= with the completions by serial number"
+        )
+        gaps.append(Gap(name, "completions", "not in the log", meaning))
+    if found.never:
+        amount = f"{found.never} of {len(ended)}"
+        meaning = (
+            "given up or open at the end of the log, longer than others took or until a next "
+            "night: in no law"
+        )
+        gaps.append(Gap(name, "waits that have not ended", amount, meaning))
+    return SystemFit(
+        found.system, found.law, verdict, armed[ended], done[ended], what, found.findings,
+        tuple(gaps),
+    )  # fmt: skip

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 import numpy as np
 import pandas as pd
+from attrs import define
 
 from asyncsim import plots
 from asyncsim.calibration.arrival_rates import (
@@ -22,7 +23,7 @@ from asyncsim.calibration.arrival_rates import (
 from asyncsim.calibration.batch_detection import clock_of
 from asyncsim.calibration.cases import Paths, path_rows, paths_of, problem_gaps
 from asyncsim.calibration.check import Check, checked
-from asyncsim.calibration.distribution_fit import LawFit, frozen_law
+from asyncsim.calibration.distribution_fit import DistributionFit, frozen_distribution
 from asyncsim.calibration.external_systems import GivenUp, SystemFit, fit_system, given_up
 from asyncsim.calibration.findings import Finding, Gap, Rows, Settings, table_of
 from asyncsim.calibration.log_reader import (
@@ -56,7 +57,7 @@ from asyncsim.model.units import (
     seconds_of_day,
     text_of,
 )
-from asyncsim.model.validation import argument, choice, scenario_error
+from asyncsim.model.validation import argument, choice, scenario_error, with_own_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,6 +65,8 @@ if TYPE_CHECKING:
 POINTS = 200
 
 
+@with_own_tables
+@define(eq=False)
 class Fit:
     """A scenario fitted to a log, and an account of it; made by `asyncsim.fit`.
 
@@ -71,51 +74,37 @@ class Fit:
     ----------
     scenario
         Complete, to be simulated, changed and saved like any other.
+    account
+        What was found: ``part, what, found, rows`` (of the log, or nights, hours …),
+        ``interval, how``.
+    unexplained
+        What the scenario does not explain, or a log cannot show: ``part, what, amount, meaning``.
+    problems
+        What is wrong with rows of the log: ``problem, rows, used, first`` (their places).
     arrivals
         The fitted arrivals: ``chosen``, and the tables ``candidates``, ``table`` (rates with
         intervals) and ``days``.
     systems
         The fitted external systems by name: ``system, law, verdict``.
     work
-        The fitted laws of work by step.
+        The fitted distributions of work by step.
     seed, confidence
         What its tests and intervals rest on.
     """
 
-    question = "what is in the log, and what does it not explain?"
-    strategies: tuple[str, ...] = ()
-    replications = 0  # nothing is played
-
-    def __init__(
-        self,
-        scenario: Scenario, findings: Sequence[Finding], gaps: Sequence[Gap],
-        problems: pd.DataFrame, *, arrivals: ArrivalFit, systems: Mapping[str, SystemFit],
-        work: Mapping[str, LawFit], steps: pd.DataFrame, seed: int, confidence: float,
-    ) -> None:  # fmt: skip
-        self.scenario = scenario
-        self._account = table_of(findings, Finding)
-        self._unexplained = table_of(gaps, Gap)
-        self._problems = problems
-        self.arrivals = arrivals
-        self.systems = dict(systems)
-        self.work = dict(work)
-        self.seed, self.confidence = seed, confidence
-        self._steps = steps
-
-    @property
-    def account(self) -> pd.DataFrame:
-        """What was found: ``part, what, found, rows`` (or nights, hours …), ``interval, how``."""
-        return self._account.copy()
-
-    @property
-    def unexplained(self) -> pd.DataFrame:
-        """What a scenario does not explain, or a log not show: ``part, what, amount, meaning``."""
-        return self._unexplained.copy()
-
-    @property
-    def problems(self) -> pd.DataFrame:
-        """What is wrong with rows of the log: ``problem, rows, used, first`` (their places)."""
-        return self._problems.copy()
+    question: ClassVar[str] = "what is in the log, and what does it not explain?"
+    strategies: ClassVar[tuple[str, ...]] = ()
+    replications: ClassVar[int] = 0  # nothing is played
+    scenario: Scenario
+    account: pd.DataFrame
+    unexplained: pd.DataFrame
+    problems: pd.DataFrame
+    arrivals: ArrivalFit
+    systems: dict[str, SystemFit]
+    work: dict[str, DistributionFit]
+    seed: int
+    confidence: float
+    _steps: pd.DataFrame
 
     @property
     def table(self) -> pd.DataFrame:
@@ -124,7 +113,7 @@ class Fit:
 
     @property
     def laws(self) -> pd.DataFrame:
-        """All laws that were tried, by AIC: ``of, law, parameters, aic, statistic, p``."""
+        """All distributions that were tried, by AIC: ``of, law, parameters, aic, statistic, p``."""
         fits = {name: fitted.law for name, fitted in self.systems.items()} | self.work
         tables = {name: one.candidates for name, one in fits.items() if len(one.candidates)}
         columns = ["of", "law", "parameters", "aic", "statistic", "p"]
@@ -252,11 +241,11 @@ def _line(row: dict[object, object]) -> str:
     return f"  {problem}: {rows} ({first}; used: {used})"
 
 
-def _against(law: LawFit) -> tuple[Floats, tuple[Floats, Floats | None], Floats | None]:
-    """Return times, the share that the best law has below a grid of them, and its quantiles."""
+def _against(law: DistributionFit) -> tuple[Floats, tuple[Floats, Floats | None], Floats | None]:
+    """Return times, the share that the best fit has below a grid of them, and its quantiles."""
     times = law.times
     grid = np.linspace(0.0, float(np.quantile(times, 0.995)) * 1.1 or 1.0, POINTS)
-    best = frozen_law(law.best) if law.best is not None else None
+    best = frozen_distribution(law.best) if law.best is not None else None
     if best is None:
         return times, (grid, None), None
     shares = (np.arange(len(times)) + 0.5) / len(times)
@@ -409,10 +398,10 @@ def fit(
         )
         amount = f"{settings.resolution / 60:g} min"
         gaps.append(Gap("log", "resolution of its timestamps", amount, meaning))
+    account = table_of([*arrival_findings(arrivals), *findings], Finding)
     return Fit(
-        scenario, [*arrival_findings(arrivals), *findings], [*early, *gaps], found.problems.table,
-        arrivals=arrivals, systems=systems, work=server.laws, steps=steps,
-        seed=seed, confidence=confidence,
+        scenario, account, table_of([*early, *gaps], Gap), found.problems.table, arrivals, systems,
+        server.laws, seed, confidence, steps,
     )  # fmt: skip
 
 

@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 from attrs import frozen
 
-from asyncsim.calibration.distribution_fit import LawFit, fit_law, law_finding, law_gaps
+from asyncsim.calibration.distribution_fit import (
+    DistributionFit,
+    distribution_finding,
+    distribution_gaps,
+    fit_distribution,
+)
 from asyncsim.calibration.findings import Finding, Gap, Settings
 from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.server import WorkflowServer
@@ -21,7 +26,7 @@ class ServerFit:
     """The server's part of a scenario."""
 
     work: dict[str, Duration]  # by step (of an asynchronous step: of its call)
-    laws: dict[str, LawFit]  # the fits, of steps whose work the log shows
+    laws: dict[str, DistributionFit]  # the fits, of steps whose work the log shows
     server: WorkflowServer
     findings: tuple[Finding, ...]  # for the account
     gaps: tuple[Gap, ...]
@@ -36,7 +41,7 @@ def fit_server(
     simulation makes it anew.
     """
     work: dict[str, Duration] = {}
-    laws: dict[str, LawFit] = {}
+    laws: dict[str, DistributionFit] = {}
     findings: list[Finding] = []
     gaps: list[Gap] = []
     ends = steps[["ended", "resumed"]].max(axis=1)
@@ -59,10 +64,10 @@ def fit_server(
         if not len(known) or not known.any():
             work[name] = Fixed(0.0)
             continue
-        law = fit_law(known, settings.rng, settings.confidence)
+        law = fit_distribution(known, settings.rng, settings.confidence)
         work[name], laws[name] = law.law, law
-        findings.append(law_finding(name, what, law))
-        gaps += law_gaps(name, what, law)
+        findings.append(distribution_finding(name, what, law))
+        gaps += distribution_gaps(name, what, law)
     server, more, less = _workers(steps, workers)
     return ServerFit(work, laws, server, (*findings, *more), (*gaps, *less))
 

@@ -25,7 +25,7 @@ PERIODS = (8 * HOUR, 6 * HOUR, 4 * HOUR, 3 * HOUR, 2 * HOUR, HOUR, HOUR / 2, HOU
 CYCLES = 3  # a rhythm is looked for where completions last this many of its periods a day
 IN_STEP = 0.25  # least mean resultant length of a rhythm: as if spread over 4/5 of a period
 SURE = 15.0  # minus the logarithm of the probability left to chance
-SHORTEST_BREAK = 15 * MINUTE  # a shorter time without completions is no break
+SHORTEST_BREAK = 15 * MINUTE  # a shorter time without completions is not a break
 MOST = 0.99  # share of completions in the part of the day in which there are any
 A_BREAK = (
     "a break, or a day that ends early; the scenario's people have none, and its times of work "
