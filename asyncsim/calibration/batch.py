@@ -246,8 +246,7 @@ BROKEN = 0.1  # least median share left by nights that break down anywhere (half
 # Otherwise a night broke down if it left this many times what every night leaves: with less, nights
 # that only trickle would be failures; with more, a breakdown near the end is missed
 STANDS_OUT = 3
-# A night that left fewer, or a smaller share, left none worth explaining
-LEFT, LEFT_SHARE = 2, 0.01
+LEFT, LEFT_SHARE = 2, 0.01  # fewer requests, or a smaller share, need no explanation
 # Ends within this many seconds, or usual gaps between completions, may be one clock time: with
 # less, an end whose last item takes long is missed; with more, breakdowns in a row look like one
 NEAR, NEAR_GAPS = 60.0, 10

@@ -77,16 +77,14 @@ def executions_of(
     """
     known = events["transition"].isin(list(TRANSITIONS))
     if not known.any():
-        words = ", ".join(TRANSITIONS)
+        words, other = ", ".join(TRANSITIONS), events["transition"].iloc[0]
         raise ScenarioError(
-            f"the log has no event of a known lifecycle transition ({words}), but "
-            f"{events['transition'].iloc[0]!r}"
+            f"the log has no event of a known lifecycle transition ({words}), but {other!r}"
         )
     problems.add("unknown lifecycle transition", events["place"][~known])
     aborted = events["transition"].isin(ABORTED)
-    problems.add(
-        "ended without completing (timed out, rejected, failed)", events["place"][aborted], KEPT
-    )
+    what = "ended without completing (timed out, rejected, failed)"
+    problems.add(what, events["place"][aborted], KEPT)
     events = events[known].assign(what=events["transition"].map(TRANSITIONS), aborted=aborted)
     doubled = events.duplicated(["case", "step", "what", "at"])
     problems.add("doubled event", events["place"][doubled])
@@ -119,9 +117,8 @@ def _numbered(events: pd.DataFrame) -> pd.Series[int]:
     begins after an end, and at a schedule or start that cannot follow what was there before.
     """
     pair = [events["case"], events["step"]]
-    repeated = (
-        events.duplicated(["case", "step", "what"], keep=False).groupby(pair).transform("any")
-    )
+    doubled = events.duplicated(["case", "step", "what"], keep=False)
+    repeated = doubled.groupby(pair).transform("any")
     before = events.groupby(["case", "step"])["rank"].shift()
     opening = events["rank"] <= ORDER.index("started")
     new = (before == ORDER.index("ended")) | (opening & (before >= events["rank"]))
@@ -187,9 +184,8 @@ def _checked(steps: pd.DataFrame, has: frozenset[str], problems: Problems) -> pd
     if has & {"queued", "started"}:
         begun_later = unended & (first < last_of_case)
         problems.add("no end, though its case went on", steps["place"][begun_later], KEPT)
-        problems.add(
-            "no end (still open, or cut off)", steps["place"][unended & ~begun_later], KEPT
-        )
+        still_open = steps["place"][unended & ~begun_later]
+        problems.add("no end (still open, or cut off)", still_open, KEPT)
     if "started" in has:
         lacking = usual & steps["started"].isna() & steps["ended"].notna()
         problems.add("no start", steps["place"][lacking], KEPT)

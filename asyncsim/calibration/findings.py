@@ -11,8 +11,7 @@ from attrs import frozen
 
 from asyncsim.experiment.statistics import share_interval
 
-# P-value below which a test reports: higher finds what is not there, lower needs long logs
-LEVEL = 0.01
+LEVEL = 0.01  # of tests: a higher one reports more that is not there, a lower one needs long logs
 SHOWN = 5  # dates, paths or places of a kind that are named; all are counted
 
 

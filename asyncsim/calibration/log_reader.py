@@ -123,9 +123,8 @@ def _texts(log: Source, columns: Sequence[str], optional: Sequence[str]) -> pd.D
         return rows
     for column in columns:
         if column not in log.columns:
-            raise ScenarioError(
-                f"the log lacks the column {column!r}{nearest(column, log.columns)}"
-            )
+            hint = nearest(column, log.columns)
+            raise ScenarioError(f"the log lacks the column {column!r}{hint}")
     found = pd.DataFrame({"line": range(len(log))})
     for column in (*columns, *(name for name in optional if name in log.columns)):
         values = log[column].reset_index(drop=True)
@@ -317,8 +316,7 @@ def _with_requests(
 GRIDS = (DAY, HOUR, MINUTE, 1.0)
 FEWEST = 8  # this many different instants on full hours, for example, are not a coincidence
 FAR = 90 * DAY  # instants with no other within this time are far from all others, …
-# A step usually has a beginning if this share has one of these
-BEGINNINGS, USUAL = ("queued", "started", "armed"), 0.9
+BEGINNINGS, USUAL = ("queued", "started", "armed"), 0.9  # least share for a usual beginning
 RARE = 0.01  # … if at most this share of all instants is among them
 
 
