@@ -16,15 +16,14 @@ import scipy
 from attrs import frozen
 
 from asyncsim.calibration.distribution_fit import six_digits
-from asyncsim.calibration.settings import LEVEL
+from asyncsim.calibration.findings import LEVEL, SHOWN, Finding, Gap, p_text
 from asyncsim.model.arrivals import WeeklyPoisson
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
 from asyncsim.model.units import DAY_NAMES, HOUR
 from asyncsim.model.validation import with_own_tables
 
-PARTS = 12
-"""Parts of an hour, of five minutes, between which bunches are looked for."""
+PARTS = 12  # parts of an hour, of five minutes, between which bunches are looked for
 POOLED = {
     "one rate": ("every day", "all"),
     "by hour": ("every day", "hour"),
@@ -81,19 +80,7 @@ class ArrivalFit:
 def fit_arrivals(
     instants: Floats, calendar: Calendar, length: float, confidence: float = 0.95
 ) -> ArrivalFit:
-    """Fit arrivals to instants seen in ``[0, length)``.
-
-    Parameters
-    ----------
-    instants
-        In seconds, sorted, at least one, shape ``(n,)``.
-    calendar
-        Whose hours and weekdays count.
-    length
-        How long arrivals were looked for: whole days.
-    confidence
-        Of the intervals of the rates.
-    """
+    """Fit arrivals to sorted instants, at least one, in ``[0, length)``: whole days, in seconds."""
     hours = calendar.hours(length)
     edges = np.append(hours["start"].to_numpy(), hours["end"].iloc[-1])
     hours = hours.assign(
@@ -111,18 +98,10 @@ def fit_arrivals(
     size, week = _common_size(instants), np.zeros((7, 24))
     week[hours["weekday"], hours["hour"]] = [six_digits(one / size) for one in rate.tolist()]
     return ArrivalFit(
-        law=WeeklyPoisson(week, size=size),
-        chosen=chosen,
-        candidates=candidates,
-        table=table,
-        days=_days(hours, calendar, excess),
-        bunching=bunching,
-        bunching_p=bunching_p,
-        between_days=between,
-        between_days_p=between_p,
-        unseen=tuple(DAY_NAMES[k] for k in range(7) if k not in weekdays),
-        n=len(instants),
-    )
+        WeeklyPoisson(week, size=size), chosen, candidates, table, _days(hours, calendar, excess),
+        bunching, bunching_p, between, between_p,
+        unseen=tuple(DAY_NAMES[k] for k in range(7) if k not in weekdays), n=len(instants),
+    )  # fmt: skip
 
 
 def bunched(instants: Floats, hours: pd.DataFrame) -> tuple[float, float]:
@@ -143,7 +122,7 @@ def bunched(instants: Floats, hours: pd.DataFrame) -> tuple[float, float]:
     sums = PARTS * (counts**2).sum(axis=1) / n - n
     mean = len(n) * (PARTS - 1)
     sd = math.sqrt(float(np.sum(2 * (PARTS - 1) * (1 - 1 / n))))
-    # A gamma law with this mean and variance; for large n it is the chi-square law
+    # A gamma distribution with this mean and variance; for large n it is chi-square
     shape = (mean / sd) ** 2
     above = float(scipy.stats.gamma.sf(sums.sum(), shape, scale=mean / shape))
     return float(sums.sum()) / mean, 2 * min(above, 1 - above)
@@ -162,7 +141,7 @@ def _sums(hours: pd.DataFrame, cells: Cells) -> pd.DataFrame:
 
 
 def _candidates(hours: pd.DataFrame, excess: float) -> pd.DataFrame:
-    rows: list[dict[str, object]] = []
+    rows: list[tuple[str, int, float, float]] = []
     before: tuple[float, int] | None = None
     for pooling in POOLED:
         sums = _sums(hours, _cells(hours, pooling))
@@ -174,24 +153,12 @@ def _candidates(hours: pd.DataFrame, excess: float) -> pd.DataFrame:
         if before is not None:
             ratio = 2 * (likelihood - before[0]) / excess
             p = float(scipy.stats.chi2.sf(ratio, rates - before[1]))
-        rows.append(
-            {
-                "pooling": pooling,
-                "rates": rates,
-                "qaic": 2 * rates - 2 * likelihood / excess,
-                "p_coarser": p,
-            }
-        )
+        rows.append((pooling, rates, 2 * rates - 2 * likelihood / excess, p))
         before = (likelihood, rates)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["pooling", "rates", "qaic", "p_coarser"])
 
 
-def _rates(
-    hours: pd.DataFrame,
-    cells: Cells,
-    excess: float,
-    confidence: float,
-) -> pd.DataFrame:
+def _rates(hours: pd.DataFrame, cells: Cells, excess: float, confidence: float) -> pd.DataFrame:
     """Return the fitted rates with exact Poisson intervals (Garwood 1936), wider by a dispersion.
 
     As if there were fewer arrivals by that factor (quasi-likelihood).
@@ -225,7 +192,7 @@ def _between(hours: pd.DataFrame, cells: Cells, excess: float) -> tuple[Floats, 
 
     One count for each day and rate: hours of a day that share a rate are good or bad together. Each
     count's term has mean 1 and variance 2 + 1/expected for Poisson counts; the p-value rests on a
-    gamma law with the mean and the variance of their sum.
+    gamma distribution with the mean and the variance of their sum.
     """
     sums = _sums(hours, cells)
     rate = (sums["count"] / sums["time"]).to_numpy()[cells]
@@ -276,3 +243,79 @@ def _common_size(instants: Floats) -> int:
     """Return how many arrive at each instant, if it is always the same number; else 1."""
     sizes = set(np.unique(instants, return_counts=True)[1].tolist())
     return sizes.pop() if len(sizes) == 1 and len(instants) >= 10 else 1
+
+
+FAR = 4.0  # standard deviations from the expected arrivals at which a day is far off
+
+
+def arrival_findings(fit: ArrivalFit) -> list[Finding]:
+    """Report what was found of arrivals."""
+    busiest = fit.table.iloc[int(fit.table["rate"].argmax())]
+    when = f" ({busiest['days']} {busiest['hour']:.0f} h)" if pd.notna(busiest["hour"]) else ""
+    tried = "; ".join(
+        f"{row.pooling}: {row.rates} rates, QAIC {row.qaic:,.0f}"
+        for row in fit.candidates.itertuples()
+    )
+    found = [
+        Finding("arrivals", "rates", fit.chosen, fit.n, "", f"least QAIC of {tried}"),
+        Finding(
+            "arrivals", "busiest hour", f"{busiest['rate']:.3g}/h{when}", int(busiest["arrivals"]),
+            f"{busiest['low']:.3g} to {busiest['high']:.3g}/h", "exact Poisson interval",
+        ),
+        Finding(
+            "arrivals", "in an ordinary week", f"{fit.law.per_week:,.0f}", fit.n, "",
+            f"{len(fit.days)} days were seen",
+        ),
+    ]  # fmt: skip
+    if not math.isnan(fit.bunching):
+        found.append(
+            Finding(
+                "arrivals", "dispersion within hours", f"{fit.bunching:.3g}", fit.n, "",
+                f"1 for Poisson arrivals; {p_text(fit.bunching_p)}",
+            )
+        )  # fmt: skip
+    if fit.law.size > 1:
+        how = "the number of arrivals at each instant"
+        found.append(Finding("arrivals", "instances at a time", str(fit.law.size), fit.n, "", how))
+    return found
+
+
+def arrival_gaps(fit: ArrivalFit) -> list[Gap]:
+    """Report what the fitted rates do not explain."""
+    found = []
+    if fit.bunching_p < LEVEL and fit.law.size == 1:
+        meaning = "they come more evenly than by chance; the scenario's queues are longer"
+        if fit.bunching > 1:
+            meaning = (
+                "they come in bunches, or begin or end within an hour; in the scenario they come "
+                "one by one, as often in all of an hour, and queues are shorter"
+            )
+        amount = f"{fit.bunching:.3g} times that of Poisson arrivals ({p_text(fit.bunching_p)})"
+        found.append(Gap("arrivals", "dispersion within hours", amount, meaning))
+    if fit.between_days_p < LEVEL:
+        amount = (
+            f"{fit.between_days:.3g} times that of Poisson arrivals ({p_text(fit.between_days_p)})"
+        )
+        meaning = (
+            "days of the same rate differ more than chance allows: trends, holidays, good days"
+        )
+        found.append(Gap("arrivals", "dispersion between days", amount, meaning))
+    if math.isnan(fit.between_days):
+        meaning = "each rate was seen once only, so nothing tells whether it holds for another week"
+        found.append(Gap("arrivals", "dispersion between days", "cannot be determined", meaning))
+    far = fit.days[fit.days["score"].abs() > FAR]
+    if len(far):
+        some = "; ".join(
+            f"{row.date}: {row.arrivals}, expected {row.expected:.0f}"
+            for row in far[:SHOWN].itertuples()
+        )
+        more_days = f"; and {len(far) - SHOWN} more" if len(far) > SHOWN else ""
+        meaning = (
+            f"{some}{more_days}; a log that begins or ends within a day looks so (see period=)"
+        )
+        found.append(Gap("arrivals", "unusual days", f"{len(far)} of {len(fit.days)}", meaning))
+    if fit.unseen:
+        names = ", ".join(name[:3] for name in fit.unseen)
+        meaning = "the log has no such day; no arrivals are assumed there"
+        found.append(Gap("arrivals", "weekdays never seen", names, meaning))
+    return found

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from attrs import frozen
 
-from asyncsim.calibration.settings import LEVEL
+from asyncsim.calibration.findings import LEVEL
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
 from asyncsim.model.units import DAY
@@ -22,28 +22,18 @@ from asyncsim.model.units import DAY
 Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
 MOST_SHUFFLED = 4000
 SHUFFLES = 199
-SHARE = 0.9
-"""The part of the day looked at holds this share of all completions, so that a few may stray."""
-SHORTER = 0.7
-"""It must be this much shorter than chance would have it."""
-CROSSED = 0.95
-"""At least this share of what a run completes must have been submitted before the run began."""
-FEWEST = 10
-"""Fewer completions tell nothing of a part of the day."""
+SHARE = 0.9  # share of all completions in the part of the day looked at: a few may stray
+SHORTER = 0.7  # it must be this much shorter than by chance
+CROSSED = 0.95  # least share of a run's completions that were submitted before the run began
+FEWEST = 10  # fewer completions show no part of the day
+# A run may begin this many seconds, or usual gaps between completions, before the others: with
+# less, the first items of a good night would stray; with more, strays would be its first items
 EARLY, EARLY_GAPS = 600.0, 10
-"""A run may begin this many seconds, or usual gaps between completions, before the others begin.
-
-With less the first items of a good night would stray; with more strays would be its first items.
-"""
+# This many seconds and usual gaps without a completion divide strays from a run: with less, a run
+# that stands still for a while would lose items; with more, strays would lengthen it
 PAUSE, PAUSE_GAPS = 3600.0, 50
-"""This many seconds and usual gaps without a completion divide strays from a run.
-
-With less a run that stands still for a while would lose items; with more strays would lengthen it.
-"""
-BELATED = 6
-"""A run begins at most this many times as much later; of later completions many must be there."""
-FEW = 0.1
-"""A day with less than this share of the usual completions, none of them in time, has no run."""
+BELATED = 6  # a run begins at most this many times as much later, unless many complete then
+FEW = 0.1  # a day with less than this share of the usual completions, all late, has no run
 
 
 @frozen(eq=False)
@@ -131,17 +121,7 @@ def shortest_arc(clocks: Floats, share: float = SHARE) -> tuple[float, float]:
 def find_batch(
     submitted: Floats, completed: Floats, calendar: Calendar, rng: np.random.Generator
 ) -> BatchVerdict:
-    """Return whether completions come from a nightly batch.
-
-    Parameters
-    ----------
-    submitted, completed
-        Instants in seconds, request by request, shape ``(n,)``.
-    calendar
-        Whose clock the batch goes by.
-    rng
-        For the permutations.
-    """
+    """Return whether completions come from a nightly batch; instants in seconds, by request."""
     n = len(submitted)
     clocks = clock_of(completed, calendar)
     start, length = shortest_arc(clocks) if n else (0.0, 0.0)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from attrs import frozen
 
-from asyncsim.calibration.settings import SHOWN
+from asyncsim.calibration.findings import SHOWN, Finding, Gap, Settings, share_text
 from asyncsim.errors import ScenarioError
 from asyncsim.model.units import nearest
 from asyncsim.model.validation import scenario_error
@@ -22,15 +22,7 @@ DROPPED, KEPT, SORTED = "no", "yes", "yes, sorted"
 
 
 class Problems:
-    """Collects damaged rows.
-
-    Parameters
-    ----------
-    place
-        What a row's number is called: ``"line"`` of a file, ``"row"`` of a DataFrame.
-    of
-        Which table it is, if it is not the log itself.
-    """
+    """Collects damaged rows by kind."""
 
     def __init__(self, place: str, of: str = "") -> None:
         self.place = place
@@ -46,12 +38,7 @@ class Problems:
         shown = ", ".join(str(place) for place in found[:SHOWN])
         word = self.place + "s" * (len(found) > 1) + self._of
         self._rows.append(
-            {
-                "problem": problem,
-                "rows": len(found),
-                "used": used,
-                "first": f"{word} {shown}{more}",
-            }
+            {"problem": problem, "rows": len(found), "used": used, "first": f"{word} {shown}{more}"}
         )
 
     def take(self, other: Problems) -> None:
@@ -64,60 +51,40 @@ class Problems:
         return pd.DataFrame(self._rows, columns=["problem", "rows", "used", "first"])
 
     def sentence(self, name: str, rows: int) -> str:
-        """Return what a warning says: each kind with its count and first places."""
+        """Return a warning of each kind; empty if rows only had to be sorted."""
         damaged = [r for r in self._rows if r["used"] != SORTED]
         kinds = "; ".join(f"{r['problem']}: {r['rows']} ({r['first']})" for r in damaged)
-        return f"{name}: some of its {rows} rows are damaged: {kinds}"
-
-    @property
-    def worth_a_warning(self) -> bool:
-        """Whether there is more than rows that only had to be sorted."""
-        return any(row["used"] != SORTED for row in self._rows)
+        return f"{name}: some of its {rows} rows are damaged: {kinds}" if damaged else ""
 
 
+# What the transitions of XES are called here; asyncsim writes a wait as suspend and resume
 TRANSITIONS = {
-    "schedule": "queued",
-    "assign": "queued",
-    "start": "started",
-    "suspend": "armed",
-    "resume": "resumed",
-    "complete": "ended",
-    "ate_abort": "ended",
-    "pi_abort": "ended",
-    "withdraw": "ended",
-}
-"""What the transitions of XES are called here; asyncsim writes a wait as suspend and resume."""
+    "schedule": "queued", "assign": "queued", "start": "started", "suspend": "armed",
+    "resume": "resumed", "complete": "ended",
+    "ate_abort": "ended", "pi_abort": "ended", "withdraw": "ended",
+}  # fmt: skip
+# No completions: a wait that timed out or was given up, a step that failed
 ABORTED = ("ate_abort", "pi_abort", "withdraw")
-"""Ends that are no completions: a wait that timed out or was given up, a step that failed."""
 ORDER = ("queued", "started", "armed", "resumed", "ended")
 
 
 def executions_of(
     events: pd.DataFrame, system: str | Mapping[str, str] | None, problems: Problems
 ) -> pd.DataFrame:
-    """Return one row per executed step.
+    """Return one row per executed step; damage is noted in `problems`.
 
-    Parameters
-    ----------
-    events
-        ``case, step, transition, at`` (seconds), ``resource, serial_number, place``.
-    system
-        Which steps wait outside, and for which system; see `asyncsim.fit`.
-    problems
-        Where damage is noted.
+    Events have ``case, step, transition, at`` (seconds), ``resource, serial_number, place``.
     """
     known = events["transition"].isin(list(TRANSITIONS))
     if not known.any():
-        words = ", ".join(TRANSITIONS)
+        words, other = ", ".join(TRANSITIONS), events["transition"].iloc[0]
         raise ScenarioError(
-            f"the log has no event of a known lifecycle transition ({words}), but "
-            f"{events['transition'].iloc[0]!r}"
+            f"the log has no event of a known lifecycle transition ({words}), but {other!r}"
         )
     problems.add("unknown lifecycle transition", events["place"][~known])
     aborted = events["transition"].isin(ABORTED)
-    problems.add(
-        "ended without completing (timed out, rejected, failed)", events["place"][aborted], KEPT
-    )
+    what = "ended without completing (timed out, rejected, failed)"
+    problems.add(what, events["place"][aborted], KEPT)
     events = events[known].assign(what=events["transition"].map(TRANSITIONS), aborted=aborted)
     doubled = events.duplicated(["case", "step", "what", "at"])
     problems.add("doubled event", events["place"][doubled])
@@ -150,9 +117,8 @@ def _numbered(events: pd.DataFrame) -> pd.Series[int]:
     begins after an end, and at a schedule or start that cannot follow what was there before.
     """
     pair = [events["case"], events["step"]]
-    repeated = (
-        events.duplicated(["case", "step", "what"], keep=False).groupby(pair).transform("any")
-    )
+    doubled = events.duplicated(["case", "step", "what"], keep=False)
+    repeated = doubled.groupby(pair).transform("any")
     before = events.groupby(["case", "step"])["rank"].shift()
     opening = events["rank"] <= ORDER.index("started")
     new = (before == ORDER.index("ended")) | (opening & (before >= events["rank"]))
@@ -162,7 +128,6 @@ def _numbered(events: pd.DataFrame) -> pd.Series[int]:
 def _with_systems(
     steps: pd.DataFrame, system: str | Mapping[str, str] | None, has: frozenset[str]
 ) -> pd.DataFrame:
-    """Report which steps wait, and for which system."""
     names = list(dict.fromkeys(steps["step"]))
     waiting = list(dict.fromkeys(steps["step"][steps["armed"].notna()]))
     resource = steps[steps["resource"] != ""].groupby("step")["resource"].agg(_commonest)
@@ -219,9 +184,8 @@ def _checked(steps: pd.DataFrame, has: frozenset[str], problems: Problems) -> pd
     if has & {"queued", "started"}:
         begun_later = unended & (first < last_of_case)
         problems.add("no end, though its case went on", steps["place"][begun_later], KEPT)
-        problems.add(
-            "no end (still open, or cut off)", steps["place"][unended & ~begun_later], KEPT
-        )
+        still_open = steps["place"][unended & ~begun_later]
+        problems.add("no end (still open, or cut off)", still_open, KEPT)
     if "started" in has:
         lacking = usual & steps["started"].isna() & steps["ended"].notna()
         problems.add("no start", steps["place"][lacking], KEPT)
@@ -229,34 +193,14 @@ def _checked(steps: pd.DataFrame, has: frozenset[str], problems: Problems) -> pd
     return steps[~lost].reset_index(drop=True)
 
 
-LOOP, OTHER_ORDER, LEFT_OUT, ADDED, MIXED = (
-    "a step comes again",
-    "another order",
-    "steps left out",
-    "more steps",
-    "other steps",
-)
-
-
 @frozen
 class Paths:
-    """Which way cases went.
+    """Which way cases went."""
 
-    Attributes
-    ----------
-    main
-        Steps of the commonest path of those that have ended.
-    on_it
-        Cases that went it to its end.
-    open
-        Cases that have gone part of it, and whose last step has not ended.
-    others
-        Number of cases by path, the commonest first, for all others.
-    """
-
-    main: tuple[str, ...]
-    on_it: int
-    open: int
+    main: tuple[str, ...]  # steps of the commonest path of the cases that have ended
+    on_it: int  # cases that went it to its end
+    open: int  # cases that have gone part of it, and whose last step has not ended
+    # cases by path, the commonest first, for all others
     others: tuple[tuple[tuple[str, ...], int], ...]
 
     @property
@@ -272,12 +216,12 @@ class Paths:
     def difference(self, path: tuple[str, ...]) -> str:
         """Report in two or three words how a path differs from the main one."""
         if len(set(path)) < len(path):
-            return LOOP
+            return "a step comes again"
         kept = [step for step in path if step in self.main]
         in_order = kept == [step for step in self.main if step in kept]
         if len(kept) == len(path):
-            return LEFT_OUT if in_order else OTHER_ORDER
-        return ADDED if in_order and len(kept) == len(self.main) else MIXED
+            return "steps left out" if in_order else "another order"
+        return "more steps" if in_order and len(kept) == len(self.main) else "other steps"
 
 
 def paths_of(steps: pd.DataFrame) -> Paths:
@@ -302,3 +246,33 @@ def paths_of(steps: pd.DataFrame) -> Paths:
         open=int(part.sum()),
         others=tuple(others.most_common()),
     )
+
+
+def path_rows(paths: Paths, settings: Settings) -> tuple[list[Finding], list[Gap]]:
+    """Report which order of steps was found, and who does not keep to it."""
+    cases = paths.cases
+    share = share_text(cases - paths.unexplained, cases, settings.confidence)
+    found = Finding(
+        "process", "steps", " → ".join(paths.main), cases,
+        f"share of cases on it {share}",
+        f"commonest path: {paths.on_it} cases went all of it, {paths.open} a part so far",
+    )  # fmt: skip
+    if not paths.unexplained:
+        return [found], []
+    some = "; ".join(
+        f"{count}: {paths.difference(path)} ({' → '.join(path)})"
+        for path, count in paths.others[:SHOWN]
+    )
+    more = f"; and {len(paths.others) - SHOWN} other paths" if len(paths.others) > SHOWN else ""
+    amount = f"{paths.unexplained} of {cases} cases ({paths.unexplained / cases:.2%})"
+    meaning = f"the scenario has one path for all; {some}{more}"
+    return [found], [Gap("process", "cases on other paths", amount, meaning)]
+
+
+def problem_gaps(problems: pd.DataFrame, rows: int) -> list[Gap]:
+    """Report how many rows are in no figure."""
+    lost = int(problems.loc[problems["used"] == "no", "rows"].sum())
+    if not lost:
+        return []
+    meaning = "see problems for their kinds and places"
+    return [Gap("log", "rows not used", f"{lost} of {rows} ({lost / rows:.2%})", meaning)]

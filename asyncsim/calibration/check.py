@@ -39,13 +39,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 QUANTILES = {"median": 0.5, "95 %": 0.95}
-BEFORE = 6 * 3600.0
-"""What completes up to so long before the start of a batch is counted to that night."""
+BEFORE = 6 * 3600.0  # completions this long before the start of a batch count to that night
 WEEK = 7
 PER_DAY, SECONDS, ITEMS = "1/day", "s", "items"
 
-Named = Iterator[tuple[tuple[str, str], float]]
-"""Figures: their name and unit, and the value."""
+Named = Iterator[tuple[tuple[str, str], float]]  # figures: their name and unit, and the value
 
 
 @frozen(eq=False)
@@ -85,7 +83,6 @@ class Shown:
 
 
 def _all_over(steps: pd.DataFrame, instants: dict[str, list[str]]) -> bool:
-    """Return whether every case of a log has come to the last instant of its last step."""
     if not instants:
         return True
     last, has = list(instants.items())[-1]
@@ -109,16 +106,7 @@ def steps_of(run: Run) -> pd.DataFrame:
 
 
 def metrics_of(steps: pd.DataFrame, scenario: Scenario) -> dict[tuple[str, str], float]:
-    """Return the figures that are compared, of what `Shown.of` has left of a log or a run.
-
-    Parameters
-    ----------
-    steps
-        ``case, step, arrived, queued, started, armed, completed, resumed, ended``; times in
-        seconds.
-    scenario
-        That is held against the log; its calendar, length, steps and external systems count.
-    """
+    """Return the figures that are compared, of what `Shown.of` has left of a log or a run."""
     days, calendar = scenario.length / DAY, scenario.calendar
     arrived = np.sort(steps.groupby("case")["arrived"].first().to_numpy())
     found = dict(_arrivals(arrived, calendar, days))
@@ -145,7 +133,6 @@ def metrics_of(steps: pd.DataFrame, scenario: Scenario) -> dict[tuple[str, str],
 
 
 def _names(scenario: Scenario) -> dict[str, str | None]:
-    """Return the steps of a scenario, in written order, and the systems they wait for."""
     steps = (e for e in scenario.process.parts() if isinstance(e, (Step, AsyncStep)))
     return {e.name: e.system if isinstance(e, AsyncStep) else None for e in steps}
 
@@ -165,7 +152,6 @@ def _arrivals(arrived: Floats, calendar: Calendar, days: float) -> Named:
 
 
 def _spread(what: str, times: pd.Series[float], mean: bool = False) -> dict[Any, float]:
-    """Return median (or mean) and upper quantile of times, if there are any."""
     known = times.dropna().to_numpy()
     if not len(known):
         return {}
@@ -184,14 +170,10 @@ def _nights(what: str, done: Floats, batch: Batch, calendar: Calendar) -> dict[A
     night = np.floor((clock + BEFORE) / DAY)
     by_night = pd.Series(clock - night * DAY).groupby(night)
     gaps = pd.Series(np.diff(done)[np.diff(night) == 0])
-    items = by_night.size()
+    items, begun = by_night.size(), f"{what}: start of a night to its"
     return {
-        (f"{what}: start of a night to its first completion, median", SECONDS): float(
-            by_night.min().median()
-        ),
-        (f"{what}: start of a night to its last completion, median", SECONDS): float(
-            by_night.max().median()
-        ),
+        (f"{begun} first completion, median", SECONDS): float(by_night.min().median()),
+        (f"{begun} last completion, median", SECONDS): float(by_night.max().median()),
         **_spread(f"{what}: between completions of a night", gaps),
         (f"{what}: completions of a night, median", ITEMS): float(items.median()),
         (f"{what}: completions of a night, most", ITEMS): float(items.max()),
@@ -199,7 +181,6 @@ def _nights(what: str, done: Floats, batch: Batch, calendar: Calendar) -> dict[A
 
 
 def _cycle_time(steps: pd.DataFrame, scenario: Scenario) -> dict[Any, float]:
-    """Return the times from arrival to the end of the last step, of cases of more than one."""
     names = [name for name in _names(scenario) if (steps["step"] == name).any()]
     if len(names) < 2:
         return {}
@@ -213,8 +194,7 @@ def _by_hour(what: str, instants: Floats, calendar: Calendar, days: float) -> di
     return {(f"{what} from {hour:02d} h", PER_DAY): float(n) for hour, n in enumerate(counts)}
 
 
-FEW = 5.0
-"""Fewer counts in a run, on average, are not nearly normal."""
+FEW = 5.0  # fewer counts in a run, on average, are not nearly normal
 
 
 @with_own_tables
@@ -266,15 +246,9 @@ class Check:
 
 
 def checked(
-    scenario: Scenario,
-    steps: pd.DataFrame,
-    strategy: Strategy,
-    *,
-    replications: int,
-    seed: int,
-    confidence: float,
-    progress: bool,
-) -> Check:
+    scenario: Scenario, steps: pd.DataFrame, strategy: Strategy, *,
+    replications: int, seed: int, confidence: float, progress: bool,
+) -> Check:  # fmt: skip
     """Play a scenario and compare it with its log; see `Fit.check`."""
     check_played(scenario, strategy, None)
     check_replications(replications)
@@ -306,8 +280,8 @@ def checked(
 def _next(values: Floats, unit: str, days: float, confidence: float) -> tuple[float, float, float]:
     """Return the mean of a figure over replications, and where the next one would lie.
 
-    Normal, by Student's t; few counts by their predictive law, if they are Poisson counts of an
-    unknown mean with Jeffreys' prior: a negative binomial one.
+    Normal, by Student's t; few counts by their predictive distribution, if they are Poisson counts
+    of an unknown mean with Jeffreys' prior: a negative binomial one.
     """
     values = values[~np.isnan(values)]
     n = len(values)
@@ -316,8 +290,8 @@ def _next(values: Floats, unit: str, days: float, confidence: float) -> tuple[fl
     mean = float(values.mean())
     if unit == PER_DAY and mean * days < FEW:
         total = float(values.sum()) * days
-        law = scipy.stats.nbinom(total + 0.5, n / (n + 1))
-        low, high = law.ppf([(1 - confidence) / 2, (1 + confidence) / 2]) / days
+        counts = scipy.stats.nbinom(total + 0.5, n / (n + 1))
+        low, high = counts.ppf([(1 - confidence) / 2, (1 + confidence) / 2]) / days
         return mean, float(low), float(high)
     if n < 2:
         return mean, math.nan, math.nan

@@ -1,15 +1,15 @@
-"""Which law times follow: laws a scenario can hold, ranked by AIC, tested, or the times themselves.
+"""Which distribution times follow: those of a scenario by AIC, tested, or the times themselves.
 
 Parameters are those of greatest likelihood. The test is Anderson and Darling's (1952) with a
-parametric bootstrap (Stute, González Manteiga & Presedo Quindimil 1993), done by
-`scipy.stats.goodness_of_fit`: samples are drawn from the fitted law and fitted again. The usual
-tables of Kolmogorov and Smirnov hold for a law known beforehand; with parameters estimated from the
-same times their p-values are far too large. A uniform law is tested with Cramér and von Mises'
-statistic, since Anderson and Darling's is infinite at its ends; so is a law with times of zero.
+parametric bootstrap (Stute, González Manteiga & Presedo Quindimil 1993), by
+`scipy.stats.goodness_of_fit`: the tables of Kolmogorov and Smirnov hold for a distribution known
+beforehand; with parameters estimated from the same times their p-values are far too large. Uniform
+distributions, and those with times of zero, are tested with Cramér and von Mises' statistic, since
+Anderson and Darling's is infinite at the ends.
 
 Of times that were cut off only a lower bound is known: they count in the likelihood by the
-probability to last longer, and for the test each is drawn to its end from the fitted law, which
-favours that law a little. The times themselves are then Kaplan and Meier's (1958) estimate.
+probability to last longer, and for the test each is drawn to its end from the fitted distribution,
+which favours that a little. The times themselves are then Kaplan and Meier's (1958) estimate.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import pandas as pd
 import scipy
 from attrs import frozen
 
-from asyncsim.calibration.settings import LEVEL
+from asyncsim.calibration.findings import LEVEL, Finding, Gap, p_text
 from asyncsim.experiment.statistics import student_t
 from asyncsim.model.distributions import (
     Duration,
@@ -38,45 +38,33 @@ from asyncsim.model.distributions import (
 from asyncsim.model.validation import with_own_tables
 
 BOOTSTRAPS = 199
-MOST_TESTED = 1000
-"""A test on more times is slow and rejects negligible differences: this many are sampled."""
-MOST_VALUES = 500
-"""An empirical law holds at most this many quantiles, or a scenario file would hold a whole log."""
-FEWEST = 8
-"""Fewer times do not tell one law from another: they are taken as they are."""
-ROUNDING = 3e-6
-"""Times that differ by less are equal: the timestamps of a log are whole microseconds."""
-CLOSE = 2.0
-"""The simpler law comes first unless another is better by more (Burnham & Anderson 2002)."""
-
-
+MOST_TESTED = 1000  # times sampled for a test: more is slow and rejects negligible differences
+MOST_VALUES = 500  # empirical quantiles at most, or a scenario file would hold a whole log
+FEWEST = 8  # fewer times are taken as they are: they do not distinguish distributions
+ROUNDING = 3e-6  # times that differ by less are equal: timestamps are whole microseconds
+CLOSE = 2.0  # the simpler one wins unless another has a lower AIC by this (Burnham & Anderson)
 NONE: Floats = np.empty(0)
 
 
 @with_own_tables
 @frozen(eq=False)
-class LawFit:
-    """A law fitted to times.
+class DistributionFit:
+    """A distribution fitted to times.
 
     Attributes
     ----------
-    law
-        What a scenario plays.
-    rejected
-        Whether the best parametric law was rejected, so that the times themselves are the law.
+    law, best, rejected
+        What a scenario plays; the best parametric distribution, or None; and whether that was
+        rejected, so that the times themselves are played.
     candidates
-        One row per parametric law, the best first: ``law, parameters, aic, statistic, p`` (of the
+        One row per parametric one, the best first: ``law, parameters, aic, statistic, p`` (of the
         test; NaN for those that were not tested).
-    best
-        The best parametric law, or None.
-    times
-        The times in seconds, sorted.
+    times, cut
+        The times in seconds, sorted; those that were cut off.
     mean, low, high
         Their mean and its interval.
     rounded
         Whether enough of them are equal to show that they were rounded.
-    cut
-        Times that were cut off, in seconds.
     """
 
     law: Duration
@@ -92,17 +80,13 @@ class LawFit:
 
     @property
     def p(self) -> float:
-        """P-value of the best parametric law; NaN if none was tested."""
+        """P-value of the best parametric distribution; NaN if none was tested."""
         return float(self.candidates["p"].iloc[0]) if len(self.candidates) else math.nan
 
 
 def six_digits(value: float) -> float:
     """Return a number as a file should hold it: no log tells more than six digits."""
     return float(f"{value:.6g}")
-
-
-def _exponential(times: Floats, cut: Floats) -> Duration:
-    return Exponential(six_digits((times.sum() + cut.sum()) / len(times)))
 
 
 def _gamma(times: Floats, cut: Floats) -> Duration:
@@ -116,10 +100,6 @@ def _lognormal(times: Floats, cut: Floats) -> Duration:
     return Lognormal(six_digits(mean), six_digits(mean * math.sqrt(math.expm1(sigma**2))))
 
 
-def _uniform(times: Floats, _: Floats) -> Duration:
-    return Uniform(float(times.min()), float(times.max()))
-
-
 def _data(times: Floats, cut: Floats) -> Any:
     """Return times as SciPy fits them; those it knows a closed form for stay an array."""
     return scipy.stats.CensoredData(times, right=cut) if len(cut) else times
@@ -127,7 +107,7 @@ def _data(times: Floats, cut: Floats) -> Any:
 
 @frozen
 class _Family:
-    """A law: how it is fitted and tested, its name in SciPy, what is known of it beforehand."""
+    """How a distribution is fitted and tested, its name in SciPy, parameters that are known."""
 
     fit: Callable[[Floats, Floats], Duration]
     scipy: str
@@ -137,15 +117,20 @@ class _Family:
 
 
 FAMILIES = {
-    "exponential": _Family(_exponential, "expon", {"loc": 0.0}, 1),
+    "exponential": _Family(
+        lambda times, cut: Exponential(six_digits((times.sum() + cut.sum()) / len(times))),
+        "expon", {"loc": 0.0}, 1,
+    ),
     "gamma": _Family(_gamma, "gamma", {"loc": 0.0}, 2),
     "lognormal": _Family(_lognormal, "lognorm", {"loc": 0.0}, 2),
-    "uniform": _Family(_uniform, "uniform", {}, 2, "cvm"),
-}
+    "uniform": _Family(
+        lambda times, _: Uniform(float(times.min()), float(times.max())), "uniform", {}, 2, "cvm"
+    ),
+}  # fmt: skip
 
 
-def frozen_law(law: Duration) -> Any:
-    """Return a parametric law as a frozen distribution of SciPy."""
+def frozen_distribution(law: Duration) -> Any:
+    """Return a parametric distribution as one of SciPy."""
     if isinstance(law, Exponential):
         return scipy.stats.expon(scale=law.mean)
     if isinstance(law, Gamma):
@@ -157,29 +142,15 @@ def frozen_law(law: Duration) -> Any:
     return None
 
 
-def fit_law(
-    times: Floats,
-    rng: np.random.Generator,
-    confidence: float = 0.95,
-    cut: Floats = NONE,
-) -> LawFit:
-    """Fit a law of durations to times.
-
-    Parameters
-    ----------
-    times
-        In seconds, none negative, at least one, shape ``(n,)``.
-    rng
-        For the bootstrap.
-    confidence
-        Of the interval of the mean.
-    cut
-        Times after which others were cut off, shape ``(m,)``.
+def fit_distribution(
+    times: Floats, rng: np.random.Generator, confidence: float = 0.95, cut: Floats = NONE
+) -> DistributionFit:
+    """Fit a distribution to times in seconds, none negative; `cut` are those that were cut off.
 
     Examples
     --------
     >>> rng = np.random.default_rng(1)
-    >>> fit_law(rng.exponential(60.0, 300), rng).candidates["law"].iloc[0]
+    >>> fit_distribution(rng.exponential(60.0, 300), rng).candidates["law"].iloc[0]
     'exponential'
     """
     ordered, cut = np.sort(np.asarray(times, dtype=float)), np.sort(cut)
@@ -199,7 +170,7 @@ def fit_law(
     if len(cut):
         mean, sd = law.mean, law.sd
     half = student_t(confidence, max(n - 1, 1)) * sd / math.sqrt(n)
-    return LawFit(
+    return DistributionFit(
         law, rejected, table.drop(columns="fitted"), best, ordered, mean, mean - half, mean + half,
         rounded=n >= FEWEST and len(np.unique(ordered)) < n / 2, cut=cut,
     )  # fmt: skip
@@ -220,7 +191,7 @@ def _with_cut(times: Floats, cut: Floats) -> Floats:
 
 
 def shortened(ordered: Floats) -> Empirical:
-    """Return sorted times as an empirical law; many of them as evenly spaced quantiles."""
+    """Return sorted times as an empirical distribution; many of them as evenly spaced quantiles."""
     if len(ordered) > MOST_VALUES:
         shares = (np.arange(MOST_VALUES) + 0.5) / MOST_VALUES
         ordered = np.quantile(ordered, shares)
@@ -228,7 +199,7 @@ def shortened(ordered: Floats) -> Empirical:
 
 
 def _ranked(times: Floats, cut: Floats, rng: np.random.Generator) -> pd.DataFrame:
-    """Return the parametric laws by AIC; only the best is tested, since only it may be chosen."""
+    """Return parametric distributions by AIC; only the best, which may be chosen, is tested."""
     rows: list[dict[str, Any]] = []
     for name, family in FAMILIES.items():
         if not len(times) or (times[0] <= 0 and name in ("gamma", "lognormal")):
@@ -236,7 +207,7 @@ def _ranked(times: Floats, cut: Floats, rng: np.random.Generator) -> pd.DataFram
         if len(cut) and name == "uniform" and cut[-1] >= times[-1]:
             continue  # nothing tells where it ends
         law = family.fit(times, cut)
-        fitted = frozen_law(law)
+        fitted = frozen_distribution(law)
         likelihood = float(np.sum(fitted.logpdf(times)) + np.sum(fitted.logsf(cut)))
         aic = 2 * family.parameters - 2 * likelihood
         rows.append({"law": name, "parameters": _parameters(law), "aic": aic, "fitted": law})
@@ -244,7 +215,7 @@ def _ranked(times: Floats, cut: Floats, rng: np.random.Generator) -> pd.DataFram
     for k, row in enumerate(rows):
         tested = (math.nan, math.nan)
         if k == 0:
-            fitted = frozen_law(row["fitted"])
+            fitted = frozen_distribution(row["fitted"])
             drawn = fitted.isf(fitted.sf(cut) * rng.random(len(cut)))  # given that it is longer
             tested = _tested(FAMILIES[row["law"]], np.append(times, drawn), rng)
         row["statistic"], row["p"] = tested
@@ -252,7 +223,6 @@ def _ranked(times: Floats, cut: Floats, rng: np.random.Generator) -> pd.DataFram
 
 
 def _tested(family: _Family, times: Floats, rng: np.random.Generator) -> tuple[float, float]:
-    """Return the statistic and the p-value of the goodness of a fit."""
     some = rng.choice(times, MOST_TESTED, replace=False) if len(times) > MOST_TESTED else times
     statistic = "cvm" if some.min() <= 0 else family.statistic  # the other is infinite at zero
     try:
@@ -271,3 +241,39 @@ def _parameters(law: Duration) -> str:
     if isinstance(law, Uniform):
         return f"from {law.low:.4g} to {law.high:.4g} s"
     return f"mean {law.mean:.4g} s, sd {law.sd:.4g} s"
+
+
+def distribution_finding(part: str, what: str, fit: DistributionFit) -> Finding:
+    """Return a fitted distribution as a row of the account."""
+    how = "the times themselves: too few for a law"
+    if isinstance(fit.law, Fixed):
+        how = "always the same" if np.ptp(fit.times) <= fit.mean / 100 else "only its mean is known"
+    elif fit.rejected:
+        best = fit.candidates.iloc[0]
+        how = f"the times themselves: {best['law']}, the best law, is rejected (p = {fit.p:.2g})"
+    elif fit.best is not None:
+        best = fit.candidates.iloc[0]
+        how = f"{best['parameters']}; best AIC, not rejected (p = {fit.p:.2g})"
+    if len(fit.cut):
+        how += f"; {len(fit.cut)} that were cut off count as longer"
+    interval = f"mean {fit.low:.4g} to {fit.high:.4g} s" if math.isfinite(fit.low) else ""
+    found = f"{fit.law.kind}, mean {fit.law.mean:.4g} s"
+    return Finding(part, what, found, len(fit.times) + len(fit.cut), interval, how)
+
+
+def distribution_gaps(part: str, what: str, law: DistributionFit) -> list[Gap]:
+    """Report what a fitted distribution leaves open."""
+    found = []
+    if law.rejected:
+        best = law.candidates["law"].iloc[0]
+        meaning = (
+            "the times themselves are drawn again; nothing above the longest of them can happen"
+        )
+        amount = f"{best} rejected ({p_text(law.p)})"
+        found.append(Gap(part, f"law of the {what}", amount, meaning))
+    if law.rounded and law.rejected:
+        meaning = (
+            "many times are equal, so they were rounded: tests of a law reject it for that alone"
+        )
+        found.append(Gap(part, f"rounding of the {what}", "yes", meaning))
+    return found

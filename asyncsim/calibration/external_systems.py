@@ -12,21 +12,18 @@ import pandas as pd
 import scipy
 from attrs import frozen
 
-from asyncsim.calibration.batch import fit_batch
+from asyncsim.calibration.batch import FittedSystem, fit_batch
 from asyncsim.calibration.batch_detection import SHORTER, BatchVerdict, find_batch
-from asyncsim.calibration.distribution_fit import LawFit, fit_law, six_digits
-from asyncsim.calibration.findings import (
-    Finding,
-    FittedSystem,
-    Gap,
-    lanes_finding,
-    law_finding,
-    law_gaps,
-    p_text,
+from asyncsim.calibration.distribution_fit import (
+    DistributionFit,
+    distribution_finding,
+    distribution_gaps,
+    fit_distribution,
+    six_digits,
 )
-from asyncsim.calibration.lane_count import Queue, queue_of
+from asyncsim.calibration.findings import LEVEL, SHOWN, Finding, Gap, Settings, p_text
+from asyncsim.calibration.lane_count import Queue, lanes_finding, queue_of
 from asyncsim.calibration.log_reader import done_column
-from asyncsim.calibration.settings import LEVEL, SHOWN, Settings
 from asyncsim.calibration.working_hours import Working, break_gaps, rhythm_gaps, working_hours
 from asyncsim.errors import ScenarioError
 from asyncsim.model.calendar import Calendar
@@ -34,41 +31,22 @@ from asyncsim.model.distributions import Floats
 from asyncsim.model.systems import ExternalSystem, OnlineService, People
 
 FEWEST = 5
-SAME = 0.01
-"""Waits were given up after the same time if nearly all of them differ by no more than this."""
+SAME = 0.01  # waits were given up after the same time if nearly all differ by no more
 MOST = 0.9
 
 
 @frozen
 class GivenUp:
-    """Waits of a step that were given up.
+    """Waits of a step that were given up."""
 
-    Attributes
-    ----------
-    timeout
-        After how many seconds; None if after different times, or too few were.
-    goes_on
-        Whether their instances went on with another step, and did not fail.
-    findings, gaps
-        For the account.
-    """
-
-    timeout: float | None
-    goes_on: bool
-    findings: tuple[Finding, ...] = ()
+    timeout: float | None  # seconds; None if after different times, or too few were given up
+    goes_on: bool  # whether their instances continued with another step, and did not fail
+    findings: tuple[Finding, ...] = ()  # for the account
     gaps: tuple[Gap, ...] = ()
 
 
 def given_up(steps: pd.DataFrame, name: str) -> GivenUp:
-    """Return after how long a step gives up waiting, and what follows.
-
-    Parameters
-    ----------
-    steps
-        ``case, step, first, armed, ended, aborted``, of all steps of a log.
-    name
-        Of the step.
-    """
+    """Return after how long a step gives up waiting, and what follows."""
     waits = steps[(steps["step"] == name) & steps["armed"].notna()]
     gone = waits[waits["aborted"]]
     if gone.empty:
@@ -98,38 +76,18 @@ def given_up(steps: pd.DataFrame, name: str) -> GivenUp:
     return GivenUp(six_digits(usual), goes_on, (found,), tuple(gaps))
 
 
-DEPENDENT = 0.1
-"""External times depend on each other if their rank correlation is above this, not by chance."""
-CEASED = 0.02
-"""Answers have ceased if so few of them come in the second half of the time that is waited."""
-GIVEN_UP = 0.01
-"""If more waits than this were given up, the time they occupied a lane is unknown."""
+DEPENDENT = 0.1  # external times with a higher rank correlation, not by chance, are dependent
+CEASED = 0.02  # answers have ceased if no larger share comes in the second half of the wait
+GIVEN_UP = 0.01  # if more were given up, the time they occupied a lane is unknown
 
 
 def fit_service(
-    name: str,
-    waits: pd.DataFrame,
-    done: Floats,
-    verdict: BatchVerdict,
-    calendar: Calendar,
+    name: str, waits: pd.DataFrame, done: Floats, verdict: BatchVerdict, calendar: Calendar,
     settings: Settings,
-) -> FittedSystem:
+) -> FittedSystem:  # fmt: skip
     """Fit a service, or people if completions keep to working hours.
 
-    Parameters
-    ----------
-    name
-        Of the system, for the account.
-    waits
-        ``armed, ended`` in seconds and ``aborted``, by instant of arming.
-    done
-        When each was over; NaN for those that are open.
-    verdict
-        The verdict that it is not a batch, with the reason.
-    calendar
-        Whose clock people go by.
-    settings
-        Of the fit.
+    `waits` are in order of arming; `done` is NaN for those that are open.
     """
     armed, ended = waits["armed"].to_numpy(), waits["ended"].to_numpy()
     is_open = np.isnan(done)
@@ -151,16 +109,19 @@ def fit_service(
     lanes = queue.lanes if telling else None
     times, cut = (over - begun)[~is_open], (over - begun)[is_open & (over > begun)]
     times = times[times > 0] if lanes else np.maximum(times, 0.0)
-    law = fit_law(times, settings.rng, settings.confidence, cut)
+    law = fit_distribution(times, settings.rng, settings.confidence, cut)
     n, what = int((~is_open).sum()), "item time" if hours or lanes else "external time"
     findings = [
         Finding(name, "nightly batch", "no", n, "", verdict.why),
-        *_hours_finding(name, hours),
         *lanes_finding(name, lanes, n),
-        law_finding(name, what, law),
+        distribution_finding(name, what, law),
     ]
+    if hours is not None:
+        found = f"{hours.between[0]} to {hours.between[1]}, {hours.days}"
+        how = "requests waited outside of working hours; the roundest clock times that agree"
+        findings.insert(1, Finding(name, "working hours", found, hours.over_night, "", how))
     left = _left(name, verdict, hours, times)
-    gaps = (*seen, *_unknown(name, hours, queue, lanes), *left, *law_gaps(name, what, law))
+    gaps = (*seen, *_unknown(name, hours, queue, lanes), *left, *distribution_gaps(name, what, law))
     system: ExternalSystem = OnlineService(law.law, lanes=lanes)
     if hours is not None:
         system = People(lanes or queue.peak, law.law, between=hours.between, days=hours.days)
@@ -179,16 +140,7 @@ def _are_lost(times: Floats, after: Floats) -> bool:
     return rest < CEASED * early and len(after) > rest
 
 
-def _hours_finding(name: str, hours: Working | None) -> list[Finding]:
-    if hours is None:
-        return []
-    found = f"{hours.between[0]} to {hours.between[1]}, {hours.days}"
-    how = "requests waited outside of working hours; the roundest clock times that agree"
-    return [Finding(name, "working hours", found, hours.over_night, "", how)]
-
-
 def _unknown(name: str, hours: Working | None, queue: Queue, lanes: int | None) -> list[Gap]:
-    """Report what is assumed of lanes, and which working days were none."""
     found = []
     if lanes is None:
         many = f"{queue.peak} people are" if hours else "any number is"
@@ -206,27 +158,22 @@ def _unknown(name: str, hours: Working | None, queue: Queue, lanes: int | None) 
 
 
 def _left(name: str, verdict: BatchVerdict, hours: Working | None, times: Floats) -> list[Gap]:
-    """Report what the times leave unexplained."""
     found = []
     if len(times) >= 20 and float(np.ptp(times)) > 0:
         correlation = scipy.stats.spearmanr(times[:-1], times[1:])
         if float(correlation.pvalue) < LEVEL and abs(float(correlation.statistic)) > DEPENDENT:
-            found.append(
-                Gap(
-                    name, "dependence of external times",
-                    f"rank correlation {correlation.statistic:.2f} with the next",
-                    "as in a queue that is not first come, first served, or where hours of the day "
-                    "matter; the scenario draws them independently",
-                )
-            )  # fmt: skip
-    if hours is None and verdict.p < LEVEL and verdict.arc < SHORTER * verdict.expected_arc:
-        found.append(
-            Gap(
-                name, "completions by time of day", p_text(verdict.p),
-                "they keep to a part of the day, yet neither as a batch nor as people at work do; "
-                "the scenario lets them happen at any time",
+            amount = f"rank correlation {correlation.statistic:.2f} with the next"
+            meaning = (
+                "as in a queue that is not first come, first served, or where hours of the day "
+                "matter; the scenario draws them independently"
             )
-        )  # fmt: skip
+            found.append(Gap(name, "dependence of external times", amount, meaning))
+    if hours is None and verdict.p < LEVEL and verdict.arc < SHORTER * verdict.expected_arc:
+        meaning = (
+            "they keep to a part of the day, yet neither as a batch nor as people at work do; "
+            "the scenario lets them happen at any time"
+        )
+        found.append(Gap(name, "completions by time of day", p_text(verdict.p), meaning))
     return found
 
 
@@ -236,22 +183,17 @@ class SystemFit:
 
     Attributes
     ----------
-    system
-        What a scenario plays.
-    law
-        The law of its item time.
-    verdict
-        Whether it is a batch.
-    armed, done
-        Instants of the waits that have ended, in seconds.
-    what
-        What `done` is: ``"completed"``, or ``"resumed"`` where the log does not say.
+    system, law, verdict
+        What a scenario plays, the fit of its item time, and whether it is a batch.
+    armed, done, what
+        Instants of the waits that have ended, in seconds; `done` is when they were ``"completed"``,
+        or ``"resumed"`` where the log does not say.
     findings, gaps
         For the account.
     """
 
     system: ExternalSystem
-    law: LawFit
+    law: DistributionFit
     verdict: BatchVerdict
     armed: Floats
     done: Floats
@@ -260,30 +202,8 @@ class SystemFit:
     gaps: tuple[Gap, ...]
 
 
-def fit_system(
-    name: str,
-    waits: pd.DataFrame,
-    calendar: Calendar,
-    settings: Settings,
-) -> SystemFit:
-    """Fit an external system to the waits for it.
-
-    Parameters
-    ----------
-    name
-        Of the system.
-    waits
-        ``step, armed, completed, resumed`` in seconds, one row per wait.
-    calendar
-        Whose clock a batch goes by.
-    settings
-        Of the fit.
-
-    Raises
-    ------
-    ScenarioError
-        If no wait for it has ended.
-    """
+def fit_system(name: str, waits: pd.DataFrame, calendar: Calendar, settings: Settings) -> SystemFit:
+    """Fit an external system to the waits for it, at least one of which must have ended."""
     waits = waits[waits["armed"].notna()].sort_values(["armed"], kind="stable")
     what = done_column(waits)
     armed, done = waits["armed"].to_numpy(), waits[what].to_numpy()
@@ -295,28 +215,21 @@ def fit_system(
         found = fit_batch(name, armed, done, verdict, calendar, settings)
     else:
         found = fit_service(name, waits, done, verdict, calendar, settings)
-    gaps = (*found.gaps, *_log_gaps(name, what, found.never, len(ended)))
-    return SystemFit(
-        found.system, found.law, verdict, armed[ended], done[ended], what, found.findings, gaps
-    )
-
-
-def _log_gaps(name: str, what: str, never: int, waits: int) -> list[Gap]:
-    found = []
+    gaps = [*found.gaps]
     if what == "resumed":
-        found.append(
-            Gap(
-                name, "completions", "not in the log",
-                "external times end when the step resumed, and hold the delay of noticing as "
-                "well; give requests= with the completions by serial number",
-            )
-        )  # fmt: skip
-    if never:
-        found.append(
-            Gap(
-                name, "waits that have not ended", f"{never} of {waits}",
-                "given up or open at the end of the log, longer than others took or until a next "
-                "night: in no law",
-            )
-        )  # fmt: skip
-    return found
+        meaning = (
+            "external times end when the step resumed, and hold the delay of noticing as "
+            "well; give requests= with the completions by serial number"
+        )
+        gaps.append(Gap(name, "completions", "not in the log", meaning))
+    if found.never:
+        amount = f"{found.never} of {len(ended)}"
+        meaning = (
+            "given up or open at the end of the log, longer than others took or until a next "
+            "night: in no law"
+        )
+        gaps.append(Gap(name, "waits that have not ended", amount, meaning))
+    return SystemFit(
+        found.system, found.law, verdict, armed[ended], done[ended], what, found.findings,
+        tuple(gaps),
+    )  # fmt: skip

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 import numpy as np
 import pandas as pd
+from attrs import define
 
 from asyncsim import plots
-from asyncsim.calibration.arrival_rates import ArrivalFit, fit_arrivals
-from asyncsim.calibration.batch_detection import clock_of
-from asyncsim.calibration.cases import Paths, paths_of
-from asyncsim.calibration.check import Check, checked
-from asyncsim.calibration.cleaning import begun_before, day_of, resolution_of, without_strays
-from asyncsim.calibration.distribution_fit import LawFit, frozen_law
-from asyncsim.calibration.external_systems import GivenUp, SystemFit, fit_system, given_up
-from asyncsim.calibration.findings import (
-    Finding,
-    Gap,
-    Rows,
+from asyncsim.calibration.arrival_rates import (
+    ArrivalFit,
     arrival_findings,
     arrival_gaps,
-    path_rows,
-    problem_gaps,
-    table_of,
+    fit_arrivals,
 )
-from asyncsim.calibration.log_reader import EVENTS, TIMES, Log, read_log
-from asyncsim.calibration.settings import Settings
+from asyncsim.calibration.batch_detection import clock_of
+from asyncsim.calibration.cases import Paths, path_rows, paths_of, problem_gaps
+from asyncsim.calibration.check import Check, checked
+from asyncsim.calibration.distribution_fit import DistributionFit, frozen_distribution
+from asyncsim.calibration.external_systems import GivenUp, SystemFit, fit_system, given_up
+from asyncsim.calibration.findings import Finding, Gap, Rows, Settings, table_of
+from asyncsim.calibration.log_reader import (
+    EVENTS,
+    TIMES,
+    Log,
+    begun_before,
+    day_of,
+    read_log,
+    resolution_of,
+    without_strays,
+)
 from asyncsim.calibration.work_times import ServerFit, fit_server
 from asyncsim.errors import LogWarning, ScenarioError, warn
 from asyncsim.experiment.statistics import check_confidence
@@ -53,7 +57,7 @@ from asyncsim.model.units import (
     seconds_of_day,
     text_of,
 )
-from asyncsim.model.validation import argument, choice, scenario_error
+from asyncsim.model.validation import argument, choice, scenario_error, with_own_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,6 +65,8 @@ if TYPE_CHECKING:
 POINTS = 200
 
 
+@with_own_tables
+@define(eq=False)
 class Fit:
     """A scenario fitted to a log, and an account of it; made by `asyncsim.fit`.
 
@@ -68,65 +74,37 @@ class Fit:
     ----------
     scenario
         Complete, to be simulated, changed and saved like any other.
+    account
+        What was found: ``part, what, found, rows`` (of the log, or nights, hours …),
+        ``interval, how``.
+    unexplained
+        What the scenario does not explain, or a log cannot show: ``part, what, amount, meaning``.
+    problems
+        What is wrong with rows of the log: ``problem, rows, used, first`` (their places).
     arrivals
         The fitted arrivals: ``chosen``, and the tables ``candidates``, ``table`` (rates with
         intervals) and ``days``.
     systems
         The fitted external systems by name: ``system, law, verdict``.
     work
-        The fitted laws of work by step.
+        The fitted distributions of work by step.
     seed, confidence
         What its tests and intervals rest on.
     """
 
-    question = "what is in the log, and what does it not explain?"
-    strategies: tuple[str, ...] = ()
-    replications = 0  # nothing is played
-
-    def __init__(
-        self,
-        scenario: Scenario,
-        findings: Sequence[Finding],
-        gaps: Sequence[Gap],
-        problems: pd.DataFrame,
-        *,
-        arrivals: ArrivalFit,
-        systems: Mapping[str, SystemFit],
-        work: Mapping[str, LawFit],
-        steps: pd.DataFrame,
-        seed: int,
-        confidence: float,
-    ) -> None:
-        self.scenario = scenario
-        self._account = table_of(findings, Finding)
-        self._unexplained = table_of(gaps, Gap)
-        self._problems = problems
-        self.arrivals = arrivals
-        self.systems = dict(systems)
-        self.work = dict(work)
-        self.seed, self.confidence = seed, confidence
-        self._steps = steps
-
-    @property
-    def account(self) -> pd.DataFrame:
-        """What was found.
-
-        ``part, what, found, rows`` (of the log, or nights, hours …), ``interval, how``.
-        """
-        return self._account.copy()
-
-    @property
-    def unexplained(self) -> pd.DataFrame:
-        """What the scenario does not explain, or a log cannot show.
-
-        ``part, what, amount, meaning``.
-        """
-        return self._unexplained.copy()
-
-    @property
-    def problems(self) -> pd.DataFrame:
-        """What is wrong with rows of the log: ``problem, rows, used, first`` (their places)."""
-        return self._problems.copy()
+    question: ClassVar[str] = "what is in the log, and what does it not explain?"
+    strategies: ClassVar[tuple[str, ...]] = ()
+    replications: ClassVar[int] = 0  # nothing is played
+    scenario: Scenario
+    account: pd.DataFrame
+    unexplained: pd.DataFrame
+    problems: pd.DataFrame
+    arrivals: ArrivalFit
+    systems: dict[str, SystemFit]
+    work: dict[str, DistributionFit]
+    seed: int
+    confidence: float
+    _steps: pd.DataFrame
 
     @property
     def table(self) -> pd.DataFrame:
@@ -135,15 +113,14 @@ class Fit:
 
     @property
     def laws(self) -> pd.DataFrame:
-        """All laws that were tried, by AIC: ``of, law, parameters, aic, statistic, p``."""
+        """All distributions that were tried, by AIC: ``of, law, parameters, aic, statistic, p``."""
         fits = {name: fitted.law for name, fitted in self.systems.items()} | self.work
-        tables = [
-            one.candidates.assign(of=name) for name, one in fits.items() if len(one.candidates)
-        ]
+        tables = {name: one.candidates for name, one in fits.items() if len(one.candidates)}
         columns = ["of", "law", "parameters", "aic", "statistic", "p"]
         if not tables:
             return pd.DataFrame(columns=columns)
-        return pd.concat(tables, ignore_index=True)[columns]
+        named = [table.assign(of=name) for name, table in tables.items()]
+        return pd.concat(named, ignore_index=True)[columns]
 
     def check(
         self,
@@ -156,15 +133,14 @@ class Fit:
     ) -> Check:
         """Play the scenario and hold figures of the log against those of the simulation.
 
-        Arrivals by day, weekday and hour; per step its work and, if it waits, external time,
-        latency and completions by hour; the nights of a batch; waiting for a worker, and the cycle
-        time: what the log shows of them. A figure of the log is one draw, so it is held against the
-        interval in which the next replication would lie, not against that of the mean.
+        Figures are arrivals by day, weekday and hour; work, external time, latency and completions
+        by hour of each step; the nights of a batch; waiting for a worker, and the cycle time, as
+        far as the log shows them. A figure of the log is one draw, so its interval is where the
+        next replication would lie, not that of the mean.
 
-        It cannot see what leaves all of these as they are, such as lanes of a batch or dependence
-        from one request to the next. The scenario was fitted to the same log, so agreement speaks
-        for the shape of the model, not for next month; a good fit has fewer figures outside than
-        chance would have.
+        The check cannot see what leaves all of these as they are, such as lanes of a batch or
+        dependence of requests. The scenario was fitted to the same log: agreement supports the
+        shape of the model, not a forecast, and fewer figures lie outside than by chance.
 
         Parameters
         ----------
@@ -175,8 +151,8 @@ class Fit:
         seed
             Key of the random numbers.
         confidence
-            Of the intervals: of a hundred figures of a scenario that is true, and was not fitted to
-            this log, five lie outside at 0.95.
+            Of the intervals: at 0.95, 5 of 100 figures of a true scenario that was not fitted to
+            this log lie outside.
         progress
             Show a progress bar.
 
@@ -229,33 +205,31 @@ class Fit:
             f"{len(self.unexplained)} things unexplained, {len(self.problems)} kinds of problems)"
         )
 
+    @property
+    def _parts(self) -> dict[str, pd.DataFrame]:
+        return {
+            "what was found": self.account,
+            "what is not explained": self.unexplained,
+            "problems of the log": self.problems,
+        }
+
     def __str__(self) -> str:
-        parts = (
-            ("What was found", self.account),
-            ("What is not explained", self.unexplained),
-            ("Problems of the log", self.problems),
-        )
         found = [self.scenario.name]
-        for title, table in parts:
-            found += ["", title, *(_line(row) for row in table.to_dict("records"))]
+        for title, table in self._parts.items():
+            lines = (_line(row) for row in table.to_dict("records"))
+            found += ["", title.capitalize(), *lines]
         return "\n".join(found)
 
     def _repr_html_(self) -> str:
-        parts = (
-            ("what was found", self.account),
-            ("what is not explained", self.unexplained),
-            ("problems of the log", self.problems),
-        )
         tables = "".join(
             f'<div style="margin-top:8px">{escape(title)}</div>{Rows(table)._repr_html_()}'
-            for title, table in parts
+            for title, table in self._parts.items()
             if len(table)
         )
         return f"<div><b>{escape(self.scenario.name)}</b>{tables}</div>"
 
 
 def _line(row: dict[object, object]) -> str:
-    """Return a row of a table as a line that can be read without the others."""
     values = [str(value) for value in row.values()]
     if "part" in row:
         part, what, found, *rest = values
@@ -267,11 +241,11 @@ def _line(row: dict[object, object]) -> str:
     return f"  {problem}: {rows} ({first}; used: {used})"
 
 
-def _against(law: LawFit) -> tuple[Floats, tuple[Floats, Floats | None], Floats | None]:
-    """Return times, the share that the best law has below a grid of them, and its quantiles."""
+def _against(law: DistributionFit) -> tuple[Floats, tuple[Floats, Floats | None], Floats | None]:
+    """Return times, the share that the best fit has below a grid of them, and its quantiles."""
     times = law.times
     grid = np.linspace(0.0, float(np.quantile(times, 0.995)) * 1.1 or 1.0, POINTS)
-    best = frozen_law(law.best) if law.best is not None else None
+    best = frozen_distribution(law.best) if law.best is not None else None
     if best is None:
         return times, (grid, None), None
     shares = (np.arange(len(times)) + 0.5) / len(times)
@@ -293,8 +267,7 @@ def _window(fitted: SystemFit) -> tuple[tuple[float, float] | None, tuple[str, s
     return None, ("no batch", "")
 
 
-AGREED = 0.9
-"""Serial numbers tell the number of a step if this share of them agrees."""
+AGREED = 0.9  # share of serial numbers that must agree to show the number of a step
 
 
 def fit(
@@ -314,25 +287,24 @@ def fit(
     Parameters
     ----------
     log
-        A DataFrame, a CSV file (parted by commas, semicolons or tabs) or a Parquet file, in one of
-        two forms. Either events in the columns
-        of process mining: ``case:concept:name``, ``concept:name``, ``time:timestamp``, and if there
-        are any ``lifecycle:transition`` (schedule, start, suspend, resume, complete; all complete
-        if left out), ``org:resource`` and ``serial_number``: what `Run.event_log` gives. Or
-        requests: ``SN, submitted, completed`` as an external system's table has them, and
-        ``resumed`` if it is known.
+        A DataFrame, a CSV file (separated by commas, semicolons or tabs) or a Parquet file, in one
+        of two forms. Either events in the columns of process mining, as `Run.event_log` has them:
+        ``case:concept:name``, ``concept:name``, ``time:timestamp``, optionally
+        ``lifecycle:transition`` (schedule, start, suspend, resume, complete; by default complete),
+        ``org:resource`` and ``serial_number``. Or the table of an external system:
+        ``SN, submitted, completed``, and ``resumed`` if it is known.
     zone
-        Time zone such as ``"Europe/Berlin"`` in which timestamps without an offset are understood,
-        and whose clock batches and arrivals go by. By default that of a DataFrame's timestamps, or
-        none: then timestamps with an offset are converted to UTC, which the account says.
+        Time zone such as ``"Europe/Berlin"``, of timestamps without an offset and of the clock that
+        batches and arrivals go by. By default that of a DataFrame's timestamps, or none: then
+        timestamps with an offset are converted to UTC, and the account reports that.
     system
         Name of the external system. For an event log whose waits are not written as suspend and
         resume, a mapping of the steps that wait to the systems they wait for.
     requests
         Beside an event log: the table of requests, which has the completions of its serial numbers.
     period
-        First and last day on which arrivals were recorded, such as
-        ``("2026-03-02", "2026-03-15")``; by default the days of the first and the last arrival.
+        First and last day of recorded arrivals, such as ``("2026-03-02", "2026-03-15")``; by
+        default the days of the first and the last arrival.
     workers
         Number of the server's workers; a log tells little about it.
     name
@@ -377,8 +349,8 @@ def fit(
     found = read_log(log, zone, system, requests)
     known = without_strays(found.steps, found.calendar, found.problems)
     before = begun_before(known, found.problems)
-    if found.problems.worth_a_warning:
-        warn(found.problems.sentence(found.name, found.rows), LogWarning)
+    if damage := found.problems.sentence(found.name, found.rows):
+        warn(damage, LogWarning)
     steps = known.assign(first=known[[*TIMES]].min(axis=1))
     came = steps.groupby("case", sort=False)["first"].min()
     came = came[~came.index.isin(before)]
@@ -415,18 +387,26 @@ def fit(
     for one in gone.values():
         findings += one.findings
         gaps += one.gaps
-    gaps = [*arrival_gaps(arrivals), *_outside(outside), *gaps, *_coarse(settings.resolution)]
+    early = arrival_gaps(arrivals)
+    if outside:
+        meaning = "in no rate; their steps are used"
+        early.append(Gap("arrivals", "arrivals outside the period", str(outside), meaning))
+    if settings.resolution >= MINUTE:
+        meaning = (
+            "shorter times than that cannot be determined, and the order of events within it is "
+            "lost"
+        )
+        amount = f"{settings.resolution / 60:g} min"
+        gaps.append(Gap("log", "resolution of its timestamps", amount, meaning))
+    account = table_of([*arrival_findings(arrivals), *findings], Finding)
     return Fit(
-        scenario, [*arrival_findings(arrivals), *findings], gaps, found.problems.table,
-        arrivals=arrivals, systems=systems, work=server.laws, steps=steps,
-        seed=seed, confidence=confidence,
+        scenario, account, table_of([*early, *gaps], Gap), found.problems.table, arrivals, systems,
+        server.laws, seed, confidence, steps,
     )  # fmt: skip
 
 
 def _period(
-    came: pd.Series[float],
-    calendar: Calendar,
-    period: tuple[str | date, str | date] | None,
+    came: pd.Series[float], calendar: Calendar, period: tuple[str | date, str | date] | None
 ) -> tuple[Calendar, float, float, int]:
     """Return the calendar of the days, how far it is shifted, its length, and who is outside."""
     first, last = shown = [day_of(float(end), calendar) for end in (came.min(), came.max())]
@@ -454,21 +434,6 @@ def _period(
             "period", f"must hold arrivals of the log ({shown[0]} to {shown[1]})", period
         )
     return moved, shift, length, outside
-
-
-def _outside(count: int) -> list[Gap]:
-    meaning = "in no rate; their steps are used"
-    return [Gap("arrivals", "arrivals outside the period", str(count), meaning)] if count else []
-
-
-def _coarse(resolution: float) -> list[Gap]:
-    """Report that a log's clock has no seconds."""
-    if resolution < MINUTE:
-        return []
-    meaning = (
-        "shorter times than that cannot be determined, and the order of events within it is lost"
-    )
-    return [Gap("log", "resolution of its timestamps", f"{resolution / 60:g} min", meaning)]
 
 
 def _process(
@@ -505,14 +470,9 @@ def _process(
 
 
 def _accounts(
-    log: Log,
-    before: set[str],
-    paths: Paths,
-    server: ServerFit,
-    systems: Mapping[str, SystemFit],
+    log: Log, before: set[str], paths: Paths, server: ServerFit, systems: Mapping[str, SystemFit],
     settings: Settings,
-) -> tuple[list[Finding], list[Gap]]:
-    """Return what was found beside the arrivals, and what is not explained."""
+) -> tuple[list[Finding], list[Gap]]:  # fmt: skip
     findings, gaps = path_rows(paths, settings)
     if log.form != EVENTS:
         findings, gaps = [], []

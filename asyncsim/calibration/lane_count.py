@@ -17,23 +17,16 @@ import numpy as np
 import scipy
 from attrs import frozen
 
-from asyncsim.calibration.settings import LEVEL
+from asyncsim.calibration.findings import LEVEL, Finding
 from asyncsim.model.distributions import Floats
 
-MOST = 64
-"""With more lanes than this there is next to no queue that would tell their number."""
-NOTHING = 0.002
-"""Not more than this share may have taken no time at all, beside what a coarse clock makes so."""
-COARSE = 0.1
-"""A clock whose step is more than this share of a time does not tell so few lanes."""
-FEWEST, RARE = 20, 0.03
-"""Least number and share of requests that must have waited to identify the number of lanes."""
-WEAK = 0.02
-"""A rank correlation this near to zero is none, for all practical purposes."""
-UNEVEN = 0.3
-"""Gaps with less than this coefficient of variation may be those of several even lanes."""
-EVEN = 0.02
-"""Times that nearly all lie within this share of their median are the same."""
+MOST = 64  # with more lanes there is next to no queue that would show their number
+NOTHING = 0.002  # most share that took no time at all, beside what a coarse clock makes so
+COARSE = 0.1  # a clock whose step is a larger share of a time does not show so few lanes
+FEWEST, RARE = 20, 0.03  # least number and share of requests that must have waited
+WEAK = 0.02  # a rank correlation this near to zero is none, for all practical purposes
+UNEVEN = 0.3  # gaps with a smaller coefficient of variation may be those of several even lanes
+EVEN = 0.02  # times that nearly all lie within this share of their median are the same
 
 
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -41,37 +34,18 @@ Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 @frozen(eq=False)
 class Queue:
-    """A queue before lanes.
+    """A queue before lanes."""
 
-    Attributes
-    ----------
-    lanes
-        Their number; None if nothing tells it.
-    begun
-        When work on each request began: when it came, where lanes are not known.
-    queued
-        How many had to wait before it.
-    peak
-        Requests that were open at one time, at the most.
-    """
-
-    lanes: int | None
-    begun: Floats
-    queued: int
-    peak: int
+    lanes: int | None  # None if nothing shows their number
+    begun: Floats  # when work on each request began: when it came, where lanes are not known
+    queued: int  # requests that had to wait before it
+    peak: int  # most requests open at one time
 
 
 def queue_of(came: Floats, done: Floats, resolution: float = 0.0) -> Queue:
-    """Find out how many lanes a service or a team had.
+    """Infer the lanes of a service or a team; `came` is sorted, `done` infinite for open requests.
 
-    Parameters
-    ----------
-    came
-        When requests came, sorted, in seconds, shape ``(n,)``.
-    done
-        When they were done; infinite for those that were open at the end.
-    resolution
-        Of the clock, in seconds.
+    Times and the resolution of the clock are in seconds.
     """
     leaving = np.sort(done)
     # Those that came less those that were done, just after each has come
@@ -99,23 +73,11 @@ def queue_of(came: Floats, done: Floats, resolution: float = 0.0) -> Queue:
 def lanes_of_nights(
     came: list[Floats], done: list[Floats], resolution: float = 0.0
 ) -> tuple[int | None, Floats]:
-    """Find out how many lanes a batch had, and what its items took.
+    """Infer the lanes of a batch (None if nothing shows them), and the times its items took.
 
     All items of a night wait for its start. Those that begin it, one on each lane, must have taken
-    as long as the others, but where one lane tells itself: no request overtook another, and the
+    as long as the others, except where one lane shows itself: no request overtook another, and the
     gaps are too uneven for several lanes. Then a batch may also need a while to get going.
-
-    Parameters
-    ----------
-    came, done
-        Night by night, when its items came and were done.
-    resolution
-        Of the clock, in seconds.
-
-    Returns
-    -------
-    tuple
-        Their number, None if nothing tells it; and the times, in seconds.
     """
     nights = [over[np.argsort(at, kind="stable")] for at, over in zip(came, done, strict=True)]
     for lanes in range(1, MOST + 1):
@@ -151,7 +113,6 @@ def _gaps(leaving: Floats, lanes: int, number: int) -> Floats:
 
 
 def _apart(times: Floats, lanes: int) -> Floats:
-    """Return the gaps between times sorted in groups of as many as there are lanes."""
     whole = times[: len(times) // lanes * lanes].reshape(-1, lanes)
     return np.diff(np.sort(whole, axis=1), axis=1).ravel()
 
@@ -195,3 +156,9 @@ def _unrelated(times: Floats, there: Ints | Floats) -> bool:
         return True
     found = scipy.stats.spearmanr(times, there)
     return abs(float(found.statistic)) <= WEAK or float(found.pvalue) >= LEVEL
+
+
+def lanes_finding(part: str, lanes: int | None, rows: int) -> list[Finding]:
+    """Return how many requests are worked on at one time, if it is known."""
+    how = "first come, first served: the fewest that explain who was done when"
+    return [] if lanes is None else [Finding(part, "lanes", str(lanes), rows, "", how)]

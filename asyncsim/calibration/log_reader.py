@@ -1,4 +1,4 @@
-"""Reads a log, in either form, into one row per executed step.
+"""Reads a log, in either form, into one row per executed step, without impossible instants.
 
 Two forms are known: the columns of process mining (XES as pm4py names them), one row per event; and
 the table of an external system, one row per request (`asyncsim.model.request_log`).
@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import attrs
+import numpy as np
 import pandas as pd
 from attrs import frozen
 
@@ -20,59 +21,38 @@ from asyncsim.calibration.cases import KEPT, SORTED, Problems, executions_of
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.experiment.output import unquoted
 from asyncsim.model.calendar import Calendar, zone_name
+from asyncsim.model.distributions import Floats
 from asyncsim.model.examples import LOG, readable_file
-from asyncsim.model.request_log import (
-    COLUMNS,
-    RIGHT,
-    RequestLog,
-    header_of,
-    read_rows,
-    timestamps,
-)
-from asyncsim.model.units import InvalidValue, nearest
+from asyncsim.model.request_log import COLUMNS, RIGHT, RequestLog, header_of, read_rows, timestamps
+from asyncsim.model.units import DAY, HOUR, MINUTE, InvalidValue, nearest
 from asyncsim.model.validation import argument, scenario_error
 
 EVENT_COLUMNS = ("case:concept:name", "concept:name", "time:timestamp")
 OPTIONAL = ("lifecycle:transition", "org:resource", "serial_number")
+Source = pd.DataFrame | str | Path
 TIMES = ("queued", "started", "armed", "completed", "resumed", "ended")
 OFFSET = re.compile(r"(?:Z|[+-]\d{2}(?::?\d{2})?)\s*$")
 REQUESTS, EVENTS = "requests", "events"
 OUTSIDE = "outside system"
+# Further from its start than some 290 years a calendar has no timestamps
 CENTURIES = timedelta(days=200 * 365)
-"""Further from its start than some 290 years a calendar has no timestamps."""
-NO_ZONE = (None, "UTC")
-"""Zones of logs that tell nothing of local clocks."""
+NO_ZONE = (None, "UTC")  # zones of logs that show nothing of local clocks
 
 
 @frozen(eq=False)
 class Log:
-    """A log that has been read.
+    """A log that has been read."""
 
-    Attributes
-    ----------
-    name, form
-        What messages call it; ``"requests"`` or ``"events"``.
-    calendar
-        Its first day and its zone; instants count from that midnight.
-    steps
-        One row per executed step: ``case, step, system`` (None: worked on by the server),
-        ``serial_number``, the instants ``queued, started, armed, completed, resumed, ended`` in
-        seconds (NaN: not in the log), whether it was ``aborted``, and ``place``, its first row.
-    problems
-        What is wrong with it.
-    rows
-        How many it has.
-    as_utc
-        Whether its timestamps have offsets and no zone was given: its clock times are of UTC.
-    """
-
-    name: str
-    form: str
-    calendar: Calendar
+    name: str  # what messages call it
+    form: str  # ``"requests"`` or ``"events"``
+    calendar: Calendar  # of its first day and its zone; instants count from that midnight
+    # One row per executed step: ``case, step, system`` (None: worked on by the server),
+    # ``serial_number``, the instants of `TIMES` in seconds (NaN: not in the log), whether it was
+    # ``aborted``, and ``place``, its first row
     steps: pd.DataFrame
     problems: Problems
     rows: int
-    as_utc: bool
+    as_utc: bool  # whether timestamps have offsets and no zone was given: clock times are of UTC
 
 
 def done_column(waits: pd.DataFrame) -> str:
@@ -81,10 +61,10 @@ def done_column(waits: pd.DataFrame) -> str:
 
 
 def read_log(
-    log: pd.DataFrame | str | Path,
+    log: Source,
     zone: str | None = None,
     system: str | Mapping[str, str] | None = None,
-    requests: pd.DataFrame | str | Path | None = None,
+    requests: Source | None = None,
 ) -> Log:
     """Read a log in either form; see `asyncsim.fit`."""
     if isinstance(log, (str, Path)) and Path(log).suffix.lower() == ".parquet":
@@ -130,13 +110,11 @@ def _parquet(path: str | Path) -> pd.DataFrame:
         raise ScenarioError(f"{path}: cannot be read as Parquet ({error})") from None
 
 
-def _name(log: pd.DataFrame | str | Path) -> str:
+def _name(log: Source) -> str:
     return "the log" if isinstance(log, pd.DataFrame) else str(log)
 
 
-def _texts(
-    log: pd.DataFrame | str | Path, columns: Sequence[str], optional: Sequence[str]
-) -> pd.DataFrame:
+def _texts(log: Source, columns: Sequence[str], optional: Sequence[str]) -> pd.DataFrame:
     """Return columns as texts beside ``line``: of the file, or the position in a DataFrame."""
     if not isinstance(log, pd.DataFrame):
         rows = read_rows(log, columns, optional)
@@ -145,9 +123,8 @@ def _texts(
         return rows
     for column in columns:
         if column not in log.columns:
-            raise ScenarioError(
-                f"the log lacks the column {column!r}{nearest(column, log.columns)}"
-            )
+            hint = nearest(column, log.columns)
+            raise ScenarioError(f"the log lacks the column {column!r}{hint}")
     found = pd.DataFrame({"line": range(len(log))})
     for column in (*columns, *(name for name in optional if name in log.columns)):
         values = log[column].reset_index(drop=True)
@@ -155,8 +132,7 @@ def _texts(
     return found
 
 
-def _zone_of(log: pd.DataFrame | str | Path, column: str, zone: str | None) -> str | None:
-    """Return the zone asked for, or that of a column of timestamps which has one."""
+def _zone_of(log: Source, column: str, zone: str | None) -> str | None:
     if zone is None and isinstance(log, pd.DataFrame):
         tz = getattr(log[column].dtype, "tz", None)
         try:
@@ -199,7 +175,7 @@ def _place(log: object) -> str:
     return "row" if isinstance(log, pd.DataFrame) else "line"
 
 
-def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str) -> Log:
+def _read_requests(log: Source, zone: str | None, system: str) -> Log:
     """Read a table of requests: each is a case with one step, which only waits."""
     name, asked, zone = _name(log), zone, _zone_of(log, "submitted", zone)
     raw = _texts(log, COLUMNS, ("resumed",))
@@ -222,9 +198,8 @@ def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str
     submitted = _seconds(rows["submitted"], calendar)
     in_file = submitted.iloc[rows["place"].argsort()]
     late = in_file < in_file.cummax()
-    problems.add(
-        "out of order: submitted before an earlier row", rows["place"][late.index[late]], SORTED
-    )
+    late_rows = rows["place"][late.index[late]]
+    problems.add("out of order: submitted before an earlier row", late_rows, SORTED)
     steps = pd.DataFrame(
         {
             "case": rows["SN"],
@@ -247,20 +222,14 @@ def _read_requests(log: pd.DataFrame | str | Path, zone: str | None, system: str
 
 
 def _resumptions(
-    used: pd.DataFrame,
-    rows: pd.DataFrame,
-    zone: str | None,
-    calendar: Calendar,
-    problems: Problems,
+    used: pd.DataFrame, rows: pd.DataFrame, zone: str | None, calendar: Calendar, problems: Problems
 ) -> pd.Series[float]:
-    """Return when the steps resumed, where an optional column tells."""
     if "resumed" not in used:
         return pd.Series(float("nan"), index=rows.index)
     moments = timestamps(used["resumed"], zone)
     bad = moments.isna() & (used["resumed"].str.strip() != "")
-    problems.add(
-        "resumed is not a timestamp (the rest of the row is used)", used["line"][bad], KEPT
-    )
+    what = "resumed is not a timestamp (the rest of the row is used)"
+    problems.add(what, used["line"][bad], KEPT)
     found = rows["SN"].map(_seconds(moments, calendar).set_axis(used["SN"]))
     early = found < _seconds(rows["completed"], calendar)
     problems.add("resumed before it was completed (resumed not used)", rows["place"][early], KEPT)
@@ -268,12 +237,8 @@ def _resumptions(
 
 
 def _read_events(
-    log: pd.DataFrame | str | Path,
-    zone: str | None,
-    system: str | Mapping[str, str] | None,
-    requests: pd.DataFrame | str | Path | None,
+    log: Source, zone: str | None, system: str | Mapping[str, str] | None, requests: Source | None
 ) -> Log:
-    """Read an event log."""
     name, asked, zone = _name(log), zone, _zone_of(log, EVENT_COLUMNS[2], zone)
     raw = _texts(log, EVENT_COLUMNS, OPTIONAL)
     problems = Problems(_place(log))
@@ -299,10 +264,8 @@ def _read_events(
         problems.add(kind, raw["line"][bad == kind])
     good = bad == ""
     if not good.any():
-        first = problems.table.iloc[0]
-        raise ScenarioError(
-            f"{name}: has no usable row ({first['problem']}: {first['first']}); {RIGHT}"
-        )
+        first = "{problem}: {first}".format(**problems.table.iloc[0])
+        raise ScenarioError(f"{name}: has no usable row ({first}); {RIGHT}")
     calendar = _calendar(moments[good], zone)
     events = events.assign(at=_seconds(moments, calendar))[good]
     steps = executions_of(events, system, problems)
@@ -311,9 +274,7 @@ def _read_events(
     return Log(name, EVENTS, calendar, steps, problems, len(raw), as_utc)
 
 
-def _moments(
-    log: pd.DataFrame | str | Path, texts: pd.Series[str], zone: str | None
-) -> pd.Series[pd.Timestamp]:
+def _moments(log: Source, texts: pd.Series[str], zone: str | None) -> pd.Series[pd.Timestamp]:
     """Return timestamps of the log's zone; a column that holds them already is not read again."""
     if isinstance(log, pd.DataFrame):
         column = log["time:timestamp"].reset_index(drop=True)
@@ -333,10 +294,7 @@ def _optional(raw: pd.DataFrame, column: str, default: str) -> pd.Series[str]:
 
 
 def _with_requests(
-    steps: pd.DataFrame,
-    requests: pd.DataFrame | str | Path,
-    calendar: Calendar,
-    problems: Problems,
+    steps: pd.DataFrame, requests: Source, calendar: Calendar, problems: Problems
 ) -> pd.DataFrame:
     """Add the completions that a table of requests has for the serial numbers of an event log."""
     _columns(requests, "requests")
@@ -353,3 +311,84 @@ def _with_requests(
     reported.add("requests: serial number is not in the event log", raw["line"][~known])
     problems.take(reported)
     return steps.assign(completed=steps["serial_number"].map(done))
+
+
+GRIDS = (DAY, HOUR, MINUTE, 1.0)
+FEWEST = 8  # this many different instants on full hours, for example, are not a coincidence
+FAR = 90 * DAY  # instants with no other within this time are far from all others, …
+BEGINNINGS, USUAL = ("queued", "started", "armed"), 0.9  # least share for a usual beginning
+RARE = 0.01  # … if at most this share of all instants is among them
+
+
+def resolution_of(steps: pd.DataFrame) -> float:
+    """Return the step of the coarsest clock: an hour, a minute, a second; 0 if finer."""
+    coarsest = 0.0
+    for column in TIMES:
+        known = steps[column].dropna().unique()
+        if len(known) < FEWEST:
+            continue
+        coarse = next((grid for grid in GRIDS if not np.any(known % grid)), 0.0)
+        if coarse == DAY:
+            what = "submitted" if column in ("queued", "started", "armed") else column
+            raise ScenarioError(
+                f"the log has dates without a time of day ({what}), which say nothing of waits: "
+                "it needs timestamps such as 2026-03-02 09:13:22"
+            )
+        coarsest = max(coarsest, coarse)
+    return coarsest
+
+
+def without_strays(steps: pd.DataFrame, calendar: Calendar, problems: Problems) -> pd.DataFrame:
+    """Return a log without what is years away from it, such as 1970-01-01 and 9999-12-31.
+
+    A row whose first instant is one of those is left out, of others only the instant.
+    """
+    known = np.sort(_instants(steps))
+    parts = np.split(known, np.flatnonzero(np.diff(known) > FAR) + 1)
+    strays = [part for part in parts if len(part) <= RARE * len(known)]
+    if not strays:
+        return steps
+    far = steps[[*TIMES]].isin(np.concatenate(strays))
+    first = steps[[*TIMES]].min(axis=1)
+    begins = far[[*TIMES]].where(steps[[*TIMES]].eq(first, axis=0), other=False).any(axis=1)
+    later = far.any(axis=1) & ~begins
+    for rows, what, used in (
+        (begins, "dated far from all others", "no"),
+        (later, "goes on far from all other dates (taken as open)", KEPT),
+    ):
+        if rows.any():
+            day = day_of(_instants(steps[rows].where(far[rows]))[0], calendar)
+            problems.add(f"{what}, such as {day}", steps.loc[rows, "place"], used)
+    kept = steps[~begins].copy()
+    kept[[*TIMES]] = kept[[*TIMES]].where(~far[~begins])
+    return kept.reset_index(drop=True)
+
+
+def day_of(instant: float, calendar: Calendar) -> date:
+    """Return the day of an instant, also where a calendar has no timestamps any more."""
+    if abs(instant) < CENTURIES.total_seconds():
+        shown: date = calendar.timestamps(np.array([instant]))[0].date()
+        return shown
+    day = calendar.start.toordinal() + int(instant // DAY)
+    return date.fromordinal(min(max(day, date.min.toordinal()), date.max.toordinal()))
+
+
+def begun_before(steps: pd.DataFrame, problems: Problems) -> set[str]:
+    """Return the cases that began before the log does, and note them: they are no arrivals.
+
+    The first seen of them is an end or a resumption, of a step that usually has a beginning.
+    """
+    begun = steps[[*BEGINNINGS]].notna().any(axis=1)
+    usual = begun.groupby(steps["step"]).transform("mean") >= USUAL
+    first = steps[[*TIMES]].min(axis=1)
+    is_first = first.eq(first.groupby(steps["case"]).transform("min"))
+    cut = is_first & ~begun & usual
+    if cut.any():
+        what = "begun before the log: goes on without a beginning (no arrival)"
+        problems.add(what, steps.loc[cut, "place"], KEPT)
+    return set(steps.loc[cut, "case"])
+
+
+def _instants(steps: pd.DataFrame) -> Floats:
+    values: Floats = steps[[*TIMES]].to_numpy(dtype=float).ravel()
+    return values[~np.isnan(values)]

@@ -8,60 +8,40 @@ import numpy as np
 import pandas as pd
 from attrs import frozen
 
-from asyncsim.calibration.distribution_fit import LawFit, fit_law
-from asyncsim.calibration.findings import Finding, Gap, law_finding, law_gaps
-from asyncsim.calibration.settings import Settings
+from asyncsim.calibration.distribution_fit import (
+    DistributionFit,
+    distribution_finding,
+    distribution_gaps,
+    fit_distribution,
+)
+from asyncsim.calibration.findings import Finding, Gap, Settings
 from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.server import WorkflowServer
 
-AT_ONCE = 1e-3
-"""A step that began within a millisecond did not wait for a worker."""
+AT_ONCE = 1e-3  # a step that began within a millisecond did not wait for a worker
 
 
 @frozen(eq=False)
 class ServerFit:
-    """The server's part of a scenario.
+    """The server's part of a scenario."""
 
-    Attributes
-    ----------
-    work
-        Law of the work (of an asynchronous step: of its call) by step.
-    laws
-        The fits of those that a log tells, by step.
-    server
-        The workflow server.
-    findings, gaps
-        For the account.
-    """
-
-    work: dict[str, Duration]
-    laws: dict[str, LawFit]
+    work: dict[str, Duration]  # by step (of an asynchronous step: of its call)
+    laws: dict[str, DistributionFit]  # the fits, of steps whose work the log shows
     server: WorkflowServer
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...]  # for the account
     gaps: tuple[Gap, ...]
 
 
 def fit_server(
     steps: pd.DataFrame, main: Sequence[str], workers: int | None, settings: Settings
 ) -> ServerFit:
-    """Fit work times and count workers.
+    """Fit the work of the steps in `main`, and count workers unless their number is known.
 
     From queued to started a step waits for a worker: this is not work and is not fitted; the
     simulation makes it anew.
-
-    Parameters
-    ----------
-    steps
-        Of `asyncsim.calibration.log_reader.Log`.
-    main
-        Names of the steps in the scenario.
-    workers
-        Their number if it is known.
-    settings
-        Of the fit.
     """
     work: dict[str, Duration] = {}
-    laws: dict[str, LawFit] = {}
+    laws: dict[str, DistributionFit] = {}
     findings: list[Finding] = []
     gaps: list[Gap] = []
     ends = steps[["ended", "resumed"]].max(axis=1)
@@ -84,10 +64,10 @@ def fit_server(
         if not len(known) or not known.any():
             work[name] = Fixed(0.0)
             continue
-        law = fit_law(known, settings.rng, settings.confidence)
+        law = fit_distribution(known, settings.rng, settings.confidence)
         work[name], laws[name] = law.law, law
-        findings.append(law_finding(name, what, law))
-        gaps += law_gaps(name, what, law)
+        findings.append(distribution_finding(name, what, law))
+        gaps += distribution_gaps(name, what, law)
     server, more, less = _workers(steps, workers)
     return ServerFit(work, laws, server, (*findings, *more), (*gaps, *less))
 
@@ -104,7 +84,6 @@ def busiest(start: pd.Series[float], end: pd.Series[float]) -> int:
 def _workers(
     steps: pd.DataFrame, given: int | None
 ) -> tuple[WorkflowServer, list[Finding], list[Gap]]:
-    """Report how many workers there are, as far as a log can tell."""
     findings, gaps = [], []
     usual = WorkflowServer().workers
     # A wait holds no worker: of an asynchronous step only the call counts
@@ -114,15 +93,11 @@ def _workers(
     waited = int((waiting > AT_ONCE).sum())
     if len(waiting):
         share = f"{waited} of {len(waiting)} steps waited, {waiting.mean():.3g} s on average"
-        findings.append(
-            Finding("server", "waiting for a worker", share, len(waiting), "",
-                    "queued to started; not taken as work")
-        )  # fmt: skip
+        how = "queued to started; not taken as work"
+        findings.append(Finding("server", "waiting for a worker", share, len(waiting), "", how))
     if least:
-        findings.append(
-            Finding("server", "workers", f"{least} or more", len(steps), "",
-                    "most steps worked on at one time")
-        )  # fmt: skip
+        how = "most steps worked on at one time"
+        findings.append(Finding("server", "workers", f"{least} or more", len(steps), "", how))
     if given is not None:
         return WorkflowServer(given), findings, _unknown_costs()
     workers = least if waited and least else max(usual, least)

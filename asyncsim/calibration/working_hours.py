@@ -22,16 +22,11 @@ from asyncsim.model.distributions import Floats
 from asyncsim.model.units import DAY, DAY_NAMES, HOUR, MINUTE, seconds_of_day, text_of
 
 PERIODS = (8 * HOUR, 6 * HOUR, 4 * HOUR, 3 * HOUR, 2 * HOUR, HOUR, HOUR / 2, HOUR / 4)
-CYCLES = 3
-"""A rhythm is looked for where completions last this many of its periods a day."""
-IN_STEP = 0.25
-"""Mean resultant length from which completions are in step: as if spread over 4/5 of a period."""
-SURE = 15.0
-"""Minus the logarithm of the chance that is left to accident."""
-SHORTEST_BREAK = 15 * MINUTE
-"""A shorter time without completions does not count as a break."""
-MOST = 0.99
-"""This many completions make up the part of the day in which there are any."""
+CYCLES = 3  # a rhythm is looked for where completions last this many of its periods a day
+IN_STEP = 0.25  # least mean resultant length of a rhythm: as if spread over 4/5 of a period
+SURE = 15.0  # minus the logarithm of the probability left to chance
+SHORTEST_BREAK = 15 * MINUTE  # a shorter time without completions is not a break
+MOST = 0.99  # share of completions in the part of the day in which there are any
 A_BREAK = (
     "a break, or a day that ends early; the scenario's people have none, and its times of work "
     "hold the waiting"
@@ -44,15 +39,6 @@ def rhythm_gaps(name: str, armed: Floats, done: Floats, calendar: Calendar) -> l
     The mean resultant length of phases is tested by Rayleigh's test, for which the chance is about
     exp(-n R²) (Mardia and Jupp 2000, Directional Statistics, 6.3). Requests that come in step
     themselves explain it.
-
-    Parameters
-    ----------
-    name
-        Of the system.
-    armed, done
-        Instants in seconds, request by request, shape ``(n,)``.
-    calendar
-        Whose clock is looked at.
     """
     came, clock = clock_of(armed, calendar), clock_of(done, calendar)
     _, length = shortest_arc(clock, MOST)
@@ -79,17 +65,6 @@ def break_gaps(name: str, done: Floats, between: tuple[str, str], calendar: Cale
     """Report whether people have a break every day, or end early on some days of the week.
 
     Were completions as likely at any time of work, there would be some in a time that is too long.
-
-    Parameters
-    ----------
-    name
-        Of the system.
-    done
-        Instants of completion in seconds, shape ``(n,)``.
-    between
-        Their working hours.
-    calendar
-        Whose clock they go by.
     """
     first, last = (seconds_of_day(one) for one in between)
     clock = clock_of(done, calendar)
@@ -165,50 +140,29 @@ def days_text(weekdays: Iterable[int]) -> str:
     return ", ".join(names)
 
 
-SHARE = 0.99
-"""Working hours hold this share of all completions, so that a few may be overtime."""
-LONGEST = 16 * HOUR
-"""A longer part of the day does not count as working hours."""
-SHORTEST = 2 * HOUR
-"""Nor is a shorter one."""
-LATE = 60.0
-"""The last task of a day may be booked so long after work has ended."""
+SHARE = 0.99  # share of completions in working hours: a few may be overtime
+LONGEST = 16 * HOUR  # a longer part of the day does not count as working hours, …
+SHORTEST = 2 * HOUR  # … nor does a shorter one
+LATE = 60.0  # how long after work has ended the last task of a day may be booked, in seconds
+# Most and least seconds from the start of work to the first task, and from the last to the end
 EDGE, SOON = 1800.0, 120.0
-"""The first task of a day may be done so long after work begins, the last before it ends."""
-QUICK = 0.05
-"""The quickest tasks, this share of those done on one day, tell how long a first one takes."""
+QUICK = 0.05  # quantile of same-day tasks that shows how long the first one takes
+# The first and the last task of a day may be this many means away (farther in 0.7 % of logs): with
+# less, work would seem to begin later and end sooner than it does; with more, a rounder time wins
 FAR = 5
-"""This many means away the first and the last task of a day may be: farther in 0.7 % of logs.
-
-With less work would seem to begin later and end sooner than it does; with more a rounder time wins.
-"""
-FEWEST, RARE = 10, 0.02
-"""This many requests must have waited over night, and this share, or the nights are not visible."""
-EXACT = 1e-3
-"""Times that differ by less, in seconds, are one."""
+FEWEST, RARE = 10, 0.02  # least number and share waiting over night for nights to be visible
+EXACT = 1e-3  # times that differ by less, in seconds, are one
 
 
 @frozen(eq=False)
 class Working:
-    """Working hours as a log shows them.
+    """Working hours as a log shows them."""
 
-    Attributes
-    ----------
-    between, days
-        For `asyncsim.People`.
-    idle
-        Working days on which nothing was done though work waited.
-    over_night
-        Requests that waited outside of working hours.
-    spans
-        Begin and end of each working time, without the idle days, and the working seconds before
-        it, shape ``(n, 3)``.
-    """
-
-    between: tuple[str, str]
-    days: str
-    idle: tuple[date, ...]
-    over_night: int
+    between: tuple[str, str]  # for `asyncsim.People`
+    days: str  # likewise
+    idle: tuple[date, ...]  # working days on which nothing was done though work waited
+    over_night: int  # requests that waited outside of working hours
+    # begin, end and working seconds before each working time, without idle days, (n, 3)
     spans: Floats
 
     def seconds(self, instants: Floats) -> Floats:
@@ -220,15 +174,7 @@ class Working:
 
 
 def working_hours(armed: Floats, done: Floats, calendar: Calendar) -> Working | None:
-    """Return the working hours that completions keep to, or None if they keep to none.
-
-    Parameters
-    ----------
-    armed, done
-        Instants in seconds, request by request, shape ``(n,)``.
-    calendar
-        Whose clock people go by.
-    """
+    """Return the working hours that completions keep to, or None; instants by request."""
     clock = clock_of(done, calendar)
     start, length = shortest_arc(clock, SHARE)
     if length > LONGEST or start + length > DAY:  # beyond midnight is a night shift: not described

@@ -276,9 +276,7 @@ def _warm_up(arguments: argparse.Namespace) -> int:
 
 
 WARM_UP = Command(
-    "warm-up",
-    _warm_up,
-    "compile the compiled engine ahead of the first run, once per installation",
+    "warm-up", _warm_up, "compile the compiled engine ahead of the first run, once per installation"
 )
 
 

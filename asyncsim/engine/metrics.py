@@ -8,13 +8,7 @@ import numpy as np
 from attrs import frozen
 
 from asyncsim.engine.environment import Job
-from asyncsim.engine.result import (
-    DELIVERY_OUTCOMES,
-    RATE_LIMITED,
-    Outcome,
-    Record,
-    WaitOutcome,
-)
+from asyncsim.engine.result import DELIVERY_OUTCOMES, RATE_LIMITED, Outcome, Record, WaitOutcome
 from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario

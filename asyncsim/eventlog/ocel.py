@@ -35,36 +35,20 @@ from asyncsim.engine.run import Run
 from asyncsim.eventlog.text_output import in_utc, run_description, text_file
 from asyncsim.model.process import AsyncStep
 
-LAST = 2**31
-"""In place of an activation number: after all steps of an instance."""
-CHUNK = 50_000
-"""The number of events or objects that are text in memory at a time."""
+LAST = 2**31  # in place of an activation number: after all steps of an instance
+CHUNK = 50_000  # events or objects that are text in memory at a time
 
 
 @frozen
 class EventType:
-    """A type of events, and the rows of a run that have them.
+    """A type of events, and the rows of a run that have them."""
 
-    Attributes
-    ----------
-    name
-        Its name in the log.
-    table, at
-        The table of the run (see `_tables`), and its column of instants in seconds.
-    attributes
-        Types of its attributes, by column.
-    objects
-        Qualifiers of its relations, by type of object.
-    outcomes
-        Outcomes of the rows that are such events; by default all.
-    """
-
-    name: str
-    table: str
-    at: str
-    attributes: dict[str, str] = Factory(dict)
-    objects: dict[str, str] = Factory(dict)
-    outcomes: tuple[str, ...] = ()
+    name: str  # in the log
+    table: str  # of the run, see `_tables`
+    at: str  # its column of instants in seconds
+    attributes: dict[str, str] = Factory(dict)  # types, by column
+    objects: dict[str, str] = Factory(dict)  # qualifiers of its relations, by type of object
+    outcomes: tuple[str, ...] = ()  # of the rows that are such events; by default all
 
 
 INSTANCE = {"instance": "of"}
@@ -74,6 +58,7 @@ OUTCOME = {"outcome": "string"}
 ATTEMPT = {"attempt": "integer"}
 STEP = {"step": "string"}
 
+# In the order of the events of one step at one instant
 EVENT_TYPES = (
     EventType("instance arrived", "instances", "arrived", {}, INSTANCE),
     EventType("step queued", "work", "queued", STEP, WORK),
@@ -112,34 +97,27 @@ EVENT_TYPES = (
     ),
     EventType("instance ended", "instances", "ended", OUTCOME, INSTANCE),
 )  # fmt: skip
-"""In the order of the events of one step at one instant."""
 
+# The column of tables that names the objects of each type
 COLUMNS = {
-    "instance": "instance",
-    "step": "step",
-    "serial number": "serial_number",
-    "external system": "system",
-}
-"""The column of tables that names the objects of each type."""
+    "instance": "instance", "step": "step",
+    "serial number": "serial_number", "external system": "system",
+}  # fmt: skip
+# Attributes of objects, and their types; latency and cycle time are seconds
 OBJECT_TYPES = {
     "instance": {"arrived": "time", "outcome": "string", "cycle_time": "float"},
     "step": {"kind": "string"},
     "serial number": {
-        "step": "string",
-        "outcome": "string",
-        "latency": "float",
-        "checks": "integer",
-        "wasted_checks": "integer",
-        "deliveries": "integer",
+        "step": "string", "outcome": "string", "latency": "float",
+        "checks": "integer", "wasted_checks": "integer", "deliveries": "integer",
     },
     "external system": {"kind": "string"},
-}
-"""Attributes of objects, and their types; latency and cycle time are seconds."""
+}  # fmt: skip
+# Qualifiers of the relations of objects to others
 RELATED = {
     "step": {"external system": "calls"},
     "serial number": {"instance": "waits for", "step": "in", "external system": "handed to"},
 }
-"""Qualifiers of the relations of objects to others."""
 
 
 def event_types() -> dict[str, dict[str, str]]:
@@ -178,7 +156,6 @@ def events(run: Run) -> pd.DataFrame:
 
 
 def _tables(run: Run) -> dict[str, pd.DataFrame]:
-    """Return the tables of a run by the names that `EventType.table` has."""
     numbers, steps = serial_numbers(run), run.steps
     calls = steps[steps["kind"] == "async step"]
     # After an operator's retry a step has another number, and the times of the last attempt
@@ -228,25 +205,13 @@ def objects(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
     found = pd.DataFrame({"name": steps, "kind": kinds, "known_at": 0.0})
     yield "step", found.assign(system=found["name"].map(called))
     found = run.instances
-    yield (
-        "instance",
-        found.assign(
-            name=found["instance"],
-            known_at=found["ended"].fillna(end),
-            arrived_known_at=found["arrived"],
-        ),
-    )
+    found = found.assign(name=found["instance"], known_at=found["ended"].fillna(end))
+    yield "instance", found.assign(arrived_known_at=found["arrived"])
     waits = run.waits.drop(columns=["instance", "step", "system"])
     found = serial_numbers(run).merge(waits, "left", "serial_number")
-    yield (
-        "serial number",
-        found.assign(
-            name=found["serial_number"],
-            known_at=found["closed"].fillna(end),
-            step_known_at=found["armed"].fillna(end),
-            deliveries_known_at=end,
-        ),
-    )
+    known = {"known_at": found["closed"].fillna(end), "step_known_at": found["armed"].fillna(end)}
+    found = found.assign(name=found["serial_number"], **known, deliveries_known_at=end)
+    yield "serial number", found
 
 
 def _systems(run: Run) -> dict[str, str]:
@@ -264,38 +229,32 @@ def write_ocel(run: Run, path: Path) -> None:
         file.write(f'"objectTypes": {_types(OBJECT_TYPES)},\n')
         file.write(f'"eventTypes": {_types(event_types())},\n')
         file.write(f'"asyncsim": {json.dumps(run_description(run))},\n"objects": [\n')
-        file.writelines(_separated(_objects(run)))
+        chunks = (
+            _object_texts(run, kind, table[start : start + CHUNK])
+            for kind, table in objects(run)
+            for start in range(0, len(table), CHUNK)
+        )
+        file.writelines(_separated(chunks))
         file.write('],\n"events": [\n')
         file.writelines(_separated(_events(run)))
         file.write("]\n}\n")
 
 
 def _types(types: dict[str, dict[str, str]]) -> str:
-    return json.dumps(
-        [
-            {
-                "name": name,
-                "attributes": [{"name": key, "type": kind} for key, kind in attributes.items()],
-            }
-            for name, attributes in types.items()
-        ]
-    )
+    listed = {
+        name: [{"name": key, "type": kind} for key, kind in attributes.items()]
+        for name, attributes in types.items()
+    }
+    return json.dumps([{"name": name, "attributes": has} for name, has in listed.items()])
 
 
 def _separated(chunks: Iterable[list[str]]) -> Iterator[str]:
-    """Yield all texts of all chunks with commas between them."""
     between = ""
     for chunk in chunks:
         if chunk:
             yield between + ",\n".join(chunk)
             between = ",\n"
     yield "\n"
-
-
-def _objects(run: Run) -> Iterator[list[str]]:
-    for kind, table in objects(run):
-        for start in range(0, len(table), CHUNK):
-            yield _object_texts(run, kind, table[start : start + CHUNK])
 
 
 def _object_texts(run: Run, kind: str, rows: pd.DataFrame) -> list[str]:
@@ -341,13 +300,8 @@ def _event_texts(kind: EventType, rows: pd.DataFrame, times: Any, places: Any) -
         ]
         for name, of in kind.attributes.items()
     ]
-    each = zip(
-        (places + 1).tolist(),
-        times,
-        _joined(attributes, len(rows)),
-        _relations(rows, kind.objects),
-        strict=True,
-    )
+    has, to = _joined(attributes, len(rows)), _relations(rows, kind.objects)
+    each = zip((places + 1).tolist(), times, has, to, strict=True)
     return [
         f'{{"id":"e{place}","type":"{kind.name}","time":"{at}","attributes":[{has[1:]}],'
         f'"relationships":[{to[1:]}]}}'
@@ -360,15 +314,9 @@ def _relations(rows: pd.DataFrame, qualifiers: dict[str, str]) -> list[str]:
     columns = []
     for kind, qualifier in qualifiers.items():
         values = rows[COLUMNS[kind]]
-        there = values.notna().tolist()
-        columns.append(
-            [
-                f',{{"objectId":{json.dumps(f"{kind} {name}")},"qualifier":"{qualifier}"}}'
-                if known
-                else ""
-                for name, known in zip(values.tolist(), there, strict=True)
-            ]
-        )
+        text = f',{{"objectId":%s,"qualifier":"{qualifier}"}}'
+        known = zip(values.tolist(), values.notna().tolist(), strict=True)
+        columns.append([text % json.dumps(f"{kind} {one}") if it else "" for one, it in known])
     return _joined(columns, len(rows))
 
 
@@ -381,7 +329,7 @@ def _times(run: Run, seconds: pd.Series[float]) -> list[str]:
 
 
 def _encoded(values: pd.Series[Any] | list[str], type_: str) -> list[str]:
-    """Return values as JSON; missing ones are empty texts."""
+    """Missing values are empty texts."""
     column = pd.Series(values)
     if type_ in ("string", "time"):
         codes, distinct = pd.factorize(column)

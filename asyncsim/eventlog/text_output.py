@@ -19,10 +19,8 @@ import pandas as pd
 from asyncsim.engine.run import Run
 from asyncsim.model.calendar import Calendar
 
-AT = "time:timestamp"
-"""The column of the instants in `Run.event_log`."""
-COMPRESSION = 6
-"""Level of gzip; 9 takes three times as long for a file that is hardly smaller."""
+AT = "time:timestamp"  # the column of the instants in `Run.event_log`
+COMPRESSION = 6  # of gzip; 9 takes three times as long for a file that is hardly smaller
 
 
 def clock_of(calendar: Calendar) -> str:

@@ -22,13 +22,9 @@ from asyncsim.model.units import InvalidValue, nearest
 from asyncsim.model.validation import choice, scenario_error
 
 EXTENSIONS = {
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".xes": "xes",
-    ".xes.gz": "xes",
-    ".json": "ocel",
-    ".jsonocel": "ocel",
-}
+    ".csv": "csv", ".parquet": "parquet", ".xes": "xes", ".xes.gz": "xes",
+    ".json": "ocel", ".jsonocel": "ocel",
+}  # fmt: skip
 
 
 def write_event_log(run: Run, path: str | Path, *, format: str | None = None) -> None:
@@ -117,25 +113,18 @@ def event_log_format(path: str | Path, format: str | None = None, called: str = 
     'xes'
     """
     place = named_file(path, called)
-    if format is None:
-        format = _format_of_name(place, called)
-    else:
+    name = place.name.lower()
+    if format is not None:
         choice("format", format, WRITERS)
+    elif (format := next((EXTENSIONS[e] for e in EXTENSIONS if name.endswith(e)), None)) is None:
+        hint = nearest(place.suffix.lower(), EXTENSIONS)
+        problem = InvalidValue(f"must end in one of {', '.join(EXTENSIONS)}", hint)
+        raise scenario_error(called, problem, str(place))
     if format == "parquet" and importlib.util.find_spec("pyarrow") is None:
         raise EngineError(
             "writing Parquet needs pyarrow; install the extra: pip install 'asyncsim[logs]'"
         )
     return format
-
-
-def _format_of_name(place: Path, called: str) -> str:
-    name = place.name.lower()
-    for extension, format in EXTENSIONS.items():
-        if name.endswith(extension):
-            return format
-    known = ", ".join(EXTENSIONS)
-    hint = nearest(place.suffix.lower(), EXTENSIONS)
-    raise scenario_error(called, InvalidValue(f"must end in one of {known}", hint), str(place))
 
 
 def write_csv(run: Run, path: Path) -> None:
@@ -163,8 +152,5 @@ def write_parquet(run: Run, path: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Run, Path], None]] = {
-    "csv": write_csv,
-    "parquet": write_parquet,
-    "xes": write_xes,
-    "ocel": write_ocel,
-}
+    "csv": write_csv, "parquet": write_parquet, "xes": write_xes, "ocel": write_ocel,
+}  # fmt: skip

@@ -21,8 +21,8 @@ from asyncsim.engine.run import Run
 from asyncsim.errors import ScenarioError
 from asyncsim.eventlog.text_output import AT, in_zone, run_description, text_file
 
+# Characters that XML 1.0 cannot represent, escaped or not
 NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot represent, escaped or not."""
 
 # The schema of the standard requires this order of parts, and names without blanks
 HEAD = """\
@@ -92,7 +92,6 @@ def _pieces(run: Run) -> Iterator[str]:
 
 
 def _trace_heads(run: Run) -> list[str]:
-    """Return the attributes of every trace, as XML."""
     table, waits = run.instances, run.waits
     still = waits.loc[waits["outcome"] == "waiting", "instance"].to_numpy()
     open_waits = np.bincount(still - 1, minlength=len(table))
@@ -100,14 +99,8 @@ def _trace_heads(run: Run) -> list[str]:
     over = table["ended"].notna().to_numpy()
     stamps = in_zone(pd.DatetimeIndex(table["ended_at"][over]))
     ended[over] = [_attribute("date", "ended", at) for at in stamps]
-    rows = zip(
-        table["instance"],
-        in_zone(pd.DatetimeIndex(table["arrived_at"])),
-        ended,
-        table["outcome"],
-        open_waits,
-        strict=True,
-    )
+    arrived_at = in_zone(pd.DatetimeIndex(table["arrived_at"]))
+    rows = zip(table["instance"], arrived_at, ended, table["outcome"], open_waits, strict=True)
     return [
         f'<string key="concept:name" value="{number}"/>\n<date key="arrived" value="{arrived}"/>\n'
         f'{end}<string key="outcome" value="{outcome}"/>\n'
@@ -118,15 +111,8 @@ def _trace_heads(run: Run) -> list[str]:
 
 def _events(columns: dict[str, Any]) -> Iterable[str]:
     """Return events as XML; their texts are quoted, and empty for missing values."""
-    rows = zip(
-        columns["concept:name"],
-        columns["lifecycle:transition"],
-        columns["org:resource"],
-        columns["serial_number"],
-        columns["outcome"],
-        columns[AT],
-        strict=True,
-    )
+    names = ("concept:name", "lifecycle:transition", "org:resource", "serial_number", "outcome", AT)
+    rows = zip(*(columns[name] for name in names), strict=True)
     for step, transition, resource, number, outcome, at in rows:
         more = f'<string key="serial_number" value={number}/>' if number else ""
         if outcome:

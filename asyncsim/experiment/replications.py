@@ -227,7 +227,7 @@ def processes(n_jobs: int) -> Iterator[Executor | None]:
             warn(
                 f"n_jobs={n_jobs} needs processes, and none can be started here ({error}), as in a "
                 "browser: everything is played in this one. The result is the same; n_jobs=1 "
-                "avoids this warning",
+                "avoids this warning"
             )
     with pool or nullcontext():
         yield pool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from asyncsim.engine import invariants
+from asyncsim.engine.result import check_invariants
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import Simulation, check_played, record_of, seconds
 from asyncsim.errors import CensoredWarning, warn
@@ -116,7 +116,7 @@ def played(
 
         stop = None if until is None else seconds("until", until)
         record = play_compiled(scenario, strategy, draws, stop, seconds("resolution", resolution))
-    invariants.check(record, scenario)
+    check_invariants(record, scenario)
     return Run(scenario, strategy, draws, record)
 
 
@@ -130,5 +130,7 @@ def _chosen(engine: str, scenario: Scenario, strategy: Strategy) -> str:
     if tuple(others) not in _logged:
         _logged.add(tuple(others))
         parts = " and ".join(others)
-        logger.warning("%s: not built in, so SimPy plays it (slower, the same answer)", parts)
+        logger.warning(
+            "%s: unknown to the compiled engine, so SimPy plays it (slower, the same answer)", parts
+        )
     return "simpy"

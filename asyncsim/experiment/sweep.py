@@ -21,13 +21,7 @@ import pandas as pd
 from attrs import define, evolve
 
 from asyncsim import plots
-from asyncsim.engine.metrics import (
-    METRIC_ORDER,
-    METRICS,
-    check_metric,
-    compute_metrics,
-    metrics_of,
-)
+from asyncsim.engine.metrics import METRIC_ORDER, METRICS, check_metric, compute_metrics, metrics_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.experiment.checkpoint import Checkpoint, identity

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncsim.fast import jit
-from asyncsim.fast.state import INTERRUPTED, set_in_plain
+from asyncsim.fast.state import INTERRUPTED, RunState
 from asyncsim.platform import can_compile
 
 LOCKS = importlib.util.find_spec("fcntl") is not None
@@ -83,9 +83,8 @@ def note() -> str:
     """Return what a progress bar shows about compiling; mostly nothing."""
     if jit.are_compiled() or not (_Compilation.child or _Compilation.elsewhere) or not _under_way():
         return ""
-    return (
-        f"compiling the kernels ({time.monotonic() - _Compilation.since:.0f} s), slower until then"
-    )
+    seconds = time.monotonic() - _Compilation.since
+    return f"compiling the kernels ({seconds:.0f} s), slower until then"
 
 
 def compile_now() -> None:
@@ -125,16 +124,9 @@ def _started(place: Path) -> bool:
         if lock is None:
             return True
         command = [sys.executable, "-c", CHILD, json.dumps(sys.path)]
-        null = subprocess.DEVNULL
+        files: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         try:
-            child = subprocess.Popen(
-                command,
-                stdin=null,
-                stdout=null,
-                stderr=null,
-                pass_fds=lock,
-                start_new_session=True,
-            )
+            child = subprocess.Popen(command, pass_fds=lock, start_new_session=True, **files)
             threading.Thread(target=_wait_for, args=(child,), daemon=True).start()
         except (OSError, RuntimeError):  # no processes, no threads
             return False
@@ -148,7 +140,8 @@ def _wait_for(child: subprocess.Popen[bytes]) -> None:
     A daemon thread does this, so a session that ends does not wait for the process.
     """
     if child.wait() == 0:
-        set_in_plain("status", INTERRUPTED)
+        if (plain := RunState.latest()) is not None:
+            plain.status = INTERRUPTED
     elif not _Compilation.failed:
         _Compilation.failed = True
         logger.warning(

@@ -6,12 +6,12 @@ into flat arrays (`state`), and Numba compiles the functions that change them, t
 Pitrou & Seibert 2015, doi:10.1145/2833157.2833162). It is fast by what it leaves out:
 
 * **A queue for the server.** Service times are known when a job is queued, so its start and end
-  follow at once from the worker that is free first (`worker_kernels`; Kiefer & Wolfowitz 1955,
+  follow at once from the worker that is free first (`event_queue`; Kiefer & Wolfowitz 1955,
   doi:10.2307/1992945). The same holds for the lanes of external systems.
 * **A heap for most events.** Events of one kind are scheduled almost in the order in which they
   happen, so each kind has a ring; only what does not fit goes to a heap (`event_queue`).
 * **The end of unsuccessful checks.** A check picked up before the work can be complete is over as
-  soon as it is booked, and the next check of its wait takes its place (`check_fast_forward`).
+  soon as it is booked, and the next check of its wait takes its place (`wait_kernels`).
 * **Free checks.** Where a check costs no work, only the one that sees completion is an event; the
   number of those before it follows from a formula (`wait_kernels`).
 
@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from typing import Any
 
@@ -36,12 +37,10 @@ from asyncsim.engine.environment import MOST_BINS, Job, JobLoad, too_many_bins
 from asyncsim.engine.graph import Call, Work
 from asyncsim.engine.result import DeliveryColumns, Record, StepColumns, WaitColumns
 from asyncsim.errors import EngineError, ScenarioError
-from asyncsim.fast import background_compilation, jit
-from asyncsim.fast import state as at
+from asyncsim.fast import background_compilation, jit, state
 from asyncsim.fast.event_loop import play
 from asyncsim.fast.layout import Builder, Sizes, first_sizes
-from asyncsim.fast.state import laid_out
-from asyncsim.fast.worker_kernels import MOMENTS
+from asyncsim.fast.state import MOMENTS, Memory
 from asyncsim.model.calendar import LAST_DAY
 from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import Draws
@@ -60,18 +59,11 @@ SLOW = 5.0
 """Seconds of a run from which a hint is logged, once, that Numba is not installed."""
 
 
-class _Hint:
-    """What has been logged in this session."""
-
-    given = False
+_hinted = threading.Event()
 
 
 def play_compiled(
-    scenario: Scenario,
-    strategy: Strategy,
-    draws: Draws,
-    until: float | None,
-    resolution: float,
+    scenario: Scenario, strategy: Strategy, draws: Draws, until: float | None, resolution: float
 ) -> Record:
     """Play a scenario and return what happened.
 
@@ -92,30 +84,29 @@ def play_compiled(
         If a part is not in `asyncsim.fast.layout.PLAYED`, the load needs too many bins, or a
         check would be due at no finite instant.
     """
-    background_compilation.begin(
-        large=len(draws) * (len(draws.work) + len(draws.external)) >= LARGE
-    )
+    steps = len(draws) * (len(draws.work) + len(draws.external))
+    background_compilation.begin(large=steps >= LARGE)
     begun = time.monotonic()
     sizes = first_sizes(scenario, draws, resolution)
     stop = math.inf if until is None else until
-    status = at.INTERRUPTED
-    while status != at.OK:
+    status = state.INTERRUPTED
+    while status != state.OK:
         with jit.steady_kernels():
             builder = Builder(scenario, strategy, draws, stop, resolution, sizes)
-            fields = builder.state()
-            whole, floats = play(laid_out(at.RunState, fields))
+            memory = Memory.of(builder.state())
+            whole, floats = play(memory.argument)
         status, where = whole[:2]
-        if status not in (at.OK, at.INTERRUPTED):
+        if status not in (state.OK, state.INTERRUPTED):
             sizes = _more(sizes, status, where, builder)
     _hint(time.monotonic() - begun)
-    return _Answer(builder, fields, whole[2:], floats).record(stop)
+    return _Answer(builder, memory, whole[2:], floats).record(stop)
 
 
 def _hint(seconds: float) -> None:
     """Log once that Numba would help, after a run that was slow without it."""
-    if seconds < SLOW or _Hint.given or numba_installed() or in_browser():
+    if seconds < SLOW or _hinted.is_set() or numba_installed() or in_browser():
         return
-    _Hint.given = True
+    _hinted.set()
     logger.warning(
         "this run took %.0f s as plain Python; pip install 'asyncsim[fast]' makes the next ones "
         "faster",
@@ -124,27 +115,27 @@ def _hint(seconds: float) -> None:
 
 
 def _more(sizes: Sizes, status: int, where: int, builder: Builder) -> Sizes:
-    """Return larger sizes for what was too small, or raise if there is no more."""
-    if status == at.MORE_BINS:
+    """Return larger sizes for what was too small, or raise if none are possible."""
+    if status == state.MORE_BINS:
         if where >= MOST_BINS or sizes.bins == MOST_BINS:
             raise too_many_bins(max(where, MOST_BINS) + 1, builder.resolution)
         sizes.bins = min(max(4 * sizes.bins, where + 1), MOST_BINS)
-    elif status == at.MORE_ROOM:
+    elif status == state.MORE_ROOM:
         sizes.lane, sizes.heap = 2 * sizes.lane, 2 * sizes.heap
-    elif status == at.MORE_INTERVALS:
+    elif status == state.MORE_INTERVALS:
         sizes.intervals *= 2
-    elif status == at.NOT_FINITE:
+    elif status == state.NOT_FINITE:
         raise EngineError("an event must happen at a finite instant, got inf")
-    elif status == at.NO_NIGHT or (status == at.MORE_HOURS and sizes.days > LAST_DAY):
+    elif status == state.NO_NIGHT or (status == state.MORE_HOURS and sizes.days > LAST_DAY):
         _out_of_days(builder, where)
     else:
         sizes.days *= 4
     return sizes
 
 
-def _out_of_days(builder: Builder, desk: int) -> None:
+def _out_of_days(builder: Builder, system: int) -> None:
     systems = builder.scenario.systems.values()
-    link = [link for system in systems for link in reversed(links_of(system))][desk]
+    link = [link for system in systems for link in reversed(links_of(system))][system]
     if isinstance(link, Batch):
         raise scenario_error("NightlyBatch.start", "must come round again on some day", link.start)
     raise ScenarioError("Hours.days: the calendar ran out of open days; check days and holidays")
@@ -155,13 +146,13 @@ class _Answer:
     """The arrays that the kernels leave behind, from which it makes a record."""
 
     builder: Builder
-    fields: dict[str, Any]
+    memory: Memory
     whole: tuple[int, ...]
     floats: tuple[float, ...]
 
     def __getattr__(self, name: str) -> Any:
-        """Return a field of the world as an array."""
-        return np.asarray(self.fields[name])
+        """Return an array of the state."""
+        return self.memory[name]
 
     def record(self, stop: float) -> Record:
         """Return the record of a run stopped at an instant, or ended by itself."""
@@ -171,7 +162,7 @@ class _Answer:
         arrived = builder.draws.arrivals[:n]
         deliveries = self._deliveries(settled_n)
         end = stop if stop < math.inf else self._latest(arrived, deliveries)
-        held = self.held_since[self.line != at.NO_LINE]
+        held = self.held_since[self.line != state.NO_LINE]
         return Record(
             engine="compiled",
             end=end,
@@ -219,11 +210,10 @@ class _Answer:
     def _waits(self) -> WaitColumns:
         calls = self.builder.calls
         armed = np.flatnonzero(~np.isnan(self.armed)) if calls else np.zeros(0, np.int64)
-        row, call = self.row_of[armed], self.call_of[armed]
         if len(calls) > 1:
-            order = np.lexsort((self.key_of[armed],))
-            armed, row, call = armed[order], row[order], call[order]
+            armed = armed[np.argsort(self.key_of[armed])]  # no key occurs twice
         armed = _picked(armed)
+        row, call = self.row_of[armed], self.call_of[armed]
         completed = self.completed[armed]
         if (unknown := np.isinf(completed)).any():
             completed = np.where(unknown, np.nan, completed)
@@ -237,7 +227,7 @@ class _Answer:
             checks=self.checks[armed],
             wasted_checks=self.checks[armed] - self.seen[armed],
             deliveries=self.deliveries[armed],
-            outcome=self.state[armed] - at.ARMED,
+            outcome=self.state[armed] - state.ARMED,
         )
 
     def _deliveries(self, number: int) -> DeliveryColumns:
@@ -260,9 +250,8 @@ class _Answer:
         if bins > MOST_BINS:
             raise too_many_bins(bins, width)
         shape = (len(Job), MOMENTS, size)
-        counts, rests = (
-            part.reshape(shape)[:, :, :bins] for part in (self.bin_count, self.bin_rest)
-        )
+        counts = self.bin_count.reshape(shape)[:, :, :bins]
+        rests = self.bin_rest.reshape(shape)[:, :, :bins]
         if bins > size:  # nothing was served after them
             missing = ((0, 0), (0, 0), (0, bins - size))
             counts, rests = np.pad(counts, missing), np.pad(rests, missing)

@@ -6,81 +6,19 @@ import math
 from typing import Any
 
 from asyncsim.engine.graph import DONE, FAILED, STANDS
-from asyncsim.fast.check_fast_forward import can_look_ahead, look_ahead
+from asyncsim.fast import state
+from asyncsim.fast import system_kernels as systems
+from asyncsim.fast import wait_kernels as waits
 from asyncsim.fast.event_queue import (
-    KIND_SHIFT,
-    ROW_SHIFT,
-    drop_first,
+    book_worker,
+    drop_from_heap,
     drop_head,
     head_key,
-    head_payload,
     next_lane,
     push,
 )
 from asyncsim.fast.jit import cached_kernel, inner_kernel, kernel
-from asyncsim.fast.state import (
-    ARMED,
-    ARMING,
-    ARRIVAL,
-    AT_ONCE,
-    CALLBACK_HANDLED,
-    CALLED,
-    CHECK_DUE,
-    CHECK_ENDED,
-    COLLECTION,
-    DELIVERY,
-    FINISHED,
-    HAS_FAILED,
-    HOLDS_LINE,
-    IS_AWAIT,
-    IS_CALL,
-    IS_CHOOSE,
-    IS_DONE,
-    IS_FORK,
-    IS_WORK,
-    J_CALL,
-    J_WORK,
-    LAST_LOOK,
-    OK,
-    REJECTED,
-    RUNNING,
-    SYSTEM,
-    TIMED_OUT,
-    TIMEOUT,
-    WORK_ENDED,
-    RunState,
-    state_of,
-)
-from asyncsim.fast.system_kernels import (
-    collect,
-    delivery_arrives,
-    delivery_handled,
-    submit,
-    system_event,
-    wake_up,
-)
-from asyncsim.fast.wait_kernels import (
-    begin_schedule,
-    cancel,
-    cancel_all,
-    check_due,
-    check_ended,
-    close,
-    count_open,
-    count_skipped,
-    expire,
-    go_on,
-    hold_line,
-    hold_next,
-    is_stale,
-    last_look,
-    leave,
-    line_released,
-    resume,
-    schedule_check,
-    see_completion,
-)
-from asyncsim.fast.worker_kernels import book_worker
+from asyncsim.fast.state import ARMED, ARRIVAL, KIND_SHIFT, ROW_SHIFT, RunState, state_of
 
 ROW_MASK = (1 << (KIND_SHIFT - ROW_SHIFT)) - 1
 
@@ -92,8 +30,7 @@ def play(numbers: Any) -> Any:
     Parameters
     ----------
     numbers
-        The `RunState`, as `asyncsim.fast.state.laid_out` returns it. Its arrays hold the
-        result afterwards.
+        The argument of a `asyncsim.fast.state.Memory`, whose arrays hold the result afterwards.
 
     Returns
     -------
@@ -111,27 +48,20 @@ def play(numbers: Any) -> Any:
 def run(s: RunState) -> None:
     """Play all events, and count the free checks of waits that stay open."""
     s.lane_head[ARRIVAL] = s.arrival[0] if s.n else math.inf
-    looks_ahead = can_look_ahead(s)
-    while s.status == OK:
+    looks_ahead = s.poll_work > 0.0 and s.watch and s.watch != state.HOLDS_LINE
+    while s.status == state.OK:
         lane = next_lane(s)
         if lane < 0 or s.lane_head[lane] >= s.until:
             break
-        may_be_check = lane == CHECK_DUE or lane == 0
-        if not (looks_ahead and may_be_check and look_ahead(s, lane)):
+        may_be_check = lane == state.CHECK_DUE or lane == 0
+        if not (looks_ahead and may_be_check and waits.look_ahead(s, lane)):
             step(s, lane)
-    if s.status == OK:
+    if s.status == state.OK and s.checks_are_free:
         if s.until < math.inf:
             s.now, s.reached = s.until, 0
-        if s.checks_are_free:
-            count_open_waits(s)
-
-
-@kernel
-def count_open_waits(s: RunState) -> None:
-    """Count the free checks of the waits that are still open."""
-    for w in range(s.waits):
-        if s.state[w] == ARMED:
-            count_skipped(s, w)
+        for w in range(s.waits):
+            if s.state[w] == ARMED and s.completed[w] == math.inf:
+                waits.skip_checks(s, w, waits.is_over(s, w))
 
 
 @inner_kernel
@@ -140,160 +70,158 @@ def step(s: RunState, lane: int) -> None:
     at, key, payload = s.lane_head[lane], 0, 0
     if lane == 0:
         key, payload = s.heap_key[0], s.heap_payload[0]
-        drop_first(s)
-    elif lane == ARRIVAL:
-        key = head_key(s, lane)
-        s.arrivals_n += 1
-        s.lane_head[ARRIVAL] = s.arrival[s.arrivals_n] if s.arrivals_n < s.n else math.inf
+        drop_from_heap(s)
     else:
-        key, payload = head_key(s, lane), head_payload(s, lane)
-        drop_head(s, lane)
+        key = head_key(s, lane)
+        if lane == ARRIVAL:
+            s.arrivals_n += 1
+            s.lane_head[ARRIVAL] = s.arrival[s.arrivals_n] if s.arrivals_n < s.n else math.inf
+        else:
+            payload = drop_head(s, lane)
     s.reached = max(key, s.reached) if at == s.now else key
     s.now = at
     row = (key >> ROW_SHIFT) & ROW_MASK
     dispatch(s, key >> KIND_SHIFT, row, payload)
     walk(s, row)
     while s.urgent_n or s.soon_head < s.soon_tail:
-        if s.urgent_n:
-            hold_lines(s)
-        else:
-            act_next(s)
+        act_next(s)
 
 
 @kernel
 def act_next(s: RunState) -> None:
-    """Run the first line or system that waits to act after the present event."""
-    what = s.soon[s.soon_head & (s.room - 1)]
-    s.soon_head += 1
-    if what >= s.waits:
-        wake_up(s, what - s.waits)
-    else:
-        line_released(s, what)
-        walk(s, s.row_of[what])
+    """Open pending long-poll connections in FIFO order; or run what waits to act after the event.
+
+    That is a released line, or a system.
+    """
+    k = 0
+    while k < s.urgent_n:  # the list may grow meanwhile
+        w = s.urgent[k]
+        waits.hold_line(s, w)
+        walk(s, s.row_of[w])
+        k += 1
+    s.urgent_n = 0
+    if k == 0:
+        what = s.soon[s.soon_head & (s.room - 1)]
+        s.soon_head += 1
+        if what >= s.waits:
+            systems.wake_up(s, what - s.waits)
+        else:
+            waits.line_released(s, what)
+            walk(s, s.row_of[what])
 
 
 @inner_kernel
 def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
     """Call the handler of an event."""
-    if kind == WORK_ENDED:
+    if kind == state.WORK_ENDED:
         work_ended(s, row, payload)
     elif kind == ARRIVAL:
-        go_on(s, s.start_node)
-    elif kind == SYSTEM:
-        system_event(s, payload)
-    elif kind == DELIVERY:
-        delivery_arrives(s, payload)
-    elif kind == CALLBACK_HANDLED:
-        delivery_handled(s, payload)
-    elif kind == CHECK_DUE:
-        check_due(s, payload)
-    elif kind == CHECK_ENDED:
-        check_ended(s, payload)
-    elif kind == ARMING:
+        waits.go_on(s, s.start_node)
+    elif kind == state.SYSTEM:
+        systems.system_event(s, payload)
+    elif kind == state.DELIVERY:
+        systems.delivery_arrives(s, payload)
+    elif kind == state.CALLBACK_HANDLED:
+        systems.delivery_handled(s, payload)
+    elif kind == state.CHECK_DUE:
+        waits.check_due(s, payload)
+    elif kind == state.CHECK_ENDED:
+        waits.answered(s, payload, s.completed[payload] <= s.picked_up[payload])
+    elif kind == state.ARMING:
         arm(s, payload)
-    elif kind == TIMEOUT:
-        expire(s, payload, TIMED_OUT)
-    elif kind == COLLECTION:
-        collect(s, payload)
-    elif kind == LAST_LOOK:
-        last_look(s, payload)
+    elif kind == state.TIMEOUT:
+        waits.expire(s, payload, state.TIMED_OUT)
+    elif kind == state.COLLECTION:
+        systems.collect(s, payload)
+    elif kind == state.LAST_LOOK:
+        seen = s.state[payload] == ARMED and s.completed[payload] <= s.now
+        waits.answered(s, payload, seen)
 
 
-@kernel
+@inner_kernel
 def walk(s: RunState, row: int) -> None:
     """Visit all nodes on the stack, the last one first."""
     while s.stack_n:
         s.stack_n -= 1
         node = s.stack[s.stack_n]
-        while node >= 0 and s.instance_outcome[row] == RUNNING:  # may have failed in a branch
+        while node >= 0 and s.instance_outcome[row] == state.RUNNING:  # may have failed in a branch
             node = visit(s, row, node)
         if node == DONE:
-            end_instance(s, row, IS_DONE)
+            end_instance(s, row, state.IS_DONE)
         elif node == FAILED:
-            end_instance(s, row, HAS_FAILED)
+            end_instance(s, row, state.HAS_FAILED)
 
 
 @kernel
 def end_instance(s: RunState, row: int, outcome: int) -> None:
     """End an instance; a failed one cancels what else it was waiting for."""
-    if s.instance_outcome[row] == RUNNING:
-        s.instance_outcome[row] = outcome
-        s.ended[row] = s.now
-        if outcome == HAS_FAILED:
-            cancel_all(s, row)
+    if s.instance_outcome[row] != state.RUNNING:
+        return
+    s.instance_outcome[row] = outcome
+    s.ended[row] = s.now
+    for call in range(s.calls if outcome == state.HAS_FAILED else 0):
+        w = call * s.n + row
+        if waits.cancel(s, w):
+            s.left[w], s.outcome[w] = s.now, state.STEP_CANCELLED
 
 
-@kernel
+@inner_kernel
 def visit(s: RunState, row: int, node: int) -> int:
     """Visit a node; return the node that follows at once."""
     what = s.what[node]
-    if what == IS_WORK:
-        return STANDS if work_at(s, row, node, J_WORK) else int(s.next_node[node])
-    if what == IS_CALL:
-        return begin_call(s, row, node)
-    if what == IS_AWAIT:
+    if what == state.IS_WORK:
+        return STANDS if work_at(s, row, node, state.J_WORK) else int(s.next_node[node])
+    if what == state.IS_CALL:
+        call = s.node_call[node]
+        w = call * s.n + row
+        s.called[w], s.state[w] = s.now, state.CALLED
+        if s.arms_before[call]:
+            arm(s, w)
+        return STANDS if work_at(s, row, node, state.J_CALL) else after_call(s, row, call)
+    if what == state.IS_AWAIT:
         arm_soon(s, s.node_call[node] * s.n + row)
         return STANDS
-    if what == IS_CHOOSE:
-        return choose(s, node, s.uniform[s.slot[node] * s.n + row])
-    if what == IS_FORK:
+    if what == state.IS_CHOOSE:
+        uniform, head = s.uniform[s.slot[node] * s.n + row], s.heads_at[node]
+        last = head + s.heads_n[node] - 1
+        while head < last and uniform >= s.bounds[head]:
+            head += 1
+        return int(s.heads[head])
+    if what == state.IS_FORK:
         join, ways = s.next_node[node], s.heads_n[node]
         s.join_count[row * s.joins + s.slot[join]] = ways
         for k in range(ways - 1, -1, -1):
-            go_on(s, s.heads[s.heads_at[node] + k])
+            waits.go_on(s, s.heads[s.heads_at[node] + k])
         return STANDS
     place = row * s.joins + s.slot[node]
     s.join_count[place] -= 1
     return STANDS if s.join_count[place] else int(s.next_node[node])
 
 
-@kernel
-def choose(s: RunState, node: int, uniform: float) -> int:
-    """Return the first node of the branch that a uniform number chooses."""
-    heads, last = s.heads_at[node], s.heads_at[node] + s.heads_n[node] - 1
-    while heads < last and uniform >= s.bounds[heads]:
-        heads += 1
-    return int(s.heads[heads])
-
-
-@kernel
+@inner_kernel
 def work_at(s: RunState, row: int, node: int, job: int) -> bool:
     """Book a worker for a step or a call; return false if it has none."""
     place = s.slot[node] * s.n + row
     work = s.work[place]
     s.queued[place] = s.started[place] = s.now
     if not work:
-        if job == J_WORK:
+        if job == state.J_WORK:
             s.step_ended[place] = s.now
         return False
     start = book_worker(s, job, s.now, work)
     s.started[place] = start
-    push(s, start + work, WORK_ENDED, (row << ROW_SHIFT) | s.number[node], node)
+    push(s, start + work, state.WORK_ENDED, (row << ROW_SHIFT) | s.number[node], node)
     return True
 
 
-@kernel
+@inner_kernel
 def work_ended(s: RunState, row: int, node: int) -> None:
     """Continue after the work of a step or a call."""
-    if s.what[node] == IS_CALL:
-        go_on(s, after_call(s, row, s.node_call[node]))
+    if s.what[node] == state.IS_CALL:
+        waits.go_on(s, after_call(s, row, s.node_call[node]))
         return
     s.step_ended[s.slot[node] * s.n + row] = s.now
-    go_on(s, s.next_node[node])
-
-
-@kernel
-def begin_call(s: RunState, row: int, node: int) -> int:
-    """Record a wait and make the call."""
-    call = s.node_call[node]
-    w = call * s.n + row
-    s.called[w] = s.now
-    s.state[w] = CALLED
-    if s.arms_before[call]:
-        arm(s, w)
-    if work_at(s, row, node, J_CALL):
-        return STANDS
-    return after_call(s, row, call)
+    waits.go_on(s, s.next_node[node])
 
 
 @kernel
@@ -304,15 +232,15 @@ def after_call(s: RunState, row: int, call: int) -> int:
     if uniform < s.accepted_below[call]:
         if s.on_accepted[call] == STANDS:
             arm_soon(s, w)
-        submit(s, w, s.first_desk[call])
+        systems.submit(s, w, s.first_system[call])
         return int(s.on_accepted[call])
-    if s.state[w] != CALLED and s.state[w] != ARMED:
+    if not waits.cancel(s, w):
         return STANDS  # timed out, or the instance has failed, while the call was being made
-    cancel(s, w)
+    s.left[w] = s.now
     if uniform < s.done_below[call] or not s.can_reject[call]:
-        leave(s, w, AT_ONCE)
+        s.outcome[w] = state.AT_ONCE
         return int(s.on_done[call])
-    leave(s, w, REJECTED)
+    s.outcome[w] = state.REJECTED
     return int(s.on_rejected[call])
 
 
@@ -321,7 +249,7 @@ def arm_soon(s: RunState, w: int) -> None:
     """Arm a wait, now or after the delay of its step."""
     delay = s.arm_delay[s.call_of[w]]
     if delay:
-        push(s, s.now + delay, ARMING, s.key_of[w], w)
+        push(s, s.now + delay, state.ARMING, s.key_of[w], w)
     else:
         arm(s, w)
 
@@ -329,35 +257,23 @@ def arm_soon(s: RunState, w: int) -> None:
 @kernel
 def arm(s: RunState, w: int) -> None:
     """Arm a wait: from now on it can be finished."""
-    if s.state[w] != CALLED:
+    if s.state[w] != state.CALLED:
         return  # armed before the call, or the instance has failed
     s.state[w] = ARMED
     s.armed[w] = s.now
-    count_open(s, 1)
-    if not math.isnan(s.buffered[w]) and not is_stale(s, s.buffered[w]):
-        close(s, w, FINISHED)
-        resume(s, w)
+    waits.count_open(s, 1)
+    if s.now <= s.buffered[w] + s.buffer_for:  # not if none is buffered (NaN)
+        waits.resume(s, w)
         return
     timeout = s.timeout[s.call_of[w]]
     if timeout >= 0.0:
-        push(s, s.now + timeout, TIMEOUT, s.key_of[w], w)
+        push(s, s.now + timeout, state.TIMEOUT, s.key_of[w], w)
     if s.checks_are_free:
         if s.completed[w] <= s.now:
-            see_completion(s, w)
-    elif s.watch == HOLDS_LINE:
-        hold_next(s, w)
+            waits.see_completion(s, w)
+    elif s.watch == state.HOLDS_LINE:
+        s.urgent[s.urgent_n] = w
+        s.urgent_n += 1
     elif s.watch:
-        begin_schedule(s, w)
-        schedule_check(s, w)
-
-
-@kernel
-def hold_lines(s: RunState) -> None:
-    """Open pending long-poll connections in FIFO order."""
-    k = 0
-    while k < s.urgent_n:  # the list may grow meanwhile
-        w = s.urgent[k]
-        hold_line(s, w)
-        walk(s, s.row_of[w])
-        k += 1
-    s.urgent_n = 0
+        waits.begin_schedule(s, w)
+        push(s, waits.next_check(s, w), state.CHECK_DUE, s.key_of[w], w)

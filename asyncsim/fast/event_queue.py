@@ -1,10 +1,15 @@
-"""The queue of events: a lane for each kind, and one heap for what does not fit into its lane.
+"""Two queues in the kernels: that of the events, and that of jobs for the workers of the server.
 
-Most events of one kind are scheduled almost in the order in which they happen: checks of a fixed
-interval keep their cyclic order, a FIFO server ends its jobs nearly in the order of booking. Such a
-lane is a ring in which a new event moves forward by at most `NEAR` places. What would have to move
-further, and every check with jitter, goes to a heap with four children to a node (Johnson 1975,
+Events have a lane for each kind, and one heap for what does not fit into its lane. Most events of
+one kind are scheduled almost in the order in which they happen: checks of a fixed interval keep
+their cyclic order, a FIFO server ends its jobs nearly in the order of booking. Such a lane is a
+ring in which a new event moves forward by at most `NEAR` places. What would have to move further,
+and every check with jitter, goes to a heap with four children to a node (Johnson 1975,
 doi:10.1016/0020-0190(75)90001-0), which is half as deep as a binary one.
+
+Jobs need no queue, as their service times are known when they are queued: a job gets the worker (or
+the lane of a system) that is free first, and its start and end are known at once (the recursion of
+Kiefer and Wolfowitz 1955, doi:10.2307/1992945).
 """
 
 from __future__ import annotations
@@ -12,24 +17,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from asyncsim.engine.environment import INSTANCE_BITS, STEP_BITS
+from asyncsim.fast import state
 from asyncsim.fast.jit import inner_kernel, kernel
-from asyncsim.fast.state import (
-    ARRIVAL,
-    CHECK_DUE,
-    CHECK_ENDED,
-    COLLECTION,
-    HOLDS_LINE,
-    MORE_ROOM,
-    NOT_FINITE,
-    RunState,
-)
+from asyncsim.fast.state import ARRIVAL, CHECK_DUE, KIND_SHIFT, LANES, MOMENTS, RunState
 
-LANE_KINDS = COLLECTION
-"""Kinds below have a lane of their own; lane 0 stands for the heap."""
 NEAR = 16
 """How many places an event may move forward in its lane."""
-ROW_SHIFT, KIND_SHIFT = STEP_BITS, STEP_BITS + INSTANCE_BITS
 
 
 @kernel
@@ -39,13 +32,13 @@ def push(s: RunState, at: float, kind: int, key: int, payload: int) -> None:
     `key` orders events of one kind at one instant: row and number, as in ``s.key_of``.
     """
     if not at < math.inf:
-        s.status = NOT_FINITE
+        s.status = state.NOT_FINITE
         return
     at = max(at, s.now)
     key |= kind << KIND_SHIFT
     first, after, mask = 0, 0, s.capacity - 1
     place = -1
-    if kind < LANE_KINDS and not (kind == CHECK_DUE and s.scatters):
+    if kind < LANES and not (kind == CHECK_DUE and s.scatters):
         first, after = s.lane_first[kind], s.lane_after[kind]
         if after == first or s.lane_t[kind * s.capacity + ((after - 1) & mask)] < at:
             place = after if after - first <= mask else -1
@@ -86,7 +79,7 @@ def push_on_heap(s: RunState, at: float, key: int, payload: int) -> None:
     """Put an event on the heap."""
     k = s.heap_n
     if k >= s.room:
-        s.status = MORE_ROOM
+        s.status = state.MORE_ROOM
         return
     s.heap_n = k + 1
     s.sequence += 1
@@ -108,7 +101,7 @@ def move(s: RunState, source: int, to: int) -> None:
 
 
 @kernel
-def drop_first(s: RunState) -> None:
+def drop_from_heap(s: RunState) -> None:
     """Take the first event off the heap."""
     last = s.heap_n - 1
     s.heap_n = last
@@ -118,15 +111,8 @@ def drop_first(s: RunState) -> None:
 
 
 @kernel
-def replace_first(s: RunState, at: float, key: int, payload: int) -> None:
-    """Replace the first event on the heap by a later one."""
-    s.sequence += 1
-    sink(s, at, key, s.sequence, payload)
-
-
-@kernel
 def sink(s: RunState, at: float, key: int, sequence: int, payload: int) -> None:
-    """Put an event at the top of the heap, and let it sink to its place."""
+    """Put an event in the place of the first one of the heap, and let it sink to its own."""
     k, size, t = 0, s.heap_n, s.heap_t
     while 4 * k + 1 < size:
         child = 4 * k + 1
@@ -159,61 +145,158 @@ def earlier(s: RunState, t: Any, i: int, j: int) -> int:
 
 @inner_kernel
 def next_lane(s: RunState) -> int:
-    """Return the lane with the next event, 0 for the heap, or -1 if nothing is left."""
-    best, at = -1, math.inf
-    for lane in range(1, LANE_KINDS):
-        if s.lane_head[lane] < at:  # at one instant the smaller kind comes first
-            at = s.lane_head[lane]
-            best = lane
-    if s.lane_head[0] < at:
-        return 0
-    if s.lane_head[0] == at and best > 0 and s.heap_key[0] < head_key(s, best):
-        return 0
-    return best
+    """Return the lane with the next event, 0 for the heap, or -1 if nothing is left.
 
-
-@kernel
-def next_other(s: RunState) -> float:
-    """Return when the next event is due that neither begins nor ends a check.
-
-    Beginnings and ends of checks complete no work. The heap counts as other events.
+    Lanes are compared in pairs: a processor does several of these comparisons at the same time.
     """
-    at = s.lane_head[0]
-    for lane in range(1, LANE_KINDS):
-        if lane != CHECK_DUE and lane != CHECK_ENDED and s.lane_head[lane] < at:
-            at = s.lane_head[lane]
-    return float(at)
+    t = s.lane_head
+    a, at_a = sooner(1, t[1], 2, t[2])
+    b, at_b = sooner(3, t[3], 4, t[4])
+    c, at_c = sooner(5, t[5], 6, t[6])
+    d, at_d = sooner(7, t[7], 8, t[8])
+    a, at_a = sooner(a, at_a, b, at_b)
+    c, at_c = sooner(c, at_c, d, at_d)
+    a, at_a = sooner(a, at_a, c, at_c)
+    best, at = sooner(a, at_a, LANES - 1, t[LANES - 1])
+    if t[0] < at or (t[0] == at and at < math.inf and s.heap_key[0] < head_key(s, best)):
+        return 0
+    return best if at < math.inf else -1
+
+
+@inner_kernel
+def sooner(i: int, at_i: float, j: int, at_j: float) -> tuple[int, float]:
+    """Return which lane has the earlier event, and its instant; the smaller of two equal ones."""
+    return (j, at_j) if at_j < at_i else (i, at_i)
 
 
 @inner_kernel
 def head_key(s: RunState, lane: int) -> int:
     """Return the key of the first event of a lane."""
     if lane == ARRIVAL:
-        return (ARRIVAL << KIND_SHIFT) | (s.arrivals_n << ROW_SHIFT)
-    return key_at(s, lane, lane * s.capacity + (s.lane_first[lane] & (s.capacity - 1)))
+        return int((ARRIVAL << KIND_SHIFT) | (s.arrivals_n << state.ROW_SHIFT))
+    place = lane * s.capacity + (s.lane_first[lane] & (s.capacity - 1))
+    return int(key_at(s, lane, place))
 
 
 @inner_kernel
 def key_at(s: RunState, kind: int, place: int) -> int:
     """Return the key of an event in a lane; the ring of checks stores none."""
-    if kind == CHECK_DUE and s.watch != HOLDS_LINE:
+    if kind == CHECK_DUE and s.watch != state.HOLDS_LINE:
         return (CHECK_DUE << KIND_SHIFT) | int(s.key_of[s.lane_payload[place]])
     return int(s.lane_key[place])
 
 
 @inner_kernel
-def head_payload(s: RunState, lane: int) -> int:
-    """Return the payload of the first event of a lane."""
-    return int(s.lane_payload[lane * s.capacity + (s.lane_first[lane] & (s.capacity - 1))])
-
-
-@inner_kernel
-def drop_head(s: RunState, lane: int) -> None:
-    """Take the first event off a lane."""
+def drop_head(s: RunState, lane: int) -> int:
+    """Take the first event off a lane; return its payload."""
     first = s.lane_first[lane] + 1
+    payload = s.lane_payload[lane * s.capacity + ((first - 1) & (s.capacity - 1))]
     if first < s.lane_after[lane]:
         s.lane_first[lane] = first
         s.lane_head[lane] = s.lane_t[lane * s.capacity + (first & (s.capacity - 1))]
     else:
         s.lane_first[lane] = s.lane_after[lane] = 0  # where memory is warm
         s.lane_head[lane] = math.inf
+    return int(payload)
+
+
+# --- jobs -----------------------------------------------------------------------------------------
+
+
+@kernel
+def book_lane(free_at: Any, base: int, size: int, ready: float, duration: float) -> float:
+    """Book the lane that is free first, of a heap of instants; return when the job ends."""
+    end = max(free_at[base], ready) + duration
+    k, down = 0, 1
+    while down < size:
+        if down + 1 < size and free_at[base + down + 1] < free_at[base + down]:
+            down += 1
+        if free_at[base + down] >= end:
+            break
+        free_at[base + k] = free_at[base + down]
+        k, down = down, 2 * down + 1
+    free_at[base + k] = end
+    return float(end)
+
+
+@inner_kernel
+def book_worker(s: RunState, job: int, now: float, work: float) -> float:
+    """Queue a job; return when a worker picks it up. It ends `work` later.
+
+    Its moments are counted in bins (see `asyncsim.engine.environment.Load`).
+    """
+    start = max(s.free_at[s.free_first], now)
+    end = start + work
+    if start > now:
+        join_queue(s, now, start)
+    s.free_first = take_first(s.free_at, s.free_first, s.workers - 1, end)
+    picked_up = start
+    if start > s.until:
+        s.not_started[job] += 1
+        start = s.until
+    end = min(end, s.until)
+    row, ends = job * MOMENTS, s.bin_ends
+    ends_elsewhere = end >= ends[row + 2] or end < s.bin_begins[row + 2]
+    if now >= ends[row] or start >= ends[row + 1] or ends_elsewhere:
+        turn_bins(s, row, now, start, end)
+    count_moments(s, job, 1, ends[row] - now, ends[row + 1] - start, ends[row + 2] - end)
+    s.busy[job] += end - start
+    s.queueing[job] += start - now
+    return float(picked_up)
+
+
+@inner_kernel
+def take_first(free_at: Any, first: int, last: int, end: float) -> int:
+    """Take the worker who is free first until an instant; return who is first then.
+
+    Workers stand in a ring, places 0 to `last`, in the order in which they are free.
+    """
+    place, then = first, first + 1 if first < last else 0
+    before = place - 1 if place else last
+    while free_at[before] > end and place != then:
+        free_at[place] = free_at[before]
+        place = before
+        before = place - 1 if place else last
+    free_at[place] = end
+    return then
+
+
+@kernel
+def join_queue(s: RunState, now: float, start: float) -> None:
+    """Add a job to the queue for a worker, and update the longest queue."""
+    mask = s.room - 1
+    first, after = s.starts_head, s.starts_tail
+    while first < after and s.starts[first & mask] <= now:
+        first += 1
+    if after - first > mask:
+        s.status = state.MORE_ROOM
+        return
+    s.starts[after & mask] = start
+    s.starts_head, s.starts_tail = first, after + 1
+    s.longest = max(s.longest, after + 1 - first)
+
+
+@inner_kernel
+def count_moments(
+    s: RunState, job: int, number: int, queued: float, started: float, ended: float
+) -> None:
+    """Add jobs to the present bins of their three moments, with what was left of the bins."""
+    s.jobs[job] += number
+    row = job * MOMENTS
+    for moment, rest in enumerate((queued, started, ended)):
+        place = s.bin_place[row + moment]
+        s.bin_count[place] += number
+        s.bin_rest[place] += rest
+
+
+@kernel
+def turn_bins(s: RunState, row: int, queued: float, start: float, end: float) -> None:
+    """Turn to the bins of the three moments of a job, where they change."""
+    for place, moment in enumerate((queued, start, end), row):
+        if not s.bin_begins[place] <= moment < s.bin_ends[place]:
+            k = int(moment // s.resolution)
+            if k >= s.bins:
+                s.status, s.where = state.MORE_BINS, k
+                k = s.bins - 1
+            s.bin_place[place] = place * s.bins + k
+            s.bin_begins[place], s.bin_ends[place] = k * s.resolution, (k + 1) * s.resolution

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import os
 import sys
 import threading
@@ -27,18 +26,14 @@ from asyncsim.platform import can_compile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
 SHARED = (environment, graph, specifications, process, result, waits)
 """Modules outside of this package whose functions, or numbers, are part of the machine code."""
 PACKAGE = __name__.rpartition(".")[0]
 
 
 class _State:
-    """Which kernels are in use."""
-
-    compiled = False
-    lock = threading.RLock()
-    """Held while plain kernels run: they must not be replaced in the middle of a run."""
+    compiled = False  # whether compiled kernels are in use
+    lock = threading.RLock()  # held by a plain run: its kernels must not be replaced in the middle
 
 
 if hasattr(os, "register_at_fork"):  # a thread that held the lock is not in the new process
@@ -111,39 +106,29 @@ def _linked_pipeline() -> Any:
     from numba.core.codegen import JITCodeLibrary
     from numba.core.compiler import CompilerBase, DefaultPassBuilder
 
-    class Linked(JITCodeLibrary):  # type: ignore[misc]
-        """Intermediate code that waits to be linked into a caller."""
-
-        def _optimize_final_module(self) -> None:
-            pass
-
-        def _finalize_final_module(self) -> None:
-            self._finalized = True
-
-        def get_pointer_to_function(self, name: str) -> int:
-            return 0
-
-        @property
-        def codegen(self) -> Any:
-            return self
-
-        def set_env(self, name: str, env: Any) -> None:
-            """Do nothing: no kernel needs an environment of Python objects."""
+    # Intermediate code that waits to be linked into a caller; no kernel needs Python's objects
+    linked = {
+        "_optimize_final_module": lambda library: None,
+        "_finalize_final_module": lambda library: setattr(library, "_finalized", True),
+        "get_pointer_to_function": lambda library, name: 0,
+        "codegen": property(lambda library: library),
+        "set_env": lambda library, name, env: None,
+    }
+    library_class: Any = type("Linked", (JITCodeLibrary,), linked)
 
     class Compiler(CompilerBase):  # type: ignore[misc]
         def define_pipelines(self) -> Any:
             state = self.state
-            state.library = Linked(state.targetctx.codegen(), state.func_id.func_qualname)
+            state.library = library_class(state.targetctx.codegen(), state.func_id.func_qualname)
             return [DefaultPassBuilder.define_nopython_pipeline(state)]
 
     return Compiler
 
 
 def _cached(function: Any) -> Any:
-    """Return a function compiled to `cache_directory`.
+    """Return a function compiled to `cache_directory`, or anew in every session if there is none.
 
-    Numba looks at the age of one source file only, so that directory is named after the contents
-    of all of them. Where nothing can be written, it is compiled in every session.
+    Numba looks at the age of one source file only; the name of that directory is of all of them.
     """
     import numba
 
@@ -154,6 +139,82 @@ def _cached(function: Any) -> Any:
         return numba.njit(cache=place is not None, error_model="numpy")(function)
     finally:
         numba.config.CACHE_DIR = usual
+
+
+def compiled_structure(name: str, fields: dict[str, str]) -> Any:
+    """Return what makes a structure of an array of words, for kernels only.
+
+    Its values are addresses (see "Low-level extension API" in Numba's documentation). The functions
+    below are not run by kernels; they generate the machine code that is.
+
+    Parameters
+    ----------
+    name
+        Of the Numba type.
+    fields
+        For each field, in the order of the words: ``"int"`` or ``"float"`` for a number, ``"ints"``
+        or ``"floats"`` for the address of the first of several.
+    """
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.core.typing.templates import AttributeTemplate
+    from numba.extending import (
+        infer_getattr,
+        intrinsic,
+        lower_getattr_generic,
+        lower_setattr_generic,
+        models,
+        register_model,
+    )
+
+    numbers = {"int": types.int64, "float": types.float64}
+    kinds = numbers | {f"{kind}s": types.CPointer(number) for kind, number in numbers.items()}
+    types_of = {field: kinds[kind] for field, kind in fields.items()}
+    places = {field: place for place, field in enumerate(fields)}
+
+    class Address(types.Type):  # type: ignore[misc]
+        pass
+
+    address = Address(name)
+
+    def pointer(manager: Any) -> Any:
+        words = [manager.lookup(kind).get_value_type() for kind in types_of.values()]
+        return ir.LiteralStructType(words).as_pointer()
+
+    @register_model(Address)
+    class _Model(models.PrimitiveModel):  # type: ignore[misc]
+        def __init__(self, manager: Any, kind: Address) -> None:
+            super().__init__(manager, kind, pointer(manager))
+
+    @infer_getattr
+    class _Fields(AttributeTemplate):  # type: ignore[misc]
+        key = Address
+
+        def generic_resolve(self, kind: Address, field: str) -> Any:
+            return types_of.get(field)
+
+    @lower_getattr_generic(Address)  # type: ignore[untyped-decorator]
+    def _read(context: Any, builder: Any, kind: Address, value: Any, field: str) -> Any:
+        found = builder.load(cgutils.gep_inbounds(builder, value, 0, places[field]))
+        if fields[field] not in numbers:  # where an array begins never changes
+            found.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return found
+
+    @lower_setattr_generic(Address)  # type: ignore[untyped-decorator]
+    def _write(context: Any, builder: Any, signature: Any, values: Any, field: str) -> None:
+        place = cgutils.gep_inbounds(builder, values[0], 0, places[field])
+        builder.store(values[1], place)
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def make(typing_context: Any, words: Any) -> Any:
+        def begin(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            row = context.make_array(signature.args[0])(context, builder, given[0])
+            return builder.bitcast(row.data, pointer(context.data_model_manager))
+
+        return address(words), begin
+
+    return make
 
 
 def unsigned(value: int) -> int:

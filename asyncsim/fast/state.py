@@ -1,7 +1,7 @@
-"""What the kernels work on: one `RunState`, whose fields are numbers and flat arrays.
+"""What the kernels work on: one `RunState`, and the numbers that stand for names in it.
 
 Records lie field by field: ``s.armed[w]`` is when wait `w` was armed. Waits lie call by call, so
-that ``w = call * s.n + row``.
+that ``w = call * s.n + row``. A system is a link of an external system here; a chain has several.
 
 Under Numba a state is a row of words, each a number or the address at which an array begins; a
 kernel gets the address of the row. (Numba's own structures, `numba.experimental.structref`, count
@@ -12,19 +12,25 @@ than NumPy's; with ``ASYNCSIM_BOUNDSCHECK=1`` these lists raise at every index o
 
 from __future__ import annotations
 
-import struct
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
+from attrs import frozen
 
-from asyncsim.engine.environment import EventKind, Job
+from asyncsim.engine.environment import INSTANCE_BITS, STEP_BITS, EventKind, Job
+from asyncsim.engine.graph import Await, Call, Choose, Fork, Join, Work
 from asyncsim.engine.result import DELIVERY_OUTCOMES, Outcome, StepOutcome, WaitOutcome
-from asyncsim.fast.jit import are_compiled, replaceable
+from asyncsim.fast.jit import are_compiled, compiled_structure, replaceable
+from asyncsim.platform import checks_bounds
 
-Floats = Any
-Ints = Any
+NODES = (Work, Call, Await, Choose, Fork, Join)
+ANCHORS = ("arming", "clock", "random")
+JITTERS = ("none", "full", "equal", "decorrelated")
+ANSWERS = ("reject", "buffer", "ignore", "accept")
+PURPOSES = ("loss", "duplicate", "jitter", "phase")
 
 # Plain numbers: to a kernel they are constants. What other modules number is taken from there, in
 # its order, so that one more or less is an error here; that the names agree is tested.
@@ -36,7 +42,7 @@ ARMED, FINISHED, TIMED_OUT, GAVE_UP, CANCELLED = (2 + outcome for outcome in Wai
 ) = map(int, StepOutcome)  # fmt: skip
 NO_LINE, HELD, RELEASED = range(3)
 RUNNING, IS_DONE, HAS_FAILED = map(int, Outcome)
-IS_WORK, IS_CALL, IS_AWAIT, IS_CHOOSE, IS_FORK, IS_JOIN = range(6)
+IS_WORK, IS_CALL, IS_AWAIT, IS_CHOOSE, IS_FORK, IS_JOIN = map(NODES.index, NODES)
 BATCH, SERVICE, PEOPLE, RECORDED = range(4)
 (
     A_FINISHED, A_BUFFERED, A_IGNORED_EARLY, A_ACCEPTED_DUPLICATE, A_ACCEPTED_LATE,
@@ -44,17 +50,22 @@ BATCH, SERVICE, PEOPLE, RECORDED = range(4)
     A_LIMITED,
 ) = range(len(DELIVERY_OUTCOMES))  # fmt: skip
 NOT_WATCHED, POLLS, BACKS_OFF, HOLDS_LINE = range(4)
-FROM_ARMING, FROM_CLOCK, FROM_RANDOM = range(3)
-NO_JITTER, FULL, EQUAL, DECORRELATED = range(4)
-REJECT, BUFFER, IGNORE, ACCEPT = range(4)
+FROM_ARMING, FROM_CLOCK, FROM_RANDOM = map(ANCHORS.index, ANCHORS)
+NO_JITTER, FULL, EQUAL, DECORRELATED = map(JITTERS.index, JITTERS)
+REJECT, BUFFER, IGNORE, ACCEPT = map(ANSWERS.index, ANSWERS)
 NO_LIMIT, WINDOW_LIMIT, BUCKET_LIMIT = range(3)
-# Purposes of chances, a key for each call
-K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE = range(4)
+# A key of chances for each purpose and call
+K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE = map(PURPOSES.index, PURPOSES)
 (
     WORK_ENDED, ARMING, SYSTEM, CALLBACK_HANDLED, CHECK_ENDED, ARRIVAL, DELIVERY, CHECK_DUE,
     TIMEOUT, COLLECTION, LAST_LOOK,
 ) = map(int, EventKind)  # fmt: skip
+# Kinds of events below have a lane of their own in the queue; lane 0 stands for the heap
+LANES = COLLECTION
+ROW_SHIFT, KIND_SHIFT = STEP_BITS, STEP_BITS + INSTANCE_BITS
 J_WORK, J_CALL, J_CHECK, J_CALLBACK = map(int, Job)
+# Of each job the moments are counted at which it was queued, started and ended
+MOMENTS = 3
 # How a run went
 (
     OK, MORE_NIGHTS, NO_NIGHT, MORE_HOURS, MORE_INTERVALS, MORE_BINS, MORE_ROOM, NOT_FINITE,
@@ -62,373 +73,233 @@ J_WORK, J_CALL, J_CHECK, J_CALLBACK = map(int, Job)
 ) = range(9)  # fmt: skip
 
 
-class RunState:
-    """All numbers of one run."""
+def _fields(*groups: tuple[str, str]) -> dict[str, str]:
+    return {name: kind for kind, names in groups for name in names.split()}
 
-    # What is given: sizes, server, strategy
-    n: int
-    """Instances."""
-    calls: int
-    waits: int
-    desks: int
-    joins: int
-    workers: int
-    bins: int
-    capacity: int
-    """Events that a lane holds, a power of two."""
-    room: int
-    """Events that a heap holds, and jobs in a queue, a power of two."""
-    start_node: int
-    until: float
-    resolution: float
-    poll_work: float
-    callback_work: float
-    early: int
-    buffer_for: float
-    duplicate: int
-    late: int
-    finish_limit: int
-    window_most: int
-    window_length: float
-    admitted: Floats
-    """When the latest `window_most` deliveries were admitted, a ring."""
-    bucket_size: float
-    bucket_rate: float
-    watch: int
-    """How a step checks: not at all, by polling, backing off or long polling."""
-    notify: int
-    checks_are_free: int
-    scatters: int
-    """Whether jitter spreads the checks, so that the heap holds them."""
-    limit: int
-    anchor: int
-    interval: float
-    jitter: float
-    backoff_kind: int
-    cap: float
-    intervals: Floats
-    intervals_n: int
-    intervals_go_on: int
-    attempts: int
-    pause: Floats
-    loss: float
-    duplicates: float
-    duplicate_delay: float
-    delay: Floats
-    """Of deliveries, by attempt and wait; or one for all."""
-    delays_vary: int
-    chance_key: Ints
+
+FIELDS = _fields(
+    # Given: n instances, bins of time, capacity of a lane and room of the heap (powers of two)
+    ("int", "n calls waits systems joins workers bins capacity room start_node"),
+    ("float", "until resolution poll_work callback_work buffer_for"),
+    # The policy of finishes and its rate limit; `admitted` is a ring of the latest `window_most`
+    ("int", "early duplicate late finish_limit window_most admitted_at"),
+    ("float", "window_length bucket_size bucket_rate tokens tokens_since"),
+    ("floats", "admitted"),
+    # How a step checks; whether jitter spreads the checks, so that the heap holds them
+    ("int", "watch checks_are_free scatters limit anchor backoff_kind intervals_n intervals_go_on"),
+    ("float", "interval jitter cap"),
+    ("floats", "intervals"),
+    # How a system delivers; delays are by attempt and wait, or one for all
+    ("int", "notify attempts delays_vary"),
+    ("float", "loss duplicates duplicate_delay"),
+    ("floats", "pause delay"),
     # Random numbers
-    arrival: Floats
-    work: Floats
-    uniform: Floats
-    external: Floats
+    ("floats", "arrival work uniform external"),
+    ("ints", "chance_key"),
     # Nodes of the process
-    what: Ints
-    next_node: Ints
-    number: Ints
-    slot: Ints
-    heads_at: Ints
-    heads_n: Ints
-    node_call: Ints
-    response: Ints
-    heads: Ints
-    bounds: Floats
+    ("ints", "what next_node number slot heads_at heads_n node_call response heads"),
+    ("floats", "bounds"),
     # Calls
-    arm_delay: Floats
-    timeout: Floats
-    accepted_below: Floats
-    done_below: Floats
-    call_node: Ints
-    arms_before: Ints
-    can_reject: Ints
-    on_accepted: Ints
-    on_done: Ints
-    on_rejected: Ints
-    on_timeout: Ints
-    on_resumed: Ints
-    first_desk: Ints
-    times_at: Ints
-    # Desks, where a link of a system works
-    desk_kind: Ints
-    successor: Ints
-    link: Ints
-    idle: Ints
-    tray_at: Ints
-    tray_head: Ints
-    tray_tail: Ints
-    lanes_at: Ints
-    lanes_n: Ints
-    next_night: Ints
-    nights_at: Ints
-    nights_n: Ints
-    exhausted: Ints
-    most_items: Ints
-    at_end: Ints
-    remaining: Ints
-    tonight: Ints
-    collects_at: Floats
-    collected_at: Floats
-    night_start: Floats
-    cut_off: Floats
-    night_end: Floats
-    skipped: Floats
-    breaks: Floats
-    opens: Floats
-    closes: Floats
-    open_before: Floats
-    completion: Floats
-    tray: Ints
-    submitted: Floats
-    # Waits
-    call_of: Ints
-    row_of: Ints
-    key_of: Ints
-    """Row and number, which order the events of one kind at one instant."""
-    state: Ints
-    called: Floats
-    armed: Floats
-    completed: Floats
-    closed: Floats
-    outcome: Ints
-    left: Floats
-    buffered: Floats
-    checks: Ints
-    seen: Ints
-    """Checks that saw completion; the others were wasted."""
-    deliveries: Ints
-    last_check: Floats
-    picked_up: Floats
-    grid_start: Floats
-    passed: Ints
-    """Grid points that went by without a check."""
-    slept: Floats
-    slept_k: Ints
-    line: Ints
-    holds: Ints
-    held_since: Floats
-    visible_from: Floats
-    """When a check can see something; infinite as long as that is unknown."""
-    not_before: Floats
-    """An instant before which the work is known not to be complete."""
-    at_desk: Ints
-    """The batch in whose queue the item waits, or -1."""
+    ("floats", "arm_delay timeout accepted_below done_below"),
+    ("ints", "call_node arms_before can_reject first_system times_at"),
+    ("ints", "on_accepted on_done on_rejected on_timeout on_resumed"),
+    # Systems, with the queue of each; nights or open hours of all systems one after the other
+    ("ints", "system_kind successor link idle lanes_at lanes_n queue_at queue_head queue_tail"),
+    ("ints", "nights_at nights_n next_night tonight exhausted most_items at_end remaining"),
+    ("floats", "collects_at collected_at night_start cut_off night_end skipped breaks"),
+    ("floats", "opens closes open_before completion submitted"),
+    ("ints", "queue"),
+    # Waits; `key_of` is row and number, which order the events of one kind at one instant, `seen`
+    # counts the checks that saw completion, `passed` the grid points without a check
+    ("ints", "call_of row_of key_of state outcome checks seen deliveries passed slept_k"),
+    ("floats", "called armed completed closed left buffered last_check picked_up grid_start slept"),
+    ("ints", "line holds"),
+    ("floats", "held_since"),
+    # When a check can see something (infinite while unknown), an instant before which the work is
+    # known not to be complete, and the batch in whose queue the item waits, or -1
+    ("floats", "visible_from not_before"),
+    ("ints", "in_batch"),
     # Steps, by slot and instance; instances
-    queued: Floats
-    started: Floats
-    step_ended: Floats
-    ended: Floats
-    instance_outcome: Ints
-    join_count: Ints
-    # Deliveries
-    delivered: Ints
-    attempt: Ints
-    is_copy: Ints
-    answer: Ints
-    sent: Floats
-    arrived: Floats
-    handled: Floats
-    settled: Ints
-    admitted_at: int
-    """Where the oldest one stands in the ring."""
-    tokens: float
-    tokens_since: float
+    ("floats", "queued started step_ended ended"),
+    ("ints", "instance_outcome join_count"),
+    # Deliveries, in the order in which they are sent; `settled` in that of their outcomes
+    ("ints", "delivered attempt is_copy answer settled"),
+    ("floats", "sent arrived handled"),
+    ("int", "deliveries_n settled_n"),
     # The queue of events
-    lane_head: Floats
-    lane_first: Ints
-    lane_after: Ints
-    lane_t: Floats
-    lane_key: Ints
-    lane_payload: Ints
-    heap_t: Floats
-    heap_key: Ints
-    heap_sequence: Ints
-    heap_payload: Ints
-    heap_n: int
-    sequence: int
-    # The server
-    free_at: Floats
-    free_first: int
-    starts: Floats
-    starts_head: int
-    starts_tail: int
-    longest: int
-    bin_count: Floats
-    bin_rest: Floats
-    bin_place: Ints
-    bin_begins: Floats
-    bin_ends: Floats
-    jobs: Ints
-    busy: Floats
-    queueing: Floats
-    not_started: Ints
-    # The present
-    now: float
-    reached: int
-    """The largest key of the present instant so far."""
-    status: int
-    where: int
-    """The desk, or the bin, that had too little room."""
-    arrivals_n: int
-    open_count: int
-    open_seconds: float
-    last_change: float
-    line_seconds: float
-    deliveries_n: int
-    settled_n: int
-    stack: Ints
-    stack_n: int
-    urgent: Ints
-    urgent_n: int
-    soon: Ints
-    soon_head: int
-    soon_tail: int
+    ("ints", "lane_first lane_after lane_key lane_payload heap_key heap_sequence heap_payload"),
+    ("floats", "lane_head lane_t heap_t"),
+    ("int", "heap_n sequence"),
+    # The server, and its load
+    ("floats", "free_at starts bin_count bin_rest bin_begins bin_ends busy queueing"),
+    ("ints", "bin_place jobs not_started"),
+    ("int", "free_first starts_head starts_tail longest"),
+    # The present: the largest key of this instant so far, what went wrong and where, open waits
+    ("float", "now open_seconds last_change line_seconds"),
+    ("int", "reached status where arrivals_n open_count"),
+    # Nodes to visit, lines to be held at once, and who acts after the present event
+    ("ints", "stack urgent soon"),
+    ("int", "stack_n urgent_n soon_head soon_tail"),
+)
+"""All fields: ``"int"`` or ``"float"`` for a number, ``"ints"`` or ``"floats"`` for an array."""
 
 
-class _Latest:
-    """The state that plain kernels work on, for an interrupt from another thread."""
+class RunState:
+    """All numbers of one run, as plain kernels see them.
 
-    made: Callable[[], Any] = staticmethod(lambda: None)
-
-
-def set_in_plain(field: str, value: int) -> None:
-    """Set a field of the state that plain kernels work on, if any."""
-    if (made := _Latest.made()) is not None:
-        setattr(made, field, value)
-
-
-def laid_out(described: type, fields: Mapping[str, Any]) -> Any:
-    """Return the fields of a structure as `maker_of` takes them.
-
-    Parameters
-    ----------
-    described
-        The class that annotates the fields.
-    fields
-        Their values, in order. Arrays are contiguous, of 64-bit numbers, and the caller keeps them
-        alive while a kernel runs; lists, which are only read, are copied to the end of the row.
-        Where kernels are not compiled, all arrays are lists.
+    The latest one stays known as long as it lives, for an interrupt from another thread.
     """
-    if not are_compiled():
-        return tuple(fields.values())
-    row: list[int] = []
-    lists: list[int] = []
-    places: dict[int, int] = {}
-    kinds = described.__annotations__.values()
-    for k, (kind, value) in enumerate(zip(kinds, fields.values(), strict=True)):
-        if isinstance(value, list):
-            places[k] = len(fields) + len(lists)
-            lists += _bits(value) if kind == "Floats" else value
-            row.append(0)
-        elif isinstance(value, np.ndarray):
-            row.append(value.ctypes.data)
-        else:
-            row += _bits([value]) if kind == "float" else [value]
-    words = np.array(row + lists, np.int64)
-    words[list(places)] = words.ctypes.data + 8 * np.array(list(places.values()))
-    return words
+
+    __slots__ = (*FIELDS, "__weakref__")
+    latest: ClassVar[Callable[[], RunState | None]] = staticmethod(lambda: None)
+
+    def __init__(self, values: tuple[Any, ...]) -> None:
+        for name, value in zip(FIELDS, values, strict=True):
+            setattr(self, name, value)
+        RunState.latest = weakref.ref(self)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
 
-def _bits(values: list[float]) -> tuple[int, ...]:
-    """Return floats as whole numbers of the same 64 bits."""
-    size = len(values)
-    return struct.unpack(f"{size}q", struct.pack(f"{size}d", *values))
+def state_of(values: Any) -> RunState:
+    """Return the state of `Memory.argument`."""
+    return RunState(values)
 
 
-def maker_of(described: type) -> Callable[[Any], Any]:
-    """Return a function that makes a structure with the annotated fields of a class.
+replaceable(state_of, lambda: compiled_structure("RunState", FIELDS))
 
-    It takes what `laid_out` returns, and returns an object of the class; its compiled form can be
-    called in a kernel only.
+
+DTYPES = {"ints": np.int64, "floats": np.float64}
+PLACES = {name: place for place, name in enumerate(FIELDS)}
+INT_NAMES, FLOAT_NAMES = (
+    [name for name, one in FIELDS.items() if one == kind] for kind in ("int", "float")
+)
+ARRAYS = [place for place, kind in enumerate(FIELDS.values()) if kind in DTYPES]
+
+
+class Room(NamedTuple):
+    """An array to be laid out: its size, and the value of every element.
+
+    The value is None if a run writes an element before it reads it. An array that becomes part of
+    the record of the run is `kept`.
     """
-    names = list(described.__annotations__)
 
-    def make(values: Any) -> Any:
-        made = described()
-        vars(made).update(zip(names, values, strict=True))
-        _Latest.made = weakref.ref(made)
-        return made
-
-    return replaceable(make, lambda: _compiled_maker(described))
+    size: int
+    value: float | None
+    kept: bool = False
 
 
-def _types_of(described: type) -> dict[str, Any]:
-    """Return the fields of a structure with their types in kernels."""
-    from numba import types
+class CheckedList(list[Any]):
+    """A list that accepts no index counted from its end, which would hide a mistake of a kernel."""
 
-    kinds = {
-        "int": types.int64,
-        "float": types.float64,
-        "Floats": types.CPointer(types.float64),
-        "Ints": types.CPointer(types.int64),
-    }
-    return {name: kinds[kind] for name, kind in described.__annotations__.items()}
+    def __getitem__(self, index: Any) -> Any:
+        return super().__getitem__(self._checked(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        super().__setitem__(self._checked(index), value)
+
+    def _checked(self, index: Any) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} is out of bounds of an array of {len(self)}")
+        return index
 
 
-def _compiled_maker(described: type) -> Callable[[Any], Any]:
-    """Define a Numba type whose values are addresses (see its "Low-level extension API").
+@frozen
+class Memory:
+    """The fields of one run, where kernels read and write them."""
 
-    These functions are not run by kernels; they generate the machine code that is.
+    argument: Any
+    """What `asyncsim.fast.event_loop.play` takes."""
+    arrays: dict[str, Any]
+    """Arrays and lists, or the block in which an array lies, and where."""
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Memory:
+        """Lay out numbers, lists, arrays and rooms; what is missing is 0, or empty."""
+        assert found.keys() <= FIELDS.keys(), found.keys() - FIELDS.keys()
+        return cls._in_words(found) if are_compiled() else cls._in_lists(found)
+
+    def __getitem__(self, name: str) -> Any:
+        """Return an array as the kernels left it."""
+        found, kind = self.arrays[name], DTYPES[FIELDS[name]]
+        if isinstance(found, tuple):
+            block, begin, end = found
+            return block[begin:end].view(kind)
+        return np.asarray(found, kind)
+
+    @classmethod
+    def _in_lists(cls, found: Mapping[str, Any]) -> Memory:
+        kind_of_list = CheckedList if checks_bounds() else list
+        values: dict[str, Any] = {}
+        for name, kind in FIELDS.items():
+            value = found.get(name, 0 if kind not in DTYPES else [0])
+            if kind not in DTYPES:
+                values[name] = int(value) if kind == "int" else float(value)
+                continue
+            if isinstance(value, Room):
+                value = np.full(value.size, value.value or 0)
+            values[name] = kind_of_list(np.asarray(value, DTYPES[kind]).tolist() or [0])
+        return cls(tuple(values.values()), values)
+
+    @classmethod
+    def _in_words(cls, found: Mapping[str, Any]) -> Memory:
+        """Return two blocks: a word for each field, a spare one, lists and rooms; and what is kept.
+
+        Allocators keep a block of a few megabytes for the next run; they return many arrays of that
+        size to the operating system, which takes longer to provide them again than a short run
+        lasts.
+        """
+        groups: tuple[dict[Any, list[str]], ...] = ({}, {})
+        arrays: dict[str, Any] = {}
+        for name, value in found.items():
+            if (kind := FIELDS[name]) not in DTYPES:
+                continue
+            if isinstance(value, Room):
+                groups[value.kept].setdefault(value.value, []).append(name)
+            elif isinstance(value, list):
+                groups[False].setdefault(kind, []).append(name)
+            else:
+                arrays[name] = np.ascontiguousarray(value, DTYPES[kind])
+        addresses = {name: array.ctypes.data for name, array in arrays.items()}
+        block, words = _block(len(FIELDS) + 1, groups[False], found, arrays, addresses)
+        _block(0, groups[True], found, arrays, addresses)
+        words[: len(FIELDS) + 1] = 0
+        words[ARRAYS] = block.ctypes.data + 8 * len(FIELDS)  # of no array: the spare word
+        words[[PLACES[name] for name in addresses]] = list(addresses.values())
+        for numbers, names in ((words, INT_NAMES), (block, FLOAT_NAMES)):
+            numbers[[PLACES[name] for name in names]] = [found.get(name, 0) for name in names]
+        return cls(words[: len(FIELDS)], arrays)
+
+
+def _block(
+    size: int,
+    groups: dict[Any, list[str]],
+    found: Mapping[str, Any],
+    arrays: dict[str, Any],
+    addresses: dict[str, int],
+) -> tuple[Any, Any]:
+    """Return a block of floats, and the same as whole numbers, with arrays behind `size` words.
+
+    Each group of arrays has one value, or is made of lists of one kind.
     """
-    from llvmlite import ir
-    from numba import types
-    from numba.core import cgutils
-    from numba.core.typing.templates import AttributeTemplate
-    from numba.extending import (
-        infer_getattr,
-        intrinsic,
-        lower_getattr_generic,
-        lower_setattr_generic,
-        models,
-        register_model,
-    )
-
-    fields = _types_of(described)
-    names = list(fields)
-
-    class Address(types.Type):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__(name=described.__name__)
-
-    address = Address()
-
-    def layout(manager: Any) -> Any:
-        return ir.LiteralStructType(
-            [manager.lookup(kind).get_value_type() for kind in fields.values()]
-        )
-
-    @register_model(Address)
-    class _Model(models.PrimitiveModel):  # type: ignore[misc]
-        def __init__(self, manager: Any, kind: Address) -> None:
-            super().__init__(manager, kind, layout(manager).as_pointer())
-
-    @infer_getattr
-    class _Fields(AttributeTemplate):  # type: ignore[misc]
-        key = Address
-
-        def generic_resolve(self, kind: Address, name: str) -> Any:
-            return fields.get(name)
-
-    @lower_getattr_generic(Address)  # type: ignore[untyped-decorator]
-    def _read(context: Any, builder: Any, kind: Address, value: Any, name: str) -> Any:
-        return builder.load(cgutils.gep_inbounds(builder, value, 0, names.index(name)))
-
-    @lower_setattr_generic(Address)  # type: ignore[untyped-decorator]
-    def _write(context: Any, builder: Any, signature: Any, values: Any, name: str) -> None:
-        place = cgutils.gep_inbounds(builder, values[0], 0, names.index(name))
-        builder.store(values[1], place)
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def make(typing_context: Any, words: Any) -> Any:
-        def begin(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-            row = context.make_array(signature.args[0])(context, builder, given[0])
-            return builder.bitcast(row.data, layout(context.data_model_manager).as_pointer())
-
-        return address(words), begin
-
-    maker: Callable[[Any], Any] = make
-    return maker
-
-
-state_of = maker_of(RunState)
-"""Make a world of its fields laid out."""
+    bounds = {}
+    for names in groups.values():
+        for name in names:
+            begin, value = size, found[name]
+            size += value.size if isinstance(value, Room) else len(value)
+            bounds[name] = begin, size
+    block = np.empty(size)
+    words, start = block.view(np.int64), block.ctypes.data
+    for name, (begin, end) in bounds.items():
+        arrays[name], addresses[name] = (block, begin, end), start + 8 * begin
+    for value, names in groups.items():
+        whole = slice(bounds[names[0]][0], bounds[names[-1]][1])
+        if value in DTYPES:
+            numbers = words if value == "ints" else block
+            numbers[whole] = list(chain.from_iterable(found[name] for name in names))
+        elif value is not None:
+            (words if isinstance(value, int) else block)[whole] = value
+    return block, words

@@ -12,31 +12,11 @@ from typing import Any
 
 from asyncsim.engine import environment
 from asyncsim.engine.environment import ROUNDING
-from asyncsim.fast.event_queue import ROW_SHIFT, push
-from asyncsim.fast.jit import kernel
-from asyncsim.fast.state import (
-    A_DEAD,
-    A_EARLY,
-    A_LIMITED,
-    A_LOST,
-    BATCH,
-    CALLBACK_HANDLED,
-    COLLECTION,
-    DELIVERY,
-    J_CALLBACK,
-    K_DUPLICATE,
-    K_LOSS,
-    MORE_HOURS,
-    MORE_NIGHTS,
-    NO_NIGHT,
-    PEOPLE,
-    RECORDED,
-    SYSTEM,
-    WINDOW_LIMIT,
-    RunState,
-)
-from asyncsim.fast.wait_kernels import act_soon, chance, finish, is_open, release, see_completion
-from asyncsim.fast.worker_kernels import book_lane, book_worker
+from asyncsim.fast import state
+from asyncsim.fast import wait_kernels as waits
+from asyncsim.fast.event_queue import book_lane, book_worker, push
+from asyncsim.fast.jit import inner_kernel, kernel
+from asyncsim.fast.state import ROW_SHIFT, RunState
 
 until_out = kernel(environment.until_out)
 refilled = kernel(environment.refilled)
@@ -46,7 +26,7 @@ until_token = kernel(environment.until_token)
 @kernel
 def is_admitted(s: RunState) -> bool:
     """Admit a delivery that arrives now, or refuse it."""
-    if s.finish_limit == WINDOW_LIMIT:
+    if s.finish_limit == state.WINDOW_LIMIT:
         oldest = s.admitted[s.admitted_at]  # of a ring
         if until_out(oldest, s.window_length, s.now) >= ROUNDING:
             return False
@@ -64,41 +44,40 @@ def is_admitted(s: RunState) -> bool:
 @kernel
 def send(s: RunState, w: int, attempt: int) -> None:
     """Send a callback, attempt by attempt, until one is not lost or all are."""
-    call, row = s.call_of[w], s.row_of[w]
-    while s.loss and chance(s, K_LOSS, call, row, attempt) < s.loss:
+    while s.loss and waits.chance(s, state.K_LOSS, w, attempt) < s.loss:
         s.deliveries[w] += 1
-        record_outcome(s, note(s, w, attempt, math.nan, 0), A_LOST)
+        record_outcome(s, note(s, w, attempt, math.nan, 0), state.A_LOST)
         attempt += 1
         if pauses_before(s, w, attempt):
             return
     delay = s.delay[attempt * s.waits + w] if s.delays_vary else s.delay[0]
-    dispatch(s, w, attempt, delay, 0)
-    if s.duplicates and chance(s, K_DUPLICATE, call, row, attempt) < s.duplicates:
-        dispatch(s, w, attempt, delay + s.duplicate_delay, 1)
+    deliver(s, w, attempt, delay, 0)
+    if s.duplicates and waits.chance(s, state.K_DUPLICATE, w, attempt) < s.duplicates:
+        deliver(s, w, attempt, delay + s.duplicate_delay, 1)
 
 
 @kernel
 def pauses_before(s: RunState, w: int, attempt: int) -> bool:
     """Pause before an attempt, or give up after the last; return false if it comes at once."""
     if attempt == s.attempts:
-        record_outcome(s, note(s, w, -1, math.nan, 0), A_DEAD)
+        record_outcome(s, note(s, w, -1, math.nan, 0), state.A_DEAD)
         return True
     pause = s.pause[attempt]
     if not pause:
         return False
     key = s.key_of[w] + (1 << ROW_SHIFT)
-    push(s, s.now + pause, SYSTEM, key, -1 - (attempt * s.waits + w))
+    push(s, s.now + pause, state.SYSTEM, key, -1 - (attempt * s.waits + w))
     return True
 
 
-@kernel
-def dispatch(s: RunState, w: int, attempt: int, delay: float, copy: int) -> None:
+@inner_kernel
+def deliver(s: RunState, w: int, attempt: int, delay: float, copy: int) -> None:
     """Schedule the arrival of a delivery."""
     s.deliveries[w] += 1
-    push(s, s.now + delay, DELIVERY, s.key_of[w], note(s, w, attempt, s.now + delay, copy))
+    push(s, s.now + delay, state.DELIVERY, s.key_of[w], note(s, w, attempt, s.now + delay, copy))
 
 
-@kernel
+@inner_kernel
 def note(s: RunState, w: int, attempt: int, arrives: float, copy: int) -> int:
     """Record a delivery; return its index."""
     d = s.deliveries_n
@@ -108,7 +87,7 @@ def note(s: RunState, w: int, attempt: int, arrives: float, copy: int) -> int:
     return int(d)
 
 
-@kernel
+@inner_kernel
 def record_outcome(s: RunState, d: int, answer: int) -> None:
     """Record the outcome of a delivery."""
     s.answer[d] = answer
@@ -116,27 +95,27 @@ def record_outcome(s: RunState, d: int, answer: int) -> None:
     s.settled_n += 1
 
 
-@kernel
+@inner_kernel
 def delivery_arrives(s: RunState, d: int) -> None:
     """Book a worker for a callback that has arrived, if the rate limit admits it."""
     if s.finish_limit and not is_admitted(s):
-        record_outcome(s, d, A_LIMITED)
+        record_outcome(s, d, state.A_LIMITED)
         try_again(s, d)
         return
     if not s.callback_work:
         delivery_handled(s, d)
         return
-    handled = book_worker(s, J_CALLBACK, s.now, s.callback_work) + s.callback_work
-    push(s, handled, CALLBACK_HANDLED, s.key_of[s.delivered[d]], d)
+    handled = book_worker(s, state.J_CALLBACK, s.now, s.callback_work) + s.callback_work
+    push(s, handled, state.CALLBACK_HANDLED, s.key_of[s.delivered[d]], d)
 
 
 @kernel
 def delivery_handled(s: RunState, d: int) -> None:
     """Finish the wait by its callback; try again if it came too early."""
     s.handled[d] = s.now
-    answer = finish(s, s.delivered[d])
+    answer = waits.finish(s, s.delivered[d])
     record_outcome(s, d, answer)
-    if answer == A_EARLY:
+    if answer == state.A_EARLY:
         try_again(s, d)
 
 
@@ -146,14 +125,6 @@ def try_again(s: RunState, d: int) -> None:
     w, attempt = s.delivered[d], s.attempt[d] + 1
     if not s.is_copy[d] and not pauses_before(s, w, attempt):
         send(s, w, attempt)
-
-
-@kernel
-def when_worked(s: RunState, desk: int, duration: float) -> float:
-    """Return when the team member who is free first completes a task submitted now."""
-    ready = open_seconds(s, desk)
-    ended = book_lane(s.free_at, s.lanes_at[desk], s.lanes_n[desk], ready, duration)
-    return max(instant_of(s, desk, ended), s.now)
 
 
 @kernel
@@ -171,178 +142,161 @@ def last_before(field: Any, base: int, number: int, value: float, inclusive: boo
 
 
 @kernel
-def open_seconds(s: RunState, desk: int) -> float:
-    """Return how long the office has been open until now."""
-    base, number = s.nights_at[desk], s.nights_n[desk]
-    if s.closes[base + number - 1] < s.now:
-        s.status, s.where = MORE_HOURS, desk
-        return 0.0
-    k = last_before(s.opens, base, number, s.now, True)
-    if k < 0:
-        return 0.0
-    k += base
-    return float(s.open_before[k] + min(s.now, s.closes[k]) - s.opens[k])
+def when_worked(s: RunState, system: int, duration: float) -> float:
+    """Return when the team member who is free first completes a task submitted now.
 
-
-@kernel
-def instant_of(s: RunState, desk: int, seconds: float) -> float:
-    """Return the first instant by which the office has been open that long."""
-    base, number = s.nights_at[desk], s.nights_n[desk]
+    Lanes are booked in seconds for which the office has been open.
+    """
+    base, number = s.nights_at[system], s.nights_n[system]
     last = base + number - 1
-    if s.open_before[last] + s.closes[last] - s.opens[last] < seconds:
-        s.status, s.where = MORE_HOURS, desk
-        return 0.0
-    k = base + max(last_before(s.open_before, base, number, seconds, False), 0)
-    return float(s.opens[k] + (seconds - s.open_before[k]))
+    ready, ended = 0.0, math.inf
+    if s.closes[last] >= s.now:
+        k = base + last_before(s.opens, base, number, s.now, True)
+        if k >= base:
+            ready = s.open_before[k] + min(s.now, s.closes[k]) - s.opens[k]
+        ended = book_lane(s.free_at, s.lanes_at[system], s.lanes_n[system], ready, duration)
+    if s.open_before[last] + s.closes[last] - s.opens[last] < ended:
+        s.status, s.where = state.MORE_HOURS, system
+        return float(s.now)
+    k = base + max(last_before(s.open_before, base, number, ended, False), 0)
+    return max(float(s.opens[k] + (ended - s.open_before[k])), float(s.now))
 
 
 @kernel
-def submit(s: RunState, w: int, desk: int) -> None:
+def submit(s: RunState, w: int, system: int) -> None:
     """Put an item into the queue of a system, and wake it if it was idle."""
-    place = s.tray_at[desk] + s.tray_tail[desk]
-    s.tray_tail[desk] += 1
-    s.tray[place] = w
+    place = s.queue_at[system] + s.queue_tail[system]
+    s.queue_tail[system] += 1
+    s.queue[place] = w
     s.submitted[place] = s.now
-    if s.desk_kind[desk] == BATCH:
-        s.at_desk[w] = desk
-    if s.idle[desk]:
-        s.idle[desk] = 0
-        act_soon(s, s.waits + desk)
+    if s.system_kind[system] == state.BATCH:
+        s.in_batch[w] = system
+    if s.idle[system]:
+        s.idle[system] = 0
+        waits.act_soon(s, s.waits + system)
 
 
 @kernel
-def wake_up(s: RunState, desk: int) -> None:
-    """Serve the items in the queue of a system."""
-    if s.desk_kind[desk] == BATCH:
-        await_night(s, desk)
+def wake_up(s: RunState, system: int) -> None:
+    """Start work on the items in the queue of a system, and schedule their completion."""
+    if s.system_kind[system] == state.BATCH:
+        await_night(s, system)
         return
-    while s.tray_head[desk] < s.tray_tail[desk]:
-        w = s.tray[s.tray_at[desk] + s.tray_head[desk]]
-        s.tray_head[desk] += 1
-        take_on(s, w, desk)
-    s.idle[desk] = 1
+    while s.queue_head[system] < s.queue_tail[system]:
+        w = s.queue[s.queue_at[system] + s.queue_head[system]]
+        s.queue_head[system] += 1
+        kind, lanes = s.system_kind[system], s.lanes_n[system]
+        if kind == state.RECORDED:
+            at = max(s.completion[s.nights_at[system] + s.row_of[w]], s.now)
+        elif kind == state.PEOPLE:
+            at = when_worked(s, system, item_time(s, w, system))
+        elif lanes:
+            at = book_lane(s.free_at, s.lanes_at[system], lanes, s.now, item_time(s, w, system))
+        else:
+            at = s.now + item_time(s, w, system)
+        complete_at(s, w, system, at)
+    s.idle[system] = 1
 
 
 @kernel
-def take_on(s: RunState, w: int, desk: int) -> None:
-    """Start work on an item, and schedule its completion."""
-    kind, lanes = s.desk_kind[desk], s.lanes_n[desk]
-    if kind == RECORDED:
-        at = max(s.completion[s.nights_at[desk] + s.row_of[w]], s.now)
-    elif kind == PEOPLE:
-        at = when_worked(s, desk, item_time(s, w, desk))
-    elif lanes:
-        at = book_lane(s.free_at, s.lanes_at[desk], lanes, s.now, item_time(s, w, desk))
-    else:
-        at = s.now + item_time(s, w, desk)
-    complete_at(s, w, desk, at)
-
-
-@kernel
-def complete_at(s: RunState, w: int, desk: int, at: float) -> None:
+def complete_at(s: RunState, w: int, system: int, at: float) -> None:
     """Schedule the completion of an item; ties go by instance, then step."""
     s.not_before[w] = at
-    push(s, at, SYSTEM, s.key_of[w] + (1 << ROW_SHIFT), desk * s.waits + w)
+    push(s, at, state.SYSTEM, s.key_of[w] + (1 << ROW_SHIFT), system * s.waits + w)
 
 
 @kernel
-def item_time(s: RunState, w: int, desk: int) -> float:
+def item_time(s: RunState, w: int, system: int) -> float:
     """Return how long a system works on an item."""
-    return float(s.external[s.times_at[s.call_of[w]] + s.link[desk] * s.n + s.row_of[w]])
+    return float(s.external[s.times_at[s.call_of[w]] + s.link[system] * s.n + s.row_of[w]])
 
 
 @kernel
-def item_done(s: RunState, w: int, desk: int) -> None:
-    """Pass an item on to the next link, or complete it."""
-    if s.successor[desk] >= 0:
-        submit(s, w, s.successor[desk])
-        return
-    s.completed[w] = s.visible_from[w] = s.now
-    if s.notify:
-        send(s, w, 0)
-    if is_open(s, w):
-        if s.checks_are_free:
-            see_completion(s, w)
-        release(s, w)
-
-
-@kernel
-def await_night(s: RunState, desk: int) -> None:
+def await_night(s: RunState, system: int) -> None:
     """Schedule the first night whose cut-off is not before the oldest item of a batch."""
-    oldest = s.submitted[s.tray_at[desk] + s.tray_head[desk]]
-    night, nights, base = s.next_night[desk], s.nights_n[desk], s.nights_at[desk]
+    oldest = s.submitted[s.queue_at[system] + s.queue_head[system]]
+    night, nights, base = s.next_night[system], s.nights_n[system], s.nights_at[system]
     while night < nights and s.cut_off[base + night] < oldest:
         night += 1
     if night == nights:
-        s.status = NO_NIGHT if s.exhausted[desk] else MORE_NIGHTS
-        s.where = desk
+        s.status = state.NO_NIGHT if s.exhausted[system] else state.MORE_NIGHTS
+        s.where = system
         return
-    s.next_night[desk] = night + 1
-    s.tonight[desk] = base + night
-    s.collected_at[desk] = s.collects_at[desk]
-    s.collects_at[desk] = max(s.night_start[base + night], s.now)
-    push(s, s.collects_at[desk], COLLECTION, desk + 1, desk)
+    s.next_night[system] = night + 1
+    s.tonight[system] = base + night
+    s.collected_at[system] = s.collects_at[system]
+    s.collects_at[system] = max(s.night_start[base + night], s.now)
+    push(s, s.collects_at[system], state.COLLECTION, system + 1, system)
 
 
 @kernel
-def first_left_over(s: RunState, desk: int) -> int:
+def first_left_over(s: RunState, system: int) -> int:
     """Return the first queued item of a batch that tonight's run leaves for another night."""
-    night, head, tray = s.tonight[desk], s.tray_head[desk], s.tray_at[desk]
+    night, head, queue = s.tonight[system], s.queue_head[system], s.queue_at[system]
     if s.skipped[night]:
         return int(head)
-    after = min(s.tray_tail[desk], head + s.most_items[desk])
-    while after > head and s.submitted[tray + after - 1] > s.cut_off[night]:
+    after = min(s.queue_tail[system], head + s.most_items[system])
+    while after > head and s.submitted[queue + after - 1] > s.cut_off[night]:
         after -= 1
     if s.breaks[night] < 0.0:
         return int(after)
-    return int(head if s.at_end[desk] else head + int(s.breaks[night] * (after - head)))
+    return int(head if s.at_end[system] else head + int(s.breaks[night] * (after - head)))
 
 
 @kernel
-def collect(s: RunState, desk: int) -> None:
+def collect(s: RunState, system: int) -> None:
     """Process the items of a batch that were submitted by the cut-off."""
-    night, head, tray = s.tonight[desk], s.tray_head[desk], s.tray_at[desk]
-    lanes_at, lanes = s.lanes_at[desk], s.lanes_n[desk]
+    night, head, queue = s.tonight[system], s.queue_head[system], s.queue_at[system]
+    lanes_at, lanes = s.lanes_at[system], s.lanes_n[system]
     for k in range(lanes_at, lanes_at + lanes):
         s.free_at[k] = s.now
-    until, taken, last = first_left_over(s, desk), head, s.now
+    until, taken, last = first_left_over(s, system), head, s.now
     while taken < until and s.free_at[lanes_at] < s.night_end[night]:
-        w = s.tray[tray + taken]
-        ended = book_lane(s.free_at, lanes_at, lanes, s.now, item_time(s, w, desk))
+        w = s.queue[queue + taken]
+        ended = book_lane(s.free_at, lanes_at, lanes, s.now, item_time(s, w, system))
         last = max(last, ended)
-        s.at_desk[w] = -1
-        if not s.at_end[desk]:
-            complete_at(s, w, desk, ended)
+        s.in_batch[w] = -1
+        if not s.at_end[system]:
+            complete_at(s, w, system, ended)
         taken += 1
-    if s.at_end[desk]:
+    if s.at_end[system]:
         for k in range(head, taken):
-            complete_at(s, s.tray[tray + k], desk, last)
-    s.tray_head[desk] = taken
-    s.remaining[desk] = taken - head
+            complete_at(s, s.queue[queue + k], system, last)
+    s.queue_head[system] = taken
+    s.remaining[system] = taken - head
     if taken == head:
-        look_again(s, desk)
+        look_again(s, system)
 
 
 @kernel
-def look_again(s: RunState, desk: int) -> None:
+def look_again(s: RunState, system: int) -> None:
     """Schedule the next run of a batch, or mark it idle."""
-    if s.tray_head[desk] < s.tray_tail[desk]:
-        act_soon(s, s.waits + desk)
+    if s.queue_head[system] < s.queue_tail[system]:
+        waits.act_soon(s, s.waits + system)
     else:
-        s.idle[desk] = 1
+        s.idle[system] = 1
 
 
-@kernel
+@inner_kernel
 def system_event(s: RunState, payload: int) -> None:
-    """Complete an item, or send a callback again."""
+    """Complete an item, or pass it on to the next link; or send a callback again."""
     if payload < 0:
         again = -1 - payload
         send(s, again % s.waits, again // s.waits)
         return
-    desk = 0 if payload < s.waits else payload // s.waits
-    w = payload - desk * s.waits
-    item_done(s, w, desk)
-    if s.desk_kind[desk] == BATCH:
-        s.remaining[desk] -= 1
-        if not s.remaining[desk]:
-            look_again(s, desk)
+    system = 0 if payload < s.waits else payload // s.waits
+    w = payload - system * s.waits
+    if s.successor[system] >= 0:
+        submit(s, w, s.successor[system])
+    else:
+        s.completed[w] = s.visible_from[w] = s.now
+        if s.notify:
+            send(s, w, 0)
+        if s.state[w] == state.ARMED:
+            if s.checks_are_free:
+                waits.see_completion(s, w)
+            waits.release(s, w)
+    if s.system_kind[system] == state.BATCH:
+        s.remaining[system] -= 1
+        if not s.remaining[system]:
+            look_again(s, system)

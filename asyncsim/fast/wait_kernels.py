@@ -2,8 +2,15 @@
 
 The rules are those of `asyncsim.engine.waits`, the schedules of checks those of
 `asyncsim.model.strategies`. A wait that ends pushes the node where its process goes on onto the
-stack of `asyncsim.fast.event_loop.walk`. Checks that cost no work are counted, not played: on a
-grid, ``⌈(completed - anchor) / interval⌉`` of them, as in `asyncsim.engine.contexts`.
+stack of `asyncsim.fast.event_loop.walk`.
+
+* Checks that cost no work are counted, not played: on a grid,
+  ``⌈(completed - anchor) / interval⌉`` of them, as in `asyncsim.engine.contexts`.
+* Checks picked up before the work can be complete see nothing. When such a check is due its worker
+  is booked, and the next check of the same wait takes its place in the queue, without an event for
+  its end; nothing else of the run changes. Checks of a fixed interval keep their cyclic order, so
+  their lane is a ring that turns at almost the speed of memory. A check with jitter, which the heap
+  holds, is replaced by the next one in one pass.
 """
 
 from __future__ import annotations
@@ -12,51 +19,20 @@ import math
 from typing import Any
 
 from asyncsim.engine.environment import NO_LENGTH
-from asyncsim.fast.event_queue import KIND_SHIFT, push
-from asyncsim.fast.jit import kernel, unsigned
-from asyncsim.fast.state import (
-    A_ACCEPTED_DUPLICATE,
-    A_ACCEPTED_LATE,
-    A_BUFFERED,
-    A_DUPLICATE,
-    A_EARLY,
-    A_FINISHED,
-    A_IGNORED_EARLY,
-    A_LATE,
-    ACCEPT,
-    ARMED,
-    BUFFER,
-    CALLED,
-    CANCELLED,
-    CHECK_DUE,
-    CHECK_ENDED,
-    DECORRELATED,
-    FINISHED,
-    FROM_CLOCK,
-    FROM_RANDOM,
-    FULL,
-    GAVE_UP,
-    HELD,
-    HOLDS_LINE,
-    J_CHECK,
-    K_JITTER,
-    K_PHASE,
-    LAST_LOOK,
-    MORE_INTERVALS,
-    MORE_ROOM,
-    NO_JITTER,
-    NO_LINE,
-    NOT_FINITE,
-    POLLS,
-    REJECT,
-    RELEASED,
-    RESUMED,
-    STEP_CANCELLED,
-    STEP_GAVE_UP,
-    STEP_TIMED_OUT,
-    RunState,
+from asyncsim.fast import state
+from asyncsim.fast.event_queue import (
+    book_worker,
+    count_moments,
+    drop_from_heap,
+    drop_head,
+    join_queue,
+    push,
+    sink,
+    take_first,
+    turn_bins,
 )
-from asyncsim.fast.worker_kernels import book_worker
+from asyncsim.fast.jit import inner_kernel, kernel, unsigned
+from asyncsim.fast.state import ARMED, CHECK_DUE, CHECK_ENDED, J_CHECK, KIND_SHIFT, RunState
 from asyncsim.model import specifications
 
 grid_index = kernel(specifications.grid_index)
@@ -65,13 +41,7 @@ BY_ROW, BY_PLACE = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03
 FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
-@kernel
-def is_open(s: RunState, w: int) -> bool:
-    """Return whether a wait is armed."""
-    return bool(s.state[w] == ARMED)
-
-
-@kernel
+@inner_kernel
 def count_open(s: RunState, change: int) -> None:
     """Count a wait that opens or closes."""
     s.open_seconds += s.open_count * (s.now - s.last_change)
@@ -79,28 +49,23 @@ def count_open(s: RunState, change: int) -> None:
     s.open_count += change
 
 
-@kernel
-def close(s: RunState, w: int, state: int) -> None:
-    """Close an armed wait."""
-    s.state[w] = state
+@inner_kernel
+def close(s: RunState, w: int, outcome: int) -> None:
+    """Close an armed wait, count its skipped checks, and release its line."""
+    s.state[w] = outcome
     s.closed[w] = s.now
     s.visible_from[w] = -math.inf
     count_open(s, -1)
-
-
-@kernel
-def tidy_up(s: RunState, w: int) -> None:
-    """Count the skipped checks of a closed wait, and release its line."""
-    if s.checks_are_free:
-        count_skipped(s, w)
+    if s.checks_are_free and s.completed[w] == math.inf:
+        skip_checks(s, w, is_over(s, w))
     release(s, w)
 
 
-@kernel
+@inner_kernel
 def release(s: RunState, w: int) -> None:
     """Release the line of a wait, if it holds one."""
-    if s.line[w] == HELD:
-        s.line[w] = RELEASED
+    if s.line[w] == state.HELD:
+        s.line[w] = state.RELEASED
         act_soon(s, w)
 
 
@@ -108,17 +73,10 @@ def release(s: RunState, w: int) -> None:
 def act_soon(s: RunState, what: int) -> None:
     """Schedule a released line, or a system (`s.waits` + its index), after the present event."""
     if s.soon_tail - s.soon_head >= s.room:
-        s.status = MORE_ROOM
+        s.status = state.MORE_ROOM
         return
     s.soon[s.soon_tail & (s.room - 1)] = what
     s.soon_tail += 1
-
-
-@kernel
-def leave(s: RunState, w: int, outcome: int) -> None:
-    """Record how and when an asynchronous step ended."""
-    s.left[w] = s.now
-    s.outcome[w] = outcome
 
 
 @kernel
@@ -128,137 +86,91 @@ def go_on(s: RunState, node: int) -> None:
     s.stack_n += 1
 
 
-@kernel
+@inner_kernel
 def resume(s: RunState, w: int) -> None:
-    """Resume the process after a finished wait."""
-    leave(s, w, RESUMED)
+    """Close a wait that is finished, and resume the process."""
+    close(s, w, state.FINISHED)
+    s.left[w], s.outcome[w] = s.now, state.RESUMED
     go_on(s, s.on_resumed[s.call_of[w]])
 
 
 @kernel
 def finish(s: RunState, w: int) -> int:
     """Finish a wait; the first finish resumes it. Return the outcome of the delivery."""
-    state = s.state[w]
-    if state == ARMED:
-        close(s, w, FINISHED)
-        tidy_up(s, w)
+    found = s.state[w]
+    if found == ARMED:
         resume(s, w)
-        return A_FINISHED
-    if state == CALLED:
-        if s.early == BUFFER:
-            if math.isnan(s.buffered[w]) or is_stale(s, s.buffered[w]):
+        return state.A_FINISHED
+    if found == state.CALLED:
+        if s.early == state.BUFFER:
+            if not s.now <= s.buffered[w] + s.buffer_for:  # none is buffered, or it is too old
                 s.buffered[w] = s.now
-            return A_BUFFERED
-        return A_EARLY if s.early == REJECT else A_IGNORED_EARLY
-    if state == FINISHED:
-        return A_ACCEPTED_DUPLICATE if s.duplicate == ACCEPT else A_DUPLICATE
-    return A_ACCEPTED_LATE if s.late == ACCEPT else A_LATE
+            return state.A_BUFFERED
+        return state.A_EARLY if s.early == state.REJECT else state.A_IGNORED_EARLY
+    if found == state.FINISHED:
+        accepts = s.duplicate == state.ACCEPT
+        return state.A_ACCEPTED_DUPLICATE if accepts else state.A_DUPLICATE
+    return state.A_ACCEPTED_LATE if s.late == state.ACCEPT else state.A_LATE
 
 
 @kernel
-def is_stale(s: RunState, kept_since: float) -> bool:
-    """Return whether a buffered finish is too old to be applied."""
-    return bool(s.now > kept_since + s.buffer_for)
-
-
-@kernel
-def expire(s: RunState, w: int, state: int) -> None:
+def expire(s: RunState, w: int, outcome: int) -> None:
     """Close a wait that times out or gives up, if it is still open."""
-    if is_open(s, w):
-        close(s, w, state)
-        tidy_up(s, w)
-        leave(s, w, STEP_GAVE_UP if state == GAVE_UP else STEP_TIMED_OUT)
+    if s.state[w] == ARMED:
+        close(s, w, outcome)
+        s.left[w] = s.now
+        s.outcome[w] = state.STEP_GAVE_UP if outcome == state.GAVE_UP else state.STEP_TIMED_OUT
         go_on(s, s.on_timeout[s.call_of[w]])
 
 
 @kernel
 def cancel(s: RunState, w: int) -> bool:
     """Cancel a wait; return false if it is over."""
-    if s.state[w] == CALLED:
-        s.state[w] = CANCELLED
-    elif s.state[w] == ARMED:
-        close(s, w, CANCELLED)
-    else:
-        return False
-    tidy_up(s, w)
-    return True
-
-
-@kernel
-def cancel_all(s: RunState, row: int) -> None:
-    """Cancel all waits of a failed instance."""
-    for call in range(s.calls):
-        w = call * s.n + row
-        if cancel(s, w):
-            leave(s, w, STEP_CANCELLED)
-
-
-@kernel
-def schedule_check(s: RunState, w: int) -> None:
-    """Schedule the next check of a wait."""
-    push(s, next_check(s, w), CHECK_DUE, s.key_of[w], w)
+    if s.state[w] == state.CALLED:
+        s.state[w] = state.CANCELLED
+        return True
+    if s.state[w] == ARMED:
+        close(s, w, state.CANCELLED)
+        return True
+    return False
 
 
 @kernel
 def check_due(s: RunState, payload: int) -> None:
     """Begin a check that is due, or release a line held for its maximum."""
-    if s.watch == HOLDS_LINE:
+    w = payload
+    if s.watch == state.HOLDS_LINE:
         w = payload % s.waits
         if s.holds[w] == payload // s.waits:
             release(s, w)
-    elif is_open(s, payload):
-        if s.checks_are_free:
-            s.checks[payload] += 1
-            s.seen[payload] += 1
-            finish(s, payload)
+    elif s.state[w] == ARMED:
+        if not s.poll_work and s.completed[w] > s.now and is_collected_now(s):
+            push(s, s.now, state.LAST_LOOK, s.key_of[w], w)
         else:
-            begin_check(s, payload)
+            check(s, w)
 
 
 @kernel
-def begin_check(s: RunState, w: int) -> None:
-    """Book a worker for a check, or answer it at once if it takes no time."""
+def check(s: RunState, w: int) -> None:
+    """Book a worker for a check, or answer it at once if it takes no time.
+
+    A released line answers with what it saw when released.
+    """
     if s.poll_work:
-        serve_check(s, w)
-    elif s.completed[w] > s.now and is_collected_now(s):
-        push(s, s.now, LAST_LOOK, s.key_of[w], w)
+        start = book_worker(s, J_CHECK, s.now, s.poll_work)
+        s.picked_up[w] = s.now if s.watch == state.HOLDS_LINE else start
+        push(s, start + s.poll_work, CHECK_ENDED, s.key_of[w], w)
     else:
         answered(s, w, s.completed[w] <= s.now)
 
 
 @kernel
-def serve_check(s: RunState, w: int) -> None:
-    """Book a worker for a check; a released line answers with what it saw when released."""
-    start = book_worker(s, J_CHECK, s.now, s.poll_work)
-    s.picked_up[w] = s.now if s.watch == HOLDS_LINE else start
-    push(s, start + s.poll_work, CHECK_ENDED, s.key_of[w], w)
-
-
-@kernel
 def is_collected_now(s: RunState) -> bool:
     """Return whether a batch collects at this instant what has been submitted."""
-    for desk in range(s.desks):
-        if s.now == s.collects_at[desk] or s.now == s.collected_at[desk]:
+    for system in range(s.systems):
+        if s.now == s.collects_at[system] or s.now == s.collected_at[system]:
             return True
     return False
-
-
-@kernel
-def check_ended(s: RunState, w: int) -> None:
-    """Handle the answer of a check when its worker is done."""
-    answered(s, w, s.completed[w] <= s.picked_up[w])
-
-
-@kernel
-def last_look(s: RunState, w: int) -> None:
-    """Check once more, after everything collected at this instant."""
-    if not s.checks_are_free:
-        answered(s, w, is_open(s, w) and s.completed[w] <= s.now)
-        return
-    s.checks[w] += 1
-    if is_open(s, w):  # else its first look was made before the wait was over
-        s.seen[w] += 1
-        finish(s, w)
 
 
 @kernel
@@ -268,34 +180,31 @@ def answered(s: RunState, w: int, seen: bool) -> None:
     s.checks[w] += 1
     if seen:
         s.seen[w] += 1
-        if is_open(s, w):
+        if s.state[w] == ARMED:
             finish(s, w)
-    if not is_open(s, w):
+    if s.state[w] != ARMED:
         return
-    if s.watch == HOLDS_LINE:
-        hold_next(s, w)
+    if s.watch == state.HOLDS_LINE:
+        s.urgent[s.urgent_n] = w
+        s.urgent_n += 1
     elif s.checks[w] == s.limit:
-        expire(s, w, GAVE_UP)
+        expire(s, w, state.GAVE_UP)
     else:
-        schedule_check(s, w)
+        push(s, next_check(s, w), CHECK_DUE, s.key_of[w], w)
 
 
-@kernel
-def hold_next(s: RunState, w: int) -> None:
-    """Open a connection for a wait before anything else happens."""
-    s.urgent[s.urgent_n] = w
-    s.urgent_n += 1
+# --- long polling ---------------------------------------------------------------------------------
 
 
 @kernel
 def hold_line(s: RunState, w: int) -> None:
     """Check, and hold the line until the work is complete."""
-    if not is_open(s, w):
+    if s.state[w] != ARMED:
         return
     if s.completed[w] <= s.now:
-        line_answers(s, w)
+        check(s, w)
         return
-    s.line[w] = HELD
+    s.line[w] = state.HELD
     s.held_since[w] = s.now
     s.holds[w] += 1
     push(s, s.now + s.interval, CHECK_DUE, s.key_of[w], s.holds[w] * s.waits + w)
@@ -304,34 +213,28 @@ def hold_line(s: RunState, w: int) -> None:
 @kernel
 def line_released(s: RunState, w: int) -> None:
     """Close a released line, and handle its answer."""
-    s.line[w] = NO_LINE
+    s.line[w] = state.NO_LINE
     s.line_seconds += s.now - s.held_since[w]
-    if is_open(s, w):
-        line_answers(s, w)
+    if s.state[w] == ARMED:
+        check(s, w)
     elif s.now - s.held_since[w] > NO_LENGTH:  # the line was cut
         answered(s, w, s.completed[w] <= s.now)
 
 
-@kernel
-def line_answers(s: RunState, w: int) -> None:
-    """Handle the answer of an open line."""
-    if s.poll_work:
-        serve_check(s, w)
-    else:
-        answered(s, w, s.completed[w] <= s.now)
+# --- schedules ------------------------------------------------------------------------------------
 
 
 @kernel
 def begin_schedule(s: RunState, w: int) -> None:
     """Set where the schedule of a wait begins."""
     s.last_check[w] = s.grid_start[w] = s.armed[w]
-    if s.watch != POLLS:
+    if s.watch != state.POLLS:
         s.slept[w], s.slept_k[w] = s.intervals[0], -1
         return
-    if s.anchor == FROM_CLOCK:
+    if s.anchor == state.FROM_CLOCK:
         s.grid_start[w] = 0.0
-    elif s.anchor == FROM_RANDOM:
-        phase = chance(s, K_PHASE, s.call_of[w], s.row_of[w], 0)
+    elif s.anchor == state.FROM_RANDOM:
+        phase = chance(s, state.K_PHASE, w, 0)
         s.grid_start[w] = s.armed[w] - phase * s.interval
     s.passed[w] = grid_index(s.grid_start[w], s.interval, s.armed[w]) - 1 - s.checks[w]
 
@@ -353,28 +256,22 @@ def next_point(s: RunState, w: int, after: float) -> int:
 def next_check(s: RunState, w: int) -> float:
     """Return when the next check of a wait is due."""
     last = s.last_check[w]
-    if s.watch == POLLS:
+    if s.watch == state.POLLS:
         k = next_point(s, w, last)
         due = s.grid_start[w] + k * s.interval
-        return float(due if s.jitter == 0.0 else due + jitter(s, w, k) * s.jitter)
+        return float(due if s.jitter == 0.0 else due + chance(s, state.K_JITTER, w, k) * s.jitter)
     k = s.checks[w]
-    if s.backoff_kind == NO_JITTER:
+    if s.backoff_kind == state.NO_JITTER:
         due = last + backoff(s, k)
-    elif s.backoff_kind == FULL:
-        due = last + jitter(s, w, k) * backoff(s, k)
-    elif s.backoff_kind == DECORRELATED:
+    elif s.backoff_kind == state.FULL:
+        due = last + chance(s, state.K_JITTER, w, k) * backoff(s, k)
+    elif s.backoff_kind == state.DECORRELATED:
         due = last + decorrelated(s, w, k)
     else:
-        due = last + (1 + jitter(s, w, k)) / 2 * backoff(s, k)
+        due = last + (1 + chance(s, state.K_JITTER, w, k)) / 2 * backoff(s, k)
     if not due < math.inf:
-        s.status = NOT_FINITE
+        s.status = state.NOT_FINITE
     return float(due)
-
-
-@kernel
-def jitter(s: RunState, w: int, k: int) -> float:
-    """Return the uniform number of the k-th check."""
-    return chance(s, K_JITTER, s.call_of[w], s.row_of[w], k)
 
 
 @kernel
@@ -382,7 +279,7 @@ def backoff(s: RunState, k: int) -> float:
     """Return the k-th interval before jitter."""
     last = s.intervals_n - 1
     if k > last and s.intervals_go_on:
-        s.status = MORE_INTERVALS
+        s.status = state.MORE_INTERVALS
     return float(s.intervals[min(k, last)])
 
 
@@ -391,10 +288,29 @@ def decorrelated(s: RunState, w: int, k: int) -> float:
     """Return the k-th interval of decorrelated jitter, which grows out of the ones before."""
     first, slept = s.intervals[0], s.slept[w]
     for j in range(s.slept_k[w] + 1, k + 1):
-        slept = min(s.cap, first + jitter(s, w, j) * (3 * slept - first))
+        slept = min(s.cap, first + chance(s, state.K_JITTER, w, j) * (3 * slept - first))
     s.slept_k[w] = k
     s.slept[w] = slept
     return float(slept)
+
+
+@kernel
+def mixed(z: Any) -> Any:
+    """Return 64 bits scrambled (the finaliser of SplitMix64; Steele, Lea & Flood 2014)."""
+    z = ((z ^ (z >> unsigned(30))) * FIRST) & MASK
+    z = ((z ^ (z >> unsigned(27))) * SECOND) & MASK
+    return z ^ (z >> unsigned(31))
+
+
+@kernel
+def chance(s: RunState, purpose: int, w: int, k: int) -> float:
+    """Return the k-th uniform number in [0, 1) of a wait, for one purpose."""
+    key = unsigned(s.chance_key[purpose * s.calls + s.call_of[w]]) & MASK
+    place = mixed((key + unsigned(s.row_of[w] + 1) * BY_ROW) & MASK)
+    return float((mixed((place + unsigned(k + 1) * BY_PLACE) & MASK) >> unsigned(11)) * 2.0**-53)
+
+
+# --- checks that cost no work ---------------------------------------------------------------------
 
 
 @kernel
@@ -403,7 +319,7 @@ def skip_checks(s: RunState, w: int, inclusive: bool) -> None:
     now = s.now
     s.checks[w] = 0
     begin_schedule(s, w)
-    if s.watch == POLLS and s.jitter == 0.0:
+    if s.watch == state.POLLS and s.jitter == 0.0:
         anchor, interval = s.grid_start[w], s.interval
         first = grid_index(anchor, interval, s.last_check[w])
         last = grid_index(anchor, interval, now)
@@ -429,32 +345,159 @@ def is_over(s: RunState, w: int) -> bool:
 
 
 @kernel
-def count_skipped(s: RunState, w: int) -> None:
-    """Count the checks of a wait until now, if its work is not complete."""
-    if s.completed[w] == math.inf and not math.isnan(s.armed[w]):
-        skip_checks(s, w, is_over(s, w))
-
-
-@kernel
 def see_completion(s: RunState, w: int) -> None:
     """Count the free checks before now, and schedule the one that sees completion."""
     skip_checks(s, w, False)
     at = next_check(s, w)
     again = at == s.now and is_over(s, w)
-    push(s, at, LAST_LOOK if again else CHECK_DUE, s.key_of[w], w)
+    push(s, at, state.LAST_LOOK if again else CHECK_DUE, s.key_of[w], w)
+
+
+# --- checks that see nothing ----------------------------------------------------------------------
 
 
 @kernel
-def mixed(z: Any) -> Any:
-    """Return 64 bits scrambled (the finaliser of SplitMix64; Steele, Lea & Flood 2014)."""
-    z = ((z ^ (z >> unsigned(30))) * FIRST) & MASK
-    z = ((z ^ (z >> unsigned(27))) * SECOND) & MASK
-    return z ^ (z >> unsigned(31))
+def is_blind(s: RunState, w: int, start: float, others: float) -> bool:
+    """Return whether a check picked up then cannot see completion.
+
+    `others` is the instant of the next event other than a check.
+    """
+    if s.visible_from[w] <= start or start + s.poll_work >= s.until or s.checks[w] + 1 == s.limit:
+        return False
+    batch = s.in_batch[w]
+    return bool(start < others or start < (s.not_before[w] if batch < 0 else s.collects_at[batch]))
 
 
 @kernel
-def chance(s: RunState, purpose: int, call: int, row: int, k: int) -> float:
-    """Return the k-th uniform number in [0, 1) of a wait, for one purpose."""
-    key = unsigned(s.chance_key[purpose * s.calls + call]) & MASK
-    place = mixed((key + unsigned(row + 1) * BY_ROW) & MASK)
-    return float((mixed((place + unsigned(k + 1) * BY_PLACE) & MASK) >> unsigned(11)) * 2.0**-53)
+def next_other(s: RunState) -> float:
+    """Return when the next event is due that neither begins nor ends a check.
+
+    Beginnings and ends of checks complete no work. The heap counts as other events.
+    """
+    at = s.lane_head[0]
+    for lane in range(1, state.LANES):
+        if lane != CHECK_DUE and lane != CHECK_ENDED and s.lane_head[lane] < at:
+            at = s.lane_head[lane]
+    return float(at)
+
+
+@kernel
+def look_ahead(s: RunState, lane: int) -> bool:
+    """Make the next check, or several, if they see nothing; return false if none was made."""
+    if lane and s.watch == state.POLLS:
+        full = s.lane_after[CHECK_DUE] - s.lane_first[CHECK_DUE] >= s.capacity
+        if not full and turn_ring(s):
+            return True
+    due = others = s.lane_head[lane]
+    if lane:
+        w = s.lane_payload[lane * s.capacity + (s.lane_first[lane] & (s.capacity - 1))]
+        others = next_other(s)
+    elif s.heap_key[0] >> KIND_SHIFT == CHECK_DUE:
+        w = s.heap_payload[0]
+    else:
+        return False
+    if not is_blind(s, w, max(due, s.free_at[s.free_first]), others):
+        return False
+    s.now = due
+    s.last_check[w] = book_worker(s, J_CHECK, due, s.poll_work) + s.poll_work
+    s.checks[w] += 1
+    again = next_check(s, w)
+    if s.scatters:
+        s.sequence += 1
+        sink(s, again, (CHECK_DUE << KIND_SHIFT) | s.key_of[w], s.sequence, w)
+        return True
+    if lane:
+        drop_head(s, lane)
+    else:  # it may fit into its lane again
+        drop_from_heap(s)
+    push(s, again, CHECK_DUE, s.key_of[w], w)
+    return True
+
+
+@kernel
+def turn_ring(s: RunState) -> bool:
+    """Make checks on a grid as long as they see nothing; return false if none was made.
+
+    All of them take the same time, so few numbers count them until a moment of one falls into
+    another bin. Polling spends its time in this loop, so what it needs is kept in local variables,
+    and indices are unsigned, which saves a test for negative ones.
+    """
+    t, payload, free_at, ends = s.lane_t, s.lane_payload, s.free_at, s.bin_ends
+    visible_from, checks, grid_start, passed = s.visible_from, s.checks, s.grid_start, s.passed
+    others, interval, work, limit = next_other(s), s.interval, s.poll_work, s.limit
+    due_before = min(others, s.lane_head[CHECK_ENDED])
+    bound = min(due_before, s.until - 2 * work)
+    lane, mask, row = CHECK_DUE * s.capacity, s.capacity - 1, J_CHECK * state.MOMENTS
+    first, after = s.lane_first[CHECK_DUE], s.lane_after[CHECK_DUE]
+    began, counted, latest = first, first, t[lane + ((after - 1) & mask)]
+    worker, last_worker, waited, left = s.free_first, s.workers - 1, 0.0, 0.0
+    all_free = free_at[worker - 1 if worker else last_worker]
+    bin_queued, bin_started, bin_ended = ends[row], ends[row + 1], ends[row + 2]
+    while first < after:
+        place = unsigned(lane + (first & mask))
+        due, w = t[place], unsigned(payload[place])
+        start, k = max(due, free_at[unsigned(worker)]), checks[w] + 1
+        end = start + work
+        if (visible_from[w] <= start or k == limit) or (
+            start >= bound and (due >= due_before or not is_blind(s, payload[place], start, others))
+        ):
+            break
+        if start > due:
+            join_queue(s, due, start)
+            waited += start - due
+        if end >= all_free:  # mostly: those who are at work on something longer are passed
+            free_at[unsigned(worker)] = all_free = end
+            worker = worker + 1 if worker < last_worker else 0
+        else:
+            worker = take_first(free_at, worker, last_worker, end)
+        if end >= bin_queued and (due >= bin_queued or start >= bin_started or end >= bin_ended):
+            count_checks(s, first - counted, waited - (start - due), left)
+            counted, waited, left = first, start - due, 0.0
+            turn_bins(s, row, due, start, end)
+            bin_queued, bin_started, bin_ended = ends[row], ends[row + 1], ends[row + 2]
+            if s.status != state.OK:
+                break
+        left += bin_queued - due
+        s.now, checks[w] = due, k
+        again = grid_start[w] + (k + 1 + passed[w]) * interval
+        if again <= end:
+            again = grid_start[w] + next_point(s, payload[place], end) * interval
+        if again > latest:
+            to = unsigned(lane + (after & mask))
+            t[to], payload[to] = again, w
+            latest, after = again, after + 1
+        else:
+            after = move_forward(s, first, after, again, payload[place])
+            others, due_before, bound = (
+                min(others, s.lane_head[0]),
+                min(due_before, s.lane_head[0]),
+                min(bound, s.lane_head[0]),
+            )
+        first += 1
+    count_checks(s, first - counted, waited, left)
+    s.free_first, s.lane_first[CHECK_DUE], s.lane_after[CHECK_DUE] = worker, first, after
+    s.lane_head[CHECK_DUE] = t[lane + (first & mask)] if first < after else math.inf
+    return bool(first > began)
+
+
+@kernel
+def move_forward(s: RunState, first: int, after: int, at: float, w: int) -> int:
+    """Schedule a check that is due before the last one in the ring; return where the ring ends."""
+    s.lane_first[CHECK_DUE], s.lane_after[CHECK_DUE] = first, after
+    push(s, at, CHECK_DUE, s.key_of[w], w)
+    return int(s.lane_after[CHECK_DUE])
+
+
+@kernel
+def count_checks(s: RunState, made: int, waited: float, left: float) -> None:
+    """Count checks whose moments fell into the present bins.
+
+    `waited` is how long they waited for a worker, `left` what was left of the bin when each was
+    queued, both added up; what was left when they were started and ended follows from that.
+    """
+    s.busy[J_CHECK] += made * s.poll_work
+    s.queueing[J_CHECK] += waited
+    row = J_CHECK * state.MOMENTS
+    started = left - waited + made * (s.bin_ends[row + 1] - s.bin_ends[row])
+    ended = started + made * (s.bin_ends[row + 2] - s.bin_ends[row + 1] - s.poll_work)
+    count_moments(s, J_CHECK, made, left, started, ended)

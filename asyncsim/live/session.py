@@ -19,8 +19,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 
-from asyncsim.engine import invariants
-from asyncsim.engine.result import INSTANCE_OUTCOMES, Outcome
+from asyncsim.engine.result import INSTANCE_OUTCOMES, Outcome, check_invariants
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import record_of
 from asyncsim.engine.waits import Answer, State, Wait
@@ -456,7 +455,7 @@ class Session:
             simulation = self.lane(strategy)
             record = record_of(simulation)
             if not simulation.retried:
-                invariants.check(record, self.scenario)
+                check_invariants(record, self.scenario)
             if simulation is self._main:
                 finishes = self._simulation.journal.finishes_without_effect()
                 record = with_rejected_finishes(record, finishes)

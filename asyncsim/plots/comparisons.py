@@ -28,9 +28,7 @@ MOST_POINTS = 2000
 
 
 def latency_distribution(
-    latencies: Mapping[str, Floats],
-    ax: Axes | None = None,
-    out_of: Mapping[str, int] | None = None,
+    latencies: Mapping[str, Floats], ax: Axes | None = None, out_of: Mapping[str, int] | None = None
 ) -> Axes:
     """Draw the share of waits that resumed within a time, one line per strategy.
 

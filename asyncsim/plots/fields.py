@@ -151,10 +151,7 @@ def spread_out(ax: Axes, table: pd.DataFrame, scale: str) -> Axes:
 
 
 def cumulative_mean(
-    table: pd.DataFrame,
-    ylabel: str,
-    reached: int | None = None,
-    ax: Axes | None = None,
+    table: pd.DataFrame, ylabel: str, reached: int | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draw the mean of the first n replications with its interval, over n.
 

@@ -46,9 +46,7 @@ class BaseWidget(anywidget.AnyWidget):
         except RuntimeError:  # as in a script
             loop = None
         self._throttle = Throttle(self.refresh, loop)
-        self.on_msg(
-            lambda _, message, __: self._throttle.call(lambda: self.on_message(message)),
-        )
+        self.on_msg(lambda _, message, __: self._throttle.call(lambda: self.on_message(message)))
 
     def refresh(self) -> None:
         """Send the current state to the page."""

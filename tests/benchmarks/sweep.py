@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from scenario_r import CALLBACK, scenario_r
 
 import asyncsim as sim
-from asyncsim.engine import invariants
 from asyncsim.engine.metrics import compute_metrics
+from asyncsim.engine.result import check_invariants
 from asyncsim.fast.compiled import play_compiled
 from asyncsim.fast.jit import can_compile
 from asyncsim.model.scenario import changed
@@ -53,7 +53,7 @@ def in_parts(scenario: sim.Scenario, replications: int, watch: Stopwatch) -> Non
         draws = watch("random numbers", lambda: scenario.draw(0, replication))  # noqa: B023
         draws = watch("random numbers", lambda: draws.completed_for(scenario))  # noqa: B023
         record = watch(ALONE, lambda: play_compiled(scenario, CALLBACK.strategy, draws, None, 60.0))  # noqa: B023
-        watch("laws", lambda: invariants.check(record, scenario))  # noqa: B023
+        watch("laws", lambda: check_invariants(record, scenario))  # noqa: B023
         watch("figures", lambda: compute_metrics(record, scenario))  # noqa: B023
 
 

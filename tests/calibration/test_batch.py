@@ -9,8 +9,8 @@ from thorough import times
 import asyncsim as sim
 from asyncsim.calibration.batch import fit_batch
 from asyncsim.calibration.batch_detection import find_batch
+from asyncsim.calibration.findings import Settings
 from asyncsim.calibration.log_reader import read_log
-from asyncsim.calibration.settings import Settings
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from asyncsim.calibration.settings import Settings
+from asyncsim.calibration.findings import Settings
 from asyncsim.calibration.work_times import busiest, fit_server
 
 

@@ -40,7 +40,7 @@ def test_more_bins_than_guessed(growths):
     wait = [sim.AsyncStep("w", "out", timeout=14 * 86400.0, on_timeout="continue")]
     waiting = scenario(sim.OnlineService("60d", lanes=None), wait, poll_work=1.0)
     assert_same(*play_both(waiting, sim.Polling("1h")))
-    assert set(growths) == {compiled.at.MORE_BINS}
+    assert set(growths) == {compiled.state.MORE_BINS}
 
 
 @pytest.mark.slow
@@ -50,7 +50,7 @@ def test_more_nights_than_guessed(growths):
     assert_same(*play_both(scenario(yearly), sim.Callback()))
     daily = sim.NightlyBatch("22:00", 1.0, max_items=1)
     assert_same(*play_both(scenario(daily), sim.Callback()))
-    assert set(growths) == {compiled.at.MORE_NIGHTS}
+    assert set(growths) == {compiled.state.MORE_NIGHTS}
 
 
 def test_a_batch_that_runs_every_minute_has_nights_for_years(growths):
@@ -58,20 +58,20 @@ def test_a_batch_that_runs_every_minute_has_nights_for_years(growths):
     every_minute = sim.NightlyBatch("* * * * *", 1.0)
     later = [sim.Step("s", "12d"), sim.AsyncStep("w", "out")]
     assert_same(*play_both(scenario(every_minute, later), sim.Callback()))
-    assert compiled.at.MORE_NIGHTS in growths
+    assert compiled.state.MORE_NIGHTS in growths
 
 
 def test_more_working_hours_than_guessed(growths):
     """Each task is 100 hours of work for one person."""
     assert_same(*play_both(scenario(sim.People(1, "100h")), sim.Polling("1h")))
-    assert set(growths) == {compiled.at.MORE_HOURS}
+    assert set(growths) == {compiled.state.MORE_HOURS}
 
 
 def test_more_intervals_than_guessed(growths):
     """A backoff that grows by a millionth each time makes more checks than were laid out."""
     slow = sim.Backoff(10.0, 1.000001, None)
     assert_same(*play_both(scenario(sim.OnlineService("1d", lanes=None), poll_work=0.001), slow))
-    assert set(growths) == {compiled.at.MORE_INTERVALS}
+    assert set(growths) == {compiled.state.MORE_INTERVALS}
 
 
 def test_more_events_than_guessed(growths, monkeypatch):
@@ -87,7 +87,7 @@ def test_more_events_than_guessed(growths, monkeypatch):
     for strategy in (sim.Polling(60, jitter=30), sim.Polling(60, "random"), sim.LongPolling(30)):
         busy = scenario(sim.OnlineService(sim.exponential("10min"), lanes=None), poll_work=2.0)
         assert_same(*play_both(busy, strategy))
-    assert set(growths) == {compiled.at.MORE_ROOM}
+    assert set(growths) == {compiled.state.MORE_ROOM}
 
 
 def test_the_load_is_kept_to_the_end_although_nobody_worked_after_the_first_days():
@@ -137,7 +137,7 @@ def test_what_has_no_end_is_the_same_error(engine, system, strategy, error, mess
 
 
 def test_every_field_is_laid_out_under_its_own_name(monkeypatch):
-    """A field that the world does not have is a mistake, not a guess."""
+    """A field that the state does not have is a mistake, not a guess."""
     monkeypatch.setattr(Builder, "_waits", lambda builder: {"no_such_field": 1})
     with pytest.raises(AssertionError, match="no_such_field"):
         sim.simulate(scenario(), sim.Callback(), engine="compiled")

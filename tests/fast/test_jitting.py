@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from asyncsim.fast import jit
-from asyncsim.fast.layout import CheckedList
+from asyncsim.fast.state import CheckedList
 from asyncsim.platform import BOUNDSCHECK
 
 ROOT = Path(__file__).parents[2]

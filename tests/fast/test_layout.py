@@ -60,7 +60,7 @@ def test_auto_falls_back_to_simpy_and_says_so_once(caplog, monkeypatch):
         runs = [sim.simulate(SCENARIO, Patient(60)) for _ in range(3)]
     assert {run.engine for run in runs} == {"simpy"}
     assert [record.getMessage() for record in caplog.records] == [
-        "Patient: not built in, so SimPy plays it (slower, the same answer)"
+        "Patient: unknown to the compiled engine, so SimPy plays it (slower, the same answer)"
     ]
 
 

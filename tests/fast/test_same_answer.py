@@ -30,7 +30,7 @@ def assert_same(reference, compiled):
     assert (ours.longest_queue, ours.open_count) == (theirs.longest_queue, theirs.open_count)
     for what in ("end", "open_seconds", "connection_seconds"):
         np.testing.assert_allclose(getattr(ours, what), getattr(theirs, what), 1e-9, WITHIN, what)
-    # Added up in another order: floats of a run of months are good for a millionth (invariants.py)
+    # Added up in another order: floats of a run of months are good for a millionth
     pd.testing.assert_frame_equal(reference.server, compiled.server, rtol=1e-9, atol=1e-6)
     pd.testing.assert_frame_equal(reference.overhead, compiled.overhead, rtol=1e-6)
 

@@ -7,9 +7,9 @@ import pytest
 from plays import play, scenario_of
 
 import asyncsim as sim
-from asyncsim.engine import invariants
 from asyncsim.engine.environment import Job
-from asyncsim.engine.result import Outcome, StepOutcome, WaitOutcome
+from asyncsim.engine.graph import Graph
+from asyncsim.engine.result import Outcome, StepOutcome, WaitOutcome, check_invariants
 
 SCENARIO = scenario_of(
     [sim.Step("s", 3.0), sim.AsyncStep("w", "out", call_work=2.0), sim.Step("z", 1.0)],
@@ -23,14 +23,14 @@ SCENARIO = scenario_of(
 def record():
     """Return the record of a run that satisfies all invariants, to be tampered with."""
     run = play(sim.Polling(60), SCENARIO, external={"w": [100.0, 130.0, 1000.0]}, until=500.0)
-    invariants.check(run.record, SCENARIO)
+    check_invariants(run.record, SCENARIO)
     assert run.waits.outcome.tolist() == ["resumed", "resumed", "waiting"]
     return copy.deepcopy(run.record)
 
 
 def step(record, name):
     """Return the columns of a step."""
-    names = [node.name for node in invariants.Graph.of(SCENARIO.process).nodes]
+    names = [node.name for node in Graph.of(SCENARIO.process).nodes]
     return record.steps[names.index(name)]
 
 
@@ -133,7 +133,7 @@ def test_a_broken_invariant_is_an_error_that_names_it(record, breach):
     """A record that was tampered with is refused, with the invariant and its numbers."""
     breach(record)
     with pytest.raises(sim.EngineError, match=BREACHES[breach]):
-        invariants.check(record, SCENARIO)
+        check_invariants(record, SCENARIO)
 
 
 class TimeTraveller(sim.ExternalSystem):
