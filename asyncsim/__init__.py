@@ -13,15 +13,16 @@
 >>> comparison.strategies
 ['callback', 'polling 15 min']
 
-Begin with `Scenario`, `simulate` and `compare`; `live` starts a session whose steps are finished by
-serial number, `fit` reads a log, and `fewest_workers` and its neighbours answer a planner's
-questions. ARCHITECTURE.md shows the rooms of the package.
+Begin with `Scenario`, `explain`, `simulate` and `compare`; `live` starts a session whose steps are
+finished by serial number, `fit` reads a log, and `fewest_workers` and its neighbours answer a
+planner's questions. ARCHITECTURE.md shows the rooms of the package.
 """
 
 from importlib.metadata import version as _version
 
 from asyncsim.calibration.check import Check
 from asyncsim.calibration.fit import Fit, fit
+from asyncsim.capacity.explain import Explanation, explain
 from asyncsim.capacity.herd import HerdDrain, herd_drain
 from asyncsim.capacity.questions import (
     Capacity,
@@ -134,6 +135,7 @@ __all__ = [
     "Duration",
     "EngineError",
     "Expected",
+    "Explanation",
     "ExternalSystem",
     "FinishPolicy",
     "Fit",
@@ -184,6 +186,7 @@ __all__ = [
     "compare",
     "cost_presets",
     "empirical",
+    "explain",
     "explore",
     "exponential",
     "fewest_workers",

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import json
 import os
 import re
 import shlex
@@ -17,11 +18,15 @@ import pytest
 import asyncsim as sim
 from asyncsim.cli import commands as studies
 from asyncsim.cli.main import _parser, main
+from asyncsim.cli.new_file import SYSTEMS, new_scenario
 from asyncsim.cli.options import parse_strategy
 from asyncsim.engine.metrics import METRICS
+from asyncsim.model.arrivals import Poisson
 from asyncsim.model.examples import LOG, SCENARIO, example_files, readable_file
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.schema import json_schema
+from asyncsim.model.server import WorkflowServer
 from asyncsim.verification.experiments import all_experiments
 
 
@@ -476,7 +481,19 @@ def test_the_examples_of_the_help_are_valid(capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["compare", "run", "capacity", "serve", "fit", "verify", "examples"]
+    "command",
+    [
+        "compare",
+        "run",
+        "explain",
+        "capacity",
+        "serve",
+        "fit",
+        "verify",
+        "examples",
+        "new",
+        "schema",
+    ],
 )
 def test_the_help_of_a_command_has_an_example_and_defaults(command, monkeypatch):
     """A summary, one valid example, and the default of every option."""
@@ -492,7 +509,7 @@ def test_the_help_of_a_command_has_an_example_and_defaults(command, monkeypatch)
             assert "default" in option.help, option.dest
     if command in ("compare", "capacity"):
         assert all(name in text for name in METRICS)
-    if command not in ("fit", "verify", "examples"):
+    if command not in ("fit", "verify", "examples", "new", "schema"):
         assert all(repr(name) in text for name in PROFILES)
 
 
@@ -525,6 +542,7 @@ def test_every_command_can_be_limited_to_ascii(scenario_file, tmp_path, ascii_te
     played = [
         ("compare", scenario_file, "--replications", "2", "--strategy", lossy),
         ("run", scenario_file, "--strategy", lossy),
+        ("explain", scenario_file, "--strategy", lossy),
         ("capacity", scenario_file, "--target", "p95_latency <= 1h", "--replications", "2"),
         ("fit", log),
     ]
@@ -572,6 +590,48 @@ def test_unresumed_waits_are_in_the_output_itself(scenario_file, capsys):
     assert re.search(r"^mean_latency .* s, of resumed waits$", played, flags=re.MULTILINE)
     done = r"^mean_cycle_time .* s, of instances that are done$"
     assert re.search(done, played, flags=re.MULTILINE)
+
+
+def test_explain_reports_loads_and_reasons(scenario_file, capsys):
+    """Its first line is a sentence about the bottleneck."""
+    assert main(["explain", str(scenario_file), "--strategy", "polling 10min"]) == 0
+    shown = capsys.readouterr().out
+    assert "the largest load" in shown.splitlines()[1]
+    assert "offered load" in shown
+
+
+@pytest.mark.parametrize("kind", SYSTEMS)
+def test_a_new_file_is_a_valid_scenario_with_every_key(kind, tmp_path, capsys):
+    """Each key of its tables stands in it, with its meaning; nothing is overwritten."""
+    path = tmp_path / "mine.toml"
+    assert main(["new", str(path), "--kind", kind]) == 0
+    assert Scenario.load(path) == new_scenario(kind)
+    text = path.read_text(encoding="utf-8")
+    for cls in (WorkflowServer, Poisson, *map(type, new_scenario(kind).systems.values())):
+        for field in attrs.fields(cls):
+            if field.alias not in ("policy", "systems"):
+                assert re.search(rf"^(# )?{field.alias} =", text, flags=re.MULTILINE), field.alias
+    assert max(map(len, text.splitlines())) <= 100
+    assert main(["new", str(path), "--kind", kind]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main(["new", str(path), "--kind", kind, "--force"]) == 0
+
+
+def test_a_default_in_a_new_file_may_be_uncommented(tmp_path):
+    """What stands behind '#' is what holds without it."""
+    path = tmp_path / "mine.toml"
+    assert main(["new", str(path)]) == 0
+    text = re.sub(r"(?m)^# (\w+ = .)", r"\1", path.read_text(encoding="utf-8"))
+    path.write_text(text, encoding="utf-8")
+    assert Scenario.load(path) == new_scenario("nightly-batch")
+
+
+def test_the_schema_is_printed_or_written(tmp_path, capsys):
+    """As `json_schema` makes it."""
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == json_schema()
+    assert main(["schema", "--out", str(tmp_path / "one.json")]) == 0
+    assert json.loads((tmp_path / "one.json").read_text(encoding="utf-8")) == json_schema()
 
 
 def test_examples_are_written_ready_to_run(tmp_path, capsys):

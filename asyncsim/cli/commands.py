@@ -324,6 +324,7 @@ EXPLAIN = Command(
     'example:nightly_ledger --strategy "polling 15min anchor=random"',
     {**options.SCENARIO, **options.STRATEGY},
     options.DEFAULTS | {"strategy": "callback"},
+    profiles=True,
 )
 
 

@@ -76,8 +76,9 @@ def claims(
     unit
         Of costs.
     """
-    found = list(_losses(strategies, of))
-    lossy = {one.strategy for one in found}
+    losses = list(_losses(strategies, of))
+    lossy = {one.strategy for one in losses}
+    found: list[Claim | None] = []
     resumed = [label for label in strategies if label not in lossy]  # comparable latencies
     ends = _least_and_most("mean_latency", resumed, of)
     if ends:
@@ -90,7 +91,7 @@ def claims(
         if prices and of(metric, prices[2]).mean > of(metric, prices[0]).mean:
             found.append(_difference(metric, prices[0], prices[2], paired, unit))
             break
-    return found
+    return losses + [one for one in found if one is not None]
 
 
 def _losses(strategies: Sequence[str], of: Of) -> Iterator[Claim]:
@@ -113,9 +114,11 @@ def _least_and_most(metric: str, strategies: Sequence[str], of: Of) -> tuple[str
     return ordered[0], ordered[1], ordered[-1]
 
 
-def _difference(metric: str, one: str, other: str, paired: Paired, unit: str) -> Claim:
+def _difference(metric: str, one: str, other: str, paired: Paired, unit: str) -> Claim | None:
     """Return by how much less a metric is under one strategy, or that it does not differ."""
     gap = paired(metric, other, one)  # positive if `one` has less
+    if math.isnan(gap.half_width):
+        return None  # too few replications have both
 
     def words(value: float) -> str:
         return _number(metric, value, unit)
