@@ -67,7 +67,7 @@ class Notice:
 class External:
     """The time from arming to completion: distribution and mean, or why they are not known."""
 
-    law: Duration | None
+    distribution: Duration | None
     mean: float
     formula: str
     why: str
@@ -113,8 +113,8 @@ class Noticing:
         if call.arm == "before call" and call.call_work != Fixed(0.0):
             return evolve(none, why="the wait is armed before the call, whose queue it includes")
         if link.lanes is None:
-            law = link.item_time
-            return External(law, law.mean, "item time", "any number at once", poisson=True)
+            times = link.item_time
+            return External(times, times.mean, "item time", "any number at once", poisson=True)
         return self._queued(call, link, none)
 
     def _queued(self, call: AsyncStep, link: Service, none: External) -> External:
@@ -242,21 +242,21 @@ class Noticing:
     ) -> Notice:
         """Return checks by a schedule; each takes `poll` seconds of a worker."""
         if isinstance(schedule, Intervals):
-            if external.law is None:
-                return self._without_law(external)
+            if external.distribution is None:
+                return self._without_distribution(external)
 
             def gap(k: int) -> float:  # from the end of the check before
                 return schedule.interval(k) + (poll if k else 0.0)
 
-            found = closed_forms.checks_at_given_times(external.law, gap)
+            found = closed_forms.checks_at_given_times(external.distribution, gap)
             one = self._of_checks(found, poll, "checks at given times", "for any item time")
             return evolve(one, interval=schedule.first)
         if poll >= schedule.interval:
             return Notice(why="a check takes longer than the interval")
         if schedule.anchor == "arming" and external.even < MANY * schedule.interval:
-            if external.law is None:
-                return self._without_law(external)
-            found = closed_forms.polling_from_arming(external.law, schedule.interval)
+            if external.distribution is None:
+                return self._without_distribution(external)
+            found = closed_forms.polling_from_arming(external.distribution, schedule.interval)
             one = self._of_checks(found, poll, "grid from arming", "for any item time")
             return evolve(one, interval=schedule.interval)
         if reason := self._not_uniform(call, schedule, external, poll):
@@ -288,14 +288,14 @@ class Noticing:
             needs_worker=poll > 0,
         )
 
-    def _without_law(self, external: External) -> Notice:
+    def _without_distribution(self, external: External) -> Notice:
         return Notice(why=external.why if math.isnan(external.mean) else "only the mean is known")
 
     def _not_uniform(self, call: AsyncStep, grid: Grid, external: External, poll: float) -> str:
         """Return why completions do not fall evenly between the points of a grid."""
         if grid.anchor != "clock":
             return ""
-        if external.law is None:
+        if external.distribution is None:
             return "the batch starts by the clock, and so do the checks"
         if poll:
             return "the checks of all waits come at once"
@@ -309,12 +309,12 @@ class Noticing:
     def _held(self, seconds: float, external: External, poll: float) -> Notice:
         """Return requests held one after the other; each takes `poll` seconds of a worker."""
         found, busy = None, 0.0
-        if external.law is not None:
-            found, busy = _held_requests(external.law, seconds, poll)
+        if external.distribution is not None:
+            found, busy = _held_requests(external.distribution, seconds, poll)
             if found is None:
                 return Notice(why="the tail of the item time is too long for the sum")
-        if poll and external.law is None:
-            return self._without_law(external)
+        if poll and external.distribution is None:
+            return self._without_distribution(external)
         if busy > NEGLIGIBLE:
             return Notice(why="completions often come while an answer is handled")
         nan = math.nan
@@ -390,7 +390,7 @@ def _even_length(scenario: Scenario) -> float:
     return 0.0
 
 
-def _held_requests(law: Duration, seconds: float, poll: float) -> tuple[Expected | None, float]:
+def _held_requests(times: Duration, seconds: float, poll: float) -> tuple[Expected | None, float]:
     """Return what is expected of held requests, and the share that complete while one is handled.
 
     Request k is held from k (H + s) to k (H + s) + H: there are 1 + S(H) + S(H + s + H) + … of
@@ -399,9 +399,9 @@ def _held_requests(law: Duration, seconds: float, poll: float) -> tuple[Expected
     cycle, checks, busy, first, block = seconds + poll, 1.0, 0.0, 0, 4096
     while first < closed_forms.MOST_TERMS:
         begin = np.arange(first, first + block) * cycle
-        answered = law.survival(begin + seconds)
+        answered = times.survival(begin + seconds)
         checks += float(answered.sum())
-        busy += float((answered - law.survival(begin + cycle)).sum())
+        busy += float((answered - times.survival(begin + cycle)).sum())
         if answered[-1] < closed_forms.TAIL:
             wasted = checks - 1.0
             return Expected(0.0, checks, wasted / checks), busy
