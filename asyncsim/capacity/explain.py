@@ -25,6 +25,10 @@ class Explanation:
     Each number holds under the condition beside it, on an idle server or with its queue as the
     formula says; where there is no closed form, the reason stands in its place.
 
+    >>> found = sim.explain(sim.Scenario.load("example:person"), sim.Polling("10min"))
+    >>> found.bottleneck
+    'the workers'
+
     Attributes
     ----------
     scenario, strategy

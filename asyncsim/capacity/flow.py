@@ -79,7 +79,7 @@ class Flow:
         armed = self.through(step.on_accepted, reach * response.accepted)
         self.armed[step.name] = armed
         if step.timeout is not None and armed:
-            self.doubt = f"{step.name!r} may time out"
+            self.doubt = self.doubt or f"{step.name!r} may time out"
         on = armed * self.resumed[step.name]
         on += self._path(step.on_done, reach * response.done)
         return on + self._path(step.on_rejected, reach * response.rejected)
@@ -96,6 +96,16 @@ def may_fail(element: Element) -> bool:
     return own or any(may_fail(part) for part in element.within())
 
 
+def _flow(scenario: Scenario, resumed: dict[str, float]) -> Flow:
+    """Return the flow, with zeros for steps that only a time-out leads to."""
+    steps, calls = scenario.process.of_type(Step), scenario.process.of_type(AsyncStep)
+    flow = Flow(resumed)
+    flow.visits = dict.fromkeys([one.name for one in (*steps, *calls)], 0.0)
+    flow.armed = dict.fromkeys([call.name for call in calls], 0.0)
+    flow.through(scenario.process.steps, 1.0)
+    return flow
+
+
 def flow_of(scenario: Scenario, strategy: Strategy, served: dict[str, float]) -> Flow:
     """Return the flow of a scenario.
 
@@ -108,12 +118,10 @@ def flow_of(scenario: Scenario, strategy: Strategy, served: dict[str, float]) ->
     """
     resumed, doubt = resumed_share(scenario, strategy)
     calls = scenario.process.of_type(AsyncStep)
-    flow = Flow({call.name: resumed * served.get(call.system, 1.0) for call in calls})
-    flow.through(scenario.process.steps, 1.0)
+    flow = _flow(scenario, {call.name: resumed * served.get(call.system, 1.0) for call in calls})
     doubt = doubt or early_callbacks(scenario, strategy)
     if doubt and any(flow.armed.values()):
-        first = Flow(dict.fromkeys(flow.resumed, 0.0))  # nothing is known of what follows a wait
-        first.through(scenario.process.steps, 1.0)
+        first = _flow(scenario, dict.fromkeys(flow.resumed, 0.0))  # what follows is not known
         flow.sure = {name for name in flow.sure if first.visits[name] == flow.visits[name]}
         flow.doubt = flow.doubt or doubt
     return flow

@@ -57,7 +57,7 @@ def new_file(kind: str) -> str:
         lines += _table("[process.steps]", step)
     for name, system in scenario.systems.items():
         lines += _table(f"systems.{name}", system)
-        for link in system.links if isinstance(system, Chain) else ():
+        for link in system.links[1:] and system.links:
             lines += _table(f"[systems.{name}.systems]", link)
     lines += _table("arrivals", scenario.arrivals)
     lines += _table("server", scenario.server)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import CostModel, WorkflowServer
-from asyncsim.model.units import HOUR, MINUTE, nearest
+from asyncsim.model.units import HOUR, MINUTE, nearest, number_text, text_of
 
 
 class MetricInfo(NamedTuple):
@@ -68,6 +69,27 @@ METRICS: dict[str, MetricInfo] = {
 }
 TOTALS = frozenset(name for name, metric in METRICS.items() if isinstance(metric, Total))
 METRIC_ORDER = {name: place for place, name in enumerate(METRICS)}
+
+
+SECONDS = ("s", "worker s")  # units that are shown as durations
+
+
+def is_share(name: str) -> bool:
+    """Return whether a metric is a share, shown in per cent."""
+    return name.endswith("_share") or name == "utilisation"
+
+
+def metric_text(name: str, value: float, unit: str) -> str:
+    """Return the value of a metric in human units; NaN is a dash.
+
+    >>> metric_text("mean_latency", 450.0, "s"), metric_text("wasted_share", 0.971, "1")
+    ('7.5 min', '97.1 %')
+    """
+    if unit in SECONDS and math.isfinite(value):
+        return f"{'-' if value < 0 else ''}{text_of(abs(value))}" if value else "0 s"
+    if is_share(name) and math.isfinite(value):
+        return f"{number_text(100 * value)} %"
+    return number_text(value) if unit == "1" else f"{number_text(value)} {unit}"
 
 
 def metrics_of(scenario: Scenario) -> dict[str, MetricInfo]:

@@ -13,7 +13,7 @@ from attrs import asdict
 from asyncsim import plots
 from asyncsim.engine.environment import Job
 from asyncsim.engine.graph import Call, Graph, Work
-from asyncsim.engine.metrics import compute_metrics, metrics_of, spent
+from asyncsim.engine.metrics import compute_metrics, metric_text, metrics_of, spent
 from asyncsim.engine.result import (
     DELIVERY_OUTCOMES,
     INSTANCE_OUTCOMES,
@@ -35,7 +35,7 @@ from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategies import Callback, Polling, Strategy
-from asyncsim.model.units import DurationLike, nearest, number_text
+from asyncsim.model.units import DurationLike, nearest
 from asyncsim.model.validation import cached_table
 from asyncsim.platform import can_compile
 
@@ -373,8 +373,9 @@ class Run:
         rows, summary = {}, self.summary().iloc[0]
         lossy = bool(summary["unresumed_share"] > 0)
         for name, value in summary.items():
-            words = plots.heading(str(name), units.get(str(name), "1"), lossy)
-            rows[words] = number_text(value) if isinstance(value, float) else str(value)
+            unit = units.get(str(name), "1")
+            shown = metric_text(str(name), value, unit) if isinstance(value, float) else str(value)
+            rows[plots.heading(str(name), "1", lossy)] = shown
         table = pd.Series(rows).to_frame(self.strategy.label)
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         return f"<b>{escape(self.scenario.name)}</b>{notes}{table.to_html()}"

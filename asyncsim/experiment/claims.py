@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from attrs import frozen
 
+from asyncsim.engine.metrics import METRICS, metric_text
 from asyncsim.experiment.statistics import Interval
-from asyncsim.model.units import number_text, text_of
 
 Of = Callable[[str, str], Interval]
 """The interval of a metric under a strategy."""
@@ -20,7 +20,6 @@ Paired = Callable[[str, str, str], Interval]
 """The interval of a metric under a strategy, less that under another one."""
 ROUNDING = 1e-9  # of a difference between equal numbers
 PRICES = ("cost", "overhead_worker_time", "requests")  # the first that differs is reported
-SECONDS = ("mean_latency", "mean_cycle_time", "overhead_worker_time")
 WORDS = {
     "mean_latency": "{one} resumes {number} earlier than {other} on average",
     "mean_cycle_time": "instances take {number} less under {one} than under {other}",
@@ -100,7 +99,8 @@ def _losses(strategies: Sequence[str], of: Of) -> Iterator[Claim]:
         share = of("unresumed_share", label)
         if share.mean > 0:
             low, high = 100 * max(share.low, 0.0), 100 * min(share.high, 1.0)
-            part = f"{100 * share.mean:.3g} % ({low:.3g} to {high:.3g} %)"
+            between = f"{low:.3g} to {high:.3g} %" if share.n > 1 else "1 replication has waits"
+            part = f"{100 * share.mean:.3g} % ({between})"
             text = f"{part} of the waits under '{label}' never resume"
             yield Claim("never resumed", "unresumed_share", label, "", share, text)
 
@@ -121,7 +121,7 @@ def _difference(metric: str, one: str, other: str, paired: Paired, unit: str) ->
         return None  # too few replications have both
 
     def words(value: float) -> str:
-        return _number(metric, value, unit)
+        return metric_text(metric, value, unit if metric == "cost" else METRICS[metric].unit)
 
     between = f"{words(gap.low)} to {words(gap.high)}"
     if gap.low > ROUNDING * abs(gap.mean) > 0:
@@ -131,10 +131,3 @@ def _difference(metric: str, one: str, other: str, paired: Paired, unit: str) ->
     text = f"the {NAMES[metric]} of '{one}' and '{other}' does not differ beyond "
     text += f"chance: {between}"
     return Claim("no difference", metric, one, other, gap, text)
-
-
-def _number(metric: str, value: float, unit: str) -> str:
-    """Return a value of a metric in human units."""
-    if metric in SECONDS:
-        return f"{'-' if value < 0 else ''}{text_of(abs(value))}" if value else "0 s"
-    return number_text(value) + (f" {unit}" if metric == "cost" else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from attrs import define
 
 from asyncsim import plots
-from asyncsim.engine.metrics import MetricInfo, check_metric, metrics_of
+from asyncsim.engine.metrics import SECONDS, MetricInfo, check_metric, is_share, metrics_of
 from asyncsim.engine.result import WHOLE_RUN, warm_up_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
@@ -206,10 +207,7 @@ class Comparison:
 
         The last rows are paired differences to the first strategy.
         """
-        rows = {
-            self._heading(name, self._metrics[name].unit) + suffix: texts
-            for name, suffix, texts in self._rows
-        }
+        rows = {self._heading(name) + suffix: texts for name, suffix, texts in self._rows}
         return pd.DataFrame.from_dict(rows, orient="index", columns=self.strategies)
 
     @cached_property
@@ -219,20 +217,31 @@ class Comparison:
         for name in (name for name in SHOWN if name in self._metrics):
             means = [self._intervals[name, s][0] for s in self.strategies]
             if name not in IF_ANY or any(one.mean > 0 for one in means):
-                share = name.endswith("_share")
-                rows.append((name, "", [one.percent if share else str(one) for one in means]))
+                rows.append((name, "", [self._text(name, one) for one in means]))
         paired = PAIRED if len(self.strategies) > 1 else ()
         for name in (name for name in paired if name in self._metrics):
             gaps = [self._intervals[name, s][1] for s in self.strategies]
-            rows.append((name, ", difference", [str(g) if g else "(first)" for g in gaps]))
+            texts = [self._text(name, gap) if gap else "(first)" for gap in gaps]
+            rows.append((name, ", difference", texts))
         return rows
 
     @property
     def _metrics(self) -> dict[str, MetricInfo]:
         return metrics_of(self.scenario)
 
-    def _heading(self, name: str, unit: str) -> str:
-        return plots.heading(name, unit, any(one.unresumed for one in self._waits.values()))
+    def _text(self, name: str, interval: Interval) -> str:
+        if self._metrics[name].unit in SECONDS:
+            return interval.duration
+        return interval.percent if is_share(name) else str(interval)
+
+    def _unit(self, name: str) -> str:
+        """Return the unit that a heading shows: those of durations stand with the numbers."""
+        unit = self._metrics[name].unit
+        return "1" if unit in SECONDS else unit
+
+    def _heading(self, name: str) -> str:
+        lossy = any(one.unresumed for one in self._waits.values())
+        return plots.heading(name, self._unit(name), lossy)
 
     def plot(self) -> Figure:
         """Draw latency distribution, overhead against latency, and the load around the batch."""
@@ -280,7 +289,7 @@ class Comparison:
             f"{self.scenario.name}: {self._times}, {self._note}, mean ± half-width of the "
             f"{self.confidence:.0%} interval"
         )
-        return "\n".join([head, self.summary.to_string(), *self.notes])
+        return "\n".join([*self.findings(), head, self.summary.to_string(), *self.notes])
 
     def _repr_html_(self) -> str:
         note = (
@@ -288,10 +297,11 @@ class Comparison:
             f"{self.confidence:.0%} interval. Hover over a row for its meaning."
         )
         rows = [
-            (self._heading(name, "1") + suffix, self._metrics[name], texts)
+            (self._heading(name) + suffix, self._metrics[name].meaning, texts)
             for name, suffix, texts in self._rows
         ]
-        table = metrics_html(self.strategies, rows)
+        said = "".join(f"<li>{escape(one)}</li>" for one in self.findings())
+        table = (f"<ul>{said}</ul>" if said else "") + metrics_html(self.strategies, rows)
         return result_html(self.scenario.name, table, note, self.notes)
 
 

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 import pandas as pd
 
-from asyncsim.engine.metrics import MetricInfo
 from asyncsim.model.units import file_name, number_text
 from asyncsim.model.validation import argument, scenario_error
 
@@ -137,22 +136,19 @@ def result_html(
     return f"<div><b>{escape(title)}</b>{of_title}{marked}{body}{below}</div>"
 
 
-def metrics_html(
-    strategies: Sequence[str], rows: Iterable[tuple[str, MetricInfo, Sequence[str]]]
-) -> str:
+def metrics_html(strategies: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]) -> str:
     """Return a table of metrics by strategy; hovering over a row shows its meaning.
 
-    Each row has a head without its unit, the metric, and a text per strategy.
+    Each row has a head, the meaning of the metric, and a text per strategy.
     """
     left, right = f"text-align:left;{CELL}", f"text-align:right;{CELL}"
     columns = "".join(f'<th style="{right}">{escape(one)}</th>' for one in strategies)
     body = ""
-    for head, (unit, meaning), texts in rows:
-        in_unit = "" if unit == "1" else f' <span style="opacity:.6">{escape(unit)}</span>'
+    for head, meaning, texts in rows:
         cells = "".join(f'<td style="{right}">{escape(text)}</td>' for text in texts)
         body += (
             f'<tr><th style="{left};font-weight:normal" title="{escape(meaning)}">'
-            f"{escape(head)}{in_unit}</th>{cells}</tr>"
+            f"{escape(head)}</th>{cells}</tr>"
         )
     return (
         f'<table style="{TABLE}"><thead><tr><th style="{left}"></th>{columns}</tr></thead>'

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import Floats
-from asyncsim.model.units import count, inner_share, number_text
+from asyncsim.model.units import count, inner_share, number_text, scale_of
 from asyncsim.model.validation import argument, scenario_error, with_own_tables
 
 # Batches: with fewer the interval is wide and hard to check, and more gain little (Schmeiser 1982,
@@ -65,6 +65,14 @@ class Interval:
         if math.isnan(self.mean):
             return str(self)
         return f"{Interval(100 * self.mean, 100 * self.half_width, self.n)} %"
+
+    @property
+    def duration(self) -> str:
+        """The text of seconds, in human units."""
+        if not math.isfinite(self.mean):
+            return str(self)
+        unit, size = scale_of(self.mean) if self.mean else ("s", 1.0)
+        return f"{Interval(self.mean / size, self.half_width / size, self.n)} {unit}"
 
 
 @frozen

@@ -137,7 +137,7 @@ def json_schema() -> Fragment:
     Examples
     --------
     >>> json_schema()["properties"]["length"]["description"][:12]
-    'For how long'
+    'How long ins'
     """
     definitions = {cls.__name__: _table_of(cls, kind) for kind, cls in _classes()}
     for name, kinds in KINDS.items():

@@ -325,10 +325,16 @@ def format_duration(seconds: float) -> str | float:
 
 def text_of(seconds: float) -> str:
     """Return a duration for a label, in four digits: ``"7.5 min"``."""
+    unit, size = scale_of(seconds)
+    return f"{seconds * 1000 if unit == 'ms' else seconds / size:.4g} {unit}"
+
+
+def scale_of(seconds: float) -> tuple[str, float]:
+    """Return the unit in which a duration is written, and its seconds."""
     for unit, size in (("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1.0)):
-        if seconds >= size:
-            return f"{seconds / size:.4g} {unit}"
-    return f"{seconds * 1000:.4g} ms"
+        if abs(seconds) >= size:
+            return unit, size
+    return "ms", 0.001
 
 
 @attrs.frozen

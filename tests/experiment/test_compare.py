@@ -156,7 +156,7 @@ def test_an_infinite_or_missing_latency_is_shown_as_a_dash():
         comparison = sim.compare(
             outside(), [sim.Callback(loss=1.0)], replications=2, progress=False
         )
-    assert comparison.summary.loc["mean latency of resumed waits [s]"].iloc[0] == "–"
+    assert comparison.summary.loc["mean latency of resumed waits"].iloc[0] == "–"
     assert comparison.summary.loc["unresumed share"].iloc[0] == "100 %"
 
 
