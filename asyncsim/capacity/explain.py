@@ -110,7 +110,7 @@ class Explanation:
         more = f"it overloads first, at {1 / load:.3g} times the volume" if load <= 1 else ""
         if estimate.at_least and more:
             more = f"it overloads at {1 / load:.3g} times the volume, or before"
-        text = f"{part} {'have' if part == WORKERS else 'has'} the largest load: {bound}{load:.1%}"
+        text = f"{part} {'have' if part == WORKERS else 'has'} the largest load: {bound}{100 * load:.3g} %"
         return f"{text[0].upper()}{text[1:]}{'; ' + more if more else ''}."
 
     def __repr__(self) -> str:
@@ -143,7 +143,7 @@ class Explanation:
 def _overload_sentence(load: Estimate) -> str:
     bound = "at least " if load.at_least else ""
     return (
-        f"{load.part} would need {bound}{load.value:.1%} of the time there is: a queue grows "
+        f"{load.part} would need {bound}{100 * load.value:.3g} % of the time there is: a queue grows "
         "without end."
     )
 
@@ -155,7 +155,7 @@ def number_in_words(one: Estimate) -> str:
     if one.unit in ("s", "worker s"):
         text = text_of(one.value) if one.value else "0 s"
     elif one.what in (LOAD, "wasted share"):
-        text = f"{one.value:.1%}"
+        text = f"{100 * one.value:.3g} %"
     else:
         text = f"{one.value:.3g}" if one.value < 1000 else f"{one.value:,.0f}"
     return f">= {text}" if one.at_least else text

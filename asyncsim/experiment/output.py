@@ -141,7 +141,7 @@ def metrics_html(strategies: Sequence[str], rows: Iterable[tuple[str, str, Seque
 
     Each row has a head, the meaning of the metric, and a text per strategy.
     """
-    left, right = f"text-align:left;{CELL}", f"text-align:right;{CELL}"
+    left, right = f"text-align:left;{CELL}", f"text-align:right;white-space:nowrap;{CELL}"
     columns = "".join(f'<th style="{right}">{escape(one)}</th>' for one in strategies)
     body = ""
     for head, meaning, texts in rows:
