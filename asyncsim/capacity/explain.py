@@ -110,7 +110,8 @@ class Explanation:
         more = f"it overloads first, at {1 / load:.3g} times the volume" if load <= 1 else ""
         if estimate.at_least and more:
             more = f"it overloads at {1 / load:.3g} times the volume, or before"
-        text = f"{part} {'have' if part == WORKERS else 'has'} the largest load: {bound}{100 * load:.3g} %"
+        verb = "have" if part == WORKERS else "has"
+        text = f"{part} {verb} the largest load: {bound}{100 * load:.3g} %"
         return f"{text[0].upper()}{text[1:]}{'; ' + more if more else ''}."
 
     def __repr__(self) -> str:
@@ -143,8 +144,8 @@ class Explanation:
 def _overload_sentence(load: Estimate) -> str:
     bound = "at least " if load.at_least else ""
     return (
-        f"{load.part} would need {bound}{100 * load.value:.3g} % of the time there is: a queue grows "
-        "without end."
+        f"{load.part} would need {bound}{100 * load.value:.3g} % of the time there is: a queue "
+        "grows without end."
     )
 
 
