@@ -170,16 +170,13 @@ def bad_day(strategy: sim.Callback) -> Iterator[Remark]:
     few, spare = open_share < MOST_OPEN, attempts - ATTEMPTS
     more = "Each further attempt leaves a fifth of that."
     if spare == -1:
-        more = (
-            "One is missing: was the first attempt counted as a retry, or 'fewer than' read as "
-            "'about'?"
-        )
+        more = "Was the first attempt counted as a retry, or 'fewer than' read as 'about'?"
     left = f"{attempts} attempts leave {open_share:.2g} of the waits open"
     yield condition(few, left, f", which is more than 0.0001. {more}")
     if few and spare == 0:
         yield Remark(True, "Fewer attempts would not be enough.")
     elif few:
-        needed = f"That is {spare} more than needed: each attempt divides the rest by five."
+        needed = "That is more than needed: each attempt divides the rest by five."
         yield Remark(False, needed)
 
 
