@@ -82,11 +82,12 @@ class OrderingChecker:
     def judge(self, answer: object) -> Judgement:
         """Judge a list of names; explain one pair in the wrong order."""
         values = self.values()
+        answer = answer.ravel().tolist() if isinstance(answer, np.ndarray) else answer
         lists = (list, tuple, dict, pd.Index, pd.Series)
         given = list(answer) if isinstance(answer, lists) else []
         if problem := self._no_order(given, list(values)):
             names = ", ".join(repr(name) for name in values)
-            problem = problem if given else kind(answer)
+            problem = problem if isinstance(answer, lists) else kind(answer)
             return unreadable(f"a list of these names, each once: {names}", answer, problem)
         ordered = sorted(given, key=values.__getitem__)
         if given == ordered:
@@ -108,11 +109,11 @@ class OrderingChecker:
             if not isinstance(name, str):
                 return f"The list has more than names. {kind(name)}"
             if name not in names:
-                return f"{name[:40]!r} is none of the names{nearest(name, names)}."
+                return f"{name[:40]!r} is none of the names{nearest(name.lower(), names) or '.'}"
             if given.count(name) > 1:
                 return f"{name!r} is in the list more than once."
         missing = [name for name in names if name not in given]
-        return f"{', '.join(map(repr, missing))} is missing." if missing else ""
+        return f"Missing: {', '.join(map(repr, missing))}." if missing else ""
 
 
 EXPECTED_FORM = {

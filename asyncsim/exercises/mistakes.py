@@ -40,10 +40,12 @@ KINDS: dict[Any, str] = {
     (bool, np.bool_): "That answers a question of yes or no.",
     (timedelta, np.timedelta64): "That is a duration with a unit.",
     (date, time, np.datetime64): "That is a point in time; the difference of two is a duration.",
-    pd.DataFrame: "That is a table of {count} rows: which row and column is asked for?",
+    pd.DataFrame: "That is a table of {count} rows: is one of its values meant?",
+    (set, frozenset): "That is a set, which has no order.",
     Strategy: "That is a strategy ({name}).",
     Duration: "That is a distribution of times ({name}).",
     Scenario: "That is a scenario.",
+    Sized: "That {name} has length {count}; a single answer has no {name} around it.",
     Callable: "That is the function {name} itself; brackets call it: {name}(…).",
 }  # by the class of an answer
 MIXED_UP = {
@@ -65,7 +67,7 @@ def kind(answer: Any) -> str:
     >>> kind("21"), kind(Strategy), kind([21])  # doctest: +NORMALIZE_WHITESPACE
     ('That is a number in quotation marks, which make it a text.',
      'That is the class Strategy itself; its arguments are missing: Strategy(…).',
-     'That list has one value; give the value itself.')
+     'That list has length 1; a single answer has no list around it.')
     """
     if isinstance(answer, str):
         return _text(answer)
@@ -77,10 +79,7 @@ def kind(answer: Any) -> str:
             return sentence.format(name=name, count=count)
     if isinstance(answer, numbers.Real):
         return _number(answer)
-    if isinstance(answer, Sized):
-        one = "has one value; give the value itself." if count else "is empty."
-        return f"That {name} {one if count < 2 else f'has {count} values: which one is asked for?'}"
-    return f"That is an object of the class {name}: which of its values is asked for?"
+    return f"That is an object of the class {name}: is one of its values meant?"
 
 
 def _text(answer: str) -> str:
@@ -136,10 +135,7 @@ def general(
 
 
 def how_far(value: float, expected: float) -> str:
-    """Return in which direction a value is off, roughly how far, and a question.
-
-    No number in it leads from the value to the right one.
-    """
+    """Return the direction, the rough size and a question: no number leads to the right value."""
     large = value > expected
     direction = f"too {'large' if large else 'small'}"
     if value * expected <= 0 and expected > 0:

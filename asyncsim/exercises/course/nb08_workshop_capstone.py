@@ -44,10 +44,10 @@ def no_pair(answer: Any) -> str:
             return "The design is missing: the scenario with your server."
         case (sim.Strategy(), sim.Scenario()):
             return "The two are swapped: the design comes first."
-        case list((sim.Scenario(), sim.Strategy())):
-            return "A list has square brackets, a pair has round ones."
-        case (design, strategy):
+        case tuple((design, strategy)):
             return kind(strategy if isinstance(design, sim.Scenario) else design)
+        case tuple() | list():
+            return "A pair has two parts, in round brackets."
     return kind(answer)
 
 
