@@ -451,7 +451,8 @@ def judged(name, answer):
     assert "\n" not in reason
     assert " at 0x" not in reason
     text = text.replace(EXERCISES[name].asks, "")
-    without_answer = re.sub(r"got .*?\. (?=[A-Z'])|^Not .*?: ", "", text, flags=re.MULTILINE)
+    repeated = re.compile(r"got .*?\. (?=[A-Z'])|^Not [^ :,]+( s)?: ", re.MULTILINE)
+    without_answer = repeated.sub("", text)
     assert not gives_away(name, without_answer), without_answer
     return text
 
