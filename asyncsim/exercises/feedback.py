@@ -62,11 +62,12 @@ def verdict(findings: Iterable[Remark], right: str = "") -> Judgement:
     return Judgement(Mark.RIGHT, (*found, Remark(True, right)) if right else found)
 
 
-def unreadable(wanted: str, answer: object) -> Judgement:
-    """Return the verdict for an answer that does not have the required form."""
+def unreadable(wanted: str, answer: object, why: str = "") -> Judgement:
+    """Return the verdict for an answer that does not have the required form, and why not."""
     shown = repr(answer)
+    shown = f"a {type(answer).__name__}" if "\n" in shown or " at 0x" in shown else shown
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    problem = Remark(False, f"The answer must be {wanted}; got {shown}.")
+    problem = Remark(False, f"The answer must be {wanted}; got {shown}. {why}".rstrip())
     return Judgement(Mark.UNREADABLE, (problem,))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 import pandas as pd
-from attrs import frozen
+from attrs import evolve, frozen
 
 from asyncsim.exercises import course
 from asyncsim.exercises.feedback import Feedback, Judgement, Mark, Remark
@@ -39,7 +39,10 @@ class Exercise:
     def judge(self, answer: object) -> Judgement:
         """Judge an answer, or return the question if there is none yet."""
         if unanswered(answer):
-            task = Remark(None, f"Replace the dots with your answer. {self.asks}")
+            what = "Replace the dots with your answer."
+            if answer is None:
+                what = "The answer is None: does the last line return a value, or only print it?"
+            task = Remark(None, f"{what} {self.asks}")
             return Judgement(Mark.OPEN, (task,))
         return self.checker.judge(answer)
 
@@ -72,12 +75,13 @@ class Gradebook:
         self._notebooks = {e.name: book for book, group in chapters.items() for e in group}
         self._hints = dict.fromkeys(self._exercises, 0)
         self._given: dict[str, Feedback] = {}
+        self._right: dict[str, str] = {}
 
     def check(self, name: str, answer: object = ...) -> Feedback:
         """Return what is right about an answer, what is not, and a likely reason.
 
         Every wrong answer earns one more hint. Without an answer (``...``, None or nothing) the
-        feedback is the question, and no hint.
+        feedback is the question, and no hint. The right answer to another exercise is recognised.
 
         Parameters
         ----------
@@ -93,6 +97,10 @@ class Gradebook:
         """
         exercise = self._find(name)
         found = exercise.judge(answer)
+        if found.mark is Mark.RIGHT:
+            self._right[exercise.name] = str(answer)
+        elif found.mark is not Mark.OPEN:
+            found = evolve(found, findings=(*found.findings, *self._answers_another(answer)))
         if found.mark is Mark.NOT_YET:
             self._reveal_hint(exercise)
         feedback = self._feedback(exercise, found)
@@ -121,6 +129,12 @@ class Gradebook:
             return self._exercises[wanted]
         problem = "must be the name of an exercise (exercises.all() lists them)"
         raise scenario_error("name", InvalidValue(problem, nearest(wanted, self._exercises)), name)
+
+    def _answers_another(self, answer: object) -> Iterator[Remark]:
+        """Yield the name of an exercise for which this answer, not only a letter, was right."""
+        same = [name for name, right in self._right.items() if right == str(answer) != right[:1]]
+        if same:
+            yield Remark(False, f"That is your answer to '{same[-1]}': is a variable left over?")
 
     def _reveal_hint(self, exercise: Exercise) -> None:
         shown = self._hints[exercise.name]

@@ -20,7 +20,7 @@ HOW_OFTEN = Exercise(
         "22:00:00 came ten seconds early.",
         within=0.0,
         mistakes={
-            20: "the check at 22:00:00 is the 20th, and is ten seconds too early",
+            20: "the last of these is at 22:00:00, and is ten seconds too early",
             22: "the grid begins with the first check at 12:30, not with one at 12:00",
             WAIT.mean / HALF_HOUR.interval: "the number of checks is a whole number",
             40: "that is the number of checks by 22:00:00 at one every quarter of an hour, and "

@@ -123,6 +123,7 @@ def out_of_step(strategy: sim.Strategy) -> Iterator[Remark]:
         hang += sum(int((run.waits["outcome"] != "resumed").sum()) for run in runs)
     if hang:
         yield Remark(False, f"{hang} waits do not resume: the poller gives up before the batch.")
+        return
     more = ": more than 10, so it is prompt by more checks, not by their phase."
     yield condition(max(asked) <= MOST_CHECKS, f"It makes {max(asked):.1f} checks per wait", more)
     means = ", ".join(f"{late[start] / 60:.0f} min (batch at {start})" for start in STARTS)
@@ -170,16 +171,13 @@ def bad_day(strategy: sim.Callback) -> Iterator[Remark]:
     few, spare = open_share < MOST_OPEN, attempts - ATTEMPTS
     more = "Each further attempt leaves a fifth of that."
     if spare == -1:
-        more = (
-            "One is missing: was the first attempt counted as a retry, or 'fewer than' read as "
-            "'about'?"
-        )
-    left = f"{attempts} attempts leave {open_share:.2g} of the waits open"
+        more = "Was the first attempt counted as a retry, or 'fewer than' read as 'about'?"
+    left = f"Attempt {attempts} leaves {open_share:.2g} of the waits open"
     yield condition(few, left, f", which is more than 0.0001. {more}")
     if few and spare == 0:
         yield Remark(True, "Fewer attempts would not be enough.")
     elif few:
-        needed = f"That is {spare} more than needed: each attempt divides the rest by five."
+        needed = "That is more than needed: each attempt divides the rest by five."
         yield Remark(False, needed)
 
 

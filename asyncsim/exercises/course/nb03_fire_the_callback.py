@@ -11,18 +11,12 @@ SHOWN: dict[str, object] = {}
 TWIN = sim.Polling("15min")
 WAITED = sim.fixed("4h 12min 30s")  # from 08:07:30 to 12:20:00
 
-
-def twin_latency() -> float:
-    """Return T⌈D/T⌉ - D for the wait of the exercise."""
-    return closed_form(TWIN, WAITED).latency
-
-
 LATE_TWIN = Exercise(
     "03 late twin",
     "A step is armed at 08:07:30, and you finish it at 12:20:00. How late is its twin, polled "
     "every 15 minutes from arming?",
     NumberChecker(
-        twin_latency,
+        lambda: closed_form(TWIN, WAITED).latency,  # T⌈D/T⌉ - D
         "The times of arming and completion determine the latency to the second. Half the interval "
         "is a mean over many waits, and the latency of hardly any of them.",
         "s",
@@ -52,14 +46,11 @@ def second_finisher() -> tuple[str, str]:
         arrivals=sim.Regular("1h", offset="8h"),
         length="20h",
     )
-    session = sim.live(small)
-    try:
+    with sim.live(small) as session:
         session.run_until("21:59")
         session.finish("9_31")
         session.run_until("22:05")
         run = session.so_far()
-    finally:
-        session.close()
     outcomes = run.deliveries.query("serial_number == '9_31'")["outcome"].tolist()
     resumed = run.steps.query("instance == 9 and step == 'post'")["ended"].notna().sum()
     measured = (

@@ -24,10 +24,8 @@ SHOWN: dict[str, object] = {"ledger": LEDGER}
 
 def fewest_workers() -> float:
     """Return the smallest c for which s⌈N/c⌉ keeps the limit."""
-    workers = 1
-    while theory.herd_drained(HERD, workers, CALLBACK_WORK) > LIMIT_SECONDS:
-        workers += 1
-    return float(workers)
+    drained = (theory.herd_drained(HERD, c, CALLBACK_WORK) for c in range(1, HERD))
+    return 1.0 + next(c for c, late in enumerate(drained) if late <= LIMIT_SECONDS)
 
 
 HOW_MANY = Exercise(
@@ -41,7 +39,7 @@ HOW_MANY = Exercise(
         within=0.0,
         mistakes={
             fewest_workers() + 1: "that is the answer of the search, whose nights often have more "
-            "than 10,000 orders; with exactly 10,000 one fewer is enough",
+            "than 10,000 orders; here a night has exactly 10,000",
             fewest_workers() - WORKERS: "these would be added to the present four; the question "
             "is how many in all",
             40: "that is the number in section 4, which drains the herd in less time",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -96,32 +96,25 @@ def two_days() -> tuple[Floats, Floats]:
     return latencies(QUIET), latencies(ORDERS)
 
 
-def overall() -> float:
-    """Return the mean over all waits of both days."""
-    return float(np.concatenate(two_days()).mean())
-
-
-def of_averages() -> float:
-    """Return the mean of the two daily means."""
-    return float(np.mean([day.mean() for day in two_days()]))
+def both(weight: float = 0.5, of_other: float = 0.5) -> float:
+    """Return a weighted sum of the mean latencies of the quiet and of the busy day."""
+    return float(weight * two_days()[0].mean() + of_other * two_days()[1].mean())
 
 
 AVERAGES = Exercise(
     "06 average of averages",
     "For a quiet and a busy day: how late is a step on average, over the steps of both days?",
     NumberChecker(
-        overall,
+        lambda: float(np.concatenate(two_days()).mean()),
         "Most steps belong to the busy day, and that is the slow one. The average of the two daily "
         "averages describes a day chosen at random, not the experience of a customer.",
         "s",
         mistakes={
-            of_averages: "that is the average of two averages: it gives a step of the quiet day "
+            both: "that is the average of two averages: it gives a step of the quiet day "
             "ten times the weight of one of the busy day",
-            (
-                lambda: two_days()[1].mean() + two_days()[0].mean()
-            ): "the two means were added; the mean lies between them",
-            (lambda: two_days()[0].mean()): "that is the quiet day alone",
-            (lambda: two_days()[1].mean()): "that is the busy day alone",
+            partial(both, 1, 1): "the two means were added; the mean lies between them",
+            partial(both, 1, 0): "that is the quiet day alone",
+            partial(both, 0, 1): "that is the busy day alone",
         },
         within=0.01,
     ),

@@ -13,6 +13,7 @@ from asyncsim.capacity.target import Measure
 from asyncsim.exercises.checkers import PropertyChecker
 from asyncsim.exercises.feedback import Remark, condition
 from asyncsim.exercises.gradebook import Exercise
+from asyncsim.exercises.mistakes import kind
 from asyncsim.experiment.replications import RunSummary
 
 SHOWN: dict[str, object] = {}
@@ -34,6 +35,22 @@ def a_design(answer: Any) -> bool:
     return False
 
 
+def no_pair(answer: Any) -> str:
+    """Return what is not right about an answer that is not a design."""
+    match answer:
+        case sim.Scenario():
+            return "The strategy is missing."
+        case sim.Strategy():
+            return "The design is missing: the scenario with your server."
+        case (sim.Strategy(), sim.Scenario()):
+            return "The two are swapped: the design comes first."
+        case tuple((design, strategy)):
+            return kind(strategy if isinstance(design, sim.Scenario) else design)
+        case tuple() | list():
+            return "A pair has two parts, in round brackets."
+    return kind(answer)
+
+
 def forbidden_changes(design: sim.Scenario) -> Iterator[Remark]:
     """Report changes to parts that a design must not change."""
     parts = ("process", "systems", "arrivals", "costs", "length")
@@ -48,15 +65,12 @@ def forbidden_changes(design: sim.Scenario) -> Iterator[Remark]:
 
 def prescribed(design: sim.Scenario, strategy: sim.Strategy) -> Iterator[Remark]:
     """Check the work times, losses and retries that the company prescribes."""
-    if evolve(design.server, workers=HOUSE.server.workers) == HOUSE.server:
-        yield Remark(True, "A check takes 20 ms and a callback 30 ms of a worker.")
-    else:
-        yield Remark(
-            False,
-            "The server differs from the company's, which has poll_work='20ms', "
-            "callback_work='30ms' (a new WorkflowServer has zero), and no limit or policy of its "
-            "own.",
-        )
+    same = evolve(design.server, workers=HOUSE.server.workers) == HOUSE.server
+    other = (
+        "The server differs from the company's, which has poll_work='20ms', callback_work='30ms' "
+        "(a new WorkflowServer has zero), and no limit or policy of its own."
+    )
+    yield Remark(same, "A check takes 20 ms and a callback 30 ms of a worker." if same else other)
     if isinstance(strategy, sim.LongPolling):
         yield Remark(
             False,
@@ -87,7 +101,7 @@ def holds(answer: tuple[sim.Scenario, sim.Strategy]) -> Iterator[Remark]:
 
     late, why_lost = mean("p95_latency"), "a poller that stops checking notices nothing"
     if isinstance(strategy, sim.Callback):
-        why_lost = "no check finds lost callbacks; a safety poll would"
+        why_lost = "no check finds lost callbacks"
     if isfinite(late):
         why = f", not within two minutes: {_why_late(strategy, late)}."
         fact = f"95 of 100 steps resume within {late:.0f} s"
@@ -123,6 +137,7 @@ DESIGN = Exercise(
         holds,
         "You can defend it. How much room is left to each limit, and what would a colleague with "
         "another design ask?",
+        no_pair,
     ),
     (
         "Which of the first four strategies loses nothing and is prompt? What makes it expensive?",

@@ -16,8 +16,8 @@ def test_how_early_by_integration():
     share, _ = quad(
         lambda t: float(arming.survival(t)) * rate * float(book.ANSWER.survival(t)), 0, 5
     )
-    assert book.early_share_exponential() == pytest.approx(share, rel=1e-6)
-    assert book.early_share_exponential() < book.early_share(book.ARMING)
+    assert book.HOW_EARLY.checker.expected() == pytest.approx(share, rel=1e-6)
+    assert book.HOW_EARLY.checker.expected() < book.early_share(book.ARMING)
 
 
 @pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")

@@ -17,5 +17,5 @@ def test_the_average_of_averages_is_another_number():
     """The mean weighted by waits is that of all; the average of averages is far from it."""
     quiet, busy = book.two_days()
     weighed = np.average([quiet.mean(), busy.mean()], weights=[len(quiet), len(busy)])
-    assert np.isclose(book.overall(), weighed)
-    assert quiet.mean() < book.of_averages() < 0.7 * book.overall()
+    assert np.isclose(book.AVERAGES.checker.expected(), weighed)
+    assert quiet.mean() < book.both() < 0.7 * book.AVERAGES.checker.expected()
