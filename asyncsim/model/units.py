@@ -323,12 +323,17 @@ def format_duration(seconds: float) -> str | float:
     return seconds
 
 
-def text_of(seconds: float) -> str:
-    """Return a duration for a label, in four digits: ``"7.5 min"``."""
+def text_of(seconds: float, digits: int = 4) -> str:
+    """Return a duration for a label, in four significant digits or fewer: ``"7.5 min"``."""
     for unit, size in (("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1.0)):
         if seconds >= size:
-            return f"{seconds / size:.4g} {unit}"
-    return f"{seconds * 1000:.4g} ms"
+            return f"{seconds / size:.{digits}g} {unit}"
+    return f"{seconds * 1000:.{digits}g} ms"
+
+
+def percent(share: float) -> str:
+    """Return a share in per cent: ``"19.4 %"``."""
+    return f"{100 * share:.3g} %"
 
 
 @attrs.frozen
