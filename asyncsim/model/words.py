@@ -96,18 +96,26 @@ def strategy_in_words(specification: StrategySpecification) -> str:
     return _deliveries(deliveries) + also
 
 
-def _checks(checks: Grid | Intervals | Hold) -> str:
-    if isinstance(checks, Hold):
-        return (
-            "sends a request that the external system answers at completion, or after "
-            f"{text_of(checks.hold)} without it; then sends the next"
-        )
+def _checks(checks: object) -> str:
     limit = ""
-    if checks.limit is not None:
+    if isinstance(checks, Grid | Intervals) and checks.limit is not None:
         limit = f"; gives up after {counted(checks.limit, 'check', 'checks')}"
-    if isinstance(checks, Grid):
-        late = f", late by up to {text_of(checks.jitter)}" if checks.jitter else ""
-        return f"checks every {text_of(checks.interval)}, {ANCHORED[checks.anchor]}{late}{limit}"
+    match checks:
+        case Grid():
+            late = f", late by up to {text_of(checks.jitter)}" if checks.jitter else ""
+            anchor = ANCHORED[checks.anchor]
+            return f"checks every {text_of(checks.interval)}, {anchor}{late}{limit}"
+        case Intervals():
+            return f"checks {_intervals(checks)}{limit}"
+        case Hold():
+            return (
+                "sends a request that the external system answers at completion, or after "
+                f"{text_of(checks.hold)} without it; then sends the next"
+            )
+    return f"checks in a way of its own ({type(checks).__name__})"
+
+
+def _intervals(checks: Intervals) -> str:
     first, grows = text_of(checks.first), checks.factor > 1
     if checks.jitter == "decorrelated":
         text = f"at random intervals, each between {first} and three times the one before"
@@ -117,11 +125,12 @@ def _checks(checks: Grid | Intervals | Hold) -> str:
         text = f"every {first}"
     if checks.cap is not None and (grows or checks.jitter == "decorrelated"):
         text += f", {text_of(checks.cap)} at most"
-    text += f"{JITTERED[checks.jitter]}, counted from the end of the check before"
-    return f"checks {text}{limit}"
+    return f"{text}{JITTERED[checks.jitter]}, counted from the end of the check before"
 
 
-def _deliveries(sent: Deliveries) -> str:
+def _deliveries(sent: object) -> str:
+    if not isinstance(sent, Deliveries):
+        return f"the external system notifies in a way of its own ({type(sent).__name__})"
     text = "the external system calls back with the serial number at completion"
     if sent.delay != Fixed(0.0):
         text += f", which takes {time_in_words(sent.delay)}"
@@ -159,7 +168,7 @@ def link_in_words(link: Link | None, system: object = None) -> str:
             return f"{team}: {time_in_words(link.item_time)} a task, {hours}"
         case Completions():
             return f"completes {len(link.completions):,} items at the instants of a log"
-    return f"a system of your own ({type(system).__name__})"
+    return f"a system of your own ({type(system or link).__name__})"
 
 
 def _batch(batch: Batch) -> str:

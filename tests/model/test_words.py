@@ -6,10 +6,11 @@ from hypothesis import given
 from scenarios import strategies
 
 import asyncsim as sim
+from asyncsim.model.specifications import Kind, StrategySpecification
 from asyncsim.model.strategies import schedule_of
 from asyncsim.model.systems import links_of
 from asyncsim.model.units import text_of
-from asyncsim.model.words import link_in_words, policy_in_words, server_in_words
+from asyncsim.model.words import link_in_words, policy_in_words, server_in_words, strategy_in_words
 
 
 @pytest.mark.parametrize(
@@ -198,3 +199,18 @@ def test_arrivals_are_in_words(arrivals, words):
             return rng.uniform(size=1)
 
     assert Mondays().in_words == "Mondays"
+
+
+@attrs.frozen
+class Lunar(Kind):
+    """A kind that the words do not know."""
+
+    phase: float = 0.0
+
+
+def test_a_kind_that_has_no_words_is_named():
+    """It is never described as another one."""
+    assert strategy_in_words(StrategySpecification(Lunar())) == "checks in a way of its own (Lunar)"
+    words = strategy_in_words(StrategySpecification(None, Lunar()))
+    assert words == "the external system notifies in a way of its own (Lunar)"
+    assert link_in_words(Lunar()) == "a system of your own (Lunar)"
