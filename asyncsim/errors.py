@@ -20,8 +20,12 @@
 
 from __future__ import annotations
 
+import linecache
 import sys
+import sysconfig
+import traceback
 import warnings
+from pathlib import Path
 
 __all__ = [
     "AlreadyFinished",
@@ -40,6 +44,9 @@ __all__ = [
 ]
 
 OURS = ("asyncsim", "contextlib", "concurrent")  # packages whose lines are not the user's code
+HERE = str(Path(__file__).parent)
+MOST_LINES = 5  # of the user's code that a notebook shows
+INSTALLED = tuple({HERE, *map(sysconfig.get_path, ("stdlib", "purelib", "platlib"))})
 
 
 class AsyncsimError(Exception):
@@ -53,7 +60,22 @@ class AsyncsimError(Exception):
     """
 
 
-class ScenarioError(AsyncsimError, ValueError):
+class InputError(AsyncsimError):
+    """Base of the errors of an input, of which a notebook shows the user's own line only."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows: the last line of code outside of all packages, the message."""
+        own: list[traceback.FrameSummary] = []
+        error: BaseException | None = self
+        while isinstance(error, type(self)):  # SimPy raises a copy, whose cause has the other lines
+            frames = traceback.extract_tb(error.__traceback__)
+            own += [one for one in frames if is_own_code(one.filename)]
+            error = error.__cause__
+        message = [f"{type(self).__name__}: {self}", *getattr(self, "__notes__", ())]
+        return [*(_code(own[-1]) if own else ()), *"\n".join(message).splitlines()]
+
+
+class ScenarioError(InputError, ValueError):
     """A description is wrong.
 
     >>> sim.WorkflowServer(workers=0)
@@ -63,7 +85,7 @@ class ScenarioError(AsyncsimError, ValueError):
     """
 
 
-class SerialNumberError(AsyncsimError, LookupError):
+class SerialNumberError(InputError, LookupError):
     """A finish by serial number was refused.
 
     >>> [answer.text for answer in sim.Answer if answer.error]
@@ -184,3 +206,28 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in OURS:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+# --- what a notebook shows of an error of input ---------------------------------------------------
+
+
+def is_own_code(filename: str) -> bool:
+    """Return whether a file belongs to no package: a cell, a script or a module of the user."""
+    packaged = {"site-packages", "dist-packages"} & set(Path(filename).parts)
+    return not (filename.startswith(("<attrs", "<frozen", *INSTALLED)) or packaged)
+
+
+def _code(frame: traceback.FrameSummary) -> list[str]:
+    """Return the place and the lines of a call, with an arrow at the line that it begins with."""
+    first = frame.lineno or 1
+    last = min(frame.end_lineno or first, first + MOST_LINES - 1)
+    lines = [(k, linecache.getline(frame.filename, k).rstrip()) for k in range(first, last + 1)]
+    arrows = [f"{'---->' if k == first else '':5} {k:3} {line}" for k, line in lines]
+    return [f"{_place(frame.filename)}, line {first}", *arrows, ""]
+
+
+def _place(filename: str) -> str:
+    """Return the name of a file, or of a cell as IPython calls it ("Cell In[2]")."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    named = getattr(getattr(shell, "compile", None), "format_code_name", lambda _: None)(filename)
+    return " ".join(named) if named else f"File {filename}"

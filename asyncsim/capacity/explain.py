@@ -9,8 +9,8 @@ from html import escape
 import pandas as pd
 
 from asyncsim.capacity.expectations import LOAD, Estimate, Expectations
-from asyncsim.experiment.output import CELL, TABLE, result_html
 from asyncsim.experiment.stability import WORKERS
+from asyncsim.model.html import cells_html, result_html
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.model.units import text_of
@@ -128,15 +128,11 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         said = "".join(f"<li>{escape(one)}</li>" for one in self.sentences)
-        rows = ""
-        for one in self._estimates:
-            cells = (one.part, one.what, number_in_words(one), one.formula, one.why)
-            rows += (
-                "<tr>" + "".join(f'<td style="{CELL}">{escape(c)}</td>' for c in cells) + "</tr>"
-            )
         heads = ("of", "what", "expected", "formula", "condition, or why there is none")
-        head = "".join(f'<th style="{CELL};text-align:left">{one}</th>' for one in heads)
-        table = f'<table style="{TABLE}"><tr>{head}</tr>{rows}</table>'
+        table = cells_html(
+            heads,
+            [(e.part, e.what, number_in_words(e), e.formula, e.why) for e in self._estimates],
+        )
         of_title = f", {escape(self.strategy)}: what to expect without a run"
         return result_html(self.scenario.name, f"<ul>{said}</ul>{table}", of_title=of_title)
 

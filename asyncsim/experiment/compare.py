@@ -18,7 +18,7 @@ from asyncsim.engine.result import WHOLE_RUN, warm_up_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.experiment.claims import Claim, claims
-from asyncsim.experiment.output import metrics_html, result_html
+from asyncsim.experiment.output import metrics_html
 from asyncsim.experiment.precision import FEWEST, Precision, target, warn_missed
 from asyncsim.experiment.replications import (
     Replications,
@@ -39,6 +39,7 @@ from asyncsim.experiment.statistics import (
     replicated_quantile,
 )
 from asyncsim.model.distributions import Floats
+from asyncsim.model.html import result_html
 from asyncsim.model.profiles import Profile
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 import pandas as pd
 
+from asyncsim.model.html import CELL, TABLE
 from asyncsim.model.units import file_name, number_text
 from asyncsim.model.validation import argument, scenario_error
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 # The beginning of a formula, full-width characters and a quote of its own included
 FORMULA = re.compile("['\\s]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n]")
-TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums"
-CELL = "padding:4px 12px;border-bottom:1px solid rgba(127,127,127,.35)"
-WARNING = "border-left:4px solid #d55e00;padding-left:8px;margin:4px 0"
 
 # --- files ----------------------------------------------------------------------------------------
 
@@ -127,15 +125,6 @@ def check_folder(path: Path, called: str) -> None:
 # --- HTML for notebooks and reports ---------------------------------------------------------------
 
 
-def result_html(
-    title: str, body: str, note: str = "", warnings: Iterable[str] = (), of_title: str = ""
-) -> str:
-    """Return a result as HTML; `of_title` (behind the title), `body` and `note` are HTML."""
-    marked = "".join(f'<div style="{WARNING}">{escape(one)}</div>' for one in warnings)
-    below = note_html(note) if note else ""
-    return f"<div><b>{escape(title)}</b>{of_title}{marked}{body}{below}</div>"
-
-
 def metrics_html(strategies: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]) -> str:
     """Return a table of metrics by strategy; hovering over a row shows its meaning.
 
@@ -154,11 +143,6 @@ def metrics_html(strategies: Sequence[str], rows: Iterable[tuple[str, str, Seque
         f'<table style="{TABLE}"><thead><tr><th style="{left}"></th>{columns}</tr></thead>'
         f"<tbody>{body}</tbody></table>"
     )
-
-
-def note_html(html: str) -> str:
-    """Return a small grey note to stand below a result."""
-    return f'<div style="opacity:.7;font-size:90%">{html}</div>'
 
 
 def table_html(table: pd.DataFrame) -> str:

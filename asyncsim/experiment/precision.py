@@ -18,7 +18,6 @@ from asyncsim import plots
 from asyncsim.engine.metrics import check_metric, metrics_of
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import PrecisionWarning, ScenarioError, warn
-from asyncsim.experiment.output import result_html
 from asyncsim.experiment.replications import (
     Replications,
     RunSummary,
@@ -30,6 +29,7 @@ from asyncsim.experiment.replications import (
 )
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.statistics import check_confidence, student_t
+from asyncsim.model.html import result_html
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy

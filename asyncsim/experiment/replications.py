@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from html import escape
 from multiprocessing import active_children
 from typing import Any, TypeVar
 
 from attrs import define, frozen
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from asyncsim.engine.metrics import compute_metrics, latencies
 from asyncsim.engine.result import without_warm_up
@@ -38,7 +40,6 @@ STILL_OPEN = (
     "step a timeout, or the strategy a safety poll)"
 )
 NO_THREAD = "can't start new thread"  # CPython's message; another `RuntimeError` has another cause
-IN_NOTEBOOK = any(one.__name__ == "tqdm_notebook" for one in tqdm.__mro__)
 T = TypeVar("T")
 
 
@@ -250,39 +251,56 @@ def threads_start() -> bool:
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]
-    """A bar that also shows that kernels are being compiled, and leaves nothing in a notebook."""
+    """A bar that also shows that kernels are being compiled, and leaves nothing in a notebook.
 
-    container: Any  # of a bar in a notebook
-    displayed: bool
+    There it is a line of HTML, replaced as it moves and emptied at the end: a notebook keeps the
+    state of bars that are made of widgets.
+    """
 
     def __init__(self, **options: Any) -> None:
-        if IN_NOTEBOOK:
-            options["display"] = False
-        super().__init__(**options)
-        self._place: Any = None
-        if self.disable:
-            return
-        if IN_NOTEBOOK:
-            from IPython.display import display
-
-            self._place = display(self.container, display_id=True)  # type: ignore[no-untyped-call]
-            self.displayed = True
-        background_compilation.shown.add(self)
+        self._place = None if options.get("disable") else _place_on_page()
+        super().__init__(gui=self._place is not None, **options)
+        if not self.disable:
+            background_compilation.shown.add(self)
+            self.refresh()
 
     def update(self, n: float | None = 1) -> bool | None:
         """Advance, and renew the note on compilation."""
         if not self.disable:
             self.set_postfix_str(background_compilation.note(), refresh=False)
-        moved: bool | None = super().update(n)
-        return moved
+        return super().update(n)
+
+    def display(  # type: ignore[override]
+        self, msg: str | None = None, pos: int | None = None
+    ) -> bool:
+        """Show how far it is."""
+        if self._place is None:
+            return bool(super().display(msg, pos))
+        share = f" value={min(self.n / self.total, 1):.4f}" if self.total else ""
+        text = escape(self.format_meter(**{**self.format_dict, "ncols": 0}))
+        html = f"<progress{share}></progress> {text}"
+        self._place.update({"text/html": html}, raw=True)
+        return True
 
     def close(self) -> None:
         """Remove the bar even if unfinished; otherwise a saved notebook would keep it."""
-        place = None if self.disable else self._place
+        is_open = not self.disable
         super().close()
-        if place is not None:
-            self.container.close()
-            place.update({}, raw=True)
+        if is_open and self._place is not None:
+            self._place.update({}, raw=True)
+
+
+def _place_on_page() -> Any:
+    """Return a place for HTML below the running cell of a notebook; None in a terminal."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None:
+        return None
+    from IPython.core.displaypub import DisplayPublisher
+    from IPython.display import display
+
+    if type(shell.display_pub) is DisplayPublisher:  # which prints
+        return None
+    return display({}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
 
 def progress_bar(shown: bool, **options: Any) -> Any:

@@ -29,7 +29,6 @@ from asyncsim.engine.result import Outcome, Record, time_since
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played, seconds
 from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning, warn
-from asyncsim.experiment.output import result_html
 from asyncsim.experiment.replications import Replications, runner, unresumed_share
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.stability import Asked, near_full_load
@@ -44,6 +43,7 @@ from asyncsim.experiment.statistics import (
 from asyncsim.model.arrivals import ArrivalTimes, UniformArrivals
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
+from asyncsim.model.html import result_html
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy

@@ -25,7 +25,7 @@ from asyncsim.engine.metrics import METRIC_ORDER, METRICS, check_metric, compute
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.experiment.checkpoint import Checkpoint, identity
-from asyncsim.experiment.output import result_html, table_html
+from asyncsim.experiment.output import table_html
 from asyncsim.experiment.parameters import (
     Point,
     format_error,
@@ -45,6 +45,7 @@ from asyncsim.experiment.replications import (
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.statistics import Interval, check_confidence, mean_interval
 from asyncsim.model.distributions import Floats
+from asyncsim.model.html import result_html
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy

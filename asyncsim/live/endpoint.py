@@ -23,6 +23,7 @@ from typing import Any
 from asyncsim.errors import EngineError, ScenarioError, warn
 from asyncsim.live.session import Session
 from asyncsim.live.setup import PATH
+from asyncsim.model.html import note_html
 from asyncsim.model.server import RateLimit
 from asyncsim.model.server import rate_limit as as_rate_limit
 from asyncsim.model.units import InvalidValue, texts
@@ -170,11 +171,13 @@ class Endpoint:
 
     def _repr_html_(self) -> str:
         docs = f"{self.url}/docs"
+        state = " (stopped)" if self._server.should_exit else ""
         return (
-            f"REST endpoint at <code>{self.url}{PATH}</code>, described at "
+            f"REST endpoint{state} at <code>{self.url}{PATH}</code>, described at "
             f"<a href='{docs}' target='_blank'>{docs}</a><br>"
             f"token <code>{escape(self.token)}</code>"
-            f"<pre>{escape(self.curl('5_31'), quote=False)}</pre>"
+            f"<pre style='overflow-x:auto'>{escape(self.curl('5_31'), quote=False)}</pre>"
+            + note_html("The token stays in a saved notebook, and is of no use after stop().")
         )
 
 

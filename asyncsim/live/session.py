@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from html import escape
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -38,16 +39,27 @@ from asyncsim.live.real_time_clock import LAST_INSTANT, RealTimeClock, instant_o
 from asyncsim.live.records import wait_records, waiting_page
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import IN_MEMORY, Store, as_text
+from asyncsim.model.html import facts_html, result_html
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
-from asyncsim.model.units import DAY, DurationLike, InvalidValue, count, duration, from_zero
+from asyncsim.model.units import (
+    DAY,
+    DAY_NAMES,
+    DurationLike,
+    InvalidValue,
+    count,
+    duration,
+    from_zero,
+)
 from asyncsim.model.validation import argument, choice, scenario_error
+from asyncsim.model.words import counted
 
 logger = logging.getLogger("asyncsim")
 
 MOST = 2**53  # records on a page, and before it: more than there can be, and exact in JSON
 AT_ONCE = 0.25  # real seconds after which a long run commits what it has played, and others act
 BEFORE_BATCH = 1.0
+MOST_NAMED = 5  # serial numbers that a notebook shows of the waiting steps
 LATEST = 1000  # answers that are shown
 
 
@@ -525,6 +537,27 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _repr_html_(self) -> str:
+        with self.store.lock:
+            first: list[str] = []
+            if not self.store.closed and self.waiting_count:
+                first = self.page(most=MOST_NAMED)[1]["serial_number"].tolist()
+        playing = f"playing at {self.speed:,g} times real time" if self.playing else "paused"
+        named = ", ".join(first) + ", …" * (self.waiting_count > len(first) > 0)
+        strategy, *twins = self.strategies
+        facts = [
+            ("waiting", f"{counted(self.waiting_count, 'step', 'steps')}: {named}".rstrip(": ")),
+            ("arrived", counted(self.instances_count, "instance", "instances")),
+            ("strategy", strategy + (f"; beside it {', '.join(twins)}" if twins else "")),
+            ("store", "in memory" if self.store.path == IN_MEMORY else str(self.store.path)),
+        ]
+        note = "session.console() finishes steps in the browser, session.view() shows the process"
+        if first:
+            note = f"session.finish({first[0]!r}) finishes the first of them; {note}"
+        state = "closed" if self.store.closed else playing
+        of_title = f", live: {DAY_NAMES[self.at.weekday()]} {self.at:%Y-%m-%d %H:%M:%S}, {state}"
+        return result_html(self.scenario.name, facts_html(facts), escape(note), of_title=of_title)
 
     def __repr__(self) -> str:
         return (

@@ -17,6 +17,7 @@ from asyncsim.model.distributions import Floats, finite_numbers
 from asyncsim.model.systems import instants
 from asyncsim.model.units import DAY, HOUR, WEEK, InvalidValue, Rate, require
 from asyncsim.model.validation import name_errors, scenario_error
+from asyncsim.model.words import days_in_words
 
 CHUNK = 4096
 
@@ -32,6 +33,15 @@ class Arrivals(abc.ABC):
     def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
         """Return the instants of arrival in ``[0, length)``, sorted, in seconds."""
 
+    @property
+    def in_words(self) -> str:
+        """When instances arrive, in words; by default the name of the class.
+
+        >>> sim.Poisson("10000/day", between=("08:00", "20:00")).in_words
+        '10,000 per day at random (Poisson), 08:00 to 20:00, every day'
+        """
+        return type(self).__name__
+
 
 def check_number(where: str, value: object, expected: float, seconds: float) -> None:
     """Raise a ScenarioError if more instances are expected in that time than a run can have."""
@@ -39,6 +49,10 @@ def check_number(where: str, value: object, expected: float, seconds: float) -> 
         most = f"must bring {units.MOST_INSTANCES:,} instances at most in {units.text_of(seconds)}"
         problem = f"{most} of open time (it would be about {expected:.3g})"
         raise scenario_error(where, problem, value)
+
+
+def _groups(size: int) -> str:
+    return f", {size:,} at a time" if size > 1 else ""
 
 
 def exponential_sums(rng: np.random.Generator, total: float, mean: float) -> Floats:
@@ -81,6 +95,11 @@ class _InHours(Arrivals):
         """Return sorted arrivals on the axis of open time, within ``[0, total)``."""
 
     @property
+    def _open_in_words(self) -> str:
+        opens, closes = self.between
+        return f"{opens} to {closes}, {days_in_words(self.days, self.holidays)}"
+
+    @property
     def window_seconds(self) -> float:
         """Length of the daily window."""
         opens, closes = map(units.seconds_of_day, self.between)
@@ -121,6 +140,12 @@ class Poisson(_InHours):
             return self.rate.per_second
         return self.rate.count / (days * self.window_seconds)
 
+    @property
+    def in_words(self) -> str:
+        """When instances arrive, in words."""
+        rate = f"{units.number_text(self.rate.count)} per {self.rate.unit}"
+        return f"{rate} at random (Poisson){_groups(self.size)}, {self._open_in_words}"
+
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Return a Poisson process of rate `per_open_second`, `size` at each instant."""
         expected = self.per_open_second * total * self.size
@@ -143,6 +168,11 @@ class UniformArrivals(_InHours):
     """
 
     count: int = field(converter=units.instances)
+
+    @property
+    def in_words(self) -> str:
+        """When instances arrive, in words."""
+        return f"{self.count:,} in all, spread at random, {self._open_in_words}"
 
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Return that many sorted uniform numbers."""
@@ -170,6 +200,12 @@ class Regular(_InHours):
 
     every: float = field(converter=units.positive_duration)
     offset: float = field(default=0.0, converter=units.duration, kw_only=True)
+
+    @property
+    def in_words(self) -> str:
+        """When instances arrive, in words."""
+        first = f", the first after {units.text_of(self.offset)}" if self.offset else ""
+        return f"one every {units.text_of(self.every)}{first}, {self._open_in_words}"
 
     def draw_open_seconds(self, rng: np.random.Generator, total: float) -> Floats:
         """Return the multiples of the interval; no random number is used."""
@@ -238,6 +274,13 @@ class WeeklyPoisson(Arrivals):
         """Expected instances in a week without holidays or a change of the clocks."""
         return self.volume * self.size * float(np.sum(self.rates))
 
+    @property
+    def in_words(self) -> str:
+        """When instances arrive, in words."""
+        days = days_in_words("by weekday and hour", self.holidays)
+        week = units.number_text(self.per_week)
+        return f"{week} a week at random (Poisson){_groups(self.size)}, {days}"
+
     def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
         """Return the instants of arrival in ``[0, length)``, sorted, in seconds."""
         hours = calendar.hours(length)
@@ -277,6 +320,11 @@ class ArrivalTimes(Arrivals):
     """
 
     times: tuple[float, ...] = field(converter=arrival_instants, repr=False)
+
+    @property
+    def in_words(self) -> str:
+        """When instances arrive, in words."""
+        return f"{len(self.times):,} at given instants"
 
     def draw(self, rng: np.random.Generator, calendar: Calendar, length: float) -> Floats:
         """Return the instants within the scenario's length, sorted; nothing is drawn."""

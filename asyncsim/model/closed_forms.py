@@ -7,6 +7,7 @@ compares all of them with the simulation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import accumulate
 
@@ -14,7 +15,9 @@ import numpy as np
 from attrs import frozen
 
 from asyncsim.model.distributions import Duration, Fixed
+from asyncsim.model.html import result_html
 from asyncsim.model.specifications import Deliveries, Grid, Hold, Intervals, StrategySpecification
+from asyncsim.model.units import number_text, percent, text_of
 
 TAIL = 1e-12
 MOST_TERMS, MOST_STEPS = 4_000_000, 200_000  # of sums by arrays and one by one, about a second
@@ -43,6 +46,32 @@ class Expected:
     wasted_share: float = 0.0
     deliveries: float = 0.0
     unresolved: float = 0.0
+
+    @property
+    def in_words(self) -> str:
+        """Latency and loss in one sentence.
+
+        >>> Expected(450.0, unresolved=0.1).in_words
+        '90 % of the waits resume, 7.5 min after completion on average; 10 % never resume.'
+        """
+        if self.unresolved >= 1 or not math.isfinite(self.latency):
+            return f"{percent(self.unresolved)} of the waits never resume."
+        late = "at completion"
+        if self.latency:
+            late = f"{text_of(self.latency, 3)} after completion on average"
+        if not self.unresolved:
+            return f"Every wait resumes, {late}."
+        lost = percent(self.unresolved)
+        return f"{percent(1 - self.unresolved)} of the waits resume, {late}; {lost} never resume."
+
+    def _repr_html_(self) -> str:
+        note = "By closed form, on an idle server"
+        if self.checks:
+            wasted = percent(self.wasted_share)
+            note += f"; checks per wait: {number_text(self.checks, 3)}, {wasted} of them wasted"
+        if self.deliveries:
+            note += f"; deliveries per wait: {number_text(self.deliveries, 3)}"
+        return result_html(self.in_words, "", f"{note}.")
 
 
 def expected(specification: StrategySpecification, external: Duration) -> Expected | None:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from html import escape
 from importlib.resources import files
 from typing import Any
 
 import pandas as pd
 from attrs import evolve, field, frozen
 
+from asyncsim.model.html import cells_html, result_html
 from asyncsim.model.server import FinishPolicy, WorkflowServer
 from asyncsim.model.units import one_of
 from asyncsim.model.validation import argument, scenario_error
@@ -119,7 +119,8 @@ class Profile:
         return f"{self.name}\n{self.table().to_string(index=False)}"
 
     def _repr_html_(self) -> str:
-        return f"<b>{escape(self.name)}</b>{self.table().to_html(index=False)}"
+        heads = ("", "says", "how well known", "policy of a server here")
+        return result_html(self.name, cells_html(heads, self.table().to_numpy().tolist()))
 
 
 def _profile(table: dict[str, Any]) -> Profile:

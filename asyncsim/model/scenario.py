@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from functools import partial
+from html import escape
+from itertools import islice
 from pathlib import Path
+from textwrap import shorten
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -16,16 +19,19 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model import scenario_files, units
 from asyncsim.model.arrivals import Arrivals
 from asyncsim.model.calendar import Calendar, zone_name
+from asyncsim.model.html import facts_html, process_html, result_html
 from asyncsim.model.process import AsyncStep, Element, Process
 from asyncsim.model.profiles import Profile, profile_named
 from asyncsim.model.random_streams import Draws, draw_for, key_part
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.server import CostModel, WorkflowServer
-from asyncsim.model.systems import ExternalSystem
+from asyncsim.model.systems import ExternalSystem, links_of
 from asyncsim.model.units import DAY, InvalidValue, nearest
 from asyncsim.model.validation import choice, instance_of, name_errors, shown
+from asyncsim.model.words import counted, link_in_words, listed, policy_in_words, server_in_words
 
 T = TypeVar("T")
+MOST_SYSTEMS = 20  # that a notebook shows
 
 
 def _systems(value: Mapping[str, ExternalSystem]) -> Mapping[str, ExternalSystem]:
@@ -166,6 +172,27 @@ class Scenario:
             arrivals=replay.arrivals,
             systems=dict(self.systems) | {system: replay.system},
         )
+
+    def _repr_html_(self) -> str:
+        about = f"<div>{escape(shorten(self.description, 500))}</div>" if self.description else ""
+        body = f"{about}{process_html(self.process)}{facts_html(self._facts())}"
+        return result_html(self.name, body)
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        """Yield what there is besides the process, by name and in words."""
+        first = f"{units.DAY_NAMES[self.start.weekday()]}, {self.start}"
+        clock = f"by the clock of {self.zone}" if self.zone else "without daylight saving"
+        yield "arrivals", self.arrivals.in_words
+        yield "calendar", f"{units.text_of(self.length)} from {first}, {clock}"
+        for name, system in islice(self.systems.items(), MOST_SYSTEMS):
+            links = zip(links_of(system), system.links, strict=True)
+            yield name, listed([link_in_words(*link) for link in links], joint="; then ")
+        if (more := len(self.systems) - MOST_SYSTEMS) > 0:
+            yield "…", f"{counted(more, 'more system', 'more systems')}"
+        yield "server", server_in_words(self.server)
+        yield "finishes", policy_in_words(self.server.policy)
+        if self.costs:
+            yield "prices", self.costs.in_words
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:

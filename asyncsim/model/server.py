@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 
 import attrs
 import pandas as pd
@@ -10,6 +11,7 @@ from attrs import field, frozen
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model import units
+from asyncsim.model.html import result_html
 from asyncsim.model.units import InvalidValue, Rate
 from asyncsim.model.validation import choice, instance_of, name_errors, word_of
 
@@ -136,6 +138,13 @@ class WorkflowServer:
 # --- prices -------------------------------------------------------------------------------------
 
 
+PAID = {
+    "overhead": "worker time for checks and callbacks",
+    "busy": "worker time for all work",
+    "provided": "a worker, busy or idle",
+}
+
+
 def _price(value: float) -> float:
     return units.not_negative(value, 1e12)
 
@@ -193,6 +202,36 @@ class CostModel:
     service_level: float = field(default=0.0, converter=units.duration)
     currency: str = field(default="USD", converter=units.text)
     source: str = field(default="", converter=units.any_text)
+
+    @property
+    def in_words(self) -> str:
+        """The prices that are not zero, in one sentence without its full stop.
+
+        >>> CostModel(check=0.001, late_minute=2, service_level="5min").in_words
+        '1 USD for 1,000 checks; 2 USD for each minute by which a step resumes later than 5 min'
+        """
+        late = f"minute by which a step resumes later than {units.text_of(self.service_level)}"
+        moves = f"(a check has {self.transitions_per_check}, a call {self.transitions_per_call})"
+        prices = (
+            (self.check, "check", "checks"),
+            (self.request, "request", "requests"),
+            (self.transition, f"state transition {moves}", f"state transitions {moves}"),
+            (self.worker_hour, f"hour of {PAID[self.worker_time]}", ""),
+            (self.late_minute, late, ""),
+        )
+        found = []
+        for price, one, several in prices:
+            if price:
+                many = bool(several) and price < 0.01
+                amount = units.number_text(price * 1000 if many else price)
+                of = f"1,000 {several}" if many else f"each {one}"
+                found.append(f"{amount} {self.currency} for {of}")
+        return "; ".join(found) or "nothing has a price"
+
+    def _repr_html_(self) -> str:
+        return result_html(
+            "Prices", "", escape(self.source), of_title=f": {escape(self.in_words)}."
+        )
 
     @classmethod
     def preset(cls, name: str) -> CostModel:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from functools import cached_property
+from html import escape
 from typing import Any, Protocol
 
 from attrs import field, frozen
@@ -23,6 +24,7 @@ from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import DistributionLike, Duration, external_distribution
+from asyncsim.model.html import result_html
 from asyncsim.model.specifications import (
     ANCHORS,
     Deliveries,
@@ -37,6 +39,7 @@ from asyncsim.model.specifications import (
 )
 from asyncsim.model.units import poll_interval, text_of
 from asyncsim.model.validation import name_errors
+from asyncsim.model.words import strategy_in_words
 
 SimProcess = Generator[Event, Any, None]
 Answered = Generator[Event, Any, bool]
@@ -146,8 +149,26 @@ class Strategy(Described):
         """A short name for tables and legends."""
         return type(self).__name__
 
+    @property
+    def in_words(self) -> str:
+        """What it does, in one sentence without its full stop.
+
+        >>> sim.Polling("15min").in_words
+        'checks every 15 min, counted from the arming of the wait'
+        """
+        if found := specification_of(self):
+            return strategy_in_words(found)
+        if own := str(vars(type(self)).get("__doc__") or "").strip():
+            return own.splitlines()[0].rstrip(".")
+        sides = ["the server acts while the step waits"] * self.polls
+        sides += ["the external system acts at completion"] * self.notifies
+        return ", and ".join(sides) or "never notices completion"
+
     def __str__(self) -> str:
         return self.label
+
+    def _repr_html_(self) -> str:
+        return result_html(self.label, "", of_title=f": {escape(self.in_words)}.")
 
 
 def specification_of(strategy: Strategy) -> StrategySpecification | None:

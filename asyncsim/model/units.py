@@ -323,10 +323,10 @@ def format_duration(seconds: float) -> str | float:
     return seconds
 
 
-def text_of(seconds: float) -> str:
-    """Return a duration for a label, in four digits: ``"7.5 min"``."""
+def text_of(seconds: float, digits: int = 4) -> str:
+    """Return a duration for a label, in four significant digits or fewer: ``"7.5 min"``."""
     unit, size = scale_of(seconds)
-    return f"{seconds * 1000 if unit == 'ms' else seconds / size:.4g} {unit}"
+    return f"{seconds * 1000 if unit == 'ms' else seconds / size:.{digits}g} {unit}"
 
 
 def scale_of(seconds: float) -> tuple[str, float]:
@@ -335,6 +335,11 @@ def scale_of(seconds: float) -> tuple[str, float]:
         if abs(seconds) >= size:
             return unit, size
     return "ms", 0.001
+
+
+def percent(share: float) -> str:
+    """Return a share in per cent: ``"19.4 %"``."""
+    return f"{100 * share:.3g} %"
 
 
 @attrs.frozen

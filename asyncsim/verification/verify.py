@@ -28,9 +28,10 @@ from functools import partial
 import pandas as pd
 from attrs import frozen
 
-from asyncsim.experiment.output import note_html, table_html
+from asyncsim.experiment.output import table_html
 from asyncsim.experiment.replications import jobs, mapping, progress_bar
 from asyncsim.experiment.statistics import check_replications, mean_interval
+from asyncsim.model.html import note_html
 from asyncsim.model.validation import with_own_tables
 from asyncsim.verification.experiments import Experiment, all_experiments
 

@@ -50,6 +50,13 @@ def hostile(word):
     return word + MARKUP
 
 
+class Shown(str):
+    """HTML that an object showed while it was open."""
+
+    __slots__ = ()
+    _repr_html_ = str.__str__
+
+
 class Checks(sim.Polling):
     """A strategy with a hostile label."""
 
@@ -144,8 +151,12 @@ def shown_in_notebooks(folder):
         session.run_until("12:00")
         number = session.page()[1]["serial_number"].iloc[0]
         session.finish(number, {hostile("field"): hostile("value")})
+        endpoint = session.serve(thread=True)
+        live = [Shown(session._repr_html_()), Shown(endpoint._repr_html_())]
         tables = [session.waiting, session.answers, session.beside(number), run.waits, run.steps]
-    return studies, [*studies, run, profile, feedback, fitted.scenario, *tables]
+    prices = sim.CostModel(check=1, currency=MARKUP, source=MARKUP)
+    described = [played, pair[1], profile, prices, *live]
+    return studies, [*studies, *described, run, feedback, fitted.scenario, *tables]
 
 
 def test_results_in_a_notebook_and_in_a_report(plain_page, tmp_path):

@@ -11,7 +11,7 @@ from functools import partial
 from multiprocessing.process import BaseProcess
 
 import pytest
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 import asyncsim as sim
 from asyncsim.experiment.replications import (

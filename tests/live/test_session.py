@@ -758,3 +758,29 @@ class TestReset:
             assert again.instance(4)["fields"] == fields
             again.reset()
             assert not again.over
+
+
+class TestShowingItself:
+    def test_it_shows_the_waiting_steps_and_how_to_finish_one(self, tmp_path):
+        """In words, and what the store is called; escaped, since a file can be called anything."""
+        store = tmp_path / "a <b> & c.db"
+        with opened(store=store, against=sim.Polling("15min")) as session:
+            html = session._repr_html_()
+            for part in (
+                "10 steps: 1_31, 2_31, 3_31, 4_31, 5_31, …",
+                "10 instances",
+                "callback; beside it polling 15 min",
+                "Monday 2026-01-05 00:00:10, paused",
+                "session.finish(&#x27;1_31&#x27;)",
+                "a &lt;b&gt; &amp; c.db",
+            ):
+                assert part in html
+        assert "closed" in session._repr_html_()
+
+    def test_without_waiting_steps_it_names_none(self):
+        """Nor does it show how to finish one."""
+        session = opened(approval(instances=1))
+        assert "1 step: 1_31<" in session._repr_html_()
+        session.finish("1_31")
+        assert "0 steps<" in session._repr_html_()
+        assert "session.finish" not in session._repr_html_()
