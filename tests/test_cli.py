@@ -19,7 +19,7 @@ import asyncsim as sim
 from asyncsim.cli import commands as studies
 from asyncsim.cli.main import _parser, main
 from asyncsim.cli.new_file import SYSTEMS, new_scenario
-from asyncsim.cli.options import parse_strategy
+from asyncsim.cli.strategy_parser import parse_strategy
 from asyncsim.engine.metrics import METRICS
 from asyncsim.model.arrivals import Poisson
 from asyncsim.model.examples import LOG, SCENARIO, example_files, readable_file
@@ -73,7 +73,7 @@ def test_a_strategy_is_parsed_from_words(words, strategy):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("pollng 15min", "did you mean 'polling'"),
+        ("pollng 15min", "did you mean 'polling 15min'"),
         ("", "strategy must begin with one of 'callback'"),
         ("polling 15min ancor=clock", "no argument 'ancor' .*; did you mean 'anchor'"),
         ("polling 15min clock", "no argument 'clock'"),
@@ -151,7 +151,7 @@ def test_run_writes_an_event_log_for_process_mining(name, scenario_file, tmp_pat
     [
         (["compare", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (["compare", "FILE", "--replications", "0"], "must be a whole number, 1 or more, got 0"),
-        (["compare", "FILE", "--strategy", "pollin 1min"], "did you mean 'polling'"),
+        (["compare", "FILE", "--strategy", "pollin 1min"], "did you mean 'polling 1min'"),
         (["compare", "FILE", "--log", "nowhere.csv"], "nowhere.csv: cannot be read"),
         (["fit", "nowhere.csv", "--out", "x.json"], "--out must end in .toml, got 'x.json'"),
         (["run", "FILE", "--log", "FILE"], "lacks the column 'SN'"),
@@ -415,7 +415,7 @@ def test_fit_compares_the_scenario_with_its_log(tmp_path, capsys):
     [
         (["--system", "a=b", "--system", "c"], "--system: give one name, or step=system"),
         (["--out", "."], "--out . is a folder"),
-        (["--check", "pollin 1h"], "did you mean 'polling'"),
+        (["--check", "pollin 1h"], "did you mean 'polling 1h'"),
     ],
 )
 def test_fit_rejects_before_the_work(words, message, capsys):

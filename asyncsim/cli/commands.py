@@ -18,8 +18,9 @@ from asyncsim.capacity.search import Options
 from asyncsim.cli import options
 from asyncsim.cli.new_file import SYSTEMS as NEW_SYSTEMS
 from asyncsim.cli.new_file import new_file
-from asyncsim.cli.options import Command, parse_strategy, ready_to_write, scenario_of
+from asyncsim.cli.options import Command, ready_to_write, scenario_of
 from asyncsim.cli.serve_command import SERVE
+from asyncsim.cli.strategy_parser import parse_strategy
 from asyncsim.engine.metrics import metrics_of
 from asyncsim.errors import ScenarioError
 from asyncsim.eventlog.write import write_event_log
