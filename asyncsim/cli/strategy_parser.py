@@ -108,7 +108,7 @@ def _parse(words: str) -> Strategy:
             )
         if key in values:
             raise ScenarioError(f"strategy {shown(words)} has {key!r} twice")
-        values[key] = value.split(",") if key == "retries" else _value(value)
+        values[key] = value.split(",") if key == "retries" else python_value(value)
     for field in attributes:
         if field.default is attrs.NOTHING and field.alias not in values:
             example = shown(" ".join([name, "15min", *given]))
@@ -122,7 +122,7 @@ def _tidy(words: str) -> str:
     return re.sub(r"\s*([=,])\s*", r"\1", words)
 
 
-def _value(word: str) -> Any:
+def python_value(word: str) -> Any:
     """Return the Python value of a word: a constant, a number or a text."""
     if word in CONSTANTS:
         return CONSTANTS[word]
