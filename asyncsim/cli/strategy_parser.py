@@ -55,7 +55,7 @@ def _meant(words: str) -> str:
     >>> _meant("every 5 minutes"), _meant("Callback(delay = 50ms)"), _meant("sometimes")
     ('polling 5min', 'callback delay=50ms', '')
     """
-    plain = re.sub(r"[-_+(\s]+(?![^\s=]*=\S*_)|\)$", " ", words.lower()).strip()
+    plain = re.sub(r"(?:(?<=\w)-|_(?![a-z_]*=)|[+(\s])+|\)$", " ", words.lower()).strip()
     for pattern, name in OTHER_NAMES:
         if begun := re.match(rf"(?:{pattern})(?=\s|\d|$)", plain):
             found = " ".join([name, *_arguments(name, plain[begun.end() :])])
