@@ -17,9 +17,10 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.cli import commands as studies
+from asyncsim.cli.document import KEYS
 from asyncsim.cli.main import _parser, main
 from asyncsim.cli.new_file import SYSTEMS, new_scenario
-from asyncsim.cli.options import parse_strategy
+from asyncsim.cli.strategy_parser import parse_strategy
 from asyncsim.engine.metrics import METRICS
 from asyncsim.model.arrivals import Poisson
 from asyncsim.model.examples import LOG, SCENARIO, example_files, readable_file
@@ -73,7 +74,7 @@ def test_a_strategy_is_parsed_from_words(words, strategy):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("pollng 15min", "did you mean 'polling'"),
+        ("pollng 15min", "did you mean 'polling 15min'"),
         ("", "strategy must begin with one of 'callback'"),
         ("polling 15min ancor=clock", "no argument 'ancor' .*; did you mean 'anchor'"),
         ("polling 15min clock", "no argument 'clock'"),
@@ -151,7 +152,7 @@ def test_run_writes_an_event_log_for_process_mining(name, scenario_file, tmp_pat
     [
         (["compare", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (["compare", "FILE", "--replications", "0"], "must be a whole number, 1 or more, got 0"),
-        (["compare", "FILE", "--strategy", "pollin 1min"], "did you mean 'polling'"),
+        (["compare", "FILE", "--strategy", "pollin 1min"], "did you mean 'polling 1min'"),
         (["compare", "FILE", "--log", "nowhere.csv"], "nowhere.csv: cannot be read"),
         (["fit", "nowhere.csv", "--out", "x.json"], "--out must end in .toml, got 'x.json'"),
         (["run", "FILE", "--log", "FILE"], "lacks the column 'SN'"),
@@ -211,7 +212,7 @@ def test_an_unwritable_output_is_reported_before_the_work(
     words, message, scenario_file, capsys, monkeypatch
 ):
     """It takes no time, and leaves no other file or folder."""
-    for work in ("simulate", "compare", "fit"):
+    for work in ("simulate", "compare", "fit", "sweep"):
         monkeypatch.setattr(studies, work, None)
     monkeypatch.setattr(studies, "QUESTIONS", dict.fromkeys(studies.QUESTIONS))
     for ending in ("csv", "png", "html", "toml"):
@@ -234,6 +235,10 @@ def test_a_missing_extra_for_event_logs_is_reported_before_the_run(
     assert "writing Parquet needs pyarrow" in capsys.readouterr().err
 
 
+REQUIRED = {
+    "capacity": ["--target", "cost <= 1"],
+    "sweep": ["--vary", "server.workers=1,2"],
+}
 OUTPUTS = [
     ("compare", "--csv", ".csv"),
     ("compare", "--save", ".png"),
@@ -242,6 +247,8 @@ OUTPUTS = [
     ("run", "--event-log", ".xes"),
     ("run", "--out", ""),
     ("capacity", "--report", ".html"),
+    ("sweep", "--csv", ".csv"),
+    ("sweep", "--save", ".png"),
     ("fit", "--out", ".toml"),
     ("fit", "--plot", ".png"),
     ("fit", "--report", ".html"),
@@ -258,14 +265,14 @@ def test_an_impossible_path_is_rejected_before_the_work(
     command, option, ending, path, scenario_file, tmp_path, capsys, monkeypatch
 ):
     """The message names the option."""
-    for work in ("simulate", "compare", "fit"):
+    for work in ("simulate", "compare", "fit", "sweep"):
         monkeypatch.setattr(studies, work, None)
     monkeypatch.setattr(studies, "QUESTIONS", dict.fromkeys(studies.QUESTIONS))
     monkeypatch.chdir(tmp_path)
     Path("FILE").write_text("")
     there = set(Path().iterdir())
     words = [command, scenario_file.name, option, path + ending]
-    assert main([*words, *(["--target", "cost <= 1"] if command == "capacity" else [])]) == 2
+    assert main([*words, *REQUIRED.get(command, [])]) == 2
     assert f"asyncsim: {option} must be " in capsys.readouterr().err
     assert set(Path().iterdir()) == there
 
@@ -277,7 +284,8 @@ def test_a_full_disk_is_reported(command, option, ending, scenario_file, tmp_pat
     full = tmp_path / f"full{ending}"
     full.symlink_to("/dev/full")
     source = "data/request_log.csv" if command == "fit" else str(scenario_file)
-    more = ["--replications", "2"] if command == "compare" else []
+    more = ["--replications", "2"] if command in ("compare", "sweep") else []
+    more += REQUIRED.get(command, [])
     assert main([command, source, *more, option, str(full)]) == 2
     assert "(No space left on device)" in capsys.readouterr().err
 
@@ -415,7 +423,7 @@ def test_fit_compares_the_scenario_with_its_log(tmp_path, capsys):
     [
         (["--system", "a=b", "--system", "c"], "--system: give one name, or step=system"),
         (["--out", "."], "--out . is a folder"),
-        (["--check", "pollin 1h"], "did you mean 'polling'"),
+        (["--check", "pollin 1h"], "did you mean 'polling 1h'"),
     ],
 )
 def test_fit_rejects_before_the_work(words, message, capsys):
@@ -487,6 +495,7 @@ def test_the_examples_of_the_help_are_valid(capsys):
         "run",
         "explain",
         "capacity",
+        "sweep",
         "serve",
         "fit",
         "verify",
@@ -544,9 +553,11 @@ def test_every_command_can_be_limited_to_ascii(scenario_file, tmp_path, ascii_te
         ("run", scenario_file, "--strategy", lossy),
         ("explain", scenario_file, "--strategy", lossy),
         ("capacity", scenario_file, "--target", "p95_latency <= 1h", "--replications", "2"),
+        ("sweep", scenario_file, "--vary", "server.workers=1,2", "--strategy", lossy),
+        ("run", scenario_file, "--strategy", lossy, "--json"),
         ("fit", log),
     ]
-    commands = ("compare", "run", "capacity", "serve", "fit", "verify")
+    commands = ("compare", "run", "capacity", "sweep", "serve", "fit", "verify")
     helps = [(command, "--help") for command in commands] + [("--help",)]
     wrong = [("compare", scenario_file, "--strategy", "pollng – 5min … ± →")]
     nothing = tmp_path / "Größe × 2.toml"
@@ -676,3 +687,144 @@ def test_a_command_runs_an_example(tmp_path, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert "must name an example scenario (capstone, herd_rate_limit" in error
     assert "did you mean 'person'?" in error
+
+
+def test_sweep_is_that_of_python(scenario_file, tmp_path, capsys):
+    """Values are read as Python has them; the table has all combinations."""
+    table, picture = tmp_path / "new" / "s.csv", tmp_path / "s.png"
+    words = ["sweep", str(scenario_file), "--replications", "2", "--strategy", "polling 5min"]
+    words += ["--vary", "server.workers=1, 2", "--vary", "strategy.interval=1min,15min"]
+    assert main([*words, "--csv", str(table), "--save", str(picture)]) == 0
+    assert "4 points, 2 replications" in capsys.readouterr().out
+    grid = {"server.workers": [1, 2], "strategy.interval": ["1min", "15min"]}
+    found = sim.sweep(Scenario.load(scenario_file), grid, [sim.Polling("5min")], 2, seed=1)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(table), found.table.assign(error=float("nan")), check_dtype=False
+    )
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sweep_is_resumed(scenario_file, tmp_path, capsys, monkeypatch):
+    """Finished points are not played again."""
+    words = ["sweep", str(scenario_file), "--resume", str(tmp_path / "s.db"), "--json"]
+    words += ["--replications", "2", "--vary", 'systems.ledger.days=Mon-Fri,"Mon, Tue"']
+    assert main(words) == 0
+    first = capsys.readouterr().out
+    monkeypatch.setattr("asyncsim.experiment.sweep.play", None)
+    assert main(words) == 0
+    assert capsys.readouterr().out == first
+    days = {row["systems.ledger.days"] for row in json.loads(first)["rows"]}
+    assert days == {"Mon-Fri", "Mon, Tue"}
+
+
+@pytest.mark.parametrize(
+    ("vary", "message"),
+    [
+        (["server.workers"], "--vary must be a field and its values, such as"),
+        (["server.workers="], "--vary must be a field and its values, such as"),
+        (['systems.ledger.days="Mon'], "--vary must be a field and its values, such as"),
+        (["server.workers=1", "server.workers=2"], "--vary: give each field once"),
+        (["server.worker=1"], "did you mean 'workers'?"),
+        (["server.workers=two"], "WorkflowServer.workers must be a whole number"),
+        (["server.workers=2,2"], "must hold each value once, got 2"),
+    ],
+)
+def test_wrong_words_of_a_sweep_are_named(vary, message, scenario_file, capsys):
+    """Before a run."""
+    words = [word for one in vary for word in ("--vary", one)]
+    assert main(["sweep", str(scenario_file), *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def not_json(constant):
+    raise ValueError(f"{constant} is not JSON")
+
+
+LOSSY = "callback loss=0.5"
+REPORTS = {
+    "compare": ["FILE", "--strategy", LOSSY, "--strategy", "polling 1h", "--replications", "2"],
+    "run": ["FILE", "--strategy", LOSSY],
+    "explain": ["FILE"],
+    "capacity": ["FILE", "--target", "p95_latency <= 1h", "--replications", "2"],
+    "sweep": ["FILE", "--vary", "server.workers=1,2", "--replications", "2"],
+    "fit": ["LOG"],
+    "verify": ["--quick"],
+}
+
+
+@pytest.fixture
+def reported(scenario_file, capsys, monkeypatch):
+    """Run a command with ``--json``; return its document."""
+    exact = next(one for one in all_experiments() if one.exact and one.engine == "simpy")
+    monkeypatch.setattr("asyncsim.verification.verify.all_experiments", lambda quick: [exact])
+    places = {"FILE": str(scenario_file), "LOG": "example:request_log"}
+
+    def run(command, *more):
+        words = [places.get(word, word) for word in REPORTS[command]]
+        assert main([command, *words, *more, "--json"]) == 0
+        return json.loads(capsys.readouterr().out, parse_constant=not_json)
+
+    return run
+
+
+@pytest.mark.parametrize("command", REPORTS)
+def test_json_is_one_document_with_the_keys_of_the_manual(command, reported):
+    """Standard output has nothing else; the keys of rows are those of the manual, too."""
+    found = reported(command)
+    meanings = {
+        key: meaning
+        for key, commands, meaning in KEYS
+        if commands in ("all", command)
+        or command in commands.split(", ")
+        or (commands == "all but verify" and command != "verify")
+    }
+    assert set(found) == set(meanings)
+    assert found["command"] == command
+    keys = set(re.findall(r"`(\w+)`", meanings["rows"]))
+    assert found["rows"]
+    for row in found["rows"]:
+        assert set(row) - {"server.workers"} == keys
+
+
+def test_every_command_that_reports_results_has_json():
+    """Others write files, or serve."""
+    commands = _parser()._subparsers._group_actions[0].choices
+    assert {name for name, one in commands.items() if "--json" in one.format_help()} == {*REPORTS}
+
+
+def test_json_has_the_numbers_of_python_and_null_for_nan(reported, scenario_file):
+    """To the last bit; open waits are notes."""
+    found = reported("compare")
+    strategies = [sim.Callback(loss=0.5), sim.Polling("1h")]
+    with pytest.warns(sim.CensoredWarning):
+        same = sim.compare(Scenario.load(scenario_file), strategies, replications=2, seed=1)
+    for row, own in zip(found["rows"], same.table.to_dict("records"), strict=True):
+        assert (row["metric"], row["strategy"]) == (own["figure"], own["strategy"])
+        for name in ("mean", "low", "high", "difference", "n"):
+            assert row[name] == (None if pd.isna(own[name]) else own[name])
+    assert found["notes"] == same.notes
+    assert found["notes"]
+    assert found["findings"] == same.findings()
+
+
+def test_json_has_infinity_as_a_text(reported):
+    """A wait that never resumes is infinitely late."""
+    found = reported("capacity", "--strategy", LOSSY, "--question", "workers")
+    assert {row["mean"] for row in found["rows"]} == {"Infinity"}
+    assert found["answers"][0]["value"] is None
+
+
+def test_json_has_warnings_as_notes_and_the_files(reported, tmp_path):
+    """What stands on standard error or in lines of its own without it."""
+    out = tmp_path / "fitted.toml"
+    found = reported("fit", "--out", str(out))
+    assert "completed before it was submitted: 2" in found["notes"][0]
+    assert found["files"] == {"scenario": str(out)}
+
+
+def test_an_error_leaves_no_document(scenario_file, capsys):
+    """The exit status is 2, and the message is on standard error."""
+    assert main(["run", str(scenario_file), "--strategy", "every 5 minutes", "--json"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "did you mean 'polling 5min'?" in shown.err

@@ -18,7 +18,7 @@ from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.statistics import quantile
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.units import InvalidValue, duration, number, text_of
+from asyncsim.model.units import InvalidValue, duration, meant, number, share_hint, text_of
 from asyncsim.model.validation import scenario_error
 
 RIGHT = (
@@ -29,7 +29,8 @@ QUANTILES = {"median_latency": 0.5, "max_latency": 1.0}
 ENDLESS = ("mean_cycle_time",)  # infinite if a wait is still open when the run stops
 LATE_COSTS = ("cost", "cost_per_wait", "cost_of_lateness")  # the same, if lateness has a price
 COUNTS = ("timed_out", "still_waiting", "failed")  # of unresumed waits, or of their instances
-_TARGET = re.compile(r"\s*(.+?)\s*(?:<=|<|\bunder\b|\bat most\b)\s*(.+?)\s*")
+_TARGET = re.compile(r"\s*([^\W\d].*?)\s*(?:<=|=<|≤|<|\bunder\b|\bat most\b)\s*(.+?)\s*")
+_LIKE_A_TARGET = re.compile(r"\s*(\S+?)\s*(>=|=>|≥|>|==?|\s)\s*(\S.*?)\s*")
 _QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)_latency")
 
 
@@ -165,7 +166,8 @@ class Target:
         """
         match = _TARGET.fullmatch(words) if isinstance(words, str) else None
         if match is None:
-            raise scenario_error("target", RIGHT, words)
+            hint = _nearest_target(words, scenario) if isinstance(words, str) else ""
+            raise scenario_error("target", InvalidValue(RIGHT, hint), words)
         metric = match[1].lower().replace("resume latency", "latency").replace(" ", "_")
         try:
             measure = Measure.of(metric, scenario)
@@ -181,6 +183,23 @@ class Target:
         return f"{self.measure.metric} <= {bound}"
 
 
+def _nearest_target(words: str, scenario: Scenario) -> str:
+    """Return the hint for words that are almost a target, such as ``"60s >= p95_latency"``."""
+    like = _LIKE_A_TARGET.fullmatch(words)
+    if like is None:
+        return ""
+    metric, bound = (like[3], like[1]) if set(like[2]) & {">", "≥"} else (like[1], like[3])
+    if not _QUANTILE.fullmatch(metric):
+        metric = meant(metric, metrics_of(scenario)) or metric
+    found = f"{metric} <= {bound}"
+    try:
+        if _TARGET.fullmatch(found) and Target.parse(found, scenario):
+            return f"; did you mean {found!r}?"
+    except ScenarioError:
+        pass
+    return ""
+
+
 def _bound(text: str, measure: Measure, unit: str) -> float:
     """Return a bound in the unit of its measure; a time without a unit is in seconds."""
     try:
@@ -190,5 +209,6 @@ def _bound(text: str, measure: Measure, unit: str) -> float:
     if measure.is_time:
         return number(duration(plain))
     if isinstance(plain, str):
-        raise InvalidValue(f"must be a number alone, such as 0.8; its unit is {unit}")
+        hint = share_hint(plain) if unit == "1" else ""
+        raise InvalidValue(f"must be a number alone, such as 0.8; its unit is {unit}", hint)
     return number(plain)

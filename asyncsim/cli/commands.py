@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
+import math
 import shlex
 import shutil
 import textwrap
@@ -11,30 +13,36 @@ from contextlib import suppress
 from typing import Any
 
 from asyncsim import plots
-from asyncsim.calibration.fit import fit
-from asyncsim.capacity.explain import explain
-from asyncsim.capacity.questions import fewest_workers, largest_volume
+from asyncsim.calibration.fit import Fit, fit
+from asyncsim.capacity.explain import Explanation, explain
+from asyncsim.capacity.questions import Capacity, fewest_workers, largest_volume
 from asyncsim.capacity.search import Options
-from asyncsim.cli import options
+from asyncsim.cli import document, options
+from asyncsim.cli.document import Parts, rows_of
 from asyncsim.cli.new_file import SYSTEMS as NEW_SYSTEMS
 from asyncsim.cli.new_file import new_file
-from asyncsim.cli.options import Command, parse_strategy, ready_to_write, scenario_of
+from asyncsim.cli.options import Command, ready_to_write, scenario_of
 from asyncsim.cli.serve_command import SERVE
+from asyncsim.cli.strategy_parser import parse_strategy, python_value
 from asyncsim.engine.metrics import metrics_of
+from asyncsim.engine.run import Run
 from asyncsim.errors import ScenarioError
 from asyncsim.eventlog.write import write_event_log
-from asyncsim.experiment.compare import FIGURE, compare
+from asyncsim.experiment.compare import FIGURE, Comparison, compare
 from asyncsim.experiment.output import check_folder, named_file, save_picture, save_table, writing
 from asyncsim.experiment.report import report
 from asyncsim.experiment.simulate import simulate
+from asyncsim.experiment.sweep import Sweep, sweep
 from asyncsim.fast.background_compilation import warm_up
 from asyncsim.model.examples import example_files, examples_folder
 from asyncsim.model.scenario_files import scenario_file
 from asyncsim.model.schema import json_schema
+from asyncsim.model.validation import shown
 from asyncsim.verification.verify import MEANING, verify
 
 QUESTIONS = {"workers": fewest_workers, "volume": largest_volume}
 DEFAULT_STRATEGIES = ("callback delay=50ms", "polling 1min", "polling 15min")
+SWEPT_STRATEGIES = ("callback delay=50ms", "polling 15min")
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -63,15 +71,35 @@ def _compare(arguments: argparse.Namespace) -> int:
         engine=arguments.engine,
         n_jobs=arguments.jobs,
     )
-    print(comparison)
-    if arguments.csv:
-        save_table(comparison.table, arguments.csv, "--csv")
-    if arguments.save:
-        save_picture(comparison.plot(), arguments.save, "--save")
-        print(f"picture: {arguments.save}")
+    arguments.document.show(
+        comparison, lambda found: _played(found) | {"findings": found.findings()}
+    )
+    _save(comparison, arguments)
     if arguments.report:
-        print(f"report: {report(comparison, arguments.report)}")
+        arguments.document.wrote("report", report(comparison, arguments.report))
     return 0
+
+
+def _played(found: Comparison | Sweep) -> Parts:
+    """Return the parts of the JSON document that every study has."""
+    return {
+        "scenario": found.scenario.name,
+        "replications": found.replications,
+        "seed": found.seed,
+        "confidence": found.confidence,
+        "rows": rows_of(found.table),
+        "notes": found.notes,
+    }
+
+
+def _save(found: Comparison | Sweep, arguments: argparse.Namespace) -> None:
+    """Save table and picture where the options want them."""
+    if arguments.csv:
+        save_table(found.table, arguments.csv, "--csv")
+        arguments.document.wrote("table", arguments.csv, shown=False)
+    if arguments.save:
+        save_picture(found.plot(), arguments.save, "--save")
+        arguments.document.wrote("picture", arguments.save)
 
 
 COMPARE = Command(
@@ -93,9 +121,72 @@ COMPARE = Command(
         "--csv CSV": "save the whole table",
         "--report HTML": "write a report: tables, picture and checklist",
         **options.JOBS,
+        **document.OPTION,
     },
     options.DEFAULTS,
     metrics=True,
+    profiles=True,
+)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    grid = dict(_varied(words) for words in arguments.vary)
+    if len(grid) < len(arguments.vary):
+        raise ScenarioError("--vary: give each field once, with all of its values")
+    strategies = [parse_strategy(words) for words in arguments.strategy or SWEPT_STRATEGIES]
+    ready_to_write(arguments, "--csv", "--save")
+    found = sweep(
+        scenario_of(arguments),
+        grid,
+        strategies,
+        arguments.replications,
+        arguments.seed,
+        n_jobs=arguments.jobs,
+        resume=arguments.resume,
+        engine=arguments.engine,
+    )
+    arguments.document.show(found, _played)
+    _save(found, arguments)
+    return 0
+
+
+def _varied(words: str) -> tuple[str, list[Any]]:
+    """Return a field and its values from words such as ``server.workers=2,4,8``.
+
+    >>> _varied('systems.desk.days=Mon-Fri, "Mon, Tue"')
+    ('systems.desk.days', ['Mon-Fri', 'Mon, Tue'])
+    """
+    name, _, values = (part.strip() for part in words.partition("="))
+    with suppress(csv.Error):
+        if name and values:
+            (row,) = csv.reader([values], skipinitialspace=True, strict=True)
+            return name, [python_value(value.strip()) for value in row]
+    raise ScenarioError(
+        f"--vary must be a field and its values, such as 'server.workers=2,4,8', got {shown(words)}"
+    )
+
+
+SWEEP = Command(
+    "sweep",
+    _sweep,
+    "vary fields of a scenario, and simulate all combinations",
+    'example:nightly_ledger --vary "server.workers=2,4,8" --vary "strategy.interval=1min,15min"',
+    {
+        **options.SCENARIO,
+        "--vary FIELD=VALUES required ...": "dotted name of a field and its values, such as "
+        "'server.workers=2,4,8', 'systems.ledger.start=21:00,22:00' or "
+        "'strategy.interval=1min,15min' (of the strategies that have it); a value with a comma "
+        "stands in double quotes; may be given several times",
+        "--strategy WORDS ...": f"{options.STRATEGY_HELP}; may be given several times (default: "
+        f"{', '.join(map(repr, SWEPT_STRATEGIES))})",
+        "--replications N": "runs of each point (default: 10)",
+        "--save PNG": "save the picture: mean latency over the fields",
+        "--csv CSV": "save the whole table, with all metrics",
+        "--resume DB": "keep finished points in this file, and do not play those that it has",
+        **options.JOBS,
+        **document.OPTION,
+    },
+    options.DEFAULTS | {"replications": 10},
     profiles=True,
 )
 
@@ -111,26 +202,47 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         check_folder(arguments.out, "--out")
     run = simulate(scenario_of(arguments), strategy, seed=arguments.seed, engine=arguments.engine)
-    units, summary = metrics_of(run.scenario), run.summary().iloc[0]
-    lossy = bool(summary["unresumed_share"] > 0)
-    for name, value in summary.items():
-        unit = units[str(name)].unit if name in units else "1"
-        number = f"{value:,.6g}" if isinstance(value, float) else str(value)
-        shown = "–" if number == "nan" else number
-        counted = plots.counted(str(name)) if lossy else ""
-        print(f"{name:24} {shown} {unit if unit != '1' else ''}".rstrip(), end="")
-        print(f", of {counted}" if counted else "")
-    print("\n".join(run.notes), end="\n" * len(run.notes))
+    arguments.document.show(run, _of_run, _run_text(run))
     if arguments.out:
         names = ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead")
         for name in names:
             save_table(getattr(run, name), arguments.out / f"{name}.csv", "--out")
         write_event_log(run, arguments.out / "event_log.csv")
-        print(f"tables: {arguments.out}")
+        arguments.document.wrote("tables", arguments.out)
     if arguments.event_log:
         write_event_log(run, arguments.event_log)
-        print(f"event log: {arguments.event_log}")
+        arguments.document.wrote("event log", arguments.event_log)
     return 0
+
+
+def _run_text(run: Run) -> str:
+    """Return the metrics of a run, one in a line, and its notes."""
+    units, summary = metrics_of(run.scenario), run.summary().iloc[0]
+    lossy = bool(summary["unresumed_share"] > 0)
+    lines = []
+    for name, value in summary.items():
+        unit = units[str(name)].unit if name in units else "1"
+        number = f"{value:,.6g}" if isinstance(value, float) else str(value)
+        number = "–" if number == "nan" else number
+        counted = plots.counted(str(name)) if lossy else ""
+        line = f"{name:24} {number} {unit if unit != '1' else ''}".rstrip()
+        lines.append(f"{line}, of {counted}" if counted else line)
+    return "\n".join([*lines, *run.notes])
+
+
+def _of_run(run: Run) -> Parts:
+    """Return the parts of the JSON document: a metric is a mean without an interval."""
+    summary, metrics = run.summary().iloc[0].to_dict(), metrics_of(run.scenario)
+    rows = [
+        {
+            **{"metric": name, "unit": metrics[name].unit, "strategy": run.strategy.label},
+            **{"mean": summary[name], "low": None, "high": None},
+            **{"n": int(not math.isnan(summary[name])), "meaning": metrics[name].meaning},
+        }
+        for name in metrics
+    ]
+    head = {name: summary[name] for name in ("scenario", "seed", "engine", "instances")}
+    return head | {"replications": 1, "rows": rows, "notes": run.notes}
 
 
 RUN = Command(
@@ -144,6 +256,7 @@ RUN = Command(
         "--out FOLDER": "write waits, instances, steps … as CSV files",
         "--event-log FILE": "write a log for process mining: .csv, .parquet, .xes, .xes.gz, .json "
         "(OCEL)",
+        **document.OPTION,
     },
     options.DEFAULTS | {"strategy": "callback"},
     profiles=True,
@@ -163,10 +276,23 @@ def _capacity(arguments: argparse.Namespace) -> int:
     for question, ask in QUESTIONS.items():
         if arguments.question in (None, question):
             answers.append(ask(scenario, strategy, arguments.target, **effort))
-            print(answers[-1], flush=True)
+            arguments.document.show(answers[-1], _of_answer)
     if arguments.report:
-        print(f"report: {report(answers, arguments.report)}")
+        arguments.document.wrote("report", report(answers, arguments.report))
     return 0
+
+
+def _of_answer(answer: Capacity) -> Parts:
+    words = ("question", "text", "field", "value", "low", "high")
+    return {
+        "scenario": answer.scenario.name,
+        "replications": answer.replications,
+        "seed": answer.seed,
+        "confidence": answer.confidence,
+        "answers": [{name: getattr(answer, name) for name in words}],
+        "rows": rows_of(answer.table, question=answer.question),
+        "notes": answer.notes,
+    }
 
 
 CAPACITY = Command(
@@ -183,6 +309,7 @@ CAPACITY = Command(
         "--replications N": "runs of each value (default: 20)",
         "--report HTML": "write a report: tables, pictures and checklist",
         **options.JOBS,
+        **document.OPTION,
     },
     options.DEFAULTS | {"replications": 20, "strategy": "callback"},
     metrics=True,
@@ -206,19 +333,31 @@ def _fit(arguments: argparse.Namespace) -> int:
         period=tuple(arguments.period) if arguments.period else None,
         workers=arguments.workers,
     )
-    print(found)
+    arguments.document.show(found, _of_fit)
     check = found.check(strategy) if strategy else None
     if check is not None:
-        print(f"\n{check}\n{check.outside.to_string(index=False) if len(check.outside) else ''}")
+        outside = check.outside.to_string(index=False) if len(check.outside) else ""
+        text = f"\n{check}\n{outside}"
+        arguments.document.show(check, lambda one: {"check": rows_of(one.table)}, text)
     if arguments.out:
         found.scenario.save(arguments.out)
-        print(f"\nscenario: {arguments.out}")
+        arguments.document.wrote("scenario", arguments.out, before="\n")
     if arguments.plot:
         save_picture(found.plot(), arguments.plot, "--plot")
-        print(f"picture: {arguments.plot}")
+        arguments.document.wrote("picture", arguments.plot)
     if arguments.report:
-        print(f"report: {report([found, check] if check else [found], arguments.report)}")
+        page = report([found, check] if check else [found], arguments.report)
+        arguments.document.wrote("report", page)
     return 0
+
+
+def _of_fit(found: Fit) -> Parts:
+    return {
+        "scenario": found.scenario.name,
+        "rows": rows_of(found.account),
+        "unexplained": rows_of(found.unexplained),
+        "problems": rows_of(found.problems),
+    }
 
 
 FIT = Command(
@@ -240,6 +379,7 @@ FIT = Command(
         "--requests CSV": "completions for an event log's serial numbers",
         "--period DAY DAY": "first and last day that the log covers",
         "--workers N": "number of workers of the server",
+        **document.OPTION,
     },
     {"system": []},
 )
@@ -249,7 +389,10 @@ def _verify(arguments: argparse.Namespace) -> int:
     found = verify(
         arguments.replications, quick=arguments.quick, seed=arguments.seed, n_jobs=arguments.jobs
     )
-    print(found)
+    played = {"replications": arguments.replications, "seed": arguments.seed}
+    arguments.document.show(
+        found, lambda one: played | {"passed": one.passed, "rows": rows_of(one.table)}
+    )
     return 0 if found.passed else 1
 
 
@@ -263,6 +406,7 @@ VERIFY = Command(
         "--replications N": "runs of each case (default: 20); two of a deterministic case",
         **options.SEED,
         **options.JOBS,
+        **document.OPTION,
     },
     {"jobs": 1, "replications": 20, "seed": 1},
     footer=textwrap.fill(f"verdicts: {MEANING}", 79, subsequent_indent="  ")
@@ -313,8 +457,19 @@ EXAMPLES = Command(
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    print(explain(scenario_of(arguments), parse_strategy(arguments.strategy)))
+    found = explain(scenario_of(arguments), parse_strategy(arguments.strategy))
+    arguments.document.show(found, _of_explanation)
     return 0
+
+
+def _of_explanation(found: Explanation) -> Parts:
+    return {
+        "scenario": found.scenario.name,
+        "findings": found.sentences,
+        "bottleneck": found.bottleneck,
+        "overloaded": found.overloaded,
+        "rows": rows_of(found.table, strategy=found.strategy),
+    }
 
 
 EXPLAIN = Command(
@@ -322,7 +477,7 @@ EXPLAIN = Command(
     _explain,
     "report what theory expects, and why, without a run",
     'example:nightly_ledger --strategy "polling 15min anchor=random"',
-    {**options.SCENARIO, **options.STRATEGY},
+    {**options.SCENARIO, **options.STRATEGY, **document.OPTION},
     options.DEFAULTS | {"strategy": "callback"},
     profiles=True,
 )
@@ -371,6 +526,6 @@ SCHEMA = Command(
     {"--out FILE": "write it to a file"},
 )
 COMMANDS = (
-    *(COMPARE, RUN, EXPLAIN, CAPACITY, SERVE, FIT, VERIFY, WARM_UP),
+    *(COMPARE, RUN, EXPLAIN, CAPACITY, SWEEP, SERVE, FIT, VERIFY, WARM_UP),
     *(EXAMPLES, NEW, SCHEMA),
 )

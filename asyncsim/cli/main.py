@@ -14,6 +14,7 @@ from contextlib import suppress
 from importlib.metadata import version
 
 from asyncsim.cli.commands import COMMANDS
+from asyncsim.cli.document import Document
 from asyncsim.errors import AsyncsimError, CensoredWarning
 
 EPILOG = """\
@@ -92,6 +93,7 @@ def _run(words: Sequence[str]) -> int:
     if left:
         loose = any(not word.startswith("-") for word in left)
         parser.error(f"unrecognized arguments: {' '.join(left)}{QUOTES if loose else ''}")
+    document = arguments.document = Document(arguments.name, getattr(arguments, "json", False))
     try:
         with warnings.catch_warnings(record=True) as noted:
             warnings.simplefilter("always", UserWarning)
@@ -99,9 +101,11 @@ def _run(words: Sequence[str]) -> int:
     except AsyncsimError as error:
         print(f"asyncsim: {_as_typed(str(error), arguments)}", file=sys.stderr)
         return 2
-    for note in noted:
-        if not issubclass(note.category, CensoredWarning):  # the output reports open waits itself
-            print(f"asyncsim: note: {note.message}", file=sys.stderr)
+    # The output reports open waits itself
+    notes = [str(one.message) for one in noted if not issubclass(one.category, CensoredWarning)]
+    document.close(notes)
+    for note in () if document.as_json else notes:
+        print(f"asyncsim: note: {note}", file=sys.stderr)
     return status
 
 
@@ -125,7 +129,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"asyncsim {version('asyncsim')}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        title="commands", required=True, metavar="COMMAND", dest="name"
+    )
     for command in COMMANDS:
         command.add_to(commands)
     return parser

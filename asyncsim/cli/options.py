@@ -1,16 +1,13 @@
-"""Options that several commands share, and the parser of strategies in words."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 import argparse
-import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import attrs
 from attrs import frozen
 
 from asyncsim.engine.metrics import METRICS
@@ -21,80 +18,12 @@ from asyncsim.experiment.report import report_file
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import scenario_file
-from asyncsim.model.strategies import STRATEGIES, Strategy
-from asyncsim.model.units import LONGEST_WORDS, nearest
-from asyncsim.model.validation import scenario_error, shown
 
-UNNAMED = {"callback with safety poll": "every"}  # set by a word without a name, if not the first
-CONSTANTS = {"None": None, "True": True, "False": False}
 STRATEGY_HELP = (
     "how completion is noticed, in words: 'callback', 'callback delay=50ms loss=0.02 "
     "retries=5s,5min', 'polling 15min anchor=clock', 'backoff 1s factor=2 cap=10min', "
     "'long polling 30s', 'callback with safety poll every=5min'"
 )
-
-
-def parse_strategy(words: str) -> Strategy:
-    """Return the strategy that words describe, such as ``"polling 15min anchor=clock"``.
-
-    They are the name of the strategy, its main argument with or without a name, then
-    ``name=value``; items of a list are separated by commas.
-
-    Raises
-    ------
-    ScenarioError
-        The message names the wrong word and the nearest valid one.
-    """
-    if len(words) > LONGEST_WORDS:
-        raise scenario_error("strategy", f"must have {LONGEST_WORDS:,} characters at most", words)
-    begun = [name for name in STRATEGIES if f"{words.strip()} ".startswith(f"{name} ")]
-    if not begun:
-        known = ", ".join(repr(n) for n in STRATEGIES)
-        first = words.split("=")[0].rsplit(" ", 1)[0] if "=" in words else words
-        raise ScenarioError(
-            f"strategy must begin with one of {known}, got {shown(words)}"
-            f"{nearest(first, STRATEGIES)}"
-        )
-    name = max(begun, key=len)
-    cls = STRATEGIES[name]
-    attributes = attrs.fields(cls)  # type: ignore[arg-type]
-    fields = [field.alias for field in attributes]
-    values: dict[str, Any] = {}
-    unnamed = UNNAMED.get(name, fields[0])
-    given = _tidy(words.strip()[len(name) :]).split()
-    for k, word in enumerate(given):
-        key, _, value = word.rpartition("=")
-        key = key or (unnamed if k == 0 else "")
-        if key not in fields:
-            raise ScenarioError(
-                f"{cls.__name__} has no argument {shown(key or word)} (it has "
-                f"{', '.join(fields)}){nearest(key or word, fields)}"
-            )
-        if key in values:
-            raise ScenarioError(f"strategy {shown(words)} has {key!r} twice")
-        values[key] = value.split(",") if key == "retries" else _value(value)
-    for field in attributes:
-        if field.default is attrs.NOTHING and field.alias not in values:
-            example = shown(" ".join([name, "15min", *given]))
-            raise ScenarioError(f"strategy {shown(words)} lacks {field.alias!r}, such as {example}")
-    return cls(**values)
-
-
-def _tidy(words: str) -> str:
-    """Remove the spaces in ``15 min``, ``anchor = clock`` and ``5s, 5min``."""
-    words = re.sub(r"(?<=\d) +(?=[a-z]+\b(?!\s*=))", "", words)
-    return re.sub(r"\s*([=,])\s*", r"\1", words)
-
-
-def _value(word: str) -> Any:
-    """Return the Python value of a word: a constant, a number or a text."""
-    if word in CONSTANTS:
-        return CONSTANTS[word]
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(word)
-    quoted = len(word) > 1 and word[0] == word[-1] and word[0] in "'\""
-    return word[1:-1] if quoted else word
 
 
 class Once(argparse.Action):

@@ -12,7 +12,8 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
-from asyncsim.cli.options import PROFILE, SCENARIO_HELP, SEED, STRATEGY, Command, parse_strategy
+from asyncsim.cli.options import PROFILE, SCENARIO_HELP, SEED, STRATEGY, Command
+from asyncsim.cli.strategy_parser import parse_strategy
 from asyncsim.errors import ScenarioError
 from asyncsim.live.endpoint import checked_token, host_names
 from asyncsim.live.open import live

@@ -104,6 +104,16 @@ def made(
                 f"{OF_STRATEGY + name!r} names no field: the strategies have "
                 f"{', '.join(map(repr, known)) or 'none'}, got {name!r}{nearest(name, known)}"
             )
+    for name in outer:
+        first, _, rest = name.partition(".")
+        of_strategy = first in known or first.lower().startswith("strateg")
+        if first not in fields_of(scenario) and known and of_strategy:
+            words = [OF_STRATEGY + field for field in known]
+            hint = nearest(OF_STRATEGY + (rest or first), words if rest or first in known else [])
+            raise ScenarioError(
+                f"{name!r} names no field of the scenario; the strategies have "
+                f"{', '.join(map(repr, words))}{hint}"
+            )
     new = []
     for strategy in strategies:
         fields = fields_of(strategy)
@@ -116,8 +126,8 @@ def _first(name: str) -> str:
     return name.partition(".")[0]
 
 
-def fields_of(strategy: Strategy) -> set[str]:
-    """Return the names of the fields of a strategy that can be changed."""
+def fields_of(strategy: Strategy | Scenario) -> set[str]:
+    """Return the names of the fields of a strategy or scenario that can be changed."""
     cls: type[Any] = type(strategy)
     return {field.alias for field in attrs.fields(cls) if field.init} if attrs.has(cls) else set()
 

@@ -283,7 +283,8 @@ def as_distribution(value: DistributionLike) -> Duration:
         return Fixed(units.duration(value))
     except InvalidValue as problem:
         either = f"{units.A_DURATION}, or a distribution such as exponential('10min')"
-        raise InvalidValue(str(problem).replace(units.A_DURATION, either)) from None
+        text = str(problem).replace(units.A_DURATION, either)
+        raise InvalidValue(text, problem.hint) from None
 
 
 def external_distribution(value: DistributionLike) -> Duration:

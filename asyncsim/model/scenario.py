@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import partial
 from html import escape
@@ -248,34 +248,51 @@ def _change_value(old: Any, changes: dict[str, Any], where: str) -> Any:
 
 def _change_parts(old: Any, changes: dict[str, Any], where: str) -> Any:
     """Change fields of an object, values of a mapping, steps, or other parts by their numbers."""
-    owner, parts = where, {}
-    listed = isinstance(old, tuple) and bool(old)
-    if listed and all(isinstance(part, Element) for part in old):
+    if _are_steps(old):
         return _change_steps(old, changes, where)
-    if listed and all(attrs.has(type(part)) for part in old):
-        parts = {str(k): part for k, part in enumerate(old, 1)}
-    elif isinstance(old, Mapping):
-        parts = dict(old)
-    elif attrs.has(type(old)):
-        owner, fields = type(old).__name__, attrs.fields(type(old))
-        parts = {field.alias: getattr(old, field.name) for field in fields if field.init}
-    else:
+    parts = _parts_of(old)
+    if parts is None:
         raise ScenarioError(
             f"{where!r} holds {shown(old)}, which has no fields to change; name {where!r} "
             f"itself, got {shown(where + '.' + next(iter(changes)))}"
         )
+    owner = type(old).__name__ if attrs.has(type(old)) else where
     new = {
         name: _change_value(parts[name], inner, _dotted(where, name))
         for name, inner in _by_first_part(changes, parts, where, owner).items()
     }
     if attrs.has(type(old)):
         return attrs.evolve(old, **new)
-    return list((parts | new).values()) if listed else parts | new
+    return list((parts | new).values()) if isinstance(old, tuple) else parts | new
+
+
+def _are_steps(old: Any) -> bool:
+    return isinstance(old, tuple) and bool(old) and all(isinstance(one, Element) for one in old)
+
+
+def _parts_of(old: Any) -> dict[str, Any] | None:
+    """Return what dotted names lead to, by the next part of the name; None if nothing."""
+    if _are_steps(old):
+        return {part.name: part for element in old for part in element.parts()}
+    if isinstance(old, tuple) and old and all(attrs.has(type(part)) for part in old):
+        return {str(k): part for k, part in enumerate(old, 1)}
+    if isinstance(old, Mapping):
+        return dict(old)
+    if not attrs.has(type(old)):
+        return None
+    fields = attrs.fields(type(old))
+    return {field.alias: getattr(old, field.name) for field in fields if field.init}
+
+
+def _inside(word: str, parts: Mapping[str, Any]) -> str:
+    """Return the dotted name of a word that is the name of a part of a part, or nothing."""
+    known = {name: _parts_of(part) or {} for name, part in parts.items()}
+    return next((f"{name}.{word}" for name, inner in known.items() if word in inner), "")
 
 
 def _change_steps(elements: tuple[Element, ...], changes: dict[str, Any], where: str) -> Any:
     """Change steps by their names, at any depth."""
-    inside = {part.name: part for element in elements for part in element.parts()}
+    inside = _parts_of(elements) or {}
     by_name = _by_first_part(changes, inside, where, where)
 
     def change(part: Any) -> Any:
@@ -294,7 +311,7 @@ def _change_steps(elements: tuple[Element, ...], changes: dict[str, Any], where:
 
 
 def _by_first_part(
-    changes: dict[str, Any], known: Iterable[str], where: str, owner: str
+    changes: dict[str, Any], known: Mapping[str, Any], where: str, owner: str
 ) -> dict[str, dict[str, Any]]:
     """Group changes by the first part of their names; each keeps the rest of its name.
 
@@ -307,9 +324,12 @@ def _by_first_part(
         if first is None:
             word = name.partition(".")[0]
             words = ", ".join(shown(each) for each in known)
+            deeper = _inside(word, known)
+            whole = _dotted(where, deeper + name.removeprefix(word))
+            hint = f"; did you mean {whole!r}?" if deeper else nearest(word, known)
             raise ScenarioError(
                 f"{shown(_dotted(where, name))} names no field: {owner} has {words}, "
-                f"got {shown(word)}{nearest(word, known)}"
+                f"got {shown(word)}{hint}"
             )
         found.setdefault(first, {})[name[len(first) + 1 :]] = value
     return found

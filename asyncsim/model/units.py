@@ -28,7 +28,11 @@ MINUTE, HOUR, DAY, WEEK = 60.0, 3600.0, 86400.0, 604800.0
 SECONDS_PER_UNIT = {"ms": 0.001, "s": 1.0, "min": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 SECONDS_PER_UNIT |= {"sec": 1.0, "second": 1.0, "m": MINUTE, "minute": MINUTE}
 SECONDS_PER_UNIT |= {"hour": HOUR, "day": DAY, "week": WEEK}
+OTHER_UNITS = {"millisecond": "ms", "msec": "ms", "hr": "h", "mn": "min"}  # which are refused
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+OTHER_DAYS = dict.fromkeys(("weekdays", "workdays", "working days", "business days"), "Mon-Fri")
+OTHER_DAYS |= {"weekend": "Sat, Sun", "weekends": "Sat, Sun"}
+OTHER_DAYS |= dict.fromkeys(("daily", "everyday", "all", "all days", "always"), "every day")
 UNLIMITED = "unlimited"
 
 MOST = 1_000_000_000
@@ -49,6 +53,7 @@ DAYS = "must name days such as 'Mon-Fri', 'Mon, Wed, Sat' or 'every day'"
 
 _DURATION_PART = re.compile(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([a-zA-Z]+)\s*")
 _RATE = re.compile(r"\s*([0-9.eE+_-]+)\s*/\s*([a-zA-Z]+)\s*")
+_LIKE_A_RATE = re.compile(r"\s*(\d[\d.]*)\s*(?:/|per\b|an?\b|each\b|every\b)\s*([a-zA-Z]+)\s*")
 _SHARE = re.compile(r"\s*(\d{1,9}(?:\.\d{0,9})?)\s*%\s*")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 
@@ -74,10 +79,17 @@ def require(fulfilled: bool, problem: str) -> None:
 
 
 def meant(word: str, valid: Iterable[str]) -> str | None:
-    """Return the valid word that is nearest to one, or None if none is near."""
+    """Return the valid word that is nearest to one or begins with it, or None if none does.
+
+    >>> meant("p95_latncy", ["p95_latency"]), meant("overhead", ["overhead_worker_time"])
+    ('p95_latency', 'overhead_worker_time')
+    """
     if len(word) > LONGEST_WORDS // 10:  # to compare long words takes seconds
         return None
-    return next(iter(difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)), None)
+    known = list(valid)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    begun = [one for one in known if len(word) > 2 and one.lower().startswith(word.lower())]
+    return next(iter([*close, *begun]), None)
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
@@ -155,14 +167,18 @@ def operations(value: float) -> float:
     return int(result) if result.is_integer() else result
 
 
+def share_hint(value: object) -> str:
+    """Return the hint for per cent where a number is due, such as ``"; write 0.02"``."""
+    share = _SHARE.fullmatch(value) if isinstance(value, str) else None
+    return f"; write {float(share[1]) / 100:g}" if share else ""
+
+
 def probability(value: float | str) -> float:
     """Return a probability from 0 to 1."""
     try:
         result = number(value)
     except InvalidValue:
-        share = _SHARE.fullmatch(value) if isinstance(value, str) else None
-        hint = f"; write {float(share[1]) / 100:g}" if share else ""
-        raise InvalidValue(A_PROBABILITY, hint) from None
+        raise InvalidValue(A_PROBABILITY, share_hint(value)) from None
     require(0.0 <= result <= 1.0, A_PROBABILITY)
     return result
 
@@ -269,13 +285,18 @@ def _seconds_from_text(text: str) -> float:
         singular = unit.removesuffix("s") if len(unit) > 3 else unit  # '5 mss' are not minutes
         seconds = SECONDS_PER_UNIT.get(singular)
         if seconds is None:
-            hint = nearest(unit, SECONDS_PER_UNIT)
-            raise InvalidValue(f"{A_DURATION} (unknown unit {unit!r})", hint)
+            raise InvalidValue(f"{A_DURATION} (unknown unit {unit!r})", _nearest_unit(unit))
         # 9 ms are 0.009 s: divide, since 9 * 0.001 is not the float nearest to 0.009
         total += amount / 1000.0 if seconds == 0.001 else amount * seconds
         position = part.end()
     require(0 < position == len(rest) and math.isfinite(total), A_DURATION)
     return sign * total
+
+
+def _nearest_unit(unit: str) -> str:
+    """Return the hint for an unknown unit, such as ``"; did you mean 'minute'?"``."""
+    found = meant(unit.lower(), [*SECONDS_PER_UNIT, *OTHER_UNITS])
+    return f"; did you mean {OTHER_UNITS.get(found, found)!r}?" if found else ""
 
 
 def duration(value: DurationLike) -> float:
@@ -358,6 +379,13 @@ class Rate:
         return f"{self.count!r}/{self.unit}".replace(".0/", "/")
 
 
+def _nearest_rate(value: object) -> str:
+    """Return the hint for words that are almost a rate, such as ``"300 per hour"``."""
+    like = _LIKE_A_RATE.fullmatch(value) if isinstance(value, str) else None
+    unit = meant(like[2].lower(), [*SECONDS_PER_UNIT, *OTHER_UNITS]) if like else None
+    return f"; did you mean '{like[1]}/{OTHER_UNITS.get(unit, unit)}'?" if like and unit else ""
+
+
 def rate(value: float | str | Rate) -> Rate:
     """Return a positive rate, read from ``"300/h"``, ``"10000/day"`` or a number per second."""
     amount: Any = value
@@ -371,7 +399,7 @@ def rate(value: float | str | Rate) -> Rate:
         found = Rate(number(amount), unit)
         per_second = found.per_second
     except (ValueError, TypeError, KeyError):
-        raise InvalidValue(A_RATE) from None
+        raise InvalidValue(A_RATE, _nearest_rate(value)) from None
     require(found.count > 0, "must be a positive rate")
     bounds = f"must be from {LOWEST:g} to {HIGHEST:g} per second"
     require(LOWEST <= per_second <= HIGHEST, bounds)
@@ -427,18 +455,33 @@ def day_numbers(value: str) -> frozenset[int]:
     found: set[int] = set()
     for part in value.split(","):
         ends = [_day_number(name) for name in part.split("-")]
-        require(len(ends) <= 2, DAYS)
         first, last = ends[0], ends[-1]
+        if first is None or last is None or len(ends) > 2:
+            raise InvalidValue(DAYS, _nearest_days(value))
         found.update((first + k) % 7 for k in range((last - first) % 7 + 1))
     return frozenset(found)
 
 
-def _day_number(name: str) -> int:
+def _day_number(name: str) -> int | None:
     written = name.strip().title()
-    for k, day in enumerate(DAY_NAMES):
-        if len(written) >= 3 and day.startswith(written):
-            return k
-    raise InvalidValue(DAYS, nearest(written, DAY_NAMES))
+    known = (k for k, day in enumerate(DAY_NAMES) if len(written) > 2 and day.startswith(written))
+    return next(known, None)
+
+
+def _nearest_days(written: str) -> str:
+    """Return the hint for words that are almost days, such as ``"Mo-Fr"``."""
+
+    def corrected(name: re.Match[str]) -> str:
+        known = _day_number(name[0]) is not None
+        names = [day[:3] for day in DAY_NAMES] if len(name[0]) < 4 else DAY_NAMES
+        return name[0] if known else meant(name[0].title(), names) or name[0]
+
+    words = re.sub(r"\s(?:to|until|till)\s|[\u2013\u2014]", "-", written.strip())
+    found = OTHER_DAYS.get(words.lower()) or re.sub(r"[^\W\d_]+", corrected, words)
+    with contextlib.suppress(InvalidValue):
+        if found != written and day_numbers(found):
+            return f"; did you mean {found!r}?"
+    return ""
 
 
 def calendar_date(value: str | date) -> date:

@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from scenarios import scenarios
 
 import asyncsim as sim
-from asyncsim.cli.options import parse_strategy
+from asyncsim.cli.strategy_parser import parse_strategy
 from asyncsim.live.journal import data_fields
 from asyncsim.model import arrivals, units
 from asyncsim.model import calendar as calendars

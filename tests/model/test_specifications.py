@@ -462,7 +462,7 @@ class FromOpening(CheckingStrategy):
 STRATEGIES: dict'''
 PLAYED_ON_BOTH = """
 import asyncsim as sim
-from asyncsim.cli.options import parse_strategy
+from asyncsim.cli.strategy_parser import parse_strategy
 from asyncsim.model.strategies import FromOpening
 
 scenario = sim.Scenario(

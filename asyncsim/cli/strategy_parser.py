@@ -1,0 +1,133 @@
+"""Waiting strategies in words, as the command line takes them: ``polling 15min anchor=clock``."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Any
+
+import attrs
+
+from asyncsim.errors import ScenarioError
+from asyncsim.model.strategies import STRATEGIES, Strategy
+from asyncsim.model.units import LONGEST_WORDS, InvalidValue, duration, format_duration, nearest
+from asyncsim.model.validation import scenario_error, shown
+
+UNNAMED = {"callback with safety poll": "every"}  # set by a word without a name, if not the first
+CONSTANTS = {"None": None, "True": True, "False": False}
+OTHER_NAMES = (
+    (r"(?:call ?back )?(?:(?:with|and|plus) )?(?:a )?sa\w+ ?poll\w*", "callback with safety poll"),
+    (r"call ?back (?:with|and|plus)? ?(?:a )?poll\w*", "callback with safety poll"),
+    (r"call ?backs?|web ?hooks?|push|notif\w+", "callback"),
+    (r"long ?poll\w*", "long polling"),
+    (r"(?:exponential )?back ?off", "backoff"),
+    (r"(?:check|ask|pull|poll\w*)(?: every)?|every|(?=\d)", "polling"),
+)
+"""What other people call a strategy, and its name here: only for hints."""
+FILLERS = {"a", "an", "at", "every", "for", "of", "with"}
+
+
+def parse_strategy(words: str) -> Strategy:
+    """Return the strategy that words describe, such as ``"polling 15min anchor=clock"``.
+
+    They are the name of the strategy, its main argument with or without a name, then
+    ``name=value``; items of a list are separated by commas.
+
+    Raises
+    ------
+    ScenarioError
+        The message names the wrong word and the nearest valid one.
+    """
+    if len(words) > LONGEST_WORDS:
+        raise scenario_error("strategy", f"must have {LONGEST_WORDS:,} characters at most", words)
+    try:
+        return _parse(words)
+    except ScenarioError as problem:
+        if not (found := _meant(words)):
+            raise
+        text = str(problem).partition("; did you mean")[0]
+        raise ScenarioError(f"{text}; did you mean {found!r}?") from None
+
+
+def _meant(words: str) -> str:
+    """Return a strategy in valid words that others may mean, or an empty text.
+
+    >>> _meant("every 5 minutes"), _meant("Callback(delay = 50ms)"), _meant("sometimes")
+    ('polling 5min', 'callback delay=50ms', '')
+    """
+    plain = re.sub(r"(?:(?<=\w)-|_(?![a-z_]*=)|[+(\s])+|\)$", " ", words.lower()).strip()
+    for pattern, name in OTHER_NAMES:
+        if begun := re.match(rf"(?:{pattern})(?=\s|\d|$)", plain):
+            found = " ".join([name, *_arguments(name, plain[begun.end() :])])
+            with suppress(ScenarioError):
+                _parse(found)
+                return found
+            return "" if plain.startswith(name) else name
+    return ""
+
+
+def _arguments(name: str, words: str) -> list[str]:
+    """Return the arguments of a strategy from words without ``=``, or with units in full."""
+    fields = {field.alias for field in attrs.fields(STRATEGIES[name])}  # type: ignore[arg-type]
+    found: list[str] = []
+    for word in _tidy(words).split():
+        if word not in FILLERS or word in fields:
+            key, sign, value = word.rpartition("=")
+            with suppress(InvalidValue):  # such as "5minutes", or "minute" in "every minute"
+                seconds = duration(value if value[:1].isdigit() else f"1{value}")
+                value = str(format_duration(seconds))
+            word = f"{key}{sign}{value}"
+            joins = bool(found) and found[-1] in fields
+            found = [*found[:-1], f"{found[-1]}={word}"] if joins else [*found, word]
+    return sorted(found, key=lambda word: "=" in word)  # the one without a name comes first
+
+
+def _parse(words: str) -> Strategy:
+    begun = [name for name in STRATEGIES if f"{words.strip()} ".startswith(f"{name} ")]
+    if not begun:
+        known = ", ".join(repr(n) for n in STRATEGIES)
+        first = words.split("=")[0].rsplit(" ", 1)[0] if "=" in words else words
+        raise ScenarioError(
+            f"strategy must begin with one of {known}, got {shown(words)}"
+            f"{nearest(first, STRATEGIES)}"
+        )
+    name = max(begun, key=len)
+    cls = STRATEGIES[name]
+    attributes = attrs.fields(cls)  # type: ignore[arg-type]
+    fields = [field.alias for field in attributes]
+    values: dict[str, Any] = {}
+    unnamed = UNNAMED.get(name, fields[0])
+    given = _tidy(words.strip()[len(name) :]).split()
+    for k, word in enumerate(given):
+        key, _, value = word.rpartition("=")
+        key = key or (unnamed if k == 0 else "")
+        if key not in fields:
+            raise ScenarioError(
+                f"{cls.__name__} has no argument {shown(key or word)} (it has "
+                f"{', '.join(fields)}){nearest(key or word, fields)}"
+            )
+        if key in values:
+            raise ScenarioError(f"strategy {shown(words)} has {key!r} twice")
+        values[key] = value.split(",") if key == "retries" else python_value(value)
+    for field in attributes:
+        if field.default is attrs.NOTHING and field.alias not in values:
+            example = shown(" ".join([name, "15min", *given]))
+            raise ScenarioError(f"strategy {shown(words)} lacks {field.alias!r}, such as {example}")
+    return cls(**values)
+
+
+def _tidy(words: str) -> str:
+    """Remove the spaces in ``15 min``, ``anchor = clock`` and ``5s, 5min``."""
+    words = re.sub(r"(?<=\d) +(?=[a-z]+\b(?!\s*=))", "", words)
+    return re.sub(r"\s*([=,])\s*", r"\1", words)
+
+
+def python_value(word: str) -> Any:
+    """Return the Python value of a word: a constant, a number or a text."""
+    if word in CONSTANTS:
+        return CONSTANTS[word]
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(word)
+    quoted = len(word) > 1 and word[0] == word[-1] and word[0] in "'\""
+    return word[1:-1] if quoted else word

@@ -1,0 +1,159 @@
+"""Wrong words: every message names the nearest valid ones, ready to be copied."""
+
+import pytest
+
+import asyncsim as sim
+from asyncsim.capacity.target import Target
+from asyncsim.cli.strategy_parser import parse_strategy
+from asyncsim.experiment.parameters import points_of
+from asyncsim.model import scenario_files
+from asyncsim.model.units import days_of_week, duration, rate
+
+LEDGER = sim.Scenario.load("example:nightly_ledger")
+POLLING = sim.Polling("15min")
+
+
+def metric(name):
+    sim.compare(LEDGER, [POLLING], precision=0.1, figure=name)
+
+
+def target(words):
+    Target.parse(words, LEDGER)
+
+
+def grid(name):
+    points_of(LEDGER, [POLLING], {name: [2, 3]}, None, 0)
+
+
+def law(name):
+    text = scenario_files.dumps(LEDGER).replace('"lognormal"', f'"{name}"')
+    scenario_files.loads(text, sim.Scenario, "file")
+
+
+def days(words):
+    sim.People(3, "12min", days=words)
+
+
+def step(words):
+    sim.Step("validate", work=words)
+
+
+HINTS = [
+    (metric, "latency", "mean_latency"),
+    (metric, "mean_latncy", "mean_latency"),
+    (metric, "Mean latency", "mean_latency"),
+    (metric, "p95", "p95_latency"),
+    (metric, "overhead", "overhead_worker_time"),
+    (metric, "checks", "checks_per_wait"),
+    (metric, "utilization", "utilisation"),
+    (target, "p95_latncy <= 60s", "p95_latency"),
+    (target, "latency < 60s", "mean_latency"),
+    (target, "60s >= p95_latency", "p95_latency <= 60s"),
+    (target, "60s > p97.5_latency", "p97.5_latency <= 60s"),
+    (target, "60s >= p95_latncy", "p95_latency <= 60s"),
+    (target, "mean_latency = 1 minute", "mean_latency <= 1 minute"),
+    (target, "p95_latency 60s", "p95_latency <= 60s"),
+    (target, "p95_latency <= 1 minuts", "minute"),
+    (grid, "server.worker", "workers"),
+    (grid, "servers.workers", "server"),
+    (grid, "workers", "server.workers"),
+    (grid, "rate", "arrivals.rate"),
+    (grid, "systems.leger.start", "ledger"),
+    (grid, "ledger.start", "systems.ledger.start"),
+    (grid, "process.steps.valdate.work", "validate"),
+    (grid, "process.validate.work", "process.steps.validate.work"),
+    (grid, "strategy.intervall", "interval"),
+    (grid, "strategies.interval", "strategy.interval"),
+    (grid, "interval", "strategy.interval"),
+    (law, "expnential", "exponential"),
+    (law, "exp", "exponential"),
+    (law, "normal", "lognormal"),
+    (law, "Gamma", "gamma"),
+    (days, "Mo-Fr", "Mon-Fri"),
+    (days, "Mon-Fry", "Mon-Fri"),
+    (days, "Mon to Fri", "Mon-Fri"),
+    (days, "Mon, Wed, Th", "Mon, Wed, Thu"),
+    (days, "Mondy", "Monday"),
+    (days, "weekdays", "Mon-Fri"),
+    (days, "daily", "every day"),
+    (days_of_week, "Mo-Su", "Mon-Sun"),
+    (parse_strategy, "every 5 minutes", "polling 5min"),
+    (parse_strategy, "every minute", "polling 1min"),
+    (parse_strategy, "5min", "polling 5min"),
+    (parse_strategy, "poll 5min", "polling 5min"),
+    (parse_strategy, "Polling 5min", "polling 5min"),
+    (parse_strategy, "check every 5 min", "polling 5min"),
+    (parse_strategy, "polling every 5min", "polling 5min"),
+    (parse_strategy, "Polling(interval=5min)", "polling interval=5min"),
+    (parse_strategy, "poll every 5 minuts", "polling"),
+    (parse_strategy, "polling anchor=clock 5min", "polling 5min anchor=clock"),
+    (parse_strategy, "polling 15min anchor clock", "polling 15min anchor=clock"),
+    (parse_strategy, "call back", "callback"),
+    (parse_strategy, "Callback(duplicate_delay=1s)", "callback duplicate_delay=1s"),
+    (parse_strategy, "web hook", "callback"),
+    (parse_strategy, "callback delay 50ms", "callback delay=50ms"),
+    (parse_strategy, "callback dely=50ms", "delay"),
+    (parse_strategy, "callback with poll 5min", "callback with safety poll 5min"),
+    (parse_strategy, "callback with safty poll", "callback with safety poll"),
+    (parse_strategy, "callback_with_safety_poll", "callback with safety poll"),
+    (parse_strategy, "longpolling 30s", "long polling 30s"),
+    (parse_strategy, "long poll 30 seconds", "long polling 30s"),
+    (parse_strategy, "exponential back-off 1s", "backoff 1s"),
+    (duration, "5 minuts", "minute"),
+    (duration, "5 hrs", "h"),
+    (duration, "5 milliseconds", "ms"),
+    (step, "5 minuts", "minute"),
+    (rate, "300/hr", "300/h"),
+    (rate, "300 per hour", "300/hour"),
+    (rate, "10000/days", "10000/day"),
+]
+
+
+@pytest.mark.parametrize(("read", "words", "hint"), HINTS)
+def test_a_wrong_word_gets_the_nearest_one(read, words, hint):
+    """The hint is the last thing in the message."""
+    with pytest.raises(ValueError, match=r"must|no|strategy|grid|lacks") as problem:
+        read(words)
+    found = str(problem.value) + getattr(problem.value, "hint", "")
+    assert found.splitlines()[-1].endswith(f"; did you mean {hint!r}?"), found
+
+
+@pytest.mark.parametrize(
+    ("read", "hint"),
+    [case[::2] for case in HINTS if " " in case[2] or case[0] in (days_of_week, rate)],
+)
+def test_a_hint_of_several_words_is_itself_valid(read, hint):
+    """It may be copied as it is."""
+    read(hint)
+
+
+@pytest.mark.parametrize(
+    ("read", "words"),
+    [
+        (target, "p95_latency > 60s"),
+        (target, "60s < p95_latency"),
+        (target, "within_1min >= 95%"),
+        (days, "Mo, Di"),
+        (parse_strategy, "sometimes"),
+        (parse_strategy, "polling -5min"),
+        (grid, "latency"),
+        (duration, "1 month"),
+    ],
+)
+def test_words_that_mean_something_else_get_no_hint(read, words):
+    """A hint is a word of the same meaning, or none: "more than 60 s" has no target."""
+    with pytest.raises(ValueError, match=r"must|no field") as problem:
+        read(words)
+    assert "did you mean" not in str(problem.value) + getattr(problem.value, "hint", "")
+
+
+@pytest.mark.parametrize("words", ["p95_latency ≤ 60s", "p95_latency =< 60s", "p95_latency < 60s"])
+def test_a_target_may_be_written_with_other_signs(words):
+    """They mean at most."""
+    assert Target.parse(words, LEDGER) == Target.parse("p95_latency <= 60s", LEDGER)
+
+
+def test_per_cent_as_a_bound_gets_the_number():
+    """The share is a number from 0 to 1."""
+    with pytest.raises(sim.ScenarioError, match=r"got '1%'; write 0\.01$"):
+        target("unresumed_share <= 1%")
