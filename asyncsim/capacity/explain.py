@@ -27,7 +27,7 @@ class Explanation:
 
     >>> found = sim.explain(sim.Scenario.load("example:person"), sim.Polling("10min"))
     >>> found.bottleneck
-    'the workers'
+    'clerks'
 
     Attributes
     ----------
