@@ -261,7 +261,7 @@ class Expectations:
         first = sum(n * time.mean for n, time in jobs)
         second = sum(n * (time.mean**2 + time.sd**2) for n, time in jobs)
         if first >= workers:
-            return math.nan, "the workers are overloaded"
+            return math.nan, "the workers are overloaded at the peak"
         return theory.mmc_wait(workers, first) * second / (2 * first) if first else 0.0, ""
 
     def _disturbed(self, call: AsyncStep) -> str:

@@ -61,7 +61,8 @@ class Flow:
                     self.doubt = f"a branch of {element.name!r} may fail and end the others"
                 on = reach
                 for branch in element.branches:
-                    on *= self.through(branch, reach) / reach if reach else 1.0
+                    left = self.through(branch, reach)
+                    on *= left / reach if reach else 1.0
                 return on
         self.doubt = f"{type(element).__name__} is not known"
         return reach
@@ -83,6 +84,9 @@ class Flow:
         self.armed[step.name] = armed
         if step.timeout is not None and armed:
             self.doubt = f"{step.name!r} may time out"
+        elif self.gives_up and armed:
+            self.doubt = self.doubt or f"{step.name!r} may be given up"
+        self._path(step.on_timeout, 0.0)  # without one, none come to its steps
         if math.isnan(self.resumed[step.name]) and armed:
             self.doubt = f"{step.system} is overloaded: how much of each step passes is not known"
             armed = 0.0
@@ -143,7 +147,7 @@ def flow_of(scenario: Scenario, strategy: Strategy, served: dict[str, float]) ->
         )  # nothing is known of what follows a wait
         first.through(scenario.process.steps, 1.0)
         flow.sure = {name for name in flow.sure if first.visits[name] == flow.visits[name]}
-        flow.doubt = flow.doubt or doubt
+        flow.doubt = doubt or flow.doubt
     return flow
 
 

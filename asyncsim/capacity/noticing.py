@@ -301,11 +301,12 @@ class Noticing:
                 return self._without_distribution(external)
 
             found = _checks_of(external.distribution, schedule, poll, self.terms)
-            if isinstance(external.distribution, Fixed | Empirical) and found:
-                later = evolve(schedule, first=schedule.first * (1 + ROUNDING))
-                other = _checks_of(external.distribution, later, poll, self.terms)
-                if other is None or abs(other.checks - found.checks) > ROUNDING:
-                    return Notice(why="work ends at the instant of a check: rounding decides")
+            if isinstance(external.distribution, Fixed | Empirical):
+                for near in (1 - ROUNDING, 1 + ROUNDING):
+                    other = evolve(schedule, first=schedule.first * near)
+                    moved = _checks_of(external.distribution, other, poll, self.terms)
+                    if found and moved and abs(moved.checks - found.checks) > ROUNDING:
+                        return Notice(why="work ends at the instant of a check: rounding decides")
             one = self._of_checks(found, poll, "checks at given times", "for any item time")
             return evolve(one, interval=schedule.first)
         if poll >= schedule.interval:
