@@ -628,13 +628,22 @@ def test_a_new_file_is_a_valid_scenario_with_every_key(kind, tmp_path, capsys):
     assert main(["new", str(path), "--kind", kind, "--force"]) == 0
 
 
-def test_a_default_in_a_new_file_may_be_uncommented(tmp_path):
-    """What stands behind '#' is what holds without it."""
+@pytest.mark.parametrize("kind", SYSTEMS)
+def test_a_default_in_a_new_file_may_be_uncommented(kind, tmp_path):
+    """What stands behind '#' is what holds without it: each alone, and all together."""
     path = tmp_path / "mine.toml"
-    assert main(["new", str(path)]) == 0
-    text = re.sub(r"(?m)^# (\w+ = .)", r"\1", path.read_text(encoding="utf-8"))
-    path.write_text(text, encoding="utf-8")
-    assert Scenario.load(path) == new_scenario("nightly-batch")
+    assert main(["new", str(path), "--kind", kind]) == 0
+    text = path.read_text(encoding="utf-8")
+    defaults = re.findall(r"(?m)^# \w+ = .*$", text)
+    assert len(defaults) > 10
+    for k, line in enumerate(defaults):
+        parts = text.split(f"\n{line}\n")  # the same line may stand in several tables
+        at = defaults[:k].count(line) + 1
+        head, tail = f"\n{line}\n".join(parts[:at]), f"\n{line}\n".join(parts[at:])
+        path.write_text(f"{head}\n{line[2:]}\n{tail}", encoding="utf-8")
+        assert Scenario.load(path) == new_scenario(kind), line
+    path.write_text(re.sub(r"(?m)^# (\w+ = .)", r"\1", text), encoding="utf-8")
+    assert Scenario.load(path) == new_scenario(kind)
 
 
 def test_the_schema_is_printed_or_written(tmp_path, capsys):

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-import scipy
 from attrs import evolve, frozen
+from scipy import special
 
 from asyncsim.capacity.flow import flow_of
-from asyncsim.capacity.noticing import NEGLIGIBLE, Noticing, rate_day_and_night, work_of
+from asyncsim.capacity.noticing import (
+    NEGLIGIBLE,
+    TOO_SHORT,
+    Noticing,
+    rate_day_and_night,
+    settles,
+    work_of,
+)
 from asyncsim.experiment import theory
 from asyncsim.experiment.stability import (
     WORKERS,
@@ -23,10 +30,16 @@ from asyncsim.experiment.stability import (
     items_of_a_week,
     least_work,
 )
-from asyncsim.model.arrivals import Poisson, UniformArrivals, WeeklyPoisson
-from asyncsim.model.calendar import Days, Hours
+from asyncsim.model.arrivals import (
+    ARRIVALS,
+    ArrivalTimes,
+    Poisson,
+    UniformArrivals,
+    WeeklyPoisson,
+)
+from asyncsim.model.calendar import Calendar, Days, Hours
 from asyncsim.model.distributions import Duration, Exponential, Fixed
-from asyncsim.model.process import AsyncStep, Step
+from asyncsim.model.process import AsyncStep, Element, Parallel, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Batch, Service
 from asyncsim.model.strategies import Strategy
@@ -34,6 +47,9 @@ from asyncsim.model.systems import links_of, single_link
 from asyncsim.model.units import HOUR, WEEK
 
 LOAD = "load"
+MOST_NUMBERS = 10_000
+"""Of items of a run, in a sum over them."""
+MOST_RUNS = 1000
 RARE = 1e-9
 """Rounding of a load."""
 
@@ -79,30 +95,41 @@ class Expectations:
     """The estimates of a scenario under a strategy."""
 
     def __init__(self, scenario: Scenario, strategy: Strategy) -> None:
+        if type(scenario.arrivals) not in ARRIVALS.values():  # of a custom class: as drawn once
+            rng = np.random.default_rng(0)
+            times = scenario.arrivals.draw(rng, scenario.calendar, scenario.length)
+            scenario = evolve(scenario, arrivals=ArrivalTimes([*times.tolist(), scenario.length]))
         self.scenario, self.strategy, self.server = scenario, strategy, scenario.server
         self.calls = scenario.process.of_type(AsyncStep)
         self.steps = scenario.process.of_type(Step)
+        self.calendar = Calendar(scenario.calendar.start)  # of a week of 168 hours
         self.per_week = instances_of_a_week(scenario, _of_run(scenario))
         self.noticing = Noticing(scenario, strategy)
-        self.flow = flow_of(scenario, strategy, {})
-        loads = self._system_loads()
-        full = {name: 1 / one.value for name, one in loads.items() if one.value > 1}
-        if full:  # what passes an overloaded system is its capacity, not what is asked for
+        links = {name: links_of(system) for name, system in scenario.systems.items()}
+        self.most = {
+            name: [items_of_a_week(link, self.calendar) for link in links[name]] for name in links
+        }
+        full: dict[str, float] = {}
+        for _ in range(len(links) + 1):  # each time one system more is right, in order of calls
             self.flow = flow_of(scenario, strategy, full)
-            loads = self._system_loads()
+            loads = {name: self._system_load(name) for name in links}
+            before, full = full, {n: self._served(one) for n, one in loads.items() if one.value > 1}
+            if str(full) == str(before):
+                break
         self.loads = {WORKERS: self._worker_load(bool(full)), **loads}
 
     # --- loads ------------------------------------------------------------------------------------
 
-    def _system_loads(self) -> dict[str, Estimate]:
-        return {name: self._system_load(name) for name in self.scenario.systems}
+    def _served(self, load: Estimate) -> float:
+        """Return the share that an overloaded system completes, its capacity; NaN if unknown."""
+        several = sum(call.system == load.part for call in self.calls) > 1
+        return math.nan if several or load.at_least else 1 / load.value
 
     def _system_load(self, name: str) -> Estimate:
         asking = [call for call in self.calls if call.system == name]
         sure = [call for call in asking if call.name in self.flow.sure]
         items = sum(self.flow.visits[call.name] * call.response.accepted for call in sure)
-        links = links_of(self.scenario.systems[name])
-        each = [items_of_a_week(link, self.scenario.calendar) for link in links]
+        each = self.most[name]
         known = [one for one in each if not math.isnan(one)]
         value = self.per_week * items / min(known, default=math.inf)
         if len(known) < len(each) and value <= 1:
@@ -148,13 +175,25 @@ class Expectations:
     @property
     def _jobs(self) -> list[tuple[float, Duration]]:
         """The jobs of an instance that take worker time: how many of each, and their time."""
-        flow, notice_work = self.flow, Fixed(self.server.poll_work or self.server.callback_work)
-        found = [(flow.visits[step.name], step.work) for step in self.steps]
-        found += [(flow.visits[call.name], call.call_work) for call in self.calls]
-        found += [
-            (flow.armed[c.name] * self.noticing.of[c.name].jobs, notice_work) for c in self.calls
-        ]
+        return self._jobs_in(self.scenario.process.parts())
+
+    def _jobs_in(self, elements: Iterable[Element]) -> list[tuple[float, Duration]]:
+        flow, found = self.flow, []
+        checked = self.noticing.found is not None and self.noticing.found.checks is not None
+        notice_work = Fixed(self.server.poll_work if checked else self.server.callback_work)
+        for element in elements:
+            if isinstance(element, Step | AsyncStep):
+                found.append((flow.visits[element.name], work_of(element)))
+            if isinstance(element, AsyncStep):
+                notices = self.noticing.of[element.name].jobs
+                found.append((flow.armed[element.name] * notices, notice_work))
         return [(number, time) for number, time in found if number and time.mean]
+
+    def _jobs_after(self, call: AsyncStep) -> list[tuple[float, Duration]]:
+        """Return the jobs of an instance after a wait that all instances come to."""
+        steps = self.scenario.process.steps
+        later = steps[steps.index(call) + 1 :] if call in steps else steps
+        return self._jobs_in(part for element in later for part in element.parts())
 
     def waiting(self) -> Estimate:
         """Return the mean time that a job waits for a worker, where one formula has it."""
@@ -173,6 +212,8 @@ class Expectations:
         load = rate * size * own.mean
         if load >= workers:
             return unknown(WORKERS, what, "s", "the workers are overloaded")
+        if not settles(self.scenario, own, workers, load):
+            return unknown(WORKERS, what, "s", TOO_SHORT)
         if workers == 1:
             wait = theory.batch_wait(load, size, (own.sd / own.mean) ** 2)
             formula = "M/G/1 (Pollaczek-Khinchine)"
@@ -199,6 +240,8 @@ class Expectations:
         rate, workers = _peak_rate(self.scenario), self.server.workers
         if rate is None:
             return math.nan, "instances may arrive together"
+        if self.scenario.process.of_type(Parallel):
+            return math.nan, "branches ask for workers at the same time"
         if self.flow.doubt or any(math.isnan(number) for number, _ in self._jobs):
             return math.nan, "the load of the workers is not known"
         jobs = [(rate * number, time) for number, time in self._jobs]
@@ -209,25 +252,33 @@ class Expectations:
             even, notice = self.noticing.external[call.name].even, self.noticing.of[call.name]
             if not even or not notice.checks > 0:
                 return math.nan, f"completions of {call.system} may come together"
-            # At most all waits of a day are open, each with a check in every interval
-            open_ = rate * even * self.flow.armed[call.name]
-            jobs.append((open_ / notice.interval, Fixed(self.server.poll_work)))
+            # All waits of a day may be open, each with a check in every interval, and resume within
+            # one interval
+            assert isinstance(self.scenario.arrivals, Poisson), "or completions are not known"
+            often = rate * self.scenario.arrivals.window_seconds / notice.interval
+            jobs.append((often * self.flow.armed[call.name], Fixed(self.server.poll_work)))
+            jobs += [(often * number, time) for number, time in self._jobs_after(call)]
         first = sum(n * time.mean for n, time in jobs)
         second = sum(n * (time.mean**2 + time.sd**2) for n, time in jobs)
         if first >= workers:
-            return math.nan, "the workers are overloaded"
+            return math.nan, "the workers are overloaded at the peak"
         return theory.mmc_wait(workers, first) * second / (2 * first) if first else 0.0, ""
 
     def _disturbed(self, call: AsyncStep) -> str:
         """Return why the number of checks is not known, such as a queue that delays them."""
         notice = self.noticing.of[call.name]
         if math.isnan(notice.work):
-            return notice.why
+            return self._missing(call)
         if not notice.needs_worker or not notice.checks:
             return ""
         wait, reason = self._wait()
         late = not wait <= NEGLIGIBLE * notice.interval
         return (reason or "checks wait for a worker, and become fewer") if late else ""
+
+    def _missing(self, call: AsyncStep) -> str:
+        """Return why numbers of a notice are missing: its own reason, or the external time's."""
+        notice = self.noticing.of[call.name]
+        return self.noticing.external[call.name].why if notice.formula else notice.why
 
     # --- batches ----------------------------------------------------------------------------------
 
@@ -246,8 +297,12 @@ class Expectations:
             reason = "arrivals differ from week to week"
         if reason:
             return unknown(name, what, "1", reason)
-        items = load.value * items_of_a_week(batch, self.scenario.calendar)
-        value = items / _runs_of_a_week(batch, self.scenario)
+        nights = evolve(batch, holidays=None).nights(self.calendar)
+        week = itertools.takewhile(lambda night: night.start < WEEK, nights)
+        runs = sum(1 for _ in itertools.islice(week, MOST_RUNS + 1))
+        if runs > MOST_RUNS:
+            return unknown(name, what, "1", f"it runs more than {MOST_RUNS:,} times a week")
+        value = load.value * self.most[name][0] / runs
         return Estimate(name, what, value, "1", "arrivals between two runs", "on average")
 
     def _drained(self, call: AsyncStep) -> tuple[float, str] | None:
@@ -260,13 +315,17 @@ class Expectations:
             return None
         each_day = isinstance(arrivals, Poisson) and arrivals.days == "every day"
         size, rate = self.herd(call.system), _peak_rate(self.scenario)
-        if not each_day or not size.known or rate is None:
+        known = not math.isnan(self.noticing.external[call.name].mean)
+        if not each_day or not size.known or rate is None or not known:
             return None
         other = sum(n * time.mean for n, time in self._jobs) - self.flow.armed[call.name] * work
         if rate * other > NEGLIGIBLE * self.server.workers:
             return None
-        numbers = np.arange(1, int(size.value + 12 * math.sqrt(size.value)) + 12)
-        weight = scipy.stats.poisson.pmf(numbers, size.value) * numbers
+        spread = 12 * math.sqrt(size.value) + 12
+        least, most = max(size.value - spread, 1.0), size.value + spread
+        numbers = np.unique(np.linspace(least, most, MOST_NUMBERS).astype(int))
+        likely = special.xlogy(numbers, size.value) - special.gammaln(numbers + 1) - size.value
+        weight = np.exp(likely) * numbers
         ends = [theory.herd_mean_end(n, self.server.workers, work) for n in numbers.tolist()]
         return float(weight @ ends / weight.sum()) - work, "herd of fixed times"
 
@@ -306,7 +365,7 @@ class Expectations:
             return None
         number, time = self._jobs[0]
         load = rate * number * time.mean
-        if load >= 1:
+        if load >= 1 or not settles(self.scenario, time, 1, load):
             return None
         return time.mean * theory.mg1_wait(load, 0.0), "M/D/1 (Pollaczek-Khinchine)"
 
@@ -328,7 +387,7 @@ class Expectations:
         disturbed = self._disturbed(call)
         for what, value, unit in numbers:
             if disturbed or math.isnan(value):
-                yield unknown(name, what, unit, disturbed or notice.why)
+                yield unknown(name, what, unit, disturbed or self._missing(call))
             else:
                 yield Estimate(name, what, value, unit, notice.formula, notice.why)
         yield self._open_waits(call, external.mean + latency.value, external.why, latency.why)
@@ -358,10 +417,14 @@ class Expectations:
 
 def _of_run(scenario: Scenario) -> float:
     """Return the number of instances of a run whose arrivals have no rate."""
+    arrivals, length = scenario.arrivals, scenario.length
     if goes_on(scenario):
         return 0.0
-    rng = np.random.default_rng(0)
-    return float(len(scenario.arrivals.draw(rng, scenario.calendar, scenario.length)))
+    if isinstance(arrivals, UniformArrivals):
+        return float(arrivals.count)
+    if isinstance(arrivals, ArrivalTimes):
+        return float(np.count_nonzero(np.array(arrivals.times) < length))
+    return float(len(arrivals.draw(np.random.default_rng(0), scenario.calendar, length)))
 
 
 def _peak_rate(scenario: Scenario) -> float | None:
@@ -376,9 +439,3 @@ def _peak_rate(scenario: Scenario) -> float | None:
             seconds = hours.opened(scenario.calendar).open_seconds(scenario.length)
             return arrivals.count / seconds if seconds else None
     return None
-
-
-def _runs_of_a_week(batch: Batch, scenario: Scenario) -> int:
-    """Return how often a batch runs in a week without public holidays."""
-    nights = evolve(batch, holidays=None).nights(scenario.calendar)
-    return sum(1 for _ in itertools.takewhile(lambda night: night.start < WEEK, nights))

@@ -16,6 +16,8 @@ from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.model.units import text_of
 from asyncsim.model.validation import scenario_error
 
+QUEUES = ("M/M/1", "M/G/1 (Pollaczek-Khinchine)", "M/M/c (Erlang C)")
+"""Formulas of a time outside that grows with the volume, and checks with it."""
 COLUMNS = ["part", "what", "value", "unit", "at_least", "formula", "why"]
 
 
@@ -106,12 +108,16 @@ class Explanation:
             return "Nothing that is known here limits the volume."
         load = self.loads[part]
         estimate = next(one for one in self._estimates if (one.part, one.what) == (part, LOAD))
-        bound = "at least " if estimate.at_least else ""
-        more = f"it overloads first, at {1 / load:.3g} times the volume" if load <= 1 else ""
-        if estimate.at_least and more:
-            more = f"it overloads at {1 / load:.3g} times the volume, or before"
-        verb = "have" if part == WORKERS else "has"
-        text = f"{part} {verb} the largest load: {bound}{100 * load:.3g} %"
+        others = [one for one in self._estimates if one.what == LOAD and one.part != part]
+        vague = [one.part for one in others if one.at_least or not one.known]
+        grows = part == WORKERS and any(one.formula in QUEUES for one in self._estimates)
+        bound, first = ("at least ", "") if estimate.at_least else ("", " first,")
+        end = ", or before" if estimate.at_least else ""
+        if not estimate.at_least and (vague or grows):
+            first, end = "", f", if {' and '.join(vague) or 'more checks'} does not before"
+        verb, have = ("they overload", "have") if part == WORKERS else ("it overloads", "has")
+        more = f"{verb}{first} at {1 / load:.3g} times the volume{end}" if load <= 1 else ""
+        text = f"{part} {have} the largest load: {bound}{100 * load:.3g} %"
         return f"{text[0].upper()}{text[1:]}{'; ' + more if more else ''}."
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ Where a time-out, a refusal or a strategy without specification decides, the num
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from attrs import field, mutable
@@ -30,7 +31,9 @@ class Flow:
     """
 
     resumed: dict[str, float]
-    """Share of the waits of each step that resume."""
+    """Share of the waits of each step that resume; NaN if it is not known."""
+    gives_up: bool = False
+    """Whether a wait may be given up after its last check."""
     doubt: str = ""
     visits: dict[str, float] = field(factory=dict)
     armed: dict[str, float] = field(factory=dict)
@@ -54,11 +57,12 @@ class Flow:
                 ways = element.branches
                 return sum(self.through(one.steps, reach * one.probability) for one in ways)
             case Parallel():
-                if reach and any(may_fail(part) for part in element.within()):
+                if reach and may_fail(element, self.gives_up):
                     self.doubt = f"a branch of {element.name!r} may fail and end the others"
                 on = reach
                 for branch in element.branches:
-                    on *= self.through(branch, reach) / reach if reach else 1.0
+                    left = self.through(branch, reach)
+                    on *= left / reach if reach else 1.0
                 return on
         self.doubt = f"{type(element).__name__} is not known"
         return reach
@@ -79,31 +83,45 @@ class Flow:
         armed = self.through(step.on_accepted, reach * response.accepted)
         self.armed[step.name] = armed
         if step.timeout is not None and armed:
-            self.doubt = self.doubt or f"{step.name!r} may time out"
-        on = armed * self.resumed[step.name]
+            self.doubt = f"{step.name!r} may time out"
+        elif self.gives_up and armed:
+            self.doubt = self.doubt or f"{step.name!r} may be given up"
+        self._path(step.on_timeout, 0.0)  # without one, none come to its steps
+        if math.isnan(self.resumed[step.name]) and armed:
+            self.doubt = f"{step.system} is overloaded: how much of each step passes is not known"
+            armed = 0.0
+        on = armed * self.resumed[step.name] if armed else 0.0
         on += self._path(step.on_done, reach * response.done)
         return on + self._path(step.on_rejected, reach * response.rejected)
 
 
-def may_fail(element: Element) -> bool:
+def may_fail(element: Element, given_up: bool) -> bool:
     """Return whether an element, or one within it, may end its instance as failed."""
+    if any(may_fail(part, given_up) for part in element.within()):
+        return True
     if not isinstance(element, AsyncStep):
-        return any(may_fail(part) for part in element.within())
-    ways = [(element.response.done, element.on_done)]
+        return False
+    late = given_up or element.timeout is not None
+    ways = [(element.response.done, element.on_done), (late, element.on_timeout)]
     ways += [(element.response.rejected, element.on_rejected)]
-    ways += [(1.0 if element.timeout is not None else 0.0, element.on_timeout)]
-    own = any(chance and path == "fail" for chance, path in ways)
-    return own or any(may_fail(part) for part in element.within())
+    return any(chance and path == "fail" for chance, path in ways)
 
 
-def _flow(scenario: Scenario, resumed: dict[str, float]) -> Flow:
-    """Return the flow, with zeros for steps that only a time-out leads to."""
-    steps, calls = scenario.process.of_type(Step), scenario.process.of_type(AsyncStep)
-    flow = Flow(resumed)
-    flow.visits = dict.fromkeys([one.name for one in (*steps, *calls)], 0.0)
-    flow.armed = dict.fromkeys([call.name for call in calls], 0.0)
-    flow.through(scenario.process.steps, 1.0)
-    return flow
+def gives_up(strategy: Strategy) -> bool:
+    """Return whether a strategy may give a wait up after its last check."""
+    found = known_specification(strategy)
+    schedule = found.schedule if found else None
+    return found is None or (schedule is not None and schedule.limit is not None)
+
+
+def interrupted(scenario: Scenario, given_up: bool) -> set[str]:
+    """Return the waits that a failure in another branch may cancel."""
+    found: set[str] = set()
+    for parallel in scenario.process.of_type(Parallel):
+        if may_fail(parallel, given_up):
+            calls = [part for part in parallel.parts() if isinstance(part, AsyncStep)]
+            found.update(call.name for call in calls)
+    return found
 
 
 def flow_of(scenario: Scenario, strategy: Strategy, served: dict[str, float]) -> Flow:
@@ -114,16 +132,22 @@ def flow_of(scenario: Scenario, strategy: Strategy, served: dict[str, float]) ->
     scenario, strategy
         What is explained.
     served
-        Share of the requests that an overloaded system completes, by its name.
+        Share of the requests that an overloaded system completes, by its name; NaN if that is not
+        known.
     """
     resumed, doubt = resumed_share(scenario, strategy)
     calls = scenario.process.of_type(AsyncStep)
-    flow = _flow(scenario, {call.name: resumed * served.get(call.system, 1.0) for call in calls})
+    limited = gives_up(strategy)
+    flow = Flow({call.name: resumed * served.get(call.system, 1.0) for call in calls}, limited)
+    flow.through(scenario.process.steps, 1.0)
     doubt = doubt or early_callbacks(scenario, strategy)
     if doubt and any(flow.armed.values()):
-        first = _flow(scenario, dict.fromkeys(flow.resumed, 0.0))  # what follows is not known
+        first = Flow(
+            dict.fromkeys(flow.resumed, 0.0), limited
+        )  # nothing is known of what follows a wait
+        first.through(scenario.process.steps, 1.0)
         flow.sure = {name for name in flow.sure if first.visits[name] == flow.visits[name]}
-        flow.doubt = flow.doubt or doubt
+        flow.doubt = doubt or flow.doubt
     return flow
 
 

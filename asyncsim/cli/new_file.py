@@ -49,7 +49,7 @@ def new_file(kind: str) -> str:
     scenario = new_scenario(kind)
     lines = [
         "# A scenario of asyncsim. Simulate it:  asyncsim compare FILE",
-        "# Keys that begin with '#' have the value shown unless you change it.",
+        "# Keys that begin with '#' have the value shown, or none, unless you change it.",
         *_keys(scenario),
         *_table("process", scenario.process),
     ]

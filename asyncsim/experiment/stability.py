@@ -336,8 +336,10 @@ def items_of_a_week(system: Link | None, calendar: Calendar) -> float:
         return math.nan
     each = system.item_time.mean
     if isinstance(system, Batch):
-        nights = attrs.evolve(system, holidays=None).nights(calendar)
-        week = list(itertools.takewhile(lambda night: night.start < WEEK, nights))
+        week = []
+        if system.end is not None or system.max_items is not None:
+            nights = attrs.evolve(system, holidays=None).nights(calendar)
+            week = list(itertools.takewhile(lambda night: night.start < WEEK, nights))
         seconds = WEEK  # without an end, the rest of a night starts late, but at once
         if system.end is not None:  # the last item of a lane may run over
             begun = 1 - system.skip

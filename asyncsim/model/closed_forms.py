@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 from attrs import frozen
 
-from asyncsim.model.distributions import Duration, Fixed
+from asyncsim.model.distributions import Duration, Empirical, Fixed
 from asyncsim.model.html import result_html
 from asyncsim.model.specifications import Deliveries, Grid, Hold, Intervals, StrategySpecification
 from asyncsim.model.units import number_text, percent, text_of
@@ -95,10 +95,10 @@ def expected(specification: StrategySpecification, external: Duration) -> Expect
     return None
 
 
-def _sum_of_survival(external: Duration, interval: float) -> float | None:
+def _sum_of_survival(external: Duration, interval: float, most: int = MOST_TERMS) -> float | None:
     """Return S(T) + S(2T) + …, or None if the tail is so long that the sum would be cut off."""
     total, first, block = 0.0, 1, 4096
-    while first < MOST_TERMS:
+    while first < most:
         terms = external.survival(np.arange(first, first + block) * interval)
         total += float(terms.sum())
         if terms[-1] < TAIL:
@@ -111,13 +111,15 @@ def _by_checks(latency: float, wasted: float) -> Expected:
     return Expected(latency, 1.0 + wasted, wasted / (1.0 + wasted))
 
 
-def polling_from_arming(external: Duration, interval: float) -> Expected | None:
+def polling_from_arming(
+    external: Duration, interval: float, most: int = MOST_TERMS
+) -> Expected | None:
     """Grid anchored at arming: the check that sees D is number ceil(D/T), at least 1.
 
     Checks are 1 + S(T) + S(2T) + …; the latency is T times that, less m. For an exponential D it
     is T/(1 - exp(-T/m)) - m; for a fixed D it is T ceil(D/T) - D.
     """
-    wasted = _sum_of_survival(external, interval)
+    wasted = _sum_of_survival(external, interval, most)
     return None if wasted is None else _by_checks(interval * (1 + wasted) - external.mean, wasted)
 
 
@@ -177,9 +179,10 @@ def callback_with_safety_poll(
     p R/2 + (1-p) E[min(d, V)], close to (1-p) d + p R/2 while d is small against R; m/R checks
     come before completion, and one more, with probability E[min(d, R)]/R, before the callback.
     """
-    if isinstance(delay, Fixed):
-        below = min(delay.value, every)
-        sooner = below - below * below / (2 * every)
+    if isinstance(delay, Fixed | Empirical):
+        values = delay.value if isinstance(delay, Fixed) else delay.values
+        least = np.minimum(values, every)
+        below, sooner = float(np.mean(least)), float(np.mean(least - least**2 / (2 * every)))
     else:
         below = _integral(delay, every, lambda x: 1.0)  # E[min(d, R)]
         sooner = _integral(delay, every, lambda x: 1 - x / every)  # E[min(d, V)]
@@ -193,4 +196,10 @@ def _integral(delay: Duration, bound: float, weight: Callable[[float], float]) -
     """Return the integral of P(d > x) weight(x) from 0 to a bound."""
     from scipy.integrate import quad
 
-    return float(quad(lambda x: float(delay.survival(x)) * weight(x), 0, bound, limit=200)[0])
+    sizes = delay.mean * 10.0 ** np.arange(-3, 4)  # most of it may lie near 0
+    edges = [0.0, *sizes[sizes < bound].tolist(), bound]
+    parts = [
+        quad(lambda x: float(delay.survival(x)) * weight(x), *ends, limit=200)[0]
+        for ends in pairwise(edges)
+    ]
+    return float(sum(parts))

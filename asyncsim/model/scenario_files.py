@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 import tomllib
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -64,9 +65,10 @@ _NO_STRUCTURE = re.compile(  # strings and comments of TOML
     r"|'[^'\n]*+'|#[^\n]*+",
     re.DOTALL,
 )
-_HEADER = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?\s*(?:#.*)?")
-_KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
-_NAME = re.compile(r"""([\w-]+)|"([^"]*)"|'([^']*)'""")
+_BRACKET = re.compile(r"[][{}]")
+_END_OF_VALUE = re.compile(r"[],}\n]")
+BETWEEN = " \t\r\n,"
+Keys = tuple[str | int, ...]
 _DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{MOST_PARTS}}}")
 _NO_BRACKETS = re.compile(r"[^][{}]+")
 
@@ -121,8 +123,8 @@ class _Place:
     """A place in a file, and the mistakes that were found in all of it."""
 
     file: str
-    path: tuple[str | int, ...] = ()
-    mistakes: list[tuple[tuple[str | int, ...], str]] = attrs.field(factory=list)
+    path: Keys = ()
+    mistakes: list[tuple[Keys, str]] = attrs.field(factory=list)
 
     def inside(self, key: str | int) -> _Place:
         return attrs.evolve(self, path=(*self.path, key))
@@ -181,9 +183,11 @@ def _make(what: type[Any] | Kinds, data: object, place: _Place) -> Any:
     if isinstance(what, Mapping):
         key = "law" if what is DISTRIBUTIONS else "kind"
         try:
-            cls = what[choice(key, table.pop(key, None), what)]
+            if key not in table:
+                return place.note(f"lacks the key {key!r}: one of {', '.join(map(repr, what))}")
+            cls = what[choice(key, table.pop(key), what)]
         except ScenarioError as error:
-            return place.note(error)
+            return place.note(error, key)
     keys = {field.alias: field for field in attrs.fields(cls)}
     values, before = {}, len(place.mistakes)
     for key, value in table.items():
@@ -251,38 +255,79 @@ def _branch(data: object, place: _Place) -> Any:
     return found if len(place.mistakes) == before else FAULTY
 
 
-def lines_of(text: str) -> dict[tuple[str | int, ...], int]:
-    """Return the line of each table and key of a TOML file; keys of inline tables have none."""
-    lines: dict[tuple[str | int, ...], int] = {}
-    numbers: Counter[tuple[str | int, ...]] = Counter()
-    table: tuple[str | int, ...] = ()
-    quoted = False
-    for number, line in enumerate(text.splitlines(), start=1):
-        was_quoted, quotes = quoted, line.count('"""') + line.count("'''")
-        quoted = quoted != bool(quotes % 2)
-        if was_quoted:
+def lines_of(text: str) -> dict[Keys, int]:
+    """Return the line of each table and key of a valid TOML file, those on one line included."""
+    plain = _NO_STRUCTURE.sub(_without_structure, text)
+    ends = [found.start() for found in re.finditer("\n", text)]
+    starts: dict[Keys, int] = {}
+    numbers: Counter[Keys] = Counter()
+    table, at = cast(Keys, ()), _next(plain, 0)
+    while at < len(plain):
+        if plain[at] != "[":
+            at = _next(plain, _pair(text, plain, at, table, starts))
             continue
-        if header := _HEADER.fullmatch(line):
-            table = _numbered(_names(header[2]), numbers)
-            if header[1] == "[[":
-                table = (*table[:-1], cast(str, table[-1]), numbers[table])
-                numbers[table[:-1]] += 1
-            lines.setdefault(table, number)
-        elif key := _KEY.match(line):
-            lines.setdefault((*table, *_names(key[1])), number)
-    return lines
+        is_array, end = plain.startswith("[[", at), plain.index("]", at)
+        table = _numbered(_names(text[at + 1 + is_array : end]), numbers)
+        if is_array:
+            table = (*table, numbers[table])
+            numbers[table[:-1]] += 1
+        starts.setdefault(table, at)
+        at = _next(plain, end + 1 + is_array)
+    return {path: bisect_left(ends, start) + 1 for path, start in starts.items()}
+
+
+def _without_structure(found: re.Match[str]) -> str:
+    """Return what stands for a string (a word) or a comment (space) of the same length."""
+    return (" " if found[0][0] == "#" else "_") * len(found[0])
+
+
+def _next(plain: str, at: int, skipped: str = " \t\r\n") -> int:
+    """Return the position of the next character that is not skipped."""
+    while at < len(plain) and plain[at] in skipped:
+        at += 1
+    return at
+
+
+def _pair(text: str, plain: str, at: int, table: Keys, starts: dict[Keys, int]) -> int:
+    """Note where a key, and what is in its value, begins; return the end."""
+    equals = plain.index("=", at)
+    path = (*table, *_names(text[at:equals]))
+    starts.setdefault(path, at)
+    return _inside(text, plain, _next(plain, equals + 1), path, starts)
+
+
+def _inside(text: str, plain: str, at: int, path: Keys, starts: dict[Keys, int]) -> int:
+    """Note where keys and tables in a value begin; return its end."""
+    if plain[at] not in "[{":
+        end = _END_OF_VALUE.search(plain, at)
+        return end.start() if end else len(plain)
+    is_array, number = plain[at] == "[", 0
+    at = _next(plain, at + 1, BETWEEN)
+    while plain[at] not in "]}":
+        if not is_array:
+            at = _pair(text, plain, at, path, starts)
+        elif plain[at] in "[{":
+            starts.setdefault((*path, number), at)
+            at, number = _inside(text, plain, at, (*path, number), starts), number + 1
+        else:  # numbers and words, of which there may be a million
+            begin = cast(re.Match[str], _BRACKET.search(plain, at)).start()
+            at, number = begin, number + plain.count(",", at, begin)
+        at = _next(plain, at, BETWEEN)
+    return at + 1
 
 
 def _names(dotted: str) -> tuple[str, ...]:
     """Return the parts of a dotted key."""
-    return tuple(part[0] or part[1] or part[2] for part in _NAME.findall(dotted))
+    found, names = cast(Any, tomllib.loads(f"{dotted} = 0")), []
+    while found:
+        names += list(found)
+        found = found[names[-1]]
+    return tuple(names)
 
 
-def _numbered(
-    names: tuple[str, ...], numbers: Mapping[tuple[str | int, ...], int]
-) -> tuple[str | int, ...]:
+def _numbered(names: tuple[str, ...], numbers: Mapping[Keys, int]) -> Keys:
     """Return the path of a table: within an array of tables it is in the last one so far."""
-    path: tuple[str | int, ...] = ()
+    path: Keys = ()
     for k, name in enumerate(names):
         path = (*path, name)
         if k < len(names) - 1 and path in numbers:

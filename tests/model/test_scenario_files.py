@@ -1,6 +1,7 @@
 """A scenario file gives back what it was written from; a wrong one says where it is wrong."""
 
 import re
+import tomllib
 from datetime import date
 
 import attrs
@@ -16,7 +17,7 @@ from asyncsim.model.distributions import Empirical, Fixed
 from asyncsim.model.process import AsyncStep, Choice, Process, Step
 from asyncsim.model.request_log import RequestLog, header_of
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.scenario_files import dumps, loads
+from asyncsim.model.scenario_files import dumps, lines_of, loads
 from asyncsim.model.systems import ExternalSystem, NightlyBatch, OnlineService
 
 odd_words = st.sampled_from(
@@ -467,3 +468,119 @@ def test_where_a_file_cannot_be_is_told_in_words(tmp_path, deep):
             read(3)
     scenario.save(str(tmp_path / "plain"))
     assert Scenario.load(tmp_path / "plain") == scenario
+
+
+LINED = '''\
+# "x" = 1 [no.table]
+first = 2
+text = """
+[no.table]
+no = 5 \\\\
+""" # no = 6
+'lit # = [x]' . "b = {" = 7
+dotted . 'k' = { a = 8, "b\\u0041" = 8, c.d = 8 }  # { no = 1 }
+array = [ # [
+  10, [ 11, 11 ],
+  { a = 11, b = [ { c = 11 }, [
+     12 ] ], d = """x
+"""},
+  { a = 14 }
+] # ]
+[ "quoted. table" . sub ] # comment = 1
+a=17
+line = "\u2028 \u0085 \\f \\" = 1 #"
+b = 19
+empty = ''
+  [[steps]]
+  a = 22
+  [[steps.branches]]
+  a = 24
+    [[steps.branches.steps]]
+    a = 26
+    [[steps.branches.steps]]
+  [[steps.branches]]
+    [[steps.branches.steps]]
+    a = 30
+    [steps.branches.steps.work]
+    a = 32
+[[steps]]
+[[steps.branches]]
+a = 35
+lines = \'\'\'
+[[steps]]
+\'\'\'\'
+b = 39
+'''
+
+
+def whole_numbers(data, path=()):
+    """Yield each whole number in tables and arrays, after its path."""
+    if isinstance(data, int):
+        yield path, data
+    for key, value in data.items() if isinstance(data, dict) else ():
+        yield from whole_numbers(value, (*path, key))
+    for key, value in enumerate(data) if isinstance(data, list) else ():
+        yield from whole_numbers(value, (*path, key))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_of_keys_are_right(end):
+    """Each number in the file is that of its line, however its key is written."""
+    text = LINED.replace("\n", end)
+    lines, keys = lines_of(text), 0
+    for path, number in whole_numbers(tomllib.loads(text)):
+        if isinstance(path[-1], str):
+            assert lines[path] == number, path
+            keys += 1
+    assert keys == 17
+    assert lines["steps", 0, "branches", 1] == 28
+    assert not any("no" in path for path in lines)
+
+
+def test_a_million_numbers_do_not_hide_the_line_of_a_mistake():
+    numbers = ", ".join(map(str, range(1_000_000)))
+    lines = lines_of(f"numbers = [{numbers},\n {{ a = 1 }}]\nlast = 2\n")
+    assert lines == {("numbers",): 1, ("numbers", 1_000_000): 2} | {
+        ("numbers", 1_000_000, "a"): 2,
+        ("last",): 3,
+    }
+
+
+MANY = """\
+name = "many"
+lenght = "1 day"
+zone = "Europe/Berln"
+[process]
+nam = "p"
+[[process.steps]]
+kind = "stp"
+[[process.steps]]
+name = "no kind"
+[[process.steps]]
+kind = "choice"
+name = "c"
+[[process.steps.branches]]
+probability = 1.5
+steps = [
+  { kind = "step", name = "x", work = { law = "lognorml", mean = "1s" } },
+  { kind = "step", nme = "y", work = "-1s" },
+]
+["systems".'the ledger']
+kind = "nightly batch"
+start = "25:00"
+item_time = "1s"
+lanes = 0
+[arrivals]
+kind = "poisson"
+rate = "1000/dy"
+"""
+
+
+def test_each_of_many_mistakes_has_its_line(path):
+    with pytest.raises(ScenarioError) as caught:
+        load(path, MANY)
+    first, *mistakes = str(caught.value).splitlines()
+    assert first == f"{path}: 12 mistakes"
+    lines = [int(re.match(r"  line (\d+): ", mistake)[1]) for mistake in mistakes]
+    assert lines == [2, 3, 5, 7, 8, 14, 16, 17, 17, 21, 23, 26]
+    assert "steps[2]: lacks the key 'kind': one of 'step', " in mistakes[4]
