@@ -111,6 +111,18 @@ class Fit:
         """The account, as a report shows it."""
         return self.account
 
+    def findings(self) -> list[str]:
+        """Return what was found in the log of each part of the scenario, in one sentence each."""
+        found = []
+        for part, rows in self.account.groupby("part", sort=False):
+            parts = (
+                f"{row['what']} {row['found']}"
+                + (f" ({row['interval']})" if row["interval"] else "")
+                for row in rows.to_dict("records")
+            )
+            found.append(f"{part}: {'; '.join(parts)}")
+        return found
+
     @property
     def laws(self) -> pd.DataFrame:
         """All distributions that were tried, by AIC: ``of, law, parameters, aic, statistic, p``."""

@@ -25,7 +25,6 @@ from asyncsim.errors import ScenarioError
 from asyncsim.eventlog.write import write_event_log
 from asyncsim.experiment.compare import FIGURE, compare
 from asyncsim.experiment.output import check_folder, named_file, save_picture, save_table, writing
-from asyncsim.experiment.report import report
 from asyncsim.experiment.simulate import simulate
 from asyncsim.fast.background_compilation import warm_up
 from asyncsim.model.examples import example_files, examples_folder
@@ -69,8 +68,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.save:
         save_picture(comparison.plot(), arguments.save, "--save")
         print(f"picture: {arguments.save}")
-    if arguments.report:
-        print(f"report: {report(comparison, arguments.report)}")
+    options.write_report(arguments, comparison)
     return 0
 
 
@@ -91,7 +89,7 @@ COMPARE = Command(
         "--warm-up DURATION": "discard the beginning of every run, such as 6h",
         "--save PNG": "save the picture",
         "--csv CSV": "save the whole table",
-        "--report HTML": "write a report: tables, picture and checklist",
+        **options.REPORT,
         **options.JOBS,
     },
     options.DEFAULTS,
@@ -164,8 +162,7 @@ def _capacity(arguments: argparse.Namespace) -> int:
         if arguments.question in (None, question):
             answers.append(ask(scenario, strategy, arguments.target, **effort))
             print(answers[-1], flush=True)
-    if arguments.report:
-        print(f"report: {report(answers, arguments.report)}")
+    options.write_report(arguments, answers)
     return 0
 
 
@@ -181,7 +178,7 @@ CAPACITY = Command(
         f"--question {'|'.join(QUESTIONS)}": "only one of them (default: both); the volume takes "
         "longest, especially without Numba",
         "--replications N": "runs of each value (default: 20)",
-        "--report HTML": "write a report: tables, pictures and checklist",
+        **options.REPORT,
         **options.JOBS,
     },
     options.DEFAULTS | {"replications": 20, "strategy": "callback"},
@@ -216,8 +213,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     if arguments.plot:
         save_picture(found.plot(), arguments.plot, "--plot")
         print(f"picture: {arguments.plot}")
-    if arguments.report:
-        print(f"report: {report([found, check] if check else [found], arguments.report)}")
+    options.write_report(arguments, [found, check] if check else [found])
     return 0
 
 
@@ -233,7 +229,7 @@ FIT = Command(
         "--plot PNG": "save the picture",
         "--check WORDS": "simulate it under the strategy of the log, such as 'polling 5min', and "
         "compare its metrics with the log's",
-        "--report HTML": "write a report: findings, check and checklist",
+        **options.REPORT,
         "--zone NAME": "time zone of the log, such as 'Europe/Berlin'",
         "--system WORDS ...": "name of the external system, or 'step=system' for each step that "
         "waits",
