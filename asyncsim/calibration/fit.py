@@ -115,12 +115,11 @@ class Fit:
         """Return what was found in the log of each part of the scenario, in one sentence each."""
         found = []
         for part, rows in self.account.groupby("part", sort=False):
-            parts = (
-                f"{row['what']} {row['found']}"
-                + (f" ({row['interval']})" if row["interval"] else "")
-                for row in rows.to_dict("records")
-            )
-            found.append(f"{part}: {'; '.join(parts)}")
+            words = []
+            for row in rows.to_dict("records"):
+                text = f"{row['what']} {row['found']}".removesuffix(" yes")
+                words.append(text + (f" ({row['interval']})" if row["interval"] else ""))
+            found.append(f"{part}: {'; '.join(words)}")
         return found
 
     @property

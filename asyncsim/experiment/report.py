@@ -55,6 +55,7 @@ MARGIN = 0.08  # inches around a panel
 DASHES = {"-": "none", "--": "6 3", "-.": "6 2 1 2", ":": "1 3"}
 MARKS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚", "*": "★", "<": "◀", "X": "✖"}
 UNITS = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|d|%)(?!\w))")  # no line ends before them
+NO_BREAK = "&nbsp;"
 NOTHING_OUTSIDE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 DOI = "https://doi.org/10.1080/17477778.2018.1442155"
 
@@ -167,7 +168,7 @@ def _first_page(
 
 
 def _bullets(sentences: Sequence[str]) -> str:
-    lines = "".join(f"<li>{escape(one)}</li>" for one in sentences)
+    lines = "".join(f"<li>{UNITS.sub(NO_BREAK, escape(one))}</li>" for one in sentences)
     return f"<ul>{lines}</ul>" if lines else ""
 
 
@@ -186,7 +187,7 @@ def _findings(studies: Sequence[Study]) -> str:
     for name, sentences in found.items():
         parts += f"<h3>{escape(name)}</h3>" if len(found) > 1 and sentences else ""
         parts += _bullets(sentences).replace("<ul>", '<ul class="findings">', 1)
-    return UNITS.sub("&nbsp;", parts) or "<p>See the picture and the tables.</p>"
+    return parts or "<p>See the picture and the tables.</p>"
 
 
 def _limits(studies: Sequence[Study], items: Sequence[ChecklistItem]) -> list[str]:
@@ -241,7 +242,7 @@ def _method(studies: Sequence[Study], sources: str) -> str:
     parts = ["<section><h2>Method</h2>"]
     for scenario in scenarios_of(studies):
         about = f": {_sentence(scenario.description)}" if scenario.description else "."
-        parts.append(f"<p>Simulated: <b>{escape(scenario.name)}</b>{escape(about)}</p>")
+        parts.append(f"<p>Scenario: <b>{escape(scenario.name)}</b>{escape(about)}</p>")
         parts.append(_rows(in_words(scenario)))
     strategies = dict.fromkeys(label for study in studies for label in study.strategies)
     runs = dict.fromkeys(text for study in studies if (text := runs_in_words(study)))
