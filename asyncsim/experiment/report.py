@@ -242,7 +242,8 @@ def _method(studies: Sequence[Study], sources: str) -> str:
     parts = ["<section><h2>Method</h2>"]
     for scenario in scenarios_of(studies):
         about = f": {_sentence(scenario.description)}" if scenario.description else "."
-        parts.append(f"<p>Scenario: <b>{escape(scenario.name)}</b>{escape(about)}</p>")
+        name = f"Scenario: <b>{escape(scenario.name)}</b>"
+        parts.append(f'<p class="about">{name}{escape(about)}</p>')
         parts.append(_rows(in_words(scenario)))
     strategies = dict.fromkeys(label for study in studies for label in study.strategies)
     runs = dict.fromkeys(text for study in studies if (text := runs_in_words(study)))
