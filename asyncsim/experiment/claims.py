@@ -100,7 +100,10 @@ def _losses(strategies: Sequence[str], of: Of) -> Iterator[Claim]:
         share = of("unresumed_share", label)
         if share.mean > 0:
             low, high = 100 * max(share.low, 0.0), 100 * min(share.high, 1.0)
-            part = f"{100 * share.mean:.3g} % ({low:.3g} to {high:.3g} %)"
+            between = f"{low:.3g} to {high:.3g} %"
+            if math.isnan(share.half_width):
+                between = "in one replication, the only one with waits"
+            part = f"{100 * share.mean:.3g} % ({between})"
             text = f"{part} of the waits under '{label}' never resume"
             yield Claim("never resumed", "unresumed_share", label, "", share, text)
 

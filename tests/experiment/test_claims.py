@@ -45,6 +45,9 @@ def check(comparison):
         found = values(comparison, one.metric, one.strategy)
         if one.kind != "never resumed":
             found = values(comparison, one.metric, one.other) - found
+        if np.count_nonzero(~np.isnan(found)) == 1:
+            assert "in one replication" in one.text
+            continue
         mean, low, high = interval(found)
         assert (one.interval.mean, one.interval.low) == pytest.approx((mean, low), nan_ok=True)
         assert len(re.findall(r"\d", one.text)) >= 3, one.text  # a number and an interval
