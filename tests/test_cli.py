@@ -206,6 +206,9 @@ def test_a_strategy_without_quotes_is_reported(scenario_file, capsys):
         (["fit", "nowhere.csv", "--out", "FOLDER.toml"], "it must be a file to write"),
         (["fit", "nowhere.csv", "--plot", "x.foo"], "--plot must end in one of"),
         (["fit", "nowhere.csv", "--report", "x.pdf"], "--report must end in .html, got 'x.pdf'"),
+        (["compare", "FILE", "--title", "a study"], "--title needs --report"),
+        (["capacity", "FILE", "--target", "cost <= 1", "--purpose", "x"], "--purpose needs"),
+        (["fit", "nowhere.csv", "--sources", "a log"], "--sources needs --report"),
     ],
 )
 def test_an_unwritable_output_is_reported_before_the_work(
@@ -436,11 +439,15 @@ def test_capacity_answers_with_workers_and_volume(scenario_file, tmp_path, capsy
     """Both questions for one target, in words, and as a report."""
     out = tmp_path / "new" / "capacity.html"
     words = ["capacity", str(scenario_file), "--target", "longest_queue <= 40"]
-    assert main([*words, "--replications", "2", "--report", str(out)]) == 0
+    said = ["--title", "How many?", "--purpose", "to plan <b>", "--sources", "a guess"]
+    assert main([*words, "--replications", "2", "--report", str(out), *said]) == 0
     shown = capsys.readouterr().out
     assert "fewest workers for longest_queue <= 40 under callback: 1 " in shown
     assert "largest volume for longest_queue <= 40 under callback: " in shown
-    assert "<h2>" in out.read_text(encoding="utf-8")
+    page = out.read_text(encoding="utf-8")
+    assert "<h1>How many?</h1>" in page
+    assert "to plan &lt;b&gt;" in page
+    assert "a guess" in page
     assert main(["capacity", str(scenario_file), "--target", "p95"]) == 2
     assert "target must be words such as" in capsys.readouterr().err
 

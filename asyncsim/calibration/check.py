@@ -232,6 +232,10 @@ class Check:
         plots.metrics_checked(self.table, ax)
         return figure
 
+    def findings(self) -> list[str]:
+        """Return how many figures of the log the scenario explains, in one sentence."""
+        return [repr(self)]
+
     def __repr__(self) -> str:
         n, within = len(self.table), int(self.table["within"].sum())
         return (

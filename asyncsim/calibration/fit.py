@@ -111,6 +111,17 @@ class Fit:
         """The account, as a report shows it."""
         return self.account
 
+    def findings(self) -> list[str]:
+        """Return what was found in the log of each part of the scenario, in one sentence each."""
+        found = []
+        for part, rows in self.account.groupby("part", sort=False):
+            words = []
+            for row in rows.to_dict("records"):
+                text = f"{row['what']} {row['found']}".removesuffix(" yes")
+                words.append(text + (f" ({row['interval']})" if row["interval"] else ""))
+            found.append(f"{part}: {'; '.join(words)}")
+        return found
+
     @property
     def laws(self) -> pd.DataFrame:
         """All distributions that were tried, by AIC: ``of, law, parameters, aic, statistic, p``."""

@@ -73,6 +73,10 @@ class PlannerAnswer(ABC):
     def _sentence_html(self) -> str:
         return escape(self._sentence())
 
+    def findings(self) -> list[str]:
+        """Return the question and its answer in one sentence, in a list."""
+        return [self._sentence()]
+
     def __repr__(self) -> str:
         return "\n".join([self._sentence(), *self.notes])
 

@@ -30,7 +30,6 @@ from asyncsim.errors import ScenarioError
 from asyncsim.eventlog.write import write_event_log
 from asyncsim.experiment.compare import FIGURE, Comparison, compare
 from asyncsim.experiment.output import check_folder, named_file, save_picture, save_table, writing
-from asyncsim.experiment.report import report
 from asyncsim.experiment.simulate import simulate
 from asyncsim.experiment.sweep import Sweep, sweep
 from asyncsim.fast.background_compilation import warm_up
@@ -75,8 +74,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         comparison, lambda found: _played(found) | {"findings": found.findings()}
     )
     _save(comparison, arguments)
-    if arguments.report:
-        arguments.document.wrote("report", report(comparison, arguments.report))
+    options.write_report(arguments, comparison)
     return 0
 
 
@@ -119,7 +117,7 @@ COMPARE = Command(
         "--warm-up DURATION": "discard the beginning of every run, such as 6h",
         "--save PNG": "save the picture",
         "--csv CSV": "save the whole table",
-        "--report HTML": "write a report: tables, picture and checklist",
+        **options.REPORT,
         **options.JOBS,
         **document.OPTION,
     },
@@ -277,8 +275,7 @@ def _capacity(arguments: argparse.Namespace) -> int:
         if arguments.question in (None, question):
             answers.append(ask(scenario, strategy, arguments.target, **effort))
             arguments.document.show(answers[-1], _of_answer)
-    if arguments.report:
-        arguments.document.wrote("report", report(answers, arguments.report))
+    options.write_report(arguments, answers)
     return 0
 
 
@@ -307,7 +304,7 @@ CAPACITY = Command(
         f"--question {'|'.join(QUESTIONS)}": "only one of them (default: both); the volume takes "
         "longest, especially without Numba",
         "--replications N": "runs of each value (default: 20)",
-        "--report HTML": "write a report: tables, pictures and checklist",
+        **options.REPORT,
         **options.JOBS,
         **document.OPTION,
     },
@@ -345,9 +342,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     if arguments.plot:
         save_picture(found.plot(), arguments.plot, "--plot")
         arguments.document.wrote("picture", arguments.plot)
-    if arguments.report:
-        page = report([found, check] if check else [found], arguments.report)
-        arguments.document.wrote("report", page)
+    options.write_report(arguments, [found, check] if check else [found])
     return 0
 
 
@@ -372,7 +367,7 @@ FIT = Command(
         "--plot PNG": "save the picture",
         "--check WORDS": "simulate it under the strategy of the log, such as 'polling 5min', and "
         "compare its metrics with the log's",
-        "--report HTML": "write a report: findings, check and checklist",
+        **options.REPORT,
         "--zone NAME": "time zone of the log, such as 'Europe/Berlin'",
         "--system WORDS ...": "name of the external system, or 'step=system' for each step that "
         "waits",

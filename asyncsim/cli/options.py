@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from attrs import frozen
 from asyncsim.engine.metrics import METRICS
 from asyncsim.errors import ScenarioError
 from asyncsim.eventlog.write import event_log_format
+from asyncsim.experiment.checklist import Study
 from asyncsim.experiment.output import check_writable, named_file, writing
-from asyncsim.experiment.report import report_file
+from asyncsim.experiment.report import report, report_file
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import scenario_file
@@ -58,6 +59,12 @@ MARKS: dict[str, dict[str, Any]] = {
 SCENARIO_HELP = "a scenario file (TOML), or an example, such as example:nightly_ledger"
 SEED = {"--seed SEED": "seed of the random numbers (default: 1)"}
 PROFILE = {"--profile NAME": "profile that answers finishes, see below (default: the scenario's)"}
+REPORT = {
+    "--report HTML": "write a report: findings, pictures, tables and checklist",
+    "--title TEXT": "heading of the report (default: the scenario's name)",
+    "--purpose TEXT": "what the study is for, at the top of the report",
+    "--sources TEXT": "where its data come from, for the report",
+}  # see `write_report`
 JOBS = {"--jobs N": "number of parallel processes; -1: one per processor (default: 1)"}
 STRATEGY = {"--strategy WORDS once": f"{STRATEGY_HELP} (default: callback)"}
 SCENARIO = {
@@ -144,6 +151,9 @@ def ready_to_write(arguments: argparse.Namespace, *options: str) -> None:
     """Check the output files of options and create their folders, before the work starts."""
     paths = {option: getattr(arguments, option.strip("-").replace("-", "_")) for option in options}
     wanted: dict[str, Path] = {option: path for option, path in paths.items() if path is not None}
+    for option in ("--title", "--purpose", "--sources"):
+        if getattr(arguments, option.strip("-"), None) is not None and "--report" not in wanted:
+            raise ScenarioError(f"{option} needs --report, the file to write")
     for option, path in wanted.items():
         named_file(path, option)
         if option in FORMATS:
@@ -156,6 +166,13 @@ def ready_to_write(arguments: argparse.Namespace, *options: str) -> None:
         with writing(path, option):
             path.parent.mkdir(parents=True, exist_ok=True)
         check_writable(path, option)
+
+
+def write_report(arguments: argparse.Namespace, studies: Study | Sequence[Study]) -> None:
+    """Write the report of studies, if one is wanted; see `REPORT`."""
+    if arguments.report:
+        words = {name: getattr(arguments, name) or "" for name in ("title", "purpose", "sources")}
+        arguments.document.wrote("report", report(studies, arguments.report, **words))
 
 
 def picture_file(path: Path, called: str) -> Path:

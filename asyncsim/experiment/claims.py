@@ -99,7 +99,9 @@ def _losses(strategies: Sequence[str], of: Of) -> Iterator[Claim]:
         share = of("unresumed_share", label)
         if share.mean > 0:
             low, high = 100 * max(share.low, 0.0), 100 * min(share.high, 1.0)
-            between = f"{low:.3g} to {high:.3g} %" if share.n > 1 else "1 replication has waits"
+            between = f"{low:.3g} to {high:.3g} %"
+            if math.isnan(share.half_width):
+                between = "in one replication, the only one with waits"
             part = f"{100 * share.mean:.3g} % ({between})"
             text = f"{part} of the waits under '{label}' never resume"
             yield Claim("never resumed", "unresumed_share", label, "", share, text)
@@ -115,10 +117,12 @@ def _least_and_most(metric: str, strategies: Sequence[str], of: Of) -> tuple[str
 
 
 def _difference(metric: str, one: str, other: str, paired: Paired, unit: str) -> Claim | None:
-    """Return by how much less a metric is under one strategy, or that it does not differ."""
+    """Return which of two strategies has less of a metric, and by how much, or that none has."""
     gap = paired(metric, other, one)  # positive if `one` has less
     if math.isnan(gap.half_width):
         return None  # too few replications have both
+    if gap.high < -ROUNDING * abs(gap.mean):  # who resumes earlier may take longer in all
+        return _difference(metric, other, one, paired, unit)
 
     def words(value: float) -> str:
         return metric_text(metric, value, unit if metric == "cost" else METRICS[metric].unit)

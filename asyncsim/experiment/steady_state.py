@@ -172,6 +172,10 @@ class SteadyState:
     def _head(self) -> str:
         return f"{self.scenario.name}, {self.strategy}"
 
+    def findings(self) -> list[str]:
+        """Return the estimate, or why it is not reliable, in one sentence."""
+        return [f"{self._head}: {self.text}"]
+
     def __repr__(self) -> str:
         doubts = [f"! {doubt}" for doubt in self.doubts]
         return "\n".join([f"{self._head}: {self.text}", *doubts, self._left_out_text, *self.notes])

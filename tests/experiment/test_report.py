@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import numpy
@@ -11,7 +12,7 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.experiment import report as page
-from asyncsim.experiment.report import checklist
+from asyncsim.experiment.checklist import checklist
 
 pytestmark = pytest.mark.slow
 
@@ -32,11 +33,12 @@ class Checker(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.open, self.links, self.alts = [], [], []
+        self.open, self.sources, self.links, self.alts = [], [], [], []
 
     def handle_starttag(self, tag, attrs):
         found = dict(attrs)
-        self.links += [found[name] for name in ("src", "href") if name in found]
+        self.sources += [found["src"]] if "src" in found else []
+        self.links += [found["href"]] if "href" in found else []
         if tag == "img":
             self.alts.append(found.get("alt"))
         if tag not in SELF_CLOSING:
@@ -60,21 +62,85 @@ def studies():
 
 def written(tmp_path, studies, **options):
     """Return the page."""
-    return sim.report(studies, tmp_path / "r.html", **options).read_text(encoding="utf-8")
+    text = sim.report(studies, tmp_path / "r.html", **options).read_text(encoding="utf-8")
+    return text.replace("&nbsp;", " ")  # which keeps a number and its unit on one line
 
 
 def test_a_page_needs_nothing_from_outside(tmp_path, studies):
-    """Pictures and tables lie within it; tags are closed; every picture has a text."""
+    """Pictures and tables lie within it; tags are closed; a browser may load nothing else."""
     text = written(tmp_path, studies)
     checker = Checker()
     checker.feed(text)
     assert checker.open == []
-    assert len(checker.links) == 10
-    assert all(link.startswith("data:") for link in checker.links)
-    assert all(checker.alts)
-    assert len(checker.alts) == 5
+    assert len(checker.sources) >= len(studies)
+    assert all(source.startswith("data:image/png") for source in checker.sources)
+    links = [link for link in checker.links if not link.startswith("data:text/csv")]
+    assert len(checker.links) - len(links) == len(studies)
+    assert links == [page.DOI]  # to be followed, not loaded
+    assert "default-src 'none'" in text
+    assert "url(" not in text
     assert "<co>" not in text
     assert "orders &amp; &lt;co&gt;" in text
+
+
+def test_each_picture_has_a_text_of_its_own(tmp_path, studies):
+    """It names the axes and the strategies, for readers who do not see it."""
+    checker = Checker()
+    checker.feed(written(tmp_path, studies[0]))
+    assert len(checker.alts) == len(set(checker.alts)) == 3
+    for axes, alt in zip(studies[0].plot().axes, checker.alts, strict=True):
+        assert axes.get_xlabel() in alt
+        assert axes.get_ylabel().lower() in alt.lower()
+        assert all(label in alt for label in studies[0].strategies)
+
+
+def test_the_first_page_has_the_answer(tmp_path, studies):
+    """Title, purpose, findings, one picture, what is not covered; then the rest."""
+    text = written(tmp_path, studies, title="A & B", purpose="to <decide>", sources="a log")
+    order = [
+        *("<h1>A &amp; B</h1>", "to &lt;decide&gt;", "<h2>Findings</h2>", "<img"),
+        *("What is not covered", "<h2>Method</h2>", "a log", "<h2>1. Comparison", "<h2>2. "),
+        *("Reporting checklist", "Scenario file"),
+    ]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    first = unescape(text[: text.index("<h2>Method")])
+    assert first.count("<img") == 1
+    assert studies[0].findings()
+    for study in (studies[0], *studies[2:]):
+        for one in study.findings():
+            assert one[1:] in first
+
+
+def test_what_is_not_covered_is_listed(tmp_path):
+    """Losses, notes, missing prices, and what the authors leave open."""
+    lossy = [sim.Callback("1s", loss=0.5), PAIR[1]]
+    with pytest.warns(sim.CensoredWarning):
+        study = sim.compare(SCENARIO, lossy, **QUIET)
+    text = unescape(written(tmp_path, study, purpose="to learn"))
+    limits = text[text.index("What is not covered") : text.index("<h2>Method")]
+    share = study["unresumed_share"].loc[lossy[0].label, "mean"]
+    assert f"up to {100 * share:.3g} % of its waits never do" in limits
+    assert lossy[1].label not in limits
+    assert all(note[1:] in limits for note in study.notes)
+    assert "no prices" in limits
+    assert "Not stated by the authors: data sources" in limits
+    assert "purpose of the model" not in limits
+    once = sim.compare(SCENARIO, PAIR, replications=1, progress=False)
+    text = written(tmp_path, once, sources="s", preprocessing="p", assumptions="a", sharing="s")
+    assert "One replication has no interval" in text
+    assert "purpose of the model" in text
+
+
+def test_several_scenarios_have_their_own_findings(tmp_path, studies):
+    """Each under the name of its scenario."""
+    other = sim.fewest_workers(
+        SCENARIO.replace(name="another"), PAIR[0], "max_latency <= 20s", **QUIET
+    )
+    text = written(tmp_path, [studies[0], other])
+    assert "<h3>orders &amp; &lt;co&gt;</h3>" in text
+    assert "<h3>another</h3>" in text
+    assert "<h3>" not in written(tmp_path, studies)
 
 
 def test_everything_that_was_found_can_be_downloaded(tmp_path, studies):
@@ -90,8 +156,6 @@ def test_everything_that_was_found_can_be_downloaded(tmp_path, studies):
 
 def test_the_scenario_in_the_page_is_the_scenario(tmp_path, studies):
     """Copied from the page into a file, it can be played again."""
-    from html import unescape
-
     text = written(tmp_path, studies)
     found = re.findall(r"<pre>(.*?)</pre>", text, flags=re.DOTALL)
     (tmp_path / "s.toml").write_text(unescape(found[0]), encoding="utf-8")
@@ -146,7 +210,7 @@ def test_waits_without_end_are_in_the_page(tmp_path):
     text = written(tmp_path, [comparison, sweep])
     Checker().feed(text)
     for one in (caught, swept):
-        assert str(one[0].message) in text
+        assert text.count(str(one[0].message)[1:]) == 2  # on the first page and with the study
     assert "unresumed share" in text
     assert text.count("mean latency of resumed waits") >= 2
 
@@ -179,13 +243,24 @@ def test_it_is_filled_from_what_was_played():
     """Seed, replications, versions, workers, strategies, length."""
     items = items_of(seed=41, replications=4)
     assert "seed 41" in items["5.2"].answer
-    assert "4 replications, 95% intervals" in items["4.3"].answer
+    assert "4 replications, 95 % intervals" in items["4.3"].answer
     assert f"numpy {numpy.__version__}" in items["5.1"].answer
     scenario = sim.Scenario.load("data/person.toml")
     assert f"{scenario.server.workers} workers" in items["2.5.3"].answer
     assert str(scenario.start) in items["4.2"].answer
     assert "callback; polling 1 h" in items["2.3"].answer
-    assert "mean_latency" in items["1.2"].answer
+    assert "mean latency" in items["1.2"].answer
+
+
+def test_it_is_written_in_words():
+    """Distributions, systems and arrivals as a reader would put them; no class, no field."""
+    items = items_of()
+    assert "lognormal, mean 1 s, standard deviation 500 ms" in items["2.5.2"].answer
+    assert "team of 3, working hours 09:00 to 17:00, Mon-Fri" in items["2.5.3"].answer
+    assert "100 a day between 07:00 and 19:00, Mon-Fri" in items["2.5.5"].answer
+    assert "arrivals for 12 days from midnight of Monday, 2026-03-30" in items["4.2"].answer
+    for item in items.values():
+        assert not re.search(r"[A-Z]\w+\(|\w=|[a-z]_[a-z]|<", item.answer), item
 
 
 def test_what_only_the_authors_know_is_never_made_up():

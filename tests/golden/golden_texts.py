@@ -337,6 +337,7 @@ def report() -> str:
         page = path.read_text(encoding="utf-8")
     page = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
     page = re.sub(r'(?<=base64,)[^"]*', "…", page)
+    page = re.sub(r'<svg.*?</svg>|(?<=") width="\d+"', "", page)  # sizes and marks of pictures
     page = re.sub(r"asyncsim, \d{4}-\d\d-\d\d \d\d:\d\d [^<]*", "asyncsim, DATE", page)
     page = re.sub(r"Python \d+\.\d+\.\d+[^<]*", "Python VERSIONS", page)
     page = re.sub(r"(?:Linux|Darwin|Windows) \w+", "SYSTEM", page)
