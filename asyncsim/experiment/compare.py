@@ -302,7 +302,9 @@ class Comparison:
             for name, suffix, texts in self._rows
         ]
         said = "".join(f"<li>{escape(one)}</li>" for one in self.findings())
-        table = (f"<ul>{said}</ul>" if said else "") + metrics_html(self.strategies, rows)
+        table = (f'<ul class="findings">{said}</ul>' if said else "") + metrics_html(
+            self.strategies, rows
+        )
         return result_html(self.scenario.name, table, note, self.notes)
 
 
