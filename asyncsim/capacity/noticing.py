@@ -44,7 +44,7 @@ SELDOM = 0.001
 SETTLED = 50
 """A queue is in steady state on average over a length of this many relaxation times."""
 ROUNDING = 1e-9
-MOST_TERMS = 60_000
+MOST_TERMS = 20_000
 """Terms of the sums of all waits, for which there is time before a run."""
 LONGEST_GAP = 1e100
 MANY = 40
@@ -303,8 +303,7 @@ class Noticing:
             found = _checks_of(external.distribution, schedule, poll, self.terms)
             if isinstance(external.distribution, Fixed | Empirical):
                 for near in (1 - ROUNDING, 1 + ROUNDING):
-                    other = evolve(schedule, first=schedule.first * near)
-                    moved = _checks_of(external.distribution, other, poll, self.terms)
+                    moved = _checks_of(external.distribution, schedule, poll, self.terms, near)
                     if found and moved and abs(moved.checks - found.checks) > ROUNDING:
                         return Notice(why="work ends at the instant of a check: rounding decides")
             one = self._of_checks(found, poll, "checks at given times", "for any item time")
@@ -481,7 +480,9 @@ def _held_requests(
     return None, 0.0
 
 
-def _checks_of(times: Duration, gaps: Intervals, poll: float, most: int) -> Expected | None:
+def _checks_of(
+    times: Duration, gaps: Intervals, poll: float, most: int, scale: float = 1.0
+) -> Expected | None:
     """Return `closed_forms.checks_at_given_times` of a schedule, summed by arrays.
 
     Each gap but the first counts from the end of the check before, which takes `poll` seconds.
@@ -491,7 +492,7 @@ def _checks_of(times: Duration, gaps: Intervals, poll: float, most: int) -> Expe
     while first < most:
         with np.errstate(over="ignore"):
             power = gaps.factor ** np.arange(first, first + block, dtype=float)
-        gap = np.minimum(gaps.first * power, longest) + poll
+        gap = np.minimum(gaps.first * power, longest) * scale + poll
         gap[0] -= 0.0 if first else poll
         at = due + np.cumsum(gap)
         left = times.survival(at)

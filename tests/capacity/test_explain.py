@@ -414,6 +414,7 @@ NUMBERS = {
         one(), sim.CallbackWithSafetyPoll(sim.empirical([1, 200, 900]), every=600, anchor="random"),
     ),
     "rounding of a grid": (one(system=sim.OnlineService(2.2, lanes=None)), sim.Polling(0.7)),
+    "equal intervals": (one(system=sim.OnlineService(2.2, lanes=None)), sim.Backoff(0.5, cap=0.5)),
     "uncapped": (one(), sim.Backoff(1.0, 1.5, cap=None)),
     "runs of the week of a change": (one(system=sim.NightlyBatch("23:30", 1), zone="Europe/Berlin"),
         CALLED),
