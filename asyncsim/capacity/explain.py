@@ -114,7 +114,8 @@ class Explanation:
         bound, first = ("at least ", "") if estimate.at_least else ("", " first,")
         end = ", or before" if estimate.at_least else ""
         if not estimate.at_least and (vague or grows):
-            first, end = "", f", if {' and '.join(vague) or 'more checks'} does not before"
+            less = f"less is known of {' and '.join(vague)}" if vague else "checks grow as well"
+            first, end = "", f", or before: {less}"
         verb, have = ("they overload", "have") if part == WORKERS else ("it overloads", "has")
         more = f"{verb}{first} at {1 / load:.3g} times the volume{end}" if load <= 1 else ""
         text = f"{part} {have} the largest load: {bound}{100 * load:.3g} %"
