@@ -495,4 +495,4 @@ def test_the_bottleneck_names_what_may_overload_before():
     """A load that is a bound, or unknown, may be the larger one."""
     limited = explain(one(call(timeout=7200), system=sim.OnlineService(60)), POLLED)
     assert limited.bottleneck == "x"
-    assert "times the volume, if the workers does not before" in limited.sentences[0]
+    assert "times the volume, or before: less is known of the workers" in limited.sentences[0]
