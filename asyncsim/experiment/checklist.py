@@ -20,6 +20,7 @@ from asyncsim.experiment.steady_state import SteadyState
 from asyncsim.model import descriptions
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.units import number_text
+from asyncsim.model.words import server_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,10 +108,10 @@ def in_words(scenario: Scenario) -> dict[str, str]:
     systems = (f"{n}: {descriptions.system_in_words(s)}" for n, s in scenario.systems.items())
     words = {
         "Process": descriptions.process_in_words(scenario.process),
-        "Arrivals": descriptions.arrivals_in_words(scenario.arrivals),
+        "Arrivals": scenario.arrivals.in_words,
         "Period": descriptions.period_in_words(scenario),
         "External systems": "\n".join(systems) or "none",
-        "Workflow server": descriptions.server_in_words(scenario.server),
+        "Workflow server": server_in_words(scenario.server),
         "Worker time": "; ".join(descriptions.work_in_words(scenario.process)) or "none",
     }
     return {part: _short(text) for part, text in words.items()}

@@ -1,6 +1,6 @@
-"""Parts of a scenario in words: ``"a lognormal time, mean 150 ms, standard deviation 100 ms"``.
+"""A scenario in the words of a report: every parameter, for readers who never saw its file.
 
-Words are for readers who have never seen a scenario file. Custom classes are named, not guessed.
+`asyncsim.model.words` has the short ones, for a glance. Custom classes are named, not guessed.
 """
 
 from __future__ import annotations
@@ -8,14 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from asyncsim.model.arrivals import (
-    Arrivals,
-    ArrivalTimes,
-    Poisson,
-    Regular,
-    UniformArrivals,
-    WeeklyPoisson,
-)
 from asyncsim.model.calendar import is_cron
 from asyncsim.model.distributions import (
     Duration,
@@ -28,14 +20,9 @@ from asyncsim.model.distributions import (
 )
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path, Process, Step
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import SlidingWindow, TokenBucket, WorkflowServer
 from asyncsim.model.specifications import Batch, Completions, Link, Service, Staff
 from asyncsim.model.systems import ExternalSystem, links_of
-from asyncsim.model.units import DAY, SECONDS_PER_UNIT, Rate, number_text, text_of
-
-PER_UNIT = {0.001: "a millisecond", 1.0: "a second", 60.0: "a minute", 3600.0: "an hour"}
-PER_UNIT |= {DAY: "a day", 7 * DAY: "a week"}
-NEVER_SHUT = ("00:00", "24:00")
+from asyncsim.model.units import DAY, number_text, text_of
 
 
 def _time(seconds: float) -> str:
@@ -91,52 +78,7 @@ def _lognormal(described: Lognormal) -> str:
     return f"{words}, clipped: {' and '.join(bounds)}" if bounds else words
 
 
-# --- arrivals -------------------------------------------------------------------------------------
-
-
-def arrivals_in_words(described: Arrivals) -> str:
-    """Return when and how instances arrive; custom arrivals are named.
-
-    >>> arrivals_in_words(Poisson("1000/day", between=("08:00", "20:00")))
-    'Poisson process, 1,000 a day between 08:00 and 20:00'
-    """
-    words: dict[type, Callable[[Any], str]] = {
-        Poisson: _poisson,
-        UniformArrivals: lambda a: (
-            f"{_several(a.count, 'instance')} at uniformly distributed times{_hours(a)}"
-        ),
-        Regular: lambda a: (
-            f"one every {text_of(a.every)}{_hours(a)}"
-            + (f", the first after {text_of(a.offset)}" if a.offset else "")
-        ),
-        WeeklyPoisson: lambda a: (
-            "Poisson process whose rate depends on weekday and hour, "
-            f"{number_text(a.per_week)} a week on average{_groups(a.size)}"
-            f"{_holidays(a.holidays)}"
-        ),
-        ArrivalTimes: lambda a: f"{_several(len(a.times), 'instance')} at given times, as in a log",
-    }
-    found = words.get(type(described))
-    return found(described) if found else f"custom arrivals {type(described).__name__}"
-
-
-def _poisson(described: Poisson) -> str:
-    rate = _rate(described.rate)
-    return f"Poisson process, {rate}{_groups(described.size)}{_hours(described)}"
-
-
-def _rate(rate: Rate) -> str:
-    return f"{number_text(rate.count)} {PER_UNIT[SECONDS_PER_UNIT[rate.unit]]}"
-
-
-def _groups(size: int) -> str:
-    return f", {size:,} together each time" if size > 1 else ""
-
-
-def _hours(described: Any) -> str:
-    opens, closes = described.between
-    window = "" if (opens, closes) == NEVER_SHUT else f" between {opens} and {closes}"
-    return f"{window}{_days(described.days)}{_holidays(described.holidays)}"
+# --- external systems -----------------------------------------------------------------------------
 
 
 def _days(days: str) -> str:
@@ -145,9 +87,6 @@ def _days(days: str) -> str:
 
 def _holidays(place: str | None) -> str:
     return f", not on public holidays ({place})" if place else ""
-
-
-# --- external systems -----------------------------------------------------------------------------
 
 
 def system_in_words(described: ExternalSystem) -> str:
@@ -252,22 +191,6 @@ def work_in_words(process: Process) -> list[str]:
     found = [(one.name, one.work) for one in process.of_type(Step)]
     found += [(f"call of {s.name}", s.call_work) for s in process.of_type(AsyncStep)]
     return [f"{name}: {distribution_in_words(time)}" for name, time in found]
-
-
-def server_in_words(server: WorkflowServer) -> str:
-    """Return the workers, what a check and a callback take, and the rate limit.
-
-    >>> server_in_words(WorkflowServer(workers=4, poll_work="10ms"))
-    '4 workers, one FIFO queue; a check takes 10 ms of a worker, a callback no time'
-    """
-    words = f"{_several(server.workers, 'worker')}, one FIFO queue; a check takes "
-    words += f"{_time(server.poll_work)} of a worker, a callback {_time(server.callback_work)}"
-    match server.finish_limit:
-        case SlidingWindow(most=most, seconds=seconds):
-            words += f"; at most {_several(most, 'callback')} in {text_of(seconds)}"
-        case TokenBucket(size=size, rate=rate):
-            words += f"; at most {_several(size, 'callback')} at once, then {_rate(rate)}"
-    return words
 
 
 def period_in_words(scenario: Scenario) -> str:

@@ -6,7 +6,6 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.model import descriptions
-from asyncsim.model.arrivals import ARRIVALS
 from asyncsim.model.distributions import DISTRIBUTIONS
 from asyncsim.model.examples import example_files
 from asyncsim.model.systems import SYSTEMS
@@ -25,23 +24,6 @@ DISTRIBUTION_WORDS = {
         sim.empirical([3.0, 5.0, 10.0]),
         "drawn from 3 observed times, mean 6 s, standard deviation 2.944 s",
     ),
-}
-ARRIVAL_WORDS = {
-    "poisson": (
-        sim.Poisson("1000/day", between=("08:00", "20:00"), days="Mon-Fri", holidays="DE", size=2),
-        "Poisson process, 1,000 a day, 2 together each time between 08:00 and 20:00, Mon-Fri, "
-        "not on public holidays (DE)",
-    ),
-    "weekly poisson": (
-        sim.WeeklyPoisson([0] * 8 + [60, 30] + [10] * 8 + [0] * 6),
-        "Poisson process whose rate depends on weekday and hour, 1,190 a week on average",
-    ),
-    "scattered": (sim.UniformArrivals(30), "30 instances at uniformly distributed times"),
-    "regular": (
-        sim.Regular("30min", offset="9h"),
-        "one every 30 min, the first after 9 h",
-    ),
-    "at": (sim.ArrivalTimes([60.0]), "1 instance at given times, as in a log"),
 }
 SYSTEM_WORDS = {
     "nightly batch": (
@@ -73,9 +55,7 @@ SYSTEM_WORDS = {
 
 
 def words_of(part):
-    """Return a distribution, arrivals or a system in words."""
-    if isinstance(part, sim.Arrivals):
-        return descriptions.arrivals_in_words(part)
+    """Return a distribution or a system in words."""
     if isinstance(part, sim.ExternalSystem):
         return descriptions.system_in_words(part)
     return descriptions.distribution_in_words(part)
@@ -84,14 +64,13 @@ def words_of(part):
 def test_every_kind_has_words():
     """None that a scenario file can hold is left out."""
     assert set(DISTRIBUTION_WORDS) == set(DISTRIBUTIONS)
-    assert set(ARRIVAL_WORDS) == set(ARRIVALS)
     assert set(SYSTEM_WORDS) == set(SYSTEMS)
 
 
 @pytest.mark.parametrize(
     ("part", "words"),
-    [*DISTRIBUTION_WORDS.values(), *ARRIVAL_WORDS.values(), *SYSTEM_WORDS.values()],
-    ids=[*DISTRIBUTION_WORDS, *ARRIVAL_WORDS, *SYSTEM_WORDS],
+    [*DISTRIBUTION_WORDS.values(), *SYSTEM_WORDS.values()],
+    ids=[*DISTRIBUTION_WORDS, *SYSTEM_WORDS],
 )
 def test_words_name_every_parameter(part, words):
     """In human units; what has its default is left out."""
@@ -104,14 +83,10 @@ def test_a_custom_class_is_named_and_not_taken_for_its_base():
     class Mine(sim.OnlineService):
         """A custom system."""
 
-    class Bursts(sim.Poisson):
-        """Custom arrivals."""
-
     class Odd(type(sim.exponential("1s"))):
         """A custom distribution."""
 
     assert words_of(Mine("1s")) == "custom system Mine"
-    assert words_of(Bursts("1/h")) == "custom arrivals Bursts"
     assert words_of(Odd("1s")) == "custom distribution Odd"
     chain = sim.Chain([sim.OnlineService("2s"), Mine("1s")])
     assert words_of(chain).endswith("then (custom system Mine)")
@@ -134,19 +109,6 @@ def test_a_process_names_its_ways():
     )
 
 
-@pytest.mark.parametrize(
-    ("limit", "words"),
-    [
-        ("100 per 60 s", "at most 100 callbacks in 1 min"),
-        ("3000 refilled 500/s", "at most 3,000 callbacks at once, then 500 a second"),
-    ],
-)
-def test_a_rate_limit_is_named(limit, words):
-    """Of both kinds."""
-    server = sim.WorkflowServer(finish_limit=limit)
-    assert descriptions.server_in_words(server).endswith(words)
-
-
 @pytest.mark.parametrize("path", example_files(), ids=lambda path: path.name)
 def test_no_example_shows_code(path):
     """Neither classes nor fields."""
@@ -154,10 +116,9 @@ def test_no_example_shows_code(path):
         return
     scenario = sim.Scenario.load(path)
     words = [
-        *map(words_of, [scenario.arrivals, *scenario.systems.values()]),
+        *map(words_of, scenario.systems.values()),
         descriptions.process_in_words(scenario.process),
         *descriptions.work_in_words(scenario.process),
-        descriptions.server_in_words(scenario.server),
         descriptions.period_in_words(scenario),
     ]
     for one in words:
