@@ -257,7 +257,7 @@ def test_it_is_written_in_words():
     items = items_of()
     assert "lognormal, mean 1 s, standard deviation 500 ms" in items["2.5.2"].answer
     assert "team of 3, working hours 09:00 to 17:00, Mon-Fri" in items["2.5.3"].answer
-    assert "100 a day between 07:00 and 19:00, Mon-Fri" in items["2.5.5"].answer
+    assert "100 per day at random (Poisson), 07:00 to 19:00, Mon-Fri" in items["2.5.5"].answer
     assert "arrivals for 12 days from midnight of Monday, 2026-03-30" in items["4.2"].answer
     for item in items.values():
         assert not re.search(r"[A-Z]\w+\(|\w=|[a-z]_[a-z]|<", item.answer), item
