@@ -86,7 +86,7 @@ def claims(
             found.append(_difference("mean_latency", least, other, paired, unit))
         found.append(_difference("mean_cycle_time", least, most, paired, unit))
     for metric in (name for name in PRICES if name in metrics):
-        prices = _least_and_most(metric, strategies, of)
+        prices = _least_and_most(metric, resumed if len(resumed) > 1 else strategies, of)
         if prices and of(metric, prices[2]).mean > of(metric, prices[0]).mean:
             found.append(_difference(metric, prices[0], prices[2], paired, unit))
             break
