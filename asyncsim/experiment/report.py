@@ -40,8 +40,8 @@ from asyncsim.experiment.output import (
 )
 from asyncsim.model import scenario_files
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.units import percent
 from asyncsim.model.validation import scenario_error
-from asyncsim.plots import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
