@@ -28,14 +28,11 @@ import attrs
 import asyncsim as sim
 from asyncsim.cli import main as command_line
 from asyncsim.cli.document import KEYS
+from asyncsim.model.schema import in_one_line, meanings_of
 from asyncsim.model.validation import reader_of
 
 FOLDER = Path(__file__).parent
 BLOCK = re.compile(r"(<!-- begin (\w+)(?: ([\w ]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
-PARAMETERS = re.compile(
-    r"^Parameters\n-+\n(.*?)(?=\n\n\S[^\n]*\n-+\n|\Z)", re.DOTALL | re.MULTILINE
-)
-ENTRY = re.compile(r"^(\w[\w, ]*)\n((?:(?:    .*)?(?:\n|\Z))+)", re.MULTILINE)
 TABLES = {
     "process": "table",
     "systems": "tables",
@@ -88,21 +85,6 @@ def keys(name: str) -> str:
     return table(("key", "value", "default", "meaning"), rows)
 
 
-def meanings_of(cls: type) -> dict[str, str]:
-    """Return the meaning of each parameter of a class, from its docstring or an ancestor's."""
-    found: dict[str, str] = {}
-    for one in reversed(cls.__mro__):
-        section = PARAMETERS.search(inspect.cleandoc(one.__doc__ or ""))
-        for names, text in ENTRY.findall(section[1] if section else ""):
-            found |= dict.fromkeys(names.split(", "), markdown(text))
-    return found
-
-
-def markdown(text: str) -> str:
-    """Return a text of a docstring as one line of Markdown, with one kind of backticks."""
-    return re.sub(r"`{1,2}(?:~?asyncsim\.)?([^`]+)`{1,2}", r"`\1`", " ".join(text.split()))
-
-
 def accepted(field: attrs.Attribute[Any]) -> str:
     """Return what a key may hold, as the error message of its reader describes it."""
     if field.alias in TABLES:
@@ -147,7 +129,7 @@ def distributions(_: str) -> str:
     for name in names:
         make = getattr(sim, name)
         summary = (inspect.getdoc(make) or "").partition("\n")[0]
-        meaning = markdown(re.sub(r"^Return |: ``.*", "", summary).rstrip("."))
+        meaning = in_one_line(re.sub(r"^Return |: ``.*", "", summary).rstrip("."))
         rows.append([f'`"{name}"`', parameters(make), f"{meaning[0].upper()}{meaning[1:]}."])
     return table(("`law`", "keys", "meaning"), rows)
 

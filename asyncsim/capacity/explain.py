@@ -13,7 +13,7 @@ from asyncsim.experiment.stability import WORKERS
 from asyncsim.model.html import cells_html, result_html
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
-from asyncsim.model.units import text_of
+from asyncsim.model.units import percent, text_of
 from asyncsim.model.validation import scenario_error
 
 QUEUES = ("M/M/1", "M/G/1 (Pollaczek-Khinchine)", "M/M/c (Erlang C)")
@@ -118,7 +118,7 @@ class Explanation:
             first, end = "", f", or before: {less}"
         verb, have = ("they overload", "have") if part == WORKERS else ("it overloads", "has")
         more = f"{verb}{first} at {1 / load:.3g} times the volume{end}" if load <= 1 else ""
-        text = f"{part} {have} the largest load: {bound}{100 * load:.3g} %"
+        text = f"{part} {have} the largest load: {bound}{percent(load)}"
         return f"{text[0].upper()}{text[1:]}{'; ' + more if more else ''}."
 
     def __repr__(self) -> str:
@@ -147,7 +147,7 @@ class Explanation:
 def _overload_sentence(load: Estimate) -> str:
     bound = "at least " if load.at_least else ""
     return (
-        f"{load.part} would need {bound}{100 * load.value:.3g} % of the time there is: a queue "
+        f"{load.part} would need {bound}{percent(load.value)} of the time there is: a queue "
         "grows without end."
     )
 
@@ -159,7 +159,7 @@ def number_in_words(one: Estimate) -> str:
     if one.unit in ("s", "worker s"):
         text = text_of(one.value) if one.value else "0 s"
     elif one.what in (LOAD, "wasted share"):
-        text = f"{100 * one.value:.3g} %"
+        text = percent(one.value)
     else:
         text = f"{one.value:.3g}" if one.value < 1000 else f"{one.value:,.0f}"
     return f">= {text}" if one.at_least else text

@@ -22,7 +22,7 @@ from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path, P
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Batch, Completions, Link, Service, Staff
 from asyncsim.model.systems import ExternalSystem, links_of
-from asyncsim.model.units import DAY, number_text, text_of
+from asyncsim.model.units import DAY, number_text, percent, text_of
 
 
 def _time(seconds: float) -> str:
@@ -131,8 +131,8 @@ def _batch(found: Batch) -> str:
     parts += [f"each item takes {distribution_in_words(found.item_time)}"]
     parts += [f"at most {_several(found.max_items, 'item')} a night"] if found.max_items else []
     parts += [f"no new item from {found.end}"] if found.end else []
-    parts += [f"{100 * found.skip:.3g} % of the nights do not run"] if found.skip else []
-    parts += [f"{100 * found.failure:.3g} % of the nights break down"] if found.failure else []
+    parts += [f"{percent(found.skip)} of the nights do not run"] if found.skip else []
+    parts += [f"{percent(found.failure)} of the nights break down"] if found.failure else []
     parts += ["results at the end of the batch"] if found.results == "at end" else []
     return "; ".join(part for part in parts if part)
 
@@ -158,7 +158,7 @@ def _element(element: Element) -> str:
         case AsyncStep():
             return f"{element.name} ({'; '.join(_waiting(element))})"
         case Choice():
-            ways = (f"{100 * b.probability:.3g} %: {_sequence(b.steps)}" for b in element.branches)
+            ways = (f"{percent(b.probability)}: {_sequence(b.steps)}" for b in element.branches)
             return f"{element.name} [either {'; or '.join(ways)}]"
         case Parallel():
             branches = "; and ".join(map(_sequence, element.branches))
@@ -174,7 +174,7 @@ def _waiting(step: AsyncStep) -> list[str]:
         (response.done, "are done at once", step.on_done),
         (response.rejected, "are rejected", step.on_rejected),
     ):
-        words += [f"{100 * share:.3g} % of the calls {what}: {_path(path)}"] if share else []
+        words += [f"{percent(share)} of the calls {what}: {_path(path)}"] if share else []
     if step.timeout is not None:
         words.append(f"after {length_in_words(step.timeout)}: {_path(step.on_timeout)}")
     return words

@@ -245,9 +245,13 @@ def meanings_of(cls: type) -> dict[str, str]:
     for one in reversed(cls.__mro__):
         section = PARAMETERS.search(inspect.cleandoc(one.__doc__ or ""))
         for names, text in ENTRY.findall(section[1] if section else ""):
-            plain = re.sub(r"`{1,2}(?:~?asyncsim\.)?([^`]+)`{1,2}", r"`\1`", " ".join(text.split()))
-            found |= dict.fromkeys(names.split(", "), plain)
+            found |= dict.fromkeys(names.split(", "), in_one_line(text))
     return found
+
+
+def in_one_line(text: str) -> str:
+    """Return a text of a docstring as one line, with one kind of backticks."""
+    return re.sub(r"`{1,2}(?:~?asyncsim\.)?([^`]+)`{1,2}", r"`\1`", " ".join(text.split()))
 
 
 def default_of(field: attrs.Attribute[Any]) -> Any:
