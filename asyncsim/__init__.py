@@ -93,6 +93,8 @@ from asyncsim.model.strategies import (
     CheckingStrategy,
     LongPolling,
     Polling,
+    PollingAfter,
+    PollingAt,
     Strategy,
 )
 from asyncsim.model.systems import (
@@ -153,6 +155,8 @@ __all__ = [
     "People",
     "Poisson",
     "Polling",
+    "PollingAfter",
+    "PollingAt",
     "PrecisionWarning",
     "Process",
     "Profile",

@@ -314,7 +314,9 @@ class Noticing:
             if external.distribution is None:
                 return self._without_distribution(external)
             at_once = schedule.interval * (1 + 1e-12)  # a check at the instant of completion
-            found = closed_forms.polling_from_arming(external.distribution, at_once, self.terms)
+            found = closed_forms.polling_from_arming(
+                external.distribution, at_once, most=self.terms
+            )
             one = self._of_checks(found, poll, "grid from arming", "for any item time")
             return evolve(one, interval=schedule.interval)
         if reason := self._not_uniform(call, schedule, external, poll):

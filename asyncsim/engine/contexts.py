@@ -31,6 +31,7 @@ from asyncsim.engine.environment import (
 from asyncsim.engine.graph import Graph
 from asyncsim.engine.result import DELIVERY_OUTCOMES, RATE_LIMITED, DeliveryColumns
 from asyncsim.engine.waits import Answer, State, Wait, Waits
+from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
@@ -88,6 +89,11 @@ class WaitContext:
     def now(self) -> float:
         """The present instant in seconds."""
         return self._simulation.clock.now
+
+    @property
+    def calendar(self) -> Calendar:
+        """The clock of the scenario."""
+        return self._simulation.scenario.calendar
 
     def until(self, instant: float) -> simpy.Event:
         """Wait until an instant."""

@@ -24,23 +24,28 @@ from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import RateLimit, SlidingWindow
 from asyncsim.model.specifications import (
+    SCHEDULES,
     Batch,
+    ClockTimes,
     Completions,
     Deliveries,
     Grid,
     Hold,
     Intervals,
     Link,
+    Pauses,
     Service,
     Staff,
     StrategySpecification,
+    check_times,
+    opening_hours,
 )
 from asyncsim.model.strategies import Strategy, specification_of
 from asyncsim.model.systems import ExternalSystem, links_of
 from asyncsim.model.units import DAY
 
 PLAYED: dict[str, tuple[type, ...]] = {
-    "checks": (type(None), Grid, Intervals, Hold),
+    "checks": (type(None), *SCHEDULES, Hold),
     "deliveries": (type(None), Deliveries),
     "links": (Batch, Service, Staff, Completions),
     "process elements": (Step, AsyncStep, Choice, Parallel),
@@ -206,24 +211,45 @@ class Builder:
         found = {
             "limit": -1 if checks.limit is None else checks.limit,
             "checks_are_free": checks.limit is None and not self.scenario.server.poll_work,
-            "scatters": checks.jitter not in (0.0, "none"),
+            "scatters": getattr(checks, "jitter", "none") not in (0.0, "none"),
         }
-        if isinstance(checks, Grid):
-            return found | {
-                "watch": state.POLLS,
-                "anchor": ANCHORS.index(checks.anchor),
-                "interval": checks.interval,
-                "jitter": checks.jitter,
-            }
-        intervals, go_on = self._intervals(checks)
+        match checks:
+            case Grid():
+                return found | self._grid(checks)
+            case ClockTimes():
+                instants = check_times(checks, self.scenario.calendar).first(self.sizes.days)
+                also = {"instants": instants, "instants_n": len(instants)}
+                return found | {"watch": state.BY_CLOCK} | also
+            case Pauses():
+                intervals, go_on, kind, cap = list(checks.pauses), False, "none", 0.0
+            case Intervals():
+                (intervals, go_on), kind, cap = (
+                    self._intervals(checks),
+                    checks.jitter,
+                    checks.longest,
+                )
         return found | {
             "watch": state.BACKS_OFF,
-            "backoff_kind": JITTERS.index(checks.jitter),
-            "cap": checks.longest,
+            "backoff_kind": JITTERS.index(kind),
+            "cap": cap,
             "intervals": intervals,
             "intervals_n": len(intervals),
             "intervals_go_on": go_on,
         }
+
+    def _grid(self, checks: Grid) -> dict[str, Any]:
+        found = {
+            "watch": state.POLLS,
+            "anchor": ANCHORS.index(checks.anchor),
+            "interval": checks.interval,
+            "jitter": checks.jitter,
+            "first_wait": NEVER if checks.first is None else checks.first,
+        }
+        if checks.window is None:
+            return found
+        hours = opening_hours(checks.window, self.scenario.calendar).first(self.sizes.days)
+        found |= {"window_opens": hours[:, 0], "window_closes": hours[:, 1]}
+        return found | {"windows_n": len(hours)}
 
     def _intervals(self, checks: Intervals) -> tuple[list[float], bool]:
         """Return the intervals until they grow no more, and whether there would be others."""
@@ -262,6 +288,7 @@ class Builder:
             "duplicates": callback.duplicates,
             "duplicate_delay": callback.duplicate_delay,
             "delays_vary": varies,
+            "retries_vary": callback.retry_jitter == "full",
             "delay": _joined(delays) if varies else [callback.delay.mean],
         }
 

@@ -30,7 +30,7 @@ NODES = (Work, Call, Await, Choose, Fork, Join)
 ANCHORS = ("arming", "clock", "random")
 JITTERS = ("none", "full", "equal", "decorrelated")
 ANSWERS = ("reject", "buffer", "ignore", "accept")
-PURPOSES = ("loss", "duplicate", "jitter", "phase")
+PURPOSES = ("loss", "duplicate", "jitter", "phase", "retry")
 
 # Plain numbers: to a kernel they are constants. What other modules number is taken from there, in
 # its order, so that one more or less is an error here; that the names agree is tested.
@@ -49,13 +49,13 @@ BATCH, SERVICE, PEOPLE, RECORDED = range(4)
     A_IGNORED_UNKNOWN, A_EARLY, A_DUPLICATE, A_LATE, A_UNKNOWN, A_LOST, A_DEAD,
     A_LIMITED,
 ) = range(len(DELIVERY_OUTCOMES))  # fmt: skip
-NOT_WATCHED, POLLS, BACKS_OFF, HOLDS_LINE = range(4)
+NOT_WATCHED, POLLS, BACKS_OFF, HOLDS_LINE, BY_CLOCK = range(5)
 FROM_ARMING, FROM_CLOCK, FROM_RANDOM = map(ANCHORS.index, ANCHORS)
 NO_JITTER, FULL, EQUAL, DECORRELATED = map(JITTERS.index, JITTERS)
 REJECT, BUFFER, IGNORE, ACCEPT = map(ANSWERS.index, ANSWERS)
 NO_LIMIT, WINDOW_LIMIT, BUCKET_LIMIT = range(3)
 # A key of chances for each purpose and call
-K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE = map(PURPOSES.index, PURPOSES)
+K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE, K_RETRY = map(PURPOSES.index, PURPOSES)
 (
     WORK_ENDED, ARMING, SYSTEM, CALLBACK_HANDLED, CHECK_ENDED, ARRIVAL, DELIVERY, CHECK_DUE,
     TIMEOUT, COLLECTION, LAST_LOOK,
@@ -87,10 +87,13 @@ FIELDS = _fields(
     ("floats", "admitted"),
     # How a step checks; whether jitter spreads the checks, so that the heap holds them
     ("int", "watch checks_are_free scatters limit anchor backoff_kind intervals_n intervals_go_on"),
-    ("float", "interval jitter cap"),
+    ("float", "interval jitter cap first_wait"),
     ("floats", "intervals"),
+    # Instants of checks by the clock; hours in which a grid checks, any if there are none
+    ("int", "instants_n windows_n"),
+    ("floats", "instants window_opens window_closes"),
     # How a system delivers; delays are by attempt and wait, or one for all
-    ("int", "notify attempts delays_vary"),
+    ("int", "notify attempts delays_vary retries_vary"),
     ("float", "loss duplicates duplicate_delay"),
     ("floats", "pause delay"),
     # Random numbers

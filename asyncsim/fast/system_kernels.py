@@ -63,6 +63,8 @@ def pauses_before(s: RunState, w: int, attempt: int) -> bool:
         record_outcome(s, note(s, w, -1, math.nan, 0), state.A_DEAD)
         return True
     pause = s.pause[attempt]
+    if pause and s.retries_vary:
+        pause *= waits.chance(s, state.K_RETRY, w, attempt)
     if not pause:
         return False
     key = s.key_of[w] + (1 << ROW_SHIFT)

@@ -18,6 +18,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from asyncsim.engine.environment import NO_LENGTH
 from asyncsim.fast import state
 from asyncsim.fast.event_queue import (
@@ -227,16 +229,21 @@ def line_released(s: RunState, w: int) -> None:
 @kernel
 def begin_schedule(s: RunState, w: int) -> None:
     """Set where the schedule of a wait begins."""
-    s.last_check[w] = s.grid_start[w] = s.armed[w]
+    after = s.last_check[w] = s.grid_start[w] = s.armed[w]
     if s.watch != state.POLLS:
         s.slept[w], s.slept_k[w] = s.intervals[0], -1
         return
+    if s.anchor == state.FROM_ARMING:
+        if s.first_wait >= 0:
+            s.grid_start[w] = s.armed[w] + s.first_wait - s.interval
+    elif s.first_wait >= 0:
+        after += s.first_wait
     if s.anchor == state.FROM_CLOCK:
         s.grid_start[w] = 0.0
     elif s.anchor == state.FROM_RANDOM:
         phase = chance(s, state.K_PHASE, w, 0)
         s.grid_start[w] = s.armed[w] - phase * s.interval
-    s.passed[w] = grid_index(s.grid_start[w], s.interval, s.armed[w]) - 1 - s.checks[w]
+    s.passed[w] = grid_index(s.grid_start[w], s.interval, after) - 1 - s.checks[w]
 
 
 @kernel
@@ -249,7 +256,51 @@ def next_point(s: RunState, w: int, after: float) -> int:
     if s.grid_start[w] + k * s.interval <= after:
         k = grid_index(s.grid_start[w], s.interval, after)
         s.passed[w] = k - 1 - s.checks[w]
+    if s.windows_n:
+        k = in_window(s, w, k)
+        s.passed[w] = k - 1 - s.checks[w]
     return int(k)
+
+
+@kernel
+def in_window(s: RunState, w: int, k: int) -> int:
+    """Return the index of the first grid point from the k-th on that lies within the hours."""
+    start, last = s.grid_start[w], s.windows_n - 1
+    while True:
+        at = start + k * s.interval
+        if at > s.window_closes[last]:
+            s.status, s.where = state.MORE_HOURS, -1
+            return int(k)
+        place = first_from(s.window_closes, s.windows_n, at)
+        opens = s.window_opens[place]
+        if opens <= at:
+            return int(k)
+        k = grid_index(start, s.interval, float(np.nextafter(opens, -math.inf)))
+
+
+@kernel
+def first_from(values: Any, n: int, value: float) -> int:
+    """Return the index of the first of `n` ordered values that is not below a value."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) >> 1
+        if values[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel
+def next_instant(s: RunState, last: float) -> float:
+    """Return the first instant of a check by the clock later than the last check."""
+    place = first_from(s.instants, s.instants_n, last)
+    while place < s.instants_n and s.instants[place] <= last:
+        place += 1
+    if place == s.instants_n:
+        s.status, s.where = state.MORE_HOURS, -1
+        return math.inf
+    return float(s.instants[place])
 
 
 @kernel
@@ -260,6 +311,8 @@ def next_check(s: RunState, w: int) -> float:
         k = next_point(s, w, last)
         due = s.grid_start[w] + k * s.interval
         return float(due if s.jitter == 0.0 else due + chance(s, state.K_JITTER, w, k) * s.jitter)
+    if s.watch == state.BY_CLOCK:
+        return next_instant(s, last)
     k = s.checks[w]
     if s.backoff_kind == state.NO_JITTER:
         due = last + backoff(s, k)
@@ -319,9 +372,9 @@ def skip_checks(s: RunState, w: int, inclusive: bool) -> None:
     now = s.now
     s.checks[w] = 0
     begin_schedule(s, w)
-    if s.watch == state.POLLS and s.jitter == 0.0:
+    if s.watch == state.POLLS and s.jitter == 0.0 and not s.windows_n:
         anchor, interval = s.grid_start[w], s.interval
-        first = grid_index(anchor, interval, s.last_check[w])
+        first = s.passed[w] + 1
         last = grid_index(anchor, interval, now)
         while last > 0 and (
             anchor + last * interval > now or (anchor + last * interval == now and not inclusive)
@@ -384,7 +437,7 @@ def next_other(s: RunState) -> float:
 @kernel
 def look_ahead(s: RunState, lane: int) -> bool:
     """Make the next check, or several, if they see nothing; return false if none was made."""
-    if lane and s.watch == state.POLLS:
+    if lane and s.watch == state.POLLS and not s.windows_n:
         full = s.lane_after[CHECK_DUE] - s.lane_first[CHECK_DUE] >= s.capacity
         if not full and turn_ring(s):
             return True

@@ -26,12 +26,13 @@ from numpy.typing import NDArray
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model import units
-from asyncsim.model.units import LONGEST_WORDS, InvalidValue, require
+from asyncsim.model.units import DAY, LONGEST_WORDS, InvalidValue, require
 from asyncsim.model.validation import name_errors
 
 A_PLACE = "must be a country such as 'DE' or a subdivision such as 'DE-BY'"
 LAST_SHOWN = datetime(9999, 12, 30)
 LAST_DAY = 366 * 40  # of a calendar; one with no open day ends here
+NO_MORE_CHECKS = "PollingAt.at: the calendar ran out of checks; check at, days and holidays"
 
 _zones = functools.cache(available_timezones)  # which reads hundreds of files
 
@@ -237,6 +238,29 @@ class Hours:
         return OpenTime((opens, closes) for opens, closes in spans if opens < closes)
 
 
+class Instants:
+    """Instants in order, found as far as they are needed."""
+
+    def __init__(self, instants: Iterator[float]) -> None:
+        self._more = instants
+        self._known: list[float] = []
+
+    def first(self, days: int) -> NDArray[np.float64]:
+        """Return those of about so many days from the start, and one more if there is one."""
+        with contextlib.suppress(ScenarioError):
+            self.later_than(days * DAY)
+        return np.array(self._known)
+
+    def later_than(self, instant: float) -> float:
+        """Return the first one later than an instant."""
+        while not self._known or self._known[-1] <= instant:
+            following = next(self._more, None)
+            if following is None:
+                raise ScenarioError(NO_MORE_CHECKS)
+            self._known.append(following)
+        return self._known[bisect.bisect_right(self._known, instant)]
+
+
 class OpenTime:
     """Opening hours as intervals of instants; converts between instants and open seconds.
 
@@ -270,6 +294,13 @@ class OpenTime:
             while len(self._opens) < number:
                 self._extend()
         return np.array([self._opens, self._closes, self._before], dtype=float).T
+
+    def opening(self, instant: float) -> float | None:
+        """Return the next opening if an instant is not within the hours, whose ends count."""
+        while not self._closes or self._closes[-1] < instant:
+            self._extend()
+        k = bisect.bisect_left(self._closes, instant)
+        return None if self._opens[k] <= instant else self._opens[k]
 
     def open_seconds(self, instant: float) -> float:
         """Return the open seconds from the start until an instant."""

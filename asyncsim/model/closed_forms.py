@@ -16,7 +16,14 @@ from attrs import frozen
 
 from asyncsim.model.distributions import Duration, Empirical, Fixed
 from asyncsim.model.html import result_html
-from asyncsim.model.specifications import Deliveries, Grid, Hold, Intervals, StrategySpecification
+from asyncsim.model.specifications import (
+    Deliveries,
+    Grid,
+    Hold,
+    Intervals,
+    Pauses,
+    StrategySpecification,
+)
 from asyncsim.model.units import number_text, percent, text_of
 
 TAIL = 1e-12
@@ -78,28 +85,35 @@ def expected(specification: StrategySpecification, external: Duration) -> Expect
     """Return the closed form of a strategy, `external` being D; None where there is none."""
     checks, deliveries = specification.checks, specification.deliveries
     match checks, deliveries:
-        case ((Grid() | Intervals()), _) if checks.limit is not None:
+        case ((Grid() | Intervals() | Pauses()), _) if checks.limit is not None:
             return None
-        case Grid(jitter=0.0, anchor="arming"), None:
-            return polling_from_arming(external, checks.interval)
-        case Grid(jitter=0.0), None:
+        case Grid(jitter=0.0, anchor="arming", window=None), None:
+            return polling_from_arming(external, checks.interval, checks.first)
+        case Grid(jitter=0.0, first=None, window=None), None:
             return polling_at_random_phase(external, checks.interval)
-        case Intervals(jitter="none"), None:
+        case ((Intervals(jitter="none") | Pauses()), None):
             return checks_at_given_times(external, checks.interval)
         case Hold(), None:
             return long_polling(external, checks.hold)
         case None, Deliveries() as sent:
-            return callback(sent.delay.mean, sent.loss, sent.retries, sent.duplicates)
-        case Grid(every, "clock" | "random", jitter=0.0), Deliveries(delay, loss=loss, retries=()):
+            share = 0.5 if sent.retry_jitter == "full" else 1.0
+            pauses = tuple(share * pause for pause in sent.retries)
+            return callback(sent.delay.mean, sent.loss, pauses, sent.duplicates)
+        case (
+            Grid(every, "clock" | "random", jitter=0.0, first=None, window=None),
+            Deliveries(delay, loss=loss, retries=()),
+        ):
             return callback_with_safety_poll(external, delay, loss, every)
     return None
 
 
-def _sum_of_survival(external: Duration, interval: float, most: int = MOST_TERMS) -> float | None:
-    """Return S(T) + S(2T) + …, or None if the tail is so long that the sum would be cut off."""
+def _sum_of_survival(
+    external: Duration, interval: float, most: int = MOST_TERMS, start: float = 0.0
+) -> float | None:
+    """Return S(a + T) + S(a + 2T) + …, or None if the tail is so long that it would be cut off."""
     total, first, block = 0.0, 1, 4096
     while first < most:
-        terms = external.survival(np.arange(first, first + block) * interval)
+        terms = external.survival(start + np.arange(first, first + block) * interval)
         total += float(terms.sum())
         if terms[-1] < TAIL:
             return total
@@ -112,15 +126,17 @@ def _by_checks(latency: float, wasted: float) -> Expected:
 
 
 def polling_from_arming(
-    external: Duration, interval: float, most: int = MOST_TERMS
+    external: Duration, interval: float, first: float | None = None, most: int = MOST_TERMS
 ) -> Expected | None:
     """Grid anchored at arming: the check that sees D is number ceil(D/T), at least 1.
 
     Checks are 1 + S(T) + S(2T) + …; the latency is T times that, less m. For an exponential D it
-    is T/(1 - exp(-T/m)) - m; for a fixed D it is T ceil(D/T) - D.
+    is T/(1 - exp(-T/m)) - m; for a fixed D it is T ceil(D/T) - D. If the first check is at F, they
+    are 1 + w with w = S(F) + S(F+T) + S(F+2T) + …, and the latency is F + T w - m.
     """
-    wasted = _sum_of_survival(external, interval, most)
-    return None if wasted is None else _by_checks(interval * (1 + wasted) - external.mean, wasted)
+    first = interval if first is None else first
+    wasted = _sum_of_survival(external, interval, most, start=first - interval)
+    return None if wasted is None else _by_checks(first + interval * wasted - external.mean, wasted)
 
 
 def polling_at_random_phase(external: Duration, interval: float) -> Expected:

@@ -4,17 +4,20 @@ Both engines, the closed forms, the capacity bounds and the pages of a session r
 never ask for a class. A reader that meets a kind it does not know refuses it by name, or answers
 that it cannot tell; no kind is ever taken for another, so none has subclasses.
 
-* `StrategySpecification`: when the server *checks* (`Grid`, `Intervals` or `Hold`), and how the
-  external system *delivers* its callback (`Deliveries`).
+* `StrategySpecification`: when the server *checks* (`Grid`, `Intervals`, `Pauses`, `ClockTimes` or
+  `Hold`), and how the external system *delivers* its callback (`Deliveries`).
 * The specification of a system is a tuple with one value for each link: `Batch`, `Service`, `Staff`
   or `Completions`; None stands for a link that has none.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Protocol, Self, TypeVar
 
 import attrs
@@ -25,6 +28,7 @@ from asyncsim.model.calendar import (
     Calendar,
     Days,
     Hours,
+    Instants,
     OpenTime,
     clock_or_cron,
     holiday_calendar,
@@ -34,7 +38,7 @@ from asyncsim.model.distributions import Duration, Fixed, as_distribution
 from asyncsim.model.units import DAY, HOUR, DurationLike, InvalidValue, seconds_of_day
 from asyncsim.model.validation import name_errors, scenario_error, word_of
 
-MOST_FACTOR, MOST_RETRIES = 1_000_000, 1000
+MOST_FACTOR, MOST_RETRIES, MOST_PAUSES = 1_000_000, 1000, 10_000
 ANCHORS = word_of("arming", "clock", "random")
 T = TypeVar("T")
 
@@ -85,6 +89,10 @@ class ScheduledWait(Protocol):
     last_check: float  # when the last check ended; before the first, when the wait was armed
     notes: dict[str, Any]  # for what a strategy wants to remember of this wait
 
+    @property
+    def calendar(self) -> Calendar:
+        """The clock of the scenario."""
+
     def chance(self, what: str, k: int = 0) -> float:
         """Return the k-th uniform random number in [0, 1) of this wait, for one purpose."""
 
@@ -118,33 +126,62 @@ class Grid(Kind):
     anchor: str = field(default="arming", validator=ANCHORS)
     jitter: float = field(default=0.0, converter=units.duration, kw_only=True)
     limit: int | None = field(default=None, converter=units.optional_count, kw_only=True)
+    first: float | None = field(default=None, converter=units.optional_interval, kw_only=True)
+    window: tuple[str, str] | None = field(
+        default=None, converter=attrs.converters.optional(units.window), kw_only=True
+    )
 
     def __attrs_post_init__(self) -> None:
+        name = type(self).__name__
         if self.jitter > self.interval:
-            name = f"{type(self).__name__}.jitter"
             problem = f"must not exceed the interval ({self.interval} s)"
-            raise scenario_error(name, problem, self.jitter)
+            raise scenario_error(f"{name}.jitter", problem, self.jitter)
+        if self.window is not None:
+            opens, closes = map(seconds_of_day, self.window)
+            if closes - opens < self.interval:
+                problem = f"must be at least as long as the interval ({self.interval} s)"
+                raise scenario_error(f"{name}.window", problem, self.window)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has neither a first wait nor a window of its own."""
+        return self.first is None and self.window is None
 
     def _start(self, step: ScheduledWait) -> float:
         """Return the instant of grid point 0 for a wait."""
         if self.anchor == "arming":
-            return step.armed
+            return step.armed if self.first is None else step.armed + self.first - self.interval
         return 0.0 if self.anchor == "clock" else step.armed - step.chance("phase") * self.interval
+
+    def _after(self, step: ScheduledWait) -> float:
+        """Return the instant later than which the next check is due."""
+        if self.first is None or self.anchor == "arming" or step.checks:
+            return step.last_check
+        return step.armed + self.first
+
+    def _index(self, step: ScheduledWait, start: float) -> int:
+        """Return the index of the grid point of the next check."""
+        k = grid_index(start, self.interval, self._after(step))
+        if self.window is not None:
+            spans = opening_hours(self.window, step.calendar)
+            while (opens := spans.opening(start + k * self.interval)) is not None:
+                k = grid_index(start, self.interval, math.nextafter(opens, -math.inf))
+        return k
 
     def next_check(self, step: ScheduledWait) -> float:
         """Return the first grid point later than the end of the last check, plus its jitter."""
         start = self._start(step)
-        k = grid_index(start, self.interval, step.last_check)
+        k = self._index(step, start)
         late = step.chance("jitter", k) * self.jitter if self.jitter else 0.0
         return start + k * self.interval + late
 
     def skip(self, step: ScheduledWait, before: float) -> None:
-        """Count the checks due before an instant, by arithmetic where there is no jitter."""
-        if self.jitter:
+        """Count the checks due before an instant, by arithmetic where that is possible."""
+        if self.jitter or self.window is not None:
             _skip_one_by_one(self, step, before)
             return
         start = self._start(step)
-        first = grid_index(start, self.interval, step.last_check)
+        first = grid_index(start, self.interval, self._after(step))
         last = grid_index(start, self.interval, before)
         while last > 0 and start + last * self.interval >= before:
             last -= 1
@@ -210,7 +247,83 @@ class Intervals(Kind):
     skip = _skip_one_by_one
 
 
-Schedule = Grid | Intervals
+def _pauses(value: Sequence[DurationLike]) -> tuple[float, ...]:
+    if not isinstance(value, (list, tuple)) or not value:
+        raise InvalidValue("must be a list of pauses such as ['8h', '10min', '1min']")
+    if len(value) > MOST_PAUSES:
+        raise InvalidValue(f"must be {MOST_PAUSES:,} pauses at most")
+    return tuple(map(units.poll_interval, value))
+
+
+@frozen(field_transformer=name_errors)
+class Pauses(Kind):
+    """Checks after given pauses; the parameters are those of `asyncsim.PollingAfter`."""
+
+    pauses: tuple[float, ...] = field(converter=_pauses)
+    limit: int | None = field(default=None, converter=units.optional_count, kw_only=True)
+
+    def interval(self, k: int) -> float:
+        """Return the k-th pause (k = 0, 1, …) in seconds."""
+        return self.pauses[min(k, len(self.pauses) - 1)]
+
+    def next_check(self, step: ScheduledWait) -> float:
+        """Return the end of the last check plus the next pause."""
+        return step.last_check + self.interval(step.checks)
+
+    skip = _skip_one_by_one
+
+
+def _clock_times(value: str | Sequence[units.ClockTimeLike]) -> tuple[str, ...]:
+    times = [value] if isinstance(value, str) else value
+    if isinstance(times, (list, tuple)) and len(times) == 1:
+        return (clock_or_cron(times[0]),)
+    if isinstance(times, (list, tuple)) and times:
+        return tuple(sorted({units.clock_time(one) for one in times}, key=seconds_of_day))
+    raise InvalidValue(
+        "must be a list of clock times such as ['22:15', '23:00'], or a cron expression such as "
+        "'*/15 22-23 * * *'"
+    )
+
+
+@frozen(field_transformer=name_errors)
+class ClockTimes(Kind):
+    """Checks by the clock; the parameters are those of `asyncsim.PollingAt`."""
+
+    at: tuple[str, ...] = field(converter=_clock_times)
+    days: str = field(default="every day", converter=units.days_of_week, kw_only=True)
+    holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
+    limit: int | None = field(default=None, converter=units.optional_count, kw_only=True)
+
+    def instants(self, calendar: Calendar) -> Iterator[float]:
+        """Yield the instants of all checks in order."""
+        days = Days(self.days, self.holidays)
+        moments = (
+            (calendar.cron_times if is_cron(clock) else calendar.times_of)(clock, days)
+            for clock in self.at
+        )
+        return (moment.instant for moment in heapq.merge(*moments, key=attrgetter("instant")))
+
+    def next_check(self, step: ScheduledWait) -> float:
+        """Return the first instant later than the end of the last check."""
+        return check_times(self, step.calendar).later_than(step.last_check)
+
+    skip = _skip_one_by_one
+
+
+Schedule = Grid | Intervals | Pauses | ClockTimes
+SCHEDULES = (Grid, Intervals, Pauses, ClockTimes)
+
+
+@lru_cache(maxsize=64)
+def opening_hours(window: tuple[str, str], calendar: Calendar) -> OpenTime:
+    """Return the hours of a daily window."""
+    return Hours(window).opened(calendar)
+
+
+@lru_cache(maxsize=64)
+def check_times(kind: ClockTimes, calendar: Calendar) -> Instants:
+    """Return the instants of checks by the clock."""
+    return Instants(kind.instants(calendar))
 
 
 @frozen(field_transformer=name_errors)
@@ -235,6 +348,7 @@ class Deliveries(Kind):
     delay: Duration = field(default=Fixed(0.0), converter=as_distribution)
     loss: float = field(default=0.0, converter=units.probability, kw_only=True)
     retries: tuple[float, ...] = field(default=(), converter=_retry_schedule, kw_only=True)
+    retry_jitter: str = field(default="none", validator=word_of("none", "full"), kw_only=True)
     duplicates: float = field(default=0.0, converter=units.probability, kw_only=True)
     duplicate_delay: float = field(default=1.0, converter=units.duration, kw_only=True)
 
@@ -243,13 +357,13 @@ class Deliveries(Kind):
 class StrategySpecification(Kind):
     """How the server checks and how the system delivers; None stands for not at all."""
 
-    checks: Grid | Intervals | Hold | None = None
+    checks: Schedule | Hold | None = None
     deliveries: Deliveries | None = None
 
     @property
     def schedule(self) -> Schedule | None:
         """The schedule of checks, if they follow one."""
-        return self.checks if isinstance(self.checks, Grid | Intervals) else None
+        return self.checks if isinstance(self.checks, SCHEDULES) else None
 
     @property
     def only_certain_callbacks(self) -> bool:

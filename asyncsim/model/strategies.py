@@ -27,18 +27,21 @@ from asyncsim.model.distributions import DistributionLike, Duration, external_di
 from asyncsim.model.html import result_html
 from asyncsim.model.specifications import (
     ANCHORS,
+    SCHEDULES,
+    ClockTimes,
     Deliveries,
     Described,
     Grid,
     Hold,
     Intervals,
+    Pauses,
     Schedule,
     ScheduledWait,
     StrategySpecification,
     own_specification,
 )
-from asyncsim.model.units import poll_interval, text_of
-from asyncsim.model.validation import name_errors
+from asyncsim.model.units import duration, flag, poll_interval, text_of
+from asyncsim.model.validation import name_errors, scenario_error
 from asyncsim.model.words import strategy_in_words
 
 SimProcess = Generator[Event, Any, None]
@@ -114,7 +117,7 @@ class Strategy(Described):
         Built-in strategies have that of the kind whose fields they inherit. It stands for this very
         class: a subclass may behave in another way and defines its own.
         """
-        kinds = (Grid, Intervals, Hold)
+        kinds = (*SCHEDULES, Hold)
         checks = next((kind.of(self) for kind in kinds if isinstance(self, kind)), None)
         deliveries = Deliveries.of(self) if isinstance(self, Deliveries) else None
         return StrategySpecification(checks, deliveries) if checks or deliveries else None
@@ -248,15 +251,108 @@ class Polling(Grid, CheckingStrategy):
         Each check is late on its grid point by a uniform time up to this.
     limit
         Gives up after this many checks; None never gives up.
+    first
+        The first check comes this long after the arming, and the grid goes on from there; with
+        another anchor at the first grid point later than that. None: after one interval.
+    window
+        Checks only between two clock times of each day, both included: grid points outside of it
+        are left out. Not shorter than the interval. Jitter may carry a check past its end.
+    from_end
+        Each interval is counted from the end of the check before, as where a scheduler puts a
+        waiting task back into its queue; there is no grid then.
+    loop
+        With `from_end`: what the scheduler adds to each interval.
+    """
+
+    from_end: bool = field(default=False, converter=flag, kw_only=True)
+    loop: float = field(default=0.0, converter=duration, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.loop and not self.from_end:
+            raise scenario_error("Polling.loop", "must be 0 without from_end", self.loop)
+        if self.from_end and (self.anchor, self.jitter, self.window) != ("arming", 0.0, None):
+            problem = "must be False with a window, jitter, or an anchor other than 'arming'"
+            raise scenario_error("Polling.from_end", problem, self.from_end)
+
+    @cached_property
+    def specification(self) -> StrategySpecification:
+        """Checks on a grid, or at intervals from end to end."""
+        if not self.from_end:
+            return StrategySpecification(Grid.of(self))
+        every = self.interval + self.loop
+        pauses = [every] if self.first is None else [self.first, every]
+        return StrategySpecification(Pauses(pauses, limit=self.limit))
+
+    def wait(self, step: WaitingStep) -> SimProcess:
+        """Check when it is due until the work is complete, or the limit of checks is reached."""
+        if not self.from_end:
+            return super().wait(step)
+        return PollingAfter(self.schedule.pauses, limit=self.limit).wait(step)
+
+    @property
+    def label(self) -> str:
+        """A short name for tables and legends."""
+        parts = [f"polling {text_of(self.interval)}"]
+        if self.from_end:
+            parts.append("from end to end" + f" + {text_of(self.loop)}" * bool(self.loop))
+        parts += [self.anchor] * (self.anchor != "arming")
+        parts += [f"first after {text_of(self.first)}"] if self.first else []
+        parts += [f"{self.window[0]}-{self.window[1]}"] if self.window else []
+        parts += [f"jitter {text_of(self.jitter)}"] if self.jitter else []
+        parts += [f"{self.limit} at most"] if self.limit else []
+        return ", ".join(parts)
+
+
+@frozen(field_transformer=name_errors)
+class PollingAfter(Pauses, CheckingStrategy):
+    """Checks after given pauses, such as first long and then short.
+
+    >>> sim.PollingAfter(["8h", "30min", "5min"]).label
+    'polling after 8 h, 30 min, 5 min'
+
+    Parameters
+    ----------
+    pauses
+        The pauses before the first, second, … check, each counted from the end of the check
+        before; the last one is repeated.
+    limit
+        Gives up after this many checks; None never gives up.
     """
 
     @property
     def label(self) -> str:
         """A short name for tables and legends."""
-        start = "" if self.anchor == "arming" else f", {self.anchor}"
-        jitter = f", jitter {text_of(self.jitter)}" if self.jitter else ""
+        shown = [text_of(pause, 3) for pause in self.pauses[:3]]
+        more = ", …" if len(self.pauses) > 3 else ""
         limit = f", {self.limit} at most" if self.limit else ""
-        return f"polling {text_of(self.interval)}{start}{jitter}{limit}"
+        return f"polling after {', '.join(shown)}{more}{limit}"
+
+
+@frozen(field_transformer=name_errors)
+class PollingAt(ClockTimes, CheckingStrategy):
+    """Checks all waits at clock times, as a scheduled job does.
+
+    >>> sim.PollingAt(["22:15", "23:00"]).label
+    'polling at 22:15, 23:00'
+
+    Parameters
+    ----------
+    at
+        Clock times, or a cron expression such as ``"*/15 22-23 * * *"``.
+    days, holidays
+        The days of the week, and a place without whose public holidays; see `NightlyBatch`.
+    limit
+        Gives up after this many checks; None never gives up.
+    """
+
+    @property
+    def label(self) -> str:
+        """A short name for tables and legends."""
+        more = ", …" if len(self.at) > 3 else ""
+        days = f", {self.days}" if self.days != "every day" else ""
+        limit = f", {self.limit} at most" if self.limit else ""
+        return f"polling at {', '.join(self.at[:3])}{more}{days}{limit}"
 
 
 @frozen(field_transformer=name_errors)
@@ -338,6 +434,8 @@ class Callback(Deliveries, Strategy):
         The sender's pauses before its second, third, … attempt (1,000 at most), each counted from
         the moment the attempt before was lost or refused. After the last one the callback is a
         dead letter.
+    retry_jitter
+        ``"none"``, or ``"full"``: each pause is uniform from 0 to that of the schedule.
     duplicates
         Probability that a delivery arrives twice.
     duplicate_delay
@@ -347,6 +445,8 @@ class Callback(Deliveries, Strategy):
     def notify(self, step: WaitingStep) -> SimProcess:
         """Deliver, and retry by the schedule until the server has given an answer."""
         for attempt, pause in enumerate((0.0, *self.retries)):
+            if pause and self.retry_jitter == "full":
+                pause *= step.chance("retry", attempt)
             if pause:
                 yield step.after(pause)
             if self.loss and step.chance("loss", attempt) < self.loss:
@@ -411,6 +511,8 @@ class CallbackWithSafetyPoll(Callback):
 STRATEGIES: dict[str, type[Strategy]] = {
     "callback": Callback,
     "polling": Polling,
+    "polling after": PollingAfter,
+    "polling at": PollingAt,
     "backoff": Backoff,
     "long polling": LongPolling,
     "callback with safety poll": CallbackWithSafetyPoll,

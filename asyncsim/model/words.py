@@ -8,13 +8,16 @@ from asyncsim.model.calendar import is_cron
 from asyncsim.model.distributions import Duration, Empirical, Fixed
 from asyncsim.model.server import FinishPolicy, SlidingWindow, TokenBucket, WorkflowServer
 from asyncsim.model.specifications import (
+    SCHEDULES,
     Batch,
+    ClockTimes,
     Completions,
     Deliveries,
     Grid,
     Hold,
     Intervals,
     Link,
+    Pauses,
     Service,
     Staff,
     StrategySpecification,
@@ -98,13 +101,21 @@ def strategy_in_words(specification: StrategySpecification) -> str:
 
 def _checks(checks: object) -> str:
     limit = ""
-    if isinstance(checks, Grid | Intervals) and checks.limit is not None:
+    if isinstance(checks, SCHEDULES) and checks.limit is not None:
         limit = f"; gives up after {counted(checks.limit, 'check', 'checks')}"
     match checks:
         case Grid():
             late = f", late by up to {text_of(checks.jitter)}" if checks.jitter else ""
-            anchor = ANCHORED[checks.anchor]
+            first = f", from {text_of(checks.first)} after it on" if checks.first else ""
+            opens, closes = checks.window or ("", "")
+            within = f", between {opens} and {closes} only" if opens else ""
+            anchor = ANCHORED[checks.anchor] + first + within
             return f"checks every {text_of(checks.interval)}, {anchor}{late}{limit}"
+        case Pauses():
+            return f"checks {_pauses(checks)}, counted from the end of the check before{limit}"
+        case ClockTimes():
+            days = days_in_words(checks.days, checks.holidays)
+            return f"checks all waits at {listed(checks.at)}, {days}{limit}"
         case Intervals():
             return f"checks {_intervals(checks)}{limit}"
         case Hold():
@@ -128,6 +139,14 @@ def _intervals(checks: Intervals) -> str:
     return f"{text}{JITTERED[checks.jitter]}, counted from the end of the check before"
 
 
+def _pauses(checks: Pauses) -> str:
+    *earlier, last = checks.pauses
+    if not earlier:
+        return f"every {text_of(last)}"
+    shown = listed([text_of(pause, 3) for pause in earlier], joint=", then ")
+    return f"after {shown}, then every {text_of(last, 3)}"
+
+
 def _deliveries(sent: object) -> str:
     if not isinstance(sent, Deliveries):
         return f"the external system notifies in a way of its own ({type(sent).__name__})"
@@ -135,6 +154,7 @@ def _deliveries(sent: object) -> str:
     if sent.delay != Fixed(0.0):
         text += f", which takes {time_in_words(sent.delay)}"
     pauses = listed([text_of(pause) for pause in sent.retries], joint=", then ")
+    pauses += ", each drawn between 0 and that" * (bool(pauses) and sent.retry_jitter == "full")
     if sent.loss:
         text += f"; {percent(sent.loss)} of the deliveries are lost"
         text += f", and sent again after {pauses}" if pauses else ", and not sent again"
