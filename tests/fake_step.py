@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from datetime import date
 
+from asyncsim.model.calendar import Calendar
 from asyncsim.model.random_streams import counter_based_uniform
 
 
@@ -11,6 +13,7 @@ class FakeStep:
     """Stands in for a waiting step; `complete` is when the outside work is done."""
 
     serial_number = "5_31"
+    calendar = Calendar(date(2026, 1, 5))
 
     def __init__(self, armed=0.0, last_check=None, *, complete=float("inf"), number=0, key=7):
         self.armed = armed

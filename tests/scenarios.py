@@ -315,7 +315,7 @@ def prices() -> st.SearchStrategy[CostModel]:
     )  # fmt: skip
 
 
-def pollings() -> st.SearchStrategy[Polling]:
+def pollings(**more: st.SearchStrategy[object]) -> st.SearchStrategy[Polling]:
     """Make polling with every anchor, jitter and limit."""
     return st.builds(
         Polling,
@@ -323,23 +323,23 @@ def pollings() -> st.SearchStrategy[Polling]:
         st.sampled_from(["arming", "clock", "random"]),
         jitter=st.sampled_from([0.0, 60.0, 600.0]),
         limit=st.none() | st.integers(1, 20),
-        first=st.none() | long_times,
-        window=st.none() | st.sampled_from([("00:00", "24:00"), ("01:00", "09:30")]),
+        **more,
     )
 
 
+check_windows = st.none() | st.sampled_from([("00:00", "24:00"), ("22:00", "23:15")])
+
+
 def listed_checks() -> st.SearchStrategy[Strategy]:
-    """Make checks after pauses, from end to end, and at clock times."""
+    """Make checks after pauses and at clock times."""
     limit = st.none() | st.integers(1, 20)
     times = st.lists(st.sampled_from(["00:10", "06:00", "22:30", "24:00"]), min_size=1)
     at = times | st.sampled_from(["*/20 * * * *", "5 22-23 * * 1-5"])
     pauses = st.lists(long_times, min_size=1, max_size=4)
-    first = st.none() | long_times
     loop = st.sampled_from([0.0, 1.5])
     return st.one_of(
-        st.builds(PollingAfter, pauses, limit=limit),
+        st.builds(PollingAfter, pauses, loop=loop, limit=limit),
         st.builds(PollingAt, at, days=st.sampled_from(["every day", "Mon-Fri"]), limit=limit),
-        st.builds(Polling, long_times, from_end=st.just(True), loop=loop, first=first, limit=limit),
     )
 
 
@@ -374,7 +374,7 @@ def strategies() -> st.SearchStrategy[Strategy]:
     """Make every built-in waiting strategy with varied parameters."""
     anchors = st.sampled_from(["arming", "clock", "random"])
     return st.one_of(
-        pollings(),
+        pollings(first=st.none() | long_times, window=check_windows),
         listed_checks(),
         backoffs(),
         st.builds(LongPolling, st.sampled_from([300.0, 600.0, 3600.0])),

@@ -46,6 +46,8 @@ NAMES = [
     "People",
     "Poisson",
     "Polling",
+    "PollingAfter",
+    "PollingAt",
     "PrecisionWarning",
     "Process",
     "Profile",

@@ -32,13 +32,16 @@ from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import (
+    SCHEDULES,
     Batch,
+    ClockTimes,
     Completions,
     Deliveries,
     Grid,
     Hold,
     Intervals,
     Link,
+    Pauses,
     Service,
     Staff,
     StrategySpecification,
@@ -47,7 +50,7 @@ from asyncsim.model.strategies import Strategy, specification_of
 from asyncsim.model.systems import ExternalSystem, links_of, single_link
 from asyncsim.model.units import DAY, WEEK, day_numbers, text_of
 
-CHECKS = (type(None), Grid, Intervals, Hold)
+CHECKS = (type(None), *SCHEDULES, Hold)
 LINKS = (Batch, Service, Staff, Completions)
 WORKERS = "the workers"
 NEAR = 0.5  # below this load a queue settles soon
@@ -161,7 +164,13 @@ class _Walk:
         if known is None or not _all_known(self.scenario.systems[step.system]):
             return 0.0
         match known:
-            case StrategySpecification(Grid(limit=None) | Intervals(limit=None) | Hold()):
+            case StrategySpecification(
+                Hold()
+                | Grid(limit=None)
+                | Intervals(limit=None)
+                | Pauses(limit=None)
+                | ClockTimes(limit=None)
+            ):
                 pass
             case StrategySpecification(_, Deliveries(loss=0.0)):
                 # A callback that comes before the wait is armed may be lost
@@ -180,7 +189,7 @@ class _Walk:
         match known:
             case StrategySpecification(None, Deliveries(Fixed(later))):
                 pass
-            case StrategySpecification(Grid() as grid, None):
+            case StrategySpecification(Grid(first=None, window=None) as grid, None):
                 later = grid.interval + grid.jitter
             case _:
                 return 0.0
@@ -308,7 +317,7 @@ def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection
     match found.checks if found else None:
         case None | Intervals(cap=None):  # without a cap checks are ever less frequent
             return False
-        case (Grid() | Intervals()) as schedule if schedule.limit is not None:
+        case Grid() | Intervals() | Pauses() | ClockTimes() as schedule if schedule.limit:
             return False
     if not scenario.server.poll_work:
         return False

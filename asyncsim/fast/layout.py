@@ -238,7 +238,7 @@ class Builder:
         }
 
     def _grid(self, checks: Grid) -> dict[str, Any]:
-        found = {
+        found: dict[str, Any] = {
             "watch": state.POLLS,
             "anchor": ANCHORS.index(checks.anchor),
             "interval": checks.interval,

@@ -299,7 +299,7 @@ def next_instant(s: RunState, last: float) -> float:
         place += 1
     if place == s.instants_n:
         s.status, s.where = state.MORE_HOURS, -1
-        return math.inf
+        return float(max(last, s.now) + 1.0)  # of no effect: the run begins again
     return float(s.instants[place])
 
 

@@ -201,7 +201,7 @@ def _unskipped(expression: str, at: datetime) -> datetime:
     return next(CronSim(expression, before)) if shown - before > a_second else shown
 
 
-def clock_or_cron(value: str) -> str:
+def clock_or_cron(value: units.ClockTimeLike) -> str:
     """Return a clock time ('22:00') or a five-field cron expression ('0 22 * * 1-5')."""
     if isinstance(value, str) and len(value.split()) == 5:
         words = " ".join(value.split())

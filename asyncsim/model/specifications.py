@@ -260,11 +260,12 @@ class Pauses(Kind):
     """Checks after given pauses; the parameters are those of `asyncsim.PollingAfter`."""
 
     pauses: tuple[float, ...] = field(converter=_pauses)
+    loop: float = field(default=0.0, converter=units.duration, kw_only=True)
     limit: int | None = field(default=None, converter=units.optional_count, kw_only=True)
 
     def interval(self, k: int) -> float:
-        """Return the k-th pause (k = 0, 1, …) in seconds."""
-        return self.pauses[min(k, len(self.pauses) - 1)]
+        """Return the k-th pause (k = 0, 1, …) in seconds, with the scheduler's part."""
+        return self.pauses[min(k, len(self.pauses) - 1)] + self.loop
 
     def next_check(self, step: ScheduledWait) -> float:
         """Return the end of the last check plus the next pause."""

@@ -40,8 +40,8 @@ from asyncsim.model.specifications import (
     StrategySpecification,
     own_specification,
 )
-from asyncsim.model.units import duration, flag, poll_interval, text_of
-from asyncsim.model.validation import name_errors, scenario_error
+from asyncsim.model.units import poll_interval, text_of
+from asyncsim.model.validation import name_errors
 from asyncsim.model.words import strategy_in_words
 
 SimProcess = Generator[Event, Any, None]
@@ -257,45 +257,12 @@ class Polling(Grid, CheckingStrategy):
     window
         Checks only between two clock times of each day, both included: grid points outside of it
         are left out. Not shorter than the interval. Jitter may carry a check past its end.
-    from_end
-        Each interval is counted from the end of the check before, as where a scheduler puts a
-        waiting task back into its queue; there is no grid then.
-    loop
-        With `from_end`: what the scheduler adds to each interval.
     """
-
-    from_end: bool = field(default=False, converter=flag, kw_only=True)
-    loop: float = field(default=0.0, converter=duration, kw_only=True)
-
-    def __attrs_post_init__(self) -> None:
-        super().__attrs_post_init__()
-        if self.loop and not self.from_end:
-            raise scenario_error("Polling.loop", "must be 0 without from_end", self.loop)
-        if self.from_end and (self.anchor, self.jitter, self.window) != ("arming", 0.0, None):
-            problem = "must be False with a window, jitter, or an anchor other than 'arming'"
-            raise scenario_error("Polling.from_end", problem, self.from_end)
-
-    @cached_property
-    def specification(self) -> StrategySpecification:
-        """Checks on a grid, or at intervals from end to end."""
-        if not self.from_end:
-            return StrategySpecification(Grid.of(self))
-        every = self.interval + self.loop
-        pauses = [every] if self.first is None else [self.first, every]
-        return StrategySpecification(Pauses(pauses, limit=self.limit))
-
-    def wait(self, step: WaitingStep) -> SimProcess:
-        """Check when it is due until the work is complete, or the limit of checks is reached."""
-        if not self.from_end:
-            return super().wait(step)
-        return PollingAfter(self.schedule.pauses, limit=self.limit).wait(step)
 
     @property
     def label(self) -> str:
         """A short name for tables and legends."""
         parts = [f"polling {text_of(self.interval)}"]
-        if self.from_end:
-            parts.append("from end to end" + f" + {text_of(self.loop)}" * bool(self.loop))
         parts += [self.anchor] * (self.anchor != "arming")
         parts += [f"first after {text_of(self.first)}"] if self.first else []
         parts += [f"{self.window[0]}-{self.window[1]}"] if self.window else []
@@ -315,7 +282,10 @@ class PollingAfter(Pauses, CheckingStrategy):
     ----------
     pauses
         The pauses before the first, second, … check, each counted from the end of the check
-        before; the last one is repeated.
+        before; the last one is repeated. One alone is a fixed interval from end to end, as where a
+        scheduler puts a waiting task back into its queue.
+    loop
+        What the scheduler adds to each pause.
     limit
         Gives up after this many checks; None never gives up.
     """
@@ -325,8 +295,9 @@ class PollingAfter(Pauses, CheckingStrategy):
         """A short name for tables and legends."""
         shown = [text_of(pause, 3) for pause in self.pauses[:3]]
         more = ", …" if len(self.pauses) > 3 else ""
+        loop = f" + {text_of(self.loop)}" if self.loop else ""
         limit = f", {self.limit} at most" if self.limit else ""
-        return f"polling after {', '.join(shown)}{more}{limit}"
+        return f"polling after {', '.join(shown)}{more}{loop}{limit}"
 
 
 @frozen(field_transformer=name_errors)

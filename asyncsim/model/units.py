@@ -328,12 +328,6 @@ def poll_interval(value: DurationLike) -> float:
     return seconds
 
 
-def flag(value: bool) -> bool:
-    """Return True or False, and refuse anything else."""
-    require(isinstance(value, bool), "must be True or False")
-    return value
-
-
 def optional_interval(value: DurationLike | None) -> float | None:
     """Return an interval of checks in seconds, or None."""
     return None if value is None else poll_interval(value)

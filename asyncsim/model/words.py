@@ -140,11 +140,11 @@ def _intervals(checks: Intervals) -> str:
 
 
 def _pauses(checks: Pauses) -> str:
-    *earlier, last = checks.pauses
+    *earlier, last = map(checks.interval, range(len(checks.pauses)))
     if not earlier:
         return f"every {text_of(last)}"
-    shown = listed([text_of(pause, 3) for pause in earlier], joint=", then ")
-    return f"after {shown}, then every {text_of(last, 3)}"
+    shown = listed([text_of(pause) for pause in earlier], joint=", then ")
+    return f"after {shown}, then every {text_of(last)}"
 
 
 def _deliveries(sent: object) -> str:

@@ -152,8 +152,18 @@ class PlayedSafetyPoll(sim.CallbackWithSafetyPoll):
         return PlayedPolling(self.every, self.anchor).wait(step)
 
 
+class PlayedPollingAfter(sim.PollingAfter):
+    wait = PlayedPolling.wait
+
+
+class PlayedPollingAt(sim.PollingAt):
+    wait = PlayedPolling.wait
+
+
 PLAYED = {
     sim.Polling: PlayedPolling,
+    sim.PollingAfter: PlayedPollingAfter,
+    sim.PollingAt: PlayedPollingAt,
     sim.Backoff: PlayedBackoff,
     sim.CallbackWithSafetyPoll: PlayedSafetyPoll,
 }

@@ -40,6 +40,8 @@ EXAMPLES = {
     sim.Callback: sim.Callback("2s", loss=0.1, retries=["5s"], duplicates=0.1),
     sim.Polling: sim.Polling("1min", "clock", jitter="5s"),
     sim.Backoff: sim.Backoff("2s", 3, "1h", "decorrelated", limit=100),
+    sim.PollingAfter: sim.PollingAfter(["8h", "1min"]),
+    sim.PollingAt: sim.PollingAt(["22:15", "23:00"], days="Mon-Fri"),
     sim.LongPolling: sim.LongPolling("30s"),
     sim.CallbackWithSafetyPoll: sim.CallbackWithSafetyPoll("2s", loss=0.5, every="10min"),
     sim.NightlyBatch: sim.NightlyBatch("22:00", "1s", lanes=2, end="23:00", results="at end"),
@@ -303,17 +305,19 @@ def herd_theory(strategy):
 
 
 STRATEGY_READERS = {
-    "compiled engine": (lambda one: not unplayed(scenario(), one), {*"GIHDB"}),
-    "closed form": (lambda one: one.expected(60.0) is not None, {*"GIHDB"}),
-    "bounds": (lambda one: not unbounded(scenario(), one), {*"GIHDB"}),
-    "explorer": (explorer_theory, {*"GIHDB"}),
-    "fast-forward": (fast_forward, {*"GIB"}),
+    "compiled engine": (lambda one: not unplayed(scenario(), one), {*"GIPCHDB"}),
+    "closed form": (lambda one: one.expected(60.0) is not None, {*"GIPHDB"}),
+    "bounds": (lambda one: not unbounded(scenario(), one), {*"GIPCHDB"}),
+    "explorer": (explorer_theory, {*"GIPHDB"}),
+    "fast-forward": (fast_forward, {*"GIPCB"}),
     "herd": (herd_theory, {*"D"}),
 }
 """What a reader answers, and the kinds it can answer for."""
 KINDS = {
     "G": sim.Polling("1min", "random"),
     "I": sim.Backoff("2s"),
+    "P": sim.PollingAfter(["1min"]),
+    "C": sim.PollingAt(["22:15"]),
     "H": sim.LongPolling("30s"),
     "D": sim.Callback("2s"),
     "B": sim.CallbackWithSafetyPoll("2s", every="1min", anchor="random"),

@@ -29,6 +29,7 @@ from asyncsim.model.strategies import (
     CheckingStrategy,
     LongPolling,
     Polling,
+    PollingAt,
     Strategy,
 )
 from asyncsim.model.units import text_of
@@ -275,7 +276,9 @@ def test_expectations_are_numbers_or_nothing(strategy, external):
         assert (
             getattr(strategy, "limit", None) is not None
             or getattr(strategy, "jitter", 0) not in (0, "none")
-            or isinstance(strategy, CallbackWithSafetyPoll)
+            or isinstance(strategy, CallbackWithSafetyPoll | PollingAt)
+            or getattr(strategy, "window", None) is not None
+            or (getattr(strategy, "first", None) and strategy.anchor != "arming")
         )
         return
     assert expected.latency >= 0 or expected.unresolved == 1.0

@@ -6,7 +6,7 @@ from hypothesis import given
 from scenarios import strategies
 
 import asyncsim as sim
-from asyncsim.model.specifications import Kind, StrategySpecification
+from asyncsim.model.specifications import ClockTimes, Kind, Pauses, StrategySpecification
 from asyncsim.model.strategies import schedule_of
 from asyncsim.model.systems import links_of
 from asyncsim.model.units import text_of
@@ -74,9 +74,15 @@ def test_the_sentence_of_any_strategy_has_its_interval(strategy):
     """And the limit at which it gives up."""
     schedule = schedule_of(strategy)
     if schedule is not None:
-        first = getattr(schedule, "interval", None)
-        first = schedule.first if callable(first) else first
-        assert text_of(first) in strategy.in_words
+        match schedule:
+            case Pauses():
+                first = text_of(schedule.interval(0))
+            case ClockTimes():
+                first = schedule.at[0]
+            case _:
+                interval = schedule.interval
+                first = text_of(schedule.first if callable(interval) else interval)
+        assert first in strategy.in_words
         assert ("gives up" in strategy.in_words) == (schedule.limit is not None)
 
 
