@@ -22,6 +22,7 @@ from importlib.metadata import version as _version
 
 from asyncsim.calibration.check import Check
 from asyncsim.calibration.fit import Fit, fit
+from asyncsim.capacity.best_checks import BestChecks, best_checks
 from asyncsim.capacity.explain import Explanation, explain
 from asyncsim.capacity.herd import HerdDrain, herd_drain
 from asyncsim.capacity.questions import (
@@ -122,6 +123,7 @@ __all__ = [
     "AsyncStep",
     "AsyncsimError",
     "Backoff",
+    "BestChecks",
     "Branch",
     "Callback",
     "CallbackWithSafetyPoll",
@@ -185,6 +187,7 @@ __all__ = [
     "Waits",
     "WeeklyPoisson",
     "WorkflowServer",
+    "best_checks",
     "break_even",
     "cheapest_interval",
     "compare",
