@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 import pandas as pd
 
 from asyncsim.experiment.steady_state import SteadyState
-from asyncsim.model import descriptions
+from asyncsim.model.process import AsyncStep, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.units import number_text
-from asyncsim.model.words import server_in_words
+from asyncsim.model.words import elements_in_words, period_in_words, server_in_words, time_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,20 +105,21 @@ def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[Checkli
 
 def in_words(scenario: Scenario) -> dict[str, str]:
     """Return the parts of a scenario in words, by what they are."""
-    systems = (f"{n}: {descriptions.system_in_words(s)}" for n, s in scenario.systems.items())
+    process = scenario.process
+    works = [(one.name, one.work) for one in process.of_type(Step)]
+    works += [(f"call of {one.name}", one.call_work) for one in process.of_type(AsyncStep)]
     words = {
-        "Process": descriptions.process_in_words(scenario.process),
+        "Process": elements_in_words(process.steps),
         "Arrivals": scenario.arrivals.in_words,
-        "Period": descriptions.period_in_words(scenario),
-        "External systems": "\n".join(systems) or "none",
+        "Period": period_in_words(scenario.start, scenario.length, scenario.zone),
+        "External systems": "\n".join(f"{n}: {s.in_words}" for n, s in scenario.systems.items()),
         "Workflow server": server_in_words(scenario.server),
-        "Worker time": "; ".join(descriptions.work_in_words(scenario.process)) or "none",
+        "Worker time": "; ".join(f"{name}: {time_in_words(work)}" for name, work in works),
     }
-    return {part: _short(text) for part, text in words.items()}
-
-
-def _short(text: str) -> str:
-    return text if len(text) < MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
+    return {
+        part: text if len(text) < MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
+        for part, text in ((part, text or "none") for part, text in words.items())
+    }
 
 
 def _of_scenario(scenario: Scenario) -> dict[str, str]:

@@ -25,10 +25,10 @@ from asyncsim.model.profiles import Profile, profile_named
 from asyncsim.model.random_streams import Draws, draw_for, key_part
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.server import CostModel, WorkflowServer
-from asyncsim.model.systems import ExternalSystem, links_of
+from asyncsim.model.systems import ExternalSystem
 from asyncsim.model.units import DAY, InvalidValue, nearest
 from asyncsim.model.validation import choice, instance_of, name_errors, shown
-from asyncsim.model.words import counted, link_in_words, listed, policy_in_words, server_in_words
+from asyncsim.model.words import counted, period_in_words, policy_in_words, server_in_words
 
 T = TypeVar("T")
 MOST_SYSTEMS = 20  # that a notebook shows
@@ -180,13 +180,10 @@ class Scenario:
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         """Yield what there is besides the process, by name and in words."""
-        first = f"{units.DAY_NAMES[self.start.weekday()]}, {self.start}"
-        clock = f"by the clock of {self.zone}" if self.zone else "without daylight saving"
         yield "arrivals", self.arrivals.in_words
-        yield "calendar", f"{units.text_of(self.length)} from {first}, {clock}"
+        yield "calendar", period_in_words(self.start, self.length, self.zone)
         for name, system in islice(self.systems.items(), MOST_SYSTEMS):
-            links = zip(links_of(system), system.links, strict=True)
-            yield name, listed([link_in_words(*link) for link in links], joint="; then ")
+            yield name, system.in_words
         if (more := len(self.systems) - MOST_SYSTEMS) > 0:
             yield "…", f"{counted(more, 'more system', 'more systems')}"
         yield "server", server_in_words(self.server)
@@ -313,10 +310,7 @@ def _change_steps(elements: tuple[Element, ...], changes: dict[str, Any], where:
 def _by_first_part(
     changes: dict[str, Any], known: Mapping[str, Any], where: str, owner: str
 ) -> dict[str, dict[str, Any]]:
-    """Group changes by the first part of their names; each keeps the rest of its name.
-
-    A part may contain dots itself (a system called "sap.fi"), so the longest match is taken.
-    """
+    """Group changes by the longest first part that is known ("sap.fi" may be a name)."""
     found: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
         begins = [one for one in known if name == one or f"{one}." == name[: len(one) + 1] != name]

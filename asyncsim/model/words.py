@@ -1,11 +1,25 @@
-"""Strategies, external systems and servers in words, read from what they declare of themselves."""
+"""Parts of a scenario and strategies in words, read from what they declare of themselves.
+
+Every parameter that is set has its words, for readers who never saw a scenario file. A class that
+these functions do not know is named, never taken for another one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import date
 
 from asyncsim.model.calendar import is_cron
-from asyncsim.model.distributions import Duration, Empirical, Fixed
+from asyncsim.model.distributions import (
+    DISTRIBUTIONS,
+    Duration,
+    Empirical,
+    Fixed,
+    Gamma,
+    Lognormal,
+    Uniform,
+)
+from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path
 from asyncsim.model.server import FinishPolicy, SlidingWindow, TokenBucket, WorkflowServer
 from asyncsim.model.specifications import (
     Batch,
@@ -19,7 +33,7 @@ from asyncsim.model.specifications import (
     Staff,
     StrategySpecification,
 )
-from asyncsim.model.units import percent, text_of
+from asyncsim.model.units import DAY, percent, text_of
 
 MOST_LISTED = 5
 ANCHORED = {
@@ -56,27 +70,29 @@ def counted(number: int, one: str, several: str) -> str:
 
 
 def time_in_words(time: Duration) -> str:
-    """Return the mean of a distribution and its kind.
-
-    >>> import asyncsim as sim
-    >>> time_in_words(sim.fixed("150ms")), time_in_words(sim.exponential("10min"))
-    ('150 ms', '10 min on average (exponential)')
-    """
-    kind = getattr(time, "kind", type(time).__name__)
-    match time:
-        case Fixed():
-            return text_of(time.value)
-        case Empirical():
-            kind = f"{len(time.values):,} observed"
-    return f"{text_of(time.mean)} on average ({kind})"
+    """Return a distribution with its parameters; of one that is not known, the mean."""
+    details, mean = [type(time).__name__], time.mean
+    if type(time) in DISTRIBUTIONS.values():  # a subclass may behave in another way
+        details = [time.kind]
+        match time:
+            case Fixed():
+                return text_of(time.value) if time.value else "no time"
+            case Uniform():
+                return f"{text_of(time.low)} to {text_of(time.high)} (uniform)"
+            case Lognormal():
+                mean = time._mean
+                details.append(f"standard deviation {text_of(time._sd)}")
+                details += [f"raised to {text_of(time.low)} at least"] if time.low else []
+                details += [f"cut at {text_of(time.high)}"] if time.high is not None else []
+            case Gamma() | Empirical():
+                details.append(f"standard deviation {text_of(time.sd)}")
+        if isinstance(time, Empirical):
+            details[0] = f"of {counted(len(time.values), 'observed time', 'observed times')}"
+    return f"{text_of(mean)} on average ({', '.join(details)})"
 
 
 def days_in_words(days: str, holidays: str | None) -> str:
-    """Return the days that count.
-
-    >>> days_in_words("Mon-Fri", "DE-BY")
-    'Mon-Fri, not on public holidays (DE-BY)'
-    """
+    """Return the days that count, such as ``"Mon-Fri, not on public holidays (DE-BY)"``."""
     return f"{days}, not on public holidays ({holidays})" if holidays else days
 
 
@@ -84,11 +100,7 @@ def days_in_words(days: str, holidays: str | None) -> str:
 
 
 def strategy_in_words(specification: StrategySpecification) -> str:
-    """Return what a strategy does, in one sentence without its full stop.
-
-    >>> strategy_in_words(StrategySpecification(Grid("15min")))
-    'checks every 15 min, counted from the arming of the wait'
-    """
+    """Return what a strategy does, in one sentence without its full stop."""
     checks, deliveries = specification.checks, specification.deliveries
     if deliveries is None:
         return _checks(checks) if checks else "never notices completion"
@@ -149,12 +161,13 @@ def _deliveries(sent: object) -> str:
 # --- external systems and the server --------------------------------------------------------------
 
 
-def link_in_words(link: Link | None, system: object = None) -> str:
-    """Return what an external system does; a `system` without a specification is named only.
+def links_in_words(links: Iterable[tuple[Link | None, object]]) -> str:
+    """Return what external systems do, one after the other, by their specifications."""
+    words = [_link(*link) for link in links]
+    return words[0] if len(words) == 1 else listed([f"({one})" for one in words], 20, "; then ")
 
-    >>> link_in_words(Service("2s", lanes=None))
-    'online service: 2 s a request, any number at a time'
-    """
+
+def _link(link: Link | None, system: object) -> str:
     match link:
         case Batch():
             return _batch(link)
@@ -193,16 +206,10 @@ def _batch(batch: Batch) -> str:
 
 
 def server_in_words(server: WorkflowServer) -> str:
-    """Return the workers of a server, what noticing costs them, and its limit.
-
-    >>> server_in_words(WorkflowServer(2, poll_work="10ms"))
-    '2 workers; a check takes 10 ms and a callback no time of a worker'
-    """
-    times = [
-        text_of(time) if time else "no time" for time in (server.poll_work, server.callback_work)
-    ]
-    text = f"{counted(server.workers, 'worker', 'workers')}; a check takes {times[0]} and a "
-    text += f"callback {times[1]} of a worker"
+    """Return the workers of a server, what noticing costs them, and its limit."""
+    check, callback = (time_in_words(Fixed(t)) for t in (server.poll_work, server.callback_work))
+    text = f"{counted(server.workers, 'worker', 'workers')}; a check takes {check} and a "
+    text += f"callback {callback} of a worker"
     match server.finish_limit:
         case SlidingWindow(most, seconds):
             text += f"; {most:,} callbacks at most in {text_of(seconds)}"
@@ -212,14 +219,61 @@ def server_in_words(server: WorkflowServer) -> str:
 
 
 def policy_in_words(policy: FinishPolicy) -> str:
-    """Return how finishes are answered that are not the first one in time.
-
-    >>> policy_in_words(FinishPolicy(early="buffer", buffer_for="1min"))
-    'early kept for 1 min, duplicate rejected, late rejected, unknown rejected'
-    """
+    """Return how finishes are answered that are not the first one in time."""
     kept = policy.early == "buffer" and policy.buffer_for is not None
     span = f" for {text_of(policy.buffer_for)}" if kept and policy.buffer_for else ""
     kinds = ("early", "duplicate", "late", "unknown")
     answers = {kind: ANSWERED[getattr(policy, kind)] for kind in kinds}
     answers["early"] += span
     return ", ".join(f"{kind} {answer}" for kind, answer in answers.items())
+
+
+def period_in_words(start: date, length: float, zone: str | None) -> str:
+    """Return when instances arrive, by the calendar."""
+    clock = f"by the clock of {zone}" if zone else "without daylight saving"
+    whole = length >= DAY and not length % DAY
+    span = counted(int(length / DAY), "day", "days") if whole else text_of(length)
+    return f"arrivals for {span} from midnight of {start:%A}, {start}, {clock}"
+
+
+# --- process --------------------------------------------------------------------------------------
+
+
+def elements_in_words(elements: Sequence[Element]) -> str:
+    """Return the elements of a process in order, with their choices and parallel branches."""
+    return " → ".join(map(_element, elements)) or "nothing"
+
+
+def _element(element: Element) -> str:
+    match element:
+        case AsyncStep():
+            return f"{element.name} ({'; '.join(_waiting(element))})"
+        case Choice():
+            ways = (
+                f"{percent(b.probability)}: {elements_in_words(b.steps)}" for b in element.branches
+            )
+            return f"{element.name} [either {'; or '.join(ways)}]"
+        case Parallel():
+            branches = "; and ".join(map(elements_in_words, element.branches))
+            return f"{element.name} [at the same time: {branches}]"
+    return element.name
+
+
+def _waiting(step: AsyncStep) -> list[str]:
+    response = step.response
+    words = [f"waits for {step.system}"]
+    words += [f"meanwhile {elements_in_words(step.on_accepted)}"] if step.on_accepted else []
+    for share, what, path in (
+        (response.done, "are done at once", step.on_done),
+        (response.rejected, "are rejected", step.on_rejected),
+    ):
+        words += [f"{percent(share)} of the calls {what}: {_path(path)}"] if share else []
+    if step.timeout is not None:
+        words.append(f"after {text_of(step.timeout)}: {_path(step.on_timeout)}")
+    return words
+
+
+def _path(path: Path) -> str:
+    if isinstance(path, str):
+        return {"fail": "the instance fails", "continue": "it continues"}[path]
+    return elements_in_words(path)
