@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +38,7 @@ from asyncsim.experiment.statistics import (
     replicated_quantile,
 )
 from asyncsim.model.distributions import Floats
-from asyncsim.model.html import result_html
+from asyncsim.model.html import bullets_html, result_html
 from asyncsim.model.profiles import Profile
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
@@ -293,19 +292,20 @@ class Comparison:
         return "\n".join([*self.findings(), head, self.summary.to_string(), *self.notes])
 
     def _repr_html_(self) -> str:
+        return self.report_html(self.findings(), " Hover over a row for its meaning.")
+
+    def report_html(self, findings: Sequence[str] = (), hint: str = "") -> str:
+        """Return the table of means as HTML for a report, which has the findings elsewhere."""
         note = (
             f"Replications: {self.replications}, {self._note}; mean ± half-width of the "
-            f"{self.confidence:.0%} interval. Hover over a row for its meaning."
+            f"{self.confidence:.0%} interval.{hint}"
         )
         rows = [
             (self._heading(name) + suffix, self._metrics[name].meaning, texts)
             for name, suffix, texts in self._rows
         ]
-        said = "".join(f"<li>{escape(one)}</li>" for one in self.findings())
-        table = (f'<ul class="findings">{said}</ul>' if said else "") + metrics_html(
-            self.strategies, rows
-        )
-        return result_html(self.scenario.name, table, note, self.notes)
+        body = bullets_html(findings) + metrics_html(self.strategies, rows)
+        return result_html(self.scenario.name, body, note, self.notes)
 
 
 def compare(

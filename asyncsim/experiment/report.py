@@ -39,6 +39,7 @@ from asyncsim.experiment.output import (
     writing,
 )
 from asyncsim.model import scenario_files
+from asyncsim.model.html import bullets_html
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.units import percent
 from asyncsim.model.validation import scenario_error
@@ -55,7 +56,6 @@ MARGIN = 0.08  # inches around a panel
 DASHES = {"-": "none", "--": "6 3", "-.": "6 2 1 2", ":": "1 3"}
 MARKS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚", "*": "★", "<": "◀", "X": "✖"}
 UNITS = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|d|%)(?!\w))")  # no line ends before them
-NO_BREAK = "&nbsp;"
 NOTHING_OUTSIDE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 DOI = "https://doi.org/10.1080/17477778.2018.1442155"
 
@@ -167,9 +167,8 @@ def _first_page(
     )
 
 
-def _bullets(sentences: Sequence[str]) -> str:
-    lines = "".join(f"<li>{UNITS.sub(NO_BREAK, escape(one))}</li>" for one in sentences)
-    return f"<ul>{lines}</ul>" if lines else ""
+def _bullets(sentences: Sequence[str], css: str = "") -> str:
+    return bullets_html([UNITS.sub("\N{NO-BREAK SPACE}", one) for one in sentences], css)
 
 
 def _sentence(text: str) -> str:
@@ -186,7 +185,7 @@ def _findings(studies: Sequence[Study]) -> str:
     parts = ""
     for name, sentences in found.items():
         parts += f"<h3>{escape(name)}</h3>" if len(found) > 1 and sentences else ""
-        parts += _bullets(sentences).replace("<ul>", '<ul class="findings">', 1)
+        parts += _bullets(sentences, "findings")
     return parts or "<p>See the picture and the tables.</p>"
 
 
@@ -268,9 +267,8 @@ def _study(number: int, study: Study, pictures: Sequence[str], several: bool) ->
     kind = getattr(study, "question", type(study).__name__)
     of = f" ({study.scenario.name})" if several else ""
     heading = escape(f"{number}. {_sentence(kind).rstrip('.')}{of}")
-    own = study._repr_html_().replace("<details>", "<details open>")  # paper shows it, too
-    own = own.replace(" Hover over a row for its meaning.", "")  # a list of meanings follows
-    own = re.sub('<ul class="findings">.*?</ul>', "", own)  # they stand on the first page
+    own = getattr(study, "report_html", study._repr_html_)()
+    own = own.replace("<details>", "<details open>")  # paper shows it, too
     table = study.table
     text = (write_csv_table(table) or "").encode(errors="backslashreplace")
     csv = base64.b64encode(text).decode()

@@ -50,6 +50,12 @@ def note_html(html: str) -> str:
     return f'<div style="opacity:.7;font-size:90%">{html}</div>'
 
 
+def bullets_html(sentences: Iterable[str], css: str = "") -> str:
+    """Return sentences as a list, of a class of a style sheet; nothing if there is none."""
+    lines = "".join(f"<li>{escape(one)}</li>" for one in sentences)
+    return f'<ul class="{css}">{lines}</ul>' if lines else ""
+
+
 def facts_html(facts: Iterable[tuple[str, str]]) -> str:
     """Return pairs of a name and a text, one below the other."""
     rows = "".join(
@@ -77,10 +83,7 @@ def cells_html(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def process_html(process: Process) -> str:
-    """Return a process as a row of boxes, which scrolls; of a large one, its first elements.
-
-    A choice and parallel branches are rows below each other, between two lines.
-    """
+    """Return a process as a row of boxes, which scrolls; of a large one, its first elements."""
     shown = {one.name for one in islice(process.parts(), MOST_SHOWN)}
     label = escape(f"process {process.name}")
     row = _sequence(process.steps, shown)

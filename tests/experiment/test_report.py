@@ -63,7 +63,7 @@ def studies():
 def written(tmp_path, studies, **options):
     """Return the page."""
     text = sim.report(studies, tmp_path / "r.html", **options).read_text(encoding="utf-8")
-    return text.replace("&nbsp;", " ")  # which keeps a number and its unit on one line
+    return text.replace("\N{NO-BREAK SPACE}", " ")  # which keeps a number and its unit on one line
 
 
 def test_a_page_needs_nothing_from_outside(tmp_path, studies):
@@ -255,8 +255,8 @@ def test_it_is_filled_from_what_was_played():
 def test_it_is_written_in_words():
     """Distributions, systems and arrivals as a reader would put them; no class, no field."""
     items = items_of()
-    assert "lognormal, mean 1 s, standard deviation 500 ms" in items["2.5.2"].answer
-    assert "team of 3, working hours 09:00 to 17:00, Mon-Fri" in items["2.5.3"].answer
+    assert "1 s on average (lognormal, standard deviation 500 ms)" in items["2.5.2"].answer
+    assert "a task, 09:00 to 17:00, Mon-Fri, not on public holidays" in items["2.5.3"].answer
     assert "100 per day at random (Poisson), 07:00 to 19:00, Mon-Fri" in items["2.5.5"].answer
     assert "arrivals for 12 days from midnight of Monday, 2026-03-30" in items["4.2"].answer
     for item in items.values():
