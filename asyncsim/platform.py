@@ -14,10 +14,7 @@ def in_browser() -> bool:
 
 
 def database_hint() -> str:
-    """Return what to add to a message about a database that cannot be used; mostly nothing.
-
-    JupyterLite's drive answers, but what SQLite reads there is not what it has written.
-    """
+    """Return what to add to a message about a database, which JupyterLite's drive damages."""
     if not in_browser():
         return ""
     return (

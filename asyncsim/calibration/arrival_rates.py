@@ -38,30 +38,11 @@ Cells = np.ndarray[tuple[int], np.dtype[np.int64]]
 class ArrivalFit:
     """Fitted arrivals.
 
-    Attributes
-    ----------
-    law
-        What a scenario plays.
-    chosen
-        Which pooling was chosen.
-    candidates
-        One row per pooling: ``pooling, rates`` (fitted), ``qaic``, ``p_coarser`` (likelihood-ratio
-        test against the one above).
-    table
-        One row per fitted rate: ``days, hour, arrivals, hours`` (observed), ``rate, low, high`` per
-        hour.
-    days
-        One row per observed day: ``date, arrivals, expected, score`` (standard deviations away).
-    bunching, bunching_p
-        Dispersion within hours, 1 for Poisson arrivals, and the p-value of a two-sided test.
-    between_days
-        Dispersion of each day's counts around the fitted rates, 1 for Poisson arrivals.
-    between_days_p
-        P-value of a test of that, with the dispersion within hours taken for granted.
-    unseen
-        Weekdays the log has no day of: no arrivals are assumed there.
-    n
-        Arrivals.
+    `candidates` has ``pooling, rates`` (fitted), ``qaic, p_coarser`` (likelihood-ratio test against
+    the row above); `table` ``days, hour, arrivals, hours`` and ``rate, low, high`` per hour;
+    `days` ``date, arrivals, expected, score`` (standard deviations away). Dispersions are 1 for
+    Poisson arrivals: `bunching` within hours, `between_days` of each day's counts around the fitted
+    rates, given that within hours. Nothing arrives on weekdays that are `unseen` in the log.
     """
 
     law: WeeklyPoisson
@@ -210,10 +191,7 @@ def _between(hours: pd.DataFrame, cells: Cells, excess: float) -> tuple[Floats, 
 
 
 def _finest(hours: pd.DataFrame, excess: float) -> float:
-    """Return the dispersion of days' counts around the finest pooling that leaves any to see.
-
-    It is the one that explains most (Burnham & Anderson).
-    """
+    """Return the dispersion of days' counts around the finest pooling that leaves any to see."""
     for pooling in reversed(POOLED):
         _, between, p = _between(hours, _cells(hours, pooling), excess)
         if not math.isnan(between):

@@ -95,10 +95,7 @@ def fit_batch(
     name: str, submitted: Floats, completed: Floats, verdict: BatchVerdict, calendar: Calendar,
     settings: Settings,
 ) -> FittedSystem:  # fmt: skip
-    """Fit a nightly batch to requests that come from one; `completed` is NaN for open ones.
-
-    Instants are in seconds; the verdict is about the requests that are not open.
-    """
+    """Fit a nightly batch to requests that come from one; `completed` is NaN for open ones."""
     closed = np.flatnonzero(np.isfinite(completed))
     nights = tuple(night.at(closed) for night in verdict.nights)
     clocks = clock_of(np.where(np.isfinite(completed), completed, 0.0), calendar)
@@ -291,10 +288,7 @@ class Schedule:
 
     @cached_property
     def due(self) -> Ints:
-        """Position of the first run after each request; the number of runs if there is none.
-
-        By instants: in autumn the clock shows an hour twice, and a run may start between the two.
-        """
+        """Position of the first run after each request; the number of runs if there is none."""
         return np.searchsorted([self.begin(int(date)) for date in self.dates], self.came)
 
     @property
@@ -311,10 +305,7 @@ class Schedule:
 
     @property
     def lost(self) -> Flags:
-        """Which are open although a later run has completed requests that came after them.
-
-        What waits its turn behind a limit is not: nothing that came after it is done.
-        """
+        """Which are open although a later run has completed requests that came after them."""
         latest = [float(self.came[night.items].max()) for night in self.nights]
         later = np.maximum.accumulate([-np.inf, -np.inf, *latest[::-1]])[::-1]
         return self.waiting & (later[np.minimum(self.due + 1, len(latest))] > self.came)
@@ -352,10 +343,7 @@ def cut_off_of(name: str, schedule: Schedule) -> tuple[float | None, Finding]:
 def days_of(
     name: str, schedule: Schedule, lead: float, calendar: Calendar, confidence: float
 ) -> tuple[str, float, list[Finding]]:
-    """Return the days it runs on and the share of nights that failed although work waited.
-
-    The cut-off is `lead` seconds before the start.
-    """
+    """Return the days it runs on and the share of nights that failed although work waited."""
     ran = schedule.dates.tolist()
     known = schedule.done >= 0  # what is never done waits on any day, and tells nothing
     came, clock = schedule.came[known], schedule.clock[known]
@@ -448,10 +436,7 @@ def _in_time(schedule: Schedule, lead: float) -> tuple[Floats, Ints, Ints]:
 
 
 def _ends(last: Floats, left: Ints, full: Flags, sharp: bool) -> bool:
-    """Distinguish an end from noise: nights that left nothing ended earlier.
-
-    And what was left came after all that was done, or they ended earlier more often than by chance.
-    """
+    """Distinguish an end from noise: nights that left nothing ended earlier."""
     others, at = last[left == 0], last[full]
     if not len(others):
         return sharp
@@ -461,10 +446,7 @@ def _ends(last: Floats, left: Ints, full: Flags, sharp: bool) -> bool:
 
 
 def _broken(share: Floats, full: Flags, left: Ints) -> Flags:
-    """Return which nights broke down: at a uniformly distributed item (a KS test).
-
-    If it is not, only those that stand out from what every night leaves.
-    """
+    """Return which nights broke down: at a uniformly distributed item (a KS test)."""
     uniform = scipy.stats.kstest(share[full], "uniform").pvalue >= LEVEL
     if uniform and np.median(share[full]) >= BROKEN:
         return full

@@ -54,25 +54,11 @@ class ObservedNight:
 
 @frozen(eq=False)
 class BatchVerdict:
-    """Whether completions come from a batch.
+    """Whether completions come from a batch, the `nights` of its runs, and `strays` outside them.
 
-    Attributes
-    ----------
-    batch
-        The answer.
-    arc
-        Hours of the day that hold nine in ten completions.
-    expected_arc
-        The same if the waits were dealt out anew, on average.
-    p
-        P-value of an arc as short as that.
-    crossed
-        Share of completions whose request came before the run that completed it; NaN if the first
-        test has already said no.
-    nights
-        Its runs, if it is one.
-    strays
-        Completions outside the runs.
+    `arc` is the number of hours of the day that hold nine in ten completions, `expected_arc` the
+    same on average if the waits were dealt out anew, and `p` its p-value. `crossed` is the share of
+    completions whose request came before their run; NaN if the first test has already said no.
     """
 
     batch: bool
@@ -96,11 +82,7 @@ class BatchVerdict:
 
 
 def clock_of(instants: Floats, calendar: Calendar) -> Floats:
-    """Return what wall clocks show at instants, as seconds since the first midnight.
-
-    Unlike instants these jump with the clocks, so that 22:00 is always 22 hours after a multiple of
-    a day.
-    """
+    """Return seconds since the first midnight as wall clocks show them, jumps included."""
     if calendar.zone is None:
         return np.asarray(instants, dtype=float)
     shown = calendar.timestamps(instants).tz_localize(None)
@@ -146,11 +128,7 @@ def find_batch(
 def _nights(
     completed: Floats, clocks: Floats, start: float, length: float
 ) -> tuple[list[ObservedNight], int]:
-    """Cut completions into nights, half-way between the arc that holds most of them and the next.
-
-    What a long pause divides from most of its night strays, as does what comes before the others
-    begin, and a few completions on a day when nothing began in time.
-    """
+    """Cut completions into nights, half-way between the arc that holds most and the next."""
     begin = start - (DAY - length) / 2
     day = np.floor((clocks - begin) / DAY).astype(int)
     offset = clocks - day * DAY

@@ -71,10 +71,7 @@ ORDER = ("queued", "started", "armed", "resumed", "ended")
 def executions_of(
     events: pd.DataFrame, system: str | Mapping[str, str] | None, problems: Problems
 ) -> pd.DataFrame:
-    """Return one row per executed step; damage is noted in `problems`.
-
-    Events have ``case, step, transition, at`` (seconds), ``resource, serial_number, place``.
-    """
+    """Return one row per executed step; damage is noted in `problems`."""
     known = events["transition"].isin(list(TRANSITIONS))
     if not known.any():
         words, other = ", ".join(TRANSITIONS), events["transition"].iloc[0]
@@ -111,11 +108,7 @@ def executions_of(
 
 
 def _numbered(events: pd.DataFrame) -> pd.Series[int]:
-    """Return the number of the execution of its step that each event belongs to.
-
-    A step whose events each come once was executed once, whatever their order; else a new execution
-    begins after an end, and at a schedule or start that cannot follow what was there before.
-    """
+    """Return the number of the execution of its step that each event belongs to."""
     pair = [events["case"], events["step"]]
     doubled = events.duplicated(["case", "step", "what"], keep=False)
     repeated = doubled.groupby(pair).transform("any")

@@ -68,10 +68,7 @@ class Shown:
         return cls(found, math.inf if _all_over(steps, found) else steps[[*TIMES]].max().max())
 
     def of(self, steps: pd.DataFrame, length: float) -> pd.DataFrame:
-        """Return of executed steps what such a log would show, and when its case arrived.
-
-        Cases that arrived outside ``[0, length)`` are left out.
-        """
+        """Return what a log would show of executed steps, and when their cases arrived."""
         steps = steps[steps["step"].isin(self.instants)].copy()
         for name, has in self.instants.items():
             hidden = [column for column in TIMES if column not in has]

@@ -51,20 +51,10 @@ NONE: Floats = np.empty(0)
 class DistributionFit:
     """A distribution fitted to times.
 
-    Attributes
-    ----------
-    law, best, rejected
-        What a scenario plays; the best parametric distribution, or None; and whether that was
-        rejected, so that the times themselves are played.
-    candidates
-        One row per parametric one, the best first: ``law, parameters, aic, statistic, p`` (of the
-        test; NaN for those that were not tested).
-    times, cut
-        The times in seconds, sorted; those that were cut off.
-    mean, low, high
-        Their mean and its interval.
-    rounded
-        Whether enough of them are equal to show that they were rounded.
+    `law` is what a scenario plays: the `best` parametric one, or the times themselves if that was
+    `rejected`. `candidates` has ``law, parameters, aic, statistic, p`` (NaN if not tested), the
+    best first. `times` (seconds, sorted) leaves out those that were `cut` off; `rounded` is whether
+    enough of them are equal to show that they were rounded.
     """
 
     law: Duration

@@ -35,11 +35,7 @@ class ServerFit:
 def fit_server(
     steps: pd.DataFrame, main: Sequence[str], workers: int | None, settings: Settings
 ) -> ServerFit:
-    """Fit the work of the steps in `main`, and count workers unless their number is known.
-
-    From queued to started a step waits for a worker: this is not work and is not fitted; the
-    simulation makes it anew.
-    """
+    """Fit the work of the steps in `main`, without queueing, and count workers unless known."""
     work: dict[str, Duration] = {}
     laws: dict[str, DistributionFit] = {}
     findings: list[Finding] = []

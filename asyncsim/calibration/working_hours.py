@@ -62,10 +62,7 @@ def _resultant(clock: Floats, period: float) -> float:
 
 
 def break_gaps(name: str, done: Floats, between: tuple[str, str], calendar: Calendar) -> list[Gap]:
-    """Report whether people have a break every day, or end early on some days of the week.
-
-    Were completions as likely at any time of work, there would be some in a time that is too long.
-    """
+    """Report whether people have a break every day, or end early on some days of the week."""
     first, last = (seconds_of_day(one) for one in between)
     clock = clock_of(done, calendar)
     time, day = clock % DAY, np.floor(clock / DAY).astype(int)

@@ -136,11 +136,7 @@ class SearchSpace:
 def boundary(
     meets: Callable[[float], bool], space: SearchSpace, start: float, good: str, stride: int = 0
 ) -> tuple[float | None, float | None]:
-    """Return the last value that meets a condition, from the good end of a space, and the next.
-
-    The condition holds at the good end (``"low"`` or ``"high"``) and changes once. The first step,
-    from `start`, has 2^stride tolerances or whole numbers. None where there is no such value.
-    """
+    """Return the last value from the good end that meets a condition, and the next one."""
     here = space.rounded(start)
     met = meets(here)
     up = (good == "low") == met  # towards the other end if met, back to the good end otherwise
@@ -332,12 +328,7 @@ class Evaluations:
         return evolve(self, scenario=scenario, effort=few, samples={}, overloads={}).interval(x)
 
     def overload(self, x: float) -> Overload:
-        """Return whether demand exceeds capacity at a value, so that queues grow without bound.
-
-        An overloaded system limits the steps after it, so workers count only where no system may be
-        overloaded. More workers help where they check ever more waits, but no system. Checks at
-        short intervals do not overload: busy workers make fewer of them.
-        """
+        """Return whether demand exceeds capacity at a value, so that queues grow without bound."""
         if x in self._overloads:
             return self._overloads[x]
         scenario, strategies = self.setup(x)

@@ -36,12 +36,7 @@ _QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)_latency")
 
 @frozen
 class Measure:
-    """A metric of a run in which a wait that never resumes is infinitely late.
-
-    Its cycle time is infinite too, and so is its cost if lateness has a price. Notes report the
-    unresumed waits beside metrics of load and overhead. The metric is one of `METRICS`, or any
-    quantile of the latency, such as ``"p99.9_latency"``.
-    """
+    """A metric, or a quantile of the latency, in which an unresumed wait is infinitely late."""
 
     metric: str
     lateness_costs: bool = False
@@ -157,13 +152,7 @@ class Target:
 
     @classmethod
     def parse(cls, words: str, scenario: Scenario) -> Target:
-        """Parse a metric, ``<=`` (or ``under``, ``at most``), and a bound in words.
-
-        Raises
-        ------
-        ScenarioError
-            If the words are not a target, or the scenario has no such metric: a cost needs prices.
-        """
+        """Parse a metric, ``<=`` (or ``under``, ``at most``), and a bound in words."""
         match = _TARGET.fullmatch(words) if isinstance(words, str) else None
         if match is None:
             hint = _nearest_target(words, scenario) if isinstance(words, str) else ""

@@ -384,11 +384,7 @@ class Run:
 def wait_timeline(
     scenario: Scenario, strategy: Strategy, draws: Draws, serial_number: str
 ) -> pd.DataFrame:
-    """Return the events of one wait: event, start, end (seconds) and a text.
-
-    Events are arrived, called, armed, completed, check, delivery, resumed, and other endings of
-    the wait; the table is empty if no wait has the number.
-    """
+    """Return the events of one wait: event, start, end (seconds) and a text; empty if unknown."""
     simulation = _EveryCheck(scenario, strategy, draws, serial_number)
     simulation.run()
     wait = simulation.waits.records.get(serial_number)

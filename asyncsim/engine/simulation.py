@@ -374,10 +374,7 @@ class Simulation:
 
 @frozen
 class DrawLists:
-    """The draws of a run as plain lists by node and instance; a node without any has an empty one.
-
-    Reading one number from a list takes a third of the time it takes from an array.
-    """
+    """The draws of a run by node and instance, as lists, from which single reads are fast."""
 
     arrivals: list[float]
     work: list[list[float]]
@@ -461,10 +458,7 @@ def record_of(simulation: Simulation) -> Record:
 
 
 def _end_of(simulation: Simulation, waits: Sequence[Wait]) -> float:
-    """Return the instant of the stop, otherwise of the last event that counts.
-
-    The clock may be later, at timers of waits that are long over.
-    """
+    """Return the instant of the stop, otherwise of the last event that counts."""
     if simulation.stopped:
         return simulation.now
     instants = [simulation.workers.last_end, *simulation.draws.arrivals[: simulation.arrived]]

@@ -136,10 +136,7 @@ def write_csv(run: Run, path: Path) -> None:
 
 
 def write_parquet(run: Run, path: Path) -> None:
-    """Write Parquet, with timestamps in microseconds.
-
-    The description of the run is in the pandas metadata (``pandas.read_parquet(path).attrs``).
-    """
+    """Write Parquet, with timestamps in microseconds and the run's description in `attrs`."""
     log = run.event_log()
     if log[AT].dt.tz is None:
         log[AT] = log[AT].dt.tz_localize("UTC")

@@ -33,10 +33,7 @@ class Option:
 
 @frozen
 class ChoiceChecker:
-    """Checks which of several statements was chosen, by its letter.
-
-    `truth` determines the right one: its letter, and a sentence with what was measured.
-    """
+    """Checks the letter of a statement; `truth` returns the right one and a sentence."""
 
     options: Mapping[str, Option]
     truth: Callable[[], tuple[str, str]]
@@ -213,12 +210,7 @@ def near(value: float, other: float, relative: float) -> bool:
 
 @frozen
 class PropertyChecker:
-    """Checks the properties of a strategy or a design, by closed form or by simulation.
-
-    An answer must be what `wanted` describes, which `fits` decides; `misfit` describes any other.
-    `measure` yields a finding for each condition: what was measured and, if it fails, why. `right`
-    is the feedback if all are met.
-    """
+    """Checks an answer that `fits` by what `measure` finds; `misfit` describes any other."""
 
     wanted: str
     fits: Callable[[Any], bool]

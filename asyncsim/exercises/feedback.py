@@ -24,10 +24,7 @@ COLOURS = {Mark.RIGHT: "#009E73", Mark.OPEN: "rgba(127,127,127,.6)"}  # all othe
 
 @frozen
 class Remark:
-    """One condition that was checked, and a sentence about it.
-
-    `good` is whether it is met, or None if there was nothing to check.
-    """
+    """A condition, whether it is met (None if nothing was to check), and a sentence about it."""
 
     good: bool | None
     text: str
@@ -73,17 +70,7 @@ def unreadable(wanted: str, answer: object, why: str = "") -> Judgement:
 
 @frozen
 class Feedback:
-    """Feedback for an answer, with a representation for notebooks and one as text.
-
-    Attributes
-    ----------
-    name, verdict
-        Name of the exercise, and what the checker found.
-    hints, more
-        The hints given until now, the newest last, and how many are left.
-    solution
-        Path of the solution, under ``notebooks/``.
-    """
+    """Feedback for an answer, with the hints given until now, and the solution after the last."""
 
     name: str
     verdict: Judgement

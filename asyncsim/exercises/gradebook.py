@@ -25,11 +25,7 @@ class Checker(Protocol):
 
 @frozen
 class Exercise:
-    """An exercise of the course.
-
-    Its name is the number of the notebook and a few words, such as ``"02 best interval"``. Hints go
-    from a first idea to the method; the last one leaves only the calculation.
-    """
+    """An exercise of the course; hints go from a first idea to the method."""
 
     name: str
     asks: str

@@ -39,19 +39,7 @@ NAMES = {
 
 @frozen
 class Claim:
-    """A sentence, and the interval that it rests on.
-
-    Attributes
-    ----------
-    kind
-        ``"never resumed"``, ``"less"`` or ``"no difference"``.
-    metric, strategy, other
-        What is claimed of which strategy, less the other one if it is a difference.
-    interval
-        Of the metric, or of the difference.
-    text
-        The sentence.
-    """
+    """A sentence, and the interval of a metric, or of its difference to `other`, behind it."""
 
     kind: str
     metric: str
@@ -64,17 +52,7 @@ class Claim:
 def claims(
     strategies: Sequence[str], metrics: Sequence[str], of: Of, paired: Paired, unit: str
 ) -> list[Claim]:
-    """Return what matters: losses, who resumes earlier, who is cheaper, what does not differ.
-
-    Parameters
-    ----------
-    strategies, metrics
-        Labels, and the names of the metrics that there are.
-    of, paired
-        Return intervals.
-    unit
-        Of costs.
-    """
+    """Return what matters: losses, who resumes earlier, who is cheaper, what does not differ."""
     losses = list(_losses(strategies, of))
     lossy = {one.strategy for one in losses}
     found: list[Claim | None] = []

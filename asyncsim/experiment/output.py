@@ -126,10 +126,7 @@ def check_folder(path: Path, called: str) -> None:
 
 
 def metrics_html(strategies: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]) -> str:
-    """Return a table of metrics by strategy; hovering over a row shows its meaning.
-
-    Each row has a head, the meaning of the metric, and a text per strategy.
-    """
+    """Return a table of metrics: head, meaning (shown by hovering), and a text per strategy."""
     left, right = f"text-align:left;{CELL}", f"text-align:right;white-space:nowrap;{CELL}"
     columns = "".join(f'<th style="{right}">{escape(one)}</th>' for one in strategies)
     body = ""

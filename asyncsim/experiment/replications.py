@@ -251,11 +251,7 @@ def threads_start() -> bool:
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]
-    """A bar that also shows that kernels are being compiled, and leaves nothing in a notebook.
-
-    There it is a line of HTML, replaced as it moves and emptied at the end: a notebook keeps the
-    state of bars that are made of widgets.
-    """
+    """A bar that shows that kernels are compiled, and leaves nothing in a notebook."""
 
     def __init__(self, **options: Any) -> None:
         self._place = None if options.get("disable") else _place_on_page()

@@ -78,11 +78,7 @@ def known_specification(strategy: Strategy) -> StrategySpecification | None:
 
 
 def least_work(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> float:
-    """Return a lower bound of the mean worker time of an instance, in seconds.
-
-    `lost` is the largest share of all waits that never resume. Each of them spares no more than the
-    work of all that is described.
-    """
+    """Return a lower bound of the mean worker time of an instance, in seconds."""
     steps, known = scenario.process.steps, known_specification(strategy)
     work = _Walk(scenario, known).through(steps)[0]
     if lost >= 1:

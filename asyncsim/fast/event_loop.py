@@ -89,10 +89,7 @@ def step(s: RunState, lane: int) -> None:
 
 @kernel
 def act_next(s: RunState) -> None:
-    """Open pending long-poll connections in FIFO order; or run what waits to act after the event.
-
-    That is a released line, or a system.
-    """
+    """Open pending long-poll connections in FIFO order; or run a released line or a system."""
     k = 0
     while k < s.urgent_n:  # the list may grow meanwhile
         w = s.urgent[k]

@@ -64,10 +64,7 @@ def kernel(function: F) -> F:
 
 
 def inner_kernel(function: F) -> F:
-    """Register a kernel that is compiled into each caller: small ones, or with one caller.
-
-    The compiler then keeps in registers what a call would write to memory.
-    """
+    """Register a kernel that is compiled into each caller, which keeps its values in registers."""
     return replaceable(function, partial(_compiled, function, forceinline=True))
 
 

@@ -49,13 +49,7 @@ PLAYED: dict[str, tuple[type, ...]] = {
 
 
 def played_specification(scenario: Scenario, strategy: Strategy) -> StrategySpecification:
-    """Return the specification of a strategy.
-
-    Raises
-    ------
-    EngineError
-        If the compiled engine does not play the strategy, or a part of the scenario.
-    """
+    """Return the specification of a strategy; an `EngineError` if the engine does not play all."""
     found, others = specification_of(strategy), unplayed(scenario, strategy)
     if found is None or others:
         names = " and ".join(others)

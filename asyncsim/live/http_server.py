@@ -212,11 +212,7 @@ def _then_update(name: str) -> Any:
 
 
 class Connection(H11Protocol):
-    """A connection that ends when its client keeps the server waiting.
-
-    `waiting` has all that do, the longest first; within `patience` seconds a request must have
-    arrived, and an answer have been read.
-    """
+    """A connection that ends when its client keeps the server waiting over `patience` seconds."""
 
     def __init__(
         self,

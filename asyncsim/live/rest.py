@@ -212,11 +212,7 @@ router = APIRouter(prefix=PATH, responses=described_problems(400, 401, 408, 421,
 
 
 def application(session: Session, token: str, limit: RateLimit | None = None) -> FastAPI:
-    """Return the application that serves a session to requests with a token.
-
-    `limit` is the rate limit of all requests; left out, the server's `finish_limit` is that of
-    finishes.
-    """
+    """Return the application that serves a session to requests with a token, up to a rate limit."""
     title = escape(f"asyncsim: {session.scenario.name}")  # it goes into the page as it is
     app: FastAPI = FastAPIOffline(title=title, version="1", description=ABOUT, redoc_url=None)
     finish_limit = session.scenario.server.finish_limit

@@ -238,11 +238,7 @@ class Hours:
 
 
 class OpenTime:
-    """Opening hours as intervals of instants; converts between instants and open seconds.
-
-    Open seconds count the time from the start during which it was open. The intervals are extended
-    day by day as far as they are needed.
-    """
+    """Opening hours as intervals of instants, extended as needed; converts to open seconds."""
 
     def __init__(self, spans: Iterator[tuple[float, float]]) -> None:
         self._spans = spans
@@ -262,10 +258,7 @@ class OpenTime:
         self._before.append(total)
 
     def first(self, number: int) -> NDArray[np.float64]:
-        """Return up to `number` intervals: opening, closing, open seconds before; ``(n, 3)``.
-
-        Fewer if the calendar has no more.
-        """
+        """Return up to `number` intervals: opening, closing, open seconds before; ``(n, 3)``."""
         with contextlib.suppress(ScenarioError):  # raised where more are needed
             while len(self._opens) < number:
                 self._extend()
@@ -281,10 +274,7 @@ class OpenTime:
         return self._before[k] + min(instant, self._closes[k]) - self._opens[k]
 
     def openings_of(self, open_seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the instants, within ``[open, close)``, by which it has been open that long.
-
-        Unlike `instant_of`, it returns the next opening in place of a closing time.
-        """
+        """Return the instants, in ``[open, close)``, by which it has been open that long."""
         if not len(open_seconds):
             return np.empty(0)
         while not self._before or self._before[-1] <= open_seconds.max():

@@ -152,13 +152,7 @@ FAULTY = object()
 
 
 def _read(what: type[T] | Mapping[str, type[T]], data: object, place: _Place, text: str) -> T:
-    """Return what a file describes.
-
-    Raises
-    ------
-    ScenarioError
-        With all mistakes of the file and their lines.
-    """
+    """Return what a file describes; a `ScenarioError` has all its mistakes with their lines."""
     found = _make(what, data, place)
     if not place.mistakes:
         return cast(T, found)

@@ -109,10 +109,7 @@ def reader_of(field: attrs.Attribute[Any]) -> Any:
 
 
 class cached_table(functools.cached_property[pd.DataFrame]):
-    """A table that is made once and returned as a copy: changing it changes no result.
-
-    Take it into a variable before a loop.
-    """
+    """A table that is made once and returned as a copy, so that changing it changes no result."""
 
     @overload
     def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...

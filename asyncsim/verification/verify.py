@@ -152,10 +152,7 @@ def _judged(
 
 
 def verdict(found: list[float], theory: float, bound: float) -> str:
-    """Return whether one value per replication is equivalent to a theory, wrong or undecided.
-
-    NaN contradicts the theory; `bound` is how far the mean may lie from it.
-    """
+    """Return whether values are equivalent to a theory within `bound`; NaN contradicts it."""
     if any(math.isnan(value) for value in found):
         return WRONG
     inner, outer = (mean_interval(found, 1 - alpha) for alpha in (2 * LEVEL, LEVEL))

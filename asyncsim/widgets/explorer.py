@@ -112,10 +112,7 @@ UNUSED = {"callback": ("interval", "poll_work"), "polling": ("loss", "callback_w
 
 
 class Exploration:
-    """A scenario whose main settings can be changed, and the results.
-
-    There are no sliders for parts that the scenario lacks, such as a nightly batch.
-    """
+    """A scenario whose main settings (those it has) can be changed, and the results."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._base = scenario
@@ -163,11 +160,7 @@ class Exploration:
         return changed(base, changes)
 
     def picture(self) -> dict[str, Any]:
-        """Simulate both strategies on the same random numbers; return what the page draws.
-
-        Latencies are in seconds; `curve` has the quantiles at `SHARES`. `mean` is taken over
-        resumed waits, `p95` over all armed waits: None if more than 5 % of them never resumed.
-        """
+        """Simulate both strategies on the same random numbers; return what the page draws."""
         settings = self.settings
         strategies = {
             "callback": Callback("50ms", loss=settings["loss"]),

@@ -76,10 +76,7 @@ class View(SessionWidget):
         self.send(message, buffers)
 
     def picture(self) -> tuple[dict[str, Any], list[bytes]]:
-        """Return the state of every simulation, and the places of its instances as bytes.
-
-        Checks and callbacks are those since the previous picture.
-        """
+        """Return the state of every simulation, and the places of its instances as bytes."""
         session = self.session
         with session.store.lock:  # all of it at the same moment
             snapshots = self.snapshots()
