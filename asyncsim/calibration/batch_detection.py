@@ -42,8 +42,7 @@ class ObservedNight:
 
     date: int
     """Days since the start of the calendar; a run after midnight belongs to the day it began on."""
-    items: Positions
-    """Positions of its requests, in order of completion."""
+    items: Positions  # positions of its requests, in order of completion
     first: float
     last: float
 

@@ -279,17 +279,13 @@ def checked(
 
 
 def _next(values: Floats, unit: str, days: float, confidence: float) -> tuple[float, float, float]:
-    """Return the mean of a figure over replications, and where the next one would lie.
-
-    Normal, by Student's t; few counts by their predictive distribution, if they are Poisson counts
-    of an unknown mean with Jeffreys' prior: a negative binomial one.
-    """
+    """Return the mean of a figure over replications, and where the next one would lie."""
     values = values[~np.isnan(values)]
     n = len(values)
     if not n:
         return math.nan, math.nan, math.nan
     mean = float(values.mean())
-    if unit == PER_DAY and mean * days < FEW:
+    if unit == PER_DAY and mean * days < FEW:  # Poisson counts with Jeffreys' prior
         total = float(values.sum()) * days
         counts = scipy.stats.nbinom(total + 0.5, n / (n + 1))
         low, high = counts.ppf([(1 - confidence) / 2, (1 + confidence) / 2]) / days

@@ -123,15 +123,7 @@ class Measure:
 
 
 def quantile_of_all(latencies: Floats, never: int, q: float) -> float:
-    """Return a quantile, 0 to 1, over resumed waits and others that are infinitely late.
-
-    Between two waits it is interpolated, as by `numpy.quantile`.
-
-    Examples
-    --------
-    >>> quantile_of_all(np.array([1.0, 2.0, 3.0]), 1, 0.5), quantile_of_all(np.array([1.0]), 1, 0.9)
-    (2.5, inf)
-    """
+    """Return a quantile over resumed waits and others that are infinitely late."""
     if not len(latencies) + never:
         return math.nan
     return quantile(np.concatenate([latencies, np.full(never, np.inf)]), q)

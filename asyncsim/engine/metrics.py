@@ -216,12 +216,14 @@ def costs(record: Record, scenario: Scenario, requests: float) -> dict[str, floa
     called = [columns for columns in record.steps if columns.outcome is not None]
     calls = sum(int(np.sum(~np.isnan(columns.started))) for columns in called)
     transitions = prices.transitions_per_check * checks + prices.transitions_per_call * calls
+    over = np.where(np.isnan(record.waits.closed), record.end, record.waits.closed)
+    late = over - record.waits.completed - prices.service_level  # not completed: NaN or -inf
     parts = {
         "cost_of_checks": prices.check * checks,
         "cost_of_requests": prices.request * requests,
         "cost_of_transitions": prices.transition * transitions,
         "cost_of_workers": prices.worker_hour * _worker_seconds(record, scenario, prices) / HOUR,
-        "cost_of_lateness": prices.late_minute * _late_seconds(record, prices) / MINUTE,
+        "cost_of_lateness": prices.late_minute * float(late[late > 0].sum()) / MINUTE,
     }
     cost = sum(parts.values())
     return {"cost": cost, "cost_per_wait": _ratio(cost, armed)} | parts
@@ -233,11 +235,3 @@ def _worker_seconds(record: Record, scenario: Scenario, prices: CostModel) -> fl
         return scenario.server.workers * max(paid_for, 0.0)
     kinds = (Job.CHECK, Job.CALLBACK) if prices.worker_time == "overhead" else tuple(Job)
     return sum(record.loads[job].busy_seconds for job in kinds)
-
-
-def _late_seconds(record: Record, prices: CostModel) -> float:
-    """Return the seconds beyond the service level, summed over all armed waits."""
-    waits = record.waits
-    over = np.where(np.isnan(waits.closed), record.end, waits.closed)
-    late: Floats = over - waits.completed - prices.service_level
-    return float(late[late > 0].sum())  # not yet completed: NaN or -inf, never late

@@ -50,8 +50,7 @@ EVENT_COLUMNS = {
     "resource": "org:resource",
     "serial_number": "serial_number",
     "outcome": "outcome",
-}
-"""Columns of an event log, by those they are made of."""
+}  # columns of an event log, by those they are made of
 ABORTED = {"rejected": "ate_abort", "timed out": "ate_abort", "gave up": "ate_abort"}
 ABORTED |= {"cancelled": "pi_abort"}  # all other steps that end are complete
 

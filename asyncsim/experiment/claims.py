@@ -14,8 +14,7 @@ from attrs import frozen
 from asyncsim.engine.metrics import METRICS, metric_text
 from asyncsim.experiment.statistics import Interval
 
-Of = Callable[[str, str], Interval]
-"""The interval of a metric under a strategy."""
+Of = Callable[[str, str], Interval]  # the interval of a metric under a strategy
 Paired = Callable[[str, str, str], Interval]
 """The interval of a metric under a strategy, less that under another one."""
 ROUNDING = 1e-9  # of a difference between equal numbers

@@ -234,14 +234,10 @@ class Comparison:
             return interval.duration
         return interval.percent if is_share(name) else str(interval)
 
-    def _unit(self, name: str) -> str:
-        """Return the unit that a heading shows: those of durations stand with the numbers."""
-        unit = self._metrics[name].unit
-        return "1" if unit in SECONDS else unit
-
     def _heading(self, name: str) -> str:
         lossy = any(one.unresumed for one in self._waits.values())
-        return plots.heading(name, self._unit(name), lossy)
+        unit = self._metrics[name].unit
+        return plots.heading(name, "1" if unit in SECONDS else unit, lossy)  # `Interval.duration`
 
     def plot(self) -> Figure:
         """Draw latency distribution, overhead against latency, and the load around the batch."""
@@ -292,9 +288,9 @@ class Comparison:
         return "\n".join([*self.findings(), head, self.summary.to_string(), *self.notes])
 
     def _repr_html_(self) -> str:
-        return self.report_html(self.findings(), " Hover over a row for its meaning.")
+        return self._report_html_(self.findings(), " Hover over a row for its meaning.")
 
-    def report_html(self, findings: Sequence[str] = (), hint: str = "") -> str:
+    def _report_html_(self, findings: Sequence[str] = (), hint: str = "") -> str:
         """Return the table of means as HTML for a report, which has the findings elsewhere."""
         note = (
             f"Replications: {self.replications}, {self._note}; mean ± half-width of the "

@@ -267,7 +267,7 @@ def _study(number: int, study: Study, pictures: Sequence[str], several: bool) ->
     kind = getattr(study, "question", type(study).__name__)
     of = f" ({study.scenario.name})" if several else ""
     heading = escape(f"{number}. {_sentence(kind).rstrip('.')}{of}")
-    own = getattr(study, "report_html", study._repr_html_)()
+    own = getattr(study, "_report_html_", study._repr_html_)()
     own = own.replace("<details>", "<details open>")  # paper shows it, too
     table = study.table
     text = (write_csv_table(table) or "").encode(errors="backslashreplace")

@@ -55,8 +55,7 @@ logger = logging.getLogger("asyncsim")
 
 LARGE = 1_000_000
 """Steps of a run from which it waits for compiled kernels: plain Python needs much memory."""
-SLOW = 5.0
-"""Seconds of a run from which a hint is logged, once, that Numba is not installed."""
+SLOW = 5.0  # seconds of a run from which a hint is logged, once, that Numba is not installed
 
 
 _hinted = threading.Event()

@@ -147,8 +147,7 @@ class _Place:
         return isinstance(value, kind)
 
 
-FAULTY = object()
-"""Stands for a value with mistakes."""
+FAULTY = object()  # stands for a value with mistakes
 
 
 def _read(what: type[T] | Mapping[str, type[T]], data: object, place: _Place, text: str) -> T:
