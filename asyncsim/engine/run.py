@@ -11,23 +11,10 @@ import pandas as pd
 from attrs import asdict
 
 from asyncsim import plots
+from asyncsim.engine import result
 from asyncsim.engine.environment import Job
 from asyncsim.engine.graph import Call, Graph, Work
 from asyncsim.engine.metrics import compute_metrics, metric_text, metrics_of, spent
-from asyncsim.engine.result import (
-    DELIVERY_OUTCOMES,
-    INSTANCE_OUTCOMES,
-    RATE_LIMITED,
-    STEP_OUTCOMES,
-    WAIT_OUTCOMES,
-    DeliveryColumns,
-    Record,
-    WaitColumns,
-    time_since,
-    warm_up_of,
-    with_timestamps,
-    without_warm_up,
-)
 from asyncsim.engine.simulation import Simulation
 from asyncsim.engine.waits import State, Wait
 from asyncsim.errors import ScenarioError, UnknownSerialNumber
@@ -63,7 +50,7 @@ class Run:
     """
 
     def __init__(
-        self, scenario: Scenario, strategy: Strategy, draws: Draws, record: Record
+        self, scenario: Scenario, strategy: Strategy, draws: Draws, record: result.Record
     ) -> None:
         self.scenario = scenario
         self.strategy = strategy
@@ -105,7 +92,7 @@ class Run:
                 "checks": w.checks,
                 "wasted_checks": w.wasted_checks,
                 "deliveries": w.deliveries,
-                "outcome": np.array(WAIT_OUTCOMES, dtype=object)[w.outcome],
+                "outcome": np.array(result.WAIT_OUTCOMES, dtype=object)[w.outcome],
             }
         )
         return self._stamped(table, "armed", "completed", "resumed")
@@ -133,7 +120,7 @@ class Run:
                 "arrived": record.arrived,
                 "ended": record.ended,
                 "cycle_time": record.ended - record.arrived,
-                "outcome": np.array(INSTANCE_OUTCOMES, dtype=object)[record.outcomes],
+                "outcome": np.array(result.INSTANCE_OUTCOMES, dtype=object)[record.outcomes],
             }
         )
         return self._stamped(table, "arrived", "ended")
@@ -154,7 +141,7 @@ class Run:
             outcome: Any = "done"
             if columns.outcome is not None:
                 kind = "async step"
-                outcome = np.array(STEP_OUTCOMES, dtype=object)[columns.outcome[rows]]
+                outcome = np.array(result.STEP_OUTCOMES, dtype=object)[columns.outcome[rows]]
             started = np.where(started <= self.record.end, started, np.nan)
             times = columns.queued[rows], started, columns.ended[rows]
             values = rows + 1, node.number, node.name, kind, *times, outcome
@@ -175,7 +162,7 @@ class Run:
                 "sent": d.sent,
                 "arrived": d.arrived,
                 "handled": d.handled,
-                "outcome": np.array(DELIVERY_OUTCOMES, dtype=object)[d.outcome],
+                "outcome": np.array(result.DELIVERY_OUTCOMES, dtype=object)[d.outcome],
             }
         )
         return self._stamped(table, "sent", "arrived", "handled")
@@ -203,7 +190,9 @@ class Run:
         ordered = np.sort(closed)
         count = np.searchsorted(armed, time, "right") - np.searchsorted(ordered, time, "right")
         edges = np.minimum(np.append(time, time[-1] + record.resolution), record.end)
-        integral = time_since(armed, edges) - time_since(ordered[np.isfinite(ordered)], edges)
+        integral = result.time_since(armed, edges) - result.time_since(
+            ordered[np.isfinite(ordered)], edges
+        )
         # The oldest open wait is the first that closes later than all before it, and than now
         oldest = np.searchsorted(np.maximum.accumulate(closed), time, "right")
         table = pd.DataFrame(
@@ -292,8 +281,8 @@ class Run:
         """
         record = self.record
         if after is not None:
-            record = without_warm_up(
-                record, warm_up_of("after", after, self.scenario, record.resolution)
+            record = result.without_warm_up(
+                record, result.warm_up_of("after", after, self.scenario, record.resolution)
             )
         head: dict[str, Any] = {
             "scenario": self.scenario.name,
@@ -346,9 +335,11 @@ class Run:
         return Graph.of(self.scenario.process)
 
     def _stamped(self, table: pd.DataFrame, *columns: str) -> pd.DataFrame:
-        return with_timestamps(table, self.scenario.calendar, columns)
+        return result.with_timestamps(table, self.scenario.calendar, columns)
 
-    def _serial_numbers(self, columns: WaitColumns | DeliveryColumns) -> pd.Series[str]:
+    def _serial_numbers(
+        self, columns: result.WaitColumns | result.DeliveryColumns
+    ) -> pd.Series[str]:
         """Return serial numbers: those of a log, or instance and activation."""
         found = columns.serial_numbers
         if found is None:
@@ -396,7 +387,7 @@ def wait_timeline(
     rows += simulation.checks
     for delivery in simulation.deliveries:
         if delivery.serial_number == serial_number:
-            end = delivery.arrived if delivery.outcome == RATE_LIMITED else delivery.handled
+            end = delivery.arrived if delivery.outcome == result.RATE_LIMITED else delivery.handled
             rows.append(("delivery", delivery.sent, end, delivery.outcome))
     ending = "resumed" if wait.state is State.FINISHED else wait.state.value
     rows.append((ending, wait.closed, wait.closed, ""))

@@ -16,6 +16,7 @@ from asyncsim.engine.metrics import SECONDS, MetricInfo, check_metric, is_share,
 from asyncsim.engine.result import WHOLE_RUN, warm_up_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
+from asyncsim.experiment import statistics
 from asyncsim.experiment.claims import Claim, claims
 from asyncsim.experiment.output import metrics_html
 from asyncsim.experiment.precision import FEWEST, Precision, target, warn_missed
@@ -30,13 +31,6 @@ from asyncsim.experiment.replications import (
     warn_censored,
 )
 from asyncsim.experiment.simulate import RESOLUTION
-from asyncsim.experiment.statistics import (
-    Interval,
-    check_confidence,
-    mean_interval,
-    paired_interval,
-    replicated_quantile,
-)
 from asyncsim.model.distributions import Floats
 from asyncsim.model.html import bullets_html, result_html
 from asyncsim.model.profiles import Profile
@@ -133,9 +127,9 @@ class Comparison:
         if self.replications < 2:
             return []
 
-        def paired(metric: str, one: str, other: str) -> Interval:
+        def paired(metric: str, one: str, other: str) -> statistics.Interval:
             values = self._values(other, metric), self._values(one, metric)
-            return paired_interval(*values, self.confidence)
+            return statistics.paired_interval(*values, self.confidence)
 
         unit = self._metrics["cost"].unit if "cost" in self._metrics else ""
         return claims(
@@ -165,7 +159,7 @@ class Comparison:
             armed = [np.append(one.latencies, np.full(one.unresumed, np.inf)) for one in runs]
             for q in qs:
                 for kind, samples in (("resumed waits", resumed), ("all armed waits", armed)):
-                    found = replicated_quantile(samples, q, self.confidence)
+                    found = statistics.replicated_quantile(samples, q, self.confidence)
                     head = label, q, kind, sum(map(len, samples)), self._waits[label].unresumed
                     low = 0.0 if found.low == -math.inf else found.low
                     rows.append((*head, found.value, low, found.high, found.method, found.note))
@@ -190,15 +184,17 @@ class Comparison:
         return pd.DataFrame(rows, columns=[*columns, *gap_columns, "n", "meaning"])
 
     @cached_property
-    def _intervals(self) -> dict[tuple[str, str], tuple[Interval, Interval | None]]:
+    def _intervals(
+        self,
+    ) -> dict[tuple[str, str], tuple[statistics.Interval, statistics.Interval | None]]:
         """Interval of every metric and strategy, and of its paired difference to the first."""
-        found: dict[tuple[str, str], tuple[Interval, Interval | None]] = {}
+        found: dict[tuple[str, str], tuple[statistics.Interval, statistics.Interval | None]] = {}
         for name in self._metrics:
             first = self._values(self.strategies[0], name)
             for k, label in enumerate(self.strategies):
                 values = self._values(label, name)
-                gap = paired_interval(first, values, self.confidence) if k else None
-                found[name, label] = mean_interval(values, self.confidence), gap
+                gap = statistics.paired_interval(first, values, self.confidence) if k else None
+                found[name, label] = statistics.mean_interval(values, self.confidence), gap
         return found
 
     @cached_table
@@ -229,7 +225,7 @@ class Comparison:
     def _metrics(self) -> dict[str, MetricInfo]:
         return metrics_of(self.scenario)
 
-    def _text(self, name: str, interval: Interval) -> str:
+    def _text(self, name: str, interval: statistics.Interval) -> str:
         if self._metrics[name].unit in SECONDS:
             return interval.duration
         return interval.percent if is_share(name) else str(interval)
@@ -246,7 +242,7 @@ class Comparison:
         for label, waits in self._waits.items():
             armed = np.array(self._values(label, "armed"))
             per_wait = self._values(label, "requests") / np.where(armed > 0, armed, np.nan)
-            requests = mean_interval(per_wait, self.confidence)
+            requests = statistics.mean_interval(per_wait, self.confidence)
             late = self._intervals["mean_latency", label][0]
             points[label] = {
                 "latency": late.mean,
@@ -372,7 +368,7 @@ def compare(
     """
     check_scenario(scenario)
     scenario = scenario.with_profile(profile)
-    check_confidence(confidence)
+    statistics.check_confidence(confidence)
     by_label = labelled(strategies)
     rules: list[Precision] = []
     unit = metrics_of(scenario)[check_metric(figure, scenario)].unit
