@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import NamedTuple
 
 import numpy as np
 from attrs import frozen
 
+from asyncsim import plots
 from asyncsim.engine.environment import Job
 from asyncsim.engine.result import DELIVERY_OUTCOMES, RATE_LIMITED, Outcome, Record, WaitOutcome
 from asyncsim.errors import ScenarioError
@@ -72,11 +74,38 @@ METRIC_ORDER = {name: place for place, name in enumerate(METRICS)}
 
 
 SECONDS = ("s", "worker s")  # units that are shown as durations
+QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)_latency")
+ENDINGS = {"1": "st", "2": "nd", "3": "rd"}
+WORDS = {
+    "max_latency": "longest latency",
+    "overhead_worker_time": "worker time for noticing",
+    "mean_open_waits": "open waits on average",
+    "armed": "armed waits",
+    "timed_out": "waits timed out",
+    "still_waiting": "waits still open",
+    "failed": "failed instances",
+}
 
 
 def is_share(name: str) -> bool:
     """Return whether a metric is a share, shown in per cent."""
     return name.endswith("_share") or name == "utilisation"
+
+
+def metric_in_words(name: str, lossy: bool = False) -> str:
+    """Return the name of a metric in words, if waits are lost (`lossy`) with what it averages.
+
+    >>> metric_in_words("p95_latency"), metric_in_words("mean_latency", lossy=True)
+    ('95th percentile of the latency', 'mean latency of resumed waits')
+    """
+    words = WORDS.get(name, name.replace("_", " "))
+    if found := QUANTILE.fullmatch(name):
+        number = found[1]
+        teen = number[-2:-1] == "1" and "." not in number
+        ending = "th" if teen or "." in number else ENDINGS.get(number[-1], "th")
+        words = f"{number}{ending} percentile of the latency"
+    of = plots.counted(name) if lossy else ""
+    return f"{words} of {of}" if of else words
 
 
 def metric_text(name: str, value: float, unit: str) -> str:

@@ -47,6 +47,16 @@ JITTERED = {
     "equal": ", each drawn between half of that time and all of it",
     "decorrelated": "",
 }
+OWNERS = {"server": "the server", "strategy": "the strategy"}
+FIELDS = {
+    "arrivals.count": "number of arrivals",
+    "server.poll_work": "worker time of a check",
+    "server.callback_work": "worker time of a callback",
+    "strategy.loss": "loss of callbacks",
+    "strategy.every": "interval of the safety poll",
+    "costs.service_level": "service level",
+    "costs.currency": "currency",
+}  # whose words do not follow from their names
 ANSWERED = {"reject": "rejected", "ignore": "ignored", "accept": "acknowledged", "buffer": "kept"}
 
 
@@ -67,6 +77,26 @@ def counted(number: int, one: str, several: str) -> str:
     ('1 worker', '2,500 workers')
     """
     return f"{number:,} {one if number == 1 else several}"
+
+
+def field_in_words(name: str) -> str:
+    """Return a field of a scenario or strategy in words, by its dotted name.
+
+    >>> field_in_words("server.workers"), field_in_words("systems.saga.systems.2.item_time")
+    ('workers of the server', 'item time of part 2 of saga')
+    """
+    first, *parts = name.split(".")
+    if name in FIELDS or not parts:
+        return FIELDS.get(name, name.replace("_", " "))
+    if first == "costs":
+        return f"price of a {' of '.join(reversed(parts))}".replace("_", " ")
+    if first in ("systems", "process"):  # then comes the name of a system or step, as it is
+        first, *parts = parts[first == "process" and len(parts) > 1 :]
+    words = [OWNERS.get(first, first)]
+    for part in parts:
+        if part not in ("systems", "branches"):
+            words.append(f"part {part}" if part.isdigit() else part.replace("_", " "))
+    return " of ".join(reversed(words))
 
 
 def time_in_words(time: Duration) -> str:
