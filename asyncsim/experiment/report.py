@@ -270,7 +270,7 @@ def _study(number: int, study: Study, pictures: Sequence[str], several: bool) ->
     heading = escape(f"{number}. {_sentence(kind).rstrip('.')}{of}")
     own = study._repr_html_().replace("<details>", "<details open>")  # paper shows it, too
     own = own.replace(" Hover over a row for its meaning.", "")  # a list of meanings follows
-    own = re.sub('<ul class="findings">.*?</ul>', "", own)  # they stand on the first page
+    own = re.sub('<(ul|p) class="findings">.*?</\\1>', "", own)  # they stand on the first page
     table = study.table
     text = (write_csv_table(table) or "").encode(errors="backslashreplace")
     csv = base64.b64encode(text).decode()
