@@ -12,7 +12,14 @@ import pandas as pd
 from attrs import define
 
 from asyncsim import plots
-from asyncsim.engine.metrics import SECONDS, MetricInfo, check_metric, is_share, metrics_of
+from asyncsim.engine.metrics import (
+    SECONDS,
+    MetricInfo,
+    check_metric,
+    is_share,
+    metric_in_words,
+    metrics_of,
+)
 from asyncsim.engine.result import WHOLE_RUN, warm_up_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
@@ -38,12 +45,12 @@ from asyncsim.experiment.statistics import (
     replicated_quantile,
 )
 from asyncsim.model.distributions import Floats
-from asyncsim.model.html import bullets_html, result_html
+from asyncsim.model.html import findings_html, result_html
 from asyncsim.model.profiles import Profile
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.model.units import DurationLike, count, text_of
+from asyncsim.model.units import DurationLike, count, percent, text_of
 from asyncsim.model.validation import argument, cached_table, choice, scenario_error
 
 if TYPE_CHECKING:
@@ -243,7 +250,8 @@ class Comparison:
 
     def _heading(self, name: str) -> str:
         lossy = any(one.unresumed for one in self._waits.values())
-        return plots.heading(name, self._unit(name), lossy)
+        unit = self._unit(name)
+        return metric_in_words(name, lossy) + ("" if unit == "1" else f" [{unit}]")
 
     def plot(self, *parts: str, size: str = "page") -> Figure:
         """Draw the comparison, or parts of it.
@@ -314,7 +322,7 @@ class Comparison:
     def __repr__(self) -> str:
         head = (
             f"{self.scenario.name}: {self._times}, {self._note}, mean ± half-width of the "
-            f"{self.confidence:.0%} interval"
+            f"{percent(self.confidence)} interval"
         )
         return "\n".join([*self.findings(), head, self.summary.to_string(), *self.notes])
 
@@ -325,13 +333,13 @@ class Comparison:
         """Return the table of means as HTML for a report, which has the findings elsewhere."""
         note = (
             f"Replications: {self.replications}, {self._note}; mean ± half-width of the "
-            f"{self.confidence:.0%} interval.{hint}"
+            f"{percent(self.confidence)} interval.{hint}"
         )
         rows = [
             (self._heading(name) + suffix, self._metrics[name].meaning, texts)
             for name, suffix, texts in self._rows
         ]
-        body = bullets_html(findings) + metrics_html(self.strategies, rows)
+        body = findings_html(findings) + metrics_html(self.strategies, rows)
         return result_html(self.scenario.name, body, note, self.notes)
 
 
@@ -413,7 +421,7 @@ def compare(
         goal = target(precision, within, unit)
         least = FEWEST if replications is None else max(FEWEST, wanted)
         rules = [
-            Precision(goal, confidence, first=least, name=f"{figure} under {label}")
+            Precision(goal, confidence, first=least, name=f"`{figure}` under {label}")
             for label in by_label
         ]
         most = max(most, least)

@@ -47,7 +47,7 @@ JITTERED = {
     "equal": ", each drawn between half of that time and all of it",
     "decorrelated": "",
 }
-OWNERS = {"server": "the server", "strategy": "the strategy"}
+OWNERS = {name: f"the {name}" for name in ("server", "strategy", "process")}
 FIELDS = {
     "arrivals.count": "number of arrivals",
     "server.poll_work": "worker time of a check",
@@ -90,13 +90,18 @@ def field_in_words(name: str) -> str:
         return FIELDS.get(name, name.replace("_", " "))
     if first == "costs":
         return f"price of a {' of '.join(reversed(parts))}".replace("_", " ")
-    if first in ("systems", "process"):  # then comes the name of a system or step, as it is
-        first, *parts = parts[first == "process" and len(parts) > 1 :]
+    if first == "systems" or (first == "process" and len(parts) > 1):
+        first, *parts = parts[first == "process" :]  # the name of a system or step, as it is
     words = [OWNERS.get(first, first)]
     for part in parts:
         if part not in ("systems", "branches"):
             words.append(f"part {part}" if part.isdigit() else part.replace("_", " "))
     return " of ".join(reversed(words))
+
+
+def is_probability(name: str) -> bool:
+    """Return whether a field is shown in per cent, by its dotted name."""
+    return name.rpartition(".")[2] in ("loss", "duplicates", "skip", "failure")
 
 
 def time_in_words(time: Duration) -> str:
