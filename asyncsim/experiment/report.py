@@ -263,6 +263,7 @@ def _study(number: int, study: Study, pictures: Sequence[str], several: bool) ->
     heading = escape(f"{number}. {_sentence(kind).rstrip('.')}{of}")
     own = getattr(study, "_report_html_", study._repr_html_)()
     own = own.replace("<details>", "<details open>")  # paper shows it, too
+    own = re.sub('<(ul|p) class="findings">.*?</\\1>', "", own)  # they stand on the first page
     table = study.table
     text = (output.write_csv_table(table) or "").encode(errors="backslashreplace")
     csv = base64.b64encode(text).decode()

@@ -27,6 +27,16 @@ JITTERED = {
     "equal": ", each drawn between half of that time and all of it",
     "decorrelated": "",
 }
+OWNERS = {name: f"the {name}" for name in ("server", "strategy", "process")}
+FIELDS = {
+    "arrivals.count": "number of arrivals",
+    "server.poll_work": "worker time of a check",
+    "server.callback_work": "worker time of a callback",
+    "strategy.loss": "loss of callbacks",
+    "strategy.every": "interval of the safety poll",
+    "costs.service_level": "service level",
+    "costs.currency": "currency",
+}  # whose words do not follow from their names
 ANSWERED = {"reject": "rejected", "ignore": "ignored", "accept": "acknowledged", "buffer": "kept"}
 
 
@@ -47,6 +57,31 @@ def counted(number: int, one: str, several: str) -> str:
     ('1 worker', '2,500 workers')
     """
     return f"{number:,} {one if number == 1 else several}"
+
+
+def field_in_words(name: str) -> str:
+    """Return a field of a scenario or strategy in words, by its dotted name.
+
+    >>> field_in_words("server.workers"), field_in_words("systems.saga.systems.2.item_time")
+    ('workers of the server', 'item time of part 2 of saga')
+    """
+    first, *parts = name.split(".")
+    if name in FIELDS or not parts:
+        return FIELDS.get(name, name.replace("_", " "))
+    if first == "costs":
+        return f"price of a {' of '.join(reversed(parts))}".replace("_", " ")
+    if first == "systems" or (first == "process" and len(parts) > 1):
+        first, *parts = parts[first == "process" :]  # the name of a system or step, as it is
+    words = [OWNERS.get(first, first)]
+    for part in parts:
+        if part not in ("systems", "branches"):
+            words.append(f"part {part}" if part.isdigit() else part.replace("_", " "))
+    return " of ".join(reversed(words))
+
+
+def is_probability(name: str) -> bool:
+    """Return whether a field is shown in per cent, by its dotted name."""
+    return name.rpartition(".")[2] in ("loss", "duplicates", "skip", "failure")
 
 
 def time_in_words(time: distributions.Duration) -> str:
