@@ -76,7 +76,7 @@ class PlannerAnswer(ABC):
 
     @property
     def _evidence(self) -> str:
-        own: Any = self  # a study, see `experiment/checklist.py`
+        own: Any = self  # a study, see `experiment/report.py`
         return (
             f"{own.scenario.name}: {own.question}; {own.replications} replications, seed "
             f"{own.seed}, {percent(own.confidence)} intervals"

@@ -12,7 +12,7 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.experiment import report as page
-from asyncsim.experiment.checklist import checklist
+from asyncsim.experiment.report import checklist
 
 pytestmark = pytest.mark.slow
 
