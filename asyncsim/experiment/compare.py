@@ -25,7 +25,7 @@ from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.experiment import statistics
 from asyncsim.experiment.claims import Claim, claims
-from asyncsim.experiment.output import metrics_html
+from asyncsim.experiment.output import HOVER, metrics_html
 from asyncsim.experiment.precision import FEWEST, Precision, target, warn_missed
 from asyncsim.experiment.replications import (
     Replications,
@@ -318,19 +318,15 @@ class Comparison:
         return "\n".join([*self.findings(), head, self.summary.to_string(), *self.notes])
 
     def _repr_html_(self) -> str:
-        return self._report_html_(self.findings(), " Hover over a row for its meaning.")
-
-    def _report_html_(self, findings: Sequence[str] = (), hint: str = "") -> str:
-        """Return the table of means as HTML for a report, which has the findings elsewhere."""
         note = (
             f"Replications: {self.replications}, {self._note}; mean ± half-width of the "
-            f"{percent(self.confidence)} interval.{hint}"
+            f"{percent(self.confidence)} interval.{HOVER}"
         )
         rows = [
             (self._heading(name) + suffix, self._metrics[name].meaning, texts)
             for name, suffix, texts in self._rows
         ]
-        body = findings_html(findings) + metrics_html(self.strategies, rows)
+        body = findings_html(self.findings()) + metrics_html(self.strategies, rows)
         return result_html(self.scenario.name, body, note, self.notes)
 
 

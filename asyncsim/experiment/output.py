@@ -121,6 +121,9 @@ def check_folder(path: Path, called: str) -> None:
 # --- HTML for notebooks and reports ---------------------------------------------------------------
 
 
+HOVER = " Hover over a row for its meaning."  # a note on `metrics_html`, where one can
+
+
 def metrics_html(strategies: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]) -> str:
     """Return a table of metrics: head, meaning (shown by hovering), and a text per strategy."""
     left, right = f"text-align:left;{CELL}", f"text-align:right;white-space:nowrap;{CELL}"

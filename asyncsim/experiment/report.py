@@ -33,7 +33,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.experiment import output
 from asyncsim.experiment.steady_state import SteadyState
 from asyncsim.model import scenario_files
-from asyncsim.model.html import bullets_html
+from asyncsim.model.html import bullets_html, findings_html
 from asyncsim.model.process import AsyncStep, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.units import number_text, percent
@@ -306,9 +306,9 @@ def _study(number: int, study: Study, pictures: Sequence[str], several: bool) ->
     kind = getattr(study, "question", type(study).__name__)
     of = f" ({study.scenario.name})" if several else ""
     heading = escape(f"{number}. {_sentence(kind).rstrip('.')}{of}")
-    own = getattr(study, "_report_html_", study._repr_html_)()
-    own = own.replace("<details>", "<details open>")  # paper shows it, too
-    own = re.sub('<(ul|p) class="findings">.*?</\\1>', "", own)  # they stand on the first page
+    own = study._repr_html_().replace("<details>", "<details open>")  # paper shows it, too
+    findings: list[str] = getattr(study, "findings", list)()  # they stand on the first page
+    own = own.replace(findings_html(findings), "").replace(output.HOVER, "")
     table = study.table
     text = (output.write_csv_table(table) or "").encode(errors="backslashreplace")
     csv = base64.b64encode(text).decode()

@@ -137,8 +137,8 @@ SYSTEM_WORDS = {
             end="05:00", skip=0.01, failure=0.02, results="at end", days="Mon-Fri",
         ),
         "batch by cron (0 22 * * 1-5), Mon-Fri: each item takes 1 s on average (exponential), "
-        "4 at a time; of items submitted by 21:00; 1,000 items a night at most; no new item from 05:00 on; "
-        "1 % of the nights are skipped; 2 % of the nights break down; results at its end",
+        "4 at a time; of items submitted by 21:00; 1,000 items a night at most; no new item from "
+        "05:00 on; 1 % of the nights are skipped; 2 % of the nights break down; results at its end",
     ),
     "people": (
         sim.People(1, "12min", holidays="DE-BY"),
