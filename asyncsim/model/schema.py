@@ -123,11 +123,7 @@ OF_KEYS: dict[str, Fragment] = {
 
 
 def json_schema() -> Fragment:
-    """Return a JSON Schema (draft 7) of scenario files.
-
-    >>> json_schema()["properties"]["length"]["description"][:12]
-    'How long ins'
-    """
+    """Return a JSON Schema (draft 7) of scenario files."""
     definitions = {cls.__name__: _table_of(cls, kind) for kind, cls in _classes()}
     for name, kinds in KINDS.items():
         definitions[name] = _by_kind(kinds)
