@@ -31,12 +31,12 @@ from asyncsim.capacity.search import (
     bisect,
     boundary,
 )
+from asyncsim.engine.loads import goes_on
 from asyncsim.engine.metrics import TOTALS, metric_in_words, metric_text
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.output import table_html
 from asyncsim.experiment.parameters import OF_STRATEGY, fields_of, scaled_value
-from asyncsim.experiment.stability import goes_on
 from asyncsim.experiment.statistics import Uneven, paired_interval
 from asyncsim.model.arrivals import Arrivals, Poisson, UniformArrivals, WeeklyPoisson
 from asyncsim.model.html import findings_html, note_html

@@ -14,6 +14,7 @@ from attrs import asdict
 from asyncsim import plots
 from asyncsim.engine.environment import Job
 from asyncsim.engine.graph import Call, Graph, Work
+from asyncsim.engine.loads import ROUNDING, length_matters, loads, overload_in_words
 from asyncsim.engine.metrics import compute_metrics, metric_in_words, metric_text, metrics_of, spent
 from asyncsim.engine.result import (
     DELIVERY_OUTCOMES,
@@ -37,7 +38,7 @@ from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategies import Callback, Polling, Strategy
-from asyncsim.model.units import DurationLike, nearest, number_text
+from asyncsim.model.units import DurationLike, nearest, number_text, percent
 from asyncsim.model.validation import cached_table
 from asyncsim.platform import can_compile
 
@@ -113,9 +114,28 @@ class Run:
         )
         return self._stamped(table, "armed", "completed", "resumed")
 
+    @cached_property
+    def loads(self) -> dict[str, float]:
+        """What a week of arrivals asks of each system and the workers, as share of their capacity.
+
+        Above 1 a backlog grows from week to week. Empty where arrivals have no rate.
+        """
+        return loads(self.record, self.scenario)
+
+    @property
+    def overloaded(self) -> dict[str, float]:
+        """The loads that are above 1."""
+        return {part: load for part, load in self.loads.items() if load > 1 + ROUNDING}
+
     @property
     def notes(self) -> list[str]:
-        """Notes on the run: waits that were still open when it stopped."""
+        """Notes on the run: open waits when it stopped, overload, systems that are not used."""
+        limits = [length_matters(part, self.scenario.length) for part in self.overloaded]
+        return [*self.open_notes, *limits, *self.scenario.notes]
+
+    @property
+    def open_notes(self) -> list[str]:
+        """A note on the waits that were still open when the run stopped, if any."""
         record = self.record
         if not record.open_count:
             return []
@@ -383,10 +403,13 @@ class Run:
         return "\n".join([*self.findings(), *lines, *self.notes])
 
     def findings(self) -> list[str]:
-        """Return how late steps resume, at what overhead, in one sentence; one run has no interval.
+        """Return what is overloaded, and how late steps resume at what overhead, in sentences.
 
-        The share of waits that never resume is in it, if any.
+        The share of waits that never resume is among it, if any. One run has no interval.
         """
+        overloads = [
+            overload_in_words(part, percent(load)) for part, load in self.overloaded.items()
+        ]
         found = self.summary().iloc[0]
         late, share = found["mean_latency"], found["unresumed_share"]
         armed, requests = (number_text(found[name]) for name in ("armed", "requests"))
@@ -397,7 +420,8 @@ class Run:
             words = f"{f'of {armed} waits {never}' if share > 0 else f'{armed} waits '}resume "
             words += f"{metric_text('mean_latency', late, 's')} after completion on average, for "
             words += f"{requests} requests"
-        return [f"Under '{self.strategy.label}' {words} (one run, so without an interval)."]
+        words = f"under '{self.strategy.label}' {words} (one run, so without an interval)"
+        return [f"{one[0].upper()}{one[1:]}." for one in (*overloads, words)]
 
     @property
     def _in_words(self) -> dict[str, str]:

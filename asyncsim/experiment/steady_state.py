@@ -24,6 +24,7 @@ from attrs import frozen
 from numpy.typing import ArrayLike
 
 from asyncsim import plots
+from asyncsim.engine.loads import Asked
 from asyncsim.engine.metrics import MetricInfo, is_number, measured, metric_in_words, metric_text
 from asyncsim.engine.result import Outcome, Record, time_since
 from asyncsim.engine.run import Run
@@ -31,7 +32,7 @@ from asyncsim.engine.simulation import check_played, seconds
 from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning, warn
 from asyncsim.experiment.replications import Replications, runner, unresumed_share
 from asyncsim.experiment.simulate import check_engine
-from asyncsim.experiment.stability import Asked, near_full_load
+from asyncsim.experiment.stability import near_full_load
 from asyncsim.experiment.statistics import (
     ROUNDING,
     BatchMeans,
@@ -312,7 +313,8 @@ def _of_length(scenario: Scenario, length: DurationLike | None) -> Scenario:
 def _kept(run: Run, figure: str, edges: Floats) -> tuple[Cycles, Floats, Asked]:
     """Return the cycles of a run, the unended instances of each, and the offered load."""
     record = run.record
-    return SERIES[figure].of(record, edges), unended(record, edges).values, Asked.of(run)
+    asked = Asked.of(record, run.scenario)
+    return SERIES[figure].of(record, edges), unended(record, edges).values, asked
 
 
 def _estimated(

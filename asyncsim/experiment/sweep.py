@@ -21,6 +21,7 @@ import pandas as pd
 from attrs import define, evolve
 
 from asyncsim import plots
+from asyncsim.engine.loads import ROUNDING, overload_in_words
 from asyncsim.engine.metrics import (
     METRIC_ORDER,
     METRICS,
@@ -53,13 +54,14 @@ from asyncsim.experiment.replications import (
     warn_censored,
 )
 from asyncsim.experiment.simulate import check_engine
+from asyncsim.experiment.stability import least_loads
 from asyncsim.experiment.statistics import Interval, check_confidence, mean_interval
 from asyncsim.model.distributions import Floats
 from asyncsim.model.html import findings_html, result_html
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.model.units import count, percent
+from asyncsim.model.units import count, percent, text_of
 from asyncsim.model.validation import argument, cached_table, scenario_error
 from asyncsim.model.words import field_in_words, is_probability
 
@@ -137,7 +139,16 @@ class Sweep:
 
     @property
     def notes(self) -> list[str]:
-        """Warnings: points where waits were still open when runs stopped."""
+        """Warnings: points with overload, or where waits were still open when runs stopped."""
+        limits = [
+            f"times at points with an overload hold for {text_of(self.scenario.length)} of "
+            "arrivals only: a longer run has longer ones"
+        ] * bool(self._overloads)
+        return [*self.open_notes, *limits]
+
+    @property
+    def open_notes(self) -> list[str]:
+        """A note on points where waits were still open when runs stopped, if any."""
         found = self._metrics.values()
         some = sum(bool(one[:, :, METRIC_ORDER["still_waiting"]].any()) for one in found)
         where = f"at {some} of {len(found)} points (see `.of('still_waiting')`)"
@@ -218,17 +229,15 @@ class Sweep:
     def findings(self) -> list[str]:
         """Return what matters most, in sentences with numbers and intervals.
 
-        Which waits never resume; at which points the mean latency is least and largest, or that
-        they do not differ beyond chance; which strategy is earlier, and where it is not; costs.
+        What is overloaded; which waits never resume; at which points the mean latency is least and
+        largest, or that they do not differ beyond chance; which strategy is earlier, and where it
+        is not; costs.
         """
-        if self.replications < 2:
-            return []
         played = {
-            f"{', '.join(map(' = '.join, zip(self._fields, self._values(point), strict=True)))}":
-            self._metrics[point.number]
+            self._named(point): self._metrics[point.number]
             for point in self._points
-            if point.number in self._metrics
-        }  # fmt: skip
+            if point.number in self._metrics and self.replications > 1
+        }
         costs = {
             metrics_of(point.scenario)["cost"].unit
             for point in self._points
@@ -236,7 +245,42 @@ class Sweep:
         }
         unit = costs.pop() if len(costs) == 1 else ""
         found = sweep_claims(played, self.strategies, unit, self.confidence)
-        return [f"{one.text[0].upper()}{one.text[1:]}." for one in found]
+        texts = [*self._overload_texts, *(one.text for one in found)]
+        return [f"{text[0].upper()}{text[1:]}." for text in texts]
+
+    @cached_property
+    def _overloads(self) -> dict[int, tuple[str, float]]:
+        """The part with the largest load, and this load, of each point where it is 1 or more."""
+        found = {}
+        for point in self._points:
+            if point.scenario is None:
+                continue
+            loads = [
+                (load, part)
+                for strategy in point.strategies
+                for part, load in least_loads(point.scenario, strategy).items()
+            ]
+            load, part = max(loads, default=(0.0, ""))
+            if load > 1 - ROUNDING:
+                found[point.number] = part, load
+        return found
+
+    @property
+    def _overload_texts(self) -> list[str]:
+        """A sentence on the points with an overload, if any."""
+        if not self._overloads:
+            return []
+        worst = max(self._overloads, key=lambda number: self._overloads[number][1])
+        part, load = self._overloads[worst]
+        (point,) = (one for one in self._points if one.number == worst)
+        text = overload_in_words(part, f"at least {percent(load)}", load > 1 + ROUNDING)
+        some = f"at {len(self._overloads)} of {len(self._points)} points a part is overloaded"
+        return [f"{some} or without reserve; the most with {self._named(point)}: {text}"]
+
+    def _named(self, point: Point) -> str:
+        """Return the fields and values of a point in words."""
+        pairs = zip(self._fields, self._values(point), strict=True)
+        return ", ".join(map(" = ".join, pairs))
 
     @property
     def _fields(self) -> list[str]:
@@ -268,9 +312,12 @@ class Sweep:
                 point.error or plots.with_unresumed(Interval(mean, high - mean, n).duration, never)
                 for mean, high, n, never in part.itertuples(index=False)
             ]
-            rows.append([*self._values(point), *texts])
+            name, load = self._overloads.get(point.number, ("", 0.0))
+            marks = [f"{name} {percent(load)}" if name else ""] * bool(self._overloads)
+            rows.append([*self._values(point), *texts, *marks])
+        columns = [*self._fields, *self.strategies, *["overload"] * bool(self._overloads)]
         words = metric_in_words("mean_latency", bool((table["unresumed"] > 0).any()))
-        return pd.DataFrame(rows, columns=[*self._fields, *self.strategies]), words
+        return pd.DataFrame(rows, columns=columns), words
 
     def __repr__(self) -> str:
         table, words = self._short()
@@ -279,14 +326,19 @@ class Sweep:
         return "\n".join([*self.findings(), head, table.to_string(index=False), *self.notes])
 
     def _repr_html_(self) -> str:
+        hint = " All metrics are in <code>.table</code>, all runs in <code>.runs</code>."
+        return self.report_html(self.findings(), hint)
+
+    def report_html(self, findings: Sequence[str] = (), hint: str = "") -> str:
+        """Return the table as HTML for a report, which has the findings elsewhere."""
         table, words = self._short()
         hidden = len(self._points) - ROWS_SHOWN
         more = f" The first {ROWS_SHOWN} points are shown;" if hidden > 0 else ""
         note = (
-            f"{self._note}; {words} ± half-width of the {percent(self.confidence)} interval.{more} "
-            "All metrics are in <code>.table</code>, all runs in <code>.runs</code>."
+            f"{self._note}; {words} ± half-width of the {percent(self.confidence)} interval.{more}"
+            f"{hint}"
         )
-        body = findings_html(self.findings()) + table_html(table)
+        body = findings_html(findings) + table_html(table)
         return result_html(self.scenario.name, body, note, self.notes)
 
 
@@ -440,7 +492,7 @@ def sweep(
                 bar.update()
     fields = tuple(grid), labels, replications, seed, confidence, resumed
     found = Sweep(scenario, *fields, points, metrics, sampled=sample is not None)
-    warn_censored(found.notes)
+    warn_censored(found.open_notes)
     return found
 
 

@@ -5,10 +5,17 @@ import math
 import pytest
 
 import asyncsim as sim
-from asyncsim.experiment.stability import WORKERS, Asked, least_work, outside_shares, shares
+from asyncsim.engine.loads import WORKERS, Asked, shares
+from asyncsim.experiment.stability import least_work, outside_shares
 
 QUIET = {"progress": False}
 WEEKS, WEEK = 150, 7 * 86400
+
+
+def asked_of(scenario, strategy):
+    """Return the demand of a run."""
+    run = sim.simulate(scenario, strategy, seed=1)
+    return Asked.of(run.record, scenario)
 
 
 def crowded(system, items=200):
@@ -138,7 +145,7 @@ def test_no_run_has_less_work_than_the_least(steps, strategy):
         systems={"office": sim.OnlineService(sim.exponential("1min"), lanes=None)},
     )
     least = least_work(scenario, strategy)
-    asked = Asked.of(sim.simulate(scenario, strategy, seed=1))
+    asked = asked_of(scenario, strategy)
     assert asked.worker_seconds / asked.instances >= 0.97 * least
 
 
@@ -146,7 +153,7 @@ def test_the_least_work_is_all_of_it_where_nothing_is_left_to_chance():
     """A call of 2 s, a callback of a second, 10 s after it."""
     scenario = calls(process=sim.Process("p", [wait(), sim.Step("file", "10s")]))
     scenario = scenario.replace(server=sim.WorkflowServer(20, callback_work="1s"))
-    asked = Asked.of(sim.simulate(scenario, sim.Callback(), seed=1))
+    asked = asked_of(scenario, sim.Callback())
     assert least_work(scenario, sim.Callback()) == 13
     assert asked.worker_seconds / asked.instances == pytest.approx(13)
     assert shares(scenario, [asked])[WORKERS] == pytest.approx(9 * 13 / (20 * 3600))
@@ -172,7 +179,7 @@ def test_work_after_a_wait_in_which_nobody_is_needed_counts_by_its_chance(strate
         arrivals=sim.UniformArrivals(4000),
     )
     assert least_work(scenario, strategy) == pytest.approx(10 * resume)
-    asked = Asked.of(sim.simulate(scenario, strategy, seed=1))
+    asked = asked_of(scenario, strategy)
     assert asked.worker_seconds / asked.instances >= 0.94 * 10 * resume
     worker = scenario.replace(server=sim.WorkflowServer(callback_work="1s", poll_work="1s"))
     assert least_work(worker, strategy) == 0
