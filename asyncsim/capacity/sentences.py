@@ -169,8 +169,10 @@ def least(tried: Evaluations, found: Found, one_way: bool) -> str:
             f"at all {len(tried.values)} that were tried{losses(tried, tried.values)}."
         )
     verb = "is cheapest" if metric.startswith("cost") else f"has the {lowest(metric)}"
-    text = f"{begin(space, value, False)} ({certainty(tried, found, one_way)}) {verb}: "
-    text += measured_at(tried, value)
+    sure = certainty(tried, found, one_way)
+    if low is None and high is None:
+        sure, verb = "no value of the range is worse beyond chance", f"{verb} by its mean"
+    text = f"{begin(space, value, False)} ({sure}) {verb}: {measured_at(tried, value)}"
     if metric in TOTALS:
         text += f" in a run of {text_of(tried.scenario.length)}"
     if one_way and low is not None and high is not None:

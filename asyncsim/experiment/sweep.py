@@ -140,7 +140,7 @@ class Sweep:
         """Warnings: points where waits were still open when runs stopped."""
         found = self._metrics.values()
         some = sum(bool(one[:, :, METRIC_ORDER["still_waiting"]].any()) for one in found)
-        where = f"at {some} of {len(found)} points (see `.of('still_waiting')`)"
+        where = f"at {some} of {len(found)} points (see `still_waiting` in `.table`)"
         return [STILL_OPEN.format(where)] if some else []
 
     @property
