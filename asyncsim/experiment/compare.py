@@ -12,6 +12,7 @@ import pandas as pd
 from attrs import define
 
 from asyncsim import plots
+from asyncsim.engine.graph import Call, Graph
 from asyncsim.engine.metrics import (
     SECONDS,
     MetricInfo,
@@ -44,12 +45,15 @@ from asyncsim.experiment.statistics import (
     paired_interval,
     replicated_quantile,
 )
+from asyncsim.model.closed_forms import expected
 from asyncsim.model.distributions import Floats
 from asyncsim.model.html import findings_html, result_html
 from asyncsim.model.profiles import Profile
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.specifications import Grid, Service, StrategySpecification
+from asyncsim.model.strategies import Strategy, specification_of
+from asyncsim.model.systems import single_link
 from asyncsim.model.units import DurationLike, count, percent, text_of
 from asyncsim.model.validation import argument, cached_table, choice, scenario_error
 
@@ -64,6 +68,8 @@ SHOWN = (
     *("timed_out", "failed", "still_waiting"),
 )  # the metrics of the short table; all of them are in `Comparison.table`
 IF_ANY = ("unresumed_share", "timed_out", "failed")  # shown only where some strategy has any
+THEORY_POINTS = 60  # intervals of a line of closed forms
+PARTS = ("latency", "overhead", "open waits")  # of the picture
 PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time", "cost")  # with differences
 
 
@@ -251,10 +257,60 @@ class Comparison:
         unit = self._unit(name)
         return metric_in_words(name, lossy) + ("" if unit == "1" else f" [{unit}]")
 
-    def plot(self) -> Figure:
-        """Draw latency distribution, overhead against latency, and the load around the batch."""
-        figure, axes = plots.figure(3)
-        points, texts = {}, {}
+    def plot(self, *parts: str, size: str = "page") -> Figure:
+        """Draw the comparison, or parts of it.
+
+        Parameters
+        ----------
+        parts
+            By default all, in this order: ``"latency"`` (its distribution), ``"overhead"`` (against
+            latency) and ``"open waits"`` (while those of a night drain).
+        size
+            ``"page"`` (850 pixels wide) or ``"slide"`` (16:9, with larger type).
+        """
+        asked = {choice("parts", one, PARTS) for one in parts} or PARTS
+        found = plots.Compared(
+            {label: self.latencies(label) for label in self.strategies},
+            {label: waits.armed for label, waits in self._waits.items()},
+            self._points,
+            self._theory,
+            {label: run.open_waits for label, run in self._first.items()},
+        )
+        title = f"{self.scenario.name}, {self._times}"
+        return plots.comparison(size, title, found, [part for part in PARTS if part in asked])
+
+    @property
+    def _theory(self) -> dict[str, pd.DataFrame]:
+        """Closed forms of polling between the shortest and the longest interval, by anchor.
+
+        They hold for one asynchronous step at a service with unlimited lanes.
+        """
+        calls = [node for node in Graph.of(self.scenario.process).nodes if isinstance(node, Call)]
+        link = single_link(self.scenario.systems[calls[0].step.system]) if len(calls) == 1 else None
+        if not isinstance(link, Service) or link.lanes is not None or calls[0].step.timeout:
+            return {}
+        intervals: dict[str, list[float]] = {}
+        for run in self._first.values():
+            known = specification_of(run.strategy)
+            grid = known.checks if known and known.deliveries is None else None
+            if isinstance(grid, Grid) and grid == Grid(grid.interval, grid.anchor):
+                intervals.setdefault(grid.anchor, []).append(grid.interval)
+        lines = {}
+        for anchor, ends in intervals.items():
+            between = np.geomspace(min(ends), max(ends), THEORY_POINTS).tolist()
+            forms = [
+                expected(StrategySpecification(Grid(t, anchor)), link.item_time) for t in between
+            ]
+            rows = [(one.latency, one.checks) for one in forms if one]
+            if rows and len(ends) > 1:
+                name = f"closed form of polling{' (' + anchor + ')' if len(intervals) > 1 else ''}"
+                lines[name] = pd.DataFrame(rows, columns=["latency", "requests"])
+        return lines
+
+    @property
+    def _points(self) -> pd.DataFrame:
+        """Mean latency and requests per wait of each strategy, with their half-widths."""
+        points = {}
         for label, waits in self._waits.items():
             armed = np.array(self._values(label, "armed"))
             per_wait = self._values(label, "requests") / np.where(armed > 0, armed, np.nan)
@@ -267,16 +323,7 @@ class Comparison:
                 "requests": requests.mean,
                 "requests_half_width": np.nan_to_num(requests.half_width),
             }
-            texts[label] = plots.with_unresumed(label, waits.unresumed_share)
-        latencies = {label: self.latencies(label) for label in self.strategies}
-        all_armed = {label: waits.armed for label, waits in self._waits.items()}
-        open_waits = {label: run.open_waits for label, run in self._first.items()}
-        plots.latency_distribution(latencies, axes[0], all_armed)
-        plots.overhead_against_latency(pd.DataFrame.from_dict(points, orient="index"), axes[1])
-        plots.load_around_batch(open_waits, axes[2])
-        plots.shared_legend(figure, self.strategies, texts)
-        figure.suptitle(f"{self.scenario.name}, {self._times}", x=0.01, ha="left")
-        return figure
+        return pd.DataFrame.from_dict(points, orient="index")
 
     @property
     def _times(self) -> str:
