@@ -329,7 +329,9 @@ class Run:
         found = compute_metrics(record, self.scenario)
         return pd.DataFrame([head | {name: found[name] for name in metrics_of(self.scenario)}])
 
-    def plot_timeline(self, serial_number: str, against: Strategy | None = None) -> Figure:
+    def plot_timeline(
+        self, serial_number: str, against: Strategy | None = None, size: str = "page"
+    ) -> Figure:
         """Plot the life of one step under this strategy and another, one above the other.
 
         Both are played again with the same random numbers, which takes as long as two runs.
@@ -340,6 +342,8 @@ class Run:
             Such as ``"5_31"``.
         against
             The other strategy; by default a callback, or polling every 15 minutes if this is one.
+        size
+            ``"page"`` or ``"slide"``.
 
         Raises
         ------
@@ -362,7 +366,7 @@ class Run:
                 f"serial number {serial_number!r} is not known{nearest(serial_number, numbers)}"
                 f"{example}"
             )
-        return plots.timeline(lanes, title=f"The life of {serial_number}")
+        return plots.timeline(size, f"The life of {serial_number}", lanes)
 
     @cached_property
     def _graph(self) -> Graph:
@@ -416,8 +420,10 @@ class Run:
         if math.isnan(late):
             words = f"none of {armed} waits resumes" if found["armed"] else "no step waits"
         else:
-            never = f"{metric_text('unresumed_share', share, '1')} never resume, the others "
-            words = f"{f'of {armed} waits {never}' if share > 0 else f'{armed} waits '}resume "
+            words = f"{armed} waits resume "
+            if share > 0:
+                never = metric_text("unresumed_share", share, "1")
+                words = f"{never} of {armed} waits never resume, the others resume "
             words += f"{metric_text('mean_latency', late, 's')} after completion on average, for "
             words += f"{requests} requests"
         words = f"under '{self.strategy.label}' {words} (one run, so without an interval)"
