@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 
+from asyncsim.engine.metrics import metric_in_words
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment import output
 from asyncsim.experiment.steady_state import SteadyState
@@ -306,18 +307,22 @@ def _study(number: int, study: Study, pictures: Sequence[str], several: bool) ->
     kind = getattr(study, "question", type(study).__name__)
     of = f" ({study.scenario.name})" if several else ""
     heading = escape(f"{number}. {_sentence(kind).rstrip('.')}{of}")
-    own = study._repr_html_().replace("<details>", "<details open>")  # paper shows it, too
+    own = getattr(study, "report_html", study._repr_html_)()
+    own = own.replace("<details>", "<details open>")  # paper shows it, too
     findings: list[str] = getattr(study, "findings", list)()  # they stand on the first page
-    own = own.replace(findings_html(findings), "").replace(output.HOVER, "")
-    table = study.table
+    own = own.replace(findings_html(findings), "")
+    table, shown = study.table, ""
+    if {"figure", "unit"} <= set(table) and "value" not in table:  # others show theirs in words
+        shown = _wide(output.table_html(output.table_in_words(table.head(MOST_ROWS))))
     text = (output.write_csv_table(table) or "").encode(errors="backslashreplace")
     csv = base64.b64encode(text).decode()
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
+    more = more if shown else f" ({len(table):,} rows)"
     return (
         f"<section><h2>{heading}</h2>{_wide(own)}{''.join(pictures)}"
         f'{_meanings(table)}<details class="all"><summary>All results{more}</summary>'
         f'<p><a download="study_{number}.csv" href="data:text/csv;base64,{csv}">as CSV</a></p>'
-        f"{_wide(output.table_html(table.head(MOST_ROWS)))}</details>"
+        f"{shown}</details>"
         f'<p class="paper small">All results ({len(table):,} rows) are in the HTML file of this '
         "report.</p></section>"
     )
@@ -333,7 +338,7 @@ def _meanings(table: pd.DataFrame) -> str:
     if not {"figure", "meaning"} <= set(table):
         return ""
     known = table.drop_duplicates("figure")
-    words = zip(known["figure"].str.replace("_", " "), known["meaning"], strict=True)
+    words = zip(map(metric_in_words, known["figure"]), known["meaning"], strict=True)
     return (
         '<details class="all"><summary>What the metrics mean</summary>'
         f"{_rows(dict(words))}</details>"
@@ -521,7 +526,7 @@ def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
     for study in studies:
         if "figure" in study.table:
             metrics |= dict.fromkeys(study.table["figure"].unique())
-    outputs = [name.replace("_", " ") for name in list(metrics)[:MOST_METRICS]]
+    outputs = [metric_in_words(name) for name in list(metrics)[:MOST_METRICS]]
     more = f" and {len(metrics) - MOST_METRICS} more" if len(metrics) > MOST_METRICS else ""
     labels = dict.fromkeys(label for study in studies for label in study.strategies)
     steady = [isinstance(study, SteadyState) for study in studies]
