@@ -134,7 +134,7 @@ def test_run_writes_the_tables(scenario_file, tmp_path, capsys):
 def test_run_shows_a_missing_metric_as_a_dash(scenario_file, capsys):
     """A callback makes no checks, so the wasted share is missing."""
     assert main(["run", str(scenario_file), "--strategy", "callback"]) == 0
-    assert re.search(r"^wasted_share +–$", capsys.readouterr().out, flags=re.MULTILINE)
+    assert re.search(r"^wasted share +–$", capsys.readouterr().out, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.xes.gz", "log.json"])
@@ -251,6 +251,7 @@ OUTPUTS = [
     ("capacity", "--report", ".html"),
     ("sweep", "--csv", ".csv"),
     ("sweep", "--save", ".png"),
+    ("sweep", "--report", ".html"),
     ("fit", "--out", ".toml"),
     ("fit", "--plot", ".png"),
     ("fit", "--report", ".html"),
@@ -441,7 +442,7 @@ def test_capacity_answers_with_workers_and_volume(scenario_file, tmp_path, capsy
     said = ["--title", "How many?", "--purpose", "to plan <b>", "--sources", "a guess"]
     assert main([*words, "--replications", "2", "--report", str(out), *said]) == 0
     shown = capsys.readouterr().out
-    workers, volume = (line for line in shown.splitlines() if "the longest queue is" in line[:99])
+    workers, volume = (line for line in shown.splitlines() if "95 % interval" in line[:50])
     assert workers.startswith("1 worker (95 % interval: 1 alone): the longest queue is")
     assert volume.startswith("Up to ")
     assert "fewest workers with which the longest queue is at most 40 jobs" in shown
@@ -468,6 +469,19 @@ def test_capacity_prints_each_answer_when_it_is_found(scenario_file, capsys, mon
     assert main([*words, "--question", "volume"]) == 0
     assert printed[1] == "the volume\n"
     assert capsys.readouterr().out == "the volume\n"
+
+
+def test_capacity_finds_the_longest_interval(scenario_file, capsys):
+    """As in Python; a callback has none."""
+    words = ["capacity", str(scenario_file), "--target", "mean_latency <= 5min"]
+    words += ["--question", "interval", "--replications", "2"]
+    assert main([*words, "--strategy", "polling 1min"]) == 0
+    found = sim.longest_interval(
+        Scenario.load(scenario_file), "mean_latency <= 5min", replications=2, seed=1
+    )
+    assert capsys.readouterr().out == f"{found}\n"
+    assert main([*words, "--strategy", "callback"]) == 2
+    assert "it does not poll" in capsys.readouterr().err
 
 
 def test_the_version_is_printed(capsys):
@@ -719,6 +733,22 @@ def test_sweep_is_that_of_python(scenario_file, tmp_path, capsys):
         pd.read_csv(table), found.table.assign(error=float("nan")), check_dtype=False
     )
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sweep_shows_the_metric_that_is_asked_for(scenario_file, tmp_path, capsys):
+    """In human units, in the table and in the report; a wrong one is refused before a run."""
+    words = ["sweep", str(scenario_file), "--replications", "2", "--vary", "server.workers=1,2"]
+    path = tmp_path / "sweep.html"
+    assert main([*words, "--metric", "utilisation", "--report", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    head = next(k for k, line in enumerate(lines) if "2 points, 2 replications" in line)
+    assert "utilisation ± half-width of the 95 % interval" in lines[head]
+    assert [line.count(" %") for line in lines[head + 2 : head + 4]] == [2, 2]
+    assert path.is_file()
+    assert main([*words, "--metric", "utilization"]) == 2
+    error = capsys.readouterr().err
+    assert "--metric must be one of" in error
+    assert "did you mean 'utilisation'?" in error
 
 
 def test_a_sweep_is_resumed(scenario_file, tmp_path, capsys, monkeypatch):

@@ -9,12 +9,18 @@ import math
 import shlex
 import shutil
 import textwrap
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from asyncsim.calibration.fit import Fit, fit
 from asyncsim.capacity.explain import Explanation, explain
-from asyncsim.capacity.questions import Capacity, fewest_workers, largest_volume
+from asyncsim.capacity.questions import (
+    Capacity,
+    fewest_workers,
+    largest_volume,
+    longest_interval,
+)
 from asyncsim.capacity.search import Options
 from asyncsim.cli import document, options
 from asyncsim.cli.document import Parts, rows_of
@@ -35,10 +41,17 @@ from asyncsim.fast.background_compilation import warm_up
 from asyncsim.model.examples import example_files, examples_folder
 from asyncsim.model.scenario_files import scenario_file
 from asyncsim.model.schema import json_schema
-from asyncsim.model.validation import shown
+from asyncsim.model.validation import choice, shown
 from asyncsim.verification.verify import MEANING, verify
 
-QUESTIONS = {"workers": fewest_workers, "volume": largest_volume}
+QUESTIONS: dict[str, Callable[..., Capacity]] = {
+    "workers": fewest_workers,
+    "volume": largest_volume,
+    "interval": lambda scenario, strategy, target, **effort: longest_interval(
+        scenario, target, strategy, **effort
+    ),
+}
+DEFAULT_QUESTIONS = ("workers", "volume")
 DEFAULT_STRATEGIES = ("callback delay=50ms", "polling 1min", "polling 15min")
 SWEPT_STRATEGIES = ("callback delay=50ms", "polling 15min")
 
@@ -94,7 +107,8 @@ def _save(found: Comparison | Sweep, arguments: argparse.Namespace) -> None:
         save_table(found.table, arguments.csv, "--csv")
         arguments.document.wrote("table", arguments.csv, shown=False)
     if arguments.save:
-        save_picture(found.plot(), arguments.save, "--save")
+        drawn = found.plot(arguments.metric) if isinstance(found, Sweep) else found.plot()
+        save_picture(drawn, arguments.save, "--save")
         arguments.document.wrote("picture", arguments.save)
 
 
@@ -130,9 +144,11 @@ def _sweep(arguments: argparse.Namespace) -> int:
     if len(grid) < len(arguments.vary):
         raise ScenarioError("--vary: give each field once, with all of its values")
     strategies = [parse_strategy(words) for words in arguments.strategy or SWEPT_STRATEGIES]
-    ready_to_write(arguments, "--csv", "--save")
+    scenario = scenario_of(arguments)
+    choice("--metric", arguments.metric, metrics_of(scenario))
+    ready_to_write(arguments, "--csv", "--save", "--report")
     found = sweep(
-        scenario_of(arguments),
+        scenario,
         grid,
         strategies,
         arguments.replications,
@@ -141,8 +157,9 @@ def _sweep(arguments: argparse.Namespace) -> int:
         resume=arguments.resume,
         engine=arguments.engine,
     )
-    arguments.document.show(found, _played)
+    arguments.document.show(found, _played, found.text(arguments.metric))
     _save(found, arguments)
+    options.write_report(arguments, [found])
     return 0
 
 
@@ -176,13 +193,16 @@ SWEEP = Command(
         "--strategy WORDS ...": f"{options.STRATEGY_HELP}; may be given several times (default: "
         f"{', '.join(map(repr, SWEPT_STRATEGIES))})",
         "--replications N": "runs of each point (default: 10)",
-        "--save PNG": "save the picture: mean latency over the fields",
+        "--metric NAME": "the metric of table and picture, see below (default: mean_latency)",
+        "--save PNG": "save the picture: the metric over the fields",
         "--csv CSV": "save the whole table, with all metrics",
         "--resume DB": "keep finished points in this file, and do not play those that it has",
+        **options.REPORT,
         **options.JOBS,
         **document.OPTION,
     },
-    options.DEFAULTS | {"replications": 10},
+    options.DEFAULTS | {"replications": 10, "metric": "mean_latency"},
+    metrics=True,
     profiles=True,
 )
 
@@ -256,7 +276,7 @@ def _capacity(arguments: argparse.Namespace) -> int:
     }
     answers = []
     for question, ask in QUESTIONS.items():
-        if arguments.question in (None, question):
+        if question in ([arguments.question] if arguments.question else DEFAULT_QUESTIONS):
             answers.append(ask(scenario, strategy, arguments.target, **effort))
             arguments.document.show(answers[-1], _of_answer)
     options.write_report(arguments, answers)
@@ -279,14 +299,15 @@ def _of_answer(answer: Capacity) -> Parts:
 CAPACITY = Command(
     "capacity",
     _capacity,
-    "find the fewest workers and the largest volume for a target",
+    "find the workers, the volume or the interval that meet a target",
     'example:nightly_ledger --target "p95_latency <= 60s" --question workers',
     {
         **options.SCENARIO,
         "--target WORDS required": "such as 'p95_latency <= 60s'; for metrics see below",
         **options.STRATEGY,
-        f"--question {'|'.join(QUESTIONS)}": "only one of them (default: both); the volume takes "
-        "longest, especially without Numba",
+        f"--question {'|'.join(QUESTIONS)}": "fewest workers, largest volume, or longest interval "
+        "of checks (default: workers and volume); the volume takes longest, especially without "
+        "Numba",
         "--replications N": "runs of each value (default: 20)",
         **options.REPORT,
         **options.JOBS,

@@ -10,6 +10,7 @@ import scipy
 from attrs import frozen
 from numpy.typing import ArrayLike
 
+from asyncsim.engine.metrics import SECONDS, is_share
 from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.units import count, inner_share, number_text, scale_of
@@ -63,6 +64,16 @@ class Interval:
         if not float(f"{half:.{decimals}f}"):
             return number_text(self.mean, DIGITS)
         return f"{self.mean:,.{decimals}f} ± {half:,.{decimals}f}"
+
+    def of_metric(self, name: str, unit: str) -> str:
+        """Return mean ± half-width of a metric in human units.
+
+        >>> Interval(450.0, 6.0, 5).of_metric("mean_latency", "s")
+        '7.50 ± 0.10 min'
+        """
+        if unit in SECONDS:
+            return self.duration
+        return self.percent if is_share(name) else str(self)
 
     def in_words(self, text: Callable[[float], str]) -> str:
         """Return the mean with its ends, each as `text` shows a number.

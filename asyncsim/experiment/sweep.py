@@ -304,28 +304,36 @@ class Sweep:
         known = one.scenario, one.strategies
         return {name for name in self.names if takes_durations(*known, name)}
 
-    def _short(self) -> tuple[pd.DataFrame, str]:
-        """Return mean latency ± half-width and share never resumed, by point and strategy."""
-        table, _ = self._with_shares("mean_latency")
+    def _short(self, metric: str = "mean_latency") -> tuple[pd.DataFrame, str]:
+        """Return a metric ± half-width and the share never resumed, by point and strategy."""
+        table, _ = self._with_shares(metric)
+        unit = str(table["unit"].iloc[0])
         rows = []
         for point in self._points[:ROWS_SHOWN]:
             part = table.loc[table["point"] == point.number, ["mean", "high", "n", "unresumed"]]
             texts = [
-                point.error or plots.with_unresumed(Interval(mean, high - mean, n).duration, never)
+                point.error
+                or plots.with_unresumed(
+                    Interval(mean, high - mean, n).of_metric(metric, unit), never
+                )
                 for mean, high, n, never in part.itertuples(index=False)
             ]
             name, load = self._overloads.get(point.number, ("", 0.0))
             marks = [f"{name} {percent(load)}" if name else ""] * bool(self._overloads)
             rows.append([*self._values(point), *texts, *marks])
         columns = [*self._fields, *self.strategies, *["overload"] * bool(self._overloads)]
-        words = metric_in_words("mean_latency", bool((table["unresumed"] > 0).any()))
+        words = metric_in_words(metric, bool((table["unresumed"] > 0).any()))
         return pd.DataFrame(rows, columns=columns), words
 
-    def __repr__(self) -> str:
-        table, words = self._short()
+    def text(self, metric: str = "mean_latency") -> str:
+        """Return findings, and a metric at each point with its interval, in human units."""
+        table, words = self._short(metric)
         head = f"{self.scenario.name}: {self._note}; {words} ± half-width of the "
         head += f"{percent(self.confidence)} interval"
         return "\n".join([*self.findings(), head, table.to_string(index=False), *self.notes])
+
+    def __repr__(self) -> str:
+        return self.text()
 
     def _repr_html_(self) -> str:
         hint = " All metrics are in <code>.table</code>, all runs in <code>.runs</code>."
