@@ -18,7 +18,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import CostModel, WorkflowServer
+from asyncsim.model.server import WorkflowServer
 from asyncsim.model.units import HOUR, MINUTE, nearest, number_text, text_of
 
 
@@ -305,20 +305,16 @@ def costs(record: Record, scenario: Scenario, requests: float) -> dict[str, floa
     transitions = prices.transitions_per_check * checks + prices.transitions_per_call * calls
     over = np.where(np.isnan(record.waits.closed), record.end, record.waits.closed)
     late = over - record.waits.completed - prices.service_level  # not completed: NaN or -inf
+    kinds = (Job.CHECK, Job.CALLBACK) if prices.worker_time == "overhead" else tuple(Job)
+    paid_for = sum(record.loads[job].busy_seconds for job in kinds)
+    if prices.worker_time == "provided":  # the same under every strategy
+        paid_for = scenario.server.workers * max(scenario.length - (record.begin or 0.0), 0.0)
     parts = {
         "cost_of_checks": prices.check * checks,
         "cost_of_requests": prices.request * requests,
         "cost_of_transitions": prices.transition * transitions,
-        "cost_of_workers": prices.worker_hour * _worker_seconds(record, scenario, prices) / HOUR,
+        "cost_of_workers": prices.worker_hour * paid_for / HOUR,
         "cost_of_lateness": prices.late_minute * float(late[late > 0].sum()) / MINUTE,
     }
     cost = sum(parts.values())
     return {"cost": cost, "cost_per_wait": _ratio(cost, armed)} | parts
-
-
-def _worker_seconds(record: Record, scenario: Scenario, prices: CostModel) -> float:
-    if prices.worker_time == "provided":
-        paid_for = scenario.length - (record.begin or 0.0)  # the same under every strategy
-        return scenario.server.workers * max(paid_for, 0.0)
-    kinds = (Job.CHECK, Job.CALLBACK) if prices.worker_time == "overhead" else tuple(Job)
-    return sum(record.loads[job].busy_seconds for job in kinds)
