@@ -77,6 +77,12 @@ KEYS = (
     ),
     ("findings", "compare, run, explain, sweep", "List of sentences: what matters most."),
     (
+        "by_step",
+        "compare",
+        "Where several steps wait, one per step, strategy and metric: `step`, `system`, "
+        "`strategy`, `metric`, `unit`, `mean`, `low`, `high`, `n`, `meaning`.",
+    ),
+    (
         "answers",
         "capacity",
         "One per question: `question` and `text` (the answer as a sentence), `field`, `value`, "

@@ -144,7 +144,7 @@ def metric_scale(name: str, unit: str, lossy: bool = False) -> plots.Scale:
     return plots.Scale(metric_in_words(name, lossy), "number" if kind == "1" else kind)
 
 
-def metric_text(name: str, value: float, unit: str) -> str:
+def metric_text(name: str, value: float, unit: str, digits: int = 4) -> str:
     """Return the value of a metric in human units; NaN is a dash.
 
     >>> metric_text("mean_latency", 450.0, "s"), metric_text("wasted_share", 0.971, "1")
@@ -153,11 +153,12 @@ def metric_text(name: str, value: float, unit: str) -> str:
     if not math.isfinite(value):
         return "–" if math.isnan(value) else "infinite"
     if unit in SECONDS:
-        return f"{'-' if value < 0 else ''}{text_of(abs(value))}" if value else "0 s"
+        return f"{'-' if value < 0 else ''}{text_of(abs(value), digits)}" if value else "0 s"
     if is_share(name):
-        return f"{number_text(100 * value)} %"
+        return f"{number_text(100 * value, digits)} %"
     unit = "job" if unit == "jobs" and value == 1 else unit
-    return number_text(value) if unit == "1" else f"{number_text(value)} {unit}"
+    text = number_text(value, digits)
+    return text if unit == "1" else f"{text} {unit}"
 
 
 def metrics_of(scenario: Scenario) -> dict[str, MetricInfo]:

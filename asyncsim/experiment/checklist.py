@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 import pandas as pd
 
 from asyncsim.engine.metrics import metric_in_words
+from asyncsim.experiment.replications import distinct
 from asyncsim.experiment.steady_state import SteadyState
 from asyncsim.model.process import AsyncStep, Step
 from asyncsim.model.scenario import Scenario
@@ -24,7 +25,7 @@ from asyncsim.model.units import number_text
 from asyncsim.model.words import elements_in_words, period_in_words, server_in_words, time_in_words
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 MOST_METRICS = 30
 MOST_LETTERS = 1000  # of the description of a part; the scenario file has all of it
@@ -38,7 +39,8 @@ FOUND_WARM_UP = "of steady states the warm-up from an empty system is found by M
 class Study(Protocol):
     """What a report can show: a comparison, a sweep, or the answer to a question of capacity.
 
-    It may also have ``findings()``, sentences for the first page, and ``notes``, its limits.
+    It may also have ``findings()``, sentences for the first page, ``notes``, its limits, and a
+    picture, ``plot()``; one without, such as an `Explanation`, is part of the method.
     """
 
     @property
@@ -65,9 +67,6 @@ class Study(Protocol):
     def table(self) -> pd.DataFrame:
         """All results."""
 
-    def plot(self) -> Figure:
-        """Draw it."""
-
     def _repr_html_(self) -> str: ...
 
 
@@ -81,8 +80,24 @@ class ChecklistItem(NamedTuple):
 
 
 def scenarios_of(studies: Sequence[Study]) -> list[Scenario]:
-    """Return the scenarios of studies, each once."""
-    return list({id(study.scenario): study.scenario for study in studies}.values())
+    """Return the scenarios of studies, each once; equal ones are the same."""
+    found: list[Scenario] = []
+    for study in studies:
+        if study.scenario not in found:
+            found.append(study.scenario)
+    return found
+
+
+def names_of(scenarios: Sequence[Scenario]) -> list[str]:
+    """Return the names of scenarios; one named as the first with the parts in which it differs."""
+    first = scenarios[0]
+    found = [first.name]
+    for scenario in scenarios[1:]:
+        words, known = in_words(scenario), in_words(first)
+        other = [part for part in words | known if words.get(part) != known.get(part)]
+        what = f", with other {' and '.join(other).lower() or 'details'}"
+        found.append(f"{scenario.name}{what if scenario.name == first.name else ''}")
+    return list(distinct(found))
 
 
 def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[ChecklistItem]:
@@ -92,7 +107,8 @@ def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[Checkli
     answers = _of_studies(studies)
     for number in described[0]:
         texts = [one[number] for one in described]
-        named = (f"{s.name}: {text}" for s, text in zip(scenarios, texts, strict=True))
+        pairs = zip(names_of(scenarios), texts, strict=True)
+        named = (f"{name}: {text}" for name, text in pairs)
         answers[number] = texts[0] if len(set(texts)) == 1 else "; ".join(named)
     known = files("asyncsim.experiment").joinpath("stress_des.toml").read_text(encoding="utf-8")
     found = []
@@ -117,6 +133,8 @@ def in_words(scenario: Scenario) -> dict[str, str]:
         "Workflow server": server_in_words(scenario.server),
         "Worker time": "; ".join(f"{name}: {time_in_words(work)}" for name, work in works),
     }
+    if scenario.costs:
+        words["Prices"] = scenario.costs.in_words
     return {
         part: text if len(text) < MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
         for part, text in ((part, text or "none") for part, text in words.items())
@@ -142,13 +160,13 @@ def _of_scenario(scenario: Scenario) -> dict[str, str]:
 
 
 def runs_in_words(study: Study) -> str:
-    """Return number of replications, intervals and seed of a study; nothing if none was played."""
+    """Return number of replications, seed and intervals of a study; nothing if none was played."""
     n = study.replications
     if not n:  # a fit plays nothing
         return ""
     method = getattr(study, "method", STUDENT)
     runs = f"{n} replication{'s' if n != 1 else ''}"
-    return f"{runs}, {100 * study.confidence:.3g} % intervals by {method}"
+    return f"{runs}, {100 * study.confidence:.3g} % intervals by {method}, seed {study.seed}"
 
 
 def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
@@ -170,7 +188,7 @@ def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
         "1.3": " / ".join(map(aim_of, studies)),
         "2.3": "waiting strategies: " + ("; ".join(labels) or "none are played"),
         "4.1": "; ".join([FROM_EMPTY] * (not all(steady)) + [FOUND_WARM_UP] * any(steady)),
-        "4.3": "; ".join(dict.fromkeys(estimation)),
+        "4.3": "; ".join(dict.fromkeys(estimation)) or "closed forms; nothing was simulated",
         "5.1": f"Python {platform.python_version()}; {', '.join(map(_version, PACKAGES))}",
         "5.2": f"seed {seeds}; NumPy's PCG64 with one stream per source and replication, keyed by "
         "name, all drawn before a run",

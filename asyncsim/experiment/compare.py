@@ -136,6 +136,16 @@ class Comparison:
         return found
 
     @property
+    def loses_none(self) -> list[str]:
+        """Strategies that send callbacks of which none is lost."""
+        return [label for label, run in self._first.items() if _loses_none(run.strategy)]
+
+    @property
+    def strategies_in_words(self) -> dict[str, str]:
+        """What each strategy does, by its label."""
+        return {label: run.strategy.in_words for label, run in self._first.items()}
+
+    @property
     def loads(self) -> pd.DataFrame:
         """Load of each system and of the workers: ``part, strategy, mean, low, high, n``.
 
@@ -250,7 +260,7 @@ class Comparison:
             days if days >= 1 else 0.0,
             self._loads,
             {step: partial(at, step) for step, _, _ in self._steps},
-            [label for label, run in self._first.items() if _loses_none(run.strategy)],
+            self.loses_none,
         )
         return claims(facts) if self.replications > 1 else list(overloads(facts))
 
@@ -458,7 +468,9 @@ class Comparison:
         ]
         steps = self._steps_in_words
         body = findings_html(findings) + metrics_html(self.strategies, rows)
-        body += cells_html(list(steps.columns), steps.to_numpy().tolist()) if len(steps) else ""
+        if len(steps):
+            body += "<p><b>By step</b></p>"
+            body += cells_html(list(steps.columns), steps.to_numpy().tolist())
         return result_html(self.scenario.name, body, note, self.notes)
 
 

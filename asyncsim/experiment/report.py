@@ -8,6 +8,7 @@ request to any other place, and prints on paper as it stands.
 from __future__ import annotations
 
 import base64
+import difflib
 import io
 import re
 import warnings
@@ -29,6 +30,7 @@ from asyncsim.experiment.checklist import (
     aim_of,
     checklist,
     in_words,
+    names_of,
     runs_in_words,
     scenarios_of,
 )
@@ -41,10 +43,11 @@ from asyncsim.experiment.output import (
     writing,
 )
 from asyncsim.model import scenario_files
-from asyncsim.model.html import bullets_html
+from asyncsim.model.html import bullets_html, process_html
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.units import percent
 from asyncsim.model.validation import scenario_error
+from asyncsim.model.words import length_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,6 +70,7 @@ def report(
     path: str | Path,
     *,
     title: str = "",
+    author: str = "",
     purpose: str = "",
     sources: str = "",
     preprocessing: str = "",
@@ -84,14 +88,15 @@ def report(
     ----------
     studies
         A `Comparison`, `Sweep`, `Capacity`, `Frontier`, `HerdDrain`, `NeededReplications`,
-        `SteadyState`, a `Fit` or its `Check`; or a list of them, the most important one first.
+        `SteadyState`, a `Fit` or its `Check`; or a list of them, the most important one first. An
+        `Explanation` among them is shown with the method.
     path
         The file to write; an existing one is replaced.
     title
         Heading of the page; by default the names of the scenarios.
-    purpose, sources, preprocessing, assumptions, sharing
-        What only you know: what the model is for, where its data come from and how they were
-        prepared, what was assumed, and how others get the model. The report marks gaps.
+    author, purpose, sources, preprocessing, assumptions, sharing
+        What only you know: who wrote it, what the model is for, where its data come from and how
+        they were prepared, what was assumed, and how others get the model. The report marks gaps.
 
     Examples
     --------
@@ -111,11 +116,11 @@ def report(
     check_writable(path)
     authors = {"purpose": purpose, "sources": sources, "preprocessing": preprocessing,
                "assumptions": assumptions, "sharing": sharing}  # fmt: skip
-    for name, text in (authors | {"title": title}).items():
+    for name, text in (authors | {"title": title, "author": author}).items():
         if not isinstance(text, str):
             raise scenario_error(name, "must be a text", text)
     title = title or ", ".join(dict.fromkeys(study.scenario.name for study in shown))
-    page = _page(title, shown, checklist(shown, authors), authors)
+    page = _page(title, shown, checklist(shown, authors), authors | {"author": author})
     with writing(path):
         path.write_text(page, encoding="utf-8")
     return path
@@ -133,17 +138,21 @@ def _page(
     title: str, studies: Sequence[Study], items: Sequence[ChecklistItem], authors: dict[str, str]
 ) -> str:
     style = files("asyncsim.experiment").joinpath("report.css").read_text(encoding="utf-8")
-    pictures = [list(_pictures(study)) for study in studies]
-    several = len({study.scenario.name for study in studies}) > 1
+    explained = [study for study in studies if not hasattr(study, "plot")]
+    shown = [study for study in studies if hasattr(study, "plot")]
+    pictures = [list(_pictures(study)) for study in shown]
+    scenarios = scenarios_of(studies)
+    names = names_of(scenarios)
+    of = [names[scenarios.index(study.scenario)] if len(names) > 1 else "" for study in shown]
     parts = [
-        _first_page(title, authors["purpose"], studies, items, pictures[0][0]),
-        _method(studies, authors["sources"]),
+        _first_page(title, authors, shown or explained, items, pictures[0][0] if shown else ""),
+        _method(studies, authors, explained),
         *(
-            _study(number, study, own[1:] if number == 1 else own, several)
-            for number, (study, own) in enumerate(zip(studies, pictures, strict=True), 1)
+            _study(number, study, own[1:] if number == 1 else own, name)
+            for number, (study, own, name) in enumerate(zip(shown, pictures, of, strict=True), 1)
         ),
         _checklist(items),
-        *map(_scenario, scenarios_of(studies)),
+        *_scenarios(scenarios, names),
     ]
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
@@ -158,12 +167,18 @@ def _page(
 
 
 def _first_page(
-    title: str, purpose: str, studies: Sequence[Study], items: Sequence[ChecklistItem], picture: str
+    title: str,
+    authors: dict[str, str],
+    studies: Sequence[Study],
+    items: Sequence[ChecklistItem],
+    picture: str,
 ) -> str:
     now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
-    aim = f'<p class="purpose">{escape(purpose)}</p>' if purpose else ""
+    by = ", ".join(filter(None, [authors["author"], now, "made with asyncsim"]))
+    purpose = authors["purpose"]
+    aim = f'<p class="purpose"><b>Purpose:</b> {escape(purpose)}</p>' if purpose else ""
     return (
-        f'<header><h1>{escape(title)}</h1>{aim}<p class="byline">asyncsim, {now}</p></header>'
+        f'<header><h1>{escape(title)}</h1>{aim}<p class="byline">{escape(by)}</p></header>'
         f'<section class="first"><h2>Findings</h2>{_findings(studies)}{picture}'
         f"<h2>What is not covered</h2>{_bullets(_limits(studies, items))}</section>"
     )
@@ -180,10 +195,16 @@ def _sentence(text: str) -> str:
 
 def _findings(studies: Sequence[Study]) -> str:
     """Return the findings of all studies as HTML, by scenario where there are several."""
+    scenarios = scenarios_of(studies)
+    names = names_of(scenarios)
     found: dict[str, list[str]] = {}
+    several = len({tuple(study.strategies) for study in studies}) > 1
     for study in studies:
         sentences = [_sentence(one) for one in getattr(study, "findings", list)()]
-        found.setdefault(study.scenario.name, []).extend(sentences)
+        if several and len(study.strategies) == 1:  # its sentences need not name it
+            of = f"Under '{study.strategies[0]}': "
+            sentences = [one if of[6:-2] in one else f"{of}{one}" for one in sentences]
+        found.setdefault(names[scenarios.index(study.scenario)], []).extend(sentences)
     parts = ""
     for name, sentences in found.items():
         parts += f"<h3>{escape(name)}</h3>" if len(found) > 1 and sentences else ""
@@ -214,6 +235,10 @@ def _limits(studies: Sequence[Study], items: Sequence[ChecklistItem]) -> list[st
             found.append("One replication has no interval, so nothing is known of chance.")
     if all(scenario.costs is None for scenario in scenarios_of(studies)):
         found.append("Costs: the scenario has no prices.")
+    certain = [one for study in studies for one in getattr(study, "loses_none", ())]
+    if certain:
+        names = " and ".join(f"'{label}'" for label in dict.fromkeys(certain))
+        found.append(f"Lost callbacks: under {names} none is lost here, by assumption.")
     found.append("Other volumes, systems and servers than those described below.")
     unknown = [item.asks[0].lower() + item.asks[1:] for item in items if not item.answer]
     if unknown:
@@ -239,20 +264,62 @@ def _losses(study: Study) -> dict[str, float]:
 # --- method and results ---------------------------------------------------------------------------
 
 
-def _method(studies: Sequence[Study], sources: str) -> str:
-    parts = ["<section><h2>Method</h2>"]
-    for scenario in scenarios_of(studies):
+def _method(studies: Sequence[Study], authors: dict[str, str], explained: Sequence[Study]) -> str:
+    parts, heading = [], "<h2>Method</h2>"
+    scenarios = scenarios_of(studies)
+    first = scenarios[0]
+    for scenario, called in zip(scenarios, names_of(scenarios), strict=True):
         about = f": {_sentence(scenario.description)}" if scenario.description else "."
-        name = f"Scenario: <b>{escape(scenario.name)}</b>"
-        parts.append(f'<p class="about">{name}{escape(about)}</p>')
-        parts.append(_rows(in_words(scenario)))
-    strategies = dict.fromkeys(label for study in studies for label in study.strategies)
+        name = f"Scenario: <b>{escape(called)}</b>"
+        words, known = in_words(scenario), in_words(first)
+        if scenario is not first and scenario.name == first.name:
+            about = ", as above except for:"
+            words = {part: text for part, text in words.items() if text != known.get(part)}
+        drawn = _wide(process_html(scenario.process)) if "Process" in words else ""
+        parts.append(f'<div class="keep">{heading}<p>{name}{escape(about)}</p>{drawn}</div>')
+        parts.append(_rows(words))
+        heading = ""
+    strategies = {label: "" for study in studies for label in study.strategies}
+    for study in studies:
+        strategies |= getattr(study, "strategies_in_words", {})
     runs = dict.fromkeys(text for study in studies if (text := runs_in_words(study)))
-    words = {"Strategies": "; ".join(strategies), "Runs": "; ".join(runs), "Data sources": sources}
-    if len(strategies) > 1:
+    words = {
+        "Strategies": "\n".join(f"{one}: {text}".rstrip(": ") for one, text in strategies.items()),
+        "Load": next((text for study in studies if (text := _loads(study))), ""),
+        "Runs": "; ".join(runs),
+        "Sums": _sums(studies),
+        "Data sources": authors["sources"],
+        "Preprocessing": authors["preprocessing"],
+        "Assumptions": authors["assumptions"],
+    }
+    if len(strategies) > 1 and runs:
         words["Runs"] += "; all strategies meet the same random numbers"
     rows = _rows({part: text for part, text in words.items() if text})
-    return f"{''.join(parts)}{rows}</section>"
+    alone = len(explained) == len(studies)  # then its sentences stand on the first page
+    shown = "".join(
+        f"<h3>Before any run</h3>{_wide(_without_findings(one) if alone else one._repr_html_())}"
+        for one in explained
+    )
+    return f"<section>{''.join(parts)}{rows}{shown}</section>"
+
+
+def _loads(study: Study) -> str:
+    """Return the load of each part, of a comparison that under the strategy with the largest."""
+    loads, most = getattr(study, "loads", None), ""
+    if isinstance(loads, pd.DataFrame):
+        most = ", the largest of the strategies" * (len(study.strategies) > 1)
+        loads = loads.groupby("part", sort=False)["mean"].max().to_dict()
+    found = [f"{part} {percent(load)}" for part, load in (loads or {}).items() if load >= 0]
+    return f"{', '.join(found)} of what they can do in a week{most}" if found else ""
+
+
+def _sums(studies: Sequence[Study]) -> str:
+    """Return what metrics that add up are sums of."""
+    lengths = dict.fromkeys(length_in_words(study.scenario.length) for study in studies)
+    if not any("figure" in study.table for study in studies):
+        return ""
+    days = " or ".join(lengths)
+    return f"requests, worker time, costs and other sums in tables are per run of {days}"
 
 
 def _rows(words: dict[str, str]) -> str:
@@ -264,29 +331,40 @@ def _rows(words: dict[str, str]) -> str:
     return f'<table class="list">{"".join(rows)}</table>'
 
 
-def _study(number: int, study: Study, pictures: Sequence[str], several: bool) -> str:
+def _study(number: int, study: Study, pictures: Sequence[str], name: str) -> str:
     """Return a study as a section: its own HTML, its pictures, and its table with a CSV file."""
     kind = getattr(study, "question", type(study).__name__)
-    of = f" ({study.scenario.name})" if several else ""
+    of = f" ({name})" if name else ""
     heading = escape(f"{number}. {_sentence(kind).rstrip('.')}{of}")
-    own = getattr(study, "report_html", study._repr_html_)()
-    own = own.replace("<details>", "<details open>")  # paper shows it, too
-    own = re.sub('<(ul|p) class="findings">.*?</\\1>', "", own)  # they stand on the first page
+    own = _without_findings(study)
     table, shown = study.table, ""
     if {"figure", "unit"} <= set(table) and "value" not in table:  # others show theirs in words
         shown = _wide(table_html(table_in_words(table.head(MOST_ROWS))))
-    text = (write_csv_table(table) or "").encode(errors="backslashreplace")
-    csv = base64.b64encode(text).decode()
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
     more = more if shown else f" ({len(table):,} rows)"
+    steps = getattr(study, "by_step", table[:0])
+    files = _csv(f"study_{number}", table)
+    files += _csv(f"study_{number}_by_step", steps) if len(steps) else ""
     return (
         f"<section><h2>{heading}</h2>{_wide(own)}{''.join(pictures)}"
-        f'{_meanings(table)}<details class="all"><summary>All results{more}</summary>'
-        f'<p><a download="study_{number}.csv" href="data:text/csv;base64,{csv}">as CSV</a></p>'
-        f"{shown}</details>"
+        f'{_meanings([table, steps])}<details class="all"><summary>All results{more}</summary>'
+        f"{files}{shown}</details>"
         f'<p class="paper small">All results ({len(table):,} rows) are in the HTML file of this '
         "report.</p></section>"
     )
+
+
+def _without_findings(study: Study) -> str:
+    """Return the HTML of a study without its findings, which stand on the first page."""
+    own: str = getattr(study, "report_html", study._repr_html_)()
+    return re.sub('<(ul|p) class="findings">.*?</\\1>', "", own)
+
+
+def _csv(name: str, table: pd.DataFrame) -> str:
+    """Return a link that downloads a table."""
+    text = (write_csv_table(table) or "").encode(errors="backslashreplace")
+    data = base64.b64encode(text).decode()
+    return f'<p><a download="{name}.csv" href="data:text/csv;base64,{data}">{name}.csv</a></p>'
 
 
 def _wide(html: str) -> str:
@@ -294,15 +372,19 @@ def _wide(html: str) -> str:
     return f'<div class="wide" tabindex="0" role="region" aria-label="table">{html}</div>'
 
 
-def _meanings(table: pd.DataFrame) -> str:
-    """Return what the metrics of a table mean."""
-    if not {"figure", "meaning"} <= set(table):
+def _meanings(tables: Sequence[pd.DataFrame]) -> str:
+    """Return what the metrics of tables mean: folded on a screen, open on paper."""
+    words: dict[str, str] = {}
+    for table in tables:
+        if {"figure", "meaning"} <= set(table):
+            known = table.drop_duplicates("figure")
+            words |= dict(zip(map(metric_in_words, known["figure"]), known["meaning"], strict=True))
+    if not words:
         return ""
-    known = table.drop_duplicates("figure")
-    words = zip(map(metric_in_words, known["figure"]), known["meaning"], strict=True)
+    title, rows = "What the metrics mean", _rows(words)
     return (
-        '<details class="all"><summary>What the metrics mean</summary>'
-        f"{_rows(dict(words))}</details>"
+        f'<details class="all"><summary>{title}</summary>{rows}</details>'
+        f'<div class="paper small"><p><b>{title}</b></p>{rows}</div>'
     )
 
 
@@ -320,19 +402,30 @@ def _checklist(items: Sequence[ChecklistItem]) -> str:
     )
 
 
-def _scenario(scenario: Scenario) -> str:
-    try:
-        text = scenario_files.dumps(scenario)
-    except ScenarioError as problem:  # no file holds a custom class
-        text = f"{problem}\n\n{scenario!r}"
-    heading = escape(f"Scenario file: {scenario.name}")
-    return f"<section><h2>{heading}</h2><pre>{escape(text)}</pre></section>"
+def _scenarios(scenarios: Sequence[Scenario], names: Sequence[str]) -> Iterator[str]:
+    """Yield the file of each scenario; of one with the name of the first, the lines that differ."""
+    files = []
+    for scenario in scenarios:
+        try:
+            files.append(scenario_files.dumps(scenario))
+        except ScenarioError as problem:  # no file holds a custom class
+            files.append(f"{problem}\n\n{scenario!r}")
+    for scenario, name, text in zip(scenarios, names, files, strict=True):
+        what, shown = "Scenario file", text
+        if text is not files[0] and scenario.name == scenarios[0].name:
+            lines = difflib.ndiff(files[0].splitlines(), text.splitlines())
+            what, shown = (
+                "Changes to the scenario file",
+                "\n".join(line for line in lines if line[:2] in ("+ ", "- ")),
+            )
+        heading = escape(f"{what}: {name}")
+        yield f"<section><h2>{heading}</h2><pre>{escape(shown)}</pre></section>"
 
 
 # --- pictures -------------------------------------------------------------------------------------
 
 
-def _pictures(study: Study) -> Iterator[str]:
+def _pictures(study: Any) -> Iterator[str]:
     """Yield the panels of a study's picture, each readable by itself on a narrow screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

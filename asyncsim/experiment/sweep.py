@@ -64,7 +64,7 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import count, percent, text_of
 from asyncsim.model.validation import argument, cached_table, scenario_error
-from asyncsim.model.words import field_in_words, is_probability
+from asyncsim.model.words import field_in_words, is_probability, length_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,7 +144,7 @@ class Sweep:
     def notes(self) -> list[str]:
         """Warnings: points with overload, or where waits were still open when runs stopped."""
         limits = [
-            f"times at points with an overload hold for {text_of(self.scenario.length)} of "
+            f"times at points with an overload hold for {length_in_words(self.scenario.length)} of "
             "arrivals only: a longer run has longer ones"
         ] * bool(self._overloads)
         return [*self.open_notes, *limits]

@@ -263,12 +263,20 @@ def policy_in_words(policy: FinishPolicy) -> str:
     return ", ".join(f"{kind} {answer}" for kind, answer in answers.items())
 
 
+def length_in_words(length: float) -> str:
+    """Return a length, of whole days as their number.
+
+    >>> length_in_words(432_000.0), length_in_words(5_400.0)
+    ('5 days', '1.5 h')
+    """
+    whole = length >= DAY and not length % DAY
+    return counted(int(length / DAY), "day", "days") if whole else text_of(length)
+
+
 def period_in_words(start: date, length: float, zone: str | None) -> str:
     """Return when instances arrive, by the calendar."""
     clock = f"by the clock of {zone}" if zone else "without daylight saving"
-    whole = length >= DAY and not length % DAY
-    span = counted(int(length / DAY), "day", "days") if whole else text_of(length)
-    return f"arrivals for {span} from midnight of {start:%A}, {start}, {clock}"
+    return f"arrivals for {length_in_words(length)} from midnight of {start:%A}, {start}, {clock}"
 
 
 # --- process --------------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ def test_fixed_numbers_may_be_done_later_and_a_note_reports_the_demand():
     crowd = slow(arrivals=sim.UniformArrivals(11_360, between=("08:00", "20:00")))
     answer = sim.fewest_workers(crowd, sim.Callback(), TARGET, replications=2, **QUIET)
     assert answer.value == 1
-    assert "ledger would need 197.2 % of the time there is" in repr(answer)
+    assert "'ledger' would need 197.2 % of the time there is" in repr(answer)
     assert "would need" not in repr(
         sim.fewest_workers(slow(), sim.Callback(), TARGET, replications=2, **QUIET)
     )
