@@ -7,6 +7,7 @@ resume, if any.
 from __future__ import annotations
 
 import math
+import re
 from functools import partial
 
 from asyncsim.capacity.search import WORKERS_FIELD, Evaluations, Found, SearchSpace
@@ -61,7 +62,7 @@ def begin(space: SearchSpace, x: float, up_to: bool) -> str:
 def named(space: SearchSpace, x: float, up_to: bool = False) -> str:
     """Return a value after the name of its field: ``"A loss of callbacks of 2 %"``."""
     words = field_in_words(space.field)
-    several = words.partition(" of ")[0].endswith("s")
+    several = re.match(r"\w*[^s]s\b", words)  # workers, not loss
     article = "" if several else f"{'an' if words[0] in 'aeiou' else 'a'} "
     return capital(f"{article}{words} of {'up to ' * up_to}{space.text(x)}")
 
@@ -186,8 +187,8 @@ def lowest(metric: str) -> str:
 
 
 def _flat(tried: Evaluations, best: float, ends: tuple[float, float]) -> str:
-    """Return how much more than at the best value it is up to both ends, at the most."""
-    near = [x for x in tried.values if ends[0] <= x <= ends[1] and x != best]
+    """Return how much more than at the best value it is at both ends of one valley, at most."""
+    near = [x for x in ends if x != best]
     own = tried.at(best)[0]
     mean = sum(own) / len(own)
     if not near or not 0 < mean < math.inf or any(math.inf in tried.at(x)[0] for x in near):
