@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 
+from asyncsim.engine.metrics import metric_in_words
 from asyncsim.experiment.steady_state import SteadyState
 from asyncsim.model import descriptions
 from asyncsim.model.scenario import Scenario
@@ -155,7 +156,7 @@ def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
     for study in studies:
         if "figure" in study.table:
             metrics |= dict.fromkeys(study.table["figure"].unique())
-    outputs = [name.replace("_", " ") for name in list(metrics)[:MOST_METRICS]]
+    outputs = [metric_in_words(name) for name in list(metrics)[:MOST_METRICS]]
     more = f" and {len(metrics) - MOST_METRICS} more" if len(metrics) > MOST_METRICS else ""
     labels = dict.fromkeys(label for study in studies for label in study.strategies)
     steady = [isinstance(study, SteadyState) for study in studies]

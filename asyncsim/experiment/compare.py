@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,14 @@ from attrs import define
 
 from asyncsim import plots
 from asyncsim.engine.graph import Call, Graph
-from asyncsim.engine.metrics import SECONDS, MetricInfo, check_metric, is_share, metrics_of
+from asyncsim.engine.metrics import (
+    SECONDS,
+    MetricInfo,
+    check_metric,
+    is_share,
+    metric_in_words,
+    metrics_of,
+)
 from asyncsim.engine.result import WHOLE_RUN, warm_up_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
@@ -41,14 +47,14 @@ from asyncsim.experiment.statistics import (
 )
 from asyncsim.model.closed_forms import expected
 from asyncsim.model.distributions import Floats
-from asyncsim.model.html import result_html
+from asyncsim.model.html import findings_html, result_html
 from asyncsim.model.profiles import Profile
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Grid, Service, StrategySpecification
 from asyncsim.model.strategies import Strategy, specification_of
 from asyncsim.model.systems import single_link
-from asyncsim.model.units import DurationLike, count, text_of
+from asyncsim.model.units import DurationLike, count, percent, text_of
 from asyncsim.model.validation import argument, cached_table, choice, scenario_error
 
 if TYPE_CHECKING:
@@ -248,7 +254,8 @@ class Comparison:
 
     def _heading(self, name: str) -> str:
         lossy = any(one.unresumed for one in self._waits.values())
-        return plots.heading(name, self._unit(name), lossy)
+        unit = self._unit(name)
+        return metric_in_words(name, lossy) + ("" if unit == "1" else f" [{unit}]")
 
     def plot(self, *parts: str, size: str = "page") -> Figure:
         """Draw the comparison, or parts of it.
@@ -335,23 +342,20 @@ class Comparison:
     def __repr__(self) -> str:
         head = (
             f"{self.scenario.name}: {self._times}, {self._note}, mean ± half-width of the "
-            f"{self.confidence:.0%} interval"
+            f"{percent(self.confidence)} interval"
         )
         return "\n".join([*self.findings(), head, self.summary.to_string(), *self.notes])
 
     def _repr_html_(self) -> str:
         note = (
             f"Replications: {self.replications}, {self._note}; mean ± half-width of the "
-            f"{self.confidence:.0%} interval. Hover over a row for its meaning."
+            f"{percent(self.confidence)} interval. Hover over a row for its meaning."
         )
         rows = [
             (self._heading(name) + suffix, self._metrics[name].meaning, texts)
             for name, suffix, texts in self._rows
         ]
-        said = "".join(f"<li>{escape(one)}</li>" for one in self.findings())
-        table = (f'<ul class="findings">{said}</ul>' if said else "") + metrics_html(
-            self.strategies, rows
-        )
+        table = findings_html(self.findings()) + metrics_html(self.strategies, rows)
         return result_html(self.scenario.name, table, note, self.notes)
 
 
@@ -433,7 +437,7 @@ def compare(
         goal = target(precision, within, unit)
         least = FEWEST if replications is None else max(FEWEST, wanted)
         rules = [
-            Precision(goal, confidence, first=least, name=f"{figure} under {label}")
+            Precision(goal, confidence, first=least, name=f"`{figure}` under {label}")
             for label in by_label
         ]
         most = max(most, least)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from asyncsim.engine.metrics import metric_in_words
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.checklist import (
     ChecklistItem,
@@ -35,6 +36,7 @@ from asyncsim.experiment.output import (
     check_writable,
     named_file,
     table_html,
+    table_in_words,
     write_csv_table,
     writing,
 )
@@ -270,16 +272,19 @@ def _study(number: int, study: Study, pictures: Sequence[str], several: bool) ->
     heading = escape(f"{number}. {_sentence(kind).rstrip('.')}{of}")
     own = study._repr_html_().replace("<details>", "<details open>")  # paper shows it, too
     own = own.replace(" Hover over a row for its meaning.", "")  # a list of meanings follows
-    own = re.sub('<ul class="findings">.*?</ul>', "", own)  # they stand on the first page
-    table = study.table
+    own = re.sub('<(ul|p) class="findings">.*?</\\1>', "", own)  # they stand on the first page
+    table, shown = study.table, ""
+    if {"figure", "unit"} <= set(table) and "value" not in table:  # others show theirs in words
+        shown = _wide(table_html(table_in_words(table.head(MOST_ROWS))))
     text = (write_csv_table(table) or "").encode(errors="backslashreplace")
     csv = base64.b64encode(text).decode()
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
+    more = more if shown else f" ({len(table):,} rows)"
     return (
         f"<section><h2>{heading}</h2>{_wide(own)}{''.join(pictures)}"
         f'{_meanings(table)}<details class="all"><summary>All results{more}</summary>'
         f'<p><a download="study_{number}.csv" href="data:text/csv;base64,{csv}">as CSV</a></p>'
-        f"{_wide(table_html(table.head(MOST_ROWS)))}</details>"
+        f"{shown}</details>"
         f'<p class="paper small">All results ({len(table):,} rows) are in the HTML file of this '
         "report.</p></section>"
     )
@@ -295,7 +300,7 @@ def _meanings(table: pd.DataFrame) -> str:
     if not {"figure", "meaning"} <= set(table):
         return ""
     known = table.drop_duplicates("figure")
-    words = zip(known["figure"].str.replace("_", " "), known["meaning"], strict=True)
+    words = zip(map(metric_in_words, known["figure"]), known["meaning"], strict=True)
     return (
         '<details class="all"><summary>What the metrics mean</summary>'
         f"{_rows(dict(words))}</details>"
