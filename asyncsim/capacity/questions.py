@@ -47,7 +47,7 @@ from asyncsim.model.validation import scenario_error
 from asyncsim.model.words import counted, field_in_words, with_unresumed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 NOT_FOUND: Found = (None, None, None)
 MET, NOT_MET, UNDECIDED, OVERLOADED = "met", "not met", "undecided", "overloaded"
@@ -178,7 +178,7 @@ class Capacity(PlannerAnswer):
             shown["never resumed"] = tried["unresumed_share"].map(percent)
         return shown.assign(strategy=tried["strategy"]) if len(self.strategies) > 1 else shown
 
-    def plot(self, size: str = "page") -> Figure:
+    def plot(self, size: str = "page") -> Picture:
         """Draw what was played near the answer, the target, and the answer with its interval.
 
         Around a least cost a band shows what is within 5 % of it. `size` is ``"page"`` or

@@ -40,7 +40,7 @@ from asyncsim.model.validation import scenario_error, with_own_tables
 from asyncsim.model.words import field_in_words, with_unresumed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 GRID = 7  # values of the whole range that are tried for changes of the better strategy
 USUAL: tuple[Strategy, ...] = (
@@ -263,7 +263,7 @@ class Frontier(PlannerAnswer):
         shares = zip(self.table["strategy"], self.table["unresumed_share"], strict=True)
         return {label: with_unresumed(label, share) for label, share in shares}
 
-    def plot(self, size: str = "page") -> Figure:
+    def plot(self, size: str = "page") -> Picture:
         """Draw the strategies as crosses of intervals, the frontier as a line of steps.
 
         `size` is ``"page"`` or ``"slide"``.

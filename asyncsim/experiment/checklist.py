@@ -24,7 +24,7 @@ from asyncsim.model.units import number_text
 from asyncsim.model.words import server_in_words
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 MOST_METRICS = 30
 MOST_LETTERS = 1000  # of the description of a part; the scenario file has all of it
@@ -65,7 +65,7 @@ class Study(Protocol):
     def table(self) -> pd.DataFrame:
         """All results."""
 
-    def plot(self) -> Figure:
+    def plot(self) -> Picture:
         """Draw it."""
 
     def _repr_html_(self) -> str: ...

@@ -53,7 +53,7 @@ from asyncsim.model.validation import argument, scenario_error
 from asyncsim.model.words import with_unresumed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 FEWEST = 5  # replications that a target needs at least (the paper begins with 3)
 LOOK_AHEAD = 5  # further replications that must confirm it, as the paper recommends
@@ -280,7 +280,7 @@ class NeededReplications:
         rows["high"] = rows["mean"] + rows["half_width"]
         return rows[["strategy", "n", "value", "mean", "low", "high", "share"]]
 
-    def plot(self, size: str = "page") -> Figure:
+    def plot(self, size: str = "page") -> Picture:
         """Draw mean and interval over the number of replications, and where it was reached.
 
         `size` is ``"page"`` or ``"slide"``.

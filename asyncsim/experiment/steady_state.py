@@ -59,7 +59,7 @@ from asyncsim.model.units import DAY, DurationLike, InvalidValue, count, from_ze
 from asyncsim.model.validation import argument, choice, scenario_error, with_own_tables
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 WIDEST_BIN = 60.0
 BATCH = 5  # observations per batch: the five of MSER-5
@@ -125,7 +125,7 @@ class SteadyState:
         """Whether there are no doubts."""
         return not self.doubts
 
-    def plot(self, window: int | None = None, size: str = "page") -> Figure:
+    def plot(self, window: int | None = None, size: str = "page") -> Picture:
         """Draw the cycles, Welch's moving average of 2·window + 1, the warm-up and the estimate.
 
         `size` is ``"page"`` or ``"slide"``.

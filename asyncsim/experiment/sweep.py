@@ -65,9 +65,7 @@ from asyncsim.model.validation import argument, cached_table, scenario_error
 from asyncsim.model.words import field_in_words, is_probability, with_unresumed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from asyncsim.plots.style import Scale
+    from asyncsim.plots.style import Picture, Scale
 
 RUNS = 32  # of a task: even short ones take longer than handing a task to Dask (2 ms)
 ROWS_SHOWN = 40  # points in the table of a notebook
@@ -161,7 +159,7 @@ class Sweep:
         """Return the rows of a metric with the share ``unresumed``."""
         return self.of(figure).assign(unresumed=self.of("unresumed_share")["mean"])
 
-    def plot(self, figure: str = "mean_latency", size: str = "page") -> Figure:
+    def plot(self, figure: str = "mean_latency", size: str = "page") -> Picture:
         """Draw a metric: lines over one swept field, a heat map per strategy over two.
 
         A sample, or a grid of more fields, is drawn as points, side by side over each field. `size`
@@ -193,7 +191,7 @@ class Sweep:
 
     def _maps(
         self, size: str, title: str, table: pd.DataFrame, scale: Scale, places: dict[str, Places]
-    ) -> Figure:
+    ) -> Picture:
         texts: dict[str, list[str]] = {}
         for axis, (name, place) in zip("xy", places.items(), strict=True):
             order = sorted(place.values())

@@ -212,13 +212,21 @@ def answer(
         ends[f"target: {upwards.text(asked.bound)}"] = asked.bound, ORANGE
     human(ax.xaxis, across)
     human(ax.yaxis, upwards)
-    if asked.least and len(lines) == 1:
-        ends.clear()
-    at_ends(ax, ends)
+    if asked.least:  # the ends of the curve are out of sight
+        beside(
+            ax, {label: (points_of(lines[label]), colour) for label, (_, colour) in ends.items()}
+        )
+    else:
+        at_ends(ax, ends)
     goal = f" Target: {upwards.text(asked.bound)}." if asked.bound is not None else ""
     spans = _spans(lines, upwards)
     drawn_is = f"{upwards.words} over {across.words}. {spans}.{goal}{flat and f' {flat}.'}"
     return f"{title}. {asked.sentence} {drawn_is}"
+
+
+def points_of(table: pd.DataFrame) -> Floats:
+    """Return the points of a line."""
+    return table[["x", "mean"]].to_numpy(dtype=float)
 
 
 def _flat(ax: Axes, table: pd.DataFrame, scale: Scale) -> str:

@@ -158,16 +158,11 @@ class Picture(Figure):
                 break
             legend.remove()
 
-    def png(self) -> bytes:
-        """Return the picture as a PNG file."""
+    def image(self, sharpness: float = 1.0) -> str:
+        """Return the picture as HTML, with its text; `sharpness` is pixels for each of the page."""
         file = io.BytesIO()
-        self.savefig(file, format="png")
-        return file.getvalue()
-
-    def image(self) -> str:
-        """Return the picture as HTML, with its text."""
-        width = round(self.get_figwidth() * self.dpi)
-        data = base64.b64encode(self.png()).decode()
+        self.savefig(file, format="png", dpi=self.dpi * sharpness)
+        width, data = round(self.bbox.width), base64.b64encode(file.getvalue()).decode()
         return f'<img alt="{escape(self.alt)}" width="{width}" src="data:image/png;base64,{data}">'
 
     def _ipython_display_(self) -> None:
