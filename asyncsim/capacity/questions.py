@@ -44,7 +44,7 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Polling, Strategy
 from asyncsim.model.units import number_text, percent, text_of
 from asyncsim.model.validation import scenario_error
-from asyncsim.model.words import counted, field_in_words
+from asyncsim.model.words import counted, field_in_words, is_probability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -194,9 +194,8 @@ class Capacity(PlannerAnswer):
         }
         space, value = self._space, self._found[0]
         across = plots.Scale(field_in_words(self.field), space.scale, space.text)
-        across = (
-            across._replace(kind="share", written=None) if self.field.endswith(".loss") else across
-        )
+        if is_probability(self.field):
+            across = across._replace(kind="share", written=None)
         scales = across, metric_scale(self._metric, self._unit)
         off, endless = len(finite) - len(shown), len(self._tried) - len(finite)
         missing = [f"{off} further off"] * bool(off) + [f"{endless} infinite"] * bool(endless)
@@ -205,7 +204,7 @@ class Capacity(PlannerAnswer):
         if self.field == WORKERS_FIELD and value is not None:
             words = counted(int(value), "worker", "workers")
         asked = plots.Question(self._found, words, self._bound if limited else None, self._least)
-        title = f"{self.question}\n{self.text}{more}"
+        title = f"{self.text}{more}"
         return plots.answer(size, title, lines, scales, asked)
 
 

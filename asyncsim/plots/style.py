@@ -234,20 +234,6 @@ def thin() -> float:
 # --- names ----------------------------------------------------------------------------------------
 
 
-def heading(name: str, unit: str, lossy: bool = False) -> str:
-    """Return the name of a metric in words, with its unit if it has one.
-
-    If some waits never resumed (`lossy`), the name includes what the metric averages.
-
-    >>> heading("mean_latency", "s"), heading("checks_per_wait", "1")
-    ('mean latency [s]', 'checks per wait')
-    >>> heading("mean_latency", "s", lossy=True)
-    'mean latency of resumed waits [s]'
-    """
-    of = f" of {counted(name)}" if lossy and counted(name) else ""
-    return name.replace("_", " ") + of + ("" if unit == "1" else f" [{unit}]")
-
-
 def counted(name: str) -> str:
     """Return what a metric averages, if it excludes unresumed waits, or an empty text.
 
