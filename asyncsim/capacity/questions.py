@@ -44,7 +44,7 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Polling, Strategy
 from asyncsim.model.units import number_text, percent, text_of
 from asyncsim.model.validation import scenario_error
-from asyncsim.model.words import counted, field_in_words, with_unresumed
+from asyncsim.model.words import counted, field_in_words, is_probability, with_unresumed
 
 if TYPE_CHECKING:
     from asyncsim.plots.style import Picture
@@ -135,8 +135,7 @@ class Capacity(PlannerAnswer):
         notes: Sequence[str] = (),
     ) -> None:
         self.question, self.text = question, text
-        self.one_way, self.notes = one_way, list(notes)
-        self._least = least
+        self.one_way, self.notes, self._least = one_way, list(notes), least
         self.scenario, self.strategies = tried.scenario, list(tried.labels)
         self.replications, self.seed = tried.effort.replications, tried.effort.seed
         self.confidence, self.field = tried.effort.confidence, tried.space.field
@@ -195,9 +194,8 @@ class Capacity(PlannerAnswer):
         }
         space, value = self._space, self._found[0]
         across = plots.Scale(field_in_words(self.field), space.scale, space.text)
-        across = (
-            across._replace(kind="share", written=None) if self.field.endswith(".loss") else across
-        )
+        if is_probability(self.field):
+            across = across._replace(kind="share", written=None)
         scales = across, metric_scale(self._metric, self._unit)
         off, endless = len(finite) - len(shown), len(self._tried) - len(finite)
         missing = [f"{off} further off"] * bool(off) + [f"{endless} infinite"] * bool(endless)

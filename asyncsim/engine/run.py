@@ -397,8 +397,10 @@ class Run:
         if math.isnan(late):
             words = f"none of {armed} waits resumes" if found["armed"] else "no step waits"
         else:
-            never = f"{metric_text('unresumed_share', share, '1')} never resume, the others "
-            words = f"{f'of {armed} waits {never}' if share > 0 else f'{armed} waits '}resume "
+            words = f"{armed} waits resume "
+            if share > 0:
+                never = metric_text("unresumed_share", share, "1")
+                words = f"{never} of {armed} waits never resume, the others resume "
             words += f"{metric_text('mean_latency', late, 's')} after completion on average, for "
             words += f"{requests} requests"
         return [f"Under '{self.strategy.label}' {words} (one run, so without an interval)."]

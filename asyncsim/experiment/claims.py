@@ -198,11 +198,8 @@ def _extremes(
     text = partial(metric_text, metric, unit=unit or METRICS[metric].unit)
     words = f"under '{label}' the {metric_in_words(metric)}"
     if gap.low > ROUNDING * abs(gap.mean) > 0:
-        ends = [
-            f"with {name}: {mean_interval(values[name], level).in_words(text)}"
-            for name in (low, high)
-        ]
-        words += f" is least {ends[0]}; it is largest {ends[1]}"
+        words += f" is least with {low}: {mean_interval(values[low], level).in_words(text)}; "
+        words += f"with {high} it is largest, {gap.in_words(text)} more"
         return Claim("less", metric, label, f"{low}; {high}", gap, words)
     words += f" does not differ beyond chance between {len(values)} points: "
     words += f"from the least to the largest mean by {gap.in_words(text)}"

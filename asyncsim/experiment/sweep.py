@@ -155,9 +155,10 @@ class Sweep:
         check_metric(figure, self._priced)
         return self.table[self.table["figure"] == figure].reset_index(drop=True)
 
-    def _with_shares(self, figure: str) -> pd.DataFrame:
-        """Return the rows of a metric with the share ``unresumed``."""
-        return self.of(figure).assign(unresumed=self.of("unresumed_share")["mean"])
+    def _with_shares(self, figure: str) -> tuple[pd.DataFrame, bool]:
+        """Return the rows of a metric with the share ``unresumed``, and whether there is any."""
+        table = self.of(figure).assign(unresumed=self.of("unresumed_share")["mean"])
+        return table, bool((table["unresumed"] > 0).any())
 
     def plot(self, figure: str = "mean_latency", size: str = "page") -> Picture:
         """Draw a metric: lines over one swept field, a heat map per strategy over two.
@@ -165,8 +166,7 @@ class Sweep:
         A sample, or a grid of more fields, is drawn as points, side by side over each field. `size`
         is ``"page"`` or ``"slide"``.
         """
-        table = self._with_shares(figure)
-        lossy = bool((table["unresumed"] > 0).any())
+        table, lossy = self._with_shares(figure)
         scale = metric_scale(figure, str(table["unit"].iloc[0]), lossy)
         places, across = {}, {}
         for name in self.names:
@@ -261,7 +261,7 @@ class Sweep:
 
     def _short(self) -> tuple[pd.DataFrame, str]:
         """Return mean latency ± half-width and share never resumed, by point and strategy."""
-        table = self._with_shares("mean_latency")
+        table, lossy = self._with_shares("mean_latency")
         rows = []
         for point in self._points[:ROWS_SHOWN]:
             part = table.loc[table["point"] == point.number, ["mean", "high", "n", "unresumed"]]
@@ -270,7 +270,7 @@ class Sweep:
                 for mean, high, n, never in part.itertuples(index=False)
             ]
             rows.append([*self._values(point), *texts])
-        words = metric_in_words("mean_latency", bool((table["unresumed"] > 0).any()))
+        words = metric_in_words("mean_latency", lossy)
         return pd.DataFrame(rows, columns=[*self._fields, *self.strategies]), words
 
     def __repr__(self) -> str:

@@ -212,7 +212,7 @@ def test_the_sentences_of_a_sweep():
     assert equal.startswith("Under 'callback' the mean latency does not differ beyond chance")
     least = r"Under 'polling' the mean latency is least with interval of the strategy = 1 min: \d+"
     assert re.match(least, polling)
-    assert "it is largest with interval of the strategy = 1 h: " in polling
+    assert "; with interval of the strategy = 1 h it is largest, " in polling
     assert earlier.startswith(
         "'callback' resumes earlier than 'polling' at 2 of 2 points; the least"
     )
