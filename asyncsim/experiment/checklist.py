@@ -12,7 +12,7 @@ import platform
 import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -23,9 +23,6 @@ from asyncsim.model.process import AsyncStep, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.units import number_text
 from asyncsim.model.words import elements_in_words, period_in_words, server_in_words, time_in_words
-
-if TYPE_CHECKING:
-    pass
 
 MOST_METRICS = 30
 MOST_LETTERS = 1000  # of the description of a part; the scenario file has all of it

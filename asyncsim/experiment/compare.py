@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -61,7 +61,7 @@ from asyncsim.model.units import DAY, DurationLike, count, percent, text_of
 from asyncsim.model.validation import argument, cached_table, choice, scenario_error
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 FIGURE = "mean_latency"  # whose precision is asked for by default
 SHOWN = (
@@ -72,7 +72,6 @@ SHOWN = (
 )  # the metrics of the short table; all of them are in `Comparison.table`
 IF_ANY = ("unresumed_share", "timed_out", "failed")  # shown only where some strategy has any
 THEORY_POINTS = 60  # intervals of a line of closed forms
-PARTS = ("latency", "overhead", "open waits")  # of the picture
 PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time", "cost")  # with differences
 
 
@@ -89,6 +88,8 @@ class Comparison:
     warm_up: float
     _summaries: Mapping[str, Sequence[RunSummary]]
     _first: Mapping[str, Run]
+    parts: ClassVar = ("latency", "overhead", "open waits")
+    """Parts of the picture, in their order."""
 
     @property
     def replications(self) -> int:
@@ -362,7 +363,7 @@ class Comparison:
         unit = self._unit(name)
         return metric_in_words(name, lossy) + ("" if unit == "1" else f" [{unit}]")
 
-    def plot(self, *parts: str, size: str = "page") -> Figure:
+    def plot(self, *parts: str, size: str = "page") -> Picture:
         """Draw the comparison, or parts of it.
 
         Parameters
@@ -373,7 +374,7 @@ class Comparison:
         size
             ``"page"`` (850 pixels wide) or ``"slide"`` (16:9, with larger type).
         """
-        asked = {choice("parts", one, PARTS) for one in parts} or PARTS
+        asked = {choice("parts", one, self.parts) for one in parts} or self.parts
         found = plots.Compared(
             {label: self.latencies(label) for label in self.strategies},
             {label: waits.armed for label, waits in self._waits.items()},
@@ -382,7 +383,7 @@ class Comparison:
             {label: run.open_waits for label, run in self._first.items()},
         )
         title = f"{self.scenario.name}, {self._times}"
-        return plots.comparison(size, title, found, [part for part in PARTS if part in asked])
+        return plots.comparison(size, title, found, [part for part in self.parts if part in asked])
 
     @property
     def _theory(self) -> dict[str, pd.DataFrame]:

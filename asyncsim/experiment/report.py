@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import difflib
-import io
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from html import escape
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -27,7 +26,6 @@ from asyncsim.errors import ScenarioError
 from asyncsim.experiment.checklist import (
     ChecklistItem,
     Study,
-    aim_of,
     checklist,
     in_words,
     names_of,
@@ -49,17 +47,8 @@ from asyncsim.model.units import percent
 from asyncsim.model.validation import scenario_error
 from asyncsim.model.words import length_in_words
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.legend import Legend
-
 MOST_ROWS = 300  # of a table on the page; the file to download has all
-DPI = 160
-WIDER = 1.2  # a picture on the page, against its size in inches
-MARGIN = 0.08  # inches around a panel
-DASHES = {"-": "none", "--": "6 3", "-.": "6 2 1 2", ":": "1 3"}
-MARKS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚", "*": "★", "<": "◀", "X": "✖"}
+SHARPNESS = 1.6  # pixels of a picture for each pixel of the page
 UNITS = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|d|%)(?!\w))")  # no line ends before them
 NOTHING_OUTSIDE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 DOI = "https://doi.org/10.1080/17477778.2018.1442155"
@@ -426,66 +415,11 @@ def _scenarios(scenarios: Sequence[Scenario], names: Sequence[str]) -> Iterator[
 
 
 def _pictures(study: Any) -> Iterator[str]:
-    """Yield the panels of a study's picture, each readable by itself on a narrow screen."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
+    """Yield the picture of a study, or each of its parts, which scroll on a narrow screen."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of layout, issued when it was played
-        figure = study.plot()
-        canvas = FigureCanvasAgg(figure)
-        panels = [ax for ax in figure.axes if ax.get_visible()]
-        if any(_depends(ax) for ax in panels):
-            titles = [_axes_in_words(ax) for ax in panels if ax.get_label() != "<colorbar>"]
-            yield _picture(figure, "tight", f"{aim_of(study)}. {' '.join(titles)}", "")
-            return
-        keys = "".join(map(_keys, figure.legends))
-        labels = [text.get_text() for one in figure.legends for text in one.get_texts()]
-        for one in figure.legends:
-            one.set_visible(False)  # it stands below each panel
-        canvas.draw()  # type: ignore[no-untyped-call]
-        for ax in panels:
-            box: Any = ax.get_tightbbox()
-            inches = box.transformed(figure.dpi_scale_trans.inverted()).padded(MARGIN)
-            shown = f" For {'; '.join(labels)}." if labels else ""
-            yield _picture(figure, inches, f"{_axes_in_words(ax)}{shown}", keys)
-
-
-def _depends(ax: Axes) -> bool:
-    """Return whether a panel needs others beside it: a colour bar, or the labels of a column."""
-    return ax.get_label() == "<colorbar>" or len(ax.get_shared_x_axes().get_siblings(ax)) > 1
-
-
-def _axes_in_words(ax: Axes) -> str:
-    title = ax.get_title(loc="left") or ax.get_title()
-    axes = f"{ax.get_ylabel()} over {ax.get_xlabel()}".strip()
-    return " ".join(_sentence(" ".join(text.split())) for text in (title, axes) if text)
-
-
-def _picture(figure: Figure, box: Any, alt: str, keys: str) -> str:
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=DPI, bbox_inches=box)
-    data = png.getvalue()
-    pixels = int.from_bytes(data[16:20], "big")  # the width in the header of a PNG file
-    width = round(pixels / DPI * 96 * WIDER)
-    caption = f"<figcaption>{keys}</figcaption>" if keys else ""
-    return (
-        f'<figure><img alt="{escape(alt)}" width="{width}" '
-        f'src="data:image/png;base64,{base64.b64encode(data).decode()}">{caption}</figure>'
-    )
-
-
-def _keys(legend: Legend) -> str:
-    """Return a legend as HTML, which wraps on narrow screens."""
-    found = ""
-    for line, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
-        one: Any = line
-        dashes = DASHES.get(str(one.get_linestyle()), "none")
-        colour = escape(str(one.get_color()))
-        found += (
-            '<span class="key"><svg viewBox="0 0 26 9" aria-hidden="true">'
-            f'<line x1="0" y1="4.5" x2="26" y2="4.5" stroke="{colour}" stroke-width="1.8" '
-            f'stroke-dasharray="{dashes}"/><text x="13" y="7.7" font-size="9" '
-            f'text-anchor="middle" fill="{colour}">{MARKS.get(str(one.get_marker()), "")}</text>'
-            f"</svg>{escape(text.get_text())}</span>"
-        )
-    return found
+        draw: Any = study.plot
+        for part in getattr(study, "parts", [None]):
+            picture = draw(part) if part else draw()
+            label = 'class="wide" tabindex="0" role="region" aria-label="picture"'
+            yield f"<figure><div {label}>{picture.image(SHARPNESS)}</div></figure>"

@@ -104,6 +104,15 @@ def is_probability(name: str) -> bool:
     return name.rpartition(".")[2] in ("loss", "duplicates", "skip", "failure")
 
 
+def with_unresumed(label: str, share: float, most: bool = False) -> str:
+    """Return the label of a strategy with its unresumed share, if any (or the largest, `most`).
+
+    >>> with_unresumed("callback", 0.2), with_unresumed("polling", 0.0)
+    ('callback (20 % never resumed)', 'polling')
+    """
+    return f"{label} ({'up to ' * most}{percent(share)} never resumed)" if share > 0 else label
+
+
 def time_in_words(time: Duration) -> str:
     """Return a distribution with its parameters; of one that is not known, the mean."""
     details, mean = [type(time).__name__], time.mean
