@@ -38,7 +38,7 @@ from asyncsim.model.units import DAY, DAY_NAMES, percent, seconds_of_day
 from asyncsim.model.validation import with_own_tables
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 QUANTILES = {"median": 0.5, "95 %": 0.95}
 BEFORE = 6 * 3600.0  # completions this long before the start of a batch count to that night
@@ -226,7 +226,7 @@ class Check:
         """The rows whose figure of the log is outside its interval."""
         return self.table[~self.table["within"]]
 
-    def plot(self, size: str = "page") -> Figure:
+    def plot(self, size: str = "page") -> Picture:
         """Draw where each figure of the log lies in its interval.
 
         `size` is ``"page"`` or ``"slide"``.

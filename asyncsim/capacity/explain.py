@@ -35,6 +35,8 @@ class Explanation:
     ----------
     scenario, strategy
         What is explained; the label of the strategy.
+    strategies, replications, seed, confidence
+        As of a study without runs, for `asyncsim.report`.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Explanation:
         overloaded: list[str],
     ) -> None:
         self.scenario, self.strategy = scenario, strategy
+        self.strategies, self.replications, self.seed, self.confidence = [strategy], 0, 0, 1.0
         self._estimates = estimates
         self._overloaded = overloaded
 
@@ -86,6 +89,10 @@ class Explanation:
                 return one.value
         pairs = ", ".join(repr((one.part, one.what)) for one in self._estimates)
         raise scenario_error("part and what", f"must be one of {pairs}", (part, what))
+
+    def findings(self) -> list[str]:
+        """Return `sentences`: in a report they stand on the first page if nothing was played."""
+        return self.sentences
 
     @property
     def sentences(self) -> list[str]:

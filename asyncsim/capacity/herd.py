@@ -29,7 +29,7 @@ from asyncsim.model.units import DurationLike, number_text, one_of, percent, pos
 from asyncsim.model.validation import argument, with_own_tables
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 COLUMNS = ("replication", "system", "ended", "herd", "drained", "theory", "never", "others")
 
@@ -99,7 +99,7 @@ class HerdDrain(PlannerAnswer):
         several = f" ({self.system})" if len(self.scenario.systems) > 1 else ""
         return f"{self.scenario.name}{several}, {self.strategies[0]}"
 
-    def plot(self, size: str = "page") -> Figure:
+    def plot(self, size: str = "page") -> Picture:
         """Draw how long each herd took against its size, with the closed form.
 
         `size` is ``"page"`` or ``"slide"``.

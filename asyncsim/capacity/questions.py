@@ -44,10 +44,10 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Polling, Strategy
 from asyncsim.model.units import number_text, percent, text_of
 from asyncsim.model.validation import scenario_error
-from asyncsim.model.words import counted, field_in_words
+from asyncsim.model.words import counted, field_in_words, is_probability, with_unresumed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 NOT_FOUND: Found = (None, None, None)
 MET, NOT_MET, UNDECIDED, OVERLOADED = "met", "not met", "undecided", "overloaded"
@@ -177,7 +177,7 @@ class Capacity(PlannerAnswer):
             shown["never resumed"] = tried["unresumed_share"].map(percent)
         return shown.assign(strategy=tried["strategy"]) if len(self.strategies) > 1 else shown
 
-    def plot(self, size: str = "page") -> Figure:
+    def plot(self, size: str = "page") -> Picture:
         """Draw what was played near the answer, the target, and the answer with its interval.
 
         Around a least cost a band shows what is within 5 % of it. `size` is ``"page"`` or
@@ -189,14 +189,13 @@ class Capacity(PlannerAnswer):
         shares = self._tried.groupby("strategy", sort=False)["unresumed_share"].max()
         most: dict[Any, float] = shares.to_dict()
         lines = {
-            plots.with_unresumed(label, share, most=True): shown[shown["strategy"] == label]
+            with_unresumed(label, share, most=True): shown[shown["strategy"] == label]
             for label, share in most.items()
         }
         space, value = self._space, self._found[0]
         across = plots.Scale(field_in_words(self.field), space.scale, space.text)
-        across = (
-            across._replace(kind="share", written=None) if self.field.endswith(".loss") else across
-        )
+        if is_probability(self.field):
+            across = across._replace(kind="share", written=None)
         scales = across, metric_scale(self._metric, self._unit)
         off, endless = len(finite) - len(shown), len(self._tried) - len(finite)
         missing = [f"{off} further off"] * bool(off) + [f"{endless} infinite"] * bool(endless)
@@ -204,8 +203,9 @@ class Capacity(PlannerAnswer):
         words = "" if value is None else across.text(value)
         if self.field == WORKERS_FIELD and value is not None:
             words = counted(int(value), "worker", "workers")
-        asked = plots.Question(self._found, words, self._bound if limited else None, self._least)
-        title = f"{self.question}\n{self.text}{more}"
+        bound = self._bound if limited else None
+        asked = plots.Question(self._found, words, self.text, bound, self._least)
+        title = f"{self.question[:1].upper()}{self.question[1:]}{more}"
         return plots.answer(size, title, lines, scales, asked)
 
 

@@ -429,8 +429,10 @@ class Evaluations:
             if self.overload(x).certain or name != WORKERS:
                 backlog = ": a backlog grows, which a longer length shows"
             notes.append(
-                f"at {self.space.text(x)} {name} would need {number_text(100 * load.mean)} %{half} "
-                f"of the time there is, if all days are alike{backlog * (load.mean > 1)}"
+                f"with {field_in_words(self.space.field)} = {self.space.text(x)}, "
+                f"{name if name == WORKERS else repr(name)} would need "
+                f"{number_text(100 * load.mean)} %{half} of the time there is, if all days are "
+                f"alike{backlog * (load.mean > 1)}"
             )
         return list(dict.fromkeys(notes))
 

@@ -35,11 +35,12 @@ from asyncsim.model.strategies import (
     Polling,
     Strategy,
 )
+from asyncsim.model.units import percent
 from asyncsim.model.validation import scenario_error, with_own_tables
-from asyncsim.model.words import field_in_words
+from asyncsim.model.words import field_in_words, with_unresumed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 GRID = 7  # values of the whole range that are tried for changes of the better strategy
 USUAL: tuple[Strategy, ...] = (
@@ -260,9 +261,9 @@ class Frontier(PlannerAnswer):
     def _named(self) -> dict[str, str]:
         """Each strategy with the share of its waits that never resumed."""
         shares = zip(self.table["strategy"], self.table["unresumed_share"], strict=True)
-        return {label: plots.with_unresumed(label, share) for label, share in shares}
+        return {label: with_unresumed(label, share) for label, share in shares}
 
-    def plot(self, size: str = "page") -> Figure:
+    def plot(self, size: str = "page") -> Picture:
         """Draw the strategies as crosses of intervals, the frontier as a line of steps.
 
         `size` is ``"page"`` or ``"slide"``.
@@ -293,7 +294,7 @@ class Frontier(PlannerAnswer):
             for name, unit in zip(self.figures, self.units, strict=True)
         ]
         never = row["unresumed_share"]
-        return ", ".join([*parts, *[f"{plots.percent(never)} never resumed"] * (never > 0)])
+        return ", ".join([*parts, *[f"{percent(never)} never resumed"] * (never > 0)])
 
     def _interval(self, row: Mapping[Any, Any], name: str, unit: str) -> str:
         ends = row[name], row[f"{name}_low"], row[f"{name}_high"]
@@ -304,7 +305,7 @@ class Frontier(PlannerAnswer):
         table = self.table
         shown = table[["strategy"]].copy()
         if (table["unresumed_share"] > 0).any():
-            shown["never resumed"] = table["unresumed_share"].map(plots.percent)
+            shown["never resumed"] = table["unresumed_share"].map(percent)
         for name, unit in zip(self.figures, self.units, strict=True):
             rows = table.to_dict("records")
             shown[metric_in_words(name)] = [self._interval(row, name, unit) for row in rows]

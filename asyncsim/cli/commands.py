@@ -82,9 +82,24 @@ def _compare(arguments: argparse.Namespace) -> int:
         engine=arguments.engine,
         n_jobs=arguments.jobs,
     )
-    arguments.document.show(comparison, _played)
+    arguments.document.show(
+        comparison, lambda found: _played(found) | {"by_step": rows_of(found.by_step)}
+    )
     _save(comparison, arguments)
-    options.write_report(arguments, comparison)
+    answers = []
+    for strategy in strategies if arguments.target else ():
+        answers.append(
+            fewest_workers(
+                comparison.scenario,
+                strategy,
+                arguments.target,
+                seed=arguments.seed,
+                engine=arguments.engine,
+                n_jobs=arguments.jobs,
+            )
+        )
+        arguments.document.show(answers[-1], _of_answer)
+    options.write_report(arguments, [comparison, *answers])
     return 0
 
 
@@ -127,6 +142,8 @@ COMPARE = Command(
         "--within HALF-WIDTH": "the same in units of the metric, such as 5s or 0.5",
         "--figure NAME": f"metric for --precision and --within, see below (default: {FIGURE})",
         "--warm-up DURATION": "discard the beginning of every run, such as 6h",
+        "--target WORDS": "find as well the fewest workers of each strategy for a target such as "
+        "'p95_latency <= 60s'",
         "--save PNG": "save the picture",
         "--csv CSV": "save the whole table",
         **options.REPORT,
@@ -456,8 +473,11 @@ EXAMPLES = Command(
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    found = explain(scenario_of(arguments), parse_strategy(arguments.strategy))
+    strategy = parse_strategy(arguments.strategy)
+    ready_to_write(arguments, "--report")
+    found = explain(scenario_of(arguments), strategy)
     arguments.document.show(found, _of_explanation)
+    options.write_report(arguments, found)
     return 0
 
 
@@ -476,7 +496,7 @@ EXPLAIN = Command(
     _explain,
     "report what theory expects, and why, without a run",
     'example:nightly_ledger --strategy "polling 15min anchor=random"',
-    {**options.SCENARIO, **options.STRATEGY, **document.OPTION},
+    {**options.SCENARIO, **options.STRATEGY, **options.REPORT, **document.OPTION},
     options.DEFAULTS | {"strategy": "callback"},
     profiles=True,
 )

@@ -21,7 +21,8 @@ from asyncsim.model.calendar import Calendar
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Batch, Completions, Link, Service, Staff
 from asyncsim.model.systems import links_of
-from asyncsim.model.units import DAY, WEEK, day_numbers, text_of
+from asyncsim.model.units import DAY, WEEK, day_numbers
+from asyncsim.model.words import length_in_words
 
 WORKERS = "the workers"
 ROUNDING = 1e-9  # of a load
@@ -97,8 +98,8 @@ def length_matters(part: str, length: float) -> str:
     """Return what an overload means for the results of runs of a length."""
     name = part if part == WORKERS else f"{part!r}"
     return (
-        f"times that depend on {name} hold for {text_of(length)} of arrivals only: because of the "
-        "overload a longer run has longer ones"
+        f"times that depend on {name} hold for {length_in_words(length)} of arrivals only: because "
+        "of the overload a longer run has longer ones"
     )
 
 

@@ -119,8 +119,25 @@ def metric_in_words(name: str, lossy: bool = False) -> str:
         teen = number[-2:-1] == "1" and "." not in number
         ending = "th" if teen or "." in number else ENDINGS.get(number[-1], "th")
         words = f"{number}{ending} percentile of the latency"
-    of = plots.counted(name) if lossy else ""
+    of = averaged(name) if lossy else ""
     return f"{words} of {of}" if of else words
+
+
+def averaged(name: str) -> str:
+    """Return what a metric averages, if it excludes unresumed waits, or an empty text.
+
+    >>> averaged("p95_latency"), averaged("mean_cycle_time"), averaged("requests")
+    ('resumed waits', 'instances that are done', '')
+    """
+    if name == "mean_cycle_time":
+        return "instances that are done"
+    return "resumed waits" if name.endswith("latency") else ""
+
+
+def metric_scale(name: str, unit: str, lossy: bool = False) -> plots.Scale:
+    """Return the words of a metric and the kind of its values, for an axis of a picture."""
+    kind = "duration" if unit in SECONDS else "share" if is_share(name) else unit
+    return plots.Scale(metric_in_words(name, lossy), "number" if kind == "1" else kind)
 
 
 def measured(name: str, shown: str) -> str:
@@ -138,13 +155,7 @@ def is_number(name: str) -> bool:
     return name in COUNTED or (name.endswith("_per_wait") and name != "cost_per_wait")
 
 
-def metric_scale(name: str, unit: str, lossy: bool = False) -> plots.Scale:
-    """Return the words of a metric and the kind of its values, for an axis of a picture."""
-    kind = "duration" if unit in SECONDS else "share" if is_share(name) else unit
-    return plots.Scale(metric_in_words(name, lossy), "number" if kind == "1" else kind)
-
-
-def metric_text(name: str, value: float, unit: str) -> str:
+def metric_text(name: str, value: float, unit: str, digits: int = 4) -> str:
     """Return the value of a metric in human units; NaN is a dash.
 
     >>> metric_text("mean_latency", 450.0, "s"), metric_text("wasted_share", 0.971, "1")
@@ -153,11 +164,12 @@ def metric_text(name: str, value: float, unit: str) -> str:
     if not math.isfinite(value):
         return "–" if math.isnan(value) else "infinite"
     if unit in SECONDS:
-        return f"{'-' if value < 0 else ''}{text_of(abs(value))}" if value else "0 s"
+        return f"{'-' if value < 0 else ''}{text_of(abs(value), digits)}" if value else "0 s"
     if is_share(name):
-        return f"{number_text(100 * value)} %"
+        return f"{number_text(100 * value, digits)} %"
     unit = "job" if unit == "jobs" and value == 1 else unit
-    return number_text(value) if unit == "1" else f"{number_text(value)} {unit}"
+    text = number_text(value, digits)
+    return text if unit == "1" else f"{text} {unit}"
 
 
 def metrics_of(scenario: Scenario) -> dict[str, MetricInfo]:

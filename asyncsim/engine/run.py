@@ -30,7 +30,7 @@ from asyncsim.model.validation import cached_table
 from asyncsim.platform import can_compile
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 TIMELINE_COLUMNS = ["event", "start", "end", "text"]
 STEP_COLUMNS = ["instance", "activation", "step", "kind", "queued", "started", "ended", "outcome"]
@@ -319,7 +319,7 @@ class Run:
 
     def plot_timeline(
         self, serial_number: str, against: Strategy | None = None, size: str = "page"
-    ) -> Figure:
+    ) -> Picture:
         """Plot the life of one step under this strategy and another, one above the other.
 
         Both are played again with the same random numbers, which takes as long as two runs.

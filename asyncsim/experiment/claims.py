@@ -25,6 +25,7 @@ Paired = Callable[[str, str, str], Interval]
 ROUNDING = 1e-9  # of a difference between equal numbers
 MOST = 5  # sentences of a sweep beside those on losses
 PRICES = ("cost", "overhead_worker_time", "requests")  # the first that differs is reported
+DIGITS = 3  # of the numbers in sentences on a comparison
 SAME, ALMOST = 0.001, 0.01  # of the larger mean; a difference of less is shown as none
 INSTANT = 0.001  # up to `ALMOST`, if it is also shorter than this
 WORDS = {
@@ -149,7 +150,7 @@ def _earliest(ordered: Sequence[str], facts: Facts) -> Iterator[Claim | None]:
     if len(equal) > 1 and "requests" in facts.metrics:
         best = min(equal, key=lambda label: facts.of("requests", label).mean)
         equal.sort(key=lambda label: label != best)
-    least = partial(metric_text, "mean_latency", unit="s")
+    least = partial(metric_text, "mean_latency", unit="s", digits=DIGITS)
     last = _difference("mean_latency", best, ordered[-1], facts)
     if last is not None and last.kind == "less":
         one, other = (least(facts.of("mean_latency", x).mean) for x in (last.strategy, last.other))
@@ -170,7 +171,7 @@ def _earliest(ordered: Sequence[str], facts: Facts) -> Iterator[Claim | None]:
 
 def _equals(equal: Sequence[str], claim: Claim, facts: Facts) -> Claim:
     """Return that strategies resume equally early, and which of them sends fewest requests."""
-    late = metric_text("mean_latency", facts.of("mean_latency", equal[0]).mean, "s")
+    late = metric_text("mean_latency", facts.of("mean_latency", equal[0]).mean, "s", DIGITS)
     words = f"{_all(equal)} resume equally early, {late} after completion on average"
     if "requests" in facts.metrics:
         sent = [facts.of("requests", label).mean for label in equal]
@@ -186,7 +187,7 @@ def _by_step(claim: Claim, facts: Facts) -> Claim | None:
     if len(known) < 2:
         return None
     ordered = sorted(known, key=lambda step: -abs(known[step].mean))
-    text = partial(metric_text, "mean_latency", unit="s")
+    text = partial(metric_text, "mean_latency", unit="s", digits=DIGITS)
     first, *_, last = [f"by {known[step].in_words(text)} at '{step}'" for step in ordered]
     words = f"the mean latency under '{claim.other}' is above that under '{claim.strategy}' "
     words += f"{first} and {last}" if len(known) == 2 else f"most {first}, and least {last}"
@@ -226,7 +227,7 @@ def _difference(metric: str, one: str, other: str, facts: Facts) -> Claim | None
 
     def words(value: float) -> str:
         unit = facts.unit if metric == "cost" else METRICS[metric].unit
-        return metric_text(metric, value / daily, unit)
+        return metric_text(metric, value / daily, unit, DIGITS)
 
     names = {"one": f"'{one}'", "other": f"'{other}'"}
     most = max(abs(facts.of(metric, label).mean) for label in (one, other))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ from asyncsim.model.units import DAY, DurationLike, count, percent, text_of
 from asyncsim.model.validation import argument, cached_table, choice, scenario_error
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 FIGURE = "mean_latency"  # whose precision is asked for by default
 SHOWN = (
@@ -66,7 +66,6 @@ SHOWN = (
 )  # the metrics of the short table; all of them are in `Comparison.table`
 IF_ANY = ("unresumed_share", "timed_out", "failed")  # shown only where some strategy has any
 THEORY_POINTS = 60  # intervals of a line of closed forms
-PARTS = ("latency", "overhead", "open waits")  # of the picture
 PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time", "cost")  # with differences
 
 
@@ -83,6 +82,8 @@ class Comparison:
     warm_up: float
     _summaries: Mapping[str, Sequence[RunSummary]]
     _first: Mapping[str, Run]
+    parts: ClassVar = ("latency", "overhead", "open waits")
+    """Parts of the picture, in their order."""
 
     @property
     def replications(self) -> int:
@@ -128,6 +129,16 @@ class Comparison:
                 if not math.isnan(load.mean):
                     found.setdefault(part, {})[label] = load
         return found
+
+    @property
+    def loses_none(self) -> list[str]:
+        """Strategies that send callbacks of which none is lost."""
+        return [label for label, run in self._first.items() if _loses_none(run.strategy)]
+
+    @property
+    def strategies_in_words(self) -> dict[str, str]:
+        """What each strategy does, by its label."""
+        return {label: run.strategy.in_words for label, run in self._first.items()}
 
     @property
     def loads(self) -> pd.DataFrame:
@@ -246,7 +257,7 @@ class Comparison:
             days if days >= 1 else 0.0,
             self._loads,
             {step: partial(at, step) for step, _, _ in self._steps},
-            [label for label, run in self._first.items() if _loses_none(run.strategy)],
+            self.loses_none,
         )
         return claims(facts) if self.replications > 1 else list(overloads(facts))
 
@@ -345,7 +356,7 @@ class Comparison:
         unit = self._metrics[name].unit  # those of durations stand with the numbers
         return metric_in_words(name, lossy) + ("" if unit in ("1", *SECONDS) else f" [{unit}]")
 
-    def plot(self, *parts: str, size: str = "page") -> Figure:
+    def plot(self, *parts: str, size: str = "page") -> Picture:
         """Draw the comparison, or parts of it.
 
         Parameters
@@ -356,7 +367,7 @@ class Comparison:
         size
             ``"page"`` (850 pixels wide) or ``"slide"`` (16:9, with larger type).
         """
-        asked = {choice("parts", one, PARTS) for one in parts} or PARTS
+        asked = {choice("parts", one, self.parts) for one in parts} or self.parts
         found = plots.Compared(
             {label: self.latencies(label) for label in self.strategies},
             {label: waits.armed for label, waits in self._waits.items()},
@@ -365,7 +376,7 @@ class Comparison:
             {label: run.open_waits for label, run in self._first.items()},
         )
         title = f"{self.scenario.name}, {self._times}"
-        return plots.comparison(size, title, found, [part for part in PARTS if part in asked])
+        return plots.comparison(size, title, found, [part for part in self.parts if part in asked])
 
     @property
     def _theory(self) -> dict[str, pd.DataFrame]:
@@ -451,7 +462,9 @@ class Comparison:
         ]
         steps = self._steps_in_words
         body = findings_html(findings) + metrics_html(self.strategies, rows)
-        body += cells_html(list(steps.columns), steps.to_numpy().tolist()) if len(steps) else ""
+        if len(steps):
+            body += "<p><b>By step</b></p>"
+            body += cells_html(list(steps.columns), steps.to_numpy().tolist())
         return result_html(self.scenario.name, body, note, self.notes)
 
 

@@ -50,9 +50,10 @@ from asyncsim.model.units import (
     positive_duration,
 )
 from asyncsim.model.validation import argument, scenario_error
+from asyncsim.model.words import with_unresumed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 FEWEST = 5  # replications that a target needs at least (the paper begins with 3)
 LOOK_AHEAD = 5  # further replications that must confirm it, as the paper recommends
@@ -279,13 +280,13 @@ class NeededReplications:
         rows["high"] = rows["mean"] + rows["half_width"]
         return rows[["strategy", "n", "value", "mean", "low", "high", "share"]]
 
-    def plot(self, size: str = "page") -> Figure:
+    def plot(self, size: str = "page") -> Picture:
         """Draw mean and interval over the number of replications, and where it was reached.
 
         `size` is ``"page"`` or ``"slide"``.
         """
         tables = {
-            plots.with_unresumed(str(label), self._shares[str(label)]): (
+            with_unresumed(str(label), self._shares[str(label)]): (
                 table, self.numbers[str(label)]
             )
             for label, table in self.table.groupby("strategy", sort=False)

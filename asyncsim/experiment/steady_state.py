@@ -27,6 +27,7 @@ from asyncsim import plots
 from asyncsim.engine.loads import Asked
 from asyncsim.engine.metrics import (
     MetricInfo,
+    averaged,
     is_number,
     measured,
     metric_in_words,
@@ -59,7 +60,7 @@ from asyncsim.model.units import DAY, DurationLike, InvalidValue, count, from_ze
 from asyncsim.model.validation import argument, choice, scenario_error, with_own_tables
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 WIDEST_BIN = 60.0
 BATCH = 5  # observations per batch: the five of MSER-5
@@ -125,7 +126,7 @@ class SteadyState:
         """Whether there are no doubts."""
         return not self.doubts
 
-    def plot(self, window: int | None = None, size: str = "page") -> Figure:
+    def plot(self, window: int | None = None, size: str = "page") -> Picture:
         """Draw the cycles, Welch's moving average of 2·window + 1, the warm-up and the estimate.
 
         `size` is ``"page"`` or ``"slide"``.
@@ -148,7 +149,7 @@ class SteadyState:
         never = f"; {self._unresumed}" if self._unresumed else ""
         unit = "1" if is_number(self.figure) else self.unit
         shown = self.estimate.in_words(partial(metric_text, self.figure, unit=unit))
-        of = f" of {plots.counted(self.figure)}" if self._unresumed and self.unit == "s" else ""
+        of = f" of {averaged(self.figure)}" if self._unresumed and self.unit == "s" else ""
         words = measured(self.figure, shown).replace(" is ", f"{of} is ", 1)
         found = (
             f"In the long run {words}{never}; {percent(self.confidence)} interval by {self.method} "

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import textwrap
 from collections import defaultdict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from contextlib import closing, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,14 +62,17 @@ from asyncsim.model.html import findings_html, result_html
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.model.units import count, percent, text_of
+from asyncsim.model.units import count, percent
 from asyncsim.model.validation import argument, cached_table, scenario_error
-from asyncsim.model.words import field_in_words, is_probability
+from asyncsim.model.words import (
+    field_in_words,
+    is_probability,
+    length_in_words,
+    with_unresumed,
+)
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from asyncsim.plots.style import Scale
+    from asyncsim.plots.style import Picture, Scale
 
 RUNS = 32  # of a task: even short ones take longer than handing a task to Dask (2 ms)
 ROWS_SHOWN = 40  # points in the table of a notebook
@@ -144,7 +147,7 @@ class Sweep:
     def notes(self) -> list[str]:
         """Warnings: points with overload, or where waits were still open when runs stopped."""
         limits = [
-            f"times at points with an overload hold for {text_of(self.scenario.length)} of "
+            f"times at points with an overload hold for {length_in_words(self.scenario.length)} of "
             "arrivals only: a longer run has longer ones"
         ] * bool(self._overloads)
         return [*self.open_notes, *limits]
@@ -168,42 +171,43 @@ class Sweep:
         check_metric(figure, self._priced)
         return self.table[self.table["figure"] == figure].reset_index(drop=True)
 
-    def _with_shares(self, figure: str) -> tuple[pd.DataFrame, str]:
-        """Return the rows of a metric with the share ``unresumed``, and its name in words."""
+    def _with_shares(self, figure: str) -> tuple[pd.DataFrame, bool]:
+        """Return the rows of a metric with the share ``unresumed``, and whether there is any."""
         table = self.of(figure).assign(unresumed=self.of("unresumed_share")["mean"])
-        lossy = bool((table["unresumed"] > 0).any())
-        return table, plots.heading(figure, str(table["unit"].iloc[0]), lossy)
+        return table, bool((table["unresumed"] > 0).any())
 
-    def plot(self, figure: str = "mean_latency", size: str = "page") -> Figure:
+    def plot(self, figure: str = "mean_latency", size: str = "page") -> Picture:
         """Draw a metric: lines over one swept field, a heat map per strategy over two.
 
         A sample, or a grid of more fields, is drawn as points, side by side over each field. `size`
         is ``"page"`` or ``"slide"``.
         """
-        table, _ = self._with_shares(figure)
-        lossy = bool((table["unresumed"] > 0).any())
+        table, lossy = self._with_shares(figure)
         scale = metric_scale(figure, str(table["unit"].iloc[0]), lossy)
-        places = {name: _places(table[name].tolist()) for name in self.names}
+        places, across = {}, {}
+        for name in self.names:
+            kind = {"time": name in self._times, "share": is_probability(name)}
+            places[name] = _places(table[name].tolist(), partial(_shown, **kind))
+            across[name] = _scale(field_in_words(name), table[name].iloc[0], **kind)
         title = f"{self.scenario.name}, {self._note}"
         if len(self.names) == 2 and not self._sampled:
             return self._maps(size, title, table, scale, places)
         shares = table.groupby("strategy")["unresumed"].agg(["max", "nunique"])
         texts = {
-            label: plots.with_unresumed(label, most, different > 1)
+            label: with_unresumed(label, most, different > 1)
             for label, most, different in shares.itertuples()
         }
         panels = []
         for name, place in places.items():
             placed = table.assign(x=[place[repr(value)][0] for value in table[name]])
             lines = {texts[s]: placed[placed["strategy"] == s] for s in self.strategies}
-            scale_of_field = _scale(field_in_words(name), table[name].tolist())
             ticks = {} if self._sampled else dict(place.values())
-            panels.append(plots.Panel(scale_of_field, lines, ticks))
+            panels.append(plots.Panel(across[name], lines, ticks))
         return plots.metric_over_fields(size, title, panels, scale, len(self.names) == 1)
 
     def _maps(
         self, size: str, title: str, table: pd.DataFrame, scale: Scale, places: dict[str, Places]
-    ) -> Figure:
+    ) -> Picture:
         texts: dict[str, list[str]] = {}
         for axis, (name, place) in zip("xy", places.items(), strict=True):
             order = sorted(place.values())
@@ -306,23 +310,21 @@ class Sweep:
 
     def _short(self, metric: str = "mean_latency") -> tuple[pd.DataFrame, str]:
         """Return a metric ± half-width and the share never resumed, by point and strategy."""
-        table, _ = self._with_shares(metric)
+        table, lossy = self._with_shares(metric)
         unit = str(table["unit"].iloc[0])
         rows = []
         for point in self._points[:ROWS_SHOWN]:
             part = table.loc[table["point"] == point.number, ["mean", "high", "n", "unresumed"]]
             texts = [
                 point.error
-                or plots.with_unresumed(
-                    Interval(mean, high - mean, n).of_metric(metric, unit), never
-                )
+                or with_unresumed(Interval(mean, high - mean, n).of_metric(metric, unit), never)
                 for mean, high, n, never in part.itertuples(index=False)
             ]
             name, load = self._overloads.get(point.number, ("", 0.0))
             marks = [f"{name} {percent(load)}" if name else ""] * bool(self._overloads)
             rows.append([*self._values(point), *texts, *marks])
         columns = [*self._fields, *self.strategies, *["overload"] * bool(self._overloads)]
-        words = metric_in_words(metric, bool((table["unresumed"] > 0).any()))
+        words = metric_in_words(metric, lossy)
         return pd.DataFrame(rows, columns=columns), words
 
     def text(self, metric: str = "mean_latency") -> str:
@@ -355,7 +357,7 @@ class Sweep:
 Places = dict[str, tuple[float, str]]  # of values, by their repr: axis position and text
 
 
-def _places(values: Sequence[Any]) -> Places:
+def _places(values: Sequence[Any], text_of: Callable[[Any], str]) -> Places:
     """Place values on an axis: numbers to scale, others equidistant."""
     different = {repr(value): value for value in values}
     readings = [scaled_value(value) for value in different.values()]
@@ -363,18 +365,18 @@ def _places(values: Sequence[Any]) -> Places:
     to_scale = "" not in scales and (len(scales) == 1 or scales <= {"number", "whole number"})
     places = {}
     for k, ((key, value), found) in enumerate(zip(different.items(), readings, strict=True)):
-        text = text_of(found.number) if found and found.scale == "duration" else str(value)
-        if " " in str(value):  # whole objects may be swept, too
+        text = text_of(value)
+        if found is None and " " in text:  # whole objects may be swept, too
             text = textwrap.fill(textwrap.shorten(text, 60, placeholder=" …"), 22)
         places[key] = found.number if found and to_scale else float(k), text
     return places
 
 
-def _scale(words: str, values: Sequence[Any]) -> Scale:
+def _scale(words: str, value: Any, time: bool, share: bool) -> Scale:
     """Return the scale of the axis of a field."""
-    found = scaled_value(values[0])
-    if found is None:
-        return plots.Scale(words)
+    found = scaled_value(value)
+    if found is None or time or share:
+        return plots.Scale(words, "duration" if time else "share" if share else "number")
     kind, _, unit = found.scale.partition("/")
     kind = {"clock time": "clock", "rate": f"/{unit}"}.get(kind, kind)
     return plots.Scale(words, kind)

@@ -84,6 +84,15 @@ def is_probability(name: str) -> bool:
     return name.rpartition(".")[2] in ("loss", "duplicates", "skip", "failure")
 
 
+def with_unresumed(label: str, share: float, most: bool = False) -> str:
+    """Return the label of a strategy with its unresumed share, if any (or the largest, `most`).
+
+    >>> with_unresumed("callback", 0.2), with_unresumed("polling", 0.0)
+    ('callback (20 % never resumed)', 'polling')
+    """
+    return f"{label} ({'up to ' * most}{percent(share)} never resumed)" if share > 0 else label
+
+
 def time_in_words(time: distributions.Duration) -> str:
     """Return a distribution with its parameters; of one that is not known, the mean."""
     details, mean = [type(time).__name__], time.mean
@@ -249,12 +258,20 @@ def policy_in_words(policy: FinishPolicy) -> str:
     return ", ".join(f"{kind} {answer}" for kind, answer in answers.items())
 
 
+def length_in_words(length: float) -> str:
+    """Return a length, of whole days as their number.
+
+    >>> length_in_words(432_000.0), length_in_words(5_400.0)
+    ('5 days', '1.5 h')
+    """
+    whole = length >= DAY and not length % DAY
+    return counted(int(length / DAY), "day", "days") if whole else text_of(length)
+
+
 def period_in_words(start: date, length: float, zone: str | None) -> str:
     """Return when instances arrive, by the calendar."""
     clock = f"by the clock of {zone}" if zone else "without daylight saving"
-    whole = length >= DAY and not length % DAY
-    span = counted(int(length / DAY), "day", "days") if whole else text_of(length)
-    return f"arrivals for {span} from midnight of {start:%A}, {start}, {clock}"
+    return f"arrivals for {length_in_words(length)} from midnight of {start:%A}, {start}, {clock}"
 
 
 # --- process --------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from matplotlib.colors import LogNorm, Normalize
 from numpy.typing import ArrayLike
 
 from asyncsim.model.units import percent, scale_of
+from asyncsim.model.words import with_unresumed
 from asyncsim.plots.labels import at_ends, beside, note
 from asyncsim.plots.style import (
     BLUE,
@@ -27,7 +28,6 @@ from asyncsim.plots.style import (
     picture,
     stretch,
     thin,
-    with_unresumed,
 )
 
 MOST_TICKS = 8
@@ -163,8 +163,8 @@ class Question(NamedTuple):
     ----------
     found
         The answer with the ends of its interval.
-    answer
-        The answer in words.
+    answer, sentence
+        The answer in words, and in a sentence for the alt text.
     bound
         The bound of the target, None without one.
     least
@@ -173,6 +173,7 @@ class Question(NamedTuple):
 
     found: Answer
     answer: str
+    sentence: str
     bound: float | None
     least: bool
 
@@ -211,12 +212,21 @@ def answer(
         ends[f"target: {upwards.text(asked.bound)}"] = asked.bound, ORANGE
     human(ax.xaxis, across)
     human(ax.yaxis, upwards)
-    if asked.least and len(lines) == 1:
-        ends.clear()
-    at_ends(ax, ends)
+    if asked.least:  # the ends of the curve are out of sight
+        beside(
+            ax, {label: (points_of(lines[label]), colour) for label, (_, colour) in ends.items()}
+        )
+    else:
+        at_ends(ax, ends)
     goal = f" Target: {upwards.text(asked.bound)}." if asked.bound is not None else ""
     spans = _spans(lines, upwards)
-    return f"{title}. {upwards.words} over {across.words}. {spans}.{goal}{flat and f' {flat}.'}"
+    drawn_is = f"{upwards.words} over {across.words}. {spans}.{goal}{flat and f' {flat}.'}"
+    return f"{title}. {asked.sentence} {drawn_is}"
+
+
+def points_of(table: pd.DataFrame) -> Floats:
+    """Return the points of a line."""
+    return table[["x", "mean"]].to_numpy(dtype=float)
 
 
 def _flat(ax: Axes, table: pd.DataFrame, scale: Scale) -> str:

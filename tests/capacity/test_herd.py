@@ -106,9 +106,9 @@ def test_callbacks_that_a_limit_turns_away_for_good_never_resume():
     assert repr(found).startswith(sentence)
     assert f'<p class="findings">{sentence}</p>' in found._repr_html_()
     assert (found.per_size["never"] == found.per_size["herd"] - 30).all()
-    legend = found.plot().axes[0].get_legend()
+    labels = found.plot().axes[0].get_legend_handles_labels()[1]
     share = found.herds["never"].sum() / found.herds["herd"].sum()
-    assert f"({100 * share:.3g} % never resumed)" in legend.get_texts()[-1].get_text()
+    assert f"({100 * share:.3g} % never resumed)" in labels[-1]
 
 
 def test_a_herd_of_which_nothing_resumes_has_no_time_to_drain():

@@ -93,7 +93,7 @@ def test_one_unlucky_run_does_not_decide_that_a_strategy_is_beaten():
 
 @pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
 def test_the_share_never_resumed_stands_beside_a_strategy():
-    """In the sentence, the table, its HTML and the legend, though no figure counts lost waits."""
+    """In the sentence, the table, its HTML and the picture, though no figure counts lost waits."""
     result = found(
         [sim.Callback(loss=0.3), sim.Polling("5min")], ("requests", "database_operations")
     )
@@ -103,7 +103,7 @@ def test_the_share_never_resumed_stands_beside_a_strategy():
     never = f"{100 * share.iloc[0]:.3g} % never resumed)"
     assert never in result.findings()[0]
     assert ">never resumed</th>" in result._repr_html_()
-    texts = [text.get_text() for text in result.plot().figure.legends[0].get_texts()]
+    texts = result.plot().axes[0].get_legend_handles_labels()[1]
     assert texts == [f"callback, 30 % lost ({never}", "polling 5 min"]
     sound = found([sim.Polling("5min")], ("requests", "database_operations"))
     assert "never" not in sound._repr_html_()

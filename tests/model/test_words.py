@@ -8,7 +8,7 @@ from hypothesis import given
 from scenarios import strategies
 
 import asyncsim as sim
-from asyncsim.experiment.report import in_words
+from asyncsim.experiment.checklist import in_words
 from asyncsim.model.distributions import DISTRIBUTIONS
 from asyncsim.model.examples import example_files
 from asyncsim.model.specifications import Kind, StrategySpecification
