@@ -1,13 +1,12 @@
 """How many instances come to each step: expected visits, and waits that are armed.
 
 Where a time-out, a refusal or a strategy without specification decides, the numbers need a run:
-`Flow.doubt` names the reason, and `Flow.sure` the steps that come before it.
+`Flow.doubt` is the reason, and `Flow.sure` the steps that come before it.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 
 from attrs import field, mutable
 
@@ -24,24 +23,37 @@ class Flow:
 
     Attributes
     ----------
-    visits, armed
-        By name of the step.
+    resumed
+        Share of the waits that resume, if their system completes them.
+    most
+        Items per instance that a system completes at most, if one step alone calls it.
+    stuck
+        Overloaded systems of which it is not known how much of each step they complete.
+    late, gives_up
+        Steps that may time out; whether a wait may be given up after its last check.
     doubt
         Why the numbers are not known, if they are not.
+    visits, armed
+        By name of the step.
+    sure, open
+        Steps before any doubt: their visits are exact. Steps with waits that never resume.
     """
 
-    resumed: dict[str, float]
-    """Share of the waits of each step that resume; NaN if it is not known."""
-    gives_up: bool = False
-    """Whether a wait may be given up after its last check."""
+    resumed: float
+    most: Mapping[str, float]
+    stuck: Collection[str]
+    late: Collection[str]
+    gives_up: bool
     doubt: str = ""
     visits: dict[str, float] = field(factory=dict)
     armed: dict[str, float] = field(factory=dict)
     sure: set[str] = field(factory=set)
-    """Steps before any doubt: their visits are exact."""
+    open: set[str] = field(factory=set)
 
-    def through(self, elements: Sequence[Element], reach: float) -> float:
+    def through(self, elements: Path, reach: float) -> float:
         """Add elements reached with a probability; return that with which they are left."""
+        if isinstance(elements, str):
+            return reach if elements == "continue" else 0.0
         for element in elements:
             reach = self._element(element, reach)
         return reach
@@ -57,7 +69,7 @@ class Flow:
                 ways = element.branches
                 return sum(self.through(one.steps, reach * one.probability) for one in ways)
             case Parallel():
-                if reach and may_fail(element, self.gives_up):
+                if reach and may_fail(element, self.late, self.gives_up):
                     self.doubt = f"a branch of {element.name!r} may fail and end the others"
                 on = reach
                 for branch in element.branches:
@@ -67,11 +79,6 @@ class Flow:
         self.doubt = f"{type(element).__name__} is not known"
         return reach
 
-    def _path(self, path: Path, reach: float) -> float:
-        if isinstance(path, str):
-            return reach if path == "continue" else 0.0
-        return self.through(path, reach)
-
     def _visit(self, name: str, reach: float) -> None:
         self.visits[name] = reach
         if not self.doubt:
@@ -79,31 +86,34 @@ class Flow:
 
     def _call(self, step: AsyncStep, reach: float) -> float:
         self._visit(step.name, reach)
-        response = step.response
-        armed = self.through(step.on_accepted, reach * response.accepted)
+        response, items = step.response, reach * step.response.accepted
+        armed = self.through(step.on_accepted, items)
         self.armed[step.name] = armed
-        if step.timeout is not None and armed:
+        if step.name in self.late and armed:
             self.doubt = f"{step.name!r} may time out"
         elif self.gives_up and armed:
             self.doubt = self.doubt or f"{step.name!r} may be given up"
-        self._path(step.on_timeout, 0.0)  # without one, none come to its steps
-        if math.isnan(self.resumed[step.name]) and armed:
-            self.doubt = f"{step.system} is overloaded: how much of each step passes is not known"
+        self.through(step.on_timeout, 0.0)  # without a time-out, none come to its steps
+        if step.system in self.stuck and armed:
+            self.doubt = f"{step.system!r} is overloaded: how much of each step passes is not known"
             armed = 0.0
-        on = armed * self.resumed[step.name] if armed else 0.0
-        on += self._path(step.on_done, reach * response.done)
-        return on + self._path(step.on_rejected, reach * response.rejected)
+        if step.system in self.most and items > self.most[step.system]:
+            armed *= self.most[step.system] / items
+        self.open |= {step.name} if armed * self.resumed < self.armed[step.name] else set()
+        on = armed * self.resumed
+        on += self.through(step.on_done, reach * response.done)
+        return on + self.through(step.on_rejected, reach * response.rejected)
 
 
-def may_fail(element: Element, given_up: bool) -> bool:
+def may_fail(element: Element, late: Collection[str], gives_up: bool) -> bool:
     """Return whether an element, or one within it, may end its instance as failed."""
-    if any(may_fail(part, given_up) for part in element.within()):
+    if any(may_fail(part, late, gives_up) for part in element.within()):
         return True
     if not isinstance(element, AsyncStep):
         return False
-    late = given_up or element.timeout is not None
-    ways = [(element.response.done, element.on_done), (late, element.on_timeout)]
-    ways += [(element.response.rejected, element.on_rejected)]
+    response, over = element.response, gives_up or element.name in late
+    ways = [(response.done, element.on_done), (response.rejected, element.on_rejected)]
+    ways.append((over, element.on_timeout))
     return any(chance and path == "fail" for chance, path in ways)
 
 
@@ -114,44 +124,33 @@ def gives_up(strategy: Strategy) -> bool:
     return found is None or (schedule is not None and schedule.limit is not None)
 
 
-def interrupted(scenario: Scenario, given_up: bool) -> set[str]:
+def interrupted(scenario: Scenario, late: Collection[str], gives_up: bool) -> set[str]:
     """Return the waits that a failure in another branch may cancel."""
-    found: set[str] = set()
-    for parallel in scenario.process.of_type(Parallel):
-        if may_fail(parallel, given_up):
-            calls = [part for part in parallel.parts() if isinstance(part, AsyncStep)]
-            found.update(call.name for call in calls)
-    return found
+    failing = [p for p in scenario.process.of_type(Parallel) if may_fail(p, late, gives_up)]
+    return {part.name for one in failing for part in one.parts() if isinstance(part, AsyncStep)}
 
 
-def flow_of(scenario: Scenario, strategy: Strategy, served: dict[str, float]) -> Flow:
-    """Return the flow of a scenario.
-
-    Parameters
-    ----------
-    scenario, strategy
-        What is explained.
-    served
-        Share of the requests that an overloaded system completes, by its name; NaN if that is not
-        known.
-    """
-    resumed, doubt = resumed_share(scenario, strategy)
-    calls = scenario.process.of_type(AsyncStep)
-    limited = gives_up(strategy)
-    flow = Flow({call.name: resumed * served.get(call.system, 1.0) for call in calls}, limited)
+def flow_of(
+    scenario: Scenario,
+    strategy: Strategy,
+    late: Collection[str] = (),
+    most: Mapping[str, float] | None = None,
+    stuck: Collection[str] = (),
+) -> Flow:
+    """Return the flow of a scenario; see `Flow` for the arguments."""
+    resumed, doubt = _resumed_share(scenario, strategy)
+    flow = Flow(resumed, most or {}, stuck, late, gives_up(strategy))
     flow.through(scenario.process.steps, 1.0)
-    doubt = doubt or early_callbacks(scenario, strategy)
-    if doubt and any(flow.armed.values()):
-        first = Flow(
-            dict.fromkeys(flow.resumed, 0.0), limited
-        )  # nothing is known of what follows a wait
+    doubt = doubt or _early_callbacks(scenario, strategy)
+    if doubt and any(flow.armed.values()):  # nothing is known of what follows a wait
+        first = Flow(0.0, {}, (), late, flow.gives_up)
         first.through(scenario.process.steps, 1.0)
         flow.sure = {name for name in flow.sure if first.visits[name] == flow.visits[name]}
-        flow.doubt = doubt or flow.doubt
+        flow.doubt = doubt
     return flow
 
 
-def resumed_share(scenario: Scenario, strategy: Strategy) -> tuple[float, str]:
+def _resumed_share(scenario: Scenario, strategy: Strategy) -> tuple[float, str]:
     """Return the share of waits that resume, and why it is not known."""
     found = known_specification(strategy)
     if found is None:
@@ -168,7 +167,7 @@ def resumed_share(scenario: Scenario, strategy: Strategy) -> tuple[float, str]:
     return 1.0, ""
 
 
-def early_callbacks(scenario: Scenario, strategy: Strategy) -> str:
+def _early_callbacks(scenario: Scenario, strategy: Strategy) -> str:
     """Return why callbacks may come before their wait is armed, and be lost."""
     policy, found = scenario.server.policy, known_specification(strategy)
     kept = policy.early == "buffer" and policy.buffer_for is None
