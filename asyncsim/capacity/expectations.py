@@ -18,6 +18,7 @@ from asyncsim.capacity.noticing import (
     NEGLIGIBLE,
     TOO_SHORT,
     Noticing,
+    open_seconds,
     queueing,
     rate_day_and_night,
     settles,
@@ -39,24 +40,21 @@ from asyncsim.model.arrivals import (
     Poisson,
     Regular,
     UniformArrivals,
-    WeeklyPoisson,
 )
-from asyncsim.model.calendar import Days, Hours, starting_pattern
+from asyncsim.model.calendar import starting_pattern
 from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.process import AsyncStep, Element, Parallel, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Batch, Service
 from asyncsim.model.strategies import Strategy
 from asyncsim.model.systems import links_of
-from asyncsim.model.units import HOUR, WEEK
+from asyncsim.model.units import WEEK
 
 LOAD = "load"
 MOST_NUMBERS = 10_000
 """Of items of a run, in a sum over them."""
 ROUNDING = 1e-9
 """Of a load."""
-A_YEAR = 52 * WEEK
-"""Days that are open are counted over this time at most."""
 
 Found = tuple[float, str, str] | str
 """A value with the name of its formula and its condition; or why there is none."""
@@ -113,8 +111,6 @@ class Expectations:
             scenario = evolve(scenario, arrivals=ArrivalTimes([0.0]))
         self.scenario, self.strategy, self.server = scenario, strategy, scenario.server
         self.calls = scenario.process.of_type(AsyncStep)
-        parts = scenario.process.parts()
-        self.parts = [part for part in parts if isinstance(part, Step | AsyncStep)]
         of_run = number or _of_run(scenario)
         self.per_week = instances_of_a_week(scenario, of_run)
         self.noticing = Noticing(scenario, strategy, of_run)
@@ -127,7 +123,7 @@ class Expectations:
 
     def _flow(self) -> Flow:
         """Return the flow, in which overloaded systems pass on what they can."""
-        asking, late = self.noticing.asked_by, self.noticing.late
+        asking = self.noticing.asked_by
         several = [name for name in asking if len(asking[name]) > 1]  # in order of their calls
         most = {
             name: one / self.per_week
@@ -136,7 +132,7 @@ class Expectations:
         }
         stuck: list[str] = []
         while True:
-            self.flow = flow_of(self.scenario, self.strategy, late, most, stuck)
+            self.flow = flow_of(self.noticing, most, stuck)
             full = (n for n in several if n not in stuck and self._system_load(n).value > 1)
             if (name := next(full, None)) is None:
                 return self.flow
@@ -162,7 +158,7 @@ class Expectations:
     def _worker_load(self) -> Estimate:
         flow, doubt = self.flow, self.flow.doubt
         full = any(one.value > 1 for one in self.loads.values())
-        steps = [part for part in self.parts if part.name in flow.sure]
+        steps = [part for part in self.noticing.parts if part.name in flow.sure]
         work = sum(flow.visits[part.name] * work_of(part).mean for part in steps)
         for call in self.calls:
             armed = flow.armed[call.name]
@@ -196,7 +192,7 @@ class Expectations:
     @cached_property
     def _jobs(self) -> list[tuple[float, Duration]]:
         """The jobs of an instance that take worker time: how many of each, and their time."""
-        return self._jobs_in(self.parts)
+        return self._jobs_in(self.noticing.parts)
 
     def _jobs_in(self, elements: Iterable[Element]) -> list[tuple[float, Duration]]:
         flow, found = self.flow, []
@@ -254,7 +250,7 @@ class Expectations:
     @cached_property
     def _wait(self) -> tuple[float, str]:
         """About how long a job waits for a worker, or why it is not known."""
-        rate, workers = self._peak_rate, self.server.workers
+        rate, workers = self.noticing.peak_rate, self.server.workers
         if rate is None:
             return math.nan, "instances may arrive together"
         if self.scenario.process.of_type(Parallel):
@@ -283,19 +279,6 @@ class Expectations:
             return math.nan, "the workers are overloaded at the peak"
         return theory.mmc_wait(workers, first) * second / (2 * first) if first else 0.0, ""
 
-    @cached_property
-    def _peak_rate(self) -> float | None:
-        """The largest rate of arrivals per second; None if they may come together."""
-        match self.scenario.arrivals:
-            case Poisson(size=1) as arrivals:
-                return arrivals.per_open_second
-            case WeeklyPoisson(rates=rates, volume=volume, size=1):
-                return max(map(max, rates)) * volume / HOUR
-            case UniformArrivals(count=count) as arrivals:
-                seconds = _open_seconds(self.scenario, arrivals)
-                return count / seconds if seconds else None
-        return None
-
     def _disturbed(self, call: AsyncStep) -> str:
         """Return why the number of checks is not known, such as a queue that delays them."""
         notice, work = self.noticing.of[call.name], self.noticing.work(call)
@@ -321,7 +304,7 @@ class Expectations:
             return load.why
         if load.value > 1:
             return "it is overloaded"
-        if not takes_all(evolve(batch, cut_off=None)) or batch.holidays:
+        if not takes_all(batch):
             return "a run may leave items for the next one"
         if not isinstance(self.scenario.arrivals, Poisson) or self.scenario.arrivals.holidays:
             return "arrivals differ from week to week"
@@ -331,7 +314,11 @@ class Expectations:
     def _drained(self, call: AsyncStep) -> tuple[float, str] | None:
         """Return the mean wait of the callbacks that come at once when a batch ends."""
         batch, found = self.noticing.links[call.system], self.noticing.found
-        arrivals, work, rate = self.scenario.arrivals, self.server.callback_work, self._peak_rate
+        arrivals, work, rate = (
+            self.scenario.arrivals,
+            self.server.callback_work,
+            self.noticing.peak_rate,
+        )
         if not isinstance(batch, Batch) or batch.results != "at end" or batch.days != "every day":
             return None
         if found is None or not found.only_certain_callbacks or len(self.calls) > 1:
@@ -441,13 +428,6 @@ def _of_run(scenario: Scenario) -> float:
         case ArrivalTimes(times=times):
             return float(np.count_nonzero(np.array(times) < scenario.length))
         case Regular(every=every, offset=offset) as arrivals:
-            seconds = _open_seconds(scenario, arrivals) - offset
+            seconds = open_seconds(scenario, arrivals) - offset
             return float(max(math.ceil(seconds / every), 0))
     return 0.0
-
-
-def _open_seconds(scenario: Scenario, arrivals: Regular | UniformArrivals) -> float:
-    """Return for how long arrivals are possible, by the first year."""
-    hours = Hours(arrivals.between, Days(arrivals.days, arrivals.holidays))
-    first = min(scenario.length, A_YEAR)
-    return hours.opened(scenario.calendar).open_seconds(first) * scenario.length / first

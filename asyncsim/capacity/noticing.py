@@ -6,21 +6,20 @@ Both are those of an idle server. Where there is no closed form the reason stand
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property
 
 from attrs import evolve, frozen
 
-from asyncsim.capacity.flow import gives_up, interrupted
 from asyncsim.experiment import theory
 from asyncsim.experiment.stability import known_specification
 from asyncsim.experiment.theory import RARE
 from asyncsim.model import closed_forms
 from asyncsim.model.arrivals import Poisson, Regular, UniformArrivals, WeeklyPoisson
-from asyncsim.model.calendar import is_cron, starting_pattern
+from asyncsim.model.calendar import Days, Hours, is_cron, starting_pattern
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import Duration, Empirical, Exponential, Fixed
-from asyncsim.model.process import AsyncStep, Step
+from asyncsim.model.process import AsyncStep, Element, Parallel, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import (
     Batch,
@@ -34,28 +33,22 @@ from asyncsim.model.specifications import (
 )
 from asyncsim.model.strategies import Strategy
 from asyncsim.model.systems import links_of, single_link
-from asyncsim.model.units import DAY, HOUR, seconds_of_day, text_of
+from asyncsim.model.units import DAY, HOUR, WEEK, seconds_of_day, text_of
 
 EVERY_DAY, ALL_DAY = ("every day", None), ("00:00", "24:00")
 EARLY = "the work may be complete before the wait is armed"
+REFUSED = "the rate limit may refuse callbacks"
 TOO_SHORT = "the length is too short for a steady state"
 TAIL = "the tail of the item time is too long for the sum"
 CLOCK = "the batch starts by the clock"
-QUEUEING = 0.01
-"""Share of an external time that queueing before its call may have."""
-SELDOM = 0.001
-"""Share of instances whose work may miss the batch of their day."""
-SETTLED = 50
-"""A queue is in steady state on average over a length of this many relaxation times."""
+QUEUEING = 0.01  # share of an external time that queueing before its call may have
+SELDOM = 0.001  # share of instances whose work may miss the batch of their day
+SETTLED = 50  # a queue is in steady state over a length of this many relaxation times
 ROUNDING = 1e-9
-MOST_TERMS = 20_000
-"""Terms of the sums of all waits, for which there is time before a run."""
-MANY = 40
-"""External times that are evenly spread over this many intervals have any phase."""
-NEGLIGIBLE = 0.005
-"""Queueing below this share of a latency is left out; numbers hold within 3 %."""
-QUEUED = 1 / 8
-"""Share of a time-out that may pass in the queue of the workers, and before a callback arrives."""
+MOST_TERMS = 20_000  # of the sums of all waits, for which there is time before a run
+MANY = 40  # external times evenly spread over this many intervals have any phase
+NEGLIGIBLE = 0.005  # queueing below this share of a latency is left out; numbers hold within 3 %
+QUEUED = 1 / 8  # share of a time-out for the queue of the workers, and for that of a callback
 
 
 @frozen
@@ -66,12 +59,9 @@ class External:
     mean: float = math.nan
     formula: str = ""
     distribution: Duration | None = None
-    poisson: bool = False
-    """Whether completions of Poisson calls are Poisson."""
-    even: float = 0.0
-    """Seconds over which external times are evenly spread; 0 if they are not."""
-    longest: float = math.inf
-    """Longest time until a batch starts, if no call queues for longer than `spare`."""
+    poisson: bool = False  # whether completions of Poisson calls are Poisson
+    even: float = 0.0  # seconds over which external times are evenly spread; 0 if they are not
+    longest: float = math.inf  # until a batch starts, if no call queues for longer than `spare`
     spare: float = 0.0
 
 
@@ -83,12 +73,9 @@ class Notice:
     formula: str = ""
     latency: float = math.nan
     checks: float = math.nan
-    wasted: float = math.nan
-    """Number of checks before completion."""
-    handled: float = 0.0
-    """Number of callbacks that are handled."""
-    interval: float = math.inf
-    """Shortest time between two checks, in seconds."""
+    wasted: float = math.nan  # number of checks before completion
+    handled: float = 0.0  # number of callbacks that are handled
+    interval: float = math.inf  # shortest time between two checks, in seconds
 
 
 class Noticing:
@@ -98,6 +85,8 @@ class Noticing:
         self.scenario, self.strategy, self.instances = scenario, strategy, instances
         self.server, self.found = scenario.server, known_specification(strategy)
         self.calls = scenario.process.of_type(AsyncStep)
+        parts = scenario.process.parts()
+        self.parts = [part for part in parts if isinstance(part, Step | AsyncStep)]
         self.links = {name: single_link(system) for name, system in scenario.systems.items()}
         self.asked_by: dict[str, list[AsyncStep]] = {name: [] for name in self.links}
         for call in self.calls:
@@ -106,21 +95,38 @@ class Noticing:
         self._sums: dict[int, Notice] = {}
         self._beside: Expected | None = None
         self._certain: dict[tuple[str, float], bool] = {}
+        self.resumed, self.doubt = self._resumed_share()
         self.external = {call.name: self._external(call) for call in self.calls}
         self.of = {call.name: self._notice(call) for call in self.calls}
-        timed = [call for call in self.calls if call.timeout is not None]
-        self.late = {call.name for call in timed if not self._in_time(call, call.timeout or 0.0)}
-        cut_off = interrupted(scenario, self.late, gives_up(strategy))
+        self.late = {call.name for call in self.calls if not self._in_time(call)}
+        failing = [one for one in scenario.process.of_type(Parallel) if may_fail(one, self.late)]
+        cancelled = {part.name for one in failing for part in one.parts()}
         for call in self.calls if self.found else ():
-            notice = self.of[call.name]
-            if call.name in self.late:
-                notice = Notice(f"the wait may time out after {text_of(call.timeout or 0.0)}")
-            elif call.name in cut_off and self._armed_as_usual(call) == "":
+            notice, after = self.of[call.name], text_of(call.timeout or 0.0)
+            if call.timeout is not None and call.name in self.late:
+                notice = Notice(f"the wait may time out after {after}")
+            elif call.name in cancelled and not self._armed_early(call):
                 notice = Notice("another branch may fail and cancel the wait")
             elif call.timeout is not None and notice.formula:
-                never = f"no wait reaches its time-out of {text_of(call.timeout)}"
-                notice = evolve(notice, why=f"{notice.why}; {never}")
+                notice = evolve(
+                    notice, why=f"{notice.why}; no wait reaches its time-out of {after}"
+                )
             self.of[call.name] = notice
+
+    def _resumed_share(self) -> tuple[float, str]:
+        """Return the share of waits that resume, and why it is not known."""
+        found, policy = self.found, self.server.policy
+        if found is None:
+            return 1.0, f"{type(self.strategy).__name__} has no specification"
+        if found.schedule is not None and found.schedule.limit is not None:
+            return 1.0, "waits may be given up after the last check"
+        if found.checks or not (sent := found.deliveries):
+            return float(found.checks is not None), ""
+        kept = policy.early == "buffer" and policy.buffer_for is None
+        early = [c.name for c in self.calls if c.on_accepted or c.arm_delay] if not kept else []
+        lost = f"a callback may come before the wait of {early[0]!r} is armed" if early else ""
+        refused = REFUSED if self.server.finish_limit is not None else ""
+        return 1.0 - sent.loss ** (len(sent.retries) + 1), refused or lost
 
     @property
     def each(self) -> float:
@@ -155,8 +161,7 @@ class Noticing:
             case Completions():
                 return External("the log has the completions")
             case Service(item_time=times, lanes=None):
-                how = "item time", times
-                return External("any number at once", times.mean, *how, poisson=True)
+                return External("any number at once", times.mean, "item time", times, poisson=True)
             case Service():
                 return self._queued(call, link)
         several = len(links_of(system)) > 1
@@ -195,7 +200,8 @@ class Noticing:
             return External(CLOCK)
         daily = (arrivals.days, arrivals.holidays) == (batch.days, batch.holidays) == EVERY_DAY
         whole = not self.scenario.length % DAY and not self.scenario.calendar.zone
-        if not (daily and whole and takes_all(batch)) or batch.lanes > 1 or is_cron(batch.start):
+        plain = batch.lanes == 1 and not is_cron(batch.start) and not batch.cut_off
+        if not (daily and whole and plain and takes_all(batch)):
             return External(CLOCK)
         opens, closes = map(seconds_of_day, arrivals.between)
         start, window = seconds_of_day(batch.start), arrivals.window_seconds
@@ -223,20 +229,17 @@ class Noticing:
 
     def _done_by_morning(self, number: float, night: float) -> bool:
         """Return whether a day's work takes at most half of its window, and half of the night."""
-        handle = self.server.callback_work if self.found and self.found.deliveries else 0.0
-        parts, arrivals = self.scenario.process.parts(), self.scenario.arrivals
-        assert isinstance(arrivals, Poisson)
-        each = sum(work_of(part).mean for part in parts if isinstance(part, Step | AsyncStep))
-        each += 2 * handle * len(self.calls)  # a copy of each may come, too
-        window = arrivals.window_seconds
-        instances = arrivals.per_open_second * window * arrivals.size
-        if instances * each / self.server.workers > min(window, night) / 2:
+        _, day, size = self.busiest
+        window, workers, checks = day / self.busiest[0], self.server.workers, None
+        handle = 0.0
+        if self.found:  # a copy of each callback may come, too
+            checks = self.found.checks if self.server.poll_work else None
+            handle = 2 * self.server.callback_work * bool(self.found.deliveries)
+        each = sum(work_of(part).mean for part in self.parts) + handle * len(self.calls)
+        if day * each / workers > min(window, night) / 2:
             return False
-        checks = self.found.checks if self.found else None
-        if not self.server.poll_work or checks is None:
-            return True
-        busy = number * arrivals.size * self.server.poll_work / self.server.workers
-        return isinstance(checks, Grid) and busy <= checks.interval / 2
+        busy = number * size * self.server.poll_work / workers
+        return checks is None or (isinstance(checks, Grid) and busy <= checks.interval / 2)
 
     def _poisson_rate(self, call: AsyncStep) -> float | None:
         """Return the rate of calls per second if they are a Poisson process, day and night."""
@@ -248,7 +251,7 @@ class Noticing:
 
     # --- noticing ---------------------------------------------------------------------------------
 
-    def _armed_as_usual(self, call: AsyncStep) -> str:
+    def _armed_early(self, call: AsyncStep) -> str:
         """Return why a wait may be complete or cancelled before it is armed."""
         if call.arm_delay or call.on_accepted:
             return EARLY
@@ -258,28 +261,26 @@ class Noticing:
 
     def _notice(self, call: AsyncStep) -> Notice:
         """Return how the completion of a wait is noticed on an idle server, without a time-out."""
-        external, poll = self.external[call.name], self.server.poll_work
-        if self.found is None:
-            return Notice(f"{type(self.strategy).__name__} has no specification")
-        if reason := self._armed_as_usual(call):
-            return Notice(reason)
-        if self.found.deliveries and self.server.finish_limit is not None:
-            return Notice("the rate limit may refuse callbacks")
-        match self.found.checks, self.found.deliveries:
+        external, poll, found = self.external[call.name], self.server.poll_work, self.found
+        refused = found and found.deliveries and self.server.finish_limit is not None
+        early = self._armed_early(call)
+        if found is None or (reason := early or (REFUSED if refused else "")):
+            return Notice(self.doubt if found is None else reason)
+        match found.checks, found.deliveries:
             case None, None:
                 never = "nothing notices the completion"
                 return Notice(never, "no checks, no callbacks", math.nan, 0.0, 0.0)
             case None, Deliveries() as sent:
                 return self._called_back(sent)
             case (Grid() | Intervals()) as schedule, _ if schedule.limit is not None:
-                return Notice("waits may be given up after the last check")
+                return Notice(self.doubt)
             case Intervals(jitter="none") as gaps, None:
                 return self._summed(external, lambda times: self._at_times(times, gaps))
             case Grid(jitter=0.0) as grid, None:
                 return self._on_grid(call, grid, external)
+            case Hold(), None if external.distribution is None and not poll:
+                return Notice("for any item time", "requests held one after the other", 0.0)
             case Hold(seconds), None:
-                if external.distribution is None and not poll:
-                    return Notice("for any item time", "requests held one after the other", 0.0)
                 return self._summed(external, lambda times: self._held(times, seconds))
             case Grid(jitter=0.0) as grid, Deliveries(retries=(), duplicates=0.0) as sent:
                 return self._either(call, grid, sent, external)
@@ -287,11 +288,9 @@ class Noticing:
 
     def _called_back(self, sent: Deliveries) -> Notice:
         found = closed_forms.callback(sent.delay.mean, sent.loss, sent.retries, sent.duplicates)
-        if sent.loss == 1:
-            return Notice("all are lost", "delivery attempts", math.nan, 0.0, 0.0)
         handled = (1.0 - found.unresolved) * (1.0 + sent.duplicates)
+        why = "whatever the external time" if handled else "all are lost"
         latency = found.latency + self.server.callback_work
-        why = "whatever the external time"
         return Notice(why, "delivery attempts", latency, 0.0, 0.0, handled)
 
     def _summed(self, external: External, make: Callable[[Duration], Notice]) -> Notice:
@@ -313,31 +312,31 @@ class Noticing:
         return Notice(why, formula, latency, found.checks, wasted, interval=interval)
 
     def _at_times(self, times: Duration, gaps: Intervals) -> Notice:
-        poll = self.server.poll_work
-        found = closed_forms.checks_at_given_times(times, gaps, poll, self.terms)
-        for near in (1 - ROUNDING, 1 + ROUNDING) if isinstance(times, Fixed | Empirical) else ():
-            moved = closed_forms.checks_at_given_times(times, gaps, poll, self.terms, near)
-            if found and moved and abs(moved.checks - found.checks) > ROUNDING:
-                return Notice("work ends at the instant of a check: rounding decides")
-        return self._of_checks(found, "checks at given times", gaps.first)
+        near = (1.0, 1 - ROUNDING, 1 + ROUNDING) if isinstance(times, Fixed | Empirical) else (1.0,)
+        of, poll = closed_forms.checks_at_given_times, self.server.poll_work
+        all_ = [of(times, gaps, poll, self.terms, scale) for scale in near]
+        checks = [found.checks for found in all_ if found]
+        if checks and max(checks) - min(checks) > ROUNDING:
+            return Notice("work ends at the instant of a check: rounding decides")
+        return self._of_checks(all_[0], "checks at given times", gaps.first)
 
     def _on_grid(self, call: AsyncStep, grid: Grid, external: External) -> Notice:
-        if self.server.poll_work >= grid.interval:
+        every = grid.interval
+        if self.server.poll_work >= every:
             return Notice("a check takes longer than the interval")
-        if grid.anchor == "arming" and external.even < MANY * grid.interval:
-            return self._summed(external, lambda times: self._from_arming(times, grid.interval))
+        if grid.anchor == "arming" and external.even < MANY * every:
+            at_once = every * (1 + 1e-12)  # a check at the instant of completion
+            of, name = closed_forms.polling_from_arming, "checks from arming"
+            return self._summed(
+                external,
+                lambda times: self._of_checks(of(times, at_once, self.terms), name, every),
+            )
         if reason := self._not_uniform(call, grid, external):
             return Notice(reason)
-        found = closed_forms.polling_at_random_phase(Fixed(0.0), grid.interval)
-        checks = found.checks + external.mean / grid.interval
-        found = evolve(found, checks=checks, wasted_share=1 - 1 / checks)
-        why = "for any external time"
-        return self._of_checks(found, "checks at a random phase", grid.interval, why)
-
-    def _from_arming(self, times: Duration, interval: float) -> Notice:
-        at_once = interval * (1 + 1e-12)  # a check at the instant of completion
-        found = closed_forms.polling_from_arming(times, at_once, self.terms)
-        return self._of_checks(found, "checks from arming", interval)
+        found = closed_forms.polling_at_random_phase(Fixed(0.0), every)
+        latency, wasted = found.latency + self.server.poll_work, external.mean / every
+        formula, why = "checks at a random phase", "for any external time"
+        return Notice(why, formula, latency, 1 + wasted, wasted, interval=every)
 
     def _not_uniform(self, call: AsyncStep, grid: Grid, external: External) -> str:
         """Return why completions do not fall evenly between the points of a grid."""
@@ -395,26 +394,28 @@ class Noticing:
 
     # --- time-outs --------------------------------------------------------------------------------
 
-    def _in_time(self, call: AsyncStep, timeout: float) -> bool:
+    def _in_time(self, call: AsyncStep) -> bool:
         """Return whether a wait certainly resumes before its time-out (all but 1e-9 of them)."""
-        if self.found is None or call.arm_delay or call.on_accepted:
+        schedule = self.found.schedule if self.found else None
+        if self.found is None or (schedule is not None and schedule.limit is not None):
             return False
-        if call.arm == "before call" and call.call_work != Fixed(0.0):
+        if call.timeout is None:
+            return True
+        queued = call.arm == "before call" and call.call_work != Fixed(0.0)
+        if call.arm_delay or call.on_accepted or queued:
             return False
-        share, poll = QUEUED * timeout, self.server.poll_work
-        left = timeout - 2 * share
+        share = QUEUED * call.timeout
+        left = call.timeout - 2 * share - self.server.poll_work
         match self.found.checks, self.found.deliveries:
             case None, Deliveries(delay=delay, loss=loss, retries=retries):
                 lost = loss ** (len(retries) + 1) > RARE or self.server.finish_limit is not None
                 if lost or float(delay.survival(share - sum(retries))) > RARE:
                     return False
-            case Grid(interval=interval, jitter=jitter, limit=None), _:
-                left -= interval + jitter + poll
-            case Intervals(first=first, factor=factor, jitter="none", limit=None) as gaps, _:
-                left = max((left - first) / factor, left - gaps.longest) - poll
-            case Hold(), _:
-                left -= poll
-            case _:
+            case Grid(interval=interval, jitter=jitter), _:
+                left -= interval + jitter
+            case Intervals(first=first, factor=factor, jitter="none") as gaps, _:
+                left = max((left - first) / factor, left - gaps.longest)
+            case (None, None) | (Intervals(), _):
                 return False
         return self._complete_within(call, left) and self._worked_off(share)
 
@@ -430,7 +431,7 @@ class Noticing:
 
     def _served_within(self, system: str, external: External, left: float) -> bool:
         """Return whether a system with a queue certainly completes an item within some time."""
-        link, (rate, day, size) = self.links[system], self._busiest
+        link, (rate, day, size) = self.links[system], self.busiest
         if not isinstance(link, Service | Batch) or not (lanes := link.lanes):
             return False
         items = sum(one.response.accepted for one in self.asked_by[system])
@@ -450,7 +451,7 @@ class Noticing:
         return theory.work_is_below(lanes * min(run, DAY), number, [(items, link.item_time)], size)
 
     @cached_property
-    def _busiest(self) -> tuple[float, float, int]:
+    def busiest(self) -> tuple[float, float, int]:
         """Most instances per second, and of a day, on average; and how many come together."""
         arrivals = self.scenario.arrivals
         match arrivals:
@@ -460,9 +461,18 @@ class Noticing:
             case WeeklyPoisson(rates=rates, volume=volume, size=size):
                 each = volume * size
                 return max(map(max, rates)) * each / HOUR, max(map(sum, rates)) * each, size
+            case UniformArrivals(count=count):
+                rate = count / max(open_seconds(self.scenario, arrivals), 1.0)
+                return rate, min(self.instances, rate * DAY), 1
             case Regular(every=every):
                 return math.inf, min(self.instances, DAY / every + 1), 1
         return math.inf, self.instances, 1
+
+    @property
+    def peak_rate(self) -> float | None:
+        """The largest rate of arrivals per second; None if they may come together."""
+        rate, _, size = self.busiest
+        return rate if size == 1 and rate < math.inf else None
 
     def _worked_off(self, seconds: float) -> bool:
         """Return whether no job certainly waits longer for a worker.
@@ -472,11 +482,10 @@ class Noticing:
         """
         if ("", seconds) not in self._certain:
             self._certain["", seconds] = False  # where the answer depends on itself
-            parts = [p for p in self.scenario.process.parts() if isinstance(p, Step | AsyncStep)]
-            jobs = [(1.0, work_of(part)) for part in parts]
+            jobs = [(1.0, work_of(part)) for part in self.parts]
             jobs.append((2.0 * len(self.calls), Fixed(self.each)))  # some callbacks come twice
             jobs = [(number, time) for number, time in jobs if number * time.mean]
-            _, day, size = self._busiest
+            _, day, size = self.busiest
             number = day * (1 + sum(map(self._stay, self.calls)) / DAY) if jobs else 0.0
             level = seconds * self.server.workers
             found = number < math.inf and theory.work_is_below(level, number, jobs, size)
@@ -492,15 +501,27 @@ class Noticing:
 
     def _longest_gap(self, batch: Batch) -> float:
         """Return the longest time until a batch starts; infinite if it may leave items out."""
-        if not takes_all(evolve(batch, cut_off=None)) or batch.holidays:
+        if not takes_all(batch):
             return math.inf
         gap = starting_pattern(batch.start, batch.days).longest_gap
         return gap + DAY * bool(batch.cut_off) + HOUR * bool(self.scenario.zone)
 
 
+def may_fail(element: Element, late: Collection[str]) -> bool:
+    """Return whether an element, or one within it, may end its instance as failed."""
+    if any(may_fail(part, late) for part in element.within()):
+        return True
+    if not isinstance(element, AsyncStep):
+        return False
+    response = element.response
+    ways = [(response.done, element.on_done), (response.rejected, element.on_rejected)]
+    ways.append((element.name in late, element.on_timeout))
+    return any(chance and path == "fail" for chance, path in ways)
+
+
 def takes_all(batch: Batch) -> bool:
     """Return whether each run takes all that has been submitted before it starts."""
-    return not (batch.cut_off or batch.max_items or batch.end or batch.skip or batch.failure)
+    return not (batch.max_items or batch.end or batch.skip or batch.failure or batch.holidays)
 
 
 def queueing(service: Duration, servers: int, load: float) -> tuple[float, str] | None:
@@ -562,3 +583,10 @@ def _even_length(scenario: Scenario) -> float:
     if length % DAY:  # the last day ends within the window
         return 0.0
     return HOUR if scenario.calendar.zone else arrivals.window_seconds
+
+
+def open_seconds(scenario: Scenario, arrivals: Regular | UniformArrivals) -> float:
+    """Return for how long arrivals are possible, by the first year."""
+    hours = Hours(arrivals.between, Days(arrivals.days, arrivals.holidays))
+    first = min(scenario.length, 52 * WEEK)
+    return hours.opened(scenario.calendar).open_seconds(first) * scenario.length / first
