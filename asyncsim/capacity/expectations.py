@@ -16,12 +16,10 @@ from scipy import special
 from asyncsim.capacity.flow import Flow, flow_of
 from asyncsim.capacity.noticing import (
     NEGLIGIBLE,
-    TOO_SHORT,
     Noticing,
     open_seconds,
     queueing,
     rate_day_and_night,
-    settles,
     takes_all,
     work_of,
 )
@@ -51,10 +49,7 @@ from asyncsim.model.systems import links_of
 from asyncsim.model.units import WEEK
 
 LOAD = "load"
-MOST_NUMBERS = 10_000
-"""Of items of a run, in a sum over them."""
-ROUNDING = 1e-9
-"""Of a load."""
+MOST_NUMBERS = 10_000  # of items of a run, in a sum over them
 
 Found = tuple[float, str, str] | str
 """A value with the name of its formula and its condition; or why there is none."""
@@ -62,31 +57,15 @@ Found = tuple[float, str, str] | str
 
 @frozen
 class Estimate:
-    """A number that theory expects, or why there is none.
-
-    Attributes
-    ----------
-    part, what
-        What it is about (the workers, a system, a step), and which number.
-    unit
-        Seconds (``"s"``), ``"worker s"``, or ``"1"``.
-    value
-        NaN where there is none.
-    formula
-        Name of the closed form.
-    why
-        The condition under which the value holds; the reason where there is none.
-    at_least
-        Whether the value is a lower bound.
-    """
+    """A number that theory expects of the workers, a system or a step; or why there is none."""
 
     part: str
     what: str
+    value: float  # NaN where there is none
     unit: str
-    value: float
+    at_least: bool
     formula: str
     why: str
-    at_least: bool = False
 
     @property
     def known(self) -> bool:
@@ -96,22 +75,22 @@ class Estimate:
 
 def estimate(part: str, what: str, unit: str, found: Found, at_least: bool = False) -> Estimate:
     """Return an estimate of what was found, or why nothing was."""
-    of = (math.nan, "", found) if isinstance(found, str) else found
-    return Estimate(part, what, unit, *of, at_least=at_least)
+    value, formula, why = (math.nan, "", found) if isinstance(found, str) else found
+    return Estimate(part, what, value, unit, at_least, formula, why)
 
 
 class Expectations:
     """The estimates of a scenario under a strategy."""
 
     def __init__(self, scenario: Scenario, strategy: Strategy) -> None:
-        number = 0.0
-        if type(scenario.arrivals) not in ARRIVALS.values():  # of a custom class: as drawn once
+        if type(scenario.arrivals) in ARRIVALS.values():
+            of_run = _of_run(scenario)
+        else:  # of a custom class: as drawn once
             rng = np.random.default_rng(0)
-            number = len(scenario.arrivals.draw(rng, scenario.calendar, scenario.length))
+            of_run = len(scenario.arrivals.draw(rng, scenario.calendar, scenario.length))
             scenario = evolve(scenario, arrivals=ArrivalTimes([0.0]))
         self.scenario, self.strategy, self.server = scenario, strategy, scenario.server
         self.calls = scenario.process.of_type(AsyncStep)
-        of_run = number or _of_run(scenario)
         self.per_week = instances_of_a_week(scenario, of_run)
         self.noticing = Noticing(scenario, strategy, of_run)
         self.capacity = {n: capacity_of(links_of(one)) for n, one in scenario.systems.items()}
@@ -124,7 +103,7 @@ class Expectations:
     def _flow(self) -> Flow:
         """Return the flow, in which overloaded systems pass on what they can."""
         asking = self.noticing.asked_by
-        several = [name for name in asking if len(asking[name]) > 1]  # in order of their calls
+        several = [name for name in asking if len(asking[name]) > 1]
         most = {
             name: one / self.per_week
             for name, (one, _) in self.capacity.items()
@@ -185,7 +164,7 @@ class Expectations:
         busy = max(self.loads[WORKERS].value, 1.0)
         least = {name: one.value / busy for name, one in self.loads.items()}
         least[WORKERS] = self.loads[WORKERS].value
-        return [name for name, value in least.items() if value > 1 + ROUNDING]
+        return [name for name, value in least.items() if value > 1 + 1e-9]
 
     # --- waiting for workers ----------------------------------------------------------------------
 
@@ -217,34 +196,25 @@ class Expectations:
             return self.flow.doubt
         if not self._jobs:
             return 0.0, "no work", "no job takes worker time"
-        notices = self.noticing.each and any(self.noticing.jobs(call) for call in self.calls)
+        notices = self.noticing.each and any(map(self.noticing.jobs, self.calls))
         if own is None or len(self._jobs) > 1 or notices:
             return "jobs of several kinds share the workers"
         if rate is None:
             return "arrivals are not Poisson day and night"
-        workers, size = self.server.workers, getattr(self.scenario.arrivals, "size", 1)
+        workers, size = self.server.workers, self.noticing.busiest[2]
         load = rate * size * own.mean
         if load >= workers:
             return "the workers are overloaded"
-        if not settles(self.scenario, own, workers, load):
-            return TOO_SHORT
-        found = queueing(own, workers, load)
-        if workers == 1:
-            wait = theory.batch_wait(load, size, (own.sd / own.mean) ** 2)
-            found = wait, "M/G/1 (Pollaczek-Khinchine)"
-        elif found is None or size > 1:
-            return "several workers, and work that is not exponential"
-        return own.mean * found[0], found[1], "Poisson arrivals with one job each, in steady state"
+        found = queueing(self.scenario, own, workers, load, size)
+        condition = "Poisson arrivals with one job each, in steady state"
+        return found if isinstance(found, str) else (*found, condition)
 
     def _first_job(self) -> Duration | None:
         """Return the time of the first job, if every instance comes to it straight away."""
         for element in self.scenario.process.steps:
-            if not isinstance(element, Step | AsyncStep):
-                return None
-            if work_of(element).mean:
-                return work_of(element)
-            if isinstance(element, AsyncStep):
-                return None
+            time = work_of(element) if isinstance(element, Step | AsyncStep) else Fixed(0.0)
+            if time.mean or not isinstance(element, Step):
+                return time if time.mean else None
         return None
 
     @cached_property
@@ -360,20 +330,16 @@ class Expectations:
 
     def _one_queue(self, call: AsyncStep) -> tuple[float, str] | None:
         """Return the mean wait of callbacks that are the only jobs of one worker."""
-        rate, found = rate_day_and_night(self.scenario), self.noticing.found
-        if rate is None or self.server.workers > 1 or len(self._jobs) > 1 or self.flow.doubt:
-            return None
-        if found is None or found.checks is not None or len(self.calls) > 1:
-            return None
-        sent, alone = found.deliveries, getattr(self.scenario.arrivals, "size", 0) == 1
-        poisson = self.noticing.external[call.name].poisson
-        if sent is None or sent.retries or sent.duplicates or not alone or not poisson:
+        rate, found, poisson = rate_day_and_night(self.scenario), self.noticing.found, False
+        if found and found.checks is None and (sent := found.deliveries):
+            poisson = self.noticing.external[call.name].poisson and self.noticing.busiest[2] == 1
+            poisson = poisson and not (sent.retries or sent.duplicates or self.flow.doubt)
+        if not poisson or rate is None or self.server.workers * len(self._jobs) > 1:
             return None
         number, time = self._jobs[0]
         load = rate * number * time.mean
-        if load >= 1 or not settles(self.scenario, time, 1, load):
-            return None
-        return time.mean * theory.mg1_wait(load, 0.0), "M/D/1 (Pollaczek-Khinchine)"
+        wait = "" if load >= 1 else queueing(self.scenario, time, 1, load)
+        return None if isinstance(wait, str) else (wait[0], "M/D/1 (Pollaczek-Khinchine)")
 
     def _of_step(self, call: AsyncStep) -> Iterator[Estimate]:
         """Yield the estimates of a step that waits."""

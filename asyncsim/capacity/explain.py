@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
 from html import escape
 
 import pandas as pd
+from attrs import astuple, fields
 
 from asyncsim.capacity.expectations import LOAD, Estimate, Expectations
+from asyncsim.capacity.noticing import ERLANG, POLLACZEK
 from asyncsim.experiment.stability import WORKERS
 from asyncsim.model.html import cells_html, result_html
 from asyncsim.model.scenario import Scenario
@@ -18,9 +19,8 @@ from asyncsim.model.units import percent, text_of
 from asyncsim.model.validation import scenario_error
 
 TITLE = "what to expect without a run"
-QUEUES = ("M/M/1", "M/G/1 (Pollaczek-Khinchine)", "M/M/c (Erlang C)")
-"""Formulas of a time outside that grows with the volume, and checks with it."""
-COLUMNS = ["part", "what", "value", "unit", "at_least", "formula", "why"]
+QUEUES = ("M/M/1", POLLACZEK, ERLANG)  # of a time outside that grows with the volume
+COLUMNS = [one.name for one in fields(Estimate)]
 
 
 class Explanation:
@@ -50,11 +50,6 @@ class Explanation:
         self._estimates = estimates
         self._overloaded = overloaded
 
-    @cached_property
-    def _table(self) -> pd.DataFrame:
-        rows = [[getattr(one, name) for name in COLUMNS] for one in self._estimates]
-        return pd.DataFrame(rows, columns=COLUMNS)
-
     @property
     def table(self) -> pd.DataFrame:
         """One row per number.
@@ -63,7 +58,7 @@ class Explanation:
         ``unit`` (``s``, ``worker s``, ``1``), ``at_least`` (a lower bound), ``formula``, ``why``
         (its condition, or why there is none).
         """
-        return self._table.copy()
+        return pd.DataFrame(map(astuple, self._estimates), columns=COLUMNS)
 
     @property
     def overloaded(self) -> list[str]:
@@ -110,7 +105,8 @@ class Explanation:
         vague = [o.part for o in loads if o.part != part and (o.at_least or not o.known)]
         less = f"less is known of {' and '.join(map(named, vague))}" if vague else ""
         workers = part == WORKERS
-        if workers and any(one.formula in QUEUES for one in self._estimates):
+        queues = any(o.what == "external time" and o.formula in QUEUES for o in self._estimates)
+        if workers and queues and any(o.what == "checks per wait" for o in self._estimates):
             less = less or "checks grow as well"
         has = "have the largest load" if workers else "has the largest load"
         overloads = "they overload" if workers else "it overloads"

@@ -38,9 +38,10 @@ from asyncsim.model.units import DAY, HOUR, WEEK, seconds_of_day, text_of
 EVERY_DAY, ALL_DAY = ("every day", None), ("00:00", "24:00")
 EARLY = "the work may be complete before the wait is armed"
 REFUSED = "the rate limit may refuse callbacks"
-TOO_SHORT = "the length is too short for a steady state"
-TAIL = "the tail of the item time is too long for the sum"
 CLOCK = "the batch starts by the clock"
+ANY = "for any external time"
+HELD = "requests held one after the other"
+POLLACZEK, ERLANG = "M/G/1 (Pollaczek-Khinchine)", "M/M/c (Erlang C)"
 QUEUEING = 0.01  # share of an external time that queueing before its call may have
 SELDOM = 0.001  # share of instances whose work may miss the batch of their day
 SETTLED = 50  # a queue is in steady state over a length of this many relaxation times
@@ -170,22 +171,22 @@ class Noticing:
 
     def _queued(self, call: AsyncStep, link: Service) -> External:
         """Return the time in a queue before a service with a number of lanes."""
-        rate, times, lanes = self._poisson_rate(call), link.item_time, link.lanes or 1
-        if rate is None:
+        rate, times, lanes = rate_day_and_night(self.scenario), link.item_time, link.lanes or 1
+        alone = len(self.asked_by[call.system]) == 1 and self.busiest[2] == 1
+        if rate is None or not alone or works_before(self.scenario, call) != []:
             return External("requests queue for lanes, and do not come as a Poisson process")
         load = rate * call.response.accepted * times.mean
         if load >= lanes:
             return External(f"{call.system!r} is overloaded: its queue grows without end")
         if not load:
             return External("no queue", times.mean, "item time", times)
-        if not settles(self.scenario, times, lanes, load):
-            return External(TOO_SHORT)
-        found = queueing(times, lanes, load)
-        if found is None:
-            return External("several lanes, and item times that are not exponential")
-        mean, alone = times.mean * (1 + found[0]), lanes == 1 and isinstance(times, Exponential)
-        whole = Exponential(mean) if alone else None
-        return External("Poisson calls, in steady state", mean, found[1], whole)
+        found = queueing(self.scenario, times, lanes, load)
+        if isinstance(found, str):
+            return External(found)
+        mean, why = times.mean + found[0], "Poisson calls, in steady state"
+        if lanes == 1 and isinstance(times, Exponential):
+            return External(why, mean, "M/M/1", Exponential(mean))
+        return External(why, mean, found[1])
 
     def _of_batch(self, call: AsyncStep, batch: Batch) -> External:
         """Return the time to completion by a batch that takes all of a day's items.
@@ -215,9 +216,8 @@ class Noticing:
         mean = start - (opens + closes) / 2 - before + place * batch.item_time.mean
         in_time = start >= closes and missing <= SELDOM and last <= DAY / 2
         # Mean time in queues before the call, at half load at most
-        second = sum(work.mean**2 + work.sd**2 for work in works)
-        queued = (arrivals.size - 1) * before + arrivals.per_open_second * arrivals.size * second
-        queued *= len(works) / self.server.workers
+        second = sum(work.mean**2 + work.sd**2 for work in works) * self.busiest[0]
+        queued = ((arrivals.size - 1) * before + second) * len(works) / self.server.workers
         night = DAY - start + opens - last
         if not in_time or queued > QUEUEING * mean or not self._done_by_morning(number, night):
             return External(CLOCK)
@@ -229,25 +229,13 @@ class Noticing:
 
     def _done_by_morning(self, number: float, night: float) -> bool:
         """Return whether a day's work takes at most half of its window, and half of the night."""
-        _, day, size = self.busiest
-        window, workers, checks = day / self.busiest[0], self.server.workers, None
-        handle = 0.0
-        if self.found:  # a copy of each callback may come, too
-            checks = self.found.checks if self.server.poll_work else None
-            handle = 2 * self.server.callback_work * bool(self.found.deliveries)
-        each = sum(work_of(part).mean for part in self.parts) + handle * len(self.calls)
-        if day * each / workers > min(window, night) / 2:
-            return False
-        busy = number * size * self.server.poll_work / workers
-        return checks is None or (isinstance(checks, Grid) and busy <= checks.interval / 2)
-
-    def _poisson_rate(self, call: AsyncStep) -> float | None:
-        """Return the rate of calls per second if they are a Poisson process, day and night."""
-        rate, works = rate_day_and_night(self.scenario), works_before(self.scenario, call)
-        single = (
-            getattr(self.scenario.arrivals, "size", 0) == 1 and len(self.asked_by[call.system]) == 1
-        )
-        return rate if single and works == [] else None
+        rate, day, size = self.busiest
+        workers, poll, found = self.server.workers, self.server.poll_work, self.found
+        copies = 2 * self.server.callback_work if found and found.deliveries else 0.0
+        each = sum(work_of(part).mean for part in self.parts) + copies * len(self.calls)
+        checks, busy = found.checks if found and poll else None, number * size * poll / workers
+        rare = checks is None or (isinstance(checks, Grid) and busy <= checks.interval / 2)
+        return rare and day * each / workers <= min(day / rate, night) / 2
 
     # --- noticing ---------------------------------------------------------------------------------
 
@@ -279,7 +267,7 @@ class Noticing:
             case Grid(jitter=0.0) as grid, None:
                 return self._on_grid(call, grid, external)
             case Hold(), None if external.distribution is None and not poll:
-                return Notice("for any item time", "requests held one after the other", 0.0)
+                return Notice(ANY, HELD, 0.0)
             case Hold(seconds), None:
                 return self._summed(external, lambda times: self._held(times, seconds))
             case Grid(jitter=0.0) as grid, Deliveries(retries=(), duplicates=0.0) as sent:
@@ -302,14 +290,12 @@ class Noticing:
             self._sums[id(times)] = make(times)
         return self._sums[id(times)]
 
-    def _of_checks(
-        self, found: Expected | None, formula: str, interval: float, why: str = "for any item time"
-    ) -> Notice:
+    def _of_checks(self, found: Expected | None, formula: str, interval: float) -> Notice:
         """Return checks whose sum is known, each handled for its own time."""
         if found is None:
-            return Notice(TAIL)
-        latency, wasted = found.latency + self.server.poll_work, found.checks * found.wasted_share
-        return Notice(why, formula, latency, found.checks, wasted, interval=interval)
+            return Notice("the tail of the item time is too long for the sum")
+        latency, checks = found.latency + self.server.poll_work, found.checks
+        return Notice(ANY, formula, latency, checks, checks - 1, interval=interval)
 
     def _at_times(self, times: Duration, gaps: Intervals) -> Notice:
         near = (1.0, 1 - ROUNDING, 1 + ROUNDING) if isinstance(times, Fixed | Empirical) else (1.0,)
@@ -321,22 +307,20 @@ class Noticing:
         return self._of_checks(all_[0], "checks at given times", gaps.first)
 
     def _on_grid(self, call: AsyncStep, grid: Grid, external: External) -> Notice:
-        every = grid.interval
-        if self.server.poll_work >= every:
+        every, poll = grid.interval, self.server.poll_work
+        if poll >= every:
             return Notice("a check takes longer than the interval")
         if grid.anchor == "arming" and external.even < MANY * every:
-            at_once = every * (1 + 1e-12)  # a check at the instant of completion
-            of, name = closed_forms.polling_from_arming, "checks from arming"
-            return self._summed(
-                external,
-                lambda times: self._of_checks(of(times, at_once, self.terms), name, every),
-            )
+            return self._summed(external, lambda times: self._from_arming(times, every))
         if reason := self._not_uniform(call, grid, external):
             return Notice(reason)
-        found = closed_forms.polling_at_random_phase(Fixed(0.0), every)
-        latency, wasted = found.latency + self.server.poll_work, external.mean / every
-        formula, why = "checks at a random phase", "for any external time"
-        return Notice(why, formula, latency, 1 + wasted, wasted, interval=every)
+        wasted, formula, why = external.mean / every, "checks at a random phase", ANY
+        return Notice(why, formula, every / 2 + poll, 1 + wasted, wasted, interval=every)
+
+    def _from_arming(self, times: Duration, interval: float) -> Notice:
+        at_once = interval * (1 + 1e-12)  # a check at the instant of completion
+        found = closed_forms.polling_from_arming(times, at_once, self.terms)
+        return self._of_checks(found, "checks from arming", interval)
 
     def _not_uniform(self, call: AsyncStep, grid: Grid, external: External) -> str:
         """Return why completions do not fall evenly between the points of a grid."""
@@ -362,13 +346,12 @@ class Noticing:
         """
         cycle, most = seconds + self.server.poll_work, self.terms // 2
         wasted = closed_forms.sum_of_survival(times, cycle, seconds, most)
-        if wasted is None:
-            return Notice(TAIL)
         later = closed_forms.sum_of_survival(times, cycle, cycle, most)
-        if later is None or wasted - later > NEGLIGIBLE:
+        if wasted is None or later is None:
+            return self._of_checks(None, HELD, seconds)
+        if wasted - later > NEGLIGIBLE:
             return Notice("completions often come while an answer is handled")
-        found = Expected(0.0, 1.0 + wasted, wasted / (1.0 + wasted))
-        return self._of_checks(found, "requests held one after the other", seconds)
+        return self._of_checks(Expected(0.0, 1.0 + wasted), HELD, seconds)
 
     def _either(self, call: AsyncStep, grid: Grid, sent: Deliveries, external: External) -> Notice:
         """Return a callback beside checks, both of which take the same time of a worker."""
@@ -387,10 +370,11 @@ class Noticing:
             self._beside = closed_forms.callback_with_safety_poll(
                 Fixed(0.0), sent.delay, sent.loss, grid.interval
             )
-        wasted, why = external.mean / grid.interval, "for any external time"
+        wasted, arrived = external.mean / grid.interval, 1.0 - sent.loss
         checks, latency = wasted + self._beside.checks, self._beside.latency + poll
-        formula = "callback beside checks"
-        return Notice(why, formula, latency, checks, wasted, 1.0 - sent.loss, grid.interval)
+        return Notice(
+            ANY, "callback beside checks", latency, checks, wasted, arrived, grid.interval
+        )
 
     # --- time-outs --------------------------------------------------------------------------------
 
@@ -401,33 +385,37 @@ class Noticing:
             return False
         if call.timeout is None:
             return True
+        left = self._time_left(call, call.timeout)
+        return self._complete_within(call, left) and self._worked_off(QUEUED * call.timeout)
+
+    def _time_left(self, call: AsyncStep, timeout: float) -> float:
+        """Return the share of a time-out left for the work; minus infinity if it may come."""
         queued = call.arm == "before call" and call.call_work != Fixed(0.0)
-        if call.arm_delay or call.on_accepted or queued:
-            return False
-        share = QUEUED * call.timeout
-        left = call.timeout - 2 * share - self.server.poll_work
+        if self.found is None or call.arm_delay or call.on_accepted or queued:
+            return -math.inf
+        share = QUEUED * timeout
+        left = timeout - 2 * share - self.server.poll_work
         match self.found.checks, self.found.deliveries:
             case None, Deliveries(delay=delay, loss=loss, retries=retries):
                 lost = loss ** (len(retries) + 1) > RARE or self.server.finish_limit is not None
-                if lost or float(delay.survival(share - sum(retries))) > RARE:
-                    return False
+                late = lost or float(delay.survival(share - sum(retries))) > RARE
+                return -math.inf if late else left
             case Grid(interval=interval, jitter=jitter), _:
-                left -= interval + jitter
+                return left - interval - jitter
             case Intervals(first=first, factor=factor, jitter="none") as gaps, _:
-                left = max((left - first) / factor, left - gaps.longest)
-            case (None, None) | (Intervals(), _):
-                return False
-        return self._complete_within(call, left) and self._worked_off(share)
+                return max((left - first) / factor, left - gaps.longest)
+            case Hold(), _:
+                return left
+        return -math.inf
 
     def _complete_within(self, call: AsyncStep, left: float) -> bool:
         """Return whether work is certainly complete within some time from arming."""
-        external = self.external[call.name]
+        external, key = self.external[call.name], (call.system, left)
         if external.distribution is not None:
             return float(external.distribution.survival(left)) <= RARE
-        if (call.system, left) not in self._certain:
-            found = self._served_within(call.system, external, left)
-            self._certain[call.system, left] = found
-        return self._certain[call.system, left]
+        if key not in self._certain:
+            self._certain[key] = left > 0 and self._served_within(call.system, external, left)
+        return self._certain[key]
 
     def _served_within(self, system: str, external: External, left: float) -> bool:
         """Return whether a system with a queue certainly completes an item within some time."""
@@ -485,8 +473,9 @@ class Noticing:
             jobs = [(1.0, work_of(part)) for part in self.parts]
             jobs.append((2.0 * len(self.calls), Fixed(self.each)))  # some callbacks come twice
             jobs = [(number, time) for number, time in jobs if number * time.mean]
-            _, day, size = self.busiest
-            number = day * (1 + sum(map(self._stay, self.calls)) / DAY) if jobs else 0.0
+            rate, day, size = self.busiest
+            stay = sum(map(self._stay, self.calls)) if jobs else 0.0
+            number = min(day * (1 + stay / DAY), rate * (HOUR + stay))
             level = seconds * self.server.workers
             found = number < math.inf and theory.work_is_below(level, number, jobs, size)
             self._certain["", seconds] = not jobs or found
@@ -494,10 +483,11 @@ class Noticing:
 
     def _stay(self, call: AsyncStep) -> float:
         """Return how long a wait is open at most, as far as it takes worker time."""
-        if call.timeout is not None:
-            return call.timeout
-        days = (DAY * 2.0**k for k in range(-3, 6))
-        return 2 * next((one for one in days if self._complete_within(call, one)), math.inf)
+        times = (DAY * 2.0**k for k in range(-6, 6))
+        within = next((one for one in times if self._complete_within(call, one)), math.inf)
+        if call.timeout is None:
+            return 2 * within
+        return min(call.timeout, within + call.timeout - self._time_left(call, call.timeout))
 
     def _longest_gap(self, batch: Batch) -> float:
         """Return the longest time until a batch starts; infinite if it may leave items out."""
@@ -524,14 +514,23 @@ def takes_all(batch: Batch) -> bool:
     return not (batch.max_items or batch.end or batch.skip or batch.failure or batch.holidays)
 
 
-def queueing(service: Duration, servers: int, load: float) -> tuple[float, str] | None:
-    """Return the mean wait for a server in service times, and its formula, if there is one."""
+def queueing(
+    scenario: Scenario, service: Duration, servers: int, load: float, size: int = 1
+) -> tuple[float, str] | str:
+    """Return the mean wait for a server, with its formula, or why there is none; load is below 1.
+
+    A queue that begins empty relaxes within about s (1 + c²)/2 / (servers (1 - √ρ)²), as in
+    `stability.near_full_load`.
+    """
+    variation, root = (service.sd / service.mean) ** 2, 1 - math.sqrt(load / servers)
+    relaxation = service.mean * (1 + variation) / (2 * servers * root**2)
+    if scenario.length < SETTLED * relaxation * load / servers:
+        return "the length is too short for a steady state"
     if servers == 1:
-        formula = "M/M/1" if isinstance(service, Exponential) else "M/G/1 (Pollaczek-Khinchine)"
-        return theory.mg1_wait(load, (service.sd / service.mean) ** 2), formula
-    if isinstance(service, Exponential):
-        return theory.mmc_wait(servers, load), "M/M/c (Erlang C)"
-    return None
+        return service.mean * theory.batch_wait(load, size, variation), POLLACZEK
+    if isinstance(service, Exponential) and size == 1:
+        return service.mean * theory.mmc_wait(servers, load), ERLANG
+    return "several servers, and times that are not exponential"
 
 
 def work_of(step: Step | AsyncStep) -> Duration:
@@ -550,16 +549,6 @@ def works_before(scenario: Scenario, call: AsyncStep) -> list[Duration] | None:
         if element is call:
             return works
     return None
-
-
-def settles(scenario: Scenario, service: Duration, servers: int, load: float) -> bool:
-    """Return whether a queue that begins empty is in steady state for most of the length.
-
-    It relaxes within about s (1 + c²)/2 / (servers (1 - √ρ)²), as in `stability.near_full_load`.
-    """
-    root = 1 - math.sqrt(load / servers)
-    relaxation = service.mean * (1 + (service.sd / service.mean) ** 2) / (2 * servers * root**2)
-    return scenario.length >= SETTLED * relaxation * load / servers
 
 
 def rate_day_and_night(scenario: Scenario) -> float | None:
