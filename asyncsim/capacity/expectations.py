@@ -131,8 +131,14 @@ class Expectations:
             kind = type(self.scenario.systems[name]).__name__
             return estimate(name, LOAD, "1", f"{kind} has no specification")
         unlimited = "any number at once" if math.isinf(self.capacity[name][0]) else ""
-        why = doubt if at_least else unlimited or "items per week, as a share of its capacity"
+        share = f"items per week, as a share of its capacity{self._condition}"
+        why = doubt if at_least else unlimited or share
         return estimate(name, LOAD, "1", (load, "offered load", why), at_least)
+
+    @property
+    def _condition(self) -> str:
+        timed = {call.name for call in self.calls if call.timeout is not None}
+        return "; no wait reaches its time-out" if timed - self.noticing.late else ""
 
     def _worker_load(self) -> Estimate:
         flow, doubt = self.flow, self.flow.doubt
@@ -152,7 +158,7 @@ class Expectations:
         if doubt and not full:
             work = max(work, least_work(self.scenario, self.strategy))
         value = work * self.per_week / (self.server.workers * WEEK)
-        why = doubt or "work per week, as a share of the workers' time"
+        why = doubt or f"work per week, as a share of the workers' time{self._condition}"
         return estimate(WORKERS, LOAD, "1", (value, "offered load", why), bool(doubt))
 
     @property
@@ -225,8 +231,9 @@ class Expectations:
             return math.nan, "instances may arrive together"
         if self.scenario.process.of_type(Parallel):
             return math.nan, "branches ask for workers at the same time"
-        if self.flow.doubt or any(math.isnan(number) for number, _ in self._jobs):
-            return math.nan, "the load of the workers is not known"
+        unknown = [call.name for call in self.calls if math.isnan(self.noticing.jobs(call))]
+        if self.flow.doubt or (unknown and self.noticing.each):
+            return math.nan, self.flow.doubt or f"how often {unknown[0]!r} is checked is not known"
         jobs = [(rate * number, time) for number, time in self._jobs]
         for call in self.calls:
             armed, notice = self.flow.armed[call.name], self.noticing.of[call.name]

@@ -20,6 +20,7 @@ from asyncsim.model.validation import scenario_error
 
 TITLE = "what to expect without a run"
 QUEUES = ("M/M/1", POLLACZEK, ERLANG)  # of a time outside that grows with the volume
+MOST_NAMED = 4  # steps in a sentence
 COLUMNS = [one.name for one in fields(Estimate)]
 
 
@@ -90,12 +91,17 @@ class Explanation:
         loads = [one for one in self._estimates if one.what == LOAD]
         full = [one for one in loads if one.part in self._overloaded]
         found = [_overload_sentence(one) for one in full] or [self._bottleneck_sentence(loads)]
-        for one in self._estimates:
-            if one.what == "resume latency" and one.known:
+        unknown: dict[str, list[str]] = {}
+        for one in (one for one in self._estimates if one.what == "resume latency"):
+            if one.known:
                 after = f"{number_in_words(one)} after completion on average"
                 found.append(f"{one.part!r} resumes {after} ({one.formula}).")
-            elif one.what == "resume latency":
-                found.append(f"{one.part!r} has no closed form for its latency: {one.why}.")
+            else:
+                unknown.setdefault(one.why, []).append(repr(one.part))
+        for why, names in unknown.items():
+            has, its = ("has", "its") if len(names) == 1 else ("have", "their")
+            who = f"{len(names)} steps" if len(names) > MOST_NAMED else " and ".join(names)
+            found.append(f"{who} {has} no closed form for {its} latency: {why}.")
         return found
 
     def _bottleneck_sentence(self, loads: list[Estimate]) -> str:
@@ -123,8 +129,9 @@ class Explanation:
             if one.part != part:
                 part = one.part
                 lines += ["", part]
-            detail = f"{one.formula}: {one.why}" if one.known else one.why
-            lines.append(f"  {one.what:20} {number_in_words(one):>17}  {detail}")
+            number = number_in_words(one)
+            detail = one.why if number == "-" else f"{one.formula}: {one.why}"
+            lines.append(f"  {one.what:20} {number:>17}  {detail}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

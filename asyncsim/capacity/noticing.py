@@ -162,7 +162,7 @@ class Noticing:
             case Completions():
                 return External("the log has the completions")
             case Service(item_time=times, lanes=None):
-                return External("any number at once", times.mean, "item time", times, poisson=True)
+                return External("served at once", times.mean, "item time", times, poisson=True)
             case Service():
                 return self._queued(call, link)
         several = len(links_of(system)) > 1
@@ -225,7 +225,7 @@ class Noticing:
         even = abs(window - last) if batch.results == "per item" else window
         longest, spare = start - opens if missing <= RARE else math.inf, (start - closes) / 2
         how = "time to the start, place in the run"
-        return External("each day alike", mean, how, even=even, longest=longest, spare=spare)
+        return External("if all days are alike", mean, how, even=even, longest=longest, spare=spare)
 
     def _done_by_morning(self, number: float, night: float) -> bool:
         """Return whether a day's work takes at most half of its window, and half of the night."""
