@@ -47,6 +47,7 @@ SELDOM = 0.001  # share of instances whose work may miss the batch of their day
 SETTLED = 50  # a queue is in steady state over a length of this many relaxation times
 ROUNDING = 1e-9
 MOST_TERMS = 20_000  # of the sums of all waits, for which there is time before a run
+MOST_BOUNDS = 100  # of queues, for which there is time
 MANY = 40  # external times evenly spread over this many intervals have any phase
 NEGLIGIBLE = 0.005  # queueing below this share of a latency is left out; numbers hold within 3 %
 QUEUED = 1 / 8  # share of a time-out for the queue of the workers, and for that of a callback
@@ -95,7 +96,8 @@ class Noticing:
         self.terms = MOST_TERMS // max(len(self.calls), 1)
         self._sums: dict[int, Notice] = {}
         self._beside: Expected | None = None
-        self._certain: dict[tuple[str, float], bool] = {}
+        self._bounds = MOST_BOUNDS
+        self._certain: dict[tuple[str | int, float], bool] = {}
         self.resumed, self.doubt = self._resumed_share()
         self.external = {call.name: self._external(call) for call in self.calls}
         self.of = {call.name: self._notice(call) for call in self.calls}
@@ -410,12 +412,17 @@ class Noticing:
 
     def _complete_within(self, call: AsyncStep, left: float) -> bool:
         """Return whether work is certainly complete within some time from arming."""
-        external, key = self.external[call.name], (call.system, left)
-        if external.distribution is not None:
-            return float(external.distribution.survival(left)) <= RARE
-        if key not in self._certain:
-            self._certain[key] = left > 0 and self._served_within(call.system, external, left)
-        return self._certain[key]
+        external = self.external[call.name]
+        if (times := external.distribution) is not None:
+            key: tuple[str | int, float] = id(times), left
+            if key not in self._certain:
+                self._certain[key] = float(times.survival(left)) <= RARE
+            return self._certain[key]
+        key = call.system, left
+        if key not in self._certain and left > 0 and self._bounds:
+            self._bounds -= 1
+            self._certain[key] = self._served_within(call.system, external, left)
+        return self._certain.get(key, False)
 
     def _served_within(self, system: str, external: External, left: float) -> bool:
         """Return whether a system with a queue certainly completes an item within some time."""
@@ -468,22 +475,28 @@ class Noticing:
         It waits for the others in the queue: at most each step once, and one check or callback of
         each wait, of all instances that have not ended.
         """
-        if ("", seconds) not in self._certain:
-            self._certain["", seconds] = False  # where the answer depends on itself
+        key = "", 2.0 ** math.floor(math.log2(seconds)) if seconds > 0 else 0.0
+        if key not in self._certain:
+            self._certain[key] = False  # where the answer depends on itself
             jobs = [(1.0, work_of(part)) for part in self.parts]
             jobs.append((2.0 * len(self.calls), Fixed(self.each)))  # some callbacks come twice
             jobs = [(number, time) for number, time in jobs if number * time.mean]
-            rate, day, size = self.busiest
-            stay = sum(map(self._stay, self.calls)) if jobs else 0.0
+            (rate, day, size), level = self.busiest, key[1] * self.server.workers
+            stay = self._stays if jobs else 0.0
             number = min(day * (1 + stay / DAY), rate * (HOUR + stay))
-            level = seconds * self.server.workers
-            found = number < math.inf and theory.work_is_below(level, number, jobs, size)
-            self._certain["", seconds] = not jobs or found
-        return self._certain["", seconds]
+            few = len(jobs) <= MOST_BOUNDS and number < math.inf
+            found = few and theory.work_is_below(level, number, jobs, size)
+            self._certain[key] = not jobs or found
+        return self._certain[key]
+
+    @cached_property
+    def _stays(self) -> float:
+        """How long an instance may wait outside, in seconds."""
+        return sum(map(self._stay, self.calls))
 
     def _stay(self, call: AsyncStep) -> float:
         """Return how long a wait is open at most, as far as it takes worker time."""
-        times = (DAY * 2.0**k for k in range(-6, 6))
+        times = (DAY * 2.0**k for k in range(-6, 6, 2))
         within = next((one for one in times if self._complete_within(call, one)), math.inf)
         if call.timeout is None:
             return 2 * within

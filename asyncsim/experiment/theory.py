@@ -75,8 +75,8 @@ Jobs = Sequence[tuple[float, Duration]]
 
 def _growth(jobs: Jobs, size: int, longest: float) -> tuple[Floats, Floats]:
     """Return some θ, and E[e^(θ work)] - 1 of an arrival's jobs, none of which is longer."""
-    theta = np.geomspace(0.1, 500, 60) / longest
-    x = np.linspace(0.0, longest, 801)
+    theta = np.geomspace(0.1, 500, 40) / longest
+    x = np.linspace(0.0, longest, 501)
     more = np.diff(np.exp(np.outer(theta, x)), axis=1)  # of e^(θx); E is its sum by P(D > x)
     with np.errstate(over="ignore"):
         each = [n * ((1 + more @ time.survival(x[:-1])) ** size - 1) / size for n, time in jobs]
