@@ -6,22 +6,20 @@ day is like that, demand above capacity accumulates: there is no steady state (`
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 
-import attrs
 import numpy as np
 from attrs import frozen
 
 from asyncsim.engine.graph import Call, Graph
 from asyncsim.engine.result import Record
 from asyncsim.model.arrivals import Poisson, WeeklyPoisson
-from asyncsim.model.calendar import Calendar
+from asyncsim.model.calendar import starting_pattern
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Batch, Completions, Link, Service, Staff
 from asyncsim.model.systems import links_of
-from asyncsim.model.units import DAY, WEEK, day_numbers
+from asyncsim.model.units import DAY, WEEK, day_numbers, seconds_of_day
 from asyncsim.model.words import length_in_words
 
 WORKERS = "the workers"
@@ -65,10 +63,7 @@ def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
     found = {}
     for name, system in scenario.systems.items():
         items = times * sum(one.waits[name] for one in asked)
-        capacities = [items_of_a_week(link, scenario.calendar) for link in links_of(system)]
-        known = [capacity for capacity in capacities if not math.isnan(capacity)]
-        share = items / min(known, default=math.inf)
-        found[name] = share if len(known) == len(capacities) or share > 1 else math.nan
+        found[name] = load_of(items, *capacity_of(links_of(system)))
     busy = times * sum(one.worker_seconds for one in asked)
     found[WORKERS] = busy / (scenario.server.workers * WEEK)
     return found
@@ -119,8 +114,8 @@ def instances_of_a_week(scenario: Scenario, of_run: float) -> float:
     return of_run * 7 / math.ceil(scenario.length / DAY)
 
 
-def items_of_a_week(system: Link | None, calendar: Calendar) -> float:
-    """Return the weekly capacity of a link of a system in items; NaN if it is unknown."""
+def items_of_a_week(system: Link | None) -> float:
+    """Return the capacity of a link of a system, in items of an average week; NaN if unknown."""
     most = seconds = math.inf
     if isinstance(system, Completions):
         return math.inf
@@ -128,28 +123,38 @@ def items_of_a_week(system: Link | None, calendar: Calendar) -> float:
         return math.nan
     each = system.item_time.mean
     if isinstance(system, Batch):
-        week = []
-        if system.end is not None or system.max_items is not None:
-            nights = attrs.evolve(system, holidays=None).nights(calendar)
-            week = list(itertools.takewhile(lambda night: night.start < WEEK, nights))
-        seconds = WEEK  # without an end, the rest of a night starts late, but at once
-        if system.end is not None:  # the last item of a lane may run over
-            begun = 1 - system.skip
-            if system.results == "at end":
-                begun *= 1 - system.failure
-            seconds = min(WEEK, begun * sum(night.end - night.start + each for night in week))
+        pattern = starting_pattern(system.start, system.days)
+        runs = pattern.per_week * (1 - system.skip)
+        seconds = WEEK if runs else 0.0  # without an end, a late night starts at once
+        if system.end is not None and runs:  # the last item of a lane may run over
+            end = seconds_of_day(system.end)
+            nights = [end - clock + DAY * (end <= clock) for clock in pattern.clocks]
+            whole = 1 - system.failure if system.results == "at end" else 1.0
+            seconds = min(WEEK, whole * runs * (sum(nights) / len(nights) + each))
         if system.max_items is not None:
             # A breakdown comes at any item, each as likely: if each is the first left undone once,
             # (n - 1)/2 of n are done. What is taken may be more than the night has time for: then
             # a backlog makes it ever less likely that the breakdown comes before the end.
             taken = system.max_items
             of_failed = 0.0 if system.results == "at end" else (taken - 1) / 2
-            each_night = (1 - system.skip) * (taken + system.failure * (of_failed - taken))
-            most = len(week) * each_night
+            most = runs * (taken + system.failure * (of_failed - taken))
         seconds *= system.lanes
     elif isinstance(system, Staff):
-        hours = attrs.evolve(system, holidays=None).hours(calendar)
-        seconds = system.team * hours.open_seconds(WEEK)
+        opens, closes = map(seconds_of_day, system.between)
+        seconds = system.team * (closes - opens) * float(len(day_numbers(system.days)))
     elif system.lanes is not None:
         seconds = system.lanes * WEEK
-    return min(most, seconds / each) if each else most
+    return min(most, seconds / each) if each else most if seconds else 0.0
+
+
+def capacity_of(links: Sequence[Link | None]) -> tuple[float, bool]:
+    """Return the weekly capacity of a system in items, and whether that of each link is known."""
+    capacities = [items_of_a_week(link) for link in links]
+    known = [one for one in capacities if not math.isnan(one)]
+    return min(known, default=math.inf), len(known) == len(links)
+
+
+def load_of(items: float, most: float, known: bool = True) -> float:
+    """Return items to the most there can be; NaN if that is not known and the load not above 1."""
+    load = items / most if most else math.inf if items else 0.0
+    return load if known or load > 1 else math.nan

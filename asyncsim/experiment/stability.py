@@ -20,9 +20,10 @@ from attrs import frozen
 from asyncsim.engine.loads import (
     WORKERS,
     Asked,
+    capacity_of,
     goes_on,
     instances_of_a_week,
-    items_of_a_week,
+    load_of,
     shares,
 )
 from asyncsim.experiment.statistics import Interval, mean_interval
@@ -199,9 +200,7 @@ def least_loads(scenario: Scenario, strategy: Strategy) -> dict[str, float]:
     found = {WORKERS: least_busy(scenario, strategy)}
     for name, system in scenario.systems.items():
         items = _Walk(scenario, known, system=name).through(scenario.process.steps)[0] * week
-        capacities = [items_of_a_week(link, scenario.calendar) for link in links_of(system)]
-        known_ones = [capacity for capacity in capacities if not math.isnan(capacity)]
-        found[name] = items / min(known_ones, default=math.inf)
+        found[name] = load_of(items, capacity_of(links_of(system))[0])
     return found
 
 

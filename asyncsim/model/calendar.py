@@ -13,6 +13,7 @@ import bisect
 import contextlib
 import functools
 import itertools
+import math
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ from asyncsim.model.validation import name_errors
 
 A_PLACE = "must be a country such as 'DE' or a subdivision such as 'DE-BY'"
 LAST_SHOWN = datetime(9999, 12, 30)
+YEARS_ALIKE = 28 * 365 + 7  # days until dates fall on the same weekdays again, in this century
 LAST_DAY = 366 * 40  # of a calendar; one with no open day ends here
 
 _zones = functools.cache(available_timezones)  # which reads hundreds of files
@@ -212,6 +214,50 @@ def clock_or_cron(value: str) -> str:
 def is_cron(value: str) -> bool:
     """Return whether a checked `clock_or_cron` value is a cron expression."""
     return " " in value
+
+
+class Pattern(NamedTuple):
+    """When something starts, on average over years: its days of a period, and clock times of each.
+
+    Days and times are sorted; days count from the period's first, clock times are in seconds.
+    """
+
+    days: list[int]
+    period: int
+    clocks: list[int]
+
+    @property
+    def per_week(self) -> float:
+        """Number of starts in an average week."""
+        return 7 * len(self.days) / self.period * len(self.clocks)
+
+    @property
+    def longest_gap(self) -> float:
+        """Longest time between two starts in seconds; infinite if there are none."""
+        if not self.days:
+            return math.inf
+        nights = [b - a for a, b in itertools.pairwise([*self.days, self.days[0] + self.period])]
+        over_night = max(nights) * units.DAY - self.clocks[-1] + self.clocks[0]
+        return max(over_night, *np.diff(self.clocks).tolist(), 0.0)
+
+
+@functools.lru_cache
+def starting_pattern(start: str, of_week: str) -> Pattern:
+    """Return the pattern of a `clock_or_cron` on days of the week, without holidays or a zone."""
+    weekdays = units.day_numbers(of_week)
+    if not is_cron(start):
+        return Pattern(sorted(weekdays), 7, [units.seconds_of_day(start)])
+    cron = CronSim(start, datetime(2001, 1, 1))  # a Monday
+    *_, days, months, on = cron.parts
+    period = 7 if days == months == "*" and not set("#L") & set(on) else YEARS_ALIKE
+    dates = enumerate(map(cron.dt.date().__add__, map(timedelta, range(period))))
+    found = [
+        k
+        for k, day in dates
+        if day.month in cron.months and day.weekday() in weekdays and cron.match_day(day)
+    ]
+    clocks = [3600 * hour + 60 * minute for hour in cron.hours for minute in cron.minutes]
+    return Pattern(found, period, sorted(clocks))
 
 
 @frozen(field_transformer=name_errors)

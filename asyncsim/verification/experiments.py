@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -225,8 +224,7 @@ def _checks(number: int) -> Iterator[Experiment]:
         external, waits = distributions[name], times * number
         checks = schedule_of(strategy)
         if isinstance(checks, Intervals):
-            gaps = partial(_gap_after_check, checks)
-            expected = _known(closed_forms.checks_at_given_times(external, gaps))
+            expected = _known(closed_forms.checks_at_given_times(external, checks, WORK))
         else:
             expected = _known(strategy.expected(external))
         metrics = _checked(expected.latency + WORK, expected.checks, expected.wasted_share)
@@ -245,11 +243,6 @@ def _checks(number: int) -> Iterator[Experiment]:
         NOT_QUICK_SIMPY,
         server=WorkflowServer(),
     )
-
-
-def _gap_after_check(checks: Intervals, k: int) -> float:
-    """Return the time between checks whose intervals count from the end of the one before."""
-    return checks.interval(k) + (WORK if k else 0.0)
 
 
 def _long_polling(waits: int) -> Experiment:
@@ -343,9 +336,8 @@ def _queueing_for_workers(overlong: int) -> Iterator[Experiment]:
     """Yield checks longer than their interval, and checks and callbacks as arrivals at M/D/1."""
     # Checks of 15 s every 10 s: the next one is due at every second grid point
     work, interval, external = 15.0, 10.0, exponential(60.0)
-    found = _known(
-        closed_forms.checks_at_given_times(external, lambda k: 2 * interval if k else interval)
-    )
+    apart = Intervals(interval, factor=1.0, cap=interval)  # and one interval for the check itself
+    found = _known(closed_forms.checks_at_given_times(external, apart, interval))
     metrics = {
         "mean_latency": found.latency + work,
         "checks_per_wait": found.checks,
