@@ -40,7 +40,7 @@ from asyncsim.model.specifications import Deliveries, StrategySpecification
 from asyncsim.model.strategies import Strategy, specification_of
 from asyncsim.model.units import SECONDS_PER_UNIT, nearest, number_text, percent, text_of
 from asyncsim.model.validation import scenario_error
-from asyncsim.model.words import field_in_words, is_probability
+from asyncsim.model.words import counted, field_in_words, is_probability
 
 Found = tuple[float | None, float | None, float | None]  # an answer and the ends of its interval
 RANGE = "must be two values (low, high), such as ('1min', '1h'), (1, 64) or ('50/h', '5000/h')"
@@ -421,6 +421,9 @@ class Evaluations:
             for name, load in loads.items():
                 most[name] = max(load, most.get(name, load), key=lambda one: one.mean)
         notes = [why for strategy in strategies for why in stability.unbounded(scenario, strategy)]
+        value = f"{field_in_words(self.space.field)} = {self.space.text(x)}"
+        if self.space.field == WORKERS_FIELD:
+            value = counted(int(x), "worker", "workers")
         for name, load in most.items():
             if load.mean <= NEARLY_FULL:
                 continue
@@ -429,8 +432,7 @@ class Evaluations:
             if self.overload(x).certain or name != WORKERS:
                 backlog = ": a backlog grows, which a longer length shows"
             notes.append(
-                f"with {field_in_words(self.space.field)} = {self.space.text(x)}, "
-                f"{name if name == WORKERS else repr(name)} would need "
+                f"with {value}, {name if name == WORKERS else repr(name)} would need "
                 f"{number_text(100 * load.mean)} %{half} of the time there is, if all days are "
                 f"alike{backlog * (load.mean > 1)}"
             )
