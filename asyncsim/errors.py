@@ -27,22 +27,6 @@ import traceback
 import warnings
 from pathlib import Path
 
-__all__ = [
-    "AlreadyFinished",
-    "AsyncsimError",
-    "CensoredWarning",
-    "EngineError",
-    "LogWarning",
-    "NotArmedYet",
-    "PrecisionWarning",
-    "ScenarioError",
-    "SerialNumberError",
-    "SteadyStateWarning",
-    "StoreError",
-    "UnknownSerialNumber",
-    "WaitExpired",
-]
-
 OURS = ("asyncsim", "contextlib", "concurrent")  # packages whose lines are not the user's code
 HERE = str(Path(__file__).parent)
 MOST_LINES = 5  # of the user's code that a notebook shows
@@ -184,7 +168,7 @@ class PrecisionWarning(UserWarning):
     ...     )
     Traceback (most recent call last):
         ...
-    asyncsim.errors.PrecisionWarning: the precision of 1e-09 of mean_latency was not reached ...
+    asyncsim.errors.PrecisionWarning: the precision of ± 1e-07 % of the mean latency was not ...
     """
 
 

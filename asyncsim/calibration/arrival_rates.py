@@ -38,30 +38,11 @@ Cells = np.ndarray[tuple[int], np.dtype[np.int64]]
 class ArrivalFit:
     """Fitted arrivals.
 
-    Attributes
-    ----------
-    law
-        What a scenario plays.
-    chosen
-        Which pooling was chosen.
-    candidates
-        One row per pooling: ``pooling, rates`` (fitted), ``qaic``, ``p_coarser`` (likelihood-ratio
-        test against the one above).
-    table
-        One row per fitted rate: ``days, hour, arrivals, hours`` (observed), ``rate, low, high`` per
-        hour.
-    days
-        One row per observed day: ``date, arrivals, expected, score`` (standard deviations away).
-    bunching, bunching_p
-        Dispersion within hours, 1 for Poisson arrivals, and the p-value of a two-sided test.
-    between_days
-        Dispersion of each day's counts around the fitted rates, 1 for Poisson arrivals.
-    between_days_p
-        P-value of a test of that, with the dispersion within hours taken for granted.
-    unseen
-        Weekdays the log has no day of: no arrivals are assumed there.
-    n
-        Arrivals.
+    `candidates` has ``pooling, rates`` (fitted), ``qaic, p_coarser`` (likelihood-ratio test against
+    the row above); `table` ``days, hour, arrivals, hours`` and ``rate, low, high`` per hour;
+    `days` ``date, arrivals, expected, score`` (standard deviations away). Dispersions are 1 for
+    Poisson arrivals: `bunching` within hours, `between_days` of each day's counts around the fitted
+    rates, given that within hours. Nothing arrives on weekdays that are `unseen` in the log.
     """
 
     law: WeeklyPoisson
@@ -95,7 +76,8 @@ def fit_arrivals(
     table = _rates(hours, cells, _wider(excess, between, between_p), confidence)
     hours = hours.assign(expected=rate * hours["time"])
     weekdays = sorted(set(hours["weekday"]))
-    size, week = _common_size(instants), np.zeros((7, 24))
+    sizes, week = set(np.unique(instants, return_counts=True)[1].tolist()), np.zeros((7, 24))
+    size = sizes.pop() if len(sizes) == 1 and len(instants) >= 10 else 1  # always as many at once
     week[hours["weekday"], hours["hour"]] = [six_digits(one / size) for one in rate.tolist()]
     return ArrivalFit(
         WeeklyPoisson(week, size=size), chosen, candidates, table, _days(hours, calendar, excess),
@@ -159,12 +141,9 @@ def _candidates(hours: pd.DataFrame, excess: float) -> pd.DataFrame:
 
 
 def _rates(hours: pd.DataFrame, cells: Cells, excess: float, confidence: float) -> pd.DataFrame:
-    """Return the fitted rates with exact Poisson intervals (Garwood 1936), wider by a dispersion.
-
-    As if there were fewer arrivals by that factor (quasi-likelihood).
-    """
+    """Return the fitted rates with exact Poisson intervals (Garwood 1936), wider by `excess`."""
     sums = _sums(hours, cells)
-    n, time = sums["count"].to_numpy() / excess, sums["time"].to_numpy()
+    n, time = sums["count"].to_numpy() / excess, sums["time"].to_numpy()  # quasi-likelihood
     tail = (1 - confidence) / 2
     first = hours.assign(cell=cells).groupby("cell")
     named = first.agg(
@@ -210,10 +189,7 @@ def _between(hours: pd.DataFrame, cells: Cells, excess: float) -> tuple[Floats, 
 
 
 def _finest(hours: pd.DataFrame, excess: float) -> float:
-    """Return the dispersion of days' counts around the finest pooling that leaves any to see.
-
-    It is the one that explains most (Burnham & Anderson).
-    """
+    """Return the dispersion of days' counts around the finest pooling that leaves any to see."""
     for pooling in reversed(POOLED):
         _, between, p = _between(hours, _cells(hours, pooling), excess)
         if not math.isnan(between):
@@ -237,12 +213,6 @@ def _days(hours: pd.DataFrame, calendar: Calendar, excess: float) -> pd.DataFram
             "score": ((sums["count"] - sums["expected"]) / spread).to_numpy(),
         }
     )
-
-
-def _common_size(instants: Floats) -> int:
-    """Return how many arrive at each instant, if it is always the same number; else 1."""
-    sizes = set(np.unique(instants, return_counts=True)[1].tolist())
-    return sizes.pop() if len(sizes) == 1 and len(instants) >= 10 else 1
 
 
 FAR = 4.0  # standard deviations from the expected arrivals at which a day is far off

@@ -27,7 +27,7 @@ from asyncsim.experiment.statistics import student_t
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Fixed, Floats
 from asyncsim.model.systems import ExternalSystem, NightlyBatch
-from asyncsim.model.units import DAY, DAY_NAMES, HOUR
+from asyncsim.model.units import DAY, DAY_NAMES, HOUR, text_of
 
 SLACK = 60.0  # how late a scheduler may be, in seconds
 SOON = 1.0  # a batch that is at its first item this soon, in seconds, is not late
@@ -95,10 +95,7 @@ def fit_batch(
     name: str, submitted: Floats, completed: Floats, verdict: BatchVerdict, calendar: Calendar,
     settings: Settings,
 ) -> FittedSystem:  # fmt: skip
-    """Fit a nightly batch to requests that come from one; `completed` is NaN for open ones.
-
-    Instants are in seconds; the verdict is about the requests that are not open.
-    """
+    """Fit a nightly batch to requests that come from one; `completed` is NaN for open ones."""
     closed = np.flatnonzero(np.isfinite(completed))
     nights = tuple(night.at(closed) for night in verdict.nights)
     clocks = clock_of(np.where(np.isfinite(completed), completed, 0.0), calendar)
@@ -144,15 +141,12 @@ def fit_batch(
 
 
 def _from_gaps(first: Floats, times: Floats, lanes: int, coarse: bool, settings: Settings) -> _Pace:
-    """Where results come one by one: the first is there an item time after the start.
-
-    Of several lanes it is the shortest of as many item times. A coarse clock shows the mean of
-    the item time only, by how long the nights last.
-    """
+    """Return the pace of results that come one by one, the first an item time after the start."""
     item = fit_distribution(times if len(times) else np.zeros(1), settings.rng, settings.confidence)
     if coarse:
         item = _only_mean(item, float(times.mean()), (item.low, item.high))
-    shortest = float(np.quantile(item.times, 1 - 0.5 ** (1 / lanes)))  # its median
+    # Of several lanes the first is the shortest of as many item times: its median
+    shortest = float(np.quantile(item.times, 1 - 0.5 ** (1 / lanes)))
     guess = float(np.median(first)) - shortest
     spread = float(np.std(first, ddof=1)) if len(first) > 1 else float(np.std(item.times))
     error = 1.25 * spread / math.sqrt(len(first))  # of a median, were they normal
@@ -161,10 +155,7 @@ def _from_gaps(first: Floats, times: Floats, lanes: int, coarse: bool, settings:
 
 
 def _from_ends(last: Floats, counts: np.ndarray[Any, Any], settings: Settings) -> _Pace:
-    """Where results come at the end: a line through the ends of nights over their items.
-
-    Its intercept is the start and its slope the item time (ordinary least squares).
-    """
+    """Return the pace of results that come at the end, by a line of ends of nights over items."""
     n, how = len(last), "the earliest end of a night; too few nights for more"
     guess, error, slope, slope_error = float(last.min()), math.nan, 0.0, math.nan
     if n >= 3 and len(np.unique(counts)) > 1:
@@ -196,7 +187,7 @@ def _late(name: str, pace: _Pace, resolution: float) -> list[Gap]:
     if not late > max(LATE_ERRORS * pace.error, SOON, resolution):  # nor if the error is not known
         return []
     meaning = "the scenario's batch is at its first item on the stroke of its start"
-    return [Gap(name, "seconds from its start to its first item", f"{late:.3g}", meaning)]
+    return [Gap(name, "time from its start to its first item", text_of(late, 3), meaning)]
 
 
 def _jump(
@@ -291,10 +282,7 @@ class Schedule:
 
     @cached_property
     def due(self) -> Ints:
-        """Position of the first run after each request; the number of runs if there is none.
-
-        By instants: in autumn the clock shows an hour twice, and a run may start between the two.
-        """
+        """Position of the first run after each request; the number of runs if there is none."""
         return np.searchsorted([self.begin(int(date)) for date in self.dates], self.came)
 
     @property
@@ -311,21 +299,14 @@ class Schedule:
 
     @property
     def lost(self) -> Flags:
-        """Which are open although a later run has completed requests that came after them.
-
-        What waits its turn behind a limit is not: nothing that came after it is done.
-        """
+        """Which are open although a later run has completed requests that came after them."""
         latest = [float(self.came[night.items].max()) for night in self.nights]
         later = np.maximum.accumulate([-np.inf, -np.inf, *latest[::-1]])[::-1]
         return self.waiting & (later[np.minimum(self.due + 1, len(latest))] > self.came)
 
 
 def cut_off_of(name: str, schedule: Schedule) -> tuple[float | None, Finding]:
-    """Find a clock time after which requests wait for the next night: None for the start itself.
-
-    Of all times before the start, the one that divides requests that were left from those that
-    were done with the fewest errors.
-    """
+    """Find the clock time that divides requests left for the next night; None for the start."""
     known = (schedule.done == schedule.due) | schedule.left
     known &= np.isfinite(schedule.lead)
     lead, left = schedule.lead[known], schedule.left[known]
@@ -352,10 +333,7 @@ def cut_off_of(name: str, schedule: Schedule) -> tuple[float | None, Finding]:
 def days_of(
     name: str, schedule: Schedule, lead: float, calendar: Calendar, confidence: float
 ) -> tuple[str, float, list[Finding]]:
-    """Return the days it runs on and the share of nights that failed although work waited.
-
-    The cut-off is `lead` seconds before the start.
-    """
+    """Return the days it runs on and the share of nights that failed although work waited."""
     ran = schedule.dates.tolist()
     known = schedule.done >= 0  # what is never done waits on any day, and tells nothing
     came, clock = schedule.came[known], schedule.clock[known]
@@ -400,11 +378,7 @@ def days_of(
 def limits_of(
     name: str, schedule: Schedule, lead: float, last: Floats, gap: float, confidence: float
 ) -> tuple[dict[str, object], list[Finding], list[Gap]]:
-    """Report why nights left requests that were in time: a limit, an end, or a breakdown.
-
-    The cut-off is `lead` seconds before the start; `last` is the clock of the last completion of
-    each night, in seconds of the day it began on; `gap` a typical time between completions.
-    """
+    """Report why nights left requests that were in time: a limit, an end, or a breakdown."""
     counts = np.array([len(night.items) for night in schedule.nights])
     came, due, done = _in_time(schedule, lead)
     n = len(counts)
@@ -448,10 +422,7 @@ def _in_time(schedule: Schedule, lead: float) -> tuple[Floats, Ints, Ints]:
 
 
 def _ends(last: Floats, left: Ints, full: Flags, sharp: bool) -> bool:
-    """Distinguish an end from noise: nights that left nothing ended earlier.
-
-    And what was left came after all that was done, or they ended earlier more often than by chance.
-    """
+    """Distinguish an end from noise: nights that left nothing ended earlier."""
     others, at = last[left == 0], last[full]
     if not len(others):
         return sharp
@@ -461,10 +432,7 @@ def _ends(last: Floats, left: Ints, full: Flags, sharp: bool) -> bool:
 
 
 def _broken(share: Floats, full: Flags, left: Ints) -> Flags:
-    """Return which nights broke down: at a uniformly distributed item (a KS test).
-
-    If it is not, only those that stand out from what every night leaves.
-    """
+    """Return which nights broke down: at a uniformly distributed item (a KS test)."""
     uniform = scipy.stats.kstest(share[full], "uniform").pvalue >= LEVEL
     if uniform and np.median(share[full]) >= BROKEN:
         return full

@@ -17,7 +17,7 @@ from attrs import frozen
 from asyncsim.calibration.findings import LEVEL
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
-from asyncsim.model.units import DAY
+from asyncsim.model.units import DAY, text_of
 
 Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
 MOST_SHUFFLED = 4000
@@ -42,8 +42,7 @@ class ObservedNight:
 
     date: int
     """Days since the start of the calendar; a run after midnight belongs to the day it began on."""
-    items: Positions
-    """Positions of its requests, in order of completion."""
+    items: Positions  # positions of its requests, in order of completion
     first: float
     last: float
 
@@ -54,25 +53,11 @@ class ObservedNight:
 
 @frozen(eq=False)
 class BatchVerdict:
-    """Whether completions come from a batch.
+    """Whether completions come from a batch, the `nights` of its runs, and `strays` outside them.
 
-    Attributes
-    ----------
-    batch
-        The answer.
-    arc
-        Hours of the day that hold nine in ten completions.
-    expected_arc
-        The same if the waits were dealt out anew, on average.
-    p
-        P-value of an arc as short as that.
-    crossed
-        Share of completions whose request came before the run that completed it; NaN if the first
-        test has already said no.
-    nights
-        Its runs, if it is one.
-    strays
-        Completions outside the runs.
+    `arc` is the number of hours of the day that hold nine in ten completions, `expected_arc` the
+    same on average if the waits were dealt out anew, and `p` its p-value. `crossed` is the share of
+    completions whose request came before their run; NaN if the first test has already said no.
     """
 
     batch: bool
@@ -86,21 +71,17 @@ class BatchVerdict:
     @property
     def why(self) -> str:
         """A sentence on what speaks for or against a batch."""
-        found = f"nine in ten completions fall into {self.arc:.3g} h of the day"
+        found = f"nine in ten completions fall into {text_of(3600 * self.arc, 3)} of the day"
         if math.isnan(self.p):
             return "too few completions to tell"
-        chance = f"{found} ({self.expected_arc:.3g} h by chance, p = {self.p:.3g})"
+        chance = f"{found} ({text_of(3600 * self.expected_arc, 3)} by chance, p = {self.p:.3g})"
         if math.isnan(self.crossed):
             return chance
         return f"{chance}; {self.crossed:.1%} of them were submitted before their run began"
 
 
 def clock_of(instants: Floats, calendar: Calendar) -> Floats:
-    """Return what wall clocks show at instants, as seconds since the first midnight.
-
-    Unlike instants these jump with the clocks, so that 22:00 is always 22 hours after a multiple of
-    a day.
-    """
+    """Return seconds since the first midnight as wall clocks show them, jumps included."""
     if calendar.zone is None:
         return np.asarray(instants, dtype=float)
     shown = calendar.timestamps(instants).tz_localize(None)
@@ -146,11 +127,7 @@ def find_batch(
 def _nights(
     completed: Floats, clocks: Floats, start: float, length: float
 ) -> tuple[list[ObservedNight], int]:
-    """Cut completions into nights, half-way between the arc that holds most of them and the next.
-
-    What a long pause divides from most of its night strays, as does what comes before the others
-    begin, and a few completions on a day when nothing began in time.
-    """
+    """Cut completions into nights, half-way between the arc that holds most and the next."""
     begin = start - (DAY - length) / 2
     day = np.floor((clocks - begin) / DAY).astype(int)
     offset = clocks - day * DAY

@@ -71,10 +71,7 @@ ORDER = ("queued", "started", "armed", "resumed", "ended")
 def executions_of(
     events: pd.DataFrame, system: str | Mapping[str, str] | None, problems: Problems
 ) -> pd.DataFrame:
-    """Return one row per executed step; damage is noted in `problems`.
-
-    Events have ``case, step, transition, at`` (seconds), ``resource, serial_number, place``.
-    """
+    """Return one row per executed step; damage is noted in `problems`."""
     known = events["transition"].isin(list(TRANSITIONS))
     if not known.any():
         words, other = ", ".join(TRANSITIONS), events["transition"].iloc[0]
@@ -111,11 +108,7 @@ def executions_of(
 
 
 def _numbered(events: pd.DataFrame) -> pd.Series[int]:
-    """Return the number of the execution of its step that each event belongs to.
-
-    A step whose events each come once was executed once, whatever their order; else a new execution
-    begins after an end, and at a schedule or start that cannot follow what was there before.
-    """
+    """Return the number of the execution of its step that each event belongs to."""
     pair = [events["case"], events["step"]]
     doubled = events.duplicated(["case", "step", "what"], keep=False)
     repeated = doubled.groupby(pair).transform("any")
@@ -130,7 +123,8 @@ def _with_systems(
 ) -> pd.DataFrame:
     names = list(dict.fromkeys(steps["step"]))
     waiting = list(dict.fromkeys(steps["step"][steps["armed"].notna()]))
-    resource = steps[steps["resource"] != ""].groupby("step")["resource"].agg(_commonest)
+    resources = steps[steps["resource"] != ""].groupby("step")["resource"]
+    resource = resources.agg(lambda names: names.mode().iloc[0])  # the commonest
     chosen = {step: str(resource.get(step, f"system of {step}")) for step in waiting}
     if isinstance(system, str):
         if len(waiting) != 1:
@@ -162,10 +156,6 @@ def _with_systems(
         over = steps["armed"].notna() & ~steps["aborted"]
         steps["resumed"] = steps["resumed"].mask(over, steps["ended"])
     return steps.drop(columns="resource")
-
-
-def _commonest(values: pd.Series[str]) -> str:
-    return str(values.mode().iloc[0])
 
 
 def _checked(steps: pd.DataFrame, has: frozenset[str], problems: Problems) -> pd.DataFrame:

@@ -51,20 +51,10 @@ NONE: Floats = np.empty(0)
 class DistributionFit:
     """A distribution fitted to times.
 
-    Attributes
-    ----------
-    law, best, rejected
-        What a scenario plays; the best parametric distribution, or None; and whether that was
-        rejected, so that the times themselves are played.
-    candidates
-        One row per parametric one, the best first: ``law, parameters, aic, statistic, p`` (of the
-        test; NaN for those that were not tested).
-    times, cut
-        The times in seconds, sorted; those that were cut off.
-    mean, low, high
-        Their mean and its interval.
-    rounded
-        Whether enough of them are equal to show that they were rounded.
+    `law` is what a scenario plays: the `best` parametric one, or the times themselves if that was
+    `rejected`. `candidates` has ``law, parameters, aic, statistic, p`` (NaN if not tested), the
+    best first. `times` (seconds, sorted) leaves out those that were `cut` off; `rounded` is whether
+    enough of them are equal to show that they were rounded.
     """
 
     law: Duration
@@ -145,14 +135,7 @@ def frozen_distribution(law: Duration) -> Any:
 def fit_distribution(
     times: Floats, rng: np.random.Generator, confidence: float = 0.95, cut: Floats = NONE
 ) -> DistributionFit:
-    """Fit a distribution to times in seconds, none negative; `cut` are those that were cut off.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(1)
-    >>> fit_distribution(rng.exponential(60.0, 300), rng).candidates["law"].iloc[0]
-    'exponential'
-    """
+    """Fit a distribution to times in seconds, none negative; `cut` are those that were cut off."""
     ordered, cut = np.sort(np.asarray(times, dtype=float)), np.sort(cut)
     n = len(ordered)
     many = ordered if n >= FEWEST else ordered[:0]
@@ -177,10 +160,7 @@ def fit_distribution(
 
 
 def _with_cut(times: Floats, cut: Floats) -> Floats:
-    """Return quantiles of times of which some were cut off; none is longer than the longest seen.
-
-    Kaplan and Meier's estimate; what it leaves beyond the longest time is given to that.
-    """
+    """Return Kaplan and Meier's quantiles; what lies beyond the longest time is put there."""
     if not len(cut):
         return times
     found = scipy.stats.ecdf(_data(times, cut)).cdf

@@ -85,10 +85,7 @@ def fit_service(
     name: str, waits: pd.DataFrame, done: Floats, verdict: BatchVerdict, calendar: Calendar,
     settings: Settings,
 ) -> FittedSystem:  # fmt: skip
-    """Fit a service, or people if completions keep to working hours.
-
-    `waits` are in order of arming; `done` is NaN for those that are open.
-    """
+    """Fit a service, or people if completions keep to working hours; open waits are NaN."""
     armed, ended = waits["armed"].to_numpy(), waits["ended"].to_numpy()
     is_open = np.isnan(done)
     given_up = is_open & waits["aborted"].to_numpy()
@@ -129,10 +126,7 @@ def fit_service(
 
 
 def _are_lost(times: Floats, after: Floats) -> bool:
-    """Return whether waits were given up because no answer would have come, and not a late one.
-
-    Then answers have long ceased to come when they are given up.
-    """
+    """Return whether waits were given up when answers had long ceased to come."""
     if not len(after):
         return False
     late = float(np.median(after)) / 2
@@ -179,17 +173,10 @@ def _left(name: str, verdict: BatchVerdict, hours: Working | None, times: Floats
 
 @frozen(eq=False)
 class SystemFit:
-    """A fitted external system.
+    """A fitted external system, the fit of its item time, and whether it is a batch.
 
-    Attributes
-    ----------
-    system, law, verdict
-        What a scenario plays, the fit of its item time, and whether it is a batch.
-    armed, done, what
-        Instants of the waits that have ended, in seconds; `done` is when they were ``"completed"``,
-        or ``"resumed"`` where the log does not say.
-    findings, gaps
-        For the account.
+    `armed` and `done` are instants of the waits that have ended; `what` is when they were done:
+    ``"completed"``, or ``"resumed"`` where the log does not say.
     """
 
     system: ExternalSystem

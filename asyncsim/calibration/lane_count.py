@@ -43,10 +43,7 @@ class Queue:
 
 
 def queue_of(came: Floats, done: Floats, resolution: float = 0.0) -> Queue:
-    """Infer the lanes of a service or a team; `came` is sorted, `done` infinite for open requests.
-
-    Times and the resolution of the clock are in seconds.
-    """
+    """Infer the lanes of a service or a team; `came` is sorted, `done` infinite if open."""
     leaving = np.sort(done)
     # Those that came less those that were done, just after each has come
     there: Ints = np.arange(1, len(came) + 1) - np.searchsorted(leaving, came, "right")
@@ -73,12 +70,7 @@ def queue_of(came: Floats, done: Floats, resolution: float = 0.0) -> Queue:
 def lanes_of_nights(
     came: list[Floats], done: list[Floats], resolution: float = 0.0
 ) -> tuple[int | None, Floats]:
-    """Infer the lanes of a batch (None if nothing shows them), and the times its items took.
-
-    All items of a night wait for its start. Those that begin it, one on each lane, must have taken
-    as long as the others, except where one lane shows itself: no request overtook another, and the
-    gaps are too uneven for several lanes. Then a batch may also need a while to get going.
-    """
+    """Infer the lanes of a batch (None if nothing shows them), and its item times."""
     nights = [over[np.argsort(at, kind="stable")] for at, over in zip(came, done, strict=True)]
     for lanes in range(1, MOST + 1):
         parts = [(over, np.sort(over)) for over in nights if len(over) > lanes]
@@ -126,10 +118,7 @@ def _alike(gaps: Floats, others: Floats, time: float) -> bool:
 
 
 def _open_question(took: Floats, resolution: float) -> bool:
-    """Return whether timestamps are too coarse to identify the number of lanes.
-
-    Whatever the clock, nothing is done a whole step of it before it was begun.
-    """
+    """Return whether timestamps are too coarse to identify the number of lanes."""
     early = float(np.mean(took <= -max(resolution, 1e-9)))
     return early <= NOTHING and resolution > COARSE * max(float(took.mean()), 0.0)
 
@@ -137,14 +126,10 @@ def _open_question(took: Floats, resolution: float) -> bool:
 def _explains(took: Floats, free: Floats, resolution: float) -> bool:
     """Return whether times are possible, and have nothing to do with how long a lane was free."""
     known = np.isfinite(free)
-    return _possible(took, resolution) and _unrelated(took[known], free[known])
-
-
-def _possible(took: Floats, resolution: float) -> bool:
-    """Return whether hardly anything was done at the moment it began."""
     step = resolution / max(float(took.mean()), 1e-9)
-    took = np.round(took, 5)  # the resolution of a log is not finer
-    return step <= COARSE and bool(np.mean(took <= 0) <= NOTHING + step)
+    at_once = np.mean(np.round(took, 5) <= 0)  # the resolution of a log is not finer
+    possible = step <= COARSE and at_once <= NOTHING + step
+    return bool(possible) and _unrelated(took[known], free[known])
 
 
 def _unrelated(times: Floats, there: Ints | Floats) -> bool:

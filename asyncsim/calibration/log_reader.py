@@ -339,10 +339,7 @@ def resolution_of(steps: pd.DataFrame) -> float:
 
 
 def without_strays(steps: pd.DataFrame, calendar: Calendar, problems: Problems) -> pd.DataFrame:
-    """Return a log without what is years away from it, such as 1970-01-01 and 9999-12-31.
-
-    A row whose first instant is one of those is left out, of others only the instant.
-    """
+    """Return a log without what is years away from it, such as 1970-01-01 and 9999-12-31."""
     known = np.sort(_instants(steps))
     parts = np.split(known, np.flatnonzero(np.diff(known) > FAR) + 1)
     strays = [part for part in parts if len(part) <= RARE * len(known)]
@@ -374,10 +371,7 @@ def day_of(instant: float, calendar: Calendar) -> date:
 
 
 def begun_before(steps: pd.DataFrame, problems: Problems) -> set[str]:
-    """Return the cases that began before the log does, and note them: they are no arrivals.
-
-    The first seen of them is an end or a resumption, of a step that usually has a beginning.
-    """
+    """Return the cases that began before the log does, and note them: they are no arrivals."""
     begun = steps[[*BEGINNINGS]].notna().any(axis=1)
     usual = begun.groupby(steps["step"]).transform("mean") >= USUAL
     first = steps[[*TIMES]].min(axis=1)

@@ -27,7 +27,8 @@ from asyncsim.model.distributions import (
 )
 from asyncsim.model.html import cells_html, result_html
 from asyncsim.model.request_log import RequestLog
-from asyncsim.model.strategies import Backoff, Polling, PollingAfter, Strategy
+from asyncsim.model.specifications import Grid, Intervals, Pauses
+from asyncsim.model.strategies import Backoff, Polling, PollingAfter, Strategy, schedule_of
 from asyncsim.model.units import number, number_text, percent, require, text_of
 from asyncsim.model.validation import argument, with_own_tables
 
@@ -191,14 +192,14 @@ def _found(problem: _Problem) -> dict[str, Strategy]:
 
 def _moments_of(strategy: Strategy, problem: _Problem) -> Floats:
     """Return when a strategy checks on an idle server."""
-    match strategy:
-        case PollingAfter(pauses):
+    match schedule_of(strategy):
+        case Pauses(pauses):
             given = np.cumsum(pauses)
             return np.append(given, problem.repeated(given[-1] + pauses[-1], pauses[-1]))
-        case Polling(interval):
-            return problem.repeated(strategy.first or interval, interval)
-        case Backoff(first, factor):
-            return problem.growing(first, factor, strategy.longest)
+        case Grid(interval, first=first):
+            return problem.repeated(first or interval, interval)
+        case Intervals(first, factor) as growing:
+            return problem.growing(first, factor, growing.longest)
     raise TypeError(strategy)
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from functools import cached_property
 from html import escape
 
 import pandas as pd
+from attrs import astuple, fields
 
 from asyncsim.capacity.expectations import LOAD, Estimate, Expectations
-from asyncsim.experiment.stability import WORKERS
-from asyncsim.model.html import cells_html, result_html
+from asyncsim.capacity.noticing import ERLANG, POLLACZEK
+from asyncsim.engine.loads import WORKERS
+from asyncsim.model.html import cells_html, findings_html, result_html
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.model.units import percent, text_of
 from asyncsim.model.validation import scenario_error
 
-QUEUES = ("M/M/1", "M/G/1 (Pollaczek-Khinchine)", "M/M/c (Erlang C)")
-"""Formulas of a time outside that grows with the volume, and checks with it."""
-COLUMNS = ["part", "what", "value", "unit", "at_least", "formula", "why"]
+TITLE = "what to expect without a run"
+QUEUES = ("M/M/1", POLLACZEK, ERLANG)  # of a time outside that grows with the volume
+MOST_NAMED = 4  # steps in a sentence
+COLUMNS = [one.name for one in fields(Estimate)]
 
 
 class Explanation:
@@ -35,6 +38,8 @@ class Explanation:
     ----------
     scenario, strategy
         What is explained; the label of the strategy.
+    strategies, replications, seed, confidence
+        As of a study without runs, for `asyncsim.report`.
     """
 
     def __init__(
@@ -45,13 +50,9 @@ class Explanation:
         overloaded: list[str],
     ) -> None:
         self.scenario, self.strategy = scenario, strategy
+        self.strategies, self.replications, self.seed, self.confidence = [strategy], 0, 0, 1.0
         self._estimates = estimates
         self._overloaded = overloaded
-
-    @cached_property
-    def _table(self) -> pd.DataFrame:
-        rows = [[getattr(one, name) for name in COLUMNS] for one in self._estimates]
-        return pd.DataFrame(rows, columns=COLUMNS)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -61,7 +62,7 @@ class Explanation:
         ``unit`` (``s``, ``worker s``, ``1``), ``at_least`` (a lower bound), ``formula``, ``why``
         (its condition, or why there is none).
         """
-        return self._table.copy()
+        return pd.DataFrame(map(astuple, self._estimates), columns=COLUMNS)
 
     @property
     def overloaded(self) -> list[str]:
@@ -87,82 +88,91 @@ class Explanation:
         pairs = ", ".join(repr((one.part, one.what)) for one in self._estimates)
         raise scenario_error("part and what", f"must be one of {pairs}", (part, what))
 
+    def findings(self) -> list[str]:
+        """Return `sentences`: in a report they stand on the first page if nothing was played."""
+        return self.sentences
+
     @property
     def sentences(self) -> list[str]:
         """What to expect, in words."""
-        found = [self._bottleneck_sentence(), *map(_overload_sentence, self._overloaded_loads())]
-        for one in self._estimates:
-            if one.what == "resume latency":
-                late = f"{number_in_words(one)} ({one.formula})" if one.known else one.why
-                words = "resumes after" if one.known else "has no closed form for its latency:"
-                found.append(f"{one.part!r} {words} {late}.")
-        return [sentence for sentence in found if sentence]
-
-    def _overloaded_loads(self) -> list[Estimate]:
         loads = [one for one in self._estimates if one.what == LOAD]
-        return [one for one in loads if one.part in self._overloaded]
+        full = [one for one in loads if one.part in self._overloaded]
+        found = [_overload_sentence(one) for one in full] or [self._bottleneck_sentence(loads)]
+        unknown: dict[str, list[str]] = {}
+        for one in (one for one in self._estimates if one.what == "resume latency"):
+            if one.known:
+                after = f"{number_in_words(one)} after completion on average"
+                found.append(f"{one.part!r} resumes {after} ({one.formula}).")
+            else:
+                unknown.setdefault(one.why, []).append(repr(one.part))
+        for why, names in unknown.items():
+            has, its = ("has", "its") if len(names) == 1 else ("have", "their")
+            who = f"{len(names)} steps" if len(names) > MOST_NAMED else " and ".join(names)
+            found.append(f"{who} {has} no closed form for {its} latency: {why}.")
+        return found
 
-    def _bottleneck_sentence(self) -> str:
-        part = self.bottleneck
-        if part is None:
+    def _bottleneck_sentence(self, loads: list[Estimate]) -> str:
+        if (part := self.bottleneck) is None:
             return "Nothing that is known here limits the volume."
-        load = self.loads[part]
-        estimate = next(one for one in self._estimates if (one.part, one.what) == (part, LOAD))
-        others = [one for one in self._estimates if one.what == LOAD and one.part != part]
-        vague = [one.part for one in others if one.at_least or not one.known]
-        grows = part == WORKERS and any(one.formula in QUEUES for one in self._estimates)
-        bound, first = ("at least ", "") if estimate.at_least else ("", " first,")
-        end = ", or before" if estimate.at_least else ""
-        if not estimate.at_least and (vague or grows):
-            less = f"less is known of {' and '.join(vague)}" if vague else "checks grow as well"
-            first, end = "", f", or before: {less}"
-        verb, have = ("they overload", "have") if part == WORKERS else ("it overloads", "has")
-        more = f"{verb}{first} at {1 / load:.3g} times the volume{end}" if load <= 1 else ""
-        text = f"{part} {have} the largest load: {bound}{percent(load)}"
-        return f"{text[0].upper()}{text[1:]}{'; ' + more if more else ''}."
+        load = next(one for one in loads if one.part == part)
+        vague = [o.part for o in loads if o.part != part and (o.at_least or not o.known)]
+        less = f"less is known of {' and '.join(map(named, vague))}" if vague else ""
+        workers = part == WORKERS
+        queues = any(o.what == "external time" and o.formula in QUEUES for o in self._estimates)
+        if workers and queues and any(o.what == "checks per wait" for o in self._estimates):
+            less = less or "checks grow as well"
+        has = "have the largest load" if workers else "has the largest load"
+        overloads = "they overload" if workers else "it overloads"
+        first = "" if less or load.at_least else " first,"
+        before = f", or before: {less}" if less else ", or before" if load.at_least else ""
+        volume = f"at {1 / load.value:.3g} times the volume{before}"
+        who = named(part)[:1].upper() + named(part)[1:]
+        return f"{who} {has}, {number_in_words(load)}; {overloads}{first} {volume}."
 
     def __repr__(self) -> str:
-        head = f"{self.scenario.name}, {self.strategy}: what to expect without a run"
-        lines = [head, *self.sentences]
+        lines = [f"{self.scenario.name}, {self.strategy}: {TITLE}", *self.sentences]
         part = None
         for one in self._estimates:
             if one.part != part:
                 part = one.part
-                lines += ["", str(part)]
-            detail = f"{one.formula}: {one.why}" if one.known and one.formula else one.why
-            lines.append(f"  {one.what:20} {number_in_words(one):>16}  {detail}")
+                lines += ["", part]
+            number = number_in_words(one)
+            detail = one.why if number == "-" else f"{one.formula}: {one.why}"
+            lines.append(f"  {one.what:20} {number:>17}  {detail}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        said = "".join(f"<li>{escape(one)}</li>" for one in self.sentences)
         heads = ("of", "what", "expected", "formula", "condition, or why there is none")
-        table = cells_html(
-            heads,
-            [(e.part, e.what, number_in_words(e), e.formula, e.why) for e in self._estimates],
-        )
-        of_title = f", {escape(self.strategy)}: what to expect without a run"
-        return result_html(self.scenario.name, f"<ul>{said}</ul>{table}", of_title=of_title)
+        rows = [(e.part, e.what, number_in_words(e), e.formula, e.why) for e in self._estimates]
+        of_title = f", {escape(self.strategy)}: {TITLE}"
+        body = findings_html(self.sentences) + cells_html(heads, rows)
+        return result_html(self.scenario.name, body, of_title=of_title)
 
 
 def _overload_sentence(load: Estimate) -> str:
-    bound = "at least " if load.at_least else ""
-    return (
-        f"{load.part} would need {bound}{percent(load.value)} of the time there is: a queue "
-        "grows without end."
-    )
+    if math.isinf(load.value):
+        return f"{load.part!r} never starts: its queue grows without end."
+    who, verb = ("The workers", "need") if load.part == WORKERS else (repr(load.part), "needs")
+    text = f"{number_in_words(load)} of the time there is"
+    return f"{who} {verb} {text}: the queue grows without end."
+
+
+def named(part: str) -> str:
+    """Return a part in a sentence: the name of a system in quotes."""
+    return part if part == WORKERS else repr(part)
 
 
 def number_in_words(one: Estimate) -> str:
     """Return a number in human units, or a dash where there is none."""
-    if not one.known:
+    if not one.known or (one.at_least and not one.value):
         return "-"
     if one.unit in ("s", "worker s"):
-        text = text_of(one.value) if one.value else "0 s"
+        text = text_of(one.value, 3) if one.value else "0 s"
     elif one.what in (LOAD, "wasted share"):
         text = percent(one.value)
     else:
         text = f"{one.value:.3g}" if one.value < 1000 else f"{one.value:,.0f}"
-    return f">= {text}" if one.at_least else text
+    return f"at least {text}" if one.at_least else text
 
 
 def explain(scenario: Scenario, strategy: Strategy | None = None) -> Explanation:

@@ -6,19 +6,20 @@ Both are those of an idle server. Where there is no closed form the reason stand
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Collection
+from functools import cached_property
 
-import numpy as np
 from attrs import evolve, frozen
 
-from asyncsim.capacity.flow import gives_up, interrupted
 from asyncsim.experiment import theory
 from asyncsim.experiment.stability import known_specification
+from asyncsim.experiment.theory import RARE
 from asyncsim.model import closed_forms
-from asyncsim.model.arrivals import Arrivals, Poisson, UniformArrivals, WeeklyPoisson
-from asyncsim.model.calendar import is_cron
+from asyncsim.model.arrivals import Poisson, Regular, UniformArrivals, WeeklyPoisson
+from asyncsim.model.calendar import Days, Hours, is_cron, starting_pattern
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import Duration, Empirical, Exponential, Fixed
-from asyncsim.model.process import AsyncStep, Step
+from asyncsim.model.process import AsyncStep, Element, Parallel, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import (
     Batch,
@@ -27,136 +28,170 @@ from asyncsim.model.specifications import (
     Grid,
     Hold,
     Intervals,
+    Pauses,
     Service,
     Staff,
 )
 from asyncsim.model.strategies import Strategy
 from asyncsim.model.systems import links_of, single_link
-from asyncsim.model.units import DAY, HOUR, seconds_of_day
+from asyncsim.model.units import DAY, HOUR, WEEK, seconds_of_day, text_of
 
 EVERY_DAY, ALL_DAY = ("every day", None), ("00:00", "24:00")
 EARLY = "the work may be complete before the wait is armed"
-TOO_SHORT = "the length is too short for a steady state"
-QUEUEING = 0.01
-"""Share of an external time that queueing before its call may have."""
-SELDOM = 0.001
-"""Share of instances whose work may miss the batch of their day."""
-SETTLED = 50
-"""A queue is in steady state on average over a length of this many relaxation times."""
+REFUSED = "the rate limit may refuse callbacks"
+CLOCK = "the batch starts by the clock"
+ANY = "for any external time"
+HELD = "requests held one after the other"
+POLLACZEK, ERLANG = "M/G/1 (Pollaczek-Khinchine)", "M/M/c (Erlang C)"
+QUEUEING = 0.01  # share of an external time that queueing before its call may have
+SELDOM = 0.001  # share of instances whose work may miss the batch of their day
+SETTLED = 50  # a queue is in steady state over a length of this many relaxation times
 ROUNDING = 1e-9
-MOST_TERMS = 20_000
-"""Terms of the sums of all waits, for which there is time before a run."""
-LONGEST_GAP = 1e100
-MANY = 40
-"""External times that are evenly spread over this many intervals have any phase."""
-NEGLIGIBLE = 0.005
-"""Queueing below this share of a latency is left out; numbers hold within 3 %."""
-
-
-@frozen
-class Notice:
-    """How the completion of a step's wait is noticed, for one wait.
-
-    `latency`, `checks`, `wasted_share` and `work` (worker seconds) are NaN where there is no closed
-    form; `why` is then the reason. `needs_worker` is whether checks or callbacks take worker time.
-    """
-
-    formula: str = ""
-    why: str = ""
-    latency: float = math.nan
-    checks: float = math.nan
-    wasted_share: float = math.nan
-    work: float = math.nan
-    jobs: float = math.nan
-    """Number of checks and callbacks that take worker time."""
-    needs_worker: bool = False
-    interval: float = math.inf
-    """Shortest time between two checks, in seconds."""
+MOST_TERMS = 20_000  # of the sums of all waits, for which there is time before a run
+MOST_BOUNDS = 100  # of queues, for which there is time
+MANY = 40  # external times evenly spread over this many intervals have any phase
+NEGLIGIBLE = 0.005  # queueing below this share of a latency is left out; numbers hold within 3 %
+QUEUED = 1 / 8  # share of a time-out for the queue of the workers, and for that of a callback
 
 
 @frozen
 class External:
-    """The time from arming to completion: distribution and mean, or why they are not known."""
+    """The time from arming to completion: its distribution and mean, or why they are not known."""
 
-    distribution: Duration | None
-    mean: float
-    formula: str
     why: str
-    poisson: bool = False
-    """Whether completions of Poisson calls are Poisson."""
-    even: float = 0.0
-    """Seconds over which external times are evenly spread; 0 if they are not."""
+    mean: float = math.nan
+    formula: str = ""
+    distribution: Duration | None = None
+    poisson: bool = False  # whether completions of Poisson calls are Poisson
+    even: float = 0.0  # seconds over which external times are evenly spread; 0 if they are not
+    longest: float = math.inf  # until a batch starts, if no call queues for longer than `spare`
+    spare: float = 0.0
+
+
+@frozen
+class Notice:
+    """How a completion is noticed: NaN where there is no closed form, and `why` there is none."""
+
+    why: str
+    formula: str = ""
+    latency: float = math.nan
+    checks: float = math.nan
+    wasted: float = math.nan  # number of checks before completion
+    handled: float = 0.0  # number of callbacks that are handled
+    interval: float = math.inf  # shortest time between two checks, in seconds
 
 
 class Noticing:
-    """External times and notices of the steps of a scenario."""
+    """External times and notices of the steps of a scenario, whose runs have some `instances`."""
 
-    def __init__(self, scenario: Scenario, strategy: Strategy) -> None:
-        self.scenario, self.strategy = scenario, strategy
+    def __init__(self, scenario: Scenario, strategy: Strategy, instances: float) -> None:
+        self.scenario, self.strategy, self.instances = scenario, strategy, instances
         self.server, self.found = scenario.server, known_specification(strategy)
         self.calls = scenario.process.of_type(AsyncStep)
+        parts = scenario.process.parts()
+        self.parts = [part for part in parts if isinstance(part, Step | AsyncStep)]
+        self.links = {name: single_link(system) for name, system in scenario.systems.items()}
+        self.asked_by: dict[str, list[AsyncStep]] = {name: [] for name in self.links}
+        for call in self.calls:
+            self.asked_by[call.system].append(call)
         self.terms = MOST_TERMS // max(len(self.calls), 1)
-        self.interrupted = interrupted(scenario, gives_up(strategy))
+        self._sums: dict[int, Notice] = {}
+        self._beside: Expected | None = None
+        self._bounds = MOST_BOUNDS
+        self._certain: dict[tuple[str | int, float], bool] = {}
+        self.resumed, self.doubt = self._resumed_share()
         self.external = {call.name: self._external(call) for call in self.calls}
         self.of = {call.name: self._notice(call) for call in self.calls}
+        self.late = {call.name for call in self.calls if not self._in_time(call)}
+        failing = [one for one in scenario.process.of_type(Parallel) if may_fail(one, self.late)]
+        cancelled = {part.name for one in failing for part in one.parts()}
+        for call in self.calls if self.found else ():
+            notice, after = self.of[call.name], text_of(call.timeout or 0.0)
+            if call.timeout is not None and call.name in self.late:
+                notice = Notice(f"the wait may time out after {after}")
+            elif call.name in cancelled and not self._armed_early(call):
+                notice = Notice("another branch may fail and cancel the wait")
+            elif call.timeout is not None and notice.formula:
+                notice = evolve(
+                    notice, why=f"{notice.why}; no wait reaches its time-out of {after}"
+                )
+            self.of[call.name] = notice
+
+    def _resumed_share(self) -> tuple[float, str]:
+        """Return the share of waits that resume, and why it is not known."""
+        found, policy = self.found, self.server.policy
+        if found is None:
+            return 1.0, f"{type(self.strategy).__name__} has no specification"
+        if found.schedule is not None and found.schedule.limit is not None:
+            return 1.0, "waits may be given up after the last check"
+        if found.checks or not (sent := found.deliveries):
+            return float(found.checks is not None), ""
+        kept = policy.early == "buffer" and policy.buffer_for is None
+        early = [c.name for c in self.calls if c.on_accepted or c.arm_delay] if not kept else []
+        lost = f"a callback may come before the wait of {early[0]!r} is armed" if early else ""
+        refused = REFUSED if self.server.finish_limit is not None else ""
+        return 1.0 - sent.loss ** (len(sent.retries) + 1), refused or lost
+
+    @property
+    def each(self) -> float:
+        """Worker seconds of a check, or of a callback where nothing is checked."""
+        checked = self.found is not None and self.found.checks is not None
+        return self.server.poll_work if checked else self.server.callback_work
+
+    def jobs(self, call: AsyncStep) -> float:
+        """Return the number of checks and callbacks of a wait that take worker time."""
+        notice = self.of[call.name]
+        pairs = (notice.checks, self.server.poll_work), (notice.handled, self.server.callback_work)
+        return sum(n for n, time in pairs if time) if notice.formula else math.nan
+
+    def work(self, call: AsyncStep) -> float:
+        """Return the worker seconds of checks and callbacks of a wait."""
+        return self.jobs(call) * self.each
+
+    # --- external times ---------------------------------------------------------------------------
 
     def _external(self, call: AsyncStep) -> External:
         """Return the time from the arming of a wait to its completion."""
-        system = self.scenario.systems[call.system]
-        link = single_link(system)
-        none = External(None, math.nan, "", "")
+        link, system = self.links[call.system], self.scenario.systems[call.system]
         if call.arm_delay or call.on_accepted:
-            return evolve(none, why=EARLY)
+            return External(EARLY)
         if call.arm == "before call" and call.call_work != Fixed(0.0):
-            return evolve(none, why="the wait is armed before the call, whose queue it includes")
-        if isinstance(link, Batch):
-            return self._of_batch(call, link) or evolve(none, why="the batch starts by the clock")
-        reasons = {
-            Staff: "the team has working hours",
-            Completions: "the log has the completions",
-        }
-        if type(link) in reasons:
-            return evolve(none, why=reasons[type(link)])
-        if not isinstance(link, Service):
-            several = len(links_of(system)) > 1
-            kind = type(system).__name__
-            why = "a chain hands items on" if several else f"{kind} has no specification"
-            return evolve(none, why=why)
-        if link.lanes is None:
-            times = link.item_time
-            return External(times, times.mean, "item time", "any number at once", poisson=True)
-        return self._queued(call, link, none)
+            return External("the wait is armed before the call, whose queue it includes")
+        match link:
+            case Batch():
+                return self._of_batch(call, link)
+            case Staff():
+                return External("the team has working hours")
+            case Completions():
+                return External("the log has the completions")
+            case Service(item_time=times, lanes=None):
+                return External("served at once", times.mean, "item time", times, poisson=True)
+            case Service():
+                return self._queued(call, link)
+        several = len(links_of(system)) > 1
+        kind = type(system).__name__
+        return External("a chain hands items on" if several else f"{kind} has no specification")
 
-    def _queued(self, call: AsyncStep, link: Service, none: External) -> External:
+    def _queued(self, call: AsyncStep, link: Service) -> External:
         """Return the time in a queue before a service with a number of lanes."""
-        rate = self._poisson_rate(call)
-        if rate is None:
-            return evolve(
-                none, why="requests queue for lanes, and do not come as a Poisson process"
-            )
-        mean, lanes = link.item_time.mean, link.lanes or 1
-        load = rate * call.response.accepted * mean
+        rate, times, lanes = rate_day_and_night(self.scenario), link.item_time, link.lanes or 1
+        alone = len(self.asked_by[call.system]) == 1 and self.busiest[2] == 1
+        if rate is None or not alone or works_before(self.scenario, call) != []:
+            return External("requests queue for lanes, and do not come as a Poisson process")
+        load = rate * call.response.accepted * times.mean
         if load >= lanes:
-            return evolve(none, why=f"{call.system} is overloaded: its queue grows without end")
-        exponential = isinstance(link.item_time, Exponential)
+            return External(f"{call.system!r} is overloaded: its queue grows without end")
         if not load:
-            return External(link.item_time, mean, "item time", "no queue")
-        if not settles(self.scenario, link.item_time, lanes, load):
-            return evolve(none, why=TOO_SHORT)
-        if lanes == 1 and exponential:
-            time = mean / (1 - load)
-            return External(Exponential(time), time, "M/M/1", "Poisson calls, in steady state")
-        if lanes == 1:
-            wait = theory.mg1_wait(load, (link.item_time.sd / mean) ** 2)
-            formula = "M/G/1 (Pollaczek-Khinchine)"
-        elif exponential:
-            wait, formula = theory.mmc_wait(lanes, load), "M/M/c (Erlang C)"
-        else:
-            return evolve(none, why="several lanes, and item times that are not exponential")
-        time = mean * (1 + wait)
-        return External(None, time, formula, "Poisson calls, in steady state")
+            return External("no queue", times.mean, "item time", times)
+        found = queueing(self.scenario, times, lanes, load)
+        if isinstance(found, str):
+            return External(found)
+        mean, why = times.mean + found[0], "Poisson calls, in steady state"
+        if lanes == 1 and isinstance(times, Exponential):
+            return External(why, mean, "M/M/1", Exponential(mean))
+        return External(why, mean, found[1])
 
-    def _of_batch(self, call: AsyncStep, batch: Batch) -> External | None:
+    def _of_batch(self, call: AsyncStep, batch: Batch) -> External:
         """Return the time to completion by a batch that takes all of a day's items.
 
         To its start: that less the middle of the arrivals and the work before the call. Then, with
@@ -164,200 +199,143 @@ class Noticing:
         last; E[N²]/E[N] is n (m + 1) for a Poisson number m of n arrivals each.
         """
         arrivals, works = self.scenario.arrivals, works_before(self.scenario, call)
-        alone = sum(one.system == call.system for one in self.calls) == 1
-        if not isinstance(arrivals, Poisson) or works is None or not alone or self.found is None:
-            return None
+        alone = len(self.asked_by[call.system]) == 1 and self.found is not None
+        if not isinstance(arrivals, Poisson) or works is None or not alone:
+            return External(CLOCK)
         daily = (arrivals.days, arrivals.holidays) == (batch.days, batch.holidays) == EVERY_DAY
-        plain = not (batch.cut_off or batch.max_items or batch.end or batch.skip or batch.failure)
         whole = not self.scenario.length % DAY and not self.scenario.calendar.zone
-        if not (daily and plain and whole) or batch.lanes > 1 or is_cron(batch.start):
-            return None
+        plain = batch.lanes == 1 and not is_cron(batch.start) and not batch.cut_off
+        if not (daily and whole and plain and takes_all(batch)):
+            return External(CLOCK)
         opens, closes = map(seconds_of_day, arrivals.between)
         start, window = seconds_of_day(batch.start), arrivals.window_seconds
         number = arrivals.per_open_second * window * call.response.accepted
         last = batch.item_time.mean * number * arrivals.size
-        if last > DAY / 2 or not self._in_time(works, start, closes):
-            return None
-        if not self._done_by_morning(arrivals, number, DAY - start + opens - last):
-            return None
+        left = (start - closes) / max(2 * len(works), 1)
+        missing = sum(float(work.survival(left)) for work in works)
+        before = sum(work.mean for work in works)
         squared = arrivals.size * (number + 1)
         place = squared if batch.results == "at end" else (squared + 1) / 2
-        before = sum(work.mean for work in works)
         mean = start - (opens + closes) / 2 - before + place * batch.item_time.mean
-        if self._queueing(works, arrivals) > QUEUEING * mean:
-            return None
-        how, even = "time to the start, place in the run", window
-        if batch.results == "per item":  # as much earlier as later in the run
-            even = abs(window - last)
-        return External(None, mean, how, "each day alike", even=even)
+        in_time = start >= closes and missing <= SELDOM and last <= DAY / 2
+        # Mean time in queues before the call, at half load at most
+        second = sum(work.mean**2 + work.sd**2 for work in works) * self.busiest[0]
+        queued = ((arrivals.size - 1) * before + second) * len(works) / self.server.workers
+        night = DAY - start + opens - last
+        if not in_time or queued > QUEUEING * mean or not self._done_by_morning(number, night):
+            return External(CLOCK)
+        # The times of results per item are as much earlier as they are later in the run
+        even = abs(window - last) if batch.results == "per item" else window
+        longest, spare = start - opens if missing <= RARE else math.inf, (start - closes) / 2
+        how = "time to the start, place in the run"
+        return External("if all days are alike", mean, how, even=even, longest=longest, spare=spare)
 
-    def _in_time(self, works: list[Duration], start: float, closes: float) -> bool:
-        """Return whether the work before a call is done before a batch starts."""
-        left = (start - closes) / max(2 * len(works), 1)
-        return start >= closes and sum(float(work.survival(left)) for work in works) <= SELDOM
-
-    def _done_by_morning(self, arrivals: Poisson, number: float, night: float) -> bool:
+    def _done_by_morning(self, number: float, night: float) -> bool:
         """Return whether a day's work takes at most half of its window, and half of the night."""
-        handle = self.server.callback_work if self.found and self.found.deliveries else 0.0
-        parts = self.scenario.process.parts()
-        each = sum(work_of(part).mean for part in parts if isinstance(part, Step | AsyncStep))
-        each += 2 * handle * len(self.calls)  # a copy of each may come, too
-        window = arrivals.window_seconds
-        instances = arrivals.per_open_second * window * arrivals.size
-        if instances * each / self.server.workers > min(window, night) / 2:
-            return False
-        checks = self.found.checks if self.found else None
-        if not self.server.poll_work or checks is None:
-            return True
-        busy = number * arrivals.size * self.server.poll_work / self.server.workers
-        return isinstance(checks, Grid) and busy <= checks.interval / 2
-
-    def _queueing(self, works: list[Duration], arrivals: Poisson) -> float:
-        """Return an upper bound of the mean time in queues before a call, at half load at most."""
-        second = sum(work.mean**2 + work.sd**2 for work in works)
-        together = (arrivals.size - 1) * sum(work.mean for work in works)
-        one = together + arrivals.per_open_second * arrivals.size * second
-        return float(len(works) * one / self.server.workers)
-
-    def _poisson_rate(self, call: AsyncStep) -> float | None:
-        """Return the rate of calls per second if they are a Poisson process, day and night."""
-        rate = rate_day_and_night(self.scenario.arrivals)
-        if rate is None or getattr(self.scenario.arrivals, "size", 0) > 1:
-            return None
-        if sum(one.system == call.system for one in self.calls) > 1:
-            return None
-        for element in self.scenario.process.steps:
-            if not isinstance(element, Step | AsyncStep) or work_of(element) != Fixed(0.0):
-                return None
-            if isinstance(element, AsyncStep):
-                return rate if element is call else None
-        return None
+        rate, day, size = self.busiest
+        workers, poll, found = self.server.workers, self.server.poll_work, self.found
+        copies = 2 * self.server.callback_work if found and found.deliveries else 0.0
+        each = sum(work_of(part).mean for part in self.parts) + copies * len(self.calls)
+        checks, busy = found.checks if found and poll else None, number * size * poll / workers
+        rare = checks is None or (isinstance(checks, Grid) and busy <= checks.interval / 2)
+        return rare and day * each / workers <= min(day / rate, night) / 2
 
     # --- noticing ---------------------------------------------------------------------------------
 
-    def _notice(self, call: AsyncStep) -> Notice:
-        """Return how the completion of a wait is noticed on an idle server."""
-        external, name = self.external[call.name], type(self.strategy).__name__
-        if self.found is None:
-            return Notice(why=f"{name} has no specification")
-        if reason := self._cut_short(call):
-            return Notice(why=reason)
-        poll, handle = self.server.poll_work, self.server.callback_work
-        match self.found.checks, self.found.deliveries:
-            case None, None:
-                return Notice("", "nothing notices the completion", math.nan, 0.0, 0.0, 0.0, 0.0)
-            case None, Deliveries() as sent:
-                return self._called_back(sent, handle)
-            case (Grid() | Intervals()) as schedule, _ if schedule.limit is not None:
-                return Notice(why="waits may be given up after the last check")
-            case (Grid(jitter=0.0) | Intervals(jitter="none")) as schedule, None:
-                return self._checked(call, schedule, external, poll)
-            case Hold(seconds), None:
-                return self._held(seconds, external, poll)
-            case Grid(jitter=0.0) as grid, Deliveries(retries=(), duplicates=0.0) as sent:
-                if self.server.finish_limit is not None:
-                    return Notice(why="the rate limit may refuse callbacks")
-                if poll != handle:
-                    return Notice(why="a check and a callback take different worker time")
-                return self._either(call, grid, sent, external, poll)
-        return Notice(why=f"no closed form for {self.strategy.label}")
-
-    def _cut_short(self, call: AsyncStep) -> str:
-        """Return why a wait may end, or be complete, by other means than a notice."""
-        if call.timeout is not None:
-            return "the wait may time out"
+    def _armed_early(self, call: AsyncStep) -> str:
+        """Return why a wait may be complete or cancelled before it is armed."""
         if call.arm_delay or call.on_accepted:
             return EARLY
         if call.arm == "before call" and call.response.accepted < 1:
             return "the wait is armed before the call, whose response may cancel it"
-        if call.name in self.interrupted:
-            return "another branch may fail and cancel the wait"
         return ""
 
-    def _called_back(self, sent: Deliveries, handle: float) -> Notice:
-        if self.server.finish_limit is not None:
-            return Notice(why="the rate limit may refuse callbacks")
-        found = closed_forms.callback(sent.delay.mean, sent.loss, sent.retries, sent.duplicates)
-        if sent.loss == 1:
-            return Notice("delivery attempts", "all are lost", math.nan, 0.0, 0.0, 0.0, 0.0)
+    def _notice(self, call: AsyncStep) -> Notice:
+        """Return how the completion of a wait is noticed on an idle server, without a time-out."""
+        external, poll, found = self.external[call.name], self.server.poll_work, self.found
+        refused = found and found.deliveries and self.server.finish_limit is not None
+        early = self._armed_early(call)
+        if found is None or (reason := early or (REFUSED if refused else "")):
+            return Notice(self.doubt if found is None else reason)
+        match found.checks, found.deliveries:
+            case None, None:
+                never = "nothing notices the completion"
+                return Notice(never, "no checks, no callbacks", math.nan, 0.0, 0.0)
+            case None, Deliveries() as sent:
+                return self._called_back(sent)
+            case _ if found.schedule and found.schedule.limit is not None:
+                return Notice(self.doubt)
+            case (Intervals(jitter="none") | Pauses()) as gaps, None:
+                return self._summed(external, lambda times: self._at_times(times, gaps))
+            case Grid(jitter=0.0, first=None, window=None) as grid, None:
+                return self._on_grid(call, grid, external)
+            case Hold(), None if external.distribution is None and not poll:
+                return Notice(ANY, HELD, 0.0)
+            case Hold(seconds), None:
+                return self._summed(external, lambda times: self._held(times, seconds))
+            case (
+                Grid(jitter=0.0, first=None, window=None) as grid,
+                Deliveries(retries=(), duplicates=0.0) as sent,
+            ):
+                return self._either(call, grid, sent, external)
+        return Notice(f"no closed form for {self.strategy.label}")
+
+    def _called_back(self, sent: Deliveries) -> Notice:
+        found = closed_forms.callback(sent.delay.mean, sent.loss, sent.mean_pauses, sent.duplicates)
         handled = (1.0 - found.unresolved) * (1.0 + sent.duplicates)
-        return Notice(
-            "delivery attempts",
-            "whatever the external time",
-            found.latency + handle,
-            0.0,
-            0.0,
-            handled * handle,
-            handled if handle else 0.0,
-            needs_worker=handle > 0,
-        )
+        why = "whatever the external time" if handled else "all are lost"
+        latency = found.latency + self.server.callback_work
+        return Notice(why, "delivery attempts", latency, 0.0, 0.0, handled)
 
-    def _checked(
-        self, call: AsyncStep, schedule: Grid | Intervals, external: External, poll: float
-    ) -> Notice:
-        """Return checks by a schedule; each takes `poll` seconds of a worker."""
-        if isinstance(schedule, Intervals):
-            if external.distribution is None:
-                return self._without_distribution(external)
+    def _summed(self, external: External, make: Callable[[Duration], Notice]) -> Notice:
+        """Return what is summed over a distribution, once for all waits that have it."""
+        times = external.distribution
+        if times is None:
+            return Notice(external.why if math.isnan(external.mean) else "only the mean is known")
+        if id(times) not in self._sums:
+            self._sums[id(times)] = make(times)
+        return self._sums[id(times)]
 
-            found = _checks_of(external.distribution, schedule, poll, self.terms)
-            if isinstance(external.distribution, Fixed | Empirical):
-                for near in (1 - ROUNDING, 1 + ROUNDING):
-                    moved = _checks_of(external.distribution, schedule, poll, self.terms, near)
-                    if found and moved and abs(moved.checks - found.checks) > ROUNDING:
-                        return Notice(why="work ends at the instant of a check: rounding decides")
-            one = self._of_checks(found, poll, "checks at given times", "for any item time")
-            return evolve(one, interval=schedule.first)
-        if poll >= schedule.interval:
-            return Notice(why="a check takes longer than the interval")
-        if schedule.anchor == "arming" and external.even < MANY * schedule.interval:
-            if external.distribution is None:
-                return self._without_distribution(external)
-            at_once = schedule.interval * (1 + 1e-12)  # a check at the instant of completion
-            found = closed_forms.polling_from_arming(
-                external.distribution, at_once, most=self.terms
-            )
-            one = self._of_checks(found, poll, "grid from arming", "for any item time")
-            return evolve(one, interval=schedule.interval)
-        if reason := self._not_uniform(call, schedule, external, poll):
-            return Notice(why=reason)
-        found = closed_forms.polling_at_random_phase(_of_mean(external.mean), schedule.interval)
-        return self._at_random_phase(found, schedule, external, poll)
-
-    def _at_random_phase(
-        self, found: Expected, grid: Grid, external: External, poll: float
-    ) -> Notice:
-        one = self._of_checks(found, poll, "grid at a random phase", "for any external time")
-        one = evolve(one, interval=grid.interval)
-        if math.isnan(external.mean):
-            nan = math.nan
-            return evolve(one, checks=nan, wasted_share=nan, work=nan, jobs=nan)
-        return one
-
-    def _of_checks(self, found: Expected | None, poll: float, formula: str, why: str) -> Notice:
+    def _of_checks(self, found: Expected | None, formula: str, interval: float) -> Notice:
+        """Return checks whose sum is known, each handled for its own time."""
         if found is None:
-            return Notice(why="the tail of the item time is too long for the sum")
-        return Notice(
-            formula,
-            why,
-            found.latency + poll,
-            found.checks,
-            found.wasted_share,
-            found.checks * poll,
-            found.checks if poll else 0.0,
-            needs_worker=poll > 0,
-        )
+            return Notice("the tail of the item time is too long for the sum")
+        latency, checks = found.latency + self.server.poll_work, found.checks
+        return Notice(ANY, formula, latency, checks, checks - 1, interval=interval)
 
-    def _without_distribution(self, external: External) -> Notice:
-        return Notice(why=external.why if math.isnan(external.mean) else "only the mean is known")
+    def _at_times(self, times: Duration, gaps: Intervals | Pauses) -> Notice:
+        near = (1.0, 1 - ROUNDING, 1 + ROUNDING) if isinstance(times, Fixed | Empirical) else (1.0,)
+        of, poll = closed_forms.checks_at_given_times, self.server.poll_work
+        all_ = [of(times, gaps, poll, self.terms, scale) for scale in near]
+        checks = [found.checks for found in all_ if found]
+        if checks and max(checks) - min(checks) > ROUNDING:
+            return Notice("work ends at the instant of a check: rounding decides")
+        shortest = float(gaps.intervals(0, MANY).min())
+        return self._of_checks(all_[0], "checks at given times", shortest)
 
-    def _not_uniform(self, call: AsyncStep, grid: Grid, external: External, poll: float) -> str:
+    def _on_grid(self, call: AsyncStep, grid: Grid, external: External) -> Notice:
+        every, poll = grid.interval, self.server.poll_work
+        if poll >= every:
+            return Notice("a check takes longer than the interval")
+        if grid.anchor == "arming" and external.even < MANY * every:
+            return self._summed(external, lambda times: self._from_arming(times, every))
+        if reason := self._not_uniform(call, grid, external):
+            return Notice(reason)
+        wasted, formula, why = external.mean / every, "checks at a random phase", ANY
+        return Notice(why, formula, every / 2 + poll, 1 + wasted, wasted, interval=every)
+
+    def _from_arming(self, times: Duration, interval: float) -> Notice:
+        at_once = interval * (1 + 1e-12)  # a check at the instant of completion
+        found = closed_forms.polling_from_arming(times, at_once, most=self.terms)
+        return self._of_checks(found, "checks from arming", interval)
+
+    def _not_uniform(self, call: AsyncStep, grid: Grid, external: External) -> str:
         """Return why completions do not fall evenly between the points of a grid."""
         if grid.anchor != "clock":
             return ""
         if external.distribution is None:
             return "completions may depend on the clock, as the checks do"
-        if poll:
+        if self.server.poll_work:
             return "the checks of all waits come at once"
         if call is not self.calls[0]:
             return "its waits begin at points of the same grid"
@@ -367,48 +345,210 @@ class Noticing:
             return "arrivals are not spread evenly over the interval of the clock"
         return ""
 
-    def _held(self, seconds: float, external: External, poll: float) -> Notice:
-        """Return requests held one after the other; each takes `poll` seconds of a worker."""
-        found, busy = None, 0.0
-        if external.distribution is not None:
-            found, busy = _held_requests(external.distribution, seconds, poll, self.terms // 2)
-            if found is None:
-                return Notice(why="the tail of the item time is too long for the sum")
-        if poll and external.distribution is None:
-            return self._without_distribution(external)
-        if busy > NEGLIGIBLE:
-            return Notice(why="completions often come while an answer is handled")
-        nan = math.nan
-        found = found or Expected(0.0, nan, nan)
-        one = self._of_checks(found, poll, "requests held one after the other", "for any item time")
-        if math.isnan(found.checks):
-            return evolve(one, work=0.0, jobs=0.0)
-        return evolve(one, interval=seconds)
+    def _held(self, times: Duration, seconds: float) -> Notice:
+        """Return requests held one after the other.
 
-    def _either(
-        self, call: AsyncStep, grid: Grid, sent: Deliveries, external: External, poll: float
-    ) -> Notice:
-        """Return a callback beside checks, both of which take `poll` seconds of a worker."""
+        Request k is held from k (H + s) to k (H + s) + H: there are 1 + S(H) + S(H + s + H) + … of
+        them, since the work is not complete when the others are answered.
+        """
+        cycle, most = seconds + self.server.poll_work, self.terms // 2
+        wasted = closed_forms.sum_of_survival(times, cycle, seconds, most)
+        later = closed_forms.sum_of_survival(times, cycle, cycle, most)
+        if wasted is None or later is None:
+            return self._of_checks(None, HELD, seconds)
+        if wasted - later > NEGLIGIBLE:
+            return Notice("completions often come while an answer is handled")
+        return self._of_checks(Expected(0.0, 1.0 + wasted), HELD, seconds)
+
+    def _either(self, call: AsyncStep, grid: Grid, sent: Deliveries, external: External) -> Notice:
+        """Return a callback beside checks, both of which take the same time of a worker."""
+        poll = self.server.poll_work
+        if poll != self.server.callback_work:
+            return Notice("a check and a callback take different worker time")
         if grid.anchor == "arming":
-            return Notice(why="no closed form beside a grid from arming")
-        if reason := self._not_uniform(call, grid, external, poll):
-            return Notice(why=reason)
+            return Notice("no closed form beside a grid from arming")
+        if reason := self._not_uniform(call, grid, external):
+            return Notice(reason)
         if poll > NEGLIGIBLE * grid.interval:
-            return Notice(why="a check may come while the callback is handled")
+            return Notice("a check may come while the callback is handled")
         if poll and sent.delay.mean >= grid.interval:
-            return Notice(why="callbacks take longer than the interval")
-        found = closed_forms.callback_with_safety_poll(
-            _of_mean(external.mean), sent.delay, sent.loss, grid.interval
+            return Notice("callbacks take longer than the interval")
+        if self._beside is None:  # of work that is complete at once
+            self._beside = closed_forms.callback_with_safety_poll(
+                Fixed(0.0), sent.delay, sent.loss, grid.interval
+            )
+        wasted, arrived = external.mean / grid.interval, 1.0 - sent.loss
+        checks, latency = wasted + self._beside.checks, self._beside.latency + poll
+        return Notice(
+            ANY, "callback beside checks", latency, checks, wasted, arrived, grid.interval
         )
-        one = self._at_random_phase(found, grid, external, poll)
-        more = 1.0 - sent.loss
-        one = evolve(one, formula="callback beside a grid", work=one.work + more * poll)
-        return evolve(one, jobs=one.jobs + more) if poll else one
+
+    # --- time-outs --------------------------------------------------------------------------------
+
+    def _in_time(self, call: AsyncStep) -> bool:
+        """Return whether a wait certainly resumes before its time-out (all but 1e-9 of them)."""
+        schedule = self.found.schedule if self.found else None
+        if self.found is None or (schedule is not None and schedule.limit is not None):
+            return False
+        if call.timeout is None:
+            return True
+        left = self._time_left(call, call.timeout)
+        return self._complete_within(call, left) and self._worked_off(QUEUED * call.timeout)
+
+    def _time_left(self, call: AsyncStep, timeout: float) -> float:
+        """Return the share of a time-out left for the work; minus infinity if it may come."""
+        queued = call.arm == "before call" and call.call_work != Fixed(0.0)
+        if self.found is None or call.arm_delay or call.on_accepted or queued:
+            return -math.inf
+        share = QUEUED * timeout
+        left = timeout - 2 * share - self.server.poll_work
+        match self.found.checks, self.found.deliveries:
+            case None, Deliveries(delay=delay, loss=loss, retries=retries):
+                lost = loss ** (len(retries) + 1) > RARE or self.server.finish_limit is not None
+                late = lost or float(delay.survival(share - sum(retries))) > RARE
+                return -math.inf if late else left
+            case Grid(interval=interval, jitter=jitter, first=None, window=None), _:
+                return left - interval - jitter
+            case Intervals(first=first, factor=factor, jitter="none") as gaps, _:
+                return max((left - first) / factor, left - gaps.longest)
+            case Hold(), _:
+                return left
+        return -math.inf
+
+    def _complete_within(self, call: AsyncStep, left: float) -> bool:
+        """Return whether work is certainly complete within some time from arming."""
+        external = self.external[call.name]
+        if (times := external.distribution) is not None:
+            key: tuple[str | int, float] = id(times), left
+            if key not in self._certain:
+                self._certain[key] = float(times.survival(left)) <= RARE
+            return self._certain[key]
+        key = call.system, left
+        if key not in self._certain and left > 0 and self._bounds:
+            self._bounds -= 1
+            self._certain[key] = self._served_within(call.system, external, left)
+        return self._certain.get(key, False)
+
+    def _served_within(self, system: str, external: External, left: float) -> bool:
+        """Return whether a system with a queue certainly completes an item within some time."""
+        link, (rate, day, size) = self.links[system], self.busiest
+        if not isinstance(link, Service | Batch) or not (lanes := link.lanes):
+            return False
+        items = sum(one.response.accepted for one in self.asked_by[system])
+        smooth = all(isinstance(one, Service) for one in self.links.values())
+        peak = rate * items if smooth else math.inf
+        if theory.sojourn_is_below(left, peak, link.item_time, lanes, size):
+            return True
+        gap = 0.0
+        if isinstance(link, Batch):
+            gap = self._longest_gap(link)
+            if external.longest < gap and self._worked_off(external.spare):
+                gap = external.longest
+        run = (left - gap) / 2  # the rest is for the own item
+        if run <= 0 or float(link.item_time.survival(run)) > RARE:
+            return False
+        number = day * (math.ceil(gap / DAY) + 1.0)  # all that may be in the queue
+        return theory.work_is_below(lanes * min(run, DAY), number, [(items, link.item_time)], size)
+
+    @cached_property
+    def busiest(self) -> tuple[float, float, int]:
+        """Most instances per second, and of a day, on average; and how many come together."""
+        arrivals = self.scenario.arrivals
+        match arrivals:
+            case Poisson(size=size):
+                rate = arrivals.per_open_second * size
+                return rate, rate * arrivals.window_seconds, size
+            case WeeklyPoisson(rates=rates, volume=volume, size=size):
+                each = volume * size
+                return max(map(max, rates)) * each / HOUR, max(map(sum, rates)) * each, size
+            case UniformArrivals(count=count):
+                rate = count / max(open_seconds(self.scenario, arrivals), 1.0)
+                return rate, min(self.instances, rate * DAY), 1
+            case Regular(every=every):
+                return math.inf, min(self.instances, DAY / every + 1), 1
+        return math.inf, self.instances, 1
+
+    @property
+    def peak_rate(self) -> float | None:
+        """The largest rate of arrivals per second; None if they may come together."""
+        rate, _, size = self.busiest
+        return rate if size == 1 and rate < math.inf else None
+
+    def _worked_off(self, seconds: float) -> bool:
+        """Return whether no job certainly waits longer for a worker.
+
+        It waits for the others in the queue: at most each step once, and one check or callback of
+        each wait, of all instances that have not ended.
+        """
+        key = "", 2.0 ** math.floor(math.log2(seconds)) if seconds > 0 else 0.0
+        if key not in self._certain:
+            self._certain[key] = False  # where the answer depends on itself
+            jobs = [(1.0, work_of(part)) for part in self.parts]
+            jobs.append((2.0 * len(self.calls), Fixed(self.each)))  # some callbacks come twice
+            jobs = [(number, time) for number, time in jobs if number * time.mean]
+            (rate, day, size), level = self.busiest, key[1] * self.server.workers
+            stay = self._stays if jobs else 0.0
+            number = min(day * (1 + stay / DAY), rate * (HOUR + stay))
+            few = len(jobs) <= MOST_BOUNDS and number < math.inf
+            found = few and theory.work_is_below(level, number, jobs, size)
+            self._certain[key] = not jobs or found
+        return self._certain[key]
+
+    @cached_property
+    def _stays(self) -> float:
+        """How long an instance may wait outside, in seconds."""
+        return sum(map(self._stay, self.calls))
+
+    def _stay(self, call: AsyncStep) -> float:
+        """Return how long a wait is open at most, as far as it takes worker time."""
+        times = (DAY * 2.0**k for k in range(-6, 6, 2))
+        within = next((one for one in times if self._complete_within(call, one)), math.inf)
+        if call.timeout is None:
+            return 2 * within
+        return min(call.timeout, within + call.timeout - self._time_left(call, call.timeout))
+
+    def _longest_gap(self, batch: Batch) -> float:
+        """Return the longest time until a batch starts; infinite if it may leave items out."""
+        if not takes_all(batch):
+            return math.inf
+        gap = starting_pattern(batch.start, batch.days).longest_gap
+        return gap + DAY * bool(batch.cut_off) + HOUR * bool(self.scenario.zone)
 
 
-def _of_mean(mean: float) -> Duration:
-    """Return a distribution for formulas of which only the mean counts."""
-    return Fixed(0.0 if math.isnan(mean) else mean)
+def may_fail(element: Element, late: Collection[str]) -> bool:
+    """Return whether an element, or one within it, may end its instance as failed."""
+    if any(may_fail(part, late) for part in element.within()):
+        return True
+    if not isinstance(element, AsyncStep):
+        return False
+    response = element.response
+    ways = [(response.done, element.on_done), (response.rejected, element.on_rejected)]
+    ways.append((element.name in late, element.on_timeout))
+    return any(chance and path == "fail" for chance, path in ways)
+
+
+def takes_all(batch: Batch) -> bool:
+    """Return whether each run takes all that has been submitted before it starts."""
+    return not (batch.max_items or batch.end or batch.skip or batch.failure or batch.holidays)
+
+
+def queueing(
+    scenario: Scenario, service: Duration, servers: int, load: float, size: int = 1
+) -> tuple[float, str] | str:
+    """Return the mean wait for a server, with its formula, or why there is none; load is below 1.
+
+    A queue that begins empty relaxes within about s (1 + c²)/2 / (servers (1 - √ρ)²), as in
+    `stability.near_full_load`.
+    """
+    variation, root = (service.sd / service.mean) ** 2, 1 - math.sqrt(load / servers)
+    relaxation = service.mean * (1 + variation) / (2 * servers * root**2)
+    if scenario.length < SETTLED * relaxation * load / servers:
+        return "the length is too short for a steady state"
+    if servers == 1:
+        return service.mean * theory.batch_wait(load, size, variation), POLLACZEK
+    if isinstance(service, Exponential) and size == 1:
+        return service.mean * theory.mmc_wait(servers, load), ERLANG
+    return "several servers, and times that are not exponential"
 
 
 def work_of(step: Step | AsyncStep) -> Duration:
@@ -429,18 +569,9 @@ def works_before(scenario: Scenario, call: AsyncStep) -> list[Duration] | None:
     return None
 
 
-def settles(scenario: Scenario, service: Duration, servers: int, load: float) -> bool:
-    """Return whether a queue that begins empty is in steady state for most of the length.
-
-    It relaxes within about s (1 + c²)/2 / (servers (1 - √ρ)²), as in `stability.near_full_load`.
-    """
-    root = 1 - math.sqrt(load / servers)
-    relaxation = service.mean * (1 + (service.sd / service.mean) ** 2) / (2 * servers * root**2)
-    return scenario.length >= SETTLED * relaxation * load / servers
-
-
-def rate_day_and_night(arrivals: Arrivals) -> float | None:
+def rate_day_and_night(scenario: Scenario) -> float | None:
     """Return the instants of arrival per second of a Poisson process that never changes."""
+    arrivals = scenario.arrivals
     if not isinstance(arrivals, Poisson) or arrivals.holidays:
         return None
     always = arrivals.between == ALL_DAY and arrivals.days == "every day"
@@ -461,47 +592,8 @@ def _even_length(scenario: Scenario) -> float:
     return HOUR if scenario.calendar.zone else arrivals.window_seconds
 
 
-def _held_requests(
-    times: Duration, seconds: float, poll: float, most: int
-) -> tuple[Expected | None, float]:
-    """Return what is expected of held requests, and the share that complete while one is handled.
-
-    Request k is held from k (H + s) to k (H + s) + H: there are 1 + S(H) + S(H + s + H) + … of
-    them, since the work is not complete when the others are answered.
-    """
-    cycle, checks, busy, first, block = seconds + poll, 1.0, 0.0, 0, 4096
-    while first < most:
-        begin = np.arange(first, first + block) * cycle
-        answered = times.survival(begin + seconds)
-        checks += float(answered.sum())
-        busy += float((answered - times.survival(begin + cycle)).sum())
-        if answered[-1] < closed_forms.TAIL:
-            wasted = checks - 1.0
-            return Expected(0.0, checks, wasted / checks), busy
-        first, block = first + block, block * 2
-    return None, 0.0
-
-
-def _checks_of(
-    times: Duration, gaps: Intervals, poll: float, most: int, scale: float = 1.0
-) -> Expected | None:
-    """Return `closed_forms.checks_at_given_times` of a schedule, summed by arrays.
-
-    Each gap but the first counts from the end of the check before, which takes `poll` seconds.
-    """
-    reached, wasted, due, first, block = 0.0, 0.0, 0.0, 0, 256
-    alive, longest = 1.0, min(gaps.longest, LONGEST_GAP)
-    while first < most:
-        with np.errstate(over="ignore"):
-            power = gaps.factor ** np.arange(first, first + block, dtype=float)
-        gap = np.minimum(gaps.first * power, longest) * scale + poll
-        gap[0] -= 0.0 if first else poll
-        at = due + np.cumsum(gap)
-        left = times.survival(at)
-        reached += float(gap @ np.concatenate([[alive], left[:-1]]))
-        wasted += float(left.sum())
-        alive, due = float(left[-1]), float(at[-1])
-        if alive < closed_forms.TAIL:
-            return Expected(reached - times.mean, 1 + wasted, wasted / (1 + wasted))
-        first, block = first + block, block * 2
-    return None
+def open_seconds(scenario: Scenario, arrivals: Regular | UniformArrivals) -> float:
+    """Return for how long arrivals are possible, by the first year."""
+    hours = Hours(arrivals.between, Days(arrivals.days, arrivals.holidays))
+    first = min(scenario.length, 52 * WEEK)
+    return hours.opened(scenario.calendar).open_seconds(first) * scenario.length / first

@@ -19,11 +19,18 @@ import pandas as pd
 from attrs import Factory, define, evolve, fields_dict, frozen
 
 from asyncsim.capacity.target import Measure, Target
+from asyncsim.engine.loads import WORKERS, Asked, goes_on, shares
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment import replications, stability, statistics
-from asyncsim.experiment.parameters import ScaledValue, made, scaled_ends, swept_labels
+from asyncsim.experiment.parameters import (
+    ScaledValue,
+    made,
+    scaled_ends,
+    swept_labels,
+    takes_durations,
+)
 from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.statistics import Interval
@@ -31,11 +38,14 @@ from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Deliveries, StrategySpecification
 from asyncsim.model.strategies import Strategy, specification_of
-from asyncsim.model.units import SECONDS_PER_UNIT, nearest, number_text, text_of
+from asyncsim.model.units import SECONDS_PER_UNIT, nearest, number_text, percent, text_of
 from asyncsim.model.validation import scenario_error
+from asyncsim.model.words import counted, field_in_words, is_probability
 
+Found = tuple[float | None, float | None, float | None]  # an answer and the ends of its interval
 RANGE = "must be two values (low, high), such as ('1min', '1h'), (1, 64) or ('50/h', '5000/h')"
-SCALES = ("duration", "number", "whole number")
+NUMBERS = ("number", "whole number")
+SCALES = ("duration", *NUMBERS)
 WORKERS_FIELD, LOSS = "server.workers", "strategy.loss"
 WEEKLY_VOLUME = "arrivals.volume"  # a factor on the rates of a week
 TOLERANCE = 0.01  # values closer than this share of themselves count as one
@@ -87,6 +97,8 @@ class SearchSpace:
 
     def text(self, x: float, like: float | None = None) -> str:
         """Return a value as text, a duration in the unit that another one is shown in."""
+        if is_probability(self.field):
+            return percent(x)
         if self.scale != "duration":
             return number_text(x) + self.unit
         if like is None:
@@ -136,11 +148,7 @@ class SearchSpace:
 def boundary(
     meets: Callable[[float], bool], space: SearchSpace, start: float, good: str, stride: int = 0
 ) -> tuple[float | None, float | None]:
-    """Return the last value that meets a condition, from the good end of a space, and the next.
-
-    The condition holds at the good end (``"low"`` or ``"high"``) and changes once. The first step,
-    from `start`, has 2^stride tolerances or whole numbers. None where there is no such value.
-    """
+    """Return the last value from the good end that meets a condition, and the next one."""
     here = space.rounded(start)
     met = meets(here)
     up = (good == "low") == met  # towards the other end if met, back to the good end otherwise
@@ -213,14 +221,14 @@ class Sample(NamedTuple):
     armed: list[int]
     still_waiting: list[int]
     unresumed: list[int]
-    demand: list[stability.Asked]
+    demand: list[Asked]
 
 
-def _of_run(run: Run, measure: Measure) -> tuple[float, int, int, int, stability.Asked]:
+def _of_run(run: Run, measure: Measure) -> tuple[float, int, int, int, Asked]:
     """Return what a `Sample` holds of one run."""
     summary = RunSummary.of(run)
     armed, still_waiting = (int(summary.metrics[name]) for name in ("armed", "still_waiting"))
-    value, demand = measure.of_run(summary), stability.Asked.of(run)
+    value, demand = measure.of_run(summary), Asked.of(run.record, run.scenario)
     return value, armed, still_waiting, summary.unresumed, demand
 
 
@@ -265,7 +273,10 @@ class Evaluations:
             wanted = Target.parse(target, scenario)
         else:
             wanted = Target(Measure.of(figure, scenario), math.inf)
-        return cls(scenario, strategies, SearchSpace.between(field, between), wanted, effort)
+        space = SearchSpace.between(field, between)
+        if space.scale in NUMBERS and takes_durations(scenario, strategies, field):
+            space = evolve(space, scale="duration")  # plain numbers are seconds there
+        return cls(scenario, strategies, space, wanted, effort)
 
     @property
     def measure(self) -> Measure:
@@ -307,11 +318,20 @@ class Evaluations:
             played = zip(*self._play.collect(plan, keep, range(effort.replications)), strict=True)
             self._samples[x] = [Sample(*map(list, zip(*runs, strict=True))) for runs in played]
             if all(math.isnan(value) for measure in self.at(x) for value in measure):
+                name, field = self.measure.metric, field_in_words(self.space.field)
                 raise ScenarioError(
-                    f"{self.measure.metric} was seen in no run at {self.space.field} = {shown}: "
-                    "does any step wait there, or check?"
+                    f"figure {name!r} was seen in no run, with {field} = {shown}: does any step "
+                    "wait there, or check?"
                 )
         return self._samples[x]
+
+    def lost(self, x: float, strategy: int) -> list[int]:
+        """Return the waits that never resumed at a value, by replication."""
+        return self._runs(x)[strategy].unresumed
+
+    def armed(self, x: float, strategy: int) -> list[int]:
+        """Return the armed waits at a value, by replication."""
+        return self._runs(x)[strategy].armed
 
     def interval(self, x: float, strategy: int = 0) -> Interval:
         """Return mean and interval at a value; that of a quantile includes the chance of losses."""
@@ -332,16 +352,11 @@ class Evaluations:
         return evolve(self, scenario=scenario, effort=few, samples={}, overloads={}).interval(x)
 
     def overload(self, x: float) -> Overload:
-        """Return whether demand exceeds capacity at a value, so that queues grow without bound.
-
-        An overloaded system limits the steps after it, so workers count only where no system may be
-        overloaded. More workers help where they check ever more waits, but no system. Checks at
-        short intervals do not overload: busy workers make fewer of them.
-        """
+        """Return whether demand exceeds capacity at a value, so that queues grow without bound."""
         if x in self._overloads:
             return self._overloads[x]
         scenario, strategies = self.setup(x)
-        if not stability.goes_on(scenario):
+        if not goes_on(scenario):
             return Overload(False, False, False)
         over = [False, False, False]
         for strategy, runs in zip(strategies, self._runs(x), strict=True):
@@ -399,23 +414,27 @@ class Evaluations:
         most: dict[str, Interval] = {}
         for strategy, runs in zip(strategies, self._runs(x), strict=True):
             loads = stability.outside_shares(scenario, runs.demand, self.effort.confidence)
-            busy = stability.shares(scenario, runs.demand).get(stability.WORKERS, 0.0)
+            busy = shares(scenario, runs.demand).get(WORKERS, 0.0)
             least = stability.least_busy(scenario, strategy, self.target.lost)
             busy = max(least, busy)  # runs may have seen less
-            loads[stability.WORKERS] = Interval(busy, 0.0, len(runs.demand))
+            loads[WORKERS] = Interval(busy, 0.0, len(runs.demand))
             for name, load in loads.items():
                 most[name] = max(load, most.get(name, load), key=lambda one: one.mean)
         notes = [why for strategy in strategies for why in stability.unbounded(scenario, strategy)]
+        value = f"{field_in_words(self.space.field)} = {self.space.text(x)}"
+        if self.space.field == WORKERS_FIELD:
+            value = counted(int(x), "worker", "workers")
         for name, load in most.items():
             if load.mean <= NEARLY_FULL:
                 continue
-            half = f" ± {load.half_width:.1%}" if load.half_width > 5e-4 else ""
+            half = f" ± {percent(load.half_width)}" if load.half_width > 5e-4 else ""
             backlog = ": checks may become fewer and waits time out, or else a backlog grows"
-            if self.overload(x).certain or name != stability.WORKERS:
+            if self.overload(x).certain or name != WORKERS:
                 backlog = ": a backlog grows, which a longer length shows"
             notes.append(
-                f"at {self.space.text(x)} {name} would need {load.mean:.1%}{half} of the time "
-                f"there is, if all days are alike{backlog * (load.mean > 1)}"
+                f"with {value}, {name if name == WORKERS else repr(name)} would need "
+                f"{number_text(100 * load.mean)} %{half} of the time there is, if all days are "
+                f"alike{backlog * (load.mean > 1)}"
             )
         return list(dict.fromkeys(notes))
 

@@ -9,13 +9,18 @@ import math
 import shlex
 import shutil
 import textwrap
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from asyncsim import plots
 from asyncsim.calibration.fit import Fit, fit
 from asyncsim.capacity.explain import Explanation, explain
-from asyncsim.capacity.questions import Capacity, fewest_workers, largest_volume
+from asyncsim.capacity.questions import (
+    Capacity,
+    fewest_workers,
+    largest_volume,
+    longest_interval,
+)
 from asyncsim.capacity.search import Options
 from asyncsim.cli import document, options
 from asyncsim.cli.document import Parts, rows_of
@@ -36,10 +41,17 @@ from asyncsim.fast.background_compilation import warm_up
 from asyncsim.model.examples import example_files, examples_folder
 from asyncsim.model.scenario_files import scenario_file
 from asyncsim.model.schema import json_schema
-from asyncsim.model.validation import shown
+from asyncsim.model.validation import choice, shown
 from asyncsim.verification.verify import MEANING, verify
 
-QUESTIONS = {"workers": fewest_workers, "volume": largest_volume}
+QUESTIONS: dict[str, Callable[..., Capacity]] = {
+    "workers": fewest_workers,
+    "volume": largest_volume,
+    "interval": lambda scenario, strategy, target, **effort: longest_interval(
+        scenario, target, strategy, **effort
+    ),
+}
+DEFAULT_QUESTIONS = ("workers", "volume")
 DEFAULT_STRATEGIES = ("callback delay=50ms", "polling 1min", "polling 15min")
 SWEPT_STRATEGIES = ("callback delay=50ms", "polling 15min")
 
@@ -71,10 +83,23 @@ def _compare(arguments: argparse.Namespace) -> int:
         n_jobs=arguments.jobs,
     )
     arguments.document.show(
-        comparison, lambda found: _played(found) | {"findings": found.findings()}
+        comparison, lambda found: _played(found) | {"by_step": rows_of(found.by_step)}
     )
     _save(comparison, arguments)
-    options.write_report(arguments, comparison)
+    answers = []
+    for strategy in strategies if arguments.target else ():
+        answers.append(
+            fewest_workers(
+                comparison.scenario,
+                strategy,
+                arguments.target,
+                seed=arguments.seed,
+                engine=arguments.engine,
+                n_jobs=arguments.jobs,
+            )
+        )
+        arguments.document.show(answers[-1], _of_answer)
+    options.write_report(arguments, [comparison, *answers])
     return 0
 
 
@@ -86,6 +111,7 @@ def _played(found: Comparison | Sweep) -> Parts:
         "seed": found.seed,
         "confidence": found.confidence,
         "rows": rows_of(found.table),
+        "findings": found.findings(),
         "notes": found.notes,
     }
 
@@ -96,7 +122,8 @@ def _save(found: Comparison | Sweep, arguments: argparse.Namespace) -> None:
         save_table(found.table, arguments.csv, "--csv")
         arguments.document.wrote("table", arguments.csv, shown=False)
     if arguments.save:
-        save_picture(found.plot(), arguments.save, "--save")
+        drawn = found.plot(arguments.metric) if isinstance(found, Sweep) else found.plot()
+        save_picture(drawn, arguments.save, "--save")
         arguments.document.wrote("picture", arguments.save)
 
 
@@ -115,6 +142,8 @@ COMPARE = Command(
         "--within HALF-WIDTH": "the same in units of the metric, such as 5s or 0.5",
         "--figure NAME": f"metric for --precision and --within, see below (default: {FIGURE})",
         "--warm-up DURATION": "discard the beginning of every run, such as 6h",
+        "--target WORDS": "find as well the fewest workers of each strategy for a target such as "
+        "'p95_latency <= 60s'",
         "--save PNG": "save the picture",
         "--csv CSV": "save the whole table",
         **options.REPORT,
@@ -132,9 +161,11 @@ def _sweep(arguments: argparse.Namespace) -> int:
     if len(grid) < len(arguments.vary):
         raise ScenarioError("--vary: give each field once, with all of its values")
     strategies = [parse_strategy(words) for words in arguments.strategy or SWEPT_STRATEGIES]
-    ready_to_write(arguments, "--csv", "--save")
+    scenario = scenario_of(arguments)
+    choice("--metric", arguments.metric, metrics_of(scenario))
+    ready_to_write(arguments, "--csv", "--save", "--report")
     found = sweep(
-        scenario_of(arguments),
+        scenario,
         grid,
         strategies,
         arguments.replications,
@@ -143,8 +174,9 @@ def _sweep(arguments: argparse.Namespace) -> int:
         resume=arguments.resume,
         engine=arguments.engine,
     )
-    arguments.document.show(found, _played)
+    arguments.document.show(found, _played, found.text(arguments.metric))
     _save(found, arguments)
+    options.write_report(arguments, [found])
     return 0
 
 
@@ -178,13 +210,16 @@ SWEEP = Command(
         "--strategy WORDS ...": f"{options.STRATEGY_HELP}; may be given several times (default: "
         f"{', '.join(map(repr, SWEPT_STRATEGIES))})",
         "--replications N": "runs of each point (default: 10)",
-        "--save PNG": "save the picture: mean latency over the fields",
+        "--metric NAME": "the metric of table and picture, see below (default: mean_latency)",
+        "--save PNG": "save the picture: the metric over the fields",
         "--csv CSV": "save the whole table, with all metrics",
         "--resume DB": "keep finished points in this file, and do not play those that it has",
+        **options.REPORT,
         **options.JOBS,
         **document.OPTION,
     },
-    options.DEFAULTS | {"replications": 10},
+    options.DEFAULTS | {"replications": 10, "metric": "mean_latency"},
+    metrics=True,
     profiles=True,
 )
 
@@ -200,7 +235,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         check_folder(arguments.out, "--out")
     run = simulate(scenario_of(arguments), strategy, seed=arguments.seed, engine=arguments.engine)
-    arguments.document.show(run, _of_run, _run_text(run))
+    arguments.document.show(run, _of_run)
     if arguments.out:
         names = ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead")
         for name in names:
@@ -211,21 +246,6 @@ def _run(arguments: argparse.Namespace) -> int:
         write_event_log(run, arguments.event_log)
         arguments.document.wrote("event log", arguments.event_log)
     return 0
-
-
-def _run_text(run: Run) -> str:
-    """Return the metrics of a run, one in a line, and its notes."""
-    units, summary = metrics_of(run.scenario), run.summary().iloc[0]
-    lossy = bool(summary["unresumed_share"] > 0)
-    lines = []
-    for name, value in summary.items():
-        unit = units[str(name)].unit if name in units else "1"
-        number = f"{value:,.6g}" if isinstance(value, float) else str(value)
-        number = "–" if number == "nan" else number
-        counted = plots.counted(str(name)) if lossy else ""
-        line = f"{name:24} {number} {unit if unit != '1' else ''}".rstrip()
-        lines.append(f"{line}, of {counted}" if counted else line)
-    return "\n".join([*lines, *run.notes])
 
 
 def _of_run(run: Run) -> Parts:
@@ -240,7 +260,8 @@ def _of_run(run: Run) -> Parts:
         for name in metrics
     ]
     head = {name: summary[name] for name in ("scenario", "seed", "engine", "instances")}
-    return head | {"replications": 1, "rows": rows, "notes": run.notes}
+    played = {"replications": 1, "rows": rows, "findings": run.findings()}
+    return head | played | {"notes": run.notes}
 
 
 RUN = Command(
@@ -272,7 +293,7 @@ def _capacity(arguments: argparse.Namespace) -> int:
     }
     answers = []
     for question, ask in QUESTIONS.items():
-        if arguments.question in (None, question):
+        if question in ([arguments.question] if arguments.question else DEFAULT_QUESTIONS):
             answers.append(ask(scenario, strategy, arguments.target, **effort))
             arguments.document.show(answers[-1], _of_answer)
     options.write_report(arguments, answers)
@@ -295,14 +316,15 @@ def _of_answer(answer: Capacity) -> Parts:
 CAPACITY = Command(
     "capacity",
     _capacity,
-    "find the fewest workers and the largest volume for a target",
+    "find the workers, the volume or the interval that meet a target",
     'example:nightly_ledger --target "p95_latency <= 60s" --question workers',
     {
         **options.SCENARIO,
         "--target WORDS required": "such as 'p95_latency <= 60s'; for metrics see below",
         **options.STRATEGY,
-        f"--question {'|'.join(QUESTIONS)}": "only one of them (default: both); the volume takes "
-        "longest, especially without Numba",
+        f"--question {'|'.join(QUESTIONS)}": "fewest workers, largest volume, or longest interval "
+        "of checks (default: workers and volume); the volume takes longest, especially without "
+        "Numba",
         "--replications N": "runs of each value (default: 20)",
         **options.REPORT,
         **options.JOBS,
@@ -333,9 +355,8 @@ def _fit(arguments: argparse.Namespace) -> int:
     arguments.document.show(found, _of_fit)
     check = found.check(strategy) if strategy else None
     if check is not None:
-        outside = check.outside.to_string(index=False) if len(check.outside) else ""
-        text = f"\n{check}\n{outside}"
-        arguments.document.show(check, lambda one: {"check": rows_of(one.table)}, text)
+        rows = {"check": rows_of(check.table)}
+        arguments.document.show(check, lambda _: rows, f"\n{check}")
     if arguments.out:
         found.scenario.save(arguments.out)
         arguments.document.wrote("scenario", arguments.out, before="\n")
@@ -452,8 +473,11 @@ EXAMPLES = Command(
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    found = explain(scenario_of(arguments), parse_strategy(arguments.strategy))
+    strategy = parse_strategy(arguments.strategy)
+    ready_to_write(arguments, "--report")
+    found = explain(scenario_of(arguments), strategy)
     arguments.document.show(found, _of_explanation)
+    options.write_report(arguments, found)
     return 0
 
 
@@ -472,7 +496,7 @@ EXPLAIN = Command(
     _explain,
     "report what theory expects, and why, without a run",
     'example:nightly_ledger --strategy "polling 15min anchor=random"',
-    {**options.SCENARIO, **options.STRATEGY, **document.OPTION},
+    {**options.SCENARIO, **options.STRATEGY, **options.REPORT, **document.OPTION},
     options.DEFAULTS | {"strategy": "callback"},
     profiles=True,
 )

@@ -62,9 +62,14 @@ PROFILE = {"--profile NAME": "profile that answers finishes, see below (default:
 REPORT = {
     "--report HTML": "write a report: findings, pictures, tables and checklist",
     "--title TEXT": "heading of the report (default: the scenario's name)",
+    "--author TEXT": "who wrote the report",
     "--purpose TEXT": "what the study is for, at the top of the report",
     "--sources TEXT": "where its data come from, for the report",
+    "--preprocessing TEXT": "how they were prepared, for the report",
+    "--assumptions TEXT": "what was assumed, for the report",
+    "--sharing TEXT": "how others get the model, for the report",
 }  # see `write_report`
+REPORT_WORDS = [name.split()[0] for name in REPORT if name != "--report HTML"]
 JOBS = {"--jobs N": "number of parallel processes; -1: one per processor (default: 1)"}
 STRATEGY = {"--strategy WORDS once": f"{STRATEGY_HELP} (default: callback)"}
 SCENARIO = {
@@ -151,7 +156,7 @@ def ready_to_write(arguments: argparse.Namespace, *options: str) -> None:
     """Check the output files of options and create their folders, before the work starts."""
     paths = {option: getattr(arguments, option.strip("-").replace("-", "_")) for option in options}
     wanted: dict[str, Path] = {option: path for option, path in paths.items() if path is not None}
-    for option in ("--title", "--purpose", "--sources"):
+    for option in REPORT_WORDS:
         if getattr(arguments, option.strip("-"), None) is not None and "--report" not in wanted:
             raise ScenarioError(f"{option} needs --report, the file to write")
     for option, path in wanted.items():
@@ -171,7 +176,8 @@ def ready_to_write(arguments: argparse.Namespace, *options: str) -> None:
 def write_report(arguments: argparse.Namespace, studies: Study | Sequence[Study]) -> None:
     """Write the report of studies, if one is wanted; see `REPORT`."""
     if arguments.report:
-        words = {name: getattr(arguments, name) or "" for name in ("title", "purpose", "sources")}
+        names = [option.strip("-") for option in REPORT_WORDS]
+        words = {name: getattr(arguments, name) or "" for name in names}
         arguments.document.wrote("report", report(studies, arguments.report, **words))
 
 

@@ -57,10 +57,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _token(arguments: argparse.Namespace) -> tuple[str | None, str | None]:
-    """Return the token, if one is given, and the shell expression that reads a hidden one.
-
-    Options take precedence over the environment variable.
-    """
+    """Return the token, if one is given, and the shell expression that reads a hidden one."""
     path = arguments.token_file
     if arguments.token is not None and path is not None:
         raise ScenarioError("--token and --token-file exclude each other; give one of them")

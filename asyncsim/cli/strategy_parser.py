@@ -22,22 +22,12 @@ OTHER_NAMES = (
     (r"long ?poll\w*", "long polling"),
     (r"(?:exponential )?back ?off", "backoff"),
     (r"(?:check|ask|pull|poll\w*)(?: every)?|every|(?=\d)", "polling"),
-)
-"""What other people call a strategy, and its name here: only for hints."""
+)  # what other people call a strategy, and its name here: only for hints
 FILLERS = {"a", "an", "at", "every", "for", "of", "with"}
 
 
 def parse_strategy(words: str) -> Strategy:
-    """Return the strategy that words describe, such as ``"polling 15min anchor=clock"``.
-
-    They are the name of the strategy, its main argument with or without a name, then
-    ``name=value``; items of a list are separated by commas.
-
-    Raises
-    ------
-    ScenarioError
-        The message names the wrong word and the nearest valid one.
-    """
+    """Return the strategy that words describe, such as ``"polling 15min anchor=clock"``."""
     if len(words) > LONGEST_WORDS:
         raise scenario_error("strategy", f"must have {LONGEST_WORDS:,} characters at most", words)
     try:

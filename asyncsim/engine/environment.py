@@ -166,11 +166,7 @@ def too_many_bins(size: int, resolution: float) -> EngineError:
 
 
 class Workers:
-    """`count` identical workers over one FIFO queue; `resolution` is the width of their time bins.
-
-    The time of a job is known when it is queued, so it is booked at once, as in
-    `asyncsim.model.systems.LanePool`. Jobs that take no time need no worker and are not booked.
-    """
+    """Identical workers over one FIFO queue; jobs that take time are booked as in `LanePool`."""
 
     def __init__(self, count: int, resolution: float) -> None:
         self._free_at = [0.0] * count
@@ -338,13 +334,7 @@ Admission = WindowAdmission | BucketAdmission
 
 
 def admission(limit: RateLimit | None) -> Admission | None:
-    """Return the admission of a limit before its first request; None for no limit.
-
-    >>> from asyncsim.model.server import TokenBucket
-    >>> bucket = admission(TokenBucket(2, "0.5/s"))
-    >>> [bucket.admit(now) for now in (0.0, 0.0, 0.0, 2.0)]
-    [0.0, 0.0, 2.0, 0.0]
-    """
+    """Return the admission of a limit before its first request; None for no limit."""
     match limit:
         case SlidingWindow():
             return WindowAdmission(limit)

@@ -38,10 +38,7 @@ class Work(Node):
 
 @define
 class Call(Node):
-    """A call to an external system, and the wait for it.
-
-    `on_accepted` is the node before the wait is armed, or `STANDS` to arm it at once.
-    """
+    """A call to an external system, and its wait; `on_accepted` may be `STANDS`: armed at once."""
 
     number: int
     step: AsyncStep

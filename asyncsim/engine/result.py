@@ -113,10 +113,7 @@ class Record:
 
     @property
     def last_end(self) -> float:
-        """The end of the last wait or instance, not of a late copy of a callback.
-
-        The end of the run if that was stopped, or if a wait or an instance is still open.
-        """
+        """The end of the last wait or instance, or of a run that was stopped or left any open."""
         is_open = self.open_count or np.any(self.outcomes == Outcome.RUNNING)
         if self.stopped or is_open or not len(self.arrived):
             return self.end
@@ -131,10 +128,7 @@ class Record:
         return self.last_end - float(self.arrived[0]) if len(self.arrived) else 0.0
 
     def busy_seconds(self, server: WorkflowServer) -> float:
-        """Return the busy worker-seconds until `last_end`.
-
-        Callbacks after it are excluded exactly, other jobs to within one bin of the load.
-        """
+        """Return the busy worker-seconds until `last_end`, to within one bin of the load."""
         last, width = self.last_end, self.resolution
         if last >= self.end:
             return sum(load.busy_seconds for load in self.loads.values())
@@ -249,14 +243,7 @@ RELATIVE = 1e-6  # difference allowed between sums of floats in different orders
 
 
 def check_invariants(record: Record, scenario: Scenario) -> None:
-    """Check what every run must satisfy, by numbers counted during the run and afterwards.
-
-    Raises
-    ------
-    EngineError
-        With the first violated invariant and its numbers: an engine, or a custom strategy or
-        system, is wrong.
-    """
+    """Raise an `EngineError` with the first invariant that a run violates, and its numbers."""
     _check_times(record)
     _check_flow(record)
     workers = scenario.server.workers

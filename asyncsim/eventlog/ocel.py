@@ -175,10 +175,7 @@ def _tables(run: Run) -> dict[str, pd.DataFrame]:
 
 
 def serial_numbers(run: Run) -> pd.DataFrame:
-    """Return every serial number of a wait or a callback, in order of instances.
-
-    The columns are ``serial_number, instance, step, system``.
-    """
+    """Return ``serial_number, instance, step, system`` of every wait or callback, by instance."""
     waits = run.waits[["serial_number", "instance", "step", "system"]]
     late = run.record.deliveries
     names = np.array([node.name for node in Graph.of(run.scenario.process).nodes], dtype=object)
@@ -219,11 +216,7 @@ def _systems(run: Run) -> dict[str, str]:
 
 
 def write_ocel(run: Run, path: Path) -> None:
-    """Write OCEL 2.0 in JSON, piece by piece.
-
-    Beside the four parts of the standard the file has a key ``asyncsim``, the description of the
-    run.
-    """
+    """Write OCEL 2.0 in JSON, piece by piece; the key ``asyncsim`` describes the run."""
     with text_file(path) as file:
         file.write("{\n")
         file.write(f'"objectTypes": {_types(OBJECT_TYPES)},\n')

@@ -24,24 +24,14 @@ COMPRESSION = 6  # of gzip; 9 takes three times as long for a file that is hardl
 
 
 def clock_of(calendar: Calendar) -> str:
-    """Return the description of a clock for a file.
-
-    >>> from datetime import date
-    >>> clock_of(Calendar(date(2026, 1, 5)))
-    'no time zone in the scenario; its local times are written as UTC'
-    """
+    """Return the description of a clock for a file."""
     if calendar.zone is None:
         return "no time zone in the scenario; its local times are written as UTC"
     return f"time zone of the scenario: {calendar.zone}"
 
 
 def in_zone(stamps: pd.DatetimeIndex) -> list[str]:
-    """Return timestamps in local time with its offset; none may be NaT.
-
-    >>> noon = pd.DatetimeIndex(["2026-07-01 12:00:00.5"])
-    >>> in_zone(noon), in_zone(noon.tz_localize("Europe/Berlin"))
-    (['2026-07-01T12:00:00.500000+00:00'], ['2026-07-01T12:00:00.500000+02:00'])
-    """
+    """Return timestamps in local time with its offset; none may be NaT."""
     local = stamps.tz_localize(None)
     minutes = ((local - _utc(stamps)) // pd.Timedelta("1min")).tolist()
     offsets = {
@@ -51,11 +41,7 @@ def in_zone(stamps: pd.DatetimeIndex) -> list[str]:
 
 
 def in_utc(stamps: pd.DatetimeIndex) -> list[str]:
-    """Return timestamps in UTC, with a Z at the end; none may be NaT.
-
-    >>> in_utc(pd.DatetimeIndex(["2026-07-01 12:00"]).tz_localize("Europe/Berlin"))
-    ['2026-07-01T10:00:00.000000Z']
-    """
+    """Return timestamps in UTC, with a Z at the end; none may be NaT."""
     return [text + "Z" for text in _texts(_utc(stamps))]
 
 
@@ -70,10 +56,7 @@ def _texts(naive: pd.DatetimeIndex) -> list[str]:
 
 @contextmanager
 def text_file(path: Path) -> Iterator[TextIO]:
-    """Open a text file in UTF-8, compressed if its name ends in ``.gz``.
-
-    A compressed file has no date, so the same text gives the same bytes.
-    """
+    """Open a text file in UTF-8; one that ends in ``.gz`` is compressed, without a date."""
     with path.open("wb") as raw:
         if path.suffix.lower() == ".gz":
             with (

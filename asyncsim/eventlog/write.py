@@ -103,15 +103,7 @@ def write_event_log(run: Run, path: str | Path, *, format: str | None = None) ->
 
 
 def event_log_format(path: str | Path, format: str | None = None, called: str = "path") -> str:
-    """Return the format of a file, checked, by its extension unless it is given.
-
-    Errors call the path `called`.
-
-    Examples
-    --------
-    >>> event_log_format("out/ledger.xes.gz")
-    'xes'
-    """
+    """Return the format of a file, checked, by its extension unless it is given."""
     place = named_file(path, called)
     name = place.name.lower()
     if format is not None:
@@ -136,10 +128,7 @@ def write_csv(run: Run, path: Path) -> None:
 
 
 def write_parquet(run: Run, path: Path) -> None:
-    """Write Parquet, with timestamps in microseconds.
-
-    The description of the run is in the pandas metadata (``pandas.read_parquet(path).attrs``).
-    """
+    """Write Parquet, with timestamps in microseconds and the run's description in `attrs`."""
     log = run.event_log()
     if log[AT].dt.tz is None:
         log[AT] = log[AT].dt.tz_localize("UTC")

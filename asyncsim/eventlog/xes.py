@@ -51,13 +51,7 @@ HEAD = """\
 
 
 def write_xes(run: Run, path: Path) -> None:
-    """Write XES.
-
-    Raises
-    ------
-    ScenarioError
-        If a name has a character that XML cannot represent, such as a null.
-    """
+    """Write XES; a name with a character that XML cannot represent raises a `ScenarioError`."""
     pieces = _pieces(run)
     head = next(pieces)  # checks all names before the file is opened
     with text_file(path) as file:

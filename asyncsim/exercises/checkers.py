@@ -33,10 +33,7 @@ class Option:
 
 @frozen
 class ChoiceChecker:
-    """Checks which of several statements was chosen, by its letter.
-
-    `truth` determines the right one: its letter, and a sentence with what was measured.
-    """
+    """Checks the letter of a statement; `truth` returns the right one and a sentence."""
 
     options: Mapping[str, Option]
     truth: Callable[[], tuple[str, str]]
@@ -65,9 +62,7 @@ class ChoiceChecker:
 
 @frozen
 class OrderingChecker:
-    """Checks the order of names in a list: the one of the smallest value is first.
-
-    `right` is the feedback for the right order, `swaps` that for a pair in the wrong one.
+    """Checks the order of names in a list by their values; `swaps` explains pairs.
 
     >>> size = OrderingChecker(lambda: {"mouse": 0.1, "cat": 0.5, "cow": 2}, "By size.", unit="m")
     >>> size.judge(["cat", "mouse", "cow"]).findings[-1].text
@@ -142,19 +137,10 @@ READERS: dict[str, Callable[[Any], float]] = {"s": duration, "share": share}
 
 @frozen
 class NumberChecker:
-    """Checks a number or a duration.
+    """Checks a number, a share or, if the `unit` is ``"s"``, a duration in any form.
 
-    Parameters
-    ----------
-    expected, right
-        Computes the right value, in seconds for durations; the feedback for it.
-    unit
-        ``"s"`` for a duration in any form that the library reads, ``"share"``, or any other word.
-    within
-        Relative tolerance; 0 for a count.
-    mistakes
-        Values of likely mistakes, or functions that compute them, with the explanation of each;
-        mistakes of units, factors and signs are built in.
+    `within` is a relative tolerance, 0 for a count. `mistakes` explains values of likely mistakes;
+    those of units, factors and signs are built in.
 
     >>> leap = {61.0: "that is with a leap second"}
     >>> minute = NumberChecker(lambda: 60.0, "A minute.", "s", mistakes=leap)
@@ -213,12 +199,7 @@ def near(value: float, other: float, relative: float) -> bool:
 
 @frozen
 class PropertyChecker:
-    """Checks the properties of a strategy or a design, by closed form or by simulation.
-
-    An answer must be what `wanted` describes, which `fits` decides; `misfit` describes any other.
-    `measure` yields a finding for each condition: what was measured and, if it fails, why. `right`
-    is the feedback if all are met.
-    """
+    """Checks an answer that `fits` by what `measure` finds; `misfit` describes any other."""
 
     wanted: str
     fits: Callable[[Any], bool]

@@ -24,10 +24,7 @@ COLOURS = {Mark.RIGHT: "#009E73", Mark.OPEN: "rgba(127,127,127,.6)"}  # all othe
 
 @frozen
 class Remark:
-    """One condition that was checked, and a sentence about it.
-
-    `good` is whether it is met, or None if there was nothing to check.
-    """
+    """A condition, whether it is met (None if nothing was to check), and a sentence about it."""
 
     good: bool | None
     text: str
@@ -51,11 +48,7 @@ class Judgement:
 
 
 def verdict(findings: Iterable[Remark], right: str = "") -> Judgement:
-    """Return RIGHT, with a concluding sentence, if every finding is good.
-
-    >>> verdict([Remark(True, "asks twice"), Remark(False, "is late by an hour")]).mark.value
-    'not yet'
-    """
+    """Return RIGHT, with a concluding sentence, if every finding is good."""
     found = tuple(findings)
     if not all(each.good for each in found):
         return Judgement(Mark.NOT_YET, found)

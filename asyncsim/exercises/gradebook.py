@@ -25,11 +25,7 @@ class Checker(Protocol):
 
 @frozen
 class Exercise:
-    """An exercise of the course.
-
-    Its name is the number of the notebook and a few words, such as ``"02 best interval"``. Hints go
-    from a first idea to the method; the last one leaves only the calculation.
-    """
+    """An exercise of the course; hints go from a first idea to the method."""
 
     name: str
     asks: str
@@ -48,11 +44,7 @@ class Exercise:
 
 
 def unanswered(answer: object) -> bool:
-    """Return whether an answer is still ``...`` or None, or contains one of them.
-
-    >>> unanswered(...), unanswered(["callback", ...]), unanswered(None), unanswered(0)
-    (True, True, True, False)
-    """
+    """Return whether an answer is still ``...`` or None, or contains one of them."""
     if isinstance(answer, (list, tuple)):
         return any(unanswered(each) for each in answer)
     return answer is ... or answer is None

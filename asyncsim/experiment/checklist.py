@@ -12,18 +12,17 @@ import platform
 import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 
+from asyncsim.engine.metrics import metric_in_words
+from asyncsim.experiment.replications import distinct
 from asyncsim.experiment.steady_state import SteadyState
-from asyncsim.model import descriptions
+from asyncsim.model.process import AsyncStep, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.units import number_text
-from asyncsim.model.words import server_in_words
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from asyncsim.model.words import elements_in_words, period_in_words, server_in_words, time_in_words
 
 MOST_METRICS = 30
 MOST_LETTERS = 1000  # of the description of a part; the scenario file has all of it
@@ -37,7 +36,8 @@ FOUND_WARM_UP = "of steady states the warm-up from an empty system is found by M
 class Study(Protocol):
     """What a report can show: a comparison, a sweep, or the answer to a question of capacity.
 
-    It may also have ``findings()``, sentences for the first page, and ``notes``, its limits.
+    It may also have ``findings()``, sentences for the first page, ``notes``, its limits, and a
+    picture, ``plot()``; one without, such as an `Explanation`, is part of the method.
     """
 
     @property
@@ -64,9 +64,6 @@ class Study(Protocol):
     def table(self) -> pd.DataFrame:
         """All results."""
 
-    def plot(self) -> Figure:
-        """Draw it."""
-
     def _repr_html_(self) -> str: ...
 
 
@@ -80,8 +77,24 @@ class ChecklistItem(NamedTuple):
 
 
 def scenarios_of(studies: Sequence[Study]) -> list[Scenario]:
-    """Return the scenarios of studies, each once."""
-    return list({id(study.scenario): study.scenario for study in studies}.values())
+    """Return the scenarios of studies, each once; equal ones are the same."""
+    found: list[Scenario] = []
+    for study in studies:
+        if study.scenario not in found:
+            found.append(study.scenario)
+    return found
+
+
+def names_of(scenarios: Sequence[Scenario]) -> list[str]:
+    """Return the names of scenarios; one named as the first with the parts in which it differs."""
+    first = scenarios[0]
+    found = [first.name]
+    for scenario in scenarios[1:]:
+        words, known = in_words(scenario), in_words(first)
+        other = [part for part in words | known if words.get(part) != known.get(part)]
+        what = f", with other {' and '.join(other).lower() or 'details'}"
+        found.append(f"{scenario.name}{what if scenario.name == first.name else ''}")
+    return list(distinct(found))
 
 
 def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[ChecklistItem]:
@@ -91,7 +104,8 @@ def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[Checkli
     answers = _of_studies(studies)
     for number in described[0]:
         texts = [one[number] for one in described]
-        named = (f"{s.name}: {text}" for s, text in zip(scenarios, texts, strict=True))
+        pairs = zip(names_of(scenarios), texts, strict=True)
+        named = (f"{name}: {text}" for name, text in pairs)
         answers[number] = texts[0] if len(set(texts)) == 1 else "; ".join(named)
     known = files("asyncsim.experiment").joinpath("stress_des.toml").read_text(encoding="utf-8")
     found = []
@@ -105,20 +119,23 @@ def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[Checkli
 
 def in_words(scenario: Scenario) -> dict[str, str]:
     """Return the parts of a scenario in words, by what they are."""
-    systems = (f"{n}: {descriptions.system_in_words(s)}" for n, s in scenario.systems.items())
+    process = scenario.process
+    works = [(one.name, one.work) for one in process.of_type(Step)]
+    works += [(f"call of {one.name}", one.call_work) for one in process.of_type(AsyncStep)]
     words = {
-        "Process": descriptions.process_in_words(scenario.process),
+        "Process": elements_in_words(process.steps),
         "Arrivals": scenario.arrivals.in_words,
-        "Period": descriptions.period_in_words(scenario),
-        "External systems": "\n".join(systems) or "none",
+        "Period": period_in_words(scenario.start, scenario.length, scenario.zone),
+        "External systems": "\n".join(f"{n}: {s.in_words}" for n, s in scenario.systems.items()),
         "Workflow server": server_in_words(scenario.server),
-        "Worker time": "; ".join(descriptions.work_in_words(scenario.process)) or "none",
+        "Worker time": "; ".join(f"{name}: {time_in_words(work)}" for name, work in works),
     }
-    return {part: _short(text) for part, text in words.items()}
-
-
-def _short(text: str) -> str:
-    return text if len(text) < MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
+    if scenario.costs:
+        words["Prices"] = scenario.costs.in_words
+    return {
+        part: text if len(text) < MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
+        for part, text in ((part, text or "none") for part, text in words.items())
+    }
 
 
 def _of_scenario(scenario: Scenario) -> dict[str, str]:
@@ -140,13 +157,13 @@ def _of_scenario(scenario: Scenario) -> dict[str, str]:
 
 
 def runs_in_words(study: Study) -> str:
-    """Return number of replications, intervals and seed of a study; nothing if none was played."""
+    """Return number of replications, seed and intervals of a study; nothing if none was played."""
     n = study.replications
     if not n:  # a fit plays nothing
         return ""
     method = getattr(study, "method", STUDENT)
     runs = f"{n} replication{'s' if n != 1 else ''}"
-    return f"{runs}, {100 * study.confidence:.3g} % intervals by {method}"
+    return f"{runs}, {100 * study.confidence:.3g} % intervals by {method}, seed {study.seed}"
 
 
 def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
@@ -155,7 +172,7 @@ def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
     for study in studies:
         if "figure" in study.table:
             metrics |= dict.fromkeys(study.table["figure"].unique())
-    outputs = [name.replace("_", " ") for name in list(metrics)[:MOST_METRICS]]
+    outputs = [metric_in_words(name) for name in list(metrics)[:MOST_METRICS]]
     more = f" and {len(metrics) - MOST_METRICS} more" if len(metrics) > MOST_METRICS else ""
     labels = dict.fromkeys(label for study in studies for label in study.strategies)
     steady = [isinstance(study, SteadyState) for study in studies]
@@ -168,7 +185,7 @@ def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
         "1.3": " / ".join(map(aim_of, studies)),
         "2.3": "waiting strategies: " + ("; ".join(labels) or "none are played"),
         "4.1": "; ".join([FROM_EMPTY] * (not all(steady)) + [FOUND_WARM_UP] * any(steady)),
-        "4.3": "; ".join(dict.fromkeys(estimation)),
+        "4.3": "; ".join(dict.fromkeys(estimation)) or "closed forms; nothing was simulated",
         "5.1": f"Python {platform.python_version()}; {', '.join(map(_version, PACKAGES))}",
         "5.2": f"seed {seeds}; NumPy's PCG64 with one stream per source and replication, keyed by "
         "name, all drawn before a run",

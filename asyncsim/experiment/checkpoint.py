@@ -81,12 +81,7 @@ def _digest(described: object) -> str:
 
 
 class Checkpoint:
-    """The file of one sweep; created if there is none.
-
-    `sweep` is its `identity`, `shape` the number of replications and strategies of each point. A
-    file that is not a checkpoint, cannot be read or written, or is of another version of asyncsim
-    or of another sweep raises a `ScenarioError` that names the difference.
-    """
+    """The file of one sweep, created if there is none; errors name how another file differs."""
 
     def __init__(self, path: str | Path, sweep: dict[str, str], shape: tuple[int, int]) -> None:
         if not isinstance(path, (str, Path)) or not str(path):

@@ -39,10 +39,7 @@ OF_STRATEGY = "strategy."  # prefix of the names of fields of the strategies
 
 @frozen
 class Point:
-    """One point: its place in the sweep, the values as written, and the scenario they make.
-
-    The scenario is None, and `error` says why, if the values do not go together.
-    """
+    """A point of a sweep: its place, the values as written, and their scenario or error."""
 
     number: int
     values: Values
@@ -58,10 +55,7 @@ def points_of(
     sample: int | None,
     seed: int,
 ) -> list[Point]:
-    """Return the points of a grid, or `sample` points of a Latin hypercube.
-
-    An unknown name, or a value that is valid at no point of the grid, raises a `ScenarioError`.
-    """
+    """Return the points of a grid, or `sample` points of a Latin hypercube, checked."""
     right = 'must map dotted names of fields to values, such as {"server.workers": [2, 4, 8]}'
     if not isinstance(grid, Mapping) or not grid:
         raise scenario_error("grid", right, grid)
@@ -120,6 +114,15 @@ def made(
         mine = {name: value for name, value in inner.items() if _first(name) in fields}
         new.append(changed(strategy, mine) if mine else strategy)
     return changed(scenario, outer) if outer else scenario, tuple(new)
+
+
+def takes_durations(scenario: Scenario, strategies: Sequence[Strategy], name: str) -> bool:
+    """Return whether a field holds a time, so that a plain number in it is seconds."""
+    try:
+        made(scenario, strategies, {name: "1min"})
+    except ScenarioError:
+        return False
+    return True
 
 
 def _first(name: str) -> str:

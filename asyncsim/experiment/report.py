@@ -8,7 +8,7 @@ request to any other place, and prints on paper as it stands.
 from __future__ import annotations
 
 import base64
-import io
+import difflib
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,17 +17,18 @@ from html import escape
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from asyncsim.engine.metrics import metric_in_words
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.checklist import (
     ChecklistItem,
     Study,
-    aim_of,
     checklist,
     in_words,
+    names_of,
     runs_in_words,
     scenarios_of,
 )
@@ -35,27 +36,20 @@ from asyncsim.experiment.output import (
     check_writable,
     named_file,
     table_html,
+    table_in_words,
     write_csv_table,
     writing,
 )
 from asyncsim.model import scenario_files
+from asyncsim.model.html import bullets_html, process_html
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.units import percent
 from asyncsim.model.validation import scenario_error
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.legend import Legend
+from asyncsim.model.words import length_in_words
 
 MOST_ROWS = 300  # of a table on the page; the file to download has all
-DPI = 160
-WIDER = 1.2  # a picture on the page, against its size in inches
-MARGIN = 0.08  # inches around a panel
-DASHES = {"-": "none", "--": "6 3", "-.": "6 2 1 2", ":": "1 3"}
-MARKS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚", "*": "★", "<": "◀", "X": "✖"}
+SHARPNESS = 1.6  # pixels of a picture for each pixel of the page
 UNITS = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|d|%)(?!\w))")  # no line ends before them
-NO_BREAK = "&nbsp;"
 NOTHING_OUTSIDE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 DOI = "https://doi.org/10.1080/17477778.2018.1442155"
 
@@ -65,6 +59,7 @@ def report(
     path: str | Path,
     *,
     title: str = "",
+    author: str = "",
     purpose: str = "",
     sources: str = "",
     preprocessing: str = "",
@@ -82,14 +77,15 @@ def report(
     ----------
     studies
         A `Comparison`, `Sweep`, `Capacity`, `Frontier`, `HerdDrain`, `NeededReplications`,
-        `SteadyState`, a `Fit` or its `Check`; or a list of them, the most important one first.
+        `SteadyState`, a `Fit` or its `Check`; or a list of them, the most important one first. An
+        `Explanation` among them is shown with the method.
     path
         The file to write; an existing one is replaced.
     title
         Heading of the page; by default the names of the scenarios.
-    purpose, sources, preprocessing, assumptions, sharing
-        What only you know: what the model is for, where its data come from and how they were
-        prepared, what was assumed, and how others get the model. The report marks gaps.
+    author, purpose, sources, preprocessing, assumptions, sharing
+        What only you know: who wrote it, what the model is for, where its data come from and how
+        they were prepared, what was assumed, and how others get the model. The report marks gaps.
 
     Examples
     --------
@@ -109,11 +105,11 @@ def report(
     check_writable(path)
     authors = {"purpose": purpose, "sources": sources, "preprocessing": preprocessing,
                "assumptions": assumptions, "sharing": sharing}  # fmt: skip
-    for name, text in (authors | {"title": title}).items():
+    for name, text in (authors | {"title": title, "author": author}).items():
         if not isinstance(text, str):
             raise scenario_error(name, "must be a text", text)
     title = title or ", ".join(dict.fromkeys(study.scenario.name for study in shown))
-    page = _page(title, shown, checklist(shown, authors), authors)
+    page = _page(title, shown, checklist(shown, authors), authors | {"author": author})
     with writing(path):
         path.write_text(page, encoding="utf-8")
     return path
@@ -131,17 +127,21 @@ def _page(
     title: str, studies: Sequence[Study], items: Sequence[ChecklistItem], authors: dict[str, str]
 ) -> str:
     style = files("asyncsim.experiment").joinpath("report.css").read_text(encoding="utf-8")
-    pictures = [list(_pictures(study)) for study in studies]
-    several = len({study.scenario.name for study in studies}) > 1
+    explained = [study for study in studies if not hasattr(study, "plot")]
+    shown = [study for study in studies if hasattr(study, "plot")]
+    pictures = [list(_pictures(study)) for study in shown]
+    scenarios = scenarios_of(studies)
+    names = names_of(scenarios)
+    of = [names[scenarios.index(study.scenario)] if len(names) > 1 else "" for study in shown]
     parts = [
-        _first_page(title, authors["purpose"], studies, items, pictures[0][0]),
-        _method(studies, authors["sources"]),
+        _first_page(title, authors, shown or explained, items, pictures[0][0] if shown else ""),
+        _method(studies, authors, explained),
         *(
-            _study(number, study, own[1:] if number == 1 else own, several)
-            for number, (study, own) in enumerate(zip(studies, pictures, strict=True), 1)
+            _study(number, study, own[1:] if number == 1 else own, name)
+            for number, (study, own, name) in enumerate(zip(shown, pictures, of, strict=True), 1)
         ),
         _checklist(items),
-        *map(_scenario, scenarios_of(studies)),
+        *_scenarios(scenarios, names),
     ]
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
@@ -156,20 +156,25 @@ def _page(
 
 
 def _first_page(
-    title: str, purpose: str, studies: Sequence[Study], items: Sequence[ChecklistItem], picture: str
+    title: str,
+    authors: dict[str, str],
+    studies: Sequence[Study],
+    items: Sequence[ChecklistItem],
+    picture: str,
 ) -> str:
     now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
-    aim = f'<p class="purpose">{escape(purpose)}</p>' if purpose else ""
+    by = ", ".join(filter(None, [authors["author"], now, "made with asyncsim"]))
+    purpose = authors["purpose"]
+    aim = f'<p class="purpose"><b>Purpose:</b> {escape(purpose)}</p>' if purpose else ""
     return (
-        f'<header><h1>{escape(title)}</h1>{aim}<p class="byline">asyncsim, {now}</p></header>'
+        f'<header><h1>{escape(title)}</h1>{aim}<p class="byline">{escape(by)}</p></header>'
         f'<section class="first"><h2>Findings</h2>{_findings(studies)}{picture}'
         f"<h2>What is not covered</h2>{_bullets(_limits(studies, items))}</section>"
     )
 
 
-def _bullets(sentences: Sequence[str]) -> str:
-    lines = "".join(f"<li>{UNITS.sub(NO_BREAK, escape(one))}</li>" for one in sentences)
-    return f"<ul>{lines}</ul>" if lines else ""
+def _bullets(sentences: Sequence[str], css: str = "") -> str:
+    return bullets_html([UNITS.sub("\N{NO-BREAK SPACE}", one) for one in sentences], css)
 
 
 def _sentence(text: str) -> str:
@@ -179,14 +184,20 @@ def _sentence(text: str) -> str:
 
 def _findings(studies: Sequence[Study]) -> str:
     """Return the findings of all studies as HTML, by scenario where there are several."""
+    scenarios = scenarios_of(studies)
+    names = names_of(scenarios)
     found: dict[str, list[str]] = {}
+    several = len({tuple(study.strategies) for study in studies}) > 1
     for study in studies:
         sentences = [_sentence(one) for one in getattr(study, "findings", list)()]
-        found.setdefault(study.scenario.name, []).extend(sentences)
+        if several and len(study.strategies) == 1:  # its sentences need not name it
+            of = f"Under '{study.strategies[0]}': "
+            sentences = [one if of[6:-2] in one else f"{of}{one}" for one in sentences]
+        found.setdefault(names[scenarios.index(study.scenario)], []).extend(sentences)
     parts = ""
     for name, sentences in found.items():
         parts += f"<h3>{escape(name)}</h3>" if len(found) > 1 and sentences else ""
-        parts += _bullets(sentences).replace("<ul>", '<ul class="findings">', 1)
+        parts += _bullets(sentences, "findings")
     return parts or "<p>See the picture and the tables.</p>"
 
 
@@ -213,6 +224,10 @@ def _limits(studies: Sequence[Study], items: Sequence[ChecklistItem]) -> list[st
             found.append("One replication has no interval, so nothing is known of chance.")
     if all(scenario.costs is None for scenario in scenarios_of(studies)):
         found.append("Costs: the scenario has no prices.")
+    certain = [one for study in studies for one in getattr(study, "loses_none", ())]
+    if certain:
+        names = " and ".join(f"'{label}'" for label in dict.fromkeys(certain))
+        found.append(f"Lost callbacks: under {names} none is lost here, by assumption.")
     found.append("Other volumes, systems and servers than those described below.")
     unknown = [item.asks[0].lower() + item.asks[1:] for item in items if not item.answer]
     if unknown:
@@ -238,20 +253,62 @@ def _losses(study: Study) -> dict[str, float]:
 # --- method and results ---------------------------------------------------------------------------
 
 
-def _method(studies: Sequence[Study], sources: str) -> str:
-    parts = ["<section><h2>Method</h2>"]
-    for scenario in scenarios_of(studies):
+def _method(studies: Sequence[Study], authors: dict[str, str], explained: Sequence[Study]) -> str:
+    parts, heading = [], "<h2>Method</h2>"
+    scenarios = scenarios_of(studies)
+    first = scenarios[0]
+    for scenario, called in zip(scenarios, names_of(scenarios), strict=True):
         about = f": {_sentence(scenario.description)}" if scenario.description else "."
-        name = f"Scenario: <b>{escape(scenario.name)}</b>"
-        parts.append(f'<p class="about">{name}{escape(about)}</p>')
-        parts.append(_rows(in_words(scenario)))
-    strategies = dict.fromkeys(label for study in studies for label in study.strategies)
+        name = f"Scenario: <b>{escape(called)}</b>"
+        words, known = in_words(scenario), in_words(first)
+        if scenario is not first and scenario.name == first.name:
+            about = ", as above except for:"
+            words = {part: text for part, text in words.items() if text != known.get(part)}
+        drawn = _wide(process_html(scenario.process)) if "Process" in words else ""
+        parts.append(f'<div class="keep">{heading}<p>{name}{escape(about)}</p>{drawn}</div>')
+        parts.append(_rows(words))
+        heading = ""
+    strategies = {label: "" for study in studies for label in study.strategies}
+    for study in studies:
+        strategies |= getattr(study, "strategies_in_words", {})
     runs = dict.fromkeys(text for study in studies if (text := runs_in_words(study)))
-    words = {"Strategies": "; ".join(strategies), "Runs": "; ".join(runs), "Data sources": sources}
-    if len(strategies) > 1:
+    words = {
+        "Strategies": "\n".join(f"{one}: {text}".rstrip(": ") for one, text in strategies.items()),
+        "Load": next((text for study in studies if (text := _loads(study))), ""),
+        "Runs": "; ".join(runs),
+        "Sums": _sums(studies),
+        "Data sources": authors["sources"],
+        "Preprocessing": authors["preprocessing"],
+        "Assumptions": authors["assumptions"],
+    }
+    if len(strategies) > 1 and runs:
         words["Runs"] += "; all strategies meet the same random numbers"
     rows = _rows({part: text for part, text in words.items() if text})
-    return f"{''.join(parts)}{rows}</section>"
+    alone = len(explained) == len(studies)  # then its sentences stand on the first page
+    shown = "".join(
+        f"<h3>Before any run</h3>{_wide(_without_findings(one) if alone else one._repr_html_())}"
+        for one in explained
+    )
+    return f"<section>{''.join(parts)}{rows}{shown}</section>"
+
+
+def _loads(study: Study) -> str:
+    """Return the load of each part, of a comparison that under the strategy with the largest."""
+    loads, most = getattr(study, "loads", None), ""
+    if isinstance(loads, pd.DataFrame):
+        most = ", the largest of the strategies" * (len(study.strategies) > 1)
+        loads = loads.groupby("part", sort=False)["mean"].max().to_dict()
+    found = [f"{part} {percent(load)}" for part, load in (loads or {}).items() if load >= 0]
+    return f"{', '.join(found)} of what they can do in a week{most}" if found else ""
+
+
+def _sums(studies: Sequence[Study]) -> str:
+    """Return what metrics that add up are sums of."""
+    lengths = dict.fromkeys(length_in_words(study.scenario.length) for study in studies)
+    if not any("figure" in study.table for study in studies):
+        return ""
+    days = " or ".join(lengths)
+    return f"requests, worker time, costs and other sums in tables are per run of {days}"
 
 
 def _rows(words: dict[str, str]) -> str:
@@ -263,26 +320,40 @@ def _rows(words: dict[str, str]) -> str:
     return f'<table class="list">{"".join(rows)}</table>'
 
 
-def _study(number: int, study: Study, pictures: Sequence[str], several: bool) -> str:
+def _study(number: int, study: Study, pictures: Sequence[str], name: str) -> str:
     """Return a study as a section: its own HTML, its pictures, and its table with a CSV file."""
     kind = getattr(study, "question", type(study).__name__)
-    of = f" ({study.scenario.name})" if several else ""
+    of = f" ({name})" if name else ""
     heading = escape(f"{number}. {_sentence(kind).rstrip('.')}{of}")
-    own = study._repr_html_().replace("<details>", "<details open>")  # paper shows it, too
-    own = own.replace(" Hover over a row for its meaning.", "")  # a list of meanings follows
-    own = re.sub('<ul class="findings">.*?</ul>', "", own)  # they stand on the first page
-    table = study.table
-    text = (write_csv_table(table) or "").encode(errors="backslashreplace")
-    csv = base64.b64encode(text).decode()
+    own = _without_findings(study)
+    table, shown = study.table, ""
+    if {"figure", "unit"} <= set(table) and "value" not in table:  # others show theirs in words
+        shown = _wide(table_html(table_in_words(table.head(MOST_ROWS))))
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
+    more = more if shown else f" ({len(table):,} rows)"
+    steps = getattr(study, "by_step", table[:0])
+    files = _csv(f"study_{number}", table)
+    files += _csv(f"study_{number}_by_step", steps) if len(steps) else ""
     return (
         f"<section><h2>{heading}</h2>{_wide(own)}{''.join(pictures)}"
-        f'{_meanings(table)}<details class="all"><summary>All results{more}</summary>'
-        f'<p><a download="study_{number}.csv" href="data:text/csv;base64,{csv}">as CSV</a></p>'
-        f"{_wide(table_html(table.head(MOST_ROWS)))}</details>"
+        f'{_meanings([table, steps])}<details class="all"><summary>All results{more}</summary>'
+        f"{files}{shown}</details>"
         f'<p class="paper small">All results ({len(table):,} rows) are in the HTML file of this '
         "report.</p></section>"
     )
+
+
+def _without_findings(study: Study) -> str:
+    """Return the HTML of a study without its findings, which stand on the first page."""
+    own: str = getattr(study, "report_html", study._repr_html_)()
+    return re.sub('<(ul|p) class="findings">.*?</\\1>', "", own)
+
+
+def _csv(name: str, table: pd.DataFrame) -> str:
+    """Return a link that downloads a table."""
+    text = (write_csv_table(table) or "").encode(errors="backslashreplace")
+    data = base64.b64encode(text).decode()
+    return f'<p><a download="{name}.csv" href="data:text/csv;base64,{data}">{name}.csv</a></p>'
 
 
 def _wide(html: str) -> str:
@@ -290,15 +361,19 @@ def _wide(html: str) -> str:
     return f'<div class="wide" tabindex="0" role="region" aria-label="table">{html}</div>'
 
 
-def _meanings(table: pd.DataFrame) -> str:
-    """Return what the metrics of a table mean."""
-    if not {"figure", "meaning"} <= set(table):
+def _meanings(tables: Sequence[pd.DataFrame]) -> str:
+    """Return what the metrics of tables mean: folded on a screen, open on paper."""
+    words: dict[str, str] = {}
+    for table in tables:
+        if {"figure", "meaning"} <= set(table):
+            known = table.drop_duplicates("figure")
+            words |= dict(zip(map(metric_in_words, known["figure"]), known["meaning"], strict=True))
+    if not words:
         return ""
-    known = table.drop_duplicates("figure")
-    words = zip(known["figure"].str.replace("_", " "), known["meaning"], strict=True)
+    title, rows = "What the metrics mean", _rows(words)
     return (
-        '<details class="all"><summary>What the metrics mean</summary>'
-        f"{_rows(dict(words))}</details>"
+        f'<details class="all"><summary>{title}</summary>{rows}</details>'
+        f'<div class="paper small"><p><b>{title}</b></p>{rows}</div>'
     )
 
 
@@ -316,79 +391,35 @@ def _checklist(items: Sequence[ChecklistItem]) -> str:
     )
 
 
-def _scenario(scenario: Scenario) -> str:
-    try:
-        text = scenario_files.dumps(scenario)
-    except ScenarioError as problem:  # no file holds a custom class
-        text = f"{problem}\n\n{scenario!r}"
-    heading = escape(f"Scenario file: {scenario.name}")
-    return f"<section><h2>{heading}</h2><pre>{escape(text)}</pre></section>"
+def _scenarios(scenarios: Sequence[Scenario], names: Sequence[str]) -> Iterator[str]:
+    """Yield the file of each scenario; of one with the name of the first, the lines that differ."""
+    files = []
+    for scenario in scenarios:
+        try:
+            files.append(scenario_files.dumps(scenario))
+        except ScenarioError as problem:  # no file holds a custom class
+            files.append(f"{problem}\n\n{scenario!r}")
+    for scenario, name, text in zip(scenarios, names, files, strict=True):
+        what, shown = "Scenario file", text
+        if text is not files[0] and scenario.name == scenarios[0].name:
+            lines = difflib.ndiff(files[0].splitlines(), text.splitlines())
+            what, shown = (
+                "Changes to the scenario file",
+                "\n".join(line for line in lines if line[:2] in ("+ ", "- ")),
+            )
+        heading = escape(f"{what}: {name}")
+        yield f"<section><h2>{heading}</h2><pre>{escape(shown)}</pre></section>"
 
 
 # --- pictures -------------------------------------------------------------------------------------
 
 
-def _pictures(study: Study) -> Iterator[str]:
-    """Yield the panels of a study's picture, each readable by itself on a narrow screen."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
+def _pictures(study: Any) -> Iterator[str]:
+    """Yield the picture of a study, or each of its parts, which scroll on a narrow screen."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of layout, issued when it was played
-        figure = study.plot()
-        canvas = FigureCanvasAgg(figure)
-        panels = [ax for ax in figure.axes if ax.get_visible()]
-        if any(_depends(ax) for ax in panels):
-            titles = [_axes_in_words(ax) for ax in panels if ax.get_label() != "<colorbar>"]
-            yield _picture(figure, "tight", f"{aim_of(study)}. {' '.join(titles)}", "")
-            return
-        keys = "".join(map(_keys, figure.legends))
-        labels = [text.get_text() for one in figure.legends for text in one.get_texts()]
-        for one in figure.legends:
-            one.set_visible(False)  # it stands below each panel
-        canvas.draw()  # type: ignore[no-untyped-call]
-        for ax in panels:
-            box: Any = ax.get_tightbbox()
-            inches = box.transformed(figure.dpi_scale_trans.inverted()).padded(MARGIN)
-            shown = f" For {'; '.join(labels)}." if labels else ""
-            yield _picture(figure, inches, f"{_axes_in_words(ax)}{shown}", keys)
-
-
-def _depends(ax: Axes) -> bool:
-    """Return whether a panel needs others beside it: a colour bar, or the labels of a column."""
-    return ax.get_label() == "<colorbar>" or len(ax.get_shared_x_axes().get_siblings(ax)) > 1
-
-
-def _axes_in_words(ax: Axes) -> str:
-    title = ax.get_title(loc="left") or ax.get_title()
-    axes = f"{ax.get_ylabel()} over {ax.get_xlabel()}".strip()
-    return " ".join(_sentence(" ".join(text.split())) for text in (title, axes) if text)
-
-
-def _picture(figure: Figure, box: Any, alt: str, keys: str) -> str:
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=DPI, bbox_inches=box)
-    data = png.getvalue()
-    pixels = int.from_bytes(data[16:20], "big")  # the width in the header of a PNG file
-    width = round(pixels / DPI * 96 * WIDER)
-    caption = f"<figcaption>{keys}</figcaption>" if keys else ""
-    return (
-        f'<figure><img alt="{escape(alt)}" width="{width}" '
-        f'src="data:image/png;base64,{base64.b64encode(data).decode()}">{caption}</figure>'
-    )
-
-
-def _keys(legend: Legend) -> str:
-    """Return a legend as HTML, which wraps on narrow screens."""
-    found = ""
-    for line, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
-        one: Any = line
-        dashes = DASHES.get(str(one.get_linestyle()), "none")
-        colour = escape(str(one.get_color()))
-        found += (
-            '<span class="key"><svg viewBox="0 0 26 9" aria-hidden="true">'
-            f'<line x1="0" y1="4.5" x2="26" y2="4.5" stroke="{colour}" stroke-width="1.8" '
-            f'stroke-dasharray="{dashes}"/><text x="13" y="7.7" font-size="9" '
-            f'text-anchor="middle" fill="{colour}">{MARKS.get(str(one.get_marker()), "")}</text>'
-            f"</svg>{escape(text.get_text())}</span>"
-        )
-    return found
+        draw: Any = study.plot
+        for part in getattr(study, "parts", [None]):
+            picture = draw(part) if part else draw()
+            label = 'class="wide" tabindex="0" role="region" aria-label="picture"'
+            yield f"<figure><div {label}>{picture.image(SHARPNESS)}</div></figure>"

@@ -82,7 +82,7 @@ def simulate(
     if draws is None:
         draws = scenario.draw(seed, replication)
     run = played(scenario, strategy, draws, until=until, engine=engine, resolution=resolution)
-    for note in run.notes:
+    for note in run.open_notes:
         warn(note, CensoredWarning)
     return run
 
@@ -101,10 +101,7 @@ def played(
     engine: str = "auto",
     resolution: DurationLike = RESOLUTION,
 ) -> Run:
-    """Play as `simulate` does, without the warning of open waits.
-
-    Catching the warning instead would change the filters of all threads of this process.
-    """
+    """Play as `simulate` does, without the warning of open waits."""
     check_engine(engine)
     draws = draws.completed_for(scenario)
     if _chosen(engine, scenario, strategy) == "simpy":

@@ -24,14 +24,23 @@ from attrs import frozen
 from numpy.typing import ArrayLike
 
 from asyncsim import plots
-from asyncsim.engine.metrics import MetricInfo
+from asyncsim.engine.loads import Asked
+from asyncsim.engine.metrics import (
+    MetricInfo,
+    averaged,
+    is_number,
+    measured,
+    metric_in_words,
+    metric_scale,
+    metric_text,
+)
 from asyncsim.engine.result import Outcome, Record, time_since
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played, seconds
 from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning, warn
 from asyncsim.experiment.replications import Replications, runner, unresumed_share
 from asyncsim.experiment.simulate import check_engine
-from asyncsim.experiment.stability import Asked, near_full_load
+from asyncsim.experiment.stability import near_full_load
 from asyncsim.experiment.statistics import (
     ROUNDING,
     BatchMeans,
@@ -43,15 +52,15 @@ from asyncsim.experiment.statistics import (
 from asyncsim.model.arrivals import ArrivalTimes, UniformArrivals
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
-from asyncsim.model.html import result_html
+from asyncsim.model.html import findings_html, result_html
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.model.units import DAY, DurationLike, InvalidValue, count, from_zero, text_of
+from asyncsim.model.units import DAY, DurationLike, InvalidValue, count, from_zero, percent, text_of
 from asyncsim.model.validation import argument, choice, scenario_error, with_own_tables
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 WIDEST_BIN = 60.0
 BATCH = 5  # observations per batch: the five of MSER-5
@@ -117,35 +126,37 @@ class SteadyState:
         """Whether there are no doubts."""
         return not self.doubts
 
-    def plot(self, window: int | None = None) -> Figure:
-        """Draw the cycles, Welch's moving average of 2·window + 1, the warm-up and the estimate."""
-        figure, (ax,) = plots.figure(1, width=8.0)
+    def plot(self, window: int | None = None, size: str = "page") -> Picture:
+        """Draw the cycles, Welch's moving average of 2·window + 1, the warm-up and the estimate.
+
+        `size` is ``"page"`` or ``"slide"``.
+        """
         n = len(self.averaged)
         smooth = moving_average(self.averaged, n // 20 if window is None else window)
         found = (self.estimate.mean, self.estimate.low, self.estimate.high)
-        plots.warm_up(
-            self.averaged, smooth, self.warm_up,
-            plots.heading(self.figure, self.unit, bool(self._unresumed)),
-            f"cycle of {text_of(self.cycle)}", found, ax,
-        )  # fmt: skip
+        cycles = plots.Scale(f"cycles of {text_of(self.cycle)}", "whole number")
+        scales = cycles, metric_scale(self.figure, self.unit, bool(self._unresumed))
         brief = "; ".join(doubt.partition(":")[0] for doubt in self.doubts)
         doubted = "" if self.reliable else f"\nnot reliable: {brief}"
         never = f" ({self._unresumed})" if self._unresumed else ""
-        ax.set_title(f"{self._head}{never}{doubted}", loc="left", fontsize=11, wrap=True)
-        return figure
+        title = f"{self._head}{never}{doubted}"
+        return plots.warm_up(size, title, self.averaged, smooth, self.warm_up, scales, found)
 
     @property
     def text(self) -> str:
-        """The answer in words."""
-        unit = "" if self.unit == "1" else f" {self.unit}"
+        """The answer in one sentence."""
         runs = f"{self.replications} replications" if self.replications > 1 else "one run"
         never = f"; {self._unresumed}" if self._unresumed else ""
+        unit = "1" if is_number(self.figure) else self.unit
+        shown = self.estimate.in_words(partial(metric_text, self.figure, unit=unit))
+        of = f" of {averaged(self.figure)}" if self._unresumed and self.unit == "s" else ""
+        words = measured(self.figure, shown).replace(" is ", f"{of} is ", 1)
         found = (
-            f"{plots.heading(self.figure, '1', bool(self._unresumed))} {self.estimate}{unit} "
-            f"({self.confidence:.0%} interval, {self.method} over {runs}{never}), after "
-            f"a warm-up of {self.warm_up} of {len(self.averaged)} cycles of {text_of(self.cycle)}"
+            f"In the long run {words}{never}; {percent(self.confidence)} interval by {self.method} "
+            f"over {runs}, after a warm-up of {self.warm_up} of {len(self.averaged)} cycles of "
+            f"{text_of(self.cycle)}."
         )
-        return found if self.reliable else f"not reliable: {found}"
+        return found if self.reliable else f"Not reliable: {found[0].lower()}{found[1:]}"
 
     @property
     def _unresumed(self) -> str:
@@ -153,7 +164,7 @@ class SteadyState:
         missing = self.series["missing"].sum()
         if not missing:
             return ""
-        share = plots.percent(unresumed_share(missing, missing + self.series["weight"].sum()))
+        share = percent(unresumed_share(missing, missing + self.series["weight"].sum()))
         ended = "resumed" if self.observed == "waits" else "ended"
         return f"{share} of {self.observed} never {ended}"
 
@@ -174,17 +185,20 @@ class SteadyState:
 
     def findings(self) -> list[str]:
         """Return the estimate, or why it is not reliable, in one sentence."""
-        return [f"{self._head}: {self.text}"]
+        return [self.text]
+
+    @property
+    def _left_out_note(self) -> str:
+        return f"{self._head}: {self.meaning}; {self._left_out_text}"
 
     def __repr__(self) -> str:
         doubts = [f"! {doubt}" for doubt in self.doubts]
-        return "\n".join([f"{self._head}: {self.text}", *doubts, self._left_out_text, *self.notes])
+        return "\n".join([self.text, *doubts, self._left_out_note, *self.notes])
 
     def _repr_html_(self) -> str:
-        answer = f': <span title="{escape(self.meaning)}">{escape(self.text)}</span>'
         doubts = "".join(f"<li>{escape(doubt)}</li>" for doubt in self.doubts)
-        body = f"<ul>{doubts}</ul>" if doubts else ""
-        return result_html(self._head, body, escape(self._left_out_text), self.notes, answer)
+        body = findings_html(self.findings()) + (f"<ul>{doubts}</ul>" if doubts else "")
+        return result_html(self._head, body, escape(self._left_out_note), self.notes)
 
 
 def steady_state(
@@ -285,7 +299,8 @@ def steady_state(
     for note in found.notes:
         warn(note, CensoredWarning)
     if found.doubts:
-        warn(f"{figure} under {found.strategy}: {'; '.join(found.doubts)}", SteadyStateWarning)
+        words = metric_in_words(figure)
+        warn(f"{words} under {found.strategy}: {'; '.join(found.doubts)}", SteadyStateWarning)
     return found
 
 
@@ -305,7 +320,8 @@ def _of_length(scenario: Scenario, length: DurationLike | None) -> Scenario:
 def _kept(run: Run, figure: str, edges: Floats) -> tuple[Cycles, Floats, Asked]:
     """Return the cycles of a run, the unended instances of each, and the offered load."""
     record = run.record
-    return SERIES[figure].of(record, edges), unended(record, edges).values, Asked.of(run)
+    asked = Asked.of(record, run.scenario)
+    return SERIES[figure].of(record, edges), unended(record, edges).values, asked
 
 
 def _estimated(
@@ -373,7 +389,7 @@ def _weighted(values: Floats, weights: Floats, axis: int) -> Floats:
 def _trends(averaged: Floats, unended: Floats, mser: WarmUp) -> list[str]:
     """Return doubts from trends in what MSER-5 leaves, but at least the second half."""
     found: dict[str, list[str]] = {"rising": [], "falling": []}
-    for what, series in (("the figure", averaged), ("the number of running instances", unended)):
+    for what, series in (("the metric", averaged), ("the number of running instances", unended)):
         slope, chance = trend(series[min(mser.truncated, len(series) // 2) :])
         if chance < TREND_LEVEL:
             way = "rising" if slope > 0 else "falling"

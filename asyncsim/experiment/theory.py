@@ -7,10 +7,13 @@ unless a parameter gives them, so waits are in service times.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import scipy
 
 from asyncsim.errors import ScenarioError
+from asyncsim.model.distributions import Duration, Floats
 
 
 def erlang_c(servers: int, load: float) -> float:
@@ -20,9 +23,9 @@ def erlang_c(servers: int, load: float) -> float:
     """
     if not 0 < load < servers:
         raise ScenarioError(f"load must be above 0 and below servers ({servers}), got {load!r}")
-    blocked = 1.0  # Erlang B by its recursion in the number of servers, stable for large c
-    for k in range(1, servers + 1):
-        blocked = load * blocked / (k + load * blocked)
+    # Erlang B: the Poisson probability of c jobs, of those of at most c
+    of_c = scipy.special.xlogy(servers, load) - load - scipy.special.gammaln(servers + 1)
+    blocked = math.exp(of_c) / float(scipy.special.pdtr(servers, load))
     return blocked / (1 - load / servers * (1 - blocked))
 
 
@@ -62,6 +65,62 @@ def batch_wait(utilisation: float, size: int, squared_variation: float) -> float
 def open_waits(start_rate: float, mean_wait: float) -> float:
     """Return the mean number of open waits, M/G/∞: rate x mean, for any distribution."""
     return start_rate * mean_wait
+
+
+RARE = 1e-9
+"""What is less probable is left out."""
+Jobs = Sequence[tuple[float, Duration]]
+"""Mean number of each kind of job per arrival, and their time."""
+
+
+def _growth(jobs: Jobs, size: int, longest: float) -> tuple[Floats, Floats]:
+    """Return some θ, and E[e^(θ work)] - 1 of an arrival's jobs, none of which is longer."""
+    theta = np.geomspace(0.1, 500, 40) / longest
+    x = np.linspace(0.0, longest, 501)
+    more = np.diff(np.exp(np.outer(theta, x)), axis=1)  # of e^(θx); E is its sum by P(D > x)
+    with np.errstate(over="ignore"):
+        each = [n * ((1 + more @ time.survival(x[:-1])) ** size - 1) / size for n, time in jobs]
+    return theta, np.sum(each, axis=0)
+
+
+def _longest(jobs: Jobs, arrivals: float, longest: float) -> float:
+    """Return a time that no job exceeds, at most the one that is given, halved while it is rare."""
+    for _ in range(60):
+        if any(arrivals * n * float(time.survival(longest / 2)) > RARE / 2 for n, time in jobs):
+            break
+        longest /= 2
+    return longest
+
+
+def work_is_below(level: float, arrivals: float, jobs: Jobs, size: int = 1) -> bool:
+    """Return whether the work of a Poisson number of arrivals is certainly below a level.
+
+    Certain is a probability of 1 - 1e-9: E[e^(θ work)] e^(-θ level) is below 1e-9 for some θ
+    (Chernoff). `arrivals` is their mean number, in groups of `size`; if the number is given, the
+    work spreads less.
+    """
+    if level <= 0 or any(arrivals * n * time.survival(level) > RARE / 2 for n, time in jobs):
+        return False
+    theta, grown = _growth(jobs, size, _longest(jobs, arrivals, level))
+    return bool(np.any(arrivals * grown - theta * level < math.log(RARE / 2)))
+
+
+def sojourn_is_below(
+    level: float, rate: float, time: Duration, servers: int, size: int = 1
+) -> bool:
+    """Return whether all M/G/c sojourn times are certainly below a level (Lundberg).
+
+    The work before an arrival exceeds x with a probability of at most e^(-θ x), if the work of
+    arrivals at `rate` has E[e^(θ work)] - 1 <= θ c per second. While a server is idle each of the
+    others has one job at most.
+    """
+    jobs = [(1.0, time)]
+    if not 0 < rate < math.inf or rate * level * time.survival(level) > RARE / 2:
+        return False
+    longest = _longest(jobs, rate * level + 1, level)
+    theta, grown = _growth(jobs, size, longest)
+    left = theta * servers * (level - 2 * longest - (size - 1) * longest / servers)
+    return bool(np.any((rate * grown <= theta * servers) & (left > -math.log(RARE / 2))))
 
 
 def herd_mean_wait(jobs: int, servers: int) -> float:
@@ -137,14 +196,8 @@ def mean_beyond(longest: float, level: float) -> float:
 def best_interval(check_cost: float, waiting_cost: float, mean: float) -> float:
     """Return the cheapest polling interval, anchored at arming, for exponential external times.
 
-    With x = T/m it solves e^x - 1 - x = c_p / (c_w m); for small x that is √(2 c_p m / c_w).
-
-    Parameters
-    ----------
-    check_cost, waiting_cost
-        Cost of one check (c_p), and of a second of resume latency (c_w).
-    mean
-        Mean external time in seconds (m).
+    With x = T/m it solves e^x - 1 - x = c_p / (c_w m); for small x that is √(2 c_p m / c_w). The
+    costs are those of one check (c_p) and of a second of resume latency (c_w).
     """
     ratio = check_cost / (waiting_cost * mean)
     high = 1.0

@@ -51,20 +51,13 @@ class _Compilation:
     """What this session knows of compiling."""
 
     child: subprocess.Popen[bytes] | None = None
-    elsewhere = False
-    """Whether another process compiles."""
+    elsewhere = False  # whether another process compiles
     since = 0.0
     failed = False
 
 
 def begin(large: bool = False) -> None:
-    """Start compiling in another process, unless that is done, under way or impossible.
-
-    Parameters
-    ----------
-    large
-        Return only when the machine code is there.
-    """
+    """Start compiling in another process if that is due and possible; wait if `large`."""
     if jit.are_compiled() or _Compilation.failed or not can_compile() or jit.on_disk():
         return
     place = jit.cache_directory()
@@ -135,10 +128,7 @@ def _started(place: Path) -> bool:
 
 
 def _wait_for(child: subprocess.Popen[bytes]) -> None:
-    """Interrupt a plain run once the kernels are there: they play it sooner.
-
-    A daemon thread does this, so a session that ends does not wait for the process.
-    """
+    """Interrupt a plain run, from a daemon thread, once the kernels are there."""
     if child.wait() == 0:
         if (plain := RunState.latest()) is not None:
             plain.status = INTERRUPTED

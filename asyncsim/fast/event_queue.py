@@ -21,16 +21,12 @@ from asyncsim.fast import state
 from asyncsim.fast.jit import inner_kernel, kernel
 from asyncsim.fast.state import ARRIVAL, CHECK_DUE, KIND_SHIFT, LANES, MOMENTS, RunState
 
-NEAR = 16
-"""How many places an event may move forward in its lane."""
+NEAR = 16  # how many places an event may move forward in its lane
 
 
 @kernel
 def push(s: RunState, at: float, kind: int, key: int, payload: int) -> None:
-    """Schedule an event at an instant, or now if that is past.
-
-    `key` orders events of one kind at one instant: row and number, as in ``s.key_of``.
-    """
+    """Schedule an event at an instant, or now if that is past, ordered by `key`."""
     if not at < math.inf:
         s.status = state.NOT_FINITE
         return
@@ -221,10 +217,7 @@ def book_lane(free_at: Any, base: int, size: int, ready: float, duration: float)
 
 @inner_kernel
 def book_worker(s: RunState, job: int, now: float, work: float) -> float:
-    """Queue a job; return when a worker picks it up. It ends `work` later.
-
-    Its moments are counted in bins (see `asyncsim.engine.environment.Load`).
-    """
+    """Queue a job, counted in bins; return when a worker picks it up."""
     start = max(s.free_at[s.free_first], now)
     end = start + work
     if start > now:
@@ -247,10 +240,7 @@ def book_worker(s: RunState, job: int, now: float, work: float) -> float:
 
 @inner_kernel
 def take_first(free_at: Any, first: int, last: int, end: float) -> int:
-    """Take the worker who is free first until an instant; return who is first then.
-
-    Workers stand in a ring, places 0 to `last`, in the order in which they are free.
-    """
+    """Take the worker of the ring (0 to `last`) who is free first; return who is first then."""
     place, then = first, first + 1 if first < last else 0
     before = place - 1 if place else last
     while free_at[before] > end and place != then:

@@ -143,15 +143,11 @@ FIELDS = _fields(
     # Nodes to visit, lines to be held at once, and who acts after the present event
     ("ints", "stack urgent soon"),
     ("int", "stack_n urgent_n soon_head soon_tail"),
-)
-"""All fields: ``"int"`` or ``"float"`` for a number, ``"ints"`` or ``"floats"`` for an array."""
+)  # all fields: ``"int"`` or ``"float"`` for a number, ``"ints"`` or ``"floats"`` for an array
 
 
 class RunState:
-    """All numbers of one run, as plain kernels see them.
-
-    The latest one stays known as long as it lives, for an interrupt from another thread.
-    """
+    """All numbers of one run, as plain kernels see them; the latest is known for an interrupt."""
 
     __slots__ = (*FIELDS, "__weakref__")
     latest: ClassVar[Callable[[], RunState | None]] = staticmethod(lambda: None)
@@ -184,11 +180,7 @@ ARRAYS = [place for place, kind in enumerate(FIELDS.values()) if kind in DTYPES]
 
 
 class Room(NamedTuple):
-    """An array to be laid out: its size, and the value of every element.
-
-    The value is None if a run writes an element before it reads it. An array that becomes part of
-    the record of the run is `kept`.
-    """
+    """An array to be laid out; None is written before it is read, and `kept` is for the record."""
 
     size: int
     value: float | None
@@ -214,10 +206,8 @@ class CheckedList(list[Any]):
 class Memory:
     """The fields of one run, where kernels read and write them."""
 
-    argument: Any
-    """What `asyncsim.fast.event_loop.play` takes."""
-    arrays: dict[str, Any]
-    """Arrays and lists, or the block in which an array lies, and where."""
+    argument: Any  # what `asyncsim.fast.event_loop.play` takes
+    arrays: dict[str, Any]  # arrays and lists, or the block in which an array lies, and where
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Memory:
@@ -284,10 +274,7 @@ def _block(
     arrays: dict[str, Any],
     addresses: dict[str, int],
 ) -> tuple[Any, Any]:
-    """Return a block of floats, and the same as whole numbers, with arrays behind `size` words.
-
-    Each group of arrays has one value, or is made of lists of one kind.
-    """
+    """Return a block of floats, and the same as whole numbers, with arrays behind `size` words."""
     bounds = {}
     for names in groups.values():
         for name in names:

@@ -145,10 +145,7 @@ def last_before(field: Any, base: int, number: int, value: float, inclusive: boo
 
 @kernel
 def when_worked(s: RunState, system: int, duration: float) -> float:
-    """Return when the team member who is free first completes a task submitted now.
-
-    Lanes are booked in seconds for which the office has been open.
-    """
+    """Return when the team member who is free first completes a task submitted now."""
     base, number = s.nights_at[system], s.nights_n[system]
     last = base + number - 1
     ready, ended = 0.0, math.inf

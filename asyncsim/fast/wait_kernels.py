@@ -154,10 +154,7 @@ def check_due(s: RunState, payload: int) -> None:
 
 @kernel
 def check(s: RunState, w: int) -> None:
-    """Book a worker for a check, or answer it at once if it takes no time.
-
-    A released line answers with what it saw when released.
-    """
+    """Book a worker for a check, or answer it at once if that takes no time."""
     if s.poll_work:
         start = book_worker(s, J_CHECK, s.now, s.poll_work)
         s.picked_up[w] = s.now if s.watch == state.HOLDS_LINE else start
@@ -248,10 +245,7 @@ def begin_schedule(s: RunState, w: int) -> None:
 
 @kernel
 def next_point(s: RunState, w: int, after: float) -> int:
-    """Return the index of the first grid point of a wait later than the end of its last check.
-
-    It is the next one, unless that check took too long.
-    """
+    """Return the index of the first grid point of a wait later than the end of its last check."""
     k = s.checks[w] + 1 + s.passed[w]
     if s.grid_start[w] + k * s.interval <= after:
         k = grid_index(s.grid_start[w], s.interval, after)
@@ -411,10 +405,7 @@ def see_completion(s: RunState, w: int) -> None:
 
 @kernel
 def is_blind(s: RunState, w: int, start: float, others: float) -> bool:
-    """Return whether a check picked up then cannot see completion.
-
-    `others` is the instant of the next event other than a check.
-    """
+    """Return whether a check picked up then cannot see completion, before `others` happen."""
     if s.visible_from[w] <= start or start + s.poll_work >= s.until or s.checks[w] + 1 == s.limit:
         return False
     batch = s.in_batch[w]

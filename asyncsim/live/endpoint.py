@@ -121,10 +121,7 @@ class Endpoint:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, thread: bool = False) -> None:
-        """Serve, in the running event loop if there is one and no thread is wanted.
-
-        If a thread is needed and none can be started, an `EngineError` is raised.
-        """
+        """Serve, in the running event loop if there is one and no thread is wanted."""
         work = self._server.serve(sockets=[self._listener])
         if not thread:
             with suppress(RuntimeError):
@@ -144,11 +141,7 @@ class Endpoint:
     def curl(
         self, serial_number: str, data: str = "{}", *, token_in_shell: str | None = None
     ) -> str:
-        """Return a line for a terminal that finishes a step with data fields (as JSON).
-
-        `token_in_shell` is an expression that the shell replaces by the token, such as ``$TOKEN``;
-        by default the line holds the token itself.
-        """
+        """Return a line for a terminal that finishes a step with data fields (as JSON)."""
         header = shlex.quote(f"Authorization: Bearer {self.token}")
         if token_in_shell is not None:
             header = f'"Authorization: Bearer {token_in_shell}"'

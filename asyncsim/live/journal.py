@@ -156,10 +156,7 @@ class Journal:
         self._store.do(INSERT, (*cells, self._digest))
 
     def unplayed(self) -> list[JournalEntry]:
-        """Return the inputs of other processes that have not been played yet: the last ones.
-
-        Each has to be played and recorded by `set_played`, in order.
-        """
+        """Return the inputs of other processes to play and record by `set_played`, in order."""
         found = self._entries("instant is null")
         if found:
             before = self._rows("seq = ?", found[0].seq - 1)

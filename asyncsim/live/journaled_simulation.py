@@ -22,11 +22,7 @@ T = TypeVar("T")
 
 
 class JournaledSimulation:
-    """Plays a setup from the instant that its store has reached.
-
-    `on_input` is called with instant, input and answer in words of all that is played, and first
-    of the journal. If the records are not the result of the journal, a `StoreError` is raised.
-    """
+    """Plays a setup from the instant of its store; `on_input` sees each input."""
 
     def __init__(
         self, setup: Setup, store: Store, on_input: Callable[[float, Input, str], None]
@@ -72,11 +68,7 @@ class JournaledSimulation:
                 raise
 
     def apply(self, inputs: Sequence[Input]) -> list[str | ScenarioError]:
-        """Play inputs now, in order, and record them in one transaction; return their answers.
-
-        An input with the idempotency key of an earlier one is not played: it gets the same answer,
-        or an error if it asks for something else.
-        """
+        """Play inputs and record them in one transaction; return their answers."""
         with self.store.lock:
             entries = self._commit_together(lambda twins: [self._play(twins, i) for i in inputs])
             return [self._answer(*pair) for pair in zip(inputs, entries, strict=True)]

@@ -38,11 +38,7 @@ BLOCK = 256  # instances started by hand for which random numbers are drawn at a
 
 
 class Deadlines:
-    """When waits time out: stored, with only the next deadline on the simulation's clock.
-
-    A timer for each of a hundred thousand waits would keep each of them in memory. `expire` is
-    called with the serial number when a deadline has come.
-    """
+    """When waits time out: stored, with only the next deadline on the simulation's clock."""
 
     def __init__(self, store: Store, clock: Environment, expire: Callable[[str], None]) -> None:
         self._store = store
@@ -84,10 +80,7 @@ class Deadlines:
 
 
 class LiveSimulation(Simulation):
-    """A scenario under one strategy, played up to the session's present instant.
-
-    The main one has a store of waits, data fields and deadlines; a twin keeps them in memory.
-    """
+    """A scenario under one strategy up to now; a twin has no store but its memory."""
 
     def __init__(
         self,
@@ -184,11 +177,7 @@ class LiveSimulation(Simulation):
     def finish_from_outside(
         self, serial_number: str, data: Mapping[str, Any] | None
     ) -> tuple[Answer, bool]:
-        """Finish a step now, which also completes its work; return the answer and if it changed it.
-
-        A finish that changes nothing occupies no worker. The server's limit is for the callbacks
-        that are simulated.
-        """
+        """Finish a step now; return the answer, and whether it changed anything."""
         wait = self.waits.records.get(serial_number)
         if wait is None:
             return self.waits.finish(serial_number, self.clock.now, data), False
@@ -214,10 +203,7 @@ class LiveSimulation(Simulation):
         return answer, True
 
     def complete_from_outside(self, serial_number: str, data: Mapping[str, Any] | None) -> bool:
-        """Complete the work of a wait; false if it is complete already.
-
-        This simulation may not have made the call yet; then the work is complete once it has.
-        """
+        """Complete the work of a wait, even before its call; false if it is complete already."""
         wait = self.waits.records.get(serial_number)
         if serial_number in self._ahead or (wait is not None and wait.completed < math.inf):
             return False
@@ -304,10 +290,7 @@ class LiveSimulation(Simulation):
         return max([*self.scenario.process.activations.values(), *given]) + 1
 
     def retry(self, place: tuple[int, int], serial_number: str, call: bool, number: int) -> None:
-        """Enter a step again, under a new number; the old one is stale then.
-
-        `place` is the node and the row of the instance: a twin may not have reached it yet.
-        """
+        """Enter a step, by node and row, again under a new number; the old one is stale then."""
         wait = self.waits.records.get(serial_number)
         if wait is None:
             self._activations[place] = number
@@ -360,11 +343,7 @@ class HeldSystemContext(ExternalSystemContext):
 
 
 class StrategyTwins:
-    """The main simulation of a session and its twins: one for each strategy, on the same numbers.
-
-    Between two calls each has played everything up to and including `now`, so the instant of an
-    input suffices to replay it; `replayed` has the answers of users' functions meanwhile.
-    """
+    """The main simulation of a session and its twins, all played up to `now`."""
 
     def __init__(self, setup: Setup, store: Store, replayed: ResponseRecords | None = None) -> None:
         self.now = 0.0
@@ -395,11 +374,7 @@ class StrategyTwins:
         return True
 
     def play(self, given: Input) -> tuple[str, bool]:
-        """Play an input now; return the answer, and whether it has changed anything.
-
-        The answer is a name of `Answer`, the number of an instance that was started, the new serial
-        number of a step that was retried (none if it is too late), or "done".
-        """
+        """Play an input now; return the answer, and whether it has changed anything."""
         for one in self.all:
             one.clock.move_to(self.now)
         answer, effective = self._dispatch(given)
@@ -495,10 +470,7 @@ def insert_instance(draws: Draws, row: int, instant: float, spares: Draws, k: in
 def with_rejected_finishes(
     record: Record, finishes: Sequence[tuple[str, int, int, float, str]]
 ) -> Record:
-    """Return a record with the finishes from outside that changed nothing.
-
-    They take no part in the simulation, but each is a delivery to its wait.
-    """
+    """Return a record with the finishes from outside that changed nothing, as deliveries."""
     if not finishes:
         return record
     numbers, instances, nodes, instants, answers = zip(*finishes, strict=True)

@@ -34,10 +34,7 @@ _open_here: weakref.WeakSet[FileLock | HeldOpen] = weakref.WeakSet()
 
 
 class FileLock:
-    """A lock on its own file, held by one process at a time or shared by several.
-
-    The file is created if it does not exist. Where the system has no `flock`, nothing is locked.
-    """
+    """A lock on its own file, held by one process at a time or shared; nothing without `flock`."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -95,11 +92,7 @@ class FileLock:
 
 
 class HeldOpen:
-    """Holds a database's files open, so that no other process takes them for unused.
-
-    SQLite deletes the write-ahead log, and cuts its index, when it can lock them alone: once the
-    record locks of this process are gone. These locks stay. The database must be open already.
-    """
+    """Holds a database's files open, as SQLite deletes the write-ahead log when it is alone."""
 
     def __init__(self, path: str) -> None:
         self._files: dict[str, int] = {}

@@ -39,11 +39,7 @@ DATED = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class RealTimeClock:
-    """Advances a session while real time passes.
-
-    `advance` plays up to an instant within a budget of real seconds, and returns false if that was
-    too little; `now` returns the present instant.
-    """
+    """Advances a session while real time passes; `advance` has a budget of seconds."""
 
     def __init__(
         self, advance: Callable[[float, float], bool], now: Callable[[], float], speed: float
@@ -93,10 +89,7 @@ class RealTimeClock:
         self._task = None
 
     def catch_up(self, budget: float = PATIENCE) -> bool:
-        """Play up to the present real time; false if it is still behind.
-
-        An action waits for that, or its answer would be that of an earlier instant.
-        """
+        """Play up to the present real time, before an action; false if still behind."""
         real, simulated = self._since
         target = simulated + (time.monotonic() - real) * self._speed
         if self._advance(target, budget):

@@ -241,11 +241,7 @@ ResponseRecords = Mapping[str, tuple[str, str | None]]
 
 
 class Responses:
-    """Calls the functions of the user and stores their answers: a replay does not call them.
-
-    A function is called once for each call, or again if the process was killed before the answer
-    was durable. `handlers` has them by step, `replayed` the answers to use while replaying.
-    """
+    """Calls the functions of the user by step, and stores their answers for a replay."""
 
     def __init__(
         self, handlers: Mapping[str, Handler], store: Store, replayed: ResponseRecords | None = None
@@ -257,10 +253,7 @@ class Responses:
     def to_call(
         self, wait: Wait, node: Call, drawn: str, fields: Mapping[str, Any], ask: bool
     ) -> tuple[str, Mapping[str, Any] | None]:
-        """Return the response to a call, and data fields to set.
-
-        A twin does not `ask`: if it makes the call before the main simulation, it uses `drawn`.
-        """
+        """Return the response to a call, and data fields; a twin uses `drawn`."""
         handler = self._handlers.get(node.name) if ask and self.replayed is None else None
         if self.replayed is not None:
             known = self.replayed.get(wait.serial_number)

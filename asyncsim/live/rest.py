@@ -212,11 +212,7 @@ router = APIRouter(prefix=PATH, responses=described_problems(400, 401, 408, 421,
 
 
 def application(session: Session, token: str, limit: RateLimit | None = None) -> FastAPI:
-    """Return the application that serves a session to requests with a token.
-
-    `limit` is the rate limit of all requests; left out, the server's `finish_limit` is that of
-    finishes.
-    """
+    """Return the application that serves a session to requests with a token, up to a rate limit."""
     title = escape(f"asyncsim: {session.scenario.name}")  # it goes into the page as it is
     app: FastAPI = FastAPIOffline(title=title, version="1", description=ABOUT, redoc_url=None)
     finish_limit = session.scenario.server.finish_limit
@@ -395,11 +391,7 @@ MOST_TOGETHER = 100  # finishes in a group, so that each is answered soon
 
 
 class GroupCommit:
-    """Plays the finishes that wait at the same moment together, in a thread, with one commit.
-
-    A disk is slow, and a group costs no more than one. Each finish is acknowledged when it is on
-    the disk. While a group is written, the next one gathers. All is done in one event loop.
-    """
+    """Plays the finishes that wait at the same moment together, in a thread, with one commit."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

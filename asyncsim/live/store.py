@@ -77,11 +77,7 @@ OWNER = "owner"  # key of the word that names the session that owns the store at
 
 
 class Store:
-    """One database, as one process sees it; its threads may share it.
-
-    The file is created if it does not exist, with its folder; ``":memory:"`` keeps everything
-    in memory. A `StoreError` is raised if it cannot be opened, or is something else.
-    """
+    """One database, which threads of a process share; ``":memory:"`` keeps everything in memory."""
 
     _db: sqlite3.Connection
 
@@ -142,11 +138,7 @@ class Store:
         self._version = db.execute("pragma data_version").fetchone()[0]
 
     def _set_journal_mode(self, db: sqlite3.Connection) -> str:
-        """Set write-ahead mode, or the older journal where that does not work; return which.
-
-        Writing ahead needs memory that processes share, which many a network drive does not have.
-        Some drives report it at once, some only when it is first used.
-        """
+        """Set write-ahead mode, or the older journal on drives without shared memory."""
         try:
             mode = db.execute("pragma journal_mode = wal").fetchone()[0]
             db.execute("select count(*) from sqlite_master").fetchone()
@@ -180,10 +172,7 @@ class Store:
 
     @contextmanager
     def transaction(self, *, reading: bool = False) -> Iterator[None]:
-        """Make the changes in this context durable together, or not at all.
-
-        One that only reads sees everything at one moment. Other threads wait.
-        """
+        """Make the changes in this context durable together, or not at all; other threads wait."""
         with self.lock:
             self.begin(reading=reading)
             try:
@@ -421,10 +410,7 @@ class Store:
     # --- replaying --------------------------------------------------------------------------------
 
     def begin_replay(self) -> None:
-        """Put empty tables in memory before those that follow from the others, until `roll_back`.
-
-        A session is replayed into them, so that nothing has to be written.
-        """
+        """Put empty tables in memory, to replay a session into them, until `roll_back`."""
         with self._locked():  # no longer: memory is this connection's own
             self._execute("begin")
         for statement in DERIVED.split(";"):
@@ -432,11 +418,7 @@ class Store:
             self._execute(words.replace("create index ", "create index temp."))
 
     def first_difference(self, *, counted_late: bool) -> str:
-        """Return a record that differs from the replay since `begin_replay`, or nothing.
-
-        Records with a finish that waits to be played are skipped, and so are the checks of a
-        record that waits if they are `counted_late`: only when the session is looked at.
-        """
+        """Return a record that differs from the replay since `begin_replay`, or nothing."""
         if self._turn:
             self._turn.acquire(shared=True, patience=PATIENCE)
         apart = "serial_number not in (select serial_number from main.inputs where instant is null)"
@@ -457,10 +439,7 @@ class Store:
 
 
 def open_existing(path: object, *, read_only: bool = False) -> Store:
-    """Open a store whose file must exist, or raise a `ScenarioError`.
-
-    To be only read, a file that this process may not write is opened as a copy in memory.
-    """
+    """Open a store whose file must exist; one that may not be written, as a copy in memory."""
     try:
         exists = isinstance(path, (str, Path)) and Path(path).is_file()
     except (OSError, ValueError):  # a NUL or half a character in it

@@ -13,6 +13,7 @@ import bisect
 import contextlib
 import functools
 import itertools
+import math
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ from asyncsim.model.validation import name_errors
 
 A_PLACE = "must be a country such as 'DE' or a subdivision such as 'DE-BY'"
 LAST_SHOWN = datetime(9999, 12, 30)
+YEARS_ALIKE = 28 * 365 + 7  # days until dates fall on the same weekdays again, in this century
 LAST_DAY = 366 * 40  # of a calendar; one with no open day ends here
 NO_MORE_CHECKS = "PollingAt.at: the calendar ran out of checks; check at, days and holidays"
 
@@ -94,18 +96,10 @@ class Moment(NamedTuple):
 
 @frozen
 class Calendar:
-    """The scenario's clock: converts between instants and wall-clock times.
+    """The scenario's clock: converts between instants and wall-clock times."""
 
-    Parameters
-    ----------
-    start
-        First day of the scenario; instant 0 is its local midnight.
-    zone
-        IANA name of the time zone, or None for a clock without daylight saving.
-    """
-
-    start: date
-    zone: str | None = None
+    start: date  # first day of the scenario; instant 0 is its local midnight
+    zone: str | None = None  # IANA name; None for a clock without daylight saving
 
     @property
     def tz(self) -> ZoneInfo | None:
@@ -223,6 +217,50 @@ def is_cron(value: str) -> bool:
     return " " in value
 
 
+class Pattern(NamedTuple):
+    """When something starts, on average over years: its days of a period, and clock times of each.
+
+    Days and times are sorted; days count from the period's first, clock times are in seconds.
+    """
+
+    days: list[int]
+    period: int
+    clocks: list[int]
+
+    @property
+    def per_week(self) -> float:
+        """Number of starts in an average week."""
+        return 7 * len(self.days) / self.period * len(self.clocks)
+
+    @property
+    def longest_gap(self) -> float:
+        """Longest time between two starts in seconds; infinite if there are none."""
+        if not self.days:
+            return math.inf
+        nights = [b - a for a, b in itertools.pairwise([*self.days, self.days[0] + self.period])]
+        over_night = max(nights) * units.DAY - self.clocks[-1] + self.clocks[0]
+        return max(over_night, *np.diff(self.clocks).tolist(), 0.0)
+
+
+@functools.lru_cache
+def starting_pattern(start: str, of_week: str) -> Pattern:
+    """Return the pattern of a `clock_or_cron` on days of the week, without holidays or a zone."""
+    weekdays = units.day_numbers(of_week)
+    if not is_cron(start):
+        return Pattern(sorted(weekdays), 7, [units.seconds_of_day(start)])
+    cron = CronSim(start, datetime(2001, 1, 1))  # a Monday
+    *_, days, months, on = cron.parts
+    period = 7 if days == months == "*" and not set("#L") & set(on) else YEARS_ALIKE
+    dates = enumerate(map(cron.dt.date().__add__, map(timedelta, range(period))))
+    found = [
+        k
+        for k, day in dates
+        if day.month in cron.months and day.weekday() in weekdays and cron.match_day(day)
+    ]
+    clocks = [3600 * hour + 60 * minute for hour in cron.hours for minute in cron.minutes]
+    return Pattern(found, period, sorted(clocks))
+
+
 @frozen(field_transformer=name_errors)
 class Hours:
     """Opening hours: a window of the day on the days that count."""
@@ -262,11 +300,7 @@ class Instants:
 
 
 class OpenTime:
-    """Opening hours as intervals of instants; converts between instants and open seconds.
-
-    Open seconds count the time from the start during which it was open. The intervals are extended
-    day by day as far as they are needed.
-    """
+    """Opening hours as intervals of instants, extended as needed; converts to open seconds."""
 
     def __init__(self, spans: Iterator[tuple[float, float]]) -> None:
         self._spans = spans
@@ -286,10 +320,7 @@ class OpenTime:
         self._before.append(total)
 
     def first(self, number: int) -> NDArray[np.float64]:
-        """Return up to `number` intervals: opening, closing, open seconds before; ``(n, 3)``.
-
-        Fewer if the calendar has no more.
-        """
+        """Return up to `number` intervals: opening, closing, open seconds before; ``(n, 3)``."""
         with contextlib.suppress(ScenarioError):  # raised where more are needed
             while len(self._opens) < number:
                 self._extend()
@@ -312,10 +343,7 @@ class OpenTime:
         return self._before[k] + min(instant, self._closes[k]) - self._opens[k]
 
     def openings_of(self, open_seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the instants, within ``[open, close)``, by which it has been open that long.
-
-        Unlike `instant_of`, it returns the next opening in place of a closing time.
-        """
+        """Return the instants, in ``[open, close)``, by which it has been open that long."""
         if not len(open_seconds):
             return np.empty(0)
         while not self._before or self._before[-1] <= open_seconds.max():

@@ -8,7 +8,6 @@ compares all of them with the simulation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -27,7 +26,9 @@ from asyncsim.model.specifications import (
 from asyncsim.model.units import number_text, percent, text_of
 
 TAIL = 1e-12
-MOST_TERMS, MOST_STEPS = 4_000_000, 200_000  # of sums by arrays and one by one, about a second
+MOST_TERMS = 4_000_000  # of a sum, about a second
+PIECES = 2000  # of each part of an integral
+LONGEST_GAP = 1e100  # of checks without a cap
 
 
 @frozen
@@ -92,13 +93,11 @@ def expected(specification: StrategySpecification, external: Duration) -> Expect
         case Grid(jitter=0.0, first=None, window=None), None:
             return polling_at_random_phase(external, checks.interval)
         case ((Intervals(jitter="none") | Pauses()), None):
-            return checks_at_given_times(external, checks.interval)
+            return checks_at_given_times(external, checks)
         case Hold(), None:
             return long_polling(external, checks.hold)
         case None, Deliveries() as sent:
-            share = 0.5 if sent.retry_jitter == "full" else 1.0
-            pauses = tuple(share * pause for pause in sent.retries)
-            return callback(sent.delay.mean, sent.loss, pauses, sent.duplicates)
+            return callback(sent.delay.mean, sent.loss, sent.mean_pauses, sent.duplicates)
         case (
             Grid(every, "clock" | "random", jitter=0.0, first=None, window=None),
             Deliveries(delay, loss=loss, retries=()),
@@ -107,17 +106,17 @@ def expected(specification: StrategySpecification, external: Duration) -> Expect
     return None
 
 
-def _sum_of_survival(
-    external: Duration, interval: float, most: int = MOST_TERMS, start: float = 0.0
+def sum_of_survival(
+    external: Duration, interval: float, first: float, most: int = MOST_TERMS
 ) -> float | None:
-    """Return S(a + T) + S(a + 2T) + …, or None if the tail is so long that it would be cut off."""
-    total, first, block = 0.0, 1, 4096
-    while first < most:
-        terms = external.survival(start + np.arange(first, first + block) * interval)
+    """Return S(a) + S(a + T) + …, or None if the tail is so long that the sum would be cut off."""
+    total, begin, block = 0.0, 0, 4096
+    while begin < most:
+        terms = external.survival(first + np.arange(begin, begin + block) * interval)
         total += float(terms.sum())
         if terms[-1] < TAIL:
             return total
-        first, block = first + block, block * 2
+        begin, block = begin + block, block * 2
     return None
 
 
@@ -135,7 +134,7 @@ def polling_from_arming(
     are 1 + w with w = S(F) + S(F+T) + S(F+2T) + …, and the latency is F + T w - m.
     """
     first = interval if first is None else first
-    wasted = _sum_of_survival(external, interval, most, start=first - interval)
+    wasted = sum_of_survival(external, interval, first, most)
     return None if wasted is None else _by_checks(first + interval * wasted - external.mean, wasted)
 
 
@@ -144,28 +143,39 @@ def polling_at_random_phase(external: Duration, interval: float) -> Expected:
     return _by_checks(interval / 2, external.mean / interval)
 
 
-def checks_at_given_times(external: Duration, gap: Callable[[int], float]) -> Expected | None:
-    """Check at t_1 < t_2 < …, where t_(k+1) = t_k + gap(k): sums over the survival function.
+def checks_at_given_times(
+    external: Duration,
+    gaps: Intervals | Pauses,
+    handled: float = 0.0,
+    most: int = MOST_TERMS,
+    scale: float = 1.0,
+) -> Expected | None:
+    """Check at t_1 < t_2 < …: sums over the survival function.
 
     Checks are 1 + S(t_1) + S(t_2) + …; the check that sees completion is at
-    t_1 + sum of gap(k) S(t_k), so the latency is that less m (summation by parts).
+    t_1 + sum of (t_(k+1) - t_k) S(t_k), so the latency is that less m (summation by parts). Each
+    gap but the first counts from the end of the check before, which takes `handled` seconds; all
+    are multiplied by `scale`.
     """
-    due = gap(0)
-    reached, wasted, k = due, 0.0, 1
-    while (alive := float(external.survival(due))) >= TAIL:
-        if k == MOST_STEPS:
-            return None
-        wasted += alive
-        step = gap(k)
-        reached += step * alive
-        due += step
-        k += 1
-    return _by_checks(reached - external.mean, wasted)
+    reached, wasted, due, first, block = 0.0, 0.0, 0.0, 0, 256
+    alive = 1.0
+    while first < most:
+        gap = np.minimum(gaps.intervals(first, block), LONGEST_GAP) * scale + handled
+        gap[0] -= 0.0 if first else handled
+        at = due + np.cumsum(gap)
+        left = external.survival(at)
+        reached += float(gap @ np.concatenate([[alive], left[:-1]]))
+        wasted += float(left.sum())
+        alive, due = float(left[-1]), float(at[-1])
+        if alive < TAIL:
+            return _by_checks(reached - external.mean, wasted)
+        first, block = first + block, block * 2
+    return None
 
 
 def long_polling(external: Duration, hold: float) -> Expected | None:
     """Hold requests of length H one after the other: 1 + S(H) + S(2H) + … of them, no latency."""
-    wasted = _sum_of_survival(external, hold)
+    wasted = sum_of_survival(external, hold, hold)
     return None if wasted is None else _by_checks(0.0, wasted)
 
 
@@ -200,22 +210,20 @@ def callback_with_safety_poll(
         least = np.minimum(values, every)
         below, sooner = float(np.mean(least)), float(np.mean(least - least**2 / (2 * every)))
     else:
-        below = _integral(delay, every, lambda x: 1.0)  # E[min(d, R)]
-        sooner = _integral(delay, every, lambda x: 1 - x / every)  # E[min(d, V)]
+        below, sooner = _integrals(delay, every)
     wasted = external.mean / every
     checks = wasted + (loss + (1 - loss) * min(below / every, 1.0))
     share = wasted / checks if checks else 0.0
     return Expected(loss * every / 2 + (1 - loss) * sooner, checks, share, deliveries=1.0)
 
 
-def _integral(delay: Duration, bound: float, weight: Callable[[float], float]) -> float:
-    """Return the integral of P(d > x) weight(x) from 0 to a bound."""
-    from scipy.integrate import quad
-
+def _integrals(delay: Duration, bound: float) -> tuple[float, float]:
+    """Return the integrals of P(d > x) and of P(d > x) (1 - x/R) from 0 to R."""
     sizes = delay.mean * 10.0 ** np.arange(-3, 4)  # most of it may lie near 0
-    edges = [0.0, *sizes[sizes < bound].tolist(), bound]
-    parts = [
-        quad(lambda x: float(delay.survival(x)) * weight(x), *ends, limit=200)[0]
-        for ends in pairwise(edges)
-    ]
-    return float(sum(parts))
+    ends = pairwise([0.0, *sizes[sizes < bound].tolist(), bound])
+    starts = np.concatenate([np.linspace(*each, PIECES, endpoint=False) for each in ends])
+    half = np.diff(starts, append=bound) / 2
+    nodes, weights = np.polynomial.legendre.leggauss(4)
+    x = (starts + half)[:, np.newaxis] + np.outer(half, nodes)
+    each = delay.survival(x) * np.outer(half, weights)
+    return float(each.sum()), float((each * (1 - x / bound)).sum())

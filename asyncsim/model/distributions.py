@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import math
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -250,21 +251,24 @@ class Empirical(Duration):
     kind: ClassVar[str] = "empirical"
     values: Numbers = field(converter=_observed)
 
-    @property
+    @cached_property
     def mean(self) -> float:
         return float(np.mean(self.values))
 
-    @property
+    @cached_property
     def sd(self) -> float:
         return float(np.std(self.values))
+
+    @cached_property
+    def _ordered(self) -> Floats:
+        return np.sort(self.values)
 
     def sample(self, rng: np.random.Generator, n: int) -> Floats:
         return rng.choice(np.asarray(self.values), n)
 
     def survival(self, x: ArrayLike) -> Floats:
-        ordered = np.sort(self.values)
         at = np.asarray(x, dtype=float)
-        return 1.0 - np.searchsorted(ordered, at, side="right") / len(ordered)
+        return 1.0 - np.searchsorted(self._ordered, at, side="right") / len(self.values)
 
 
 fixed, exponential, lognormal = Fixed, Exponential, Lognormal

@@ -41,10 +41,7 @@ def _names(ending: str) -> list[str]:
 
 
 def readable_file(path: str | Path, ending: str, called: str = "path") -> Path:
-    """Return the path of a file to read, or of an example, which needs no ending.
-
-    Messages call the argument `called`; an unknown example is an error that lists all of them.
-    """
+    """Return the path of a file to read, or of an example; messages call the argument `called`."""
     place = argument(called, path, file_name)
     if not str(path).startswith(PREFIX):
         return place
@@ -60,10 +57,7 @@ def readable_file(path: str | Path, ending: str, called: str = "path") -> Path:
 
 
 def file_read_error(path: str | Path, error: OSError, ending: str = "") -> ScenarioError:
-    """Return the error for a file that cannot be read, with the place and the likely file meant.
-
-    That may be an example with the same name and this ending.
-    """
+    """Return the error for a file that cannot be read, with the place and the likely file meant."""
     problem, place, hint = error.strerror, Path(path), ""
     if isinstance(error, FileNotFoundError) and not place.is_absolute():
         others = (Path("..") / place, Path("data") / place.name, Path("../data") / place.name)

@@ -45,15 +45,28 @@ def result_html(
     return f"<div><b>{escape(title)}</b>{of_title}{marked}{body}{below}</div>"
 
 
+def findings_html(sentences: Sequence[str]) -> str:
+    """Return what was found: one sentence is a paragraph, several are a list."""
+    if len(sentences) == 1:
+        return f'<p class="findings">{escape(sentences[0])}</p>'
+    return bullets_html(sentences, "findings")
+
+
 def note_html(html: str) -> str:
     """Return a small grey note to stand below a result."""
     return f'<div style="opacity:.7;font-size:90%">{html}</div>'
 
 
+def bullets_html(sentences: Iterable[str], css: str = "") -> str:
+    """Return sentences as a list, of a class of a style sheet; nothing if there is none."""
+    lines = "".join(f"<li>{escape(one)}</li>" for one in sentences)
+    return f'<ul class="{css}">{lines}</ul>' if lines else ""
+
+
 def facts_html(facts: Iterable[tuple[str, str]]) -> str:
     """Return pairs of a name and a text, one below the other."""
     rows = "".join(
-        f'<tr><th style="{WRAPPED};padding:2px 14px 2px 0;min-width:5em;font-weight:normal;'
+        f'<tr><th style="{WRAPPED};padding:2px 14px 2px 0;min-width:7em;font-weight:normal;'
         f'opacity:.7">{escape(name)} </th>'
         f'<td style="{WRAPPED};padding:2px 0">{escape(text)}</td></tr>'
         for name, text in facts
@@ -77,10 +90,7 @@ def cells_html(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def process_html(process: Process) -> str:
-    """Return a process as a row of boxes, which scrolls; of a large one, its first elements.
-
-    A choice and parallel branches are rows below each other, between two lines.
-    """
+    """Return a process as a row of boxes, which scrolls; of a large one, its first elements."""
     shown = {one.name for one in islice(process.parts(), MOST_SHOWN)}
     label = escape(f"process {process.name}")
     row = _sequence(process.steps, shown)

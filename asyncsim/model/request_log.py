@@ -164,10 +164,7 @@ class RequestLog:
 def read_rows(
     path: str | Path, columns: Sequence[str], optional: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Return columns of a CSV file as texts, with the line of each row in ``line``.
-
-    Raises a ScenarioError if the file lacks a column that is not optional.
-    """
+    """Return columns of a CSV file as texts, with the line of each row in ``line``."""
     with _opened(path) as reader:
         names = _names(reader)
         for column in columns:

@@ -25,10 +25,10 @@ from asyncsim.model.profiles import Profile, profile_named
 from asyncsim.model.random_streams import Draws, draw_for, key_part
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.server import CostModel, WorkflowServer
-from asyncsim.model.systems import ExternalSystem, links_of
+from asyncsim.model.systems import ExternalSystem
 from asyncsim.model.units import DAY, InvalidValue, nearest
 from asyncsim.model.validation import choice, instance_of, name_errors, shown
-from asyncsim.model.words import counted, link_in_words, listed, policy_in_words, server_in_words
+from asyncsim.model.words import counted, period_in_words, policy_in_words, server_in_words
 
 T = TypeVar("T")
 MOST_SYSTEMS = 20  # that a notebook shows
@@ -117,6 +117,13 @@ class Scenario:
         """The clock that instants refer to."""
         return Calendar(self.start, self.zone)
 
+    @property
+    def notes(self) -> list[str]:
+        """Notes on the description: systems for which no step waits."""
+        asked = {call.system for call in self.process.of_type(AsyncStep)}
+        unused = [name for name in self.systems if name not in asked]
+        return [f"no step waits for {', '.join(map(repr, unused))}"] if unused else []
+
     def draw(self, seed: int = 0, replication: int = 0) -> Draws:
         """Draw all random numbers of one replication ahead.
 
@@ -180,13 +187,10 @@ class Scenario:
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         """Yield what there is besides the process, by name and in words."""
-        first = f"{units.DAY_NAMES[self.start.weekday()]}, {self.start}"
-        clock = f"by the clock of {self.zone}" if self.zone else "without daylight saving"
         yield "arrivals", self.arrivals.in_words
-        yield "calendar", f"{units.text_of(self.length)} from {first}, {clock}"
+        yield "calendar", period_in_words(self.start, self.length, self.zone)
         for name, system in islice(self.systems.items(), MOST_SYSTEMS):
-            links = zip(links_of(system), system.links, strict=True)
-            yield name, listed([link_in_words(*link) for link in links], joint="; then ")
+            yield name, system.in_words
         if (more := len(self.systems) - MOST_SYSTEMS) > 0:
             yield "…", f"{counted(more, 'more system', 'more systems')}"
         yield "server", server_in_words(self.server)
@@ -284,12 +288,6 @@ def _parts_of(old: Any) -> dict[str, Any] | None:
     return {field.alias: getattr(old, field.name) for field in fields if field.init}
 
 
-def _inside(word: str, parts: Mapping[str, Any]) -> str:
-    """Return the dotted name of a word that is the name of a part of a part, or nothing."""
-    known = {name: _parts_of(part) or {} for name, part in parts.items()}
-    return next((f"{name}.{word}" for name, inner in known.items() if word in inner), "")
-
-
 def _change_steps(elements: tuple[Element, ...], changes: dict[str, Any], where: str) -> Any:
     """Change steps by their names, at any depth."""
     inside = _parts_of(elements) or {}
@@ -313,10 +311,7 @@ def _change_steps(elements: tuple[Element, ...], changes: dict[str, Any], where:
 def _by_first_part(
     changes: dict[str, Any], known: Mapping[str, Any], where: str, owner: str
 ) -> dict[str, dict[str, Any]]:
-    """Group changes by the first part of their names; each keeps the rest of its name.
-
-    A part may contain dots itself (a system called "sap.fi"), so the longest match is taken.
-    """
+    """Group changes by the longest first part that is known ("sap.fi" may be a name)."""
     found: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
         begins = [one for one in known if name == one or f"{one}." == name[: len(one) + 1] != name]
@@ -324,7 +319,8 @@ def _by_first_part(
         if first is None:
             word = name.partition(".")[0]
             words = ", ".join(shown(each) for each in known)
-            deeper = _inside(word, known)
+            inner = {one: _parts_of(part) or {} for one, part in known.items()}
+            deeper = next((f"{one}.{word}" for one, parts in inner.items() if word in parts), "")
             whole = _dotted(where, deeper + name.removeprefix(word))
             hint = f"; did you mean {whole!r}?" if deeper else nearest(word, known)
             raise ScenarioError(

@@ -147,18 +147,11 @@ class _Place:
         return isinstance(value, kind)
 
 
-FAULTY = object()
-"""Stands for a value with mistakes."""
+FAULTY = object()  # stands for a value with mistakes
 
 
 def _read(what: type[T] | Mapping[str, type[T]], data: object, place: _Place, text: str) -> T:
-    """Return what a file describes.
-
-    Raises
-    ------
-    ScenarioError
-        With all mistakes of the file and their lines.
-    """
+    """Return what a file describes; a `ScenarioError` has all its mistakes with their lines."""
     found = _make(what, data, place)
     if not place.mistakes:
         return cast(T, found)
@@ -257,7 +250,10 @@ def _branch(data: object, place: _Place) -> Any:
 
 def lines_of(text: str) -> dict[Keys, int]:
     """Return the line of each table and key of a valid TOML file, those on one line included."""
-    plain = _NO_STRUCTURE.sub(_without_structure, text)
+    # A word stands for a string and space for a comment, of the same length
+    plain = _NO_STRUCTURE.sub(
+        lambda found: (" " if found[0][0] == "#" else "_") * len(found[0]), text
+    )
     ends = [found.start() for found in re.finditer("\n", text)]
     starts: dict[Keys, int] = {}
     numbers: Counter[Keys] = Counter()
@@ -274,11 +270,6 @@ def lines_of(text: str) -> dict[Keys, int]:
         starts.setdefault(table, at)
         at = _next(plain, end + 1 + is_array)
     return {path: bisect_left(ends, start) + 1 for path, start in starts.items()}
-
-
-def _without_structure(found: re.Match[str]) -> str:
-    """Return what stands for a string (a word) or a comment (space) of the same length."""
-    return (" " if found[0][0] == "#" else "_") * len(found[0])
 
 
 def _next(plain: str, at: int, skipped: str = " \t\r\n") -> int:
@@ -387,7 +378,7 @@ def table_of(obj: Any) -> dict[str, Any]:
     for field in attrs.fields(type(obj)):
         value = getattr(obj, field.name)
         if value != _default(field):
-            table[field.alias] = units.UNLIMITED if value is None else _value(value, field)
+            table[field.alias] = units.UNLIMITED if value is None else file_value(value, field)
     if isinstance(obj, process.Parallel):
         table["branches"] = [{"steps": steps} for steps in table["branches"]]
     return table
@@ -401,7 +392,8 @@ def _default(field: attrs.Attribute[Any]) -> Any:
     return reader(default) if reader and default is not attrs.NOTHING else default
 
 
-def _value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
+def file_value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
+    """Return a value, such as that of a field, as a file spells it."""
     if isinstance(value, Duration):
         if type(value) not in DISTRIBUTIONS.values():
             name = type(value).__name__
@@ -414,9 +406,9 @@ def _value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
     if isinstance(value, (Rate, date, RateLimit)):
         return str(value)
     if isinstance(value, Mapping):
-        return {name: _value(part) for name, part in value.items()}
+        return {name: file_value(part) for name, part in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_value(part) for part in value]
+        return [file_value(part) for part in value]
     described = attrs.has(type(value)) or isinstance(value, OF_SOME_KIND)
     return table_of(value) if described else value
 
@@ -444,7 +436,7 @@ def _parameter(value: Any, field: attrs.Attribute[Any]) -> str:
     """Return a parameter of a strategy for a label, exactly, in 60 characters at most."""
     try:
         is_time = reader_of(field) in (*DURATION_READERS, units.poll_interval)
-        text = _time(value) if is_time and value is not None else _words(_value(value, field))
+        text = _time(value) if is_time and value is not None else _words(file_value(value, field))
     except ScenarioError:  # a custom distribution
         text = repr(value)
     return text if len(text) <= 60 else f"{text[:37]}…{text[-22:]}"

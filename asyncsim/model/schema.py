@@ -10,16 +10,15 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date
 from typing import Any
 
 import attrs
 
-from asyncsim.model import calendar, distributions, process, units
+from asyncsim.model import calendar, process, units
 from asyncsim.model.arrivals import ARRIVALS
 from asyncsim.model.distributions import DISTRIBUTIONS, Duration
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.scenario_files import ARRAYS, DISTRIBUTION_KEYS, OBJECTS, PATH_KEYS
+from asyncsim.model.scenario_files import ARRAYS, DISTRIBUTION_KEYS, OBJECTS, PATH_KEYS, file_value
 from asyncsim.model.server import rate_limit
 from asyncsim.model.systems import SYSTEMS
 from asyncsim.model.validation import reader_of
@@ -103,8 +102,7 @@ VALUES: dict[Callable[..., Any], Fragment] = {
     rate_limit: _text(
         r"\s*\d{1,12}\s*((per|/)|refilled)\s*\S.*", examples=["100 per 60 s", "3000 refilled 500/s"]
     ),
-}
-"""What a reader of a value accepts."""
+}  # what a reader of a value accepts
 OF_KEYS: dict[str, Fragment] = {
     "factor": {"type": "number", "minimum": 1},
     "volume": {"type": "number", "exclusiveMinimum": 0},
@@ -121,24 +119,11 @@ OF_KEYS: dict[str, Fragment] = {
     "when": {"type": "object", "additionalProperties": {"type": SCALARS}},
     **dict.fromkeys(("check", "request", "transition", "worker_hour", "late_minute"), _PRICE),
     **dict.fromkeys(("transitions_per_check", "transitions_per_call"), _whole(0)),
-}
-"""What a key holds whose reader is private to its class."""
-
-
-_TIMES = (
-    *(units.duration, units.positive_duration, units.length, units.poll_interval),
-    *(units.optional_duration, distributions.as_distribution),
-)
+}  # what a key holds whose reader is private to its class
 
 
 def json_schema() -> Fragment:
-    """Return a JSON Schema (draft 7) of scenario files.
-
-    Examples
-    --------
-    >>> json_schema()["properties"]["length"]["description"][:12]
-    'How long ins'
-    """
+    """Return a JSON Schema (draft 7) of scenario files."""
     definitions = {cls.__name__: _table_of(cls, kind) for kind, cls in _classes()}
     for name, kinds in KINDS.items():
         definitions[name] = _by_kind(kinds)
@@ -256,15 +241,7 @@ def in_one_line(text: str) -> str:
 
 def default_of(field: attrs.Attribute[Any]) -> Any:
     """Return the default of a key as a file spells it; None for none, and for whole tables."""
-    value: Any = field.default
-    if value is attrs.NOTHING or isinstance(value, attrs.Factory):  # type: ignore[arg-type]
+    if field.default is attrs.NOTHING or isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
         return None
-    if isinstance(value, Duration):
-        value = value.mean
-    if isinstance(value, float) and field.alias not in OF_KEYS:
-        return units.format_duration(value) if reader_of(field) in _TIMES else value
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, tuple):
-        return list(value)
-    return value if isinstance(value, str | int | float) else None
+    value = file_value(field.default, field)
+    return None if isinstance(value, Mapping) else value

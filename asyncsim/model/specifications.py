@@ -21,7 +21,9 @@ from operator import attrgetter
 from typing import Any, Protocol, Self, TypeVar
 
 import attrs
+import numpy as np
 from attrs import field, frozen
+from numpy.typing import NDArray
 
 from asyncsim.model import units
 from asyncsim.model.calendar import (
@@ -63,11 +65,7 @@ class Kind:
 
 
 def own_specification(described: Any, kind: type[T], right: str) -> T | None:
-    """Return the specification of a strategy or system; None if its very class has none.
-
-    The class defines one, or has a kind among its bases; a subclass of it may behave in another
-    way. `kind` is the type of the specification, and `right` describes it in messages.
-    """
+    """Return the specification of a strategy or system; None if its very class has none."""
     cls = type(described)
     if "specification" not in vars(cls) and not any(Kind in one.__bases__ for one in cls.__bases__):
         return None
@@ -226,6 +224,12 @@ class Intervals(Kind):
         except OverflowError:
             return self.longest
 
+    def intervals(self, first: int, number: int) -> NDArray[np.float64]:
+        """Return some intervals in seconds, before jitter."""
+        with np.errstate(over="ignore"):
+            grown = self.first * self.factor ** np.arange(first, first + number, dtype=float)
+        return np.minimum(grown, self.longest)
+
     def next_check(self, step: ScheduledWait) -> float:
         """Return the end of the last check plus the next interval."""
         k = step.checks
@@ -266,6 +270,11 @@ class Pauses(Kind):
     def interval(self, k: int) -> float:
         """Return the k-th pause (k = 0, 1, …) in seconds, with the scheduler's part."""
         return self.pauses[min(k, len(self.pauses) - 1)] + self.loop
+
+    def intervals(self, first: int, number: int) -> NDArray[np.float64]:
+        """Return some pauses in seconds."""
+        places = np.minimum(np.arange(first, first + number), len(self.pauses) - 1)
+        return np.asarray(np.array(self.pauses)[places] + self.loop)
 
     def next_check(self, step: ScheduledWait) -> float:
         """Return the end of the last check plus the next pause."""
@@ -352,6 +361,12 @@ class Deliveries(Kind):
     retry_jitter: str = field(default="none", validator=word_of("none", "full"), kw_only=True)
     duplicates: float = field(default=0.0, converter=units.probability, kw_only=True)
     duplicate_delay: float = field(default=1.0, converter=units.duration, kw_only=True)
+
+    @property
+    def mean_pauses(self) -> tuple[float, ...]:
+        """The pauses before retries, on average."""
+        share = 0.5 if self.retry_jitter == "full" else 1.0
+        return tuple(share * pause for pause in self.retries)
 
 
 @frozen

@@ -34,6 +34,7 @@ from asyncsim.model.specifications import (
 from asyncsim.model.strategies import SimProcess
 from asyncsim.model.units import LONGEST_TIME, InvalidValue, texts
 from asyncsim.model.validation import name_errors, scenario_error
+from asyncsim.model.words import links_in_words
 
 
 class LanePool:
@@ -135,6 +136,11 @@ class ExternalSystem(Described, abc.ABC):
     def links(self) -> tuple[ExternalSystem, ...]:
         """The systems an item goes through, one after the other: usually just this one."""
         return (self,)
+
+    @property
+    def in_words(self) -> str:
+        """Who does the outside work, and how long it takes; a custom system is named."""
+        return links_in_words(zip(links_of(self), self.links, strict=True))
 
 
 def links_of(system: ExternalSystem) -> SystemSpecification:

@@ -59,10 +59,7 @@ _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 
 
 class InvalidValue(ValueError):
-    """A value was refused; the text states what would be right ('must be positive').
-
-    The hint ("; did you mean 'clock'?") comes after the value.
-    """
+    """A value was refused: what would be right ('must be positive'), and a hint."""
 
     def __init__(self, problem: str, hint: str = "") -> None:
         super().__init__(problem)

@@ -1,28 +1,19 @@
-"""Strategies, external systems and servers in words, read from what they declare of themselves."""
+"""Parts of a scenario and strategies in words, read from what they declare of themselves.
+
+Every parameter that is set has its words, for readers who never saw a scenario file. A class that
+these functions do not know is named, never taken for another one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import date
 
+from asyncsim.model import distributions, specifications
 from asyncsim.model.calendar import is_cron
-from asyncsim.model.distributions import Duration, Empirical, Fixed
+from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path
 from asyncsim.model.server import FinishPolicy, SlidingWindow, TokenBucket, WorkflowServer
-from asyncsim.model.specifications import (
-    SCHEDULES,
-    Batch,
-    ClockTimes,
-    Completions,
-    Deliveries,
-    Grid,
-    Hold,
-    Intervals,
-    Link,
-    Pauses,
-    Service,
-    Staff,
-    StrategySpecification,
-)
-from asyncsim.model.units import percent, text_of
+from asyncsim.model.units import DAY, percent, text_of
 
 MOST_LISTED = 5
 ANCHORED = {
@@ -36,6 +27,16 @@ JITTERED = {
     "equal": ", each drawn between half of that time and all of it",
     "decorrelated": "",
 }
+OWNERS = {name: f"the {name}" for name in ("server", "strategy", "process")}
+FIELDS = {
+    "arrivals.count": "number of arrivals",
+    "server.poll_work": "worker time of a check",
+    "server.callback_work": "worker time of a callback",
+    "strategy.loss": "loss of callbacks",
+    "strategy.every": "interval of the safety poll",
+    "costs.service_level": "service level",
+    "costs.currency": "currency",
+}  # whose words do not follow from their names
 ANSWERED = {"reject": "rejected", "ignore": "ignored", "accept": "acknowledged", "buffer": "kept"}
 
 
@@ -58,40 +59,72 @@ def counted(number: int, one: str, several: str) -> str:
     return f"{number:,} {one if number == 1 else several}"
 
 
-def time_in_words(time: Duration) -> str:
-    """Return the mean of a distribution and its kind.
+def field_in_words(name: str) -> str:
+    """Return a field of a scenario or strategy in words, by its dotted name.
 
-    >>> import asyncsim as sim
-    >>> time_in_words(sim.fixed("150ms")), time_in_words(sim.exponential("10min"))
-    ('150 ms', '10 min on average (exponential)')
+    >>> field_in_words("server.workers"), field_in_words("systems.saga.systems.2.item_time")
+    ('workers of the server', 'item time of part 2 of saga')
     """
-    kind = getattr(time, "kind", type(time).__name__)
-    match time:
-        case Fixed():
-            return text_of(time.value)
-        case Empirical():
-            kind = f"{len(time.values):,} observed"
-    return f"{text_of(time.mean)} on average ({kind})"
+    first, *parts = name.split(".")
+    if name in FIELDS or not parts:
+        return FIELDS.get(name, name.replace("_", " "))
+    if first == "costs":
+        return f"price of a {' of '.join(reversed(parts))}".replace("_", " ")
+    if first == "systems" or (first == "process" and len(parts) > 1):
+        first, *parts = parts[first == "process" :]  # the name of a system or step, as it is
+    words = [OWNERS.get(first, first)]
+    for part in parts:
+        if part not in ("systems", "branches"):
+            words.append(f"part {part}" if part.isdigit() else part.replace("_", " "))
+    return " of ".join(reversed(words))
+
+
+def is_probability(name: str) -> bool:
+    """Return whether a field is shown in per cent, by its dotted name."""
+    return name.rpartition(".")[2] in ("loss", "duplicates", "skip", "failure")
+
+
+def with_unresumed(label: str, share: float, most: bool = False) -> str:
+    """Return the label of a strategy with its unresumed share, if any (or the largest, `most`).
+
+    >>> with_unresumed("callback", 0.2), with_unresumed("polling", 0.0)
+    ('callback (20 % never resumed)', 'polling')
+    """
+    return f"{label} ({'up to ' * most}{percent(share)} never resumed)" if share > 0 else label
+
+
+def time_in_words(time: distributions.Duration) -> str:
+    """Return a distribution with its parameters; of one that is not known, the mean."""
+    details, mean = [type(time).__name__], time.mean
+    if type(time) in distributions.DISTRIBUTIONS.values():  # a subclass may behave in another way
+        details = [time.kind]
+        match time:
+            case distributions.Fixed():
+                return text_of(time.value) if time.value else "no time"
+            case distributions.Uniform():
+                return f"{text_of(time.low)} to {text_of(time.high)} (uniform)"
+            case distributions.Lognormal():
+                mean = time._mean
+                details.append(f"standard deviation {text_of(time._sd)}")
+                details += [f"raised to {text_of(time.low)} at least"] if time.low else []
+                details += [f"cut at {text_of(time.high)}"] if time.high is not None else []
+            case distributions.Gamma() | distributions.Empirical():
+                details.append(f"standard deviation {text_of(time.sd)}")
+        if isinstance(time, distributions.Empirical):
+            details[0] = f"of {counted(len(time.values), 'observed time', 'observed times')}"
+    return f"{text_of(mean)} on average ({', '.join(details)})"
 
 
 def days_in_words(days: str, holidays: str | None) -> str:
-    """Return the days that count.
-
-    >>> days_in_words("Mon-Fri", "DE-BY")
-    'Mon-Fri, not on public holidays (DE-BY)'
-    """
+    """Return the days that count, such as ``"Mon-Fri, not on public holidays (DE-BY)"``."""
     return f"{days}, not on public holidays ({holidays})" if holidays else days
 
 
 # --- strategies -----------------------------------------------------------------------------------
 
 
-def strategy_in_words(specification: StrategySpecification) -> str:
-    """Return what a strategy does, in one sentence without its full stop.
-
-    >>> strategy_in_words(StrategySpecification(Grid("15min")))
-    'checks every 15 min, counted from the arming of the wait'
-    """
+def strategy_in_words(specification: specifications.StrategySpecification) -> str:
+    """Return what a strategy does, in one sentence without its full stop."""
     checks, deliveries = specification.checks, specification.deliveries
     if deliveries is None:
         return _checks(checks) if checks else "never notices completion"
@@ -101,24 +134,24 @@ def strategy_in_words(specification: StrategySpecification) -> str:
 
 def _checks(checks: object) -> str:
     limit = ""
-    if isinstance(checks, SCHEDULES) and checks.limit is not None:
+    if isinstance(checks, specifications.SCHEDULES) and checks.limit is not None:
         limit = f"; gives up after {counted(checks.limit, 'check', 'checks')}"
     match checks:
-        case Grid():
+        case specifications.Grid():
             late = f", late by up to {text_of(checks.jitter)}" if checks.jitter else ""
             first = f", from {text_of(checks.first)} after it on" if checks.first else ""
             opens, closes = checks.window or ("", "")
             within = f", between {opens} and {closes} only" if opens else ""
             anchor = ANCHORED[checks.anchor] + first + within
             return f"checks every {text_of(checks.interval)}, {anchor}{late}{limit}"
-        case Pauses():
+        case specifications.Pauses():
             return f"checks {_pauses(checks)}, counted from the end of the check before{limit}"
-        case ClockTimes():
+        case specifications.ClockTimes():
             days = days_in_words(checks.days, checks.holidays)
             return f"checks all waits at {listed(checks.at)}, {days}{limit}"
-        case Intervals():
+        case specifications.Intervals():
             return f"checks {_intervals(checks)}{limit}"
-        case Hold():
+        case specifications.Hold():
             return (
                 "sends a request that the external system answers at completion, or after "
                 f"{text_of(checks.hold)} without it; then sends the next"
@@ -126,7 +159,7 @@ def _checks(checks: object) -> str:
     return f"checks in a way of its own ({type(checks).__name__})"
 
 
-def _intervals(checks: Intervals) -> str:
+def _intervals(checks: specifications.Intervals) -> str:
     first, grows = text_of(checks.first), checks.factor > 1
     if checks.jitter == "decorrelated":
         text = f"at random intervals, each between {first} and three times the one before"
@@ -139,7 +172,7 @@ def _intervals(checks: Intervals) -> str:
     return f"{text}{JITTERED[checks.jitter]}, counted from the end of the check before"
 
 
-def _pauses(checks: Pauses) -> str:
+def _pauses(checks: specifications.Pauses) -> str:
     *earlier, last = map(checks.interval, range(len(checks.pauses)))
     if not earlier:
         return f"every {text_of(last)}"
@@ -148,10 +181,10 @@ def _pauses(checks: Pauses) -> str:
 
 
 def _deliveries(sent: object) -> str:
-    if not isinstance(sent, Deliveries):
+    if not isinstance(sent, specifications.Deliveries):
         return f"the external system notifies in a way of its own ({type(sent).__name__})"
     text = "the external system calls back with the serial number at completion"
-    if sent.delay != Fixed(0.0):
+    if sent.delay != distributions.Fixed(0.0):
         text += f", which takes {time_in_words(sent.delay)}"
     pauses = listed([text_of(pause) for pause in sent.retries], joint=", then ")
     pauses += ", each drawn between 0 and that" * (bool(pauses) and sent.retry_jitter == "full")
@@ -169,33 +202,35 @@ def _deliveries(sent: object) -> str:
 # --- external systems and the server --------------------------------------------------------------
 
 
-def link_in_words(link: Link | None, system: object = None) -> str:
-    """Return what an external system does; a `system` without a specification is named only.
+def links_in_words(links: Iterable[tuple[specifications.Link | None, object]]) -> str:
+    """Return what external systems do, one after the other, by their specifications."""
+    words = [_link(*link) for link in links]
+    return words[0] if len(words) == 1 else listed([f"({one})" for one in words], 20, "; then ")
 
-    >>> link_in_words(Service("2s", lanes=None))
-    'online service: 2 s a request, any number at a time'
-    """
+
+def _link(link: specifications.Link | None, system: object) -> str:
     match link:
-        case Batch():
+        case specifications.Batch():
             return _batch(link)
-        case Service():
+        case specifications.Service():
             lanes = "any number" if link.lanes is None else f"{link.lanes:,}"
-            return f"online service: {time_in_words(link.item_time)} a request, {lanes} at a time"
-        case Staff():
+            each = time_in_words(link.item_time)
+            return f"online service: each request takes {each}, {lanes} at a time"
+        case specifications.Staff():
             opens, closes = link.between
             hours = f"{opens} to {closes}, {days_in_words(link.days, link.holidays)}"
             team = counted(link.team, "person", "people")
-            return f"{team}: {time_in_words(link.item_time)} a task, {hours}"
-        case Completions():
+            return f"{team}: each task takes {time_in_words(link.item_time)}, {hours}"
+        case specifications.Completions():
             return f"completes {len(link.completions):,} items at the instants of a log"
     return f"a system of your own ({type(system or link).__name__})"
 
 
-def _batch(batch: Batch) -> str:
+def _batch(batch: specifications.Batch) -> str:
     start = f"by cron ({batch.start})" if is_cron(batch.start) else f"at {batch.start}"
     parts = [
         f"batch {start}, {days_in_words(batch.days, batch.holidays)}: "
-        f"{time_in_words(batch.item_time)} an item, {batch.lanes:,} at a time"
+        f"each item takes {time_in_words(batch.item_time)}, {batch.lanes:,} at a time"
     ]
     if batch.cut_off is not None:
         parts.append(f"of items submitted by {batch.cut_off}")
@@ -213,16 +248,12 @@ def _batch(batch: Batch) -> str:
 
 
 def server_in_words(server: WorkflowServer) -> str:
-    """Return the workers of a server, what noticing costs them, and its limit.
-
-    >>> server_in_words(WorkflowServer(2, poll_work="10ms"))
-    '2 workers; a check takes 10 ms and a callback no time of a worker'
-    """
-    times = [
-        text_of(time) if time else "no time" for time in (server.poll_work, server.callback_work)
-    ]
-    text = f"{counted(server.workers, 'worker', 'workers')}; a check takes {times[0]} and a "
-    text += f"callback {times[1]} of a worker"
+    """Return the workers of a server, what noticing costs them, and its limit."""
+    check, callback = (
+        time_in_words(distributions.Fixed(t)) for t in (server.poll_work, server.callback_work)
+    )
+    text = f"{counted(server.workers, 'worker', 'workers')}; a check takes {check} and a "
+    text += f"callback {callback} of a worker"
     match server.finish_limit:
         case SlidingWindow(most, seconds):
             text += f"; {most:,} callbacks at most in {text_of(seconds)}"
@@ -232,14 +263,69 @@ def server_in_words(server: WorkflowServer) -> str:
 
 
 def policy_in_words(policy: FinishPolicy) -> str:
-    """Return how finishes are answered that are not the first one in time.
-
-    >>> policy_in_words(FinishPolicy(early="buffer", buffer_for="1min"))
-    'early kept for 1 min, duplicate rejected, late rejected, unknown rejected'
-    """
+    """Return how finishes are answered that are not the first one in time."""
     kept = policy.early == "buffer" and policy.buffer_for is not None
     span = f" for {text_of(policy.buffer_for)}" if kept and policy.buffer_for else ""
     kinds = ("early", "duplicate", "late", "unknown")
     answers = {kind: ANSWERED[getattr(policy, kind)] for kind in kinds}
     answers["early"] += span
     return ", ".join(f"{kind} {answer}" for kind, answer in answers.items())
+
+
+def length_in_words(length: float) -> str:
+    """Return a length, of whole days as their number.
+
+    >>> length_in_words(432_000.0), length_in_words(5_400.0)
+    ('5 days', '1.5 h')
+    """
+    whole = length >= DAY and not length % DAY
+    return counted(int(length / DAY), "day", "days") if whole else text_of(length)
+
+
+def period_in_words(start: date, length: float, zone: str | None) -> str:
+    """Return when instances arrive, by the calendar."""
+    clock = f"by the clock of {zone}" if zone else "without daylight saving"
+    return f"arrivals for {length_in_words(length)} from midnight of {start:%A}, {start}, {clock}"
+
+
+# --- process --------------------------------------------------------------------------------------
+
+
+def elements_in_words(elements: Sequence[Element]) -> str:
+    """Return the elements of a process in order, with their choices and parallel branches."""
+    return " → ".join(map(_element, elements)) or "nothing"
+
+
+def _element(element: Element) -> str:
+    match element:
+        case AsyncStep():
+            return f"{element.name} ({'; '.join(_waiting(element))})"
+        case Choice():
+            ways = (
+                f"{percent(b.probability)}: {elements_in_words(b.steps)}" for b in element.branches
+            )
+            return f"{element.name} [either {'; or '.join(ways)}]"
+        case Parallel():
+            branches = "; and ".join(map(elements_in_words, element.branches))
+            return f"{element.name} [at the same time: {branches}]"
+    return element.name
+
+
+def _waiting(step: AsyncStep) -> list[str]:
+    response = step.response
+    words = [f"waits for {step.system}"]
+    words += [f"meanwhile {elements_in_words(step.on_accepted)}"] if step.on_accepted else []
+    for share, what, path in (
+        (response.done, "are done at once", step.on_done),
+        (response.rejected, "are rejected", step.on_rejected),
+    ):
+        words += [f"{percent(share)} of the calls {what}: {_path(path)}"] if share else []
+    if step.timeout is not None:
+        words.append(f"after {text_of(step.timeout)}: {_path(step.on_timeout)}")
+    return words
+
+
+def _path(path: Path) -> str:
+    if isinstance(path, str):
+        return {"fail": "the instance fails", "continue": "it continues"}[path]
+    return elements_in_words(path)

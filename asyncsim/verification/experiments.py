@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -225,8 +224,7 @@ def _checks(number: int) -> Iterator[Experiment]:
         external, waits = distributions[name], times * number
         checks = schedule_of(strategy)
         if isinstance(checks, Intervals):
-            gaps = partial(_gap_after_check, checks)
-            expected = _known(closed_forms.checks_at_given_times(external, gaps))
+            expected = _known(closed_forms.checks_at_given_times(external, checks, WORK))
         else:
             expected = _known(strategy.expected(external))
         metrics = _checked(expected.latency + WORK, expected.checks, expected.wasted_share)
@@ -245,11 +243,6 @@ def _checks(number: int) -> Iterator[Experiment]:
         NOT_QUICK_SIMPY,
         server=WorkflowServer(),
     )
-
-
-def _gap_after_check(checks: Intervals, k: int) -> float:
-    """Return the time between checks whose intervals count from the end of the one before."""
-    return checks.interval(k) + (WORK if k else 0.0)
 
 
 def _long_polling(waits: int) -> Experiment:
@@ -343,9 +336,8 @@ def _queueing_for_workers(overlong: int) -> Iterator[Experiment]:
     """Yield checks longer than their interval, and checks and callbacks as arrivals at M/D/1."""
     # Checks of 15 s every 10 s: the next one is due at every second grid point
     work, interval, external = 15.0, 10.0, exponential(60.0)
-    found = _known(
-        closed_forms.checks_at_given_times(external, lambda k: 2 * interval if k else interval)
-    )
+    apart = Intervals(interval, factor=1.0, cap=interval)  # and one interval for the check itself
+    found = _known(closed_forms.checks_at_given_times(external, apart, interval))
     metrics = {
         "mean_latency": found.latency + work,
         "checks_per_wait": found.checks,
@@ -464,10 +456,8 @@ def _without_chance() -> Iterator[Experiment]:
     submitted = [8 * HOUR, 18 * HOUR, 18 * HOUR + 1, 20 * HOUR]
     completed = [22 * HOUR + 1, 22 * HOUR + 2, 46 * HOUR + 1, 46 * HOUR + 2]
     metrics = {"missed_tonight": 0.5, "outside_time": (sum(completed) - sum(submitted)) / 4}
-    name, batch = (
-        "cut-off four hours before the batch, by hand",
-        NightlyBatch("22:00", "1s", cut_off="18:00"),
-    )
+    name = "cut-off four hours before the batch, by hand"
+    batch = NightlyBatch("22:00", "1s", cut_off="18:00")
     yield _waits(name, Callback(), batch, ArrivalTimes(submitted), metrics)
 
 
@@ -481,10 +471,8 @@ def _herds_of_checks() -> Iterator[Experiment]:
         "checks_per_wait": 2.0,
         "wasted_share": 0.5,
     } | _overhead(2 * waits, work=work)
-    name, at_once = (
-        f"herd of {waits} checks on {workers} workers, twice",
-        ArrivalTimes([0.0] * waits),
-    )
+    name = f"herd of {waits} checks on {workers} workers, twice"
+    at_once = ArrivalTimes([0.0] * waits)
     server = evolve(SERVER, workers=workers, poll_work=work)
     yield _waits(name, Polling(interval), fixed(external), at_once, metrics, server=server)
     # N waits keep the only worker busy with their checks until the work is complete
@@ -492,10 +480,8 @@ def _herds_of_checks() -> Iterator[Experiment]:
     latency, checks = theory.saturated_checks(waits, work, interval, external)
     metrics = {"mean_latency": latency, "checks_per_wait": checks / waits}
     metrics |= _overhead(checks, work=work)
-    name, at_once = (
-        f"{waits} waits whose checks keep the only worker busy",
-        ArrivalTimes([0.0] * waits),
-    )
+    name = f"{waits} waits whose checks keep the only worker busy"
+    at_once = ArrivalTimes([0.0] * waits)
     strategy, server = Backoff(interval, 1.0, interval), evolve(SERVER, workers=1, poll_work=work)
     yield _waits(name, strategy, fixed(external), at_once, metrics, server=server)
 
@@ -518,10 +504,8 @@ def _herds_of_callbacks() -> Iterator[Experiment]:
         (1000, "200 refilled 100/s", 200, theory.bucket_drained(1000, 200, 100)),
         (250, "100 per 10 s", 100, theory.window_drained(250, 100, 10.0)),
     ):
-        server, arrivals = (
-            WorkflowServer(finish_limit=limit),
-            UniformArrivals(waits, between=BY_DAY),
-        )
+        server = WorkflowServer(finish_limit=limit)
+        arrivals = UniformArrivals(waits, between=BY_DAY)
         for name, strategy, metrics in (
             ("tried again every 500 ms", retried, {"drained": drained, "dead_letters": 0.0}),
             ("never tried again", Callback(), {"dead_letters": 1 - first / waits}),

@@ -38,8 +38,7 @@ class Explorer(BaseWidget):
 
     _esm = read_assets("elements.js", "explorer.js")
 
-    state = traitlets.Dict().tag(sync=True)
-    """Sliders and results; see `Exploration.picture`."""
+    state = traitlets.Dict().tag(sync=True)  # sliders and results; see `Exploration.picture`
 
     def __init__(self, scenario: Scenario) -> None:
         self.exploration = Exploration(scenario)
@@ -112,10 +111,7 @@ UNUSED = {"callback": ("interval", "poll_work"), "polling": ("loss", "callback_w
 
 
 class Exploration:
-    """A scenario whose main settings can be changed, and the results.
-
-    There are no sliders for parts that the scenario lacks, such as a nightly batch.
-    """
+    """A scenario whose main settings (those it has) can be changed, and the results."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._base = scenario
@@ -163,11 +159,7 @@ class Exploration:
         return changed(base, changes)
 
     def picture(self) -> dict[str, Any]:
-        """Simulate both strategies on the same random numbers; return what the page draws.
-
-        Latencies are in seconds; `curve` has the quantiles at `SHARES`. `mean` is taken over
-        resumed waits, `p95` over all armed waits: None if more than 5 % of them never resumed.
-        """
+        """Simulate both strategies on the same random numbers; return what the page draws."""
         settings = self.settings
         strategies = {
             "callback": Callback("50ms", loss=settings["loss"]),
@@ -214,11 +206,7 @@ def result(strategy: Strategy, scenario: Scenario, draws: Draws) -> dict[str, An
 
 
 def closed_form(strategy: Strategy, scenario: Scenario) -> dict[str, Any]:
-    """Return mean latency and unresumed share of the closed form, for an idle server.
-
-    Completions of a batch do not depend on the instants of arming, so the phase of a poll is
-    random: its mean latency is half the interval.
-    """
+    """Return latency and unresumed share by closed form, for an idle server and a random phase."""
     found = specification_of(strategy)
     if found is not None and isinstance(found.checks, Grid):
         found = attrs.evolve(found, checks=attrs.evolve(found.checks, anchor="random"))

@@ -11,7 +11,7 @@ import thorough
 
 import asyncsim as sim
 from asyncsim.capacity.explain import Explanation, explain
-from asyncsim.experiment.stability import WORKERS, instances_of_a_week
+from asyncsim.engine.loads import WORKERS, instances_of_a_week
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.units import WEEK
 
@@ -496,3 +496,134 @@ def test_the_bottleneck_names_what_may_overload_before():
     limited = explain(one(call(timeout=7200), system=sim.OnlineService(60)), POLLED)
     assert limited.bottleneck == "x"
     assert "times the volume, or before: less is known of the workers" in limited.sentences[0]
+
+
+DAY_OUT = {"timeout": "1d", "on_timeout": "fail"}
+QUEUE = sim.OnlineService(sim.exponential("4min"), lanes=2)
+AFTER = sim.Step("after", 1.0)
+ANY_PHASE = sim.Polling("1h", anchor="random")
+NO_TIME_OUT = {
+    "callback": (one(call(**DAY_OUT), AFTER, handle=0.02, workers=8), CALLED),
+    "callback, retries": (
+        one(call(**DAY_OUT), AFTER), sim.Callback("1s", loss=0.001, retries=["1min"] * 5),
+    ),
+    "polling": (one(call(**DAY_OUT), AFTER, poll=0.01), POLLED),
+    "backoff": (one(call(**DAY_OUT), AFTER, poll=0.01, workers=8), sim.Backoff(1.0, cap="10min")),
+    "long polling": (one(call(**DAY_OUT), AFTER, poll=0.01, workers=8), sim.LongPolling()),
+    "safety poll": (one(call(**DAY_OUT), AFTER), WAITS_FOR),
+    "bounded": (one(call(timeout="30min"), system=sim.OnlineService(
+        sim.uniform("1min", "15min"), lanes=None)), POLLED),
+    "lanes": (one(call(**DAY_OUT), system=QUEUE, arrivals=sim.Poisson("10/h")), ANY_PHASE),
+    "lanes, half load, by day": (
+        one(sim.Step("before", 1.0), call(**DAY_OUT), system=QUEUE, workers=8,
+            arrivals=sim.Poisson("15/h", between=("08:00", "20:00"))), CALLED,
+    ),
+    "batch": (one(call(timeout="20h"), AFTER, system=NIGHT, arrivals=sim.Poisson(
+        "200/day", between=("08:00", "20:00"))), POLLED),
+    "batch on weekdays": (one(call(timeout="5d"), system=sim.NightlyBatch(
+        "22:00", 1.0, days="Mon-Fri")), ANY_PHASE),
+    "branches": (one(branches(call(**DAY_OUT), call("other", **DAY_OUT))), POLLED),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("scenario", "strategy"), NO_TIME_OUT.values(), ids=NO_TIME_OUT)
+def test_a_time_out_that_cannot_come_leaves_the_numbers(scenario, strategy):
+    """The condition names it, and the numbers are those of the simulation."""
+    found = explain(scenario, strategy)
+    table = found.table.set_index(["part", "what"])
+    assert "no wait reaches its time-out" in table.loc[("ask", LATE), "why"]
+    assert table.loc[("ask", [LATE, "overhead per wait"]), "value"].notna().all()
+    assert not table["at_least"].any()
+    assert not wrong_numbers(scenario, strategy, found)
+    assert (sim.simulate(scenario, strategy, seed=1).waits["outcome"] != "timed out").all()
+
+
+MAY_TIME_OUT = {
+    "tail": (one(call(timeout="2h")), CALLED),
+    "interval": (one(call(timeout="2h"), system=sim.OnlineService(60, lanes=None)),
+        sim.Polling("2h")),
+    "cap": (one(call(timeout="2h"), system=sim.OnlineService(6600, lanes=None)),
+        sim.Backoff(60, cap="1h")),
+    "lost": (one(call(timeout="1d")), sim.Callback("1s", loss=0.1, retries=["1min"])),
+    "delay": (one(call(timeout="1d")), sim.Callback(sim.exponential("2h"))),
+    "queue of lanes": (
+        one(call(timeout="1d"), system=QUEUE, arrivals=sim.Poisson("29/h")), CALLED,
+    ),
+    "queue of workers": (one(call(timeout="30s"), sim.Step("long", sim.exponential(30)),
+        system=sim.OnlineService(1.0, lanes=None), handle=1), CALLED),
+    "next night": (one(sim.Step("late", sim.exponential("40min")), call(timeout="23h"),
+        system=NIGHT, arrivals=sim.Poisson("5/day", between=("08:00", "20:00"))), CALLED),
+    "weekend": (one(call(timeout="2d"), system=sim.NightlyBatch("22:00", 1, days="Mon-Fri")),
+        CALLED),
+    "missed night": (one(call(timeout="5d"), system=sim.NightlyBatch("22:00", 1, skip=0.1)),
+        CALLED),
+    "team": (one(call(timeout="9d"), system=sim.People(2, 60)), CALLED),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("scenario", "strategy"), MAY_TIME_OUT.values(), ids=MAY_TIME_OUT)
+def test_a_time_out_that_may_come_is_the_reason(scenario, strategy):
+    """It is rare in most of these, but not certain to be."""
+    table = explain(scenario, strategy).table.set_index(["part", "what"])
+    assert "may time out" in table.loc[("ask", LATE), "why"]
+    assert math.isnan(table.loc[("ask", "overhead per wait"), "value"])
+
+
+@pytest.mark.parametrize(
+    ("start", "days", "of_year"),
+    [
+        ("0 22 1 * *", "every day", 12),
+        ("30 0 29 2 *", "every day", 0.25),
+        ("0 12,22 * * 1-5", "every day", 2 * 5 * 365.25 / 7),
+        ("* * * * *", "Sat", 1440 * 365.25 / 7),
+        ("0 6 13 * 5", "every day", 365.25 / 7 + 12 - 12 / 7),  # on Fridays, and on each 13th
+        ("22:00", "Mon-Fri", 5 * 365.25 / 7),
+    ],
+)
+def test_a_batch_that_runs_seldom_has_its_average_week(start, days, of_year):
+    """Also in a week without a run; instances of a year come to the runs of a year."""
+    system = sim.NightlyBatch(start, 0.001, days=days, max_items=1000)
+    found = explain(one(system=system, arrivals=sim.Poisson("1000/day")), CALLED)
+    asked = 365.25 * 1000
+    assert found.loads["x"] == pytest.approx(asked / (of_year * 1000), rel=1e-9)
+    unlimited = sim.NightlyBatch(start, 0.001, days=days)
+    herd = explain(one(system=unlimited, arrivals=sim.Poisson("1000/day")), CALLED)
+    assert herd.value("x", "items of a run") == pytest.approx(asked / of_year, rel=1e-9)
+
+
+def test_a_batch_that_never_runs_is_overloaded():
+    """Its days of the week are not those of its expression."""
+    found = explain(one(system=sim.NightlyBatch("0 22 * * 1-5", 1, days="Sat,Sun")), CALLED)
+    assert found.overloaded == ["x"]
+    assert "'x' never starts" in found.sentences[0]
+
+
+def test_no_calendar_is_walked_for_longer_than_a_year(monkeypatch):
+    """An answer takes no longer for 40 years, or for a batch that runs every minute."""
+    walked = []
+
+    def counted(method):
+        def times(*given):
+            for moment in method(*given):
+                walked.append(moment)
+                yield moment
+
+        return times
+
+    for name in ("times_of", "cron_times"):
+        monkeypatch.setattr(Calendar, name, counted(getattr(Calendar, name)))
+    hours = {"between": ("08:00", "17:00"), "days": "Mon-Fri", "holidays": "DE"}
+    minutely = sim.NightlyBatch("* * * * *", 0.001, end="03:00", max_items=9)
+    for arrivals in (sim.Regular("1h", **hours), sim.UniformArrivals(1000, **hours), IN_DAY):
+        explain(one(system=minutely, arrivals=arrivals, days=14_000), POLLED)
+    assert len(walked) < 4 * 366
+
+
+def test_regular_arrivals_of_many_years_are_those_of_a_year():
+    """The load is the same; the first year has its own holidays."""
+    hours = {"between": ("08:00", "17:00"), "days": "Mon-Fri", "holidays": "DE"}
+    short, long = (
+        explain(one(handle=1.0, arrivals=sim.Regular("1min", **hours), days=days), CALLED)
+        for days in (364, 14_000)
+    )
+    assert long.loads[WORKERS] == pytest.approx(short.loads[WORKERS], rel=1e-3)

@@ -63,7 +63,7 @@ def studies():
 def written(tmp_path, studies, **options):
     """Return the page."""
     text = sim.report(studies, tmp_path / "r.html", **options).read_text(encoding="utf-8")
-    return text.replace("&nbsp;", " ")  # which keeps a number and its unit on one line
+    return text.replace("\N{NO-BREAK SPACE}", " ")  # which keeps a number and its unit on one line
 
 
 def test_a_page_needs_nothing_from_outside(tmp_path, studies):
@@ -84,13 +84,12 @@ def test_a_page_needs_nothing_from_outside(tmp_path, studies):
 
 
 def test_each_picture_has_a_text_of_its_own(tmp_path, studies):
-    """It names the axes and the strategies, for readers who do not see it."""
+    """It names what is drawn and the strategies, for readers who do not see it."""
     checker = Checker()
     checker.feed(written(tmp_path, studies[0]))
     assert len(checker.alts) == len(set(checker.alts)) == 3
-    for axes, alt in zip(studies[0].plot().axes, checker.alts, strict=True):
-        assert axes.get_xlabel() in alt
-        assert axes.get_ylabel().lower() in alt.lower()
+    for part, alt in zip(studies[0].parts, checker.alts, strict=True):
+        assert alt == studies[0].plot(part).alt
         assert all(label in alt for label in studies[0].strategies)
 
 
@@ -255,8 +254,9 @@ def test_it_is_filled_from_what_was_played():
 def test_it_is_written_in_words():
     """Distributions, systems and arrivals as a reader would put them; no class, no field."""
     items = items_of()
-    assert "lognormal, mean 1 s, standard deviation 500 ms" in items["2.5.2"].answer
-    assert "team of 3, working hours 09:00 to 17:00, Mon-Fri" in items["2.5.3"].answer
+    assert "1 s on average (lognormal, standard deviation 500 ms)" in items["2.5.2"].answer
+    assert "3 people: each task takes 12 min on average" in items["2.5.3"].answer
+    assert ", 09:00 to 17:00, Mon-Fri, not on public holidays" in items["2.5.3"].answer
     assert "100 per day at random (Poisson), 07:00 to 19:00, Mon-Fri" in items["2.5.5"].answer
     assert "arrivals for 12 days from midnight of Monday, 2026-03-30" in items["4.2"].answer
     for item in items.values():
@@ -278,3 +278,108 @@ def test_scenarios_that_differ_are_named():
     items = {item.number: item.answer for item in checklist(both, {})}
     assert "more clerks: 9 workers" in items["2.5.3"]
     assert "more clerks" not in items["4.2"]
+
+
+# --- the method -----------------------------------------------------------------------------------
+
+OFFICE = sim.Scenario(
+    name="claims",
+    length="5 days",
+    start="2026-01-05",
+    process=sim.Process(
+        "claim", [sim.AsyncStep("decide", "clerk"), sim.AsyncStep("book", "mainframe")]
+    ),
+    systems={
+        "clerk": sim.People(1, "20min", between=("08:00", "16:00")),
+        "mainframe": sim.NightlyBatch("21:30", "1s"),
+    },
+    arrivals=sim.Poisson("48/day", between=("07:00", "18:00"), days="Mon-Fri"),
+    costs=sim.CostModel(check=0.001, currency="EUR"),
+)
+
+
+@pytest.fixture(scope="module")
+def office():
+    """A comparison of a clerk with twice the work she can do."""
+    return sim.compare(OFFICE, [sim.Callback("50ms"), sim.Polling("15min")], **QUIET)
+
+
+def test_the_method_has_what_a_reader_must_know(tmp_path, office):
+    """What strategies do, prices, loads, the length of a run, the process drawn, the authors."""
+    words = {"author": "A. Planner", "assumptions": "all days alike", "preprocessing": "none"}
+    text = unescape(written(tmp_path, office, **words))
+    first, method = text[: text.index("<h2>Method")], text[text.index("<h2>Method") :]
+    method = method[: method.index("<h2>1. ")]
+    assert "A. Planner, " in first
+    assert "'clerk' is overloaded" in first[: first.index("<img")]
+    assert "none is lost here, by assumption" in first
+    assert "which takes 50 ms" in method
+    assert "1 EUR for 1,000 checks" in method
+    assert re.search(r"clerk (1[6-9]|2[0-4])\d %, mainframe", method)
+    assert "per run of 5 days" in method
+    assert "seed 0" in method
+    assert "waits for mainframe" in method
+    assert "all days alike" in method
+    gaps = text[text.index("Not stated by the authors") :]
+    assert "assumptions" not in gaps[: gaps.index("</li>")]
+
+
+def test_the_steps_have_a_table_and_a_file(tmp_path, office):
+    """What the time outside is, is defined beside it."""
+    text = written(tmp_path, office)
+    assert "By step" in text
+    assert 'download="study_1_by_step.csv"' in text
+    assert "from the call to completion" in text
+    assert "Hover" not in text
+    assert "<code>" not in text
+
+
+def test_equal_scenarios_appear_once_and_others_by_their_difference(tmp_path, office):
+    """Their name is the same: what differs is in the headings."""
+    equal = sim.Scenario.load(_saved(tmp_path))
+    again = sim.compare(equal, [sim.Callback("50ms")], **QUIET)
+    text = written(tmp_path, [office, again])
+    assert text.count("Scenario file: claims") == 1
+    assert "except for" not in text
+    dear = OFFICE.replace(costs=sim.CostModel(check=0.002, currency="EUR"))
+    other = sim.compare(dear, [sim.Callback("50ms")], **QUIET)
+    text = unescape(written(tmp_path, [office, other]))
+    assert "<h3>claims, with other prices</h3>" in text
+    changes = text[text.index("Changes to the scenario file: claims, with other prices") :]
+    assert "- check = 0.001" in changes
+    assert "+ check = 0.002" in changes
+    assert "[process" not in changes
+    method = text[text.index("as above except for") :]
+    assert "2 EUR for 1,000 checks" in method[: method.index("Strategies")]
+    assert "Workflow server" not in method[: method.index("Strategies")]
+
+
+def _saved(folder):
+    OFFICE.save(folder / "office.toml")
+    return folder / "office.toml"
+
+
+def test_explanations_belong_to_the_method(tmp_path, office):
+    """Alone, their sentences are the findings."""
+    explained = sim.explain(OFFICE, sim.Callback("50ms"))
+    text = unescape(written(tmp_path, [office, explained]))
+    method = text[text.index("<h2>Method") : text.index("<h2>1. Comparison")]
+    assert "what to expect without a run" in method
+    assert "offered load" in method
+    text = unescape(written(tmp_path, explained))
+    first = text[: text.index("<h2>Method")]
+    assert explained.findings()[0] in first
+    assert "<img" not in text
+    assert text.count(explained.findings()[0]) == 1
+
+
+def test_answers_under_several_strategies_name_theirs(tmp_path, office):
+    """A number of workers alone would be anybody's."""
+    answers = [
+        sim.fewest_workers(OFFICE, one, "p95_latency <= 20min", **QUIET)
+        for one in (sim.Callback("50ms"), sim.Polling("15min"))
+    ]
+    text = unescape(written(tmp_path, [office, *answers]))
+    first = text[: text.index("<h2>Method")]
+    for answer in answers:
+        assert f"Under '{answer.strategies[0]}': {answer.findings()[0]}" in first

@@ -1,4 +1,6 @@
-"""Strategies, systems, servers and arrivals in words: each value that is set has its words."""
+"""Parts of a scenario and strategies in words: each value that is set has its words."""
+
+import re
 
 import attrs
 import pytest
@@ -6,11 +8,39 @@ from hypothesis import given
 from scenarios import strategies
 
 import asyncsim as sim
+from asyncsim.experiment.checklist import in_words
+from asyncsim.model.distributions import DISTRIBUTIONS
+from asyncsim.model.examples import example_files
 from asyncsim.model.specifications import ClockTimes, Kind, Pauses, StrategySpecification
 from asyncsim.model.strategies import schedule_of
-from asyncsim.model.systems import links_of
+from asyncsim.model.systems import SYSTEMS
 from asyncsim.model.units import text_of
-from asyncsim.model.words import link_in_words, policy_in_words, server_in_words, strategy_in_words
+from asyncsim.model.words import (
+    elements_in_words,
+    links_in_words,
+    policy_in_words,
+    server_in_words,
+    strategy_in_words,
+    time_in_words,
+)
+
+DISTRIBUTION_WORDS = {
+    "fixed": (sim.fixed("2s"), "2 s"),
+    "exponential": (sim.exponential("200ms"), "200 ms on average (exponential)"),
+    "lognormal": (
+        sim.lognormal("150ms", sd="100ms", low="50ms", high="1s"),
+        "150 ms on average (lognormal, standard deviation 100 ms, raised to 50 ms at least, cut at "
+        "1 s)",
+    ),
+    "uniform": (sim.uniform("1min", "3min"), "1 min to 3 min (uniform)"),
+    "gamma": (
+        sim.gamma("10min", sd="5min"), "10 min on average (gamma, standard deviation 5 min)"
+    ),
+    "empirical": (
+        sim.empirical([3.0, 5.0, 10.0]),
+        "6 s on average (of 3 observed times, standard deviation 2.944 s)",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -106,60 +136,70 @@ def test_a_strategy_of_your_own_is_described_by_its_docstring_or_its_sides():
     )
 
 
+SYSTEM_WORDS = {
+    "nightly batch": (
+        sim.NightlyBatch(
+            "0 22 * * 1-5", sim.exponential("1s"), cut_off="21:00", lanes=4, max_items=1000,
+            end="05:00", skip=0.01, failure=0.02, results="at end", days="Mon-Fri",
+        ),
+        "batch by cron (0 22 * * 1-5), Mon-Fri: each item takes 1 s on average (exponential), "
+        "4 at a time; of items submitted by 21:00; 1,000 items a night at most; no new item from "
+        "05:00 on; 1 % of the nights are skipped; 2 % of the nights break down; results at its end",
+    ),
+    "people": (
+        sim.People(1, "12min", holidays="DE-BY"),
+        "1 person: each task takes 12 min, 08:00 to 17:00, Mon-Fri, not on public holidays (DE-BY)",
+    ),
+    "online service": (
+        sim.OnlineService(sim.exponential("2s"), lanes=None),
+        "online service: each request takes 2 s on average (exponential), any number at a time",
+    ),
+    "chain": (
+        sim.Chain([sim.OnlineService("2s"), sim.NightlyBatch("22:00", "150ms")]),
+        "(online service: each request takes 2 s, 1 at a time); then (batch at 22:00, every day: "
+        "each item takes 150 ms, 1 at a time)",
+    ),
+    "recorded": (
+        sim.LoggedCompletions([3600.0, 60.0]), "completes 2 items at the instants of a log"
+    ),
+}  # fmt: skip
+
+
+def words_of(part):
+    """Return a distribution or a system in words."""
+    return part.in_words if isinstance(part, sim.ExternalSystem) else time_in_words(part)
+
+
+def test_every_kind_has_words():
+    """None that a scenario file can hold is left out."""
+    assert set(DISTRIBUTION_WORDS) == set(DISTRIBUTIONS)
+    assert set(SYSTEM_WORDS) == set(SYSTEMS)
+
+
 @pytest.mark.parametrize(
-    ("system", "words"),
-    [
-        (
-            sim.NightlyBatch("22:00", "150ms"),
-            ["batch at 22:00, every day: 150 ms an item, 1 at a time"],
-        ),
-        (
-            sim.NightlyBatch(
-                "0 22 * * 1-5", sim.exponential("1s"), cut_off="21:00", lanes=4, max_items=1000,
-                end="05:00", skip=0.01, failure=0.02, results="at end",
-            ),
-            [
-                "batch by cron (0 22 * * 1-5), every day: 1 s on average (exponential) an item, "
-                "4 at a time; of items submitted by 21:00; 1,000 items a night at most; no new "
-                "item from 05:00 on; 1 % of the nights are skipped; 2 % of the nights break down; "
-                "results at its end"
-            ],
-        ),
-        (
-            sim.People(1, "12min", holidays="DE-BY"),
-            [
-                "1 person: 12 min a task, 08:00 to 17:00, Mon-Fri, not on public holidays (DE-BY)"
-            ],
-        ),
-        (
-            sim.Chain([sim.OnlineService("2s", lanes=None), sim.LoggedCompletions([1.0, 2.0])]),
-            [
-                "online service: 2 s a request, any number at a time",
-                "completes 2 items at the instants of a log",
-            ],
-        ),
-        (
-            sim.OnlineService(sim.empirical([1.0, 3.0])),
-            ["online service: 2 s on average (2 observed) a request, 1 at a time"],
-        ),
-    ],
-)  # fmt: skip
-def test_each_link_of_a_system_is_in_words(system, words):
-    """Every value that is not the default."""
-    assert [link_in_words(one) for one in links_of(system)] == words
+    ("part", "words"),
+    [*DISTRIBUTION_WORDS.values(), *SYSTEM_WORDS.values()],
+    ids=[*DISTRIBUTION_WORDS, *SYSTEM_WORDS],
+)
+def test_words_name_every_parameter(part, words):
+    """In human units; what has its default is left out."""
+    assert words_of(part) == words
 
 
-def test_a_system_without_a_specification_is_named():
-    """No kind is ever taken for another."""
+def test_a_custom_class_is_named_and_not_taken_for_its_base():
+    """It may behave in another way."""
 
     class Bank(sim.OnlineService):
         def run(self, context):
             yield context.wait_for_work()
 
-    bank = Bank("1s")
-    assert [link_in_words(*pair) for pair in zip(links_of(bank), bank.links, strict=True)] == [
-        "a system of your own (Bank)"
-    ]
+    class Odd(type(sim.exponential("1s"))):
+        """A custom distribution."""
+
+    assert words_of(Bank("1s")) == "a system of your own (Bank)"
+    assert words_of(Odd("1s")) == "1 s on average (Odd)"
+    chain = sim.Chain([sim.OnlineService("2s"), Bank("1s")])
+    assert words_of(chain).endswith("then (a system of your own (Bank))")
 
 
 def test_a_server_is_in_words():
@@ -219,4 +259,35 @@ def test_a_kind_that_has_no_words_is_named():
     assert strategy_in_words(StrategySpecification(Lunar())) == "checks in a way of its own (Lunar)"
     words = strategy_in_words(StrategySpecification(None, Lunar()))
     assert words == "the external system notifies in a way of its own (Lunar)"
-    assert link_in_words(Lunar()) == "a system of your own (Lunar)"
+    assert links_in_words([(Lunar(), None)]) == "a system of your own (Lunar)"
+
+
+def test_a_process_names_its_ways():
+    """Choices with their chances, branches, time-outs, refusals and what follows."""
+    process = sim.Process("p", [
+        sim.Choice("in stock?", [(0.8, [sim.Step("ship")]), (0.2, [])]),
+        sim.Parallel("both", [[sim.Step("pack")], [sim.AsyncStep(
+            "bill", "ledger", timeout="2h", on_timeout=[sim.Step("escalate")],
+            response=sim.Response(accepted=0.9, done=0.04, rejected=0.06),
+            on_accepted=[sim.Step("thank")],
+        )]]),
+    ])  # fmt: skip
+    assert elements_in_words(process.steps) == (
+        "in stock? [either 80 %: ship; or 20 %: nothing] → both [at the same time: pack; and bill "
+        "(waits for ledger; meanwhile thank; 4 % of the calls are done at once: it continues; "
+        "6 % of the calls are rejected: the instance fails; after 2 h: escalate)]"
+    )
+
+
+@pytest.mark.parametrize("path", example_files(), ids=lambda path: path.name)
+def test_no_example_shows_code(path):
+    """Neither classes nor fields."""
+    if path.suffix != ".toml":
+        return
+    scenario = sim.Scenario.load(path)
+    words = [
+        *map(words_of, scenario.systems.values()),
+        *in_words(scenario).values(),
+    ]
+    for one in words:
+        assert not re.search(r"[A-Z]\w+\(|\w=|None|\d\.\d{5}", one), one
