@@ -178,7 +178,8 @@ class _Problem:
 
 def _found(problem: _Problem) -> dict[str, Strategy]:
     """Return the best strategy of each kind."""
-    pauses = np.maximum(np.diff(problem.best_moments(), prepend=0.0), 0.001).tolist()
+    pauses = np.diff(problem.best_moments(), prepend=0.0) * (1 + 1e-12)  # their sum is no less
+    pauses = np.maximum(pauses, 0.001).tolist()
     first, interval = problem.best_first()
     fixed = problem.best_fixed()
     strategies = (
