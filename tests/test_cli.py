@@ -52,7 +52,8 @@ def scenario_file(tmp_path):
         ("callback 50ms retries=5s,5min", sim.Callback("50ms", retries=["5s", "5min"])),
         ("polling 15min", sim.Polling("15min")),
         ("polling interval=15min anchor=clock", sim.Polling("15min", "clock")),
-        ("polling 90 limit=3", sim.Polling(90, limit=3)),
+        ("polling 90s limit=3", sim.Polling(90, limit=3)),
+        ("callback delay=0", sim.Callback(0)),
         ("polling '90s' limit=None", sim.Polling(90)),
         ("backoff 1s factor=2 cap=10min", sim.Backoff("1s", 2, "10min")),
         ("long polling 30s", sim.LongPolling("30s")),
@@ -85,7 +86,7 @@ def test_a_strategy_is_parsed_from_words(words, strategy):
         ("polling " + "1" * 6000, "strategy must have 1,000 characters at most, got 'polling 1"),
         ("callback delay=" + "[" * 300, "Callback.delay must be a duration"),
         ("callback delay=" + "-" * 900 + "1", "Callback.delay must be a duration"),
-        ("polling 1 limit=" + "9" * 900, "Polling.limit must be 1,000,000,000 at most"),
+        ("polling 1s limit=" + "9" * 900, "Polling.limit must be 1,000,000,000 at most"),
         ("polling nan", "Polling.interval must be a duration"),
     ],
 )

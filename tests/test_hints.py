@@ -7,7 +7,8 @@ from asyncsim.capacity.target import Target
 from asyncsim.cli.strategy_parser import parse_strategy
 from asyncsim.experiment.parameters import points_of
 from asyncsim.model import scenario_files
-from asyncsim.model.units import days_of_week, duration, rate
+from asyncsim.model.calendar import clock_or_cron, zone_name
+from asyncsim.model.units import clock_time, days_of_week, duration, probability, rate, window
 
 LEDGER = sim.Scenario.load("example:nightly_ledger")
 POLLING = sim.Polling("15min")
@@ -106,6 +107,20 @@ HINTS = [
     (rate, "300/hr", "300/h"),
     (rate, "300 per hour", "300/hour"),
     (rate, "10000/days", "10000/day"),
+    (rate, "10,000/day", "10000/day"),
+    (duration, "0,4s", "0.4s"),
+    (duration, "1,5 h", "1.5 h"),
+    (duration, "1,500ms", "1500ms"),
+    (duration, "1:30", "1h 30min"),
+    (step, "0,4s", "0.4s"),
+    (clock_time, "9:30 pm", "21:30"),
+    (clock_time, "12 a.m.", "00:00"),
+    (clock_time, "21.30", "21:30"),
+    (clock_time, "7", "07:00"),
+    (clock_or_cron, "7:00 am", "07:00"),
+    (zone_name, "Germany", "Europe/Berlin"),
+    (zone_name, "new york", "America/New_York"),
+    (zone_name, "Europe/Berln", "Europe/Berlin"),
 ]
 
 
@@ -145,6 +160,44 @@ def test_words_that_mean_something_else_get_no_hint(read, words):
     with pytest.raises(ValueError, match=r"must|no field") as problem:
         read(words)
     assert "did you mean" not in str(problem.value) + getattr(problem.value, "hint", "")
+
+
+@pytest.mark.parametrize(
+    ("read", "words", "ending"),
+    [
+        (duration, "1 month", "; the units are ms, s, min, h, d and w"),
+        (rate, "600/Tag", "; the units are ms, s, min, h, d and w"),
+        (duration, "50", "; did you mean '50ms', '50s' or '50min'?"),
+        (rate, "600", "; did you mean '600/day', '600/h' or '600/s'?"),
+        (window, ["7", "18"], "; did you mean ['07:00', '18:00']?"),
+        (window, "7:30 am - 6 pm", "; did you mean ['07:30', '18:00']?"),
+        (probability, 30, "; write 0.3 for 30 %"),
+        (probability, "0,5 %", "; write 0.005"),
+        (parse_strategy, "polling 5", "got '5'; did you mean '5ms', '5s' or '5min'?"),
+        (parse_strategy, "callback 50", "got '50'; did you mean '50ms', '50s' or '50min'?"),
+        (
+            parse_strategy,
+            "polling 15min, callback",
+            "; give each strategy alone: --strategy 'polling 15min' --strategy 'callback'",
+        ),
+    ],
+)
+def test_where_several_words_may_be_meant_they_are_listed(read, words, ending):
+    """The units that exist, or the value with each of the likely ones."""
+    with pytest.raises(ValueError, match="must") as problem:
+        read(words)
+    found = str(problem.value) + getattr(problem.value, "hint", "")
+    assert found.endswith(ending), found
+
+
+@pytest.mark.parametrize(
+    "words", ["", "soon", "25:00", "25", "-5", "1,2,3s", "5..3", "1:99", "0 22 * *", "%", "/", "5/"]
+)
+@pytest.mark.parametrize("read", [duration, rate, clock_time, zone_name, probability, window])
+def test_words_that_mean_nothing_are_refused(read, words):
+    """To look for a hint ends, and finds none that is wrong itself."""
+    with pytest.raises(ValueError, match="must"):
+        read(words)
 
 
 @pytest.mark.parametrize("words", ["p95_latency ≤ 60s", "p95_latency =< 60s", "p95_latency < 60s"])

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from asyncsim.errors import ScenarioError
+from asyncsim.model.schema import keys_with_unit
 from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.model.units import LONGEST_WORDS, InvalidValue, duration, format_duration, nearest
 from asyncsim.model.validation import scenario_error, shown
@@ -24,6 +25,7 @@ OTHER_NAMES = (
     (r"(?:check|ask|pull|poll\w*)(?: every)?|every|(?=\d)", "polling"),
 )
 """What other people call a strategy, and its name here: only for hints."""
+WITH_UNIT = keys_with_unit()
 FILLERS = {"a", "an", "at", "every", "for", "of", "with"}
 
 
@@ -34,10 +36,21 @@ def parse_strategy(words: str) -> Strategy:
     try:
         return _parse(words)
     except ScenarioError as problem:
+        if alone := _several(words):
+            raise ScenarioError(f"{problem}; give each strategy alone: {alone}") from None
         if not (found := _meant(words)):
             raise
         text = str(problem).partition("; did you mean")[0]
         raise ScenarioError(f"{text}; did you mean {found!r}?") from None
+
+
+def _several(words: str) -> str:
+    """Return the options for words of several strategies: ``"callback, polling 5min"``."""
+    parts = [part.strip() for part in re.split(r"[,;]|\bor\b|\bvs\b", words)]
+    with suppress(ScenarioError):
+        if len(parts) > 1 and all(map(_parse, parts)):
+            return " ".join(f"--strategy {part!r}" for part in parts)
+    return ""
 
 
 def _meant(words: str) -> str:
@@ -99,7 +112,7 @@ def _parse(words: str) -> Strategy:
             )
         if key in values:
             raise ScenarioError(f"strategy {shown(words)} has {key!r} twice")
-        values[key] = value.split(",") if key == "retries" else python_value(value)
+        values[key] = value.split(",") if key == "retries" else value_of(key, value)
     for field in attributes:
         if field.default is attrs.NOTHING and field.alias not in values:
             example = shown(" ".join([name, "15min", *given]))
@@ -111,6 +124,13 @@ def _tidy(words: str) -> str:
     """Remove the spaces in ``15 min``, ``anchor = clock`` and ``5s, 5min``."""
     words = re.sub(r"(?<=\d) +(?=[a-z]+\b(?!\s*=))", "", words)
     return re.sub(r"\s*([=,])\s*", r"\1", words)
+
+
+def value_of(key: str, word: str) -> Any:
+    """Return the Python value of a key's word; a time or rate without a unit, to be refused."""
+    found = python_value(word)
+    plain = isinstance(found, int | float) and found and key.rpartition(".")[2] in WITH_UNIT
+    return word if plain else found
 
 
 def python_value(word: str) -> Any:

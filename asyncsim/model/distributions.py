@@ -282,7 +282,7 @@ def as_distribution(value: DistributionLike) -> Duration:
     try:
         return Fixed(units.duration(value))
     except InvalidValue as problem:
-        either = f"{units.A_DURATION}, or a distribution such as exponential('10min')"
+        either = f"{units.A_DURATION}, or a distribution such as exponential with mean '10min'"
         text = str(problem).replace(units.A_DURATION, either)
         raise InvalidValue(text, problem.hint) from None
 

@@ -96,8 +96,46 @@ def loads(text: str, cls: type[T], name: str) -> T:
     except (ValueError, RecursionError) as error:  # ValueError also for endless whole numbers
         log = Path(name).suffix.lower() in (".csv", ".xes")
         hint = "; a log? fit makes a scenario from it (asyncsim fit)" if log else ""
-        raise ScenarioError(f"{name}: is not valid TOML: {error}{hint}") from None
+        raise ScenarioError(f"{name}: {_invalid_line(str(error), text)}{hint}") from None
     return _read(cls, data, _Place(name), text)
+
+
+def _invalid_line(problem: str, text: str) -> str:
+    """Return the line that a TOML parser refuses, with a hint or the parser's words."""
+    found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", problem)
+    lines = text.rstrip().split("\n")
+    number = int(found[1] or len(lines)) if found else 0
+    if not 0 < number <= len(lines):
+        return f"is not valid TOML: {problem}"
+    line = lines[number - 1].strip()[:WIDTH]
+    return f"line {number} is not valid TOML: {line}{_toml_hint(line) or f' ({problem})'}"
+
+
+def _toml_hint(line: str) -> str:
+    """Return the hint for a line whose value TOML does not know, such as ``timeout = 5d``."""
+    pair = re.fullmatch(r"([\w.-]+)\s*([=:])\s*(.*?)\s*(?:#[^\"']*)?", line)
+    if not pair:
+        return ""
+    key, sign, value = pair.groups()
+    if sign == ":":
+        return f"; did you mean: {key} = {value}"
+    if not value:
+        return f"; give {key} a value, or begin the line with '#'"
+    if value.lower() in ("none", "null"):
+        return f"; leave {key} out"
+    if value[0] in "\"'" and value.count(value[0]) == 1:
+        return "; the text lacks the second quote"
+    if re.search("[\u201c\u201d\u201e\u2018\u2019]", value):
+        return '; write straight quotes (")'
+    if value[0] in "[{":
+        return '; put texts and values with units in quotes, such as "5min"'
+    right = value.lower() if value.lower() in ("true", "false") else units.with_point(value)
+    if right != value:
+        return f"; did you mean {right}?"
+    plain = (
+        f'; put it in quotes: {key} = "{value}"' if "'" not in value and '"' not in value else ""
+    )
+    return units.share_hint(value) or plain
 
 
 def _bounded(text: str, name: str) -> str:
@@ -215,6 +253,9 @@ def _check(cls: type[Any], field: attrs.Attribute[Any], value: Any, place: _Plac
 
 def _value_of(cls: type[Any], key: str, value: Any, place: _Place) -> Any:
     """Return the value of a key, with the tables in it made into objects."""
+    field = attrs.fields_dict(cls).get(key)
+    if field and reader_of(field) is units.rate and isinstance(value, int | float):
+        return str(value)  # which is refused: a file says per what
     if key in OBJECTS:
         return _make(OBJECTS[key], value, place)
     if key in DISTRIBUTION_KEYS and isinstance(value, dict):

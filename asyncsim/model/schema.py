@@ -21,6 +21,7 @@ from asyncsim.model.distributions import DISTRIBUTIONS, Duration
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import ARRAYS, DISTRIBUTION_KEYS, OBJECTS, PATH_KEYS
 from asyncsim.model.server import rate_limit
+from asyncsim.model.strategies import STRATEGIES
 from asyncsim.model.systems import SYSTEMS
 from asyncsim.model.validation import reader_of
 
@@ -87,12 +88,7 @@ VALUES: dict[Callable[..., Any], Fragment] = {
     units.text: _NAME,
     units.any_text: {"type": "string"},
     units.texts: _numbers({"type": "string"}),
-    units.rate: {
-        "anyOf": [
-            _text(r"\s*[0-9.eE+_-]+\s*/\s*[a-zA-Z]+\s*", examples=["300/h", "10000/day"]),
-            {"type": "number", "exclusiveMinimum": 0},
-        ],
-    },
+    units.rate: _text(r"\s*[0-9.eE+_-]+\s*/\s*[a-zA-Z]+\s*", examples=["300/h", "10000/day"]),
     units.calendar_date: _DATE,
     units.optional_clock_time: _CLOCK_TIME,
     units.window: _numbers(_CLOCK_TIME, minItems=2, maxItems=2, examples=[["08:00", "20:00"]]),
@@ -129,6 +125,13 @@ _TIMES = (
     *(units.duration, units.positive_duration, units.length, units.poll_interval),
     *(units.optional_duration, distributions.as_distribution),
 )
+
+
+def keys_with_unit() -> frozenset[str]:
+    """Return the keys, those of strategies included, whose values are durations or rates."""
+    classes: list[type[Any]] = [Scenario, *STRATEGIES.values(), *(cls for _, cls in _classes())]
+    fields = [field for cls in classes for field in attrs.fields(cls)]
+    return frozenset(one.alias for one in fields if reader_of(one) in (*_TIMES, units.rate))
 
 
 def json_schema() -> Fragment:

@@ -13,7 +13,7 @@ import math
 import numbers
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ OTHER_DAYS = dict.fromkeys(("weekdays", "workdays", "working days", "business da
 OTHER_DAYS |= {"weekend": "Sat, Sun", "weekends": "Sat, Sun"}
 OTHER_DAYS |= dict.fromkeys(("daily", "everyday", "all", "all days", "always"), "every day")
 UNLIMITED = "unlimited"
+UNITS = "; the units are ms, s, min, h, d and w"
 
 MOST = 1_000_000_000
 MOST_SERVERS = 1_000_000  # each of them is kept in memory
@@ -46,16 +47,20 @@ FIRST_DATE, LAST_DATE = date(1700, 1, 1), date(2200, 12, 31)
 LONGEST_WORDS = 1000  # characters of a duration, clock time, rate, cron expression or name
 HIGHEST, LOWEST = 1e9, 1e-11  # rates per second: one in the shortest time, and in the longest
 
-A_DURATION = "must be a duration such as '15min', '1h 30min', 90 (seconds) or a timedelta"
+A_DURATION = "must be a duration such as '15min' or '1h 30min'"
 A_PROBABILITY = "must be a probability from 0 to 1"
-A_RATE = "must be a rate such as '300/h', '10000/day' or 0.5 (per second)"
+A_RATE = "must be a rate such as '300/h' or '10000/day'"
 DAYS = "must name days such as 'Mon-Fri', 'Mon, Wed, Sat' or 'every day'"
 
 _DURATION_PART = re.compile(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([a-zA-Z]+)\s*")
 _RATE = re.compile(r"\s*([0-9.eE+_-]+)\s*/\s*([a-zA-Z]+)\s*")
 _LIKE_A_RATE = re.compile(r"\s*(\d[\d.]*)\s*(?:/|per\b|an?\b|each\b|every\b)\s*([a-zA-Z]+)\s*")
-_SHARE = re.compile(r"\s*(\d{1,9}(?:\.\d{0,9})?)\s*%\s*")
+_SHARE = re.compile(r"\s*(\d{1,9}(?:[.,]\d{0,9})?)\s*%\s*")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+_LIKE_A_CLOCK = re.compile(
+    r"\s*(\d{1,2})(?:[:.h](\d\d))?\s*(?:([ap])\.?m\.?|h|uhr)?\s*", re.IGNORECASE
+)
+_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 
 
 class InvalidValue(ValueError):
@@ -93,6 +98,26 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest valid word, or an empty string."""
     found = meant(word, valid)
     return "" if found is None else f"; did you mean {found!r}?"
+
+
+def suggested(read: Callable[[str], object], written: str, *candidates: str) -> str:
+    """Return ``"; did you mean 'x'?"`` for the first other candidate that a reader accepts."""
+    for candidate in candidates:
+        if candidate != written:
+            with contextlib.suppress(InvalidValue):
+                read(candidate)
+                return f"; did you mean {candidate!r}?"
+    return ""
+
+
+def with_point(written: str) -> str:
+    """Return a text whose numbers have a decimal point and no commas.
+
+    >>> with_point("0,4s"), with_point("1,5h"), with_point("10,000/day")
+    ('0.4s', '1.5h', '10000/day')
+    """
+    plain = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), written)
+    return re.sub(r"(?<=\d),(?=\d)", ".", plain)
 
 
 def one_of(value: str, valid: Iterable[str]) -> str:
@@ -166,18 +191,19 @@ def operations(value: float) -> float:
 
 def share_hint(value: object) -> str:
     """Return the hint for per cent where a number is due, such as ``"; write 0.02"``."""
-    share = _SHARE.fullmatch(value) if isinstance(value, str) else None
-    return f"; write {float(share[1]) / 100:g}" if share else ""
+    if isinstance(value, str):
+        share = _SHARE.fullmatch(value)
+        return f"; write {float(with_point(share[1])) / 100:g}" if share else ""
+    plain = isinstance(value, int | float) and 1 < value <= 100
+    return f"; write {value / 100:g} for {value:g} %" if plain else ""  # type: ignore[operator]
 
 
 def probability(value: float | str) -> float:
     """Return a probability from 0 to 1."""
-    try:
-        result = number(value)
-    except InvalidValue:
-        raise InvalidValue(A_PROBABILITY, share_hint(value)) from None
-    require(0.0 <= result <= 1.0, A_PROBABILITY)
-    return result
+    with contextlib.suppress(InvalidValue):
+        if 0.0 <= (result := number(value)) <= 1.0:
+            return result
+    raise InvalidValue(A_PROBABILITY, share_hint(value))
 
 
 def chance_below_one(value: float) -> float:
@@ -282,12 +308,22 @@ def _seconds_from_text(text: str) -> float:
         singular = unit.removesuffix("s") if len(unit) > 3 else unit  # '5 mss' are not minutes
         seconds = SECONDS_PER_UNIT.get(singular)
         if seconds is None:
-            raise InvalidValue(f"{A_DURATION} (unknown unit {unit!r})", _nearest_unit(unit))
+            problem = f"{A_DURATION} (unknown unit {unit!r})"
+            raise InvalidValue(problem, _nearest_unit(unit) or UNITS)
         # 9 ms are 0.009 s: divide, since 9 * 0.001 is not the float nearest to 0.009
         total += amount / 1000.0 if seconds == 0.001 else amount * seconds
         position = part.end()
-    require(0 < position == len(rest) and math.isfinite(total), A_DURATION)
+    if not 0 < position == len(rest) or not math.isfinite(total):
+        raise InvalidValue(A_DURATION, _like_a_duration(text))
     return sign * total
+
+
+def _like_a_duration(text: str) -> str:
+    """Return the hint for a number without a unit, with a comma, or a time such as ``"1:30"``."""
+    if re.fullmatch(r"[\d.,]{1,12}", plain := with_point(text.strip())):
+        return f"; did you mean '{plain}ms', '{plain}s' or '{plain}min'?"
+    hours = re.sub(r"^(\d{1,2}):(\d\d)(?::(\d\d))?$", r"\1h \2min \3s", plain)
+    return suggested(duration, text, plain, hours.removesuffix(" s"))
 
 
 def _nearest_unit(unit: str) -> str:
@@ -378,9 +414,13 @@ class Rate:
 
 def _nearest_rate(value: object) -> str:
     """Return the hint for words that are almost a rate, such as ``"300 per hour"``."""
-    like = _LIKE_A_RATE.fullmatch(value) if isinstance(value, str) else None
-    unit = meant(like[2].lower(), [*SECONDS_PER_UNIT, *OTHER_UNITS]) if like else None
-    return f"; did you mean '{like[1]}/{OTHER_UNITS.get(unit, unit)}'?" if like and unit else ""
+    written = with_point(value).strip() if isinstance(value, str) else ""
+    if written.isdecimal():
+        return f"; did you mean '{written}/day', '{written}/h' or '{written}/s'?"
+    if not (like := _LIKE_A_RATE.fullmatch(written)):
+        return ""
+    unit = meant(like[2].lower(), [*SECONDS_PER_UNIT, *OTHER_UNITS])
+    return f"; did you mean '{like[1]}/{OTHER_UNITS.get(unit, unit)}'?" if unit else UNITS
 
 
 def rate(value: float | str | Rate) -> Rate:
@@ -415,7 +455,20 @@ def clock_time(value: ClockTimeLike) -> str:
         hour, minute, second = (int(group or 0) for group in match.groups())
         if (hour < 24 and minute < 60 and second < 60) or (hour, minute, second) == (24, 0, 0):
             return f"{hour:02d}:{minute:02d}" + (f":{second:02d}" if second else "")
-    raise InvalidValue("must be a clock time such as '22:00'")
+    found = _meant_clock(value)
+    hint = f"; did you mean {found!r}?" if found else ""
+    raise InvalidValue("must be a clock time such as '22:00'", hint)
+
+
+def _meant_clock(value: object) -> str | None:
+    """Return what ``"9:30 pm"``, ``"21.30"`` or ``"7"`` means, or None."""
+    like = _LIKE_A_CLOCK.fullmatch(value) if isinstance(value, str) else None
+    if like is None:
+        return None
+    hour, minute = int(like[1]), like[2] or "00"
+    if half := (like[3] or "").lower():
+        hour = hour % 12 + 12 * (half == "p")
+    return f"{hour:02d}:{minute}" if hour < 24 and minute < "60" else None
 
 
 def optional_clock_time(value: ClockTimeLike | None) -> str | None:
@@ -431,11 +484,23 @@ def seconds_of_day(clock: str) -> int:
 
 def window(value: tuple[ClockTimeLike, ClockTimeLike] | list[str]) -> tuple[str, str]:
     """Return opening hours as two clock times, the first before the second."""
+    problem = "must be two clock times, the earlier first, such as ['08:00', '20:00']"
     if isinstance(value, (tuple, list)) and len(value) == 2:
-        opens, closes = clock_time(value[0]), clock_time(value[1])
-        if seconds_of_day(opens) < seconds_of_day(closes):
-            return opens, closes
-    raise InvalidValue("must be two clock times, the earlier first, such as ('08:00', '20:00')")
+        with contextlib.suppress(InvalidValue):
+            opens, closes = clock_time(value[0]), clock_time(value[1])
+            if seconds_of_day(opens) < seconds_of_day(closes):
+                return opens, closes
+    raise InvalidValue(problem, _nearest_window(value))
+
+
+def _nearest_window(value: object) -> str:
+    """Return the hint for what is almost a window, such as ``["7", "18"]`` or ``"7:00-18:00"``."""
+    parts = re.split(r"-|\u2013|\bto\b", value) if isinstance(value, str) else value
+    if isinstance(parts, (tuple, list)) and len(parts) == 2:
+        opens, closes = map(_meant_clock, parts)
+        if opens and closes and opens < closes:
+            return f"; did you mean {[opens, closes]!r}?"
+    return ""
 
 
 def days_of_week(value: str) -> str:

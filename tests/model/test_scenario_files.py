@@ -313,8 +313,36 @@ def test_a_mistake_is_named_with_its_place(path, right, wrong, place, problem):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name = \n", "is not valid TOML: Invalid value (at line 1"),
-        ('name = "x"\nname = "y"\n', "is not valid TOML: Cannot overwrite a value (at line 2"),
+        ("[process", "line 1 is not valid TOML: [process (Expected ']'"),
+        ('name = "x', 'name = "x; the text lacks the second quote'),
+        ("zone = 'Rome\"", "the text lacks the second quote"),
+        (
+            "zone =",
+            "line 1 is not valid TOML: zone =; give zone a value, or begin the line with '#'",
+        ),
+        ("\nloss = 30% # much", "line 2 is not valid TOML: loss = 30% # much; write 0.3"),
+        ("\nloss = 0,4", "loss = 0,4; did you mean 0.4?"),
+        ("timeout = 5d", 'timeout = 5d; put it in quotes: timeout = "5d"'),
+        ("start = 21:30 # late", 'put it in quotes: start = "21:30"'),
+        ("between = [08:00, 20:00]", "put texts and values with units in quotes"),
+        ("name = “x”", "write straight quotes"),
+        ("skip = True", "did you mean true?"),
+        ("timeout = None", "leave timeout out"),
+        ("workers: 4", "did you mean: workers = 4"),
+    ],
+)
+def test_a_line_that_is_no_toml_is_shown_with_what_it_may_mean(path, text, message):
+    """Units without quotes, decimal commas, and habits of other languages."""
+    with pytest.raises(ScenarioError) as caught:
+        load(path, text)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = \n", "line 1 is not valid TOML: name =; give name a value"),
+        ('name = "x"\nname = "y"\n', 'line 2 is not valid TOML: name = "y" (Cannot overwrite'),
         (b"name = '\xff'", "is not UTF-8 text (byte 8)"),
         ("x = 1" + "0" * 5000, "is not valid TOML: "),
         ("x = " + "[" * 100_000, "arrays must not be nested deeper than 150"),

@@ -23,7 +23,10 @@ from asyncsim.model.validation import name_errors, scenario_error
             "Polling.anchor must be one of 'arming', 'clock', 'random', got 'clok'; "
             "did you mean 'clock'?",
         ),
-        (lambda: Callback(loss=1.5), "Callback.loss must be a probability from 0 to 1, got 1.5"),
+        (
+            lambda: Callback(loss=1.5),
+            "Callback.loss must be a probability from 0 to 1, got 1.5; write 0.015 for 1.5 %",
+        ),
         (
             lambda: CallbackWithSafetyPoll(loss=-1),
             "CallbackWithSafetyPoll.loss must be a probability from 0 to 1, got -1",
@@ -40,8 +43,8 @@ from asyncsim.model.validation import name_errors, scenario_error
         ),
         (
             lambda: Poisson("300"),
-            "Poisson.rate must be a rate such as '300/h', '10000/day' or 0.5 (per second), "
-            "got '300'",
+            "Poisson.rate must be a rate such as '300/h' or '10000/day', got '300'; "
+            "did you mean '300/day', '300/h' or '300/s'?",
         ),
     ],
 )
