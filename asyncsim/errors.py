@@ -27,22 +27,6 @@ import traceback
 import warnings
 from pathlib import Path
 
-__all__ = [
-    "AlreadyFinished",
-    "AsyncsimError",
-    "CensoredWarning",
-    "EngineError",
-    "LogWarning",
-    "NotArmedYet",
-    "PrecisionWarning",
-    "ScenarioError",
-    "SerialNumberError",
-    "SteadyStateWarning",
-    "StoreError",
-    "UnknownSerialNumber",
-    "WaitExpired",
-]
-
 OURS = ("asyncsim", "contextlib", "concurrent")  # packages whose lines are not the user's code
 HERE = str(Path(__file__).parent)
 MOST_LINES = 5  # of the user's code that a notebook shows

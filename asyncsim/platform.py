@@ -37,11 +37,7 @@ def checks_bounds() -> bool:
 
 @cache
 def can_compile() -> bool:
-    """Return whether Numba is installed and not switched off.
-
-    ``ASYNCSIM_NUMBA=0``, ``ASYNCSIM_BOUNDSCHECK=1`` and Numba's own ``NUMBA_DISABLE_JIT=1`` switch
-    it off.
-    """
+    """Return whether Numba is installed and not switched off by one of three variables."""
     disabled = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0") or checks_bounds()
     return not disabled and os.environ.get(SWITCH) != "0" and numba_installed()
 

@@ -27,7 +27,6 @@ import attrs
 
 import asyncsim as sim
 from asyncsim.cli import main as command_line
-from asyncsim.cli.document import KEYS
 from asyncsim.model.schema import in_one_line, meanings_of
 from asyncsim.model.validation import reader_of
 
@@ -165,12 +164,6 @@ def metrics(_: str) -> str:
 # --- the command line ---------------------------------------------------------------------------
 
 
-def document(_: str) -> str:
-    """Return the keys of the JSON document of commands."""
-    rows = ([f"`{key}`", commands, meaning] for key, commands, meaning in KEYS)
-    return table(("key", "of the command", "value"), rows)
-
-
 def commands(_: str) -> str:
     """Return a section for every command: what it does, an example, and its options."""
     parser = command_line._parser()
@@ -272,7 +265,6 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "distributions": distributions,
     "metrics": metrics,
     "commands": commands,
-    "document": document,
     "rest": rest,
 }
 

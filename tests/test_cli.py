@@ -17,7 +17,6 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.cli import commands as studies
-from asyncsim.cli.document import KEYS
 from asyncsim.cli.main import _parser, main
 from asyncsim.cli.new_file import SYSTEMS, new_scenario
 from asyncsim.cli.strategy_parser import parse_strategy
@@ -767,6 +766,10 @@ REPORTS = {
     "fit": ["LOG"],
     "verify": ["--quick"],
 }
+MANUAL = Path(__file__).parent.parent / "docs" / "command_line.md"
+ROW = re.compile(r"^\| `(\w+)` \| ([^`|]+) \| (.+) \|$", re.MULTILINE)
+KEYS = ROW.findall(MANUAL.read_text(encoding="utf-8"))
+"""Key, the commands whose document has it, and its meaning."""
 
 
 @pytest.fixture

@@ -76,7 +76,8 @@ def fit_arrivals(
     table = _rates(hours, cells, _wider(excess, between, between_p), confidence)
     hours = hours.assign(expected=rate * hours["time"])
     weekdays = sorted(set(hours["weekday"]))
-    size, week = _common_size(instants), np.zeros((7, 24))
+    sizes, week = set(np.unique(instants, return_counts=True)[1].tolist()), np.zeros((7, 24))
+    size = sizes.pop() if len(sizes) == 1 and len(instants) >= 10 else 1  # always as many at once
     week[hours["weekday"], hours["hour"]] = [six_digits(one / size) for one in rate.tolist()]
     return ArrivalFit(
         WeeklyPoisson(week, size=size), chosen, candidates, table, _days(hours, calendar, excess),
@@ -140,12 +141,9 @@ def _candidates(hours: pd.DataFrame, excess: float) -> pd.DataFrame:
 
 
 def _rates(hours: pd.DataFrame, cells: Cells, excess: float, confidence: float) -> pd.DataFrame:
-    """Return the fitted rates with exact Poisson intervals (Garwood 1936), wider by a dispersion.
-
-    As if there were fewer arrivals by that factor (quasi-likelihood).
-    """
+    """Return the fitted rates with exact Poisson intervals (Garwood 1936), wider by `excess`."""
     sums = _sums(hours, cells)
-    n, time = sums["count"].to_numpy() / excess, sums["time"].to_numpy()
+    n, time = sums["count"].to_numpy() / excess, sums["time"].to_numpy()  # quasi-likelihood
     tail = (1 - confidence) / 2
     first = hours.assign(cell=cells).groupby("cell")
     named = first.agg(
@@ -215,12 +213,6 @@ def _days(hours: pd.DataFrame, calendar: Calendar, excess: float) -> pd.DataFram
             "score": ((sums["count"] - sums["expected"]) / spread).to_numpy(),
         }
     )
-
-
-def _common_size(instants: Floats) -> int:
-    """Return how many arrive at each instant, if it is always the same number; else 1."""
-    sizes = set(np.unique(instants, return_counts=True)[1].tolist())
-    return sizes.pop() if len(sizes) == 1 and len(instants) >= 10 else 1
 
 
 FAR = 4.0  # standard deviations from the expected arrivals at which a day is far off

@@ -27,7 +27,7 @@ from asyncsim.experiment.statistics import student_t
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Fixed, Floats
 from asyncsim.model.systems import ExternalSystem, NightlyBatch
-from asyncsim.model.units import DAY, DAY_NAMES, HOUR
+from asyncsim.model.units import DAY, DAY_NAMES, HOUR, text_of
 
 SLACK = 60.0  # how late a scheduler may be, in seconds
 SOON = 1.0  # a batch that is at its first item this soon, in seconds, is not late
@@ -141,15 +141,12 @@ def fit_batch(
 
 
 def _from_gaps(first: Floats, times: Floats, lanes: int, coarse: bool, settings: Settings) -> _Pace:
-    """Where results come one by one: the first is there an item time after the start.
-
-    Of several lanes it is the shortest of as many item times. A coarse clock shows the mean of
-    the item time only, by how long the nights last.
-    """
+    """Return the pace of results that come one by one, the first an item time after the start."""
     item = fit_distribution(times if len(times) else np.zeros(1), settings.rng, settings.confidence)
     if coarse:
         item = _only_mean(item, float(times.mean()), (item.low, item.high))
-    shortest = float(np.quantile(item.times, 1 - 0.5 ** (1 / lanes)))  # its median
+    # Of several lanes the first is the shortest of as many item times: its median
+    shortest = float(np.quantile(item.times, 1 - 0.5 ** (1 / lanes)))
     guess = float(np.median(first)) - shortest
     spread = float(np.std(first, ddof=1)) if len(first) > 1 else float(np.std(item.times))
     error = 1.25 * spread / math.sqrt(len(first))  # of a median, were they normal
@@ -158,10 +155,7 @@ def _from_gaps(first: Floats, times: Floats, lanes: int, coarse: bool, settings:
 
 
 def _from_ends(last: Floats, counts: np.ndarray[Any, Any], settings: Settings) -> _Pace:
-    """Where results come at the end: a line through the ends of nights over their items.
-
-    Its intercept is the start and its slope the item time (ordinary least squares).
-    """
+    """Return the pace of results that come at the end, by a line of ends of nights over items."""
     n, how = len(last), "the earliest end of a night; too few nights for more"
     guess, error, slope, slope_error = float(last.min()), math.nan, 0.0, math.nan
     if n >= 3 and len(np.unique(counts)) > 1:
@@ -193,7 +187,7 @@ def _late(name: str, pace: _Pace, resolution: float) -> list[Gap]:
     if not late > max(LATE_ERRORS * pace.error, SOON, resolution):  # nor if the error is not known
         return []
     meaning = "the scenario's batch is at its first item on the stroke of its start"
-    return [Gap(name, "seconds from its start to its first item", f"{late:.3g}", meaning)]
+    return [Gap(name, "time from its start to its first item", text_of(late, 3), meaning)]
 
 
 def _jump(
@@ -312,11 +306,7 @@ class Schedule:
 
 
 def cut_off_of(name: str, schedule: Schedule) -> tuple[float | None, Finding]:
-    """Find a clock time after which requests wait for the next night: None for the start itself.
-
-    Of all times before the start, the one that divides requests that were left from those that
-    were done with the fewest errors.
-    """
+    """Find the clock time that divides requests left for the next night; None for the start."""
     known = (schedule.done == schedule.due) | schedule.left
     known &= np.isfinite(schedule.lead)
     lead, left = schedule.lead[known], schedule.left[known]
@@ -388,11 +378,7 @@ def days_of(
 def limits_of(
     name: str, schedule: Schedule, lead: float, last: Floats, gap: float, confidence: float
 ) -> tuple[dict[str, object], list[Finding], list[Gap]]:
-    """Report why nights left requests that were in time: a limit, an end, or a breakdown.
-
-    The cut-off is `lead` seconds before the start; `last` is the clock of the last completion of
-    each night, in seconds of the day it began on; `gap` a typical time between completions.
-    """
+    """Report why nights left requests that were in time: a limit, an end, or a breakdown."""
     counts = np.array([len(night.items) for night in schedule.nights])
     came, due, done = _in_time(schedule, lead)
     n = len(counts)

@@ -123,7 +123,11 @@ def _with_systems(
 ) -> pd.DataFrame:
     names = list(dict.fromkeys(steps["step"]))
     waiting = list(dict.fromkeys(steps["step"][steps["armed"].notna()]))
-    resource = steps[steps["resource"] != ""].groupby("step")["resource"].agg(_commonest)
+    resource = (
+        steps[steps["resource"] != ""]
+        .groupby("step")["resource"]
+        .agg(lambda names: str(names.mode().iloc[0]))
+    )
     chosen = {step: str(resource.get(step, f"system of {step}")) for step in waiting}
     if isinstance(system, str):
         if len(waiting) != 1:
@@ -155,10 +159,6 @@ def _with_systems(
         over = steps["armed"].notna() & ~steps["aborted"]
         steps["resumed"] = steps["resumed"].mask(over, steps["ended"])
     return steps.drop(columns="resource")
-
-
-def _commonest(values: pd.Series[str]) -> str:
-    return str(values.mode().iloc[0])
 
 
 def _checked(steps: pd.DataFrame, has: frozenset[str], problems: Problems) -> pd.DataFrame:

@@ -137,8 +137,6 @@ def fit_distribution(
 ) -> DistributionFit:
     """Fit a distribution to times in seconds, none negative; `cut` are those that were cut off.
 
-    Examples
-    --------
     >>> rng = np.random.default_rng(1)
     >>> fit_distribution(rng.exponential(60.0, 300), rng).candidates["law"].iloc[0]
     'exponential'
@@ -167,10 +165,7 @@ def fit_distribution(
 
 
 def _with_cut(times: Floats, cut: Floats) -> Floats:
-    """Return quantiles of times of which some were cut off; none is longer than the longest seen.
-
-    Kaplan and Meier's estimate; what it leaves beyond the longest time is given to that.
-    """
+    """Return Kaplan and Meier's quantiles; what lies beyond the longest time is put there."""
     if not len(cut):
         return times
     found = scipy.stats.ecdf(_data(times, cut)).cdf

@@ -14,12 +14,7 @@ import pandas as pd
 from attrs import define
 
 from asyncsim import plots
-from asyncsim.calibration.arrival_rates import (
-    ArrivalFit,
-    arrival_findings,
-    arrival_gaps,
-    fit_arrivals,
-)
+from asyncsim.calibration import arrival_rates
 from asyncsim.calibration.batch_detection import clock_of
 from asyncsim.calibration.cases import Paths, path_rows, paths_of, problem_gaps
 from asyncsim.calibration.check import Check, checked
@@ -39,6 +34,7 @@ from asyncsim.calibration.log_reader import (
 from asyncsim.calibration.work_times import ServerFit, fit_server
 from asyncsim.errors import LogWarning, ScenarioError, warn
 from asyncsim.experiment.statistics import check_confidence
+from asyncsim.model import units
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
 from asyncsim.model.process import AsyncStep, Element, Process, Step
@@ -47,16 +43,6 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Batch, Service, Staff
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.model.systems import single_link
-from asyncsim.model.units import (
-    DAY,
-    LONGEST,
-    MINUTE,
-    InvalidValue,
-    calendar_date,
-    optional_count,
-    seconds_of_day,
-    text_of,
-)
 from asyncsim.model.validation import argument, choice, scenario_error, with_own_tables
 
 if TYPE_CHECKING:
@@ -99,7 +85,7 @@ class Fit:
     account: pd.DataFrame
     unexplained: pd.DataFrame
     problems: pd.DataFrame
-    arrivals: ArrivalFit
+    arrivals: arrival_rates.ArrivalFit
     systems: dict[str, SystemFit]
     work: dict[str, DistributionFit]
     seed: int
@@ -201,7 +187,7 @@ class Fit:
         law = fitted.law.best.kind if fitted.law.best is not None else ""
         plots.times_and_distribution(times, grid, share, (f"{system}: {what}", law), axes[2])
         plots.quantiles_against(times, quantiles, (f"{system}: {what}", law), axes[3])
-        clocks = clock_of(fitted.done, self.scenario.calendar) % DAY
+        clocks = clock_of(fitted.done, self.scenario.calendar) % units.DAY
         plots.completions_by_clock(clocks, *_window(fitted), axes[1])
         figure.suptitle(self.scenario.name, x=0.01, ha="left", fontsize=13)
         return figure
@@ -268,13 +254,13 @@ def _window(fitted: SystemFit) -> tuple[tuple[float, float] | None, tuple[str, s
     system = single_link(fitted.system)
     if isinstance(system, Staff):
         opens, closes = system.between
-        start = float(seconds_of_day(opens))
+        start = float(units.seconds_of_day(opens))
         words = f"working hours from {opens}, {system.days}", f"until {closes}"
-        return (start, seconds_of_day(closes) - start), words
+        return (start, units.seconds_of_day(closes) - start), words
     if isinstance(system, Batch):
         longest = max(night.last - night.first for night in fitted.verdict.nights)
-        words = f"batch from {system.start}", f"longest night {text_of(longest)}"
-        return (float(seconds_of_day(system.start)), longest), words
+        words = f"batch from {system.start}", f"longest night {units.text_of(longest)}"
+        return (float(units.seconds_of_day(system.start)), longest), words
     return None, ("no batch", "")
 
 
@@ -355,7 +341,7 @@ def fit(
     '22:00'
     """
     check_confidence(confidence)
-    workers = argument("workers", workers, optional_count)
+    workers = argument("workers", workers, units.optional_count)
     seed = key_part("seed", seed)
     found = read_log(log, zone, system, requests)
     known = without_strays(found.steps, found.calendar, found.problems)
@@ -374,7 +360,7 @@ def fit(
     steps = steps.sort_values(order, kind="stable", ignore_index=True)
     arrived = np.sort((came - shift).to_numpy())
     arrived = arrived[(arrived >= 0) & (arrived < length)]
-    arrivals = fit_arrivals(arrived, calendar, length, confidence)
+    arrivals = arrival_rates.fit_arrivals(arrived, calendar, length, confidence)
     paths = paths_of(steps)
     server = fit_server(steps, paths.main, workers, settings)
     used = steps[steps["step"].isin(paths.main) & steps["system"].notna()]
@@ -398,18 +384,18 @@ def fit(
     for one in gone.values():
         findings += one.findings
         gaps += one.gaps
-    early = arrival_gaps(arrivals)
+    early = arrival_rates.arrival_gaps(arrivals)
     if outside:
         meaning = "in no rate; their steps are used"
         early.append(Gap("arrivals", "arrivals outside the period", str(outside), meaning))
-    if settings.resolution >= MINUTE:
+    if settings.resolution >= units.MINUTE:
         meaning = (
             "shorter times than that cannot be determined, and the order of events within it is "
             "lost"
         )
         amount = f"{settings.resolution / 60:g} min"
         gaps.append(Gap("log", "resolution of its timestamps", amount, meaning))
-    account = table_of([*arrival_findings(arrivals), *findings], Finding)
+    account = table_of([*arrival_rates.arrival_findings(arrivals), *findings], Finding)
     return Fit(
         scenario, account, table_of([*early, *gaps], Gap), found.problems.table, arrivals, systems,
         server.laws, seed, confidence, steps,
@@ -423,13 +409,13 @@ def _period(
     first, last = shown = [day_of(float(end), calendar) for end in (came.min(), came.max())]
     if period is not None:
         try:
-            first, last = (calendar_date(day) for day in period)
-        except (InvalidValue, TypeError, ValueError):
+            first, last = (units.calendar_date(day) for day in period)
+        except (units.InvalidValue, TypeError, ValueError):
             problem = "must be two days such as ('2026-03-02', '2026-03-15')"
             raise scenario_error("period", problem, period) from None
         if last < first:
             raise scenario_error("period", "must have the earlier day first", period)
-    if (last - first).days >= LONGEST // DAY or last == date.max:
+    if (last - first).days >= units.LONGEST // units.DAY or last == date.max:
         if period is not None:
             raise scenario_error("period", "must be 40 years at most, in years up to 9999", period)
         raise ScenarioError(

@@ -126,14 +126,10 @@ def _open_question(took: Floats, resolution: float) -> bool:
 def _explains(took: Floats, free: Floats, resolution: float) -> bool:
     """Return whether times are possible, and have nothing to do with how long a lane was free."""
     known = np.isfinite(free)
-    return _possible(took, resolution) and _unrelated(took[known], free[known])
-
-
-def _possible(took: Floats, resolution: float) -> bool:
-    """Return whether hardly anything was done at the moment it began."""
     step = resolution / max(float(took.mean()), 1e-9)
-    took = np.round(took, 5)  # the resolution of a log is not finer
-    return step <= COARSE and bool(np.mean(took <= 0) <= NOTHING + step)
+    at_once = np.mean(np.round(took, 5) <= 0)  # the resolution of a log is not finer
+    possible = step <= COARSE and at_once <= NOTHING + step
+    return bool(possible) and _unrelated(took[known], free[known])
 
 
 def _unrelated(times: Floats, there: Ints | Floats) -> bool:

@@ -8,12 +8,7 @@ import numpy as np
 import pandas as pd
 from attrs import frozen
 
-from asyncsim.calibration.distribution_fit import (
-    DistributionFit,
-    distribution_finding,
-    distribution_gaps,
-    fit_distribution,
-)
+from asyncsim.calibration import distribution_fit
 from asyncsim.calibration.findings import Finding, Gap, Settings
 from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.server import WorkflowServer
@@ -26,7 +21,7 @@ class ServerFit:
     """The server's part of a scenario."""
 
     work: dict[str, Duration]  # by step (of an asynchronous step: of its call)
-    laws: dict[str, DistributionFit]  # the fits, of steps whose work the log shows
+    laws: dict[str, distribution_fit.DistributionFit]  # the fits, of steps whose work the log shows
     server: WorkflowServer
     findings: tuple[Finding, ...]  # for the account
     gaps: tuple[Gap, ...]
@@ -37,7 +32,7 @@ def fit_server(
 ) -> ServerFit:
     """Fit the work of the steps in `main`, without queueing, and count workers unless known."""
     work: dict[str, Duration] = {}
-    laws: dict[str, DistributionFit] = {}
+    laws: dict[str, distribution_fit.DistributionFit] = {}
     findings: list[Finding] = []
     gaps: list[Gap] = []
     ends = steps[["ended", "resumed"]].max(axis=1)
@@ -60,10 +55,10 @@ def fit_server(
         if not len(known) or not known.any():
             work[name] = Fixed(0.0)
             continue
-        law = fit_distribution(known, settings.rng, settings.confidence)
+        law = distribution_fit.fit_distribution(known, settings.rng, settings.confidence)
         work[name], laws[name] = law.law, law
-        findings.append(distribution_finding(name, what, law))
-        gaps += distribution_gaps(name, what, law)
+        findings.append(distribution_fit.distribution_finding(name, what, law))
+        gaps += distribution_fit.distribution_gaps(name, what, law)
     server, more, less = _workers(steps, workers)
     return ServerFit(work, laws, server, (*findings, *more), (*gaps, *less))
 
@@ -116,5 +111,7 @@ def _workers(
 
 
 def _unknown_costs() -> list[Gap]:
-    meaning = "they are not in a log: set server.poll_work and server.callback_work if they matter"
+    meaning = (
+        "they are not in a log: set `server.poll_work` and `server.callback_work` if they matter"
+    )
     return [Gap("server", "work of checks and callbacks", "taken as zero", meaning)]

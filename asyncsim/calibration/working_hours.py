@@ -92,8 +92,6 @@ ROUND = (3600, 1800, 900, 300, 60)
 def clock_text(seconds: float) -> str:
     """Return seconds of a day, also before or after it, as a clock time.
 
-    Examples
-    --------
     >>> clock_text(-60), clock_text(79_200.9)
     ('23:59', '22:00')
     """
@@ -105,11 +103,6 @@ def clock_text(seconds: float) -> str:
 def roundest(low: float, high: float, near: float) -> float:
     """Return the roundest clock time from `low` to `high`; of several, the nearest to a guess.
 
-    Schedules are set to round times: full hours, halves, quarters, five minutes, minutes. If none
-    of them lies between, a whole second.
-
-    Examples
-    --------
     >>> roundest(78_000.0, 79_215.0, 79_210.0) / 3600
     22.0
     """
@@ -123,8 +116,6 @@ def roundest(low: float, high: float, near: float) -> float:
 def days_text(weekdays: Iterable[int]) -> str:
     """Return days of the week, 0 for Monday, as a scenario has them.
 
-    Examples
-    --------
     >>> days_text([0, 1, 2, 3, 4]), days_text(range(7)), days_text({2, 4, 5})
     ('Mon-Fri', 'every day', 'Wed, Fri, Sat')
     """
@@ -214,20 +205,14 @@ def working_hours(armed: Floats, done: Floats, calendar: Calendar) -> Working | 
 def _is_delay(whole: Floats, worked: Floats) -> bool:
     """Return whether the hours only mirror those in which requests come, each delayed by some time.
 
-    The variance of the whole time is that of the worked and of the closed part, and twice their
-    covariance. People do not mind how long they were closed: the whole varies more than the worked
-    part. A delay does not mind whether it is night: the worked part is what closing has left of it,
-    and varies more than the whole.
+    People do not mind how long they were closed: the whole time varies more than its worked part. A
+    delay does not mind whether it is night: what closing has left of it varies more than the whole.
     """
     return bool(np.std(worked) >= np.std(whole) - EXACT)
 
 
 def _edges(came: Floats, clock: Floats, start: float, end: float) -> tuple[float, float]:
-    """Return the roundest clock times for begin and end of work, from when most of it was done.
-
-    The first task of a day is done some time after work has begun; how far the latest of n days is
-    from the end is, were they exponential, a mean of 1/n of how far the others are from that.
-    """
+    """Return the roundest clock times for begin and end of work, from when most of it was done."""
     date, time = np.floor(clock / DAY), clock % DAY
     near = (time >= start - EDGE) & (time <= end + EDGE)
     by_day = pd.Series(time[near]).groupby(date[near])

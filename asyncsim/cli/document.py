@@ -1,7 +1,7 @@
 """What a command reports: text as soon as it is found, or with ``--json`` one document at the end.
 
 The document has the results as tidy rows and nothing else stands on standard output, so that a
-program can read it. Names of its keys are in `KEYS`, from which the manual has its table.
+program can read it. The manual lists its keys (docs/command_line.md).
 """
 
 from __future__ import annotations
@@ -19,87 +19,7 @@ from attrs import Factory, define
 
 T = TypeVar("T")
 Parts = dict[str, Any]
-PLAYED = "compare, run, capacity, sweep"
-INTERVAL = "`mean`, `low`, `high`, `n`"
 OPTION = {"--json": "print one JSON document on standard output instead of the text"}
-KEYS = (
-    ("asyncsim", "all", "Version of asyncsim."),
-    ("command", "all", "Name of the command."),
-    ("scenario", "all but verify", "Name of the scenario."),
-    ("replications", f"{PLAYED}, verify", "Number of runs of each strategy, value or point."),
-    ("seed", f"{PLAYED}, verify", "Seed of the random numbers."),
-    ("confidence", "compare, capacity, sweep", "Level of the intervals, such as 0.95."),
-    ("engine", "run", "The engine that made the run: `simpy` or `compiled`."),
-    ("instances", "run", "Number of instances that arrived."),
-    (
-        "rows",
-        "compare",
-        f"One per metric and strategy: `metric`, `unit`, `strategy`, {INTERVAL} (replications that "
-        "had the metric), `meaning`; `difference`, `difference_low`, `difference_high` to the "
-        "first strategy, paired by replication.",
-    ),
-    (
-        "rows",
-        "run",
-        f"One per metric: `metric`, `unit`, `strategy`, {INTERVAL}, `meaning`; a single run has no "
-        "interval.",
-    ),
-    (
-        "rows",
-        "explain",
-        "One per number: `part`, `what`, `strategy`, `value`, `unit`, `at_least` (a lower bound), "
-        "`formula`, `why` (its condition, or why there is none).",
-    ),
-    (
-        "rows",
-        "capacity",
-        "One per question and value tried: `question`, `value` (as a scenario takes it), "
-        f"`verdict`, {INTERVAL}, "
-        "`unresumed_share`, `metric`, `unit`, `strategy`.",
-    ),
-    (
-        "rows",
-        "sweep",
-        "One per point, strategy and metric: `point`, a key per swept field with its dotted name, "
-        f"`strategy`, `metric`, `unit`, {INTERVAL}, `error` (empty where the point could be "
-        "played).",
-    ),
-    (
-        "rows",
-        "fit",
-        "One per finding: `part`, `what`, `found`, `rows` (of the log), `interval`, `how`.",
-    ),
-    (
-        "rows",
-        "verify",
-        "One per metric: `experiment`, `engine`, `metric`, `theory`, `bound`, `simulated`, `low`, "
-        "`high`, `n`, `verdict`.",
-    ),
-    ("findings", "compare, explain", "List of sentences: what matters most."),
-    (
-        "answers",
-        "capacity",
-        "One per question: `question` and `text` in words, `field`, `value`, `low`, `high` (null "
-        "where the range has none).",
-    ),
-    ("bottleneck", "explain", "The part that overloads first, or null."),
-    ("overloaded", "explain", "List of the parts that are asked for more than they can do."),
-    (
-        "unexplained",
-        "fit",
-        "What the scenario does not explain: `part`, `what`, `amount`, `meaning`.",
-    ),
-    ("problems", "fit", "Problems of the log: `problem`, `rows`, `used`, `first`."),
-    (
-        "check",
-        "fit with --check",
-        "One per metric of the log: `metric`, `unit`, `log`, `simulated`, `low`, `high`, `within`.",
-    ),
-    ("passed", "verify", "Whether every verdict is ok."),
-    ("notes", "all", "List of sentences: open waits, bad rows of a log, limits of an answer."),
-    ("files", "all", "Paths of the files that were written, by kind, such as `picture`."),
-)
-"""Key, the commands whose document has it, and its meaning."""
 
 
 @define

@@ -23,8 +23,7 @@ OTHER_NAMES = (
     (r"long ?poll\w*", "long polling"),
     (r"(?:exponential )?back ?off", "backoff"),
     (r"(?:check|ask|pull|poll\w*)(?: every)?|every|(?=\d)", "polling"),
-)
-"""What other people call a strategy, and its name here: only for hints."""
+)  # what other people call a strategy, and its name here: only for hints
 WITH_UNIT = keys_with_unit()
 FILLERS = {"a", "an", "at", "every", "for", "of", "with"}
 

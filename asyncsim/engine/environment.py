@@ -166,11 +166,7 @@ def too_many_bins(size: int, resolution: float) -> EngineError:
 
 
 class Workers:
-    """`count` identical workers over one FIFO queue; `resolution` is the width of their time bins.
-
-    The time of a job is known when it is queued, so it is booked at once, as in
-    `asyncsim.model.systems.LanePool`. Jobs that take no time need no worker and are not booked.
-    """
+    """Identical workers over one FIFO queue; jobs that take time are booked as in `LanePool`."""
 
     def __init__(self, count: int, resolution: float) -> None:
         self._free_at = [0.0] * count

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import NamedTuple
 
 import numpy as np
 from attrs import frozen
 
+from asyncsim import plots
 from asyncsim.engine.environment import Job
 from asyncsim.engine.result import DELIVERY_OUTCOMES, RATE_LIMITED, Outcome, Record, WaitOutcome
 from asyncsim.errors import ScenarioError
@@ -72,11 +74,55 @@ METRIC_ORDER = {name: place for place, name in enumerate(METRICS)}
 
 
 SECONDS = ("s", "worker s")  # units that are shown as durations
+QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)_latency")
+ENDINGS = {"1": "st", "2": "nd", "3": "rd"}
+COUNTED = {"requests", "database_operations", "mean_open_waits", "armed", "timed_out", "failed"}
+COUNTED |= {"still_waiting", "open_waits", "busy_workers"}
+WORDS = {
+    "max_latency": "longest latency",
+    "overhead_worker_time": "worker time for noticing",
+    "mean_open_waits": "open waits on average",
+    "armed": "armed waits",
+    "timed_out": "waits timed out",
+    "still_waiting": "waits still open",
+    "failed": "failed instances",
+}
 
 
 def is_share(name: str) -> bool:
     """Return whether a metric is a share, shown in per cent."""
     return name.endswith("_share") or name == "utilisation"
+
+
+def metric_in_words(name: str, lossy: bool = False) -> str:
+    """Return the name of a metric in words, if waits are lost (`lossy`) with what it averages.
+
+    >>> metric_in_words("p95_latency"), metric_in_words("mean_latency", lossy=True)
+    ('95th percentile of the latency', 'mean latency of resumed waits')
+    """
+    words = WORDS.get(name, name.replace("_", " "))
+    if found := QUANTILE.fullmatch(name):
+        number = found[1]
+        teen = number[-2:-1] == "1" and "." not in number
+        ending = "th" if teen or "." in number else ENDINGS.get(number[-1], "th")
+        words = f"{number}{ending} percentile of the latency"
+    of = plots.counted(name) if lossy else ""
+    return f"{words} of {of}" if of else words
+
+
+def measured(name: str, shown: str) -> str:
+    """Return a clause with the value of a metric, as it is `shown`.
+
+    >>> measured("cost", "12 EUR"), measured("requests", "450")
+    ('the cost is 12 EUR', 'there are 450 requests')
+    """
+    words = metric_in_words(name)
+    return f"there are {shown} {words}" if is_number(name) else f"the {words} is {shown}"
+
+
+def is_number(name: str) -> bool:
+    """Return whether a metric is a number of things, which are several."""
+    return name in COUNTED or (name.endswith("_per_wait") and name != "cost_per_wait")
 
 
 def metric_text(name: str, value: float, unit: str) -> str:
@@ -85,10 +131,13 @@ def metric_text(name: str, value: float, unit: str) -> str:
     >>> metric_text("mean_latency", 450.0, "s"), metric_text("wasted_share", 0.971, "1")
     ('7.5 min', '97.1 %')
     """
-    if unit in SECONDS and math.isfinite(value):
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "infinite"
+    if unit in SECONDS:
         return f"{'-' if value < 0 else ''}{text_of(abs(value))}" if value else "0 s"
-    if is_share(name) and math.isfinite(value):
+    if is_share(name):
         return f"{number_text(100 * value)} %"
+    unit = "job" if unit == "jobs" and value == 1 else unit
     return number_text(value) if unit == "1" else f"{number_text(value)} {unit}"
 
 
@@ -216,12 +265,14 @@ def costs(record: Record, scenario: Scenario, requests: float) -> dict[str, floa
     called = [columns for columns in record.steps if columns.outcome is not None]
     calls = sum(int(np.sum(~np.isnan(columns.started))) for columns in called)
     transitions = prices.transitions_per_check * checks + prices.transitions_per_call * calls
+    over = np.where(np.isnan(record.waits.closed), record.end, record.waits.closed)
+    late = over - record.waits.completed - prices.service_level  # not completed: NaN or -inf
     parts = {
         "cost_of_checks": prices.check * checks,
         "cost_of_requests": prices.request * requests,
         "cost_of_transitions": prices.transition * transitions,
         "cost_of_workers": prices.worker_hour * _worker_seconds(record, scenario, prices) / HOUR,
-        "cost_of_lateness": prices.late_minute * _late_seconds(record, prices) / MINUTE,
+        "cost_of_lateness": prices.late_minute * float(late[late > 0].sum()) / MINUTE,
     }
     cost = sum(parts.values())
     return {"cost": cost, "cost_per_wait": _ratio(cost, armed)} | parts
@@ -233,11 +284,3 @@ def _worker_seconds(record: Record, scenario: Scenario, prices: CostModel) -> fl
         return scenario.server.workers * max(paid_for, 0.0)
     kinds = (Job.CHECK, Job.CALLBACK) if prices.worker_time == "overhead" else tuple(Job)
     return sum(record.loads[job].busy_seconds for job in kinds)
-
-
-def _late_seconds(record: Record, prices: CostModel) -> float:
-    """Return the seconds beyond the service level, summed over all armed waits."""
-    waits = record.waits
-    over = np.where(np.isnan(waits.closed), record.end, waits.closed)
-    late: Floats = over - waits.completed - prices.service_level
-    return float(late[late > 0].sum())  # not yet completed: NaN or -inf, never late

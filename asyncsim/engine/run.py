@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -11,31 +12,19 @@ import pandas as pd
 from attrs import asdict
 
 from asyncsim import plots
+from asyncsim.engine import result
 from asyncsim.engine.environment import Job
 from asyncsim.engine.graph import Call, Graph, Work
-from asyncsim.engine.metrics import compute_metrics, metric_text, metrics_of, spent
-from asyncsim.engine.result import (
-    DELIVERY_OUTCOMES,
-    INSTANCE_OUTCOMES,
-    RATE_LIMITED,
-    STEP_OUTCOMES,
-    WAIT_OUTCOMES,
-    DeliveryColumns,
-    Record,
-    WaitColumns,
-    time_since,
-    warm_up_of,
-    with_timestamps,
-    without_warm_up,
-)
+from asyncsim.engine.metrics import compute_metrics, metric_in_words, metric_text, metrics_of, spent
 from asyncsim.engine.simulation import Simulation
 from asyncsim.engine.waits import State, Wait
 from asyncsim.errors import ScenarioError, UnknownSerialNumber
+from asyncsim.model.html import findings_html
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategies import Callback, Polling, Strategy
-from asyncsim.model.units import DurationLike, nearest
+from asyncsim.model.units import DurationLike, nearest, number_text
 from asyncsim.model.validation import cached_table
 from asyncsim.platform import can_compile
 
@@ -50,8 +39,7 @@ EVENT_COLUMNS = {
     "resource": "org:resource",
     "serial_number": "serial_number",
     "outcome": "outcome",
-}
-"""Columns of an event log, by those they are made of."""
+}  # columns of an event log, by those they are made of
 ABORTED = {"rejected": "ate_abort", "timed out": "ate_abort", "gave up": "ate_abort"}
 ABORTED |= {"cancelled": "pi_abort"}  # all other steps that end are complete
 
@@ -64,7 +52,7 @@ class Run:
     """
 
     def __init__(
-        self, scenario: Scenario, strategy: Strategy, draws: Draws, record: Record
+        self, scenario: Scenario, strategy: Strategy, draws: Draws, record: result.Record
     ) -> None:
         self.scenario = scenario
         self.strategy = strategy
@@ -106,7 +94,7 @@ class Run:
                 "checks": w.checks,
                 "wasted_checks": w.wasted_checks,
                 "deliveries": w.deliveries,
-                "outcome": np.array(WAIT_OUTCOMES, dtype=object)[w.outcome],
+                "outcome": np.array(result.WAIT_OUTCOMES, dtype=object)[w.outcome],
             }
         )
         return self._stamped(table, "armed", "completed", "resumed")
@@ -134,7 +122,7 @@ class Run:
                 "arrived": record.arrived,
                 "ended": record.ended,
                 "cycle_time": record.ended - record.arrived,
-                "outcome": np.array(INSTANCE_OUTCOMES, dtype=object)[record.outcomes],
+                "outcome": np.array(result.INSTANCE_OUTCOMES, dtype=object)[record.outcomes],
             }
         )
         return self._stamped(table, "arrived", "ended")
@@ -155,7 +143,7 @@ class Run:
             outcome: Any = "done"
             if columns.outcome is not None:
                 kind = "async step"
-                outcome = np.array(STEP_OUTCOMES, dtype=object)[columns.outcome[rows]]
+                outcome = np.array(result.STEP_OUTCOMES, dtype=object)[columns.outcome[rows]]
             started = np.where(started <= self.record.end, started, np.nan)
             times = columns.queued[rows], started, columns.ended[rows]
             values = rows + 1, node.number, node.name, kind, *times, outcome
@@ -176,7 +164,7 @@ class Run:
                 "sent": d.sent,
                 "arrived": d.arrived,
                 "handled": d.handled,
-                "outcome": np.array(DELIVERY_OUTCOMES, dtype=object)[d.outcome],
+                "outcome": np.array(result.DELIVERY_OUTCOMES, dtype=object)[d.outcome],
             }
         )
         return self._stamped(table, "sent", "arrived", "handled")
@@ -204,7 +192,9 @@ class Run:
         ordered = np.sort(closed)
         count = np.searchsorted(armed, time, "right") - np.searchsorted(ordered, time, "right")
         edges = np.minimum(np.append(time, time[-1] + record.resolution), record.end)
-        integral = time_since(armed, edges) - time_since(ordered[np.isfinite(ordered)], edges)
+        integral = result.time_since(armed, edges) - result.time_since(
+            ordered[np.isfinite(ordered)], edges
+        )
         # The oldest open wait is the first that closes later than all before it, and than now
         oldest = np.searchsorted(np.maximum.accumulate(closed), time, "right")
         table = pd.DataFrame(
@@ -293,8 +283,8 @@ class Run:
         """
         record = self.record
         if after is not None:
-            record = without_warm_up(
-                record, warm_up_of("after", after, self.scenario, record.resolution)
+            record = result.without_warm_up(
+                record, result.warm_up_of("after", after, self.scenario, record.resolution)
             )
         head: dict[str, Any] = {
             "scenario": self.scenario.name,
@@ -347,9 +337,11 @@ class Run:
         return Graph.of(self.scenario.process)
 
     def _stamped(self, table: pd.DataFrame, *columns: str) -> pd.DataFrame:
-        return with_timestamps(table, self.scenario.calendar, columns)
+        return result.with_timestamps(table, self.scenario.calendar, columns)
 
-    def _serial_numbers(self, columns: WaitColumns | DeliveryColumns) -> pd.Series[str]:
+    def _serial_numbers(
+        self, columns: result.WaitColumns | result.DeliveryColumns
+    ) -> pd.Series[str]:
         """Return serial numbers: those of a log, or instance and activation."""
         found = columns.serial_numbers
         if found is None:
@@ -369,16 +361,45 @@ class Run:
         return f"Run({self.scenario.name!r}, {self.strategy.label}, {n} instances, {engine})"
 
     def _repr_html_(self) -> str:
+        table = pd.Series(self._in_words).to_frame(self.strategy.label)
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        found = findings_html(self.findings())
+        return f"<b>{escape(self.scenario.name)}</b>{found}{notes}{table.to_html()}"
+
+    def __str__(self) -> str:
+        rows = self._in_words
+        width = max(map(len, rows))
+        lines = [f"{name:{width}}  {text}" for name, text in rows.items()]
+        return "\n".join([*self.findings(), *lines, *self.notes])
+
+    def findings(self) -> list[str]:
+        """Return how late steps resume, at what overhead, in one sentence; one run has no interval.
+
+        The share of waits that never resume is in it, if any.
+        """
+        found = self.summary().iloc[0]
+        late, share = found["mean_latency"], found["unresumed_share"]
+        armed, requests = (number_text(found[name]) for name in ("armed", "requests"))
+        if math.isnan(late):
+            words = f"none of {armed} waits resumes" if found["armed"] else "no step waits"
+        else:
+            never = f"{metric_text('unresumed_share', share, '1')} never resume, the others "
+            words = f"{f'of {armed} waits {never}' if share > 0 else f'{armed} waits '}resume "
+            words += f"{metric_text('mean_latency', late, 's')} after completion on average, for "
+            words += f"{requests} requests"
+        return [f"Under '{self.strategy.label}' {words} (one run, so without an interval)."]
+
+    @property
+    def _in_words(self) -> dict[str, str]:
+        """What the run is of, and its metrics, in words and human units."""
         units = {name: metric.unit for name, metric in metrics_of(self.scenario).items()}
         rows, summary = {}, self.summary().iloc[0]
         lossy = bool(summary["unresumed_share"] > 0)
-        for name, value in summary.items():
-            unit = units.get(str(name), "1")
-            shown = metric_text(str(name), value, unit) if isinstance(value, float) else str(value)
-            rows[plots.heading(str(name), "1", lossy)] = shown
-        table = pd.Series(rows).to_frame(self.strategy.label)
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        return f"<b>{escape(self.scenario.name)}</b>{notes}{table.to_html()}"
+        for key, value in summary.items():
+            name = str(key)
+            text = metric_text(name, value, units[name]) if name in units else str(value)
+            rows[metric_in_words(name, lossy)] = text
+        return rows
 
 
 def wait_timeline(
@@ -397,7 +418,7 @@ def wait_timeline(
     rows += simulation.checks
     for delivery in simulation.deliveries:
         if delivery.serial_number == serial_number:
-            end = delivery.arrived if delivery.outcome == RATE_LIMITED else delivery.handled
+            end = delivery.arrived if delivery.outcome == result.RATE_LIMITED else delivery.handled
             rows.append(("delivery", delivery.sent, end, delivery.outcome))
     ending = "resumed" if wait.state is State.FINISHED else wait.state.value
     rows.append((ending, wait.closed, wait.closed, ""))

@@ -20,24 +20,9 @@ import numpy as np
 import simpy
 from attrs import frozen
 
-from asyncsim.engine.contexts import (
-    CheckFastForward,
-    DeliveryLog,
-    ExternalSystemContext,
-    HeldConnections,
-    WaitContext,
-    WorkItem,
-)
+from asyncsim.engine import contexts, result
 from asyncsim.engine.environment import Environment, EventKind, Job, Workers, admission, order
 from asyncsim.engine.graph import DONE, FAILED, STANDS, Await, Call, Choose, Fork, Graph, Join, Work
-from asyncsim.engine.result import (
-    Outcome,
-    Record,
-    StepColumns,
-    StepOutcome,
-    WaitColumns,
-    WaitOutcome,
-)
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.errors import EngineError
 from asyncsim.model.random_streams import Draws
@@ -88,7 +73,7 @@ class Simulation:
         self.scenario, self.strategy = scenario, strategy
         draws = scenario.draw(seed, replication) if draws is None else draws
         self.draws = draws.completed_for(scenario)
-        self.skipped = CheckFastForward.of(self) if self.skips_checks else None
+        self.skipped = contexts.CheckFastForward.of(self) if self.skips_checks else None
         self.clock = self.skipped.clock if self.skipped else Environment()
         self.graph = Graph.of(scenario.process)
         self.waits = waits or Waits(scenario.server.policy)
@@ -96,9 +81,9 @@ class Simulation:
         self.poll_work = scenario.server.poll_work
         self.callback_work = scenario.server.callback_work
         self.admission = admission(scenario.server.finish_limit)
-        self.connections = HeldConnections(self.clock)
+        self.connections = contexts.HeldConnections(self.clock)
         self.arrived = 0
-        self.deliveries = DeliveryLog()
+        self.deliveries = contexts.DeliveryLog()
         self.collections: set[float] = set()
         self.stopped = False  # whether the last run was stopped at an instant
         self._joins: dict[tuple[int, int], int] = {}
@@ -107,18 +92,18 @@ class Simulation:
         self.numbers = DrawLists.of(self.draws, self.graph)
         self.columns = [StepLists(len(self.draws)) for _ in self.graph.nodes]
         self.ended = array("d", [math.nan]) * len(self.draws)
-        self.outcomes = [Outcome.RUNNING] * len(self.draws)
+        self.outcomes = [result.Outcome.RUNNING] * len(self.draws)
         self._open_systems()
         self.clock.process(self._arrive())
 
     def _open_systems(self) -> None:
-        self._systems: dict[str, ExternalSystemContext] = {}
+        self._systems: dict[str, contexts.ExternalSystemContext] = {}
         index = 0
         for name, system in self.scenario.systems.items():
-            context: ExternalSystemContext | None = None
+            context: contexts.ExternalSystemContext | None = None
             for k, link in reversed(list(enumerate(system.links))):
                 index += 1
-                context = ExternalSystemContext(self, link, f"{name}/{k}", index, context)
+                context = contexts.ExternalSystemContext(self, link, f"{name}/{k}", index, context)
             assert context is not None
             self._systems[name] = context
 
@@ -195,7 +180,7 @@ class Simulation:
                 self._joins[row, index] -= 1
                 index = STANDS if self._joins[row, index] else node.next
         if index in (DONE, FAILED):
-            self._end(row, Outcome.DONE if index == DONE else Outcome.FAILED)
+            self._end(row, result.Outcome.DONE if index == DONE else result.Outcome.FAILED)
 
     def _work_at(self, node: Work | Call, row: int, job: Job = Job.WORK) -> SimProcess:
         """Occupy a worker with the work of a step or of a call."""
@@ -224,7 +209,7 @@ class Simulation:
         if node.on_accepted == STANDS:
             self._arm_soon(wait)
         times = self.numbers.times[node.index][row]
-        item = WorkItem(wait.serial_number, row + 1, wait.number, times)
+        item = contexts.WorkItem(wait.serial_number, row + 1, wait.number, times)
         self._systems[step.system].submit(item)
         return node.on_accepted
 
@@ -259,27 +244,27 @@ class Simulation:
             return STANDS  # timed out, or the instance has failed, during the call
         self.waits.cancel(wait, self.clock.now)
         self._closed(wait)
-        self._leave(wait, StepOutcome[response.upper()])
+        self._leave(wait, result.StepOutcome[response.upper()])
         return node.on_done if response == "done" else node.on_rejected
 
-    def _leave(self, wait: Wait, outcome: StepOutcome) -> None:
+    def _leave(self, wait: Wait, outcome: result.StepOutcome) -> None:
         columns = self.columns[wait.step]
         columns.ended[wait.row] = self.clock.now
         columns.outcomes[wait.row] = outcome
 
-    def _end(self, row: int, outcome: Outcome) -> None:
+    def _end(self, row: int, outcome: result.Outcome) -> None:
         """End an instance; if it failed, cancel its other waits."""
         if self.outcomes[row]:
             return
         self.outcomes[row], self.ended[row] = outcome, self.clock.now
-        if outcome is Outcome.DONE:
+        if outcome is result.Outcome.DONE:
             return
         for node in self.graph.nodes:
             if isinstance(node, Call):
                 wait = self.waits.records.get(self.serial_number(node, row))
                 if wait is not None and self.waits.cancel(wait, self.clock.now):
                     self._closed(wait)
-                    self._leave(wait, StepOutcome.CANCELLED)
+                    self._leave(wait, result.StepOutcome.CANCELLED)
 
     # --- the life of a wait ---------------------------------------------------------------------
 
@@ -297,7 +282,7 @@ class Simulation:
             if wait.completed <= now:
                 self.skipped.completed(wait)
         elif self._polls:
-            self._start(self.strategy.wait(WaitContext(self, wait, EventKind.CHECK_DUE)))
+            self._start(self.strategy.wait(contexts.WaitContext(self, wait, EventKind.CHECK_DUE)))
 
     def _set_deadline(self, wait: Wait, instant: float) -> None:
         key = order(EventKind.TIMEOUT, wait.row, wait.number)
@@ -330,7 +315,7 @@ class Simulation:
 
     def _notify_strategy(self, wait: Wait) -> None:
         if self._notifies:
-            self._start(self.strategy.notify(WaitContext(self, wait, EventKind.SYSTEM)))
+            self._start(self.strategy.notify(contexts.WaitContext(self, wait, EventKind.SYSTEM)))
 
     def checked(self, wait: Wait, asked: float, seen: bool) -> None:
         """Handle a check that ends now, begun at `asked`, which saw the completion or not."""
@@ -345,14 +330,14 @@ class Simulation:
         return answer
 
     def _resume(self, wait: Wait) -> None:
-        self._leave(wait, StepOutcome.RESUMED)
+        self._leave(wait, result.StepOutcome.RESUMED)
         self._start_walk(wait.row, self._node(wait.step).next)
 
     def expire(self, wait: Wait, state: State) -> None:
         """Time an open wait out, or give it up; the step follows its `on_timeout`."""
         if self.waits.expire(wait, self.clock.now, state):
             self._closed(wait)
-            self._leave(wait, StepOutcome[state.name])
+            self._leave(wait, result.StepOutcome[state.name])
             self._start_walk(wait.row, self._node(wait.step).on_timeout)
 
     def _closed(self, wait: Wait) -> None:
@@ -405,28 +390,28 @@ class StepLists:
     def __init__(self, n: int) -> None:
         self._times = tuple(array("d", [math.nan]) * n for _ in range(3))
         self.queued, self.started, self.ended = self._times
-        self.outcomes = array("b", [StepOutcome.OPEN]) * n
+        self.outcomes = array("b", [result.StepOutcome.OPEN]) * n
 
-    def until(self, n: int, call: bool) -> StepColumns:
+    def until(self, n: int, call: bool) -> result.StepColumns:
         """Return the first n instances as they stand in a record."""
         queued, started, ended = (np.array(part[:n]) for part in self._times)
         outcomes = np.array(self.outcomes[:n], dtype=np.int64) if call else None
-        return StepColumns(queued, started, ended, outcomes)
+        return result.StepColumns(queued, started, ended, outcomes)
 
     def add_row(self) -> None:
         """Add an instance."""
         for times in self._times:
             times.append(math.nan)
-        self.outcomes.append(StepOutcome.OPEN)
+        self.outcomes.append(result.StepOutcome.OPEN)
 
 
 # --- the record of a simulation -------------------------------------------------------------------
 
 
-WAIT_CODES = dict(zip(list(State)[1:], WaitOutcome, strict=True))  # in the same order
+WAIT_CODES = dict(zip(list(State)[1:], result.WaitOutcome, strict=True))  # in the same order
 
 
-def record_of(simulation: Simulation) -> Record:
+def record_of(simulation: Simulation) -> result.Record:
     """Return the record of a simulation until now; it can continue afterwards."""
     waits = list(simulation.waits.records.values())  # once: they may lie in a database
     end, n = _end_of(simulation, waits), simulation.arrived
@@ -435,7 +420,7 @@ def record_of(simulation: Simulation) -> Record:
         for wait in waits:
             if wait.state is State.ARMED:
                 simulation.skipped.count(wait)
-    return Record(
+    return result.Record(
         engine="simpy",
         end=end,
         arrived=simulation.draws.arrivals[:n],
@@ -467,7 +452,7 @@ def _end_of(simulation: Simulation, waits: Sequence[Wait]) -> float:
     return float(max((t for t in instants if t < math.inf), default=0.0))  # NaN is not below
 
 
-def _wait_columns(waits: Sequence[Wait]) -> WaitColumns:
+def _wait_columns(waits: Sequence[Wait]) -> result.WaitColumns:
     armed = [w for w in waits if not math.isnan(w.armed)]
     armed.sort(key=lambda w: (w.row, w.number))
     columns: dict[str, Any] = {}
@@ -476,7 +461,7 @@ def _wait_columns(waits: Sequence[Wait]) -> WaitColumns:
     for name in ("row", "step", "checks", "wasted_checks", "deliveries"):
         columns[name] = np.array([getattr(w, name) for w in armed], dtype=np.int64)
     columns["completed"][np.isinf(columns["completed"])] = np.nan
-    return WaitColumns(
+    return result.WaitColumns(
         node=columns.pop("step"),
         outcome=np.array([WAIT_CODES[w.state] for w in armed], dtype=np.int64),
         serial_numbers=[w.serial_number for w in armed],

@@ -20,14 +20,7 @@ from typing import Any
 
 from attrs import define, field
 
-from asyncsim.errors import (
-    AlreadyFinished,
-    EngineError,
-    NotArmedYet,
-    SerialNumberError,
-    UnknownSerialNumber,
-    WaitExpired,
-)
+from asyncsim import errors
 from asyncsim.model.server import FinishPolicy
 from asyncsim.model.units import nearest
 
@@ -62,12 +55,14 @@ class Answer(enum.Enum):
     ACCEPTED_DUPLICATE = ("duplicate, accepted", True, None)
     ACCEPTED_LATE = ("late, accepted", True, None)
     IGNORED_UNKNOWN = ("unknown, ignored", True, None)
-    EARLY = ("early, rejected", False, NotArmedYet)
-    DUPLICATE = ("duplicate, rejected", False, AlreadyFinished)
-    LATE = ("late, rejected", False, WaitExpired)
-    UNKNOWN = ("unknown, rejected", False, UnknownSerialNumber)
+    EARLY = ("early, rejected", False, errors.NotArmedYet)
+    DUPLICATE = ("duplicate, rejected", False, errors.AlreadyFinished)
+    LATE = ("late, rejected", False, errors.WaitExpired)
+    UNKNOWN = ("unknown, rejected", False, errors.UnknownSerialNumber)
 
-    def __init__(self, text: str, accepted: bool, error: type[SerialNumberError] | None) -> None:
+    def __init__(
+        self, text: str, accepted: bool, error: type[errors.SerialNumberError] | None
+    ) -> None:
         self.text = text
         self.accepted = accepted
         self.error = error
@@ -141,7 +136,7 @@ class Waits:
     def register(self, wait: Wait) -> None:
         """Add a record; raise an EngineError if its serial number is taken."""
         if wait.serial_number in self.records:
-            raise EngineError(f"serial number {wait.serial_number!r} was given out twice")
+            raise errors.EngineError(f"serial number {wait.serial_number!r} was given out twice")
         self.records[wait.serial_number] = wait
 
     def changed(self, wait: Wait) -> None:
@@ -150,7 +145,7 @@ class Waits:
     def arm(self, wait: Wait, now: float) -> bool:
         """Arm a wait; return whether a buffered finish has finished it at the same instant."""
         if wait.state is not State.CALLED:
-            raise EngineError(f"{wait!r} cannot be armed")
+            raise errors.EngineError(f"{wait!r} cannot be armed")
         wait.state = State.ARMED
         wait.armed = now
         self.count_open(now, 1)
@@ -205,7 +200,7 @@ class Waits:
         keep = self.policy.buffer_for
         return keep is not None and now > kept_since + keep
 
-    def error_for(self, answer: Answer, serial_number: str) -> SerialNumberError | None:
+    def error_for(self, answer: Answer, serial_number: str) -> errors.SerialNumberError | None:
         """Return the error of an answer, or None if the finish was accepted."""
         if answer.error is None:
             return None

@@ -105,10 +105,6 @@ def write_event_log(run: Run, path: str | Path, *, format: str | None = None) ->
 def event_log_format(path: str | Path, format: str | None = None, called: str = "path") -> str:
     """Return the format of a file, checked, by its extension unless it is given.
 
-    Errors call the path `called`.
-
-    Examples
-    --------
     >>> event_log_format("out/ledger.xes.gz")
     'xes'
     """

@@ -62,9 +62,7 @@ class ChoiceChecker:
 
 @frozen
 class OrderingChecker:
-    """Checks the order of names in a list: the one of the smallest value is first.
-
-    `right` is the feedback for the right order, `swaps` that for a pair in the wrong one.
+    """Checks the order of names in a list by their values; `swaps` explains pairs.
 
     >>> size = OrderingChecker(lambda: {"mouse": 0.1, "cat": 0.5, "cow": 2}, "By size.", unit="m")
     >>> size.judge(["cat", "mouse", "cow"]).findings[-1].text
@@ -139,19 +137,10 @@ READERS: dict[str, Callable[[Any], float]] = {"s": duration, "share": share}
 
 @frozen
 class NumberChecker:
-    """Checks a number or a duration.
+    """Checks a number, a share or, if the `unit` is ``"s"``, a duration in any form.
 
-    Parameters
-    ----------
-    expected, right
-        Computes the right value, in seconds for durations; the feedback for it.
-    unit
-        ``"s"`` for a duration in any form that the library reads, ``"share"``, or any other word.
-    within
-        Relative tolerance; 0 for a count.
-    mistakes
-        Values of likely mistakes, or functions that compute them, with the explanation of each;
-        mistakes of units, factors and signs are built in.
+    `within` is a relative tolerance, 0 for a count. `mistakes` explains values of likely mistakes;
+    those of units, factors and signs are built in.
 
     >>> leap = {61.0: "that is with a leap second"}
     >>> minute = NumberChecker(lambda: 60.0, "A minute.", "s", mistakes=leap)

@@ -48,11 +48,7 @@ class Judgement:
 
 
 def verdict(findings: Iterable[Remark], right: str = "") -> Judgement:
-    """Return RIGHT, with a concluding sentence, if every finding is good.
-
-    >>> verdict([Remark(True, "asks twice"), Remark(False, "is late by an hour")]).mark.value
-    'not yet'
-    """
+    """Return RIGHT, with a concluding sentence, if every finding is good."""
     found = tuple(findings)
     if not all(each.good for each in found):
         return Judgement(Mark.NOT_YET, found)
@@ -70,7 +66,17 @@ def unreadable(wanted: str, answer: object, why: str = "") -> Judgement:
 
 @frozen
 class Feedback:
-    """Feedback for an answer, with the hints given until now, and the solution after the last."""
+    """Feedback for an answer, with a representation for notebooks and one as text.
+
+    Attributes
+    ----------
+    name, verdict
+        Name of the exercise, and what the checker found.
+    hints, more
+        The hints given until now, the newest last, and how many are left.
+    solution
+        Path of the solution, under ``notebooks/``.
+    """
 
     name: str
     verdict: Judgement

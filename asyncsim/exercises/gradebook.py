@@ -44,11 +44,7 @@ class Exercise:
 
 
 def unanswered(answer: object) -> bool:
-    """Return whether an answer is still ``...`` or None, or contains one of them.
-
-    >>> unanswered(...), unanswered(["callback", ...]), unanswered(None), unanswered(0)
-    (True, True, True, False)
-    """
+    """Return whether an answer is still ``...`` or None, or contains one of them."""
     if isinstance(answer, (list, tuple)):
         return any(unanswered(each) for each in answer)
     return answer is ... or answer is None

@@ -12,10 +12,18 @@ import pandas as pd
 from attrs import define
 
 from asyncsim import plots
-from asyncsim.engine.metrics import SECONDS, MetricInfo, check_metric, is_share, metrics_of
+from asyncsim.engine.metrics import (
+    SECONDS,
+    MetricInfo,
+    check_metric,
+    is_share,
+    metric_in_words,
+    metrics_of,
+)
 from asyncsim.engine.result import WHOLE_RUN, warm_up_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
+from asyncsim.experiment import statistics
 from asyncsim.experiment.claims import Claim, claims
 from asyncsim.experiment.output import metrics_html
 from asyncsim.experiment.precision import FEWEST, Precision, target, warn_missed
@@ -30,23 +38,17 @@ from asyncsim.experiment.replications import (
     warn_censored,
 )
 from asyncsim.experiment.simulate import RESOLUTION
-from asyncsim.experiment.statistics import (
-    Interval,
-    check_confidence,
-    mean_interval,
-    paired_interval,
-    replicated_quantile,
-)
 from asyncsim.model.distributions import Floats
-from asyncsim.model.html import bullets_html, result_html
+from asyncsim.model.html import findings_html, result_html
 from asyncsim.model.profiles import Profile
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.model.units import DurationLike, count, text_of
+from asyncsim.model.units import DurationLike, count, percent, text_of
 from asyncsim.model.validation import argument, cached_table, choice, scenario_error
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FIGURE = "mean_latency"  # whose precision is asked for by default
@@ -57,6 +59,7 @@ SHOWN = (
     *("timed_out", "failed", "still_waiting"),
 )  # the metrics of the short table; all of them are in `Comparison.table`
 IF_ANY = ("unresumed_share", "timed_out", "failed")  # shown only where some strategy has any
+PARTS = ("latency", "overhead", "open waits")  # of the picture
 PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time", "cost")  # with differences
 
 
@@ -133,9 +136,9 @@ class Comparison:
         if self.replications < 2:
             return []
 
-        def paired(metric: str, one: str, other: str) -> Interval:
+        def paired(metric: str, one: str, other: str) -> statistics.Interval:
             values = self._values(other, metric), self._values(one, metric)
-            return paired_interval(*values, self.confidence)
+            return statistics.paired_interval(*values, self.confidence)
 
         unit = self._metrics["cost"].unit if "cost" in self._metrics else ""
         return claims(
@@ -165,7 +168,7 @@ class Comparison:
             armed = [np.append(one.latencies, np.full(one.unresumed, np.inf)) for one in runs]
             for q in qs:
                 for kind, samples in (("resumed waits", resumed), ("all armed waits", armed)):
-                    found = replicated_quantile(samples, q, self.confidence)
+                    found = statistics.replicated_quantile(samples, q, self.confidence)
                     head = label, q, kind, sum(map(len, samples)), self._waits[label].unresumed
                     low = 0.0 if found.low == -math.inf else found.low
                     rows.append((*head, found.value, low, found.high, found.method, found.note))
@@ -190,15 +193,17 @@ class Comparison:
         return pd.DataFrame(rows, columns=[*columns, *gap_columns, "n", "meaning"])
 
     @cached_property
-    def _intervals(self) -> dict[tuple[str, str], tuple[Interval, Interval | None]]:
+    def _intervals(
+        self,
+    ) -> dict[tuple[str, str], tuple[statistics.Interval, statistics.Interval | None]]:
         """Interval of every metric and strategy, and of its paired difference to the first."""
-        found: dict[tuple[str, str], tuple[Interval, Interval | None]] = {}
+        found: dict[tuple[str, str], tuple[statistics.Interval, statistics.Interval | None]] = {}
         for name in self._metrics:
             first = self._values(self.strategies[0], name)
             for k, label in enumerate(self.strategies):
                 values = self._values(label, name)
-                gap = paired_interval(first, values, self.confidence) if k else None
-                found[name, label] = mean_interval(values, self.confidence), gap
+                gap = statistics.paired_interval(first, values, self.confidence) if k else None
+                found[name, label] = statistics.mean_interval(values, self.confidence), gap
         return found
 
     @cached_table
@@ -229,28 +234,58 @@ class Comparison:
     def _metrics(self) -> dict[str, MetricInfo]:
         return metrics_of(self.scenario)
 
-    def _text(self, name: str, interval: Interval) -> str:
+    def _text(self, name: str, interval: statistics.Interval) -> str:
         if self._metrics[name].unit in SECONDS:
             return interval.duration
         return interval.percent if is_share(name) else str(interval)
 
-    def _unit(self, name: str) -> str:
-        """Return the unit that a heading shows: those of durations stand with the numbers."""
-        unit = self._metrics[name].unit
-        return "1" if unit in SECONDS else unit
-
     def _heading(self, name: str) -> str:
         lossy = any(one.unresumed for one in self._waits.values())
-        return plots.heading(name, self._unit(name), lossy)
+        unit = self._metrics[name].unit  # those of durations stand with the numbers
+        return metric_in_words(name, lossy) + ("" if unit in ("1", *SECONDS) else f" [{unit}]")
 
-    def plot(self) -> Figure:
-        """Draw latency distribution, overhead against latency, and the load around the batch."""
-        figure, axes = plots.figure(3)
-        points, texts = {}, {}
+    def plot(self, *parts: str, size: str = "page") -> Figure:
+        """Draw the comparison, or parts of it.
+
+        Parameters
+        ----------
+        parts
+            By default all, in this order: ``"latency"`` (its distribution), ``"overhead"`` (against
+            latency) and ``"open waits"`` (while those of a night drain).
+        size
+            ``"page"`` (850 pixels wide) or ``"slide"`` (16:9, with larger type).
+        """
+        shown = [part for part in PARTS if part in {choice("parts", one, PARTS) for one in parts}]
+        choice("size", size, plots.SIZES)
+        figure, axes = plots.figure(len(shown or PARTS))
+        for part, ax in zip(shown or PARTS, axes, strict=True):
+            self._draw(part, ax)
+        texts = {s: plots.with_unresumed(s, w.unresumed_share) for s, w in self._waits.items()}
+        plots.shared_legend(figure, self.strategies, texts)
+        figure.suptitle(f"{self.scenario.name}, {self._times}", x=0.01, ha="left")
+        return figure
+
+    def _draw(self, part: str, ax: Axes) -> None:
+        """Draw one part of the picture."""
+        match part:
+            case "latency":
+                armed = {label: waits.armed for label, waits in self._waits.items()}
+                latencies = {label: self.latencies(label) for label in self.strategies}
+                plots.latency_distribution(latencies, ax, armed)
+            case "overhead":
+                plots.overhead_against_latency(self._points, ax)
+            case "open waits":
+                open_waits = {label: run.open_waits for label, run in self._first.items()}
+                plots.load_around_batch(open_waits, ax)
+
+    @property
+    def _points(self) -> pd.DataFrame:
+        """Mean latency and requests per wait of each strategy, with their half-widths."""
+        points = {}
         for label, waits in self._waits.items():
             armed = np.array(self._values(label, "armed"))
             per_wait = self._values(label, "requests") / np.where(armed > 0, armed, np.nan)
-            requests = mean_interval(per_wait, self.confidence)
+            requests = statistics.mean_interval(per_wait, self.confidence)
             late = self._intervals["mean_latency", label][0]
             points[label] = {
                 "latency": late.mean,
@@ -259,16 +294,7 @@ class Comparison:
                 "requests": requests.mean,
                 "requests_half_width": np.nan_to_num(requests.half_width),
             }
-            texts[label] = plots.with_unresumed(label, waits.unresumed_share)
-        latencies = {label: self.latencies(label) for label in self.strategies}
-        all_armed = {label: waits.armed for label, waits in self._waits.items()}
-        open_waits = {label: run.open_waits for label, run in self._first.items()}
-        plots.latency_distribution(latencies, axes[0], all_armed)
-        plots.overhead_against_latency(pd.DataFrame.from_dict(points, orient="index"), axes[1])
-        plots.load_around_batch(open_waits, axes[2])
-        plots.shared_legend(figure, self.strategies, texts)
-        figure.suptitle(f"{self.scenario.name}, {self._times}", x=0.01, ha="left")
-        return figure
+        return pd.DataFrame.from_dict(points, orient="index")
 
     @property
     def _times(self) -> str:
@@ -287,24 +313,24 @@ class Comparison:
     def __repr__(self) -> str:
         head = (
             f"{self.scenario.name}: {self._times}, {self._note}, mean ± half-width of the "
-            f"{self.confidence:.0%} interval"
+            f"{percent(self.confidence)} interval"
         )
         return "\n".join([*self.findings(), head, self.summary.to_string(), *self.notes])
 
     def _repr_html_(self) -> str:
-        return self.report_html(self.findings(), " Hover over a row for its meaning.")
+        return self._report_html_(self.findings(), " Hover over a row for its meaning.")
 
-    def report_html(self, findings: Sequence[str] = (), hint: str = "") -> str:
+    def _report_html_(self, findings: Sequence[str] = (), hint: str = "") -> str:
         """Return the table of means as HTML for a report, which has the findings elsewhere."""
         note = (
             f"Replications: {self.replications}, {self._note}; mean ± half-width of the "
-            f"{self.confidence:.0%} interval.{hint}"
+            f"{percent(self.confidence)} interval.{hint}"
         )
         rows = [
             (self._heading(name) + suffix, self._metrics[name].meaning, texts)
             for name, suffix, texts in self._rows
         ]
-        body = bullets_html(findings) + metrics_html(self.strategies, rows)
+        body = findings_html(findings) + metrics_html(self.strategies, rows)
         return result_html(self.scenario.name, body, note, self.notes)
 
 
@@ -376,7 +402,7 @@ def compare(
     """
     check_scenario(scenario)
     scenario = scenario.with_profile(profile)
-    check_confidence(confidence)
+    statistics.check_confidence(confidence)
     by_label = labelled(strategies)
     rules: list[Precision] = []
     unit = metrics_of(scenario)[check_metric(figure, scenario)].unit
@@ -386,7 +412,7 @@ def compare(
         goal = target(precision, within, unit)
         least = FEWEST if replications is None else max(FEWEST, wanted)
         rules = [
-            Precision(goal, confidence, first=least, name=f"{figure} under {label}")
+            Precision(goal, confidence, first=least, name=f"`{figure}` under {label}")
             for label in by_label
         ]
         most = max(most, least)

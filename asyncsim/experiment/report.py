@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from asyncsim.errors import ScenarioError
+from asyncsim.experiment import output
 from asyncsim.experiment.checklist import (
     ChecklistItem,
     Study,
@@ -30,13 +31,6 @@ from asyncsim.experiment.checklist import (
     in_words,
     runs_in_words,
     scenarios_of,
-)
-from asyncsim.experiment.output import (
-    check_writable,
-    named_file,
-    table_html,
-    write_csv_table,
-    writing,
 )
 from asyncsim.model import scenario_files
 from asyncsim.model.html import bullets_html
@@ -106,7 +100,7 @@ def report(
             right = "must be a study such as compare(…) returns, or a list of them"
             raise scenario_error("studies", right, study)
     path = report_file(path)
-    check_writable(path)
+    output.check_writable(path)
     authors = {"purpose": purpose, "sources": sources, "preprocessing": preprocessing,
                "assumptions": assumptions, "sharing": sharing}  # fmt: skip
     for name, text in (authors | {"title": title}).items():
@@ -114,14 +108,14 @@ def report(
             raise scenario_error(name, "must be a text", text)
     title = title or ", ".join(dict.fromkeys(study.scenario.name for study in shown))
     page = _page(title, shown, checklist(shown, authors), authors)
-    with writing(path):
+    with output.writing(path):
         path.write_text(page, encoding="utf-8")
     return path
 
 
 def report_file(path: str | Path, called: str = "path") -> Path:
     """Return the path of a report to write, checked; errors call it `called`."""
-    place = named_file(path, called)
+    place = output.named_file(path, called)
     if place.suffix.lower() not in (".html", ".htm"):
         raise scenario_error(called, "must end in .html", str(path))
     return place
@@ -267,17 +261,18 @@ def _study(number: int, study: Study, pictures: Sequence[str], several: bool) ->
     kind = getattr(study, "question", type(study).__name__)
     of = f" ({study.scenario.name})" if several else ""
     heading = escape(f"{number}. {_sentence(kind).rstrip('.')}{of}")
-    own = getattr(study, "report_html", study._repr_html_)()
+    own = getattr(study, "_report_html_", study._repr_html_)()
     own = own.replace("<details>", "<details open>")  # paper shows it, too
+    own = re.sub('<(ul|p) class="findings">.*?</\\1>', "", own)  # they stand on the first page
     table = study.table
-    text = (write_csv_table(table) or "").encode(errors="backslashreplace")
+    text = (output.write_csv_table(table) or "").encode(errors="backslashreplace")
     csv = base64.b64encode(text).decode()
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
     return (
         f"<section><h2>{heading}</h2>{_wide(own)}{''.join(pictures)}"
         f'{_meanings(table)}<details class="all"><summary>All results{more}</summary>'
         f'<p><a download="study_{number}.csv" href="data:text/csv;base64,{csv}">as CSV</a></p>'
-        f"{_wide(table_html(table.head(MOST_ROWS)))}</details>"
+        f"{_wide(output.table_html(table.head(MOST_ROWS)))}</details>"
         f'<p class="paper small">All results ({len(table):,} rows) are in the HTML file of this '
         "report.</p></section>"
     )

@@ -148,11 +148,7 @@ class _Walk:
         return work + on * least, on * (chance + (1 - chance) * goes_on)
 
     def _chance(self, step: AsyncStep) -> float:
-        """Return a lower bound of the chance that the wait ends with its completion.
-
-        With a time-out it is above 0 only where nothing that may be busy is needed: neither a
-        worker to notice, nor a lane of the external system.
-        """
+        """Return a lower bound of the chance that the wait ends with its completion."""
         known = self.known
         if known is None or not _all_known(self.scenario.systems[step.system]):
             return 0.0
@@ -168,6 +164,7 @@ class _Walk:
                 return 0.0
         if step.timeout is None:
             return 1.0
+        # In time for sure only without what may be busy: a worker to notice, a lane outside
         service = single_link(self.scenario.systems[step.system])
         if not isinstance(service, Service) or service.lanes is not None:
             return 0.0

@@ -21,10 +21,19 @@ import pandas as pd
 from attrs import define, evolve
 
 from asyncsim import plots
-from asyncsim.engine.metrics import METRIC_ORDER, METRICS, check_metric, compute_metrics, metrics_of
+from asyncsim.engine.metrics import (
+    METRIC_ORDER,
+    METRICS,
+    check_metric,
+    compute_metrics,
+    metric_in_words,
+    metric_text,
+    metrics_of,
+)
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.experiment.checkpoint import Checkpoint, identity
+from asyncsim.experiment.claims import sweep_claims
 from asyncsim.experiment.output import table_html
 from asyncsim.experiment.parameters import (
     Point,
@@ -32,6 +41,7 @@ from asyncsim.experiment.parameters import (
     points_of,
     scaled_value,
     swept_labels,
+    takes_durations,
 )
 from asyncsim.experiment.replications import (
     STILL_OPEN,
@@ -45,12 +55,13 @@ from asyncsim.experiment.replications import (
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.statistics import Interval, check_confidence, mean_interval
 from asyncsim.model.distributions import Floats
-from asyncsim.model.html import result_html
+from asyncsim.model.html import findings_html, result_html
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.model.units import count
+from asyncsim.model.units import count, percent
 from asyncsim.model.validation import argument, cached_table, scenario_error
+from asyncsim.model.words import field_in_words, is_probability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,7 +140,7 @@ class Sweep:
         """Warnings: points where waits were still open when runs stopped."""
         found = self._metrics.values()
         some = sum(bool(one[:, :, METRIC_ORDER["still_waiting"]].any()) for one in found)
-        where = f"at {some} of {len(found)} points (see the figure still_waiting)"
+        where = f"at {some} of {len(found)} points (see `.of('still_waiting')`)"
         return [STILL_OPEN.format(where)] if some else []
 
     @property
@@ -204,33 +215,79 @@ class Sweep:
             f"seed {self.seed}" + (f", {failed} with an error" if failed else "")
         )
 
+    def findings(self) -> list[str]:
+        """Return what matters most, in sentences with numbers and intervals.
+
+        Which waits never resume; at which points the mean latency is least and largest, or that
+        they do not differ beyond chance; which strategy is earlier, and where it is not; costs.
+        """
+        if self.replications < 2:
+            return []
+        played = {
+            f"{', '.join(map(' = '.join, zip(self._fields, self._values(point), strict=True)))}":
+            self._metrics[point.number]
+            for point in self._points
+            if point.number in self._metrics
+        }  # fmt: skip
+        costs = {
+            metrics_of(point.scenario)["cost"].unit
+            for point in self._points
+            if point.scenario and point.scenario.costs
+        }
+        unit = costs.pop() if len(costs) == 1 else ""
+        found = sweep_claims(played, self.strategies, unit, self.confidence)
+        return [f"{one.text[0].upper()}{one.text[1:]}." for one in found]
+
+    @property
+    def _fields(self) -> list[str]:
+        return [field_in_words(name) for name in self.names]
+
+    def _values(self, point: Point) -> list[str]:
+        """Return the values of the fields at a point in human units."""
+        return [
+            _shown(value, name in self._times, is_probability(name))
+            for name, value in zip(self.names, point.values, strict=True)
+        ]
+
+    @cached_property
+    def _times(self) -> set[str]:
+        """The swept fields in which a plain number is seconds."""
+        one = next((point for point in self._points if point.scenario), None)
+        if one is None or one.scenario is None:
+            return set()
+        known = one.scenario, one.strategies
+        return {name for name in self.names if takes_durations(*known, name)}
+
     def _short(self) -> tuple[pd.DataFrame, str]:
         """Return mean latency ± half-width and share never resumed, by point and strategy."""
-        table, words = self._with_shares("mean_latency")
+        table, _ = self._with_shares("mean_latency")
         rows = []
         for point in self._points[:ROWS_SHOWN]:
             part = table.loc[table["point"] == point.number, ["mean", "high", "n", "unresumed"]]
             texts = [
-                point.error or plots.with_unresumed(str(Interval(mean, high - mean, n)), never)
+                point.error or plots.with_unresumed(Interval(mean, high - mean, n).duration, never)
                 for mean, high, n, never in part.itertuples(index=False)
             ]
-            rows.append([*map(_shown, point.values), *texts])
-        return pd.DataFrame(rows, columns=[*self.names, *self.strategies]), words
+            rows.append([*self._values(point), *texts])
+        words = metric_in_words("mean_latency", bool((table["unresumed"] > 0).any()))
+        return pd.DataFrame(rows, columns=[*self._fields, *self.strategies]), words
 
     def __repr__(self) -> str:
         table, words = self._short()
-        head = f"{self.scenario.name}: {self._note}; {words}"
-        return "\n".join([head, table.to_string(index=False), *self.notes])
+        head = f"{self.scenario.name}: {self._note}; {words} ± half-width of the "
+        head += f"{percent(self.confidence)} interval"
+        return "\n".join([*self.findings(), head, table.to_string(index=False), *self.notes])
 
     def _repr_html_(self) -> str:
         table, words = self._short()
         hidden = len(self._points) - ROWS_SHOWN
         more = f" The first {ROWS_SHOWN} points are shown;" if hidden > 0 else ""
         note = (
-            f"{self._note}; {words} ± half-width of the {self.confidence:.0%} interval.{more} "
-            "All figures are in <code>.table</code>, all runs in <code>.runs</code>."
+            f"{self._note}; {words} ± half-width of the {percent(self.confidence)} interval.{more} "
+            "All metrics are in <code>.table</code>, all runs in <code>.runs</code>."
         )
-        return result_html(self.scenario.name, table_html(table), note, self.notes)
+        body = findings_html(self.findings()) + table_html(table)
+        return result_html(self.scenario.name, body, note, self.notes)
 
 
 Places = dict[str, tuple[float, str]]  # of values, by their repr: axis position and text
@@ -262,8 +319,12 @@ def _ticks(places: Places, sampled: bool) -> dict[float, str] | None:
     return {x: first.back(x)[:5] for x in np.linspace(min(written), max(written), 4).tolist()}
 
 
-def _shown(value: object) -> str:
-    found = None if isinstance(value, float) else scaled_value(value)
+def _shown(value: object, time: bool, share: bool) -> str:
+    found = scaled_value(value)
+    if found and (time or found.scale == "duration"):
+        return metric_text("", found.number, "s")
+    if found and share:
+        return percent(found.number)
     if found and found.scale.startswith("rate"):  # of a sample: with all the digits of a float
         return min(f"{found.number:.6g}/{found.scale.partition('/')[2]}", str(value), key=len)
     return f"{value:.6g}" if isinstance(value, float) else str(value)

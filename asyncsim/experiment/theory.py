@@ -137,14 +137,8 @@ def mean_beyond(longest: float, level: float) -> float:
 def best_interval(check_cost: float, waiting_cost: float, mean: float) -> float:
     """Return the cheapest polling interval, anchored at arming, for exponential external times.
 
-    With x = T/m it solves e^x - 1 - x = c_p / (c_w m); for small x that is √(2 c_p m / c_w).
-
-    Parameters
-    ----------
-    check_cost, waiting_cost
-        Cost of one check (c_p), and of a second of resume latency (c_w).
-    mean
-        Mean external time in seconds (m).
+    With x = T/m it solves e^x - 1 - x = c_p / (c_w m); for small x that is √(2 c_p m / c_w). The
+    costs are those of one check (c_p) and of a second of resume latency (c_w).
     """
     ratio = check_cost / (waiting_cost * mean)
     high = 1.0

@@ -51,8 +51,7 @@ class _Compilation:
     """What this session knows of compiling."""
 
     child: subprocess.Popen[bytes] | None = None
-    elsewhere = False
-    """Whether another process compiles."""
+    elsewhere = False  # whether another process compiles
     since = 0.0
     failed = False
 

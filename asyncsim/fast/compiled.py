@@ -55,8 +55,7 @@ logger = logging.getLogger("asyncsim")
 
 LARGE = 1_000_000
 """Steps of a run from which it waits for compiled kernels: plain Python needs much memory."""
-SLOW = 5.0
-"""Seconds of a run from which a hint is logged, once, that Numba is not installed."""
+SLOW = 5.0  # seconds of a run from which a hint is logged, once, that Numba is not installed
 
 
 _hinted = threading.Event()
@@ -65,25 +64,7 @@ _hinted = threading.Event()
 def play_compiled(
     scenario: Scenario, strategy: Strategy, draws: Draws, until: float | None, resolution: float
 ) -> Record:
-    """Play a scenario and return what happened.
-
-    Parameters
-    ----------
-    scenario, strategy, draws
-        What is played; the draws are complete.
-    until
-        Stop at this instant (seconds), or when all is over.
-    resolution
-        Width of the bins of the server's load, in seconds.
-
-    Raises
-    ------
-    ScenarioError
-        If the calendar of a system runs out of days.
-    EngineError
-        If a part is not in `asyncsim.fast.layout.PLAYED`, the load needs too many bins, or a
-        check would be due at no finite instant.
-    """
+    """Play a scenario, with complete draws, until an instant or its end; return what happened."""
     steps = len(draws) * (len(draws.work) + len(draws.external))
     background_compilation.begin(large=steps >= LARGE)
     begun = time.monotonic()

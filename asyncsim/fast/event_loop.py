@@ -25,19 +25,7 @@ ROW_MASK = (1 << (KIND_SHIFT - ROW_SHIFT)) - 1
 
 @cached_kernel
 def play(numbers: Any) -> Any:
-    """Play all events of a run in order.
-
-    Parameters
-    ----------
-    numbers
-        The argument of a `asyncsim.fast.state.Memory`, whose arrays hold the result afterwards.
-
-    Returns
-    -------
-    Status, and where there was too little room; numbers of arrived instances, recorded deliveries
-    and open waits, the longest queue; the time integral of open waits, its end, and the time that
-    lines were held.
-    """
+    """Play all events of a run in order; return numbers of it, beside what its arrays hold."""
     s = state_of(numbers)
     run(s)
     whole = (s.status, s.where, s.arrivals_n, s.settled_n, s.open_count, s.longest)

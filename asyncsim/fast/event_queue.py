@@ -21,8 +21,7 @@ from asyncsim.fast import state
 from asyncsim.fast.jit import inner_kernel, kernel
 from asyncsim.fast.state import ARRIVAL, CHECK_DUE, KIND_SHIFT, LANES, MOMENTS, RunState
 
-NEAR = 16
-"""How many places an event may move forward in its lane."""
+NEAR = 16  # how many places an event may move forward in its lane
 
 
 @kernel

@@ -123,13 +123,10 @@ def _linked_pipeline() -> Any:
 
 
 def _cached(function: Any) -> Any:
-    """Return a function compiled to `cache_directory`, or anew in every session if there is none.
-
-    Numba looks at the age of one source file only; the name of that directory is of all of them.
-    """
+    """Return a function compiled to `cache_directory`, or anew in every session without one."""
     import numba
 
-    place = cache_directory()
+    place = cache_directory()  # whose name is of all source files; Numba looks at the age of one
     usual = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(place or "")
     try:
@@ -141,16 +138,9 @@ def _cached(function: Any) -> Any:
 def compiled_structure(name: str, fields: dict[str, str]) -> Any:
     """Return what makes a structure of an array of words, for kernels only.
 
-    Its values are addresses (see "Low-level extension API" in Numba's documentation). The functions
+    Its values are addresses (see "Low-level extension API" in Numba's documentation): of a number
+    (``"int"``, ``"float"``), or of the first of several (``"ints"``, ``"floats"``). The functions
     below are not run by kernels; they generate the machine code that is.
-
-    Parameters
-    ----------
-    name
-        Of the Numba type.
-    fields
-        For each field, in the order of the words: ``"int"`` or ``"float"`` for a number, ``"ints"``
-        or ``"floats"`` for the address of the first of several.
     """
     from llvmlite import ir
     from numba import types
@@ -283,11 +273,7 @@ def code_name() -> str:
 
 
 def cache_directory() -> Path | None:
-    """Return where machine code is kept.
-
-    That is ``NUMBA_CACHE_DIR`` if set; else beside the source, or with the user's other caches.
-    None if none of these can be written to.
-    """
+    """Return ``NUMBA_CACHE_DIR``, or a folder beside the source or of the user; None if none."""
     here, name = Path(__file__).parent, code_name()
     users = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
     places = [here / "__pycache__", Path(users) / "asyncsim"]

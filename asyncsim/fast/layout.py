@@ -44,8 +44,7 @@ PLAYED: dict[str, tuple[type, ...]] = {
     "deliveries": (type(None), Deliveries),
     "links": (Batch, Service, Staff, Completions),
     "process elements": (Step, AsyncStep, Choice, Parallel),
-}
-"""The kinds of specifications, and of process elements, that have kernels."""
+}  # the kinds of specifications, and of process elements, that have kernels
 
 
 def played_specification(scenario: Scenario, strategy: Strategy) -> StrategySpecification:
@@ -88,8 +87,7 @@ def _unplayed_links(system: ExternalSystem) -> list[str]:
 
 ANY_NUMBER = 1 << 60
 NEVER = -1.0
-FIRST_BINS = 20_000
-"""Bins of time laid out at first, at the most."""
+FIRST_BINS = 20_000  # bins of time laid out at first, at the most
 LINK_FIELDS = (
     "system_kind successor link idle lanes_at lanes_n queue_at queue_head queue_tail nights_at "
     "nights_n next_night tonight exhausted most_items at_end remaining"
@@ -102,14 +100,10 @@ HOUR_FIELDS = "opens closes open_before"
 class Sizes:
     """Array sizes of a run; it restarts with larger ones on overflow."""
 
-    bins: int
-    """Of time, in which the load of the server is kept."""
-    lane: int
-    """Events of one kind, a power of two."""
-    heap: int
-    """Events that do not fit into their lane, and jobs in a queue; a power of two."""
-    days: int
-    """Runs of a batch, or days on which people work."""
+    bins: int  # of time, in which the load of the server is kept
+    lane: int  # events of one kind, a power of two
+    heap: int  # events that do not fit into their lane, and jobs in a queue; a power of two
+    days: int  # runs of a batch, or days on which people work
     intervals: int = 4096
 
 

@@ -140,8 +140,7 @@ FIELDS = _fields(
     # Nodes to visit, lines to be held at once, and who acts after the present event
     ("ints", "stack urgent soon"),
     ("int", "stack_n urgent_n soon_head soon_tail"),
-)
-"""All fields: ``"int"`` or ``"float"`` for a number, ``"ints"`` or ``"floats"`` for an array."""
+)  # all fields: ``"int"`` or ``"float"`` for a number, ``"ints"`` or ``"floats"`` for an array
 
 
 class RunState:
@@ -204,10 +203,8 @@ class CheckedList(list[Any]):
 class Memory:
     """The fields of one run, where kernels read and write them."""
 
-    argument: Any
-    """What `asyncsim.fast.event_loop.play` takes."""
-    arrays: dict[str, Any]
-    """Arrays and lists, or the block in which an array lies, and where."""
+    argument: Any  # what `asyncsim.fast.event_loop.play` takes
+    arrays: dict[str, Any]  # arrays and lists, or the block in which an array lies, and where
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Memory:

@@ -167,11 +167,7 @@ def _problem_of(request: Request, error: Exception, session: Session) -> Problem
 
 
 class Hosts:
-    """The hosts an endpoint answers to: where it was asked to listen, its IP address, and others.
-
-    A page of another site can have its own name point to this machine (DNS rebinding) and then read
-    answers as if they came from its own server. Its requests carry that name as ``Host``.
-    """
+    """The hosts an endpoint answers to: others may be pages of other sites (DNS rebinding)."""
 
     def __init__(self, host: str, address: str, allowed: Iterable[str] = ()) -> None:
         names = [*LOOPBACK, host, address, *allowed]

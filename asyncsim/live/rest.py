@@ -391,11 +391,7 @@ MOST_TOGETHER = 100  # finishes in a group, so that each is answered soon
 
 
 class GroupCommit:
-    """Plays the finishes that wait at the same moment together, in a thread, with one commit.
-
-    A disk is slow, and a group costs no more than one. Each finish is acknowledged when it is on
-    the disk. While a group is written, the next one gathers. All is done in one event loop.
-    """
+    """Plays the finishes that wait at the same moment together, in a thread, with one commit."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

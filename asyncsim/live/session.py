@@ -39,18 +39,10 @@ from asyncsim.live.real_time_clock import LAST_INSTANT, RealTimeClock, instant_o
 from asyncsim.live.records import wait_records, waiting_page
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import IN_MEMORY, Store, as_text
+from asyncsim.model import units
 from asyncsim.model.html import facts_html, result_html
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
-from asyncsim.model.units import (
-    DAY,
-    DAY_NAMES,
-    DurationLike,
-    InvalidValue,
-    count,
-    duration,
-    from_zero,
-)
 from asyncsim.model.validation import argument, choice, scenario_error
 from asyncsim.model.words import counted
 
@@ -285,7 +277,7 @@ class Session:
             self._run_to(instant)
         return instant <= LAST_INSTANT
 
-    def run_until(self, until: DurationLike | datetime) -> None:
+    def run_until(self, until: units.DurationLike | datetime) -> None:
         """Play up to a moment: a clock time (the next one), a date and time, or a duration."""
         instant = instant_of(until, self.scenario, self.now)
         if instant < self.now:
@@ -293,9 +285,9 @@ class Session:
             raise scenario_error("until", past, until)
         self._run_to(self._within_calendar("until", until, instant))
 
-    def run_for(self, length: DurationLike) -> None:
+    def run_for(self, length: units.DurationLike) -> None:
         """Play for a while."""
-        instant = self.now + argument("length", length, duration)
+        instant = self.now + argument("length", length, units.duration)
         self._run_to(self._within_calendar("length", length, instant))
 
     def run_to_next_batch(self) -> pd.Timestamp:
@@ -309,15 +301,15 @@ class Session:
         self._run_to(min(found[0] - BEFORE_BATCH, LAST_INSTANT))
         return self.at
 
-    def run_to_end(self, at_most: DurationLike = "30 days") -> None:
+    def run_to_end(self, at_most: units.DurationLike = "30 days") -> None:
         """Play until nothing more will happen by itself, or for `at_most`: polling has no end."""
-        end = min(self.now + argument("at_most", at_most, duration), LAST_INSTANT)
+        end = min(self.now + argument("at_most", at_most, units.duration), LAST_INSTANT)
         while self._main.next_instant <= end and self.now < end:
             self._run_to(min(self._main.next_instant + 60.0, end))
 
     def _within_calendar(self, name: str, value: object, instant: float) -> float:
         if instant > LAST_INSTANT:
-            day = self.scenario.calendar.day(int(LAST_INSTANT // DAY))
+            day = self.scenario.calendar.day(int(LAST_INSTANT // units.DAY))
             beyond = f"must not lead beyond {day}, where the calendar ends"
             raise scenario_error(name, beyond, value)
         return instant
@@ -384,8 +376,8 @@ class Session:
         first, most
             Which of them are returned.
         """
-        first = min(argument("first", first, from_zero), MOST)
-        most = min(argument("most", most, from_zero), MOST)
+        first = min(argument("first", first, units.from_zero), MOST)
+        most = min(argument("most", most, units.from_zero), MOST)
         with self._written():
             return waiting_page(self.store, self.scenario, self.now, as_text(like), first, most)
 
@@ -412,8 +404,8 @@ class Session:
         with self._written():
             main = self._main
             try:
-                number = count(instance)
-            except InvalidValue:
+                number = units.count(instance)
+            except units.InvalidValue:
                 number = 0
             if not 1 <= number <= main.arrived:
                 have = f"1 to {main.arrived}" if main.arrived else "none yet"
@@ -556,7 +548,9 @@ class Session:
         if first:
             note = f"session.finish({first[0]!r}) finishes the first of them; {note}"
         state = "closed" if self.store.closed else playing
-        of_title = f", live: {DAY_NAMES[self.at.weekday()]} {self.at:%Y-%m-%d %H:%M:%S}, {state}"
+        of_title = (
+            f", live: {units.DAY_NAMES[self.at.weekday()]} {self.at:%Y-%m-%d %H:%M:%S}, {state}"
+        )
         return result_html(self.scenario.name, facts_html(facts), escape(note), of_title=of_title)
 
     def __repr__(self) -> str:

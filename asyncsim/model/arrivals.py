@@ -67,7 +67,17 @@ def exponential_sums(rng: np.random.Generator, total: float, mean: float) -> Flo
 
 @frozen(field_transformer=name_errors)
 class _InHours(Arrivals):
-    """Arrivals within a daily window on the days that count."""
+    """Arrivals within a daily window on the days that count.
+
+    Parameters
+    ----------
+    between
+        Daily window in which instances arrive.
+    days
+        Days of the week on which they arrive.
+    holidays
+        Place whose public holidays have no arrivals.
+    """
 
     between: tuple[str, str] = field(
         default=("00:00", "24:00"), converter=units.window, kw_only=True

@@ -45,6 +45,13 @@ def result_html(
     return f"<div><b>{escape(title)}</b>{of_title}{marked}{body}{below}</div>"
 
 
+def findings_html(sentences: Sequence[str]) -> str:
+    """Return what was found: one sentence is a paragraph, several are a list."""
+    if len(sentences) == 1:
+        return f'<p class="findings">{escape(sentences[0])}</p>'
+    return bullets_html(sentences, "findings")
+
+
 def note_html(html: str) -> str:
     """Return a small grey note to stand below a result."""
     return f'<div style="opacity:.7;font-size:90%">{html}</div>'

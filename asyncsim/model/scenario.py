@@ -281,12 +281,6 @@ def _parts_of(old: Any) -> dict[str, Any] | None:
     return {field.alias: getattr(old, field.name) for field in fields if field.init}
 
 
-def _inside(word: str, parts: Mapping[str, Any]) -> str:
-    """Return the dotted name of a word that is the name of a part of a part, or nothing."""
-    known = {name: _parts_of(part) or {} for name, part in parts.items()}
-    return next((f"{name}.{word}" for name, inner in known.items() if word in inner), "")
-
-
 def _change_steps(elements: tuple[Element, ...], changes: dict[str, Any], where: str) -> Any:
     """Change steps by their names, at any depth."""
     inside = _parts_of(elements) or {}
@@ -318,7 +312,8 @@ def _by_first_part(
         if first is None:
             word = name.partition(".")[0]
             words = ", ".join(shown(each) for each in known)
-            deeper = _inside(word, known)
+            inner = {one: _parts_of(part) or {} for one, part in known.items()}
+            deeper = next((f"{one}.{word}" for one, parts in inner.items() if word in parts), "")
             whole = _dotted(where, deeper + name.removeprefix(word))
             hint = f"; did you mean {whole!r}?" if deeper else nearest(word, known)
             raise ScenarioError(

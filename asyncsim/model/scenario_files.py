@@ -185,8 +185,7 @@ class _Place:
         return isinstance(value, kind)
 
 
-FAULTY = object()
-"""Stands for a value with mistakes."""
+FAULTY = object()  # stands for a value with mistakes
 
 
 def _read(what: type[T] | Mapping[str, type[T]], data: object, place: _Place, text: str) -> T:
@@ -292,7 +291,10 @@ def _branch(data: object, place: _Place) -> Any:
 
 def lines_of(text: str) -> dict[Keys, int]:
     """Return the line of each table and key of a valid TOML file, those on one line included."""
-    plain = _NO_STRUCTURE.sub(_without_structure, text)
+    # A word stands for a string and space for a comment, of the same length
+    plain = _NO_STRUCTURE.sub(
+        lambda found: (" " if found[0][0] == "#" else "_") * len(found[0]), text
+    )
     ends = [found.start() for found in re.finditer("\n", text)]
     starts: dict[Keys, int] = {}
     numbers: Counter[Keys] = Counter()
@@ -309,11 +311,6 @@ def lines_of(text: str) -> dict[Keys, int]:
         starts.setdefault(table, at)
         at = _next(plain, end + 1 + is_array)
     return {path: bisect_left(ends, start) + 1 for path, start in starts.items()}
-
-
-def _without_structure(found: re.Match[str]) -> str:
-    """Return what stands for a string (a word) or a comment (space) of the same length."""
-    return (" " if found[0][0] == "#" else "_") * len(found[0])
 
 
 def _next(plain: str, at: int, skipped: str = " \t\r\n") -> int:

@@ -99,8 +99,7 @@ VALUES: dict[Callable[..., Any], Fragment] = {
     rate_limit: _text(
         r"\s*\d{1,12}\s*((per|/)|refilled)\s*\S.*", examples=["100 per 60 s", "3000 refilled 500/s"]
     ),
-}
-"""What a reader of a value accepts."""
+}  # what a reader of a value accepts
 OF_KEYS: dict[str, Fragment] = {
     "factor": {"type": "number", "minimum": 1},
     "volume": {"type": "number", "exclusiveMinimum": 0},
@@ -117,8 +116,7 @@ OF_KEYS: dict[str, Fragment] = {
     "when": {"type": "object", "additionalProperties": {"type": SCALARS}},
     **dict.fromkeys(("check", "request", "transition", "worker_hour", "late_minute"), _PRICE),
     **dict.fromkeys(("transitions_per_check", "transitions_per_call"), _whole(0)),
-}
-"""What a key holds whose reader is private to its class."""
+}  # what a key holds whose reader is private to its class
 
 
 _TIMES = (
@@ -137,8 +135,6 @@ def keys_with_unit() -> frozenset[str]:
 def json_schema() -> Fragment:
     """Return a JSON Schema (draft 7) of scenario files.
 
-    Examples
-    --------
     >>> json_schema()["properties"]["length"]["description"][:12]
     'How long ins'
     """

@@ -59,11 +59,7 @@ class Kind:
 
 
 def own_specification(described: Any, kind: type[T], right: str) -> T | None:
-    """Return the specification of a strategy or system; None if its very class has none.
-
-    The class defines one, or has a kind among its bases; a subclass of it may behave in another
-    way. `kind` is the type of the specification, and `right` describes it in messages.
-    """
+    """Return the specification of a strategy or system; None if its very class has none."""
     cls = type(described)
     if "specification" not in vars(cls) and not any(Kind in one.__bases__ for one in cls.__bases__):
         return None

@@ -9,30 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 
+from asyncsim.model import distributions, specifications
 from asyncsim.model.calendar import is_cron
-from asyncsim.model.distributions import (
-    DISTRIBUTIONS,
-    Duration,
-    Empirical,
-    Fixed,
-    Gamma,
-    Lognormal,
-    Uniform,
-)
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path
 from asyncsim.model.server import FinishPolicy, SlidingWindow, TokenBucket, WorkflowServer
-from asyncsim.model.specifications import (
-    Batch,
-    Completions,
-    Deliveries,
-    Grid,
-    Hold,
-    Intervals,
-    Link,
-    Service,
-    Staff,
-    StrategySpecification,
-)
 from asyncsim.model.units import DAY, percent, text_of
 
 MOST_LISTED = 5
@@ -47,6 +27,16 @@ JITTERED = {
     "equal": ", each drawn between half of that time and all of it",
     "decorrelated": "",
 }
+OWNERS = {name: f"the {name}" for name in ("server", "strategy", "process")}
+FIELDS = {
+    "arrivals.count": "number of arrivals",
+    "server.poll_work": "worker time of a check",
+    "server.callback_work": "worker time of a callback",
+    "strategy.loss": "loss of callbacks",
+    "strategy.every": "interval of the safety poll",
+    "costs.service_level": "service level",
+    "costs.currency": "currency",
+}  # whose words do not follow from their names
 ANSWERED = {"reject": "rejected", "ignore": "ignored", "accept": "acknowledged", "buffer": "kept"}
 
 
@@ -69,24 +59,49 @@ def counted(number: int, one: str, several: str) -> str:
     return f"{number:,} {one if number == 1 else several}"
 
 
-def time_in_words(time: Duration) -> str:
+def field_in_words(name: str) -> str:
+    """Return a field of a scenario or strategy in words, by its dotted name.
+
+    >>> field_in_words("server.workers"), field_in_words("systems.saga.systems.2.item_time")
+    ('workers of the server', 'item time of part 2 of saga')
+    """
+    first, *parts = name.split(".")
+    if name in FIELDS or not parts:
+        return FIELDS.get(name, name.replace("_", " "))
+    if first == "costs":
+        return f"price of a {' of '.join(reversed(parts))}".replace("_", " ")
+    if first == "systems" or (first == "process" and len(parts) > 1):
+        first, *parts = parts[first == "process" :]  # the name of a system or step, as it is
+    words = [OWNERS.get(first, first)]
+    for part in parts:
+        if part not in ("systems", "branches"):
+            words.append(f"part {part}" if part.isdigit() else part.replace("_", " "))
+    return " of ".join(reversed(words))
+
+
+def is_probability(name: str) -> bool:
+    """Return whether a field is shown in per cent, by its dotted name."""
+    return name.rpartition(".")[2] in ("loss", "duplicates", "skip", "failure")
+
+
+def time_in_words(time: distributions.Duration) -> str:
     """Return a distribution with its parameters; of one that is not known, the mean."""
     details, mean = [type(time).__name__], time.mean
-    if type(time) in DISTRIBUTIONS.values():  # a subclass may behave in another way
+    if type(time) in distributions.DISTRIBUTIONS.values():  # a subclass may behave in another way
         details = [time.kind]
         match time:
-            case Fixed():
+            case distributions.Fixed():
                 return text_of(time.value) if time.value else "no time"
-            case Uniform():
+            case distributions.Uniform():
                 return f"{text_of(time.low)} to {text_of(time.high)} (uniform)"
-            case Lognormal():
+            case distributions.Lognormal():
                 mean = time._mean
                 details.append(f"standard deviation {text_of(time._sd)}")
                 details += [f"raised to {text_of(time.low)} at least"] if time.low else []
                 details += [f"cut at {text_of(time.high)}"] if time.high is not None else []
-            case Gamma() | Empirical():
+            case distributions.Gamma() | distributions.Empirical():
                 details.append(f"standard deviation {text_of(time.sd)}")
-        if isinstance(time, Empirical):
+        if isinstance(time, distributions.Empirical):
             details[0] = f"of {counted(len(time.values), 'observed time', 'observed times')}"
     return f"{text_of(mean)} on average ({', '.join(details)})"
 
@@ -99,7 +114,7 @@ def days_in_words(days: str, holidays: str | None) -> str:
 # --- strategies -----------------------------------------------------------------------------------
 
 
-def strategy_in_words(specification: StrategySpecification) -> str:
+def strategy_in_words(specification: specifications.StrategySpecification) -> str:
     """Return what a strategy does, in one sentence without its full stop."""
     checks, deliveries = specification.checks, specification.deliveries
     if deliveries is None:
@@ -110,16 +125,19 @@ def strategy_in_words(specification: StrategySpecification) -> str:
 
 def _checks(checks: object) -> str:
     limit = ""
-    if isinstance(checks, Grid | Intervals) and checks.limit is not None:
+    if (
+        isinstance(checks, specifications.Grid | specifications.Intervals)
+        and checks.limit is not None
+    ):
         limit = f"; gives up after {counted(checks.limit, 'check', 'checks')}"
     match checks:
-        case Grid():
+        case specifications.Grid():
             late = f", late by up to {text_of(checks.jitter)}" if checks.jitter else ""
             anchor = ANCHORED[checks.anchor]
             return f"checks every {text_of(checks.interval)}, {anchor}{late}{limit}"
-        case Intervals():
+        case specifications.Intervals():
             return f"checks {_intervals(checks)}{limit}"
-        case Hold():
+        case specifications.Hold():
             return (
                 "sends a request that the external system answers at completion, or after "
                 f"{text_of(checks.hold)} without it; then sends the next"
@@ -127,7 +145,7 @@ def _checks(checks: object) -> str:
     return f"checks in a way of its own ({type(checks).__name__})"
 
 
-def _intervals(checks: Intervals) -> str:
+def _intervals(checks: specifications.Intervals) -> str:
     first, grows = text_of(checks.first), checks.factor > 1
     if checks.jitter == "decorrelated":
         text = f"at random intervals, each between {first} and three times the one before"
@@ -141,10 +159,10 @@ def _intervals(checks: Intervals) -> str:
 
 
 def _deliveries(sent: object) -> str:
-    if not isinstance(sent, Deliveries):
+    if not isinstance(sent, specifications.Deliveries):
         return f"the external system notifies in a way of its own ({type(sent).__name__})"
     text = "the external system calls back with the serial number at completion"
-    if sent.delay != Fixed(0.0):
+    if sent.delay != distributions.Fixed(0.0):
         text += f", which takes {time_in_words(sent.delay)}"
     pauses = listed([text_of(pause) for pause in sent.retries], joint=", then ")
     if sent.loss:
@@ -161,30 +179,30 @@ def _deliveries(sent: object) -> str:
 # --- external systems and the server --------------------------------------------------------------
 
 
-def links_in_words(links: Iterable[tuple[Link | None, object]]) -> str:
+def links_in_words(links: Iterable[tuple[specifications.Link | None, object]]) -> str:
     """Return what external systems do, one after the other, by their specifications."""
     words = [_link(*link) for link in links]
     return words[0] if len(words) == 1 else listed([f"({one})" for one in words], 20, "; then ")
 
 
-def _link(link: Link | None, system: object) -> str:
+def _link(link: specifications.Link | None, system: object) -> str:
     match link:
-        case Batch():
+        case specifications.Batch():
             return _batch(link)
-        case Service():
+        case specifications.Service():
             lanes = "any number" if link.lanes is None else f"{link.lanes:,}"
             return f"online service: {time_in_words(link.item_time)} a request, {lanes} at a time"
-        case Staff():
+        case specifications.Staff():
             opens, closes = link.between
             hours = f"{opens} to {closes}, {days_in_words(link.days, link.holidays)}"
             team = counted(link.team, "person", "people")
             return f"{team}: {time_in_words(link.item_time)} a task, {hours}"
-        case Completions():
+        case specifications.Completions():
             return f"completes {len(link.completions):,} items at the instants of a log"
     return f"a system of your own ({type(system or link).__name__})"
 
 
-def _batch(batch: Batch) -> str:
+def _batch(batch: specifications.Batch) -> str:
     start = f"by cron ({batch.start})" if is_cron(batch.start) else f"at {batch.start}"
     parts = [
         f"batch {start}, {days_in_words(batch.days, batch.holidays)}: "
@@ -207,7 +225,9 @@ def _batch(batch: Batch) -> str:
 
 def server_in_words(server: WorkflowServer) -> str:
     """Return the workers of a server, what noticing costs them, and its limit."""
-    check, callback = (time_in_words(Fixed(t)) for t in (server.poll_work, server.callback_work))
+    check, callback = (
+        time_in_words(distributions.Fixed(t)) for t in (server.poll_work, server.callback_work)
+    )
     text = f"{counted(server.workers, 'worker', 'workers')}; a check takes {check} and a "
     text += f"callback {callback} of a worker"
     match server.finish_limit:

@@ -26,7 +26,8 @@ MODULES = {
               "with_unresumed"),
     "timelines": ("timeline",),
 }  # fmt: skip
-__all__ = [*chain.from_iterable(MODULES.values())]
+SIZES = ("page", "slide")
+__all__ = ["SIZES", *chain.from_iterable(MODULES.values())]
 
 
 def __getattr__(name: str) -> Any:

@@ -464,10 +464,8 @@ def _without_chance() -> Iterator[Experiment]:
     submitted = [8 * HOUR, 18 * HOUR, 18 * HOUR + 1, 20 * HOUR]
     completed = [22 * HOUR + 1, 22 * HOUR + 2, 46 * HOUR + 1, 46 * HOUR + 2]
     metrics = {"missed_tonight": 0.5, "outside_time": (sum(completed) - sum(submitted)) / 4}
-    name, batch = (
-        "cut-off four hours before the batch, by hand",
-        NightlyBatch("22:00", "1s", cut_off="18:00"),
-    )
+    name = "cut-off four hours before the batch, by hand"
+    batch = NightlyBatch("22:00", "1s", cut_off="18:00")
     yield _waits(name, Callback(), batch, ArrivalTimes(submitted), metrics)
 
 
@@ -481,10 +479,8 @@ def _herds_of_checks() -> Iterator[Experiment]:
         "checks_per_wait": 2.0,
         "wasted_share": 0.5,
     } | _overhead(2 * waits, work=work)
-    name, at_once = (
-        f"herd of {waits} checks on {workers} workers, twice",
-        ArrivalTimes([0.0] * waits),
-    )
+    name = f"herd of {waits} checks on {workers} workers, twice"
+    at_once = ArrivalTimes([0.0] * waits)
     server = evolve(SERVER, workers=workers, poll_work=work)
     yield _waits(name, Polling(interval), fixed(external), at_once, metrics, server=server)
     # N waits keep the only worker busy with their checks until the work is complete
@@ -492,10 +488,8 @@ def _herds_of_checks() -> Iterator[Experiment]:
     latency, checks = theory.saturated_checks(waits, work, interval, external)
     metrics = {"mean_latency": latency, "checks_per_wait": checks / waits}
     metrics |= _overhead(checks, work=work)
-    name, at_once = (
-        f"{waits} waits whose checks keep the only worker busy",
-        ArrivalTimes([0.0] * waits),
-    )
+    name = f"{waits} waits whose checks keep the only worker busy"
+    at_once = ArrivalTimes([0.0] * waits)
     strategy, server = Backoff(interval, 1.0, interval), evolve(SERVER, workers=1, poll_work=work)
     yield _waits(name, strategy, fixed(external), at_once, metrics, server=server)
 
@@ -518,10 +512,8 @@ def _herds_of_callbacks() -> Iterator[Experiment]:
         (1000, "200 refilled 100/s", 200, theory.bucket_drained(1000, 200, 100)),
         (250, "100 per 10 s", 100, theory.window_drained(250, 100, 10.0)),
     ):
-        server, arrivals = (
-            WorkflowServer(finish_limit=limit),
-            UniformArrivals(waits, between=BY_DAY),
-        )
+        server = WorkflowServer(finish_limit=limit)
+        arrivals = UniformArrivals(waits, between=BY_DAY)
         for name, strategy, metrics in (
             ("tried again every 500 ms", retried, {"drained": drained, "dead_letters": 0.0}),
             ("never tried again", Callback(), {"dead_letters": 1 - first / waits}),

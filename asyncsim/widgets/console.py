@@ -30,8 +30,7 @@ ACCEPTED = {
     Answer.ACCEPTED_DUPLICATE: "was already finished; accepted again without effect.",
     Answer.ACCEPTED_LATE: "is no longer waiting; accepted without effect.",
     Answer.IGNORED_UNKNOWN: "is unknown; accepted without effect, so check the number.",
-}
-"""What an accepted finish did."""
+}  # what an accepted finish did
 OTHER_ACTIONS = {
     "complete": "was marked complete; the strategy notices it.",
     "heartbeat": "sent a heartbeat.",
@@ -40,25 +39,12 @@ OTHER_ACTIONS = {
 
 
 class Console(SessionWidget):
-    """A page of waiting records, a form that finishes them, and a log of the answers.
-
-    Parameters
-    ----------
-    session
-        Made by `asyncsim.live`.
-
-    Examples
-    --------
-    >>> session = sim.live(scenario, against=sim.Polling("15min"), hold=True)  # doctest: +SKIP
-    >>> session.console()                                                      # doctest: +SKIP
-    """
+    """A page of waiting records, a form that finishes them, and a log of the answers."""
 
     _esm = read_assets("elements.js", "clock.js", "console.js")
 
-    records = traitlets.Dict().tag(sync=True)
-    """One page of the waiting records, and their number."""
-    twin_states = traitlets.Dict().tag(sync=True)
-    """State of the chosen number under each strategy."""
+    records = traitlets.Dict().tag(sync=True)  # one page of the waiting records, and their number
+    twin_states = traitlets.Dict().tag(sync=True)  # state of the chosen number under each strategy
     answers: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     """The latest inputs from outside and their answers, newest first."""
 

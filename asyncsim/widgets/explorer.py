@@ -38,8 +38,7 @@ class Explorer(BaseWidget):
 
     _esm = read_assets("elements.js", "explorer.js")
 
-    state = traitlets.Dict().tag(sync=True)
-    """Sliders and results; see `Exploration.picture`."""
+    state = traitlets.Dict().tag(sync=True)  # sliders and results; see `Exploration.picture`
 
     def __init__(self, scenario: Scenario) -> None:
         self.exploration = Exploration(scenario)
@@ -207,11 +206,7 @@ def result(strategy: Strategy, scenario: Scenario, draws: Draws) -> dict[str, An
 
 
 def closed_form(strategy: Strategy, scenario: Scenario) -> dict[str, Any]:
-    """Return mean latency and unresumed share of the closed form, for an idle server.
-
-    Completions of a batch do not depend on the instants of arming, so the phase of a poll is
-    random: its mean latency is half the interval.
-    """
+    """Return latency and unresumed share by closed form, for an idle server and a random phase."""
     found = specification_of(strategy)
     if found is not None and isinstance(found.checks, Grid):
         found = attrs.evolve(found, checks=attrs.evolve(found.checks, anchor="random"))

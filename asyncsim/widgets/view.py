@@ -33,25 +33,13 @@ from asyncsim.widgets.base import SessionWidget, read_assets
 
 
 class View(SessionWidget):
-    """The process with its instances, once for each strategy, on the same random numbers.
-
-    Parameters
-    ----------
-    session
-        Made by `asyncsim.live`.
-
-    Examples
-    --------
-    >>> session = sim.live(scenario, against=sim.Polling("15min"))  # doctest: +SKIP
-    >>> session.view()                                              # doctest: +SKIP
-    """
+    """The process with its instances, once for each strategy, on the same random numbers."""
 
     _esm = read_assets("elements.js", "clock.js", "diagram.js", "view.js")
 
     plan = traitlets.Dict().tag(sync=True)
     """The layout: places of the process, and the lines between them."""
-    process = traitlets.Unicode().tag(sync=True)
-    """The name of the process."""
+    process = traitlets.Unicode().tag(sync=True)  # the name of the process
 
     def __init__(self, session: Session) -> None:
         self._layout = DiagramLayout.of(session.scenario.process)

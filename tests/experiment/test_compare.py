@@ -182,6 +182,21 @@ def test_the_plot_has_three_parts_and_every_strategy():
     assert shown == ["callback", "polling 5 min"]
 
 
+def test_parts_of_the_plot_are_drawn_in_its_order():
+    """Any number of them; what is no part, and what is no size, is refused by name."""
+    comparison = compared()
+    one, two = comparison.plot("overhead"), comparison.plot("open waits", "latency")
+    assert [len(one.axes), len(two.axes)] == [1, 2]
+    assert two.axes[0].get_xlabel() != two.axes[1].get_xlabel()
+    assert two.axes[0].get_xlabel() == comparison.plot("latency").axes[0].get_xlabel()
+    with pytest.raises(
+        sim.ScenarioError, match=r"parts must be one of 'latency', .* got 'latencies'"
+    ):
+        comparison.plot("latencies")
+    with pytest.raises(sim.ScenarioError, match=r"size must be one of 'page', 'slide', got 'A4'"):
+        comparison.plot(size="A4")
+
+
 @pytest.mark.parametrize(
     ("strategies", "options", "message"),
     [
