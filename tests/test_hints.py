@@ -1,5 +1,8 @@
 """Wrong words: every message names the nearest valid ones, ready to be copied."""
 
+import inspect
+
+import attrs
 import pytest
 
 import asyncsim as sim
@@ -12,6 +15,10 @@ from asyncsim.model.units import clock_time, days_of_week, duration, probability
 
 LEDGER = sim.Scenario.load("example:nightly_ledger")
 POLLING = sim.Polling("15min")
+
+
+STEP = sim.AsyncStep("post", system="ledger")
+TWO_WAITS = LEDGER.replace(process=sim.Process("two", [STEP, sim.AsyncStep("pay", "ledger")]))
 
 
 def metric(name):
@@ -200,13 +207,95 @@ def test_words_that_mean_nothing_are_refused(read, words):
         read(words)
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: sim.Polling(every="5min"),
+            "Polling has no argument 'every' (it has interval, anchor, jitter, limit)",
+        ),
+        (lambda: sim.Polling("5min", ancor="clock"), "; did you mean 'anchor'?"),
+        (lambda: sim.People(size=3, item_time=1), "People has no argument 'size' (it has team, "),
+        (lambda: sim.Scenario(arrival=1), "; did you mean 'arrivals'?"),
+        (lambda: sim.Polling(), "Polling lacks the argument 'interval' (it has interval, anchor"),
+        (
+            lambda: sim.Process([STEP]),
+            "Process lacks the argument 'steps' (it has name, steps, first_activation)",
+        ),
+        (lambda: sim.Step("a", "1s", "2s"), "Step was given too many positional arguments (it has"),
+        (lambda: sim.exponential(mena="5min"), "; did you mean 'mean'?"),
+    ],
+)
+def test_an_argument_that_does_not_fit_is_named_with_those_there_are(make, message):
+    """It is an error of input, and still Python's TypeError."""
+    with pytest.raises(TypeError) as problem:
+        make()
+    assert isinstance(problem.value, sim.ScenarioError)
+    assert message in str(problem.value)
+
+
+def test_a_class_shows_its_own_arguments_to_an_editor():
+    """The signature is that of its fields, and errors inside are not taken for wrong arguments."""
+    assert list(inspect.signature(sim.Polling).parameters) == [
+        *("interval", "anchor", "jitter", "limit")
+    ]
+
+    class Broken(sim.Step):
+        def __attrs_post_init__(self):
+            raise TypeError("inside")
+
+    with pytest.raises(TypeError, match=r"^inside$"):
+        attrs.frozen(Broken)("a")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: LEDGER.replace(workers=3),
+            "'workers' names no field: Scenario has 'name', 'process', 'systems', 'arrivals', "
+            "'server', 'start', 'length', 'zone', 'description', 'costs', got 'workers'; "
+            "did you mean 'server.workers'?",
+        ),
+        (
+            lambda: sim.compare(LEDGER, ["callback"]),
+            "strategies must hold strategies only, such as Callback() or Polling('15min'), "
+            "got 'callback'",
+        ),
+        (lambda: sim.compare(LEDGER, {"post": POLLING}), "each of them for all waits, got {'post'"),
+        (
+            lambda: TWO_WAITS.with_log("example:request_log"),
+            "step must be named, since several steps wait: one of 'post', 'pay'",
+        ),
+        (lambda: target("cost <= 100"), "prices: a [costs] table in the file, or CostModel(…)"),
+        (
+            lambda: sim.Choice("way", [(0.35, []), (0.7, [])]),
+            "Choice 'way' must have probabilities that add up to 1: 0.35 + 0.7 = 1.05",
+        ),
+    ],
+)
+def test_a_mistake_in_python_is_shown_with_what_would_be_right(make, message):
+    """Words for objects, parts for the whole, sums with their terms."""
+    with pytest.raises(sim.ScenarioError) as problem:
+        make()
+    assert message in str(problem.value)
+
+
 @pytest.mark.parametrize("words", ["p95_latency ≤ 60s", "p95_latency =< 60s", "p95_latency < 60s"])
 def test_a_target_may_be_written_with_other_signs(words):
     """They mean at most."""
     assert Target.parse(words, LEDGER) == Target.parse("p95_latency <= 60s", LEDGER)
 
 
-def test_per_cent_as_a_bound_gets_the_number():
-    """The share is a number from 0 to 1."""
-    with pytest.raises(sim.ScenarioError, match=r"got '1%'; write 0\.01$"):
-        target("unresumed_share <= 1%")
+@pytest.mark.parametrize("bound", ["80%", "80 %", "0.8"])
+def test_the_bound_of_a_share_may_be_in_per_cent(bound):
+    """It is the same target."""
+    assert Target.parse(f"utilisation <= {bound}", LEDGER).bound == 0.8
+
+
+@pytest.mark.parametrize(("bound", "hint"), [("80", "; write 0.8 for 80 %"), ("120%", "")])
+def test_the_bound_of_a_share_is_at_most_one(bound, hint):
+    """80 would mean 8,000 %, which every run keeps."""
+    with pytest.raises(sim.ScenarioError, match=r"must be a share such as 0\.8 or 80%") as problem:
+        target(f"utilisation <= {bound}")
+    assert str(problem.value).endswith(f"got '{bound}'{hint}")

@@ -12,7 +12,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model.schema import keys_with_unit
 from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.model.units import LONGEST_WORDS, InvalidValue, duration, format_duration, nearest
-from asyncsim.model.validation import scenario_error, shown
+from asyncsim.model.validation import no_argument, scenario_error, shown
 
 UNNAMED = {"callback with safety poll": "every"}  # set by a word without a name, if not the first
 CONSTANTS = {"None": None, "True": True, "False": False}
@@ -105,10 +105,7 @@ def _parse(words: str) -> Strategy:
         key, _, value = word.rpartition("=")
         key = key or (unnamed if k == 0 else "")
         if key not in fields:
-            raise ScenarioError(
-                f"{cls.__name__} has no argument {shown(key or word)} (it has "
-                f"{', '.join(fields)}){nearest(key or word, fields)}"
-            )
+            raise ScenarioError(no_argument(cls, key or word))
         if key in values:
             raise ScenarioError(f"strategy {shown(words)} has {key!r} twice")
         values[key] = value.split(",") if key == "retries" else value_of(key, value)

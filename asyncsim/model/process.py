@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import shorten
 from typing import Any, TypeVar
 
 from attrs import field, frozen
@@ -100,9 +101,16 @@ class Response:
     rejected: float = field(default=0.0, converter=units.probability)
 
     def __attrs_post_init__(self) -> None:
-        total = self.accepted + self.done + self.rejected
-        if abs(total - 1.0) > 1e-9:
-            raise scenario_error("Response", "probabilities must add up to 1", total)
+        _add_up("Response", (self.accepted, self.done, self.rejected))
+
+
+def _add_up(where: str, probabilities: Sequence[float]) -> None:
+    """Check that probabilities add up to 1; the error shows the sum."""
+    if abs((total := sum(probabilities)) - 1.0) > 1e-9:
+        terms = shorten(" + ".join(f"{one:g}" for one in probabilities), 80, placeholder=" …")
+        raise ScenarioError(
+            f"{where} must have probabilities that add up to 1: {terms} = {total:g}"
+        )
 
 
 def _response(value: Response | dict[str, float]) -> Response:
@@ -225,11 +233,7 @@ def _branches(value: Sequence[Branch | tuple[float, Sequence[Element]]]) -> tupl
     pairs = [part for part in value if not isinstance(part, Branch)]
     if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
         raise InvalidValue("must be pairs of a probability and a list of steps")
-    found = tuple(part if isinstance(part, Branch) else Branch(*part) for part in value)
-    total = sum(branch.probability for branch in found)
-    if abs(total - 1.0) > 1e-9:
-        raise InvalidValue(f"must have probabilities that add up to 1 (they add up to {total:g})")
-    return found
+    return tuple(part if isinstance(part, Branch) else Branch(*part) for part in value)
 
 
 @frozen(field_transformer=name_errors)
@@ -249,6 +253,9 @@ class Choice(Element):
 
     name: str = field(converter=units.text)
     branches: tuple[Branch, ...] = field(converter=_branches)
+
+    def __attrs_post_init__(self) -> None:
+        _add_up(f"Choice {self.name!r}", [branch.probability for branch in self.branches])
 
     def within(self) -> Sequence[Element]:
         """Return the elements of its branches."""

@@ -197,12 +197,20 @@ def _read(what: type[T] | Mapping[str, type[T]], data: object, place: _Place, te
     mistakes = []
     for path, mistake in place.mistakes:
         known = (lines[path[:k]] for k in range(len(path), 0, -1) if path[:k] in lines)
-        line = next(known, 0)
+        line = next(known, 0) or _line_of_value(mistake, text)
         mistakes.append((line, f"line {line}: {mistake}" if line else mistake))
     texts = [mistake for _, mistake in sorted(mistakes, key=itemgetter(0))]
     if len(texts) == 1:
         raise ScenarioError(f"{place.file}: {texts[0]}")
     raise ScenarioError("\n  ".join([f"{place.file}: {len(texts)} mistakes", *texts]))
+
+
+def _line_of_value(mistake: str, text: str) -> int:
+    """Return the first line that gives a key the value that a message ends with; 0 for none."""
+    value = re.search(r"got '([^']*)'", mistake)
+    written = rf"^.*=\s*[\"']{re.escape(value[1])}[\"']" if value else r"(?!)"
+    found = re.search(written, text, re.MULTILINE)
+    return text.count("\n", 0, found.start()) + 1 if found else 0
 
 
 def _make(what: type[Any] | Kinds, data: object, place: _Place) -> Any:

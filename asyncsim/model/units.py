@@ -60,6 +60,7 @@ _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 _LIKE_A_CLOCK = re.compile(
     r"\s*(\d{1,2})(?:[:.h](\d\d))?\s*(?:([ap])\.?m\.?|h|uhr)?\s*", re.IGNORECASE
 )
+_PLAIN = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 
 
@@ -189,11 +190,16 @@ def operations(value: float) -> float:
     return int(result) if result.is_integer() else result
 
 
+def per_cent(written: str) -> float | None:
+    """Return the share that words such as ``"80 %"`` mean, or None."""
+    share = _SHARE.fullmatch(written)
+    return float(with_point(share[1])) / 100 if share else None
+
+
 def share_hint(value: object) -> str:
     """Return the hint for per cent where a number is due, such as ``"; write 0.02"``."""
     if isinstance(value, str):
-        share = _SHARE.fullmatch(value)
-        return f"; write {float(with_point(share[1])) / 100:g}" if share else ""
+        return "" if (share := per_cent(value)) is None else f"; write {share:g}"
     plain = isinstance(value, int | float) and 1 < value <= 100
     return f"; write {value / 100:g} for {value:g} %" if plain else ""  # type: ignore[operator]
 
@@ -320,7 +326,7 @@ def _seconds_from_text(text: str) -> float:
 
 def _like_a_duration(text: str) -> str:
     """Return the hint for a number without a unit, with a comma, or a time such as ``"1:30"``."""
-    if re.fullmatch(r"[\d.,]{1,12}", plain := with_point(text.strip())):
+    if _PLAIN.fullmatch(plain := with_point(text.strip())):
         return f"; did you mean '{plain}ms', '{plain}s' or '{plain}min'?"
     hours = re.sub(r"^(\d{1,2}):(\d\d)(?::(\d\d))?$", r"\1h \2min \3s", plain)
     return suggested(duration, text, plain, hours.removesuffix(" s"))
@@ -415,7 +421,7 @@ class Rate:
 def _nearest_rate(value: object) -> str:
     """Return the hint for words that are almost a rate, such as ``"300 per hour"``."""
     written = with_point(value).strip() if isinstance(value, str) else ""
-    if written.isdecimal():
+    if _PLAIN.fullmatch(written):
         return f"; did you mean '{written}/day', '{written}/h' or '{written}/s'?"
     if not (like := _LIKE_A_RATE.fullmatch(written)):
         return ""

@@ -262,8 +262,8 @@ TYPOS = {  # what stood there, what stands there now, the place, the problem
         'system = "ledger"',
         'system = "ledgr"',
         "",
-        "AsyncStep.system must name one of the scenario's systems ('ledger', 'team'), "
-        "got 'ledgr'; did you mean 'ledger'?",
+        "AsyncStep.system of 'post to ledger' must name one of the scenario's systems ('ledger', "
+        "'team'), got 'ledgr'; did you mean 'ledger'?",
     ),
     "lacking": ('name = "validate"\n', "", "process.steps[1]: ", "Step lacks the key 'name'"),
     "value": (
@@ -308,6 +308,24 @@ def test_a_mistake_is_named_with_its_place(path, right, wrong, place, problem):
     text = re.sub(r"(?m)(^  |: )line \d+: ", r"\1", str(caught.value))
     assert text.startswith(f"{path}: ")
     assert f"{place}{problem}" in text
+
+
+def test_a_misspelt_system_is_named_with_step_and_line(path):
+    """Though the step itself is valid: the scenario has no such system."""
+    wrong = FILE.replace('system = "ledger"', "system = 'leger'", 1)
+    line = wrong[: wrong.index("system = 'leger'")].count("\n") + 1
+    with pytest.raises(ScenarioError, match=rf"line {line}: AsyncStep.system of '[^']+' must name"):
+        load(path, wrong)
+
+
+@pytest.mark.parametrize("number", ["600", "0.5"])
+def test_a_file_says_per_what_a_rate_is(path, number):
+    """In Python a number is per second; in a file one without a unit is rather per day or hour."""
+    assert Poisson(float(number)).rate.per_second == float(number)
+    with pytest.raises(
+        ScenarioError, match=rf"line \d+: .*, got '{number}'; did you mean '{number}/"
+    ):
+        load(path, FILE.replace('"10000/day"', number))
 
 
 @pytest.mark.parametrize(
