@@ -178,6 +178,39 @@ def test_wrong_input_is_one_sentence_and_exit_status_2(words, message, scenario_
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("course", "there is no command 'course'; did you mean 'examples' (write the notebooks"),
+        ("simulate FILE", "did you mean 'run' (simulate one strategy"),
+        ("capcity FILE", "did you mean 'capacity'?"),
+        ("mine.toml", "did you mean 'compare mine.toml'?"),
+        ("plan FILE", "it must be one of compare, run, explain,"),
+        ("compare FILE --replicatons 4", "compare has no option --replicatons; did you mean '--re"),
+        ("sweep FILE --vary a=1 --report x", "sweep has no option --report, as compare and capa"),
+        ("compare FILE --workers 4", "workers is a key of the scenario file, and sweep --vary"),
+        ("compare FILE --assumptions no", "no option --assumptions (it has --profile, --log, "),
+        ("explain FILE --seed 1", "explain has no option --seed, as compare and run"),
+        ("compare FILE more.toml", "unrecognized arguments: more.toml\n"),
+    ],
+)
+def test_a_command_or_option_that_does_not_exist_gets_a_hint(words, message, capsys):
+    """The nearest word, what has it, or all there are; quotes only for strategies."""
+    with pytest.raises(SystemExit) as left:
+        main(words.split())
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_number_without_a_unit_is_refused(scenario_file, capsys):
+    """In a strategy and in a sweep: 5 may mean seconds or minutes."""
+    vary = ["--vary", "arrivals.rate=600"]
+    assert main(["sweep", str(scenario_file), *vary, "--strategy", "callback"]) == 2
+    assert "did you mean '600/day', '600/h' or '600/s'?" in capsys.readouterr().err
+    assert main(["run", str(scenario_file), "--strategy", "polling 5"]) == 2
+    assert "did you mean '5ms', '5s' or '5min'?" in capsys.readouterr().err
+
+
 def test_a_strategy_without_quotes_is_reported(scenario_file, capsys):
     """A shell splits it into words."""
     with pytest.raises(SystemExit) as left:

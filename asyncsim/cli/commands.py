@@ -455,8 +455,8 @@ EXPLAIN = Command(
     _explain,
     "report what theory expects, and why, without a run",
     'example:nightly_ledger --strategy "polling 15min anchor=random"',
-    {**options.SCENARIO, **options.STRATEGY, **document.OPTION},
-    options.DEFAULTS | {"strategy": "callback"},
+    {**options.LOADED, **options.STRATEGY, **document.OPTION},
+    {"strategy": "callback"},
     profiles=True,
 )
 

@@ -67,14 +67,17 @@ REPORT = {
 }  # see `write_report`
 JOBS = {"--jobs N": "number of parallel processes; -1: one per processor (default: 1)"}
 STRATEGY = {"--strategy WORDS once": f"{STRATEGY_HELP} (default: callback)"}
-SCENARIO = {
+LOADED = {
     "scenario": SCENARIO_HELP,
-    **SEED,
-    "--engine NAME": "simpy, compiled, or auto (default): compiled if it supports every part",
     **PROFILE,
     "--log CSV": "take arrivals and external times from a log, such as example:request_log",
     "--step NAME": "the step whose requests the log has, if several steps wait",
-}  # of every command that simulates one; see `scenario_of`
+}  # of every command that needs a scenario; see `scenario_of`
+SCENARIO = {
+    **LOADED,
+    **SEED,
+    "--engine NAME": "simpy, compiled, or auto (default): compiled if it supports every part",
+}  # of every command that simulates one
 DEFAULTS = {"seed": 1, "engine": "auto", "jobs": 1}
 
 
@@ -96,6 +99,11 @@ class Command:
     metrics: bool = False
     profiles: bool = False
     footer: str = ""
+
+    @property
+    def options(self) -> list[str]:
+        """The names of its options."""
+        return [words.split()[0] for words in self.arguments if words.startswith("--")]
 
     def add_to(self, commands: Any) -> None:
         """Add the command, whose help has the names of metrics and profiles."""

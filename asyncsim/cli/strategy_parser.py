@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model.schema import keys_with_unit
+from asyncsim.model.schema import file_keys
 from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.model.units import LONGEST_WORDS, InvalidValue, duration, format_duration, nearest
 from asyncsim.model.validation import no_argument, scenario_error, shown
@@ -24,7 +24,7 @@ OTHER_NAMES = (
     (r"(?:exponential )?back ?off", "backoff"),
     (r"(?:check|ask|pull|poll\w*)(?: every)?|every|(?=\d)", "polling"),
 )  # what other people call a strategy, and its name here: only for hints
-WITH_UNIT = keys_with_unit()
+WITH_UNIT = file_keys(with_unit=True)
 FILLERS = {"a", "an", "at", "every", "for", "of", "with"}
 
 

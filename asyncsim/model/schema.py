@@ -125,11 +125,12 @@ _TIMES = (
 )
 
 
-def keys_with_unit() -> frozenset[str]:
-    """Return the keys, those of strategies included, whose values are durations or rates."""
+def file_keys(with_unit: bool = False) -> frozenset[str]:
+    """Return all keys, also of strategies, or only those whose values are durations or rates."""
     classes: list[type[Any]] = [Scenario, *STRATEGIES.values(), *(cls for _, cls in _classes())]
     fields = [field for cls in classes for field in attrs.fields(cls)]
-    return frozenset(one.alias for one in fields if reader_of(one) in (*_TIMES, units.rate))
+    timed = (*_TIMES, units.rate)
+    return frozenset(one.alias for one in fields if not with_unit or reader_of(one) in timed)
 
 
 def json_schema() -> Fragment:
