@@ -185,7 +185,7 @@ def test_wrong_input_is_one_sentence_and_exit_status_2(words, message, scenario_
         ("simulate FILE", "did you mean 'run' (simulate one strategy"),
         ("capcity FILE", "did you mean 'capacity'?"),
         ("mine.toml", "did you mean 'compare mine.toml'?"),
-        ("plan FILE", "it must be one of compare, run, explain,"),
+        ("zzz FILE", "it must be one of compare, run, explain,"),
         ("compare FILE --replicatons 4", "compare has no option --replicatons; did you mean '--re"),
         ("sweep FILE --vary a=1 --report x", "sweep has no option --report, as compare and capa"),
         ("compare FILE --workers 4", "workers is a key of the scenario file, and sweep --vary"),
@@ -204,9 +204,9 @@ def test_a_command_or_option_that_does_not_exist_gets_a_hint(words, message, cap
 
 def test_a_number_without_a_unit_is_refused(scenario_file, capsys):
     """In a strategy and in a sweep: 5 may mean seconds or minutes."""
-    vary = ["--vary", "arrivals.rate=600"]
+    vary = ["--vary", "server.poll_work=20"]
     assert main(["sweep", str(scenario_file), *vary, "--strategy", "callback"]) == 2
-    assert "did you mean '600/day', '600/h' or '600/s'?" in capsys.readouterr().err
+    assert "did you mean '20ms', '20s' or '20min'?" in capsys.readouterr().err
     assert main(["run", str(scenario_file), "--strategy", "polling 5"]) == 2
     assert "did you mean '5ms', '5s' or '5min'?" in capsys.readouterr().err
 

@@ -134,11 +134,11 @@ def _left_over(name: str, words: Sequence[str], left: Sequence[str]) -> str:
         quotes = QUOTES if {"--strategy", "--check"} & set(words) else ""
         return f"unrecognized arguments: {' '.join(left)}{quotes}"
     known, key = COMMAND[name].options, option.strip("-").replace("-", "_")
-    if not (hint := nearest(option, known)):
-        others = " and ".join(one.name for one in COMMANDS if option in one.options)
-        hint = f", as {others}" if others else f" (it has {', '.join(known)})"
-        if key in file_keys():
-            hint += f"; {key} is a key of the scenario file, and sweep --vary varies it"
+    others = " and ".join(one.name for one in COMMANDS if option in one.options)
+    hint = f", as {others}" if others else nearest(option, known)
+    hint = hint or f" (it has {', '.join(known)})"
+    if key in file_keys():
+        hint += f"; {key} is a key of the scenario file, and sweep --vary varies it"
     return f"{name} has no option {option}{hint}"
 
 
