@@ -26,7 +26,7 @@ from asyncsim.model.examples import LOG, SCENARIO, example_files, readable_file
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.schema import json_schema
-from asyncsim.model.server import WorkflowServer
+from asyncsim.model.server import CostModel, WorkflowServer
 from asyncsim.verification.experiments import all_experiments
 
 
@@ -669,21 +669,34 @@ def test_a_new_file_is_a_valid_scenario_with_every_key(kind, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("kind", SYSTEMS)
-def test_a_default_in_a_new_file_may_be_uncommented(kind, tmp_path):
-    """What stands behind '#' is what holds without it: each alone, and all together."""
+def test_what_stands_behind_a_hash_in_a_new_file_may_be_uncommented(kind, tmp_path):
+    """A default is what holds without it; an example is valid, and sets what had no value."""
     path = tmp_path / "mine.toml"
     assert main(["new", str(path), "--kind", kind]) == 0
-    text = path.read_text(encoding="utf-8")
-    defaults = re.findall(r"(?m)^# \w+ = .*$", text)
-    assert len(defaults) > 10
-    for k, line in enumerate(defaults):
-        parts = text.split(f"\n{line}\n")  # the same line may stand in several tables
-        at = defaults[:k].count(line) + 1
-        head, tail = f"\n{line}\n".join(parts[:at]), f"\n{line}\n".join(parts[at:])
-        path.write_text(f"{head}\n{line[2:]}\n{tail}", encoding="utf-8")
-        assert Scenario.load(path) == new_scenario(kind), line
-    path.write_text(re.sub(r"(?m)^# (\w+ = .)", r"\1", text), encoding="utf-8")
-    assert Scenario.load(path) == new_scenario(kind)
+    text, plain = path.read_text(encoding="utf-8"), new_scenario(kind)
+    head, costs = text.split("# [costs]")
+    lines = [line for line in head.splitlines() if re.match(r"# \w+ =", line)]
+    assert len(lines) > 10
+    for k, line in enumerate(lines):
+        parts = head.split(f"\n{line}\n")  # the same line may stand in several tables
+        at = lines[:k].count(line) + 1
+        before, after = f"\n{line}\n".join(parts[:at]), f"\n{line}\n".join(parts[at:])
+        path.write_text(f"{before}\n{line[2:]}\n{after}", encoding="utf-8")
+        assert (Scenario.load(path) == plain) == ("# an example" not in line), line
+    prices = re.sub(r"(?m)^# (\w+ = .)", r"\1", costs)
+    path.write_text(f"{head}[costs]{prices}", encoding="utf-8")
+    assert Scenario.load(path) == plain.replace(costs=CostModel())
+
+
+@pytest.mark.parametrize("kind", SYSTEMS)
+def test_a_new_file_can_be_played_and_nothing_is_overloaded(kind):
+    """Each load is below 1, by theory, and in a run every instance ends."""
+    scenario = new_scenario(kind)
+    loads = sim.explain(scenario, sim.Callback()).table.query("what == 'load'")
+    assert set(loads["part"]) >= set(scenario.systems)
+    assert loads["value"].between(0.0, 1.0, inclusive="left").all()
+    run = sim.simulate(scenario, sim.Callback(), seed=1)
+    assert (run.instances["outcome"] == "done").all()
 
 
 def test_the_schema_is_printed_or_written(tmp_path, capsys):

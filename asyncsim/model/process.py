@@ -141,7 +141,7 @@ class AsyncStep(Element):
         Probabilities of the immediate response: ``accepted`` (wait), ``done`` (do not wait),
         ``rejected`` (the step fails).
     timeout
-        Longest wait, counted from arming; None for no limit.
+        Longest wait, counted from arming; by default there is no limit.
     on_accepted
         Steps executed after the call was accepted and before the wait is armed: the process reacts
         to the response while the external system already works.

@@ -81,7 +81,7 @@ class FinishPolicy:
         Before the wait is armed: ``"reject"`` (an error; the sender may try again), ``"buffer"``
         (kept, and applied when the wait is armed) or ``"ignore"`` (acknowledged but discarded).
     buffer_for
-        How long an early finish is kept; None keeps it until the wait is armed.
+        How long an early finish is kept; by default until the wait is armed.
     duplicate
         A second finish of a number: ``"reject"`` or ``"accept"`` (acknowledged, without effect).
     late
@@ -113,9 +113,9 @@ class WorkflowServer:
     policy
         How finishes are answered; see `FinishPolicy`.
     finish_limit
-        Rate limit of callbacks: ``"100 per 60 s"`` or ``"3000 refilled 500/s"``; None for no
-        limit. Callbacks above it are refused on arrival (HTTP 429) and take no worker; the sender
-        retries by the strategy's `retries`.
+        Rate limit of callbacks: ``"100 per 60 s"`` or ``"3000 refilled 500/s"``; by default
+        there is none. Callbacks above it are refused on arrival (HTTP 429) and take no worker;
+        the sender retries by the strategy's `retries`.
     check_operations, callback_operations
         Database operations of one check, and of one callback that arrives; 0 or more. The default
         is a convention of this model, not a measurement: the record of the wait is read, and
