@@ -11,7 +11,16 @@ from asyncsim.cli.strategy_parser import parse_strategy
 from asyncsim.experiment.parameters import points_of
 from asyncsim.model import scenario_files
 from asyncsim.model.calendar import clock_or_cron, zone_name
-from asyncsim.model.units import clock_time, days_of_week, duration, probability, rate, window
+from asyncsim.model.server import rate_limit
+from asyncsim.model.units import (
+    calendar_date,
+    clock_time,
+    days_of_week,
+    duration,
+    probability,
+    rate,
+    window,
+)
 
 LEDGER = sim.Scenario.load("example:nightly_ledger")
 POLLING = sim.Polling("15min")
@@ -178,6 +187,13 @@ def test_words_that_mean_something_else_get_no_hint(read, words):
         (rate, "600", "; did you mean '600/day', '600/h' or '600/s'?"),
         (window, ["7", "18"], "; did you mean ['07:00', '18:00']?"),
         (window, "7:30 am - 6 pm", "; did you mean ['07:30', '18:00']?"),
+        (window, [8, 18], "; did you mean ['08:00', '18:00']?"),
+        (calendar_date, "5.1.2026", "; did you mean '2026-01-05'?"),
+        (calendar_date, "1/5/2026", "; did you mean '2026-05-01' or '2026-01-05'?"),
+        (calendar_date, "31/12/2026", "; did you mean '2026-12-31'?"),
+        (days_of_week, ["Mon", "Tue"], "; did you mean 'Mon, Tue'?"),
+        (rate_limit, "100/min", "; did you mean '100 per 1min'?"),
+        (rate_limit, "100 per minute", "; did you mean '100 per 1minute'?"),
         (probability, 30, "; write 0.3 for 30 %"),
         (probability, "0,5 %", "; write 0.005"),
         (parse_strategy, "polling 5", "got '5'; did you mean '5ms', '5s' or '5min'?"),
@@ -212,7 +228,7 @@ def test_words_that_mean_nothing_are_refused(read, words):
     [
         (
             lambda: sim.Polling(every="5min"),
-            "Polling has no argument 'every' (it has interval, anchor, jitter, limit)",
+            "Polling has no argument 'every' (it has interval, anchor, jitter=…, limit=…)",
         ),
         (lambda: sim.Polling("5min", ancor="clock"), "; did you mean 'anchor'?"),
         (lambda: sim.People(size=3, item_time=1), "People has no argument 'size' (it has team, "),
@@ -220,9 +236,13 @@ def test_words_that_mean_nothing_are_refused(read, words):
         (lambda: sim.Polling(), "Polling lacks the argument 'interval' (it has interval, anchor"),
         (
             lambda: sim.Process([STEP]),
-            "Process lacks the argument 'steps' (it has name, steps, first_activation)",
+            "Process lacks the argument 'steps' (it has name, steps, first_activation=…)",
         ),
         (lambda: sim.Step("a", "1s", "2s"), "Step was given too many positional arguments (it has"),
+        (
+            lambda: sim.Poisson("300/h", "08:00", "20:00"),
+            "too many positional arguments (it has rate, between=…, days=…, holidays=…, size=…)",
+        ),
         (lambda: sim.exponential(mena="5min"), "; did you mean 'mean'?"),
     ],
 )
@@ -268,6 +288,14 @@ def test_a_class_shows_its_own_arguments_to_an_editor():
             "step must be named, since several steps wait: one of 'post', 'pay'",
         ),
         (lambda: target("cost <= 100"), "prices: a [costs] table in the file, or CostModel(…)"),
+        (
+            lambda: sim.compare(LEDGER, [POLLING], precision="5%"),
+            "precision must be a finite number, got '5%'; write 0.05",
+        ),
+        (
+            lambda: sim.Parallel("both", [STEP, STEP]),
+            "Parallel.branches must be a list of two or more lists of steps, got [AsyncStep(",
+        ),
         (
             lambda: sim.Choice("way", [(0.35, []), (0.7, [])]),
             "Choice 'way' must have probabilities that add up to 1: 0.35 + 0.7 = 1.05",

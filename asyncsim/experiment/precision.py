@@ -47,6 +47,7 @@ from asyncsim.model.units import (
     number,
     percent,
     positive_duration,
+    share_hint,
 )
 from asyncsim.model.validation import argument, scenario_error
 
@@ -91,7 +92,7 @@ def target(precision: object, within: object, unit: str) -> PrecisionTarget:
     except InvalidValue as problem:
         if within is not None:
             raise scenario_error("within", problem, within) from None
-        hint = "; a half-width in the figure's own unit is within="
+        hint = share_hint(precision) or "; a half-width in the figure's own unit is within="
         raise scenario_error("precision", InvalidValue(str(problem), hint), precision) from None
 
 

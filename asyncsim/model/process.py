@@ -263,7 +263,10 @@ class Choice(Element):
 
 
 def _parallel_branches(value: Sequence[Sequence[Element]]) -> tuple[tuple[Element, ...], ...]:
-    if not isinstance(value, (list, tuple)) or len(value) < 2:
+    are_lists = isinstance(value, (list, tuple)) and all(
+        isinstance(steps, (list, tuple)) for steps in value
+    )
+    if not are_lists or len(value) < 2:
         raise InvalidValue("must be a list of two or more lists of steps")
     return tuple(map(_steps, value))
 

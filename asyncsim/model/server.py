@@ -59,7 +59,9 @@ def rate_limit(value: str | RateLimit | None) -> RateLimit | None:
                 return SlidingWindow(int(window[1]), window[2])
         except ScenarioError:
             pass
-    raise InvalidValue("must be words such as '100 per 60 s' or '3000 refilled 500/s'")
+    spelt = re.sub(r"\s*(?:per|/)\s*(?=[a-z])", " per 1", value) if isinstance(value, str) else ""
+    hint = units.suggested(rate_limit, value, spelt) if spelt else ""
+    raise InvalidValue("must be words such as '100 per 60 s' or '3000 refilled 500/s'", hint)
 
 
 # --- the server ---------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import numpy as np
@@ -60,6 +60,7 @@ _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 _LIKE_A_CLOCK = re.compile(
     r"\s*(\d{1,2})(?:[:.h](\d\d))?\s*(?:([ap])\.?m\.?|h|uhr)?\s*", re.IGNORECASE
 )
+_LIKE_A_DATE = re.compile(r"(\d{1,2})([./])(\d{1,2})\2(\d{4})")
 _PLAIN = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 
@@ -468,7 +469,8 @@ def clock_time(value: ClockTimeLike) -> str:
 
 def _meant_clock(value: object) -> str | None:
     """Return what ``"9:30 pm"``, ``"21.30"`` or ``"7"`` means, or None."""
-    like = _LIKE_A_CLOCK.fullmatch(value) if isinstance(value, str) else None
+    plain = isinstance(value, str | int) and not isinstance(value, bool)
+    like = _LIKE_A_CLOCK.fullmatch(str(value)) if plain else None
     if like is None:
         return None
     hour, minute = int(like[1]), like[2] or "00"
@@ -517,7 +519,9 @@ def days_of_week(value: str) -> str:
 
 def day_numbers(value: str) -> frozenset[int]:
     """Return the days named by `days_of_week` as numbers, Monday = 0."""
-    require(isinstance(value, str), DAYS)
+    if not isinstance(written := cast(Any, value), str):
+        several = isinstance(written, list | tuple) and all(isinstance(one, str) for one in written)
+        raise InvalidValue(DAYS, suggested(day_numbers, "", ", ".join(written)) if several else "")
     if _short(value, DAYS).strip().lower() == "every day":
         return frozenset(range(7))
     found: set[int] = set()
@@ -552,6 +556,19 @@ def _nearest_days(written: str) -> str:
     return ""
 
 
+def _nearest_date(written: object) -> str:
+    """Return the hint for a date in another order: ``"5.1.2026"``; ``"1/5/2026"`` may be two."""
+    like = _LIKE_A_DATE.fullmatch(written) if isinstance(written, str) else None
+    if not like:
+        return ""
+    first, second, year = int(like[1]), int(like[3]), int(like[4])
+    found = []
+    for month, day in ((second, first), (first, second))[: 2 if like[2] == "/" else 1]:
+        with contextlib.suppress(ValueError):
+            found.append(repr(date(year, month, day).isoformat()))
+    return f"; did you mean {' or '.join(dict.fromkeys(found))}?" if found else ""
+
+
 def calendar_date(value: str | date) -> date:
     """Return a date from 1700 to 2200, read from ``"2026-01-05"`` or a `datetime.date`."""
     written: Any = value
@@ -559,6 +576,6 @@ def calendar_date(value: str | date) -> date:
         a_date = isinstance(value, date) and not isinstance(value, datetime)
         found: date = written if a_date else date.fromisoformat(written)
     except (ValueError, TypeError):
-        raise InvalidValue("must be a date such as '2026-01-05'") from None
+        raise InvalidValue("must be a date such as '2026-01-05'", _nearest_date(written)) from None
     require(FIRST_DATE <= found <= LAST_DATE, f"must be a date from {FIRST_DATE} to {LAST_DATE}")
     return found

@@ -90,19 +90,25 @@ def _argument_error(cls: type, given: Iterable[str], problem: str) -> ArgumentEr
         return ArgumentError(no_argument(cls, unknown))
     words = problem.replace("missing a required argument:", "lacks the argument")
     words = words if words.startswith("lacks") else f"was given {words}"
-    return ArgumentError(f"{cls.__name__} {words} (it has {', '.join(arguments_of(cls))})")
+    return ArgumentError(f"{cls.__name__} {words} {_listed(cls)}")
 
 
-def arguments_of(cls: type) -> list[str]:
-    """Return the names of the arguments of an attrs class."""
-    return [str(field.alias) for field in attrs.fields(cls) if field.init]
+def _listed(cls: type) -> str:
+    """Return the arguments of an attrs class: those without a name first."""
+    found = [f"{name}=…" if known else name for name, known in arguments_of(cls).items()]
+    return f"(it has {', '.join(found)})"
+
+
+def arguments_of(cls: type) -> dict[str, bool]:
+    """Return the names of the arguments of an attrs class, and whether each needs its name."""
+    fields = sorted((field for field in attrs.fields(cls) if field.init), key=lambda f: f.kw_only)
+    return {str(field.alias): field.kw_only for field in fields}
 
 
 def no_argument(cls: type, name: str) -> str:
     """Return the message that a class has no argument of a name."""
-    known = arguments_of(cls)
-    listed = f"(it has {', '.join(known)})"
-    return f"{cls.__name__} has no argument {shown(name)} {listed}{nearest(name, known)}"
+    hint = nearest(name, arguments_of(cls))
+    return f"{cls.__name__} has no argument {shown(name)} {_listed(cls)}{hint}"
 
 
 def _with_name(field: attrs.Attribute[Any]) -> attrs.Attribute[Any]:
