@@ -1,6 +1,7 @@
 """Wrong words: every message names the nearest valid ones, ready to be copied."""
 
 import inspect
+from datetime import datetime
 
 import attrs
 import pytest
@@ -10,13 +11,18 @@ from asyncsim.capacity.target import Target
 from asyncsim.cli.strategy_parser import parse_strategy
 from asyncsim.experiment.parameters import points_of
 from asyncsim.model import scenario_files
-from asyncsim.model.calendar import clock_or_cron, zone_name
+from asyncsim.model.calendar import clock_or_cron, holiday_calendar, zone_name
+from asyncsim.model.distributions import as_distribution
 from asyncsim.model.server import rate_limit
 from asyncsim.model.units import (
     calendar_date,
     clock_time,
+    count,
     days_of_week,
     duration,
+    number,
+    optional_count,
+    optional_duration,
     probability,
     rate,
     window,
@@ -134,6 +140,7 @@ HINTS = [
     (clock_time, "21.30", "21:30"),
     (clock_time, "7", "07:00"),
     (clock_or_cron, "7:00 am", "07:00"),
+    (holiday_calendar, "de-by", "DE-BY"),
     (zone_name, "Germany", "Europe/Berlin"),
     (zone_name, "new york", "America/New_York"),
     (zone_name, "Europe/Berln", "Europe/Berlin"),
@@ -188,6 +195,20 @@ def test_words_that_mean_something_else_get_no_hint(read, words):
         (window, ["7", "18"], "; did you mean ['07:00', '18:00']?"),
         (window, "7:30 am - 6 pm", "; did you mean ['07:30', '18:00']?"),
         (window, [8, 18], "; did you mean ['08:00', '18:00']?"),
+        (count, "4", "; write 4 without quotes"),
+        (probability, "0,3", "; write 0.3 without quotes"),
+        (number, " 1.5 ", "; write 1.5 without quotes"),
+        (optional_duration, "None", "; leave it out instead"),
+        (optional_count, "unlimited", "; leave it out instead"),
+        (optional_duration, "5 minuts", "; did you mean 'minute'?"),
+        (step, "exponential(10min)", '; in a file write { law = "exponential", mean = "10min" }'),
+        (step, "gamma", '; in a file write { law = "gamma" }'),
+        (
+            as_distribution,
+            "lognormal(mean='1s', sd='2s')",
+            '; in a file write { law = "lognormal", mean = "1s", sd = "2s" }',
+        ),
+        (calendar_date, datetime(2026, 1, 5), "; did you mean '2026-01-05'?"),
         (calendar_date, "5.1.2026", "; did you mean '2026-01-05'?"),
         (calendar_date, "1/5/2026", "; did you mean '2026-05-01' or '2026-01-05'?"),
         (calendar_date, "31/12/2026", "; did you mean '2026-12-31'?"),

@@ -88,7 +88,8 @@ def holidays_of(place: str) -> Any:
     found = None
     with contextlib.suppress(NotImplementedError, TypeError):  # TypeError: another of its names
         found = holidays.country_holidays(country, subdiv=part or None)
-    require(getattr(found, "country", None) is not None, A_PLACE)
+    if getattr(found, "country", None) is None:
+        raise InvalidValue(A_PLACE, units.suggested(holidays_of, place, place.upper()))
     return found
 
 

@@ -17,6 +17,7 @@ from asyncsim.model.validation import name_errors, scenario_error, word_of
 
 T = TypeVar("T")
 MOST_NESTED = 50  # engines and files walk choices, branches and paths by recursion
+WAYS = ("fail", "continue")
 LAST_ACTIVATION = 65_535  # fits the order of events (`asyncsim.engine.environment`)
 
 
@@ -52,12 +53,11 @@ def _steps(value: Sequence[Element]) -> tuple[Element, ...]:
 
 
 def _path(value: str | Sequence[Element]) -> Path:
-    if isinstance(value, str):
-        return units.one_of(value, ("fail", "continue"))
     try:
-        return _sequence(value)
-    except InvalidValue:
-        raise InvalidValue("must be 'fail', 'continue' or a list of steps") from None
+        return units.one_of(value, WAYS) if isinstance(value, str) else _sequence(value)
+    except InvalidValue as problem:
+        right = "must be 'fail', 'continue' or a list of steps"
+        raise InvalidValue(right, problem.hint) from None
 
 
 @frozen(field_transformer=name_errors)

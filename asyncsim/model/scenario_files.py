@@ -108,6 +108,8 @@ def _invalid_line(problem: str, text: str) -> str:
     if not 0 < number <= len(lines):
         return f"is not valid TOML: {problem}"
     line = lines[number - 1].strip()[:WIDTH]
+    if line.startswith("[[") and problem.startswith("Cannot"):
+        return f"line {number} needs the double brackets of {line} at all tables of this name"
     return f"line {number} is not valid TOML: {line}{_toml_hint(line) or f' ({problem})'}"
 
 
@@ -181,6 +183,9 @@ class _Place:
 
     def is_a(self, value: object, kind: type, words: str) -> bool:
         if not isinstance(value, kind):
+            if isinstance(value, dict | list):  # of the other kind of header
+                header = ".".join(part for part in self.path if isinstance(part, str))
+                words += f", such as {f'[[{header}]]' if kind is list else f'[{header}]'}"
             self.note(f"must be {words}, got {shown(value)}")
         return isinstance(value, kind)
 
@@ -316,7 +321,8 @@ def lines_of(text: str) -> dict[Keys, int]:
         if is_array:
             table = (*table, numbers[table])
             numbers[table[:-1]] += 1
-        starts.setdefault(table, at)
+        for k in range(1, len(table) + 1):
+            starts.setdefault(table[:k], at)
         at = _next(plain, end + 1 + is_array)
     return {path: bisect_left(ends, start) + 1 for path, start in starts.items()}
 

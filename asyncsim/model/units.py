@@ -16,11 +16,12 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import attrs
 import numpy as np
 
+R = TypeVar("R")
 DurationLike = float | str | timedelta | np.timedelta64
 ClockTimeLike = str | time
 
@@ -34,6 +35,8 @@ OTHER_DAYS = dict.fromkeys(("weekdays", "workdays", "working days", "business da
 OTHER_DAYS |= {"weekend": "Sat, Sun", "weekends": "Sat, Sun"}
 OTHER_DAYS |= dict.fromkeys(("daily", "everyday", "all", "all days", "always"), "every day")
 UNLIMITED = "unlimited"
+NOTHING = ("none", "null", "unlimited", "infinite", "inf", "never", "no", "off", "")
+LEAVE_OUT = "; leave it out instead"
 UNITS = "; the units are ms, s, min, h, d and w"
 
 MOST = 1_000_000_000
@@ -83,7 +86,7 @@ def require(fulfilled: bool, problem: str) -> None:
 
 
 def meant(word: str, valid: Iterable[str]) -> str | None:
-    """Return the valid word that is nearest to one or begins with it, or None if none does.
+    """Return the valid word that is nearest to one, begins with it or holds it, if any does.
 
     >>> meant("p95_latncy", ["p95_latency"]), meant("overhead", ["overhead_worker_time"])
     ('p95_latency', 'overhead_worker_time')
@@ -93,7 +96,8 @@ def meant(word: str, valid: Iterable[str]) -> str | None:
     known = list(valid)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     begun = [one for one in known if len(word) > 2 and one.lower().startswith(word.lower())]
-    return next(iter([*close, *begun]), None)
+    held = [one for one in known if word.lower() in one.split()]
+    return next(iter([*close, *begun, *held]), None)
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
@@ -174,7 +178,13 @@ def number(value: object) -> float:
         with contextlib.suppress(OverflowError):  # 10**400
             if math.isfinite(result := float(value)):
                 return result
-    raise InvalidValue("must be a finite number")
+    raise InvalidValue("must be a finite number", _unquoted(value))
+
+
+def _unquoted(value: object) -> str:
+    """Return the hint for a number in quotes."""
+    is_number = isinstance(value, str) and _PLAIN.fullmatch(plain := with_point(value.strip()))
+    return f"; write {plain} without quotes" if is_number else ""
 
 
 def not_negative(value: object, most: float = MOST) -> float:
@@ -210,7 +220,7 @@ def probability(value: float | str) -> float:
     with contextlib.suppress(InvalidValue):
         if 0.0 <= (result := number(value)) <= 1.0:
             return result
-    raise InvalidValue(A_PROBABILITY, share_hint(value))
+    raise InvalidValue(A_PROBABILITY, share_hint(value) or _unquoted(value))
 
 
 def chance_below_one(value: float) -> float:
@@ -234,7 +244,7 @@ def _whole(value: object, least: int, most: float) -> int:
         require(result <= most, f"must be {most:,} at most")
         if result >= least:
             return result
-    raise InvalidValue(f"must be a whole number, {least} or more")
+    raise InvalidValue(f"must be a whole number, {least} or more", _unquoted(value))
 
 
 def count(value: int) -> int:
@@ -259,7 +269,16 @@ def from_zero(value: int) -> int:
 
 def optional_count(value: int | None) -> int | None:
     """Return a whole number of at least 1, or None for "no limit"."""
-    return None if value is None else count(value)
+    return _optional(value, count)
+
+
+def _optional(value: Any, read: Callable[[Any], R]) -> R | None:
+    """Return None, or a value as a reader converts it."""
+    try:
+        return None if value is None else read(value)
+    except InvalidValue as problem:
+        nothing = isinstance(value, str) and value.lower() in NOTHING
+        raise InvalidValue(str(problem), LEAVE_OUT if nothing else problem.hint) from None
 
 
 def count_or_unlimited(value: int | str | None) -> int | None:
@@ -370,7 +389,7 @@ def poll_interval(value: DurationLike) -> float:
 
 def optional_duration(value: DurationLike | None) -> float | None:
     """Return a positive duration in seconds, or None."""
-    return None if value is None else positive_duration(value)
+    return _optional(value, positive_duration)
 
 
 def format_duration(seconds: float) -> str | float:
@@ -481,7 +500,7 @@ def _meant_clock(value: object) -> str | None:
 
 def optional_clock_time(value: ClockTimeLike | None) -> str | None:
     """Return a clock time, or None."""
-    return None if value is None else clock_time(value)
+    return _optional(value, clock_time)
 
 
 def seconds_of_day(clock: str) -> int:
@@ -558,6 +577,8 @@ def _nearest_days(written: str) -> str:
 
 def _nearest_date(written: object) -> str:
     """Return the hint for a date in another order: ``"5.1.2026"``; ``"1/5/2026"`` may be two."""
+    if isinstance(written, datetime):
+        return f"; did you mean '{written.date()}'?"
     like = _LIKE_A_DATE.fullmatch(written) if isinstance(written, str) else None
     if not like:
         return ""

@@ -318,6 +318,24 @@ def test_a_misspelt_system_is_named_with_step_and_line(path):
         load(path, wrong)
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("[systems.ledger]", "[system.ledger]", r"line \d+: Scenario has no key 'system'"),
+        ("[systems.ledger]", "[[systems.ledger]]", r"line \d+: .* a table, such as \[systems\.led"),
+        (
+            "[[process.steps]]",
+            "[process.steps]",
+            r"needs the double brackets of \[\[process\.steps",
+        ),
+    ],
+)
+def test_a_wrong_header_is_named_with_its_line(path, right, wrong, message):
+    """Also where only the first part of it is wrong, or the number of its brackets."""
+    with pytest.raises(ScenarioError, match=message):
+        load(path, FILE.replace(right, wrong, 1))
+
+
 @pytest.mark.parametrize("number", ["600", "0.5"])
 def test_a_file_says_per_what_a_rate_is(path, number):
     """In Python a number is per second; in a file one without a unit is rather per day or hour."""

@@ -39,7 +39,8 @@ from asyncsim.model.validation import name_errors, scenario_error
         (lambda: Step("a", work=-1), "Step.work must not be negative, got -1"),
         (
             lambda: AsyncStep("a", "b", on_done="fial"),
-            "AsyncStep.on_done must be one of 'fail', 'continue', got 'fial'; did you mean 'fail'?",
+            "AsyncStep.on_done must be 'fail', 'continue' or a list of steps, got 'fial'; "
+            "did you mean 'fail'?",
         ),
         (
             lambda: Poisson("300"),
