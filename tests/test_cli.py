@@ -447,7 +447,7 @@ def test_fit_compares_the_scenario_with_its_log(tmp_path, capsys):
     page = tmp_path / "new" / "fit.html"
     assert main(["fit", str(log), "--check", "polling 1h", "--report", str(page)]) == 0
     shown = capsys.readouterr().out
-    assert "figures of the log lie within the 95% intervals of 20 runs" in shown
+    assert "metrics of the log lie within the 95 % intervals of 20 replications" in shown
     assert "to its first completion" in shown  # the batch needs 15 s to begin
     written = page.read_text(encoding="utf-8")
     assert "what does it not explain?" in written
@@ -475,8 +475,10 @@ def test_capacity_answers_with_workers_and_volume(scenario_file, tmp_path, capsy
     said = ["--title", "How many?", "--purpose", "to plan <b>", "--sources", "a guess"]
     assert main([*words, "--replications", "2", "--report", str(out), *said]) == 0
     shown = capsys.readouterr().out
-    assert "fewest workers for longest_queue <= 40 under callback: 1 " in shown
-    assert "largest volume for longest_queue <= 40 under callback: " in shown
+    workers, volume = (line for line in shown.splitlines() if "the longest queue is" in line[:99])
+    assert workers.startswith("1 worker (95 % interval: 1 alone): the longest queue is")
+    assert volume.startswith("Up to ")
+    assert "fewest workers with which the longest queue is at most 40 jobs" in shown
     page = out.read_text(encoding="utf-8")
     assert "<h1>How many?</h1>" in page
     assert "to plan &lt;b&gt;" in page
@@ -496,7 +498,7 @@ def test_capacity_prints_each_answer_when_it_is_found(scenario_file, capsys, mon
     monkeypatch.setitem(studies.QUESTIONS, "volume", asked)
     words = ["capacity", str(scenario_file), "--target", "longest_queue <= 40"]
     assert main([*words, "--replications", "2"]) == 0
-    assert "fewest workers for" in printed[0]
+    assert printed[0].startswith("1 worker (")
     assert main([*words, "--question", "volume"]) == 0
     assert printed[1] == "the volume\n"
     assert capsys.readouterr().out == "the volume\n"
@@ -638,8 +640,8 @@ def test_unresumed_waits_are_in_the_output_itself(scenario_file, capsys):
     for shown in (compared, played):
         assert "they have no latency and are in no average" in shown
     assert re.search(r"^unresumed share +\d+ ± \d+ %$", compared, flags=re.MULTILINE)
-    assert re.search(r"^mean_latency .* s, of resumed waits$", played, flags=re.MULTILINE)
-    done = r"^mean_cycle_time .* s, of instances that are done$"
+    assert re.search(r"^mean latency of resumed waits +[\d.]+ m?s$", played, flags=re.MULTILINE)
+    done = r"^mean cycle time of instances that are done +[\d.]+ (s|min|h|d)$"
     assert re.search(done, played, flags=re.MULTILINE)
 
 

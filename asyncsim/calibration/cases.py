@@ -123,11 +123,8 @@ def _with_systems(
 ) -> pd.DataFrame:
     names = list(dict.fromkeys(steps["step"]))
     waiting = list(dict.fromkeys(steps["step"][steps["armed"].notna()]))
-    resource = (
-        steps[steps["resource"] != ""]
-        .groupby("step")["resource"]
-        .agg(lambda names: str(names.mode().iloc[0]))
-    )
+    resources = steps[steps["resource"] != ""].groupby("step")["resource"]
+    resource = resources.agg(lambda names: names.mode().iloc[0])  # the commonest
     chosen = {step: str(resource.get(step, f"system of {step}")) for step in waiting}
     if isinstance(system, str):
         if len(waiting) != 1:

@@ -135,12 +135,7 @@ def frozen_distribution(law: Duration) -> Any:
 def fit_distribution(
     times: Floats, rng: np.random.Generator, confidence: float = 0.95, cut: Floats = NONE
 ) -> DistributionFit:
-    """Fit a distribution to times in seconds, none negative; `cut` are those that were cut off.
-
-    >>> rng = np.random.default_rng(1)
-    >>> fit_distribution(rng.exponential(60.0, 300), rng).candidates["law"].iloc[0]
-    'exponential'
-    """
+    """Fit a distribution to times in seconds, none negative; `cut` are those that were cut off."""
     ordered, cut = np.sort(np.asarray(times, dtype=float)), np.sort(cut)
     n = len(ordered)
     many = ordered if n >= FEWEST else ordered[:0]

@@ -22,14 +22,9 @@ from asyncsim.capacity.noticing import (
     settles,
     work_of,
 )
+from asyncsim.engine.loads import WORKERS, goes_on, instances_of_a_week, items_of_a_week
 from asyncsim.experiment import theory
-from asyncsim.experiment.stability import (
-    WORKERS,
-    goes_on,
-    instances_of_a_week,
-    items_of_a_week,
-    least_work,
-)
+from asyncsim.experiment.stability import least_work
 from asyncsim.model.arrivals import (
     ARRIVALS,
     ArrivalTimes,

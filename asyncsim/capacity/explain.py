@@ -9,7 +9,7 @@ from html import escape
 import pandas as pd
 
 from asyncsim.capacity.expectations import LOAD, Estimate, Expectations
-from asyncsim.experiment.stability import WORKERS
+from asyncsim.engine.loads import WORKERS
 from asyncsim.model.html import cells_html, findings_html, result_html
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy

@@ -19,6 +19,7 @@ import pandas as pd
 from attrs import Factory, define, evolve, fields_dict, frozen
 
 from asyncsim.capacity.target import Measure, Target
+from asyncsim.engine.loads import WORKERS, Asked, goes_on, shares
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
 from asyncsim.errors import ScenarioError
@@ -220,14 +221,14 @@ class Sample(NamedTuple):
     armed: list[int]
     still_waiting: list[int]
     unresumed: list[int]
-    demand: list[stability.Asked]
+    demand: list[Asked]
 
 
-def _of_run(run: Run, measure: Measure) -> tuple[float, int, int, int, stability.Asked]:
+def _of_run(run: Run, measure: Measure) -> tuple[float, int, int, int, Asked]:
     """Return what a `Sample` holds of one run."""
     summary = RunSummary.of(run)
     armed, still_waiting = (int(summary.metrics[name]) for name in ("armed", "still_waiting"))
-    value, demand = measure.of_run(summary), stability.Asked.of(run)
+    value, demand = measure.of_run(summary), Asked.of(run.record, run.scenario)
     return value, armed, still_waiting, summary.unresumed, demand
 
 
@@ -355,7 +356,7 @@ class Evaluations:
         if x in self._overloads:
             return self._overloads[x]
         scenario, strategies = self.setup(x)
-        if not stability.goes_on(scenario):
+        if not goes_on(scenario):
             return Overload(False, False, False)
         over = [False, False, False]
         for strategy, runs in zip(strategies, self._runs(x), strict=True):
@@ -413,10 +414,10 @@ class Evaluations:
         most: dict[str, Interval] = {}
         for strategy, runs in zip(strategies, self._runs(x), strict=True):
             loads = stability.outside_shares(scenario, runs.demand, self.effort.confidence)
-            busy = stability.shares(scenario, runs.demand).get(stability.WORKERS, 0.0)
+            busy = shares(scenario, runs.demand).get(WORKERS, 0.0)
             least = stability.least_busy(scenario, strategy, self.target.lost)
             busy = max(least, busy)  # runs may have seen less
-            loads[stability.WORKERS] = Interval(busy, 0.0, len(runs.demand))
+            loads[WORKERS] = Interval(busy, 0.0, len(runs.demand))
             for name, load in loads.items():
                 most[name] = max(load, most.get(name, load), key=lambda one: one.mean)
         notes = [why for strategy in strategies for why in stability.unbounded(scenario, strategy)]
@@ -425,7 +426,7 @@ class Evaluations:
                 continue
             half = f" ± {percent(load.half_width)}" if load.half_width > 5e-4 else ""
             backlog = ": checks may become fewer and waits time out, or else a backlog grows"
-            if self.overload(x).certain or name != stability.WORKERS:
+            if self.overload(x).certain or name != WORKERS:
                 backlog = ": a backlog grows, which a longer length shows"
             notes.append(
                 f"at {self.space.text(x)} {name} would need {number_text(100 * load.mean)} %{half} "

@@ -7,6 +7,7 @@ resume, if any.
 from __future__ import annotations
 
 import math
+import re
 from functools import partial
 
 from asyncsim.capacity.search import WORKERS_FIELD, Evaluations, Found, SearchSpace
@@ -61,7 +62,7 @@ def begin(space: SearchSpace, x: float, up_to: bool) -> str:
 def named(space: SearchSpace, x: float, up_to: bool = False) -> str:
     """Return a value after the name of its field: ``"A loss of callbacks of 2 %"``."""
     words = field_in_words(space.field)
-    several = words.partition(" of ")[0].endswith("s")
+    several = re.match(r"\w*[^s]s\b", words)  # workers, not loss
     article = "" if several else f"{'an' if words[0] in 'aeiou' else 'a'} "
     return capital(f"{article}{words} of {'up to ' * up_to}{space.text(x)}")
 
@@ -169,8 +170,10 @@ def least(tried: Evaluations, found: Found, one_way: bool) -> str:
             f"at all {len(tried.values)} that were tried{losses(tried, tried.values)}."
         )
     verb = "is cheapest" if metric.startswith("cost") else f"has the {lowest(metric)}"
-    text = f"{begin(space, value, False)} ({certainty(tried, found, one_way)}) {verb}: "
-    text += measured_at(tried, value)
+    sure = certainty(tried, found, one_way)
+    if low is None and high is None:
+        sure, verb = "no value of the range is worse beyond chance", f"{verb} by its mean"
+    text = f"{begin(space, value, False)} ({sure}) {verb}: {measured_at(tried, value)}"
     if metric in TOTALS:
         text += f" in a run of {text_of(tried.scenario.length)}"
     if one_way and low is not None and high is not None:
@@ -184,8 +187,8 @@ def lowest(metric: str) -> str:
 
 
 def _flat(tried: Evaluations, best: float, ends: tuple[float, float]) -> str:
-    """Return how much more than at the best value it is up to both ends, at the most."""
-    near = [x for x in tried.values if ends[0] <= x <= ends[1] and x != best]
+    """Return how much more than at the best value it is at both ends of one valley, at most."""
+    near = [x for x in ends if x != best]
     own = tried.at(best)[0]
     mean = sum(own) / len(own)
     if not near or not 0 < mean < math.inf or any(math.inf in tried.at(x)[0] for x in near):

@@ -334,13 +334,7 @@ Admission = WindowAdmission | BucketAdmission
 
 
 def admission(limit: RateLimit | None) -> Admission | None:
-    """Return the admission of a limit before its first request; None for no limit.
-
-    >>> from asyncsim.model.server import TokenBucket
-    >>> bucket = admission(TokenBucket(2, "0.5/s"))
-    >>> [bucket.admit(now) for now in (0.0, 0.0, 0.0, 2.0)]
-    [0.0, 0.0, 2.0, 0.0]
-    """
+    """Return the admission of a limit before its first request; None for no limit."""
     match limit:
         case SlidingWindow():
             return WindowAdmission(limit)

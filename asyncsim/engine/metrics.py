@@ -7,15 +7,18 @@ import re
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from attrs import frozen
 
 from asyncsim import plots
 from asyncsim.engine.environment import Job
+from asyncsim.engine.graph import Graph
 from asyncsim.engine.result import DELIVERY_OUTCOMES, RATE_LIMITED, Outcome, Record, WaitOutcome
 from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import Floats
+from asyncsim.model.process import AsyncStep
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import CostModel, WorkflowServer
+from asyncsim.model.server import WorkflowServer
 from asyncsim.model.units import HOUR, MINUTE, nearest, number_text, text_of
 
 
@@ -69,6 +72,14 @@ METRICS: dict[str, MetricInfo] = {
     "cost_of_workers": Total("money", "worker hours, those that the prices count"),
     "cost_of_lateness": Total("money", "minutes of resume latency beyond the service level"),
 }
+BY_STEP: dict[str, MetricInfo] = {
+    "waits": MetricInfo("1", "armed waits of the step"),
+    "mean_outside": MetricInfo("s", "mean time outside: from the call to completion"),
+    "p95_outside": MetricInfo("s", "95 % quantile of the time outside"),
+    "mean_latency": MetricInfo("s", "mean time from completion to resumption, of resumed waits"),
+    "p95_latency": MetricInfo("s", "95 % quantile of the latency of resumed waits"),
+    "unresumed_share": MetricInfo("1", "share of the armed waits that never resumed"),
+}
 TOTALS = frozenset(name for name, metric in METRICS.items() if isinstance(metric, Total))
 METRIC_ORDER = {name: place for place, name in enumerate(METRICS)}
 
@@ -80,6 +91,8 @@ COUNTED = {"requests", "database_operations", "mean_open_waits", "armed", "timed
 COUNTED |= {"still_waiting", "open_waits", "busy_workers"}
 WORDS = {
     "max_latency": "longest latency",
+    "mean_outside": "mean time outside",
+    "p95_outside": "95th percentile outside",
     "overhead_worker_time": "worker time for noticing",
     "mean_open_waits": "open waits on average",
     "armed": "armed waits",
@@ -123,6 +136,12 @@ def measured(name: str, shown: str) -> str:
 def is_number(name: str) -> bool:
     """Return whether a metric is a number of things, which are several."""
     return name in COUNTED or (name.endswith("_per_wait") and name != "cost_per_wait")
+
+
+def metric_scale(name: str, unit: str, lossy: bool = False) -> plots.Scale:
+    """Return the words of a metric and the kind of its values, for an axis of a picture."""
+    kind = "duration" if unit in SECONDS else "share" if is_share(name) else unit
+    return plots.Scale(metric_in_words(name, lossy), "number" if kind == "1" else kind)
 
 
 def metric_text(name: str, value: float, unit: str) -> str:
@@ -249,6 +268,25 @@ def compute_metrics(record: Record, scenario: Scenario) -> dict[str, float]:
     }
 
 
+def metrics_by_step(record: Record, scenario: Scenario) -> pd.DataFrame:
+    """Return the metrics of `BY_STEP`, one row per step that waits; NaN where there is none."""
+    waits, nodes = record.waits, Graph.of(scenario.process).nodes
+    times = {
+        "step": np.array([node.name for node in nodes], dtype=object)[waits.node],
+        "outside": np.where(np.isfinite(waits.completed), waits.completed - waits.called, np.nan),
+        "latency": np.where(waits.resumed, waits.closed - waits.completed, np.nan),
+    }
+    steps = pd.DataFrame(times).groupby("step")
+    mean, late, number = steps.mean(), steps.quantile(0.95), steps.size()
+    found = {
+        **{"waits": number, "mean_outside": mean["outside"], "p95_outside": late["outside"]},
+        **{"mean_latency": mean["latency"], "p95_latency": late["latency"]},
+        "unresumed_share": 1 - steps["latency"].count() / number,
+    }
+    names = [call.name for call in scenario.process.of_type(AsyncStep)]
+    return pd.DataFrame(found, columns=list(BY_STEP)).reindex(names).fillna({"waits": 0.0})
+
+
 def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
@@ -268,20 +306,16 @@ def costs(record: Record, scenario: Scenario, requests: float) -> dict[str, floa
     transitions = prices.transitions_per_check * checks + prices.transitions_per_call * calls
     over = np.where(np.isnan(record.waits.closed), record.end, record.waits.closed)
     late = over - record.waits.completed - prices.service_level  # not completed: NaN or -inf
+    kinds = (Job.CHECK, Job.CALLBACK) if prices.worker_time == "overhead" else tuple(Job)
+    paid_for = sum(record.loads[job].busy_seconds for job in kinds)
+    if prices.worker_time == "provided":  # the same under every strategy
+        paid_for = scenario.server.workers * max(scenario.length - (record.begin or 0.0), 0.0)
     parts = {
         "cost_of_checks": prices.check * checks,
         "cost_of_requests": prices.request * requests,
         "cost_of_transitions": prices.transition * transitions,
-        "cost_of_workers": prices.worker_hour * _worker_seconds(record, scenario, prices) / HOUR,
+        "cost_of_workers": prices.worker_hour * paid_for / HOUR,
         "cost_of_lateness": prices.late_minute * float(late[late > 0].sum()) / MINUTE,
     }
     cost = sum(parts.values())
     return {"cost": cost, "cost_per_wait": _ratio(cost, armed)} | parts
-
-
-def _worker_seconds(record: Record, scenario: Scenario, prices: CostModel) -> float:
-    if prices.worker_time == "provided":
-        paid_for = scenario.length - (record.begin or 0.0)  # the same under every strategy
-        return scenario.server.workers * max(paid_for, 0.0)
-    kinds = (Job.CHECK, Job.CALLBACK) if prices.worker_time == "overhead" else tuple(Job)
-    return sum(record.loads[job].busy_seconds for job in kinds)

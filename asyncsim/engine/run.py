@@ -15,6 +15,7 @@ from asyncsim import plots
 from asyncsim.engine import result
 from asyncsim.engine.environment import Job
 from asyncsim.engine.graph import Call, Graph, Work
+from asyncsim.engine.loads import ROUNDING, length_matters, loads, overload_in_words
 from asyncsim.engine.metrics import compute_metrics, metric_in_words, metric_text, metrics_of, spent
 from asyncsim.engine.simulation import Simulation
 from asyncsim.engine.waits import State, Wait
@@ -24,7 +25,7 @@ from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategies import Callback, Polling, Strategy
-from asyncsim.model.units import DurationLike, nearest, number_text
+from asyncsim.model.units import DurationLike, nearest, number_text, percent
 from asyncsim.model.validation import cached_table
 from asyncsim.platform import can_compile
 
@@ -99,9 +100,28 @@ class Run:
         )
         return self._stamped(table, "armed", "completed", "resumed")
 
+    @cached_property
+    def loads(self) -> dict[str, float]:
+        """What a week of arrivals asks of each system and the workers, as share of their capacity.
+
+        Above 1 a backlog grows from week to week. Empty where arrivals have no rate.
+        """
+        return loads(self.record, self.scenario)
+
+    @property
+    def overloaded(self) -> dict[str, float]:
+        """The loads that are above 1."""
+        return {part: load for part, load in self.loads.items() if load > 1 + ROUNDING}
+
     @property
     def notes(self) -> list[str]:
-        """Notes on the run: waits that were still open when it stopped."""
+        """Notes on the run: open waits when it stopped, overload, systems that are not used."""
+        limits = [length_matters(part, self.scenario.length) for part in self.overloaded]
+        return [*self.open_notes, *limits, *self.scenario.notes]
+
+    @property
+    def open_notes(self) -> list[str]:
+        """A note on the waits that were still open when the run stopped, if any."""
         record = self.record
         if not record.open_count:
             return []
@@ -297,7 +317,9 @@ class Run:
         found = compute_metrics(record, self.scenario)
         return pd.DataFrame([head | {name: found[name] for name in metrics_of(self.scenario)}])
 
-    def plot_timeline(self, serial_number: str, against: Strategy | None = None) -> Figure:
+    def plot_timeline(
+        self, serial_number: str, against: Strategy | None = None, size: str = "page"
+    ) -> Figure:
         """Plot the life of one step under this strategy and another, one above the other.
 
         Both are played again with the same random numbers, which takes as long as two runs.
@@ -308,6 +330,8 @@ class Run:
             Such as ``"5_31"``.
         against
             The other strategy; by default a callback, or polling every 15 minutes if this is one.
+        size
+            ``"page"`` or ``"slide"``.
 
         Raises
         ------
@@ -330,7 +354,7 @@ class Run:
                 f"serial number {serial_number!r} is not known{nearest(serial_number, numbers)}"
                 f"{example}"
             )
-        return plots.timeline(lanes, title=f"The life of {serial_number}")
+        return plots.timeline(size, f"The life of {serial_number}", lanes)
 
     @cached_property
     def _graph(self) -> Graph:
@@ -373,21 +397,27 @@ class Run:
         return "\n".join([*self.findings(), *lines, *self.notes])
 
     def findings(self) -> list[str]:
-        """Return how late steps resume, at what overhead, in one sentence; one run has no interval.
+        """Return what is overloaded, and how late steps resume at what overhead, in sentences.
 
-        The share of waits that never resume is in it, if any.
+        The share of waits that never resume is among it, if any. One run has no interval.
         """
+        overloads = [
+            overload_in_words(part, percent(load)) for part, load in self.overloaded.items()
+        ]
         found = self.summary().iloc[0]
         late, share = found["mean_latency"], found["unresumed_share"]
         armed, requests = (number_text(found[name]) for name in ("armed", "requests"))
         if math.isnan(late):
             words = f"none of {armed} waits resumes" if found["armed"] else "no step waits"
         else:
-            never = f"{metric_text('unresumed_share', share, '1')} never resume, the others "
-            words = f"{f'of {armed} waits {never}' if share > 0 else f'{armed} waits '}resume "
+            words = f"{armed} waits resume "
+            if share > 0:
+                never = metric_text("unresumed_share", share, "1")
+                words = f"{never} of {armed} waits never resume, the others resume "
             words += f"{metric_text('mean_latency', late, 's')} after completion on average, for "
             words += f"{requests} requests"
-        return [f"Under '{self.strategy.label}' {words} (one run, so without an interval)."]
+        words = f"under '{self.strategy.label}' {words} (one run, so without an interval)"
+        return [f"{one[0].upper()}{one[1:]}." for one in (*overloads, words)]
 
     @property
     def _in_words(self) -> dict[str, str]:

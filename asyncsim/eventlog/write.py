@@ -103,11 +103,7 @@ def write_event_log(run: Run, path: str | Path, *, format: str | None = None) ->
 
 
 def event_log_format(path: str | Path, format: str | None = None, called: str = "path") -> str:
-    """Return the format of a file, checked, by its extension unless it is given.
-
-    >>> event_log_format("out/ledger.xes.gz")
-    'xes'
-    """
+    """Return the format of a file, checked, by its extension unless it is given."""
     place = named_file(path, called)
     name = place.name.lower()
     if format is not None:

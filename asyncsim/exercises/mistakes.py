@@ -62,13 +62,7 @@ OTHER_UNIT = {
 
 
 def kind(answer: Any) -> str:
-    """Return one sentence about what kind of answer was given.
-
-    >>> kind("21"), kind(Strategy), kind([21])  # doctest: +NORMALIZE_WHITESPACE
-    ('That is a number in quotation marks, which make it a text.',
-     'That is the class Strategy itself; its arguments are missing: Strategy(…).',
-     'That list has length 1; a single answer has no list around it.')
-    """
+    """Return one sentence about what kind of answer was given."""
     if isinstance(answer, str):
         return _text(answer)
     name, count = getattr(answer, "__name__", type(answer).__name__), 1

@@ -1,21 +1,23 @@
 """What a comparison or a sweep shows, in a few sentences with numbers and their intervals.
 
-A sentence claims a difference only where its interval excludes zero. Losses come first, so that no
-latency stands without the share of waits that never resume.
+A sentence claims a difference only where its interval excludes zero. Overloads and losses come
+first, so that no latency stands without the share of waits that never resume.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
+from asyncsim.engine.loads import NEARLY_FULL, overload_in_words
 from asyncsim.engine.metrics import METRIC_ORDER, METRICS, metric_in_words, metric_text
 from asyncsim.experiment.statistics import Interval, mean_interval, paired_interval, span_text
 from asyncsim.model.distributions import Floats
+from asyncsim.model.units import percent
 
 Of = Callable[[str, str], Interval]  # the interval of a metric under a strategy
 Paired = Callable[[str, str, str], Interval]
@@ -23,13 +25,15 @@ Paired = Callable[[str, str, str], Interval]
 ROUNDING = 1e-9  # of a difference between equal numbers
 MOST = 5  # sentences of a sweep beside those on losses
 PRICES = ("cost", "overhead_worker_time", "requests")  # the first that differs is reported
+SAME, ALMOST = 0.001, 0.01  # of the larger mean; a difference of less is shown as none
+INSTANT = 0.001  # up to `ALMOST`, if it is also shorter than this
 WORDS = {
     "mean_latency": "{one} resumes {number} earlier than {other} on average",
     "mean_cycle_time": "instances take {number} less under {one} than under {other}",
-    "cost": "{one} costs {number} less per run than {other}",
-    "overhead_worker_time": "{one} takes {number} less worker time per run than {other} to notice "
+    "cost": "{one} costs {number} less {per} than {other}",
+    "overhead_worker_time": "{one} takes {number} less worker time {per} than {other} to notice "
     "completions",
-    "requests": "{one} sends {number} fewer requests per run than {other}",
+    "requests": "{one} sends {number} fewer requests {per} than {other}",
 }
 
 
@@ -45,35 +49,155 @@ class Claim:
     text: str
 
 
-def claims(
-    strategies: Sequence[str], metrics: Sequence[str], of: Of, paired: Paired, unit: str
-) -> list[Claim]:
-    """Return what matters: losses, who resumes earlier, who is cheaper, what does not differ."""
-    losses = list(_losses(strategies, of))
-    lossy = {one.strategy for one in losses}
+@frozen
+class Facts:
+    """What the claims on a comparison rest on.
+
+    Attributes
+    ----------
+    strategies, metrics
+        Labels, and names of the metrics that are known.
+    of, paired
+        The interval of a metric, and of a paired difference.
+    unit
+        The currency.
+    days
+        Of a run, by which its sums are divided; 0 if it is shorter than a day.
+    loads
+        Intervals by part and strategy.
+    steps
+        Paired differences of the mean latency at each step that waits, where there are several.
+    certain
+        Strategies that send callbacks of which none is lost.
+    """
+
+    strategies: Sequence[str]
+    metrics: Sequence[str]
+    of: Of
+    paired: Paired
+    unit: str = ""
+    days: float = 0.0
+    loads: Mapping[str, Mapping[str, Interval]] = {}
+    steps: Mapping[str, Callable[[str, str], Interval]] = {}
+    certain: Collection[str] = ()
+
+
+def claims(facts: Facts) -> list[Claim]:
+    """Return what matters: overloads, losses, who resumes earlier and where, who is cheaper."""
+    losses = [*overloads(facts), *_losses(facts)]
+    lossy = {one.strategy for one in losses if one.kind == "never resumed"}
     found: list[Claim | None] = []
-    resumed = [label for label in strategies if label not in lossy]  # comparable latencies
-    ends = _least_and_most("mean_latency", resumed, of)
-    if ends:
-        least, second, most = ends
-        for other in dict.fromkeys((most, second)):
-            found.append(_difference("mean_latency", least, other, paired, unit))
-        found.append(_difference("mean_cycle_time", least, most, paired, unit))
-    for metric in (name for name in PRICES if name in metrics):
-        prices = _least_and_most(metric, resumed if len(resumed) > 1 else strategies, of)
-        if prices and of(metric, prices[2]).mean > of(metric, prices[0]).mean:
-            found.append(_difference(metric, prices[0], prices[2], paired, unit))
+    resumed = [label for label in facts.strategies if label not in lossy]  # comparable latencies
+    ordered = _ordered("mean_latency", resumed, facts)
+    if len(ordered) > 1:
+        found += _earliest(ordered, facts)
+        taking = _difference("mean_cycle_time", ordered[0], ordered[-1], facts)
+        found.append(taking if taking and taking.kind != "same" else None)
+    for metric in (name for name in PRICES if name in facts.metrics):
+        prices = _ordered(metric, resumed if len(resumed) > 1 else facts.strategies, facts)
+        means = [facts.of(metric, label).mean for label in prices]
+        if len(prices) > 1 and means[-1] > means[0]:
+            found.append(_difference(metric, prices[0], prices[-1], facts))
             break
     return losses + [one for one in found if one is not None]
 
 
-def _losses(strategies: Sequence[str], of: Of) -> Iterator[Claim]:
+def overloads(facts: Facts) -> Iterator[Claim]:
+    """Yield the parts that are asked for more than they can do, or may be."""
+    for part, loads in facts.loads.items():
+        states = {label: overload(one) for label, one in loads.items()}
+        label = max(loads, key=lambda one: loads[one].mean)
+        if not states[label]:
+            continue
+        text = overload_in_words(part, loads[label].in_words(percent), states[label] == "certain")
+        alike = [one for one in loads if states[one] == states[label]]
+        if len(alike) < len(loads):
+            text = f"under {_all(alike)} {text}"
+        yield Claim("overload", "load", label, part, loads[label], text)
+
+
+def overload(load: Interval) -> str:
+    """Return whether a load is above 1: ``"certain"``, ``"likely"`` (by chance), or nothing.
+
+    >>> overload(Interval(2.0, 0.1, 10)), overload(Interval(0.99, 0.1, 10))
+    ('certain', 'likely')
+    """
+    half = 0.0 if math.isnan(load.half_width) else load.half_width
+    if load.mean - half > 1 + ROUNDING:
+        return "certain"
+    return "likely" if load.mean > NEARLY_FULL and load.mean + half > 1 - ROUNDING else ""
+
+
+def _losses(facts: Facts) -> Iterator[Claim]:
     """Yield the share of waits that never resume, of every strategy that has any."""
-    for label in strategies:
-        share = of("unresumed_share", label)
+    for label in facts.strategies:
+        share = facts.of("unresumed_share", label)
         if share.mean > 0:
             text = f"{_share(share)} of the waits under '{label}' never resume"
             yield Claim("never resumed", "unresumed_share", label, "", share, text)
+
+
+def _earliest(ordered: Sequence[str], facts: Facts) -> Iterator[Claim | None]:
+    """Yield who resumes earliest, the simplest of several; who is second; and at which steps."""
+    best = ordered[0]
+    equal = [best]
+    for other in ordered[1:]:
+        found = _difference("mean_latency", best, other, facts)
+        if found is None or found.kind == "less":
+            break
+        equal.append(other)
+    if len(equal) > 1 and "requests" in facts.metrics:
+        best = min(equal, key=lambda label: facts.of("requests", label).mean)
+        equal.sort(key=lambda label: label != best)
+    least = partial(metric_text, "mean_latency", unit="s")
+    last = _difference("mean_latency", best, ordered[-1], facts)
+    if last is not None and last.kind == "less":
+        one, other = (least(facts.of("mean_latency", x).mean) for x in (last.strategy, last.other))
+        text = f"{last.text}: {one} after completion in place of {other}"
+        waits = facts.of("armed", best).mean / (facts.days or 1.0) if facts.days else math.nan
+        text += f", at each of {waits:,.0f} waits a day" if waits >= 1 else ""
+        text += "; no callback is lost here" if last.strategy in facts.certain else ""
+        yield evolve(last, text=text)
+        yield _by_step(last, facts)
+    if len(equal) > 1:
+        gaps = [_difference("mean_latency", best, other, facts) for other in equal[1:]]
+        unlike = [one for one in gaps if one and one.kind != "same"]
+        claim = max(unlike or filter(None, gaps), key=lambda one: abs(one.interval.mean))
+        yield claim if unlike else _equals(equal, claim, facts)
+    elif ordered[1] != ordered[-1]:
+        yield _difference("mean_latency", best, ordered[1], facts)
+
+
+def _equals(equal: Sequence[str], claim: Claim, facts: Facts) -> Claim:
+    """Return that strategies resume equally early, and which of them sends fewest requests."""
+    late = metric_text("mean_latency", facts.of("mean_latency", equal[0]).mean, "s")
+    words = f"{_all(equal)} resume equally early, {late} after completion on average"
+    if "requests" in facts.metrics:
+        sent = [facts.of("requests", label).mean for label in equal]
+        if sent[0] < min(sent[1:]):
+            words += f"; '{equal[0]}' is the simplest, with the fewest requests"
+    return evolve(claim, text=f"{words} (differences are below 1 %)")
+
+
+def _by_step(claim: Claim, facts: Facts) -> Claim | None:
+    """Return at which steps a difference of latencies arises, the largest first."""
+    gaps = {step: paired(claim.other, claim.strategy) for step, paired in facts.steps.items()}
+    known = {step: gap for step, gap in gaps.items() if math.isfinite(gap.half_width)}
+    if len(known) < 2:
+        return None
+    ordered = sorted(known, key=lambda step: -abs(known[step].mean))
+    text = partial(metric_text, "mean_latency", unit="s")
+    first, *_, last = [f"by {known[step].in_words(text)} at '{step}'" for step in ordered]
+    words = f"the mean latency under '{claim.other}' is above that under '{claim.strategy}' "
+    words += f"{first} and {last}" if len(known) == 2 else f"most {first}, and least {last}"
+    metric, gap = f"mean_latency at {ordered[0]}", known[ordered[0]]
+    return Claim("by step", metric, claim.strategy, claim.other, gap, words)
+
+
+def _all(labels: Sequence[str]) -> str:
+    """Return labels in quotes, as a list."""
+    *most, last = [f"'{label}'" for label in labels]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _share(share: Interval) -> str:
@@ -85,34 +209,47 @@ def _share(share: Interval) -> str:
     return f"{100 * share.mean:.3g} % ({between})"
 
 
-def _least_and_most(metric: str, strategies: Sequence[str], of: Of) -> tuple[str, str, str] | None:
-    """Return the strategies with the least, the second least and the largest mean."""
-    known = [label for label in strategies if math.isfinite(of(metric, label).mean)]
-    if len(known) < 2:
-        return None
-    ordered = sorted(known, key=lambda label: of(metric, label).mean)
-    return ordered[0], ordered[1], ordered[-1]
+def _ordered(metric: str, strategies: Sequence[str], facts: Facts) -> list[str]:
+    """Return the strategies that have a metric, the one with the least mean first."""
+    means = {label: facts.of(metric, label).mean for label in strategies}
+    return sorted((x for x in means if math.isfinite(means[x])), key=means.__getitem__)
 
 
-def _difference(metric: str, one: str, other: str, paired: Paired, unit: str) -> Claim | None:
+def _difference(metric: str, one: str, other: str, facts: Facts) -> Claim | None:
     """Return which of two strategies has less of a metric, and by how much, or that none has."""
-    gap = paired(metric, other, one)  # positive if `one` has less
+    gap = facts.paired(metric, other, one)  # positive if `one` has less
     if math.isnan(gap.half_width):
         return None  # too few replications have both
     if gap.high < -ROUNDING * abs(gap.mean):  # who resumes earlier may take longer in all
-        return _difference(metric, other, one, paired, unit)
+        return _difference(metric, other, one, facts)
+    daily = facts.days if facts.days and metric in PRICES else 1.0
 
     def words(value: float) -> str:
-        return metric_text(metric, value, unit if metric == "cost" else METRICS[metric].unit)
+        unit = facts.unit if metric == "cost" else METRICS[metric].unit
+        return metric_text(metric, value / daily, unit)
 
+    names = {"one": f"'{one}'", "other": f"'{other}'"}
+    most = max(abs(facts.of(metric, label).mean) for label in (one, other))
+    if bound := _negligible(metric, gap, most):
+        text = f"the {metric_in_words(metric)} of {names['one']} and {names['other']} is the same "
+        text += f"({words(most)}, differences are below {bound})"
+        return Claim("same", metric, one, other, gap, text)
     between = span_text(words(gap.low), words(gap.high))
     if gap.low > ROUNDING * abs(gap.mean) > 0:
-        names = {"one": f"'{one}'", "other": f"'{other}'"}
-        text = WORDS[metric].format(**names, number=words(gap.mean))
+        per = "a day" if facts.days else "per run"
+        text = WORDS[metric].format(**names, number=words(gap.mean), per=per)
         return Claim("less", metric, one, other, gap, f"{text} ({between})")
-    text = f"the {metric_in_words(metric)} of '{one}' and '{other}' does not differ beyond "
-    text += f"chance: {between}"
+    text = f"the {metric_in_words(metric)} of {names['one']} and {names['other']} does not differ "
+    text += f"beyond chance: {between}"
     return Claim("no difference", metric, one, other, gap, text)
+
+
+def _negligible(metric: str, gap: Interval, mean: float) -> str:
+    """Return a bound of a difference that is too small to be shown, or nothing."""
+    end = max(abs(gap.low), abs(gap.high))
+    if end <= SAME * mean:
+        return "0.1 %"
+    return "1 %" if METRICS[metric].unit == "s" and end <= min(INSTANT, ALMOST * mean) else ""
 
 
 # --- sweeps ---------------------------------------------------------------------------------------
@@ -174,11 +311,8 @@ def _extremes(
     text = partial(metric_text, metric, unit=unit or METRICS[metric].unit)
     words = f"under '{label}' the {metric_in_words(metric)}"
     if gap.low > ROUNDING * abs(gap.mean) > 0:
-        ends = [
-            f"with {name}: {mean_interval(values[name], level).in_words(text)}"
-            for name in (low, high)
-        ]
-        words += f" is least {ends[0]}; it is largest {ends[1]}"
+        words += f" is least with {low}: {mean_interval(values[low], level).in_words(text)}; "
+        words += f"with {high} it is largest, {gap.in_words(text)} more"
         return Claim("less", metric, label, f"{low}; {high}", gap, words)
     words += f" does not differ beyond chance between {len(values)} points: "
     words += f"from the least to the largest mean by {gap.in_words(text)}"

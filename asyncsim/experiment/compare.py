@@ -12,7 +12,10 @@ import pandas as pd
 from attrs import define
 
 from asyncsim import plots
+from asyncsim.engine.graph import Call, Graph
+from asyncsim.engine.loads import length_matters
 from asyncsim.engine.metrics import (
+    BY_STEP,
     SECONDS,
     MetricInfo,
     check_metric,
@@ -24,7 +27,7 @@ from asyncsim.engine.result import WHOLE_RUN, warm_up_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.experiment import statistics
-from asyncsim.experiment.claims import Claim, claims
+from asyncsim.experiment.claims import Claim, Facts, claims, overload, overloads
 from asyncsim.experiment.output import metrics_html
 from asyncsim.experiment.precision import FEWEST, Precision, target, warn_missed
 from asyncsim.experiment.replications import (
@@ -38,17 +41,20 @@ from asyncsim.experiment.replications import (
     warn_censored,
 )
 from asyncsim.experiment.simulate import RESOLUTION
+from asyncsim.model.closed_forms import expected
 from asyncsim.model.distributions import Floats
-from asyncsim.model.html import findings_html, result_html
+from asyncsim.model.html import cells_html, findings_html, result_html
+from asyncsim.model.process import AsyncStep
 from asyncsim.model.profiles import Profile
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
-from asyncsim.model.units import DurationLike, count, percent, text_of
+from asyncsim.model.specifications import Grid, Service, StrategySpecification
+from asyncsim.model.strategies import Strategy, specification_of
+from asyncsim.model.systems import single_link
+from asyncsim.model.units import DAY, DurationLike, count, percent, text_of
 from asyncsim.model.validation import argument, cached_table, choice, scenario_error
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FIGURE = "mean_latency"  # whose precision is asked for by default
@@ -59,6 +65,7 @@ SHOWN = (
     *("timed_out", "failed", "still_waiting"),
 )  # the metrics of the short table; all of them are in `Comparison.table`
 IF_ANY = ("unresumed_share", "timed_out", "failed")  # shown only where some strategy has any
+THEORY_POINTS = 60  # intervals of a line of closed forms
 PARTS = ("latency", "overhead", "open waits")  # of the picture
 PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time", "cost")  # with differences
 
@@ -97,8 +104,95 @@ class Comparison:
 
     @property
     def notes(self) -> list[str]:
-        """Warnings: waits that were still open when runs stopped."""
+        """Warnings: waits still open when runs stopped, overload, systems that are not used."""
+        limits = [
+            length_matters(part, self.scenario.length)
+            for part, loads in self._loads.items()
+            if any(overload(one) == "certain" for one in loads.values())
+        ]
+        return [*self.open_notes, *limits, *self.scenario.notes]
+
+    @property
+    def open_notes(self) -> list[str]:
+        """A note on the waits that were still open when runs stopped, if any."""
         return censored({label: one.censored for label, one in self._waits.items()})
+
+    @cached_property
+    def _loads(self) -> dict[str, dict[str, statistics.Interval]]:
+        """The loads that are known, by part and strategy."""
+        found: dict[str, dict[str, statistics.Interval]] = {}
+        for label, runs in self._summaries.items():
+            for part in runs[0].loads:
+                values = [one.loads.get(part, math.nan) for one in runs]
+                load = statistics.mean_interval(values, self.confidence)
+                if not math.isnan(load.mean):
+                    found.setdefault(part, {})[label] = load
+        return found
+
+    @property
+    def loads(self) -> pd.DataFrame:
+        """Load of each system and of the workers: ``part, strategy, mean, low, high, n``.
+
+        What a week of arrivals asks for, as a share of what they can do: above 1 a backlog grows
+        from week to week. Empty where arrivals have no rate.
+        """
+        rows = [
+            (part, label, one.mean, one.low, one.high, one.n)
+            for part, loads in self._loads.items()
+            for label, one in loads.items()
+        ]
+        return pd.DataFrame(rows, columns=["part", "strategy", "mean", "low", "high", "n"])
+
+    @cached_table
+    def by_step(self) -> pd.DataFrame:
+        """Metrics of each step that waits: one row per step, strategy and metric; seconds.
+
+        ``step, system, strategy, figure, unit, mean, low, high, n, meaning`` as in `table`. The
+        metrics are those of `asyncsim.engine.metrics.BY_STEP`: number of waits, time outside and
+        latency. Empty where only one step waits.
+        """
+        rows = [
+            (*head, name, unit, one.mean, one.low, one.high, one.n, meaning)
+            for head, metrics in self._steps.items()
+            for name, one in metrics.items()
+            for unit, meaning in [BY_STEP[name]]
+        ]
+        columns = ["step", "system", "strategy", "figure", "unit", "mean", "low", "high", "n"]
+        return pd.DataFrame(rows, columns=[*columns, "meaning"])
+
+    @cached_property
+    def _steps(self) -> dict[tuple[str, str, str], dict[str, statistics.Interval]]:
+        """Intervals by metric, of each step, its system, and strategy; empty for a single step."""
+        calls = self.scenario.process.of_type(AsyncStep)
+        return {
+            (call.name, call.system, label): {
+                name: statistics.mean_interval(
+                    self._of_step(call.name, name, label), self.confidence
+                )
+                for name in BY_STEP
+            }
+            for call in (calls if len(calls) > 1 else ())
+            for label in self.strategies
+        }
+
+    def _of_step(self, step: str, metric: str, label: str) -> list[float]:
+        found = [one.by_step for one in self._summaries[label]]
+        return [float(one[metric][step]) for one in found if one is not None]
+
+    @property
+    def _steps_in_words(self) -> pd.DataFrame:
+        """The metrics by step as texts, one row per step and strategy."""
+        some = any(one["unresumed_share"].mean > 0 for one in self._steps.values())
+        rows = [
+            {"step": step, "waits for": system, "strategy": label}
+            | {
+                metric_in_words(name, some): self._text(name, one, BY_STEP[name].unit)
+                for name, one in metrics.items()
+                if some or name != "unresumed_share"
+            }
+            for (step, system, label), metrics in self._steps.items()
+        ]
+        return pd.DataFrame(rows)
 
     def run(self, strategy: str) -> Run:
         """Return the first replication of a strategy, by its label."""
@@ -124,30 +218,37 @@ class Comparison:
         return pd.DataFrame(rows, columns=["mean", "low", "high", "unit"], index=index)
 
     def findings(self) -> list[str]:
-        """Return what matters most, in up to five sentences with numbers and intervals.
+        """Return what matters most, in a few sentences with numbers and intervals.
 
-        Which waits never resume, who resumes earlier and by how much, what it costs, and what does
-        not differ beyond chance. One replication has no interval, and so no findings.
+        What is overloaded, which waits never resume, who resumes earlier, by how much and at which
+        step, what it costs, and what does not differ. One replication has no interval, and so
+        shows overloads only.
         """
         return [f"{one.text[0].upper()}{one.text[1:]}." for one in self._claims]
 
     @cached_property
     def _claims(self) -> list[Claim]:
-        if self.replications < 2:
-            return []
-
         def paired(metric: str, one: str, other: str) -> statistics.Interval:
             values = self._values(other, metric), self._values(one, metric)
             return statistics.paired_interval(*values, self.confidence)
 
-        unit = self._metrics["cost"].unit if "cost" in self._metrics else ""
-        return claims(
+        def at(step: str, one: str, other: str) -> statistics.Interval:
+            late = [self._of_step(step, "mean_latency", label) for label in (other, one)]
+            return statistics.paired_interval(late[0], late[1], self.confidence)
+
+        days = (self.scenario.length - self.warm_up) / DAY
+        facts = Facts(
             self.strategies,
             list(self._metrics),
             lambda metric, label: self._intervals[metric, label][0],
             paired,
-            unit,
+            self._metrics["cost"].unit if "cost" in self._metrics else "",
+            days if days >= 1 else 0.0,
+            self._loads,
+            {step: partial(at, step) for step, _, _ in self._steps},
+            [label for label, run in self._first.items() if _loses_none(run.strategy)],
         )
+        return claims(facts) if self.replications > 1 else list(overloads(facts))
 
     def quantiles(self, qs: Sequence[float] = (0.5, 0.95, 0.99)) -> pd.DataFrame:
         """Return quantiles of the resume latency, of resumed waits and of all armed waits.
@@ -234,8 +335,8 @@ class Comparison:
     def _metrics(self) -> dict[str, MetricInfo]:
         return metrics_of(self.scenario)
 
-    def _text(self, name: str, interval: statistics.Interval) -> str:
-        if self._metrics[name].unit in SECONDS:
+    def _text(self, name: str, interval: statistics.Interval, unit: str = "") -> str:
+        if (unit or self._metrics[name].unit) in SECONDS:
             return interval.duration
         return interval.percent if is_share(name) else str(interval)
 
@@ -255,28 +356,44 @@ class Comparison:
         size
             ``"page"`` (850 pixels wide) or ``"slide"`` (16:9, with larger type).
         """
-        shown = [part for part in PARTS if part in {choice("parts", one, PARTS) for one in parts}]
-        choice("size", size, plots.SIZES)
-        figure, axes = plots.figure(len(shown or PARTS))
-        for part, ax in zip(shown or PARTS, axes, strict=True):
-            self._draw(part, ax)
-        texts = {s: plots.with_unresumed(s, w.unresumed_share) for s, w in self._waits.items()}
-        plots.shared_legend(figure, self.strategies, texts)
-        figure.suptitle(f"{self.scenario.name}, {self._times}", x=0.01, ha="left")
-        return figure
+        asked = {choice("parts", one, PARTS) for one in parts} or PARTS
+        found = plots.Compared(
+            {label: self.latencies(label) for label in self.strategies},
+            {label: waits.armed for label, waits in self._waits.items()},
+            self._points,
+            self._theory,
+            {label: run.open_waits for label, run in self._first.items()},
+        )
+        title = f"{self.scenario.name}, {self._times}"
+        return plots.comparison(size, title, found, [part for part in PARTS if part in asked])
 
-    def _draw(self, part: str, ax: Axes) -> None:
-        """Draw one part of the picture."""
-        match part:
-            case "latency":
-                armed = {label: waits.armed for label, waits in self._waits.items()}
-                latencies = {label: self.latencies(label) for label in self.strategies}
-                plots.latency_distribution(latencies, ax, armed)
-            case "overhead":
-                plots.overhead_against_latency(self._points, ax)
-            case "open waits":
-                open_waits = {label: run.open_waits for label, run in self._first.items()}
-                plots.load_around_batch(open_waits, ax)
+    @property
+    def _theory(self) -> dict[str, pd.DataFrame]:
+        """Closed forms of polling between the shortest and the longest interval, by anchor.
+
+        They hold for one asynchronous step at a service with unlimited lanes.
+        """
+        calls = [node for node in Graph.of(self.scenario.process).nodes if isinstance(node, Call)]
+        link = single_link(self.scenario.systems[calls[0].step.system]) if len(calls) == 1 else None
+        if not isinstance(link, Service) or link.lanes is not None or calls[0].step.timeout:
+            return {}
+        intervals: dict[str, list[float]] = {}
+        for run in self._first.values():
+            known = specification_of(run.strategy)
+            grid = known.checks if known and known.deliveries is None else None
+            if isinstance(grid, Grid) and grid == Grid(grid.interval, grid.anchor):
+                intervals.setdefault(grid.anchor, []).append(grid.interval)
+        lines = {}
+        for anchor, ends in intervals.items():
+            between = np.geomspace(min(ends), max(ends), THEORY_POINTS).tolist()
+            forms = [
+                expected(StrategySpecification(Grid(t, anchor)), link.item_time) for t in between
+            ]
+            rows = [(one.latency, one.checks) for one in forms if one]
+            if rows and len(ends) > 1:
+                name = f"closed form of polling{' (' + anchor + ')' if len(intervals) > 1 else ''}"
+                lines[name] = pd.DataFrame(rows, columns=["latency", "requests"])
+        return lines
 
     @property
     def _points(self) -> pd.DataFrame:
@@ -315,12 +432,14 @@ class Comparison:
             f"{self.scenario.name}: {self._times}, {self._note}, mean ± half-width of the "
             f"{percent(self.confidence)} interval"
         )
-        return "\n".join([*self.findings(), head, self.summary.to_string(), *self.notes])
+        steps = self._steps_in_words
+        more = ["", steps.to_string(index=False), ""] if len(steps) else []
+        return "\n".join([*self.findings(), head, self.summary.to_string(), *more, *self.notes])
 
     def _repr_html_(self) -> str:
-        return self._report_html_(self.findings(), " Hover over a row for its meaning.")
+        return self.report_html(self.findings(), " Hover over a row for its meaning.")
 
-    def _report_html_(self, findings: Sequence[str] = (), hint: str = "") -> str:
+    def report_html(self, findings: Sequence[str] = (), hint: str = "") -> str:
         """Return the table of means as HTML for a report, which has the findings elsewhere."""
         note = (
             f"Replications: {self.replications}, {self._note}; mean ± half-width of the "
@@ -330,8 +449,16 @@ class Comparison:
             (self._heading(name) + suffix, self._metrics[name].meaning, texts)
             for name, suffix, texts in self._rows
         ]
+        steps = self._steps_in_words
         body = findings_html(findings) + metrics_html(self.strategies, rows)
+        body += cells_html(list(steps.columns), steps.to_numpy().tolist()) if len(steps) else ""
         return result_html(self.scenario.name, body, note, self.notes)
+
+
+def _loses_none(strategy: Strategy) -> bool:
+    """Return whether a strategy sends callbacks, and none is lost."""
+    found = specification_of(strategy)
+    return getattr(found and found.deliveries, "loss", 1.0) == 0.0
 
 
 def compare(
@@ -448,7 +575,7 @@ def compare(
                 play.bar.total = wanted * len(by_label)
     by_strategy = dict(zip(by_label, zip(*kept, strict=True), strict=True))
     comparison = Comparison(scenario, seed, confidence, begin, by_strategy, first)
-    warn_censored(comparison.notes)
+    warn_censored(comparison.open_notes)
     if rules:
         hint = "; raise most_replications, or accept the intervals"
         warn_missed(dict(zip(by_label, rules, strict=True)), figure, unit, hint)

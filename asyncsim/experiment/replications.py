@@ -19,16 +19,18 @@ from html import escape
 from multiprocessing import active_children
 from typing import Any, TypeVar
 
+import pandas as pd
 from attrs import define, frozen
 from tqdm import tqdm
 
-from asyncsim.engine.metrics import compute_metrics, latencies
+from asyncsim.engine.metrics import compute_metrics, latencies, metrics_by_step
 from asyncsim.engine.result import without_warm_up
 from asyncsim.engine.run import Run
 from asyncsim.errors import CensoredWarning, warn
 from asyncsim.experiment.simulate import RESOLUTION, played
 from asyncsim.fast import background_compilation
 from asyncsim.model.distributions import Floats
+from asyncsim.model.process import AsyncStep
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategies import Strategy
@@ -48,12 +50,18 @@ T = TypeVar("T")
 
 @frozen
 class RunSummary:
-    """What is kept of one run: metrics, latencies, open waits, and waits of the warm-up."""
+    """What is kept of one run: metrics, latencies, open waits, and waits of the warm-up.
+
+    `loads` are those of `asyncsim.engine.loads`; `by_step` holds the metrics of each step that
+    waits, where there are several.
+    """
 
     metrics: dict[str, float]
     latencies: Floats
     censored: int
     left_out: int = 0
+    loads: Mapping[str, float] = {}
+    by_step: pd.DataFrame | None = None
 
     @classmethod
     def of(cls, run: Run, warm_up: float = 0.0) -> RunSummary:
@@ -61,7 +69,10 @@ class RunSummary:
         record = without_warm_up(run.record, warm_up)
         left_out = len(run.record.waits.row) - len(record.waits.row)
         metrics = compute_metrics(record, run.scenario)
-        return cls(metrics, latencies(record), record.open_count, left_out)
+        several = len(run.scenario.process.of_type(AsyncStep)) > 1
+        by_step = metrics_by_step(record, run.scenario) if several else None
+        late = latencies(record)
+        return cls(metrics, late, record.open_count, left_out, run.loads, by_step)
 
     @property
     def unresumed(self) -> int:

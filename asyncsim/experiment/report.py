@@ -1,15 +1,23 @@
 """One self-contained HTML file that can be sent to readers who were not there.
 
 Its first page has the title, the purpose, the findings, one picture and what is not covered; then
-come method, results with their tables, the checklist STRESS-DES and the scenarios. It makes no
-request to any other place, and prints on paper as it stands.
+come method, results with their tables, a checklist and the scenarios. It makes no request to any
+other place, and prints on paper as it stands.
+
+The checklist is STRESS-DES for reporting discrete-event simulations (Monks, Currie, Onggo,
+Robinson, Kunc and Taylor: Strengthening the reporting of empirical simulation studies. Journal of
+Simulation 13 (2019) 55-67, doi:10.1080/17477778.2018.1442155). Its items are in
+``stress_des.toml``; those that only the authors of a study can answer are left open.
 """
 
 from __future__ import annotations
 
 import base64
+import importlib.metadata
 import io
+import platform
 import re
+import tomllib
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -17,26 +25,21 @@ from html import escape
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 
+from asyncsim.engine.metrics import metric_in_words
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment import output
-from asyncsim.experiment.checklist import (
-    ChecklistItem,
-    Study,
-    aim_of,
-    checklist,
-    in_words,
-    runs_in_words,
-    scenarios_of,
-)
+from asyncsim.experiment.steady_state import SteadyState
 from asyncsim.model import scenario_files
-from asyncsim.model.html import bullets_html
+from asyncsim.model.html import bullets_html, findings_html
+from asyncsim.model.process import AsyncStep, Step
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.units import percent
+from asyncsim.model.units import number_text, percent
 from asyncsim.model.validation import scenario_error
+from asyncsim.model.words import elements_in_words, period_in_words, server_in_words, time_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,6 +55,49 @@ MARKS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚",
 UNITS = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|d|%)(?!\w))")  # no line ends before them
 NOTHING_OUTSIDE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 DOI = "https://doi.org/10.1080/17477778.2018.1442155"
+MOST_METRICS = 30
+MOST_LETTERS = 1000  # of the description of a part; the scenario file has all of it
+PACKAGES = ("asyncsim", "simpy", "numpy", "scipy", "pandas", "matplotlib", "numba")
+STUDENT = "Student's t"
+FROM_EMPTY = "terminating runs from an empty system, unless a warm-up is stated with a study"
+FOUND_WARM_UP = "of steady states the warm-up from an empty system is found by MSER-5 and left out"
+
+
+@runtime_checkable
+class Study(Protocol):
+    """What a report can show: a comparison, a sweep, or the answer to a question of capacity.
+
+    It may also have ``findings()``, sentences for the first page, and ``notes``, its limits.
+    """
+
+    @property
+    def scenario(self) -> Scenario:
+        """What was played."""
+
+    @property
+    def replications(self) -> int:
+        """Number of replications."""
+
+    @property
+    def seed(self) -> int:
+        """Key of the random numbers."""
+
+    @property
+    def confidence(self) -> float:
+        """Of every interval."""
+
+    @property
+    def strategies(self) -> Sequence[str]:
+        """Labels of the strategies."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All results."""
+
+    def plot(self) -> Figure:
+        """Draw it."""
+
+    def _repr_html_(self) -> str: ...
 
 
 def report(
@@ -261,18 +307,22 @@ def _study(number: int, study: Study, pictures: Sequence[str], several: bool) ->
     kind = getattr(study, "question", type(study).__name__)
     of = f" ({study.scenario.name})" if several else ""
     heading = escape(f"{number}. {_sentence(kind).rstrip('.')}{of}")
-    own = getattr(study, "_report_html_", study._repr_html_)()
+    own = getattr(study, "report_html", study._repr_html_)()
     own = own.replace("<details>", "<details open>")  # paper shows it, too
-    own = re.sub('<(ul|p) class="findings">.*?</\\1>', "", own)  # they stand on the first page
-    table = study.table
+    findings: list[str] = getattr(study, "findings", list)()  # they stand on the first page
+    own = own.replace(findings_html(findings), "")
+    table, shown = study.table, ""
+    if {"figure", "unit"} <= set(table) and "value" not in table:  # others show theirs in words
+        shown = _wide(output.table_html(output.table_in_words(table.head(MOST_ROWS))))
     text = (output.write_csv_table(table) or "").encode(errors="backslashreplace")
     csv = base64.b64encode(text).decode()
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
+    more = more if shown else f" ({len(table):,} rows)"
     return (
         f"<section><h2>{heading}</h2>{_wide(own)}{''.join(pictures)}"
         f'{_meanings(table)}<details class="all"><summary>All results{more}</summary>'
         f'<p><a download="study_{number}.csv" href="data:text/csv;base64,{csv}">as CSV</a></p>'
-        f"{_wide(output.table_html(table.head(MOST_ROWS)))}</details>"
+        f"{shown}</details>"
         f'<p class="paper small">All results ({len(table):,} rows) are in the HTML file of this '
         "report.</p></section>"
     )
@@ -288,7 +338,7 @@ def _meanings(table: pd.DataFrame) -> str:
     if not {"figure", "meaning"} <= set(table):
         return ""
     known = table.drop_duplicates("figure")
-    words = zip(known["figure"].str.replace("_", " "), known["meaning"], strict=True)
+    words = zip(map(metric_in_words, known["figure"]), known["meaning"], strict=True)
     return (
         '<details class="all"><summary>What the metrics mean</summary>'
         f"{_rows(dict(words))}</details>"
@@ -385,3 +435,126 @@ def _keys(legend: Legend) -> str:
             f"</svg>{escape(text.get_text())}</span>"
         )
     return found
+
+
+# --- the checklist --------------------------------------------------------------------------------
+
+
+class ChecklistItem(NamedTuple):
+    """One item of STRESS-DES: where it stands, what it asks for, and the answer, if known."""
+
+    section: str
+    number: str
+    asks: str
+    answer: str
+
+
+def scenarios_of(studies: Sequence[Study]) -> list[Scenario]:
+    """Return the scenarios of studies, each once."""
+    return list({id(study.scenario): study.scenario for study in studies}.values())
+
+
+def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[ChecklistItem]:
+    """Return the checklist for studies; `authors` holds what only they know."""
+    scenarios = scenarios_of(studies)
+    described = [_of_scenario(scenario) for scenario in scenarios]
+    answers = _of_studies(studies)
+    for number in described[0]:
+        texts = [one[number] for one in described]
+        named = (f"{s.name}: {text}" for s, text in zip(scenarios, texts, strict=True))
+        answers[number] = texts[0] if len(set(texts)) == 1 else "; ".join(named)
+    known = files("asyncsim.experiment").joinpath("stress_des.toml").read_text(encoding="utf-8")
+    found = []
+    for section, items in tomllib.loads(known).items():
+        for number, item in items.items():
+            theirs = authors.get(item.get("author"), "")
+            answer = answers.get(number, item.get("answer", theirs))
+            found.append(ChecklistItem(section, number, item["asks"], answer))
+    return found
+
+
+def in_words(scenario: Scenario) -> dict[str, str]:
+    """Return the parts of a scenario in words, by what they are."""
+    process = scenario.process
+    works = [(one.name, one.work) for one in process.of_type(Step)]
+    works += [(f"call of {one.name}", one.call_work) for one in process.of_type(AsyncStep)]
+    words = {
+        "Process": elements_in_words(process.steps),
+        "Arrivals": scenario.arrivals.in_words,
+        "Period": period_in_words(scenario.start, scenario.length, scenario.zone),
+        "External systems": "\n".join(f"{n}: {s.in_words}" for n, s in scenario.systems.items()),
+        "Workflow server": server_in_words(scenario.server),
+        "Worker time": "; ".join(f"{name}: {time_in_words(work)}" for name, work in works),
+    }
+    return {
+        part: text if len(text) < MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
+        for part, text in ((part, text or "none") for part, text in words.items())
+    }
+
+
+def _of_scenario(scenario: Scenario) -> dict[str, str]:
+    """Return answers about a scenario."""
+    words, server = in_words(scenario), scenario.server
+    about = (scenario.description or scenario.name).rstrip(".")
+    operations = (
+        f"{number_text(server.check_operations)} database operations a check, "
+        f"{number_text(server.callback_operations)} a callback"
+    )
+    return {
+        "2.1": f"{about}. Process: {words['Process']}",
+        "2.5.1": f"instances of {scenario.process.name!r}",
+        "2.5.2": f"{words['Worker time']}; {operations}",
+        "2.5.3": f"{words['Workflow server']}. External systems: {words['External systems']}",
+        "2.5.5": f"{words['Arrivals']}; an instance leaves when it has ended",
+        "4.2": f"{words['Period']}; each run goes on until all instances have ended",
+    }
+
+
+def runs_in_words(study: Study) -> str:
+    """Return number of replications, intervals and seed of a study; nothing if none was played."""
+    n = study.replications
+    if not n:  # a fit plays nothing
+        return ""
+    method = getattr(study, "method", STUDENT)
+    runs = f"{n} replication{'s' if n != 1 else ''}"
+    return f"{runs}, {100 * study.confidence:.3g} % intervals by {method}"
+
+
+def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
+    """Return answers about the experiments and the software."""
+    metrics: dict[str, None] = {}
+    for study in studies:
+        if "figure" in study.table:
+            metrics |= dict.fromkeys(study.table["figure"].unique())
+    outputs = [metric_in_words(name) for name in list(metrics)[:MOST_METRICS]]
+    more = f" and {len(metrics) - MOST_METRICS} more" if len(metrics) > MOST_METRICS else ""
+    labels = dict.fromkeys(label for study in studies for label in study.strategies)
+    steady = [isinstance(study, SteadyState) for study in studies]
+    estimation = [text for study in studies if (text := runs_in_words(study))]
+    if any(len(study.strategies) > 1 for study in studies):
+        estimation.append("differences paired on common random numbers")
+    seeds = ", ".join(str(seed) for seed in sorted({study.seed for study in studies}))
+    return {
+        "1.2": ", ".join(outputs) + more or "see the tables",
+        "1.3": " / ".join(map(aim_of, studies)),
+        "2.3": "waiting strategies: " + ("; ".join(labels) or "none are played"),
+        "4.1": "; ".join([FROM_EMPTY] * (not all(steady)) + [FOUND_WARM_UP] * any(steady)),
+        "4.3": "; ".join(dict.fromkeys(estimation)),
+        "5.1": f"Python {platform.python_version()}; {', '.join(map(_version, PACKAGES))}",
+        "5.2": f"seed {seeds}; NumPy's PCG64 with one stream per source and replication, keyed by "
+        "name, all drawn before a run",
+        "5.4": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def aim_of(study: Study) -> str:
+    """Return the question of a study, or its kind and its strategies."""
+    aim = f"{type(study).__name__.lower()} of {'; '.join(study.strategies)}"
+    return str(getattr(study, "question", aim))
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{package} not installed"

@@ -82,7 +82,7 @@ def simulate(
     if draws is None:
         draws = scenario.draw(seed, replication)
     run = played(scenario, strategy, draws, until=until, engine=engine, resolution=resolution)
-    for note in run.notes:
+    for note in run.open_notes:
         warn(note, CensoredWarning)
     return run
 

@@ -1,7 +1,4 @@
-"""Stability: the weekly load of external systems and workers against their weekly capacity.
-
-A run continues until its last item is complete, so the items of one day may take two days. If each
-day is like that, demand above capacity accumulates: there is no steady state (`shares`).
+"""Stability: whether the weekly load of systems and workers stays below their weekly capacity.
 
 Runs measure random work. A lower bound needs no run (`least_work`): steps and calls that are
 certain to be reached, by the mean of their distribution, and one callback or check for each wait.
@@ -15,19 +12,20 @@ bounds cannot tell, and `unbounded` names the part.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
-import attrs
-import numpy as np
 from attrs import frozen
 
-from asyncsim.engine.graph import Call, Graph
-from asyncsim.engine.run import Run
+from asyncsim.engine.loads import (
+    WORKERS,
+    Asked,
+    goes_on,
+    instances_of_a_week,
+    items_of_a_week,
+    shares,
+)
 from asyncsim.experiment.statistics import Interval, mean_interval
-from asyncsim.model.arrivals import Poisson, WeeklyPoisson
-from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path, Step
 from asyncsim.model.scenario import Scenario
@@ -38,18 +36,16 @@ from asyncsim.model.specifications import (
     Grid,
     Hold,
     Intervals,
-    Link,
     Service,
     Staff,
     StrategySpecification,
 )
 from asyncsim.model.strategies import Strategy, specification_of
 from asyncsim.model.systems import ExternalSystem, links_of, single_link
-from asyncsim.model.units import DAY, WEEK, day_numbers, text_of
+from asyncsim.model.units import WEEK, text_of
 
 CHECKS = (type(None), Grid, Intervals, Hold)
 LINKS = (Batch, Service, Staff, Completions)
-WORKERS = "the workers"
 NEAR = 0.5  # below this load a queue settles soon
 ENOUGH = 100  # a run of this many relaxation times shows what a steady state is like
 
@@ -95,6 +91,7 @@ class _Walk:
     scenario: Scenario
     known: StrategySpecification | None
     all_resume: bool = False
+    system: str | None = None  # counts its items in place of the workers' seconds
 
     def through(self, path: Path) -> tuple[float, float]:
         if isinstance(path, str):
@@ -115,7 +112,7 @@ class _Walk:
 
     def _element(self, element: Element) -> tuple[float, float]:
         if isinstance(element, Step):
-            return element.work.mean, 1.0
+            return element.work.mean if self.system is None else 0.0, 1.0
         if isinstance(element, AsyncStep):
             return self._call(element)
         if isinstance(element, Choice):
@@ -137,7 +134,11 @@ class _Walk:
         if step.timeout is not None and step.arm == "before call" and not self.all_resume:
             work, on = self.through(step.on_timeout)  # it may be over before there is a response
             ways = [(p, min(w, work), min(c, on)) for p, w, c in ways]
-        work = step.call_work.mean + sum(p * w for p, w, _ in ways)
+        own = step.call_work.mean
+        if self.system is not None:
+            sure = step.timeout is None or step.arm != "before call"
+            own = response.accepted if sure and self.system == step.system else 0.0
+        work = own + sum(p * w for p, w, _ in ways)
         return work, sum(p * c for p, _, c in ways)
 
     def _wait(self, step: AsyncStep) -> tuple[float, float]:
@@ -168,7 +169,7 @@ class _Walk:
         service = single_link(self.scenario.systems[step.system])
         if not isinstance(service, Service) or service.lanes is not None:
             return 0.0
-        if self._notice or step.arm == "before call":
+        if self._notice or step.arm == "before call" or self.system is not None:
             return 0.0
         match known:
             case StrategySpecification(None, Deliveries(Fixed(later))):
@@ -183,61 +184,25 @@ class _Walk:
     @property
     def _notice(self) -> float:
         """The least work of a callback or check that ends a wait; 0 if that is not known."""
-        if (known := self.known) is None:
+        if (known := self.known) is None or self.system is not None:
             return 0.0
         server = self.scenario.server
         parts = (known.deliveries, server.callback_work), (known.checks, server.poll_work)
         return min((work for part, work in parts if part is not None), default=0.0)
 
 
-@frozen
-class Asked:
-    """The demand of one run: waits of each system, and seconds of the workers' time."""
-
-    instances: int
-    waits: Mapping[str, int]
-    worker_seconds: float
-
-    @classmethod
-    def of(cls, run: Run) -> Asked:
-        """Return the demand of a run."""
-        waits = dict.fromkeys(run.scenario.systems, 0)
-        nodes = Graph.of(run.scenario.process).nodes
-        for index, number in enumerate(np.bincount(run.record.waits.node).tolist()):
-            node = nodes[index]
-            if isinstance(node, Call):
-                waits[node.step.system] += number
-        busy = sum(load.busy_seconds for load in run.record.loads.values())
-        return cls(len(run.record.arrived), waits, busy)
-
-
-def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
-    """Return the weekly load of each system and of the workers, as a share of their capacity.
-
-    The week is one without public holidays; for a batch that skips nights or breaks down it is the
-    average one, with as much in its queue as it can do at most. Arrivals with a rate give its
-    number of instances; otherwise every day is like those of the run. Of the demand of each
-    replication only the mean of an instance counts. NaN: the bounds cannot tell of a system.
-    """
-    instances = sum(one.instances for one in asked)
-    if not instances:
+def least_loads(scenario: Scenario, strategy: Strategy) -> dict[str, float]:
+    """Return lower bounds of the loads that need no run; nothing where arrivals have no rate."""
+    if not goes_on(scenario):
         return {}
-    times = instances_of_a_week(scenario, instances / len(asked)) / instances
-    found = {}
+    known, week = known_specification(strategy), instances_of_a_week(scenario, 0.0)
+    found = {WORKERS: least_busy(scenario, strategy)}
     for name, system in scenario.systems.items():
-        items = times * sum(one.waits[name] for one in asked)
+        items = _Walk(scenario, known, system=name).through(scenario.process.steps)[0] * week
         capacities = [items_of_a_week(link, scenario.calendar) for link in links_of(system)]
-        known = [capacity for capacity in capacities if not math.isnan(capacity)]
-        share = items / min(known, default=math.inf)
-        found[name] = share if len(known) == len(capacities) or share > 1 else math.nan
-    busy = times * sum(one.worker_seconds for one in asked)
-    found[WORKERS] = busy / (scenario.server.workers * WEEK)
+        known_ones = [capacity for capacity in capacities if not math.isnan(capacity)]
+        found[name] = items / min(known_ones, default=math.inf)
     return found
-
-
-def goes_on(scenario: Scenario) -> bool:
-    """Return whether arrivals have a rate, and so continue after the scenario's length."""
-    return isinstance(scenario.arrivals, (Poisson, WeeklyPoisson))
 
 
 def least_busy(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> float:
@@ -307,50 +272,3 @@ def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection
         return False
     calls = scenario.process.of_type(AsyncStep)
     return any(step.timeout is None for step in calls if step.system in systems)
-
-
-def instances_of_a_week(scenario: Scenario, of_run: float) -> float:
-    """Return the instances of a week; those of a run, by day, where arrivals have no rate."""
-    arrivals = scenario.arrivals
-    if isinstance(arrivals, WeeklyPoisson):
-        return arrivals.per_week
-    if isinstance(arrivals, Poisson):
-        seconds = len(day_numbers(arrivals.days)) * arrivals.window_seconds
-        return arrivals.per_open_second * seconds * arrivals.size
-    return of_run * 7 / math.ceil(scenario.length / DAY)
-
-
-def items_of_a_week(system: Link | None, calendar: Calendar) -> float:
-    """Return the weekly capacity of a link of a system in items; NaN if it is unknown."""
-    most = seconds = math.inf
-    if isinstance(system, Completions):
-        return math.inf
-    if not isinstance(system, Batch | Staff | Service):
-        return math.nan
-    each = system.item_time.mean
-    if isinstance(system, Batch):
-        week = []
-        if system.end is not None or system.max_items is not None:
-            nights = attrs.evolve(system, holidays=None).nights(calendar)
-            week = list(itertools.takewhile(lambda night: night.start < WEEK, nights))
-        seconds = WEEK  # without an end, the rest of a night starts late, but at once
-        if system.end is not None:  # the last item of a lane may run over
-            begun = 1 - system.skip
-            if system.results == "at end":
-                begun *= 1 - system.failure
-            seconds = min(WEEK, begun * sum(night.end - night.start + each for night in week))
-        if system.max_items is not None:
-            # A breakdown comes at any item, each as likely: if each is the first left undone once,
-            # (n - 1)/2 of n are done. What is taken may be more than the night has time for: then
-            # a backlog makes it ever less likely that the breakdown comes before the end.
-            taken = system.max_items
-            of_failed = 0.0 if system.results == "at end" else (taken - 1) / 2
-            each_night = (1 - system.skip) * (taken + system.failure * (of_failed - taken))
-            most = len(week) * each_night
-        seconds *= system.lanes
-    elif isinstance(system, Staff):
-        hours = attrs.evolve(system, holidays=None).hours(calendar)
-        seconds = system.team * hours.open_seconds(WEEK)
-    elif system.lanes is not None:
-        seconds = system.lanes * WEEK
-    return min(most, seconds / each) if each else most

@@ -20,6 +20,7 @@ from asyncsim.model.validation import argument, scenario_error, with_own_tables
 FEWEST, MOST = 10, 30
 MOST_CORRELATED = 0.8  # cap on the correlation of batch means; a larger one is among the doubts
 ROUNDING = 1e-6  # variation below this share of the mean is rounding, or of no interest
+DIGITS = 4  # of a mean that is shown
 LEVEL = 0.1  # of the test for correlation: it should err on the side of longer batches
 
 
@@ -57,6 +58,10 @@ class Interval:
         if math.isnan(half) or half <= ROUNDING * abs(self.mean):  # none, or rounding
             return number_text(self.mean, 3)
         decimals = max(1 - math.floor(math.log10(half)), 0)
+        largest = max(abs(self.mean), half)
+        decimals = min(decimals, max(DIGITS - 1 - math.floor(math.log10(largest)), 0))
+        if not float(f"{half:.{decimals}f}"):
+            return number_text(self.mean, DIGITS)
         return f"{self.mean:,.{decimals}f} ± {half:,.{decimals}f}"
 
     def in_words(self, text: Callable[[float], str]) -> str:

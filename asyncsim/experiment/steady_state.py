@@ -24,14 +24,22 @@ from attrs import frozen
 from numpy.typing import ArrayLike
 
 from asyncsim import plots
-from asyncsim.engine.metrics import MetricInfo, is_number, measured, metric_in_words, metric_text
+from asyncsim.engine.loads import Asked
+from asyncsim.engine.metrics import (
+    MetricInfo,
+    is_number,
+    measured,
+    metric_in_words,
+    metric_scale,
+    metric_text,
+)
 from asyncsim.engine.result import Outcome, Record, time_since
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played, seconds
 from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning, warn
 from asyncsim.experiment.replications import Replications, runner, unresumed_share
 from asyncsim.experiment.simulate import check_engine
-from asyncsim.experiment.stability import Asked, near_full_load
+from asyncsim.experiment.stability import near_full_load
 from asyncsim.experiment.statistics import (
     ROUNDING,
     BatchMeans,
@@ -117,22 +125,21 @@ class SteadyState:
         """Whether there are no doubts."""
         return not self.doubts
 
-    def plot(self, window: int | None = None) -> Figure:
-        """Draw the cycles, Welch's moving average of 2·window + 1, the warm-up and the estimate."""
-        figure, (ax,) = plots.figure(1, width=8.0)
+    def plot(self, window: int | None = None, size: str = "page") -> Figure:
+        """Draw the cycles, Welch's moving average of 2·window + 1, the warm-up and the estimate.
+
+        `size` is ``"page"`` or ``"slide"``.
+        """
         n = len(self.averaged)
         smooth = moving_average(self.averaged, n // 20 if window is None else window)
         found = (self.estimate.mean, self.estimate.low, self.estimate.high)
-        plots.warm_up(
-            self.averaged, smooth, self.warm_up,
-            plots.heading(self.figure, self.unit, bool(self._unresumed)),
-            f"cycle of {text_of(self.cycle)}", found, ax,
-        )  # fmt: skip
+        cycles = plots.Scale(f"cycles of {text_of(self.cycle)}", "whole number")
+        scales = cycles, metric_scale(self.figure, self.unit, bool(self._unresumed))
         brief = "; ".join(doubt.partition(":")[0] for doubt in self.doubts)
         doubted = "" if self.reliable else f"\nnot reliable: {brief}"
         never = f" ({self._unresumed})" if self._unresumed else ""
-        ax.set_title(f"{self._head}{never}{doubted}", loc="left", fontsize=11, wrap=True)
-        return figure
+        title = f"{self._head}{never}{doubted}"
+        return plots.warm_up(size, title, self.averaged, smooth, self.warm_up, scales, found)
 
     @property
     def text(self) -> str:
@@ -312,7 +319,8 @@ def _of_length(scenario: Scenario, length: DurationLike | None) -> Scenario:
 def _kept(run: Run, figure: str, edges: Floats) -> tuple[Cycles, Floats, Asked]:
     """Return the cycles of a run, the unended instances of each, and the offered load."""
     record = run.record
-    return SERIES[figure].of(record, edges), unended(record, edges).values, Asked.of(run)
+    asked = Asked.of(record, run.scenario)
+    return SERIES[figure].of(record, edges), unended(record, edges).values, asked
 
 
 def _estimated(

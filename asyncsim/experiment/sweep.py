@@ -21,12 +21,14 @@ import pandas as pd
 from attrs import define, evolve
 
 from asyncsim import plots
+from asyncsim.engine.loads import ROUNDING, overload_in_words
 from asyncsim.engine.metrics import (
     METRIC_ORDER,
     METRICS,
     check_metric,
     compute_metrics,
     metric_in_words,
+    metric_scale,
     metric_text,
     metrics_of,
 )
@@ -53,18 +55,21 @@ from asyncsim.experiment.replications import (
     warn_censored,
 )
 from asyncsim.experiment.simulate import check_engine
+from asyncsim.experiment.stability import least_loads
 from asyncsim.experiment.statistics import Interval, check_confidence, mean_interval
 from asyncsim.model.distributions import Floats
 from asyncsim.model.html import findings_html, result_html
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.model.units import count, percent
+from asyncsim.model.units import count, percent, text_of
 from asyncsim.model.validation import argument, cached_table, scenario_error
 from asyncsim.model.words import field_in_words, is_probability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from asyncsim.plots.style import Scale
 
 RUNS = 32  # of a task: even short ones take longer than handing a task to Dask (2 ms)
 ROWS_SHOWN = 40  # points in the table of a notebook
@@ -137,10 +142,19 @@ class Sweep:
 
     @property
     def notes(self) -> list[str]:
-        """Warnings: points where waits were still open when runs stopped."""
+        """Warnings: points with overload, or where waits were still open when runs stopped."""
+        limits = [
+            f"times at points with an overload hold for {text_of(self.scenario.length)} of "
+            "arrivals only: a longer run has longer ones"
+        ] * bool(self._overloads)
+        return [*self.open_notes, *limits]
+
+    @property
+    def open_notes(self) -> list[str]:
+        """A note on points where waits were still open when runs stopped, if any."""
         found = self._metrics.values()
         some = sum(bool(one[:, :, METRIC_ORDER["still_waiting"]].any()) for one in found)
-        where = f"at {some} of {len(found)} points (see `.of('still_waiting')`)"
+        where = f"at {some} of {len(found)} points (see `still_waiting` in `.table`)"
         return [STILL_OPEN.format(where)] if some else []
 
     @property
@@ -160,51 +174,50 @@ class Sweep:
         lossy = bool((table["unresumed"] > 0).any())
         return table, plots.heading(figure, str(table["unit"].iloc[0]), lossy)
 
-    def plot(self, figure: str = "mean_latency") -> Figure:
+    def plot(self, figure: str = "mean_latency", size: str = "page") -> Figure:
         """Draw a metric: lines over one swept field, a heat map per strategy over two.
 
-        A sample, or a grid of more fields, is drawn as points, side by side over each field.
+        A sample, or a grid of more fields, is drawn as points, side by side over each field. `size`
+        is ``"page"`` or ``"slide"``.
         """
-        table, words = self._with_shares(figure)
+        table, _ = self._with_shares(figure)
+        lossy = bool((table["unresumed"] > 0).any())
+        scale = metric_scale(figure, str(table["unit"].iloc[0]), lossy)
         places = {name: _places(table[name].tolist()) for name in self.names}
+        title = f"{self.scenario.name}, {self._note}"
         if len(self.names) == 2 and not self._sampled:
-            drawn = self._maps(table, words, places)
-        else:
-            drawn, axes = plots.figure(len(self.names))
-            for ax, (name, place) in zip(axes, places.items(), strict=True):
-                table["x"] = [place[repr(value)][0] for value in table[name]]
-                lines = {label: table[table["strategy"] == label] for label in self.strategies}
-                ticks, joined = _ticks(place, self._sampled), len(self.names) == 1
-                plots.metric_over_field(lines, name, words, ax, ticks, joined)
-            shares = table.groupby("strategy")["unresumed"].agg(["max", "nunique"])
-            texts = {
-                label: plots.with_unresumed(label, most, different > 1)
-                for label, most, different in shares.itertuples()
-            }
-            plots.shared_legend(drawn, self.strategies, texts)
-        drawn.suptitle(f"{self.scenario.name}, {self._note}", x=0.01, ha="left")
-        return drawn
+            return self._maps(size, title, table, scale, places)
+        shares = table.groupby("strategy")["unresumed"].agg(["max", "nunique"])
+        texts = {
+            label: plots.with_unresumed(label, most, different > 1)
+            for label, most, different in shares.itertuples()
+        }
+        panels = []
+        for name, place in places.items():
+            placed = table.assign(x=[place[repr(value)][0] for value in table[name]])
+            lines = {texts[s]: placed[placed["strategy"] == s] for s in self.strategies}
+            scale_of_field = _scale(field_in_words(name), table[name].tolist())
+            ticks = {} if self._sampled else dict(place.values())
+            panels.append(plots.Panel(scale_of_field, lines, ticks))
+        return plots.metric_over_fields(size, title, panels, scale, len(self.names) == 1)
 
-    def _maps(self, table: pd.DataFrame, words: str, places: dict[str, Places]) -> Figure:
-        drawn, axes = plots.figure(len(self.strategies))
-        known = table["mean"][np.isfinite(table["mean"])]
-        span = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    def _maps(
+        self, size: str, title: str, table: pd.DataFrame, scale: Scale, places: dict[str, Places]
+    ) -> Figure:
         texts: dict[str, list[str]] = {}
         for axis, (name, place) in zip("xy", places.items(), strict=True):
             order = sorted(place.values())
             table[axis] = [order.index(place[repr(value)]) for value in table[name]]
             texts[axis] = [text for _, text in order]
-        for ax, label in zip(axes, self.strategies, strict=True):
-            mean, lost = (
-                table[table["strategy"] == label].pivot(index="y", columns="x", values=column)
-                for column in ("mean", "unresumed")
-            )
-            labels = label, self.names[0], self.names[1]
-            image = plots.metric_over_two_fields(
-                mean, texts["x"], texts["y"], labels, span, ax, lost
-            )
-        drawn.colorbar(image, ax=axes, label=words)
-        return drawn
+        maps = {}
+        for label in self.strategies:
+            rows = table[table["strategy"] == label]
+            both = (rows.pivot(index="y", columns="x", values=c) for c in ("mean", "unresumed"))
+            maps[label] = plots.Map(*both)
+        words = field_in_words(self.names[0]), field_in_words(self.names[1])
+        return plots.metric_over_two_fields(
+            size, title, maps, (texts["x"], texts["y"]), words, scale
+        )
 
     @property
     def _note(self) -> str:
@@ -218,17 +231,15 @@ class Sweep:
     def findings(self) -> list[str]:
         """Return what matters most, in sentences with numbers and intervals.
 
-        Which waits never resume; at which points the mean latency is least and largest, or that
-        they do not differ beyond chance; which strategy is earlier, and where it is not; costs.
+        What is overloaded; which waits never resume; at which points the mean latency is least and
+        largest, or that they do not differ beyond chance; which strategy is earlier, and where it
+        is not; costs.
         """
-        if self.replications < 2:
-            return []
         played = {
-            f"{', '.join(map(' = '.join, zip(self._fields, self._values(point), strict=True)))}":
-            self._metrics[point.number]
+            self._named(point): self._metrics[point.number]
             for point in self._points
-            if point.number in self._metrics
-        }  # fmt: skip
+            if point.number in self._metrics and self.replications > 1
+        }
         costs = {
             metrics_of(point.scenario)["cost"].unit
             for point in self._points
@@ -236,7 +247,42 @@ class Sweep:
         }
         unit = costs.pop() if len(costs) == 1 else ""
         found = sweep_claims(played, self.strategies, unit, self.confidence)
-        return [f"{one.text[0].upper()}{one.text[1:]}." for one in found]
+        texts = [*self._overload_texts, *(one.text for one in found)]
+        return [f"{text[0].upper()}{text[1:]}." for text in texts]
+
+    @cached_property
+    def _overloads(self) -> dict[int, tuple[str, float]]:
+        """The part with the largest load, and this load, of each point where it is 1 or more."""
+        found = {}
+        for point in self._points:
+            if point.scenario is None:
+                continue
+            loads = [
+                (load, part)
+                for strategy in point.strategies
+                for part, load in least_loads(point.scenario, strategy).items()
+            ]
+            load, part = max(loads, default=(0.0, ""))
+            if load > 1 - ROUNDING:
+                found[point.number] = part, load
+        return found
+
+    @property
+    def _overload_texts(self) -> list[str]:
+        """A sentence on the points with an overload, if any."""
+        if not self._overloads:
+            return []
+        worst = max(self._overloads, key=lambda number: self._overloads[number][1])
+        part, load = self._overloads[worst]
+        (point,) = (one for one in self._points if one.number == worst)
+        text = overload_in_words(part, f"at least {percent(load)}", load > 1 + ROUNDING)
+        some = f"at {len(self._overloads)} of {len(self._points)} points a part is overloaded"
+        return [f"{some} or without reserve; the most with {self._named(point)}: {text}"]
+
+    def _named(self, point: Point) -> str:
+        """Return the fields and values of a point in words."""
+        pairs = zip(self._fields, self._values(point), strict=True)
+        return ", ".join(map(" = ".join, pairs))
 
     @property
     def _fields(self) -> list[str]:
@@ -268,9 +314,12 @@ class Sweep:
                 point.error or plots.with_unresumed(Interval(mean, high - mean, n).duration, never)
                 for mean, high, n, never in part.itertuples(index=False)
             ]
-            rows.append([*self._values(point), *texts])
+            name, load = self._overloads.get(point.number, ("", 0.0))
+            marks = [f"{name} {percent(load)}" if name else ""] * bool(self._overloads)
+            rows.append([*self._values(point), *texts, *marks])
+        columns = [*self._fields, *self.strategies, *["overload"] * bool(self._overloads)]
         words = metric_in_words("mean_latency", bool((table["unresumed"] > 0).any()))
-        return pd.DataFrame(rows, columns=[*self._fields, *self.strategies]), words
+        return pd.DataFrame(rows, columns=columns), words
 
     def __repr__(self) -> str:
         table, words = self._short()
@@ -279,14 +328,19 @@ class Sweep:
         return "\n".join([*self.findings(), head, table.to_string(index=False), *self.notes])
 
     def _repr_html_(self) -> str:
+        hint = " All metrics are in <code>.table</code>, all runs in <code>.runs</code>."
+        return self.report_html(self.findings(), hint)
+
+    def report_html(self, findings: Sequence[str] = (), hint: str = "") -> str:
+        """Return the table as HTML for a report, which has the findings elsewhere."""
         table, words = self._short()
         hidden = len(self._points) - ROWS_SHOWN
         more = f" The first {ROWS_SHOWN} points are shown;" if hidden > 0 else ""
         note = (
-            f"{self._note}; {words} ± half-width of the {percent(self.confidence)} interval.{more} "
-            "All metrics are in <code>.table</code>, all runs in <code>.runs</code>."
+            f"{self._note}; {words} ± half-width of the {percent(self.confidence)} interval.{more}"
+            f"{hint}"
         )
-        body = findings_html(self.findings()) + table_html(table)
+        body = findings_html(findings) + table_html(table)
         return result_html(self.scenario.name, body, note, self.notes)
 
 
@@ -301,22 +355,21 @@ def _places(values: Sequence[Any]) -> Places:
     to_scale = "" not in scales and (len(scales) == 1 or scales <= {"number", "whole number"})
     places = {}
     for k, ((key, value), found) in enumerate(zip(different.items(), readings, strict=True)):
-        text = str(value)
-        if " " in text:  # whole objects may be swept, too
+        text = text_of(found.number) if found and found.scale == "duration" else str(value)
+        if " " in str(value):  # whole objects may be swept, too
             text = textwrap.fill(textwrap.shorten(text, 60, placeholder=" …"), 22)
         places[key] = found.number if found and to_scale else float(k), text
     return places
 
 
-def _ticks(places: Places, sampled: bool) -> dict[float, str] | None:
-    """Return labels of the x axis: the values of a grid, some clock times of a sample."""
-    written = dict(places.values())
-    if not sampled:
-        return written
-    first = scaled_value(next(iter(written.values())))
-    if first is None or first.scale != "clock time":
-        return None
-    return {x: first.back(x)[:5] for x in np.linspace(min(written), max(written), 4).tolist()}
+def _scale(words: str, values: Sequence[Any]) -> Scale:
+    """Return the scale of the axis of a field."""
+    found = scaled_value(values[0])
+    if found is None:
+        return plots.Scale(words)
+    kind, _, unit = found.scale.partition("/")
+    kind = {"clock time": "clock", "rate": f"/{unit}"}.get(kind, kind)
+    return plots.Scale(words, kind)
 
 
 def _shown(value: object, time: bool, share: bool) -> str:
@@ -440,7 +493,7 @@ def sweep(
                 bar.update()
     fields = tuple(grid), labels, replications, seed, confidence, resumed
     found = Sweep(scenario, *fields, points, metrics, sampled=sample is not None)
-    warn_censored(found.notes)
+    warn_censored(found.open_notes)
     return found
 
 

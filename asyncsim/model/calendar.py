@@ -115,18 +115,10 @@ class Moment(NamedTuple):
 
 @frozen
 class Calendar:
-    """The scenario's clock: converts between instants and wall-clock times.
+    """The scenario's clock: converts between instants and wall-clock times."""
 
-    Parameters
-    ----------
-    start
-        First day of the scenario; instant 0 is its local midnight.
-    zone
-        IANA name of the time zone, or None for a clock without daylight saving.
-    """
-
-    start: date
-    zone: str | None = None
+    start: date  # first day of the scenario; instant 0 is its local midnight
+    zone: str | None = None  # IANA name; None for a clock without daylight saving
 
     @property
     def tz(self) -> ZoneInfo | None:

@@ -66,7 +66,7 @@ def bullets_html(sentences: Iterable[str], css: str = "") -> str:
 def facts_html(facts: Iterable[tuple[str, str]]) -> str:
     """Return pairs of a name and a text, one below the other."""
     rows = "".join(
-        f'<tr><th style="{WRAPPED};padding:2px 14px 2px 0;min-width:5em;font-weight:normal;'
+        f'<tr><th style="{WRAPPED};padding:2px 14px 2px 0;min-width:7em;font-weight:normal;'
         f'opacity:.7">{escape(name)} </th>'
         f'<td style="{WRAPPED};padding:2px 0">{escape(text)}</td></tr>'
         for name, text in facts

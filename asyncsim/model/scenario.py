@@ -117,6 +117,13 @@ class Scenario:
         """The clock that instants refer to."""
         return Calendar(self.start, self.zone)
 
+    @property
+    def notes(self) -> list[str]:
+        """Notes on the description: systems for which no step waits."""
+        asked = {call.system for call in self.process.of_type(AsyncStep)}
+        unused = [name for name in self.systems if name not in asked]
+        return [f"no step waits for {', '.join(map(repr, unused))}"] if unused else []
+
     def draw(self, seed: int = 0, replication: int = 0) -> Draws:
         """Draw all random numbers of one replication ahead.
 

@@ -433,7 +433,7 @@ def table_of(obj: Any) -> dict[str, Any]:
     for field in attrs.fields(type(obj)):
         value = getattr(obj, field.name)
         if value != _default(field):
-            table[field.alias] = units.UNLIMITED if value is None else _value(value, field)
+            table[field.alias] = units.UNLIMITED if value is None else file_value(value, field)
     if isinstance(obj, process.Parallel):
         table["branches"] = [{"steps": steps} for steps in table["branches"]]
     return table
@@ -447,7 +447,8 @@ def _default(field: attrs.Attribute[Any]) -> Any:
     return reader(default) if reader and default is not attrs.NOTHING else default
 
 
-def _value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
+def file_value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
+    """Return a value, such as that of a field, as a file spells it."""
     if isinstance(value, Duration):
         if type(value) not in DISTRIBUTIONS.values():
             name = type(value).__name__
@@ -460,9 +461,9 @@ def _value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
     if isinstance(value, (Rate, date, RateLimit)):
         return str(value)
     if isinstance(value, Mapping):
-        return {name: _value(part) for name, part in value.items()}
+        return {name: file_value(part) for name, part in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_value(part) for part in value]
+        return [file_value(part) for part in value]
     described = attrs.has(type(value)) or isinstance(value, OF_SOME_KIND)
     return table_of(value) if described else value
 
@@ -490,7 +491,7 @@ def _parameter(value: Any, field: attrs.Attribute[Any]) -> str:
     """Return a parameter of a strategy for a label, exactly, in 60 characters at most."""
     try:
         is_time = reader_of(field) in (*DURATION_READERS, units.poll_interval)
-        text = _time(value) if is_time and value is not None else _words(_value(value, field))
+        text = _time(value) if is_time and value is not None else _words(file_value(value, field))
     except ScenarioError:  # a custom distribution
         text = repr(value)
     return text if len(text) <= 60 else f"{text[:37]}…{text[-22:]}"

@@ -10,16 +10,22 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date
 from typing import Any
 
 import attrs
 
-from asyncsim.model import calendar, distributions, process, units
+from asyncsim.model import calendar, process, units
 from asyncsim.model.arrivals import ARRIVALS
-from asyncsim.model.distributions import DISTRIBUTIONS, Duration
+from asyncsim.model.distributions import DISTRIBUTIONS, Duration, as_distribution
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.scenario_files import ARRAYS, DISTRIBUTION_KEYS, OBJECTS, PATH_KEYS
+from asyncsim.model.scenario_files import (
+    ARRAYS,
+    DISTRIBUTION_KEYS,
+    DURATION_READERS,
+    OBJECTS,
+    PATH_KEYS,
+    file_value,
+)
 from asyncsim.model.server import rate_limit
 from asyncsim.model.strategies import STRATEGIES
 from asyncsim.model.systems import SYSTEMS
@@ -119,26 +125,16 @@ OF_KEYS: dict[str, Fragment] = {
 }  # what a key holds whose reader is private to its class
 
 
-_TIMES = (
-    *(units.duration, units.positive_duration, units.length, units.poll_interval),
-    *(units.optional_duration, distributions.as_distribution),
-)
-
-
 def file_keys(with_unit: bool = False) -> frozenset[str]:
     """Return all keys, also of strategies, or only those whose values are durations or rates."""
     classes: list[type[Any]] = [Scenario, *STRATEGIES.values(), *(cls for _, cls in _classes())]
     fields = [field for cls in classes for field in attrs.fields(cls)]
-    timed = (*_TIMES, units.rate)
+    timed = (*DURATION_READERS, units.poll_interval, as_distribution, units.rate)
     return frozenset(one.alias for one in fields if not with_unit or reader_of(one) in timed)
 
 
 def json_schema() -> Fragment:
-    """Return a JSON Schema (draft 7) of scenario files.
-
-    >>> json_schema()["properties"]["length"]["description"][:12]
-    'How long ins'
-    """
+    """Return a JSON Schema (draft 7) of scenario files."""
     definitions = {cls.__name__: _table_of(cls, kind) for kind, cls in _classes()}
     for name, kinds in KINDS.items():
         definitions[name] = _by_kind(kinds)
@@ -256,15 +252,7 @@ def in_one_line(text: str) -> str:
 
 def default_of(field: attrs.Attribute[Any]) -> Any:
     """Return the default of a key as a file spells it; None for none, and for whole tables."""
-    value: Any = field.default
-    if value is attrs.NOTHING or isinstance(value, attrs.Factory):  # type: ignore[arg-type]
+    if field.default is attrs.NOTHING or isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
         return None
-    if isinstance(value, Duration):
-        value = value.mean
-    if isinstance(value, float) and field.alias not in OF_KEYS:
-        return units.format_duration(value) if reader_of(field) in _TIMES else value
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, tuple):
-        return list(value)
-    return value if isinstance(value, str | int | float) else None
+    value = file_value(field.default, field)
+    return None if isinstance(value, Mapping) else value

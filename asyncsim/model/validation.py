@@ -177,18 +177,7 @@ class cached_table(functools.cached_property[pd.DataFrame]):
 
 
 def with_own_tables(cls: type[T]) -> type[T]:
-    """Return an attrs class (with slots) whose tables and arrays are read as copies.
-
-    >>> @with_own_tables
-    ... @attrs.frozen
-    ... class Found:
-    ...     table: pd.DataFrame
-    >>> found = Found(pd.DataFrame({"n": [1]}))
-    >>> table = found.table
-    >>> table.loc[0, "n"] = 2
-    >>> found.table["n"].tolist()
-    [1]
-    """
+    """Return an attrs class (with slots) whose tables and arrays are read as copies."""
     found: Any = cls
     for field in attrs.fields(found):
         if str(field.type) in ("pd.DataFrame", "Floats", str(pd.DataFrame)):

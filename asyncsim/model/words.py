@@ -191,12 +191,13 @@ def _link(link: specifications.Link | None, system: object) -> str:
             return _batch(link)
         case specifications.Service():
             lanes = "any number" if link.lanes is None else f"{link.lanes:,}"
-            return f"online service: {time_in_words(link.item_time)} a request, {lanes} at a time"
+            each = time_in_words(link.item_time)
+            return f"online service: each request takes {each}, {lanes} at a time"
         case specifications.Staff():
             opens, closes = link.between
             hours = f"{opens} to {closes}, {days_in_words(link.days, link.holidays)}"
             team = counted(link.team, "person", "people")
-            return f"{team}: {time_in_words(link.item_time)} a task, {hours}"
+            return f"{team}: each task takes {time_in_words(link.item_time)}, {hours}"
         case specifications.Completions():
             return f"completes {len(link.completions):,} items at the instants of a log"
     return f"a system of your own ({type(system or link).__name__})"
@@ -206,7 +207,7 @@ def _batch(batch: specifications.Batch) -> str:
     start = f"by cron ({batch.start})" if is_cron(batch.start) else f"at {batch.start}"
     parts = [
         f"batch {start}, {days_in_words(batch.days, batch.holidays)}: "
-        f"{time_in_words(batch.item_time)} an item, {batch.lanes:,} at a time"
+        f"each item takes {time_in_words(batch.item_time)}, {batch.lanes:,} at a time"
     ]
     if batch.cut_off is not None:
         parts.append(f"of items submitted by {batch.cut_off}")

@@ -111,19 +111,9 @@ def verify(
 ) -> Verification:
     """Compare both engines with closed forms.
 
-    Parameters
-    ----------
-    replications
-        Of each experiment; of those without chance two, which show that there is none.
-    quick
-        Leave out the experiments that take longest. Bounds and verdicts are the same.
-    seed, n_jobs, progress
-        As in `asyncsim.compare`.
-    experiments
-        Which; by default `all_experiments`.
+    Experiments without chance have two replications, which show that there is none. `quick` leaves
+    out those that take longest.
 
-    Examples
-    --------
     >>> exact = [one for one in all_experiments() if one.exact and one.engine == "simpy"]
     >>> verify(experiments=exact, progress=False).passed
     True

@@ -11,7 +11,7 @@ import thorough
 
 import asyncsim as sim
 from asyncsim.capacity.explain import Explanation, explain
-from asyncsim.experiment.stability import WORKERS, instances_of_a_week
+from asyncsim.engine.loads import WORKERS, instances_of_a_week
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.units import WEEK
 

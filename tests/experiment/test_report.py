@@ -12,7 +12,7 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.experiment import report as page
-from asyncsim.experiment.checklist import checklist
+from asyncsim.experiment.report import checklist
 
 pytestmark = pytest.mark.slow
 
@@ -256,7 +256,8 @@ def test_it_is_written_in_words():
     """Distributions, systems and arrivals as a reader would put them; no class, no field."""
     items = items_of()
     assert "1 s on average (lognormal, standard deviation 500 ms)" in items["2.5.2"].answer
-    assert "a task, 09:00 to 17:00, Mon-Fri, not on public holidays" in items["2.5.3"].answer
+    assert "3 people: each task takes 12 min on average" in items["2.5.3"].answer
+    assert ", 09:00 to 17:00, Mon-Fri, not on public holidays" in items["2.5.3"].answer
     assert "100 per day at random (Poisson), 07:00 to 19:00, Mon-Fri" in items["2.5.5"].answer
     assert "arrivals for 12 days from midnight of Monday, 2026-03-30" in items["4.2"].answer
     for item in items.values():

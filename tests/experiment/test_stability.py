@@ -3,7 +3,8 @@
 import pytest
 
 import asyncsim as sim
-from asyncsim.experiment.stability import Asked, least_work, shares
+from asyncsim.engine.loads import Asked, shares
+from asyncsim.experiment.stability import least_work
 
 
 def scenario(system, *steps, arrivals):

@@ -446,7 +446,7 @@ def test_it_is_shown_as_text_and_as_html():
     )
     assert "a&lt;b" in found._repr_html_()
     for shown in (repr(found), found._repr_html_()):
-        for part in ("server.workers", "20:00", "polling 5 min", "4 points", "seed 9"):
+        for part in ("workers of the server", "20:00", "polling 5 min", "4 points", "seed 9"):
             assert part in shown
 
 
@@ -573,7 +573,8 @@ def test_the_share_never_resumed_stands_beside_a_mean():
     for shown in (repr(found), found._repr_html_()):
         assert shown.count("never resumed") == 1
         assert beside in shown
-        assert "mean latency of resumed waits [s]" in shown
+        assert "mean latency of resumed waits ± half-width" in shown
+        assert f"p to {100 * share[1]:.3g} % (" in shown
         assert note in shown
     figure = found.plot()
     texts = [text.get_text() for text in figure.legends[0].get_texts()]

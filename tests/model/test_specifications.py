@@ -16,9 +16,10 @@ import asyncsim as sim
 from asyncsim.calibration.check import metrics_of
 from asyncsim.capacity.herd import herds_of
 from asyncsim.engine.contexts import CheckFastForward
+from asyncsim.engine.loads import Asked, shares
 from asyncsim.engine.simulation import Simulation
 from asyncsim.errors import EngineError, ScenarioError
-from asyncsim.experiment.stability import Asked, least_work, near_full_load, shares, unbounded
+from asyncsim.experiment.stability import least_work, near_full_load, unbounded
 from asyncsim.fast.layout import unplayed
 from asyncsim.live.real_time_clock import next_batch
 from asyncsim.model.specifications import (

@@ -8,7 +8,7 @@ from hypothesis import given
 from scenarios import strategies
 
 import asyncsim as sim
-from asyncsim.experiment.checklist import in_words
+from asyncsim.experiment.report import in_words
 from asyncsim.model.distributions import DISTRIBUTIONS
 from asyncsim.model.examples import example_files
 from asyncsim.model.specifications import Kind, StrategySpecification
@@ -136,22 +136,22 @@ SYSTEM_WORDS = {
             "0 22 * * 1-5", sim.exponential("1s"), cut_off="21:00", lanes=4, max_items=1000,
             end="05:00", skip=0.01, failure=0.02, results="at end", days="Mon-Fri",
         ),
-        "batch by cron (0 22 * * 1-5), Mon-Fri: 1 s on average (exponential) an item, 4 at a time; "
-        "of items submitted by 21:00; 1,000 items a night at most; no new item from 05:00 on; 1 % "
-        "of the nights are skipped; 2 % of the nights break down; results at its end",
+        "batch by cron (0 22 * * 1-5), Mon-Fri: each item takes 1 s on average (exponential), "
+        "4 at a time; of items submitted by 21:00; 1,000 items a night at most; no new item from "
+        "05:00 on; 1 % of the nights are skipped; 2 % of the nights break down; results at its end",
     ),
     "people": (
         sim.People(1, "12min", holidays="DE-BY"),
-        "1 person: 12 min a task, 08:00 to 17:00, Mon-Fri, not on public holidays (DE-BY)",
+        "1 person: each task takes 12 min, 08:00 to 17:00, Mon-Fri, not on public holidays (DE-BY)",
     ),
     "online service": (
         sim.OnlineService(sim.exponential("2s"), lanes=None),
-        "online service: 2 s on average (exponential) a request, any number at a time",
+        "online service: each request takes 2 s on average (exponential), any number at a time",
     ),
     "chain": (
         sim.Chain([sim.OnlineService("2s"), sim.NightlyBatch("22:00", "150ms")]),
-        "(online service: 2 s a request, 1 at a time); then (batch at 22:00, every day: 150 ms an "
-        "item, 1 at a time)",
+        "(online service: each request takes 2 s, 1 at a time); then (batch at 22:00, every day: "
+        "each item takes 150 ms, 1 at a time)",
     ),
     "recorded": (
         sim.LoggedCompletions([3600.0, 60.0]), "completes 2 items at the instants of a log"
