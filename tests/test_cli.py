@@ -187,10 +187,12 @@ def test_wrong_input_is_one_sentence_and_exit_status_2(words, message, scenario_
         ("mine.toml", "did you mean 'compare mine.toml'?"),
         ("zzz FILE", "it must be one of compare, run, explain,"),
         ("compare FILE --replicatons 4", "compare has no option --replicatons; did you mean '--re"),
-        ("sweep FILE --vary a=1 --report x", "sweep has no option --report, as compare and capa"),
+        ("sweep FILE --vary a=1 --report x", "sweep has no option --report; compare, capacity"),
         ("compare FILE --workers 4", "workers is a key of the scenario file, and sweep --vary"),
         ("compare FILE --assumptions no", "no option --assumptions (it has --profile, --log, "),
-        ("explain FILE --seed 1", "explain has no option --seed, as compare and run"),
+        ("explain FILE --seed 1", "explain has no option --seed; compare, run, "),
+        ("help", "did you mean '--help'?"),
+        ("sweep FILE --vary server.workers 2,4", "2,4; write a field and its values in one word"),
         ("compare FILE more.toml", "unrecognized arguments: more.toml\n"),
     ],
 )
@@ -200,6 +202,12 @@ def test_a_command_or_option_that_does_not_exist_gets_a_hint(words, message, cap
         main(words.split())
     assert left.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_share_may_be_given_in_per_cent():
+    """As a number and in per cent it is the same precision."""
+    found = [_parser().parse_args(["compare", "FILE", "--precision", s]) for s in ("0.05", "5%")]
+    assert [one.precision for one in found] == [0.05, 0.05]
 
 
 def test_a_number_without_a_unit_is_refused(scenario_file, capsys):

@@ -38,6 +38,7 @@ asyncsim COMMAND --help shows the options of a command. asyncsim examples DIR wr
 with the notebooks of the course.
 """
 QUOTES = '; put quotes around a strategy, such as --strategy "polling 15min"'
+VARY = "; write a field and its values in one word, such as --vary server.workers=2,4,8"
 COMMAND = {command.name: command for command in COMMANDS}
 LOOK_ALIKES = {
     **{"±": "+/-", "–": "-", "—": "-", "−": "-", "→": "->", "←": "<-", "×": "x", "·": "*"},
@@ -121,6 +122,8 @@ def _meant_command(word: str) -> str:
     """
     if word.endswith(".toml") or word.startswith("example:"):
         return f"; did you mean 'compare {word}'?"
+    if word in ("help", "version"):
+        return f"; did you mean '--{word}'?"
     for name, one in COMMAND.items():
         if word.lower() in one.summary.lower().split():
             return f"; did you mean {name!r} ({one.summary})?"
@@ -131,11 +134,14 @@ def _left_over(name: str, words: Sequence[str], left: Sequence[str]) -> str:
     """Return what is wrong with words that a command does not take."""
     option = next((word.partition("=")[0] for word in left if word.startswith("-")), None)
     if option is None:
-        quotes = QUOTES if {"--strategy", "--check"} & set(words) else ""
-        return f"unrecognized arguments: {' '.join(left)}{quotes}"
+        hint = QUOTES if {"--strategy", "--check"} & set(words) else ""
+        pairs = zip(words, words[1:], strict=False)
+        hint = VARY if any(one == "--vary" and "=" not in value for one, value in pairs) else hint
+        return f"unrecognized arguments: {' '.join(left)}{hint}"
     known, key = COMMAND[name].options, option.strip("-").replace("-", "_")
-    others = " and ".join(one.name for one in COMMANDS if option in one.options)
-    hint = f", as {others}" if others else nearest(option, known)
+    others = [one.name for one in COMMANDS if option in one.options]
+    has = "have" if others[1:] else "has"
+    hint = f"; {', '.join(others)} {has} it" if others else nearest(option, known)
     hint = hint or f" (it has {', '.join(known)})"
     if key in file_keys():
         hint += f"; {key} is a key of the scenario file, and sweep --vary varies it"

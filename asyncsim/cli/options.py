@@ -18,6 +18,7 @@ from asyncsim.experiment.report import Study, report, report_file
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import scenario_file
+from asyncsim.model.units import per_cent
 
 STRATEGY_HELP = (
     "how completion is noticed, in words: 'callback', 'callback delay=50ms loss=0.02 "
@@ -44,9 +45,15 @@ class Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+def share(words: str) -> float:
+    """Return a share, also from per cent: ``0.05`` or ``5%``."""
+    found = per_cent(words)
+    return float(words) if found is None else found
+
+
 FILES = ("CSV", "DB", "DIR", "FILE", "FOLDER", "HTML", "PNG", "TOML")
 TYPES: dict[str, Any] = {
-    **{"N": int, "PORT": int, "SEED": int, "SHARE": float, "SPEED": float},
+    **{"N": int, "PORT": int, "SEED": int, "SHARE": share, "SPEED": float},
     **dict.fromkeys(FILES, Path),
 }
 MARKS: dict[str, dict[str, Any]] = {

@@ -11,7 +11,14 @@ import attrs
 from asyncsim.errors import ScenarioError
 from asyncsim.model.schema import file_keys
 from asyncsim.model.strategies import STRATEGIES, Strategy
-from asyncsim.model.units import LONGEST_WORDS, InvalidValue, duration, format_duration, nearest
+from asyncsim.model.units import (
+    LONGEST_WORDS,
+    InvalidValue,
+    duration,
+    format_duration,
+    nearest,
+    per_cent,
+)
 from asyncsim.model.validation import no_argument, scenario_error, shown
 
 UNNAMED = {"callback with safety poll": "every"}  # set by a word without a name, if not the first
@@ -79,6 +86,8 @@ def _arguments(name: str, words: str) -> list[str]:
             with suppress(InvalidValue):  # such as "5minutes", or "minute" in "every minute"
                 seconds = duration(value if value[:1].isdigit() else f"1{value}")
                 value = str(format_duration(seconds))
+            if (share := per_cent(value)) is not None:
+                value = f"{share:g}"
             word = f"{key}{sign}{value}"
             joins = bool(found) and found[-1] in fields
             found = [*found[:-1], f"{found[-1]}={word}"] if joins else [*found, word]

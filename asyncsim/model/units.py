@@ -182,9 +182,10 @@ def number(value: object) -> float:
 
 
 def _unquoted(value: object) -> str:
-    """Return the hint for a number in quotes."""
-    is_number = isinstance(value, str) and _PLAIN.fullmatch(plain := with_point(value.strip()))
-    return f"; write {plain} without quotes" if is_number else ""
+    """Return the hint for a number in quotes, or with a decimal comma."""
+    if not isinstance(value, str) or not _PLAIN.fullmatch(plain := with_point(value.strip())):
+        return ""
+    return f"; write {plain} without quotes" if plain in value else f"; did you mean {plain}?"
 
 
 def not_negative(value: object, most: float = MOST) -> float:
