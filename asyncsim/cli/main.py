@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
+from itertools import pairwise
 
 from asyncsim.cli.commands import COMMANDS
 from asyncsim.cli.document import Document
@@ -135,8 +136,8 @@ def _left_over(name: str, words: Sequence[str], left: Sequence[str]) -> str:
     option = next((word.partition("=")[0] for word in left if word.startswith("-")), None)
     if option is None:
         hint = QUOTES if {"--strategy", "--check"} & set(words) else ""
-        pairs = zip(words, words[1:], strict=False)
-        hint = VARY if any(one == "--vary" and "=" not in value for one, value in pairs) else hint
+        if any(one == "--vary" and "=" not in value for one, value in pairwise(words)):
+            hint = VARY
         return f"unrecognized arguments: {' '.join(left)}{hint}"
     known, key = COMMAND[name].options, option.strip("-").replace("-", "_")
     others = [one.name for one in COMMANDS if option in one.options]
