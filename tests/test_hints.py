@@ -53,6 +53,11 @@ def law(name):
     scenario_files.loads(text, sim.Scenario, "file")
 
 
+def kind(name):
+    text = scenario_files.dumps(LEDGER).replace('"nightly batch"', f'"{name}"')
+    scenario_files.loads(text, sim.Scenario, "file")
+
+
 def days(words):
     sim.People(3, "12min", days=words)
 
@@ -142,6 +147,7 @@ HINTS = [
     (clock_time, "7", "07:00"),
     (clock_or_cron, "7:00 am", "07:00"),
     (holiday_calendar, "de-by", "DE-BY"),
+    (kind, "batch", "nightly batch"),
     (zone_name, "Germany", "Europe/Berlin"),
     (zone_name, "new york", "America/New_York"),
     (zone_name, "Europe/Berln", "Europe/Berlin"),

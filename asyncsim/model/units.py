@@ -96,7 +96,7 @@ def meant(word: str, valid: Iterable[str]) -> str | None:
     known = list(valid)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     begun = [one for one in known if len(word) > 2 and one.lower().startswith(word.lower())]
-    held = [one for one in known if word.lower() in one.split()]
+    held = [one for one in known if " " in one and word.lower() in one.split()]
     return next(iter([*close, *begun, *held]), None)
 
 
@@ -489,8 +489,8 @@ def clock_time(value: ClockTimeLike) -> str:
 
 def _meant_clock(value: object) -> str | None:
     """Return what ``"9:30 pm"``, ``"21.30"`` or ``"7"`` means, or None."""
-    plain = isinstance(value, str | int) and not isinstance(value, bool)
-    like = _LIKE_A_CLOCK.fullmatch(str(value)) if plain else None
+    is_hour = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24
+    like = _LIKE_A_CLOCK.fullmatch(str(value)) if is_hour or isinstance(value, str) else None
     if like is None:
         return None
     hour, minute = int(like[1]), like[2] or "00"
