@@ -578,7 +578,7 @@ def _nearest_days(written: str) -> str:
 
 def _nearest_date(written: object) -> str:
     """Return the hint for a date in another order: ``"5.1.2026"``; ``"1/5/2026"`` may be two."""
-    if isinstance(written, datetime):
+    if isinstance(written, datetime) and written == written:  # not pandas.NaT
         return f"; did you mean '{written.date()}'?"
     like = _LIKE_A_DATE.fullmatch(written) if isinstance(written, str) else None
     if not like:
