@@ -28,7 +28,7 @@ from asyncsim.cli.new_file import SYSTEMS as NEW_SYSTEMS
 from asyncsim.cli.new_file import new_file
 from asyncsim.cli.options import Command, ready_to_write, scenario_of
 from asyncsim.cli.serve_command import SERVE
-from asyncsim.cli.strategy_parser import parse_strategy, python_value
+from asyncsim.cli.strategy_parser import parse_strategy, value_of
 from asyncsim.engine.metrics import metrics_of
 from asyncsim.engine.run import Run
 from asyncsim.errors import ScenarioError
@@ -190,7 +190,7 @@ def _varied(words: str) -> tuple[str, list[Any]]:
     with suppress(csv.Error):
         if name and values:
             (row,) = csv.reader([values], skipinitialspace=True, strict=True)
-            return name, [python_value(value.strip()) for value in row]
+            return name, [value_of(name, value.strip()) for value in row]
     raise ScenarioError(
         f"--vary must be a field and its values, such as 'server.workers=2,4,8', got {shown(words)}"
     )
@@ -496,8 +496,8 @@ EXPLAIN = Command(
     _explain,
     "report what theory expects, and why, without a run",
     'example:nightly_ledger --strategy "polling 15min anchor=random"',
-    {**options.SCENARIO, **options.STRATEGY, **options.REPORT, **document.OPTION},
-    options.DEFAULTS | {"strategy": "callback"},
+    {**options.LOADED, **options.STRATEGY, **options.REPORT, **document.OPTION},
+    {"strategy": "callback"},
     profiles=True,
 )
 

@@ -188,12 +188,13 @@ def check_metric(name: str, scenario: Scenario) -> str:
     if name in known:
         return name
     if name in METRICS:
-        raise ScenarioError(f"figure {name!r} needs prices: give Scenario.costs a CostModel")
+        raise ScenarioError(
+            f"figure {name!r} needs prices: a [costs] table in the file, or CostModel(…)"
+        )
     mean = f"mean_{name}"
-    raise ScenarioError(
-        f"figure must be one of {', '.join(map(repr, known))}, got {name!r}"
-        f"{nearest(mean if mean in known else str(name), known)}"
-    )
+    hint = nearest(mean if mean in known else str(name), known)
+    words = "a metric" if hint else f"one of {', '.join(map(repr, known))}"
+    raise ScenarioError(f"figure must be {words}, got {name!r}{hint}")
 
 
 def latencies(record: Record) -> Floats:
