@@ -184,13 +184,15 @@ def stated(text: str, within: float | None = None) -> tuple[float, float]:
     if amount is None:
         raise ValueError(f"not one number: {text!r}")
     number, unit = amount
-    rest = [word for word in words if word not in ("a", "an", "of", "out", "in", "every")]
+    rest = words
     if unit >= 1 and words[:1] in (["a"], ["an"]):
         rest = []  # a rate, such as "eight a minute"
-    if words[:1] in (["in"], ["of"], ["out"]) and (base := _amount(rest)):
-        number, unit, digits = number / base[0], unit / base[0], False
-    elif rest and rest[0] in UNITS:
-        number, unit = number * UNITS[rest[0]], unit * UNITS[rest[0]]
+    elif base := _base(words):
+        number, unit, digits, rest = number / base, unit / base, False, []
+    else:
+        rest = [word for word in words if word not in ("a", "an", "of")]
+        if rest and rest[0] in UNITS:
+            number, unit = number * UNITS[rest[0]], unit * UNITS[rest[0]]
     if NUMBER.search(" ".join(rest)):
         raise ValueError(f"not one number: {text!r}")
     if within is not None:
@@ -199,6 +201,16 @@ def stated(text: str, within: float | None = None) -> tuple[float, float]:
         return number * relation[0], number * relation[1]
     half = unit / 2 if digits else min(unit / 2, SHARP * number)
     return number - half, number + half
+
+
+def _base(words: list[str]) -> float | None:
+    """Return the whole of "two callbacks in a hundred": the number after "in", "of" or "out of"."""
+    place = 0 if words[:1] in (["in"], ["of"], ["out"]) else 1
+    if words[place : place + 1] not in (["in"], ["of"] * (1 - place), ["out"] * (1 - place)):
+        return None
+    rest = [word for word in words[place:] if word not in ("in", "of", "out", "a", "every")]
+    found = _amount(rest)
+    return found[0] if found and found[0] > 1 else None
 
 
 def questions(found: list[Marker]) -> str:
@@ -210,6 +222,7 @@ def _answer(expression):
     try:
         names = globals() | {{"np": np, "pd": pd, "sim": sim}}
         value = eval(expression, names) if expression else 0
+        value = value.item() if hasattr(value, "item") else value
         return value if isinstance(value, (str, bool)) else float(value)
     except Exception as error:
         return f"{{type(error).__name__}}: {{error}}"

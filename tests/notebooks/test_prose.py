@@ -23,6 +23,7 @@ from prose import Marker, false_ones, misfits, stated
         ("more than thirty checks", 30, math.inf),
         ("less than one in a thousand", -math.inf, 0.001),
         ("four in ten", 0.36, 0.44),
+        ("two callbacks in a hundred", 0.018, 0.022),
         ("95 of 100", 0.945, 0.955),
         ("half a minute", 27, 33),
         ("a quarter of an hour", 810, 990),
