@@ -55,7 +55,7 @@ NUMBER = re.compile(
 )
 NOT_PROSE = re.compile(
     r"`[^`\n]*`|\$[^$\n]+\$|(?:\[\d\d [^\]\n]*)?\]\([^)\n]*\)"  # code, formulas, links
-    r"|^#+ \d+\.|^\*\*\d+\.|\b0\d(?=\b|_)(?!:)|\bsections? \d(?:(?:,| to| and)+ \d)*",  # places
+    r"|^#+ \d+\.|^\*\*\d+\.|\b0\d(?=\b|_)(?!:\d)|\bsections? \d(?:(?:,| to| and)+ \d)*",  # places
     re.MULTILINE,
 )
 
