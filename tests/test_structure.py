@@ -17,8 +17,8 @@ PACKAGE = Path(__file__).parent.parent / "asyncsim"
 ROOMS = [
     "errors",
     "platform",
-    "plots",
     "model",
+    "plots",
     "engine",
     "fast",
     "experiment",

@@ -226,11 +226,13 @@ class Check:
         """The rows whose figure of the log is outside its interval."""
         return self.table[~self.table["within"]]
 
-    def plot(self) -> Figure:
-        """Draw where each figure of the log lies in its interval."""
-        figure, (ax,) = plots.figure(1, width=9.0, height=1.2 + 0.2 * len(self.table))
-        plots.metrics_checked(self.table, ax)
-        return figure
+    def plot(self, size: str = "page") -> Figure:
+        """Draw where each figure of the log lies in its interval.
+
+        `size` is ``"page"`` or ``"slide"``.
+        """
+        title = f"{self.scenario.name}: metrics of the log in the intervals of the simulation"
+        return plots.metrics_checked(size, title, self.table)
 
     def findings(self) -> list[str]:
         """Return how many figures of the log the scenario explains, in one sentence."""

@@ -177,34 +177,29 @@ class Fit:
             replications=replications, seed=seed, confidence=confidence, progress=progress,
         )  # fmt: skip
 
-    def plot(self, system: str | None = None) -> Figure:
+    def plot(self, system: str | None = None, size: str = "page") -> Figure:
         """Draw rates of arrival, one external system's times, and its completions by clock.
 
         Parameters
         ----------
         system
             Which one, by name; by default the first.
+        size
+            ``"page"`` or ``"slide"``.
         """
         if system is None and self.systems:
             system = next(iter(self.systems))
-        if system is None:
-            figure, (ax,) = plots.figure(1, width=8.0)
-            plots.arrival_rates(self.arrivals.table, ax)
-            return figure
-        fitted = self.systems[choice("system", system, self.systems)]
-        figure, axes = plots.grid(2, 2)
-        plots.arrival_rates(self.arrivals.table, axes[0])
-        link = single_link(fitted.system)
-        whole = isinstance(link, Service) and link.lanes is None
-        what = "external time" if whole else "item time"
-        times, (grid, share), quantiles = _against(fitted.law)
-        law = fitted.law.best.kind if fitted.law.best is not None else ""
-        plots.times_and_distribution(times, grid, share, (f"{system}: {what}", law), axes[2])
-        plots.quantiles_against(times, quantiles, (f"{system}: {what}", law), axes[3])
-        clocks = clock_of(fitted.done, self.scenario.calendar) % DAY
-        plots.completions_by_clock(clocks, *_window(fitted), axes[1])
-        figure.suptitle(self.scenario.name, x=0.01, ha="left", fontsize=13)
-        return figure
+        shown = None
+        if system is not None:
+            fitted = self.systems[choice("system", system, self.systems)]
+            link, best = single_link(fitted.system), fitted.law.best
+            whole = isinstance(link, Service) and link.lanes is None
+            clocks = clock_of(fitted.done, self.scenario.calendar) % DAY
+            shown = plots.SystemFitted(
+                fitted.law.times, f"{system}: {'external' if whole else 'item'} time",
+                best.kind if best else "", *_against(fitted.law), clocks, *_window(fitted),
+            )  # fmt: skip
+        return plots.fitted(size, self.scenario.name, self.arrivals.table, shown)
 
     def __repr__(self) -> str:
         systems = "; ".join(
@@ -252,15 +247,15 @@ def _line(row: dict[object, object]) -> str:
     return f"  {problem}: {rows} ({first}; used: {used})"
 
 
-def _against(law: DistributionFit) -> tuple[Floats, tuple[Floats, Floats | None], Floats | None]:
-    """Return times, the share that the best fit has below a grid of them, and its quantiles."""
+def _against(law: DistributionFit) -> tuple[Floats, Floats | None, Floats | None]:
+    """Return a grid of times, the share that the best fit has below them, and its quantiles."""
     times = law.times
     grid = np.linspace(0.0, float(np.quantile(times, 0.995)) * 1.1 or 1.0, POINTS)
     best = frozen_distribution(law.best) if law.best is not None else None
     if best is None:
-        return times, (grid, None), None
+        return grid, None, None
     shares = (np.arange(len(times)) + 0.5) / len(times)
-    return times, (grid, np.asarray(best.cdf(grid))), np.asarray(best.ppf(shares))
+    return grid, np.asarray(best.cdf(grid)), np.asarray(best.ppf(shares))
 
 
 def _window(fitted: SystemFit) -> tuple[tuple[float, float] | None, tuple[str, str]]:

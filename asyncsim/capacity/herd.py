@@ -98,12 +98,13 @@ class HerdDrain(PlannerAnswer):
         several = f" ({self.system})" if len(self.scenario.systems) > 1 else ""
         return f"{self.scenario.name}{several}, {self.strategies[0]}"
 
-    def plot(self) -> Figure:
-        """Draw how long each herd took against its size, with the closed form."""
-        figure, (ax,) = plots.figure(1, width=7.0)
-        plots.herd_drained(self.herds, ax)
-        ax.set_title(f"{self._name}: how long the herd takes", loc="left", fontsize=11)
-        return figure
+    def plot(self, size: str = "page") -> Figure:
+        """Draw how long each herd took against its size, with the closed form.
+
+        `size` is ``"page"`` or ``"slide"``.
+        """
+        title = f"{self._name}: how long the herd takes"
+        return plots.herd_drained(size, title, self.herds, self.exact)
 
     def _sentence(self) -> str:
         size, never = (round(float(self.herds[name].mean())) for name in ("herd", "never"))

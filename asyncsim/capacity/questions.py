@@ -28,7 +28,7 @@ from asyncsim.capacity.search import (
     bisect,
     boundary,
 )
-from asyncsim.engine.metrics import TOTALS
+from asyncsim.engine.metrics import TOTALS, metric_scale
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.output import table_html
@@ -40,6 +40,7 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Polling, Strategy
 from asyncsim.model.units import number_text, text_of
 from asyncsim.model.validation import scenario_error
+from asyncsim.model.words import counted, field_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -125,10 +126,12 @@ class Capacity(PlannerAnswer):
         why_none: str = "",
         instead_of_interval: str = "",
         one_way: bool = True,
+        least: bool = False,
         shape: str = "does not go one way along",
         notes: Sequence[str] = (),
     ) -> None:
         self.question, self.one_way, self.notes = question, one_way, list(notes)
+        self._least = least
         self.scenario, self.strategies = tried.scenario, list(tried.labels)
         self.replications, self.seed = tried.effort.replications, tried.effort.seed
         self.confidence, self.field = tried.effort.confidence, tried.space.field
@@ -201,26 +204,36 @@ class Capacity(PlannerAnswer):
             return f"no confidence interval; undecided: {span}"
         return f"{self.confidence:.0%} interval {span}"
 
-    def plot(self) -> Figure:
-        """Draw what was played near the answer, the bound, and the answer with its interval."""
-        figure, (ax,) = plots.figure(1, width=7.0)
+    def plot(self, size: str = "page") -> Figure:
+        """Draw what was played near the answer, the target, and the answer with its interval.
+
+        Around a least cost a band shows what is within 5 % of it. `size` is ``"page"`` or
+        ``"slide"``.
+        """
         finite = self._tried[self._tried["mean"].abs() < math.inf]
         limited = self._bound < math.inf  # the search may have begun far from the answer
         shown = plots.near(finite, self._found) if limited else finite
         shares = self._tried.groupby("strategy", sort=False)["unresumed_share"].max()
         most: dict[Any, float] = shares.to_dict()
-        lines = {label: shown[shown["strategy"] == label] for label in most}
-        xlabel = self.field + (f" [{self._space.unit.strip()}]" if self._space.unit else "")
-        plots.metric_over_field(lines, xlabel, plots.heading(self._metric, self._unit), ax)
-        plots.mark_answer(ax, self._found, self._bound if limited else None)
-        plots.spread_out(ax, shown, self._space.scale)
+        lines = {
+            plots.with_unresumed(label, share, most=True): shown[shown["strategy"] == label]
+            for label, share in most.items()
+        }
+        space, value = self._space, self._found[0]
+        across = plots.Scale(field_in_words(self.field), space.scale, space.text)
+        across = (
+            across._replace(kind="share", written=None) if self.field.endswith(".loss") else across
+        )
+        scales = across, metric_scale(self._metric, self._unit)
         off, endless = len(finite) - len(shown), len(self._tried) - len(finite)
         missing = [f"{off} further off"] * bool(off) + [f"{endless} infinite"] * bool(endless)
         more = f"\n(tried but not shown: {', '.join(missing)})" if missing else ""
-        ax.set_title(f"{self.question}\n{self.text}{more}", loc="left", fontsize=11, wrap=True)
-        legend = {s: plots.with_unresumed(s, share, most=True) for s, share in most.items()}
-        plots.shared_legend(figure, list(most), legend)
-        return figure
+        words = "" if value is None else across.text(value)
+        if self.field == WORKERS_FIELD and value is not None:
+            words = counted(int(value), "worker", "workers")
+        asked = plots.Question(self._found, words, self._bound if limited else None, self._least)
+        title = f"{self.question}\n{self.text}{more}"
+        return plots.answer(size, title, lines, scales, asked)
 
 
 # --- a target that is just met --------------------------------------------------------------------
@@ -623,6 +636,7 @@ def cheapest_interval(
         tried,
         found,
         one_way=overloaded or _one_valley(tried, best),
+        least=True,
         shape="has more than one valley along",
         why_none=": overloaded at all that were tried" if overloaded else "",
         notes=[*tried.unresumed_notes(), *tried.load_notes(best)],

@@ -19,6 +19,7 @@ from asyncsim import plots
 from asyncsim.capacity.questions import NOT_FOUND, Capacity, Found, PlannerAnswer
 from asyncsim.capacity.search import LOSS, Effort, Evaluations, Options, bisect
 from asyncsim.capacity.target import Measure
+from asyncsim.engine.metrics import metric_scale
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.replications import Replications, RunSummary, WaitCounts, labelled, runner
@@ -241,13 +242,14 @@ class Frontier(PlannerAnswer):
         shares = zip(self.table["strategy"], self.table["unresumed_share"], strict=True)
         return {label: plots.with_unresumed(label, share) for label, share in shares}
 
-    def plot(self) -> Figure:
-        """Draw the strategies as crosses of intervals, the frontier as a line of steps."""
-        figure, (ax,) = plots.figure(1, width=9.0, height=5.0)
-        plots.frontier(self.table, self.figures, self.units, ax)
-        ax.set_title(f"{self.scenario.name}: what cannot be had together", loc="left", fontsize=11)
-        plots.shared_legend(figure, self.strategies, self._named)
-        return figure
+    def plot(self, size: str = "page") -> Figure:
+        """Draw the strategies as crosses of intervals, the frontier as a line of steps.
+
+        `size` is ``"page"`` or ``"slide"``.
+        """
+        across, upwards = map(metric_scale, self.figures, self.units)
+        title = f"{self.scenario.name}: what cannot be had together"
+        return plots.frontier(size, title, self.table, self.figures, (across, upwards))
 
     def _sentence(self) -> str:
         kept = self.table[self.table["on_frontier"] != NO]

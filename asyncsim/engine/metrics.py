@@ -108,6 +108,12 @@ def metric_in_words(name: str, lossy: bool = False) -> str:
     return f"{words} of {of}" if of else words
 
 
+def metric_scale(name: str, unit: str, lossy: bool = False) -> plots.Scale:
+    """Return the words of a metric and the kind of its values, for an axis of a picture."""
+    kind = "duration" if unit in SECONDS else "share" if is_share(name) else unit
+    return plots.Scale(metric_in_words(name, lossy), "number" if kind == "1" else kind)
+
+
 def metric_text(name: str, value: float, unit: str) -> str:
     """Return the value of a metric in human units; NaN is a dash.
 

@@ -307,7 +307,9 @@ class Run:
         found = compute_metrics(record, self.scenario)
         return pd.DataFrame([head | {name: found[name] for name in metrics_of(self.scenario)}])
 
-    def plot_timeline(self, serial_number: str, against: Strategy | None = None) -> Figure:
+    def plot_timeline(
+        self, serial_number: str, against: Strategy | None = None, size: str = "page"
+    ) -> Figure:
         """Plot the life of one step under this strategy and another, one above the other.
 
         Both are played again with the same random numbers, which takes as long as two runs.
@@ -318,6 +320,8 @@ class Run:
             Such as ``"5_31"``.
         against
             The other strategy; by default a callback, or polling every 15 minutes if this is one.
+        size
+            ``"page"`` or ``"slide"``.
 
         Raises
         ------
@@ -340,7 +344,7 @@ class Run:
                 f"serial number {serial_number!r} is not known{nearest(serial_number, numbers)}"
                 f"{example}"
             )
-        return plots.timeline(lanes, title=f"The life of {serial_number}")
+        return plots.timeline(size, f"The life of {serial_number}", lanes)
 
     @cached_property
     def _graph(self) -> Graph:

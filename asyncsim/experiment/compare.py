@@ -13,6 +13,7 @@ import pandas as pd
 from attrs import define
 
 from asyncsim import plots
+from asyncsim.engine.graph import Call, Graph
 from asyncsim.engine.metrics import SECONDS, MetricInfo, check_metric, is_share, metrics_of
 from asyncsim.engine.result import WHOLE_RUN, warm_up_of
 from asyncsim.engine.run import Run
@@ -38,17 +39,19 @@ from asyncsim.experiment.statistics import (
     paired_interval,
     replicated_quantile,
 )
+from asyncsim.model.closed_forms import expected
 from asyncsim.model.distributions import Floats
 from asyncsim.model.html import result_html
 from asyncsim.model.profiles import Profile
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
+from asyncsim.model.specifications import Grid, Service, StrategySpecification
+from asyncsim.model.strategies import Strategy, specification_of
+from asyncsim.model.systems import single_link
 from asyncsim.model.units import DurationLike, count, text_of
 from asyncsim.model.validation import argument, cached_table, choice, scenario_error
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FIGURE = "mean_latency"  # whose precision is asked for by default
@@ -59,6 +62,7 @@ SHOWN = (
     *("timed_out", "failed", "still_waiting"),
 )  # the metrics of the short table; all of them are in `Comparison.table`
 IF_ANY = ("unresumed_share", "timed_out", "failed")  # shown only where some strategy has any
+THEORY_POINTS = 60  # intervals of a line of closed forms
 PARTS = ("latency", "overhead", "open waits")  # of the picture
 PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time", "cost")  # with differences
 
@@ -257,28 +261,44 @@ class Comparison:
         size
             ``"page"`` (850 pixels wide) or ``"slide"`` (16:9, with larger type).
         """
-        shown = [part for part in PARTS if part in {choice("parts", one, PARTS) for one in parts}]
-        choice("size", size, plots.SIZES)
-        figure, axes = plots.figure(len(shown or PARTS))
-        for part, ax in zip(shown or PARTS, axes, strict=True):
-            self._draw(part, ax)
-        texts = {s: plots.with_unresumed(s, w.unresumed_share) for s, w in self._waits.items()}
-        plots.shared_legend(figure, self.strategies, texts)
-        figure.suptitle(f"{self.scenario.name}, {self._times}", x=0.01, ha="left")
-        return figure
+        asked = {choice("parts", one, PARTS) for one in parts} or PARTS
+        found = plots.Compared(
+            {label: self.latencies(label) for label in self.strategies},
+            {label: waits.armed for label, waits in self._waits.items()},
+            self._points,
+            self._theory,
+            {label: run.open_waits for label, run in self._first.items()},
+        )
+        title = f"{self.scenario.name}, {self._times}"
+        return plots.comparison(size, title, found, [part for part in PARTS if part in asked])
 
-    def _draw(self, part: str, ax: Axes) -> None:
-        """Draw one part of the picture."""
-        match part:
-            case "latency":
-                armed = {label: waits.armed for label, waits in self._waits.items()}
-                latencies = {label: self.latencies(label) for label in self.strategies}
-                plots.latency_distribution(latencies, ax, armed)
-            case "overhead":
-                plots.overhead_against_latency(self._points, ax)
-            case "open waits":
-                open_waits = {label: run.open_waits for label, run in self._first.items()}
-                plots.load_around_batch(open_waits, ax)
+    @property
+    def _theory(self) -> dict[str, pd.DataFrame]:
+        """Closed forms of polling between the shortest and the longest interval, by anchor.
+
+        They hold for one asynchronous step at a service with unlimited lanes.
+        """
+        calls = [node for node in Graph.of(self.scenario.process).nodes if isinstance(node, Call)]
+        link = single_link(self.scenario.systems[calls[0].step.system]) if len(calls) == 1 else None
+        if not isinstance(link, Service) or link.lanes is not None or calls[0].step.timeout:
+            return {}
+        intervals: dict[str, list[float]] = {}
+        for run in self._first.values():
+            known = specification_of(run.strategy)
+            grid = known.checks if known and known.deliveries is None else None
+            if isinstance(grid, Grid) and grid == Grid(grid.interval, grid.anchor):
+                intervals.setdefault(grid.anchor, []).append(grid.interval)
+        lines = {}
+        for anchor, ends in intervals.items():
+            between = np.geomspace(min(ends), max(ends), THEORY_POINTS).tolist()
+            forms = [
+                expected(StrategySpecification(Grid(t, anchor)), link.item_time) for t in between
+            ]
+            rows = [(one.latency, one.checks) for one in forms if one]
+            if rows and len(ends) > 1:
+                name = f"closed form of polling{' (' + anchor + ')' if len(intervals) > 1 else ''}"
+                lines[name] = pd.DataFrame(rows, columns=["latency", "requests"])
+        return lines
 
     @property
     def _points(self) -> pd.DataFrame:

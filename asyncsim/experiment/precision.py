@@ -15,7 +15,7 @@ import pandas as pd
 from attrs import define, field, frozen
 
 from asyncsim import plots
-from asyncsim.engine.metrics import check_metric, metrics_of
+from asyncsim.engine.metrics import check_metric, metric_scale, metrics_of
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import PrecisionWarning, ScenarioError, warn
 from asyncsim.experiment.replications import (
@@ -263,29 +263,20 @@ class NeededReplications:
         rows["high"] = rows["mean"] + rows["half_width"]
         return rows[["strategy", "n", "value", "mean", "low", "high", "share"]]
 
-    def plot(self) -> Figure:
-        """Draw mean and interval over the number of replications, and where it was reached."""
-        figure, axes = plots.figure(len(self._rules))
-        ylabel = plots.heading(self.figure, self.unit, self._lossy)
-        tables = self.table.groupby("strategy", sort=False)
-        for ax, (label, table) in zip(axes, tables, strict=True):
-            n = self.numbers[str(label)]
-            plots.cumulative_mean(table, ylabel, n, ax)
-            reached = "not reached" if n is None else f"{n} replications"
-            name = plots.with_unresumed(str(label), self._shares[str(label)])
-            ax.set_title(f"{name}: {reached}", loc="left", fontsize=11)
+    def plot(self, size: str = "page") -> Figure:
+        """Draw mean and interval over the number of replications, and where it was reached.
+
+        `size` is ``"page"`` or ``"slide"``.
+        """
+        tables = {
+            plots.with_unresumed(str(label), self._shares[str(label)]): (
+                table, self.numbers[str(label)]
+            )
+            for label, table in self.table.groupby("strategy", sort=False)
+        }  # fmt: skip
         title = f"{self.scenario.name}, {self._target}"
-        figure.suptitle(title, x=0.01, ha="left")
-        handles = {  # the mark is only in those where it was reached
-            text: handle
-            for ax in axes
-            for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend(
-            handles.values(), handles, loc="outside lower center", frameon=False,
-            ncols=3 if len(axes) > 1 else 1,  # one is too narrow for three columns
-        )  # fmt: skip
-        return figure
+        scale = metric_scale(self.figure, self.unit, self._lossy)
+        return plots.cumulative_means(size, title, tables, scale)
 
     def _summary(self) -> pd.DataFrame:
         rows = {}

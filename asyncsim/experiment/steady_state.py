@@ -24,7 +24,7 @@ from attrs import frozen
 from numpy.typing import ArrayLike
 
 from asyncsim import plots
-from asyncsim.engine.metrics import MetricInfo
+from asyncsim.engine.metrics import MetricInfo, metric_scale
 from asyncsim.engine.result import Outcome, Record, time_since
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played, seconds
@@ -117,22 +117,21 @@ class SteadyState:
         """Whether there are no doubts."""
         return not self.doubts
 
-    def plot(self, window: int | None = None) -> Figure:
-        """Draw the cycles, Welch's moving average of 2·window + 1, the warm-up and the estimate."""
-        figure, (ax,) = plots.figure(1, width=8.0)
+    def plot(self, window: int | None = None, size: str = "page") -> Figure:
+        """Draw the cycles, Welch's moving average of 2·window + 1, the warm-up and the estimate.
+
+        `size` is ``"page"`` or ``"slide"``.
+        """
         n = len(self.averaged)
         smooth = moving_average(self.averaged, n // 20 if window is None else window)
         found = (self.estimate.mean, self.estimate.low, self.estimate.high)
-        plots.warm_up(
-            self.averaged, smooth, self.warm_up,
-            plots.heading(self.figure, self.unit, bool(self._unresumed)),
-            f"cycle of {text_of(self.cycle)}", found, ax,
-        )  # fmt: skip
+        cycles = plots.Scale(f"cycles of {text_of(self.cycle)}", "whole number")
+        scales = cycles, metric_scale(self.figure, self.unit, bool(self._unresumed))
         brief = "; ".join(doubt.partition(":")[0] for doubt in self.doubts)
         doubted = "" if self.reliable else f"\nnot reliable: {brief}"
         never = f" ({self._unresumed})" if self._unresumed else ""
-        ax.set_title(f"{self._head}{never}{doubted}", loc="left", fontsize=11, wrap=True)
-        return figure
+        title = f"{self._head}{never}{doubted}"
+        return plots.warm_up(size, title, self.averaged, smooth, self.warm_up, scales, found)
 
     @property
     def text(self) -> str:

@@ -21,7 +21,14 @@ import pandas as pd
 from attrs import define, evolve
 
 from asyncsim import plots
-from asyncsim.engine.metrics import METRIC_ORDER, METRICS, check_metric, compute_metrics, metrics_of
+from asyncsim.engine.metrics import (
+    METRIC_ORDER,
+    METRICS,
+    check_metric,
+    compute_metrics,
+    metric_scale,
+    metrics_of,
+)
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.experiment.checkpoint import Checkpoint, identity
@@ -49,11 +56,14 @@ from asyncsim.model.html import result_html
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.model.units import count
+from asyncsim.model.units import count, text_of
 from asyncsim.model.validation import argument, cached_table, scenario_error
+from asyncsim.model.words import field_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from asyncsim.plots.style import Scale
 
 RUNS = 32  # of a task: even short ones take longer than handing a task to Dask (2 ms)
 ROWS_SHOWN = 40  # points in the table of a notebook
@@ -149,51 +159,50 @@ class Sweep:
         lossy = bool((table["unresumed"] > 0).any())
         return table, plots.heading(figure, str(table["unit"].iloc[0]), lossy)
 
-    def plot(self, figure: str = "mean_latency") -> Figure:
+    def plot(self, figure: str = "mean_latency", size: str = "page") -> Figure:
         """Draw a metric: lines over one swept field, a heat map per strategy over two.
 
-        A sample, or a grid of more fields, is drawn as points, side by side over each field.
+        A sample, or a grid of more fields, is drawn as points, side by side over each field. `size`
+        is ``"page"`` or ``"slide"``.
         """
-        table, words = self._with_shares(figure)
+        table, _ = self._with_shares(figure)
+        lossy = bool((table["unresumed"] > 0).any())
+        scale = metric_scale(figure, str(table["unit"].iloc[0]), lossy)
         places = {name: _places(table[name].tolist()) for name in self.names}
+        title = f"{self.scenario.name}, {self._note}"
         if len(self.names) == 2 and not self._sampled:
-            drawn = self._maps(table, words, places)
-        else:
-            drawn, axes = plots.figure(len(self.names))
-            for ax, (name, place) in zip(axes, places.items(), strict=True):
-                table["x"] = [place[repr(value)][0] for value in table[name]]
-                lines = {label: table[table["strategy"] == label] for label in self.strategies}
-                ticks, joined = _ticks(place, self._sampled), len(self.names) == 1
-                plots.metric_over_field(lines, name, words, ax, ticks, joined)
-            shares = table.groupby("strategy")["unresumed"].agg(["max", "nunique"])
-            texts = {
-                label: plots.with_unresumed(label, most, different > 1)
-                for label, most, different in shares.itertuples()
-            }
-            plots.shared_legend(drawn, self.strategies, texts)
-        drawn.suptitle(f"{self.scenario.name}, {self._note}", x=0.01, ha="left")
-        return drawn
+            return self._maps(size, title, table, scale, places)
+        shares = table.groupby("strategy")["unresumed"].agg(["max", "nunique"])
+        texts = {
+            label: plots.with_unresumed(label, most, different > 1)
+            for label, most, different in shares.itertuples()
+        }
+        panels = []
+        for name, place in places.items():
+            placed = table.assign(x=[place[repr(value)][0] for value in table[name]])
+            lines = {texts[s]: placed[placed["strategy"] == s] for s in self.strategies}
+            scale_of_field = _scale(field_in_words(name), table[name].tolist())
+            ticks = {} if self._sampled else dict(place.values())
+            panels.append(plots.Panel(scale_of_field, lines, ticks))
+        return plots.metric_over_fields(size, title, panels, scale, len(self.names) == 1)
 
-    def _maps(self, table: pd.DataFrame, words: str, places: dict[str, Places]) -> Figure:
-        drawn, axes = plots.figure(len(self.strategies))
-        known = table["mean"][np.isfinite(table["mean"])]
-        span = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    def _maps(
+        self, size: str, title: str, table: pd.DataFrame, scale: Scale, places: dict[str, Places]
+    ) -> Figure:
         texts: dict[str, list[str]] = {}
         for axis, (name, place) in zip("xy", places.items(), strict=True):
             order = sorted(place.values())
             table[axis] = [order.index(place[repr(value)]) for value in table[name]]
             texts[axis] = [text for _, text in order]
-        for ax, label in zip(axes, self.strategies, strict=True):
-            mean, lost = (
-                table[table["strategy"] == label].pivot(index="y", columns="x", values=column)
-                for column in ("mean", "unresumed")
-            )
-            labels = label, self.names[0], self.names[1]
-            image = plots.metric_over_two_fields(
-                mean, texts["x"], texts["y"], labels, span, ax, lost
-            )
-        drawn.colorbar(image, ax=axes, label=words)
-        return drawn
+        maps = {}
+        for label in self.strategies:
+            rows = table[table["strategy"] == label]
+            both = (rows.pivot(index="y", columns="x", values=c) for c in ("mean", "unresumed"))
+            maps[label] = plots.Map(*both)
+        words = field_in_words(self.names[0]), field_in_words(self.names[1])
+        return plots.metric_over_two_fields(
+            size, title, maps, (texts["x"], texts["y"]), words, scale
+        )
 
     @property
     def _note(self) -> str:
@@ -244,22 +253,21 @@ def _places(values: Sequence[Any]) -> Places:
     to_scale = "" not in scales and (len(scales) == 1 or scales <= {"number", "whole number"})
     places = {}
     for k, ((key, value), found) in enumerate(zip(different.items(), readings, strict=True)):
-        text = str(value)
-        if " " in text:  # whole objects may be swept, too
+        text = text_of(found.number) if found and found.scale == "duration" else str(value)
+        if " " in str(value):  # whole objects may be swept, too
             text = textwrap.fill(textwrap.shorten(text, 60, placeholder=" …"), 22)
         places[key] = found.number if found and to_scale else float(k), text
     return places
 
 
-def _ticks(places: Places, sampled: bool) -> dict[float, str] | None:
-    """Return labels of the x axis: the values of a grid, some clock times of a sample."""
-    written = dict(places.values())
-    if not sampled:
-        return written
-    first = scaled_value(next(iter(written.values())))
-    if first is None or first.scale != "clock time":
-        return None
-    return {x: first.back(x)[:5] for x in np.linspace(min(written), max(written), 4).tolist()}
+def _scale(words: str, values: Sequence[Any]) -> Scale:
+    """Return the scale of the axis of a field."""
+    found = scaled_value(values[0])
+    if found is None:
+        return plots.Scale(words)
+    kind, _, unit = found.scale.partition("/")
+    kind = {"clock time": "clock", "rate": f"/{unit}"}.get(kind, kind)
+    return plots.Scale(words, kind)
 
 
 def _shown(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Tables in, pictures out; every other room may use this one.
+"""Tables in, pictures out; of the other rooms it knows only the words of the model.
 
 Matplotlib is imported with the first picture, because it takes a third of the time of asyncsim's
 import.
@@ -16,18 +16,14 @@ if TYPE_CHECKING:
     from asyncsim.plots.timelines import *  # noqa: F403
 
 MODULES = {
-    "comparisons": ("frontier", "herd_drained", "latency_distribution", "load_around_batch",
-                    "overhead_against_latency"),
-    "fields": ("cumulative_mean", "mark_answer", "metric_over_field", "metric_over_two_fields",
-               "near", "spread_out", "warm_up"),
-    "fits": ("arrival_rates", "completions_by_clock", "metrics_checked", "quantiles_against",
-             "times_and_distribution"),
-    "style": ("counted", "figure", "grid", "heading", "percent", "shared_legend",
-              "with_unresumed"),
+    "comparisons": ("Compared", "comparison", "frontier", "herd_drained"),
+    "fields": ("Map", "Panel", "Question", "answer", "cumulative_means", "metric_over_fields",
+               "metric_over_two_fields", "near", "warm_up"),
+    "fits": ("SystemFitted", "fitted", "metrics_checked"),
+    "style": ("Picture", "Scale", "counted", "heading", "percent", "with_unresumed"),
     "timelines": ("timeline",),
 }  # fmt: skip
-SIZES = ("page", "slide")
-__all__ = ["SIZES", *chain.from_iterable(MODULES.values())]
+__all__ = [*chain.from_iterable(MODULES.values())]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,23 +1,36 @@
-"""The style of every figure: safe for colour-blind readers, and readable on a slide."""
+"""The style of every picture: its two sizes, colours safe for colour-blind readers, ticks in words.
+
+A function decorated with `picture` draws into an empty figure and returns its alt text.
+"""
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+import textwrap
+from collections.abc import Callable, Iterable
+from functools import update_wrapper
+from html import escape
+from importlib import import_module
+from typing import Any, Concatenate, NamedTuple, ParamSpec
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import RendererBase
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from numpy.typing import NDArray
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
 
+from asyncsim.model.units import number_text, percent, scale_of, text_of
+from asyncsim.model.validation import choice
+
+P = ParamSpec("P")
 Floats = NDArray[np.float64]
-# A text with a dollar sign, except powers of ten on a logarithmic axis
-NAMED = re.compile(r"(?!.*\\mathdefault).*\$.*", re.DOTALL)
 # Okabe and Ito's palette (2008), with Tol's wine and grey: safe for colour-blind readers
 COLOURS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
@@ -25,45 +38,178 @@ COLOURS = (
 )
 BLUE, ORANGE, GREEN, PINK = COLOURS[:4]
 PALE = COLOURS[-1]
-GREY = "#666666"  # of marks and lines that belong to no strategy
+GREY = "#555555"  # of marks and lines that belong to no strategy
 MARKERS = "osD^vP*<X"
 LINES = ("-", "--", "-.", ":")
 WIDE = 50  # ratio of largest to smallest value above which a scale is logarithmic
-TIME_TICKS = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 6 * 3600, 86400, 7 * 86400)
+NO_BREAK = "\N{NO-BREAK SPACE}"
+LEGEND_WIDTH = 27  # characters of a line of a legend
+TITLE_WIDTH = 82  # characters of a line of the title
+TIMES = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 6 * 3600, 86400, 7 * 86400)
 TIME_STEPS = (
     *(0.001, 0.01, 0.1, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600),
     *(3600.0 * k for k in (2, 6, 12, 24, 48, 168)),
 )
 
 
-class PlainFigure(Figure):
-    """A figure that shows dollar signs in names as they are, not as formulas."""
+class Size(NamedTuple):
+    """Inches, pixels per inch, and points of the type."""
 
-    def draw(self, renderer: RendererBase) -> None:
-        """Draw everything; only ticks of logarithmic axes are formulas."""
-        for text in self.findobj(Text):
-            if isinstance(text, Text) and NAMED.fullmatch(text.get_text()):
-                text.set_parse_math(False)
-        super().draw(renderer)
+    width: float
+    height: float
+    dpi: int
+    points: float
 
 
-def figure(columns: int, width: float = 5.2, height: float = 4.0) -> tuple[Figure, list[Axes]]:
-    """Return a figure with a row of axes."""
-    return grid(1, columns, width, height)
+SIZES = {"page": Size(8.5, 4.6, 100, 10.5), "slide": Size(40 / 3, 7.5, 144, 18.0)}
 
 
-def grid(
-    rows: int, columns: int, width: float = 6.0, height: float = 3.8, sharex: bool = False
-) -> tuple[Figure, list[Axes]]:
-    """Return a figure with rows of axes, and the axes row by row."""
-    from matplotlib import pyplot as plt  # slow to import
+def style(points: float) -> Any:
+    """Return the style of a size of type, as Matplotlib's parameters."""
+    k = points / 10.5
+    return {
+        "font.size": points, "figure.titlesize": "large", "axes.titlesize": "medium",
+        "axes.titlelocation": "left", "axes.titlepad": 6 * k, "axes.labelpad": 4 * k,
+        "axes.grid": True, "axes.axisbelow": True, "grid.alpha": 0.25, "grid.linewidth": 0.8 * k,
+        "axes.linewidth": 0.8 * k, "axes.spines.top": False, "axes.spines.right": False,
+        "lines.linewidth": 2 * k, "lines.markersize": 7 * k, "errorbar.capsize": 4 * k,
+        "legend.frameon": False, "legend.fontsize": "medium", "text.parse_math": False,
+        **{f"{x}tick.{name}": size * k for x in "xy" for name, size in
+           (("major.size", 3.5), ("major.width", 0.8), ("major.pad", 3.5))},
+        "figure.constrained_layout.w_pad": 0.06 * k, "figure.constrained_layout.h_pad": 0.06 * k,
+    }  # fmt: skip
 
-    drawn, axes = plt.subplots(
-        rows, columns, figsize=(width * columns, height * rows), sharex=sharex,
-        layout="constrained", squeeze=False, FigureClass=PlainFigure,
-    )  # fmt: skip
-    plt.close(drawn)  # otherwise a notebook shows it twice
-    return drawn, list(axes.flat)
+
+class Picture(Figure):
+    """A figure of a size, with a text for readers who do not see it.
+
+    Attributes
+    ----------
+    alt
+        The text.
+    """
+
+    alt = ""
+
+    def __init__(self, size: str) -> None:
+        width, height, dpi, points = SIZES[size]
+        self.wide = size == "slide"
+        self.style = style(points)
+        self.later: list[Callable[[], bool]] = []  # what places labels once the layout is known
+        self.labels: list[Text] = []  # which a legend replaces
+        super().__init__(figsize=(width, height), dpi=dpi, layout="constrained")
+        FigureCanvasAgg(self)
+
+    def draw(self, renderer: Any) -> None:
+        """Draw everything; ticks that are made now have the style, too."""
+        with rc_context(self.style):
+            super().draw(renderer)
+
+    def get_tightbbox(self, *_: Any, **__: Any) -> Any:
+        """Return the whole figure less the margin that a tight box adds: no size changes."""
+        from matplotlib import rcParams
+
+        return self.bbox_inches.padded(-rcParams["savefig.pad_inches"])
+
+    def grid(
+        self, rows: int = 1, columns: int = 1, height: float = SIZES["page"].height, **options: Any
+    ) -> list[Axes]:
+        """Return axes row by row; `height` is that of the whole picture on a page."""
+        if not self.wide:
+            self.set_figheight(height)
+        return list(self.subplots(rows, columns, squeeze=False, **options).flat)
+
+    def head(self, text: str) -> None:
+        """Set the title above all axes."""
+        lines = (wrapped(line, TITLE_WIDTH) for line in text.splitlines())
+        self.suptitle("\n".join(lines), x=0.01, ha="left")
+
+    def finish(self) -> None:
+        """Place the labels; where some do not fit, add a legend below."""
+        self.draw_without_rendering()
+        for ax in self.axes:
+            _fit(ax.xaxis.label, ax.bbox.width)
+            _fit(ax.yaxis.label, ax.bbox.height)
+            for text in ax.get_children():
+                if type(text) is Text:  # a title
+                    _fit(text, ax.bbox.width)
+        self.draw_without_rendering()
+        fits = [place() for place in self.later]
+        if not all(fits):
+            for label in self.labels:
+                label.set_visible(False)
+            self._legend()
+            self.draw_without_rendering()
+        self.later.clear()
+        self.set_layout_engine("none")  # or the labels would move axes, and no longer fit
+
+    def _legend(self) -> None:
+        found = {
+            text: handle
+            for ax in self.axes
+            for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)
+        }
+        if not found:
+            return
+        texts = [wrapped(text, LEGEND_WIDTH) for text in found]
+        for columns in range(min(len(found), 4), 0, -1):
+            legend = self.legend(found.values(), texts, loc="outside lower center", ncols=columns)
+            if columns == 1 or legend.get_window_extent().width < self.bbox.width:
+                break
+            legend.remove()
+
+    def png(self) -> bytes:
+        """Return the picture as a PNG file."""
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
+
+    def image(self) -> str:
+        """Return the picture as HTML, with its text."""
+        width = round(self.get_figwidth() * self.dpi)
+        data = base64.b64encode(self.png()).decode()
+        return f'<img alt="{escape(self.alt)}" width="{width}" src="data:image/png;base64,{data}">'
+
+    def _ipython_display_(self) -> None:
+        """Show it in a notebook: as HTML, because JupyterLab shows no text of a PNG output."""
+        display: Any = import_module("IPython.display").display
+        display({"text/html": self.image(), "text/plain": self.alt}, raw=True)
+
+
+def picture(
+    draw: Callable[Concatenate[Picture, P], str],
+) -> Callable[Concatenate[str, P], Picture]:
+    """Make a function that draws one that takes a size and returns the picture."""
+
+    def sized(size: str, /, *args: P.args, **kwargs: P.kwargs) -> Picture:
+        drawn = Picture(choice("size", size, SIZES))
+        with rc_context(drawn.style):
+            drawn.alt = draw(drawn, *args, **kwargs)
+            drawn.finish()
+        return drawn
+
+    update_wrapper(sized, draw)
+    return sized
+
+
+def wrapped(text: str, width: int) -> str:
+    r"""Return a text in lines, with numbers beside their units, and short brackets whole.
+
+    >>> wrapped("callback, 10 % lost (9.9 % never resumed)", 26)
+    'callback, 10 % lost\n(9.9 % never resumed)'
+    """
+    glued = re.sub(r"(?<=\d) (?=(ms|s|min|h|d|x)\b|%)", NO_BREAK, text)
+    inner = rf"\([^()]{{1,{max(width - 2, 1)}}}\)"
+    glued = re.sub(inner, lambda found: found[0].replace(" ", NO_BREAK), glued)
+    return textwrap.fill(glued, width, break_long_words=False).replace(NO_BREAK, " ")
+
+
+def _fit(text: Text, room: float) -> None:
+    """Wrap a text that is longer than its room, in pixels."""
+    box = text.get_window_extent()
+    long, written = max(box.width, box.height), " ".join(text.get_text().split())
+    if written and long > room > 0:
+        text.set_text(wrapped(written, max(int(len(written) * room / long), 8)))
 
 
 def look(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -78,18 +224,14 @@ def look(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def shared_legend(
-    drawn: Figure, labels: Iterable[str], texts: Mapping[str, str] | None = None
-) -> None:
-    """Add a legend below the figure; `labels` are in order of the colours, `texts` replace some."""
-    texts = texts or {}
-    handles = [
-        Line2D([], [], label=texts.get(label, label), lw=2, ms=8, **one)
-        for label, one in look(labels).items()
-    ]
-    rows = 1 if len(handles) <= 5 else math.ceil(len(handles) / 4)
-    columns = math.ceil(len(handles) / rows)
-    drawn.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
+def thin() -> float:
+    """Return the width of lines that explain, half of that of lines of data."""
+    from matplotlib import rcParams
+
+    return float(rcParams["lines.linewidth"]) / 2
+
+
+# --- names ----------------------------------------------------------------------------------------
 
 
 def heading(name: str, unit: str, lossy: bool = False) -> str:
@@ -117,15 +259,6 @@ def counted(name: str) -> str:
     return "resumed waits" if name.endswith("latency") else ""
 
 
-def percent(share: float) -> str:
-    """Return a share in per cent.
-
-    >>> percent(0.194), percent(0.0002), percent(1.0)
-    ('19.4 %', '0.02 %', '100 %')
-    """
-    return f"{100 * share:.3g} %"
-
-
 def with_unresumed(label: str, share: float, most: bool = False) -> str:
     """Return the label of a strategy with its unresumed share, if any (or the largest, `most`).
 
@@ -135,34 +268,111 @@ def with_unresumed(label: str, share: float, most: bool = False) -> str:
     return f"{label} ({'up to ' * most}{percent(share)} never resumed)" if share > 0 else label
 
 
-def tidy(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
-    """Set title and labels of an Axes, and remove unneeded lines."""
-    ax.set_title(title, loc="left", fontsize=11)
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(True, alpha=0.25)
+# --- axes -----------------------------------------------------------------------------------------
 
 
-def readable(seconds: float) -> str:
-    """Return a time in a readable unit: 0.5 ms, 70 ms, 30 s, 15 min, 2 h."""
-    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1000:.3g} ms" if seconds else "0"
+class Scale(NamedTuple):
+    """What an axis shows: its words, and the kind of its values.
+
+    The kind is ``"duration"`` (seconds), ``"share"``, ``"number"``, ``"whole number"``,
+    ``"clock"`` (seconds of a day) or a unit such as ``"EUR"``; `written` replaces its text.
+
+    >>> Scale("interval", "duration").text(450), Scale("cost", "EUR").text(0.5)
+    ('7.5 min', '0.5 EUR')
+    """
+
+    words: str
+    kind: str = "number"
+    written: Callable[[float], str] | None = None
+
+    def text(self, value: float) -> str:
+        """Return a value in human units."""
+        if self.written:
+            return self.written(value)
+        if not math.isfinite(value):
+            return "–" if math.isnan(value) else "infinite"
+        match self.kind:
+            case "duration":
+                return text_of(value) if value else "0 s"
+            case "share":
+                return percent(value)
+            case "number" | "whole number":
+                return number_text(value)
+            case "clock":
+                return f"{int(value) // 3600:02}:{int(value) // 60 % 60:02}"
+        return f"{number_text(value)}{'' if self.kind[0] == '/' else ' '}{self.kind}"
 
 
-def time_axis(ax: Axes, low: float, high: float) -> None:
-    """Make the x axis a logarithmic time axis with ticks at usual times."""
-    ax.set_xscale("log")
-    ticks = [t for t in TIME_TICKS if low / 2 <= t <= high * 2]
-    ax.set_xticks(ticks, [readable(t) for t in ticks])
-    ax.minorticks_off()
+SHARE = Scale("share", "share")
 
 
-def plain_time_axis(ax: Axes, low: float, high: float) -> None:
-    """Set ticks at usual times on a linear x axis of seconds."""
-    weeks = TIME_STEPS[-1] * math.ceil((high - low) / (7 * TIME_STEPS[-1]))
-    step = next((s for s in TIME_STEPS if (high - low) / s <= 7), weeks)
-    ticks = [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
-    ax.set_xticks(ticks, [readable(t) for t in ticks])
+def human(axis: Axis, scale: Scale) -> None:
+    """Label an axis, and set ticks in human units within the range that it shows."""
+    axis.set_label_text(scale.words)
+    most = _most_ticks(axis)
+    low, high = sorted(axis.get_view_interval())
+    spread = axis.get_scale() != "linear"
+    ticks = _wide_ticks(low, high, scale.kind, most) if spread else []
+    if len(ticks) < 2:
+        ticks = _even_ticks(low, high, scale.kind, most)
+    axis.set_ticks(ticks, [scale.text(tick) for tick in ticks])
+    axis.set_ticks([], minor=True)
+
+
+def _most_ticks(axis: Axis) -> int:
+    """Return how many ticks have room, from the size of their texts."""
+    size = font_size(axis.axes)
+    if axis is axis.axes.xaxis:
+        return int(np.clip(axis.axes.bbox.width / (4.5 * size), 3, 8))
+    return int(np.clip(axis.axes.bbox.height / (2.5 * size), 3, 7))
+
+
+def font_size(ax: Axes) -> float:
+    """Return the size of the type of some axes, in pixels."""
+    return float(ax.xaxis.label.get_fontsize()) * ax.figure.dpi / 72
+
+
+def _within(ticks: Iterable[float], low: float, high: float) -> list[float]:
+    room = 1e-9 * (high - low)
+    return [tick for tick in ticks if low - room <= tick <= high + room]
+
+
+def _even_ticks(low: float, high: float, kind: str, most: int) -> list[float]:
+    """Return round values at equal distances."""
+    size = scale_of(max(abs(low), abs(high)))[1] if kind == "duration" else 1.0
+    if kind in ("duration", "clock") and high - low >= size:
+        weeks = TIME_STEPS[-1] * math.ceil((high - low) / (most * TIME_STEPS[-1]))
+        step = next((s for s in TIME_STEPS if (high - low) / s <= most), weeks)
+        ticks = [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
+        if len(ticks) > 2:
+            return ticks
+    locator = MaxNLocator(most, integer=kind == "whole number", steps=[1, 2, 2.5, 5, 10])
+    found: Floats = np.asarray(locator.tick_values(low / size, high / size)) * size
+    return _within(found.tolist(), low, high)
+
+
+def _wide_ticks(low: float, high: float, kind: str, most: int) -> list[float]:
+    """Return round values at about equal ratios, and zero where a scale begins with it."""
+    first = [0.0] if low <= 0 else []
+    decades = range(-9, 15)
+    tens, fine = [10.0**k for k in decades], [m * 10.0**k for k in decades for m in (1, 2, 5)]
+    least = 1.0 if kind == "whole number" else 0.0
+    for tier in (TIME_STEPS, TIMES) if kind == "duration" else (fine, tens):
+        ticks = [tick for tick in _within(tier, low, high) if tick > 0 and tick >= least]
+        if len(ticks) <= most:
+            break
+    return first + ticks[:: -(-len(ticks) // most) or 1]
+
+
+def stretch(ax: Axes, x: ArrayLike, y: ArrayLike, wide: float = WIDE) -> None:
+    """Make axes logarithmic where their values are wide apart: by more than this factor."""
+    for values, set_scale in ((x, ax.set_xscale), (y, ax.set_yscale)):
+        known = np.asarray(values, dtype=float)
+        known = known[np.isfinite(known)]
+        positive = known[known > 0]
+        if len(positive) and positive.max() > wide * positive.min():
+            least = float(positive.min())
+            if (known < least).any():
+                set_scale("symlog", linthresh=least)
+            else:
+                set_scale("log")

@@ -6,20 +6,23 @@ import pytest
 
 from asyncsim import plots
 
+LATENCY = plots.Scale("latency", "duration")
+
 
 def test_a_map_shows_the_unresumed_share_below_its_value():
     """In each cell; if there are too many cells, the title has the largest."""
-    lost = np.array([[0.0, 0.2]])
-    labels, span = ("callback", "loss", "workers"), (1.0, 2.0)
-    ax = plots.metric_over_two_fields(
-        [[1.0, 2.0]], ["0", "0.2"], ["1"], labels, span, unresumed=lost
+    words = "loss", "workers"
+    maps = {"callback": plots.Map([[1.0, 90.0]], [[0.0, 0.2]])}
+    ax, _ = plots.metric_over_two_fields(
+        "page", "a sweep", maps, (["0", "0.2"], ["1"]), words, LATENCY
     ).axes
-    assert [text.get_text() for text in ax.texts] == ["1", "2\n20 % never"]
-    many = np.ones((1, 99))
-    ax = plots.metric_over_two_fields(
-        many, ["x"] * 99, ["1"], labels, span, unresumed=many * 0.2
-    ).axes
-    assert ax.get_title(loc="left") == "callback (up to 20 % never resumed)"
+    assert [text.get_text() for text in ax.texts] == ["1 s", "1.5 min\n20 % never"]
+    many = {"callback": plots.Map(np.ones((1, 99)), np.full((1, 99), 0.2))}
+    picture = plots.metric_over_two_fields(
+        "page", "a sweep", many, (["x"] * 99, ["1"]), words, LATENCY
+    )
+    assert picture.axes[0].get_title(loc="left") == "callback (up to 20 % never resumed)"
+    assert len(picture.axes[0].get_xticks()) < 15
 
 
 def test_only_evaluations_near_an_answer_are_drawn():
@@ -39,10 +42,16 @@ def cumulative(values):
     )
 
 
+def mean_of(table, reached=None):
+    """Return the axes of a mean over replications."""
+    tables = {"polling": (table, reached)}
+    return plots.cumulative_means("page", "a number", tables, LATENCY).axes[0]
+
+
 def test_the_cumulative_mean_is_drawn_with_the_number_that_was_enough():
     """A line of means, dots of single values, and a vertical line at the number."""
     values = [4.0, 6.0, 5.0, 7.0, 3.0, 5.0, 5.0]
-    ax = plots.cumulative_mean(cumulative(values), "latency [s]", 6)
+    ax = mean_of(cumulative(values), 6)
     dots, line, mark = ax.lines
     assert dots.get_ydata().tolist() == values
     np.testing.assert_allclose(line.get_ydata()[-1], 5.0)
@@ -54,29 +63,40 @@ def test_the_cumulative_mean_is_drawn_with_the_number_that_was_enough():
 
 def test_without_that_number_there_is_no_mark():
     """The interval was never narrow enough."""
-    assert len(plots.cumulative_mean(cumulative([1.0, 2.0]), "x").lines) == 2
+    assert len(mean_of(cumulative([1.0, 2.0])).lines) == 2
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0])
 def test_a_constant_is_drawn_as_a_flat_line(value):
     """Rounding errors do not set the scale."""
     table = cumulative(value * (1 + 1e-10 * np.arange(8))).assign(low=value, high=value)
-    low, high = plots.cumulative_mean(table, "x").get_ylim()
+    low, high = mean_of(table).get_ylim()
     assert high - low > 0.5
 
 
 def test_a_warm_up_is_shaded_and_the_estimate_is_drawn_over_the_rest():
     """Cycles count from 1; the average may be shorter than the series; NaN leaves a gap."""
     series = np.array([0.0, 4.0, np.nan, 5.0, 5.0, 5.0])
-    ax = plots.warm_up(series, series[:4], 2, "open waits", "cycle of 1 d", (5.0, 4.5, 5.5))
+    scales = plots.Scale("cycles of 1 d", "whole number"), plots.Scale("open waits")
+    (ax,) = plots.warm_up("page", "x", series, series[:4], 2, scales, (5.0, 4.5, 5.5)).axes
     raw, smooth, estimate = ax.lines
     assert raw.get_xdata().tolist() == [1, 2, 3, 4, 5, 6]
     assert len(smooth.get_xdata()) == 4
     assert estimate.get_xdata().tolist() == [3, 4, 5, 6]
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert "warm-up" in labels
-    none = plots.warm_up(series, series, 0, "y", "x", (np.nan, np.nan, np.nan))
-    assert [t.get_text() for t in none.get_legend().get_texts()] == [
-        "mean per cycle",
-        "moving average",
-    ]
+    names = ax.get_legend_handles_labels()[1]
+    assert names == ["mean per cycle", "moving average", "estimate: 5", "warm-up"]
+    picture = plots.warm_up("page", "x", series, series, 0, scales, (np.nan,) * 3)
+    assert picture.axes[0].get_legend_handles_labels()[1] == names[:2]
+    assert "no estimate" in picture.alt
+
+
+def test_a_curve_is_flat_where_it_is_near_its_least_value():
+    """A parabola: within 5 % of its least value between two known ends."""
+    x = np.linspace(10, 200, 191)
+    table = pd.DataFrame({"x": x, "mean": 1 + ((x - 100) / 100) ** 2}).assign(low=1.0, high=2.0)
+    asked = plots.Question((100.0, 90.0, 110.0), "100 s", None, True)
+    scales = plots.Scale("interval", "duration"), plots.Scale("cost", "EUR")
+    picture = plots.answer("page", "an answer", {"polling": table}, scales, asked)
+    end = 100 * 0.05**0.5
+    ends = f"{(100 - end) / 60:.2g} min to {(100 + end) / 60:.2g} min"
+    assert f"within 5 % of the best: {ends}" in picture.alt

@@ -1,14 +1,21 @@
 """Style: colours, names, time axes, and the functions of the package."""
 
 import io
+import itertools
+import math
 
+import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.text import Text
+from plots.looks import assert_readable, labels
 
 from asyncsim import plots
 from asyncsim.capacity.tradeoffs import USUAL
 from asyncsim.plots import style
-from asyncsim.plots.style import COLOURS, look, readable
+from asyncsim.plots.labels import dark
+from asyncsim.plots.style import COLOURS, look
 
 
 def test_strategies_differ_by_more_than_colour():
@@ -19,40 +26,68 @@ def test_strategies_differ_by_more_than_colour():
     assert len(set(COLOURS)) == len(COLOURS)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0"), (0.07, "70 ms"), (1, "1 s"), (90, "1.5 min"), (7200, "2 h"), (86400, "1 d")],
-)
-def test_times_have_readable_units(seconds, text):
-    """From milliseconds to days."""
-    assert readable(seconds) == text
-
-
 @pytest.mark.parametrize("name", ["cost $^$ x", r"$\frac b$", "5 $ and 6 $", "a_b^c", "%s {}"])
 def test_a_name_is_not_a_formula(name):
     """Dollar signs in names are drawn as they are."""
-    figure, (ax,) = style.figure(1)
-    ax.plot([1, 2], [1, 1000], label=name)
-    ax.set_yscale("log")
-    ax.set_xticks([1, 2], [name, "b"])
-    ax.legend()
-    style.tidy(ax, name, name, name)
-    figure.suptitle(name)
-    figure.savefig(io.BytesIO())
-    shown = [text for text in figure.findobj(Text) if text.get_text() == name]
-    assert len(shown) >= 6
-    assert not any(text.get_parse_math() for text in shown if "$" in name)
-    powers = [text for text in ax.get_yticklabels() if "mathdefault" in text.get_text()]
-    assert powers
-    assert all(text.get_parse_math() for text in powers)
+    line = pd.DataFrame({"x": [1, 1000], "mean": [1.0, 2000.0], "low": 1.0, "high": 2000.0})
+    panel = plots.Panel(plots.Scale(name), {name: line, "b": line / 2}, {1: name, 1000: "b"})
+    picture = plots.metric_over_fields("page", name, [panel], plots.Scale(name, name), True)
+    picture.savefig(io.BytesIO())
+    shown = [text for text in picture.findobj(Text) if text.get_text() == name]
+    assert len(shown) >= 5
+    assert not any(text.get_parse_math() for text in shown)
 
 
-@pytest.mark.parametrize("high", [1.0, 3600.0, 86400.0, 3e6, 1e9, 2.5e11])
-def test_a_time_axis_has_a_few_ticks_however_long_it_is(high):
-    """Even for eight thousand years."""
-    _, (ax,) = style.figure(1)
-    style.plain_time_axis(ax, 0.0, high)
-    assert 2 <= len(ax.get_xticks()) <= 8
+KINDS = ("duration", "number", "whole number", "share", "EUR", "clock")
+
+
+@pytest.mark.parametrize("low", [0.0, 1e-3, 1.0])
+@pytest.mark.parametrize("high", [1.5, 97.0, 3600.0, 86400.0, 3e6, 1e9, 2.5e11])
+def test_an_axis_has_a_few_ticks_however_long_it_is(low, high):
+    """Within its range, each with a text of its own, even for eight thousand years."""
+    ax = style.Picture("page").subplots()
+    for kind, scale in itertools.product(KINDS, ("linear", "log") if low else ("linear",)):
+        ax.set(xscale=scale, xlim=(low, high))
+        style.human(ax.xaxis, style.Scale("x", kind))
+        ticks = ax.get_xticks()
+        assert 2 <= len(ticks) <= 12 or (kind == "whole number" and high < 2)
+        assert (ticks >= low - 1e-6 * (high - low)).all()
+        assert (ticks <= high + 1e-6 * (high - low)).all()
+        texts = [label.get_text() for label in ax.get_xticklabels()]
+        assert kind == "clock" or len(set(texts)) == len(ticks)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("duration", 0.0, "0 s"), ("duration", 450.0, "7.5 min"), ("duration", 0.07, "70 ms"),
+        ("duration", math.inf, "infinite"), ("share", 0.95, "95 %"), ("EUR", 0.5, "0.5 EUR"),
+        ("clock", 79200.0, "22:00"), ("number", 12000.0, "12,000"), ("/h", 300.0, "300/h"),
+    ],
+)  # fmt: skip
+def test_values_have_human_units(kind, value, text):
+    """Durations, shares, money and clock times."""
+    assert style.Scale("x", kind).text(value) == text
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_labels_can_be_read_on_white(colour):
+    """Contrast of at least 4.5, as WCAG 2 asks of text."""
+    rgb = np.array(to_rgb(dark(colour)))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    assert 1.05 / (0.05 + np.array([0.2126, 0.7152, 0.0722]) @ linear) >= 4.5
+
+
+def test_labels_that_do_not_fit_make_a_legend():
+    """Eleven lines are too many; two that end at one place are spread."""
+    line = pd.DataFrame({"x": [1.0, 2.0], "mean": [1.0, 2.0], "low": 1.0, "high": 2.0})
+    for n, legend in ((2, False), (11, True)):
+        lines = {f"line {k}": line for k in range(n)}
+        panel = plots.Panel(plots.Scale("x"), lines, {})
+        picture = plots.metric_over_fields("page", "t", [panel], plots.Scale("y"), True)
+        assert_readable(picture)
+        assert bool(picture.legends) == legend
+        assert labels(picture.axes[0]) == ([] if legend else list(lines))
 
 
 def test_every_function_is_available_by_its_name():

@@ -18,7 +18,7 @@ def test_a_timeline_has_a_row_per_strategy_with_its_latency():
         ],
         columns=columns,
     )
-    axes = plots.timeline({"polling": row, "never": row.iloc[:0]}, "The life of 5_31").axes
+    axes = plots.timeline("page", "The life of 5_31", {"polling": row, "never": row.iloc[:0]}).axes
     assert [ax.get_title(loc="left") for ax in axes] == ["polling", "never"]
     texts = [text.get_text() for text in axes[0].texts]
     assert "15 min late" in texts
@@ -35,6 +35,7 @@ def test_each_row_is_drawn_from_its_own_completion():
         rows.append(("resumed", resumed, resumed, ""))
         return pd.DataFrame(rows, columns=columns)
 
-    axes = plots.timeline({"a": row(100.0, 101.0), "b": row(400.0, 580.0)}, "1_2").axes
+    rows = {"a": row(100.0, 101.0), "b": row(400.0, 580.0)}
+    axes = plots.timeline("page", "1_2", rows).axes
     late = [[t.get_text() for t in ax.texts if "late" in t.get_text()] for ax in axes]
     assert late == [["1 s late"], ["3 min late"]]
