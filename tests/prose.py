@@ -74,12 +74,19 @@ class Marker(NamedTuple):
     given: str = ""
 
 
-GIVEN = (
-    *("name", "list", "idiom", "source", "question", "option", "definition", "plan"),
-    *("story", "outside the notebook"),
-)
-"""Reasons: a name, a count of what the text itself lists, a phrase, a quoted source, a wrong
-answer offered for choice, a made-up case of an exercise …"""
+GIVEN = {
+    "name": "part of a name, such as Camunda 7",
+    "list": "a count of what the text itself lists",
+    "idiom": "a phrase, such as sent twice",
+    "question": "asked, not stated",
+    "option": "a value that the reader tries or chooses",
+    "story": "the made-up case of an exercise or an example",
+    "definition": "what a term means, such as half the interval",
+    "plan": "the time that a workshop plans for a part",
+    "source": "quoted from a source",
+    "outside the notebook": "a result that no cell of the notebook has",
+}
+"""Why a number is not computed."""
 
 
 def markers(notebook: NotebookNode) -> list[Marker]:

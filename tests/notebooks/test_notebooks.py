@@ -157,11 +157,15 @@ def test_every_exercise_stands_once(paths: list[Path]) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_short_and_ends_with_exercises(path: Path) -> None:
-    """One story in fewer than 15 code cells, with predictions, and something to do at the end."""
+    """One story in fewer than 15 code cells, with predictions, and exercises at the end.
+
+    Pictures are those of the toolkit.
+    """
     cells = nbformat.read(path, as_version=4).cells
     texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
     assert sum(cell.cell_type == "code" for cell in cells) < 15
     assert any("**Predict" in text for text in texts)
+    assert not [c for c in cells if c.cell_type == "code" and "matplotlib" in c.source]
     heading = [k for k, cell in enumerate(cells) if cell.source.startswith("## Exercises")]
     checks = [k for k, cell in enumerate(cells) if "exercises.check(" in cell.source]
     if path.stem in CHAPTERS:
