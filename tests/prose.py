@@ -220,14 +220,18 @@ def _base(words: list[str]) -> float | None:
     return found[0] if found and found[0] > 1 else None
 
 
-def questions(found: list[Marker]) -> str:
-    """Return the code of a cell that evaluates the markers in a notebook's kernel, as `answers`."""
+def questions(found: list[Marker], notebook: str) -> str:
+    """Return the code of a cell that evaluates the markers in a notebook's kernel, as `answers`.
+
+    They may use what the notebook has, and `checkers`: the module of its exercises.
+    """
     asked = [each.value or each.holds for each in found]
     return f"""
 def _answer(expression):
     import numpy as np, pandas as pd, asyncsim as sim
+    from asyncsim.exercises.course import nb{notebook} as checkers
     try:
-        names = globals() | {{"np": np, "pd": pd, "sim": sim}}
+        names = globals() | {{"np": np, "pd": pd, "sim": sim, "checkers": checkers}}
         value = eval(expression, names) if expression else 0
         value = value.item() if hasattr(value, "item") else value
         return value if isinstance(value, (str, bool)) else float(value)

@@ -64,7 +64,7 @@ def played(
     numbers = [] if injected else prose.markers(notebook)
     if injected:
         notebook.cells.insert(parameters(path) + 1, nbformat.v4.new_code_cell(injected))
-    last = f"{ask}\n{prose.questions(numbers)}\nprint(json.dumps([marks, answers]))"
+    last = f"{ask}\n{prose.questions(numbers, path.stem)}\nprint(json.dumps([marks, answers]))"
     notebook.cells.append(nbformat.v4.new_code_cell(last))
     client = NotebookClient(
         notebook,
